@@ -1,0 +1,80 @@
+# make run, make test, make lint, make docs, make bench, make chaos, make isolation, make settings, make clean
+#
+# All of it needs Python 3.11 or newer with its venv module, and nothing else: what is missing is installed into
+# .venv. ARGS is handed on: make run ARGS="--port 9100", make test ARGS="tests/protocol -x".
+
+VENV ?= .venv
+ARGS ?=
+
+# The newest Python that runs; a name may be there and still refuse to start (version switchers do that).
+find_python = for name in python3.14 python3.13 python3.12 python3.11 python3 python; do \
+	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+	then echo $$name; break; fi; done
+PYTHON ?= $(shell $(find_python))
+
+BIN := $(VENV)/bin
+MADE := $(VENV)/made
+INSTALLED := $(VENV)/installed
+INSTALLED_DEV := $(VENV)/installed-dev
+
+.PHONY: run test lint docs bench chaos isolation settings clean
+.DELETE_ON_ERROR:
+
+run: $(INSTALLED)
+	@exec $(BIN)/python -m chargehand serve $(ARGS)
+
+test: $(INSTALLED_DEV)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(INSTALLED_DEV)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+bench: $(INSTALLED_DEV)
+	$(BIN)/python bench/compare.py $(ARGS)
+
+profile: $(INSTALLED_DEV)
+	$(BIN)/python bench/hotspots.py $(ARGS)
+
+chaos: $(INSTALLED_DEV)
+	$(BIN)/python bench/chaos $(ARGS)
+
+isolation: $(INSTALLED_DEV)
+	$(BIN)/python bench/isolation.py $(ARGS)
+
+# The two files that are made from config/settings.py.
+settings: $(INSTALLED)
+	$(BIN)/python -c 'from pathlib import Path; from chargehand.config.rendering import example, tables; \
+		Path("config/example.toml").write_text(example()); Path("docs/settings.md").write_text(tables())'
+
+clean:
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The link is how mypy finds the package: it sees neither through an editable install nor through a clone's name.
+$(MADE):
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "chargehand needs Python 3.11 or newer, and none was found; make PYTHON=/path/to/python names one" >&2; \
+		exit 1; fi
+	@if ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "chargehand needs Python 3.11 or newer; $(PYTHON) is not" >&2; \
+		exit 1; fi
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; \
+		exit 1; fi
+	$(PYTHON) -m venv --clear $(VENV)
+	mkdir -p $(VENV)/src
+	ln -s "$(CURDIR)" $(VENV)/src/chargehand
+	touch $@
+
+$(INSTALLED): $(MADE) setup.py pyproject.toml
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable .
+	touch $@
+
+$(INSTALLED_DEV): $(MADE) setup.py pyproject.toml
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]'
+	touch $(INSTALLED) $@

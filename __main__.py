@@ -1,0 +1,6 @@
+"""`python -m chargehand`."""
+
+from .cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""A passive action as a plugin sees it: the request, who sent it, and the one answer it gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pykka import ActorDeadError
+
+from .failure import Failure
+from .messages import CallAnswered, CallFailed
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from greenlet import greenlet
+
+    from ..protocol.errors import Deviation
+    from ..protocol.session import Incoming
+    from .charge_point import ChargePoint
+    from .charge_point_cell import ChargePointCell
+    from .plugin_cell import PluginCell
+    from .shadow import ShadowCall
+
+R = TypeVar("R")
+
+
+class Call(Generic[R]):
+    """One CALL of a charge point, handed to a plugin's handler.
+
+    `request` is the typed message; `transaction_id` is the number allotted to a StartTransaction before any handler
+    ran, else None. A handler returns the response, raises `OcppError`, or keeps `call.later()` and answers with that.
+    """
+
+    __slots__ = (
+        "_cell",
+        "given_away",
+        "incoming",
+        "lane",
+        "plugin",
+        "running",
+        "shadows",
+        "stood_in",
+        "transaction_id",
+    )
+
+    def __init__(
+        self,
+        cell: ChargePointCell,
+        incoming: Incoming,
+        transaction_id: int | None = None,
+        plugin: PluginCell | None = None,
+    ) -> None:
+        self._cell = cell
+        self.plugin = plugin  # who was told of it
+        self.shadows: list[ShadowCall] | None = None
+        self.given_away = False
+        self.incoming = incoming
+        self.transaction_id = transaction_id
+        self.lane = cell.charge_point.id
+        self.running: greenlet | None = None  # who is in its handler
+        self.stood_in = False  # from when a stand-in has taken it over
+
+    @property
+    def request(self) -> R:
+        """The message; its type is the one that `@passive` was given."""
+        return self.incoming.request  # type: ignore[return-value]
+
+    @property
+    def charge_point(self) -> ChargePoint:
+        """Who sent it."""
+        return self._cell.charge_point
+
+    @property
+    def action(self) -> str:
+        """The action's name, as in `Authorize`."""
+        return self.incoming.action.name
+
+    @property
+    def unique_id(self) -> str:
+        """The message id. It may come again, after a reboot or for another message: it is no key."""
+        return self.incoming.unique_id
+
+    @property
+    def received_at(self) -> datetime:
+        """When it was received, by our own clock, in UTC."""
+        return self._cell.services.date_of(self.incoming.received_at)
+
+    @property
+    def deviations(self) -> tuple[Deviation, ...]:
+        """What the lenient policy let pass or mended in it."""
+        return self.incoming.deviations
+
+    @property
+    def open(self) -> bool:
+        """Whether an answer is still wanted: false after the deadline, or when the socket is gone."""
+        return self.incoming.open
+
+    @property
+    def replayed(self) -> bool:
+        """Whether it was acknowledged by a stand-in before, and comes out of the spool now."""
+        return False
+
+    def later(self) -> Later[R]:
+        """Take over the answer: what the handler returns is ignored then. The deadline goes on running."""
+        self.given_away = True
+        return Later(self)
+
+    def expire(self) -> None:
+        """Its time is over: its handler is not begun any more, or ended. For the runtime."""
+        self.stood_in = True
+        if self.plugin is not None:
+            self.plugin.interrupt(self)
+
+    def finish(self, outcome: Any) -> None:
+        """Tell the session how the handler ended: a `Failure`, or its answer. For the runtime."""
+        try:
+            if type(outcome) is Failure:
+                self._cell.tell(CallFailed(self, outcome))
+            else:
+                self._cell.tell(CallAnswered(self, outcome))
+        except ActorDeadError:
+            pass  # the charge point was let go of: nobody is left to be answered
+
+    def __repr__(self) -> str:
+        return f"<Call {self.action} {self.unique_id!r} of {self.charge_point}>"
+
+
+class Later(Generic[R]):
+    """The answer to a call, given when it is known, from any greenlet of the system's hub. The first one counts."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Call[R]) -> None:
+        self.call = call
+
+    def answer(self, response: Any) -> None:
+        """Answer with a response or a mapping."""
+        self.call.finish(response)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an `OcppError`; any other exception counts as the handler's failure."""
+        self.call.finish(Failure(error))

@@ -1,0 +1,36 @@
+"""What a session needs of a connection. A transport's connections have this form; neither imports the other."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Connection(Protocol):
+    """One socket to a charge point. Nothing here blocks or raises; a dead connection swallows what is sent."""
+
+    @property
+    def peer(self) -> str:
+        """The other end's address, for people to read."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is encrypted."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether reading is held."""
+
+    def send_text(self, data: bytes) -> None:
+        """Send one text message, or queue it; over the bound the connection is closed."""
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Close it with a WebSocket code."""
+
+    def answers(self, timeout_s: float) -> bool:
+        """Ask the peer for a sign of life and wait for it: the one method that switches greenlets."""
+
+    def pause(self) -> None:
+        """Read no further until `resume`."""
+
+    def resume(self) -> None:
+        """Read on."""

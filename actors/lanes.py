@@ -1,0 +1,179 @@
+"""A cell that handles several messages at once, and those of one lane in order.
+
+A plugin's messages about one charge point are one lane. Before a handler runs, the cell puts itself back on the run
+queue: a handler that blocks keeps its greenlet, and the next worker takes the next message. `concurrency` bounds how
+many handlers run or wait at a time; 1 makes it an ordinary actor.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gevent import getcurrent
+from pykka import ActorDeadError
+
+from .cell import STARTING, Cell, Ending, Exit
+from .failure import Failure, HandlerKilled, attempt
+from .pykka_names import ActorStop, Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from greenlet import greenlet
+
+    from .actor import Actor
+    from .scheduler import Scheduler
+
+
+class Laned(Protocol):
+    """A message with a lane, that says who is handling it."""
+
+    lane: Any
+    running: greenlet | None
+
+
+STOPPING = object()
+"""The lane of `on_stop`."""
+
+
+class LaneCell(Cell):
+    """See the head of this file. A message's lane is its `lane` attribute; messages without one share a lane."""
+
+    __slots__ = ("concurrency", "lanes", "waiting")
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        urn: str,
+        make: Callable[[Cell], Actor],
+        watch: Callable[[Cell, Exit], None] | None = None,
+        *,
+        concurrency: int = 64,
+    ) -> None:
+        super().__init__(scheduler, urn, make, watch)
+        self.concurrency = concurrency
+        self.lanes: dict[Hashable, greenlet] = {}  # the busy ones, with the worker that is in them
+        self.waiting: dict[Hashable, deque[Any]] = {}  # what came for a busy lane
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait."""
+        return super().depth + sum(map(len, self.waiting.values()))
+
+    def run(self, budget: int) -> None:
+        """Handle messages, each in its lane; see `Cell.run`."""
+        if self.phase is STARTING:
+            super().run(0)  # only `on_start`: without a budget no message is taken
+            return
+        self.queued = False
+        while self._take():
+            budget -= 1
+            # Still on the run queue: no other worker has come by, so this one goes on without leaving the queue. Its
+            # entry there finds an empty inbox later, or another turn.
+            if not self.queued or not budget:
+                return
+
+    def _take(self) -> bool:
+        """Take one message and handle its lane; false if there is none to take now."""
+        actor, inbox = self.actor, self.inbox
+        if actor is None or self.stopping or len(self.lanes) >= self.concurrency:
+            return False
+        if not inbox:
+            self.inbox = None
+            return False
+        message = inbox[0]
+        content = message.message if type(message) is Envelope else message
+        if type(content) is ActorStop:
+            # Whoever has begun ends first, as an ordinary actor ends its message in hand first.
+            if not self.lanes:
+                inbox.popleft()
+                self._stop(actor, message)
+            return False
+        inbox.popleft()
+        lane = getattr(content, "lane", None)
+        if lane in self.lanes:
+            self.waiting.setdefault(lane, deque()).append(message)
+            self._requeue()  # or `run` would take it that another worker goes on with the rest
+        else:
+            self.lanes[lane] = getcurrent()
+            if inbox and not self.queued:
+                self._requeue()
+            lanes, waiting = self.lanes, self.waiting  # those of this actor: an exit makes new ones
+            self._handle(actor, message)
+            while waiting and self.actor is actor and lane in waiting:
+                self._handle(actor, self._next_in(waiting, lane))
+            lanes.pop(lane, None)
+            if self.inbox and not self.queued:
+                self._requeue()
+        return True
+
+    def _handle(self, actor: Actor, message: Any) -> None:
+        if type(message) is Envelope:
+            self._answer(actor, message)
+        else:
+            result = attempt(actor.receive, message)
+            if type(result) is Failure:
+                self._crash(actor, message, result)
+
+    @staticmethod
+    def _next_in(waiting: dict[Hashable, deque[Any]], lane: Hashable) -> Any:
+        rest = waiting[lane]
+        message = rest.popleft()
+        if not rest:
+            del waiting[lane]
+        return message
+
+    def _requeue(self) -> None:
+        if not self.queued and self.inbox and self.actor is not None and len(self.lanes) < self.concurrency:
+            self.queued = True
+            self.scheduler.enqueue(self)
+
+    def _stop(self, actor: Actor, message: Any) -> None:
+        self.lanes[STOPPING] = getcurrent()
+        attempt(actor.receive, ActorStop())
+        if self.actor is actor:  # else it was killed meanwhile
+            self._exit(Exit(Ending.NORMAL, None, None, started=True))
+        if type(message) is Envelope and message.reply_to is not None:
+            message.reply_to.set(None)
+
+    def interrupt(self, message: Laned) -> None:
+        """End the handler of a message if it runs; the actor lives, and the handler's failure says `killed`."""
+        self.scheduler.hub.loop.run_callback(self._interrupt, message)
+
+    @staticmethod
+    def _interrupt(message: Laned) -> None:
+        # In the hub. It asks the message, not the lane: that may be another actor's by now.
+        if message.running is not None:
+            message.running.throw(HandlerKilled("its time is over"))
+
+    @staticmethod
+    def _throw_into(lanes: dict[Hashable, greenlet], lane: Hashable) -> None:
+        worker = lanes.get(lane)
+        if worker is not None and worker is not getcurrent():
+            worker.throw(HandlerKilled("killed"))
+
+    def kill(self) -> None:
+        """End the actor now, with all its handlers."""
+        actor = self.actor
+        if actor is None or self.phase is STARTING:
+            super().kill()
+            return
+        lanes = self.lanes
+        failure = Failure(ActorDeadError(f"{self.urn} was killed"), HandlerKilled("killed"))
+        self._exit(Exit(Ending.KILLED, failure, None, started=True))
+        for lane in list(lanes):
+            self.scheduler.hub.loop.run_callback(self._throw_into, lanes, lane)
+        attempt(actor.on_killed)
+
+    def _exit(self, exit_: Exit) -> None:
+        # Handlers that still run keep the old tables, so that they cannot touch those of the next actor. What waited
+        # for a busy lane waits in the inbox now, in front of what came later.
+        self.lanes = {}
+        waiting, self.waiting = self.waiting, {}
+        for rest in waiting.values():
+            if self.inbox is None:
+                self.inbox = deque()
+            self.inbox.extendleft(reversed(rest))
+        waiting.clear()
+        super()._exit(exit_)

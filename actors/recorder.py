@@ -1,0 +1,79 @@
+"""The flight recorder of one charge point: the last frames and events, within a bound in bytes.
+
+Writing is one append; what is secret is taken out when it is read, not when it is written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from typing import Any
+
+ROW_BYTES = 120
+"""What a row is reckoned to cost beside its data."""
+
+SECRET = "***"  # noqa: S105 - the opposite of one
+
+# What must not leave the process in a report: the key a charge point authenticates with, and what may carry one. A
+# frame may be cut off in the middle of it. No frame, whatever somebody sends, may take long.
+_KEY = rb'"key"\s*:\s*"(?i:AuthorizationKey|[^"]{0,50}password[^"]{0,50})"'
+_SECRET_VALUE = re.compile(
+    rb"("
+    + _KEY
+    + rb'\s*(?:,\s*"readonly"\s*:\s*(?:true|false)\s*)?,\s*"value"\s*:\s*")(?:[^"\\]|\\.)*("|\\?\Z)'
+)
+_VALUE_FIRST = re.compile(rb'("value"\s*:\s*")(?:[^"\\]|\\.)*("\s*,[^{}]*' + _KEY + rb")")
+_CREDENTIALS_IN_URL = re.compile(rb'(\b[A-Za-z][A-Za-z0-9+.-]{0,19}:(?:\\?/){2}[^/"@:\s]*:)[^/?#"\s]*(@)')
+
+
+class Recorder:
+    """See the head of this file. `limit_bytes` bounds data and rows together."""
+
+    __slots__ = ("_bytes", "_limit", "_rows")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._rows: deque[tuple[float, str, bytes]] | None = None  # made with the first row
+        self._bytes = 0
+
+    def note(self, at: float, kind: str, data: bytes) -> None:
+        """Keep one row: `kind` is "in", "out" or the name of an event."""
+        if self._rows is None:
+            self._rows = deque()
+        self._rows.append((at, kind, data))
+        self._bytes += len(data) + ROW_BYTES
+        if self._bytes > self._limit:
+            self._trim(self._rows)
+
+    def _trim(self, rows: deque[tuple[float, str, bytes]]) -> None:
+        # Down to three quarters, so that it is not to be done at every row.
+        while self._bytes > self._limit * 3 // 4 and len(rows) > 1:
+            self._bytes -= len(rows.popleft()[2]) + ROW_BYTES
+        if self._bytes > self._limit:  # one row, and it alone is too long: its beginning says the most
+            at, kind, data = rows.pop()
+            rows.append((at, kind, data[: max(0, self._limit - ROW_BYTES)]))
+            self._bytes = len(rows[0][2]) + ROW_BYTES
+
+    @property
+    def size_bytes(self) -> int:
+        """What the rows are reckoned to cost."""
+        return self._bytes
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows, oldest first, redacted: `at` in seconds of the monotonic clock, `kind`, `data` as text."""
+        return [
+            {"at": round(at, 6), "kind": kind, "data": redact(data).decode("utf-8", "replace")}
+            for at, kind, data in self._rows or ()
+        ]
+
+    def dump(self, head: dict[str, Any]) -> str:
+        """All rows as lines of JSON, behind one line that says whose they are: what `chargehand replay` reads."""
+        return "\n".join(json.dumps(row, ensure_ascii=False) for row in [head, *self.rows()]) + "\n"
+
+
+def redact(data: bytes) -> bytes:
+    """A frame without its secrets: values of AuthorizationKey and of passwords, credentials in URLs."""
+    data = _SECRET_VALUE.sub(rb"\1" + SECRET.encode() + rb"\2", data)
+    data = _VALUE_FIRST.sub(rb"\1" + SECRET.encode() + rb"\2", data)
+    return _CREDENTIALS_IN_URL.sub(rb"\1" + SECRET.encode() + rb"\2", data)

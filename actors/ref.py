@@ -1,0 +1,68 @@
+"""A pykka `ActorRef` that points at a cell, and so stays valid over restarts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pykka
+from pykka import ActorDeadError
+
+from .future import Future
+from .pykka_names import Envelope
+
+if TYPE_CHECKING:
+    from .actor import Actor
+    from .cell import Cell
+
+A = TypeVar("A", bound="Actor")
+
+
+class Ref(pykka.ActorRef[A]):
+    """What others hold of an actor: `tell`, `ask`, `stop` and `proxy` mean what they mean in pykka.
+
+    While its actor waits for a restart it is alive: what is told waits in the inbox. It is dead after the final stop.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        # Not pykka's own: it would tie the ref to one actor object.
+        self.cell = cell
+        self.actor_urn = cell.urn
+        self.actor_inbox: Any = cell
+        self.actor_stopped: Any = cell
+
+    @property
+    def actor_class(self) -> type[A]:  # type: ignore[override]
+        """The class of the actor that runs now, or would."""
+        from .actor import Actor  # noqa: PLC0415 - the two know each other
+
+        actor: Any = self.cell.actor
+        return type(actor) if actor is not None else Actor  # type: ignore[return-value]
+
+    def _actor_weakref(self) -> Any:  # type: ignore[override]  # what pykka's proxies look at
+        return self.cell.actor
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ref) and other.cell is self.cell
+
+    def __hash__(self) -> int:
+        return hash(self.cell)
+
+    def __str__(self) -> str:
+        return self.actor_urn
+
+    def is_alive(self) -> bool:
+        """Whether messages are still taken: true while the actor waits for a restart."""
+        return not self.cell.is_set()
+
+    def tell(self, message: Any) -> None:
+        """Send a message. Never blocks; raises `pykka.ActorDeadError` after the final stop."""
+        self.cell.tell(message)
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        """Send a message and wait for the reply (`timeout` in seconds), or return a future at once."""
+        future: Future[Any] = Future()
+        try:
+            self.cell.tell(Envelope(message, reply_to=future))
+        except ActorDeadError as dead:
+            future.set_exception((ActorDeadError, dead, None))
+        return future.get(timeout=timeout) if block else future

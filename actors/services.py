@@ -1,0 +1,149 @@
+"""What all sessions of one system share."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..protocol.session import Rules
+    from .charge_point import ChargePoint
+    from .routing import Router
+    from .scheduler import Scheduler
+    from .timers import Clock, Timers
+
+
+class Receipt(Protocol):
+    """The promise that something will be durable."""
+
+    def then(self, callback: Callable[[Exception | None], None]) -> None:
+        """Call back in the hub's thread once it is (with None) or cannot be (with the error); perhaps at once."""
+
+
+CRASH_REPORTS = 100
+"""How many of the last crash reports are kept."""
+
+
+class SpooledMessage(Protocol):
+    """One message in the spool, as `store.records.Spooled` has it."""
+
+    @property
+    def number(self) -> int:
+        """What it is taken out by."""
+
+    @property
+    def action(self) -> str:
+        """The action's name."""
+
+    @property
+    def unique_id(self) -> str:
+        """Its message id."""
+
+    @property
+    def payload(self) -> bytes:
+        """JSON, as it was sent."""
+
+    @property
+    def transaction_id(self) -> int | None:
+        """The number allotted to a StartTransaction."""
+
+    @property
+    def received_at(self) -> dt.datetime:
+        """When it was received."""
+
+
+class Ledger(Protocol):
+    """What a session needs of the store; nothing here blocks."""
+
+    def allot_transaction_id(
+        self, charge_point_id: str, start: tuple[int, str, dt.datetime, int] | None
+    ) -> int:
+        """The number of a transaction that starts: a new one, or the one it had when the same start came before.
+
+        `start` is connector, id tag, the charge point's time and the meter's reading; None if it could not be read.
+        """
+
+    def spool(
+        self,
+        *,
+        charge_point_id: str,
+        action: str,
+        unique_id: str,
+        payload: bytes,
+        transaction_id: int | None,
+        received_at: dt.datetime,
+        why: str,
+        replay: bool = True,
+    ) -> Receipt:
+        """Keep a transaction message that no handler took, for its plugin to have later (unless `replay` is false)."""
+
+    def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[SpooledMessage]:
+        """What waits to be replayed, oldest first."""
+
+    def spooled_charge_points(self) -> Sequence[str]:
+        """Whose messages wait to be replayed."""
+
+    def unspool(self, numbers: Sequence[int]) -> Receipt:
+        """Take out what its plugin has now."""
+
+    def set_aside(self, number: int, why: str) -> Receipt:
+        """Keep a record where people can find it, and do not replay it any more."""
+
+    def register(self, charge_point_id: str, status: str) -> Receipt:
+        """Keep what a BootNotification was answered: it outlives the socket and this process."""
+
+
+class Observer(Protocol):
+    """What wants to hear of everything, in the hub, at once; it must be quick and must not raise."""
+
+    def count(self, name: str, charge_point_id: str) -> None:
+        """Something happened that is counted: `name` is one of those in `docs/architecture.md`."""
+
+
+class Services:
+    """Handed to every cell; nothing in it is a global, so that two systems can live in one process."""
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        scheduler: Scheduler,
+        timers: Timers,
+        router: Router,
+        ledger: Ledger,
+        observer: Observer,
+        calls_in_flight_limit: int = 16,
+        inbox_limit: int = 256,
+        id_tag_status: str = "Accepted",
+        recorder_bytes: int = 8192,
+    ) -> None:
+        self.rules = rules
+        self.scheduler = scheduler
+        self.timers = timers
+        self.clock: Clock = timers.clock
+        self.router = router
+        self.ledger = ledger
+        self.observer = observer
+        self.calls_in_flight_limit = calls_in_flight_limit
+        self.inbox_limit = inbox_limit
+        self.id_tag_status = id_tag_status
+        self.recorder_bytes = recorder_bytes
+        self.crash_reports: deque[dict[str, object]] = deque(maxlen=CRASH_REPORTS)
+        self.spool_owners: set[str] = (
+            set()
+        )  # charge points with messages in the spool: further ones go behind them
+        self.replay_now: Callable[[object], None] = lambda _: None
+        self.spool_grew: Callable[[str], None] = lambda _: None
+        self.went_online: Callable[[ChargePoint], None] = lambda _: None
+        self.went_offline: Callable[[ChargePoint, int, str], None] = lambda *_: None
+
+    def date_of(self, monotonic: float) -> dt.datetime:
+        """The UTC time of a moment on the monotonic scale."""
+        return dt.datetime.fromtimestamp(self.clock.time() - self.clock.monotonic() + monotonic, dt.UTC)
+
+    def time_text(self) -> str:
+        """The time now, as OCPP writes it: whole seconds, UTC."""
+        return dt.datetime.fromtimestamp(int(self.clock.time()), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

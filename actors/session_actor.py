@@ -1,0 +1,417 @@
+"""The actor of one charge point: every message about it passes here, one at a time, and none of them waits.
+
+It works on its cell and keeps nothing of its own, so that a crash loses nothing but the message in hand.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ..protocol.actions import SPOOL
+from ..protocol.effects import pair_of
+from ..protocol.errors import ErrorCode, OcppError
+from ..protocol.outgoing import INFINITY, Outgoing
+from ..protocol.payload import build
+from ..protocol.session import Answered, Declined, Ignored, Incoming, Registration, Reply
+from .actor import Actor
+from .call import Call
+from .failure import Failure, attempt
+from .messages import (
+    Attached,
+    CallAnswered,
+    CallFailed,
+    CallSpooled,
+    CancelCall,
+    ConnectionClosed,
+    FrameReceived,
+    SendCall,
+    TimePassed,
+    WentOnline,
+)
+from .shadow import ShadowCall
+from .tickets import TicketState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ClassVar
+
+    from ..protocol.errors import Deviation
+    from .charge_point_cell import ChargePointCell
+    from .plugin_cell import PluginCell
+    from .tickets import Ticket
+
+logger = logging.getLogger(__name__)
+
+DEVIATIONS_REMEMBERED = 64
+"""Different deviations that are counted for one charge point; the rest is counted together."""
+
+
+class SessionActor(Actor):
+    """See the head of this file."""
+
+    _cell: ChargePointCell
+
+    def receive(self, message: Any) -> Any:
+        """Handle one of the messages of `messages.py`; what pykka sends (stop, proxies) is left to pykka."""
+        handler = self._handlers.get(type(message))
+        return handler(self, message) if handler is not None else super().receive(message)
+
+    def on_start(self) -> None:
+        """Go on where the actor before this one ended: what was due while there was none, and what was not finished."""
+        cell = self._cell
+        now = cell.services.clock.monotonic()
+        for incoming in cell.session.incoming:
+            call = cell.calls.get(incoming)
+            if incoming.due == INFINITY and not (call is not None and call.stood_in):
+                incoming.due = now  # it was being stood in for
+        self._send_next()
+        self._wake()
+
+    # -- The connection ----------------------------------------------------------------------------
+
+    def _attached(self, message: Attached) -> None:
+        cell = self._cell
+        if message.connection is not cell.newest:
+            return  # a newer one has come meanwhile, and has closed this one
+        was_online = cell.connection is not None
+        if was_online:
+            self._lose_connection("a newer connection took over", final=False)
+        cell.connection = connection = message.connection
+        charge_point = cell.charge_point
+        charge_point.connected_at = cell.services.clock.time()
+        charge_point.peer = connection.peer
+        charge_point.secure = connection.secure
+        logger.info(
+            "%s is online from %s%s", charge_point, connection.peer, " (took over)" if was_online else ""
+        )
+        cell.services.router.tell_online(WentOnline(charge_point))
+        cell.notify(cell.services.went_online, charge_point)
+        self._send_next()
+
+    def _closed(self, message: ConnectionClosed) -> None:
+        cell = self._cell
+        if message.connection is not cell.connection:
+            return  # a newer one stands: what becomes of the old one changes nothing
+        if cell.newest is message.connection:
+            cell.newest = None
+        self._lose_connection(f"the connection was closed ({message.code})", final=True)
+        cell.go_offline(message.code, message.reason)
+
+    def _lose_connection(self, reason: str, *, final: bool) -> None:
+        """End what only the socket carried; with `final` also the calls that must not wait for the next one."""
+        cell = self._cell
+        _, on_wire = cell.session.disconnected()
+        cell.lose_calls()
+        if on_wire is not None:
+            cell.end_ticket(on_wire, TicketState.OUTCOME_UNKNOWN, reason)
+        calls = cell.session.calls
+        if final and calls is not None:
+            for outgoing in list(calls.waiting):
+                if outgoing.owner.when_offline == "fail":
+                    calls.remove(outgoing.owner)
+                    cell.end_ticket(outgoing, TicketState.NEVER_SENT, reason)
+
+    # -- Passive actions ---------------------------------------------------------------------------
+
+    def _frame(self, message: FrameReceived) -> None:
+        cell = self._cell
+        if message.connection is not cell.connection:
+            return
+        event = cell.session.receive(message.data, message.received_at)
+        if type(event) is Incoming:
+            cell.taken = event
+            self._route(event)
+            if cell.expectations is not None:
+                self._note_effect(event)
+        else:
+            self._events[type(event)](self, event)
+        if message.connection.paused:
+            cell.read_on()
+        cell.taken = None
+
+    def _route(self, incoming: Incoming) -> None:
+        cell = self._cell
+        services = cell.services
+        if incoming.deviations:
+            self._note_deviations(incoming.deviations)
+        action = incoming.action
+        plugin = services.router.find(services.rules.version.name, action.name)
+        if plugin is None:
+            cell.refuse(incoming, ErrorCode.NOT_SUPPORTED, f"nothing here handles {action.name}")
+            return
+        if incoming.request is None:  # a transaction message that could not be read
+            cell.stand_in(incoming, "unreadable", replay=False)
+            return
+        if action.name == "StatusNotification":
+            self._note_status(incoming.request)
+        if incoming.due < cell.wake_at:
+            cell.wake(incoming.due)
+        transaction_id = None
+        if action.stand_in is SPOOL:
+            transaction_id = cell.allot(incoming)
+        call: Call[Any] = Call(cell, incoming, transaction_id, plugin)
+        cell.calls[incoming] = call
+        if services.router.has_shadows:
+            self._tell_shadows(call, services.router.shadows(services.rules.version.name, action.name))
+        if action.stand_in is SPOOL and cell.urn in services.spool_owners:
+            cell.stand_in(incoming, "earlier messages wait in the spool")
+        elif not (plugin.at_ease or plugin.ready(cell.urn, action.name)):
+            cell.stand_in(incoming, "its plugin is quarantined or was stopped")
+        else:
+            plugin.tell(call)
+
+    def _tell_shadows(self, call: Call[Any], shadows: list[PluginCell]) -> None:
+        call.shadows = []
+        for plugin in shadows:
+            if plugin.ready(call.lane, call.action):
+                shadow = ShadowCall(call, self._cell, plugin.urn)
+                call.shadows.append(shadow)
+                plugin.tell(shadow)
+
+    def _note_effect(self, incoming: Incoming) -> None:
+        cell = self._cell
+        for expectation in cell.expectations or ():
+            expectation.message(incoming.action.name, incoming.request)
+        cell.settle_expectations()
+
+    def _note_status(self, request: Any) -> None:
+        charge_point = self._cell.charge_point
+        if charge_point.connectors is None:
+            charge_point.connectors = {}
+        if request.connector_id in charge_point.connectors or len(charge_point.connectors) < 256:
+            charge_point.connectors[request.connector_id] = request
+
+    def _note_deviations(self, deviations: tuple[Deviation, ...]) -> None:
+        charge_point = self._cell.charge_point
+        counts = charge_point.deviations
+        if counts is None:
+            counts = charge_point.deviations = Counter()
+        for deviation in deviations:
+            name = str(deviation)
+            counts[name if name in counts or len(counts) < DEVIATIONS_REMEMBERED else "other"] += 1
+        self._cell.services.observer.count("deviation", charge_point.id)
+
+    def _reply(self, event: Reply) -> None:
+        self._cell.services.observer.count("call_refused", self._cell.charge_point.id)
+        logger.info("%s: %s %s: %s", self, event.action or "a frame", event.code, event.description)
+        self._cell.send(event.frame)
+
+    def _ignored(self, event: Ignored) -> None:
+        charge_point = self._cell.charge_point
+        if charge_point.ignored is None:
+            charge_point.ignored = Counter()
+        charge_point.ignored[event.reason] += 1
+        self._cell.services.observer.count("frame_ignored", charge_point.id)
+
+    def _answered(self, message: CallAnswered) -> None:
+        cell, call = self._cell, message.call
+        incoming = call.incoming
+        if not incoming.open or call.stood_in:
+            cell.services.observer.count("late_answer", cell.charge_point.id)
+            return
+        # The plugin's: a mapping of its own may raise anything.
+        data = attempt(build, incoming.action.response, message.response)
+        if type(data) is Failure:
+            logger.error("The answer to %r breaks its contract: %s", call, data.error)
+            cell.services.observer.count("answer_invalid", cell.charge_point.id)
+            self._blame(call, data.error)
+            cell.stand_in(incoming, "the answer of its handler was invalid")
+            cell.read_on()
+            return
+        del cell.calls[incoming]
+        cell.send(cell.session.answer(incoming, data))
+        plugin = call.plugin
+        if plugin is not None and plugin.faults.pairs:
+            plugin.faults.succeeded(call.lane, incoming.action.name)
+        if call.shadows is not None:
+            cell.tell_shadows(call, data)
+        if incoming.action.name == "BootNotification":
+            self._booted(incoming.request, data)
+        connection = cell.connection
+        if connection is not None and connection.paused:
+            cell.read_on()
+
+    def _booted(self, request: Any, data: bytes) -> None:
+        cell = self._cell
+        status = (
+            cell.session.rules.version.actions["BootNotification"].response.__decoder__.decode(data).status
+        )
+        charge_point = cell.charge_point
+        charge_point.boot = request
+        charge_point.registration = cell.session.registration = Registration(status)
+        cell.session.triggered = None
+        for outgoing in cell.session.calls.waiting if cell.session.calls is not None else ():
+            outgoing.owner.waits(held=not cell.session.may_send(outgoing.action))
+        cell.services.ledger.register(charge_point.id, str(status))
+        logger.info("%s booted: %s", charge_point, status)
+        self._send_next()
+
+    def _failed(self, message: CallFailed) -> None:
+        cell, call, failure = self._cell, message.call, message.failure
+        incoming = call.incoming
+        if not incoming.open or call.stood_in:
+            return
+        error = failure.error
+        if isinstance(error, OcppError):
+            cell.refuse(incoming, error.code, error.description, error.details)
+        else:
+            logger.error("The handler of %r failed:", call, exc_info=failure.exc_info)
+            cell.services.observer.count("handler_failed", cell.charge_point.id)
+            self._blame(call, error)
+            cell.stand_in(incoming, "its handler failed")
+        cell.read_on()
+
+    def _blame(self, call: Call[Any], error: Exception) -> None:
+        if call.plugin is not None and not getattr(error, "blameless", False):
+            call.plugin.note_failure(call.lane, call.action, error)
+
+    def _spooled(self, message: CallSpooled) -> None:
+        cell = self._cell
+        if message.error is None:
+            cell.acknowledge(message.call)
+            cell.read_on()
+        else:
+            # No answer is better than a false one: the charge point keeps the record. The store is asked again.
+            logger.error("%r could not be stored, and is not answered: %s", message.call, message.error)
+            cell.services.observer.count("spool_failed", cell.charge_point.id)
+
+    # -- Active calls ------------------------------------------------------------------------------
+
+    def _send_call(self, message: SendCall) -> None:
+        cell, ticket = self._cell, message.ticket
+        if not ticket.open:
+            return
+        if cell.connection is None and ticket.when_offline == "fail":
+            cell.end_unsent(ticket, TicketState.NEVER_SENT, "the charge point is not connected")
+            return
+        session = cell.session
+        action = session.rules.version.actions[ticket.action]
+        now = cell.services.clock.monotonic()
+        expires_at = INFINITY if ticket.expires_in_s is None else now + ticket.expires_in_s
+        outgoing = Outgoing(ticket, action, ticket.request, ticket.payload, ticket.timeout_s, expires_at)
+        if not session.submit(outgoing):
+            cell.end_unsent(ticket, TicketState.NEVER_SENT, f"{session.rules.queue_limit} calls wait already")
+            return
+        for older in session.superseded_by(outgoing):
+            cell.end_ticket(older, TicketState.SUPERSEDED, f"by {ticket.id}")
+        ticket.waits(held=not session.may_send(action))
+        if expires_at is not INFINITY:
+            cell.wake(expires_at)
+        self._send_next()
+
+    def _send_next(self) -> None:
+        cell = self._cell
+        if cell.connection is None or cell.session.calls is None:
+            return
+        following = cell.session.next_call(cell.services.clock.monotonic())
+        if following is not None:
+            outgoing, frame = following
+            ticket = outgoing.owner
+            ticket.sent(cell.services.clock.time())
+            if ticket.effect is not None:
+                pair = pair_of(ticket.action, ticket.request)
+                if pair is not None:
+                    ticket.effect_due = INFINITY
+                    cell.expect(ticket, pair)
+            cell.wake(outgoing.due)
+            cell.send(frame)
+
+    def _cancel(self, message: CancelCall) -> None:
+        calls = self._cell.session.calls
+        outgoing = calls.remove(message.ticket) if calls is not None else None
+        if outgoing is not None:
+            self._cell.end_ticket(outgoing, TicketState.CANCELLED)
+
+    def _result(self, event: Answered) -> None:
+        ticket = event.outgoing.owner
+        if event.late:
+            ticket.late_answer = event.response
+            self._cell.services.observer.count("late_result", self._cell.charge_point.id)
+            return
+        ticket.deviations = event.deviations
+        ticket.response = event.response
+        reason = "" if event.refused is None else f"its answer breaks the contract: {event.refused}"
+        self._cell.end_ticket(event.outgoing, TicketState.ANSWERED, reason)
+        if self._cell.expectations is not None:
+            self._await_effect(ticket, event.response)
+        self._send_next()
+
+    def _await_effect(self, ticket: Ticket[Any], response: Any) -> None:
+        cell = self._cell
+        for expectation in cell.expectations or ():
+            if expectation.owner is ticket:
+                expectation.answered(response)
+                ticket.effect_due = cell.services.clock.monotonic() + ticket.effect_timeout_s
+                cell.wake(ticket.effect_due)
+        cell.settle_expectations()
+
+    def _declined(self, event: Declined) -> None:
+        ticket = event.outgoing.owner
+        if event.late:
+            ticket.late_answer = event.code
+            self._cell.services.observer.count("late_result", self._cell.charge_point.id)
+            return
+        ticket.code = event.code
+        ticket.details = event.details
+        self._cell.end_ticket(event.outgoing, TicketState.REFUSED, event.description)
+        self._send_next()
+
+    # -- Time --------------------------------------------------------------------------------------
+
+    def _time_passed(self, _: TimePassed) -> None:
+        cell = self._cell
+        session = cell.session
+        overdue, timed_out, expired = session.pass_time(cell.services.clock.monotonic())
+        if timed_out is not None:
+            reason = f"no answer within {timed_out.timeout_s:g} s"
+            cell.end_ticket(timed_out, TicketState.TIMED_OUT, reason)
+        for outgoing in expired:
+            cell.end_ticket(outgoing, TicketState.EXPIRED, "it waited too long")
+        self._send_next()
+        if cell.expectations is not None:
+            cell.settle_expectations()
+        for incoming in overdue:
+            self._overdue(incoming)
+        self._wake()
+
+    def _wake(self) -> None:
+        """See to it that the next thing that is due is done."""
+        cell = self._cell
+        due = cell.session.due()
+        for expectation in cell.expectations or ():
+            due = min(due, expectation.owner.effect_due)
+        cell.wake(due)
+
+    def _overdue(self, incoming: Incoming) -> None:
+        cell = self._cell
+        services = cell.services
+        services.observer.count("deadline_passed", cell.charge_point.id)
+        call = cell.calls.get(incoming)
+        if call is not None and call.stood_in:
+            return  # the stand-in waits for the store
+        logger.warning("%s: no answer to %s in time, a stand-in answers", self, incoming.action.name)
+        cell.stand_in(incoming, "its handler did not answer in time")
+        if call is not None and call.plugin is not None:
+            call.plugin.interrupt(call)
+            self._blame(call, TimeoutError(f"no answer to {call.action} in time"))
+        cell.read_on()
+
+    _handlers: ClassVar[dict[type, Callable[..., None]]] = {
+        FrameReceived: _frame,
+        CallAnswered: _answered,
+        CallFailed: _failed,
+        CallSpooled: _spooled,
+        TimePassed: _time_passed,
+        SendCall: _send_call,
+        CancelCall: _cancel,
+        Attached: _attached,
+        ConnectionClosed: _closed,
+    }
+    _events: ClassVar[dict[type, Callable[..., None]]] = {
+        Reply: _reply,
+        Ignored: _ignored,
+        Answered: _result,
+        Declined: _declined,
+    }

@@ -1,0 +1,71 @@
+"""A plugin that is only compared: it sees the calls of the one that answers, and its own answers are never sent."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ..protocol.errors import InvalidPayload, OcppError
+from ..protocol.payload import build
+from .call import Call
+from .failure import Failure
+
+if TYPE_CHECKING:
+    from .charge_point_cell import ChargePointCell
+
+logger = logging.getLogger(__name__)
+
+FAILED = b"failed"
+
+
+class ShadowCall(Call[Any]):
+    """A copy of a call for a shadow plugin. It is compared when both answers are known, and counted."""
+
+    __slots__ = ("_real", "_seen", "plugin_name")
+
+    def __init__(self, call: Call[Any], cell: ChargePointCell, plugin_name: str) -> None:
+        super().__init__(cell, call.incoming, call.transaction_id)
+        self.plugin_name = plugin_name
+        self._real: bytes | None = None
+        self._seen: bytes | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether its answer is still wanted: a shadow may take its time."""
+        return self._seen is None
+
+    def finish(self, outcome: Any) -> None:
+        """Take the shadow's answer."""
+        if self._seen is None:
+            self._seen = self._bytes_of(outcome)
+            self._compare()
+
+    def real(self, answer: bytes) -> None:
+        """Take the answer that was sent."""
+        if self._real is None:
+            self._real = answer
+            self._compare()
+
+    def _bytes_of(self, outcome: Any) -> bytes:
+        if type(outcome) is Failure:
+            error = outcome.error
+            return error.code.encode() if isinstance(error, OcppError) else FAILED
+        try:
+            return build(self.incoming.action.response, outcome)
+        except InvalidPayload:
+            return FAILED
+
+    def _compare(self) -> None:
+        if self._real is None or self._seen is None:
+            return
+        same = self._real == self._seen
+        self._cell.services.observer.count("shadow_same" if same else "shadow_differs", self.lane)
+        if not same:
+            logger.warning(
+                "%s would have answered %s of %s differently: %s, not %s",
+                self.plugin_name,
+                self.action,
+                self.lane,
+                self._seen.decode("utf-8", "replace"),
+                self._real.decode("utf-8", "replace"),
+            )

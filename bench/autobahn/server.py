@@ -1,0 +1,66 @@
+"""An echo server for Autobahn's fuzzing client, made of the same parts as the real one: its only rule.
+
+Handshake, connection, codec and both transports are those of the central system; the gate admits everybody, and a
+text goes back as it came. It knows nothing of OCPP.
+
+    python bench/autobahn/server.py [--max-message-bytes 16777216] [--certificate FILE --key FILE]
+"""
+
+import argparse
+import logging
+
+import gevent
+
+from chargehand.actors.timers import HubTimers, SystemClock
+from chargehand.config.settings import SessionSettings
+from chargehand.transport.connection import SocketConnection
+from chargehand.transport.gate import Admission, Request
+from chargehand.transport.greenlet_transport import GreenletTransport
+from chargehand.transport.reactor_transport import ReactorTransport
+from chargehand.transport.server import Server
+from chargehand.transport.tls import server_context
+
+logger = logging.getLogger("autobahn")
+
+
+class Echo:
+    """The gate, and the receiver of every connection."""
+
+    def admit(self, _request: Request) -> Admission:
+        return Admission("echo", "", "echo")  # not named in the answer, for nobody offers it
+
+    def attach(self, _admission: Admission, _connection: SocketConnection) -> "Echo":
+        return self
+
+    def handshake_failed(self, peer: str, reason: str) -> None:
+        logger.warning("%s: %s", peer, reason)
+
+    def deliver(self, connection: SocketConnection, data: bytes) -> None:
+        connection.send_text(data)
+
+    def closed(self, connection: SocketConnection, code: int, reason: str) -> None:
+        logger.debug("%s: %d %s", connection.peer, code, reason)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--greenlet", type=int, default=9001, metavar="PORT")
+    parser.add_argument("--reactor", type=int, default=9002, metavar="PORT")
+    parser.add_argument("--max-message-bytes", type=int, default=SessionSettings().max_message_bytes)
+    parser.add_argument("--certificate", default="", help="serve wss on both ports")
+    parser.add_argument("--key", default="")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    size = options.max_message_bytes
+    limits = SessionSettings(max_message_bytes=size, max_outbox_bytes=2 * size)
+    timers = HubTimers(SystemClock())
+    tls = server_context(options.certificate, options.key) if options.certificate else None
+    for port, transport in ((options.greenlet, GreenletTransport()), (options.reactor, ReactorTransport())):
+        address = ("127.0.0.1", port)
+        Server(address, gate=Echo(), transport=transport, limits=limits, timers=timers, tls=tls).start()
+    print("ready", flush=True)
+    gevent.get_hub().join()
+
+
+if __name__ == "__main__":
+    main()

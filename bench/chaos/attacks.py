@@ -1,0 +1,231 @@
+"""What is done to the charge points that may be hurt, to their sessions, and to the plugins: by chance, from a seed.
+
+The one rule: it hurts and heals by itself; whether that was borne well is for `checks`.
+"""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gevent
+from commander import TIMEOUT_S
+from fleet import Fleet, Member
+from gevent.pool import Pool
+from inside import Inside
+from truth import Truth
+
+from chargehand import CentralSystem
+from chargehand.protocol.handshake import HandshakeError
+from chargehand.simulator import Client, Disconnected, delayed, refusing, silent
+
+PLUGINS = ("Tags", "Meters", "back-office")
+STORM = 5  # crashes in a row: over the budget
+GARBAGE = (
+    "nonsense",
+    "[2]",
+    '[2,"x","Heartbeat"]',
+    '[3,"nobody",{}]',
+    '[2,"g","NoSuchAction",{}]',
+    "[",
+    "{}",
+    "",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HalfOpen:
+    """A socket that went half-open, and when the system was seen to know it."""
+
+    identity: str
+    found_after_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A plugin that was killed while it was idle, for the first time in a while."""
+
+    plugin: str
+    at: float
+
+
+class Attacks:
+    """`rate` attacks a second. `heard_of(id)` says when the system last said that a charge point came or went."""
+
+    def __init__(
+        self,
+        system: CentralSystem,
+        fleet: Fleet,
+        truth: Truth,
+        heard_of: Callable[[str], float],
+        *,
+        seed: int,
+        rate: float,
+        ping_interval_s: float,
+        reset_s: float,
+    ) -> None:
+        self.done: Counter[str] = Counter()
+        self.half_open: list[HalfOpen] = []
+        self.kills: list[Kill] = []
+        self._inside = Inside(system)
+        self._system = system
+        self._fleet = fleet
+        self._truth = truth
+        self._heard_of = heard_of
+        self._dice = random.Random(f"{seed}-attacks")
+        self._rate = rate
+        self._interval_s = ping_interval_s
+        self._reset_s = reset_s
+        self._running = Pool()
+        self._leader: gevent.Greenlet[..., None] | None = None
+
+    def begin(self) -> None:
+        """Start to hurt."""
+        self._leader = gevent.spawn(self._go_on)
+
+    def end(self) -> None:
+        """Stop, and return when everything that was begun has healed."""
+        if self._leader is not None:
+            self._leader.kill()  # it only waits for its next turn
+        self._running.join()
+        for member in self._fleet.touched:
+            self._inside.disarm(member.identity)
+
+    def _go_on(self) -> None:
+        attacks: list[tuple[str, Callable[[Member], None]]] = [
+            ("cut", self._cut),
+            ("cut", self._cut),
+            ("half-open", self._go_half_open),
+            ("abandoned", self._abandon),
+            ("session raises", self._bomb),
+            ("session raises on a call", self._trap),
+            ("session raises on a call", self._trap),
+            ("session crashes again and again", self._storm),
+            ("session killed", self._kill_session),
+            ("connected twice at once", self._intrude),
+            ("connected twice at once", self._intrude),
+            ("answers late, never, or with an error", self._answer_badly),
+            ("garbage", self._garbage),
+            ("plugin killed idle", self._kill_plugin),
+            ("released by hand", self._release),
+        ]
+        touched = self._fleet.touched
+        for name, attack in attacks:  # each of them once, however short the run
+            self._spawn(name, attack, self._dice.choice(touched))
+        while True:
+            gevent.sleep(self._dice.expovariate(self._rate))
+            name, attack = self._dice.choice(attacks)
+            self._spawn(name, attack, self._dice.choice(touched))
+
+    def _spawn(self, name: str, attack: Callable[[Member], None], member: Member) -> None:
+        self._running.spawn(self._attempt, name, attack, member)
+
+    def _attempt(self, name: str, attack: Callable[[Member], None], member: Member) -> None:
+        try:
+            attack(member)
+        except (OSError, HandshakeError, Disconnected):
+            return  # somebody else was quicker
+        self.done[name] += 1
+
+    def _error(self) -> BaseException:
+        return self._dice.choice(
+            (RuntimeError("planted"), gevent.Timeout(1), gevent.GreenletExit(), ValueError("planted"))
+        )
+
+    # -- Sockets -----------------------------------------------------------------------------------
+
+    def _cut(self, member: Member) -> None:
+        member.charge_point.faults.cut(reset=self._dice.random() < 0.5)
+
+    def _go_half_open(self, member: Member) -> None:
+        """Fall silent; often for so long that the system must notice."""
+        patient = self._dice.random() < 0.7
+        member.charge_point.faults.go_half_open()
+        begun_at = time.monotonic()
+        member.tally.deaf = True
+        limit_s = 2 * self._interval_s + 2 if patient else self._dice.uniform(0, self._interval_s)
+        while self._heard_of(member.identity) < begun_at and time.monotonic() < begun_at + limit_s:
+            gevent.sleep(0.01)
+        found_at = self._heard_of(member.identity)
+        if found_at >= begun_at:
+            self.half_open.append(HalfOpen(member.identity, found_at - begun_at))
+        elif patient:
+            self.half_open.append(HalfOpen(member.identity, None))
+        member.tally.hears_again()
+        member.charge_point.faults.recover()
+
+    def _abandon(self, member: Member) -> None:
+        member.charge_point.faults.abandon()
+
+    def _intrude(self, member: Member) -> None:
+        """Connect several more sockets with its id, at once."""
+        group = Pool()
+        for _ in range(self._dice.randint(1, 3)):
+            group.spawn(self._one_intruder, member.charge_point.url)
+        group.join()
+
+    def _one_intruder(self, url: str) -> None:
+        try:
+            client = Client.connect(url, subprotocols=("ocpp1.6",), timeout_s=5.0)
+        except (OSError, HandshakeError):
+            return
+        try:
+            client.send_text(b'[2,"i","Heartbeat",{}]')
+            if self._dice.random() < 0.3:
+                client.freeze()
+                gevent.sleep(self._dice.uniform(0, 2 * self._interval_s))
+                return
+            with gevent.Timeout(self._dice.uniform(0, 1), exception=False):
+                while client.receive() is not None:
+                    pass
+            client.close()
+        except Disconnected:
+            return
+        finally:
+            client.cut(reset=False)
+
+    def _garbage(self, member: Member) -> None:
+        if self._dice.random() < 0.2:
+            member.charge_point.faults.send_raw(b"\x81\x05hello")  # unmasked: the connection is closed for it
+        else:
+            member.charge_point.faults.send_text(self._dice.choice(GARBAGE))
+
+    # -- Sessions ----------------------------------------------------------------------------------
+
+    def _bomb(self, member: Member) -> None:
+        self._inside.tell_bomb(member.identity, self._error())
+
+    def _trap(self, member: Member) -> None:
+        self._inside.set_trap(member.identity, self._error())
+
+    def _storm(self, member: Member) -> None:
+        for _ in range(STORM):
+            self._inside.tell_bomb(member.identity, self._error())
+            gevent.sleep(self._dice.uniform(0, 0.1))
+
+    def _kill_session(self, member: Member) -> None:
+        self._inside.kill_session(member.identity)
+
+    def _answer_badly(self, member: Member) -> None:
+        """Answer commands late, never, or with an error, for a while."""
+        answers = member.charge_point.answers
+        name = self._dice.choice(("DataTransfer", "GetConfiguration"))
+        right = member.charge_point.commands.answers()[name]
+        wrong = (refusing(), silent, delayed(TIMEOUT_S * self._dice.uniform(0.5, 2), right))
+        answers[name] = self._dice.choice(wrong)
+        gevent.sleep(self._dice.uniform(0.5, 2))
+        answers[name] = right
+
+    # -- Plugins -----------------------------------------------------------------------------------
+
+    def _kill_plugin(self, _: Member) -> None:
+        name = self._dice.choice(PLUGINS)
+        now = time.monotonic()
+        starts = self._truth.starts.get(name, ())
+        if self._inside.kill_plugin(name) and starts and now - starts[-1] > self._reset_s + 0.1:
+            self.kills.append(Kill(name, now))
+
+    def _release(self, _: Member) -> None:
+        for row in self._system.quarantined():
+            self._system.release(row["plugin"])

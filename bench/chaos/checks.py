@@ -1,0 +1,265 @@
+"""What must hold in every run, whatever was done: one row of the table each.
+
+The one rule: a check looks and says what it saw; it never excuses.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import quantiles
+from typing import Any
+
+from attacks import Attacks
+from commander import Commander
+from fleet import Fleet
+from msgspec import json
+from truth import Truth
+from watch import Restarts
+
+from chargehand import TicketState
+from chargehand.actors.tickets import OPEN
+
+FIRST_RESTART_S = 1.0
+MARGIN_S = 0.5
+"""What a busy hub may be late, when a time is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One row: what must hold, what was seen of it, and every case in which it did not."""
+
+    what: str
+    seen: str
+    breaches: list[str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Evidence:
+    """All there is to look at, once the load has ended."""
+
+    fleet: Fleet
+    commander: Commander
+    attacks: Attacks
+    truth: Truth
+    restarts: Restarts
+    ping_interval_s: float
+    spooled: list[Any]  # what is in the spool, or was set aside
+    unsettled: list[str]  # what had not come to rest when the run had to end
+    uncaught: list[str]
+    open_tickets: int  # before the system was stopped
+    left: list[str]  # when everything was closed
+
+
+def calls_answered(evidence: Evidence) -> Check:
+    """See `what`."""
+    tallies = [member.tally for member in evidence.fleet]
+    calls, answered, excused = (
+        sum(getattr(tally, name) for tally in tallies) for name in ("calls", "answered", "excused")
+    )
+    breaches = [breach for tally in tallies for breach in tally.breaches]
+    breaches += [f"{tally.identity}: {tally.waiting} calls wait still" for tally in tallies if tally.waiting]
+    breaches += [wrong for member in evidence.fleet for wrong in member.wrong]
+    return Check(
+        "every CALL was answered, once and as it asked, or its socket was down",
+        f"{calls} calls: {answered} answered, {excused} with the socket",
+        breaches,
+    )
+
+
+def nothing_false(evidence: Evidence) -> Check:
+    """See `what`."""
+    lies = [lie for member in evidence.fleet for lie in member.tally.lies]
+    lies += [f"{member.identity} got no acknowledgement" for member in evidence.fleet if member.unsent]
+    seen = sum(len(member.acknowledged) for member in evidence.fleet)
+    return Check("no Start, Stop or MeterValues was refused", f"{seen} acknowledged", lies)
+
+
+def nothing_lost(evidence: Evidence) -> Check:
+    """See `what`."""
+    in_spool: dict[str, set[int]] = {}
+    for record in evidence.spooled:
+        in_spool.setdefault(record.charge_point_id, set()).add(_number(record))
+    breaches = []
+    for member in evidence.fleet:
+        kept = set(evidence.truth.kept.get(member.identity, ()))
+        lost = set(member.acknowledged) - kept - in_spool.get(member.identity, set())
+        breaches += [f"{member.identity}: number {number} is nowhere" for number in sorted(lost)]
+    kept_all = sum(len(set(kept)) for kept in evidence.truth.kept.values())
+    spooled = sum(map(len, in_spool.values()))
+    return Check(
+        "what was acknowledged is with its plugin, or in the spool",
+        f"{kept_all} with plugins, {spooled} in the spool or set aside",
+        breaches,
+    )
+
+
+def _number(record: Any) -> int:
+    payload = json.decode(record.payload)
+    if record.action == "MeterValues":
+        return int(payload["meterValue"][0]["sampledValue"][0]["value"])
+    number: int = payload["meterStart" if record.action == "StartTransaction" else "meterStop"]
+    return number
+
+
+def in_order(evidence: Evidence) -> Check:
+    """See `what`."""
+    breaches = []
+    for identity, kept in evidence.truth.kept.items():
+        first_time = list(dict.fromkeys(kept))
+        if first_time != sorted(first_time):
+            place = next(i for i in range(1, len(first_time)) if first_time[i] < first_time[i - 1])
+            breaches.append(f"{identity}: {first_time[place]} came after {first_time[place - 1]}")
+    return Check(
+        "plugins got the transaction messages of a charge point in order",
+        f"{evidence.restarts.counts.get('replayed', 0)} of them out of the spool",
+        breaches,
+    )
+
+
+def transaction_ids(evidence: Evidence) -> Check:
+    """See `what`."""
+    owners: dict[int, str] = {}
+    breaches = []
+    for member in evidence.fleet:
+        for number in member.transactions:
+            if number in owners:
+                breaches.append(f"{member.identity} and {owners[number]} both have transaction {number}")
+            owners[number] = member.identity
+    return Check("no transaction id was given twice", f"{len(owners)} transactions", breaches)
+
+
+def tickets_ended(evidence: Evidence) -> Check:
+    """See `what`."""
+    issues, counts = evidence.commander.issues, evidence.restarts.counts
+    states: dict[TicketState, int] = {}
+    breaches = [
+        f"{issue.ticket!r} ({issue.kind}) was never seen to end" for issue in issues if issue.ended is None
+    ]
+    for issue in issues:
+        ticket = issue.ticket
+        states[ticket.state] = states.get(ticket.state, 0) + 1
+        if issue.ended is not None and issue.ended != (ticket.state, ticket.ended_at):
+            breaches.append(f"{ticket!r} ended as {issue.ended[0]} before")
+    for ticket_id, times in evidence.truth.outcomes.items():
+        if times > 1:
+            breaches.append(f"ticket {ticket_id}: its end was told {times} times")
+    for state in TicketState:
+        counted = counts.get(f"ticket_{state}", 0)
+        if state in OPEN or state is TicketState.NEVER_SENT:
+            continue  # what is refused at once is not counted by a session
+        others = counted - states.get(state, 0)
+        if others < 0:
+            breaches.append(f"{states[state]} tickets are {state}, and {counted} were counted")
+    if evidence.open_tickets:
+        breaches.append(f"{evidence.open_tickets} tickets were open when the system was stopped")
+    shown = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+    return Check("every ticket has exactly one final state", f"{len(issues)} tickets: {shown}", breaches)
+
+
+def own_responses(evidence: Evidence) -> Check:
+    """See `what`."""
+    issues = evidence.commander.issues
+    late = sum(issue.ticket.late_answer is not None for issue in issues)
+    return Check(
+        "no ticket has the response of another",
+        f"{sum(issue.ticket.response is not None for issue in issues)} responses, {late} late ones",
+        [
+            f"{issue.ticket!r} has the response to {issue.token_seen}, not {issue.token}"
+            for issue in issues
+            if issue.token_seen != issue.token
+        ],
+    )
+
+
+def untouched(evidence: Evidence) -> Check:
+    """See `what`."""
+    tallies = [member.tally for member in evidence.fleet.untouched]
+    breaches = [f"{tally.identity} lost its socket {tally.losses} times" for tally in tallies if tally.losses]
+    breaches += [breach for tally in tallies for breach in tally.breaches]
+    breaches += [
+        f"{tally.identity}: {tally.excused} calls were excused" for tally in tallies if tally.excused
+    ]
+    latencies = [latency for tally in tallies for latency in tally.latencies]
+    percentiles = quantiles(latencies, n=100) if len(latencies) > 1 else [0.0] * 99
+    return Check(
+        "untouched charge points saw no drop and no missing answer",
+        f"{len(tallies)} charge points, {len(latencies)} answers, p50 {percentiles[49] * 1000:.1f} ms, "
+        f"p99 {percentiles[98] * 1000:.1f} ms",
+        breaches,
+    )
+
+
+def first_restarts(evidence: Evidence) -> Check:
+    """See `what`."""
+    delays = list(evidence.restarts.delays)
+    breaches = [f"the session of {name} never came back" for name in evidence.restarts.crashed]
+    for kill in evidence.attacks.kills:
+        back = next((at for at in evidence.truth.starts.get(kill.plugin, ()) if at >= kill.at), None)
+        if back is None:
+            breaches.append(f"the plugin {kill.plugin} never came back")
+        else:
+            delays.append((kill.plugin, back - kill.at))
+    breaches += [f"{name} came back after {delay:.2f} s" for name, delay in delays if delay > FIRST_RESTART_S]
+    longest = max((delay for _, delay in delays), default=0.0)
+    return Check(
+        f"first restarts came within {FIRST_RESTART_S:g} s",
+        f"{len(delays)} first restarts, the longest after {longest * 1000:.1f} ms",
+        breaches,
+    )
+
+
+def half_open_found(evidence: Evidence) -> Check:
+    """See `what`."""
+    limit_s = 2 * evidence.ping_interval_s + MARGIN_S
+    found = [one for one in evidence.attacks.half_open if one.found_after_s is not None]
+    longest = max((one.found_after_s or 0.0 for one in found), default=0.0)
+    breaches = [
+        f"{one.identity}: not noticed" for one in evidence.attacks.half_open if one.found_after_s is None
+    ]
+    breaches += [
+        f"{one.identity}: noticed after {one.found_after_s:.2f} s"
+        for one in found
+        if (one.found_after_s or 0.0) > limit_s
+    ]
+    return Check(
+        f"half-open sockets were found within twice the ping interval ({evidence.ping_interval_s:g} s)",
+        f"{len(found)} found, the longest after {longest:.2f} s",
+        breaches,
+    )
+
+
+def all_back(evidence: Evidence) -> Check:
+    """See `what`."""
+    return Check("in the end everything came to rest, and everybody is back", "", evidence.unsettled)
+
+
+def nothing_uncaught(evidence: Evidence) -> Check:
+    """See `what`."""
+    return Check("no error reached the hub", "", evidence.uncaught)
+
+
+def nothing_left(evidence: Evidence) -> Check:
+    """See `what`."""
+    return Check("no greenlet, actor or socket is left", "", evidence.left)
+
+
+CHECKS: tuple[Callable[[Evidence], Check], ...] = (
+    calls_answered,
+    nothing_false,
+    nothing_lost,
+    in_order,
+    transaction_ids,
+    tickets_ended,
+    own_responses,
+    untouched,
+    first_restarts,
+    half_open_found,
+    all_back,
+    nothing_uncaught,
+    nothing_left,
+)
+
+
+def look(evidence: Evidence) -> Iterator[Check]:
+    """All checks."""
+    for check in CHECKS:
+        yield check(evidence)

@@ -1,0 +1,136 @@
+"""Active commands, sent all the time, each with a token of its own that only its own response may carry.
+
+The one rule: every ticket is kept, with the state that it was first seen to end in.
+"""
+
+import contextlib
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from fleet import Fleet, Member
+from gevent.pool import Pool
+
+from chargehand import CentralSystem, Ticket, TicketState, v16
+
+VENDOR = "Chargehand"  # what the simulator's charge points answer with what they were sent
+TIMEOUT_S = 0.5
+EFFECT_S = 1.0
+THREAD_PAUSE_S = 0.02
+BURST_CHANCE = 0.02
+BURST = ("echo", "supersede", "supersede", "cancel", "key", "queue")
+"""Commands that are sent at once, so that some of them must wait."""
+
+
+@dataclass(slots=True)
+class Issue:
+    """One ticket. `ended` is the state and the time that it was first seen to end with."""
+
+    ticket: Ticket[Any]
+    token: str
+    kind: str
+    ended: tuple[TicketState, float | None] | None = None
+
+    def follow(self) -> None:
+        """Wait for the end."""
+        self.ticket.wait()
+        self.ended = (self.ticket.state, self.ticket.ended_at)
+
+    @property
+    def token_seen(self) -> str:
+        """The token in the response, or in one that came too late; its own if there is none."""
+        response = self.ticket.response or self.ticket.late_answer
+        if isinstance(response, v16.DataTransferResponse) and response.data is not None:
+            return response.data
+        if isinstance(response, v16.GetConfigurationResponse) and response.unknown_key:
+            return response.unknown_key[0]
+        return self.token
+
+
+class Commander:
+    """Sends `rate` commands a second to charge points by chance, from greenlets and from one native thread."""
+
+    def __init__(self, system: CentralSystem, fleet: Fleet, seed: int, rate: float) -> None:
+        self.issues: list[Issue] = []
+        self._system = system
+        self._fleet = fleet
+        self._rate = rate
+        self._dice = random.Random(f"{seed}-commander")
+        self._thread_dice = random.Random(f"{seed}-thread")
+        self._followers = Pool()
+        self._stopping = False
+        self._sender: gevent.Greenlet[..., None] | None = None
+        self._thread = threading.Thread(target=self._from_a_thread)
+
+    def begin(self) -> None:
+        """Start to send."""
+        self._sender = gevent.spawn(self._send_on)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Send nothing any more."""
+        self._stopping = True
+        if self._sender is not None:
+            self._sender.join()
+        while self._thread.is_alive():  # to join it would stop the hub, which the thread waits for
+            gevent.sleep(0.01)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until every ticket was seen to end, but not for longer; whoever still waits then is let go."""
+        self._followers.join(timeout_s)
+        self._followers.kill()
+
+    def _send_on(self) -> None:
+        while not self._stopping:
+            gevent.sleep(self._dice.expovariate(self._rate))
+            member = self._dice.choice(self._fleet.members)
+            if self._dice.random() < BURST_CHANCE:
+                for kind in BURST:
+                    self.send(member, kind)
+            else:
+                self.send(member)
+
+    def send(self, member: Member, kind: str = "") -> Issue:
+        """Send a command of a kind, or of any."""
+        dice = self._dice
+        token = f"{member.identity}/{len(self.issues)}"
+        kinds = ["echo"] * 8 + ["key"] * 4 + ["supersede", "effect", "cancel", "queue"]
+        kinds += [] if member.untouched else ["reset"] * (dice.random() < 0.2)
+        kind = kind or dice.choice(kinds)
+        request: Any = v16.DataTransfer(vendor_id=VENDOR, data=token)
+        options: dict[str, Any] = {"timeout_s": TIMEOUT_S}
+        if kind == "key":
+            request = v16.GetConfiguration(key=(token,))
+        elif kind == "supersede":
+            request = v16.ChangeConfiguration(key="Chaos", value=token)
+        elif kind == "effect":
+            request = v16.TriggerMessage(requested_message=v16.MessageTrigger.HEARTBEAT)
+            options |= {"until_effect": True, "effect_timeout_s": EFFECT_S}
+        elif kind == "queue":
+            options |= {"when_offline": "queue", "expires_in_s": 1.0}
+        elif kind == "reset":
+            request = v16.Reset(type=v16.ResetType.SOFT)
+        issue = Issue(self._system.call(member.identity, request, **options), token, kind)
+        self.issues.append(issue)
+        self._followers.spawn(issue.follow)
+        if kind == "cancel":
+            issue.ticket.cancel()
+        return issue
+
+    def _from_a_thread(self) -> None:
+        number = 0
+        while not self._stopping:
+            number += 1
+            member = self._thread_dice.choice(self._fleet.members)
+            token = f"{member.identity}/thread-{number}"
+            request = v16.DataTransfer(vendor_id=VENDOR, data=token)
+            issue = Issue(
+                self._system.call(member.identity, request, timeout_s=TIMEOUT_S), token, "from a thread"
+            )
+            self.issues.append(issue)
+            with contextlib.suppress(TimeoutError):
+                issue.follow()
+            time.sleep(THREAD_PAUSE_S)

@@ -1,0 +1,192 @@
+"""The charge points of the run, each under load from a greenlet of its own.
+
+The one rule: a charge point does what a good one does, and sends a transaction message again until it is acknowledged;
+whatever is done to it is done by `attacks`.
+"""
+
+import datetime as dt
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+from gevent.pool import Pool
+from mischief import UNTOUCHED
+from tally import Tally
+
+from chargehand import v16
+from chargehand.simulator import Backoff, CallDeclined, CallFailed, ChargePoint, Disconnected, Kind
+
+TOUCHED = "rough-"
+UNTOUCHED_EVERY = 5
+CONNECTING = 50  # at a time
+ANSWER_S = 3.0  # longer than any answer may take
+ONLINE_S = 1.0
+GIVE_UP_S = 20.0  # until the last transaction message must be acknowledged, once the load ends
+
+
+class Member:
+    """One charge point, its tally, and what it has been told of its own transactions."""
+
+    def __init__(self, url: str, number: int, seed: int, pause_s: float) -> None:
+        self.untouched = number % UNTOUCHED_EVERY == 0
+        self.identity = f"{UNTOUCHED if self.untouched else TOUCHED}{number}"
+        self.dice = random.Random(f"{seed}-{self.identity}")
+        self.pause_s = pause_s
+        self.tally = Tally(self.identity)
+        self.acknowledged: list[int] = []  # numbers of transaction messages
+        self.transactions: list[int] = []  # ids
+        self.wrong: list[str] = []  # answers to another question
+        self.unsent = 0
+        self.stopping = False
+        self.charge_point = ChargePoint(
+            url, self.identity, reconnect=Backoff(0.05, 0.5), timeout_s=ANSWER_S, record_limit=32
+        )
+        self._number = 0
+        record = self.charge_point.record
+        add, note = record.add, self.tally.note
+
+        def tapped(kind: Kind, data: bytes) -> None:
+            note(kind, data)
+            add(kind, data)
+
+        record.add = tapped  # type: ignore[method-assign]
+
+    def begin(self) -> None:
+        """Connect and boot."""
+        self.charge_point.connect()
+        self.charge_point.boot()
+
+    def load(self) -> None:
+        """Send messages until it is told to stop; the last transaction is finished."""
+        choices: tuple[Callable[[], object], ...] = (
+            lambda: self.charge_point.send(v16.Heartbeat()),
+            self._authorize,
+            self._status,
+            self._data,
+            self._data,
+            self._transaction,
+        )
+        while not self.stopping:
+            gevent.sleep(self.dice.uniform(0, 2 * self.pause_s))
+            try:
+                self.dice.choice(choices)()
+            except Disconnected:
+                self._wait_online()
+            except CallFailed:
+                continue  # counted by the tally, which knows whether it should have been answered
+
+    def _wait_online(self) -> None:
+        try:
+            self.charge_point.wait_online(ONLINE_S)
+        except TimeoutError:
+            gevent.sleep(0)
+
+    def _authorize(self) -> None:
+        self.charge_point.send(v16.Authorize(id_tag=f"TAG{self.dice.randrange(100)}"))
+
+    def _status(self) -> None:
+        status = self.dice.choice((v16.ChargePointStatus.AVAILABLE, v16.ChargePointStatus.PREPARING))
+        self.charge_point.send(
+            v16.StatusNotification(
+                connector_id=1, error_code=v16.ChargePointErrorCode.NO_ERROR, status=status
+            )
+        )
+
+    def _data(self) -> None:
+        token = f"{self.identity}/{self.dice.getrandbits(32):x}"
+        response = self.charge_point.send(v16.DataTransfer(vendor_id="chaos", data=token))
+        if response.data != token:
+            self.wrong.append(f"{self.identity} sent {token} and was answered {response.data}")
+
+    # -- Transactions --------------------------------------------------------------------------
+
+    def _transaction(self) -> None:
+        started = self._deliver(
+            lambda number, now: v16.StartTransaction(
+                connector_id=1, id_tag="TAG", meter_start=number, timestamp=now
+            )
+        )
+        if started is None:
+            return
+        self.transactions.append(started.transaction_id)
+        for _ in range(self.dice.randrange(4)):
+            gevent.sleep(self.dice.uniform(0, self.pause_s))
+            self._deliver(lambda number, now: _values(number, now, started.transaction_id))
+        self._deliver(
+            lambda number, now: v16.StopTransaction(
+                meter_stop=number, timestamp=now, transaction_id=started.transaction_id
+            )
+        )
+
+    def _deliver(self, make: Callable[[int, dt.datetime], Any]) -> Any:
+        """Send a transaction message until it is acknowledged; None if it never was."""
+        self._number += 1
+        request = make(self._number, dt.datetime.now(dt.UTC).replace(microsecond=0))
+        waited_s = 0.0
+        while waited_s < GIVE_UP_S:
+            try:
+                response = self.charge_point.send(request)
+            except CallDeclined:
+                break  # the tally has noted it
+            except Disconnected:
+                self._wait_online()
+            except CallFailed:
+                gevent.sleep(0)
+            else:
+                self.acknowledged.append(self._number)
+                return response
+            waited_s += 0.05 if self.stopping else 0.0
+            gevent.sleep(0.05)
+        self.unsent += 1
+        return None
+
+    def close(self) -> None:
+        """End it, with everything of it."""
+        self.tally.leaving = True
+        self.charge_point.close()
+
+
+def _values(number: int, now: dt.datetime, transaction_id: int) -> v16.MeterValues:
+    sample = v16.SampledValue(value=str(number))
+    value = v16.MeterValue(timestamp=now, sampled_value=(sample,))
+    return v16.MeterValues(connector_id=1, transaction_id=transaction_id, meter_value=(value,))
+
+
+class Fleet:
+    """All charge points; every fifth is untouched."""
+
+    def __init__(self, url: str, count: int, seed: int, pause_s: float) -> None:
+        self.members = [Member(url, number, seed, pause_s) for number in range(count)]
+        self._loads = Pool()
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self.members)
+
+    @property
+    def touched(self) -> list[Member]:
+        """Those that may be hurt."""
+        return [member for member in self.members if not member.untouched]
+
+    @property
+    def untouched(self) -> list[Member]:
+        """Those that must not notice anything."""
+        return [member for member in self.members if member.untouched]
+
+    def begin(self) -> None:
+        """Connect and boot them all, and start the load."""
+        pool = Pool(CONNECTING)
+        for greenlet in [pool.spawn(member.begin) for member in self.members]:
+            greenlet.get()
+        for member in self.members:
+            self._loads.spawn(member.load)
+
+    def end_load(self) -> None:
+        """Stop the load; returns when every charge point has finished what it was doing."""
+        for member in self.members:
+            member.stopping = True
+        self._loads.join()
+
+    def close(self) -> None:
+        """End all charge points."""
+        Pool(CONNECTING).map(Member.close, self.members)

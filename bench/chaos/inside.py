@@ -1,0 +1,108 @@
+"""The one place of the run that reaches into a running system: to hurt it, or to look at what no caller can see.
+
+The one rule: nothing here repairs anything.
+"""
+
+from typing import Any
+
+from pykka.messages import ProxyCall
+
+from chargehand import CentralSystem
+from chargehand.actors.cell import Phase
+from chargehand.actors.charge_point_cell import ChargePointCell
+from chargehand.actors.plugin_cell import PluginCell
+
+
+class Bomb:
+    """The arguments of a proxy call: whoever unpacks them is hurt."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __iter__(self) -> Any:
+        raise self.error
+
+
+class Trap(dict):  # type: ignore[type-arg]
+    """The table of a session's calls, which raises once, when the next CALL is entered."""
+
+    def __init__(self, calls: dict[Any, Any], error: BaseException) -> None:
+        super().__init__(calls)
+        self.error: BaseException | None = error
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        super().__setitem__(key, value)
+
+
+class Inside:
+    """See the head of this file."""
+
+    def __init__(self, system: CentralSystem) -> None:
+        self._system = system
+
+    # -- Sessions --------------------------------------------------------------------------------
+
+    def session(self, charge_point_id: str) -> ChargePointCell | None:
+        """The cell of a charge point; None if there is none now."""
+        return self._system._directory.find(charge_point_id)  # noqa: SLF001 - see the head of this file
+
+    def tell_bomb(self, charge_point_id: str, error: BaseException) -> bool:
+        """Make the session raise while it handles a message of nobody's."""
+        cell = self.session(charge_point_id)
+        if cell is None or cell.is_set():
+            return False
+        cell.tell(ProxyCall(attr_path=("on_receive",), args=Bomb(error), kwargs={}))
+        return True
+
+    def set_trap(self, charge_point_id: str, error: BaseException) -> bool:
+        """Make the session raise while it handles the next CALL of its charge point."""
+        cell = self.session(charge_point_id)
+        if cell is None or cell.is_set():
+            return False
+        cell.calls = Trap(cell.calls, error)
+        return True
+
+    def disarm(self, charge_point_id: str) -> None:
+        """Take a trap away."""
+        cell = self.session(charge_point_id)
+        if cell is not None and isinstance(cell.calls, Trap):
+            cell.calls = dict(cell.calls)
+
+    def kill_session(self, charge_point_id: str) -> bool:
+        """Kill the session's actor while it is idle."""
+        cell = self.session(charge_point_id)
+        if cell is None or cell.phase is not Phase.RUNNING:
+            return False
+        cell.kill()
+        return True
+
+    # -- Plugins ---------------------------------------------------------------------------------
+
+    def plugin(self, name: str) -> PluginCell | None:
+        """The cell of a plugin."""
+        return self._system._plugin_cell(name)  # noqa: SLF001
+
+    def kill_plugin(self, name: str) -> bool:
+        """Kill a plugin's actor, if it runs and no handler of it does."""
+        cell = self.plugin(name)
+        if cell is None or cell.phase is not Phase.RUNNING or cell.lanes:
+            return False
+        cell.kill()
+        return True
+
+    # -- What only the system knows ------------------------------------------------------------------
+
+    def spooled(self) -> list[Any]:
+        """What waits in the spool, and what was set aside."""
+        return [*self._system.store.spooled(limit=10**6), *self._system.store.aside(limit=10**6)]
+
+    def waiting_in_spool(self) -> int:
+        """How many records wait to be replayed."""
+        return len(self._system.store.spooled(limit=10**6))
+
+    def open_calls(self) -> int:
+        """How many CALLs are with plugins."""
+        return sum(len(cell.session.incoming) for cell in self._system._directory)  # noqa: SLF001

@@ -1,0 +1,138 @@
+"""Plugins that go wrong, by chance and in every way there is, for the charge points that may be hurt.
+
+The one rule: for a charge point that is left alone they do the right thing, always.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from truth import Truth
+
+from chargehand import Call, OcppError, Plugin, Ticket, on_outcome, passive, v16
+
+UNTOUCHED = "quiet-"
+"""How the ids of the charge points begin that nothing is done to."""
+
+HANG_S = 3600.0
+CALL_BACK_S = 0.5
+
+
+def fail(name: str, call: Call[Any]) -> object:
+    """Go wrong like this; what is returned is nonsense, or an answer that never comes."""
+    if name == "raise":
+        raise RuntimeError("planted")
+    if name == "leak a gevent.Timeout":
+        raise gevent.Timeout(1)
+    if name == "leak a GreenletExit":
+        raise gevent.GreenletExit
+    if name == "hang":
+        gevent.sleep(HANG_S)
+    if name == "never answer":
+        return call.later()
+    return {"answer 42": 42, "answer nonsense": {"status": "Purple", "idTagInfo": 5}}.get(name)
+
+
+FATES = (
+    "raise",
+    "leak a gevent.Timeout",
+    "leak a GreenletExit",
+    "hang",
+    "never answer",
+    "answer 42",
+    "answer None",
+    "answer nonsense",
+)
+
+
+class Chancy(Plugin):
+    """A plugin with a chance of going wrong: `chance` of its calls, and one start in five but for the first."""
+
+    def __init__(self, truth: Truth, seed: int, chance: float) -> None:
+        super().__init__()
+        self.truth = truth
+        self.chance = chance
+        started = len(truth.starts.get(type(self).__name__, ()))
+        self.dice = random.Random(f"{seed}-{type(self).__name__}-{started}")
+        self.may_start = not started or self.dice.random() > 0.2
+
+    def on_start(self) -> None:
+        """Start, or not."""
+        self.truth.started(type(self).__name__)
+        if not self.may_start:
+            self.truth.fate("fail to start")
+            raise RuntimeError("planted: it does not start")
+
+    def answer(self, call: Call[Any], answer: Callable[[], object]) -> object:
+        """Answer as one should, or go wrong."""
+        if call.charge_point.id.startswith(UNTOUCHED) or call.replayed or self.dice.random() > self.chance:
+            return answer()
+        name = self.dice.choice(FATES)
+        self.truth.fate(name)
+        return fail(name, call)
+
+
+class Tags(Chancy):
+    """Answers Authorize and DataTransfer; the latter with what it was sent."""
+
+    @passive(v16.Authorize)
+    def authorize(self, call: Call[v16.Authorize]) -> object:
+        """Accept; sometimes after asking the charge point something, sometimes with an error of its own."""
+        dice = self.dice.random()
+        if dice < 0.02:
+            request = v16.GetConfiguration(key=("AuthorizeRemoteTxRequests",))
+            self.system.call(call.charge_point.id, request, timeout_s=CALL_BACK_S).wait(CALL_BACK_S)
+        elif dice < 0.03:
+            raise OcppError(description="on purpose")
+        return self.answer(call, lambda: {"idTagInfo": {"status": "Accepted"}})
+
+    @passive(v16.DataTransfer)
+    def data_transfer(self, call: Call[v16.DataTransfer]) -> object:
+        """Send back what came; sometimes from another greenlet, and twice."""
+        response = {"status": "Accepted", "data": call.request.data}
+        if self.dice.random() < 0.1:
+            later = call.later()
+            gevent.spawn_later(0.01, later.answer, response)
+            gevent.spawn_later(0.02, later.answer, response)
+            return None
+        return self.answer(call, lambda: response)
+
+    @on_outcome()
+    def heard(self, ticket: Ticket[Any]) -> None:
+        """Note it; and sometimes fail, which must cost nothing."""
+        self.truth.heard(ticket.id)
+        if not ticket.charge_point_id.startswith(UNTOUCHED) and self.dice.random() < self.chance:
+            raise gevent.Timeout(1)
+
+
+class Meters(Chancy):
+    """Keeps transactions and meter values, each by the number that its sender has put into it."""
+
+    @passive(v16.StartTransaction)
+    def start_transaction(self, call: Call[v16.StartTransaction]) -> object:
+        """Keep a start; its number is the meter's reading."""
+        return self.answer(call, lambda: self._started(call))
+
+    def _started(self, call: Call[v16.StartTransaction]) -> object:
+        self.truth.keep(call.charge_point.id, call.request.meter_start)
+        return {"idTagInfo": {"status": "Accepted"}, "transactionId": call.transaction_id}
+
+    @passive(v16.MeterValues)
+    def meter_values(self, call: Call[v16.MeterValues]) -> object:
+        """Keep meter values; their number is the first sample's value."""
+        return self.answer(call, lambda: self._keep(call, number_of(call.request)))
+
+    @passive(v16.StopTransaction)
+    def stop_transaction(self, call: Call[v16.StopTransaction]) -> object:
+        """Keep a stop; its number is the meter's reading."""
+        return self.answer(call, lambda: self._keep(call, call.request.meter_stop))
+
+    def _keep(self, call: Call[Any], number: int) -> object:
+        self.truth.keep(call.charge_point.id, number)
+        return {}
+
+
+def number_of(request: v16.MeterValues) -> int:
+    """The number of a MeterValues."""
+    return int(request.meter_value[0].sampled_value[0].value)

@@ -1,0 +1,110 @@
+"""Faults that no system may have, planted one at a time: a run with one of them must fail.
+
+The one rule: a plant does its one thing, once, to a system and a fleet that are otherwise well; and says if it could.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from commander import Commander
+from fleet import Fleet, Member
+from gevent.event import Event
+from inside import Inside
+
+from chargehand.simulator import delayed
+
+SLOW_S = 0.1
+TRIES = 20
+
+
+class NotPlanted(Exception):
+    """There was no occasion for it."""
+
+
+class Silent:
+    """A connection's codec that leaves out one answer."""
+
+    def __init__(self, codec: Any) -> None:
+        self._codec = codec
+        self._left_out = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._codec, name)
+
+    def text(self, data: bytes) -> bytes:
+        """Frame a text; the first answer becomes nothing."""
+        if not self._left_out and data.startswith(b"[3"):
+            self._left_out = True
+            return b""
+        framed: bytes = self._codec.text(data)
+        return framed
+
+
+def drop_an_answer(inside: Inside, fleet: Fleet, _commander: Commander) -> None:
+    """Answer a CALL, and send nothing."""
+    connection: Any = _cell(inside, fleet.untouched[0]).connection
+    connection.codec = Silent(connection.codec)
+
+
+def leave_a_ticket_open(inside: Inside, fleet: Fleet, commander: Commander) -> None:
+    """Lose a call that waits in a session's queue."""
+    member = fleet.untouched[0]
+    issues = [commander.send(member, "echo") for _ in range(5)]
+    gevent.sleep(0)
+    calls: Any = _cell(inside, member).session.calls
+    if calls is None or not any(calls.remove(issue.ticket) is not None for issue in issues):
+        raise NotPlanted("no call was waiting")
+
+
+def leak_a_greenlet(_inside: Inside, _fleet: Fleet, _commander: Commander) -> None:
+    """Leave a greenlet behind that waits for ever."""
+    gevent.spawn(Event().wait)
+
+
+def swap_two_responses(inside: Inside, fleet: Fleet, commander: Commander) -> None:
+    """Give the calls that two charge points have on the wire to one another's tickets."""
+    members = fleet.untouched[:2]
+    for member in members:
+        answers = member.charge_point.answers
+        answers["DataTransfer"] = delayed(SLOW_S, member.charge_point.commands.answers()["DataTransfer"])
+        commander.send(member, "echo")
+    gevent.sleep(SLOW_S / 2)
+    queues: list[Any] = [_cell(inside, member).session.calls for member in members]
+    on_wire = [queue.on_wire if queue is not None else None for queue in queues]
+    if any(one is None or one.action.name != "DataTransfer" for one in on_wire):
+        raise NotPlanted("other calls were on the wire")
+    on_wire[0].owner, on_wire[1].owner = on_wire[1].owner, on_wire[0].owner
+
+
+def drop_a_socket(_inside: Inside, fleet: Fleet, _commander: Commander) -> None:
+    """Cut the connection of a charge point that is to be left alone."""
+    fleet.untouched[0].charge_point.faults.cut()
+
+
+def _cell(inside: Inside, member: Member) -> Any:
+    cell = inside.session(member.identity)
+    if cell is None or cell.connection is None:
+        raise NotPlanted(f"{member.identity} is not there")
+    return cell
+
+
+PLANTS: dict[str, Callable[[Inside, Fleet, Commander], None]] = {
+    "dropped-answer": drop_an_answer,
+    "open-ticket": leave_a_ticket_open,
+    "leaked-greenlet": leak_a_greenlet,
+    "swapped-response": swap_two_responses,
+    "dropped-socket": drop_a_socket,
+}
+
+
+def plant(name: str, inside: Inside, fleet: Fleet, commander: Commander) -> None:
+    """Plant a fault; tries again until there is an occasion for it. Raises NotPlanted."""
+    for _ in range(TRIES):
+        try:
+            PLANTS[name](inside, fleet, commander)
+        except NotPlanted:
+            gevent.sleep(SLOW_S)
+        else:
+            return
+    raise NotPlanted(name)

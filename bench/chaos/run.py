@@ -1,0 +1,211 @@
+"""One run: a system, a fleet under load, commands, attacks; then rest, and the evidence.
+
+The one rule: whatever happens, it comes to an end, and what it found is handed over.
+"""
+
+import gc
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import gevent
+from attacks import Attacks
+from checks import Evidence
+from commander import Commander
+from fleet import Fleet
+from inside import Inside
+from mischief import Meters, Tags
+from plants import plant
+from truth import Truth
+from watch import Presence, Restarts, Uncaught
+
+from chargehand import CentralSystem, Settings
+from chargehand.config.settings import DeadlineSettings, SessionSettings, SupervisionSettings
+
+sys.path.append(str(Path(__file__).parents[2] / "tests"))
+from leftovers import Snapshot
+
+DEADLINE_S = 1.0
+BACKOFF_MAX_S = 0.5
+RESET_S = 2.0
+PING_INTERVAL_S = 1.0
+MISSING_S = DEADLINE_S + BACKOFF_MAX_S + 1.0
+"""After so long an answer is missing: the deadline, a restart that waited, and what a busy machine may be late."""
+
+LOOK_S = 0.25
+REST_S = 15.0
+TICKETS_S = 5.0
+CALLS_PAUSE_S = 0.15
+LEAST_RATE = 3.0  # attacks a second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is asked for on the command line."""
+
+    seed: int
+    seconds: float
+    charge_points: int
+    transport: str
+    chance: float  # of a plugin's handler to go wrong
+    plant: str
+
+
+def settings(plan: Plan) -> Settings:
+    """Everything is short, so that much can happen."""
+    transport = "reactor" if plan.transport == "reactor" else "greenlet"
+    return Settings(
+        port=0,
+        transport=transport,  # type: ignore[arg-type]
+        deadlines=DeadlineSettings(default_s=DEADLINE_S),
+        sessions=SessionSettings(
+            ping_interval_s=PING_INTERVAL_S,
+            close_timeout_s=0.3,
+            send_timeout_s=1.0,
+            queue_limit=20,
+            close_spread_s=0.5,
+        ),
+        supervision=SupervisionSettings(
+            intensity=3,
+            period_s=2.0,
+            backoff_min_s=0.05,
+            backoff_max_s=BACKOFF_MAX_S,
+            backoff_reset_s=RESET_S,
+            failure_window_s=2.0,
+            probe_s=0.5,
+            quarantine_s=0.5,
+            replay_delay_s=0.1,
+            replay_delay_max_s=0.5,
+            watchdog_s=0.5,
+        ),
+    )
+
+
+class Run:
+    """See the head of this file. `log` takes a line of progress."""
+
+    def __init__(self, plan: Plan, log: Callable[[str], None]) -> None:
+        self.plan = plan
+        self.counts: dict[str, int] = {}
+        self.done: dict[str, int] = {}
+        self.fates: dict[str, int] = {}
+        self._log = log
+        self._truth = Truth()
+        self._restarts = Restarts(RESET_S)
+        self._presence = Presence()
+        self._unsettled: list[str] = []
+
+    def run(self) -> Evidence:
+        """Do it all; returns when nothing runs any more."""
+        gevent.get_hub().threadpool.apply(int)
+        gc.collect()
+        before = Snapshot()
+        with Uncaught() as uncaught:
+            evidence = self._run()
+            evidence.left = before.left_behind(2.0)
+        evidence.uncaught = uncaught.errors
+        return evidence
+
+    def _run(self) -> Evidence:
+        plan, truth = self.plan, self._truth
+        system = CentralSystem(
+            settings(plan),
+            plugins=[kind.spec(truth, plan.seed, plan.chance) for kind in (Tags, Meters)],
+            on_online=self._presence.note,
+            on_offline=self._presence.note,
+        )
+        system.counters = self._restarts
+        system.start()
+        fleet = Fleet(f"ws://127.0.0.1:{system.port}/ocpp", plan.charge_points, plan.seed, CALLS_PAUSE_S)
+        commander = Commander(system, fleet, plan.seed, rate=plan.charge_points * 1.5)
+        attacks = Attacks(
+            system,
+            fleet,
+            truth,
+            self._presence.last,
+            seed=plan.seed,
+            rate=max(plan.charge_points / 10, LEAST_RATE),
+            ping_interval_s=PING_INTERVAL_S,
+            reset_s=RESET_S,
+        )
+        inside = Inside(system)
+        try:
+            self._play(fleet, commander, attacks, inside)
+            self._rest(system, fleet, commander, attacks, inside)
+            spooled = inside.spooled()
+            open_tickets = len(system.open_tickets())
+        finally:
+            fleet.close()
+            system.stop()
+        self.counts = self._restarts.counts
+        self.done = dict(attacks.done)
+        self.fates = truth.fates
+        return Evidence(
+            fleet=fleet,
+            commander=commander,
+            attacks=attacks,
+            truth=truth,
+            restarts=self._restarts,
+            ping_interval_s=PING_INTERVAL_S,
+            spooled=spooled,
+            unsettled=self._unsettled,
+            uncaught=[],
+            open_tickets=open_tickets,
+            left=[],
+        )
+
+    def _play(self, fleet: Fleet, commander: Commander, attacks: Attacks, inside: Inside) -> None:
+        fleet.begin()
+        self._log(f"{len(fleet.members)} charge points are there, {len(fleet.untouched)} of them left alone")
+        commander.begin()
+        attacks.begin()
+        ends_at = time.monotonic() + self.plan.seconds
+        if self.plan.plant:
+            gevent.sleep(self.plan.seconds / 4)
+            plant(self.plan.plant, inside, fleet, commander)
+            self._log(f"planted: {self.plan.plant}")
+        while time.monotonic() < ends_at:
+            gevent.sleep(LOOK_S)
+            for member in fleet:
+                member.tally.look(MISSING_S)
+
+    def _rest(
+        self, system: CentralSystem, fleet: Fleet, commander: Commander, attacks: Attacks, inside: Inside
+    ) -> None:
+        """Stop everything in turn, and wait until nothing is left to be done."""
+        self._log("the attacks end")
+        attacks.end()
+        self._log("everything has healed")
+        for row in system.quarantined():
+            system.release(row["plugin"])
+        commander.end()
+        commander.wait(TICKETS_S)
+        self._log("the commands have ended")
+        fleet.end_load()
+        self._log("the load has ended")
+        ends_at = time.monotonic() + REST_S
+        while (left := list(unsettled(system, fleet, inside))) and time.monotonic() < ends_at:
+            for row in system.quarantined():
+                system.release(row["plugin"])
+            gevent.sleep(0.02)
+            for member in fleet:
+                member.tally.look(MISSING_S)
+        self._unsettled = left
+
+
+def unsettled(system: CentralSystem, fleet: Fleet, inside: Inside) -> Iterator[str]:
+    """What is not as it should be when nothing is done to anybody any more."""
+    for member in fleet:
+        facts = system.charge_point(member.identity)
+        if not member.charge_point.online or facts is None or not facts.online:
+            yield f"{member.identity} is not connected"
+        if member.tally.waiting:
+            yield f"{member.identity} waits for {member.tally.waiting} answers"
+    if inside.waiting_in_spool():
+        yield f"{inside.waiting_in_spool()} messages wait in the spool"
+    if inside.open_calls():
+        yield f"{inside.open_calls()} calls are with plugins"
+    for row in system.quarantined():
+        yield f"{row['plugin']} is quarantined"

@@ -1,0 +1,78 @@
+"""What the system reports of itself while it runs: restarts, comings and goings, and errors that nobody caught.
+
+The one rule: it is called in the hub, and must be quick.
+"""
+
+import time
+from typing import Any, Self
+
+import gevent
+
+from chargehand import ChargePoint
+from chargehand.system import Counters
+
+
+class Restarts(Counters):
+    """The system's counters, with the time that the first restart of a session took.
+
+    The first is the one after a quiet time of `reset_s`; those after it wait on purpose.
+    """
+
+    def __init__(self, reset_s: float) -> None:
+        super().__init__()
+        self.delays: list[tuple[str, float]] = []
+        self.crashed: dict[str, float] = {}  # whose first restart is still to come
+        self._last: dict[str, float] = {}
+        self._reset_s = reset_s
+
+    def count(self, name: str, charge_point_id: str) -> None:
+        """Count one."""
+        super().count(name, charge_point_id)
+        now = time.monotonic()
+        if name == "session_crashed":
+            if now - self._last.get(charge_point_id, float("-inf")) > self._reset_s + 0.1:
+                self.crashed[charge_point_id] = now
+            self._last[charge_point_id] = now
+        elif name == "session_restarted":
+            at = self.crashed.pop(charge_point_id, None)
+            if at is not None:
+                self.delays.append((charge_point_id, now - at))
+        elif name == "session_given_up":
+            self._last.pop(charge_point_id, None)
+
+
+class Presence:
+    """When each charge point was last said to have come or gone."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, float] = {}
+
+    def note(self, charge_point: ChargePoint) -> None:
+        """Hear of one; for `on_online` and `on_offline`."""
+        self._at[charge_point.id] = time.monotonic()
+
+    def last(self, charge_point_id: str) -> float:
+        """When that was, on the monotonic clock."""
+        return self._at.get(charge_point_id, float("-inf"))
+
+
+class Uncaught:
+    """Errors that ended a greenlet or a callback of the hub, and that nobody caught. Use it with `with`."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self._hub: Any = gevent.get_hub()
+
+    def __enter__(self) -> Self:
+        self._hub.print_exception = self._note
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del self._hub.print_exception
+
+    def _note(self, context: object, _kind: object, error: object, traceback: Any) -> None:
+        frame = traceback
+        while frame is not None and frame.tb_next is not None:
+            frame = frame.tb_next
+        place = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else "?"
+        self.errors.append(f"{error!r} at {place} in {context!r}"[:300])

@@ -1,0 +1,181 @@
+"""Who takes part: one row a server, and how to start and end it.
+
+Its one rule: every contestant is a process of its own, pinned to one core, alone on a port, and gone when its
+`with` block ends, however that ends. It never measures; `load.py` does.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BUILD = HERE / "build"  # ignored by git
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 6.0
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One row: a name, a remark, and the command that serves `ws://127.0.0.1:PORT/ocpp/{id}`.
+
+    The command is made from a port and a data folder. `rate`: new connections per second that it takes without
+    losing one, where many are only to be there.
+    """
+
+    name: str
+    what: str
+    command: Callable[[int, Path], list[str]]
+    rate: float = 1_500
+
+
+def ours(transport: str, *plugins: str) -> Callable[[int, Path], list[str]]:
+    """Chargehand as a user starts it, with nothing turned off but the disk."""
+    return lambda port, data: [
+        *(sys.executable, "-m", "chargehand", "serve", "--transport", transport),
+        *("--port", str(port), "--http-port", "0", "--store", "memory", "--data", str(data)),
+        *(part for plugin in plugins for part in ("--plugin", plugin)),
+    ]
+
+
+def script(name: str) -> Callable[[int, Path], list[str]]:
+    """A server that is one file of this folder and takes its port as its only argument."""
+    return lambda port, _data: [sys.executable, str(HERE / name), str(port)]
+
+
+def node_script(name: str) -> Callable[[int, Path], list[str]]:
+    """The same, for node."""
+    return lambda port, _data: ["node", str(HERE / name), str(port)]
+
+
+REACTOR = "chargehand reactor"
+GREENLET = "chargehand greenlet"
+REACTOR_PLUGIN = "reactor + plugin"
+GREENLET_PLUGIN = "greenlet + plugin"
+PEER = "ocpp + websockets"
+NODE_PEER = "ocpp-rpc (node)"
+ECHO = "raw gevent echo"
+PLUGIN = "user_plugin:Depot"
+
+# The order is the order within a round.
+CONTESTANTS = (
+    Contestant(REACTOR, "everything on, back office, store memory", ours("reactor")),
+    Contestant(GREENLET, "everything on, back office, store memory", ours("greenlet")),
+    Contestant(REACTOR_PLUGIN, "and a user's plugin for three actions", ours("reactor", PLUGIN)),
+    Contestant(GREENLET_PLUGIN, "and a user's plugin for three actions", ours("greenlet", PLUGIN)),
+    Contestant(PEER, "from PyPI, default validation", script("peer_ocpp.py"), rate=300),
+    Contestant(NODE_PEER, "from npm, strict mode", node_script("peer_rpc.cjs")),
+    Contestant(ECHO, "no OCPP at all: the floor", script("echo.py")),
+)
+
+RPC_VERSION = "2.2.1"
+RPC_PACKAGE = BUILD / "node_modules" / "ocpp-rpc"
+
+
+def without_node_peer() -> str | None:
+    """Why npm's ocpp-rpc cannot take part, or None if it can; installs it into bench/build if that is all it needs."""
+    if shutil.which("node") is None:
+        return "there is no node"
+    if RPC_PACKAGE.exists():
+        return None
+    if shutil.which("npm") is None:
+        return "there is no npm to install it with"
+    BUILD.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [
+            *("npm", "install", "--prefix", str(BUILD), "--no-save", "--no-audit", "--no-fund"),
+            *("--ignore-scripts", f"ocpp-rpc@{RPC_VERSION}"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return f"npm could not install it: {done.stderr.strip()[-300:]}" if done.returncode else None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A contestant that answers on its port."""
+
+    contestant: Contestant
+    port: int
+    pid: int
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+
+class NotStartedError(RuntimeError):
+    """A contestant ended or stayed silent before its port was open; carries the end of what it printed."""
+
+
+@contextmanager
+def running(contestant: Contestant, core: int | None) -> Iterator[Running]:
+    """Start a contestant on `core` (None: any), wait until its port is open, and end it with its children."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        data, port = Path(folder), free_port()
+        log = data / "output"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                contestant.command(port, data / "data"),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONPATH": f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+                start_new_session=True,  # a group of its own, so that all of it can be ended
+                preexec_fn=lambda: settle(core),  # noqa: PLW1509 (the bench has one thread)
+            )
+        try:
+            wait_for_port(process, port, log)
+            yield Running(contestant, port, process.pid)
+        finally:
+            end(process)
+
+
+def settle(core: int | None) -> None:
+    """In the child: die with the bench, even if that is killed, and stay on one core."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Return when the port accepts; raises NotStartedError."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            probe.settimeout(1.0)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise NotStartedError(
+        log.read_text(errors="replace")[-2000:] or f"no port after {START_TIMEOUT_S:.0f} s and no output"
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask, wait, then kill the whole group."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_TIMEOUT_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

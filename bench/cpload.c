@@ -1,0 +1,668 @@
+/*
+ * cpload - a load generator that plays many OCPP 1.6-J charge points.
+ *
+ * One thread, one epoll set.  Opens N WebSocket connections to
+ *     ws://HOST:PORT/PREFIX/CPnnnnnn        (subprotocol ocpp1.6)
+ * sends a BootNotification on each, and then keeps exactly one CALL
+ * outstanding per connection, chosen by weight from a mix of messages.
+ * Each answer must be a CALLRESULT [3,"<id>",...] with the id we sent.
+ * After --seconds it prints one line: calls/s, latency in ms, errors.
+ *
+ *   gcc -O2 -Wall -o cpload cpload.c
+ *   ./cpload --port 9000 --connections 100 --seconds 10 --warmup 2
+ *
+ *   --host A         IPv4 address of the server       (127.0.0.1)
+ *   --port P                                          (9000)
+ *   --prefix S       path before the charge point id  (/ocpp/)
+ *   --connections N                                   (100)
+ *   --first I        number of the first charge point (0); lets several
+ *                    generators share one server
+ *   --seconds T      measured time                    (10)
+ *   --warmup T       time before it, not counted      (2)
+ *   --rate R         new connections per second       (2000)
+ *   --mix S          weights                  (meter=60,heartbeat=20,
+ *                                        status=10,start=5,stop=5)
+ *   --pace R         R calls/s in all, spread over the connections, instead
+ *                    of as many as the server will take.  Latency then counts
+ *                    from the time a call was due, so a stalled server cannot
+ *                    hide its stall (no coordinated omission).
+ *   --idle           after the Boot just hold the connections for --seconds,
+ *                    then close them all at once
+ *   --hold T         before the load hold the idle connections this long, and
+ *                    with --pid print what they cost the server's memory
+ *   --pid P          the server's process: also print its CPU time per call,
+ *                    or with --idle its memory before and after
+ *
+ * SIGTERM ends the time that was asked for at once, with the figures so far.
+ * SIGUSR1 prints the figures of a load since the last such line, and starts
+ * counting anew.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A fixed handshake key, so that the one right answer is known too (it is
+ * the example of RFC 6455, section 1.3). */
+#define WS_KEY    "dGhlIHNhbXBsZSBub25jZQ=="
+#define WS_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+#define ID_LEN  36
+#define MAX_OUT 2048      /* largest frame we send */
+#define IN_SIZE 65536     /* largest answer we take */
+
+enum state { CLOSED, CONNECTING, UPGRADING, BOOTING, READY, WAITING };
+enum call { BOOT, METER, HEARTBEAT, STATUS, START, STOP, NCALLS };
+
+static const char *const call_name[NCALLS] = {
+    "boot", "meter", "heartbeat", "status", "start", "stop" };
+
+struct conn {
+    int fd;
+    uint8_t state, what;
+    uint32_t seq;             /* of the outstanding CALL */
+    int tx;                   /* transaction id the server gave us */
+    uint64_t due;             /* when the outstanding CALL was due, ns */
+    char *part;               /* bytes of an incomplete frame, or NULL */
+    uint32_t part_len;
+};
+
+/* -------------------------------------------------------------- options */
+
+static const char *host = "127.0.0.1", *prefix = "/ocpp/";
+static int port = 9000, nconns = 100, first = 0, idle = 0, server_pid = 0;
+static double seconds = 10, warmup = 2, rate = 2000, pace = 0, hold = 0;
+static int weight[NCALLS] = { 0, 60, 20, 10, 5, 5 };
+
+/* ---------------------------------------------------------------- state */
+
+static struct conn *conns;
+static int ep;
+static int nready;                        /* connections past their Boot */
+static int measuring;
+static volatile sig_atomic_t asked_to_end, asked_to_print;
+static uint64_t calls, sent_bytes, call_errors, bad_answers, drops;
+static uint64_t per_call[NCALLS];
+
+/* Connections that wait for their turn when --pace is given. */
+static int *turn;
+static uint64_t turn_head, turn_tail;
+
+static uint8_t deck[4096];                /* the mix, shuffled */
+static unsigned deck_pos;
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static void die(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("cpload: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+static uint32_t rnd(void)                 /* xorshift32 */
+{
+    static uint32_t x = 2463534242u;
+    x ^= x << 13; x ^= x >> 17; x ^= x << 5;
+    return x;
+}
+
+/* ---------------------------------------------------- latency histogram
+ * 64 linear steps per power of two of microseconds: under 1.6 % error. */
+
+#define SUB 64
+static uint64_t hist[40 * SUB];
+static uint64_t lat_max;
+
+static void hist_add(uint64_t ns)
+{
+    uint64_t us = ns / 1000;
+    if (ns > lat_max) lat_max = ns;
+    int e = us < SUB ? 0 : 63 - __builtin_clzll(us) - 5;
+    hist[e * SUB + (us >> e)]++;
+}
+
+static double hist_ms(double q)
+{
+    uint64_t total = 0, seen = 0;
+    for (int i = 0; i < 40 * SUB; i++) total += hist[i];
+    uint64_t want = (uint64_t)(q * total);
+    for (int i = 0; i < 40 * SUB; i++)
+        if ((seen += hist[i]) > want)
+            return ((uint64_t)(i % SUB) << (i / SUB)) / 1000.0;
+    return 0;
+}
+
+/* ------------------------------------------------------------- messages */
+
+#define TS "\"2026-05-04T12:34:56Z\""
+
+static const char boot_fmt[] =
+    "[2,\"%s\",\"BootNotification\",{\"chargePointVendor\":\"Acme\","
+    "\"chargePointModel\":\"Wallbox 22\",\"chargePointSerialNumber\":\"CP%06d\","
+    "\"firmwareVersion\":\"1.4.2\"}]";
+static const char meter_fmt[] =
+    "[2,\"%s\",\"MeterValues\",{\"connectorId\":1,\"transactionId\":%d,"
+    "\"meterValue\":[{\"timestamp\":" TS ",\"sampledValue\":["
+    "{\"value\":\"1234567\",\"measurand\":\"Energy.Active.Import.Register\",\"unit\":\"Wh\"},"
+    "{\"value\":\"11040\",\"measurand\":\"Power.Active.Import\",\"unit\":\"W\"},"
+    "{\"value\":\"16.02\",\"measurand\":\"Current.Import\",\"phase\":\"L1\",\"unit\":\"A\"},"
+    "{\"value\":\"15.98\",\"measurand\":\"Current.Import\",\"phase\":\"L2\",\"unit\":\"A\"},"
+    "{\"value\":\"16.00\",\"measurand\":\"Current.Import\",\"phase\":\"L3\",\"unit\":\"A\"},"
+    "{\"value\":\"230.1\",\"measurand\":\"Voltage\",\"phase\":\"L1-N\",\"unit\":\"V\"},"
+    "{\"value\":\"229.7\",\"measurand\":\"Voltage\",\"phase\":\"L2-N\",\"unit\":\"V\"},"
+    "{\"value\":\"54\",\"measurand\":\"SoC\",\"unit\":\"Percent\",\"location\":\"EV\"}"
+    "]}]}]";
+static const char heartbeat_fmt[] = "[2,\"%s\",\"Heartbeat\",{}]";
+static const char status_fmt[] =
+    "[2,\"%s\",\"StatusNotification\",{\"connectorId\":1,\"errorCode\":\"NoError\","
+    "\"status\":\"Charging\",\"timestamp\":" TS "}]";
+static const char start_fmt[] =
+    "[2,\"%s\",\"StartTransaction\",{\"connectorId\":1,\"idTag\":\"04A1B2C3D4\","
+    "\"meterStart\":1234000,\"timestamp\":" TS "}]";
+static const char stop_fmt[] =
+    "[2,\"%s\",\"StopTransaction\",{\"transactionId\":%d,\"idTag\":\"04A1B2C3D4\","
+    "\"meterStop\":1234567,\"timestamp\":" TS ",\"reason\":\"EVDisconnected\"}]";
+
+/* The id is a function of the connection and the call's number. */
+static void make_id(char id[ID_LEN + 1], int cp, uint32_t seq)
+{
+    static const char hex[] = "0123456789abcdef";
+    memcpy(id, "00000000-0000-4000-8000-00000c0ffee0", ID_LEN + 1);
+    for (int i = 7; i >= 0; i--, seq >>= 4) id[i] = hex[seq & 15];
+    for (int i = 34; i >= 29; i--, cp >>= 4) id[i] = hex[cp & 15];
+}
+
+static int make_call(char *out, int what, int cp, uint32_t seq, int tx)
+{
+    char id[ID_LEN + 1];
+    make_id(id, cp, seq);
+    switch (what) {
+    case BOOT:      return sprintf(out, boot_fmt, id, cp);
+    case METER:     return sprintf(out, meter_fmt, id, tx);
+    case HEARTBEAT: return sprintf(out, heartbeat_fmt, id);
+    case STATUS:    return sprintf(out, status_fmt, id);
+    case START:     return sprintf(out, start_fmt, id);
+    default:        return sprintf(out, stop_fmt, id, tx);
+    }
+}
+
+/* ------------------------------------------------------------ WebSocket */
+
+static void drop(struct conn *c, const char *why)
+{
+    if (c->state == CLOSED) return;
+    if (c->state == READY || c->state == WAITING) nready--;
+    if (++drops <= 5)
+        fprintf(stderr, "cpload: connection %d lost: %s\n",
+                (int)(c - conns) + first, why);
+    close(c->fd);
+    free(c->part);
+    c->part = NULL;
+    c->state = CLOSED;
+}
+
+/* Mask and send one frame.  One call is outstanding at a time, so the
+ * socket buffer has room and a short write means something is wrong. */
+static void send_frame(struct conn *c, int opcode, const char *data, int len)
+{
+    uint8_t f[MAX_OUT + 16];
+    int h = 2;
+    uint32_t mask = rnd();
+
+    f[0] = 0x80 | opcode;
+    if (len < 126) {
+        f[1] = 0x80 | len;
+    } else {
+        f[1] = 0x80 | 126;
+        f[2] = len >> 8;
+        f[3] = len;
+        h = 4;
+    }
+    memcpy(f + h, &mask, 4);
+    h += 4;
+    uint64_t mask8 = mask | (uint64_t)mask << 32;
+    for (int i = 0; i < len; i += 8) {     /* data has slack behind it */
+        uint64_t w;
+        memcpy(&w, data + i, 8);
+        w ^= mask8;
+        memcpy(f + h + i, &w, 8);
+    }
+    if (send(c->fd, f, h + len, MSG_NOSIGNAL) != h + len)
+        drop(c, "short write");
+    else if (measuring)
+        sent_bytes += h + len;
+}
+
+static void send_call(struct conn *c, int what, uint64_t due)
+{
+    char text[MAX_OUT];
+    int len = make_call(text, what, c - conns + first, ++c->seq, c->tx);
+    c->what = what;
+    c->due = due;
+    if (c->state == READY) c->state = WAITING;
+    send_frame(c, 1, text, len);
+}
+
+static void next_call(struct conn *c, uint64_t due)
+{
+    send_call(c, deck[deck_pos++ % sizeof deck], due);
+}
+
+static const char *skip_ws(const char *p, const char *end)
+{
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')) p++;
+    return p;
+}
+
+static void handle_text(struct conn *c, const char *p, int len)
+{
+    const char *end = p + len;
+    char id[ID_LEN + 1], type = 0;
+
+    p = skip_ws(p, end);
+    if (p < end && *p == '[') p = skip_ws(p + 1, end);
+    if (p < end) type = *p++;
+    p = skip_ws(p, end);
+    if (p < end && *p == ',') p = skip_ws(p + 1, end);
+
+    if (type == '2') {                    /* a CALL to us: refuse it */
+        const char *q = p < end ? memchr(p + 1, '"', end - p - 1) : NULL;
+        char text[MAX_OUT];
+        if (!q || q - p > 200) { bad_answers++; return; }
+        int n = sprintf(text, "[4,%.*s,\"NotSupported\",\"\",{}]",
+                        (int)(q + 1 - p), p);
+        send_frame(c, 1, text, n);
+        return;
+    }
+
+    make_id(id, c - conns + first, c->seq);
+    if ((c->state != BOOTING && c->state != WAITING) ||
+        (type != '3' && type != '4') || end - p < ID_LEN + 2 || *p != '"' ||
+        memcmp(p + 1, id, ID_LEN) != 0 || p[ID_LEN + 1] != '"') {
+        if (++bad_answers <= 3)
+            fprintf(stderr, "cpload: bad answer: %.*s\n", len, end - len);
+        return;
+    }
+    if (type == '4' && ++call_errors <= 3)
+        fprintf(stderr, "cpload: call error: %.*s\n", len, end - len);
+
+    if (c->state == BOOTING) {
+        c->state = READY;
+        nready++;
+        return;
+    }
+
+    uint64_t now = now_ns();
+    if (measuring) {
+        hist_add(now - c->due);
+        calls++;
+        per_call[c->what]++;
+    }
+    if (c->what == START) {
+        const char *t = memmem(p, end - p, "\"transactionId\":", 16);
+        if (t) c->tx = atoi(t + 16);
+    }
+    c->state = READY;
+    if (pace > 0)
+        turn[turn_tail++ % nconns] = c - conns;
+    else
+        next_call(c, now);
+}
+
+/* Handle one whole frame at p; returns its length, 0 if it is not all there,
+ * -1 if the connection went away. */
+static int handle_frame(struct conn *c, char *p, int have)
+{
+    const uint8_t *u = (uint8_t *)p;
+    int h = 2;
+    uint64_t len;
+
+    if (have < 2) return 0;
+    len = u[1] & 127;
+    if (len == 126) {
+        if (have < 4) return 0;
+        len = u[2] << 8 | u[3];
+        h = 4;
+    } else if (len == 127) {
+        drop(c, "frame over 64 KiB");
+        return -1;
+    }
+    if (u[1] & 0x80) { drop(c, "masked frame from the server"); return -1; }
+    if ((uint64_t)have < h + len) return 0;
+
+    switch (u[0]) {
+    case 0x81: handle_text(c, p + h, len); break;
+    case 0x89: {                          /* ping */
+        char buf[136] = { 0 };
+        memcpy(buf, p + h, len < 126 ? len : 125);
+        send_frame(c, 10, buf, len < 126 ? len : 125);
+        break;
+    }
+    case 0x8a: break;                     /* pong */
+    case 0x88: drop(c, "server closed"); return -1;
+    default:   drop(c, "unexpected frame"); return -1;
+    }
+    return c->state == CLOSED ? -1 : (int)(h + len);
+}
+
+static int handle_upgrade(struct conn *c, char *p, int have)
+{
+    char *end = memmem(p, have, "\r\n\r\n", 4);
+    if (!end) return 0;
+    int len = end + 4 - p;
+    if (strncmp(p, "HTTP/1.1 101", 12) || !memmem(p, len, WS_ACCEPT, 28)) {
+        fprintf(stderr, "cpload: %.*s\n", len > 300 ? 300 : len, p);
+        drop(c, "upgrade refused");
+        return -1;
+    }
+    c->state = BOOTING;
+    send_call(c, BOOT, now_ns());
+    return c->state == CLOSED ? -1 : len;
+}
+
+static void on_readable(struct conn *c)
+{
+    static char in[IN_SIZE + 8];
+    int have = c->part_len;
+
+    if (have) memcpy(in, c->part, have);
+    int n = recv(c->fd, in + have, IN_SIZE - have, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n <= 0) { drop(c, n ? strerror(errno) : "end of file"); return; }
+    have += n;
+    in[have] = 0;
+
+    int at = 0, used;
+    do {
+        used = c->state == UPGRADING ? handle_upgrade(c, in + at, have - at)
+                                     : handle_frame(c, in + at, have - at);
+        if (used < 0) return;
+        at += used;
+    } while (used > 0 && at < have);
+
+    c->part_len = have - at;
+    if (c->part_len) {
+        if (c->part_len >= IN_SIZE) { drop(c, "answer too long"); return; }
+        c->part = realloc(c->part, c->part_len);
+        memcpy(c->part, in + at, c->part_len);
+    } else if (c->part) {
+        free(c->part);
+        c->part = NULL;
+    }
+}
+
+static void on_connected(struct conn *c)
+{
+    char req[512];
+    int err = 0;
+    socklen_t sl = sizeof err;
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &sl);
+    if (err) { drop(c, strerror(err)); return; }
+    int n = snprintf(req, sizeof req,
+        "GET %sCP%06d HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: " WS_KEY "\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ocpp1.6\r\n\r\n",
+        prefix, (int)(c - conns) + first, host, port);
+    c->state = UPGRADING;
+    struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
+    epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &ev);
+    if (send(c->fd, req, n, MSG_NOSIGNAL) != n) drop(c, "short write");
+}
+
+static void open_conn(struct conn *c)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+    int one = 1;
+    if (inet_pton(AF_INET, host, &a.sin_addr) != 1) die("bad address %s", host);
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd < 0) die("socket: %s", strerror(errno));
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    c->state = CONNECTING;
+    c->tx = 1;
+    struct epoll_event ev = { .events = EPOLLOUT, .data.ptr = c };
+    epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev);
+    if (connect(c->fd, (void *)&a, sizeof a) < 0 && errno != EINPROGRESS)
+        drop(c, strerror(errno));
+}
+
+static void poll_once(int ms)
+{
+    struct epoll_event ev[512];
+    int n = epoll_wait(ep, ev, 512, ms);
+    for (int i = 0; i < n; i++) {
+        struct conn *c = ev[i].data.ptr;
+        if (c->state == CLOSED) continue;
+        if (c->state == CONNECTING) on_connected(c);
+        else on_readable(c);
+    }
+}
+
+/* ----------------------------------------------------------------- main */
+
+static void build_deck(void)
+{
+    int total = 0, n = 0;
+    for (int i = 0; i < NCALLS; i++) total += weight[i];
+    if (total <= 0) die("empty mix");
+    for (int i = 0, sum = 0; i < NCALLS; i++) {
+        sum += weight[i];
+        while (n < (int)sizeof deck * (double)sum / total) deck[n++] = i;
+    }
+    for (int i = sizeof deck - 1; i > 0; i--) {
+        int j = rnd() % (i + 1);
+        uint8_t t = deck[i]; deck[i] = deck[j]; deck[j] = t;
+    }
+}
+
+static void parse_mix(char *s)
+{
+    memset(weight, 0, sizeof weight);
+    for (char *tok = strtok(s, ","); tok; tok = strtok(NULL, ",")) {
+        char *eq = strchr(tok, '=');
+        int i;
+        if (!eq) die("bad mix '%s'", tok);
+        *eq = 0;
+        for (i = 0; i < NCALLS && strcmp(tok, call_name[i]); i++) ;
+        if (i == NCALLS) die("unknown call '%s'", tok);
+        weight[i] = atoi(eq + 1);
+    }
+}
+
+static long rss_kib(int pid)
+{
+    char path[64], line[256];
+    long kib = -1;
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *f = fopen(path, "r");
+    if (!f) return -1;
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "VmRSS: %ld", &kib) == 1) break;
+    fclose(f);
+    return kib;
+}
+
+static double server_cpu_seconds(void)
+{
+    char path[64], line[1024];
+    unsigned long user = 0, sys = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", server_pid);
+    FILE *f = server_pid ? fopen(path, "r") : NULL;
+    if (!f) return 0;
+    char *p = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
+    if (p) sscanf(p, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys);
+    fclose(f);
+    return (double)(user + sys) / sysconf(_SC_CLK_TCK);
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage r;
+    getrusage(RUSAGE_SELF, &r);
+    return r.ru_utime.tv_sec + r.ru_stime.tv_sec +
+           (r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
+}
+
+static void on_signal(int number)
+{
+    if (number == SIGTERM) asked_to_end = 1;
+    else asked_to_print = 1;
+}
+
+/* Figures since the last time, with errors since the start; then count anew. */
+static uint64_t counted_from;
+static double own_cpu, server_cpu;
+
+static void start_counting(void)
+{
+    calls = sent_bytes = lat_max = 0;
+    memset(hist, 0, sizeof hist);
+    own_cpu = cpu_seconds();
+    server_cpu = server_cpu_seconds();
+    counted_from = now_ns();
+}
+
+static void print_figures(void)
+{
+    double took = (now_ns() - counted_from) / 1e9;
+    printf("calls/s=%.0f p50=%.3f p90=%.3f p99=%.3f p99.9=%.3f max=%.3f ms "
+           "calls=%lu callerrors=%lu bad=%lu lost=%lu in_MB/s=%.1f gen_cpu=%.0f%% "
+           "server_us/call=%.2f\n",
+           calls / took, hist_ms(.5), hist_ms(.9), hist_ms(.99), hist_ms(.999),
+           lat_max / 1e6, calls, call_errors, bad_answers, drops,
+           sent_bytes / took / 1e6, 100 * (cpu_seconds() - own_cpu) / took,
+           calls ? 1e6 * (server_cpu_seconds() - server_cpu) / calls : 0);
+    start_counting();
+}
+
+static void hold_idle(double time, long rss_before)
+{
+    uint64_t end = now_ns() + (uint64_t)(time * 1e9);
+    while (!asked_to_end && now_ns() < end) poll_once(20);
+    if (server_pid) {
+        long rss = rss_kib(server_pid);
+        printf("idle n=%d rss_before_kib=%ld rss_after_kib=%ld per_connection_kib=%.2f lost=%lu\n",
+               nready, rss_before, rss, (double)(rss - rss_before) / nready, drops);
+    }
+}
+
+/* Run the load until `end`. */
+static void run_until(uint64_t end, uint64_t *pace_next)
+{
+    uint64_t step = pace > 0 ? (uint64_t)(1e9 / pace) : 0, t;
+    while (!asked_to_end && (t = now_ns()) < end) {
+        if (asked_to_print) {
+            asked_to_print = 0;
+            print_figures();
+        }
+        if (pace > 0) {
+            while (*pace_next <= t && turn_head < turn_tail) {
+                struct conn *c = &conns[turn[turn_head++ % nconns]];
+                if (c->state == READY) { next_call(c, *pace_next); *pace_next += step; }
+            }
+            poll_once(*pace_next > t + 1000000 ? 1 : 0);
+        } else {
+            poll_once(10);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option opts[] = {
+        { "host", 1, 0, 'h' }, { "port", 1, 0, 'p' }, { "prefix", 1, 0, 'x' },
+        { "connections", 1, 0, 'n' }, { "first", 1, 0, 'f' },
+        { "seconds", 1, 0, 't' }, { "warmup", 1, 0, 'w' }, { "rate", 1, 0, 'r' },
+        { "mix", 1, 0, 'm' }, { "pace", 1, 0, 'P' }, { "idle", 0, 0, 'i' },
+        { "hold", 1, 0, 'H' }, { "pid", 1, 0, 'd' }, { 0 } };
+    for (int o; (o = getopt_long(argc, argv, "h:p:n:t:w:r:m:i", opts, 0)) != -1; )
+        switch (o) {
+        case 'h': host = optarg; break;
+        case 'p': port = atoi(optarg); break;
+        case 'x': prefix = optarg; break;
+        case 'n': nconns = atoi(optarg); break;
+        case 'f': first = atoi(optarg); break;
+        case 't': seconds = atof(optarg); break;
+        case 'w': warmup = atof(optarg); break;
+        case 'r': rate = atof(optarg); break;
+        case 'm': parse_mix(optarg); break;
+        case 'P': pace = atof(optarg); break;
+        case 'i': idle = 1; break;
+        case 'H': hold = atof(optarg); break;
+        case 'd': server_pid = atoi(optarg); break;
+        default:  die("see the top of cpload.c for usage");
+        }
+
+    struct rlimit rl;
+    getrlimit(RLIMIT_NOFILE, &rl);
+    rl.rlim_cur = rl.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &rl);
+    if (rl.rlim_cur < (rlim_t)nconns + 16) die("open files limit too low: %ld", (long)rl.rlim_cur);
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    conns = calloc(nconns, sizeof *conns);
+    turn = calloc(nconns, sizeof *turn);
+    ep = epoll_create1(EPOLL_CLOEXEC);
+    build_deck();
+
+    /* Connect, at --rate, and wait for every Boot to be answered. */
+    long rss0 = server_pid ? rss_kib(server_pid) : 0;
+    uint64_t t0 = now_ns(), progress = t0;
+    int opened = 0, last = 0;
+    while (nready + (int)drops < nconns) {
+        uint64_t t = now_ns();
+        while (opened < nconns && (t - t0) / 1e9 * rate >= opened)
+            open_conn(&conns[opened++]);
+        poll_once(1);
+        if (nready != last) { last = nready; progress = t; }
+        if (t - progress > 30000000000ull) die("stuck with %d of %d connected", nready, nconns);
+    }
+    signal(SIGTERM, on_signal);
+    signal(SIGUSR1, on_signal);
+    printf("connected %d of %d in %.2f s (lost %lu)\n", nready, nconns,
+           (now_ns() - t0) / 1e9, drops);
+    if (idle) {
+        hold_idle(seconds, rss0);
+        int lost = drops || bad_answers;
+        for (int i = 0; i < nconns; i++)
+            if (conns[i].state != CLOSED) close(conns[i].fd);
+        return lost;
+    }
+    if (hold > 0) hold_idle(hold, rss0);
+
+    uint64_t start = now_ns(), pace_next = start;
+    for (int i = 0; i < nconns; i++) {
+        if (conns[i].state != READY) continue;
+        if (pace > 0) turn[turn_tail++ % nconns] = i;
+        else next_call(&conns[i], now_ns());
+    }
+    run_until(start + (uint64_t)(warmup * 1e9), &pace_next);
+    measuring = 1;
+    start_counting();
+    pace_next = counted_from;    /* what fell behind while warming up is forgiven */
+    run_until(counted_from + (uint64_t)(seconds * 1e9), &pace_next);
+    print_figures();
+    return call_errors || bad_answers || drops;
+}

@@ -1,0 +1,77 @@
+"""What chargehand holds itself to: a bound for each figure that matters.
+
+Its one rule: a goal with no figure is no goal of this run; it is left out, never met by silence.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from contestants import ECHO, GREENLET, NODE_PEER, PEER, REACTOR
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One bound on one figure: of a contestant in a scenario, or the ratio of its rate to another one's."""
+
+    what: str
+    who: str
+    scenario: str
+    figure: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def judge(self, report: Report) -> Report | None:
+        """The goal and its figure as JSON can take it; None if it was not measured."""
+        found = self._found(report)
+        if found is None:
+            return None
+        if self.at_least is not None:
+            asked, met = f"at least {self.at_least:g}", found >= self.at_least
+        else:
+            asked, met = f"at most {self.at_most:g}", found <= (self.at_most or 0)
+        return {"what": f"{self.who}: {self.what}", "asked": asked, "found": found, "met": met}
+
+    def _found(self, report: Report) -> float | None:
+        if self.scenario == "ratio":
+            ratio = report["ratios"].get(self.who, {}).get(self.figure)
+            return None if ratio is None else float(ratio["calls_per_s"])
+        medians = report["scenarios"].get(self.scenario, {"medians": {}})["medians"]
+        figure = medians.get(self.who, {}).get(self.figure)
+        return None if figure is None else float(figure)
+
+
+GOALS = (
+    Goal(f"times the rate of {PEER}", REACTOR, "ratio", PEER, at_least=15),
+    Goal(f"times the rate of {NODE_PEER}", REACTOR, "ratio", NODE_PEER, at_least=1),
+    Goal(f"times the rate of the {ECHO}", REACTOR, "ratio", ECHO, at_least=0.5),
+    Goal(f"times the rate of {PEER}", GREENLET, "ratio", PEER, at_least=8),
+    Goal("KiB per idle connection", REACTOR, "memory", "kib", at_most=6),
+    Goal("KiB per idle connection", GREENLET, "memory", "kib", at_most=28),
+    *(
+        goal
+        for who in (REACTOR, GREENLET)
+        for goal in (
+            Goal("p99 in ms, all at a pace", who, "pace", "p99_ms", at_most=10),
+            Goal("p99 in ms, few among many idle", who, "busy", "p99_ms", at_most=5),
+            Goal("seconds to connect and boot many", who, "storm", "connect_s", at_most=10),
+            Goal("seconds to drop them", who, "storm", "drop_s", at_most=3),
+            Goal(
+                "longest wait of the others in ms, while connecting",
+                who,
+                "storm",
+                "connect_stall_ms",
+                at_most=100,
+            ),
+            Goal(
+                "longest wait of the others in ms, while dropping", who, "storm", "drop_stall_ms", at_most=100
+            ),
+        )
+    ),
+)
+
+
+def judged(report: Report) -> list[Report]:
+    """Every goal that this run has a figure for."""
+    return [row for goal in GOALS if (row := goal.judge(report)) is not None]

@@ -1,0 +1,219 @@
+"""`make isolation`: what others notice when 50 commands time out at once, and when a plugin hangs for one charge point.
+
+    python bench/isolation.py [--charge-points 100] [--seconds 5] [--bound-ms 100]
+
+The server is a process of its own; this one plays the charge points, and measures what the untouched ones see: each
+sends an Authorize every now and then and waits for its answer. Its one rule: the same charge points at the same pace
+in every phase; only what is done to others differs. With `--bound-ms` the exit status is 1 if a p99 is over it.
+"""
+
+import gc
+import json
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import quantiles
+
+import click
+import gevent
+from gevent.event import AsyncResult
+from gevent.pool import Group
+from gevent.subprocess import PIPE, Popen
+from rich.console import Console
+from rich.table import Table
+
+from chargehand import (
+    Call,
+    CentralSystem,
+    DeadlineSettings,
+    Plugin,
+    Settings,
+    SupervisionSettings,
+    passive,
+    v16,
+)
+from chargehand.cli.program import tune_collector
+from chargehand.simulator import Client
+
+SILENT = 50  # charge points that answer no command
+TIMEOUT_S = 1.0  # of those commands, and the deadline of the handler that hangs
+APART_S = 0.01  # between those commands; all of them are out well before the first is over
+PACE_S = 0.2  # between two calls of an untouched charge point
+HANG = "HANG"
+CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
+
+
+class Tags(Plugin):
+    """Accepts every tag, but hangs for one."""
+
+    @passive(v16.Authorize)
+    def authorize(self, call: Call[v16.Authorize]) -> dict[str, object]:
+        """Answer, or never."""
+        if call.request.id_tag == HANG:
+            gevent.sleep(3600)
+        return {"idTagInfo": {"status": "Accepted"}}
+
+
+def serve() -> None:
+    """The server: prints its port; for every line that it reads it sends commands to all silent ones at once."""
+    logging.getLogger("chargehand").setLevel(logging.CRITICAL)  # each passed deadline is a line
+    settings = Settings(
+        port=0,
+        deadlines=DeadlineSettings(default_s=TIMEOUT_S),
+        # The pair that hangs would be cut off after three times; here it is to go on.
+        supervision=SupervisionSettings(handler_failures=10**6),
+    )
+    with CentralSystem(settings, plugins=[Tags]) as system:
+        tune_collector()  # as `chargehand serve` does: a full collection takes 30 ms
+        print(system.port, flush=True)
+        lines = gevent.get_hub().threadpool
+        while lines.apply(sys.stdin.readline):
+            # Sent one after the other, so that it is their end and not their beginning that falls together.
+            due, tickets = time.monotonic() + TIMEOUT_S, []
+            for number in range(SILENT):
+                left_s = due - time.monotonic()
+                tickets.append(system.call(f"SILENT-{number}", v16.ClearCache(), timeout_s=left_s))
+                gevent.sleep(APART_S)
+            for ticket in tickets:
+                ticket.wait()
+            print(json.dumps([ticket.state for ticket in tickets]), flush=True)
+
+
+@dataclass(slots=True)
+class Station:
+    """A charge point on a bare socket: it calls, and takes the answers."""
+
+    client: Client
+    latencies: list[float] = field(default_factory=list)
+    _number: int = 0
+    _waiting: dict[str, "AsyncResult[bytes]"] = field(default_factory=dict)
+
+    @classmethod
+    def connect(cls, port: int, name: str) -> "Station":
+        """Connect; its answers are read from now on."""
+        station = cls(Client.connect(f"ws://127.0.0.1:{port}/ocpp/{name}", subprotocols=("ocpp1.6",)))
+        gevent.spawn(station.read)
+        return station
+
+    def read(self) -> None:
+        """Read until the connection ends. A command is not answered."""
+        while (texts := self.client.receive()) is not None:
+            for text in texts:
+                waiting = self._waiting.pop(text.split(b'"', 2)[1].decode(), None)
+                if waiting is not None:
+                    waiting.set(text)
+
+    def authorize(self, tag: str) -> bytes:
+        """Send an Authorize and wait for its answer."""
+        self._number += 1
+        unique_id = str(self._number)
+        waiting: AsyncResult[bytes] = AsyncResult()
+        self._waiting[unique_id] = waiting
+        begun_at = time.perf_counter()
+        self.client.send_text(b'[2,"%b","Authorize",{"idTag":"%b"}]' % (unique_id.encode(), tag.encode()))
+        answer: bytes = waiting.get(timeout=10 * TIMEOUT_S)
+        self.latencies.append(time.perf_counter() - begun_at)
+        return answer
+
+    def pace(self, begin_after_s: float, until: float) -> None:
+        """Authorize at the pace until that time."""
+        gevent.sleep(begin_after_s)
+        while time.monotonic() < until:
+            if b'"Accepted"' not in self.authorize("TAG"):
+                raise RuntimeError("an untouched charge point got a wrong answer")
+            gevent.sleep(PACE_S)
+
+
+class Ground:
+    """The server process, and all charge points."""
+
+    def __init__(self, charge_points: int) -> None:
+        self._process = Popen([sys.executable, __file__, "--serve"], stdin=PIPE, stdout=PIPE, text=True)
+        port = int(self._process.stdout.readline())
+        self.untouched = [Station.connect(port, f"CP{number}") for number in range(charge_points)]
+        self.silent = [Station.connect(port, f"SILENT-{number}") for number in range(SILENT)]
+        self.bad = Station.connect(port, "BAD")
+
+    def phase(self, seconds: float, trouble: Callable[[float], None]) -> list[float]:
+        """So many seconds of calls of the untouched, while there is trouble; their latencies in seconds."""
+        for station in self.untouched:
+            station.latencies.clear()
+        until = time.monotonic() + seconds
+        group = Group()
+        for number, station in enumerate(self.untouched):
+            group.spawn(station.pace, PACE_S * number / len(self.untouched), until)
+        troubled = gevent.spawn(trouble, until)
+        group.join(raise_error=True)
+        troubled.get()
+        return [latency for station in self.untouched for latency in station.latencies]
+
+    def time_out(self, until: float) -> None:
+        """Let 50 commands time out at the same moment, over and over."""
+        while time.monotonic() < until:
+            self._process.stdin.write("go\n")
+            self._process.stdin.flush()
+            states = json.loads(self._process.stdout.readline())
+            if states != ["timed_out"] * SILENT:
+                raise RuntimeError(f"the commands should all have timed out: {states}")
+
+    def hang(self, until: float) -> None:
+        """Have the plugin hang for one charge point, over and over."""
+        while time.monotonic() < until:
+            if b"InternalError" not in self.bad.authorize(HANG):
+                raise RuntimeError("the handler that hangs was not stood in for")
+
+    def close(self) -> None:
+        """End everything."""
+        for station in (*self.untouched, *self.silent, self.bad):
+            station.client.cut(reset=False)
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+@click.command()
+@click.option("--serve", "serves", is_flag=True, hidden=True)
+@click.option("--charge-points", default=100, show_default=True, help="Untouched charge points.")
+@click.option("--seconds", default=5.0, show_default=True, help="Length of each phase.")
+@click.option("--bound-ms", default=0.0, help="Fail if a p99 is over this; 0 only prints.")
+def main(*, serves: bool, charge_points: int, seconds: float, bound_ms: float) -> None:
+    """Print p50 and p99 of the untouched charge points, before and during the trouble of others."""
+    if serves:
+        serve()
+        return
+    gc.disable()  # a pause of this process would be taken for one of the server's
+    ground = Ground(charge_points)
+    table = Table("while", "calls", "p50 ms", "p99 ms", "worst ms")
+    over = []
+    try:
+        ground.phase(min(seconds, 1.0), lambda _: None)  # warm up
+        for what, trouble in (
+            ("all is quiet", lambda _: None),
+            (f"{SILENT} commands time out at once, each second", ground.time_out),
+            ("all is quiet", lambda _: None),
+            ("a plugin hangs for one charge point", ground.hang),
+            ("all is quiet", lambda _: None),
+        ):
+            latencies = ground.phase(seconds, trouble)
+            percentiles = quantiles(latencies, n=100)
+            figures = [1000 * one for one in (percentiles[49], percentiles[98], max(latencies))]
+            table.add_row(what, str(len(latencies)), *(f"{one:.2f}" for one in figures))
+            if bound_ms and figures[1] > bound_ms:
+                over.append(f"p99 while {what}: {figures[1]:.2f} ms")
+    finally:
+        ground.close()
+    CONSOLE.print(table)
+    for line in over:
+        CONSOLE.print(line, style="red")
+    sys.exit(bool(over))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""A central system made with the PyPI packages `ocpp` and `websockets`: what ours is measured against.
+
+Its one rule: it is written the way those packages' own documentation shows, with their default validation on,
+so that the ratio is against what a user would really run. It never does more than answer the mix of `cpload`.
+
+    python bench/peer_ocpp.py PORT
+"""
+
+import asyncio
+import itertools
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from ocpp.routing import on
+from ocpp.v16 import ChargePoint, call_result
+from ocpp.v16.datatypes import IdTagInfo
+from ocpp.v16.enums import Action, AuthorizationStatus, RegistrationStatus
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+TRANSACTION_IDS = itertools.count(1)
+
+
+def now() -> str:
+    """The time as OCPP writes it, in UTC and without a fraction."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Peer(ChargePoint):  # type: ignore[misc]
+    """One connected charge point. It keeps nothing: a real one would only be slower."""
+
+    @on(Action.boot_notification)  # type: ignore[untyped-decorator]
+    def boot_notification(self, **_: Any) -> call_result.BootNotification:
+        """Accept every charge point."""
+        return call_result.BootNotification(now(), 300, RegistrationStatus.accepted)
+
+    @on(Action.heartbeat)  # type: ignore[untyped-decorator]
+    def heartbeat(self) -> call_result.Heartbeat:
+        """Tell the time."""
+        return call_result.Heartbeat(now())
+
+    @on(Action.status_notification)  # type: ignore[untyped-decorator]
+    def status_notification(self, **_: Any) -> call_result.StatusNotification:
+        """Acknowledge."""
+        return call_result.StatusNotification()
+
+    @on(Action.meter_values)  # type: ignore[untyped-decorator]
+    def meter_values(self, **_: Any) -> call_result.MeterValues:
+        """Acknowledge."""
+        return call_result.MeterValues()
+
+    @on(Action.authorize)  # type: ignore[untyped-decorator]
+    def authorize(self, **_: Any) -> call_result.Authorize:
+        """Accept every tag."""
+        return call_result.Authorize(IdTagInfo(status=AuthorizationStatus.accepted))
+
+    @on(Action.start_transaction)  # type: ignore[untyped-decorator]
+    def start_transaction(self, **_: Any) -> call_result.StartTransaction:
+        """Allot the next transaction id."""
+        return call_result.StartTransaction(
+            next(TRANSACTION_IDS), IdTagInfo(status=AuthorizationStatus.accepted)
+        )
+
+    @on(Action.stop_transaction)  # type: ignore[untyped-decorator]
+    def stop_transaction(self, **_: Any) -> call_result.StopTransaction:
+        """Acknowledge."""
+        return call_result.StopTransaction()
+
+
+async def handle(connection: ServerConnection) -> None:
+    """Serve one connection until it ends."""
+    path = connection.request.path if connection.request else "/"
+    with suppress(ConnectionClosed):
+        await Peer(path.rsplit("/", 1)[-1], connection).start()
+
+
+async def main(port: int) -> None:
+    """Listen until killed."""
+    async with serve(handle, "127.0.0.1", port, subprotocols=[Subprotocol("ocpp1.6")]) as server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))

@@ -1,0 +1,151 @@
+"""Tables of a report: for the terminal, and the same for the page in the docs.
+
+Its one rule: a report (see `Comparison.report`) goes in and text comes out; nothing is measured or judged here.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from contestants import ECHO, NODE_PEER, PEER
+from rich.table import Table
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One table: the first column is a name, the others are figures."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+    def rich(self) -> Table:
+        """For a terminal."""
+        table = Table(title=self.title)
+        table.add_column(self.headings[0], no_wrap=True)
+        for heading in self.headings[1:]:
+            table.add_column(heading, justify="right")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    def markdown(self) -> str:
+        """For a page."""
+        lines = [row_of(self.headings), row_of(["---", *("---:" for _ in self.headings[1:])])]
+        return "\n".join([f"**{self.title}**", "", *lines, *map(row_of, self.rows)]) + "\n"
+
+
+def row_of(cells: Iterable[str]) -> str:
+    """One row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading, and how a figure of that name is written."""
+
+    heading: str
+    figure: str
+    form: Callable[[float], str]
+
+
+def whole(figure: float) -> str:
+    return f"{figure:,.0f}"
+
+
+def tenths(figure: float) -> str:
+    return f"{figure:,.1f}"
+
+
+def hundredths(figure: float) -> str:
+    return f"{figure:,.2f}"
+
+
+def percent(figure: float) -> str:
+    return f"{figure:.0%}"
+
+
+SPEED = (
+    Column("calls/s", "calls_per_s", whole),
+    Column("CPU us/call", "cpu_us", tenths),
+    Column("p50 ms", "p50_ms", hundredths),
+    Column("p99 ms", "p99_ms", hundredths),
+)
+COLUMNS = {
+    "throughput": (*SPEED, Column("generator", "generator", percent)),
+    "pace": (*SPEED, Column("longest ms", "max_ms", hundredths)),
+    "busy": (*SPEED, Column("longest ms", "max_ms", hundredths)),
+    "storm": (
+        Column("connected in s", "connect_s", hundredths),
+        Column("dropped in s", "drop_s", hundredths),
+        Column("longest wait before, ms", "quiet_stall_ms", whole),
+        Column("while connecting", "connect_stall_ms", whole),
+        Column("while dropping", "drop_stall_ms", whole),
+    ),
+    "memory": (Column("KiB each", "kib", hundredths),),
+}
+GROWTH = (
+    Column("CPU us/call", "cpu_us", tenths),
+    Column("calls/s", "calls_per_s", whole),
+    Column("KiB each", "kib", hundredths),
+)
+REFERENCES = {PEER: "x ocpp", NODE_PEER: "x ocpp-rpc", ECHO: "x echo"}
+
+
+def grids(report: Report) -> list[Grid]:
+    """All tables that the report has figures for."""
+    found = [
+        grid_of(report, scenario) for scenario in report["scenarios"].values() if scenario["kind"] in COLUMNS
+    ]
+    return [*found, *growth_of(report), *goals_of(report)]
+
+
+def grid_of(report: Report, scenario: Report) -> Grid:
+    """One scenario; that of throughput has the ratios too."""
+    columns = COLUMNS[scenario["kind"]]
+    references = [name for name in REFERENCES if name in scenario["medians"]]
+    references = references if scenario["kind"] == "throughput" else []
+    rows = []
+    for name, figures in scenario["medians"].items():
+        ratios = [f"{report['ratios'][name][reference]['calls_per_s']:.2f}" for reference in references]
+        rows.append((name, *(column.form(figures[column.figure]) for column in columns), *ratios))
+    headings = (*(column.heading for column in columns), *(REFERENCES[name] for name in references))
+    rounds = max((len(turns) for turns in scenario["rounds"].values()), default=0)
+    medians = f"; medians of {rounds} rounds" if rounds > 1 else ""
+    return Grid(f"{scenario['title']}{medians}", ("server", *headings), rows)
+
+
+def growth_of(report: Report) -> list[Grid]:
+    """One row a number of connections, the servers beside each other."""
+    steps = {
+        name.split()[-1]: scenario["medians"]
+        for name, scenario in report["scenarios"].items()
+        if scenario["kind"] == "growth"
+    }
+    names = list(dict.fromkeys(name for medians in steps.values() for name in medians))
+    if not names:
+        return []
+    headings = [f"{name.split()[-1]}: {column.heading}" for name in names for column in GROWTH]
+    rows = [
+        (
+            whole(int(step)),
+            *(
+                column.form(medians[name][column.figure]) if name in medians else "-"
+                for name in names
+                for column in GROWTH
+            ),
+        )
+        for step, medians in steps.items()
+    ]
+    return [Grid("from few connections to many", ("connections", *headings), rows)]
+
+
+def goals_of(report: Report) -> list[Grid]:
+    """What was asked for, and what was found."""
+    rows = [
+        (goal["what"], goal["asked"], f"{goal['found']:,.2f}", "yes" if goal["met"] else "NO")
+        for goal in report["goals"]
+    ]
+    return [Grid("goals", ("what", "asked", "found", "met"), rows)] if rows else []

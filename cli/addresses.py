@@ -1,0 +1,87 @@
+"""Where a system listens, as URLs: what was bound, for people, and what leads there from this machine, for programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ..config.settings import Settings
+
+
+class Ports(Protocol):
+    """What a `CentralSystem` knows of its ports."""
+
+    @property
+    def port(self) -> int:
+        """The port of ws."""
+
+    @property
+    def tls_port(self) -> int:
+        """The port of wss."""
+
+    @property
+    def http_port(self) -> int:
+        """The port of the HTTP API."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    port: int
+    tls_port: int
+    http_port: int
+
+
+def configured(settings: Settings) -> dict[str, str | None]:
+    """What leads to a server that was started with these settings; see `reachable`."""
+    return reachable(settings, _Wanted(settings.port, settings.tls.port, settings.http.port))
+
+
+def listeners(settings: Settings, system: Ports) -> dict[str, tuple[str, int]]:
+    """Host and port by scheme, of the endpoints there are."""
+    tls = settings.tls
+    found = {}
+    if tls.plain or not tls.certificate:
+        found["ws"] = (settings.host, system.port)
+    if tls.certificate:
+        found["wss"] = (tls.host or settings.host, system.tls_port)
+    if settings.http.enabled:
+        found["http"] = (settings.http.host, system.http_port)
+    return found
+
+
+def bound(settings: Settings, system: Ports) -> dict[str, str]:
+    """What was bound: `ws://0.0.0.0:9000/ocpp/{id}`."""
+    return {
+        scheme: f"{scheme}://{_in_url(host)}:{port}{'' if scheme == 'http' else settings.path}"
+        for scheme, (host, port) in listeners(settings, system).items()
+    }
+
+
+def reachable(settings: Settings, system: Ports) -> dict[str, str | None]:
+    """What leads there from this machine, None where there is none; an id is to be put behind that of ws and wss."""
+    there = {
+        scheme: f"{scheme}://{_in_url(_concrete(host))}:{port}"
+        for scheme, (host, port) in listeners(settings, system).items()
+    }
+    prefix = settings.path.removesuffix("{id}")
+    return {
+        "ws": there["ws"] + prefix if "ws" in there else None,
+        "wss": there["wss"] + prefix if "wss" in there else None,
+        "http": there.get("http"),
+    }
+
+
+def _concrete(host: str) -> str:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if not address.is_unspecified:
+        return host
+    return "127.0.0.1" if address.version == 4 else "::1"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,119 @@
+"""The HTTP API of a running server, as commands ask it: where it is, with which token, and what went wrong."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+from .addresses import configured
+from .data_folder import DataFolder
+from .failures import CommandFailed, CommandMisused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..config.settings import Settings
+
+ROOT = "/api/v1"
+ANSWER_S = 30.0
+"""Seconds that the server has for what it can answer at once."""
+OK, UNAUTHORIZED = 200, 401
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: its status, and its body as text."""
+
+    status: int
+    text: str
+    url: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The body, which is an object whatever the status. Raises `CommandFailed`."""
+        try:
+            told = json.loads(self.text)
+        except ValueError as error:
+            raise CommandFailed(f"what answers at {self.url} is not chargehand") from error
+        if not isinstance(told, dict):
+            raise CommandFailed(f"what answers at {self.url} is not chargehand")
+        return told
+
+
+class Api:
+    """One server's API. Whatever goes wrong is a `CommandFailed`, what was given wrongly a `CommandMisused`."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url
+        self._token = token
+
+    @classmethod
+    def of(cls, settings: Settings, *, url: str | None = None, token: str | None = None) -> Self:
+        """That of the server which uses the data folder; without one, where the settings say it should be."""
+        folder = DataFolder(settings.data)
+        found = url or folder.read_run().get("http") or configured(settings)["http"]
+        if found is None:
+            raise CommandFailed("HTTP is turned off in the settings; --url names another server")
+        return cls(found, token or settings.http.token or folder.read_token())
+
+    def get(self, *path: str, **query: str) -> dict[str, Any]:
+        """What is at a path, given in segments as they are."""
+        reply = self.ask("GET", *path, query=query)
+        if reply.status != OK:
+            raise CommandFailed(why(reply.status, reply.json))
+        return reply.json
+
+    def ask(
+        self,
+        method: str,
+        *path: str,
+        query: Mapping[str, str] | None = None,
+        body: str | None = None,
+        timeout_s: float = ANSWER_S,
+    ) -> Reply:
+        """One request, with no proxy in between; its answer, whatever its status."""
+        connection, target = self._connection(timeout_s)
+        target += "/".join([ROOT, *(quote(segment, safe="") for segment in path)])
+        target += f"?{urlencode(query)}" if query else ""
+        headers: dict[str, str | bytes] = {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}".encode()
+        try:
+            connection.request(method, target, None if body is None else body.encode(), headers)
+            answer = connection.getresponse()
+            return Reply(answer.status, answer.read().decode(), self._url)
+        except OSError as error:
+            text = f"no answer from a server at {self._url}: {error.strerror or error}"
+            raise CommandFailed(text) from error
+        except (http.client.HTTPException, ValueError) as error:
+            raise CommandFailed(f"what answers at {self._url} is not chargehand") from error
+        finally:
+            connection.close()
+
+    def _connection(self, timeout_s: float) -> tuple[http.client.HTTPConnection, str]:
+        kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+        try:
+            parts = urlsplit(self._url)
+            kind, host, port = kinds[parts.scheme], parts.hostname or "", parts.port
+        except (KeyError, ValueError) as error:
+            raise CommandMisused(f"{self._url} is not a URL like http://127.0.0.1:8080") from error
+        return kind(host, port, timeout=timeout_s), parts.path.rstrip("/")
+
+
+def why(status: int, answer: Mapping[str, Any], subject: str = "") -> str:
+    """What a server refused, for people."""
+    if status == UNAUTHORIZED:
+        return "the server wants another token: --token, http.token in the settings, or the file in its data folder"
+    text = f"{answer.get('title', status)}: {answer.get('description', '')}"
+    rows = answer.get("violations", answer.get("deviations", []))
+    return "\n  ".join(
+        [
+            f"{subject}: {text}" if subject else text,
+            *(f"{row['path'] or 'payload'}: {row['text']} ({row['code']})" for row in rows),
+        ]
+    )

@@ -1,0 +1,67 @@
+"""`chargehand call`: one command to a charge point of a running server."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from .api import OK, why
+from .escape import as_json
+from .failures import CommandFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .api import Api
+
+GRACE_S = 10.0
+"""Seconds beyond the call's own limit that the server has to answer."""
+ACCEPTED = 202
+DONE = "done"
+ENDS = {"declined": "it will not be done", "no_effect": "it was promised, and nothing came of it"}
+
+
+def call(
+    api: Api,
+    charge_point: str,
+    action: str,
+    payload: str,
+    *,
+    timeout_s: float,
+    effect_timeout_s: float | None = None,
+    say: Callable[[str], object],
+) -> None:
+    """Send a command and say the response as JSON text. Raises `CommandFailed` for every other end.
+
+    With `effect_timeout_s` what was promised is waited for too, and it is a failure if that does not come to pass.
+    """
+    try:
+        json.loads(payload)
+    except ValueError as error:
+        raise CommandFailed(f"the payload is not JSON: {error}") from error
+    query, limit_s = {"timeout": f"{timeout_s:g}"}, timeout_s + GRACE_S
+    if effect_timeout_s is not None:
+        query |= {"until_effect": "1", "effect_timeout": f"{effect_timeout_s:g}"}
+        limit_s += effect_timeout_s
+    path = ("charge-points", charge_point, "commands", action)
+    reply = api.ask("POST", *path, query=query, body=payload, timeout_s=limit_s)
+    answer, subject = reply.json, f"{action} to {charge_point}"
+    if "response" in answer:
+        say(as_json(answer["response"], indent=2))
+    if reply.status != OK:
+        raise CommandFailed(_why(reply.status, answer, subject))
+    effect = answer.get("effect", DONE)
+    if effect != DONE:
+        raise CommandFailed(f"{subject} is answered: {ENDS[effect]}")
+
+
+def _why(status: int, answer: Mapping[str, Any], subject: str) -> str:
+    """What became of it, for people."""
+    if "error" in answer:
+        error = answer["error"]
+        details = f" {as_json(error['details'])}" if error["details"] else ""
+        return f"{subject} was refused: {error['code']}: {error['description']}{details}"
+    if status == ACCEPTED:
+        what = "its effect is still to come" if "response" in answer else "not answered yet"
+        return f"{subject} is {answer['state']} and {what}; its ticket is {answer['ticket']}"
+    return why(status, answer, subject)

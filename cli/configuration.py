@@ -1,0 +1,32 @@
+"""The settings of a command, from its file, the environment and its options, or every fault of theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..config.checks import check_exposure
+from ..config.errors import ConfigError
+from ..config.load import PROGRAM_DEFAULTS, load
+from .failures import CommandMisused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..config.settings import Settings
+
+
+def read_settings(
+    config: str | None, overrides: Mapping[str, object] | None = None, *, serves: bool = False
+) -> Settings:
+    """Read them; `overrides` map `section.key` to a value, None is not given. Raises `CommandMisused`.
+
+    With `serves`, settings that would let strangers in by accident are refused too.
+    """
+    try:
+        settings = load(config, overrides=overrides, program_defaults=PROGRAM_DEFAULTS)
+        if serves:
+            check_exposure(settings)
+    except ConfigError as error:
+        text = "\n  ".join(["these settings cannot be used:", *error.errors])
+        raise CommandMisused(text) from error
+    return settings

@@ -1,0 +1,99 @@
+"""Standard logging as the program wants it: text or JSON, levels, standard error and a rotated file.
+
+One rule: one record is one line, but for a traceback in text, and nothing that a charge point sends can
+forge another. Times are UTC. Never used by the library: an embedder configures logging in the usual way.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from ..config.settings import LogSettings
+from .escape import escaped
+from .rotation import RotatingHandler
+
+_MARK = "chargehand."
+"""Begins the names of the handlers that `configure` puts in, so that it can take them out again."""
+
+
+def configure(
+    settings: LogSettings,
+    *,
+    stream: TextIO | None = None,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Send the root logger's records to `stream` (standard error), and to `settings.file` when it is given.
+
+    A second call replaces what the first put in; handlers of others stay. `clock` is the log file's.
+    """
+    remove()
+    formatter = JsonFormatter() if settings.format == "json" else TextFormatter()
+    handlers: dict[str, logging.Handler] = {"stderr": logging.StreamHandler(stream or sys.stderr)}
+    if settings.file:
+        handlers["file"] = RotatingHandler(
+            settings.file,
+            period=settings.rotate_when,
+            rotate_bytes=settings.rotate_bytes,
+            keep_files=settings.keep_files,
+            disk_limit_bytes=settings.disk_limit_bytes,
+            clock=clock,
+            report=stream,
+        )
+    root = logging.getLogger()
+    for name, handler in handlers.items():
+        handler.set_name(_MARK + name)
+        handler.setFormatter(formatter)
+        root.addHandler(handler)
+    root.setLevel(settings.level)
+    for logger, level in settings.levels.items():
+        logging.getLogger(logger).setLevel(level)
+
+
+def remove() -> None:
+    """Take out and close what `configure` put in."""
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if (handler.name or "").startswith(_MARK)]:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def _time(record: logging.LogRecord) -> str:
+    seconds, fraction = divmod(record.created, 1)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(fraction * 1000):03}Z"
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-11-22T05:42:00.123Z WARNING chargehand.transport: text`; a traceback follows, indented.
+
+    Control characters in the text are shown escaped: a charge point's line end must not look like a record.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as text."""
+        lines = [f"{_time(record)} {record.levelname:<7} {record.name}: {escaped(record.getMessage())}"]
+        below = self.formatException(record.exc_info) if record.exc_info else ""
+        if record.stack_info:
+            below += f"\n{self.formatStack(record.stack_info)}"
+        lines += [f"    {escaped(line)}" for line in below.split("\n") if line]
+        return "\n".join(lines)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message and, with a traceback, exception. ASCII only."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as a JSON object."""
+        entry = {
+            "time": _time(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            entry["stack"] = self.formatStack(record.stack_info)
+        return json.dumps(entry)

@@ -1,0 +1,284 @@
+"""The commands of `chargehand` and their options.
+
+One rule: nothing is imported here that makes a socket or a lock. `serve` patches first, and then imports the system;
+the other commands import what they need when they run.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from .. import __version__
+from .escape import as_json
+from .failures import FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .api import Api
+
+CONFIG = click.option(
+    "--config", metavar="FILE", help="Settings in TOML; without it, the file that CHARGEHAND_CONFIG names."
+)
+DATA = click.option("--data", metavar="DIR", help="Folder for what the server writes.")
+URL = click.option(
+    "--url", help="Address of the HTTP API; without it, that of the server that uses the data folder."
+)
+TOKEN = click.option("--token", help="Bearer token; without it, that of the settings or of the data folder.")
+JSON = click.option("--json", is_flag=True, help="Print JSON, for programs.")
+
+
+def asks_server(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which running server is meant; its first argument is that server's API."""
+
+    @functools.wraps(command)
+    def run(config: str | None, data: str | None, url: str | None, token: str | None, **options: Any) -> None:
+        from .api import Api  # noqa: PLC0415
+        from .configuration import read_settings  # noqa: PLC0415
+
+        command(Api.of(read_settings(config, {"data": data}), url=url, token=token), **options)
+
+    for option in (CONFIG, DATA, TOKEN, URL):
+        run = option(run)
+    return run
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as JSON."""
+    click.echo(as_json(value, indent=2))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="chargehand")
+def main() -> None:
+    """Run an OCPP 1.6-J central system: charge points connect to it, plugins and programs decide what they do."""
+
+
+@main.command()
+@CONFIG
+@click.option("--host", help="Address for ws.")
+@click.option("--port", type=int, help="Port for ws; 0 takes any free one.")
+@click.option("--path", help="Path of a charge point, like /ocpp/{id}.")
+@click.option("--http-port", "http_port", type=int, help="Port for the HTTP API; 0 takes any free one.")
+@click.option("--http-open", "http_open", is_flag=True, help="Ask for no token over HTTP; on loopback only.")
+@DATA
+@click.option(
+    "--transport",
+    type=click.Choice(["greenlet", "reactor"]),
+    help="How sockets are served: see the settings.",
+)
+@click.option("--store", help="Where transactions are kept: memory, or sqlite (a file in the data folder).")
+@click.option("--plugin", "plugins", multiple=True, metavar="MODULE:CLASS", help="A plugin; may be repeated.")
+@click.option("--open", "open_", is_flag=True, help="Let any charge point in from any address.")
+def serve(
+    config: str | None,
+    *,
+    http_port: int | None,
+    http_open: bool,
+    plugins: tuple[str, ...],
+    open_: bool,
+    **same: Any,
+) -> None:
+    """Serve charge points until SIGTERM or Ctrl-C.
+
+    Every setting has a default; an option here wins over the environment, and that over the file.
+    """
+    from gevent import monkey  # noqa: PLC0415 - only here
+
+    monkey.patch_all()
+
+    from .program import serve as run  # noqa: PLC0415 - after the patch
+
+    overrides = same | {
+        "http.port": http_port,
+        "http.open": http_open or None,
+        "plugins": list(plugins) or None,
+        "open": open_ or None,
+    }
+    sys.exit(run(config, overrides))
+
+
+@main.command()
+@CONFIG
+def check_config(config: str | None) -> None:
+    """Show the settings as `serve` would take them, or all that is wrong with them."""
+    from ..config.rendering import redacted  # noqa: PLC0415
+    from .configuration import read_settings  # noqa: PLC0415
+
+    click.echo(redacted(read_settings(config, serves=True)), nl=False)
+
+
+@main.command()
+@click.argument("charge_point", metavar="CP")
+@click.argument("action")
+@click.argument("payload", metavar="[JSON]", default="{}")
+@click.option("--timeout", "timeout_s", type=float, default=30.0, show_default=True, help="Seconds to wait.")
+@click.option("--until-effect", is_flag=True, help="Wait too until what was promised has come to pass.")
+@click.option(
+    "--effect-timeout",
+    "effect_timeout_s",
+    type=float,
+    default=300.0,
+    show_default=True,
+    help="Seconds to wait for that.",
+)
+@asks_server
+def call(
+    api: Api,
+    charge_point: str,
+    action: str,
+    payload: str,
+    *,
+    timeout_s: float,
+    until_effect: bool,
+    effect_timeout_s: float,
+) -> None:
+    """Have a running server send ACTION to the charge point CP, and print the response.
+
+    The exit status is 0 if the charge point answered, whatever its answer says, and 1 if it did not. With
+    --until-effect it is 0 only if what was promised has come to pass.
+    """
+    from .caller import call as send  # noqa: PLC0415
+
+    effect_s = effect_timeout_s if until_effect else None
+    send(api, charge_point, action, payload, timeout_s=timeout_s, effect_timeout_s=effect_s, say=click.echo)
+
+
+@main.command()
+@JSON
+@asks_server
+def tree(api: Api, *, json: bool) -> None:
+    """Show the tree of supervision: state, restarts, what waits, the last crash."""
+    from .tree import show_tree  # noqa: PLC0415
+
+    picture = api.get("supervision")
+    if json:
+        echo_json(picture)
+    else:
+        show_tree(picture)
+
+
+@main.command()
+@click.option("--all", "all_", is_flag=True, help="Those that are away, too.")
+@JSON
+@asks_server
+def charge_points(api: Api, *, all_: bool, json: bool) -> None:
+    """List the charge points that are connected."""
+    from .charge_points import find_charge_points, show_charge_points  # noqa: PLC0415
+
+    rows = find_charge_points(api, all_=all_)
+    if json:
+        echo_json(rows)
+    else:
+        show_charge_points(rows)
+
+
+@main.group()
+def quarantine() -> None:
+    """Show plugins that have failed too often and are told of nothing, and let them out again."""
+
+
+@quarantine.command("list")
+@JSON
+@asks_server
+def list_(api: Api, *, json: bool) -> None:
+    """List the plugins in quarantine."""
+    from .plugins import quarantined, show_plugins  # noqa: PLC0415
+
+    rows = quarantined(api)
+    if json:
+        echo_json(rows)
+    else:
+        show_plugins(rows)
+
+
+@quarantine.command()
+@click.argument("plugin")
+@asks_server
+def release(api: Api, plugin: str) -> None:
+    """Start PLUGIN again; what was acknowledged in its place is handed to it then."""
+    from .plugins import release as let_out  # noqa: PLC0415
+
+    click.echo(f"{plugin} is released and {let_out(api, plugin)['state']}")
+
+
+@main.command()
+@click.argument("charge_point", metavar="CP")
+@asks_server
+def record(api: Api, charge_point: str) -> None:
+    """Print the last frames and events of the charge point CP, without its secrets, as lines of JSON."""
+    from .flights import record as read  # noqa: PLC0415
+
+    click.echo(read(api, charge_point), nl=False)
+
+
+@main.command()
+@click.argument("file", type=click.File(encoding="utf-8"))
+def replay(file: IO[str]) -> None:
+    """Feed a record to a fresh session, and show what it sends differently; - reads standard input.
+
+    No server is needed. The exit status is 0 if nothing differs, 1 if something does, and 2 if FILE is no record.
+    """
+    from .flights import replay as fly  # noqa: PLC0415
+
+    sys.exit(0 if fly(file, click.echo) else FAILED)
+
+
+@main.command()
+@click.argument("charge_point", metavar="CP")
+@click.option(
+    "--url", help="Address for charge points, without the id; without it, that of the data folder's server."
+)
+@click.option("--tag", default="T1", show_default=True, help="Id tag that charges.")
+@click.option(
+    "--connector", type=click.IntRange(1, 1000), default=1, show_default=True, help="Where it charges."
+)
+@click.option(
+    "--duration",
+    "duration_s",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds to charge.",
+)
+@click.option(
+    "--interval",
+    "interval_s",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Seconds between readings.",
+)
+@click.option("--password", help="For Basic authentication; without it, that of the settings.")
+@click.option("--cafile", metavar="FILE", help="Certificates to trust (PEM), for wss.")
+@click.option("--keep", is_flag=True, help="Stay connected then, and answer commands until Ctrl-C.")
+@DATA
+@CONFIG
+def simulate(
+    charge_point: str,
+    *,
+    config: str | None,
+    data: str | None,
+    url: str | None,
+    password: str | None,
+    cafile: str | None,
+    **visit: Any,
+) -> None:
+    """Be the charge point CP: boot, charge a car, and go. One line tells of each step."""
+    from .configuration import read_settings  # noqa: PLC0415
+    from .simulation import Visit, address, play  # noqa: PLC0415
+
+    settings = read_settings(config, {"data": data})
+    known = settings.auth.credentials.get(charge_point)
+    play(
+        url or address(settings),
+        charge_point,
+        Visit(**visit),
+        password=known if password is None else password,
+        cafile=cafile,
+        say=click.echo,
+    )

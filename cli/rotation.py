@@ -1,0 +1,186 @@
+"""A log file that begins anew by time and by size, and whose old files are bounded in number and in bytes.
+
+One rule: logging never stops and never raises. A full disk, a folder taken away or a rename refused costs
+lines or a rotation, is told once on standard error, and is over when the cause is. Never touches a file that
+it did not name.
+"""
+
+import logging
+import os
+import re
+import stat
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, TextIO
+
+Period = Literal["midnight", "hour", "never"]
+
+_RETRY_S = 60.0
+_LABELS = {"midnight": "%Y-%m-%d", "hour": "%Y-%m-%dT%H", "never": "%Y-%m-%d"}
+_OLD = re.compile(r"\.(\d{4}-\d\d-\d\d(?:T\d\d)?)(?:\.(\d+))?")
+
+
+class RotatingHandler(logging.Handler):
+    """Writes to `path`; older files stand beside it as `path.2026-11-22`, `path.2026-11-22.2` and so on.
+
+    The label is the day or the hour (UTC) in which the file was last written. A new file is begun when the
+    `period` is over, or before a line that would make the file longer than `rotate_bytes`. At most
+    `keep_files` old files are kept, and all files together take at most `disk_limit_bytes`: the oldest goes
+    first, and no file grows beyond half of that, so that there is an older one to read. 0 sets no limit for
+    either size; a single line is never cut. A link or a device (`/dev/stdout`) is written and never rotated.
+    Lines are UTF-8.
+
+    `clock` gives seconds since the epoch. `report` is where faults are told.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        period: Period = "midnight",
+        rotate_bytes: int = 0,
+        keep_files: int = 14,
+        disk_limit_bytes: int = 0,
+        clock: Callable[[], float] = time.time,
+        report: TextIO | None = None,
+    ) -> None:
+        super().__init__()
+        self.path = Path(path).absolute()
+        self._period = period
+        limits = [limit for limit in (rotate_bytes, disk_limit_bytes // 2) if limit]
+        self._longest = min(limits, default=0)
+        self._keep_files = keep_files
+        self._disk_limit = disk_limit_bytes
+        self._clock = clock
+        self._report = report
+        self._file: _LogFile | None = None
+        self._retry_at = 0.0
+        self._rotation_failed = False
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record. A fault of the disk loses the line, nothing else."""
+        try:
+            line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
+        except Exception:  # noqa: BLE001 - whatever a record's own arguments raise
+            self.handleError(record)
+            return
+        try:
+            self._write(line)
+        except OSError as error:
+            self._lost += 1
+            if self._lost == 1:
+                self._tell(f"cannot be written: {error}; lines are lost until it can")
+        else:
+            if self._lost:
+                self._tell(f"is written again; {self._lost} lines were lost")
+                self._lost = 0
+
+    def close(self) -> None:
+        """Close the file. A later record opens it again."""
+        self.acquire()
+        try:
+            file, self._file = self._file, None
+            if file:
+                with suppress(OSError):
+                    file.close()
+        finally:
+            self.release()
+        super().close()
+
+    def _write(self, line: bytes) -> None:
+        now = self._clock()
+        if self._file is None:
+            self._file = _LogFile(self.path, now)
+            self._prune(self._file.size_bytes)
+        file = self._file
+        due = self._period != "never" and self._label(now) > self._label(file.written_at)
+        too_long = self._longest and file.size_bytes + len(line) > self._longest
+        if file.rotates and file.size_bytes and (due or too_long) and now >= self._retry_at:
+            file = self._rotate(file, now)
+        file.write(line)
+        file.written_at = now
+
+    def _rotate(self, file: "_LogFile", now: float) -> "_LogFile":
+        """Put the file aside and begin a new one; when that fails, go on with the old one for a while."""
+        label = self._label(file.written_at)
+        try:
+            number = max((number for _, (day, number) in self._old_files() if day == label), default=0) + 1
+            self.path.rename(f"{self.path}.{label}{f'.{number}' if number > 1 else ''}")
+        except OSError as error:
+            self._retry_at = now + _RETRY_S
+            if not self._rotation_failed:
+                self._rotation_failed = True
+                self._tell(f"cannot be rotated: {error}; it grows on")
+            return file
+        self._rotation_failed = False
+        # Should closing or opening fail, the next line tries again.
+        self._file = None
+        file.close()
+        self._file = _LogFile(self.path, now)
+        self._prune(0)
+        return self._file
+
+    def _prune(self, current_bytes: int) -> None:
+        """Delete old files until the rest, and the current file at its longest, are within the limits."""
+        try:
+            old = [(path, path.stat().st_size) for path, _ in self._old_files()]
+            room = self._disk_limit - max(current_bytes, self._longest)
+            while old and (
+                len(old) > self._keep_files or (self._disk_limit and sum(s for _, s in old) > room)
+            ):
+                old.pop(0)[0].unlink(missing_ok=True)
+        except OSError as error:
+            self._tell(f"old files cannot be deleted: {error}")
+
+    def _old_files(self) -> list[tuple[Path, tuple[str, int]]]:
+        """The files put aside, the oldest first, each with its label and number."""
+        found = []
+        for path in self.path.parent.iterdir():
+            rest = path.name.removeprefix(self.path.name)
+            if path.name.startswith(self.path.name) and (match := _OLD.fullmatch(rest)):
+                found.append((path, (match[1], int(match[2] or 1))))
+        return sorted(found, key=lambda entry: entry[1])
+
+    def _label(self, moment: float) -> str:
+        return time.strftime(_LABELS[self._period], time.gmtime(moment))
+
+    def _tell(self, text: str) -> None:
+        # A closed or full standard error must not stop the program either.
+        with suppress(OSError, ValueError):
+            print(f"log file {self.path} {text}", file=self._report or sys.stderr, flush=True)
+
+
+class _LogFile:
+    """The file being written, unbuffered: what was accepted is with the operating system."""
+
+    def __init__(self, path: Path, now: float) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._raw = open(path, "ab", buffering=0, opener=_private)  # noqa: SIM115 - closed by close()
+        found = os.fstat(self._raw.fileno())
+        # To rename a link or a device would put aside something of another's.
+        self.rotates = stat.S_ISREG(found.st_mode) and not path.is_symlink()
+        self.size_bytes = found.st_size
+        # A file left by an earlier run belongs to the period in which it was last written.
+        self.written_at = found.st_mtime if self.size_bytes else now
+        self._torn = False
+
+    def write(self, line: bytes) -> None:
+        """Write a whole line, or raise `OSError`; after a torn one the next begins on a line of its own."""
+        rest = memoryview(b"\n" + line if self._torn else line)
+        while rest:
+            written = self._raw.write(rest)
+            self.size_bytes += written
+            rest = rest[written:]
+            self._torn = bool(rest)
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+def _private(path: str, flags: int) -> int:
+    """Open for the owner and the group only: id tags stand in a log."""
+    return os.open(path, flags, 0o640)

@@ -1,0 +1,203 @@
+"""`chargehand simulate`: a charge point that comes, charges a car, and goes or stays.
+
+One rule: however it ends, it leaves no transaction running and no socket open, unless the connection itself is gone.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import Event
+
+from ..protocol import v16
+from ..protocol.handshake import HandshakeError
+from ..simulator import Backoff, CallFailed, ChargePoint, HandshakeRefused, NotPossible
+from ..simulator.charging import CHARGING_W
+from .addresses import configured
+from .data_folder import DataFolder
+from .diary import Diary
+from .failures import CommandFailed, CommandMisused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..config.settings import Settings
+    from ..simulator import Transaction
+
+POLL_S = 0.05
+GOODBYE_S = 3.0
+"""Seconds that the last transactions have to be told of when it is ended from outside."""
+SECONDS_AN_HOUR = 3600
+ACCEPTED = "Accepted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """What is to be done: who charges where, for how long, how often the meter is read; and whether to stay then."""
+
+    tag: str
+    connector: int
+    duration_s: float
+    interval_s: int
+    keep: bool
+
+
+def address(settings: Settings) -> str:
+    """Where the server of the data folder takes charge points; without one, where the settings say it should be."""
+    for there in (DataFolder(settings.data).read_run(), configured(settings)):
+        url = there.get("ws") or there.get("wss")
+        if url:
+            return str(url)
+    raise CommandFailed("the settings have no endpoint for charge points")
+
+
+def play(
+    url: str,
+    identity: str,
+    visit: Visit,
+    *,
+    password: str | None,
+    cafile: str | None,
+    say: Callable[[str], object],
+) -> None:
+    """Be a charge point until the visit is over, or a signal comes. Raises `CommandFailed`."""
+    try:
+        charge_point = ChargePoint(
+            url,
+            identity,
+            password=password,
+            cafile=cafile,
+            connectors=max(2, visit.connector),
+            configuration={"MeterValueSampleInterval": str(visit.interval_s)},
+            reconnect=Backoff() if visit.keep else None,
+        )
+    except OSError as error:  # it has opened nothing else yet
+        raise CommandMisused(f"{cafile} cannot be used: {error.strerror or error}") from error
+    diary = Diary(charge_point.record, say)
+    diary.line("connecting", charge_point.url)
+    following = gevent.spawn(diary.follow)
+    try:
+        Simulation(charge_point, visit).run()
+    finally:
+        charge_point.close()
+        following.kill()
+        diary.catch_up()
+
+
+class Simulation:
+    """One charge point, and its one visit."""
+
+    def __init__(self, charge_point: ChargePoint, visit: Visit) -> None:
+        self._charge_point = charge_point
+        self._visit = visit
+        self._over = Event()
+        self._failure: CommandFailed | None = None
+
+    def run(self) -> None:
+        """See `play`."""
+        visiting = gevent.spawn(self._run)
+        visiting.link(lambda _: self._over.set())
+        with _signals(self._over):
+            self._over.wait()
+        if not visiting.ready():
+            visiting.kill()
+            self._say_goodbye()
+        visiting.get()  # what nobody expected
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        charge_point = self._charge_point
+        try:
+            self._come()
+        except ValueError as error:
+            self._failure = CommandMisused(str(error))
+        except HandshakeRefused as error:
+            self._failure = CommandFailed(f"the central system refuses {charge_point.identity}: {error}")
+        except (OSError, HandshakeError) as error:
+            text = getattr(error, "strerror", None) or error
+            self._failure = CommandFailed(f"no central system at {charge_point.url}: {text}")
+        except (CallFailed, NotPossible) as error:
+            self._failure = CommandFailed(str(error))
+        except CommandFailed as failure:
+            self._failure = failure
+
+    def _come(self) -> None:
+        charge_point, visit = self._charge_point, self._visit
+        charge_point.connect()
+        if visit.keep:
+            with suppress(CallFailed, NotPossible, CommandFailed):  # its record has told of it
+                self._charge()
+            Event().wait()  # a signal ends it
+        self._charge()
+        if not charge_point.online:
+            raise CommandFailed("the connection was lost")
+
+    def _charge(self) -> None:
+        """Boot, charge and be free again. Raises `CommandFailed` if the central system will not have it."""
+        charge_point, visit = self._charge_point, self._visit
+        status = charge_point.boot().status
+        if status != ACCEPTED and not visit.keep:
+            raise CommandFailed(f"the central system has not accepted {charge_point.identity}: {status}")
+        charge_point.registrar.accepted.wait()
+        charge_point.plug_in(visit.connector)
+        verdict: str | None = charge_point.authorize(visit.tag).status
+        if verdict == ACCEPTED:
+            verdict = self._transaction().verdict
+        if charge_point.connectors[visit.connector].plugged:
+            charge_point.unplug(visit.connector)
+        if charge_point.online:
+            charge_point.backlog.empty.wait(GOODBYE_S)
+        if verdict not in (ACCEPTED, None):  # None: it was offline
+            raise CommandFailed(f"{visit.tag} may not charge: {verdict}")
+
+    def _transaction(self) -> Transaction:
+        charge_point, visit = self._charge_point, self._visit
+        begun = time.monotonic()
+        transaction = charge_point.start(visit.tag, visit.connector)
+        # It may end before: the central system stops it, refuses it, has the charge point restarted, or is gone.
+        while transaction.running and (charge_point.online or visit.keep):
+            left_s = begun + visit.duration_s - time.monotonic()
+            if left_s <= 0:
+                break
+            gevent.sleep(min(left_s, POLL_S))
+        if transaction.running:
+            metered_wh = charge_point.connectors[visit.connector].meter_wh - transaction.meter_start
+            charged_wh = round(CHARGING_W * visit.duration_s / SECONDS_AN_HOUR)
+            charge_point.meter(max(0, charged_wh - metered_wh), visit.connector)
+        if transaction.running:
+            charge_point.stop(visit.connector)
+        return transaction
+
+    def _say_goodbye(self) -> None:
+        """Stop what still charges, and tell of it if that can be done soon."""
+        stopping = gevent.spawn(self._charge_point.charging.stop_all, v16.Reason.LOCAL)
+        stopping.join(GOODBYE_S)
+        stopping.kill()
+
+
+@contextmanager
+def _signals(over: Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end it in order; a second one ends it at once."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    loop: Any = gevent.get_hub().loop
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def end(_number: int, _frame: object) -> None:
+        # In the middle of anything: it may only ask the hub to go on later.
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        loop.run_callback_threadsafe(over.set)
+
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

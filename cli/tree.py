@@ -1,0 +1,51 @@
+"""`chargehand tree`: the tree of supervision as a tree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+from rich.tree import Tree
+
+from .tables import plain, show
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STYLES = {"running": "green", "starting": "yellow", "waiting": "yellow", "vacant": "yellow"}
+ALARM = "bold red"
+
+
+def show_tree(picture: Mapping[str, Any]) -> None:
+    """Print what `/api/v1/supervision` tells."""
+    show(_branch(picture))
+
+
+def _branch(node: Mapping[str, Any]) -> Tree:
+    tree = Tree(_label(node))
+    for below in [*node.get("children", ()), *node.get("crashed", ())]:
+        tree.add(_branch(below))
+    return tree
+
+
+def _label(node: Mapping[str, Any]) -> Text:
+    label = plain(node.get("id", "nothing runs"), "bold")
+    if "state" in node:
+        label.append("  ").append_text(plain(node["state"], STYLES.get(node["state"], ALARM)))
+    for fact in _facts(node):
+        label.append("  ").append_text(plain(fact, "dim"))
+    if node.get("last_crash"):
+        label.append("  ").append_text(plain(f"last crash: {node['last_crash']}", "red"))
+    return label
+
+
+def _facts(node: Mapping[str, Any]) -> list[str]:
+    """What is worth a word: a child that never failed and waits for nothing needs none."""
+    facts = [str(node["strategy"])] if "strategy" in node else []
+    if "sessions" in node:
+        facts.append(f"{node['sessions']} known, {node['connected']} connected")
+    if node.get("restarts"):
+        facts.append(f"restarts: {node['restarts']}")
+    if node.get("inbox"):
+        facts.append(f"inbox: {node['inbox']}")
+    return facts

@@ -1,0 +1,90 @@
+"""What single settings cannot say: which ones need, forbid or exceed one another.
+
+One rule: a check reads finished settings and returns words. Never resolves a name, never opens a file.
+"""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from .errors import ConfigError
+from .schema import Fault, plain, read
+from .settings import Settings
+
+
+def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
+    """Faults between settings, each with the other settings (`section.key`) that take part in it."""
+    tls, supervision = settings.tls, settings.supervision
+    if tls.key and not tls.certificate:
+        yield (("tls", "certificate"), "missing, though tls.key is given"), ("tls.key",)
+    if tls.certificate and not tls.key:
+        yield (("tls", "key"), "missing, though tls.certificate is given"), ("tls.certificate",)
+    if not tls.plain and not tls.certificate:
+        yield (("tls", "plain"), "false serves nothing without tls.certificate"), ("tls.certificate",)
+    if supervision.backoff_max_s < supervision.backoff_min_s:
+        text = f"must be at least supervision.backoff_min_s, which is {supervision.backoff_min_s:g}"
+        yield (("supervision", "backoff_max_s"), text), ("supervision.backoff_min_s",)
+    taken: dict[tuple[str, int], str] = {}
+    for key, host, port in _listeners(settings):
+        first = taken.setdefault((host, port), key)
+        if port and first != key:
+            yield (tuple(key.split(".")), f"{port} is the value of {first} already"), (first,)
+
+
+def _listeners(settings: Settings) -> Iterator[tuple[str, str, int]]:
+    if settings.tls.plain:
+        yield "port", settings.host, settings.port
+    if settings.tls.certificate:
+        yield "tls.port", settings.tls.host or settings.host, settings.tls.port
+    if settings.http.enabled:
+        yield "http.port", settings.http.host, settings.http.port
+
+
+def checked(settings: Settings) -> Settings:
+    """Hold settings that were built by hand to the rules of a file; return them with every type made exact.
+
+    So a list may stand for a tuple, a whole number for a float, and "package.module:Class" for a plugin's
+    table. Raises `ConfigError` with all faults.
+    """
+    exact, faults = read(plain(settings))
+    if exact:
+        faults = [fault for fault, _ in conflicts(exact)]
+    if faults or not exact:
+        raise ConfigError(f"{'.'.join(path)}: {text}" for path, text in faults)
+    return exact
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to serve strangers by accident. Raises `ConfigError` with all faults.
+
+    Without credentials only loopback is served, unless `open` says otherwise; without a token HTTP is served
+    on loopback only, whatever anybody says. A name other than `localhost` counts as another address.
+    """
+    errors = []
+    if not settings.auth.credentials and not settings.open:
+        errors += [
+            f"{key}: {host} is not loopback, and no credentials are set:"
+            " set auth.credentials, or open = true (--open) to let any charge point in"
+            for key, host in _hosts(settings)
+            if not is_loopback(host)
+        ]
+    if settings.http.enabled and settings.http.open and not is_loopback(settings.http.host):
+        errors.append(
+            f"http.open: HTTP without a token is served on loopback only, not on {settings.http.host}"
+        )
+    if errors:
+        raise ConfigError(errors)
+
+
+def _hosts(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.tls.plain or not settings.tls.host:
+        yield "host", settings.host
+    if settings.tls.certificate and settings.tls.host:
+        yield "tls.host", settings.tls.host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine only. No name is looked up: of names, `localhost` alone is."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.casefold() == "localhost"

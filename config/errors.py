@@ -1,0 +1,17 @@
+"""What is wrong with a configuration, all of it at once.
+
+One rule: an error names the setting and says what would be right. Never shows the value of a secret.
+"""
+
+from collections.abc import Iterable
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used.
+
+    `errors` holds one line for each fault, as `section.key: what is wrong`; `str()` joins them by line ends.
+    """
+
+    def __init__(self, errors: Iterable[str]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(self.errors))

@@ -1,0 +1,142 @@
+"""What an operator sees of a running system, and does to its plugins.
+
+It is the part of `CentralSystem` that serves no charge point.
+
+Everything here belongs to the hub's thread.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from .actors.plugin_cell import PluginCell
+from .actors.recorder import Recorder
+from .protocol import v16
+from .supervisor.plugins import PluginSupervisor, Release
+from .supervisor.supervisor import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .actors.cell import Cell
+    from .actors.charge_point import ChargePoint
+    from .actors.directory import Directory
+    from .actors.routing import Router
+    from .actors.services import Services
+    from .actors.timers import Clock
+    from .config.settings import Settings
+    from .store.store import Store
+
+RELEASE_S = 10.0
+"""Seconds that the start of a released plugin may take."""
+
+SPOOL_COUNTED = 10_000
+"""So many messages in the spool are looked at to say how many wait for which plugin."""
+
+
+class Operations:
+    """See the head of this file; `CentralSystem` fills the attributes."""
+
+    settings: Settings
+    store: Store
+    _clock: Clock
+    _directory: Directory
+    _root: Cell | None
+    _router: Router
+    _services: Services
+
+    # -- The picture -------------------------------------------------------------------------------
+
+    def charge_points(self) -> Sequence[ChargePoint]:
+        """All charge points this process knows, connected or not."""
+        return [cell.charge_point for cell in self._directory]
+
+    def charge_point(self, charge_point_id: str) -> ChargePoint | None:
+        """The facts of one charge point; None if it is not known."""
+        cell = self._directory.find(charge_point_id)
+        return cell.charge_point if cell is not None else None
+
+    def describe(self) -> dict[str, Any]:
+        """The tree of supervision: state, restarts, inbox depth and last crash of everything in it."""
+        root: Any = self._root.actor if self._root is not None else None
+        return root.describe() if root is not None else {}
+
+    def crash_reports(self) -> list[dict[str, object]]:
+        """The last crashes of sessions: charge point, time, error, traceback, and the rows of its flight recorder."""
+        return list(self._services.crash_reports)
+
+    def record(self, charge_point_id: str) -> str | None:
+        """The flight recorder of a charge point as lines of JSON, redacted; None if it is not known."""
+        cell = self._directory.find(charge_point_id)
+        if cell is None:
+            return None
+        head = {
+            "charge_point": charge_point_id,
+            "version": cell.charge_point.version,
+            "policy": self.settings.policy,
+            "registration": cell.charge_point.registration,
+            "time": self._clock.time(),
+            "monotonic": self._clock.monotonic(),
+        }
+        recorder = cell.recorder or Recorder(0)
+        return recorder.dump(head)
+
+    # -- Plugins -----------------------------------------------------------------------------------
+
+    def plugins(self) -> list[dict[str, Any]]:
+        """Every plugin: its part of the tree, and whether it is `quarantined` or a `shadow`.
+
+        `broken` are the pairs (charge point, action) that stand-ins answer for.
+        """
+        supervisor = self._plugin_supervisor()
+        return [
+            describe(child)
+            | {
+                "quarantined": child.cell.quarantined,
+                "shadow": child.cell.shadow,
+                "broken": child.cell.faults.broken(),
+            }
+            for child in (supervisor.children if supervisor is not None else ())
+            if isinstance(child.cell, PluginCell)
+        ]
+
+    def spool_by_plugin(self) -> dict[str, int]:
+        """How many of the first 10,000 messages in the spool wait for which plugin. May switch greenlets."""
+        version = v16.VERSION.name
+        found = (
+            self._router.find(version, message.action) for message in self.store.spooled(limit=SPOOL_COUNTED)
+        )
+        return Counter(cell.spec.name for cell in found if cell is not None)
+
+    def quarantined(self) -> list[dict[str, Any]]:
+        """The plugins in quarantine: name, last crash, how many times."""
+        supervisor = self._plugin_supervisor()
+        return supervisor.quarantined() if supervisor is not None else []
+
+    def release(self, plugin: str) -> bool:
+        """Let a plugin out of quarantine; false if it is in none. Switches greenlets."""
+        root: Any = self._root.actor if self._root is not None else None
+        if root is None or not root.children:
+            return False
+        return bool(root.children[0].cell.ref.ask(Release(plugin), timeout=RELEASE_S))
+
+    def promote(self, plugin: str) -> bool:
+        """Let a shadow plugin answer from now on, in the place of whoever did; false if there is no such shadow."""
+        cell = self._plugin_cell(plugin)
+        if cell is None or not cell.shadow:
+            return False
+        cell.shadow = False
+        self._router.promote(cell)
+        return True
+
+    def _plugin_supervisor(self) -> PluginSupervisor | None:
+        root: Any = self._root.actor if self._root is not None else None
+        return root.children[0].cell.actor if root is not None and root.children else None
+
+    def _plugin_cell(self, name: str) -> PluginCell | None:
+        supervisor = self._plugin_supervisor()
+        for child in supervisor.children if supervisor is not None else ():
+            if child.spec.id == name and isinstance(child.cell, PluginCell):
+                return child.cell
+        return None

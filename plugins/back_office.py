@@ -1,0 +1,259 @@
+"""The back office: with it alone, every passive action gets a sensible answer.
+
+It answers what no other plugin claims, from the store: registration, tags, transactions, meter values, and a record of
+everything else. Transaction messages are acknowledged when they are stored, and whatever is doubtful about them is
+flagged, never refused: a refusal would make the charge point throw the record away. OCPP 1.6, section 4.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .. import Call, Event, MeterReading, OcppError, Plugin, Transaction, on_online, passive, v16
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .. import ChargePoint, Store
+
+STORE_S = 30.0
+"""Seconds to wait for the store; the deadline of the action is usually over before."""
+
+
+class BackOffice(Plugin):
+    """See the head of this file.
+
+    `now` gives the time; the heartbeat interval is shortened by up to `heartbeat_spread` of itself; with
+    `accept_all_tags` a tag that the store does not know is Accepted, else Invalid. `stand_in_id_tag_status` is what a
+    stand-in answers to a StartTransaction, which is kept with one that is replayed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        heartbeat_interval_s: int = 300,
+        heartbeat_spread: float = 0.1,
+        accept_all_tags: bool = True,
+        registration: str = "Accepted",
+        stand_in_id_tag_status: str = "Accepted",
+        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC).replace(microsecond=0),
+    ) -> None:
+        super().__init__()
+        self._store = store
+        self._interval_s = heartbeat_interval_s
+        self._spread = heartbeat_spread
+        self._accept_all_tags = accept_all_tags
+        self._registration = v16.RegistrationStatus(registration)
+        self._stand_in_id_tag_status = v16.AuthorizationStatus(stand_in_id_tag_status)
+        self._now = now
+
+    # -- Registration and life -------------------------------------------------------------------
+
+    @passive(v16.BootNotification)
+    def boot(self, call: Call[v16.BootNotification]) -> v16.BootNotificationResponse:
+        """Register it, and give it the time and its heartbeat interval."""
+        self._note(call, "boot")
+        # Shortened by chance: charge points that booted together must not send their heartbeats together for ever.
+        interval = round(self._interval_s * (1 - self._spread * random.random()))  # noqa: S311 - no secret
+        return v16.BootNotificationResponse(
+            status=self._registration, current_time=self._now(), interval=interval
+        )
+
+    @passive(v16.Heartbeat)
+    def heartbeat(self, _: Call[v16.Heartbeat]) -> v16.HeartbeatResponse:
+        """Give it the time."""
+        return v16.HeartbeatResponse(current_time=self._now())
+
+    @passive(v16.StatusNotification)
+    def status(self, call: Call[v16.StatusNotification]) -> v16.StatusNotificationResponse:
+        """Keep the status history."""
+        self._note(call, "status")
+        return v16.StatusNotificationResponse()
+
+    @on_online
+    def online(self, charge_point: ChargePoint) -> None:
+        """Keep a record of its coming."""
+        data = {"peer": charge_point.peer, "secure": charge_point.secure}
+        self._store.add_event(
+            Event(charge_point_id=charge_point.id, kind="online", received_at=self._now(), data=data)
+        )
+
+    # -- Tags --------------------------------------------------------------------------------------
+
+    @passive(v16.Authorize)
+    def authorize(self, call: Call[v16.Authorize]) -> v16.AuthorizeResponse:
+        """Answer from the list of tags."""
+        return v16.AuthorizeResponse(id_tag_info=self._judge(call.request.id_tag))
+
+    def _judge(self, id_tag: str) -> v16.IdTagInfo:
+        status = v16.AuthorizationStatus
+        tag = self._store.tag(id_tag)
+        if tag is None:
+            return v16.IdTagInfo(status=status.ACCEPTED if self._accept_all_tags else status.INVALID)
+        verdict = status(tag.status)
+        if verdict is status.ACCEPTED and tag.expiry is not None and tag.expiry <= self._now():
+            verdict = status.EXPIRED
+        return v16.IdTagInfo(status=verdict, expiry_date=tag.expiry, parent_id_tag=tag.parent or None)
+
+    # -- Transactions ------------------------------------------------------------------------------
+
+    @passive(v16.StartTransaction)
+    def start_transaction(self, call: Call[v16.StartTransaction]) -> v16.StartTransactionResponse:
+        """Keep a new transaction; a start that was sent again gets the same number and the same verdict."""
+        request = call.request
+        number = call.transaction_id
+        if number is None:
+            raise OcppError(description="no transaction id was allotted")
+        info = self._judge(request.id_tag)
+        transaction = self._store.transaction(number) or self._started(call, number, info.status)
+        # One that came before is handed to the store again, which leaves it as it is: what is answered must be durable,
+        # and the first may still be on its way.
+        self._store.start_transaction(transaction).wait(STORE_S)
+        verdict = v16.AuthorizationStatus(transaction.verdict)
+        if verdict is not info.status:
+            info = v16.IdTagInfo(
+                status=verdict, expiry_date=info.expiry_date, parent_id_tag=info.parent_id_tag
+            )
+        return v16.StartTransactionResponse(id_tag_info=info, transaction_id=number)
+
+    def _started(
+        self, call: Call[v16.StartTransaction], number: int, status: v16.AuthorizationStatus | str
+    ) -> Transaction:
+        request, flags, verdict = call.request, self._flags(call), str(status)
+        if call.replayed and status is not self._stand_in_id_tag_status:
+            # What the charge point was told; told again it must be the same.
+            verdict = str(self._stand_in_id_tag_status)
+            flags = (*flags, f"its id tag was {status}")
+        return Transaction(
+            id=number,
+            charge_point_id=call.charge_point.id,
+            connector_id=request.connector_id,
+            id_tag=request.id_tag,
+            meter_start=request.meter_start,
+            started_at=request.timestamp,
+            start_received_at=call.received_at,
+            verdict=verdict,
+            reservation_id=request.reservation_id,
+            flags=flags,
+        )
+
+    @passive(v16.StopTransaction)
+    def stop_transaction(self, call: Call[v16.StopTransaction]) -> v16.StopTransactionResponse:
+        """Close a transaction; one that is not known is acknowledged all the same, and kept aside."""
+        request = call.request
+        known = self._store.transaction(request.transaction_id)
+        if known is None or known.charge_point_id != call.charge_point.id:
+            self._note(call, "unknown_stop").wait(STORE_S)
+        else:
+            flags = [*known.flags, *self._flags(call)]
+            if request.meter_stop < known.meter_start:
+                flags.append("the meter ran backwards")
+            stopped = msgspec.structs.replace(
+                known,
+                meter_stop=request.meter_stop,
+                stopped_at=request.timestamp,
+                stop_received_at=call.received_at,
+                stop_reason=str(request.reason or "Local"),
+                stop_id_tag=request.id_tag or "",
+                flags=tuple(flags),
+            )
+            receipts = [self._store.stop_transaction(stopped)]
+            if request.transaction_data:
+                receipts.append(
+                    self._keep_reading(call, known.connector_id, known.id, request.transaction_data)
+                )
+            for receipt in receipts:
+                receipt.wait(STORE_S)
+        if request.id_tag is None:
+            return v16.StopTransactionResponse()
+        return v16.StopTransactionResponse(id_tag_info=self._judge(request.id_tag))
+
+    @staticmethod
+    def _flags(call: Call[Any]) -> tuple[str, ...]:
+        replayed = (f"{call.action} was acknowledged by a stand-in",) if call.replayed else ()
+        return (*replayed, *map(str, call.deviations))
+
+    @passive(v16.MeterValues)
+    def meter_values(self, call: Call[v16.MeterValues]) -> v16.MeterValuesResponse:
+        """Keep meter values, whether their transaction is open, closed or unknown."""
+        request = call.request
+        self._keep_reading(call, request.connector_id, request.transaction_id, request.meter_value).wait(
+            STORE_S
+        )
+        return v16.MeterValuesResponse()
+
+    def _keep_reading(
+        self, call: Call[Any], connector_id: int, transaction_id: int | None, values: Any
+    ) -> Any:
+        reading = MeterReading(
+            charge_point_id=call.charge_point.id,
+            connector_id=connector_id,
+            transaction_id=transaction_id,
+            received_at=call.received_at,
+            values=msgspec.json.encode(values),
+        )
+        return self._store.add_meter_reading(reading)
+
+    # -- Everything else ---------------------------------------------------------------------------
+
+    @passive(v16.DataTransfer)
+    def data_transfer(self, call: Call[v16.DataTransfer]) -> v16.DataTransferResponse:
+        """Keep it, and say that no vendor is known here: what a vendor means is for a plugin of the user's."""
+        self._note(call, "data_transfer")
+        return v16.DataTransferResponse(status=v16.DataTransferStatus.UNKNOWN_VENDOR_ID)
+
+    @passive(v16.DiagnosticsStatusNotification)
+    def diagnostics(
+        self, call: Call[v16.DiagnosticsStatusNotification]
+    ) -> v16.DiagnosticsStatusNotificationResponse:
+        """Keep it."""
+        self._note(call, "diagnostics")
+        return v16.DiagnosticsStatusNotificationResponse()
+
+    @passive(v16.FirmwareStatusNotification)
+    def firmware(self, call: Call[v16.FirmwareStatusNotification]) -> v16.FirmwareStatusNotificationResponse:
+        """Keep it."""
+        self._note(call, "firmware")
+        return v16.FirmwareStatusNotificationResponse()
+
+    @passive(v16.SignedFirmwareStatusNotification)
+    def signed_firmware(
+        self, call: Call[v16.SignedFirmwareStatusNotification]
+    ) -> v16.SignedFirmwareStatusNotificationResponse:
+        """Keep it."""
+        self._note(call, "firmware")
+        return v16.SignedFirmwareStatusNotificationResponse()
+
+    @passive(v16.LogStatusNotification)
+    def log_status(self, call: Call[v16.LogStatusNotification]) -> v16.LogStatusNotificationResponse:
+        """Keep it."""
+        self._note(call, "log")
+        return v16.LogStatusNotificationResponse()
+
+    @passive(v16.SecurityEventNotification)
+    def security_event(
+        self, call: Call[v16.SecurityEventNotification]
+    ) -> v16.SecurityEventNotificationResponse:
+        """Keep it."""
+        self._note(call, "security")
+        return v16.SecurityEventNotificationResponse()
+
+    @passive(v16.SignCertificate)
+    def sign_certificate(self, call: Call[v16.SignCertificate]) -> v16.SignCertificateResponse:
+        """Keep the request, and decline it: there is no certificate authority here; one is a plugin of the user's."""
+        self._note(call, "sign_certificate")
+        return v16.SignCertificateResponse(status=v16.GenericStatus.REJECTED)
+
+    def _note(self, call: Call[Any], kind: str) -> Any:
+        event = Event(
+            charge_point_id=call.charge_point.id,
+            kind=kind,
+            received_at=call.received_at,
+            data=msgspec.to_builtins(call.request),
+        )
+        return self._store.add_event(event)

@@ -1,0 +1,201 @@
+"""One declaration a message: a class statement, its members annotated with their rules.
+
+    CiString20 = Annotated[str, Text(20)]
+
+    @request("Authorize", Profile.CORE, Sender.CHARGE_POINT)
+    class Authorize(Request[AuthorizeResponse]):
+        id_tag: CiString20
+
+The class is a frozen, slotted, keyword-only msgspec struct.  Its metaclass makes the rules of its members
+from the annotations, and from the rules a marshmallow schema and a compiled decoder.
+
+The one rule: marshmallow is the contract; the compiled decoder may only ever say "yes, at once".  A
+constructor checks no values: what goes out is checked where it is written (see `payload`).
+"""
+
+import copy
+import datetime as dt
+import sys
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from types import NoneType
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import marshmallow
+import msgspec
+
+from . import rules, violations
+from .rules import Rule
+
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+
+class AtLeast(int):
+    """Annotates a tuple with the number of items that it needs."""
+
+
+class Key(str):
+    """Annotates a member whose wire name is not its Python name in camel case."""
+
+    __slots__ = ()
+
+
+class Expendable:
+    """Annotates a tuple of which the lenient policy leaves out what it cannot mend."""
+
+
+EXPENDABLE = Expendable()
+
+
+class Contract(marshmallow.Schema):
+    """The base of every message's schema: members that are not declared are refused."""
+
+    message: ClassVar[Any]
+    error_messages: Any = {"type": violations.NOT_OBJECT}  # noqa: RUF012 (marshmallow's own is no ClassVar)
+
+    class Meta(marshmallow.Schema.Meta):
+        """Unknown members are refused below: marshmallow's own way takes quadratic time."""
+
+        unknown = marshmallow.EXCLUDE
+        register = False
+
+    @marshmallow.validates_schema(pass_original=True, skip_on_field_errors=False)
+    def refuse_unknown(self, _: Any, original: Any, **__: Any) -> None:
+        """Refuse all unknown members at once."""
+        if isinstance(original, dict) and (unknown := original.keys() - self.message.__members__.keys()):
+            raise marshmallow.ValidationError(
+                {name: [violations.UNKNOWN] for name in original if name in unknown}
+            )
+
+    @marshmallow.post_load
+    def build(self, members: dict[str, Any], **_: object) -> Any:
+        """Make the message."""
+        return self.message(**members)
+
+
+class Declaration(msgspec.StructMeta):
+    """Makes the struct, the rules, the schema and the decoder from one class statement."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        """Read the annotations, and make what follows from them."""
+        if msgspec.Struct in bases or Generic in bases:  # Message and Request
+            return super().__new__(mcs, name, bases, namespace, **options)
+        if any(getattr(base, "__members__", None) is not None for base in bases):
+            raise TypeError(f"{name}: a message cannot inherit from another message")
+        hints = _hints(name, namespace)
+        members = {key: _rule(name, key, hint, optional=key in namespace) for key, hint in hints.items()}
+        namespace["__annotations__"] = {key: rule.fast for key, rule in members.items()}
+        wire_names = {key: str(rule.data_key) for key, rule in members.items()}
+        cls: Any = super().__new__(
+            mcs,
+            name,
+            bases,
+            namespace,
+            frozen=True,
+            kw_only=True,
+            omit_defaults=True,
+            forbid_unknown_fields=True,
+            gc=False,  # a message is a tree of values: it cannot be part of a cycle
+            rename=wire_names,
+        )
+        cls.__members__ = {wire_names[key]: rule for key, rule in members.items()}
+        cls.__schema__ = type(f"{name}Schema", (Contract,), {**members, "message": cls})
+        cls.__contract__ = cls.__schema__()
+        cls.__decoder__ = msgspec.json.Decoder(cls, dec_hook=rules.ask, float_hook=number)
+        cls.__timed__ = tuple(key for key, rule in members.items() if _timed(rule))
+        return cls
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Message(msgspec.Struct, metaclass=Declaration, frozen=True):
+    """The base of all messages and of the objects inside them.
+
+    `None` in a member means that it is absent.  Read under the lenient policy, a member may hold what its
+    rule refuses: an unknown value of an enumeration is then a plain `str`.
+    """
+
+    __members__: ClassVar[Mapping[str, Rule]]  # by wire name, in wire order
+    __schema__: ClassVar[type[Contract]]
+    __contract__: ClassVar[Contract]
+    __decoder__: ClassVar[msgspec.json.Decoder[Any]]
+    __timed__: ClassVar[tuple[str, ...]]  # the members that hold times, or hold objects that hold times
+
+
+def number(text: str) -> Decimal:
+    """Read a number with a fraction or an exponent; ValueError where a Decimal has no room for it."""
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        raise ValueError("number out of range") from None
+
+
+def _hints(name: str, namespace: dict[str, Any]) -> dict[str, Any]:
+    """Read the annotations of a class statement, whichever way this Python keeps them."""
+    annotations = namespace.get("__annotations__", {})
+    if sys.version_info >= (3, 14) and "__annotations__" not in namespace:
+        annotate = annotationlib.get_annotate_from_class_namespace(namespace)
+        annotations = annotate(annotationlib.Format.VALUE) if annotate else {}
+        for key in ("__annotate__", "__annotate_func__"):
+            namespace.pop(key, None)
+    bare = {"__annotations__": annotations, "__module__": namespace["__module__"]}
+    hints = get_type_hints(type(name, (), bare), include_extras=True)
+    return {key: hint for key, hint in hints.items() if get_origin(hint) is not ClassVar}
+
+
+PLAIN: Mapping[Any, type[Rule]] = {
+    str: rules.Text,
+    int: rules.Integer,
+    bool: rules.Boolean,
+    dt.datetime: rules.Timestamp,
+}
+
+
+def _rule(owner: str, name: str, hint: Any, *, optional: bool) -> Rule:
+    """Read the rule of a member off its annotation."""
+    if optional != (NoneType in get_args(hint)):
+        raise TypeError(f"{owner}.{name}: None must be both in the type and the default, or in neither")
+    if optional:
+        hint = next(arm for arm in get_args(hint) if arm is not NoneType)
+    rule, marks = _read(f"{owner}.{name}", hint)
+    head, *tail = name.split("_")
+    camel = head + "".join(word.capitalize() for word in tail)
+    rule.data_key = next((str(mark) for mark in marks if isinstance(mark, Key)), camel)
+    rule.required = not optional
+    return rule
+
+
+def _read(where: str, hint: Any) -> tuple[Rule, list[Any]]:
+    hint, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    for mark in marks:
+        if isinstance(mark, Rule):
+            return copy.copy(mark), marks
+    if get_origin(hint) is tuple:
+        inner, _ = _read(where, get_args(hint)[0])
+        at_least = next((int(mark) for mark in marks if isinstance(mark, AtLeast)), 0)
+        return rules.Items(inner, at_least, expendable=EXPENDABLE in marks), marks
+    if isinstance(hint, Declaration):
+        return rules.Part(hint), marks  # type: ignore[arg-type]
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return rules.Choice(hint), marks
+    if hint not in PLAIN:
+        raise TypeError(f"{where}: no rule is known for {hint}")
+    return PLAIN[hint](), marks
+
+
+def _timed(rule: Any) -> bool:
+    if isinstance(rule, rules.Items):
+        return _timed(rule.inner)
+    if isinstance(rule, rules.Part):
+        return bool(rule.kind.__timed__)
+    return isinstance(rule, rules.Timestamp)

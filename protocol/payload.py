@@ -1,0 +1,253 @@
+"""Reading and writing payloads: the two policies for what comes in, and the check of what goes out.
+
+The one rule: whatever the bytes, a reader returns a message or raises `Refused`, and nothing else ever.  The
+compiled decoder's "yes" is final; what it refuses goes to marshmallow, which accepts it too or says what is
+wrong with it.
+
+**Strict** refuses every deviation.  **Lenient** mends what it can, and tells each deviation with its value:
+
+- `null`: the member is absent;
+- an unknown member: left out;
+- a text too long, an unknown value of an enumeration, a number too small or with too many fraction digits, a
+  malformed URI, a list too short: kept as sent;
+- a number or a boolean for a string: its text;
+- a text for a number or a boolean: its value;
+- a fraction for an integer: cut off;
+- a time without a zone: taken as UTC;
+- any other scalar of the wrong kind, and a text that is no time: left out if the member is optional;
+- an item of an expendable list (samples, meter values, configuration keys) that cannot be mended: left out.
+
+A required member missing, an object or a list where none is due, or the wrong one of the two: both refuse.  Of five
+thousand violations or more only so many are told, and lenient refuses them, too: each costs time.
+"""
+
+import contextlib
+import datetime as dt
+import itertools
+import operator
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import marshmallow
+import msgspec
+
+from . import rules, violations
+from .errors import Deviation, ErrorCode, InvalidPayload, Refused
+from .message import Message, number
+from .violations import ABSENT, Kept, Violation
+
+VALUE_CHARACTERS = 500  # so much of an offending value is kept
+PATH_CHARACTERS = 200  # a path holds the sender's own names, of any length
+EMPTY = b"{}"
+
+M = TypeVar("M", bound=Message)
+Path = tuple[str | int, ...]
+
+# UnicodeDecodeError and RecursionError are no DecodeErrors of msgspec's, but do come out of its decoders; and
+# so does the ValueError of an untyped decoder's float hook.
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_untyped = msgspec.json.Decoder(float_hook=number)
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+# -- Reading -----------------------------------------------------------------------------
+
+
+def strict(kind: type[M], payload: bytes | msgspec.Raw) -> M:
+    """Read a payload as the contract has it, or raise `Refused` with all violations."""
+    try:
+        message: M = kind.__decoder__.decode(payload)
+    except UNREADABLE:
+        return _judge(kind, payload)
+    return message
+
+
+def lenient(kind: type[M], payload: bytes | msgspec.Raw) -> tuple[M, tuple[Deviation, ...]]:
+    """Read a payload, mending what can be mended, or raise `Refused` with what cannot.
+
+    The deviations say what was mended; their paths are those of the payload as sent.  One member may deviate
+    in more than one way.
+    """
+    try:
+        return kind.__decoder__.decode(payload), ()
+    except UNREADABLE:
+        return _mend(kind, payload)
+
+
+def _judge(kind: type[M], payload: bytes | msgspec.Raw) -> M:
+    data = _data(payload)
+    try:
+        message: M = kind.__contract__.load(data)
+    except marshmallow.ValidationError as error:
+        raise Refused.by(_deviation(data, *found) for found in _violations(error)) from None
+    return message
+
+
+def _mend(kind: type[M], payload: bytes | msgspec.Raw) -> tuple[M, tuple[Deviation, ...]]:
+    data = _data(payload)
+    deviations: list[Deviation] = []
+    while True:  # ends: every repair takes a value out, marks it as kept, or brings it nearer to that
+        try:
+            message: M = kind.__contract__.load(data)
+        except marshmallow.ValidationError as error:
+            found = _violations(error)
+            now = [_deviation(data, path, violation) for path, violation in found]
+            mended = [_repair(kind, data, path, violation) for path, violation in found]
+            if not all(mended):
+                raise Refused.by(itertools.compress(now, map(operator.not_, mended))) from None
+            deviations += now
+            if len(deviations) >= violations.MOST:
+                raise Refused.by(deviations) from None
+        else:
+            return message, tuple(deviations)
+
+
+def _data(payload: bytes | msgspec.Raw) -> Any:
+    try:
+        return _untyped.decode(payload)
+    except UNREADABLE:
+        raise Refused(violations.UNREADABLE.code, violations.UNREADABLE.text) from None
+
+
+def _violations(error: marshmallow.ValidationError) -> list[tuple[Path, Violation]]:
+    """List the violations, in the order of the declaration, unknown members last."""
+    return list(itertools.islice(_flat(error.messages), violations.MOST))
+
+
+def _flat(messages: Any, path: Path = ()) -> Iterator[tuple[Path, Violation]]:
+    if isinstance(messages, Violation):
+        yield path, messages
+    elif isinstance(messages, list):
+        for violation in messages:
+            yield path, violation
+    else:
+        for step, inner in messages.items():
+            # marshmallow's own name for "the object itself"; a sender may have a member of that name.
+            itself = step == "_schema" and inner == [violations.NOT_OBJECT]
+            yield from _flat(inner, path if itself else (*path, step))
+
+
+def _deviation(data: Any, path: Path, violation: Violation) -> Deviation:
+    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+    value = ""
+    if violation != violations.MISSING:
+        for step in path:
+            data = _open(data)[step]
+        value = _excerpt(data)
+    return Deviation(where[:PATH_CHARACTERS], violation.code, violation.text, value)
+
+
+def _excerpt(value: Any) -> str:
+    if isinstance(value, str):
+        value = value[:VALUE_CHARACTERS]
+    try:
+        return _encoder.encode(value).decode()[:VALUE_CHARACTERS]
+    except (TypeError, ValueError, RecursionError):  # a list with items left out, or nested to the limit
+        return ""
+
+
+def _open(value: Any) -> Any:
+    return value.value if isinstance(value, Kept) else value
+
+
+def _repair(kind: type[Message], data: Any, path: Path, violation: Violation) -> bool:
+    """Mend one violation in place, or say that there is no way."""
+    spare: tuple[Any, int] | None = None  # the innermost item that may be left out
+    rule: Any = None
+    members = kind.__members__
+    holder: Any = None
+    value: Any = data
+    for step in path[:-1] if violation == violations.MISSING else path:
+        holder = _open(value)
+        if isinstance(step, int):
+            spare = (holder, step) if rule.expendable else spare
+            rule = rule.inner
+        else:
+            rule = members.get(step)
+        members = rule.kind.__members__ if isinstance(rule, rules.Part) else {}
+        value = holder[step]
+        if value is ABSENT:  # left out a moment ago, for another of its violations
+            return True
+    if violation.repair is not None and path:
+        with contextlib.suppress(violations.Hopeless):
+            repaired = violation.repair(value)
+            if repaired is not ABSENT:
+                holder[path[-1]] = repaired
+                return True
+            if isinstance(holder, dict) and not (rule and rule.required):
+                del holder[path[-1]]
+                return True
+    if spare is None:
+        return False
+    items, index = spare
+    items[index] = ABSENT
+    return True
+
+
+# -- Writing -----------------------------------------------------------------------------
+
+
+def build(kind: type[Message], value: Message | Mapping[str, Any]) -> bytes:
+    """Write a payload of ours: a message, or a mapping with wire names.
+
+    A mapping may hold whatever JSON has, datetimes and messages.
+
+    Members come in the order of the declaration, absent ones are left out, times are in whole UTC seconds.
+    Raises `InvalidPayload` with all violations.
+    """
+    if not kind.__members__ and (type(value) is kind or value == {}):
+        return EMPTY
+    return encode(typed(kind, value))
+
+
+def typed(kind: type[M], value: M | Mapping[str, Any] | bytes | str) -> M:
+    """Make a message of ours out of a message, a mapping, or JSON, or raise `InvalidPayload`.
+
+    A message is checked as well: constructors check nothing.
+    """
+    if isinstance(value, Message) and type(value) is not kind:
+        raise _invalid(kind, f"is a {type(value).__name__}, not a {kind.__name__}")
+    if not isinstance(value, Message | Mapping | bytes | str):
+        raise _invalid(kind, f"is a {type(value).__name__}")
+    try:
+        if isinstance(value, str):
+            payload = value.encode()
+        elif isinstance(value, bytes):
+            payload = value
+        else:
+            payload = _encoder.encode(value if isinstance(value, Message) else dict(value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _invalid(kind, f"cannot be written as JSON: {error}") from error
+    try:
+        return strict(kind, payload)
+    except Refused as refused:
+        raise InvalidPayload(refused.violations, kind.__name__) from None
+
+
+def _invalid(kind: type[Message], text: str) -> InvalidPayload:
+    return InvalidPayload([Deviation("", ErrorCode.TYPE_CONSTRAINT_VIOLATION, text)], kind.__name__)
+
+
+def encode(message: Message) -> bytes:
+    """Write a message without checking it: one that was read, or has been checked."""
+    return _encoder.encode(_whole(message) if message.__timed__ else message)
+
+
+def _whole(value: Any) -> Any:
+    """Return the value with its times in whole UTC seconds: the value itself if they all are."""
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is dt.UTC and not value.microsecond:
+            return value
+        # The first and the last hours that there are cannot be told in UTC: they keep their zone.
+        with contextlib.suppress(OverflowError):
+            value = value.astimezone(dt.UTC)
+        return value.replace(microsecond=0)
+    if isinstance(value, tuple):
+        whole = tuple(map(_whole, value))
+        return value if all(map(operator.is_, whole, value)) else whole
+    changes = {}
+    for key in value.__timed__ if isinstance(value, Message) else ():
+        member = getattr(value, key)
+        if (whole := _whole(member)) is not member:
+            changes[key] = whole
+    return msgspec.structs.replace(value, **changes) if changes else value

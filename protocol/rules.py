@@ -1,0 +1,243 @@
+"""The rules of OCPP-J members: marshmallow fields, each with its compiled twin.
+
+The one rule: `fast`, the msgspec type made from a rule, may take less than the field takes, never more, and
+reads the same value.  A field refuses with a `Violation`, so a refusal has its CALLERROR code and nobody
+parses English.
+"""
+
+import datetime as dt
+import numbers
+import re
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import marshmallow
+import msgspec
+from marshmallow import fields
+
+from . import violations
+from .violations import Kept, Violation
+
+if TYPE_CHECKING:
+    from .message import Message
+
+
+class Rule(fields.Field[Any]):
+    """The base of all rules."""
+
+    default_error_messages: Any = {  # noqa: RUF012 (marshmallow's own is no ClassVar)
+        "required": violations.MISSING,
+        "null": violations.NULL,
+    }
+    fast: Any
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        """Read a value decoded from JSON; what the lenient policy marked as kept is let through."""
+        if isinstance(value, Kept):
+            return self.keep(value.value)
+        return super().deserialize(value, *args, **kwargs)
+
+    def keep(self, value: Any) -> Any:
+        """Make what the message holds of a value that breaks this rule."""
+        return value
+
+
+class Text(Rule, fields.String):
+    """A string of at least and at most so many characters."""
+
+    def __init__(self, size: int | None = None, at_least: int = 0) -> None:
+        super().__init__()
+        self.at_least = at_least
+        self.size = size
+        self.fast = Annotated[str, msgspec.Meta(min_length=at_least or None, max_length=size)]
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if isinstance(value, bool | int | Decimal):
+            raise violations.SCALAR_FOR_TEXT.error()
+        if not isinstance(value, str):
+            raise violations.NOT_TEXT.error()
+        if len(value) < self.at_least:
+            raise violations.EMPTY.error()
+        if self.size is not None and len(value) > self.size:
+            raise Violation(violations.PROPERTY, f"is longer than {self.size} characters", Kept).error()
+        return value
+
+
+class Uri(Text):
+    """A string with a scheme, a colon, and only characters that RFC 3986 has."""
+
+    form = r"^[A-Za-z][A-Za-z0-9+.\-]*:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*\Z"
+    pattern = re.compile(form)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fast = Annotated[str, msgspec.Meta(pattern=self.form)]
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        text = super()._deserialize(value)
+        if not self.pattern.search(text):
+            raise violations.NOT_URI.error()
+        return text
+
+
+class Choice(Text):
+    """One value of an enumeration; an unknown value that is kept is a plain `str`."""
+
+    def __init__(self, enum: type[StrEnum]) -> None:
+        super().__init__()
+        self.enum = enum
+        self.unknown = Violation(violations.PROPERTY, f"is not a known {enum.__name__}", Kept)
+        self.fast = enum
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        text = super()._deserialize(value)
+        try:
+            return self.enum(text)
+        except ValueError:
+            raise self.unknown.error() from None
+
+
+class Integer(Rule, fields.Integer):
+    """An integer of any size: the official schemas have no bounds, and 1.0 is none of them."""
+
+    default_error_messages: Any = {"invalid": violations.NOT_INTEGER}  # noqa: RUF012 (as above)
+
+    def __init__(self, at_least: int | None = None) -> None:
+        super().__init__(strict=True)
+        self.at_least = at_least
+        self.fast = Annotated[int, msgspec.Meta(ge=at_least)]
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise violations.NOT_INTEGER.error()
+        if self.at_least is not None and value < self.at_least:
+            raise violations.TOO_SMALL.error()
+        return value
+
+
+class Boolean(Rule, fields.Boolean):
+    """True or false, and nothing that merely looks like it."""
+
+    fast = bool
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise violations.NOT_BOOLEAN.error()
+        return value
+
+
+class Tenths(Rule, fields.Decimal):
+    """A number with at most one fraction digit, exact."""
+
+    fast = numbers.Number  # for Decimal msgspec would take a string, too; for this it asks `take`
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Decimal:
+        return self.take(value)
+
+    @staticmethod
+    def take(value: object) -> Decimal:
+        """Read a number decoded from JSON, where fractions are Decimals, or raise marshmallow's error."""
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            raise violations.NOT_NUMBER.error()
+        number = Decimal(value)
+        _, digits, exponent = number.as_tuple()
+        if any(digits[max(0, len(digits) + int(exponent) + 1) :]):
+            raise violations.NOT_TENTHS.error()
+        return number
+
+
+def ask(_: type, value: object) -> Decimal:
+    """Let a compiled decoder ask the rule itself: Tenths is the only one that needs it."""
+    try:
+        return Tenths.take(value)
+    except marshmallow.ValidationError as error:
+        raise ValueError from error
+
+
+class Timestamp(Rule, fields.AwareDateTime):
+    """A moment in ISO 8601 with its time zone.
+
+    Beyond RFC 3339 it takes a blank for the T, a decimal comma, no seconds, and `+01` or `+0100` for a zone.
+    It takes no week dates and no compact forms.
+    """
+
+    fast = Annotated[dt.datetime, msgspec.Meta(tz=True)]
+    form = re.compile(
+        r"(?ai)(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?:(:\d\d)(?:[.,](\d+))?)?"  # date, minutes, seconds, fraction
+        r"(?:(Z)|([+-]\d\d):?(\d\d)?)?"  # zone
+    )
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dt.datetime:
+        if not isinstance(value, str):
+            raise violations.NOT_TEXT.error()
+        parts = self.form.fullmatch(value)
+        if parts is None:
+            raise violations.NOT_TIME.error()
+        date, minutes, seconds, fraction, utc, hour, minute = parts.groups()
+        zone = "Z" if utc or not hour else f"{hour}:{minute or '00'}"
+        text = f"{date}T{minutes}{seconds or ':00'}{'.' if fraction else ''}{fraction or ''}{zone}"
+        try:  # msgspec's reader, so that both ways read the same value
+            moment = msgspec.convert(text, dt.datetime)
+        except msgspec.ValidationError:
+            raise violations.NOT_TIME.error() from None
+        if not (utc or hour):
+            raise violations.NAIVE.error()
+        return moment
+
+
+class Part(Rule, fields.Nested):
+    """An object that is declared as a message of its own.
+
+    Its compiled twin is asked first, here too: one bad sample must not make a thousand good ones slow.
+    """
+
+    def __init__(self, kind: "type[Message]") -> None:
+        super().__init__(kind.__schema__)
+        self.kind = kind
+        self.fast = kind
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        """Read an object decoded from JSON."""
+        try:
+            return msgspec.convert(value, self.kind, dec_hook=ask)
+        except msgspec.ValidationError:
+            return super().deserialize(value, *args, **kwargs)
+
+
+class Items(Rule, fields.List[Any]):
+    """A list of at least so many items, read as a tuple.
+
+    Under the lenient policy a hopeless item of an `expendable` list is left out; elsewhere it refuses the
+    payload.
+    """
+
+    def __init__(self, inner: Rule, at_least: int = 0, *, expendable: bool = False) -> None:
+        super().__init__(inner)
+        self.at_least = at_least
+        self.expendable = expendable
+        many: Any = tuple.__class_getitem__((inner.fast, ...))
+        self.fast = Annotated[many, msgspec.Meta(min_length=at_least or None)]
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if not isinstance(value, list):
+            raise violations.NOT_LIST.error()
+        if sum(item is not violations.ABSENT for item in value) < self.at_least:
+            raise violations.TOO_FEW.error()
+        return self.keep(value)
+
+    def keep(self, value: Any) -> tuple[Any, ...]:
+        """Read the items; one left out keeps its place in `value`, so that indices stay the sender's."""
+        items: list[Any] = []
+        errors: dict[int, Any] = {}
+        for index, item in enumerate(value):
+            if item is not violations.ABSENT:
+                try:
+                    items.append(self.inner.deserialize(item))
+                except marshmallow.ValidationError as error:
+                    errors[index] = error.messages
+                    if len(errors) == violations.MOST:
+                        break
+        if errors:
+            raise marshmallow.ValidationError(errors)
+        return tuple(items)

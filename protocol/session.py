@@ -1,0 +1,394 @@
+"""One side of an OCPP-J conversation as pure state: no sockets, no clocks, no greenlets.
+
+It reads frames into events and writes answers and calls into frames. Its rules: one outstanding CALL of ours at a
+time, the rest wait in a bounded queue; every CALL of the peer's has a deadline; before BootNotification was accepted
+only some messages pass; an answer is never answered. Times are seconds on any scale that never goes back; they are
+arguments. Nothing that a peer sends makes `receive` raise. OCPP-J 1.6, section 4; OCPP 1.6, section 4.2.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from . import frames
+from .actions import EITHER, SPOOL, Sender
+from .errors import ErrorCode, Refused, read_code
+from .outgoing import CallQueue, Outgoing
+from .payload import UNREADABLE, lenient, strict
+
+if TYPE_CHECKING:
+    from .actions import Action, Version
+    from .errors import Deviation
+    from .message import Message
+
+INFINITY = float("inf")
+TRIGGERED_AS = {
+    "SignChargePointCertificate": ("SignCertificate",),
+    "FirmwareStatusNotification": ("SignedFirmwareStatusNotification",),
+}
+"""What a trigger message asks for by another name, or may bring instead (OCPP 1.6 security, ExtendedTriggerMessage)."""
+
+LATE_REMEMBERED = 16
+"""How many of our calls that timed out are remembered, so that a late answer is known as one."""
+
+
+class Registration(StrEnum):
+    """What the last BootNotification was answered. OCPP 1.6, section 7.38."""
+
+    ACCEPTED = "Accepted"
+    PENDING = "Pending"
+    REJECTED = "Rejected"
+
+
+ACCEPTED = Registration.ACCEPTED  # looked at for every call; see `actions.SPOOL`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What differs between deployments, not between charge points."""
+
+    version: Version
+    receives: Sender = Sender.CHARGE_POINT
+    """Whose CALLs this side takes: a central system takes the charge point's."""
+    strict: bool = False
+    default_deadline_s: float = 10.0
+    deadlines_s: dict[str, float] = field(default_factory=dict)
+    queue_limit: int = 100
+    accept_unbooted: bool = True
+    answer_transactions_unregistered: bool = True
+
+
+# -- Events --------------------------------------------------------------------------------------
+
+
+class Incoming:
+    """A CALL of the peer's that waits for our answer.
+
+    `request` is None when not even lenient reading could make one: a transaction message, which is kept raw and
+    acknowledged all the same.
+    """
+
+    __slots__ = ("action", "deviations", "due", "open", "payload", "received_at", "request", "unique_id")
+
+    def __init__(
+        self,
+        unique_id: str,
+        action: Action,
+        request: Message | None,
+        payload: bytes,
+        deviations: tuple[Deviation, ...],
+        received_at: float,
+        due: float,
+    ) -> None:
+        self.unique_id = unique_id
+        self.action = action
+        self.request = request
+        self.payload = payload
+        self.deviations = deviations
+        self.received_at = received_at
+        self.due = due
+        self.open = True
+
+
+class Reply:
+    """A CALL that is answered at once with a CALLERROR: `frame` is to be sent."""
+
+    __slots__ = ("action", "code", "description", "frame")
+
+    def __init__(self, frame: bytes, code: ErrorCode, description: str, action: str = "") -> None:
+        self.frame = frame
+        self.code = code
+        self.description = description
+        self.action = action
+
+
+class Answered:
+    """The peer answered our call with a CALLRESULT. `response` is None when it broke the contract: see `refused`."""
+
+    __slots__ = ("deviations", "late", "outgoing", "refused", "response")
+
+    def __init__(
+        self,
+        outgoing: Outgoing,
+        response: Message | None,
+        deviations: tuple[Deviation, ...] = (),
+        refused: Refused | None = None,
+        *,
+        late: bool = False,
+    ) -> None:
+        self.outgoing = outgoing
+        self.response = response
+        self.deviations = deviations
+        self.refused = refused
+        self.late = late
+
+
+class Declined:
+    """The peer answered our call with a CALLERROR. `code` is the canonical code, or the peer's text if unknown."""
+
+    __slots__ = ("code", "description", "details", "late", "outgoing")
+
+    def __init__(
+        self, outgoing: Outgoing, code: str, description: str, details: dict[str, Any], *, late: bool = False
+    ) -> None:
+        self.outgoing = outgoing
+        self.code = code
+        self.description = description
+        self.details = details
+        self.late = late
+
+
+class Ignored:
+    """A frame that is not answered; `reason` is a word to count by."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+Event = Incoming | Reply | Answered | Declined | Ignored
+
+
+class Session:
+    """The state of one conversation. It outlives the socket: `disconnected` ends what only the socket carried."""
+
+    __slots__ = ("_last_id", "_late", "_prefix", "calls", "incoming", "registration", "rules", "triggered")
+
+    def __init__(self, rules: Rules, id_prefix: str, registration: Registration | None = None) -> None:
+        self.rules = rules
+        self.registration = registration
+        self.incoming: dict[Incoming, None] = {}  # in order of arrival
+        self.calls: CallQueue | None = None  # ours; made with the first, for most charge points never get one
+        self.triggered: set[str] | None = None  # what TriggerMessage asked for while Pending
+        self._late: deque[Outgoing] | None = None
+        self._prefix = id_prefix
+        self._last_id = 0
+
+    # -- What comes in -------------------------------------------------------------------------
+
+    def receive(self, data: bytes, now: float) -> Event:
+        """Take one frame, which must be valid UTF-8."""
+        try:
+            _, unique_id, name, payload = frames.decode_call(data)
+        except frames.UNREADABLE:
+            return self._receive_other(data, now)
+        return self._receive_call(unique_id, name, payload, now)
+
+    def _receive_call(self, unique_id: str, name: str, payload: Any, now: float) -> Event:
+        rules = self.rules
+        action = rules.version.actions.get(name)
+        if action is None:
+            return self._reply(
+                unique_id, ErrorCode.NOT_IMPLEMENTED, f"{name[:50]} is not an action", name[:50]
+            )
+        if action.sender is not rules.receives and action.sender is not EITHER:
+            return self._reply(unique_id, ErrorCode.NOT_SUPPORTED, f"{name} is not for this side", name)
+        if self.registration is not ACCEPTED and not self._may_receive(action):
+            return self._reply(
+                unique_id, ErrorCode.SECURITY_ERROR, "BootNotification was not accepted yet", name
+            )
+        deviations: tuple[Deviation, ...] = ()
+        request: Message | None
+        try:
+            request = action.request.__decoder__.decode(payload)  # what the compiled decoder takes is final
+        except UNREADABLE:
+            try:
+                request, deviations = self._judge(action, payload)
+            except Refused as refused:
+                if rules.strict or action.stand_in is not SPOOL:
+                    return self._reply(unique_id, refused.code, str(refused), name)
+                request, deviations = None, refused.violations
+        due = now + rules.deadlines_s.get(name, rules.default_deadline_s)
+        incoming = Incoming(unique_id, action, request, payload, deviations, now, due)
+        self.incoming[incoming] = None
+        return incoming
+
+    def _judge(self, action: Action, payload: Any) -> tuple[Message, tuple[Deviation, ...]]:
+        if self.rules.strict:
+            return strict(action.request, payload), ()
+        return lenient(action.request, payload)
+
+    def salvage(self, data: bytes, now: float) -> Incoming | None:
+        """Register a CALL without reading its payload, so that it can be answered although reading it failed."""
+        frame = frames.read(data)
+        action = self.rules.version.actions.get(frame.action) if type(frame) is frames.CallFrame else None
+        if type(frame) is not frames.CallFrame or action is None:
+            return None
+        due = now + self.rules.deadlines_s.get(action.name, self.rules.default_deadline_s)
+        incoming = Incoming(frame.unique_id, action, None, frame.payload, (), now, due)
+        self.incoming[incoming] = None
+        return incoming
+
+    def _may_receive(self, action: Action) -> bool:
+        if action.name == "BootNotification" or self.rules.receives is Sender.CENTRAL_SYSTEM:
+            return True
+        if self.registration is None and self.rules.accept_unbooted:
+            return True
+        if action.stand_in is SPOOL and self.rules.answer_transactions_unregistered:
+            return True
+        return self.triggered is not None and action.name in self.triggered
+
+    def _receive_other(self, data: bytes, now: float) -> Event:
+        frame = frames.read(data)
+        if type(frame) is frames.CallFrame:
+            return self._receive_call(frame.unique_id, frame.action, frame.payload, now)
+        if type(frame) is frames.ResultFrame:
+            return self._receive_result(frame)
+        if type(frame) is frames.ErrorFrame:
+            return self._receive_error(frame)
+        if type(frame) is frames.BrokenCall:
+            return self._reply(frame.unique_id, frame.code, frame.text)
+        return Ignored(frame.reason if type(frame) is frames.Junk else "not a frame")
+
+    def _receive_result(self, frame: frames.ResultFrame) -> Event:
+        outgoing, late = self._match(frame.unique_id)
+        if outgoing is None:
+            return Ignored("answer to nothing")
+        kind = outgoing.action.response
+        response: Message | None = None
+        deviations: tuple[Deviation, ...] = ()
+        refused: Refused | None = None
+        try:
+            if self.rules.strict:
+                response = strict(kind, frame.payload)
+            else:
+                response, deviations = lenient(kind, frame.payload)
+        except Refused as error:
+            refused, deviations = error, error.violations
+        self._settle(outgoing, late=late)
+        if self.registration is Registration.PENDING:
+            self._note_trigger(outgoing, response)
+        return Answered(outgoing, response, deviations, refused, late=late)
+
+    def _note_trigger(self, outgoing: Outgoing, response: Any) -> None:
+        # Not for one message only: a StatusNotification asked for may come for every connector.
+        wanted = getattr(outgoing.request, "requested_message", None)
+        if wanted is not None and getattr(response, "status", None) == "Accepted":
+            self.triggered = {*(self.triggered or ()), str(wanted), *TRIGGERED_AS.get(str(wanted), ())}
+
+    def _receive_error(self, frame: frames.ErrorFrame) -> Event:
+        outgoing, late = self._match(frame.unique_id)
+        if outgoing is None:
+            return Ignored("error for nothing")
+        self._settle(outgoing, late=late)
+        code = read_code(frame.code)
+        return Declined(outgoing, code, frame.description, frame.details, late=late)
+
+    def _match(self, unique_id: str) -> tuple[Outgoing | None, bool]:
+        calls = self.calls
+        if calls is not None and calls.on_wire is not None and calls.on_wire.unique_id == unique_id:
+            return calls.on_wire, False
+        for outgoing in self._late or ():
+            if outgoing.unique_id == unique_id:
+                return outgoing, True
+        return None, False
+
+    def _settle(self, outgoing: Outgoing, *, late: bool) -> None:
+        # Only when the answer has been read: should reading it fail, the call is still on the wire, and times out.
+        if late and self._late is not None:
+            self._late.remove(outgoing)
+        elif self.calls is not None:
+            self.calls.take_off_wire()
+
+    # -- What goes out -------------------------------------------------------------------------
+
+    def answer(self, incoming: Incoming, payload: bytes) -> bytes | None:
+        """The CALLRESULT for a CALL, from a payload checked before; None if it was answered already."""
+        if not incoming.open:
+            return None
+        incoming.open = False
+        del self.incoming[incoming]
+        return frames.result(incoming.unique_id, payload)
+
+    def refuse(
+        self,
+        incoming: Incoming,
+        code: ErrorCode,
+        description: str = "",
+        details: dict[str, Any] | None = None,
+    ) -> bytes | None:
+        """The CALLERROR for a CALL; None if it was answered already."""
+        if not incoming.open:
+            return None
+        incoming.open = False
+        del self.incoming[incoming]
+        return frames.error(incoming.unique_id, self.rules.version.spell(code), description, details)
+
+    def _reply(self, unique_id: str, code: ErrorCode, description: str, action: str = "") -> Reply:
+        return Reply(
+            frames.error(unique_id, self.rules.version.spell(code), description), code, description, action
+        )
+
+    def submit(self, outgoing: Outgoing) -> bool:
+        """Queue a call of ours; false if `queue_limit` calls wait already."""
+        if self.calls is None:
+            self.calls = CallQueue()
+        if len(self.calls) >= self.rules.queue_limit:
+            return False
+        self.calls.add(outgoing)
+        return True
+
+    def superseded_by(self, newer: Outgoing) -> list[Outgoing]:
+        """Take out the waiting calls that a newer one makes pointless."""
+        return self.calls.supersede(newer) if self.calls is not None else []
+
+    def may_send(self, action: Action) -> bool:
+        """Whether the registration lets this action of ours go out: if not, the call is held. OCPP 1.6, 4.2."""
+        if self.rules.receives is Sender.CENTRAL_SYSTEM or self.registration is Registration.ACCEPTED:
+            return True
+        if self.registration is None:
+            return self.rules.accept_unbooted
+        return self.registration is Registration.PENDING and action.name not in (
+            "RemoteStartTransaction",
+            "RemoteStopTransaction",
+        )
+
+    def next_call(self, now: float) -> tuple[Outgoing, bytes] | None:
+        """Put the next call on the wire, if none is there and one may go: it and its frame."""
+        if self.calls is None or self.calls.on_wire is not None:
+            return None
+        outgoing = self.calls.next(self.may_send)
+        if outgoing is None:
+            return None
+        self._last_id += 1
+        outgoing.unique_id = f"{self._prefix}{self._last_id:x}"
+        outgoing.due = now + outgoing.timeout_s
+        return outgoing, frames.call(outgoing.unique_id, outgoing.action.name, outgoing.payload)
+
+    def disconnected(self) -> tuple[list[Incoming], Outgoing | None]:
+        """The socket is gone: no CALL of the peer's can be answered any more, and our call on the wire is unknown."""
+        unanswered = list(self.incoming)
+        for incoming in unanswered:
+            incoming.open = False
+        self.incoming.clear()
+        self._late = None
+        return unanswered, self.calls.take_off_wire() if self.calls is not None else None
+
+    # -- Time ----------------------------------------------------------------------------------
+
+    def due(self) -> float:
+        """When `pass_time` has something to do; infinity if never."""
+        due = min((incoming.due for incoming in self.incoming), default=INFINITY)
+        return due if self.calls is None else min(due, self.calls.due())
+
+    def pass_time(self, now: float) -> tuple[list[Incoming], Outgoing | None, list[Outgoing]]:
+        """What is over by now: CALLs not answered in time (still open), our call on the wire, our calls that waited.
+
+        The last are those that were in the queue for too long.
+        """
+        overdue = [incoming for incoming in self.incoming if incoming.due <= now]
+        for incoming in overdue:
+            incoming.due = INFINITY  # told once; it stays open until it is answered
+        calls = self.calls
+        if calls is None:
+            return overdue, None, []
+        timed_out = calls.take_off_wire() if calls.on_wire is not None and calls.on_wire.due <= now else None
+        if timed_out is not None:
+            if self._late is None:
+                self._late = deque(maxlen=LATE_REMEMBERED)
+            self._late.append(timed_out)
+        return overdue, timed_out, calls.expired(now)

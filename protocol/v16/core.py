@@ -1,0 +1,331 @@
+"""The Core profile of OCPP 1.6, but for metering and transactions, which have modules of their own.
+
+The one rule: a response is declared before its request, for the request names it.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from ..actions import Profile, Request, Sender, StandIn, request
+from ..message import EXPENDABLE, Message
+from .types import (
+    CiString20,
+    CiString25,
+    CiString50,
+    CiString255,
+    CiString500,
+    ConnectorId,
+    ConnectorIdOrZero,
+    IdTagInfo,
+)
+
+# -- Authorize ---------------------------------------------------------------------------
+
+
+class AuthorizeResponse(Message):
+    """Say whether an id tag may charge. OCPP 1.6, 6.2."""
+
+    id_tag_info: IdTagInfo
+
+
+@request("Authorize", Profile.CORE, Sender.CHARGE_POINT)
+class Authorize(Request[AuthorizeResponse]):
+    """Ask whether an id tag may charge. OCPP 1.6, 4.1 and 6.1."""
+
+    id_tag: CiString20
+
+
+# -- BootNotification --------------------------------------------------------------------
+
+
+class RegistrationStatus(StrEnum):
+    """Whether a charge point is accepted. OCPP 1.6, 7.38."""
+
+    ACCEPTED = "Accepted"
+    PENDING = "Pending"
+    REJECTED = "Rejected"
+
+
+class BootNotificationResponse(Message):
+    """Accept a charge point or not, and set its clock; `interval` is in seconds. OCPP 1.6, 6.4.
+
+    Accepted, it is the interval of heartbeats; otherwise the least time until the next BootNotification.
+    """
+
+    status: RegistrationStatus
+    current_time: datetime
+    interval: int
+
+
+@request("BootNotification", Profile.CORE, Sender.CHARGE_POINT)
+class BootNotification(Request[BootNotificationResponse]):
+    """Tell what charge point has started. OCPP 1.6, 4.2 and 6.3."""
+
+    charge_point_vendor: CiString20
+    charge_point_model: CiString20
+    charge_point_serial_number: CiString25 | None = None
+    charge_box_serial_number: CiString25 | None = None
+    firmware_version: CiString50 | None = None
+    iccid: CiString20 | None = None
+    imsi: CiString20 | None = None
+    meter_type: CiString25 | None = None
+    meter_serial_number: CiString25 | None = None
+
+
+# -- ChangeAvailability ------------------------------------------------------------------
+
+
+class AvailabilityType(StrEnum):
+    """The availability asked for. OCPP 1.6, 7.4."""
+
+    INOPERATIVE = "Inoperative"
+    OPERATIVE = "Operative"
+
+
+class AvailabilityStatus(StrEnum):
+    """Whether the availability changes: Scheduled is after the running transaction. OCPP 1.6, 7.3."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    SCHEDULED = "Scheduled"
+
+
+class ChangeAvailabilityResponse(Message):
+    """Say whether the availability changes now, later, or not. OCPP 1.6, 6.8."""
+
+    status: AvailabilityStatus
+
+
+@request("ChangeAvailability", Profile.CORE, Sender.CENTRAL_SYSTEM)
+class ChangeAvailability(Request[ChangeAvailabilityResponse]):
+    """Take a connector, or all of them as connector 0, in or out of operation. OCPP 1.6, 5.2 and 6.7."""
+
+    connector_id: ConnectorIdOrZero
+    type: AvailabilityType
+
+
+# -- ChangeConfiguration -----------------------------------------------------------------
+
+
+class ConfigurationStatus(StrEnum):
+    """Whether a configuration key was changed. OCPP 1.6, 7.22."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    REBOOT_REQUIRED = "RebootRequired"
+    NOT_SUPPORTED = "NotSupported"
+
+
+class ChangeConfigurationResponse(Message):
+    """Say whether the key has its new value. OCPP 1.6, 6.10."""
+
+    status: ConfigurationStatus
+
+
+@request("ChangeConfiguration", Profile.CORE, Sender.CENTRAL_SYSTEM)
+class ChangeConfiguration(Request[ChangeConfigurationResponse]):
+    """Set a configuration key; its value is text whatever its type. OCPP 1.6, 5.3 and 6.9."""
+
+    key: CiString50
+    value: CiString500
+
+
+# -- ClearCache --------------------------------------------------------------------------
+
+
+class ClearCacheStatus(StrEnum):
+    """Whether the authorization cache was cleared. OCPP 1.6, 7.20."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+
+
+class ClearCacheResponse(Message):
+    """Say whether the authorization cache was cleared. OCPP 1.6, 6.12."""
+
+    status: ClearCacheStatus
+
+
+@request("ClearCache", Profile.CORE, Sender.CENTRAL_SYSTEM)
+class ClearCache(Request[ClearCacheResponse]):
+    """Clear the charge point's authorization cache. OCPP 1.6, 5.4 and 6.11."""
+
+
+# -- DataTransfer ------------------------------------------------------------------------
+
+
+class DataTransferStatus(StrEnum):
+    """How a vendor's own message was taken. OCPP 1.6, 7.23."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    UNKNOWN_MESSAGE_ID = "UnknownMessageId"
+    UNKNOWN_VENDOR_ID = "UnknownVendorId"
+
+
+class DataTransferResponse(Message):
+    """Answer a vendor's own message. OCPP 1.6, 6.16."""
+
+    status: DataTransferStatus
+    data: str | None = None
+
+
+@request("DataTransfer", Profile.CORE, Sender.EITHER)
+class DataTransfer(Request[DataTransferResponse]):
+    """Carry a vendor's own message, in either direction. OCPP 1.6, 4.3, 5.6 and 6.15."""
+
+    vendor_id: CiString255
+    message_id: CiString50 | None = None
+    data: str | None = None
+
+
+# -- GetConfiguration --------------------------------------------------------------------
+
+
+class KeyValue(Message):
+    """One configuration key and its value. OCPP 1.6, 7.29."""
+
+    key: CiString50
+    readonly: bool
+    value: CiString500 | None = None
+
+
+class GetConfigurationResponse(Message):
+    """The configuration asked for, and the keys that are not known. OCPP 1.6, 6.24."""
+
+    configuration_key: Annotated[tuple[KeyValue, ...], EXPENDABLE] | None = None
+    unknown_key: Annotated[tuple[CiString50, ...], EXPENDABLE] | None = None
+
+
+@request("GetConfiguration", Profile.CORE, Sender.CENTRAL_SYSTEM)
+class GetConfiguration(Request[GetConfigurationResponse]):
+    """Ask for some configuration keys, or for all of them. OCPP 1.6, 5.8 and 6.23."""
+
+    key: tuple[CiString50, ...] | None = None
+
+
+# -- Heartbeat ---------------------------------------------------------------------------
+
+
+class HeartbeatResponse(Message):
+    """Give the time. OCPP 1.6, 6.30."""
+
+    current_time: datetime
+
+
+@request("Heartbeat", Profile.CORE, Sender.CHARGE_POINT, StandIn.TIME)
+class Heartbeat(Request[HeartbeatResponse]):
+    """Show that the charge point is still there, and ask for the time. OCPP 1.6, 4.6 and 6.29."""
+
+
+# -- Reset -------------------------------------------------------------------------------
+
+
+class ResetType(StrEnum):
+    """How a charge point restarts. OCPP 1.6, 7.42."""
+
+    HARD = "Hard"
+    SOFT = "Soft"
+
+
+class ResetStatus(StrEnum):
+    """Whether a charge point will restart. OCPP 1.6, 7.41."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+
+
+class ResetResponse(Message):
+    """Say whether the charge point will reset itself. OCPP 1.6, 6.40."""
+
+    status: ResetStatus
+
+
+@request("Reset", Profile.CORE, Sender.CENTRAL_SYSTEM)
+class Reset(Request[ResetResponse]):
+    """Restart the charge point; a soft reset stops transactions gracefully. OCPP 1.6, 5.14 and 6.39."""
+
+    type: ResetType
+
+
+# -- StatusNotification ------------------------------------------------------------------
+
+
+class ChargePointErrorCode(StrEnum):
+    """What is wrong with a connector or a charge point. OCPP 1.6, 7.6."""
+
+    CONNECTOR_LOCK_FAILURE = "ConnectorLockFailure"
+    EV_COMMUNICATION_ERROR = "EVCommunicationError"
+    GROUND_FAILURE = "GroundFailure"
+    HIGH_TEMPERATURE = "HighTemperature"
+    INTERNAL_ERROR = "InternalError"
+    LOCAL_LIST_CONFLICT = "LocalListConflict"
+    NO_ERROR = "NoError"
+    OTHER_ERROR = "OtherError"
+    OVER_CURRENT_FAILURE = "OverCurrentFailure"
+    POWER_METER_FAILURE = "PowerMeterFailure"
+    POWER_SWITCH_FAILURE = "PowerSwitchFailure"
+    READER_FAILURE = "ReaderFailure"
+    RESET_FAILURE = "ResetFailure"
+    UNDER_VOLTAGE = "UnderVoltage"
+    OVER_VOLTAGE = "OverVoltage"
+    WEAK_SIGNAL = "WeakSignal"
+
+
+class ChargePointStatus(StrEnum):
+    """The status of a connector. OCPP 1.6, 7.7.
+
+    The charge point itself, connector 0, is only ever Available, Unavailable or Faulted.
+    """
+
+    AVAILABLE = "Available"
+    PREPARING = "Preparing"
+    CHARGING = "Charging"
+    SUSPENDED_EVSE = "SuspendedEVSE"
+    SUSPENDED_EV = "SuspendedEV"
+    FINISHING = "Finishing"
+    RESERVED = "Reserved"
+    UNAVAILABLE = "Unavailable"
+    FAULTED = "Faulted"
+
+
+class StatusNotificationResponse(Message):
+    """Confirm a status notification. OCPP 1.6, 6.48."""
+
+
+@request("StatusNotification", Profile.CORE, Sender.CHARGE_POINT, StandIn.EMPTY)
+class StatusNotification(Request[StatusNotificationResponse]):
+    """Tell the status of a connector, or of the charge point as connector 0. OCPP 1.6, 4.9 and 6.47."""
+
+    connector_id: ConnectorIdOrZero
+    error_code: ChargePointErrorCode
+    info: CiString50 | None = None
+    status: ChargePointStatus
+    timestamp: datetime | None = None
+    vendor_id: CiString255 | None = None
+    vendor_error_code: CiString50 | None = None
+
+
+# -- UnlockConnector ---------------------------------------------------------------------
+
+
+class UnlockStatus(StrEnum):
+    """Whether a connector was unlocked. OCPP 1.6, 7.46."""
+
+    UNLOCKED = "Unlocked"
+    UNLOCK_FAILED = "UnlockFailed"
+    NOT_SUPPORTED = "NotSupported"
+
+
+class UnlockConnectorResponse(Message):
+    """Say whether the connector is unlocked. OCPP 1.6, 6.54."""
+
+    status: UnlockStatus
+
+
+@request("UnlockConnector", Profile.CORE, Sender.CENTRAL_SYSTEM)
+class UnlockConnector(Request[UnlockConnectorResponse]):
+    """Unlock a connector, for a driver whose cable is stuck. OCPP 1.6, 5.18 and 6.53."""
+
+    connector_id: ConnectorId

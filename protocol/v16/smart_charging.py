@@ -1,0 +1,89 @@
+"""The SmartCharging profile of OCPP 1.6: charging profiles set, cleared, and added up.
+
+The one rule: the profiles themselves are in `types`, for RemoteStartTransaction may carry one, too.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from ..actions import Profile, Request, Sender, request
+from ..message import Message
+from .types import ChargingProfile, ChargingProfilePurpose, ChargingRateUnit, ChargingSchedule
+
+# -- ClearChargingProfile ----------------------------------------------------------------
+
+
+class ClearChargingProfileStatus(StrEnum):
+    """Whether any charging profile was cleared. OCPP 1.6, 7.21."""
+
+    ACCEPTED = "Accepted"
+    UNKNOWN = "Unknown"
+
+
+class ClearChargingProfileResponse(Message):
+    """Say whether any profile was found and cleared. OCPP 1.6, 6.14."""
+
+    status: ClearChargingProfileStatus
+
+
+@request("ClearChargingProfile", Profile.SMART_CHARGING, Sender.CENTRAL_SYSTEM)
+class ClearChargingProfile(Request[ClearChargingProfileResponse]):
+    """Clear the charging profile with this id, or all that match. OCPP 1.6, 5.5 and 6.13."""
+
+    id: int | None = None
+    connector_id: int | None = None
+    charging_profile_purpose: ChargingProfilePurpose | None = None
+    stack_level: int | None = None
+
+
+# -- GetCompositeSchedule ----------------------------------------------------------------
+
+
+class GetCompositeScheduleStatus(StrEnum):
+    """Whether a composite schedule could be made. OCPP 1.6, 7.26."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+
+
+class GetCompositeScheduleResponse(Message):
+    """Give what all charging profiles of a connector come to. OCPP 1.6, 6.22."""
+
+    status: GetCompositeScheduleStatus
+    connector_id: int | None = None
+    schedule_start: datetime | None = None
+    charging_schedule: ChargingSchedule | None = None
+
+
+@request("GetCompositeSchedule", Profile.SMART_CHARGING, Sender.CENTRAL_SYSTEM)
+class GetCompositeSchedule(Request[GetCompositeScheduleResponse]):
+    """Ask what all charging profiles of a connector come to for so many seconds. OCPP 1.6, 5.7 and 6.21."""
+
+    connector_id: int
+    duration: int
+    charging_rate_unit: ChargingRateUnit | None = None
+
+
+# -- SetChargingProfile ------------------------------------------------------------------
+
+
+class ChargingProfileStatus(StrEnum):
+    """Whether a charging profile was taken. OCPP 1.6, 7.11."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    NOT_SUPPORTED = "NotSupported"
+
+
+class SetChargingProfileResponse(Message):
+    """Say whether a charging profile has been taken. OCPP 1.6, 6.44."""
+
+    status: ChargingProfileStatus
+
+
+@request("SetChargingProfile", Profile.SMART_CHARGING, Sender.CENTRAL_SYSTEM)
+class SetChargingProfile(Request[SetChargingProfileResponse]):
+    """Set a charging profile for a connector, or for all as connector 0. OCPP 1.6, 5.16 and 6.43."""
+
+    connector_id: int
+    cs_charging_profiles: ChargingProfile

@@ -1,0 +1,115 @@
+"""Transactions of OCPP 1.6 (Core profile): their start and stop, told or asked for.
+
+The one rule: whatever can be read of a start or a stop is read; each is money.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from ..actions import Profile, Request, Sender, StandIn, request
+from ..message import EXPENDABLE, Message
+from .metering import SampledValue
+from .types import ChargingProfile, CiString20, ConnectorId, IdTagInfo
+
+# -- StartTransaction --------------------------------------------------------------------
+
+
+class StartTransactionResponse(Message):
+    """Number a transaction, and say whether its id tag may charge. OCPP 1.6, 6.46."""
+
+    id_tag_info: IdTagInfo
+    transaction_id: int
+
+
+@request("StartTransaction", Profile.CORE, Sender.CHARGE_POINT, StandIn.SPOOL)
+class StartTransaction(Request[StartTransactionResponse]):
+    """Tell that a transaction has started; the meter is in Wh. OCPP 1.6, 4.8 and 6.45."""
+
+    connector_id: ConnectorId
+    id_tag: CiString20
+    meter_start: int
+    reservation_id: int | None = None
+    timestamp: datetime
+
+
+# -- StopTransaction ---------------------------------------------------------------------
+
+
+class Reason(StrEnum):
+    """Why a transaction ended. OCPP 1.6, 7.36."""
+
+    EMERGENCY_STOP = "EmergencyStop"
+    EV_DISCONNECTED = "EVDisconnected"
+    HARD_RESET = "HardReset"
+    LOCAL = "Local"
+    OTHER = "Other"
+    POWER_LOSS = "PowerLoss"
+    REBOOT = "Reboot"
+    REMOTE = "Remote"
+    SOFT_RESET = "SoftReset"
+    UNLOCK_COMMAND = "UnlockCommand"
+    DE_AUTHORIZED = "DeAuthorized"
+
+
+class TransactionData(Message):
+    """A meter value of a transaction: the official schema lets it hold no reading."""
+
+    timestamp: datetime
+    sampled_value: Annotated[tuple[SampledValue, ...], EXPENDABLE]
+
+
+class StopTransactionResponse(Message):
+    """Confirm the end of a transaction, with news of its id tag if there are any. OCPP 1.6, 6.50."""
+
+    id_tag_info: IdTagInfo | None = None
+
+
+@request("StopTransaction", Profile.CORE, Sender.CHARGE_POINT, StandIn.SPOOL)
+class StopTransaction(Request[StopTransactionResponse]):
+    """Tell that a transaction has ended; the meter is in Wh. OCPP 1.6, 4.10 and 6.49."""
+
+    id_tag: CiString20 | None = None
+    meter_stop: int
+    timestamp: datetime
+    transaction_id: int
+    reason: Reason | None = None
+    transaction_data: Annotated[tuple[TransactionData, ...], EXPENDABLE] | None = None
+
+
+# -- RemoteStartTransaction and RemoteStopTransaction ------------------------------------
+
+
+class RemoteStartStopStatus(StrEnum):
+    """Whether a remote start or stop will be tried. OCPP 1.6, 7.39."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+
+
+class RemoteStartTransactionResponse(Message):
+    """Say whether the charge point will try; the start itself is told separately. OCPP 1.6, 6.34."""
+
+    status: RemoteStartStopStatus
+
+
+@request("RemoteStartTransaction", Profile.CORE, Sender.CENTRAL_SYSTEM)
+class RemoteStartTransaction(Request[RemoteStartTransactionResponse]):
+    """Ask the charge point to start a transaction. OCPP 1.6, 5.11 and 6.33."""
+
+    connector_id: ConnectorId | None = None
+    id_tag: CiString20
+    charging_profile: ChargingProfile | None = None
+
+
+class RemoteStopTransactionResponse(Message):
+    """Say whether the charge point will stop the transaction. OCPP 1.6, 6.36."""
+
+    status: RemoteStartStopStatus
+
+
+@request("RemoteStopTransaction", Profile.CORE, Sender.CENTRAL_SYSTEM)
+class RemoteStopTransaction(Request[RemoteStopTransactionResponse]):
+    """Ask the charge point to stop a transaction. OCPP 1.6, 5.12 and 6.35."""
+
+    transaction_id: int

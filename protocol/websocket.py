@@ -1,0 +1,361 @@
+"""The WebSocket codec: bytes into events, messages into bytes, for both roles, server and client (RFC 6455).
+
+The one rule: a codec holds no more than one unfinished message of one peer, and judges every header before it
+waits for what that header announces. Text only: an OCPP-J message is a text message, and no extension is ever
+negotiated.
+
+It never touches a socket, a clock or a greenlet, never answers by itself (an event carries what is to be
+sent), and never raises on what a peer sent: that ends in a `Failed` event.
+"""
+
+import struct
+from codecs import utf_8_decode
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, TypeAlias
+
+from .close_codes import CloseCode, is_sendable
+from .masking import fresh_key, mask
+
+MAX_MESSAGE_BYTES: Final = 1_048_576
+
+# The first byte of a frame: FIN, three reserved bits, four bits of opcode. Section 5.2.
+_FIN: Final = 0x80
+_RESERVED: Final = 0x70
+_CONTINUATION: Final = 0x0
+_TEXT: Final = 0x1
+_BINARY: Final = 0x2
+_CLOSE: Final = 0x8
+_PING: Final = 0x9
+_PONG: Final = 0xA
+_CONTROL: Final = 0x8
+_WHOLE_TEXT: Final = _FIN | _TEXT
+_KNOWN: Final = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
+
+# The second byte: the mask bit and seven bits of length; two lengths announce a longer one. Section 5.2.
+_MASKED: Final = 0x80
+_MAX_CONTROL_BYTES: Final = 125
+_MAX_REASON_BYTES: Final = _MAX_CONTROL_BYTES - 2
+_MAX_IN_2_BYTES: Final = 0xFFFF
+_IN_2_BYTES: Final = 126
+_IN_8_BYTES: Final = 127
+_pack_2: Final = struct.Struct(">BBH").pack
+_pack_8: Final = struct.Struct(">BBQ").pack
+# Every header that a server puts before a short text, made once.
+_SHORT_TEXTS: Final = tuple(bytes((_WHOLE_TEXT, size)) for size in range(_IN_2_BYTES))
+
+
+class Role(IntEnum):
+    """Which end of the connection a codec speaks for. A client masks what it sends, a server does not."""
+
+    SERVER = 0
+    CLIENT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The peer asks for a sign of life: answer with `Codec.pong(payload)`. Section 5.5.2."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The peer answered a ping, or sent a pong of its own accord. Section 5.5.3."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The peer closes, properly. Section 5.5.1. Nothing comes after this event.
+
+    `code` is 1005 if the peer gave none. `reply` is the close frame to send, and None if ours is out already:
+    then both sides are done, and the server ends the TCP connection.
+    """
+
+    code: int
+    reason: str
+    reply: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The peer broke the protocol or a limit: send `reply`, end the connection. Section 7.1.7.
+
+    `code` is the close code that tells the peer why; `reply` is None if our close frame is out already.
+    Nothing comes after this event.
+    """
+
+    code: int
+    reason: str
+    reply: bytes | None
+
+
+Event: TypeAlias = bytes | Ping | Pong | Closed | Failed
+"""A text message is simply its bytes, checked to be UTF-8. `type(event) is bytes` is the quick test."""
+
+
+class _Violation(Exception):
+    """What the peer did wrong. It never leaves this module."""
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+class Codec:
+    """One end of one WebSocket connection, from the end of the handshake on.
+
+    `max_message_bytes` bounds a message that comes in, whole or over all of its fragments. An idle codec owns
+    its slots and nothing else.
+    """
+
+    __slots__ = (
+        "_close_sent",
+        "_looked_at",
+        "_max_message_bytes",
+        "_message",
+        "_need",
+        "_over",
+        "_peer_masks",
+        "_pending",
+        "_tail",
+    )
+
+    def __init__(self, role: Role, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        self._peer_masks = _MASKED if role is Role.SERVER else 0  # the mask bit that the peer must set
+        self._max_message_bytes = max_message_bytes
+        self._pending: bytearray | None = None  # the beginning of a frame, as it came
+        self._need = 0  # how long `_pending` must grow before another look at it can tell more
+        self._message: bytearray | None = None  # the payload of a fragmented message so far
+        self._looked_at = 0  # how much of the payload in `_pending` is known to be UTF-8
+        self._tail: bytes | None = None  # the character that began at the end of that
+        self._close_sent = False
+        self._over = False
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take what the peer sent, cut anywhere, and return what it completes, in order.
+
+        Never raises. After `Closed` or `Failed` whatever else comes is ignored.
+        """
+        events: list[Event] = []
+        if self._over:
+            return events
+        pending = self._pending
+        try:
+            if pending is not None:
+                pending += data
+                if len(pending) < self._need:
+                    self._look_ahead(pending)
+                    return events
+                data = bytes(pending)
+                self._pending = None
+                if self._message is None:  # it is looked at as a whole now
+                    self._looked_at, self._tail = 0, None
+            used = self._frames(data, events)
+            if used < len(data) and not self._over:
+                self._pending = bytearray(data[used:])
+                self._look_ahead(self._pending)
+        except _Violation as violation:
+            events.append(self._fail(violation.code, violation.reason))
+        except UnicodeDecodeError:
+            events.append(self._fail(CloseCode.INVALID_DATA, "text is not UTF-8"))
+        return events
+
+    def _frames(self, data: bytes, events: list[Event]) -> int:  # noqa: C901, PLR0912 - see below
+        """Append to `events` what the whole frames in `data` say; return how many bytes those frames have.
+
+        Sets `_need` for the rest. Everything usual stands in this loop: a call for each part costs more than
+        the part.
+        """
+        peer_masks = self._peer_masks
+        at, size = 0, len(data)
+        while size - at >= 2:
+            head = data[at]
+            length = data[at + 1] ^ peer_masks
+            start = at + 6 if peer_masks else at + 2
+            if length == _IN_2_BYTES:
+                if size - at < 4:
+                    self._need = 4
+                    return at
+                length = data[at + 2] << 8 | data[at + 3]
+                if length <= _MAX_CONTROL_BYTES:
+                    raise _Violation(CloseCode.PROTOCOL_ERROR, "length not in its shortest form")
+                start += 2
+            elif length > _IN_2_BYTES:
+                if length > _IN_8_BYTES:
+                    raise _Violation(CloseCode.PROTOCOL_ERROR, "clients must mask, servers must not")
+                if size - at < 10:
+                    self._need = 10
+                    return at
+                length = _long_length(data[at + 2 : at + 10])
+                start += 8
+            room = self._max_message_bytes
+            if head != _WHOLE_TEXT or self._message is not None:
+                room = self._room(head, length)
+            if length > room:
+                raise _Violation(CloseCode.MESSAGE_TOO_BIG, f"message over {self._max_message_bytes} bytes")
+            end = start + length
+            if end > size:
+                self._need = end - at
+                return at
+            payload = mask(data[start - 4 : start], data[start:end]) if peer_masks else data[start:end]
+            at = end
+            if head == _WHOLE_TEXT:
+                if not payload.isascii():
+                    payload.decode()
+                events.append(payload)
+            else:
+                events += self._take(head, payload)
+                if self._over:
+                    return at
+        self._need = 2
+        return at
+
+    def text(self, payload: bytes) -> bytes:
+        """Return the frame that carries `payload`, which must be UTF-8, as one whole message. Section 5.6."""
+        if self._peer_masks and len(payload) <= _MAX_CONTROL_BYTES:
+            return _SHORT_TEXTS[len(payload)] + payload
+        return self._frame(_WHOLE_TEXT, payload)
+
+    def ping(self, payload: bytes = b"") -> bytes:
+        """Return a ping frame. Section 5.5.2. Raises ValueError if `payload` is longer than 125 bytes."""
+        return self._control(_PING, payload)
+
+    def pong(self, payload: bytes) -> bytes:
+        """Return a pong frame, the answer to a `Ping` with this payload. Section 5.5.3. Raises as `ping`."""
+        return self._control(_PONG, payload)
+
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> bytes:
+        """Return our close frame, or no bytes if it is out already. Section 5.5.1. No text may follow it.
+
+        What the peer still sends is received as before, until its own close frame comes. `reason` is cut to
+        the 123 bytes that fit. 1005 makes a close frame without a body. Raises ValueError for a code that
+        must not be sent.
+        """
+        if self._close_sent:
+            return b""
+        if code == CloseCode.NO_STATUS:
+            body = b""
+        elif is_sendable(code):
+            # A character that was cut in two at the end goes altogether.
+            text = reason.encode(errors="replace")[:_MAX_REASON_BYTES].decode(errors="ignore").encode()
+            body = code.to_bytes(2, "big") + text
+        else:
+            raise ValueError(f"close code {code} must not be sent")
+        self._close_sent = True
+        return self._control(_CLOSE, body)
+
+    def _room(self, head: int, length: int) -> int:
+        """Judge a frame's head; return how many bytes such a frame may have. Sections 5.2, 5.4 and 5.5."""
+        opcode = head & 0x0F
+        if head & _RESERVED:
+            raise _Violation(CloseCode.PROTOCOL_ERROR, "reserved bit set, but no extension was negotiated")
+        if opcode not in _KNOWN:
+            raise _Violation(CloseCode.PROTOCOL_ERROR, f"unknown opcode {opcode:#x}")
+        if opcode & _CONTROL:
+            if not head & _FIN:
+                raise _Violation(CloseCode.PROTOCOL_ERROR, "fragmented control frame")
+            if length > _MAX_CONTROL_BYTES:
+                raise _Violation(CloseCode.PROTOCOL_ERROR, "control frame over 125 bytes")
+            return _MAX_CONTROL_BYTES
+        if opcode == _CONTINUATION:
+            if self._message is None:
+                raise _Violation(CloseCode.PROTOCOL_ERROR, "continuation of no message")
+            return self._max_message_bytes - len(self._message)
+        if self._message is not None:
+            raise _Violation(CloseCode.PROTOCOL_ERROR, "new message inside a fragmented one")
+        if opcode == _BINARY:
+            raise _Violation(CloseCode.UNSUPPORTED_DATA, "binary message")
+        return self._max_message_bytes
+
+    def _take(self, head: int, payload: bytes) -> list[Event]:
+        """Take a frame that is not a whole text: a control frame or a fragment."""
+        opcode = head & 0x0F
+        if opcode == _PING:
+            return [Ping(payload)]
+        if opcode == _PONG:
+            return [Pong(payload)]
+        if opcode == _CLOSE:
+            code, reason = _close_body(payload)
+            self._end()
+            return [Closed(code, reason, self.close(code) or None)]
+        if self._message is None:
+            self._message = bytearray()
+        self._message += payload
+        self._look_at(payload[self._looked_at :], final=bool(head & _FIN))
+        self._looked_at = 0
+        if not head & _FIN:
+            return []
+        text = bytes(self._message)
+        self._message = None
+        return [text]
+
+    def _look_ahead(self, pending: bytearray) -> None:
+        """Look at what is here of a frame of text: what is not UTF-8 need not be waited for to its end."""
+        if len(pending) < 2 or pending[0] & _CONTROL:
+            return
+        start = 2 + {_IN_2_BYTES: 2, _IN_8_BYTES: 8}.get(pending[1] & ~_MASKED, 0)
+        start += 4 if self._peer_masks else 0
+        part = bytes(pending[start + self._looked_at :])
+        if part:
+            if self._peer_masks:
+                turn = start - 4 + (self._looked_at & 3)
+                part = mask(bytes(pending[turn:start] + pending[start - 4 : turn]), part)
+            self._look_at(part, final=False)
+            self._looked_at += len(part)
+
+    def _look_at(self, part: bytes, *, final: bool) -> None:
+        """Look at more of a text, and raise UnicodeDecodeError at the first byte that cannot be in one. Section 8.1."""
+        if self._tail or not part.isascii():
+            part = (self._tail or b"") + part
+            self._tail = part[utf_8_decode(part, "strict", final)[1] :] or None
+
+    def _fail(self, code: CloseCode, reason: str) -> Failed:
+        self._end()
+        return Failed(code, reason, self.close(code, reason) or None)
+
+    def _end(self) -> None:
+        self._over = True
+        self._pending = self._message = self._tail = None
+
+    def _control(self, opcode: int, payload: bytes) -> bytes:
+        if len(payload) > _MAX_CONTROL_BYTES:
+            raise ValueError(f"a control frame carries at most {_MAX_CONTROL_BYTES} bytes")
+        return self._frame(_FIN | opcode, payload)
+
+    def _frame(self, head: int, payload: bytes) -> bytes:
+        size = len(payload)
+        masked = self._peer_masks ^ _MASKED
+        if size <= _MAX_CONTROL_BYTES:
+            header = bytes((head, masked | size))
+        elif size <= _MAX_IN_2_BYTES:
+            header = _pack_2(head, masked | _IN_2_BYTES, size)
+        else:
+            header = _pack_8(head, masked | _IN_8_BYTES, size)
+        if masked:
+            key = fresh_key()
+            return header + key + mask(key, payload)
+        return header + payload
+
+
+def _long_length(raw: bytes) -> int:
+    """Read a length of eight bytes. Section 5.2: 63 bits, and only for what does not fit in two bytes."""
+    length = int.from_bytes(raw, "big")
+    if length >> 63:
+        raise _Violation(CloseCode.PROTOCOL_ERROR, "length with its top bit set")
+    if length <= _MAX_IN_2_BYTES:
+        raise _Violation(CloseCode.PROTOCOL_ERROR, "length not in its shortest form")
+    return length
+
+
+def _close_body(body: bytes) -> tuple[int, str]:
+    """Read the code and the reason of a close frame. Sections 5.5.1 and 7.4."""
+    if not body:
+        return CloseCode.NO_STATUS, ""
+    code = int.from_bytes(body[:2], "big")  # of a single byte: under 256, so invalid, as it must be
+    if not is_sendable(code):
+        raise _Violation(CloseCode.PROTOCOL_ERROR, "invalid close code")
+    return code, body[2:].decode()

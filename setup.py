@@ -1,0 +1,104 @@
+"""The package `chargehand` is this folder: `package_dir` says so, and every import inside it is relative."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).parent
+
+# Every folder that is imported; tests/test_packaging.py holds that none is forgotten.
+FOLDERS = [
+    "actors",
+    "cli",
+    "config",
+    "plugins",
+    "protocol",
+    "simulator",
+    "store",
+    "supervisor",
+    "testing",
+    "transport",
+    "web",
+]
+PACKAGES = [name for folder in FOLDERS for name in find_packages(str(HERE), include=[folder, f"{folder}.*"])]
+
+
+class BuildPackage(build_py):
+    """Builds from nothing, and leaves this file out: it lies in the package's folder but is no part of it."""
+
+    def run(self) -> None:
+        """Clear what an earlier build left, or files deleted since then would be installed."""
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        """The modules of a package, without `chargehand.setup`."""
+        found = super().find_package_modules(package, package_dir)
+        return [entry for entry in found if tuple(entry[:2]) != ("chargehand", "setup")]
+
+
+setup(
+    name="chargehand",
+    version="0.1.0",
+    description="An OCPP 1.6-J central system of supervised actors on gevent",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8")
+    if (HERE / "README.md").exists()
+    else "",
+    long_description_content_type="text/markdown",
+    author="The chargehand developers",
+    license="MIT",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Internet :: WWW/HTTP",
+        "Typing :: Typed",
+    ],
+    keywords=["ocpp", "charge point", "electric vehicle", "actors", "gevent"],
+    packages=["chargehand", *(f"chargehand.{name}" for name in PACKAGES)],
+    package_dir={"chargehand": "."},
+    package_data={"chargehand": ["py.typed"], "chargehand.config": ["example.toml"]},
+    cmdclass={"build_py": BuildPackage},
+    python_requires=">=3.11",
+    install_requires=[
+        "click>=8.1,<9",
+        "falcon>=4,<5",
+        "gevent>=25.4,<27",
+        "gevent-websocket>=0.10.1,<0.11",
+        "marshmallow>=4,<5",
+        "msgspec>=0.20,<0.23",
+        # One file lives on its underscore names; a contract test holds them.
+        "pykka>=4.5,<5",
+        "rich>=14,<16",
+        "wsaccel>=0.6.7,<0.7",
+    ],
+    extras_require={
+        "redis": ["redis>=6,<9", "hiredis>=3,<4"],
+        "dev": [
+            "cryptography>=44",
+            "hypothesis>=6.120",
+            "jsonschema>=4.23",
+            "mkdocs-material>=9.6,<10",
+            "mypy>=2.4,<3",
+            "ocpp>=2.0,<3",
+            "pytest>=9,<10",
+            "pytest-timeout>=2.4,<3",
+            "ruff>=0.17,<0.18",
+            # The packaging test builds a wheel with what is installed, so that it needs no network.
+            "setuptools>=77,<83",
+            "types-gevent>=25.4",
+            "websockets>=14",
+            "wsproto>=1.2,<2",
+        ],
+    },
+    entry_points={"console_scripts": ["chargehand = chargehand.cli.main:main"]},
+)

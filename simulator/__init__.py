@@ -1,0 +1,50 @@
+"""Charge points to talk to, from the same protocol core as the server: for tests, chaos and benches.
+
+    with ChargePoint("ws://127.0.0.1:9000/ocpp", "CP1") as charge_point:
+        charge_point.charge("TAG1")
+
+Hundreds of them live in one process: each is one greenlet, and a few more for as long as it does something.
+"""
+
+from .answers import Answer, Answerer, delayed, refusing, silent
+from .charge_point import ChargePoint
+from .client import Client, client_context
+from .errors import (
+    CallDeclined,
+    CallFailed,
+    Disconnected,
+    HandshakeRefused,
+    InvalidAnswer,
+    NoAnswer,
+    NotPossible,
+)
+from .line import Backoff
+from .record import Entry, Kind
+from .transactions import Transaction
+
+__all__ = [  # noqa: RUF022 - in groups, for people to read
+    # The charge point
+    "Backoff",
+    "ChargePoint",
+    "Transaction",
+    # How it answers
+    "Answer",
+    "Answerer",
+    "delayed",
+    "refusing",
+    "silent",
+    # What it sent and received
+    "Entry",
+    "Kind",
+    # What can go wrong
+    "CallDeclined",
+    "CallFailed",
+    "Disconnected",
+    "HandshakeRefused",
+    "InvalidAnswer",
+    "NoAnswer",
+    "NotPossible",
+    # A bare WebSocket
+    "Client",
+    "client_context",
+]

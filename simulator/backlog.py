@@ -1,0 +1,115 @@
+"""Transaction messages that wait for the central system, and how often they are tried.
+
+The one rule: they are delivered in order, and one is thrown away only after it was refused, or not answered, as often
+as TransactionMessageAttempts says. A lost connection is no attempt. OCPP 1.6, sections 3.7 and 3.7.1.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from gevent.event import Event
+
+from .errors import CallFailed, Disconnected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..protocol.actions import Request
+
+KEPT = 100
+"""How many of the messages that were thrown away are remembered."""
+
+
+class Delivery:
+    """One message on its way. `make` writes it when it is sent: a number it needs may have come by then."""
+
+    def __init__(self, make: Callable[[], Request[Any]], then: Callable[[Any], None] | None = None) -> None:
+        self.make = make
+        self.attempts = 0
+        self.response: Any = None
+        self.error: CallFailed | None = None
+        self._then = then
+        self._moved = Event()
+
+    @property
+    def done(self) -> bool:
+        """Whether it was answered, or thrown away."""
+        return self.response is not None or self.error is not None
+
+    def wait(self) -> Any:
+        """Wait for the response. None: the charge point went offline, and keeps the message.
+
+        Raises the `CallFailed` of the last attempt if the message was thrown away.
+        """
+        self._moved.wait()
+        if self.error is not None:
+            raise self.error
+        return self.response
+
+    def answered(self, response: Any) -> None:
+        """It has arrived."""
+        self.response = response
+        if self._then is not None:
+            self._then(response)
+        self._moved.set()
+
+    def failed(self, error: CallFailed) -> None:
+        """It is thrown away."""
+        self.error = error
+        self._moved.set()
+
+    def put_off(self) -> None:
+        """Nobody need wait for it any more: it will take long."""
+        self._moved.set()
+
+
+class Backlog:
+    """The queue. `attempts` and `retry_s` are asked for each time: they are configuration keys."""
+
+    def __init__(self, attempts: Callable[[], int], retry_s: Callable[[], float]) -> None:
+        self.thrown_away: deque[Delivery] = deque(maxlen=KEPT)
+        self.empty = Event()
+        self.empty.set()
+        self._attempts = attempts
+        self._retry_s = retry_s
+        self._queue: deque[Delivery] = deque()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def add(self, delivery: Delivery) -> Delivery:
+        """Put a message at the end."""
+        self._queue.append(delivery)
+        self.empty.clear()
+        return delivery
+
+    def put_off(self) -> None:
+        """Let go of those who wait: the connection is gone."""
+        for delivery in self._queue:
+            delivery.put_off()
+
+    def deliver(self, send: Callable[[Request[Any]], Any]) -> float | None:
+        """Send what waits, in order. None: all is delivered; a number: the seconds until the first is tried again.
+
+        Raises Disconnected when the connection is lost; then everything that was not answered is kept.
+        """
+        while self._queue:
+            delivery = self._queue[0]
+            try:
+                response = send(delivery.make())
+            except Disconnected:
+                raise
+            except CallFailed as error:
+                delivery.attempts += 1
+                if delivery.attempts < max(self._attempts(), 1):
+                    return self._retry_s() * delivery.attempts
+                self._queue.popleft()
+                self.thrown_away.append(delivery)
+                delivery.failed(error)
+            else:
+                self._queue.popleft()
+                delivery.answered(response)
+        self.empty.set()
+        return None

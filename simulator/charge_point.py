@@ -1,0 +1,310 @@
+"""A simulated charge point: hardware, driver and network in one object, on the protocol core of the server.
+
+The one rule: it does what a good charge point does, until it is told to do otherwise: by a changed answer (`answers`),
+by a fault (`faults`), or by sending what nobody should send. It patches nothing; everything of it runs in greenlets
+that end with `close`.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import logging
+import os
+from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.parse import quote
+
+from ..protocol import v16
+from ..protocol.close_codes import CloseCode
+from ..protocol.errors import ErrorCode, OcppError
+from ..protocol.session import Registration
+from .answers import Answer, refusing
+from .certificates import Certificates
+from .charging import Charging
+from .client import Client, client_context
+from .commands import Commands
+from .configuration import Configuration
+from .connectors import Connectors
+from .conversation import Conversation
+from .driver import Driver
+from .faults import Faults
+from .jobs import Beat, Jobs
+from .line import Line
+from .power import Power
+from .record import Record
+from .registration import Registrar
+from .upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gevent import ssl
+
+    from ..actors.timers import Timers
+    from ..protocol.actions import Request
+    from ..protocol.message import Message
+    from ..protocol.session import Incoming
+    from .answers import Answerer
+    from .backlog import Backlog
+    from .line import Backoff
+
+logger = logging.getLogger(__name__)
+
+R = TypeVar("R", bound="Message")
+
+NOT_SUPPORTED = refusing(ErrorCode.NOT_SUPPORTED, "this charge point does not support it")
+
+
+class ChargePoint(Driver):
+    """A charge point at `url` (its own id is added to it). In a `with` it connects and boots, and is closed at the end.
+
+    `password` makes it use Basic auth. For wss give `cafile`, a PEM file of those to trust, or a context of
+    `gevent.ssl` as `tls`. `configuration` sets keys at the factory. `reconnect` makes it dial again after a loss. With
+    `auto_plug` a vehicle is there when a RemoteStartTransaction needs one. `strict` refuses every deviation of the
+    central system's. `id_prefix` stands before the numbers of its messages, which start anew with each boot; it is
+    random by default. `timeout_s` is how long it waits for an answer. `record_limit` bounds the record. `timers` and
+    their clock give it the time of everything but network timeouts and reconnection. It belongs to the hub, so to the
+    native thread, that it is made in.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        identity: str,
+        *,
+        password: str | bytes | None = None,
+        cafile: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        vendor: str = "Chargehand",
+        model: str = "Simulator",
+        serial_number: str | None = None,
+        firmware_version: str | None = None,
+        connectors: int = 2,
+        configuration: Mapping[str, str] | None = None,
+        reconnect: Backoff | None = None,
+        auto_plug: bool = True,
+        strict: bool = True,
+        subprotocols: Sequence[str] = ("ocpp1.6",),
+        id_prefix: str | None = None,
+        timeout_s: float = 30.0,
+        connect_timeout_s: float = 10.0,
+        close_timeout_s: float = 2.0,
+        record_limit: int = 1000,
+        timers: Timers | None = None,
+    ) -> None:
+        self.identity = identity
+        self.url = f"{url.rstrip('/')}/{quote(identity, safe='')}"
+        self.password = password
+        self._tls = client_context(cafile) if tls is None and cafile is not None else tls
+        self._subprotocols = tuple(subprotocols)
+        self._connect_timeout_s = connect_timeout_s
+        self._jobs = jobs = Jobs(identity, timers)
+        self.record = Record(record_limit, jobs.time)
+        self.configuration = Configuration(configuration)
+        self.configuration.set("NumberOfConnectors", str(connectors))
+        self.connectors = Connectors(connectors)
+        self._conversation = conversation = Conversation(
+            self.record,
+            id_prefix=os.urandom(4).hex() + "-" if id_prefix is None else id_prefix,
+            timeout_s=timeout_s,
+            strict=strict,
+        )
+        self.line = Line(
+            self._dial,
+            conversation,
+            self.record,
+            take=self._take,
+            opened=self._opened,
+            lost=self._lost,
+            reconnect=reconnect,
+            close_timeout_s=close_timeout_s,
+        )
+        self.charging = Charging(
+            self.connectors,
+            self.configuration,
+            jobs,
+            conversation.send,
+            lambda: self.ready,
+            auto_plug=auto_plug,
+        )
+        self.registrar = Registrar(
+            v16.BootNotification(
+                charge_point_vendor=vendor,
+                charge_point_model=model,
+                charge_point_serial_number=serial_number,
+                firmware_version=firmware_version,
+            ),
+            conversation,
+            self.configuration,
+            jobs,
+            self._start_talking,
+        )
+        self.certificates = Certificates(self.configuration.integer("CertificateStoreMaxLength"))
+        self.upkeep = Upkeep(self.charging, self.registrar, conversation, jobs, self.certificates)
+        self.faults = Faults(self.line, conversation)
+        self._pinging = Beat(jobs, lambda: self.configuration.integer("WebSocketPingInterval"), self._ping)
+        self._beats = (self._pinging, self.charging.metering, self.registrar.heartbeat)
+        self.power = Power(
+            self.line, conversation, self.registrar, self.charging, self._beats, self._use_new_key
+        )
+        self.commands = Commands(self.charging, self.configuration, jobs, self.power, vendor)
+        self.answers: dict[str, Answerer] = {**self.commands.answers(), **self.upkeep.answers()}
+
+    def __repr__(self) -> str:
+        return f"ChargePoint({self.identity!r})"
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
+            self.connect()
+            self.boot()
+            undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- The connection --------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Connect, without booting. Blocks.
+
+        Raises HandshakeRefused or another OSError, HandshakeError for an answer that opens no WebSocket,
+        RuntimeError if it is connected.
+        """
+        self._jobs.begin()
+        self.line.open()
+
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Close the connection and end everything; what it knows stays, and it may `connect` again. Safe to repeat."""
+        for beat in self._beats:
+            beat.stop()
+        self.registrar.stop()
+        self._jobs.end()
+        self.line.close(code, reason)
+
+    @property
+    def online(self) -> bool:
+        """Whether it has a connection."""
+        return self._conversation.client is not None
+
+    @property
+    def registration(self) -> Registration | None:
+        """What its last boot was answered; None if it has not booted. Set it for one that was accepted long ago."""
+        return self.registrar.status
+
+    @registration.setter
+    def registration(self, status: Registration) -> None:
+        self.registrar.take(status)
+        if self.ready:
+            self._jobs.start(self.charging.tell_all)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is connected and accepted: else statuses and transaction messages wait."""
+        return self.online and self.registrar.status is Registration.ACCEPTED
+
+    @property
+    def backlog(self) -> Backlog:
+        """The transaction messages that wait."""
+        return self.charging.backlog
+
+    @property
+    def ignored(self) -> Mapping[str, int]:
+        """Frames of the central system's that it could make nothing of, by reason."""
+        return self._conversation.ignored
+
+    @property
+    def late_answers(self) -> int:
+        """How many answers came after their time."""
+        return self._conversation.late_answers
+
+    def wait_online(self, timeout_s: float = 10.0) -> None:
+        """Wait until it has a connection. Raises TimeoutError."""
+        if not self.line.online.wait(timeout_s):
+            raise TimeoutError(f"not online within {timeout_s:g} s")
+
+    def wait_offline(self, timeout_s: float = 10.0) -> None:
+        """Wait until it has none. Raises TimeoutError."""
+        if not self.line.offline.wait(timeout_s):
+            raise TimeoutError(f"still online after {timeout_s:g} s")
+
+    def wait_accepted(self, timeout_s: float = 10.0) -> None:
+        """Wait until a boot was accepted. Raises TimeoutError."""
+        if not self.registrar.accepted.wait(timeout_s):
+            raise TimeoutError(f"not accepted within {timeout_s:g} s")
+
+    def _dial(self) -> Client:
+        headers = {}
+        if self.password is not None:
+            password = self.password.encode() if isinstance(self.password, str) else self.password
+            basic = base64.b64encode(self.identity.encode() + b":" + password).decode()
+            headers["Authorization"] = f"Basic {basic}"
+        return Client.connect(
+            self.url,
+            subprotocols=self._subprotocols,
+            headers=headers,
+            tls=self._tls,
+            timeout_s=self._connect_timeout_s,
+        )
+
+    def _opened(self) -> None:
+        self._pinging.restart()
+        if self.registrar.reconnected():
+            self._jobs.start(self.boot)
+        elif self.ready:
+            self._jobs.start(self.charging.tell_all)
+
+    def _lost(self) -> None:
+        self._pinging.stop()
+        self.backlog.put_off()
+
+    def _ping(self) -> None:
+        if self.line.client is not None:
+            self.line.client.ping()
+
+    def _use_new_key(self) -> None:
+        self.password = bytes.fromhex(self.configuration["AuthorizationKey"])
+
+    # -- Messages --------------------------------------------------------------------------------
+
+    def send(self, request: Request[R], timeout_s: float | None = None) -> R:
+        """Send any request of a charge point's and wait for its response, whatever the registration.
+
+        Raises Disconnected, NoAnswer after `timeout_s`, CallDeclined for a CALLERROR, InvalidAnswer, and InvalidPayload
+        for a request that breaks its contract (`faults.send_text` sends that).
+        """
+        return self._conversation.send(request, timeout_s)
+
+    def boot(self) -> v16.BootNotificationResponse:
+        """Send BootNotification and act on the answer: heartbeats and statuses, or another boot later."""
+        return self.registrar.boot()
+
+    def reset(self, *, soft: bool = True) -> None:
+        """Restart, as a Reset command makes it. Blocks until it is connected again; it boots by itself."""
+        self.power.reset(soft=soft)
+
+    def _start_talking(self) -> None:
+        self.charging.metering.restart()
+        self.charging.tell_all()
+
+    def _take(self, incoming: Incoming) -> None:
+        self._jobs.start(self._answer, incoming)
+
+    def _answer(self, incoming: Incoming) -> None:
+        name = incoming.action.name
+        try:
+            answer = self.answers.get(name, NOT_SUPPORTED)(incoming.request)
+            if answer is None:
+                return
+            response, then = answer if isinstance(answer, Answer) else (answer, None)
+            self._conversation.answer(incoming, response)
+        except OcppError as error:
+            self._conversation.refuse(incoming, error.code, error.description, error.details)
+            return
+        except Exception as error:
+            logger.exception("%s: the answer to %s failed", self.identity, name)
+            self._conversation.refuse(incoming, ErrorCode.INTERNAL_ERROR, repr(error))
+            return
+        if then is not None:
+            then()

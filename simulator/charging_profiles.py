@@ -1,0 +1,224 @@
+"""The charging profiles of a charge point, and the schedule that they come to.
+
+The one rule: of the profiles with one purpose the highest stack level counts at each moment; among purposes the lowest
+limit does. TxProfile goes before TxDefaultProfile, one of a connector's own before one for all. OCPP 1.6, 3.13.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from ..protocol import v16
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .configuration import Configuration
+    from .connectors import Connectors
+
+VOLTS = 230
+PHASES = 3
+"""Of a schedule that does not say how many."""
+
+MOST_W = Decimal(VOLTS * PHASES * 32)
+"""What the hardware can do: the limit where no profile sets one."""
+
+Purpose = v16.ChargingProfilePurpose
+ONE_DAY_S = 86_400
+RECURRENCES_S = {v16.RecurrencyKind.DAILY: ONE_DAY_S, v16.RecurrencyKind.WEEKLY: 7 * ONE_DAY_S}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What holds at one moment: watts in all."""
+
+    watts: Decimal
+    phases: int | None
+
+
+class ChargingProfiles:
+    """All that are installed, by the connector they were sent for; 0 is the charge point."""
+
+    def __init__(self, configuration: Configuration, connectors: Connectors) -> None:
+        self.installed: list[tuple[int, v16.ChargingProfile]] = []
+        self._configuration = configuration
+        self._connectors = connectors
+
+    # -- Set and clear ---------------------------------------------------------------------------
+
+    def set(self, connector_id: int, profile: v16.ChargingProfile) -> v16.ChargingProfileStatus:
+        """Install a profile; it replaces the one with its id, and the one in its place. OCPP 1.6, 5.16."""
+        if not self._fits(connector_id, profile):
+            return v16.ChargingProfileStatus.REJECTED
+        place = _place(connector_id, profile)
+        kept = [
+            (other_id, other)
+            for other_id, other in self.installed
+            if other.charging_profile_id != profile.charging_profile_id and _place(other_id, other) != place
+        ]
+        if len(kept) >= self._configuration.integer("MaxChargingProfilesInstalled"):
+            return v16.ChargingProfileStatus.REJECTED
+        self.installed = [*kept, (connector_id, profile)]
+        return v16.ChargingProfileStatus.ACCEPTED
+
+    def _fits(self, connector_id: int, profile: v16.ChargingProfile) -> bool:
+        schedule = profile.charging_schedule
+        periods = schedule.charging_schedule_period
+        starts = [period.start_period for period in periods]
+        if (
+            profile.stack_level > self._configuration.integer("ChargeProfileMaxStackLevel")
+            or len(periods) > self._configuration.integer("ChargingScheduleMaxPeriods")
+            or starts[:1] != [0]
+            or starts != sorted(set(starts))
+            or (profile.charging_profile_kind == v16.ChargingProfileKind.RECURRING)
+            != (profile.recurrency_kind is not None)
+        ):
+            return False
+        if connector_id and connector_id not in self._connectors:
+            return False
+        if profile.charging_profile_purpose == Purpose.CHARGE_POINT_MAX_PROFILE:
+            return connector_id == 0
+        if profile.charging_profile_purpose == Purpose.TX_DEFAULT_PROFILE:
+            return True
+        transaction = self._connectors[connector_id].transaction if connector_id else None
+        return transaction is not None and profile.transaction_id in (None, transaction.id)
+
+    def clear(self, request: v16.ClearChargingProfile) -> v16.ClearChargingProfileStatus:
+        """Remove the profile with this id, or all that match. OCPP 1.6, 5.5."""
+
+        def matches(connector_id: int, profile: v16.ChargingProfile) -> bool:
+            if request.id is not None:
+                return profile.charging_profile_id == request.id
+            return (
+                request.connector_id in (None, connector_id)
+                and request.charging_profile_purpose in (None, profile.charging_profile_purpose)
+                and request.stack_level in (None, profile.stack_level)
+            )
+
+        kept = [entry for entry in self.installed if not matches(*entry)]
+        found = len(kept) < len(self.installed)
+        self.installed = kept
+        return v16.ClearChargingProfileStatus.ACCEPTED if found else v16.ClearChargingProfileStatus.UNKNOWN
+
+    def transaction_over(self, connector_id: int) -> None:
+        """Drop the TxProfiles of a connector: they end with its transaction. OCPP 1.6, 3.13.1."""
+        self.installed = [
+            (other_id, profile)
+            for other_id, profile in self.installed
+            if other_id != connector_id or profile.charging_profile_purpose != Purpose.TX_PROFILE
+        ]
+
+    # -- What they come to -------------------------------------------------------------------------
+
+    def composite(
+        self, connector_id: int, now: dt.datetime, duration_s: int, unit: v16.ChargingRateUnit | None
+    ) -> v16.ChargingSchedule:
+        """The schedule from `now` on, for a connector or, as 0, for the charge point. OCPP 1.6, 5.7."""
+        wanted = unit or v16.ChargingRateUnit.W
+        end = now + dt.timedelta(seconds=duration_s)
+        transaction = self._connectors[connector_id].transaction if connector_id else None
+        begun = now if transaction is None else transaction.started_at
+        moments = {now}
+        for _, profile in self.installed:
+            moments |= {at for at in _turns(profile, begun, now, end) if now < at < end}
+        periods: list[v16.ChargingSchedulePeriod] = []
+        for moment in sorted(moments):
+            limit = self._limit(connector_id, begun, moment)
+            value = _in_unit(limit, wanted)
+            if not periods or (periods[-1].limit, periods[-1].number_phases) != (value, limit.phases):
+                start = int((moment - now).total_seconds())
+                periods.append(
+                    v16.ChargingSchedulePeriod(start_period=start, limit=value, number_phases=limit.phases)
+                )
+        return v16.ChargingSchedule(
+            duration=duration_s,
+            start_schedule=now,
+            charging_rate_unit=wanted,
+            charging_schedule_period=tuple(periods),
+        )
+
+    def _limit(self, connector_id: int, begun: dt.datetime, at: dt.datetime) -> Limit:
+        """The lowest of the limits of the hardware, of the charge point, and of the connector's transaction."""
+
+        def highest(purpose: v16.ChargingProfilePurpose, sent_for: int) -> Limit | None:
+            profiles = [
+                profile
+                for other_id, profile in self.installed
+                if other_id == sent_for and profile.charging_profile_purpose == purpose
+            ]
+            profiles.sort(key=lambda profile: profile.stack_level, reverse=True)
+            limits = (_limit_of(profile, begun, at) for profile in profiles)
+            return next((limit for limit in limits if limit is not None), None)
+
+        limits = [highest(Purpose.CHARGE_POINT_MAX_PROFILE, 0)]
+        if connector_id:
+            limits.append(
+                highest(Purpose.TX_PROFILE, connector_id)
+                or highest(Purpose.TX_DEFAULT_PROFILE, connector_id)
+                or highest(Purpose.TX_DEFAULT_PROFILE, 0)
+            )
+        found = [limit for limit in limits if limit is not None]
+        return min([*found, Limit(MOST_W, None)], key=lambda limit: limit.watts)
+
+
+def _limit_of(profile: v16.ChargingProfile, begun: dt.datetime, at: dt.datetime) -> Limit | None:
+    """What a profile says about one moment of a transaction that has begun then; None if nothing."""
+    if profile.valid_from is not None and at < profile.valid_from:
+        return None
+    if profile.valid_to is not None and at >= profile.valid_to:
+        return None
+    schedule = profile.charging_schedule
+    elapsed_s = (at - _start(profile, begun)).total_seconds()
+    if elapsed_s < 0:
+        return None
+    if profile.recurrency_kind is not None:
+        elapsed_s %= RECURRENCES_S[v16.RecurrencyKind(profile.recurrency_kind)]
+    if schedule.duration is not None and elapsed_s >= schedule.duration:
+        return None
+    current = [period for period in schedule.charging_schedule_period if period.start_period <= elapsed_s][-1]
+    watts = current.limit
+    if schedule.charging_rate_unit == v16.ChargingRateUnit.A:
+        watts *= VOLTS * (current.number_phases or PHASES)
+    return Limit(watts, current.number_phases)
+
+
+def _start(profile: v16.ChargingProfile, begun: dt.datetime) -> dt.datetime:
+    """What the periods count from: those of a relative profile from the start of the transaction."""
+    start = profile.charging_schedule.start_schedule
+    relative = profile.charging_profile_kind == v16.ChargingProfileKind.RELATIVE
+    return begun if start is None or relative else start
+
+
+def _turns(
+    profile: v16.ChargingProfile, begun: dt.datetime, now: dt.datetime, end: dt.datetime
+) -> Iterator[dt.datetime]:
+    """The moments at which what a profile says may change."""
+    yield from (moment for moment in (profile.valid_from, profile.valid_to) if moment is not None)
+    schedule = profile.charging_schedule
+    offsets = [period.start_period for period in schedule.charging_schedule_period]
+    if schedule.duration is not None:
+        offsets.append(schedule.duration)
+    start = _start(profile, begun)
+    if profile.recurrency_kind is None:
+        yield from (start + dt.timedelta(seconds=offset) for offset in offsets)
+        return
+    every_s = RECURRENCES_S[v16.RecurrencyKind(profile.recurrency_kind)]
+    if start < now:
+        start += dt.timedelta(seconds=(now - start).total_seconds() // every_s * every_s)
+    while start < end:
+        yield from (start + dt.timedelta(seconds=offset) for offset in offsets)
+        start += dt.timedelta(seconds=every_s)
+
+
+def _place(connector_id: int, profile: v16.ChargingProfile) -> tuple[int, str, int]:
+    return connector_id, str(profile.charging_profile_purpose), profile.stack_level
+
+
+def _in_unit(limit: Limit, unit: v16.ChargingRateUnit) -> Decimal:
+    value = limit.watts
+    if unit == v16.ChargingRateUnit.A:
+        value /= VOLTS * (limit.phases or PHASES)
+    return value.quantize(Decimal("0.1"))

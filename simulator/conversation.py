@@ -1,0 +1,168 @@
+"""The charge point's side of an OCPP-J conversation: the protocol's `Session` on a WebSocket client.
+
+The one rule: what the session says is done, and nothing is decided here. One CALL of ours is on the wire at a time;
+whoever sends waits in its own greenlet. It outlives sockets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gevent.event import AsyncResult
+from gevent.lock import Semaphore
+
+from ..protocol import v16
+from ..protocol.actions import Sender
+from ..protocol.outgoing import INFINITY, Outgoing
+from ..protocol.payload import build
+from ..protocol.session import Answered, Declined, Ignored, Incoming, Reply, Rules, Session
+from .errors import CallDeclined, Disconnected, InvalidAnswer, NoAnswer
+from .record import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..protocol.actions import Request
+    from ..protocol.errors import ErrorCode
+    from ..protocol.message import Message
+    from .client import Client
+    from .record import Record
+
+logger = logging.getLogger(__name__)
+
+R = TypeVar("R", bound="Message")
+
+
+class Conversation:
+    """See the head of this file. With `strict` every deviation of the central system's is refused."""
+
+    def __init__(self, record: Record, *, id_prefix: str, timeout_s: float, strict: bool) -> None:
+        self.client: Client | None = None  # None while offline
+        self.ignored: dict[str, int] = {}  # frames that could not be answered, by reason
+        self.late_answers = 0
+        self._record = record
+        self._timeout_s = timeout_s
+        self._id_prefix = id_prefix
+        self._rules = Rules(
+            version=v16.VERSION,
+            receives=Sender.CENTRAL_SYSTEM,
+            strict=strict,
+            default_deadline_s=INFINITY,  # a charge point may leave a CALL open for ever
+        )
+        self._wire = Semaphore()  # held by the greenlet whose CALL is on the wire
+        self._session = Session(self._rules, id_prefix)
+
+    def renew(self) -> None:
+        """Forget the conversation, as a reboot does: message ids start anew."""
+        self._session = Session(self._rules, self._id_prefix)
+
+    # -- The connection --------------------------------------------------------------------------
+
+    def attach(self, client: Client) -> None:
+        """Talk over this client from now on."""
+        self.client = client
+
+    def listen(self, client: Client, take: Callable[[Incoming], None]) -> None:
+        """Read until the connection is over; `take` gets the CALLs and must not block."""
+        while (texts := client.receive()) is not None:
+            for text in texts:
+                self._record.add(Kind.RECEIVED, text)
+                self._hear(text, take)
+
+    def detach(self) -> None:
+        """The connection is over: whoever waits for an answer is told."""
+        self.client = None
+        _, outgoing = self._session.disconnected()
+        if outgoing is not None:
+            outgoing.owner.set_exception(Disconnected(f"{outgoing.action.name}: the connection was lost"))
+
+    def _hear(self, text: bytes, take: Callable[[Incoming], None]) -> None:
+        event = self._session.receive(text, time.monotonic())
+        if type(event) is Incoming:
+            take(event)
+        elif type(event) is Answered or type(event) is Declined:
+            if event.late:
+                self.late_answers += 1
+            else:
+                event.outgoing.owner.set(event)
+        elif type(event) is Reply:
+            logger.warning("refused %s: %s %s", event.action or "a frame", event.code, event.description)
+            self.send_text(event.frame)
+        elif type(event) is Ignored:
+            self.ignored[event.reason] = self.ignored.get(event.reason, 0) + 1
+
+    # -- Calls of ours ---------------------------------------------------------------------------
+
+    def send(self, request: Request[R], timeout_s: float | None = None) -> R:
+        """Send a request and wait for its response; `timeout_s` counts from when it is sent.
+
+        Raises a `CallFailed`, InvalidPayload for a request that breaks its contract, LookupError for one that is none.
+        """
+        action = v16.VERSION.row_of(request)
+        if not action.sender.allows(Sender.CHARGE_POINT):
+            raise ValueError(f"{action.name} is sent by the central system, not to it")
+        answer: AsyncResult[Any] = AsyncResult()
+        wait_s = self._timeout_s if timeout_s is None else timeout_s
+        outgoing = Outgoing(answer, action, request, build(action.request, request), wait_s)
+        with self._wire:
+            session = self._session
+            self._put_on_wire(session, outgoing)
+            try:
+                answer.wait(wait_s)
+            finally:
+                if not answer.ready():  # in time; or the waiting greenlet was interrupted
+                    session.pass_time(outgoing.due)
+        if not answer.ready():
+            raise NoAnswer(f"{action.name}: no answer within {wait_s:g} s")
+        event: Any = answer.get()
+        if type(event) is Declined:
+            raise CallDeclined(event.code, event.description, event.details)
+        if event.response is None:
+            raise InvalidAnswer(action.name, event.deviations)
+        response: R = event.response
+        return response
+
+    def _put_on_wire(self, session: Session, outgoing: Outgoing) -> None:
+        if self.client is None:
+            raise Disconnected(f"{outgoing.action.name}: there is no connection")
+        session.submit(outgoing)
+        following = session.next_call(time.monotonic())
+        if following is None:  # the wire is ours alone
+            raise RuntimeError("another call is on the wire")
+        with contextlib.ExitStack() as undo:
+            undo.callback(session.pass_time, outgoing.due)
+            self.send_text(following[1])
+            undo.pop_all()
+
+    # -- Answers ---------------------------------------------------------------------------------
+
+    def answer(self, incoming: Incoming, response: Any) -> None:
+        """Answer a CALL of the central system's; nothing happens if its connection is gone.
+
+        Raises InvalidPayload for a response that breaks its contract.
+        """
+        self._answer(self._session.answer(incoming, build(incoming.action.response, response)))
+
+    def refuse(
+        self, incoming: Incoming, code: ErrorCode, description: str, details: dict[str, Any] | None = None
+    ) -> None:
+        """Answer a CALL with a CALLERROR."""
+        self._answer(self._session.refuse(incoming, code, description, details))
+
+    def _answer(self, frame: bytes | None) -> None:
+        if frame is not None:
+            try:
+                self.send_text(frame)
+            except Disconnected:
+                logger.debug("an answer had nowhere to go")
+
+    def send_text(self, text: bytes) -> None:
+        """Send one text message, which must be UTF-8, whatever it says. Raises Disconnected."""
+        client = self.client
+        if client is None:
+            raise Disconnected("there is no connection")
+        self._record.add(Kind.SENT, text)
+        client.send_text(text)

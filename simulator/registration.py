@@ -1,0 +1,104 @@
+"""How a charge point registers and shows that it lives: BootNotification and heartbeats.
+
+The one rule: what the central system answered decides: Accepted, it may talk and beats at the interval that it was
+given; Pending or Rejected, it waits that long and boots again. OCPP 1.6, sections 4.2 and 4.6.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gevent.event import Event
+
+from ..protocol import v16
+from ..protocol.session import Registration
+from .jobs import Beat, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from .configuration import Configuration
+    from .conversation import Conversation
+    from .jobs import Jobs
+
+RETRY_S = 60
+"""Seconds until the next BootNotification where the central system leaves that to the charge point."""
+
+
+class Registrar:
+    """See the head of this file. `on_accepted` is called, in the booting greenlet, each time a boot was accepted."""
+
+    def __init__(
+        self,
+        request: v16.BootNotification,
+        conversation: Conversation,
+        configuration: Configuration,
+        jobs: Jobs,
+        on_accepted: Callable[[], None],
+    ) -> None:
+        self.request = request
+        self.status: Registration | None = None  # None: it has not booted
+        self.accepted = Event()
+        self.central_time: datetime | None = None  # as the central system last told it
+        self._conversation = conversation
+        self._configuration = configuration
+        self._jobs = jobs
+        self._on_accepted = on_accepted
+        self._retry = Job()
+        self._wanted = False  # somebody has asked for a boot that was not accepted yet
+        self.heartbeat = Beat(jobs, lambda: configuration.integer("HeartbeatInterval"), self._beat)
+
+    def boot(self) -> v16.BootNotificationResponse:
+        """Send BootNotification and do as the answer says. Raises a `CallFailed`, and tries again by itself then."""
+        self._retry.cancel()
+        self._wanted = True
+        retry_s = RETRY_S
+        try:
+            response = self._conversation.send(self.request)
+            self.take(Registration(response.status))
+            self.central_time = response.current_time
+            retry_s = response.interval if response.interval > 0 else RETRY_S
+        finally:
+            if self.status is not Registration.ACCEPTED:
+                self._retry = self._jobs.later(retry_s, self.boot)
+        if self.status is Registration.ACCEPTED:
+            if response.interval > 0:
+                self._configuration.set("HeartbeatInterval", str(response.interval))
+            self.heartbeat.restart()
+            self._on_accepted()
+        return response
+
+    def take(self, status: Registration) -> None:
+        """Be registered like this, without a BootNotification: a charge point that was accepted before it restarted."""
+        self.status = status
+        if status is Registration.ACCEPTED:
+            self._wanted = False
+            self.accepted.set()
+        else:
+            self.accepted.clear()
+
+    def forget(self) -> None:
+        """Be as after power-on."""
+        self._retry.cancel()
+        self.heartbeat.stop()
+        self.status = None
+        self.accepted.clear()
+
+    def stop(self) -> None:
+        """Send nothing any more of its own accord."""
+        self._retry.cancel()
+        self.heartbeat.stop()
+        self._wanted = False
+
+    def reconnected(self) -> bool:
+        """Whether a boot is due on a new connection: one was wanted, and not accepted yet."""
+        return self._wanted and self.status is not Registration.ACCEPTED
+
+    def want(self) -> None:
+        """Boot on the next connection."""
+        self._wanted = True
+
+    def _beat(self) -> None:
+        if self.status is Registration.ACCEPTED and self._conversation.client is not None:
+            self.central_time = self._conversation.send(v16.Heartbeat()).current_time

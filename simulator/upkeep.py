@@ -1,0 +1,258 @@
+"""The upkeep of a charge point from afar: firmware, diagnostics, logs, certificates, and messages asked for.
+
+The one rule: nothing is fetched, uploaded or verified; what would be told of it is told, step by step. The steps may be
+replaced, so that an update can fail. OCPP 1.6, 5.9, 5.17, 5.19; "Improved security for OCPP 1.6-J", section 5.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..protocol import v16
+from .answers import Answer
+from .certificates import SIGNING_REQUEST, Certificates, is_certificate
+from .jobs import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from ..protocol.actions import Request
+    from .answers import Answerer
+    from .charging import Charging
+    from .conversation import Conversation
+    from .jobs import Jobs
+    from .registration import Registrar
+
+Trigger = v16.MessageTrigger
+Extended = v16.ExtendedMessageTrigger
+Firmware, Signed = v16.FirmwareStatus, v16.SignedFirmwareStatus
+Diagnostics, Upload = v16.DiagnosticsStatus, v16.UploadLogStatus
+
+
+class Progress:
+    """One kind of work that goes through `steps`, telling of each with what `tell` makes of it and a request id."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        conversation: Conversation,
+        idle: str,
+        steps: Sequence[str],
+        tell: Callable[[Any, int | None], Request[Any]],
+    ) -> None:
+        self.steps = tuple(steps)
+        self.status = idle
+        self.request_id: int | None = None
+        self.busy = False
+        self._idle = idle
+        self._jobs = jobs
+        self._conversation = conversation
+        self._tell = tell
+        self._job = Job()
+
+    def begin(self, request_id: int | None = None, at: datetime | None = None) -> None:
+        """Start now, or at a time to come; work that is being done is given up for it."""
+        self._job.cancel()
+        self._job = job = Job()
+        self.request_id = request_id
+        self.busy = True
+        delay_s = 0.0 if at is None else (at - self._jobs.now()).total_seconds()
+        if delay_s > 0:
+            self._jobs.later(delay_s, self._work, job, request_id)
+        else:
+            self._jobs.start(self._work, job, request_id)
+
+    def _work(self, job: Job, request_id: int | None) -> None:
+        try:
+            for step in self.steps:
+                if job.cancelled:
+                    return
+                self.status = step
+                self._conversation.send(self._tell(step, request_id))
+        finally:
+            if not job.cancelled:
+                self.busy = False
+                self.status = self._idle
+
+    def tell_again(self) -> None:
+        """Tell how far it is: Idle if nothing is being done."""
+        request_id = self.request_id if self.busy else None
+        self._conversation.send(self._tell(self.status, request_id))
+
+
+class Upkeep:
+    """See the head of this file. `signing_request` is what SignCertificate sends, PKCS #10 in PEM."""
+
+    def __init__(
+        self,
+        charging: Charging,
+        registrar: Registrar,
+        conversation: Conversation,
+        jobs: Jobs,
+        certificates: Certificates,
+    ) -> None:
+        self.certificates = certificates
+        self.signing_request = SIGNING_REQUEST
+        self.firmware = Progress(
+            jobs,
+            conversation,
+            Firmware.IDLE,
+            (Firmware.DOWNLOADING, Firmware.DOWNLOADED, Firmware.INSTALLING, Firmware.INSTALLED),
+            lambda status, _: v16.FirmwareStatusNotification(status=status),
+        )
+        self.signed_firmware = Progress(
+            jobs,
+            conversation,
+            Signed.IDLE,
+            (
+                Signed.DOWNLOADING,
+                Signed.DOWNLOADED,
+                Signed.SIGNATURE_VERIFIED,
+                Signed.INSTALLING,
+                Signed.INSTALLED,
+            ),
+            lambda status, id_: v16.SignedFirmwareStatusNotification(status=status, request_id=id_),
+        )
+        self.diagnostics = Progress(
+            jobs,
+            conversation,
+            Diagnostics.IDLE,
+            (Diagnostics.UPLOADING, Diagnostics.UPLOADED),
+            lambda status, _: v16.DiagnosticsStatusNotification(status=status),
+        )
+        self.log = Progress(
+            jobs,
+            conversation,
+            Upload.IDLE,
+            (Upload.UPLOADING, Upload.UPLOADED),
+            lambda status, id_: v16.LogStatusNotification(status=status, request_id=id_),
+        )
+        self._charging = charging
+        self._registrar = registrar
+        self._conversation = conversation
+
+    def answers(self) -> Mapping[str, Answerer]:
+        """The table: action to answerer."""
+        return {
+            "CertificateSigned": self.certificate_signed,
+            "DeleteCertificate": self.delete_certificate,
+            "ExtendedTriggerMessage": self.extended_trigger_message,
+            "GetDiagnostics": self.get_diagnostics,
+            "GetInstalledCertificateIds": self.get_installed_certificate_ids,
+            "GetLog": self.get_log,
+            "InstallCertificate": self.install_certificate,
+            "SignedUpdateFirmware": self.signed_update_firmware,
+            "TriggerMessage": self.trigger_message,
+            "UpdateFirmware": self.update_firmware,
+        }
+
+    # -- Firmware and files ----------------------------------------------------------------------
+
+    def update_firmware(self, request: v16.UpdateFirmware) -> Answer:
+        """OCPP 1.6, 5.19."""
+        return Answer(v16.UpdateFirmwareResponse(), lambda: self.firmware.begin(at=request.retrieve_date))
+
+    def signed_update_firmware(self, request: v16.SignedUpdateFirmware) -> Answer:
+        """White paper, 5.21: of the certificate only its form is looked at."""
+        status = v16.UpdateFirmwareStatus
+        firmware = request.firmware
+        if not is_certificate(firmware.signing_certificate):
+            return Answer(v16.SignedUpdateFirmwareResponse(status=status.INVALID_CERTIFICATE))
+        return Answer(
+            v16.SignedUpdateFirmwareResponse(
+                status=status.ACCEPTED_CANCELED if self.signed_firmware.busy else status.ACCEPTED
+            ),
+            lambda: self.signed_firmware.begin(request.request_id, firmware.retrieve_date_time),
+        )
+
+    def get_diagnostics(self, _: v16.GetDiagnostics) -> Answer:
+        """OCPP 1.6, 5.9."""
+        return Answer(v16.GetDiagnosticsResponse(file_name="diagnostics.zip"), self.diagnostics.begin)
+
+    def get_log(self, request: v16.GetLog) -> Answer:
+        """White paper, 5.9."""
+        status = v16.LogStatus.ACCEPTED_CANCELED if self.log.busy else v16.LogStatus.ACCEPTED
+        return Answer(
+            v16.GetLogResponse(status=status, filename=f"{request.log_type}.txt"),
+            lambda: self.log.begin(request.request_id),
+        )
+
+    # -- Certificates ----------------------------------------------------------------------------
+
+    def certificate_signed(self, request: v16.CertificateSigned) -> v16.CertificateSignedResponse:
+        """White paper, 5.1."""
+        return v16.CertificateSignedResponse(status=self.certificates.take_own(request.certificate_chain))
+
+    def install_certificate(self, request: v16.InstallCertificate) -> v16.InstallCertificateResponse:
+        """White paper, 5.11."""
+        use = v16.CertificateUse(request.certificate_type)
+        return v16.InstallCertificateResponse(status=self.certificates.install(use, request.certificate))
+
+    def delete_certificate(self, request: v16.DeleteCertificate) -> v16.DeleteCertificateResponse:
+        """White paper, 5.3."""
+        return v16.DeleteCertificateResponse(status=self.certificates.delete(request.certificate_hash_data))
+
+    def get_installed_certificate_ids(
+        self, request: v16.GetInstalledCertificateIds
+    ) -> v16.GetInstalledCertificateIdsResponse:
+        """White paper, 5.7."""
+        found = self.certificates.installed(v16.CertificateUse(request.certificate_type))
+        status = v16.GetInstalledCertificateStatus
+        return v16.GetInstalledCertificateIdsResponse(
+            status=status.ACCEPTED if found else status.NOT_FOUND, certificate_hash_data=found or None
+        )
+
+    # -- Messages asked for ----------------------------------------------------------------------
+
+    def trigger_message(self, request: v16.TriggerMessage) -> Answer:
+        """OCPP 1.6, 5.17."""
+        return self._trigger(
+            str(request.requested_message),
+            request.connector_id,
+            v16.TriggerMessageResponse,
+            {
+                Trigger.DIAGNOSTICS_STATUS_NOTIFICATION: self.diagnostics.tell_again,
+                Trigger.FIRMWARE_STATUS_NOTIFICATION: self.firmware.tell_again,
+            },
+        )
+
+    def extended_trigger_message(self, request: v16.ExtendedTriggerMessage) -> Answer:
+        """White paper, 5.5."""
+        return self._trigger(
+            str(request.requested_message),
+            request.connector_id,
+            v16.ExtendedTriggerMessageResponse,
+            {
+                Extended.LOG_STATUS_NOTIFICATION: self.log.tell_again,
+                Extended.FIRMWARE_STATUS_NOTIFICATION: self.signed_firmware.tell_again,
+                Extended.SIGN_CHARGE_POINT_CERTIFICATE: self._ask_for_certificate,
+            },
+        )
+
+    def _trigger(
+        self,
+        wanted: str,
+        connector_id: int | None,
+        response: Callable[..., Any],
+        more: Mapping[str, Callable[[], object]],
+    ) -> Answer:
+        status = v16.TriggerMessageStatus
+        connectors = self._charging.connectors
+        if connector_id is not None and connector_id not in connectors:
+            return Answer(response(status=status.REJECTED))
+        meant = [connectors[connector_id]] if connector_id is not None else connectors.everything()
+        senders: dict[str, Callable[[], object]] = {
+            Trigger.BOOT_NOTIFICATION: self._registrar.boot,
+            Trigger.HEARTBEAT: lambda: self._conversation.send(v16.Heartbeat()),
+            Trigger.METER_VALUES: lambda: self._charging.read_meters(meant),
+            Trigger.STATUS_NOTIFICATION: lambda: self._charging.tell_again(meant),
+            **more,
+        }
+        sender = senders.get(wanted)
+        if sender is None:
+            return Answer(response(status=status.NOT_IMPLEMENTED))
+        return Answer(response(status=status.ACCEPTED), sender)
+
+    def _ask_for_certificate(self) -> None:
+        self._conversation.send(v16.SignCertificate(csr=self.signing_request))

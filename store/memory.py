@@ -1,0 +1,245 @@
+"""A store that lives and dies with its process. It promises nothing beyond that, and says so at start.
+
+It is bounded: over `keep` rows of a kind the oldest go, but never an open transaction or a spooled message; what
+cannot be spooled any more is refused.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .records import Event, MeterReading, Spooled, Tag, Transaction
+from .store import Receipt, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+KEPT = Receipt(done=True)
+"""The one receipt of everything here: it is as durable as it will get."""
+
+KEEP = 100_000
+LARGEST_ID = 2**31 - 1
+
+
+class MemoryStore:
+    """See the head of this file."""
+
+    durable = False
+
+    def __init__(self, *, keep: int = KEEP, first_transaction_id: int = 1, tags: Iterable[Tag] = ()) -> None:
+        self._keep = keep
+        self._ids = itertools.count(first_transaction_id)
+        self._numbers = itertools.count(1)
+        self._allotted: OrderedDict[tuple[Any, ...], int] = OrderedDict()  # starts whose transaction is open
+        self._starts: dict[int, tuple[Any, ...]] = {}
+        self._transactions: OrderedDict[int, Transaction] = OrderedDict()
+        self._open_by_tag: dict[str, set[int]] = {}
+        self._readings: deque[MeterReading] = deque(maxlen=keep)
+        self._seen_readings: OrderedDict[tuple[Any, ...], None] = OrderedDict()
+        self._registrations: dict[str, str] = {}
+        self._events: deque[Event] = deque(maxlen=keep)
+        self._tags: dict[str, Tag] = {tag.id_tag.lower(): tag for tag in tags}
+        self._spool: dict[int, Spooled] = {}
+        self._spooled_by: dict[str, dict[int, None]] = {}  # numbers by charge point, in order
+        self._aside: dict[int, Spooled] = {}
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+    # -- Transactions --------------------------------------------------------------------------
+
+    def allot_transaction_id(self, charge_point_id: str, start: tuple[int, str, datetime, int] | None) -> int:
+        """See `Store`."""
+        key = None if start is None else (charge_point_id, *start)
+        if key is not None and key in self._allotted:
+            return self._allotted[key]
+        number = next(self._ids)
+        if number > LARGEST_ID:
+            raise OverflowError("there are no transaction ids left")
+        if key is not None:
+            self._allotted[key] = number
+            self._starts[number] = key
+            if len(self._allotted) > self._keep:
+                _, oldest = self._allotted.popitem(last=False)
+                self._starts.pop(oldest, None)
+        return number
+
+    def start_transaction(self, transaction: Transaction) -> Receipt:
+        """See `Store`."""
+        if transaction.id not in self._transactions:
+            self._transactions[transaction.id] = transaction
+            self._open_by_tag.setdefault(transaction.id_tag.lower(), set()).add(transaction.id)
+            if len(self._transactions) > self._keep:
+                self._drop_oldest_closed()
+        return KEPT
+
+    def _drop_oldest_closed(self) -> None:
+        for number, transaction in self._transactions.items():
+            if not transaction.open:
+                del self._transactions[number]
+                return
+
+    def stop_transaction(self, transaction: Transaction) -> Receipt:
+        """See `Store`."""
+        known = self._transactions.get(transaction.id)
+        if known is not None and known.open:
+            self._transactions[transaction.id] = transaction
+            open_ids = self._open_by_tag.get(known.id_tag.lower(), set())
+            open_ids.discard(transaction.id)
+            if not open_ids:
+                self._open_by_tag.pop(known.id_tag.lower(), None)
+            start = self._starts.pop(transaction.id, None)
+            self._allotted.pop(start, None)  # type: ignore[arg-type]
+        return KEPT
+
+    def transaction(self, transaction_id: int) -> Transaction | None:
+        """See `Store`."""
+        return self._transactions.get(transaction_id)
+
+    def transactions(
+        self, *, charge_point_id: str = "", id_tag: str = "", open_only: bool = False, limit: int = 100
+    ) -> Sequence[Transaction]:
+        """See `Store`."""
+        if open_only and id_tag:
+            ids = sorted(self._open_by_tag.get(id_tag.lower(), ()), reverse=True)
+            newest: Iterable[Transaction] = (self._transactions[number] for number in ids)
+        else:
+            newest = reversed(self._transactions.values())
+        found = (
+            transaction
+            for transaction in newest
+            if (not charge_point_id or transaction.charge_point_id == charge_point_id)
+            and (not id_tag or transaction.id_tag.lower() == id_tag.lower())
+            and (transaction.open or not open_only)
+        )
+        return list(itertools.islice(found, limit))
+
+    def add_meter_reading(self, reading: MeterReading) -> Receipt:
+        """See `Store`."""
+        key = (reading.charge_point_id, reading.connector_id, reading.transaction_id, reading.values)
+        if key not in self._seen_readings:
+            self._seen_readings[key] = None
+            self._readings.append(reading)
+            if len(self._seen_readings) > self._keep:
+                self._seen_readings.popitem(last=False)
+        return KEPT
+
+    def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
+        """See `Store`."""
+        found = (reading for reading in self._readings if reading.transaction_id == transaction_id)
+        return list(itertools.islice(found, limit))
+
+    # -- Charge points ---------------------------------------------------------------------------
+
+    def register(self, charge_point_id: str, status: str) -> Receipt:
+        """See `Store`."""
+        self._registrations[charge_point_id] = status
+        return KEPT
+
+    def registration(self, charge_point_id: str) -> str | None:
+        """See `Store`."""
+        return self._registrations.get(charge_point_id)
+
+    def add_event(self, event: Event) -> Receipt:
+        """See `Store`."""
+        self._events.append(event)
+        return KEPT
+
+    def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
+        """See `Store`."""
+        found = (
+            event
+            for event in reversed(self._events)
+            if (not charge_point_id or event.charge_point_id == charge_point_id)
+            and (not kind or event.kind == kind)
+        )
+        return list(itertools.islice(found, limit))
+
+    # -- Tags ------------------------------------------------------------------------------------
+
+    def tag(self, id_tag: str) -> Tag | None:
+        """See `Store`."""
+        return self._tags.get(id_tag.lower())
+
+    def put_tag(self, tag: Tag) -> Receipt:
+        """See `Store`."""
+        self._tags[tag.id_tag.lower()] = tag
+        return KEPT
+
+    # -- Spool -----------------------------------------------------------------------------------
+
+    def spool(
+        self,
+        *,
+        charge_point_id: str,
+        action: str,
+        unique_id: str,
+        payload: bytes,
+        transaction_id: int | None,
+        received_at: datetime,
+        why: str,
+        replay: bool = True,
+    ) -> Receipt:
+        """See `Store`."""
+        if len(self._spool if replay else self._aside) >= self._keep:
+            place = "in the spool" if replay else "aside"
+            return Receipt(done=True, error=StoreError(f"{self._keep} messages wait {place} already"))
+        number = next(self._numbers)
+        record = Spooled(
+            number=number,
+            charge_point_id=charge_point_id,
+            action=action,
+            unique_id=unique_id,
+            payload=payload,
+            transaction_id=transaction_id,
+            received_at=received_at,
+            why=why,
+        )
+        if replay:
+            self._spool[number] = record
+            self._spooled_by.setdefault(charge_point_id, {})[number] = None
+        else:
+            self._aside[number] = record
+        return KEPT
+
+    def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[Spooled]:
+        """See `Store`."""
+        numbers = self._spooled_by.get(charge_point_id, {}) if charge_point_id else self._spool
+        return [self._spool[number] for number in itertools.islice(numbers, limit)]
+
+    def spooled_charge_points(self) -> Sequence[str]:
+        """See `Store`."""
+        return list(self._spooled_by)
+
+    def unspool(self, numbers: Sequence[int]) -> Receipt:
+        """See `Store`."""
+        for number in numbers:
+            self._take_out(number)
+        return KEPT
+
+    def set_aside(self, number: int, why: str) -> Receipt:
+        """See `Store`."""
+        record = self._take_out(number)
+        if record is not None:
+            self._aside[number] = msgspec.structs.replace(record, why=why)
+            if len(self._aside) > self._keep:
+                del self._aside[next(iter(self._aside))]
+        return KEPT
+
+    def aside(self, *, limit: int = 1000) -> Sequence[Spooled]:
+        """See `Store`."""
+        return list(itertools.islice(self._aside.values(), limit))
+
+    def _take_out(self, number: int) -> Spooled | None:
+        record = self._spool.pop(number, None)
+        if record is not None:
+            numbers = self._spooled_by[record.charge_point_id]
+            del numbers[number]
+            if not numbers:
+                del self._spooled_by[record.charge_point_id]
+        return record

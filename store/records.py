@@ -1,0 +1,81 @@
+"""What a store keeps: rows of values, which the collector need not look at.
+
+Times are aware datetimes in UTC; a charge point's own times stand beside those of receipt.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Tag(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An id tag. `status` is the answer to Authorize; an Accepted tag past its `expiry` is Expired."""
+
+    id_tag: str
+    status: str = "Accepted"
+    expiry: datetime | None = None
+    parent: str = ""
+
+
+class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One charging transaction. It is open until its StopTransaction came; nothing else closes it.
+
+    `started_at` and `stopped_at` are the charge point's clock, `start_received_at` and `stop_received_at` ours. Meter
+    readings are in Wh. `verdict` is what its StartTransaction was answered, `flags` what is doubtful about it.
+    """
+
+    id: int
+    charge_point_id: str
+    connector_id: int
+    id_tag: str
+    meter_start: int
+    started_at: datetime
+    start_received_at: datetime
+    verdict: str = "Accepted"
+    reservation_id: int | None = None
+    meter_stop: int | None = None
+    stopped_at: datetime | None = None
+    stop_received_at: datetime | None = None
+    stop_reason: str = ""
+    stop_id_tag: str = ""
+    flags: tuple[str, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Whether its StopTransaction has not come yet."""
+        return self.stop_received_at is None
+
+
+class MeterReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One MeterValues message, or the transaction data of a StopTransaction; `values` is its JSON as received."""
+
+    charge_point_id: str
+    connector_id: int
+    transaction_id: int | None
+    received_at: datetime
+    values: bytes
+
+
+class Spooled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A transaction message that was acknowledged by a stand-in and waits for its plugin."""
+
+    number: int
+    charge_point_id: str
+    action: str
+    unique_id: str
+    payload: bytes
+    transaction_id: int | None
+    received_at: datetime
+    why: str
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Something a charge point told us that is kept as it is: a status, a firmware step, a security event."""
+
+    charge_point_id: str
+    kind: str
+    received_at: datetime
+    data: dict[str, Any] = msgspec.field(default_factory=dict)

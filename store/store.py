@@ -1,0 +1,155 @@
+"""What must outlive the process, behind one Protocol; memory, SQLite and PostgreSQL fill it.
+
+An append returns a `Receipt` at once and never blocks the hub: it is durable when the receipt says so, not before.
+Whoever acknowledges a record to a charge point waits for that. Reads see every append that was made before them. An
+append of what is there already gets its receipt no sooner than what is there is durable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from gevent.event import AsyncResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from .records import Event, MeterReading, Spooled, Tag, Transaction
+
+
+class StoreError(Exception):
+    """The store could not keep something. A handler that lets it through is not to blame."""
+
+    blameless = True
+
+
+class Receipt:
+    """The promise that something will be durable. Its callbacks run in the hub's thread."""
+
+    __slots__ = ("_callbacks", "done", "error")
+
+    def __init__(self, *, done: bool = False, error: Exception | None = None) -> None:
+        self.done = done
+        self.error = error
+        self._callbacks: list[Callable[[Exception | None], None]] = []
+
+    def then(self, callback: Callable[[Exception | None], None]) -> None:
+        """Call back once it is durable (with None) or cannot be (with the error); at once if that is known."""
+        if self.done:
+            callback(self.error)
+        else:
+            self._callbacks.append(callback)
+
+    def settle(self, error: Exception | None = None) -> None:
+        """Say how it went. For the store, in the hub's thread; the first word counts."""
+        if self.done:
+            return
+        self.done = True
+        self.error = error
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(error)
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Return when it is durable; switches greenlets. Raises the store's error, or TimeoutError."""
+        if not self.done:
+            known: AsyncResult[None] = AsyncResult()
+            self.then(lambda _: known.set(None))
+            known.wait(timeout_s)
+            if not self.done:
+                raise TimeoutError(f"not stored within {timeout_s} s")
+        if self.error is not None:
+            raise self.error
+
+
+class Store(Protocol):
+    """See the head of this file. One instance serves one system; all methods are called in its hub's thread."""
+
+    durable: bool
+    """Whether anything is left when the process has ended."""
+
+    def close(self) -> None:
+        """Keep what is still to be kept, and let go of files and threads."""
+
+    # -- Transactions --------------------------------------------------------------------------
+
+    def allot_transaction_id(self, charge_point_id: str, start: tuple[int, str, datetime, int] | None) -> int:
+        """The number of a transaction that starts: unique, positive, 32 bit, never used again.
+
+        The same start (connector, id tag, the charge point's time, meter reading) gets the same number again for as
+        long as its transaction is open. None stands for a start that could not be read: always a new number.
+        """
+
+    def start_transaction(self, transaction: Transaction) -> Receipt:
+        """Keep a transaction that started; one that is there already is left as it is."""
+
+    def stop_transaction(self, transaction: Transaction) -> Receipt:
+        """Keep the end of a transaction; one that has an end already, or never started, is left as it is."""
+
+    def transaction(self, transaction_id: int) -> Transaction | None:
+        """Find a transaction."""
+
+    def transactions(
+        self, *, charge_point_id: str = "", id_tag: str = "", open_only: bool = False, limit: int = 100
+    ) -> Sequence[Transaction]:
+        """The newest transactions first."""
+
+    def add_meter_reading(self, reading: MeterReading) -> Receipt:
+        """Keep meter values; exactly the same ones, sent again, are kept once."""
+
+    def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
+        """The meter values of a transaction, in order of receipt."""
+
+    # -- Charge points ---------------------------------------------------------------------------
+
+    def register(self, charge_point_id: str, status: str) -> Receipt:
+        """Keep what a BootNotification was answered."""
+
+    def registration(self, charge_point_id: str) -> str | None:
+        """What the last BootNotification was answered; None if there was none."""
+
+    def add_event(self, event: Event) -> Receipt:
+        """Keep an event."""
+
+    def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
+        """The newest events first."""
+
+    # -- Tags ------------------------------------------------------------------------------------
+
+    def tag(self, id_tag: str) -> Tag | None:
+        """Find a tag. Id tags are compared without case (OCPP 1.6, 7.28: CiString20Type)."""
+
+    def put_tag(self, tag: Tag) -> Receipt:
+        """Enter a tag, or change it."""
+
+    # -- Spool -----------------------------------------------------------------------------------
+
+    def spool(
+        self,
+        *,
+        charge_point_id: str,
+        action: str,
+        unique_id: str,
+        payload: bytes,
+        transaction_id: int | None,
+        received_at: datetime,
+        why: str,
+        replay: bool = True,
+    ) -> Receipt:
+        """Keep a transaction message that no handler took; with `replay`, for its plugin to have later."""
+
+    def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[Spooled]:
+        """What waits to be replayed, oldest first."""
+
+    def spooled_charge_points(self) -> Sequence[str]:
+        """Whose messages wait to be replayed."""
+
+    def set_aside(self, number: int, why: str) -> Receipt:
+        """Do not replay a message any more; it stays where people can find it."""
+
+    def aside(self, *, limit: int = 1000) -> Sequence[Spooled]:
+        """What was set aside, oldest first."""
+
+    def unspool(self, numbers: Sequence[int]) -> Receipt:
+        """Take out what its plugin has now."""

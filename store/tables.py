@@ -1,0 +1,57 @@
+"""The tables of the SQLite store, by version: how they are made, and made newer.
+
+A step is never changed once it was released; a new one is added behind it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from .store import StoreError
+
+STEPS: tuple[str, ...] = (
+    """
+    CREATE TABLE ids (name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE transactions (
+        id INTEGER PRIMARY KEY, charge_point TEXT NOT NULL, connector INTEGER, id_tag TEXT NOT NULL,
+        meter_start INTEGER, started_at TEXT, start_received_at TEXT NOT NULL, verdict TEXT NOT NULL,
+        reservation INTEGER, meter_stop INTEGER, stopped_at TEXT, stop_received_at TEXT, stop_reason TEXT NOT NULL,
+        stop_id_tag TEXT NOT NULL, flags TEXT NOT NULL);
+    CREATE INDEX transactions_by_charge_point ON transactions (charge_point, id);
+    CREATE INDEX transactions_by_tag ON transactions (lower(id_tag), id);
+    CREATE INDEX transactions_open ON transactions (id) WHERE stop_received_at IS NULL;
+    CREATE TABLE readings (
+        number INTEGER PRIMARY KEY, charge_point TEXT NOT NULL, connector INTEGER, transaction_id INTEGER,
+        received_at TEXT NOT NULL, digest BLOB NOT NULL, data BLOB NOT NULL);
+    CREATE UNIQUE INDEX readings_once ON readings (charge_point, connector, ifnull(transaction_id, -1), digest);
+    CREATE INDEX readings_by_transaction ON readings (transaction_id, number);
+    CREATE TABLE charge_points (id TEXT PRIMARY KEY, registration TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE events (
+        number INTEGER PRIMARY KEY, charge_point TEXT NOT NULL, kind TEXT NOT NULL, received_at TEXT NOT NULL,
+        data TEXT NOT NULL);
+    CREATE INDEX events_by_charge_point ON events (charge_point, number);
+    CREATE INDEX events_by_kind ON events (kind, number);
+    CREATE TABLE tags (id_tag TEXT PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE spool (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, charge_point TEXT NOT NULL, action TEXT NOT NULL,
+        unique_id TEXT NOT NULL, payload BLOB NOT NULL, transaction_id INTEGER, received_at TEXT NOT NULL,
+        why TEXT NOT NULL, start TEXT, aside INTEGER NOT NULL);
+    CREATE INDEX spool_waiting ON spool (charge_point, number) WHERE aside = 0;
+    """,
+)
+
+
+def bring_up_to_date(connection: sqlite3.Connection, path: str) -> None:
+    """Make the tables, or make them newer. Raises `StoreError` for a file that a newer program has written."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(STEPS):
+        raise StoreError(
+            f"{path} was written by a newer chargehand (tables {version}, this one knows {len(STEPS)})"
+        )
+    for number, step in enumerate(STEPS[version:], version + 1):
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {step}; PRAGMA user_version = {number}; COMMIT;")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.rollback()
+            raise

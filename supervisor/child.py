@@ -1,0 +1,93 @@
+"""What a supervisor knows of a child: its spec, and how it has fared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from ..actors.cell import Cell, Exit, Phase
+from .rules import Budget, Policy, Restart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..actors.actor import Actor
+    from ..actors.scheduler import Scheduler
+
+    Watch = Callable[[Cell, Exit], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildSpec:
+    """How to make a child, when to start it again, and how long it may take to stop.
+
+    `make(scheduler, watch)` makes its cell, once; the actor on it is made anew at each start. `shutdown_s` are the
+    seconds it has to end after it was asked to; then it is killed.
+    """
+
+    id: str
+    make: Callable[[Scheduler, Watch], Cell]
+    restart: Restart = Restart.PERMANENT
+    shutdown_s: float = 3.0
+
+    @classmethod
+    def of(
+        cls,
+        actor: type[Actor],
+        *args: Any,
+        id: str = "",  # noqa: A002 - OTP's word for it
+        restart: Restart = Restart.PERMANENT,
+        shutdown_s: float = 3.0,
+        **kwargs: Any,
+    ) -> Self:
+        """A spec for an actor class and the arguments of its `__init__`."""
+        name = id or actor.__name__
+        return cls(
+            id=name,
+            make=lambda scheduler, watch: Cell(scheduler, name, actor.maker(*args, **kwargs), watch),
+            restart=restart,
+            shutdown_s=shutdown_s,
+        )
+
+
+class Child:
+    """A child in its place. `expected` is set while its supervisor itself ends it."""
+
+    __slots__ = ("budget", "cell", "expected", "last_crash", "spec", "waits_until")
+
+    def __init__(self, spec: ChildSpec, cell: Cell, policy: Policy) -> None:
+        self.spec = spec
+        self.cell = cell
+        self.budget = Budget(policy)
+        self.expected = False
+        self.last_crash = ""
+        self.waits_until: float | None = None
+
+    def stop(self) -> None:
+        """Ask it to end, wait, kill it if it does not, and give up on it if that does not help either. Blocks."""
+        self.expected = True
+        self.waits_until = None
+        cell = self.cell
+        if cell.phase in (Phase.STARTING, Phase.RUNNING):
+            cell.ref.stop(block=False)
+            if not cell.join(self.spec.shutdown_s):
+                self.kill()
+        self.expected = False
+
+    def kill(self) -> None:
+        """End it now, and give up on it if that does not help. Blocks for at most `KILL_S`."""
+        self.expected = True
+        self.waits_until = None
+        self.cell.kill()
+        if not self.cell.join(KILL_S):
+            self.cell.abandon()
+        self.expected = False
+
+    def start(self) -> None:
+        """Start it, or start it again; returns when its `on_start` has, and raises what left that."""
+        self.waits_until = None
+        self.cell.start()
+
+
+KILL_S = 1.0
+"""Seconds after which a handler that has swallowed its kill is left to itself."""

@@ -1,0 +1,67 @@
+"""A listening socket as a supervised actor: it binds when it starts and stops accepting when it stops."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..actors.actor import Actor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Listener(Protocol):
+    """A server of gevent's."""
+
+    address: Any
+
+    def start(self) -> None:
+        """Bind and accept."""
+
+    def close(self) -> None:
+        """Accept no more; what was accepted goes on."""
+
+
+class Endpoint(Actor):
+    """Opens a listener with `make(address)`; started again, it takes the port that it had."""
+
+    def __init__(
+        self, make: Callable[[tuple[str, int]], Listener], ports: dict[str, int], name: str, host: str
+    ) -> None:
+        super().__init__()
+        self._make = make
+        self._ports = ports  # by name: 0 until bound
+        self._name = name
+        self._host = host
+        self._listener: Listener | None = None
+
+    def on_start(self) -> None:
+        """Bind. Raises OSError if the port is taken."""
+        self._listener = self._make((self._host, self._ports[self._name]))
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.on_stop)
+            try:
+                self._listener.start()
+            except Exception as error:
+                traceback.clear_frames(
+                    error.__traceback__
+                )  # gevent leaves the socket that it could not bind there
+                raise
+            undo.pop_all()
+        self._ports[self._name] = self._listener.address[1]
+
+    def on_stop(self) -> None:
+        """Accept no more."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def on_failure(self, *_: object) -> None:
+        """Accept no more."""
+        self.on_stop()
+
+    def on_killed(self) -> None:
+        """Accept no more."""
+        self.on_stop()

@@ -1,0 +1,116 @@
+"""The gate between transports and sessions: who may come in, and whose messages go to which cell."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from typing import TYPE_CHECKING
+
+from ..transport.admission import assumes_subprotocol, check_password, choose_subprotocol, read_path
+from ..transport.gate import Admission, Refusal
+from .bucket import TokenBucket
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..actors.charge_point_cell import ChargePointCell
+    from ..config.settings import Settings
+    from ..transport.connection import SocketConnection
+    from ..transport.gate import Request
+    from .sessions import Sessions
+
+logger = logging.getLogger(__name__)
+
+RETRY_SPREAD_S = 10.0
+
+
+class Entrance:
+    """Admits by path, credentials and subprotocol, in that order."""
+
+    def __init__(self, settings: Settings, sessions: Sessions, subprotocols: Sequence[str]) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._subprotocols = subprotocols
+        self._closed = False
+        self._bucket = TokenBucket(settings.sessions.admission_rate, settings.sessions.admission_burst)
+
+    def close(self) -> None:
+        """Admit nobody any more."""
+        self._closed = True
+
+    def admit(self, request: Request) -> Admission | Refusal:
+        """See `transport.gate.Gate`."""
+        settings = self._settings
+        sessions = settings.sessions
+        if self._closed:
+            return Refusal(503, "the central system stops", (("Retry-After", "5"),))
+        wait_s = self._bucket.take(self._sessions.services.clock.monotonic())
+        if wait_s > 0:
+            # Spread by chance: those who are sent away together must not come back together.
+            retry_s = math.ceil(wait_s + RETRY_SPREAD_S * random.random())  # noqa: S311 - no secret
+            return self._refuse(request, Refusal(503, "too many at once", (("Retry-After", str(retry_s)),)))
+        try:
+            identity = read_path(request.path, settings.path)
+        except ValueError:
+            return self._refuse(request, Refusal(400, "the path is not UTF-8 when percent-decoded"))
+        if identity is None:
+            return self._refuse(
+                request, Refusal(404, f"no charge point has this path; it is {settings.path}")
+            )
+        refusal = self._check_credentials(request, identity.id)
+        if refusal is not None:
+            return self._refuse(request, refusal)
+        if self._is_full(identity.id):
+            return self._refuse(request, Refusal(503, "too many connections", (("Retry-After", "30"),)))
+        if sessions.on_duplicate == "refuse" and self._sessions.answers(
+            identity.id, sessions.duplicate_probe_s
+        ):
+            text = "this charge point has a connection that is alive"
+            return self._refuse(request, Refusal(409, text, (("Retry-After", "60"),)))
+        offered = request.headers.get("sec-websocket-protocol", "")
+        subprotocol = choose_subprotocol(offered, self._subprotocols)
+        if (
+            subprotocol is None
+            and not offered
+            and assumes_subprotocol(identity.id, sessions.assume_subprotocol)
+        ):
+            subprotocol = self._subprotocols[0]
+            return Admission(identity.id, identity.name, subprotocol)
+        if subprotocol is None and sessions.handshake_without_subprotocol == "refuse":
+            spoken = ", ".join(self._subprotocols)
+            return self._refuse(request, Refusal(400, f"Sec-WebSocket-Protocol must name one of: {spoken}"))
+        return Admission(identity.id, identity.name, subprotocol)
+
+    def _is_full(self, identity: str) -> bool:
+        """Whether there is no room for one more; one that takes over from its own connection needs none."""
+        limit, directory = self._settings.sessions.max_connections, self._sessions.directory
+        if not 0 < limit <= directory.connected:
+            return False
+        cell = directory.find(identity)
+        return cell is None or cell.newest is None
+
+    def _check_credentials(self, request: Request, identity: str) -> Refusal | None:
+        auth = self._settings.auth
+        if not auth.credentials:
+            return None
+        wrong = Refusal(401, "wrong credentials", (("WWW-Authenticate", f'Basic realm="{auth.realm}"'),))
+        password = auth.credentials.get(identity)
+        if password is None:
+            return wrong if auth.hide_unknown else Refusal(404, "this charge point is not known here")
+        if not check_password(request.headers.get("authorization", ""), identity, password):
+            return wrong
+        return None
+
+    def _refuse(self, request: Request, refusal: Refusal) -> Refusal:
+        self._sessions.services.observer.count(f"handshake_refused_{refusal.status}", request.peer)
+        return refusal
+
+    def attach(self, admission: Admission, connection: SocketConnection) -> ChargePointCell:
+        """See `transport.gate.Gate`."""
+        return self._sessions.attach(admission.identity, admission.name, connection)
+
+    def handshake_failed(self, peer: str, reason: str) -> None:
+        """See `transport.gate.Gate`."""
+        logger.warning("%s: %s", peer, reason)
+        self._sessions.services.observer.count("handshake_failed", peer)

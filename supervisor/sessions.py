@@ -1,0 +1,265 @@
+"""The supervisor of all sessions: one child a charge point, made when it connects, each with a budget of its own.
+
+It never gives up: a charge point whose session keeps crashing loses its socket, and starts anew with its next one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import gevent
+
+from ..actors.cell import Cell, Ending, Exit, Phase
+from ..actors.charge_point import ChargePoint
+from ..actors.charge_point_cell import ChargePointCell
+from ..actors.failure import Failure
+from ..actors.messages import Attached
+from ..actors.session_actor import SessionActor
+from ..protocol.session import Session
+from .rules import Budget, Policy
+from .supervisor import Branch, ChildEnded, RestartDue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..actors.connection import Connection
+    from ..actors.directory import Directory
+    from ..actors.services import Services
+    from ..protocol.session import Registration
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.01
+CLOSE_EACH_S = 0.003
+CLOSE_GOING_AWAY = 1001
+CLOSE_POLICY = 1008
+CLOSE_INTERNAL = 1011
+
+
+class Sessions:
+    """The sessions of one system: makes cells, attaches connections to them, lets go of those that stay away.
+
+    `registration_of` asks the store what a charge point's last BootNotification was answered.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        directory: Directory,
+        *,
+        keep_offline_s: float,
+        close_timeout_s: float,
+        close_spread_s: float = 0.0,
+        registration_of: Callable[[str], Registration | None],
+        id_prefix: str,
+    ) -> None:
+        self.services = services
+        self.directory = directory
+        self.watch: Callable[[Cell, Exit], None] | None = None
+        self._keep_offline_s = keep_offline_s
+        self._close_timeout_s = close_timeout_s
+        self._close_spread_s = close_spread_s
+        self._registration_of = registration_of
+        self._id_prefix = id_prefix
+        self._numbers = itertools.count(1)
+        self._make = SessionActor.maker()
+
+    def attach(self, charge_point_id: str, name: str, connection: Connection) -> ChargePointCell:
+        """Give a charge point its new connection, which takes over from the one it may have."""
+        known = self.directory.find(charge_point_id)
+        cell = known or self._new(charge_point_id, name)
+        old, cell.newest = cell.newest, connection
+        self.directory.note_online(charge_point_id)
+        cell.tell(Attached(connection))
+        if (
+            old is not None
+        ):  # after the new one was told of: its end must not look like the charge point's absence
+            old.close(CLOSE_POLICY, "a newer connection took over")
+        if known is None and self.watch is not None:
+            cell.start(wait=False)
+        return cell
+
+    def _new(self, charge_point_id: str, name: str) -> ChargePointCell:
+        services = self.services
+        registration = self._registration_of(charge_point_id)
+        charge_point = ChargePoint(charge_point_id, name, services.rules.version.name)
+        charge_point.registration = registration
+        # A prefix of its own: what a cell of this charge point before it sent may still be answered.
+        prefix = f"{self._id_prefix}-{next(self._numbers):x}-"
+        session = Session(services.rules, prefix, registration)
+        cell = ChargePointCell(services, charge_point, session, self._make, self.watch)
+        self.directory.add(cell)
+        return cell
+
+    def expect(self, charge_point_id: str) -> ChargePointCell:
+        """A cell for a charge point that has not connected yet, so that calls can wait for it."""
+        cell = self._new(charge_point_id, "")
+        self.directory.note_offline(charge_point_id, self.services.clock.monotonic())
+        cell.start(wait=False)
+        return cell
+
+    def answers(self, charge_point_id: str, timeout_s: float) -> bool:
+        """Whether a charge point has a connection that is alive: it is pinged. Switches greenlets."""
+        silent = None
+        while True:
+            cell = self.directory.find(charge_point_id)
+            newest = cell.newest if cell is not None else None
+            if newest is None or newest is silent:
+                return False
+            if newest.answers(timeout_s):
+                return True
+            silent = newest  # another one may have been let in meanwhile: then that is asked
+
+    def close_all(self) -> None:
+        """End every call, close every connection, wait for that as long as a peer may take, and end every cell.
+
+        The closes are spread over `close_spread_s`, and fewer connections over less, so that not all come back at once.
+        """
+        clock = self.services.clock
+        for cell in self.directory:
+            cell.end_all_tickets("the central system stops")
+        cells = [cell for cell in self.directory if cell.newest is not None]
+        spread_s = min(self._close_spread_s, len(cells) * CLOSE_EACH_S)
+        begun_at = clock.monotonic()
+        for number, cell in enumerate(cells):
+            due = begun_at + spread_s * number / len(cells)
+            if due > clock.monotonic() + POLL_S:
+                gevent.sleep(due - clock.monotonic())
+            if cell.newest is not None:
+                cell.newest.close(CLOSE_GOING_AWAY, "the central system stops")
+        ends_at = clock.monotonic() + self._close_timeout_s
+        # One whose session waits for its restart cannot hear that its connection is closed.
+        while any(cell.newest is not None and cell.phase is Phase.RUNNING for cell in cells):
+            if clock.monotonic() >= ends_at:
+                break
+            gevent.sleep(POLL_S)
+        for cell in self.directory:
+            self.let_go(cell)
+
+    def sweep(self, now: float) -> None:
+        """Let go of the charge points that have been away too long."""
+        for cell in self.directory.offline_since(now - self._keep_offline_s):
+            self.let_go(cell)
+
+    def let_go(self, cell: ChargePointCell) -> None:
+        """End a cell for good; its registration and transactions are in the store."""
+        self.directory.remove(cell.charge_point.id)
+        cell.kill()
+        cell.end()
+
+
+class SessionSupervisor(Branch):
+    """Starts crashed sessions again, on the same socket and the same inbox. `describe` is its part of the tree."""
+
+    def __init__(self, sessions: Sessions, policy: Policy, chance: random.Random | None = None) -> None:
+        super().__init__()
+        self._sessions = sessions
+        self._policy = policy
+        self._chance = chance or random.Random()  # noqa: S311 - jitter
+        # Of those that have crashed; weakly, for they are let go of without this supervisor.
+        self._budgets: WeakKeyDictionary[ChargePointCell, Budget] = WeakKeyDictionary()
+        self._last_crash: WeakKeyDictionary[ChargePointCell, str] = WeakKeyDictionary()
+
+    def on_start(self) -> None:
+        """Take over the sessions there are: those of a supervisor before this one."""
+        self._sessions.watch = self._watch
+        for cell in self._sessions.directory:
+            cell.watch = self._watch
+            if cell.phase is Phase.VACANT:  # it ended, and nobody was there to be told
+                cell.waiting = False
+                cell.start(wait=False)
+
+    def on_stop(self) -> None:
+        """Close every connection and end every cell."""
+        self._sessions.close_all()
+        self._sessions.watch = None
+
+    def _watch(self, cell: Cell, exit_: Exit) -> None:
+        if not self._cell.is_set() and not cell.is_set():
+            self._cell.tell(ChildEnded(cell, exit_))
+
+    def on_receive(self, message: Any) -> Any:
+        """Deal with a session that ended, or whose backoff is over."""
+        if type(message) is ChildEnded:
+            cell: Any = message.cell
+            if cell.phase is Phase.VACANT:
+                self._ended(cell, message.exit)
+        elif type(message) is RestartDue:
+            due: Any = message.cell
+            if due.phase is Phase.VACANT and due.waiting:
+                self._restart(due)
+        else:
+            return super().on_receive(message)
+        return None
+
+    def _ended(self, cell: ChargePointCell, exit_: Exit) -> None:
+        if (
+            exit_.ending is Ending.NORMAL
+        ):  # somebody stopped its actor: it is let go, and comes back as a new one
+            connection = cell.newest
+            self._sessions.let_go(cell)
+            if connection is not None:
+                connection.close(CLOSE_GOING_AWAY, "the session was stopped")
+            return
+        services = self._sessions.services
+        services.observer.count("session_crashed", cell.charge_point.id)
+        self._last_crash[cell] = exit_.failure.text if exit_.failure is not None else str(exit_.ending)
+        budget = self._budgets.get(cell)
+        if budget is None:
+            budget = self._budgets[cell] = Budget(self._policy)
+        now = services.clock.monotonic()
+        if not budget.spend(now):
+            self._give_up(cell)
+            return
+        delay_s = budget.delay_s(self._chance)
+        if delay_s > 0:
+            cell.waiting = True
+            services.timers.call_at(now + delay_s, lambda: self._tell_due(cell))
+        else:
+            self._restart(cell)
+
+    def _tell_due(self, cell: ChargePointCell) -> None:
+        if not self._cell.is_set() and not cell.is_set():
+            self._cell.tell(RestartDue(cell))
+
+    def _restart(self, cell: ChargePointCell) -> None:
+        cell.waiting = False
+        try:
+            cell.start()
+        except Exception as error:  # noqa: BLE001 - not a kill: that is meant for this supervisor
+            failure = Failure(error)
+            cell.log(failure)
+            self._ended(cell, Exit(Ending.CRASH, failure, None, started=False))
+            return
+        self._sessions.services.observer.count("session_restarted", cell.charge_point.id)
+        logger.warning("The session of %s was started again after %s", cell.urn, self._last_crash.get(cell))
+
+    def _give_up(self, cell: ChargePointCell) -> None:
+        logger.error("The session of %s crashed too often: its connection is closed", cell.urn)
+        self._sessions.services.observer.count("session_given_up", cell.charge_point.id)
+        connection = cell.newest
+        self._budgets.pop(cell, None)
+        self._last_crash.pop(cell, None)
+        self._sessions.let_go(cell)
+        if connection is not None:
+            connection.close(CLOSE_INTERNAL, "the session failed")
+
+    def describe(self) -> dict[str, Any]:
+        """How many sessions there are, and those that have crashed."""
+        directory = self._sessions.directory
+        crashed = [
+            {
+                "id": cell.urn,
+                "state": "waiting" if cell.waiting else str(cell.phase),
+                "restarts": budget.total,
+                "inbox": cell.depth,
+                "last_crash": self._last_crash.get(cell, ""),
+            }
+            for cell, budget in list(self._budgets.items())
+            if not cell.is_set()
+        ]
+        return {"sessions": len(directory), "connected": directory.connected, "crashed": crashed}

@@ -1,0 +1,249 @@
+"""Plugins and charge points without sockets, on a clock that stands still: a place to test plugins in a few lines.
+
+    def test_a_known_tag_may_charge():
+        with Stage(Tags.spec(known=frozenset({"T1"}))) as stage:
+            charge_point = stage.connect("CP1")
+            answer = charge_point.call("Authorize", {"idTag": "T1"})
+            assert answer == [3, "1", {"idTagInfo": {"status": "Accepted"}}]
+
+The sessions, the plugins and everything between them are the real ones; the supervisors, the replay of what stand-ins
+acknowledged, and the sockets are left out. Nothing waits: after each step everything that can run has run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import gevent
+
+from ..actors.cell import Cell, Ending, Exit
+from ..actors.charge_point import ChargePoint
+from ..actors.charge_point_cell import ChargePointCell
+from ..actors.messages import Attached, CancelCall, OutcomeKnown, SendCall
+from ..actors.plugin import PluginSpec
+from ..actors.plugin_cell import PluginCell
+from ..actors.routing import Router
+from ..actors.scheduler import Scheduler
+from ..actors.services import Services
+from ..actors.session_actor import SessionActor
+from ..actors.tickets import Ticket, TicketBook, TicketState
+from ..actors.timers import Timers
+from ..protocol import v16
+from ..protocol.payload import build
+from ..protocol.session import Registration, Rules, Session
+from ..store.memory import MemoryStore
+from .clock import ManualClock
+from .connection import MemoryConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..actors.plugin import Plugin
+    from ..protocol.actions import Request
+    from ..protocol.message import Message
+    from ..store.store import Store
+
+R = TypeVar("R", bound="Message")
+
+CLOSE_POLICY = 1008
+QUIET_PASSES = 8
+"""So many times in a row the hub must have nothing to run before a stage counts as settled."""
+
+
+class Stage:
+    """See the head of this file. Use it with `with`, or `start` and `stop` it.
+
+    `plugins` are specs or classes; the first that claims an action answers it. A handler may send active calls with
+    `self.system`, which is the stage. `counts` has how often what happened, `limits` are those of `Services`.
+    """
+
+    def __init__(
+        self,
+        *plugins: PluginSpec | type[Plugin],
+        rules: Rules | None = None,
+        store: Store | None = None,
+        clock: ManualClock | None = None,
+        call_timeout_s: float = 60.0,
+        **limits: Any,
+    ) -> None:
+        self.clock = clock or ManualClock()
+        self.store = store or MemoryStore()
+        self.counts: Counter[str] = Counter()
+        self.plugins: list[PluginCell] = []
+        self.charge_points: dict[str, ChargePointCell] = {}
+        self.crashes: list[Exit] = []  # of sessions; the next step raises the first of them
+        self._specs = [plugin if isinstance(plugin, PluginSpec) else plugin.spec() for plugin in plugins]
+        self._call_timeout_s = call_timeout_s
+        self._tickets = TicketBook("stage")
+        self._scheduler = Scheduler()
+        timers = Timers(self.clock)
+        self.clock.drive(timers)
+        self.services = Services(
+            rules=rules or Rules(version=v16.VERSION),
+            scheduler=self._scheduler,
+            timers=timers,
+            router=Router(),
+            ledger=self.store,
+            observer=self,
+            **limits,
+        )
+        # Nobody replays here: what comes after a spooled message goes to its plugin at once.
+        self.services.spool_grew = self.services.spool_owners.discard
+
+    def count(self, name: str, _charge_point_id: str) -> None:
+        """Count what sessions report; see `Observer`."""
+        self.counts[name] += 1
+
+    # -- Start and stop ------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the plugins; raises what left an `on_start`."""
+        started = False
+        try:
+            self._start_plugins()
+            started = True
+        finally:
+            if not started:
+                self.stop()
+
+    def _start_plugins(self) -> None:
+        version = self.services.rules.version.name
+        for spec in self._specs:
+            cell = PluginCell(self._scheduler, spec, self, self._plugin_ended, self.clock.monotonic)
+            self.services.router.add(
+                cell,
+                passive=[(version, action) for action in spec.plugin.actions_of("passive")],
+                outcomes=spec.plugin.actions_of("outcome"),
+                online=bool(spec.plugin.actions_of("online")),
+                offline=bool(spec.plugin.actions_of("offline")),
+                fallback=True,
+            )
+            self.plugins.append(cell)
+            cell.start()
+
+    def stop(self) -> None:
+        """End everything; handlers that are blocked are killed."""
+        for session in self.charge_points.values():
+            session.kill()
+            session.end()
+        for plugin in self.plugins:
+            plugin.watch = None
+            plugin.ref.stop(block=False)
+        self._let_run()
+        for plugin in self.plugins:
+            plugin.kill()  # one that has not stopped by now is blocked
+            plugin.end()
+        self._scheduler.close()
+        self._let_run()
+
+    # -- The play ------------------------------------------------------------------------------
+
+    def connect(
+        self, charge_point_id: str, *, name: str = "", registration: Registration | None = None
+    ) -> MemoryConnection:
+        """Connect a charge point, and return the connection with the charge point's end of it.
+
+        One that has a connection gets a second one, which takes over. `registration` is what the store would know of a
+        new one.
+        """
+        cell = self.charge_points.get(charge_point_id)
+        known = cell is not None and not cell.is_set()
+        if cell is None or not known:
+            cell = self._new(charge_point_id, name, registration)
+        connection = MemoryConnection(cell, settle=self.settle)
+        old, cell.newest = cell.newest, connection
+        cell.tell(Attached(connection))
+        if old is not None:
+            old.close(CLOSE_POLICY, "a newer connection took over")
+        if not known:
+            cell.start(wait=False)
+        self.settle()
+        return connection
+
+    def _new(self, charge_point_id: str, name: str, registration: Registration | None) -> ChargePointCell:
+        services = self.services
+        facts = ChargePoint(charge_point_id, name, services.rules.version.name)
+        facts.registration = registration
+        session = Session(services.rules, f"stage-{len(self.charge_points)}-", registration)
+        cell = ChargePointCell(services, facts, session, SessionActor.maker(), self._session_ended)
+        self.charge_points[charge_point_id] = cell
+        return cell
+
+    def call(
+        self,
+        charge_point: str,
+        request: Request[R],
+        *,
+        timeout_s: float | None = None,
+        when_offline: str = "fail",
+        expires_in_s: float | None = None,
+    ) -> Ticket[R]:
+        """Send a request to a charge point, as `CentralSystem.call` does. It is on its way after the next step."""
+        row = self.services.rules.version.row_of(request)
+        ticket: Ticket[R] = Ticket(
+            self._tickets.new_id(),
+            charge_point,
+            row.name,
+            request,
+            build(row.request, request),
+            timeout_s=self._call_timeout_s if timeout_s is None else timeout_s,
+            created_at=self.clock.time(),
+            when_offline=when_offline,
+            expires_in_s=expires_in_s,
+            cancel=self._cancel,
+        )
+        self._tickets.add(ticket)
+        cell = self.charge_points.get(charge_point)
+        if cell is None or cell.is_set():
+            ticket.end(TicketState.NEVER_SENT, self.clock.time(), "the charge point is not connected")
+            self.services.router.tell_outcome(ticket.action, OutcomeKnown(ticket))
+        else:
+            cell.tell(SendCall(ticket))
+        return ticket
+
+    def _cancel(self, ticket: Ticket[Any]) -> None:
+        cell = self.charge_points[ticket.charge_point_id]
+        if not cell.is_set():
+            cell.tell(CancelCall(ticket))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, with all that is due in it."""
+        self.clock.advance(seconds, self.settle)
+
+    def settle(self) -> None:
+        """Let everything run that can. Raises what crashed a session, for that is always a fault."""
+        self._let_run()
+        if self.crashes:
+            failure = self.crashes.pop(0).failure
+            raise failure.error if failure is not None else AssertionError("a session ended")
+
+    def wait_for(self, condition: Callable[[], Any], timeout_s: float = 5.0) -> None:
+        """Let real time pass until a condition holds: for handlers that wait for native threads or sockets."""
+        with gevent.Timeout(timeout_s, AssertionError(f"not within {timeout_s} s")):
+            while not condition():
+                gevent.sleep(0.001)
+
+    # -- Inside --------------------------------------------------------------------------------
+
+    def _let_run(self) -> None:
+        quiet = 0
+        while quiet < QUIET_PASSES:
+            gevent.sleep(0)
+            quiet = 0 if self._scheduler.busy else quiet + 1
+
+    def _session_ended(self, cell: Cell, exit_: Exit) -> None:
+        cell.end()
+        if exit_.ending is Ending.CRASH:
+            self.crashes.append(exit_)
+
+    @staticmethod
+    def _plugin_ended(cell: Cell, _exit: Exit) -> None:
+        cell.start(wait=False)

@@ -1,0 +1,99 @@
+"""A store that is as slow and as unreliable as a test wants it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..store.memory import MemoryStore
+from ..store.store import Receipt, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..store.records import Event, MeterReading, Tag, Transaction
+
+DOWN = StoreError("the store is down")
+
+
+class StubStore(MemoryStore):
+    """A `MemoryStore` that says it is durable, and whose receipts a test can hold back or let fail.
+
+    While it holds, what is appended can be read at once, as with any store; only the receipts wait, in `pending`.
+    While it fails, nothing is kept.
+    """
+
+    durable = True
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.pending: list[Receipt] = []
+        self._holds = False
+        self._error: StoreError | None = None
+
+    def hold(self) -> None:
+        """Give out receipts that are not settled yet."""
+        self._holds = True
+
+    def settle(self, error: StoreError | None = None) -> None:
+        """Settle all that are held: with an error if there is one. It goes on holding."""
+        pending, self.pending = self.pending, []
+        for receipt in pending:
+            receipt.settle(error)
+
+    def fail(self, error: StoreError = DOWN) -> None:
+        """Refuse everything from now on."""
+        self._error = error
+
+    def work(self) -> None:
+        """Work as a store should again; what is held is settled."""
+        self._holds = False
+        self._error = None
+        self.settle()
+
+    def _append(self, append: Callable[[], Receipt]) -> Receipt:
+        if self._error is not None:
+            return Receipt(done=True, error=self._error)
+        receipt = append()
+        if not self._holds or receipt.error is not None:
+            return receipt
+        receipt = Receipt()
+        self.pending.append(receipt)
+        return receipt
+
+    # -- All that appends --------------------------------------------------------------------------
+
+    def start_transaction(self, transaction: Transaction) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.start_transaction(self, transaction))
+
+    def stop_transaction(self, transaction: Transaction) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.stop_transaction(self, transaction))
+
+    def add_meter_reading(self, reading: MeterReading) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.add_meter_reading(self, reading))
+
+    def register(self, charge_point_id: str, status: str) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.register(self, charge_point_id, status))
+
+    def add_event(self, event: Event) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.add_event(self, event))
+
+    def put_tag(self, tag: Tag) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.put_tag(self, tag))
+
+    def spool(self, **record: Any) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.spool(self, **record))
+
+    def unspool(self, numbers: Sequence[int]) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.unspool(self, numbers))
+
+    def set_aside(self, number: int, why: str) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.set_aside(self, number, why))

@@ -1,0 +1,71 @@
+"""An actor that does what it is told, and a bench to put cells on."""
+
+from gevent.event import Event
+
+from chargehand.actors.actor import Actor
+from chargehand.actors.cell import Cell
+from chargehand.actors.scheduler import Scheduler
+
+from ..hub import until
+
+
+class Probe(Actor):
+    """Does what it is told, and notes everything in a list that outlives it."""
+
+    def __init__(self, log, number=0):
+        super().__init__()
+        self.log = log
+        log.append("init")
+
+    def on_start(self):
+        self.log.append("on_start")
+
+    def on_stop(self):
+        self.log.append("on_stop")
+
+    def on_failure(self, kind, error, traceback):
+        self.log.append(("on_failure", kind))
+
+    def on_killed(self):
+        self.log.append("on_killed")
+
+    def on_receive(self, message):
+        if isinstance(message, BaseException):
+            raise message
+        if isinstance(message, Event):
+            self.log.append("blocked")
+            message.wait()
+            self.log.append("unblocked")
+        elif callable(message):
+            return message(self)
+        else:
+            self.log.append(message)
+        return message
+
+
+class Bench:
+    """A scheduler, cells on it, and the exits that a watcher saw."""
+
+    def __init__(self):
+        self.scheduler = Scheduler(spare=0)
+        self.log = []
+        self.exits = []
+        self.cells = []
+
+    def cell(self, actor=Probe, *arguments, watched=True):
+        make = actor.maker(self.log, *arguments)
+        cell = Cell(self.scheduler, "probe", make, self.watch if watched else None)
+        self.cells.append(cell)
+        return cell
+
+    def watch(self, cell, exit_):
+        self.exits.append(exit_)
+
+    def started(self, actor=Probe, *arguments, watched=True):
+        cell = self.cell(actor, *arguments, watched=watched)
+        cell.start()
+        return cell
+
+
+def last_ending(bench):
+    return until(lambda: bench.exits)[-1].ending

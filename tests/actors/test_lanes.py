@@ -1,0 +1,399 @@
+"""Several handlers at once, and those of one lane in order."""
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from chargehand.actors.actor import Actor
+from chargehand.actors.cell import Ending, Phase
+from chargehand.actors.failure import ActorKilled, HandlerKilled, attempt
+from chargehand.actors.lanes import LaneCell
+from chargehand.actors.scheduler import Scheduler
+
+from ..hub import settle, until
+
+
+class Job:
+    """A message with a lane. Its handler waits for `block`, if there is one."""
+
+    def __init__(self, lane, name, block=None, error=None):
+        self.lane = lane
+        self.name = name
+        self.block = block
+        self.error = error
+        self.running = None
+        self.outcome = None
+
+    def __repr__(self):
+        return f"{self.lane}{self.name}"
+
+
+class Worker(Actor):
+    """Notes when it begins a job and when it ends it."""
+
+    def __init__(self, log):
+        super().__init__()
+        self.log = log
+
+    def on_start(self):
+        self.log.append("on_start")
+
+    def on_stop(self):
+        self.log.append("on_stop")
+
+    def on_failure(self, kind, error, traceback):
+        self.log.append(("on_failure", kind))
+
+    def on_killed(self):
+        self.log.append("on_killed")
+
+    def receive(self, message):
+        if not isinstance(message, Job):
+            return super().receive(message)
+        message.running = gevent.getcurrent()
+        message.outcome = attempt(self.work, message)
+        message.running = None
+        if message.error is not None:
+            raise message.error
+        return repr(message)
+
+    def work(self, job):
+        self.log.append(f"+{job}")
+        if job.block is not None:
+            job.block.wait()
+        self.log.append(f"-{job}")
+
+    def on_receive(self, message):
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+
+@pytest.fixture
+def log():
+    return []
+
+
+@pytest.fixture
+def exits():
+    return []
+
+
+@pytest.fixture
+def make(log, exits):
+    made = []
+
+    def make(concurrency=64, actor=Worker):
+        watch = lambda _, exit_: exits.append(exit_)  # noqa: E731
+        cell = LaneCell(Scheduler(spare=0), "lanes", actor.maker(log), watch, concurrency=concurrency)
+        made.append(cell)
+        cell.start()
+        del log[:]
+        return cell
+
+    yield make
+    for cell in made:
+        cell.kill()
+        cell.end()
+    settle()
+
+
+def begun(log):
+    return [line[1:] for line in log if line[0] == "+"]
+
+
+def test_the_jobs_of_a_lane_are_done_in_order_one_at_a_time(make, log):
+    cell, block = make(), Event()
+    for name in "123":
+        cell.tell(Job("a", name, block))
+    settle()
+    assert log == ["+a1"]
+    block.set()
+    settle()
+    assert log == ["+a1", "-a1", "+a2", "-a2", "+a3", "-a3"]
+
+
+def test_a_blocked_lane_does_not_hold_the_others(make, log):
+    cell, block = make(), Event()
+    for job in (Job("a", 1, block), Job("a", 2), Job("b", 1), Job("c", 1), Job("b", 2)):
+        cell.tell(job)
+    settle()
+    assert begun(log) == ["a1", "b1", "c1", "b2"]
+    block.set()
+    settle()
+    assert begun(log) == ["a1", "b1", "c1", "b2", "a2"]
+
+
+def test_no_more_handlers_run_at_a_time_than_it_may_have(make, log):
+    cell, block = make(concurrency=3), Event()
+    for number in range(6):
+        cell.tell(Job(number, "", block))
+    settle()
+    assert begun(log) == ["0", "1", "2"]
+    assert cell.depth == 3
+    block.set()
+    settle()
+    assert begun(log) == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_with_a_concurrency_of_one_it_is_a_strict_actor(make, log):
+    cell, block = make(concurrency=1), Event()
+    jobs = [Job("a", 1, block), Job("b", 1), Job("a", 2), Job("c", 1)]
+    for job in jobs:
+        cell.tell(job)
+    settle()
+    assert begun(log) == ["a1"]
+    block.set()
+    settle()
+    assert log == ["+a1", "-a1", "+b1", "-b1", "+a2", "-a2", "+c1", "-c1"]
+
+
+def test_messages_without_a_lane_share_one(make):
+    cell = make()
+    futures = [cell.ref.ask(number, block=False) for number in range(5)]
+    assert [future.get(timeout=5) for future in futures] == [0, 1, 2, 3, 4]
+
+
+def test_an_ask_of_a_job_is_answered_whatever_the_other_lanes_do(make):
+    cell, block = make(), Event()
+    cell.tell(Job("a", 1, block))
+    assert cell.ref.ask(Job("b", 1), timeout=5) == "b1"
+    waiting = cell.ref.ask(Job("a", 2), block=False)
+    block.set()
+    assert waiting.get(timeout=5) == "a2"
+
+
+def test_a_hundred_thousand_turns_leave_nothing_behind(make):
+    cell = make(concurrency=4)
+    for number in range(20_000):
+        cell.tell(Job(number % 7, number))
+    until(lambda: not cell.inbox)
+    settle()
+    assert cell.lanes == {}
+    assert cell.waiting == {}
+    assert cell.depth == 0
+    assert cell.scheduler.workers == 0
+
+
+# Interrupting
+
+
+def test_an_interrupt_ends_that_handler_alone(make, log, exits):
+    cell, block = make(), Event()
+    hanging, other, next_one = Job("a", 1, block), Job("b", 1, block), Job("a", 2)
+    for job in (hanging, other, next_one):
+        cell.tell(job)
+    settle()
+    cell.interrupt(hanging)
+    settle()
+    assert isinstance(hanging.outcome.error, ActorKilled)
+    assert begun(log) == ["a1", "b1", "a2"]
+    assert other.running is not None
+    assert exits == []
+    assert cell.phase is Phase.RUNNING
+    block.set()
+
+
+def test_an_interrupt_of_a_job_that_waits_or_is_done_hits_nobody(make, log):
+    cell, block = make(), Event()
+    done, running, waiting = Job("a", 0), Job("a", 1, block), Job("a", 2)
+    for job in (done, running, waiting):
+        cell.tell(job)
+    settle()
+    cell.interrupt(done)
+    cell.interrupt(waiting)
+    settle()
+    assert running.running is not None
+    block.set()
+    settle()
+    assert log[-1] == "-a2"
+    assert running.outcome is None
+
+
+def test_an_interrupt_meant_for_the_actor_before_never_hits_the_next_ones_lane(make, exits):
+    cell, block = make(), Event()
+    old, new = Job("a", 1, block), Job("a", 2, block)
+    cell.tell(old)
+    cell.tell(Job("b", 1, error=ValueError("crash")))
+    until(lambda: exits)
+    cell.start()
+    cell.tell(new)
+    settle()
+    assert new.running is not None
+    cell.interrupt(old)
+    settle()
+    assert isinstance(old.outcome.error, ActorKilled)  # though its actor is long gone
+    assert new.running is not None
+    block.set()
+
+
+# Stopping
+
+
+def test_a_stop_waits_for_the_handlers_that_have_begun_and_for_what_came_before_it(make, log):
+    cell, block = make(), Event()
+    for job in (Job("a", 1, block), Job("a", 2), Job("b", 1)):
+        cell.tell(job)
+    stopped = cell.ref.stop(block=False)
+    cell.tell(Job("c", 1))
+    settle()
+    assert begun(log) == ["a1", "b1"]
+    assert not stopped.done()
+    block.set()
+    assert stopped.get(timeout=5) is True
+    assert log[-2:] == ["-a2", "on_stop"]
+    assert cell.depth == 1  # what came behind the stop waits for the next actor
+
+
+def test_nothing_is_begun_while_on_stop_runs(make, log):
+    block = Event()
+
+    class Slow(Worker):
+        def on_stop(self):
+            self.log.append("on_stop")
+            block.wait()
+            self.log.append("on_stop is over")
+
+    cell = make(actor=Slow)
+    cell.ref.stop(block=False)
+    settle()
+    cell.tell(Job("a", 1))
+    settle()
+    assert log == ["on_stop"]
+    block.set()
+    settle()
+    assert log == ["on_stop", "on_stop is over"]
+    assert cell.phase is Phase.VACANT
+
+
+def test_an_on_stop_that_hangs_can_be_killed_and_ends_the_actor_once(make, exits):
+    class Hanging(Worker):
+        def on_stop(self):
+            Event().wait()
+
+    cell = make(actor=Hanging)
+    stopped = cell.ref.stop(block=False)
+    settle()
+    cell.kill()
+    assert stopped.get(timeout=5) is True
+    settle()
+    assert [exit_.ending for exit_ in exits] == [Ending.KILLED]
+    assert cell.scheduler.workers == 0
+
+
+def test_a_stop_of_an_idle_one_is_a_normal_end(make, exits, log):
+    cell = make()
+    assert cell.ref.stop(timeout=5) is True
+    assert exits[0].ending is Ending.NORMAL
+    assert log == ["on_stop"]
+
+
+# Crashes and kills
+
+
+def test_a_crash_keeps_what_waits_in_order_for_the_next_actor(make, log, exits):
+    cell, block = make(concurrency=3), Event()
+    for job in (Job("a", 1, block), Job("b", 1, block), Job("a", 2), Job("b", 2), Job("a", 3)):
+        cell.tell(job)
+    cell.tell(Job("c", 1, error=ValueError("crash")))
+    cell.tell(Job("a", 4))
+    until(lambda: exits)
+    assert cell.depth == 4
+    del log[:]
+    block.set()
+    settle()
+    assert log == ["-a1", "-b1"]  # the handlers that had begun go on to their end, and begin nothing more
+    cell.start()
+    settle()
+    order = begun(log)
+    assert sorted(order) == ["a2", "a3", "a4", "b2"]
+    assert [name for name in order if name[0] == "a"] == ["a2", "a3", "a4"]
+
+
+def test_a_kill_interrupts_all_handlers_and_keeps_what_waits(make, log, exits):
+    cell, block = make(), Event()
+    jobs = [Job("a", 1, block), Job("b", 1, block), Job("a", 2), Job("b", 2)]
+    for job in jobs:
+        cell.tell(job)
+    settle()
+    cell.kill()
+    settle()
+    assert exits[0].ending is Ending.KILLED
+    assert all(isinstance(job.outcome.error, ActorKilled) for job in jobs[:2])
+    assert "on_killed" in log
+    cell.start()
+    settle()
+    assert sorted(begun(log)[2:]) == ["a2", "b2"]
+
+
+def test_a_handler_that_swallows_its_kill_holds_nobody_up(make, log):
+    block = Event()
+
+    class Stubborn(Worker):
+        def work(self, job):
+            while job.block is not None and not block.is_set():
+                try:
+                    block.wait()
+                except HandlerKilled:
+                    self.log.append("swallowed")
+            super().work(Job(job.lane, job.name))
+
+    cell = make(actor=Stubborn)
+    cell.tell(Job("a", 1, block))
+    settle()
+    cell.kill()
+    settle()
+    assert "swallowed" in log
+    cell.start()
+    cell.tell(Job("a", 2))
+    settle()
+    assert begun(log) == ["a2"]
+    block.set()
+    settle()
+    assert begun(log) == ["a2", "a1"]
+    assert cell.lanes == {}
+
+
+def test_asks_in_handlers_that_are_killed_end(make):
+    cell, block = make(), Event()
+    asked = cell.ref.ask(Job("a", 1, block, error=ValueError("after the kill")), block=False)
+    settle()
+    cell.kill()
+    with pytest.raises(ValueError, match="after the kill"):
+        asked.get(timeout=5)
+
+
+def test_a_kill_while_it_starts_is_a_kill_of_the_start(log, exits):
+    class Slow(Worker):
+        def on_start(self):
+            Event().wait()
+
+    cell = LaneCell(Scheduler(spare=0), "lanes", Slow.maker(log), lambda _, exit_: exits.append(exit_))
+    cell.start(wait=False)
+    settle()
+    cell.kill()
+    settle()
+    assert not exits[0].started
+    cell.end()
+
+
+def test_messages_that_come_while_it_starts_wait_for_on_start(log):
+    release = Event()
+
+    class Slow(Worker):
+        def on_start(self):
+            release.wait()
+            self.log.append("on_start")
+
+    cell = LaneCell(Scheduler(spare=0), "lanes", Slow.maker(log))
+    cell.tell(Job("a", 1))
+    cell.start(wait=False)
+    settle()
+    cell.tell(Job("b", 1))
+    settle()
+    assert log == []
+    release.set()
+    settle()
+    assert log == ["on_start", "+a1", "-a1", "+b1", "-b1"]
+    cell.kill()
+    cell.end()

@@ -1,0 +1,256 @@
+"""A ticket that waits for the effect of its call, and what its session tells it of that."""
+
+import threading
+
+import gevent
+import pytest
+
+from chargehand import CallRefused, CallTimedOut, TicketState, v16
+from chargehand.actors.messages import SendCall
+from chargehand.actors.tickets import Ticket, TicketBook
+from chargehand.protocol.effects import Effect
+from chargehand.testing import Stage
+
+from ..hub import settle, until
+from .everything import Everything
+from .messages_of_16 import PASSIVE, START
+
+ACCEPTED = {"status": "Accepted"}
+CONF = {"currentTime": "2026-01-01T00:00:00Z"}
+EFFECT_S = 100.0
+TIMEOUT_S = 30.0
+
+
+def make(request=None, **options):
+    request = request or v16.Reset(type="Soft")
+    settings = {"timeout_s": TIMEOUT_S, "created_at": 1.0, "effect_timeout_s": EFFECT_S, **options}
+    return Ticket("t-1", "CP1", type(request).__action__.name, request, b"{}", **settings)
+
+
+# The ticket alone
+
+
+def test_a_ticket_without_an_effect_has_none():
+    ticket = make(effect_timeout_s=None)
+    assert ticket.effect is None
+    ticket.end(TicketState.ANSWERED, 2.0)
+    assert ticket.settled
+
+
+def test_an_answer_does_not_settle_a_ticket_whose_effect_is_awaited():
+    ticket = make()
+    assert ticket.effect is Effect.PENDING
+    ticket.end(TicketState.ANSWERED, 2.0)
+    assert not ticket.open
+    assert not ticket.settled
+    assert ticket.wait(0) is False
+    ticket.end_effect(Effect.DONE)
+    assert ticket.wait(0) is True
+
+
+@pytest.mark.parametrize(
+    "state", [one for one in TicketState if one not in ("held", "queued", "sent", "answered")]
+)
+def test_every_other_end_is_the_end_of_the_effect_too(state):
+    ticket = make()
+    ticket.end(state, 2.0)
+    assert ticket.effect is Effect.NO_EFFECT
+    assert ticket.settled
+
+
+def test_the_first_effect_is_the_only_one():
+    ticket = make()
+    ticket.end(TicketState.ANSWERED, 2.0)
+    for effect in (Effect.DECLINED, Effect.DONE, Effect.NO_EFFECT):
+        ticket.end_effect(effect)
+        assert ticket.effect is Effect.DECLINED
+
+
+def test_a_ticket_without_an_effect_never_gets_one():
+    ticket = make(effect_timeout_s=None)
+    ticket.end_effect(Effect.DONE)
+    assert ticket.effect is None
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["greenlet", "native thread"])
+def test_whoever_waits_is_woken_by_the_effect_and_not_by_the_answer(native):
+    ticket = make()
+    woken = []
+    waiter = threading.Thread(target=lambda: woken.append(ticket.wait(10))) if native else None
+    if waiter is not None:
+        waiter.start()
+        until(lambda: ticket._waiters)
+    else:
+        gevent.spawn(lambda: woken.append(ticket.wait(10)))
+    settle()
+    ticket.response = v16.ResetResponse(status="Accepted")
+    ticket.end(TicketState.ANSWERED, 2.0)
+    settle()
+    assert woken == []
+    ticket.end_effect(Effect.DONE)
+    until(lambda: woken)
+    assert woken == [True]
+    if waiter is not None:
+        waiter.join()
+    assert ticket.result().status == "Accepted"
+
+
+def test_an_answered_ticket_whose_effect_is_awaited_is_not_forgotten():
+    book = TicketBook("t", keep=2)
+    ticket = make()
+    ticket.id = book.new_id()
+    book.add(ticket)
+    ticket.end(TicketState.ANSWERED, 2.0)
+    for _ in range(10):
+        other = make(effect_timeout_s=None)
+        other.id = book.new_id()
+        other.end(TicketState.ANSWERED, 2.0)
+        book.add(other)
+    assert book.find(ticket.id) is ticket
+
+
+# On a session
+
+
+class Scene:
+    """A charge point on a stage, and calls to it whose effect is awaited."""
+
+    def __init__(self):
+        self.stage = Stage(Everything.spec([lambda: self.answer], []))
+        self.answer = {}
+
+    def __enter__(self):
+        self.stage.start()
+        self.charge_point = self.stage.connect("CP1")
+        return self
+
+    def __exit__(self, *_):
+        self.stage.stop()
+
+    @property
+    def cell(self):
+        return self.stage.charge_points["CP1"]
+
+    def call(self, request, **options):
+        """A ticket that is on the wire, and its frame."""
+        ticket = make(request, **options)
+        self.cell.tell(SendCall(ticket))
+        self.stage.settle()
+        return ticket, next((one for one in self.charge_point.take() if one[0] == 2), None)
+
+    def boots(self):
+        self.answer = {**CONF, "status": "Accepted", "interval": 300}
+        self.charge_point.call("BootNotification", PASSIVE["BootNotification"])
+
+
+@pytest.fixture
+def scene():
+    with Scene() as scene:
+        yield scene
+
+
+def test_the_effect_comes_after_the_answer(scene):
+    ticket, frame = scene.call(v16.Reset(type="Soft"))
+    scene.charge_point.answer(frame, ACCEPTED)
+    assert (ticket.state, ticket.effect) == (TicketState.ANSWERED, Effect.PENDING)
+    scene.boots()
+    assert ticket.effect is Effect.DONE
+    assert scene.cell.expectations is None
+
+
+def test_the_effect_may_come_before_the_answer(scene):
+    ticket, frame = scene.call(v16.RemoteStartTransaction(id_tag="T1"))
+    scene.answer = {"idTagInfo": {"status": "Accepted"}, "transactionId": 1}
+    scene.charge_point.call("StartTransaction", START)
+    assert ticket.effect is Effect.PENDING
+    scene.charge_point.answer(frame, ACCEPTED)
+    assert ticket.effect is Effect.DONE
+
+
+def test_what_came_before_it_was_sent_is_no_effect(scene):
+    scene.boots()
+    ticket, frame = scene.call(v16.Reset(type="Soft"))
+    scene.charge_point.answer(frame, ACCEPTED)
+    assert ticket.effect is Effect.PENDING
+
+
+def test_a_promise_that_is_not_kept_in_time_had_no_effect(scene):
+    ticket, frame = scene.call(v16.Reset(type="Soft"))
+    scene.stage.advance(20)
+    scene.charge_point.answer(frame, ACCEPTED)
+    scene.stage.advance(EFFECT_S - 0.01)  # from the answer on
+    assert ticket.effect is Effect.PENDING
+    scene.stage.advance(0.01)
+    assert ticket.effect is Effect.NO_EFFECT
+    assert ticket.result().status == "Accepted"
+    scene.boots()
+    assert ticket.effect is Effect.NO_EFFECT
+
+
+def test_an_answer_that_promises_nothing_declines(scene):
+    ticket, frame = scene.call(v16.Reset(type="Soft"))
+    scene.charge_point.answer(frame, {"status": "Rejected"})
+    assert ticket.effect is Effect.DECLINED
+    assert ticket.result().status == "Rejected"
+    assert scene.cell.expectations is None
+
+
+def test_a_refused_call_and_one_that_timed_out_had_no_effect(scene):
+    refused, frame = scene.call(v16.Reset(type="Soft"))
+    scene.charge_point.refuse(frame)
+    with pytest.raises(CallRefused):
+        refused.result(0)
+    late, frame = scene.call(v16.Reset(type="Soft"))
+    scene.stage.advance(TIMEOUT_S)
+    with pytest.raises(CallTimedOut):
+        late.result(0)
+    scene.charge_point.answer(frame, ACCEPTED)
+    scene.boots()
+    assert (refused.effect, late.effect) == (Effect.NO_EFFECT, Effect.NO_EFFECT)
+    assert scene.cell.expectations is None
+
+
+def test_an_effect_is_awaited_over_a_new_connection(scene):
+    ticket, frame = scene.call(v16.Reset(type="Hard"))
+    scene.charge_point.answer(frame, ACCEPTED)
+    scene.charge_point.hang_up()
+    scene.stage.advance(20)
+    assert ticket.effect is Effect.PENDING
+    scene.charge_point = scene.stage.connect("CP1")
+    scene.boots()
+    assert ticket.effect is Effect.DONE
+
+
+def test_its_time_runs_out_while_nobody_is_connected(scene):
+    ticket, frame = scene.call(v16.Reset(type="Hard"))
+    scene.charge_point.answer(frame, ACCEPTED)
+    scene.charge_point.hang_up()
+    scene.stage.advance(EFFECT_S)
+    assert ticket.effect is Effect.NO_EFFECT
+
+
+def test_one_message_may_be_the_effect_of_several_calls(scene):
+    tickets = []
+    for _ in range(3):
+        ticket, frame = scene.call(v16.TriggerMessage(requested_message="BootNotification"))
+        scene.charge_point.answer(frame, ACCEPTED)
+        tickets.append(ticket)
+    scene.boots()
+    assert [ticket.effect for ticket in tickets] == [Effect.DONE] * 3
+
+
+def test_a_message_that_its_plugin_could_not_handle_was_sent_all_the_same(scene):
+    ticket, frame = scene.call(v16.RemoteStartTransaction(id_tag="T1"))
+    scene.charge_point.answer(frame, ACCEPTED)
+    scene.answer = {"nonsense": 1}
+    scene.charge_point.call("StartTransaction", START)
+    assert ticket.effect is Effect.DONE
+
+
+def test_the_end_of_the_session_ends_the_wait(scene):
+    ticket, frame = scene.call(v16.Reset(type="Soft"))
+    scene.charge_point.answer(frame, ACCEPTED)
+    scene.cell.kill()
+    scene.cell.end()
+    assert ticket.effect is Effect.NO_EFFECT
+    assert ticket.settled

@@ -1,0 +1,32 @@
+"""Text from elsewhere on a terminal."""
+
+import json
+
+import pytest
+
+from chargehand.cli.escape import as_json, escaped, escaped_json
+
+ODD = ["\x1b", "\n", "\r", "\x07", "\x7f", "\x85", "\x9b", "\u2028", "\u2029", "\ud800"]
+
+
+@pytest.mark.parametrize("character", ODD)
+def test_no_control_character_is_printed_as_it_is(character):
+    text = escaped(f"a{character}ü")
+    assert character not in text
+    assert text.startswith("a\\")
+    assert text.endswith("ü")
+    text.encode()
+
+
+@pytest.mark.parametrize("character", ODD)
+def test_json_is_readable_and_means_the_same_without_them(character):
+    value = {f"a{character}": [f"ü{character}", 1.5, None]}
+    for text in (
+        as_json(value),
+        as_json(value, indent=2),
+        escaped_json(json.dumps(value, ensure_ascii=False)),
+    ):
+        assert character not in text.replace("\n", "")
+        assert "ü" in text
+        assert json.loads(text) == value
+        text.encode()

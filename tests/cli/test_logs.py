@@ -1,0 +1,124 @@
+"""Standard logging as the program sets it up."""
+
+import io
+import json
+import logging
+import re
+
+import pytest
+
+from chargehand.cli import logs
+from chargehand.config.settings import LogSettings
+
+LOGGER = "chargehand.tests.cli.logs"
+
+
+@pytest.fixture
+def stream():
+    """Configures nothing itself, but puts the root logger back as it was."""
+    root = logging.getLogger()
+    level = root.level
+    yield io.StringIO()
+    logs.remove()
+    root.setLevel(level)
+    logging.getLogger(LOGGER).setLevel(logging.NOTSET)
+
+
+def error():
+    return ValueError("first\nsecond\x1b[31m")
+
+
+def test_text_is_a_line_with_time_level_logger_and_message(stream):
+    logs.configure(LogSettings(), stream=stream)
+    logging.getLogger(LOGGER).warning("%s is late", "CP1")
+    pattern = rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{3}}Z WARNING {re.escape(LOGGER)}: CP1 is late\n"
+    assert re.fullmatch(pattern, stream.getvalue())
+
+
+def test_the_time_is_that_of_the_record_in_utc():
+    record = logging.LogRecord("x", logging.INFO, __file__, 1, "m", None, None)
+    record.created = 1795326120.0429
+    assert logs.TextFormatter().format(record) == "2026-11-22T05:42:00.042Z INFO    x: m"
+    assert json.loads(logs.JsonFormatter().format(record))["time"] == "2026-11-22T05:42:00.042Z"
+
+
+def test_json_is_one_object_a_line(stream):
+    logs.configure(LogSettings(format="json"), stream=stream)
+    logging.getLogger(LOGGER).error("zwei\nZeilen, ä und \udc80", exc_info=error())
+    assert stream.getvalue().count("\n") == 1
+    assert stream.getvalue().isascii()
+    entry = json.loads(stream.getvalue())
+    assert entry.pop("time").endswith("Z")
+    assert "ValueError: first\nsecond" in entry.pop("exception")
+    assert entry == {"level": "ERROR", "logger": LOGGER, "message": "zwei\nZeilen, ä und \udc80"}
+
+
+def test_json_without_a_traceback_has_no_exception(stream):
+    logs.configure(LogSettings(format="json"), stream=stream)
+    logging.getLogger(LOGGER).info("fine", stack_info=True)
+    entry = json.loads(stream.getvalue())
+    assert "exception" not in entry
+    assert "test_logs" in entry["stack"]
+
+
+def test_no_message_can_look_like_two_records(stream):
+    logs.configure(LogSettings(), stream=stream)
+    logging.getLogger(LOGGER).info("id %s", "CP\n2026-01-01T00:00:00.000Z INFO x: forged\r\x1b[2J\u2028")
+    assert stream.getvalue().count("\n") == 1
+    assert "CP\\n2026" in stream.getvalue()
+    assert "\\x1b[2J\\u2028" in stream.getvalue()
+
+
+def test_no_traceback_can_look_like_a_record(stream):
+    logs.configure(LogSettings(), stream=stream)
+    logging.getLogger(LOGGER).error("failed", exc_info=error(), stack_info=True)
+    first, *below = stream.getvalue().splitlines()
+    assert first.endswith(": failed")
+    assert all(line.startswith("    ") for line in below)
+    assert "    ValueError: first" in below
+    assert "    second\\x1b[31m" in below
+
+
+def test_levels_are_by_logger(stream):
+    logs.configure(LogSettings(level="WARNING", levels={LOGGER: "DEBUG"}), stream=stream)
+    logging.getLogger(LOGGER).debug("seen")
+    logging.getLogger("chargehand.tests.other").info("not seen")
+    assert "seen" in stream.getvalue()
+    assert "not seen" not in stream.getvalue()
+
+
+def test_a_file_is_written_beside_standard_error(stream, tmp_path):
+    logs.configure(LogSettings(file=str(tmp_path / "x.log")), stream=stream)
+    logging.getLogger(LOGGER).info("both")
+    assert (tmp_path / "x.log").read_text() == stream.getvalue() != ""
+
+
+def test_the_file_is_rotated_as_the_settings_say(stream, tmp_path):
+    settings = LogSettings(
+        file=str(tmp_path / "x.log"), rotate_when="hour", rotate_bytes=1, keep_files=2, disk_limit_bytes=0
+    )
+    logs.configure(settings, stream=stream, clock=lambda: 0.0)
+    for number in range(5):
+        logging.getLogger(LOGGER).info("line %d", number)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "x.log",
+        "x.log.1970-01-01T00.3",
+        "x.log.1970-01-01T00.4",
+    ]
+
+
+def test_a_second_call_replaces_the_first(stream, tmp_path):
+    before = list(logging.getLogger().handlers)
+    logs.configure(LogSettings(file=str(tmp_path / "x.log")), stream=stream)
+    logs.configure(LogSettings(), stream=stream)
+    assert len(logging.getLogger().handlers) == len(before) + 1
+    logging.getLogger(LOGGER).info("once")
+    assert stream.getvalue().count("once") == 1
+    logs.remove()
+    assert logging.getLogger().handlers == before
+
+
+def test_standard_error_is_the_stream_unless_another_is_given(stream, capsys):
+    logs.configure(LogSettings())
+    logging.getLogger(LOGGER).info("to stderr")
+    assert "to stderr" in capsys.readouterr().err

@@ -1,0 +1,145 @@
+"""The commands that start no server, and what they are told wrongly."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import chargehand
+from chargehand.cli.main import main
+
+pytestmark = pytest.mark.usefixtures("_clean_environment")
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, arguments)
+
+
+def test_the_version_is_the_packages():
+    done = run("--version")
+    assert (done.exit_code, done.stdout) == (0, f"chargehand, version {chargehand.__version__}\n")
+
+
+COMMANDS = [
+    ("serve",),
+    ("check-config",),
+    ("call",),
+    ("tree",),
+    ("charge-points",),
+    ("quarantine",),
+    ("quarantine", "list"),
+    ("quarantine", "release"),
+    ("record",),
+    ("replay",),
+    ("simulate",),
+]
+
+
+@pytest.mark.parametrize("command", [(), *COMMANDS])
+def test_every_command_explains_itself(command):
+    done = run(*command, "-h")
+    assert done.exit_code == 0
+    assert "Usage:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("serv",),
+        ("serve", "--prot", "1"),
+        ("serve", "--port", "many"),
+        ("serve", "--transport", "carrier pigeon"),
+        ("serve", "extra"),
+        ("call", "CP1"),
+        ("quarantine", "release"),
+        ("simulate", "CP1", "--connector", "0"),
+        ("simulate", "CP1", "--interval", "0"),
+        ("simulate", "CP1", "--duration", "-1"),
+    ],
+)
+def test_a_command_that_is_wrong_ends_with_status_two(arguments):
+    assert run(*arguments).exit_code == 2
+
+
+ROOT = Path(chargehand.__file__).parent
+SHOWN = sorted(
+    {
+        found[1]
+        for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+        for found in re.finditer(
+            r"^\$ (?:\S*/)?chargehand (.*?)(?: [>|] .*)?$", path.read_text(), re.MULTILINE
+        )
+    }
+)
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_every_command_that_the_documentation_shows_is_one(line):
+    command, words = main, shlex.split(line)
+    while isinstance(command, click.Group):
+        name, command, words = command.resolve_command(click.Context(command), words)
+        assert command is not None, name
+    _, rest, _ = command.make_parser(click.Context(command)).parse_args(words)
+    assert rest == []
+
+
+def test_the_documentation_shows_commands():
+    assert {line.split()[0] for line in SHOWN} >= {
+        "call",
+        "simulate",
+        "tree",
+        "record",
+        "replay",
+        "quarantine",
+    }
+
+
+def test_check_config_shows_the_settings_without_secrets(tmp_path):
+    (tmp_path / "c.toml").write_text(
+        'port = 9100\n[http]\ntoken = "hush"\n[auth]\ncredentials = {CP1 = "pssst"}\n'
+    )
+    done = run("check-config", "--config", "c.toml")
+    assert done.exit_code == 0
+    shown = tomllib.loads(done.stdout)
+    assert shown["port"] == 9100
+    assert shown["http"] == shown["http"] | {"enabled": True, "token": "***"}
+    assert shown["auth"]["credentials"] == {"CP1": "***"}
+
+
+def test_check_config_tells_every_error_and_ends_with_status_two(tmp_path, monkeypatch):
+    (tmp_path / "c.toml").write_text('prot = 1\n[log]\nlevel = "LOUD"\n')
+    monkeypatch.setenv("CHARGEHAND_HTTP__PORT", "many")
+    done = run("check-config", "--config", "c.toml")
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    for wanted in ("prot", 'did you mean "port"', "log.level", "CHARGEHAND_HTTP__PORT"):
+        assert wanted in done.stderr
+    assert len(done.stderr.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("config", "wanted"),
+    [('host = "0.0.0.0"', "--open"), ('[http]\nhost = "0.0.0.0"\nopen = true', "loopback")],
+)
+def test_check_config_refuses_what_serve_would_refuse(tmp_path, config, wanted):
+    (tmp_path / "c.toml").write_text(config)
+    done = run("check-config", "--config", "c.toml")
+    assert done.exit_code == 2
+    assert wanted in done.stderr
+
+
+def test_the_file_may_be_named_by_the_environment(tmp_path, monkeypatch):
+    (tmp_path / "c.toml").write_text("port = 9100\n")
+    monkeypatch.setenv("CHARGEHAND_CONFIG", "c.toml")
+    assert tomllib.loads(run("check-config").stdout)["port"] == 9100
+
+
+@pytest.mark.parametrize("payload", ["{", "{'type': 'Soft'}"])
+def test_call_refuses_a_payload_that_is_no_json_by_itself(payload):
+    done = run("call", "CP1", "Reset", payload)
+    assert done.exit_code == 1
+    assert "not JSON" in done.stderr

@@ -1,0 +1,49 @@
+"""The declarations themselves: frozen, documented, and silent about secrets."""
+
+import dataclasses
+import pickle
+
+import pytest
+
+from chargehand.config import settings as declared
+from chargehand.config.settings import AuthSettings, HttpSettings, PluginSettings, Section, Settings, rules_of
+
+SECTIONS = [cls for cls in vars(declared).values() if isinstance(cls, type) and issubclass(cls, Section)]
+SECTIONS.remove(Section)
+
+
+def test_an_embedder_builds_settings_by_hand():
+    settings = Settings(port=0, http=HttpSettings(enabled=True))
+    assert (settings.port, settings.http.enabled, settings.sessions.call_timeout_s) == (0, True, 60.0)
+
+
+def test_the_library_opens_no_http_port_unless_asked():
+    assert Settings().http.enabled is False
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda cls: cls.__name__)
+def test_every_section_is_frozen_slotted_and_keyword_only(section):
+    made = section(class_name="a:B") if section is PluginSettings else section()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(made, dataclasses.fields(section)[0].name, None)
+    assert not hasattr(made, "__dict__")
+    with pytest.raises(TypeError):
+        section("positional")
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda cls: cls.__name__)
+def test_every_setting_has_a_sentence_of_documentation(section):
+    for field in dataclasses.fields(section):
+        assert rules_of(field).doc.endswith("."), field.name
+        assert "\n" not in rules_of(field).doc, field.name
+
+
+def test_repr_shows_no_secret():
+    text = repr(Settings(auth=AuthSettings(credentials={"CP1": "hush"}), http=HttpSettings(token="quiet")))
+    assert "hush" not in text
+    assert "quiet" not in text
+
+
+def test_settings_travel_to_another_process():
+    settings = Settings(plugins=(PluginSettings(class_name="a:B", arguments={"x": [1]}),))
+    assert pickle.loads(pickle.dumps(settings)) == settings

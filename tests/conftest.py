@@ -1,0 +1,37 @@
+"""For all tests: nothing they start may outlive them."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+from hypothesis import settings
+
+from .leftovers import Snapshot
+
+# The same examples every time, without a database: what fails here fails everywhere, however slow the machine is.
+settings.register_profile("chargehand", derandomize=True, deadline=None, database=None)
+settings.load_profile("chargehand")
+
+HERE = Path(__file__).parent
+PURE = {"protocol", "config"}
+"""Folders whose tests start nothing; only what is cheap is looked at there."""
+
+
+def pytest_collection_finish() -> None:
+    """Put all objects there are out of the collector's sight, and make what gevent makes only once."""
+    hub = gevent.get_hub()
+    hub.threadpool.apply(int)
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that leaves an actor, a greenlet, a descriptor or a process."""
+    folder = request.path.relative_to(HERE).parts[0]
+    before = Snapshot(objects=folder not in PURE)
+    yield
+    left = before.left_behind()
+    assert not left, "\n".join(left)

@@ -1,0 +1,77 @@
+"""Servers and clients for the integration tests. What a test starts is gone when it, or its module, ends."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from .process import ClientProcess
+from .server import Server
+
+
+class StartServer(Protocol):
+    """Start a server of the test's own: options of `serve`, a TOML text, a folder for PYTHONPATH, one for data."""
+
+    def __call__(
+        self, *options: str, config: str = "", python_path: Path | None = None, data: Path | None = None
+    ) -> Server: ...
+
+
+class StartClient(Protocol):
+    """Start `client.py` in a scenario against a URL that ends with the charge point's id."""
+
+    def __call__(self, url: str, scenario: str, *options: str) -> ClientProcess: ...
+
+
+def starting(folder_of: Callable[[str], Path]) -> Iterator[StartServer]:
+    """A factory of servers, each in a folder of its own. All are stopped in order, or the test fails."""
+    servers: list[Server] = []
+
+    def start(*options: str, **more: Any) -> Server:
+        server = Server(folder_of("server"), *options, **more)
+        servers.append(server)
+        return server
+
+    try:
+        yield start
+        for server in servers:
+            server.stop()
+    finally:
+        for server in servers:
+            server.close()
+
+
+@pytest.fixture
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Servers for one test."""
+    yield from starting(tmp_path_factory.mktemp)
+
+
+@pytest.fixture(scope="module")
+def start_module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+    """Servers for all tests of a module."""
+    yield from starting(tmp_path_factory.mktemp)
+
+
+@pytest.fixture(scope="module")
+def server(start_module_server: StartServer) -> Server:
+    """A server with defaults, shared by a module whose tests use charge points of their own."""
+    return start_module_server()
+
+
+@pytest.fixture
+def start_client() -> Iterator[StartClient]:
+    """Clients for one test."""
+    clients: list[ClientProcess] = []
+
+    def start(url: str, scenario: str, *options: str) -> ClientProcess:
+        client = ClientProcess(url, scenario, *options)
+        clients.append(client)
+        return client
+
+    try:
+        yield start
+    finally:
+        for client in clients:
+            client.close()

@@ -1,0 +1,189 @@
+"""The real server as a process: started with real options, found by what it writes, asked over HTTP.
+
+Its one rule: it knows the server as an operator does, from the command line, the data folder, the sockets and
+the exit status. It never imports chargehand.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from .process import kill, until
+
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 5.0
+HTTP_TIMEOUT_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer, its header names in lower case; `json` fails on a body that is none."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that ran to its end."""
+
+    status: int
+    output: str
+
+
+def chargehand(
+    *options: str, timeout_s: float = 30.0, environment: Mapping[str, str] | None = None
+) -> Finished:
+    """Run one `python -m chargehand …` to its end; both its outputs together."""
+    done = subprocess.run(
+        [sys.executable, "-m", "chargehand", *options],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=timeout_s,
+        env={**os.environ, **(environment or {})},
+    )
+    return Finished(done.returncode, done.stdout)
+
+
+class Server:
+    """One running `chargehand serve` on free ports. Its constructor returns when the server is ready."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        config: str = "",
+        python_path: Path | None = None,
+        data: Path | None = None,
+    ) -> None:
+        self.data = data or folder / "data"
+        self._output = folder / "output"
+        command = [sys.executable, "-m", "chargehand", "serve", "--data", str(self.data)]
+        command += ["--port", "0", "--http-port", "0"]
+        if config:
+            settings = folder / "chargehand.toml"
+            settings.write_text(config)
+            command += ["--config", str(settings)]
+        environment = dict(os.environ)
+        if python_path is not None:
+            environment["PYTHONPATH"] = str(python_path)
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*command, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+        try:
+            run = until(self._run_file, "the server was not ready", START_TIMEOUT_S)
+        except BaseException:
+            kill(self.process)
+            raise
+        self.ws: str = run["ws"]
+        self.wss: str | None = run["wss"]
+        self.http: str = run["http"]
+        self.pid: int = run["pid"]
+
+    def _run_file(self) -> dict[str, Any] | None:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.output}")
+        try:
+            run: dict[str, Any] = json.loads((self.data / "run.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return run if run["pid"] == self.process.pid else None  # it may be left of one that was killed
+
+    @property
+    def output(self) -> str:
+        """All it has printed."""
+        return self._output.read_text(errors="replace")
+
+    @property
+    def alive(self) -> bool:
+        """Whether its first process still runs."""
+        return self.process.poll() is None
+
+    @property
+    def token(self) -> str:
+        """What it wrote for `chargehand call`."""
+        return (self.data / "token").read_text().strip()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        raw: bytes | None = None,
+        token: str | None = None,
+        timeout_s: float = HTTP_TIMEOUT_S,
+    ) -> Reply:
+        """One HTTP request. `body` goes as JSON, `raw` as it is; `token=""` sends no Authorization."""
+        token = self.token if token is None else token
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if body is not None:
+            raw = json.dumps(body).encode()
+        if raw is not None:
+            headers["Content-Type"] = "application/json"
+        connection = http.client.HTTPConnection(urlsplit(self.http).netloc, timeout=timeout_s)
+        with contextlib.closing(connection):
+            connection.request(method, path, raw, headers)
+            answer = connection.getresponse()
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(answer.status, headers, answer.read().decode())
+
+    def command(self, charge_point: str, action: str, payload: Any, **query: Any) -> Reply:
+        """POST a command; `query` is `timeout` and `wait`."""
+        path = f"/api/v1/charge-points/{quote(charge_point, safe='')}/commands/{action}"
+        return self.ask("POST", path + (f"?{urlencode(query)}" if query else ""), payload)
+
+    def charge_points(self) -> list[dict[str, Any]]:
+        """All that the server knows."""
+        listed: list[dict[str, Any]] = self.ask("GET", "/api/v1/charge-points").json["charge_points"]
+        return listed
+
+    def connected(self, charge_point: str) -> bool:
+        """Whether the server says that this charge point is connected."""
+        reply = self.ask("GET", f"/api/v1/charge-points/{quote(charge_point, safe='')}")
+        return reply.status == http.HTTPStatus.OK and bool(reply.json["connected"])
+
+    def signal_and_wait(self, number: signal.Signals) -> tuple[int, float]:
+        """Its exit status and the seconds it took; fails when it is still there after `STOP_TIMEOUT_S`."""
+        begun = time.monotonic()
+        self.process.send_signal(number)
+        try:
+            status = self.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {number.name}:\n{self.output}") from None
+        return status, time.monotonic() - begun
+
+    def stop(self) -> None:
+        """SIGTERM; asserts an orderly end in time. One that the test has ended already is left as it is."""
+        if self.alive:
+            status, _ = self.signal_and_wait(signal.SIGTERM)
+            assert status == 0, f"exit status {status}:\n{self.output}"
+
+    def close(self) -> None:
+        """Whatever happened, nothing stays behind."""
+        kill(self.process)

@@ -1,0 +1,93 @@
+"""Who may connect: Basic authentication by the table of credentials."""
+
+import base64
+
+import pytest
+
+from .conftest import StartServer
+from .rawsocket import SUBPROTOCOL, Handshake, RawSocket
+from .server import Server
+
+CREDENTIALS = """
+[auth.credentials]
+CP1 = "a long password"
+"CP:2" = "with:colons:in:it"
+CP3 = "pässwörd ⚡"
+"""
+
+
+def basic(user: str, password: str) -> str:
+    """The header line."""
+    return f"Authorization: Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+def knock(server: Server, charge_point: str, *lines: str) -> Handshake:
+    """The answer to one handshake, whose socket is closed again."""
+    with RawSocket(server.ws + charge_point) as raw:
+        return raw.handshake(raw.path, SUBPROTOCOL, *lines)
+
+
+@pytest.fixture(scope="module")
+def guarded(start_module_server: StartServer) -> Server:
+    """A server that knows three charge points."""
+    return start_module_server(config=CREDENTIALS)
+
+
+@pytest.mark.parametrize(
+    ("user", "path", "password"),
+    [
+        ("CP1", "CP1", "a long password"),
+        ("CP:2", "CP:2", "with:colons:in:it"),
+        ("CP:2", "CP%3A2", "with:colons:in:it"),
+        ("CP3", "CP3", "pässwörd ⚡"),
+    ],
+)
+def test_the_right_password_is_let_in(guarded: Server, user: str, path: str, password: str) -> None:
+    assert knock(guarded, path, basic(user, password)).status == 101
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [basic("CP1", "a long passwore")],
+        [basic("CP1", "")],
+        [basic("CP3", "pässwörd ⚡")],
+        ["Authorization: Basic !!!not base64!!!"],
+        ["Authorization: Basic"],
+        ["Authorization: Bearer a long password"],
+        ["Authorization: Basic " + base64.b64encode(b"CP1").decode()],
+        ["Authorization: Basic " + base64.b64encode(b"CP1:\xff\xfe\x00").decode()],
+    ],
+)
+def test_anything_else_for_a_known_id_is_refused_with_401(guarded: Server, lines: list[str]) -> None:
+    answer = knock(guarded, "CP1", *lines)
+    assert answer.status == 401, answer
+    assert answer.headers["www-authenticate"].startswith("Basic realm=")
+    assert answer.body.strip()
+
+
+def test_an_unknown_id_is_refused_with_404_whatever_it_presents(guarded: Server) -> None:
+    assert knock(guarded, "CP9", basic("CP9", "a long password")).status == 404
+    assert knock(guarded, "CP9").status == 404
+
+
+def test_an_unknown_id_looks_like_a_wrong_password_by_setting(start_server: StartServer) -> None:
+    server = start_server(config="[auth]\nhide_unknown = true\n" + CREDENTIALS)
+    unknown = knock(server, "CP9", basic("CP9", "a long password"))
+    wrong = knock(server, "CP1", basic("CP1", "wrong"))
+    assert unknown.status == wrong.status == 401
+    assert unknown.body.replace("CP9", "CP1") == wrong.body
+
+
+def test_a_socket_that_fails_to_authenticate_does_not_disturb_the_session_that_lives(guarded: Server) -> None:
+    with RawSocket.open(guarded.ws + "CP1", basic("CP1", "a long password")) as raw:
+        raw.boot()
+        assert knock(guarded, "CP1", basic("CP1", "wrong")).status == 401
+        assert raw.call("Heartbeat", {})[0] == 3
+
+
+def test_no_password_is_ever_printed(guarded: Server) -> None:
+    knock(guarded, "CP1", basic("CP1", "a guess at it"))
+    assert "a long password" not in guarded.output
+    assert "a guess at it" not in guarded.output

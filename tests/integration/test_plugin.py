@@ -1,0 +1,233 @@
+"""Plugins in a real server: ten lines that change an outcome, and ones that fail in every way there is."""
+
+import json
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import StartServer
+from .rawsocket import RawSocket
+from .server import Server
+
+TAGS = """
+from chargehand import Call, Plugin, passive, v16
+
+class Tags(Plugin):
+    def __init__(self, known: tuple[str, ...] = ("T1",)) -> None:
+        self.known = known
+
+    @passive(v16.Authorize)
+    def authorize(self, call: Call[v16.Authorize]) -> v16.AuthorizeResponse:
+        status = "Accepted" if call.request.id_tag in self.known else "Invalid"
+        return v16.AuthorizeResponse(id_tag_info=v16.IdTagInfo(status=status))
+"""
+
+# Fails for the charge point BAD only, in the way that the message asks for.
+FAULTY = """
+import gevent
+from chargehand import OcppError, Plugin, passive
+
+def fail(how):
+    if how == "raise":
+        raise RuntimeError("planted")
+    if how == "hang":
+        gevent.sleep(3600)
+    if how == "exit":
+        raise SystemExit(3)
+    if how == "kill":
+        raise gevent.GreenletExit
+    if how == "timeout":
+        raise gevent.Timeout(1)
+    nonsense = {"number": 42, "wrong": {"idTagInfo": {"status": "Purple"}}, "extra": {"a": 1}}
+    return nonsense.get(how)
+
+class Faulty(Plugin):
+    @passive("Authorize")
+    def authorize(self, call):
+        if call.charge_point.id.startswith("BAD"):
+            return fail(call.request.id_tag)
+        return {"idTagInfo": {"status": "Accepted"}}
+
+    @passive("StartTransaction")
+    def start_transaction(self, call):
+        return fail(call.request.id_tag)
+
+    @passive("DataTransfer")
+    def data_transfer(self, call):
+        return fail(call.request.data)
+
+    @passive("Heartbeat")
+    def heartbeat(self, call):
+        return fail("raise")
+
+    @passive("StatusNotification")
+    def status(self, call):
+        return fail("wrong")
+"""
+
+ASKING = """
+from chargehand import Plugin, passive, v16
+
+class Asking(Plugin):
+    @passive(v16.Authorize)
+    def authorize(self, call):
+        version = self.system.call(call.charge_point.id, v16.GetLocalListVersion(), timeout_s=5).result()
+        return {"idTagInfo": {"status": "Accepted", "parentIdTag": f"list {version.list_version}"}}
+"""
+
+DEADLINE_S = 1.0
+OTHERS = 50
+TIMESTAMP = "2026-05-04T12:34:56Z"
+START = {"connectorId": 1, "meterStart": 5, "timestamp": TIMESTAMP}
+AVAILABLE = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+
+
+def with_plugin(start: StartServer, folder: Path, source: str, name: str, config: str = "") -> Server:
+    """A server with a plugin from a module that is written now."""
+    (folder / f"plugin_{name.lower()}.py").write_text(source)
+    return start("--plugin", f"plugin_{name.lower()}:{name}", config=config, python_path=folder)
+
+
+# A plugin changes the outcome
+
+
+def test_ten_lines_decide_who_may_charge(start_server: StartServer, tmp_path: Path) -> None:
+    server = with_plugin(start_server, tmp_path, TAGS, "Tags")
+    with RawSocket.open(server.ws + "CP1").boot() as raw:
+        assert raw.call("Authorize", {"idTag": "T1"})[2] == {"idTagInfo": {"status": "Accepted"}}
+        assert raw.call("Authorize", {"idTag": "T2"})[2] == {"idTagInfo": {"status": "Invalid"}}
+        # What the plugin does not claim is the back office's.
+        assert raw.call("StartTransaction", {**START, "idTag": "T1"})[2]["transactionId"] > 0
+
+
+def test_a_plugin_gets_its_arguments_from_the_settings(start_server: StartServer, tmp_path: Path) -> None:
+    (tmp_path / "plugin_settings.py").write_text(TAGS)
+    server = start_server(
+        config='[[plugins]]\nclass = "plugin_settings:Tags"\narguments = {known = ["T7"]}\n',
+        python_path=tmp_path,
+    )
+    with RawSocket.open(server.ws + "CP1").boot() as raw:
+        assert raw.call("Authorize", {"idTag": "T1"})[2]["idTagInfo"]["status"] == "Invalid"
+        assert raw.call("Authorize", {"idTag": "T7"})[2]["idTagInfo"]["status"] == "Accepted"
+
+
+def test_a_handler_calls_its_own_charge_point_and_waits(start_server: StartServer, tmp_path: Path) -> None:
+    server = with_plugin(start_server, tmp_path, ASKING, "Asking")
+    with RawSocket.open(server.ws + "CP1").boot() as raw:
+        for version in (11, 12):
+            asked = raw.send_call("Authorize", {"idTag": "T1"})
+            call = json.loads(raw.text())
+            assert call[0] == 2, call
+            assert call[2:] == ["GetLocalListVersion", {}]
+            raw.send(json.dumps([3, call[1], {"listVersion": version}]))
+            assert raw.answer_to(asked)[2]["idTagInfo"]["parentIdTag"] == f"list {version}"
+
+
+# A plugin fails
+
+
+@pytest.fixture(scope="module")
+def faulty(start_module_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server whose plugin fails on request, with a short deadline."""
+    return with_plugin(
+        *(start_module_server, tmp_path_factory.mktemp("faulty"), FAULTY, "Faulty"),
+        config=f"[deadlines]\ndefault_s = {DEADLINE_S}\n",
+    )
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    """What it gives, and the seconds it took."""
+    begun = time.monotonic()
+    return call(), time.monotonic() - begun
+
+
+@pytest.mark.parametrize(
+    "how", ["raise", "hang", "exit", "kill", "timeout", "nothing", "number", "wrong", "extra"]
+)
+def test_however_a_handler_fails_its_charge_point_gets_an_answer(
+    start_server: StartServer, tmp_path: Path, how: str
+) -> None:
+    server = with_plugin(
+        *(start_server, tmp_path, FAULTY, "Faulty"), config=f"[deadlines]\ndefault_s = {DEADLINE_S}\n"
+    )
+    with RawSocket.open(server.ws + "BAD").boot() as raw:
+        for _ in range(2):
+            answer, seconds = timed(lambda: raw.call("Authorize", {"idTag": how}))
+            assert answer[0] == 4, answer
+            assert answer[2] == "InternalError", answer
+            assert seconds < DEADLINE_S + 2
+        answer = raw.call("StartTransaction", {**START, "idTag": how})
+        assert answer[0] == 3, answer  # a transaction is acknowledged, whatever became of its handler
+        assert answer[2]["transactionId"] > 0
+        assert "planted" not in json.dumps(answer)
+
+
+def test_a_handler_that_fails_for_a_harmless_action_is_stood_in_for(faulty: Server) -> None:
+    with RawSocket.open(faulty.ws + "STANDIN").boot() as raw:
+        assert raw.call("Heartbeat", {})[2]["currentTime"].endswith("Z")
+        assert raw.call("StatusNotification", AVAILABLE)[2] == {}
+
+
+@pytest.fixture(scope="module")
+def others(faulty: Server) -> Iterator[list[RawSocket]]:
+    """Fifty charge points that do nothing wrong."""
+    with ExitStack() as open_sockets:
+        yield [
+            open_sockets.enter_context(RawSocket.open(f"{faulty.ws}GOOD-{number}").boot())
+            for number in range(OTHERS)
+        ]
+
+
+def latencies(sockets: list[RawSocket], enough: Callable[[], bool]) -> list[float]:
+    """Seconds that each Authorize took, round by round, at least twenty rounds and until `enough`."""
+    seconds: list[float] = []
+    while len(seconds) < 20 * len(sockets) or not enough():
+        for raw in sockets:
+            answer, took = timed(lambda raw=raw: raw.call("Authorize", {"idTag": "T1"}))  # type: ignore[misc]
+            assert answer[2] == {"idTagInfo": {"status": "Accepted"}}, answer
+            seconds.append(took)
+    return seconds
+
+
+def p99_ms(seconds: list[float]) -> float:
+    """The 99th percentile in milliseconds."""
+    return statistics.quantiles(seconds, n=100)[98] * 1000
+
+
+@pytest.mark.parametrize("how", ["raise", "hang", "wrong"])
+def test_a_handler_that_fails_for_one_charge_point_costs_the_others_nothing(
+    faulty: Server, others: list[RawSocket], how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers: list[list[Any]] = []
+    stop = threading.Event()
+
+    def misbehave() -> None:
+        with RawSocket.open(f"{faulty.ws}BAD-{how}").boot() as raw:
+            while not stop.is_set():
+                answers.append(raw.call("Authorize", {"idTag": how}))
+                stop.wait(0.01)
+
+    quiet = p99_ms(latencies(others, lambda: True))
+    bad = threading.Thread(target=misbehave)
+    bad.start()
+    try:
+        loud = p99_ms(latencies(others, lambda: len(answers) >= 3 or not bad.is_alive()))
+    finally:
+        stop.set()
+        bad.join()
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{how}: p99 of {OTHERS} others {quiet:.2f} ms, then {loud:.2f} ms ({len(answers)} answers)\n"
+        )
+    assert len(answers) >= 3
+    assert {answer[2] for answer in answers} == {"InternalError"}
+    assert (
+        loud < DEADLINE_S * 1000 / 4
+    )  # one that waited for the bad handler would have waited for its deadline

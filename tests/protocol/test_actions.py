@@ -1,0 +1,110 @@
+"""Actions and versions: rows, and the tables made of them."""
+
+from types import ModuleType
+
+import pytest
+
+from chargehand.protocol import v16
+from chargehand.protocol.actions import Action, Profile, Request, Sender, StandIn, Version, request
+from chargehand.protocol.errors import ErrorCode
+from chargehand.protocol.message import Message
+
+
+class PingResponse(Message):
+    when: str
+
+
+@request("Ping", Profile.CORE, Sender.CHARGE_POINT, StandIn.TIME)
+class Ping(Request[PingResponse]):
+    number: int
+
+
+def module(name: str, *kinds: type[Message]) -> ModuleType:
+    made = ModuleType(name)
+    for kind in kinds:
+        setattr(made, kind.__name__, kind)
+    return made
+
+
+def test_a_request_is_marked_with_its_row():
+    assert Ping.__action__ == Action(
+        "Ping", Sender.CHARGE_POINT, Profile.CORE, Ping, PingResponse, StandIn.TIME
+    )
+
+
+def test_an_action_is_answered_with_an_error_unless_it_says_otherwise():
+    assert v16.Authorize.__action__.stand_in is StandIn.ERROR
+
+
+@pytest.mark.parametrize(
+    ("sender", "charge_point", "central_system"),
+    [(Sender.CHARGE_POINT, True, False), (Sender.CENTRAL_SYSTEM, False, True), (Sender.EITHER, True, True)],
+)
+def test_a_sender_allows_itself_or_either(sender: Sender, *, charge_point: bool, central_system: bool):
+    assert sender.allows(Sender.CHARGE_POINT) is charge_point
+    assert sender.allows(Sender.CENTRAL_SYSTEM) is central_system
+
+
+def test_a_version_gathers_what_its_modules_declare():
+    version = Version.gather("9", "ocpp9", [module(__name__, Ping, PingResponse)], {})
+    assert dict(version.actions) == {"Ping": Ping.__action__}
+
+
+def test_a_version_leaves_out_what_its_modules_only_import():
+    version = Version.gather("9", "ocpp9", [module("elsewhere", Ping)], {})
+    assert not version.actions
+
+
+def test_a_version_refuses_an_action_declared_twice():
+    with pytest.raises(ValueError, match="9: Ping is declared twice"):
+        Version.gather("9", "ocpp9", [module(__name__, Ping), module(__name__, Ping)], {})
+
+
+def test_a_version_finds_the_row_of_a_request_and_of_its_class():
+    row = v16.VERSION.actions["Reset"]
+    assert v16.VERSION.row_of(v16.Reset) is row
+    assert v16.VERSION.row_of(v16.Reset(type=v16.ResetType.SOFT)) is row
+
+
+@pytest.mark.parametrize("kind", [Ping, v16.ResetResponse, Request])
+def test_a_version_has_no_row_for_what_is_not_its_request(kind: type[Request[Message]]):
+    with pytest.raises(LookupError, match=r"is not a request of OCPP 1\.6"):
+        v16.VERSION.row_of(kind)
+
+
+def test_a_version_cannot_be_changed():
+    with pytest.raises(TypeError):
+        v16.VERSION.actions["Ping"] = Ping.__action__  # type: ignore[index]
+
+
+def test_a_version_spells_its_codes_in_its_own_way():
+    assert v16.VERSION.spell(ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION) == "OccurenceConstraintViolation"
+    assert v16.VERSION.spell(ErrorCode.FORMATION_VIOLATION) == "FormationViolation"
+    own = {ErrorCode.FORMATION_VIOLATION: "FormatViolation"}
+    later = Version.gather("9", "ocpp9", [], own)
+    assert later.spell(ErrorCode.FORMATION_VIOLATION) == "FormatViolation"
+    assert later.spell(ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION) == "OccurrenceConstraintViolation"
+
+
+def test_a_version_leaves_a_code_that_is_only_text_as_it_is():
+    assert v16.VERSION.spell("RpcFrameworkError") == "RpcFrameworkError"
+
+
+def test_a_side_may_send_its_own_actions_and_those_of_either():
+    assert [row.name for row in v16.VERSION.sent_by(Sender.CHARGE_POINT)] == [
+        "Authorize",
+        "BootNotification",
+        "DataTransfer",
+        "DiagnosticsStatusNotification",
+        "FirmwareStatusNotification",
+        "Heartbeat",
+        "LogStatusNotification",
+        "MeterValues",
+        "SecurityEventNotification",
+        "SignCertificate",
+        "SignedFirmwareStatusNotification",
+        "StartTransaction",
+        "StatusNotification",
+        "StopTransaction",
+    ]
+    assert len(v16.VERSION.sent_by(Sender.CENTRAL_SYSTEM)) == 26

@@ -1,0 +1,332 @@
+"""What holds for every frame, in sessions of both roles, under both policies, however they are registered."""
+
+import json
+import re
+from itertools import product
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from chargehand.protocol import v16
+from chargehand.protocol.actions import Sender
+from chargehand.protocol.errors import ErrorCode
+from chargehand.protocol.outgoing import Outgoing
+from chargehand.protocol.payload import build
+from chargehand.protocol.session import (
+    Answered,
+    Declined,
+    Ignored,
+    Incoming,
+    Registration,
+    Reply,
+    Rules,
+    Session,
+)
+
+# The same examples on every machine, and however slow it is.
+patient = settings(
+    deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+ROLES = (Sender.CHARGE_POINT, Sender.CENTRAL_SYSTEM)
+REGISTRATIONS = (None, *Registration)
+CODES = {str(v16.VERSION.spell(code)) for code in ErrorCode}
+OURS = {
+    Sender.CHARGE_POINT: v16.GetConfiguration(key=("a",)),
+    Sender.CENTRAL_SYSTEM: v16.Authorize(id_tag="T1"),
+}
+"""By what a side takes, a call of its own."""
+
+ON_WIRE = "ours-1"
+LIKE_AN_ANSWER = re.compile(rb"\s*\[\s*[34]")
+TIME = "2026-01-01T00:00:00Z"
+SCHEDULE = {
+    "chargingRateUnit": "A",
+    "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16.1, "numberPhases": 3}],
+}
+PROFILE = {
+    "chargingProfileId": 1,
+    "stackLevel": 0,
+    "chargingProfilePurpose": "TxProfile",
+    "chargingProfileKind": "Relative",
+    "chargingSchedule": SCHEDULE,
+}
+SAMPLE = {"value": "1.5", "measurand": "Energy.Active.Import.Register", "unit": "Wh"}
+READINGS = [{"timestamp": TIME, "sampledValue": [SAMPLE]}]
+LOG = {"remoteLocation": "ftp://host/a", "oldestTimestamp": TIME}
+VALID = [
+    [2, "1", "Authorize", {"idTag": "T1"}],
+    [2, "1", "BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"}],
+    [2, "1", "StartTransaction", {"connectorId": 1, "idTag": "T", "meterStart": 0, "timestamp": TIME}],
+    [2, "1", "StopTransaction", {"transactionId": 1, "meterStop": 5, "timestamp": TIME}],
+    [2, "1", "MeterValues", {"connectorId": 1, "transactionId": 1, "meterValue": READINGS}],
+    [2, "1", "StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Available"}],
+    [2, "1", "ChangeConfiguration", {"key": "HeartbeatInterval", "value": "5"}],
+    [2, "1", "RemoteStartTransaction", {"idTag": "T1", "connectorId": 1, "chargingProfile": PROFILE}],
+    [2, "1", "SetChargingProfile", {"connectorId": 1, "csChargingProfiles": PROFILE}],
+    [2, "1", "GetLog", {"logType": "SecurityLog", "requestId": 1, "log": LOG}],
+    [2, "1", "DataTransfer", {"vendorId": "V", "data": "{}"}],
+    [3, ON_WIRE, {"idTagInfo": {"status": "Accepted"}}],
+    [3, ON_WIRE, {"configurationKey": [{"key": "a", "readonly": False, "value": "1"}]}],
+    [4, ON_WIRE, "OccurenceConstraintViolation", "why", {"a": 1}],
+]
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=30)
+    | st.sampled_from([TIME, "T1", "1", "Accepted", "A" * 600, 10**30]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
+    max_leaves=12,
+)
+LONE_SURROGATE = "\ud800"
+"""Python writes it as JSON, and no reader of Unicode takes it."""
+
+IDS = st.sampled_from(["1", ON_WIRE, "", "ä" * 255, "a" * 256]) | st.text(max_size=40)
+NAMES = st.sampled_from([*v16.VERSION.actions, "NoSuchAction", ""]) | st.text(max_size=60)
+
+
+def sessions():
+    """One for every role, policy and registration, each with a call of its own on the wire."""
+    for receives, strict, registration in product(ROLES, (False, True), REGISTRATIONS):
+        rules = Rules(version=v16.VERSION, receives=receives, strict=strict)
+        session = Session(rules, "ours-", registration)
+        request = OURS[receives]
+        action = v16.VERSION.row_of(request)
+        session.submit(Outgoing(object(), action, request, build(action.request, request), 30.0))
+        if session.next_call(0.0) is None:
+            session.registration = Registration.ACCEPTED
+            session.next_call(0.0)
+            session.registration = registration
+        assert session.calls.on_wire.unique_id == ON_WIRE
+        yield session
+
+
+def heard(data):
+    """What all of them make of a frame, when what must hold for every frame has been seen to."""
+    events = []
+    for session in sessions():
+        event = session.receive(data, 5.0)
+        events.append(event)
+        if isinstance(event, Reply):
+            answer = json.loads(event.frame)
+            assert len(answer) == 5
+            assert answer[0] == 4
+            assert answer[2] in CODES
+            assert len(answer[3]) <= 255
+            assert not session.incoming
+        elif isinstance(event, Incoming):
+            assert list(session.incoming) == [event]
+            frame = json.loads(session.answer(event, b"{}"))
+            assert frame == [3, event.unique_id, {}]
+        else:
+            assert isinstance(event, Answered | Declined | Ignored)
+            assert not session.incoming
+        ours_ended = isinstance(event, Answered | Declined)
+        assert (session.calls.on_wire is None) == ours_ended
+        if LIKE_AN_ANSWER.match(data):
+            assert not isinstance(event, Reply | Incoming)
+        else:
+            assert not ours_ended
+    return events
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+# Anything at all
+
+
+@patient
+@given(st.text())
+def test_no_text_raises(text):
+    heard(text.encode())
+
+
+@patient
+@given(st.binary().map(lambda data: data.decode(errors="ignore").encode()))
+@example(b"\xef\xbb\xbf[2]")
+@example(b'[2,"1","Heartbeat",{}]\x00')
+def test_no_valid_utf8_raises(data):
+    heard(data)
+
+
+@patient
+@given(JSON)
+def test_no_json_raises(value):
+    heard(compact(value))
+
+
+@patient
+@given(st.integers() | st.sampled_from([2, 3, 4, 2.0, True, "2"]), st.lists(JSON | IDS | NAMES, max_size=6))
+def test_no_array_raises(kind, rest):
+    heard(compact([kind, *rest]))
+
+
+# Frames
+
+
+@patient
+@given(IDS, NAMES, JSON)
+@example("1", "Heartbeat", {})
+@example("1", "MeterValues", None)
+@example("1", "Authorize", {"idTag": LONE_SURROGATE})
+@example("1", LONE_SURROGATE, {})
+def test_a_call_that_can_be_read_is_taken_or_refused_under_its_own_id(unique_id, name, payload):
+    for event in heard(compact([2, unique_id, name, payload])):
+        if len(unique_id) > 255:
+            assert isinstance(event, Ignored)
+        elif isinstance(event, Reply):
+            assert json.loads(event.frame)[1] == unique_id
+        else:
+            assert event.unique_id == unique_id
+
+
+@patient
+@given(st.sampled_from([3, 4]), IDS, st.lists(JSON, max_size=4))
+@example(3, ON_WIRE, [])
+@example(4, ON_WIRE, [])
+def test_an_answer_ends_the_call_with_its_id_and_no_other(kind, unique_id, rest):
+    for event in heard(compact([kind, unique_id, *rest])):
+        assert isinstance(event, Ignored) == (unique_id != ON_WIRE)
+
+
+@patient
+@given(st.text(max_size=255), st.sampled_from(["", ",", ',"Heartbeat"', ',"Heartbeat",{', ',"A",{"a":}]']))
+@example("😀" * 255, ",")
+@example("ä" * 255, ',"MeterValues",{"transactionId":,')
+def test_a_broken_call_is_a_formation_violation_under_its_own_id(unique_id, rest):
+    # Both ways of writing an id: as it is, and with everything escaped that can be.
+    for escaped in (True, False):
+        written = json.dumps(unique_id, ensure_ascii=escaped)
+        for event in heard(f"[2,{written}{rest}".encode()):
+            answer = json.loads(event.frame)
+            assert (answer[1], answer[2]) == (unique_id, "FormationViolation")
+
+
+def test_an_answer_that_cannot_be_read_ends_no_call():
+    for kind in (3, 4):
+        assert {type(event) for event in heard(compact([kind, ON_WIRE, LONE_SURROGATE]))} == {Ignored}
+
+
+# Valid frames, spoilt
+
+
+@st.composite
+def garbled(draw):
+    """Some bytes of a valid frame are taken out, put in, flipped, or cut off; what is left is UTF-8 all the same."""
+    data = bytearray(compact(draw(st.sampled_from(VALID))))
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, len(data)))
+        kind = draw(st.sampled_from(["out", "in", "flip", "cut"]))
+        if kind == "in":
+            data[place:place] = draw(st.sampled_from([b'"', b",", b"[", b"}", b"\\", b"null", b" ", b"0"]))
+        elif kind == "cut":
+            del data[place:]
+        elif kind == "out":
+            del data[place : place + draw(st.integers(1, 5))]
+        elif place < len(data):
+            data[place] ^= 1 << draw(st.integers(0, 6))
+    return bytes(data).decode(errors="ignore").encode()
+
+
+@settings(patient, max_examples=300)
+@given(garbled())
+def test_a_garbled_frame_is_survived(data):
+    heard(data)
+
+
+def paths(value, path=()):
+    """The places of all values inside a value."""
+    yield path
+    members = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, inner in members:
+        yield from paths(inner, (*path, key))
+
+
+def replaced(value, path, new):
+    """A copy of a value with another one in one place."""
+    if not path:
+        return new
+    copy = value.copy()
+    copy[path[0]] = replaced(value[path[0]], path[1:], new)
+    return copy
+
+
+def at(value, path):
+    for step in path:
+        value = value[step]
+    return value
+
+
+def swapped(value):
+    """A number as text, a text as a number, a list for an object."""
+    if isinstance(value, dict):
+        return [value]
+    if isinstance(value, list):
+        return value[0] if value else {}
+    if isinstance(value, str):
+        return len(value) + 0.5
+    return json.dumps(value)
+
+
+@st.composite
+def misshapen(draw):
+    """Some values of a valid frame become others: of the wrong kind, missing, or anything."""
+    frame = draw(st.sampled_from(VALID))
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from([path for path in paths(frame) if path] or [()]))
+        old = at(frame, path)
+        new = draw(st.sampled_from([swapped(old), None, [], {}, -1, "", 2**31, 1e300, LONE_SURROGATE]) | JSON)
+        frame = replaced(frame, path, new)
+        if not isinstance(frame, list):
+            break
+    return frame
+
+
+@settings(patient, max_examples=300)
+@given(misshapen())
+def test_a_misshapen_frame_is_survived(frame):
+    heard(compact(frame))
+
+
+@st.composite
+def repeated(draw):
+    """A valid frame in whose objects members come twice, the second time with any value."""
+    frame = draw(st.sampled_from(VALID))
+    text = compact(frame).decode()
+    holders = [
+        path for path in paths(frame) if path and isinstance(at(frame, path), dict) and at(frame, path)
+    ]
+    holder = at(frame, draw(st.sampled_from(holders)))
+    name = draw(st.sampled_from(sorted(holder)))
+    more = f"{json.dumps(name)}:{json.dumps(draw(JSON | st.just(holder[name])))}"
+    written = compact(holder).decode()
+    before = draw(st.booleans())
+    return text.replace(
+        written, f"{{{more},{written[1:]}" if before else f"{written[:-1]},{more}}}", 1
+    ).encode()
+
+
+@patient
+@given(repeated())
+def test_members_that_come_twice_are_survived(data):
+    heard(data)
+
+
+@pytest.mark.parametrize("depth", [10, 500, 2_000, 100_000])
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+def test_a_deep_nest_is_survived(opening, depth):
+    closing = b"]" if opening == b"[" else b"}"
+    nest = opening * depth + b"1" + closing * depth
+    heard(nest)
+    heard(b'[2,"1","DataTransfer",{"vendorId":"V","data":' + nest + b"}]")
+    heard(b'[3,"ours-1",' + nest + b"]")
+    heard(b'[4,"ours-1","GenericError","",' + nest + b"]")
+    heard(b'[2,"1",' + nest + b",{}]")
+    heard(b'[2,"1","Heartbeat",' + opening * depth)

@@ -1,0 +1,119 @@
+"""Before it is accepted, a charge point may send what it was asked for. OCPP 1.6, sections 4.2 and 5.17."""
+
+import json
+
+import pytest
+
+from chargehand.protocol import v16
+from chargehand.protocol.outgoing import Outgoing
+from chargehand.protocol.payload import build
+from chargehand.protocol.session import Incoming, Registration, Reply, Rules, Session
+
+TIME = "2026-01-01T00:00:00Z"
+CSR = v16.ExtendedTriggerMessage(requested_message="SignChargePointCertificate")
+PAYLOADS = {
+    "DiagnosticsStatusNotification": {"status": "Idle"},
+    "FirmwareStatusNotification": {"status": "Idle"},
+    "Heartbeat": {},
+    "LogStatusNotification": {"status": "Idle"},
+    "SignCertificate": {"csr": "C"},
+    "SignedFirmwareStatusNotification": {"status": "Idle"},
+    "StatusNotification": {"connectorId": 1, "errorCode": "NoError", "status": "Available"},
+}
+
+
+@pytest.fixture
+def session():
+    return Session(Rules(version=v16.VERSION), "p-", Registration.PENDING)
+
+
+def passing(session):
+    """The actions that pass the gate now."""
+    passed = set()
+    for action, payload in PAYLOADS.items():
+        event = session.receive(json.dumps([2, "1", action, payload]).encode(), 0.0)
+        if isinstance(event, Incoming):
+            passed.add(action)
+        else:
+            assert isinstance(event, Reply)
+            assert json.loads(event.frame)[2] == "SecurityError"
+    return passed
+
+
+def ask(session, request, status="Accepted", after_s=1.0):
+    """Send a trigger, and let it be answered."""
+    action = v16.VERSION.row_of(request)
+    outgoing = Outgoing(object(), action, request, build(action.request, request), 30.0)
+    assert session.submit(outgoing)
+    assert session.next_call(0.0)[0] is outgoing
+    session.pass_time(after_s)
+    session.receive(json.dumps([3, outgoing.unique_id, {"status": status}]).encode(), after_s)
+
+
+def trigger(message):
+    return v16.TriggerMessage(requested_message=message)
+
+
+def test_nothing_was_asked_for_and_nothing_passes(session):
+    assert passing(session) == set()
+
+
+@pytest.mark.parametrize("message", ["Heartbeat", "StatusNotification", "DiagnosticsStatusNotification"])
+def test_what_was_asked_for_passes_and_nothing_else_does(session, message):
+    ask(session, trigger(message))
+    assert passing(session) == {message}
+
+
+def test_it_passes_more_than_once(session):
+    ask(session, trigger("StatusNotification"))  # one comes for every connector
+    for _ in range(3):
+        assert passing(session) == {"StatusNotification"}
+
+
+def test_what_was_asked_for_before_goes_on_passing(session):
+    ask(session, trigger("Heartbeat"))
+    ask(session, trigger("StatusNotification"))
+    assert passing(session) == {"Heartbeat", "StatusNotification"}
+
+
+@pytest.mark.parametrize("status", ["Rejected", "NotImplemented", "NoSuchStatus"])
+def test_what_the_charge_point_will_not_send_does_not_pass(session, status):
+    ask(session, trigger("Heartbeat"), status)
+    assert passing(session) == set()
+
+
+def test_a_yes_that_comes_late_is_a_yes(session):
+    ask(session, trigger("Heartbeat"), after_s=31.0)
+    assert passing(session) == {"Heartbeat"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "passes"),
+    [
+        (v16.ExtendedTriggerMessage(requested_message="LogStatusNotification"), {"LogStatusNotification"}),
+        (CSR, {"SignCertificate"}),
+        (
+            v16.ExtendedTriggerMessage(requested_message="FirmwareStatusNotification"),
+            {"FirmwareStatusNotification", "SignedFirmwareStatusNotification"},
+        ),
+    ],
+    ids=["log", "csr", "firmware"],
+)
+def test_the_security_extensions_triggers_let_through_what_they_bring(session, request_, passes):
+    ask(session, request_)
+    assert passing(session) == passes
+
+
+def test_the_answer_to_another_call_lets_nothing_through(session):
+    ask(session, v16.ClearCache())
+    assert passing(session) == set()
+
+
+def test_a_rejected_charge_point_is_not_asked_for_anything(session):
+    session.registration = Registration.REJECTED
+    assert not session.may_send(v16.VERSION.actions["TriggerMessage"])
+
+
+def test_an_accepted_one_may_send_anything(session):
+    session.registration = Registration.ACCEPTED
+    assert passing(session) == set(PAYLOADS)

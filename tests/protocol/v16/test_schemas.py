@@ -1,0 +1,343 @@
+"""Every message of OCPP 1.6 against the official JSON schemas.
+
+The schemas come with the PyPI package `ocpp`.  Where we differ from them, a table below says so and why.
+"""
+
+import datetime as dt
+import json
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import marshmallow
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chargehand.protocol import rules, v16
+from chargehand.protocol.errors import Refused
+from chargehand.protocol.message import Message
+from chargehand.protocol.payload import UNREADABLE, encode, lenient, strict
+
+ROWS = v16.VERSION.actions.values()
+KINDS = {kind.__name__: kind for row in ROWS for kind in (row.request, row.response)}
+EXAMPLES = settings(
+    max_examples=50,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+UNTYPED = msgspec.json.Decoder(float_hook=Decimal)
+ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+# What the schemas accept and strict refuses, by the text of the violation.
+WE_REFUSE = {
+    "is too small": "the specification gives the least value of these numbers, the schemas do not",
+    "is empty": "a sample without a value is no sample",
+    "is not an ISO 8601 date and time": "RFC 3339 has leap seconds and a year 0000, which no datetime can hold",
+}
+# What the schemas refuse and strict accepts, by the keyword of the schema and a form of the value.
+WE_ACCEPT = {
+    ("format", r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)"): (
+        "ISO 8601 times that charge points send: no seconds, a decimal comma, a blank, a short zone"
+    ),
+    ("enum", "Hertz"): "the schema of StopTransaction lacks a unit that the one of MeterValues has",
+}
+# How the declarations differ from the schemas in structure: (path, what we have, what they have).
+STRUCTURE = {
+    "MeterValues/connectorId/minimum: 0 for None",
+    "ChangeAvailability/connectorId/minimum: 0 for None",
+    "ReserveNow/connectorId/minimum: 0 for None",
+    "StatusNotification/connectorId/minimum: 0 for None",
+    "ExtendedTriggerMessage/connectorId/minimum: 1 for None",
+    "RemoteStartTransaction/connectorId/minimum: 1 for None",
+    "StartTransaction/connectorId/minimum: 1 for None",
+    "TriggerMessage/connectorId/minimum: 1 for None",
+    "UnlockConnector/connectorId/minimum: 1 for None",
+    "RemoteStartTransaction/chargingProfile/stackLevel/minimum: 0 for None",
+    "SetChargingProfile/csChargingProfiles/stackLevel/minimum: 0 for None",
+    "MeterValues/meterValue/[]/sampledValue/[]/value/minLength: 1 for None",
+    "StopTransaction/transactionData/[]/sampledValue/[]/value/minLength: 1 for None",
+    "StopTransaction/transactionData/[]/sampledValue/[]/unit/enum: ['Hertz'] more",
+}
+
+
+# -- The official schemas ----------------------------------------------------------------
+
+
+@cache
+def official(name: str) -> Any:
+    text = (files("ocpp.v16") / "schemas" / f"{name}.json").read_text("utf-8-sig")
+    schema = json.loads(text, parse_float=Decimal)
+    schema["$schema"] = "http://json-schema.org/draft-04/schema#"  # some say 06, where 1.0 is an integer
+    return resolved(schema, schema.pop("definitions", {}))
+
+
+def resolved(schema: Any, definitions: Any) -> Any:
+    if isinstance(schema, list):
+        return [resolved(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return resolved(definitions[schema["$ref"].rsplit("/")[-1]], definitions)
+    return {key: resolved(value, definitions) for key, value in schema.items()}
+
+
+FORMATS = jsonschema.FormatChecker(formats=())
+
+
+@FORMATS.checks("date-time")
+def is_rfc_3339(value: object) -> bool:
+    form = r"(?ai)\d{4}-(\d\d)-(\d\d)T([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
+    match = re.fullmatch(form, value) if isinstance(value, str) else None
+    if match is None:
+        return not isinstance(value, str)
+    try:
+        dt.date(2000, int(match[1]), int(match[2]))
+    except ValueError:
+        return False
+    return True
+
+
+@FORMATS.checks("uri")
+def is_uri(value: object) -> bool:
+    return (
+        not isinstance(value, str)
+        or re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[!#-;=?-\[\]_a-z~]*", value) is not None
+    )
+
+
+@cache
+def judge(name: str) -> jsonschema.Draft4Validator:
+    return jsonschema.Draft4Validator(official(name), format_checker=FORMATS)
+
+
+# -- Payloads made from the schemas ------------------------------------------------------
+
+TIMES = st.builds(
+    "{}{}{}".format,
+    st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30)).map(lambda time: time.isoformat()[:19]),  # noqa: DTZ001
+    st.sampled_from(["", ".5", ".123456", ".123456789"]),
+    st.sampled_from(["Z", "z", "+00:00", "-00:00", "+01:00", "-23:59"]),
+)
+URIS = st.sampled_from(["ftp://user:pw@host:21/a%20b", "https://h/?a=b&c#d", "file:///x", "urn:a:b", "x:"])
+
+
+def payloads(schema: Any) -> st.SearchStrategy[Any]:
+    """Payloads that a schema accepts, with Decimals for numbers; only what these schemas use is known."""
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    match schema["type"]:
+        case "object":
+            members = {key: payloads(value) for key, value in schema.get("properties", {}).items()}
+            needed = {key: members.pop(key) for key in schema.get("required", ())}
+            return st.fixed_dictionaries(needed, optional=members)
+        case "array":
+            return st.lists(payloads(schema["items"]), min_size=schema.get("minItems", 0), max_size=3)
+        case "string" if "format" in schema:
+            return {"date-time": TIMES, "uri": URIS}[schema["format"]]
+        case "string":
+            longest = schema.get("maxLength", 60)
+            return st.text(max_size=min(longest, 60)) | st.sampled_from("aé\U0001f600").map(
+                lambda c: c * longest
+            )
+        case "integer":
+            return st.integers(-(10**25), 10**25) | st.integers(0, 3)
+        case "number":
+            assert schema["multipleOf"] == Decimal("0.1")
+            return st.integers(-(10**20), 10**20).map(lambda n: Decimal(n) / 10) | st.integers(0, 100)
+        case "boolean":
+            return st.booleans()
+    raise AssertionError(schema)
+
+
+NASTY = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 2), st.sampled_from([Decimal("1.0"), Decimal("0.15"), Decimal("1e400")]),
+    st.text(max_size=2), st.text(max_size=2).map(lambda text: text * 300),
+    st.sampled_from([[], {}, ["a"], {"a": 1}, {"_schema": 1}, [None], [{}]]),
+    st.sampled_from([
+        "2026-11-22T05:42:00", "2026-11-22 05:42:00z", "2026-11-22T05:42:00,5Z", "20261122T054200Z",
+        "2026-11-22T05:42Z", "2026-W47-7T00:00:00Z", "2026-11-22T24:00:00Z", "2026-11-22", "1.0",
+        "2026-11-22T05:42:00+0100", "2026-11-22T05:42:60Z", "0000-11-22T05:42:00Z", "٢٠٢٦-11-22T05:42:00Z",
+        "Accepted", "accepted", "Hertz", "host/path", "http://a b", "",
+    ]),
+)  # fmt: skip
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, name: str) -> Any:
+    """A payload that the schema accepts, with one value anywhere in it replaced, removed or added."""
+    value = here = draw(payloads(official(name)))
+    while True:
+        steps: list[Any] = list(here) if isinstance(here, dict) else list(range(len(here)))
+        if not steps or (isinstance(here, dict) and draw(st.integers(0, 9)) == 0):
+            here.update(extra=draw(NASTY)) if isinstance(here, dict) else here.append(draw(NASTY))
+            return value
+        step = draw(st.sampled_from(steps))
+        if not (isinstance(here[step], dict | list) and draw(st.integers(0, 3))):
+            if isinstance(here, dict) and draw(st.integers(0, 4)) == 0:
+                del here[step]
+            else:
+                here[step] = draw(NASTY)
+            return value
+        here = here[step]
+
+
+# -- The comparisons ---------------------------------------------------------------------
+
+
+def attempt(work: Callable[[], Any], *errors: type[Exception]) -> tuple[Any, Any]:
+    """The result and the error, one of them None."""
+    try:
+        return work(), None
+    except errors as error:
+        return None, error
+
+
+def compare(name: str, payload: bytes) -> None:
+    """Hold a payload against the schema, and the fast path against marshmallow alone."""
+    kind = KINDS[name]
+    theirs = list(judge(name).iter_errors(UNTYPED.decode(payload)))
+    ours, refused = attempt(lambda: strict(kind, payload), Refused)
+    if refused is not None:
+        assert theirs or all(found.text in WE_REFUSE for found in refused.violations), refused.violations
+    else:
+        for error in theirs:
+            assert any(
+                error.validator == keyword and re.fullmatch(form, str(error.instance))
+                for keyword, form in WE_ACCEPT
+            ), error
+        assert strict(kind, encode(ours)) == whole(ours)
+        assert lenient(kind, payload) == (ours, ())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(rules.Part, "deserialize")  # parts ask their compiled twin first
+        contract, _ = attempt(
+            lambda: kind.__contract__.load(UNTYPED.decode(payload)), marshmallow.ValidationError
+        )
+    assert contract == ours
+    fast, _ = attempt(lambda: kind.__decoder__.decode(payload), *UNREADABLE)
+    assert fast is None or fast == contract
+
+
+def whole(value: Any) -> Any:
+    """What remains of a message that is written: whole seconds."""
+    if isinstance(value, dt.datetime):
+        return value.replace(microsecond=0)
+    if isinstance(value, tuple):
+        return tuple(map(whole, value))
+    if isinstance(value, Message):
+        return msgspec.structs.replace(
+            value, **{key: whole(getattr(value, key)) for key in value.__struct_fields__}
+        )
+    return value
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_the_schema_accepts_strict_accepts(name: str):
+    @EXAMPLES
+    @given(payloads(official(name)))
+    def check(value: Any) -> None:
+        assert judge(name).is_valid(value)
+        compare(name, ENCODER.encode(value))
+
+    check()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_the_schema_refuses_strict_refuses(name: str):
+    @EXAMPLES
+    @given(spoilt(name))
+    def check(value: Any) -> None:
+        compare(name, ENCODER.encode(value))
+
+    check()
+
+
+METER_VALUE = b'{"timestamp":"2026-01-01T00:00:00Z","sampledValue":[{"value":%s}]}'
+STOP = b'{"meterStop":1,"timestamp":"2026-01-01T00:00:00Z","transactionId":1'
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("MeterValues", b'{"connectorId":-1,"meterValue":[' + METER_VALUE % b'"1"' + b"]}"),
+        ("MeterValues", b'{"connectorId":1,"meterValue":[' + METER_VALUE % b'""' + b"]}"),
+        ("HeartbeatResponse", b'{"currentTime":"2026-12-31T23:59:60Z"}'),
+        ("HeartbeatResponse", b'{"currentTime":"0000-01-01T00:00:00Z"}'),
+    ],
+)  # fmt: skip
+def test_what_the_schemas_accept_and_we_refuse(name: str, payload: bytes):
+    assert judge(name).is_valid(UNTYPED.decode(payload))
+    with pytest.raises(Refused) as caught:
+        strict(KINDS[name], payload)
+    assert caught.value.text in WE_REFUSE
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("HeartbeatResponse", b'{"currentTime":"2026-01-01 00:00Z"}'),
+        ("HeartbeatResponse", b'{"currentTime":"2026-01-01T00:00:00,5+0100"}'),
+        ("StopTransaction", STOP + b',"transactionData":[' + METER_VALUE % b'"50","unit":"Hertz"' + b"]}"),
+    ],
+)  # fmt: skip
+def test_what_the_schemas_refuse_and_we_accept(name: str, payload: bytes):
+    assert not judge(name).is_valid(UNTYPED.decode(payload))
+    strict(KINDS[name], payload)
+
+
+# -- The structure -----------------------------------------------------------------------
+
+
+def shape(schema: Any, definitions: Any) -> Any:
+    """Only what constrains, references resolved, to compare two schemas."""
+    if "anyOf" in schema:  # with null, for an optional member of ours
+        schema, _ = schema["anyOf"]
+    if "$ref" in schema:
+        return shape(definitions[schema["$ref"].rsplit("/")[-1]], definitions)
+    keywords = ("format", "maxLength", "minLength", "minimum", "minItems", "multipleOf")
+    kept = {key: schema[key] for key in keywords if key in schema}
+    kept["type"] = schema.get("type", "string")
+    if "pattern" in schema:
+        kept["format"] = "uri"
+    if "enum" in schema:
+        kept["enum"] = sorted(schema["enum"])
+    if "items" in schema:
+        kept["[]"] = shape(schema["items"], definitions)
+    if kept["type"] == "object":
+        kept["required"] = sorted(schema.get("required", []))
+        kept["closed"] = schema.get("additionalProperties") is False
+        kept |= {f"{key}": shape(value, definitions) for key, value in schema.get("properties", {}).items()}
+        kept["order"] = list(schema.get("properties", {}))
+    return kept
+
+
+def differences(ours: Any, theirs: Any, path: str) -> Iterator[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in sorted(ours.keys() | theirs.keys()):
+            yield from differences(ours.get(key), theirs.get(key), f"{path}/{key}")
+    elif isinstance(ours, list) and isinstance(theirs, list) and set(theirs) < set(ours):
+        yield f"{path}: {sorted(set(ours) - set(theirs))} more"
+    elif ours != theirs:
+        yield f"{path}: {ours} for {theirs}"
+
+
+def test_every_member_is_declared_as_the_schema_has_it():
+    found: set[str] = set()
+    for name, kind in KINDS.items():
+        schema = msgspec.json.schema(
+            kind, schema_hook=lambda _: {"type": "number", "multipleOf": Decimal("0.1")}
+        )
+        found.update(differences(shape(schema, schema["$defs"]), shape(official(name), {}), name))
+    assert found == STRUCTURE
+
+
+def test_there_is_a_message_for_every_schema():
+    names = {path.name.removesuffix(".json") for path in (files("ocpp.v16") / "schemas").iterdir()}
+    assert names == set(KINDS)

@@ -1,0 +1,373 @@
+"""What every store must do, shown on all of them; and the bounds of the memory one.
+
+`STORES` has what makes each store. Whatever is tested before the last section holds for all of them.
+"""
+
+import datetime as dt
+
+import gevent
+import pytest
+
+from chargehand import Event, MemoryStore, MeterReading, Receipt, StoreError, Tag, Transaction
+from chargehand.actors import threads
+from chargehand.store.sqlite import SqliteStore
+from chargehand.testing import StubStore
+
+from ..hub import settle
+
+STORES = {"memory": MemoryStore, "stub": StubStore, "sqlite": None}
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+LATER = NOW + dt.timedelta(hours=1)
+START = (1, "T1", NOW, 100)
+
+
+@pytest.fixture(params=STORES)
+def store(request, tmp_path):
+    kind = STORES[request.param]
+    store = kind() if kind is not None else SqliteStore.open(str(tmp_path / "store.sqlite"), threads)
+    yield store
+    store.close()
+
+
+def transaction(number, charge_point_id="CP1", id_tag="T1", **more):
+    return Transaction(
+        id=number,
+        charge_point_id=charge_point_id,
+        connector_id=1,
+        id_tag=id_tag,
+        meter_start=100,
+        started_at=NOW,
+        start_received_at=NOW,
+        **more,
+    )
+
+
+def stopped(number, **more):
+    return transaction(number, meter_stop=200, stopped_at=LATER, stop_received_at=LATER, **more)
+
+
+def kept(receipt):
+    """Wait until it is durable."""
+    receipt.wait(5)
+
+
+# Numbers of transactions
+
+
+def test_numbers_are_positive_and_no_two_are_the_same(store):
+    numbers = [store.allot_transaction_id("CP1", None) for _ in range(100)]
+    assert len(set(numbers)) == 100
+    assert all(0 < number < 2**31 for number in numbers)
+
+
+def test_the_same_start_has_the_same_number_for_as_long_as_its_transaction_is_open(store):
+    number = store.allot_transaction_id("CP1", START)
+    assert store.allot_transaction_id("CP1", START) == number
+    kept(store.start_transaction(transaction(number)))
+    assert store.allot_transaction_id("CP1", START) == number
+    kept(store.stop_transaction(stopped(number)))
+    assert store.allot_transaction_id("CP1", START) != number  # a clock that is dead repeats itself
+
+
+@pytest.mark.parametrize(
+    "other", [(2, "T1", NOW, 100), (1, "T2", NOW, 100), (1, "T1", LATER, 100), (1, "T1", NOW, 101)]
+)
+def test_another_start_has_another_number(store, other):
+    assert store.allot_transaction_id("CP1", START) != store.allot_transaction_id("CP1", other)
+
+
+def test_the_same_start_of_another_charge_point_has_another_number(store):
+    assert store.allot_transaction_id("CP1", START) != store.allot_transaction_id("CP2", START)
+
+
+def test_a_start_that_could_not_be_read_has_a_new_number_each_time(store):
+    assert store.allot_transaction_id("CP1", None) != store.allot_transaction_id("CP1", None)
+
+
+# Transactions
+
+
+def test_a_transaction_is_open_until_it_is_stopped(store):
+    kept(store.start_transaction(transaction(7)))
+    assert store.transaction(7).open
+    kept(store.stop_transaction(stopped(7)))
+    assert not store.transaction(7).open
+    assert store.transaction(7).meter_stop == 200
+
+
+def test_a_transaction_that_is_not_known_is_none(store):
+    assert store.transaction(7) is None
+
+
+def test_a_start_that_comes_again_changes_nothing(store):
+    kept(store.start_transaction(transaction(7)))
+    kept(store.start_transaction(transaction(7, id_tag="another")))
+    assert store.transaction(7).id_tag == "T1"
+
+
+def test_a_stop_that_comes_again_changes_nothing(store):
+    kept(store.start_transaction(transaction(7)))
+    kept(store.stop_transaction(stopped(7)))
+    kept(store.stop_transaction(stopped(7, stop_reason="another")))
+    assert store.transaction(7).stop_reason == ""
+
+
+def test_a_stop_of_what_never_started_starts_nothing(store):
+    kept(store.stop_transaction(stopped(7)))
+    assert store.transaction(7) is None
+
+
+def test_transactions_are_listed_the_newest_first_and_can_be_chosen(store):
+    for number, charge_point_id, id_tag in (
+        (1, "CP1", "T1"),
+        (2, "CP2", "t1"),
+        (3, "CP1", "T2"),
+        (4, "CP1", "T1"),
+    ):
+        kept(store.start_transaction(transaction(number, charge_point_id, id_tag)))
+    kept(store.stop_transaction(stopped(4)))
+
+    def numbers(**choice):
+        return [found.id for found in store.transactions(**choice)]
+
+    assert numbers() == [4, 3, 2, 1]
+    assert numbers(limit=2) == [4, 3]
+    assert numbers(charge_point_id="CP1") == [4, 3, 1]
+    assert numbers(id_tag="T1") == [4, 2, 1]
+    assert numbers(open_only=True) == [3, 2, 1]
+    assert numbers(id_tag="T1", open_only=True) == [2, 1]
+    assert numbers(id_tag="T1", open_only=True, charge_point_id="CP2") == [2]
+    assert numbers(id_tag="nobody's") == []
+
+
+# Meter values
+
+
+def reading(number, values, charge_point_id="CP1", connector_id=1):
+    return MeterReading(
+        charge_point_id=charge_point_id,
+        connector_id=connector_id,
+        transaction_id=number,
+        received_at=NOW,
+        values=values,
+    )
+
+
+def test_meter_values_are_listed_in_the_order_in_which_they_came(store):
+    for number, values in ((7, b"[1]"), (8, b"[2]"), (7, b"[3]")):
+        kept(store.add_meter_reading(reading(number, values)))
+    assert [found.values for found in store.meter_readings(7)] == [b"[1]", b"[3]"]
+    assert [found.values for found in store.meter_readings(7, limit=1)] == [b"[1]"]
+    assert list(store.meter_readings(9)) == []
+
+
+def test_exactly_the_same_ones_are_kept_once(store):
+    for _ in range(3):
+        kept(store.add_meter_reading(reading(7, b"[1]")))
+    assert len(store.meter_readings(7)) == 1
+
+
+def test_those_of_another_charge_point_or_connector_are_others(store):
+    kept(store.add_meter_reading(reading(7, b"[1]")))
+    kept(store.add_meter_reading(reading(7, b"[1]", charge_point_id="CP2")))
+    kept(store.add_meter_reading(reading(7, b"[1]", connector_id=2)))
+    assert len(store.meter_readings(7)) == 3
+
+
+# Charge points
+
+
+def test_a_registration_is_what_the_last_boot_was_answered(store):
+    assert store.registration("CP1") is None
+    kept(store.register("CP1", "Pending"))
+    kept(store.register("CP1", "Accepted"))
+    assert store.registration("CP1") == "Accepted"
+
+
+def test_events_are_listed_the_newest_first_and_can_be_chosen(store):
+    for charge_point_id, kind in (("CP1", "boot"), ("CP2", "boot"), ("CP1", "status")):
+        kept(
+            store.add_event(Event(charge_point_id=charge_point_id, kind=kind, received_at=NOW, data={"a": 1}))
+        )
+
+    def found(**choice):
+        return [(event.charge_point_id, event.kind) for event in store.events(**choice)]
+
+    assert found() == [("CP1", "status"), ("CP2", "boot"), ("CP1", "boot")]
+    assert found(charge_point_id="CP1") == [("CP1", "status"), ("CP1", "boot")]
+    assert found(kind="boot", limit=1) == [("CP2", "boot")]
+    assert store.events()[0].data == {"a": 1}
+
+
+# Tags
+
+
+def test_tags_are_compared_without_case(store):
+    kept(store.put_tag(Tag(id_tag="AbC", status="Blocked", parent="P", expiry=NOW)))
+    assert store.tag("aBc") == Tag(id_tag="AbC", status="Blocked", parent="P", expiry=NOW)
+    kept(store.put_tag(Tag(id_tag="abc")))
+    assert store.tag("ABC").status == "Accepted"
+    assert store.tag("other") is None
+
+
+# Spool
+
+
+def spool(store, charge_point_id="CP1", unique_id="1", **more):
+    kept(
+        store.spool(
+            charge_point_id=charge_point_id,
+            action="StopTransaction",
+            unique_id=unique_id,
+            payload=b"{}",
+            transaction_id=7,
+            received_at=NOW,
+            why="a reason",
+            **more,
+        )
+    )
+
+
+def test_what_is_spooled_waits_the_oldest_first_until_it_is_taken_out(store):
+    for unique_id in ("a", "b", "c"):
+        spool(store, unique_id=unique_id)
+    records = store.spooled()
+    assert [record.unique_id for record in records] == ["a", "b", "c"]
+    assert (records[0].transaction_id, records[0].payload, records[0].why) == (7, b"{}", "a reason")
+    kept(store.unspool([records[0].number, records[2].number]))
+    assert [record.unique_id for record in store.spooled()] == ["b"]
+
+
+def test_the_spool_of_one_charge_point_is_its_own(store):
+    spool(store, "CP1", "a")
+    spool(store, "CP2", "b")
+    spool(store, "CP1", "c")
+    assert [record.unique_id for record in store.spooled(charge_point_id="CP1")] == ["a", "c"]
+    assert [record.unique_id for record in store.spooled(charge_point_id="CP1", limit=1)] == ["a"]
+    assert sorted(store.spooled_charge_points()) == ["CP1", "CP2"]
+    kept(store.unspool([record.number for record in store.spooled(charge_point_id="CP2")]))
+    assert list(store.spooled_charge_points()) == ["CP1"]
+
+
+def test_what_is_set_aside_waits_no_more_and_is_not_lost(store):
+    spool(store, unique_id="a")
+    (record,) = store.spooled()
+    kept(store.set_aside(record.number, "it failed five times"))
+    assert list(store.spooled()) == []
+    assert [(aside.unique_id, aside.why) for aside in store.aside()] == [("a", "it failed five times")]
+
+
+def test_what_nobody_could_replay_is_aside_from_the_beginning(store):
+    spool(store, unique_id="a", replay=False)
+    assert list(store.spooled()) == []
+    assert [record.unique_id for record in store.aside()] == ["a"]
+
+
+def test_taking_out_what_is_not_there_is_nothing(store):
+    kept(store.unspool([1, 2, 3]))
+    kept(store.set_aside(1, "nothing"))
+
+
+# Receipts
+
+
+def test_a_receipt_that_is_settled_calls_back_at_once():
+    heard = []
+    Receipt(done=True).then(heard.append)
+    Receipt(done=True, error=StoreError("no")).then(heard.append)
+    assert heard[0] is None
+    assert isinstance(heard[1], StoreError)
+
+
+def test_a_receipt_calls_back_when_it_is_settled_and_once():
+    receipt, heard = Receipt(), []
+    receipt.then(heard.append)
+    receipt.then(heard.append)
+    assert heard == []
+    receipt.settle()
+    receipt.settle(StoreError("too late"))
+    assert heard == [None, None]
+    assert receipt.error is None
+
+
+def test_a_wait_for_a_receipt_lets_the_others_run():
+    receipt, order = Receipt(), []
+    waiting = gevent.spawn(lambda: (receipt.wait(5), order.append("durable")))
+    settle()
+    order.append("the others")
+    receipt.settle()
+    waiting.join(5)
+    assert order == ["the others", "durable"]
+
+
+def test_a_wait_for_what_cannot_be_kept_raises_the_error():
+    receipt = Receipt()
+    gevent.spawn(receipt.settle, StoreError("the disk is full"))
+    with pytest.raises(StoreError, match="the disk is full"):
+        receipt.wait(5)
+    with pytest.raises(StoreError, match="the disk is full"):
+        receipt.wait()
+
+
+def test_a_wait_that_is_too_short_is_a_timeout():
+    with pytest.raises(TimeoutError, match=r"not stored within 0\.001 s"):
+        Receipt().wait(0.001)
+
+
+# The memory store alone: its bounds
+
+
+def test_it_says_that_it_is_not_durable():
+    assert MemoryStore.durable is False
+
+
+def test_it_begins_with_the_tags_and_the_number_that_it_is_given():
+    store = MemoryStore(first_transaction_id=1000, tags=[Tag(id_tag="T1", status="Blocked")])
+    assert store.allot_transaction_id("CP1", None) == 1000
+    assert store.tag("t1").status == "Blocked"
+
+
+def test_over_its_bound_the_oldest_closed_transaction_goes_and_an_open_one_never():
+    store = MemoryStore(keep=3)
+    store.start_transaction(transaction(1))
+    for number in range(2, 10):
+        store.start_transaction(transaction(number))
+        store.stop_transaction(stopped(number))
+    assert [found.id for found in store.transactions()] == [9, 8, 1]
+    for number in range(10, 20):
+        store.start_transaction(transaction(number))
+    assert len(store.transactions(open_only=True)) == 11
+
+
+def test_over_its_bound_the_oldest_readings_and_events_go():
+    store = MemoryStore(keep=3)
+    for number in range(5):
+        store.add_meter_reading(reading(7, b"[%d]" % number))
+        store.add_event(Event(charge_point_id="CP1", kind=str(number), received_at=NOW))
+    assert [found.values for found in store.meter_readings(7)] == [b"[2]", b"[3]", b"[4]"]
+    assert [event.kind for event in store.events()] == ["4", "3", "2"]
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_over_its_bound_it_spools_nothing_more_and_says_so(replay):
+    store = MemoryStore(keep=2)
+    spool(store, replay=replay)
+    spool(store, replay=replay)
+    with pytest.raises(StoreError, match="2 messages wait"):
+        spool(store, replay=replay)
+
+
+def test_it_remembers_no_more_starts_than_its_bound():
+    store = MemoryStore(keep=2)
+    first = store.allot_transaction_id("CP1", START)
+    for connector in (2, 3, 4):
+        store.allot_transaction_id("CP1", (connector, "T1", NOW, 100))
+    assert store.allot_transaction_id("CP1", START) != first
+
+
+def test_it_runs_out_of_numbers_rather_than_giving_one_twice():
+    store = MemoryStore(first_transaction_id=2**31 - 1)
+    assert store.allot_transaction_id("CP1", None) == 2**31 - 1
+    with pytest.raises(OverflowError):
+        store.allot_transaction_id("CP1", None)

@@ -1,0 +1,54 @@
+"""Fixtures: a tree of supervision, and a house full of sessions."""
+
+import pytest
+
+from chargehand.protocol.session import Session
+
+from ..hub import settle
+from .house import TIME_ANSWER, House, Planted
+from .tree import Tree
+
+
+@pytest.fixture
+def tree():
+    tree = Tree()
+    yield tree
+    if tree.root is not None:
+        tree.root.kill()
+        tree.root.end()
+    settle()
+
+
+@pytest.fixture
+def way():
+    return [lambda: TIME_ANSWER]
+
+
+@pytest.fixture
+def log():
+    return []
+
+
+@pytest.fixture
+def house(way, log):
+    house = House(way, log)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def charge_point(house):
+    return house.connect()
+
+
+@pytest.fixture
+def faulty_reading(monkeypatch):
+    """Reading a frame with "crash" in it raises what nobody expects."""
+    receive = Session.receive
+
+    def planted(self, data, now):
+        if b"crash" in data:
+            raise Planted
+        return receive(self, data, now)
+
+    monkeypatch.setattr(Session, "receive", planted)

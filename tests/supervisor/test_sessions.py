@@ -1,0 +1,259 @@
+"""The sessions of a system: taken over, let go of, and supervised."""
+
+import gevent
+import pytest
+
+from chargehand import TicketState
+from chargehand.actors.cell import Phase
+from chargehand.protocol.session import Registration
+from chargehand.testing import MemoryConnection
+
+from ..actors.messages_of_16 import START
+from ..hub import settle, until
+from .house import TIME_ANSWER, crash
+
+# Takeover, also while a restart is waited for
+
+
+@pytest.mark.usefixtures("faulty_reading")
+def test_a_connection_that_comes_during_the_wait_is_served_after_it(house, charge_point):
+    crash(charge_point)
+    crash(charge_point)
+    second = house.connect()
+    assert charge_point.closed_with[0] == 1008
+    assert second.call("Heartbeat") is None
+    house.advance(1)
+    assert second.take() == [[3, "1", TIME_ANSWER]]
+
+
+@pytest.mark.usefixtures("faulty_reading")
+def test_a_connection_that_comes_right_after_a_crash_does_not_keep_it_from_being_counted(house, charge_point):
+    cell = house.cell()
+    second = MemoryConnection(settle=settle)
+    watch = cell.watch
+
+    def attach_at_once(cell, exit_):
+        watch(cell, exit_)
+        second.receiver = house.sessions.attach("CP1", "", second)
+
+    cell.watch = attach_at_once
+    cell.deliver(charge_point, b'[2,"crash","Heartbeat",{}]')
+    settle()
+    assert second.call("Heartbeat")[2] == TIME_ANSWER
+    assert (house.count("session_crashed"), house.count("session_restarted")) == (1, 1)
+
+
+def test_a_lost_connection_and_a_new_one_at_once_leave_it_online(house, charge_point):
+    connections = [MemoryConnection(settle=settle) for _ in range(2)]
+    cell = house.cell()
+    cell.closed(charge_point, 1006, "")
+    for connection in connections:
+        connection.receiver = house.sessions.attach("CP1", "", connection)
+    settle()
+    assert cell.charge_point.online
+    assert house.directory.connected == 1
+    house.advance(1000)
+    house.sessions.sweep(house.clock.monotonic())
+    assert house.cell() is cell
+    assert connections[1].call("Heartbeat")[2] == TIME_ANSWER
+
+
+def test_of_two_connections_at_once_only_the_newer_one_is_used(house):
+    house.sessions.expect("CP1")
+    ticket = house.call(when_offline="queue")
+    first, second = MemoryConnection(), MemoryConnection()
+    for connection in (first, second):
+        connection.receiver = house.sessions.attach("CP1", "", connection)
+    settle()
+    assert ticket.state is TicketState.SENT
+    assert (len(first.frames), len(second.frames)) == (0, 1)
+
+
+def test_a_hundred_takeovers_leave_the_newest_standing_every_time(house):
+    connection = house.connect()
+    cell = house.cell()
+    for number in range(100):
+        newer = MemoryConnection(settle=settle)
+        newer.receiver = house.sessions.attach("CP1", "", newer)
+        if number % 2:
+            connection.hang_up()
+        if number % 3:
+            settle()
+        assert house.cell() is cell
+        connection = newer
+    settle()
+    assert connection.closed_with is None
+    assert cell.connection is connection
+    assert connection.call("Heartbeat")[2] == TIME_ANSWER
+
+
+# Coming and going
+
+
+def test_one_that_stays_away_is_let_go_and_one_that_comes_back_is_not(house):
+    away, back = house.connect("AWAY"), house.connect("BACK")
+    away.hang_up()
+    back.hang_up()
+    house.advance(60)
+    house.connect("BACK")
+    house.advance(41)
+    house.sessions.sweep(house.clock.monotonic())
+    assert house.cell("AWAY") is None
+    assert house.cell("BACK") is not None
+
+
+def test_the_tickets_of_one_that_is_let_go_end(house, charge_point):
+    charge_point.hang_up()
+    ticket = house.call(when_offline="queue")
+    house.advance(101)
+    house.sessions.sweep(house.clock.monotonic())
+    assert ticket.state is TicketState.NEVER_SENT
+
+
+def test_what_the_store_knows_of_a_charge_point_is_asked_when_it_comes(house):
+    house.known["CP9"] = Registration.REJECTED
+    assert house.connect("CP9").call("Heartbeat")[2] == "SecurityError"
+
+
+def test_calls_can_wait_for_a_charge_point_that_was_never_seen(house):
+    house.sessions.expect("NEW")
+    ticket = house.call("NEW", when_offline="queue")
+    assert ticket.state is TicketState.QUEUED
+    connection = house.connect("NEW")
+    connection.answer(connection.take()[0], {"listVersion": 1})
+    assert ticket.result().list_version == 1
+
+
+def test_no_two_sessions_of_a_charge_point_give_a_call_the_same_id(house):
+    ids = []
+    for _ in range(2):
+        connection = house.connect()
+        house.call()
+        ids.append(connection.take()[0][1])
+        house.sessions.let_go(house.cell())
+        connection.hang_up()
+    assert ids[0] != ids[1]
+
+
+def test_a_session_that_somebody_stopped_is_let_go_and_its_connection_closed(house, charge_point):
+    cell = house.cell()
+    assert cell.ref.stop(timeout=5) is True
+    settle()
+    assert house.cell() is None
+    assert charge_point.closed_with == (1001, "the session was stopped")
+    assert house.connect().call("Heartbeat")[2] == TIME_ANSWER
+
+
+def test_whether_a_charge_point_is_alive_is_asked_of_its_newest_connection(house, charge_point):
+    assert house.sessions.answers("CP1", 1.0) is True
+    charge_point.alive = False
+    assert house.sessions.answers("CP1", 1.0) is False
+    assert house.sessions.answers("nobody", 1.0) is False
+
+
+# The supervisor itself
+
+
+def test_a_supervisor_that_failed_takes_over_the_living_sessions(house, charge_point, faulty_reading):
+    class Odd:
+        """Nothing that it knows."""
+
+    house.supervisor.tell(Odd())
+    settle()
+    house.supervisor.kill()
+    assert house.supervisor.phase is Phase.VACANT
+    assert charge_point.call("Heartbeat")[2] == TIME_ANSWER  # nobody waits for it
+    late = house.connect("LATE")
+    house.supervisor.start()
+    settle()
+    assert late.call("Heartbeat")[2] == TIME_ANSWER
+    crash(charge_point)
+    assert charge_point.call("Heartbeat")[2] == TIME_ANSWER
+
+
+@pytest.mark.usefixtures("faulty_reading")
+def test_a_session_that_crashed_while_there_was_no_supervisor_is_started_by_the_next_one(house, charge_point):
+    house.supervisor.kill()
+    crash(charge_point)
+    assert house.cell().phase is Phase.VACANT
+    house.supervisor.start()
+    settle()
+    assert charge_point.call("Heartbeat")[2] == TIME_ANSWER
+
+
+@pytest.mark.usefixtures("faulty_reading")
+def test_one_that_was_waiting_for_its_restart_is_started_by_the_next_supervisor_once(
+    house, charge_point, log
+):
+    crash(charge_point)
+    crash(charge_point)
+    house.supervisor.kill()
+    house.supervisor.start()
+    settle()
+    assert house.cell().phase is Phase.RUNNING
+    house.advance(10)
+    assert charge_point.call("Heartbeat")[2] == TIME_ANSWER
+
+
+def test_its_stop_closes_every_connection_and_ends_every_cell_and_ticket(house):
+    connections = [house.connect(f"CP{number}") for number in range(3)]
+    tickets = [house.call(f"CP{number}") for number in range(3)]
+    cells = list(house.directory)
+    assert house.supervisor.ref.stop(timeout=5) is True
+    assert [connection.closed_with for connection in connections] == [(1001, "the central system stops")] * 3
+    assert [cell.phase for cell in cells] == [Phase.ENDED] * 3
+    assert {ticket.state for ticket in tickets} == {TicketState.OUTCOME_UNKNOWN}
+    assert len(house.directory) == 0
+
+
+def test_its_stop_waits_for_peers_that_close_slowly_but_not_for_ever(house):
+    slow, never = house.connect("SLOW"), house.connect("NEVER")
+    for connection in (slow, never):
+        connection.close = lambda code, reason, connection=connection: setattr(
+            connection, "closed_with", (code, reason)
+        )
+    stopping = house.supervisor.ref.stop(block=False)
+    settle()
+    assert not stopping.done()
+    slow_cell = house.cell("SLOW")
+    slow_cell.closed(slow, 1001, "")
+    until(lambda: slow_cell.newest is None)
+    house.clock.advance(0.06)
+    assert stopping.get(timeout=5) is True
+    assert len(house.directory) == 0
+
+
+def test_it_describes_how_many_there_are_and_which_of_them_have_crashed(house, charge_point, faulty_reading):
+    house.connect("OTHER").hang_up()
+    crash(charge_point)
+    crash(charge_point)
+    house.cell().deliver(charge_point, b"[]")
+    described = house.supervisor.actor.describe()
+    assert described == {
+        "sessions": 2,
+        "connected": 1,
+        "crashed": [{"id": "CP1", "state": "waiting", "restarts": 2, "inbox": 1, "last_crash": "Planted()"}],
+    }
+
+
+def test_it_forgets_those_that_were_let_go(house, charge_point, faulty_reading):
+    crash(charge_point)
+    house.sessions.let_go(house.cell())
+    assert house.supervisor.actor.describe()["crashed"] == []
+
+
+def test_start_transactions_answered_for_a_crash_have_numbers_of_their_own(charge_point, faulty_reading):
+    one = crash(charge_point, "StartTransaction", START, "crash1")
+    assert one[2]["transactionId"] == 1
+
+
+def test_nothing_of_a_crash_reaches_the_charge_point(charge_point, faulty_reading):
+    crash(charge_point, "Authorize")
+    assert not any(b"Planted" in frame or b"Traceback" in frame for frame in charge_point.frames)
+
+
+def test_the_crash_of_one_session_is_over_before_the_hub_does_anything_else(
+    house, charge_point, faulty_reading
+):
+    gevent.spawn(crash, charge_point).join(5)
+    assert charge_point.call("Heartbeat")[2] == TIME_ANSWER

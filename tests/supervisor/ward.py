@@ -1,0 +1,69 @@
+"""A whole central system on a clock that a test moves, with charge points that have no sockets."""
+
+import gevent
+
+from chargehand import CentralSystem, DeadlineSettings, SessionSettings, Settings, SupervisionSettings
+from chargehand.testing import ManualClock, MemoryConnection
+
+from ..hub import settle
+
+DEADLINE_S = 10.0
+
+
+class Ward:
+    """See the head of this file. `supervision` are settings of supervision, `sessions` those of sessions."""
+
+    def __init__(self, *specs, store=None, sessions=None, **supervision):
+        self.clock = ManualClock()
+        self.system = CentralSystem(
+            Settings(
+                port=0,
+                deadlines=DeadlineSettings(default_s=DEADLINE_S),
+                sessions=SessionSettings(ping_interval_s=0, close_timeout_s=0.05, **(sessions or {})),
+                supervision=SupervisionSettings(**supervision),
+            ),
+            plugins=specs,
+            store=store,
+            clock=self.clock,
+        )
+
+    def __enter__(self):
+        self.system.start()
+        self.clock.drive(self.system._timers)
+        return self
+
+    def __exit__(self, *_):
+        self.system.stop()
+        settle()
+
+    def connect(self, id_="CP1"):
+        """A charge point; its end of the connection."""
+        connection = MemoryConnection(settle=settle)
+        connection.receiver = self.system._sessions.attach(id_, "", connection)
+        settle()
+        return connection
+
+    def cell(self, id_="CP1"):
+        return self.system._directory.find(id_)
+
+    def advance(self, seconds):
+        self.clock.advance(seconds, settle)
+        settle()
+
+    def count(self, name):
+        return self.system.counters.counts.get(name, 0)
+
+    def plugin(self, name):
+        return self.system._plugin_cell(name)
+
+    def described(self, name):
+        """What the tree says of one plugin."""
+        (plugins, *_) = self.system.describe()["children"]
+        (row,) = (row for row in plugins["children"] if row["id"] == name)
+        return row
+
+    def live(self, coroutine):
+        """Let something that blocks run while the hub goes on, and return what it gave."""
+        greenlet = gevent.spawn(coroutine)
+        settle()
+        return greenlet.get(timeout=5)

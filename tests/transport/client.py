@@ -1,0 +1,76 @@
+"""The client's side of a handshake, byte by byte, in the same hub as the server.
+
+Its one rule: it sends what it is told and reports what came; it knows no more of HTTP than a test needs.
+"""
+
+from dataclasses import dataclass
+
+import gevent
+import gevent.socket
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # the example of RFC 6455, section 1.3,
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # and its one right answer
+TIMEOUT_S = 5.0
+
+
+def request(
+    *lines: str, path: str = "/ocpp/CP1", without: str = "", method: str = "GET", version: str = "HTTP/1.1"
+) -> bytes:
+    """A request to upgrade, less the usual headers that start with `without`, plus `lines`."""
+    usual = [
+        "Host: x",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {KEY}",
+        "Sec-WebSocket-Version: 13",
+    ]
+    kept = [line for line in usual if not (without and line.startswith(without))]
+    return "\r\n".join((f"{method} {path} {version}", *kept, *lines, "", "")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; its header names in lower case; `rest` is what came behind its head."""
+
+    status: int
+    headers: dict[str, str]
+    rest: bytes
+
+
+class Client:
+    """A connection to a port of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = gevent.socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+
+    def sends(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def asks(self, *lines: str, **options: str) -> Answer:
+        """Send a request to upgrade and read the head of the answer."""
+        self.sends(request(*lines, **options))
+        return self.answer()
+
+    def answer(self) -> Answer:
+        """Read the head of an answer."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = self.socket.recv(65536)
+            assert more, f"the stream ended behind {data!r}"
+            data += more
+        head, rest = data.split(b"\r\n\r\n", 1)
+        status, *lines = head.decode("latin-1").split("\r\n")
+        headers = [line.split(": ", 1) for line in lines]
+        names = [name.lower() for name, _ in headers]
+        assert len(set(names)) == len(names), f"a header came twice: {names}"
+        return Answer(int(status.split()[1]), {name.lower(): value for name, value in headers}, rest)
+
+    def rest(self) -> bytes:
+        """Read to the end of the stream, which must come without a reset."""
+        data = b""
+        while more := self.socket.recv(65536):
+            data += more
+        return data
+
+    def close(self) -> None:
+        self.socket.close()

@@ -1,0 +1,131 @@
+"""A server on a free port of this machine, with a gate that a test can look into."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gevent.ssl
+import pytest
+from gevent.pool import Pool
+
+from chargehand.actors.timers import HubTimers, SystemClock
+from chargehand.config.settings import SessionSettings
+from chargehand.transport.connection import SocketConnection
+from chargehand.transport.gate import Admission, Refusal, Request
+from chargehand.transport.greenlet_transport import GreenletTransport
+from chargehand.transport.reactor_transport import ReactorTransport
+from chargehand.transport.server import Server
+
+from ..certificates import make_certificate
+from ..hub import settle, until
+from .client import Client
+from .fakes import FakeReceiver
+
+ADMISSION = Admission("CP1", "", "ocpp1.6")
+TRANSPORTS = {"greenlet": GreenletTransport, "reactor": ReactorTransport}
+
+
+@dataclass
+class FakeGate:
+    """Admits all, and keeps everything it is told."""
+
+    decision: Admission | Refusal | Callable[[Request], Any] = ADMISSION
+    requests: list[Request] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    connections: list[SocketConnection] = field(default_factory=list)
+    receivers: list[FakeReceiver] = field(default_factory=list)
+    attach_fails: bool = False
+
+    def admit(self, request: Request) -> Admission | Refusal:
+        self.requests.append(request)
+        return self.decision(request) if callable(self.decision) else self.decision
+
+    def attach(self, _admission: Admission, connection: SocketConnection) -> FakeReceiver:
+        if self.attach_fails:
+            raise RuntimeError("attach failed")
+        self.connections.append(connection)
+        self.receivers.append(FakeReceiver(on_deliver=lambda one: one.send_text(b"got it")))
+        return self.receivers[-1]
+
+    def handshake_failed(self, peer: str, reason: str) -> None:
+        assert peer.startswith("127.0.0.1:")
+        self.failures.append(reason)
+
+
+class Served:
+    """A server, its gate and its clients."""
+
+    def __init__(self, transport: str, tls: ssl.SSLContext | None = None, **limits: Any) -> None:
+        self.gate = FakeGate()
+        self.timers = HubTimers(SystemClock())
+        self.pool = Pool()  # what serves requests; empty when nothing is under way
+        self.clients: list[Client] = []
+        self.server = Server(
+            ("127.0.0.1", 0),
+            gate=self.gate,
+            transport=TRANSPORTS[transport](),
+            limits=SessionSettings(**{"close_timeout_s": 0.2, "handshake_timeout_s": 5.0, **limits}),
+            timers=self.timers,
+            tls=tls,
+            pool=self.pool,
+        )
+        self.server.start()
+
+    @property
+    def port(self) -> int:
+        return self.server.address[1]
+
+    def client(self, trust: Path | None = None) -> Client:
+        """A client, over TLS if it is given a certificate to trust."""
+        client = Client(self.port)
+        self.clients.append(client)
+        if trust is not None:
+            context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(str(trust))
+            client.socket = context.wrap_socket(client.socket, server_hostname="127.0.0.1")
+        return client
+
+    def only_connection(self) -> SocketConnection:
+        """The one connection there is, once it is attached."""
+        until(lambda: self.gate.connections)
+        (connection,) = self.gate.connections
+        return connection
+
+    def close(self) -> None:
+        self.server.close()
+        for client in self.clients:
+            client.close()
+        until(lambda: len(self.pool) == 0)
+        for connection in self.gate.connections:
+            until(lambda connection=connection: not connection.open)
+        settle()
+        self.timers.clear()
+
+
+@pytest.fixture(params=list(TRANSPORTS))
+def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., Served]]:
+    """Makes servers on each transport; they must be rid of everything once their clients have gone."""
+    all_served: list[Served] = []
+
+    def serve(**options: Any) -> Served:
+        served = Served(request.param, **options)
+        all_served.append(served)
+        return served
+
+    yield serve
+    for served in all_served:
+        served.close()
+
+
+@pytest.fixture
+def served(serve: Callable[..., Served]) -> Served:
+    """A server of ws."""
+    return serve()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key."""
+    return make_certificate(tmp_path_factory.mktemp("certificates"), "server")

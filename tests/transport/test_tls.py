@@ -1,0 +1,74 @@
+"""The context of the server's side: what it takes, and what it says when it cannot."""
+
+import ssl
+
+import gevent.ssl
+import pytest
+
+from chargehand.transport.tls import TlsError, server_context
+
+from ..certificates import make_certificate
+
+
+def test_the_context_is_one_that_does_not_stop_the_hub(certificate):
+    assert isinstance(server_context(*map(str, certificate)), gevent.ssl.SSLContext)
+
+
+def test_nothing_older_than_tls_1_2_is_spoken_and_nothing_is_compressed_or_renegotiated(certificate):
+    context = server_context(*map(str, certificate))
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert context.options & ssl.OP_NO_COMPRESSION
+    assert context.options & ssl.OP_NO_RENEGOTIATION
+
+
+def test_the_suites_of_the_whitepaper_can_be_chosen_and_none_is_weaker(certificate):
+    names = {suite["name"] for suite in server_context(*map(str, certificate)).get_ciphers()}
+    assert names >= {
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "AES128-GCM-SHA256",
+        "AES256-GCM-SHA384",
+    }
+    assert all("GCM" in name or "CHACHA20" in name for name in names)
+
+
+def test_no_certificate_is_asked_of_a_client(certificate):
+    assert server_context(*map(str, certificate)).verify_mode == ssl.CERT_NONE
+
+
+def test_a_file_that_is_not_there_is_named(certificate, tmp_path):
+    chain, key = certificate
+    for wrong in ((str(tmp_path / "no.pem"), str(key)), (str(chain), str(tmp_path / "no.key"))):
+        with pytest.raises(TlsError, match=r"no\.(pem|key)") as caught:
+            server_context(*wrong)
+        assert "No such file" in str(caught.value)
+        assert str(caught.value).startswith(f"tls.certificate {wrong[0]} with tls.key {wrong[1]}: ")
+
+
+def test_a_key_of_another_certificate_is_refused(certificate, tmp_path):
+    _, other = make_certificate(tmp_path, "other")
+    with pytest.raises(TlsError, match="KEY_VALUES_MISMATCH"):
+        server_context(str(certificate[0]), str(other))
+
+
+@pytest.mark.parametrize("content", [b"", b"no PEM at all", b"\x00\xff", b"-----BEGIN CERTIFICATE-----\n"])
+def test_what_is_no_certificate_is_refused(certificate, tmp_path, content):
+    broken = tmp_path / "broken.pem"
+    broken.write_bytes(content)
+    with pytest.raises(TlsError, match=r"broken\.pem"):
+        server_context(str(broken), str(certificate[1]))
+    with pytest.raises(TlsError, match=r"broken\.pem"):
+        server_context(str(certificate[0]), str(broken))
+
+
+def test_a_folder_is_no_certificate(certificate, tmp_path):
+    with pytest.raises(TlsError, match=r"tls\.certificate"):
+        server_context(str(tmp_path), str(certificate[1]))
+
+
+def test_a_key_behind_a_passphrase_is_refused_and_nobody_is_asked_for_it(tmp_path, capfd):
+    """OpenSSL would ask at the terminal, and the server would wait for an answer for ever."""
+    chain, key = make_certificate(tmp_path, "locked", passphrase="secret")
+    with pytest.raises(TlsError, match=r"locked\.key is encrypted"):
+        server_context(str(chain), str(key))
+    assert capfd.readouterr() == ("", "")

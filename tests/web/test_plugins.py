@@ -1,0 +1,176 @@
+"""Plugins over HTTP: how they stand, release and promotion, of a real system."""
+
+import falcon
+import falcon.testing
+import gevent
+import pytest
+
+from chargehand import CentralSystem, Plugin, Settings, SupervisionSettings, passive, v16
+from chargehand.store.store import StoreError
+from chargehand.web import plugins
+
+START = {"connectorId": 1, "idTag": "TAG1", "meterStart": 5, "timestamp": "2026-05-04T12:34:56Z"}
+ROW = {
+    "state": "running",
+    "restart": "permanent",
+    "restarts": 0,
+    "inbox": 0,
+    "last_crash": "",
+    "quarantined": False,
+    "shadow": False,
+    "broken": [],
+    "spool": 0,
+}
+
+
+class Faulty(Plugin):
+    """Fails at Authorize and StartTransaction until it is mended; its start may take long."""
+
+    mended = False
+    slow = False
+
+    def on_start(self):
+        while type(self).slow:
+            gevent.sleep(0.001)
+
+    @passive(v16.Authorize)
+    @passive(v16.StartTransaction)
+    def fail(self, call):
+        if not self.mended:
+            raise RuntimeError("planted")
+        return {"idTagInfo": {"status": "Accepted"}, **({"transactionId": 1} if call.transaction_id else {})}
+
+
+class Copy(Plugin):
+    """Would block every tag."""
+
+    @passive(v16.Authorize)
+    def authorize(self, _call):
+        return {"idTagInfo": {"status": "Blocked"}}
+
+
+@pytest.fixture
+def system(monkeypatch):
+    monkeypatch.setattr(Faulty, "mended", False)
+    monkeypatch.setattr(Faulty, "slow", False)
+    supervision = SupervisionSettings(
+        intensity=0, failing_charge_points=2, quarantine_s=0, replay_delay_s=0.001, replay_delay_max_s=0.001
+    )
+    settings = Settings(port=0, supervision=supervision)
+    with CentralSystem(settings, plugins=[Faulty.spec(), Copy.spec(shadow=True)]) as running:
+        yield running
+
+
+@pytest.fixture
+def rows(client):
+    """Ask for the plugins, by name."""
+    return lambda: {row["name"]: row for row in client.simulate_get("/api/v1/plugins").json["plugins"]}
+
+
+@pytest.fixture
+def quarantined(charge_point, rows, wait_until):
+    """`Faulty` is in quarantine, and one StartTransaction waits for it."""
+    for name in ("CP1", "CP2"):
+        charge_point(name).send(2, "1", "Authorize", {"idTag": "T1"})
+    wait_until(lambda: rows()["Faulty"]["quarantined"], "it is in quarantine")
+    charge_point("CP3").send(2, "1", "StartTransaction", START)
+    wait_until(lambda: rows()["Faulty"]["spool"], "the message waits")
+
+
+def test_every_plugin_is_shown_in_order(rows):
+    found = rows()
+    assert list(found) == ["Faulty", "Copy", "back-office"]
+    for name, shadow in (("Faulty", False), ("Copy", True), ("back-office", False)):
+        assert found[name] == ROW | {"name": name, "shadow": shadow}
+
+
+def test_a_pair_that_stand_ins_answer_for_is_shown(charge_point, rows, wait_until):
+    cp = charge_point("CP1")
+    for number in range(3):
+        cp.send(2, str(number), "Authorize", {"idTag": "T1"})
+    broken = wait_until(lambda: rows()["Faulty"]["broken"], "the pair is broken")
+    assert broken == [{"charge_point": "CP1", "action": "Authorize"}]
+
+
+def test_a_plugin_in_quarantine_is_shown_with_its_last_crash_and_what_waits(rows, quarantined):
+    row = rows()["Faulty"]
+    assert (row["state"], row["quarantined"], row["spool"]) == ("quarantined", True, 1)
+    assert row["last_crash"] == "RuntimeError('planted')"
+    assert rows()["back-office"]["spool"] == 0
+
+
+def test_a_spool_that_cannot_be_read_hides_nothing_else_and_keeps_nobody_from_a_release(
+    client, rows, system, quarantined, monkeypatch
+):
+    def fail(**_):
+        raise StoreError("planted")
+
+    monkeypatch.setattr(system.store, "spooled", fail)
+    row = rows()["Faulty"]
+    assert (row["quarantined"], row["spool"]) == (True, None)
+    assert client.simulate_post("/api/v1/plugins/Faulty/release").status == falcon.HTTP_200
+
+
+def test_release_lets_a_plugin_out_and_it_gets_what_waited(
+    client, rows, quarantined, wait_until, monkeypatch
+):
+    monkeypatch.setattr(Faulty, "mended", True)
+    reply = client.simulate_post("/api/v1/plugins/Faulty/release")
+    assert reply.status == falcon.HTTP_200
+    assert (reply.json["name"], reply.json["state"], reply.json["quarantined"]) == (
+        "Faulty",
+        "running",
+        False,
+    )
+    wait_until(lambda: rows()["Faulty"]["spool"] == 0, "the message was replayed")
+
+
+def test_a_plugin_that_is_in_no_quarantine_is_409(client):
+    reply = client.simulate_post("/api/v1/plugins/back-office/release")
+    assert reply.status == falcon.HTTP_409
+    assert "back-office" in reply.json["description"]
+
+
+@pytest.mark.parametrize("what", ["release", "promote"])
+def test_a_plugin_that_there_is_none_of_is_404_and_the_others_are_named(client, what):
+    reply = client.simulate_post(f"/api/v1/plugins/Tags/{what}")
+    assert reply.status == falcon.HTTP_404
+    assert "Faulty, Copy, back-office" in reply.json["description"]
+
+
+@pytest.mark.parametrize("what", ["release", "promote"])
+def test_a_parameter_where_there_is_none_is_400(client, what):
+    assert client.simulate_post(f"/api/v1/plugins/Copy/{what}?now=1").status == falcon.HTTP_400
+
+
+def test_a_shadow_answers_from_its_promotion_on_and_is_409_after_it(
+    client, rows, system, charge_point, wait_until
+):
+    reply = client.simulate_post("/api/v1/plugins/Copy/promote")
+    assert (reply.status, reply.json["shadow"]) == (falcon.HTTP_200, False)
+    assert rows()["Copy"] == ROW | {"name": "Copy"}
+    charge_point("CP1").send(2, "1", "Authorize", {"idTag": "T1"})
+    wait_until(lambda: "Blocked" in system.record("CP1"), "it has answered")
+    reply = client.simulate_post("/api/v1/plugins/Copy/promote")
+    assert reply.status == falcon.HTTP_409
+    assert "Copy" in reply.json["description"]
+
+
+def test_whoever_waits_for_a_start_is_answered_when_the_endpoint_stops(
+    client, rows, quarantined, stop, wait_until, monkeypatch
+):
+    monkeypatch.setattr(Faulty, "slow", True)
+    waiting = gevent.spawn(client.simulate_post, "/api/v1/plugins/Faulty/release")
+    wait_until(lambda: rows()["Faulty"]["state"] == "starting", "it starts")
+    stop.begin()
+    assert waiting.get(timeout=5).status == falcon.HTTP_503
+    monkeypatch.setattr(Faulty, "slow", False)
+
+
+def test_a_start_that_takes_long_is_504_and_goes_on(client, rows, quarantined, wait_until, monkeypatch):
+    monkeypatch.setattr(plugins, "RELEASE_S", 0.02)
+    monkeypatch.setattr(Faulty, "slow", True)
+    reply = client.simulate_post("/api/v1/plugins/Faulty/release")
+    assert reply.status == falcon.HTTP_504
+    monkeypatch.setattr(Faulty, "slow", False)
+    wait_until(lambda: rows()["Faulty"]["state"] == "running", "it has started")

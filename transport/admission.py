@@ -1,0 +1,93 @@
+"""Who is it, does it know its password, which protocol does it speak: the rules of the handshake, as pure functions.
+
+OCPP-J 1.6, sections 3.1 and 6.2.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class Identity(NamedTuple):
+    """A charge point as its path names it."""
+
+    id: str
+    name: str
+
+
+def read_path(path: str, template: str) -> Identity | None:
+    """Find the identity in a request's path; None if the path is not under the template.
+
+    It is the last segment that is not empty, percent-decoded as UTF-8 (a plus is a plus): charge points are seen to
+    send empty segments before it and slashes after it. One with control characters names nobody: it would write into
+    logs whatever it liked. Raises ValueError for what is not UTF-8 when decoded.
+    """
+    wanted = [segment for segment in template.split("/") if segment]
+    # The HTTP server hands us the bytes of the request line as Latin-1.
+    raw = path.encode("latin-1", errors="strict").decode("utf-8")
+    found = [unquote(segment, errors="strict") for segment in raw.split("/") if segment]
+    if len(found) < len(wanted) or any(CONTROL.search(segment) for segment in found):
+        return None
+    name = ""
+    for pattern, segment in zip(wanted[:-1], found, strict=False):
+        if pattern == "{name}":
+            name = segment
+        elif pattern != segment:
+            return None
+    return Identity(found[-1], name)
+
+
+def choose_subprotocol(offered: str, spoken: Sequence[str]) -> str | None:
+    """Pick by the client's order among those we speak; tokens are exact. RFC 6455, section 4.2.2."""
+    for token in offered.split(","):
+        if token.strip() in spoken:
+            return token.strip()
+    return None
+
+
+def check_password(authorization: str, identity: str, password: str) -> bool:
+    """Whether a Basic Authorization header names this identity and this password; compared in constant time.
+
+    It is split at the known identity, for that may hold a colon and the password any byte. RFC 7617.
+    """
+    scheme, _, encoded = authorization.strip().partition(" ")
+    if scheme.lower() != "basic":
+        return False
+    try:
+        given = base64.b64decode(encoded.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return hmac.compare_digest(given, f"{identity}:{password}".encode())
+
+
+def assumes_subprotocol(identity: str, assume: Iterable[str]) -> bool:
+    """Whether a charge point that names no subprotocol is taken to speak ours."""
+    return any(entry in ("*", identity) for entry in assume)
+
+
+def wants_upgrade(headers: Mapping[str, str]) -> str | None:
+    """Say what is wrong with a request as a WebSocket handshake; None if nothing. RFC 6455, section 4.2.1."""
+    if "websocket" not in [token.strip().lower() for token in headers.get("upgrade", "").split(",")]:
+        return "this is a WebSocket endpoint: send Upgrade: websocket"
+    if "upgrade" not in [token.strip().lower() for token in headers.get("connection", "").split(",")]:
+        return "the header Connection: Upgrade is missing"
+    return None
+
+
+def check_key(key: str) -> bool:
+    """Whether a Sec-WebSocket-Key is 16 bytes in base64. RFC 6455, section 4.1."""
+    try:
+        return len(base64.b64decode(key.strip(), validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False

@@ -1,0 +1,380 @@
+"""One WebSocket connection on a non-blocking socket: its codec, its outbox, its signs of life.
+
+How bytes come in is the transport's business (`feed` takes them); everything else about a connection is here, so that
+all transports behave alike. Nothing in it blocks: what the kernel does not take waits in the outbox, and over the
+outbox's bound, or after `send_timeout_s`, a peer that does not read is cut off. All methods belong to the hub's thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gevent import get_hub
+from gevent.event import Event
+
+from ..protocol.websocket import Closed, Codec, Failed, Ping, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .gate import Receiver
+
+logger = logging.getLogger(__name__)
+
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+READ_BYTES = 65_536
+WRITE_READY = 2  # libev's and libuv's number for it
+TLS_RECORD_BYTES = 16_384
+ABNORMAL, INTERNAL_ERROR = 1006, 1011
+
+
+class Timers(Protocol):
+    """The shared timers, as `actors.timers` has them."""
+
+    @property
+    def clock(self) -> Any:
+        """With `monotonic()`."""
+
+    def call_at(self, due: float, callback: Callable[[], None]) -> None:
+        """Call back in the hub at `due`."""
+
+
+class Reader(Protocol):
+    """Who reads a connection's socket, and closes it at the end: a transport."""
+
+    def paused(self, connection: SocketConnection) -> None:
+        """Read no further."""
+
+    def resumed(self, connection: SocketConnection) -> None:
+        """Read on."""
+
+    def ended(self, connection: SocketConnection) -> None:
+        """The connection has ended: close its socket."""
+
+
+class Limits(Protocol):
+    """The settings of a connection; `config.SessionSettings` has them all."""
+
+    max_message_bytes: int
+    max_outbox_bytes: int
+    send_timeout_s: float
+    ping_interval_s: float
+    close_timeout_s: float
+
+
+class SocketConnection:
+    """See the head of this file. `reader` is whoever reads the socket, `watcher` is that reader's own to keep."""
+
+    __slots__ = (
+        "_closing",
+        "_code",
+        "_ending",
+        "_heard",
+        "_last_heard",
+        "_limits",
+        "_outbox",
+        "_pinged_at",
+        "_reason",
+        "_receiver",
+        "_stuck_since",
+        "_timers",
+        "_watched",
+        "_writer",
+        "codec",
+        "open",
+        "paused",
+        "peer",
+        "reader",
+        "secure",
+        "sock",
+        "watcher",
+    )
+
+    def __init__(self, sock: Any, *, peer: str, secure: bool, limits: Limits, timers: Timers) -> None:
+        self.sock = sock
+        self.peer = peer
+        self.secure = secure
+        self.codec = Codec(Role.SERVER, max_message_bytes=limits.max_message_bytes)
+        self.open = True  # until nothing is read or written any more
+        self.paused = False
+        self.reader: Reader | None = None
+        self.watcher: Any = None
+        self._limits = limits
+        self._timers = timers
+        self._receiver: Receiver | None = None
+        self._outbox: bytearray | None = None
+        self._writer: Any = None
+        self._stuck_since = 0.0
+        self._watched = False  # a timer of ours looks whether the outbox is stuck
+        self._closing = False  # a close frame of ours is out, or will be
+        self._ending = False  # nothing will be written behind what is in the outbox
+        self._code = ABNORMAL
+        self._reason = "the connection was lost"
+        self._pinged_at = 0.0
+        self._heard: Event | None = None
+        self._last_heard = timers.clock.monotonic()
+
+    def start(self, receiver: Receiver) -> None:
+        """Deliver to `receiver` from now on, and look after the peer's life."""
+        self._receiver = receiver
+        if self._limits.ping_interval_s > 0:
+            self._timers.call_at(self._last_heard + self._limits.ping_interval_s, self._check_life)
+
+    # -- In --------------------------------------------------------------------------------------
+
+    def read(self) -> bytes | None:
+        """What the socket has; None if it has nothing now, no bytes if nothing will come any more."""
+        try:
+            data: bytes = self.sock.recv(READ_BYTES)
+        except WOULD_BLOCK:
+            return None
+        except (OSError, ValueError):  # ValueError: closed under an SSL socket
+            return b""
+        return data
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that came; deliver the messages in them, answer what the WebSocket protocol itself answers."""
+        self._last_heard = self._timers.clock.monotonic()
+        if self._heard is not None:
+            self._heard.set()
+        try:
+            for event in self.codec.receive(data):
+                if type(event) is bytes:
+                    if self._receiver is not None and not self._closing:
+                        self._receiver.deliver(self, event)
+                elif type(event) is Ping:
+                    self._write(self.codec.pong(event.payload))
+                elif type(event) is Closed:
+                    self._ended(event.code, event.reason, event.reply, done=True)
+                elif type(event) is Failed:
+                    self._ended(event.code, event.reason, event.reply, done=False)
+        except Exception:
+            # A fault of ours, not of the transport's: it must not go on half-fed.
+            logger.exception("The connection of %s failed", self.peer)
+            self.close(INTERNAL_ERROR)
+        if self._outbox:
+            self._flush()  # a TLS socket may have waited for just these bytes
+
+    def _ended(self, code: int, reason: str, reply: bytes | None, *, done: bool) -> None:
+        """The conversation is over: send our close frame, and end the stream."""
+        if not self._closing:
+            self._code, self._reason = code, reason
+        self._closing = True
+        if reply:
+            self._write(reply)
+        self._ending = True
+        if self._outbox is None:
+            self._end_stream()
+        if done and self._outbox is None:
+            self.finish()
+        else:
+            # What the peer is still sending is read and thrown away for a while: a reset would cost it our close frame.
+            self.resume()
+            self._timers.call_at(self._timers.clock.monotonic() + self._limits.close_timeout_s, self.finish)
+
+    def _end_stream(self) -> None:
+        """Tell the peer that this was all. What it still sends can be read, under TLS as it is on the wire."""
+        if not self.open:
+            return
+        if self.secure:
+            with contextlib.suppress(OSError, ValueError):
+                self.sock.unwrap()  # says so in TLS; for the peer's word nobody waits
+        with contextlib.suppress(OSError, ValueError):
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def pause(self) -> None:
+        """Read no further until `resume`: the peer is held back by TCP."""
+        if not self.paused and self.open and not self._closing:
+            self.paused = True
+            if self.reader is not None:
+                self.reader.paused(self)
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.paused:
+            self.paused = False
+            self._last_heard = self._timers.clock.monotonic()
+            if self.reader is not None:
+                self.reader.resumed(self)
+
+    # -- Out -------------------------------------------------------------------------------------
+
+    def send_text(self, data: bytes) -> None:
+        """Send one text message (valid UTF-8), or queue it. A connection that is closing swallows it."""
+        if self._closing:
+            return
+        frame = self.codec.text(data)
+        if self._outbox is not None or self.secure:
+            self._write(frame)
+            return
+        # The usual case by itself: the kernel takes all of it. What it does not take is written as everything else is.
+        try:
+            sent = self.sock.send(frame)
+        except WOULD_BLOCK:
+            sent = 0
+        except (OSError, ValueError):
+            self._abort("the connection was lost")
+            return
+        if sent < len(frame):
+            self._keep(frame[sent:])
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Start the closing handshake; after `close_timeout_s` the socket is closed without the peer's part of it."""
+        if self._closing or not self.open:
+            return
+        self._closing = True
+        self._code, self._reason = code, reason
+        self._write(self.codec.close(code, reason))
+        self.resume()
+        self._timers.call_at(self._timers.clock.monotonic() + self._limits.close_timeout_s, self.finish)
+
+    def _write(self, frame: bytes) -> None:
+        if not self.open:
+            return
+        if self._outbox is not None:
+            self._outbox += frame
+            if len(self._outbox) > self._limits.max_outbox_bytes:
+                self._abort("it does not read what it is sent")
+            return
+        if self.secure and len(frame) > TLS_RECORD_BYTES:
+            self._keep(frame)
+            self._flush()
+            return
+        try:
+            sent = self.sock.send(frame)
+        except WOULD_BLOCK:
+            sent = 0
+        except (OSError, ValueError):
+            self._abort("the connection was lost")
+            return
+        if sent < len(frame):
+            self._keep(frame[sent:])
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep what the kernel did not take, until it does."""
+        self._outbox = bytearray(rest)
+        self._stuck_since = self._timers.clock.monotonic()
+        self._writer = get_hub().loop.io(self.sock.fileno(), WRITE_READY)
+        self._writer.start(self._flush)
+        if not self._watched:
+            self._watched = True
+            self._timers.call_at(self._stuck_since + self._limits.send_timeout_s, self._check_stuck)
+
+    def _flush(self) -> None:
+        outbox = self._outbox
+        if outbox is None or not self.open:
+            return
+        while outbox:
+            # TLS takes a piece whole or not at all, and hides how far it is with it: so the pieces are small. What it
+            # did not take is offered again, as long as before or longer: that it insists on.
+            piece = outbox[:TLS_RECORD_BYTES] if self.secure else outbox
+            try:
+                sent = self.sock.send(piece)
+            except WOULD_BLOCK:
+                return
+            except (OSError, ValueError):
+                self._abort("the connection was lost")
+                return
+            if not sent:
+                return  # so does gevent's TLS say that it would block
+            del outbox[:sent]
+            self._stuck_since = self._timers.clock.monotonic()
+        self._outbox = None
+        self._stop_writer()
+        if self._ending:
+            self._end_stream()
+
+    def _stop_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.stop()
+            self._writer.close()
+            self._writer = None
+
+    def _check_stuck(self) -> None:
+        self._watched = False
+        if not self.open or self._outbox is None:
+            return
+        due = self._stuck_since + self._limits.send_timeout_s
+        if due <= self._timers.clock.monotonic():
+            self._abort("it does not read what it is sent")
+        else:
+            self._watched = True
+            self._timers.call_at(due, self._check_stuck)
+
+    # -- Life and end ------------------------------------------------------------------------------
+
+    def _check_life(self) -> None:
+        """Ping a peer that has been quiet for an interval; give it up when it stays quiet for another."""
+        if not self.open or self._closing:
+            return
+        interval = self._limits.ping_interval_s
+        now = self._timers.clock.monotonic()
+        due = self._last_heard + interval
+        if self._last_heard < self._pinged_at and due <= now:
+            self._take_what_waits()
+            due = self._last_heard + interval
+        if self.paused:  # it is we who do not listen
+            due = now + interval
+        elif due <= now:
+            # Not "quiet for an interval after the ping": its answer may be a moment younger than the ping, and this a
+            # moment late.
+            if self._last_heard < self._pinged_at:
+                self._abort("no sign of life")
+                return
+            self._pinged_at = now
+            self._write(self.codec.ping())
+            due = now + interval
+        self._timers.call_at(due, self._check_life)
+
+    def _take_what_waits(self) -> None:
+        """Take what has come although nobody has read it yet: a hub that was busy runs its timers first."""
+        data = None if self.paused else self.read()
+        if data:
+            self.feed(data)
+
+    def answers(self, timeout_s: float) -> bool:
+        """Ping the peer, and wait for any sign of life. Switches greenlets.
+
+        One that is paused counts as alive: it is we who do not listen.
+        """
+        if not self.open or self._closing:
+            return False
+        if self.paused:
+            return True
+        if self._heard is None:
+            self._heard = Event()
+        heard = self._heard  # others may wait for it too
+        self._write(self.codec.ping())
+        heard.wait(timeout_s)
+        if heard.is_set() and self._heard is heard:
+            self._heard = None
+        return heard.is_set() and self.open
+
+    def _abort(self, reason: str) -> None:
+        if not self._closing:
+            self._code, self._reason = ABNORMAL, reason
+        self._closing = True
+        self.finish()
+
+    def finish(self) -> None:
+        """End it now: nothing is read or written any more. The transport closes the socket when it is told."""
+        if not self.open:
+            return
+        self.open = False
+        self._closing = True
+        self._outbox = None
+        self._stop_writer()
+        if self._heard is not None:
+            self._heard.set()
+        with contextlib.suppress(OSError, ValueError):
+            self.sock.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for the socket
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.closed(self, self._code, self._reason)
+        reader, self.reader = self.reader, None
+        if reader is not None:
+            reader.ended(self)

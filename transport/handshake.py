@@ -1,0 +1,193 @@
+"""The handshake on gevent-websocket's handler: every refusal is HTTP with a reason, every yes becomes a connection.
+
+gevent-websocket computes the answer to the client's key and writes the 101; its frames are not used.
+"""
+
+from __future__ import annotations
+
+import _socket
+import contextlib
+import logging
+import socket
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import gevent
+from geventwebsocket.handler import WebSocketHandler
+
+from .admission import check_key, choose_subprotocol, wants_upgrade
+from .connection import SocketConnection
+from .gate import Admission, Refusal, Request
+
+if TYPE_CHECKING:
+    from .server import Server
+
+logger = logging.getLogger(__name__)
+
+WEBSOCKET_VERSION = "13"
+ASCII = "".join(map(chr, range(128)))
+NOT_HTTP = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+CLOSE_PROTOCOL_ERROR = 1002
+
+
+class Handshake(WebSocketHandler):  # type: ignore[misc]
+    """One HTTP request on a socket that shall become a WebSocket. The base class reads it and runs us."""
+
+    server: Server
+    socket: Any
+    websocket: Any
+    taken = False
+    offered = ""
+
+    def handle(self) -> None:
+        """Read the request, but not for longer than it may take."""
+        limit = gevent.Timeout.start_new(self.server.limits.handshake_timeout_s)
+        self.limit = limit
+        try:
+            super().handle()
+        except gevent.Timeout as expired:
+            if expired is not limit:
+                raise
+            self.server.gate.handshake_failed(self._peer(), "the request was not finished in time")
+        except OSError as error:
+            self.server.gate.handshake_failed(
+                self._peer(), f"the client did not wait for the answer: {error}"
+            )
+        finally:
+            limit.close()
+
+    def read_request(self, raw_requestline: str) -> Any:
+        """Percent-encode what is not ASCII: the base class would take two bytes that occur in UTF-8 for blanks."""
+        return super().read_request(quote(raw_requestline, safe=ASCII, encoding="latin-1"))
+
+    def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
+        """What is no HTTP is one line in the log: for some of it the base class prints a traceback."""
+        self.server.gate.handshake_failed(self._peer(), f"this is no HTTP request: {str(ex)[:200]}")
+        return "400", NOT_HTTP
+
+    def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
+        """Let our time limit through, which the base class would take for a fault."""
+        if error is self.limit:
+            raise error
+        super().handle_error(kind, error, trace)
+
+    def upgrade_websocket(self) -> Any:
+        """Refuse with a reason, or let the base class accept."""
+        self.limit.cancel()  # the client has done its part; how long the gate thinks is not its fault
+        decision = self._decide()
+        if isinstance(decision, Refusal):
+            self.limit.start()  # what else the client sends is read to its end, lest it miss the answer
+            return self._refuse(decision)
+        self.admission = decision
+        return self.upgrade_connection()
+
+    def _decide(self) -> Admission | Refusal:
+        headers = self._read_headers()
+        if self.command != "GET":
+            return Refusal(405, "only GET opens a WebSocket", (("Allow", "GET"),))
+        if self.request_version != "HTTP/1.1":
+            return Refusal(400, "a WebSocket needs HTTP/1.1")
+        wrong = wants_upgrade(headers)
+        if wrong is not None:
+            return Refusal(426, wrong, (("Upgrade", "websocket"), ("Connection", "Upgrade, close")))
+        if headers.get("sec-websocket-version", "").strip() != WEBSOCKET_VERSION:
+            text = f"only WebSocket version {WEBSOCKET_VERSION} is spoken here"
+            return Refusal(426, text, (("Sec-WebSocket-Version", WEBSOCKET_VERSION),))
+        if not check_key(headers.get("sec-websocket-key", "")):
+            return Refusal(400, "Sec-WebSocket-Key is not 16 bytes in base64")
+        if self.content_length or "transfer-encoding" in headers:
+            return Refusal(400, "a request that opens a WebSocket has no body")
+        self.offered = headers.get("sec-websocket-protocol", "")
+        secure = hasattr(self.socket, "getpeercert")
+        certificate = self.socket.getpeercert() if secure else None
+        path = self.path.partition("?")[0]
+        if not path.startswith("/"):
+            # A proxy may send a whole URL. RFC 9112, section 3.2.2.
+            path = "/" + path.partition("://")[2].partition("/")[2]
+        return self.server.gate.admit(Request(path, headers, self._peer(), secure, certificate))
+
+    def _read_headers(self) -> dict[str, str]:
+        """By name in lower case; a header that came more than once is one list (RFC 9110, section 5.3)."""
+        headers: dict[str, str] = {}
+        for name, value in self.headers.items():
+            key = name.lower()
+            headers[key] = f"{headers[key]}, {value.strip()}" if key in headers else value.strip()
+        return headers
+
+    def _peer(self) -> str:
+        address = self.client_address
+        return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
+
+    def _refuse(self, refusal: Refusal) -> list[bytes]:
+        body = refusal.reason.encode() + b"\n"
+        headers = [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            *refusal.headers,
+        ]
+        if not any(name == "Connection" for name, _ in headers):
+            headers.append(("Connection", "close"))
+        logger.info("%s: %d %s", self._peer(), refusal.status, refusal.reason)
+        self.start_response(f"{refusal.status} {HTTPStatus(refusal.status).phrase}", headers)
+        self.close_connection = True
+        return [body]
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        """Add the subprotocol to the 101: the base class looks for it as a part of the client's list.
+
+        A client that did not offer it, but is known to speak it, must not see it. RFC 6455, section 4.1.
+        """
+        if status.startswith("101"):
+            subprotocol = self.admission.subprotocol
+            if subprotocol is not None and choose_subprotocol(self.offered, [subprotocol]):
+                headers = [*headers, ("Sec-WebSocket-Protocol", subprotocol)]
+        return super().start_response(status, headers, exc_info)
+
+    def run_websocket(self) -> None:
+        """Take the socket away from the HTTP server and hand it to the transport, until it is closed."""
+        self.limit.close()
+        self.websocket.closed = True  # so that nobody writes a frame of gevent-websocket's
+        self.websocket = None
+        self.environ["wsgi.websocket"] = None
+        early = self._take_early_bytes()
+        peer, secure = self._peer(), hasattr(self.socket, "getpeercert")
+        sock = self._take_socket(secure=secure)
+        server = self.server
+        connection = SocketConnection(
+            sock, peer=peer, secure=secure, limits=server.limits, timers=server.timers
+        )
+        admission = self.admission
+        with contextlib.ExitStack() as undo:
+            undo.callback(sock.close)
+            undo.callback(connection.finish)
+            if admission.subprotocol is None:
+                connection.close(CLOSE_PROTOCOL_ERROR, "no subprotocol in common")
+            else:
+                connection.start(server.gate.attach(admission, connection))
+            undo.pop_all()
+        server.transport.run(connection, early)
+
+    def _take_early_bytes(self) -> bytes:
+        """What the client sent behind its request, before it saw our answer: the HTTP server's buffer has it."""
+        self.socket.settimeout(0.0)
+        with contextlib.suppress(OSError, ValueError):
+            early: bytes = self.rfile.peek(1)  # all that is there; it looks at the socket only if nothing is
+            return early
+        return b""
+
+    def _take_socket(self, *, secure: bool) -> Any:
+        with contextlib.suppress(OSError):
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if secure:
+            sock = self.socket  # its TLS state lives in the object
+        else:
+            # The plain C socket: gevent's would add Python code to every call, and waits that are not wanted here.
+            sock = _socket.socket(fileno=self.socket.detach())
+            sock.settimeout(0.0)
+        self.socket = None  # the HTTP server must not close or drain it
+        self.taken = True
+        return sock
+
+    def log_request(self) -> None:
+        """Refusals are logged where they are made, admissions by the session."""

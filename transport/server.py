@@ -1,0 +1,93 @@
+"""The listening socket: gevent's HTTP server, whose every request is a handshake."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gevent
+from gevent.pywsgi import WSGIServer
+
+from .handshake import Handshake
+
+if TYPE_CHECKING:
+    from .connection import SocketConnection, Timers
+    from .gate import Gate
+
+logger = logging.getLogger(__name__)
+
+
+class Transport(Protocol):
+    """Reads the sockets of connections."""
+
+    def run(self, connection: SocketConnection, early: bytes) -> None:
+        """Serve a connection; `early` are bytes that came before. May return at once or when it is closed."""
+
+
+class Server(WSGIServer):
+    """A listening socket whose requests become WebSockets. `start` binds and serves, `close` stops accepting."""
+
+    max_accept = 1  # at a turn of the hub: in a storm of new connections the others have their turns between
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        gate: Gate,
+        transport: Transport,
+        limits: Any,
+        timers: Timers,
+        tls: ssl.SSLContext | None = None,
+        pool: Any = "default",
+    ) -> None:
+        options: dict[str, Any] = {} if tls is None else {"ssl_context": tls}
+        super().__init__(
+            address,
+            self._never_called,
+            backlog=4096,
+            spawn=pool,
+            handler_class=Handshake,
+            log=None,
+            environ={"SERVER_NAME": address[0]},  # else gevent looks the name up, which may take its time
+            error_log=logger,
+            **options,
+        )
+        self.gate = gate
+        self.transport = transport
+        self.limits: Any = limits
+        self.timers = timers
+        self.logger = logger  # gevent-websocket would make one of its own
+
+    @staticmethod
+    def _never_called(_environ: Any, _start_response: Any) -> list[bytes]:
+        raise RuntimeError("every request is answered by the handshake")
+
+    def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> Any:
+        """A TLS handshake that fails is one line, not a traceback; and it has a time limit."""
+        peer = f"{address[0]}:{address[1]}"
+        try:
+            with gevent.Timeout(self.limits.handshake_timeout_s):
+                accepting: Any = self  # the stubs have no SSL arguments for a method of this class
+                wrapped = accepting.wrap_socket(client_socket, **accepting.ssl_args)
+        except (OSError, ssl.SSLError) as error:
+            self.gate.handshake_failed(peer, f"TLS: {error}")
+            client_socket.close()
+            return None
+        except gevent.Timeout:
+            self.gate.handshake_failed(peer, "TLS: the handshake was not finished in time")
+            client_socket.close()
+            return None
+        taken = False
+        try:
+            taken = self.handle(wrapped, address)
+        finally:
+            if not taken:
+                wrapped.close()
+        return taken
+
+    def handle(self, sock: Any, address: Any) -> Any:
+        """Serve one HTTP request; true if its socket belongs to a connection now."""
+        handshake = Handshake(sock, address, self)
+        handshake.handle()
+        return handshake.taken

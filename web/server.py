@@ -1,0 +1,158 @@
+"""The listening socket of the API: gevent's WSGI server, with limits of time, and an end that leaves nothing behind."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from contextlib import suppress
+from socket import SHUT_RDWR
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIHandler, WSGIServer
+
+from ..config.checks import is_loopback
+from ..config.errors import ConfigError
+from .app import make_app
+from .stopping import Stop, Stopping
+from .token import choose_token, publish_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..system import CentralSystem
+
+logger = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 1000
+IDLE_TIMEOUT_S = 75.0
+"""Seconds that a connection may stay open between two requests."""
+HEADERS_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 30.0
+"""Seconds that a client has to take an answer, and to send what is left of its body."""
+STOP_TIMEOUT_S = 0.5
+
+
+def serve(system: CentralSystem, address: tuple[str, int]) -> Listener:
+    """Make the API's listener; it is not bound yet. Raises `ConfigError` for an open API beyond loopback."""
+    if system.settings.http.open and not is_loopback(address[0]):
+        raise ConfigError(
+            [f"http.open: HTTP without a token is served on loopback only, not on {address[0]}"]
+        )
+    token = choose_token(system.settings)
+    stop = Stop()
+    server = Server(address, make_app(system, token, stop), stop)
+    return Listener(server, lambda: publish_token(system.settings, token))
+
+
+class Listener:
+    """What `supervisor.endpoint` starts and closes. `bound` is called once the port is ours."""
+
+    def __init__(self, server: Server, bound: Callable[[], None]) -> None:
+        self._server = server
+        self._bound = bound
+        self.address: Any = server.address
+
+    def start(self) -> None:
+        """Bind and accept. Raises OSError, and has closed then what it opened."""
+        self._server.start()
+        try:
+            self._bound()
+        except OSError:
+            self.close()
+            raise
+        self.address = self._server.address
+
+    def close(self) -> None:
+        """Accept no more, answer those that wait, and end the rest within a second. Blocks."""
+        server, pool = self._server, self._server.connections
+        server.close()
+        server.stop_signal.begin()
+        pool.join(timeout=STOP_TIMEOUT_S)
+        # One that reads or writes ends with its socket; killed, it would read on to the end of the request.
+        for handler in list(server.handlers):
+            handler.hang_up()
+        pool.join(timeout=STOP_TIMEOUT_S)
+        pool.kill(block=False)
+
+
+class Handler(WSGIHandler):
+    """One connection, and its requests one after the other."""
+
+    server: Server
+    answer_limit: Any = None
+
+    def handle(self) -> None:
+        """Serve the connection to its end."""
+        self.server.handlers.add(self)
+        try:
+            super().handle()
+        finally:
+            self.server.handlers.discard(self)
+
+    def hang_up(self) -> None:
+        """Let go of the client, whatever it is doing."""
+        with suppress(OSError):
+            self.socket.shutdown(SHUT_RDWR)
+
+    def read_requestline(self) -> str:
+        """Wait for the next request: not for ever, and not while the endpoint stops."""
+        try:
+            limit = gevent.Timeout(IDLE_TIMEOUT_S, Stopping("nothing came"))
+            with self.server.stop_signal.interrupts(), limit:
+                return super().read_requestline()
+        except Stopping:
+            return ""  # the base class closes the connection
+
+    def read_request(self, raw_requestline: str) -> Any:
+        """Read the headers. A ValueError becomes a 400."""
+        with gevent.Timeout(HEADERS_TIMEOUT_S, ValueError("the headers were not there in time")):
+            return super().read_request(raw_requestline)
+
+    def get_environ(self) -> dict[str, Any]:
+        """Hand out the path as it was sent too: see `paths`."""
+        environ: dict[str, Any] = super().get_environ()
+        return environ | {"RAW_URI": self.path}
+
+    def start_response(self, *args: Any, **kwargs: Any) -> Any:
+        """Begin to answer; a client that is too slow from here on counts as gone."""
+        if self.answer_limit is None:
+            gone = BrokenPipeError(errno.EPIPE, "the client is too slow")
+            self.answer_limit = gevent.Timeout.start_new(ANSWER_TIMEOUT_S, gone)
+        return super().start_response(*args, **kwargs)
+
+    def handle_one_response(self) -> None:
+        """Answer one request."""
+        try:
+            super().handle_one_response()
+        finally:
+            if self.answer_limit is not None:
+                self.answer_limit.close()
+                self.answer_limit = None
+
+    def log_request(self) -> None:
+        """One line for each request, for those who look for it."""
+        logger.debug("%s", self.format_request())
+
+    def log_error(self, msg: str, *args: Any) -> None:
+        """A client that speaks no HTTP is no error of ours."""
+        logger.info("HTTP: %s", msg % args if args else msg)
+
+
+class Server(WSGIServer):
+    """The server of one application."""
+
+    def __init__(self, address: tuple[str, int], application: Any, stop_signal: Stop) -> None:
+        self.connections = Pool(MAX_CONNECTIONS)
+        super().__init__(
+            address,
+            application,
+            spawn=self.connections,
+            handler_class=Handler,
+            log=None,
+            error_log=logger,
+            environ={"SERVER_NAME": address[0]},  # or it would ask the DNS for it
+        )
+        self.stop_signal = stop_signal
+        self.handlers: set[Handler] = set()

@@ -1,0 +1,68 @@
+"""One call by its ticket: how it stands, and that it be not sent after all."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import falcon
+import gevent
+
+from ..actors.tickets import TicketState
+from .pictures import outcome, ticket_facts
+from .problems import CLOSE, Problem
+from .queries import Query
+from .resources import Resource, answer
+from .stopping import Stopping
+
+if TYPE_CHECKING:
+    from ..actors.tickets import Ticket
+    from ..system import CentralSystem
+    from .stopping import Stop
+
+CANCEL_S = 5.0
+"""Seconds that the session has to hear of it; one that waits for its restart may need longer."""
+POLL_S = 0.01
+WAITING = frozenset({TicketState.HELD, TicketState.QUEUED})
+
+
+class Tickets(Resource):
+    """`/api/v1/tickets/{id}`."""
+
+    def __init__(self, system: CentralSystem, stop: Stop) -> None:
+        super().__init__(system)
+        self._stop = stop
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
+        """How one call stands."""
+        Query(request)
+        answer(response, ticket_facts(self._find(ticket)))
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
+        """Cancel a call that is not on the wire yet. 202: its session waits for a restart, and will hear of it then."""
+        Query(request)
+        found = self._find(ticket)
+        waited = found.state in WAITING
+        found.cancel()
+        self._wait(found)
+        if not waited or found.state not in {TicketState.CANCELLED, *WAITING}:
+            what = "it is on the wire" if found.open else f"it has ended: {found.state}"
+            raise Problem(409, "Not cancelled", what, **outcome(found))
+        response.status = falcon.HTTP_202 if found.open else falcon.HTTP_200
+        answer(response, ticket_facts(found))
+
+    def _wait(self, ticket: Ticket[Any]) -> None:
+        """Until it does not wait any more. Its end is not waited for: if it has just been sent, that may take long."""
+        ends_at = time.monotonic() + CANCEL_S
+        try:
+            with self._stop.interrupts():
+                while ticket.state in WAITING and time.monotonic() < ends_at:
+                    gevent.sleep(POLL_S)
+        except Stopping:
+            raise Problem(503, "Stopping", "the central system stops", headers=CLOSE) from None
+
+    def _find(self, ticket: str) -> Ticket[Any]:
+        found = self._system.ticket(ticket)
+        if found is None:
+            raise Problem(404, "Unknown ticket", f"{ticket} is unknown, or ended long ago")
+        return found
