@@ -39,6 +39,11 @@ class Snapshot:
             gevent.sleep(PAUSE_S)
         return left
 
+    def end_greenlets(self) -> None:
+        """Kill the greenlets that are new."""
+        new = (one for one in self._find_objects() if isinstance(one, gevent.Greenlet))
+        gevent.killall([one for one in new if one not in self._greenlets], timeout=1.0)
+
     def _new(self) -> list[str]:
         left = []
         for one in self._find_objects():

@@ -182,7 +182,9 @@ def test_the_hub_goes_on_while_the_store_writes(opened):
             gevent.sleep(0)
 
     counter = gevent.spawn(count)
-    receipts = [store.register(f"CP{number}", "Accepted") for number in range(2000)]
-    receipts[-1].wait(LIMIT_S)
-    counter.kill()
+    try:
+        receipts = [store.register(f"CP{number}", "Accepted") for number in range(2000)]
+        receipts[-1].wait(LIMIT_S)
+    finally:
+        counter.kill()
     assert len(turns) > 10
