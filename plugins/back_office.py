@@ -92,7 +92,7 @@ class BackOffice(Plugin):
 
     def _judge(self, id_tag: str) -> v16.IdTagInfo:
         status = v16.AuthorizationStatus
-        tag = self._store.tag(id_tag)
+        tag = self._store.books.tags.get(id_tag.lower())
         if tag is None:
             return v16.IdTagInfo(status=status.ACCEPTED if self._accept_all_tags else status.INVALID)
         verdict = status(tag.status)

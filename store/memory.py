@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .records import Event, MeterReading, Spooled, Tag, Transaction
+from .book import Books
+from .records import Event, MeterReading, Spooled, Transaction
 from .store import Receipt, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+
+    from .records import Tag
 
 KEPT = Receipt(done=True)
 """The one receipt of everything here: it is as durable as it will get."""
@@ -43,7 +46,9 @@ class MemoryStore:
         self._seen_readings: OrderedDict[tuple[Any, ...], None] = OrderedDict()
         self._registrations: dict[str, str] = {}
         self._events: deque[Event] = deque(maxlen=keep)
-        self._tags: dict[str, Tag] = {tag.id_tag.lower(): tag for tag in tags}
+        self.books = Books(lambda *_: KEPT)
+        for tag in tags:
+            self.books.tags.put(tag)
         self._spool: dict[int, Spooled] = {}
         self._spooled_by: dict[str, dict[int, None]] = {}  # numbers by charge point, in order
         self._aside: dict[int, Spooled] = {}
@@ -145,6 +150,10 @@ class MemoryStore:
         """See `Store`."""
         return self._registrations.get(charge_point_id)
 
+    def registrations(self) -> Mapping[str, str]:
+        """See `Store`."""
+        return self._registrations
+
     def add_event(self, event: Event) -> Receipt:
         """See `Store`."""
         self._events.append(event)
@@ -159,17 +168,6 @@ class MemoryStore:
             and (not kind or event.kind == kind)
         )
         return list(itertools.islice(found, limit))
-
-    # -- Tags ------------------------------------------------------------------------------------
-
-    def tag(self, id_tag: str) -> Tag | None:
-        """See `Store`."""
-        return self._tags.get(id_tag.lower())
-
-    def put_tag(self, tag: Tag) -> Receipt:
-        """See `Store`."""
-        self._tags[tag.id_tag.lower()] = tag
-        return KEPT
 
     # -- Spool -----------------------------------------------------------------------------------
 

@@ -20,6 +20,79 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parent: str = ""
 
 
+class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A ReserveNow that a charge point accepted (OCPP 1.6, 5.13). `id` is unique per charge point.
+
+    `state` is "active", "used" (by the start of `transaction_id`), "cancelled" or "replaced"; one whose `expiry` is
+    past is over whatever its state says. Connector 0 is any connector.
+    """
+
+    id: int
+    charge_point_id: str
+    connector_id: int
+    id_tag: str
+    expiry: datetime
+    accepted_at: datetime
+    parent: str = ""
+    state: str = "active"
+    transaction_id: int | None = None
+
+
+class ChargingProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A SetChargingProfile that a charge point accepted (OCPP 1.6, 5.16); `data` is its csChargingProfiles as sent."""
+
+    id: int
+    charge_point_id: str
+    connector_id: int
+    stack_level: int
+    purpose: str
+    accepted_at: datetime
+    transaction_id: int | None = None
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class LocalList(msgspec.Struct, frozen=True, kw_only=True):
+    """The local authorisation list of a charge point, as the SendLocalLists that it accepted made it (OCPP 1.6, 5.15).
+
+    `tags` is id tag (as sent) to its idTagInfo. `certain` is false when a list was sent and it is not known what became
+    of it, or the charge point said another version: then only a full list helps.
+    """
+
+    charge_point_id: str
+    version: int
+    changed_at: datetime
+    tags: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    certain: bool = True
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a charge point's key is compared with: never the key. `scheme` is "blake2" or "scrypt"."""
+
+    charge_point_id: str
+    scheme: str
+    salt: bytes
+    digest: bytes
+    changed_at: datetime
+
+
+class KeptTicket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An active call that has not ended, for the process that comes after this one. Times are seconds since 1970.
+
+    `state` is "queued" or "sent"; `payload` is the request as JSON; `expires_at` is when it must be sent by.
+    """
+
+    id: str
+    charge_point_id: str
+    version: str
+    action: str
+    payload: str
+    state: str
+    created_at: float
+    expires_at: float | None = None
+    timeout_s: float | None = None
+    supersede: bool = True
+
+
 class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One charging transaction. It is open until its StopTransaction came; nothing else closes it.
 

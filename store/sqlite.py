@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .records import Event, MeterReading, Spooled, Tag, Transaction
+from .book import Books
+from .records import Event, MeterReading, Spooled, Transaction
 from .store import Receipt, StoreError
 from .tables import bring_up_to_date
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from .records import Tag
     from .writer import Threads
 
 LARGEST_ID = 2**31 - 1
@@ -113,7 +115,7 @@ class SqliteStore:
         self._fresh: set[int] = set()  # allotted, and not stored yet
         self._open: dict[int, Transaction] = {}
         self._registrations: dict[str, str] = {}
-        self._tags: dict[str, Tag] = {}
+        self.books = Books(self._keep)
 
     @classmethod
     def open(
@@ -124,7 +126,7 @@ class SqliteStore:
         store._writer.start()
         store._load()
         for tag in tags:
-            store.put_tag(tag)
+            store.books.tags.put(tag)
         return store
 
     def _load(self) -> None:
@@ -143,9 +145,10 @@ class SqliteStore:
             self._remember(_transaction(values))
         rows = ask(lambda file: file.execute("SELECT id, registration FROM charge_points").fetchall())
         self._registrations = dict(rows)
-        for (data,) in ask(lambda file: file.execute("SELECT data FROM tags").fetchall()):
-            tag = msgspec.json.decode(data, type=Tag)
-            self._tags[tag.id_tag.lower()] = tag
+        for book in self.books:
+            book.load(
+                self._select("SELECT key, data FROM books", [("book = ?", book.name)], "ORDER BY key", -1)
+            )
         waiting = "SELECT transaction_id, start FROM spool WHERE aside = 0 AND start IS NOT NULL"
         for number, start in ask(lambda file: file.execute(waiting).fetchall()):
             self._know_start(number, tuple(json.loads(start)))
@@ -314,6 +317,19 @@ class SqliteStore:
         """See `Store`."""
         return self._registrations.get(charge_point_id)
 
+    def registrations(self) -> Mapping[str, str]:
+        """See `Store`."""
+        return self._registrations
+
+    def _keep(self, book: str, key: str, data: bytes | None) -> Receipt:
+        if data is None:
+            return self._writer.append(
+                lambda file: file.execute("DELETE FROM books WHERE book = ? AND key = ?", (book, key))
+            )
+        return self._writer.append(
+            lambda file: file.execute("INSERT OR REPLACE INTO books VALUES (?, ?, ?)", (book, key, data))
+        )
+
     def add_event(self, event: Event) -> Receipt:
         """See `Store`."""
         data = msgspec.json.encode(event.data).decode()
@@ -333,21 +349,6 @@ class SqliteStore:
             Event(charge_point_id=row[0], kind=row[1], received_at=_time(row[2]), data=json.loads(row[3]))
             for row in rows
         ]
-
-    # -- Tags ------------------------------------------------------------------------------------
-
-    def tag(self, id_tag: str) -> Tag | None:
-        """See `Store`."""
-        return self._tags.get(id_tag.lower())
-
-    def put_tag(self, tag: Tag) -> Receipt:
-        """See `Store`."""
-        key = tag.id_tag.lower()
-        self._tags[key] = tag
-        data = msgspec.json.encode(tag).decode()
-        return self._writer.append(
-            lambda file: file.execute("INSERT OR REPLACE INTO tags VALUES (?, ?)", (key, data))
-        )
 
     # -- Spool -----------------------------------------------------------------------------------
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 from gevent.event import AsyncResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from .records import Event, MeterReading, Spooled, Tag, Transaction
+    from .book import Books
+    from .records import Event, MeterReading, Spooled, Transaction
 
 
 class StoreError(Exception):
@@ -69,6 +70,12 @@ class Store(Protocol):
     durable: bool
     """Whether anything is left when the process has ended."""
 
+    books: Books
+    """Tags, reservations, charging profiles, local lists, credentials, unfinished tickets: see `Books`.
+
+    Id tags are compared without case (OCPP 1.6, 7.28: CiString20Type), so the key of a tag is in lower case.
+    """
+
     def close(self) -> None:
         """Keep what is still to be kept, and let go of files and threads."""
 
@@ -109,19 +116,14 @@ class Store(Protocol):
     def registration(self, charge_point_id: str) -> str | None:
         """What the last BootNotification was answered; None if there was none."""
 
+    def registrations(self) -> Mapping[str, str]:
+        """Every charge point that ever booted: its id and what it was answered."""
+
     def add_event(self, event: Event) -> Receipt:
         """Keep an event."""
 
     def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
         """The newest events first."""
-
-    # -- Tags ------------------------------------------------------------------------------------
-
-    def tag(self, id_tag: str) -> Tag | None:
-        """Find a tag. Id tags are compared without case (OCPP 1.6, 7.28: CiString20Type)."""
-
-    def put_tag(self, tag: Tag) -> Receipt:
-        """Enter a tag, or change it."""
 
     # -- Spool -----------------------------------------------------------------------------------
 

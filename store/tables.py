@@ -31,7 +31,8 @@ STEPS: tuple[str, ...] = (
         data TEXT NOT NULL);
     CREATE INDEX events_by_charge_point ON events (charge_point, number);
     CREATE INDEX events_by_kind ON events (kind, number);
-    CREATE TABLE tags (id_tag TEXT PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE books (
+        book TEXT NOT NULL, key TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (book, key)) WITHOUT ROWID;
     CREATE TABLE spool (
         number INTEGER PRIMARY KEY AUTOINCREMENT, charge_point TEXT NOT NULL, action TEXT NOT NULL,
         unique_id TEXT NOT NULL, payload BLOB NOT NULL, transaction_id INTEGER, received_at TEXT NOT NULL,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..store.memory import MemoryStore
+from ..store.book import Books
+from ..store.memory import KEPT, MemoryStore
 from ..store.store import Receipt, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..store.records import Event, MeterReading, Tag, Transaction
+    from ..store.records import Event, MeterReading, Transaction
 
 DOWN = StoreError("the store is down")
 
@@ -25,10 +26,13 @@ class StubStore(MemoryStore):
     durable = True
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.pending: list[Receipt] = []
-        self._holds = False
         self._error: StoreError | None = None
+        self._holds = False
+        super().__init__(**options)
+        self.books = Books(lambda *_: self._append(lambda: KEPT))
+        for tag in options.get("tags", ()):
+            self.books.tags.put(tag)
+        self.pending: list[Receipt] = []
 
     def hold(self) -> None:
         """Give out receipts that are not settled yet."""
@@ -81,10 +85,6 @@ class StubStore(MemoryStore):
     def add_event(self, event: Event) -> Receipt:
         """See `Store`."""
         return self._append(lambda: MemoryStore.add_event(self, event))
-
-    def put_tag(self, tag: Tag) -> Receipt:
-        """See `Store`."""
-        return self._append(lambda: MemoryStore.put_tag(self, tag))
 
     def spool(self, **record: Any) -> Receipt:
         """See `Store`."""

@@ -73,7 +73,7 @@ def test_settings_reach_what_they_are_for():
             ).status == ("Pending")
             assert system.store.registration("CP1") == "Pending"
             assert system.charge_point("CP1").name == "east"
-            assert system.store.tag("t1").status == "Blocked"
+            assert system.store.books.tags.get("t1").status == "Blocked"
         finally:
             charge_point.close()
 

@@ -154,18 +154,18 @@ def test_a_tag_that_is_not_known_is_accepted_or_not_as_the_setting_says(make, ac
 
 @pytest.mark.parametrize("status", ["Accepted", "Blocked", "Expired", "Invalid"])
 def test_a_tag_that_is_known_has_its_own_status(charge_point, store, status):
-    store.put_tag(Tag(id_tag="T1", status=status))
+    store.books.tags.put(Tag(id_tag="T1", status=status))
     assert authorize(charge_point, "T1") == {"status": status}
 
 
 def test_tags_are_compared_without_case(charge_point, store):
-    store.put_tag(Tag(id_tag="AbC", status="Blocked"))
+    store.books.tags.put(Tag(id_tag="AbC", status="Blocked"))
     assert authorize(charge_point, "aBc") == {"status": "Blocked"}
 
 
 def test_a_tag_is_accepted_until_it_expires(charge_point, store, clock):
     expiry = dt.datetime.fromtimestamp(clock.time() + 10, dt.UTC)
-    store.put_tag(Tag(id_tag="T1", expiry=expiry, parent="FLEET"))
+    store.books.tags.put(Tag(id_tag="T1", expiry=expiry, parent="FLEET"))
     assert authorize(charge_point, "T1") == {
         "status": "Accepted",
         "expiryDate": "2026-01-01T00:00:10Z",
@@ -176,7 +176,7 @@ def test_a_tag_is_accepted_until_it_expires(charge_point, store, clock):
 
 
 def test_a_blocked_tag_stays_blocked_when_it_expires(charge_point, store, clock):
-    store.put_tag(Tag(id_tag="T1", status="Blocked", expiry=dt.datetime.fromtimestamp(0, dt.UTC)))
+    store.books.tags.put(Tag(id_tag="T1", status="Blocked", expiry=dt.datetime.fromtimestamp(0, dt.UTC)))
     assert authorize(charge_point, "T1")["status"] == "Blocked"
 
 
@@ -208,7 +208,7 @@ def test_a_start_with_a_tag_that_may_not_charge_has_a_number_and_is_kept_all_the
 @pytest.mark.parametrize("unique_id", ["the same", "another"])
 def test_a_start_that_comes_again_has_the_same_number_and_the_same_verdict(charge_point, store, unique_id):
     first = answer(charge_point, "StartTransaction", START, "the same")
-    store.put_tag(Tag(id_tag="T1", status="Blocked"))  # since then
+    store.books.tags.put(Tag(id_tag="T1", status="Blocked"))  # since then
     assert answer(charge_point, "StartTransaction", START, unique_id) == first
     assert len(store.transactions()) == 1
 
@@ -263,7 +263,7 @@ def test_a_stop_without_a_reason_was_local(charging, store):
 
 
 def test_a_stop_with_a_tag_hears_of_that_tag(charging, store):
-    store.put_tag(Tag(id_tag="T2", status="Blocked"))
+    store.books.tags.put(Tag(id_tag="T2", status="Blocked"))
     assert answer(charging, "StopTransaction", {**STOP, "idTag": "T2"}) == {
         "idTagInfo": {"status": "Blocked"}
     }

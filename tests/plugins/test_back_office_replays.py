@@ -82,7 +82,7 @@ def test_a_replayed_start_is_kept_under_its_number_and_flagged(office):
 
 
 def test_a_replayed_start_keeps_the_verdict_that_the_charge_point_was_told(office):
-    office.store.put_tag(Tag(id_tag="T1", status="Blocked"))
+    office.store.books.tags.put(Tag(id_tag="T1", status="Blocked"))
     (told,) = office.away(("StartTransaction", START))
     assert told["idTagInfo"] == {"status": "Accepted"}
     office.replay()

@@ -204,11 +204,11 @@ def test_events_are_listed_the_newest_first_and_can_be_chosen(store):
 
 
 def test_tags_are_compared_without_case(store):
-    kept(store.put_tag(Tag(id_tag="AbC", status="Blocked", parent="P", expiry=NOW)))
-    assert store.tag("aBc") == Tag(id_tag="AbC", status="Blocked", parent="P", expiry=NOW)
-    kept(store.put_tag(Tag(id_tag="abc")))
-    assert store.tag("ABC").status == "Accepted"
-    assert store.tag("other") is None
+    kept(store.books.tags.put(Tag(id_tag="AbC", status="Blocked", parent="P", expiry=NOW)))
+    assert store.books.tags.get("abc") == Tag(id_tag="AbC", status="Blocked", parent="P", expiry=NOW)
+    kept(store.books.tags.put(Tag(id_tag="abc")))
+    assert store.books.tags.get("abc").status == "Accepted"
+    assert store.books.tags.get("other") is None
 
 
 # Spool
@@ -325,7 +325,7 @@ def test_it_says_that_it_is_not_durable():
 def test_it_begins_with_the_tags_and_the_number_that_it_is_given():
     store = MemoryStore(first_transaction_id=1000, tags=[Tag(id_tag="T1", status="Blocked")])
     assert store.allot_transaction_id("CP1", None) == 1000
-    assert store.tag("t1").status == "Blocked"
+    assert store.books.tags.get("t1").status == "Blocked"
 
 
 def test_over_its_bound_the_oldest_closed_transaction_goes_and_an_open_one_never():
