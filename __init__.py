@@ -181,6 +181,7 @@ _HOMES = {
     ".store.memory": ("MemoryStore",),
     ".store.book": ("Book", "Books"),
     ".store.records": (
+        
         "ChargingProfile",
         "Credential",
         "Event",
@@ -191,6 +192,8 @@ _HOMES = {
         "Spooled",
         "Tag",
         "Transaction",
+    ,
+        ,
     ),
     ".store.store": ("Receipt", "Store", "StoreError"),
     ".supervisor.child": ("ChildSpec",),
