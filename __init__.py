@@ -178,10 +178,9 @@ _HOMES = {
     ".protocol": ("v16",),
     ".protocol.errors": ("ErrorCode", "InvalidPayload", "OcppError"),
     ".protocol.message": ("Message",),
-    ".store.memory": ("MemoryStore",),
     ".store.book": ("Book", "Books"),
+    ".store.memory": ("MemoryStore",),
     ".store.records": (
-        
         "ChargingProfile",
         "Credential",
         "Event",
@@ -192,8 +191,6 @@ _HOMES = {
         "Spooled",
         "Tag",
         "Transaction",
-    ,
-        ,
     ),
     ".store.store": ("Receipt", "Store", "StoreError"),
     ".supervisor.child": ("ChildSpec",),
