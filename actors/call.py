@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ..protocol.errors import Deviation
     from ..protocol.session import Incoming
-    from .charge_point import ChargePoint
     from .charge_point_cell import ChargePointCell
     from .plugin_cell import PluginCell
     from .shadow import ShadowCall
@@ -27,16 +26,19 @@ R = TypeVar("R")
 class Call(Generic[R]):
     """One CALL of a charge point, handed to a plugin's handler.
 
-    `request` is the typed message; `transaction_id` is the number allotted to a StartTransaction before any handler
-    ran, else None. A handler returns the response, raises `OcppError`, or keeps `call.later()` and answers with that.
+    `request` is the typed message, of the type that `@passive` was given, and `charge_point` who sent it;
+    `transaction_id` is the number allotted to a StartTransaction before any handler ran, else None. A handler returns
+    the response, raises `OcppError`, or keeps `call.later()` and answers with that.
     """
 
     __slots__ = (
         "_cell",
+        "charge_point",
         "given_away",
         "incoming",
         "lane",
         "plugin",
+        "request",
         "running",
         "shadows",
         "stood_in",
@@ -51,24 +53,16 @@ class Call(Generic[R]):
         plugin: PluginCell | None = None,
     ) -> None:
         self._cell = cell
+        self.request: R = incoming.request  # type: ignore[assignment]
+        self.charge_point = cell.charge_point
         self.plugin = plugin  # who was told of it
         self.shadows: list[ShadowCall] | None = None
         self.given_away = False
         self.incoming = incoming
         self.transaction_id = transaction_id
-        self.lane = cell.charge_point.id
+        self.lane = cell.urn
         self.running: greenlet | None = None  # who is in its handler
         self.stood_in = False  # from when a stand-in has taken it over
-
-    @property
-    def request(self) -> R:
-        """The message; its type is the one that `@passive` was given."""
-        return self.incoming.request  # type: ignore[return-value]
-
-    @property
-    def charge_point(self) -> ChargePoint:
-        """Who sent it."""
-        return self._cell.charge_point
 
     @property
     def action(self) -> str:

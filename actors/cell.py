@@ -68,6 +68,9 @@ class Phase(StrEnum):
 # Looking a member up on its class costs a Python call before 3.12, and these are looked at for every message.
 VACANT, STARTING, RUNNING, ENDED = Phase.VACANT, Phase.STARTING, Phase.RUNNING, Phase.ENDED
 
+NOTHING = object()
+"""What is in hand when no message is."""
+
 
 class Cell:
     """One actor's place. `watch(cell, exit)` is told whenever an actor ended on it; without one the cell ends too."""
@@ -105,7 +108,7 @@ class Cell:
         self.inbox: deque[Any] | None = (
             None  # an empty deque costs 0.75 KiB: there is one only while it is needed
         )
-        self.in_hand: Any = None
+        self.in_hand: Any = NOTHING
         self.phase = VACANT
         self.queued = False  # on the run queue, or running
         self.stopping = False
@@ -142,12 +145,16 @@ class Cell:
         """Put a message into the inbox, in any phase but the last. Never blocks; raises `ActorDeadError` at the end."""
         if self.phase is ENDED:
             raise ActorDeadError(f"{self.urn} not found")
-        if self.inbox is None:
-            self.inbox = deque()
-        self.inbox.append(message)
+        inbox = self.inbox
+        if inbox is None:
+            self.inbox = inbox = deque()
+        inbox.append(message)
         if not self.queued and self.actor is not None:
             self.queued = True
-            self.scheduler.enqueue(self)
+            scheduler = self.scheduler
+            scheduler.queue.append(self)
+            if not scheduler.armed:
+                scheduler.arm()
 
     put = tell  # pykka's inbox has this name for it
 
@@ -235,7 +242,10 @@ class Cell:
         return True
 
     def run(self, budget: int) -> None:
-        """Handle messages until the inbox is empty, the budget is spent or the actor has ended. Never raises."""
+        """Handle messages until the inbox is empty, the budget is spent or the actor has ended.
+
+        What a handler raises leaves it, and comes back to `failed`.
+        """
         actor = self.actor
         self.worker = me = getcurrent()
         if actor is None or (self.phase is STARTING and not self._run_start(actor, me)):
@@ -247,6 +257,7 @@ class Cell:
         while inbox and not self.stopping:
             if not budget:
                 self.worker = None
+                self.in_hand = NOTHING
                 self.scheduler.enqueue(self)
                 return
             budget -= 1
@@ -254,16 +265,29 @@ class Cell:
             if type(message) is Envelope:
                 self._answer(actor, message)
             else:
-                result = attempt(receive, message)
-                if type(result) is Failure:
-                    self._crash(actor, message, result)
+                receive(message)
             if self.worker is not me:
                 return  # abandoned: another worker has the cell now
             if self.actor is not actor:  # it ended, or was killed while its handler was blocked
                 break
-            self.in_hand = None
+        self.in_hand = NOTHING
         if self.stopping and self.actor is actor:
             self._exit(Exit(Ending.NORMAL, None, None, started=True))
+        if inbox or self.phase is not RUNNING:
+            self._leave()
+        else:  # the usual case by itself
+            self.worker = self.inbox = None
+            self.queued = False
+
+    def failed(self, failure: Failure) -> None:
+        """Deal with what left `run`: the actor whose handler raised it has crashed, or was killed."""
+        if self.worker is not getcurrent():
+            return  # abandoned: another worker has the cell now
+        actor, message = self.actor, self.in_hand
+        if actor is not None and message is not NOTHING:
+            self._crash(actor, message, failure)
+        elif not failure.killed:  # its handler has ended it before it raised, or the fault is the runtime's
+            self.log(failure)
         self._leave()
 
     def _run_start(self, actor: Actor, me: greenlet) -> bool:
@@ -285,7 +309,7 @@ class Cell:
         """The worker goes; whatever is in the inbox now waits for the next actor, or is taken at the next turn."""
         self.worker = None
         self.queued = False
-        self.in_hand = None
+        self.in_hand = NOTHING
         if self.actor is not None and (self.inbox or self.phase is STARTING):
             self.queued = True
             self.scheduler.enqueue(self)
@@ -329,6 +353,7 @@ class Cell:
     def _exit(self, exit_: Exit) -> None:
         """The actor is gone; the watcher decides what becomes of the cell."""
         self.actor = None
+        self.in_hand = NOTHING  # what else its handler raises is nobody's any more
         self.phase = VACANT
         self.stopping = False
         if self.watch is None:
@@ -362,10 +387,11 @@ class Cell:
         """Give up on an actor that could not be killed: its greenlet is left to itself, the cell goes on without it."""
         if self.actor is not None:
             failure = Failure(ActorDeadError(f"{self.urn} did not end when it was killed"))
-            message, started = self.in_hand, self.phase is RUNNING
+            message = None if self.in_hand is NOTHING else self.in_hand
+            started = self.phase is RUNNING
             self.worker = None
             self.queued = False
-            self.in_hand = None
+            self.in_hand = NOTHING
             if type(message) is Envelope and message.reply_to is not None:
                 message.reply_to.set_exception(failure.exc_info)
             self._exit(Exit(Ending.KILLED, failure, message, started=started))

@@ -17,7 +17,7 @@ from ..protocol.errors import ErrorCode
 from ..protocol.session import INFINITY, Incoming, Session
 from ..protocol.stand_ins import stand_in
 from .call import Call
-from .cell import Cell
+from .cell import ENDED, Cell
 from .failure import Failure, attempt
 from .messages import (
     Attached,
@@ -100,7 +100,7 @@ class ChargePointCell(Cell):
     def deliver(self, connection: Connection, data: bytes) -> None:
         """Take a text message off a connection, and pause it if too much waits here already."""
         services = self.services
-        if self.is_set():
+        if self.phase is ENDED:
             connection.close(CLOSE_GOING_AWAY, "the session has ended")
             return
         now = services.clock.monotonic()

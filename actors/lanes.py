@@ -74,6 +74,10 @@ class LaneCell(Cell):
             if not self.queued or not budget:
                 return
 
+    def failed(self, failure: Failure) -> None:
+        """Hear of a fault of the runtime: what handlers raise does not come here."""
+        self.log(failure)
+
     def _take(self) -> bool:
         """Take one message and handle its lane; false if there is none to take now."""
         actor, inbox = self.actor, self.inbox

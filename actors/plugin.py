@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from ..protocol.actions import Request
     from ..protocol.message import Message
-    from ..protocol.session import Incoming
     from .cell import Cell
     from .tickets import Ticket
 
@@ -150,13 +149,10 @@ class Plugin(Actor):
         """Handle a call or a notice; everything else is left to pykka."""
         kind = type(message)
         if kind is Call:
-            incoming = message.incoming
-            if not message.stood_in:  # else it waited here past its deadline
-                self._answer(message, incoming)
-            return None
+            return self.answer_call(message)
         if kind is ReplayedCall or kind is ShadowCall:
             if message.open:
-                self._answer(message, message.incoming)
+                self._answer(message)
             return None
         if kind is OutcomeKnown:
             return self._hear(message.ticket, "outcome", message.ticket.action, "*")
@@ -166,9 +162,14 @@ class Plugin(Actor):
             return self._hear(message.charge_point, "offline", "")
         return super().receive(message)
 
-    def _answer(self, call: Call[Any], incoming: Incoming) -> None:
+    def answer_call(self, call: Call[Any]) -> None:
+        """Handle a call, unless a stand-in has taken it over while it waited here. For the runtime."""
+        if not call.stood_in:
+            self._answer(call)
+
+    def _answer(self, call: Call[Any]) -> None:
         call.running = getcurrent()
-        outcome = attempt(self._bound[incoming.action.name], call)
+        outcome = attempt(self._bound[call.incoming.action.name], call)
         call.running = None
         if type(outcome) is Failure or not call.given_away:
             call.finish(outcome)

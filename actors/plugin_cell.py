@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from .call import Call
 from .cell import ENDED, RUNNING, Ending, Exit
 from .failure import Failure, attempt
 from .faults import FaultPolicy, Faults
@@ -41,6 +42,12 @@ class PluginCell(LaneCell):
         self.faults = Faults(policy or FaultPolicy())
         self.shadow = spec.shadow
         self.quarantined = False  # nothing is told to it then, stand-ins answer
+
+    def _handle(self, actor: Actor, message: Any) -> None:
+        if type(message) is Call:
+            actor.answer_call(message)  # type: ignore[attr-defined]
+        else:
+            super()._handle(actor, message)
 
     @property
     def at_ease(self) -> bool:
@@ -83,3 +90,7 @@ class _LastWords:
         unheard = attempt(self._actor.on_failure, *self._failure.exc_info)
         if type(unheard) is Failure:
             self._cell.log(unheard)
+
+    def failed(self, failure: Failure) -> None:
+        """See `scheduler.Runnable`."""
+        self._cell.log(failure)

@@ -68,7 +68,7 @@ class RecordGone(msgspec.Struct, frozen=True, gc=False):
 class ReplayedCall(Call[Any]):
     """A call that was acknowledged long ago: its answer goes nowhere, its success takes it out of the spool."""
 
-    __slots__ = ("_ended", "_received_at", "facts", "number")
+    __slots__ = ("_ended", "_received_at", "number")
 
     def __init__(
         self,
@@ -77,11 +77,12 @@ class ReplayedCall(Call[Any]):
         record: SpooledMessage,
         ended: Callable[[ReplayedCall, Any], None],
     ) -> None:
-        self.facts = facts
         self.number = record.number
         self._received_at = record.received_at
         self._ended = ended
         self.incoming = incoming
+        self.request = incoming.request
+        self.charge_point = facts
         self.transaction_id = record.transaction_id
         self.lane = facts.id
         self.running = None
@@ -89,11 +90,6 @@ class ReplayedCall(Call[Any]):
         self.plugin = None
         self.shadows = None
         self.given_away = False
-
-    @property
-    def charge_point(self) -> ChargePoint:
-        """Who sent it."""
-        return self.facts
 
     @property
     def received_at(self) -> dt.datetime:

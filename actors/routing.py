@@ -21,7 +21,7 @@ class Router:
     """The routing table: (version, action) to the cell of the plugin that answers it; and who hears of the rest."""
 
     def __init__(self) -> None:
-        self._passive: dict[tuple[str, str], PluginCell] = {}
+        self.passive: dict[tuple[str, str], PluginCell] = {}  # who answers (version, action)
         self.has_shadows = False
         self._shadows: dict[tuple[str, str], list[PluginCell]] = {}
         self._outcomes: dict[str, list[PluginCell]] = {}
@@ -49,9 +49,9 @@ class Router:
                 self._shadows.setdefault(key, []).append(cell)
             return
         for key in passive:
-            other = self._passive.get(key)
+            other = self.passive.get(key)
             if other is None or other.is_set():
-                self._passive[key] = cell
+                self.passive[key] = cell
             elif not fallback:
                 raise ConflictingPlugins(f"{other.urn} and {cell.urn} both claim {key[1]} of OCPP {key[0]}")
         self._forget_the_dead()
@@ -68,7 +68,7 @@ class Router:
 
     def find(self, version: str, action: str) -> PluginCell | None:
         """The plugin that answers an action; None if nobody does."""
-        return self._passive.get((version, action))
+        return self.passive.get((version, action))
 
     def shadows(self, version: str, action: str) -> list[PluginCell]:
         """The plugins that are only compared for an action."""
@@ -79,7 +79,7 @@ class Router:
         for key, cells in self._shadows.items():
             if cell in cells:
                 cells.remove(cell)
-                self._passive[key] = cell
+                self.passive[key] = cell
 
     def tell_outcome(self, action: str, fact: Any) -> None:
         """Tell whoever wants to know how calls of this action end."""

@@ -17,10 +17,24 @@ from .failure import Failure, attempt
 
 
 class Runnable(Protocol):
-    """What can stand on the run queue. `run` never raises."""
+    """What can stand on the run queue."""
 
     def run(self, budget: int) -> None:
         """Handle at most `budget` messages, and put yourself on the queue again if there are more."""
+
+    def failed(self, failure: Failure) -> None:
+        """Deal with what left `run`, in the same greenlet. Must not raise."""
+
+
+def _tell_failed(cell: Runnable | None, failure: Failure) -> None:
+    if cell is not None:  # else it came between two turns
+        cell.failed(failure)
+
+
+class _Worker(greenlet):
+    """A greenlet that runs cells, one after the other."""
+
+    cell: Runnable | None = None  # whose turn it is
 
 
 class Scheduler:
@@ -35,19 +49,24 @@ class Scheduler:
         self._drain = drain
         self._turns = turns
         self._spare = spare
-        self._queue: deque[Runnable] = deque()
-        self._idle: list[greenlet] = []
+        self.queue: deque[Runnable] = deque()  # for `Cell.tell`, which does what `enqueue` does by itself
+        self.armed = False
+        self._idle: list[_Worker] = []
         self._workers = 0
-        self._armed = False
         self._left = 0
         self._closed = False
+        self._again: Any = None
 
     def enqueue(self, cell: Runnable) -> None:
         """Put a cell on the run queue; it must not stand there already. Call it from the hub's thread."""
-        self._queue.append(cell)
-        if not self._armed:
-            self._armed = True
-            self.hub.loop.run_callback(self._pump)
+        self.queue.append(cell)
+        if not self.armed:
+            self.arm()
+
+    def arm(self) -> None:
+        """Have the queue run as soon as the hub has its turn."""
+        self.armed = True
+        self.hub.loop.run_callback(self._pump)
 
     @property
     def workers(self) -> int:
@@ -57,49 +76,65 @@ class Scheduler:
     @property
     def busy(self) -> bool:
         """Whether a cell waits for its turn."""
-        return self._armed
+        return self.armed
 
     def close(self) -> None:
         """Let the spare workers go; those that are blocked in a handler go when it ends."""
         self._closed = True
         while self._idle:
             self.hub.loop.run_callback(self._idle.pop().switch)
+        if self._again is not None and not self.armed:
+            self._again.close()
+            self._again = None
 
     def _pump(self) -> None:
         # Runs in the hub; every switch comes back here when the worker parks, blocks or ends.
-        queue = self._queue
+        queue = self.queue
         self._left = self._turns
         try:
             while queue and self._left > 0:
                 if self._idle:
                     worker = self._idle.pop()
                 else:
-                    worker = greenlet(self._work, self.hub)
+                    worker = _Worker(self._work, self.hub)
                     self._workers += 1
                 worker.switch()
         finally:  # whatever comes up here (a Ctrl-C between two handlers), the rest of the queue is run
             self._left = 0
             if queue:
-                self.hub.loop.run_callback(self._pump)
+                self._pump_later()
             else:
-                self._armed = False
+                self.armed = False
+
+    def _pump_later(self) -> None:
+        # Not by a callback: dozens of them run before the hub looks at a socket; a timer runs once between two looks.
+        if self._again is None:
+            self._again = self.hub.loop.timer(0.0)
+        self._again.start(self._pump)
 
     def _work(self) -> None:
-        queue = self._queue
-        drain = self._drain
-        me = getcurrent()
+        me: Any = getcurrent()
         try:
             while True:
-                while queue and self._left > 0:
-                    self._left -= 1
-                    cell = queue.popleft()
-                    failure = attempt(cell.run, drain)
-                    if type(failure) is Failure:
-                        # A fault of the runtime, which must not cost the others their turns.
-                        self.hub.handle_error(cell, *failure.exc_info)
+                # One `attempt` for as long as nothing is raised: one for each turn costs more than the turn itself.
+                failure = attempt(self._take_turns, me)
+                if type(failure) is Failure:
+                    fault = attempt(_tell_failed, me.cell, failure)
+                    if type(fault) is Failure:  # of the runtime; it must not cost the others their turns
+                        self.hub.handle_error(me.cell, *fault.exc_info)
+                    continue
+                me.cell = None
                 if self._closed or len(self._idle) >= self._spare:
                     return
                 self._idle.append(me)
                 self.hub.switch()
         finally:
             self._workers -= 1
+
+    def _take_turns(self, me: _Worker) -> None:
+        queue = self.queue
+        drain = self._drain
+        while queue and self._left > 0:
+            self._left -= 1
+            me.cell = cell = queue.popleft()
+            cell.run(drain)

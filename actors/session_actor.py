@@ -137,7 +137,7 @@ class SessionActor(Actor):
         if incoming.deviations:
             self._note_deviations(incoming.deviations)
         action = incoming.action
-        plugin = services.router.find(services.rules.version.name, action.name)
+        plugin = services.router.passive.get((services.rules.version.name, action.name))
         if plugin is None:
             cell.refuse(incoming, ErrorCode.NOT_SUPPORTED, f"nothing here handles {action.name}")
             return
@@ -149,7 +149,7 @@ class SessionActor(Actor):
         if incoming.due < cell.wake_at:
             cell.wake(incoming.due)
         transaction_id = None
-        if action.stand_in is SPOOL:
+        if action.name == "StartTransaction":
             transaction_id = cell.allot(incoming)
         call: Call[Any] = Call(cell, incoming, transaction_id, plugin)
         cell.calls[incoming] = call

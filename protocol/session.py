@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from . import frames
 from .actions import EITHER, SPOOL, Sender
 from .errors import ErrorCode, Refused, read_code
@@ -64,33 +66,21 @@ class Rules:
 # -- Events --------------------------------------------------------------------------------------
 
 
-class Incoming:
+class Incoming(msgspec.Struct, eq=False, gc=False):
     """A CALL of the peer's that waits for our answer.
 
     `request` is None when not even lenient reading could make one: a transaction message, which is kept raw and
     acknowledged all the same.
     """
 
-    __slots__ = ("action", "deviations", "due", "open", "payload", "received_at", "request", "unique_id")
-
-    def __init__(
-        self,
-        unique_id: str,
-        action: Action,
-        request: Message | None,
-        payload: bytes,
-        deviations: tuple[Deviation, ...],
-        received_at: float,
-        due: float,
-    ) -> None:
-        self.unique_id = unique_id
-        self.action = action
-        self.request = request
-        self.payload = payload
-        self.deviations = deviations
-        self.received_at = received_at
-        self.due = due
-        self.open = True
+    unique_id: str
+    action: Action
+    request: Message | None
+    payload: bytes
+    deviations: tuple[Deviation, ...]
+    received_at: float
+    due: float
+    open: bool = True
 
 
 class Reply:

@@ -1,15 +1,19 @@
 """The transport with a greenlet for each connection: it waits for bytes and feeds them to the connection.
 
-One turn of a connection is one read, so that none keeps the hub from the others.
+One turn of a connection is one read, so that none keeps the hub from the others. The hub reads, and wakes the greenlet
+for what there is: those that have nothing left but to end are let go of a few at a time.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
 from gevent.event import Event
+from gevent.hub import Waiter
+
+from .departures import Departures
 
 if TYPE_CHECKING:
     from .connection import SocketConnection
@@ -18,38 +22,50 @@ READ_READY = 1  # libev's and libuv's number for it
 
 
 class GreenletTransport:
-    """Runs connections, each in the greenlet that it came in."""
+    """Runs connections, each in the greenlet that it came in, on the hub of the thread that makes it."""
+
+    def __init__(self) -> None:
+        self._loop = get_hub().loop
+        self._departures = Departures()
 
     def run(self, connection: SocketConnection, early: bytes) -> None:
         """Serve a connection until it is closed; `early` are bytes that came before."""
-        hub = get_hub()
         sock = connection.sock
         connection.reader = self
-        watcher = hub.loop.io(sock.fileno(), READ_READY)
+        watcher = self._loop.io(sock.fileno(), READ_READY)
+        waiter: Any = Waiter()
+        data: bytes | None = early
         try:
-            if early:
-                connection.feed(early)
             while connection.open:
-                if connection.paused:
-                    self._wait_for_resume(connection)
-                    continue
-                data = connection.read()
                 if data:
                     connection.feed(data)
-                elif data is not None:
-                    connection.finish()
-                if self._must_wait(connection):
-                    hub.wait(watcher)
+                if connection.paused:
+                    self._wait_for_resume(connection)
+                if not connection.open:
+                    break
+                if connection.secure and connection.sock.pending():
+                    data = connection.read()  # the hub does not see what TLS has read ahead of us
+                else:
+                    watcher.start(self._readable, connection, watcher, waiter)
+                    data = waiter.get()
+                    waiter.clear()
         finally:
             connection.finish()
             watcher.close()
             with contextlib.suppress(OSError, ValueError):
                 sock.close()
 
-    @staticmethod
-    def _must_wait(connection: SocketConnection) -> bool:
-        """Whether only the socket has more: the hub does not see what TLS has read ahead of us."""
-        return connection.open and not (connection.secure and connection.sock.pending())
+    def _readable(self, connection: SocketConnection, watcher: Any, waiter: Any) -> None:
+        # In the hub. Nothing is read for one that was paused or has ended since it began to wait.
+        data = connection.read() if connection.open and not connection.paused else b""
+        if data is None:
+            return
+        watcher.stop()
+        if data or connection.paused or not connection.open:
+            waiter.switch(data)
+        else:
+            connection.watcher = waiter
+            self._departures.let_go(connection)
 
     @staticmethod
     def _wait_for_resume(connection: SocketConnection) -> None:
@@ -64,9 +80,12 @@ class GreenletTransport:
 
     def resumed(self, connection: SocketConnection) -> None:
         """Wake the greenlet, if it waits for just this."""
-        if connection.watcher is not None:
+        if type(connection.watcher) is Event:
             connection.watcher.set()
 
     def ended(self, connection: SocketConnection) -> None:
         """Wake the greenlet: it closes the socket, which was shut down and so wakes it also if it waits for bytes."""
-        self.resumed(connection)
+        if type(connection.watcher) is Waiter:
+            self._loop.run_callback(connection.watcher.switch, None)
+        else:
+            self.resumed(connection)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from gevent import get_hub
 
+from .departures import Departures
+
 if TYPE_CHECKING:
     from .connection import SocketConnection
 
@@ -23,6 +25,7 @@ class ReactorTransport:
     def __init__(self, running: set[SocketConnection] | None = None) -> None:
         self._loop = get_hub().loop
         self._running = set() if running is None else running
+        self._departures = Departures()
 
     def run(self, connection: SocketConnection, early: bytes) -> None:
         """Take a connection over and return at once."""
@@ -45,8 +48,8 @@ class ReactorTransport:
             connection.feed(data)
             if connection.secure:
                 self._drain(connection)
-        elif data is not None:
-            connection.finish()
+        elif data is not None and not self._departures.let_go(connection):
+            connection.watcher.stop()  # it would tell of the end again and again
 
     def _drain(self, connection: SocketConnection) -> None:
         # The watcher sees the socket; what TLS has read ahead of us would wait for the next packet.
