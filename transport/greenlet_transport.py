@@ -39,11 +39,10 @@ class GreenletTransport:
             while connection.open:
                 if data:
                     connection.feed(data)
-                if connection.paused:
+                    data = None
+                elif connection.paused:
                     self._wait_for_resume(connection)
-                if not connection.open:
-                    break
-                if connection.secure and connection.sock.pending():
+                elif connection.secure and sock.pending():
                     data = connection.read()  # the hub does not see what TLS has read ahead of us
                 else:
                     watcher.start(self._readable, connection, watcher, waiter)
