@@ -42,6 +42,7 @@ class MemoryStore:
         self._starts: dict[int, tuple[Any, ...]] = {}
         self._transactions: OrderedDict[int, Transaction] = OrderedDict()
         self._open_by_tag: dict[str, set[int]] = {}
+        self._open_of: dict[str, dict[int, None]] = {}  # numbers by charge point, in order
         self._readings: deque[MeterReading] = deque(maxlen=keep)
         self._seen_readings: OrderedDict[tuple[Any, ...], None] = OrderedDict()
         self._registrations: dict[str, str] = {}
@@ -79,6 +80,7 @@ class MemoryStore:
         if transaction.id not in self._transactions:
             self._transactions[transaction.id] = transaction
             self._open_by_tag.setdefault(transaction.id_tag.lower(), set()).add(transaction.id)
+            self._open_of.setdefault(transaction.charge_point_id, {})[transaction.id] = None
             if len(self._transactions) > self._keep:
                 self._drop_oldest_closed()
         return KEPT
@@ -98,9 +100,24 @@ class MemoryStore:
             open_ids.discard(transaction.id)
             if not open_ids:
                 self._open_by_tag.pop(known.id_tag.lower(), None)
+            numbers = self._open_of[known.charge_point_id]
+            del numbers[transaction.id]
+            if not numbers:
+                del self._open_of[known.charge_point_id]
             start = self._starts.pop(transaction.id, None)
             self._allotted.pop(start, None)  # type: ignore[arg-type]
         return KEPT
+
+    def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
+        """See `Store`."""
+        known = self._transactions.get(transaction_id)
+        if known is not None and known.open and flag not in known.flags:
+            self._transactions[transaction_id] = msgspec.structs.replace(known, flags=(*known.flags, flag))
+        return KEPT
+
+    def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
+        """See `Store`."""
+        return [self._transactions[number] for number in self._open_of.get(charge_point_id, ())]
 
     def transaction(self, transaction_id: int) -> Transaction | None:
         """See `Store`."""

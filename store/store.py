@@ -94,6 +94,12 @@ class Store(Protocol):
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """Keep the end of a transaction; one that has an end already, or never started, is left as it is."""
 
+    def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
+        """Add to what is doubtful about an open transaction, once; one that is not open is left as it is."""
+
+    def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
+        """The open transactions of a charge point, oldest first. Never switches greenlets."""
+
     def transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction."""
 

@@ -22,7 +22,7 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX transactions_open ON transactions (id) WHERE stop_received_at IS NULL;
     CREATE TABLE readings (
         number INTEGER PRIMARY KEY, charge_point TEXT NOT NULL, connector INTEGER, transaction_id INTEGER,
-        received_at TEXT NOT NULL, digest BLOB NOT NULL, data BLOB NOT NULL);
+        received_at TEXT NOT NULL, digest TEXT NOT NULL, data TEXT NOT NULL);
     CREATE UNIQUE INDEX readings_once ON readings (charge_point, connector, ifnull(transaction_id, -1), digest);
     CREATE INDEX readings_by_transaction ON readings (transaction_id, number);
     CREATE TABLE charge_points (id TEXT PRIMARY KEY, registration TEXT NOT NULL) WITHOUT ROWID;
@@ -32,10 +32,10 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX events_by_charge_point ON events (charge_point, number);
     CREATE INDEX events_by_kind ON events (kind, number);
     CREATE TABLE books (
-        book TEXT NOT NULL, key TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (book, key)) WITHOUT ROWID;
+        book TEXT NOT NULL, key TEXT NOT NULL, data TEXT, PRIMARY KEY (book, key)) WITHOUT ROWID;
     CREATE TABLE spool (
         number INTEGER PRIMARY KEY AUTOINCREMENT, charge_point TEXT NOT NULL, action TEXT NOT NULL,
-        unique_id TEXT NOT NULL, payload BLOB NOT NULL, transaction_id INTEGER, received_at TEXT NOT NULL,
+        unique_id TEXT NOT NULL, payload TEXT NOT NULL, transaction_id INTEGER, received_at TEXT NOT NULL,
         why TEXT NOT NULL, start TEXT, aside INTEGER NOT NULL);
     CREATE INDEX spool_waiting ON spool (charge_point, number) WHERE aside = 0;
     """,

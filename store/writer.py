@@ -1,11 +1,9 @@
-"""A native thread that does what would block the hub: in order, and as many at a time as have come meanwhile.
+"""A native thread that does what would block the hub: as much at a time as has come meanwhile.
 
-Work is handed over in a deque and a lock that only natives wait for; results come back by the loop's `async_`
-watcher. All
-work of one batch is one transaction of the database: its receipts are settled when that is committed (group
-commit). Work that is
-refused fails alone; a batch that cannot be committed fails as a whole, and the next one is tried as if nothing
-had been.
+Work is handed over in a deque and a lock that only natives wait for; results come back by the loop's `async_` watcher.
+All rows of one batch are one transaction of the database, and those of a kind one statement: receipts are settled when
+it is committed (group commit). Rows that are refused fail alone; a batch that cannot be committed fails as a whole, and
+the next one is tried as if nothing had been. Reads come after the writes of their batch.
 """
 
 from __future__ import annotations
@@ -17,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent import get_hub
 from gevent.event import AsyncResult
 
+from .rows import Kind
 from .store import Receipt, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 class Threads(Protocol):
@@ -39,6 +38,12 @@ class Database(Protocol):
     def begin(self) -> None:
         """Begin a transaction."""
 
+    def write(self, kind: Kind, rows: Sequence[bytes]) -> None:
+        """Write rows of one kind, all or none. Raises `StoreError` if one is refused, anything else if it fails."""
+
+    def read(self, query: str, values: Sequence[Any]) -> list[Any]:
+        """Read rows, outside a transaction. Raises `StoreError`."""
+
     def commit(self) -> None:
         """Make it durable, or raise."""
 
@@ -50,16 +55,16 @@ class Database(Protocol):
 
 
 class Job:
-    """One piece of work: `work(database)` runs in the thread, its result or error comes back to the hub."""
+    """A row to write, whose receipt is settled; or something to read, whose result its waiter gets."""
 
-    __slots__ = ("error", "receipt", "result", "waiter", "work")
+    __slots__ = ("error", "kind", "read", "receipt", "result", "row", "waiter")
 
-    def __init__(
-        self, work: Callable[[Any], Any], receipt: Receipt | None, waiter: AsyncResult[Any] | None
-    ) -> None:
-        self.work = work
+    def __init__(self, kind: Kind, row: bytes, receipt: Receipt | None) -> None:
+        self.kind = kind
+        self.row = row
         self.receipt = receipt
-        self.waiter = waiter
+        self.read: Callable[[Any], Any] | None = None
+        self.waiter: AsyncResult[Any] | None = None
         self.result: Any = None
         self.error: Exception | None = None
 
@@ -87,7 +92,7 @@ class Writer:
         self._back = self._loop.async_()
         self._back.start(self._settle)
         opened: AsyncResult[Any] = AsyncResult()
-        self._jobs.append(Job(lambda _: None, None, opened))
+        self._jobs.append(self._question(lambda _: None, opened))
         self._threads.start_native_thread(self._run, ())
         self._wake_up()
         try:
@@ -96,17 +101,24 @@ class Writer:
             self.close()
             raise
 
-    def append(self, work: Callable[[Any], Any]) -> Receipt:
-        """Hand over something to be kept; its receipt is settled when it is durable."""
+    def append(self, kind: Kind, row: bytes) -> Receipt:
+        """Hand over a row to be kept; its receipt is settled when it is durable."""
         receipt = Receipt()
-        self._hand_over(Job(work, receipt, None))
+        self._hand_over(Job(kind, row, receipt))
         return receipt
 
-    def ask(self, work: Callable[[Any], Any]) -> Any:
+    def ask(self, read: Callable[[Any], Any]) -> Any:
         """Have something read, behind all that was handed over before, and wait for it; switches greenlets."""
         answer: AsyncResult[Any] = AsyncResult()
-        self._hand_over(Job(work, None, answer))
+        self._hand_over(self._question(read, answer))
         return answer.get()
+
+    @staticmethod
+    def _question(read: Callable[[Any], Any], waiter: AsyncResult[Any]) -> Job:
+        job = Job(Kind.BARRIER, b"", None)
+        job.read = read
+        job.waiter = waiter
+        return job
 
     def _hand_over(self, job: Job) -> None:
         if self._stopping:
@@ -175,17 +187,39 @@ class Writer:
             return None, error
 
     def _do(self, database: Database, batch: list[Job]) -> None:
+        writes = [job for job in batch if job.read is None]
+        if writes:
+            self._write(database, writes)
+        for job in batch:
+            if job.read is not None:
+                try:
+                    job.result = job.read(database)
+                except Exception as error:  # noqa: BLE001 - whoever asked is told
+                    job.error = error
+
+    def _write(self, database: Database, jobs: list[Job]) -> None:
+        by_kind: dict[Kind, list[Job]] = {}
+        for job in jobs:
+            by_kind.setdefault(job.kind, []).append(job)
         try:
             database.begin()
-            for job in batch:
-                try:
-                    job.result = job.work(database)
-                except StoreError as refused:
-                    job.error = refused
+            for kind in sorted(by_kind):
+                self._write_rows(database, kind, by_kind[kind])
             database.commit()
         except Exception as error:  # noqa: BLE001 - a full disk, a broken file: nobody is told it was kept
             database.roll_back()
-            self._fail(batch, StoreError(f"not stored: {error}"))
+            self._fail(jobs, StoreError(f"not stored: {error}"))
+
+    @staticmethod
+    def _write_rows(database: Database, kind: Kind, jobs: list[Job]) -> None:
+        try:
+            database.write(kind, [job.row for job in jobs])
+        except StoreError:  # one of them: each by itself shows which
+            for job in jobs:
+                try:
+                    database.write(kind, [job.row])
+                except StoreError as refused:
+                    job.error = refused
 
     @staticmethod
     def _fail(batch: list[Job], error: Exception) -> None:

@@ -74,6 +74,10 @@ class StubStore(MemoryStore):
         """See `Store`."""
         return self._append(lambda: MemoryStore.stop_transaction(self, transaction))
 
+    def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.flag_transaction(self, transaction_id, flag))
+
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """See `Store`."""
         return self._append(lambda: MemoryStore.add_meter_reading(self, reading))

@@ -52,6 +52,35 @@ def kept(receipt):
     receipt.wait(5)
 
 
+# Open transactions, and what is doubtful about them
+
+
+def test_the_open_transactions_of_a_charge_point_are_known_at_once(store):
+    for number, charge_point_id in ((1, "CP1"), (2, "CP2"), (3, "CP1")):
+        store.start_transaction(transaction(number, charge_point_id))
+    assert [one.id for one in store.open_transactions("CP1")] == [1, 3]
+    store.stop_transaction(stopped(1))
+    assert [one.id for one in store.open_transactions("CP1")] == [3]
+    assert store.open_transactions("CP9") == []
+
+
+def test_an_open_transaction_is_flagged_once(store):
+    store.start_transaction(transaction(1))
+    for _ in range(2):
+        kept(store.flag_transaction(1, "orphan"))
+    kept(store.flag_transaction(1, "suspect"))
+    assert store.transaction(1).flags == store.open_transactions("CP1")[0].flags == ("orphan", "suspect")
+
+
+def test_what_is_not_open_is_not_flagged(store):
+    store.start_transaction(transaction(1))
+    kept(store.stop_transaction(stopped(1)))
+    kept(store.flag_transaction(1, "orphan"))
+    kept(store.flag_transaction(2, "orphan"))
+    assert store.transaction(1).flags == ()
+    assert store.transaction(2) is None
+
+
 # Numbers of transactions
 
 

@@ -109,13 +109,13 @@ def test_a_start_whose_transaction_was_stopped_gets_a_new_number(opened):
 def test_a_full_disk_fails_the_receipts_and_later_ones_are_kept(opened, path):
     store = opened()
     store.register("CP1", "Accepted").wait(LIMIT_S)
-    pages = store._writer.ask(lambda file: file.execute("PRAGMA page_count").fetchone()[0])
-    store._writer.ask(lambda file: file.execute(f"PRAGMA max_page_count = {pages + 1}").fetchone())
+    pages = store._writer.ask(lambda file: file.read("PRAGMA page_count", ())[0][0])
+    store._writer.ask(lambda file: file.read(f"PRAGMA max_page_count = {pages + 1}", ()))
     lost = Event(charge_point_id="CP1", kind="large", received_at=NOW, data={"text": "x" * 200_000})
     with pytest.raises(StoreError, match="full"):
         store.add_event(lost).wait(LIMIT_S)
     assert store.events() == []
-    store._writer.ask(lambda file: file.execute("PRAGMA max_page_count = 1000000").fetchone())
+    store._writer.ask(lambda file: file.read("PRAGMA max_page_count = 1000000", ()))
     store.add_event(lost).wait(LIMIT_S)
     assert len(opened().events()) == 1
 

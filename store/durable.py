@@ -1,0 +1,318 @@
+"""A store that a database keeps, whichever it is: what is in memory of it, and what is handed to the writer.
+
+What a session asks for at once (numbers, registrations, books, open transactions) is kept in memory too, and read from
+the database at start. Numbers of transactions are reserved in blocks: one is never used twice, though a few are lost
+at a crash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .book import Books
+from .rows import (
+    TRANSACTION,
+    Kind,
+    event_of,
+    flags_text,
+    json_text,
+    reading_of,
+    row,
+    spooled_of,
+    stop_row,
+    text,
+    transaction_of,
+    transaction_row,
+)
+from .writer import Writer
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from .records import Event, MeterReading, Spooled, Tag, Transaction
+    from .store import Receipt
+    from .writer import Database, Threads
+
+LARGEST_ID = 2**31 - 1
+BLOCK = 1000
+"""Numbers of transactions that are reserved at a time."""
+
+COLUMNS = ", ".join(TRANSACTION)
+
+
+class DurableStore:
+    """See the head of this file. `open_` makes the database, in the writer's thread; `load` must be called once."""
+
+    durable = True
+
+    def __init__(
+        self, open_: Callable[[], Database], threads: Threads, *, first_transaction_id: int = 1
+    ) -> None:
+        self._writer = Writer(open_, threads)
+        self._first = first_transaction_id
+        self._next = self._reserved = first_transaction_id
+        self._allotted: dict[tuple[Any, ...], int] = {}  # starts whose transaction is open
+        self._starts: dict[int, tuple[Any, ...]] = {}
+        self._fresh: set[int] = set()  # allotted, and not stored yet
+        self._open: dict[int, Transaction] = {}
+        self._open_of: dict[str, dict[int, None]] = {}  # their numbers by charge point
+        self._registrations: dict[str, str] = {}
+        self.books = Books(self._keep)
+
+    def load(self, tags: Iterable[Tag] = ()) -> None:
+        """Start the writer and read what was kept; switches greenlets. `tags` are those of the settings.
+
+        Raises `StoreError` with one clear sentence.
+        """
+        self._writer.start()
+        (used,) = self._ask(
+            "SELECT max(number) FROM (SELECT max(id) AS number FROM transactions "
+            "UNION ALL SELECT max(transaction_id) FROM spool) AS used"
+        )[0]
+        reserved = self._ask("SELECT next FROM ids WHERE name = 'transaction'")
+        self._next = self._reserved = max(reserved[0][0] if reserved else self._first, (used or 0) + 1)
+        self._reserve_ahead()
+        for values in self._ask(
+            f"SELECT {COLUMNS} FROM transactions WHERE stop_received_at IS NULL ORDER BY id"  # noqa: S608
+        ):
+            self._remember(transaction_of(values))
+        self._registrations = dict(self._ask("SELECT id, registration FROM charge_points"))
+        for book in self.books:
+            book.load(self._ask("SELECT key, data FROM books WHERE book = ? ORDER BY key", book.name))
+        for number, start in self._ask(
+            "SELECT transaction_id, start FROM spool WHERE aside = 0 AND start IS NOT NULL"
+        ):
+            self._know_start(number, tuple(msgspec.json.decode(start)))
+        for tag in tags:
+            self.books.tags.put(tag)
+
+    def _ask(self, query: str, *values: Any) -> list[Any]:
+        """Read rows, behind all that was handed over before; switches greenlets."""
+        rows: list[Any] = self._writer.ask(lambda database: database.read(query, values))
+        return rows
+
+    def _reserve_ahead(self) -> None:
+        """Reserve the next block before this one is used up."""
+        if self._next + BLOCK // 2 <= self._reserved:
+            return
+        self._reserved = reserved = self._next + BLOCK
+        self._writer.append(Kind.IDS, row(reserved))
+
+    def close(self) -> None:
+        """See `Store`."""
+        self._writer.close()
+
+    # -- Transactions --------------------------------------------------------------------------
+
+    def allot_transaction_id(
+        self, charge_point_id: str, start: tuple[int, str, dt.datetime, int] | None
+    ) -> int:
+        """See `Store`. The block a number is from is written before what is stored with it: the thread keeps order."""
+        key = None if start is None else _start_key(charge_point_id, *start)
+        if key is not None and key in self._allotted:
+            return self._allotted[key]
+        number = self._next
+        if number > LARGEST_ID:
+            raise OverflowError("there are no transaction ids left")
+        self._next += 1
+        self._reserve_ahead()
+        self._fresh.add(number)
+        if key is not None:
+            self._know_start(number, key)
+        return number
+
+    def _know_start(self, number: int, key: tuple[Any, ...]) -> None:
+        self._allotted[key] = number
+        self._starts[number] = key
+
+    def _remember(self, transaction: Transaction) -> None:
+        self._fresh.discard(transaction.id)
+        self._open[transaction.id] = transaction
+        self._open_of.setdefault(transaction.charge_point_id, {})[transaction.id] = None
+        key = _start_key(
+            transaction.charge_point_id,
+            transaction.connector_id,
+            transaction.id_tag,
+            transaction.started_at,
+            transaction.meter_start,
+        )
+        self._know_start(transaction.id, key)
+
+    def start_transaction(self, transaction: Transaction) -> Receipt:
+        """See `Store`."""
+        if transaction.id not in self._open:
+            self._remember(transaction)
+        if transaction.id >= self._next:  # a number that somebody else has given must not be given again
+            self._next = transaction.id + 1
+            self._reserve_ahead()
+        return self._writer.append(Kind.START, transaction_row(transaction))
+
+    def stop_transaction(self, transaction: Transaction) -> Receipt:
+        """See `Store`."""
+        if self._open.pop(transaction.id, None) is None:
+            return self._writer.append(Kind.BARRIER, b"")  # it has an end, which is on its way at least
+        numbers = self._open_of[transaction.charge_point_id]
+        del numbers[transaction.id]
+        if not numbers:
+            del self._open_of[transaction.charge_point_id]
+        key = self._starts.pop(transaction.id, None)
+        if key is not None:
+            self._allotted.pop(key, None)
+        return self._writer.append(Kind.STOP, stop_row(transaction))
+
+    def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
+        """See `Store`."""
+        known = self._open.get(transaction_id)
+        if known is None or flag in known.flags:
+            return self._writer.append(Kind.BARRIER, b"")
+        flags = (*known.flags, flag)
+        self._open[transaction_id] = msgspec.structs.replace(known, flags=flags)
+        return self._writer.append(Kind.FLAGS, row(transaction_id, flags_text(flags)))
+
+    def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
+        """See `Store`."""
+        return [self._open[number] for number in self._open_of.get(charge_point_id, ())]
+
+    def transaction(self, transaction_id: int) -> Transaction | None:
+        """See `Store`. Switches greenlets for one that is not open."""
+        if transaction_id in self._open:
+            return self._open[transaction_id]
+        if transaction_id in self._fresh:
+            return None
+        found = self._ask(f"SELECT {COLUMNS} FROM transactions WHERE id = ?", transaction_id)  # noqa: S608
+        return transaction_of(found[0]) if found else None
+
+    def transactions(
+        self, *, charge_point_id: str = "", id_tag: str = "", open_only: bool = False, limit: int = 100
+    ) -> Sequence[Transaction]:
+        """See `Store`. Switches greenlets."""
+        found = self._select(
+            f"SELECT {COLUMNS} FROM transactions",  # noqa: S608
+            [
+                ("charge_point = ?", charge_point_id),
+                ("lower(id_tag) = ?", id_tag.lower()),
+                ("stop_received_at IS NULL", open_only),
+            ],
+            "ORDER BY id DESC",
+            limit,
+        )
+        return [transaction_of(values) for values in found]
+
+    def _select(self, query: str, conditions: list[tuple[str, Any]], order: str, limit: int) -> list[Any]:
+        """Read rows under the conditions whose value is not empty; one that is True has no value of its own."""
+        wanted = [(condition, value) for condition, value in conditions if value]
+        where = f" WHERE {' AND '.join(condition for condition, _ in wanted)}" if wanted else ""
+        values = [value for _, value in wanted if value is not True]
+        return self._ask(f"{query}{where} {order} LIMIT ?", *values, limit)
+
+    def add_meter_reading(self, reading: MeterReading) -> Receipt:
+        """See `Store`."""
+        values = row(
+            reading.charge_point_id,
+            reading.connector_id,
+            reading.transaction_id,
+            text(reading.received_at),
+            hashlib.blake2b(reading.values, digest_size=16).hexdigest(),
+            json_text(reading.values),
+        )
+        return self._writer.append(Kind.READING, values)
+
+    def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
+        """See `Store`. Switches greenlets."""
+        query = "SELECT charge_point, connector, transaction_id, received_at, data FROM readings"
+        found = self._select(query, [("transaction_id = ?", transaction_id)], "ORDER BY number", limit)
+        return [reading_of(values) for values in found]
+
+    # -- Charge points ---------------------------------------------------------------------------
+
+    def register(self, charge_point_id: str, status: str) -> Receipt:
+        """See `Store`."""
+        self._registrations[charge_point_id] = status
+        return self._writer.append(Kind.REGISTER, row(charge_point_id, status))
+
+    def registration(self, charge_point_id: str) -> str | None:
+        """See `Store`."""
+        return self._registrations.get(charge_point_id)
+
+    def registrations(self) -> Mapping[str, str]:
+        """See `Store`."""
+        return self._registrations
+
+    def _keep(self, book: str, key: str, data: bytes | None) -> Receipt:
+        return self._writer.append(Kind.BOOK, row(book, key, None if data is None else json_text(data)))
+
+    def add_event(self, event: Event) -> Receipt:
+        """See `Store`."""
+        data = msgspec.json.encode(event.data).decode()
+        return self._writer.append(
+            Kind.EVENT, row(event.charge_point_id, event.kind, text(event.received_at), data)
+        )
+
+    def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
+        """See `Store`. Switches greenlets."""
+        query = "SELECT charge_point, kind, received_at, data FROM events"
+        conditions = [("charge_point = ?", charge_point_id), ("kind = ?", kind)]
+        return [event_of(values) for values in self._select(query, conditions, "ORDER BY number DESC", limit)]
+
+    # -- Spool -----------------------------------------------------------------------------------
+
+    def spool(
+        self,
+        *,
+        charge_point_id: str,
+        action: str,
+        unique_id: str,
+        payload: bytes,
+        transaction_id: int | None,
+        received_at: dt.datetime,
+        why: str,
+        replay: bool = True,
+    ) -> Receipt:
+        """See `Store`."""
+        key = self._starts.get(transaction_id) if transaction_id is not None else None
+        start = None if key is None else msgspec.json.encode(key).decode()
+        values = row(
+            charge_point_id, action, unique_id, json_text(payload), transaction_id, text(received_at), why, start,
+            int(not replay),
+        )  # fmt: skip
+        return self._writer.append(Kind.SPOOL, values)
+
+    def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[Spooled]:
+        """See `Store`. Switches greenlets."""
+        return self._spool_rows([("aside = 0", True), ("charge_point = ?", charge_point_id)], limit)
+
+    def aside(self, *, limit: int = 1000) -> Sequence[Spooled]:
+        """See `Store`. Switches greenlets."""
+        return self._spool_rows([("aside = 1", True)], limit)
+
+    def _spool_rows(self, conditions: list[tuple[str, Any]], limit: int) -> list[Spooled]:
+        query = "SELECT number, charge_point, action, unique_id, payload, transaction_id, received_at, why FROM spool"
+        return [spooled_of(values) for values in self._select(query, conditions, "ORDER BY number", limit)]
+
+    def spooled_charge_points(self) -> Sequence[str]:
+        """See `Store`. Switches greenlets."""
+        return [
+            charge_point
+            for (charge_point,) in self._ask("SELECT DISTINCT charge_point FROM spool WHERE aside = 0")
+        ]
+
+    def unspool(self, numbers: Sequence[int]) -> Receipt:
+        """See `Store`."""
+        receipt = self._writer.append(Kind.BARRIER, b"")
+        for number in numbers:
+            receipt = self._writer.append(Kind.UNSPOOL, row(number))
+        return receipt
+
+    def set_aside(self, number: int, why: str) -> Receipt:
+        """See `Store`."""
+        return self._writer.append(Kind.ASIDE, row(number, why))
+
+
+def _start_key(
+    charge_point: str, connector: int, id_tag: str, at: dt.datetime, meter: int
+) -> tuple[Any, ...]:
+    return charge_point, connector, id_tag, at.isoformat(), meter

@@ -1,0 +1,185 @@
+"""What a database is given and gives: the kinds of writes, and records as rows of JSON.
+
+A row is one JSON array, made in the hub; all rows of a kind that come together are one statement. So the thread that
+writes needs the interpreter's lock once a batch and not once a row, for which a busy hub would let it wait 5 ms.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .records import Event, MeterReading, Spooled, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LARGEST_INTEGER = 2**63 - 1
+
+ESCAPED = "stored escaped: the database cannot hold a value as it was sent"
+"""The flag of a transaction with such a value; in other records the value itself shows it by its backslashes."""
+
+
+class Kind(IntEnum):
+    """The kinds of writes, in the order in which those of one batch are done: it gives what their own order would."""
+
+    BARRIER = 0  # nothing: its receipt says that all before it is durable
+    IDS = 1  # next
+    START = 2  # a transaction
+    FLAGS = 3  # transaction id, flags
+    STOP = 4  # transaction id, what its end brought
+    READING = 5
+    REGISTER = 6  # charge point, status
+    EVENT = 7
+    BOOK = 8  # book, key, JSON or null for a removal
+    SPOOL = 9
+    ASIDE = 10  # number, why
+    UNSPOOL = 11  # number
+
+
+TRANSACTION = (
+    "id", "charge_point", "connector", "id_tag", "meter_start", "started_at", "start_received_at", "verdict",
+    "reservation", "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags",
+)  # fmt: skip
+STOP = ("meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags")
+READING = ("charge_point", "connector", "transaction_id", "received_at", "digest", "data")
+EVENT = ("charge_point", "kind", "received_at", "data")
+SPOOL = (
+    "charge_point", "action", "unique_id", "payload", "transaction_id", "received_at", "why", "start", "aside",
+)  # fmt: skip
+
+_encode = msgspec.json.Encoder().encode
+
+
+def row(*values: Any) -> bytes:
+    """Write a row. What a database cannot hold is escaped."""
+    return _encode([storable(value) for value in values])
+
+
+def storable(value: Any) -> Any:
+    """A value as a database can hold it: a number over 64 bits as its text, lone surrogates and NUL escaped."""
+    if type(value) is int:
+        return value if -LARGEST_INTEGER <= value <= LARGEST_INTEGER else str(value)
+    if type(value) is str and (not value.isascii() or "\0" in value):
+        return value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    return value
+
+
+def transaction_row(transaction: Transaction) -> bytes:
+    """Write a transaction, flagged if something in it had to be escaped."""
+    values = [
+        transaction.id,
+        transaction.charge_point_id,
+        transaction.connector_id,
+        transaction.id_tag,
+        transaction.meter_start,
+        text(transaction.started_at),
+        text(transaction.start_received_at),
+        transaction.verdict,
+        transaction.reservation_id,
+        transaction.meter_stop,
+        text(transaction.stopped_at),
+        text(transaction.stop_received_at),
+        transaction.stop_reason,
+        transaction.stop_id_tag,
+    ]
+    return _flagged(values, transaction.flags)
+
+
+def stop_row(transaction: Transaction) -> bytes:
+    """Write the end of a transaction, flagged if something in it had to be escaped."""
+    values = [
+        transaction.id,
+        transaction.meter_stop,
+        text(transaction.stopped_at),
+        text(transaction.stop_received_at),
+        transaction.stop_reason,
+        transaction.stop_id_tag,
+    ]
+    return _flagged(values, transaction.flags)
+
+
+def _flagged(values: list[Any], flags: tuple[str, ...]) -> bytes:
+    stored = [storable(value) for value in values]
+    if stored != values and ESCAPED not in flags:
+        flags = (*flags, ESCAPED)
+    return _encode([*stored, flags_text(flags)])
+
+
+def flags_text(flags: Sequence[str]) -> str:
+    """Flags as a column holds them."""
+    return _encode([storable(flag) for flag in flags]).decode()
+
+
+def text(at: dt.datetime | None) -> str | None:
+    """A time as a column holds it."""
+    return None if at is None else at.isoformat()
+
+
+def time(value: str | None) -> Any:
+    """A time out of a column."""
+    return None if value is None else dt.datetime.fromisoformat(value)
+
+
+def json_text(value: bytes) -> str:
+    """JSON as a column of text holds it; NUL and lone surrogates can stand in it as escapes only."""
+    return value.decode("utf-8", "backslashreplace")
+
+
+def transaction_of(values: Sequence[Any]) -> Transaction:
+    """Make a transaction out of its columns."""
+    return Transaction(
+        id=values[0],
+        charge_point_id=values[1],
+        connector_id=values[2],
+        id_tag=values[3],
+        meter_start=int(values[4]),
+        started_at=time(values[5]),
+        start_received_at=time(values[6]),
+        verdict=values[7],
+        reservation_id=values[8],
+        meter_stop=None if values[9] is None else int(values[9]),
+        stopped_at=time(values[10]),
+        stop_received_at=time(values[11]),
+        stop_reason=values[12],
+        stop_id_tag=values[13],
+        flags=tuple(msgspec.json.decode(values[14])),
+    )
+
+
+def reading_of(values: Sequence[Any]) -> MeterReading:
+    """Make meter values out of charge point, connector, transaction, time and data."""
+    return MeterReading(
+        charge_point_id=values[0],
+        connector_id=values[1],
+        transaction_id=values[2],
+        received_at=time(values[3]),
+        values=values[4].encode(),
+    )
+
+
+def event_of(values: Sequence[Any]) -> Event:
+    """Make an event out of its columns."""
+    return Event(
+        charge_point_id=values[0],
+        kind=values[1],
+        received_at=time(values[2]),
+        data=msgspec.json.decode(values[3]),
+    )
+
+
+def spooled_of(values: Sequence[Any]) -> Spooled:
+    """Make a spooled message out of its columns, its number first."""
+    return Spooled(
+        number=values[0],
+        charge_point_id=values[1],
+        action=values[2],
+        unique_id=values[3],
+        payload=values[4].encode(),
+        transaction_id=values[5],
+        received_at=time(values[6]),
+        why=values[7],
+    )

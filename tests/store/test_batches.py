@@ -1,0 +1,194 @@
+"""Rows that come together are one statement, and the result is what it would be one after the other."""
+
+import datetime as dt
+import itertools
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chargehand import Event, MemoryStore, MeterReading, StoreError, Tag, Transaction
+from chargehand.actors import threads
+from chargehand.store.rows import ESCAPED, Kind, row
+from chargehand.store.sqlite import SqliteStore
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+LIMIT_S = 10
+ODD = ["a\ud800b", "a\0b", "Ünïcode", "⚡"]
+
+
+@pytest.fixture
+def opened(tmp_path):
+    stores = []
+
+    def open_():
+        for store in stores:
+            store.close()
+        stores.append(SqliteStore.open(str(tmp_path / "store.sqlite"), threads))
+        return stores[-1]
+
+    yield open_
+    for store in stores:
+        store.close()
+
+
+def transaction(number, id_tag="T1", **facts):
+    return Transaction(
+        id=number,
+        charge_point_id=f"CP{number % 2}",
+        connector_id=1,
+        id_tag=id_tag,
+        meter_start=number,
+        started_at=NOW,
+        start_received_at=NOW,
+        **facts,
+    )
+
+
+def stopped(number):
+    return transaction(number, meter_stop=200, stopped_at=NOW, stop_received_at=NOW, stop_reason="Local")
+
+
+def test_a_row_that_is_refused_fails_alone(opened):
+    store = opened()
+    before, refused, after = (
+        store._writer.append(Kind.REGISTER, row(name, "Accepted")) for name in ("CP1", None, "CP2")
+    )
+    before.wait(LIMIT_S)
+    after.wait(LIMIT_S)
+    with pytest.raises(StoreError, match="refused a row"):
+        refused.wait(LIMIT_S)
+    assert set(opened().registrations()) == {"CP1", "CP2"}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_transaction_with_an_odd_text_is_kept_and_flagged_if_it_was_escaped(opened, odd):
+    store = opened()
+    store.start_transaction(transaction(1, id_tag=odd)).wait(LIMIT_S)
+    kept = opened().transaction(1)
+    escaped = not odd.isprintable() or "\ud800" in odd
+    assert (kept.id_tag == odd) is not escaped
+    assert (ESCAPED in kept.flags) is escaped
+
+
+def test_a_meter_beyond_64_bits_is_kept_whole_and_flagged(opened):
+    store = opened()
+    store.start_transaction(
+        Transaction(
+            id=1,
+            charge_point_id="CP1",
+            connector_id=1,
+            id_tag="T1",
+            meter_start=2**70,
+            started_at=NOW,
+            start_received_at=NOW,
+        )
+    ).wait(LIMIT_S)
+    assert opened().transaction(1).meter_start == 2**70
+    assert ESCAPED in opened().transaction(1).flags
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_every_other_record_takes_an_odd_text_too(opened, odd):
+    store = opened()
+    receipts = [
+        store.register(odd, "Accepted"),
+        store.books.tags.put(Tag(id_tag="T1", parent=odd.replace("\ud800", ""))),
+        store.add_event(Event(charge_point_id=odd, kind=odd, received_at=NOW)),
+        store.spool(
+            charge_point_id=odd,
+            action="StartTransaction",
+            unique_id=odd,
+            payload=b"{}",
+            transaction_id=1,
+            received_at=NOW,
+            why=odd,
+        ),
+    ]
+    for receipt in receipts:
+        receipt.wait(LIMIT_S)
+    store = opened()
+    assert len(store.events()) == len(store.spooled()) == len(store.registrations()) == 1
+
+
+def test_an_entry_and_its_removal_keep_their_order(opened):
+    store = opened()
+    for status in ("Accepted", "Blocked"):
+        store.books.tags.put(Tag(id_tag="T1", status=status))
+    store.books.tags.put(Tag(id_tag="T2"))
+    store.books.tags.remove("t2")
+    store.books.tags.remove("t3")
+    store.books.tags.put(Tag(id_tag="T3")).wait(LIMIT_S)
+    assert {tag.id_tag: tag.status for tag in opened().books.tags} == {"T1": "Blocked", "T3": "Accepted"}
+
+
+def stop(store, number):
+    """Stop it as the back office does: only what it knows."""
+    return store.stop_transaction(stopped(number)) if store.transaction(number) is not None else None
+
+
+def read(store, number):
+    return store.add_meter_reading(
+        MeterReading(
+            charge_point_id="CP1", connector_id=1, transaction_id=number, received_at=NOW, values=b"[]"
+        )
+    )
+
+
+STEPS = {
+    "start": lambda store, number, _: store.start_transaction(transaction(number)),
+    "stop": lambda store, number, _: stop(store, number),
+    "flag": lambda store, number, count: store.flag_transaction(number, f"flag {count}"),
+    "reading": lambda store, number, _: read(store, number),
+    "register": lambda store, number, count: store.register(f"CP{number}", str(count)),
+    "tag": lambda store, number, count: store.books.tags.put(Tag(id_tag=f"T{number}", parent=str(count))),
+    "remove": lambda store, number, _: store.books.tags.remove(f"t{number}"),
+    "wait": lambda store, number, _: store.register(f"CP{number}", "waited").wait(LIMIT_S),
+}
+operations = st.lists(st.tuples(st.sampled_from(list(STEPS)), st.integers(1, 4)), max_size=25)
+
+
+def apply(store, steps):
+    receipts = [STEPS[step](store, number, count) for count, (step, number) in enumerate(steps)]
+    for receipt in receipts:
+        if receipt is not None:
+            receipt.wait(LIMIT_S)
+
+
+def picture(store):
+    return (
+        sorted(store.transactions(), key=lambda one: one.id),
+        [one.id for name in ("CP0", "CP1") for one in store.open_transactions(name)],
+        [len(store.meter_readings(number)) for number in range(1, 5)],
+        dict(store.registrations()),
+        sorted(store.books.tags, key=lambda tag: tag.id_tag),
+    )
+
+
+@settings(max_examples=60)
+@given(operations)
+def test_whatever_comes_together_ends_as_it_does_in_memory(steps):
+    memory = MemoryStore()
+    apply(memory, steps)
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "store.sqlite")
+        for look in range(2):
+            store = SqliteStore.open(path, threads)
+            try:
+                if look == 0:
+                    apply(store, steps)
+                assert picture(store) == picture(memory)
+            finally:
+                store.close()
+
+
+def test_no_number_is_given_twice_whatever_was_stored_meanwhile(opened):
+    seen = set()
+    for _ in range(3):
+        store = opened()
+        for number in itertools.islice(iter(lambda s=store: s.allot_transaction_id("CP1", None), None), 600):
+            assert number not in seen
+            seen.add(number)
+        store.start_transaction(transaction(max(seen))).wait(LIMIT_S)
