@@ -54,7 +54,7 @@ class Tree:
     store: Store
     ports: dict[str, int]
     pool: Any
-    running: set[Any]  # connections that have no greenlet in the pool
+    running: set[Any]  # connections, from the end of their handshake
 
     def policy(self) -> Policy:
         """How often, and how fast, things are started again."""
@@ -128,6 +128,8 @@ class Tree:
                 heartbeat_interval_s=office.heartbeat_interval_s,
                 heartbeat_spread=office.heartbeat_spread,
                 accept_all_tags=office.accept_all_tags,
+                concurrent_transactions=office.concurrent_transactions,
+                suspect_energy_wh=office.suspect_energy_wh,
                 registration=office.registration,
                 stand_in_id_tag_status=settings.deadlines.stand_in_id_tag_status,
                 name="back-office",
@@ -189,7 +191,7 @@ class Tree:
             gate=self.entrance,
             transport=ReactorTransport(self.running)
             if self.settings.transport == "reactor"
-            else GreenletTransport(),
+            else GreenletTransport(self.running),
             limits=self.settings.sessions,
             timers=self.services.timers,
             tls=context,

@@ -75,6 +75,11 @@ class Call(Generic[R]):
         return self.incoming.unique_id
 
     @property
+    def payload(self) -> bytes:
+        """The request as it was sent: JSON."""
+        return bytes(self.incoming.payload)
+
+    @property
     def received_at(self) -> datetime:
         """When it was received, by our own clock, in UTC."""
         return self._cell.services.date_of(self.incoming.received_at)

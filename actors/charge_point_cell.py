@@ -25,6 +25,7 @@ from .messages import (
     ConnectionClosed,
     FrameReceived,
     OutcomeKnown,
+    RegistrationKept,
     SendCall,
     TimePassed,
     WentOffline,
@@ -240,19 +241,37 @@ class ChargePointCell(Cell):
         self, call: Call[Any], error: Exception | None, why: str, *, replay: bool, again: bool
     ) -> None:
         services = self.services
-        if error is not None:
-            # The charge point is held back meanwhile: what it would send next cannot be kept either.
-            self.unstored = {*(self.unstored or ()), call.incoming}
-            if self.connection is not None:
-                self.connection.pause()
-            due = services.clock.monotonic() + STORE_RETRY_S
-            services.timers.call_at(due, lambda: self._spool(call, why, replay=replay, again=True))
-        elif self.unstored is not None:
-            self.unstored.discard(call.incoming)
+        self._hold_back(call.incoming, error, lambda: self._spool(call, why, replay=replay, again=True))
         if replay:
             services.spool_grew(self.charge_point.id)
         if not self.is_set() and (error is None or not again):  # that it still fails is nothing new
             self.tell(CallSpooled(call, error))
+
+    def _hold_back(self, incoming: Incoming, error: Exception | None, again: Callable[[], None]) -> None:
+        """With an error, ask the store again in a while; and read no further: what came next could not be kept."""
+        if error is not None:
+            self.unstored = {*(self.unstored or ()), incoming}
+            if self.connection is not None:
+                self.connection.pause()
+            self.services.timers.call_at(self.services.clock.monotonic() + STORE_RETRY_S, again)
+        elif self.unstored is not None:
+            self.unstored.discard(incoming)
+
+    def keep_registration(self, call: Call[Any], answer: bytes, status: str) -> None:
+        """Have the store keep what a BootNotification is answered, and tell the actor when it has."""
+        incoming = call.incoming
+        if self.is_set() or not incoming.open:
+            return
+
+        def known(error: Exception | None) -> None:
+            self._hold_back(incoming, error, lambda: self.keep_registration(call, answer, status))
+            if error is not None:
+                logger.error("The registration of %s could not be stored: %s", self.charge_point, error)
+                self.services.observer.count("registration_failed", self.charge_point.id)
+            elif not self.is_set():
+                self.tell(RegistrationKept(call, answer))
+
+        self.services.ledger.register(self.charge_point.id, status).then(known)
 
     def acknowledge(self, call: Call[Any]) -> None:
         """Send a stand-in's answer to a transaction message that is stored now."""
@@ -355,7 +374,7 @@ class ChargePointCell(Cell):
         elif type(message) is SendCall:
             if self.session.calls is None or not self.session.calls.holds(message.ticket):
                 self.unheard(message)
-        elif type(message) in (Attached, ConnectionClosed, CallSpooled):
+        elif type(message) in (Attached, ConnectionClosed, CallSpooled, RegistrationKept):
             if self.inbox is None:
                 self.inbox = deque()
             self.inbox.appendleft(message)

@@ -67,6 +67,13 @@ class CallSpooled(Fact, frozen=True, gc=False):
     error: Exception | None
 
 
+class RegistrationKept(Fact, frozen=True, gc=False):
+    """What a BootNotification is to be answered is durable now: `answer` can be sent."""
+
+    call: Call[Any]
+    answer: bytes
+
+
 class SendCall(Fact, frozen=True, gc=False):
     """Send a call of ours to the charge point."""
 

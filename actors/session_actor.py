@@ -26,6 +26,7 @@ from .messages import (
     CancelCall,
     ConnectionClosed,
     FrameReceived,
+    RegistrationKept,
     SendCall,
     TimePassed,
     WentOnline,
@@ -220,33 +221,38 @@ class SessionActor(Actor):
             cell.stand_in(incoming, "the answer of its handler was invalid")
             cell.read_on()
             return
-        del cell.calls[incoming]
-        cell.send(cell.session.answer(incoming, data))
         plugin = call.plugin
         if plugin is not None and plugin.faults.pairs:
             plugin.faults.succeeded(call.lane, incoming.action.name)
         if call.shadows is not None:
             cell.tell_shadows(call, data)
         if incoming.action.name == "BootNotification":
-            self._booted(incoming.request, data)
+            # It outlives the socket and this process, so it is told when it does: a charge point boots but once.
+            call.stood_in = True
+            cell.keep_registration(call, data, _status_in(incoming, data))
+            return
+        del cell.calls[incoming]
+        cell.send(cell.session.answer(incoming, data))
         connection = cell.connection
         if connection is not None and connection.paused:
             cell.read_on()
 
-    def _booted(self, request: Any, data: bytes) -> None:
-        cell = self._cell
-        status = (
-            cell.session.rules.version.actions["BootNotification"].response.__decoder__.decode(data).status
-        )
+    def _registration_kept(self, message: RegistrationKept) -> None:
+        cell, incoming = self._cell, message.call.incoming
+        if not incoming.open:
+            return
+        cell.calls.pop(incoming, None)
+        cell.send(cell.session.answer(incoming, message.answer))
+        status = _status_in(incoming, message.answer)
         charge_point = cell.charge_point
-        charge_point.boot = request
+        charge_point.boot = incoming.request
         charge_point.registration = cell.session.registration = Registration(status)
         cell.session.triggered = None
         for outgoing in cell.session.calls.waiting if cell.session.calls is not None else ():
             outgoing.owner.waits(held=not cell.session.may_send(outgoing.action))
-        cell.services.ledger.register(charge_point.id, str(status))
         logger.info("%s booted: %s", charge_point, status)
         self._send_next()
+        cell.read_on()
 
     def _failed(self, message: CallFailed) -> None:
         cell, call, failure = self._cell, message.call, message.failure
@@ -403,6 +409,7 @@ class SessionActor(Actor):
         CallAnswered: _answered,
         CallFailed: _failed,
         CallSpooled: _spooled,
+        RegistrationKept: _registration_kept,
         TimePassed: _time_passed,
         SendCall: _send_call,
         CancelCall: _cancel,
@@ -415,3 +422,8 @@ class SessionActor(Actor):
         Answered: _result,
         Declined: _declined,
     }
+
+
+def _status_in(incoming: Incoming, answer: bytes) -> str:
+    """What the answer to a BootNotification says."""
+    return str(incoming.action.response.__decoder__.decode(answer).status)

@@ -21,7 +21,11 @@ from .settings import Settings, key_of
 PREFIX = "CHARGEHAND_"
 FILE_VARIABLE = "CHARGEHAND_CONFIG"
 
-PROGRAM_DEFAULTS: Mapping[str, object] = {"http.enabled": True, "supervision.watchdog_s": 1.0}
+PROGRAM_DEFAULTS: Mapping[str, object] = {
+    "http.enabled": True,
+    "store": "sqlite",
+    "supervision.watchdog_s": 1.0,
+}
 """Where the program begins differently from the library."""
 
 _FLAGS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)

@@ -247,6 +247,12 @@ class BackOfficeSettings(Section):
         short="status",
         sample='{T1 = "Blocked", T2 = {expiry = 2030-01-01T00:00:00Z, parent = "FLEET"}}',
     )
+    concurrent_transactions: bool = _on(
+        "Let an id tag have several transactions at once; without it the next one is ConcurrentTx."
+    )
+    suspect_energy_wh: int = _setting(
+        1_000_000, "Energy of one transaction in Wh over which it is flagged.", least=1
+    )
     registration: Literal["Accepted", "Pending", "Rejected"] = _setting(
         "Accepted", "The answer to BootNotification."
     )

@@ -23,13 +23,30 @@ if TYPE_CHECKING:
 STORE_S = 30.0
 """Seconds to wait for the store; the deadline of the action is usually over before."""
 
+ORPHAN = "orphan: "
+"""So begins the flag of an open transaction that cannot be going on."""
+
+
+class _MeterValues(msgspec.Struct):
+    """MeterValues as far as its values are kept: as they were sent."""
+
+    meter_value: msgspec.Raw = msgspec.field(name="meterValue")
+
+
+_meter_values = msgspec.json.Decoder(_MeterValues).decode
+
+
+def _is_orphan(transaction: Transaction) -> bool:
+    return any(flag.startswith(ORPHAN) for flag in transaction.flags)
+
 
 class BackOffice(Plugin):
     """See the head of this file.
 
     `now` gives the time; the heartbeat interval is shortened by up to `heartbeat_spread` of itself; with
-    `accept_all_tags` a tag that the store does not know is Accepted, else Invalid. `stand_in_id_tag_status` is what a
-    stand-in answers to a StartTransaction, which is kept with one that is replayed.
+    `accept_all_tags` a tag that the store does not know is Accepted, else Invalid; without `concurrent_transactions`
+    one that charges already is ConcurrentTx; over `suspect_energy_wh` a transaction is flagged.
+    `stand_in_id_tag_status` is what a stand-in answers to a StartTransaction, which is kept with one that is replayed.
     """
 
     def __init__(
@@ -39,6 +56,8 @@ class BackOffice(Plugin):
         heartbeat_interval_s: int = 300,
         heartbeat_spread: float = 0.1,
         accept_all_tags: bool = True,
+        concurrent_transactions: bool = True,
+        suspect_energy_wh: int = 1_000_000,
         registration: str = "Accepted",
         stand_in_id_tag_status: str = "Accepted",
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC).replace(microsecond=0),
@@ -48,6 +67,8 @@ class BackOffice(Plugin):
         self._interval_s = heartbeat_interval_s
         self._spread = heartbeat_spread
         self._accept_all_tags = accept_all_tags
+        self._concurrent_transactions = concurrent_transactions
+        self._suspect_energy_wh = suspect_energy_wh
         self._registration = v16.RegistrationStatus(registration)
         self._stand_in_id_tag_status = v16.AuthorizationStatus(stand_in_id_tag_status)
         self._now = now
@@ -58,6 +79,7 @@ class BackOffice(Plugin):
     def boot(self, call: Call[v16.BootNotification]) -> v16.BootNotificationResponse:
         """Register it, and give it the time and its heartbeat interval."""
         self._note(call, "boot")
+        self._orphan(call, "BootNotification")
         # Shortened by chance: charge points that booted together must not send their heartbeats together for ever.
         interval = round(self._interval_s * (1 - self._spread * random.random()))  # noqa: S311 - no secret
         return v16.BootNotificationResponse(
@@ -73,6 +95,8 @@ class BackOffice(Plugin):
     def status(self, call: Call[v16.StatusNotification]) -> v16.StatusNotificationResponse:
         """Keep the status history."""
         self._note(call, "status")
+        if call.request.status == v16.ChargePointStatus.AVAILABLE and call.request.connector_id:
+            self._orphan(call, "StatusNotification Available", call.request.connector_id)
         return v16.StatusNotificationResponse()
 
     @on_online
@@ -109,8 +133,13 @@ class BackOffice(Plugin):
         number = call.transaction_id
         if number is None:
             raise OcppError(description="no transaction id was allotted")
-        info = self._judge(request.id_tag)
-        transaction = self._store.transaction(number) or self._started(call, number, info.status)
+        transaction = self._store.transaction(number)
+        if transaction is None:
+            info = self._judge_start(call, number)
+            transaction = self._started(call, number, info.status)
+            self._orphan(call, "StartTransaction", request.connector_id, number)
+        else:
+            info = self._judge(request.id_tag)
         # One that came before is handed to the store again, which leaves it as it is: what is answered must be durable,
         # and the first may still be on its way.
         self._store.start_transaction(transaction).wait(STORE_S)
@@ -142,17 +171,31 @@ class BackOffice(Plugin):
             flags=flags,
         )
 
+    def _judge_start(self, call: Call[v16.StartTransaction], number: int) -> v16.IdTagInfo:
+        """The verdict on a tag that starts; one that charges elsewhere already may be ConcurrentTx."""
+        info = self._judge(call.request.id_tag)
+        if self._concurrent_transactions or info.status is not v16.AuthorizationStatus.ACCEPTED:
+            return info
+        others = self._store.transactions(id_tag=call.request.id_tag, open_only=True)
+        if any(one.id != number and not _is_orphan(one) for one in others):
+            return msgspec.structs.replace(info, status=v16.AuthorizationStatus.CONCURRENT_TX)
+        return info
+
+    def _orphan(self, call: Call[Any], why: str, connector_id: int = 0, number: int = 0) -> None:
+        """Flag what is open and cannot be going on any more. It is never closed: its StopTransaction may still come."""
+        for transaction in self._store.open_transactions(call.charge_point.id):
+            if transaction.id != number and connector_id in (0, transaction.connector_id):
+                self._store.flag_transaction(transaction.id, f"{ORPHAN}{why} while it was open")
+
     @passive(v16.StopTransaction)
     def stop_transaction(self, call: Call[v16.StopTransaction]) -> v16.StopTransactionResponse:
         """Close a transaction; one that is not known is acknowledged all the same, and kept aside."""
         request = call.request
         known = self._store.transaction(request.transaction_id)
         if known is None or known.charge_point_id != call.charge_point.id:
-            self._note(call, "unknown_stop").wait(STORE_S)
+            self._keep_aside(call, f"transaction {request.transaction_id} is not one of this charge point's")
         else:
-            flags = [*known.flags, *self._flags(call)]
-            if request.meter_stop < known.meter_start:
-                flags.append("the meter ran backwards")
+            flags = [*known.flags, *self._flags(call), *self._suspicions(known, request)]
             stopped = msgspec.structs.replace(
                 known,
                 meter_stop=request.meter_stop,
@@ -165,13 +208,39 @@ class BackOffice(Plugin):
             receipts = [self._store.stop_transaction(stopped)]
             if request.transaction_data:
                 receipts.append(
-                    self._keep_reading(call, known.connector_id, known.id, request.transaction_data)
+                    self._keep_reading(
+                        call, known.connector_id, known.id, msgspec.json.encode(request.transaction_data)
+                    )
                 )
             for receipt in receipts:
                 receipt.wait(STORE_S)
         if request.id_tag is None:
             return v16.StopTransactionResponse()
         return v16.StopTransactionResponse(id_tag_info=self._judge(request.id_tag))
+
+    def _suspicions(self, known: Transaction, request: v16.StopTransaction) -> list[str]:
+        energy_wh = request.meter_stop - known.meter_start
+        suspicions = []
+        if energy_wh < 0:
+            suspicions.append("the meter ran backwards")
+        if energy_wh > self._suspect_energy_wh:
+            suspicions.append(f"{energy_wh} Wh are more than can be")
+        if request.timestamp < known.started_at:
+            suspicions.append("it stopped before it started, by its own clock")
+        return suspicions
+
+    def _keep_aside(self, call: Call[Any], why: str) -> None:
+        """Keep a message that belongs to nothing where people find it; return when it is kept."""
+        self._store.spool(
+            charge_point_id=call.charge_point.id,
+            action=call.action,
+            unique_id=call.unique_id,
+            payload=call.payload,
+            transaction_id=None,
+            received_at=call.received_at,
+            why=why,
+            replay=False,
+        ).wait(STORE_S)
 
     @staticmethod
     def _flags(call: Call[Any]) -> tuple[str, ...]:
@@ -182,20 +251,24 @@ class BackOffice(Plugin):
     def meter_values(self, call: Call[v16.MeterValues]) -> v16.MeterValuesResponse:
         """Keep meter values, whether their transaction is open, closed or unknown."""
         request = call.request
-        self._keep_reading(call, request.connector_id, request.transaction_id, request.meter_value).wait(
-            STORE_S
+        # As they were sent, if that was as it should be: writing them anew is dear.
+        values = (
+            msgspec.json.encode(request.meter_value)
+            if call.deviations
+            else bytes(_meter_values(call.payload).meter_value)
         )
+        self._keep_reading(call, request.connector_id, request.transaction_id, values).wait(STORE_S)
         return v16.MeterValuesResponse()
 
     def _keep_reading(
-        self, call: Call[Any], connector_id: int, transaction_id: int | None, values: Any
+        self, call: Call[Any], connector_id: int, transaction_id: int | None, values: bytes
     ) -> Any:
         reading = MeterReading(
             charge_point_id=call.charge_point.id,
             connector_id=connector_id,
             transaction_id=transaction_id,
             received_at=call.received_at,
-            values=msgspec.json.encode(values),
+            values=values,
         )
         return self._store.add_meter_reading(reading)
 

@@ -1,7 +1,8 @@
 """The transport with a greenlet for each connection: it waits for bytes and feeds them to the connection.
 
 One turn of a connection is one read, so that none keeps the hub from the others. The hub reads, and wakes the greenlet
-for what there is: those that have nothing left but to end are let go of a few at a time.
+for what there is: those that have nothing left but to end are let go of a few at a time. The greenlet is a new one: the
+stack that was needed for the handshake would cost each connection 14 KiB for as long as it lives.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from gevent import get_hub
+from gevent import get_hub, spawn
 from gevent.event import Event
 from gevent.hub import Waiter
 
@@ -22,16 +23,21 @@ READ_READY = 1  # libev's and libuv's number for it
 
 
 class GreenletTransport:
-    """Runs connections, each in the greenlet that it came in, on the hub of the thread that makes it."""
+    """Runs connections on the hub of the thread that makes it. `running` has them, for whoever must end them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, running: set[SocketConnection] | None = None) -> None:
         self._loop = get_hub().loop
+        self._running = set() if running is None else running
         self._departures = Departures()
 
     def run(self, connection: SocketConnection, early: bytes) -> None:
-        """Serve a connection until it is closed; `early` are bytes that came before."""
-        sock = connection.sock
+        """Take a connection over and return at once; `early` are bytes that came before."""
         connection.reader = self
+        self._running.add(connection)
+        spawn(self._serve, connection, early)
+
+    def _serve(self, connection: SocketConnection, early: bytes) -> None:
+        sock = connection.sock
         watcher = self._loop.io(sock.fileno(), READ_READY)
         waiter: Any = Waiter()
         data: bytes | None = early
@@ -45,11 +51,14 @@ class GreenletTransport:
                 elif connection.secure and sock.pending():
                     data = connection.read()  # the hub does not see what TLS has read ahead of us
                 else:
+                    connection.watcher = waiter
                     watcher.start(self._readable, connection, watcher, waiter)
                     data = waiter.get()
+                    watcher.stop()
                     waiter.clear()
         finally:
             connection.finish()
+            self._running.discard(connection)
             watcher.close()
             with contextlib.suppress(OSError, ValueError):
                 sock.close()
@@ -63,7 +72,6 @@ class GreenletTransport:
         if data or connection.paused or not connection.open:
             waiter.switch(data)
         else:
-            connection.watcher = waiter
             self._departures.let_go(connection)
 
     @staticmethod
@@ -83,7 +91,7 @@ class GreenletTransport:
             connection.watcher.set()
 
     def ended(self, connection: SocketConnection) -> None:
-        """Wake the greenlet: it closes the socket, which was shut down and so wakes it also if it waits for bytes."""
+        """Wake the greenlet, which closes the socket."""
         if type(connection.watcher) is Waiter:
             self._loop.run_callback(connection.watcher.switch, None)
         else:
