@@ -6,6 +6,7 @@ Each kind of write is one statement over an array of rows in JSON: see `rows.py`
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,9 @@ class SqliteFile:
     """The connection, in the writer's thread alone."""
 
     def __init__(self, path: str) -> None:
+        with contextlib.suppress(OSError):  # SQLite says what is wrong
+            # Before SQLite makes it for all to read; the files beside it get the mode of this one.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
             self._connection = sqlite3.connect(path, isolation_level=None)
         except sqlite3.Error as error:

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 READ_READY = 1  # libev's and libuv's number for it
 
 
+class Place:
+    """Where a connection's greenlet waits: for bytes, or to read on."""
+
+    __slots__ = ("resumed", "waiter", "watcher")
+
+    def __init__(self, watcher: Any) -> None:
+        self.watcher = watcher
+        self.waiter: Any = Waiter()
+        self.resumed: Event | None = None
+
+
 class GreenletTransport:
     """Runs connections on the hub of the thread that makes it. `running` has them, for whoever must end them all."""
 
@@ -33,13 +44,14 @@ class GreenletTransport:
     def run(self, connection: SocketConnection, early: bytes) -> None:
         """Take a connection over and return at once; `early` are bytes that came before."""
         connection.reader = self
+        connection.watcher = place = Place(self._loop.io(connection.sock.fileno(), READ_READY))
         self._running.add(connection)
-        spawn(self._serve, connection, early)
+        if connection.open:
+            spawn(self._serve, connection, place, early)
+        else:  # it was lost before it began
+            self.ended(connection)
 
-    def _serve(self, connection: SocketConnection, early: bytes) -> None:
-        sock = connection.sock
-        watcher = self._loop.io(sock.fileno(), READ_READY)
-        waiter: Any = Waiter()
+    def _serve(self, connection: SocketConnection, place: Place, early: bytes) -> None:
         data: bytes | None = early
         try:
             while connection.open:
@@ -47,52 +59,52 @@ class GreenletTransport:
                     connection.feed(data)
                     data = None
                 elif connection.paused:
-                    self._wait_for_resume(connection)
-                elif connection.secure and sock.pending():
+                    self._wait_for_resume(connection, place)
+                elif connection.secure and connection.sock.pending():
                     data = connection.read()  # the hub does not see what TLS has read ahead of us
                 else:
-                    connection.watcher = waiter
-                    watcher.start(self._readable, connection, watcher, waiter)
-                    data = waiter.get()
-                    watcher.stop()
-                    waiter.clear()
+                    place.watcher.start(self._readable, connection, place)
+                    data = place.waiter.get()
+                    place.waiter.clear()
         finally:
             connection.finish()
-            self._running.discard(connection)
-            watcher.close()
-            with contextlib.suppress(OSError, ValueError):
-                sock.close()
 
-    def _readable(self, connection: SocketConnection, watcher: Any, waiter: Any) -> None:
-        # In the hub. Nothing is read for one that was paused or has ended since it began to wait.
-        data = connection.read() if connection.open and not connection.paused else b""
-        if data is None:
+    def _readable(self, connection: SocketConnection, place: Place) -> None:
+        # In the hub. Nothing is read for one that was paused since it began to wait.
+        data = None if connection.paused else connection.read()
+        if data is None and not connection.paused:
             return
-        watcher.stop()
-        if data or connection.paused or not connection.open:
-            waiter.switch(data)
+        place.watcher.stop()
+        if data or connection.paused:
+            place.waiter.switch(data)
         else:
             self._departures.let_go(connection)
 
     @staticmethod
-    def _wait_for_resume(connection: SocketConnection) -> None:
-        connection.watcher = resumed = Event()
+    def _wait_for_resume(connection: SocketConnection, place: Place) -> None:
+        place.resumed = resumed = Event()
         while connection.paused and connection.open:
             resumed.wait()
             resumed.clear()
-        connection.watcher = None
+        place.resumed = None
 
     def paused(self, connection: SocketConnection) -> None:
         """The greenlet sees it by itself, after the feed in which it happened."""
 
     def resumed(self, connection: SocketConnection) -> None:
         """Wake the greenlet, if it waits for just this."""
-        if type(connection.watcher) is Event:
-            connection.watcher.set()
+        if connection.watcher.resumed is not None:
+            connection.watcher.resumed.set()
 
     def ended(self, connection: SocketConnection) -> None:
-        """Wake the greenlet, which closes the socket."""
-        if type(connection.watcher) is Waiter:
-            self._loop.run_callback(connection.watcher.switch, None)
+        """Close its socket, and wake the greenlet, which ends."""
+        self._running.discard(connection)
+        place: Place = connection.watcher
+        place.watcher.stop()
+        place.watcher.close()
+        with contextlib.suppress(OSError, ValueError):
+            connection.sock.close()
+        if place.resumed is not None:
+            place.resumed.set()
         else:
-            self.resumed(connection)
+            self._loop.run_callback(place.waiter.switch, None)

@@ -156,6 +156,13 @@ def test_what_is_no_database_is_refused(path):
         SqliteStore.open(path, threads)
 
 
+def test_the_file_and_those_beside_it_are_for_their_owner_alone(opened, path):
+    opened().register("CP1", "Accepted").wait(LIMIT_S)
+    files = list(Path(path).parent.glob("store.sqlite*"))
+    assert len(files) == 3
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+
+
 def test_a_folder_that_is_not_there_is_one_clear_sentence(tmp_path):
     with pytest.raises(StoreError, match="unable to open"):
         SqliteStore.open(str(tmp_path / "nowhere" / "store.sqlite"), threads)
