@@ -49,7 +49,7 @@ def stopped(number, **more):
 
 def kept(receipt):
     """Wait until it is durable."""
-    receipt.wait(5)
+    receipt.wait(60)
 
 
 # Open transactions, and what is doubtful about them
@@ -322,7 +322,7 @@ def test_a_receipt_calls_back_when_it_is_settled_and_once():
 
 def test_a_wait_for_a_receipt_lets_the_others_run():
     receipt, order = Receipt(), []
-    waiting = gevent.spawn(lambda: (receipt.wait(5), order.append("durable")))
+    waiting = gevent.spawn(lambda: (receipt.wait(60), order.append("durable")))
     settle()
     order.append("the others")
     receipt.settle()
@@ -334,7 +334,7 @@ def test_a_wait_for_what_cannot_be_kept_raises_the_error():
     receipt = Receipt()
     gevent.spawn(receipt.settle, StoreError("the disk is full"))
     with pytest.raises(StoreError, match="the disk is full"):
-        receipt.wait(5)
+        receipt.wait(60)
     with pytest.raises(StoreError, match="the disk is full"):
         receipt.wait()
 
