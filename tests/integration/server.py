@@ -79,7 +79,10 @@ class Server:
         self._output = folder / "output"
         command = [sys.executable, "-m", "chargehand", "serve", "--data", str(self.data)]
         command += ["--port", "0", "--http-port", "0"]
-        command += ["--store", "memory"]  # unless an option says otherwise: what the disk does is not what most ask
+        command += [
+            "--store",
+            "memory",
+        ]  # unless an option says otherwise: what the disk does is not what most ask
         if config:
             settings = folder / "chargehand.toml"
             settings.write_text(config)

@@ -1,0 +1,123 @@
+"""What must hold afterwards, read from the file itself and not by the code that wrote it."""
+
+import json
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from fleet import Log
+
+Row = tuple[Any, ...]
+
+
+class Kept:
+    """What the store has: rows, and messages in the spool that wait for the back office."""
+
+    def __init__(self, path: Path) -> None:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as file:
+            self.integrity = file.execute("PRAGMA integrity_check").fetchone()[0]
+            self.transactions = file.execute(
+                "SELECT id, charge_point, connector, id_tag, started_at, meter_start, meter_stop, stop_received_at, "
+                "verdict FROM transactions"
+            ).fetchall()
+            self.readings = [
+                (charge_point, number, json.loads(data)[0]["sampledValue"][0]["value"])
+                for charge_point, number, data in file.execute(
+                    "SELECT charge_point, transaction_id, data FROM readings"
+                )
+            ]
+            self.spool = [
+                (charge_point, action, number, json.loads(payload))
+                for charge_point, action, number, payload in file.execute(
+                    "SELECT charge_point, action, transaction_id, payload FROM spool"
+                )
+            ]
+        file.close()
+
+    def in_spool(self) -> set[Row]:
+        """What the spool has, in the words of the log."""
+        found: set[Row] = set()
+        for charge_point, action, number, payload in self.spool:
+            if action == "StartTransaction":
+                found.add((charge_point, "start", number))
+            elif action == "StopTransaction":
+                found.add((charge_point, "stop", payload["transactionId"]))
+            else:
+                value = payload["meterValue"][0]["sampledValue"][0]["value"]
+                found.add((charge_point, payload["transactionId"], value))
+        return found
+
+
+def check(log: Log, path: Path) -> tuple[dict[str, int], list[str]]:
+    """Counts, and every fault in a line."""
+    kept = Kept(path)
+    spooled = kept.in_spool()
+    by_id = {row[0]: row for row in kept.transactions}
+    faults = [] if kept.integrity == "ok" else [f"integrity: {kept.integrity}"]
+    faults += log.refused
+    faults += starts(log, by_id, spooled)
+    faults += stops(log, by_id, spooled)
+    faults += [
+        f"acknowledged meter values are not in the store: {reading}"
+        for reading in log.readings - set(kept.readings) - spooled
+    ]
+    readings = Counter(kept.readings)
+    faults += [f"meter values are there {n} times: {one}" for one, n in readings.items() if n > 1]
+    same = Counter(row[1:6] for row in kept.transactions)
+    faults += [f"a transaction is there {n} times: {one}" for one, n in same.items() if n > 1]
+    counts = {
+        "starts acknowledged": len(log.starts),
+        "stops acknowledged": len(log.stops),
+        "meter values acknowledged": len(log.readings),
+        "in the spool": len(kept.spool),
+        "transactions in the store": len(kept.transactions),
+        "meter values in the store": len(kept.readings),
+    }
+    return counts, faults
+
+
+def starts(log: Log, by_id: dict[int, Row], spooled: set[Row]) -> list[str]:
+    """Starts that are lost, numbers that were given twice."""
+    faults = []
+    owners: dict[int, tuple[str, str, int]] = {}
+    for start, given in log.starts.items():
+        if len(given) != 1:
+            faults.append(f"one start was given {sorted(given)}: {start}")
+        for number, _ in given:
+            if owners.setdefault(number, start) != start:
+                faults.append(f"transaction id {number} was given twice: {start} and {owners[number]}")
+            row = by_id.get(number)
+            there = row is not None and (row[1], row[4][:19], row[5]) == (start[0], start[1][:19], start[2])
+            if not there and (start[0], "start", number) not in spooled:
+                faults.append(f"an acknowledged start is not in the store: {start} as {number}")
+    return faults
+
+
+def stops(log: Log, by_id: dict[int, Row], spooled: set[Row]) -> list[str]:
+    """Stops that are lost."""
+    faults = []
+    for (charge_point, number), meter in log.stops.items():
+        row = by_id.get(number)
+        there = row is not None and row[6] == meter and row[7] is not None
+        if not there and (charge_point, "stop", number) not in spooled:
+            faults.append(f"an acknowledged stop is not in the store: {charge_point}, {number}")
+    return faults
+
+
+PLANTS = {
+    "lose-row": "DELETE FROM transactions WHERE id = (SELECT max(id) FROM transactions)",
+    "lose-reading": "DELETE FROM readings WHERE number = (SELECT min(number) FROM readings)",
+    "lose-stop": "UPDATE transactions SET stop_received_at = NULL WHERE id = (SELECT min(id) FROM transactions)",
+    "duplicate": "INSERT INTO transactions SELECT id + 1000000, charge_point, connector, id_tag, meter_start, "
+    "started_at, start_received_at, verdict, reservation, meter_stop, stopped_at, stop_received_at, stop_reason, "
+    "stop_id_tag, flags FROM transactions LIMIT 1",
+}
+"""Faults to plant in the file before it is looked at: each must be found."""
+
+
+def plant(path: Path, fault: str) -> None:
+    """Do to the file what must be found."""
+    with sqlite3.connect(path) as file:
+        file.execute(PLANTS[fault])
+    file.close()

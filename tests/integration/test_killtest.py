@@ -1,0 +1,48 @@
+"""The kill test in short: nothing acknowledged is lost in it, and every fault that is planted is found."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KILLTEST = Path(__file__).parents[2] / "bench" / "killtest"
+LIMIT_S = 150.0
+
+# The fault that is planted in the file, and the beginning of the line that must report it.
+PLANTED = {
+    "lose-row": "FAULT an acknowledged start is not in the store",
+    "lose-reading": "FAULT acknowledged meter values are not in the store",
+    "lose-stop": "FAULT an acknowledged stop is not in the store",
+    "duplicate": "FAULT a transaction is there 2 times",
+}
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    """One run as a process of its own."""
+    return subprocess.run(
+        [sys.executable, str(KILLTEST), *options],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
+def test_nothing_acknowledged_is_lost_doubled_or_given_twice_however_often_the_server_is_killed() -> None:
+    done = run("--messages", "1500", "--kills", "5", "--charge-points", "20", "--seed", "7")
+    assert done.returncode == 0, done.stdout
+    figures = dict(line.rsplit(None, 1) for line in done.stdout.splitlines())
+    assert int(figures["messages acknowledged"]) >= 1500
+    assert int(figures["kills"]) == 5
+    assert int(figures["CALLs sent"]) > int(figures["messages acknowledged"])
+    assert int(figures["faults"]) == 0
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_is_found(fault: str) -> None:
+    done = run("--messages", "40", "--kills", "1", "--charge-points", "4", "--plant", fault)
+    assert done.returncode == 1, done.stdout
+    assert any(line.startswith(PLANTED[fault]) for line in done.stdout.splitlines()), done.stdout
