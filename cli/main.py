@@ -6,50 +6,18 @@ the other commands import what they need when they run.
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from .. import __version__
-from .escape import as_json
 from .failures import FAILED
+from .options import CONFIG, DATA, JSON, asks_server, echo_json
+from .tag_commands import tags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .api import Api
-
-CONFIG = click.option(
-    "--config", metavar="FILE", help="Settings in TOML; without it, the file that CHARGEHAND_CONFIG names."
-)
-DATA = click.option("--data", metavar="DIR", help="Folder for what the server writes.")
-URL = click.option(
-    "--url", help="Address of the HTTP API; without it, that of the server that uses the data folder."
-)
-TOKEN = click.option("--token", help="Bearer token; without it, that of the settings or of the data folder.")
-JSON = click.option("--json", is_flag=True, help="Print JSON, for programs.")
-
-
-def asks_server(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say which running server is meant; its first argument is that server's API."""
-
-    @functools.wraps(command)
-    def run(config: str | None, data: str | None, url: str | None, token: str | None, **options: Any) -> None:
-        from .api import Api  # noqa: PLC0415
-        from .configuration import read_settings  # noqa: PLC0415
-
-        command(Api.of(read_settings(config, {"data": data}), url=url, token=token), **options)
-
-    for option in (CONFIG, DATA, TOKEN, URL):
-        run = option(run)
-    return run
-
-
-def echo_json(value: Any) -> None:
-    """Print a value as JSON."""
-    click.echo(as_json(value, indent=2))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -175,6 +143,9 @@ def charge_points(api: Api, *, all_: bool, json: bool) -> None:
         echo_json(rows)
     else:
         show_charge_points(rows)
+
+
+main.add_command(tags)
 
 
 @main.group()

@@ -13,6 +13,7 @@ from .paths import Segment, encoded_path
 from .plugins import Plugins
 from .problems import nothing_here, report_crash, write_problem
 from .resources import ChargePoints, Counters, Crashes, Health, Spool, Supervision, Transactions
+from .tags import Tags
 from .tickets import Tickets
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.add_route(f"{one}/record", charge_points, suffix="record")
     app.add_route(f"{one}/commands/{{action:segment}}", Commands(system, stop))
     app.add_route(f"{ROOT}/transactions", Transactions(system))
+    tags = Tags(system)
+    app.add_route(f"{ROOT}/tags", tags)
+    app.add_route(f"{ROOT}/tags/{{id_tag:segment}}", tags, suffix="one")
     app.add_route(f"{ROOT}/tickets/{{ticket:segment}}", Tickets(system, stop))
     app.add_route(f"{ROOT}/supervision", Supervision(system))
     app.add_route(f"{ROOT}/crashes", Crashes(system))

@@ -67,7 +67,7 @@ class Commands:
         timeout_s = query.seconds("timeout", default=DEFAULT_TIMEOUT_S, most=MAX_TIMEOUT_S)
         wait = query.flag("wait", default=True)
         effect_timeout_s = self._effect_timeout_s(query)
-        message = _message(row, _body(request))
+        message = _message(row, body_of(request))
         if effect_timeout_s is not None and pair_of(action, message) is None:
             raise Problem(400, "Bad query", f"OCPP has no message that shows the effect of {action}")
         try:
@@ -139,7 +139,7 @@ def _row(action: str) -> Action:
     raise Problem(404, "Unknown action", f"OCPP {v16.VERSION.name} has no action {action}{hint}")
 
 
-def _body(request: falcon.Request) -> bytes:
+def body_of(request: falcon.Request) -> bytes:
     """The body, which may be missing; it may come with its length or in chunks."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise _too_large()

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 TEXT: dict[str, Any] = {"type": "string"}
 FLAG: dict[str, Any] = {"type": "integer", "enum": [0, 1]}
 OBJECT: dict[str, Any] = {"type": "object"}
+TAG: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "status": {"enum": ["Accepted", "Blocked", "Expired", "Invalid"]},
+        "expiry": {"type": ["string", "null"], "format": "date-time"},
+        "parent": {"type": "string", "maxLength": 20},
+    },
+}
 LIMIT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
 
 
@@ -69,6 +78,12 @@ def describe() -> dict[str, Any]:
                     open=FLAG | {"default": 0},
                     limit=LIMIT,
                 )
+            },
+            f"{root}/tags": {"get": _read("All tags"), "post": _enter_tags()},
+            f"{root}/tags/{{id_tag}}": {
+                "get": _read("One tag", "id_tag"),
+                "put": _change_tag("Enter or change a tag") | {"requestBody": _body(TAG)},
+                "delete": _change_tag("Take a tag out"),
             },
             f"{root}/tickets/{{ticket}}": {
                 "get": _read("One call and what became of it", "ticket"),
@@ -132,6 +147,27 @@ def _decide(summary: str, conflict: str) -> dict[str, Any]:
     described = _read(summary, "name")
     more = {"200": _answer("How the plugin stands now", OBJECT), "409": _problem(conflict)}
     return described | {"responses": described["responses"] | more}
+
+
+def _enter_tags() -> dict[str, Any]:
+    described = _change_tag("Enter tags: all of them, or none if one is wrong")
+    row = TAG | {
+        "properties": {"id_tag": {"type": "string", "minLength": 1, "maxLength": 20}, **TAG["properties"]},
+        "required": ["id_tag"],
+    }
+    many = {"type": "object", "properties": {"tags": {"type": "array", "items": row}}}
+    parameters = [_parameter("check", "query", FLAG | {"default": 0})]
+    return described | {"parameters": parameters, "requestBody": _body(many)}
+
+
+def _change_tag(summary: str) -> dict[str, Any]:
+    described = _read(summary, "id_tag")
+    more = {"422": _problem("A tag is wrong"), "503": _problem("The store could not keep it")}
+    return described | {"responses": described["responses"] | more}
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {JSON: {"schema": schema}}}
 
 
 def _command() -> dict[str, Any]:

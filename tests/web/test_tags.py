@@ -1,0 +1,105 @@
+"""Tags over HTTP: one by one and many at once, and what is wrong with one is said and changes nothing."""
+
+import json
+
+import pytest
+
+from chargehand import CentralSystem, Settings, Tag
+from chargehand.testing import StubStore
+
+TAGS = "/api/v1/tags"
+
+
+def put(client, id_tag, **facts):
+    return client.simulate_put(f"{TAGS}/{id_tag}", body=json.dumps(facts))
+
+
+def post(client, *rows, **query):
+    return client.simulate_post(TAGS, body=json.dumps({"tags": rows}), params=query)
+
+
+def test_a_tag_that_was_put_is_there_and_changed_by_the_next_put(client, system):
+    given = {"id_tag": "AbC", "status": "Accepted", "expiry": "2030-01-01T00:00:00+00:00", "parent": "FLEET"}
+    assert put(client, "AbC", expiry="2030-01-01T00:00:00Z", parent="FLEET").json == given
+    assert client.simulate_get(f"{TAGS}/aBC").json == given
+    assert put(client, "abc", status="Blocked").status_code == 200
+    assert [(tag.id_tag, tag.status, tag.parent) for tag in system.store.books.tags] == [
+        ("abc", "Blocked", "")
+    ]
+
+
+def test_a_tag_in_any_spelling_arrives(client):
+    assert put(client, "a%2Fb%7C%C3%BC").json["id_tag"] == "a/b|ü"
+
+
+def test_a_tag_that_was_deleted_is_unknown(client):
+    put(client, "T1")
+    assert client.simulate_delete(f"{TAGS}/t1").json["id_tag"] == "T1"
+    for method in ("GET", "DELETE"):
+        assert client.simulate_request(method, f"{TAGS}/T1").status_code == 404
+
+
+def test_all_tags_are_listed(client, system):
+    for number in range(1200):
+        system.store.books.tags.put(Tag(id_tag=f"T{number}"))
+    assert len(client.simulate_get(TAGS).json["tags"]) == 1200
+
+
+def test_many_are_entered_at_once(client, system):
+    assert post(client, {"id_tag": "T1"}, {"id_tag": "T2", "status": "Blocked"}).json == {"entered": 2}
+    assert [tag.status for tag in system.store.books.tags] == ["Accepted", "Blocked"]
+
+
+def test_of_many_with_one_that_is_wrong_none_is_entered_and_each_fault_is_told(client, system):
+    reply = post(client, {"id_tag": "T1"}, {"id_tag": "x" * 21}, {"status": "Accepted"}, {"id_tag": "T4"})
+    assert reply.status_code == 422
+    assert [row["row"] for row in reply.json["rows"]] == [2, 3]
+    assert "20" in reply.json["rows"][0]["text"]
+    assert len(system.store.books.tags) == 0
+
+
+def test_a_check_enters_nothing(client, system):
+    assert post(client, {"id_tag": "T1"}, check="1").json == {"checked": 1}
+    assert len(system.store.books.tags) == 0
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"status": "ConcurrentTx"},
+        {"status": "accepted"},
+        {"expiry": "2030-01-01T00:00:00"},
+        {"expiry": "tomorrow"},
+        {"parent": "x" * 21},
+        {"colour": "red"},
+        {"status": None},
+    ],
+)
+def test_a_fact_that_is_wrong_is_422(client, system, facts):
+    assert put(client, "T1", **facts).status_code == 422
+    assert len(system.store.books.tags) == 0
+
+
+@pytest.mark.parametrize("body", ["[]", '{"tags": {}}', "{}", '{"tags": [], "more": 1}', '{"tags": [1]}'])
+def test_a_body_of_another_shape_is_422(client, body):
+    assert client.simulate_post(TAGS, body=body).status_code == 422
+
+
+@pytest.mark.parametrize("body", ["{", "\x00", '{"tags": ' + "[" * 10_000])
+def test_a_body_that_is_no_json_is_400(client, body):
+    assert client.simulate_post(TAGS, body=body).status_code == 400
+
+
+def test_an_id_over_20_characters_is_422(client):
+    assert put(client, "x" * 21).status_code == 422
+
+
+def test_what_the_store_cannot_keep_is_503(client_of):
+    store = StubStore()
+    with CentralSystem(Settings(port=0), store=store) as system:
+        client = client_of(system)
+        store.fail()
+        assert put(client, "T1").status_code == 503
+        assert post(client, {"id_tag": "T1"}).status_code == 503
+        store.work()
+        assert put(client, "T1").status_code == 200
