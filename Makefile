@@ -1,4 +1,4 @@
-# make run, make test, make lint, make docs, make bench, make chaos, make killtest, make isolation, make settings, make clean
+# make run, make test, make lint, make docs, make bench, make chaos, make killtest, make flood, make isolation, make settings, make clean
 #
 # All of it needs Python 3.11 or newer with its venv module, and nothing else: what is missing is installed into
 # .venv. ARGS is handed on: make run ARGS="--port 9100", make test ARGS="tests/protocol -x".
@@ -17,7 +17,7 @@ MADE := $(VENV)/made
 INSTALLED := $(VENV)/installed
 INSTALLED_DEV := $(VENV)/installed-dev
 
-.PHONY: run test lint docs bench profile chaos killtest isolation settings clean
+.PHONY: run test lint docs bench profile chaos killtest flood isolation settings clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -45,6 +45,9 @@ chaos: $(INSTALLED_DEV)
 
 killtest: $(INSTALLED_DEV)
 	$(BIN)/python bench/killtest $(ARGS)
+
+flood: $(INSTALLED_DEV)
+	$(BIN)/python bench/flood.py $(ARGS)
 
 isolation: $(INSTALLED_DEV)
 	$(BIN)/python bench/isolation.py $(ARGS)

@@ -12,10 +12,9 @@ HTTP port unless its settings say so.
 from __future__ import annotations
 
 import logging
-import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from gevent.event import Event
 from gevent.pool import Pool
@@ -24,24 +23,23 @@ from .actors import threads
 from .actors.cell import Cell, Exit, Phase
 from .actors.directory import Directory
 from .actors.failure import Failure, attempt
-from .actors.messages import CancelCall, OutcomeKnown, SendCall
 from .actors.routing import Router
 from .actors.scheduler import Scheduler
 from .actors.services import Services
 from .actors.threads import Inlet, native_thread
-from .actors.tickets import Ticket, TicketBook, TicketState
+from .actors.tickets import TicketBook, TicketState
 from .actors.timers import HubTimers, SystemClock
+from .calls import Calls
 from .config.checks import checked
 from .config.settings import Settings
+from .kept_tickets import KeptTickets
 from .operations import Operations
 from .protocol import v16
-from .protocol.actions import Sender
-from .protocol.effects import pair_of
-from .protocol.payload import build
 from .protocol.session import Registration, Rules
 from .store.memory import MemoryStore
 from .store.records import Tag
 from .store.sqlite import SqliteStore
+from .supervisor.credentials import Credentials
 from .supervisor.entrance import Entrance
 from .supervisor.rules import Strategy
 from .supervisor.sessions import Sessions
@@ -56,13 +54,9 @@ if TYPE_CHECKING:
     from .actors.plugin import Plugin, PluginSpec
     from .actors.services import Observer
     from .actors.timers import Clock
-    from .protocol.actions import Request
-    from .protocol.message import Message
     from .store.store import Store
 
 logger = logging.getLogger(__name__)
-
-R = TypeVar("R", bound="Message")
 
 SQLITE_FILE = "chargehand.sqlite"
 """The store's file in the data folder."""
@@ -91,7 +85,7 @@ class Counters:
                 logger.error("An observer failed at %s:", name, exc_info=failure.exc_info)
 
 
-class CentralSystem(Operations):
+class CentralSystem(Calls, Operations):
     """An OCPP central system. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
@@ -167,6 +161,9 @@ class CentralSystem(Operations):
             id_tag_status=settings.deadlines.stand_in_id_tag_status,
             recorder_bytes=settings.sessions.recorder_bytes,
         )
+        if self.store.durable:
+            self._services.keeper = KeptTickets(self.store.books.tickets)
+        self._services.ticket_ended = self._ticket_ended
         self._services.went_online = self._went_online
         self._services.went_offline = self._went_offline
         self._sessions = Sessions(
@@ -178,7 +175,10 @@ class CentralSystem(Operations):
             registration_of=self._registration_of,
             id_prefix=os.urandom(4).hex(),
         )
-        self._entrance = Entrance(settings, self._sessions, [v16.VERSION.subprotocol])
+        self.credentials = Credentials(
+            settings.auth.credentials, self.store.books.credentials, required=settings.auth.required
+        )
+        self._entrance = Entrance(settings, self._sessions, [v16.VERSION.subprotocol], self.credentials)
         self._stopped.clear()
         self._failure = None
         try:
@@ -186,6 +186,7 @@ class CentralSystem(Operations):
         finally:
             if self._root is None:
                 self._let_go()
+        self._restore_tickets()
         self._timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
         if settings.supervision.watchdog_s > 0:
             self._watchdog = Watchdog(settings.supervision.watchdog_s, self._was_blocked)
@@ -250,8 +251,12 @@ class CentralSystem(Operations):
     def _let_go(self) -> None:
         for cell in self._directory:
             self._sessions.let_go(cell)
+        keeper, reason = self._services.keeper, "the central system has stopped"
         for ticket in self._book.open_tickets():
-            ticket.end(TicketState.NEVER_SENT, self._clock.time(), "the central system has stopped")
+            if keeper is not None and keeper.survives(ticket):
+                ticket.leave(self._clock.time(), reason)
+            else:
+                ticket.end(TicketState.NEVER_SENT, self._clock.time(), reason)
         self._pool.kill(timeout=1.0)
         for connection in list(self._running):  # closing still, or half-open: nobody would end them any more
             connection.finish()
@@ -296,96 +301,6 @@ class CentralSystem(Operations):
         """The port of the HTTP API."""
         return self._ports["http"]
 
-    # -- Active calls ------------------------------------------------------------------------------
-
-    def call(
-        self,
-        charge_point: str,
-        request: Request[R],
-        *,
-        timeout_s: float | None = None,
-        when_offline: str = "fail",
-        expires_in_s: float | None = None,
-        until_effect: bool = False,
-        effect_timeout_s: float | None = None,
-    ) -> Ticket[R]:
-        """Send a request to a charge point. Never blocks; safe from any greenlet and any native thread.
-
-        `timeout_s` is for the answer once it is sent (default: `sessions.call_timeout_s`). With `when_offline="queue"`
-        it waits for a charge point that is away, at most `expires_in_s`. With `until_effect` the ticket ends
-        when what was
-        promised has shown itself (`ticket.effect`), a RemoteStartTransaction with its StartTransaction for
-        example, or after
-        `effect_timeout_s`. Raises `InvalidPayload` for a request that breaks its contract, ValueError for one that a
-        central system does not send and for a time that is not above 0, LookupError for what is no request of OCPP
-        1.6 at all. OCPP 1.6, section 5.
-        """
-        _check_seconds(timeout_s=timeout_s, expires_in_s=expires_in_s, effect_timeout_s=effect_timeout_s)
-        if when_offline not in ("fail", "queue"):
-            raise ValueError('when_offline is "fail" or "queue"')
-        row = v16.VERSION.row_of(request)
-        if not row.sender.allows(Sender.CENTRAL_SYSTEM):
-            raise ValueError(f"{row.name} is sent by charge points, not to them")
-        if self._root is None:
-            raise RuntimeError("the central system is not running")
-        if until_effect and pair_of(row.name, request) is None:
-            raise ValueError(f"OCPP has no message that shows the effect of {row.name}")
-        if until_effect and effect_timeout_s is None:
-            effect_timeout_s = self.settings.sessions.effect_timeout_s
-        ticket: Ticket[R] = Ticket(
-            self._book.new_id(),
-            charge_point,
-            row.name,
-            request,
-            build(row.request, request),
-            timeout_s=self.settings.sessions.call_timeout_s if timeout_s is None else timeout_s,
-            created_at=self._clock.time(),
-            when_offline=when_offline,
-            expires_in_s=expires_in_s,
-            cancel=self._cancel,
-            thread=self._thread,
-            effect_timeout_s=effect_timeout_s if until_effect else None,
-        )
-        self._in_hub(self._submit, ticket)
-        return ticket
-
-    def _in_hub(self, function: Callable[[Any], None], argument: Any) -> None:
-        if native_thread() == self._thread:
-            function(argument)
-        else:
-            self._inlet.put(function, argument)
-
-    def _submit(self, ticket: Ticket[Any]) -> None:
-        self._book.add(ticket)
-        cell = self._directory.find(ticket.charge_point_id)
-        if cell is None and ticket.when_offline == "queue" and self._root is not None:
-            cell = self._sessions.expect(ticket.charge_point_id)
-        if cell is None or cell.is_set() or self._root is None:
-            ticket.end(TicketState.NEVER_SENT, self._clock.time(), "the charge point is not connected")
-            self._router.tell_outcome(ticket.action, OutcomeKnown(ticket))
-        else:
-            cell.tell(SendCall(ticket))
-
-    def _cancel(self, ticket: Ticket[Any]) -> None:
-        self._in_hub(self._cancel_in_hub, ticket)
-
-    def _cancel_in_hub(self, ticket: Ticket[Any]) -> None:
-        cell = self._directory.find(ticket.charge_point_id)
-        if cell is not None and not cell.is_set():
-            cell.tell(CancelCall(ticket))
-
-    def ticket(self, ticket_id: str) -> Ticket[Any] | None:
-        """Find a ticket; None if it is unknown, or ended long ago."""
-        return self._book.find(ticket_id)
-
-    def open_tickets(self, charge_point_id: str = "") -> list[Ticket[Any]]:
-        """The tickets that have not ended: of one charge point, or of all."""
-        return [
-            ticket
-            for ticket in self._book.open_tickets()
-            if not charge_point_id or ticket.charge_point_id == charge_point_id
-        ]
-
     # -- Inside ------------------------------------------------------------------------------------
 
     def _registration_of(self, charge_point_id: str) -> Registration | None:
@@ -407,15 +322,6 @@ class CentralSystem(Operations):
         now = self._clock.monotonic()
         self._sessions.sweep(now)
         self._timers.call_at(now + SWEEP_S, self._sweep)
-
-
-def _check_seconds(**given: Any) -> None:
-    # Here, for the session could only crash of it; and a call without an end would break what a ticket promises.
-    for name, value in given.items():
-        if value is None:
-            continue
-        if not isinstance(value, int | float) or not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"{name} must be seconds above 0, not {value!r}")
 
 
 def _rules(settings: Settings) -> Rules:

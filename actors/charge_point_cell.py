@@ -312,11 +312,24 @@ class ChargePointCell(Cell):
     def end_unsent(self, ticket: Ticket[Any], state: TicketState, reason: str = "") -> None:
         """The same, for a ticket that the session has not taken."""
         if ticket.end(state, self.services.clock.time(), reason):
+            if ticket.kept is not None and self.services.keeper is not None:
+                self.services.keeper.forget(ticket)
+            self.notify(self.services.ticket_ended, ticket)
             self.record(
                 self.services.clock.monotonic(), "ticket", f"{ticket.id} {ticket.action} {state}".encode()
             )
             self.services.router.tell_outcome(ticket.action, OutcomeKnown(ticket))
             self.services.observer.count(f"ticket_{state}", self.charge_point.id)
+
+    def leave_tickets(self, reason: str) -> None:
+        """End every open call of ours, but leave those in the store that the process after this one is to send."""
+        keeper, calls = self.services.keeper, self.session.calls
+        if calls is not None and keeper is not None:
+            for outgoing in list(calls.waiting):
+                if keeper.survives(outgoing.owner):
+                    calls.remove(outgoing.owner)
+                    outgoing.owner.leave(self.services.clock.time(), reason)
+        self.end_all_tickets(reason)
 
     def end_all_tickets(self, reason: str) -> None:
         """End every open call of ours: nobody will send it or hear its answer any more."""

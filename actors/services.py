@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from .charge_point import ChargePoint
     from .routing import Router
     from .scheduler import Scheduler
+    from .tickets import Ticket
     from .timers import Clock, Timers
 
 
 class Receipt(Protocol):
     """The promise that something will be durable."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it is known how it went."""
 
     def then(self, callback: Callable[[Exception | None], None]) -> None:
         """Call back in the hub's thread once it is (with None) or cannot be (with the error); perhaps at once."""
@@ -96,6 +101,22 @@ class Ledger(Protocol):
         """Keep what a BootNotification was answered: it outlives the socket and this process."""
 
 
+class TicketKeeper(Protocol):
+    """Keeps calls of ours for the process after this one; nothing here blocks."""
+
+    def keep(self, ticket: Ticket[Any]) -> None:
+        """Keep one that waits to be sent; its receipt is `ticket.kept` then."""
+
+    def mark(self, ticket: Ticket[Any]) -> Receipt:
+        """Keep that it goes on the wire now: the next process must not send it again."""
+
+    def survives(self, ticket: Ticket[Any]) -> bool:
+        """Whether the next process will send it if this one ends now."""
+
+    def forget(self, ticket: Ticket[Any]) -> None:
+        """It has its final state."""
+
+
 class Observer(Protocol):
     """What wants to hear of everything, in the hub, at once; it must be quick and must not raise."""
 
@@ -135,6 +156,8 @@ class Services:
         self.spool_owners: set[str] = (
             set()
         )  # charge points with messages in the spool: further ones go behind them
+        self.keeper: TicketKeeper | None = None  # with a store that outlives the process
+        self.ticket_ended: Callable[[Ticket[Any]], None] = lambda _: None
         self.replay_now: Callable[[object], None] = lambda _: None
         self.spool_grew: Callable[[str], None] = lambda _: None
         self.went_online: Callable[[ChargePoint], None] = lambda _: None

@@ -41,9 +41,13 @@ if TYPE_CHECKING:
     from ..protocol.errors import Deviation
     from .charge_point_cell import ChargePointCell
     from .plugin_cell import PluginCell
+    from .services import TicketKeeper
     from .tickets import Ticket
 
 logger = logging.getLogger(__name__)
+
+MARK_S = 1.0
+"""Seconds that a call of ours waits for the store to know that it goes on the wire."""
 
 DEVIATIONS_REMEMBERED = 64
 """Different deviations that are counted for one charge point; the rest is counted together."""
@@ -113,6 +117,8 @@ class SessionActor(Actor):
                 if outgoing.owner.when_offline == "fail":
                     calls.remove(outgoing.owner)
                     cell.end_ticket(outgoing, TicketState.NEVER_SENT, reason)
+                elif outgoing.owner.mark is not None and cell.services.keeper is not None:
+                    cell.services.keeper.keep(outgoing.owner)  # it did not go on the wire after all
 
     # -- Passive actions ---------------------------------------------------------------------------
 
@@ -294,8 +300,12 @@ class SessionActor(Actor):
             return
         session = cell.session
         action = session.rules.version.actions[ticket.action]
-        now = cell.services.clock.monotonic()
-        expires_at = INFINITY if ticket.expires_in_s is None else now + ticket.expires_in_s
+        clock = cell.services.clock
+        expires_at = INFINITY
+        if (
+            ticket.expires_in_s is not None
+        ):  # it counts from when the call was made, perhaps by another process
+            expires_at = clock.monotonic() + ticket.expires_in_s - (clock.time() - ticket.created_at)
         outgoing = Outgoing(ticket, action, ticket.request, ticket.payload, ticket.timeout_s, expires_at)
         if not session.submit(outgoing):
             cell.end_unsent(ticket, TicketState.NEVER_SENT, f"{session.rules.queue_limit} calls wait already")
@@ -311,6 +321,10 @@ class SessionActor(Actor):
         cell = self._cell
         if cell.connection is None or cell.session.calls is None:
             return
+        if cell.services.keeper is not None:
+            first = cell.session.first_call()
+            if first is None or not self._is_marked(first.owner, cell.services.keeper):
+                return
         following = cell.session.next_call(cell.services.clock.monotonic())
         if following is not None:
             outgoing, frame = following
@@ -323,6 +337,23 @@ class SessionActor(Actor):
                     cell.expect(ticket, pair)
             cell.wake(outgoing.due)
             cell.send(frame)
+
+    def _is_marked(self, ticket: Ticket[Any], keeper: TicketKeeper) -> bool:
+        """Whether a call may go on the wire, as far as the store is concerned; if not, this is asked again.
+
+        What the store does not know to be on the wire, the process after this one would send again. But a car is not
+        to wait for a store that is down.
+        """
+        cell = self._cell
+        now = cell.services.clock.monotonic()
+        if ticket.kept is None:
+            return True
+        if ticket.mark is None:
+            ticket.mark_due = now + MARK_S
+            ticket.mark = keeper.mark(ticket)
+            cell.wake(ticket.mark_due)
+            ticket.mark.then(lambda _: None if cell.is_set() else cell.tell(TimePassed()))
+        return ticket.mark.done or ticket.mark_due <= now
 
     def _cancel(self, message: CancelCall) -> None:
         calls = self._cell.session.calls

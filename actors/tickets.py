@@ -105,7 +105,7 @@ class Ticket(Generic[R]):
 
     `late_answer` is what came after the time-out: a response or an error code. It changes no state. `effect`
     is None unless the call was
-    made with `until_effect`.
+    made with `until_effect`. `kept` is the store's receipt for it, None if nothing of it outlives the process.
     """
 
     __slots__ = (
@@ -124,7 +124,10 @@ class Ticket(Generic[R]):
         "ended_at",
         "expires_in_s",
         "id",
+        "kept",
         "late_answer",
+        "mark",
+        "mark_due",
         "payload",
         "reason",
         "request",
@@ -172,6 +175,9 @@ class Ticket(Generic[R]):
         self.effect: Effect | None = None if effect_timeout_s is None else Effect.PENDING
         self.effect_timeout_s = effect_timeout_s
         self.effect_due = 0.0
+        self.kept: Any = None
+        self.mark: Any = None  # the receipt for its being on the wire, and until when that is waited for
+        self.mark_due = 0.0
         self._waiters: list[Callable[[], None]] = []
         self._thread = native_thread() if thread is None else thread
         self._cancel = cancel
@@ -227,7 +233,12 @@ class Ticket(Generic[R]):
         if self._cancel is not None and self.state in OPEN:
             self._cancel(self)
 
-    # -- For the session --------------------------------------------------------------------------
+    # -- For the session and the system ------------------------------------------------------------
+
+    def bind(self, cancel: Callable[[Ticket[Any]], None], thread: int) -> None:
+        """Say whose it is: by whom it is cancelled, and in which native thread its hub is."""
+        self._cancel = cancel
+        self._thread = thread
 
     def waits(self, *, held: bool) -> None:
         """Note that it waits, and for what."""
@@ -253,6 +264,12 @@ class Ticket(Generic[R]):
             self.effect = Effect.NO_EFFECT
         self._wake()
         return True
+
+    def leave(self, at: float, reason: str) -> None:
+        """End it here; it is kept, and the process after this one sends it."""
+        self.end(
+            TicketState.OUTCOME_UNKNOWN, at, f"{reason}; it is kept, and will be sent after the next start"
+        )
 
     def end_effect(self, effect: Effect) -> None:
         """Note what became of it after it was answered."""

@@ -39,11 +39,11 @@ class Contestant:
     rate: float = 1_500
 
 
-def ours(transport: str, *plugins: str) -> Callable[[int, Path], list[str]]:
-    """Chargehand as a user starts it, with nothing turned off but the disk."""
+def ours(transport: str, *plugins: str, store: str = "memory") -> Callable[[int, Path], list[str]]:
+    """Chargehand as a user starts it, with nothing turned off but, with the memory store, the disk."""
     return lambda port, data: [
         *(sys.executable, "-m", "chargehand", "serve", "--transport", transport),
-        *("--port", str(port), "--http-port", "0", "--store", "memory", "--data", str(data)),
+        *("--port", str(port), "--http-port", "0", "--store", store, "--data", str(data)),
         *(part for plugin in plugins for part in ("--plugin", plugin)),
     ]
 
@@ -62,6 +62,7 @@ REACTOR = "chargehand reactor"
 GREENLET = "chargehand greenlet"
 REACTOR_PLUGIN = "reactor + plugin"
 GREENLET_PLUGIN = "greenlet + plugin"
+REACTOR_SQLITE = "reactor + sqlite"
 PEER = "ocpp + websockets"
 NODE_PEER = "ocpp-rpc (node)"
 ECHO = "raw gevent echo"
@@ -73,6 +74,7 @@ CONTESTANTS = (
     Contestant(GREENLET, "everything on, back office, store memory", ours("greenlet")),
     Contestant(REACTOR_PLUGIN, "and a user's plugin for three actions", ours("reactor", PLUGIN)),
     Contestant(GREENLET_PLUGIN, "and a user's plugin for three actions", ours("greenlet", PLUGIN)),
+    Contestant(REACTOR_SQLITE, "and every record on the disk", ours("reactor", store="sqlite")),
     Contestant(PEER, "from PyPI, default validation", script("peer_ocpp.py"), rate=300),
     Contestant(NODE_PEER, "from npm, strict mode", node_script("peer_rpc.cjs")),
     Contestant(ECHO, "no OCPP at all: the floor", script("echo.py")),

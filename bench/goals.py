@@ -6,7 +6,7 @@ Its one rule: a goal with no figure is no goal of this run; it is left out, neve
 from dataclasses import dataclass
 from typing import Any
 
-from contestants import ECHO, GREENLET, NODE_PEER, PEER, REACTOR
+from contestants import ECHO, GREENLET, NODE_PEER, PEER, REACTOR, REACTOR_SQLITE
 
 Report = dict[str, Any]
 
@@ -47,6 +47,9 @@ GOALS = (
     Goal(f"times the rate of {NODE_PEER}", REACTOR, "ratio", NODE_PEER, at_least=1),
     Goal(f"times the rate of the {ECHO}", REACTOR, "ratio", ECHO, at_least=0.5),
     Goal(f"times the rate of {PEER}", GREENLET, "ratio", PEER, at_least=8),
+    Goal(
+        f"times the rate of {REACTOR}, with the memory store", REACTOR_SQLITE, "ratio", REACTOR, at_least=0.5
+    ),
     Goal("KiB per idle connection", REACTOR, "memory", "kib", at_most=6),
     Goal("KiB per idle connection", GREENLET, "memory", "kib", at_most=28),
     *(

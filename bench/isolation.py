@@ -14,16 +14,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from statistics import quantiles
 
 import click
 import gevent
-from gevent.event import AsyncResult
 from gevent.pool import Group
 from gevent.subprocess import PIPE, Popen
 from rich.console import Console
 from rich.table import Table
+from station import PACE_S, Station
 
 from chargehand import (
     Call,
@@ -36,12 +35,10 @@ from chargehand import (
     v16,
 )
 from chargehand.cli.program import tune_collector
-from chargehand.simulator import Client
 
 SILENT = 50  # charge points that answer no command
 TIMEOUT_S = 1.0  # of those commands, and the deadline of the handler that hangs
 APART_S = 0.01  # between those commands; all of them are out well before the first is over
-PACE_S = 0.2  # between two calls of an untouched charge point
 HANG = "HANG"
 CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
 
@@ -80,51 +77,6 @@ def serve() -> None:
             for ticket in tickets:
                 ticket.wait()
             print(json.dumps([ticket.state for ticket in tickets]), flush=True)
-
-
-@dataclass(slots=True)
-class Station:
-    """A charge point on a bare socket: it calls, and takes the answers."""
-
-    client: Client
-    latencies: list[float] = field(default_factory=list)
-    _number: int = 0
-    _waiting: dict[str, "AsyncResult[bytes]"] = field(default_factory=dict)
-
-    @classmethod
-    def connect(cls, port: int, name: str) -> "Station":
-        """Connect; its answers are read from now on."""
-        station = cls(Client.connect(f"ws://127.0.0.1:{port}/ocpp/{name}", subprotocols=("ocpp1.6",)))
-        gevent.spawn(station.read)
-        return station
-
-    def read(self) -> None:
-        """Read until the connection ends. A command is not answered."""
-        while (texts := self.client.receive()) is not None:
-            for text in texts:
-                waiting = self._waiting.pop(text.split(b'"', 2)[1].decode(), None)
-                if waiting is not None:
-                    waiting.set(text)
-
-    def authorize(self, tag: str) -> bytes:
-        """Send an Authorize and wait for its answer."""
-        self._number += 1
-        unique_id = str(self._number)
-        waiting: AsyncResult[bytes] = AsyncResult()
-        self._waiting[unique_id] = waiting
-        begun_at = time.perf_counter()
-        self.client.send_text(b'[2,"%b","Authorize",{"idTag":"%b"}]' % (unique_id.encode(), tag.encode()))
-        answer: bytes = waiting.get(timeout=10 * TIMEOUT_S)
-        self.latencies.append(time.perf_counter() - begun_at)
-        return answer
-
-    def pace(self, begin_after_s: float, until: float) -> None:
-        """Authorize at the pace until that time."""
-        gevent.sleep(begin_after_s)
-        while time.monotonic() < until:
-            if b'"Accepted"' not in self.authorize("TAG"):
-                raise RuntimeError("an untouched charge point got a wrong answer")
-            gevent.sleep(PACE_S)
 
 
 class Ground:

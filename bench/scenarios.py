@@ -16,6 +16,7 @@ from contestants import (
     NODE_PEER,
     REACTOR,
     REACTOR_PLUGIN,
+    REACTOR_SQLITE,
     Contestant,
     Running,
     running,
@@ -65,7 +66,9 @@ class Scenario:
 
 OURS = (REACTOR, GREENLET)
 EVERYBODY = tuple(row.name for row in CONTESTANTS)
-WITHOUT_PLUGINS = tuple(name for name in EVERYBODY if name not in (REACTOR_PLUGIN, GREENLET_PLUGIN))
+WITHOUT_PLUGINS = tuple(
+    name for name in EVERYBODY if name not in (REACTOR_PLUGIN, GREENLET_PLUGIN, REACTOR_SQLITE)
+)
 KINDS = ("throughput", "memory", "pace", "busy", "storm", "growth")
 
 
@@ -85,7 +88,7 @@ def scenarios(plan: Plan) -> list[Scenario]:
             name="pace",
             kind="pace",
             title=f"{paced:,} connections at {paced_rate:,.0f} calls/s in all",
-            who=(*OURS, NODE_PEER, ECHO),  # the other peer cannot keep this pace on one core
+            who=(*OURS, REACTOR_SQLITE, NODE_PEER, ECHO),  # the other peer cannot keep this pace on one core
             turn=lambda server: pace(server, plan),
             rounds=plan.rounds,
         ),

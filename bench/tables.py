@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from contestants import ECHO, NODE_PEER, PEER
+from contestants import ECHO, NODE_PEER, PEER, REACTOR
 from rich.table import Table
 
 Report = dict[str, Any]
@@ -91,7 +91,7 @@ GROWTH = (
     Column("calls/s", "calls_per_s", whole),
     Column("KiB each", "kib", hundredths),
 )
-REFERENCES = {PEER: "x ocpp", NODE_PEER: "x ocpp-rpc", ECHO: "x echo"}
+REFERENCES = {PEER: "x ocpp", NODE_PEER: "x ocpp-rpc", ECHO: "x echo", REACTOR: "x reactor"}
 
 
 def grids(report: Report) -> list[Grid]:

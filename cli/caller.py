@@ -29,11 +29,14 @@ def call(
     *,
     timeout_s: float,
     effect_timeout_s: float | None = None,
+    queue: bool = False,
+    expires_in_s: float | None = None,
     say: Callable[[str], object],
 ) -> None:
     """Send a command and say the response as JSON text. Raises `CommandFailed` for every other end.
 
-    With `effect_timeout_s` what was promised is waited for too, and it is a failure if that does not come to pass.
+    With `effect_timeout_s` what was promised is waited for too, and it is a failure if that does not come to pass. With
+    `queue` it is handed over for a charge point that may be away, and nothing is waited for: its ticket's id is said.
     """
     try:
         json.loads(payload)
@@ -43,11 +46,18 @@ def call(
     if effect_timeout_s is not None:
         query |= {"until_effect": "1", "effect_timeout": f"{effect_timeout_s:g}"}
         limit_s += effect_timeout_s
+    if queue:
+        query["when_offline"] = "queue"
+    if expires_in_s is not None:
+        query["expires_in"] = f"{expires_in_s:g}"
     path = ("charge-points", charge_point, "commands", action)
     reply = api.ask("POST", *path, query=query, body=payload, timeout_s=limit_s)
     answer, subject = reply.json, f"{action} to {charge_point}"
     if "response" in answer:
         say(as_json(answer["response"], indent=2))
+    if queue and reply.status == ACCEPTED:
+        say(answer["ticket"])
+        return
     if reply.status != OK:
         raise CommandFailed(_why(reply.status, answer, subject))
     effect = answer.get("effect", DONE)

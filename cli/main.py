@@ -94,6 +94,8 @@ def check_config(config: str | None) -> None:
     show_default=True,
     help="Seconds to wait for that.",
 )
+@click.option("--queue", is_flag=True, help="If it is away, send it when it is back; prints the ticket.")
+@click.option("--expires-in", "expires_in_s", type=float, help="Seconds after which it is not sent any more.")
 @asks_server
 def call(
     api: Api,
@@ -104,6 +106,8 @@ def call(
     timeout_s: float,
     until_effect: bool,
     effect_timeout_s: float,
+    queue: bool,
+    expires_in_s: float | None,
 ) -> None:
     """Have a running server send ACTION to the charge point CP, and print the response.
 
@@ -113,7 +117,17 @@ def call(
     from .caller import call as send  # noqa: PLC0415
 
     effect_s = effect_timeout_s if until_effect else None
-    send(api, charge_point, action, payload, timeout_s=timeout_s, effect_timeout_s=effect_s, say=click.echo)
+    send(
+        api,
+        charge_point,
+        action,
+        payload,
+        timeout_s=timeout_s,
+        effect_timeout_s=effect_s,
+        queue=queue,
+        expires_in_s=expires_in_s,
+        say=click.echo,
+    )
 
 
 @main.command()

@@ -90,7 +90,7 @@ class Program:
         logger.info("chargehand %s, process %d, Python %s", __version__, os.getpid(), sys.version.split()[0])
         logger.info("open files are limited to %d", raise_open_files())
         click.echo(redacted(self._settings))
-        if not self._settings.auth.credentials:
+        if not self._settings.auth.credentials and not self._settings.auth.required:
             logger.warning("no credentials are set: any charge point is let in")
         self._start()
         tune_collector()

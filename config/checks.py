@@ -60,10 +60,10 @@ def check_exposure(settings: Settings) -> None:
     on loopback only, whatever anybody says. A name other than `localhost` counts as another address.
     """
     errors = []
-    if not settings.auth.credentials and not settings.open:
+    if not settings.auth.credentials and not settings.auth.required and not settings.open:
         errors += [
             f"{key}: {host} is not loopback, and no credentials are set:"
-            " set auth.credentials, or open = true (--open) to let any charge point in"
+            " set auth.credentials or auth.required, or open = true (--open) to let any charge point in"
             for key, host in _hosts(settings)
             if not is_loopback(host)
         ]

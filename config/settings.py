@@ -137,6 +137,7 @@ class AuthSettings(Section):
         wanted="a password",
         sample='{CP1 = "a long password"}',
     )
+    required: bool = _off("Ask every charge point for its password, though only the store may have any.")
     hide_unknown: bool = _off("Answer an unknown id with 401 too, like a wrong password.")
     realm: str = _setting(
         "ocpp",

@@ -68,6 +68,10 @@ class CallQueue:
         else:
             self.waiting.append(outgoing)
 
+    def first(self, may_send: Callable[[Action], bool]) -> Outgoing | None:
+        """The call that `next` would take."""
+        return next((outgoing for outgoing in self.waiting if may_send(outgoing.action)), None)
+
     def next(self, may_send: Callable[[Action], bool]) -> Outgoing | None:
         """Take the first call that may be sent now, and have it on the wire."""
         for place, outgoing in enumerate(self.waiting):

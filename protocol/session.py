@@ -337,6 +337,12 @@ class Session:
             "RemoteStopTransaction",
         )
 
+    def first_call(self) -> Outgoing | None:
+        """The call that `next_call` would put on the wire."""
+        if self.calls is None or self.calls.on_wire is not None:
+            return None
+        return self.calls.first(self.may_send)
+
     def next_call(self, now: float) -> tuple[Outgoing, bytes] | None:
         """Put the next call on the wire, if none is there and one may go: it and its frame."""
         if self.calls is None or self.calls.on_wire is not None:

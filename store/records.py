@@ -66,19 +66,24 @@ class LocalList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a charge point's key is compared with: never the key. `scheme` is "blake2" or "scrypt"."""
+    """What a charge point's key is compared with: never the key. `scheme` is "blake2" or "scrypt".
+
+    `next` is a key that it was sent and may have taken: it takes the place of this one when it is used.
+    """
 
     charge_point_id: str
     scheme: str
     salt: bytes
     digest: bytes
     changed_at: datetime
+    next: Credential | None = None
 
 
 class KeptTicket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An active call that has not ended, for the process that comes after this one. Times are seconds since 1970.
 
-    `state` is "queued" or "sent"; `payload` is the request as JSON; `expires_at` is when it must be sent by.
+    `state` is "queued", or "sent" from just before it goes on the wire; `payload` is the request as JSON; `expires_at`
+    is when it must be sent by. The others are those of `CentralSystem.call`.
     """
 
     id: str
@@ -89,8 +94,9 @@ class KeptTicket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: str
     created_at: float
     expires_at: float | None = None
-    timeout_s: float | None = None
-    supersede: bool = True
+    timeout_s: float = 60.0
+    when_offline: str = "fail"
+    effect_timeout_s: float | None = None
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -7,9 +7,10 @@ import math
 import random
 from typing import TYPE_CHECKING
 
-from ..transport.admission import assumes_subprotocol, check_password, choose_subprotocol, read_path
+from ..transport.admission import assumes_subprotocol, choose_subprotocol, read_password, read_path
 from ..transport.gate import Admission, Refusal
 from .bucket import TokenBucket
+from .credentials import TooManyAtOnce
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..config.settings import Settings
     from ..transport.connection import SocketConnection
     from ..transport.gate import Request
+    from .credentials import Credentials
     from .sessions import Sessions
 
 logger = logging.getLogger(__name__)
@@ -25,11 +27,19 @@ logger = logging.getLogger(__name__)
 RETRY_SPREAD_S = 10.0
 
 
+def _retry_after(least_s: float) -> str:
+    """Spread by chance: those who are sent away together must not come back together."""
+    return str(math.ceil(least_s + RETRY_SPREAD_S * random.random()))  # noqa: S311 - no secret
+
+
 class Entrance:
     """Admits by path, credentials and subprotocol, in that order."""
 
-    def __init__(self, settings: Settings, sessions: Sessions, subprotocols: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Settings, sessions: Sessions, subprotocols: Sequence[str], credentials: Credentials
+    ) -> None:
         self._settings = settings
+        self._credentials = credentials
         self._sessions = sessions
         self._subprotocols = subprotocols
         self._closed = False
@@ -47,9 +57,9 @@ class Entrance:
             return Refusal(503, "the central system stops", (("Retry-After", "5"),))
         wait_s = self._bucket.take(self._sessions.services.clock.monotonic())
         if wait_s > 0:
-            # Spread by chance: those who are sent away together must not come back together.
-            retry_s = math.ceil(wait_s + RETRY_SPREAD_S * random.random())  # noqa: S311 - no secret
-            return self._refuse(request, Refusal(503, "too many at once", (("Retry-After", str(retry_s)),)))
+            return self._refuse(
+                request, Refusal(503, "too many at once", (("Retry-After", _retry_after(wait_s)),))
+            )
         try:
             identity = read_path(request.path, settings.path)
         except ValueError:
@@ -91,16 +101,17 @@ class Entrance:
         return cell is None or cell.newest is None
 
     def _check_credentials(self, request: Request, identity: str) -> Refusal | None:
-        auth = self._settings.auth
-        if not auth.credentials:
+        auth, credentials = self._settings.auth, self._credentials
+        if not credentials.asked(identity):
             return None
         wrong = Refusal(401, "wrong credentials", (("WWW-Authenticate", f'Basic realm="{auth.realm}"'),))
-        password = auth.credentials.get(identity)
-        if password is None:
+        if not credentials.knows(identity):
             return wrong if auth.hide_unknown else Refusal(404, "this charge point is not known here")
-        if not check_password(request.headers.get("authorization", ""), identity, password):
-            return wrong
-        return None
+        given = read_password(request.headers.get("authorization", ""), identity)
+        try:
+            return None if given is not None and credentials.check(identity, given) else wrong
+        except TooManyAtOnce as error:
+            return Refusal(503, str(error), (("Retry-After", _retry_after(RETRY_SPREAD_S)),))
 
     def _refuse(self, request: Request, refusal: Refusal) -> Refusal:
         self._sessions.services.observer.count(f"handshake_refused_{refusal.status}", request.peer)

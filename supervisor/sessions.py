@@ -121,7 +121,7 @@ class Sessions:
         """
         clock = self.services.clock
         for cell in self.directory:
-            cell.end_all_tickets("the central system stops")
+            cell.leave_tickets("the central system stops")
         cells = [cell for cell in self.directory if cell.newest is not None]
         spread_s = min(self._close_spread_s, len(cells) * CLOSE_EACH_S)
         begun_at = clock.monotonic()

@@ -28,6 +28,8 @@ FLOORS = {
     "system": 4,
     "tree": 4,
     "operations": 4,
+    "calls": 4,
+    "kept_tickets": 4,
     "__init__": 4,
     "__main__": 4,
 }
@@ -50,6 +52,8 @@ ALLOWED = {
     "system": {"gevent"},
     "tree": set(),
     "operations": set(),
+    "calls": {"gevent"},
+    "kept_tickets": set(),
     "__init__": set(),
     "__main__": set(),
 }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
@@ -56,19 +55,20 @@ def choose_subprotocol(offered: str, spoken: Sequence[str]) -> str | None:
     return None
 
 
-def check_password(authorization: str, identity: str, password: str) -> bool:
-    """Whether a Basic Authorization header names this identity and this password; compared in constant time.
+def read_password(authorization: str, identity: str) -> bytes | None:
+    """The password in a Basic Authorization header; None if there is none of this identity in it.
 
     It is split at the known identity, for that may hold a colon and the password any byte. RFC 7617.
     """
     scheme, _, encoded = authorization.strip().partition(" ")
     if scheme.lower() != "basic":
-        return False
+        return None
     try:
         given = base64.b64decode(encoded.strip(), validate=True)
     except (binascii.Error, ValueError):
-        return False
-    return hmac.compare_digest(given, f"{identity}:{password}".encode())
+        return None
+    user = f"{identity}:".encode()
+    return given[len(user) :] if given.startswith(user) else None
 
 
 def assumes_subprotocol(identity: str, assume: Iterable[str]) -> bool:

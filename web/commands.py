@@ -16,6 +16,7 @@ from ..protocol.actions import Sender
 from ..protocol.effects import pair_of
 from ..protocol.errors import InvalidPayload
 from ..protocol.payload import typed
+from ..store.store import StoreError
 from .paths import segment
 from .pictures import JSON, encode, outcome, violations
 from .problems import CLOSE, Problem
@@ -32,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT_S = 30.0
 MAX_TIMEOUT_S = 3600.0
+MAX_EXPIRY_S = 366 * 86400.0
+STORE_S = 5.0
+"""Seconds that the store has to keep a ticket before it is handed out."""
 GRACE_S = 1.0
 """So much longer than the call's own time limit is waited for its ticket's end."""
 MAX_BODY_BYTES = 1 << 20
@@ -63,19 +67,25 @@ class Commands:
     ) -> None:
         """Send the body as a request of the central system, and wait for the end of its ticket unless `wait=0`."""
         row = _row(action)
-        query = Query(request, "timeout", "wait", "until_effect", "effect_timeout")
+        query = Query(
+            request, "timeout", "wait", "until_effect", "effect_timeout", "when_offline", "expires_in"
+        )
         timeout_s = query.seconds("timeout", default=DEFAULT_TIMEOUT_S, most=MAX_TIMEOUT_S)
-        wait = query.flag("wait", default=True)
+        queue = query.choice("when_offline", "fail", "queue") == "queue"
+        wait = query.flag("wait", default=not queue)
         effect_timeout_s = self._effect_timeout_s(query)
         message = _message(row, body_of(request))
         if effect_timeout_s is not None and pair_of(action, message) is None:
             raise Problem(400, "Bad query", f"OCPP has no message that shows the effect of {action}")
+        if queue and not self._is_known(charge_point):
+            raise Problem(404, "Unknown charge point", f"{charge_point} has never been here")
         try:
             ticket = self._system.call(
                 charge_point,
                 message,
                 timeout_s=timeout_s,
-                expires_in_s=timeout_s,
+                when_offline="queue" if queue else "fail",
+                expires_in_s=self._expires_in_s(query, timeout_s, queue=queue),
                 until_effect=effect_timeout_s is not None,
                 effect_timeout_s=effect_timeout_s,
             )
@@ -83,8 +93,29 @@ class Commands:
             raise Problem(503, "Not running", str(error)) from error
         if wait:
             self._wait(ticket, timeout_s + (effect_timeout_s or 0.0) + GRACE_S)
+        elif ticket.kept is not None:
+            self._wait_until_kept(ticket)
         logger.info("%s to %s by HTTP: %s is %s", action, charge_point, ticket.id, ticket.state)
         self._answer(response, ticket)
+
+    def _is_known(self, charge_point: str) -> bool:
+        known = self._system.charge_point(charge_point) is not None
+        return known or self._system.store.registration(charge_point) is not None
+
+    @staticmethod
+    def _expires_in_s(query: Query, timeout_s: float, *, queue: bool) -> float | None:
+        """How long it may wait to be sent; one for a charge point that is away has no end unless it is given one."""
+        if not query.text("expires_in"):
+            return None if queue else timeout_s
+        return query.seconds("expires_in", default=timeout_s, most=MAX_EXPIRY_S)
+
+    @staticmethod
+    def _wait_until_kept(ticket: Ticket[Any]) -> None:
+        """A ticket that is handed out is to be found after a restart too."""
+        try:
+            ticket.kept.wait(STORE_S)
+        except (StoreError, TimeoutError) as error:
+            logger.error("Ticket %s is not kept, and would not outlive this process: %s", ticket.id, error)  # noqa: TRY400 - no fault of ours
 
     def _effect_timeout_s(self, query: Query) -> float | None:
         """How long the effect is waited for; None if it is not."""

@@ -198,6 +198,8 @@ def _command() -> dict[str, Any]:
             _parameter("wait", "query", FLAG | {"default": 1}),
             _parameter("until_effect", "query", FLAG | {"default": 0}),
             _parameter("effect_timeout", "query", {"type": "number", "exclusiveMinimum": 0}),
+            _parameter("when_offline", "query", {"enum": ["fail", "queue"], "default": "fail"}),
+            _parameter("expires_in", "query", {"type": "number", "exclusiveMinimum": 0}),
         ],
         "requestBody": {"content": {JSON: {"schema": OBJECT}}},
         "responses": {

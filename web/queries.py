@@ -39,6 +39,13 @@ class Query:
             raise _wrong(f"{name} must be 1 or 0")
         return value
 
+    def choice(self, name: str, *known: str) -> str:
+        """One of the known words, the first if none is given."""
+        value = self._values.get(name, known[0])
+        if value not in known:
+            raise _wrong(f"{name} must be one of: {', '.join(known)}")
+        return value
+
     def whole(self, name: str, *, default: int, most: int) -> int:
         """A whole number from 1 on."""
         text = self._values.get(name, str(default))

@@ -8,6 +8,8 @@ import pytest
 from chargehand import AuthSettings, SessionSettings, Settings
 from chargehand.actors.charge_point import ChargePoint
 from chargehand.actors.directory import Directory
+from chargehand.store.memory import MemoryStore
+from chargehand.supervisor.credentials import Credentials
 from chargehand.supervisor.entrance import Entrance
 from chargehand.testing import ManualClock
 from chargehand.transport.gate import Admission, Refusal, Request
@@ -50,7 +52,10 @@ def make(sessions):
 
     def make(*, path="/ocpp/{id}", auth=None, **limits):
         settings = Settings(path=path, auth=auth or AuthSettings(), sessions=SessionSettings(**limits))
-        return Entrance(settings, sessions, ["ocpp1.6"])
+        credentials = Credentials(
+            settings.auth.credentials, MemoryStore().books.credentials, required=settings.auth.required
+        )
+        return Entrance(settings, sessions, ["ocpp1.6"], credentials)
 
     return make
 
@@ -116,6 +121,10 @@ def test_credentials_decide(make, identity, authorization, status):
         assert answer == Admission(identity, "", "ocpp1.6")
     else:
         assert answer.status == status
+
+
+def test_with_credentials_required_nobody_comes_in_without_though_none_are_settled(make):
+    assert knock(make(auth=AuthSettings(required=True))).status == 404
 
 
 def test_a_401_asks_for_basic_authentication_in_the_realm(make):

@@ -236,10 +236,28 @@ def test_every_state_of_a_ticket_has_its_status(state, status, client_of):
     assert (charge_point, request) == ("CP1", v16.ClearCache())
     assert options == {
         "timeout_s": 7.0,
+        "when_offline": "fail",
         "expires_in_s": 7.0,
         "until_effect": False,
         "effect_timeout_s": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("query", "expires_in_s"), [({}, None), ({"expires_in": 3600}, 3600.0), ({"timeout": 5}, None)]
+)
+def test_a_command_that_may_wait_for_its_charge_point_is_202_at_once(client_of, query, expires_in_s):
+    stub = StubSystem(TicketState.QUEUED, online=True)
+    reply = client_of(stub).simulate_post(path("ClearCache", when_offline="queue", **query))
+    assert reply.status_code == 202
+    ((_, _, options),) = stub.asked
+    assert (options["when_offline"], options["expires_in_s"]) == ("queue", expires_in_s)
+
+
+@pytest.mark.parametrize("query", [{"when_offline": "wait"}, {"expires_in": 0}, {"expires_in": "soon"}])
+def test_a_wait_that_cannot_be_is_400(client_of, query):
+    reply = client_of(StubSystem(TicketState.QUEUED)).simulate_post(path("ClearCache", **query))
+    assert reply.status_code == 400
 
 
 def test_a_command_that_is_answered_and_whose_effect_is_still_to_come_is_202(client_of):

@@ -1,0 +1,61 @@
+"""A charge point on a bare socket, for benches that measure what a server makes others wait."""
+
+import time
+from dataclasses import dataclass, field
+
+import gevent
+from gevent.event import AsyncResult
+
+from chargehand.simulator import Client
+
+PACE_S = 0.2  # between two calls of one that is paced
+ANSWER_S = 30.0  # longer than this nobody waits
+
+
+@dataclass(slots=True)
+class Station:
+    """It calls, one at a time, and takes the answers; `latencies` are seconds."""
+
+    client: Client
+    latencies: list[float] = field(default_factory=list)
+    _number: int = 0
+    _waiting: dict[str, "AsyncResult[bytes]"] = field(default_factory=dict)
+
+    @classmethod
+    def connect(cls, port: int, name: str) -> "Station":
+        """Connect; its answers are read from now on."""
+        station = cls(Client.connect(f"ws://127.0.0.1:{port}/ocpp/{name}", subprotocols=("ocpp1.6",)))
+        gevent.spawn(station.read)
+        return station
+
+    def read(self) -> None:
+        """Read until the connection ends. A command is not answered."""
+        while (texts := self.client.receive()) is not None:
+            for text in texts:
+                waiting = self._waiting.pop(text.split(b'"', 2)[1].decode(), None)
+                if waiting is not None:
+                    waiting.set(text)
+
+    def call(self, action: bytes, payload: bytes) -> bytes:
+        """Send a CALL and wait for the whole frame of its answer."""
+        self._number += 1
+        unique_id = str(self._number)
+        waiting: AsyncResult[bytes] = AsyncResult()
+        self._waiting[unique_id] = waiting
+        begun_at = time.perf_counter()
+        self.client.send_text(b'[2,"%b","%b",%b]' % (unique_id.encode(), action, payload))
+        answer: bytes = waiting.get(timeout=ANSWER_S)
+        self.latencies.append(time.perf_counter() - begun_at)
+        return answer
+
+    def authorize(self, tag: str) -> bytes:
+        """Send an Authorize and wait for its answer."""
+        return self.call(b"Authorize", b'{"idTag":"%b"}' % tag.encode())
+
+    def pace(self, begin_after_s: float, until: float) -> None:
+        """Authorize at the pace until that time."""
+        gevent.sleep(begin_after_s)
+        while time.monotonic() < until:
+            if b'"Accepted"' not in self.authorize("TAG"):
+                raise RuntimeError("an untouched charge point got a wrong answer")
+            gevent.sleep(PACE_S)

@@ -1,0 +1,192 @@
+"""Active calls: from `system.call` to the session of a charge point, and what the system keeps of them.
+
+It is the part of `CentralSystem` that hands out tickets.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .actors.messages import CancelCall, OutcomeKnown, SendCall
+from .actors.threads import native_thread
+from .actors.tickets import Ticket, TicketState
+from .kept_tickets import KeptTickets
+from .protocol import v16
+from .protocol.actions import Sender
+from .protocol.effects import pair_of
+from .protocol.payload import build
+from .supervisor.credentials import TooManyAtOnce, carries_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gevent.pool import Pool
+
+    from .actors.cell import Cell
+    from .actors.directory import Directory
+    from .actors.routing import Router
+    from .actors.services import Services
+    from .actors.threads import Inlet
+    from .actors.tickets import TicketBook
+    from .actors.timers import Clock
+    from .config.settings import Settings
+    from .protocol.actions import Request
+    from .protocol.message import Message
+    from .supervisor.credentials import Credentials
+    from .supervisor.sessions import Sessions
+
+logger = logging.getLogger(__name__)
+
+R = TypeVar("R", bound="Message")
+
+KEY_SENT = frozenset({TicketState.ANSWERED, TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
+"""How a call may end whose charge point has, or may have, a new key."""
+KEY_TAKEN = frozenset({"Accepted", "RebootRequired"})
+
+
+class Calls:
+    """See the head of this file; `CentralSystem` fills the attributes."""
+
+    settings: Settings
+    credentials: Credentials
+    _book: TicketBook
+    _clock: Clock
+    _directory: Directory
+    _inlet: Inlet
+    _pool: Pool
+    _root: Cell | None
+    _router: Router
+    _services: Services
+    _sessions: Sessions
+    _thread: int
+
+    def call(
+        self,
+        charge_point: str,
+        request: Request[R],
+        *,
+        timeout_s: float | None = None,
+        when_offline: str = "fail",
+        expires_in_s: float | None = None,
+        until_effect: bool = False,
+        effect_timeout_s: float | None = None,
+    ) -> Ticket[R]:
+        """Send a request to a charge point. Never blocks; safe from any greenlet and any native thread.
+
+        `timeout_s` is for the answer once it is sent (default: `sessions.call_timeout_s`). With `when_offline="queue"`
+        it waits for a charge point that is away, at most `expires_in_s`. With `until_effect` the ticket ends
+        when what was
+        promised has shown itself (`ticket.effect`), a RemoteStartTransaction with its StartTransaction for
+        example, or after
+        `effect_timeout_s`. Raises `InvalidPayload` for a request that breaks its contract, ValueError for one that a
+        central system does not send and for a time that is not above 0, LookupError for what is no request of OCPP
+        1.6 at all. OCPP 1.6, section 5.
+        """
+        _check_seconds(timeout_s=timeout_s, expires_in_s=expires_in_s, effect_timeout_s=effect_timeout_s)
+        if when_offline not in ("fail", "queue"):
+            raise ValueError('when_offline is "fail" or "queue"')
+        row = v16.VERSION.row_of(request)
+        if not row.sender.allows(Sender.CENTRAL_SYSTEM):
+            raise ValueError(f"{row.name} is sent by charge points, not to them")
+        if self._root is None:
+            raise RuntimeError("the central system is not running")
+        if until_effect and pair_of(row.name, request) is None:
+            raise ValueError(f"OCPP has no message that shows the effect of {row.name}")
+        if until_effect and effect_timeout_s is None:
+            effect_timeout_s = self.settings.sessions.effect_timeout_s
+        ticket: Ticket[R] = Ticket(
+            self._book.new_id(),
+            charge_point,
+            row.name,
+            request,
+            build(row.request, request),
+            timeout_s=self.settings.sessions.call_timeout_s if timeout_s is None else timeout_s,
+            created_at=self._clock.time(),
+            when_offline=when_offline,
+            expires_in_s=expires_in_s,
+            cancel=self._cancel,
+            thread=self._thread,
+            effect_timeout_s=effect_timeout_s if until_effect else None,
+        )
+        self._in_hub(self._submit, ticket)
+        return ticket
+
+    def _in_hub(self, function: Callable[[Any], None], argument: Any) -> None:
+        if native_thread() == self._thread:
+            function(argument)
+        else:
+            self._inlet.put(function, argument)
+
+    def _submit(self, ticket: Ticket[Any]) -> None:
+        self._book.add(ticket)
+        cell = self._directory.find(ticket.charge_point_id)
+        if cell is None and ticket.when_offline == "queue" and self._root is not None:
+            cell = self._sessions.expect(ticket.charge_point_id)
+        if cell is None or cell.is_set() or self._root is None:
+            ticket.end(TicketState.NEVER_SENT, self._clock.time(), "the charge point is not connected")
+            self._router.tell_outcome(ticket.action, OutcomeKnown(ticket))
+        else:
+            if self._services.keeper is not None:
+                self._services.keeper.keep(ticket)
+            cell.tell(SendCall(ticket))
+
+    def _restore_tickets(self) -> None:
+        """Go on with the calls that the process before this one had not ended."""
+        keeper = self._services.keeper
+        for ticket in keeper.restore(self._clock.time()) if isinstance(keeper, KeptTickets) else ():
+            ticket.bind(self._cancel, self._thread)
+            if ticket.open:
+                self._submit(ticket)
+            else:
+                self._book.add(ticket)
+                self._router.tell_outcome(ticket.action, OutcomeKnown(ticket))
+
+    def _cancel(self, ticket: Ticket[Any]) -> None:
+        self._in_hub(self._cancel_in_hub, ticket)
+
+    def _cancel_in_hub(self, ticket: Ticket[Any]) -> None:
+        cell = self._directory.find(ticket.charge_point_id)
+        if cell is not None and not cell.is_set():
+            cell.tell(CancelCall(ticket))
+
+    def ticket(self, ticket_id: str) -> Ticket[Any] | None:
+        """Find a ticket; None if it is unknown, or ended long ago."""
+        return self._book.find(ticket_id)
+
+    def open_tickets(self, charge_point_id: str = "") -> list[Ticket[Any]]:
+        """The tickets that have not ended: of one charge point, or of all."""
+        return [
+            ticket
+            for ticket in self._book.open_tickets()
+            if not charge_point_id or ticket.charge_point_id == charge_point_id
+        ]
+
+    # -- Inside -------------------------------------------------------------------------------------
+
+    def _ticket_ended(self, ticket: Ticket[Any]) -> None:
+        """See to it that a charge point whose key was changed can come back."""
+        request: Any = ticket.request
+        if not carries_key(request) or ticket.state not in KEY_SENT:
+            return
+        certain = ticket.state is TicketState.ANSWERED and ticket.response is not None
+        response: Any = ticket.response
+        if certain and response.status not in KEY_TAKEN:
+            return
+        self._pool.spawn(self._keep_key, ticket.charge_point_id, request.value, certain=certain)
+
+    def _keep_key(self, charge_point_id: str, value: str, *, certain: bool) -> None:
+        try:
+            self.credentials.key_sent(charge_point_id, value, certain=certain)
+        except (TooManyAtOnce, ValueError) as error:
+            logger.error("The new key of %s is not kept: %s", charge_point_id, error)  # noqa: TRY400
+
+
+def _check_seconds(**given: Any) -> None:
+    # Here, for the session could only crash of it; and a call without an end would break what a ticket promises.
+    for name, value in given.items():
+        if value is None:
+            continue
+        if not isinstance(value, int | float) or not (value > 0 and math.isfinite(value)):
+            raise ValueError(f"{name} must be seconds above 0, not {value!r}")
