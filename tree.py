@@ -89,6 +89,7 @@ class Tree:
                 SessionSupervisor,
                 self.sessions,
                 policy,
+                hang_s=settings.supervision.hang_s,
                 id="sessions",
                 shutdown_s=settings.sessions.close_spread_s + settings.sessions.close_timeout_s + below_s,
             ),

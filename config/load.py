@@ -25,6 +25,7 @@ PROGRAM_DEFAULTS: Mapping[str, object] = {
     "http.enabled": True,
     "store": "sqlite",
     "supervision.watchdog_s": 1.0,
+    "supervision.stop_timeout_s": 4.0,
 }
 """Where the program begins differently from the library."""
 
