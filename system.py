@@ -123,6 +123,7 @@ class CentralSystem(Operations):
         self._stopped = Event()
         self._stopped.set()
         self._failure: Exception | None = None
+        self._lists_on_their_way = set()
         self._ports = {
             "ws": self.settings.port,
             "wss": self.settings.tls.port,

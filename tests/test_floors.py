@@ -28,6 +28,7 @@ FLOORS = {
     "system": 4,
     "tree": 4,
     "operations": 4,
+    "local_lists": 4,
     "__init__": 4,
     "__main__": 4,
 }
@@ -50,6 +51,7 @@ ALLOWED = {
     "system": {"gevent"},
     "tree": set(),
     "operations": set(),
+    "local_lists": {"gevent", "msgspec"},
     "__init__": set(),
     "__main__": set(),
 }
