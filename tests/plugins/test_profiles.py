@@ -1,4 +1,4 @@
-"""A charging profile that was accepted is kept until another takes its place, it is cleared, or its transaction ends."""
+"""A charging profile that was accepted is kept until another replaces it, it is cleared, or its transaction ends."""
 
 import datetime as dt
 from decimal import Decimal
