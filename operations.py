@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .actors.plugin_cell import PluginCell
 from .actors.recorder import Recorder
+from .local_lists import LocalLists
 from .protocol import v16
 from .supervisor.plugins import PluginSupervisor, Release
 from .supervisor.supervisor import describe
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from .actors.routing import Router
     from .actors.services import Services
     from .actors.timers import Clock
-    from .config.settings import Settings
-    from .store.store import Store
 
 RELEASE_S = 10.0
 """Seconds that the start of a released plugin may take."""
@@ -35,11 +34,9 @@ SPOOL_COUNTED = 10_000
 """So many messages in the spool are looked at to say how many wait for which plugin."""
 
 
-class Operations:
+class Operations(LocalLists):
     """See the head of this file; `CentralSystem` fills the attributes."""
 
-    settings: Settings
-    store: Store
     _clock: Clock
     _directory: Directory
     _root: Cell | None

@@ -13,6 +13,7 @@ import click
 
 from .. import __version__
 from .failures import FAILED
+from .holding_commands import profiles, reservations
 from .options import CONFIG, DATA, JSON, asks_server, echo_json
 from .tag_commands import tags
 
@@ -160,6 +161,8 @@ def charge_points(api: Api, *, all_: bool, json: bool) -> None:
 
 
 main.add_command(tags)
+main.add_command(reservations)
+main.add_command(profiles)
 
 
 @main.group()

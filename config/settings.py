@@ -265,6 +265,11 @@ class BackOfficeSettings(Section):
     registration: Literal["Accepted", "Pending", "Rejected"] = _setting(
         "Accepted", "The answer to BootNotification."
     )
+    local_list_limit: int = _setting(
+        100,
+        "Tags that one SendLocalList carries when the local list is brought in step: SendLocalListMaxLength.",
+        least=1,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,7 @@ class DurableStore:
         self._fresh: set[int] = set()  # allotted, and not stored yet
         self._open: dict[int, Transaction] = {}
         self._open_of: dict[str, dict[int, None]] = {}  # their numbers by charge point
+        self._open_by_tag: dict[str, dict[int, None]] = {}  # and by id tag, in lower case
         self._registrations: dict[str, str] = {}
         self.books = Books(self._keep)
 
@@ -133,6 +134,7 @@ class DurableStore:
         self._fresh.discard(transaction.id)
         self._open[transaction.id] = transaction
         self._open_of.setdefault(transaction.charge_point_id, {})[transaction.id] = None
+        self._open_by_tag.setdefault(transaction.id_tag.lower(), {})[transaction.id] = None
         key = _start_key(
             transaction.charge_point_id,
             transaction.connector_id,
@@ -144,7 +146,7 @@ class DurableStore:
 
     def start_transaction(self, transaction: Transaction) -> Receipt:
         """See `Store`."""
-        if transaction.id not in self._open:
+        if transaction.open and transaction.id not in self._open:
             self._remember(transaction)
         if transaction.id >= self._next:  # a number that somebody else has given must not be given again
             self._next = transaction.id + 1
@@ -153,15 +155,20 @@ class DurableStore:
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """See `Store`."""
-        if self._open.pop(transaction.id, None) is None:
+        known = self._open.pop(transaction.id, None)
+        if known is None:
             return self._writer.append(Kind.BARRIER, b"")  # it has an end, which is on its way at least
-        numbers = self._open_of[transaction.charge_point_id]
-        del numbers[transaction.id]
-        if not numbers:
-            del self._open_of[transaction.charge_point_id]
-        key = self._starts.pop(transaction.id, None)
-        if key is not None:
-            self._allotted.pop(key, None)
+        for index, key in (
+            (self._open_of, known.charge_point_id),
+            (self._open_by_tag, known.id_tag.lower()),
+        ):
+            numbers = index[key]
+            del numbers[known.id]
+            if not numbers:
+                del index[key]
+        start = self._starts.pop(transaction.id, None)
+        if start is not None:
+            self._allotted.pop(start, None)
         return self._writer.append(Kind.STOP, stop_row(transaction))
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
@@ -176,6 +183,10 @@ class DurableStore:
     def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
         """See `Store`."""
         return [self._open[number] for number in self._open_of.get(charge_point_id, ())]
+
+    def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
+        """See `Store`."""
+        return [self._open[number] for number in self._open_by_tag.get(id_tag.lower(), ())]
 
     def transaction(self, transaction_id: int) -> Transaction | None:
         """See `Store`. Switches greenlets for one that is not open."""

@@ -119,6 +119,10 @@ class MemoryStore:
         """See `Store`."""
         return [self._transactions[number] for number in self._open_of.get(charge_point_id, ())]
 
+    def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
+        """See `Store`."""
+        return [self._transactions[number] for number in sorted(self._open_by_tag.get(id_tag.lower(), ()))]
+
     def transaction(self, transaction_id: int) -> Transaction | None:
         """See `Store`."""
         return self._transactions.get(transaction_id)

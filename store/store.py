@@ -100,6 +100,9 @@ class Store(Protocol):
     def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
         """The open transactions of a charge point, oldest first. Never switches greenlets."""
 
+    def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
+        """The open transactions of an id tag, anywhere, oldest first. Never switches greenlets."""
+
     def transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction."""
 

@@ -30,6 +30,7 @@ FLOORS = {
     "operations": 4,
     "calls": 4,
     "kept_tickets": 4,
+    "local_lists": 4,
     "__init__": 4,
     "__main__": 4,
 }
@@ -54,6 +55,7 @@ ALLOWED = {
     "operations": set(),
     "calls": {"gevent"},
     "kept_tickets": set(),
+    "local_lists": {"gevent", "msgspec"},
     "__init__": set(),
     "__main__": set(),
 }

@@ -8,6 +8,8 @@ import falcon
 
 from .commands import Commands
 from .guard import HEALTH, Guard
+from .holdings import ChargingProfiles, Reservations
+from .local_lists import LocalLists
 from .openapi import Description
 from .paths import Segment, encoded_path
 from .plugins import Plugins
@@ -44,7 +46,10 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.add_route(one, charge_points, suffix="one")
     app.add_route(f"{one}/record", charge_points, suffix="record")
     app.add_route(f"{one}/commands/{{action:segment}}", Commands(system, stop))
+    app.add_route(f"{one}/local-list", LocalLists(system, stop))
     app.add_route(f"{ROOT}/transactions", Transactions(system))
+    app.add_route(f"{ROOT}/reservations", Reservations(system))
+    app.add_route(f"{ROOT}/charging-profiles", ChargingProfiles(system))
     tags = Tags(system)
     app.add_route(f"{ROOT}/tags", tags)
     app.add_route(f"{ROOT}/tags/{{id_tag:segment}}", tags, suffix="one")

@@ -32,6 +32,12 @@ TAG: dict[str, Any] = {
     },
 }
 LIMIT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+SECONDS: dict[str, Any] = {
+    "type": "number",
+    "exclusiveMinimum": 0,
+    "maximum": MAX_TIMEOUT_S,
+    "default": DEFAULT_TIMEOUT_S,
+}
 
 
 class Description(Resource):
@@ -70,6 +76,10 @@ def describe() -> dict[str, Any]:
             one: {"get": _read("One charge point", "charge_point")},
             f"{one}/record": {"get": _record()},
             f"{one}/commands/{{action}}": {"post": _command()},
+            f"{one}/local-list": {
+                "get": _read("What its local list is believed to hold", "charge_point"),
+                "post": _send_list(),
+            },
             f"{root}/transactions": {
                 "get": _read(
                     "Transactions, the newest first",
@@ -78,6 +88,12 @@ def describe() -> dict[str, Any]:
                     open=FLAG | {"default": 0},
                     limit=LIMIT,
                 )
+            },
+            f"{root}/reservations": {
+                "get": _read("Reservations, the newest first", charge_point=TEXT, limit=LIMIT)
+            },
+            f"{root}/charging-profiles": {
+                "get": _read("Charging profiles, the newest first", charge_point=TEXT, limit=LIMIT)
             },
             f"{root}/tags": {"get": _read("All tags"), "post": _enter_tags()},
             f"{root}/tags/{{id_tag}}": {
@@ -137,6 +153,26 @@ def _cancel() -> dict[str, Any]:
     return described | {"responses": described["responses"] | more}
 
 
+def _send_list() -> dict[str, Any]:
+    described = _read(
+        "Bring its local list in step with the tags",
+        "charge_point",
+        full=FLAG | {"default": 0},
+        clear_cache=FLAG | {"default": 0},
+        limit=LIMIT,
+        timeout=SECONDS,
+    )
+    titles = {status: title for status, title in STATUSES.values() if title}
+    titles |= {
+        404: "The charge point is unknown or not connected",
+        409: "The charge point refused or declined it, or a list is on its way to it already",
+        502: "The connection died before the answer, or the answer breaks the contract",
+        503: "The charge point's queue is full, or the central system stops",
+    }
+    more = {str(status): _problem(title) for status, title in titles.items()}
+    return described | {"responses": described["responses"] | more}
+
+
 def _release() -> dict[str, Any]:
     described = _decide("Let a plugin out of quarantine, and start it", "It is in none")
     more = {"503": _problem("The central system stops"), "504": _problem("It takes long to start")}
@@ -172,12 +208,6 @@ def _body(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _command() -> dict[str, Any]:
     actions = [row.name for row in v16.VERSION.sent_by(Sender.CENTRAL_SYSTEM)]
-    seconds = {
-        "type": "number",
-        "exclusiveMinimum": 0,
-        "maximum": MAX_TIMEOUT_S,
-        "default": DEFAULT_TIMEOUT_S,
-    }
     titles = {status: title for status, title in STATUSES.values() if title}
     titles |= {
         400: "The body is no JSON, or a parameter is wrong: `until_effect` for an action without one",
@@ -194,7 +224,7 @@ def _command() -> dict[str, Any]:
         "parameters": [
             _parameter("charge_point", "path", TEXT),
             _parameter("action", "path", {"enum": actions}),
-            _parameter("timeout", "query", seconds),
+            _parameter("timeout", "query", SECONDS),
             _parameter("wait", "query", FLAG | {"default": 1}),
             _parameter("until_effect", "query", FLAG | {"default": 0}),
             _parameter("effect_timeout", "query", {"type": "number", "exclusiveMinimum": 0}),
