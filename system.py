@@ -89,8 +89,8 @@ class CentralSystem(Calls, Operations):
     """An OCPP central system. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
-    behind them, the back office last. `on_online` and `on_offline` are called with the `ChargePoint`, each in a greenlet
-    of its own. `observers` hear of everything that is counted. With a `store` of your own, you close it. Raises
+    behind them, the back office last. `on_online` and `on_offline` are called with the `ChargePoint`, in greenlets of
+    their own. `observers` hear of everything that is counted. With a `store` of your own, you close it. Raises
     `ConfigError` for settings that cannot be.
     """
 

@@ -131,7 +131,7 @@ class AuthSettings(Section):
 
     credentials: Mapping[str, str] = _made(
         dict,
-        "Charge point id to password (Basic auth); with any given, an unknown id is refused.",
+        "Charge point id to password, or `hex:` and its bytes (Basic auth); with any given, an unknown id is refused.",
         secret=True,
         pattern=r"(?s:.+)",
         wanted="a password",
