@@ -47,7 +47,7 @@ ALLOWED = {
     "plugins": {"gevent", "msgspec"},
     "simulator": {"gevent"},
     "testing": {"gevent"},
-    "remote": {"gevent", "msgspec", "redis"},
+    "remote": {"gevent", "hiredis", "msgspec", "redis"},
     "cli": {"click", "gevent", "rich"},
     "web": {"falcon", "gevent", "msgspec"},
     "system": {"gevent"},
