@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 STORE_S = 30.0
 """Seconds to wait for the store; the deadline of the action is usually over before."""
 
-ORPHAN = "orphan: "
-"""So begins the flag of an open transaction that cannot be going on."""
-
 
 class _MeterValues(msgspec.Struct):
     """MeterValues as far as its values are kept: as they were sent."""
@@ -34,10 +31,6 @@ class _MeterValues(msgspec.Struct):
 
 
 _meter_values = msgspec.json.Decoder(_MeterValues).decode
-
-
-def _is_orphan(transaction: Transaction) -> bool:
-    return any(flag.startswith(ORPHAN) for flag in transaction.flags)
 
 
 class BackOffice(Plugin):
@@ -177,7 +170,7 @@ class BackOffice(Plugin):
         if self._concurrent_transactions or info.status is not v16.AuthorizationStatus.ACCEPTED:
             return info
         others = self._store.transactions(id_tag=call.request.id_tag, open_only=True)
-        if any(one.id != number and not _is_orphan(one) for one in others):
+        if any(one.id != number and not one.orphan for one in others):
             return msgspec.structs.replace(info, status=v16.AuthorizationStatus.CONCURRENT_TX)
         return info
 
@@ -185,7 +178,7 @@ class BackOffice(Plugin):
         """Flag what is open and cannot be going on any more. It is never closed: its StopTransaction may still come."""
         for transaction in self._store.open_transactions(call.charge_point.id):
             if transaction.id != number and connector_id in (0, transaction.connector_id):
-                self._store.flag_transaction(transaction.id, f"{ORPHAN}{why} while it was open")
+                self._store.flag_transaction(transaction.id, f"{Transaction.ORPHAN}{why} while it was open")
 
     @passive(v16.StopTransaction)
     def stop_transaction(self, call: Call[v16.StopTransaction]) -> v16.StopTransactionResponse:
