@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 from gevent import get_hub
 
@@ -27,52 +28,58 @@ class Copy:
     def __init__(self, source: str, target: str) -> None:
         self._source = source
         self._target = target
-        self._begun = False
         self._interrupted = False
         self._connection: sqlite3.Connection | None = None
 
     def make(self) -> None:
         """Make it, for its owner's eyes alone; switches greenlets. Raises `StoreError`, and leaves nothing behind."""
-        task = get_hub().threadpool.spawn(self._run)
-        made = False
+        task: Any = get_hub().threadpool.spawn(self._run)
+        waited = False
         try:
             failure = task.get()
-            if failure is not None:
-                raise failure
-            made = True
+            waited = True
         finally:
-            if not made:
+            if not waited:
                 self._give_up(task)
+        if failure is not None:
+            raise failure
 
-    def _give_up(self, task: object) -> None:
+    def _give_up(self, task: Any) -> None:
         self._interrupted = True
-        while not task.ready():  # type: ignore[attr-defined] # interrupting is in vain before a statement has begun
+        while not task.ready():
             connection = self._connection
             if connection is not None:
-                connection.interrupt()
-            task.wait(INTERRUPT_S)  # type: ignore[attr-defined]
-        if self._begun:
-            for name in (self._target, f"{self._target}-journal"):
-                Path(name).unlink(missing_ok=True)
+                with suppress(sqlite3.Error):  # closed at this moment
+                    connection.interrupt()  # in vain before the statement has begun
+            task.wait(INTERRUPT_S)
+        if task.get() is None:  # it was just done
+            get_hub().threadpool.apply(self._remove)
 
     # -- In the thread ---------------------------------------------------------------------------
 
     def _run(self) -> StoreError | None:
         try:
             os.close(os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            self._begun = True
+        except OSError as error:
+            return StoreError(f"no copy was made: {error}")
+        try:
             address = f"{Path(self._source).absolute().as_uri()}?mode=ro"
             with closing(
                 sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
             ) as connection:
                 self._copy(connection)
         except (OSError, sqlite3.Error) as error:
-            return StoreError(f"no copy was made: {error}")
+            failure = StoreError(f"no copy was made: {error}")
         except StoreError as error:
-            return error
-        finally:
-            self._connection = None
-        return None
+            failure = error
+        else:
+            return None
+        self._remove()
+        return failure
+
+    def _remove(self) -> None:
+        for name in (self._target, f"{self._target}-journal"):
+            Path(name).unlink(missing_ok=True)
 
     def _copy(self, connection: sqlite3.Connection) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -83,5 +90,6 @@ class Copy:
                 f"no copy was made: it needs {needed >> 20} MiB of room, and {free >> 20} MiB are free"
             )
         self._connection = connection
-        if not self._interrupted:
-            connection.execute("VACUUM INTO ?", (self._target,))
+        if self._interrupted:
+            raise StoreError("no copy was made: nobody waits for it any more")
+        connection.execute("VACUUM INTO ?", (self._target,))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from .stopping import Stopping
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..config.settings import Settings
     from ..system import CentralSystem
     from .stopping import Stop
 
@@ -32,6 +34,14 @@ COPY_FILE = "chargehand.sqlite.copy"
 """The copy in the data folder, while it is made."""
 SQLITE = "application/vnd.sqlite3"
 CHUNK_BYTES = 1 << 18
+
+
+def remove_leftover(settings: Settings) -> None:
+    """Remove the copy of a process that was killed while it made one."""
+    path = Path(settings.data) / COPY_FILE
+    with suppress(OSError):
+        for name in (path, path.with_name(f"{path.name}-journal")):
+            name.unlink(missing_ok=True)
 
 
 class Backup(Resource):
@@ -64,7 +74,6 @@ class Backup(Resource):
     def _copy(self) -> CopyStream:
         path = Path(self._system.settings.data) / COPY_FILE
         try:
-            path.unlink(missing_ok=True)  # of a process that was killed
             with self._stop.interrupts():
                 self._system.store.backup(str(path))
             copy = CopyStream(path, self._over)
@@ -102,5 +111,7 @@ class CopyStream:
         """Let go of the file: WSGI calls it however the request ended."""
         if self._reading is not None:
             self._reading.wait()  # a thread must not read what is another file by then
-        self._file.close()
+        get_hub().threadpool.spawn(
+            self._file.close
+        ).wait()  # its blocks are given back: with many that takes long
         self._closed()

@@ -15,6 +15,7 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from ..config.checks import is_loopback
 from ..config.errors import ConfigError
 from .app import make_app
+from .backup import remove_leftover
 from .stopping import Stop, Stopping
 from .token import choose_token, publish_token
 
@@ -42,6 +43,7 @@ def serve(system: CentralSystem, address: tuple[str, int]) -> Listener:
         )
     token = choose_token(system.settings)
     stop = Stop()
+    remove_leftover(system.settings)
     server = Server(address, make_app(system, token, stop), stop)
     return Listener(server, lambda: publish_token(system.settings, token))
 

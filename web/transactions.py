@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LARGEST_ID = 2**31 - 1
-AT_A_TIME = 1000
-"""Transactions that are asked for at a time."""
+AT_A_TIME = 200
+"""Transactions that are asked for at a time: a database's thread and the hub share one interpreter."""
 DEFAULT_READINGS = 1000
 
 

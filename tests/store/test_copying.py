@@ -3,6 +3,7 @@
 import resource
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -116,15 +117,26 @@ def test_a_folder_that_is_not_there_is_one_clear_sentence(store, tmp_path):
         store.backup(str(tmp_path / "nowhere" / "copy.sqlite"))
 
 
-def test_a_copy_that_is_given_up_ends_at_once_and_leaves_nothing_behind(store, target):
-    fill(store, megabytes=20)
+@pytest.mark.parametrize("moment", ["early", "in the middle", "late"])
+def test_a_copy_that_is_given_up_ends_and_leaves_nothing_behind(store, target, moment):
+    fill(store, megabytes=10)
     copy = copying.Copy(store._path, str(target))
     making = gevent.spawn(copy.make)
     with gevent.Timeout(LIMIT_S):
-        while copy._connection is None:
+        gevent.sleep(0)
+        while moment == "in the middle" and copy._connection is None:
             gevent.sleep(0)
+        if moment == "late":  # the thread is done, and the hub does not know it yet
+            ends_at = time.monotonic() + LIMIT_S
+            while time.monotonic() < ends_at and not whole(target):
+                pass
     making.kill()
     assert list(target.parent.iterdir()) == []
+
+
+def whole(path):
+    journal = path.with_name(f"{path.name}-journal")
+    return path.exists() and path.stat().st_size > 10_000_000 and not journal.exists()
 
 
 def test_what_is_no_file_cannot_be_copied_and_says_why(tmp_path):
