@@ -37,7 +37,7 @@ CHUNK_BYTES = 1 << 18
 
 
 def remove_leftover(settings: Settings) -> None:
-    """Remove the copy of a process that was killed while it made one."""
+    """Remove the copy: that of a process that was killed, or the name of one that is open."""
     path = Path(settings.data) / COPY_FILE
     with suppress(OSError):
         for name in (path, path.with_name(f"{path.name}-journal")):
@@ -76,7 +76,10 @@ class Backup(Resource):
         try:
             with self._stop.interrupts():
                 self._system.store.backup(str(path))
-            copy = CopyStream(path, self._over)
+            try:
+                copy = CopyStream(path, self._over)
+            finally:
+                remove_leftover(self._system.settings)
         except NoBackup as error:
             raise Problem(409, "No backup of this store", str(error)) from error
         except Stopping:
@@ -89,14 +92,13 @@ class Backup(Resource):
 
 
 class CopyStream:
-    """The bytes of a file, whose name is taken away at once; `closed` is called at its end. Raises OSError."""
+    """The bytes of a file, whose name may be taken away then; `closed` is called at its end. Raises OSError."""
 
     def __init__(self, path: Path, closed: Callable[[], None]) -> None:
         self._file = path.open("rb", buffering=0)
         self._closed = closed
         self._reading: Any = None
         self.length = os.fstat(self._file.fileno()).st_size
-        path.unlink()
 
     def __iter__(self) -> Iterator[bytes]:
         pool = get_hub().threadpool

@@ -90,6 +90,17 @@ def test_one_that_fails_is_507_and_the_next_one_may_be_made(client, system, sett
     assert client.simulate_post(PATH).status == falcon.HTTP_200
 
 
+def test_a_copy_that_cannot_be_read_leaves_nothing_behind(client, settings, monkeypatch):
+    def fail(*_):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CopyStream, "__init__", fail)
+        assert client.simulate_post(PATH).status_code == 507
+    assert copies(settings) == []
+    assert client.simulate_post(PATH).status == falcon.HTTP_200
+
+
 def test_it_is_given_up_when_the_endpoint_stops(client, system, stop, monkeypatch, wait_until):
     begun = gevent.event.Event()
 
@@ -108,7 +119,7 @@ def test_a_receiver_that_goes_away_in_the_middle_leaves_nothing_open(tmp_path):
     path, over = tmp_path / "copy", []
     path.write_bytes(b"x" * 1_000_000)
     stream = CopyStream(path, lambda: over.append(True))
-    assert not path.exists()
+    path.unlink()
     pieces = iter(stream)
     assert len(next(pieces)) < stream.length == 1_000_000
     stream.close()
