@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 STORE_S = 30.0
 """Seconds to wait for the store; the deadline of the action is usually over before."""
 
-ORPHAN = "orphan: "
-"""So begins the flag of an open transaction that cannot be going on."""
-
 
 class _MeterValues(msgspec.Struct):
     """MeterValues as far as its values are kept: as they were sent."""
@@ -39,9 +36,7 @@ _meter_values = msgspec.json.Decoder(_MeterValues).decode
 
 def _goes_on(transaction: Transaction) -> bool:
     """Whether it takes energy, as far as can be seen: one whose tag was refused does not for long."""
-    return transaction.verdict == v16.AuthorizationStatus.ACCEPTED and not any(
-        flag.startswith(ORPHAN) for flag in transaction.flags
-    )
+    return transaction.verdict == v16.AuthorizationStatus.ACCEPTED and not transaction.orphan
 
 
 class BackOffice(Plugin):
@@ -198,7 +193,7 @@ class BackOffice(Plugin):
         """Flag what is open and cannot be going on any more. It is never closed: its StopTransaction may still come."""
         for transaction in self._store.open_transactions(call.charge_point.id):
             if transaction.id != number and connector_id in (0, transaction.connector_id):
-                self._store.flag_transaction(transaction.id, f"{ORPHAN}{why} while it was open")
+                self._store.flag_transaction(transaction.id, f"{Transaction.ORPHAN}{why} while it was open")
 
     @passive(v16.StopTransaction)
     def stop_transaction(self, call: Call[v16.StopTransaction]) -> v16.StopTransactionResponse:

@@ -6,7 +6,7 @@ Times are aware datetimes in UTC; a charge point's own times stand beside those 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -118,6 +118,9 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     readings are in Wh. `verdict` is what its StartTransaction was answered, `flags` what is doubtful about it.
     """
 
+    ORPHAN: ClassVar[str] = "orphan: "
+    """So begins the flag of an open transaction that cannot be going on."""
+
     id: int
     charge_point_id: str
     connector_id: int
@@ -138,6 +141,11 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def open(self) -> bool:
         """Whether its StopTransaction has not come yet."""
         return self.stop_received_at is None
+
+    @property
+    def orphan(self) -> bool:
+        """Whether it was seen that it cannot be going on, though its StopTransaction had not come."""
+        return any(flag.startswith(self.ORPHAN) for flag in self.flags)
 
 
 class MeterReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..protocol import v16
 from ..protocol.actions import Sender
+from .backup import SQLITE
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STATUSES
 from .pictures import JSON, LINES_OF_JSON
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
+from .transactions import DEFAULT_READINGS, LARGEST_ID
 
 if TYPE_CHECKING:
     import falcon
@@ -31,6 +33,8 @@ TAG: dict[str, Any] = {
         "parent": {"type": "string", "maxLength": 20},
     },
 }
+MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
+NUMBER: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
 LIMIT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
 SECONDS: dict[str, Any] = {
     "type": "number",
@@ -72,8 +76,21 @@ def describe() -> dict[str, Any]:
         },
         "paths": {
             "/healthz": {"get": _read("Whether it serves") | {"security": []}},
-            f"{root}/charge-points": {"get": _read("All charge points")},
-            one: {"get": _read("One charge point", "charge_point")},
+            f"{root}/charge-points": {"get": _read("All charge points", stored=FLAG | {"default": 0})},
+            one: {
+                "get": _read("One charge point", "charge_point"),
+                "put": _enter_charge_point(),
+                "delete": _forget_charge_point(),
+            },
+            f"{one}/events": {
+                "get": _read(
+                    "What a charge point told of itself, the newest first",
+                    "charge_point",
+                    kind=TEXT,
+                    limit=LIMIT,
+                )
+            },
+            f"{one}/password": {"put": _set_password(), "delete": _remove_password()},
             f"{one}/record": {"get": _record()},
             f"{one}/commands/{{action}}": {"post": _command()},
             f"{one}/local-list": {
@@ -82,10 +99,15 @@ def describe() -> dict[str, Any]:
             },
             f"{root}/transactions": {
                 "get": _read(
-                    "Transactions, the newest first",
+                    "Transactions, those with the highest numbers first",
                     charge_point=TEXT,
                     id_tag=TEXT,
                     open=FLAG | {"default": 0},
+                    flagged=FLAG | {"default": 0},
+                    orphans=FLAG | {"default": 0},
+                    since=MOMENT,
+                    until=MOMENT,
+                    before=NUMBER | {"maximum": LARGEST_ID + 1},
                     limit=LIMIT,
                 )
             },
@@ -95,19 +117,39 @@ def describe() -> dict[str, Any]:
             f"{root}/charging-profiles": {
                 "get": _read("Charging profiles, the newest first", charge_point=TEXT, limit=LIMIT)
             },
+            f"{root}/transactions/{{transaction_id}}": {
+                "get": _read(
+                    "One transaction with its meter readings",
+                    "transaction_id",
+                    limit=LIMIT | {"default": DEFAULT_READINGS},
+                )
+            },
             f"{root}/tags": {"get": _read("All tags"), "post": _enter_tags()},
             f"{root}/tags/{{id_tag}}": {
                 "get": _read("One tag", "id_tag"),
-                "put": _change_tag("Enter or change a tag") | {"requestBody": _body(TAG)},
-                "delete": _change_tag("Take a tag out"),
+                "put": _change("Enter or change a tag", "id_tag") | {"requestBody": _body(TAG)},
+                "delete": _change("Take a tag out", "id_tag"),
+            },
+            f"{root}/tickets": {
+                "get": _read(
+                    "Calls that are open and the last that have ended, the newest first",
+                    charge_point=TEXT,
+                    open=FLAG | {"default": 0},
+                    limit=LIMIT,
+                )
             },
             f"{root}/tickets/{{ticket}}": {
                 "get": _read("One call and what became of it", "ticket"),
                 "delete": _cancel(),
             },
             f"{root}/spool": {
-                "get": _read("Messages that a stand-in acknowledged and no plugin has had", limit=LIMIT)
+                "get": _read(
+                    "Messages that were acknowledged and no plugin has had",
+                    after={"type": "integer", "minimum": 0, "default": 0},
+                    limit=LIMIT,
+                )
             },
+            f"{root}/backup": {"post": _backup()},
             f"{root}/plugins": {"get": _read("The plugins")},
             f"{root}/plugins/{{name}}/release": {"post": _release()},
             f"{root}/plugins/{{name}}/promote": {"post": _decide("Let a shadow answer", "It is no shadow")},
@@ -185,8 +227,41 @@ def _decide(summary: str, conflict: str) -> dict[str, Any]:
     return described | {"responses": described["responses"] | more}
 
 
+def _enter_charge_point() -> dict[str, Any]:
+    described = _change("Enter a charge point before it comes", "charge_point", "It is connected")
+    properties = {"registration": {"enum": ["Accepted", "Pending", "Rejected"]}}
+    return described | {"requestBody": _body(OBJECT | {"properties": properties})}
+
+
+def _forget_charge_point() -> dict[str, Any]:
+    return _change(
+        "Forget the registration and the password of a charge point", "charge_point", "It is connected"
+    )
+
+
+def _set_password() -> dict[str, Any]:
+    described = _change("Set the password of a charge point", "charge_point", "No passwords are kept here")
+    properties = {"password": TEXT | {"minLength": 1, "maxLength": 256}}
+    return described | {"requestBody": _body(OBJECT | {"properties": properties, "required": ["password"]})}
+
+
+def _remove_password() -> dict[str, Any]:
+    return _change("Take the password of a charge point away", "charge_point", "No passwords are kept here")
+
+
+def _backup() -> dict[str, Any]:
+    described = _read("A consistent copy of the store's file")
+    more = {
+        "200": {"description": "The file", "content": {SQLITE: {"schema": TEXT}}},
+        "409": _problem("The store is no file, or another backup is being made"),
+        "503": _problem("The central system stops"),
+        "507": _problem("There is no room for it, or it could not be made"),
+    }
+    return described | {"responses": described["responses"] | more}
+
+
 def _enter_tags() -> dict[str, Any]:
-    described = _change_tag("Enter tags: all of them, or none if one is wrong")
+    described = _change("Enter tags: all of them, or none if one is wrong", "id_tag")
     row = TAG | {
         "properties": {"id_tag": {"type": "string", "minLength": 1, "maxLength": 20}, **TAG["properties"]},
         "required": ["id_tag"],
@@ -196,9 +271,11 @@ def _enter_tags() -> dict[str, Any]:
     return described | {"parameters": parameters, "requestBody": _body(many)}
 
 
-def _change_tag(summary: str) -> dict[str, Any]:
-    described = _read(summary, "id_tag")
-    more = {"422": _problem("A tag is wrong"), "503": _problem("The store could not keep it")}
+def _change(summary: str, subject: str, conflict: str = "") -> dict[str, Any]:
+    described = _read(summary, subject)
+    more = {"422": _problem("The body is wrong"), "503": _problem("The store could not keep it")}
+    if conflict:
+        more["409"] = _problem(conflict)
     return described | {"responses": described["responses"] | more}
 
 
