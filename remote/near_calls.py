@@ -62,6 +62,12 @@ class NearCalls:
         if not self._run(ticket):
             self.give_back(ticket, "the charge point is not connected here")
 
+    def link(self, sender: str, ticket: Ticket[Any]) -> None:
+        """Tell a node of a ticket that we have already: its charge point's queue was taken over before."""
+        self._tickets[ticket.id] = ticket
+        self._from[ticket.id] = sender
+        self.changed(ticket)
+
     def stop(self, sender: str, message: StopCall) -> None:
         """Cancel one, if it is that node's."""
         ticket = self._tickets.get(message.id)
