@@ -82,6 +82,7 @@ setup(
         "wsaccel>=0.6.7,<0.7",
     ],
     extras_require={
+        "postgres": ["psycopg[binary]>=3.2,<4"],
         "redis": ["redis>=6,<9", "hiredis>=3,<4"],
         "dev": [
             "cryptography>=44",
@@ -90,6 +91,7 @@ setup(
             "mkdocs-material>=9.6,<10",
             "mypy>=2.4,<3",
             "ocpp>=2.0,<3",
+            "psycopg[binary]>=3.2,<4",
             "pytest>=9,<10",
             "pytest-timeout>=2.4,<3",
             "ruff>=0.17,<0.18",

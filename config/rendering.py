@@ -114,6 +114,8 @@ def _hidden(section: Section) -> dict[str, Any]:
         key, value = key_of(entry), getattr(section, entry.name)
         if rules_of(entry).secret:
             data[key] = dict.fromkeys(value, _SECRET) if isinstance(value, Mapping) else value and _SECRET
+        elif rules_of(entry).url:
+            data[key] = without_password(value)
         elif isinstance(value, Section):
             data[key] = _hidden(value)
         elif key == "plugins":
@@ -121,6 +123,12 @@ def _hidden(section: Section) -> dict[str, Any]:
         elif key == "arguments":
             data[key] = _hidden_arguments(value)
     return data
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown; what is no URL is left as it is."""
+    url = re.sub(r"(?<=://)([^:/@?#]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?i)([?&][^=&]*(?:password|secret)[^=&]*=)[^&]*", r"\1***", url)
 
 
 def _hidden_arguments(value: Any, name: str = "") -> Any:

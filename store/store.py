@@ -125,6 +125,13 @@ class Store(Protocol):
     def registrations(self) -> Mapping[str, str]:
         """Every charge point that ever booted: its id and what it was answered."""
 
+    def refresh(self, charge_point_id: str) -> Receipt:
+        """Learn what others who share this store have kept of a charge point, before its first message is taken here.
+
+        When it is settled without an error, open transactions, the numbers of starts, the registration and the books
+        are known as they were kept until then. Settled at once where nobody else writes.
+        """
+
     def add_event(self, event: Event) -> Receipt:
         """Keep an event."""
 
