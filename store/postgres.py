@@ -16,7 +16,7 @@ from .libpq import Address, QueryFailed, literal, lost, read, run
 from .postgres_tables import BOOKS_LOCK, bring_up_to_date
 from .rows import EVENT, READING, SPOOL, STOP, TRANSACTION, Kind
 from .shared import SharedStore
-from .store import StoreError
+from .store import RowRefused, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -170,7 +170,7 @@ class PostgresServer:
             if not error.refused:
                 raise
             run(connection, b"ROLLBACK TO SAVEPOINT kind")
-            raise StoreError(f"the database refused a row: {error}") from error
+            raise RowRefused(f"the database refused a row: {error}") from error
 
     def commit(self) -> None:
         """See `writer.Database`."""

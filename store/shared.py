@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from .writer import Database, Threads
 
 BLOCK = 20_000
-"""Numbers of transactions that are reserved at a time, when half of those before are used up. While the database is
-away there are at least half as many: a charge point that is not answered sends no second start."""
+"""Numbers of transactions that are reserved at a time, when half of them are used up. So half of them are there while
+the database is away: a charge point that is not answered sends no second start."""
+FIRST_BLOCK = 1000
+"""Those that are reserved at start, before one is used: one that is started again and again must not use up all."""
 
 FOLLOW_S = 1.0
 """Seconds between two looks at what others have changed in the books."""
@@ -37,7 +39,7 @@ STALE_S = 3600.0
 
 # Above all that was ever reserved, and all that is there: rows may have been brought in by hand.
 RESERVE = f"""
-    UPDATE ids SET next = greatest(ids.next, used.most + 1, ?::bigint) + {BLOCK}
+    UPDATE ids SET next = greatest(ids.next, used.most + 1, ?::bigint) + ?::bigint
     FROM (SELECT greatest(
         (SELECT max(id) FROM transactions),
         (SELECT max(transaction_id) FROM spool WHERE transaction_id <= {LARGEST_ID}), 0)::bigint AS most) AS used
@@ -65,6 +67,7 @@ class SharedStore(DurableStore):
         super().__init__(open_, threads, first_transaction_id=first_transaction_id)
         self._blocks: deque[tuple[int, int]] = deque()  # the next number, and the one behind the last
         self._reserving = False
+        self._used = False
         # What of ours is on its way, by transaction, charge point, or book and key: newer than what is read meanwhile.
         self._ours: dict[int | str | tuple[str, str], Receipt] = {}
         self._seen = 0  # the last change of the books
@@ -90,11 +93,8 @@ class SharedStore(DurableStore):
     # -- Numbers of transactions -----------------------------------------------------------------
 
     def _load_numbers(self) -> None:
-        self._add_block(self._ask(RESERVE, self._first))
-
-    def _add_block(self, rows: list[Any]) -> None:
-        end = rows[0][0]
-        self._blocks.append((end - BLOCK, end))
+        ((end,),) = self._ask(RESERVE, self._first, FIRST_BLOCK)
+        self._blocks.append((end - FIRST_BLOCK, end))
 
     def _take_number(self) -> int:
         if not self._blocks:
@@ -106,6 +106,7 @@ class SharedStore(DurableStore):
             self._blocks[0] = number + 1, end
         else:
             self._blocks.popleft()
+        self._used = True
         self._reserve_ahead()
         return number
 
@@ -113,16 +114,21 @@ class SharedStore(DurableStore):
         """Whoever gave it had it of a block of their own."""
 
     def _reserve_ahead(self) -> None:
-        if self._reserving or sum(end - number for number, end in self._blocks) > BLOCK // 2:
+        if (
+            self._reserving
+            or not self._used
+            or sum(end - number for number, end in self._blocks) > BLOCK // 2
+        ):
             return
         self._reserving = True
         first = self._first
-        self._writer.look(lambda database: database.read(RESERVE, (first,)), self._reserved_more)
+        self._writer.look(lambda database: database.read(RESERVE, (first, BLOCK)), self._reserved_more)
 
     def _reserved_more(self, rows: list[Any], error: Exception | None) -> None:
         self._reserving = False
         if error is None:
-            self._add_block(rows)
+            end = rows[0][0]
+            self._blocks.append((end - BLOCK, end))
 
     # -- What of ours is on its way --------------------------------------------------------------
 

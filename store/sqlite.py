@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .durable import DurableStore
 from .rows import EVENT, READING, SPOOL, STOP, TRANSACTION, Kind
-from .store import StoreError
+from .store import RowRefused, StoreError
 from .tables import bring_up_to_date
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class SqliteFile:
             if kind is Kind.BOOK:
                 self._connection.execute(REMOVED)
         except REFUSED as error:
-            raise StoreError(f"the database refused a row: {error}") from error
+            raise RowRefused(f"the database refused a row: {error}") from error
 
     def commit(self) -> None:
         """See `writer.Database`."""

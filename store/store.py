@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 
 
 class StoreError(Exception):
-    """The store could not keep something. A handler that lets it through is not to blame."""
+    """The store could not keep something, or not read. A handler that lets it through is not to blame.
+
+    `passing` says that the same may be kept later: the disk is full, the database away.
+    """
 
     blameless = True
+    passing = True
+
+
+class RowRefused(StoreError):
+    """The database will never hold this row."""
+
+    passing = False
 
 
 class Receipt:

@@ -39,8 +39,9 @@ def test_a_row_that_is_refused_fails_alone(opened):
     )
     before.wait(LIMIT_S)
     after.wait(LIMIT_S)
-    with pytest.raises(StoreError, match="refused a row"):
+    with pytest.raises(StoreError, match="refused a row") as refusal:
         refused.wait(LIMIT_S)
+    assert not refusal.value.passing  # it will never be kept
     assert set(opened().registrations()) == {"CP1", "CP2"}
 
 
