@@ -158,6 +158,9 @@ class Services:
         )  # charge points with messages in the spool: further ones go behind them
         self.keeper: TicketKeeper | None = None  # with a store that outlives the process
         self.ticket_ended: Callable[[Ticket[Any]], None] = lambda _: None
+        self.ticket_sent: Callable[[Ticket[Any]], None] | None = None
+        # Whether a charge point may be sent commands now; None if nobody else could hold it.
+        self.may_send: Callable[[str], bool] | None = None
         self.replay_now: Callable[[object], None] = lambda _: None
         self.spool_grew: Callable[[str], None] = lambda _: None
         self.went_online: Callable[[ChargePoint], None] = lambda _: None

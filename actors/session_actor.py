@@ -324,6 +324,8 @@ class SessionActor(Actor):
         cell = self._cell
         if cell.connection is None or cell.session.calls is None:
             return
+        if cell.services.may_send is not None and not cell.services.may_send(cell.urn):
+            return  # it is looked at again when it may be
         if cell.services.keeper is not None:
             first = cell.session.first_call(cell.services.clock.monotonic())
             if first is None or not self._is_marked(first.owner, cell.services.keeper):
@@ -333,6 +335,8 @@ class SessionActor(Actor):
             outgoing, frame = following
             ticket = outgoing.owner
             ticket.sent(cell.services.clock.time())
+            if cell.services.ticket_sent is not None:
+                cell.services.ticket_sent(ticket)
             if ticket.effect is not None:
                 pair = pair_of(ticket.action, ticket.request)
                 if pair is not None:

@@ -235,6 +235,13 @@ class Ticket(Generic[R]):
 
     # -- For the session and the system ------------------------------------------------------------
 
+    def when_settled(self, callback: Callable[[], None]) -> None:
+        """Call back, in the hub, when nothing more will become of it; at once if that is so."""
+        if self.settled:
+            callback()
+        else:
+            self._waiters.append(callback)
+
     def bind(self, cancel: Callable[[Ticket[Any]], None], thread: int) -> None:
         """Say whose it is: by whom it is cancelled, and in which native thread its hub is."""
         self._cancel = cancel

@@ -71,6 +71,9 @@ class Here(Protocol):
     def fence(self, charge_point_id: str) -> None:
         """Close the socket of a charge point that is at another node."""
 
+    def hold(self, ticket: Ticket[Any]) -> None:
+        """Keep a ticket that waits for a charge point which nobody holds."""
+
     def ended(self, ticket: Ticket[Any]) -> None:
         """Tell those who want to know that a ticket, which was carried out elsewhere, has its end."""
 
@@ -148,6 +151,10 @@ class Cluster:
     def here(self, ticket: Ticket[Any]) -> bool:
         """See `far_calls.Way`."""
         return self._here.run(ticket)
+
+    def hold(self, ticket: Ticket[Any]) -> None:
+        """See `far_calls.Way`."""
+        self._here.hold(ticket)
 
     def was_sent(self, ticket: Ticket[Any]) -> bool | None:
         """See `far_calls.Way`."""

@@ -89,12 +89,13 @@ class NearCalls:
             return
         if ticket.open:
             return
+        self._say(origin, _ended(ticket))
         if ticket.settled:
             del self._tickets[ticket.id], self._from[ticket.id]
-        self._say(origin, _ended(ticket))
+        else:
+            ticket.when_settled(lambda: self._effect_known(ticket))
 
-    def effect_known(self, ticket: Ticket[Any]) -> None:
-        """Tell what came of one that was answered before."""
+    def _effect_known(self, ticket: Ticket[Any]) -> None:
         origin = self._from.pop(ticket.id, None)
         if origin is not None:
             del self._tickets[ticket.id]

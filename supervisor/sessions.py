@@ -85,6 +85,9 @@ class Sessions:
         """Give a charge point its new connection, which takes over from the one it may have."""
         known = self.directory.find(charge_point_id)
         cell = known or self._new(charge_point_id, name)
+        if known is not None and known.newest is None:
+            registration = self._registration_of(charge_point_id)  # it may have booted elsewhere meanwhile
+            known.session.registration = known.charge_point.registration = registration
         old, cell.newest = cell.newest, connection
         self.directory.note_online(charge_point_id)
         cell.tell(Attached(connection))
