@@ -6,6 +6,7 @@ It holds the facts, the state of the conversation, the connection and the calls 
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import traceback
 from collections import deque
@@ -311,6 +312,7 @@ class ChargePointCell(Cell):
 
     def end_unsent(self, ticket: Ticket[Any], state: TicketState, reason: str = "") -> None:
         """The same, for a ticket that the session has not taken."""
+        pending = ticket.effect is Effect.PENDING
         if ticket.end(state, self.services.clock.time(), reason):
             if ticket.kept is not None and self.services.keeper is not None:
                 self.services.keeper.forget(ticket)
@@ -320,6 +322,11 @@ class ChargePointCell(Cell):
             )
             self.services.router.tell_outcome(ticket.action, OutcomeKnown(ticket))
             self.services.observer.count(f"ticket_{state}", self.charge_point.id)
+            if pending and ticket.effect is not Effect.PENDING:
+                self.services.observer.count(f"effect_{ticket.effect}", self.charge_point.id)
+            if self.expectations is not None and state is not TicketState.ANSWERED:
+                refused = state is TicketState.REFUSED
+                self.hear(ticket, Expectation.refused if refused else Expectation.unanswered)
 
     def leave_tickets(self, reason: str) -> None:
         """End every open call of ours, but leave those in the store that the process after this one is to send."""
@@ -347,7 +354,23 @@ class ChargePointCell(Cell):
         """Wait for the effect of a call that is on the wire now."""
         if self.expectations is None:
             self.expectations = []
-        self.expectations.append(Expectation(ticket, pair, ticket.request))
+        ticket.effect_due = INFINITY
+        not_before = self.services.clock.time() - self.services.clock_tolerance_s
+        since = dt.datetime.fromtimestamp(not_before, dt.UTC)
+        self.expectations.append(Expectation(ticket, pair, ticket.request, since))
+
+    def hear(self, ticket: Ticket[Any], note: Callable[[Expectation], object]) -> None:
+        """Let what is expected of a call know how the call ended: its effect has so long from then on.
+
+        What comes after that (a late answer) may say more, and wins no time.
+        """
+        for expectation in self.expectations or ():
+            if expectation.owner is ticket:
+                note(expectation)
+                if ticket.effect_due == INFINITY and ticket.effect_timeout_s is not None:
+                    ticket.effect_due = self.services.clock.monotonic() + ticket.effect_timeout_s
+                    self.wake(ticket.effect_due)
+        self.settle_expectations()
 
     def settle_expectations(self) -> None:
         """Tell the tickets whose effect is known now, and whose time is over."""
@@ -356,19 +379,23 @@ class ChargePointCell(Cell):
         for expectation in self.expectations or ():
             ticket = expectation.owner
             if ticket.effect is not Effect.PENDING:
-                continue  # it was refused, or not answered
+                continue  # it was refused
             if expectation.effect is Effect.PENDING and ticket.effect_due > now:
                 waiting.append(expectation)
             else:
                 over = expectation.effect is Effect.PENDING
-                ticket.end_effect(Effect.NO_EFFECT if over else expectation.effect)
+                self._end_effect(ticket, Effect.NO_EFFECT if over else expectation.effect)
         self.expectations = waiting or None
 
     def drop_expectations(self) -> None:
         """Nobody will see the effects that are still waited for."""
         for expectation in self.expectations or ():
-            expectation.owner.end_effect(Effect.NO_EFFECT)
+            self._end_effect(expectation.owner, Effect.NO_EFFECT)
         self.expectations = None
+
+    def _end_effect(self, ticket: Ticket[Any], effect: Effect) -> None:
+        if ticket.end_effect(effect):
+            self.services.observer.count(f"effect_{effect}", self.charge_point.id)
 
     # -- Crashes and the end -------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ..protocol.actions import SPOOL
-from ..protocol.effects import pair_of
+from ..protocol.effects import Expectation, pair_of, show
 from ..protocol.errors import ErrorCode, OcppError
 from ..protocol.outgoing import INFINITY, Outgoing
 from ..protocol.payload import build
@@ -179,8 +179,7 @@ class SessionActor(Actor):
 
     def _note_effect(self, incoming: Incoming) -> None:
         cell = self._cell
-        for expectation in cell.expectations or ():
-            expectation.message(incoming.action.name, incoming.request)
+        show(cell.expectations or (), incoming.action.name, incoming.request)
         cell.settle_expectations()
 
     def _note_status(self, request: Any) -> None:
@@ -333,7 +332,6 @@ class SessionActor(Actor):
             if ticket.effect is not None:
                 pair = pair_of(ticket.action, ticket.request)
                 if pair is not None:
-                    ticket.effect_due = INFINITY
                     cell.expect(ticket, pair)
             cell.wake(outgoing.due)
             cell.send(frame)
@@ -366,29 +364,22 @@ class SessionActor(Actor):
         if event.late:
             ticket.late_answer = event.response
             self._cell.services.observer.count("late_result", self._cell.charge_point.id)
+            self._cell.hear(ticket, lambda one: one.answered(event.response))
             return
         ticket.deviations = event.deviations
         ticket.response = event.response
         reason = "" if event.refused is None else f"its answer breaks the contract: {event.refused}"
         self._cell.end_ticket(event.outgoing, TicketState.ANSWERED, reason)
         if self._cell.expectations is not None:
-            self._await_effect(ticket, event.response)
+            self._cell.hear(ticket, lambda one: one.answered(event.response))
         self._send_next()
-
-    def _await_effect(self, ticket: Ticket[Any], response: Any) -> None:
-        cell = self._cell
-        for expectation in cell.expectations or ():
-            if expectation.owner is ticket:
-                expectation.answered(response)
-                ticket.effect_due = cell.services.clock.monotonic() + ticket.effect_timeout_s
-                cell.wake(ticket.effect_due)
-        cell.settle_expectations()
 
     def _declined(self, event: Declined) -> None:
         ticket = event.outgoing.owner
         if event.late:
             ticket.late_answer = event.code
             self._cell.services.observer.count("late_result", self._cell.charge_point.id)
+            self._cell.hear(ticket, Expectation.refused)
             return
         ticket.code = event.code
         ticket.details = event.details
