@@ -5,6 +5,7 @@ It works on its cell and keeps nothing of its own, so that a crash loses nothing
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,8 @@ class SessionActor(Actor):
             return  # a newer one has come meanwhile, and has closed this one
         was_online = cell.connection is not None
         if was_online:
+            cell.event("takeover", f"from {cell.charge_point.peer} by {message.connection.peer}")
+            cell.services.observer.count("takeover", cell.charge_point.id)
             self._lose_connection("a newer connection took over", final=False)
         cell.connection = connection = message.connection
         charge_point = cell.charge_point
@@ -237,7 +240,7 @@ class SessionActor(Actor):
             cell.keep_registration(call, data, _status_in(incoming, data))
             return
         del cell.calls[incoming]
-        cell.send(cell.session.answer(incoming, data))
+        cell.send(cell.session.answer(incoming, data), "answer")
         connection = cell.connection
         if connection is not None and connection.paused:
             cell.read_on()
@@ -247,8 +250,9 @@ class SessionActor(Actor):
         if not incoming.open:
             return
         cell.calls.pop(incoming, None)
-        cell.send(cell.session.answer(incoming, message.answer))
         status = _status_in(incoming, message.answer)
+        cell.event("registration", status)
+        cell.send(cell.session.answer(incoming, message.answer), "answer")
         charge_point = cell.charge_point
         charge_point.boot = incoming.request
         charge_point.registration = cell.session.registration = Registration(status)
@@ -266,7 +270,7 @@ class SessionActor(Actor):
             return
         error = failure.error
         if isinstance(error, OcppError):
-            cell.refuse(incoming, error.code, error.description, error.details)
+            cell.refuse(incoming, error.code, error.description, error.details, "answer")
         else:
             logger.error("The handler of %r failed:", call, exc_info=failure.exc_info)
             cell.services.observer.count("handler_failed", cell.charge_point.id)
@@ -419,6 +423,7 @@ class SessionActor(Actor):
         call = cell.calls.get(incoming)
         if call is not None and call.stood_in:
             return  # the stand-in waits for the store
+        cell.event("deadline", json.dumps([incoming.unique_id, incoming.action.name]))
         logger.warning("%s: no answer to %s in time, a stand-in answers", self, incoming.action.name)
         cell.stand_in(incoming, "its handler did not answer in time")
         if call is not None and call.plugin is not None:

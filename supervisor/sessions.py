@@ -17,7 +17,6 @@ from ..actors.cell import Cell, Ending, Exit, Phase
 from ..actors.charge_point import ChargePoint
 from ..actors.charge_point_cell import ChargePointCell
 from ..actors.failure import Failure
-from ..actors.messages import Attached
 from ..actors.session_actor import SessionActor
 from ..protocol.session import Session
 from .rules import Budget, Policy
@@ -72,9 +71,8 @@ class Sessions:
         """Give a charge point its new connection, which takes over from the one it may have."""
         known = self.directory.find(charge_point_id)
         cell = known or self._new(charge_point_id, name)
-        old, cell.newest = cell.newest, connection
         self.directory.note_online(charge_point_id)
-        cell.tell(Attached(connection))
+        old = cell.attach(connection)
         if (
             old is not None
         ):  # after the new one was told of: its end must not look like the charge point's absence
@@ -228,6 +226,7 @@ class SessionSupervisor(Branch):
 
     def _restart(self, cell: ChargePointCell) -> None:
         cell.waiting = False
+        cell.event("restart", f"after {self._last_crash.get(cell)}")
         try:
             cell.start()
         except Exception as error:  # noqa: BLE001 - not a kill: that is meant for this supervisor

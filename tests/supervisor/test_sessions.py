@@ -12,6 +12,28 @@ from ..actors.messages_of_16 import START
 from ..hub import settle, until
 from .house import TIME_ANSWER, crash
 
+# What is recorded
+
+
+@pytest.mark.usefixtures("faulty_reading")
+def test_a_crash_and_its_restart_are_in_the_record(house, charge_point):
+    crash(charge_point)
+    kinds = [row["kind"] for row in house.cell().recorder.rows()]
+    assert kinds == ["connected", "in", "crash", "stand_in", "out", "restart"]
+    (report,) = house.stage.services.crash_reports
+    assert [row["kind"] for row in report["rows"]] == kinds[:-1]
+    assert "Planted" in house.cell().recorder.rows()[-1]["data"]
+
+
+@pytest.mark.usefixtures("charge_point")
+def test_one_that_was_killed_idle_is_recorded_too(house):
+    house.cell().kill()
+    settle()
+    (_, killed, restart) = house.cell().recorder.rows()
+    assert (killed["kind"], restart["kind"]) == ("crash", "restart")
+    assert "was killed" in killed["data"]
+
+
 # Takeover, also while a restart is waited for
 
 
