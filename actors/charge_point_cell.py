@@ -139,6 +139,8 @@ class ChargePointCell(Cell):
         if not self.is_set():
             if connection is self.newest:  # of one that was taken over from, all has been said
                 self.event("closed", f"{code} {reason}".rstrip())
+            if connection.half_open:
+                self.services.observer.count("half_open", self.charge_point.id)
             self.tell(ConnectionClosed(connection, code, reason))
 
     def read_on(self) -> None:
