@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import random
+from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from ..protocol.session import Registration
 
 logger = logging.getLogger(__name__)
+
+GIVEN_UP_REMEMBERED = 20
+"""How many of the sessions that were given up last stand in the tree."""
 
 POLL_S = 0.01
 CLOSE_EACH_S = 0.003
@@ -161,6 +165,7 @@ class SessionSupervisor(Branch):
         # Of those that have crashed; weakly, for they are let go of without this supervisor.
         self._budgets: WeakKeyDictionary[ChargePointCell, Budget] = WeakKeyDictionary()
         self._last_crash: WeakKeyDictionary[ChargePointCell, str] = WeakKeyDictionary()
+        self._given_up: deque[dict[str, Any]] = deque(maxlen=GIVEN_UP_REMEMBERED)
 
     def on_start(self) -> None:
         """Take over the sessions there are: those of a supervisor before this one."""
@@ -241,14 +246,22 @@ class SessionSupervisor(Branch):
         logger.error("The session of %s crashed too often: its connection is closed", cell.urn)
         self._sessions.services.observer.count("session_given_up", cell.charge_point.id)
         connection = cell.newest
-        self._budgets.pop(cell, None)
-        self._last_crash.pop(cell, None)
+        budget = self._budgets.pop(cell)
+        self._given_up.append(
+            {
+                "id": cell.urn,
+                "state": "given up",
+                "restarts": budget.total - 1,  # the last crash had none
+                "last_crash": self._last_crash.pop(cell, ""),
+                "time": self._sessions.services.time_text(),
+            }
+        )
         self._sessions.let_go(cell)
         if connection is not None:
             connection.close(CLOSE_INTERNAL, "the session failed")
 
     def describe(self) -> dict[str, Any]:
-        """How many sessions there are, and those that have crashed."""
+        """How many sessions there are, those that have crashed, and the last ones that were given up."""
         directory = self._sessions.directory
         crashed = [
             {
@@ -261,4 +274,9 @@ class SessionSupervisor(Branch):
             for cell, budget in list(self._budgets.items())
             if not cell.is_set()
         ]
-        return {"sessions": len(directory), "connected": directory.connected, "crashed": crashed}
+        return {
+            "sessions": len(directory),
+            "connected": directory.connected,
+            "crashed": crashed,
+            "given_up": list(self._given_up),
+        }
