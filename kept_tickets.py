@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .actors.tickets import Ticket, TicketState
 from .protocol import v16
+from .protocol.effects import Effect
 from .protocol.errors import InvalidPayload
 from .protocol.payload import typed
 from .store.records import KeptTicket
@@ -116,6 +117,7 @@ def _ticket(record: KeptTicket, now: float) -> Ticket[Any] | None:
     )
     if record.state == TicketState.SENT:
         ticket.end(TicketState.OUTCOME_UNKNOWN, now, "the central system ended while it was on the wire")
+        ticket.end_effect(Effect.NO_EFFECT)  # that nobody waited for meanwhile
     elif record.when_offline != "queue":
         ticket.end(TicketState.NEVER_SENT, now, "the central system ended before it was sent")
     elif expires_at is not None and expires_at <= now:

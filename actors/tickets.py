@@ -42,6 +42,9 @@ class TicketState(StrEnum):
 
 OPEN = frozenset({TicketState.HELD, TicketState.QUEUED, TicketState.SENT})
 
+MAY_SHOW = frozenset({TicketState.ANSWERED, TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
+"""How a call ends that the charge point has carried out, or may have: its effect is still to come."""
+
 
 class TicketError(Exception):
     """The call did not end with a usable answer; `ticket` says all that is known."""
@@ -266,9 +269,9 @@ class Ticket(Generic[R]):
         self.reason = reason
         self.ended_at = at
         if self.effect is Effect.PENDING:
-            if state is TicketState.ANSWERED:
-                return True  # its effect is still to come
-            self.effect = Effect.NO_EFFECT
+            if state in MAY_SHOW:
+                return True
+            self.effect = Effect.DECLINED if state is TicketState.REFUSED else Effect.NO_EFFECT
         self._wake()
         return True
 
@@ -277,13 +280,16 @@ class Ticket(Generic[R]):
         self.end(
             TicketState.OUTCOME_UNKNOWN, at, f"{reason}; it is kept, and will be sent after the next start"
         )
+        self.end_effect(Effect.NO_EFFECT)  # it has not been sent here
 
-    def end_effect(self, effect: Effect) -> None:
-        """Note what became of it after it was answered."""
-        if self.effect is Effect.PENDING:
-            self.effect = effect
-            if self.state not in OPEN:
-                self._wake()
+    def end_effect(self, effect: Effect) -> bool:
+        """Note what became of it, answered or not; false if that is known, or was not asked for."""
+        if self.effect is not Effect.PENDING:
+            return False
+        self.effect = effect
+        if self.state not in OPEN:
+            self._wake()
+        return True
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []

@@ -216,7 +216,12 @@ class SessionSettings(Section):
         8192, "Bytes of the last frames and events kept for each charge point; 0 keeps none.", least=0
     )
     effect_timeout_s: float = _setting(
-        300.0, "Seconds to wait for the effect of a call that was accepted, unless the call says.", above=0
+        300.0, "Seconds to wait for the effect of a call from its end on, unless the call says.", above=0
+    )
+    clock_tolerance_s: float = _setting(
+        600.0,
+        "Seconds that a StartTransaction may be older, by its own timestamp, than the call it is the effect of.",
+        least=0,
     )
     max_connections: int = _setting(0, "Connections served at once; 0 sets no limit.", least=0)
     handshake_timeout_s: float = _setting(10.0, "Seconds that a client has to finish its handshake.", above=0)

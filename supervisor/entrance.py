@@ -44,7 +44,7 @@ def _retry_after(least_s: float) -> str:
 
 
 class Entrance:
-    """Admits by path, credentials and subprotocol, in that order."""
+    """Admits by path, credentials, room and subprotocol, in that order; not more at once than may come."""
 
     def __init__(
         self,
@@ -83,11 +83,6 @@ class Entrance:
         sessions = settings.sessions
         if self._closed:
             return Refusal(503, "the central system stops", (("Retry-After", "5"),))
-        wait_s = self._bucket.take(self._sessions.services.clock.monotonic())
-        if wait_s > 0:
-            return self._refuse(
-                request, Refusal(503, "too many at once", (("Retry-After", _retry_after(wait_s)),))
-            )
         try:
             identity = read_path(request.path, settings.path)
         except ValueError:
@@ -101,6 +96,12 @@ class Entrance:
             return self._refuse(request, refusal)
         if self._is_full(identity.id):
             return self._refuse(request, Refusal(503, "too many connections", (("Retry-After", "30"),)))
+        # Behind all that turns strangers away: they must not use up what charge points wait for.
+        wait_s = self._bucket.take(self._sessions.services.clock.monotonic())
+        if wait_s > 0:
+            return self._refuse(
+                request, Refusal(503, "too many at once", (("Retry-After", _retry_after(wait_s)),))
+            )
         if sessions.on_duplicate == "refuse" and self._sessions.answers(
             identity.id, sessions.duplicate_probe_s
         ):
