@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .actors.tickets import TicketBook
     from .actors.timers import Clock
     from .config.settings import Settings
+    from .membership import Membership
     from .protocol.actions import Request
     from .protocol.message import Message
     from .supervisor.credentials import Credentials
@@ -55,6 +56,7 @@ class Calls:
     _clock: Clock
     _directory: Directory
     _inlet: Inlet
+    _membership: Membership | None
     _pool: Pool
     _root: Cell | None
     _router: Router
@@ -120,6 +122,8 @@ class Calls:
 
     def _submit(self, ticket: Ticket[Any]) -> None:
         self._book.add(ticket)
+        if self._membership is not None and self._root is not None and self._membership.submit(ticket):
+            return
         cell = self._directory.find(ticket.charge_point_id)
         if cell is None and ticket.when_offline == "queue" and self._root is not None:
             cell = self._sessions.expect(ticket.charge_point_id)
@@ -135,20 +139,32 @@ class Calls:
             cell.tell(SendCall(ticket))
 
     def _restore_tickets(self) -> None:
-        """Go on with the calls that the process before this one had not ended."""
+        """Go on with the calls that the process before this one had not ended.
+
+        Among several processes, whoever a charge point connects to does that: see `Membership.attached`.
+        """
         keeper = self._services.keeper
-        for ticket in keeper.restore(self._clock.time()) if isinstance(keeper, KeptTickets) else ():
-            ticket.bind(self._cancel, self._thread)
-            if ticket.open:
-                self._submit(ticket)
-            else:
-                self._book.add(ticket)
-                self._router.tell_outcome(ticket.action, OutcomeKnown(ticket))
+        if isinstance(keeper, KeptTickets) and self._membership is None:
+            for ticket in keeper.restore(self._clock.time()):
+                self.take_over(ticket)
+
+    def take_over(self, ticket: Ticket[Any]) -> None:
+        """Go on with a call of a process that is no more."""
+        ticket.bind(self._cancel, self._thread)
+        if ticket.open:
+            self._submit(ticket)
+        else:
+            self._book.add(ticket)
+            self._router.tell_outcome(ticket.action, OutcomeKnown(ticket))
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
-        self._in_hub(self._cancel_in_hub, ticket)
+        self._in_hub(self.cancel_here, ticket)
 
-    def _cancel_in_hub(self, ticket: Ticket[Any]) -> None:
+    def cancel_here(self, ticket: Ticket[Any]) -> None:
+        """Take a call out that is not on the wire yet. Belongs to the hub's thread."""
+        if self._membership is not None and ticket.id in self._membership.cluster.far:
+            self._membership.cluster.far.cancel(ticket)
+            return
         cell = self._directory.find(ticket.charge_point_id)
         if cell is not None and not cell.is_set():
             cell.tell(CancelCall(ticket))
@@ -168,7 +184,9 @@ class Calls:
     # -- Inside -------------------------------------------------------------------------------------
 
     def _ticket_ended(self, ticket: Ticket[Any]) -> None:
-        """See to it that a charge point whose key was changed can come back."""
+        """See to it that a charge point whose key was changed can come back, and that other nodes know."""
+        if self._membership is not None:
+            self._membership.cluster.near.changed(ticket)
         request: Any = ticket.request
         if not carries_key(request) or ticket.state not in KEY_SENT:
             return
