@@ -171,7 +171,7 @@ class CentralSystem(Calls, Operations):
             recorder_bytes=settings.sessions.recorder_bytes,
             clock_tolerance_s=settings.sessions.clock_tolerance_s,
         )
-        self._switchboard = self._given_switchboard or _switchboard(settings)
+        self._switchboard = self._given_switchboard
         if self.store.durable:
             node = self._switchboard.node if self._switchboard is not None else ""
             self._services.keeper = KeptTickets(self.store.books.tickets, node)
@@ -394,8 +394,3 @@ def _open_store(settings: Settings, clock: Clock) -> Store:
         return PostgresStore.open(settings.store, threads, tags=tags)
     # From the clock: a charge point may still be charging under a number of the process before this one.
     return MemoryStore(tags=tags, first_transaction_id=int(clock.time()) % 2**31 or 1)
-
-
-def _switchboard(settings: Settings) -> Switchboard | None:
-    """What this process shares its charge points over, if it does."""
-    return None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
+from ..store.store import StoreError
 from .backup import Backup
 from .charge_points import ChargePoints
 from .commands import Commands
@@ -16,7 +17,7 @@ from .openapi import Description
 from .passwords import Passwords
 from .paths import Segment, encoded_path
 from .plugins import Plugins
-from .problems import nothing_here, report_crash, write_problem
+from .problems import nothing_here, report_crash, report_store, write_problem
 from .resources import Counters, Crashes, Health, Supervision
 from .tags import Tags
 from .tickets import Tickets
@@ -42,6 +43,7 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.router_options.converters["segment"] = Segment
     app.set_error_serializer(write_problem)
     app.add_error_handler(Exception, report_crash)
+    app.add_error_handler(StoreError, report_store)
     app.add_sink(nothing_here, "/")
     one = f"{ROOT}/charge-points/{{charge_point:segment}}"
     charge_points, plugins = ChargePoints(system), Plugins(system, stop)
