@@ -31,6 +31,20 @@ NOT_HTTP = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\
 CLOSE_PROTOCOL_ERROR = 1002
 
 
+class HeaderLines:
+    """The lines of a request's headers. The parser takes the end of the stream for their end; here it is a fault."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def readline(self, size: int) -> bytes:
+        """One line; raises ValueError if there is none any more."""
+        line: bytes = self._stream.readline(size)
+        if not line:
+            raise ValueError("it ends in the middle of its headers")
+        return line
+
+
 class Handshake(WebSocketHandler):  # type: ignore[misc]
     """One HTTP request on a socket that shall become a WebSocket. The base class reads it and runs us."""
 
@@ -66,6 +80,10 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
     def read_request(self, raw_requestline: str) -> Any:
         """Percent-encode what is not ASCII: the base class would take two bytes that occur in UTF-8 for blanks."""
         return super().read_request(quote(raw_requestline, safe=ASCII, encoding="latin-1"))
+
+    def MessageClass(self, stream: Any, *options: Any) -> Any:  # noqa: N802 - the base class calls it so
+        """Read the headers to their end: half a request is none, and must not take over anybody's session."""
+        return super().MessageClass(HeaderLines(stream), *options)
 
     def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
         """What is no HTTP is one line in the log: for some of it the base class prints a traceback."""

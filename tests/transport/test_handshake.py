@@ -315,6 +315,23 @@ def test_what_is_no_request_is_answered_with_400_and_noted_in_one_line(served, d
     assert len(failure) < 300
 
 
+@pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("missing", [1, 2, 3, 20])
+def test_half_a_request_is_refused_and_attaches_nothing(serve, certificate, missing, secure):
+    served = serve(tls=server_context(*map(str, certificate)) if secure else None)
+    client = served.client(trust=certificate[0] if secure else None)
+    client.sends(request(SUBPROTOCOL)[:-missing])
+    if secure:
+        client.says_that_it_ends()
+    else:
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.answer().status == 400
+    until(lambda: len(served.pool) == 0)
+    assert served.gate.failures == ["this is no HTTP request: it ends in the middle of its headers"]
+    assert served.gate.requests == []
+    assert served.gate.connections == []
+
+
 def test_a_header_without_an_end_is_noted_in_one_line(served):
     client = served.client()
     client.sends(b"GET / HTTP/1.1\r\nx: " + b"y" * 100_000)
