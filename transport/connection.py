@@ -21,6 +21,7 @@ from ..protocol.websocket import Closed, Codec, Failed, Ping, Role
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..protocol.websocket import Event as Taken
     from .gate import Receiver
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class SocketConnection:
         "_pinged_at",
         "_reason",
         "_receiver",
+        "_rest",
         "_stuck_since",
         "_timers",
         "_watched",
@@ -106,6 +108,7 @@ class SocketConnection:
         self._limits = limits
         self._timers = timers
         self._receiver: Receiver | None = None
+        self._rest: list[Taken] | None = None  # of what was read before it was paused
         self._outbox: bytearray | None = None
         self._writer: Any = None
         self._stuck_since = 0.0
@@ -141,11 +144,19 @@ class SocketConnection:
         self._last_heard = self._timers.clock.monotonic()
         if self._heard is not None:
             self._heard.set()
+        self._take(self.codec.receive(data))
+        if self._outbox:
+            self._flush()  # a TLS socket may have waited for just these bytes
+
+    def _take(self, taken: list[Taken]) -> None:
+        events = iter(taken)
         try:
-            for event in self.codec.receive(data):
+            for event in events:
                 if type(event) is bytes:
                     if self._receiver is not None and not self._closing:
                         self._receiver.deliver(self, event)
+                        if self.paused:
+                            self._rest = list(events)  # as if it had not been read yet
                 elif type(event) is Ping:
                     self._write(self.codec.pong(event.payload))
                 elif type(event) is Closed:
@@ -156,8 +167,6 @@ class SocketConnection:
             # A fault of ours, not of the transport's: it must not go on half-fed.
             logger.exception("The connection of %s failed", self.peer)
             self.close(INTERNAL_ERROR)
-        if self._outbox:
-            self._flush()  # a TLS socket may have waited for just these bytes
 
     def _ended(self, code: int, reason: str, reply: bytes | None, *, done: bool) -> None:
         """The conversation is over: send our close frame, and end the stream."""
@@ -198,7 +207,10 @@ class SocketConnection:
         if self.paused:
             self.paused = False
             self._last_heard = self._timers.clock.monotonic()
-            if self.reader is not None:
+            rest, self._rest = self._rest, None
+            if rest:
+                self._take(rest)
+            if not self.paused and self.reader is not None:
                 self.reader.resumed(self)
 
     # -- Out -------------------------------------------------------------------------------------
@@ -228,7 +240,9 @@ class SocketConnection:
             return
         self._closing = True
         self._code, self._reason = code, reason
-        self._write(self.codec.close(code, reason))
+        frame = self.codec.close(code, reason)
+        if frame:  # else the codec has seen the end already, and what is left to take has its answer
+            self._write(frame)
         self.resume()
         self._timers.call_at(self._timers.clock.monotonic() + self._limits.close_timeout_s, self.finish)
 
@@ -366,7 +380,7 @@ class SocketConnection:
             return
         self.open = False
         self._closing = True
-        self._outbox = None
+        self._outbox = self._rest = None
         self._stop_writer()
         if self._heard is not None:
             self._heard.set()

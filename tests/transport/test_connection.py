@@ -341,11 +341,64 @@ def test_pause_and_resume_are_told_to_the_reader_once_each(line):
     assert line.reader.calls == ["paused", "resumed"]
 
 
-def test_what_was_read_already_is_delivered_although_it_pauses(line):
+def test_what_was_read_already_waits_too_when_it_pauses(line):
+    line.receiver.on_deliver = lambda connection: connection.pause()
+    line.says(b"one", b"two", b"three")
+    assert line.receiver.messages == [b"one"]
+    assert line.reader.calls == ["paused"]
+    line.connection.resume()
+    assert line.receiver.messages == [b"one", b"two"]
+    assert line.connection.paused
+    line.receiver.on_deliver = None
+    line.connection.resume()
+    assert line.receiver.messages == [b"one", b"two", b"three"]
+    assert not line.connection.paused
+    assert line.reader.calls[-1] == "resumed"
+    line.says(b"four")
+    assert line.receiver.messages[3:] == [b"four"]
+
+
+def test_a_ping_that_waits_behind_a_pause_is_answered_after_it(line):
+    line.receiver.on_deliver = lambda connection: connection.pause()
+    line.connection.feed(line.client.text(b"one") + line.client.ping(b"x"))
+    assert line.sock.events() == []
+    line.connection.resume()
+    assert line.sock.events() == [Pong(b"x")]
+
+
+@pytest.mark.parametrize("theirs", ["close", "fault"])
+def test_an_end_that_waits_behind_a_pause_does_not_keep_answers_from_going_out_before_it(line, theirs):
+    line.receiver.on_deliver = lambda connection: connection.pause()
+    end = line.client.close(1000) if theirs == "close" else b"\x81\x02hi"
+    line.connection.feed(line.client.text(b"one") + end)
+    line.connection.send_text(b"answer")
+    assert line.sock.events() == [b"answer"]
+    line.connection.resume()
+    (closed,) = line.sock.events()
+    assert closed.code == (1000 if theirs == "close" else 1002)
+    line.clock.advance(1.0)
+    assert line.receiver.ends == [(closed.code, closed.reason)]
+
+
+@pytest.mark.parametrize("theirs", ["close", "fault"])
+def test_an_end_that_waits_behind_a_pause_when_we_close_gets_one_close_frame(line, theirs):
+    line.receiver.on_deliver = lambda connection: connection.pause()
+    end = line.client.close(1000) if theirs == "close" else b"\x81\x02hi"
+    line.connection.feed(line.client.text(b"one") + line.client.text(b"two") + end)
+    line.connection.close(1001, "going")
+    (closed,) = line.sock.events()
+    assert isinstance(closed, Closed)
+    line.clock.advance(1.0)
+    assert line.receiver.messages == [b"one"]
+    assert line.receiver.ends == [(1001, "going")]
+
+
+def test_what_waits_behind_a_pause_is_dropped_with_the_connection(line):
     line.receiver.on_deliver = lambda connection: connection.pause()
     line.says(b"one", b"two")
-    assert line.receiver.messages == [b"one", b"two"]
-    assert line.reader.calls == ["paused"]
+    line.connection.finish()
+    line.connection.resume()
+    assert line.receiver.messages == [b"one"]
 
 
 def test_a_connection_that_closes_or_has_ended_is_not_paused(line):
@@ -370,6 +423,8 @@ def test_a_connection_paused_by_what_came_before_a_fault_is_read_on(line):
     """Else its unread bytes would reset it when it is closed, and the peer would never see the close frame."""
     line.receiver.on_deliver = lambda connection: connection.pause()
     line.connection.feed(line.client.text(b"one") + b"\x81\x02hi")
+    line.receiver.on_deliver = None
+    line.connection.resume()
     assert line.reader.calls == ["paused", "resumed"]
 
 
