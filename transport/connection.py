@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-READ_BYTES = 65_536
+READ_BYTES = 16_384  # what may keep a hub from its others: a turn of a connection is one read
 WRITE_READY = 2  # libev's and libuv's number for it
 TLS_RECORD_BYTES = 16_384
 ABNORMAL, INTERNAL_ERROR = 1006, 1011
@@ -150,6 +150,7 @@ class SocketConnection:
 
     def _take(self, taken: list[Taken]) -> None:
         events = iter(taken)
+        pongs = b""  # of all pings, in one piece
         try:
             for event in events:
                 if type(event) is bytes:
@@ -158,11 +159,14 @@ class SocketConnection:
                         if self.paused:
                             self._rest = list(events)  # as if it had not been read yet
                 elif type(event) is Ping:
-                    self._write(self.codec.pong(event.payload))
-                elif type(event) is Closed:
-                    self._ended(event.code, event.reason, event.reply, done=True)
-                elif type(event) is Failed:
-                    self._ended(event.code, event.reason, event.reply, done=False)
+                    pongs += self.codec.pong(event.payload)
+                elif isinstance(event, Closed | Failed):  # it is the last one
+                    if pongs:
+                        self._write(pongs)
+                        pongs = b""
+                    self._ended(event.code, event.reason, event.reply, done=isinstance(event, Closed))
+            if pongs:
+                self._write(pongs)
         except Exception:
             # A fault of ours, not of the transport's: it must not go on half-fed.
             logger.exception("The connection of %s failed", self.peer)

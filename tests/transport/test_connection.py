@@ -297,6 +297,21 @@ def test_a_ping_is_answered_with_what_it_carries(line):
     assert line.sock.events() == [Pong(b"payload")]
 
 
+def test_the_pings_of_one_read_are_answered_in_order_and_in_one_piece(either):
+    pings = b"".join(either.client.ping(b"%d" % number) for number in range(100))
+    either.connection.feed(pings + either.client.text(b"text"))
+    assert either.sock.events() == [Pong(b"%d" % number) for number in range(100)]
+    assert len(either.sock.sends) == 1
+    assert either.receiver.messages == [b"text"]
+
+
+def test_pings_before_the_end_are_answered_before_it(line):
+    line.connection.feed(line.client.ping(b"1") + line.client.ping(b"2") + line.client.close(1000))
+    first, second, closed = line.sock.events()
+    assert (first, second) == (Pong(b"1"), Pong(b"2"))
+    assert closed.code == 1000
+
+
 def test_a_pong_is_taken_without_a_word(line):
     line.connection.feed(line.client.pong(b"unasked"))
     assert line.sock.sent == b""
