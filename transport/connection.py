@@ -67,6 +67,20 @@ class Limits(Protocol):
     close_timeout_s: float
 
 
+class LifeCheck:
+    """What the timers call when a connection's life is due to be looked at. It lets go of one that has ended."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: SocketConnection) -> None:
+        self.connection: SocketConnection | None = connection
+
+    def __call__(self) -> None:
+        """Look at it, if it has not ended."""
+        if self.connection is not None:
+            self.connection.check_life()
+
+
 class SocketConnection:
     """See the head of this file. `reader` is whoever reads the socket, `watcher` is that reader's own to keep."""
 
@@ -76,6 +90,7 @@ class SocketConnection:
         "_ending",
         "_heard",
         "_last_heard",
+        "_life",
         "_limits",
         "_outbox",
         "_pinged_at",
@@ -120,12 +135,14 @@ class SocketConnection:
         self._pinged_at = 0.0
         self._heard: Event | None = None
         self._last_heard = timers.clock.monotonic()
+        self._life: LifeCheck | None = None
 
     def start(self, receiver: Receiver) -> None:
         """Deliver to `receiver` from now on, and look after the peer's life."""
         self._receiver = receiver
         if self._limits.ping_interval_s > 0:
-            self._timers.call_at(self._last_heard + self._limits.ping_interval_s, self._check_life)
+            self._life = LifeCheck(self)
+            self._timers.call_at(self._last_heard + self._limits.ping_interval_s, self._life)
 
     # -- In --------------------------------------------------------------------------------------
 
@@ -325,9 +342,9 @@ class SocketConnection:
 
     # -- Life and end ------------------------------------------------------------------------------
 
-    def _check_life(self) -> None:
+    def check_life(self) -> None:
         """Ping a peer that has been quiet for an interval; give it up when it stays quiet for another."""
-        if not self.open or self._closing:
+        if self._life is None or self._closing:
             return
         interval = self._limits.ping_interval_s
         now = self._timers.clock.monotonic()
@@ -346,7 +363,8 @@ class SocketConnection:
             self._pinged_at = now
             self._write(self.codec.ping())
             due = now + interval
-        self._timers.call_at(due, self._check_life)
+        if self._life is not None:  # what waited may have been its end
+            self._timers.call_at(due, self._life)
 
     def _take_what_waits(self) -> None:
         """Take what has come although nobody has read it yet: a hub that was busy runs its timers first."""
@@ -385,6 +403,9 @@ class SocketConnection:
         self.open = False
         self._closing = True
         self._outbox = self._rest = None
+        if self._life is not None:
+            self._life.connection = None
+            self._life = None
         self._stop_writer()
         if self._heard is not None:
             self._heard.set()

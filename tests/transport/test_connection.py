@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+import weakref
 
 import gevent
 import pytest
@@ -537,8 +538,17 @@ def test_a_closing_connection_sends_no_pings(open_line):
     assert line.receiver.ends == [(1001, "")]
 
 
-def test_an_ended_connection_leaves_no_timer_behind_for_longer_than_an_interval(line):
+def test_an_ended_connection_leaves_no_timer_behind_for_longer_than_an_interval_and_is_not_kept_by_it(line):
+    sock = FakeSocket()
+    other = SocketConnection(sock, peer="p", secure=False, limits=LIMITS, timers=line.timers)
+    other.start(FakeReceiver())
     line.connection.finish()
+    other.finish()
+    sock.release()
+    gone = weakref.ref(sock)
+    del sock, other
+    assert len(line.timers) == 2
+    assert gone() is None  # without the collector's help
     line.clock.advance(60.0)
     assert len(line.timers) == 0
 
