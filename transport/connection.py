@@ -17,7 +17,6 @@ from gevent import get_hub
 from gevent.event import Event
 
 from ..protocol.websocket import Closed, Codec, Failed, Ping, Role
-from .tcp import peer_is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +31,6 @@ READ_BYTES = 16_384  # what may keep a hub from its others: a turn of a connecti
 WRITE_READY = 2  # libev's and libuv's number for it
 TLS_RECORD_BYTES = 16_384
 ABNORMAL, INTERNAL_ERROR = 1006, 1011
-INFINITY = float("inf")
 
 
 class Timers(Protocol):
@@ -354,12 +352,7 @@ class SocketConnection:
         if self._last_heard < self._pinged_at and due <= now:
             self._take_what_waits()
             due = self._last_heard + interval
-        if self.paused:  # it is we who do not listen; but TCP does
-            if peer_is_gone(self.sock, now - self._pinged_at):
-                self._abort("no sign of life")
-                return
-            self._pinged_at = now
-            self._write(self.codec.ping())
+        if self.paused:  # it is we who do not listen
             due = now + interval
         elif due <= now:
             # Not "quiet for an interval after the ping": its answer may be a moment younger than the ping, and this a
@@ -382,10 +375,12 @@ class SocketConnection:
     def answers(self, timeout_s: float) -> bool:
         """Ping the peer, and wait for any sign of life. Switches greenlets.
 
-        One that is paused is not heard: it counts as alive unless TCP knows better.
+        One that is paused counts as alive: it is we who do not listen.
         """
-        if not self.open or self._closing or (self.paused and peer_is_gone(self.sock, INFINITY)):
+        if not self.open or self._closing:
             return False
+        if self.paused:
+            return True
         if self._heard is None:
             self._heard = Event()
         heard = self._heard  # others may wait for it too
@@ -393,8 +388,6 @@ class SocketConnection:
         heard.wait(timeout_s)
         if heard.is_set() and self._heard is heard:
             self._heard = None
-        if self.paused and not heard.is_set():
-            return not peer_is_gone(self.sock, timeout_s)
         return heard.is_set() and self.open
 
     def _abort(self, reason: str) -> None:

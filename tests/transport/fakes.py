@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import struct
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +27,6 @@ class FakeSocket:
         self.attempts = 0
         self.sent = b""
         self.incoming: list[bytes | Exception] = []
-        self.silent_s = 0.0  # for so long the peer has not acknowledged what it was sent
         self.calls: list[str] = []  # what else was done to it, in order
         self._codec = Codec(Role.CLIENT)
         self._seen = 0
@@ -61,11 +59,6 @@ class FakeSocket:
         if not self.room:
             raise self.would_block
         return min(len(data), self.room)
-
-    def getsockopt(self, level: int, option: int, size: int) -> bytes:
-        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_INFO)
-        silent_ms = int(self.silent_s * 1000)
-        return struct.pack("=8B13I", 1, 0, bool(silent_ms), *[0] * 17, silent_ms)[:size]
 
     def shutdown(self, how: int) -> None:
         self.calls.append({socket.SHUT_WR: "shutdown writing", socket.SHUT_RDWR: "shutdown"}[how])

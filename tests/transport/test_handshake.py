@@ -471,31 +471,3 @@ def test_the_socket_is_closed_when_the_connection_ends(served):
     client.close()
     until(lambda: not connection.open)
     until(lambda: connection.sock.fileno() == -1)
-
-
-# A paused connection whose peer has gone
-
-
-def gone_while_paused(served, client):
-    """The connection of a client that sent more than was read of it, and went."""
-    client.asks(SUBPROTOCOL)
-    connection = served.only_connection()
-    connection.pause()
-    client.sends(text_frame(b"unread") * 100)
-    client.close()
-    return connection
-
-
-def test_a_client_that_goes_while_it_is_not_read_does_not_answer(served):
-    connection = gone_while_paused(served, served.client())
-    until(lambda: connection.answers(0.01) is False)
-    assert connection.open
-    connection.finish()
-
-
-def test_a_client_that_goes_while_it_is_not_read_is_given_up(serve):
-    served = serve(ping_interval_s=0.05)
-    connection = gone_while_paused(served, served.client())
-    until(lambda: not connection.open)
-    assert served.gate.receivers[0].ends == [(1006, "no sign of life")]
-    assert served.gate.receivers[0].messages == []
