@@ -23,6 +23,7 @@ from .actors import threads
 from .actors.cell import Cell, Exit, Phase
 from .actors.directory import Directory
 from .actors.failure import Failure, attempt
+from .actors.requests import CallLimits
 from .actors.routing import Router
 from .actors.scheduler import Scheduler
 from .actors.services import Services
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from .actors.plugin import Plugin, PluginSpec
     from .actors.services import Observer
     from .actors.timers import Clock
+    from .remote.cluster import Cluster
     from .remote.switchboard import Switchboard
     from .store.store import Store
 
@@ -176,6 +178,11 @@ class CentralSystem(Calls, Operations):
             node = self._switchboard.node if self._switchboard is not None else ""
             self._services.keeper = KeptTickets(self.store.books.tickets, node)
         self._services.ticket_ended = self._ticket_ended
+        self._limits = CallLimits(
+            settings.sessions.call_timeout_s,
+            settings.sessions.call_expires_s,
+            settings.sessions.effect_timeout_s,
+        )
         self._services.went_online = self._went_online
         self._services.went_offline = self._went_offline
         self._sessions = Sessions(
@@ -315,6 +322,11 @@ class CentralSystem(Calls, Operations):
             self.stop()
             raise SystemFailed(str(self._failure)) from self._failure
         return True
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """The processes that share these charge points; None if this is the only one."""
+        return self._membership.cluster if self._membership is not None else None
 
     # -- Ports ---------------------------------------------------------------------------------
 

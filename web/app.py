@@ -9,7 +9,9 @@ import falcon
 from ..store.store import StoreError
 from .backup import Backup
 from .charge_points import ChargePoints
+from .cluster import Nodes
 from .commands import Commands
+from .elsewhere import Elsewhere, answerer
 from .guard import HEALTH, Guard
 from .holdings import ChargingProfiles, Reservations
 from .local_lists import LocalLists
@@ -39,7 +41,10 @@ class Request(falcon.Request):
 
 def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App[Request, falcon.Response]:
     """Make the application of a system. Without a token it is open."""
-    app = falcon.App(request_type=Request, middleware=[Guard(token)])
+    middleware: list[Any] = [Guard(token)]
+    if system.cluster is not None:
+        middleware.append(Elsewhere(system))
+    app = falcon.App(request_type=Request, middleware=middleware)
     app.router_options.converters["segment"] = Segment
     app.set_error_serializer(write_problem)
     app.add_error_handler(Exception, report_crash)
@@ -75,4 +80,7 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.add_route(f"{ROOT}/backup", Backup(system, stop))
     app.add_route(f"{ROOT}/counters", Counters(system))
     app.add_route(f"{ROOT}/openapi.json", Description(system))
+    app.add_route(f"{ROOT}/cluster", Nodes(system))
+    if system.cluster is not None:
+        system.cluster.answer = answerer(app)
     return app
