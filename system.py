@@ -160,6 +160,7 @@ class CentralSystem(Calls, Operations):
             inbox_limit=settings.sessions.inbox_limit,
             id_tag_status=settings.deadlines.stand_in_id_tag_status,
             recorder_bytes=settings.sessions.recorder_bytes,
+            notices_s=settings.deadlines.notices_s,
         )
         if self.store.durable:
             self._services.keeper = KeptTickets(self.store.books.tickets)

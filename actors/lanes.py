@@ -3,10 +3,13 @@
 A plugin's messages about one charge point are one lane. Before a handler runs, the cell puts itself back on the run
 queue: a handler that blocks keeps its greenlet, and the next worker takes the next message. `concurrency` bounds how
 many handlers run or wait at a time; 1 makes it an ordinary actor.
+
+A handler that has swallowed its kill is disowned: it is left to itself, and its lane and its place are free again.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 
     from .actor import Actor
     from .scheduler import Scheduler
+    from .timers import Timers
+
+GRACE_S = 1.0
+"""Seconds that a handler has to end after it was interrupted; then it is disowned."""
 
 
 class Laned(Protocol):
@@ -33,14 +40,19 @@ class Laned(Protocol):
     running: greenlet | None
 
 
+logger = logging.getLogger(__name__)
+
 STOPPING = object()
 """The lane of `on_stop`."""
 
 
 class LaneCell(Cell):
-    """See the head of this file. A message's lane is its `lane` attribute; messages without one share a lane."""
+    """See the head of this file. A message's lane is its `lane` attribute; messages without one share a lane.
 
-    __slots__ = ("concurrency", "lanes", "waiting")
+    Without `timers` an interrupted handler has no grace: it ends in that very turn, or is disowned.
+    """
+
+    __slots__ = ("concurrency", "lanes", "timers", "waiting")
 
     def __init__(
         self,
@@ -50,9 +62,11 @@ class LaneCell(Cell):
         watch: Callable[[Cell, Exit], None] | None = None,
         *,
         concurrency: int = 64,
+        timers: Timers | None = None,
     ) -> None:
         super().__init__(scheduler, urn, make, watch)
         self.concurrency = concurrency
+        self.timers = timers
         self.lanes: dict[Hashable, greenlet] = {}  # the busy ones, with the worker that is in them
         self.waiting: dict[Hashable, deque[Any]] = {}  # what came for a busy lane
 
@@ -100,14 +114,15 @@ class LaneCell(Cell):
             self.waiting.setdefault(lane, deque()).append(message)
             self._requeue()  # or `run` would take it that another worker goes on with the rest
         else:
-            self.lanes[lane] = getcurrent()
+            me = self.lanes[lane] = getcurrent()
             if inbox and not self.queued:
                 self._requeue()
             lanes, waiting = self.lanes, self.waiting  # those of this actor: an exit makes new ones
             self._handle(actor, message)
-            while waiting and self.actor is actor and lane in waiting:
+            while waiting and self.actor is actor and lanes.get(lane) is me and lane in waiting:
                 self._handle(actor, self._next_in(waiting, lane))
-            lanes.pop(lane, None)
+            if lanes.get(lane) is me:  # else it was disowned
+                del lanes[lane]
             if self.inbox and not self.queued:
                 self._requeue()
         return True
@@ -145,11 +160,35 @@ class LaneCell(Cell):
         """End the handler of a message if it runs; the actor lives, and the handler's failure says `killed`."""
         self.scheduler.hub.loop.run_callback(self._interrupt, message)
 
-    @staticmethod
-    def _interrupt(message: Laned) -> None:
+    def _interrupt(self, message: Laned) -> None:
         # In the hub. It asks the message, not the lane: that may be another actor's by now.
-        if message.running is not None:
-            message.running.throw(HandlerKilled("its time is over"))
+        worker = message.running
+        if worker is None:
+            return
+        worker.throw(HandlerKilled("its time is over"))
+        self._after_grace(lambda: self._disown(message.lane, worker) if message.running is worker else None)
+
+    def _after_grace(self, callback: Callable[[], None]) -> None:
+        if self.timers is None:
+            callback()
+        else:
+            self.timers.call_at(self.timers.clock.monotonic() + GRACE_S, callback)
+
+    def _disown(self, lane: Hashable, worker: greenlet) -> None:
+        if self.lanes.get(lane) is not worker:
+            return
+        del self.lanes[lane]
+        rest = self.waiting.pop(lane, None)
+        if rest:
+            if self.inbox is None:
+                self.inbox = deque()
+            self.inbox.extendleft(reversed(rest))
+        self.disowned(lane)
+        self._requeue()
+
+    def disowned(self, lane: Hashable) -> None:
+        """Hear that a handler was left to itself. Here: one line in the log."""
+        logger.error("%s: a handler of %s has swallowed its kill, and is left to itself", self.urn, lane)
 
     @staticmethod
     def _throw_into(lanes: dict[Hashable, greenlet], lane: Hashable) -> None:

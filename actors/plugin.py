@@ -182,6 +182,8 @@ class Plugin(Actor):
             outcome = attempt(getattr(self, name), subject)
             if type(outcome) is Failure:
                 self._cell.log(outcome)
+                if outcome.killed:
+                    return  # the time is over for all of them
 
 
 @dataclass(frozen=True, slots=True)

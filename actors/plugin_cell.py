@@ -1,29 +1,74 @@
-"""The cell of a plugin: lanes by charge point, and the system that its handlers may call."""
+"""The cell of a plugin: lanes by charge point, and the system that its handlers may call.
+
+Calls have their deadlines from the session. Those of notices (online, offline, outcome) and of calls that are only
+compared are kept here: from when their handler begins it has `services.notices_s`.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
+
+from gevent import getcurrent
 
 from .call import Call
 from .cell import ENDED, RUNNING, Ending, Exit
 from .failure import Failure, attempt
 from .faults import FaultPolicy, Faults
 from .lanes import LaneCell
+from .messages import OutcomeKnown, WentOffline, WentOnline
+from .shadow import ShadowCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
+
+    from greenlet import greenlet
 
     from .actor import Actor
     from .cell import Cell
     from .plugin import Caller, PluginSpec
     from .scheduler import Scheduler
+    from .services import Services
+
+logger = logging.getLogger(__name__)
+
+NOTICES: dict[type, str] = {WentOnline: "on_online", WentOffline: "on_offline", OutcomeKnown: "on_outcome"}
+"""What stands for the action when the handler of a notice fails."""
+
+SHADOW_BACKLOG = 16
+"""Calls of one charge point that may wait for a shadow; further ones are not shown to it."""
+
+
+class Stint:
+    """A handler at work that nobody but its cell has an eye on."""
+
+    __slots__ = ("due", "lane", "message", "overdue", "running", "what")
+
+    def __init__(self, message: Any, what: str, due: float) -> None:
+        self.message = message
+        self.what = what
+        self.due = due
+        self.lane = message.lane
+        self.running: greenlet | None = getcurrent()
+        self.overdue = False
 
 
 class PluginCell(LaneCell):
     """Made from a spec; see `lanes.py` for how it works."""
 
-    __slots__ = ("_now", "faults", "quarantined", "shadow", "spec", "system")
+    __slots__ = (
+        "_looking",
+        "_now",
+        "_shadowing",
+        "_stints",
+        "faults",
+        "quarantined",
+        "services",
+        "shadow",
+        "spec",
+        "system",
+    )
 
     def __init__(
         self,
@@ -33,21 +78,114 @@ class PluginCell(LaneCell):
         watch: Callable[[Cell, Exit], None] | None = None,
         now: Callable[[], float] = time.monotonic,
         policy: FaultPolicy | None = None,
+        *,
+        services: Services | None = None,
     ) -> None:
         make = spec.plugin.maker(*spec.args, **spec.kwargs)
-        super().__init__(scheduler, spec.name, make, watch, concurrency=spec.concurrency)
+        timers = services.timers if services is not None else None
+        super().__init__(scheduler, spec.name, make, watch, concurrency=spec.concurrency, timers=timers)
+        self.services = services  # without them there are no deadlines
         self.spec = spec
         self.system = system
         self._now = now
         self.faults = Faults(policy or FaultPolicy())
         self.shadow = spec.shadow
         self.quarantined = False  # nothing is told to it then, stand-ins answer
+        self._stints: dict[Stint, None] = {}  # the first one is due first
+        self._looking = False  # a timer runs for it
+        self._shadowing: dict[Hashable, int] = {}  # how many calls of a charge point wait to be compared
 
     def _handle(self, actor: Actor, message: Any) -> None:
-        if type(message) is Call:
+        kind = type(message)
+        if kind is Call:
             actor.answer_call(message)  # type: ignore[attr-defined]
+        elif self.services is None:
+            super()._handle(actor, message)
+        elif kind is ShadowCall:
+            self._let_go_of(message.lane)
+            if self.shadow:
+                self._watch_over(actor, message, message.action)
+            else:  # it was promoted meanwhile, and has real ones to answer
+                self._count("shadow_dropped", message.lane)
+        elif kind in NOTICES:
+            self._notice(actor, message, NOTICES[kind])
         else:
             super()._handle(actor, message)
+
+    def _count(self, name: str, charge_point_id: str) -> None:
+        if self.services is not None:
+            self.services.observer.count(name, charge_point_id)
+
+    # -- Shadows ---------------------------------------------------------------------------------
+
+    def compare(self, call: ShadowCall) -> bool:
+        """Tell a shadow of a call, unless too many of that charge point wait for it already."""
+        waiting = self._shadowing.get(call.lane, 0)
+        if waiting >= SHADOW_BACKLOG:
+            self._count("shadow_dropped", call.lane)
+            return False
+        if self.services is not None:
+            self._shadowing[call.lane] = waiting + 1
+        self.tell(call)
+        return True
+
+    def _let_go_of(self, lane: Hashable) -> None:
+        waiting = self._shadowing.pop(lane, 0)
+        if waiting > 1:
+            self._shadowing[lane] = waiting - 1
+
+    # -- Handlers whose deadline is kept here ------------------------------------------------------
+
+    def _notice(self, actor: Actor, notice: Any, what: str) -> None:
+        faults = self.faults
+        if faults.pairs and not faults.allows(notice.lane, what, self._now()):
+            self._count("notice_skipped", notice.lane)
+        elif self._watch_over(actor, notice, what) and faults.pairs:
+            faults.succeeded(notice.lane, what)
+
+    def _watch_over(self, actor: Actor, message: Any, what: str) -> bool:
+        """Let the actor handle a message, but not for ever; false if it took too long."""
+        services: Any = self.services
+        stint = Stint(message, what, services.clock.monotonic() + services.notices_s)
+        self._stints[stint] = None
+        if not self._looking:
+            self._looking = True
+            services.timers.call_at(stint.due, self._look)
+        result = attempt(actor.receive, message)
+        stint.running = None
+        self._stints.pop(stint, None)
+        if type(result) is Failure and not stint.overdue:
+            self._crash(actor, message, result)
+        return not stint.overdue
+
+    def _look(self) -> None:
+        # One timer for them all.
+        now = self._now()
+        for stint in list(self._stints):
+            if stint.due > now:
+                self.timers.call_at(stint.due, self._look)  # type: ignore[union-attr]
+                return
+            del self._stints[stint]
+            self._end_stint(stint)
+        self._looking = False
+
+    def _end_stint(self, stint: Stint) -> None:
+        stint.overdue = True
+        is_shadow = type(stint.message) is ShadowCall
+        logger.warning("%s: %s of %s is not over in time, and is killed", self.urn, stint.what, stint.lane)
+        self._count("shadow_overdue" if is_shadow else "notice_overdue", stint.lane)
+        late = TimeoutError(f"{stint.what} of {stint.lane} was not over in time")
+        if is_shadow:
+            stint.message.finish(Failure(late))
+        self.interrupt(stint)
+        self.note_failure(stint.lane, stint.what, late)
+
+    def disowned(self, lane: Hashable) -> None:
+        """Count a handler that was left to itself."""
+        super().disowned(lane)
+        self._count("handler_disowned", str(lane))
+
+    # -- Failures ------------------------------------------------------------------------------
 
     @property
     def at_ease(self) -> bool:

@@ -140,6 +140,7 @@ class Services:
         inbox_limit: int = 256,
         id_tag_status: str = "Accepted",
         recorder_bytes: int = 8192,
+        notices_s: float = 0.0,
     ) -> None:
         self.rules = rules
         self.scheduler = scheduler
@@ -152,6 +153,7 @@ class Services:
         self.inbox_limit = inbox_limit
         self.id_tag_status = id_tag_status
         self.recorder_bytes = recorder_bytes
+        self.notices_s = notices_s or rules.default_deadline_s  # for what is no call, and for shadows
         self.crash_reports: deque[dict[str, object]] = deque(maxlen=CRASH_REPORTS)
         self.spool_owners: set[str] = (
             set()

@@ -174,8 +174,8 @@ class SessionActor(Actor):
         for plugin in shadows:
             if plugin.ready(call.lane, call.action):
                 shadow = ShadowCall(call, self._cell, plugin.urn)
-                call.shadows.append(shadow)
-                plugin.tell(shadow)
+                if plugin.compare(shadow):
+                    call.shadows.append(shadow)
 
     def _note_effect(self, incoming: Incoming) -> None:
         cell = self._cell

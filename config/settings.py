@@ -223,6 +223,12 @@ class DeadlineSettings(Section):
         above=0,
         sample="{Authorize = 5.0}",
     )
+    notices_s: float = _setting(
+        0.0,
+        "Seconds that a handler has for what is no call (online, offline, outcome) and a shadow for a call; "
+        "0 means as in `default_s`.",
+        least=0,
+    )
     stand_in_id_tag_status: TagStatus = _setting(
         "Accepted",
         "The id tag's verdict when a stand-in acknowledges a StartTransaction: the car is charging already.",

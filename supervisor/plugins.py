@@ -120,7 +120,8 @@ class PluginPlaces:
         plugin, services = spec.plugin, self.services
 
         def make(scheduler: Any, watch: Any) -> PluginCell:
-            cell = PluginCell(scheduler, spec, self.system, watch, services.clock.monotonic, self.faults)
+            now = services.clock.monotonic
+            cell = PluginCell(scheduler, spec, self.system, watch, now, self.faults, services=services)
             version = services.rules.version
             for action in plugin.actions_of("passive"):
                 if action not in version.actions:

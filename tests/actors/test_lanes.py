@@ -7,8 +7,10 @@ from gevent.event import Event
 from chargehand.actors.actor import Actor
 from chargehand.actors.cell import Ending, Phase
 from chargehand.actors.failure import ActorKilled, HandlerKilled, attempt
-from chargehand.actors.lanes import LaneCell
+from chargehand.actors.lanes import GRACE_S, LaneCell
 from chargehand.actors.scheduler import Scheduler
+from chargehand.actors.timers import Timers
+from chargehand.testing import ManualClock
 
 from ..hub import settle, until
 
@@ -83,9 +85,11 @@ def exits():
 def make(log, exits):
     made = []
 
-    def make(concurrency=64, actor=Worker):
+    def make(concurrency=64, actor=Worker, timers=None):
         watch = lambda _, exit_: exits.append(exit_)  # noqa: E731
-        cell = LaneCell(Scheduler(spare=0), "lanes", actor.maker(log), watch, concurrency=concurrency)
+        cell = LaneCell(
+            Scheduler(spare=0), "lanes", actor.maker(log), watch, concurrency=concurrency, timers=timers
+        )
         made.append(cell)
         cell.start()
         del log[:]
@@ -224,6 +228,86 @@ def test_an_interrupt_meant_for_the_actor_before_never_hits_the_next_ones_lane(m
     settle()
     assert isinstance(old.outcome.error, ActorKilled)  # though its actor is long gone
     assert new.running is not None
+    block.set()
+
+
+def swallowing(block):
+    class Stubborn(Worker):
+        def work(self, job):
+            self.log.append(f"+{job}")
+            while job.block is not None and not block.is_set():
+                try:
+                    block.wait()
+                except HandlerKilled:
+                    self.log.append("swallowed")
+            self.log.append(f"-{job}")
+
+    return Stubborn
+
+
+def test_a_handler_that_swallows_its_interrupt_is_disowned_and_its_lane_and_place_are_free(make, log):
+    block, timers = Event(), Timers(ManualClock())
+    cell = make(concurrency=1, actor=swallowing(block), timers=timers)
+    stubborn = Job("a", 1, block)
+    for job in (stubborn, Job("a", 2), Job("b", 1), Job("a", 3)):
+        cell.tell(job)
+    settle()
+    cell.interrupt(stubborn)
+    settle()
+    assert log == ["+a1", "swallowed"]
+    timers.clock.advance(GRACE_S - 0.01)
+    timers.run_due()
+    settle()
+    assert log == ["+a1", "swallowed"]
+    timers.clock.advance(0.01)
+    timers.run_due()
+    settle()
+    assert log == ["+a1", "swallowed", "+a2", "-a2", "+b1", "-b1", "+a3", "-a3"]
+    block.set()
+    settle()
+    assert log[-1] == "-a1"
+    assert cell.lanes == cell.waiting == {}
+    cell.tell(Job("a", 4))
+    settle()
+    assert begun(log)[-1] == "a4"
+
+
+def test_what_waits_for_the_lane_of_a_disowned_handler_keeps_its_order(make, log):
+    block, timers = Event(), Timers(ManualClock())
+    cell = make(actor=swallowing(block), timers=timers)
+    stubborn = Job("a", 1, block)
+    for job in (stubborn, Job("a", 2), Job("a", 3)):
+        cell.tell(job)
+    settle()
+    cell.interrupt(stubborn)
+    settle()
+    cell.tell(Job("a", 4))
+    timers.clock.advance(GRACE_S)
+    timers.run_due()
+    settle()
+    assert begun(log) == ["a1", "a2", "a3", "a4"]
+    block.set()
+
+
+def test_one_that_ends_within_its_grace_is_not_disowned(make, log):
+    block, timers = Event(), Timers(ManualClock())
+    cell = make(actor=swallowing(block), timers=timers)
+    slow, behind = Job("a", 1, block), Job("a", 2, Event())
+    for job in (slow, behind):
+        cell.tell(job)
+    settle()
+    cell.interrupt(slow)
+    settle()
+    block.set()  # it ends, and the same greenlet goes on with the next of its lane
+    settle()
+    block.clear()
+    cell.tell(Job("a", 3, block))
+    settle()
+    assert begun(log) == ["a1", "a2", "a3"]
+    timers.clock.advance(GRACE_S)
+    timers.run_due()
+    settle()
+    assert list(cell.lanes) == ["a"]
     block.set()
 
 

@@ -5,9 +5,10 @@ import pytest
 from gevent.event import Event
 
 from chargehand import OcppError, Plugin, passive, v16
-from chargehand.actors.plugin_cell import PluginCell
+from chargehand.actors.plugin_cell import SHADOW_BACKLOG, PluginCell
 from chargehand.testing import Stage
 
+from ..hub import until
 from .messages_of_16 import METER_VALUES, START
 
 ACCEPTED = {"idTagInfo": {"status": "Accepted"}}
@@ -132,11 +133,48 @@ def test_a_shadow_that_hangs_keeps_nobody_waiting():
     with Rig(ACCEPTED, lambda _: let_go.wait() and ACCEPTED) as rig:
         assert [rig.charge_point.call("Authorize", TAG)[2] for _ in range(3)] == [ACCEPTED] * 3
         assert rig.compared == (0, 0)
-        rig.stage.advance(100)  # its deadline is nobody's concern
-        assert rig.stage.counts["deadline_passed"] == 0
         let_go.set()
         rig.stage.settle()
         assert rig.compared == (3, 0)
+
+
+def test_a_shadow_that_hangs_is_killed_at_its_deadline_and_has_failed():
+    with Rig(ACCEPTED, lambda _: Event().wait()) as rig:
+        assert [rig.charge_point.call("Authorize", TAG)[2] for _ in range(2)] == [ACCEPTED] * 2
+        rig.stage.advance(rig.stage.services.notices_s)
+        assert rig.compared == (0, 1)
+        rig.stage.advance(rig.stage.services.notices_s)
+        assert rig.compared == (0, 2)
+        assert rig.stage.counts["shadow_overdue"] == 2
+        assert rig.stage.counts["deadline_passed"] == rig.stage.counts["stand_in"] == 0
+        assert rig.stage.plugins[1].depth == 0
+
+
+def test_so_many_calls_of_a_charge_point_wait_for_a_shadow_and_no_more():
+    let_go = Event()
+    with Rig(ACCEPTED, lambda _: let_go.wait() and ACCEPTED) as rig:
+        for _ in range(SHADOW_BACKLOG + 10):
+            assert rig.charge_point.call("Authorize", TAG)[2] == ACCEPTED
+        assert rig.stage.plugins[1].depth == SHADOW_BACKLOG
+        assert rig.stage.counts["shadow_dropped"] == 9  # one is in its handler
+        let_go.set()
+        until(lambda: rig.compared == (SHADOW_BACKLOG + 1, 0))
+        rig.charge_point.call("Authorize", TAG)
+        assert rig.compared == (SHADOW_BACKLOG + 2, 0)
+
+
+def test_what_waits_to_be_compared_is_dropped_when_the_shadow_is_promoted():
+    let_go = Event()
+    with Rig(ACCEPTED, lambda _: let_go.wait() and BLOCKED) as rig:
+        for _ in range(3):
+            rig.charge_point.call("Authorize", TAG)
+        (shadow,) = (cell for cell in rig.stage.plugins if cell.shadow)
+        shadow.shadow = False
+        rig.stage.services.router.promote(shadow)
+        let_go.set()
+        assert rig.charge_point.call("Authorize", TAG)[2] == BLOCKED
+        assert rig.stage.counts["shadow_dropped"] == 2
+        assert len(rig.shadowed) == 2
 
 
 def test_a_shadow_that_is_quicker_than_the_one_that_answers_is_compared_when_that_has():
