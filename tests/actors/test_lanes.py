@@ -223,10 +223,13 @@ def test_an_interrupt_meant_for_the_actor_before_never_hits_the_next_ones_lane(m
     cell.start()
     cell.tell(new)
     settle()
-    assert new.running is not None
+    cell.interrupt(old)
     cell.interrupt(old)
     settle()
     assert isinstance(old.outcome.error, ActorKilled)  # though its actor is long gone
+    assert new.running is not None
+    cell.interrupt(old)
+    settle()
     assert new.running is not None
     block.set()
 
@@ -392,6 +395,70 @@ def test_a_crash_keeps_what_waits_in_order_for_the_next_actor(make, log, exits):
     order = begun(log)
     assert sorted(order) == ["a2", "a3", "a4", "b2"]
     assert [name for name in order if name[0] == "a"] == ["a2", "a3", "a4"]
+
+
+def test_a_lane_waits_for_a_handler_of_the_actor_before(make, log, exits):
+    cell, block = make(), Event()
+    for job in (Job("a", 1, block), Job("a", 2), Job("c", 1, error=ValueError("crash"))):
+        cell.tell(job)
+    until(lambda: exits)
+    cell.start()
+    for job in (Job("a", 3), Job("b", 1)):
+        cell.tell(job)
+    settle()
+    assert begun(log) == ["a1", "c1", "b1"]
+    block.set()
+    settle()
+    assert begun(log) == ["a1", "c1", "b1", "a2", "a3"]
+    assert log.index("-a1") < log.index("+a2")
+    assert cell.lanes == cell.waiting == {}
+
+
+def test_the_handlers_of_the_actor_before_count_among_those_it_may_have(make, log, exits):
+    cell, block = make(concurrency=2), Event()
+    for job in (Job("a", 1, block), Job("b", 1, error=ValueError("crash"))):
+        cell.tell(job)
+    until(lambda: exits)
+    cell.start()
+    for name in "cd":
+        cell.tell(Job(name, 1, block))
+    settle()
+    assert begun(log) == ["a1", "b1", "c1"]
+    block.set()
+    settle()
+    assert begun(log) == ["a1", "b1", "c1", "d1"]
+
+
+def test_the_lane_of_a_handler_that_swallows_the_kill_of_its_actor_is_free_after_its_grace(make, log):
+    block, timers = Event(), Timers(ManualClock())
+    cell = make(actor=swallowing(block), timers=timers)
+    for job in (Job("a", 1, block), Job("a", 2)):
+        cell.tell(job)
+    settle()
+    cell.kill()
+    cell.start()
+    settle()
+    assert log == ["+a1", "on_killed", "swallowed", "on_start"]
+    timers.clock.advance(GRACE_S)
+    timers.run_due()
+    settle()
+    assert begun(log) == ["a1", "a2"]
+    block.set()
+    settle()
+    assert cell.lanes == cell.dying == {}
+
+
+def test_the_end_kills_handlers_whose_actor_is_gone_already(make, exits):
+    cell, block = make(), Event()
+    old = Job("a", 1, block)
+    for job in (old, Job("b", 1, error=ValueError("crash"))):
+        cell.tell(job)
+    until(lambda: exits)
+    assert old.running is not None
+    cell.end()
+    settle()
+    assert isinstance(old.outcome.error, ActorKilled)
+    assert cell.scheduler.workers == 0
 
 
 def test_a_kill_interrupts_all_handlers_and_keeps_what_waits(make, log, exits):
