@@ -20,7 +20,7 @@ from .actor import Actor
 from .call import Call
 from .failure import Failure, attempt
 from .messages import OutcomeKnown, WentOffline, WentOnline
-from .replay import ReplayedCall
+from .replayed_call import ReplayedCall
 from .shadow import ShadowCall
 
 if TYPE_CHECKING:

@@ -68,6 +68,7 @@ class PluginCell(LaneCell):
         "shadow",
         "spec",
         "system",
+        "taken",
     )
 
     def __init__(
@@ -91,6 +92,7 @@ class PluginCell(LaneCell):
         self.faults = Faults(policy or FaultPolicy())
         self.shadow = spec.shadow
         self.quarantined = False  # nothing is told to it then, stand-ins answer
+        self.taken: dict[str, int] = {}  # how many transaction messages were handled well, by action
         self._stints: dict[Stint, None] = {}  # the first one is due first
         self._looking = False  # a timer runs for it
         self._shadowing: dict[Hashable, int] = {}  # how many calls of a charge point wait to be compared
@@ -197,6 +199,12 @@ class PluginCell(LaneCell):
         if self.quarantined or self.is_set():
             return False
         return not self.faults.pairs or self.faults.allows(charge_point_id, action, self._now())
+
+    def note_success(self, charge_point_id: str, action: str) -> None:
+        """A handler did well: its pair is whole again."""
+        self.taken[action] = self.taken.get(action, 0) + 1
+        if self.faults.pairs:
+            self.faults.succeeded(charge_point_id, action)
 
     def note_failure(self, charge_point_id: str, action: str, error: Exception) -> None:
         """A handler failed; when too many charge points are hit, the plugin itself counts as crashed.

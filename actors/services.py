@@ -40,6 +40,10 @@ class SpooledMessage(Protocol):
         """What it is taken out by."""
 
     @property
+    def charge_point_id(self) -> str:
+        """Whose it is."""
+
+    @property
     def action(self) -> str:
         """The action's name."""
 
@@ -90,6 +94,9 @@ class Ledger(Protocol):
 
     def spooled_charge_points(self) -> Sequence[str]:
         """Whose messages wait to be replayed."""
+
+    def aside(self, *, limit: int = 1000) -> Sequence[SpooledMessage]:
+        """What was set aside, oldest first."""
 
     def unspool(self, numbers: Sequence[int]) -> Receipt:
         """Take out what its plugin has now."""
@@ -158,6 +165,8 @@ class Services:
         self.spool_owners: set[str] = (
             set()
         )  # charge points with messages in the spool: further ones go behind them
+        # Charge points and transactions whose StartTransaction was set aside: the rest of them goes after it.
+        self.starts_aside: set[tuple[str, int | None]] = set()
         self.keeper: TicketKeeper | None = None  # with a store that outlives the process
         self.ticket_ended: Callable[[Ticket[Any]], None] = lambda _: None
         self.replay_now: Callable[[object], None] = lambda _: None

@@ -162,12 +162,22 @@ class SessionActor(Actor):
         cell.calls[incoming] = call
         if services.router.has_shadows:
             self._tell_shadows(call, services.router.shadows(services.rules.version.name, action.name))
-        if action.stand_in is SPOOL and cell.urn in services.spool_owners:
+        if action.stand_in is SPOOL and self._goes_behind(incoming, transaction_id):
             cell.stand_in(incoming, "earlier messages wait in the spool")
         elif not (plugin.at_ease or plugin.ready(cell.urn, action.name)):
             cell.stand_in(incoming, "its plugin is quarantined or was stopped")
         else:
             plugin.tell(call)
+
+    def _goes_behind(self, incoming: Incoming, transaction_id: int | None) -> bool:
+        """Whether its plugin has not had what came before it yet."""
+        services, charge_point_id = self._cell.services, self._cell.urn
+        if charge_point_id in services.spool_owners:
+            return True
+        if not services.starts_aside:
+            return False
+        number = transaction_id or getattr(incoming.request, "transaction_id", None)
+        return (charge_point_id, number) in services.starts_aside
 
     def _tell_shadows(self, call: Call[Any], shadows: list[PluginCell]) -> None:
         call.shadows = []
@@ -228,8 +238,8 @@ class SessionActor(Actor):
             cell.read_on()
             return
         plugin = call.plugin
-        if plugin is not None and plugin.faults.pairs:
-            plugin.faults.succeeded(call.lane, incoming.action.name)
+        if plugin is not None and (plugin.faults.pairs or incoming.action.stand_in is SPOOL):
+            plugin.note_success(call.lane, incoming.action.name)
         if call.shadows is not None:
             cell.tell_shadows(call, data)
         if incoming.action.name == "BootNotification":

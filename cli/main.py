@@ -14,6 +14,7 @@ import click
 from .. import __version__
 from .failures import FAILED
 from .options import CONFIG, DATA, JSON, asks_server, echo_json
+from .spool_commands import spool
 from .tag_commands import tags
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def charge_points(api: Api, *, all_: bool, json: bool) -> None:
 
 
 main.add_command(tags)
+main.add_command(spool)
 
 
 @main.group()

@@ -297,7 +297,11 @@ class SupervisionSettings(Section):
         1.0, "Seconds before a spooled message is handed to its plugin; doubled at each failure.", above=0
     )
     replay_delay_max_s: float = _setting(60.0, "Longest wait before another try.", above=0)
-    replay_attempts: int = _setting(5, "Tries after which a spooled message is set aside.", least=1)
+    replay_attempts: int = _setting(
+        5,
+        "Tries after which a spooled message no longer holds up other transactions, and may be set aside.",
+        least=1,
+    )
     watchdog_s: float = _setting(
         0.0, "Seconds of a blocked hub that are reported with its stack; 0 reports none.", least=0
     )

@@ -12,7 +12,8 @@ from .openapi import Description
 from .paths import Segment, encoded_path
 from .plugins import Plugins
 from .problems import nothing_here, report_crash, write_problem
-from .resources import ChargePoints, Counters, Crashes, Health, Spool, Supervision, Transactions
+from .resources import ChargePoints, Counters, Crashes, Health, Supervision, Transactions
+from .spool import Spool
 from .tags import Tags
 from .tickets import Tickets
 
@@ -54,7 +55,10 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.add_route(f"{ROOT}/plugins", plugins)
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/release", plugins, suffix="release")
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/promote", plugins, suffix="promote")
-    app.add_route(f"{ROOT}/spool", Spool(system))
+    spool = Spool(system)
+    app.add_route(f"{ROOT}/spool", spool)
+    app.add_route(f"{ROOT}/spool/retry", spool, suffix="retry_all")
+    app.add_route(f"{ROOT}/spool/{{number:segment}}/retry", spool, suffix="retry")
     app.add_route(f"{ROOT}/counters", Counters(system))
     app.add_route(f"{ROOT}/openapi.json", Description(system))
     return app

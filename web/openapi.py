@@ -92,6 +92,10 @@ def describe() -> dict[str, Any]:
             f"{root}/spool": {
                 "get": _read("Messages that a stand-in acknowledged and no plugin has had", limit=LIMIT)
             },
+            f"{root}/spool/retry": {"post": _retry("Hand all that was set aside to its plugins again")},
+            f"{root}/spool/{{number}}/retry": {
+                "post": _retry("Hand one message to its plugin again, with its transaction", "number")
+            },
             f"{root}/plugins": {"get": _read("The plugins")},
             f"{root}/plugins/{{name}}/release": {"post": _release()},
             f"{root}/plugins/{{name}}/promote": {"post": _decide("Let a shadow answer", "It is no shadow")},
@@ -163,6 +167,15 @@ def _enter_tags() -> dict[str, Any]:
 def _change_tag(summary: str) -> dict[str, Any]:
     described = _read(summary, "id_tag")
     more = {"422": _problem("A tag is wrong"), "503": _problem("The store could not keep it")}
+    return described | {"responses": described["responses"] | more}
+
+
+def _retry(summary: str, *segments: str) -> dict[str, Any]:
+    described = _read(summary, *segments)
+    more = {
+        "200": _answer("`retried` are the numbers of what waits again", OBJECT),
+        "503": _problem("The store could not keep it"),
+    }
     return described | {"responses": described["responses"] | more}
 
 

@@ -1,4 +1,4 @@
-"""What can only be looked at: health, charge points, transactions, spool, supervision, crashes, counters."""
+"""What can only be looked at: health, charge points, transactions, supervision, crashes, counters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import falcon
 import gevent
 
-from .pictures import JSON, LINES_OF_JSON, crash, encode, facts, spooled, summary, transaction
+from .pictures import JSON, LINES_OF_JSON, crash, encode, facts, summary, transaction
 from .problems import Problem
 from .queries import Query
 
@@ -95,23 +95,6 @@ class Transactions(Resource):
             limit=limit,
         )
         answer(response, {"transactions": [transaction(record) for record in found]})
-
-
-class Spool(Resource):
-    """`/api/v1/spool`."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The messages that wait for their plugin, and those that are not replayed any more; the oldest first."""
-        limit = Query(request, "limit").whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
-        store = self._system.store
-        waiting, aside = store.spooled(limit=limit), store.aside(limit=limit)
-        answer(
-            response,
-            {
-                "waiting": [spooled(record) for record in waiting],
-                "set_aside": [spooled(record) for record in aside],
-            },
-        )
 
 
 class Supervision(Resource):

@@ -4,7 +4,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from chargehand import OcppError, Plugin, on_online, passive
+from chargehand import OcppError, Plugin, StoreError, on_online, passive
 from chargehand.testing import StubStore
 
 from ..actors.messages_of_16 import METER_VALUES, START, STOP
@@ -420,6 +420,54 @@ def test_a_record_of_a_broken_pair_is_replayed_although_its_plugin_was_never_qua
     story.seen.clear()
     ward.advance(SUPERVISION["replay_delay_max_s"] * 2)
     assert [call.unique_id for call in story.seen] == ["m0", "m1", "m2", "m3"]
+
+
+# What was set aside, and the way back
+
+
+def set_aside(fleet, store, name="CP1"):
+    """A transaction of which all lies aside; its number."""
+    number = fleet[name].call("StartTransaction", START, f"{name}-start")[2]["transactionId"]
+    fleet[name].call("StopTransaction", {**STOP, "transactionId": number}, f"{name}-stop")
+    for record in store.spooled(charge_point_id=name):
+        store.set_aside(record.number, "planted")
+    return number
+
+
+def test_a_message_that_was_set_aside_comes_back_with_its_transaction_and_is_replayed_in_order(
+    ward, story, fleet, store
+):
+    quarantine(ward, story, fleet)
+    number = set_aside(fleet, store)
+    set_aside(fleet, store, "CP2")
+    ward.system._services.starts_aside.add(("CP1", number))
+    ward.live(lambda: ward.system.release("Moody"))
+    start, stop, *others = [record.number for record in store.aside()]
+    assert ward.live(lambda: ward.system.retry_spooled([stop])) == [start, stop]
+    ward.advance(SUPERVISION["replay_delay_s"])
+    assert [call.unique_id for call in story.seen] == ["CP1-start", "CP1-stop"]
+    assert ward.system._services.starts_aside == set()
+    assert ward.live(ward.system.retry_spooled) == others
+    ward.advance(SUPERVISION["replay_delay_s"])
+    assert [call.unique_id for call in story.seen][2:] == ["CP2-start", "CP2-stop"]
+    assert store.spooled() == store.aside() == []
+    assert ward.live(lambda: ward.system.retry_spooled([start])) == []
+
+
+def test_while_the_store_is_down_what_was_set_aside_stays_there(ward, story, fleet, store):
+    quarantine(ward, story, fleet)
+    number = set_aside(fleet, store)
+    ward.live(lambda: ward.system.release("Moody"))
+    ward.advance(SUPERVISION["replay_delay_s"])
+    ward.system._services.starts_aside.add(("CP1", number))
+    store.fail()
+    with pytest.raises(StoreError):
+        ward.live(ward.system.retry_spooled)
+    store.work()
+    ward.advance(SUPERVISION["replay_delay_max_s"])
+    assert len(store.aside()) == 2
+    assert ward.system._services.starts_aside == {("CP1", number)}
+    assert ward.system._services.spool_owners == set()
 
 
 # The replayer among the plugins
