@@ -240,14 +240,18 @@ class CentralSystem(Calls, Operations):
         self._entrance.close()
         if root.phase in (Phase.STARTING, Phase.RUNNING):
             root.ref.stop(block=False)
-            if not root.join(self.settings.supervision.stop_timeout_s):
-                logger.error(
-                    "it did not stop in %g s and is killed", self.settings.supervision.stop_timeout_s
-                )
+            stop_s = self._stop_s()
+            if not root.join(stop_s):
+                logger.error("it did not stop in %g s and is killed", stop_s)
                 root.kill()
                 root.join(1.0)
         root.end()
         self._let_go()
+
+    def _stop_s(self) -> float:
+        """The seconds that the whole system has, and those that plugins have of their own."""
+        own_s = sum(spec.shutdown_s or 0.0 for spec in self._own_specs)
+        return self.settings.supervision.stop_timeout_s + own_s
 
     def _let_go(self) -> None:
         for cell in self._directory:

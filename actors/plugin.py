@@ -124,13 +124,20 @@ class Plugin(Actor):
 
     @classmethod
     def spec(
-        cls, *args: Any, concurrency: int = CONCURRENCY, name: str = "", shadow: bool = False, **kwargs: Any
+        cls,
+        *args: Any,
+        concurrency: int = CONCURRENCY,
+        name: str = "",
+        shadow: bool = False,
+        shutdown_s: float | None = None,
+        **kwargs: Any,
     ) -> PluginSpec:
         """Say how to make this plugin: its arguments, how many calls it handles at a time, its name in reports.
 
-        A shadow sees the calls of whoever answers them; its own answers are compared and never sent.
+        A shadow sees the calls of whoever answers them; its own answers are compared and never sent. `shutdown_s` are
+        the seconds that it has to stop (default: `supervision.shutdown_s`).
         """
-        return PluginSpec(cls, args, kwargs, concurrency, name or cls.__name__, shadow)
+        return PluginSpec(cls, args, kwargs, concurrency, name or cls.__name__, shadow, shutdown_s)
 
     @classmethod
     def actions_of(cls, kind: str) -> list[str]:
@@ -196,3 +203,4 @@ class PluginSpec:
     concurrency: int = CONCURRENCY
     name: str = ""
     shadow: bool = False
+    shutdown_s: float | None = None

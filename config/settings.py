@@ -305,6 +305,9 @@ class SupervisionSettings(Section):
     watchdog_s: float = _setting(
         0.0, "Seconds of a blocked hub that are reported with its stack; 0 reports none.", least=0
     )
+    start_s: float = _setting(
+        10.0, "Seconds that one child has to start before it is killed, which counts as a failure.", above=0
+    )
     shutdown_s: float = _setting(3.0, "Seconds that one child has to stop before it is killed.", least=0)
     stop_timeout_s: float = _setting(4.0, "Seconds that the whole system has to stop.", above=0)
 

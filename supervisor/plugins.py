@@ -112,6 +112,7 @@ class PluginPlaces:
 
     system: Caller
     services: Services
+    start_s: float
     shutdown_s: float
     faults: FaultPolicy
 
@@ -136,4 +137,5 @@ class PluginPlaces:
             )
             return cell
 
-        return ChildSpec(id=spec.name, make=make, shutdown_s=self.shutdown_s)
+        shutdown_s = self.shutdown_s if spec.shutdown_s is None else spec.shutdown_s
+        return ChildSpec(id=spec.name, make=make, shutdown_s=shutdown_s, start_s=self.start_s)
