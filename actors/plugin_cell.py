@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gevent import getcurrent
@@ -107,8 +108,8 @@ class PluginCell(LaneCell):
             self._let_go_of(message.lane)
             if self.shadow:
                 self._watch_over(actor, message, message.action)
-            else:  # it was promoted meanwhile, and has real ones to answer
-                self._count("shadow_dropped", message.lane)
+            else:
+                message.leave("it was promoted, and has real ones to answer")
         elif kind in NOTICES:
             self._notice(actor, message, NOTICES[kind])
         else:
@@ -135,6 +136,20 @@ class PluginCell(LaneCell):
         waiting = self._shadowing.pop(lane, 0)
         if waiting > 1:
             self._shadowing[lane] = waiting - 1
+
+    # -- Quarantine --------------------------------------------------------------------------------
+
+    def drain(self, why: str) -> None:
+        """Have stand-ins answer what waits here; notices are forgotten, what was asked stays."""
+        kept: deque[Any] = deque()
+        for message in self.inbox or ():
+            if isinstance(message, Call):
+                if type(message) is ShadowCall:
+                    self._let_go_of(message.lane)
+                message.leave(why)
+            elif type(message) not in NOTICES:
+                kept.append(message)
+        self.inbox = kept or None
 
     # -- Handlers whose deadline is kept here ------------------------------------------------------
 

@@ -24,7 +24,7 @@ from ..protocol.session import INFINITY, Incoming
 from .actor import Actor
 from .charge_point import ChargePoint
 from .failure import Failure
-from .replayed_call import ReplayedCall, begins_transaction, transaction_of
+from .replayed_call import ReplayedCall, Untried, begins_transaction, transaction_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -246,6 +246,10 @@ class Replayer(Actor):
             return
         call.incoming.open = False
         services = self._services
+        if type(outcome) is Untried:
+            backlog.running = None
+            self._later(charge_point_id, self._delay_max_s)
+            return
         failed = type(outcome) is Failure and not isinstance(outcome.error, OcppError)
         if not failed:
             services.observer.count("replayed", charge_point_id)

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from .services import SpooledMessage
 
 
+class Untried:
+    """How a call ended with which no handler has begun."""
+
+    __slots__ = ("why",)
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
 class ReplayedCall(Call[Any]):
     """A call that was acknowledged long ago: its answer goes nowhere, its success takes it out of the spool."""
 
@@ -57,6 +66,10 @@ class ReplayedCall(Call[Any]):
     def replayed(self) -> bool:
         """That it was acknowledged by a stand-in before."""
         return True
+
+    def leave(self, why: str) -> None:
+        """Hand it back to the replayer, untried."""
+        self._ended(self, Untried(why))
 
     def finish(self, outcome: Any) -> None:
         """Hand the outcome to the replayer."""

@@ -22,6 +22,7 @@ from .messages import (
     Attached,
     CallAnswered,
     CallFailed,
+    CallLeft,
     CallSpooled,
     CancelCall,
     ConnectionClosed,
@@ -285,6 +286,12 @@ class SessionActor(Actor):
             cell.stand_in(incoming, "its handler failed")
         cell.read_on()
 
+    def _left(self, message: CallLeft) -> None:
+        call = message.call
+        if not call.stood_in and self._cell.calls.get(call.incoming) is call:
+            self._cell.stand_in(call.incoming, message.why)
+            self._cell.read_on()
+
     def _blame(self, call: Call[Any], error: Exception) -> None:
         if call.plugin is not None and not getattr(error, "blameless", False):
             call.plugin.note_failure(call.lane, call.action, error)
@@ -449,6 +456,7 @@ class SessionActor(Actor):
         FrameReceived: _frame,
         CallAnswered: _answered,
         CallFailed: _failed,
+        CallLeft: _left,
         CallSpooled: _spooled,
         RegistrationKept: _registration_kept,
         TimePassed: _time_passed,

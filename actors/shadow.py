@@ -34,6 +34,11 @@ class ShadowCall(Call[Any]):
         """Whether its answer is still wanted: a shadow may take its time."""
         return self._seen is None
 
+    def leave(self, _why: str) -> None:
+        """Compare nothing: it will not be handled."""
+        self._real = self._seen = FAILED
+        self._cell.services.observer.count("shadow_dropped", self.lane)
+
     def finish(self, outcome: Any) -> None:
         """Take the shadow's answer."""
         if self._seen is None:

@@ -59,6 +59,7 @@ class PluginSupervisor(Supervisor):
         logger.error("Plugin %s failed too often and is quarantined: %s", name, child.last_crash)
         self._services.observer.count("plugin_quarantined", "")
         cell.quarantined = True
+        cell.drain("its plugin is quarantined")
         if self._quarantine_s > 0:
             wait_s = self._quarantine_s * 2 ** min(number - 1, DOUBLINGS)
             due = self._timers.clock.monotonic() + wait_s

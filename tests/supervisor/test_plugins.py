@@ -262,6 +262,40 @@ def test_over_its_budget_it_is_quarantined_and_stand_ins_answer(ward, story, fle
     assert story.seen == []
 
 
+def test_what_waits_for_it_then_is_answered_by_stand_ins_at_once(story, store):
+    with Ward(Moody.spec(story, concurrency=1), store=store, **{**SUPERVISION, "intensity": 0}) as ward:
+        fleet = {name: ward.connect(name) for name in NAMES}
+        holding, working = Event(), Event()
+        story.bad |= set(NAMES)
+        for name in ("CP1", "CP2"):
+            assert authorize(fleet[name]) == "InternalError"
+        ways = {
+            "last": lambda: holding.wait() and story.raise_(None),
+            "a": lambda: working.wait() and ACCEPTED,
+        }
+        story.how = lambda call: ways[call.unique_id]()
+        fleet["CP3"].send([2, "last", "Authorize", {"idTag": "T1"}])
+        fleet["CP4"].send([2, "a", "Authorize", {"idTag": "T1"}])
+        fleet["CP4"].send([2, "m", "MeterValues", METER_VALUES])
+        ward.connect("CP5")  # a notice
+        asked = ward.plugin("Moody").ref.proxy().story
+        assert fleet["CP4"].take() == []
+        holding.set()
+        settle()
+        assert ward.plugin("Moody").quarantined
+        assert fleet["CP3"].take()[0][:3] == [4, "last", "InternalError"]
+        assert fleet["CP4"].take() == [[3, "m", {}]]
+        assert [record.unique_id for record in store.spooled()] == ["m"]
+        assert ward.plugin("Moody").depth == 1  # the ask
+        working.set()  # a handler that has begun may finish
+        settle()
+        assert fleet["CP4"].take() == [[3, "a", ACCEPTED]]
+        ward.advance(DEADLINE_S)
+        assert len(store.spooled()) == 1
+        assert ward.live(lambda: ward.system.release("Moody")) is True
+        assert ward.live(lambda: asked.get(timeout=5)) is story
+
+
 def test_nobody_else_is_touched_by_that(ward, story, fleet):
     quarantine(ward, story, fleet)
     # The back office answers what it always did, and the root has not noticed.
