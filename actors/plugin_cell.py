@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gevent import getcurrent
 
+from ..protocol.session import INFINITY
 from .call import Call
 from .cell import ENDED, RUNNING, Ending, Exit
 from .failure import Failure, attempt
@@ -61,9 +62,12 @@ class PluginCell(LaneCell):
     __slots__ = (
         "_looking",
         "_now",
+        "_probe_due",
+        "_release",
         "_shadowing",
         "_stints",
         "faults",
+        "probe",
         "quarantined",
         "services",
         "shadow",
@@ -92,7 +96,10 @@ class PluginCell(LaneCell):
         self._now = now
         self.faults = Faults(policy or FaultPolicy())
         self.shadow = spec.shadow
-        self.quarantined = False  # nothing is told to it then, stand-ins answer
+        self.quarantined = False  # nothing is told to it then but a probe, stand-ins answer
+        self.probe: tuple[str, str] | None = None  # the call that was let through to see
+        self._probe_due = INFINITY
+        self._release: Callable[[], None] | None = None  # while a probe may be let through
         self.taken: dict[str, int] = {}  # how many transaction messages were handled well, by action
         self._stints: dict[Stint, None] = {}  # the first one is due first
         self._looking = False  # a timer runs for it
@@ -107,7 +114,8 @@ class PluginCell(LaneCell):
         elif kind is ShadowCall:
             self._let_go_of(message.lane)
             if self.shadow:
-                self._watch_over(actor, message, message.action)
+                if self._watch_over(actor, message, message.action):
+                    self.note_success(message.lane, message.action)
             else:
                 message.leave("it was promoted, and has real ones to answer")
         elif kind in NOTICES:
@@ -139,6 +147,38 @@ class PluginCell(LaneCell):
 
     # -- Quarantine --------------------------------------------------------------------------------
 
+    @property
+    def probing(self) -> bool:
+        """Whether one call is let through its quarantine, to see."""
+        return self._release is not None
+
+    def begin_probing(self, release: Callable[[], None]) -> None:
+        """Let one call through; a success calls `release`, a failure ends the actor."""
+        self.faults.clear()
+        self._release = release
+        self._probe_due = self._now()
+
+    def end_probing(self) -> None:
+        """Let none through, or all, as `quarantined` says."""
+        self._release = self.probe = None
+        self._probe_due = INFINITY
+
+    def takes_for_probe(self, notice: Any) -> bool:
+        """Whether a notice may be the probe: only that of a plugin which answers nothing."""
+        if not self.probing or self.spec.plugin.actions_of("passive"):
+            return False
+        return self._take_probe(notice.lane, NOTICES[type(notice)])
+
+    def _take_probe(self, charge_point_id: str, action: str) -> bool:
+        now = self._now()
+        if self._probe_due > now or self.phase is not RUNNING:
+            return False
+        self._probe_due = (
+            now + self.faults.policy.probe_s
+        )  # another one, should nobody hear how this one ended
+        self.probe = (charge_point_id, action)
+        return True
+
     def drain(self, why: str) -> None:
         """Have stand-ins answer what waits here; notices are forgotten, what was asked stays."""
         kept: deque[Any] = deque()
@@ -157,8 +197,8 @@ class PluginCell(LaneCell):
         faults = self.faults
         if faults.pairs and not faults.allows(notice.lane, what, self._now()):
             self._count("notice_skipped", notice.lane)
-        elif self._watch_over(actor, notice, what) and faults.pairs:
-            faults.succeeded(notice.lane, what)
+        elif self._watch_over(actor, notice, what):
+            self.note_success(notice.lane, what)
 
     def _watch_over(self, actor: Actor, message: Any, what: str) -> bool:
         """Let the actor handle a message, but not for ever; false if it took too long."""
@@ -211,23 +251,28 @@ class PluginCell(LaneCell):
 
     def ready(self, charge_point_id: str, action: str) -> bool:
         """Whether it may be told of a call now; if not, a stand-in answers."""
-        if self.quarantined or self.is_set():
+        if self.is_set():
             return False
+        if self.quarantined:
+            return self._take_probe(charge_point_id, action)
         return not self.faults.pairs or self.faults.allows(charge_point_id, action, self._now())
 
     def note_success(self, charge_point_id: str, action: str) -> None:
-        """A handler did well: its pair is whole again."""
+        """A handler did well: its pair is whole again, and so is the plugin if it was the probe."""
         self.taken[action] = self.taken.get(action, 0) + 1
         if self.faults.pairs:
             self.faults.succeeded(charge_point_id, action)
+        if self.probe == (charge_point_id, action) and self._release is not None:
+            self._release()
 
     def note_failure(self, charge_point_id: str, action: str, error: Exception) -> None:
-        """A handler failed; when too many charge points are hit, the plugin itself counts as crashed.
+        """A handler failed; when too many charge points are hit, or it was the probe, the plugin counts as crashed.
 
         Handlers that still run go on: what they answer is sent.
         """
         actor = self.actor
         spent = self.faults.failed(charge_point_id, action, self._now())
+        spent = spent or self.probe == (charge_point_id, action)
         if spent and actor is not None and self.phase is RUNNING:  # else the failure is of the actor before
             failure = Failure(error)
             # In a turn of its own, before the restart has one: it may block, and this is the session's turn.

@@ -207,7 +207,12 @@ class Replayer(Actor):
             self._set_aside(record, "the StartTransaction of its transaction is set aside")
             return
         plugin = services.router.find(version.name, record.action)
-        if plugin is None or plugin.quarantined or plugin.is_set():
+        # In quarantine it may be the probe that is let through.
+        if (
+            plugin is None
+            or plugin.is_set()
+            or (plugin.quarantined and not plugin.ready(charge_point_id, record.action))
+        ):
             self._later(charge_point_id, self._delay_max_s)
             return
         action = version.actions[record.action]
@@ -259,6 +264,11 @@ class Replayer(Actor):
             return
         services.observer.count("replay_failed", charge_point_id)
         backlog.running = None
+        self._backlogs[charge_point_id] = self._backlogs.pop(
+            charge_point_id
+        )  # the next probe is another one's
+        if call.plugin.probing and not getattr(outcome.error, "blameless", False):
+            call.plugin.note_failure(charge_point_id, call.action, outcome.error)
         taken = call.plugin.taken.get(call.action, 0)
         trouble = backlog.trouble.setdefault(call.number, Trouble(taken))
         trouble.failures += 1

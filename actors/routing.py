@@ -98,7 +98,7 @@ class Router:
 
 
 def _tell(cell: PluginCell, fact: Any) -> None:
-    if cell.quarantined:
+    if cell.quarantined and not cell.takes_for_probe(fact):
         return  # it hears of nothing, and what it does not hear of does not wait for it either
     with contextlib.suppress(ActorDeadError):  # it was stopped for good
         cell.tell(fact)

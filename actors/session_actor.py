@@ -239,7 +239,7 @@ class SessionActor(Actor):
             cell.read_on()
             return
         plugin = call.plugin
-        if plugin is not None and (plugin.faults.pairs or incoming.action.stand_in is SPOOL):
+        if plugin is not None and (not plugin.at_ease or incoming.action.stand_in is SPOOL):
             plugin.note_success(call.lane, incoming.action.name)
         if call.shadows is not None:
             cell.tell_shadows(call, data)
@@ -279,6 +279,8 @@ class SessionActor(Actor):
         error = failure.error
         if isinstance(error, OcppError):
             cell.refuse(incoming, error.code, error.description, error.details)
+            if call.plugin is not None and call.plugin.probing:  # it is what the handler means
+                call.plugin.note_success(call.lane, call.action)
         else:
             logger.error("The handler of %r failed:", call, exc_info=failure.exc_info)
             cell.services.observer.count("handler_failed", cell.charge_point.id)

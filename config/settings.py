@@ -290,7 +290,8 @@ class SupervisionSettings(Section):
     )
     quarantine_s: float = _setting(
         60.0,
-        "Seconds of a plugin's first quarantine, the next is twice as long; 0 waits for a command.",
+        "Seconds of a plugin's first quarantine, until one call is let through to see; the next is twice as long; "
+        "0 waits for a command.",
         least=0,
     )
     replay_delay_s: float = _setting(
