@@ -158,7 +158,6 @@ class Operations:
         cell = self._plugin_cell(plugin)
         if cell is None or not cell.shadow:
             return False
-        cell.shadow = False
         self._router.promote(cell)
         return True
 

@@ -21,7 +21,7 @@ from .call import Call
 from .failure import Failure, attempt
 from .messages import OutcomeKnown, WentOffline, WentOnline
 from .replayed_call import ReplayedCall
-from .shadow import ShadowCall
+from .shadow import MutedSystem, ShadowCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -146,11 +146,12 @@ class Plugin(Actor):
 
     @property
     def system(self) -> Caller:
-        """The system this plugin runs in, to send active calls with."""
-        system: Caller | None = getattr(self._cell, "system", None)
+        """The system this plugin runs in, to send active calls with. Those of a shadow are `never_sent`."""
+        cell: Any = self._cell
+        system: Caller | None = getattr(cell, "system", None)
         if system is None:
             raise RuntimeError(f"{self} was not started by a system")
-        return system
+        return MutedSystem(cell, cell.services) if cell.shadow and cell.services is not None else system
 
     def receive(self, message: Any) -> Any:
         """Handle a call or a notice; everything else is left to pykka."""

@@ -140,6 +140,11 @@ class PluginCell(LaneCell):
         self.tell(call)
         return True
 
+    def promote(self) -> None:
+        """Let it answer from now on, with a clean slate: what it failed at, it failed at as a shadow."""
+        self.shadow = False
+        self.faults.clear()
+
     def _let_go_of(self, lane: Hashable) -> None:
         waiting = self._shadowing.pop(lane, 0)
         if waiting > 1:

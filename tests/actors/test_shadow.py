@@ -4,7 +4,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from chargehand import OcppError, Plugin, passive, v16
+from chargehand import InvalidPayload, OcppError, Plugin, on_offline, on_online, on_outcome, passive, v16
 from chargehand.actors.plugin_cell import SHADOW_BACKLOG, PluginCell
 from chargehand.testing import Stage
 
@@ -169,7 +169,6 @@ def test_what_waits_to_be_compared_is_dropped_when_the_shadow_is_promoted():
         for _ in range(3):
             rig.charge_point.call("Authorize", TAG)
         (shadow,) = (cell for cell in rig.stage.plugins if cell.shadow)
-        shadow.shadow = False
         rig.stage.services.router.promote(shadow)
         let_go.set()
         assert rig.charge_point.call("Authorize", TAG)[2] == BLOCKED
@@ -217,12 +216,94 @@ def test_a_promoted_shadow_answers_and_is_compared_no_more():
     with Rig(ACCEPTED, BLOCKED) as rig:
         (shadow,) = (cell for cell in rig.stage.plugins if cell.shadow)
         assert isinstance(shadow, PluginCell)
-        shadow.shadow = False
         rig.stage.services.router.promote(shadow)
         assert rig.charge_point.call("Authorize", TAG)[2] == BLOCKED
         assert rig.compared == (0, 0)
         assert rig.seen == []
         assert rig.charge_point.call("MeterValues", METER_VALUES)[2] == {}
+
+
+def test_what_it_failed_at_as_a_shadow_it_is_not_blamed_for_when_it_is_promoted():
+    answers = [Event().wait] * 3
+    with Rig(ACCEPTED, lambda _: answers.pop()() if answers else BLOCKED) as rig:
+        (shadow,) = (cell for cell in rig.stage.plugins if cell.shadow)
+        for _ in range(3):
+            rig.charge_point.call("Authorize", TAG)
+            rig.stage.advance(rig.stage.services.notices_s)
+        assert shadow.faults.broken() == [("CP1", "Authorize")]
+        rig.charge_point.call("Authorize", TAG)
+        assert len(rig.shadowed) == 3  # it is not shown what it fails at
+        rig.stage.services.router.promote(shadow)
+        assert rig.charge_point.call("Authorize", TAG)[2] == BLOCKED
+
+
+class Telling(Plugin):
+    """Hears of everything, and sends a command for it."""
+
+    def __init__(self, heard):
+        super().__init__()
+        self.heard = heard
+        self.kept = None
+
+    def on_start(self):
+        self.kept = self.system
+
+    @on_online
+    def came(self, charge_point):
+        self.heard.append(self.kept.call(charge_point.id, v16.ClearCache()))
+
+    @on_offline
+    def went(self, charge_point):
+        self.heard.append(charge_point.id)
+
+    @on_outcome("*")
+    def ended(self, ticket):
+        self.heard.append(ticket.action)
+
+
+def test_a_shadow_hears_of_comings_goings_and_outcomes_and_sends_nothing():
+    heard = []
+    with Stage(Telling.spec(heard, shadow=True)) as stage:
+        charge_point = stage.connect("CP1")
+        stage.call("CP1", v16.Reset(type="Soft"), timeout_s=1.0)
+        stage.settle()
+        assert [frame[2] for frame in charge_point.take()] == ["Reset"]
+        charge_point.hang_up()
+    ticket, *others = heard
+    assert (ticket.state, ticket.reason) == ("never_sent", "a shadow sends nothing")
+    assert ticket.settled
+    assert others == ["Reset", "CP1"]
+    assert stage.counts["shadow_call"] == 1
+
+
+def test_a_shadow_that_was_promoted_sends_also_with_what_it_kept():
+    heard = []
+    with Stage(Telling.spec(heard, shadow=True)) as stage:
+        stage.services.router.promote(stage.plugins[0])
+        charge_point = stage.connect("CP1")
+        assert [frame[2] for frame in charge_point.take()] == ["ClearCache"]
+    assert stage.counts["shadow_call"] == 0
+
+
+def test_a_command_that_is_none_is_an_error_for_a_shadow_too():
+    errors = []
+
+    def call(given):
+        for request in (v16.AuthorizeResponse, v16.Reset(type="Purple")):
+            try:
+                given.system.call("CP1", request)
+            except (LookupError, InvalidPayload) as error:
+                errors.append(type(error))
+        return ACCEPTED
+
+    class Careless(Answering):
+        @passive("Authorize")
+        def authorize(self, _):
+            return call(self)
+
+    with Stage(Answering.spec(ACCEPTED, []), Careless.spec(None, [], shadow=True)) as stage:
+        stage.connect("CP1").call("Authorize", TAG)
+    assert len(errors) == 2
 
 
 def test_several_shadows_are_each_compared():

@@ -662,6 +662,31 @@ def test_while_the_store_is_down_what_was_set_aside_stays_there(ward, story, fle
     assert ward.system._services.spool_owners == set()
 
 
+# Shadows
+
+
+class Generous(Moody):
+    """Another one that answers the same."""
+
+    @passive("Authorize")
+    def authorize(self, call):
+        return {"idTagInfo": {"status": "Blocked"}}
+
+
+def test_a_promotion_outlives_a_restart_of_their_supervisor(story, store):
+    specs = (Moody.spec(story), Generous.spec(story, shadow=True))
+    with Ward(*specs, store=store, **SUPERVISION) as ward:
+        charge_point = ward.connect()
+        assert authorize(charge_point) == ACCEPTED
+        assert ward.system.promote("Generous") is True
+        assert authorize(charge_point)["idTagInfo"]["status"] == "Blocked"
+        ward.system._root.actor.children[0].cell.kill()
+        until(lambda: ward.system.describe()["children"][0]["state"] == "running" and ward.plugin("Generous"))
+        charge_point = ward.connect()
+        assert authorize(charge_point)["idTagInfo"]["status"] == "Blocked"
+        assert ward.system.promote("Generous") is False
+
+
 # The replayer among the plugins
 
 
