@@ -130,6 +130,7 @@ class Operations:
         services.starts_aside -= starts
         owners = {keys[number][0] for number in back}
         services.spool_owners |= owners
+        services.spool_touched |= owners
         kept = False
         try:
             self.store.bring_back(back).wait(STORE_S)

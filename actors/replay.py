@@ -167,11 +167,17 @@ class Replayer(Actor):
         backlog = self._backlogs.get(charge_point_id)
         if backlog is None or backlog.running is not None:
             return
+        services = self._services
         limit = LOOK_AHEAD if backlog.trouble else 1
-        records = self._services.ledger.spooled(charge_point_id=charge_point_id, limit=limit)
+        records: Sequence[SpooledMessage] = ()
+        touched = True
+        while not records and touched:  # what was spooled while the store looked must not be overtaken
+            services.spool_touched.discard(charge_point_id)
+            records = services.ledger.spooled(charge_point_id=charge_point_id, limit=limit)
+            touched = charge_point_id in services.spool_touched
         if not records:
             del self._backlogs[charge_point_id]
-            self._services.spool_owners.discard(charge_point_id)
+            services.spool_owners.discard(charge_point_id)
             return
         record, due = self._choose(backlog, records)
         if record is not None:

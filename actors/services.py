@@ -165,6 +165,7 @@ class Services:
         self.spool_owners: set[str] = (
             set()
         )  # charge points with messages in the spool: further ones go behind them
+        self.spool_touched: set[str] = set()  # those of whom something was spooled since the replayer looked
         # Charge points and transactions whose StartTransaction was set aside: the rest of them goes after it.
         self.starts_aside: set[tuple[str, int | None]] = set()
         self.keeper: TicketKeeper | None = None  # with a store that outlives the process

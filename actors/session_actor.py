@@ -239,7 +239,9 @@ class SessionActor(Actor):
             cell.read_on()
             return
         plugin = call.plugin
-        if plugin is not None and (not plugin.at_ease or incoming.action.stand_in is SPOOL):
+        if plugin is not None and (
+            plugin.faults.pairs or plugin.quarantined or incoming.action.stand_in is SPOOL
+        ):
             plugin.note_success(call.lane, incoming.action.name)
         if call.shadows is not None:
             cell.tell_shadows(call, data)

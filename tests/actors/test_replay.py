@@ -267,6 +267,34 @@ def test_what_was_taken_before_its_first_failure_says_nothing_of_it(desk, charge
     assert desk.store.aside() == []
 
 
+def test_what_is_spooled_while_the_store_is_asked_is_not_overtaken(desk, charge_point, monkeypatch):
+    spool(desk, charge_point, "a")
+    look, asked, answered = desk.store.spooled, Event(), Event()
+
+    def slow(**given):
+        found = look(**given)
+        if not found and not asked.is_set():
+            asked.set()
+            answered.wait()
+        return found
+
+    monkeypatch.setattr(desk.store, "spooled", slow)
+    desk.advance(DELAY_S)
+    assert asked.is_set()
+    desk.store.hold()
+    assert (
+        charge_point.call("MeterValues", METER_VALUES, "b") is None
+    )  # the store has it, and has not said so yet
+    answered.set()
+    desk.stage.settle()
+    assert charge_point.call("MeterValues", METER_VALUES, "c") is None
+    desk.store.work()
+    desk.advance(DELAY_MAX_S)
+    assert desk.replayed == ["a", "b", "c"]
+    assert [call.unique_id for call in desk.seen if not call.replayed] == ["a"]
+    assert desk.services.spool_owners == set()
+
+
 # Transactions
 
 
