@@ -279,6 +279,7 @@ class ChargePointCell(Cell):
             return
         if replay:
             services.spool_owners.add(self.charge_point.id)
+            services.spool_touched.add(self.charge_point.id)
         receipt.then(lambda error: self._spooled(call, error, why, replay=replay, again=again))
 
     def _spooled(
