@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         TagSettings,
         TlsSettings,
     )
+    from .local_lists import ListOnItsWay, LocalListUpdate
     from .protocol import v16
     from .protocol.errors import ErrorCode, InvalidPayload, OcppError
     from .protocol.message import Message
@@ -97,7 +98,9 @@ __all__ = [
     "InvalidResponse",
     "KeptTicket",
     "Later",
+    "ListOnItsWay",
     "LocalList",
+    "LocalListUpdate",
     "LogSettings",
     "MemoryStore",
     "Message",
@@ -175,6 +178,7 @@ _HOMES = {
         "TagSettings",
         "TlsSettings",
     ),
+    ".local_lists": ("ListOnItsWay", "LocalListUpdate"),
     ".protocol": ("v16",),
     ".protocol.errors": ("ErrorCode", "InvalidPayload", "OcppError"),
     ".protocol.message": ("Message",),

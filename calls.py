@@ -75,12 +75,12 @@ class Calls:
     ) -> Ticket[R]:
         """Send a request to a charge point. Never blocks; safe from any greenlet and any native thread.
 
-        `timeout_s` is for the answer once it is sent (default: `sessions.call_timeout_s`). With `when_offline="queue"`
-        it waits for a charge point that is away, at most `expires_in_s`. With `until_effect` the ticket is waited for
-        until what was asked for has shown itself (`ticket.effect`), a RemoteStartTransaction with its StartTransaction
-        for example, or `effect_timeout_s` after its final state. Raises `InvalidPayload` for a request that breaks its
-        contract, ValueError for one that a central system does not send and for a time that is not above 0,
-        LookupError for what is no request of OCPP
+        `timeout_s` is for the answer once it is sent (default: `sessions.call_timeout_s`); what has not been sent
+        `expires_in_s` from now (default: `sessions.call_expires_s`) never is. With `when_offline="queue"` it waits for
+        a charge point that is away. With `until_effect` the ticket is waited for until what was asked for has shown
+        itself (`ticket.effect`), a RemoteStartTransaction with its StartTransaction for example, or `effect_timeout_s`
+        after its final state. Raises `InvalidPayload` for a request that breaks its contract, ValueError for one that a
+        central system does not send and for a time that is not above 0, LookupError for what is no request of OCPP
         1.6 at all. OCPP 1.6, section 5.
         """
         _check_seconds(timeout_s=timeout_s, expires_in_s=expires_in_s, effect_timeout_s=effect_timeout_s)
@@ -104,7 +104,7 @@ class Calls:
             timeout_s=self.settings.sessions.call_timeout_s if timeout_s is None else timeout_s,
             created_at=self._clock.time(),
             when_offline=when_offline,
-            expires_in_s=expires_in_s,
+            expires_in_s=self.settings.sessions.call_expires_s if expires_in_s is None else expires_in_s,
             cancel=self._cancel,
             thread=self._thread,
             effect_timeout_s=effect_timeout_s if until_effect else None,

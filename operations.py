@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from .actors.plugin_cell import PluginCell
 from .actors.recorder import Recorder
+from .local_lists import LocalLists
 from .protocol import v16
+from .protocol.session import Registration
 from .supervisor.plugins import PluginSupervisor, Release
 from .supervisor.supervisor import describe
 
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
     from .actors.directory import Directory
     from .actors.routing import Router
     from .actors.services import Services
+    from .actors.tickets import Ticket, TicketBook
     from .actors.timers import Clock
-    from .config.settings import Settings
-    from .store.store import Store
+    from .store.store import Receipt
+    from .supervisor.sessions import Sessions
 
 RELEASE_S = 10.0
 """Seconds that the start of a released plugin may take."""
@@ -35,16 +38,16 @@ SPOOL_COUNTED = 10_000
 """So many messages in the spool are looked at to say how many wait for which plugin."""
 
 
-class Operations:
+class Operations(LocalLists):
     """See the head of this file; `CentralSystem` fills the attributes."""
 
-    settings: Settings
-    store: Store
+    _book: TicketBook
     _clock: Clock
     _directory: Directory
     _root: Cell | None
     _router: Router
     _services: Services
+    _sessions: Sessions
 
     # -- The picture -------------------------------------------------------------------------------
 
@@ -84,6 +87,37 @@ class Operations:
         }
         recorder = cell.recorder or Recorder(0)
         return recorder.dump(head)
+
+    def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
+        """The calls that have not ended, and the last that have; of one charge point or of all, the newest first."""
+        return self._book.tickets(charge_point_id, open_only=open_only)
+
+    # -- Charge points that are away ---------------------------------------------------------------
+
+    def register(self, charge_point_id: str, status: str) -> Receipt | None:
+        """Register a charge point as its BootNotification would; None if it is connected, for then that decides.
+
+        `status` is Accepted, Pending or Rejected; ValueError if it is none of them. OCPP 1.6, 4.2.
+        """
+        registration = Registration(status)
+        cell = self._directory.find(charge_point_id)
+        if cell is not None and cell.newest is not None:
+            return None
+        if cell is not None:
+            cell.charge_point.registration = cell.session.registration = registration
+        return self.store.register(charge_point_id, status)
+
+    def forget(self, charge_point_id: str) -> Receipt | None:
+        """Forget a charge point that is away, and end the calls that wait for it; None if it is connected.
+
+        Its transactions stay, and so does all that is no registration.
+        """
+        cell = self._directory.find(charge_point_id)
+        if cell is not None and cell.newest is not None:
+            return None
+        if cell is not None:
+            self._sessions.let_go(cell)
+        return self.store.forget(charge_point_id)
 
     # -- Plugins -----------------------------------------------------------------------------------
 

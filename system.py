@@ -89,8 +89,8 @@ class CentralSystem(Calls, Operations):
     """An OCPP central system. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
-    behind them, the back office last. `on_online` and `on_offline` are called in the hub with the `ChargePoint`; they
-    must not block. `observers` hear of everything that is counted. With a `store` of your own, you close it. Raises
+    behind them, the back office last. `on_online` and `on_offline` are called with the `ChargePoint`, in greenlets of
+    their own. `observers` hear of everything that is counted. With a `store` of your own, you close it. Raises
     `ConfigError` for settings that cannot be.
     """
 
@@ -117,6 +117,8 @@ class CentralSystem(Calls, Operations):
         self._stopped = Event()
         self._stopped.set()
         self._failure: Exception | None = None
+        self._stop_s = 0.0
+        self._lists_on_their_way = set()
         self._ports = {
             "ws": self.settings.port,
             "wss": self.settings.tls.port,
@@ -206,7 +208,9 @@ class CentralSystem(Calls, Operations):
             pool=self._pool,
             running=self._running,
         )
-        make = Supervisor.maker(tree.children(), self._timers, Strategy.REST_FOR_ONE, tree.policy())
+        children = tree.children()
+        self._stop_s = self.settings.supervision.stop_timeout_s or sum(child.shutdown_s for child in children)
+        make = Supervisor.maker(children, self._timers, Strategy.REST_FOR_ONE, tree.policy())
         root = Cell(self._scheduler, "root", make)
         started = False
         try:
@@ -215,7 +219,7 @@ class CentralSystem(Calls, Operations):
         finally:
             if not started:
                 root.kill()  # it is still starting if whoever waits for it was interrupted
-                root.join(self.settings.supervision.stop_timeout_s)
+                root.join(self._stop_s)
                 root.end()
         root.watch = self._root_ended
         return root
@@ -240,10 +244,8 @@ class CentralSystem(Calls, Operations):
         self._entrance.close()
         if root.phase in (Phase.STARTING, Phase.RUNNING):
             root.ref.stop(block=False)
-            if not root.join(self.settings.supervision.stop_timeout_s):
-                logger.error(
-                    "it did not stop in %g s and is killed", self.settings.supervision.stop_timeout_s
-                )
+            if not root.join(self._stop_s):
+                logger.error("it did not stop in %g s and is killed", self._stop_s)
                 root.kill()
                 root.join(1.0)
         root.end()
@@ -310,12 +312,22 @@ class CentralSystem(Calls, Operations):
 
     def _went_online(self, charge_point: ChargePoint) -> None:
         if self._on_online is not None:
-            self._on_online(charge_point)
+            self._call_back(self._on_online, charge_point)
 
     def _went_offline(self, charge_point: ChargePoint, _code: int, _reason: str) -> None:
         self._directory.note_offline(charge_point.id, self._clock.monotonic())
         if self._on_offline is not None:
-            self._on_offline(charge_point)
+            self._call_back(self._on_offline, charge_point)
+
+    def _call_back(self, callback: Callable[[ChargePoint], None], charge_point: ChargePoint) -> None:
+        """Tell whoever embeds the system; one that blocks, or raises, costs the session nothing."""
+
+        def run() -> None:
+            failure = attempt(callback, charge_point)
+            if type(failure) is Failure and not failure.killed:
+                logger.error("A callback failed for %s:", charge_point, exc_info=failure.exc_info)
+
+        self._pool.spawn(run)
 
     def _sweep(self) -> None:
         if self._root is None:
@@ -332,6 +344,7 @@ def _rules(settings: Settings) -> Rules:
         default_deadline_s=settings.deadlines.default_s,
         deadlines_s=dict(settings.deadlines.actions),
         queue_limit=settings.sessions.queue_limit,
+        queue_reserve=settings.sessions.queue_reserve,
         accept_unbooted=settings.sessions.accept_unbooted,
         answer_transactions_unregistered=settings.sessions.answer_transactions_unregistered,
     )

@@ -89,6 +89,7 @@ class Tree:
                 SessionSupervisor,
                 self.sessions,
                 policy,
+                hang_s=settings.supervision.hang_s,
                 id="sessions",
                 shutdown_s=settings.sessions.close_spread_s + settings.sessions.close_timeout_s + below_s,
             ),
@@ -120,6 +121,8 @@ class Tree:
             ),
         )
         children = [places.child(spec) for spec in (*self.plugins, *map(load_plugin, settings.plugins))]
+        module = importlib.import_module(".plugins.holdings", __package__)
+        children.append(places.child(module.Holdings.spec(self.store, name="holdings")))
         office = settings.back_office
         if office.enabled:
             module = importlib.import_module(".plugins.back_office", __package__)

@@ -7,6 +7,7 @@ It holds the facts, the state of the conversation, the connection and the calls 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import logging
 import traceback
@@ -19,7 +20,7 @@ from ..protocol.errors import ErrorCode
 from ..protocol.session import INFINITY, Incoming, Session
 from ..protocol.stand_ins import stand_in
 from .call import Call
-from .cell import ENDED, Cell, Ending
+from .cell import ENDED, NOTHING, Cell, Ending
 from .failure import Failure, attempt
 from .messages import (
     Attached,
@@ -248,16 +249,22 @@ class ChargePointCell(Cell):
         services, incoming = self.services, call.incoming
         if self.is_set() or not incoming.open:
             return
-        receipt = services.ledger.spool(
-            charge_point_id=self.charge_point.id,
-            action=incoming.action.name,
-            unique_id=incoming.unique_id,
-            payload=bytes(incoming.payload),
-            transaction_id=call.transaction_id,
-            received_at=services.date_of(incoming.received_at),
-            why=why,
-            replay=replay,
+        receipt = attempt(
+            functools.partial(
+                services.ledger.spool,
+                charge_point_id=self.charge_point.id,
+                action=incoming.action.name,
+                unique_id=incoming.unique_id,
+                payload=bytes(incoming.payload),
+                transaction_id=call.transaction_id,
+                received_at=services.date_of(incoming.received_at),
+                why=why,
+                replay=replay,
+            )
         )
+        if type(receipt) is Failure:  # a store of somebody's own: what it raises must not cost the answer
+            self._spooled(call, receipt.error, why, replay=replay, again=again)
+            return
         if replay:
             services.spool_owners.add(self.charge_point.id)
         receipt.then(lambda error: self._spooled(call, error, why, replay=replay, again=again))
@@ -435,6 +442,15 @@ class ChargePointCell(Cell):
         if exit_.ending is not Ending.NORMAL and exit_.message is None:
             self.event("crash", exit_.failure.text if exit_.failure is not None else str(exit_.ending))
         super()._exit(exit_)
+
+    def abandon(self) -> None:
+        """See `Cell`; the CALL in hand is answered all the same."""
+        if self.actor is not None and self.in_hand is not NOTHING:
+            self.event("crash", f"it did not end when it was killed, in {type(self.in_hand).__name__}")
+            problem = attempt(self._make_good, self.in_hand)
+            if type(problem) is Failure:
+                self.log(problem)
+        super().abandon()
 
     def _make_good(self, message: object) -> None:
         """A CALL is answered and a ticket ends; a lost connection, or what the store said, the next actor hears of."""

@@ -52,6 +52,7 @@ class Scheduler:
         self.queue: deque[Runnable] = deque()  # for `Cell.tell`, which does what `enqueue` does by itself
         self.armed = False
         self._idle: list[_Worker] = []
+        self._blocked: set[_Worker] = set()
         self._workers = 0
         self._left = 0
         self._closed = False
@@ -72,6 +73,10 @@ class Scheduler:
     def workers(self) -> int:
         """How many greenlets there are: running, blocked in a handler, or spare."""
         return self._workers
+
+    def blocked(self) -> list[Runnable]:
+        """What is in the middle of a handler that waits for something."""
+        return [worker.cell for worker in self._blocked if worker.cell is not None]
 
     @property
     def busy(self) -> bool:
@@ -99,6 +104,8 @@ class Scheduler:
                     worker = _Worker(self._work, self.hub)
                     self._workers += 1
                 worker.switch()
+                if worker.cell is not None and not worker.dead:  # it came back in the middle of a handler
+                    self._blocked.add(worker)
         finally:  # whatever comes up here (a Ctrl-C between two handlers), the rest of the queue is run
             self._left = 0
             if queue:
@@ -124,11 +131,13 @@ class Scheduler:
                         self.hub.handle_error(me.cell, *fault.exc_info)
                     continue
                 me.cell = None
+                self._blocked.discard(me)
                 if self._closed or len(self._idle) >= self._spare:
                     return
                 self._idle.append(me)
                 self.hub.switch()
         finally:
+            self._blocked.discard(me)
             self._workers -= 1
 
     def _take_turns(self, me: _Worker) -> None:

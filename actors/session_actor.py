@@ -310,11 +310,14 @@ class SessionActor(Actor):
         ):  # it counts from when the call was made, perhaps by another process
             expires_at = clock.monotonic() + ticket.expires_in_s - (clock.time() - ticket.created_at)
         outgoing = Outgoing(ticket, action, ticket.request, ticket.payload, ticket.timeout_s, expires_at)
-        if not session.submit(outgoing):
-            cell.end_unsent(ticket, TicketState.NEVER_SENT, f"{session.rules.queue_limit} calls wait already")
+        if expires_at <= clock.monotonic():
+            cell.end_unsent(ticket, TicketState.EXPIRED, "it waited too long")
             return
         for older in session.superseded_by(outgoing):
             cell.end_ticket(older, TicketState.SUPERSEDED, f"by {ticket.id}")
+        if not session.submit(outgoing):
+            cell.end_unsent(ticket, TicketState.NEVER_SENT, f"{session.rules.queue_limit} calls wait already")
+            return
         ticket.waits(held=not session.may_send(action))
         if expires_at is not INFINITY:
             cell.wake(expires_at)
@@ -325,7 +328,7 @@ class SessionActor(Actor):
         if cell.connection is None or cell.session.calls is None:
             return
         if cell.services.keeper is not None:
-            first = cell.session.first_call()
+            first = cell.session.first_call(cell.services.clock.monotonic())
             if first is None or not self._is_marked(first.owner, cell.services.keeper):
                 return
         following = cell.session.next_call(cell.services.clock.monotonic())

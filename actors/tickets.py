@@ -322,6 +322,20 @@ class TicketBook:
         """Find a ticket; None if it is unknown or forgotten."""
         return self._tickets.get(id_)
 
+    def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
+        """All, or those of one charge point: the newest first."""
+        found = [
+            ticket
+            for ticket in self._tickets.values()
+            if (not charge_point_id or ticket.charge_point_id == charge_point_id)
+            and (not open_only or ticket.open)
+        ]
+        found.reverse()
+        found.sort(
+            key=lambda ticket: ticket.created_at, reverse=True
+        )  # an open one may stand behind younger ones
+        return found
+
     def open_tickets(self) -> list[Ticket[Any]]:
         """All that have not ended."""
         return [ticket for ticket in list(self._tickets.values()) if ticket.open]

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import quantiles
 
 import click
@@ -38,19 +39,24 @@ from chargehand.cli.program import tune_collector
 
 SILENT = 50  # charge points that answer no command
 TIMEOUT_S = 1.0  # of those commands, and the deadline of the handler that hangs
+FAIL_APART_S = 0.005  # between two failures
 APART_S = 0.01  # between those commands; all of them are out well before the first is over
-HANG = "HANG"
+HANG, RAISE, NONSENSE = "HANG", "RAISE", "NONSENSE"
 CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
 
 
 class Tags(Plugin):
-    """Accepts every tag, but hangs for one."""
+    """Accepts every tag, but hangs, raises or talks nonsense for some."""
 
     @passive(v16.Authorize)
     def authorize(self, call: Call[v16.Authorize]) -> dict[str, object]:
-        """Answer, or never."""
+        """Answer, or not."""
         if call.request.id_tag == HANG:
             gevent.sleep(3600)
+        if call.request.id_tag == RAISE:
+            raise ValueError("as it was told to")
+        if call.request.id_tag == NONSENSE:
+            return {"idTagInfo": 17}
         return {"idTagInfo": {"status": "Accepted"}}
 
 
@@ -111,11 +117,12 @@ class Ground:
             if states != ["timed_out"] * SILENT:
                 raise RuntimeError(f"the commands should all have timed out: {states}")
 
-    def hang(self, until: float) -> None:
-        """Have the plugin hang for one charge point, over and over."""
+    def fail(self, tag: str, until: float) -> None:
+        """Have the plugin fail for one charge point, over and over."""
         while time.monotonic() < until:
-            if b"InternalError" not in self.bad.authorize(HANG):
-                raise RuntimeError("the handler that hangs was not stood in for")
+            if b"InternalError" not in self.bad.authorize(tag):
+                raise RuntimeError("the handler that fails was not stood in for")
+            gevent.sleep(FAIL_APART_S)
 
     def close(self) -> None:
         """End everything."""
@@ -150,7 +157,9 @@ def main(*, serves: bool, charge_points: int, seconds: float, bound_ms: float) -
             ("all is quiet", lambda _: None),
             (f"{SILENT} commands time out at once, each second", ground.time_out),
             ("all is quiet", lambda _: None),
-            ("a plugin hangs for one charge point", ground.hang),
+            ("a plugin hangs for one charge point", partial(ground.fail, HANG)),
+            ("a plugin raises for one charge point, all the time", partial(ground.fail, RAISE)),
+            ("a plugin talks nonsense to one charge point, all the time", partial(ground.fail, NONSENSE)),
             ("all is quiet", lambda _: None),
         ):
             latencies = ground.phase(seconds, trouble)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode, urlsplit
@@ -13,13 +14,14 @@ from .data_folder import DataFolder
 from .failures import CommandFailed, CommandMisused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..config.settings import Settings
 
 ROOT = "/api/v1"
 ANSWER_S = 30.0
 """Seconds that the server has for what it can answer at once."""
+CHUNK_BYTES = 1 << 18
 OK, UNAUTHORIZED = 200, 401
 
 
@@ -66,6 +68,13 @@ class Api:
             raise CommandFailed(why(reply.status, reply.json))
         return reply.json
 
+    def change(self, method: str, *path: str, body: str | None = None) -> dict[str, Any]:
+        """Change what is at a path; how it is then, or was."""
+        reply = self.ask(method, *path, body=body)
+        if reply.status != OK:
+            raise CommandFailed(why(reply.status, reply.json))
+        return reply.json
+
     def ask(
         self,
         method: str,
@@ -75,6 +84,35 @@ class Api:
         timeout_s: float = ANSWER_S,
     ) -> Reply:
         """One request, with no proxy in between; its answer, whatever its status."""
+        with self._asked(method, path, query, body, timeout_s) as answer:
+            return Reply(answer.status, answer.read().decode(), self._url)
+
+    def download(self, method: str, *path: str, timeout_s: float = ANSWER_S) -> Iterator[bytes]:
+        """What a request is answered, in pieces; all of it, or `CommandFailed`. `timeout_s` is for each piece."""
+        received = 0
+        with self._asked(method, path, None, None, timeout_s) as answer:
+            if answer.status != OK:
+                raise CommandFailed(
+                    why(answer.status, Reply(answer.status, answer.read().decode(), self._url).json)
+                )
+            length = int(answer.headers["Content-Length"] or 0)
+            while chunk := answer.read(CHUNK_BYTES):
+                received += len(chunk)
+                yield chunk
+        if received != length:
+            raise CommandFailed(
+                f"the server at {self._url} has broken off: {received} of {length} bytes came"
+            )
+
+    @contextmanager
+    def _asked(
+        self,
+        method: str,
+        path: Sequence[str],
+        query: Mapping[str, str] | None,
+        body: str | None,
+        timeout_s: float,
+    ) -> Iterator[http.client.HTTPResponse]:
         connection, target = self._connection(timeout_s)
         target += "/".join([ROOT, *(quote(segment, safe="") for segment in path)])
         target += f"?{urlencode(query)}" if query else ""
@@ -85,8 +123,7 @@ class Api:
             headers["Authorization"] = f"Bearer {self._token}".encode()
         try:
             connection.request(method, target, None if body is None else body.encode(), headers)
-            answer = connection.getresponse()
-            return Reply(answer.status, answer.read().decode(), self._url)
+            yield connection.getresponse()
         except OSError as error:
             text = f"no answer from a server at {self._url}: {error.strerror or error}"
             raise CommandFailed(text) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..config.checks import check_exposure
 from ..config.errors import ConfigError
 from ..config.load import PROGRAM_DEFAULTS, load
 from .failures import CommandMisused
@@ -23,10 +22,7 @@ def read_settings(
     With `serves`, settings that would let strangers in by accident are refused too.
     """
     try:
-        settings = load(config, overrides=overrides, program_defaults=PROGRAM_DEFAULTS)
-        if serves:
-            check_exposure(settings)
+        return load(config, overrides=overrides, program_defaults=PROGRAM_DEFAULTS, serves=serves)
     except ConfigError as error:
         text = "\n  ".join(["these settings cannot be used:", *error.errors])
         raise CommandMisused(text) from error
-    return settings

@@ -12,9 +12,14 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from .. import __version__
+from .charge_point_commands import charge_points
 from .failures import FAILED
+from .holding_commands import profiles, reservations
 from .options import CONFIG, DATA, JSON, asks_server, echo_json
+from .store_commands import backup, check_store
 from .tag_commands import tags
+from .ticket_commands import tickets
+from .transaction_commands import transactions
 
 if TYPE_CHECKING:
     from .api import Api
@@ -144,22 +149,14 @@ def tree(api: Api, *, json: bool) -> None:
         show_tree(picture)
 
 
-@main.command()
-@click.option("--all", "all_", is_flag=True, help="Those that are away, too.")
-@JSON
-@asks_server
-def charge_points(api: Api, *, all_: bool, json: bool) -> None:
-    """List the charge points that are connected."""
-    from .charge_points import find_charge_points, show_charge_points  # noqa: PLC0415
-
-    rows = find_charge_points(api, all_=all_)
-    if json:
-        echo_json(rows)
-    else:
-        show_charge_points(rows)
-
-
+main.add_command(charge_points)
+main.add_command(transactions)
 main.add_command(tags)
+main.add_command(reservations)
+main.add_command(profiles)
+main.add_command(tickets)
+main.add_command(backup)
+main.add_command(check_store)
 
 
 @main.group()

@@ -155,7 +155,8 @@ class Program:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
         # A hub that a plugin keeps busy will never hear of it; this is C code in a thread of its own.
-        faulthandler.dump_traceback_later(self._settings.supervision.stop_timeout_s + STUCK_S, exit=True)
+        if self._settings.supervision.stop_timeout_s:
+            faulthandler.dump_traceback_later(self._settings.supervision.stop_timeout_s + STUCK_S, exit=True)
         self._hub.loop.run_callback_threadsafe(self._stop, number)
 
     def _stop(self, number: int) -> None:

@@ -38,6 +38,19 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: 
     show(table if rows else Text(empty))
 
 
+def show_facts(facts: Sequence[tuple[str, object]]) -> None:
+    """Print names and what stands for each, a line each."""
+    table = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
+    for name, value in facts:
+        table.add_row(plain(name, "dim"), plain(value))
+    show(table)
+
+
+def when(moment: object) -> str:
+    """A time of the API's as people write it, in UTC; empty if there is none."""
+    return str(moment or "").partition(".")[0].removesuffix("Z").replace("T", " ")
+
+
 def plain(value: object, style: str = "") -> Text:
     """A value as text that means nothing to rich; None is empty."""
     return Text("" if value is None else escaped(str(value)), style)

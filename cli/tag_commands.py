@@ -93,3 +93,19 @@ def export_tags(api: Api, *, json: bool) -> None:
         echo_json(rows)
     else:
         click.echo(as_csv(rows), nl=False)
+
+
+@tags.command("push")
+@click.argument("charge_point", metavar="CP")
+@click.option("--full", is_flag=True, help="Send the whole list, whatever the charge point has.")
+@click.option("--clear-cache", is_flag=True, help="Clear its authorisation cache, too.")
+@click.option(
+    "--timeout", "timeout_s", type=float, default=30.0, show_default=True, help="Seconds for each answer."
+)
+@asks_server
+def push_tags(api: Api, *, charge_point: str, full: bool, clear_cache: bool, timeout_s: float) -> None:
+    """Bring the local list of the charge point CP in step with the tags: send it what has changed."""
+    from .local_lists import push  # noqa: PLC0415
+
+    for line in push(api, charge_point, full=full, clear_cache=clear_cache, timeout_s=timeout_s):
+        click.echo(line)

@@ -13,7 +13,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_origin, get_type_hints
 
-from .checks import conflicts
+from .checks import check_exposure, conflicts
 from .errors import ConfigError
 from .schema import Fault, nearest, read
 from .settings import Settings, key_of
@@ -25,6 +25,7 @@ PROGRAM_DEFAULTS: Mapping[str, object] = {
     "http.enabled": True,
     "store": "sqlite",
     "supervision.watchdog_s": 1.0,
+    "supervision.stop_timeout_s": 4.0,
 }
 """Where the program begins differently from the library."""
 
@@ -37,8 +38,11 @@ def load(
     environ: Mapping[str, str] = os.environ,
     overrides: Mapping[str, object] | None = None,
     program_defaults: Mapping[str, object] | None = None,
+    serves: bool = False,
 ) -> Settings:
     """Read the settings; raises `ConfigError` with every fault there is.
+
+    With `serves`, what would let strangers in by accident is a fault too.
 
     `path` names the TOML file; without it `CHARGEHAND_CONFIG` does, and without that no file is read.
     `overrides` (the command line) and `program_defaults` map `section.key` to a value; None is not given.
@@ -51,7 +55,7 @@ def load(
         layers.add(_read_file(Path(file)), f"in {file}")
     layers.add_environment(environ)
     layers.add_flat(overrides or {}, "on the command line")
-    return layers.settings()
+    return layers.settings(serves=serves)
 
 
 def settings_names() -> dict[str, Any]:
@@ -133,7 +137,7 @@ class _Layers:
             else:
                 self.put(name, value, f"from {variable}")
 
-    def settings(self) -> Settings:
+    def settings(self, *, serves: bool) -> Settings:
         settings, faults = read(self.data)
         if faults:
             # The rest is checked as if each faulty setting had its default, so that one run tells everything.
@@ -146,6 +150,11 @@ class _Layers:
                 if not faulty.intersection({".".join(fault[0]), *others})
             ]
         self.errors += [self._line(path, text) for path, text in faults]
+        if settings and serves and not faulty.intersection({"host", "open", "auth", "auth.credentials"}):
+            try:
+                check_exposure(settings)
+            except ConfigError as error:
+                self.errors += error.errors
         if self.errors or settings is None:
             raise ConfigError(self.errors)
         return settings

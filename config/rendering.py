@@ -123,6 +123,12 @@ def _hidden(section: Section) -> dict[str, Any]:
     return data
 
 
+def without_password(url: str) -> str:
+    """A URL as it may be shown; what is no URL is left as it is."""
+    url = re.sub(r"(?<=://)([^:/@?#]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?i)([?&][^=&]*(?:password|secret)[^=&]*=)[^&]*", r"\1***", url)
+
+
 def _hidden_arguments(value: Any, name: str = "") -> Any:
     if _SECRET_WORDS.search(name):
         return _SECRET

@@ -131,7 +131,7 @@ class AuthSettings(Section):
 
     credentials: Mapping[str, str] = _made(
         dict,
-        "Charge point id to password (Basic auth); with any given, an unknown id is refused.",
+        "Charge point id to password, or `hex:` and its bytes (Basic auth); with any given, an unknown id is refused.",
         secret=True,
         pattern=r"(?s:.+)",
         wanted="a password",
@@ -155,6 +155,14 @@ class SessionSettings(Section):
         60.0, "Seconds that a charge point has to answer a call of ours.", above=0
     )
     queue_limit: int = _setting(100, "Calls of ours that may wait for one charge point.", least=1)
+    queue_reserve: int = _setting(
+        10, "Further ones that may wait if somebody stands and waits for them, like RemoteStop.", least=0
+    )
+    call_expires_s: float = _setting(
+        86400.0,
+        "Seconds after which a call of ours that waits is not sent any more, unless it says.",
+        above=0,
+    )
     inbox_limit: int = _setting(
         256, "Messages that may wait in a session before its socket is read no further.", least=1
     )
@@ -262,6 +270,11 @@ class BackOfficeSettings(Section):
     registration: Literal["Accepted", "Pending", "Rejected"] = _setting(
         "Accepted", "The answer to BootNotification."
     )
+    local_list_limit: int = _setting(
+        100,
+        "Tags that one SendLocalList carries when the local list is brought in step: SendLocalListMaxLength.",
+        least=1,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,11 +310,18 @@ class SupervisionSettings(Section):
     )
     replay_delay_max_s: float = _setting(60.0, "Longest wait before another try.", above=0)
     replay_attempts: int = _setting(5, "Tries after which a spooled message is set aside.", least=1)
+    hang_s: float = _setting(
+        10.0, "Seconds after which a session that waits in the middle of a message is ended.", above=0
+    )
     watchdog_s: float = _setting(
         0.0, "Seconds of a blocked hub that are reported with its stack; 0 reports none.", least=0
     )
     shutdown_s: float = _setting(3.0, "Seconds that one child has to stop before it is killed.", least=0)
-    stop_timeout_s: float = _setting(4.0, "Seconds that the whole system has to stop.", above=0)
+    stop_timeout_s: float = _setting(
+        0.0,
+        "Seconds that the whole system has to stop, then what is left is killed; 0 lets every child have its own time.",
+        least=0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

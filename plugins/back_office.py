@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .. import Call, Event, MeterReading, OcppError, Plugin, Transaction, on_online, passive, v16
+from . import profiles, reservations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 STORE_S = 30.0
 """Seconds to wait for the store; the deadline of the action is usually over before."""
-
-ORPHAN = "orphan: "
-"""So begins the flag of an open transaction that cannot be going on."""
 
 
 class _MeterValues(msgspec.Struct):
@@ -36,8 +34,9 @@ class _MeterValues(msgspec.Struct):
 _meter_values = msgspec.json.Decoder(_MeterValues).decode
 
 
-def _is_orphan(transaction: Transaction) -> bool:
-    return any(flag.startswith(ORPHAN) for flag in transaction.flags)
+def _goes_on(transaction: Transaction) -> bool:
+    """Whether it takes energy, as far as can be seen: one whose tag was refused does not for long."""
+    return transaction.verdict == v16.AuthorizationStatus.ACCEPTED and not transaction.orphan
 
 
 class BackOffice(Plugin):
@@ -133,16 +132,24 @@ class BackOffice(Plugin):
         number = call.transaction_id
         if number is None:
             raise OcppError(description="no transaction id was allotted")
+        books = self._store.books
         transaction = self._store.transaction(number)
         if transaction is None:
+            # Up to the store's append nothing here switches greenlets: of two starts of one tag the second sees the
+            # first. And what was open on this connector is over, so it makes nothing concurrent.
+            self._orphan(call, "StartTransaction", request.connector_id, number)
             info = self._judge_start(call, number)
             transaction = self._started(call, number, info.status)
-            self._orphan(call, "StartTransaction", request.connector_id, number)
         else:
             info = self._judge(request.id_tag)
         # One that came before is handed to the store again, which leaves it as it is: what is answered must be durable,
         # and the first may still be on its way.
-        self._store.start_transaction(transaction).wait(STORE_S)
+        receipts = [self._store.start_transaction(transaction)]
+        if transaction.open:
+            receipts += reservations.use(books, transaction)
+            receipts += profiles.transaction_started(books, transaction)
+        for receipt in receipts:
+            receipt.wait(STORE_S)
         verdict = v16.AuthorizationStatus(transaction.verdict)
         if verdict is not info.status:
             info = v16.IdTagInfo(
@@ -158,7 +165,7 @@ class BackOffice(Plugin):
             # What the charge point was told; told again it must be the same.
             verdict = str(self._stand_in_id_tag_status)
             flags = (*flags, f"its id tag was {status}")
-        return Transaction(
+        transaction = Transaction(
             id=number,
             charge_point_id=call.charge_point.id,
             connector_id=request.connector_id,
@@ -168,16 +175,17 @@ class BackOffice(Plugin):
             start_received_at=call.received_at,
             verdict=verdict,
             reservation_id=request.reservation_id,
-            flags=flags,
         )
+        flags = (*flags, *reservations.doubts(self._store.books, transaction))
+        return msgspec.structs.replace(transaction, flags=flags)
 
     def _judge_start(self, call: Call[v16.StartTransaction], number: int) -> v16.IdTagInfo:
         """The verdict on a tag that starts; one that charges elsewhere already may be ConcurrentTx."""
         info = self._judge(call.request.id_tag)
         if self._concurrent_transactions or info.status is not v16.AuthorizationStatus.ACCEPTED:
             return info
-        others = self._store.transactions(id_tag=call.request.id_tag, open_only=True)
-        if any(one.id != number and not _is_orphan(one) for one in others):
+        others = self._store.open_transactions_of_tag(call.request.id_tag)
+        if any(one.id != number and _goes_on(one) for one in others):
             return msgspec.structs.replace(info, status=v16.AuthorizationStatus.CONCURRENT_TX)
         return info
 
@@ -185,7 +193,7 @@ class BackOffice(Plugin):
         """Flag what is open and cannot be going on any more. It is never closed: its StopTransaction may still come."""
         for transaction in self._store.open_transactions(call.charge_point.id):
             if transaction.id != number and connector_id in (0, transaction.connector_id):
-                self._store.flag_transaction(transaction.id, f"{ORPHAN}{why} while it was open")
+                self._store.flag_transaction(transaction.id, f"{Transaction.ORPHAN}{why} while it was open")
 
     @passive(v16.StopTransaction)
     def stop_transaction(self, call: Call[v16.StopTransaction]) -> v16.StopTransactionResponse:
@@ -206,6 +214,7 @@ class BackOffice(Plugin):
                 flags=tuple(flags),
             )
             receipts = [self._store.stop_transaction(stopped)]
+            receipts += profiles.transaction_stopped(self._store.books, known)
             if request.transaction_data:
                 receipts.append(
                     self._keep_reading(
@@ -227,6 +236,9 @@ class BackOffice(Plugin):
             suspicions.append(f"{energy_wh} Wh are more than can be")
         if request.timestamp < known.started_at:
             suspicions.append("it stopped before it started, by its own clock")
+        books, id_tag = self._store.books, request.id_tag
+        if id_tag is not None and not reservations.belong_together(books, id_tag, known.id_tag):
+            suspicions.append(f"it was stopped with {id_tag}, whose parent is not the same")
         return suspicions
 
     def _keep_aside(self, call: Call[Any], why: str) -> None:

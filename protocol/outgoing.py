@@ -68,18 +68,20 @@ class CallQueue:
         else:
             self.waiting.append(outgoing)
 
-    def first(self, may_send: Callable[[Action], bool]) -> Outgoing | None:
+    def first(self, may_send: Callable[[Action], bool], now: float) -> Outgoing | None:
         """The call that `next` would take."""
-        return next((outgoing for outgoing in self.waiting if may_send(outgoing.action)), None)
-
-    def next(self, may_send: Callable[[Action], bool]) -> Outgoing | None:
-        """Take the first call that may be sent now, and have it on the wire."""
-        for place, outgoing in enumerate(self.waiting):
-            if may_send(outgoing.action):
-                del self.waiting[place]
-                self.on_wire = outgoing
+        for outgoing in self.waiting:
+            if outgoing.expires_at > now and may_send(outgoing.action):
                 return outgoing
         return None
+
+    def next(self, may_send: Callable[[Action], bool], now: float) -> Outgoing | None:
+        """Take the first call that may be sent now and is not too late, and have it on the wire."""
+        outgoing = self.first(may_send, now)
+        if outgoing is not None:
+            self.waiting.remove(outgoing)
+            self.on_wire = outgoing
+        return outgoing
 
     def take_off_wire(self) -> Outgoing | None:
         """The wire is free: return what was on it."""

@@ -18,7 +18,7 @@ import msgspec
 from . import frames
 from .actions import EITHER, SPOOL, Sender
 from .errors import ErrorCode, Refused, read_code
-from .outgoing import CallQueue, Outgoing
+from .outgoing import URGENT, CallQueue, Outgoing
 from .payload import UNREADABLE, lenient, strict
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Rules:
     default_deadline_s: float = 10.0
     deadlines_s: dict[str, float] = field(default_factory=dict)
     queue_limit: int = 100
+    queue_reserve: int = 0  # for calls that somebody stands and waits for
     accept_unbooted: bool = True
     answer_transactions_unregistered: bool = True
 
@@ -314,16 +315,17 @@ class Session:
         )
 
     def submit(self, outgoing: Outgoing) -> bool:
-        """Queue a call of ours; false if `queue_limit` calls wait already."""
+        """Queue a call of ours; false if `queue_limit` calls, and those in reserve, wait already."""
         if self.calls is None:
             self.calls = CallQueue()
-        if len(self.calls) >= self.rules.queue_limit:
+        reserve = self.rules.queue_reserve if outgoing.action.name in URGENT else 0
+        if len(self.calls) >= self.rules.queue_limit + reserve:
             return False
         self.calls.add(outgoing)
         return True
 
     def superseded_by(self, newer: Outgoing) -> list[Outgoing]:
-        """Take out the waiting calls that a newer one makes pointless."""
+        """Take out the waiting calls that a newer one makes pointless. To be called before `submit`: it makes room."""
         return self.calls.supersede(newer) if self.calls is not None else []
 
     def may_send(self, action: Action) -> bool:
@@ -337,17 +339,17 @@ class Session:
             "RemoteStopTransaction",
         )
 
-    def first_call(self) -> Outgoing | None:
+    def first_call(self, now: float) -> Outgoing | None:
         """The call that `next_call` would put on the wire."""
         if self.calls is None or self.calls.on_wire is not None:
             return None
-        return self.calls.first(self.may_send)
+        return self.calls.first(self.may_send, now)
 
     def next_call(self, now: float) -> tuple[Outgoing, bytes] | None:
         """Put the next call on the wire, if none is there and one may go: it and its frame."""
         if self.calls is None or self.calls.on_wire is not None:
             return None
-        outgoing = self.calls.next(self.may_send)
+        outgoing = self.calls.next(self.may_send, now)
         if outgoing is None:
             return None
         self._last_id += 1

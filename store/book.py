@@ -48,6 +48,10 @@ class Book(Generic[R]):
         for key, data in rows:
             self._enter(key, decode(data))
 
+    def key_of(self, data: bytes | str) -> str:
+        """The key of a record that was kept as JSON. Raises ValueError for what is no such record."""
+        return self._key_of(msgspec.json.decode(data, type=self._kind))
+
     def get(self, key: str) -> R | None:
         """Find the record with a key."""
         return self._records.get(key)

@@ -14,7 +14,6 @@ import msgspec
 
 from .book import Books
 from .rows import (
-    TRANSACTION,
     Kind,
     event_of,
     flags_text,
@@ -27,6 +26,8 @@ from .rows import (
     transaction_of,
     transaction_row,
 )
+from .search import COLUMNS, newest_transactions, records, select
+from .store import NoBackup
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 LARGEST_ID = 2**31 - 1
 BLOCK = 1000
 """Numbers of transactions that are reserved at a time."""
-
-COLUMNS = ", ".join(TRANSACTION)
 
 
 class DurableStore:
@@ -60,6 +59,7 @@ class DurableStore:
         self._fresh: set[int] = set()  # allotted, and not stored yet
         self._open: dict[int, Transaction] = {}
         self._open_of: dict[str, dict[int, None]] = {}  # their numbers by charge point
+        self._open_by_tag: dict[str, dict[int, None]] = {}  # and by id tag, in lower case
         self._registrations: dict[str, str] = {}
         self.books = Books(self._keep)
 
@@ -80,7 +80,9 @@ class DurableStore:
             f"SELECT {COLUMNS} FROM transactions WHERE stop_received_at IS NULL ORDER BY id"  # noqa: S608
         ):
             self._remember(transaction_of(values))
-        self._registrations = dict(self._ask("SELECT id, registration FROM charge_points"))
+        self._registrations = dict(
+            self._ask("SELECT id, registration FROM charge_points WHERE registration <> ''")
+        )
         for book in self.books:
             book.load(self._ask("SELECT key, data FROM books WHERE book = ? ORDER BY key", book.name))
         for number, start in self._ask(
@@ -101,6 +103,10 @@ class DurableStore:
             return
         self._reserved = reserved = self._next + BLOCK
         self._writer.append(Kind.IDS, row(reserved))
+
+    def backup(self, path: str) -> None:  # noqa: ARG002 - what a store that can do it needs
+        """Refuse it: a database that is a server has its own ways."""
+        raise NoBackup("the store is a database with a backup of its own: for PostgreSQL use pg_dump")
 
     def close(self) -> None:
         """See `Store`."""
@@ -133,6 +139,7 @@ class DurableStore:
         self._fresh.discard(transaction.id)
         self._open[transaction.id] = transaction
         self._open_of.setdefault(transaction.charge_point_id, {})[transaction.id] = None
+        self._open_by_tag.setdefault(transaction.id_tag.lower(), {})[transaction.id] = None
         key = _start_key(
             transaction.charge_point_id,
             transaction.connector_id,
@@ -144,7 +151,7 @@ class DurableStore:
 
     def start_transaction(self, transaction: Transaction) -> Receipt:
         """See `Store`."""
-        if transaction.id not in self._open:
+        if transaction.open and transaction.id not in self._open:
             self._remember(transaction)
         if transaction.id >= self._next:  # a number that somebody else has given must not be given again
             self._next = transaction.id + 1
@@ -153,15 +160,20 @@ class DurableStore:
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """See `Store`."""
-        if self._open.pop(transaction.id, None) is None:
+        known = self._open.pop(transaction.id, None)
+        if known is None:
             return self._writer.append(Kind.BARRIER, b"")  # it has an end, which is on its way at least
-        numbers = self._open_of[transaction.charge_point_id]
-        del numbers[transaction.id]
-        if not numbers:
-            del self._open_of[transaction.charge_point_id]
-        key = self._starts.pop(transaction.id, None)
-        if key is not None:
-            self._allotted.pop(key, None)
+        for index, key in (
+            (self._open_of, known.charge_point_id),
+            (self._open_by_tag, known.id_tag.lower()),
+        ):
+            numbers = index[key]
+            del numbers[known.id]
+            if not numbers:
+                del index[key]
+        start = self._starts.pop(transaction.id, None)
+        if start is not None:
+            self._allotted.pop(start, None)
         return self._writer.append(Kind.STOP, stop_row(transaction))
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
@@ -177,6 +189,10 @@ class DurableStore:
         """See `Store`."""
         return [self._open[number] for number in self._open_of.get(charge_point_id, ())]
 
+    def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
+        """See `Store`."""
+        return [self._open[number] for number in self._open_by_tag.get(id_tag.lower(), ())]
+
     def transaction(self, transaction_id: int) -> Transaction | None:
         """See `Store`. Switches greenlets for one that is not open."""
         if transaction_id in self._open:
@@ -187,27 +203,31 @@ class DurableStore:
         return transaction_of(found[0]) if found else None
 
     def transactions(
-        self, *, charge_point_id: str = "", id_tag: str = "", open_only: bool = False, limit: int = 100
+        self,
+        *,
+        charge_point_id: str = "",
+        id_tag: str = "",
+        open_only: bool = False,
+        flagged_only: bool = False,
+        orphans_only: bool = False,
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> Sequence[Transaction]:
         """See `Store`. Switches greenlets."""
-        found = self._select(
-            f"SELECT {COLUMNS} FROM transactions",  # noqa: S608
-            [
-                ("charge_point = ?", charge_point_id),
-                ("lower(id_tag) = ?", id_tag.lower()),
-                ("stop_received_at IS NULL", open_only),
-            ],
-            "ORDER BY id DESC",
-            limit,
+        return newest_transactions(
+            self._ask,
+            charge_point_id=charge_point_id,
+            id_tag=id_tag,
+            open_only=open_only,
+            flagged_only=flagged_only,
+            orphans_only=orphans_only,
+            since=since,
+            until=until,
+            before=before,
+            limit=limit,
         )
-        return [transaction_of(values) for values in found]
-
-    def _select(self, query: str, conditions: list[tuple[str, Any]], order: str, limit: int) -> list[Any]:
-        """Read rows under the conditions whose value is not empty; one that is True has no value of its own."""
-        wanted = [(condition, value) for condition, value in conditions if value]
-        where = f" WHERE {' AND '.join(condition for condition, _ in wanted)}" if wanted else ""
-        values = [value for _, value in wanted if value is not True]
-        return self._ask(f"{query}{where} {order} LIMIT ?", *values, limit)
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """See `Store`."""
@@ -224,8 +244,8 @@ class DurableStore:
     def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
         """See `Store`. Switches greenlets."""
         query = "SELECT charge_point, connector, transaction_id, received_at, data FROM readings"
-        found = self._select(query, [("transaction_id = ?", transaction_id)], "ORDER BY number", limit)
-        return [reading_of(values) for values in found]
+        found = select(self._ask, query, [("transaction_id = ?", transaction_id)], "ORDER BY number", limit)
+        return records(found, reading_of)
 
     # -- Charge points ---------------------------------------------------------------------------
 
@@ -233,6 +253,11 @@ class DurableStore:
         """See `Store`."""
         self._registrations[charge_point_id] = status
         return self._writer.append(Kind.REGISTER, row(charge_point_id, status))
+
+    def forget(self, charge_point_id: str) -> Receipt:
+        """See `Store`. An empty registration is none; so one that comes after it in its batch counts."""
+        self._registrations.pop(charge_point_id, None)
+        return self._writer.append(Kind.REGISTER, row(charge_point_id, ""))
 
     def registration(self, charge_point_id: str) -> str | None:
         """See `Store`."""
@@ -256,7 +281,8 @@ class DurableStore:
         """See `Store`. Switches greenlets."""
         query = "SELECT charge_point, kind, received_at, data FROM events"
         conditions = [("charge_point = ?", charge_point_id), ("kind = ?", kind)]
-        return [event_of(values) for values in self._select(query, conditions, "ORDER BY number DESC", limit)]
+        found = select(self._ask, query, conditions, "ORDER BY number DESC", limit)
+        return records(found, event_of)
 
     # -- Spool -----------------------------------------------------------------------------------
 
@@ -285,13 +311,13 @@ class DurableStore:
         """See `Store`. Switches greenlets."""
         return self._spool_rows([("aside = 0", True), ("charge_point = ?", charge_point_id)], limit)
 
-    def aside(self, *, limit: int = 1000) -> Sequence[Spooled]:
+    def aside(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
         """See `Store`. Switches greenlets."""
-        return self._spool_rows([("aside = 1", True)], limit)
+        return self._spool_rows([("aside = 1", True), ("number > ?", after)], limit)
 
     def _spool_rows(self, conditions: list[tuple[str, Any]], limit: int) -> list[Spooled]:
         query = "SELECT number, charge_point, action, unique_id, payload, transaction_id, received_at, why FROM spool"
-        return [spooled_of(values) for values in self._select(query, conditions, "ORDER BY number", limit)]
+        return records(select(self._ask, query, conditions, "ORDER BY number", limit), spooled_of)
 
     def spooled_charge_points(self) -> Sequence[str]:
         """See `Store`. Switches greenlets."""

@@ -7,17 +7,19 @@ cannot be spooled any more is refused.
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
+import gevent
 import msgspec
 
 from .book import Books
 from .records import Event, MeterReading, Spooled, Transaction
-from .store import Receipt, StoreError
+from .store import NoBackup, Receipt, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from .records import Tag
@@ -27,6 +29,8 @@ KEPT = Receipt(done=True)
 
 KEEP = 100_000
 LARGEST_ID = 2**31 - 1
+AT_A_TIME = 5000
+"""Transactions looked at before other greenlets have their turn."""
 
 
 class MemoryStore:
@@ -53,6 +57,10 @@ class MemoryStore:
         self._spool: dict[int, Spooled] = {}
         self._spooled_by: dict[str, dict[int, None]] = {}  # numbers by charge point, in order
         self._aside: dict[int, Spooled] = {}
+
+    def backup(self, path: str) -> None:  # noqa: ARG002 - what a store that can do it needs
+        """Refuse it."""
+        raise NoBackup("the store is memory: there is no file to copy")
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -119,27 +127,53 @@ class MemoryStore:
         """See `Store`."""
         return [self._transactions[number] for number in self._open_of.get(charge_point_id, ())]
 
+    def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
+        """See `Store`."""
+        return [self._transactions[number] for number in sorted(self._open_by_tag.get(id_tag.lower(), ()))]
+
     def transaction(self, transaction_id: int) -> Transaction | None:
         """See `Store`."""
         return self._transactions.get(transaction_id)
 
     def transactions(
-        self, *, charge_point_id: str = "", id_tag: str = "", open_only: bool = False, limit: int = 100
+        self,
+        *,
+        charge_point_id: str = "",
+        id_tag: str = "",
+        open_only: bool = False,
+        flagged_only: bool = False,
+        orphans_only: bool = False,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> Sequence[Transaction]:
-        """See `Store`."""
-        if open_only and id_tag:
-            ids = sorted(self._open_by_tag.get(id_tag.lower(), ()), reverse=True)
-            newest: Iterable[Transaction] = (self._transactions[number] for number in ids)
-        else:
-            newest = reversed(self._transactions.values())
+        """See `Store`. Switches greenlets when there are many."""
         found = (
             transaction
-            for transaction in newest
+            for transaction in self._newest(id_tag if open_only else "", before)
             if (not charge_point_id or transaction.charge_point_id == charge_point_id)
             and (not id_tag or transaction.id_tag.lower() == id_tag.lower())
-            and (transaction.open or not open_only)
+            and (not open_only or transaction.open)
+            and (not flagged_only or transaction.flags)
+            and (not orphans_only or transaction.orphan)
+            and (since is None or transaction.start_received_at >= since)
+            and (until is None or transaction.start_received_at < until)
         )
         return list(itertools.islice(found, limit))
+
+    def _newest(self, charges_with: str, before: int | None) -> Iterator[Transaction]:
+        """Those with the highest numbers first; of one tag only those that are open."""
+        numbers = sorted(
+            self._open_by_tag.get(charges_with.lower(), ()) if charges_with else self._transactions
+        )
+        end = len(numbers) if before is None else bisect_left(numbers, before)
+        for looked_at, place in enumerate(reversed(range(end)), 1):
+            transaction = self._transactions.get(numbers[place])
+            if transaction is not None:  # dropped meanwhile
+                yield transaction
+            if looked_at % AT_A_TIME == 0:
+                gevent.sleep(0)
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """See `Store`."""
@@ -170,6 +204,11 @@ class MemoryStore:
     def registrations(self) -> Mapping[str, str]:
         """See `Store`."""
         return self._registrations
+
+    def forget(self, charge_point_id: str) -> Receipt:
+        """See `Store`."""
+        self._registrations.pop(charge_point_id, None)
+        return KEPT
 
     def add_event(self, event: Event) -> Receipt:
         """See `Store`."""
@@ -246,9 +285,9 @@ class MemoryStore:
                 del self._aside[next(iter(self._aside))]
         return KEPT
 
-    def aside(self, *, limit: int = 1000) -> Sequence[Spooled]:
+    def aside(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
         """See `Store`."""
-        return list(itertools.islice(self._aside.values(), limit))
+        return [self._aside[number] for number in sorted(self._aside) if number > after][:limit]
 
     def _take_out(self, number: int) -> Spooled | None:
         record = self._spool.pop(number, None)

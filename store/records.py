@@ -6,7 +6,7 @@ Times are aware datetimes in UTC; a charge point's own times stand beside those 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -23,8 +23,8 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A ReserveNow that a charge point accepted (OCPP 1.6, 5.13). `id` is unique per charge point.
 
-    `state` is "active", "used" (by the start of `transaction_id`), "cancelled" or "replaced"; one whose `expiry` is
-    past is over whatever its state says. Connector 0 is any connector.
+    `state` is "active", "uncertain" (sent, and it is not known what became of it), "used" (by the start of
+    `transaction_id`) or "cancelled"; see `state_at` for one whose `expiry` is past. Connector 0 is any connector.
     """
 
     id: int
@@ -37,9 +37,17 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: str = "active"
     transaction_id: int | None = None
 
+    def state_at(self, now: datetime) -> str:
+        """Its state, which is "expired" when nothing has come of it by its expiry."""
+        return "expired" if self.state in ("active", "uncertain") and self.expiry <= now else self.state
+
 
 class ChargingProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A SetChargingProfile that a charge point accepted (OCPP 1.6, 5.16); `data` is its csChargingProfiles as sent."""
+    """A SetChargingProfile that a charge point accepted (OCPP 1.6, 5.16); `data` is its csChargingProfiles as sent.
+
+    One with an `id_tag` came with a RemoteStartTransaction (5.11), and waits for that tag's transaction; connector 0
+    is any connector then.
+    """
 
     id: int
     charge_point_id: str
@@ -48,14 +56,17 @@ class ChargingProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     purpose: str
     accepted_at: datetime
     transaction_id: int | None = None
+    id_tag: str = ""
     data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class LocalList(msgspec.Struct, frozen=True, kw_only=True):
     """The local authorisation list of a charge point, as the SendLocalLists that it accepted made it (OCPP 1.6, 5.15).
 
-    `tags` is id tag (as sent) to its idTagInfo. `certain` is false when a list was sent and it is not known what became
-    of it, or the charge point said another version: then only a full list helps.
+    `tags` is id tag (as sent) to its idTagInfo, `version` theirs: 0 for an empty list, -1 where lists are not
+    supported. `certain` is false when a list was sent and it is not known what became of it, or the charge point said
+    another version: then only a full list helps. `last_sent` is the highest version that it may ever have seen; the
+    next one is higher.
     """
 
     charge_point_id: str
@@ -63,6 +74,7 @@ class LocalList(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: datetime
     tags: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     certain: bool = True
+    last_sent: int = 0
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -106,6 +118,9 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     readings are in Wh. `verdict` is what its StartTransaction was answered, `flags` what is doubtful about it.
     """
 
+    ORPHAN: ClassVar[str] = "orphan: "
+    """So begins the flag of an open transaction that cannot be going on."""
+
     id: int
     charge_point_id: str
     connector_id: int
@@ -126,6 +141,11 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def open(self) -> bool:
         """Whether its StopTransaction has not come yet."""
         return self.stop_received_at is None
+
+    @property
+    def orphan(self) -> bool:
+        """Whether it was seen that it cannot be going on, though its StopTransaction had not come."""
+        return any(flag.startswith(self.ORPHAN) for flag in self.flags)
 
 
 class MeterReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):

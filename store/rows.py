@@ -32,7 +32,7 @@ class Kind(IntEnum):
     FLAGS = 3  # transaction id, flags
     STOP = 4  # transaction id, what its end brought
     READING = 5
-    REGISTER = 6  # charge point, status
+    REGISTER = 6  # charge point, status or nothing if it is forgotten
     EVENT = 7
     BOOK = 8  # book, key, JSON or null for a removal
     SPOOL = 9

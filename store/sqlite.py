@@ -10,6 +10,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+from .copying import Copy
 from .durable import DurableStore
 from .rows import EVENT, READING, SPOOL, STOP, TRANSACTION, Kind
 from .store import StoreError
@@ -60,8 +61,11 @@ STATEMENTS: dict[Kind, str] = {
     "WHERE number = given.value ->> 0",
     Kind.UNSPOOL: f"DELETE FROM spool WHERE number IN (SELECT {_values(1)} {ROWS})",  # noqa: S608
 }
-REMOVED = "DELETE FROM books WHERE data IS NULL"
-"""Follows `Kind.BOOK`: so a removal keeps its place among the entries of its batch."""
+REMOVED: dict[Kind, tuple[bytes, str]] = {
+    Kind.BOOK: (b",null]", "DELETE FROM books WHERE data IS NULL"),
+    Kind.REGISTER: (b',""]', "DELETE FROM charge_points WHERE registration = ''"),
+}
+"""How the row of a removal ends, and what follows then: so it keeps its place among the entries of its batch."""
 
 
 class SqliteFile:
@@ -98,8 +102,9 @@ class SqliteFile:
         array = b"[%b]" % b",".join(rows)
         try:
             self._connection.execute(statement, (array.decode(),))
-            if kind is Kind.BOOK:
-                self._connection.execute(REMOVED)
+            end, removed = REMOVED.get(kind, (b"", ""))
+            if removed and any(one.endswith(end) for one in rows):
+                self._connection.execute(removed)
         except REFUSED as error:
             raise StoreError(f"the database refused a row: {error}") from error
 
@@ -130,6 +135,8 @@ class SqliteFile:
 class SqliteStore(DurableStore):
     """See the head of this file. Made with `open`."""
 
+    _path = ""
+
     @classmethod
     def open(
         cls, path: str, threads: Threads, *, first_transaction_id: int = 1, tags: Iterable[Tag] = ()
@@ -139,5 +146,11 @@ class SqliteStore(DurableStore):
         Raises `StoreError` with one clear sentence.
         """
         store = cls(lambda: SqliteFile(path), threads, first_transaction_id=first_transaction_id)
+        store._path = path
         store.load(tags)
         return store
+
+    def backup(self, path: str) -> None:
+        """See `Store`."""
+        self._ask("SELECT 1")  # behind all that was appended before
+        Copy(self._path, path).make()

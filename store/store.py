@@ -25,6 +25,10 @@ class StoreError(Exception):
     blameless = True
 
 
+class NoBackup(StoreError):
+    """A store that cannot be copied so; the text says what to do instead."""
+
+
 class Receipt:
     """The promise that something will be durable. Its callbacks run in the hub's thread."""
 
@@ -76,6 +80,13 @@ class Store(Protocol):
     Id tags are compared without case (OCPP 1.6, 7.28: CiString20Type), so the key of a tag is in lower case.
     """
 
+    def backup(self, path: str) -> None:
+        """Write a consistent copy of everything into a new file, for its owner's eyes alone; switches greenlets.
+
+        What is appended meanwhile is not held up. Raises `NoBackup` if that cannot be done with this store, else
+        `StoreError`; then there is no file.
+        """
+
     def close(self) -> None:
         """Keep what is still to be kept, and let go of files and threads."""
 
@@ -100,13 +111,29 @@ class Store(Protocol):
     def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
         """The open transactions of a charge point, oldest first. Never switches greenlets."""
 
+    def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
+        """The open transactions of an id tag, anywhere, oldest first. Never switches greenlets."""
+
     def transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction."""
 
     def transactions(
-        self, *, charge_point_id: str = "", id_tag: str = "", open_only: bool = False, limit: int = 100
+        self,
+        *,
+        charge_point_id: str = "",
+        id_tag: str = "",
+        open_only: bool = False,
+        flagged_only: bool = False,
+        orphans_only: bool = False,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> Sequence[Transaction]:
-        """The newest transactions first."""
+        """The transactions with the highest numbers first: `before` is the number under which the next page begins.
+
+        `since` (inclusive) and `until` (exclusive) are for our time of receipt of the start.
+        """
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """Keep meter values; exactly the same ones, sent again, are kept once."""
@@ -124,6 +151,9 @@ class Store(Protocol):
 
     def registrations(self) -> Mapping[str, str]:
         """Every charge point that ever booted: its id and what it was answered."""
+
+    def forget(self, charge_point_id: str) -> Receipt:
+        """Forget what a BootNotification was answered; a charge point that never booted is no error."""
 
     def add_event(self, event: Event) -> Receipt:
         """Keep an event."""
@@ -156,8 +186,8 @@ class Store(Protocol):
     def set_aside(self, number: int, why: str) -> Receipt:
         """Do not replay a message any more; it stays where people can find it."""
 
-    def aside(self, *, limit: int = 1000) -> Sequence[Spooled]:
-        """What was set aside, oldest first."""
+    def aside(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
+        """What was set aside, oldest first; only numbers over `after`."""
 
     def unspool(self, numbers: Sequence[int]) -> Receipt:
         """Take out what its plugin has now."""

@@ -42,14 +42,14 @@ STEPS: tuple[str, ...] = (
 )
 
 
-def bring_up_to_date(connection: sqlite3.Connection, path: str) -> None:
+def bring_up_to_date(connection: sqlite3.Connection, path: str, newest: int = len(STEPS)) -> None:
     """Make the tables, or make them newer. Raises `StoreError` for a file that a newer program has written."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(STEPS):
         raise StoreError(
             f"{path} was written by a newer chargehand (tables {version}, this one knows {len(STEPS)})"
         )
-    for number, step in enumerate(STEPS[version:], version + 1):
+    for number, step in enumerate(STEPS[version:newest], version + 1):
         try:
             connection.executescript(f"BEGIN IMMEDIATE; {step}; PRAGMA user_version = {number}; COMMIT;")
         except sqlite3.Error:

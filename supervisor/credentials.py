@@ -6,6 +6,7 @@ password. A key is any bytes: OCPP 1.6-J, section 6.2, and the security white pa
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import hmac
@@ -30,6 +31,8 @@ LONG_BYTES = 16
 KEY_BYTES = 20
 """The longest AuthorizationKey; it is sent as twice as many hexadecimal digits."""
 
+HEX = "hex:"
+"""So begins a key in the settings that is written in hexadecimal digits."""
 BLAKE2, SCRYPT = "blake2", "scrypt"
 SALT_BYTES = 16
 SCRYPT_COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}  # some 50 ms and 16 MiB
@@ -71,7 +74,7 @@ class Credentials:
         kept = self._find(charge_point_id)
         if kept is None:
             settled = self._settled.get(charge_point_id)
-            return settled is not None and hmac.compare_digest(given, settled.encode())
+            return settled is not None and hmac.compare_digest(given, settled_key(settled))
         if self._fits(kept, given):
             return True
         if kept.next is None or not self._fits(kept.next, given):
@@ -104,7 +107,7 @@ class Credentials:
         if not certain and before is None:
             if charge_point_id not in self._settled:
                 return  # it needed none, so whatever it has is right
-            before = self._made(charge_point_id, self._settled[charge_point_id].encode())
+            before = self._made(charge_point_id, settled_key(self._settled[charge_point_id]))
         if not certain and before is not None:
             made = msgspec.structs.replace(before, next=made)
         self._put(made)
@@ -162,13 +165,19 @@ def carries_key(request: Any) -> bool:
     return type(request) is v16.ChangeConfiguration and request.key.lower() == "authorizationkey"
 
 
+def settled_key(value: str) -> bytes:
+    """The key that a setting means: its text, or the bytes behind `hex:`, for a key may hold any."""
+    if value.startswith(HEX):
+        with contextlib.suppress(ValueError):
+            return bytes.fromhex(value.removeprefix(HEX))
+    return value.encode()
+
+
 def key_of(value: str) -> bytes:
     """The key that a ChangeConfiguration of AuthorizationKey carries: its hexadecimal digits, or else its text."""
-    if 2 * LONG_BYTES <= len(value) <= 2 * KEY_BYTES and value.isascii():
-        try:
+    if 2 * LONG_BYTES <= len(value) <= 2 * KEY_BYTES:
+        with contextlib.suppress(ValueError):
             return bytes.fromhex(value)
-        except ValueError:
-            pass
     return value.encode("utf-8", "surrogatepass")
 
 

@@ -37,10 +37,23 @@ GIVEN_UP_REMEMBERED = 20
 """How many of the sessions that were given up last stand in the tree."""
 
 POLL_S = 0.01
+LOOKS = 4
+"""So often within `hang_s` it is looked whether a session hangs."""
 CLOSE_EACH_S = 0.003
 CLOSE_GOING_AWAY = 1001
 CLOSE_POLICY = 1008
 CLOSE_INTERNAL = 1011
+
+
+class Hanging:
+    """A session whose handler waits for something, since when, and whether it was told to end."""
+
+    __slots__ = ("killed", "message", "since")
+
+    def __init__(self, message: object, since: float) -> None:
+        self.message = message
+        self.since = since
+        self.killed = False
 
 
 class Sessions:
@@ -157,8 +170,12 @@ class Sessions:
 class SessionSupervisor(Branch):
     """Starts crashed sessions again, on the same socket and the same inbox. `describe` is its part of the tree."""
 
-    def __init__(self, sessions: Sessions, policy: Policy, chance: random.Random | None = None) -> None:
+    def __init__(
+        self, sessions: Sessions, policy: Policy, chance: random.Random | None = None, *, hang_s: float = 10.0
+    ) -> None:
         super().__init__()
+        self._hang_s = hang_s
+        self._hanging: dict[ChargePointCell, Hanging] = {}
         self._sessions = sessions
         self._policy = policy
         self._chance = chance or random.Random()  # noqa: S311 - jitter
@@ -175,6 +192,35 @@ class SessionSupervisor(Branch):
             if cell.phase is Phase.VACANT:  # it ended, and nobody was there to be told
                 cell.waiting = False
                 cell.start(wait=False)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        timers = self._sessions.services.timers
+        timers.call_at(timers.clock.monotonic() + self._hang_s / LOOKS, self._look)
+
+    def _look(self) -> None:
+        """End the handlers of sessions that hang. Nothing in a session waits, so it is a fault; it costs no O(n)."""
+        if self._cell.is_set() or self._cell.actor is not self:
+            return
+        services = self._sessions.services
+        now, before, self._hanging = services.clock.monotonic(), self._hanging, {}
+        for cell in services.scheduler.blocked():
+            if not isinstance(cell, ChargePointCell):
+                continue
+            seen = before.get(cell)
+            if seen is None or seen.message is not cell.in_hand:
+                seen = Hanging(cell.in_hand, now)
+            self._hanging[cell] = seen
+            if now - seen.since < self._hang_s:
+                continue
+            if seen.killed:  # it has swallowed its kill
+                cell.abandon()
+                continue
+            seen.killed = True
+            logger.error("The session of %s hangs in %r and is killed", cell.urn, cell.in_hand)
+            services.observer.count("session_hung", cell.charge_point.id)
+            cell.kill()
+        self._look_again()
 
     def on_stop(self) -> None:
         """Close every connection and end every cell."""

@@ -30,6 +30,7 @@ FLOORS = {
     "operations": 4,
     "calls": 4,
     "kept_tickets": 4,
+    "local_lists": 4,
     "__init__": 4,
     "__main__": 4,
 }
@@ -46,7 +47,7 @@ ALLOWED = {
     "plugins": {"gevent", "msgspec"},
     "simulator": {"gevent"},
     "testing": {"gevent"},
-    "remote": {"gevent", "msgspec", "redis"},
+    "remote": {"gevent", "hiredis", "msgspec", "redis"},
     "cli": {"click", "gevent", "rich"},
     "web": {"falcon", "gevent", "msgspec"},
     "system": {"gevent"},
@@ -54,6 +55,7 @@ ALLOWED = {
     "operations": set(),
     "calls": {"gevent"},
     "kept_tickets": set(),
+    "local_lists": {"gevent", "msgspec"},
     "__init__": set(),
     "__main__": set(),
 }

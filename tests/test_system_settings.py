@@ -4,6 +4,7 @@ import socket
 import sys
 import types
 
+import gevent
 import pytest
 
 from chargehand import (
@@ -109,7 +110,7 @@ def test_a_plugin_that_settings_name_is_made_with_its_arguments(module):
     with CentralSystem(settings_with(plugins=(plugin,))) as system:
         with ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp", "CP1") as charge_point:
             assert charge_point.send(v16.Authorize(id_tag="T1")).id_tag_info.status == "Blocked"
-        assert [row["id"] for row in system.plugins()] == ["tags", "back-office"]
+        assert [row["id"] for row in system.plugins()] == ["tags", "holdings", "back-office"]
 
 
 def test_a_plugin_given_in_code_and_one_that_settings_name_may_not_claim_the_same(module):
@@ -202,3 +203,23 @@ def test_a_start_that_failed_can_be_tried_again_and_fails_again():
             system.start()
         assert system.wait(0) is True
         assert system.describe() == {}
+
+
+# Stopping
+
+
+def test_every_plugin_has_its_own_time_to_stop_unless_the_whole_is_limited():
+    stopped = []
+
+    class Slow(Plugin):
+        def on_stop(self):
+            gevent.sleep(0.25)
+            stopped.append(self)
+
+    plugins = [Slow.spec(name=name) for name in ("A", "B")]
+    for limit_s, count in ((0.0, 2), (0.1, 0)):
+        stopped.clear()
+        supervision = SupervisionSettings(shutdown_s=2.0, stop_timeout_s=limit_s)
+        with CentralSystem(Settings(port=0, supervision=supervision), plugins=plugins):
+            pass
+        assert len(stopped) == count

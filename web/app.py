@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
+from .backup import Backup
+from .charge_points import ChargePoints
 from .commands import Commands
 from .guard import HEALTH, Guard
+from .holdings import ChargingProfiles, Reservations
+from .local_lists import LocalLists
 from .openapi import Description
+from .passwords import Passwords
 from .paths import Segment, encoded_path
 from .plugins import Plugins
 from .problems import nothing_here, report_crash, write_problem
-from .resources import ChargePoints, Counters, Crashes, Health, Spool, Supervision, Transactions
+from .resources import Counters, Crashes, Health, Supervision
 from .tags import Tags
 from .tickets import Tickets
+from .transactions import Spool, Transactions
 
 if TYPE_CHECKING:
     from ..system import CentralSystem
@@ -43,18 +49,28 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.add_route(f"{ROOT}/charge-points", charge_points)
     app.add_route(one, charge_points, suffix="one")
     app.add_route(f"{one}/record", charge_points, suffix="record")
+    app.add_route(f"{one}/events", charge_points, suffix="events")
+    app.add_route(f"{one}/password", Passwords(system))
     app.add_route(f"{one}/commands/{{action:segment}}", Commands(system, stop))
-    app.add_route(f"{ROOT}/transactions", Transactions(system))
+    app.add_route(f"{one}/local-list", LocalLists(system, stop))
+    app.add_route(f"{ROOT}/reservations", Reservations(system))
+    app.add_route(f"{ROOT}/charging-profiles", ChargingProfiles(system))
+    transactions = Transactions(system)
+    app.add_route(f"{ROOT}/transactions", transactions)
+    app.add_route(f"{ROOT}/transactions/{{transaction_id:segment}}", transactions, suffix="one")
     tags = Tags(system)
     app.add_route(f"{ROOT}/tags", tags)
     app.add_route(f"{ROOT}/tags/{{id_tag:segment}}", tags, suffix="one")
-    app.add_route(f"{ROOT}/tickets/{{ticket:segment}}", Tickets(system, stop))
+    tickets = Tickets(system, stop)
+    app.add_route(f"{ROOT}/tickets", tickets)
+    app.add_route(f"{ROOT}/tickets/{{ticket:segment}}", tickets, suffix="one")
     app.add_route(f"{ROOT}/supervision", Supervision(system))
     app.add_route(f"{ROOT}/crashes", Crashes(system))
     app.add_route(f"{ROOT}/plugins", plugins)
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/release", plugins, suffix="release")
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/promote", plugins, suffix="promote")
     app.add_route(f"{ROOT}/spool", Spool(system))
+    app.add_route(f"{ROOT}/backup", Backup(system, stop))
     app.add_route(f"{ROOT}/counters", Counters(system))
     app.add_route(f"{ROOT}/openapi.json", Description(system))
     return app

@@ -135,7 +135,7 @@ class Commands:
             raise Problem(503, "Stopping", text, headers=CLOSE, **outcome(ticket)) from None
 
     def _answer(self, response: falcon.Response, ticket: Ticket[Any]) -> None:
-        status, title = self._status(ticket)
+        status, title = status_of(self._system, ticket)
         picture = outcome(ticket)
         if title:
             reason = ticket.reason or f"{ticket.action} to {ticket.charge_point_id}"
@@ -146,17 +146,19 @@ class Commands:
         if not ticket.settled:
             response.location = f"/api/v1/tickets/{segment(ticket.id)}"
 
-    def _status(self, ticket: Ticket[Any]) -> tuple[int, str]:
-        if ticket.state is TicketState.ANSWERED:
-            if ticket.response is None:
-                return 502, "The answer breaks the contract"
-            return (200, "") if ticket.settled else (202, "")
-        if ticket.state is TicketState.NEVER_SENT:
-            known = self._system.charge_point(ticket.charge_point_id)
-            if known is not None and known.online:  # its queue is full
-                return 503, "Never sent"
-            return 404, "Not connected" if known is not None else "Unknown charge point"
-        return STATUSES[ticket.state]
+
+def status_of(system: CentralSystem, ticket: Ticket[Any]) -> tuple[int, str]:
+    """The status that a ticket's state stands for, and its title if that is an error."""
+    if ticket.state is TicketState.ANSWERED:
+        if ticket.response is None:
+            return 502, "The answer breaks the contract"
+        return (200, "") if ticket.settled else (202, "")
+    if ticket.state is TicketState.NEVER_SENT:
+        known = system.charge_point(ticket.charge_point_id)
+        if known is not None and known.online:  # its queue is full
+            return 503, "Never sent"
+        return 404, "Not connected" if known is not None else "Unknown charge point"
+    return STATUSES[ticket.state]
 
 
 def _row(action: str) -> Action:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..protocol import v16
 from ..protocol.actions import Sender
+from .backup import SQLITE
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STATUSES
 from .pictures import JSON, LINES_OF_JSON
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
+from .transactions import DEFAULT_READINGS, LARGEST_ID
 
 if TYPE_CHECKING:
     import falcon
@@ -31,7 +33,15 @@ TAG: dict[str, Any] = {
         "parent": {"type": "string", "maxLength": 20},
     },
 }
+MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
+NUMBER: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
 LIMIT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+SECONDS: dict[str, Any] = {
+    "type": "number",
+    "exclusiveMinimum": 0,
+    "maximum": MAX_TIMEOUT_S,
+    "default": DEFAULT_TIMEOUT_S,
+}
 
 
 class Description(Resource):
@@ -66,32 +76,80 @@ def describe() -> dict[str, Any]:
         },
         "paths": {
             "/healthz": {"get": _read("Whether it serves") | {"security": []}},
-            f"{root}/charge-points": {"get": _read("All charge points")},
-            one: {"get": _read("One charge point", "charge_point")},
+            f"{root}/charge-points": {"get": _read("All charge points", stored=FLAG | {"default": 0})},
+            one: {
+                "get": _read("One charge point", "charge_point"),
+                "put": _enter_charge_point(),
+                "delete": _forget_charge_point(),
+            },
+            f"{one}/events": {
+                "get": _read(
+                    "What a charge point told of itself, the newest first",
+                    "charge_point",
+                    kind=TEXT,
+                    limit=LIMIT,
+                )
+            },
+            f"{one}/password": {"put": _set_password(), "delete": _remove_password()},
             f"{one}/record": {"get": _record()},
             f"{one}/commands/{{action}}": {"post": _command()},
+            f"{one}/local-list": {
+                "get": _read("What its local list is believed to hold", "charge_point"),
+                "post": _send_list(),
+            },
             f"{root}/transactions": {
                 "get": _read(
-                    "Transactions, the newest first",
+                    "Transactions, those with the highest numbers first",
                     charge_point=TEXT,
                     id_tag=TEXT,
                     open=FLAG | {"default": 0},
+                    flagged=FLAG | {"default": 0},
+                    orphans=FLAG | {"default": 0},
+                    since=MOMENT,
+                    until=MOMENT,
+                    before=NUMBER | {"maximum": LARGEST_ID + 1},
                     limit=LIMIT,
+                )
+            },
+            f"{root}/reservations": {
+                "get": _read("Reservations, the newest first", charge_point=TEXT, limit=LIMIT)
+            },
+            f"{root}/charging-profiles": {
+                "get": _read("Charging profiles, the newest first", charge_point=TEXT, limit=LIMIT)
+            },
+            f"{root}/transactions/{{transaction_id}}": {
+                "get": _read(
+                    "One transaction with its meter readings",
+                    "transaction_id",
+                    limit=LIMIT | {"default": DEFAULT_READINGS},
                 )
             },
             f"{root}/tags": {"get": _read("All tags"), "post": _enter_tags()},
             f"{root}/tags/{{id_tag}}": {
                 "get": _read("One tag", "id_tag"),
-                "put": _change_tag("Enter or change a tag") | {"requestBody": _body(TAG)},
-                "delete": _change_tag("Take a tag out"),
+                "put": _change("Enter or change a tag", "id_tag") | {"requestBody": _body(TAG)},
+                "delete": _change("Take a tag out", "id_tag"),
+            },
+            f"{root}/tickets": {
+                "get": _read(
+                    "Calls that are open and the last that have ended, the newest first",
+                    charge_point=TEXT,
+                    open=FLAG | {"default": 0},
+                    limit=LIMIT,
+                )
             },
             f"{root}/tickets/{{ticket}}": {
                 "get": _read("One call and what became of it", "ticket"),
                 "delete": _cancel(),
             },
             f"{root}/spool": {
-                "get": _read("Messages that a stand-in acknowledged and no plugin has had", limit=LIMIT)
+                "get": _read(
+                    "Messages that were acknowledged and no plugin has had",
+                    after={"type": "integer", "minimum": 0, "default": 0},
+                    limit=LIMIT,
+                )
             },
+            f"{root}/backup": {"post": _backup()},
             f"{root}/plugins": {"get": _read("The plugins")},
             f"{root}/plugins/{{name}}/release": {"post": _release()},
             f"{root}/plugins/{{name}}/promote": {"post": _decide("Let a shadow answer", "It is no shadow")},
@@ -137,6 +195,26 @@ def _cancel() -> dict[str, Any]:
     return described | {"responses": described["responses"] | more}
 
 
+def _send_list() -> dict[str, Any]:
+    described = _read(
+        "Bring its local list in step with the tags",
+        "charge_point",
+        full=FLAG | {"default": 0},
+        clear_cache=FLAG | {"default": 0},
+        limit=LIMIT,
+        timeout=SECONDS,
+    )
+    titles = {status: title for status, title in STATUSES.values() if title}
+    titles |= {
+        404: "The charge point is unknown or not connected",
+        409: "The charge point refused or declined it, or a list is on its way to it already",
+        502: "The connection died before the answer, or the answer breaks the contract",
+        503: "The charge point's queue is full, or the central system stops",
+    }
+    more = {str(status): _problem(title) for status, title in titles.items()}
+    return described | {"responses": described["responses"] | more}
+
+
 def _release() -> dict[str, Any]:
     described = _decide("Let a plugin out of quarantine, and start it", "It is in none")
     more = {"503": _problem("The central system stops"), "504": _problem("It takes long to start")}
@@ -149,8 +227,41 @@ def _decide(summary: str, conflict: str) -> dict[str, Any]:
     return described | {"responses": described["responses"] | more}
 
 
+def _enter_charge_point() -> dict[str, Any]:
+    described = _change("Enter a charge point before it comes", "charge_point", "It is connected")
+    properties = {"registration": {"enum": ["Accepted", "Pending", "Rejected"]}}
+    return described | {"requestBody": _body(OBJECT | {"properties": properties})}
+
+
+def _forget_charge_point() -> dict[str, Any]:
+    return _change(
+        "Forget the registration and the password of a charge point", "charge_point", "It is connected"
+    )
+
+
+def _set_password() -> dict[str, Any]:
+    described = _change("Set the password of a charge point", "charge_point", "No passwords are kept here")
+    properties = {"password": TEXT | {"minLength": 1, "maxLength": 256}}
+    return described | {"requestBody": _body(OBJECT | {"properties": properties, "required": ["password"]})}
+
+
+def _remove_password() -> dict[str, Any]:
+    return _change("Take the password of a charge point away", "charge_point", "No passwords are kept here")
+
+
+def _backup() -> dict[str, Any]:
+    described = _read("A consistent copy of the store's file")
+    more = {
+        "200": {"description": "The file", "content": {SQLITE: {"schema": TEXT}}},
+        "409": _problem("The store is no file, or another backup is being made"),
+        "503": _problem("The central system stops"),
+        "507": _problem("There is no room for it, or it could not be made"),
+    }
+    return described | {"responses": described["responses"] | more}
+
+
 def _enter_tags() -> dict[str, Any]:
-    described = _change_tag("Enter tags: all of them, or none if one is wrong")
+    described = _change("Enter tags: all of them, or none if one is wrong", "id_tag")
     row = TAG | {
         "properties": {"id_tag": {"type": "string", "minLength": 1, "maxLength": 20}, **TAG["properties"]},
         "required": ["id_tag"],
@@ -160,9 +271,11 @@ def _enter_tags() -> dict[str, Any]:
     return described | {"parameters": parameters, "requestBody": _body(many)}
 
 
-def _change_tag(summary: str) -> dict[str, Any]:
-    described = _read(summary, "id_tag")
-    more = {"422": _problem("A tag is wrong"), "503": _problem("The store could not keep it")}
+def _change(summary: str, subject: str, conflict: str = "") -> dict[str, Any]:
+    described = _read(summary, subject)
+    more = {"422": _problem("The body is wrong"), "503": _problem("The store could not keep it")}
+    if conflict:
+        more["409"] = _problem(conflict)
     return described | {"responses": described["responses"] | more}
 
 
@@ -172,12 +285,6 @@ def _body(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _command() -> dict[str, Any]:
     actions = [row.name for row in v16.VERSION.sent_by(Sender.CENTRAL_SYSTEM)]
-    seconds = {
-        "type": "number",
-        "exclusiveMinimum": 0,
-        "maximum": MAX_TIMEOUT_S,
-        "default": DEFAULT_TIMEOUT_S,
-    }
     titles = {status: title for status, title in STATUSES.values() if title}
     titles |= {
         400: "The body is no JSON, or a parameter is wrong: `until_effect` for an action without one",
@@ -194,7 +301,7 @@ def _command() -> dict[str, Any]:
         "parameters": [
             _parameter("charge_point", "path", TEXT),
             _parameter("action", "path", {"enum": actions}),
-            _parameter("timeout", "query", seconds),
+            _parameter("timeout", "query", SECONDS),
             _parameter("wait", "query", FLAG | {"default": 1}),
             _parameter("until_effect", "query", FLAG | {"default": 0}),
             _parameter("effect_timeout", "query", {"type": "number", "exclusiveMinimum": 0}),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..actors.charge_point import ChargePoint
     from ..actors.tickets import Ticket
     from ..protocol.errors import Deviation
-    from ..store.records import Spooled, Transaction
+    from ..store.records import Event, MeterReading, Spooled, Transaction
 
 JSON = "application/json"
 LINES_OF_JSON = "application/x-ndjson"
@@ -59,6 +59,26 @@ def summary(charge_point: ChargePoint) -> dict[str, Any]:
     }
 
 
+def stored_summary(charge_point_id: str, registration: str | None) -> dict[str, Any]:
+    """The same of one that only the store knows."""
+    return {
+        "id": charge_point_id,
+        "name": "",
+        "connected": False,
+        "peer": "",
+        "secure": False,
+        "connected_at": None,
+        "disconnected_at": None,
+        "registration": registration,
+    }
+
+
+def stored_facts(charge_point_id: str, registration: str | None) -> dict[str, Any]:
+    """All of it."""
+    nothing: dict[str, Any] = {"connectors": [], "deviations": {}, "ignored": {}, "open_tickets": []}
+    return stored_summary(charge_point_id, registration) | {"version": None, "boot": None} | nothing
+
+
 def facts(charge_point: ChargePoint, open_tickets: Iterable[Ticket[Any]]) -> dict[str, Any]:
     """All that is known of a charge point. `connectors` are the last StatusNotification of each."""
     connectors = charge_point.connectors or {}
@@ -94,6 +114,20 @@ def transaction(record: Transaction) -> dict[str, Any]:
         "stop_id_tag": record.stop_id_tag,
         "flags": record.flags,
     }
+
+
+def meter_reading(record: MeterReading) -> dict[str, Any]:
+    """One MeterValues message, or the transaction data of a StopTransaction; `values` as they were sent."""
+    return {
+        "connector_id": record.connector_id,
+        "received_at": record.received_at,
+        "values": msgspec.Raw(record.values),
+    }
+
+
+def event(record: Event) -> dict[str, Any]:
+    """Something that a charge point told of itself, as it was sent but for the case of its names."""
+    return {"kind": record.kind, "received_at": record.received_at, "data": record.data}
 
 
 def spooled(record: Spooled) -> dict[str, Any]:

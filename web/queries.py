@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -46,12 +47,24 @@ class Query:
             raise _wrong(f"{name} must be one of: {', '.join(known)}")
         return value
 
-    def whole(self, name: str, *, default: int, most: int) -> int:
-        """A whole number from 1 on."""
+    def whole(self, name: str, *, default: int, most: int, least: int = 1) -> int:
+        """A whole number."""
         text = self._values.get(name, str(default))
-        if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
-            raise _wrong(f"{name} must be a whole number from 1 to {most}")
+        if not (
+            text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most
+        ):
+            raise _wrong(f"{name} must be a whole number from {least} to {most}")
         return int(text)
+
+    def moment(self, name: str) -> dt.datetime | None:
+        """A time, or the beginning of a day; without an offset it is UTC. None if it is not given."""
+        if name not in self._values:
+            return None
+        try:
+            value = dt.datetime.fromisoformat(self._values[name])
+            return (value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+        except (ValueError, OverflowError):
+            raise _wrong(f"{name} must be a time like 2026-11-22T05:42:00Z, or a day") from None
 
     def seconds(self, name: str, *, default: float, most: float) -> float:
         """A duration above 0."""

@@ -1,23 +1,26 @@
-"""What can only be looked at: health, charge points, transactions, spool, supervision, crashes, counters."""
+"""What can only be looked at: health, supervision, crashes, counters; and what all resources have."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import falcon
 import gevent
+import msgspec
 
-from .pictures import JSON, LINES_OF_JSON, crash, encode, facts, spooled, summary, transaction
-from .problems import Problem
+from .pictures import JSON, crash, encode
 from .queries import Query
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import falcon
+
     from ..system import CentralSystem
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
-AT_A_TIME = 500
-"""Charge points pictured before other greenlets have their turn."""
+AT_A_TIME = 100
+"""Records pictured before other greenlets have their turn: some 1 ms."""
 
 
 class Resource:
@@ -31,6 +34,16 @@ def answer(response: falcon.Response, picture: Any) -> None:
     """Answer 200 with a picture."""
     response.data = encode(picture)
     response.content_type = JSON
+
+
+def pictured(pictures: Iterable[dict[str, Any]]) -> list[msgspec.Raw]:
+    """Write pictures as JSON, however many; switches greenlets."""
+    written = []
+    for number, picture in enumerate(pictures, 1):
+        written.append(msgspec.Raw(encode(picture)))
+        if number % AT_A_TIME == 0:
+            gevent.sleep(0)
+    return written
 
 
 class Health(Resource):
@@ -48,70 +61,6 @@ class Health(Resource):
         answer(response, picture)
 
     on_head = on_get
-
-
-class ChargePoints(Resource):
-    """`/api/v1/charge-points`, with `/{id}` one of them, with `/{id}/record` its flight recorder."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """All that this process knows, connected or not."""
-        Query(request)
-        listed = []
-        for number, known in enumerate(self._system.charge_points(), 1):
-            listed.append(summary(known))
-            if number % AT_A_TIME == 0:
-                gevent.sleep(0)
-        answer(response, {"charge_points": listed})
-
-    def on_get_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """The facts of one."""
-        Query(request)
-        known = self._system.charge_point(charge_point)
-        if known is None:
-            raise Problem(404, "Unknown charge point", f"{charge_point} is not known here")
-        answer(response, facts(known, self._system.open_tickets(charge_point)))
-
-    def on_get_record(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """The last frames and events of one, redacted: lines of JSON, as `chargehand replay` reads them."""
-        Query(request)
-        record = self._system.record(charge_point)
-        if record is None:
-            raise Problem(404, "Unknown charge point", f"{charge_point} is not known here")
-        response.data = record.encode()
-        response.content_type = LINES_OF_JSON
-
-
-class Transactions(Resource):
-    """`/api/v1/transactions`."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The newest first, narrowed by `charge_point`, `id_tag` and `open`."""
-        query = Query(request, "charge_point", "id_tag", "open", "limit")
-        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
-        found = self._system.store.transactions(
-            charge_point_id=query.text("charge_point"),
-            id_tag=query.text("id_tag"),
-            open_only=query.flag("open", default=False),
-            limit=limit,
-        )
-        answer(response, {"transactions": [transaction(record) for record in found]})
-
-
-class Spool(Resource):
-    """`/api/v1/spool`."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The messages that wait for their plugin, and those that are not replayed any more; the oldest first."""
-        limit = Query(request, "limit").whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
-        store = self._system.store
-        waiting, aside = store.spooled(limit=limit), store.aside(limit=limit)
-        answer(
-            response,
-            {
-                "waiting": [spooled(record) for record in waiting],
-                "set_aside": [spooled(record) for record in aside],
-            },
-        )
 
 
 class Supervision(Resource):

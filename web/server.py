@@ -15,6 +15,7 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from ..config.checks import is_loopback
 from ..config.errors import ConfigError
 from .app import make_app
+from .backup import remove_leftover
 from .stopping import Stop, Stopping
 from .token import choose_token, publish_token
 
@@ -30,7 +31,7 @@ IDLE_TIMEOUT_S = 75.0
 """Seconds that a connection may stay open between two requests."""
 HEADERS_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 30.0
-"""Seconds that a client has to take an answer, and to send what is left of its body."""
+"""Seconds that a client has to take an answer, or the next piece of a long one, and to send the rest of its body."""
 STOP_TIMEOUT_S = 0.5
 
 
@@ -42,6 +43,7 @@ def serve(system: CentralSystem, address: tuple[str, int]) -> Listener:
         )
     token = choose_token(system.settings)
     stop = Stop()
+    remove_leftover(system.settings)
     server = Server(address, make_app(system, token, stop), stop)
     return Listener(server, lambda: publish_token(system.settings, token))
 
@@ -117,10 +119,19 @@ class Handler(WSGIHandler):
 
     def start_response(self, *args: Any, **kwargs: Any) -> Any:
         """Begin to answer; a client that is too slow from here on counts as gone."""
-        if self.answer_limit is None:
-            gone = BrokenPipeError(errno.EPIPE, "the client is too slow")
-            self.answer_limit = gevent.Timeout.start_new(ANSWER_TIMEOUT_S, gone)
+        self._limit_answer()
         return super().start_response(*args, **kwargs)
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of an answer; most have one."""
+        self._limit_answer()
+        super().write(data)
+
+    def _limit_answer(self) -> None:
+        if self.answer_limit is not None:
+            self.answer_limit.close()
+        gone = BrokenPipeError(errno.EPIPE, "the client is too slow")
+        self.answer_limit = gevent.Timeout.start_new(ANSWER_TIMEOUT_S, gone)
 
     def handle_one_response(self) -> None:
         """Answer one request."""

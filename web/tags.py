@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import falcon
-import gevent
 import msgspec
 
 from ..store.records import Tag
@@ -17,7 +16,7 @@ from ..store.store import StoreError
 from .commands import body_of
 from .problems import Problem
 from .queries import Query
-from .resources import AT_A_TIME, Resource, answer
+from .resources import Resource, answer, pictured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,12 +60,7 @@ class Tags(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """All tags."""
         Query(request)
-        listed = []
-        for number, tag in enumerate(self._system.store.books.tags, 1):
-            listed.append(picture(tag))
-            if number % AT_A_TIME == 0:
-                gevent.sleep(0)
-        answer(response, {"tags": listed})
+        answer(response, {"tags": pictured(map(picture, self._system.store.books.tags))})
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Enter `{"tags": [...]}`: all of them, or none if one is wrong; with `check=1` only look."""
@@ -74,7 +68,7 @@ class Tags(Resource):
         rows = _rows(body_of(request))
         if not check:
             book = self._system.store.books.tags
-            _keep(book.put(Tag(**msgspec.structs.asdict(row))) for row in rows)
+            keep(book.put(Tag(**msgspec.structs.asdict(row))) for row in rows)
         answer(response, {"checked" if check else "entered": len(rows)})
 
     def on_get_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
@@ -85,17 +79,17 @@ class Tags(Resource):
     def on_put_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
         """Enter or change a tag."""
         Query(request)
-        facts = _decoded(body_of(request) or b"{}", Facts)
+        facts = decoded(body_of(request) or b"{}", Facts)
         row = _row({"id_tag": id_tag, **msgspec.to_builtins(facts)})
         tag = Tag(**msgspec.structs.asdict(row))
-        _keep([self._system.store.books.tags.put(tag)])
+        keep([self._system.store.books.tags.put(tag)])
         answer(response, picture(tag))
 
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
         """Take a tag out: it is unknown then, which may well mean accepted. To keep somebody out, block it."""
         Query(request)
         tag = self._find(id_tag)
-        _keep([self._system.store.books.tags.remove(id_tag.lower())])
+        keep([self._system.store.books.tags.remove(id_tag.lower())])
         answer(response, picture(tag))
 
     def _find(self, id_tag: str) -> Tag:
@@ -106,7 +100,7 @@ class Tags(Resource):
 
 
 def _rows(body: bytes) -> list[Row]:
-    told = _decoded(body, dict[str, Any])
+    told = decoded(body, dict[str, Any])
     given = told.get("tags")
     if not isinstance(given, list) or set(told) != {"tags"}:
         raise Problem(422, "Invalid tags", 'the body is to be {"tags": [...]}')
@@ -129,16 +123,17 @@ def _row(given: dict[str, Any]) -> Row:
         raise Problem(422, "Invalid tag", str(error)) from error
 
 
-def _decoded(body: bytes, kind: Any) -> Any:
+def decoded(body: bytes, kind: Any, what: str = "tag") -> Any:
+    """A body as a record; `what` it stands for is named when it cannot be one. Raises `Problem`."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise Problem(422, "Invalid tag", str(error)) from error
+        raise Problem(422, f"Invalid {what}", str(error)) from error
     except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
         raise Problem(400, "Not JSON", f"the body is not readable JSON: {error}") from error
 
 
-def _keep(receipts: Iterable[Receipt]) -> None:
+def keep(receipts: Iterable[Receipt]) -> None:
     """Wait until all is durable."""
     try:
         for receipt in list(receipts):

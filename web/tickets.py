@@ -1,4 +1,4 @@
-"""One call by its ticket: how it stands, and that it be not sent after all."""
+"""Calls by their tickets: how they stand, and that one be not sent after all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..actors.tickets import TicketState
 from .pictures import outcome, ticket_facts
 from .problems import CLOSE, Problem
 from .queries import Query
-from .resources import Resource, answer
+from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, pictured
 from .stopping import Stopping
 
 if TYPE_CHECKING:
@@ -27,18 +27,26 @@ WAITING = frozenset({TicketState.HELD, TicketState.QUEUED})
 
 
 class Tickets(Resource):
-    """`/api/v1/tickets/{id}`."""
+    """`/api/v1/tickets`, with `/{id}` one of them."""
 
     def __init__(self, system: CentralSystem, stop: Stop) -> None:
         super().__init__(system)
         self._stop = stop
 
-    def on_get(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """The open ones and those that ended last, the newest first; `more` says that there are others."""
+        query = Query(request, "charge_point", "open", "limit")
+        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        found = self._system.tickets(query.text("charge_point"), open_only=query.flag("open", default=False))
+        listed = pictured(ticket_facts(ticket) for ticket in found[:limit])
+        answer(response, {"tickets": listed, "more": len(found) > limit})
+
+    def on_get_one(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
         """How one call stands."""
         Query(request)
         answer(response, ticket_facts(self._find(ticket)))
 
-    def on_delete(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
+    def on_delete_one(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
         """Cancel a call that is not on the wire yet. 202: its session waits for a restart, and will hear of it then."""
         Query(request)
         found = self._find(ticket)

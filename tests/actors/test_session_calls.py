@@ -198,6 +198,41 @@ def test_a_queue_that_is_full_takes_no_more(way):
         assert version(stage).state is TicketState.QUEUED
 
 
+def test_a_full_queue_has_room_for_what_somebody_waits_for_and_for_what_replaces_one_that_waits(way):
+    rules = Rules(version=v16.VERSION, queue_limit=2, queue_reserve=1)
+    with Stage(Everything.spec(way, []), rules=rules) as stage:
+        stage.connect("CP1")
+
+        def call(request):
+            ticket = stage.call("CP1", request)
+            stage.settle()
+            return ticket
+
+        call(v16.ClearCache())
+        old = call(v16.ChangeConfiguration(key="HeartbeatInterval", value="1"))
+        version(stage)
+        assert version(stage).state is TicketState.NEVER_SENT
+        new = call(v16.ChangeConfiguration(key="HeartbeatInterval", value="2"))
+        assert (old.state, new.state) == ("superseded", "queued")
+        assert call(v16.RemoteStopTransaction(transaction_id=1)).state is TicketState.QUEUED
+        assert call(v16.RemoteStopTransaction(transaction_id=2)).state is TicketState.NEVER_SENT
+
+
+def test_a_call_that_has_waited_elsewhere_has_so_much_less_time(stage):
+    charge_point = stage.connect("CP1")
+    version(stage)  # on the wire, never answered: the others wait
+    ticket = stage.call("CP1", v16.ClearCache(), expires_in_s=10.0)
+    ticket.created_at -= 6.0
+    stage.settle()
+    stage.advance(4.5)
+    assert ticket.state is TicketState.EXPIRED
+    late = stage.call("CP1", v16.ClearCache(), expires_in_s=10.0)
+    late.created_at -= 11.0
+    stage.settle()
+    assert late.state is TicketState.EXPIRED
+    assert taken(charge_point) == ["GetLocalListVersion"]
+
+
 def test_a_newer_call_with_the_same_meaning_supersedes_one_that_waits(stage, charge_point):
     def change(value):
         ticket = stage.call("CP1", v16.ChangeConfiguration(key="HeartbeatInterval", value=value))

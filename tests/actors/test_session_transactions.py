@@ -7,7 +7,7 @@ from chargehand.protocol.session import Rules
 from chargehand.testing import Stage, StubStore
 
 from .everything import Everything
-from .messages_of_16 import PASSIVE, STAND_INS, START, STOP, TRANSACTION_MESSAGES
+from .messages_of_16 import METER_VALUES, PASSIVE, STAND_INS, START, STOP, TRANSACTION_MESSAGES
 
 
 def fails():
@@ -109,6 +109,19 @@ def test_a_stand_in_that_waits_for_the_store_is_not_asked_again_at_the_deadline(
     store.settle()
     stage.settle()
     assert len(charge_point.take()) == 1
+
+
+def test_a_store_that_raises_is_asked_again_like_one_that_fails(charge_point, way, store, stage, monkeypatch):
+    def raises(**_):
+        raise OSError("a store of somebody's own")
+
+    way[0] = fails
+    monkeypatch.setattr(store, "spool", raises)
+    assert charge_point.call("MeterValues", METER_VALUES) is None
+    assert stage.counts["spool_failed"] == 1
+    monkeypatch.undo()
+    stage.advance(5)
+    assert [frame[0] for frame in charge_point.take()] == [3]
 
 
 def test_what_a_stand_in_acknowledged_is_in_the_spool_as_it_was_sent(charge_point, way, store, stage):

@@ -70,3 +70,108 @@ def test_that_there_is_none_is_said(listed):
 def test_programs_get_the_rows_as_they_came(listed):
     assert json.loads(listed([HERE, AWAY], "--json")) == [HERE]
     assert json.loads(listed([HERE, AWAY], "--json", "--all")) == [HERE, AWAY]
+
+
+# The commands of the group
+
+
+FACTS = HERE | {
+    "version": "1.6",
+    "boot": {"chargePointVendor": "Acme"},
+    "connectors": [{"connectorId": 1, "status": "Available", "errorCode": "NoError"}],
+    "deviations": {"a.b": 2},
+    "ignored": {},
+    "open_tickets": [{"ticket": "ab-1", "action": "Reset", "state": "sent"}],
+    "has_password": True,
+}
+EVENT = {"kind": "status", "received_at": "2026-05-04T12:00:00Z", "data": {"status": "Faulted"}}
+
+
+@pytest.fixture
+def charge_points(stub):
+    """Run one of the commands."""
+
+    def run(*arguments, text=None):
+        return CliRunner().invoke(main, ["charge-points", *arguments, "--url", stub.url], input=text)
+
+    return run
+
+
+def test_list_is_what_the_bare_command_does(stub, charge_points):
+    stub.body = {"charge_points": [HERE, AWAY]}
+    assert charge_points("list").stdout == charge_points().stdout
+    assert charge_points("list", "--all").stdout == charge_points("--all").stdout
+    assert stub.requests[-1][0] == "/api/v1/charge-points?stored=1"
+    assert charge_points("lost").exit_code == 2
+    assert "remove" in CliRunner().invoke(main, ["charge-points", "--help"]).stdout
+
+
+def test_one_is_shown_with_its_events_and_what_it_charges(stub, charge_points):
+    stub.body = FACTS | {"events": [EVENT], "transactions": []}
+    done = charge_points("show", "a/b")
+    assert [target.partition("?")[0] for target, _, _ in stub.requests] == [
+        "/api/v1/charge-points/a%2Fb",
+        "/api/v1/charge-points/a%2Fb/events",
+        "/api/v1/transactions",
+    ]
+    for text in ("192.0.2.1:5000 (TLS)", "Acme", "Available", "ab-1", '{"status": "Faulted"}', '{"a.b": 2}'):
+        assert text in done.stdout
+    told = json.loads(charge_points("show", "a/b", "--json").stdout)
+    assert (told["events"], told["open_transactions"]) == ([EVENT], [])
+
+
+def test_an_export_is_csv_or_json(stub, charge_points):
+    stub.body = {"charge_points": [HERE, AWAY]}
+    lines = charge_points("export").stdout.splitlines()
+    assert lines[0].startswith("id,name,connected")
+    assert lines[1].startswith("CP1,,true,")
+    assert json.loads(charge_points("export", "--json").stdout) == [HERE, AWAY]
+
+
+def bodies(stub):
+    return [(target, json.loads(body)) for target, _, body in stub.requests if body]
+
+
+def test_one_is_entered(stub, charge_points):
+    stub.body = FACTS | {"has_password": False, "registration": "Pending", "connected": False}
+    done = charge_points("add", "CP1", "--registration", "Pending")
+    assert (done.exit_code, done.stdout) == (0, "CP1 is Pending\n")
+    assert bodies(stub) == [("/api/v1/charge-points/CP1", {"registration": "Pending"})]
+
+
+@pytest.mark.parametrize(("options", "text"), [(("--password", "sü"), None), (("--password-stdin",), "sü\n")])
+def test_a_password_is_set_before_anything_else(stub, charge_points, options, text):
+    stub.body = FACTS | {"connected": False}
+    done = charge_points("add", "CP1", *options, text=text)
+    assert done.stdout == "CP1 is Accepted and has a password\n"
+    assert bodies(stub) == [
+        ("/api/v1/charge-points/CP1/password", {"password": "sü"}),
+        ("/api/v1/charge-points/CP1", {}),
+    ]
+
+
+def test_a_password_alone_is_set_for_one_that_is_connected_too(stub, charge_points):
+    stub.body = FACTS
+    assert charge_points("add", "CP1", "--password", "secret").exit_code == 0
+    assert [target for target, _ in bodies(stub)] == ["/api/v1/charge-points/CP1/password"]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--password", "x", "--password-stdin"), "x"),
+        (("--password-stdin",), b"\xff"),
+        (("--registration", "x"), ""),
+    ],
+)
+def test_what_cannot_be_is_status_2_and_nothing_is_asked(stub, charge_points, options, text):
+    assert charge_points("add", "CP1", *options, text=text).exit_code == 2
+    assert stub.requests == []
+
+
+def test_one_is_forgotten_and_a_refusal_is_status_1(stub, charge_points):
+    stub.body = FACTS
+    assert charge_points("remove", "CP1").stdout == "CP1 is forgotten\n"
+    stub.status, stub.body = 409, {"title": "Connected", "description": "CP1 is connected"}
+    done = charge_points("remove", "CP1")
+    assert (done.exit_code, "CP1 is connected" in done.stderr) == (1, True)

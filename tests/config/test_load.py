@@ -155,3 +155,17 @@ def test_an_error_is_a_value_error_with_a_line_for_each_fault():
     error = ConfigError(["a: b", "c: d"])
     assert isinstance(error, ValueError)
     assert str(error) == "a: b\nc: d"
+
+
+def test_what_would_let_strangers_in_is_told_together_with_everything_else(file):
+    path = file('prot = 1\nhost = "0.0.0.0"\n')
+    told = errors(path, serves=True)
+    assert len(told) == 2
+    assert "did you mean" in told[0]
+    assert "host: 0.0.0.0 is not loopback" in told[1]
+    load(file('host = "0.0.0.0"\n'), environ={})
+
+
+def test_who_may_connect_is_not_judged_by_credentials_that_cannot_be_read(file):
+    (told,) = errors(file('host = "0.0.0.0"\n[auth]\ncredentials = 1\n'), serves=True)
+    assert told.startswith("auth.credentials")

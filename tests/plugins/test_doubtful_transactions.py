@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from chargehand.plugins.back_office import ORPHAN, BackOffice
+from chargehand import Transaction
+from chargehand.plugins.back_office import BackOffice
 from chargehand.testing import ManualClock, Stage, StubStore
 
 from ..actors.messages_of_16 import METER_VALUES, START, STOP
@@ -68,7 +69,7 @@ def test_what_cannot_be_going_on_is_flagged_once_and_stays_open(charge_point, st
     known = store.transaction(number)
     assert known.open
     assert known.flags == (
-        f"{ORPHAN}{'StatusNotification Available' if 'status' in payload else action} while it was open",
+        f"{Transaction.ORPHAN}{'StatusNotification Available' if 'status' in payload else action} while it was open",
     )
 
 
@@ -90,7 +91,7 @@ def test_a_stop_that_comes_after_all_closes_an_orphan(charge_point, store):
     answer(charge_point, "BootNotification", BOOT)
     answer(charge_point, "StopTransaction", STOP)
     assert not store.transaction(1).open
-    assert store.transaction(1).flags == (f"{ORPHAN}BootNotification while it was open",)
+    assert store.transaction(1).flags == (f"{Transaction.ORPHAN}BootNotification while it was open",)
 
 
 def test_a_boot_flags_nothing_of_another_charge_point(make, store):

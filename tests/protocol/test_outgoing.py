@@ -30,13 +30,13 @@ def test_the_oldest_goes_first_and_is_on_the_wire(queue):
     first, second = call(), call()
     queue.add(first)
     queue.add(second)
-    assert queue.next(anything) is first
+    assert queue.next(anything, 0.0) is first
     assert queue.on_wire is first
     assert len(queue) == 1
 
 
 def test_an_empty_queue_has_nothing_to_send(queue):
-    assert queue.next(anything) is None
+    assert queue.next(anything, 0.0) is None
     assert queue.on_wire is None
 
 
@@ -55,13 +55,22 @@ def test_what_may_not_go_now_is_passed_over_and_keeps_its_place(queue):
     held, free = urgent(), call()
     queue.add(held)
     queue.add(free)
-    assert queue.next(lambda action: action.name != "RemoteStopTransaction") is free
+    assert queue.next(lambda action: action.name != "RemoteStopTransaction", 0.0) is free
     assert queue.waiting == [held]
+
+
+def test_what_is_too_late_is_not_sent(queue):
+    queue.add(call(expires_at=10.0))
+    later = call(expires_at=20.0)
+    queue.add(later)
+    assert queue.first(anything, 10.0) is later
+    assert queue.next(anything, 10.0) is later
+    assert queue.first(anything, 10.0) is None
 
 
 def test_the_wire_is_free_when_its_call_was_taken_off(queue):
     queue.add(call())
-    sent = queue.next(anything)
+    sent = queue.next(anything, 0.0)
     assert queue.take_off_wire() is sent
     assert queue.take_off_wire() is None
 
@@ -78,7 +87,7 @@ def test_a_call_that_waits_can_be_taken_out_by_its_owner(queue):
 def test_a_call_on_the_wire_cannot_be_taken_out(queue):
     owner = object()
     queue.add(call(owner=owner))
-    queue.next(anything)
+    queue.next(anything, 0.0)
     assert queue.remove(owner) is None
 
 
@@ -86,7 +95,7 @@ def test_it_knows_whose_calls_it_holds(queue):
     on_wire, waits = object(), object()
     queue.add(call(owner=on_wire))
     queue.add(call(owner=waits))
-    queue.next(anything)
+    queue.next(anything, 0.0)
     assert queue.holds(on_wire)
     assert queue.holds(waits)
     assert not queue.holds(object())
@@ -107,7 +116,7 @@ def test_it_knows_when_the_next_of_them_is_over(queue):
     assert queue.due() == INFINITY
     queue.add(call(expires_at=20))
     assert queue.due() == 20
-    queue.next(anything).due = 15
+    queue.next(anything, 0.0).due = 15
     assert queue.due() == 15
 
 

@@ -179,6 +179,15 @@ def test_a_key_is_sent_as_hexadecimal_digits_or_is_taken_as_its_text(value, key)
     assert key_of(value) == key
 
 
+@pytest.mark.parametrize(
+    ("value", "key"), [("hex:00ff", b"\x00\xff"), ("hex:xx", b"hex:xx"), ("\u00e9", "\u00e9".encode())]
+)
+def test_a_key_in_the_settings_is_its_text_or_the_bytes_that_it_writes_out(book, value, key):
+    credentials = Credentials({"CP1": value}, book, required=False)
+    assert credentials.check("CP1", key)
+    assert not credentials.check("CP1", b"another")
+
+
 def test_only_a_change_of_the_key_carries_one():
     assert carries_key(v16.ChangeConfiguration(key="authorizationKEY", value=KEY))
     assert not carries_key(v16.ChangeConfiguration(key="HeartbeatInterval", value="1"))

@@ -127,3 +127,31 @@ def test_whoever_waits_for_it_is_answered_when_the_endpoint_stops(client_of, sto
     wait_until(lambda: asked, "it was asked for")
     stop.begin()
     assert waiting.get(timeout=5).status == falcon.HTTP_503
+
+
+# All of them
+
+
+def test_tickets_are_listed_the_newest_first_and_narrowed(client, system, charge_point, wait_until):
+    cp = charge_point("CP1")
+    charge_point("CP2", lambda _action, _payload: [3, {"status": "Accepted"}])
+    for id_, action in (("CP1", "ClearCache"), ("CP1", "GetLocalListVersion"), ("CP2", "ClearCache")):
+        client.simulate_post(f"/api/v1/charge-points/{id_}/commands/{action}?wait=0")
+    wait_until(lambda: len(system.open_tickets()) == 2 and cp.calls, "one is answered")
+
+    def listed(query=""):
+        return client.simulate_get(f"/api/v1/tickets{query}").json
+
+    rows = listed()["tickets"]
+    assert [(row["charge_point"], row["action"]) for row in rows] == [
+        ("CP2", "ClearCache"),
+        ("CP1", "GetLocalListVersion"),
+        ("CP1", "ClearCache"),
+    ]
+    assert rows[0] == client.simulate_get(f"/api/v1/tickets/{rows[0]['ticket']}").json
+    assert listed()["more"] is False
+    assert [row["state"] for row in listed("?open=1")["tickets"]] == ["queued", "sent"]
+    assert [row["action"] for row in listed("?charge_point=CP2")["tickets"]] == ["ClearCache"]
+    some = listed("?limit=2")
+    assert (some["tickets"], some["more"]) == (rows[:2], True)
+    assert client.simulate_get("/api/v1/tickets?limit=0").status == falcon.HTTP_400

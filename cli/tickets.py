@@ -1,0 +1,93 @@
+"""`chargehand tickets`: the calls to charge points, those that wait and those that have ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .api import OK, why
+from .escape import as_json
+from .failures import CommandFailed
+from .tables import show_facts, show_table, when
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .api import Api
+
+ACCEPTED = 202
+MOST = 10_000
+"""Tickets that are asked for at once: the server keeps hardly more."""
+COLUMNS = ("ticket", "charge point", "action", "state", "made", "sent", "ended", "reason")
+EXPORTED = (
+    "ticket",
+    "charge_point",
+    "action",
+    "state",
+    "created_at",
+    "sent_at",
+    "ended_at",
+    "reason",
+    "request",
+    "response",
+)
+
+
+def listed(
+    api: Api, *, charge_point: str | None, open_: bool, limit: int = MOST
+) -> tuple[list[dict[str, Any]], bool]:
+    """The newest ones, and whether there are more."""
+    query = {"charge_point": charge_point} if charge_point else {}
+    told = api.get("tickets", **query, open="1" if open_ else "0", limit=str(limit))
+    return told["tickets"], bool(told["more"])
+
+
+def cancelled(api: Api, ticket: str) -> str:
+    """Cancel a call that is not on the wire; what is said of it then. Raises `CommandFailed`."""
+    reply = api.ask("DELETE", "tickets", ticket)
+    if reply.status not in (OK, ACCEPTED):
+        raise CommandFailed(why(reply.status, reply.json, ticket))
+    if reply.status == ACCEPTED:
+        return f"{ticket} will be cancelled when the session of its charge point is back"
+    return f"{ticket} is cancelled"
+
+
+def exported(rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    """Rows for CSV: payloads are JSON there."""
+    for row in rows:
+        payloads = {name: as_json(row[name]) if name in row else None for name in ("request", "response")}
+        yield {**row, **payloads}
+
+
+def show_tickets(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print them as a table."""
+    lines = [
+        (
+            row["ticket"],
+            row["charge_point"],
+            row["action"],
+            row["state"],
+            when(row["created_at"]),
+            when(row["sent_at"]),
+            when(row["ended_at"]),
+            row["reason"],
+        )
+        for row in rows
+    ]
+    show_table(COLUMNS, lines, "no call is as asked for")
+
+
+def show_tickets_of(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print the open ones of one charge point, as its facts have them."""
+    lines = [(row["ticket"], row["action"], row["state"]) for row in rows]
+    if lines:
+        show_table(("ticket", "action", "state"), lines, "")
+
+
+def show_ticket(row: Mapping[str, Any]) -> None:
+    """Print all that is known of one."""
+    show_facts(
+        [
+            (name.replace("_", " "), value if isinstance(value, str) else as_json(value))
+            for name, value in row.items()
+        ]
+    )

@@ -1,0 +1,87 @@
+"""What a charge point's local authorisation list is believed to hold, after each SendLocalList. OCPP 1.6, 3.5 and 5.15.
+
+A belief is certain only if the charge point said so. `tags` are always those of `version`, or none where its content is
+not known.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .. import ErrorCode, LocalList, Ticket, TicketState, v16
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LARGEST = 10_000
+"""Tags of one list that are remembered; of a larger one it is only known that there is one."""
+NOT_SUPPORTED = -1
+EMPTY = 0
+UNSENT = frozenset(
+    {TicketState.NEVER_SENT, TicketState.EXPIRED, TicketState.CANCELLED, TicketState.SUPERSEDED}
+)
+UNKNOWN_THERE = frozenset({ErrorCode.NOT_SUPPORTED, ErrorCode.NOT_IMPLEMENTED})
+
+
+def after_sending(
+    known: LocalList | None, ticket: Ticket[v16.SendLocalListResponse], at: datetime
+) -> LocalList | None:
+    """What is believed after a SendLocalList has ended; None if it was not sent."""
+    if ticket.state in UNSENT:
+        return None
+    before = known or LocalList(
+        charge_point_id=ticket.charge_point_id, version=EMPTY, changed_at=at, certain=False
+    )
+    sent: dict[str, Any] = msgspec.json.decode(ticket.payload)
+    before = msgspec.structs.replace(
+        before, changed_at=at, last_sent=max(before.last_sent, before.version, sent["listVersion"])
+    )
+    response = ticket.response
+    status = response.status if response is not None else None
+    if status == v16.UpdateStatus.ACCEPTED:
+        return _accepted(before, sent)
+    if status == v16.UpdateStatus.NOT_SUPPORTED or (
+        ticket.state is TicketState.REFUSED and ticket.code in UNKNOWN_THERE
+    ):
+        return _without(before, NOT_SUPPORTED)
+    # Failed and VersionMismatch as well: some have emptied their list by then, and only a full one helps (5.15).
+    return msgspec.structs.replace(before, certain=False)
+
+
+def _accepted(before: LocalList, sent: dict[str, Any]) -> LocalList:
+    full = sent["updateType"] == v16.UpdateType.FULL
+    if not full and not before.certain:
+        return msgspec.structs.replace(
+            before, version=sent["listVersion"], tags={}
+        )  # on top of what is not known
+    tags = {} if full else dict(before.tags)
+    spelled = {id_tag.lower(): id_tag for id_tag in tags}
+    for entry in sent.get("localAuthorizationList") or ():
+        id_tag = entry["idTag"]
+        tags.pop(spelled.get(id_tag.lower(), id_tag), None)
+        if "idTagInfo" in entry:
+            tags[id_tag] = entry["idTagInfo"]
+            spelled[id_tag.lower()] = id_tag
+    certain = len(tags) <= LARGEST
+    return msgspec.structs.replace(
+        before, version=sent["listVersion"], tags=tags if certain else {}, certain=certain
+    )
+
+
+def after_asking(known: LocalList | None, charge_point_id: str, version: int, at: datetime) -> LocalList:
+    """What is believed after GetLocalListVersion was answered. OCPP 1.6, 5.10."""
+    before = known or LocalList(charge_point_id=charge_point_id, version=EMPTY, changed_at=at, certain=False)
+    before = msgspec.structs.replace(before, last_sent=max(before.last_sent, before.version, version))
+    if version in (NOT_SUPPORTED, EMPTY):
+        return _without(msgspec.structs.replace(before, changed_at=at), version)
+    if known is not None and known.version == version:
+        # Numbers only go up: what was sent since, and not accepted, has another one.
+        return msgspec.structs.replace(before, certain=known.certain or bool(known.tags))
+    return msgspec.structs.replace(before, version=version, tags={}, certain=False, changed_at=at)
+
+
+def _without(before: LocalList, version: int) -> LocalList:
+    """A list that holds nothing, and that is certain."""
+    return msgspec.structs.replace(before, version=version, tags={}, certain=True)

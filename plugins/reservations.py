@@ -1,0 +1,88 @@
+"""Reservations and the starts that use them. OCPP 1.6, 5.13 and 6.45.
+
+A start is never refused for its reservation: what is doubtful about it is a flag.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from .. import Books, Receipt, Reservation, Transaction
+
+KEPT = dt.timedelta(days=1)
+"""So long after its expiry a reservation is still listed."""
+KEPT_PER_CHARGE_POINT = 100
+"""Reservations of one charge point; the oldest go first."""
+
+
+def doubts(books: Books, transaction: Transaction) -> list[str]:
+    """What is doubtful about the reservation that a start names; nothing, if it names none."""
+    number = transaction.reservation_id
+    if number is None:
+        return []
+    reservation = _find(books, transaction)
+    if reservation is None:
+        # Some charge points send 0 or -1 with every start: that names none.
+        return [f"reservation {number} is not known"] if number > 0 else []
+    found = []
+    if reservation.state == "cancelled":
+        found.append(f"reservation {number} was cancelled")
+    if reservation.state == "used" and reservation.transaction_id != transaction.id:
+        found.append(f"reservation {number} was used by transaction {reservation.transaction_id}")
+    # By both clocks: a start may come late, and the charge point's clock may be wrong.
+    if min(transaction.started_at, transaction.start_received_at) >= reservation.expiry:
+        found.append(f"reservation {number} had expired")
+    if not _is_for(books, reservation, transaction.id_tag):
+        found.append(f"reservation {number} is of another id tag")
+    if reservation.connector_id not in (0, transaction.connector_id):
+        found.append(f"reservation {number} is of connector {reservation.connector_id}")
+    return found
+
+
+def use(books: Books, transaction: Transaction) -> list[Receipt]:
+    """Note that a start has used its reservation: it is over, whatever is doubtful about it."""
+    reservation = _find(books, transaction)
+    if reservation is None or reservation.state not in ("active", "uncertain"):
+        return []
+    used = msgspec.structs.replace(reservation, state="used", transaction_id=transaction.id)
+    return [books.reservations.put(used)]
+
+
+def tidy(books: Books, charge_point_id: str, now: dt.datetime) -> None:
+    """Forget what of a charge point's was over long ago, and the oldest over the bound."""
+    known = books.reservations.of(charge_point_id)
+    surplus = len(known) - KEPT_PER_CHARGE_POINT
+    for place, reservation in enumerate(sorted(known, key=lambda one: one.accepted_at)):
+        if place < surplus or reservation.expiry + KEPT <= now:
+            books.reservations.remove(key_of(charge_point_id, reservation.id))
+
+
+def key_of(charge_point_id: str, number: int) -> str:
+    """Where in its book a reservation is."""
+    return f"{number}/{charge_point_id}"
+
+
+def belong_together(books: Books, id_tag: str, other: str) -> bool:
+    """Whether two id tags are the same, or have the same parent: then one may stop the other's. OCPP 1.6, 3.6."""
+    parent = _parent(books, id_tag)
+    return id_tag.lower() == other.lower() or (bool(parent) and parent == _parent(books, other))
+
+
+def _parent(books: Books, id_tag: str) -> str:
+    tag = books.tags.get(id_tag.lower())
+    return tag.parent.lower() if tag is not None else ""
+
+
+def _find(books: Books, transaction: Transaction) -> Reservation | None:
+    number = transaction.reservation_id
+    return None if number is None else books.reservations.get(key_of(transaction.charge_point_id, number))
+
+
+def _is_for(books: Books, reservation: Reservation, id_tag: str) -> bool:
+    if reservation.id_tag.lower() == id_tag.lower():
+        return True
+    return bool(reservation.parent) and reservation.parent.lower() == _parent(books, id_tag)

@@ -1,0 +1,200 @@
+"""Whether all is well with an SQLite file that nobody writes to: that it is whole, and that its records hold together.
+
+It is only read, row by row, so there may be any number.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .book import Books
+from .durable import LARGEST_ID
+from .rows import event_of, reading_of, spooled_of, transaction_of
+from .search import COLUMNS
+from .store import Receipt, StoreError
+from .tables import STEPS, bring_up_to_date
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+TOLD = 20
+"""Faults of one kind that are told one by one."""
+
+REGISTRATIONS = ("Accepted", "Pending", "Rejected")
+UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+"""What the making of a record out of a spoilt row raises; msgspec's own errors are ValueErrors."""
+
+
+class Inspection:
+    """One look at a file. Raises `StoreError` if it is none of ours; what is wrong with it is in `faults`."""
+
+    def __init__(self, path: str) -> None:
+        self.faults: list[str] = []
+        self.rows: dict[str, int] = {}
+        """How many there are by table."""
+        self.open = self.flagged = self.orphans = 0
+        """Transactions."""
+        self._largest = 0
+        address = f"{Path(path).absolute().as_uri()}?mode=ro"
+        try:
+            with closing(sqlite3.connect(address, uri=True)) as connection:
+                self._connection = connection
+                self._run(path)
+        except sqlite3.Error as error:
+            raise StoreError(f"{path}: {error}") from error
+
+    def _run(self, path: str) -> None:
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version > len(STEPS):
+            raise StoreError(f"{path} was written by a newer chargehand, which can look at it")
+        if version < 1:
+            raise StoreError(f"{path} is no store of chargehand's")
+        for check in (
+            self._integrity,
+            lambda: self._schema(version),
+            self._count,
+            self._transactions,
+            self._ids,
+            self._repeated_readings,
+            lambda: self._decoded("readings", _READINGS, reading_of, msgspec.json.decode),
+            lambda: self._decoded("events", _EVENTS, event_of),
+            lambda: self._decoded("spool", _SPOOL, spooled_of, msgspec.json.decode),
+            self._spooled_starts,
+            self._registrations,
+            self._books,
+        ):
+            try:
+                self._tell(check())
+            except sqlite3.Error as error:
+                self.faults.append(f"the file cannot be read on: {error}")
+
+    def _tell(self, faults: Iterable[str]) -> None:
+        found = 0
+        for fault in faults:
+            found += 1
+            if found <= TOLD:
+                self.faults.append(fault)
+        if found > TOLD:
+            self.faults.append(f"… and {found - TOLD} more of that kind")
+
+    # -- The file --------------------------------------------------------------------------------
+
+    def _integrity(self) -> Iterator[str]:
+        for (line,) in self._connection.execute("PRAGMA integrity_check"):
+            if line != "ok":
+                yield f"the file is damaged: {line}"
+
+    def _schema(self, version: int) -> Iterator[str]:
+        """Tables and indexes as this program makes them: what must be unique is so by an index."""
+        query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+            bring_up_to_date(fresh, ":memory:", version)
+            wanted = dict(fresh.execute(query))
+        found = dict(self._connection.execute(query))
+        for name, statement in wanted.items():
+            if name not in found:
+                yield f"{name}, a table or an index, is missing"
+            elif found[name] != statement:
+                yield f"{name}, a table or an index, is not as it was made"
+
+    def _count(self) -> Iterator[str]:
+        for table in ("transactions", "readings", "charge_points", "events", "books", "spool"):
+            (self.rows[table],) = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+        yield from ()
+
+    # -- Records ---------------------------------------------------------------------------------
+
+    def _transactions(self) -> Iterator[str]:
+        for values in self._connection.execute(f"SELECT {COLUMNS} FROM transactions ORDER BY id"):  # noqa: S608
+            name = f"transaction {values[0]}"
+            self._largest = max(self._largest, values[0])
+            if not 0 < values[0] <= LARGEST_ID:
+                yield f"{name}: its id is no positive number of 32 bits"
+            try:
+                one = transaction_of(values)
+            except UNREADABLE as error:
+                yield f"{name} cannot be read: {error}"
+                continue
+            self.open += one.open
+            self.flagged += bool(one.flags)
+            self.orphans += one.orphan
+            if one.stop_received_at is not None and one.stop_received_at < one.start_received_at:
+                yield f"{name}: its stop was received before its start"
+            if len({one.stop_received_at is None, one.stopped_at is None, one.meter_stop is None}) > 1:
+                yield f"{name}: half of its stop is missing"
+
+    def _ids(self) -> Iterator[str]:
+        (spooled,) = self._connection.execute("SELECT max(transaction_id) FROM spool").fetchone()
+        used = max(self._largest, spooled or 0)
+        found = self._connection.execute("SELECT next FROM ids WHERE name = 'transaction'").fetchone()
+        if found is None:
+            if used:
+                yield f"it is not kept which ids were given, and {used} is in use"
+        elif found[0] <= used:
+            yield f"id {used} is in use, though the next one to be given is {found[0]}"
+
+    def _repeated_readings(self) -> Iterator[str]:
+        query = (
+            "SELECT min(number), count(*) FROM readings "
+            "GROUP BY charge_point, connector, ifnull(transaction_id, -1), digest HAVING count(*) > 1"
+        )
+        for number, count in self._connection.execute(query):
+            yield f"reading {number} is kept {count} times"
+
+    def _decoded(
+        self,
+        table: str,
+        columns: str,
+        record_of: Callable[[Any], Any],
+        payload_of: Callable[[str], Any] | None = None,
+    ) -> Iterator[str]:
+        """Every row of a table is a record, and the JSON in the first of its columns can be read."""
+        for number, payload, *values in self._connection.execute(f"SELECT number, {columns} FROM {table}"):  # noqa: S608
+            try:
+                record_of(values)
+                if payload_of is not None:
+                    payload_of(payload)
+            except UNREADABLE as error:
+                yield f"{table} {number} cannot be read: {error}"
+
+    def _spooled_starts(self) -> Iterator[str]:
+        query = "SELECT number, start, aside FROM spool WHERE start IS NOT NULL OR aside NOT IN (0, 1)"
+        for number, start, aside in self._connection.execute(query):
+            if aside not in (0, 1):
+                yield f"spool {number}: it is neither waiting nor set aside"
+            try:
+                if start is not None:
+                    msgspec.json.decode(start, type=tuple[str, int, str, str, int])
+            except UNREADABLE as error:
+                yield f"spool {number}: the start it stands for cannot be read: {error}"
+
+    def _registrations(self) -> Iterator[str]:
+        for id_, registration in self._connection.execute("SELECT id, registration FROM charge_points"):
+            if registration not in REGISTRATIONS:
+                yield f"charge point {id_}: there is no registration {registration!r}"
+
+    def _books(self) -> Iterator[str]:
+        books = {book.name: book for book in Books(lambda *_: Receipt(done=True))}
+        for name, key, data in self._connection.execute("SELECT book, key, data FROM books"):
+            book = books.get(name)
+            if book is None:
+                yield f"{name} {key}: there is no such book"
+                continue
+            try:
+                found = book.key_of(data)
+            except UNREADABLE as error:
+                yield f"{name} {key} cannot be read: {error}"
+            else:
+                if found != key:
+                    yield f"{name} {key}: its record is that of {found}"
+
+
+_READINGS = "data, charge_point, connector, transaction_id, received_at, data"
+_EVENTS = "data, charge_point, kind, received_at, data"
+_SPOOL = "payload, number, charge_point, action, unique_id, payload, transaction_id, received_at, why"
+"""The JSON first, then what a record is made of."""

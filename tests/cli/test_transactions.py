@@ -1,0 +1,175 @@
+"""`chargehand transactions`: what it asks for, page by page, and what it makes of what the server says."""
+
+import csv
+import io
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargehand.cli import transactions as commands
+from chargehand.cli.main import main
+from chargehand.cli.transactions import pages, show_transaction
+
+ROW = {
+    "transaction_id": 7, "charge_point": "CP1", "connector_id": 1, "id_tag": "[bold]\x1b", "open": False,
+    "verdict": "Accepted", "reservation_id": None, "meter_start": 100, "started_at": "2026-05-04T12:00:00Z",
+    "start_received_at": "2026-05-04T12:34:56.789Z", "meter_stop": 350, "stopped_at": "2026-05-04T13:00:00Z",
+    "stop_received_at": "2026-05-04T13:34:56Z", "stop_reason": "Local", "stop_id_tag": "",
+    "flags": ["the meter ran backwards", "odd"],
+}  # fmt: skip
+OPEN = ROW | {
+    "transaction_id": 8,
+    "open": True,
+    "meter_stop": None,
+    "stopped_at": None,
+    "stop_received_at": None,
+}
+READING = {
+    "connector_id": 1,
+    "received_at": "2026-05-04T12:40:00Z",
+    "values": [
+        {"timestamp": "2026-05-04T12:39:59Z", "sampledValue": [
+            {"value": "150", "measurand": "Energy.Active.Import.Register", "unit": "Wh"}, {"value": "16", "unit": "A"},
+        ]},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def transactions(stub, _clean_environment):
+    """Run one of the commands."""
+
+    def run(*arguments):
+        return CliRunner().invoke(main, ["transactions", *arguments, "--url", stub.url])
+
+    return run
+
+
+def asked(stub, number=-1):
+    target = urlsplit(stub.requests[number][0])
+    return target.path, {name: values[0] for name, values in parse_qs(target.query).items()}
+
+
+def test_transactions_are_a_table_of_what_was_received(stub, transactions):
+    stub.body = {"transactions": [OPEN, ROW]}
+    head, _, *lines = transactions("list").stdout.splitlines()
+    assert head.split() == [
+        "id",
+        "charge",
+        "point",
+        "connector",
+        "tag",
+        "started",
+        "stopped",
+        "Wh",
+        "verdict",
+        "flags",
+    ]
+    assert "charges" in lines[0]
+    assert "2026-05-04 12:34:56" in lines[1]
+    assert " 250 " in lines[1]
+    assert "[bold]\\x1b" in lines[1]
+    assert "the meter ran backwards; odd" in lines[1]
+    assert json.loads(transactions("list", "--json").stdout) == [OPEN, ROW]
+
+
+def test_what_is_asked_for_is_asked_of_the_server(stub, transactions):
+    stub.body = {"transactions": []}
+    done = transactions(
+        "list", "--charge-point", "a/b", "--tag", "T 1", "--open", "--doubtful", "--orphans",
+        "--since", "2026-01-01", "--until", "2026-01-01T00:00:00+02:00", "--limit", "5",
+    )  # fmt: skip
+    assert done.stdout == "no transaction is as asked for\n"
+    assert asked(stub) == (
+        "/api/v1/transactions",
+        {
+            "charge_point": "a/b", "id_tag": "T 1", "open": "1", "flagged": "1", "orphans": "1",
+            "since": "2026-01-01", "until": "2026-01-01T00:00:00+02:00", "limit": "5",
+        },
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [("--limit", "0"), ("--limit", "10001"), ("--colour", "red")])
+def test_an_option_that_cannot_be_is_status_2(transactions, options):
+    assert transactions("list", *options).exit_code == 2
+
+
+def test_what_the_server_refuses_is_status_1(stub, transactions):
+    stub.status, stub.body = 400, {"title": "Bad query", "description": "since must be a time"}
+    done = transactions("export", "--since", "x")
+    assert (done.exit_code, "since must be a time" in done.stderr) == (1, True)
+
+
+def test_one_is_shown_with_its_readings(stub, transactions):
+    stub.body = ROW | {"meter_readings": [READING], "more_readings": True}
+    done = transactions("show", "7", "--limit", "1")
+    assert asked(stub) == ("/api/v1/transactions/7", {"limit": "1"})
+    assert "Energy.Active.Import.Register 150 Wh, 16 A" in done.stdout
+    assert "2026-05-04 12:39:59" in done.stdout
+    assert "only the first 1 messages are shown" in done.stdout
+    assert json.loads(transactions("show", "7", "--json").stdout) == stub.body
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(("timestamp", "sampledValue", "value")), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(json_values)
+def test_readings_of_any_shape_are_shown(values):
+    show_transaction(ROW | {"meter_readings": [READING | {"values": values}], "more_readings": False})
+
+
+class Server:
+    """Has transactions 1 to `count`."""
+
+    def __init__(self, count):
+        self.count = count
+        self.asked = []
+
+    def get(self, _path, **query):
+        self.asked.append(query)
+        top = min(self.count, int(query.get("before", 2**31)) - 1)
+        rows = range(top, max(top - int(query["limit"]), 0), -1)
+        return {"transactions": [ROW | {"transaction_id": number} for number in rows]}
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 25])
+def test_pages_are_all_of_them_and_no_more_are_held_than_one(count):
+    server = Server(count)
+    found = [row["transaction_id"] for row in pages(server, {"open": "1"}, page=10)]
+    assert found == list(range(count, 0, -1))
+    assert len(server.asked) == count // 10 + 1
+    assert all(query["open"] == "1" and query["limit"] == "10" for query in server.asked)
+
+
+def test_an_export_is_csv_or_json(stub, transactions):
+    stub.body = {"transactions": [OPEN, ROW]}
+    rows = list(csv.DictReader(io.StringIO(transactions("export").stdout, newline="")))
+    assert tuple(rows[0]) == commands.EXPORTED
+    assert (rows[0]["open"], rows[0]["meter_stop"]) == ("true", "")
+    assert rows[1]["flags"] == "the meter ran backwards; odd"
+    assert json.loads(transactions("export", "--json").stdout) == [OPEN, ROW]
+
+
+def test_what_was_set_aside_is_listed_with_its_reason(stub, transactions):
+    row = {
+        "number": 3, "charge_point": "CP1", "action": "StopTransaction", "unique_id": "1",
+        "payload": {"transactionId": -1}, "transaction_id": None, "received_at": "2026-05-04T12:00:00Z",
+        "why": "transaction -1 is not one of this charge point's",
+    }  # fmt: skip
+    stub.body = {"waiting": [], "set_aside": [row]}
+    done = transactions("aside", "--after", "2")
+    assert asked(stub) == ("/api/v1/spool", {"after": "2", "limit": "100"})
+    assert "transaction -1 is not one" in done.stdout
+    assert json.loads(transactions("aside", "--json").stdout) == [row]
+    stub.body = {"waiting": [], "set_aside": []}
+    assert transactions("aside").stdout == "nothing was set aside\n"

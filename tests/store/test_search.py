@@ -1,0 +1,166 @@
+"""Which transactions are found, page by page, in every store; and what is forgotten, and set aside."""
+
+import datetime as dt
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chargehand import MemoryStore, Transaction
+from chargehand.actors import threads
+from chargehand.store import memory, search
+from chargehand.store.sqlite import SqliteStore
+from chargehand.testing import StubStore
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+LIMIT_S = 60
+ORPHAN = "orphan: BootNotification while it was open"
+STORES = ["memory", "stub", "sqlite"]
+
+
+@pytest.fixture(params=STORES)
+def store(request, tmp_path):
+    if request.param == "sqlite":
+        made = SqliteStore.open(str(tmp_path / "store.sqlite"), threads)
+    else:
+        made = {"memory": MemoryStore, "stub": StubStore}[request.param]()
+    yield made
+    made.close()
+
+
+def transaction(number, **more):
+    given = {
+        "id": number, "charge_point_id": "CP1", "connector_id": 1, "id_tag": "T1", "meter_start": 100,
+        "started_at": NOW, "start_received_at": NOW + dt.timedelta(minutes=number),
+    }  # fmt: skip
+    return Transaction(**(given | more))
+
+
+def kept(store, *transactions):
+    for one in transactions:
+        receipt = store.start_transaction(one)
+    receipt.wait(LIMIT_S)
+
+
+def ids(found):
+    return [one.id for one in found]
+
+
+def test_a_page_begins_under_the_number_that_it_is_given(store):
+    kept(store, *(transaction(number) for number in (3, 1, 2, 5)))
+    assert ids(store.transactions()) == [5, 3, 2, 1]
+    assert ids(store.transactions(limit=2)) == [5, 3]
+    assert ids(store.transactions(before=3, limit=2)) == [2, 1]
+    assert ids(store.transactions(before=4)) == [3, 2, 1]
+    assert ids(store.transactions(before=1)) == []
+
+
+def test_the_flagged_ones_are_found_and_of_them_the_orphans(store):
+    kept(
+        store,
+        transaction(1),
+        transaction(2, flags=("the meter ran backwards",)),
+        transaction(3, flags=("the meter ran backwards", ORPHAN)),
+        transaction(4, flags=(ORPHAN,)),
+        transaction(5, flags=('idTag is ,"orphan: a text that a charge point chose',)),
+    )
+    assert ids(store.transactions(flagged_only=True)) == [5, 4, 3, 2]
+    assert ids(store.transactions(orphans_only=True)) == [4, 3]
+
+
+def test_since_is_in_it_and_until_is_not_whatever_the_fraction(store):
+    moments = [NOW, NOW + dt.timedelta(microseconds=1), NOW + dt.timedelta(seconds=1)]
+    kept(store, *(transaction(number, start_received_at=at) for number, at in enumerate(moments, 1)))
+    assert ids(store.transactions(since=moments[1])) == [3, 2]
+    assert ids(store.transactions(until=moments[1])) == [1]
+    assert ids(store.transactions(since=moments[0], until=moments[2])) == [2, 1]
+    elsewhere = moments[2].astimezone(dt.timezone(dt.timedelta(hours=-5)))
+    assert ids(store.transactions(since=elsewhere)) == [3]
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(1, 3), st.integers(1, 2), st.sampled_from(((), (ORPHAN,), ("odd",)))),
+        max_size=12,
+    ),
+    flagged=st.booleans(),
+    orphans=st.booleans(),
+    charge_point=st.sampled_from(("", "CP1", "CP2")),
+    since=st.none() | st.integers(0, 13),
+    limit=st.integers(1, 4),
+    window=st.integers(1, 4),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pages_put_together_are_what_was_asked_for(
+    tmp_path_factory, monkeypatch, rows, flagged, orphans, charge_point, since, limit, window
+):
+    monkeypatch.setattr(search, "WINDOW", window)
+    monkeypatch.setattr(memory, "AT_A_TIME", window)
+    all_ = [
+        transaction(number * gap, charge_point_id=f"CP{whose}", flags=flags)
+        for number, (gap, whose, flags) in enumerate(rows, 1)
+    ]
+    all_ = list({one.id: one for one in reversed(all_)}.values())
+    at = None if since is None else NOW + dt.timedelta(minutes=since)
+    wanted = sorted(
+        one.id
+        for one in all_
+        if (not flagged or one.flags)
+        and (not orphans or one.orphan)
+        and charge_point in ("", one.charge_point_id)
+        and (at is None or one.start_received_at >= at)
+    )
+    path = tmp_path_factory.mktemp("pages") / "store.sqlite"
+    for store in (MemoryStore(), SqliteStore.open(str(path), threads)):
+        try:
+            for one in all_:
+                store.start_transaction(one)
+            found, before = [], None
+            while page := store.transactions(
+                charge_point_id=charge_point, flagged_only=flagged, orphans_only=orphans, since=at,
+                before=before, limit=limit,
+            ):  # fmt: skip
+                assert len(page) <= limit
+                found += ids(page)
+                before = found[-1]
+            assert found == wanted[::-1]
+        finally:
+            store.close()
+
+
+def test_what_was_set_aside_is_paged_by_number(store):
+    for number in range(5):
+        store.spool(
+            charge_point_id="CP1", action="StopTransaction", unique_id=str(number), payload=b"{}",
+            transaction_id=None, received_at=NOW, why="unknown", replay=False,
+        ).wait(LIMIT_S)  # fmt: skip
+    first = store.aside(limit=2)
+    assert [one.unique_id for one in store.aside(after=first[-1].number)] == ["2", "3", "4"]
+
+
+def test_a_charge_point_that_was_forgotten_has_no_registration_until_it_boots_again(store):
+    store.register("CP1", "Accepted")
+    store.register("CP2", "Accepted")
+    store.forget("CP1").wait(LIMIT_S)
+    store.forget("NEVER").wait(LIMIT_S)
+    assert dict(store.registrations()) == {"CP2": "Accepted"}
+    assert store.registration("CP1") is None
+    store.register("CP1", "Pending").wait(LIMIT_S)
+    assert store.registration("CP1") == "Pending"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_was_forgotten_is_so_after_a_restart_and_the_last_word_counts(tmp_path, again):
+    path = str(tmp_path / "store.sqlite")
+    store = SqliteStore.open(path, threads)
+    receipts = [store.register("CP1", "Accepted"), store.register("CP2", "Accepted"), store.forget("CP1")]
+    if again:  # all in one batch
+        receipts.append(store.register("CP1", "Rejected"))
+    for receipt in receipts:
+        receipt.wait(LIMIT_S)
+    rows = store._ask("SELECT id FROM charge_points ORDER BY id")
+    store.close()
+    store = SqliteStore.open(path, threads)
+    assert store.registration("CP1") == ("Rejected" if again else None)
+    assert [id_ for (id_,) in rows] == (["CP1", "CP2"] if again else ["CP2"])
+    store.close()

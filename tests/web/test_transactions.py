@@ -1,0 +1,105 @@
+"""Transactions over HTTP: page by page, narrowed, and one with its meter readings; and what was set aside."""
+
+import datetime as dt
+
+import falcon
+import pytest
+
+from chargehand import MeterReading, Transaction
+
+PATH = "/api/v1/transactions"
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+ORPHAN = "orphan: BootNotification while it was open"
+
+
+def keep(system, number, **more):
+    given = {
+        "id": number, "charge_point_id": "CP1", "connector_id": 1, "id_tag": "T1", "meter_start": 100,
+        "started_at": NOW, "start_received_at": NOW + dt.timedelta(days=number),
+    }  # fmt: skip
+    system.store.start_transaction(Transaction(**(given | more))).wait()
+
+
+def ids(reply):
+    assert reply.status_code == 200, reply.text
+    return [row["transaction_id"] for row in reply.json["transactions"]]
+
+
+def test_pages_put_together_are_all_of_them(client, system):
+    for number in range(1, 501):
+        keep(system, number)
+    found, before = [], 2**31
+    while page := ids(client.simulate_get(PATH, params={"before": before, "limit": 230})):
+        found += page
+        before = page[-1]
+    assert found == list(range(500, 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("flagged=1", [3, 2]),
+        ("orphans=1", [3]),
+        ("since=2026-01-03", [4, 3, 2]),
+        ("until=2026-01-03T00:00:00Z", [1]),
+        ("since=2026-01-03T01:00:00%2B01:00&until=2026-01-04", [2]),
+        ("since=2026-01-03T00:00:00.000001", [4, 3]),
+        ("before=3", [2, 1]),
+        ("before=3&flagged=1", [2]),
+    ],
+)
+def test_they_are_narrowed_by_the_query(client, system, query, wanted):
+    keep(system, 1)
+    keep(system, 2, flags=("the meter ran backwards",))
+    keep(system, 3, flags=(ORPHAN,))
+    keep(system, 4)
+    assert ids(client.simulate_get(f"{PATH}?{query}")) == wanted
+
+
+@pytest.mark.parametrize(
+    "query", ["since=yesterday", "until=2026-13-01", "before=0", "before=2147483649", "before=1e3", "flagged=2",
+              "since=0001-01-01T00:00:00%2B23:00"],
+)  # fmt: skip
+def test_what_makes_no_sense_is_400(client, query):
+    assert client.simulate_get(f"{PATH}?{query}").status == falcon.HTTP_400
+
+
+def test_one_has_its_meter_readings_in_order_and_says_if_there_are_more(client, system):
+    keep(system, 7)
+    for number in range(3):
+        system.store.add_meter_reading(
+            MeterReading(
+                charge_point_id="CP1",
+                connector_id=1,
+                transaction_id=7,
+                received_at=NOW,
+                values=b'[{"timestamp": "2026-01-01T00:00:00Z", "sampledValue": [{"value": "%d"}]}]' % number,
+            )
+        ).wait()
+    one = client.simulate_get(f"{PATH}/7").json
+    assert one["charge_point"] == "CP1"
+    assert one["more_readings"] is False
+    assert [reading["values"][0]["sampledValue"] for reading in one["meter_readings"]] == [
+        [{"value": "0"}], [{"value": "1"}], [{"value": "2"}],
+    ]  # fmt: skip
+    assert one["meter_readings"][0]["received_at"] == "2026-01-01T00:00:00Z"
+    some = client.simulate_get(f"{PATH}/7?limit=2").json
+    assert (len(some["meter_readings"]), some["more_readings"]) == (2, True)
+
+
+@pytest.mark.parametrize("number", ["8", "0", "-1", "x", "%D9%A3", "99999999999", "2147483648", "+7", "7.0"])
+def test_one_that_is_not_there_is_404(client, system, number):
+    keep(system, 7)
+    assert client.simulate_get(f"{PATH}/{number}").status == falcon.HTTP_404
+
+
+def test_what_was_set_aside_is_paged(client, system):
+    for number in range(3):
+        system.store.spool(
+            charge_point_id="CP1", action="StopTransaction", unique_id=str(number), payload=b"{}",
+            transaction_id=None, received_at=NOW, why="unknown", replay=False,
+        ).wait()  # fmt: skip
+    first = client.simulate_get("/api/v1/spool?limit=1").json["set_aside"][0]["number"]
+    rest = client.simulate_get(f"/api/v1/spool?after={first}").json["set_aside"]
+    assert [row["unique_id"] for row in rest] == ["1", "2"]
+    assert client.simulate_get("/api/v1/spool?after=-1").status == falcon.HTTP_400

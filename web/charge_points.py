@@ -1,0 +1,112 @@
+"""Charge points: those that this process knows, and those of the store; entered before they come, and forgotten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import falcon
+import msgspec
+
+from .commands import body_of
+from .pictures import LINES_OF_JSON, event, facts, stored_facts, stored_summary, summary
+from .problems import Problem
+from .queries import Query
+from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, pictured
+from .tags import decoded, keep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What can be said of a charge point before it comes. Its BootNotification says it anew (OCPP 1.6, 4.2)."""
+
+    registration: Literal["Accepted", "Pending", "Rejected"] | None = None
+
+
+class ChargePoints(Resource):
+    """`/api/v1/charge-points`; with `/{id}` one of them, `/{id}/record` and `/{id}/events` what it did and said."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """All that this process knows, connected or not; with `stored=1` those too that only the store knows."""
+        stored = Query(request, "stored").flag("stored", default=False)
+        answer(response, {"charge_points": pictured(self._pictures(stored=stored))})
+
+    def _pictures(self, *, stored: bool) -> Iterator[dict[str, Any]]:
+        shown = set()
+        for known in self._system.charge_points():
+            shown.add(known.id)
+            yield summary(known)
+        if stored:
+            store = self._system.store
+            ids = dict.fromkeys(
+                [*store.registrations(), *(one.charge_point_id for one in store.books.credentials)]
+            )
+            for id_ in ids:
+                if id_ not in shown:
+                    yield stored_summary(id_, store.registration(id_))
+
+    def on_get_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+        """The facts of one."""
+        Query(request)
+        answer(response, self._facts(charge_point))
+
+    def _facts(self, charge_point: str) -> dict[str, Any]:
+        store, known = self._system.store, self._system.charge_point(charge_point)
+        if known is not None:
+            picture = facts(known, self._system.open_tickets(charge_point))
+        else:
+            self._check_stored(charge_point)
+            picture = stored_facts(charge_point, store.registration(charge_point))
+        return picture | {"has_password": store.books.credentials.get(charge_point) is not None}
+
+    def _check_stored(self, charge_point: str) -> None:
+        """Raise 404 for one that the store does not know."""
+        store = self._system.store
+        if store.registration(charge_point) is None and store.books.credentials.get(charge_point) is None:
+            raise Problem(404, "Unknown charge point", f"{charge_point} is not known here")
+
+    def on_put_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+        """Enter one before it comes, or change what it is registered as while it is away."""
+        Query(request)
+        entry = decoded(body_of(request) or b"{}", Entry, "charge point")
+        status = entry.registration or self._system.store.registration(charge_point) or "Accepted"
+        receipt = self._system.register(charge_point, status)
+        if receipt is None:
+            raise _connected(charge_point, "its BootNotification decides")
+        keep([receipt])
+        answer(response, self._facts(charge_point))
+
+    def on_delete_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+        """Forget one that is away: its registration and its password. Its transactions stay."""
+        Query(request)
+        picture = self._facts(charge_point)
+        credentials = self._system.credentials if picture["has_password"] else None
+        receipt = self._system.forget(charge_point)
+        if receipt is None:
+            raise _connected(charge_point, "it can be forgotten when it is away")
+        keep([receipt] if credentials is None else [receipt, credentials.remove(charge_point)])
+        answer(response, picture)
+
+    def on_get_record(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+        """The last frames and events of one, redacted: lines of JSON, as `chargehand replay` reads them."""
+        Query(request)
+        record = self._system.record(charge_point)
+        if record is None:
+            raise Problem(404, "Unknown charge point", f"{charge_point} is not known here")
+        response.data = record.encode()
+        response.content_type = LINES_OF_JSON
+
+    def on_get_events(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+        """What one told of itself, the newest first: its status history and more, narrowed by `kind`."""
+        query = Query(request, "kind", "limit")
+        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        kind = query.text("kind")
+        found = self._system.store.events(charge_point_id=charge_point, kind=kind, limit=limit)
+        if not found and self._system.charge_point(charge_point) is None:
+            self._check_stored(charge_point)
+        answer(response, {"events": pictured(event(record) for record in found)})
+
+
+def _connected(charge_point: str, text: str) -> Problem:
+    return Problem(409, "Connected", f"{charge_point} is connected: {text}")

@@ -1,0 +1,100 @@
+"""Transactions, page by page, with their meter readings; and the transaction messages that no handler took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import falcon
+
+from .pictures import meter_reading, spooled, transaction
+from .problems import Problem
+from .queries import Query
+from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, pictured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LARGEST_ID = 2**31 - 1
+AT_A_TIME = 200
+"""Transactions that are asked for at a time: a database's thread and the hub share one interpreter."""
+DEFAULT_READINGS = 1000
+
+
+class Transactions(Resource):
+    """`/api/v1/transactions`, with `/{id}` one of them."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Those with the highest numbers first, narrowed by the query; `before` is where the next page begins."""
+        query = Query(
+            request,
+            "charge_point",
+            "id_tag",
+            "open",
+            "flagged",
+            "orphans",
+            "since",
+            "until",
+            "before",
+            "limit",
+        )
+        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        before = query.whole("before", default=LARGEST_ID + 1, most=LARGEST_ID + 1)
+        narrowed = {
+            "charge_point_id": query.text("charge_point"),
+            "id_tag": query.text("id_tag"),
+            "open_only": query.flag("open", default=False),
+            "flagged_only": query.flag("flagged", default=False),
+            "orphans_only": query.flag("orphans", default=False),
+            "since": query.moment("since"),
+            "until": query.moment("until"),
+        }
+        answer(response, {"transactions": pictured(self._pages(narrowed, before, limit))})
+
+    def _pages(self, narrowed: dict[str, Any], before: int, limit: int) -> Iterator[dict[str, Any]]:
+        while limit > 0:
+            wanted = min(limit, AT_A_TIME)
+            found = self._system.store.transactions(**narrowed, before=before, limit=wanted)
+            yield from map(transaction, found)
+            if len(found) < wanted:
+                return
+            before, limit = found[-1].id, limit - wanted
+
+    def on_get_one(self, request: falcon.Request, response: falcon.Response, transaction_id: str) -> None:
+        """One, with its first meter readings, in order of receipt; `more_readings` says that there are others."""
+        limit = Query(request, "limit").whole("limit", default=DEFAULT_READINGS, most=MAX_LIMIT)
+        number = int(transaction_id) if _is_number(transaction_id) else 0
+        found = self._system.store.transaction(number) if 0 < number <= LARGEST_ID else None
+        if found is None:
+            raise Problem(404, "Unknown transaction", f"there is no transaction {transaction_id}")
+        readings = self._system.store.meter_readings(number, limit=limit + 1)
+        picture = transaction(found) | {
+            "meter_readings": pictured(meter_reading(one) for one in readings[:limit]),
+            "more_readings": len(readings) > limit,
+        }
+        answer(response, picture)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_ID))
+
+
+class Spool(Resource):
+    """`/api/v1/spool`."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """The messages that wait for their plugin, and those that are not replayed any more; the oldest first.
+
+        `after` is the number behind which the next page of those that were set aside begins.
+        """
+        query = Query(request, "after", "limit")
+        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        after = query.whole("after", default=0, least=0, most=2**63 - 1)
+        store = self._system.store
+        waiting, aside = store.spooled(limit=limit), store.aside(after=after, limit=limit)
+        answer(
+            response,
+            {
+                "waiting": pictured(spooled(record) for record in waiting),
+                "set_aside": pictured(spooled(record) for record in aside),
+            },
+        )
