@@ -125,7 +125,8 @@ class PluginCell(LaneCell):
 
     def _count(self, name: str, charge_point_id: str) -> None:
         if self.services is not None:
-            self.services.observer.count(name, charge_point_id)
+            count = self.services.observer.count
+            count(name, charge_point_id)
 
     # -- Shadows ---------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..actors.cell import Exit, Phase
+from ..actors.cell import Ending, Exit, Phase
 from ..actors.faults import FaultPolicy
 from ..actors.plugin_cell import PluginCell
 from ..actors.replay import ReplayNow
@@ -74,8 +74,15 @@ class PluginSupervisor(Supervisor):
         logger.error("Plugin %s failed too often and is quarantined: %s", child.spec.id, child.last_crash)
         self._quarantine(child.spec.id, cell)
 
+    def _restart(self, child: Child) -> None:
+        super()._restart(child)
+        if isinstance(child.cell, PluginCell) and child.cell.actor is not None:
+            self._services.observer.count("plugin_restarted", "")
+
     def _ended(self, child: Child, exit_: Exit) -> None:
         cell = child.cell
+        if isinstance(cell, PluginCell) and exit_.ending is not Ending.NORMAL:
+            self._services.observer.count("plugin_crashed", "")
         if not (isinstance(cell, PluginCell) and cell.quarantined):
             super()._ended(child, exit_)
             return

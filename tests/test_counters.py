@@ -26,7 +26,7 @@ def counted_in(source: str) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and len(node.args) == 2 and isinstance(node.func, ast.Attribute):
-            found |= names_in(node.args[0]) if node.func.attr == "count" else set()
+            found |= names_in(node.args[0]) if node.func.attr in ("count", "_count") else set()
     return found
 
 

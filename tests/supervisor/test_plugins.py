@@ -235,6 +235,7 @@ def test_one_that_is_killed_idle_comes_back_and_loses_nothing(ward, story, fleet
     assert authorize(fleet["CP1"]) == ACCEPTED
     assert story.made == 2
     assert ward.described("Moody")["restarts"] == 1
+    assert (ward.count("plugin_crashed"), ward.count("plugin_restarted")) == (1, 1)
 
 
 def test_calls_that_come_while_it_waits_for_its_restart_are_answered_after_it(ward, story, fleet):
