@@ -65,6 +65,8 @@ class PluginCell(LaneCell):
 
         Handlers that still run go on: what they answer is sent.
         """
+        if self.spec.plugin.passes_on:
+            return
         actor = self.actor
         spent = self.faults.failed(charge_point_id, action, self._now())
         if spent and actor is not None and self.phase is RUNNING:  # else the failure is of the actor before

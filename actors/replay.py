@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+BLAMELESS_DELAYS = 8
+"""So many times the first delay is waited after a failure that no handler is to blame for."""
+
 
 class SpoolGrew(msgspec.Struct, frozen=True, gc=False):
     """A record of a charge point is in the spool now."""
@@ -223,6 +226,12 @@ class Replayer(Actor):
             self._take_out(charge_point_id, call.number, services.ledger.unspool([call.number]))
             return
         services.observer.count("replay_failed", charge_point_id)
+        if getattr(
+            outcome.error, "blameless", False
+        ):  # no fault of the record: it is never set aside for that
+            del self._running[charge_point_id]
+            self._later(charge_point_id, min(self._delay_max_s, self._delay_s * BLAMELESS_DELAYS))
+            return
         failures = self._failures[charge_point_id] = self._failures[charge_point_id] + 1
         if failures >= self._attempts:
             self._set_aside(call.number, charge_point_id, outcome.text)
