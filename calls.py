@@ -77,11 +77,9 @@ class Calls:
 
         `timeout_s` is for the answer once it is sent (default: `sessions.call_timeout_s`); what has not been sent
         `expires_in_s` from now (default: `sessions.call_expires_s`) never is. With `when_offline="queue"` it waits for
-        a charge point that is away. With `until_effect` the ticket ends
-        when what was
-        promised has shown itself (`ticket.effect`), a RemoteStartTransaction with its StartTransaction for
-        example, or after
-        `effect_timeout_s`. Raises `InvalidPayload` for a request that breaks its contract, ValueError for one that a
+        a charge point that is away. With `until_effect` the ticket is waited for until what was asked for has shown
+        itself (`ticket.effect`), a RemoteStartTransaction with its StartTransaction for example, or `effect_timeout_s`
+        after its final state. Raises `InvalidPayload` for a request that breaks its contract, ValueError for one that a
         central system does not send and for a time that is not above 0, LookupError for what is no request of OCPP
         1.6 at all. OCPP 1.6, section 5.
         """
@@ -128,6 +126,9 @@ class Calls:
         if cell is None or cell.is_set() or self._root is None:
             ticket.end(TicketState.NEVER_SENT, self._clock.time(), "the charge point is not connected")
             self._router.tell_outcome(ticket.action, OutcomeKnown(ticket))
+            self._services.observer.count("ticket_never_sent", ticket.charge_point_id)
+            if ticket.effect is not None:
+                self._services.observer.count("effect_no_effect", ticket.charge_point_id)
         else:
             if self._services.keeper is not None:
                 self._services.keeper.keep(ticket)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from .actors.tickets import Ticket, TicketState
 from .protocol import v16
+from .protocol.effects import Effect
 from .protocol.errors import InvalidPayload
 from .protocol.payload import typed
 from .store.records import KeptTicket
 from .supervisor.credentials import carries_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from .store.book import Book
     from .store.store import Receipt
@@ -28,19 +29,20 @@ logger = logging.getLogger(__name__)
 class KeptTickets:
     """See the head of this file; the `TicketKeeper` of a system whose store is durable."""
 
-    def __init__(self, book: Book[KeptTicket]) -> None:
+    def __init__(self, book: Book[KeptTicket], node: str = "") -> None:
         self._book = book
+        self._node = node
 
     def keep(self, ticket: Ticket[Any]) -> None:
         """See `TicketKeeper`."""
         if carries_key(ticket.request):
             return  # the store has no keys
         ticket.mark = None
-        ticket.kept = self._book.put(_record(ticket, TicketState.QUEUED))
+        ticket.kept = self._book.put(_record(ticket, TicketState.QUEUED, self._node))
 
     def mark(self, ticket: Ticket[Any]) -> Receipt:
         """See `TicketKeeper`."""
-        return self._book.put(_record(ticket, TicketState.SENT))
+        return self._book.put(_record(ticket, TicketState.SENT, self._node))
 
     def survives(self, ticket: Ticket[Any]) -> bool:
         """See `TicketKeeper`."""
@@ -56,7 +58,15 @@ class KeptTickets:
 
         Those that have ended are forgotten by the store.
         """
-        for record in self._book:
+        return self._restored(self._book, now)
+
+    def adopt(self, charge_point_id: str, living: Container[str], now: float) -> Iterator[Ticket[Any]]:
+        """The same of one charge point that is ours now: those of nodes that are no more."""
+        orphans = [record for record in self._book.of(charge_point_id) if record.node not in living]
+        return self._restored(orphans, now)
+
+    def _restored(self, records: Iterable[KeptTicket], now: float) -> Iterator[Ticket[Any]]:
+        for record in records:
             ticket = _ticket(record, now)
             if ticket is None or not ticket.open:
                 self._book.remove(record.id)
@@ -64,7 +74,7 @@ class KeptTickets:
                 yield ticket
 
 
-def _record(ticket: Ticket[Any], state: TicketState) -> KeptTicket:
+def _record(ticket: Ticket[Any], state: TicketState, node: str) -> KeptTicket:
     expires_in_s = ticket.expires_in_s
     return KeptTicket(
         id=ticket.id,
@@ -78,6 +88,7 @@ def _record(ticket: Ticket[Any], state: TicketState) -> KeptTicket:
         timeout_s=ticket.timeout_s,
         when_offline=ticket.when_offline,
         effect_timeout_s=ticket.effect_timeout_s,
+        node=node,
     )
 
 
@@ -106,6 +117,7 @@ def _ticket(record: KeptTicket, now: float) -> Ticket[Any] | None:
     )
     if record.state == TicketState.SENT:
         ticket.end(TicketState.OUTCOME_UNKNOWN, now, "the central system ended while it was on the wire")
+        ticket.end_effect(Effect.NO_EFFECT)  # that nobody waited for meanwhile
     elif record.when_offline != "queue":
         ticket.end(TicketState.NEVER_SENT, now, "the central system ended before it was sent")
     elif expires_at is not None and expires_at <= now:

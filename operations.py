@@ -74,11 +74,14 @@ class Operations(LocalLists):
         cell = self._directory.find(charge_point_id)
         if cell is None:
             return None
+        rules = self._services.rules
         head = {
             "charge_point": charge_point_id,
             "version": cell.charge_point.version,
             "policy": self.settings.policy,
-            "registration": cell.charge_point.registration,
+            "accept_unbooted": rules.accept_unbooted,
+            "answer_transactions_unregistered": rules.answer_transactions_unregistered,
+            "stand_in_id_tag_status": self._services.id_tag_status,
             "time": self._clock.time(),
             "monotonic": self._clock.monotonic(),
         }

@@ -6,7 +6,9 @@ It holds the facts, the state of the conversation, the connection and the calls 
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
+import json
 import logging
 import traceback
 from collections import deque
@@ -18,7 +20,7 @@ from ..protocol.errors import ErrorCode
 from ..protocol.session import INFINITY, Incoming, Session
 from ..protocol.stand_ins import stand_in
 from .call import Call
-from .cell import ENDED, NOTHING, Cell
+from .cell import ENDED, NOTHING, Cell, Ending
 from .failure import Failure, attempt
 from .messages import (
     Attached,
@@ -52,6 +54,9 @@ CLOSE_GOING_AWAY = 1001
 
 STORE_RETRY_S = 1.0
 """Seconds after which a store that could not keep a record is asked again."""
+
+EVENT_CHARS = 200
+"""How much of an event's text the flight recorder keeps."""
 
 REPORTED_ROWS = 10
 """How many of the last frames a crash report has in the log; `crash_reports` has them all."""
@@ -92,7 +97,9 @@ class ChargePointCell(Cell):
         self.calls: dict[Incoming, Call[Any]] = {}  # with plugins, or at a stand-in
         self.taken: Incoming | None = None  # the CALL that is being handled right now
         self.expectations: list[Expectation] | None = None  # effects that are waited for
-        self.recorder = Recorder(services.recorder_bytes) if services.recorder_bytes else None
+        self.recorder = (
+            Recorder(services.recorder_bytes, session.registration) if services.recorder_bytes else None
+        )
         self.unstored: set[Incoming] | None = None  # records that the store could not keep yet
         self.waiting = False  # for a restart that is not due yet
         self.wake_at = INFINITY
@@ -115,14 +122,26 @@ class ChargePointCell(Cell):
         ) >= services.calls_in_flight_limit:
             connection.pause()
 
-    def record(self, at: float, kind: str, data: bytes) -> None:
-        """Note a frame or an event in the flight recorder."""
+    def event(self, kind: str, text: str) -> None:
+        """Note an event in the flight recorder; of a long text its beginning."""
         if self.recorder is not None:
-            self.recorder.note(at, kind, data)
+            data = text[:EVENT_CHARS].encode("utf-8", "replace")
+            self.recorder.note(self.services.clock.monotonic(), kind, data)
+
+    def attach(self, connection: Connection) -> Connection | None:
+        """Take a new connection: in the inbox, behind the messages of the one before. Returns that, to be closed."""
+        old, self.newest = self.newest, connection
+        self.event("connected", connection.peer)
+        self.tell(Attached(connection))
+        return old
 
     def closed(self, connection: Connection, code: int, reason: str) -> None:
         """Hear that a connection is gone: in the inbox, behind the messages that came over it."""
         if not self.is_set():
+            if connection is self.newest:  # of one that was taken over from, all has been said
+                self.event("closed", f"{code} {reason}".rstrip())
+            if connection.half_open:
+                self.services.observer.count("half_open", self.charge_point.id)
             self.tell(ConnectionClosed(connection, code, reason))
 
     def read_on(self) -> None:
@@ -168,19 +187,24 @@ class ChargePointCell(Cell):
 
     # -- Answers -------------------------------------------------------------------------------
 
-    def send(self, frame: bytes | None) -> None:
-        """Send a frame over the connection, if there are both."""
+    def send(self, frame: bytes | None, kind: str = "out") -> None:
+        """Send a frame over the connection, if there are both. `kind` is "answer" if it is a plugin's."""
         if frame is not None and self.connection is not None:
             if self.recorder is not None:
-                self.recorder.note(self.services.clock.monotonic(), "out", frame)
+                self.recorder.note(self.services.clock.monotonic(), kind, frame)
             self.connection.send_text(frame)
 
     def refuse(
-        self, incoming: Incoming, code: ErrorCode, text: str, details: dict[str, Any] | None = None
+        self,
+        incoming: Incoming,
+        code: ErrorCode,
+        text: str,
+        details: dict[str, Any] | None = None,
+        kind: str = "out",
     ) -> None:
         """Answer a CALL with a CALLERROR."""
         self.take_over(incoming, code.encode())
-        self.send(self.session.refuse(incoming, code, text, details))
+        self.send(self.session.refuse(incoming, code, text, details), kind)
 
     def take_over(self, incoming: Incoming, answer: bytes) -> None:
         """See to it that no handler begins with a CALL that is answered here."""
@@ -206,6 +230,7 @@ class ChargePointCell(Cell):
         services = self.services
         call = self.calls.get(incoming)
         services.observer.count("stand_in", self.charge_point.id)
+        self.event("stand_in", json.dumps([incoming.unique_id, incoming.action.name, why]))
         if incoming.action.stand_in is SPOOL:
             if call is None:
                 call = Call(self, incoming, self.allot(incoming))
@@ -318,15 +343,19 @@ class ChargePointCell(Cell):
 
     def end_unsent(self, ticket: Ticket[Any], state: TicketState, reason: str = "") -> None:
         """The same, for a ticket that the session has not taken."""
+        pending = ticket.effect is Effect.PENDING
         if ticket.end(state, self.services.clock.time(), reason):
             if ticket.kept is not None and self.services.keeper is not None:
                 self.services.keeper.forget(ticket)
             self.notify(self.services.ticket_ended, ticket)
-            self.record(
-                self.services.clock.monotonic(), "ticket", f"{ticket.id} {ticket.action} {state}".encode()
-            )
+            self.event("ticket", f"{ticket.id} {ticket.action} {state}")
             self.services.router.tell_outcome(ticket.action, OutcomeKnown(ticket))
             self.services.observer.count(f"ticket_{state}", self.charge_point.id)
+            if pending and ticket.effect is not Effect.PENDING:
+                self.services.observer.count(f"effect_{ticket.effect}", self.charge_point.id)
+            if self.expectations is not None and state is not TicketState.ANSWERED:
+                refused = state is TicketState.REFUSED
+                self.hear(ticket, Expectation.refused if refused else Expectation.unanswered)
 
     def leave_tickets(self, reason: str) -> None:
         """End every open call of ours, but leave those in the store that the process after this one is to send."""
@@ -354,7 +383,23 @@ class ChargePointCell(Cell):
         """Wait for the effect of a call that is on the wire now."""
         if self.expectations is None:
             self.expectations = []
-        self.expectations.append(Expectation(ticket, pair, ticket.request))
+        ticket.effect_due = INFINITY
+        not_before = max(0.0, self.services.clock.time() - self.services.clock_tolerance_s)
+        since = dt.datetime.fromtimestamp(not_before, dt.UTC)
+        self.expectations.append(Expectation(ticket, pair, ticket.request, since))
+
+    def hear(self, ticket: Ticket[Any], note: Callable[[Expectation], object]) -> None:
+        """Let what is expected of a call know how the call ended: its effect has so long from then on.
+
+        What comes after that (a late answer) may say more, and wins no time.
+        """
+        for expectation in self.expectations or ():
+            if expectation.owner is ticket:
+                note(expectation)
+                if ticket.effect_due == INFINITY and ticket.effect_timeout_s is not None:
+                    ticket.effect_due = self.services.clock.monotonic() + ticket.effect_timeout_s
+                    self.wake(ticket.effect_due)
+        self.settle_expectations()
 
     def settle_expectations(self) -> None:
         """Tell the tickets whose effect is known now, and whose time is over."""
@@ -363,24 +408,29 @@ class ChargePointCell(Cell):
         for expectation in self.expectations or ():
             ticket = expectation.owner
             if ticket.effect is not Effect.PENDING:
-                continue  # it was refused, or not answered
+                continue  # it was refused
             if expectation.effect is Effect.PENDING and ticket.effect_due > now:
                 waiting.append(expectation)
             else:
                 over = expectation.effect is Effect.PENDING
-                ticket.end_effect(Effect.NO_EFFECT if over else expectation.effect)
+                self._end_effect(ticket, Effect.NO_EFFECT if over else expectation.effect)
         self.expectations = waiting or None
 
     def drop_expectations(self) -> None:
         """Nobody will see the effects that are still waited for."""
         for expectation in self.expectations or ():
-            expectation.owner.end_effect(Effect.NO_EFFECT)
+            self._end_effect(expectation.owner, Effect.NO_EFFECT)
         self.expectations = None
+
+    def _end_effect(self, ticket: Ticket[Any], effect: Effect) -> None:
+        if ticket.end_effect(effect):
+            self.services.observer.count(f"effect_{effect}", self.charge_point.id)
 
     # -- Crashes and the end -------------------------------------------------------------------
 
     def _crash(self, actor: Actor, message: object, failure: Failure) -> None:
         """What the actor cannot do any more for the message in hand is done here."""
+        self.event("crash", failure.text)
         for step in (lambda: self._make_good(message), lambda: self._report(failure)):
             problem = attempt(step)
             if type(problem) is Failure:
@@ -394,6 +444,12 @@ class ChargePointCell(Cell):
             if type(problem) is Failure:
                 self.log(problem)
         super().abandon()
+
+    def _exit(self, exit_: Exit) -> None:
+        """One that was killed while it had nothing to do, or did not start, has left no message in hand."""
+        if exit_.ending is not Ending.NORMAL and exit_.message is None:
+            self.event("crash", exit_.failure.text if exit_.failure is not None else str(exit_.ending))
+        super()._exit(exit_)
 
     def _make_good(self, message: object) -> None:
         """A CALL is answered and a ticket ends; a lost connection, or what the store said, the next actor hears of."""

@@ -20,6 +20,10 @@ class Connection(Protocol):
     def paused(self) -> bool:
         """Whether reading is held."""
 
+    @property
+    def half_open(self) -> bool:
+        """Whether it was given up because its peer gave no sign of life."""
+
     def send_text(self, data: bytes) -> None:
         """Send one text message, or queue it; over the bound the connection is closed."""
 

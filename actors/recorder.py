@@ -23,22 +23,29 @@ _SECRET_VALUE = re.compile(
     + _KEY
     + rb'\s*(?:,\s*"readonly"\s*:\s*(?:true|false)\s*)?,\s*"value"\s*:\s*")(?:[^"\\]|\\.)*("|\\?\Z)'
 )
+_SHOWN = re.compile(  # as Python shows a message, in the text of an exception: nothing behind it is kept
+    rb"""(\bkey=\\*['"](?i:AuthorizationKey|[^'"]{0,50}password[^'"]{0,50})\\*['"], value=).*""", re.DOTALL
+)
 _VALUE_FIRST = re.compile(rb'("value"\s*:\s*")(?:[^"\\]|\\.)*("\s*,[^{}]*' + _KEY + rb")")
 _CREDENTIALS_IN_URL = re.compile(rb'(\b[A-Za-z][A-Za-z0-9+.-]{0,19}:(?:\\?/){2}[^/"@:\s]*:)[^/?#"\s]*(@)')
 
 
 class Recorder:
-    """See the head of this file. `limit_bytes` bounds data and rows together."""
+    """See the head of this file. `limit_bytes` bounds data and rows together.
 
-    __slots__ = ("_bytes", "_limit", "_rows")
+    `registration` is that of the charge point before the first row: None if it has not been here yet.
+    """
 
-    def __init__(self, limit_bytes: int) -> None:
+    __slots__ = ("_bytes", "_limit", "_rows", "registration")
+
+    def __init__(self, limit_bytes: int, registration: str | None = None) -> None:
+        self.registration = registration
         self._limit = limit_bytes
         self._rows: deque[tuple[float, str, bytes]] | None = None  # made with the first row
         self._bytes = 0
 
     def note(self, at: float, kind: str, data: bytes) -> None:
-        """Keep one row: `kind` is "in", "out" or the name of an event."""
+        """Keep one row. `kind` is "in", "out" (the session's own), "answer" (a plugin's) or the name of an event."""
         if self._rows is None:
             self._rows = deque()
         self._rows.append((at, kind, data))
@@ -49,7 +56,10 @@ class Recorder:
     def _trim(self, rows: deque[tuple[float, str, bytes]]) -> None:
         # Down to three quarters, so that it is not to be done at every row.
         while self._bytes > self._limit * 3 // 4 and len(rows) > 1:
-            self._bytes -= len(rows.popleft()[2]) + ROW_BYTES
+            _, kind, data = rows.popleft()
+            self._bytes -= len(data) + ROW_BYTES
+            if kind == "registration":
+                self.registration = data.decode()
         if self._bytes > self._limit:  # one row, and it alone is too long: its beginning says the most
             at, kind, data = rows.pop()
             rows.append((at, kind, data[: max(0, self._limit - ROW_BYTES)]))
@@ -69,11 +79,13 @@ class Recorder:
 
     def dump(self, head: dict[str, Any]) -> str:
         """All rows as lines of JSON, behind one line that says whose they are: what `chargehand replay` reads."""
+        head = {**head, "registration": self.registration}
         return "\n".join(json.dumps(row, ensure_ascii=False) for row in [head, *self.rows()]) + "\n"
 
 
 def redact(data: bytes) -> bytes:
     """A frame without its secrets: values of AuthorizationKey and of passwords, credentials in URLs."""
     data = _SECRET_VALUE.sub(rb"\1" + SECRET.encode() + rb"\2", data)
+    data = _SHOWN.sub(rb"\1" + SECRET.encode(), data)
     data = _VALUE_FIRST.sub(rb"\1" + SECRET.encode() + rb"\2", data)
     return _CREDENTIALS_IN_URL.sub(rb"\1" + SECRET.encode() + rb"\2", data)

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BLAMELESS_DELAYS = 8
-"""So many times the first delay is waited after a failure that no handler is to blame for."""
-
 
 class SpoolGrew(msgspec.Struct, frozen=True, gc=False):
     """A record of a charge point is in the spool now."""
@@ -51,6 +48,10 @@ class ReplayDue(msgspec.Struct, frozen=True, gc=False):
 
 class ReplayNow(msgspec.Struct, frozen=True, gc=False):
     """Try all that waits: a plugin has been released."""
+
+
+class TakeUp(msgspec.Struct, frozen=True, gc=False):
+    """Look for what an earlier run left: the store could not say before."""
 
 
 class ReplayEnded(msgspec.Struct, frozen=True, gc=False):
@@ -129,7 +130,19 @@ class Replayer(Actor):
 
     def on_start(self) -> None:
         """Take up what an earlier run left."""
-        for charge_point_id in self._services.ledger.spooled_charge_points():
+        self._take_up()
+
+    def _take_up(self) -> None:
+        services = self._services
+        try:
+            found = services.ledger.spooled_charge_points()
+        except Exception as error:
+            if not _passes(error):
+                raise
+            due = services.clock.monotonic() + self._delay_max_s
+            services.timers.call_at(due, lambda: self._tell(TakeUp()))
+            return
+        for charge_point_id in found:
             self._grew(charge_point_id)
 
     def on_receive(self, message: Any) -> Any:
@@ -144,6 +157,8 @@ class Replayer(Actor):
             self._ended(message.call, message.outcome)
         elif kind is RecordGone:
             self._gone(message.charge_point_id, message.number, message.error)
+        elif kind is TakeUp:
+            self._take_up()
         elif kind is ReplayNow:
             for charge_point_id in list(self._failures):
                 self._next(charge_point_id)
@@ -168,7 +183,13 @@ class Replayer(Actor):
     def _next(self, charge_point_id: str) -> None:
         if charge_point_id in self._running or charge_point_id not in self._failures:
             return
-        records = self._services.ledger.spooled(charge_point_id=charge_point_id, limit=1)
+        try:
+            records = self._services.ledger.spooled(charge_point_id=charge_point_id, limit=1)
+        except Exception as error:
+            if not _passes(error):
+                raise
+            self._later(charge_point_id, self._delay_max_s)
+            return
         if not records:
             del self._failures[charge_point_id]
             del self._due[charge_point_id]
@@ -226,11 +247,9 @@ class Replayer(Actor):
             self._take_out(charge_point_id, call.number, services.ledger.unspool([call.number]))
             return
         services.observer.count("replay_failed", charge_point_id)
-        if getattr(
-            outcome.error, "blameless", False
-        ):  # no fault of the record: it is never set aside for that
+        if _passes(outcome.error):  # the record is not to blame, and is not set aside for it
             del self._running[charge_point_id]
-            self._later(charge_point_id, min(self._delay_max_s, self._delay_s * BLAMELESS_DELAYS))
+            self._later(charge_point_id, self._delay_max_s)
             return
         failures = self._failures[charge_point_id] = self._failures[charge_point_id] + 1
         if failures >= self._attempts:
@@ -261,3 +280,8 @@ class Replayer(Actor):
                 "A record of %s stays in the spool, and is replayed again: %s", charge_point_id, error
             )
             self._later(charge_point_id, self._delay_max_s)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether it says that the store cannot do its work now, and may later."""
+    return bool(getattr(error, "passing", False))

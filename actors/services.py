@@ -140,6 +140,7 @@ class Services:
         inbox_limit: int = 256,
         id_tag_status: str = "Accepted",
         recorder_bytes: int = 8192,
+        clock_tolerance_s: float = 600.0,
     ) -> None:
         self.rules = rules
         self.scheduler = scheduler
@@ -152,12 +153,16 @@ class Services:
         self.inbox_limit = inbox_limit
         self.id_tag_status = id_tag_status
         self.recorder_bytes = recorder_bytes
+        self.clock_tolerance_s = clock_tolerance_s  # by which a charge point's clock may be slow
         self.crash_reports: deque[dict[str, object]] = deque(maxlen=CRASH_REPORTS)
         self.spool_owners: set[str] = (
             set()
         )  # charge points with messages in the spool: further ones go behind them
         self.keeper: TicketKeeper | None = None  # with a store that outlives the process
         self.ticket_ended: Callable[[Ticket[Any]], None] = lambda _: None
+        self.ticket_sent: Callable[[Ticket[Any]], None] | None = None
+        # Whether a charge point may be sent commands now; None if nobody else could hold it.
+        self.may_send: Callable[[str], bool] | None = None
         self.replay_now: Callable[[object], None] = lambda _: None
         self.spool_grew: Callable[[str], None] = lambda _: None
         self.went_online: Callable[[ChargePoint], None] = lambda _: None

@@ -5,12 +5,13 @@ It works on its cell and keeps nothing of its own, so that a crash loses nothing
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ..protocol.actions import SPOOL
-from ..protocol.effects import pair_of
+from ..protocol.effects import Expectation, pair_of, show
 from ..protocol.errors import ErrorCode, OcppError
 from ..protocol.outgoing import INFINITY, Outgoing
 from ..protocol.payload import build
@@ -82,6 +83,8 @@ class SessionActor(Actor):
             return  # a newer one has come meanwhile, and has closed this one
         was_online = cell.connection is not None
         if was_online:
+            cell.event("takeover", f"from {cell.charge_point.peer} by {message.connection.peer}")
+            cell.services.observer.count("takeover", cell.charge_point.id)
             self._lose_connection("a newer connection took over", final=False)
         cell.connection = connection = message.connection
         charge_point = cell.charge_point
@@ -179,8 +182,7 @@ class SessionActor(Actor):
 
     def _note_effect(self, incoming: Incoming) -> None:
         cell = self._cell
-        for expectation in cell.expectations or ():
-            expectation.message(incoming.action.name, incoming.request)
+        show(cell.expectations or (), incoming.action.name, incoming.request)
         cell.settle_expectations()
 
     def _note_status(self, request: Any) -> None:
@@ -238,7 +240,7 @@ class SessionActor(Actor):
             cell.keep_registration(call, data, _status_in(incoming, data))
             return
         del cell.calls[incoming]
-        cell.send(cell.session.answer(incoming, data))
+        cell.send(cell.session.answer(incoming, data), "answer")
         connection = cell.connection
         if connection is not None and connection.paused:
             cell.read_on()
@@ -248,8 +250,9 @@ class SessionActor(Actor):
         if not incoming.open:
             return
         cell.calls.pop(incoming, None)
-        cell.send(cell.session.answer(incoming, message.answer))
         status = _status_in(incoming, message.answer)
+        cell.event("registration", status)
+        cell.send(cell.session.answer(incoming, message.answer), "answer")
         charge_point = cell.charge_point
         charge_point.boot = incoming.request
         charge_point.registration = cell.session.registration = Registration(status)
@@ -267,7 +270,7 @@ class SessionActor(Actor):
             return
         error = failure.error
         if isinstance(error, OcppError):
-            cell.refuse(incoming, error.code, error.description, error.details)
+            cell.refuse(incoming, error.code, error.description, error.details, "answer")
         else:
             if getattr(error, "blameless", False):
                 logger.warning("%r could not be handled: %s", call, error)
@@ -327,6 +330,8 @@ class SessionActor(Actor):
         cell = self._cell
         if cell.connection is None or cell.session.calls is None:
             return
+        if cell.services.may_send is not None and not cell.services.may_send(cell.urn):
+            return  # it is looked at again when it may be
         if cell.services.keeper is not None:
             first = cell.session.first_call(cell.services.clock.monotonic())
             if first is None or not self._is_marked(first.owner, cell.services.keeper):
@@ -336,10 +341,11 @@ class SessionActor(Actor):
             outgoing, frame = following
             ticket = outgoing.owner
             ticket.sent(cell.services.clock.time())
+            if cell.services.ticket_sent is not None:
+                cell.services.ticket_sent(ticket)
             if ticket.effect is not None:
                 pair = pair_of(ticket.action, ticket.request)
                 if pair is not None:
-                    ticket.effect_due = INFINITY
                     cell.expect(ticket, pair)
             cell.wake(outgoing.due)
             cell.send(frame)
@@ -372,29 +378,22 @@ class SessionActor(Actor):
         if event.late:
             ticket.late_answer = event.response
             self._cell.services.observer.count("late_result", self._cell.charge_point.id)
+            self._cell.hear(ticket, lambda one: one.answered(event.response))
             return
         ticket.deviations = event.deviations
         ticket.response = event.response
         reason = "" if event.refused is None else f"its answer breaks the contract: {event.refused}"
         self._cell.end_ticket(event.outgoing, TicketState.ANSWERED, reason)
         if self._cell.expectations is not None:
-            self._await_effect(ticket, event.response)
+            self._cell.hear(ticket, lambda one: one.answered(event.response))
         self._send_next()
-
-    def _await_effect(self, ticket: Ticket[Any], response: Any) -> None:
-        cell = self._cell
-        for expectation in cell.expectations or ():
-            if expectation.owner is ticket:
-                expectation.answered(response)
-                ticket.effect_due = cell.services.clock.monotonic() + ticket.effect_timeout_s
-                cell.wake(ticket.effect_due)
-        cell.settle_expectations()
 
     def _declined(self, event: Declined) -> None:
         ticket = event.outgoing.owner
         if event.late:
             ticket.late_answer = event.code
             self._cell.services.observer.count("late_result", self._cell.charge_point.id)
+            self._cell.hear(ticket, Expectation.refused)
             return
         ticket.code = event.code
         ticket.details = event.details
@@ -434,6 +433,7 @@ class SessionActor(Actor):
         call = cell.calls.get(incoming)
         if call is not None and call.stood_in:
             return  # the stand-in waits for the store
+        cell.event("deadline", json.dumps([incoming.unique_id, incoming.action.name]))
         logger.warning("%s: no answer to %s in time, a stand-in answers", self, incoming.action.name)
         cell.stand_in(incoming, "its handler did not answer in time")
         if call is not None and call.plugin is not None:

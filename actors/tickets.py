@@ -42,6 +42,9 @@ class TicketState(StrEnum):
 
 OPEN = frozenset({TicketState.HELD, TicketState.QUEUED, TicketState.SENT})
 
+MAY_SHOW = frozenset({TicketState.ANSWERED, TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
+"""How a call ends that the charge point has carried out, or may have: its effect is still to come."""
+
 
 class TicketError(Exception):
     """The call did not end with a usable answer; `ticket` says all that is known."""
@@ -235,6 +238,13 @@ class Ticket(Generic[R]):
 
     # -- For the session and the system ------------------------------------------------------------
 
+    def when_settled(self, callback: Callable[[], None]) -> None:
+        """Call back, in the hub, when nothing more will become of it; at once if that is so."""
+        if self.settled:
+            callback()
+        else:
+            self._waiters.append(callback)
+
     def bind(self, cancel: Callable[[Ticket[Any]], None], thread: int) -> None:
         """Say whose it is: by whom it is cancelled, and in which native thread its hub is."""
         self._cancel = cancel
@@ -259,9 +269,9 @@ class Ticket(Generic[R]):
         self.reason = reason
         self.ended_at = at
         if self.effect is Effect.PENDING:
-            if state is TicketState.ANSWERED:
-                return True  # its effect is still to come
-            self.effect = Effect.NO_EFFECT
+            if state in MAY_SHOW:
+                return True
+            self.effect = Effect.DECLINED if state is TicketState.REFUSED else Effect.NO_EFFECT
         self._wake()
         return True
 
@@ -270,13 +280,16 @@ class Ticket(Generic[R]):
         self.end(
             TicketState.OUTCOME_UNKNOWN, at, f"{reason}; it is kept, and will be sent after the next start"
         )
+        self.end_effect(Effect.NO_EFFECT)  # it has not been sent here
 
-    def end_effect(self, effect: Effect) -> None:
-        """Note what became of it after it was answered."""
-        if self.effect is Effect.PENDING:
-            self.effect = effect
-            if self.state not in OPEN:
-                self._wake()
+    def end_effect(self, effect: Effect) -> bool:
+        """Note what became of it, answered or not; false if that is known, or was not asked for."""
+        if self.effect is not Effect.PENDING:
+            return False
+        self.effect = effect
+        if self.state not in OPEN:
+            self._wake()
+        return True
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []

@@ -19,6 +19,11 @@ GRACE_S = 10.0
 ACCEPTED = 202
 DONE = "done"
 ENDS = {"declined": "it will not be done", "no_effect": "it was promised, and nothing came of it"}
+SEEN = {
+    "done": "; what was asked for has come to pass all the same",
+    "pending": "; whether it is carried out all the same is still to be seen",
+}
+"""What is known of a call that was not answered."""
 
 
 def call(
@@ -74,4 +79,4 @@ def _why(status: int, answer: Mapping[str, Any], subject: str) -> str:
     if status == ACCEPTED:
         what = "its effect is still to come" if "response" in answer else "not answered yet"
         return f"{subject} is {answer['state']} and {what}; its ticket is {answer['ticket']}"
-    return why(status, answer, subject)
+    return why(status, answer, subject) + SEEN.get(answer.get("effect", ""), "")

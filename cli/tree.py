@@ -23,7 +23,7 @@ def show_tree(picture: Mapping[str, Any]) -> None:
 
 def _branch(node: Mapping[str, Any]) -> Tree:
     tree = Tree(_label(node))
-    for below in [*node.get("children", ()), *node.get("crashed", ())]:
+    for below in [*node.get("children", ()), *node.get("crashed", ()), *node.get("given_up", ())]:
         tree.add(_branch(below))
     return tree
 
@@ -46,6 +46,8 @@ def _facts(node: Mapping[str, Any]) -> list[str]:
         facts.append(f"{node['sessions']} known, {node['connected']} connected")
     if node.get("restarts"):
         facts.append(f"restarts: {node['restarts']}")
+    if "time" in node:
+        facts.append(f"at {node['time']}")
     if node.get("inbox"):
         facts.append(f"inbox: {node['inbox']}")
     return facts

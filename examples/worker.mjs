@@ -125,7 +125,11 @@ async function claim(n) {
 
 async function deal(n, entries) {
   for (const [id, fields] of entries) {
-    if (!((mine.get(n)?.until ?? 0) > Date.now())) return; // its lease has ended: the next owner takes the rest
+    const one = mine.get(n);
+    if (!one || one.until <= Date.now()) { // its lease has ended: the rest is for whoever has the stream next
+      if (one) one.claimed = false;
+      return;
+    }
     const call = JSON.parse(fields[1]);
     const answer = call.kind === "call" ? await answerTo(n, id, call) : null;
     const steps = [["MULTI"]];

@@ -1,8 +1,8 @@
 """What an active call brings about later: a table of the pairs in OCPP 1.6.
 
 "Accepted" is a promise. Whether the charge point kept it shows in a message of its own that comes later: a
-StartTransaction
-after RemoteStartTransaction, a BootNotification after Reset. Pure functions of messages; whoever waits knows the time.
+StartTransaction after RemoteStartTransaction, a BootNotification after Reset. It may show too where no answer came.
+Pure functions of messages; whoever waits knows the time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import datetime as dt
+    from collections.abc import Callable, Sequence
 
 
 class Effect(StrEnum):
@@ -20,8 +21,8 @@ class Effect(StrEnum):
 
     PENDING = "pending"
     DONE = "done"
-    NO_EFFECT = "no_effect"  # it failed, or nothing was heard of it in time
-    DECLINED = "declined"  # the answer was not a promise
+    NO_EFFECT = "no_effect"  # it failed, or none was seen while it was waited for
+    DECLINED = "declined"  # the answer was not a promise, or a CALLERROR
 
 
 def _always(_request: Any, _message: Any) -> Effect:
@@ -71,13 +72,16 @@ class Pair:
     """An active action and what shows its effect: messages by action, each with its judge.
 
     `promises` are the statuses that promise it ("" where the answer has none), `at_once` those that are the effect
-    itself. Without the member `needs` an answer promises nothing.
+    itself. Without the member `needs` an answer promises nothing. With `each` one message is the effect of one call
+    only. With `dated` a message whose own timestamp is from before the call shows nothing: it was sent late.
     """
 
     shown_by: dict[str, Callable[[Any, Any], Effect | None]]
     promises: frozenset[str] = frozenset({"Accepted"})
     at_once: frozenset[str] = frozenset()
     needs: str = ""
+    each: bool = False
+    dated: bool = False
 
 
 _FIRMWARE = _status(frozenset({"Installed"}), frozenset({"DownloadFailed", "InstallationFailed"}))
@@ -98,9 +102,9 @@ _LOG = _status(
 )
 
 PAIRS: dict[str, Pair] = {
-    "RemoteStartTransaction": Pair({"StartTransaction": _same_tag}),
-    "RemoteStopTransaction": Pair({"StopTransaction": _same_transaction}),
-    "Reset": Pair({"BootNotification": _always}),
+    "RemoteStartTransaction": Pair({"StartTransaction": _same_tag}, each=True, dated=True),
+    "RemoteStopTransaction": Pair({"StopTransaction": _same_transaction}, each=True),
+    "Reset": Pair({"BootNotification": _always}, each=True),
     "ChangeAvailability": Pair(
         {"StatusNotification": _became}, promises=frozenset({"Scheduled"}), at_once=frozenset({"Accepted"})
     ),
@@ -134,41 +138,73 @@ def pair_of(action: str, request: Any) -> Pair | None:
 
 
 class Expectation:
-    """One call whose effect is waited for. Messages may come before the answer does: both are told, in any order."""
+    """One call whose effect is waited for. Messages may come before the answer does: both are told, in any order.
 
-    __slots__ = ("_promised", "_seen", "effect", "owner", "pair", "request")
+    `not_before` is what the timestamp of a message must not be older than where the pair is `dated`.
+    """
 
-    def __init__(self, owner: Any, pair: Pair, request: Any) -> None:
+    __slots__ = ("_judged", "_seen", "effect", "not_before", "owner", "pair", "promised", "request")
+
+    def __init__(self, owner: Any, pair: Pair, request: Any, not_before: dt.datetime | None = None) -> None:
         self.owner = owner
         self.pair = pair
         self.request = request
+        self.not_before = not_before
         self.effect = Effect.PENDING
-        self._promised = False
+        self.promised = False
+        self._judged = False  # by what comes: there was a promise, or there will be no answer
         self._seen: Effect | None = None
 
     def answered(self, response: Any) -> Effect:
-        """Take the answer to the call."""
+        """Take the answer to the call, in time or late."""
         status = str(getattr(response, "status", ""))
-        if status in self.pair.at_once:
+        if self.effect is not Effect.PENDING:
+            pass  # what was seen is known better
+        elif status in self.pair.at_once:
             self.effect = Effect.DONE
         elif status not in self.pair.promises or not self._has_what_it_needs(response):
             self.effect = Effect.DECLINED
         else:
-            self._promised = True
-            self._judge()
+            self.promised = True
+            self.unanswered()
+        return self.effect
+
+    def refused(self) -> Effect:
+        """The call was answered with a CALLERROR, in time or late."""
+        if self.effect is Effect.PENDING:
+            self.effect = Effect.DECLINED
+        return self.effect
+
+    def unanswered(self) -> Effect:
+        """No answer is waited for any more. The charge point may have done it all the same: what comes will show."""
+        self._judged = True
+        if self._seen is not None and self.effect is Effect.PENDING:
+            self.effect = self._seen
         return self.effect
 
     def _has_what_it_needs(self, response: Any) -> bool:
         return not self.pair.needs or getattr(response, self.pair.needs, None) is not None
 
-    def message(self, action: str, message: Any) -> Effect:
-        """Take a message of the charge point's."""
+    def message(self, action: str, message: Any) -> bool:
+        """Take a message of the charge point's; true if it shows what became of the call."""
         judge = self.pair.shown_by.get(action)
-        if judge is not None and message is not None and self._seen is None:
-            self._seen = judge(self.request, message)
-            self._judge()
-        return self.effect
-
-    def _judge(self) -> None:
-        if self._promised and self._seen is not None and self.effect is Effect.PENDING:
+        if judge is None or message is None or self._seen is not None or self.effect is not Effect.PENDING:
+            return False
+        if self.pair.dated and self.not_before is not None and message.timestamp < self.not_before:
+            return False
+        self._seen = judge(self.request, message)
+        if self._seen is not None and self._judged:
             self.effect = self._seen
+        return self._seen is not None
+
+
+def show(expectations: Sequence[Expectation], action: str, message: Any) -> None:
+    """Let the calls that wait, oldest first, see a message of the charge point's.
+
+    Where one message is the effect of one call only, that is the oldest one that was promised, else the oldest.
+    """
+    taken = False
+    for expectation in sorted(expectations, key=lambda one: not one.promised):
+        if not (taken and expectation.pair.each):
+            shown = expectation.message(action, message)
+            taken = taken or (shown and expectation.pair.each)

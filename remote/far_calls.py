@@ -47,6 +47,9 @@ class Way(Protocol):
     def here(self, ticket: Ticket[Any]) -> bool:
         """Hand a ticket to our own session of its charge point; false if there is none."""
 
+    def hold(self, ticket: Ticket[Any]) -> None:
+        """Keep a ticket that waits here for its charge point, should this process end."""
+
     def was_sent(self, ticket: Ticket[Any]) -> bool | None:
         """Whether a node that died had it on the wire; None if that cannot be known. Switches greenlets."""
 
@@ -91,6 +94,10 @@ class FarCalls:
         self._tickets[ticket.id] = ticket
         self._go(self._place, ticket)
 
+    def is_away(self, ticket: Ticket[Any]) -> bool:
+        """Whether another node has it."""
+        return ticket.id in self._at
+
     def cancel(self, ticket: Ticket[Any]) -> None:
         """Ask that it be not sent."""
         if ticket.id in self._waiting:
@@ -127,6 +134,7 @@ class FarCalls:
         if ticket.when_offline == "queue":
             ticket.waits(held=False)
             self._waiting[ticket.id] = ticket
+            self._way.hold(ticket)
         else:
             self._end(ticket, TicketState.NEVER_SENT, why)
 

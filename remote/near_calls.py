@@ -62,6 +62,12 @@ class NearCalls:
         if not self._run(ticket):
             self.give_back(ticket, "the charge point is not connected here")
 
+    def link(self, sender: str, ticket: Ticket[Any]) -> None:
+        """Tell a node of a ticket that we have already: its charge point's queue was taken over before."""
+        self._tickets[ticket.id] = ticket
+        self._from[ticket.id] = sender
+        self.changed(ticket)
+
     def stop(self, sender: str, message: StopCall) -> None:
         """Cancel one, if it is that node's."""
         ticket = self._tickets.get(message.id)
@@ -83,12 +89,13 @@ class NearCalls:
             return
         if ticket.open:
             return
+        self._say(origin, _ended(ticket))
         if ticket.settled:
             del self._tickets[ticket.id], self._from[ticket.id]
-        self._say(origin, _ended(ticket))
+        else:
+            ticket.when_settled(lambda: self._effect_known(ticket))
 
-    def effect_known(self, ticket: Ticket[Any]) -> None:
-        """Tell what came of one that was answered before."""
+    def _effect_known(self, ticket: Ticket[Any]) -> None:
         origin = self._from.pop(ticket.id, None)
         if origin is not None:
             del self._tickets[ticket.id]

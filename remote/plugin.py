@@ -62,15 +62,17 @@ RETRY_S = 0.2
 
 
 class NobodyThere(Exception):
-    """No worker of the group has been there lately. `blameless`: no handler is to blame for it."""
+    """No worker of the group has been there lately. `blameless`: no handler is to blame for it, and it passes."""
 
     blameless = True
+    passing = True
 
 
 class StreamFull(Exception):
-    """As many messages as may wait in a stream, wait there. `blameless`: no handler is to blame for it."""
+    """As many messages as may wait in a stream, wait there. `blameless`: no handler is to blame, and it passes."""
 
     blameless = True
+    passing = True
 
 
 class _Broken(msgspec.Struct, frozen=True, gc=False):
@@ -112,7 +114,7 @@ class Remote(Plugin):
         self._back = back
         self._open: dict[str, Later[Any]] = {}
         self._numbers = itertools.count(1)
-        self._refused = True  # the last one could not be sent
+        self._cut_off: set[str] = set()  # groups that no call could be sent to
         self._link = Link(self._address, f"{self.node}-calls", up=self._up, down=self._down)
         self._answers = Link(self._address, f"{self.node}-answers", blocks_s=BLOCK_S)
         self._reader: Any = None
@@ -257,7 +259,7 @@ class Remote(Plugin):
             facts=facts_of(call.charge_point),
         )
         self._open[id_] = later
-        self._send(envelope, self._groups[call.action], partial(self._sent, id_, call.lane), key)
+        self._send(envelope, self._groups[call.action], partial(self._sent, id_, call), key)
 
     def _send(
         self, envelope: Envelope, group: str, then: Callable[[Any, Exception | None], None], key: str = ""
@@ -272,7 +274,8 @@ class Remote(Plugin):
         sent = self._link.send("EVAL", SEND, len(names), *names, self._limit, encode(envelope))
         sent.rawlink(lambda result: then(result.value, _error_of(result)))
 
-    def _sent(self, id_: str, charge_point_id: str, found: Any, error: Exception | None) -> None:
+    def _sent(self, id_: str, call: Call[Any], found: Any, error: Exception | None) -> None:
+        charge_point_id, group = call.lane, self._groups[call.action]
         if error is None and isinstance(found, bytes):  # it was answered before
             self._count("remote_known", charge_point_id)
             self._settle(id_, found)
@@ -280,15 +283,28 @@ class Remote(Plugin):
         why = error if error is not None else _refusal(found)
         if why is None:
             self._count("remote_forwarded", charge_point_id)
-            if self._refused:
-                self._refused = False
-                self._back()
+            self._reached(group)
             return
-        self._refused = True
+        if not isinstance(why, StreamFull):
+            self._cut_off.add(group)
         self._count(_COUNTED.get(type(why), "remote_away"), charge_point_id)
         later = self._open.pop(id_, None)
         if later is not None:
             later.fail(why)
+
+    def _reached(self, group: str) -> None:
+        """A group is there (again): what was spooled meanwhile is replayed now."""
+        if group in self._cut_off:
+            self._cut_off.discard(group)
+            self._back()
+
+    def _look_for_workers(self) -> None:
+        for group in self._cut_off if self._partitions else ():
+            self._link.send("EXISTS", self._keys.alive(group)).rawlink(partial(self._looked, group))
+
+    def _looked(self, group: str, result: Any) -> None:
+        if result.exception is None and result.value:
+            self._reached(group)
 
     # -- Notices: at most so far as Redis takes them --------------------------------------------------
 
@@ -331,6 +347,7 @@ class Remote(Plugin):
         while True:
             if time.monotonic() > swept_at + BLOCK_S:
                 swept_at = time.monotonic()
+                self._look_for_workers()
                 for id_ in [id_ for id_, later in self._open.items() if not later.call.open]:
                     del self._open[id_]
             if not link.connected:

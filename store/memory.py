@@ -210,6 +210,10 @@ class MemoryStore:
         self._registrations.pop(charge_point_id, None)
         return KEPT
 
+    def refresh(self, charge_point_id: str) -> Receipt:  # noqa: ARG002 - nobody else writes
+        """See `Store`."""
+        return KEPT
+
     def add_event(self, event: Event) -> Receipt:
         """See `Store`."""
         self._events.append(event)

@@ -95,7 +95,7 @@ class KeptTicket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An active call that has not ended, for the process that comes after this one. Times are seconds since 1970.
 
     `state` is "queued", or "sent" from just before it goes on the wire; `payload` is the request as JSON; `expires_at`
-    is when it must be sent by. The others are those of `CentralSystem.call`.
+    is when it must be sent by; `node` is the process that has it. The others are those of `CentralSystem.call`.
     """
 
     id: str
@@ -109,6 +109,7 @@ class KeptTicket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timeout_s: float = 60.0
     when_offline: str = "fail"
     effect_timeout_s: float | None = None
+    node: str = ""
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):

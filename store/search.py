@@ -82,7 +82,7 @@ def newest_transactions(
     query, order = f"SELECT {COLUMNS} FROM transactions", "ORDER BY id DESC"  # noqa: S608
     indexed: Conditions = [
         ("charge_point = ?", charge_point_id),
-        ("lower(id_tag) = ?", id_tag.lower()),
+        ("lower(id_tag) = lower(?)", id_tag),
         ("stop_received_at IS NULL", open_only),
     ]
     looked_for: Conditions = [

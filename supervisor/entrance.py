@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from ..store.store import StoreError
 from ..transport.admission import assumes_subprotocol, choose_subprotocol, read_password, read_path
 from ..transport.gate import Admission, Refusal
 from .bucket import TokenBucket
@@ -27,17 +28,33 @@ logger = logging.getLogger(__name__)
 RETRY_SPREAD_S = 10.0
 
 
+class Others(Protocol):
+    """The other processes that share these charge points."""
+
+    def admit(self, charge_point_id: str) -> None:
+        """Claim one that is about to connect here. May switch greenlets. Raises `StoreError` or TimeoutError."""
+
+    def attached(self, charge_point_id: str) -> None:
+        """It has connected here: what waits for it is ours to send."""
+
+
 def _retry_after(least_s: float) -> str:
     """Spread by chance: those who are sent away together must not come back together."""
     return str(math.ceil(least_s + RETRY_SPREAD_S * random.random()))  # noqa: S311 - no secret
 
 
 class Entrance:
-    """Admits by path, credentials and subprotocol, in that order."""
+    """Admits by path, credentials, room and subprotocol, in that order; not more at once than may come."""
 
     def __init__(
-        self, settings: Settings, sessions: Sessions, subprotocols: Sequence[str], credentials: Credentials
+        self,
+        settings: Settings,
+        sessions: Sessions,
+        subprotocols: Sequence[str],
+        credentials: Credentials,
+        others: Others | None = None,
     ) -> None:
+        self._others = others
         self._settings = settings
         self._credentials = credentials
         self._sessions = sessions
@@ -51,15 +68,21 @@ class Entrance:
 
     def admit(self, request: Request) -> Admission | Refusal:
         """See `transport.gate.Gate`."""
+        decision = self._judge(request)
+        if self._others is not None and isinstance(decision, Admission) and decision.subprotocol is not None:
+            try:
+                self._others.admit(decision.identity)
+            except (StoreError, TimeoutError) as error:
+                logger.error("%s cannot be served: %s", decision.identity, error)  # noqa: TRY400
+                text = "the store does not say what it knows of this charge point"
+                return self._refuse(request, Refusal(503, text, (("Retry-After", _retry_after(1.0)),)))
+        return decision
+
+    def _judge(self, request: Request) -> Admission | Refusal:
         settings = self._settings
         sessions = settings.sessions
         if self._closed:
             return Refusal(503, "the central system stops", (("Retry-After", "5"),))
-        wait_s = self._bucket.take(self._sessions.services.clock.monotonic())
-        if wait_s > 0:
-            return self._refuse(
-                request, Refusal(503, "too many at once", (("Retry-After", _retry_after(wait_s)),))
-            )
         try:
             identity = read_path(request.path, settings.path)
         except ValueError:
@@ -73,6 +96,12 @@ class Entrance:
             return self._refuse(request, refusal)
         if self._is_full(identity.id):
             return self._refuse(request, Refusal(503, "too many connections", (("Retry-After", "30"),)))
+        # Behind all that turns strangers away: they must not use up what charge points wait for.
+        wait_s = self._bucket.take(self._sessions.services.clock.monotonic())
+        if wait_s > 0:
+            return self._refuse(
+                request, Refusal(503, "too many at once", (("Retry-After", _retry_after(wait_s)),))
+            )
         if sessions.on_duplicate == "refuse" and self._sessions.answers(
             identity.id, sessions.duplicate_probe_s
         ):
@@ -119,7 +148,10 @@ class Entrance:
 
     def attach(self, admission: Admission, connection: SocketConnection) -> ChargePointCell:
         """See `transport.gate.Gate`."""
-        return self._sessions.attach(admission.identity, admission.name, connection)
+        cell = self._sessions.attach(admission.identity, admission.name, connection)
+        if self._others is not None:
+            self._others.attached(admission.identity)
+        return cell
 
     def handshake_failed(self, peer: str, reason: str) -> None:
         """See `transport.gate.Gate`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import random
+from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +18,6 @@ from ..actors.cell import Cell, Ending, Exit, Phase
 from ..actors.charge_point import ChargePoint
 from ..actors.charge_point_cell import ChargePointCell
 from ..actors.failure import Failure
-from ..actors.messages import Attached
 from ..actors.session_actor import SessionActor
 from ..protocol.session import Session
 from .rules import Budget, Policy
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from ..protocol.session import Registration
 
 logger = logging.getLogger(__name__)
+
+GIVEN_UP_REMEMBERED = 20
+"""How many of the sessions that were given up last stand in the tree."""
 
 POLL_S = 0.01
 LOOKS = 4
@@ -85,9 +88,11 @@ class Sessions:
         """Give a charge point its new connection, which takes over from the one it may have."""
         known = self.directory.find(charge_point_id)
         cell = known or self._new(charge_point_id, name)
-        old, cell.newest = cell.newest, connection
+        if known is not None and known.newest is None:
+            registration = self._registration_of(charge_point_id)  # it may have booted elsewhere meanwhile
+            known.session.registration = known.charge_point.registration = registration
         self.directory.note_online(charge_point_id)
-        cell.tell(Attached(connection))
+        old = cell.attach(connection)
         if (
             old is not None
         ):  # after the new one was told of: its end must not look like the charge point's absence
@@ -180,6 +185,7 @@ class SessionSupervisor(Branch):
         # Of those that have crashed; weakly, for they are let go of without this supervisor.
         self._budgets: WeakKeyDictionary[ChargePointCell, Budget] = WeakKeyDictionary()
         self._last_crash: WeakKeyDictionary[ChargePointCell, str] = WeakKeyDictionary()
+        self._given_up: deque[dict[str, Any]] = deque(maxlen=GIVEN_UP_REMEMBERED)
 
     def on_start(self) -> None:
         """Take over the sessions there are: those of a supervisor before this one."""
@@ -274,6 +280,7 @@ class SessionSupervisor(Branch):
 
     def _restart(self, cell: ChargePointCell) -> None:
         cell.waiting = False
+        cell.event("restart", f"after {self._last_crash.get(cell)}")
         try:
             cell.start()
         except Exception as error:  # noqa: BLE001 - not a kill: that is meant for this supervisor
@@ -288,14 +295,22 @@ class SessionSupervisor(Branch):
         logger.error("The session of %s crashed too often: its connection is closed", cell.urn)
         self._sessions.services.observer.count("session_given_up", cell.charge_point.id)
         connection = cell.newest
-        self._budgets.pop(cell, None)
-        self._last_crash.pop(cell, None)
+        budget = self._budgets.pop(cell)
+        self._given_up.append(
+            {
+                "id": cell.urn,
+                "state": "given up",
+                "restarts": budget.total - 1,  # the last crash had none
+                "last_crash": self._last_crash.pop(cell, ""),
+                "time": self._sessions.services.time_text(),
+            }
+        )
         self._sessions.let_go(cell)
         if connection is not None:
             connection.close(CLOSE_INTERNAL, "the session failed")
 
     def describe(self) -> dict[str, Any]:
-        """How many sessions there are, and those that have crashed."""
+        """How many sessions there are, those that have crashed, and the last ones that were given up."""
         directory = self._sessions.directory
         crashed = [
             {
@@ -308,4 +323,9 @@ class SessionSupervisor(Branch):
             for cell, budget in list(self._budgets.items())
             if not cell.is_set()
         ]
-        return {"sessions": len(directory), "connected": directory.connected, "crashed": crashed}
+        return {
+            "sessions": len(directory),
+            "connected": directory.connected,
+            "crashed": crashed,
+            "given_up": list(self._given_up),
+        }

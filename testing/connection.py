@@ -31,7 +31,8 @@ class MemoryConnection:
     """Has the form of `actors.connection.Connection`; nothing in it blocks.
 
     `closed_with` is how it was closed, by either side: (code, reason), or None while it is open. `alive` is what it
-    says when it is pinged. After whatever the charge point does `settle` is called, to let the system work.
+    says when it is pinged, `half_open` whether it is given up for that. After whatever the charge point does `settle`
+    is called, to let the system work.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class MemoryConnection:
         self.secure = secure
         self.paused = False
         self.alive = True
+        self.half_open = False
         self.closed_with: tuple[int, str] | None = None
         self.frames: list[bytes] = []  # all that was sent to the charge point
         self._untaken: list[bytes] = []

@@ -1,18 +1,21 @@
 """Fly a recorded conversation again: what came in is fed to a fresh session, what it sends is compared.
 
-The session is the real one, on a clock that is moved as the record has it. Plugins answer what the record says
-was answered, calls of
-ours are sent when they were sent; so a difference is a difference of the session: in what it reads, refuses,
-checks and writes.
+The session is the real one, on a clock that is moved as the record has it. Connections come and go, plugins answer,
+calls of ours are sent and time out, and stand-ins answer when and as the record says; what the session answers of its
+own accord is not fed to it. So a difference is a difference of the session: in what it reads, refuses, checks, composes
+and writes.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..actors.messages import TimePassed
 from ..actors.plugin import Plugin, passive
+from ..actors.tickets import TicketState
 from ..protocol import v16
 from ..protocol.actions import Sender
 from ..protocol.errors import ErrorCode, InvalidPayload, OcppError, read_code
@@ -22,12 +25,16 @@ from .clock import ManualClock
 from .stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import ClassVar
 
-    from ..actors.call import Call
+    from ..actors.call import Call, Later
+    from ..actors.charge_point_cell import ChargePointCell
     from .connection import MemoryConnection
 
 CALL, RESULT, ERROR = 2, 3, 4
+FOR_EVER_S = 1e12
+"""Nothing is over by the clock: what was over, and when, the record says."""
 
 
 class NotARecord(ValueError):
@@ -44,31 +51,21 @@ class Difference:
 
 
 class _Answers(Plugin):
-    """Answers every call as the record has it; one whose answer is not in the record stays unanswered."""
+    """Takes every call, and gives the answers that the record has for them when their time has come."""
 
-    def __init__(self, answers: dict[str, list[Any]]) -> None:
-        self._answers = answers
+    def __init__(self, waiting: dict[str, list[Later[Any]]]) -> None:
+        self._waiting = waiting
 
-    def answer(self, call: Call[Any]) -> Any:
-        """Find the answer by its message id; the same id may come more than once."""
-        waiting = self._answers.get(call.unique_id)
-        if not waiting:
-            call.later()
-            return None
-        frame = waiting.pop(0)
-        if frame[0] == RESULT:
-            return frame[2]
-        code = read_code(frame[2])
-        if not isinstance(code, ErrorCode):
-            code = ErrorCode.GENERIC_ERROR
-        raise OcppError(code, frame[3], frame[4])
+    def take(self, call: Call[Any]) -> None:
+        """Keep it by its message id; the same id may come more than once."""
+        self._waiting.setdefault(call.unique_id, []).append(call.later())
 
 
 def _answering_class() -> type[Plugin]:
-    handler: Any = _Answers.answer
+    handler: Any = _Answers.take
     for row in v16.VERSION.sent_by(Sender.CHARGE_POINT):
         handler = passive(row.name)(handler)
-    return type("RecordedAnswers", (_Answers,), {"answer": handler})
+    return type("RecordedAnswers", (_Answers,), {"take": handler})
 
 
 class Flight:
@@ -77,11 +74,18 @@ class Flight:
     def __init__(self, lines: Iterable[str]) -> None:
         try:
             head, *rows = (json.loads(line) for line in lines if line.strip())
-            self.charge_point_id: str = head["charge_point"]
-            self._policy: str = head["policy"]
+            self._charge_point_id: str = head["charge_point"]
             self._time = head["time"] - head["monotonic"]
-            self._registration: str | None = head.get("registration")
-            self._rows = _whole([row for row in rows if row["kind"] in ("in", "out")])
+            self._registration = Registration(head["registration"]) if head.get("registration") else None
+            self._rules = Rules(
+                version=v16.VERSION,
+                strict=head["policy"] == "strict",
+                accept_unbooted=head.get("accept_unbooted", True),
+                answer_transactions_unregistered=head.get("answer_transactions_unregistered", True),
+                default_deadline_s=FOR_EVER_S,
+            )
+            self._id_tag_status: str = head.get("stand_in_id_tag_status", "Accepted")
+            self._rows = _whole([row for row in rows if row["kind"] in _Play.steps])
         except (ValueError, KeyError, TypeError) as error:
             raise NotARecord(f"this is not a flight record: {error!r}") from error
 
@@ -90,64 +94,175 @@ class Flight:
         if not self._rows:
             return []
         start = float(self._rows[0]["at"])
-        clock = ManualClock(self._time + start, start)
-        rules = Rules(version=v16.VERSION, strict=self._policy == "strict")
-        answers: dict[str, list[Any]] = {}
-        for row in self._rows:
-            frame = _parse(row["data"])
-            if row["kind"] == "out" and frame is not None and frame[0] in (RESULT, ERROR):
-                answers.setdefault(frame[1], []).append(frame)
-        plugin = _answering_class().spec(answers)
-        with Stage(plugin, rules=rules, clock=clock, inbox_limit=10**9, calls_in_flight_limit=10**9) as stage:
-            registered = Registration(self._registration) if self._registration else None
-            connection = stage.connect(self.charge_point_id, registration=registered)
-            return self._play(stage, connection)
+        waiting: dict[str, list[Later[Any]]] = {}
+        stage = Stage(
+            _answering_class().spec(waiting),
+            rules=self._rules,
+            clock=ManualClock(self._time + start, start),
+            call_timeout_s=FOR_EVER_S,
+            id_tag_status=self._id_tag_status,
+            inbox_limit=10**9,
+            calls_in_flight_limit=10**9,
+        )
+        with stage:
+            return _Play(stage, self._charge_point_id, self._registration, waiting).play(self._rows)
 
-    def _play(self, stage: Stage, connection: MemoryConnection) -> list[Difference]:
-        ours: dict[str, str] = {}  # ids of our calls: then and now
-        differences: list[Difference] = []
-        sent: list[Any] = []
-        for row in self._rows:
-            at, data = float(row["at"]), row["data"]
-            stage.advance(max(0.0, at - stage.clock.monotonic()))
-            frame = _parse(data)
-            if row["kind"] == "in":
-                if frame is not None and frame[0] in (RESULT, ERROR) and frame[1] in ours:
-                    data = json.dumps([frame[0], ours[frame[1]], *frame[2:]])
-                connection.send(data)
-            elif frame is not None and frame[0] == CALL:
-                self._call(stage, frame)
-            sent += connection.take()
-            if row["kind"] != "out":
-                continue
-            now = self._find(sent, frame, ours)
-            if now != frame:
-                differences.append(Difference(at, frame, now))
-        differences += [Difference(stage.clock.monotonic(), None, frame) for frame in sent]
-        return differences
 
-    def _call(self, stage: Stage, frame: list[Any]) -> None:
+class _Play:
+    """A record on a stage: every row is a step."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        charge_point_id: str,
+        registration: Registration | None,
+        waiting: dict[str, list[Later[Any]]],
+    ) -> None:
+        self._stage = stage
+        self._id = charge_point_id
+        self._registration = registration
+        self._waiting = waiting  # calls that a plugin has not answered yet, by message id
+        self._connection: MemoryConnection | None = None
+        self._ours: dict[str, str] = {}  # ids of our calls: then and now
+        self._sent: list[Any] = []
+        self._differences: list[Difference] = []
+
+    def play(self, rows: list[dict[str, Any]]) -> list[Difference]:
+        """Take all steps, and return what came out differently."""
+        for row in rows:
+            self._stage.advance(max(0.0, float(row["at"]) - self._stage.clock.monotonic()))
+            self.steps[row["kind"]](self, row["data"])
+        self._collect()
+        self._differences += [self._difference(None, frame) for frame in self._sent]
+        return self._differences
+
+    def _difference(self, recorded: Any, sent: Any) -> Difference:
+        return Difference(self._stage.clock.monotonic(), recorded, sent)
+
+    @property
+    def _cell(self) -> ChargePointCell:
+        if self._connection is None:
+            self._connect("")
+        return self._stage.charge_points[self._id]
+
+    def _connected(self) -> MemoryConnection:
+        """The connection; the recorder may have forgotten how it came."""
+        connection = self._connection
+        if connection is None or connection.closed_with is not None:
+            connection = self._connect("")
+        return connection
+
+    def _collect(self) -> None:
+        if self._connection is not None:
+            self._sent += self._connection.take()
+
+    # -- Steps -------------------------------------------------------------------------------------
+
+    def _connect(self, _peer: str) -> MemoryConnection:
+        self._collect()
+        self._connection = self._stage.connect(self._id, registration=self._registration)
+        self._waiting.clear()  # what came over the one before, if any, cannot be answered any more
+        return self._connection
+
+    def _close(self, _why: str) -> None:
+        if self._connection is not None:
+            self._connection.hang_up()
+
+    def _in(self, data: str) -> None:
+        connection, frame = self._connected(), _parse(data)
+        if frame is not None and frame[0] in (RESULT, ERROR) and frame[1] in self._ours:
+            data = json.dumps([frame[0], self._ours[frame[1]], *frame[2:]])
+        connection.send(data)
+
+    def _out(self, data: str) -> None:
+        frame = _parse(data)
+        if frame is not None and frame[0] == CALL:
+            self._call(frame)
+        self._compare(frame)
+
+    def _answer(self, data: str) -> None:
+        frame = _parse(data)
+        calls = self._waiting.get(frame[1]) if frame is not None else None
+        if calls and frame is not None:
+            call = calls.pop(0)
+            if frame[0] == RESULT:
+                call.answer(frame[2])
+            else:
+                code = read_code(frame[2])
+                known = code if isinstance(code, ErrorCode) else ErrorCode.GENERIC_ERROR
+                call.fail(OcppError(known, frame[3], frame[4]))
+            self._stage.settle()
+        self._compare(frame)
+
+    def _ticket(self, data: str) -> None:
+        """A call of ours ended: if by the clock, let that be now."""
+        calls = self._cell.session.calls
+        if (
+            data.rpartition(" ")[2] == TicketState.TIMED_OUT
+            and calls is not None
+            and calls.on_wire is not None
+        ):
+            calls.on_wire.due = self._stage.clock.monotonic()
+            self._cell.tell(TimePassed())
+            self._stage.settle()
+
+    def _stand_in(self, data: str) -> None:
+        """A stand-in answered: let it, if the session has not had it answer by itself."""
+        unique_id, _, why = _parse(data) or ("", "", "")
+        for incoming in list(self._cell.session.incoming):
+            if incoming.unique_id == unique_id:
+                calls = self._waiting.get(unique_id, [])
+                calls[:] = [one for one in calls if one.call.incoming is not incoming]
+                self._cell.stand_in(incoming, why)
+                self._stage.settle()
+                return
+
+    def _registered(self, data: str) -> None:
+        """It booted: its answer comes next, and does that, unless the recorder has forgotten its call."""
+        waiting = itertools.chain(*self._waiting.values())
+        if not any(one.call.action == "BootNotification" for one in waiting):
+            self._cell.session.registration = Registration(data)
+
+    steps: ClassVar[dict[str, Callable[..., object]]] = {
+        "connected": _connect,
+        "closed": _close,
+        "in": _in,
+        "out": _out,
+        "answer": _answer,
+        "ticket": _ticket,
+        "stand_in": _stand_in,
+        "registration": _registered,
+    }
+
+    # -- Comparing ---------------------------------------------------------------------------------
+
+    def _compare(self, frame: Any) -> None:
+        self._collect()
+        now = self._find(frame)
+        if now != frame:
+            self._differences.append(self._difference(frame, now))
+
+    def _call(self, frame: list[Any]) -> None:
         row = v16.VERSION.actions.get(frame[2])
         if row is not None:
             try:
-                stage.call(self.charge_point_id, typed(row.request, frame[3]))
+                self._stage.call(self._id, typed(row.request, frame[3]))
             except InvalidPayload:
                 return  # it went out then and would be refused now: that shows as a difference
-            stage.settle()
+            self._stage.settle()
 
-    @staticmethod
-    def _find(sent: list[Any], recorded: Any, ours: dict[str, str]) -> Any:
+    def _find(self, recorded: Any) -> Any:
         """Take the counterpart of a recorded frame out of what was sent, with our own ids as they were then."""
-        for place, frame in enumerate(sent):
+        for place, frame in enumerate(self._sent):
             if recorded is None or frame[0] != recorded[0]:
                 continue
             if frame[0] == CALL:
                 if frame[2:] == recorded[2:]:
-                    del sent[place]
-                    ours[recorded[1]] = frame[1]
+                    del self._sent[place]
+                    self._ours[recorded[1]] = frame[1]
                     return recorded
             elif frame[1] == recorded[1]:
-                return sent.pop(place)
+                return self._sent.pop(place)
         return None
 
 
@@ -162,7 +277,7 @@ def _whole(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             unread.append(row["data"])
         elif row["kind"] == "in" and frame is not None:
             asked.add(frame[1])
-        elif frame is not None and frame[0] in (RESULT, ERROR):
+        elif row["kind"] in ("out", "answer") and frame is not None and frame[0] in (RESULT, ERROR):
             quoted = json.dumps(frame[1])
             if frame[1] not in asked and not any(quoted in text for text in unread):
                 continue

@@ -20,7 +20,7 @@ import gevent
 from ..actors.cell import Cell, Ending, Exit
 from ..actors.charge_point import ChargePoint
 from ..actors.charge_point_cell import ChargePointCell
-from ..actors.messages import Attached, CancelCall, OutcomeKnown, SendCall
+from ..actors.messages import CancelCall, OutcomeKnown, SendCall
 from ..actors.plugin import PluginSpec
 from ..actors.plugin_cell import PluginCell
 from ..actors.routing import Router
@@ -159,8 +159,7 @@ class Stage:
         if cell is None or not known:
             cell = self._new(charge_point_id, name, registration)
         connection = MemoryConnection(cell, settle=self.settle)
-        old, cell.newest = cell.newest, connection
-        cell.tell(Attached(connection))
+        old = cell.attach(connection)
         if old is not None:
             old.close(CLOSE_POLICY, "a newer connection took over")
         if not known:

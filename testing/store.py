@@ -90,6 +90,10 @@ class StubStore(MemoryStore):
         """See `Store`."""
         return self._append(lambda: MemoryStore.forget(self, charge_point_id))
 
+    def refresh(self, charge_point_id: str) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.refresh(self, charge_point_id))
+
     def add_event(self, event: Event) -> Receipt:
         """See `Store`."""
         return self._append(lambda: MemoryStore.add_event(self, event))

@@ -48,11 +48,12 @@ def test_what_waits_is_sent_by_the_next_process(keeper):
 
 
 def test_what_was_on_the_wire_is_never_sent_again(keeper):
-    one = ticket()
+    one = ticket(effect_timeout_s=7.0)
     keeper.keep(one)
     keeper.mark(one)
     (found,) = restored(keeper)
     assert found.state is TicketState.OUTCOME_UNKNOWN
+    assert found.settled, "nobody waits for its effect any more"
     assert restored(keeper) == []
 
 

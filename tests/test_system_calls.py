@@ -183,7 +183,8 @@ def test_the_record_of_a_charge_point_is_its_last_frames_without_secrets(system)
         system.call("CP1", change).result(5)
         head, *rows = map(json.loads, system.record("CP1").splitlines())
     assert (head["charge_point"], head["version"], head["policy"]) == ("CP1", "1.6", "lenient")
-    assert {row["kind"] for row in rows} == {"in", "out", "ticket"}
+    assert (head["registration"], head["accept_unbooted"]) == (None, True), "as it was before the first row"
+    assert {row["kind"] for row in rows} == {"connected", "in", "registration", "answer", "out", "ticket"}
     assert any('"Heartbeat"' in row["data"] for row in rows)
     assert any('"AuthorizationKey"' in row["data"] for row in rows)
     assert not any("0123456789ABCDEF" in row["data"] for row in rows)

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import socket
 import ssl
+import struct
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent import get_hub
@@ -30,6 +31,12 @@ READ_BYTES = 65_536
 WRITE_READY = 2  # libev's and libuv's number for it
 TLS_RECORD_BYTES = 16_384
 ABNORMAL, INTERNAL_ERROR = 1006, 1011
+
+TCP_INFO = getattr(socket, "TCP_INFO", -1)  # Linux has it; elsewhere nobody knows
+TCP_QUIET = struct.Struct("=52x2I")
+"""Of the kernel's `struct tcp_info`: milliseconds since the last data, and since the last acknowledgement."""
+KERNEL_TICK_S = 0.05
+"""The kernel counts them in ticks of its own."""
 
 
 class Timers(Protocol):
@@ -85,6 +92,7 @@ class SocketConnection:
         "_watched",
         "_writer",
         "codec",
+        "half_open",
         "open",
         "paused",
         "peer",
@@ -100,6 +108,7 @@ class SocketConnection:
         self.secure = secure
         self.codec = Codec(Role.SERVER, max_message_bytes=limits.max_message_bytes)
         self.open = True  # until nothing is read or written any more
+        self.half_open = False  # it was given up for want of a sign of life
         self.paused = False
         self.reader: Reader | None = None
         self.watcher: Any = None
@@ -314,21 +323,32 @@ class SocketConnection:
         interval = self._limits.ping_interval_s
         now = self._timers.clock.monotonic()
         due = self._last_heard + interval
-        if self._last_heard < self._pinged_at and due <= now:
+        if self.paused:  # it is we who do not listen, but the kernel does
+            self._last_heard = max(self._last_heard, self._kernel_heard_at(now))
+            due = self._last_heard + interval
+        elif self._last_heard < self._pinged_at and due <= now:
             self._take_what_waits()
             due = self._last_heard + interval
-        if self.paused:  # it is we who do not listen
-            due = now + interval
-        elif due <= now:
+        if due <= now:
             # Not "quiet for an interval after the ping": its answer may be a moment younger than the ping, and this a
             # moment late.
             if self._last_heard < self._pinged_at:
+                self.half_open = True
                 self._abort("no sign of life")
                 return
             self._pinged_at = now
             self._write(self.codec.ping())
             due = now + interval
         self._timers.call_at(due, self._check_life)
+
+    def _kernel_heard_at(self, now: float) -> float:
+        """When the peer's machine last sent something, be it only that our ping has arrived; now if nobody knows."""
+        try:
+            info = self.sock.getsockopt(socket.IPPROTO_TCP, TCP_INFO, TCP_QUIET.size)
+            quiet_ms: int = min(TCP_QUIET.unpack(info))
+        except (OSError, ValueError, struct.error):  # ValueError: closed under an SSL socket
+            return now
+        return now - max(0.0, quiet_ms / 1000 - KERNEL_TICK_S)
 
     def _take_what_waits(self) -> None:
         """Take what has come although nobody has read it yet: a hub that was busy runs its timers first."""

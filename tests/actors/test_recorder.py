@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from chargehand import v16
 from chargehand.actors.recorder import ROW_BYTES, Recorder, redact
 
 KEY = "0123456789abcdef"
@@ -78,9 +79,19 @@ def test_a_dump_is_one_line_of_json_for_the_head_and_one_for_each_row():
     recorder = Recorder(1000)
     recorder.note(1.0, "in", '[2,"1","Authorize",{"idTag":"Zoë"}]'.encode())
     lines = recorder.dump({"charge_point": "CP1"}).splitlines()
-    assert json.loads(lines[0]) == {"charge_point": "CP1"}
+    assert json.loads(lines[0]) == {"charge_point": "CP1", "registration": None}
     assert json.loads(lines[1])["data"] == '[2,"1","Authorize",{"idTag":"Zoë"}]'
     assert len(lines) == 2
+
+
+def test_the_head_has_the_registration_from_before_the_first_row():
+    recorder = Recorder(10 * (ROW_BYTES + 10), "Pending")
+    recorder.note(1.0, "registration", b"Accepted")
+    assert json.loads(recorder.dump({}).splitlines()[0]) == {"registration": "Pending"}
+    for number in range(10):
+        recorder.note(2.0, "in", b"%010d" % number)
+    assert "registration" not in [row["kind"] for row in recorder.rows()]
+    assert json.loads(recorder.dump({}).splitlines()[0]) == {"registration": "Accepted"}
 
 
 def test_bytes_that_are_no_text_can_be_shown_all_the_same():
@@ -128,6 +139,15 @@ def test_a_frame_that_was_cut_off_in_the_secret_does_not_show_the_rest_of_it(cut
     data = frame("ChangeConfiguration", {"key": "AuthorizationKey", "value": f"{KEY}\\"})
     data = data[: data.index(KEY.encode()) + cut]
     assert redact(data).endswith(b'"value": "***')
+
+
+@pytest.mark.parametrize("value", [KEY, "it's", 'a"b', "both ' and \"", "back\\"])
+def test_a_message_that_an_exception_shows_does_not_show_its_secret(value):
+    change = v16.ChangeConfiguration(key="AuthorizationKey", value=value)
+    for text in (f"cannot do {change!r} now", repr(ValueError(f"cannot do {change!r}"))):
+        assert redact(text.encode()).endswith(b"value=***")
+    other = f"{v16.ChangeConfiguration(key='HeartbeatInterval', value='300')!r}".encode()
+    assert redact(other) == other
 
 
 @pytest.mark.parametrize("slash", ["/", "\\/"])
@@ -188,6 +208,8 @@ def test_what_is_no_secret_stays_as_it_is(action, payload):
         b"a://" + b"b" * 100_000,
         b"a://b:" + b"@" * 100_000,
         b'"key":"' + b"password" * 12_000,
+        b"key='password" * 8_000,
+        b"key='AuthorizationKey', value='" + b"\\" * 100_000,
         b'"key":"AuthorizationKey"' + b" " * 100_000,
         b'"key":"AuthorizationKey","value":"' + b"\\" * 100_000,
     ],

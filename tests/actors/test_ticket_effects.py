@@ -48,12 +48,33 @@ def test_an_answer_does_not_settle_a_ticket_whose_effect_is_awaited():
     assert ticket.wait(0) is True
 
 
-@pytest.mark.parametrize(
-    "state", [one for one in TicketState if one not in ("held", "queued", "sent", "answered")]
-)
-def test_every_other_end_is_the_end_of_the_effect_too(state):
+@pytest.mark.parametrize("state", ["timed_out", "outcome_unknown"])
+def test_what_the_charge_point_may_have_done_all_the_same_is_still_awaited(state):
     ticket = make()
-    ticket.end(state, 2.0)
+    ticket.end(TicketState(state), 2.0)
+    assert (ticket.open, ticket.settled, ticket.effect) == (False, False, Effect.PENDING)
+    ticket.end_effect(Effect.DONE)
+    assert (ticket.state, ticket.settled) == (state, True)
+
+
+@pytest.mark.parametrize("state", ["expired", "superseded", "cancelled", "never_sent"])
+def test_what_was_not_sent_has_no_effect(state):
+    ticket = make()
+    ticket.end(TicketState(state), 2.0)
+    assert ticket.effect is Effect.NO_EFFECT
+    assert ticket.settled
+
+
+def test_what_is_refused_is_declined():
+    ticket = make()
+    ticket.end(TicketState.REFUSED, 2.0)
+    assert ticket.effect is Effect.DECLINED
+    assert ticket.settled
+
+
+def test_what_is_left_to_the_next_process_has_had_no_effect_in_this_one():
+    ticket = make()
+    ticket.leave(2.0, "the central system stops")
     assert ticket.effect is Effect.NO_EFFECT
     assert ticket.settled
 
@@ -195,19 +216,100 @@ def test_an_answer_that_promises_nothing_declines(scene):
     assert scene.cell.expectations is None
 
 
-def test_a_refused_call_and_one_that_timed_out_had_no_effect(scene):
+def test_a_refused_call_is_declined(scene):
     refused, frame = scene.call(v16.Reset(type="Soft"))
     scene.charge_point.refuse(frame)
     with pytest.raises(CallRefused):
         refused.result(0)
-    late, frame = scene.call(v16.Reset(type="Soft"))
+    scene.boots()
+    assert refused.effect is Effect.DECLINED
+    assert scene.cell.expectations is None
+    assert scene.stage.counts["effect_declined"] == 1
+
+
+def test_a_call_that_timed_out_may_have_been_carried_out(scene):
+    """That nobody answered says nothing of whether the charge point does it: that its boot shows."""
+    late, _ = scene.call(v16.Reset(type="Soft"))
     scene.stage.advance(TIMEOUT_S)
+    assert (late.state, late.effect) == (TicketState.TIMED_OUT, Effect.PENDING)
+    scene.stage.advance(EFFECT_S - 1)  # from the time-out on
+    scene.boots()
+    assert (late.state, late.effect) == (TicketState.TIMED_OUT, Effect.DONE)
     with pytest.raises(CallTimedOut):
         late.result(0)
-    scene.charge_point.answer(frame, ACCEPTED)
-    scene.boots()
-    assert (refused.effect, late.effect) == (Effect.NO_EFFECT, Effect.NO_EFFECT)
     assert scene.cell.expectations is None
+
+
+def test_a_call_that_timed_out_and_of_which_nothing_is_seen_had_no_effect(scene):
+    late, frame = scene.call(v16.Reset(type="Soft"))
+    scene.stage.advance(TIMEOUT_S + EFFECT_S - 1)
+    scene.charge_point.answer(frame, ACCEPTED)  # too late to win time
+    assert late.late_answer.status == "Accepted"
+    assert late.effect is Effect.PENDING
+    scene.stage.advance(1)
+    assert late.effect is Effect.NO_EFFECT
+    assert scene.stage.counts["effect_no_effect"] == 1
+
+
+@pytest.mark.parametrize("how", ["rejected", "refused"])
+def test_a_late_answer_may_still_decline(scene, how):
+    late, frame = scene.call(v16.Reset(type="Soft"))
+    scene.stage.advance(TIMEOUT_S)
+    if how == "rejected":
+        scene.charge_point.answer(frame, {"status": "Rejected"})
+    else:
+        scene.charge_point.refuse(frame)
+    assert (late.state, late.effect) == (TicketState.TIMED_OUT, Effect.DECLINED)
+
+
+def test_a_boot_after_the_socket_died_is_the_effect_of_a_reset(scene):
+    """A hard reset cuts the socket before the answer is out, often enough."""
+    ticket, _ = scene.call(v16.Reset(type="Hard"))
+    scene.charge_point.hang_up()
+    assert (ticket.state, ticket.effect) == (TicketState.OUTCOME_UNKNOWN, Effect.PENDING)
+    scene.stage.advance(EFFECT_S - 1)
+    scene.charge_point = scene.stage.connect("CP1")
+    scene.boots()
+    assert (ticket.state, ticket.effect) == (TicketState.OUTCOME_UNKNOWN, Effect.DONE)
+    assert scene.stage.counts["effect_done"] == 1
+
+
+def test_a_takeover_leaves_the_effect_to_come(scene):
+    ticket, _ = scene.call(v16.Reset(type="Hard"))
+    scene.charge_point = scene.stage.connect("CP1")
+    assert (ticket.state, ticket.effect) == (TicketState.OUTCOME_UNKNOWN, Effect.PENDING)
+    scene.boots()
+    assert ticket.effect is Effect.DONE
+
+
+def test_without_a_boot_the_reset_whose_socket_died_had_no_effect(scene):
+    ticket, _ = scene.call(v16.Reset(type="Hard"))
+    scene.charge_point.hang_up()
+    scene.stage.advance(EFFECT_S)
+    assert ticket.effect is Effect.NO_EFFECT
+    assert ticket.settled
+
+
+def test_one_transaction_is_the_effect_of_one_remote_start(scene):
+    tickets = []
+    for _ in range(2):
+        ticket, frame = scene.call(v16.RemoteStartTransaction(id_tag="T1"))
+        scene.charge_point.answer(frame, ACCEPTED)
+        tickets.append(ticket)
+    scene.answer = {"idTagInfo": {"status": "Accepted"}, "transactionId": 1}
+    scene.charge_point.call("StartTransaction", START)
+    assert [ticket.effect for ticket in tickets] == [Effect.DONE, Effect.PENDING]
+
+
+@pytest.mark.parametrize(("age_s", "effect"), [(600, Effect.DONE), (601, Effect.PENDING)])
+def test_a_start_from_long_before_the_call_is_not_its_effect(scene, age_s, effect):
+    """A charge point that was away sends what it kept; a clock may be slow, by `clock_tolerance_s`."""
+    scene.stage.advance(age_s)  # since the timestamp of START
+    ticket, frame = scene.call(v16.RemoteStartTransaction(id_tag="T1"))
+    scene.charge_point.answer(frame, ACCEPTED)
+    scene.answer = {"idTagInfo": {"status": "Accepted"}, "transactionId": 1}
+    scene.charge_point.call("StartTransaction", START)
+    assert ticket.effect is effect
 
 
 def test_an_effect_is_awaited_over_a_new_connection(scene):

@@ -149,6 +149,20 @@ def test_without_its_effect_a_command_is_printed_and_is_status_one(stub, status,
     assert wanted in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("effect", "wanted"), [("done", "come to pass all the same"), ("pending", "still to be seen")]
+)
+def test_a_command_that_was_not_answered_says_whether_it_was_carried_out(stub, effect, wanted):
+    stub.status, stub.body = (
+        504,
+        {"title": "Sent, but not answered in time", "ticket": "1-1", "effect": effect},
+    )
+    done = call("CP1", "Reset", "--until-effect", "--url", stub.url)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "not answered in time" in done.stderr
+    assert wanted in done.stderr
+
+
 def test_what_a_charge_point_says_moves_no_cursor(stub):
     stub.status = 409
     error = {"code": "GenericError", "description": "\x1b[2Jgone\nchargehand: fine", "details": {}}

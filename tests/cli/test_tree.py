@@ -16,6 +16,13 @@ def child(name, state="running", **more):
 
 
 CRASHED = {"id": "CP1", "state": "waiting", "restarts": 2, "inbox": 3, "last_crash": "KeyError('[/x]\x1b')"}
+GIVEN_UP = {
+    "id": "CP2",
+    "state": "given up",
+    "restarts": 3,
+    "last_crash": "KeyError()",
+    "time": "2026-01-01T00:00:00Z",
+}
 PICTURE = {
     "id": "root",
     "strategy": "rest_for_one",
@@ -25,7 +32,7 @@ PICTURE = {
             strategy="one_for_one",
             children=[child("Tags", "quarantined", last_crash="ValueError()"), child("back-office")],
         ),
-        child("sessions", sessions=7, connected=5, crashed=[CRASHED]),
+        child("sessions", sessions=7, connected=5, crashed=[CRASHED], given_up=[GIVEN_UP]),
     ],
 }
 
@@ -50,7 +57,8 @@ def test_every_child_has_its_line_below_its_supervisor(tree):
         "│   ├── Tags  quarantined  last crash: ValueError()",
         "│   └── back-office  running",
         "└── sessions  running  7 known, 5 connected",
-        "    └── CP1  waiting  restarts: 2  inbox: 3  last crash: KeyError('[/x]\\x1b')",
+        "    ├── CP1  waiting  restarts: 2  inbox: 3  last crash: KeyError('[/x]\\x1b')",
+        "    └── CP2  given up  restarts: 3  at 2026-01-01T00:00:00Z  last crash: KeyError()",
     ]
 
 

@@ -171,15 +171,28 @@ def test_a_promise_that_is_not_kept_had_no_effect_after_its_time(charge_point, a
     assert (ticket.state, ticket.effect) == (TicketState.ANSWERED, "no_effect")
 
 
-def test_a_call_that_is_never_answered_had_no_effect(charge_point, ask):
+def test_a_call_that_is_never_answered_and_not_carried_out_had_no_effect(charge_point, ask):
     charge_point.answers["Reset"] = silent
-    ticket = ask(v16.Reset(type="Soft"), timeout_s=SOON_S)
+    ticket = ask(v16.Reset(type="Soft"), timeout_s=SOON_S, effect_timeout_s=SOON_S)
     assert (ticket.state, ticket.effect) == (TicketState.TIMED_OUT, "no_effect")
+
+
+def test_a_reset_that_cuts_the_socket_before_its_answer_is_done_with_the_boot(system, charge_point):
+    charge_point.answers["Reset"] = silent
+    ticket = system.call(charge_point.identity, v16.Reset(type="Hard"), until_effect=True)
+    until(lambda: ticket.state is TicketState.SENT)
+    charge_point.line.close()
+    until(lambda: not ticket.open)
+    assert (ticket.state, ticket.effect) == (TicketState.OUTCOME_UNKNOWN, "pending")
+    with ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp", charge_point.identity):
+        assert ticket.wait(EFFECT_S)
+    assert ticket.effect == "done"
 
 
 def test_a_call_to_nobody_had_no_effect(system):
     ticket = system.call("nobody", v16.Reset(type="Soft"), until_effect=True)
     assert (ticket.state, ticket.effect) == (TicketState.NEVER_SENT, "no_effect")
+    assert system.counters.counts == {"ticket_never_sent": 1, "effect_no_effect": 1}
 
 
 def test_an_effect_that_ocpp_does_not_show_cannot_be_waited_for(system, charge_point):

@@ -6,6 +6,7 @@ import pytest
 
 from chargehand.protocol import v16
 from chargehand.protocol.effects import PAIRS, Effect, Expectation, pair_of
+from chargehand.protocol.effects import show as show_all
 
 DATE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 PENDING, DONE, NO_EFFECT, DECLINED = Effect.PENDING, Effect.DONE, Effect.NO_EFFECT, Effect.DECLINED
@@ -16,15 +17,16 @@ FIRMWARE = v16.Firmware(
 LOG = v16.LogParameters(remote_location="ftp://example.com")
 
 
-def expect(request):
+def expect(request, not_before=None):
     action = type(request).__action__.name
     pair = pair_of(action, request)
     assert pair is not None
-    return Expectation("ticket", pair, request)
+    return Expectation("ticket", pair, request, not_before)
 
 
 def show(expectation, message):
-    return expectation.message(type(message).__action__.name, message)
+    expectation.message(type(message).__action__.name, message)
+    return expectation.effect
 
 
 def accepted(request):
@@ -216,7 +218,115 @@ def test_the_first_message_that_shows_it_counts():
 def test_a_transaction_message_that_could_not_be_read_shows_nothing():
     expectation = expect(remote_start)
     expectation.answered(accepted(remote_start))
-    assert expectation.message("StartTransaction", None) is PENDING
+    assert expectation.message("StartTransaction", None) is False
+    assert expectation.effect is PENDING
+
+
+@pytest.mark.parametrize("first", ["the message", "the end of the wait for an answer"])
+def test_what_was_never_answered_is_judged_by_the_message_alone(first):
+    expectation = expect(reset)
+    if first == "the message":
+        assert show(expectation, boot()) is PENDING
+        assert expectation.unanswered() is DONE
+    else:
+        assert expectation.unanswered() is PENDING
+        assert show(expectation, boot()) is DONE
+
+
+def test_a_failure_that_is_seen_without_an_answer_is_one():
+    expectation = expect(update)
+    expectation.unanswered()
+    assert show(expectation, firmware("InstallationFailed")) is NO_EFFECT
+
+
+def test_a_late_answer_may_still_decline_but_not_against_what_was_seen():
+    late, seen = expect(reset), expect(reset)
+    late.unanswered()
+    assert late.answered(v16.ResetResponse(status="Rejected")) is DECLINED
+    seen.unanswered()
+    show(seen, boot())
+    assert seen.answered(v16.ResetResponse(status="Rejected")) is DONE
+    assert seen.refused() is DONE
+
+
+def test_a_call_error_declines():
+    expectation = expect(reset)
+    assert expectation.refused() is DECLINED
+    assert show(expectation, boot()) is DECLINED
+
+
+# Several that wait
+
+
+PROMISED, GIVEN_UP, OPEN = "promised", "given up", "open"
+
+
+def several(request, *answers):
+    """Expectations, oldest first: promised, given up without an answer, or not answered yet."""
+    waiting = []
+    for answer in answers:
+        expectation = expect(request)
+        if answer is PROMISED:
+            expectation.answered(accepted(request))
+        elif answer is GIVEN_UP:
+            expectation.unanswered()
+        waiting.append(expectation)
+    return waiting
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [(remote_start, start("T1")), (remote_stop, stop(7)), (reset, boot())],
+    ids=["start", "stop", "boot"],
+)
+def test_one_message_is_the_effect_of_the_oldest_call_only(request_, message):
+    waiting = several(request_, PROMISED, PROMISED, PROMISED)
+    for done in (1, 2, 3):
+        show_all(waiting, type(message).__action__.name, message)
+        assert [one.effect for one in waiting] == [DONE] * done + [PENDING] * (3 - done)
+
+
+def test_a_call_that_was_promised_goes_before_one_that_was_never_answered():
+    waiting = several(remote_start, GIVEN_UP, PROMISED)
+    show_all(waiting, "StartTransaction", start("T1"))
+    assert [one.effect for one in waiting] == [PENDING, DONE]
+    show_all(waiting, "StartTransaction", start("T1"))
+    assert [one.effect for one in waiting] == [DONE, DONE]
+
+
+def test_a_message_that_is_held_for_an_answer_is_no_other_call_s():
+    waiting = several(remote_start, OPEN, PROMISED)
+    show_all(waiting, "StartTransaction", start("T1"))
+    show_all(waiting, "StartTransaction", start("T1"))
+    assert [one.effect for one in waiting] == [PENDING, DONE]
+    assert waiting[0].answered(accepted(remote_start)) is DONE
+
+
+def test_the_oldest_call_that_the_message_matches_has_it():
+    waiting = [*several(remote_start_at_2, PROMISED), *several(remote_start, PROMISED)]
+    show_all(waiting, "StartTransaction", start("T1", 1))
+    assert [one.effect for one in waiting] == [PENDING, DONE]
+
+
+def test_a_message_that_was_asked_for_and_a_boot_of_a_reset_may_be_the_same():
+    waiting = [*several(trigger("BootNotification"), PROMISED, PROMISED), *several(reset, PROMISED, PROMISED)]
+    show_all(waiting, "BootNotification", boot())
+    assert [one.effect for one in waiting] == [DONE, DONE, DONE, PENDING]
+
+
+def test_a_start_from_before_the_call_is_an_old_one_sent_late():
+    second = dt.timedelta(seconds=1)
+    old, fresh = expect(remote_start, DATE + second), expect(remote_start, DATE)
+    for expectation in (old, fresh):
+        expectation.answered(accepted(remote_start))
+    assert show(old, start("T1")) is PENDING
+    assert show(fresh, start("T1")) is DONE
+
+
+def test_a_stop_is_known_by_its_transaction_whenever_it_was():
+    expectation = expect(remote_stop, DATE + dt.timedelta(days=1))
+    expectation.answered(accepted(remote_stop))
+    assert show(expectation, stop(7)) is DONE
 
 
 def test_actions_whose_effect_nothing_shows_have_no_pair():

@@ -36,7 +36,7 @@ def path(tmp_path):
     store.register("CP1", "Accepted")
     store.add_event(Event(charge_point_id="CP1", kind="boot", received_at=NOW, data={"a": 1}))
     store.books.tags.put(Tag(id_tag="T1"))
-    start = (1, "T1", NOW, 100)
+    start = (2, "T2", NOW, 100)
     for replay in (True, False):
         store.spool(
             charge_point_id="CP1",

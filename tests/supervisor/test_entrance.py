@@ -214,6 +214,19 @@ def test_too_many_at_once_are_sent_away_for_a_while(make, sessions):
     assert isinstance(knock(entrance), Admission)
 
 
+def test_strangers_do_not_use_up_what_charge_points_wait_for(make, sessions):
+    entrance = make(auth=AUTH, admission_rate=1.0, admission_burst=1, max_connections=1)
+    known = {"authorization": basic("CP1", "right"), **SPOKEN}
+    sessions.connect("B")
+    assert [knock(entrance, "/elsewhere").status for _ in range(5)] == [404] * 5
+    assert [knock(entrance, "/ocpp/%ff").status for _ in range(5)] == [400] * 5
+    assert [knock(entrance).status for _ in range(5)] == [401] * 5
+    assert [knock(entrance, **known).status for _ in range(5)] == [503] * 5, "there is no room"
+    sessions.directory.remove("B")
+    assert isinstance(knock(entrance, **known), Admission)
+    assert knock(entrance, **known).reason == "too many at once"
+
+
 def test_by_a_setting_a_second_connection_is_refused_while_the_first_one_lives(make, sessions):
     entrance = make(on_duplicate="refuse")
     sessions.alive.add("CP1")

@@ -6,11 +6,34 @@ import pytest
 from chargehand import TicketState
 from chargehand.actors.cell import Phase
 from chargehand.protocol.session import Registration
+from chargehand.supervisor.sessions import GIVEN_UP_REMEMBERED
 from chargehand.testing import MemoryConnection
 
 from ..actors.messages_of_16 import START
 from ..hub import settle, until
 from .house import TIME_ANSWER, crash
+
+# What is recorded
+
+
+@pytest.mark.usefixtures("faulty_reading")
+def test_a_crash_and_its_restart_are_in_the_record(house, charge_point):
+    crash(charge_point)
+    kinds = [row["kind"] for row in house.cell().recorder.rows()]
+    assert kinds == ["connected", "in", "crash", "stand_in", "out", "restart"]
+    (report,) = house.stage.services.crash_reports
+    assert [row["kind"] for row in report["rows"]] == kinds[:-1]
+    assert "Planted" in house.cell().recorder.rows()[-1]["data"]
+
+
+@pytest.mark.usefixtures("charge_point")
+def test_one_that_was_killed_idle_is_recorded_too(house):
+    house.cell().kill()
+    settle()
+    (_, killed, restart) = house.cell().recorder.rows()
+    assert (killed["kind"], restart["kind"]) == ("crash", "restart")
+    assert "was killed" in killed["data"]
+
 
 # Takeover, also while a restart is waited for
 
@@ -233,7 +256,42 @@ def test_it_describes_how_many_there_are_and_which_of_them_have_crashed(house, c
         "sessions": 2,
         "connected": 1,
         "crashed": [{"id": "CP1", "state": "waiting", "restarts": 2, "inbox": 1, "last_crash": "Planted()"}],
+        "given_up": [],
     }
+
+
+def give_up(house, charge_point):
+    for _ in range(4):
+        house.cell(charge_point.receiver.urn).deliver(charge_point, b'[2,"crash","Heartbeat",{}]')
+    settle()
+    house.advance(1)
+    house.advance(2)
+    assert charge_point.closed_with == (1011, "the session failed")
+
+
+@pytest.mark.usefixtures("faulty_reading")
+def test_those_that_were_given_up_stand_in_the_tree_with_why_and_when(house, charge_point):
+    give_up(house, charge_point)
+    house.connect()
+    described = house.supervisor.actor.describe()
+    assert described["crashed"] == []
+    assert described["given_up"] == [
+        {
+            "id": "CP1",
+            "state": "given up",
+            "restarts": 3,
+            "last_crash": "Planted()",
+            "time": "2026-01-01T00:00:03Z",
+        }
+    ]
+
+
+@pytest.mark.usefixtures("faulty_reading")
+def test_of_those_that_were_given_up_the_last_ones_are_kept(house):
+    for number in range(GIVEN_UP_REMEMBERED + 2):
+        give_up(house, house.connect(f"CP{number}"))
+    given_up = house.supervisor.actor.describe()["given_up"]
+    assert [one["id"] for one in given_up] == [f"CP{number}" for number in range(2, GIVEN_UP_REMEMBERED + 2)]
 
 
 def test_it_forgets_those_that_were_let_go(house, charge_point, faulty_reading):

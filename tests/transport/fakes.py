@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,9 @@ class FakeSocket:
         self.sent = b""
         self.incoming: list[bytes | Exception] = []
         self.calls: list[str] = []  # what else was done to it, in order
+        self.quiet_ms: tuple[int, int] | None = (
+            None  # what the kernel knows of the peer: since data, since an ACK
+        )
         self._codec = Codec(Role.CLIENT)
         self._seen = 0
 
@@ -59,6 +63,12 @@ class FakeSocket:
         if not self.room:
             raise self.would_block
         return min(len(data), self.room)
+
+    def getsockopt(self, level: int, option: int, size: int) -> bytes:
+        assert (level, option) == (socket.IPPROTO_TCP, socket.TCP_INFO)
+        if self.quiet_ms is None:
+            raise OSError
+        return (bytes(52) + struct.pack("=2I", *self.quiet_ms))[:size]
 
     def shutdown(self, how: int) -> None:
         self.calls.append({socket.SHUT_WR: "shutdown writing", socket.SHUT_RDWR: "shutdown"}[how])

@@ -1,6 +1,7 @@
 """One connection on sockets that are fakes, with time moved by hand."""
 
 import logging
+import socket
 import ssl
 
 import gevent
@@ -434,7 +435,7 @@ def test_without_an_interval_nobody_is_pinged(open_line):
     assert line.connection.open
 
 
-def test_a_peer_that_we_do_not_read_is_neither_pinged_nor_given_up(line):
+def test_a_peer_that_we_do_not_read_stays_where_the_kernel_does_not_tell(line):
     line.connection.pause()
     line.clock.advance(1000.0)
     assert line.connection.open
@@ -442,6 +443,62 @@ def test_a_peer_that_we_do_not_read_is_neither_pinged_nor_given_up(line):
     line.connection.resume()
     line.clock.advance(59.0)
     assert line.connection.open
+
+
+def test_a_peer_that_we_do_not_read_is_known_to_live_by_what_its_machine_sends(line):
+    line.connection.pause()
+    acknowledged_at, pings = line.clock.monotonic(), 0
+    for _ in range(600):  # nothing comes but the acknowledgements of our pings
+        line.sock.quiet_ms = (1_000_000, round((line.clock.monotonic() + 1 - acknowledged_at) * 1000))
+        line.clock.advance(1.0)
+        if line.sock.events():
+            acknowledged_at, pings = line.clock.monotonic(), pings + 1
+    assert line.connection.open
+    assert 9 <= pings <= 10
+
+
+def test_the_clock_of_the_kernel_may_be_a_tick_behind(line):
+    line.connection.pause()
+    line.clock.advance(60.0)
+    line.sock.quiet_ms = (120_000, 60_010)  # the ping was acknowledged before it was sent
+    line.clock.advance(60.0)
+    assert line.connection.open
+
+
+@pytest.mark.parametrize("since", ["before the pause", "after it"])
+def test_a_half_open_socket_is_found_while_it_is_paused(line, since):
+    """Within twice the interval of the peer's last sign, as if it were read."""
+    line.connection.pause()
+    died_at = line.clock.monotonic()
+    if since == "after it":
+        line.sock.quiet_ms = (1000, 1000)
+        line.clock.advance(60.0)
+        died_at = line.clock.monotonic() - 1.0
+    while line.connection.open and line.clock.monotonic() < 1400.0:
+        quiet = round((line.clock.monotonic() + 1 - died_at) * 1000)
+        line.sock.quiet_ms = (quiet, quiet)
+        line.clock.advance(1.0)
+    assert line.receiver.ends == [(1006, SILENT)]
+    assert line.connection.half_open
+    assert line.clock.monotonic() - died_at <= 122.0
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="the kernel does not tell")
+def test_the_kernel_tells_when_it_heard_of_the_peer_last():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        far, _ = server.accept()
+    with near, far:
+        clock = ManualClock()
+        connection = SocketConnection(near, peer="", secure=False, limits=LIMITS, timers=Timers(clock))
+
+        def quiet_s():
+            return clock.monotonic() - connection._kernel_heard_at(clock.monotonic())
+
+        for wake in (far.send, near.send):  # data, and an acknowledgement
+            until(lambda: quiet_s() > 0.3)
+            wake(b"x")
+            until(lambda: quiet_s() < 0.2)
 
 
 def test_a_peer_that_was_pinged_and_then_held_back_gets_its_time_again(line):

@@ -154,10 +154,10 @@ def test_an_effect_that_was_not_promised_is_declined(client, charge_point):
     assert reply.json["response"] == {"status": "Rejected"}
 
 
-def test_a_refused_command_has_no_effect(client, charge_point):
+def test_a_refused_command_is_declined(client, charge_point):
     charge_point("CP1", lambda *_: [4, "NotSupported", "", {}])
     reply = client.simulate_post(path("Reset", until_effect=1), body='{"type": "Soft"}')
-    assert (reply.status, reply.json["effect"]) == (falcon.HTTP_409, "no_effect")
+    assert (reply.status, reply.json["effect"]) == (falcon.HTTP_409, "declined")
 
 
 def test_without_the_question_nothing_is_said_of_an_effect(client, charge_point):

@@ -1,0 +1,148 @@
+"""Which charge points are this node's, and whether it may send them commands now.
+
+It may while it has its lease, and when the node before has let go or cannot have a lease any more. What charge points
+send is served in any case: they hold their sockets to us, and nobody else will answer them.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .messages import Fence, LetGo, Message
+from .switchboard import SwitchboardAway
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..actors.timers import Timers
+    from .switchboard import Switchboard
+
+logger = logging.getLogger(__name__)
+
+VERIFIED_AT_A_TIME = 1000
+
+
+class Held:
+    """A charge point of ours: its epoch, and the time on the monotonic clock from when it may be sent commands."""
+
+    __slots__ = ("epoch", "safe_at")
+
+    def __init__(self, epoch: int, safe_at: float) -> None:
+        self.epoch = epoch
+        self.safe_at = safe_at
+
+
+class Claims:
+    """See the head of this file.
+
+    `wake` is called with a charge point when commands may go; `lose` when it is another node's.
+    """
+
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        timers: Timers,
+        *,
+        tell: Callable[[str, Message], None],
+        wake: Callable[[str], None],
+        lose: Callable[[str], None],
+    ) -> None:
+        self._switchboard = switchboard
+        self._timers = timers
+        self._clock = timers.clock
+        self._tell = tell
+        self._wake = wake
+        self._lose = lose
+        self._held: dict[str, Held] = {}
+        self._unclaimed: set[str] = set()  # connected here while the switchboard was away
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def may_send(self, charge_point_id: str) -> bool:
+        """Whether a command may be sent to it this very moment."""
+        held = self._held.get(charge_point_id)
+        return held is not None and self._switchboard.held and held.safe_at <= self._clock.monotonic()
+
+    def epoch(self, charge_point_id: str) -> int:
+        """The epoch of a charge point of ours; 0 for any other."""
+        held = self._held.get(charge_point_id)
+        return 0 if held is None else held.epoch
+
+    def claim(self, charge_point_id: str) -> bool:
+        """Take a charge point that connects here; whether another process may have had it since we did.
+
+        Switches greenlets. With the switchboard away it is claimed later.
+        """
+        before = self._held.get(charge_point_id)
+        try:
+            claim = self._switchboard.claim(charge_point_id)
+        except SwitchboardAway as error:
+            logger.warning("%s is served, but cannot be claimed yet: %s", charge_point_id, error)
+            if before is None:
+                self._unclaimed.add(charge_point_id)
+            return before is None
+        self._unclaimed.discard(charge_point_id)
+        known = self._held.get(charge_point_id)
+        if known is not None and known.epoch > claim.epoch:
+            return before is None  # another handshake of it was quicker
+        now = self._clock.monotonic()
+        safe_at = now + claim.wait_s
+        if claim.previous == self._switchboard.node:
+            safe_at = now if known is None else known.safe_at
+        self._held[charge_point_id] = Held(claim.epoch, safe_at)
+        if safe_at > now:
+            self._timers.call_at(safe_at, lambda: self._wake(charge_point_id))
+        if claim.previous and claim.previous != self._switchboard.node:
+            with suppress(SwitchboardAway):  # it hears of it with its renewal, or has no lease then
+                self._tell(claim.previous, Fence(charge_point_id, claim.epoch))
+        return before is None or claim.epoch != before.epoch + 1
+
+    def release(self, charge_point_id: str) -> None:
+        """It is not connected here any more."""
+        self._unclaimed.discard(charge_point_id)
+        held = self._held.pop(charge_point_id, None)
+        if held is not None:
+            self._switchboard.release(charge_point_id, held.epoch)
+
+    def fenced(self, charge_point_id: str, epoch: int) -> None:
+        """Another node has it, from this very moment on."""
+        held = self._held.get(charge_point_id)
+        if held is not None and held.epoch < epoch:
+            del self._held[charge_point_id]
+            logger.info("%s is at another node now (epoch %d)", charge_point_id, epoch)
+            self._lose(charge_point_id)
+
+    def received(self, sender: str, message: Fence | LetGo) -> None:
+        """Let go, or hear that another node has."""
+        if isinstance(message, Fence):
+            self.fenced(message.charge_point, message.epoch)
+            held = self._held.get(message.charge_point)
+            if held is None or held.epoch < message.epoch:
+                with suppress(SwitchboardAway):  # it waits for as long as a lease holds, then
+                    self._tell(sender, LetGo(message.charge_point, message.epoch))
+            return
+        held = self._held.get(message.charge_point)
+        if held is not None and held.epoch == message.epoch:
+            held.safe_at = self._clock.monotonic()
+            self._wake(message.charge_point)
+
+    def verify(self) -> None:
+        """Look which of ours are ours still, after the lease was lost. Switches greenlets. Raises `SwitchboardAway`."""
+        held = list(self._held.items())
+        for at in range(0, len(held), VERIFIED_AT_A_TIME):
+            part = {id_: one.epoch for id_, one in held[at : at + VERIFIED_AT_A_TIME]}
+            for charge_point_id in self._switchboard.verify(part):
+                self.fenced(charge_point_id, part[charge_point_id] + 1)
+        for charge_point_id in list(self._unclaimed):
+            # Whoever has claimed it meanwhile has its newer socket, or it comes back to us.
+            if self._switchboard.find(charge_point_id) not in ("", self._switchboard.node):
+                self._unclaimed.discard(charge_point_id)
+                self._lose(charge_point_id)
+            elif charge_point_id in self._unclaimed:
+                self.claim(charge_point_id)
+        for charge_point_id, _ in held:
+            if charge_point_id in self._held:
+                self._wake(charge_point_id)
