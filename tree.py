@@ -158,7 +158,7 @@ class Tree:
             partitions=redis.partitions,
             stream_limit=redis.stream_limit,
             deadline_s=self.settings.deadlines.default_s,
-            count=services.observer.count,
+            observer=services.observer,
             back=lambda: services.replay_now(ReplayNow()),
         )
         return spec

@@ -10,8 +10,6 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pykka import ActorDeadError
-
 from ..actors.failure import Failure, attempt
 from ..actors.messages import OutcomeKnown, WentOffline, WentOnline
 from ..protocol.errors import OcppError, Refused
@@ -109,7 +107,7 @@ class Entries:
             try:
                 envelope = read_envelope(entry.data)
             except UnreadableEnvelope as error:
-                self._observer.count("unreadable", "")
+                self._observer.count("worker_unreadable", "")
                 logger.error("entry %s is left out: %s", entry.id.decode(), error)  # noqa: TRY400 - the text says all
                 self._drop((entry.stream.number, entry.id))
                 continue
@@ -141,11 +139,9 @@ class Entries:
             else:
                 self._drop(place)
             return
-        entry.stream.in_hand[entry.id] = message
-        try:
+        if not self.cell.is_set():  # else the worker stops, and whoever has the stream next takes it
+            entry.stream.in_hand[entry.id] = message
             self.cell.tell(message)
-        except ActorDeadError:  # the worker stops: whoever has the stream next takes it
-            self._shares.put_down(place)
 
     def _call(self, entry: Entry, envelope: CallMade, place: Place) -> RemoteCall | str:
         action = self._version.actions.get(envelope.action)
@@ -157,7 +153,7 @@ class Entries:
         added_at = int(entry.id.partition(b"-")[0]) / 1000
         left_s = envelope.timeout_s - max(0.0, self._clock.time() + self._ahead_s - added_at)
         if left_s <= 0 and envelope.key not in self._known:
-            self._observer.count("late", envelope.charge_point)
+            self._observer.count("worker_late", envelope.charge_point)
             return "its time was over before it came to a worker"
         if not self.cell.ready(envelope.charge_point, action.name):
             return "its plugin is quarantined or was stopped"
@@ -192,7 +188,7 @@ class Entries:
     def _is_fenced(self, stream: Stream, envelope: AnyEnvelope) -> bool:
         charge_point, epoch = envelope.charge_point, envelope.epoch
         if stream.fenced(charge_point, epoch):
-            self._observer.count("fenced", charge_point)
+            self._observer.count("worker_fenced", charge_point)
             return True
         if epoch > stream.epochs.get(charge_point, 0):
             stream.epochs[charge_point] = epoch
@@ -216,7 +212,7 @@ class Entries:
         answer = self._known.get(call.envelope.key)
         if answer is None:
             return False
-        self._observer.count("known", call.lane)
+        self._observer.count("worker_known", call.lane)
         call.incoming.open = False
         self._write(call.place, call.envelope, answer, call.envelope.keep_s)
         return True
@@ -237,7 +233,7 @@ class Entries:
         if type(outcome) is not Failure:
             data = attempt(build, call.incoming.action.response, outcome)
             if type(data) is not Failure:
-                self._observer.count("handled", call.lane)
+                self._observer.count("worker_handled", call.lane)
                 self.cell.faults.succeeded(call.lane, call.action)
                 self._write(call.place, call.envelope, b'{"response":' + data + b"}", keep_s)
                 return
@@ -249,14 +245,14 @@ class Entries:
             if type(verdict) is Failure:
                 self._fail(call, verdict.error, "the details of its error cannot be written")
             else:
-                self._observer.count("refused", call.lane)
+                self._observer.count("worker_refused", call.lane)
                 self._write(call.place, call.envelope, verdict, keep_s)
         else:
             logger.error("The handler of %r failed:", call, exc_info=outcome.exc_info)
             self._fail(call, outcome.error, f"its handler failed: {outcome.text}")
 
     def _fail(self, call: RemoteCall, error: Exception, why: str) -> None:
-        self._observer.count("failed", call.lane)
+        self._observer.count("worker_failed", call.lane)
         if not getattr(error, "blameless", False):
             self.cell.note_failure(call.lane, call.action, error)
         self._write(call.place, call.envelope, encode(Verdict(failed=why[:500])), 0)

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from ..actors.call import Call, Later
     from ..actors.charge_point import ChargePoint
+    from ..actors.services import Observer
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,13 @@ class _Broken(msgspec.Struct, frozen=True, gc=False):
     error: Exception
 
 
+class _Unheard:
+    """Whom what is counted is told without an observer."""
+
+    def count(self, name: str, charge_point_id: str) -> None:
+        """Leave it."""
+
+
 class Remote(Plugin):
     """See the head of this file. Made by `Remote.spec`, which gives it the actions that it claims."""
 
@@ -97,7 +105,7 @@ class Remote(Plugin):
         stream_limit: int = 10_000,
         deadline_s: float = 10.0,
         epoch_of: Callable[[str], int] = lambda _: 0,
-        count: Callable[[str, str], None] = lambda *_: None,
+        observer: Observer | None = None,
         back: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
@@ -110,7 +118,7 @@ class Remote(Plugin):
         self._limit = stream_limit
         self._deadline_s = deadline_s
         self._epoch_of = epoch_of
-        self._count = count
+        self._observer = observer or _Unheard()
         self._back = back
         self._open: dict[str, Later[Any]] = {}
         self._numbers = itertools.count(1)
@@ -277,17 +285,25 @@ class Remote(Plugin):
     def _sent(self, id_: str, call: Call[Any], found: Any, error: Exception | None) -> None:
         charge_point_id, group = call.lane, self._groups[call.action]
         if error is None and isinstance(found, bytes):  # it was answered before
-            self._count("remote_known", charge_point_id)
+            self._observer.count("remote_known", charge_point_id)
             self._settle(id_, found)
             return
         why = error if error is not None else _refusal(found)
         if why is None:
-            self._count("remote_forwarded", charge_point_id)
+            self._observer.count("remote_forwarded", charge_point_id)
             self._reached(group)
             return
         if not isinstance(why, StreamFull):
             self._cut_off.add(group)
-        self._count(_COUNTED.get(type(why), "remote_away"), charge_point_id)
+        kind = type(why)
+        self._observer.count(
+            "remote_nobody"
+            if kind is NobodyThere
+            else "remote_full"
+            if kind is StreamFull
+            else "remote_away",
+            charge_point_id,
+        )
         later = self._open.pop(id_, None)
         if later is not None:
             later.fail(why)
@@ -336,7 +352,7 @@ class Remote(Plugin):
 
     def _told(self, charge_point_id: str, found: Any, error: Exception | None) -> None:
         if error is not None or _refusal(found) is not None:
-            self._count("remote_notice_lost", charge_point_id)
+            self._observer.count("remote_notice_lost", charge_point_id)
 
     # -- Back ----------------------------------------------------------------------------------------
 
@@ -372,12 +388,12 @@ class Remote(Plugin):
         try:
             answer = read_answer(data)
         except UnreadableEnvelope as error:
-            self._count("remote_unreadable", "")
+            self._observer.count("remote_unreadable", "")
             logger.error("an answer cannot be read: %s", error)  # noqa: TRY400
             return
         later = self._open.pop(answer.id, None)
         if later is None:
-            self._count("remote_late", "")  # its time was over, or it has been answered
+            self._observer.count("remote_late", "")  # its time was over, or it has been answered
         else:
             _end(later, outcome_of(answer))
 
@@ -390,9 +406,6 @@ class Remote(Plugin):
 
 def _error_of(result: Any) -> Exception | None:
     return result.exception  # type: ignore[no-any-return]
-
-
-_COUNTED = {NobodyThere: "remote_nobody", StreamFull: "remote_full"}
 
 
 def _refusal(found: Any) -> Exception | None:

@@ -219,6 +219,7 @@ class Worker:
         root.end()
         self._blocking.stop()
         self._link.stop()
+        logger.info("%s has counted %s", self.name, getattr(self.observer, "counts", {}))
         self._timers.clear()
         self._scheduler.close()
         self._ended.set()

@@ -17,8 +17,6 @@ from ..actors.plugin_cell import PluginCell
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from greenlet import greenlet
-
     from ..actors.actor import Actor
     from ..actors.charge_point import ChargePoint
     from ..actors.faults import FaultPolicy
@@ -87,7 +85,7 @@ class Notice:
         self.place = place
         self.due = due
         self.ended = ended
-        self.running: greenlet | None = None
+        self.running: Any = None  # who is in its handler
 
 
 class WorkerCell(PluginCell):
