@@ -6,17 +6,13 @@ It is the part of `CentralSystem` that hands out tickets.
 from __future__ import annotations
 
 import logging
-import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .actors.messages import CancelCall, OutcomeKnown, SendCall
+from .actors.requests import make_ticket
 from .actors.threads import native_thread
 from .actors.tickets import Ticket, TicketState
 from .kept_tickets import KeptTickets
-from .protocol import v16
-from .protocol.actions import Sender
-from .protocol.effects import pair_of
-from .protocol.payload import build
 from .supervisor.credentials import TooManyAtOnce, carries_key
 
 if TYPE_CHECKING:
@@ -26,12 +22,14 @@ if TYPE_CHECKING:
 
     from .actors.cell import Cell
     from .actors.directory import Directory
+    from .actors.requests import CallLimits
     from .actors.routing import Router
     from .actors.services import Services
     from .actors.threads import Inlet
     from .actors.tickets import TicketBook
     from .actors.timers import Clock
     from .config.settings import Settings
+    from .membership import Membership
     from .protocol.actions import Request
     from .protocol.message import Message
     from .supervisor.credentials import Credentials
@@ -55,6 +53,8 @@ class Calls:
     _clock: Clock
     _directory: Directory
     _inlet: Inlet
+    _limits: CallLimits
+    _membership: Membership | None
     _pool: Pool
     _root: Cell | None
     _router: Router
@@ -83,31 +83,21 @@ class Calls:
         central system does not send and for a time that is not above 0, LookupError for what is no request of OCPP
         1.6 at all. OCPP 1.6, section 5.
         """
-        _check_seconds(timeout_s=timeout_s, expires_in_s=expires_in_s, effect_timeout_s=effect_timeout_s)
-        if when_offline not in ("fail", "queue"):
-            raise ValueError('when_offline is "fail" or "queue"')
-        row = v16.VERSION.row_of(request)
-        if not row.sender.allows(Sender.CENTRAL_SYSTEM):
-            raise ValueError(f"{row.name} is sent by charge points, not to them")
         if self._root is None:
             raise RuntimeError("the central system is not running")
-        if until_effect and pair_of(row.name, request) is None:
-            raise ValueError(f"OCPP has no message that shows the effect of {row.name}")
-        if until_effect and effect_timeout_s is None:
-            effect_timeout_s = self.settings.sessions.effect_timeout_s
-        ticket: Ticket[R] = Ticket(
-            self._book.new_id(),
+        ticket = make_ticket(
+            self._book.new_id,
             charge_point,
-            row.name,
             request,
-            build(row.request, request),
-            timeout_s=self.settings.sessions.call_timeout_s if timeout_s is None else timeout_s,
+            limits=self._limits,
             created_at=self._clock.time(),
-            when_offline=when_offline,
-            expires_in_s=self.settings.sessions.call_expires_s if expires_in_s is None else expires_in_s,
             cancel=self._cancel,
             thread=self._thread,
-            effect_timeout_s=effect_timeout_s if until_effect else None,
+            timeout_s=timeout_s,
+            when_offline=when_offline,
+            expires_in_s=expires_in_s,
+            until_effect=until_effect,
+            effect_timeout_s=effect_timeout_s,
         )
         self._in_hub(self._submit, ticket)
         return ticket
@@ -120,6 +110,8 @@ class Calls:
 
     def _submit(self, ticket: Ticket[Any]) -> None:
         self._book.add(ticket)
+        if self._membership is not None and self._root is not None and self._membership.submit(ticket):
+            return
         cell = self._directory.find(ticket.charge_point_id)
         if cell is None and ticket.when_offline == "queue" and self._root is not None:
             cell = self._sessions.expect(ticket.charge_point_id)
@@ -135,20 +127,32 @@ class Calls:
             cell.tell(SendCall(ticket))
 
     def _restore_tickets(self) -> None:
-        """Go on with the calls that the process before this one had not ended."""
+        """Go on with the calls that the process before this one had not ended.
+
+        Among several processes, whoever a charge point connects to does that: see `Membership.attached`.
+        """
         keeper = self._services.keeper
-        for ticket in keeper.restore(self._clock.time()) if isinstance(keeper, KeptTickets) else ():
-            ticket.bind(self._cancel, self._thread)
-            if ticket.open:
-                self._submit(ticket)
-            else:
-                self._book.add(ticket)
-                self._router.tell_outcome(ticket.action, OutcomeKnown(ticket))
+        if isinstance(keeper, KeptTickets) and self._membership is None:
+            for ticket in keeper.restore(self._clock.time()):
+                self.take_over(ticket)
+
+    def take_over(self, ticket: Ticket[Any]) -> None:
+        """Go on with a call of a process that is no more."""
+        ticket.bind(self._cancel, self._thread)
+        if ticket.open:
+            self._submit(ticket)
+        else:
+            self._book.add(ticket)
+            self._router.tell_outcome(ticket.action, OutcomeKnown(ticket))
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
-        self._in_hub(self._cancel_in_hub, ticket)
+        self._in_hub(self.cancel_here, ticket)
 
-    def _cancel_in_hub(self, ticket: Ticket[Any]) -> None:
+    def cancel_here(self, ticket: Ticket[Any]) -> None:
+        """Take a call out that is not on the wire yet. Belongs to the hub's thread."""
+        if self._membership is not None and ticket.id in self._membership.cluster.far:
+            self._membership.cluster.far.cancel(ticket)
+            return
         cell = self._directory.find(ticket.charge_point_id)
         if cell is not None and not cell.is_set():
             cell.tell(CancelCall(ticket))
@@ -168,7 +172,9 @@ class Calls:
     # -- Inside -------------------------------------------------------------------------------------
 
     def _ticket_ended(self, ticket: Ticket[Any]) -> None:
-        """See to it that a charge point whose key was changed can come back."""
+        """See to it that a charge point whose key was changed can come back, and that other nodes know."""
+        if self._membership is not None:
+            self._membership.cluster.near.changed(ticket)
         request: Any = ticket.request
         if not carries_key(request) or ticket.state not in KEY_SENT:
             return
@@ -183,12 +189,3 @@ class Calls:
             self.credentials.key_sent(charge_point_id, value, certain=certain)
         except (TooManyAtOnce, ValueError) as error:
             logger.error("The new key of %s is not kept: %s", charge_point_id, error)  # noqa: TRY400
-
-
-def _check_seconds(**given: Any) -> None:
-    # Here, for the session could only crash of it; and a call without an end would break what a ticket promises.
-    for name, value in given.items():
-        if value is None:
-            continue
-        if not isinstance(value, int | float) or not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"{name} must be seconds above 0, not {value!r}")

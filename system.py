@@ -23,6 +23,7 @@ from .actors import threads
 from .actors.cell import Cell, Exit, Phase
 from .actors.directory import Directory
 from .actors.failure import Failure, attempt
+from .actors.requests import CallLimits
 from .actors.routing import Router
 from .actors.scheduler import Scheduler
 from .actors.services import Services
@@ -33,6 +34,7 @@ from .calls import Calls
 from .config.checks import checked
 from .config.settings import Settings
 from .kept_tickets import KeptTickets
+from .membership import Membership
 from .operations import Operations
 from .protocol import v16
 from .protocol.session import Registration, Rules
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
     from .actors.plugin import Plugin, PluginSpec
     from .actors.services import Observer
     from .actors.timers import Clock
+    from .remote.cluster import Cluster
+    from .remote.switchboard import Switchboard
     from .store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -105,7 +109,11 @@ class CentralSystem(Calls, Operations):
         on_online: Callable[[ChargePoint], None] | None = None,
         on_offline: Callable[[ChargePoint], None] | None = None,
         observers: Iterable[Observer] = (),
+        switchboard: Switchboard | None = None,
     ) -> None:
+        self._given_switchboard = switchboard
+        self._switchboard: Switchboard | None = None
+        self._membership: Membership | None = None
         self.settings = checked(settings or Settings())
         self.counters = Counters(observers)
         self._own_specs = [spec_of(plugin) for plugin in plugins]
@@ -165,9 +173,16 @@ class CentralSystem(Calls, Operations):
             recorder_bytes=settings.sessions.recorder_bytes,
             clock_tolerance_s=settings.sessions.clock_tolerance_s,
         )
+        self._switchboard = self._given_switchboard
         if self.store.durable:
-            self._services.keeper = KeptTickets(self.store.books.tickets)
+            node = self._switchboard.node if self._switchboard is not None else ""
+            self._services.keeper = KeptTickets(self.store.books.tickets, node)
         self._services.ticket_ended = self._ticket_ended
+        self._limits = CallLimits(
+            settings.sessions.call_timeout_s,
+            settings.sessions.call_expires_s,
+            settings.sessions.effect_timeout_s,
+        )
         self._services.went_online = self._went_online
         self._services.went_offline = self._went_offline
         self._sessions = Sessions(
@@ -182,9 +197,23 @@ class CentralSystem(Calls, Operations):
         self.credentials = Credentials(
             settings.auth.credentials, self.store.books.credentials, required=settings.auth.required
         )
-        self._entrance = Entrance(settings, self._sessions, [v16.VERSION.subprotocol], self.credentials)
+        self._membership = None
+        if self._switchboard is not None:
+            self._membership = Membership(
+                self._switchboard,
+                self,
+                services=self._services,
+                directory=self._directory,
+                book=self._book,
+                store=self.store,
+            )
+        self._entrance = Entrance(
+            settings, self._sessions, [v16.VERSION.subprotocol], self.credentials, self._membership
+        )
         self._stopped.clear()
         self._failure = None
+        if self._membership is not None:
+            self._membership.cluster.start()
         try:
             self._root = self._start_root()
         finally:
@@ -243,6 +272,8 @@ class CentralSystem(Calls, Operations):
             self._watchdog = None
         root.watch = None
         self._entrance.close()
+        if self._membership is not None:
+            self._membership.give_back()
         if root.phase in (Phase.STARTING, Phase.RUNNING):
             root.ref.stop(block=False)
             if not root.join(self._stop_s):
@@ -257,6 +288,8 @@ class CentralSystem(Calls, Operations):
             self._sessions.let_go(cell)
         keeper, reason = self._services.keeper, "the central system has stopped"
         for ticket in self._book.open_tickets():
+            if self._membership is not None and self._membership.leave(ticket, self._clock.time(), reason):
+                continue
             if keeper is not None and keeper.survives(ticket):
                 ticket.leave(self._clock.time(), reason)
             else:
@@ -264,6 +297,8 @@ class CentralSystem(Calls, Operations):
         self._pool.kill(timeout=1.0)
         for connection in list(self._running):  # closing still, or half-open: nobody would end them any more
             connection.finish()
+        if self._membership is not None:
+            self._membership.cluster.stop()
         self._timers.clear()
         self._scheduler.close()
         self._inlet.close()
@@ -287,6 +322,11 @@ class CentralSystem(Calls, Operations):
             self.stop()
             raise SystemFailed(str(self._failure)) from self._failure
         return True
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """The processes that share these charge points; None if this is the only one."""
+        return self._membership.cluster if self._membership is not None else None
 
     # -- Ports ---------------------------------------------------------------------------------
 
@@ -317,6 +357,8 @@ class CentralSystem(Calls, Operations):
 
     def _went_offline(self, charge_point: ChargePoint, _code: int, _reason: str) -> None:
         self._directory.note_offline(charge_point.id, self._clock.monotonic())
+        if self._membership is not None:
+            self._membership.went_offline(charge_point.id)
         if self._on_offline is not None:
             self._call_back(self._on_offline, charge_point)
 

@@ -70,6 +70,7 @@ class ChargePointCell(Cell):
         "charge_point",
         "connection",
         "expectations",
+        "held",
         "newest",
         "recorder",
         "services",
@@ -100,9 +101,17 @@ class ChargePointCell(Cell):
         self.recorder = (
             Recorder(services.recorder_bytes, session.registration) if services.recorder_bytes else None
         )
+        self.held: deque[FrameReceived] | None = (
+            None  # CALLs that nobody has begun with, for too many are in flight
+        )
         self.unstored: set[Incoming] | None = None  # records that the store could not keep yet
         self.waiting = False  # for a restart that is not due yet
         self.wake_at = INFINITY
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait, in the inbox or held."""
+        return super().depth + (len(self.held) if self.held is not None else 0)
 
     # -- For the connection ----------------------------------------------------------------------
 
@@ -116,11 +125,15 @@ class ChargePointCell(Cell):
         if self.recorder is not None:
             self.recorder.note(now, "in", data)
         self.tell(FrameReceived(connection, data, now))
-        inbox = self.inbox
-        if (inbox is not None and len(inbox) >= services.inbox_limit) or len(
-            self.session.incoming
-        ) >= services.calls_in_flight_limit:
+        inbox, held = self.inbox, self.held
+        if inbox is not None and len(inbox) + (0 if held is None else len(held)) >= services.inbox_limit:
             connection.pause()
+
+    def hold(self, message: FrameReceived) -> None:
+        """Keep a frame until a call in flight is answered."""
+        if self.held is None:
+            self.held = deque()
+        self.held.append(message)
 
     def event(self, kind: str, text: str) -> None:
         """Note an event in the flight recorder; of a long text its beginning."""
@@ -152,7 +165,6 @@ class ChargePointCell(Cell):
             and connection.paused
             and not self.unstored
             and self.depth * 2 < self.services.inbox_limit
-            and len(self.session.incoming) < self.services.calls_in_flight_limit
         ):
             connection.resume()
 
@@ -316,8 +328,11 @@ class ChargePointCell(Cell):
     def lose_calls(self) -> None:
         """No call that is with a plugin can be answered any more; but what it told us is as true as it was.
 
-        Its handler may begin and finish until its deadline, and not hold its lane beyond that.
+        Its handler may begin and finish until its deadline, and not hold its lane beyond that. With calls that are
+        held, as with frames in the inbox, nobody has begun: they are dropped, and a charge point sends again those that
+        matter, for they were never answered.
         """
+        self.held = None
         self.unstored = None
         timers = self.services.timers
         for call in self.calls.values():

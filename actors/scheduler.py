@@ -7,13 +7,20 @@ an idle actor, and no actor waits for another one's handler. A scheduler belongs
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent import get_hub, getcurrent
 from greenlet import greenlet
 
 from .failure import Failure, attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BETWEEN_LOOKS = 7
+"""A mask: of eight turns, one looks at the clock, for a look at each would cost some percent of the cheapest."""
 
 
 class Runnable(Protocol):
@@ -40,11 +47,20 @@ class _Worker(greenlet):
 class Scheduler:
     """The run queue of one hub.
 
-    `drain` is how many messages one cell may handle at a turn, `turns` how many turns are taken before the hub looks
-    at its sockets and timers again, `spare` how many idle workers are kept.
+    `drain` is how many messages one cell may handle at a turn. The hub looks at its sockets and timers again after
+    `turns` turns, or after `slice_s` seconds of `monotonic` and the few turns it takes to see that they are over.
+    `spare` is how many idle workers are kept.
     """
 
-    def __init__(self, *, drain: int = 32, turns: int = 512, spare: int = 16) -> None:
+    def __init__(
+        self,
+        *,
+        drain: int = 32,
+        turns: int = 512,
+        slice_s: float = 0.005,
+        spare: int = 16,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.hub: Any = get_hub()
         self._drain = drain
         self._turns = turns
@@ -55,6 +71,9 @@ class Scheduler:
         self._blocked: set[_Worker] = set()
         self._workers = 0
         self._left = 0
+        self._slice_s = slice_s
+        self._monotonic = monotonic
+        self._ends_at = 0.0  # this pump
         self._closed = False
         self._again: Any = None
 
@@ -96,6 +115,7 @@ class Scheduler:
         # Runs in the hub; every switch comes back here when the worker parks, blocks or ends.
         queue = self.queue
         self._left = self._turns
+        self._ends_at = self._monotonic() + self._slice_s
         try:
             while queue and self._left > 0:
                 if self._idle:
@@ -144,6 +164,8 @@ class Scheduler:
         queue = self.queue
         drain = self._drain
         while queue and self._left > 0:
-            self._left -= 1
+            self._left = left = self._left - 1
             me.cell = cell = queue.popleft()
             cell.run(drain)
+            if not left & BETWEEN_LOOKS and self._monotonic() >= self._ends_at:
+                self._left = 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..protocol.actions import SPOOL
 from ..protocol.effects import Expectation, pair_of, show
 from ..protocol.errors import ErrorCode, OcppError
+from ..protocol.frames import looks_like_answer
 from ..protocol.outgoing import INFINITY, Outgoing
 from ..protocol.payload import build
 from ..protocol.session import Answered, Declined, Ignored, Incoming, Registration, Reply
@@ -74,6 +75,8 @@ class SessionActor(Actor):
                 incoming.due = now  # it was being stood in for
         self._send_next()
         self._wake()
+        if cell.held is not None:
+            cell.tell(TimePassed())  # not here: what fails in a held CALL must not be a failed start
 
     # -- The connection ----------------------------------------------------------------------------
 
@@ -125,9 +128,16 @@ class SessionActor(Actor):
 
     # -- Passive actions ---------------------------------------------------------------------------
 
-    def _frame(self, message: FrameReceived) -> None:
+    def _frame(self, message: FrameReceived, *, held: bool = False) -> None:
         cell = self._cell
         if message.connection is not cell.connection:
+            return
+        if (
+            (len(cell.session.incoming) >= cell.services.calls_in_flight_limit or cell.held is not None)
+            and not held
+            and not looks_like_answer(message.data)  # a handler may wait for just that
+        ):
+            cell.hold(message)
             return
         event = cell.session.receive(message.data, message.received_at)
         if type(event) is Incoming:
@@ -140,6 +150,22 @@ class SessionActor(Actor):
         if message.connection.paused:
             cell.read_on()
         cell.taken = None
+
+    def _read_on(self) -> None:
+        """Begin with CALLs that are held, as many as there is room for, and let a paused connection go on."""
+        cell = self._cell
+        limit = cell.services.calls_in_flight_limit
+        if cell.held is not None:
+            in_hand = cell.in_hand
+            while cell.held and len(cell.session.incoming) < limit:
+                cell.in_hand = message = (
+                    cell.held.popleft()
+                )  # should it fail, it is this one that is made good
+                self._frame(message, held=True)
+            cell.in_hand = in_hand
+            if not cell.held:
+                cell.held = None
+        cell.read_on()
 
     def _route(self, incoming: Incoming) -> None:
         cell = self._cell
@@ -227,7 +253,7 @@ class SessionActor(Actor):
             cell.services.observer.count("answer_invalid", cell.charge_point.id)
             self._blame(call, data.error)
             cell.stand_in(incoming, "the answer of its handler was invalid")
-            cell.read_on()
+            self._read_on()
             return
         plugin = call.plugin
         if plugin is not None and plugin.faults.pairs:
@@ -242,8 +268,8 @@ class SessionActor(Actor):
         del cell.calls[incoming]
         cell.send(cell.session.answer(incoming, data), "answer")
         connection = cell.connection
-        if connection is not None and connection.paused:
-            cell.read_on()
+        if cell.held is not None or (connection is not None and connection.paused):
+            self._read_on()
 
     def _registration_kept(self, message: RegistrationKept) -> None:
         cell, incoming = self._cell, message.call.incoming
@@ -261,7 +287,7 @@ class SessionActor(Actor):
             outgoing.owner.waits(held=not cell.session.may_send(outgoing.action))
         logger.info("%s booted: %s", charge_point, status)
         self._send_next()
-        cell.read_on()
+        self._read_on()
 
     def _failed(self, message: CallFailed) -> None:
         cell, call, failure = self._cell, message.call, message.failure
@@ -279,7 +305,7 @@ class SessionActor(Actor):
             cell.services.observer.count("handler_failed", cell.charge_point.id)
             self._blame(call, error)
             cell.stand_in(incoming, "its handler failed")
-        cell.read_on()
+        self._read_on()
 
     def _blame(self, call: Call[Any], error: Exception) -> None:
         if call.plugin is not None and not getattr(error, "blameless", False):
@@ -289,7 +315,7 @@ class SessionActor(Actor):
         cell = self._cell
         if message.error is None:
             cell.acknowledge(message.call)
-            cell.read_on()
+            self._read_on()
         else:
             # No answer is better than a false one: the charge point keeps the record. The store is asked again.
             logger.error("%r could not be stored, and is not answered: %s", message.call, message.error)
@@ -417,6 +443,7 @@ class SessionActor(Actor):
         for incoming in overdue:
             self._overdue(incoming)
         self._wake()
+        self._read_on()
 
     def _wake(self) -> None:
         """See to it that the next thing that is due is done."""
@@ -439,7 +466,6 @@ class SessionActor(Actor):
         if call is not None and call.plugin is not None:
             call.plugin.interrupt(call)
             self._blame(call, TimeoutError(f"no answer to {call.action} in time"))
-        cell.read_on()
 
     _handlers: ClassVar[dict[type, Callable[..., None]]] = {
         FrameReceived: _frame,

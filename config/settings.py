@@ -169,7 +169,7 @@ class SessionSettings(Section):
         256, "Messages that may wait in a session before its socket is read no further.", least=1
     )
     calls_in_flight_limit: int = _setting(
-        16, "Calls of one charge point that may be with plugins at once.", least=1
+        16, "Calls of one charge point that may be with plugins at once; further ones are held.", least=1
     )
     ping_interval_s: float = _setting(60.0, "Seconds between our WebSocket pings; 0 sends none.", least=0)
     accept_unbooted: bool = _on("A charge point never seen booting counts as accepted.")

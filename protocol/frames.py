@@ -44,6 +44,8 @@ _START = re.compile(
     re.DOTALL,
 )
 
+_ANSWER = re.compile(rb"\s{0,64}\[\s{0,64}[34]\s{0,64},")
+
 
 class CallFrame(NamedTuple):
     """A CALL with a raw payload."""
@@ -111,6 +113,11 @@ def read(data: bytes) -> Frame:
         description if isinstance(description, str) else "",
         details if isinstance(details, dict) else {},
     )
+
+
+def looks_like_answer(data: bytes) -> bool:
+    """Whether bytes begin like a CALLRESULT or a CALLERROR. At a glance: `read` knows."""
+    return _ANSWER.match(data) is not None
 
 
 def _call(unique_id: str, elements: list[msgspec.Raw]) -> Frame:

@@ -33,7 +33,7 @@ from .messages import (
     encode,
 )
 from .near_calls import NearCalls
-from .switchboard import SwitchboardAway
+from .switchboard import CLIENT, SwitchboardAway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -249,8 +249,10 @@ class Cluster:
         return {node: reply for node, (_, result) in waiting.items() if (reply := result.value) is not None}
 
     def others(self) -> list[str]:
-        """All nodes but this one."""
-        return [node for node in self.switchboard.nodes() if node != self.node]
+        """All nodes but this one that have an HTTP API."""
+        return [
+            node for node in self.switchboard.nodes() if node != self.node and not node.startswith(CLIENT)
+        ]
 
     def _asked_by(self, sender: str, ask: Ask) -> None:
         if self.answer is None or self._answering >= ASKS_LIMIT:

@@ -101,6 +101,7 @@ class Reply(Message, frozen=True, tag="reply"):
     status: int
     body: bytes
     location: str = ""
+    content_type: str = ""
 
 
 AnyMessage = (

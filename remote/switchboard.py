@@ -20,6 +20,10 @@ RENEW_S = 1.5
 """Seconds between two renewals."""
 
 
+CLIENT = "client-"
+"""So begins the name of a process that holds no charge point and has no HTTP API."""
+
+
 class SwitchboardAway(Exception):
     """The switchboard cannot be reached. `blameless`: no handler is to blame for it."""
 
@@ -64,6 +68,9 @@ class Switchboard(Protocol):
 
     def stop(self) -> None:
         """Give back the lease and all claims, as far as that can be said at once. Switches greenlets for a moment."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when this node has its lease. Switches greenlets. Raises `SwitchboardAway` if not in time."""
 
     @property
     def held(self) -> bool:

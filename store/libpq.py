@@ -73,25 +73,28 @@ class Address:
             given = conninfo_to_dict(url)
         except ProgrammingError:
             given = None
-        if (
-            given is None
-        ):  # outside the handler: libpq quotes what it does not understand, a password among it
+        # Outside the handler: libpq quotes what it does not understand, a password among it.
+        if given is None:
             raise StoreError(f"{self.shown}: not a URL as PostgreSQL has them: {_fault(self.shown)}")
         self._given: dict[str, Any] = {**DEFAULTS, **given, "client_encoding": "UTF8"}
-        self._timeout_s = float(self._given.get("connect_timeout") or CONNECT_S)
+        self._timeout_s = float(self._given.get("connect_timeout") or 0) or CONNECT_S
 
     def connect(self) -> PGconn:
         """Connect to the first address that lets us. Raises `StoreError` with what each of them said."""
+        from psycopg import Error  # noqa: PLC0415 - an extra
+
         faults = []
         for name, arguments in self._hosts():
             try:
                 for more in self._addresses(arguments):
                     try:
                         return self._connect(self._conninfo("", **{**self._given, **arguments, **more}))
-                    except QueryFailed as error:
-                        faults.append(str(error))
+                    except (QueryFailed, Error) as error:
+                        faults.append(one_line(str(error).encode()))
             except OSError as error:
                 faults.append(f"{name}: {error.strerror or error}")
+            except UnicodeError as error:  # no name that anybody could have
+                faults.append(f"{name}: {error}")
         raise StoreError(f"{self.shown}: {'; '.join(dict.fromkeys(faults))}")
 
     def _hosts(self) -> Iterator[tuple[str, dict[str, Any]]]:

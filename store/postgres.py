@@ -123,7 +123,7 @@ class PostgresServer:
         try:
             self._connection = self._address.connect()
             try:
-                bring_up_to_date(self._connection, self._address.shown)
+                self._wait(self._connection, bring_up_to_date, self._address.shown)
             except QueryFailed as error:
                 raise StoreError(f"{self._address.shown}: {error}") from error
         except StoreError as error:

@@ -22,12 +22,13 @@ from ..protocol.websocket import Closed, Codec, Failed, Ping, Role
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..protocol.websocket import Event as Taken
     from .gate import Receiver
 
 logger = logging.getLogger(__name__)
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-READ_BYTES = 65_536
+READ_BYTES = 16_384  # what may keep a hub from its others: a turn of a connection is one read
 WRITE_READY = 2  # libev's and libuv's number for it
 TLS_RECORD_BYTES = 16_384
 ABNORMAL, INTERNAL_ERROR = 1006, 1011
@@ -73,6 +74,20 @@ class Limits(Protocol):
     close_timeout_s: float
 
 
+class LifeCheck:
+    """What the timers call when a connection's life is due to be looked at. It lets go of one that has ended."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: SocketConnection) -> None:
+        self.connection: SocketConnection | None = connection
+
+    def __call__(self) -> None:
+        """Look at it, if it has not ended."""
+        if self.connection is not None:
+            self.connection.check_life()
+
+
 class SocketConnection:
     """See the head of this file. `reader` is whoever reads the socket, `watcher` is that reader's own to keep."""
 
@@ -82,11 +97,13 @@ class SocketConnection:
         "_ending",
         "_heard",
         "_last_heard",
+        "_life",
         "_limits",
         "_outbox",
         "_pinged_at",
         "_reason",
         "_receiver",
+        "_rest",
         "_stuck_since",
         "_timers",
         "_watched",
@@ -115,6 +132,7 @@ class SocketConnection:
         self._limits = limits
         self._timers = timers
         self._receiver: Receiver | None = None
+        self._rest: list[Taken] | None = None  # of what was read before it was paused
         self._outbox: bytearray | None = None
         self._writer: Any = None
         self._stuck_since = 0.0
@@ -126,12 +144,14 @@ class SocketConnection:
         self._pinged_at = 0.0
         self._heard: Event | None = None
         self._last_heard = timers.clock.monotonic()
+        self._life: LifeCheck | None = None
 
     def start(self, receiver: Receiver) -> None:
         """Deliver to `receiver` from now on, and look after the peer's life."""
         self._receiver = receiver
         if self._limits.ping_interval_s > 0:
-            self._timers.call_at(self._last_heard + self._limits.ping_interval_s, self._check_life)
+            self._life = LifeCheck(self)
+            self._timers.call_at(self._last_heard + self._limits.ping_interval_s, self._life)
 
     # -- In --------------------------------------------------------------------------------------
 
@@ -150,23 +170,33 @@ class SocketConnection:
         self._last_heard = self._timers.clock.monotonic()
         if self._heard is not None:
             self._heard.set()
+        self._take(self.codec.receive(data))
+        if self._outbox:
+            self._flush()  # a TLS socket may have waited for just these bytes
+
+    def _take(self, taken: list[Taken]) -> None:
+        events = iter(taken)
+        pongs = b""  # of all pings, in one piece
         try:
-            for event in self.codec.receive(data):
+            for event in events:
                 if type(event) is bytes:
                     if self._receiver is not None and not self._closing:
                         self._receiver.deliver(self, event)
+                        if self.paused:
+                            self._rest = list(events)  # as if it had not been read yet
                 elif type(event) is Ping:
-                    self._write(self.codec.pong(event.payload))
-                elif type(event) is Closed:
-                    self._ended(event.code, event.reason, event.reply, done=True)
-                elif type(event) is Failed:
-                    self._ended(event.code, event.reason, event.reply, done=False)
+                    pongs += self.codec.pong(event.payload)
+                elif isinstance(event, Closed | Failed):  # it is the last one
+                    if pongs:
+                        self._write(pongs)
+                        pongs = b""
+                    self._ended(event.code, event.reason, event.reply, done=isinstance(event, Closed))
+            if pongs:
+                self._write(pongs)
         except Exception:
             # A fault of ours, not of the transport's: it must not go on half-fed.
             logger.exception("The connection of %s failed", self.peer)
             self.close(INTERNAL_ERROR)
-        if self._outbox:
-            self._flush()  # a TLS socket may have waited for just these bytes
 
     def _ended(self, code: int, reason: str, reply: bytes | None, *, done: bool) -> None:
         """The conversation is over: send our close frame, and end the stream."""
@@ -207,7 +237,10 @@ class SocketConnection:
         if self.paused:
             self.paused = False
             self._last_heard = self._timers.clock.monotonic()
-            if self.reader is not None:
+            rest, self._rest = self._rest, None
+            if rest:
+                self._take(rest)
+            if not self.paused and self.reader is not None:
                 self.reader.resumed(self)
 
     # -- Out -------------------------------------------------------------------------------------
@@ -237,7 +270,9 @@ class SocketConnection:
             return
         self._closing = True
         self._code, self._reason = code, reason
-        self._write(self.codec.close(code, reason))
+        frame = self.codec.close(code, reason)
+        if frame:  # else the codec has seen the end already, and what is left to take has its answer
+            self._write(frame)
         self.resume()
         self._timers.call_at(self._timers.clock.monotonic() + self._limits.close_timeout_s, self.finish)
 
@@ -316,9 +351,9 @@ class SocketConnection:
 
     # -- Life and end ------------------------------------------------------------------------------
 
-    def _check_life(self) -> None:
+    def check_life(self) -> None:
         """Ping a peer that has been quiet for an interval; give it up when it stays quiet for another."""
-        if not self.open or self._closing:
+        if self._life is None or self._closing:
             return
         interval = self._limits.ping_interval_s
         now = self._timers.clock.monotonic()
@@ -339,7 +374,8 @@ class SocketConnection:
             self._pinged_at = now
             self._write(self.codec.ping())
             due = now + interval
-        self._timers.call_at(due, self._check_life)
+        if self._life is not None:  # what waited may have been its end
+            self._timers.call_at(due, self._life)
 
     def _kernel_heard_at(self, now: float) -> float:
         """When the peer's machine last sent something, be it only that our ping has arrived; now if nobody knows."""
@@ -386,7 +422,10 @@ class SocketConnection:
             return
         self.open = False
         self._closing = True
-        self._outbox = None
+        self._outbox = self._rest = None
+        if self._life is not None:
+            self._life.connection = None
+            self._life = None
         self._stop_writer()
         if self._heard is not None:
             self._heard.set()

@@ -31,6 +31,20 @@ NOT_HTTP = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\
 CLOSE_PROTOCOL_ERROR = 1002
 
 
+class HeaderLines:
+    """The lines of a request's headers. The parser takes the end of the stream for their end; here it is a fault."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def readline(self, size: int) -> bytes:
+        """One line; raises ValueError if there is none any more."""
+        line: bytes = self._stream.readline(size)
+        if not line:
+            raise ValueError("it ends in the middle of its headers")
+        return line
+
+
 class Handshake(WebSocketHandler):  # type: ignore[misc]
     """One HTTP request on a socket that shall become a WebSocket. The base class reads it and runs us."""
 
@@ -39,6 +53,9 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
     websocket: Any
     taken = False
     offered = ""
+    failed = False  # that is noted once
+    lost = False  # the client was, when it was sent something
+    ignored_socket_errors = ()  # the base class would pass over some of them; one that failed is noted, however it did
 
     def handle(self) -> None:
         """Read the request, but not for longer than it may take."""
@@ -49,28 +66,42 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         except gevent.Timeout as expired:
             if expired is not limit:
                 raise
-            self.server.gate.handshake_failed(self._peer(), "the request was not finished in time")
+            self._note_failure("the request was not finished in time")
         except OSError as error:
-            self.server.gate.handshake_failed(
-                self._peer(), f"the client did not wait for the answer: {error}"
-            )
+            self._note_failure(f"the client did not wait for the answer: {error}")
         finally:
             limit.close()
+
+    def _note_failure(self, reason: str) -> None:
+        if not self.failed:
+            self.failed = True
+            self.server.gate.handshake_failed(self._peer(), reason)
 
     def read_request(self, raw_requestline: str) -> Any:
         """Percent-encode what is not ASCII: the base class would take two bytes that occur in UTF-8 for blanks."""
         return super().read_request(quote(raw_requestline, safe=ASCII, encoding="latin-1"))
 
+    def MessageClass(self, stream: Any, *options: Any) -> Any:  # noqa: N802 - the base class calls it so
+        """Read the headers to their end: half a request is none, and must not take over anybody's session."""
+        return super().MessageClass(HeaderLines(stream), *options)
+
     def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
         """What is no HTTP is one line in the log: for some of it the base class prints a traceback."""
-        self.server.gate.handshake_failed(self._peer(), f"this is no HTTP request: {str(ex)[:200]}")
+        self._note_failure(f"this is no HTTP request: {str(ex)[:200]}")
         return "400", NOT_HTTP
 
     def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
-        """Let our time limit through, which the base class would take for a fault."""
-        if error is self.limit:
+        """Let through what is no fault of ours: our time limit, and that the client has gone."""
+        if error is self.limit or (self.lost and isinstance(error, OSError)):
             raise error
         super().handle_error(kind, error, trace)
+
+    def _sendall(self, data: bytes) -> None:
+        try:
+            super()._sendall(data)
+        except OSError:
+            self.lost = True
+            raise
 
     def upgrade_websocket(self) -> Any:
         """Refuse with a reason, or let the base class accept."""

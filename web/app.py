@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
+from ..store.store import StoreError
 from .backup import Backup
 from .charge_points import ChargePoints
+from .cluster import Nodes
 from .commands import Commands
+from .elsewhere import Elsewhere, answerer
 from .guard import HEALTH, Guard
 from .holdings import ChargingProfiles, Reservations
 from .local_lists import LocalLists
@@ -16,7 +19,7 @@ from .openapi import Description
 from .passwords import Passwords
 from .paths import Segment, encoded_path
 from .plugins import Plugins
-from .problems import nothing_here, report_crash, write_problem
+from .problems import nothing_here, report_crash, report_store, write_problem
 from .resources import Counters, Crashes, Health, Supervision
 from .tags import Tags
 from .tickets import Tickets
@@ -38,10 +41,14 @@ class Request(falcon.Request):
 
 def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App[Request, falcon.Response]:
     """Make the application of a system. Without a token it is open."""
-    app = falcon.App(request_type=Request, middleware=[Guard(token)])
+    middleware: list[Any] = [Guard(token)]
+    if system.cluster is not None:
+        middleware.append(Elsewhere(system))
+    app = falcon.App(request_type=Request, middleware=middleware)
     app.router_options.converters["segment"] = Segment
     app.set_error_serializer(write_problem)
     app.add_error_handler(Exception, report_crash)
+    app.add_error_handler(StoreError, report_store)
     app.add_sink(nothing_here, "/")
     one = f"{ROOT}/charge-points/{{charge_point:segment}}"
     charge_points, plugins = ChargePoints(system), Plugins(system, stop)
@@ -73,4 +80,7 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.add_route(f"{ROOT}/backup", Backup(system, stop))
     app.add_route(f"{ROOT}/counters", Counters(system))
     app.add_route(f"{ROOT}/openapi.json", Description(system))
+    app.add_route(f"{ROOT}/cluster", Nodes(system))
+    if system.cluster is not None:
+        system.cluster.answer = answerer(app)
     return app

@@ -76,6 +76,12 @@ def describe() -> dict[str, Any]:
         },
         "paths": {
             "/healthz": {"get": _read("Whether it serves") | {"security": []}},
+            f"{root}/cluster": {
+                "get": _read(
+                    "The processes that share the charge points; 404 if this is the only one",
+                    charge_points=FLAG | {"default": 0},
+                )
+            },
             f"{root}/charge-points": {"get": _read("All charge points", stored=FLAG | {"default": 0})},
             one: {
                 "get": _read("One charge point", "charge_point"),

@@ -50,7 +50,7 @@ class Health(Resource):
     """`/healthz`: open to all, so it names no charge point."""
 
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
-        """200 for as long as it is answered at all; `degraded` when plugins are quarantined."""
+        """200 for as long as it is answered at all; `degraded` when plugins are quarantined, or a lease is lost."""
         quarantined = [row["plugin"] for row in self._system.quarantined()]
         picture: dict[str, Any] = {
             "status": "degraded" if quarantined else "ok",
@@ -58,6 +58,14 @@ class Health(Resource):
         }
         if quarantined:
             picture["quarantined_plugins"] = quarantined
+        cluster = self._system.cluster
+        if cluster is not None:
+            picture["cluster"] = {
+                "lease": cluster.switchboard.held,
+                "nodes": len(list(cluster.switchboard.nodes())),
+            }
+            if not cluster.switchboard.held:  # it serves its charge points, and sends them no command
+                picture["status"] = "degraded"
         answer(response, picture)
 
     on_head = on_get

@@ -2,6 +2,7 @@
 
 import socket
 from collections import deque
+from itertools import pairwise
 
 import gevent
 import pytest
@@ -78,6 +79,29 @@ def test_the_hub_looks_at_the_rest_of_the_world_after_so_many_turns(make):
         4,
         8,
     )  # at the hub's first look, before or after the turns that it grants then
+
+
+@pytest.mark.parametrize(("turn_s", "turns"), [(0.001, 8), (0.01, 8), (0.0001, 56), (0.0, 400)])
+def test_the_hub_looks_at_the_rest_of_the_world_after_so_much_time(make, turn_s, turns):
+    log, looks = [], []
+    scheduler = make(slice_s=0.00505, monotonic=lambda: len(log) * turn_s)
+
+    class Looking(Work):
+        def run(self, budget):
+            if not log:  # in its first turn: a timer of the hub, which runs once between two pumps
+                timer.start(note)
+            super().run(budget)
+
+    def note():
+        looks.append(len(log))
+        timer.start(note)
+
+    timer = gevent.get_hub().loop.timer(0.0)
+    scheduler.enqueue(Looking(scheduler, "a", 400, log))
+    until(lambda: len(log) == 400)
+    timer.close()
+    assert looks[0] == turns
+    assert max(later - earlier for earlier, later in pairwise([0, *looks])) <= turns
 
 
 def test_a_blocked_handler_lets_the_others_go_on(make):

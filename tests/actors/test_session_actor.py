@@ -260,51 +260,6 @@ def test_what_it_refused_to_send_is_not_answered_when_it_comes(stage, way):
 # Limits
 
 
-def test_one_that_has_too_many_calls_in_flight_is_read_no_further_until_one_is_answered(way, log):
-    later = []
-    way[0] = lambda: later.append(log[-1].later())
-    with Stage(Everything.spec(way, log), calls_in_flight_limit=2) as stage:
-        charge_point = stage.connect("CP1")
-        for _ in range(5):
-            charge_point.call("Heartbeat")
-        assert charge_point.paused
-        assert 2 <= len(log) <= 3  # the one that shows that there are too many is taken
-        handled = len(log)
-        for one in later:
-            one.answer(TIME_ANSWER)
-        stage.settle()
-        assert len(log) > handled
-        while later:
-            later.pop().answer(TIME_ANSWER)
-            stage.settle()
-        assert sorted(frame[1] for frame in charge_point.take()) == ["1", "2", "3", "4", "5"]
-        assert not charge_point.paused
-
-
-@pytest.mark.parametrize("end", ["an error", "a stand-in", "the deadline"])
-def test_it_is_read_on_however_the_call_ended(way, log, end):
-    ends = {"an error": ValueError, "a stand-in": lambda: None, "the deadline": Event().wait}
-    with Stage(Everything.spec(way, log), calls_in_flight_limit=1) as stage:
-        charge_point = stage.connect("CP1")
-        block = Event()
-
-        def wait_and_end():
-            block.wait()
-            outcome = ends[end]()
-            if isinstance(outcome, Exception):
-                raise outcome
-            return outcome
-
-        way[0] = wait_and_end
-        charge_point.call("Heartbeat")
-        charge_point.call("Heartbeat")
-        assert charge_point.paused
-        block.set()
-        stage.advance(30)
-        assert not charge_point.paused
-        assert len(charge_point.take()) == 2
-
-
 def test_one_whose_inbox_is_full_is_read_no_further_until_it_is_half_empty(way, log):
     with Stage(Everything.spec(way, log), inbox_limit=8, calls_in_flight_limit=1000) as stage:
         charge_point = stage.connect("CP1")

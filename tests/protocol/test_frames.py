@@ -230,3 +230,39 @@ def test_what_is_written_can_be_read(unique_id, action, payload):
     frame = read(written)
     assert (frame.unique_id, frame.action) == (unique_id, action)
     assert json.loads(frame.payload) == payload
+
+
+# At a glance
+
+
+@pytest.mark.parametrize(
+    "data", [b'[3,"a",{}]', b'[4,"a","C","",{}]', b' [ 3 , "a"]', b"\n[\t4,", b"[3,broken"]
+)
+def test_what_begins_like_an_answer_looks_like_one(data):
+    assert frames.looks_like_answer(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'[2,"a","Heartbeat",{}]',
+        b"",
+        b"pong",
+        b"[",
+        b"[3",
+        b"[33,",
+        b"[3.0,",
+        b'["3",',
+        b"{}",
+        b" " * 65 + b"[3,",
+    ],
+)
+def test_what_begins_like_anything_else_does_not(data):
+    assert not frames.looks_like_answer(data)
+
+
+@given(st.text(max_size=300), st.sampled_from([3, 4]), st.sampled_from([None, 1]))
+def test_every_answer_that_json_can_write_looks_like_one(text, kind, indent):
+    data = json.dumps([kind, text, {}], indent=indent).encode()
+    assert frames.looks_like_answer(data)
+    assert not frames.looks_like_answer(b"[2," + data)

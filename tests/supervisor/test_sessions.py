@@ -5,13 +5,14 @@ import pytest
 
 from chargehand import TicketState
 from chargehand.actors.cell import Phase
-from chargehand.protocol.session import Registration
+from chargehand.actors.messages import TimePassed
+from chargehand.protocol.session import Registration, Session
 from chargehand.supervisor.sessions import GIVEN_UP_REMEMBERED
 from chargehand.testing import MemoryConnection
 
 from ..actors.messages_of_16 import START
 from ..hub import settle, until
-from .house import TIME_ANSWER, crash
+from .house import TIME_ANSWER, Planted, crash
 
 # What is recorded
 
@@ -315,3 +316,68 @@ def test_the_crash_of_one_session_is_over_before_the_hub_does_anything_else(
 ):
     gevent.spawn(crash, charge_point).join(5)
     assert charge_point.call("Heartbeat")[2] == TIME_ANSWER
+
+
+# Calls that are held, for too many are in flight
+
+
+@pytest.fixture
+def later(house, way, log):
+    """With one call in flight and two held: heartbeats that a handler answers when the test does."""
+    house.stage.services.calls_in_flight_limit = 1
+    later = []
+    way[0] = lambda: later.append(log[-1].later())
+    return later
+
+
+def ids(frames):
+    return [frame[1] for frame in frames]
+
+
+@pytest.mark.usefixtures("faulty_reading")
+def test_a_crash_over_one_that_was_held_costs_only_that_one(house, charge_point, later):
+    for unique_id in ("1", "crash", "2", "3"):
+        charge_point.call("Heartbeat", unique_id=unique_id)
+    assert house.cell().depth == 3
+    later.pop(0).answer(TIME_ANSWER)
+    settle()
+    assert ids(charge_point.take()) == ["1", "crash"]
+    assert house.count("session_crashed") == 1
+    assert (house.cell().depth, len(later)) == (1, 1)
+    for _ in range(2):
+        later.pop(0).answer(TIME_ANSWER)
+        settle()
+    assert ids(charge_point.take()) == ["2", "3"]
+
+
+def test_those_that_are_held_outlive_a_crash_over_something_else(house, charge_point, later, monkeypatch):
+    for unique_id in ("1", "2", "3"):
+        charge_point.call("Heartbeat", unique_id=unique_id)
+    pass_time = Session.pass_time
+
+    def fail_once(*_):
+        monkeypatch.setattr(Session, "pass_time", pass_time)
+        raise Planted
+
+    monkeypatch.setattr(Session, "pass_time", fail_once)
+    house.cell().tell(TimePassed())
+    settle()
+    assert house.count("session_restarted") == 1
+    assert charge_point.call("Heartbeat", unique_id="4") is None
+    while later:
+        later.pop(0).answer(TIME_ANSWER)
+        settle()
+    assert ids(charge_point.take()) == ["1", "2", "3", "4"]
+
+
+@pytest.mark.usefixtures("faulty_reading")
+def test_those_of_a_session_that_is_given_up_are_dropped(house, charge_point, later):
+    cell = house.cell()
+    for unique_id in ("1", *("crash",) * 4, "2"):
+        charge_point.call("Heartbeat", unique_id=unique_id)
+    later.pop(0).answer(TIME_ANSWER)
+    settle()
+    house.advance(20)
+    assert charge_point.closed_with[0] == 1011
+    assert (cell.depth, cell.held) == (0, None)
+    assert "2" not in ids(charge_point.take())

@@ -3,6 +3,7 @@
 Its one rule: it sends what it is told and reports what came; it knows no more of HTTP than a test needs.
 """
 
+import contextlib
 from dataclasses import dataclass
 
 import gevent
@@ -71,6 +72,13 @@ class Client:
         while more := self.socket.recv(65536):
             data += more
         return data
+
+    def says_that_it_ends(self) -> None:
+        """Say in TLS that nothing more comes, and wait for no answer."""
+        self.socket.settimeout(0.0)
+        with contextlib.suppress(OSError):
+            self.socket.unwrap()
+        self.socket.settimeout(TIMEOUT_S)
 
     def close(self) -> None:
         self.socket.close()

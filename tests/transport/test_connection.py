@@ -3,6 +3,7 @@
 import logging
 import socket
 import ssl
+import weakref
 
 import gevent
 import pytest
@@ -298,6 +299,21 @@ def test_a_ping_is_answered_with_what_it_carries(line):
     assert line.sock.events() == [Pong(b"payload")]
 
 
+def test_the_pings_of_one_read_are_answered_in_order_and_in_one_piece(either):
+    pings = b"".join(either.client.ping(b"%d" % number) for number in range(100))
+    either.connection.feed(pings + either.client.text(b"text"))
+    assert either.sock.events() == [Pong(b"%d" % number) for number in range(100)]
+    assert len(either.sock.sends) == 1
+    assert either.receiver.messages == [b"text"]
+
+
+def test_pings_before_the_end_are_answered_before_it(line):
+    line.connection.feed(line.client.ping(b"1") + line.client.ping(b"2") + line.client.close(1000))
+    first, second, closed = line.sock.events()
+    assert (first, second) == (Pong(b"1"), Pong(b"2"))
+    assert closed.code == 1000
+
+
 def test_a_pong_is_taken_without_a_word(line):
     line.connection.feed(line.client.pong(b"unasked"))
     assert line.sock.sent == b""
@@ -342,11 +358,64 @@ def test_pause_and_resume_are_told_to_the_reader_once_each(line):
     assert line.reader.calls == ["paused", "resumed"]
 
 
-def test_what_was_read_already_is_delivered_although_it_pauses(line):
+def test_what_was_read_already_waits_too_when_it_pauses(line):
+    line.receiver.on_deliver = lambda connection: connection.pause()
+    line.says(b"one", b"two", b"three")
+    assert line.receiver.messages == [b"one"]
+    assert line.reader.calls == ["paused"]
+    line.connection.resume()
+    assert line.receiver.messages == [b"one", b"two"]
+    assert line.connection.paused
+    line.receiver.on_deliver = None
+    line.connection.resume()
+    assert line.receiver.messages == [b"one", b"two", b"three"]
+    assert not line.connection.paused
+    assert line.reader.calls[-1] == "resumed"
+    line.says(b"four")
+    assert line.receiver.messages[3:] == [b"four"]
+
+
+def test_a_ping_that_waits_behind_a_pause_is_answered_after_it(line):
+    line.receiver.on_deliver = lambda connection: connection.pause()
+    line.connection.feed(line.client.text(b"one") + line.client.ping(b"x"))
+    assert line.sock.events() == []
+    line.connection.resume()
+    assert line.sock.events() == [Pong(b"x")]
+
+
+@pytest.mark.parametrize("theirs", ["close", "fault"])
+def test_an_end_that_waits_behind_a_pause_does_not_keep_answers_from_going_out_before_it(line, theirs):
+    line.receiver.on_deliver = lambda connection: connection.pause()
+    end = line.client.close(1000) if theirs == "close" else b"\x81\x02hi"
+    line.connection.feed(line.client.text(b"one") + end)
+    line.connection.send_text(b"answer")
+    assert line.sock.events() == [b"answer"]
+    line.connection.resume()
+    (closed,) = line.sock.events()
+    assert closed.code == (1000 if theirs == "close" else 1002)
+    line.clock.advance(1.0)
+    assert line.receiver.ends == [(closed.code, closed.reason)]
+
+
+@pytest.mark.parametrize("theirs", ["close", "fault"])
+def test_an_end_that_waits_behind_a_pause_when_we_close_gets_one_close_frame(line, theirs):
+    line.receiver.on_deliver = lambda connection: connection.pause()
+    end = line.client.close(1000) if theirs == "close" else b"\x81\x02hi"
+    line.connection.feed(line.client.text(b"one") + line.client.text(b"two") + end)
+    line.connection.close(1001, "going")
+    (closed,) = line.sock.events()
+    assert isinstance(closed, Closed)
+    line.clock.advance(1.0)
+    assert line.receiver.messages == [b"one"]
+    assert line.receiver.ends == [(1001, "going")]
+
+
+def test_what_waits_behind_a_pause_is_dropped_with_the_connection(line):
     line.receiver.on_deliver = lambda connection: connection.pause()
     line.says(b"one", b"two")
-    assert line.receiver.messages == [b"one", b"two"]
-    assert line.reader.calls == ["paused"]
+    line.connection.finish()
+    line.connection.resume()
+    assert line.receiver.messages == [b"one"]
 
 
 def test_a_connection_that_closes_or_has_ended_is_not_paused(line):
@@ -371,6 +440,8 @@ def test_a_connection_paused_by_what_came_before_a_fault_is_read_on(line):
     """Else its unread bytes would reset it when it is closed, and the peer would never see the close frame."""
     line.receiver.on_deliver = lambda connection: connection.pause()
     line.connection.feed(line.client.text(b"one") + b"\x81\x02hi")
+    line.receiver.on_deliver = None
+    line.connection.resume()
     assert line.reader.calls == ["paused", "resumed"]
 
 
@@ -524,8 +595,17 @@ def test_a_closing_connection_sends_no_pings(open_line):
     assert line.receiver.ends == [(1001, "")]
 
 
-def test_an_ended_connection_leaves_no_timer_behind_for_longer_than_an_interval(line):
+def test_an_ended_connection_leaves_no_timer_behind_for_longer_than_an_interval_and_is_not_kept_by_it(line):
+    sock = FakeSocket()
+    other = SocketConnection(sock, peer="p", secure=False, limits=LIMITS, timers=line.timers)
+    other.start(FakeReceiver())
     line.connection.finish()
+    other.finish()
+    sock.release()
+    gone = weakref.ref(sock)
+    del sock, other
+    assert len(line.timers) == 2
+    assert gone() is None  # without the collector's help
     line.clock.advance(60.0)
     assert len(line.timers) == 0
 

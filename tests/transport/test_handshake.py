@@ -3,6 +3,7 @@
 import gc
 import logging
 import socket
+import ssl
 import struct
 
 import gevent
@@ -12,6 +13,7 @@ from chargehand.protocol.websocket import Closed, Codec, Role
 from chargehand.transport.gate import Admission, Refusal
 from chargehand.transport.handshake import Handshake
 from chargehand.transport.reactor_transport import ReactorTransport
+from chargehand.transport.tls import server_context
 
 from ..hub import settle, until
 from .client import ACCEPT, KEY, request
@@ -313,6 +315,23 @@ def test_what_is_no_request_is_answered_with_400_and_noted_in_one_line(served, d
     assert len(failure) < 300
 
 
+@pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("missing", [1, 2, 3, 20])
+def test_half_a_request_is_refused_and_attaches_nothing(serve, certificate, missing, secure):
+    served = serve(tls=server_context(*map(str, certificate)) if secure else None)
+    client = served.client(trust=certificate[0] if secure else None)
+    client.sends(request(SUBPROTOCOL)[:-missing])
+    if secure:
+        client.says_that_it_ends()
+    else:
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.answer().status == 400
+    until(lambda: len(served.pool) == 0)
+    assert served.gate.failures == ["this is no HTTP request: it ends in the middle of its headers"]
+    assert served.gate.requests == []
+    assert served.gate.connections == []
+
+
 def test_a_header_without_an_end_is_noted_in_one_line(served):
     client = served.client()
     client.sends(b"GET / HTTP/1.1\r\nx: " + b"y" * 100_000)
@@ -344,14 +363,51 @@ def test_a_client_that_goes_before_it_has_asked_is_nothing_to_speak_of(served):
     ],
     ids=range(5),
 )
-def test_a_reset_at_any_moment_costs_nothing(served, begun):
-    client = served.client()
+@pytest.mark.parametrize("reset", [True, False], ids=["reset", "no close_notify"])
+@pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
+def test_a_client_that_is_gone_at_any_moment_costs_one_line_at_most(serve, certificate, begun, reset, secure):
+    tls = server_context(*map(str, certificate)) if secure else None
+    served = serve(tls=tls)
+    trust = certificate[0] if secure else None
+    client = served.client(trust=trust)
     client.sends(begun)
-    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if reset:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
     settle()
     until(lambda: len(served.pool) == 0)
-    assert served.client().asks(SUBPROTOCOL).status == 101
+    assert len(served.gate.failures) <= 1
+    assert served.client(trust=trust).asks(SUBPROTOCOL).status == 101
+
+
+@pytest.mark.parametrize(
+    "error", [ssl.SSLEOFError(8, "EOF"), BrokenPipeError(32, "pipe"), ConnectionResetError(104, "reset")]
+)
+def test_a_client_that_is_gone_before_its_answer_is_noted_in_one_line(served, monkeypatch, error):
+    def lose(*_):
+        raise type(error)(*error.args)  # a new one: a traceback keeps what is in its frames
+
+    def admit(_):
+        monkeypatch.setattr(gevent.socket.socket, "sendall", lose)
+        return Refusal(404, "nobody")
+
+    served.gate.decision = admit
+    client = served.client()
+    client.sends(request(SUBPROTOCOL))
+    until(lambda: served.gate.failures)
+    monkeypatch.undo()
+    assert served.gate.failures == [f"the client did not wait for the answer: {error}"]
+
+
+def test_a_fault_of_the_gate_is_not_taken_for_the_clients(served, caplog, capfd):
+    def admit(_):
+        raise OSError("a file of ours")
+
+    served.gate.decision = admit
+    assert served.client().asks(SUBPROTOCOL).status == 500
+    assert served.gate.failures == []
+    assert "a file of ours" in capfd.readouterr().err + caplog.text
+    caplog.clear()
 
 
 # The socket and what stays

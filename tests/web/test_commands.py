@@ -192,6 +192,8 @@ def test_an_effect_that_cannot_be_waited_for_is_400_and_nothing_is_sent(
 
 
 class StubSystem:
+    cluster = None
+
     def __init__(self, state, *, online=False):
         self.state = state
         self.online = online

@@ -97,6 +97,8 @@ def test_a_ticket_that_is_unknown_cannot_be_cancelled(client):
 
 
 class StubSystem:
+    cluster = None
+
     """Has one ticket; `cancel` is what becomes of it when somebody cancels it."""
 
     def __init__(self, cancel):
