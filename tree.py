@@ -158,10 +158,15 @@ class Tree:
             partitions=redis.partitions,
             stream_limit=redis.stream_limit,
             deadline_s=self.settings.deadlines.default_s,
+            epoch_of=self._epoch_of,
             observer=services.observer,
             back=lambda: services.replay_now(ReplayNow()),
         )
         return spec
+
+    def _epoch_of(self, charge_point_id: str) -> int:
+        cluster = self.system.cluster
+        return cluster.claims.epoch(charge_point_id) if cluster is not None else 0
 
     def _replayer(self) -> ChildSpec:
         services, supervision = self.services, self.settings.supervision

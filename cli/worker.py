@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import re
 import signal
 import sys
 from typing import Any
@@ -26,12 +27,17 @@ from .program import SIGNALS, tune_collector
 
 logger = logging.getLogger(__name__)
 
+GROUP = re.compile(r"[A-Za-z0-9_-]+")
+"""What `redis.remote_groups` may have."""
+
 
 def work(config: str | None, plugin: str, *, redis: str | None, group: str, concurrency: int | None) -> int:
     """Work until a signal comes; returns the exit status. Raises `CommandFailed`."""
     settings = read_settings(config, {"redis.url": redis})
     if not settings.redis.url:
         raise CommandMisused("no Redis is given: --redis URL, or redis.url in the settings")
+    if not GROUP.fullmatch(group):
+        raise CommandMisused(f"--group must be letters, digits, _ and -, not {group}")
     if os.getcwd() not in sys.path:  # noqa: PTH109 - text, as sys.path has it
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - plugins may lie where the program is started
     configure(settings.log)

@@ -118,6 +118,7 @@ class Remote(Plugin):
         self._limit = stream_limit
         self._deadline_s = deadline_s
         self._epoch_of = epoch_of
+        self._epochs: dict[str, int] = {}  # of charge points that are connected; their claims may be over
         self._observer = observer or _Unheard()
         self._back = back
         self._open: dict[str, Later[Any]] = {}
@@ -249,7 +250,7 @@ class Remote(Plugin):
             id=id_,
             node=self.node,
             charge_point=call.lane,
-            epoch=self._epoch_of(call.lane),
+            epoch=self._epoch(call.lane),
             ocpp=call.charge_point.version,
             action=call.action,
             unique_id=call.unique_id,
@@ -268,6 +269,13 @@ class Remote(Plugin):
         )
         self._open[id_] = later
         self._send(envelope, self._groups[call.action], partial(self._sent, id_, call), key)
+
+    def _epoch(self, charge_point_id: str) -> int:
+        """That of our claim, or of the last one we had: it is given back before everything is told."""
+        epoch = self._epoch_of(charge_point_id)
+        if epoch:
+            self._epochs[charge_point_id] = epoch
+        return epoch or self._epochs.get(charge_point_id, 0)
 
     def _send(
         self, envelope: Envelope, group: str, then: Callable[[Any, Exception | None], None], key: str = ""
@@ -333,6 +341,7 @@ class Remote(Plugin):
     def left_offline(self, charge_point: ChargePoint) -> None:
         """Tell every group."""
         self._tell(charge_point.id, LeftOffline, ocpp=charge_point.version, facts=facts_of(charge_point))
+        self._epochs.pop(charge_point.id, None)
 
     @on_outcome()
     def outcome_seen(self, ticket: Ticket[Any]) -> None:
@@ -344,7 +353,7 @@ class Remote(Plugin):
             v=1,
             node=self.node,
             charge_point=charge_point_id,
-            epoch=self._epoch_of(charge_point_id),
+            epoch=self._epoch(charge_point_id),
             **members,
         )
         for group in sorted(set(self._groups.values())):

@@ -335,6 +335,7 @@ def test_a_worker_in_another_language_answers_too(house: House) -> None:
         (["depot:Depot"], "no Redis is given"),
         (["depot:Nothing", "--redis", "redis://127.0.0.1:1"], "depot:Nothing"),
         (["depot:Depot", "--redis", "http://127.0.0.1:1"], "redis.url"),
+        (["depot:Depot", "--redis", "redis://127.0.0.1:1", "--group", "a:b"], "--group"),
         (["broken:Broken", "--redis", "redis://127.0.0.1:1"], "division by zero"),
     ],
 )

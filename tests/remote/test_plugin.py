@@ -280,6 +280,19 @@ def test_actions_go_to_the_group_that_they_are_for(build):
     )
 
 
+def test_a_claim_that_was_given_back_counts_until_everything_is_told(build):
+    house = build()
+    plugin = house.work()
+    epochs = {"CP1": 7}
+    house.remote._epoch_of = lambda id_: epochs.get(id_, 0)
+    with house.connect():
+        until(lambda: plugin.heard)
+        epochs.clear()
+    until(lambda: len(plugin.heard) == 2)
+    assert plugin.heard[1] == ("offline", "CP1", False)
+    assert house.remote._epochs == {}
+
+
 def test_the_epoch_of_the_charge_point_goes_along(redis_server):
     prefix = f"t{uuid.uuid4().hex[:8]}"
     epochs = {"CP1": 7}
