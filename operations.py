@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from .actors.plugin_cell import PluginCell
 from .actors.recorder import Recorder
+from .actors.replay import ASIDE_KNOWN
+from .actors.replayed_call import transaction_of
 from .local_lists import LocalLists
 from .protocol import v16
 from .protocol.session import Registration
@@ -19,7 +21,7 @@ from .supervisor.plugins import PluginSupervisor, Release
 from .supervisor.supervisor import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from .actors.cell import Cell
     from .actors.charge_point import ChargePoint
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 RELEASE_S = 10.0
 """Seconds that the start of a released plugin may take."""
+
+STORE_S = 30.0
+"""Seconds that the store has to keep what is brought back."""
 
 SPOOL_COUNTED = 10_000
 """So many messages in the spool are looked at to say how many wait for which plugin."""
@@ -146,6 +151,34 @@ class Operations(LocalLists):
         )
         return Counter(cell.spec.name for cell in found if cell is not None)
 
+    def retry_spooled(self, numbers: Collection[int] | None = None) -> list[int]:
+        """Bring back what was set aside, these or all, to be handed to its plugin again; the numbers of what came back.
+
+        A transaction comes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
+        """
+        services, version = self._services, v16.VERSION
+        aside = self.store.aside(limit=ASIDE_KNOWN)
+        keys = {record.number: (record.charge_point_id, transaction_of(version, record)) for record in aside}
+        wanted = set(keys if numbers is None else keys.keys() & set(numbers))
+        whole = {keys[number] for number in wanted if keys[number][1] is not None}
+        back = [number for number, key in keys.items() if number in wanted or key in whole]
+        # Before the store has them: what comes in from now on goes behind them, and the replayer leaves them in.
+        starts = whole & services.starts_aside
+        services.starts_aside -= starts
+        owners = {keys[number][0] for number in back}
+        services.spool_owners |= owners
+        services.spool_touched |= owners
+        kept = False
+        try:
+            self.store.bring_back(back).wait(STORE_S)
+            kept = True
+        finally:
+            if not kept:
+                services.starts_aside |= starts
+            for charge_point_id in owners:
+                services.spool_grew(charge_point_id)
+        return back
+
     def quarantined(self) -> list[dict[str, Any]]:
         """The plugins in quarantine: name, last crash, how many times."""
         supervisor = self._plugin_supervisor()
@@ -163,7 +196,6 @@ class Operations(LocalLists):
         cell = self._plugin_cell(plugin)
         if cell is None or not cell.shadow:
             return False
-        cell.shadow = False
         self._router.promote(cell)
         return True
 

@@ -126,7 +126,7 @@ class CentralSystem(Calls, Operations):
         self._stopped = Event()
         self._stopped.set()
         self._failure: Exception | None = None
-        self._stop_s = 0.0
+        self._children_s = 0.0
         self._lists_on_their_way = set()
         self._ports = {
             "ws": self.settings.port,
@@ -172,6 +172,7 @@ class CentralSystem(Calls, Operations):
             id_tag_status=settings.deadlines.stand_in_id_tag_status,
             recorder_bytes=settings.sessions.recorder_bytes,
             clock_tolerance_s=settings.sessions.clock_tolerance_s,
+            notices_s=settings.deadlines.notices_s,
         )
         self._switchboard = self._given_switchboard
         if self.store.durable:
@@ -239,7 +240,7 @@ class CentralSystem(Calls, Operations):
             running=self._running,
         )
         children = tree.children()
-        self._stop_s = self.settings.supervision.stop_timeout_s or sum(child.shutdown_s for child in children)
+        self._children_s = sum(child.shutdown_s for child in children)
         make = Supervisor.maker(children, self._timers, Strategy.REST_FOR_ONE, tree.policy())
         root = Cell(self._scheduler, "root", make)
         started = False
@@ -249,7 +250,7 @@ class CentralSystem(Calls, Operations):
         finally:
             if not started:
                 root.kill()  # it is still starting if whoever waits for it was interrupted
-                root.join(self._stop_s)
+                root.join(self._stop_s())
                 root.end()
         root.watch = self._root_ended
         return root
@@ -276,12 +277,19 @@ class CentralSystem(Calls, Operations):
             self._membership.give_back()
         if root.phase in (Phase.STARTING, Phase.RUNNING):
             root.ref.stop(block=False)
-            if not root.join(self._stop_s):
-                logger.error("it did not stop in %g s and is killed", self._stop_s)
+            stop_s = self._stop_s()
+            if not root.join(stop_s):
+                logger.error("it did not stop in %g s and is killed", stop_s)
                 root.kill()
                 root.join(1.0)
         root.end()
         self._let_go()
+
+    def _stop_s(self) -> float:
+        """The seconds that the whole system has, and those that plugins have of their own; or all of its children's."""
+        limit_s = self.settings.supervision.stop_timeout_s
+        own_s = sum(spec.shutdown_s or 0.0 for spec in self._own_specs)
+        return limit_s + own_s if limit_s else self._children_s
 
     def _let_go(self) -> None:
         for cell in self._directory:

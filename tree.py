@@ -83,7 +83,7 @@ class Tree:
                 services=self.services,
                 quarantine_s=settings.supervision.quarantine_s,
                 id="plugins",
-                shutdown_s=below_s * (len(plugins) + 1),
+                shutdown_s=sum(plugin.shutdown_s for plugin in plugins) + MARGIN_S * (len(plugins) + 1),
             ),
             ChildSpec.of(
                 SessionSupervisor,
@@ -112,6 +112,7 @@ class Tree:
         places = PluginPlaces(
             system=self.system,
             services=self.services,
+            start_s=supervision.start_s,
             shutdown_s=supervision.shutdown_s,
             faults=FaultPolicy(
                 pair_limit=supervision.handler_failures,
@@ -179,6 +180,7 @@ class Tree:
             attempts=supervision.replay_attempts,
             id="replayer",
             shutdown_s=supervision.shutdown_s,
+            start_s=supervision.start_s,
         )
 
         def make(scheduler: Any, watch: Any) -> Cell:
@@ -192,7 +194,7 @@ class Tree:
             services.replay_now = tell
             return cell
 
-        return ChildSpec(id=spec.id, make=make, shutdown_s=spec.shutdown_s)
+        return ChildSpec(id=spec.id, make=make, shutdown_s=spec.shutdown_s, start_s=spec.start_s)
 
     # -- Endpoints -----------------------------------------------------------------------------
 
@@ -213,8 +215,17 @@ class Tree:
         return children
 
     def _endpoint(self, name: str, host: str, make: Callable[[tuple[str, int]], Any]) -> ChildSpec:
-        shutdown_s = self.settings.supervision.shutdown_s
-        return ChildSpec.of(Endpoint, make, self.ports, name, host, id=name, shutdown_s=shutdown_s)
+        supervision = self.settings.supervision
+        return ChildSpec.of(
+            Endpoint,
+            make,
+            self.ports,
+            name,
+            host,
+            id=name,
+            shutdown_s=supervision.shutdown_s,
+            start_s=supervision.start_s,
+        )
 
     def _server(self, address: tuple[str, int], context: Any) -> Server:
         return Server(

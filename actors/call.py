@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pykka import ActorDeadError
 
 from .failure import Failure
-from .messages import CallAnswered, CallFailed
+from .messages import CallAnswered, CallFailed, CallLeft
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -109,6 +110,11 @@ class Call(Generic[R]):
         self.stood_in = True
         if self.plugin is not None:
             self.plugin.interrupt(self)
+
+    def leave(self, why: str) -> None:
+        """Tell the session that no handler will begin with it. For the runtime."""
+        with contextlib.suppress(ActorDeadError):  # nobody is left to be answered
+            self._cell.tell(CallLeft(self, why))
 
     def finish(self, outcome: Any) -> None:
         """Tell the session how the handler ended: a `Failure`, or its answer. For the runtime."""

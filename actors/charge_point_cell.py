@@ -279,6 +279,7 @@ class ChargePointCell(Cell):
             return
         if replay:
             services.spool_owners.add(self.charge_point.id)
+            services.spool_touched.add(self.charge_point.id)
         receipt.then(lambda error: self._spooled(call, error, why, replay=replay, again=again))
 
     def _spooled(
@@ -452,19 +453,20 @@ class ChargePointCell(Cell):
                 self.log(problem)
         super()._crash(actor, message, failure)
 
-    def abandon(self) -> None:
-        """See `Cell`; the CALL in hand is answered all the same."""
-        if self.actor is not None and self.in_hand is not NOTHING:
-            problem = attempt(self._make_good, self.in_hand)
-            if type(problem) is Failure:
-                self.log(problem)
-        super().abandon()
-
     def _exit(self, exit_: Exit) -> None:
         """One that was killed while it had nothing to do, or did not start, has left no message in hand."""
         if exit_.ending is not Ending.NORMAL and exit_.message is None:
             self.event("crash", exit_.failure.text if exit_.failure is not None else str(exit_.ending))
         super()._exit(exit_)
+
+    def abandon(self) -> None:
+        """See `Cell`; the CALL in hand is answered all the same."""
+        if self.actor is not None and self.in_hand is not NOTHING:
+            self.event("crash", f"it did not end when it was killed, in {type(self.in_hand).__name__}")
+            problem = attempt(self._make_good, self.in_hand)
+            if type(problem) is Failure:
+                self.log(problem)
+        super().abandon()
 
     def _make_good(self, message: object) -> None:
         """A CALL is answered and a ticket ends; a lost connection, or what the store said, the next actor hears of."""

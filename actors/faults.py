@@ -25,10 +25,10 @@ class FaultPolicy:
 class Faults:
     """The failures of one plugin."""
 
-    __slots__ = ("_policy", "_recent", "pairs")
+    __slots__ = ("_recent", "pairs", "policy")
 
     def __init__(self, policy: FaultPolicy) -> None:
-        self._policy = policy
+        self.policy = policy
         self.pairs: dict[
             tuple[str, str], tuple[int, float]
         ] = {}  # failures in a row, and when the next probe is due
@@ -36,7 +36,7 @@ class Faults:
 
     def failed(self, charge_point_id: str, action: str, now: float) -> bool:
         """Count a failure; true if so many charge points were hit that it is the plugin's own."""
-        policy = self._policy
+        policy = self.policy
         count, _ = self.pairs.get((charge_point_id, action), (0, 0.0))
         self.pairs[charge_point_id, action] = (count + 1, now + policy.probe_s)
         self._recent.pop(charge_point_id, None)
@@ -57,16 +57,16 @@ class Faults:
     def allows(self, charge_point_id: str, action: str, now: float) -> bool:
         """Whether the plugin may be told of a call; when a probe is due, one is let through."""
         found = self.pairs.get((charge_point_id, action))
-        if found is None or found[0] < self._policy.pair_limit:
+        if found is None or found[0] < self.policy.pair_limit:
             return True
         if found[1] > now:
             return False
-        self.pairs[charge_point_id, action] = (found[0], now + self._policy.probe_s)
+        self.pairs[charge_point_id, action] = (found[0], now + self.policy.probe_s)
         return True
 
     def broken(self) -> list[tuple[str, str]]:
         """The pairs that stand-ins answer for."""
-        return [pair for pair, (count, _) in self.pairs.items() if count >= self._policy.pair_limit]
+        return [pair for pair, (count, _) in self.pairs.items() if count >= self.policy.pair_limit]
 
     def clear(self) -> None:
         """Forget everything."""

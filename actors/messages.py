@@ -60,6 +60,13 @@ class CallFailed(Fact, frozen=True, gc=False):
     failure: Failure
 
 
+class CallLeft(Fact, frozen=True, gc=False):
+    """Its plugin will not handle a call that waited for it: a stand-in is to answer."""
+
+    call: Call[Any]
+    why: str
+
+
 class CallSpooled(Fact, frozen=True, gc=False):
     """The record behind a stand-in's answer is durable now; or it is not, and there must be no answer."""
 

@@ -20,8 +20,8 @@ from .actor import Actor
 from .call import Call
 from .failure import Failure, attempt
 from .messages import OutcomeKnown, WentOffline, WentOnline
-from .replay import ReplayedCall
-from .shadow import ShadowCall
+from .replayed_call import ReplayedCall
+from .shadow import MutedSystem, ShadowCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -126,13 +126,20 @@ class Plugin(Actor):
 
     @classmethod
     def spec(
-        cls, *args: Any, concurrency: int = CONCURRENCY, name: str = "", shadow: bool = False, **kwargs: Any
+        cls,
+        *args: Any,
+        concurrency: int = CONCURRENCY,
+        name: str = "",
+        shadow: bool = False,
+        shutdown_s: float | None = None,
+        **kwargs: Any,
     ) -> PluginSpec:
         """Say how to make this plugin: its arguments, how many calls it handles at a time, its name in reports.
 
-        A shadow sees the calls of whoever answers them; its own answers are compared and never sent.
+        A shadow sees the calls of whoever answers them; its own answers are compared and never sent. `shutdown_s` are
+        the seconds that it has to stop (default: `supervision.shutdown_s`).
         """
-        return PluginSpec(cls, args, kwargs, concurrency, name or cls.__name__, shadow)
+        return PluginSpec(cls, args, kwargs, concurrency, name or cls.__name__, shadow, shutdown_s)
 
     @classmethod
     def actions_of(cls, kind: str) -> list[str]:
@@ -141,11 +148,12 @@ class Plugin(Actor):
 
     @property
     def system(self) -> Caller:
-        """The system this plugin runs in, to send active calls with."""
-        system: Caller | None = getattr(self._cell, "system", None)
+        """The system this plugin runs in, to send active calls with. Those of a shadow are `never_sent`."""
+        cell: Any = self._cell
+        system: Caller | None = getattr(cell, "system", None)
         if system is None:
             raise RuntimeError(f"{self} was not started by a system")
-        return system
+        return MutedSystem(cell, cell.services) if cell.shadow and cell.services is not None else system
 
     def receive(self, message: Any) -> Any:
         """Handle a call or a notice; everything else is left to pykka."""
@@ -184,6 +192,8 @@ class Plugin(Actor):
             outcome = attempt(getattr(self, name), subject)
             if type(outcome) is Failure:
                 self._cell.log(outcome)
+                if outcome.killed:
+                    return  # the time is over for all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,3 +206,4 @@ class PluginSpec:
     concurrency: int = CONCURRENCY
     name: str = ""
     shadow: bool = False
+    shutdown_s: float | None = None

@@ -1,29 +1,80 @@
-"""The cell of a plugin: lanes by charge point, and the system that its handlers may call."""
+"""The cell of a plugin: lanes by charge point, and the system that its handlers may call.
+
+Calls have their deadlines from the session. Those of notices (online, offline, outcome) and of calls that are only
+compared are kept here: from when their handler begins it has `services.notices_s`.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from gevent import getcurrent
+
+from ..protocol.session import INFINITY
 from .call import Call
 from .cell import ENDED, RUNNING, Ending, Exit
 from .failure import Failure, attempt
 from .faults import FaultPolicy, Faults
 from .lanes import LaneCell
+from .messages import OutcomeKnown, WentOffline, WentOnline
+from .shadow import ShadowCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
+
+    from greenlet import greenlet
 
     from .actor import Actor
     from .cell import Cell
     from .plugin import Caller, PluginSpec
     from .scheduler import Scheduler
+    from .services import Services
+
+logger = logging.getLogger(__name__)
+
+NOTICES: dict[type, str] = {WentOnline: "on_online", WentOffline: "on_offline", OutcomeKnown: "on_outcome"}
+"""What stands for the action when the handler of a notice fails."""
+
+SHADOW_BACKLOG = 16
+"""Calls of one charge point that may wait for a shadow; further ones are not shown to it."""
+
+
+class Stint:
+    """A handler at work that nobody but its cell has an eye on."""
+
+    __slots__ = ("due", "lane", "message", "overdue", "running", "what")
+
+    def __init__(self, message: Any, what: str, due: float) -> None:
+        self.message = message
+        self.what = what
+        self.due = due
+        self.lane = message.lane
+        self.running: greenlet | None = getcurrent()
+        self.overdue = False
 
 
 class PluginCell(LaneCell):
     """Made from a spec; see `lanes.py` for how it works."""
 
-    __slots__ = ("_now", "faults", "quarantined", "shadow", "spec", "system")
+    __slots__ = (
+        "_looking",
+        "_now",
+        "_probe_due",
+        "_release",
+        "_shadowing",
+        "_stints",
+        "faults",
+        "probe",
+        "quarantined",
+        "services",
+        "shadow",
+        "spec",
+        "system",
+        "taken",
+    )
 
     def __init__(
         self,
@@ -33,21 +84,170 @@ class PluginCell(LaneCell):
         watch: Callable[[Cell, Exit], None] | None = None,
         now: Callable[[], float] = time.monotonic,
         policy: FaultPolicy | None = None,
+        *,
+        services: Services | None = None,
     ) -> None:
         make = spec.plugin.maker(*spec.args, **spec.kwargs)
-        super().__init__(scheduler, spec.name, make, watch, concurrency=spec.concurrency)
+        timers = services.timers if services is not None else None
+        super().__init__(scheduler, spec.name, make, watch, concurrency=spec.concurrency, timers=timers)
+        self.services = services  # without them there are no deadlines
         self.spec = spec
         self.system = system
         self._now = now
         self.faults = Faults(policy or FaultPolicy())
         self.shadow = spec.shadow
-        self.quarantined = False  # nothing is told to it then, stand-ins answer
+        self.quarantined = False  # nothing is told to it then but a probe, stand-ins answer
+        self.probe: tuple[str, str] | None = None  # the call that was let through to see
+        self._probe_due = INFINITY
+        self._release: Callable[[], None] | None = None  # while a probe may be let through
+        self.taken: dict[str, int] = {}  # how many transaction messages were handled well, by action
+        self._stints: dict[Stint, None] = {}  # the first one is due first
+        self._looking = False  # a timer runs for it
+        self._shadowing: dict[Hashable, int] = {}  # how many calls of a charge point wait to be compared
 
     def _handle(self, actor: Actor, message: Any) -> None:
-        if type(message) is Call:
+        kind = type(message)
+        if kind is Call:
             actor.answer_call(message)  # type: ignore[attr-defined]
+        elif self.services is None:
+            super()._handle(actor, message)
+        elif kind is ShadowCall:
+            self._let_go_of(message.lane)
+            if self.shadow:
+                if self._watch_over(actor, message, message.action):
+                    self.note_success(message.lane, message.action)
+            else:
+                message.leave("it was promoted, and has real ones to answer")
+        elif kind in NOTICES:
+            self._notice(actor, message, NOTICES[kind])
         else:
             super()._handle(actor, message)
+
+    def _count(self, name: str, charge_point_id: str) -> None:
+        if self.services is not None:
+            self.services.observer.count(name, charge_point_id)
+
+    # -- Shadows ---------------------------------------------------------------------------------
+
+    def compare(self, call: ShadowCall) -> bool:
+        """Tell a shadow of a call, unless too many of that charge point wait for it already."""
+        waiting = self._shadowing.get(call.lane, 0)
+        if waiting >= SHADOW_BACKLOG:
+            self._count("shadow_dropped", call.lane)
+            return False
+        if self.services is not None:
+            self._shadowing[call.lane] = waiting + 1
+        self.tell(call)
+        return True
+
+    def promote(self) -> None:
+        """Let it answer from now on, with a clean slate: what it failed at, it failed at as a shadow."""
+        self.shadow = False
+        self.faults.clear()
+
+    def _let_go_of(self, lane: Hashable) -> None:
+        waiting = self._shadowing.pop(lane, 0)
+        if waiting > 1:
+            self._shadowing[lane] = waiting - 1
+
+    # -- Quarantine --------------------------------------------------------------------------------
+
+    @property
+    def probing(self) -> bool:
+        """Whether one call is let through its quarantine, to see."""
+        return self._release is not None
+
+    def begin_probing(self, release: Callable[[], None]) -> None:
+        """Let one call through; a success calls `release`, a failure ends the actor."""
+        self.faults.clear()
+        self._release = release
+        self._probe_due = self._now()
+
+    def end_probing(self) -> None:
+        """Let none through, or all, as `quarantined` says."""
+        self._release = self.probe = None
+        self._probe_due = INFINITY
+
+    def takes_for_probe(self, notice: Any) -> bool:
+        """Whether a notice may be the probe: only that of a plugin which answers nothing."""
+        if not self.probing or self.spec.plugin.actions_of("passive"):
+            return False
+        return self._take_probe(notice.lane, NOTICES[type(notice)])
+
+    def _take_probe(self, charge_point_id: str, action: str) -> bool:
+        now = self._now()
+        if self._probe_due > now or self.phase is not RUNNING:
+            return False
+        self._probe_due = (
+            now + self.faults.policy.probe_s
+        )  # another one, should nobody hear how this one ended
+        self.probe = (charge_point_id, action)
+        return True
+
+    def drain(self, why: str) -> None:
+        """Have stand-ins answer what waits here; notices are forgotten, what was asked stays."""
+        kept: deque[Any] = deque()
+        for message in self.inbox or ():
+            if isinstance(message, Call):
+                if type(message) is ShadowCall:
+                    self._let_go_of(message.lane)
+                message.leave(why)
+            elif type(message) not in NOTICES:
+                kept.append(message)
+        self.inbox = kept or None
+
+    # -- Handlers whose deadline is kept here ------------------------------------------------------
+
+    def _notice(self, actor: Actor, notice: Any, what: str) -> None:
+        faults = self.faults
+        if faults.pairs and not faults.allows(notice.lane, what, self._now()):
+            self._count("notice_skipped", notice.lane)
+        elif self._watch_over(actor, notice, what):
+            self.note_success(notice.lane, what)
+
+    def _watch_over(self, actor: Actor, message: Any, what: str) -> bool:
+        """Let the actor handle a message, but not for ever; false if it took too long."""
+        services: Any = self.services
+        stint = Stint(message, what, services.clock.monotonic() + services.notices_s)
+        self._stints[stint] = None
+        if not self._looking:
+            self._looking = True
+            services.timers.call_at(stint.due, self._look)
+        result = attempt(actor.receive, message)
+        stint.running = None
+        self._stints.pop(stint, None)
+        if type(result) is Failure and not stint.overdue:
+            self._crash(actor, message, result)
+        return not stint.overdue
+
+    def _look(self) -> None:
+        # One timer for them all.
+        now = self._now()
+        for stint in list(self._stints):
+            if stint.due > now:
+                self.timers.call_at(stint.due, self._look)  # type: ignore[union-attr]
+                return
+            del self._stints[stint]
+            self._end_stint(stint)
+        self._looking = False
+
+    def _end_stint(self, stint: Stint) -> None:
+        stint.overdue = True
+        is_shadow = type(stint.message) is ShadowCall
+        logger.warning("%s: %s of %s is not over in time, and is killed", self.urn, stint.what, stint.lane)
+        self._count("shadow_overdue" if is_shadow else "notice_overdue", stint.lane)
+        late = TimeoutError(f"{stint.what} of {stint.lane} was not over in time")
+        if is_shadow:
+            stint.message.finish(Failure(late))
+        self.interrupt(stint)
+        self.note_failure(stint.lane, stint.what, late)
+
+    def disowned(self, lane: Hashable) -> None:
+        """Count a handler that was left to itself."""
+        super().disowned(lane)
+        self._count("handler_disowned", str(lane))
+
+    # -- Failures ------------------------------------------------------------------------------
 
     @property
     def at_ease(self) -> bool:
@@ -56,12 +256,22 @@ class PluginCell(LaneCell):
 
     def ready(self, charge_point_id: str, action: str) -> bool:
         """Whether it may be told of a call now; if not, a stand-in answers."""
-        if self.quarantined or self.is_set():
+        if self.is_set():
             return False
+        if self.quarantined:
+            return self._take_probe(charge_point_id, action)
         return not self.faults.pairs or self.faults.allows(charge_point_id, action, self._now())
 
+    def note_success(self, charge_point_id: str, action: str) -> None:
+        """A handler did well: its pair is whole again, and so is the plugin if it was the probe."""
+        self.taken[action] = self.taken.get(action, 0) + 1
+        if self.faults.pairs:
+            self.faults.succeeded(charge_point_id, action)
+        if self.probe == (charge_point_id, action) and self._release is not None:
+            self._release()
+
     def note_failure(self, charge_point_id: str, action: str, error: Exception) -> None:
-        """A handler failed; when too many charge points are hit, the plugin itself counts as crashed.
+        """A handler failed; when too many charge points are hit, or it was the probe, the plugin counts as crashed.
 
         Handlers that still run go on: what they answer is sent.
         """
@@ -69,6 +279,7 @@ class PluginCell(LaneCell):
             return
         actor = self.actor
         spent = self.faults.failed(charge_point_id, action, self._now())
+        spent = spent or self.probe == (charge_point_id, action)
         if spent and actor is not None and self.phase is RUNNING:  # else the failure is of the actor before
             failure = Failure(error)
             # In a turn of its own, before the restart has one: it may block, and this is the session's turn.

@@ -1,10 +1,13 @@
 """What a stand-in acknowledged is handed to its plugin after all, in order.
 
 The records of one charge point are replayed one at a time, oldest first. While any of them waits, its further
-transaction messages
-are spooled behind them (`Services.spool_owners`), so that a plugin never sees a StopTransaction before its
-StartTransaction. A
-record that fails again and again is set aside, where people can find it, and the next one goes on.
+transaction messages are spooled behind them (`Services.spool_owners`), so that a plugin never sees a StopTransaction
+before its StartTransaction.
+
+A record that fails is tried again, later and later, for as long as it may be the plugin's fault. After `attempts` tries
+it holds up only its own transaction any more; and if the plugin has taken other messages of its action since the first
+try, it is the record, and it is set aside, where people can find it and bring it back. With a StartTransaction the rest
+of its transaction goes aside (`Services.starts_aside`).
 """
 
 from __future__ import annotations
@@ -19,18 +22,26 @@ from ..protocol.errors import OcppError, Refused
 from ..protocol.payload import lenient
 from ..protocol.session import INFINITY, Incoming
 from .actor import Actor
-from .call import Call
 from .charge_point import ChargePoint
 from .failure import Failure
+from .replayed_call import ReplayedCall, Untried, begins_transaction, transaction_of
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from .directory import Directory
     from .services import Receipt, Services, SpooledMessage
 
 logger = logging.getLogger(__name__)
+
+DOUBLINGS = 30
+"""So often the wait for another try is doubled; `delay_max_s` is reached long before."""
+
+LOOK_AHEAD = 100
+"""Records behind one in trouble that are looked at for one of another transaction."""
+
+ASIDE_KNOWN = 100_000
+"""Records set aside that are looked at, at the start, for transactions whose beginning is among them."""
 
 
 class SpoolGrew(msgspec.Struct, frozen=True, gc=False):
@@ -69,45 +80,26 @@ class RecordGone(msgspec.Struct, frozen=True, gc=False):
     error: Any
 
 
-class ReplayedCall(Call[Any]):
-    """A call that was acknowledged long ago: its answer goes nowhere, its success takes it out of the spool."""
+class Trouble:
+    """A record that has failed: how often, when it is tried again, and what its plugin had taken before."""
 
-    __slots__ = ("_ended", "_received_at", "number")
+    __slots__ = ("due", "failures", "taken_before")
 
-    def __init__(
-        self,
-        facts: ChargePoint,
-        incoming: Incoming,
-        record: SpooledMessage,
-        ended: Callable[[ReplayedCall, Any], None],
-    ) -> None:
-        self.number = record.number
-        self._received_at = record.received_at
-        self._ended = ended
-        self.incoming = incoming
-        self.request = incoming.request
-        self.charge_point = facts
-        self.transaction_id = record.transaction_id
-        self.lane = facts.id
-        self.running = None
-        self.stood_in = False
-        self.plugin = None
-        self.shadows = None
-        self.given_away = False
+    def __init__(self, taken_before: int) -> None:
+        self.failures = 0
+        self.due = 0.0
+        self.taken_before = taken_before
 
-    @property
-    def received_at(self) -> dt.datetime:
-        """When it was received, which may be long ago."""
-        return self._received_at
 
-    @property
-    def replayed(self) -> bool:
-        """That it was acknowledged by a stand-in before."""
-        return True
+class Backlog:
+    """A charge point with something in the spool."""
 
-    def finish(self, outcome: Any) -> None:
-        """Hand the outcome to the replayer."""
-        self._ended(self, outcome)
+    __slots__ = ("due", "running", "trouble")
+
+    def __init__(self) -> None:
+        self.due = 0.0  # when the next try is
+        self.running: ReplayedCall | int | None = None  # or the number of the record that the store takes out
+        self.trouble: dict[int, Trouble] = {}  # by number
 
 
 class Replayer(Actor):
@@ -122,11 +114,7 @@ class Replayer(Actor):
         self._delay_s = delay_s
         self._delay_max_s = delay_max_s
         self._attempts = attempts
-        self._failures: dict[str, int] = {}  # in a row, of every charge point with something in the spool
-        self._due: dict[str, float] = {}  # when the next try is
-        self._running: dict[
-            str, ReplayedCall | int
-        ] = {}  # or the number of the record that the store takes out
+        self._backlogs: dict[str, Backlog] = {}  # by charge point
 
     def on_start(self) -> None:
         """Take up what an earlier run left."""
@@ -135,6 +123,7 @@ class Replayer(Actor):
     def _take_up(self) -> None:
         services = self._services
         try:
+            aside = services.ledger.aside(limit=ASIDE_KNOWN)
             found = services.ledger.spooled_charge_points()
         except Exception as error:
             if not _passes(error):
@@ -142,6 +131,9 @@ class Replayer(Actor):
             due = services.clock.monotonic() + self._delay_max_s
             services.timers.call_at(due, lambda: self._tell(TakeUp()))
             return
+        for record in aside:
+            if record.transaction_id is not None and begins_transaction(services.rules.version, record):
+                services.starts_aside.add((record.charge_point_id, record.transaction_id))
         for charge_point_id in found:
             self._grew(charge_point_id)
 
@@ -151,7 +143,8 @@ class Replayer(Actor):
         if kind is SpoolGrew:
             self._grew(message.charge_point_id)
         elif kind is ReplayDue:
-            if self._due.get(message.charge_point_id) == message.due:
+            backlog = self._backlogs.get(message.charge_point_id)
+            if backlog is not None and backlog.due == message.due:
                 self._next(message.charge_point_id)
         elif kind is ReplayEnded:
             self._ended(message.call, message.outcome)
@@ -160,20 +153,28 @@ class Replayer(Actor):
         elif kind is TakeUp:
             self._take_up()
         elif kind is ReplayNow:
-            for charge_point_id in list(self._failures):
+            for charge_point_id, backlog in list(self._backlogs.items()):
+                for trouble in backlog.trouble.values():
+                    trouble.due = 0.0
                 self._next(charge_point_id)
         else:
             return super().on_receive(message)
         return None
 
     def _grew(self, charge_point_id: str) -> None:
-        if charge_point_id not in self._failures:
-            self._failures[charge_point_id] = 0
+        backlog = self._backlogs.get(charge_point_id)
+        if backlog is None:
+            self._backlogs[charge_point_id] = Backlog()
             self._services.spool_owners.add(charge_point_id)
             self._later(charge_point_id, self._delay_s)
+        elif backlog.trouble:
+            self._next(charge_point_id)  # it may be of another transaction than what is in trouble
 
     def _later(self, charge_point_id: str, delay_s: float) -> None:
-        due = self._due[charge_point_id] = self._services.clock.monotonic() + delay_s
+        self._at(charge_point_id, self._services.clock.monotonic() + delay_s)
+
+    def _at(self, charge_point_id: str, due: float) -> None:
+        self._backlogs[charge_point_id].due = due
         self._services.timers.call_at(due, lambda: self._tell(ReplayDue(charge_point_id, due)))
 
     def _tell(self, message: Any) -> None:
@@ -181,42 +182,82 @@ class Replayer(Actor):
             self._cell.tell(message)
 
     def _next(self, charge_point_id: str) -> None:
-        if charge_point_id in self._running or charge_point_id not in self._failures:
+        backlog = self._backlogs.get(charge_point_id)
+        if backlog is None or backlog.running is not None:
             return
-        try:
-            records = self._services.ledger.spooled(charge_point_id=charge_point_id, limit=1)
-        except Exception as error:
-            if not _passes(error):
-                raise
-            self._later(charge_point_id, self._delay_max_s)
-            return
+        services = self._services
+        limit = LOOK_AHEAD if backlog.trouble else 1
+        records: Sequence[SpooledMessage] = ()
+        touched = True
+        while not records and touched:  # what was spooled while the store looked must not be overtaken
+            services.spool_touched.discard(charge_point_id)
+            try:
+                records = services.ledger.spooled(charge_point_id=charge_point_id, limit=limit)
+            except Exception as error:
+                if not _passes(error):
+                    raise
+                self._later(charge_point_id, self._delay_max_s)
+                return
+            touched = charge_point_id in services.spool_touched
         if not records:
-            del self._failures[charge_point_id]
-            del self._due[charge_point_id]
-            self._services.spool_owners.discard(charge_point_id)
+            del self._backlogs[charge_point_id]
+            services.spool_owners.discard(charge_point_id)
             return
-        self._replay(charge_point_id, records[0])
+        record, due = self._choose(backlog, records)
+        if record is not None:
+            self._replay(charge_point_id, record)
+        else:
+            self._at(charge_point_id, due)
+
+    def _choose(
+        self, backlog: Backlog, records: Sequence[SpooledMessage]
+    ) -> tuple[SpooledMessage | None, float]:
+        """The next record that may be tried, or when there is one: none before its transaction's earlier ones."""
+        version, now = self._services.rules.version, self._services.clock.monotonic()
+        held: set[int] = set()
+        due = INFINITY
+        for record in records:
+            transaction = transaction_of(version, record) if backlog.trouble else None
+            if transaction in held:
+                continue
+            trouble = backlog.trouble.get(record.number)
+            if trouble is None or trouble.due <= now:
+                return record, now
+            due = min(due, trouble.due)
+            if trouble.failures < self._attempts:
+                break
+            if transaction is not None:
+                held.add(transaction)
+        return None, due
 
     def _replay(self, charge_point_id: str, record: SpooledMessage) -> None:
         services = self._services
         version = services.rules.version
+        if (charge_point_id, transaction_of(version, record)) in services.starts_aside:
+            self._set_aside(record, "the StartTransaction of its transaction is set aside")
+            return
         plugin = services.router.find(version.name, record.action)
-        if plugin is None or plugin.quarantined or plugin.is_set():
+        # In quarantine it may be the probe that is let through.
+        if (
+            plugin is None
+            or plugin.is_set()
+            or (plugin.quarantined and not plugin.ready(charge_point_id, record.action))
+        ):
             self._later(charge_point_id, self._delay_max_s)
             return
         action = version.actions[record.action]
         try:
             request, deviations = lenient(action.request, record.payload)
         except Refused as refused:
-            self._set_aside(record.number, charge_point_id, str(refused))
+            self._set_aside(record, str(refused))
             return
         cell = self._directory.find(charge_point_id)
         facts = cell.charge_point if cell is not None else ChargePoint(charge_point_id)
         incoming = Incoming(record.unique_id, action, request, record.payload, deviations, 0.0, INFINITY)
         call = ReplayedCall(
-            facts, incoming, record, lambda ended, outcome: self._tell(ReplayEnded(ended, outcome))
+            facts, incoming, record, plugin, lambda ended, outcome: self._tell(ReplayEnded(ended, outcome))
         )
-        self._running[charge_point_id] = call
+        self._backlogs[charge_point_id].running = call
         deadline_s = services.rules.deadlines_s.get(record.action, services.rules.default_deadline_s)
         due = services.clock.monotonic() + deadline_s
         try:
@@ -227,53 +268,71 @@ class Replayer(Actor):
         services.timers.call_at(due, lambda: self._overdue(call))
 
     def _overdue(self, call: ReplayedCall) -> None:
-        if self._running.get(call.lane) is not call:
+        backlog = self._backlogs.get(call.lane)
+        if backlog is None or backlog.running is not call:
             return
-        incoming = call.incoming
-        plugin = self._services.router.find(self._services.rules.version.name, incoming.action.name)
-        if plugin is not None:
-            plugin.interrupt(call)
+        call.expire()
         self._tell(ReplayEnded(call, Failure(TimeoutError("no answer in time"))))
 
     def _ended(self, call: ReplayedCall, outcome: Any) -> None:
         charge_point_id = call.lane
-        if self._running.get(charge_point_id) is not call:
+        backlog = self._backlogs.get(charge_point_id)
+        if backlog is None or backlog.running is not call:
             return
         call.incoming.open = False
         services = self._services
+        if type(outcome) is Untried:
+            backlog.running = None
+            self._later(charge_point_id, self._delay_max_s)
+            return
         failed = type(outcome) is Failure and not isinstance(outcome.error, OcppError)
         if not failed:
             services.observer.count("replayed", charge_point_id)
+            if type(outcome) is not Failure:
+                call.plugin.note_success(charge_point_id, call.action)
             self._take_out(charge_point_id, call.number, services.ledger.unspool([call.number]))
             return
         services.observer.count("replay_failed", charge_point_id)
+        backlog.running = None
         if _passes(outcome.error):  # the record is not to blame, and is not set aside for it
-            del self._running[charge_point_id]
             self._later(charge_point_id, self._delay_max_s)
             return
-        failures = self._failures[charge_point_id] = self._failures[charge_point_id] + 1
-        if failures >= self._attempts:
-            self._set_aside(call.number, charge_point_id, outcome.text)
-        else:
-            del self._running[charge_point_id]
-            self._later(charge_point_id, min(self._delay_max_s, self._delay_s * 2.0**failures))
+        self._backlogs[charge_point_id] = self._backlogs.pop(
+            charge_point_id
+        )  # the next probe is another one's
+        if call.plugin.probing and not getattr(outcome.error, "blameless", False):
+            call.plugin.note_failure(charge_point_id, call.action, outcome.error)
+        taken = call.plugin.taken.get(call.action, 0)
+        trouble = backlog.trouble.setdefault(call.number, Trouble(taken))
+        trouble.failures += 1
+        never = getattr(outcome.error, "passing", True) is False  # the store says so of the record itself
+        if trouble.failures >= self._attempts and (never or taken > trouble.taken_before):
+            self._set_aside(call.record, outcome.text)
+            return
+        delay_s = self._delay_s * 2.0 ** min(trouble.failures, DOUBLINGS)
+        trouble.due = services.clock.monotonic() + min(self._delay_max_s, delay_s)
+        self._next(charge_point_id)
 
-    def _set_aside(self, number: int, charge_point_id: str, why: str) -> None:
+    def _set_aside(self, record: SpooledMessage, why: str) -> None:
+        services, number, charge_point_id = self._services, record.number, record.charge_point_id
         logger.error("A spooled record of %s (number %d) is set aside: %s", charge_point_id, number, why)
-        self._services.observer.count("replay_set_aside", charge_point_id)
-        self._take_out(charge_point_id, number, self._services.ledger.set_aside(number, why))
+        services.observer.count("replay_set_aside", charge_point_id)
+        if record.transaction_id is not None and begins_transaction(services.rules.version, record):
+            services.starts_aside.add((charge_point_id, record.transaction_id))
+        self._take_out(charge_point_id, number, services.ledger.set_aside(number, why))
 
     def _take_out(self, charge_point_id: str, number: int, receipt: Receipt) -> None:
         # Not before the store has done it is the next one looked for: it might be the same.
-        self._running[charge_point_id] = number
+        self._backlogs[charge_point_id].running = number
         receipt.then(lambda error: self._tell(RecordGone(charge_point_id, number, error)))
 
     def _gone(self, charge_point_id: str, number: int, error: Exception | None) -> None:
-        if self._running.get(charge_point_id) != number:
+        backlog = self._backlogs.get(charge_point_id)
+        if backlog is None or backlog.running != number:
             return  # it was the replayer before this one that waited for it
-        del self._running[charge_point_id]
+        backlog.running = None
         if error is None:
-            self._failures[charge_point_id] = 0
+            backlog.trouble.pop(number, None)
             self._next(charge_point_id)
         else:
             logger.error(

@@ -25,6 +25,7 @@ class Router:
         self.has_shadows = False
         self._shadows: dict[tuple[str, str], list[PluginCell]] = {}
         self._outcomes: dict[str, list[PluginCell]] = {}
+        self._promoted: dict[str, int] = {}  # shadows by name, in order
         self._online: list[PluginCell] = []
         self._offline: list[PluginCell] = []
 
@@ -42,25 +43,32 @@ class Router:
 
         A fallback answers what nobody else claims. Raises `ConflictingPlugins` if another one claims an action too.
         """
-        if cell.shadow:
-            self._forget_the_dead()
-            self.has_shadows = True
-            for key in passive:
-                self._shadows.setdefault(key, []).append(cell)
-            return
-        for key in passive:
-            other = self.passive.get(key)
-            if other is None or other.is_set():
-                self.passive[key] = cell
-            elif not fallback:
-                raise ConflictingPlugins(f"{other.urn} and {cell.urn} both claim {key[1]} of OCPP {key[0]}")
         self._forget_the_dead()
+        if cell.urn in self._promoted:  # before its supervisor was started again
+            cell.promote()
+        for key in passive:
+            if cell.shadow:
+                self.has_shadows = True
+                self._shadows.setdefault(key, []).append(cell)
+            else:
+                self._claim(cell, key, fallback=fallback)
         for action in outcomes:
             self._outcomes.setdefault(action, []).append(cell)
         if online:
             self._online.append(cell)
         if offline:
             self._offline.append(cell)
+
+    def _claim(self, cell: PluginCell, key: tuple[str, str], *, fallback: bool) -> None:
+        other = self.passive.get(key)
+        if other is None or other.is_set():
+            self.passive[key] = cell
+            return
+        mine, others = self._promoted.get(cell.urn, 0), self._promoted.get(other.urn, 0)
+        if mine > others:  # the one that was promoted last answers
+            self.passive[key] = cell
+        elif not (fallback or mine or others):
+            raise ConflictingPlugins(f"{other.urn} and {cell.urn} both claim {key[1]} of OCPP {key[0]}")
 
     def _forget_the_dead(self) -> None:
         for cells in (*self._shadows.values(), *self._outcomes.values(), self._online, self._offline):
@@ -75,7 +83,9 @@ class Router:
         return self._shadows.get((version, action), [])
 
     def promote(self, cell: PluginCell) -> None:
-        """Let a shadow answer from now on; who answered before does not any more."""
+        """Let a shadow answer from now on; who answered before does not any more. It outlives the cell."""
+        self._promoted[cell.urn] = 1 + max(self._promoted.values(), default=0)
+        cell.promote()
         for key, cells in self._shadows.items():
             if cell in cells:
                 cells.remove(cell)
@@ -98,7 +108,7 @@ class Router:
 
 
 def _tell(cell: PluginCell, fact: Any) -> None:
-    if cell.quarantined:
+    if cell.quarantined and not cell.takes_for_probe(fact):
         return  # it hears of nothing, and what it does not hear of does not wait for it either
     with contextlib.suppress(ActorDeadError):  # it was stopped for good
         cell.tell(fact)

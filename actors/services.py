@@ -40,6 +40,10 @@ class SpooledMessage(Protocol):
         """What it is taken out by."""
 
     @property
+    def charge_point_id(self) -> str:
+        """Whose it is."""
+
+    @property
     def action(self) -> str:
         """The action's name."""
 
@@ -91,6 +95,9 @@ class Ledger(Protocol):
     def spooled_charge_points(self) -> Sequence[str]:
         """Whose messages wait to be replayed."""
 
+    def aside(self, *, limit: int = 1000) -> Sequence[SpooledMessage]:
+        """What was set aside, oldest first."""
+
     def unspool(self, numbers: Sequence[int]) -> Receipt:
         """Take out what its plugin has now."""
 
@@ -141,6 +148,7 @@ class Services:
         id_tag_status: str = "Accepted",
         recorder_bytes: int = 8192,
         clock_tolerance_s: float = 600.0,
+        notices_s: float = 0.0,
     ) -> None:
         self.rules = rules
         self.scheduler = scheduler
@@ -154,10 +162,14 @@ class Services:
         self.id_tag_status = id_tag_status
         self.recorder_bytes = recorder_bytes
         self.clock_tolerance_s = clock_tolerance_s  # by which a charge point's clock may be slow
+        self.notices_s = notices_s or rules.default_deadline_s  # for what is no call, and for shadows
         self.crash_reports: deque[dict[str, object]] = deque(maxlen=CRASH_REPORTS)
         self.spool_owners: set[str] = (
             set()
         )  # charge points with messages in the spool: further ones go behind them
+        self.spool_touched: set[str] = set()  # those of whom something was spooled since the replayer looked
+        # Charge points and transactions whose StartTransaction was set aside: the rest of them goes after it.
+        self.starts_aside: set[tuple[str, int | None]] = set()
         self.keeper: TicketKeeper | None = None  # with a store that outlives the process
         self.ticket_ended: Callable[[Ticket[Any]], None] = lambda _: None
         self.ticket_sent: Callable[[Ticket[Any]], None] | None = None

@@ -24,6 +24,7 @@ from .messages import (
     Attached,
     CallAnswered,
     CallFailed,
+    CallLeft,
     CallSpooled,
     CancelCall,
     ConnectionClosed,
@@ -191,20 +192,30 @@ class SessionActor(Actor):
         cell.calls[incoming] = call
         if services.router.has_shadows:
             self._tell_shadows(call, services.router.shadows(services.rules.version.name, action.name))
-        if action.stand_in is SPOOL and cell.urn in services.spool_owners:
+        if action.stand_in is SPOOL and self._goes_behind(incoming, transaction_id):
             cell.stand_in(incoming, "earlier messages wait in the spool")
         elif not (plugin.at_ease or plugin.ready(cell.urn, action.name)):
             cell.stand_in(incoming, "its plugin is quarantined or was stopped")
         else:
             plugin.tell(call)
 
+    def _goes_behind(self, incoming: Incoming, transaction_id: int | None) -> bool:
+        """Whether its plugin has not had what came before it yet."""
+        services, charge_point_id = self._cell.services, self._cell.urn
+        if charge_point_id in services.spool_owners:
+            return True
+        if not services.starts_aside:
+            return False
+        number = transaction_id or getattr(incoming.request, "transaction_id", None)
+        return (charge_point_id, number) in services.starts_aside
+
     def _tell_shadows(self, call: Call[Any], shadows: list[PluginCell]) -> None:
         call.shadows = []
         for plugin in shadows:
             if plugin.ready(call.lane, call.action):
                 shadow = ShadowCall(call, self._cell, plugin.urn)
-                call.shadows.append(shadow)
-                plugin.tell(shadow)
+                if plugin.compare(shadow):
+                    call.shadows.append(shadow)
 
     def _note_effect(self, incoming: Incoming) -> None:
         cell = self._cell
@@ -256,8 +267,10 @@ class SessionActor(Actor):
             self._read_on()
             return
         plugin = call.plugin
-        if plugin is not None and plugin.faults.pairs:
-            plugin.faults.succeeded(call.lane, incoming.action.name)
+        if plugin is not None and (
+            plugin.faults.pairs or plugin.quarantined or incoming.action.stand_in is SPOOL
+        ):
+            plugin.note_success(call.lane, incoming.action.name)
         if call.shadows is not None:
             cell.tell_shadows(call, data)
         if incoming.action.name == "BootNotification":
@@ -297,6 +310,8 @@ class SessionActor(Actor):
         error = failure.error
         if isinstance(error, OcppError):
             cell.refuse(incoming, error.code, error.description, error.details, "answer")
+            if call.plugin is not None and call.plugin.probing:  # it is what the handler means
+                call.plugin.note_success(call.lane, call.action)
         else:
             if getattr(error, "blameless", False):
                 logger.warning("%r could not be handled: %s", call, error)
@@ -306,6 +321,12 @@ class SessionActor(Actor):
             self._blame(call, error)
             cell.stand_in(incoming, "its handler failed")
         self._read_on()
+
+    def _left(self, message: CallLeft) -> None:
+        call = message.call
+        if not call.stood_in and self._cell.calls.get(call.incoming) is call:
+            self._cell.stand_in(call.incoming, message.why)
+            self._cell.read_on()
 
     def _blame(self, call: Call[Any], error: Exception) -> None:
         if call.plugin is not None and not getattr(error, "blameless", False):
@@ -471,6 +492,7 @@ class SessionActor(Actor):
         FrameReceived: _frame,
         CallAnswered: _answered,
         CallFailed: _failed,
+        CallLeft: _left,
         CallSpooled: _spooled,
         RegistrationKept: _registration_kept,
         TimePassed: _time_passed,

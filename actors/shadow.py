@@ -1,21 +1,63 @@
-"""A plugin that is only compared: it sees the calls of the one that answers, and its own answers are never sent."""
+"""A plugin that is only compared: it sees the calls of the one that answers, and its own answers are never sent.
+
+Nor are its commands: what it has for `self.system` is a `MutedSystem`.
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..protocol.errors import InvalidPayload, OcppError
 from ..protocol.payload import build
 from .call import Call
 from .failure import Failure
+from .tickets import Ticket, TicketState
 
 if TYPE_CHECKING:
+    from ..protocol.actions import Request
+    from ..protocol.message import Message
     from .charge_point_cell import ChargePointCell
+    from .plugin_cell import PluginCell
+    from .services import Services
+
+R = TypeVar("R", bound="Message")
 
 logger = logging.getLogger(__name__)
 
 FAILED = b"failed"
+
+
+class MutedSystem:
+    """The system as a shadow has it: its calls end at once, until it is promoted; all else is the system's."""
+
+    def __init__(self, cell: PluginCell, services: Services) -> None:
+        self._cell = cell
+        self._services = services
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cell.system, name)
+
+    def call(self, charge_point: str, request: Request[R], **options: Any) -> Ticket[R]:
+        """See `CentralSystem.call`; the ticket is `never_sent`. Raises `InvalidPayload` and LookupError too."""
+        if not self._cell.shadow:
+            return self._cell.system.call(charge_point, request, **options)
+        services = self._services
+        row = services.rules.version.row_of(request)
+        now = services.clock.time()
+        ticket: Ticket[R] = Ticket(
+            f"shadow-{self._cell.urn}",
+            charge_point,
+            row.name,
+            request,
+            build(row.request, request),
+            timeout_s=options.get("timeout_s") or 0.0,
+            created_at=now,
+            effect_timeout_s=0.0 if options.get("until_effect") else None,
+        )
+        ticket.end(TicketState.NEVER_SENT, now, "a shadow sends nothing")
+        services.observer.count("shadow_call", charge_point)
+        return ticket
 
 
 class ShadowCall(Call[Any]):
@@ -33,6 +75,11 @@ class ShadowCall(Call[Any]):
     def open(self) -> bool:
         """Whether its answer is still wanted: a shadow may take its time."""
         return self._seen is None
+
+    def leave(self, _why: str) -> None:
+        """Compare nothing: it will not be handled."""
+        self._real = self._seen = FAILED
+        self._cell.services.observer.count("shadow_dropped", self.lane)
 
     def finish(self, outcome: Any) -> None:
         """Take the shadow's answer."""

@@ -16,6 +16,7 @@ from .charge_point_commands import charge_points
 from .failures import FAILED
 from .holding_commands import profiles, reservations
 from .options import CONFIG, DATA, JSON, asks_server, echo_json
+from .spool_commands import spool
 from .store_commands import backup, check_store
 from .tag_commands import tags
 from .ticket_commands import tickets
@@ -191,6 +192,7 @@ main.add_command(profiles)
 main.add_command(tickets)
 main.add_command(backup)
 main.add_command(check_store)
+main.add_command(spool)
 
 
 @main.group()

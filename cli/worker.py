@@ -66,6 +66,7 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
             ),
             quarantine_s=supervision.quarantine_s,
             shutdown_s=supervision.shutdown_s,
+            notices_s=settings.deadlines.notices_s,
         )
     except (PluginNotFound, AddressError) as error:
         raise CommandMisused(f"cannot start: {error}") from error

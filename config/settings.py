@@ -238,6 +238,12 @@ class DeadlineSettings(Section):
         above=0,
         sample="{Authorize = 5.0}",
     )
+    notices_s: float = _setting(
+        0.0,
+        "Seconds that a handler has for what is no call (online, offline, outcome) and a shadow for a call; "
+        "0 means as in `default_s`.",
+        least=0,
+    )
     stand_in_id_tag_status: TagStatus = _setting(
         "Accepted",
         "The id tag's verdict when a stand-in acknowledges a StartTransaction: the car is charging already.",
@@ -304,19 +310,27 @@ class SupervisionSettings(Section):
     )
     quarantine_s: float = _setting(
         60.0,
-        "Seconds of a plugin's first quarantine, the next is twice as long; 0 waits for a command.",
+        "Seconds of a plugin's first quarantine, until one call is let through to see; the next is twice as long; "
+        "0 waits for a command.",
         least=0,
     )
     replay_delay_s: float = _setting(
         1.0, "Seconds before a spooled message is handed to its plugin; doubled at each failure.", above=0
     )
     replay_delay_max_s: float = _setting(60.0, "Longest wait before another try.", above=0)
-    replay_attempts: int = _setting(5, "Tries after which a spooled message is set aside.", least=1)
+    replay_attempts: int = _setting(
+        5,
+        "Tries after which a spooled message no longer holds up other transactions, and may be set aside.",
+        least=1,
+    )
     hang_s: float = _setting(
         10.0, "Seconds after which a session that waits in the middle of a message is ended.", above=0
     )
     watchdog_s: float = _setting(
         0.0, "Seconds of a blocked hub that are reported with its stack; 0 reports none.", least=0
+    )
+    start_s: float = _setting(
+        10.0, "Seconds that one child has to start before it is killed, which counts as a failure.", above=0
     )
     shutdown_s: float = _setting(3.0, "Seconds that one child has to stop before it is killed.", least=0)
     stop_timeout_s: float = _setting(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..actors.failure import Failure, attempt
 from ..actors.messages import OutcomeKnown, WentOffline, WentOnline
+from ..actors.replayed_call import Untried
 from ..protocol.errors import OcppError, Refused
 from ..protocol.payload import build, lenient
 from ..protocol.session import Incoming
@@ -51,8 +52,8 @@ logger = logging.getLogger(__name__)
 
 KNOWN_LIMIT = 10_000
 """Answers that are remembered, should their entries come again before Redis has taken them; and charge points."""
-NOTICE_S = 30.0
-"""Seconds that a plugin has to hear a notice."""
+NOTICE_S = 60.0
+"""Seconds after which a notice counts as heard, though it still waits for the plugin, or for its deadline."""
 
 
 class Entry(NamedTuple):
@@ -181,7 +182,7 @@ class Entries:
             fact = WentOffline(facts, 0, "")  # plugins are not told the code
         else:
             return ""
-        if self.cell.quarantined:
+        if self.cell.quarantined and not self.cell.takes_for_probe(fact):
             return "its plugin is quarantined"
         return Notice(envelope.charge_point, fact, place, self._clock.monotonic() + NOTICE_S, self._heard)
 
@@ -230,11 +231,13 @@ class Entries:
             return
         call.incoming.open = False
         keep_s = call.envelope.keep_s
-        if type(outcome) is not Failure:
+        if type(outcome) is Untried:
+            self._write(call.place, call.envelope, encode(Verdict(failed=outcome.why)), 0)
+        elif type(outcome) is not Failure:
             data = attempt(build, call.incoming.action.response, outcome)
             if type(data) is not Failure:
                 self._observer.count("worker_handled", call.lane)
-                self.cell.faults.succeeded(call.lane, call.action)
+                self.cell.note_success(call.lane, call.action)
                 self._write(call.place, call.envelope, b'{"response":' + data + b"}", keep_s)
                 return
             logger.error("The answer to %r breaks its contract: %s", call, data.error)
@@ -246,6 +249,8 @@ class Entries:
                 self._fail(call, verdict.error, "the details of its error cannot be written")
             else:
                 self._observer.count("worker_refused", call.lane)
+                if self.cell.probing:  # it is what the handler means
+                    self.cell.note_success(call.lane, call.action)
                 self._write(call.place, call.envelope, verdict, keep_s)
         else:
             logger.error("The handler of %r failed:", call, exc_info=outcome.exc_info)
@@ -264,7 +269,6 @@ class Entries:
             if isinstance(entry, Notice):
                 if entry.due <= now:
                     logger.error("%s has not heard %r within %g s", self.cell.urn, entry.fact, NOTICE_S)
-                    self.cell.interrupt(entry)
                     self._heard(entry)
             elif entry.incoming.open and entry.incoming.due <= now:
                 logger.warning("%r was not answered in time", entry)

@@ -233,6 +233,7 @@ class FarCalls:
         elif ticket.id in self._tickets:
             known = "it was on the wire" if sent else "whether it was on the wire is not known"
             self._end(ticket, TicketState.OUTCOME_UNKNOWN, f"its node {node} has ended; {known}")
+            self._effect(ticket, Effect.NO_EFFECT)  # that nobody waits for any more
 
     # -- Their end -------------------------------------------------------------------------------
 

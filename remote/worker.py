@@ -11,6 +11,7 @@ import itertools
 import logging
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -95,6 +96,7 @@ class Worker:
         faults: FaultPolicy | None = None,
         quarantine_s: float = 60.0,
         shutdown_s: float = 3.0,
+        notices_s: float = 10.0,
         system: Caller | None = None,
         observer: Observer | None = None,
         node: str = "",
@@ -108,7 +110,8 @@ class Worker:
         self._policy = policy or Policy()
         self._faults = faults or FaultPolicy()
         self._quarantine_s = quarantine_s
-        self._shutdown_s = shutdown_s
+        self._shutdown_s = shutdown_s if spec.shutdown_s is None else spec.shutdown_s
+        self._notices_s = notices_s
         self._rules = Rules(version=v16.VERSION)
         self._clock = SystemClock()
         self.shares = Shares()
@@ -137,8 +140,11 @@ class Worker:
             router=Router(),
             ledger=MemoryStore(),  # nobody asks it: what is spooled, is with the nodes
             observer=self.observer,
+            notices_s=self._notices_s,
         )
-        child = ChildSpec(id=self._spec.name, make=self._make_cell, shutdown_s=self._shutdown_s)
+        child = ChildSpec(
+            id=self._spec.name, make=partial(self._make_cell, services), shutdown_s=self._shutdown_s
+        )
         make = PluginSupervisor.maker(
             [child],
             self._timers,
@@ -171,7 +177,7 @@ class Worker:
         self.entries.sweep()
         self._timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
 
-    def _make_cell(self, scheduler: Scheduler, watch: Any) -> WorkerCell:
+    def _make_cell(self, services: Services, scheduler: Scheduler, watch: Any) -> WorkerCell:
         for action in self._spec.plugin.actions_of("passive"):
             if action not in self._rules.version.actions:
                 raise ValueError(
@@ -184,6 +190,7 @@ class Worker:
             watch,
             self._clock.monotonic,
             self._faults,
+            services=services,
             known=self.entries.answer_known,
         )
         self.entries.cell = cell

@@ -7,12 +7,12 @@ stream only when it has been dealt with.
 from __future__ import annotations
 
 import datetime as dt
+from collections import deque
 from typing import TYPE_CHECKING, Any
-
-from gevent import getcurrent
 
 from ..actors.call import Call
 from ..actors.plugin_cell import PluginCell
+from ..actors.replayed_call import Untried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..actors.faults import FaultPolicy
     from ..actors.plugin import Caller, PluginSpec
     from ..actors.scheduler import Scheduler
+    from ..actors.services import Services
     from ..protocol.session import Incoming
     from .envelopes import CallMade
 
@@ -67,6 +68,10 @@ class RemoteCall(Call[Any]):
         """Whether a stand-in acknowledged it before."""
         return self.envelope.replayed
 
+    def leave(self, why: str) -> None:
+        """Hand it back to the worker, untried."""
+        self._ended(self, Untried(why))
+
     def finish(self, outcome: Any) -> None:
         """Hand the outcome to the worker."""
         self._ended(self, outcome)
@@ -75,7 +80,7 @@ class RemoteCall(Call[Any]):
 class Notice:
     """A fact for the plugin that came from a node. `ended(notice)` is told when it has heard it."""
 
-    __slots__ = ("due", "ended", "fact", "lane", "place", "running")
+    __slots__ = ("due", "ended", "fact", "lane", "place")
 
     def __init__(
         self, lane: str, fact: object, place: Place, due: float, ended: Callable[[Notice], None]
@@ -85,7 +90,6 @@ class Notice:
         self.place = place
         self.due = due
         self.ended = ended
-        self.running: Any = None  # who is in its handler
 
 
 class WorkerCell(PluginCell):
@@ -102,9 +106,10 @@ class WorkerCell(PluginCell):
         now: Callable[[], float],
         policy: FaultPolicy,
         *,
+        services: Services,
         known: Callable[[RemoteCall], bool],
     ) -> None:
-        super().__init__(scheduler, spec, system, watch, now, policy)  # type: ignore[arg-type]  # there may be none
+        super().__init__(scheduler, spec, system, watch, now, policy, services=services)  # type: ignore[arg-type]  # there may be none
         self._known = known
 
     def _handle(self, actor: Actor, message: Any) -> None:
@@ -113,9 +118,16 @@ class WorkerCell(PluginCell):
             if message.incoming.open and not self._known(message):
                 actor.answer_call(message)  # type: ignore[attr-defined]
         elif kind is Notice:
-            message.running = getcurrent()
             super()._handle(actor, message.fact)
-            message.running = None
             message.ended(message)
         else:
             super()._handle(actor, message)
+
+    def drain(self, why: str) -> None:
+        """Have stand-ins answer what waits here, and forget the notices."""
+        notices = [message for message in self.inbox or () if type(message) is Notice]
+        super().drain(why)
+        if notices and self.inbox:
+            self.inbox = deque(message for message in self.inbox if type(message) is not Notice) or None
+        for notice in notices:
+            notice.ended(notice)

@@ -358,6 +358,13 @@ class DurableStore:
             receipt = self._writer.append(Kind.UNSPOOL, row(number))
         return receipt
 
+    def bring_back(self, numbers: Sequence[int]) -> Receipt:
+        """See `Store`."""
+        receipt = self._writer.append(Kind.BARRIER, b"")
+        for number in numbers:
+            receipt = self._writer.append(Kind.BACK, row(number))
+        return receipt
+
     def set_aside(self, number: int, why: str) -> Receipt:
         """See `Store`."""
         return self._writer.append(Kind.ASIDE, row(number, why))

@@ -293,6 +293,22 @@ class MemoryStore:
         """See `Store`."""
         return [self._aside[number] for number in sorted(self._aside) if number > after][:limit]
 
+    def bring_back(self, numbers: Sequence[int]) -> Receipt:
+        """See `Store`."""
+        found = [number for number in dict.fromkeys(numbers) if number in self._aside]
+        if len(self._spool) + len(found) > self._keep:
+            return Receipt(done=True, error=StoreError(f"{self._keep} messages wait in the spool already"))
+        owners = set()
+        for number in found:
+            record = self._spool[number] = self._aside.pop(number)
+            self._spooled_by.setdefault(record.charge_point_id, {})[number] = None
+            owners.add(record.charge_point_id)
+        if found:  # each in its old place
+            self._spool = dict(sorted(self._spool.items()))
+        for charge_point_id in owners:
+            self._spooled_by[charge_point_id] = dict.fromkeys(sorted(self._spooled_by[charge_point_id]))
+        return KEPT
+
     def _take_out(self, number: int) -> Spooled | None:
         record = self._spool.pop(number, None)
         if record is not None:

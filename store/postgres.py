@@ -99,6 +99,7 @@ STATEMENTS: dict[Kind, bytes] = {
         Kind.SPOOL: _insert("spool", SPOOL, "ON CONFLICT DO NOTHING"),
         Kind.ASIDE: "UPDATE spool SET aside = 1, why = given.why "  # noqa: S608
         f"FROM {_one_each(('number', 'why'), 'DESC')} WHERE spool.number = given.number",
+        Kind.BACK: f"UPDATE spool SET aside = 0 WHERE number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
         Kind.UNSPOOL: f"DELETE FROM spool WHERE number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
     }.items()
 }

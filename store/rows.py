@@ -38,6 +38,7 @@ class Kind(IntEnum):
     SPOOL = 9
     ASIDE = 10  # number, why
     UNSPOOL = 11  # number
+    BACK = 12  # number; whoever brings back has read what lies aside, so it never meets an ASIDE in its batch
 
 
 TRANSACTION = (

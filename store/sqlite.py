@@ -62,6 +62,7 @@ STATEMENTS: dict[Kind, str] = {
     Kind.SPOOL: _insert("spool", SPOOL),
     Kind.ASIDE: f"UPDATE spool SET aside = 1, why = given.value ->> 1 {ROWS} "  # noqa: S608
     "WHERE number = given.value ->> 0",
+    Kind.BACK: f"UPDATE spool SET aside = 0 WHERE number IN (SELECT {_values(1)} {ROWS})",  # noqa: S608
     Kind.UNSPOOL: f"DELETE FROM spool WHERE number IN (SELECT {_values(1)} {ROWS})",  # noqa: S608
 }
 REMOVED: dict[Kind, tuple[bytes, str]] = {

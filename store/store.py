@@ -206,5 +206,8 @@ class Store(Protocol):
     def aside(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
         """What was set aside, oldest first; only numbers over `after`."""
 
+    def bring_back(self, numbers: Sequence[int]) -> Receipt:
+        """Let what was set aside wait for its plugin again, in its old place."""
+
     def unspool(self, numbers: Sequence[int]) -> Receipt:
         """Take out what its plugin has now."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+import gevent
+
 from ..actors.cell import Cell, Exit, Phase
 from .rules import Budget, Policy, Restart
 
@@ -17,18 +19,24 @@ if TYPE_CHECKING:
     Watch = Callable[[Cell, Exit], None]
 
 
+class StartTimedOut(Exception):
+    """A child's `on_start` did not return in time; it was killed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSpec:
     """How to make a child, when to start it again, and how long it may take to stop.
 
     `make(scheduler, watch)` makes its cell, once; the actor on it is made anew at each start. `shutdown_s` are the
-    seconds it has to end after it was asked to; then it is killed.
+    seconds it has to end after it was asked to; then it is killed. So it is when it has not started within `start_s`;
+    None, as in OTP, lets it take its time, and with it all that its supervisor has to do for others.
     """
 
     id: str
     make: Callable[[Scheduler, Watch], Cell]
     restart: Restart = Restart.PERMANENT
     shutdown_s: float = 3.0
+    start_s: float | None = None
 
     @classmethod
     def of(
@@ -38,6 +46,7 @@ class ChildSpec:
         id: str = "",  # noqa: A002 - OTP's word for it
         restart: Restart = Restart.PERMANENT,
         shutdown_s: float = 3.0,
+        start_s: float | None = None,
         **kwargs: Any,
     ) -> Self:
         """A spec for an actor class and the arguments of its `__init__`."""
@@ -47,6 +56,7 @@ class ChildSpec:
             make=lambda scheduler, watch: Cell(scheduler, name, actor.maker(*args, **kwargs), watch),
             restart=restart,
             shutdown_s=shutdown_s,
+            start_s=start_s,
         )
 
 
@@ -86,7 +96,14 @@ class Child:
     def start(self) -> None:
         """Start it, or start it again; returns when its `on_start` has, and raises what left that."""
         self.waits_until = None
-        self.cell.start()
+        start_s = self.spec.start_s
+        late = StartTimedOut(f"{self.spec.id} has not started within {start_s} s, and was killed")
+        try:
+            with gevent.Timeout(start_s, late):
+                self.cell.start()
+        except StartTimedOut:
+            self.kill()
+            raise
 
 
 KILL_S = 1.0

@@ -1,8 +1,8 @@
 """The supervisor of plugins: one_for_one, a budget each, and it never gives up because of one of them.
 
-A plugin over its budget is quarantined: nothing is told to it, stand-ins answer, transaction messages are
-spooled. After
-`quarantine_s`, or by command, it is started again; if it fails again, the next quarantine is twice as long.
+A plugin over its budget is quarantined: nothing is told to it, stand-ins answer, transaction messages are spooled.
+After `quarantine_s` it is started again, and one call is let through to see: a success releases it, a failure puts it
+back for twice as long. A command releases it at once. After a quiet time the next quarantine is a short one again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..actors.cell import Phase
+from ..actors.cell import Exit, Phase
 from ..actors.faults import FaultPolicy
 from ..actors.plugin_cell import PluginCell
 from ..actors.replay import ReplayNow
@@ -32,10 +32,27 @@ DOUBLINGS = 6
 
 
 class Release(msgspec.Struct, frozen=True, gc=False):
-    """Start a quarantined plugin again, if it still is (and, when a timer says so, in the same quarantine)."""
+    """Release a plugin, if it is in quarantine (and, after its probe, in the same one)."""
 
     name: str
     number: int = 0
+
+
+class Probe(msgspec.Struct, frozen=True, gc=False):
+    """A quarantine, the one of this number, is over: let one call through to see."""
+
+    name: str
+    number: int
+
+
+@dataclass(slots=True)
+class Quarantine:
+    """What is remembered of a plugin's quarantines: how many, how many without a quiet time between, and the last."""
+
+    times: int = 0
+    in_a_row: int = 0
+    length_s: float = 0.0
+    ended_at: float = float("-inf")
 
 
 class PluginSupervisor(Supervisor):
@@ -45,7 +62,7 @@ class PluginSupervisor(Supervisor):
         super().__init__(*args, **kwargs)
         self._services = services
         self._quarantine_s = quarantine_s
-        self._quarantines: dict[str, int] = {}  # how many a plugin has had
+        self._quarantines: dict[str, Quarantine] = {}  # by plugin
 
     def over_budget(self, child: Child) -> None:
         """Quarantine a plugin; whatever else is supervised here is started again at once, with a new budget."""
@@ -54,39 +71,79 @@ class PluginSupervisor(Supervisor):
             child.budget = Budget(self.policy)
             self._restart(child)
             return
-        name = child.spec.id
-        number = self._quarantines[name] = self._quarantines.get(name, 0) + 1
-        logger.error("Plugin %s failed too often and is quarantined: %s", name, child.last_crash)
+        logger.error("Plugin %s failed too often and is quarantined: %s", child.spec.id, child.last_crash)
+        self._quarantine(child.spec.id, cell)
+
+    def _ended(self, child: Child, exit_: Exit) -> None:
+        cell = child.cell
+        if not (isinstance(cell, PluginCell) and cell.quarantined):
+            super()._ended(child, exit_)
+            return
+        if exit_.failure is not None:
+            child.last_crash = exit_.failure.text
+        logger.error(
+            "Plugin %s failed its probe and stays in quarantine: %s", child.spec.id, child.last_crash
+        )
+        self._quarantine(child.spec.id, cell)
+
+    def _quarantine(self, name: str, cell: PluginCell) -> None:
+        now = self._timers.clock.monotonic()
+        quarantine = self._quarantines.setdefault(name, Quarantine())
+        if now - quarantine.ended_at > max(self.policy.reset_s, quarantine.length_s) and not cell.quarantined:
+            quarantine.in_a_row = 0
+        quarantine.in_a_row += 1
+        quarantine.times += 1
+        quarantine.length_s = self._quarantine_s * 2 ** min(quarantine.in_a_row - 1, DOUBLINGS)
         self._services.observer.count("plugin_quarantined", "")
         cell.quarantined = True
+        cell.end_probing()
+        cell.drain("its plugin is quarantined")
         if self._quarantine_s > 0:
-            wait_s = self._quarantine_s * 2 ** min(number - 1, DOUBLINGS)
-            due = self._timers.clock.monotonic() + wait_s
-            self._timers.call_at(due, lambda: self._tell(Release(name, number)))
+            probe = Probe(name, quarantine.times)
+            self._timers.call_at(now + quarantine.length_s, lambda: self._tell(probe))
 
     def _tell(self, message: Any) -> None:
         if not self._cell.is_set():
             self._cell.tell(message)
 
     def on_receive(self, message: Any) -> Any:
-        """Release a plugin, or deal with one that ended."""
-        if type(message) is not Release:
+        """Release a plugin, let a probe through to it, or deal with one that ended."""
+        if type(message) not in (Release, Probe):
             return super().on_receive(message)
+        quarantine = self._quarantines.get(message.name, Quarantine())
         for child in self.children:
-            if child.spec.id == message.name and message.number in (0, self._quarantines.get(message.name)):
-                return self._release(child)
+            if child.spec.id == message.name and message.number in (0, quarantine.times):
+                return (
+                    self._release(child) if type(message) is Release else self._probe(child, message.number)
+                )
         return False
+
+    def _probe(self, child: Child, number: int) -> None:
+        cell: Any = child.cell
+        if not cell.quarantined:
+            return
+        name = child.spec.id
+        logger.warning("Plugin %s is started, and one call is let through to it", name)
+        cell.begin_probing(lambda: self._tell(Release(name, number)))
+        child.budget.total += 1
+        self._restart(child)
+        if cell.probing:
+            self._services.replay_now(ReplayNow())  # what waits for it may be the probe
 
     def _release(self, child: Child) -> bool:
         cell: Any = child.cell
         if not getattr(cell, "quarantined", False):
             return False
         logger.warning("Plugin %s is released from quarantine", child.spec.id)
+        restarts = child.budget.total
         child.budget = Budget(self.policy)
-        child.budget.total = self._quarantines[child.spec.id]
+        child.budget.total = restarts
         cell.faults.clear()
         cell.quarantined = False
+        cell.end_probing()
+        self._quarantines[child.spec.id].ended_at = self._timers.clock.monotonic()
         if cell.phase is Phase.VACANT:
+            child.budget.total += 1
             self._restart(child)
         if not cell.quarantined:
             self._services.observer.count("plugin_released", "")
@@ -99,7 +156,7 @@ class PluginSupervisor(Supervisor):
             {
                 "plugin": child.spec.id,
                 "last_crash": child.last_crash,
-                "times": self._quarantines[child.spec.id],
+                "times": self._quarantines[child.spec.id].times,
             }
             for child in self.children
             if getattr(child.cell, "quarantined", False)
@@ -112,6 +169,7 @@ class PluginPlaces:
 
     system: Caller
     services: Services
+    start_s: float
     shutdown_s: float
     faults: FaultPolicy
 
@@ -120,7 +178,8 @@ class PluginPlaces:
         plugin, services = spec.plugin, self.services
 
         def make(scheduler: Any, watch: Any) -> PluginCell:
-            cell = PluginCell(scheduler, spec, self.system, watch, services.clock.monotonic, self.faults)
+            now = services.clock.monotonic
+            cell = PluginCell(scheduler, spec, self.system, watch, now, self.faults, services=services)
             version = services.rules.version
             for action in plugin.actions_of("passive"):
                 if action not in version.actions:
@@ -135,4 +194,5 @@ class PluginPlaces:
             )
             return cell
 
-        return ChildSpec(id=spec.name, make=make, shutdown_s=self.shutdown_s)
+        shutdown_s = self.shutdown_s if spec.shutdown_s is None else spec.shutdown_s
+        return ChildSpec(id=spec.name, make=make, shutdown_s=shutdown_s, start_s=self.start_s)

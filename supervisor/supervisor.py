@@ -219,7 +219,7 @@ def describe(child: Child) -> dict[str, Any]:
     cell = child.cell
     state = "waiting" if child.waits_until is not None else str(cell.phase)
     if getattr(cell, "quarantined", False):
-        state = "quarantined"
+        state = "probing" if getattr(cell, "probing", False) else "quarantined"
     picture = {
         "id": child.spec.id,
         "state": state,

@@ -117,7 +117,8 @@ class Stage:
     def _start_plugins(self) -> None:
         version = self.services.rules.version.name
         for spec in self._specs:
-            cell = PluginCell(self._scheduler, spec, self, self._plugin_ended, self.clock.monotonic)
+            now, services = self.clock.monotonic, self.services
+            cell = PluginCell(self._scheduler, spec, self, self._plugin_ended, now, services=services)
             self.services.router.add(
                 cell,
                 passive=[(version, action) for action in spec.plugin.actions_of("passive")],

@@ -106,6 +106,10 @@ class StubStore(MemoryStore):
         """See `Store`."""
         return self._append(lambda: MemoryStore.unspool(self, numbers))
 
+    def bring_back(self, numbers: Sequence[int]) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.bring_back(self, numbers))
+
     def set_aside(self, number: int, why: str) -> Receipt:
         """See `Store`."""
         return self._append(lambda: MemoryStore.set_aside(self, number, why))

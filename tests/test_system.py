@@ -23,6 +23,7 @@ from chargehand import (
 from chargehand.actors.cell import Cell
 from chargehand.config.settings import BackOfficeSettings, TlsSettings
 from chargehand.simulator import CallDeclined, CallFailed, ChargePoint
+from chargehand.supervisor.child import StartTimedOut
 from chargehand.testing import ManualClock
 from chargehand.transport.tls import TlsError
 
@@ -194,6 +195,40 @@ def test_a_plugin_that_cannot_start_fails_the_start_and_the_others_are_stopped()
     with pytest.raises(ValueError, match="no database"):
         system_with(First, Broken).start()
     assert ended == ["first"]
+
+
+def test_a_plugin_that_does_not_start_in_time_fails_the_start_and_leaves_nothing():
+    class Hanging(Plugin):
+        def on_start(self):
+            Event().wait()
+
+    before = Snapshot()
+    with pytest.raises(StartTimedOut, match=r"Hanging has not started within 0\.02 s"):
+        CentralSystem(
+            Settings(port=0, supervision=SupervisionSettings(start_s=0.02)), plugins=[Tags, Hanging]
+        ).start()
+    assert before.left_behind() == []
+
+
+def test_a_plugin_may_have_a_longer_time_of_its_own_to_stop():
+    stopping, let_go, ended = Event(), Event(), []
+
+    class Thorough(Plugin):
+        def on_stop(self):
+            stopping.set()
+            let_go.wait()
+            ended.append("flushed")
+
+    quick = SupervisionSettings(shutdown_s=0.0, stop_timeout_s=0.01)
+    system = CentralSystem(
+        Settings(port=0, supervision=quick), plugins=[Thorough.spec(shutdown_s=30.0), Tags]
+    )
+    system.start()
+    stop = gevent.spawn(system.stop)
+    assert stopping.wait(5)
+    let_go.set()
+    stop.get(timeout=5)
+    assert ended == ["flushed"]
 
 
 def test_a_start_that_is_given_up_leaves_nothing():

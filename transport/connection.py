@@ -395,12 +395,11 @@ class SocketConnection:
     def answers(self, timeout_s: float) -> bool:
         """Ping the peer, and wait for any sign of life. Switches greenlets.
 
-        One that is paused counts as alive: it is we who do not listen.
+        One that is paused counts as alive if its machine acknowledges the ping, as far as the kernel tells.
         """
         if not self.open or self._closing:
             return False
-        if self.paused:
-            return True
+        asked_at: float = self._timers.clock.monotonic()
         if self._heard is None:
             self._heard = Event()
         heard = self._heard  # others may wait for it too
@@ -408,6 +407,8 @@ class SocketConnection:
         heard.wait(timeout_s)
         if heard.is_set() and self._heard is heard:
             self._heard = None
+        if self.paused and not heard.is_set():  # nothing is read of what it says
+            return self._kernel_heard_at(self._timers.clock.monotonic()) >= asked_at
         return heard.is_set() and self.open
 
     def _abort(self, reason: str) -> None:

@@ -21,9 +21,10 @@ from .paths import Segment, encoded_path
 from .plugins import Plugins
 from .problems import nothing_here, report_crash, report_store, write_problem
 from .resources import Counters, Crashes, Health, Supervision
+from .spool import Spool
 from .tags import Tags
 from .tickets import Tickets
-from .transactions import Spool, Transactions
+from .transactions import Transactions
 
 if TYPE_CHECKING:
     from ..system import CentralSystem
@@ -76,8 +77,11 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.add_route(f"{ROOT}/plugins", plugins)
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/release", plugins, suffix="release")
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/promote", plugins, suffix="promote")
-    app.add_route(f"{ROOT}/spool", Spool(system))
     app.add_route(f"{ROOT}/backup", Backup(system, stop))
+    spool = Spool(system)
+    app.add_route(f"{ROOT}/spool", spool)
+    app.add_route(f"{ROOT}/spool/retry", spool, suffix="retry_all")
+    app.add_route(f"{ROOT}/spool/{{number:segment}}/retry", spool, suffix="retry")
     app.add_route(f"{ROOT}/counters", Counters(system))
     app.add_route(f"{ROOT}/openapi.json", Description(system))
     app.add_route(f"{ROOT}/cluster", Nodes(system))

@@ -156,6 +156,10 @@ def describe() -> dict[str, Any]:
                 )
             },
             f"{root}/backup": {"post": _backup()},
+            f"{root}/spool/retry": {"post": _retry("Hand all that was set aside to its plugins again")},
+            f"{root}/spool/{{number}}/retry": {
+                "post": _retry("Hand one message to its plugin again, with its transaction", "number")
+            },
             f"{root}/plugins": {"get": _read("The plugins")},
             f"{root}/plugins/{{name}}/release": {"post": _release()},
             f"{root}/plugins/{{name}}/promote": {"post": _decide("Let a shadow answer", "It is no shadow")},
@@ -282,6 +286,15 @@ def _change(summary: str, subject: str, conflict: str = "") -> dict[str, Any]:
     more = {"422": _problem("The body is wrong"), "503": _problem("The store could not keep it")}
     if conflict:
         more["409"] = _problem(conflict)
+    return described | {"responses": described["responses"] | more}
+
+
+def _retry(summary: str, *segments: str) -> dict[str, Any]:
+    described = _read(summary, *segments)
+    more = {
+        "200": _answer("`retried` are the numbers of what waits again", OBJECT),
+        "503": _problem("The store could not keep it"),
+    }
     return described | {"responses": described["responses"] | more}
 
 

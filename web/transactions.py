@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from .pictures import meter_reading, spooled, transaction
+from .pictures import meter_reading, transaction
 from .problems import Problem
 from .queries import Query
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, pictured
@@ -76,25 +76,3 @@ class Transactions(Resource):
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_ID))
-
-
-class Spool(Resource):
-    """`/api/v1/spool`."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The messages that wait for their plugin, and those that are not replayed any more; the oldest first.
-
-        `after` is the number behind which the next page of those that were set aside begins.
-        """
-        query = Query(request, "after", "limit")
-        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
-        after = query.whole("after", default=0, least=0, most=2**63 - 1)
-        store = self._system.store
-        waiting, aside = store.spooled(limit=limit), store.aside(after=after, limit=limit)
-        answer(
-            response,
-            {
-                "waiting": pictured(spooled(record) for record in waiting),
-                "set_aside": pictured(spooled(record) for record in aside),
-            },
-        )

@@ -56,6 +56,7 @@ class Attacks:
     def __init__(
         self,
         system: CentralSystem,
+        inside: Inside,
         fleet: Fleet,
         truth: Truth,
         heard_of: Callable[[str], float],
@@ -68,7 +69,7 @@ class Attacks:
         self.done: Counter[str] = Counter()
         self.half_open: list[HalfOpen] = []
         self.kills: list[Kill] = []
-        self._inside = Inside(system)
+        self._inside = inside
         self._system = system
         self._fleet = fleet
         self._truth = truth
@@ -103,6 +104,7 @@ class Attacks:
             ("session raises on a call", self._trap),
             ("session crashes again and again", self._storm),
             ("session killed", self._kill_session),
+            ("session hangs", self._hang_session),
             ("connected twice at once", self._intrude),
             ("connected twice at once", self._intrude),
             ("answers late, never, or with an error", self._answer_badly),
@@ -206,6 +208,9 @@ class Attacks:
 
     def _kill_session(self, member: Member) -> None:
         self._inside.kill_session(member.identity)
+
+    def _hang_session(self, member: Member) -> None:
+        self._inside.hang_session(member.identity)
 
     def _answer_badly(self, member: Member) -> None:
         """Answer commands late, never, or with an error, for a while."""

@@ -3,14 +3,20 @@
 The one rule: nothing here repairs anything.
 """
 
+import time
+from dataclasses import dataclass
 from typing import Any
 
+import gevent
 from pykka.messages import ProxyCall
 
 from chargehand import CentralSystem
 from chargehand.actors.cell import Phase
 from chargehand.actors.charge_point_cell import ChargePointCell
 from chargehand.actors.plugin_cell import PluginCell
+
+FOR_EVER_S = 3600.0
+LOOK_S = 0.01
 
 
 class Bomb:
@@ -37,10 +43,39 @@ class Trap(dict):  # type: ignore[type-arg]
         super().__setitem__(key, value)
 
 
+class Hang:
+    """The arguments of a proxy call: whoever unpacks them waits for ever."""
+
+    def __init__(self, cell: ChargePointCell) -> None:
+        self.message = ProxyCall(attr_path=("on_receive",), args=self, kwargs={})  # type: ignore[arg-type]
+        self.begun_at: float | None = None
+        self._cell = cell
+
+    def __iter__(self) -> Any:
+        self.begun_at = time.monotonic()
+        gevent.sleep(FOR_EVER_S)
+
+    @property
+    def over(self) -> bool:
+        """Whether the session is at work again, or was given up."""
+        cell = self._cell
+        return cell.is_set() or (cell.phase is Phase.RUNNING and cell.in_hand is not self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """A session that was made to hang, and when it was at work again; None if not in time."""
+
+    identity: str
+    over_after_s: float | None
+
+
 class Inside:
     """See the head of this file."""
 
-    def __init__(self, system: CentralSystem) -> None:
+    def __init__(self, system: CentralSystem, hang_limit_s: float) -> None:
+        self.hang_limit_s = hang_limit_s
+        self.hung: list[Hung] = []
         self._system = system
 
     # -- Sessions --------------------------------------------------------------------------------
@@ -56,6 +91,27 @@ class Inside:
             return False
         cell.tell(ProxyCall(attr_path=("on_receive",), args=Bomb(error), kwargs={}))
         return True
+
+    def hang_session(self, charge_point_id: str) -> None:
+        """Make the session wait for ever while it handles a message of nobody's; see how long it does, and note it."""
+        cell = self.session(charge_point_id)
+        if cell is None or cell.is_set():
+            return
+        hang = Hang(cell)
+        cell.tell(hang.message)
+        ends_at = time.monotonic() + self.hang_limit_s
+        while hang.begun_at is None and time.monotonic() < ends_at:
+            gevent.sleep(LOOK_S)
+        if hang.begun_at is None:
+            return  # the session was gone before it came to that
+        while not hang.over and time.monotonic() < hang.begun_at + self.hang_limit_s:
+            gevent.sleep(LOOK_S)
+        self.hung.append(Hung(charge_point_id, time.monotonic() - hang.begun_at if hang.over else None))
+
+    def leave_hangs_alone(self) -> None:
+        """Have nobody look for sessions that hang any more."""
+        root: Any = self._system._root  # noqa: SLF001
+        root.actor.children[1].cell.actor._look = lambda: None  # noqa: SLF001
 
     def set_trap(self, charge_point_id: str, error: BaseException) -> bool:
         """Make the session raise while it handles the next CALL of its charge point."""

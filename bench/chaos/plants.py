@@ -15,6 +15,7 @@ from inside import Inside
 from chargehand.simulator import delayed
 
 SLOW_S = 0.1
+LATE_S = 1.5
 TRIES = 20
 
 
@@ -82,6 +83,33 @@ def drop_a_socket(_inside: Inside, fleet: Fleet, _commander: Commander) -> None:
     fleet.untouched[0].charge_point.faults.cut()
 
 
+class Slow:
+    """A connection's receiver that takes its time over every message."""
+
+    def __init__(self, receiver: Any) -> None:
+        self._receiver = receiver
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._receiver, name)
+
+    def deliver(self, connection: Any, data: bytes) -> None:
+        """Deliver it late."""
+        gevent.spawn_later(LATE_S, self._receiver.deliver, connection, data)
+
+
+def answer_late(inside: Inside, fleet: Fleet, _commander: Commander) -> None:
+    """Be slow for a charge point that is to be left alone."""
+    connection: Any = _cell(inside, fleet.untouched[0]).connection
+    connection._receiver = Slow(connection._receiver)  # noqa: SLF001
+
+
+def leave_hangs_alone(inside: Inside, fleet: Fleet, _commander: Commander) -> None:
+    """Let a session hang for as long as it likes; when that was seen it is ended by hand."""
+    inside.leave_hangs_alone()
+    inside.hang_session(fleet.untouched[0].identity)
+    inside.kill_session(fleet.untouched[0].identity)
+
+
 def _cell(inside: Inside, member: Member) -> Any:
     cell = inside.session(member.identity)
     if cell is None or cell.connection is None:
@@ -95,6 +123,8 @@ PLANTS: dict[str, Callable[[Inside, Fleet, Commander], None]] = {
     "leaked-greenlet": leak_a_greenlet,
     "swapped-response": swap_two_responses,
     "dropped-socket": drop_a_socket,
+    "late-answers": answer_late,
+    "hung-session": leave_hangs_alone,
 }
 
 

@@ -31,8 +31,12 @@ DEADLINE_S = 1.0
 BACKOFF_MAX_S = 0.5
 RESET_S = 2.0
 PING_INTERVAL_S = 1.0
-MISSING_S = DEADLINE_S + BACKOFF_MAX_S + 1.0
-"""After so long an answer is missing: the deadline, a restart that waited, and what a busy machine may be late."""
+HANG_S = 0.5
+HANG_LIMIT_S = HANG_S + 1.0
+"""A session that hangs is ended after the first, and must be at work again within the second."""
+
+MISSING_S = DEADLINE_S + HANG_LIMIT_S + BACKOFF_MAX_S + 1.0
+"""After so long an answer is missing: the deadline, a hang, a restart that waited, and what a busy machine is late."""
 
 LOOK_S = 0.25
 REST_S = 15.0
@@ -78,6 +82,7 @@ def settings(plan: Plan) -> Settings:
             quarantine_s=0.5,
             replay_delay_s=0.1,
             replay_delay_max_s=0.5,
+            hang_s=HANG_S,
             watchdog_s=0.5,
         ),
     )
@@ -120,8 +125,10 @@ class Run:
         system.start()
         fleet = Fleet(f"ws://127.0.0.1:{system.port}/ocpp", plan.charge_points, plan.seed, CALLS_PAUSE_S)
         commander = Commander(system, fleet, plan.seed, rate=plan.charge_points * 1.5)
+        inside = Inside(system, HANG_LIMIT_S)
         attacks = Attacks(
             system,
+            inside,
             fleet,
             truth,
             self._presence.last,
@@ -130,7 +137,6 @@ class Run:
             ping_interval_s=PING_INTERVAL_S,
             reset_s=RESET_S,
         )
-        inside = Inside(system)
         try:
             self._play(fleet, commander, attacks, inside)
             self._rest(system, fleet, commander, attacks, inside)
@@ -149,6 +155,8 @@ class Run:
             truth=truth,
             restarts=self._restarts,
             ping_interval_s=PING_INTERVAL_S,
+            hang_limit_s=HANG_LIMIT_S,
+            hung=inside.hung,
             spooled=spooled,
             unsettled=self._unsettled,
             uncaught=[],

@@ -7,8 +7,10 @@ from gevent.event import Event
 from chargehand.actors.actor import Actor
 from chargehand.actors.cell import Ending, Phase
 from chargehand.actors.failure import ActorKilled, HandlerKilled, attempt
-from chargehand.actors.lanes import LaneCell
+from chargehand.actors.lanes import GRACE_S, LaneCell
 from chargehand.actors.scheduler import Scheduler
+from chargehand.actors.timers import Timers
+from chargehand.testing import ManualClock
 
 from ..hub import settle, until
 
@@ -83,9 +85,11 @@ def exits():
 def make(log, exits):
     made = []
 
-    def make(concurrency=64, actor=Worker):
+    def make(concurrency=64, actor=Worker, timers=None):
         watch = lambda _, exit_: exits.append(exit_)  # noqa: E731
-        cell = LaneCell(Scheduler(spare=0), "lanes", actor.maker(log), watch, concurrency=concurrency)
+        cell = LaneCell(
+            Scheduler(spare=0), "lanes", actor.maker(log), watch, concurrency=concurrency, timers=timers
+        )
         made.append(cell)
         cell.start()
         del log[:]
@@ -219,11 +223,94 @@ def test_an_interrupt_meant_for_the_actor_before_never_hits_the_next_ones_lane(m
     cell.start()
     cell.tell(new)
     settle()
-    assert new.running is not None
+    cell.interrupt(old)
     cell.interrupt(old)
     settle()
     assert isinstance(old.outcome.error, ActorKilled)  # though its actor is long gone
     assert new.running is not None
+    cell.interrupt(old)
+    settle()
+    assert new.running is not None
+    block.set()
+
+
+def swallowing(block):
+    class Stubborn(Worker):
+        def work(self, job):
+            self.log.append(f"+{job}")
+            while job.block is not None and not block.is_set():
+                try:
+                    block.wait()
+                except HandlerKilled:
+                    self.log.append("swallowed")
+            self.log.append(f"-{job}")
+
+    return Stubborn
+
+
+def test_a_handler_that_swallows_its_interrupt_is_disowned_and_its_lane_and_place_are_free(make, log):
+    block, timers = Event(), Timers(ManualClock())
+    cell = make(concurrency=1, actor=swallowing(block), timers=timers)
+    stubborn = Job("a", 1, block)
+    for job in (stubborn, Job("a", 2), Job("b", 1), Job("a", 3)):
+        cell.tell(job)
+    settle()
+    cell.interrupt(stubborn)
+    settle()
+    assert log == ["+a1", "swallowed"]
+    timers.clock.advance(GRACE_S - 0.01)
+    timers.run_due()
+    settle()
+    assert log == ["+a1", "swallowed"]
+    timers.clock.advance(0.01)
+    timers.run_due()
+    settle()
+    assert log == ["+a1", "swallowed", "+a2", "-a2", "+b1", "-b1", "+a3", "-a3"]
+    block.set()
+    settle()
+    assert log[-1] == "-a1"
+    assert cell.lanes == cell.waiting == {}
+    cell.tell(Job("a", 4))
+    settle()
+    assert begun(log)[-1] == "a4"
+
+
+def test_what_waits_for_the_lane_of_a_disowned_handler_keeps_its_order(make, log):
+    block, timers = Event(), Timers(ManualClock())
+    cell = make(actor=swallowing(block), timers=timers)
+    stubborn = Job("a", 1, block)
+    for job in (stubborn, Job("a", 2), Job("a", 3)):
+        cell.tell(job)
+    settle()
+    cell.interrupt(stubborn)
+    settle()
+    cell.tell(Job("a", 4))
+    timers.clock.advance(GRACE_S)
+    timers.run_due()
+    settle()
+    assert begun(log) == ["a1", "a2", "a3", "a4"]
+    block.set()
+
+
+def test_one_that_ends_within_its_grace_is_not_disowned(make, log):
+    block, timers = Event(), Timers(ManualClock())
+    cell = make(actor=swallowing(block), timers=timers)
+    slow, behind = Job("a", 1, block), Job("a", 2, Event())
+    for job in (slow, behind):
+        cell.tell(job)
+    settle()
+    cell.interrupt(slow)
+    settle()
+    block.set()  # it ends, and the same greenlet goes on with the next of its lane
+    settle()
+    block.clear()
+    cell.tell(Job("a", 3, block))
+    settle()
+    assert begun(log) == ["a1", "a2", "a3"]
+    timers.clock.advance(GRACE_S)
+    timers.run_due()
+    settle()
+    assert list(cell.lanes) == ["a"]
     block.set()
 
 
@@ -308,6 +395,70 @@ def test_a_crash_keeps_what_waits_in_order_for_the_next_actor(make, log, exits):
     order = begun(log)
     assert sorted(order) == ["a2", "a3", "a4", "b2"]
     assert [name for name in order if name[0] == "a"] == ["a2", "a3", "a4"]
+
+
+def test_a_lane_waits_for_a_handler_of_the_actor_before(make, log, exits):
+    cell, block = make(), Event()
+    for job in (Job("a", 1, block), Job("a", 2), Job("c", 1, error=ValueError("crash"))):
+        cell.tell(job)
+    until(lambda: exits)
+    cell.start()
+    for job in (Job("a", 3), Job("b", 1)):
+        cell.tell(job)
+    settle()
+    assert begun(log) == ["a1", "c1", "b1"]
+    block.set()
+    settle()
+    assert begun(log) == ["a1", "c1", "b1", "a2", "a3"]
+    assert log.index("-a1") < log.index("+a2")
+    assert cell.lanes == cell.waiting == {}
+
+
+def test_the_handlers_of_the_actor_before_count_among_those_it_may_have(make, log, exits):
+    cell, block = make(concurrency=2), Event()
+    for job in (Job("a", 1, block), Job("b", 1, error=ValueError("crash"))):
+        cell.tell(job)
+    until(lambda: exits)
+    cell.start()
+    for name in "cd":
+        cell.tell(Job(name, 1, block))
+    settle()
+    assert begun(log) == ["a1", "b1", "c1"]
+    block.set()
+    settle()
+    assert begun(log) == ["a1", "b1", "c1", "d1"]
+
+
+def test_the_lane_of_a_handler_that_swallows_the_kill_of_its_actor_is_free_after_its_grace(make, log):
+    block, timers = Event(), Timers(ManualClock())
+    cell = make(actor=swallowing(block), timers=timers)
+    for job in (Job("a", 1, block), Job("a", 2)):
+        cell.tell(job)
+    settle()
+    cell.kill()
+    cell.start()
+    settle()
+    assert log == ["+a1", "on_killed", "swallowed", "on_start"]
+    timers.clock.advance(GRACE_S)
+    timers.run_due()
+    settle()
+    assert begun(log) == ["a1", "a2"]
+    block.set()
+    settle()
+    assert cell.lanes == cell.dying == {}
+
+
+def test_the_end_kills_handlers_whose_actor_is_gone_already(make, exits):
+    cell, block = make(), Event()
+    old = Job("a", 1, block)
+    for job in (old, Job("b", 1, error=ValueError("crash"))):
+        cell.tell(job)
+    until(lambda: exits)
+    assert old.running is not None
+    cell.end()
+    settle()
+    assert isinstance(old.outcome.error, ActorKilled)
+    assert cell.scheduler.workers == 0
 
 
 def test_a_kill_interrupts_all_handlers_and_keeps_what_waits(make, log, exits):

@@ -122,6 +122,34 @@ def test_a_shadow_answers_nothing_until_it_is_promoted(router):
     assert router.shadows(*KEY) == []
 
 
+def test_a_shadow_hears_what_it_wants_to_know(router):
+    shadow = cell("shadow", shadow=True)
+    router.add(shadow, passive=[KEY], outcomes=["*"], online=True, offline=True)
+    router.tell_online("fact")
+    router.tell_offline("fact")
+    router.tell_outcome("Reset", "fact")
+    assert shadow.depth == 3
+
+
+@pytest.mark.parametrize("order", [("real", "one", "two"), ("two", "one", "real"), ("one", "real", "two")])
+def test_those_that_come_after_shadows_which_were_promoted_find_the_last_one_answering(router, order):
+    def add_all():
+        cells = {name: cell(name, shadow=name != "real") for name in order}
+        for name in order:
+            router.add(cells[name], passive=[KEY])
+        return cells
+
+    before = add_all()
+    for name in ("one", "two"):
+        router.promote(before[name])
+    for old in before.values():
+        old.end()
+    after = add_all()
+    assert router.find(*KEY) is after["two"]
+    assert router.shadows(*KEY) == []
+    assert not after["one"].shadow
+
+
 # What a plugin declares
 
 

@@ -4,10 +4,11 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from chargehand import OcppError, Plugin, passive, v16
-from chargehand.actors.plugin_cell import PluginCell
+from chargehand import InvalidPayload, OcppError, Plugin, on_offline, on_online, on_outcome, passive, v16
+from chargehand.actors.plugin_cell import SHADOW_BACKLOG, PluginCell
 from chargehand.testing import Stage
 
+from ..hub import until
 from .messages_of_16 import METER_VALUES, START
 
 ACCEPTED = {"idTagInfo": {"status": "Accepted"}}
@@ -132,11 +133,47 @@ def test_a_shadow_that_hangs_keeps_nobody_waiting():
     with Rig(ACCEPTED, lambda _: let_go.wait() and ACCEPTED) as rig:
         assert [rig.charge_point.call("Authorize", TAG)[2] for _ in range(3)] == [ACCEPTED] * 3
         assert rig.compared == (0, 0)
-        rig.stage.advance(100)  # its deadline is nobody's concern
-        assert rig.stage.counts["deadline_passed"] == 0
         let_go.set()
         rig.stage.settle()
         assert rig.compared == (3, 0)
+
+
+def test_a_shadow_that_hangs_is_killed_at_its_deadline_and_has_failed():
+    with Rig(ACCEPTED, lambda _: Event().wait()) as rig:
+        assert [rig.charge_point.call("Authorize", TAG)[2] for _ in range(2)] == [ACCEPTED] * 2
+        rig.stage.advance(rig.stage.services.notices_s)
+        assert rig.compared == (0, 1)
+        rig.stage.advance(rig.stage.services.notices_s)
+        assert rig.compared == (0, 2)
+        assert rig.stage.counts["shadow_overdue"] == 2
+        assert rig.stage.counts["deadline_passed"] == rig.stage.counts["stand_in"] == 0
+        assert rig.stage.plugins[1].depth == 0
+
+
+def test_so_many_calls_of_a_charge_point_wait_for_a_shadow_and_no_more():
+    let_go = Event()
+    with Rig(ACCEPTED, lambda _: let_go.wait() and ACCEPTED) as rig:
+        for _ in range(SHADOW_BACKLOG + 10):
+            assert rig.charge_point.call("Authorize", TAG)[2] == ACCEPTED
+        assert rig.stage.plugins[1].depth == SHADOW_BACKLOG
+        assert rig.stage.counts["shadow_dropped"] == 9  # one is in its handler
+        let_go.set()
+        until(lambda: rig.compared == (SHADOW_BACKLOG + 1, 0))
+        rig.charge_point.call("Authorize", TAG)
+        assert rig.compared == (SHADOW_BACKLOG + 2, 0)
+
+
+def test_what_waits_to_be_compared_is_dropped_when_the_shadow_is_promoted():
+    let_go = Event()
+    with Rig(ACCEPTED, lambda _: let_go.wait() and BLOCKED) as rig:
+        for _ in range(3):
+            rig.charge_point.call("Authorize", TAG)
+        (shadow,) = (cell for cell in rig.stage.plugins if cell.shadow)
+        rig.stage.services.router.promote(shadow)
+        let_go.set()
+        assert rig.charge_point.call("Authorize", TAG)[2] == BLOCKED
+        assert rig.stage.counts["shadow_dropped"] == 2
+        assert len(rig.shadowed) == 2
 
 
 def test_a_shadow_that_is_quicker_than_the_one_that_answers_is_compared_when_that_has():
@@ -179,12 +216,94 @@ def test_a_promoted_shadow_answers_and_is_compared_no_more():
     with Rig(ACCEPTED, BLOCKED) as rig:
         (shadow,) = (cell for cell in rig.stage.plugins if cell.shadow)
         assert isinstance(shadow, PluginCell)
-        shadow.shadow = False
         rig.stage.services.router.promote(shadow)
         assert rig.charge_point.call("Authorize", TAG)[2] == BLOCKED
         assert rig.compared == (0, 0)
         assert rig.seen == []
         assert rig.charge_point.call("MeterValues", METER_VALUES)[2] == {}
+
+
+def test_what_it_failed_at_as_a_shadow_it_is_not_blamed_for_when_it_is_promoted():
+    answers = [Event().wait] * 3
+    with Rig(ACCEPTED, lambda _: answers.pop()() if answers else BLOCKED) as rig:
+        (shadow,) = (cell for cell in rig.stage.plugins if cell.shadow)
+        for _ in range(3):
+            rig.charge_point.call("Authorize", TAG)
+            rig.stage.advance(rig.stage.services.notices_s)
+        assert shadow.faults.broken() == [("CP1", "Authorize")]
+        rig.charge_point.call("Authorize", TAG)
+        assert len(rig.shadowed) == 3  # it is not shown what it fails at
+        rig.stage.services.router.promote(shadow)
+        assert rig.charge_point.call("Authorize", TAG)[2] == BLOCKED
+
+
+class Telling(Plugin):
+    """Hears of everything, and sends a command for it."""
+
+    def __init__(self, heard):
+        super().__init__()
+        self.heard = heard
+        self.kept = None
+
+    def on_start(self):
+        self.kept = self.system
+
+    @on_online
+    def came(self, charge_point):
+        self.heard.append(self.kept.call(charge_point.id, v16.ClearCache()))
+
+    @on_offline
+    def went(self, charge_point):
+        self.heard.append(charge_point.id)
+
+    @on_outcome("*")
+    def ended(self, ticket):
+        self.heard.append(ticket.action)
+
+
+def test_a_shadow_hears_of_comings_goings_and_outcomes_and_sends_nothing():
+    heard = []
+    with Stage(Telling.spec(heard, shadow=True)) as stage:
+        charge_point = stage.connect("CP1")
+        stage.call("CP1", v16.Reset(type="Soft"), timeout_s=1.0)
+        stage.settle()
+        assert [frame[2] for frame in charge_point.take()] == ["Reset"]
+        charge_point.hang_up()
+    ticket, *others = heard
+    assert (ticket.state, ticket.reason) == ("never_sent", "a shadow sends nothing")
+    assert ticket.settled
+    assert others == ["Reset", "CP1"]
+    assert stage.counts["shadow_call"] == 1
+
+
+def test_a_shadow_that_was_promoted_sends_also_with_what_it_kept():
+    heard = []
+    with Stage(Telling.spec(heard, shadow=True)) as stage:
+        stage.services.router.promote(stage.plugins[0])
+        charge_point = stage.connect("CP1")
+        assert [frame[2] for frame in charge_point.take()] == ["ClearCache"]
+    assert stage.counts["shadow_call"] == 0
+
+
+def test_a_command_that_is_none_is_an_error_for_a_shadow_too():
+    errors = []
+
+    def call(given):
+        for request in (v16.AuthorizeResponse, v16.Reset(type="Purple")):
+            try:
+                given.system.call("CP1", request)
+            except (LookupError, InvalidPayload) as error:
+                errors.append(type(error))
+        return ACCEPTED
+
+    class Careless(Answering):
+        @passive("Authorize")
+        def authorize(self, _):
+            return call(self)
+
+    with Stage(Answering.spec(ACCEPTED, []), Careless.spec(None, [], shadow=True)) as stage:
+        stage.connect("CP1").call("Authorize", TAG)
+    assert len(errors) == 2
 
 
 def test_several_shadows_are_each_compared():

@@ -9,6 +9,13 @@ import pytest
 from .process import ClientProcess
 from .server import Server
 
+TRANSPORTS = {name: ("--transport", name) for name in ("greenlet", "reactor")}
+STORES = {
+    "greenlet-memory": (*TRANSPORTS["greenlet"], "--store", "memory"),
+    "reactor-sqlite": (*TRANSPORTS["reactor"], "--store", "sqlite"),
+}
+"""Ways to serve, for modules that run in each of them: both transports, or these and both stores."""
+
 
 class StartServer(Protocol):
     """Start a server of the test's own: options of `serve`, a TOML text, a folder for PYTHONPATH, one for data."""
@@ -24,12 +31,12 @@ class StartClient(Protocol):
     def __call__(self, url: str, scenario: str, *options: str) -> ClientProcess: ...
 
 
-def starting(folder_of: Callable[[str], Path]) -> Iterator[StartServer]:
+def starting(folder_of: Callable[[str], Path], serving: tuple[str, ...]) -> Iterator[StartServer]:
     """A factory of servers, each in a folder of its own. All are stopped in order, or the test fails."""
     servers: list[Server] = []
 
     def start(*options: str, **more: Any) -> Server:
-        server = Server(folder_of("server"), *options, **more)
+        server = Server(folder_of("server"), *serving, *options, **more)
         servers.append(server)
         return server
 
@@ -42,16 +49,24 @@ def starting(folder_of: Callable[[str], Path]) -> Iterator[StartServer]:
             server.close()
 
 
+@pytest.fixture(scope="module")
+def serving() -> tuple[str, ...]:
+    """Options that all servers of a module are started with. A module with several sets has a fixture of its own."""
+    return ()
+
+
 @pytest.fixture
-def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+def start_server(tmp_path_factory: pytest.TempPathFactory, serving: tuple[str, ...]) -> Iterator[StartServer]:
     """Servers for one test."""
-    yield from starting(tmp_path_factory.mktemp)
+    yield from starting(tmp_path_factory.mktemp, serving)
 
 
 @pytest.fixture(scope="module")
-def start_module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServer]:
+def start_module_server(
+    tmp_path_factory: pytest.TempPathFactory, serving: tuple[str, ...]
+) -> Iterator[StartServer]:
     """Servers for all tests of a module."""
-    yield from starting(tmp_path_factory.mktemp)
+    yield from starting(tmp_path_factory.mktemp, serving)
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 
-from .conftest import StartServer
+from .conftest import STORES, StartServer
 from .rawsocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, RawSocket, encode
 from .server import Server
+
+
+@pytest.fixture(scope="module", params=STORES.values(), ids=STORES)
+def serving(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """On both transports and both stores."""
+    options: tuple[str, ...] = request.param
+    return options
+
 
 MIB = 1 << 20
 

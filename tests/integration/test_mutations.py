@@ -6,9 +6,17 @@ import random
 
 import pytest
 
-from .conftest import StartServer
+from .conftest import STORES, StartServer
 from .rawsocket import EndedError, RawSocket, encode
 from .test_bad_input import assert_fresh_connection_served
+
+
+@pytest.fixture(scope="module", params=STORES.values(), ids=STORES)
+def serving(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """On both transports and both stores."""
+    options: tuple[str, ...] = request.param
+    return options
+
 
 SEED = 20261122
 MUTATIONS = 10_000

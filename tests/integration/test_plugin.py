@@ -12,9 +12,17 @@ from typing import Any
 
 import pytest
 
-from .conftest import StartServer
+from .conftest import TRANSPORTS, StartServer
 from .rawsocket import RawSocket
 from .server import Server
+
+
+@pytest.fixture(scope="module", params=TRANSPORTS.values(), ids=TRANSPORTS)
+def serving(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """On both transports."""
+    options: tuple[str, ...] = request.param
+    return options
+
 
 TAGS = """
 from chargehand import Call, Plugin, passive, v16

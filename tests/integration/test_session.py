@@ -3,9 +3,18 @@
 import json
 from datetime import datetime
 
+import pytest
+
 from .client import METER_START_WH, METER_STOP_WH, METER_VALUES
-from .conftest import StartClient, StartServer
+from .conftest import TRANSPORTS, StartClient, StartServer
 from .server import Server, chargehand
+
+
+@pytest.fixture(scope="module", params=TRANSPORTS.values(), ids=TRANSPORTS)
+def serving(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """On both transports."""
+    options: tuple[str, ...] = request.param
+    return options
 
 
 def remote_stop(server: Server, charge_point: str, transaction_id: int) -> None:

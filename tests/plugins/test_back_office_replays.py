@@ -7,7 +7,7 @@ import pytest
 from chargehand import StoreError, Tag
 from chargehand.actors.charge_point import ChargePoint
 from chargehand.actors.failure import Failure
-from chargehand.actors.replay import ReplayedCall
+from chargehand.actors.replayed_call import ReplayedCall
 from chargehand.plugins.back_office import BackOffice
 from chargehand.protocol import v16
 from chargehand.protocol.payload import lenient
@@ -49,7 +49,9 @@ class Office:
             request, deviations = lenient(action.request, record.payload)
             incoming = Incoming(record.unique_id, action, request, record.payload, deviations, 0.0, INFINITY)
             facts = ChargePoint(record.charge_point_id)
-            self.cell.tell(ReplayedCall(facts, incoming, record, lambda _, out: outcomes.append(out)))
+            self.cell.tell(
+                ReplayedCall(facts, incoming, record, self.cell, lambda _, out: outcomes.append(out))
+            )
             self.stage.settle()
         return outcomes
 

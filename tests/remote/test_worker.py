@@ -8,11 +8,11 @@ import pytest
 
 from chargehand import ErrorCode, OcppError, Plugin, on_offline, on_online, on_outcome, passive, v16
 from chargehand.actors.faults import FaultPolicy
-from chargehand.remote import entries as entries_module
 from chargehand.remote.address import Address
 from chargehand.remote.link import Link
 from chargehand.remote.streams import LEASE_S, RENEW_S, Keys, partition_of
 from chargehand.remote.worker import Worker, WorkerFailed
+from chargehand.supervisor.rules import Policy
 
 from ..hub import settle, until
 
@@ -225,14 +225,13 @@ def test_a_handler_that_takes_too_long_is_ended(place):
     assert [tag for _, tag in plugin.handled] == ["wait", "T1"]
 
 
-def test_a_plugin_that_does_not_hear_a_notice_in_time_holds_up_nothing(place, monkeypatch):
+def test_a_plugin_that_does_not_hear_a_notice_in_time_holds_up_nothing(place):
     class Deaf(Shop):
         @on_online
         def came(self, charge_point):
             gevent.event.Event().wait()
 
-    monkeypatch.setattr(entries_module, "NOTICE_S", 0.2)
-    place.ready(place.worker(Deaf))
+    place.ready(place.worker(Deaf, notices_s=0.2))
     place.send({"v": 1, "kind": "online", "node": "n", "charge_point": "CP1", "facts": {}})
     assert "response" in place.ask()
     until(lambda: place.waiting() == 0)
@@ -354,6 +353,25 @@ def test_a_plugin_that_crashes_is_started_again_and_goes_on(place):
         place.ask(charge_point=charge_point, tag="fail")
     assert "response" in place.ask(tag="T1")
     assert worker.entries.cell.actor is not before
+
+
+def test_what_waits_for_a_plugin_that_is_quarantined_is_told_so_and_its_notices_are_forgotten(place):
+    worker = place.worker(policy=Policy(intensity=0), faults=FaultPolicy(spread=1), quarantine_s=0.3)
+    plugin = place.ready(worker)
+    held = place.envelope(tag="wait")
+    place.send(held)
+    until(lambda: plugin.gates)
+    waiting = place.envelope(tag="T1")
+    place.send(waiting)
+    place.send({"v": 1, "kind": "online", "node": "n", "charge_point": "CP1", "facts": {}})
+    until(lambda: worker.shares.busy == 3)
+    place.ask(tag="fail", charge_point="CP2")
+    assert "quarantined" in place.answer(waiting)["failed"]
+    plugin.gates["wait"].set()
+    assert "response" in place.answer(held)
+    until(lambda: worker.shares.busy == 0)
+    until(lambda: "response" in place.ask(tag="T2", charge_point="CP3"))  # the probe went well
+    assert "response" in place.ask(tag="T3")
 
 
 def test_a_worker_whose_lease_has_ended_takes_nothing_more(place):

@@ -332,6 +332,29 @@ def test_what_is_set_aside_waits_no_more_and_is_not_lost(store):
     assert [(aside.unique_id, aside.why) for aside in store.aside()] == [("a", "it failed five times")]
 
 
+def test_what_is_brought_back_waits_in_its_old_place(store):
+    for unique_id in "abcd":
+        spool(store, "CP1", unique_id)
+    a, _, c, _ = store.spooled()
+    for record in (a, c):
+        kept(store.set_aside(record.number, "it failed"))
+    kept(store.bring_back([c.number, a.number, a.number, 10_000]))
+    assert [record.unique_id for record in store.spooled()] == ["a", "b", "c", "d"]
+    assert [record.unique_id for record in store.spooled(charge_point_id="CP1")] == ["a", "b", "c", "d"]
+    assert list(store.aside()) == []
+    kept(store.set_aside(a.number, "again"))
+    assert [record.why for record in store.aside()] == ["again"]
+
+
+def test_the_spool_has_a_charge_point_again_when_something_is_brought_back(store):
+    spool(store, "CP1", "a")
+    (record,) = store.spooled()
+    kept(store.set_aside(record.number, "it failed"))
+    assert list(store.spooled_charge_points()) == []
+    kept(store.bring_back([record.number]))
+    assert list(store.spooled_charge_points()) == ["CP1"]
+
+
 def test_what_nobody_could_replay_is_aside_from_the_beginning(store):
     spool(store, unique_id="a", replay=False)
     assert list(store.spooled()) == []

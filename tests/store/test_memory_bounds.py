@@ -66,6 +66,15 @@ def test_over_its_bound_the_oldest_that_was_set_aside_goes(store):
     assert ids(store.aside(limit=2)) == ["c", "d"]
 
 
+def test_a_full_spool_takes_nothing_back_and_loses_nothing(store):
+    spool(store, "a", replay=False)
+    for unique_id in "bcd":
+        spool(store, unique_id)
+    with pytest.raises(StoreError, match="3 messages wait in the spool"):
+        store.bring_back([store.aside()[0].number]).wait()
+    assert ids(store.aside()) == ["a"]
+
+
 def test_what_was_seen_long_ago_is_taken_for_new(store):
     values = [b"[%d]" % number for number in range(4)]
     for each in (*values, values[0]):

@@ -9,6 +9,7 @@ from gevent.event import Event
 from chargehand import ChildSpec, Restart, Strategy, Supervisor
 from chargehand.actors.cell import Cell, Ending, Phase
 from chargehand.actors.failure import HandlerKilled
+from chargehand.supervisor.child import StartTimedOut
 
 from ..hub import settle, until
 from .tree import EAGER, SLOW, STARTS, STOPS, Child, starts, stops
@@ -111,6 +112,67 @@ def test_a_child_is_asked_to_stop_behind_what_waits_in_its_inbox(tree):
     tree.root.ref.stop(timeout=5)
     assert future.get(timeout=0) == "before the stop"
     assert cell.phase is Phase.ENDED
+
+
+def hanging_at(tree, *numbers, **options):
+    """The spec of a child whose starts of these numbers, from 1 on, do not end."""
+
+    class Hanging(Child):
+        def on_start(self):
+            tree.count = getattr(tree, "count", 0) + 1
+            if tree.count in numbers:
+                Event().wait()
+            super().on_start()
+
+    return ChildSpec.of(Hanging, "h", tree.log, tree.faults, id="h", start_s=0.01, **options)
+
+
+def test_a_child_that_does_not_start_in_time_fails_the_start_and_is_killed(tree):
+    with pytest.raises(StartTimedOut, match=r"h has not started within 0\.01 s"):
+        tree.start("a", hanging_at(tree, 1))
+    assert tree.taken() == [*starts("a"), *stops("a")]
+    until(lambda: tree.scheduler.workers == 0)
+
+
+def test_one_that_is_not_even_made_in_time_fails_the_start_too(tree):
+    class Slow(Child):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            Event().wait()
+
+    with pytest.raises(StartTimedOut):
+        tree.start("a", ChildSpec.of(Slow, "s", tree.log, tree.faults, id="s", start_s=0.01))
+    assert tree.taken() == [*starts("a"), *stops("a")]
+
+
+def test_one_that_does_not_start_again_in_time_has_failed_and_the_others_go_on(tree):
+    tree.start(hanging_at(tree, 2), "b", per_child=True)
+    tree.taken()
+    tree.end("h", "crash")
+    tree.end("b", "crash")
+    until(lambda: tree.child("h").cell.phase is Phase.RUNNING and tree.child("b").cell.phase is Phase.RUNNING)
+    assert sorted(tree.taken()) == starts("b", "h")
+    assert tree.child("h").budget.total == 2
+    assert "StartTimedOut" in tree.child("h").last_crash
+    assert tree.child("b").budget.total == 1
+    until(lambda: tree.scheduler.workers == 0)
+
+
+def test_one_that_swallows_the_kill_of_its_start_is_left_to_itself(tree, monkeypatch):
+    monkeypatch.setattr("chargehand.supervisor.child.KILL_S", 0.01)
+    block = Event()
+
+    class Stubborn(Child):
+        def on_start(self):
+            while not block.is_set():
+                with suppress(HandlerKilled):
+                    block.wait()
+
+    with pytest.raises(StartTimedOut):
+        tree.start("a", ChildSpec.of(Stubborn, "s", tree.log, tree.faults, id="s", start_s=0.01))
+    assert tree.taken() == [*starts("a"), *stops("a")]
+    block.set()
+    until(lambda: tree.scheduler.workers == 0)
 
 
 # The supervisor's own failures

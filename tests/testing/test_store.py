@@ -77,6 +77,7 @@ def test_everything_that_appends_is_held():
         store.add_event(Event(charge_point_id="CP1", kind="k", received_at=NOW)),
         store.unspool([1]),
         store.set_aside(1, "why"),
+        store.bring_back([1]),
     ]
     assert not any(receipt.done for receipt in receipts)
-    assert len(store.pending) == 6
+    assert len(store.pending) == 7

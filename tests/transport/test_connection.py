@@ -621,6 +621,23 @@ def test_a_peer_that_says_anything_answers(line):
     assert asker.get(timeout=1.0) is True
 
 
+@pytest.mark.parametrize(("quiet_ms", "answers"), [((9000, 0), True), ((9000, 9000), False), (None, True)])
+def test_a_peer_that_we_do_not_read_answers_if_its_machine_acknowledges_the_ping(line, quiet_ms, answers):
+    line.connection.pause()
+    line.sock.quiet_ms = quiet_ms
+    assert line.connection.answers(0.001) is answers
+    assert line.sock.events() == [Ping(b"")]
+
+
+def test_a_peer_that_is_read_again_while_it_is_asked_answers_by_what_it_says(line):
+    line.connection.pause()
+    asker = gevent.spawn(line.connection.answers, 5.0)
+    settle()
+    line.connection.resume()
+    line.says(b"x")
+    assert asker.get(timeout=1.0) is True
+
+
 def test_what_the_peer_said_before_it_was_asked_does_not_count(line):
     line.says(b"x")
     assert line.connection.answers(0.001) is False

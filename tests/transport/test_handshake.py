@@ -471,3 +471,15 @@ def test_the_socket_is_closed_when_the_connection_ends(served):
     client.close()
     until(lambda: not connection.open)
     until(lambda: connection.sock.fileno() == -1)
+
+
+def test_a_client_that_goes_while_it_is_not_read_answers_no_more(served):
+    client = served.client()
+    client.asks(SUBPROTOCOL)
+    connection = served.only_connection()
+    connection.pause()
+    assert connection.answers(0.01) is True
+    client.sends(text_frame(b"unread") * 100)
+    client.close()
+    until(lambda: connection.answers(0.1) is False)
+    connection.finish()

@@ -1,0 +1,80 @@
+"""`chargehand spool`: what it asks the server, and what it makes of the answer."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from chargehand.cli.main import main
+
+pytestmark = pytest.mark.usefixtures("_clean_environment")
+
+ROW = {
+    "number": 7,
+    "charge_point": "CP[/]1",
+    "action": "StartTransaction",
+    "unique_id": "1",
+    "payload": {},
+    "transaction_id": 5,
+    "received_at": "2026-05-04T12:34:56Z",
+    "why": "its handler failed",
+}
+ASIDE = ROW | {"number": 3, "transaction_id": None, "why": "OSError()"}
+
+
+@pytest.fixture
+def spool(stub):
+    """Run one of the commands; what it printed, and its exit status."""
+
+    def run(*arguments, status=0):
+        done = CliRunner().invoke(main, ["spool", *arguments, "--url", stub.url])
+        assert done.exit_code == status, done.output
+        return done.stdout if status == 0 else done.stderr
+
+    return run
+
+
+def test_what_waits_and_what_was_set_aside_is_one_table(stub, spool):
+    stub.body = {"waiting": [ROW], "set_aside": [ASIDE]}
+    _, _, *lines = spool("list").splitlines()
+    cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
+    assert cells == [
+        ["7", "waiting", "CP[/]1", "StartTransaction", "5", "2026-05-04T12:34:56Z", "its handler failed"],
+        ["3", "set aside", "CP[/]1", "StartTransaction", "2026-05-04T12:34:56Z", "OSError()"],
+    ]
+
+
+def test_an_empty_spool_is_said_to_be_empty(stub, spool):
+    stub.body = {"waiting": [], "set_aside": []}
+    assert spool("list") == "the spool is empty\n"
+
+
+def test_programs_get_the_rows_with_their_place(stub, spool):
+    stub.body = {"waiting": [ROW], "set_aside": [ASIDE]}
+    assert json.loads(spool("list", "--json")) == [
+        ROW | {"place": "waiting"},
+        ASIDE | {"place": "set aside"},
+    ]
+
+
+def test_one_is_retried_by_its_number(stub, spool):
+    stub.body = {"retried": [3, 4]}
+    assert spool("retry", "3") == "2 wait again: 3, 4\n"
+    assert stub.requests[0][0] == "/api/v1/spool/3/retry"
+
+
+def test_all_are_retried(stub, spool):
+    stub.body = {"retried": []}
+    assert spool("retry", "--all") == "nothing is set aside\n"
+    assert stub.requests[0][0] == "/api/v1/spool/retry"
+
+
+@pytest.mark.parametrize("arguments", [[], ["3", "--all"], ["0"], ["x"]])
+def test_what_is_no_request_is_not_sent(stub, spool, arguments):
+    spool("retry", *arguments, status=2)
+    assert stub.requests == []
+
+
+def test_what_the_server_refuses_is_said(stub, spool):
+    stub.status, stub.body = 404, {"title": "Not set aside", "description": "no message 3 is set aside"}
+    assert "no message 3 is set aside" in spool("retry", "3", status=1)

@@ -1,0 +1,66 @@
+"""The spool over HTTP: what was set aside is handed out again."""
+
+import datetime as dt
+import json
+
+import pytest
+
+from chargehand import StoreError
+
+START = {"connectorId": 1, "idTag": "T1", "meterStart": 0, "timestamp": "2026-01-01T00:00:00Z"}
+
+
+@pytest.fixture
+def aside(system):
+    """The numbers of two messages of two charge points that lie aside."""
+    for number in (1, 2):
+        system.store.spool(
+            charge_point_id=f"CP{number}",
+            action="StartTransaction",
+            unique_id=str(number),
+            payload=json.dumps(START).encode(),
+            transaction_id=number,
+            received_at=dt.datetime(2026, 5, 4, tzinfo=dt.UTC),
+            why="planted",
+            replay=False,
+        )
+    return [record.number for record in system.store.aside()]
+
+
+def test_one_that_was_set_aside_waits_again(client, system, aside):
+    reply = client.simulate_post(f"/api/v1/spool/{aside[1]}/retry")
+    assert (reply.status_code, reply.json) == (200, {"retried": [aside[1]]})
+    assert [record.number for record in system.store.spooled()] == [aside[1]]
+    assert [record.number for record in system.store.aside()] == [aside[0]]
+
+
+def test_all_that_was_set_aside_waits_again(client, system, aside):
+    assert client.simulate_post("/api/v1/spool/retry").json == {"retried": aside}
+    assert client.simulate_post("/api/v1/spool/retry").json == {"retried": []}
+    assert [record.number for record in system.store.spooled()] == aside
+
+
+def test_it_is_handed_to_its_plugin(client, system, aside, wait_until):
+    client.simulate_post("/api/v1/spool/retry")
+    wait_until(lambda: system.store.transaction(2), "the back office has it")
+    assert system.store.transaction(1).charge_point_id == "CP1"
+    assert system.store.spooled() == []
+
+
+@pytest.mark.parametrize("number", ["999", "0", "-1", "x", "%C2%B2", "9" * 30])
+def test_a_number_that_is_not_set_aside_is_404(client, aside, number):
+    assert client.simulate_post(f"/api/v1/spool/{number}/retry").status_code == 404
+
+
+def test_a_store_that_cannot_keep_it_is_503(client, system, aside, monkeypatch):
+    def fail(_):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(system.store, "bring_back", fail)
+    reply = client.simulate_post("/api/v1/spool/retry")
+    assert (reply.status_code, reply.json["description"]) == (503, "the disk is full")
+    assert len(system.store.aside()) == 2
+
+
+def test_a_parameter_is_refused(client):
+    assert client.simulate_post("/api/v1/spool/retry?all=1").status_code == 400
