@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .actors.faults import FaultPolicy
 from .actors.plugin import Plugin, PluginSpec
-from .actors.replay import Replayer, SpoolGrew
+from .actors.replay import Replayer, ReplayNow, SpoolGrew
 from .supervisor.child import ChildSpec
 from .supervisor.endpoint import Endpoint
 from .supervisor.plugins import PluginPlaces, PluginSupervisor
@@ -121,7 +121,10 @@ class Tree:
                 probe_s=supervision.probe_s,
             ),
         )
-        children = [places.child(spec) for spec in (*self.plugins, *map(load_plugin, settings.plugins))]
+        specs = [*self.plugins, *map(load_plugin, settings.plugins)]
+        children = [places.child(spec) for spec in specs]
+        if settings.redis.remote_actions:
+            children.append(places.child(self._remote(specs)))
         module = importlib.import_module(".plugins.holdings", __package__)
         children.append(places.child(module.Holdings.spec(self.store, name="holdings")))
         office = settings.back_office
@@ -140,6 +143,31 @@ class Tree:
             )
             children.append(places.child(spec, fallback=True))
         return children
+
+    def _remote(self, others: Iterable[PluginSpec]) -> PluginSpec:
+        services, redis = self.services, self.settings.redis
+        module = importlib.import_module(".remote.plugin", __package__)
+        spec: PluginSpec = module.Remote.spec(
+            redis.url,
+            actions=redis.remote_actions,
+            groups=redis.remote_groups,
+            others=[
+                action for spec in others if not spec.shadow for action in spec.plugin.actions_of("passive")
+            ],
+            prefix=redis.prefix,
+            node=redis.node,
+            partitions=redis.partitions,
+            stream_limit=redis.stream_limit,
+            deadline_s=self.settings.deadlines.default_s,
+            epoch_of=self._epoch_of,
+            observer=services.observer,
+            back=lambda: services.replay_now(ReplayNow()),
+        )
+        return spec
+
+    def _epoch_of(self, charge_point_id: str) -> int:
+        cluster = self.system.cluster
+        return cluster.claims.epoch(charge_point_id) if cluster is not None else 0
 
     def _replayer(self) -> ChildSpec:
         services, supervision = self.services, self.settings.supervision

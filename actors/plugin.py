@@ -100,6 +100,8 @@ class Plugin(Actor):
     """
 
     handlers: ClassVar[Mapping[tuple[str, str], str]] = {}
+    passes_on: ClassVar[bool] = False
+    """Whether it only passes calls on: their failures are counted where they are handled, and not here."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

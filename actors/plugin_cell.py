@@ -276,6 +276,8 @@ class PluginCell(LaneCell):
 
         Handlers that still run go on: what they answer is sent.
         """
+        if self.spec.plugin.passes_on:
+            return
         actor = self.actor
         spent = self.faults.failed(charge_point_id, action, self._now())
         spent = spent or self.probe == (charge_point_id, action)

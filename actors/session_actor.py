@@ -313,7 +313,10 @@ class SessionActor(Actor):
             if call.plugin is not None and call.plugin.probing:  # it is what the handler means
                 call.plugin.note_success(call.lane, call.action)
         else:
-            logger.error("The handler of %r failed:", call, exc_info=failure.exc_info)
+            if getattr(error, "blameless", False):
+                logger.warning("%r could not be handled: %s", call, error)
+            else:
+                logger.error("The handler of %r failed:", call, exc_info=failure.exc_info)
             cell.services.observer.count("handler_failed", cell.charge_point.id)
             self._blame(call, error)
             cell.stand_in(incoming, "its handler failed")

@@ -50,6 +50,7 @@ def main() -> None:
     metavar="memory|sqlite|postgresql://…",
     help="Where transactions are kept: sqlite is a file in the data folder.",
 )
+@click.option("--redis", metavar="URL", help="Redis, for what more than one process takes part in.")
 @click.option("--plugin", "plugins", multiple=True, metavar="MODULE:CLASS", help="A plugin; may be repeated.")
 @click.option("--open", "open_", is_flag=True, help="Let any charge point in from any address.")
 def serve(
@@ -59,6 +60,7 @@ def serve(
     http_open: bool,
     plugins: tuple[str, ...],
     open_: bool,
+    redis: str | None,
     **same: Any,
 ) -> None:
     """Serve charge points until SIGTERM or Ctrl-C.
@@ -76,8 +78,36 @@ def serve(
         "http.open": http_open or None,
         "plugins": list(plugins) or None,
         "open": open_ or None,
+        "redis.url": redis,
     }
     sys.exit(run(config, overrides))
+
+
+@main.command()
+@CONFIG
+@click.argument("plugin", metavar="MODULE:CLASS")
+@click.option("--redis", metavar="URL", help="Redis, as the nodes have it.")
+@click.option(
+    "--group", default="default", show_default=True, help="The group of workers that this one is of."
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1), help="Calls of different charge points handled at once."
+)
+def worker(
+    config: str | None, plugin: str, *, redis: str | None, group: str, concurrency: int | None
+) -> None:
+    """Run a plugin for the nodes that forward calls through Redis, until SIGTERM or Ctrl-C.
+
+    It is the class that `serve --plugin` takes, unchanged; arguments, name and concurrency are those of the settings if
+    `plugins` has it there.
+    """
+    from gevent import monkey  # noqa: PLC0415 - only here
+
+    monkey.patch_all()
+
+    from .worker import work  # noqa: PLC0415 - after the patch
+
+    sys.exit(work(config, plugin, redis=redis, group=group, concurrency=concurrency))
 
 
 @main.command()

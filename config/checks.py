@@ -23,6 +23,12 @@ def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
     if supervision.backoff_max_s < supervision.backoff_min_s:
         text = f"must be at least supervision.backoff_min_s, which is {supervision.backoff_min_s:g}"
         yield (("supervision", "backoff_max_s"), text), ("supervision.backoff_min_s",)
+    redis = settings.redis
+    if redis.remote_actions and not redis.url:
+        yield (("redis", "url"), "missing, though redis.remote_actions is given"), ("redis.remote_actions",)
+    if redis.remote_groups and not redis.remote_actions:
+        text = "missing, though redis.remote_groups is given"
+        yield (("redis", "remote_actions"), text), ("redis.remote_groups",)
     taken: dict[tuple[str, int], str] = {}
     for key, host, port in _listeners(settings):
         first = taken.setdefault((host, port), key)

@@ -354,6 +354,50 @@ class HttpSettings(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RedisSettings(Section):
+    """Redis, for what more than one process takes part in."""
+
+    url: str = _setting(
+        "",
+        "Redis, as redis://, rediss:// or redis+sentinel://; empty does without.",
+        secret=True,
+        pattern=r"(rediss?(\+sentinel)?://\S+)?",
+        wanted="a URL that begins with redis://, rediss:// or redis+sentinel://",
+        sample='"redis://127.0.0.1:6379/0"',
+    )
+    prefix: str = _setting(
+        "chargehand",
+        "Begins the name of everything in Redis.",
+        pattern=r"[^\s{}]+",
+        wanted="text without blanks",
+    )
+    node: str = _setting(
+        "",
+        "Begins the name of this process; empty means the host's name.",
+        pattern=r"[^\s{}]*",
+        wanted="a name",
+    )
+    partitions: int = _setting(
+        16, "Streams between nodes and the workers of a group; the same for all nodes.", least=1, most=1024
+    )
+    stream_limit: int = _setting(
+        10_000, "Messages that may wait in one stream; stand-ins answer for more.", least=1
+    )
+    remote_actions: tuple[str, ...] = _setting(
+        (),
+        'Actions that workers handle (`chargehand worker`); "*" is all that no plugin of this process claims.',
+        sample='["Authorize", "StartTransaction"]',
+    )
+    remote_groups: Mapping[str, str] = _made(
+        dict,
+        'Action to the group of workers that handles it, for those not for the group "default"; "*" is all others.',
+        pattern=r"[A-Za-z0-9_-]+",
+        wanted="letters, digits, _ and -",
+        sample='{Authorize = "tags"}',
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings(Section):
     """Logs of the program. A library user configures logging in the usual way instead."""
 
@@ -424,4 +468,5 @@ class Settings(Section):
     )
     supervision: SupervisionSettings = _made(SupervisionSettings, "How failed actors are brought back.")
     http: HttpSettings = _made(HttpSettings, "The HTTP API, on a port of its own.")
+    redis: RedisSettings = _made(RedisSettings, "Redis, for what more than one process takes part in.")
     log: LogSettings = _made(LogSettings, "Logs of the program.")

@@ -175,12 +175,13 @@ class Link:
 
         waiting = self._waiting
         while True:
+            asked = bool(waiting)  # what is sent while this waits has not had its time yet
             try:
                 data = sock.recv(READ_BYTES)
             except OSError as error:
                 if "timed out" not in str(error):  # that of TLS is no TimeoutError
                     raise
-                if waiting:
+                if asked:
                     raise RedisAway(f"no answer within {self._reply_s:g} s") from None
                 continue
             if not data:

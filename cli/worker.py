@@ -1,0 +1,111 @@
+"""`chargehand worker`: a plugin as a process of its own, fed through Redis."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import re
+import signal
+import sys
+from typing import Any
+
+import click
+import gevent
+
+from .. import __version__
+from ..actors.faults import FaultPolicy
+from ..config.settings import PluginSettings
+from ..remote.address import Address, AddressError
+from ..remote.worker import Worker, WorkerFailed
+from ..supervisor.rules import Policy
+from ..tree import PluginNotFound, load_plugin
+from .configuration import read_settings
+from .failures import FAILED, CommandFailed, CommandMisused
+from .logs import configure
+from .program import SIGNALS, tune_collector
+
+logger = logging.getLogger(__name__)
+
+GROUP = re.compile(r"[A-Za-z0-9_-]+")
+"""What `redis.remote_groups` may have."""
+
+
+def work(config: str | None, plugin: str, *, redis: str | None, group: str, concurrency: int | None) -> int:
+    """Work until a signal comes; returns the exit status. Raises `CommandFailed`."""
+    settings = read_settings(config, {"redis.url": redis})
+    if not settings.redis.url:
+        raise CommandMisused("no Redis is given: --redis URL, or redis.url in the settings")
+    if not GROUP.fullmatch(group):
+        raise CommandMisused(f"--group must be letters, digits, _ and -, not {group}")
+    if os.getcwd() not in sys.path:  # noqa: PTH109 - text, as sys.path has it
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - plugins may lie where the program is started
+    configure(settings.log)
+    named = {found.class_name: found for found in settings.plugins}
+    supervision = settings.supervision
+    try:
+        spec = load_plugin(named.get(plugin) or PluginSettings(class_name=plugin))
+        worker = Worker(
+            spec if concurrency is None else dataclasses.replace(spec, concurrency=concurrency),
+            Address(settings.redis.url),
+            prefix=settings.redis.prefix,
+            group=group,
+            node=settings.redis.node,
+            policy=Policy(
+                intensity=supervision.intensity,
+                period_s=supervision.period_s,
+                backoff_min_s=supervision.backoff_min_s,
+                backoff_max_s=supervision.backoff_max_s,
+                reset_s=supervision.backoff_reset_s,
+            ),
+            faults=FaultPolicy(
+                pair_limit=supervision.handler_failures,
+                spread=supervision.failing_charge_points,
+                window_s=supervision.failure_window_s,
+                probe_s=supervision.probe_s,
+            ),
+            quarantine_s=supervision.quarantine_s,
+            shutdown_s=supervision.shutdown_s,
+            notices_s=settings.deadlines.notices_s,
+        )
+    except (PluginNotFound, AddressError) as error:
+        raise CommandMisused(f"cannot start: {error}") from error
+    except Exception as error:  # whatever a module of somebody's raises when it is imported
+        logger.exception("%s cannot be loaded", plugin)
+        raise CommandFailed(f"cannot start: {plugin}: {type(error).__name__}: {error}") from error
+    return _run(worker, spec.name)
+
+
+def _run(worker: Worker, name: str) -> int:
+    hub: Any = gevent.get_hub()
+
+    def stop(number: int, _frame: object) -> None:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)  # a second one ends the process at once
+        hub.loop.run_callback_threadsafe(gevent.spawn, _stop, worker, number)
+
+    for number in SIGNALS:
+        signal.signal(number, stop)
+    logger.info("chargehand %s, worker %s, Python %s", __version__, worker.name, sys.version.split()[0])
+    try:
+        worker.start()
+    except Exception as error:
+        logger.exception("the start of %s failed", name)
+        raise CommandFailed(f"cannot start {name}: {type(error).__name__}: {error}") from error
+    tune_collector()
+    click.echo(f"worker {worker.name}, group {worker.group}")
+    click.echo("ready")
+    try:
+        worker.wait()
+    except WorkerFailed as error:
+        logger.critical("the worker failed: %s", error)
+        return FAILED
+    finally:
+        worker.stop()
+    logger.info("stopped")
+    return 0
+
+
+def _stop(worker: Worker, number: int) -> None:
+    logger.info("%s: stopping", signal.Signals(number).name)
+    worker.stop()

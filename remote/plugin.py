@@ -1,0 +1,430 @@
+"""The plugin that forwards: calls go to workers through streams in Redis, and their answers come back here.
+
+It answers nothing by itself and waits for nothing. While Redis is away, no worker is there or a stream is full, a call
+fails at once, so that its stand-in answers, and what was spooled is replayed when they are back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import socket
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gevent
+import msgspec
+from msgspec import Raw
+
+from ..actors.failure import Failure
+from ..actors.plugin import CONCURRENCY, Plugin, PluginSpec, on_offline, on_online, on_outcome, passive
+from ..actors.tickets import Ticket
+from ..protocol import v16
+from ..protocol.actions import SPOOL, Sender
+from .address import Address, RedisAway
+from .envelopes import (
+    KEEP_S,
+    KEEP_TRANSACTION_S,
+    CallMade,
+    CameOnline,
+    Envelope,
+    Fault,
+    LeftOffline,
+    OutcomeSeen,
+    UnreadableEnvelope,
+    encode,
+    facts_of,
+    outcome_of,
+    read_answer,
+    read_verdict,
+    ticket_facts,
+)
+from .link import CommandRefused, Link
+from .streams import DEFAULT_GROUP, FULL, NOBODY, SEND, Keys, key_of, partition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ..actors.call import Call, Later
+    from ..actors.charge_point import ChargePoint
+    from ..actors.services import Observer
+
+logger = logging.getLogger(__name__)
+
+ALL = "*"
+BLOCK_S = 1.0
+"""Seconds that one look for answers waits in Redis for the first."""
+ANSWERS_AT_ONCE = 512
+RETRY_S = 0.2
+"""Seconds before answers are looked for again when Redis has refused it."""
+
+
+class NobodyThere(Exception):
+    """No worker of the group has been there lately. `blameless`: no handler is to blame for it, and it passes."""
+
+    blameless = True
+    passing = True
+
+
+class StreamFull(Exception):
+    """As many messages as may wait in a stream, wait there. `blameless`: no handler is to blame, and it passes."""
+
+    blameless = True
+    passing = True
+
+
+class _Broken(msgspec.Struct, frozen=True, gc=False):
+    """What reads the answers has failed."""
+
+    error: Exception
+
+
+class _Unheard:
+    """Whom what is counted is told without an observer."""
+
+    def count(self, name: str, charge_point_id: str) -> None:
+        """Leave it."""
+
+
+class Remote(Plugin):
+    """See the head of this file. Made by `Remote.spec`, which gives it the actions that it claims."""
+
+    passes_on: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        groups: Mapping[str, str],
+        prefix: str = "chargehand",
+        node: str = "",
+        partitions: int = 16,
+        stream_limit: int = 10_000,
+        deadline_s: float = 10.0,
+        epoch_of: Callable[[str], int] = lambda _: 0,
+        observer: Observer | None = None,
+        back: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__()
+        self._address = Address(url)
+        self._groups = groups
+        self._keys = Keys(prefix)
+        self.node = f"{node or socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
+        self._wanted = partitions
+        self._partitions = 0  # until Redis has said it
+        self._limit = stream_limit
+        self._deadline_s = deadline_s
+        self._epoch_of = epoch_of
+        self._epochs: dict[str, int] = {}  # of charge points that are connected; their claims may be over
+        self._observer = observer or _Unheard()
+        self._back = back
+        self._open: dict[str, Later[Any]] = {}
+        self._numbers = itertools.count(1)
+        self._cut_off: set[str] = set()  # groups that no call could be sent to
+        self._link = Link(self._address, f"{self.node}-calls", up=self._up, down=self._down)
+        self._answers = Link(self._address, f"{self.node}-answers", blocks_s=BLOCK_S)
+        self._reader: Any = None
+
+    @classmethod
+    def spec(
+        cls,
+        *args: Any,
+        concurrency: int = CONCURRENCY,
+        name: str = "remote",
+        shadow: bool = False,
+        actions: Iterable[str] = (ALL,),
+        groups: Mapping[str, str] | None = None,
+        others: Iterable[str] = (),
+        **kwargs: Any,
+    ) -> PluginSpec:
+        """Say what it claims: `actions`, where "*" is all that charge points send but `others`.
+
+        `groups` are the workers' groups by action, for those that are not for the "default" one; "*" is for the rest.
+        The first argument is the URL of Redis. Raises ValueError for an action that charge points do not send.
+        """
+        possible = {row.name for row in v16.VERSION.sent_by(Sender.CHARGE_POINT)}
+        groups, claimed = dict(groups or {}), set(actions)
+        for action in sorted((claimed | set(groups)) - possible - {ALL}):
+            raise ValueError(f"remote: {action} is not an action that charge points send")
+        if ALL in claimed:
+            claimed |= possible - set(others)
+        claimed.discard(ALL)
+        rest = groups.get(ALL, DEFAULT_GROUP)
+        kwargs["groups"] = {action: groups.get(action, rest) for action in sorted(claimed)}
+
+        def forward(self: Remote, call: Call[Any]) -> None:
+            self.forward(call)
+
+        for action in sorted(claimed):
+            forward = passive(action)(forward)
+        kind = type(cls.__name__, (cls,), {"forward_call": forward, "__module__": cls.__module__})
+        return PluginSpec(kind, args, kwargs, concurrency, name, shadow)
+
+    # -- Its life ----------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Begin to connect; it does not wait for it."""
+        self._link.start()
+        self._answers.start()
+        self._reader = gevent.spawn(self._read_answers)
+        self._reader.link_exception(self._reader_failed)
+
+    def on_stop(self) -> None:
+        """Let go of Redis."""
+        self._close()
+
+    def on_failure(self, *_: object) -> None:
+        """Let go of Redis."""
+        self._close()
+
+    def on_killed(self) -> None:
+        """Let go of Redis."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._reader is not None:
+            self._reader.kill(block=False)
+        self._fail_all("the plugin that forwards has stopped")
+        self._answers.stop()
+        self._link.stop()
+
+    def _reader_failed(self, reader: Any) -> None:
+        if not self._cell.is_set():
+            self._cell.tell(_Broken(reader.exception))
+
+    def on_receive(self, message: Any) -> Any:
+        """Fail when what reads the answers has failed."""
+        if type(message) is _Broken:
+            raise message.error
+        return super().on_receive(message)
+
+    # -- Redis comes and goes ------------------------------------------------------------------------
+
+    def _up(self) -> None:
+        # In the link's own greenlet: what is asked here is answered later.
+        self._link.send("SET", self._keys.partitions, self._wanted, "NX")
+        self._link.send("GET", self._keys.partitions).rawlink(self._partitions_known)
+
+    def _partitions_known(self, result: Any) -> None:
+        if result.exception is not None:
+            return  # the next connection asks again
+        self._partitions = int(result.value)
+        if self._partitions != self._wanted:
+            logger.warning(
+                "%s says %d, so that it is %d streams, not %d",
+                self._keys.partitions,
+                self._partitions,
+                self._partitions,
+                self._wanted,
+            )
+
+    def _down(self, why: str) -> None:
+        self._partitions = 0
+        self._fail_all(why)
+
+    def _fail_all(self, why: str) -> None:
+        waiting, self._open = self._open, {}
+        for later in waiting.values():
+            later.fail(RedisAway(why))
+
+    # -- Out -----------------------------------------------------------------------------------------
+
+    def forward(self, call: Call[Any]) -> None:
+        """Send a call to the workers; its answer comes later."""
+        later = call.later()
+        incoming, id_ = call.incoming, f"{self.node}-{next(self._numbers)}"
+        received_at = call.received_at.timestamp()
+        if call.replayed:
+            timeout_s, deadline_at = self._deadline_s, time.time() + self._deadline_s
+        else:
+            timeout_s = incoming.due - incoming.received_at
+            deadline_at = received_at + timeout_s
+        transaction = incoming.action.stand_in is SPOOL
+        what = (call.lane.encode(), call.unique_id.encode(), call.payload)
+        key = key_of(*what) if transaction else key_of(*what, id_.encode())
+        envelope = CallMade(
+            v=1,
+            id=id_,
+            node=self.node,
+            charge_point=call.lane,
+            epoch=self._epoch(call.lane),
+            ocpp=call.charge_point.version,
+            action=call.action,
+            unique_id=call.unique_id,
+            payload=Raw(call.payload),
+            received_at=received_at,
+            deadline_at=deadline_at,
+            timeout_s=timeout_s,
+            key=key,
+            keep_s=KEEP_TRANSACTION_S if transaction else KEEP_S,
+            transaction_id=call.transaction_id,
+            replayed=call.replayed,
+            deviations=tuple(
+                Fault(found.path, found.code, found.text, found.value) for found in call.deviations
+            ),
+            facts=facts_of(call.charge_point),
+        )
+        self._open[id_] = later
+        self._send(envelope, self._groups[call.action], partial(self._sent, id_, call), key)
+
+    def _epoch(self, charge_point_id: str) -> int:
+        """That of our claim, or of the last one we had: it is given back before everything is told."""
+        epoch = self._epoch_of(charge_point_id)
+        if epoch:
+            self._epochs[charge_point_id] = epoch
+        return epoch or self._epochs.get(charge_point_id, 0)
+
+    def _send(
+        self, envelope: Envelope, group: str, then: Callable[[Any, Exception | None], None], key: str = ""
+    ) -> None:
+        if not self._partitions:
+            why = self._link.why if not self._link.connected else "it has only just connected"
+            then(None, RedisAway(why))
+            return
+        keys = self._keys
+        stream = keys.stream(partition_of(envelope.charge_point, self._partitions), group)
+        names = (stream, keys.alive(group), keys.done(key)) if key else (stream, keys.alive(group))
+        sent = self._link.send("EVAL", SEND, len(names), *names, self._limit, encode(envelope))
+        sent.rawlink(lambda result: then(result.value, _error_of(result)))
+
+    def _sent(self, id_: str, call: Call[Any], found: Any, error: Exception | None) -> None:
+        charge_point_id, group = call.lane, self._groups[call.action]
+        if error is None and isinstance(found, bytes):  # it was answered before
+            self._observer.count("remote_known", charge_point_id)
+            self._settle(id_, found)
+            return
+        why = error if error is not None else _refusal(found)
+        if why is None:
+            self._observer.count("remote_forwarded", charge_point_id)
+            self._reached(group)
+            return
+        if not isinstance(why, StreamFull):
+            self._cut_off.add(group)
+        kind = type(why)
+        self._observer.count(
+            "remote_nobody"
+            if kind is NobodyThere
+            else "remote_full"
+            if kind is StreamFull
+            else "remote_away",
+            charge_point_id,
+        )
+        later = self._open.pop(id_, None)
+        if later is not None:
+            later.fail(why)
+
+    def _reached(self, group: str) -> None:
+        """A group is there (again): what was spooled meanwhile is replayed now."""
+        if group in self._cut_off:
+            self._cut_off.discard(group)
+            self._back()
+
+    def _look_for_workers(self) -> None:
+        for group in self._cut_off if self._partitions else ():
+            self._link.send("EXISTS", self._keys.alive(group)).rawlink(partial(self._looked, group))
+
+    def _looked(self, group: str, result: Any) -> None:
+        if result.exception is None and result.value:
+            self._reached(group)
+
+    # -- Notices: at most so far as Redis takes them --------------------------------------------------
+
+    @on_online
+    def came_online(self, charge_point: ChargePoint) -> None:
+        """Tell every group."""
+        self._tell(charge_point.id, CameOnline, ocpp=charge_point.version, facts=facts_of(charge_point))
+
+    @on_offline
+    def left_offline(self, charge_point: ChargePoint) -> None:
+        """Tell every group."""
+        self._tell(charge_point.id, LeftOffline, ocpp=charge_point.version, facts=facts_of(charge_point))
+        self._epochs.pop(charge_point.id, None)
+
+    @on_outcome()
+    def outcome_seen(self, ticket: Ticket[Any]) -> None:
+        """Tell every group."""
+        self._tell(ticket.charge_point_id, OutcomeSeen, ticket=ticket_facts(ticket))
+
+    def _tell(self, charge_point_id: str, kind: type[Envelope], **members: Any) -> None:
+        envelope = kind(
+            v=1,
+            node=self.node,
+            charge_point=charge_point_id,
+            epoch=self._epoch(charge_point_id),
+            **members,
+        )
+        for group in sorted(set(self._groups.values())):
+            self._send(envelope, group, partial(self._told, charge_point_id))
+
+    def _told(self, charge_point_id: str, found: Any, error: Exception | None) -> None:
+        if error is not None or _refusal(found) is not None:
+            self._observer.count("remote_notice_lost", charge_point_id)
+
+    # -- Back ----------------------------------------------------------------------------------------
+
+    def _read_answers(self) -> None:
+        """Take what comes on this node's stream of answers, and forget calls that wait for none any more."""
+        link, stream, last = self._answers, self._keys.answers(self.node), b"0"
+        swept_at = time.monotonic()
+        while True:
+            if time.monotonic() > swept_at + BLOCK_S:
+                swept_at = time.monotonic()
+                self._look_for_workers()
+                for id_ in [id_ for id_, later in self._open.items() if not later.call.open]:
+                    del self._open[id_]
+            if not link.connected:
+                last = b"0"  # a Redis that has lost everything counts anew; an answer may come twice
+                link.wait(BLOCK_S)
+                continue
+            try:
+                found = link.ask(
+                    "XREAD", "COUNT", ANSWERS_AT_ONCE, "BLOCK", int(BLOCK_S * 1000), "STREAMS", stream, last
+                )
+            except RedisAway:
+                continue
+            except CommandRefused as error:
+                logger.error("%s cannot be read: %s", stream, error)  # noqa: TRY400 - the text says all
+                gevent.sleep(RETRY_S)
+                continue
+            for entry, fields in found[0][1] if found else ():
+                last = entry
+                self._answered(bytes(fields[1]))
+
+    def _answered(self, data: bytes) -> None:
+        try:
+            answer = read_answer(data)
+        except UnreadableEnvelope as error:
+            self._observer.count("remote_unreadable", "")
+            logger.error("an answer cannot be read: %s", error)  # noqa: TRY400
+            return
+        later = self._open.pop(answer.id, None)
+        if later is None:
+            self._observer.count("remote_late", "")  # its time was over, or it has been answered
+        else:
+            _end(later, outcome_of(answer))
+
+    def _settle(self, id_: str, kept: bytes) -> None:
+        later = self._open.pop(id_, None)
+        if later is not None:
+            with contextlib.suppress(UnreadableEnvelope):  # by its deadline a stand-in answers
+                _end(later, outcome_of(read_verdict(kept)))
+
+
+def _error_of(result: Any) -> Exception | None:
+    return result.exception  # type: ignore[no-any-return]
+
+
+def _refusal(found: Any) -> Exception | None:
+    if found == NOBODY:
+        return NobodyThere("no worker has been there lately")
+    return StreamFull("as many messages as may wait, wait already") if found == FULL else None
+
+
+def _end(later: Later[Any], outcome: bytes | Exception) -> None:
+    if isinstance(outcome, Exception):
+        later.call.finish(Failure(outcome))
+    else:
+        later.answer(outcome)

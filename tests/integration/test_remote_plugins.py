@@ -1,0 +1,353 @@
+"""Remote plugins with real processes: a server, workers, Redis, and what happens when one of them is killed.
+
+The charge points are threads with a socket each; the plugin writes down what it handled, one file for each worker.
+"""
+
+import itertools
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from ..redis_server import RedisServer
+from .conftest import StartServer
+from .process import kill, until
+from .rawsocket import RawSocket
+from .server import Server
+
+CHARGE_POINTS = 12
+LEASE_S = 5.0
+
+PLUGIN = '''
+import json, os, pathlib, time
+from chargehand import Plugin, passive, v16
+
+LOG = pathlib.Path(os.environ["HANDLED"]) / str(os.getpid())
+
+class Depot(Plugin):
+    """Writes down what it handles, and says who it is."""
+
+    def __init__(self):
+        self.log = LOG.open("a", buffering=1)
+
+    @passive(v16.Authorize)
+    def authorize(self, call):
+        self.log.write(json.dumps([call.charge_point.id, call.request.id_tag, time.time()]) + "\\n")
+        return {"idTagInfo": {"status": "Accepted", "parentIdTag": str(os.getpid())}}
+
+    @passive(v16.StopTransaction)
+    def stopped(self, call):
+        self.log.write(json.dumps([call.charge_point.id, f"stop {call.request.transaction_id}", time.time()]) + "\\n")
+        return {}
+'''
+
+
+class WorkerProcess:
+    """One `chargehand worker`, or another program that is one."""
+
+    def __init__(self, folder: Path, command: list[str]) -> None:
+        self._output = (folder / f"worker-{time.monotonic_ns()}").open("w+b")
+        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(folder), "HANDLED": str(folder / "handled")}
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+        self.pid = self.process.pid
+
+    @property
+    def output(self) -> str:
+        """All it has printed."""
+        return Path(self._output.name).read_text(errors="replace")
+
+    def wait_ready(self) -> None:
+        """Wait until it says so."""
+        until(lambda: "ready" in self.output.splitlines(), f"the worker is not ready: {self.output}", 20.0)
+
+    def stop(self) -> None:
+        """SIGTERM; it ends in order."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(10.0) == 0, self.output
+
+    def close(self) -> None:
+        """End it for certain."""
+        kill(self.process)
+        self._output.close()
+
+
+class House:
+    """Redis, one server, and workers."""
+
+    def __init__(self, folder: Path, redis: RedisServer, start_server: StartServer) -> None:
+        self.folder = folder
+        self.redis = redis
+        (folder / "handled").mkdir()
+        (folder / "depot.py").write_text(PLUGIN)
+        config = '[redis]\nremote_actions = ["Authorize", "StopTransaction"]\n[supervision]\nreplay_delay_s = 0.2\n'
+        self.server: Server = start_server("--redis", redis.url, config=config)
+        self.workers: list[WorkerProcess] = []
+
+    def work(self) -> WorkerProcess:
+        """Start a worker."""
+        command = [sys.executable, "-m", "chargehand", "worker", "depot:Depot", "--redis", self.redis.url]
+        return self.begin(command)
+
+    def begin(self, command: list[str]) -> WorkerProcess:
+        """Start something that is a worker."""
+        self.workers.append(WorkerProcess(self.folder, command))
+        self.workers[-1].wait_ready()
+        return self.workers[-1]
+
+    def handled(self) -> list[tuple[str, str, float]]:
+        """What all workers have handled, by time."""
+        lines = [
+            line for file in (self.folder / "handled").iterdir() for line in file.read_text().splitlines()
+        ]
+        return sorted(((*json.loads(line),) for line in lines), key=lambda one: one[2])
+
+    def shares_evenly(self, workers: int) -> bool:
+        """Whether the streams belong to so many workers, to each as many."""
+        owners = Counter(
+            line
+            for number in range(16)
+            for line in self.ask("GET", f"chargehand:p:{number}:owner:default").split()
+        )
+        return len(owners) == workers and len(set(owners.values())) == 1 and sum(owners.values()) == 16
+
+    def ask(self, *command: str) -> str:
+        """Ask Redis something, as text."""
+        with RawRedis(self.redis.port) as redis:
+            return redis.ask(*command)
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self.workers:
+            worker.close()
+
+
+class RawRedis:
+    """As little of Redis's protocol as is needed."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), 5.0)
+        self._file = self._socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._socket.close()
+
+    def ask(self, *command: str) -> str:
+        """A bulk string or a number as text, "" for nothing."""
+        parts = "".join(f"${len(part)}\r\n{part}\r\n" for part in command)
+        self._socket.sendall(f"*{len(command)}\r\n{parts}".encode())
+        line = self._file.readline().decode().strip()
+        if line[0] == "$" and line != "$-1":
+            return self._file.read(int(line[1:]) + 2).decode().strip()
+        return "" if line == "$-1" else line[1:]
+
+
+class Fleet:
+    """Charge points that authorize one tag after the other, each its own count up."""
+
+    def __init__(self, server: Server, actions: Callable[[int], tuple[str, Any]]) -> None:
+        self._ended = threading.Event()
+        self._actions = actions
+        self.answers: dict[str, list[tuple[str, list[Any], float]]] = defaultdict(list)
+        self.faults: list[str] = []
+        self._threads = [
+            threading.Thread(target=self._run, args=(server, f"CP{number}"), daemon=True)
+            for number in range(CHARGE_POINTS)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, server: Server, id_: str) -> None:
+        try:
+            with RawSocket.open(server.ws + id_, timeout_s=20.0) as raw:
+                for number in itertools.count(1):
+                    if self._ended.is_set():
+                        return
+                    action, payload = self._actions(number)
+                    begun = time.monotonic()
+                    answer = raw.call(action, payload)
+                    self.answers[id_].append((f"T{number}", answer, time.monotonic() - begun))
+        except Exception as error:  # noqa: BLE001 - the test tells it
+            self.faults.append(f"{id_}: {error!r}")
+
+    @property
+    def count(self) -> int:
+        """How many were answered."""
+        return sum(map(len, self.answers.values()))
+
+    def more(self, count: int, timeout_s: float = 20.0) -> None:
+        """Wait until so many more were answered."""
+        wanted = self.count + count
+        until(lambda: self.faults or self.count >= wanted, "the charge points are not answered", timeout_s)
+        assert not self.faults
+
+    def end(self) -> dict[str, list[tuple[str, list[Any], float]]]:
+        """Stop, and return all answers."""
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(20.0)
+            assert not thread.is_alive()
+        assert not self.faults
+        return self.answers
+
+
+def authorizing(number: int) -> tuple[str, Any]:
+    """A call whose tag says which one it is."""
+    return "Authorize", {"idTag": f"T{number}"}
+
+
+@pytest.fixture
+def house(tmp_path: Path, start_server: StartServer) -> Iterator[House]:
+    """Redis of its own, a server, no worker yet."""
+    redis = RedisServer()
+    redis.start()
+    house = House(tmp_path, redis, start_server)
+    yield house
+    house.close()
+    redis.kill()
+
+
+def answered_by(answer: list[Any]) -> str:
+    """The worker that an answer is of, "" for a stand-in's."""
+    return str(answer[2]["idTagInfo"]["parentIdTag"]) if answer[0] == 3 else ""
+
+
+def assert_in_order(house: House) -> None:
+    """Each charge point's calls were handled in the order that it sent them; one may have been begun again."""
+    by_charge_point: dict[str, list[int]] = defaultdict(list)
+    for id_, tag, _ in house.handled():
+        by_charge_point[id_].append(int(tag[1:]))
+    for id_, numbers in by_charge_point.items():
+        assert numbers == sorted(numbers), id_
+
+
+def test_two_workers_share_the_load_and_one_that_is_killed_is_replaced_within_its_lease(house: House) -> None:
+    first, second = house.work(), house.work()
+    until(lambda: house.shares_evenly(2), "the streams are not shared")
+    fleet = Fleet(house.server, authorizing)
+    fleet.more(300)
+    kill(second.process)
+    killed_at = time.monotonic()
+    until(lambda: house.shares_evenly(1), "the streams of the dead were not taken", LEASE_S + 1.0)
+    took_s = time.monotonic() - killed_at
+    fleet.more(300)
+    answers = fleet.end()
+    assert took_s <= LEASE_S + 0.5
+    all_answers = [answer for one in answers.values() for answer in one]
+    assert [answer for _, answer, _ in all_answers if not answered_by(answer)] == []
+    assert {answered_by(answer) for _, answer, _ in all_answers} == {str(first.pid), str(second.pid)}
+    assert max(took for _, _, took in all_answers) < LEASE_S + 1.0
+    assert_in_order(house)
+    twice = [
+        one for one, times in Counter((id_, tag) for id_, tag, _ in house.handled()).items() if times > 1
+    ]
+    assert len(twice) <= CHARGE_POINTS  # what it had in hand when it was killed; nobody has had its answer
+
+
+def test_a_worker_that_is_stopped_gives_way_and_nobody_notices(house: House) -> None:
+    house.work()
+    second = house.work()
+    until(lambda: house.shares_evenly(2), "the streams are not shared")
+    fleet = Fleet(house.server, authorizing)
+    fleet.more(200)
+    second.stop()
+    fleet.more(200)
+    answers = fleet.end()
+    assert all(answered_by(answer) for one in answers.values() for _, answer, _ in one)
+    assert len(house.handled()) == fleet.count  # nothing was begun twice
+    assert_in_order(house)
+
+
+def test_stand_ins_answer_while_redis_is_away_and_what_they_took_is_handled_after_it(house: House) -> None:
+    house.work()
+    until(lambda: house.shares_evenly(1), "the streams are not taken")
+
+    def mixed(number: int) -> tuple[str, Any]:
+        if number % 2:
+            return authorizing(number)
+        time_text = "2026-01-01T00:00:00Z"
+        return "StopTransaction", {"transactionId": number, "meterStop": 1, "timestamp": time_text}
+
+    fleet = Fleet(house.server, mixed)
+    fleet.more(100)
+    house.redis.kill()
+    fleet.more(100, 5.0)
+    house.redis.start()
+    until(lambda: house.shares_evenly(1), "the streams are not taken again")
+    fleet.more(100)
+    answers = fleet.end()
+    stops = {
+        (id_, f"stop {tag[1:]}") for id_, one in answers.items() for tag, answer, _ in one if answer[2] == {}
+    }
+    assert len(stops) == sum(
+        len(one) // 2 for one in answers.values()
+    )  # each StopTransaction was acknowledged
+    until(lambda: stops <= {(id_, tag) for id_, tag, _ in house.handled()}, "some were not replayed", 20.0)
+    assert any(answer[0] == 4 for one in answers.values() for _, answer, _ in one)
+    assert max(took for one in answers.values() for _, _, took in one) < LEASE_S
+
+
+def test_a_worker_in_another_language_answers_too(house: House) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node.js is not installed")
+    example = Path(__file__).parents[2] / "examples" / "worker.mjs"
+    worker = house.begin([node, str(example), "127.0.0.1", str(house.redis.port)])
+    until(lambda: house.shares_evenly(1), "the streams are not taken")
+    fleet = Fleet(house.server, authorizing)
+    fleet.more(100)
+    house.work()
+    until(lambda: house.shares_evenly(2), "the streams are not shared")
+    fleet.more(200)
+    worker.stop()
+    until(lambda: house.shares_evenly(1), "the streams are not given back")
+    fleet.more(100)
+    answers = fleet.end()
+    by = Counter(answered_by(answer) for one in answers.values() for _, answer, _ in one)
+    assert set(by) == {"mjs", str(house.workers[1].pid)}
+    for one in answers.values():
+        assert [tag for tag, _, _ in one] == [f"T{number}" for number in range(1, len(one) + 1)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["depot:Depot"], "no Redis is given"),
+        (["depot:Nothing", "--redis", "redis://127.0.0.1:1"], "depot:Nothing"),
+        (["depot:Depot", "--redis", "http://127.0.0.1:1"], "redis.url"),
+        (["depot:Depot", "--redis", "redis://127.0.0.1:1", "--group", "a:b"], "--group"),
+        (["broken:Broken", "--redis", "redis://127.0.0.1:1"], "division by zero"),
+    ],
+)
+def test_a_worker_that_cannot_start_says_why_in_a_line(
+    tmp_path: Path, arguments: list[str], text: str
+) -> None:
+    (tmp_path / "handled").mkdir()
+    (tmp_path / "depot.py").write_text(PLUGIN)
+    (tmp_path / "broken.py").write_text("1 / 0")
+    worker = WorkerProcess(tmp_path, [sys.executable, "-m", "chargehand", "worker", *arguments])
+    try:
+        assert worker.process.wait(20.0) in (1, 2)
+        assert text in worker.output.splitlines()[-1], worker.output
+    finally:
+        worker.close()
