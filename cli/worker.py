@@ -33,7 +33,7 @@ GROUP = re.compile(r"[A-Za-z0-9_-]+")
 
 def work(config: str | None, plugin: str, *, redis: str | None, group: str, concurrency: int | None) -> int:
     """Work until a signal comes; returns the exit status. Raises `CommandFailed`."""
-    settings = read_settings(config, {"redis.url": redis})
+    settings = read_settings(config, {"redis.url": redis, "store": "memory"})  # a worker keeps nothing
     if not settings.redis.url:
         raise CommandMisused("no Redis is given: --redis URL, or redis.url in the settings")
     if not GROUP.fullmatch(group):

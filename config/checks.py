@@ -24,6 +24,10 @@ def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
         text = f"must be at least supervision.backoff_min_s, which is {supervision.backoff_min_s:g}"
         yield (("supervision", "backoff_max_s"), text), ("supervision.backoff_min_s",)
     redis = settings.redis
+    if redis.url and settings.store == "sqlite":
+        # Two nodes would give the same transaction ids.
+        text = 'must be "memory" (which promises nothing) or "postgresql://…" with redis.url: nodes share their store'
+        yield (("store",), text), ("redis.url",)
     if redis.remote_actions and not redis.url:
         yield (("redis", "url"), "missing, though redis.remote_actions is given"), ("redis.remote_actions",)
     if redis.remote_groups and not redis.remote_actions:

@@ -10,6 +10,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from gevent.event import Event
+
 from ..actors.requests import CallLimits, make_ticket
 from ..actors.threads import Inlet, native_thread
 from ..actors.tickets import Ticket, TicketState
@@ -61,6 +63,7 @@ class Client:
         self._tickets: dict[str, Ticket[Any]] = {}
         self._far = FarCalls(self._switchboard.node, self, self._clock)
         self._running = False
+        self._leased = Event()
 
     def __enter__(self) -> Self:
         self.start()
@@ -75,12 +78,11 @@ class Client:
         self._inlet = Inlet()
         self._running = True
         self._far.start()
+        self._leased.clear()
         self._switchboard.start(self)
-        try:
-            self._switchboard.wait(CONNECT_S)
-        except SwitchboardAway:
+        if not self._switchboard.held and not self._leased.wait(CONNECT_S):
             self.stop()
-            raise
+            raise SwitchboardAway(f"no node or Redis has answered within {CONNECT_S:g} s")
 
     def stop(self) -> None:
         """Let go; what a node has is carried out, but nobody hears of it here: `outcome_unknown`."""
@@ -181,3 +183,5 @@ class Client:
 
     def lease_changed(self, *, held: bool) -> None:
         """See `Listener`: nothing is claimed here."""
+        if held:
+            self._leased.set()

@@ -69,9 +69,6 @@ class Switchboard(Protocol):
     def stop(self) -> None:
         """Give back the lease and all claims, as far as that can be said at once. Switches greenlets for a moment."""
 
-    def wait(self, timeout_s: float) -> None:
-        """Return when this node has its lease. Switches greenlets. Raises `SwitchboardAway` if not in time."""
-
     @property
     def held(self) -> bool:
         """Whether this node has its lease now: cheap, asked before each command."""

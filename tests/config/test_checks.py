@@ -8,6 +8,7 @@ from chargehand.config.settings import (
     AuthSettings,
     HttpSettings,
     PluginSettings,
+    RedisSettings,
     SessionSettings,
     Settings,
     SupervisionSettings,
@@ -120,3 +121,11 @@ def test_http_without_a_token_stays_on_loopback_even_when_all_is_open():
 )
 def test_guarded_or_local_settings_pass(settings):
     assert check_exposure(settings) is None
+
+
+def test_nodes_need_a_store_that_they_share():
+    redis = RedisSettings(url="redis://127.0.0.1")
+    (fault,) = errors(checked, Settings(store="sqlite", redis=redis))
+    assert fault.startswith('store: must be "memory"')
+    for store in ("memory", "postgresql://db/x"):
+        assert checked(Settings(store=store, redis=redis))
