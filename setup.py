@@ -83,6 +83,7 @@ setup(
         "wsaccel>=0.6.7,<0.7; python_version < '3.14'",  # later ones have no wheel; see protocol/masking.py
     ],
     extras_require={
+        "postgres": ["psycopg[binary]>=3.2,<4"],
         "redis": ["redis>=8,<9", "hiredis>=3,<4"],
         "dev": [
             "cryptography>=44",
@@ -91,6 +92,7 @@ setup(
             "mkdocs-material>=9.6,<10",
             "mypy>=2.4,<3",
             "ocpp>=2.0,<3",
+            "psycopg[binary]>=3.2,<4",
             "pytest>=9,<10",
             "hiredis>=3,<4",
             "pytest-timeout>=2.4,<3",

@@ -37,6 +37,7 @@ from .operations import Operations
 from .protocol import v16
 from .protocol.session import Registration, Rules
 from .store.memory import MemoryStore
+from .store.postgres import PostgresStore
 from .store.records import Tag
 from .store.sqlite import SqliteStore
 from .supervisor.credentials import Credentials
@@ -358,5 +359,7 @@ def _open_store(settings: Settings, clock: Clock) -> Store:
         folder = Path(settings.data)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return SqliteStore.open(str(folder / SQLITE_FILE), threads, tags=tags)
+    if settings.store != "memory":
+        return PostgresStore.open(settings.store, threads, tags=tags)
     # From the clock: a charge point may still be charging under a number of the process before this one.
     return MemoryStore(tags=tags, first_transaction_id=int(clock.time()) % 2**31 or 1)

@@ -50,6 +50,10 @@ class ReplayNow(msgspec.Struct, frozen=True, gc=False):
     """Try all that waits: a plugin has been released."""
 
 
+class TakeUp(msgspec.Struct, frozen=True, gc=False):
+    """Look for what an earlier run left: the store could not say before."""
+
+
 class ReplayEnded(msgspec.Struct, frozen=True, gc=False):
     """A plugin has dealt with a record, or its time was over."""
 
@@ -126,7 +130,19 @@ class Replayer(Actor):
 
     def on_start(self) -> None:
         """Take up what an earlier run left."""
-        for charge_point_id in self._services.ledger.spooled_charge_points():
+        self._take_up()
+
+    def _take_up(self) -> None:
+        services = self._services
+        try:
+            found = services.ledger.spooled_charge_points()
+        except Exception as error:
+            if not _passes(error):
+                raise
+            due = services.clock.monotonic() + self._delay_max_s
+            services.timers.call_at(due, lambda: self._tell(TakeUp()))
+            return
+        for charge_point_id in found:
             self._grew(charge_point_id)
 
     def on_receive(self, message: Any) -> Any:
@@ -141,6 +157,8 @@ class Replayer(Actor):
             self._ended(message.call, message.outcome)
         elif kind is RecordGone:
             self._gone(message.charge_point_id, message.number, message.error)
+        elif kind is TakeUp:
+            self._take_up()
         elif kind is ReplayNow:
             for charge_point_id in list(self._failures):
                 self._next(charge_point_id)
@@ -165,7 +183,13 @@ class Replayer(Actor):
     def _next(self, charge_point_id: str) -> None:
         if charge_point_id in self._running or charge_point_id not in self._failures:
             return
-        records = self._services.ledger.spooled(charge_point_id=charge_point_id, limit=1)
+        try:
+            records = self._services.ledger.spooled(charge_point_id=charge_point_id, limit=1)
+        except Exception as error:
+            if not _passes(error):
+                raise
+            self._later(charge_point_id, self._delay_max_s)
+            return
         if not records:
             del self._failures[charge_point_id]
             del self._due[charge_point_id]
@@ -223,6 +247,10 @@ class Replayer(Actor):
             self._take_out(charge_point_id, call.number, services.ledger.unspool([call.number]))
             return
         services.observer.count("replay_failed", charge_point_id)
+        if _passes(outcome.error):  # the record is not to blame, and is not set aside for it
+            del self._running[charge_point_id]
+            self._later(charge_point_id, self._delay_max_s)
+            return
         failures = self._failures[charge_point_id] = self._failures[charge_point_id] + 1
         if failures >= self._attempts:
             self._set_aside(call.number, charge_point_id, outcome.text)
@@ -252,3 +280,8 @@ class Replayer(Actor):
                 "A record of %s stays in the spool, and is replayed again: %s", charge_point_id, error
             )
             self._later(charge_point_id, self._delay_max_s)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether it says that the store cannot do its work now, and may later."""
+    return bool(getattr(error, "passing", False))

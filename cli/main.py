@@ -40,7 +40,11 @@ def main() -> None:
     type=click.Choice(["greenlet", "reactor"]),
     help="How sockets are served: see the settings.",
 )
-@click.option("--store", help="Where transactions are kept: sqlite (a file in the data folder), or memory.")
+@click.option(
+    "--store",
+    metavar="memory|sqlite|postgresql://…",
+    help="Where transactions are kept: sqlite is a file in the data folder.",
+)
 @click.option("--plugin", "plugins", multiple=True, metavar="MODULE:CLASS", help="A plugin; may be repeated.")
 @click.option("--open", "open_", is_flag=True, help="Let any charge point in from any address.")
 def serve(

@@ -114,6 +114,8 @@ def _hidden(section: Section) -> dict[str, Any]:
         key, value = key_of(entry), getattr(section, entry.name)
         if rules_of(entry).secret:
             data[key] = dict.fromkeys(value, _SECRET) if isinstance(value, Mapping) else value and _SECRET
+        elif rules_of(entry).url:
+            data[key] = without_password(value)
         elif isinstance(value, Section):
             data[key] = _hidden(value)
         elif key == "plugins":

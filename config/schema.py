@@ -127,7 +127,8 @@ class _Value(Field[Any]):
         self.rules = rules
 
     def refusal(self, wanted: str, value: object) -> ValidationError:
-        shown = "" if self.rules.secret else f", not {_shown(value)}"
+        hidden = self.rules.secret or (self.rules.url and not re.fullmatch(r"\w+", str(value)))
+        shown = "" if hidden else f", not {_shown(value)}"
         return ValidationError(f"must be {wanted}{shown}")
 
 

@@ -26,7 +26,8 @@ class Rules:
     `least` and `most` are the inclusive bounds of a number, `above` an exclusive lower one. A string must
     match `pattern` from end to end; `wanted` says in words what the pattern asks for. `short` is for tables:
     the key that a bare string stands for. `sample` is a value for the example file when the default shows
-    nothing. `key` is the name in a file when that is no name in Python.
+    nothing. `key` is the name in a file when that is no name in Python. A `secret` is never shown; `url` is one
+    without its password.
     """
 
     doc: str
@@ -39,6 +40,7 @@ class Rules:
     sample: str = ""
     key: str = ""
     secret: bool = False
+    url: bool = False
 
 
 def rules_of(declared: Field[Any]) -> Rules:
@@ -54,7 +56,7 @@ def key_of(declared: Field[Any]) -> str:
 def _setting(default: T, doc: str, **more: Any) -> T:
     rules = Rules(doc=doc, **more)
     # A secret is left out of repr(), so that a traceback or a debug line never shows it.
-    return field(default=default, repr=not rules.secret, metadata={_RULES: rules})
+    return field(default=default, repr=not (rules.secret or rules.url), metadata={_RULES: rules})
 
 
 def _made(factory: Callable[[], T], doc: str, **more: Any) -> T:
@@ -370,8 +372,14 @@ class Settings(Section):
     data: str = _setting(
         "./chargehand-data", "Folder for what the server writes.", pattern=r".+", wanted="a folder"
     )
-    store: Literal["memory", "sqlite"] = _setting(
-        "memory", "Where transactions are kept: memory ends with the process, sqlite is a file in `data`."
+    store: str = _setting(
+        "memory",
+        'Where transactions are kept: "memory" ends with the process, "sqlite" is a file in `data`, a URL is a'
+        " database of PostgreSQL (the extra `postgres`), which several nodes may share.",
+        pattern=r"memory|sqlite|postgres(ql)?://\S+",
+        wanted='"memory", "sqlite" or "postgresql://user@host/database"',
+        sample='"postgresql://chargehand@db.example.com/chargehand"',
+        url=True,
     )
     transport: Literal["greenlet", "reactor"] = _setting(
         "greenlet", "How sockets are served: a greenlet for each, or the hub's watchers for all."

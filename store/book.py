@@ -67,14 +67,28 @@ class Book(Generic[R]):
     def remove(self, key: str) -> Receipt:
         """Take a record out; one that is not there is no error."""
         receipt = self._keep(self.name, key, None)
-        if receipt.error is None and key in self._records:
-            record = self._records.pop(key)
-            if self._indexed:
-                keys = self._by_charge_point[record.charge_point_id]  # type: ignore[attr-defined]
-                del keys[key]
-                if not keys:
-                    del self._by_charge_point[record.charge_point_id]  # type: ignore[attr-defined]
+        if receipt.error is None:
+            self._leave(key)
         return receipt
+
+    def follow(self, key: str, data: bytes | str | None) -> None:
+        """Take a change that somebody else has kept: a record as JSON, or None for a removal."""
+        if data is None:
+            self._leave(key)
+        else:
+            self.load([(key, data)])
+
+    def keys(self) -> list[str]:
+        """The keys of all records."""
+        return list(self._records)
+
+    def _leave(self, key: str) -> None:
+        record = self._records.pop(key, None)
+        if record is not None and self._indexed:
+            keys = self._by_charge_point[record.charge_point_id]  # type: ignore[attr-defined]
+            del keys[key]
+            if not keys:
+                del self._by_charge_point[record.charge_point_id]  # type: ignore[attr-defined]
 
     def _enter(self, key: str, record: R) -> None:
         self._records[key] = record

@@ -14,6 +14,7 @@ import msgspec
 
 from .book import Books
 from .rows import (
+    LARGEST_INTEGER,
     TRANSACTION,
     Kind,
     event_of,
@@ -23,10 +24,12 @@ from .rows import (
     row,
     spooled_of,
     stop_row,
+    storable,
     text,
     transaction_of,
     transaction_row,
 )
+from .store import Receipt
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -34,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from .records import Event, MeterReading, Spooled, Tag, Transaction
-    from .store import Receipt
     from .writer import Database, Threads
 
 LARGEST_ID = 2**31 - 1
@@ -70,20 +72,13 @@ class DurableStore:
         Raises `StoreError` with one clear sentence.
         """
         self._writer.start()
-        (used,) = self._ask(
-            "SELECT max(number) FROM (SELECT max(id) AS number FROM transactions "
-            "UNION ALL SELECT max(transaction_id) FROM spool) AS used"
-        )[0]
-        reserved = self._ask("SELECT next FROM ids WHERE name = 'transaction'")
-        self._next = self._reserved = max(reserved[0][0] if reserved else self._first, (used or 0) + 1)
-        self._reserve_ahead()
+        self._load_numbers()
         for values in self._ask(
             f"SELECT {COLUMNS} FROM transactions WHERE stop_received_at IS NULL ORDER BY id"  # noqa: S608
         ):
             self._remember(transaction_of(values))
         self._registrations = dict(self._ask("SELECT id, registration FROM charge_points"))
-        for book in self.books:
-            book.load(self._ask("SELECT key, data FROM books WHERE book = ? ORDER BY key", book.name))
+        self._load_books()
         for number, start in self._ask(
             "SELECT transaction_id, start FROM spool WHERE aside = 0 AND start IS NOT NULL"
         ):
@@ -91,10 +86,40 @@ class DurableStore:
         for tag in tags:
             self.books.tags.put(tag)
 
+    def _load_books(self) -> None:
+        for book in self.books:
+            book.load(self._ask("SELECT key, data FROM books WHERE book = ? ORDER BY key", book.name))
+
     def _ask(self, query: str, *values: Any) -> list[Any]:
         """Read rows, behind all that was handed over before; switches greenlets."""
-        rows: list[Any] = self._writer.ask(lambda database: database.read(query, values))
+        kept = [storable(value) for value in values]  # as it was written
+        rows: list[Any] = self._writer.ask(lambda database: database.read(query, kept))
         return rows
+
+    # -- Numbers of transactions ---------------------------------------------------------------
+
+    def _load_numbers(self) -> None:
+        (used,) = self._ask(
+            "SELECT max(number) FROM (SELECT max(id) AS number FROM transactions "
+            "UNION ALL SELECT max(transaction_id) FROM spool) AS used"
+        )[0]
+        reserved = self._ask("SELECT next FROM ids WHERE name = 'transaction'")
+        self._next = self._reserved = max(reserved[0][0] if reserved else self._first, (used or 0) + 1)
+        self._reserve_ahead()
+
+    def _take_number(self) -> int:
+        number = self._next
+        if number > LARGEST_ID:
+            raise OverflowError("there are no transaction ids left")
+        self._next += 1
+        self._reserve_ahead()
+        return number
+
+    def _note_number(self, number: int) -> None:
+        """Never give a number that somebody else has given."""
+        if number >= self._next:
+            self._next = number + 1
+            self._reserve_ahead()
 
     def _reserve_ahead(self) -> None:
         """Reserve the next block before this one is used up."""
@@ -116,11 +141,7 @@ class DurableStore:
         key = None if start is None else _start_key(charge_point_id, *start)
         if key is not None and key in self._allotted:
             return self._allotted[key]
-        number = self._next
-        if number > LARGEST_ID:
-            raise OverflowError("there are no transaction ids left")
-        self._next += 1
-        self._reserve_ahead()
+        number = self._take_number()
         self._fresh.add(number)
         if key is not None:
             self._know_start(number, key)
@@ -148,35 +169,36 @@ class DurableStore:
         """See `Store`."""
         if transaction.open and transaction.id not in self._open:
             self._remember(transaction)
-        if transaction.id >= self._next:  # a number that somebody else has given must not be given again
-            self._next = transaction.id + 1
-            self._reserve_ahead()
+        self._note_number(transaction.id)
         return self._writer.append(Kind.START, transaction_row(transaction))
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """See `Store`."""
-        known = self._open.pop(transaction.id, None)
-        if known is None:
-            return self._writer.append(Kind.BARRIER, b"")  # it has an end, which is on its way at least
-        for index, key in (
-            (self._open_of, known.charge_point_id),
-            (self._open_by_tag, known.id_tag.lower()),
-        ):
-            numbers = index[key]
-            del numbers[known.id]
-            if not numbers:
-                del index[key]
-        start = self._starts.pop(transaction.id, None)
-        if start is not None:
-            self._allotted.pop(start, None)
+        """See `Store`. One that comes again is written again: what came first may have failed, and else it counts."""
+        self._forget(transaction.id)
         return self._writer.append(Kind.STOP, stop_row(transaction))
+
+    def _forget(self, number: int) -> None:
+        """Know a transaction no more as open, nor its start."""
+        known = self._open.pop(number, None)
+        if known is not None:
+            for index, name in (
+                (self._open_of, known.charge_point_id),
+                (self._open_by_tag, known.id_tag.lower()),
+            ):
+                numbers = index[name]
+                del numbers[number]
+                if not numbers:
+                    del index[name]
+        key = self._starts.pop(number, None)
+        if key is not None and self._allotted.get(key) == number:
+            del self._allotted[key]
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
         """See `Store`."""
         known = self._open.get(transaction_id)
-        if known is None or flag in known.flags:
+        if known is None:
             return self._writer.append(Kind.BARRIER, b"")
-        flags = (*known.flags, flag)
+        flags = known.flags if flag in known.flags else (*known.flags, flag)
         self._open[transaction_id] = msgspec.structs.replace(known, flags=flags)
         return self._writer.append(Kind.FLAGS, row(transaction_id, flags_text(flags)))
 
@@ -192,7 +214,7 @@ class DurableStore:
         """See `Store`. Switches greenlets for one that is not open."""
         if transaction_id in self._open:
             return self._open[transaction_id]
-        if transaction_id in self._fresh:
+        if transaction_id in self._fresh or abs(transaction_id) > LARGEST_INTEGER:
             return None
         found = self._ask(f"SELECT {COLUMNS} FROM transactions WHERE id = ?", transaction_id)  # noqa: S608
         return transaction_of(found[0]) if found else None
@@ -205,7 +227,7 @@ class DurableStore:
             f"SELECT {COLUMNS} FROM transactions",  # noqa: S608
             [
                 ("charge_point = ?", charge_point_id),
-                ("lower(id_tag) = ?", id_tag.lower()),
+                ("lower(id_tag) = lower(?)", id_tag),
                 ("stop_received_at IS NULL", open_only),
             ],
             "ORDER BY id DESC",
@@ -252,6 +274,10 @@ class DurableStore:
     def registrations(self) -> Mapping[str, str]:
         """See `Store`."""
         return self._registrations
+
+    def refresh(self, charge_point_id: str) -> Receipt:  # noqa: ARG002 - where nobody else writes, nothing is new
+        """See `Store`."""
+        return Receipt(done=True)
 
     def _keep(self, book: str, key: str, data: bytes | None) -> Receipt:
         return self._writer.append(Kind.BOOK, row(book, key, None if data is None else json_text(data)))

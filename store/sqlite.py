@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .durable import DurableStore
 from .rows import EVENT, READING, SPOOL, STOP, TRANSACTION, Kind
-from .store import StoreError
+from .store import RowRefused, StoreError
 from .tables import bring_up_to_date
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def _insert(table: str, columns: Sequence[str], clause: str = "") -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {_values(len(columns))} {ROWS} WHERE true {clause}"
 
 
-_AT_STOP = ", ".join(f"{column} = given.value ->> {number}" for number, column in enumerate(STOP, 1))
+_AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOP)
+_STOPS = ", ".join(f"value ->> {number} AS {column}" for number, column in enumerate(STOP, 1))
 
 STATEMENTS: dict[Kind, str] = {
     Kind.IDS: f"INSERT INTO ids (name, next) SELECT 'transaction', {_values(1)} {ROWS} WHERE true "
@@ -43,8 +44,10 @@ STATEMENTS: dict[Kind, str] = {
     Kind.FLAGS: "UPDATE transactions SET flags = given.flags "
     "FROM (SELECT value ->> 0 AS id, value ->> 1 AS flags, max(key) FROM json_each(?) GROUP BY 1) AS given "
     "WHERE transactions.id = given.id",
-    Kind.STOP: f"UPDATE transactions SET {_AT_STOP} {ROWS} "  # noqa: S608
-    "WHERE transactions.id = given.value ->> 0 AND stop_received_at IS NULL",
+    # And here the first one.
+    Kind.STOP: f"UPDATE transactions SET {_AT_STOP} "  # noqa: S608
+    f"FROM (SELECT value ->> 0 AS id, {_STOPS}, min(key) FROM json_each(?) GROUP BY 1) AS given "
+    "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
     Kind.READING: _insert("readings", READING, "ON CONFLICT DO NOTHING"),
     Kind.REGISTER: _insert(
         "charge_points",
@@ -101,7 +104,7 @@ class SqliteFile:
             if kind is Kind.BOOK:
                 self._connection.execute(REMOVED)
         except REFUSED as error:
-            raise StoreError(f"the database refused a row: {error}") from error
+            raise RowRefused(f"the database refused a row: {error}") from error
 
     def commit(self) -> None:
         """See `writer.Database`."""

@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 
 
 class StoreError(Exception):
-    """The store could not keep something. A handler that lets it through is not to blame."""
+    """The store could not keep something, or not read. A handler that lets it through is not to blame.
+
+    `passing` says that the same may be kept later: the disk is full, the database away.
+    """
 
     blameless = True
+    passing = True
+
+
+class RowRefused(StoreError):
+    """The database will never hold this row."""
+
+    passing = False
 
 
 class Receipt:
@@ -127,6 +137,13 @@ class Store(Protocol):
 
     def registrations(self) -> Mapping[str, str]:
         """Every charge point that ever booted: its id and what it was answered."""
+
+    def refresh(self, charge_point_id: str) -> Receipt:
+        """Learn what others who share this store have kept of a charge point, before its first message is taken here.
+
+        When it is settled without an error, open transactions, the numbers of starts, the registration and the books
+        are known as they were kept until then. Settled at once where nobody else writes.
+        """
 
     def add_event(self, event: Event) -> Receipt:
         """Keep an event."""

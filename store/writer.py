@@ -55,9 +55,9 @@ class Database(Protocol):
 
 
 class Job:
-    """A row to write, whose receipt is settled; or something to read, whose result its waiter gets."""
+    """A row to write, whose receipt is settled; or something to read, whose result its waiter or its callback gets."""
 
-    __slots__ = ("error", "kind", "read", "receipt", "result", "row", "waiter")
+    __slots__ = ("error", "kind", "read", "receipt", "result", "row", "then", "waiter")
 
     def __init__(self, kind: Kind, row: bytes, receipt: Receipt | None) -> None:
         self.kind = kind
@@ -65,6 +65,7 @@ class Job:
         self.receipt = receipt
         self.read: Callable[[Any], Any] | None = None
         self.waiter: AsyncResult[Any] | None = None
+        self.then: Callable[[Any, Exception | None], None] | None = None
         self.result: Any = None
         self.error: Exception | None = None
 
@@ -113,8 +114,14 @@ class Writer:
         self._hand_over(self._question(read, answer))
         return answer.get()
 
+    def look(self, read: Callable[[Any], Any], then: Callable[[Any, Exception | None], None]) -> None:
+        """Have something read likewise, and `then` called in the hub with the result and None, or None and an error."""
+        job = self._question(read, None)
+        job.then = then
+        self._hand_over(job)
+
     @staticmethod
-    def _question(read: Callable[[Any], Any], waiter: AsyncResult[Any]) -> Job:
+    def _question(read: Callable[[Any], Any], waiter: AsyncResult[Any] | None) -> Job:
         job = Job(Kind.BARRIER, b"", None)
         job.read = read
         job.waiter = waiter
@@ -155,6 +162,8 @@ class Writer:
     def _finish(job: Job) -> None:
         if job.receipt is not None:
             job.receipt.settle(job.error)
+        elif job.then is not None:
+            job.then(job.result, job.error)
         elif job.waiter is not None and job.error is not None:
             job.waiter.set_exception(job.error)
         elif job.waiter is not None:

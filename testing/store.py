@@ -86,6 +86,10 @@ class StubStore(MemoryStore):
         """See `Store`."""
         return self._append(lambda: MemoryStore.register(self, charge_point_id, status))
 
+    def refresh(self, charge_point_id: str) -> Receipt:
+        """See `Store`."""
+        return self._append(lambda: MemoryStore.refresh(self, charge_point_id))
+
     def add_event(self, event: Event) -> Receipt:
         """See `Store`."""
         return self._append(lambda: MemoryStore.add_event(self, event))

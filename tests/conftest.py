@@ -8,6 +8,8 @@ import gevent
 import pytest
 from hypothesis import settings
 
+from chargehand.testing.postgres import NoPostgres, PostgresProcess
+
 from .leftovers import Snapshot
 
 # The same examples every time, without a database: what fails here fails everywhere, however slow the machine is.
@@ -25,6 +27,24 @@ def pytest_collection_finish() -> None:
     hub.threadpool.apply(int)
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def postgres_process() -> Iterator[PostgresProcess]:
+    """One PostgreSQL for all tests that ask for it; they are skipped where there is none."""
+    try:
+        process = PostgresProcess()
+    except NoPostgres as error:
+        pytest.skip(str(error))
+    with process:
+        yield process
+
+
+@pytest.fixture
+def postgres(postgres_process: PostgresProcess) -> PostgresProcess:
+    """The same, with nothing of chargehand's in it."""
+    postgres_process.clear()
+    return postgres_process
 
 
 @pytest.fixture(autouse=True)

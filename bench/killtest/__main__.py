@@ -1,8 +1,10 @@
 """`make killtest`: the server is killed again and again, and nothing that it acknowledged may be lost.
 
     python bench/killtest [--messages 100000] [--kills 100] [--charge-points 50] [--seed 1] [--plant FAULT]
+        [--store sqlite|postgresql|postgresql://…] [--store-kills 0]
 
-Status 1 if anything was lost, doubled or given twice.
+With `postgresql` it starts a server of its own, and can kill that too. Status 1 if anything was lost, doubled or given
+twice.
 """
 
 import contextlib
@@ -20,6 +22,8 @@ from checks import PLANTS, check, plant
 from fleet import ChargePoint, Log
 from gevent import subprocess as gevent_subprocess
 
+from chargehand.testing.postgres import NoPostgres, PostgresProcess
+
 FILE = "chargehand.sqlite"
 READY_S = 30.0
 STOP_S = 30.0
@@ -30,9 +34,9 @@ FAULTS_SHOWN = 20
 class Server:
     """The server's process, killed and started again on the same port and data."""
 
-    def __init__(self, data: Path, port: int) -> None:
+    def __init__(self, data: Path, port: int, store: str) -> None:
         self._command = [
-            *(sys.executable, "-m", "chargehand", "serve", "--store", "sqlite", "--transport", "reactor"),
+            *(sys.executable, "-m", "chargehand", "serve", "--store", store, "--transport", "reactor"),
             *("--data", str(data), "--port", str(port), "--http-port", "0"),
         ]
         self._log = data.parent / "server.log"
@@ -72,10 +76,30 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def run(data: Path, messages: int, kills: int, charge_points: int, seed: int) -> tuple[Log, int, Server]:
+class Database:
+    """The database's own process, if it is ours."""
+
+    def __init__(self, process: PostgresProcess | None, kills: int) -> None:
+        self._process = process
+        self.kills = kills if process is not None else 0
+        self.killed = 0
+
+    def kill(self) -> None:
+        """End all of it without a word, and start it again a little later."""
+        if self._process is not None:
+            pool = gevent.get_hub().threadpool
+            pool.apply(self._process.stop, ("immediate",))
+            gevent.sleep(ALIVE_S[0])
+            pool.apply(self._process.start)
+            self.killed += 1
+
+
+def run(
+    data: Path, store: str, database: Database, messages: int, kills: int, charge_points: int, seed: int
+) -> tuple[Log, int, Server]:
     """Let the fleet send, and kill; returns what was acknowledged, and how often it was killed."""
     chance = random.Random(seed)
-    log, server = Log(), Server(data, free_port())
+    log, server = Log(), Server(data, free_port(), store)
     server.start()
     url = f"ws://127.0.0.1:{server._port}/ocpp/"  # noqa: SLF001 - one program
     share = -(-messages // charge_points)
@@ -91,11 +115,17 @@ def run(data: Path, messages: int, kills: int, charge_points: int, seed: int) ->
             server.kill()
             server.start()
             killed += 1
+        # Between two kills of the server, which has to go on when the database is back.
+        due = (2 * database.killed + 1) * messages // (2 * max(database.kills, 1))
+        if database.killed < database.kills and log.confirmed >= due:
+            database.kill()
     while killed < kills:
         gevent.sleep(chance.uniform(0, ALIVE_S[0]))
         server.kill()
         server.start()
         killed += 1
+    while database.killed < database.kills:
+        database.kill()
     server.stop()
     for one in fleet:
         one.get()
@@ -108,22 +138,45 @@ def run(data: Path, messages: int, kills: int, charge_points: int, seed: int) ->
 @click.option("--charge-points", default=50, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--plant", "fault", type=click.Choice(list(PLANTS)), help="A fault that must be found.")
-def main(messages: int, kills: int, charge_points: int, seed: int, fault: str | None) -> None:
+@click.option(
+    "--store", default="sqlite", show_default=True, help="sqlite, postgresql, or a URL of an empty database."
+)
+@click.option("--store-kills", default=0, show_default=True, help="How often our own PostgreSQL is killed.")
+def main(
+    messages: int,
+    kills: int,
+    charge_points: int,
+    seed: int,
+    fault: str | None,
+    store: str,
+    store_kills: int,
+) -> None:
     """Run, print the counts and the faults."""
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         data = Path(folder) / "data"
         data.mkdir()
-        log, killed, server = run(data, messages, kills, charge_points, seed)
+        process, where = None, store
+        if store == "sqlite":
+            where = str(data / FILE)
+        elif store == "postgresql":
+            try:
+                process = stack.enter_context(PostgresProcess(fsync=True))
+            except NoPostgres as error:
+                raise click.ClickException(str(error)) from error
+            store = where = process.url
+        begun = time.monotonic()
+        database = Database(process, store_kills)
+        log, killed, server = run(data, store, database, messages, kills, charge_points, seed)
         if fault:
-            plant(data / FILE, fault)
-        counts, faults = check(log, data / FILE)
+            plant(where, fault)
+        counts, faults = check(log, where)
     took_s = time.monotonic() - begun
     rows = {
         "messages acknowledged": log.confirmed,
         "CALLs sent": log.sent,
         **counts,
         "kills": killed,
+        "kills of the database": database.killed,
         "slowest start, s": round(server.slowest_start_s, 2),
         "messages/s": round(log.confirmed / took_s),
         "seconds": round(took_s, 1),

@@ -1,22 +1,39 @@
-"""What must hold afterwards, read from the file itself and not by the code that wrote it."""
+"""What must hold afterwards, read from the database itself and not by the code that wrote it."""
 
 import json
 import sqlite3
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from fleet import Log
 
 Row = tuple[Any, ...]
 
 
+@contextmanager
+def opened(where: str) -> Iterator[Any]:
+    """The database: a file of SQLite, or a URL of PostgreSQL."""
+    if "://" in where:
+        with psycopg.connect(where, options="-c search_path=chargehand") as server:
+            yield server
+        return
+    file = sqlite3.connect(where)
+    with file:
+        yield file
+    file.close()
+
+
 class Kept:
     """What the store has: rows, and messages in the spool that wait for the back office."""
 
-    def __init__(self, path: Path) -> None:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as file:
-            self.integrity = file.execute("PRAGMA integrity_check").fetchone()[0]
+    def __init__(self, where: str) -> None:
+        with opened(where) as file:
+            self.integrity = "ok"
+            if "://" not in where:
+                self.integrity = file.execute("PRAGMA integrity_check").fetchone()[0]
             self.transactions = file.execute(
                 "SELECT id, charge_point, connector, id_tag, started_at, meter_start, meter_stop, stop_received_at, "
                 "verdict FROM transactions"
@@ -33,7 +50,6 @@ class Kept:
                     "SELECT charge_point, action, transaction_id, payload FROM spool"
                 )
             ]
-        file.close()
 
     def in_spool(self) -> set[Row]:
         """What the spool has, in the words of the log."""
@@ -49,9 +65,9 @@ class Kept:
         return found
 
 
-def check(log: Log, path: Path) -> tuple[dict[str, int], list[str]]:
+def check(log: Log, where: str) -> tuple[dict[str, int], list[str]]:
     """Counts, and every fault in a line."""
-    kept = Kept(path)
+    kept = Kept(where)
     spooled = kept.in_spool()
     by_id = {row[0]: row for row in kept.transactions}
     faults = [] if kept.integrity == "ok" else [f"integrity: {kept.integrity}"]
@@ -113,11 +129,10 @@ PLANTS = {
     "started_at, start_received_at, verdict, reservation, meter_stop, stopped_at, stop_received_at, stop_reason, "
     "stop_id_tag, flags FROM transactions LIMIT 1",
 }
-"""Faults to plant in the file before it is looked at: each must be found."""
+"""Faults to plant in the database before it is looked at: each must be found."""
 
 
-def plant(path: Path, fault: str) -> None:
-    """Do to the file what must be found."""
-    with sqlite3.connect(path) as file:
+def plant(where: str, fault: str) -> None:
+    """Do to the database what must be found."""
+    with opened(where) as file:
         file.execute(PLANTS[fault])
-    file.close()

@@ -10,6 +10,7 @@ from gevent.event import Event
 from chargehand import OcppError, StoreError
 from chargehand.actors.cell import Cell
 from chargehand.actors.replay import Replayer, ReplayNow, SpoolGrew
+from chargehand.store.store import RowRefused
 from chargehand.testing import Stage, StubStore
 
 from ..hub import settle
@@ -392,6 +393,61 @@ def test_a_record_that_can_neither_be_read_nor_set_aside_stops_nothing_else(desk
     desk.store.work()
     desk.advance(DELAY_MAX_S)
     assert [one.unique_id for one in desk.store.aside()] == ["a"]
+
+
+def away(*_, **__):
+    raise StoreError("the database is away")
+
+
+def test_a_store_that_cannot_even_be_read_ends_nothing_and_sets_nothing_aside(
+    desk, charge_point, monkeypatch
+):
+    def cannot_keep(call):
+        raise StoreError("the database is away")
+
+    spool(desk, charge_point, "a", "b")
+    desk.handle = cannot_keep
+    desk.advance(DELAY_S)
+    for _ in range(2 * ATTEMPTS):
+        desk.advance(DELAY_MAX_S)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.store, "spooled", away)
+        for _ in range(2 * ATTEMPTS):
+            desk.advance(DELAY_MAX_S)
+    assert desk.exits == []
+    assert desk.store.aside() == []
+    desk.handle = answer
+    desk.advance(DELAY_MAX_S)
+    assert desk.replayed[-2:] == ["a", "b"]
+    assert desk.spooled == []
+
+
+def test_a_row_that_the_store_will_never_hold_is_set_aside(desk, charge_point):
+    def refuse(call):
+        raise RowRefused("too large")
+
+    spool(desk, charge_point, "a")
+    desk.handle = refuse
+    desk.advance(DELAY_S)
+    for _ in range(ATTEMPTS):
+        desk.advance(DELAY_MAX_S)
+    assert [record.unique_id for record in desk.store.aside()] == ["a"]
+
+
+def test_a_replayer_that_starts_while_the_store_is_away_takes_up_what_was_left_when_it_is_back(
+    desk, charge_point, monkeypatch
+):
+    spool(desk, charge_point, "a")
+    desk.cell.kill()
+    settle()
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.store, "spooled_charge_points", away)
+        desk.cell.start()
+        desk.advance(3 * DELAY_MAX_S)
+        assert desk.replayed == []
+    desk.advance(DELAY_MAX_S)
+    desk.advance(DELAY_S)
+    assert desk.replayed == ["a"]
 
 
 # The replayer itself

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chargehand.config.load import PROGRAM_DEFAULTS, load
-from chargehand.config.rendering import example, redacted, tables, toml
+from chargehand.config.rendering import example, redacted, tables, toml, without_password
 from chargehand.config.schema import read
 from chargehand.config.settings import AuthSettings, HttpSettings, PluginSettings, Settings
 
@@ -73,6 +73,26 @@ def test_no_secret_is_printed():
     assert "s3cret" not in text
     assert text.count('"***"') == 5
     assert "CP1" in text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite", "sqlite"),
+        ("postgresql://me@db:5432/x?sslmode=require", "postgresql://me@db:5432/x?sslmode=require"),
+        ("postgresql://me:s3cret@db/x", "postgresql://me:***@db/x"),
+        ("postgresql://me:s3cr@t/s3cret@db/x", "postgresql://me:***@db/x"),
+        ("postgresql://:s3cret@db/x", "postgresql://:***@db/x"),
+        (
+            "postgres://db/x?user=me&password=s3cret&sslpassword=s3cret",
+            "postgres://db/x?user=me&password=***&sslpassword=***",
+        ),
+    ],
+)
+def test_a_url_is_printed_without_its_password(url, shown):
+    settings = Settings(store=url)
+    assert tomllib.loads(redacted(settings))["store"] == without_password(url) == shown
+    assert "s3cret" not in repr(settings)
 
 
 def test_a_secret_that_is_not_set_is_printed_as_not_set():

@@ -159,6 +159,20 @@ def test_a_wrong_secret_is_not_shown(data):
     assert "7341" not in found[0]
 
 
+@pytest.mark.parametrize(
+    "store", ["postgres", "mysql://me:s3cret@h/d", "postgresql:/me:s3cret@h", "postgresql://", 7]
+)
+def test_a_store_that_is_none_is_refused_without_its_password(store):
+    (found,) = faults({"store": store})
+    assert "postgresql://user@host/database" in found or "must be text" in found
+    assert "s3cret" not in found
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite", "postgres://h/d", "postgresql://me:pw@a:1,b:2/d?x=y"])
+def test_a_store_that_there_may_be_is_taken(store):
+    assert faults({"store": store}) == []
+
+
 def test_case_does_not_hide_the_nearest_word():
     assert nearest("INFFO", ["info", "debug"]) == "info"
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from chargehand.testing.postgres import PostgresProcess
+
 KILLTEST = Path(__file__).parents[2] / "bench" / "killtest"
 LIMIT_S = 150.0
 
@@ -39,6 +41,37 @@ def test_nothing_acknowledged_is_lost_doubled_or_given_twice_however_often_the_s
     assert int(figures["kills"]) == 5
     assert int(figures["CALLs sent"]) > int(figures["messages acknowledged"])
     assert int(figures["faults"]) == 0
+
+
+def test_nor_on_postgresql_which_is_killed_too(postgres_process: PostgresProcess) -> None:
+    assert postgres_process.url  # where there is none, this is skipped; the run has one of its own
+    counts = ("--messages", "1500", "--kills", "4", "--charge-points", "20", "--seed", "7")
+    done = run("--store", "postgresql", "--store-kills", "3", *counts)
+    assert done.returncode == 0, done.stdout
+    figures = dict(line.rsplit(None, 1) for line in done.stdout.splitlines())
+    assert int(figures["messages acknowledged"]) >= 1500
+    assert (int(figures["kills"]), int(figures["kills of the database"])) == (4, 3)
+    assert int(figures["faults"]) == 0
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_fault_that_is_planted_in_postgresql_is_found(fault: str, postgres: PostgresProcess) -> None:
+    done = run(
+        *(
+            "--messages",
+            "40",
+            "--kills",
+            "1",
+            "--charge-points",
+            "4",
+            "--plant",
+            fault,
+            "--store",
+            postgres.url,
+        )
+    )
+    assert done.returncode == 1, done.stdout
+    assert any(line.startswith(PLANTED[fault]) for line in done.stdout.splitlines()), done.stdout
 
 
 @pytest.mark.parametrize("fault", PLANTED)

@@ -10,12 +10,18 @@ import pytest
 
 from chargehand import Event, MemoryStore, MeterReading, Receipt, StoreError, Tag, Transaction
 from chargehand.actors import threads
+from chargehand.store.postgres import PostgresStore
 from chargehand.store.sqlite import SqliteStore
 from chargehand.testing import StubStore
 
 from ..hub import settle
 
-STORES = {"memory": MemoryStore, "stub": StubStore, "sqlite": None}
+STORES = {
+    "memory": lambda _: MemoryStore(),
+    "stub": lambda _: StubStore(),
+    "sqlite": lambda ask: SqliteStore.open(str(ask("tmp_path") / "store.sqlite"), threads),
+    "postgres": lambda ask: PostgresStore.open(ask("postgres").url, threads),
+}
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(hours=1)
@@ -23,9 +29,8 @@ START = (1, "T1", NOW, 100)
 
 
 @pytest.fixture(params=STORES)
-def store(request, tmp_path):
-    kind = STORES[request.param]
-    store = kind() if kind is not None else SqliteStore.open(str(tmp_path / "store.sqlite"), threads)
+def store(request):
+    store = STORES[request.param](request.getfixturevalue)
     yield store
     store.close()
 
@@ -158,6 +163,18 @@ def test_a_stop_that_comes_again_changes_nothing(store):
     assert store.transaction(7).stop_reason == ""
 
 
+def test_of_two_stops_that_come_together_the_first_counts(store):
+    kept(store.start_transaction(transaction(7)))
+    store.stop_transaction(stopped(7, stop_reason="first"))
+    kept(store.stop_transaction(stopped(7, stop_reason="second")))
+    assert store.transaction(7).stop_reason == "first"
+
+
+def test_a_number_that_no_transaction_can_have_is_none(store):
+    assert store.transaction(2**70) is None
+    assert list(store.meter_readings(2**70)) == []
+
+
 def test_a_stop_of_what_never_started_starts_nothing(store):
     kept(store.stop_transaction(stopped(7)))
     assert store.transaction(7) is None
@@ -228,6 +245,18 @@ def test_a_registration_is_what_the_last_boot_was_answered(store):
     kept(store.register("CP1", "Pending"))
     kept(store.register("CP1", "Accepted"))
     assert store.registration("CP1") == "Accepted"
+
+
+def test_a_refresh_where_nobody_else_writes_changes_nothing(store):
+    kept(store.register("CP1", "Accepted"))
+    kept(store.start_transaction(transaction(7)))
+    kept(store.books.tags.put(Tag(id_tag="T1")))
+    kept(store.refresh("CP1"))
+    kept(store.refresh("CP2"))
+    assert store.registration("CP1") == "Accepted"
+    assert [one.id for one in store.open_transactions("CP1")] == [7]
+    assert store.books.tags.get("t1") == Tag(id_tag="T1")
+    assert store.registration("CP2") is None
 
 
 def test_events_are_listed_the_newest_first_and_can_be_chosen(store):

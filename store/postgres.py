@@ -1,0 +1,245 @@
+"""The store for several nodes, or for those who have a server: PostgreSQL, durable when a receipt says so.
+
+Each kind of write is one statement over an array of rows in JSON: see `rows.py`. The connection is the writer's
+thread's alone. When it is lost, what was on its way fails, and may be there all the same: so whatever is written can be
+written twice. It is made again by the next that needs it, at growing intervals.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from .libpq import Address, QueryFailed, literal, lost, read, run
+from .postgres_tables import BOOKS_LOCK, bring_up_to_date
+from .rows import EVENT, READING, SPOOL, STOP, TRANSACTION, Kind
+from .shared import SharedStore
+from .store import RowRefused, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from psycopg.pq.abc import PGconn
+
+    from .records import Tag
+    from .writer import Threads
+
+PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 5.0
+"""Between two attempts to connect, growing from the one to the other."""
+
+STATEMENT_BYTES = 16 * 1024 * 1024
+"""Rows of one statement, in JSON; a single row may be larger."""
+
+TYPES = {
+    "id": "bigint", "connector": "numeric", "meter_start": "numeric", "reservation": "numeric", "meter_stop": "numeric",
+    "transaction_id": "numeric", "aside": "integer", "number": "bigint",
+}  # fmt: skip
+
+ROWS = "FROM json_array_elements(%b::json) WITH ORDINALITY AS given (value, place)"
+
+
+def _value(number: int, column: str) -> str:
+    return f"(given.value ->> {number})::{TYPES.get(column, 'text')}"
+
+
+def _values(columns: Sequence[str], *, named: bool = False) -> str:
+    return ", ".join(
+        f"{_value(number, column)} AS {column}" if named else _value(number, column)
+        for number, column in enumerate(columns)
+    )
+
+
+def _insert(table: str, columns: Sequence[str], clause: str = "") -> str:
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {_values(columns)} {ROWS} "
+        f"ORDER BY given.place {clause}"
+    )
+
+
+def _one_each(columns: Sequence[str], which: str) -> str:
+    """Of several rows with the same first column the first (ASC) or the last (DESC). In order, against dead locks."""
+    key = _value(0, columns[0])
+    values = _values(columns, named=True)
+    return f"(SELECT DISTINCT ON ({key}) {values} {ROWS} ORDER BY {key}, given.place {which}) AS given"
+
+
+_AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOP)
+
+STATEMENTS: dict[Kind, bytes] = {
+    kind: text.encode()
+    for kind, text in {
+        Kind.START: _insert("transactions", TRANSACTION, "ON CONFLICT DO NOTHING"),
+        Kind.FLAGS: f"UPDATE transactions SET flags = given.flags FROM {_one_each(('id', 'flags'), 'DESC')} "  # noqa: S608
+        "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
+        Kind.STOP: f"UPDATE transactions SET {_AT_STOP} FROM {_one_each(('id', *STOP), 'ASC')} "  # noqa: S608
+        "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
+        Kind.READING: _insert("readings", READING, "ON CONFLICT DO NOTHING"),
+        Kind.REGISTER: "INSERT INTO charge_points (id, registration) SELECT charge_point, registration "  # noqa: S608
+        f"FROM {_one_each(('charge_point', 'registration'), 'DESC')} "
+        "ON CONFLICT (id) DO UPDATE SET registration = excluded.registration",
+        Kind.EVENT: _insert("events", EVENT),
+        # The lock is held until it is durable, so that changes are seen in the order of their numbers: whoever has seen
+        # one has seen all before it. A removal stays for a while: see `shared.py`.
+        Kind.BOOK: f"SELECT pg_advisory_xact_lock({BOOKS_LOCK}); "  # noqa: S608
+        "INSERT INTO books (book, key, data, changed, removed_at) "
+        "SELECT DISTINCT ON (book, key) book, key, data, nextval('changes'), "
+        f"CASE WHEN data IS NULL THEN now() END "
+        f"FROM (SELECT {_values(('book', 'key', 'data'), named=True)}, given.place {ROWS}) AS given "
+        "ORDER BY book, key, place DESC ON CONFLICT (book, key) DO UPDATE "
+        "SET data = excluded.data, changed = excluded.changed, removed_at = excluded.removed_at",
+        Kind.SPOOL: _insert("spool", SPOOL, "ON CONFLICT DO NOTHING"),
+        Kind.ASIDE: "UPDATE spool SET aside = 1, why = given.why "  # noqa: S608
+        f"FROM {_one_each(('number', 'why'), 'DESC')} WHERE spool.number = given.number",
+        Kind.UNSPOOL: f"DELETE FROM spool WHERE number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
+    }.items()
+}
+
+
+class PostgresServer:
+    """The connection, in the writer's thread alone. Raises `StoreError` if there is none at first."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._connection: PGconn | None = None
+        self._begun = False
+        self._pause_s = 0.0
+        self._next_at = 0.0
+        self._why = ""
+        self._connect()
+
+    def _connect(self) -> PGconn:
+        if time.monotonic() < self._next_at:
+            raise StoreError(self._why)
+        try:
+            self._connection = self._address.connect()
+            try:
+                bring_up_to_date(self._connection, self._address.shown)
+            except QueryFailed as error:
+                raise StoreError(f"{self._address.shown}: {error}") from error
+        except StoreError as error:
+            self.close()
+            self._pause_s = min(max(2 * self._pause_s, PAUSE_MIN_S), PAUSE_MAX_S)
+            self._next_at = time.monotonic() + self._pause_s
+            self._why = str(error)
+            raise
+        self._pause_s = 0.0
+        return self._connection
+
+    def _live(self) -> PGconn:
+        """Return the connection, made again if it was lost. Raises `QueryFailed`: no row is to blame."""
+        if self._connection is not None and not lost(self._connection):
+            return self._connection
+        self.close()
+        try:
+            return self._connect()
+        except StoreError as error:
+            raise QueryFailed(str(error)) from error
+
+    def begin(self) -> None:
+        """See `writer.Database`. The server hears of it with the first rows."""
+        self._begun = False
+
+    def _begin(self) -> PGconn:
+        if self._begun and self._connection is not None:
+            return self._connection
+        try:
+            connection = self._live()
+            run(connection, b"BEGIN")
+        except QueryFailed as error:
+            if error.state or self._connection is None or not lost(self._connection):
+                raise
+            connection = (
+                self._live()
+            )  # it was lost long ago, and nobody had noticed: nothing is on its way yet
+            run(connection, b"BEGIN")
+        self._begun = True
+        return connection
+
+    def write(self, kind: Kind, rows: Sequence[bytes]) -> None:
+        """See `writer.Database`."""
+        statement = STATEMENTS.get(kind)
+        if statement is None:
+            return
+        connection = self._begin()
+        statements = [statement % literal(connection, array) for array in _arrays(rows)]
+        try:
+            run(connection, b"; ".join([b"SAVEPOINT kind", *statements, b"RELEASE SAVEPOINT kind"]))
+        except QueryFailed as error:
+            if not error.refused:
+                raise
+            run(connection, b"ROLLBACK TO SAVEPOINT kind")
+            raise RowRefused(f"the database refused a row: {error}") from error
+
+    def commit(self) -> None:
+        """See `writer.Database`."""
+        if not self._begun or self._connection is None:
+            return
+        result = run(self._connection, b"COMMIT")
+        if result.command_status != b"COMMIT":  # what the server says of a transaction that failed before
+            raise QueryFailed("the transaction was rolled back")
+        self._begun = False
+
+    def roll_back(self) -> None:
+        """See `writer.Database`."""
+        if not self._begun or self._connection is None:
+            return
+        self._begun = False
+        try:
+            run(self._connection, b"ROLLBACK")
+            if read(self._connection, "SHOW transaction_read_only", []) == [("on",)]:
+                self.close()  # it is no primary any more: another one is
+        except QueryFailed:
+            self.close()
+
+    def read(self, query: str, values: Sequence[Any]) -> list[Any]:
+        """See `writer.Database`. `?` stands for a value."""
+        numbers = itertools.count(1)
+        query = re.sub(r"\?", lambda _: f"${next(numbers)}", query)
+        given = [None if value is None else str(value).encode() for value in values]
+        try:
+            try:
+                return read(self._live(), query, given)
+            except QueryFailed as error:
+                if error.state or self._connection is None or not lost(self._connection):
+                    raise
+                return read(self._live(), query, given)
+        except QueryFailed as error:
+            raise StoreError(f"the database could not be read: {error}") from error
+
+    def close(self) -> None:
+        """See `writer.Database`."""
+        if self._connection is not None:
+            self._connection.finish()
+            self._connection = None
+
+
+def _arrays(rows: Sequence[bytes]) -> Iterator[bytes]:
+    """Rows as arrays of JSON, none of them much larger than a statement should be."""
+    some: list[bytes] = []
+    size = 0
+    for row in rows:
+        if some and size + len(row) > STATEMENT_BYTES:
+            yield b"[%b]" % b",".join(some)
+            some, size = [], 0
+        some.append(row)
+        size += len(row)
+    yield b"[%b]" % b",".join(some)
+
+
+class PostgresStore(SharedStore):
+    """See the head of this file. Made with `open`."""
+
+    @classmethod
+    def open(
+        cls, url: str, threads: Threads, *, first_transaction_id: int = 1, tags: Iterable[Tag] = ()
+    ) -> PostgresStore:
+        """Connect, and make the tables if need be; switches greenlets. `tags` are those of the settings.
+
+        Raises `StoreError` with one clear sentence.
+        """
+        address = Address(url)
+        store = cls(lambda: PostgresServer(address), threads, first_transaction_id=first_transaction_id)
+        store.load(tags)
+        return store

@@ -1,0 +1,115 @@
+"""The tables of the PostgreSQL store, by version: how they are made, and made newer.
+
+They lie in a schema of their own. A step is never changed once it was released; a new one is added behind it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .libpq import read, run
+from .store import StoreError
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGconn
+
+SCHEMA = "chargehand"
+
+LOCK = 0x43_48_41_52_47_45
+"""The advisory lock of whoever makes the tables; the next number is that of whoever changes a book."""
+BOOKS_LOCK = LOCK + 1
+
+LOCK_S = 60
+"""Seconds to wait for another process that makes the tables."""
+STATEMENT_S = 60
+"""Seconds that a statement may take; then the server gives it up, and what waits for it is tried again."""
+
+STEPS: tuple[str, ...] = (
+    # Whole numbers that a charge point sends are numeric: nothing says how large they may be. An id tag may be long: it
+    # is indexed by a hash, for a row of an index has 2,700 bytes at most. The id of a charge point must fit into that.
+    """
+    CREATE TABLE ids (name text PRIMARY KEY, next bigint NOT NULL);
+    INSERT INTO ids (name, next) VALUES ('transaction', 1);
+    CREATE TABLE transactions (
+        id bigint PRIMARY KEY, charge_point text NOT NULL, connector numeric, id_tag text NOT NULL,
+        meter_start numeric, started_at text, start_received_at text NOT NULL, verdict text NOT NULL,
+        reservation numeric, meter_stop numeric, stopped_at text, stop_received_at text, stop_reason text NOT NULL,
+        stop_id_tag text NOT NULL, flags text NOT NULL);
+    CREATE INDEX transactions_by_charge_point ON transactions (charge_point, id);
+    CREATE INDEX transactions_by_tag ON transactions USING hash (lower(id_tag));
+    CREATE INDEX transactions_open ON transactions (id) WHERE stop_received_at IS NULL;
+    CREATE INDEX transactions_open_by_charge_point ON transactions (charge_point, id) WHERE stop_received_at IS NULL;
+    CREATE INDEX transactions_open_by_tag ON transactions USING hash (lower(id_tag)) WHERE stop_received_at IS NULL;
+    CREATE TABLE readings (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, charge_point text NOT NULL, connector numeric,
+        transaction_id numeric, received_at text NOT NULL, digest text NOT NULL, data text NOT NULL);
+    CREATE UNIQUE INDEX readings_once ON readings (digest, md5(
+        charge_point || ' ' || coalesce(connector::text, '') || ' ' || coalesce(transaction_id::text, '')));
+    CREATE INDEX readings_by_transaction ON readings (transaction_id, number);
+    CREATE TABLE charge_points (id text PRIMARY KEY, registration text NOT NULL);
+    CREATE TABLE events (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, charge_point text NOT NULL, kind text NOT NULL,
+        received_at text NOT NULL, data text NOT NULL);
+    CREATE INDEX events_by_charge_point ON events (charge_point, number);
+    CREATE INDEX events_by_kind ON events (kind, number);
+    CREATE SEQUENCE changes;
+    CREATE TABLE books (
+        book text NOT NULL, key text NOT NULL, data text, changed bigint NOT NULL, removed_at timestamptz,
+        PRIMARY KEY (book, key));
+    CREATE UNIQUE INDEX books_changed ON books (changed);
+    CREATE INDEX books_removed ON books (removed_at) WHERE removed_at IS NOT NULL;
+    CREATE TABLE spool (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, charge_point text NOT NULL, action text NOT NULL,
+        unique_id text NOT NULL, payload text NOT NULL, transaction_id numeric, received_at text NOT NULL,
+        why text NOT NULL, start text, aside integer NOT NULL);
+    CREATE UNIQUE INDEX spool_once ON spool (md5(
+        charge_point || ' ' || action || ' ' || unique_id || ' ' || received_at || ' ' || payload));
+    CREATE INDEX spool_waiting ON spool (charge_point, number) WHERE aside = 0;
+    CREATE INDEX spool_in_order ON spool (number, aside);
+    """,
+)
+
+
+def bring_up_to_date(connection: PGconn, where: str) -> None:
+    """Make a new connection ready, and the tables where they are missing or older: one process at a time does.
+
+    Raises `StoreError` for tables that a newer program has made, and `QueryFailed`.
+    """
+    if connection.parameter_status(b"server_encoding") != b"UTF8":
+        raise StoreError(f"{where}: the database must have the encoding UTF8")
+    run(connection, f"SET search_path = {SCHEMA}; SET lock_timeout = '{LOCK_S}s'".encode())
+    # Never less than durable, whatever the server's default is; more, if it is more.
+    run(
+        connection,
+        b"SELECT set_config('synchronous_commit', 'on', false) "
+        b"WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')",
+    )
+    if _version(connection, where) < len(STEPS):
+        _make(connection, where)
+    run(connection, f"SET statement_timeout = '{STATEMENT_S}s'".encode())
+
+
+def _version(connection: PGconn, where: str) -> int:
+    # Asked of the catalogue's rows: to_regclass may remember that there was none.
+    there = f"SELECT 1 FROM pg_tables WHERE schemaname = '{SCHEMA}' AND tablename = 'version'"  # noqa: S608 - constants
+    if read(connection, there, []) == []:
+        return 0
+    ((version,),) = read(connection, f"SELECT max(number) FROM {SCHEMA}.version", [])  # noqa: S608 - a constant
+    if version is not None and version > len(STEPS):
+        raise StoreError(
+            f"{where} was written by a newer chargehand (tables {version}, this one knows {len(STEPS)})"
+        )
+    return version or 0
+
+
+def _make(connection: PGconn, where: str) -> None:
+    run(connection, f"BEGIN; SELECT pg_advisory_xact_lock({LOCK})".encode())
+    version = _version(connection, where)  # another process may have been first
+    if version == 0:
+        # CREATE SCHEMA asks for a right that whoever was given a schema need not have.
+        if read(connection, f"SELECT 1 FROM pg_namespace WHERE nspname = '{SCHEMA}'", []) == []:  # noqa: S608
+            run(connection, f"CREATE SCHEMA {SCHEMA}".encode())
+        run(connection, b"CREATE TABLE version (number integer NOT NULL)")
+    for number, step in enumerate(STEPS[version:], version + 1):
+        run(connection, f"{step}; INSERT INTO version (number) VALUES ({number})".encode())  # noqa: S608
+    run(connection, b"COMMIT")

@@ -1,0 +1,258 @@
+"""A store in a database that other processes write to as well.
+
+Numbers of transactions are blocks of it: reserved in one statement, so that no two processes have the same. What is in
+memory of a charge point is made up to date by `refresh`, when another process may have had it before. Books are
+followed: every change has a number, higher than those before it, and is looked for every second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from gevent import get_hub
+
+from .durable import COLUMNS, LARGEST_ID, DurableStore
+from .rows import storable, transaction_of
+from .store import Receipt, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .records import Transaction
+    from .writer import Database, Threads
+
+BLOCK = 20_000
+"""Numbers of transactions that are reserved at a time, when half of them are used up. So half of them are there while
+the database is away: a charge point that is not answered sends no second start."""
+FIRST_BLOCK = 1000
+"""Those that are reserved at start, before one is used: one that is started again and again must not use up all."""
+
+FOLLOW_S = 1.0
+"""Seconds between two looks at what others have changed in the books."""
+REMOVALS_KEPT = "1 day"
+"""How long a removal can be seen by those who follow."""
+STALE_S = 3600.0
+"""Seconds after which all of the books is read again: less than removals are kept."""
+
+# Above all that was ever reserved, and all that is there: rows may have been brought in by hand.
+RESERVE = f"""
+    UPDATE ids SET next = greatest(ids.next, used.most + 1, ?::bigint) + ?::bigint
+    FROM (SELECT greatest(
+        (SELECT max(id) FROM transactions),
+        (SELECT max(transaction_id) FROM spool WHERE transaction_id <= {LARGEST_ID}), 0)::bigint AS most) AS used
+    WHERE name = 'transaction' RETURNING next
+"""  # noqa: S608 - constants
+OPEN = f"SELECT {COLUMNS} FROM transactions WHERE charge_point = ? AND stop_received_at IS NULL ORDER BY id"  # noqa: S608
+CLOSED = (
+    "SELECT id FROM transactions "
+    "WHERE id = ANY (string_to_array(?, ' ')::bigint[]) AND stop_received_at IS NOT NULL"
+)
+REGISTERED = "SELECT registration FROM charge_points WHERE id = ? AND registration <> ''"
+SPOOLED_STARTS = (
+    "SELECT transaction_id, start FROM spool WHERE charge_point = ? AND aside = 0 AND start IS NOT NULL"
+)
+CHANGES = "SELECT book, key, data, changed FROM books WHERE changed > ? ORDER BY changed"
+PURGE = f"DELETE FROM books WHERE removed_at < now() - interval '{REMOVALS_KEPT}'"  # noqa: S608
+
+
+class SharedStore(DurableStore):
+    """See the head of this file."""
+
+    def __init__(
+        self, open_: Callable[[], Database], threads: Threads, *, first_transaction_id: int = 1
+    ) -> None:
+        super().__init__(open_, threads, first_transaction_id=first_transaction_id)
+        self._blocks: deque[tuple[int, int]] = deque()  # the next number, and the one behind the last
+        self._reserving = False
+        self._used = False
+        # What of ours is on its way, by transaction, charge point, or book and key: newer than what is read meanwhile.
+        self._ours: dict[int | str | tuple[str, str], Receipt] = {}
+        self._seen = 0  # the last change of the books
+        self._seen_at = 0.0
+        self._whole = True  # not the changes only, but all of the books is to be read
+        self._looking = False
+        self._timer: Any = None
+
+    def _load_books(self) -> None:
+        self._seen_at = time.monotonic()
+        self._take_changes(self._ask(CHANGES, 0), whole=True)
+        self._timer = get_hub().loop.timer(FOLLOW_S, FOLLOW_S, ref=False)
+        self._timer.start(self._follow)
+
+    def close(self) -> None:
+        """See `Store`."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+        super().close()
+
+    # -- Numbers of transactions -----------------------------------------------------------------
+
+    def _load_numbers(self) -> None:
+        ((end,),) = self._ask(RESERVE, self._first, FIRST_BLOCK)
+        self._blocks.append((end - FIRST_BLOCK, end))
+
+    def _take_number(self) -> int:
+        if not self._blocks:
+            raise StoreError("no transaction id is left until the database is back")
+        number, end = self._blocks[0]
+        if number > LARGEST_ID:
+            raise OverflowError("there are no transaction ids left")
+        if number + 1 < end:
+            self._blocks[0] = number + 1, end
+        else:
+            self._blocks.popleft()
+        self._used = True
+        self._reserve_ahead()
+        return number
+
+    def _note_number(self, number: int) -> None:
+        """Whoever gave it had it of a block of their own."""
+
+    def _reserve_ahead(self) -> None:
+        if (
+            self._reserving
+            or not self._used
+            or sum(end - number for number, end in self._blocks) > BLOCK // 2
+        ):
+            return
+        self._reserving = True
+        first = self._first
+        self._writer.look(lambda database: database.read(RESERVE, (first, BLOCK)), self._reserved_more)
+
+    def _reserved_more(self, rows: list[Any], error: Exception | None) -> None:
+        self._reserving = False
+        if error is None:
+            end = rows[0][0]
+            self._blocks.append((end - BLOCK, end))
+
+    # -- What of ours is on its way --------------------------------------------------------------
+
+    def _own(self, key: int | str | tuple[str, str], receipt: Receipt) -> Receipt:
+        self._ours[key] = receipt
+        receipt.then(lambda error: self._own_settled(key, receipt, error))
+        return receipt
+
+    def _own_settled(
+        self, key: int | str | tuple[str, str], receipt: Receipt, error: Exception | None
+    ) -> None:
+        if self._ours.get(key) is receipt:
+            del self._ours[key]
+        if error is not None and type(key) is tuple:
+            self._whole = True  # what could not be kept is taken back
+
+    def stop_transaction(self, transaction: Transaction) -> Receipt:
+        """See `Store`."""
+        return self._own(transaction.id, super().stop_transaction(transaction))
+
+    def register(self, charge_point_id: str, status: str) -> Receipt:
+        """See `Store`."""
+        return self._own(charge_point_id, super().register(charge_point_id, status))
+
+    def _keep(self, book: str, key: str, data: bytes | None) -> Receipt:
+        return self._own((book, key), super()._keep(book, key, data))
+
+    # -- What others have written ----------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """Look for changes of the books, and for numbers if there are too few; called every second."""
+        self._reserve_ahead()
+        if self._looking:
+            return
+        self._looking = True
+        if time.monotonic() - self._seen_at > STALE_S:
+            self._whole = True
+        whole, seen = self._whole, self._seen
+        self._whole = False
+
+        def look(database: Database) -> list[Any]:
+            if whole:
+                database.read(PURGE, ())
+            return database.read(CHANGES, (0 if whole else seen,))
+
+        def take(rows: list[Any], error: Exception | None) -> None:
+            self._looking = False
+            if error is None:
+                self._seen_at = time.monotonic()
+                self._take_changes(rows, whole=whole)
+            elif whole:
+                self._whole = True
+
+        self._writer.look(look, take)
+
+    def _take_changes(self, rows: list[Any], *, whole: bool) -> None:
+        books = {book.name: book for book in self.books}
+        there = set()
+        for name, key, data, changed in rows:
+            self._seen = max(self._seen, changed)
+            there.add((name, key))
+            if name in books and (name, key) not in self._ours:
+                books[name].follow(key, data)
+        if whole:
+            for name, book in books.items():
+                for key in book.keys():  # noqa: SIM118 - a book is no mapping
+                    if (name, key) not in there and (name, key) not in self._ours:
+                        book.follow(key, None)
+
+    def refresh(self, charge_point_id: str) -> Receipt:
+        """See `Store`."""
+        receipt = Receipt()
+        name, seen = storable(charge_point_id), self._seen
+        mine = {
+            *self._open_of.get(charge_point_id, ()),
+            *(
+                number
+                for number in self._fresh
+                if number in self._starts and self._starts[number][0] == charge_point_id
+            ),
+        }
+
+        def look(database: Database) -> tuple[Any, ...]:
+            return (
+                [transaction_of(values) for values in database.read(OPEN, (name,))],
+                database.read(CLOSED, (" ".join(map(str, mine)),)),
+                database.read(REGISTERED, (name,)),
+                [
+                    (number, tuple(msgspec.json.decode(start)))
+                    for number, start in database.read(SPOOLED_STARTS, (name,))
+                ],
+                database.read(CHANGES, (seen,)),
+            )
+
+        def take(found: Any, error: Exception | None) -> None:
+            if error is None:
+                self._take_charge_point(charge_point_id, *found)
+            receipt.settle(error)
+
+        self._writer.look(look, take)
+        return receipt
+
+    def _take_charge_point(
+        self,
+        charge_point_id: str,
+        open_: list[Transaction],
+        closed: list[tuple[int]],
+        registered: list[tuple[str]],
+        starts: list[tuple[int, tuple[Any, ...]]],
+        changes: list[Any],
+    ) -> None:
+        for transaction in open_:
+            known = self._open.get(transaction.id)
+            if known is not None:
+                flags = dict.fromkeys((*transaction.flags, *known.flags))
+                self._open[transaction.id] = msgspec.structs.replace(known, flags=tuple(flags))
+            elif transaction.id not in self._ours:
+                self._remember(transaction)
+        for (number,) in closed:
+            self._forget(number)
+            self._fresh.discard(number)
+        if charge_point_id not in self._ours:
+            self._registrations.pop(charge_point_id, None)
+            self._registrations.update((charge_point_id, status) for (status,) in registered)
+        for number, key in starts:
+            self._know_start(number, key)
+        self._take_changes(changes, whole=False)

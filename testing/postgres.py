@@ -1,0 +1,178 @@
+"""A PostgreSQL server of one's own, for tests: in a folder, on a free port of loopback, gone when it is closed.
+
+Nothing of an installed server is touched but its programs. PostgreSQL refuses root: run by root it is another user's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+PROGRAMS = "/usr/lib/postgresql/*/bin"
+"""Where Debian has them; elsewhere they are looked for on the PATH."""
+USERS = ("postgres", "nobody")
+LIMIT_S = 120.0
+
+
+class NoPostgres(Exception):
+    """There is no PostgreSQL that could be started here; says why."""
+
+
+def find_programs() -> Path:
+    """The folder of initdb, pg_ctl and postgres: the newest that is installed. Raises `NoPostgres`."""
+    for folder in sorted(Path("/").glob(PROGRAMS[1:]), key=_version, reverse=True):
+        if (folder / "initdb").exists():
+            return folder
+    found = shutil.which("initdb")
+    if found is None:
+        raise NoPostgres(f"no PostgreSQL is installed: there is no initdb in {PROGRAMS} nor on the PATH")
+    return Path(found).resolve().parent
+
+
+def _version(folder: Path) -> float:
+    try:
+        return float(folder.parent.name)
+    except ValueError:
+        return 0.0
+
+
+class PostgresProcess:
+    """A server that runs, with an empty database. Close it, or use it with `with`. Raises `NoPostgres`.
+
+    With `fsync` off it is faster, and keeps nothing when the machine itself fails.
+    """
+
+    def __init__(self, *, fsync: bool = False) -> None:
+        self._programs = find_programs()
+        self._user = _user()
+        self.folder = Path(tempfile.mkdtemp(prefix="chargehand-postgres-"))
+        try:
+            if self._user is not None:
+                os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+            self.port = _free_port()
+            self._options = f"-c fsync={'on' if fsync else 'off'} -c listen_addresses=127.0.0.1"
+            self._run(
+                "initdb",
+                "--auth=trust",
+                "--username=chargehand",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+            )
+            self.start()
+        except (OSError, subprocess.SubprocessError) as error:
+            self.close()
+            raise NoPostgres(f"PostgreSQL could not be started: {error}") from error
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"postgresql://chargehand@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def pid(self) -> int:
+        """Its first process."""
+        return int((self._data / "postmaster.pid").read_text().split("\n")[0])
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def start(self) -> None:
+        """Start it, on the same port and with what it had; returns when it takes connections."""
+        log, options = str(self.folder / "log"), f"{self._options} -p {self.port} -k {self.folder}"
+        self._run("pg_ctl", "-w", "-s", "-l", log, "-o", options, "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it: "fast" as an operator does, "immediate" as if its machine had failed."""
+        self._run("pg_ctl", "-w", "-s", "-m", mode, "stop")
+
+    def freeze(self) -> None:
+        """Let it be there and answer nothing any more, until `thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        first = self.pid
+        for entry in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                parent = int(entry.read_text(errors="replace").rpartition(")")[2].split()[1])
+                if first in (parent, int(entry.parent.name)):
+                    os.kill(int(entry.parent.name), number)
+
+    def clear(self) -> None:
+        """Take away all that chargehand has made in its database."""
+        self.sql("DROP SCHEMA IF EXISTS chargehand CASCADE")
+
+    def sql(self, statement: str) -> str:
+        """Run a statement as its owner; what psql prints: columns with | between, without heads."""
+        return self._run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, self.url).strip()
+
+    def close(self) -> None:
+        """End it, and take its folder away."""
+        with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
+            self.thaw()
+            self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, program: str, *arguments: str) -> str:
+        user: dict[str, Any] = {}
+        if self._user is not None:
+            user = {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+        done = subprocess.run(  # noqa: S603 - programs of a folder that is the system's
+            [str(self._programs / program), *arguments],
+            cwd=self.folder,
+            env={"PGDATA": str(self._data), "PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if program == "psql" else subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL
+            if program == "pg_ctl"
+            else subprocess.PIPE,  # its server would hold a pipe open
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+            **user,
+        )
+        if done.returncode:
+            log = self.folder / "log"
+            said = done.stderr or (log.read_text(errors="replace")[-500:] if log.exists() else "")
+            raise subprocess.SubprocessError(f"{program} ended with {done.returncode}: {said.strip()}")
+        return done.stdout or ""
+
+
+def _user() -> pwd.struct_passwd | None:
+    """Whom to become: None when PostgreSQL may run as who we are."""
+    if os.geteuid() != 0:
+        return None
+    for name in USERS:
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise NoPostgres(f"PostgreSQL refuses root, and there is no user {' or '.join(USERS)}")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])

@@ -1,0 +1,131 @@
+"""What a store has when it is opened again, and what it does with what it cannot hold; on SQLite and PostgreSQL."""
+
+import datetime as dt
+
+import gevent
+import msgspec
+import pytest
+
+from chargehand import Event, MeterReading, StoreError, Tag, Transaction
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+START = (1, "T1", NOW, 100)
+LIMIT_S = 60  # a disk that others are using may take seconds
+
+
+def transaction(number, **more):
+    return Transaction(
+        id=number, charge_point_id="CP1", connector_id=1, id_tag="T1", meter_start=100, started_at=NOW,
+        start_received_at=NOW, **more,
+    )  # fmt: skip
+
+
+def spool(store, number):
+    store.spool(
+        charge_point_id="CP1", action="StartTransaction", unique_id="1", payload=b"{}", transaction_id=number,
+        received_at=NOW, why="a reason",
+    ).wait(LIMIT_S)  # fmt: skip
+
+
+def test_what_was_kept_is_there_when_it_is_opened_again(opened):
+    store = opened()
+    store.start_transaction(transaction(7))
+    store.add_meter_reading(
+        MeterReading(charge_point_id="CP1", connector_id=1, transaction_id=7, received_at=NOW, values=b"[1]")
+    )
+    store.register("CP1", "Accepted")
+    store.books.tags.put(Tag(id_tag="T1", status="Blocked", expiry=NOW, parent="P"))
+    store.add_event(Event(charge_point_id="CP1", kind="boot", received_at=NOW, data={"vendor": "V"})).wait(
+        LIMIT_S
+    )
+    store = opened()
+    assert store.transaction(7) == transaction(7)
+    assert [reading.values for reading in store.meter_readings(7)] == [b"[1]"]
+    assert store.registration("CP1") == "Accepted"
+    assert store.books.tags.get("t1") == Tag(id_tag="T1", status="Blocked", expiry=NOW, parent="P")
+    assert [event.data for event in store.events()] == [{"vendor": "V"}]
+
+
+def test_no_number_is_used_again_after_it_was_opened_again(opened):
+    numbers = []
+    for _ in range(5):
+        store = opened()
+        numbers += [store.allot_transaction_id("CP1", None) for _ in range(700)]
+        store.register("CP1", "Accepted").wait(LIMIT_S)
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_a_start_that_was_stored_has_its_number_again(opened):
+    store = opened()
+    number = store.allot_transaction_id("CP1", START)
+    store.start_transaction(transaction(number)).wait(LIMIT_S)
+    assert opened().allot_transaction_id("CP1", START) == number
+
+
+def test_a_start_that_was_spooled_has_its_number_again(opened):
+    store = opened()
+    number = store.allot_transaction_id("CP1", START)
+    spool(store, number)
+    store = opened()
+    assert store.allot_transaction_id("CP1", START) == number
+    assert store.spooled_charge_points() == ["CP1"]
+
+
+def test_a_start_whose_transaction_was_stopped_gets_a_new_number(opened):
+    store = opened()
+    number = store.allot_transaction_id("CP1", START)
+    store.start_transaction(transaction(number))
+    store.stop_transaction(transaction(number, meter_stop=200, stopped_at=NOW, stop_received_at=NOW)).wait(
+        LIMIT_S
+    )
+    assert opened().allot_transaction_id("CP1", START) != number
+
+
+@pytest.mark.parametrize("odd", ["a\ud800b", "a\0b", "Ünïcode"])
+def test_a_text_that_the_database_cannot_hold_does_not_cost_its_neighbours(opened, odd):
+    store = opened()
+    receipts = [
+        store.register("CP1", "Accepted"),
+        store.add_event(Event(charge_point_id=odd, kind="boot", received_at=NOW)),
+        store.register("CP2", "Pending"),
+    ]
+    for receipt in receipts:
+        receipt.wait(LIMIT_S)
+    assert len(store.events()) == 1
+    assert store.registration("CP2") == "Pending"
+
+
+def test_a_number_beyond_64_bits_is_kept(opened):
+    store = opened()
+    huge = msgspec.structs.replace(transaction(7), meter_start=2**70)
+    store.start_transaction(huge).wait(LIMIT_S)
+    assert opened().transaction(7).meter_start == 2**70
+
+
+def test_a_closed_store_keeps_what_it_was_given_and_refuses_the_rest(opened):
+    store = opened()
+    receipts = [store.register(f"CP{number}", "Accepted") for number in range(500)]
+    store.close()
+    assert all(receipt.done and receipt.error is None for receipt in receipts)
+    with pytest.raises(StoreError, match="closed"):
+        store.register("CP1", "Accepted").wait(LIMIT_S)
+    assert opened().registration("CP499") == "Accepted"
+
+
+def test_the_hub_goes_on_while_the_store_writes(opened):
+    """Records are handed over while a greenlet counts its turns: it gets them, whatever the disk does."""
+    store = opened()
+    turns = []
+
+    def count():
+        while True:
+            turns.append(None)
+            gevent.sleep(0)
+
+    counter = gevent.spawn(count)
+    try:
+        receipts = [store.register(f"CP{number}", "Accepted") for number in range(2000)]
+        receipts[-1].wait(LIMIT_S)
+    finally:
+        counter.kill()
+    assert len(turns) > 10

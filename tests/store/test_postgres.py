@@ -1,0 +1,297 @@
+"""What is the PostgreSQL store's alone: its server, which may be away, and its tables."""
+
+import datetime as dt
+from collections import deque
+from functools import partial
+
+import gevent
+import msgspec
+import pytest
+
+from chargehand import Event, MeterReading, StoreError, Tag, Transaction
+from chargehand.actors import threads
+from chargehand.store import postgres as module
+from chargehand.store.libpq import Address
+from chargehand.store.postgres import PostgresServer, PostgresStore
+from chargehand.store.rows import ESCAPED
+
+from ..hub import settle
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+LIMIT_S = 60
+
+
+@pytest.fixture
+def open_(postgres):
+    """Opens stores; all are closed in the end."""
+    stores = []
+
+    def open_(url=postgres.url, kind=PostgresServer):
+        address = Address(url)
+        stores.append(PostgresStore(lambda: kind(address), threads))
+        stores[-1].load()
+        return stores[-1]
+
+    yield open_
+    for store in stores:
+        store.close()
+
+
+def transaction(number, **more):
+    return Transaction(
+        id=number, charge_point_id="CP1", connector_id=1, id_tag="T1", meter_start=100, started_at=NOW,
+        start_received_at=NOW, **more,
+    )  # fmt: skip
+
+
+def stopped(number):
+    return transaction(number, meter_stop=200, stopped_at=NOW, stop_received_at=NOW)
+
+
+def reading(text=b"[1]"):
+    return MeterReading(charge_point_id="CP1", connector_id=1, transaction_id=7, received_at=NOW, values=text)
+
+
+def spool(store, **more):
+    facts = {
+        "charge_point_id": "CP1", "action": "StopTransaction", "unique_id": "1", "payload": b"{}",
+        "transaction_id": None, "received_at": NOW, "why": "a reason",
+    }  # fmt: skip
+    return store.spool(**facts | more)
+
+
+def ended(receipt):
+    """Wait for its end; the error, or None."""
+    try:
+        receipt.wait(LIMIT_S)
+    except StoreError as error:
+        return error
+    return None
+
+
+def until(true, what):
+    with gevent.Timeout(LIMIT_S, AssertionError(what)):
+        while not true():
+            gevent.sleep(0.01)  # between two attempts; the timeout above is the deadline
+
+
+# Its tables
+
+
+def test_one_of_another_encoding_is_refused(postgres):
+    postgres.sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+    try:
+        with pytest.raises(StoreError, match="must have the encoding UTF8"):
+            PostgresStore.open(postgres.url.replace("/postgres", "/latin"), threads)
+    finally:
+        postgres.sql("DROP DATABASE latin")
+
+
+def test_tables_of_a_newer_program_are_refused_in_one_line(open_, postgres):
+    open_()
+    postgres.sql("INSERT INTO chargehand.version VALUES (999)")
+    with pytest.raises(StoreError, match="newer chargehand"):
+        PostgresStore.open(postgres.url, threads)
+
+
+def test_several_that_start_at_once_make_the_tables_once(open_, postgres):
+    opening = [gevent.spawn(open_) for _ in range(6)]
+    gevent.joinall(opening, timeout=LIMIT_S, raise_error=True)
+    assert all(one.successful() for one in opening)
+    assert postgres.sql("SELECT count(*) FROM chargehand.version") == "1"
+
+
+def test_a_user_without_more_rights_than_those_on_the_schema_can_use_it(postgres):
+    postgres.sql("CREATE SCHEMA chargehand")
+    postgres.sql("CREATE ROLE plain LOGIN")
+    try:
+        postgres.sql("ALTER SCHEMA chargehand OWNER TO plain")
+        store = PostgresStore.open(postgres.url.replace("chargehand@", "plain@"), threads)
+        try:
+            assert ended(store.register("CP1", "Accepted")) is None
+        finally:
+            store.close()
+    finally:
+        postgres.clear()
+        postgres.sql("DROP ROLE plain")
+
+
+@pytest.mark.parametrize(
+    ("default", "used"), [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")]
+)
+def test_it_is_never_less_than_durable_whatever_the_servers_default_is(open_, postgres, default, used):
+    postgres.sql(f"ALTER ROLE chargehand SET synchronous_commit = {default}")
+    try:
+        assert open_()._ask("SELECT current_setting('synchronous_commit')") == [(used,)]
+    finally:
+        postgres.sql("ALTER ROLE chargehand RESET synchronous_commit")
+
+
+# What it holds
+
+
+def test_a_number_beyond_64_bits_is_kept_whole_wherever_a_charge_point_can_put_it(open_):
+    store = open_()
+    huge = 10**3000 + 1
+    facts = {"meter_start": huge, "connector_id": huge, "reservation_id": huge}
+    assert ended(store.start_transaction(msgspec.structs.replace(transaction(7), **facts))) is None
+    odd = msgspec.structs.replace(reading(), connector_id=huge, transaction_id=huge)
+    assert ended(store.add_meter_reading(odd)) is None
+    kept = open_().transaction(7)
+    assert (kept.meter_start, kept.connector_id, kept.reservation_id) == (huge, huge, huge)
+    assert ESCAPED in kept.flags
+    assert store.meter_readings(huge) == [odd]
+
+
+def test_a_text_of_any_length_and_kind_is_kept(open_):
+    store = open_()
+    tag = "".join(
+        chr(33 + number * 7919 % 50_000) for number in range(20_000)
+    )  # nothing that could be compressed
+    text = b'[{"value":"a\\u0000b\\ud800c"}]'
+    receipts = [
+        store.start_transaction(msgspec.structs.replace(transaction(7), id_tag=tag)),
+        store.add_event(Event(charge_point_id="CP1", kind="boot", received_at=NOW, data={"a": "a\0b"})),
+        store.add_meter_reading(reading(text)),
+        spool(store, unique_id=tag, payload=text),
+        store.books.local_lists.remove("a\0b"),
+    ]
+    assert [ended(receipt) for receipt in receipts] == [None] * len(receipts)
+    assert store.transactions(id_tag=tag, open_only=True)[0].id_tag == tag
+    assert store.meter_readings(7)[0].values == store.spooled()[0].payload == text
+    assert store.events(kind="boot")[0].data == {"a": "a\0b"}
+
+
+def test_more_rows_than_one_statement_should_have_are_several(open_, monkeypatch):
+    monkeypatch.setattr(module, "STATEMENT_BYTES", 100)
+    store = open_()
+    receipts = [store.add_meter_reading(reading(b"[%d]" % number)) for number in range(100)]
+    assert {ended(receipt) for receipt in receipts} == {None}
+    assert [one.values for one in store.meter_readings(7)] == [b"[%d]" % number for number in range(100)]
+
+
+# Its server away
+
+
+def test_a_connection_that_is_lost_while_nothing_happens_costs_nothing(open_, postgres):
+    store = open_()
+    for _ in range(2):
+        postgres.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chargehand'"
+        )
+        assert ended(store.register("CP1", "Accepted")) is None
+        postgres.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chargehand'"
+        )
+        assert store.events() == []
+
+
+def test_while_its_server_is_away_nothing_is_said_to_be_kept_and_it_recovers_by_itself(open_, postgres):
+    store = open_()
+    store.allot_transaction_id("CP1", None)
+    assert ended(store.start_transaction(transaction(7))) is None
+    postgres.stop("immediate")
+    try:
+        for _ in range(3):
+            assert "not stored" in str(ended(store.stop_transaction(stopped(7))))
+        with pytest.raises(StoreError, match="could not be read"):
+            store.events()
+        numbers = [store.allot_transaction_id("CP1", None) for _ in range(5000)]
+    finally:
+        postgres.start()
+    until(lambda: ended(store.stop_transaction(stopped(7))) is None, "it did not recover")
+    assert not open_().transaction(7).open
+    for _ in range(6):
+        assert ended(store.refresh("CP1")) is None  # meanwhile the next block comes
+        numbers += [store.allot_transaction_id("CP1", None) for _ in range(5000)]
+    assert len(set(numbers)) == 35_000
+
+
+def test_numbers_run_out_rather_than_being_made_up_while_its_server_is_away(open_, postgres):
+    store = open_()
+    settle()
+    postgres.stop("immediate")
+    try:
+        allot = partial(store.allot_transaction_id, "CP1", None)
+        with pytest.raises(StoreError, match="no transaction id is left"):
+            deque(iter(allot, None), maxlen=0)
+    finally:
+        postgres.start()
+
+    def again():
+        try:
+            return store.allot_transaction_id("CP1", None)
+        except StoreError:
+            return None
+
+    until(again, "there were no new numbers")
+
+
+class Unlucky(PostgresServer):
+    """One whose connection dies in the middle of a COMMIT, after the server has done it."""
+
+    luck = 0
+
+    def commit(self):
+        super().commit()
+        if type(self).luck > 0:
+            type(self).luck -= 1
+            self.close()
+            raise ConnectionError("planted")
+
+
+def test_what_is_written_again_because_nobody_knew_whether_it_was_is_there_once(open_):
+    store = open_(kind=type("Unlucky", (Unlucky,), {}))
+    number = store.allot_transaction_id("CP1", (1, "T1", NOW, 100))
+    writes = [
+        lambda: store.start_transaction(transaction(number)),
+        lambda: store.flag_transaction(number, "odd"),
+        lambda: store.add_meter_reading(reading()),
+        lambda: store.register("CP1", "Accepted"),
+        lambda: store.books.tags.put(Tag(id_tag="T1")),
+        lambda: store.books.tags.remove("t2"),
+        lambda: spool(store, transaction_id=number),
+        lambda: spool(store, unique_id="2", replay=False),
+        lambda: store.stop_transaction(stopped(number)),
+    ]
+    for write in writes:
+        store._writer.ask(lambda server: setattr(type(server), "luck", 1))
+        assert "planted" in str(ended(write()))
+        assert ended(write()) is None
+    waiting = [record.number for record in store.spooled()]
+    assert len(waiting) == len(store.aside()) == len(store.meter_readings(7)) == 1
+    for write in (lambda: store.set_aside(waiting[0], "why"), lambda: store.unspool(waiting)):
+        store._writer.ask(lambda server: setattr(type(server), "luck", 1))
+        assert "planted" in str(ended(write()))
+        assert ended(write()) is None
+    assert [record.unique_id for record in open_().aside()] == ["2"]
+    assert open_().transactions() == [msgspec.structs.replace(stopped(number), flags=())]
+    assert [tag.id_tag for tag in open_().books.tags] == ["T1"]
+
+
+def test_a_stop_that_could_not_be_kept_is_kept_when_it_comes_again(open_):
+    store = open_(kind=type("Failing", (Unlucky,), {"commit": failing_commit}))
+    assert ended(store.start_transaction(transaction(7))) is None
+    store._writer.ask(lambda server: setattr(type(server), "luck", 2))
+    assert ended(store.stop_transaction(stopped(7))) is not None
+    assert ended(store.stop_transaction(stopped(7))) is not None
+    assert open_().transaction(7).open
+    assert ended(store.stop_transaction(stopped(7))) is None
+    assert not open_().transaction(7).open
+
+
+def failing_commit(self):
+    """The other end of the unknown: it was not done."""
+    if type(self).luck > 0:
+        type(self).luck -= 1
+        raise ConnectionError("planted")
+    PostgresServer.commit(self)
+
+
+def test_one_that_is_no_primary_any_more_is_left_for_one_that_is(open_, postgres):
+    store = open_()
+    before = store._ask("SELECT pg_backend_pid()")
+    store._ask("SELECT set_config('default_transaction_read_only', 'on', false)")
+    assert "read-only" in str(ended(store.register("CP1", "Accepted")))
+    until(lambda: ended(store.register("CP1", "Accepted")) is None, "it stayed with it")
+    assert store._ask("SELECT pg_backend_pid()") != before

@@ -1,0 +1,290 @@
+"""Several processes with one database: stores of which each knows what the others have kept."""
+
+import datetime as dt
+
+import gevent
+import msgspec
+import pytest
+
+from chargehand import StoreError, Tag, Transaction
+from chargehand.actors import threads
+from chargehand.store.postgres import PostgresStore
+from chargehand.store.records import LocalList
+from chargehand.store.rows import Kind, row
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+START = (1, "T1", NOW, 100)
+LIMIT_S = 60
+
+
+@pytest.fixture
+def open_(postgres):
+    stores = []
+
+    def open_():
+        stores.append(PostgresStore.open(postgres.url, threads))
+        return stores[-1]
+
+    yield open_
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def one(open_):
+    return open_()
+
+
+@pytest.fixture
+def other(open_):
+    return open_()
+
+
+def transaction(number, charge_point_id="CP1", **more):
+    return Transaction(
+        id=number, charge_point_id=charge_point_id, connector_id=1, id_tag="T1", meter_start=100, started_at=NOW,
+        start_received_at=NOW, **more,
+    )  # fmt: skip
+
+
+def stopped(number):
+    return transaction(number, meter_stop=200, stopped_at=NOW, stop_received_at=NOW)
+
+
+def kept(receipt):
+    receipt.wait(LIMIT_S)
+
+
+def until(true, what):
+    with gevent.Timeout(LIMIT_S, AssertionError(what)):
+        while not true():
+            gevent.sleep(0.01)  # between two looks; the timeout above is the deadline
+
+
+def numbers(transactions):
+    return [one.id for one in transactions]
+
+
+# Numbers
+
+
+def test_no_two_give_the_same_number(open_):
+    stores = [open_() for _ in range(3)]
+
+    def take(store):
+        given = []
+        for _ in range(25_000):
+            given.append(store.allot_transaction_id("CP1", None))
+            if len(given) % 5000 == 1:
+                kept(store.register("CP1", "Accepted"))  # so that the next block can come
+        return given
+
+    taking = [gevent.spawn(take, store) for store in stores]
+    gevent.joinall(taking, timeout=LIMIT_S, raise_error=True)
+    given = [number for one in taking for number in one.get()]
+    assert len(set(given)) == 75_000
+    assert min(given) == 1
+
+
+def test_one_that_is_started_again_and_again_uses_up_few(open_):
+    for _ in range(5):
+        open_().close()
+    assert open_().allot_transaction_id("CP1", None) == 5001
+
+
+def test_numbers_that_were_brought_in_by_hand_are_not_given_again(one, other, open_):
+    kept(one.start_transaction(transaction(1_000_000)))
+    assert open_().allot_transaction_id("CP1", None) > 1_000_000
+
+
+# A charge point that goes from one to the other
+
+
+def test_a_start_that_was_kept_by_one_has_its_number_at_the_other(one, other):
+    number = one.allot_transaction_id("CP1", START)
+    kept(one.start_transaction(transaction(number)))
+    kept(other.refresh("CP1"))
+    assert other.allot_transaction_id("CP1", START) == number
+    assert numbers(other.open_transactions("CP1")) == [number]
+
+
+def test_a_start_that_was_spooled_by_one_has_its_number_at_the_other(one, other):
+    number = one.allot_transaction_id("CP1", START)
+    kept(
+        one.spool(
+            charge_point_id="CP1", action="StartTransaction", unique_id="1", payload=b"{}", transaction_id=number,
+            received_at=NOW, why="a reason",
+        )
+    )  # fmt: skip
+    kept(other.refresh("CP1"))
+    assert other.allot_transaction_id("CP1", START) == number
+
+
+def test_what_one_has_acknowledged_counts_more_than_a_number_that_the_other_had_in_mind(one, other):
+    other.allot_transaction_id("CP1", START)
+    number = one.allot_transaction_id("CP1", START)
+    kept(one.start_transaction(transaction(number)))
+    kept(other.refresh("CP1"))
+    assert other.allot_transaction_id("CP1", START) == number
+
+
+def test_a_transaction_that_was_stopped_elsewhere_is_open_no_more_and_its_start_is_forgotten(one, other):
+    number = one.allot_transaction_id("CP1", START)
+    kept(one.start_transaction(transaction(number)))
+    kept(other.refresh("CP1"))
+    kept(other.stop_transaction(stopped(number)))
+    assert numbers(one.open_transactions("CP1")) == [number]
+    kept(one.refresh("CP1"))
+    assert one.open_transactions("CP1") == []
+    assert not one.transaction(number).open
+    assert one.allot_transaction_id("CP1", START) != number
+
+
+def test_one_that_was_started_and_stopped_elsewhere_is_found(one, other):
+    number = one.allot_transaction_id("CP1", START)
+    kept(other.start_transaction(transaction(number)))  # replayed there out of the spool
+    kept(other.stop_transaction(stopped(number)))
+    assert one.transaction(number) is None  # it was not told of it, and gave the number itself
+    kept(one.refresh("CP1"))
+    assert one.transaction(number) == stopped(number)
+
+
+def test_a_stop_of_what_the_other_has_started_is_kept_without_a_refresh(one, other):
+    kept(one.start_transaction(transaction(7)))
+    kept(other.stop_transaction(stopped(7)))
+    assert not other.transaction(7).open
+
+
+def test_flags_of_both_are_there(one, other):
+    kept(one.start_transaction(transaction(7)))
+    kept(other.refresh("CP1"))
+    kept(one.flag_transaction(7, "from one"))
+    other.flag_transaction(7, "from the other")
+    kept(other.refresh("CP1"))
+    kept(one.refresh("CP1"))
+    kept(one.flag_transaction(7, "more"))
+    assert set(one.transaction(7).flags) >= {"from the other", "more"}
+
+
+def test_a_registration_that_the_other_has_kept_is_known(one, other):
+    kept(one.register("CP1", "Pending"))
+    kept(other.refresh("CP1"))
+    assert other.registration("CP1") == "Pending"
+    kept(other.register("CP1", "Accepted"))
+    kept(one.refresh("CP1"))
+    assert one.registration("CP1") == "Accepted"
+
+
+def test_what_of_ours_is_on_its_way_is_newer_than_what_a_refresh_reads(one, other):
+    """All of it is handed over before the thread has read anything, or behind that: it holds either way."""
+    kept(one.start_transaction(transaction(7)))
+    kept(one.register("CP1", "Pending"))
+    kept(one.books.tags.put(Tag(id_tag="T1")))
+    refreshed = [one.refresh("CP1")]
+    receipts = [
+        one.stop_transaction(stopped(7)),
+        one.register("CP1", "Accepted"),
+        one.books.tags.put(Tag(id_tag="T1", status="Blocked")),
+        one.start_transaction(transaction(8)),
+    ]
+    refreshed.append(one.refresh("CP1"))
+    for receipt in (*refreshed, *receipts):
+        kept(receipt)
+        assert numbers(one.open_transactions("CP1")) == [8]
+        assert one.registration("CP1") == "Accepted"
+        assert one.books.tags.get("t1").status == "Blocked"
+
+
+def test_what_was_read_before_ours_was_written_does_not_undo_it(one):
+    """The same by hand: the result of a refresh comes in while ours is on its way."""
+    kept(one.start_transaction(transaction(7)))
+    receipts = [
+        one.stop_transaction(stopped(7)),
+        one.register("CP1", "Accepted"),
+        one.books.tags.put(Tag(id_tag="T1", status="Blocked")),
+    ]
+    older = [("tags", "t1", msgspec.json.encode(Tag(id_tag="T1")).decode(), 1)]
+    one._take_charge_point("CP1", [transaction(7)], [], [("Pending",)], [], older)
+    one._take_changes([], whole=True)
+    assert one.open_transactions("CP1") == []
+    assert one.registration("CP1") == "Accepted"
+    assert one.books.tags.get("t1").status == "Blocked"
+    for receipt in receipts:
+        kept(receipt)
+    assert one._ours == {}
+
+
+def test_a_refresh_that_cannot_be_read_says_so(one, postgres):
+    postgres.stop("immediate")
+    try:
+        with pytest.raises(StoreError, match="could not be read"):
+            kept(one.refresh("CP1"))
+    finally:
+        postgres.start()
+    until(lambda: succeeds(one.refresh("CP1")), "it did not recover")
+
+
+def succeeds(receipt):
+    try:
+        kept(receipt)
+    except StoreError:
+        return False
+    return True
+
+
+# Books
+
+
+def test_what_one_puts_into_a_book_or_takes_out_the_other_has_soon(one, other):
+    one.books.tags.put(Tag(id_tag="T2"))
+    one.books.local_lists.put(LocalList(charge_point_id="CP1", version=3, changed_at=NOW))
+    kept(one.books.tags.put(Tag(id_tag="T1", status="Blocked")))
+    until(lambda: other.books.tags.get("t1") is not None, "it did not come")
+    assert [found.version for found in other.books.local_lists.of("CP1")] == [3]
+    kept(other.books.tags.remove("t1"))
+    kept(other.books.local_lists.remove("CP1"))
+    until(lambda: one.books.tags.get("t1") is None, "it did not go")
+    assert one.books.local_lists.of("CP1") == []
+    assert [tag.id_tag for tag in one.books.tags] == [tag.id_tag for tag in other.books.tags] == ["T2"]
+
+
+def test_a_refresh_brings_the_books_at_once(one, other):
+    kept(one.books.tags.put(Tag(id_tag="T1")))
+    kept(other.refresh("CP1"))
+    assert other.books.tags.get("t1") == Tag(id_tag="T1")
+
+
+def test_a_removal_is_forgotten_after_a_day_and_whoever_was_away_longer_reads_all(one, other, postgres):
+    kept(one.books.tags.put(Tag(id_tag="T1")))
+    kept(other.refresh("CP1"))
+    other._timer.stop()  # it is away
+    kept(one.books.tags.remove("t1"))
+    postgres.sql("UPDATE chargehand.books SET removed_at = now() - interval '25 hours'")
+    one._whole = True
+    until(lambda: postgres.sql("SELECT count(*) FROM chargehand.books") == "0", "it was not purged")
+    assert other.books.tags.get("t1") is not None
+    other._seen_at -= 24 * 3600
+    other._follow()
+    until(lambda: other.books.tags.get("t1") is None, "it did not go")
+
+
+def test_a_change_that_could_not_be_kept_is_taken_back(one):
+    refused = one._own(("tags", "t1"), one._writer.append(Kind.BOOK, row("tags", None, "{}")))
+    one.books.tags.follow("t1", msgspec.json.encode(Tag(id_tag="T1")))
+    assert not succeeds(refused)
+    until(lambda: one.books.tags.get("t1") is None, "it stayed")
+
+
+def test_changes_are_seen_in_the_order_of_their_numbers_however_many_write(open_):
+    stores = [open_() for _ in range(3)]
+    for count in range(30):
+        for number, store in enumerate(stores):
+            store.books.tags.put(Tag(id_tag=f"T{number}-{count}"))
+            store.books.tags.put(Tag(id_tag="same", parent=f"{number} {count}"))
+            gevent.sleep(0)
+    for store in stores:
+        kept(store.refresh("CP1"))
+    for store in stores:
+        kept(store.refresh("CP1"))
+        assert len(store.books.tags) == 91
+    assert len({store.books.tags.get("same").parent for store in stores}) == 1
