@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .actors.routing import Router
     from .actors.services import Services
     from .actors.timers import Clock
+    from .config.worker import Worker
 
 RELEASE_S = 10.0
 """Seconds that the start of a released plugin may take."""
@@ -42,6 +43,7 @@ class Operations(LocalLists):
     _root: Cell | None
     _router: Router
     _services: Services
+    worker: Worker | None
 
     # -- The picture -------------------------------------------------------------------------------
 
@@ -58,6 +60,16 @@ class Operations(LocalLists):
         """The tree of supervision: state, restarts, inbox depth and last crash of everything in it."""
         root: Any = self._root.actor if self._root is not None else None
         return root.describe() if root is not None else {}
+
+    def workers(self) -> list[dict[str, Any]]:
+        """The processes that serve the same ports, as their parent sees them; empty if there is this one only.
+
+        Number, process, state, restarts and how it ended last; `here` is this one.
+        """
+        worker = self.worker
+        if worker is None:
+            return []
+        return [picture | {"here": picture["worker"] == worker.number} for picture in worker.all]
 
     def crash_reports(self) -> list[dict[str, object]]:
         """The last crashes of sessions: charge point, time, error, traceback, and the rows of its flight recorder."""

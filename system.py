@@ -39,6 +39,7 @@ from .protocol.session import Registration, Rules
 from .store.memory import MemoryStore
 from .store.postgres import PostgresStore
 from .store.records import Tag
+from .store.socket_database import SocketStore
 from .store.sqlite import SqliteStore
 from .supervisor.credentials import Credentials
 from .supervisor.entrance import Entrance
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from .actors.plugin import Plugin, PluginSpec
     from .actors.services import Observer
     from .actors.timers import Clock
+    from .config.worker import Worker
     from .store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -91,8 +93,8 @@ class CentralSystem(Calls, Operations):
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
     behind them, the back office last. `on_online` and `on_offline` are called with the `ChargePoint`, in greenlets of
-    their own. `observers` hear of everything that is counted. With a `store` of your own, you close it. Raises
-    `ConfigError` for settings that cannot be.
+    their own. `observers` hear of everything that is counted. With a `store` of your own, you close it. `worker` is the
+    program's, for one of several processes. Raises `ConfigError` for settings that cannot be.
     """
 
     def __init__(
@@ -105,7 +107,9 @@ class CentralSystem(Calls, Operations):
         on_online: Callable[[ChargePoint], None] | None = None,
         on_offline: Callable[[ChargePoint], None] | None = None,
         observers: Iterable[Observer] = (),
+        worker: Worker | None = None,
     ) -> None:
+        self.worker = worker
         self.settings = checked(settings or Settings())
         self.counters = Counters(observers)
         self._own_specs = [spec_of(plugin) for plugin in plugins]
@@ -149,7 +153,7 @@ class CentralSystem(Calls, Operations):
         self._pool = Pool()
         self._running: set[Any] = set()
         self._book = TicketBook(os.urandom(4).hex())
-        self.store: Store = self._store or _open_store(settings, self._clock)
+        self.store: Store = self._store or _open_store(settings, self._clock, self.worker)
         if not self.store.durable:
             logger.warning("the store is memory: nothing is left of it when this process ends")
         self._services = Services(
@@ -181,7 +185,13 @@ class CentralSystem(Calls, Operations):
         self.credentials = Credentials(
             settings.auth.credentials, self.store.books.credentials, required=settings.auth.required
         )
-        self._entrance = Entrance(settings, self._sessions, [v16.VERSION.subprotocol], self.credentials)
+        self._entrance = Entrance(
+            settings,
+            self._sessions,
+            [v16.VERSION.subprotocol],
+            self.credentials,
+            learn=None if self.worker is None else self.store.refresh,
+        )
         self._stopped.clear()
         self._failure = None
         try:
@@ -207,6 +217,7 @@ class CentralSystem(Calls, Operations):
             ports=self._ports,
             pool=self._pool,
             running=self._running,
+            share_ports=self.worker is not None,
         )
         children = tree.children()
         self._stop_s = self.settings.supervision.stop_timeout_s or sum(child.shutdown_s for child in children)
@@ -350,11 +361,14 @@ def _rules(settings: Settings) -> Rules:
     )
 
 
-def _open_store(settings: Settings, clock: Clock) -> Store:
-    tags = (
+def _open_store(settings: Settings, clock: Clock, worker: Worker | None) -> Store:
+    tags = [
         Tag(id_tag=id_tag, status=tag.status, expiry=tag.expiry, parent=tag.parent)
         for id_tag, tag in settings.back_office.tags.items()
-    )
+        if worker is None or worker.first
+    ]
+    if worker is not None and worker.store_path:
+        return SocketStore.open(worker.store_path, threads, tags=tags)
     if settings.store == "sqlite":
         folder = Path(settings.data)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -46,6 +46,7 @@ def main() -> None:
     help="Where transactions are kept: sqlite is a file in the data folder.",
 )
 @click.option("--plugin", "plugins", multiple=True, metavar="MODULE:CLASS", help="A plugin; may be repeated.")
+@click.option("--workers", type=int, help="Processes that serve the same ports.")
 @click.option("--open", "open_", is_flag=True, help="Let any charge point in from any address.")
 def serve(
     config: str | None,
@@ -73,6 +74,18 @@ def serve(
         "open": open_ or None,
     }
     sys.exit(run(config, overrides))
+
+
+@main.command(hidden=True)
+def serve_worker() -> None:
+    """Be one of the processes of `serve --workers`, which starts them and hands over what they need."""
+    from gevent import monkey  # noqa: PLC0415 - only here
+
+    monkey.patch_all()
+
+    from .worker import serve as run  # noqa: PLC0415 - after the patch
+
+    sys.exit(run())
 
 
 @main.command()

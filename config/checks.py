@@ -23,6 +23,9 @@ def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
     if supervision.backoff_max_s < supervision.backoff_min_s:
         text = f"must be at least supervision.backoff_min_s, which is {supervision.backoff_min_s:g}"
         yield (("supervision", "backoff_max_s"), text), ("supervision.backoff_min_s",)
+    if settings.workers > 1 and settings.store == "memory":
+        text = 'several share no memory: store must be "sqlite" or a URL of PostgreSQL'
+        yield (("workers",), text), ("store",)
     taken: dict[tuple[str, int], str] = {}
     for key, host, port in _listeners(settings):
         first = taken.setdefault((host, port), key)

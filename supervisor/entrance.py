@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import math
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..store.store import StoreError
 from ..transport.admission import assumes_subprotocol, choose_subprotocol, read_password, read_path
 from ..transport.gate import Admission, Refusal
 from .bucket import TokenBucket
 from .credentials import TooManyAtOnce
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..actors.charge_point_cell import ChargePointCell
     from ..config.settings import Settings
+    from ..store.store import Receipt
     from ..transport.connection import SocketConnection
     from ..transport.gate import Request
     from .credentials import Credentials
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_SPREAD_S = 10.0
+LEARN_S = 5.0
+"""Seconds that the store has to tell what others have kept of a charge point."""
 
 
 def _retry_after(least_s: float) -> str:
@@ -33,16 +37,25 @@ def _retry_after(least_s: float) -> str:
 
 
 class Entrance:
-    """Admits by path, credentials and subprotocol, in that order."""
+    """Admits by path, credentials and subprotocol, in that order.
+
+    `learn(id)`, if other processes may have had the charge point, brings up to date what this one knows of it.
+    """
 
     def __init__(
-        self, settings: Settings, sessions: Sessions, subprotocols: Sequence[str], credentials: Credentials
+        self,
+        settings: Settings,
+        sessions: Sessions,
+        subprotocols: Sequence[str],
+        credentials: Credentials,
+        learn: Callable[[str], Receipt] | None = None,
     ) -> None:
         self._settings = settings
         self._credentials = credentials
         self._sessions = sessions
         self._subprotocols = subprotocols
         self._closed = False
+        self._learn = learn
         self._bucket = TokenBucket(settings.sessions.admission_rate, settings.sessions.admission_burst)
 
     def close(self) -> None:
@@ -78,19 +91,34 @@ class Entrance:
         ):
             text = "this charge point has a connection that is alive"
             return self._refuse(request, Refusal(409, text, (("Retry-After", "60"),)))
+        subprotocol = self._choose_subprotocol(request, identity.id)
+        refusal = subprotocol if isinstance(subprotocol, Refusal) else self._learn_of(identity.id)
+        if refusal is not None:
+            return self._refuse(request, refusal)
+        return Admission(identity.id, identity.name, subprotocol)
+
+    def _choose_subprotocol(self, request: Request, identity: str) -> Any:
+        """The subprotocol that is spoken, None if the handshake is completed without one, or a refusal."""
+        sessions = self._settings.sessions
         offered = request.headers.get("sec-websocket-protocol", "")
         subprotocol = choose_subprotocol(offered, self._subprotocols)
-        if (
-            subprotocol is None
-            and not offered
-            and assumes_subprotocol(identity.id, sessions.assume_subprotocol)
-        ):
-            subprotocol = self._subprotocols[0]
-            return Admission(identity.id, identity.name, subprotocol)
+        if subprotocol is None and not offered and assumes_subprotocol(identity, sessions.assume_subprotocol):
+            return self._subprotocols[0]
         if subprotocol is None and sessions.handshake_without_subprotocol == "refuse":
-            spoken = ", ".join(self._subprotocols)
-            return self._refuse(request, Refusal(400, f"Sec-WebSocket-Protocol must name one of: {spoken}"))
-        return Admission(identity.id, identity.name, subprotocol)
+            return Refusal(400, f"Sec-WebSocket-Protocol must name one of: {', '.join(self._subprotocols)}")
+        return subprotocol
+
+    def _learn_of(self, identity: str) -> Refusal | None:
+        """Know what others have kept of it: else a start that comes again would have a second number."""
+        if self._learn is None:
+            return None
+        try:
+            self._learn(identity).wait(LEARN_S)
+        except (StoreError, TimeoutError) as error:
+            logger.warning("%s is not admitted: %s", identity, error)
+            text = "the store does not say what it has of this charge point"
+            return Refusal(503, text, (("Retry-After", _retry_after(1)),))
+        return None
 
     def _is_full(self, identity: str) -> bool:
         """Whether there is no room for one more; one that takes over from its own connection needs none."""

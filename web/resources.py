@@ -37,7 +37,7 @@ class Health(Resource):
     """`/healthz`: open to all, so it names no charge point."""
 
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
-        """200 for as long as it is answered at all; `degraded` when plugins are quarantined."""
+        """200 for as long as it is answered at all; `degraded` when plugins are quarantined; of several the `worker`."""
         quarantined = [row["plugin"] for row in self._system.quarantined()]
         picture: dict[str, Any] = {
             "status": "degraded" if quarantined else "ok",
@@ -45,6 +45,8 @@ class Health(Resource):
         }
         if quarantined:
             picture["quarantined_plugins"] = quarantined
+        if self._system.worker is not None:
+            picture["worker"] = self._system.worker.number
         answer(response, picture)
 
     on_head = on_get
@@ -118,9 +120,10 @@ class Supervision(Resource):
     """`/api/v1/supervision`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The tree: state, restarts, inbox depth and last crash of everything in it."""
+        """The tree: state, restarts, inbox depth and last crash of everything; `workers`, if there are several."""
         Query(request)
-        answer(response, self._system.describe())
+        picture, workers = self._system.describe(), self._system.workers()
+        answer(response, picture | {"workers": workers} if workers else picture)
 
 
 class Crashes(Resource):
