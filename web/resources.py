@@ -37,7 +37,7 @@ class Health(Resource):
     """`/healthz`: open to all, so it names no charge point."""
 
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
-        """200 for as long as it is answered at all; `degraded` when plugins are quarantined; of several the `worker`."""
+        """200 for as long as it is answered at all; `degraded` when plugins are quarantined; and which `worker`."""
         quarantined = [row["plugin"] for row in self._system.quarantined()]
         picture: dict[str, Any] = {
             "status": "degraded" if quarantined else "ok",
