@@ -120,3 +120,12 @@ def test_http_without_a_token_stays_on_loopback_even_when_all_is_open():
 )
 def test_guarded_or_local_settings_pass(settings):
     assert check_exposure(settings) is None
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql://db/chargehand"])
+def test_several_workers_need_a_store_that_they_share(store):
+    assert checked(Settings(workers=2, store=store)).workers == 2
+    wrong = Settings(workers=2, store="memory")
+    assert errors(checked, wrong) == (
+        'workers: several share no memory: store must be "sqlite" or a URL of PostgreSQL',
+    )

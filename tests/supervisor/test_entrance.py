@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from chargehand import AuthSettings, SessionSettings, Settings
+from chargehand import AuthSettings, SessionSettings, Settings, StoreError
 from chargehand.actors.charge_point import ChargePoint
 from chargehand.actors.directory import Directory
 from chargehand.store.memory import MemoryStore
+from chargehand.store.store import Receipt
 from chargehand.supervisor.credentials import Credentials
 from chargehand.supervisor.entrance import Entrance
 from chargehand.testing import ManualClock
@@ -50,12 +51,12 @@ def sessions():
 def make(sessions):
     """An entrance for settings."""
 
-    def make(*, path="/ocpp/{id}", auth=None, **limits):
+    def make(*, path="/ocpp/{id}", auth=None, learn=None, **limits):
         settings = Settings(path=path, auth=auth or AuthSettings(), sessions=SessionSettings(**limits))
         credentials = Credentials(
             settings.auth.credentials, MemoryStore().books.credentials, required=settings.auth.required
         )
-        return Entrance(settings, sessions, ["ocpp1.6"], credentials)
+        return Entrance(settings, sessions, ["ocpp1.6"], credentials, learn)
 
     return make
 
@@ -242,3 +243,30 @@ def test_a_failed_handshake_is_one_line_and_is_counted(make, sessions, caplog):
     make().handshake_failed("peer", "TLS: no shared cipher")
     assert caplog.messages == ["peer: TLS: no shared cipher"]
     assert sessions.counts == [("handshake_failed", "peer")]
+
+
+# What other processes have kept of it
+
+
+def test_what_others_have_kept_is_known_before_it_is_let_in(make):
+    asked = []
+
+    def learn(identity):
+        asked.append(identity)
+        return Receipt(done=True)
+
+    assert knock(make(learn=learn)) == Admission("CP1", "", "ocpp1.6")
+    assert asked == ["CP1"]
+
+
+def test_whoever_is_refused_anyway_is_not_asked_for(make):
+    entrance = make(learn=pytest.fail, auth=AuthSettings(credentials={"CP1": "secret word"}))
+    assert knock(entrance).status == 401
+    assert knock(make(learn=pytest.fail), sec_websocket_protocol="none").status == 400
+
+
+def test_with_the_store_away_nobody_is_let_in_whom_others_may_have_had(make, sessions):
+    refusal = knock(make(learn=lambda _: Receipt(done=True, error=StoreError("away"))))
+    assert refusal.status == 503
+    assert int(dict(refusal.headers)["Retry-After"]) >= 1
+    assert sessions.counts == [("handshake_refused_503", "peer")]
