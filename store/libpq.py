@@ -7,6 +7,7 @@ looks names up and while it waits. So names are looked up before, and the steps 
 
 from __future__ import annotations
 
+import os
 import select
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,14 +18,15 @@ from ..config.rendering import without_password
 from .store import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from psycopg.pq.abc import PGconn, PGresult
 
 look_up = get_original("socket", "getaddrinfo")
 make_poll = get_original("select", "poll")
+make_socket = get_original("socket", "socket")
 
-CONNECT_S = 5
+CONNECT_S = 3
 """Seconds that an address has to answer, unless the URL says `connect_timeout`."""
 
 DEFAULTS: dict[str, Any] = {
@@ -35,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-"""A server that is gone is known to be gone within some 11 s. What the URL says wins."""
+"""That a server is gone is known after some 11 s at the latest. What the URL says wins."""
 
 MISSING = "a store at postgresql:// needs psycopg, which is not installed: pip install 'chargehand[postgres]'"
 
@@ -71,25 +73,28 @@ class Address:
             given = conninfo_to_dict(url)
         except ProgrammingError:
             given = None
-        if (
-            given is None
-        ):  # outside the handler: libpq quotes what it does not understand, a password among it
+        # Outside the handler: libpq quotes what it does not understand, a password among it.
+        if given is None:
             raise StoreError(f"{self.shown}: not a URL as PostgreSQL has them: {_fault(self.shown)}")
         self._given: dict[str, Any] = {**DEFAULTS, **given, "client_encoding": "UTF8"}
-        self._timeout_s = float(self._given.get("connect_timeout") or CONNECT_S)
+        self._timeout_s = float(self._given.get("connect_timeout") or 0) or CONNECT_S
 
     def connect(self) -> PGconn:
         """Connect to the first address that lets us. Raises `StoreError` with what each of them said."""
+        from psycopg import Error  # noqa: PLC0415 - an extra
+
         faults = []
         for name, arguments in self._hosts():
             try:
                 for more in self._addresses(arguments):
                     try:
                         return self._connect(self._conninfo("", **{**self._given, **arguments, **more}))
-                    except QueryFailed as error:
-                        faults.append(str(error))
+                    except (QueryFailed, Error) as error:
+                        faults.append(one_line(str(error).encode()))
             except OSError as error:
                 faults.append(f"{name}: {error.strerror or error}")
+            except UnicodeError as error:  # no name that anybody could have
+                faults.append(f"{name}: {error}")
         raise StoreError(f"{self.shown}: {'; '.join(dict.fromkeys(faults))}")
 
     def _hosts(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -135,7 +140,7 @@ class Address:
 
 def run(connection: PGconn, text: bytes) -> PGresult:
     """Run statements that begin nowhere and give nothing; the result of the last. Raises `QueryFailed`."""
-    return _judged(connection, connection.exec_(text))
+    return _judged(connection, lambda: connection.exec_(text))
 
 
 def read(connection: PGconn, query: str, values: list[bytes | None]) -> list[tuple[Any, ...]]:
@@ -143,7 +148,7 @@ def read(connection: PGconn, query: str, values: list[bytes | None]) -> list[tup
 
     Raises `QueryFailed`.
     """
-    result = _judged(connection, connection.exec_params(query.encode(), values))
+    result = _judged(connection, lambda: connection.exec_params(query.encode(), values))
     takers = [int if result.ftype(column) in NUMBERS else bytes.decode for column in range(result.nfields)]
     rows = []
     for number in range(result.ntuples):
@@ -172,14 +177,53 @@ def lost(connection: PGconn) -> bool:
     return bool(connection.status == pq.ConnStatus.BAD)
 
 
-def _judged(connection: PGconn, result: PGresult) -> PGresult:
-    from psycopg import pq  # noqa: PLC0415 - an extra
+def _judged(connection: PGconn, execute: Callable[[], PGresult]) -> PGresult:
+    from psycopg import Error, pq  # noqa: PLC0415 - an extra
 
+    try:
+        result = execute()
+    except Error as error:  # the connection was lost before
+        raise QueryFailed(one_line(str(error).encode())) from error
     if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
         state = result.error_field(pq.DiagnosticField.SQLSTATE)
         text = one_line(result.error_message) or one_line(connection.error_message)
         raise QueryFailed(text or "the connection is lost", (state or b"").decode())
     return result
+
+
+class Leash:
+    """Ends a connection whose server has been silent for too long: who waits for it in C is told then that it is lost.
+
+    The thread holds it while it waits, the hub pulls it. `lock` is a native one, which the hub never waits for.
+    """
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+        self._number = -1  # of the socket that is waited for
+        self._since = 0.0
+
+    def hold(self, connection: PGconn) -> None:
+        """Begin to wait for a connection. In the thread."""
+        self._since = time.monotonic()
+        self._number = connection.socket if not lost(connection) else -1
+
+    def let_go(self) -> None:
+        """End it; the connection may be closed then. In the thread."""
+        with self._lock:
+            self._number = -1
+
+    def pull(self, longer_than_s: float) -> None:
+        """End a wait that is longer. In the hub."""
+        if self._number >= 0 and time.monotonic() - self._since > longer_than_s and self._lock.acquire(False):  # noqa: FBT003
+            try:
+                if self._number >= 0:
+                    with make_socket(fileno=os.dup(self._number)) as other:
+                        other.shutdown(2)
+                    self._number = -1
+            except OSError:
+                self._number = -1  # it has ended meanwhile
+            finally:
+                self._lock.release()
 
 
 def one_line(text: bytes) -> str:

@@ -10,24 +10,31 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .libpq import Address, QueryFailed, literal, lost, read, run
-from .postgres_tables import BOOKS_LOCK, bring_up_to_date
+from .libpq import Address, Leash, QueryFailed, literal, lost, read, run
+from .postgres_tables import BOOKS_LOCK, STATEMENT_S, bring_up_to_date
 from .rows import EVENT, READING, SPOOL, STOP, TRANSACTION, Kind
 from .shared import SharedStore
 from .store import RowRefused, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from psycopg.pq.abc import PGconn
 
     from .records import Tag
     from .writer import Threads
 
+T = TypeVar("T")
+
 PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 5.0
 """Between two attempts to connect, growing from the one to the other."""
+
+SILENT_S = STATEMENT_S + 2
+"""Seconds of silence after which the server is taken for lost: before the deadline of whoever waits for the answer."""
+AT_ONCE_S = 1.0
+"""What fails sooner had been lost before, and nobody had noticed."""
 
 STATEMENT_BYTES = 16 * 1024 * 1024
 """Rows of one statement, in JSON; a single row may be larger."""
@@ -100,10 +107,11 @@ STATEMENTS: dict[Kind, bytes] = {
 class PostgresServer:
     """The connection, in the writer's thread alone. Raises `StoreError` if there is none at first."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, leash: Leash) -> None:
         self._address = address
+        self._leash = leash
         self._connection: PGconn | None = None
-        self._begun = False
+        self._transaction: PGconn | None = None  # the connection, when one is begun on it
         self._pause_s = 0.0
         self._next_at = 0.0
         self._why = ""
@@ -115,7 +123,7 @@ class PostgresServer:
         try:
             self._connection = self._address.connect()
             try:
-                bring_up_to_date(self._connection, self._address.shown)
+                self._wait(self._connection, bring_up_to_date, self._address.shown)
             except QueryFailed as error:
                 raise StoreError(f"{self._address.shown}: {error}") from error
         except StoreError as error:
@@ -137,58 +145,66 @@ class PostgresServer:
         except StoreError as error:
             raise QueryFailed(str(error)) from error
 
-    def begin(self) -> None:
-        """See `writer.Database`. The server hears of it with the first rows."""
-        self._begun = False
-
-    def _begin(self) -> PGconn:
-        if self._begun and self._connection is not None:
-            return self._connection
+    def _wait(self, connection: PGconn, ask: Callable[..., T], *arguments: Any) -> T:
+        self._leash.hold(connection)
         try:
-            connection = self._live()
-            run(connection, b"BEGIN")
+            return ask(connection, *arguments)
+        finally:
+            self._leash.let_go()
+
+    def _twice(self, ask: Callable[[], T]) -> T:
+        """Ask what begins something: again, if the connection had been lost before."""
+        begun = time.monotonic()
+        try:
+            return ask()
         except QueryFailed as error:
             if error.state or self._connection is None or not lost(self._connection):
                 raise
-            connection = (
-                self._live()
-            )  # it was lost long ago, and nobody had noticed: nothing is on its way yet
-            run(connection, b"BEGIN")
-        self._begun = True
-        return connection
+            if time.monotonic() - begun > AT_ONCE_S:
+                raise
+            return ask()
+
+    def begin(self) -> None:
+        """See `writer.Database`. The server hears of it with the first rows."""
+        self._transaction = None
 
     def write(self, kind: Kind, rows: Sequence[bytes]) -> None:
         """See `writer.Database`."""
         statement = STATEMENTS.get(kind)
         if statement is None:
             return
-        connection = self._begin()
+        if self._transaction is None:
+            self._twice(lambda: self._wait(self._live(), run, b"BEGIN"))
+            self._transaction = self._live()
+        # From here on nothing may be said on another connection.
+        connection = self._transaction
         statements = [statement % literal(connection, array) for array in _arrays(rows)]
+        text = b"; ".join([b"SAVEPOINT kind", *statements, b"RELEASE SAVEPOINT kind"])
         try:
-            run(connection, b"; ".join([b"SAVEPOINT kind", *statements, b"RELEASE SAVEPOINT kind"]))
+            self._wait(connection, run, text)
         except QueryFailed as error:
             if not error.refused:
                 raise
-            run(connection, b"ROLLBACK TO SAVEPOINT kind")
+            self._wait(connection, run, b"ROLLBACK TO SAVEPOINT kind")
             raise RowRefused(f"the database refused a row: {error}") from error
 
     def commit(self) -> None:
         """See `writer.Database`."""
-        if not self._begun or self._connection is None:
+        if self._transaction is None:
             return
-        result = run(self._connection, b"COMMIT")
+        result = self._wait(self._transaction, run, b"COMMIT")
         if result.command_status != b"COMMIT":  # what the server says of a transaction that failed before
             raise QueryFailed("the transaction was rolled back")
-        self._begun = False
+        self._transaction = None
 
     def roll_back(self) -> None:
         """See `writer.Database`."""
-        if not self._begun or self._connection is None:
+        connection, self._transaction = self._transaction, None
+        if connection is None:
             return
-        self._begun = False
         try:
-            run(self._connection, b"ROLLBACK")
-            if read(self._connection, "SHOW transaction_read_only", []) == [("on",)]:
+            self._wait(connection, run, b"ROLLBACK")
+            if self._wait(connection, read, "SHOW transaction_read_only", []) == [("on",)]:
                 self.close()  # it is no primary any more: another one is
         except QueryFailed:
             self.close()
@@ -199,12 +215,7 @@ class PostgresServer:
         query = re.sub(r"\?", lambda _: f"${next(numbers)}", query)
         given = [None if value is None else str(value).encode() for value in values]
         try:
-            try:
-                return read(self._live(), query, given)
-            except QueryFailed as error:
-                if error.state or self._connection is None or not lost(self._connection):
-                    raise
-                return read(self._live(), query, given)
+            return self._twice(lambda: self._wait(self._live(), read, query, given))
         except QueryFailed as error:
             raise StoreError(f"the database could not be read: {error}") from error
 
@@ -212,7 +223,7 @@ class PostgresServer:
         """See `writer.Database`."""
         if self._connection is not None:
             self._connection.finish()
-            self._connection = None
+        self._connection = self._transaction = None
 
 
 def _arrays(rows: Sequence[bytes]) -> Iterator[bytes]:
@@ -231,6 +242,8 @@ def _arrays(rows: Sequence[bytes]) -> Iterator[bytes]:
 class PostgresStore(SharedStore):
     """See the head of this file. Made with `open`."""
 
+    leash: Leash
+
     @classmethod
     def open(
         cls, url: str, threads: Threads, *, first_transaction_id: int = 1, tags: Iterable[Tag] = ()
@@ -239,7 +252,20 @@ class PostgresStore(SharedStore):
 
         Raises `StoreError` with one clear sentence.
         """
-        address = Address(url)
-        store = cls(lambda: PostgresServer(address), threads, first_transaction_id=first_transaction_id)
+        address, leash = Address(url), Leash(threads.native_lock())
+        store = cls(
+            lambda: PostgresServer(address, leash), threads, first_transaction_id=first_transaction_id
+        )
+        store.leash = leash
         store.load(tags)
         return store
+
+    def every_second(self) -> None:
+        """See `SharedStore`."""
+        self.leash.pull(SILENT_S)
+        super().every_second()
+
+    def close(self) -> None:
+        """See `Store`."""
+        self.leash.pull(AT_ONCE_S)
+        super().close()

@@ -21,7 +21,7 @@ BOOKS_LOCK = LOCK + 1
 
 LOCK_S = 60
 """Seconds to wait for another process that makes the tables."""
-STATEMENT_S = 60
+STATEMENT_S = 5
 """Seconds that a statement may take; then the server gives it up, and what waits for it is tried again."""
 
 STEPS: tuple[str, ...] = (

@@ -84,7 +84,7 @@ class SharedStore(DurableStore):
         self._seen_at = time.monotonic()
         self._take_changes(self._ask(CHANGES, 0), whole=True)
         self._timer = get_hub().loop.timer(FOLLOW_S, FOLLOW_S, ref=False)
-        self._timer.start(self._follow)
+        self._timer.start(self.every_second)
 
     def close(self) -> None:
         """See `Store`."""
@@ -162,9 +162,12 @@ class SharedStore(DurableStore):
 
     # -- What others have written ----------------------------------------------------------------
 
-    def _follow(self) -> None:
-        """Look for changes of the books, and for numbers if there are too few; called every second."""
+    def every_second(self) -> None:
+        """Look for changes of the books, and for numbers if there are too few. Called every `FOLLOW_S`."""
         self._reserve_ahead()
+        self._follow()
+
+    def _follow(self) -> None:
         if self._looking:
             return
         self._looking = True

@@ -188,7 +188,7 @@ class Writer:
                 if database is None:
                     self._fail(batch, failure or StoreError("the store is closed"))
                 else:
-                    self._do(database, batch)
+                    self._try(database, batch)
                 self._done.extend(batch)
                 self._back.send()
             if self._stopping:
@@ -202,6 +202,12 @@ class Writer:
             return self._open(), None
         except Exception as error:  # noqa: BLE001 - whatever it is, `start` raises it
             return None, error
+
+    def _try(self, database: Database, batch: list[Job]) -> None:
+        try:
+            self._do(database, batch)
+        except Exception as error:  # noqa: BLE001 - the thread goes on, and nobody waits for ever
+            self._fail(batch, StoreError(f"not stored: {error}"))
 
     def _do(self, database: Database, batch: list[Job]) -> None:
         writes = [job for job in batch if job.read is None]

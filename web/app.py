@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
+from ..store.store import StoreError
 from .commands import Commands
 from .guard import HEALTH, Guard
 from .holdings import ChargingProfiles, Reservations
@@ -13,7 +14,7 @@ from .local_lists import LocalLists
 from .openapi import Description
 from .paths import Segment, encoded_path
 from .plugins import Plugins
-from .problems import nothing_here, report_crash, write_problem
+from .problems import nothing_here, report_crash, report_store, write_problem
 from .resources import ChargePoints, Counters, Crashes, Health, Spool, Supervision, Transactions
 from .tags import Tags
 from .tickets import Tickets
@@ -38,6 +39,7 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.router_options.converters["segment"] = Segment
     app.set_error_serializer(write_problem)
     app.add_error_handler(Exception, report_crash)
+    app.add_error_handler(StoreError, report_store)
     app.add_sink(nothing_here, "/")
     one = f"{ROOT}/charge-points/{{charge_point:segment}}"
     charge_points, plugins = ChargePoints(system), Plugins(system, stop)

@@ -15,6 +15,8 @@ from .pictures import JSON, encode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..store.store import StoreError
+
 logger = logging.getLogger(__name__)
 
 CLOSE = {"Connection": "close"}
@@ -50,6 +52,14 @@ def report_crash(
     """Answer 500 to a request whose responder failed. The client is not told why, the log is."""
     logger.error("%s %s failed", request.method, request.path, exc_info=error)
     raise Problem(500, "Internal error", "the central system has failed to answer; its log says why")
+
+
+def report_store(
+    request: falcon.Request, _: falcon.Response, error: StoreError, __: Mapping[str, Any]
+) -> None:
+    """Answer 503 to a request for what the store cannot read now."""
+    logger.warning("%s %s: %s", request.method, request.path, error)
+    raise Problem(503, "The store is away", str(error)) from error
 
 
 def nothing_here(req: falcon.Request, resp: falcon.Response, **_: Any) -> None:  # noqa: ARG001 - falcon's names

@@ -43,6 +43,8 @@ def test_what_is_no_url_is_said_without_the_password(url, says):
 
 
 def test_a_name_that_nobody_has_and_the_next_host_that_is_there(postgres):
+    with pytest.raises(StoreError, match="too long"):
+        Address(f"postgresql://u@{'x' * 70}.invalid/d").connect()
     with pytest.raises(StoreError, match=r"no\.such\.invalid: "):
         Address("postgresql://u@no.such.invalid/d").connect()
     url = f"postgresql://chargehand@no.such.invalid:1,localhost:{postgres.port}/postgres"

@@ -1,5 +1,6 @@
 """What is the PostgreSQL store's alone: its server, which may be away, and its tables."""
 
+import contextlib
 import datetime as dt
 from collections import deque
 from functools import partial
@@ -11,9 +12,9 @@ import pytest
 from chargehand import Event, MeterReading, StoreError, Tag, Transaction
 from chargehand.actors import threads
 from chargehand.store import postgres as module
-from chargehand.store.libpq import Address
+from chargehand.store.libpq import Address, Leash, QueryFailed
 from chargehand.store.postgres import PostgresServer, PostgresStore
-from chargehand.store.rows import ESCAPED
+from chargehand.store.rows import ESCAPED, Kind, row
 
 from ..hub import settle
 
@@ -27,8 +28,9 @@ def open_(postgres):
     stores = []
 
     def open_(url=postgres.url, kind=PostgresServer):
-        address = Address(url)
-        stores.append(PostgresStore(lambda: kind(address), threads))
+        address, leash = Address(url), Leash(threads.native_lock())
+        stores.append(PostgresStore(lambda: kind(address, leash), threads))
+        stores[-1].leash = leash
         stores[-1].load()
         return stores[-1]
 
@@ -295,3 +297,48 @@ def test_one_that_is_no_primary_any_more_is_left_for_one_that_is(open_, postgres
     assert "read-only" in str(ended(store.register("CP1", "Accepted")))
     until(lambda: ended(store.register("CP1", "Accepted")) is None, "it stayed with it")
     assert store._ask("SELECT pg_backend_pid()") != before
+
+
+def test_one_that_is_silent_is_left_before_those_who_wait_for_it_are_too_late(open_, postgres):
+    store = open_()
+    postgres.freeze()
+    try:
+        with gevent.Timeout(module.SILENT_S + 3, AssertionError("it is waited for")):
+            error = ended(store.register("CP1", "Accepted"))
+        assert "not stored" in str(error)
+        assert error.passing
+    finally:
+        postgres.thaw()
+    until(lambda: ended(store.register("CP1", "Accepted")) is None, "it did not recover")
+
+
+def test_the_thread_outlives_whatever_a_batch_does(open_):
+    store = open_(kind=type("Broken", (PostgresServer,), {"roll_back": broken, "commit": broken}))
+    for _ in range(2):
+        assert "planted" in str(ended(store.register("CP1", "Accepted")))
+    assert store.events() == []
+
+
+def broken(self):
+    raise RuntimeError("planted")
+
+
+def test_a_transaction_whose_connection_is_lost_is_not_committed_on_another(open_, postgres):
+    store = open_()
+
+    def lose(server):
+        server.begin()
+        server.write(Kind.REGISTER, [row("CP1", "Accepted")])
+        postgres.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chargehand'"
+        )
+        with contextlib.suppress(QueryFailed):
+            server.write(Kind.REGISTER, [row("CP2", "Accepted")])
+        try:
+            server.commit()
+        finally:
+            server.roll_back()
+
+    with pytest.raises(QueryFailed):
+        store._writer.ask(lose)
+    assert open_().registrations() == {}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from chargehand import CentralSystem, Settings, Tag
+from chargehand import CentralSystem, Settings, StoreError, Tag
 from chargehand.testing import StubStore
 
 TAGS = "/api/v1/tags"
@@ -103,3 +103,15 @@ def test_what_the_store_cannot_keep_is_503(client_of):
         assert post(client, {"id_tag": "T1"}).status_code == 503
         store.work()
         assert put(client, "T1").status_code == 200
+
+
+def test_what_the_store_cannot_read_now_is_503(client_of, monkeypatch):
+    def away(**_):
+        raise StoreError("the database is away")
+
+    store = StubStore()
+    monkeypatch.setattr(store, "transactions", away)
+    with CentralSystem(Settings(port=0), store=store) as system:
+        answer = client_of(system).simulate_get("/api/v1/transactions")
+    assert answer.status_code == 503
+    assert answer.json == {"title": "The store is away", "description": "the database is away"}
