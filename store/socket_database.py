@@ -50,10 +50,13 @@ class Read(msgspec.Struct, frozen=True, array_like=True, tag="read", gc=False):
     values: list[Any]
 
 
+LeftOut = tuple[Kind, int, bool, str]
+
+
 class Written(msgspec.Struct, frozen=True, array_like=True, tag="written", gc=False):
     """All is durable, but for these: kind, place among the rows of the kind, whether it passes, why."""
 
-    left_out: list[tuple[Kind, int, bool, str]]
+    left_out: list[LeftOut]
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found", gc=False):
@@ -173,6 +176,9 @@ class SocketDatabase:
 
 def _requests(rows: dict[Kind, list[bytes]]) -> Iterator[tuple[dict[Kind, int], Write]]:
     """Requests that are not much larger than they should be, each with the place of its first row of each kind."""
+    if rows and sum(sum(map(len, all_of_kind)) for all_of_kind in rows.values()) <= REQUEST_BYTES:
+        yield {}, Write(list(rows.items()))
+        return
     first: dict[Kind, int] = {}
     some: list[tuple[Kind, list[bytes]]] = []
     size = 0

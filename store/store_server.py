@@ -23,6 +23,7 @@ from .socket_database import (
     Answer,
     Failed,
     Found,
+    LeftOut,
     Read,
     Request,
     Write,
@@ -30,7 +31,7 @@ from .socket_database import (
     frame,
     new_socket,
 )
-from .writer import Job, store
+from .writer import store_rows
 
 if TYPE_CHECKING:
     import socket
@@ -236,34 +237,34 @@ class StoreServer:
             yield request
 
     def _answer(self, database: Database, asked: list[tuple[int, Request]]) -> None:
-        jobs: list[Job] = []
-        jobs_of: dict[int, list[tuple[Kind, list[Job]]]] = {}
+        writes = [(number, request) for number, request in asked if isinstance(request, Write)]
+        for number, left_out in _store(database, writes).items():
+            self._send(number, Written(left_out))
         for number, request in asked:
-            if isinstance(request, Write):
-                jobs_of[number] = [
-                    (kind, [Job(kind, row, None) for row in rows]) for kind, rows in request.rows
-                ]
-                jobs += (job for _, some in jobs_of[number] for job in some)
-        if jobs:
-            store(database, jobs)
-        for number, request in asked:
-            answer = _read(database, request) if isinstance(request, Read) else _written(jobs_of[number])
-            try:
-                if not self._connections[number].send(answer):
-                    self._poll.register(number, WRITABLE)
-            except OSError:
-                self._drop(number)
+            if isinstance(request, Read):
+                self._send(number, _read(database, request))
+
+    def _send(self, number: int, answer: Answer) -> None:
+        try:
+            if not self._connections[number].send(answer):
+                self._poll.register(number, WRITABLE)
+        except OSError:
+            self._drop(number)
 
 
-def _written(jobs: list[tuple[Kind, list[Job]]]) -> Written:
-    return Written(
-        [
-            (kind, place, getattr(job.error, "passing", True), _text(job.error))
-            for kind, some in jobs
-            for place, job in enumerate(some)
-            if job.error is not None
-        ]
-    )
+def _store(database: Database, writes: list[tuple[int, Write]]) -> dict[int, list[LeftOut]]:
+    """Write what all have handed over, as one batch; what was left out of it, by whoever handed it over."""
+    rows: dict[Kind, list[bytes]] = {}
+    owners: dict[Kind, list[tuple[int, int]]] = {}  # whose rows begin where
+    for number, request in writes:
+        for kind, some in request.rows:
+            owners.setdefault(kind, []).append((len(rows.setdefault(kind, [])), number))
+            rows[kind] += some
+    left_out: dict[int, list[LeftOut]] = {number: [] for number, _ in writes}
+    for (kind, place), error in (store_rows(database, rows) if rows else {}).items():
+        first, number = next(owner for owner in reversed(owners[kind]) if owner[0] <= place)
+        left_out[number].append((kind, place - first, error.passing, _text(error)))
+    return left_out
 
 
 def _read(database: Database, request: Read) -> Answer:

@@ -19,7 +19,7 @@ from .rows import Kind
 from .store import Receipt, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class Threads(Protocol):
@@ -231,27 +231,41 @@ def store(database: Database, jobs: Sequence[Job]) -> None:
     by_kind: dict[Kind, list[Job]] = {}
     for job in jobs:
         by_kind.setdefault(job.kind, []).append(job)
+    rows = {kind: [job.row for job in some] for kind, some in by_kind.items()}
+    for (kind, place), error in store_rows(database, rows).items():
+        by_kind[kind][place].error = error
+
+
+def store_rows(
+    database: Database, rows: Mapping[Kind, Sequence[bytes]]
+) -> dict[tuple[Kind, int], StoreError]:
+    """Write rows in one transaction, in the order of their kinds.
+
+    Returns why some are not durable then: by kind and place among the rows of the kind.
+    """
+    errors: dict[tuple[Kind, int], StoreError] = {}
     try:
         database.begin()
-        for kind in sorted(by_kind):
-            _write_rows(database, kind, by_kind[kind])
+        for kind in sorted(rows):
+            errors |= _write(database, kind, rows[kind])
         database.commit()
     except RowsLeftOut as some:
-        for (kind, place), error in some.errors.items():
-            by_kind[kind][place].error = error
+        errors |= some.errors
     except Exception as error:  # noqa: BLE001 - a full disk, a broken file: nobody is told it was kept
         database.roll_back()
         failure = StoreError(f"not stored: {error}")
-        for job in jobs:
-            job.error = failure
+        errors = {(kind, place): failure for kind, all_ in rows.items() for place in range(len(all_))}
+    return errors
 
 
-def _write_rows(database: Database, kind: Kind, jobs: Sequence[Job]) -> None:
+def _write(database: Database, kind: Kind, rows: Sequence[bytes]) -> dict[tuple[Kind, int], StoreError]:
+    errors: dict[tuple[Kind, int], StoreError] = {}
     try:
-        database.write(kind, [job.row for job in jobs])
+        database.write(kind, rows)
     except StoreError:  # one of them: each by itself shows which
-        for job in jobs:
+        for place, row in enumerate(rows):
             try:
-                database.write(kind, [job.row])
+                database.write(kind, [row])
             except StoreError as refused:
-                job.error = refused
+                errors[kind, place] = refused
+    return errors
