@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .actors.services import Services
     from .actors.tickets import Ticket, TicketBook
     from .actors.timers import Clock
+    from .config.worker import Worker
     from .store.store import Receipt
     from .supervisor.sessions import Sessions
 
@@ -53,6 +54,7 @@ class Operations(LocalLists):
     _router: Router
     _services: Services
     _sessions: Sessions
+    worker: Worker | None
 
     # -- The picture -------------------------------------------------------------------------------
 
@@ -69,6 +71,16 @@ class Operations(LocalLists):
         """The tree of supervision: state, restarts, inbox depth and last crash of everything in it."""
         root: Any = self._root.actor if self._root is not None else None
         return root.describe() if root is not None else {}
+
+    def workers(self) -> list[dict[str, Any]]:
+        """The processes that serve the same ports, as their parent sees them; empty if there is this one only.
+
+        Number, process, state, restarts and how it ended last; `here` is this one.
+        """
+        worker = self.worker
+        if worker is None:
+            return []
+        return [picture | {"here": picture["worker"] == worker.number} for picture in worker.all]
 
     def crash_reports(self) -> list[dict[str, object]]:
         """The last crashes of sessions: charge point, time, error, traceback, and the rows of its flight recorder."""

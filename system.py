@@ -41,6 +41,7 @@ from .protocol.session import Registration, Rules
 from .store.memory import MemoryStore
 from .store.postgres import PostgresStore
 from .store.records import Tag
+from .store.socket_database import SocketStore
 from .store.sqlite import SqliteStore
 from .supervisor.credentials import Credentials
 from .supervisor.entrance import Entrance
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from .actors.plugin import Plugin, PluginSpec
     from .actors.services import Observer
     from .actors.timers import Clock
+    from .config.worker import Worker
     from .remote.cluster import Cluster
     from .remote.switchboard import Switchboard
     from .store.store import Store
@@ -95,8 +97,8 @@ class CentralSystem(Calls, Operations):
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
     behind them, the back office last. `on_online` and `on_offline` are called with the `ChargePoint`, in greenlets of
-    their own. `observers` hear of everything that is counted. With a `store` of your own, you close it. Raises
-    `ConfigError` for settings that cannot be.
+    their own. `observers` hear of everything that is counted. With a `store` of your own, you close it. `worker` is the
+    program's, for one of several processes. Raises `ConfigError` for settings that cannot be.
     """
 
     def __init__(
@@ -110,7 +112,9 @@ class CentralSystem(Calls, Operations):
         on_offline: Callable[[ChargePoint], None] | None = None,
         observers: Iterable[Observer] = (),
         switchboard: Switchboard | None = None,
+        worker: Worker | None = None,
     ) -> None:
+        self.worker = worker
         self._given_switchboard = switchboard
         self._switchboard: Switchboard | None = None
         self._membership: Membership | None = None
@@ -157,7 +161,7 @@ class CentralSystem(Calls, Operations):
         self._pool = Pool()
         self._running: set[Any] = set()
         self._book = TicketBook(os.urandom(4).hex())
-        self.store: Store = self._store or _open_store(settings, self._clock)
+        self.store: Store = self._store or _open_store(settings, self._clock, self.worker)
         if not self.store.durable:
             logger.warning("the store is memory: nothing is left of it when this process ends")
         self._services = Services(
@@ -238,6 +242,7 @@ class CentralSystem(Calls, Operations):
             ports=self._ports,
             pool=self._pool,
             running=self._running,
+            share_ports=self.worker is not None,
         )
         children = tree.children()
         self._children_s = sum(child.shutdown_s for child in children)
@@ -401,11 +406,14 @@ def _rules(settings: Settings) -> Rules:
     )
 
 
-def _open_store(settings: Settings, clock: Clock) -> Store:
-    tags = (
+def _open_store(settings: Settings, clock: Clock, worker: Worker | None) -> Store:
+    tags = [
         Tag(id_tag=id_tag, status=tag.status, expiry=tag.expiry, parent=tag.parent)
         for id_tag, tag in settings.back_office.tags.items()
-    )
+        if worker is None or worker.first
+    ]
+    if worker is not None and worker.store_path:
+        return SocketStore.open(worker.store_path, threads, tags=tags)
     if settings.store == "sqlite":
         folder = Path(settings.data)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -55,6 +55,7 @@ class Tree:
     ports: dict[str, int]
     pool: Any
     running: set[Any]  # connections, from the end of their handshake
+    share_ports: bool = False  # with other processes that serve the same
 
     def policy(self) -> Policy:
         """How often, and how fast, things are started again."""
@@ -210,7 +211,11 @@ class Tree:
         if settings.http.enabled:
             web = importlib.import_module(".web.server", __package__)
             children.append(
-                self._endpoint("http", settings.http.host, lambda address: web.serve(system, address))
+                self._endpoint(
+                    "http",
+                    settings.http.host,
+                    lambda address: web.serve(system, address, share_port=self.share_ports),
+                )
             )
         return children
 
@@ -238,6 +243,7 @@ class Tree:
             timers=self.services.timers,
             tls=context,
             pool=self.pool,
+            share_port=self.share_ports,
         )
 
 

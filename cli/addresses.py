@@ -27,15 +27,22 @@ class Ports(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class Wanted:
+    """The ports that settings ask for."""
+
     port: int
     tls_port: int
     http_port: int
 
+    @classmethod
+    def by(cls, settings: Settings) -> Wanted:
+        """Those of these settings."""
+        return cls(settings.port, settings.tls.port, settings.http.port)
+
 
 def configured(settings: Settings) -> dict[str, str | None]:
     """What leads to a server that was started with these settings; see `reachable`."""
-    return reachable(settings, _Wanted(settings.port, settings.tls.port, settings.http.port))
+    return reachable(settings, Wanted.by(settings))
 
 
 def listeners(settings: Settings, system: Ports) -> dict[str, tuple[str, int]]:

@@ -31,6 +31,7 @@ class DataFolder:
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
+        self.abandoned = False  # whether a server was here that had no time to say that it ends
         self._lock: int | None = None
 
     def __enter__(self) -> Self:
@@ -47,6 +48,7 @@ class DataFolder:
         os.ftruncate(lock, 0)
         os.write(lock, f"{os.getpid()}\n".encode())
         self._lock = lock
+        self.abandoned = (self.path / RUN_FILE).exists()
         self.remove_run()  # one that was killed has left it
         return self
 

@@ -9,6 +9,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TextIO
 
 from ..config.settings import LogSettings
@@ -24,21 +25,28 @@ def configure(
     *,
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.time,
+    worker: int = 0,
+    workers: int = 1,
 ) -> None:
     """Send the root logger's records to `stream` (standard error), and to `settings.file` when it is given.
 
-    A second call replaces what the first put in; handlers of others stay. `clock` is the log file's.
+    A second call replaces what the first put in; handlers of others stay. `clock` is the log file's. Worker number
+    `worker` of several `workers` says so in each line, and has a file of its own, `settings.file` with the number
+    behind it: a file has one writer. All of them, and their parent, share the bytes that are allowed.
     """
     remove()
-    formatter = JsonFormatter() if settings.format == "json" else TextFormatter()
+    formatter = JsonFormatter(worker) if settings.format == "json" else TextFormatter(worker)
     handlers: dict[str, logging.Handler] = {"stderr": logging.StreamHandler(stream or sys.stderr)}
     if settings.file:
         handlers["file"] = RotatingHandler(
-            settings.file,
+            _file_of(settings.file, worker),
             period=settings.rotate_when,
             rotate_bytes=settings.rotate_bytes,
             keep_files=settings.keep_files,
-            disk_limit_bytes=settings.disk_limit_bytes,
+            # Less than one byte would be no limit at all.
+            disk_limit_bytes=settings.disk_limit_bytes
+            if workers == 1
+            else -(-settings.disk_limit_bytes // (workers + 1)),
             clock=clock,
             report=stream,
         )
@@ -50,6 +58,13 @@ def configure(
     root.setLevel(settings.level)
     for logger, level in settings.levels.items():
         logging.getLogger(logger).setLevel(level)
+
+
+def _file_of(path: str, worker: int) -> str:
+    """A device, or what a link leads to, is never rotated, and so can have several writers."""
+    there = Path(path)
+    one_for_all = there.is_symlink() or (there.exists() and not there.is_file())
+    return path if one_for_all or not worker else f"{path}.{worker}"
 
 
 def remove() -> None:
@@ -68,12 +83,18 @@ def _time(record: logging.LogRecord) -> str:
 class TextFormatter(logging.Formatter):
     """`2026-11-22T05:42:00.123Z WARNING chargehand.transport: text`; a traceback follows, indented.
 
-    Control characters in the text are shown escaped: a charge point's line end must not look like a record.
+    Worker 2 has `[2]` behind the level. Control characters in the text are shown escaped: a charge point's line end
+    must not look like a record.
     """
+
+    def __init__(self, worker: int = 0) -> None:
+        super().__init__()
+        self._worker = f"[{worker}] " if worker else ""
 
     def format(self, record: logging.LogRecord) -> str:
         """One record as text."""
-        lines = [f"{_time(record)} {record.levelname:<7} {record.name}: {escaped(record.getMessage())}"]
+        head = f"{_time(record)} {record.levelname:<7} {self._worker}{record.name}"
+        lines = [f"{head}: {escaped(record.getMessage())}"]
         below = self.formatException(record.exc_info) if record.exc_info else ""
         if record.stack_info:
             below += f"\n{self.formatStack(record.stack_info)}"
@@ -82,16 +103,25 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message and, with a traceback, exception. ASCII only."""
+    """One JSON object a line: time, level, logger, message and, with a traceback, exception. ASCII only.
+
+    That of a worker has its number, too.
+    """
+
+    def __init__(self, worker: int = 0) -> None:
+        super().__init__()
+        self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
         """One record as a JSON object."""
-        entry = {
+        entry: dict[str, str | int] = {
             "time": _time(record),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if self._worker:
+            entry["worker"] = self._worker
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         if record.stack_info:

@@ -52,6 +52,7 @@ def main() -> None:
 )
 @click.option("--redis", metavar="URL", help="Redis, for what more than one process takes part in.")
 @click.option("--plugin", "plugins", multiple=True, metavar="MODULE:CLASS", help="A plugin; may be repeated.")
+@click.option("--workers", type=int, help="Processes that serve the same ports.")
 @click.option("--open", "open_", is_flag=True, help="Let any charge point in from any address.")
 def serve(
     config: str | None,
@@ -81,6 +82,18 @@ def serve(
         "redis.url": redis,
     }
     sys.exit(run(config, overrides))
+
+
+@main.command(hidden=True)
+def serve_worker() -> None:
+    """Be one of the processes of `serve --workers`, which starts them and hands over what they need."""
+    from gevent import monkey  # noqa: PLC0415 - only here
+
+    monkey.patch_all()
+
+    from .serve_worker import serve as run  # noqa: PLC0415 - after the patch
+
+    sys.exit(run())
 
 
 @main.command()

@@ -5,59 +5,62 @@ One rule: whatever ends it, it says why in one line, and leaves a folder that th
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import logging
 import os
 import resource
-import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import click
 import gevent
-from gevent.event import Event
 
 from .. import __version__
-from ..config.rendering import redacted
 from ..store.store import StoreError
 from ..system import CentralSystem, SystemFailed
-from .addresses import bound, reachable
+from .announcement import announce, introduce
 from .configuration import read_settings
 from .data_folder import DataFolder, FolderInUse
 from .failures import FAILED, CommandFailed, CommandMisused
 from .logs import configure
+from .parent import Parent
+from .stop_signals import StopSignals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..config.settings import Settings
+    from ..config.worker import Worker
 
 logger = logging.getLogger(__name__)
 
 STUCK_S = 1.0
 """So much longer than the system's own time to stop the process has; then its stacks are printed, and it ends."""
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve(config: str | None, overrides: Mapping[str, object]) -> int:
     """Serve until a signal comes; returns the exit status. Raises `CommandFailed`."""
     settings = read_settings(config, overrides, serves=True)
-    if os.getcwd() not in sys.path:  # noqa: PTH109 - text, as sys.path has it
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - plugins may lie where the program is started
+    find_plugins_here()
     try:
         with DataFolder(settings.data) as folder:
-            configure(settings.log)
-            return Program(settings, folder).run()
+            configure(settings.log, workers=settings.workers)
+            return (Program if settings.workers == 1 else Parent)(settings, folder).run()
     except FolderInUse as error:
         raise CommandFailed(str(error)) from error
     except OSError as error:
-        raise CommandFailed(f"cannot start: {_text_of(error)}") from error
+        raise cannot_start(error) from error
 
 
-def _text_of(error: OSError) -> str:
+def find_plugins_here() -> None:
+    """Let plugins lie where the program is started."""
+    if os.getcwd() not in sys.path:  # noqa: PTH109 - text, as sys.path has it
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+
+
+def cannot_start(error: OSError) -> CommandFailed:
     """What went wrong and where; gevent tells the address in `strerror`, files have their name beside it."""
-    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    return CommandFailed(f"cannot start: {text}")
 
 
 COLLECT_AFTER = (20_000, 4, 250)
@@ -74,38 +77,40 @@ def tune_collector() -> None:
 
 
 class Program:
-    """One run of one system."""
+    """One run of one system. For a `worker` its parent announces it, and has the folder."""
 
-    def __init__(self, settings: Settings, folder: DataFolder) -> None:
+    def __init__(
+        self, settings: Settings, folder: DataFolder | None = None, worker: Worker | None = None
+    ) -> None:
         self._settings = settings
         self._folder = folder
-        self._asked_to_stop = Event()
-        self._hub: Any = gevent.get_hub()
-        self._system = CentralSystem(settings)
+        limit_s = settings.supervision.stop_timeout_s
+        self._signals = StopSignals(limit_s and limit_s + STUCK_S)
+        self._system = CentralSystem(settings, worker=worker)
 
     def run(self) -> int:
         """Start, serve, stop."""
-        for number in SIGNALS:
-            signal.signal(number, self._signalled)
+        self._signals.catch()
         logger.info("chargehand %s, process %d, Python %s", __version__, os.getpid(), sys.version.split()[0])
         logger.info("open files are limited to %d", raise_open_files())
-        click.echo(redacted(self._settings))
-        if not self._settings.auth.credentials and not self._settings.auth.required:
-            logger.warning("no credentials are set: any charge point is let in")
+        self._introduce()
         self._start()
         tune_collector()
         try:
             self._announce()
             failure = self._serve()
-            self._folder.remove_run()
+            self._withdraw()
         finally:
             self._system.stop()
-            faulthandler.cancel_dump_traceback_later()
+            self._signals.stopped()
         if failure is not None:
             logger.critical("the root supervisor gave up: %s", failure)
             return FAILED
         logger.info("stopped")
         return 0
+
+    def _introduce(self) -> None:
+        introduce(self._settings)
 
     def _start(self) -> None:
         try:
@@ -123,19 +128,18 @@ class Program:
             raise CommandFailed(f"cannot start: {type(error).__name__}: {error}") from error
 
     def _announce(self) -> None:
-        settings, system = self._settings, self._system
-        for scheme, url in bound(settings, system).items():
-            click.echo(f"{scheme:<6} {url}")
-        if settings.http.enabled and not (settings.http.open or settings.http.token):
-            click.echo(f"token  {self._folder.path / 'token'}")
-        self._folder.write_run(reachable(settings, system))
-        click.echo("ready")
+        if self._folder is not None:
+            announce(self._settings, self._system, self._folder)
+
+    def _withdraw(self) -> None:
+        if self._folder is not None:
+            self._folder.remove_run()
 
     def _serve(self) -> str | None:
         """Wait for a signal; returns why the root gave up, if it did that first."""
         root = gevent.spawn(self._root_failure)
-        root.link(lambda _: self._asked_to_stop.set())
-        self._asked_to_stop.wait()
+        root.link(lambda _: self._signals.asked.set())
+        self._signals.asked.wait()
         failure: str | None = root.get() if root.ready() else None
         root.kill()
         return failure
@@ -146,22 +150,6 @@ class Program:
         except SystemFailed as error:
             return str(error)
         return None
-
-    def _signalled(self, number: int, _frame: object) -> None:
-        """Begin to stop; from now on the system's own handlers stand, so that a second signal ends the process at once.
-
-        This runs in the middle of anything: it may only ask the hub to go on later.
-        """
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
-        # A hub that a plugin keeps busy will never hear of it; this is C code in a thread of its own.
-        if self._settings.supervision.stop_timeout_s:
-            faulthandler.dump_traceback_later(self._settings.supervision.stop_timeout_s + STUCK_S, exit=True)
-        self._hub.loop.run_callback_threadsafe(self._stop, number)
-
-    def _stop(self, number: int) -> None:
-        logger.info("%s: stopping", signal.Signals(number).name)
-        self._asked_to_stop.set()
 
 
 def raise_open_files() -> int:

@@ -10,7 +10,7 @@ from rich.tree import Tree
 from .tables import plain, show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 STYLES = {"running": "green", "starting": "yellow", "waiting": "yellow", "vacant": "yellow"}
 ALARM = "bold red"
@@ -19,6 +19,25 @@ ALARM = "bold red"
 def show_tree(picture: Mapping[str, Any]) -> None:
     """Print what `/api/v1/supervision` tells."""
     show(_branch(picture))
+    if picture.get("workers"):
+        show(_workers(picture["workers"]))
+
+
+def _workers(pictures: Sequence[Mapping[str, Any]]) -> Tree:
+    """The processes; what stands above is of the one that was asked."""
+    tree = Tree(plain("workers", "bold"))
+    for one in pictures:
+        label = plain(str(one["worker"]), "bold")
+        label.append("  ").append_text(plain(one["state"], STYLES.get(one["state"], ALARM)))
+        facts = [f"process {one['pid']}"] if one["pid"] else []
+        facts += [f"restarts: {one['restarts']}"] if one["restarts"] else []
+        facts += ["the tree above"] if one["here"] else []
+        for fact in facts:
+            label.append("  ").append_text(plain(fact, "dim"))
+        if one["last_exit"]:
+            label.append("  ").append_text(plain(f"last exit: {one['last_exit']}", "red"))
+        tree.add(label)
+    return tree
 
 
 def _branch(node: Mapping[str, Any]) -> Tree:

@@ -23,7 +23,8 @@ from ..tree import PluginNotFound, load_plugin
 from .configuration import read_settings
 from .failures import FAILED, CommandFailed, CommandMisused
 from .logs import configure
-from .program import SIGNALS, tune_collector
+from .program import tune_collector
+from .stop_signals import SIGNALS
 
 logger = logging.getLogger(__name__)
 

@@ -23,6 +23,16 @@ def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
     if supervision.backoff_max_s < supervision.backoff_min_s:
         text = f"must be at least supervision.backoff_min_s, which is {supervision.backoff_min_s:g}"
         yield (("supervision", "backoff_max_s"), text), ("supervision.backoff_min_s",)
+    yield from _shared(settings)
+    taken: dict[tuple[str, int], str] = {}
+    for key, host, port in _listeners(settings):
+        first = taken.setdefault((host, port), key)
+        if port and first != key:
+            yield (tuple(key.split(".")), f"{port} is the value of {first} already"), (first,)
+
+
+def _shared(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
+    """What several processes need that share their charge points."""
     redis = settings.redis
     if redis.url and settings.store == "sqlite":
         # Two nodes would give the same transaction ids.
@@ -33,11 +43,9 @@ def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
     if redis.remote_groups and not redis.remote_actions:
         text = "missing, though redis.remote_groups is given"
         yield (("redis", "remote_actions"), text), ("redis.remote_groups",)
-    taken: dict[tuple[str, int], str] = {}
-    for key, host, port in _listeners(settings):
-        first = taken.setdefault((host, port), key)
-        if port and first != key:
-            yield (tuple(key.split(".")), f"{port} is the value of {first} already"), (first,)
+    if settings.workers > 1 and settings.store == "memory":
+        text = 'several share no memory: store must be "sqlite" or a URL of PostgreSQL'
+        yield (("workers",), text), ("store",)
 
 
 def _listeners(settings: Settings) -> Iterator[tuple[str, str, int]]:

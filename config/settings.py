@@ -444,6 +444,12 @@ class Settings(Section):
         sample='"postgresql://chargehand@db.example.com/chargehand"',
         url=True,
     )
+    workers: int = _setting(
+        1,
+        "Processes of `chargehand serve` on the same ports; more than one need a store that they share.",
+        least=1,
+        most=256,
+    )
     transport: Literal["greenlet", "reactor"] = _setting(
         "greenlet", "How sockets are served: a greenlet for each, or the hub's watchers for all."
     )

@@ -88,7 +88,8 @@ class DurableStore:
 
     def _load_books(self) -> None:
         for book in self.books:
-            book.load(self._ask("SELECT key, data FROM books WHERE book = ? ORDER BY key", book.name))
+            query = "SELECT key, data FROM books WHERE book = ? AND data IS NOT NULL ORDER BY key"
+            book.load(self._ask(query, book.name))
 
     def _ask(self, query: str, *values: Any) -> list[Any]:
         """Read rows, behind all that was handed over before; switches greenlets."""
@@ -104,7 +105,7 @@ class DurableStore:
             "UNION ALL SELECT max(transaction_id) FROM spool) AS used"
         )[0]
         reserved = self._ask("SELECT next FROM ids WHERE name = 'transaction'")
-        self._next = self._reserved = max(reserved[0][0] if reserved else self._first, (used or 0) + 1)
+        self._next = self._reserved = max(self._first, reserved[0][0], (used or 0) + 1)
         self._reserve_ahead()
 
     def _take_number(self) -> int:

@@ -33,7 +33,7 @@ FIRST_BLOCK = 1000
 
 FOLLOW_S = 1.0
 """Seconds between two looks at what others have changed in the books."""
-REMOVALS_KEPT = "1 day"
+REMOVALS_KEPT_S = 86400
 """How long a removal can be seen by those who follow."""
 STALE_S = 3600.0
 """Seconds after which all of the books is read again: less than removals are kept."""
@@ -56,11 +56,15 @@ SPOOLED_STARTS = (
     "SELECT transaction_id, start FROM spool WHERE charge_point = ? AND aside = 0 AND start IS NOT NULL"
 )
 CHANGES = "SELECT book, key, data, changed FROM books WHERE changed > ? ORDER BY changed"
-PURGE = f"DELETE FROM books WHERE removed_at < now() - interval '{REMOVALS_KEPT}'"  # noqa: S608
+PURGE = f"DELETE FROM books WHERE removed_at < now() - interval '{REMOVALS_KEPT_S} s'"  # noqa: S608
 
 
 class SharedStore(DurableStore):
-    """See the head of this file."""
+    """See the head of this file. The class attributes are what another SQL than PostgreSQL's says differently."""
+
+    reserve = RESERVE
+    closed = CLOSED
+    purge = PURGE
 
     def __init__(
         self, open_: Callable[[], Database], threads: Threads, *, first_transaction_id: int = 1
@@ -94,7 +98,7 @@ class SharedStore(DurableStore):
     # -- Numbers of transactions -----------------------------------------------------------------
 
     def _load_numbers(self) -> None:
-        ((end,),) = self._ask(RESERVE, self._first, FIRST_BLOCK)
+        ((end,),) = self._ask(self.reserve, self._first, FIRST_BLOCK)
         self._blocks.append((end - FIRST_BLOCK, end))
 
     def _take_number(self) -> int:
@@ -122,8 +126,8 @@ class SharedStore(DurableStore):
         ):
             return
         self._reserving = True
-        first = self._first
-        self._writer.look(lambda database: database.read(RESERVE, (first, BLOCK)), self._reserved_more)
+        reserve, first = self.reserve, self._first
+        self._writer.look(lambda database: database.read(reserve, (first, BLOCK)), self._reserved_more)
 
     def _reserved_more(self, rows: list[Any], error: Exception | None) -> None:
         self._reserving = False
@@ -170,12 +174,12 @@ class SharedStore(DurableStore):
         self._looking = True
         if time.monotonic() - self._seen_at > STALE_S:
             self._whole = True
-        whole, seen = self._whole, self._seen
+        whole, seen, purge = self._whole, self._seen, self.purge
         self._whole = False
 
         def look(database: Database) -> list[Any]:
             if whole:
-                database.read(PURGE, ())
+                database.read(purge, ())
             return database.read(CHANGES, (0 if whole else seen,))
 
         def take(rows: list[Any], error: Exception | None) -> None:
@@ -205,7 +209,7 @@ class SharedStore(DurableStore):
     def refresh(self, charge_point_id: str) -> Receipt:
         """See `Store`."""
         receipt = Receipt()
-        name, seen = storable(charge_point_id), self._seen
+        name, seen, closed = storable(charge_point_id), self._seen, self.closed
         mine = {
             *self._open_of.get(charge_point_id, ()),
             *(
@@ -218,7 +222,7 @@ class SharedStore(DurableStore):
         def look(database: Database) -> tuple[Any, ...]:
             return (
                 [transaction_of(values) for values in database.read(OPEN, (name,))],
-                database.read(CLOSED, (" ".join(map(str, mine)),)),
+                database.read(closed, (" ".join(map(str, mine)),)),
                 database.read(REGISTERED, (name,)),
                 [
                     (number, tuple(msgspec.json.decode(start)))

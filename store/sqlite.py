@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 REFUSED = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 ROWS = "FROM json_each(?) AS given"
+NOW = "CAST(strftime('%s', 'now') AS INTEGER)"
 
 
 def _values(count: int, first: int = 0) -> str:
@@ -44,7 +45,7 @@ STATEMENTS: dict[Kind, str] = {
     # Of several rows for one transaction the last counts: SQLite takes the other columns from the row of the maximum.
     Kind.FLAGS: "UPDATE transactions SET flags = given.flags "
     "FROM (SELECT value ->> 0 AS id, value ->> 1 AS flags, max(key) FROM json_each(?) GROUP BY 1) AS given "
-    "WHERE transactions.id = given.id",
+    "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
     # And here the first one.
     Kind.STOP: f"UPDATE transactions SET {_AT_STOP} "  # noqa: S608
     f"FROM (SELECT value ->> 0 AS id, {_STOPS}, min(key) FROM json_each(?) GROUP BY 1) AS given "
@@ -56,26 +57,29 @@ STATEMENTS: dict[Kind, str] = {
         "ON CONFLICT (id) DO UPDATE SET registration = excluded.registration",
     ),
     Kind.EVENT: _insert("events", EVENT),
-    Kind.BOOK: _insert(
-        "books", ("book", "key", "data"), "ON CONFLICT (book, key) DO UPDATE SET data = excluded.data"
-    ),
+    Kind.BOOK: "INSERT INTO books (book, key, data, changed, removed_at) "  # noqa: S608
+    f"SELECT {_values(3)}, given.key + (SELECT next FROM ids WHERE name = 'change'), "
+    f"CASE WHEN given.value ->> 2 IS NULL THEN {NOW} END {ROWS} WHERE true ON CONFLICT (book, key) DO UPDATE "
+    "SET data = excluded.data, changed = excluded.changed, removed_at = excluded.removed_at",
     Kind.SPOOL: _insert("spool", SPOOL),
     Kind.ASIDE: f"UPDATE spool SET aside = 1, why = given.value ->> 1 {ROWS} "  # noqa: S608
     "WHERE number = given.value ->> 0",
     Kind.BACK: f"UPDATE spool SET aside = 0 WHERE number IN (SELECT {_values(1)} {ROWS})",  # noqa: S608
     Kind.UNSPOOL: f"DELETE FROM spool WHERE number IN (SELECT {_values(1)} {ROWS})",  # noqa: S608
 }
-REMOVED: dict[Kind, tuple[bytes, str]] = {
-    Kind.BOOK: (b",null]", "DELETE FROM books WHERE data IS NULL"),
-    Kind.REGISTER: (b',""]', "DELETE FROM charge_points WHERE registration = ''"),
-}
-"""How the row of a removal ends, and what follows then: so it keeps its place among the entries of its batch."""
+CHANGED = "UPDATE ids SET next = next + ? WHERE name = 'change'"
+"""Follows `Kind.BOOK`, which has given so many numbers: they only go up, whatever is removed."""
+REMOVED = f"DELETE FROM books WHERE removed_at <= {NOW} - ?"  # noqa: S608 - a constant
+"""Follows too: so a removal keeps its place among the entries of its batch, and can be followed for so many seconds."""
+FORGOTTEN = "DELETE FROM charge_points WHERE registration = ''"
+"""Follows `Kind.REGISTER`, if one of its rows forgets a charge point."""
 
 
 class SqliteFile:
-    """The connection, in the writer's thread alone."""
+    """The connection, in the writer's thread alone. Removals from books stay in the file for `removals_kept_s`."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, removals_kept_s: int = 0) -> None:
+        self._removals_kept_s = removals_kept_s
         with contextlib.suppress(OSError):  # SQLite says what is wrong
             # Before SQLite makes it for all to read; the files beside it get the mode of this one.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -106,9 +110,11 @@ class SqliteFile:
         array = b"[%b]" % b",".join(rows)
         try:
             self._connection.execute(statement, (array.decode(),))
-            end, removed = REMOVED.get(kind, (b"", ""))
-            if removed and any(one.endswith(end) for one in rows):
-                self._connection.execute(removed)
+            if kind is Kind.BOOK:
+                self._connection.execute(CHANGED, (len(rows),))
+                self._connection.execute(REMOVED, (self._removals_kept_s,))
+            elif kind is Kind.REGISTER and any(one.endswith(b',""]') for one in rows):
+                self._connection.execute(FORGOTTEN)
         except REFUSED as error:
             raise RowRefused(f"the database refused a row: {error}") from error
 

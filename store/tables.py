@@ -39,6 +39,16 @@ STEPS: tuple[str, ...] = (
         why TEXT NOT NULL, start TEXT, aside INTEGER NOT NULL);
     CREATE INDEX spool_waiting ON spool (charge_point, number) WHERE aside = 0;
     """,
+    # For workers, which follow one another's changes of the books by their numbers: see `shared.py`.
+    """
+    ALTER TABLE books ADD COLUMN changed INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE books ADD COLUMN removed_at INTEGER;
+    CREATE INDEX books_changed ON books (changed);
+    CREATE INDEX books_removed ON books (removed_at) WHERE removed_at IS NOT NULL;
+    CREATE INDEX transactions_open_by_charge_point ON transactions (charge_point, id) WHERE stop_received_at IS NULL;
+    INSERT INTO ids (name, next) VALUES ('transaction', 1) ON CONFLICT DO NOTHING;
+    INSERT INTO ids (name, next) VALUES ('change', 2);
+    """,
 )
 
 

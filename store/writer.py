@@ -19,7 +19,7 @@ from .rows import Kind
 from .store import Receipt, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class Threads(Protocol):
@@ -45,13 +45,21 @@ class Database(Protocol):
         """Read rows, outside a transaction. Raises `StoreError`."""
 
     def commit(self) -> None:
-        """Make it durable, or raise."""
+        """Make it durable, or raise; `RowsLeftOut` if some is durable and some is not."""
 
     def roll_back(self) -> None:
         """Undo it. Must not raise."""
 
     def close(self) -> None:
         """Let go of everything."""
+
+
+class RowsLeftOut(Exception):
+    """What was written is durable, but for these rows: by kind and place among the rows of the kind, why."""
+
+    def __init__(self, errors: dict[tuple[Kind, int], StoreError]) -> None:
+        super().__init__(f"{len(errors)} rows were left out")
+        self.errors = errors
 
 
 class Job:
@@ -204,7 +212,7 @@ class Writer:
     def _do(self, database: Database, batch: list[Job]) -> None:
         writes = [job for job in batch if job.read is None]
         if writes:
-            self._write(database, writes)
+            store(database, writes)
         for job in batch:
             if job.read is not None:
                 try:
@@ -212,31 +220,52 @@ class Writer:
                 except Exception as error:  # noqa: BLE001 - whoever asked is told
                     job.error = error
 
-    def _write(self, database: Database, jobs: list[Job]) -> None:
-        by_kind: dict[Kind, list[Job]] = {}
-        for job in jobs:
-            by_kind.setdefault(job.kind, []).append(job)
-        try:
-            database.begin()
-            for kind in sorted(by_kind):
-                self._write_rows(database, kind, by_kind[kind])
-            database.commit()
-        except Exception as error:  # noqa: BLE001 - a full disk, a broken file: nobody is told it was kept
-            database.roll_back()
-            self._fail(jobs, StoreError(f"not stored: {error}"))
-
-    @staticmethod
-    def _write_rows(database: Database, kind: Kind, jobs: list[Job]) -> None:
-        try:
-            database.write(kind, [job.row for job in jobs])
-        except StoreError:  # one of them: each by itself shows which
-            for job in jobs:
-                try:
-                    database.write(kind, [job.row])
-                except StoreError as refused:
-                    job.error = refused
-
     @staticmethod
     def _fail(batch: list[Job], error: Exception) -> None:
         for job in batch:
             job.error = error
+
+
+def store(database: Database, jobs: Sequence[Job]) -> None:
+    """Write the rows of a batch in one transaction; those that are not durable then have their `error`."""
+    by_kind: dict[Kind, list[Job]] = {}
+    for job in jobs:
+        by_kind.setdefault(job.kind, []).append(job)
+    rows = {kind: [job.row for job in some] for kind, some in by_kind.items()}
+    for (kind, place), error in store_rows(database, rows).items():
+        by_kind[kind][place].error = error
+
+
+def store_rows(
+    database: Database, rows: Mapping[Kind, Sequence[bytes]]
+) -> dict[tuple[Kind, int], StoreError]:
+    """Write rows in one transaction, in the order of their kinds.
+
+    Returns why some are not durable then: by kind and place among the rows of the kind.
+    """
+    errors: dict[tuple[Kind, int], StoreError] = {}
+    try:
+        database.begin()
+        for kind in sorted(rows):
+            errors |= _write(database, kind, rows[kind])
+        database.commit()
+    except RowsLeftOut as some:
+        errors |= some.errors
+    except Exception as error:  # noqa: BLE001 - a full disk, a broken file: nobody is told it was kept
+        database.roll_back()
+        failure = StoreError(f"not stored: {error}")
+        errors = {(kind, place): failure for kind, all_ in rows.items() for place in range(len(all_))}
+    return errors
+
+
+def _write(database: Database, kind: Kind, rows: Sequence[bytes]) -> dict[tuple[Kind, int], StoreError]:
+    errors: dict[tuple[Kind, int], StoreError] = {}
+    try:
+        database.write(kind, rows)
+    except StoreError:  # one of them: each by itself shows which
+        for place, row in enumerate(rows):
+            try:
+                database.write(kind, [row])
+            except StoreError as refused:
+                errors[kind, place] = refused
+    return errors

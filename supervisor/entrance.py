@@ -107,19 +107,21 @@ class Entrance:
         ):
             text = "this charge point has a connection that is alive"
             return self._refuse(request, Refusal(409, text, (("Retry-After", "60"),)))
+        subprotocol = self._choose_subprotocol(request, identity.id)
+        if isinstance(subprotocol, Refusal):
+            return self._refuse(request, subprotocol)
+        return Admission(identity.id, identity.name, subprotocol)
+
+    def _choose_subprotocol(self, request: Request, identity: str) -> str | Refusal | None:
+        """The subprotocol that is spoken, None if the handshake is completed without one, or a refusal."""
+        sessions = self._settings.sessions
         offered = request.headers.get("sec-websocket-protocol", "")
         subprotocol = choose_subprotocol(offered, self._subprotocols)
-        if (
-            subprotocol is None
-            and not offered
-            and assumes_subprotocol(identity.id, sessions.assume_subprotocol)
-        ):
-            subprotocol = self._subprotocols[0]
-            return Admission(identity.id, identity.name, subprotocol)
+        if subprotocol is None and not offered and assumes_subprotocol(identity, sessions.assume_subprotocol):
+            return self._subprotocols[0]
         if subprotocol is None and sessions.handshake_without_subprotocol == "refuse":
-            spoken = ", ".join(self._subprotocols)
-            return self._refuse(request, Refusal(400, f"Sec-WebSocket-Protocol must name one of: {spoken}"))
-        return Admission(identity.id, identity.name, subprotocol)
+            return Refusal(400, f"Sec-WebSocket-Protocol must name one of: {', '.join(self._subprotocols)}")
+        return subprotocol
 
     def _is_full(self, identity: str) -> bool:
         """Whether there is no room for one more; one that takes over from its own connection needs none."""

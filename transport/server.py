@@ -10,6 +10,7 @@ import gevent
 from gevent.pywsgi import WSGIServer
 
 from .handshake import Handshake
+from .shared_port import listen
 
 if TYPE_CHECKING:
     from .connection import SocketConnection, Timers
@@ -26,7 +27,10 @@ class Transport(Protocol):
 
 
 class Server(WSGIServer):
-    """A listening socket whose requests become WebSockets. `start` binds and serves, `close` stops accepting."""
+    """A listening socket whose requests become WebSockets. `start` binds and serves, `close` stops accepting.
+
+    With `share_port` other processes may listen on the same port.
+    """
 
     max_accept = 1  # at a turn of the hub: in a storm of new connections the others have their turns between
 
@@ -40,6 +44,7 @@ class Server(WSGIServer):
         timers: Timers,
         tls: ssl.SSLContext | None = None,
         pool: Any = "default",
+        share_port: bool = False,
     ) -> None:
         options: dict[str, Any] = {} if tls is None else {"ssl_context": tls}
         super().__init__(
@@ -53,11 +58,19 @@ class Server(WSGIServer):
             error_log=logger,
             **options,
         )
+        self._share_port = share_port
         self.gate = gate
         self.transport = transport
         self.limits: Any = limits
         self.timers = timers
         self.logger = logger  # gevent-websocket would make one of its own
+
+    def init_socket(self) -> None:
+        """Bind, unless it has: gevent's own would not share the port."""
+        if self._share_port and not hasattr(self, "socket"):
+            self.socket = listen(self.address, self.backlog)
+            self.address = self.socket.getsockname()
+        super().init_socket()
 
     @staticmethod
     def _never_called(_environ: Any, _start_response: Any) -> list[bytes]:

@@ -50,7 +50,7 @@ class Health(Resource):
     """`/healthz`: open to all, so it names no charge point."""
 
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
-        """200 for as long as it is answered at all; `degraded` when plugins are quarantined, or a lease is lost."""
+        """200 while it is answered at all; `degraded` with plugins in quarantine, or a lost lease."""
         quarantined = [row["plugin"] for row in self._system.quarantined()]
         picture: dict[str, Any] = {
             "status": "degraded" if quarantined else "ok",
@@ -58,6 +58,8 @@ class Health(Resource):
         }
         if quarantined:
             picture["quarantined_plugins"] = quarantined
+        if self._system.worker is not None:
+            picture["worker"] = self._system.worker.number
         cluster = self._system.cluster
         if cluster is not None:
             picture["cluster"] = {
@@ -75,9 +77,10 @@ class Supervision(Resource):
     """`/api/v1/supervision`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The tree: state, restarts, inbox depth and last crash of everything in it."""
+        """The tree: state, restarts, inbox depth and last crash of everything; `workers`, if there are several."""
         Query(request)
-        answer(response, self._system.describe())
+        picture, workers = self._system.describe(), self._system.workers()
+        answer(response, picture | {"workers": workers} if workers else picture)
 
 
 class Crashes(Resource):

@@ -14,6 +14,7 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from ..config.checks import is_loopback
 from ..config.errors import ConfigError
+from ..transport.shared_port import listen
 from .app import make_app
 from .backup import remove_leftover
 from .stopping import Stop, Stopping
@@ -35,8 +36,11 @@ ANSWER_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 0.5
 
 
-def serve(system: CentralSystem, address: tuple[str, int]) -> Listener:
-    """Make the API's listener; it is not bound yet. Raises `ConfigError` for an open API beyond loopback."""
+def serve(system: CentralSystem, address: tuple[str, int], *, share_port: bool = False) -> Listener:
+    """Make the API's listener; it is not bound yet. Raises `ConfigError` for an open API beyond loopback.
+
+    With `share_port` other processes listen there too, and whoever started them has published the token.
+    """
     if system.settings.http.open and not is_loopback(address[0]):
         raise ConfigError(
             [f"http.open: HTTP without a token is served on loopback only, not on {address[0]}"]
@@ -44,8 +48,8 @@ def serve(system: CentralSystem, address: tuple[str, int]) -> Listener:
     token = choose_token(system.settings)
     stop = Stop()
     remove_leftover(system.settings)
-    server = Server(address, make_app(system, token, stop), stop)
-    return Listener(server, lambda: publish_token(system.settings, token))
+    server = Server(address, make_app(system, token, stop), stop, share_port=share_port)
+    return Listener(server, lambda: None if share_port else publish_token(system.settings, token))
 
 
 class Listener:
@@ -154,7 +158,9 @@ class Handler(WSGIHandler):
 class Server(WSGIServer):
     """The server of one application."""
 
-    def __init__(self, address: tuple[str, int], application: Any, stop_signal: Stop) -> None:
+    def __init__(
+        self, address: tuple[str, int], application: Any, stop_signal: Stop, *, share_port: bool = False
+    ) -> None:
         self.connections = Pool(MAX_CONNECTIONS)
         super().__init__(
             address,
@@ -165,5 +171,13 @@ class Server(WSGIServer):
             error_log=logger,
             environ={"SERVER_NAME": address[0]},  # or it would ask the DNS for it
         )
+        self._share_port = share_port
         self.stop_signal = stop_signal
         self.handlers: set[Handler] = set()
+
+    def init_socket(self) -> None:
+        """Bind, unless it has: gevent's own would not share the port."""
+        if self._share_port and not hasattr(self, "socket"):
+            self.socket = listen(self.address, self.backlog)
+            self.address = self.socket.getsockname()
+        super().init_socket()

@@ -1,14 +1,17 @@
 """`make killtest`: the server is killed again and again, and nothing that it acknowledged may be lost.
 
     python bench/killtest [--messages 100000] [--kills 100] [--charge-points 50] [--seed 1] [--plant FAULT]
-        [--store sqlite|postgresql|postgresql://…] [--store-kills 0]
+        [--store sqlite|postgresql|postgresql://…] [--store-kills 0] [--workers 1]
 
-With `postgresql` it starts a server of its own, and can kill that too. Status 1 if anything was lost, doubled or given
+With `postgresql` it starts a server of its own, and can kill that too. Of several workers one is killed, or, one time
+of four, their parent. Status 1 if anything was lost, doubled or given
 twice.
 """
 
 import contextlib
+import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -29,15 +32,20 @@ READY_S = 30.0
 STOP_S = 30.0
 ALIVE_S = (0.2, 2.0)
 FAULTS_SHOWN = 20
+WORKER_KILLED = 0.75
+NO_BUDGET = {"CHARGEHAND_SUPERVISION__INTENSITY": "100000", "CHARGEHAND_SUPERVISION__BACKOFF_MAX_S": "1"}
 
 
 class Server:
     """The server's process, killed and started again on the same port and data."""
 
-    def __init__(self, data: Path, port: int, store: str) -> None:
+    def __init__(self, data: Path, port: int, store: str, workers: int, chance: random.Random) -> None:
+        self._workers = workers
+        self._chance = chance
+        self.workers_killed = 0
         self._command = [
             *(sys.executable, "-m", "chargehand", "serve", "--store", store, "--transport", "reactor"),
-            *("--data", str(data), "--port", str(port), "--http-port", "0"),
+            *("--data", str(data), "--port", str(port), "--http-port", "0", "--workers", str(workers)),
         ]
         self._log = data.parent / "server.log"
         self._port = port
@@ -48,7 +56,9 @@ class Server:
         """Start it, and wait until it takes connections."""
         begun = time.monotonic()
         with self._log.open("ab") as log:
-            self.process = gevent_subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)
+            self.process = gevent_subprocess.Popen(
+                self._command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | NO_BUDGET
+            )
         while True:
             with contextlib.suppress(OSError), gevent.socket.create_connection(("127.0.0.1", self._port)):
                 break
@@ -58,16 +68,35 @@ class Server:
         self.slowest_start_s = max(self.slowest_start_s, time.monotonic() - begun)
 
     def kill(self) -> None:
-        """End it without a word."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        """End it without a word, or one of its workers, which it starts again."""
+        if self.process is None:
+            return
+        workers = children(self.process.pid)
+        if workers and self._chance.random() < WORKER_KILLED:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._chance.choice(workers), signal.SIGKILL)
+            self.workers_killed += 1
+            return
+        self.process.kill()
+        self.process.wait()
+        self.start()
 
     def stop(self) -> None:
         """End it as an operator does."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait(STOP_S)
+
+
+def children(parent: int) -> list[int]:
+    """The processes that a process has started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent and fields[0] != "Z":
+                found.append(int(path.parent.name))
+    return found
 
 
 def free_port() -> int:
@@ -95,11 +124,18 @@ class Database:
 
 
 def run(
-    data: Path, store: str, database: Database, messages: int, kills: int, charge_points: int, seed: int
+    data: Path,
+    store: str,
+    database: Database,
+    messages: int,
+    kills: int,
+    charge_points: int,
+    seed: int,
+    workers: int,
 ) -> tuple[Log, int, Server]:
     """Let the fleet send, and kill; returns what was acknowledged, and how often it was killed."""
     chance = random.Random(seed)
-    log, server = Log(), Server(data, free_port(), store)
+    log, server = Log(), Server(data, free_port(), store, workers, chance)
     server.start()
     url = f"ws://127.0.0.1:{server._port}/ocpp/"  # noqa: SLF001 - one program
     share = -(-messages // charge_points)
@@ -113,7 +149,6 @@ def run(
         if killed < kills and log.confirmed >= messages * killed // kills:
             gevent.sleep(chance.uniform(*ALIVE_S))
             server.kill()
-            server.start()
             killed += 1
         # Between two kills of the server, which has to go on when the database is back.
         due = (2 * database.killed + 1) * messages // (2 * max(database.kills, 1))
@@ -122,7 +157,6 @@ def run(
     while killed < kills:
         gevent.sleep(chance.uniform(0, ALIVE_S[0]))
         server.kill()
-        server.start()
         killed += 1
     while database.killed < database.kills:
         database.kill()
@@ -142,6 +176,7 @@ def run(
     "--store", default="sqlite", show_default=True, help="sqlite, postgresql, or a URL of an empty database."
 )
 @click.option("--store-kills", default=0, show_default=True, help="How often our own PostgreSQL is killed.")
+@click.option("--workers", default=1, show_default=True, help="Processes that serve.")
 def main(
     messages: int,
     kills: int,
@@ -150,6 +185,7 @@ def main(
     fault: str | None,
     store: str,
     store_kills: int,
+    workers: int,
 ) -> None:
     """Run, print the counts and the faults."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
@@ -166,7 +202,7 @@ def main(
             store = where = process.url
         begun = time.monotonic()
         database = Database(process, store_kills)
-        log, killed, server = run(data, store, database, messages, kills, charge_points, seed)
+        log, killed, server = run(data, store, database, messages, kills, charge_points, seed, workers)
         if fault:
             plant(where, fault)
         counts, faults = check(log, where)
@@ -176,6 +212,7 @@ def main(
         "CALLs sent": log.sent,
         **counts,
         "kills": killed,
+        "of them of a worker": server.workers_killed,
         "kills of the database": database.killed,
         "slowest start, s": round(server.slowest_start_s, 2),
         "messages/s": round(log.confirmed / took_s),

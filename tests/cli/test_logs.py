@@ -122,3 +122,31 @@ def test_standard_error_is_the_stream_unless_another_is_given(stream, capsys):
     logs.configure(LogSettings())
     logging.getLogger(LOGGER).info("to stderr")
     assert "to stderr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("form", "wanted"), [("text", " ERROR   [2] "), ("json", '"worker": 2')])
+def test_a_worker_says_so_in_its_lines_and_has_a_file_of_its_own(stream, tmp_path, form, wanted):
+    path = tmp_path / "log"
+    logs.configure(LogSettings(file=str(path), format=form), stream=stream, worker=2, workers=2)
+    logging.getLogger(LOGGER).error("m")
+    assert wanted in stream.getvalue()
+    assert (tmp_path / "log.2").read_text() == stream.getvalue()
+    assert not path.exists()
+
+
+def test_workers_and_their_parent_share_the_bytes(stream, tmp_path):
+    for worker in range(4):
+        settings = LogSettings(file=str(tmp_path / "log"), format="json", disk_limit_bytes=40_000)
+        logs.configure(settings, stream=stream, worker=worker, workers=3)
+        for number in range(500):
+            logging.getLogger(LOGGER).error("%d", number)
+    files = list(tmp_path.iterdir())
+    assert {path.name.split(".2")[0] for path in files} >= {"log", "log.1", "log.3"}
+    assert 20_000 < sum(path.stat().st_size for path in files) <= 40_000
+
+
+def test_a_device_has_all_of_them(stream):
+    logs.configure(LogSettings(file="/dev/null"), stream=stream, worker=2, workers=2)
+    logging.getLogger(LOGGER).error("m")
+    (handler,) = [one for one in logging.getLogger().handlers if (one.name or "").endswith("file")]
+    assert str(handler.path) == "/dev/null"

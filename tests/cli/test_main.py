@@ -71,7 +71,7 @@ SHOWN = sorted(
         found[1]
         for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
         for found in re.finditer(
-            r"^\$ (?:\S*/)?chargehand (.*?)(?: [>|] .*)?$", path.read_text(), re.MULTILINE
+            r"^\$ (?:\w+=\S+ )?(?:\S*/)?chargehand (.*?)(?: [>|] .*)?$", path.read_text(), re.MULTILINE
         )
     }
 )

@@ -68,3 +68,17 @@ def test_a_server_in_which_nothing_runs_has_a_tree_too(tree):
 
 def test_programs_get_it_as_it_came(tree):
     assert json.loads(tree(PICTURE, "--json")) == PICTURE
+
+
+def test_of_several_workers_the_list_stands_below_and_says_which_was_asked(tree):
+    rows = [
+        {"worker": 1, "pid": 41, "state": "running", "restarts": 0, "last_exit": "", "here": False},
+        {"worker": 2, "pid": None, "state": "waiting", "restarts": 3, "last_exit": "SIGKILL", "here": True},
+    ]
+    lines = tree(PICTURE | {"workers": rows}).splitlines()
+    first = lines.index("workers")
+    assert lines[0].startswith("root")
+    assert [line.strip("├└─│ ") for line in lines[first + 1 :]] == [
+        "1  running  process 41",
+        "2  waiting  restarts: 3  the tree above  last exit: SIGKILL",
+    ]

@@ -129,3 +129,12 @@ def test_nodes_need_a_store_that_they_share():
     assert fault.startswith('store: must be "memory"')
     for store in ("memory", "postgresql://db/x"):
         assert checked(Settings(store=store, redis=redis))
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql://db/chargehand"])
+def test_several_workers_need_a_store_that_they_share(store):
+    assert checked(Settings(workers=2, store=store)).workers == 2
+    wrong = Settings(workers=2, store="memory")
+    assert errors(checked, wrong) == (
+        'workers: several share no memory: store must be "sqlite" or a URL of PostgreSQL',
+    )

@@ -1,19 +1,98 @@
 """The stores that a database keeps: each can be opened again and again, and has what it had."""
 
 import itertools
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from chargehand.actors import threads
 from chargehand.store.postgres import PostgresStore
-from chargehand.store.sqlite import SqliteStore
+from chargehand.store.shared import REMOVALS_KEPT_S
+from chargehand.store.socket_database import SocketStore
+from chargehand.store.sqlite import SqliteFile, SqliteStore
+from chargehand.store.store_server import StoreServer
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+class Writing:
+    """The one process that writes, here in a thread of this one: a file, and a socket to it."""
+
+    def __init__(self, folder):
+        self.file = str(Path(folder) / "store.sqlite")
+        self.path = str(Path(folder) / "store.socket")
+        self.failures = []
+        self.start()
+
+    def start(self):
+        self._server = StoreServer(
+            self.path,
+            lambda: SqliteFile(self.file, removals_kept_s=REMOVALS_KEPT_S),
+            threads,
+            failed=self.failures.append,
+        )
+        self._server.start()
+
+    def stop(self, _how=""):
+        self._server.stop()
+
+    def open(self):
+        return SocketStore.open(self.path, threads)
+
+    def sql(self, statement):
+        with closing(sqlite3.connect(self.file, isolation_level=None, timeout=60)) as connection:
+            return connection.execute(statement).fetchall()
+
+    def age_removals(self):
+        self.sql("UPDATE books SET removed_at = removed_at - 25 * 3600")
+
+    def books_kept(self):
+        return self.sql("SELECT count(*) FROM books")[0][0]
+
+
+class Served:
+    """The same with PostgreSQL."""
+
+    def __init__(self, postgres):
+        self._postgres = postgres
+        self.start, self.stop = postgres.start, postgres.stop
+
+    def open(self):
+        return PostgresStore.open(self._postgres.url, threads)
+
+    def age_removals(self):
+        self._postgres.sql("UPDATE chargehand.books SET removed_at = now() - interval '25 hours'")
+
+    def books_kept(self):
+        return int(self._postgres.sql("SELECT count(*) FROM chargehand.books"))
+
+
+@pytest.fixture
+def writing():
+    """One process that writes; its path is short, for that of a socket has a limit."""
+    with tempfile.TemporaryDirectory() as folder:
+        one = Writing(folder)
+        yield one
+        one.stop()
+        assert one.failures == []
+
+
+@pytest.fixture(params=["workers", "postgres"])
+def shared(request):
+    """A database that several stores may have open at once."""
+    if request.param == "workers":
+        return request.getfixturevalue("writing")
+    return Served(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture(params=["sqlite", "workers", "postgres"])
 def open_store(request, tmp_path):
     """Opens the same store as often as it is called; whoever calls closes."""
     if request.param == "sqlite":
         return lambda: SqliteStore.open(str(tmp_path / "store.sqlite"), threads)
+    if request.param == "workers":
+        return request.getfixturevalue("writing").open
     postgres = request.getfixturevalue("postgres")
     return lambda: PostgresStore.open(postgres.url, threads)
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from chargehand import AuthSettings, SessionSettings, Settings
+from chargehand import AuthSettings, SessionSettings, Settings, StoreError
 from chargehand.actors.charge_point import ChargePoint
 from chargehand.actors.directory import Directory
 from chargehand.store.memory import MemoryStore
@@ -50,12 +50,12 @@ def sessions():
 def make(sessions):
     """An entrance for settings."""
 
-    def make(*, path="/ocpp/{id}", auth=None, **limits):
+    def make(*, path="/ocpp/{id}", auth=None, others=None, **limits):
         settings = Settings(path=path, auth=auth or AuthSettings(), sessions=SessionSettings(**limits))
         credentials = Credentials(
             settings.auth.credentials, MemoryStore().books.credentials, required=settings.auth.required
         )
-        return Entrance(settings, sessions, ["ocpp1.6"], credentials)
+        return Entrance(settings, sessions, ["ocpp1.6"], credentials, others)
 
     return make
 
@@ -255,3 +255,46 @@ def test_a_failed_handshake_is_one_line_and_is_counted(make, sessions, caplog):
     make().handshake_failed("peer", "TLS: no shared cipher")
     assert caplog.messages == ["peer: TLS: no shared cipher"]
     assert sessions.counts == [("handshake_failed", "peer")]
+
+
+# Other processes that share the charge points
+
+
+class Others:
+    def __init__(self, error=None):
+        self.error = error
+        self.asked = []
+
+    def admit(self, identity):
+        self.asked.append(identity)
+        if self.error is not None:
+            raise self.error
+
+    def attached(self, identity):
+        self.asked.append(f"attached {identity}")
+
+
+def test_it_is_claimed_before_it_is_let_in_and_what_waits_for_it_is_looked_for_afterwards(make):
+    others = Others()
+    entrance = make(others=others)
+    admission = knock(entrance)
+    assert admission == Admission("CP1", "", "ocpp1.6")
+    assert others.asked == ["CP1"]
+    entrance.attach(admission, object())
+    assert others.asked == ["CP1", "attached CP1"]
+
+
+def test_whoever_is_refused_anyway_is_not_claimed(make):
+    others = Others()
+    entrance = make(others=others, auth=AuthSettings(credentials={"CP1": "secret word"}))
+    assert knock(entrance).status == 401
+    assert knock(make(others=others), sec_websocket_protocol="none").status == 400
+    assert others.asked == []
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), TimeoutError("silent")])
+def test_with_the_store_away_nobody_is_let_in_whom_others_may_have_had(make, sessions, error):
+    refusal = knock(make(others=Others(error)))
+    assert refusal.status == 503
+    assert int(dict(refusal.headers)["Retry-After"]) >= 1
+    assert sessions.counts == [("handshake_refused_503", "peer")]

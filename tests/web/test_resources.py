@@ -28,6 +28,7 @@ def test_health_is_open_and_counts_the_connected(client, charge_point):
 def test_health_names_quarantined_plugins(client_of):
     class Picture:
         cluster = None
+        worker = None
 
         def quarantined(self):
             return [{"plugin": "bad", "last_crash": "", "times": 1}]

@@ -1,0 +1,92 @@
+"""Between `serve --workers` and each worker: a pair of sockets, the worker's end as its standard input.
+
+The parent hands over the settings (which may have secrets, so no file and no option has them) and then its picture of
+all workers, each time it changes; the worker says once that it is ready. When either end is no more the other one sees
+it: a worker whose parent has closed the channel, or has died, stops in order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import struct
+from typing import TYPE_CHECKING, Any
+
+from gevent.monkey import get_original  # reads what there was before; patches nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..config.settings import Settings
+    from ..config.worker import Worker
+
+LENGTH = struct.Struct(">Q")
+READY = b"R"
+STDIN = 0
+
+
+class NoParent(Exception):
+    """Nothing was handed over."""
+
+
+def handover(settings: Settings, worker: Worker) -> bytes:
+    """What a worker is told first."""
+    return _frame(pickle.dumps((settings, worker)))
+
+
+def picture(workers: Sequence[dict[str, Any]]) -> bytes:
+    """What it is told later."""
+    return _frame(json.dumps(list(workers)).encode())
+
+
+def _frame(body: bytes) -> bytes:
+    return LENGTH.pack(len(body)) + body
+
+
+class Channel:
+    """The worker's end. It blocks, natively: `read` before there is a hub, `follow` in a thread of its own."""
+
+    def __init__(self) -> None:
+        # Whatever a plugin starts must neither read from it nor keep it open.
+        self._descriptor = os.dup(STDIN)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, STDIN)
+        os.close(nothing)
+
+    def read(self) -> tuple[Settings, Worker]:
+        """What the parent hands over. Raises `NoParent`."""
+        try:
+            settings, worker = pickle.loads(self._receive())  # noqa: S301 - from our own parent
+        except (OSError, EOFError, ValueError, MemoryError, pickle.UnpicklingError) as error:
+            raise NoParent from error
+        return settings, worker
+
+    def ready(self) -> None:
+        """Tell the parent that this one serves."""
+        os.write(self._descriptor, READY)
+
+    def follow(self, worker: Worker, ended: Callable[[], None]) -> None:
+        """Keep the picture up to date until the parent has ended or closed the channel; then call `ended`."""
+        start = get_original("_thread", "start_new_thread")
+        start(self._follow, (worker, ended))
+
+    def _follow(self, worker: Worker, ended: Callable[[], None]) -> None:
+        try:
+            while True:
+                worker.all = json.loads(self._receive())
+        except (OSError, EOFError):
+            ended()
+
+    def _receive(self) -> bytes:
+        (length,) = LENGTH.unpack(self._read(LENGTH.size))
+        return self._read(length)
+
+    def _read(self, size: int) -> bytes:
+        received = bytearray()
+        while len(received) < size:
+            data = os.read(self._descriptor, min(size - len(received), 1 << 20))
+            if not data:
+                raise EOFError
+            received += data
+        return bytes(received)

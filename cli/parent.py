@@ -1,0 +1,197 @@
+"""`chargehand serve --workers N`: the process that has the folder, the ports, the store's file, and the workers.
+
+It serves no charge point itself. What several processes must have once is here: the lock, the token, the note of
+where they listen, the one connection that writes to SQLite, and the broker between them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+from .. import __version__
+from ..actors import threads
+from ..config.worker import Worker
+from ..remote.broker import Broker, BrokerError
+from ..store.shared import REMOVALS_KEPT_S
+from ..store.sqlite import SqliteFile
+from ..store.store import StoreError
+from ..store.store_server import StoreServer
+from ..supervisor.rules import Policy
+from ..system import SQLITE_FILE
+from ..transport.shared_port import hold
+from ..web.token import choose_token, publish_token
+from .addresses import Wanted, listeners
+from .announcement import announce, introduce
+from .channel import handover, picture
+from .failures import FAILED, CommandFailed
+from .stop_signals import StopSignals
+from .worker_process import WorkerProcess
+from .workers import Workers
+
+if TYPE_CHECKING:
+    from ..config.settings import Settings
+    from .data_folder import DataFolder
+
+logger = logging.getLogger(__name__)
+
+STORE_SOCKET = "store.socket"
+BROKER_SOCKET = "broker.socket"
+SOCKET_PATH_BYTES = 100
+"""The longest path of a socket; the kernel's limit is 107, other systems' 103."""
+
+WORKERS_STUCK_S = 1.5
+"""So much longer than a system's own time to stop its worker has; in between it says itself where it is stuck."""
+STUCK_S = 3.0
+"""And so much longer this process; then its own stacks are printed, and it ends."""
+PORT_FREE_S = 6.0
+"""Seconds that the workers of a parent that was killed have to let go of its ports."""
+PORT_PAUSE_S = 0.05
+
+
+class Parent:
+    """One run of all of it."""
+
+    def __init__(self, settings: Settings, folder: DataFolder) -> None:
+        self._settings = settings
+        self._folder = folder
+        limit_s = settings.supervision.stop_timeout_s
+        self._limit_s = limit_s + WORKERS_STUCK_S if limit_s else None
+        self._signals = StopSignals(limit_s and limit_s + STUCK_S)
+        self._failed = gevent.event.Event()
+
+    def run(self) -> int:
+        """Start, watch, stop; returns the exit status."""
+        self._signals.catch()
+        logger.info("chargehand %s, process %d, %d workers", __version__, os.getpid(), self._settings.workers)
+        introduce(self._settings)
+        try:
+            with contextlib.ExitStack() as stack:
+                return self._serve(stack)
+        finally:
+            self._signals.stopped()
+
+    def _serve(self, stack: contextlib.ExitStack) -> int:
+        settings = self._settings
+        token = choose_token(settings)
+        publish_token(settings, token if settings.http.enabled else None)
+        settings = self._hold_ports(replace(settings, http=replace(settings.http, token=token or "")), stack)
+        sockets = self._socket_folder(stack)
+        store_path = self._start_store(sockets, stack)
+        broker = Broker(str(sockets / BROKER_SOCKET))
+        try:
+            broker.start()
+        except BrokerError as error:
+            raise CommandFailed(f"cannot start: {error}") from error
+        stack.callback(broker.stop)
+
+        def spawn(number: int, *, first: bool) -> WorkerProcess:
+            worker = Worker(
+                number=number,
+                store_path=store_path,
+                broker_path=broker.path,
+                first=first and number == 1,
+                all=workers.pictures(),
+            )
+            return WorkerProcess(handover(settings, worker))
+
+        workers = Workers(settings.workers, self._policy(), spawn, picture)
+        in_order = False
+        workers.start()
+        try:
+            status = self._watch(workers, settings)
+            self._folder.remove_run()
+        finally:
+            in_order = workers.stop(self._limit_s)
+        if status:
+            return status
+        logger.info("stopped")
+        return 0 if in_order else FAILED
+
+    def _watch(self, workers: Workers, settings: Settings) -> int:
+        """Wait for a signal; the exit status that is left, if the workers or the store gave up before."""
+        ends = (self._signals.asked, workers.gave_up, self._failed)
+        gevent.wait([workers.serving, *ends], count=1)
+        if not any(one.ready() for one in ends):
+            announce(replace(settings, http=self._settings.http), Wanted.by(settings), self._folder)
+            gevent.wait([*ends], count=1)
+        if workers.gave_up.ready():
+            return int(workers.gave_up.get() or FAILED)
+        return FAILED if self._failed.is_set() else 0
+
+    # -- What there is once ----------------------------------------------------------------------
+
+    def _hold_ports(self, settings: Settings, stack: contextlib.ExitStack) -> Settings:
+        """Take the ports; returns the settings with those that were taken. Raises OSError."""
+        taken = {}
+        for scheme, address in listeners(settings, Wanted.by(settings)).items():
+            held = self._hold(address)
+            stack.callback(held.close)
+            taken[scheme] = held.getsockname()[1]
+        return replace(
+            settings,
+            port=taken.get("ws", settings.port),
+            tls=replace(settings.tls, port=taken.get("wss", settings.tls.port)),
+            http=replace(settings.http, port=taken.get("http", settings.http.port)),
+        )
+
+    def _hold(self, address: tuple[str, int]) -> Any:
+        """Take a port; workers whose parent was killed may still have it for a moment."""
+        until = time.monotonic() + (PORT_FREE_S if self._folder.abandoned else 0)
+        while True:
+            try:
+                return hold(address)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() >= until or self._signals.heard:
+                    raise
+            gevent.sleep(PORT_PAUSE_S)
+
+    def _socket_folder(self, stack: contextlib.ExitStack) -> Path:
+        """The data folder, or one with a shorter path."""
+        folder = self._folder.path.absolute()
+        if len(os.fsencode(folder / BROKER_SOCKET)) <= SOCKET_PATH_BYTES:
+            return folder
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chargehand-")))
+
+    def _start_store(self, folder: Path, stack: contextlib.ExitStack) -> str:
+        """Start what writes, if this is the process that does; returns the path of its socket, else ""."""
+        if self._settings.store != "sqlite":
+            return ""
+        file = str(self._folder.path / SQLITE_FILE)
+        path = str(folder / STORE_SOCKET)
+        server = StoreServer(
+            path,
+            lambda: SqliteFile(file, removals_kept_s=REMOVALS_KEPT_S),
+            threads,
+            failed=self._store_failed,
+        )
+        try:
+            server.start()
+        except StoreError as error:
+            raise CommandFailed(f"cannot start: {error}") from error
+        stack.callback(server.stop)
+        return path
+
+    def _store_failed(self, error: Exception) -> None:
+        logger.critical("the store has failed", exc_info=error)
+        self._failed.set()
+
+    def _policy(self) -> Policy:
+        """That of the root supervisor."""
+        supervision = self._settings.supervision
+        return Policy(
+            intensity=supervision.intensity,
+            period_s=supervision.period_s,
+            backoff_min_s=supervision.backoff_min_s,
+            backoff_max_s=supervision.backoff_max_s,
+            reset_s=supervision.backoff_reset_s,
+        )

@@ -1,0 +1,54 @@
+"""The signals that ask a process to stop: the first stops it in order, the second ends it at once."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import signal
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+logger = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopSignals:
+    """Sets `asked` in the hub of whoever makes it.
+
+    `stuck_s` seconds after a signal its stacks are printed and it ends; 0 gives it all the time it takes.
+    """
+
+    def __init__(self, stuck_s: float) -> None:
+        self.asked = Event()
+        self.heard = False
+        self._stuck_s = stuck_s
+        self._hub: Any = gevent.get_hub()
+
+    def catch(self) -> None:
+        """Begin to hear them."""
+        for number in SIGNALS:
+            signal.signal(number, self._signalled)
+
+    def stopped(self) -> None:
+        """Say that it has stopped in time."""
+        faulthandler.cancel_dump_traceback_later()
+
+    def _signalled(self, number: int, _frame: object) -> None:
+        """Begin to stop; from now on the system's own handlers stand, so that a second signal ends the process at once.
+
+        This runs in the middle of anything: it may only ask the hub to go on later.
+        """
+        self.heard = True
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        # A hub that a plugin keeps busy will never hear of it; this is C code in a thread of its own.
+        if self._stuck_s:
+            faulthandler.dump_traceback_later(self._stuck_s, exit=True)
+        self._hub.loop.run_callback_threadsafe(self._stop, number)
+
+    def _stop(self, number: int) -> None:
+        logger.info("%s: stopping", signal.Signals(number).name)
+        self.asked.set()

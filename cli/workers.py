@@ -1,0 +1,177 @@
+"""Several workers, started and brought back: what a supervisor is among actors, among processes.
+
+The first one is started alone, so that what is wrong with the settings is told once; the others when it serves. One
+that ends is started again at once, then at growing intervals; each has the budget of the root supervisor's children.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gevent
+from gevent.event import AsyncResult, Event
+
+from ..supervisor.rules import Budget, Policy
+from .worker_process import ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+
+class Process(Protocol):
+    """What `WorkerProcess` is."""
+
+    pid: int
+    ready: Event
+
+    def wait(self) -> int:
+        """Wait for its end: its exit status."""
+
+    def tell(self, message: bytes) -> None:
+        """Tell it something."""
+
+    def stop(self) -> None:
+        """Have it stop in order."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
+class Place:
+    """One of the workers, whichever process that is now."""
+
+    def __init__(self, number: int, policy: Policy) -> None:
+        self.number = number
+        self.budget = Budget(policy)
+        self.process: Process | None = None
+        self.state = "starting"
+        self.last_exit = ""
+        self.has_served = False
+        self.failed_to_stop = False
+
+    def picture(self) -> dict[str, Any]:
+        """For people."""
+        return {
+            "worker": self.number,
+            "pid": None if self.process is None else self.process.pid,
+            "state": self.state,
+            "restarts": self.budget.total,
+            "last_exit": self.last_exit,
+        }
+
+
+class Workers:
+    """See the head of this file. `spawn(number, first)` starts a process, `first` for one that is not there again.
+
+    `serving` is set when all are ready for the first time. `gave_up` has the exit status that is left when one could
+    not be started, or was over its budget.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        policy: Policy,
+        spawn: Callable[..., Process],
+        picture: Callable[[list[dict[str, Any]]], bytes],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.serving = Event()
+        self.gave_up: AsyncResult[int] = AsyncResult()
+        self._places = [Place(number, policy) for number in range(1, count + 1)]
+        self._spawn = spawn
+        self._picture = picture
+        self._clock = clock
+        self._chance = random.Random()  # noqa: S311 - no secret
+        self._keepers: list[Any] = []
+        self._stopping = Event()
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._keepers.append(gevent.spawn(self._keep, self._places[0]))
+
+    def pictures(self) -> list[dict[str, Any]]:
+        """All of them: number, process, state, restarts, and how the last one ended."""
+        return [place.picture() for place in self._places]
+
+    def stop(self, timeout_s: float | None) -> bool:
+        """Stop all in order, and kill what is there after `timeout_s`; false if one did not end in order."""
+        self._stopping.set()
+        for place in self._places:
+            if place.process is not None:
+                place.process.stop()
+        gevent.joinall(self._keepers, timeout=timeout_s)
+        for place in self._places:
+            if place.process is not None:
+                logger.error("worker %d did not stop in time and is killed", place.number)
+                place.process.kill()
+        gevent.joinall(self._keepers)
+        return not any(place.failed_to_stop for place in self._places)
+
+    def _keep(self, place: Place) -> None:
+        """Have one process after the other at a place."""
+        while not self._stopping.is_set():
+            status = self._run(place)
+            if self._stopping.is_set():
+                place.failed_to_stop = status != 0
+                return
+            if not place.has_served:
+                logger.critical("worker %d could not be started: %s", place.number, ending(status))
+                self._give_up(max(status, 1))
+                return
+            place.last_exit = ending(status)
+            in_budget = place.budget.spend(self._clock())
+            delay_s = place.budget.delay_s(self._chance)
+            self._changed(place, "waiting")
+            if not in_budget:
+                logger.critical("worker %d ends again and again: %s", place.number, place.last_exit)
+                self._give_up(1)
+                return
+            logger.error("worker %d has ended with %s, and is started again", place.number, place.last_exit)
+            self._stopping.wait(delay_s)
+
+    def _run(self, place: Place) -> int:
+        """Start a process and wait for its end; its exit status."""
+        try:
+            process = self._spawn(place.number, first=not place.has_served)
+        except OSError as error:
+            logger.error("worker %d cannot be started: %s", place.number, error)  # noqa: TRY400 - it is the system's
+            return 1
+        place.process = process
+        if self._stopping.is_set():
+            process.stop()
+        self._changed(place, "starting")
+        greeter = gevent.spawn(self._greet, place, process)
+        try:
+            return process.wait()
+        finally:
+            greeter.kill()
+            place.process = None
+
+    def _greet(self, place: Place, process: Process) -> None:
+        process.ready.wait()
+        first = not place.has_served
+        place.has_served = True
+        self._changed(place, "running")
+        if not first:
+            logger.info("worker %d serves again, process %d", place.number, process.pid)
+        elif place is self._places[0]:
+            self._keepers += [gevent.spawn(self._keep, other) for other in self._places[1:]]
+        if all(one.has_served for one in self._places):
+            self.serving.set()
+
+    def _changed(self, place: Place, state: str) -> None:
+        place.state = state
+        told = self._picture(self.pictures())
+        for one in self._places:
+            if one.process is not None:
+                one.process.tell(told)
+
+    def _give_up(self, status: int) -> None:
+        if not self.gave_up.ready():
+            self.gave_up.set(status)

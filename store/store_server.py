@@ -1,0 +1,278 @@
+"""The one process that writes: it keeps what its workers hand over, that of all of them together.
+
+A native thread has the sockets and the database, and nothing of it is in the hub. What has come from whichever worker
+while the last batch was written is the next batch, and is committed as one: so two workers cost no more waits for the
+disk than one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from gevent import get_hub
+from gevent.event import AsyncResult
+from gevent.monkey import get_original  # reads what there was before; patches nothing
+
+from .socket_database import (
+    AF_UNIX,
+    LENGTH,
+    REQUEST_BYTES,
+    Answer,
+    Failed,
+    Found,
+    LeftOut,
+    Read,
+    Request,
+    Write,
+    Written,
+    frame,
+    new_socket,
+)
+from .writer import store_rows
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+
+    from .rows import Kind
+    from .writer import Database, Threads
+
+new_poll: Callable[[], Any] = get_original("select", "poll")
+READABLE, WRITABLE = 1, 4  # POSIX's POLLIN and POLLOUT
+
+LARGEST_FRAME_BYTES = 8 * REQUEST_BYTES
+"""Bytes of a request over which its connection is closed: no worker sends such."""
+READ_BYTES = 262_144
+
+_decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
+
+
+class Connection:
+    """A worker: what it has sent of its next request, and what it has not taken yet of an answer."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._inbox = bytearray()
+        self._outbox = bytearray()
+
+    def receive(self) -> bool:
+        """Read what there is; false if that was the end, or nonsense. Raises OSError."""
+        data = self.sock.recv(READ_BYTES)
+        self._inbox += data
+        return bool(data) and self._wanted() <= LARGEST_FRAME_BYTES
+
+    def _wanted(self) -> int:
+        there = len(self._inbox) >= LENGTH.size
+        return LENGTH.size + (LENGTH.unpack_from(self._inbox)[0] if there else 0)
+
+    def request(self) -> Request | None:
+        """The request, if all of it is there. Raises `MsgspecError`."""
+        wanted = self._wanted()
+        if len(self._inbox) < max(wanted, LENGTH.size + 1):
+            return None
+        body = bytes(memoryview(self._inbox)[LENGTH.size : wanted])
+        del self._inbox[:wanted]
+        return _decode_request(body)
+
+    def send(self, answer: Answer) -> bool:
+        """Send as much as it takes at once; false if something is left for `flush`. Raises OSError."""
+        self._outbox += frame(answer)
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Send of what is left; true if that was all. Raises OSError."""
+        with contextlib.suppress(BlockingIOError):
+            while self._outbox:
+                sent = self.sock.send(self._outbox)
+                del self._outbox[:sent]
+        return not self._outbox
+
+
+class StoreServer:
+    """See the head of this file. `open_` makes the database, in the thread; `path` is a Unix socket, made anew.
+
+    `failed(error)` is called in the hub if the thread ends by itself, which is a fault of ours.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        open_: Callable[[], Database],
+        threads: Threads,
+        *,
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._path = path
+        self._open = open_
+        self._threads = threads
+        self._failed = failed
+        self._failure: Exception | None = None
+        self._connections: dict[int, Connection] = {}
+        self._poll: Any = new_poll()
+        self._stopping = False
+        self._ended = threads.native_lock()
+        self._ended.acquire()
+        self._opened: AsyncResult[None] = AsyncResult()
+        self._back: Any = None
+
+    def start(self) -> None:
+        """Open the database and listen; switches greenlets. Raises what kept it from it."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)  # noqa: PTH108 - one that was killed has left it
+        self._listener = new_socket(AF_UNIX)
+        self._wakes, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._back = get_hub().loop.async_()
+        self._back.start(self._told)
+        opened = False
+        try:
+            self._listener.bind(self._path)
+            os.chmod(self._path, 0o600)  # noqa: PTH101 - before anybody can connect
+            self._listener.setblocking(False)  # noqa: FBT003 - the socket's own
+            self._listener.listen()
+            self._threads.start_native_thread(self._run, ())
+            self._opened.get()
+            opened = True
+        finally:
+            if not opened:
+                self._let_go()
+
+    def stop(self) -> None:
+        """Let go of the workers and the database. Blocks the hub until the batch in hand is written."""
+        if self._back is None or self._stopping:
+            return
+        self._stopping = True
+        os.write(self._wake, b"\0")
+        self._ended.acquire()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._stopping = True
+        self._back.stop()
+        self._back.close()
+        self._listener.close()
+        os.close(self._wake)
+        os.close(self._wakes)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)  # noqa: PTH108 - text, as it was given
+
+    def _told(self) -> None:
+        """In the hub: the thread has opened the database, or ended."""
+        error = self._failure
+        if self._opened.ready():
+            if error is not None and not self._stopping:
+                self._failed(error)
+        elif error is not None:
+            self._opened.set_exception(error)
+        else:
+            self._opened.set(None)
+
+    # -- In the thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        database: Database | None = None
+        try:
+            database = self._open()
+            self._back.send()
+            self._serve(database)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the hub is told
+            self._failure = error
+        finally:
+            for number in list(self._connections):
+                self._drop(number)
+            if database is not None:
+                database.close()
+            if self._failure is not None:
+                self._back.send()
+            self._ended.release()
+
+    def _serve(self, database: Database) -> None:
+        poll, listener = self._poll, self._listener.fileno()
+        poll.register(listener, READABLE)
+        poll.register(self._wakes, READABLE)
+        while not self._stopping:
+            asked: list[tuple[int, Request]] = []
+            for number, events in poll.poll():
+                if number == listener:
+                    self._accept()
+                elif number in self._connections:
+                    asked += ((number, request) for request in self._hear(number, events))
+            if asked:
+                self._answer(database, asked)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(
+            OSError
+        ):  # it has gone again, or there is no descriptor left: it tries again
+            sock, _ = self._listener.accept()
+            sock.setblocking(False)  # noqa: FBT003 - the socket's own
+            self._connections[sock.fileno()] = Connection(sock)
+            self._poll.register(sock.fileno(), READABLE)
+
+    def _drop(self, number: int) -> None:
+        with contextlib.suppress(KeyError):  # it is not watched any more
+            self._poll.unregister(number)
+        self._connections.pop(number).sock.close()
+
+    def _hear(self, number: int, events: int) -> Iterator[Request]:
+        """What a worker asks. While it has not taken an answer it is asked for nothing more."""
+        connection = self._connections[number]
+        try:
+            if events & WRITABLE:
+                if connection.flush():
+                    self._poll.register(number, READABLE)
+                return
+            if not connection.receive():
+                self._drop(number)
+                return
+            request = connection.request()
+        except BlockingIOError:
+            return
+        except (OSError, msgspec.MsgspecError):
+            self._drop(number)
+            return
+        if request is not None:
+            yield request
+
+    def _answer(self, database: Database, asked: list[tuple[int, Request]]) -> None:
+        writes = [(number, request) for number, request in asked if isinstance(request, Write)]
+        for number, left_out in _store(database, writes).items():
+            self._send(number, Written(left_out))
+        for number, request in asked:
+            if isinstance(request, Read):
+                self._send(number, _read(database, request))
+
+    def _send(self, number: int, answer: Answer) -> None:
+        try:
+            if not self._connections[number].send(answer):
+                self._poll.register(number, WRITABLE)
+        except OSError:
+            self._drop(number)
+
+
+def _store(database: Database, writes: list[tuple[int, Write]]) -> dict[int, list[LeftOut]]:
+    """Write what all have handed over, as one batch; what was left out of it, by whoever handed it over."""
+    rows: dict[Kind, list[bytes]] = {}
+    owners: dict[Kind, list[tuple[int, int]]] = {}  # whose rows begin where
+    for number, request in writes:
+        for kind, some in request.rows:
+            owners.setdefault(kind, []).append((len(rows.setdefault(kind, [])), number))
+            rows[kind] += some
+    left_out: dict[int, list[LeftOut]] = {number: [] for number, _ in writes}
+    for (kind, place), error in (store_rows(database, rows) if rows else {}).items():
+        first, number = next(owner for owner in reversed(owners[kind]) if owner[0] <= place)
+        left_out[number].append((kind, place - first, error.passing, _text(error)))
+    return left_out
+
+
+def _read(database: Database, request: Read) -> Answer:
+    try:
+        return Found([list(row) for row in database.read(request.query, request.values)])
+    except Exception as error:  # noqa: BLE001 - whoever asked is told
+        return Failed(_text(error))
+
+
+def _text(error: Exception) -> str:
+    return str(error).encode("utf-8", "backslashreplace").decode()

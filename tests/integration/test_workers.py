@@ -1,0 +1,326 @@
+"""Several workers as real processes: they share ports and store, are killed and come back, and stop in order."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sqlite3
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from chargehand.testing.postgres import PostgresProcess
+
+from .conftest import StartServer
+from .process import until
+from .rawsocket import EndedError, RawSocket
+from .server import Server, chargehand
+from .test_killtest import run as killtest
+
+TWO = ("--workers", "2", "--store", "sqlite")
+BACK_S = 20.0
+START = {"connectorId": 1, "idTag": "T1", "meterStart": 7, "timestamp": "2026-11-22T05:42:00Z"}
+
+SPINNING = """
+from chargehand import Plugin, passive
+
+class Spinning(Plugin):
+    @passive("DataTransfer")
+    def spin(self, call):
+        print("spins", flush=True)
+        while True:
+            pass
+"""
+
+
+def workers_of(server: Server) -> dict[int, dict[str, Any]]:
+    """The workers by number, as whichever was reached tells of them."""
+    rows = server.ask("GET", "/api/v1/supervision").json["workers"]
+    return {row["worker"]: row for row in rows}
+
+
+def health(server: Server) -> dict[int, dict[str, Any]]:
+    """What each worker says of itself; asked until both were reached."""
+    found: dict[int, dict[str, Any]] = {}
+
+    def ask() -> bool:
+        with contextlib.suppress(OSError):
+            answer = server.ask("GET", "/healthz").json
+            found[answer["worker"]] = answer
+        return len(found) == 2
+
+    until(ask, "one of the workers is never reached", BACK_S)
+    return found
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def in_file(server: Server, query: str) -> list[Any]:
+    """What is in the file, read beside the process that writes it."""
+    with contextlib.closing(sqlite3.connect(server.data / "chargehand.sqlite", timeout=30)) as file:
+        return file.execute(query).fetchall()
+
+
+class Car:
+    """A charge point that charges, and comes again when its connection is lost."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self._url = server.ws + name
+        self.name = name
+        self.raw = RawSocket.open(self._url)
+        self.losses = 0
+
+    def call(self, action: str, payload: dict[str, Any]) -> Any:
+        """The payload of the answer; sent again until there is one."""
+        while True:
+            try:
+                answer = self.raw.call(action, payload)
+            except (EndedError, OSError):
+                self.losses += 1
+                self.come_again()
+            else:
+                assert answer[0] == 3, answer
+                return answer[2]
+
+    def come_again(self) -> None:
+        """Connect anew."""
+        self.raw.socket.close()
+
+        def connect() -> RawSocket | None:
+            with contextlib.suppress(OSError, EndedError):
+                return RawSocket.open(self._url)
+            return None
+
+        self.raw = until(connect, f"{self.name} is not let in", BACK_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.raw.socket.close()
+
+
+def test_both_serve_and_one_that_is_killed_comes_back_while_the_other_goes_on(
+    start_server: StartServer,
+) -> None:
+    server = start_server(*TWO)
+    assert set(json.loads((server.data / "run.json").read_text())) == {"pid", "ws", "wss", "http"}
+    with contextlib.ExitStack() as stack:
+        cars = [stack.enter_context(Car(server, f"CP{number}")) for number in range(200)]
+        numbers = [car.call("StartTransaction", START)["transactionId"] for car in cars]
+        connected = {number: row["connected"] for number, row in health(server).items()}
+        assert sum(connected.values()) == 200
+        assert min(connected.values()) >= 20
+        before = workers_of(server)
+        assert [row["state"] for row in before.values()] == ["running", "running"]
+        assert sum(row["here"] for row in before.values()) == 1
+        os.kill(before[1]["pid"], signal.SIGKILL)
+        for car in cars:
+            car.call("Heartbeat", {})
+        assert sum(car.losses for car in cars) == connected[1]
+        for car, number in zip(cars, numbers, strict=True):
+            assert (
+                car.call("StartTransaction", START)["transactionId"] == number
+            )  # it is sent again, by whomever
+            stop = {"transactionId": number, "meterStop": 9, "timestamp": "2026-11-22T06:42:00Z"}
+            car.call("StopTransaction", stop)
+
+        def is_back() -> bool:
+            return workers_of(server)[1]["state"] == "running"
+
+        until(is_back, "the killed worker is not back", BACK_S)
+        after = workers_of(server)
+        assert after[1]["pid"] != before[1]["pid"]
+        assert (after[1]["restarts"], after[1]["last_exit"]) == (1, "SIGKILL")
+        assert (after[2]["pid"], after[2]["restarts"]) == (before[2]["pid"], 0)
+        assert set(health(server)) == {1, 2}
+    assert len(set(numbers)) == 200
+    kept = in_file(server, "SELECT id, charge_point FROM transactions WHERE meter_stop = 9")
+    assert sorted(kept) == sorted(zip(numbers, (car.name for car in cars), strict=True))
+    shown = chargehand("tree", "--data", str(server.data)).output
+    assert "workers" in shown
+    assert "last exit: SIGKILL" in shown
+
+
+def test_a_start_that_comes_again_has_its_number_wherever_it_comes(start_server: StartServer) -> None:
+    server = start_server(*TWO)
+    with Car(server, "CP1") as car:
+        given = set()
+        for _ in range(12):  # to one worker all the time only once in two thousand
+            given.add(car.call("StartTransaction", START)["transactionId"])
+            car.come_again()
+    assert len(given) == 1
+    assert in_file(server, "SELECT count(*) FROM transactions") == [(1,)]
+
+
+def test_and_with_postgresql(start_server: StartServer, postgres: PostgresProcess) -> None:
+    server = start_server("--workers", "2", "--store", postgres.url)
+    assert not (server.data / "store.socket").exists()
+    with Car(server, "CP1") as car:
+        given = set()
+        for _ in range(12):
+            given.add(car.call("StartTransaction", START)["transactionId"])
+            car.come_again()
+    assert len(given) == 1
+
+
+def test_a_tag_that_one_was_told_of_is_known_to_the_other(start_server: StartServer) -> None:
+    server = start_server(*TWO)
+    told = server.ask("PUT", "/api/v1/tags/T9", {"status": "Blocked"})
+    assert told.status in {200, 201}, told
+    cars = [Car(server, f"CP{number}") for number in range(12)]
+
+    def verdicts() -> bool:
+        answers = [car.call("Authorize", {"idTag": "T9"})["idTagInfo"]["status"] for car in cars]
+        return set(answers) == {"Blocked"}
+
+    try:
+        until(verdicts, "one of them does not know it")
+    finally:
+        for car in cars:
+            car.raw.socket.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_is_in_order_and_leaves_no_process(start_server: StartServer, number: signal.Signals) -> None:
+    server = start_server(*TWO)
+    workers = [row["pid"] for row in workers_of(server).values()]
+    with contextlib.ExitStack() as stack:
+        cars = [stack.enter_context(Car(server, f"CP{count}")) for count in range(20)]
+        for car in cars:
+            car.call("Heartbeat", {})
+        status, _ = server.signal_and_wait(number)
+        codes = Counter(car.raw.close_code() for car in cars)
+    assert status == 0, server.output
+    assert codes == {1001: 20}
+    assert not any(map(runs, workers))
+    left = {path.name for path in server.data.iterdir()}
+    assert not left & {"run.json", "store.socket", "broker.socket"}
+    assert "Traceback" not in server.output
+
+
+def test_a_parent_that_is_killed_takes_its_workers_along_and_the_next_one_has_port_and_data(
+    start_server: StartServer,
+) -> None:
+    server = start_server(*TWO)
+    workers = [row["pid"] for row in workers_of(server).values()]
+    with Car(server, "CP1") as car:
+        number = car.call("StartTransaction", START)["transactionId"]
+        server.process.kill()
+        port = server.ws.split(":")[2].split("/")[0]
+        again = start_server(*TWO, "--port", port, data=server.data)
+        until(lambda: not any(map(runs, workers)), "a worker has outlived its parent")
+        assert car.call("StartTransaction", START)["transactionId"] == number
+    assert again.ws == server.ws
+    assert "Traceback" not in server.output
+
+
+def test_one_that_ends_again_and_again_ends_all_with_status_one(start_server: StartServer) -> None:
+    server = start_server(*TWO)
+    killed: set[int] = set()
+
+    def kill_the_next() -> bool:
+        with contextlib.suppress(OSError):
+            pid = workers_of(server)[2]["pid"]
+            if pid and pid not in killed:
+                killed.add(pid)
+                os.kill(pid, signal.SIGKILL)
+        return not server.alive
+
+    until(kill_the_next, "it does not give up", 30.0)
+    assert server.process.wait() == 1
+    assert len(killed) == 4
+    assert "worker 2 ends again and again: SIGKILL" in server.output
+    assert not (server.data / "run.json").exists()
+
+
+def test_one_that_is_stuck_shows_where_and_is_ended_with_the_rest(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    (tmp_path / "spinning.py").write_text(SPINNING)
+    server = start_server(
+        *TWO,
+        "--plugin",
+        "spinning:Spinning",
+        config="[supervision]\nstop_timeout_s = 0.5\n",
+        python_path=tmp_path,
+    )
+    workers = [row["pid"] for row in workers_of(server).values()]
+    with Car(server, "CP1") as car:
+        car.raw.send_call("DataTransfer", {"vendorId": "Acme"})
+        until(lambda: "spins" in server.output, "the hub is not stuck")
+        status, _ = server.signal_and_wait(signal.SIGTERM)
+    assert status == 1
+    assert "in spin" in server.output
+    assert not any(map(runs, workers))
+
+
+def test_lines_of_the_log_say_whose_they_are_and_each_has_its_file(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    server = start_server(*TWO, config=f'[log]\nfile = "{log}"\nformat = "json"\n')
+    server.stop()
+    files = {path.name: path.read_text().splitlines() for path in tmp_path.glob("log*")}
+    assert set(files) == {"log", "log.1", "log.2"}
+    for name, lines in files.items():
+        workers = {json.loads(line).get("worker") for line in lines}
+        assert workers == {int(name[4:]) if name[4:] else None}
+        assert any(json.loads(line)["message"] == "stopped" for line in lines)
+
+
+def refused(folder: Path, *options: str) -> tuple[int, list[str]]:
+    """A `serve` that ends by itself: its status, and what it said in the end."""
+    done = chargehand(
+        *("serve", "--data", str(folder / "data"), "--workers", "2", "--port", "0", "--http-port", "0"),
+        *options,
+    )
+    assert "Traceback" not in done.output, done.output
+    return done.status, [line for line in done.output.splitlines() if line.startswith("chargehand: ")]
+
+
+def test_memory_that_cannot_be_shared_is_refused_in_one_line(tmp_path: Path) -> None:
+    done = chargehand("serve", "--data", str(tmp_path / "data"), "--workers", "2", "--store", "memory")
+    assert done.status == 2
+    assert [line for line in done.output.splitlines() if line.strip().startswith("workers: ")], done.output
+
+
+def test_what_is_wrong_at_the_start_is_said_once(tmp_path: Path) -> None:
+    status, lines = refused(tmp_path, "--plugin", "nowhere:Nothing")
+    assert (status, len(lines)) == (2, 1), lines
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        begun = time.monotonic()
+        status, lines = refused(tmp_path, "--port", port)
+    assert (status, len(lines)) == (1, 1), lines
+    assert port in lines[0]
+    assert time.monotonic() - begun < BACK_S
+
+
+def test_two_servers_do_not_share_a_port_by_mistake(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server(*TWO)
+    port = server.ws.split(":")[2].split("/")[0]
+    status, lines = refused(tmp_path, "--port", port)
+    assert (status, len(lines)) == (1, 1), lines
+    assert "in use" in lines[0]
+
+
+def test_nothing_acknowledged_is_lost_whoever_is_killed() -> None:
+    done = killtest(
+        "--messages", "1500", "--kills", "8", "--charge-points", "20", "--seed", "3", "--workers", "2"
+    )
+    assert done.returncode == 0, done.stdout
+    figures = dict(line.rsplit(None, 1) for line in done.stdout.splitlines())
+    assert int(figures["messages acknowledged"]) >= 1500
+    assert 0 < int(figures["of them of a worker"]) < int(figures["kills"]) == 8
+    assert int(figures["faults"]) == 0

@@ -1,0 +1,288 @@
+"""The one process that writes, asked by several: one commit for all of them, and none that holds up the others."""
+
+import socket
+import stat
+from pathlib import Path
+
+import gevent
+import msgspec
+import pytest
+
+from chargehand import StoreError
+from chargehand.actors import threads
+from chargehand.store import store_server
+from chargehand.store.rows import Kind, row
+from chargehand.store.socket_database import LENGTH, Read, SocketDatabase, Write, frame
+from chargehand.store.store_server import StoreServer
+from chargehand.store.writer import Writer
+
+LIMIT_S = 60
+
+
+class Stub:
+    """A database that notes what it is told, and waits at its first commit until it may go on."""
+
+    def __init__(self, *, waits=False, fails=""):
+        self.batches = []
+        self.fails = fails
+        self.closed = False
+        self.reached, self.may_go_on = threads.native_lock(), threads.native_lock()
+        self.reached.acquire()
+        self.may_go_on.acquire()
+        if not waits:
+            self.may_go_on.release()
+
+    def begin(self):
+        self.batches.append([])
+
+    def write(self, kind, rows):
+        self.batches[-1] += ((kind, row) for row in rows)
+
+    def commit(self):
+        if len(self.batches) == 1:
+            self.reached.release()
+            self.may_go_on.acquire()
+        if self.fails:
+            raise OSError(self.fails)
+
+    def roll_back(self):
+        if self.fails == "for good":
+            raise RuntimeError("planted")
+
+    def read(self, query, values):
+        return [(query, *values)]
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def serve(tmp_path, monkeypatch):
+    """Starts a server of a stub, at a short path; returns its path and what it says of its own end."""
+    started = []
+    monkeypatch.chdir(tmp_path)
+
+    def serve(database):
+        failures = []
+        started.append(StoreServer("s", lambda: database, threads, failed=failures.append))
+        started[-1].start()
+        return failures
+
+    yield serve
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def writer():
+    """Makes a worker's own writer."""
+    writers = []
+
+    def make():
+        writers.append(Writer(lambda: SocketDatabase("s"), threads))
+        writers[-1].start()
+        return writers[-1]
+
+    yield make
+    for one in writers:
+        one.close()
+
+
+@pytest.fixture
+def connect():
+    """A bare connection to it."""
+    connections = []
+
+    def connect():
+        connections.append(socket.socket(socket.AF_UNIX))
+        connections[-1].settimeout(LIMIT_S)
+        connections[-1].connect("s")
+        return connections[-1]
+
+    yield connect
+    for one in connections:
+        one.close()
+
+
+def in_thread(function, *arguments):
+    """Have something done that blocks, while the hub goes on."""
+    return gevent.get_hub().threadpool.apply(function, arguments)
+
+
+def received(connection, size):
+    data = b""
+    while len(data) < size:
+        more = connection.recv(size - len(data))
+        assert more, "the connection was closed"
+        data += more
+    return data
+
+
+def answer_of(connection):
+    (length,) = LENGTH.unpack(in_thread(received, connection, LENGTH.size))
+    return msgspec.msgpack.decode(in_thread(received, connection, length))
+
+
+def test_what_several_hand_over_while_a_batch_is_written_is_one_batch(serve, connect):
+    database = Stub(waits=True)
+    serve(database)
+    connections = [connect() for _ in range(4)]
+    for connection in connections:  # so that each is accepted
+        connection.sendall(frame(Read("", [])))
+        answer_of(connection)
+    for number, connection in enumerate(connections):
+        connection.sendall(frame(Write([(Kind.EVENT, [b"[%d]" % number])])))
+        if number == 0:
+            in_thread(database.reached.acquire)
+    database.may_go_on.release()
+    assert [answer_of(connection) for connection in connections] == [["written", []]] * 4
+    first, second = database.batches
+    assert first == [(Kind.EVENT, b"[0]")]
+    assert sorted(second) == [(Kind.EVENT, b"[1]"), (Kind.EVENT, b"[2]"), (Kind.EVENT, b"[3]")]
+
+
+def test_kinds_of_all_are_written_in_their_order(serve, connect):
+    database = Stub()
+    serve(database)
+    rows = [(Kind.STOP, [b"1"]), (Kind.START, [b"2", b"3"])]
+    connection = connect()
+    connection.sendall(frame(Write(rows)))
+    assert answer_of(connection) == ["written", []]
+    assert database.batches == [[(Kind.START, b"2"), (Kind.START, b"3"), (Kind.STOP, b"1")]]
+
+
+def test_a_commit_that_fails_is_told_to_all_and_the_next_batch_is_tried(serve, writer):
+    database = Stub(fails="the disk is full")
+    failures = serve(database)
+    one = writer()
+    with pytest.raises(StoreError, match="not stored: the disk is full") as failure:
+        one.append(Kind.EVENT, b"1").wait(LIMIT_S)
+    assert failure.value.passing
+    database.fails = ""
+    one.append(Kind.EVENT, b"2").wait(LIMIT_S)
+    assert failures == []
+
+
+def test_a_read_that_fails_is_told_to_whoever_asked(writing):
+    store = writing.open()
+    try:
+        with pytest.raises(StoreError, match="no such table"):
+            store._ask("SELECT * FROM nowhere")
+        assert store.registrations() == {}
+    finally:
+        store.close()
+
+
+def test_a_row_that_one_has_wrong_fails_alone_among_those_of_all(writing):
+    stores = [writing.open() for _ in range(3)]
+    try:
+        wrong = [store._writer.append(Kind.REGISTER, row(None, "Accepted")) for store in stores]
+        right = [store.register(f"CP{number}", "Accepted") for number, store in enumerate(stores)]
+        for receipt in right:
+            receipt.wait(LIMIT_S)
+        for receipt in wrong:
+            with pytest.raises(StoreError, match="refused a row") as refusal:
+                receipt.wait(LIMIT_S)
+            assert not refusal.value.passing
+    finally:
+        for store in stores:
+            store.close()
+    assert writing.sql("SELECT id FROM charge_points ORDER BY id") == [("CP0",), ("CP1",), ("CP2",)]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"\0\0\0\1\xc1",
+        b"\0\0\0\3abc",
+        LENGTH.pack(store_server.LARGEST_FRAME_BYTES),
+        LENGTH.pack(3) + msgspec.msgpack.encode([1])[:3] + b"\0",
+    ],
+)
+def test_whoever_sends_nonsense_is_let_go_and_the_others_are_served(serve, connect, nonsense):
+    failures = serve(Stub())
+    bad, good = connect(), connect()
+    bad.sendall(nonsense)
+    assert in_thread(bad.recv, 1) == b""
+    good.sendall(frame(Read("a query", [1, "x", None])))
+    assert answer_of(good) == ["found", [["a query", 1, "x", None]]]
+    assert failures == []
+
+
+def test_a_request_may_come_in_any_pieces(serve, connect):
+    serve(Stub())
+    connection = connect()
+    for byte in frame(Read("a query", [])):
+        connection.sendall(bytes([byte]))
+        gevent.sleep(0)
+    assert answer_of(connection) == ["found", [["a query"]]]
+
+
+def test_one_that_does_not_take_its_answer_holds_up_nobody(serve, connect):
+    serve(Stub())
+    slow, other = connect(), connect()
+    large = "x" * 4_000_000
+    in_thread(slow.sendall, frame(Read(large, [])))
+    for _ in range(3):
+        other.sendall(frame(Read("a query", [])))
+        assert answer_of(other) == ["found", [["a query"]]]
+    assert answer_of(slow) == ["found", [[large]]]
+    slow.sendall(frame(Read("a query", [])))
+    assert answer_of(slow) == ["found", [["a query"]]]
+
+
+def test_one_that_is_gone_before_its_answer_does_no_harm(serve, connect, writer):
+    database = Stub(waits=True)
+    failures = serve(database)
+    gone = connect()
+    gone.sendall(frame(Write([(Kind.EVENT, [b"1"])])))
+    in_thread(database.reached.acquire)
+    gone.close()
+    database.may_go_on.release()
+    writer().append(Kind.EVENT, b"2").wait(LIMIT_S)
+    assert failures == []
+
+
+def test_the_socket_is_its_owners_only_and_gone_at_the_end(serve):
+    database = Stub()
+    serve(database)
+    assert stat.S_IMODE(Path("s").stat().st_mode) == 0o600
+    server = StoreServer("s2", Stub, threads, failed=pytest.fail)
+    server.start()
+    server.stop()
+    server.stop()
+    assert not Path("s2").exists()
+
+
+def test_one_left_by_a_process_that_was_killed_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind("s")
+    server = StoreServer("s", Stub, threads, failed=pytest.fail)
+    server.start()
+    server.stop()
+
+
+def test_a_database_that_cannot_be_opened_fails_the_start(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def open_():
+        raise StoreError("it is broken")
+
+    with pytest.raises(StoreError, match="it is broken"):
+        StoreServer("s", open_, threads, failed=pytest.fail).start()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_of_the_thread_itself_is_told(serve, writer):
+    database = Stub()
+    failures = serve(database)
+    one = writer()
+    database.fails = "for good"
+    with pytest.raises(StoreError):
+        one.append(Kind.EVENT, b"1").wait(LIMIT_S)
+    with gevent.Timeout(LIMIT_S):
+        while not failures:
+            gevent.sleep(0)
+    assert str(failures[0]) == "planted"
+    assert database.closed
