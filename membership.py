@@ -12,6 +12,7 @@ from .actors.messages import OutcomeKnown, SendCall, TimePassed
 from .actors.tickets import TicketState
 from .kept_tickets import KeptTickets
 from .remote.cluster import Cluster
+from .remote.switchboard import SwitchboardAway
 
 if TYPE_CHECKING:
     from .actors.charge_point_cell import ChargePointCell
@@ -45,8 +46,10 @@ class Membership:
         self._services = services
         self._directory = directory
         self._book = book
+        self._store = store
         self.cluster = Cluster(switchboard, services.timers, store, self)
         services.may_send = self.cluster.claims.may_send
+        services.replays_here = self._replays_here
         services.ticket_sent = self.cluster.near.changed
 
     # -- For the entrance ------------------------------------------------------------------------
@@ -54,6 +57,10 @@ class Membership:
     def admit(self, charge_point_id: str) -> None:
         """See `supervisor.entrance.Others`."""
         self.cluster.admit(charge_point_id)
+        # What another process has spooled of it goes before what it says now.
+        if self._store.durable and self._store.spooled(charge_point_id=charge_point_id, limit=1):
+            self._services.spool_owners.add(charge_point_id)
+            self._services.spool_grew(charge_point_id)
 
     def attached(self, charge_point_id: str) -> None:
         """See `supervisor.entrance.Others`: go on with what nodes that are no more had for it."""
@@ -64,6 +71,16 @@ class Membership:
         for ticket in keeper.adopt(charge_point_id, living, self._services.clock.time()):
             if self._book.find(ticket.id) is None:
                 self._calls.take_over(ticket)
+
+    def _replays_here(self, charge_point_id: str) -> bool:
+        """Whether what is spooled of a charge point is for us to replay: its node does, or the first if it has none."""
+        if self._online(charge_point_id) is not None:
+            return True
+        try:
+            node = self.cluster.find(charge_point_id)
+        except SwitchboardAway:
+            return False
+        return not node and self.cluster.node == min(self.cluster.switchboard.nodes(), default="")
 
     # -- For the cluster -------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ from .membership import Membership
 from .operations import Operations
 from .protocol import v16
 from .protocol.session import Registration, Rules
+from .remote.home import find_switchboard
 from .store.memory import MemoryStore
 from .store.postgres import PostgresStore
 from .store.records import Tag
@@ -178,7 +179,8 @@ class CentralSystem(Calls, Operations):
             clock_tolerance_s=settings.sessions.clock_tolerance_s,
             notices_s=settings.deadlines.notices_s,
         )
-        self._switchboard = self._given_switchboard
+        broker = self.worker.broker_path if self.worker is not None else ""
+        self._switchboard = self._given_switchboard or find_switchboard(settings.redis, broker, self._clock)
         if self.store.durable:
             node = self._switchboard.node if self._switchboard is not None else ""
             self._services.keeper = KeptTickets(self.store.books.tickets, node)

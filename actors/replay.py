@@ -136,6 +136,9 @@ class Replayer(Actor):
                 services.starts_aside.add((record.charge_point_id, record.transaction_id))
         for charge_point_id in found:
             self._grew(charge_point_id)
+        if services.replays_here is not None:  # others spool too, and end before they have replayed it
+            due = services.clock.monotonic() + self._delay_max_s
+            services.timers.call_at(due, lambda: self._tell(TakeUp()))
 
     def on_receive(self, message: Any) -> Any:
         """Deal with one of the messages above."""
@@ -186,6 +189,11 @@ class Replayer(Actor):
         if backlog is None or backlog.running is not None:
             return
         services = self._services
+        if services.replays_here is not None and not services.replays_here(charge_point_id):
+            self._later(
+                charge_point_id, self._delay_max_s
+            )  # another process does; it is looked at again, should that end
+            return
         limit = LOOK_AHEAD if backlog.trouble else 1
         records: Sequence[SpooledMessage] = ()
         touched = True

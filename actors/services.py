@@ -175,6 +175,8 @@ class Services:
         self.ticket_sent: Callable[[Ticket[Any]], None] | None = None
         # Whether a charge point may be sent commands now; None if nobody else could hold it.
         self.may_send: Callable[[str], bool] | None = None
+        # Whether its spool is ours to replay; it may switch greenlets.
+        self.replays_here: Callable[[str], bool] | None = None
         self.replay_now: Callable[[object], None] = lambda _: None
         self.spool_grew: Callable[[str], None] = lambda _: None
         self.went_online: Callable[[ChargePoint], None] = lambda _: None

@@ -8,15 +8,17 @@ import os
 import re
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import gevent
 
 from .. import __version__
 from ..actors.faults import FaultPolicy
+from ..actors.requests import CallLimits
 from ..config.settings import PluginSettings
 from ..remote.address import Address, AddressError
+from ..remote.client import Client
 from ..remote.worker import Worker, WorkerFailed
 from ..supervisor.rules import Policy
 from ..tree import PluginNotFound, load_plugin
@@ -25,6 +27,9 @@ from .failures import FAILED, CommandFailed, CommandMisused
 from .logs import configure
 from .program import tune_collector
 from .stop_signals import SIGNALS
+
+if TYPE_CHECKING:
+    from ..config.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +50,7 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
     named = {found.class_name: found for found in settings.plugins}
     supervision = settings.supervision
     try:
+        client = Client(settings.redis.url, prefix=settings.redis.prefix, limits=_limits(settings))
         spec = load_plugin(named.get(plugin) or PluginSettings(class_name=plugin))
         worker = Worker(
             spec if concurrency is None else dataclasses.replace(spec, concurrency=concurrency),
@@ -68,16 +74,22 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
             quarantine_s=supervision.quarantine_s,
             shutdown_s=supervision.shutdown_s,
             notices_s=settings.deadlines.notices_s,
+            system=client,
         )
     except (PluginNotFound, AddressError) as error:
         raise CommandMisused(f"cannot start: {error}") from error
     except Exception as error:  # whatever a module of somebody's raises when it is imported
         logger.exception("%s cannot be loaded", plugin)
         raise CommandFailed(f"cannot start: {plugin}: {type(error).__name__}: {error}") from error
-    return _run(worker, spec.name)
+    return _run(worker, client, spec.name)
 
 
-def _run(worker: Worker, name: str) -> int:
+def _limits(settings: Settings) -> CallLimits:
+    sessions = settings.sessions
+    return CallLimits(sessions.call_timeout_s, sessions.call_expires_s, sessions.effect_timeout_s)
+
+
+def _run(worker: Worker, client: Client, name: str) -> int:
     hub: Any = gevent.get_hub()
 
     def stop(number: int, _frame: object) -> None:
@@ -89,8 +101,10 @@ def _run(worker: Worker, name: str) -> int:
         signal.signal(number, stop)
     logger.info("chargehand %s, worker %s, Python %s", __version__, worker.name, sys.version.split()[0])
     try:
+        client.start()
         worker.start()
     except Exception as error:
+        client.stop()
         logger.exception("the start of %s failed", name)
         raise CommandFailed(f"cannot start {name}: {type(error).__name__}: {error}") from error
     tune_collector()
@@ -103,6 +117,7 @@ def _run(worker: Worker, name: str) -> int:
         return FAILED
     finally:
         worker.stop()
+        client.stop()
     logger.info("stopped")
     return 0
 

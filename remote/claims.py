@@ -25,19 +25,21 @@ VERIFIED_AT_A_TIME = 1000
 
 
 class Held:
-    """A charge point of ours: its epoch, and the time on the monotonic clock from when it may be sent commands."""
+    """A charge point of ours: its epoch, that of our claim before, and from when it may be sent commands."""
 
-    __slots__ = ("epoch", "safe_at")
+    __slots__ = ("before", "epoch", "safe_at")
 
-    def __init__(self, epoch: int, safe_at: float) -> None:
+    def __init__(self, epoch: int, before: int, safe_at: float) -> None:
         self.epoch = epoch
-        self.safe_at = safe_at
+        self.before = before
+        self.safe_at = safe_at  # on the monotonic clock
 
 
 class Claims:
     """See the head of this file.
 
-    `wake` is called with a charge point when commands may go; `lose` when it is another node's.
+    `wake` is called with a charge point when commands may go; `lose` when it is another node's; `learn` when one of
+    ours was another's for a moment, who may have kept something of it.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Claims:
         tell: Callable[[str, Message], None],
         wake: Callable[[str], None],
         lose: Callable[[str], None],
+        learn: Callable[[str], None],
     ) -> None:
         self._switchboard = switchboard
         self._timers = timers
@@ -55,8 +58,10 @@ class Claims:
         self._tell = tell
         self._wake = wake
         self._lose = lose
+        self._learn = learn
         self._held: dict[str, Held] = {}
         self._unclaimed: set[str] = set()  # connected here while the switchboard was away
+        self._verified = False  # since there was a lease last
 
     def __len__(self) -> int:
         return len(self._held)
@@ -64,7 +69,12 @@ class Claims:
     def may_send(self, charge_point_id: str) -> bool:
         """Whether a command may be sent to it this very moment."""
         held = self._held.get(charge_point_id)
-        return held is not None and self._switchboard.held and held.safe_at <= self._clock.monotonic()
+        return (
+            held is not None
+            and self._verified
+            and self._switchboard.held
+            and held.safe_at <= self._clock.monotonic()
+        )
 
     def epoch(self, charge_point_id: str) -> int:
         """The epoch of a charge point of ours; 0 for any other."""
@@ -90,15 +100,17 @@ class Claims:
             return before is None  # another handshake of it was quicker
         now = self._clock.monotonic()
         safe_at = now + claim.wait_s
-        if claim.previous == self._switchboard.node:
-            safe_at = now if known is None else known.safe_at
-        self._held[charge_point_id] = Held(claim.epoch, safe_at)
+        if known is not None:
+            safe_at = max(safe_at, known.safe_at)
+        self._held[charge_point_id] = Held(
+            claim.epoch, claim.epoch if known is None else known.epoch, safe_at
+        )
         if safe_at > now:
             self._timers.call_at(safe_at, lambda: self._wake(charge_point_id))
         if claim.previous and claim.previous != self._switchboard.node:
             with suppress(SwitchboardAway):  # it hears of it with its renewal, or has no lease then
                 self._tell(claim.previous, Fence(charge_point_id, claim.epoch))
-        return before is None or claim.epoch != before.epoch + 1
+        return before is None or claim.wait_s > 0
 
     def release(self, charge_point_id: str) -> None:
         """It is not connected here any more."""
@@ -110,10 +122,14 @@ class Claims:
     def fenced(self, charge_point_id: str, epoch: int) -> None:
         """Another node has it, from this very moment on."""
         held = self._held.get(charge_point_id)
-        if held is not None and held.epoch < epoch:
+        if held is None:
+            return
+        if held.epoch < epoch:
             del self._held[charge_point_id]
             logger.info("%s is at another node now (epoch %d)", charge_point_id, epoch)
             self._lose(charge_point_id)
+        elif held.before < epoch < held.epoch:
+            self._learn(charge_point_id)
 
     def received(self, sender: str, message: Fence | LetGo) -> None:
         """Let go, or hear that another node has."""
@@ -129,13 +145,23 @@ class Claims:
             held.safe_at = self._clock.monotonic()
             self._wake(message.charge_point)
 
+    def suspend(self) -> None:
+        """The lease is lost: what is ours is to be verified before anything is sent to it."""
+        self._verified = False
+
     def verify(self) -> None:
         """Look which of ours are ours still, after the lease was lost. Switches greenlets. Raises `SwitchboardAway`."""
         held = list(self._held.items())
         for at in range(0, len(held), VERIFIED_AT_A_TIME):
             part = {id_: one.epoch for id_, one in held[at : at + VERIFIED_AT_A_TIME]}
-            for charge_point_id in self._switchboard.verify(part):
+            verified = self._switchboard.verify(part)
+            for charge_point_id in verified.others:
                 self.fenced(charge_point_id, part[charge_point_id] + 1)
+            if verified.wait_s > 0:
+                self._hold_back(
+                    [one for id_, one in held[at : at + VERIFIED_AT_A_TIME] if id_ in self._held],
+                    verified.wait_s,
+                )
         for charge_point_id in list(self._unclaimed):
             # Whoever has claimed it meanwhile has its newer socket, or it comes back to us.
             if self._switchboard.find(charge_point_id) not in ("", self._switchboard.node):
@@ -143,6 +169,15 @@ class Claims:
                 self._lose(charge_point_id)
             elif charge_point_id in self._unclaimed:
                 self.claim(charge_point_id)
-        for charge_point_id, _ in held:
-            if charge_point_id in self._held:
-                self._wake(charge_point_id)
+        self._verified = True
+        self._wake_all()
+
+    def _hold_back(self, held: list[Held], wait_s: float) -> None:
+        safe_at = self._clock.monotonic() + wait_s
+        for one in held:
+            one.safe_at = max(one.safe_at, safe_at)
+        self._timers.call_at(safe_at, self._wake_all)
+
+    def _wake_all(self) -> None:
+        for charge_point_id in list(self._held):
+            self._wake(charge_point_id)

@@ -87,7 +87,9 @@ class Cluster:
         self.answer: Callable[[Ask], Reply] | None = None
         self._store = store
         self._here = here
-        self.claims = Claims(switchboard, timers, tell=self.tell, wake=here.wake, lose=self._fence)
+        self.claims = Claims(
+            switchboard, timers, tell=self.tell, wake=here.wake, lose=self._fence, learn=self._learn
+        )
         self.far = FarCalls(self.node, self, timers.clock)
         self.near = NearCalls(self.tell, self._run, here.cancel)
         self._numbers = itertools.count(1)
@@ -131,6 +133,11 @@ class Cluster:
                 self.near.give_back(ticket, "the charge point has left")
             else:
                 self.far.submit(ticket)
+
+    def _learn(self, charge_point_id: str) -> None:
+        self._store.refresh(charge_point_id).then(
+            lambda error: None if error is None else logger.error("%s: %s", charge_point_id, error)
+        )
 
     def _fence(self, charge_point_id: str) -> None:
         self._here.fence(charge_point_id)
@@ -213,6 +220,7 @@ class Cluster:
             logger.info("%s has its lease", self.node)
             self._go(self._verify)
         else:
+            self.claims.suspend()
             logger.warning("%s has lost its lease: it sends no command until it has one again", self.node)
 
     def _verify(self) -> None:

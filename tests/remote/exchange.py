@@ -2,7 +2,7 @@
 
 import gevent
 
-from chargehand.remote.switchboard import LEASE_S, Claim, SwitchboardAway
+from chargehand.remote.switchboard import LEASE_S, Claim, SwitchboardAway, Verified
 
 
 class Exchange:
@@ -41,6 +41,7 @@ class Board:
     def start(self, listener):
         self.listener = listener
         self.exchange.boards[self.node] = self
+        gevent.get_hub().loop.run_callback(lambda: listener.lease_changed(held=True))
 
     def stop(self):
         if self.exchange.boards.get(self.node) is self:
@@ -75,7 +76,7 @@ class Board:
             now = self.exchange.held.setdefault(id_, (epoch, self.node))
             if now != (epoch, self.node):
                 lost.append(id_)
-        return lost
+        return Verified(frozenset(lost), 0.0)
 
     def find(self, charge_point_id):
         self._reach()

@@ -257,8 +257,7 @@ def test_one_that_has_moved_meanwhile_is_let_go_of_when_the_switchboard_is_back(
 
 def test_no_command_is_sent_before_the_node_before_has_let_go(nodes, a, b):
     with connect(a) as old:
-        nodes.board("a").cut()
-        nodes.board("a").held = True  # its lease holds still, and it does not hear of the fence
+        nodes.board("a").away = True  # its lease holds still, and it does not hear of the fence
         with connect(b):
             ticket = b.call("CP1", v16.ClearCache(), timeout_s=5)
             gevent.sleep(0.1)
