@@ -80,7 +80,7 @@ class Membership:
             node = self.cluster.find(charge_point_id)
         except SwitchboardAway:
             return False
-        return not node and self.cluster.node == min(self.cluster.switchboard.nodes(), default="")
+        return not node and self.cluster.node == self.cluster.nodes()[0]
 
     # -- For the cluster -------------------------------------------------------------------------
 

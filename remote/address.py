@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote, urlsplit
 
 import gevent.socket
 import gevent.ssl
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SENTINEL = re.compile(
-    r"(?P<tls>redis|rediss)\+sentinel://(?:(?P<user>[^:@/]*):(?P<password>[^@/]*)@)?"
+    r"(?P<tls>rediss?)\+sentinel://(?:(?P<user>[^:@/]*):(?P<password>[^@/]*)@)?"
     r"(?P<hosts>[^/?#]+)/(?P<service>[^/?#]+)(?:/(?P<db>\d+))?(?P<query>\?[^#]*)?"
 )
+DATABASE = re.compile(r"/?|/\d+")
+FORMS = "it is redis[s]://[user:password@]host[:port][/db] or redis[s]+sentinel://[user:password@]host[:port],…/service"
 SENTINEL_PORT = 26379
 CONNECT_S = 5.0
 MISSING = "redis:// needs redis-py, which is not installed: pip install 'chargehand[redis]'"
@@ -47,6 +49,7 @@ class Address:
     def __init__(self, url: str) -> None:
         self.shown = without_password(url)
         try:
+            import hiredis  # noqa: F401, PLC0415 - an extra; links need it
             from redis.backoff import NoBackoff  # noqa: PLC0415 - an extra
             from redis.connection import Connection, SSLConnection, parse_url  # noqa: PLC0415
             from redis.retry import Retry  # noqa: PLC0415
@@ -56,31 +59,44 @@ class Address:
         self._tls = _greenly(SSLConnection)
         self._sentinels: list[tuple[str, int]] = []
         self._service = ""
-        found = SENTINEL.fullmatch(url)
         try:
-            if found is not None:
-                self._sentinels = list(_hosts(found["hosts"]))
-                self._service = unquote(found["service"])
-                user = f"{found['user'] or ''}:{found['password']}@" if found["password"] is not None else ""
-                url = f"{found['tls']}://{user}sentinel/{found['db'] or 0}{found['query'] or ''}"
-            options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
-        except ValueError as error:
-            raise AddressError(f"{self.shown} is no address of Redis: {error}") from None
-        self._kind = self._tls if options.pop("connection_class", None) is SSLConnection else self._plain
-        self._options = options | {
-            "retry": Retry(NoBackoff(), 0),
-            "socket_connect_timeout": CONNECT_S,
-            "socket_timeout": CONNECT_S,
-            "protocol": 2,
-            "driver_info": None,
-        }
+            options: dict[str, Any] = parse_url(self._without_sentinels(url))  # type: ignore[no-untyped-call]
+            self._kind = self._tls if options.pop("connection_class", None) is SSLConnection else self._plain
+            self._options = options | {
+                "retry": Retry(NoBackoff(), 0),
+                "socket_connect_timeout": CONNECT_S,
+                "socket_timeout": CONNECT_S,
+                "protocol": 2,
+                "driver_info": None,
+            }
+            self._kind(**self._options)  # an option that there is not is found now
+        except AddressError:
+            raise
+        except Exception:  # noqa: BLE001 - what they say may have a part of the password in it
+            raise AddressError(
+                f"{self.shown} is no address of Redis: its host, port or options are wrong"
+            ) from None
+
+    def _without_sentinels(self, url: str) -> str:
+        """The URL as redis-py takes it; the sentinels are kept."""
+        found = SENTINEL.fullmatch(url)
+        if found is not None:
+            self._sentinels = list(_hosts(found["hosts"]))
+            self._service = unquote(found["service"])
+            user = f"{found['user'] or ''}:{found['password']}@" if found["password"] is not None else ""
+            return f"{found['tls']}://{user}sentinel/{found['db'] or 0}{found['query'] or ''}"
+        if not url.startswith(("redis://", "rediss://")):
+            raise AddressError(f"{self.shown} is no address of Redis: {FORMS}")
+        if not DATABASE.fullmatch(urlsplit(url).path):
+            raise AddressError(f"{self.shown} is no address of Redis: a database is a number")
+        return url
 
     def connect(self, name: str) -> Any:
         """Connect and log in; switches greenlets. Raises `RedisAway`. The connection is redis-py's."""
         options = dict(self._options)
         if self._sentinels:
             options["host"], options["port"] = self._master()
-        return self._opened(self._kind, options | {"client_name": name})
+        return self._opened(self._kind, options | {"client_name": quote(name, safe=":")})
 
     def _master(self) -> tuple[str, int]:
         why = "no sentinel was asked"
@@ -116,7 +132,7 @@ class Address:
         connection = kind(**options)
         try:
             connection.connect()
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, ValueError) as error:
             raise RedisAway(f"{self.shown}: {error}") from None  # its text may have a password in it
         return connection
 

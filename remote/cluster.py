@@ -256,11 +256,15 @@ class Cluster:
             self._asked.pop(id_, None)
         return {node: reply for node, (_, result) in waiting.items() if (reply := result.value) is not None}
 
+    def nodes(self) -> list[str]:
+        """All that hold charge points, this one too; a client holds none, and has no HTTP API."""
+        return sorted(
+            {self.node, *(node for node in self.switchboard.nodes() if not node.startswith(CLIENT))}
+        )
+
     def others(self) -> list[str]:
-        """All nodes but this one that have an HTTP API."""
-        return [
-            node for node in self.switchboard.nodes() if node != self.node and not node.startswith(CLIENT)
-        ]
+        """All of them but this one."""
+        return [node for node in self.nodes() if node != self.node]
 
     def _asked_by(self, sender: str, ask: Ask) -> None:
         if self.answer is None or self._answering >= ASKS_LIMIT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 READ_BYTES = 65_536
 REPLY_S = 5.0
 """Seconds that Redis has to answer before the connection is taken to be dead."""
+PATIENCE_MIN_S = 0.5
+"""The shortest that is waited for an answer before it is looked again how long Redis has been silent."""
 OUTSTANDING_LIMIT = 50_000
 """Commands that may wait for their answers; further ones fail."""
 BACKOFF_MIN_S = 0.05
@@ -57,6 +60,7 @@ class Link:
         self._down = down
         self._reply_s = REPLY_S + blocks_s
         self._waiting: deque[AsyncResult[Any]] = deque()
+        self._silent_since = 0.0
         self._out: list[bytes] = []
         self._written = Event()
         self._connected = Event()
@@ -97,6 +101,8 @@ class Link:
             result.set_exception(RedisAway(f"{OUTSTANDING_LIMIT} commands wait for their answers"))
         else:
             self._out.append(self._pack(command))
+            if not self._waiting:
+                self._silent_since = time.monotonic()
             self._waiting.append(result)
             self._written.set()
         return result
@@ -142,6 +148,9 @@ class Link:
             self._read(sock, reader)
         except (OSError, EOFError, RedisAway) as error:
             why = str(error) or type(error).__name__
+        except Exception as error:
+            logger.exception("%s cannot understand %s", self._name, self._address.shown)
+            why = f"{type(error).__name__}: {error}"
         finally:
             writer.kill()
             connection.disconnect()
@@ -153,12 +162,22 @@ class Link:
         self._connection = None
         self._connected.clear()
         self.why = f"{self._address.shown}: {why}"
-        logger.warning("%s has lost %s", self._name, self.why)
+        if self._owner is not None:
+            logger.warning("%s has lost %s", self._name, self.why)
         waiting, self._waiting = self._waiting, deque()
         for result in waiting:
             result.set_exception(RedisAway(self.why))
         if self._down is not None:
             self._down(self.why)
+
+    def _patience_s(self) -> float:
+        """How long Redis may be silent from now on. Raises `RedisAway` when it has been for too long."""
+        if not self._waiting:
+            return self._reply_s
+        left_s = self._silent_since + self._reply_s - time.monotonic()
+        if left_s <= 0:
+            raise RedisAway(f"no answer within {self._reply_s:g} s")
+        return max(PATIENCE_MIN_S, left_s)
 
     def _write(self, sock: Any) -> None:
         try:
@@ -168,22 +187,22 @@ class Link:
                 out, self._out = self._out, []
                 sock.sendall(b"".join(out))
         except OSError:
-            sock.shutdown(gevent.socket.SHUT_RDWR)  # the reader sees it, and says so
+            sock.close()  # the reader sees it, and says so
 
     def _read(self, sock: Any, reader: Any) -> None:
         import hiredis  # noqa: PLC0415
 
         waiting = self._waiting
         while True:
-            asked = bool(waiting)  # what is sent while this waits has not had its time yet
             try:
                 data = sock.recv(READ_BYTES)
             except OSError as error:
                 if "timed out" not in str(error):  # that of TLS is no TimeoutError
                     raise
-                if asked:
-                    raise RedisAway(f"no answer within {self._reply_s:g} s") from None
+                sock.settimeout(self._patience_s())
                 continue
+            sock.settimeout(self._reply_s)
+            self._silent_since = time.monotonic()
             if not data:
                 raise EOFError("Redis closed the connection")
             reader.feed(data)

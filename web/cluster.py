@@ -25,7 +25,7 @@ class Nodes(Resource):
         picture = {
             "node": cluster.node,
             "lease": cluster.switchboard.held,
-            "nodes": sorted(cluster.switchboard.nodes()),
+            "nodes": cluster.nodes(),
             "far_calls": len(cluster.far),
             "near_calls": len(cluster.near),
             "claimed": len(cluster.claims),

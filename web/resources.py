@@ -64,7 +64,7 @@ class Health(Resource):
         if cluster is not None:
             picture["cluster"] = {
                 "lease": cluster.switchboard.held,
-                "nodes": len(list(cluster.switchboard.nodes())),
+                "nodes": len(cluster.nodes()),
             }
             if not cluster.switchboard.held:  # it serves its charge points, and sends them no command
                 picture["status"] = "degraded"

@@ -146,7 +146,7 @@ def test_the_newest_stays_and_takes_its_own_place_in_the_queue():
 
 def test_several_older_ones_go_at_once_and_the_one_on_the_wire_stays():
     queue = queued(change("A", "1"), change("A", "2"), change("A", "3"), change("A", "4"))
-    on_wire = queue.next(lambda _: True)
+    on_wire = queue.next(lambda _: True, 0.0)
     gone = queue.supersede(queue.waiting[-1])
     assert [one.request.value for one in gone] == ["2", "3"]
     assert queue.on_wire is on_wire

@@ -1,25 +1,115 @@
-"""Fixtures: a real redis-server."""
+"""Redis for tests, and the homes of the switchboard."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from ..redis_server import RedisServer
+from chargehand.actors.timers import SystemClock
+from chargehand.remote.address import Address
+from chargehand.remote.broker import Broker
+from chargehand.remote.redis_switchboard import RedisSwitchboard
+from chargehand.remote.unix_switchboard import UnixSwitchboard
+
+from ..hub import settle, until
+from .ear import Ear
+from .redis_process import REDIS, RedisProcess
+
+LEASE_S = 1.0
+NUMBERS = itertools.count()
+MISSING = "there is no redis-server on this machine (Debian: apt install redis-server)"
 
 
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    """One for all tests; each has a prefix of its own in it. A test that kills it starts one of its own."""
-    server = RedisServer()
-    server.start()
+@pytest.fixture(scope="session", autouse=True)
+def shared_redis(tmp_path_factory) -> Iterator[RedisProcess | None]:
+    """Started before any test of this folder looks at what there is, so that none is said to have left it behind."""
+    server = RedisProcess(tmp_path_factory.mktemp("redis")) if REDIS is not None else None
+    if server is not None:
+        server.start()
     yield server
-    server.kill()
+    if server is not None:
+        server.kill()
 
 
 @pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """One for this test alone."""
-    server = RedisServer()
-    server.start()
-    yield server
-    server.kill()
+def redis_server(shared_redis) -> RedisProcess:
+    """A Redis for all tests that leave it alone; each takes a prefix of its own."""
+    if shared_redis is None:
+        pytest.skip(MISSING)
+    return shared_redis
+
+
+@pytest.fixture
+def own_redis(tmp_path) -> Iterator[Callable[..., RedisProcess]]:
+    """Starts a Redis that a test may kill."""
+    if REDIS is None:
+        pytest.skip(MISSING)
+    started = []
+
+    def start(*options: str, port: int = 0) -> RedisProcess:
+        server = RedisProcess(tmp_path, *options, port=port)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+class Home:
+    """Somewhere that switchboards can be had of, all for the same charge points."""
+
+    def __init__(self, make) -> None:
+        self._make = make
+        self.made = []
+
+    def switchboard(self, node: str = "", clock=None, lease_s: float = LEASE_S):
+        """One that is started and has its lease, with its ear."""
+        node = node or f"node-{next(NUMBERS)}"
+        switchboard = self._make(node, clock or SystemClock(), lease_s)
+        ear = Ear()
+        self.made.append(switchboard)
+        switchboard.start(ear)
+        until(lambda: switchboard.held)
+        return switchboard, ear
+
+    def close(self) -> None:
+        for switchboard in self.made:
+            switchboard.stop()
+        settle()
+
+
+def home_on(url: str, prefix: str = "") -> Home:
+    prefix = prefix or f"test{next(NUMBERS)}"
+    return Home(
+        lambda node, clock, lease_s: RedisSwitchboard(Address(url), prefix, node, clock, lease_s=lease_s)
+    )
+
+
+@pytest.fixture
+def redis_home(redis_server) -> Iterator[Home]:
+    home = home_on(redis_server.url)
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def broker(tmp_path) -> Iterator[Broker]:
+    broker = Broker(str(tmp_path / "b"), lease_s=LEASE_S)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def unix_home(broker) -> Iterator[Home]:
+    home = Home(lambda node, clock, lease_s: UnixSwitchboard(broker.path, node, clock, lease_s=lease_s))
+    yield home
+    home.close()
+
+
+@pytest.fixture(params=["redis", "unix"])
+def home(request) -> Home:
+    """Both homes."""
+    return request.getfixturevalue(f"{request.param}_home")

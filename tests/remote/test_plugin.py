@@ -211,17 +211,18 @@ def test_a_full_stream_is_not_filled_further(build):
 
 
 def test_while_redis_is_away_stand_ins_answer_and_workers_again_after_it(build, own_redis):
-    house = build(url=own_redis.url)
+    server = own_redis()
+    house = build(url=server.url)
     plugin = house.work()
     with house.connect() as charge_point:
         assert status_of(charge_point) == "Blocked"
-        own_redis.kill()
+        server.kill()
         until(lambda: not house.remote._link.connected)
         started = charge_point.send(start())
         with pytest.raises(CallDeclined):
             status_of(charge_point)
         assert house.counts["remote_away"] >= 1
-        own_redis.start()
+        server.start()
         until(lambda: any(call.replayed for call in plugin.seen), 10.0)
         assert status_of(charge_point) == "Blocked"
     replayed = [call for call in plugin.seen if call.replayed]
@@ -230,18 +231,20 @@ def test_while_redis_is_away_stand_ins_answer_and_workers_again_after_it(build, 
 
 
 def test_calls_on_their_way_when_redis_goes_end_at_once(build, own_redis):
+    server = own_redis()
+
     class Slow(Shop):
         @passive(v16.Authorize)
         def authorize(self, call):
             self.seen.append(call)
             call.later()
 
-    house = build(url=own_redis.url)
+    house = build(url=server.url)
     plugin = house.work(Slow)
     with house.connect() as charge_point:
         waiting = gevent.spawn(status_of, charge_point)
         until(lambda: plugin.seen)
-        own_redis.kill()
+        server.kill()
         with pytest.raises(CallDeclined, match="failed"):
             waiting.get(timeout=2.5)
 

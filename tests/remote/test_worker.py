@@ -391,15 +391,16 @@ def test_a_worker_whose_lease_has_ended_takes_nothing_more(place):
 
 
 def test_redis_that_was_lost_and_is_empty_is_taken_up_again(own_redis):
-    place = Place(own_redis.url)
+    server = own_redis()
+    place = Place(server.url)
     try:
         worker = place.worker()
         place.ready(worker)
         assert "response" in place.ask()
-        own_redis.kill()
+        server.kill()
         until(lambda: not worker._link.connected and not place.link.connected)
         assert len(worker.shares) == 0
-        own_redis.start()
+        server.start()
         assert place.link.wait(5.0)
         place.link.ask("SET", place.keys.partitions, PARTITIONS)
         place.ready(worker)

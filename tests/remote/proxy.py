@@ -1,0 +1,94 @@
+"""A network that can be cut: a TCP proxy on gevent's sockets between a node and a server."""
+
+import contextlib
+from typing import Any
+
+import gevent
+import gevent.socket
+from gevent.event import Event
+from gevent.pool import Group
+from gevent.server import StreamServer
+
+READ_BYTES = 65_536
+
+
+class Proxy:
+    """Passes on what comes, until it is told otherwise. `cut` closes connections, `black_hole` swallows silently."""
+
+    def __init__(self, port: int) -> None:
+        self._to = ("127.0.0.1", port)
+        self._server = StreamServer(("127.0.0.1", 0), self._serve)
+        self._streams = Group()
+        self._open: set[Any] = set()
+        self._passing = Event()
+        self._passing.set()
+        self._refusing = False
+        self._delay_s = 0.0
+
+    def start(self) -> None:
+        self._server.start()
+        self.port = self._server.server_port
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def stop(self) -> None:
+        self._server.stop(timeout=0)
+        self.heal()
+        self._refusing = True
+        self._close()
+        self._streams.kill()
+
+    def cut(self) -> None:
+        """Close all connections, and new ones at once."""
+        self._refusing = True
+        self._close()
+
+    def black_hole(self) -> None:
+        """Pass nothing on; what was sent comes late, if the connection is still there."""
+        self._passing.clear()
+
+    def delay(self, seconds: float) -> None:
+        """Pass everything on so much later."""
+        self._delay_s = seconds
+
+    def lead_to(self, port: int) -> None:
+        """Have new connections go to another server."""
+        self._to = ("127.0.0.1", port)
+
+    def heal(self) -> None:
+        self._refusing = False
+        self._delay_s = 0.0
+        self._passing.set()
+
+    def _close(self) -> None:
+        for sock in list(self._open):
+            with contextlib.suppress(OSError):
+                sock.shutdown(gevent.socket.SHUT_RDWR)
+
+    def _serve(self, near: Any, _address: Any) -> None:
+        if self._refusing:
+            near.close()
+            return
+        try:
+            far = gevent.socket.create_connection(self._to)
+        except OSError:
+            near.close()
+            return
+        pair = {near, far}
+        self._open |= pair
+        there = self._streams.spawn(self._pass, near, far)
+        back = self._streams.spawn(self._pass, far, near)
+        try:
+            gevent.joinall([there, back], count=1)
+        finally:
+            self._open -= pair
+            there.kill()
+            back.kill()
+            near.close()
+            far.close()
+
+    def _pass(self, source: Any, sink: Any) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(READ_BYTES):
+                gevent.sleep(self._delay_s)
+                self._passing.wait()
+                sink.sendall(data)

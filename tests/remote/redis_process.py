@@ -1,0 +1,69 @@
+"""A real redis-server on a free port, that a test may kill, stop for a while, and start again."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import gevent.socket
+
+REDIS = shutil.which("redis-server")
+START_S = 10.0
+POLL_S = 0.01
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class RedisProcess:
+    """One server that keeps nothing. `options` are those of its command line."""
+
+    def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
+        self.port = port or free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, file: Path | None = None) -> None:
+        """Start it, empty, and wait until it listens. With a file that is its configuration."""
+        assert REDIS is not None
+        own = [] if "--port" in self._options or file else ["--port", str(self.port)]
+        keep_nothing = [] if file else ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
+        command = [REDIS, *([str(file)] if file else []), *own, *keep_nothing, *self._options]
+        self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
+        ends_at = time.monotonic() + START_S
+        while True:
+            with gevent.socket.socket() as sock:
+                if sock.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            assert self._process.poll() is None, "redis-server has ended at once"
+            assert time.monotonic() < ends_at, "redis-server does not listen"
+            gevent.sleep(POLL_S)
+
+    def kill(self) -> None:
+        """End it at once; nothing of what it knew is kept."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
