@@ -1,5 +1,5 @@
 # make run, make test, make lint, make docs, make settings, make clean
-# make bench, make profile, make chaos, make isolation, make killtest, make flood, make stall
+# make bench, make profile, make chaos, make isolation, make killtest, make flood, make stall, make nodes
 #
 # All of it needs Python 3.11 or newer with its venv module, and nothing else: what is missing is installed into
 # .venv. ARGS is handed on: make run ARGS="--port 9100", make test ARGS="tests/protocol -x".
@@ -18,7 +18,7 @@ MADE := $(VENV)/made
 INSTALLED := $(VENV)/installed
 INSTALLED_DEV := $(VENV)/installed-dev
 
-.PHONY: run test lint docs bench profile chaos killtest flood stall isolation settings clean
+.PHONY: run test lint docs bench profile chaos killtest flood stall nodes isolation settings clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -52,6 +52,9 @@ flood: $(INSTALLED_DEV)
 
 stall: $(INSTALLED_DEV)
 	$(BIN)/python bench/stall.py $(ARGS)
+
+nodes: $(INSTALLED_DEV)
+	$(BIN)/python bench/nodes $(ARGS)
 
 isolation: $(INSTALLED_DEV)
 	$(BIN)/python bench/isolation.py $(ARGS)

@@ -230,6 +230,7 @@ class Cluster:
             except SwitchboardAway:
                 gevent.sleep(VERIFY_AGAIN_S)
             else:
+                self.near.say_again()
                 return
 
     # -- The HTTP API of others ------------------------------------------------------------------

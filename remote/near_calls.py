@@ -7,6 +7,7 @@ was not sent when its charge point moves goes back, and its node finds out where
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ..actors.tickets import Ticket, TicketState
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
+
+UNSAID_LIMIT = 10_000
+"""Messages that are kept for nodes while the switchboard is away; the oldest go first."""
 
 
 class NearCalls:
@@ -40,6 +44,7 @@ class NearCalls:
         self._cancel = cancel
         self._tickets: dict[str, Ticket[Any]] = {}
         self._from: dict[str, str] = {}
+        self._unsaid: deque[tuple[str, Message]] = deque(maxlen=UNSAID_LIMIT)
 
     def __contains__(self, ticket_id: str) -> bool:
         return ticket_id in self._tickets
@@ -107,10 +112,22 @@ class NearCalls:
             del self._from[id_], self._tickets[id_]
 
     def _say(self, node: str, message: Message) -> None:
+        if self._unsaid:  # in order
+            self._unsaid.append((node, message))
+            return
         try:
             self._tell(node, message)
-        except SwitchboardAway as error:
-            logger.warning("%s was not told of %r: %s", node, message, error)
+        except SwitchboardAway:
+            self._unsaid.append((node, message))
+
+    def say_again(self) -> None:
+        """Tell what could not be told, now that the switchboard is back; a node that has ended needs it no more."""
+        unsaid, self._unsaid = self._unsaid, deque(maxlen=UNSAID_LIMIT)
+        for node, message in unsaid:
+            try:
+                self._tell(node, message)
+            except SwitchboardAway as error:
+                logger.warning("%s was not told of %r: %s", node, message, error)
 
 
 def _ticket(message: MakeCall, cancel: Callable[[Ticket[Any]], None]) -> Ticket[Any] | None:

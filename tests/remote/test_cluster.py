@@ -2,6 +2,7 @@
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from chargehand import (
     CallRefused,
@@ -233,6 +234,20 @@ def test_a_node_without_its_lease_serves_its_charge_points_and_sends_no_command(
         assert ticket.state is TicketState.QUEUED
         assert isinstance(b.call("CP1", v16.ClearCache()).state, TicketState)
         nodes.board("a").heal()
+        assert ticket.result(timeout_s=5).status == "Accepted"
+
+
+def test_what_became_of_a_call_is_told_when_the_switchboard_is_back(nodes, a, b):
+    with connect(b) as charge_point:
+        let_go = Event()
+        charge_point.answers["ClearCache"] = lambda _: let_go.wait() and {"status": "Accepted"}
+        ticket = a.call("CP1", v16.ClearCache(), timeout_s=30)
+        until(lambda: ticket.state is TicketState.SENT)
+        nodes.board("b").cut()
+        let_go.set()
+        until(lambda: b.ticket(ticket.id).state is TicketState.ANSWERED)
+        assert ticket.state is TicketState.SENT
+        nodes.board("b").heal()
         assert ticket.result(timeout_s=5).status == "Accepted"
 
 

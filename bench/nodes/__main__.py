@@ -1,0 +1,121 @@
+"""`make nodes`: two nodes, two workers, Redis and PostgreSQL behind one address, and each of them killed in turn.
+
+    python bench/nodes [--charge-points 500] [--quiet-s 5] [--seed 1]
+
+Every CALL must be answered or its socket go down, every ticket end, no command reach a charge point twice, and what
+was acknowledged be in the database once. The address is HAProxy's if there is one, else each charge point tries the
+nodes by chance. Status 1 if anything does not hold.
+"""
+
+import contextlib
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import gevent
+from commands import Commander
+from house import House, NotHere
+from rich.console import Console
+from rich.table import Table
+from station import Station, Tally
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "killtest"))
+from checks import check
+
+from chargehand.testing.postgres import NoPostgres, PostgresProcess
+
+CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
+FAULTS_SHOWN = 20
+AWAY_S = 2.0  # how long what was killed is away
+BACK_S = 30.0
+DRAIN_S = 60.0
+
+
+def run(house: House, charge_points: int, quiet_s: float, seed: int) -> tuple[Tally, Commander, list[str]]:
+    """Let all of them work, and kill one after the other."""
+    tally, chance, faults = Tally(), random.Random(seed), []
+    stations = [Station(f"CP{number}", house.addresses, tally, seed) for number in range(charge_points)]
+    running = [gevent.spawn(station.run) for station in stations]
+    commander = Commander(house, [station.name for station in stations], chance, tally)
+    if not settled(stations, BACK_S):
+        faults.append("not every charge point is connected at the beginning")
+    commander.start()
+    gevent.sleep(quiet_s)
+    for what, kill, start in house.victims():
+        begun_at = time.monotonic()
+        CONSOLE.print(f"{what} is killed")
+        kill()
+        gevent.sleep(AWAY_S)
+        start()
+        gevent.sleep(quiet_s)
+        if not settled(stations, BACK_S):
+            faults.append(f"not every charge point is back after {what} was killed")
+        tally.longest_away_s[what] = max((station.away_s(begun_at) for station in stations), default=0.0)
+    commander.stop()
+    faults += commander.faults()
+    for station in stations:
+        station.end()
+    gevent.joinall(running, timeout=DRAIN_S)
+    gevent.killall(running)
+    faults += tally.faults
+    return tally, commander, faults
+
+
+def settled(stations: list[Station], timeout_s: float) -> bool:
+    """Whether all are connected within that time."""
+    ends_at = time.monotonic() + timeout_s
+    while not all(station.online for station in stations):
+        if time.monotonic() > ends_at:
+            return False
+        gevent.sleep(0.05)
+    return True
+
+
+@click.command()
+@click.option("--charge-points", default=500, show_default=True)
+@click.option("--quiet-s", default=5.0, show_default=True, help="Seconds between two kills.")
+@click.option("--seed", default=1, show_default=True)
+def main(*, charge_points: int, quiet_s: float, seed: int) -> None:
+    """Run it, and print what was seen."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nodes-")))
+        try:
+            database = stack.enter_context(PostgresProcess(fsync=True))
+            house = stack.enter_context(House(folder, database.url))
+        except (NoPostgres, NotHere) as error:
+            raise click.ClickException(str(error)) from error
+        tally, commander, faults = run(house, charge_points, quiet_s, seed)
+        house.stop_nodes()
+        counts, lost = check(tally.log, database.url)
+        faults += lost
+    table = Table("what", "figure")
+    rows = {
+        "charge points": charge_points,
+        "address": house.balancer,
+        "CALLs sent": tally.sent,
+        "answered by a handler": tally.answered,
+        "answered by a stand-in": tally.stood_in,
+        "cut off, the socket went down": tally.cut_off,
+        "answer p50 ms": tally.percentile(50),
+        "answer p99 ms": tally.percentile(99),
+        **{
+            f"longest away, {what} killed, s": round(away_s, 2)
+            for what, away_s in tally.longest_away_s.items()
+        },
+        **commander.figures(),
+        **counts,
+        "faults": len(faults),
+    }
+    for what, figure in rows.items():
+        table.add_row(what, f"{figure:,}" if isinstance(figure, int | float) else str(figure))
+    CONSOLE.print(table)
+    for fault in faults[:FAULTS_SHOWN]:
+        CONSOLE.print(f"FAULT {fault}", style="red", markup=False, highlight=False)
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()
