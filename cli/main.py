@@ -197,6 +197,21 @@ def tree(api: Api, *, json: bool) -> None:
         show_tree(picture)
 
 
+@main.command()
+@click.option("--charge-points", "charge_points_", is_flag=True, help="Who holds which charge point, too.")
+@JSON
+@asks_server
+def cluster(api: Api, *, charge_points_: bool, json: bool) -> None:
+    """Show the nodes, or the workers of this machine, that share the charge points."""
+    from .cluster import show_cluster  # noqa: PLC0415
+
+    picture = api.get("cluster", charge_points="1" if charge_points_ else "0")
+    if json:
+        echo_json(picture)
+    else:
+        show_cluster(picture)
+
+
 main.add_command(charge_points)
 main.add_command(transactions)
 main.add_command(tags)

@@ -1,0 +1,40 @@
+"""Two nodes, two workers and Redis behind one address, each killed in turn: the run of `make nodes` in short."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chargehand.testing.postgres import NoPostgres, find_programs
+
+NODES = Path(__file__).parents[2] / "bench" / "nodes"
+LIMIT_S = 150.0
+
+
+def test_nothing_is_lost_doubled_or_left_open_when_a_worker_a_node_and_redis_are_killed() -> None:
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server on this machine")
+    try:
+        find_programs()
+    except NoPostgres as error:
+        pytest.skip(str(error))
+    done = subprocess.run(
+        [sys.executable, str(NODES), "--charge-points", "20", "--quiet-s", "1.5"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    figures = {
+        cells[0].strip(): cells[1].strip()
+        for line in done.stdout.splitlines()
+        if len(cells := line.strip("\u2502 ").split("\u2502")) == 2
+    }
+    assert int(figures["answered by a handler"].replace(",", "")) > 100
+    assert int(figures["tickets answered"].replace(",", "")) > 50
+    assert figures["faults"] == "0"
