@@ -16,6 +16,7 @@ from .book import Books
 from .rows import (
     LARGEST_INTEGER,
     Kind,
+    as_kept,
     event_of,
     flags_text,
     json_text,
@@ -173,7 +174,7 @@ class DurableStore:
     def start_transaction(self, transaction: Transaction) -> Receipt:
         """See `Store`."""
         if transaction.open and transaction.id not in self._open:
-            self._remember(transaction)
+            self._remember(as_kept(transaction))
         self._note_number(transaction.id)
         return self._writer.append(Kind.START, transaction_row(transaction))
 

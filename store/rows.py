@@ -110,6 +110,19 @@ def _flagged(values: list[Any], flags: tuple[str, ...]) -> bytes:
     return _encode([*stored, flags_text(flags)])
 
 
+def as_kept(transaction: Transaction) -> Transaction:
+    """A transaction with the flag that its row has if something in it had to be escaped."""
+    values = (
+        transaction.meter_start,
+        transaction.id_tag,
+        transaction.connector_id,
+        transaction.reservation_id,
+    )
+    if ESCAPED in transaction.flags or all(storable(value) == value for value in values):
+        return transaction
+    return msgspec.structs.replace(transaction, flags=(*transaction.flags, ESCAPED))
+
+
 def flags_text(flags: Sequence[str]) -> str:
     """Flags as a column holds them."""
     return _encode([storable(flag) for flag in flags]).decode()
@@ -135,13 +148,13 @@ def transaction_of(values: Sequence[Any]) -> Transaction:
     return Transaction(
         id=values[0],
         charge_point_id=values[1],
-        connector_id=values[2],
+        connector_id=int(values[2]),
         id_tag=values[3],
         meter_start=int(values[4]),
         started_at=time(values[5]),
         start_received_at=time(values[6]),
         verdict=values[7],
-        reservation_id=values[8],
+        reservation_id=None if values[8] is None else int(values[8]),
         meter_stop=None if values[9] is None else int(values[9]),
         stopped_at=time(values[10]),
         stop_received_at=time(values[11]),
@@ -155,8 +168,8 @@ def reading_of(values: Sequence[Any]) -> MeterReading:
     """Make meter values out of charge point, connector, transaction, time and data."""
     return MeterReading(
         charge_point_id=values[0],
-        connector_id=values[1],
-        transaction_id=values[2],
+        connector_id=int(values[1]),
+        transaction_id=None if values[2] is None else int(values[2]),
         received_at=time(values[3]),
         values=values[4].encode(),
     )

@@ -10,18 +10,20 @@ import sqlite3
 from .store import StoreError
 
 STEPS: tuple[str, ...] = (
+    # Whole numbers that a charge point sends have no type: one over 64 bits is kept as its digits, where a column of
+    # integers would make a fraction of it, and lose some.
     """
     CREATE TABLE ids (name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE transactions (
-        id INTEGER PRIMARY KEY, charge_point TEXT NOT NULL, connector INTEGER, id_tag TEXT NOT NULL,
-        meter_start INTEGER, started_at TEXT, start_received_at TEXT NOT NULL, verdict TEXT NOT NULL,
-        reservation INTEGER, meter_stop INTEGER, stopped_at TEXT, stop_received_at TEXT, stop_reason TEXT NOT NULL,
+        id INTEGER PRIMARY KEY, charge_point TEXT NOT NULL, connector, id_tag TEXT NOT NULL,
+        meter_start, started_at TEXT, start_received_at TEXT NOT NULL, verdict TEXT NOT NULL,
+        reservation, meter_stop, stopped_at TEXT, stop_received_at TEXT, stop_reason TEXT NOT NULL,
         stop_id_tag TEXT NOT NULL, flags TEXT NOT NULL);
     CREATE INDEX transactions_by_charge_point ON transactions (charge_point, id);
     CREATE INDEX transactions_by_tag ON transactions (lower(id_tag), id);
     CREATE INDEX transactions_open ON transactions (id) WHERE stop_received_at IS NULL;
     CREATE TABLE readings (
-        number INTEGER PRIMARY KEY, charge_point TEXT NOT NULL, connector INTEGER, transaction_id INTEGER,
+        number INTEGER PRIMARY KEY, charge_point TEXT NOT NULL, connector, transaction_id,
         received_at TEXT NOT NULL, digest TEXT NOT NULL, data TEXT NOT NULL);
     CREATE UNIQUE INDEX readings_once ON readings (charge_point, connector, ifnull(transaction_id, -1), digest);
     CREATE INDEX readings_by_transaction ON readings (transaction_id, number);

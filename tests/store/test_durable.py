@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from chargehand import Event, MeterReading, StoreError, Tag, Transaction
+from chargehand.store.rows import ESCAPED
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 START = (1, "T1", NOW, 100)
@@ -97,9 +98,15 @@ def test_a_text_that_the_database_cannot_hold_does_not_cost_its_neighbours(opene
 
 def test_a_number_beyond_64_bits_is_kept(opened):
     store = opened()
-    huge = msgspec.structs.replace(transaction(7), meter_start=2**70)
+    number = 10**30 + 7
+    huge = msgspec.structs.replace(
+        transaction(7), meter_start=number, connector_id=number + 1, reservation_id=number + 2
+    )
     store.start_transaction(huge).wait(LIMIT_S)
-    assert opened().transaction(7).meter_start == 2**70
+    store.flag_transaction(7, "odd").wait(LIMIT_S)
+    found = opened().transaction(7)
+    assert (found.meter_start, found.connector_id, found.reservation_id) == (number, number + 1, number + 2)
+    assert found.flags == (ESCAPED, "odd")
 
 
 def test_a_closed_store_keeps_what_it_was_given_and_refuses_the_rest(opened):
