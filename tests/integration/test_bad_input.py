@@ -201,6 +201,11 @@ def test_a_start_without_a_required_member_is_answered_with_a_transaction_id(raw
         ("StopTransaction", {"transactionId": -1, "meterStop": 5, "timestamp": "2026-05-04T12:34:56Z"}),
         ("StopTransaction", {"transactionId": 0, "meterStop": 5, "timestamp": "2026-05-04T12:34:56Z"}),
         ("StopTransaction", {"transactionId": 999_999, "meterStop": 5, "timestamp": "2026-05-04T12:34:56Z"}),
+        ("StopTransaction", {"transactionId": 2**63, "meterStop": 5, "timestamp": "2026-05-04T12:34:56Z"}),
+        (
+            "StopTransaction",
+            {"transactionId": 10**30, "meterStop": 10**30, "timestamp": "2026-05-04T12:34:56Z"},
+        ),
         ("StopTransaction", {"transactionId": 1}),
         ("MeterValues", {"connectorId": 1}),
         ("MeterValues", {"connectorId": 1, "meterValue": []}),
