@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..protocol.errors import Deviation
     from ..protocol.session import Incoming
-    from .charge_point_cell import ChargePointCell
+    from .call_cell import CallCell
     from .plugin_cell import PluginCell
     from .shadow import ShadowCall
 
@@ -48,7 +48,7 @@ class Call(Generic[R]):
 
     def __init__(
         self,
-        cell: ChargePointCell,
+        cell: CallCell,
         incoming: Incoming,
         transaction_id: int | None = None,
         plugin: PluginCell | None = None,
