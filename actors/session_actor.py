@@ -1,69 +1,32 @@
 """The actor of one charge point: every message about it passes here, one at a time, and none of them waits.
 
-It works on its cell and keeps nothing of its own, so that a crash loses nothing but the message in hand.
+It works on its cell and keeps nothing of its own, so that a crash loses nothing but the message in hand. The CALLs that
+it answers are in `session_answers.py`, those that it makes in `session_calls.py`; here are the connection and the time.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ..protocol.actions import SPOOL
-from ..protocol.effects import Expectation, pair_of, show
-from ..protocol.errors import ErrorCode, OcppError
-from ..protocol.frames import looks_like_answer
-from ..protocol.outgoing import INFINITY, Outgoing
-from ..protocol.payload import build
-from ..protocol.session import Answered, Declined, Ignored, Incoming, Registration, Reply
-from .actor import Actor
-from .call import Call
-from .failure import Failure, attempt
-from .messages import (
-    Attached,
-    CallAnswered,
-    CallFailed,
-    CallLeft,
-    CallSpooled,
-    CancelCall,
-    ConnectionClosed,
-    FrameReceived,
-    RegistrationKept,
-    SendCall,
-    TimePassed,
-    WentOnline,
-)
-from .shadow import ShadowCall
+from ..protocol.outgoing import INFINITY
+from .messages import Attached, ConnectionClosed, TimePassed, WentOnline
+from .session_answers import SessionAnswers
 from .tickets import TicketState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import ClassVar
 
-    from ..protocol.errors import Deviation
-    from .charge_point_cell import ChargePointCell
-    from .plugin_cell import PluginCell
-    from .services import TicketKeeper
-    from .tickets import Ticket
-
 logger = logging.getLogger(__name__)
 
-MARK_S = 1.0
-"""Seconds that a call of ours waits for the store to know that it goes on the wire."""
 
-DEVIATIONS_REMEMBERED = 64
-"""Different deviations that are counted for one charge point; the rest is counted together."""
-
-
-class SessionActor(Actor):
+class SessionActor(SessionAnswers):
     """See the head of this file."""
-
-    _cell: ChargePointCell
 
     def receive(self, message: Any) -> Any:
         """Handle one of the messages of `messages.py`; what pykka sends (stop, proxies) is left to pykka."""
-        handler = self._handlers.get(type(message))
+        handler = self.handlers.get(type(message))
         return handler(self, message) if handler is not None else super().receive(message)
 
     def on_start(self) -> None:
@@ -127,326 +90,6 @@ class SessionActor(Actor):
                 elif outgoing.owner.mark is not None and cell.services.keeper is not None:
                     cell.services.keeper.keep(outgoing.owner)  # it did not go on the wire after all
 
-    # -- Passive actions ---------------------------------------------------------------------------
-
-    def _frame(self, message: FrameReceived, *, held: bool = False) -> None:
-        cell = self._cell
-        if message.connection is not cell.connection:
-            return
-        if (
-            (len(cell.session.incoming) >= cell.services.calls_in_flight_limit or cell.held is not None)
-            and not held
-            and not looks_like_answer(message.data)  # a handler may wait for just that
-        ):
-            cell.hold(message)
-            return
-        event = cell.session.receive(message.data, message.received_at)
-        if type(event) is Incoming:
-            cell.taken = event
-            self._route(event)
-            if cell.expectations is not None:
-                self._note_effect(event)
-        else:
-            self._events[type(event)](self, event)
-        if message.connection.paused:
-            cell.read_on()
-        cell.taken = None
-
-    def _read_on(self) -> None:
-        """Begin with CALLs that are held, as many as there is room for, and let a paused connection go on."""
-        cell = self._cell
-        limit = cell.services.calls_in_flight_limit
-        if cell.held is not None:
-            in_hand = cell.in_hand
-            while cell.held and len(cell.session.incoming) < limit:
-                cell.in_hand = message = (
-                    cell.held.popleft()
-                )  # should it fail, it is this one that is made good
-                self._frame(message, held=True)
-            cell.in_hand = in_hand
-            if not cell.held:
-                cell.held = None
-        cell.read_on()
-
-    def _route(self, incoming: Incoming) -> None:
-        cell = self._cell
-        services = cell.services
-        if incoming.deviations:
-            self._note_deviations(incoming.deviations)
-        action = incoming.action
-        plugin = services.router.passive.get((services.rules.version.name, action.name))
-        if plugin is None:
-            cell.refuse(incoming, ErrorCode.NOT_SUPPORTED, f"nothing here handles {action.name}")
-            return
-        if incoming.request is None:  # a transaction message that could not be read
-            cell.stand_in(incoming, "unreadable", replay=False)
-            return
-        if action.name == "StatusNotification":
-            self._note_status(incoming.request)
-        if incoming.due < cell.wake_at:
-            cell.wake(incoming.due)
-        transaction_id = None
-        if action.name == "StartTransaction":
-            transaction_id = cell.allot(incoming)
-        call: Call[Any] = Call(cell, incoming, transaction_id, plugin)
-        cell.calls[incoming] = call
-        if services.router.has_shadows:
-            self._tell_shadows(call, services.router.shadows(services.rules.version.name, action.name))
-        if action.stand_in is SPOOL and self._goes_behind(incoming, transaction_id):
-            cell.stand_in(incoming, "earlier messages wait in the spool")
-        elif not (plugin.at_ease or plugin.ready(cell.urn, action.name)):
-            cell.stand_in(incoming, "its plugin is quarantined or was stopped")
-        else:
-            plugin.tell(call)
-
-    def _goes_behind(self, incoming: Incoming, transaction_id: int | None) -> bool:
-        """Whether its plugin has not had what came before it yet."""
-        services, charge_point_id = self._cell.services, self._cell.urn
-        if charge_point_id in services.spool_owners:
-            return True
-        if not services.starts_aside:
-            return False
-        number = transaction_id or getattr(incoming.request, "transaction_id", None)
-        return (charge_point_id, number) in services.starts_aside
-
-    def _tell_shadows(self, call: Call[Any], shadows: list[PluginCell]) -> None:
-        call.shadows = []
-        for plugin in shadows:
-            if plugin.ready(call.lane, call.action):
-                shadow = ShadowCall(call, self._cell, plugin.urn)
-                if plugin.compare(shadow):
-                    call.shadows.append(shadow)
-
-    def _note_effect(self, incoming: Incoming) -> None:
-        cell = self._cell
-        show(cell.expectations or (), incoming.action.name, incoming.request)
-        cell.settle_expectations()
-
-    def _note_status(self, request: Any) -> None:
-        charge_point = self._cell.charge_point
-        if charge_point.connectors is None:
-            charge_point.connectors = {}
-        if request.connector_id in charge_point.connectors or len(charge_point.connectors) < 256:
-            charge_point.connectors[request.connector_id] = request
-
-    def _note_deviations(self, deviations: tuple[Deviation, ...]) -> None:
-        charge_point = self._cell.charge_point
-        counts = charge_point.deviations
-        if counts is None:
-            counts = charge_point.deviations = Counter()
-        for deviation in deviations:
-            name = str(deviation)
-            counts[name if name in counts or len(counts) < DEVIATIONS_REMEMBERED else "other"] += 1
-        self._cell.services.observer.count("deviation", charge_point.id)
-
-    def _reply(self, event: Reply) -> None:
-        self._cell.services.observer.count("call_refused", self._cell.charge_point.id)
-        logger.info("%s: %s %s: %s", self, event.action or "a frame", event.code, event.description)
-        self._cell.send(event.frame)
-
-    def _ignored(self, event: Ignored) -> None:
-        charge_point = self._cell.charge_point
-        if charge_point.ignored is None:
-            charge_point.ignored = Counter()
-        charge_point.ignored[event.reason] += 1
-        self._cell.services.observer.count("frame_ignored", charge_point.id)
-
-    def _answered(self, message: CallAnswered) -> None:
-        cell, call = self._cell, message.call
-        incoming = call.incoming
-        if not incoming.open or call.stood_in:
-            cell.services.observer.count("late_answer", cell.charge_point.id)
-            return
-        # The plugin's: a mapping of its own may raise anything.
-        data = attempt(build, incoming.action.response, message.response)
-        if type(data) is Failure:
-            logger.error("The answer to %r breaks its contract: %s", call, data.error)
-            cell.services.observer.count("answer_invalid", cell.charge_point.id)
-            self._blame(call, data.error)
-            cell.stand_in(incoming, "the answer of its handler was invalid")
-            self._read_on()
-            return
-        plugin = call.plugin
-        if plugin is not None and (
-            plugin.faults.pairs or plugin.quarantined or incoming.action.stand_in is SPOOL
-        ):
-            plugin.note_success(call.lane, incoming.action.name)
-        if call.shadows is not None:
-            cell.tell_shadows(call, data)
-        if incoming.action.name == "BootNotification":
-            # It outlives the socket and this process, so it is told when it does: a charge point boots but once.
-            call.stood_in = True
-            cell.keep_registration(call, data, _status_in(incoming, data))
-            return
-        del cell.calls[incoming]
-        cell.send(cell.session.answer(incoming, data), "answer")
-        connection = cell.connection
-        if cell.held is not None or (connection is not None and connection.paused):
-            self._read_on()
-
-    def _registration_kept(self, message: RegistrationKept) -> None:
-        cell, incoming = self._cell, message.call.incoming
-        if not incoming.open:
-            return
-        cell.calls.pop(incoming, None)
-        status = _status_in(incoming, message.answer)
-        cell.event("registration", status)
-        cell.send(cell.session.answer(incoming, message.answer), "answer")
-        charge_point = cell.charge_point
-        charge_point.boot = incoming.request
-        charge_point.registration = cell.session.registration = Registration(status)
-        cell.session.triggered = None
-        for outgoing in cell.session.calls.waiting if cell.session.calls is not None else ():
-            outgoing.owner.waits(held=not cell.session.may_send(outgoing.action))
-        logger.info("%s booted: %s", charge_point, status)
-        self._send_next()
-        self._read_on()
-
-    def _failed(self, message: CallFailed) -> None:
-        cell, call, failure = self._cell, message.call, message.failure
-        incoming = call.incoming
-        if not incoming.open or call.stood_in:
-            return
-        error = failure.error
-        if isinstance(error, OcppError):
-            cell.refuse(incoming, error.code, error.description, error.details, "answer")
-            if call.plugin is not None and call.plugin.probing:  # it is what the handler means
-                call.plugin.note_success(call.lane, call.action)
-        else:
-            if getattr(error, "blameless", False):
-                logger.warning("%r could not be handled: %s", call, error)
-            else:
-                logger.error("The handler of %r failed:", call, exc_info=failure.exc_info)
-            cell.services.observer.count("handler_failed", cell.charge_point.id)
-            self._blame(call, error)
-            cell.stand_in(incoming, "its handler failed")
-        self._read_on()
-
-    def _left(self, message: CallLeft) -> None:
-        call = message.call
-        if not call.stood_in and self._cell.calls.get(call.incoming) is call:
-            self._cell.stand_in(call.incoming, message.why)
-            self._cell.read_on()
-
-    def _blame(self, call: Call[Any], error: Exception) -> None:
-        if call.plugin is not None and not getattr(error, "blameless", False):
-            call.plugin.note_failure(call.lane, call.action, error)
-
-    def _spooled(self, message: CallSpooled) -> None:
-        cell = self._cell
-        if message.error is None:
-            cell.acknowledge(message.call)
-            self._read_on()
-        else:
-            # No answer is better than a false one: the charge point keeps the record. The store is asked again.
-            logger.error("%r could not be stored, and is not answered: %s", message.call, message.error)
-            cell.services.observer.count("spool_failed", cell.charge_point.id)
-
-    # -- Active calls ------------------------------------------------------------------------------
-
-    def _send_call(self, message: SendCall) -> None:
-        cell, ticket = self._cell, message.ticket
-        if not ticket.open:
-            return
-        if cell.connection is None and ticket.when_offline == "fail":
-            cell.end_unsent(ticket, TicketState.NEVER_SENT, "the charge point is not connected")
-            return
-        session = cell.session
-        action = session.rules.version.actions[ticket.action]
-        clock = cell.services.clock
-        expires_at = INFINITY
-        if (
-            ticket.expires_in_s is not None
-        ):  # it counts from when the call was made, perhaps by another process
-            expires_at = clock.monotonic() + ticket.expires_in_s - (clock.time() - ticket.created_at)
-        outgoing = Outgoing(ticket, action, ticket.request, ticket.payload, ticket.timeout_s, expires_at)
-        if expires_at <= clock.monotonic():
-            cell.end_unsent(ticket, TicketState.EXPIRED, "it waited too long")
-            return
-        for older in session.superseded_by(outgoing):
-            cell.end_ticket(older, TicketState.SUPERSEDED, f"by {ticket.id}")
-        if not session.submit(outgoing):
-            cell.end_unsent(ticket, TicketState.NEVER_SENT, f"{session.rules.queue_limit} calls wait already")
-            return
-        ticket.waits(held=not session.may_send(action))
-        if expires_at is not INFINITY:
-            cell.wake(expires_at)
-        self._send_next()
-
-    def _send_next(self) -> None:
-        cell = self._cell
-        if cell.connection is None or cell.session.calls is None:
-            return
-        if cell.services.may_send is not None and not cell.services.may_send(cell.urn):
-            return  # it is looked at again when it may be
-        if cell.services.keeper is not None:
-            first = cell.session.first_call(cell.services.clock.monotonic())
-            if first is None or not self._is_marked(first.owner, cell.services.keeper):
-                return
-        following = cell.session.next_call(cell.services.clock.monotonic())
-        if following is not None:
-            outgoing, frame = following
-            ticket = outgoing.owner
-            ticket.sent(cell.services.clock.time())
-            if cell.services.ticket_sent is not None:
-                cell.services.ticket_sent(ticket)
-            if ticket.effect is not None:
-                pair = pair_of(ticket.action, ticket.request)
-                if pair is not None:
-                    cell.expect(ticket, pair)
-            cell.wake(outgoing.due)
-            cell.send(frame)
-
-    def _is_marked(self, ticket: Ticket[Any], keeper: TicketKeeper) -> bool:
-        """Whether a call may go on the wire, as far as the store is concerned; if not, this is asked again.
-
-        What the store does not know to be on the wire, the process after this one would send again. But a car is not
-        to wait for a store that is down.
-        """
-        cell = self._cell
-        now = cell.services.clock.monotonic()
-        if ticket.kept is None:
-            return True
-        if ticket.mark is None:
-            ticket.mark_due = now + MARK_S
-            ticket.mark = keeper.mark(ticket)
-            cell.wake(ticket.mark_due)
-            ticket.mark.then(lambda _: None if cell.is_set() else cell.tell(TimePassed()))
-        return ticket.mark.done or ticket.mark_due <= now
-
-    def _cancel(self, message: CancelCall) -> None:
-        calls = self._cell.session.calls
-        outgoing = calls.remove(message.ticket) if calls is not None else None
-        if outgoing is not None:
-            self._cell.end_ticket(outgoing, TicketState.CANCELLED)
-
-    def _result(self, event: Answered) -> None:
-        ticket = event.outgoing.owner
-        if event.late:
-            ticket.late_answer = event.response
-            self._cell.services.observer.count("late_result", self._cell.charge_point.id)
-            self._cell.hear(ticket, lambda one: one.answered(event.response))
-            return
-        ticket.deviations = event.deviations
-        ticket.response = event.response
-        reason = "" if event.refused is None else f"its answer breaks the contract: {event.refused}"
-        self._cell.end_ticket(event.outgoing, TicketState.ANSWERED, reason)
-        if self._cell.expectations is not None:
-            self._cell.hear(ticket, lambda one: one.answered(event.response))
-        self._send_next()
-
-    def _declined(self, event: Declined) -> None:
-        ticket = event.outgoing.owner
-        if event.late:
-            ticket.late_answer = event.code
-            self._cell.services.observer.count("late_result", self._cell.charge_point.id)
-            self._cell.hear(ticket, Expectation.refused)
-            return
-        ticket.code = event.code
-        ticket.details = event.details
-        self._cell.end_ticket(event.outgoing, TicketState.REFUSED, event.description)
-        self._send_next()
-
     # -- Time --------------------------------------------------------------------------------------
 
     def _time_passed(self, _: TimePassed) -> None:
@@ -474,41 +117,9 @@ class SessionActor(Actor):
             due = min(due, expectation.owner.effect_due)
         cell.wake(due)
 
-    def _overdue(self, incoming: Incoming) -> None:
-        cell = self._cell
-        services = cell.services
-        services.observer.count("deadline_passed", cell.charge_point.id)
-        call = cell.calls.get(incoming)
-        if call is not None and call.stood_in:
-            return  # the stand-in waits for the store
-        cell.event("deadline", json.dumps([incoming.unique_id, incoming.action.name]))
-        logger.warning("%s: no answer to %s in time, a stand-in answers", self, incoming.action.name)
-        cell.stand_in(incoming, "its handler did not answer in time")
-        if call is not None and call.plugin is not None:
-            call.plugin.interrupt(call)
-            self._blame(call, TimeoutError(f"no answer to {call.action} in time"))
-
-    _handlers: ClassVar[dict[type, Callable[..., None]]] = {
-        FrameReceived: _frame,
-        CallAnswered: _answered,
-        CallFailed: _failed,
-        CallLeft: _left,
-        CallSpooled: _spooled,
-        RegistrationKept: _registration_kept,
+    handlers: ClassVar[dict[type, Callable[..., None]]] = {
+        **SessionAnswers.handlers,
         TimePassed: _time_passed,
-        SendCall: _send_call,
-        CancelCall: _cancel,
         Attached: _attached,
         ConnectionClosed: _closed,
     }
-    _events: ClassVar[dict[type, Callable[..., None]]] = {
-        Reply: _reply,
-        Ignored: _ignored,
-        Answered: _result,
-        Declined: _declined,
-    }
-
-
-def _status_in(incoming: Incoming, answer: bytes) -> str:
-    """What the answer to a BootNotification says."""
-    return str(incoming.action.response.__decoder__.decode(answer).status)
