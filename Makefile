@@ -59,7 +59,7 @@ nodes: $(INSTALLED_DEV)
 isolation: $(INSTALLED_DEV)
 	$(BIN)/python bench/isolation.py $(ARGS)
 
-# The two files that are made from config/settings.py.
+# The two files that are made from config/settings.py and config/sessions.py.
 settings: $(INSTALLED)
 	$(BIN)/python -c 'from pathlib import Path; from chargehand.config.rendering import example, tables; \
 		Path("config/example.toml").write_text(example()); Path("docs/settings.md").write_text(tables())'

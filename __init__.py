@@ -30,18 +30,20 @@ if TYPE_CHECKING:
         TicketState,
     )
     from .config.errors import ConfigError
-    from .config.settings import (
+    from .config.sessions import (
         AuthSettings,
         BackOfficeSettings,
         DeadlineSettings,
+        SessionSettings,
+        TagSettings,
+    )
+    from .config.settings import (
         HttpSettings,
         LogSettings,
         PluginSettings,
         RedisSettings,
-        SessionSettings,
         Settings,
         SupervisionSettings,
-        TagSettings,
         TlsSettings,
     )
     from .local_lists import ListOnItsWay, LocalListUpdate
@@ -167,18 +169,20 @@ _HOMES = {
         "TicketState",
     ),
     ".config.errors": ("ConfigError",),
-    ".config.settings": (
+    ".config.sessions": (
         "AuthSettings",
         "BackOfficeSettings",
         "DeadlineSettings",
+        "SessionSettings",
+        "TagSettings",
+    ),
+    ".config.settings": (
         "HttpSettings",
         "LogSettings",
         "PluginSettings",
         "RedisSettings",
-        "SessionSettings",
         "Settings",
         "SupervisionSettings",
-        "TagSettings",
         "TlsSettings",
     ),
     ".local_lists": ("ListOnItsWay", "LocalListUpdate"),

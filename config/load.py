@@ -16,7 +16,8 @@ from typing import Any, Literal, get_origin, get_type_hints
 from .checks import check_exposure, conflicts
 from .errors import ConfigError
 from .schema import Fault, nearest, read
-from .settings import Settings, key_of
+from .setting import key_of
+from .settings import Settings
 
 PREFIX = "CHARGEHAND_"
 FILE_VARIABLE = "CHARGEHAND_CONFIG"

@@ -12,7 +12,9 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from .load import PROGRAM_DEFAULTS
 from .schema import plain, range_of
-from .settings import PluginSettings, Section, Settings, TagSettings, key_of, rules_of
+from .sessions import TagSettings
+from .setting import Section, key_of, rules_of
+from .settings import PluginSettings, Settings
 
 _SECRET = "***"  # noqa: S105 - what stands in the place of one
 _SECRET_WORDS = re.compile(

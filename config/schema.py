@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Literal, cast, get_args, get_origin, get_type_
 from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validates_schema
 from marshmallow.fields import Field
 
-from .settings import Rules, Section, Settings, key_of, rules_of
+from .setting import Rules, Section, key_of, rules_of
+from .settings import Settings
 
 Path = tuple[str, ...]
 Fault = tuple[Path, str]

@@ -21,7 +21,8 @@ from chargehand import (
     v16,
 )
 from chargehand.actors.cell import Cell
-from chargehand.config.settings import BackOfficeSettings, TlsSettings
+from chargehand.config.sessions import BackOfficeSettings
+from chargehand.config.settings import TlsSettings
 from chargehand.simulator import CallDeclined, CallFailed, ChargePoint
 from chargehand.supervisor.child import StartTimedOut
 from chargehand.testing import ManualClock

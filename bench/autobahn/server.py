@@ -12,7 +12,7 @@ import logging
 import gevent
 
 from chargehand.actors.timers import HubTimers, SystemClock
-from chargehand.config.settings import SessionSettings
+from chargehand.config.sessions import SessionSettings
 from chargehand.transport.connection import SocketConnection
 from chargehand.transport.gate import Admission, Request
 from chargehand.transport.greenlet_transport import GreenletTransport

@@ -22,7 +22,8 @@ from truth import Truth
 from watch import Presence, Restarts, Uncaught
 
 from chargehand import CentralSystem, Settings
-from chargehand.config.settings import DeadlineSettings, SessionSettings, SupervisionSettings
+from chargehand.config.sessions import DeadlineSettings, SessionSettings
+from chargehand.config.settings import SupervisionSettings
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 from leftovers import Snapshot

@@ -4,12 +4,11 @@ import pytest
 
 from chargehand.config.checks import check_exposure, checked, is_loopback
 from chargehand.config.errors import ConfigError
+from chargehand.config.sessions import AuthSettings, SessionSettings
 from chargehand.config.settings import (
-    AuthSettings,
     HttpSettings,
     PluginSettings,
     RedisSettings,
-    SessionSettings,
     Settings,
     SupervisionSettings,
     TlsSettings,

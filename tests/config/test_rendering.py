@@ -11,7 +11,8 @@ import pytest
 from chargehand.config.load import PROGRAM_DEFAULTS, load
 from chargehand.config.rendering import example, redacted, tables, toml, without_password
 from chargehand.config.schema import read
-from chargehand.config.settings import AuthSettings, HttpSettings, PluginSettings, Settings
+from chargehand.config.sessions import AuthSettings
+from chargehand.config.settings import HttpSettings, PluginSettings, Settings
 
 EXAMPLE = Path(str(resources.files("chargehand.config"))) / "example.toml"
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"

@@ -8,11 +8,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from chargehand.config import sessions
 from chargehand.config import settings as declared
 from chargehand.config.schema import nearest, plain, read, schema_of
-from chargehand.config.settings import PluginSettings, Section, Settings, TagSettings
+from chargehand.config.sessions import BackOfficeSettings, TagSettings
+from chargehand.config.setting import Section
+from chargehand.config.settings import PluginSettings, Settings
 
-SECTIONS = [cls for cls in vars(declared).values() if isinstance(cls, type) and issubclass(cls, Section)]
+DECLARED = {**vars(sessions), **vars(declared)}
+SECTIONS = [cls for cls in DECLARED.values() if isinstance(cls, type) and issubclass(cls, Section)]
 SECTIONS.remove(Section)
 
 
@@ -34,7 +38,7 @@ def test_settings_written_out_and_read_again_are_the_same():
     made = Settings(
         port=0,
         plugins=(PluginSettings(class_name="shop.tags:Tags", arguments={"known": ["T1"]}, concurrency=1),),
-        back_office=declared.BackOfficeSettings(
+        back_office=BackOfficeSettings(
             tags={"T1": TagSettings(status="Blocked", expiry=datetime(2030, 1, 1, tzinfo=UTC))},
         ),
     )

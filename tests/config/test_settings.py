@@ -5,10 +5,14 @@ import pickle
 
 import pytest
 
+from chargehand.config import sessions
 from chargehand.config import settings as declared
-from chargehand.config.settings import AuthSettings, HttpSettings, PluginSettings, Section, Settings, rules_of
+from chargehand.config.sessions import AuthSettings
+from chargehand.config.setting import Section, rules_of
+from chargehand.config.settings import HttpSettings, PluginSettings, Settings
 
-SECTIONS = [cls for cls in vars(declared).values() if isinstance(cls, type) and issubclass(cls, Section)]
+DECLARED = {**vars(sessions), **vars(declared)}
+SECTIONS = [cls for cls in DECLARED.values() if isinstance(cls, type) and issubclass(cls, Section)]
 SECTIONS.remove(Section)
 
 

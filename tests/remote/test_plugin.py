@@ -18,7 +18,7 @@ from chargehand import (
 from chargehand.actors.plugin import on_offline, on_online, on_outcome, passive
 from chargehand.actors.routing import ConflictingPlugins
 from chargehand.config.errors import ConfigError
-from chargehand.config.settings import DeadlineSettings
+from chargehand.config.sessions import DeadlineSettings
 from chargehand.protocol.actions import Sender
 from chargehand.remote.address import Address
 from chargehand.remote.plugin import Remote

@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from chargehand.actors.timers import Timers
-from chargehand.config.settings import SessionSettings
+from chargehand.config.sessions import SessionSettings
 from chargehand.protocol.websocket import Closed, Codec, Ping, Pong, Role
 from chargehand.testing import ManualClock
 from chargehand.transport.connection import SocketConnection

@@ -9,7 +9,7 @@ import gevent.socket
 import pytest
 
 from chargehand.actors.timers import HubTimers, SystemClock
-from chargehand.config.settings import SessionSettings
+from chargehand.config.sessions import SessionSettings
 from chargehand.protocol.websocket import Closed, Codec, Role
 from chargehand.transport.connection import SocketConnection
 from chargehand.transport.greenlet_transport import GreenletTransport

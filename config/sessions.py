@@ -1,0 +1,179 @@
+"""The settings of what charge points have to do with: who may connect, the session of each, and what answers it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from .setting import Section, made, off, on, setting
+
+TagStatus = Literal["Accepted", "Blocked", "Expired", "Invalid"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagSettings(Section):
+    """What the back office knows of one id tag."""
+
+    status: TagStatus = setting("Accepted", "The answer to Authorize and StartTransaction.")
+    expiry: datetime | None = setting(None, "When the tag runs out: a date and time with its offset.")
+    parent: str = setting(
+        "", "The parent id tag: tags with the same parent may stop each other's transactions."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings(Section):
+    """Who may connect."""
+
+    credentials: Mapping[str, str] = made(
+        dict,
+        "Charge point id to password, or `hex:` and its bytes (Basic auth); with any given, an unknown id is refused.",
+        secret=True,
+        pattern=r"(?s:.+)",
+        wanted="a password",
+        sample='{CP1 = "a long password"}',
+    )
+    required: bool = off("Ask every charge point for its password, though only the store may have any.")
+    hide_unknown: bool = off("Answer an unknown id with 401 too, like a wrong password.")
+    realm: str = setting(
+        "ocpp",
+        "The realm named in a 401.",
+        pattern=r"[ !#-\[\]-~]*",
+        wanted="printable ASCII without quotes and backslashes",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings(Section):
+    """The session of each charge point, and its limits."""
+
+    call_timeout_s: float = setting(
+        60.0, "Seconds that a charge point has to answer a call of ours.", above=0
+    )
+    queue_limit: int = setting(100, "Calls of ours that may wait for one charge point.", least=1)
+    queue_reserve: int = setting(
+        10, "Further ones that may wait if somebody stands and waits for them, like RemoteStop.", least=0
+    )
+    call_expires_s: float = setting(
+        86400.0,
+        "Seconds after which a call of ours that waits is not sent any more, unless it says.",
+        above=0,
+    )
+    inbox_limit: int = setting(
+        256, "Messages that may wait in a session before its socket is read no further.", least=1
+    )
+    calls_in_flight_limit: int = setting(
+        16, "Calls of one charge point that may be with plugins at once; further ones are held.", least=1
+    )
+    ping_interval_s: float = setting(60.0, "Seconds between our WebSocket pings; 0 sends none.", least=0)
+    accept_unbooted: bool = on("A charge point never seen booting counts as accepted.")
+    answer_transactions_unregistered: bool = on(
+        "Answer Start, Stop and MeterValues of a charge point not yet accepted."
+    )
+    assume_subprotocol: tuple[str, ...] = setting(
+        (),
+        'Charge point ids for which a missing Sec-WebSocket-Protocol means ocpp1.6; "*" is all.',
+        sample='["CP1"]',
+    )
+    handshake_without_subprotocol: Literal["refuse", "close"] = setting(
+        "refuse",
+        "No subprotocol in common: refuse with 400, or complete the handshake and close at once.",
+    )
+    on_duplicate: Literal["takeover", "refuse"] = setting(
+        "takeover",
+        "A second socket for an id: it takes over, or is refused while the first one answers pings.",
+    )
+    keep_offline_s: float = setting(
+        604800.0, "Seconds that the state of an offline charge point is kept.", least=0
+    )
+    max_message_bytes: int = setting(1048576, "Longest message taken from a charge point.", least=125)
+    max_outbox_bytes: int = setting(
+        1048576, "Unsent bytes after which a peer that does not read is closed.", least=1024
+    )
+    send_timeout_s: float = setting(
+        30.0, "Seconds that one write may wait for a peer that does not read.", above=0
+    )
+    close_timeout_s: float = setting(
+        1.0, "Seconds that a peer has to answer our close frame before its socket is closed.", above=0
+    )
+    duplicate_probe_s: float = setting(
+        5.0, "Seconds that the old socket has to answer a ping, with `on_duplicate` refuse.", above=0
+    )
+    admission_rate: float = setting(
+        0.0, "New connections per second; more are answered 503 with Retry-After; 0 sets no limit.", least=0
+    )
+    admission_burst: int = setting(1000, "New connections at once before `admission_rate` counts.", least=1)
+    close_spread_s: float = setting(
+        3.0, "Seconds over which the sockets are closed at stop, so that not all come back at once.", least=0
+    )
+    recorder_bytes: int = setting(
+        8192, "Bytes of the last frames and events kept for each charge point; 0 keeps none.", least=0
+    )
+    effect_timeout_s: float = setting(
+        300.0, "Seconds to wait for the effect of a call from its end on, unless the call says.", above=0
+    )
+    clock_tolerance_s: float = setting(
+        600.0,
+        "Seconds that a StartTransaction may be older, by its own timestamp, than the call it is the effect of.",
+        least=0,
+    )
+    max_connections: int = setting(0, "Connections served at once; 0 sets no limit.", least=0)
+    handshake_timeout_s: float = setting(10.0, "Seconds that a client has to finish its handshake.", above=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineSettings(Section):
+    """How long a plugin may take before the stand-in answers."""
+
+    default_s: float = setting(10.0, "Seconds that a handler has to answer a call.", above=0)
+    actions: Mapping[str, float] = made(
+        dict,
+        "Action name to seconds, where one needs another deadline.",
+        above=0,
+        sample="{Authorize = 5.0}",
+    )
+    notices_s: float = setting(
+        0.0,
+        "Seconds that a handler has for what is no call (online, offline, outcome) and a shadow for a call; "
+        "0 means as in `default_s`.",
+        least=0,
+    )
+    stand_in_id_tag_status: TagStatus = setting(
+        "Accepted",
+        "The id tag's verdict when a stand-in acknowledges a StartTransaction: the car is charging already.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackOfficeSettings(Section):
+    """The bundled plugin that answers what no other plugin claims."""
+
+    enabled: bool = on("Run the back office; without it an unclaimed action is NotSupported.")
+    heartbeat_interval_s: int = setting(300, "Seconds between heartbeats, given out at boot.", least=0)
+    heartbeat_spread: float = setting(
+        0.1,
+        "Part of the heartbeat interval by which it is shortened at random, so that not all come at once.",
+        least=0,
+        most=0.5,
+    )
+    accept_all_tags: bool = on("Accept every id tag that is not in `tags`.")
+    tags: Mapping[str, TagSettings] = made(
+        dict,
+        "Id tag to its status, or to a table of status, expiry and parent.",
+        short="status",
+        sample='{T1 = "Blocked", T2 = {expiry = 2030-01-01T00:00:00Z, parent = "FLEET"}}',
+    )
+    concurrent_transactions: bool = on(
+        "Let an id tag have several transactions at once; without it the next one is ConcurrentTx."
+    )
+    suspect_energy_wh: int = setting(
+        1_000_000, "Energy of one transaction in Wh over which it is flagged.", least=1
+    )
+    registration: Literal["Accepted", "Pending", "Rejected"] = setting(
+        "Accepted", "The answer to BootNotification."
+    )
+    local_list_limit: int = setting(
+        100,
+        "Tags that one SendLocalList carries when the local list is brought in step: SendLocalListMaxLength.",
+        least=1,
+    )

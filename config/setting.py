@@ -1,0 +1,85 @@
+"""What one setting is: a field of a frozen dataclass, with one line of documentation and the rules for its value.
+
+The settings themselves are declared with it, in `settings.py` and `sessions.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import Field, dataclass, field
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+
+_RULES = "rules"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a setting's type does not say: its documentation, its range, and how it is written in a file.
+
+    `least` and `most` are the inclusive bounds of a number, `above` an exclusive lower one. A string must
+    match `pattern` from end to end; `wanted` says in words what the pattern asks for. `short` is for tables:
+    the key that a bare string stands for. `sample` is a value for the example file when the default shows
+    nothing. `key` is the name in a file when that is no name in Python. A `secret` is never shown; `url` is one
+    without its password.
+    """
+
+    doc: str
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    pattern: str = ""
+    wanted: str = ""
+    short: str = ""
+    sample: str = ""
+    key: str = ""
+    secret: bool = False
+    url: bool = False
+
+
+def rules_of(declared: Field[Any]) -> Rules:
+    """The rules of one field of a settings class."""
+    return cast("Rules", declared.metadata[_RULES])
+
+
+def key_of(declared: Field[Any]) -> str:
+    """The name of a field in a file."""
+    return rules_of(declared).key or declared.name
+
+
+def required(doc: str, **more: Any) -> Any:
+    """A setting without a default."""
+    return field(metadata={_RULES: Rules(doc=doc, **more)})
+
+
+def setting(default: T, doc: str, **more: Any) -> T:
+    """A setting with its default; `more` are its rules."""
+    rules = Rules(doc=doc, **more)
+    # A secret is left out of repr(), so that a traceback or a debug line never shows it.
+    return field(default=default, repr=not (rules.secret or rules.url), metadata={_RULES: rules})
+
+
+def made(factory: Callable[[], T], doc: str, **more: Any) -> T:
+    """A setting whose default is made anew for each."""
+    rules = Rules(doc=doc, **more)
+    return field(default_factory=factory, repr=not rules.secret, metadata={_RULES: rules})
+
+
+def on(doc: str) -> bool:
+    """A switch that is on."""
+    return setting(True, doc)  # noqa: FBT003 - the value is the point
+
+
+def off(doc: str) -> bool:
+    """A switch that is off."""
+    return setting(False, doc)  # noqa: FBT003 - the value is the point
+
+
+class Section:
+    """What every settings class is."""
+
+    __slots__ = ()
+
+
+def port_number(default: int, doc: str) -> int:
+    """A port to listen on."""
+    return setting(default, doc, least=0, most=65535)
