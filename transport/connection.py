@@ -1,8 +1,8 @@
-"""One WebSocket connection on a non-blocking socket: its codec, its outbox, its signs of life.
+"""One WebSocket connection on a non-blocking socket: its codec, its signs of life, its end.
 
-How bytes come in is the transport's business (`feed` takes them); everything else about a connection is here, so that
-all transports behave alike. Nothing in it blocks: what the kernel does not take waits in the outbox, and over the
-outbox's bound, or after `send_timeout_s`, a peer that does not read is cut off. All methods belong to the hub's thread.
+How bytes come in is the transport's business (`feed` takes them), and what the kernel does not take waits in the outbox
+(`outbox_socket.py`); everything else about a connection is here, so that all transports behave alike. Nothing in it
+blocks. All methods belong to the hub's thread.
 """
 
 from __future__ import annotations
@@ -10,27 +10,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-import ssl
 import struct
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gevent import get_hub
 from gevent.event import Event
 
 from ..protocol.websocket import Closed, Codec, Failed, Ping, Role
+from .outbox_socket import WOULD_BLOCK, OutboxSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..protocol.websocket import Event as Taken
     from .gate import Receiver
+    from .outbox_socket import Limits, Timers
 
 logger = logging.getLogger(__name__)
 
-WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 READ_BYTES = 16_384  # what may keep a hub from its others: a turn of a connection is one read
-WRITE_READY = 2  # libev's and libuv's number for it
-TLS_RECORD_BYTES = 16_384
 ABNORMAL, INTERNAL_ERROR = 1006, 1011
 
 TCP_INFO = getattr(socket, "TCP_INFO", -1)  # Linux has it; elsewhere nobody knows
@@ -38,17 +33,6 @@ TCP_QUIET = struct.Struct("=52x2I")
 """Of the kernel's `struct tcp_info`: milliseconds since the last data, and since the last acknowledgement."""
 KERNEL_TICK_S = 0.05
 """The kernel counts them in ticks of its own."""
-
-
-class Timers(Protocol):
-    """The shared timers, as `actors.timers` has them."""
-
-    @property
-    def clock(self) -> Any:
-        """With `monotonic()`."""
-
-    def call_at(self, due: float, callback: Callable[[], None]) -> None:
-        """Call back in the hub at `due`."""
 
 
 class Reader(Protocol):
@@ -62,16 +46,6 @@ class Reader(Protocol):
 
     def ended(self, connection: SocketConnection) -> None:
         """The connection has ended: close its socket."""
-
-
-class Limits(Protocol):
-    """The settings of a connection; `config.SessionSettings` has them all."""
-
-    max_message_bytes: int
-    max_outbox_bytes: int
-    send_timeout_s: float
-    ping_interval_s: float
-    close_timeout_s: float
 
 
 class LifeCheck:
@@ -88,57 +62,38 @@ class LifeCheck:
             self.connection.check_life()
 
 
-class SocketConnection:
+class SocketConnection(OutboxSocket):
     """See the head of this file. `reader` is whoever reads the socket, `watcher` is that reader's own to keep."""
 
     __slots__ = (
         "_closing",
         "_code",
-        "_ending",
         "_heard",
         "_last_heard",
         "_life",
-        "_limits",
-        "_outbox",
         "_pinged_at",
         "_reason",
         "_receiver",
         "_rest",
-        "_stuck_since",
-        "_timers",
-        "_watched",
-        "_writer",
         "codec",
         "half_open",
-        "open",
         "paused",
         "peer",
         "reader",
-        "secure",
-        "sock",
         "watcher",
     )
 
     def __init__(self, sock: Any, *, peer: str, secure: bool, limits: Limits, timers: Timers) -> None:
-        self.sock = sock
+        super().__init__(sock, secure=secure, limits=limits, timers=timers)
         self.peer = peer
-        self.secure = secure
         self.codec = Codec(Role.SERVER, max_message_bytes=limits.max_message_bytes)
-        self.open = True  # until nothing is read or written any more
         self.half_open = False  # it was given up for want of a sign of life
         self.paused = False
         self.reader: Reader | None = None
         self.watcher: Any = None
-        self._limits = limits
-        self._timers = timers
         self._receiver: Receiver | None = None
         self._rest: list[Taken] | None = None  # of what was read before it was paused
-        self._outbox: bytearray | None = None
-        self._writer: Any = None
-        self._stuck_since = 0.0
-        self._watched = False  # a timer of ours looks whether the outbox is stuck
         self._closing = False  # a close frame of ours is out, or will be
-        self._ending = False  # nothing will be written behind what is in the outbox
         self._code = ABNORMAL
         self._reason = "the connection was lost"
         self._pinged_at = 0.0
@@ -215,16 +170,6 @@ class SocketConnection:
             self.resume()
             self._timers.call_at(self._timers.clock.monotonic() + self._limits.close_timeout_s, self.finish)
 
-    def _end_stream(self) -> None:
-        """Tell the peer that this was all. What it still sends can be read, under TLS as it is on the wire."""
-        if not self.open:
-            return
-        if self.secure:
-            with contextlib.suppress(OSError, ValueError):
-                self.sock.unwrap()  # says so in TLS; for the peer's word nobody waits
-        with contextlib.suppress(OSError, ValueError):
-            self.sock.shutdown(socket.SHUT_WR)
-
     def pause(self) -> None:
         """Read no further until `resume`: the peer is held back by TCP."""
         if not self.paused and self.open and not self._closing:
@@ -275,79 +220,6 @@ class SocketConnection:
             self._write(frame)
         self.resume()
         self._timers.call_at(self._timers.clock.monotonic() + self._limits.close_timeout_s, self.finish)
-
-    def _write(self, frame: bytes) -> None:
-        if not self.open:
-            return
-        if self._outbox is not None:
-            self._outbox += frame
-            if len(self._outbox) > self._limits.max_outbox_bytes:
-                self._abort("it does not read what it is sent")
-            return
-        if self.secure and len(frame) > TLS_RECORD_BYTES:
-            self._keep(frame)
-            self._flush()
-            return
-        try:
-            sent = self.sock.send(frame)
-        except WOULD_BLOCK:
-            sent = 0
-        except (OSError, ValueError):
-            self._abort("the connection was lost")
-            return
-        if sent < len(frame):
-            self._keep(frame[sent:])
-
-    def _keep(self, rest: bytes) -> None:
-        """Keep what the kernel did not take, until it does."""
-        self._outbox = bytearray(rest)
-        self._stuck_since = self._timers.clock.monotonic()
-        self._writer = get_hub().loop.io(self.sock.fileno(), WRITE_READY)
-        self._writer.start(self._flush)
-        if not self._watched:
-            self._watched = True
-            self._timers.call_at(self._stuck_since + self._limits.send_timeout_s, self._check_stuck)
-
-    def _flush(self) -> None:
-        outbox = self._outbox
-        if outbox is None or not self.open:
-            return
-        while outbox:
-            # TLS takes a piece whole or not at all, and hides how far it is with it: so the pieces are small. What it
-            # did not take is offered again, as long as before or longer: that it insists on.
-            piece = outbox[:TLS_RECORD_BYTES] if self.secure else outbox
-            try:
-                sent = self.sock.send(piece)
-            except WOULD_BLOCK:
-                return
-            except (OSError, ValueError):
-                self._abort("the connection was lost")
-                return
-            if not sent:
-                return  # so does gevent's TLS say that it would block
-            del outbox[:sent]
-            self._stuck_since = self._timers.clock.monotonic()
-        self._outbox = None
-        self._stop_writer()
-        if self._ending:
-            self._end_stream()
-
-    def _stop_writer(self) -> None:
-        if self._writer is not None:
-            self._writer.stop()
-            self._writer.close()
-            self._writer = None
-
-    def _check_stuck(self) -> None:
-        self._watched = False
-        if not self.open or self._outbox is None:
-            return
-        due = self._stuck_since + self._limits.send_timeout_s
-        if due <= self._timers.clock.monotonic():
-            self._abort("it does not read what it is sent")
-        else:
-            self._watched = True
-            self._timers.call_at(due, self._check_stuck)
 
     # -- Life and end ------------------------------------------------------------------------------
 

@@ -13,8 +13,9 @@ from .handshake import Handshake
 from .shared_port import listen
 
 if TYPE_CHECKING:
-    from .connection import SocketConnection, Timers
+    from .connection import SocketConnection
     from .gate import Gate
+    from .outbox_socket import Timers
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,157 @@
+"""A non-blocking socket with an outbox: what the kernel does not take waits there.
+
+Nothing in it blocks. Over the outbox's bound, or after `send_timeout_s`, a peer that does not read is cut off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gevent import get_hub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+WRITE_READY = 2  # libev's and libuv's number for it
+TLS_RECORD_BYTES = 16_384
+
+
+class Timers(Protocol):
+    """The shared timers, as `actors.timers` has them."""
+
+    @property
+    def clock(self) -> Any:
+        """With `monotonic()`."""
+
+    def call_at(self, due: float, callback: Callable[[], None]) -> None:
+        """Call back in the hub at `due`."""
+
+
+class Limits(Protocol):
+    """The settings of a connection; `config.SessionSettings` has them all."""
+
+    max_message_bytes: int
+    max_outbox_bytes: int
+    send_timeout_s: float
+    ping_interval_s: float
+    close_timeout_s: float
+
+
+class OutboxSocket:
+    """See the head of this file. Whoever has one says what becomes of it when the peer is given up: `_abort`."""
+
+    __slots__ = (
+        "_ending",
+        "_limits",
+        "_outbox",
+        "_stuck_since",
+        "_timers",
+        "_watched",
+        "_writer",
+        "open",
+        "secure",
+        "sock",
+    )
+
+    def __init__(self, sock: Any, *, secure: bool, limits: Limits, timers: Timers) -> None:
+        self.sock = sock
+        self.secure = secure
+        self.open = True  # until nothing is read or written any more
+        self._limits = limits
+        self._timers = timers
+        self._outbox: bytearray | None = None
+        self._writer: Any = None
+        self._stuck_since = 0.0
+        self._watched = False  # a timer of ours looks whether the outbox is stuck
+        self._ending = False  # nothing will be written behind what is in the outbox
+
+    def _abort(self, reason: str) -> None:
+        """Give the peer up."""
+        raise NotImplementedError
+
+    def _write(self, frame: bytes) -> None:
+        if not self.open:
+            return
+        if self._outbox is not None:
+            self._outbox += frame
+            if len(self._outbox) > self._limits.max_outbox_bytes:
+                self._abort("it does not read what it is sent")
+            return
+        if self.secure and len(frame) > TLS_RECORD_BYTES:
+            self._keep(frame)
+            self._flush()
+            return
+        try:
+            sent = self.sock.send(frame)
+        except WOULD_BLOCK:
+            sent = 0
+        except (OSError, ValueError):
+            self._abort("the connection was lost")
+            return
+        if sent < len(frame):
+            self._keep(frame[sent:])
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep what the kernel did not take, until it does."""
+        self._outbox = bytearray(rest)
+        self._stuck_since = self._timers.clock.monotonic()
+        self._writer = get_hub().loop.io(self.sock.fileno(), WRITE_READY)
+        self._writer.start(self._flush)
+        if not self._watched:
+            self._watched = True
+            self._timers.call_at(self._stuck_since + self._limits.send_timeout_s, self._check_stuck)
+
+    def _flush(self) -> None:
+        outbox = self._outbox
+        if outbox is None or not self.open:
+            return
+        while outbox:
+            # TLS takes a piece whole or not at all, and hides how far it is with it: so the pieces are small. What it
+            # did not take is offered again, as long as before or longer: that it insists on.
+            piece = outbox[:TLS_RECORD_BYTES] if self.secure else outbox
+            try:
+                sent = self.sock.send(piece)
+            except WOULD_BLOCK:
+                return
+            except (OSError, ValueError):
+                self._abort("the connection was lost")
+                return
+            if not sent:
+                return  # so does gevent's TLS say that it would block
+            del outbox[:sent]
+            self._stuck_since = self._timers.clock.monotonic()
+        self._outbox = None
+        self._stop_writer()
+        if self._ending:
+            self._end_stream()
+
+    def _stop_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.stop()
+            self._writer.close()
+            self._writer = None
+
+    def _check_stuck(self) -> None:
+        self._watched = False
+        if not self.open or self._outbox is None:
+            return
+        due = self._stuck_since + self._limits.send_timeout_s
+        if due <= self._timers.clock.monotonic():
+            self._abort("it does not read what it is sent")
+        else:
+            self._watched = True
+            self._timers.call_at(due, self._check_stuck)
+
+    def _end_stream(self) -> None:
+        """Tell the peer that this was all. What it still sends can be read, under TLS as it is on the wire."""
+        if not self.open:
+            return
+        if self.secure:
+            with contextlib.suppress(OSError, ValueError):
+                self.sock.unwrap()  # says so in TLS; for the peer's word nobody waits
+        with contextlib.suppress(OSError, ValueError):
+            self.sock.shutdown(socket.SHUT_WR)
