@@ -21,7 +21,8 @@ from chargehand.transport.server import Server
 from ..certificates import make_certificate
 from ..hub import settle, until
 from .client import Client
-from .fakes import FakeReceiver
+from .fakes import FakeReceiver, FakeSocket, FakeTlsSocket
+from .line import LIMITS, Line
 
 ADMISSION = Admission("CP1", "", "ocpp1.6")
 TRANSPORTS = {"greenlet": GreenletTransport, "reactor": ReactorTransport}
@@ -129,3 +130,31 @@ def served(serve: Callable[..., Served]) -> Served:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 and its key."""
     return make_certificate(tmp_path_factory.mktemp("certificates"), "server")
+
+
+@pytest.fixture
+def open_line():
+    """Makes lines of a fake socket; ends what is left of them."""
+    lines = []
+
+    def make(kind=FakeSocket, **limits):
+        fields = {name: getattr(LIMITS, name) for name in SessionSettings.__dataclass_fields__}
+        line = Line(kind(), SessionSettings(**{**fields, **limits}))
+        lines.append(line)
+        return line
+
+    yield make
+    for line in lines:
+        line.connection.finish()
+        line.sock.release()
+
+
+@pytest.fixture
+def line(open_line):
+    return open_line()
+
+
+@pytest.fixture(params=[FakeSocket, FakeTlsSocket], ids=["plain", "tls"])
+def either(open_line, request):
+    """A plain line, and one under TLS."""
+    return open_line(request.param)

@@ -9,7 +9,7 @@ from chargehand.simulator import Client
 
 from ..hub import until
 from .fakes import FakeSocket
-from .test_connection import SILENT, Line
+from .line import SILENT, Line
 
 LATE_S = 0.001
 INTERVAL_S = 0.05
