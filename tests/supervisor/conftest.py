@@ -1,12 +1,15 @@
-"""Fixtures: a tree of supervision, and a house full of sessions."""
+"""Fixtures: a tree of supervision, a house full of sessions, and a ward with a moody plugin."""
 
 import pytest
 
 from chargehand.protocol.session import Session
+from chargehand.testing import StubStore
 
 from ..hub import settle
 from .house import TIME_ANSWER, House, Planted
+from .moody import NAMES, SUPERVISION, Moody, Story
 from .tree import Tree
+from .ward import Ward
 
 
 @pytest.fixture
@@ -52,3 +55,24 @@ def faulty_reading(monkeypatch):
         return receive(self, data, now)
 
     monkeypatch.setattr(Session, "receive", planted)
+
+
+@pytest.fixture
+def story():
+    return Story()
+
+
+@pytest.fixture
+def store():
+    return StubStore()
+
+
+@pytest.fixture
+def ward(story, store):
+    with Ward(Moody.spec(story), store=store, **SUPERVISION) as ward:
+        yield ward
+
+
+@pytest.fixture
+def fleet(ward):
+    return {name: ward.connect(name) for name in NAMES}
