@@ -1,11 +1,15 @@
-"""Fixtures: the two runtimes that must mean the same, and a bench for cells."""
+"""Fixtures: the two runtimes that must mean the same, a bench for cells, cells with lanes, and a replayer's desk."""
 
 import pykka
 import pytest
 
 from chargehand.actors.actor import Actor
+from chargehand.actors.lanes import LaneCell
+from chargehand.actors.scheduler import Scheduler
 
 from ..hub import settle, until
+from .desk import Desk
+from .jobs import Worker
 from .probe import Bench
 
 
@@ -24,6 +28,45 @@ def bench():
     bench = Bench()
     yield bench
     for cell in bench.cells:
+        cell.kill()
+        cell.end()
+    settle()
+
+
+@pytest.fixture
+def desk():
+    desk = Desk()
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def log():
+    return []
+
+
+@pytest.fixture
+def exits():
+    return []
+
+
+@pytest.fixture
+def make(log, exits):
+    """Makes cells with lanes, and lets them start; ends them."""
+    made = []
+
+    def make(concurrency=64, actor=Worker, timers=None):
+        watch = lambda _, exit_: exits.append(exit_)  # noqa: E731
+        cell = LaneCell(
+            Scheduler(spare=0), "lanes", actor.maker(log), watch, concurrency=concurrency, timers=timers
+        )
+        made.append(cell)
+        cell.start()
+        del log[:]
+        return cell
+
+    yield make
+    for cell in made:
         cell.kill()
         cell.end()
     settle()

@@ -1,103 +1,30 @@
 """What stand-ins acknowledged reaches its plugin after all: in order, one at a time, until it has it."""
 
 import datetime as dt
-import json
 
 import gevent
 import pytest
 from gevent.event import Event
 
-from chargehand import OcppError, StoreError
-from chargehand.actors.cell import Cell
-from chargehand.actors.replay import Replayer, ReplayNow, SpoolGrew
-from chargehand.store.store import RowRefused
-from chargehand.testing import Stage, StubStore
+from chargehand import OcppError
+from chargehand.actors.replay import ReplayNow
 
 from ..hub import settle
-from .everything import Everything
+from .desk import (
+    DEADLINE_S,
+    DELAY_MAX_S,
+    DELAY_S,
+    Planted,
+    answer,
+    fail,
+    spool,
+)
 from .messages_of_16 import METER_VALUES, START, STOP
-
-DELAY_S, DELAY_MAX_S, ATTEMPTS = 1.0, 8.0, 4
-DEADLINE_S = 10.0
-CONF = {"StartTransaction": {"idTagInfo": {"status": "Accepted"}, "transactionId": 1}}
-
-
-class Planted(Exception):
-    """A fault of a handler's."""
-
-
-def fail(call):
-    raise Planted
-
-
-def answer(call):
-    return CONF.get(call.action, {})
-
-
-class Desk:
-    """A stage with a replayer. `handle(call)` is what the plugin does; `seen` are the calls that it was asked."""
-
-    def __init__(self, store=None):
-        self.handle = answer
-        self.seen = []
-        self.store = store or StubStore()
-        self.stage = Stage(Everything.spec([lambda: self.handle(self.seen[-1])], self.seen), store=self.store)
-        self.stage.start()
-        services = self.services = self.stage.services
-        self.known = True
-        self.exits = []
-        make = Replayer.maker(services, self, delay_s=DELAY_S, delay_max_s=DELAY_MAX_S, attempts=ATTEMPTS)
-        self.cell = Cell(services.scheduler, "replayer", make, lambda _, exit_: self.exits.append(exit_))
-        services.spool_grew = lambda charge_point_id: self.cell.tell(SpoolGrew(charge_point_id))
-        self.cell.start()
-
-    def find(self, charge_point_id):
-        """As a directory does."""
-        return self.stage.charge_points.get(charge_point_id) if self.known else None
-
-    def advance(self, seconds):
-        self.stage.advance(seconds)
-
-    @property
-    def replayed(self):
-        """The unique ids of the calls that were replayed, in order."""
-        return [call.unique_id for call in self.seen if call.replayed]
-
-    @property
-    def spooled(self):
-        return [record.unique_id for record in self.store.spooled()]
-
-    def count(self, name):
-        return self.stage.counts[name]
-
-    def close(self):
-        self.cell.kill()
-        self.cell.end()
-        self.stage.stop()
-
-
-@pytest.fixture
-def desk():
-    desk = Desk()
-    yield desk
-    desk.close()
 
 
 @pytest.fixture
 def charge_point(desk):
     return desk.stage.connect("CP1")
-
-
-def stop(number):
-    return {**STOP, "meterStop": number}
-
-
-def spool(desk, charge_point, *ids, action="MeterValues", payload=METER_VALUES):
-    """Have a stand-in acknowledge these."""
-    handle, desk.handle = desk.handle, fail
-    for unique_id in ids:
-        assert charge_point.call(action, payload, unique_id)[0] == 3
-    desk.handle = handle
 
 
 def test_what_a_stand_in_acknowledged_is_handed_to_its_plugin_after_a_while(desk, charge_point):
@@ -203,71 +130,6 @@ def test_one_that_fails_again_is_tried_again_later_and_later(desk, charge_point,
     assert desk.count("replay_failed") == 3
 
 
-def only(unique_id):
-    """What a plugin does that fails for one message and takes the others."""
-    return lambda call: fail(call) if call.unique_id == unique_id else answer(call)
-
-
-def test_one_that_fails_while_others_like_it_are_taken_is_set_aside(desk, charge_point):
-    spool(desk, charge_point, "a", "b")
-    desk.handle = only("a")
-    desk.advance(100)
-    assert desk.replayed == ["a"] * ATTEMPTS + ["b", "a"]
-    assert desk.spooled == []
-    (aside,) = desk.store.aside()
-    assert (aside.unique_id, aside.why) == ("a", "Planted()")
-    assert desk.count("replay_set_aside") == 1
-    desk.advance(100)
-    assert len(desk.replayed) == ATTEMPTS + 2
-
-
-def test_while_its_plugin_takes_none_it_is_tried_for_as_long_as_it_takes(desk, charge_point):
-    spool(desk, charge_point, "a", "b")
-    desk.handle = fail
-    desk.advance(100_000)
-    assert desk.spooled == ["a", "b"]
-    assert desk.store.aside() == []
-    desk.handle = answer
-    desk.advance(DELAY_MAX_S)
-    assert desk.spooled == []
-
-
-def test_its_wait_does_not_grow_over_the_longest_however_often_it_has_failed(desk, charge_point):
-    spool(desk, charge_point, "a")
-    desk.handle = fail
-    desk.advance(2000 * DELAY_MAX_S)
-    before = len(desk.replayed)
-    desk.advance(DELAY_MAX_S)
-    assert len(desk.replayed) == before + 1
-
-
-def test_what_its_plugin_takes_of_other_actions_says_nothing_of_it(desk, charge_point):
-    spool(desk, charge_point, "a")
-    desk.handle = lambda call: fail(call) if call.action == "MeterValues" else answer(call)
-    other = desk.stage.connect("CP2")
-    for _ in range(3 * ATTEMPTS):
-        assert other.call("StopTransaction", STOP)[2] == {}
-        desk.advance(DELAY_MAX_S)
-    assert desk.store.aside() == []
-
-
-def test_a_live_message_that_is_taken_is_as_good_as_a_spooled_one(desk, charge_point):
-    spool(desk, charge_point, "a")
-    desk.handle = only("a")
-    desk.advance(DELAY_S)
-    desk.stage.connect("CP2").call("MeterValues", METER_VALUES, "live")
-    desk.advance(100)
-    assert [record.unique_id for record in desk.store.aside()] == ["a"]
-
-
-def test_what_was_taken_before_its_first_failure_says_nothing_of_it(desk, charge_point):
-    spool(desk, charge_point, "a")
-    desk.stage.connect("CP2").call("MeterValues", METER_VALUES, "live")
-    desk.handle = fail
-    desk.advance(1000)
-    assert desk.store.aside() == []
-
-
 def test_what_is_spooled_while_the_store_is_asked_is_not_overtaken(desk, charge_point, monkeypatch):
     spool(desk, charge_point, "a")
     look, asked, answered = desk.store.spooled, Event(), Event()
@@ -294,95 +156,6 @@ def test_what_is_spooled_while_the_store_is_asked_is_not_overtaken(desk, charge_
     assert desk.replayed == ["a", "b", "c"]
     assert [call.unique_id for call in desk.seen if not call.replayed] == ["a"]
     assert desk.services.spool_owners == set()
-
-
-# Transactions
-
-
-def begin(desk, charge_point, unique_id):
-    """A StartTransaction that a stand-in acknowledges; the number that it got."""
-    handle, desk.handle = desk.handle, fail
-    start = {**START, "meterStart": len(desk.seen)}
-    number = charge_point.call("StartTransaction", start, unique_id)[2]["transactionId"]
-    desk.handle = handle
-    return number
-
-
-def test_the_rest_of_its_transaction_stays_behind_a_start_that_fails_and_other_ones_go_on(desk, charge_point):
-    first = begin(desk, charge_point, "start 1")
-    charge_point.call("StopTransaction", {**STOP, "transactionId": first}, "stop 1")
-    second = begin(desk, charge_point, "start 2")
-    desk.handle = lambda call: fail(call) if call.action == "StartTransaction" else answer(call)
-    desk.advance(100)
-    assert "stop 1" not in desk.replayed
-    assert "start 2" in desk.replayed
-    charge_point.call("StopTransaction", {**STOP, "transactionId": second}, "stop 2")
-    desk.advance(100)
-    assert not {"stop 1", "stop 2"} & set(desk.replayed)
-    assert desk.store.aside() == []
-    desk.handle = answer
-    desk.advance(DELAY_MAX_S)
-    order = desk.replayed[-4:]
-    assert sorted(order) == ["start 1", "start 2", "stop 1", "stop 2"]
-    assert order.index("start 1") < order.index("stop 1")
-    assert order.index("start 2") < order.index("stop 2")
-    assert desk.spooled == []
-
-
-def test_with_a_start_that_is_set_aside_the_rest_of_its_transaction_goes_aside_whenever_it_comes(
-    desk, charge_point
-):
-    bad = begin(desk, charge_point, "bad")
-    charge_point.call("MeterValues", {**METER_VALUES, "transactionId": bad}, "meter")
-    begin(desk, charge_point, "good")
-    desk.handle = only("bad")
-    desk.advance(100)
-    assert [record.unique_id for record in desk.store.aside()] == ["bad", "meter"]
-    assert desk.spooled == []
-    assert charge_point.call("StopTransaction", {**STOP, "transactionId": bad}, "stop")[2] == {}
-    desk.advance(100)
-    assert {"meter", "stop"} & {call.unique_id for call in desk.seen} == set()
-    bad, meter, stop_ = desk.store.aside()
-    assert stop_.unique_id == "stop"
-    assert meter.why == stop_.why == "the StartTransaction of its transaction is set aside"
-    assert charge_point.call("StopTransaction", {**STOP, "transactionId": 77}, "other")[2] == {}
-    assert desk.seen[-1].unique_id == "other"
-
-
-def test_a_stop_that_is_set_aside_takes_nothing_along(desk, charge_point):
-    handle, desk.handle = desk.handle, fail
-    charge_point.call("StopTransaction", {**STOP, "transactionId": 5}, "stop 5")
-    charge_point.call("StopTransaction", {**STOP, "transactionId": 6}, "stop 6")
-    desk.handle = only("stop 5")
-    desk.advance(100)
-    assert [record.unique_id for record in desk.store.aside()] == ["stop 5"]
-    late = {**METER_VALUES, "transactionId": 5}
-    assert charge_point.call("MeterValues", late, "meter 5")[2] == {}
-    assert desk.seen[-1].unique_id == "meter 5"
-    desk.handle = handle
-
-
-def test_a_start_that_an_earlier_run_set_aside_is_known(desk, charge_point):
-    bad = begin(desk, charge_point, "bad")
-    desk.store.set_aside(desk.store.spooled()[0].number, "planted")
-    desk.services.starts_aside.clear()
-    desk.cell.kill()
-    desk.cell.start()
-    assert desk.services.starts_aside == {("CP1", bad)}
-    desk.advance(DELAY_S)
-    charge_point.call("StopTransaction", {**STOP, "transactionId": bad}, "stop")
-    desk.advance(100)
-    assert [record.unique_id for record in desk.store.aside()] == ["bad", "stop"]
-
-
-def test_a_start_that_cannot_be_read_takes_nothing_along(desk, charge_point):
-    answered = charge_point.call("StartTransaction", {"connectorId": []}, "bad")
-    bad = answered[2]["transactionId"]
-    desk.cell.kill()
-    desk.cell.start()
-    assert desk.services.starts_aside == set()
-    charge_point.call("StopTransaction", {**STOP, "transactionId": bad}, "stop")
-    assert desk.seen[-1].unique_id == "stop"
 
 
 def test_an_error_that_the_plugin_means_is_an_end_too(desk, charge_point):
@@ -469,146 +242,6 @@ def test_the_charge_point_need_not_be_there_any_more(desk, charge_point):
     assert desk.replayed == ["a"]
     assert desk.seen[-1].charge_point.id == "CP1"
     assert not desk.seen[-1].charge_point.online
-
-
-# The store
-
-
-def test_what_an_earlier_run_left_is_taken_up_at_the_start():
-    store = StubStore()
-    for unique_id in ("a", "b"):
-        store.spool(
-            charge_point_id="CP9",
-            action="MeterValues",
-            unique_id=unique_id,
-            payload=json.dumps(METER_VALUES).encode(),
-            transaction_id=None,
-            received_at=dt.datetime(2025, 12, 31, tzinfo=dt.UTC),
-            why="before",
-        )
-    desk = Desk(store)
-    try:
-        assert "CP9" in desk.services.spool_owners
-        desk.advance(DELAY_S)
-        assert desk.replayed == ["a", "b"]
-        assert desk.seen[0].received_at.year == 2025
-        assert desk.services.spool_owners == set()
-    finally:
-        desk.close()
-
-
-def test_a_record_that_cannot_be_read_is_set_aside():
-    store = StubStore()
-    for unique_id, payload in (("a", b'"nonsense"'), ("b", json.dumps(METER_VALUES).encode())):
-        store.spool(
-            charge_point_id="CP1",
-            action="MeterValues",
-            unique_id=unique_id,
-            payload=payload,
-            transaction_id=None,
-            received_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
-            why="before",
-        )
-    desk = Desk(store)
-    try:
-        desk.advance(DELAY_S)
-        assert desk.replayed == ["b"]
-        assert [record.unique_id for record in store.aside()] == ["a"]
-    finally:
-        desk.close()
-
-
-def test_while_the_store_is_slow_the_next_one_waits(desk, charge_point):
-    spool(desk, charge_point, "a", "b")
-    desk.store.hold()
-    desk.advance(DELAY_S)
-    assert desk.replayed == ["a"]
-    desk.advance(10 * DELAY_MAX_S)
-    assert desk.replayed == ["a"]
-    desk.store.work()
-    desk.stage.settle()
-    assert desk.replayed == ["a", "b"]
-
-
-def test_while_the_store_is_down_a_record_is_replayed_again_but_not_over_and_over(desk, charge_point):
-    spool(desk, charge_point, "a", "b")
-    desk.store.fail()
-    desk.advance(DELAY_S + DELAY_MAX_S + 0.5)
-    assert desk.replayed == ["a", "a"]  # it cannot be taken out: so it comes again, in order
-    desk.store.work()
-    desk.advance(DELAY_MAX_S)
-    assert desk.replayed == ["a", "a", "a", "b"]
-    assert desk.spooled == []
-
-
-def test_a_record_that_can_neither_be_read_nor_set_aside_stops_nothing_else(desk, charge_point):
-    desk.handle = fail
-    spool(desk, charge_point, "a")
-    record = desk.store._spool.popitem()[1]
-    desk.store._spool[record.number] = type(record)(
-        **{name: getattr(record, name) for name in record.__struct_fields__} | {"payload": b"[]"}
-    )
-    desk.store.fail(StoreError("down"))
-    desk.advance(10 * DELAY_MAX_S)
-    assert desk.exits == []
-    desk.store.work()
-    desk.advance(DELAY_MAX_S)
-    assert [one.unique_id for one in desk.store.aside()] == ["a"]
-
-
-def away(*_, **__):
-    raise StoreError("the database is away")
-
-
-def test_a_store_that_cannot_even_be_read_ends_nothing_and_sets_nothing_aside(
-    desk, charge_point, monkeypatch
-):
-    def cannot_keep(call):
-        raise StoreError("the database is away")
-
-    spool(desk, charge_point, "a", "b")
-    desk.handle = cannot_keep
-    desk.advance(DELAY_S)
-    for _ in range(2 * ATTEMPTS):
-        desk.advance(DELAY_MAX_S)
-    with monkeypatch.context() as patch:
-        patch.setattr(desk.store, "spooled", away)
-        for _ in range(2 * ATTEMPTS):
-            desk.advance(DELAY_MAX_S)
-    assert desk.exits == []
-    assert desk.store.aside() == []
-    desk.handle = answer
-    desk.advance(DELAY_MAX_S)
-    assert desk.replayed[-2:] == ["a", "b"]
-    assert desk.spooled == []
-
-
-def test_a_row_that_the_store_will_never_hold_is_set_aside(desk, charge_point):
-    def refuse(call):
-        raise RowRefused("too large")
-
-    spool(desk, charge_point, "a")
-    desk.handle = refuse
-    desk.advance(DELAY_S)
-    for _ in range(ATTEMPTS):
-        desk.advance(DELAY_MAX_S)
-    assert [record.unique_id for record in desk.store.aside()] == ["a"]
-
-
-def test_a_replayer_that_starts_while_the_store_is_away_takes_up_what_was_left_when_it_is_back(
-    desk, charge_point, monkeypatch
-):
-    spool(desk, charge_point, "a")
-    desk.cell.kill()
-    settle()
-    with monkeypatch.context() as patch:
-        patch.setattr(desk.store, "spooled_charge_points", away)
-        desk.cell.start()
-        desk.advance(3 * DELAY_MAX_S)
-        assert desk.replayed == []
-    desk.advance(DELAY_MAX_S)
-    desk.advance(DELAY_S)
-    assert desk.replayed == ["a"]
 
 
 # The replayer itself

@@ -1,0 +1,82 @@
+"""Messages with a lane, and an actor that notes how it works on them."""
+
+import gevent
+
+from chargehand.actors.actor import Actor
+from chargehand.actors.failure import HandlerKilled, attempt
+
+
+class Job:
+    """A message with a lane. Its handler waits for `block`, if there is one."""
+
+    def __init__(self, lane, name, block=None, error=None):
+        self.lane = lane
+        self.name = name
+        self.block = block
+        self.error = error
+        self.running = None
+        self.outcome = None
+
+    def __repr__(self):
+        return f"{self.lane}{self.name}"
+
+
+class Worker(Actor):
+    """Notes when it begins a job and when it ends it."""
+
+    def __init__(self, log):
+        super().__init__()
+        self.log = log
+
+    def on_start(self):
+        self.log.append("on_start")
+
+    def on_stop(self):
+        self.log.append("on_stop")
+
+    def on_failure(self, kind, error, traceback):
+        self.log.append(("on_failure", kind))
+
+    def on_killed(self):
+        self.log.append("on_killed")
+
+    def receive(self, message):
+        if not isinstance(message, Job):
+            return super().receive(message)
+        message.running = gevent.getcurrent()
+        message.outcome = attempt(self.work, message)
+        message.running = None
+        if message.error is not None:
+            raise message.error
+        return repr(message)
+
+    def work(self, job):
+        self.log.append(f"+{job}")
+        if job.block is not None:
+            job.block.wait()
+        self.log.append(f"-{job}")
+
+    def on_receive(self, message):
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+
+def begun(log):
+    return [line[1:] for line in log if line[0] == "+"]
+
+
+def swallowing(block):
+    """The class of one that does not let itself be killed until `block` is set."""
+
+    class Stubborn(Worker):
+        def work(self, job):
+            self.log.append(f"+{job}")
+            while job.block is not None and not block.is_set():
+                try:
+                    block.wait()
+                except HandlerKilled:
+                    self.log.append("swallowed")
+            self.log.append(f"-{job}")
+
+    return Stubborn
