@@ -35,7 +35,6 @@ from .envelopes import (
     LeftOffline,
     OutcomeSeen,
     UnreadableEnvelope,
-    encode,
     facts_of,
     outcome_of,
     read_answer,
@@ -43,7 +42,8 @@ from .envelopes import (
     ticket_facts,
 )
 from .link import CommandRefused, Link
-from .streams import DEFAULT_GROUP, FULL, NOBODY, SEND, Keys, key_of, partition_of
+from .stream_writer import NobodyThere, StreamFull, StreamWriter, refusal
+from .streams import DEFAULT_GROUP, Keys, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -60,20 +60,6 @@ BLOCK_S = 1.0
 ANSWERS_AT_ONCE = 512
 RETRY_S = 0.2
 """Seconds before answers are looked for again when Redis has refused it."""
-
-
-class NobodyThere(Exception):
-    """No worker of the group has been there lately. `blameless`: no handler is to blame for it, and it passes."""
-
-    blameless = True
-    passing = True
-
-
-class StreamFull(Exception):
-    """As many messages as may wait in a stream, wait there. `blameless`: no handler is to blame, and it passes."""
-
-    blameless = True
-    passing = True
 
 
 class _Broken(msgspec.Struct, frozen=True, gc=False):
@@ -109,13 +95,10 @@ class Remote(Plugin):
         back: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
-        self._address = Address(url)
+        address = Address(url)
         self._groups = groups
         self._keys = Keys(prefix)
         self.node = f"{node or socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
-        self._wanted = partitions
-        self._partitions = 0  # until Redis has said it
-        self._limit = stream_limit
         self._deadline_s = deadline_s
         self._epoch_of = epoch_of
         self._epochs: dict[str, int] = {}  # of charge points that are connected; their claims may be over
@@ -124,8 +107,15 @@ class Remote(Plugin):
         self._open: dict[str, Later[Any]] = {}
         self._numbers = itertools.count(1)
         self._cut_off: set[str] = set()  # groups that no call could be sent to
-        self._link = Link(self._address, f"{self.node}-calls", up=self._up, down=self._down)
-        self._answers = Link(self._address, f"{self.node}-answers", blocks_s=BLOCK_S)
+        self._streams = StreamWriter(
+            address,
+            f"{self.node}-calls",
+            self._keys,
+            partitions=partitions,
+            limit=stream_limit,
+            down=self._fail_all,
+        )
+        self._answers = Link(address, f"{self.node}-answers", blocks_s=BLOCK_S)
         self._reader: Any = None
 
     @classmethod
@@ -167,7 +157,7 @@ class Remote(Plugin):
 
     def on_start(self) -> None:
         """Begin to connect; it does not wait for it."""
-        self._link.start()
+        self._streams.link.start()
         self._answers.start()
         self._reader = gevent.spawn(self._read_answers)
         self._reader.link_exception(self._reader_failed)
@@ -189,7 +179,7 @@ class Remote(Plugin):
             self._reader.kill(block=False)
         self._fail_all("the plugin that forwards has stopped")
         self._answers.stop()
-        self._link.stop()
+        self._streams.link.stop()
 
     def _reader_failed(self, reader: Any) -> None:
         if not self._cell.is_set():
@@ -200,30 +190,6 @@ class Remote(Plugin):
         if type(message) is _Broken:
             raise message.error
         return super().on_receive(message)
-
-    # -- Redis comes and goes ------------------------------------------------------------------------
-
-    def _up(self) -> None:
-        # In the link's own greenlet: what is asked here is answered later.
-        self._link.send("SET", self._keys.partitions, self._wanted, "NX")
-        self._link.send("GET", self._keys.partitions).rawlink(self._partitions_known)
-
-    def _partitions_known(self, result: Any) -> None:
-        if result.exception is not None:
-            return  # the next connection asks again
-        self._partitions = int(result.value)
-        if self._partitions != self._wanted:
-            logger.warning(
-                "%s says %d, so that it is %d streams, not %d",
-                self._keys.partitions,
-                self._partitions,
-                self._partitions,
-                self._wanted,
-            )
-
-    def _down(self, why: str) -> None:
-        self._partitions = 0
-        self._fail_all(why)
 
     def _fail_all(self, why: str) -> None:
         waiting, self._open = self._open, {}
@@ -268,7 +234,7 @@ class Remote(Plugin):
             facts=facts_of(call.charge_point),
         )
         self._open[id_] = later
-        self._send(envelope, self._groups[call.action], partial(self._sent, id_, call), key)
+        self._streams.write(envelope, self._groups[call.action], partial(self._sent, id_, call), key)
 
     def _epoch(self, charge_point_id: str) -> int:
         """That of our claim, or of the last one we had: it is given back before everything is told."""
@@ -277,26 +243,13 @@ class Remote(Plugin):
             self._epochs[charge_point_id] = epoch
         return epoch or self._epochs.get(charge_point_id, 0)
 
-    def _send(
-        self, envelope: Envelope, group: str, then: Callable[[Any, Exception | None], None], key: str = ""
-    ) -> None:
-        if not self._partitions:
-            why = self._link.why if not self._link.connected else "it has only just connected"
-            then(None, RedisAway(why))
-            return
-        keys = self._keys
-        stream = keys.stream(partition_of(envelope.charge_point, self._partitions), group)
-        names = (stream, keys.alive(group), keys.done(key)) if key else (stream, keys.alive(group))
-        sent = self._link.send("EVAL", SEND, len(names), *names, self._limit, encode(envelope))
-        sent.rawlink(lambda result: then(result.value, _error_of(result)))
-
     def _sent(self, id_: str, call: Call[Any], found: Any, error: Exception | None) -> None:
         charge_point_id, group = call.lane, self._groups[call.action]
         if error is None and isinstance(found, bytes):  # it was answered before
             self._observer.count("remote_known", charge_point_id)
             self._settle(id_, found)
             return
-        why = error if error is not None else _refusal(found)
+        why = error if error is not None else refusal(found)
         if why is None:
             self._observer.count("remote_forwarded", charge_point_id)
             self._reached(group)
@@ -321,14 +274,6 @@ class Remote(Plugin):
         if group in self._cut_off:
             self._cut_off.discard(group)
             self._back()
-
-    def _look_for_workers(self) -> None:
-        for group in self._cut_off if self._partitions else ():
-            self._link.send("EXISTS", self._keys.alive(group)).rawlink(partial(self._looked, group))
-
-    def _looked(self, group: str, result: Any) -> None:
-        if result.exception is None and result.value:
-            self._reached(group)
 
     # -- Notices: at most so far as Redis takes them --------------------------------------------------
 
@@ -357,10 +302,10 @@ class Remote(Plugin):
             **members,
         )
         for group in sorted(set(self._groups.values())):
-            self._send(envelope, group, partial(self._told, charge_point_id))
+            self._streams.write(envelope, group, partial(self._told, charge_point_id))
 
     def _told(self, charge_point_id: str, found: Any, error: Exception | None) -> None:
-        if error is not None or _refusal(found) is not None:
+        if error is not None or refusal(found) is not None:
             self._observer.count("remote_notice_lost", charge_point_id)
 
     # -- Back ----------------------------------------------------------------------------------------
@@ -372,7 +317,7 @@ class Remote(Plugin):
         while True:
             if time.monotonic() > swept_at + BLOCK_S:
                 swept_at = time.monotonic()
-                self._look_for_workers()
+                self._streams.look_for_readers(self._cut_off, self._reached)
                 for id_ in [id_ for id_, later in self._open.items() if not later.call.open]:
                     del self._open[id_]
             if not link.connected:
@@ -411,16 +356,6 @@ class Remote(Plugin):
         if later is not None:
             with contextlib.suppress(UnreadableEnvelope):  # by its deadline a stand-in answers
                 _end(later, outcome_of(read_verdict(kept)))
-
-
-def _error_of(result: Any) -> Exception | None:
-    return result.exception  # type: ignore[no-any-return]
-
-
-def _refusal(found: Any) -> Exception | None:
-    if found == NOBODY:
-        return NobodyThere("no worker has been there lately")
-    return StreamFull("as many messages as may wait, wait already") if found == FULL else None
 
 
 def _end(later: Later[Any], outcome: bytes | Exception) -> None:

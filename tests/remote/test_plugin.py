@@ -168,7 +168,7 @@ def test_a_failure_in_a_worker_is_counted_there_and_its_stand_in_answers(build):
 
 def test_without_workers_stand_ins_answer_at_once_and_what_they_took_is_handed_on_later(build):
     house = build()
-    until(lambda: house.remote._partitions)
+    until(lambda: house.remote._streams.partitions)
     with house.connect() as charge_point:
         started = charge_point.send(start())
         with pytest.raises(CallDeclined):
@@ -202,9 +202,11 @@ def test_a_transaction_message_that_comes_again_is_answered_the_same_by_the_node
 
 def test_a_full_stream_is_not_filled_further(build):
     house = build(stream_limit=1)
-    house.remote._link.wait(5.0)
-    house.remote._link.ask("SET", Keys(house.prefix).alive("default"), "somebody")  # who reads nothing
-    until(lambda: house.remote._partitions)
+    house.remote._streams.link.wait(5.0)
+    house.remote._streams.link.ask(
+        "SET", Keys(house.prefix).alive("default"), "somebody"
+    )  # who reads nothing
+    until(lambda: house.remote._streams.partitions)
     with house.connect() as charge_point, pytest.raises(CallDeclined):  # its notice is the one
         status_of(charge_point)
     assert house.counts["remote_full"] == 1
@@ -217,7 +219,7 @@ def test_while_redis_is_away_stand_ins_answer_and_workers_again_after_it(build, 
     with house.connect() as charge_point:
         assert status_of(charge_point) == "Blocked"
         server.kill()
-        until(lambda: not house.remote._link.connected)
+        until(lambda: not house.remote._streams.link.connected)
         started = charge_point.send(start())
         with pytest.raises(CallDeclined):
             status_of(charge_point)
@@ -260,7 +262,7 @@ def test_an_answer_that_is_none_is_left_and_the_deadline_holds(build):
     answers = Keys(house.prefix).answers(house.remote.node)
     with house.connect() as charge_point:
         for data in ("no JSON", '{"kind":"answer","id":"of nobody","response":{}}'):
-            house.remote._link.ask("XADD", answers, "*", "a", data)
+            house.remote._streams.link.ask("XADD", answers, "*", "a", data)
         with pytest.raises(CallDeclined, match="in time"):
             status_of(charge_point)
     assert (house.counts["remote_unreadable"], house.counts["remote_late"]) == (1, 1)
