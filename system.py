@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gevent.event import Event
@@ -22,11 +21,9 @@ from gevent.pool import Pool
 from .actors import threads
 from .actors.cell import Cell, Exit, Phase
 from .actors.directory import Directory
-from .actors.failure import Failure, attempt
 from .actors.requests import CallLimits
 from .actors.routing import Router
 from .actors.scheduler import Scheduler
-from .actors.services import Services
 from .actors.threads import Inlet, native_thread
 from .actors.tickets import TicketBook, TicketState
 from .actors.timers import HubTimers, SystemClock
@@ -35,18 +32,16 @@ from .config.checks import checked
 from .config.settings import Settings
 from .kept_tickets import KeptTickets
 from .membership import Membership
+from .observers import Counters, call_back
 from .operations import Operations
 from .protocol import v16
-from .protocol.session import Registration, Rules
+from .protocol.session import Registration
 from .remote.home import find_switchboard
-from .store.memory import MemoryStore
-from .store.postgres import PostgresStore
-from .store.records import Tag
-from .store.socket_database import SocketStore
-from .store.sqlite import SqliteStore
+from .store.home import open_store
 from .supervisor.credentials import Credentials
 from .supervisor.entrance import Entrance
 from .supervisor.rules import Strategy
+from .supervisor.services import services_of
 from .supervisor.sessions import Sessions
 from .supervisor.supervisor import Supervisor
 from .supervisor.watchdog import Watchdog
@@ -66,31 +61,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SQLITE_FILE = "chargehand.sqlite"
-"""The store's file in the data folder."""
-
 SWEEP_S = 60.0
 """Seconds between looks for charge points that have been away too long."""
 
 
 class SystemFailed(Exception):
     """The root supervisor gave up, and the system has stopped."""
-
-
-class Counters:
-    """How often what happened, by name; whoever else wants to hear of it is told too."""
-
-    def __init__(self, observers: Iterable[Observer] = ()) -> None:
-        self.counts: dict[str, int] = {}
-        self._observers = tuple(observers)
-
-    def count(self, name: str, charge_point_id: str) -> None:
-        """Count one."""
-        self.counts[name] = self.counts.get(name, 0) + 1
-        for observer in self._observers:
-            failure = attempt(observer.count, name, charge_point_id)
-            if type(failure) is Failure:
-                logger.error("An observer failed at %s:", name, exc_info=failure.exc_info)
 
 
 class CentralSystem(Calls, Operations):
@@ -162,22 +138,16 @@ class CentralSystem(Calls, Operations):
         self._pool = Pool()
         self._running: set[Any] = set()
         self._book = TicketBook(os.urandom(4).hex())
-        self.store: Store = self._store or _open_store(settings, self._clock, self.worker)
+        self.store: Store = self._store or open_store(settings, threads, self._clock.time(), self.worker)
         if not self.store.durable:
             logger.warning("the store is memory: nothing is left of it when this process ends")
-        self._services = Services(
-            rules=_rules(settings),
+        self._services = services_of(
+            settings,
             scheduler=self._scheduler,
             timers=self._timers,
             router=self._router,
-            ledger=self.store,
+            store=self.store,
             observer=self.counters,
-            calls_in_flight_limit=settings.sessions.calls_in_flight_limit,
-            inbox_limit=settings.sessions.inbox_limit,
-            id_tag_status=settings.deadlines.stand_in_id_tag_status,
-            recorder_bytes=settings.sessions.recorder_bytes,
-            clock_tolerance_s=settings.sessions.clock_tolerance_s,
-            notices_s=settings.deadlines.notices_s,
         )
         broker = self.worker.broker_path if self.worker is not None else ""
         self._switchboard = self._given_switchboard or find_switchboard(settings.redis, broker, self._clock)
@@ -368,24 +338,14 @@ class CentralSystem(Calls, Operations):
 
     def _went_online(self, charge_point: ChargePoint) -> None:
         if self._on_online is not None:
-            self._call_back(self._on_online, charge_point)
+            call_back(self._pool, self._on_online, charge_point)
 
     def _went_offline(self, charge_point: ChargePoint, _code: int, _reason: str) -> None:
         self._directory.note_offline(charge_point.id, self._clock.monotonic())
         if self._membership is not None:
             self._membership.went_offline(charge_point.id)
         if self._on_offline is not None:
-            self._call_back(self._on_offline, charge_point)
-
-    def _call_back(self, callback: Callable[[ChargePoint], None], charge_point: ChargePoint) -> None:
-        """Tell whoever embeds the system; one that blocks, or raises, costs the session nothing."""
-
-        def run() -> None:
-            failure = attempt(callback, charge_point)
-            if type(failure) is Failure and not failure.killed:
-                logger.error("A callback failed for %s:", charge_point, exc_info=failure.exc_info)
-
-        self._pool.spawn(run)
+            call_back(self._pool, self._on_offline, charge_point)
 
     def _sweep(self) -> None:
         if self._root is None:
@@ -393,34 +353,3 @@ class CentralSystem(Calls, Operations):
         now = self._clock.monotonic()
         self._sessions.sweep(now)
         self._timers.call_at(now + SWEEP_S, self._sweep)
-
-
-def _rules(settings: Settings) -> Rules:
-    return Rules(
-        version=v16.VERSION,
-        strict=settings.policy == "strict",
-        default_deadline_s=settings.deadlines.default_s,
-        deadlines_s=dict(settings.deadlines.actions),
-        queue_limit=settings.sessions.queue_limit,
-        queue_reserve=settings.sessions.queue_reserve,
-        accept_unbooted=settings.sessions.accept_unbooted,
-        answer_transactions_unregistered=settings.sessions.answer_transactions_unregistered,
-    )
-
-
-def _open_store(settings: Settings, clock: Clock, worker: Worker | None) -> Store:
-    tags = [
-        Tag(id_tag=id_tag, status=tag.status, expiry=tag.expiry, parent=tag.parent)
-        for id_tag, tag in settings.back_office.tags.items()
-        if worker is None or worker.first
-    ]
-    if worker is not None and worker.store_path:
-        return SocketStore.open(worker.store_path, threads, tags=tags)
-    if settings.store == "sqlite":
-        folder = Path(settings.data)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return SqliteStore.open(str(folder / SQLITE_FILE), threads, tags=tags)
-    if settings.store != "memory":
-        return PostgresStore.open(settings.store, threads, tags=tags)
-    # From the clock: a charge point may still be charging under a number of the process before this one.
-    return MemoryStore(tags=tags, first_transaction_id=int(clock.time()) % 2**31 or 1)

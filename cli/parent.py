@@ -22,12 +22,12 @@ from .. import __version__
 from ..actors import threads
 from ..config.worker import Worker
 from ..remote.broker import Broker, BrokerError
+from ..store.home import SQLITE_FILE
 from ..store.shared import REMOVALS_KEPT_S
 from ..store.sqlite import SqliteFile
 from ..store.store import StoreError
 from ..store.store_server import StoreServer
 from ..supervisor.rules import Policy
-from ..system import SQLITE_FILE
 from ..transport.shared_port import hold
 from ..web.token import choose_token, publish_token
 from .addresses import Wanted, listeners

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..store.home import SQLITE_FILE
 from ..store.inspection import Inspection
 from ..store.store import StoreError
-from ..system import SQLITE_FILE
 from .configuration import read_settings
 from .data_folder import LOCK_FILE, DataFolder, FolderInUse
 from .failures import CommandFailed, CommandMisused

@@ -9,7 +9,7 @@ from typing import Any, Self
 import gevent
 
 from chargehand import ChargePoint
-from chargehand.system import Counters
+from chargehand.observers import Counters
 
 
 class Restarts(Counters):

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from chargehand.actors import threads
 from chargehand.cli.data_folder import DataFolder
 from chargehand.cli.main import main
+from chargehand.store.home import SQLITE_FILE
 from chargehand.store.sqlite import SqliteStore
-from chargehand.system import SQLITE_FILE
 
 pytestmark = pytest.mark.usefixtures("_clean_environment")
 
