@@ -19,8 +19,9 @@ from gevent.event import Event
 from gevent.pool import Pool
 
 from .actors import threads
-from .actors.cell import Cell, Exit, Phase
+from .actors.cell import Cell, Exit
 from .actors.directory import Directory
+from .actors.inbox import Phase
 from .actors.requests import CallLimits
 from .actors.routing import Router
 from .actors.scheduler import Scheduler

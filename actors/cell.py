@@ -1,4 +1,4 @@
-"""What outlives an actor: its inbox, the message in hand, and how it ends.
+"""What outlives an actor: its inbox (`inbox.py`), the message in hand, and how it ends.
 
 The actor is the behaviour that runs on a cell and can be replaced; a `Ref` points at the cell, so it stays valid
 over restarts. A cell handles one message at a time (`LaneCell` in `lanes.py` handles several). The message in hand of
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from gevent.event import Event
 from pykka import ActorDeadError
 
 from .failure import Failure, HandlerKilled, attempt
+from .inbox import ENDED, RUNNING, STARTING, VACANT, Inbox
 from .pykka_names import ActorStop, Envelope
 from .ref import Ref
 
@@ -56,42 +56,14 @@ class Exit:
         return f"Exit({self.ending}, {self.failure!r})"
 
 
-class Phase(StrEnum):
-    """Where a cell is in its life."""
-
-    VACANT = "vacant"  # no actor runs: not yet started, or waiting for a restart
-    STARTING = "starting"  # the actor is built, its `on_start` has not returned
-    RUNNING = "running"
-    ENDED = "ended"  # for good
-
-
-# Looking a member up on its class costs a Python call before 3.12, and these are looked at for every message.
-VACANT, STARTING, RUNNING, ENDED = Phase.VACANT, Phase.STARTING, Phase.RUNNING, Phase.ENDED
-
 NOTHING = object()
 """What is in hand when no message is."""
 
 
-class Cell:
+class Cell(Inbox):
     """One actor's place. `watch(cell, exit)` is told whenever an actor ended on it; without one the cell ends too."""
 
-    __slots__ = (
-        "__weakref__",
-        "_awaited",
-        "_changed",
-        "_ref",
-        "actor",
-        "in_hand",
-        "inbox",
-        "make",
-        "phase",
-        "queued",
-        "scheduler",
-        "stopping",
-        "urn",
-        "watch",
-        "worker",
-    )
+    __slots__ = ("__weakref__", "_awaited", "_changed", "_ref", "in_hand", "make", "watch", "worker")
 
     def __init__(
         self,
@@ -100,24 +72,14 @@ class Cell:
         make: Callable[[Cell], Actor],
         watch: Callable[[Cell, Exit], None] | None = None,
     ) -> None:
-        self.scheduler = scheduler
-        self.urn = urn
+        super().__init__(scheduler, urn)
         self.make = make
         self.watch = watch
-        self.actor: Actor | None = None
-        self.inbox: deque[Any] | None = (
-            None  # an empty deque costs 0.75 KiB: there is one only while it is needed
-        )
         self.in_hand: Any = NOTHING
-        self.phase = VACANT
-        self.queued = False  # on the run queue, or running
-        self.stopping = False
         self.worker: greenlet | None = None
         self._ref: Ref[Any] | None = None
         self._changed: Event | None = None
         self._awaited = False  # somebody waits for the start, and will be told how it failed
-
-    # -- What others see of it -----------------------------------------------------------------
 
     @property
     def ref(self) -> Ref[Any]:
@@ -125,48 +87,6 @@ class Cell:
         if self._ref is None:
             self._ref = Ref(self)
         return self._ref
-
-    @property
-    def depth(self) -> int:
-        """How many messages wait."""
-        return len(self.inbox) if self.inbox is not None else 0
-
-    def is_set(self) -> bool:
-        """Stand for pykka's `actor_stopped` event: whether the cell has ended for good."""
-        return self.phase is ENDED
-
-    def set(self) -> None:
-        """Stand for pykka's `actor_stopped` event: the actor stops after the message in hand."""
-        self.stopping = True
-
-    # -- Messages ------------------------------------------------------------------------------
-
-    def tell(self, message: Any) -> None:
-        """Put a message into the inbox, in any phase but the last. Never blocks; raises `ActorDeadError` at the end."""
-        if self.phase is ENDED:
-            raise ActorDeadError(f"{self.urn} not found")
-        inbox = self.inbox
-        if inbox is None:
-            self.inbox = inbox = deque()
-        inbox.append(message)
-        if not self.queued and self.actor is not None:
-            self.queued = True
-            scheduler = self.scheduler
-            scheduler.queue.append(self)
-            if not scheduler.armed:
-                scheduler.arm()
-
-    put = tell  # pykka's inbox has this name for it
-
-    def get(self) -> Any:
-        """Take the next message, as pykka's inbox does; the cell itself never calls it."""
-        if not self.inbox:
-            raise LookupError("the inbox is empty")
-        return self.inbox.popleft()
-
-    def empty(self) -> bool:
-        """Whether no message waits."""
-        return not self.inbox
 
     # -- The actor's life ----------------------------------------------------------------------
 

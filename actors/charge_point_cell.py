@@ -13,8 +13,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from .call_cell import CallCell
-from .cell import ENDED, NOTHING, Ending
+from .cell import NOTHING, Ending
 from .failure import Failure, attempt
+from .inbox import ENDED
 from .messages import (
     Attached,
     CallSpooled,

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent import getcurrent
 from pykka import ActorDeadError
 
-from .cell import ENDED, STARTING, Cell, Ending, Exit
+from .cell import Cell, Ending, Exit
 from .failure import Failure, HandlerKilled, attempt
+from .inbox import ENDED, STARTING
 from .pykka_names import ActorStop, Envelope
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from gevent import getcurrent
 
 from ..protocol.session import INFINITY
 from .call import Call
-from .cell import ENDED, RUNNING, Ending, Exit
+from .cell import Ending, Exit
 from .failure import Failure, attempt
 from .faults import FaultPolicy, Faults
+from .inbox import ENDED, RUNNING
 from .lanes import LaneCell
 from .messages import OutcomeKnown, WentOffline, WentOnline
 from .shadow import ShadowCall

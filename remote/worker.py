@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.event import Event
 
-from ..actors.cell import Cell, Exit, Phase
+from ..actors.cell import Cell, Exit
 from ..actors.faults import FaultPolicy
+from ..actors.inbox import Phase
 from ..actors.routing import Router
 from ..actors.scheduler import Scheduler
 from ..actors.services import Services

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import gevent
 
-from ..actors.cell import Cell, Exit, Phase
+from ..actors.cell import Cell, Exit
+from ..actors.inbox import Phase
 from .rules import Budget, Policy, Restart
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..actors.cell import Ending, Exit, Phase
+from ..actors.cell import Ending, Exit
 from ..actors.faults import FaultPolicy
+from ..actors.inbox import Phase
 from ..actors.plugin_cell import PluginCell
 from ..actors.replay import ReplayNow
 from .child import Child, ChildSpec

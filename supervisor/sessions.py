@@ -14,10 +14,11 @@ from weakref import WeakKeyDictionary
 
 import gevent
 
-from ..actors.cell import Cell, Ending, Exit, Phase
+from ..actors.cell import Cell, Ending, Exit
 from ..actors.charge_point import ChargePoint
 from ..actors.charge_point_cell import ChargePointCell
 from ..actors.failure import Failure
+from ..actors.inbox import Phase
 from ..actors.session_actor import SessionActor
 from ..protocol.session import Session
 from .rules import Budget, Policy

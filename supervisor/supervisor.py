@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..actors.actor import Actor
-from ..actors.cell import Cell, Ending, Exit, Phase
+from ..actors.cell import Cell, Ending, Exit
 from ..actors.failure import ActorKilled, Failure, HandlerKilled
+from ..actors.inbox import Phase
 from .child import Child, ChildSpec
 from .rules import Budget, Policy, Restart, Strategy
 

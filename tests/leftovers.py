@@ -11,7 +11,8 @@ import gevent
 from gevent.hub import Hub
 from greenlet import getcurrent, greenlet
 
-from chargehand.actors.cell import Cell, Phase
+from chargehand.actors.cell import Cell
+from chargehand.actors.inbox import Phase
 
 DESCRIPTORS = Path("/proc/self/fd")
 PROCESSES = Path("/proc")

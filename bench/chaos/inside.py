@@ -11,8 +11,8 @@ import gevent
 from pykka.messages import ProxyCall
 
 from chargehand import CentralSystem
-from chargehand.actors.cell import Phase
 from chargehand.actors.charge_point_cell import ChargePointCell
+from chargehand.actors.inbox import Phase
 from chargehand.actors.plugin_cell import PluginCell
 
 FOR_EVER_S = 3600.0

@@ -10,7 +10,8 @@ import pytest
 from gevent.event import Event
 
 from chargehand.actors.actor import Actor
-from chargehand.actors.cell import Cell, Ending, Phase
+from chargehand.actors.cell import Cell, Ending
+from chargehand.actors.inbox import Phase
 from chargehand.actors.scheduler import Scheduler
 
 from ..hub import settle, until

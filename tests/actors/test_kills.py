@@ -7,8 +7,9 @@ import pykka
 import pytest
 from gevent.event import Event
 
-from chargehand.actors.cell import Ending, Phase
+from chargehand.actors.cell import Ending
 from chargehand.actors.failure import ActorKilled, HandlerKilled
+from chargehand.actors.inbox import Phase
 
 from ..hub import settle, until
 from .probe import Probe, last_ending

@@ -3,8 +3,9 @@
 import pytest
 from gevent.event import Event
 
-from chargehand.actors.cell import Ending, Phase
+from chargehand.actors.cell import Ending
 from chargehand.actors.failure import ActorKilled, HandlerKilled
+from chargehand.actors.inbox import Phase
 from chargehand.actors.lanes import GRACE_S, LaneCell
 from chargehand.actors.scheduler import Scheduler
 from chargehand.actors.timers import Timers

@@ -2,8 +2,8 @@
 
 from gevent.event import Event
 
-from chargehand.actors.cell import Phase
 from chargehand.actors.failure import ActorKilled
+from chargehand.actors.inbox import Phase
 from chargehand.actors.lanes import GRACE_S
 from chargehand.actors.timers import Timers
 from chargehand.testing import ManualClock

@@ -4,8 +4,9 @@ import pytest
 from gevent.event import Event
 
 from chargehand import Plugin
-from chargehand.actors.cell import Ending, Phase
+from chargehand.actors.cell import Ending
 from chargehand.actors.faults import FaultPolicy
+from chargehand.actors.inbox import Phase
 from chargehand.actors.plugin_cell import PluginCell
 from chargehand.actors.scheduler import Scheduler
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from chargehand.actors.cell import Cell, Phase
+from chargehand.actors.cell import Cell
+from chargehand.actors.inbox import Phase
 from chargehand.actors.scheduler import Scheduler
 from chargehand.supervisor.endpoint import Endpoint
 

@@ -3,7 +3,8 @@
 import pytest
 
 from chargehand import ChildSpec, GaveUp, Policy, Restart, Strategy, Supervisor
-from chargehand.actors.cell import Cell, Ending, Phase
+from chargehand.actors.cell import Cell, Ending
+from chargehand.actors.inbox import Phase
 
 from ..hub import settle
 from .tree import SLOW, STARTS, Child, starts, stops

@@ -4,7 +4,7 @@ import pytest
 from gevent.event import Event
 
 from chargehand import NeverSent, OutcomeUnknown, TicketState
-from chargehand.actors.cell import Phase
+from chargehand.actors.inbox import Phase
 from chargehand.actors.messages import FrameReceived
 from chargehand.actors.session_actor import SessionActor
 from chargehand.protocol.session import Session

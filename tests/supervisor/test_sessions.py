@@ -4,7 +4,7 @@ import gevent
 import pytest
 
 from chargehand import TicketState
-from chargehand.actors.cell import Phase
+from chargehand.actors.inbox import Phase
 from chargehand.actors.messages import TimePassed
 from chargehand.protocol.session import Registration, Session
 from chargehand.supervisor.sessions import GIVEN_UP_REMEMBERED

@@ -7,8 +7,9 @@ import pytest
 from gevent.event import Event
 
 from chargehand import ChildSpec, Restart, Strategy, Supervisor
-from chargehand.actors.cell import Cell, Ending, Phase
+from chargehand.actors.cell import Cell, Ending
 from chargehand.actors.failure import HandlerKilled
+from chargehand.actors.inbox import Phase
 from chargehand.supervisor.child import StartTimedOut
 
 from ..hub import settle, until
