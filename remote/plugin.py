@@ -15,7 +15,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import gevent
 import msgspec
 from msgspec import Raw
 
@@ -25,6 +24,7 @@ from ..actors.tickets import Ticket
 from ..protocol import v16
 from ..protocol.actions import SPOOL, Sender
 from .address import Address, RedisAway
+from .answer_reader import AnswerReader
 from .envelopes import (
     KEEP_S,
     KEEP_TRANSACTION_S,
@@ -41,7 +41,6 @@ from .envelopes import (
     read_verdict,
     ticket_facts,
 )
-from .link import CommandRefused, Link
 from .stream_writer import NobodyThere, StreamFull, StreamWriter, refusal
 from .streams import DEFAULT_GROUP, Keys, key_of
 
@@ -55,11 +54,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ALL = "*"
-BLOCK_S = 1.0
-"""Seconds that one look for answers waits in Redis for the first."""
-ANSWERS_AT_ONCE = 512
-RETRY_S = 0.2
-"""Seconds before answers are looked for again when Redis has refused it."""
 
 
 class _Broken(msgspec.Struct, frozen=True, gc=False):
@@ -97,7 +91,6 @@ class Remote(Plugin):
         super().__init__()
         address = Address(url)
         self._groups = groups
-        self._keys = Keys(prefix)
         self.node = f"{node or socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
         self._deadline_s = deadline_s
         self._epoch_of = epoch_of
@@ -107,16 +100,23 @@ class Remote(Plugin):
         self._open: dict[str, Later[Any]] = {}
         self._numbers = itertools.count(1)
         self._cut_off: set[str] = set()  # groups that no call could be sent to
+        keys = Keys(prefix)
         self._streams = StreamWriter(
             address,
             f"{self.node}-calls",
-            self._keys,
+            keys,
             partitions=partitions,
             limit=stream_limit,
             down=self._fail_all,
         )
-        self._answers = Link(address, f"{self.node}-answers", blocks_s=BLOCK_S)
-        self._reader: Any = None
+        self._answers = AnswerReader(
+            address,
+            f"{self.node}-answers",
+            keys.answers(self.node),
+            take=self._answered,
+            look_round=self._look_round,
+            failed=self._reader_failed,
+        )
 
     @classmethod
     def spec(
@@ -159,8 +159,6 @@ class Remote(Plugin):
         """Begin to connect; it does not wait for it."""
         self._streams.link.start()
         self._answers.start()
-        self._reader = gevent.spawn(self._read_answers)
-        self._reader.link_exception(self._reader_failed)
 
     def on_stop(self) -> None:
         """Let go of Redis."""
@@ -175,15 +173,13 @@ class Remote(Plugin):
         self._close()
 
     def _close(self) -> None:
-        if self._reader is not None:
-            self._reader.kill(block=False)
         self._fail_all("the plugin that forwards has stopped")
         self._answers.stop()
         self._streams.link.stop()
 
-    def _reader_failed(self, reader: Any) -> None:
+    def _reader_failed(self, error: Exception) -> None:
         if not self._cell.is_set():
-            self._cell.tell(_Broken(reader.exception))
+            self._cell.tell(_Broken(error))
 
     def on_receive(self, message: Any) -> Any:
         """Fail when what reads the answers has failed."""
@@ -310,33 +306,11 @@ class Remote(Plugin):
 
     # -- Back ----------------------------------------------------------------------------------------
 
-    def _read_answers(self) -> None:
-        """Take what comes on this node's stream of answers, and forget calls that wait for none any more."""
-        link, stream, last = self._answers, self._keys.answers(self.node), b"0"
-        swept_at = time.monotonic()
-        while True:
-            if time.monotonic() > swept_at + BLOCK_S:
-                swept_at = time.monotonic()
-                self._streams.look_for_readers(self._cut_off, self._reached)
-                for id_ in [id_ for id_, later in self._open.items() if not later.call.open]:
-                    del self._open[id_]
-            if not link.connected:
-                last = b"0"  # a Redis that has lost everything counts anew; an answer may come twice
-                link.wait(BLOCK_S)
-                continue
-            try:
-                found = link.ask(
-                    "XREAD", "COUNT", ANSWERS_AT_ONCE, "BLOCK", int(BLOCK_S * 1000), "STREAMS", stream, last
-                )
-            except RedisAway:
-                continue
-            except CommandRefused as error:
-                logger.error("%s cannot be read: %s", stream, error)  # noqa: TRY400 - the text says all
-                gevent.sleep(RETRY_S)
-                continue
-            for entry, fields in found[0][1] if found else ():
-                last = entry
-                self._answered(bytes(fields[1]))
+    def _look_round(self) -> None:
+        """Look for workers that are back, and forget calls that wait for no answer any more."""
+        self._streams.look_for_readers(self._cut_off, self._reached)
+        for id_ in [id_ for id_, later in self._open.items() if not later.call.open]:
+            del self._open[id_]
 
     def _answered(self, data: bytes) -> None:
         try:
