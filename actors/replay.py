@@ -23,8 +23,9 @@ from ..protocol.payload import lenient
 from ..protocol.session import INFINITY, Incoming
 from .actor import Actor
 from .charge_point import ChargePoint
+from .detached_call import Untried
 from .failure import Failure
-from .replayed_call import ReplayedCall, Untried, begins_transaction, transaction_of
+from .replayed_call import ReplayedCall, begins_transaction, transaction_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..protocol.errors import Refused
 from ..protocol.payload import lenient
-from .call import Call
+from .detached_call import DetachedCall
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,21 +19,10 @@ if TYPE_CHECKING:
     from .services import SpooledMessage
 
 
-class Untried:
-    """How a call ended with which no handler has begun."""
-
-    __slots__ = ("why",)
-
-    def __init__(self, why: str) -> None:
-        self.why = why
-
-
-class ReplayedCall(Call[Any]):
+class ReplayedCall(DetachedCall):
     """A call that was acknowledged long ago: its answer goes nowhere, its success takes it out of the spool."""
 
-    __slots__ = ("_ended", "number", "record")
-
-    plugin: PluginCell
+    __slots__ = ("number", "record")
 
     def __init__(
         self,
@@ -43,19 +32,9 @@ class ReplayedCall(Call[Any]):
         plugin: PluginCell,
         ended: Callable[[ReplayedCall, Any], None],
     ) -> None:
+        super().__init__(facts, incoming, plugin, record.transaction_id, ended)
         self.number = record.number
         self.record = record
-        self._ended = ended
-        self.incoming = incoming
-        self.request = incoming.request
-        self.charge_point = facts
-        self.transaction_id = record.transaction_id
-        self.lane = facts.id
-        self.running = None
-        self.stood_in = False
-        self.plugin = plugin
-        self.shadows = None
-        self.given_away = False
 
     @property
     def received_at(self) -> dt.datetime:
@@ -66,14 +45,6 @@ class ReplayedCall(Call[Any]):
     def replayed(self) -> bool:
         """That it was acknowledged by a stand-in before."""
         return True
-
-    def leave(self, why: str) -> None:
-        """Hand it back to the replayer, untried."""
-        self._ended(self, Untried(why))
-
-    def finish(self, outcome: Any) -> None:
-        """Hand the outcome to the replayer."""
-        self._ended(self, outcome)
 
 
 def transaction_of(version: Version, record: SpooledMessage) -> int | None:

@@ -10,9 +10,9 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..actors.detached_call import Untried
 from ..actors.failure import Failure, attempt
 from ..actors.messages import OutcomeKnown, WentOffline, WentOnline
-from ..actors.replayed_call import Untried
 from ..protocol.errors import OcppError, Refused
 from ..protocol.payload import build, lenient
 from ..protocol.session import Incoming

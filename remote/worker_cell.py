@@ -10,9 +10,8 @@ import datetime as dt
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ..actors.call import Call
+from ..actors.detached_call import DetachedCall
 from ..actors.plugin_cell import PluginCell
-from ..actors.replayed_call import Untried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +29,10 @@ Place = tuple[int, bytes]
 """Where an entry stands: the number of its stream, and its id there."""
 
 
-class RemoteCall(Call[Any]):
+class RemoteCall(DetachedCall):
     """A call that came from a node. `ended(call, outcome)` is told how its handler ended."""
 
-    __slots__ = ("_ended", "envelope", "place")
+    __slots__ = ("envelope", "place")
 
     def __init__(
         self,
@@ -44,19 +43,9 @@ class RemoteCall(Call[Any]):
         plugin: PluginCell,
         ended: Callable[[RemoteCall, Any], None],
     ) -> None:
+        super().__init__(charge_point, incoming, plugin, envelope.transaction_id, ended)
         self.envelope = envelope
         self.place = place
-        self._ended = ended
-        self.incoming = incoming
-        self.request = incoming.request
-        self.charge_point = charge_point
-        self.transaction_id = envelope.transaction_id
-        self.lane = envelope.charge_point
-        self.running = None
-        self.stood_in = False
-        self.plugin = plugin
-        self.shadows = None
-        self.given_away = False
 
     @property
     def received_at(self) -> dt.datetime:
@@ -67,14 +56,6 @@ class RemoteCall(Call[Any]):
     def replayed(self) -> bool:
         """Whether a stand-in acknowledged it before."""
         return self.envelope.replayed
-
-    def leave(self, why: str) -> None:
-        """Hand it back to the worker, untried."""
-        self._ended(self, Untried(why))
-
-    def finish(self, outcome: Any) -> None:
-        """Hand the outcome to the worker."""
-        self._ended(self, outcome)
 
 
 class Notice:
