@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pykka import ActorDeadError
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from ..protocol.session import Incoming
     from .call_cell import CallCell
     from .plugin_cell import PluginCell
+    from .services import Receipt
     from .shadow import ShadowCall
 
 R = TypeVar("R")
+A = TypeVar("A")
 
 
 class Call(Generic[R]):
@@ -104,6 +107,26 @@ class Call(Generic[R]):
         """Take over the answer: what the handler returns is ignored then. The deadline goes on running."""
         self.given_away = True
         return Later(self)
+
+    def once_stored(self, response: A, *receipts: Receipt) -> A:
+        """Answer with `response` when all receipts are durable: `return call.once_stored(response, receipt)`.
+
+        It waits without a greenlet and without the lane, where `receipt.wait()` keeps both. A receipt's error counts
+        as the handler's failure.
+        """
+        waiting = [receipt for receipt in receipts if not receipt.done or receipt.error is not None]
+        if waiting:
+            self.given_away = True
+            self._await(response, waiting)
+        return response
+
+    def _await(self, response: Any, waiting: list[Receipt], error: Exception | None = None) -> None:
+        if error is not None:
+            self.finish(Failure(error))
+        elif waiting:
+            waiting.pop().then(partial(self._await, response, waiting))
+        else:
+            self.finish(response)
 
     def expire(self) -> None:
         """Its time is over: its handler is not begun any more, or ended. For the runtime."""

@@ -24,6 +24,10 @@ class Receipt(Protocol):
     def done(self) -> bool:
         """Whether it is known how it went."""
 
+    @property
+    def error(self) -> Exception | None:
+        """Why it could not be, if that is known."""
+
     def then(self, callback: Callable[[Exception | None], None]) -> None:
         """Call back in the hub's thread once it is (with None) or cannot be (with the error); perhaps at once."""
 

@@ -76,6 +76,7 @@ struct conn {
     uint8_t state, what;
     uint32_t seq;             /* of the outstanding CALL */
     int tx;                   /* transaction id the server gave us */
+    int charging;             /* whether it is going on */
     uint64_t due;             /* when the outstanding CALL was due, ns */
     char *part;               /* bytes of an incomplete frame, or NULL */
     uint32_t part_len;
@@ -157,7 +158,9 @@ static double hist_ms(double q)
 
 /* ------------------------------------------------------------- messages */
 
-#define TS "\"2026-05-04T12:34:56Z\""
+/* A charge point's clock and meter go on: a store must not find a message
+ * that it has already. */
+#define TS "\"%s\""
 
 static const char boot_fmt[] =
     "[2,\"%s\",\"BootNotification\",{\"chargePointVendor\":\"Acme\","
@@ -166,7 +169,7 @@ static const char boot_fmt[] =
 static const char meter_fmt[] =
     "[2,\"%s\",\"MeterValues\",{\"connectorId\":1,\"transactionId\":%d,"
     "\"meterValue\":[{\"timestamp\":" TS ",\"sampledValue\":["
-    "{\"value\":\"1234567\",\"measurand\":\"Energy.Active.Import.Register\",\"unit\":\"Wh\"},"
+    "{\"value\":\"%u\",\"measurand\":\"Energy.Active.Import.Register\",\"unit\":\"Wh\"},"
     "{\"value\":\"11040\",\"measurand\":\"Power.Active.Import\",\"unit\":\"W\"},"
     "{\"value\":\"16.02\",\"measurand\":\"Current.Import\",\"phase\":\"L1\",\"unit\":\"A\"},"
     "{\"value\":\"15.98\",\"measurand\":\"Current.Import\",\"phase\":\"L2\",\"unit\":\"A\"},"
@@ -181,10 +184,10 @@ static const char status_fmt[] =
     "\"status\":\"Charging\",\"timestamp\":" TS "}]";
 static const char start_fmt[] =
     "[2,\"%s\",\"StartTransaction\",{\"connectorId\":1,\"idTag\":\"04A1B2C3D4\","
-    "\"meterStart\":1234000,\"timestamp\":" TS "}]";
+    "\"meterStart\":%u,\"timestamp\":" TS "}]";
 static const char stop_fmt[] =
     "[2,\"%s\",\"StopTransaction\",{\"transactionId\":%d,\"idTag\":\"04A1B2C3D4\","
-    "\"meterStop\":1234567,\"timestamp\":" TS ",\"reason\":\"EVDisconnected\"}]";
+    "\"meterStop\":%u,\"timestamp\":" TS ",\"reason\":\"EVDisconnected\"}]";
 
 /* The id is a function of the connection and the call's number. */
 static void make_id(char id[ID_LEN + 1], int cp, uint32_t seq)
@@ -195,17 +198,33 @@ static void make_id(char id[ID_LEN + 1], int cp, uint32_t seq)
     for (int i = 34; i >= 29; i--, cp >>= 4) id[i] = hex[cp & 15];
 }
 
+static const char *clock_text(void)
+{
+    static char text[32];
+    static time_t at;
+    time_t t = time(NULL);
+    if (t != at) {
+        struct tm tm;
+        at = t;
+        gmtime_r(&t, &tm);
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    }
+    return text;
+}
+
 static int make_call(char *out, int what, int cp, uint32_t seq, int tx)
 {
     char id[ID_LEN + 1];
     make_id(id, cp, seq);
+    const char *now = clock_text();
+    uint32_t wh = 1000000 + seq;
     switch (what) {
     case BOOT:      return sprintf(out, boot_fmt, id, cp);
-    case METER:     return sprintf(out, meter_fmt, id, tx);
+    case METER:     return sprintf(out, meter_fmt, id, tx, now, wh);
     case HEARTBEAT: return sprintf(out, heartbeat_fmt, id);
-    case STATUS:    return sprintf(out, status_fmt, id);
-    case START:     return sprintf(out, start_fmt, id);
-    default:        return sprintf(out, stop_fmt, id, tx);
+    case STATUS:    return sprintf(out, status_fmt, id, now);
+    case START:     return sprintf(out, start_fmt, id, wh, now);
+    default:        return sprintf(out, stop_fmt, id, tx, wh, now);
     }
 }
 
@@ -268,7 +287,12 @@ static void send_call(struct conn *c, int what, uint64_t due)
 
 static void next_call(struct conn *c, uint64_t due)
 {
-    send_call(c, deck[deck_pos++ % sizeof deck], due);
+    int what = deck[deck_pos++ % sizeof deck];
+    /* A transaction ends before the next one starts: others would pile up. */
+    if (what == START && c->charging) what = STOP;
+    else if (what == STOP && !c->charging) what = START;
+    if (what == STOP) c->charging = 0;
+    send_call(c, what, due);
 }
 
 static const char *skip_ws(const char *p, const char *end)
@@ -323,7 +347,10 @@ static void handle_text(struct conn *c, const char *p, int len)
     }
     if (c->what == START) {
         const char *t = memmem(p, end - p, "\"transactionId\":", 16);
-        if (t) c->tx = atoi(t + 16);
+        if (t) {
+            c->tx = atoi(t + 16);
+            c->charging = 1;
+        }
     }
     c->state = READY;
     if (pace > 0)

@@ -3,7 +3,7 @@
 Its one rule: it samples on the clock of CPU time, so that it neither slows what it looks at nor gets lost when
 greenlets switch, as a tracing profiler does. Time in C code is on the Python function that called it.
 
-    python bench/hotspots.py [--transport reactor] [--seconds 10] [--connections 100] [--plugin] [--top 30]
+    python bench/hotspots.py [--transport reactor] [--seconds 10] [--connections 100] [--plugin] [--store sqlite]
 """
 
 import json
@@ -84,12 +84,12 @@ def serve_sampled(target: Path, arguments: list[str]) -> None:
         target.write_text(json.dumps(sampler.stop()))
 
 
-def sampled(contestant: Contestant, target: Path) -> Contestant:
-    """The same contestant, started by way of this file."""
+def sampled(contestant: Contestant, target: Path, store: str) -> Contestant:
+    """The same contestant, started by way of this file, with that store."""
 
     def command(port: int, data: Path) -> list[str]:
         python, _, _, *arguments = contestant.command(port, data)  # python -m chargehand serve …
-        return [python, str(HERE), "--serve", str(target), "--", *arguments]
+        return [python, str(HERE), "--serve", str(target), "--", *arguments, "--store", store]
 
     return Contestant(contestant.name, contestant.what, command)
 
@@ -109,6 +109,7 @@ def table_of(title: str, heading: str, counts: dict[str, int], ticks: int, top: 
 @click.option("--seconds", default=10.0, show_default=True, help="Time under load.")
 @click.option("--connections", default=100, show_default=True, help="Charge points at once.")
 @click.option("--plugin", is_flag=True, help="With the user's plugin of the bench.")
+@click.option("--store", default="memory", show_default=True, help="As for serve.")
 @click.option("--top", default=30, show_default=True, help="Rows of each table.")
 @click.option("--serve", type=click.Path(path_type=Path), hidden=True)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -118,6 +119,7 @@ def main(
     seconds: float,
     connections: int,
     plugin: bool,
+    store: str,
     top: int,
     serve: Path | None,
     arguments: tuple[str, ...],
@@ -137,7 +139,7 @@ def main(
     (contestant,) = (row for row in CONTESTANTS if row.name == name)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         target = Path(folder) / "samples"
-        with running(sampled(contestant, target), cores()[0]) as server:
+        with running(sampled(contestant, target, store), cores()[0]) as server:
             call(
                 server, cores()[1], connections=connections, seconds=1, warmup=0
             )  # the start is no part of it
@@ -154,7 +156,7 @@ def main(
     console.print(table_of("with all that it called", "function", found["with_callees"], ticks, top))
     console.print(table_of("lines", "line", found["lines"], ticks, top))
     console.print(
-        f"{name}: {found['ticks']} samples; {figures['calls_per_s']:,.0f} calls/s, "
+        f"{name}, store {store}: {found['ticks']} samples; {figures['calls_per_s']:,.0f} calls/s, "
         f"{figures['cpu_us']:.1f} us of CPU per call while sampled",
         highlight=False,
     )

@@ -19,10 +19,7 @@ from . import profiles, reservations
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .. import ChargePoint, Store
-
-STORE_S = 30.0
-"""Seconds to wait for the store; the deadline of the action is usually over before."""
+    from .. import ChargePoint, Receipt, Store
 
 
 class _MeterValues(msgspec.Struct):
@@ -148,14 +145,14 @@ class BackOffice(Plugin):
         if transaction.open:
             receipts += reservations.use(books, transaction)
             receipts += profiles.transaction_started(books, transaction)
-        for receipt in receipts:
-            receipt.wait(STORE_S)
         verdict = v16.AuthorizationStatus(transaction.verdict)
         if verdict is not info.status:
             info = v16.IdTagInfo(
                 status=verdict, expiry_date=info.expiry_date, parent_id_tag=info.parent_id_tag
             )
-        return v16.StartTransactionResponse(id_tag_info=info, transaction_id=number)
+        return call.once_stored(
+            v16.StartTransactionResponse(id_tag_info=info, transaction_id=number), *receipts
+        )
 
     def _started(
         self, call: Call[v16.StartTransaction], number: int, status: v16.AuthorizationStatus | str
@@ -201,7 +198,11 @@ class BackOffice(Plugin):
         request = call.request
         known = self._store.transaction(request.transaction_id)
         if known is None or known.charge_point_id != call.charge_point.id:
-            self._keep_aside(call, f"transaction {request.transaction_id} is not one of this charge point's")
+            receipts = [
+                self._keep_aside(
+                    call, f"transaction {request.transaction_id} is not one of this charge point's"
+                )
+            ]
         else:
             flags = [*known.flags, *self._flags(call), *self._suspicions(known, request)]
             stopped = msgspec.structs.replace(
@@ -221,11 +222,8 @@ class BackOffice(Plugin):
                         call, known.connector_id, known.id, msgspec.json.encode(request.transaction_data)
                     )
                 )
-            for receipt in receipts:
-                receipt.wait(STORE_S)
-        if request.id_tag is None:
-            return v16.StopTransactionResponse()
-        return v16.StopTransactionResponse(id_tag_info=self._judge(request.id_tag))
+        info = None if request.id_tag is None else self._judge(request.id_tag)
+        return call.once_stored(v16.StopTransactionResponse(id_tag_info=info), *receipts)
 
     def _suspicions(self, known: Transaction, request: v16.StopTransaction) -> list[str]:
         energy_wh = request.meter_stop - known.meter_start
@@ -241,9 +239,9 @@ class BackOffice(Plugin):
             suspicions.append(f"it was stopped with {id_tag}, whose parent is not the same")
         return suspicions
 
-    def _keep_aside(self, call: Call[Any], why: str) -> None:
-        """Keep a message that belongs to nothing where people find it; return when it is kept."""
-        self._store.spool(
+    def _keep_aside(self, call: Call[Any], why: str) -> Receipt:
+        """Keep a message that belongs to nothing where people find it."""
+        return self._store.spool(
             charge_point_id=call.charge_point.id,
             action=call.action,
             unique_id=call.unique_id,
@@ -252,7 +250,7 @@ class BackOffice(Plugin):
             received_at=call.received_at,
             why=why,
             replay=False,
-        ).wait(STORE_S)
+        )
 
     @staticmethod
     def _flags(call: Call[Any]) -> tuple[str, ...]:
@@ -269,12 +267,12 @@ class BackOffice(Plugin):
             if call.deviations
             else bytes(_meter_values(call.payload).meter_value)
         )
-        self._keep_reading(call, request.connector_id, request.transaction_id, values).wait(STORE_S)
-        return v16.MeterValuesResponse()
+        receipt = self._keep_reading(call, request.connector_id, request.transaction_id, values)
+        return call.once_stored(v16.MeterValuesResponse(), receipt)
 
     def _keep_reading(
         self, call: Call[Any], connector_id: int, transaction_id: int | None, values: bytes
-    ) -> Any:
+    ) -> Receipt:
         reading = MeterReading(
             charge_point_id=call.charge_point.id,
             connector_id=connector_id,

@@ -7,7 +7,6 @@ at a crash.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +20,7 @@ from .rows import (
     flags_text,
     json_text,
     reading_of,
+    reading_row,
     row,
     spooled_of,
     stop_row,
@@ -203,7 +203,7 @@ class DurableStore:
         """See `Store`."""
         known = self._open.get(transaction_id)
         if known is None:
-            return self._writer.append(Kind.BARRIER, b"")
+            return self._writer.append(Kind.BARRIER, ())
         flags = known.flags if flag in known.flags else (*known.flags, flag)
         self._open[transaction_id] = msgspec.structs.replace(known, flags=flags)
         return self._writer.append(Kind.FLAGS, row(transaction_id, flags_text(flags)))
@@ -254,15 +254,7 @@ class DurableStore:
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """See `Store`."""
-        values = row(
-            reading.charge_point_id,
-            reading.connector_id,
-            reading.transaction_id,
-            text(reading.received_at),
-            hashlib.blake2b(reading.values, digest_size=16).hexdigest(),
-            json_text(reading.values),
-        )
-        return self._writer.append(Kind.READING, values)
+        return self._writer.append(Kind.READING, reading_row(reading))
 
     def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
         """See `Store`. Switches greenlets."""
@@ -355,14 +347,14 @@ class DurableStore:
 
     def unspool(self, numbers: Sequence[int]) -> Receipt:
         """See `Store`."""
-        receipt = self._writer.append(Kind.BARRIER, b"")
+        receipt = self._writer.append(Kind.BARRIER, ())
         for number in numbers:
             receipt = self._writer.append(Kind.UNSPOOL, row(number))
         return receipt
 
     def bring_back(self, numbers: Sequence[int]) -> Receipt:
         """See `Store`."""
-        receipt = self._writer.append(Kind.BARRIER, b"")
+        receipt = self._writer.append(Kind.BARRIER, ())
         for number in numbers:
             receipt = self._writer.append(Kind.BACK, row(number))
         return receipt

@@ -1,6 +1,6 @@
 """The store for several nodes, or for those who have a server: PostgreSQL, durable when a receipt says so.
 
-Each kind of write is one statement over an array of rows in JSON: see `rows.py`. The connection is the writer's
+Each kind of write is one statement over an array of rows in JSON. The connection is the writer's
 thread's alone. When it is lost, what was on its way fails, and may be there all the same: so whatever is written can be
 written twice. It is made again by the next that needs it, at growing intervals.
 """
@@ -11,6 +11,8 @@ import itertools
 import re
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from .libpq import Address, Leash, QueryFailed, literal, lost, read, run
 from .postgres_tables import BOOKS_LOCK, STATEMENT_S, bring_up_to_date
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
     from .records import Tag
+    from .rows import Row
     from .writer import Threads
 
 T = TypeVar("T")
@@ -35,6 +38,8 @@ SILENT_S = STATEMENT_S + 2
 """Seconds of silence after which the server is taken for lost: before the deadline of whoever waits for the answer."""
 AT_ONCE_S = 1.0
 """What fails sooner had been lost before, and nobody had noticed."""
+
+_encode = msgspec.json.Encoder().encode
 
 STATEMENT_BYTES = 16 * 1024 * 1024
 """Rows of one statement, in JSON; a single row may be larger."""
@@ -169,7 +174,7 @@ class PostgresServer:
         """See `writer.Database`. The server hears of it with the first rows."""
         self._transaction = None
 
-    def write(self, kind: Kind, rows: Sequence[bytes]) -> None:
+    def write(self, kind: Kind, rows: Sequence[Row]) -> None:
         """See `writer.Database`."""
         statement = STATEMENTS.get(kind)
         if statement is None:
@@ -227,11 +232,11 @@ class PostgresServer:
         self._connection = self._transaction = None
 
 
-def _arrays(rows: Sequence[bytes]) -> Iterator[bytes]:
+def _arrays(rows: Sequence[Row]) -> Iterator[bytes]:
     """Rows as arrays of JSON, none of them much larger than a statement should be."""
     some: list[bytes] = []
     size = 0
-    for row in rows:
+    for row in map(_encode, rows):
         if some and size + len(row) > STATEMENT_BYTES:
             yield b"[%b]" % b",".join(some)
             some, size = [], 0

@@ -13,7 +13,7 @@ import msgspec
 from gevent.monkey import get_original  # reads what there was before; patches nothing
 
 from .durable import LARGEST_ID
-from .rows import Kind
+from .rows import Kind, Row
 from .shared import REMOVALS_KEPT_S, SharedStore
 from .sqlite import NOW
 from .store import RowRefused, StoreError
@@ -40,7 +40,7 @@ ANSWER_S = 60.0
 class Write(msgspec.Struct, frozen=True, array_like=True, tag="write", gc=False):
     """Rows to be kept, by kind."""
 
-    rows: list[tuple[Kind, list[bytes]]]
+    rows: list[tuple[Kind, list[Row]]]
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True, tag="read", gc=False):
@@ -80,7 +80,10 @@ _decode_answer: Callable[[bytearray], Answer] = msgspec.msgpack.Decoder(Answer).
 
 def frame(message: Request | Answer) -> bytes:
     """Write a frame."""
-    body = _encode(message)
+    return _framed(_encode(message))
+
+
+def _framed(body: bytes) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
@@ -90,7 +93,7 @@ class SocketDatabase:
     def __init__(self, path: str) -> None:
         self._path = path
         self._socket: socket.socket | None = None
-        self._rows: dict[Kind, list[bytes]] = {}
+        self._rows: dict[Kind, list[Row]] = {}
         self._connect()
 
     def _connect(self) -> socket.socket:
@@ -108,7 +111,7 @@ class SocketDatabase:
         """See `writer.Database`."""
         self._rows = {}
 
-    def write(self, kind: Kind, rows: Sequence[bytes]) -> None:
+    def write(self, kind: Kind, rows: Sequence[Row]) -> None:
         """See `writer.Database`. Nothing is sent before `commit`, which tells of rows that were refused."""
         if kind is not Kind.BARRIER:
             self._rows.setdefault(kind, []).extend(rows)
@@ -133,7 +136,7 @@ class SocketDatabase:
 
     def read(self, query: str, values: Sequence[Any]) -> list[Any]:
         """See `writer.Database`."""
-        answer = self._ask(Read(query, list(values)))
+        answer = self._ask(_encode(Read(query, list(values))))
         if isinstance(answer, Failed):
             raise StoreError(answer.text)
         if not isinstance(answer, Found):
@@ -146,10 +149,10 @@ class SocketDatabase:
             self._socket.close()
             self._socket = None
 
-    def _ask(self, request: Request) -> Answer:
+    def _ask(self, request: bytes) -> Answer:
         connection = self._socket or self._connect()
         try:
-            connection.sendall(frame(request))
+            connection.sendall(_framed(request))
             return _decode_answer(self._receive(connection))
         except (OSError, msgspec.MsgspecError) as error:
             self._fail(str(error) or type(error).__name__)
@@ -174,26 +177,29 @@ class SocketDatabase:
         return received
 
 
-def _requests(rows: dict[Kind, list[bytes]]) -> Iterator[tuple[dict[Kind, int], Write]]:
+def _requests(rows: dict[Kind, list[Row]]) -> Iterator[tuple[dict[Kind, int], bytes]]:
     """Requests that are not much larger than they should be, each with the place of its first row of each kind."""
-    if rows and sum(sum(map(len, all_of_kind)) for all_of_kind in rows.values()) <= REQUEST_BYTES:
-        yield {}, Write(list(rows.items()))
+    if not rows:
+        return
+    request = _encode(Write(list(rows.items())))
+    if len(request) <= REQUEST_BYTES:
+        yield {}, request
         return
     first: dict[Kind, int] = {}
-    some: list[tuple[Kind, list[bytes]]] = []
+    some: list[tuple[Kind, list[Row]]] = []
     size = 0
     for kind, all_of_kind in rows.items():
         for place, row in enumerate(all_of_kind):
-            if size and size + len(row) > REQUEST_BYTES:
-                yield first, Write(some)
+            more = len(_encode(row))
+            if size and size + more > REQUEST_BYTES:
+                yield first, _encode(Write(some))
                 first, some, size = {}, [], 0
             if kind not in first:
                 first[kind] = place
                 some.append((kind, []))
             some[-1][1].append(row)
-            size += len(row)
-    if some:
-        yield first, Write(some)
+            size += more
+    yield first, _encode(Write(some))
 
 
 class SocketStore(SharedStore):

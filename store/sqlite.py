@@ -1,11 +1,12 @@
 """The embedded store: one SQLite file in WAL mode, durable when a receipt says so.
 
-Each kind of write is one statement over an array of rows in JSON: see `rows.py`.
+The rows of a kind are statements over many of them at once: see `rows.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 from typing import TYPE_CHECKING, Any
@@ -20,59 +21,94 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .records import Tag
+    from .rows import Row
     from .writer import Threads
 
-REFUSED = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
-ROWS = "FROM json_each(?) AS given"
+REFUSED = (
+    sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError,
+    OverflowError, ValueError,
+)  # fmt: skip
+"""What says that a row is to blame."""
 NOW = "CAST(strftime('%s', 'now') AS INTEGER)"
 
+SIZES = (1, 4, 16, 64, 256)
+"""How many rows a statement may have room for; those that stay empty are not looked at."""
 
-def _values(count: int, first: int = 0) -> str:
-    return ", ".join(f"given.value ->> {number}" for number in range(first, first + count))
+GIVEN: dict[Kind, Sequence[str]] = {
+    Kind.IDS: ("number",),
+    Kind.START: TRANSACTION,
+    Kind.FLAGS: ("id", "flags"),
+    Kind.STOP: ("id", *STOP),
+    Kind.READING: READING,
+    Kind.REGISTER: ("id", "registration"),
+    Kind.EVENT: EVENT,
+    Kind.BOOK: ("book", "key", "data", "place"),
+    Kind.SPOOL: SPOOL,
+    Kind.ASIDE: ("number", "why"),
+    Kind.UNSPOOL: ("number",),
+    Kind.BACK: ("number",),
+}
+"""The columns of the rows, by kind."""
 
 
-def _insert(table: str, columns: Sequence[str], clause: str = "") -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {_values(len(columns))} {ROWS} WHERE true {clause}"
+def _insert(kind: Kind, table: str, clause: str = "") -> str:
+    names = ", ".join(GIVEN[kind])
+    return f"INSERT INTO {table} ({names}) SELECT {names} FROM given WHERE true {clause}"  # noqa: S608
 
 
 _AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOP)
-_STOPS = ", ".join(f"value ->> {number} AS {column}" for number, column in enumerate(STOP, 1))
 
 STATEMENTS: dict[Kind, str] = {
-    Kind.IDS: f"INSERT INTO ids (name, next) SELECT 'transaction', {_values(1)} {ROWS} WHERE true "
+    Kind.IDS: "INSERT INTO ids (name, next) SELECT 'transaction', number FROM given WHERE true "
     "ON CONFLICT (name) DO UPDATE SET next = max(next, excluded.next)",
-    Kind.START: _insert("transactions", TRANSACTION, "ON CONFLICT DO NOTHING"),
-    # Of several rows for one transaction the last counts: SQLite takes the other columns from the row of the maximum.
-    Kind.FLAGS: "UPDATE transactions SET flags = given.flags "
-    "FROM (SELECT value ->> 0 AS id, value ->> 1 AS flags, max(key) FROM json_each(?) GROUP BY 1) AS given "
+    Kind.START: _insert(Kind.START, "transactions", "ON CONFLICT DO NOTHING"),
+    Kind.FLAGS: "UPDATE transactions SET flags = given.flags FROM given "
     "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
-    # And here the first one.
-    Kind.STOP: f"UPDATE transactions SET {_AT_STOP} "  # noqa: S608
-    f"FROM (SELECT value ->> 0 AS id, {_STOPS}, min(key) FROM json_each(?) GROUP BY 1) AS given "
+    Kind.STOP: f"UPDATE transactions SET {_AT_STOP} FROM given "  # noqa: S608
     "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
-    Kind.READING: _insert("readings", READING, "ON CONFLICT DO NOTHING"),
+    Kind.READING: _insert(Kind.READING, "readings", "ON CONFLICT DO NOTHING"),
     Kind.REGISTER: _insert(
-        "charge_points",
-        ("id", "registration"),
-        "ON CONFLICT (id) DO UPDATE SET registration = excluded.registration",
+        Kind.REGISTER, "charge_points", "ON CONFLICT (id) DO UPDATE SET registration = excluded.registration"
     ),
-    Kind.EVENT: _insert("events", EVENT),
+    Kind.EVENT: _insert(Kind.EVENT, "events"),
     Kind.BOOK: "INSERT INTO books (book, key, data, changed, removed_at) "  # noqa: S608
-    f"SELECT {_values(3)}, given.key + (SELECT next FROM ids WHERE name = 'change'), "
-    f"CASE WHEN given.value ->> 2 IS NULL THEN {NOW} END {ROWS} WHERE true ON CONFLICT (book, key) DO UPDATE "
+    "SELECT book, key, data, place + (SELECT next FROM ids WHERE name = 'change'), "
+    f"CASE WHEN data IS NULL THEN {NOW} END FROM given WHERE true ON CONFLICT (book, key) DO UPDATE "
     "SET data = excluded.data, changed = excluded.changed, removed_at = excluded.removed_at",
-    Kind.SPOOL: _insert("spool", SPOOL),
-    Kind.ASIDE: f"UPDATE spool SET aside = 1, why = given.value ->> 1 {ROWS} "  # noqa: S608
-    "WHERE number = given.value ->> 0",
-    Kind.BACK: f"UPDATE spool SET aside = 0 WHERE number IN (SELECT {_values(1)} {ROWS})",  # noqa: S608
-    Kind.UNSPOOL: f"DELETE FROM spool WHERE number IN (SELECT {_values(1)} {ROWS})",  # noqa: S608
+    Kind.SPOOL: _insert(Kind.SPOOL, "spool"),
+    Kind.ASIDE: "UPDATE spool SET aside = 1, why = given.why FROM given WHERE spool.number = given.number",
+    Kind.BACK: "UPDATE spool SET aside = 0 WHERE number IN (SELECT number FROM given)",
+    Kind.UNSPOOL: "DELETE FROM spool WHERE number IN (SELECT number FROM given)",
 }
+"""What is done with rows, which stand there under the name `given`."""
 CHANGED = "UPDATE ids SET next = next + ? WHERE name = 'change'"
 """Follows `Kind.BOOK`, which has given so many numbers: they only go up, whatever is removed."""
 REMOVED = f"DELETE FROM books WHERE removed_at <= {NOW} - ?"  # noqa: S608 - a constant
 """Follows too: so a removal keeps its place among the entries of its batch, and can be followed for so many seconds."""
 FORGOTTEN = "DELETE FROM charge_points WHERE registration = ''"
 """Follows `Kind.REGISTER`, if one of its rows forgets a charge point."""
+
+
+def _text(kind: Kind, size: int) -> str:
+    columns = GIVEN[kind]
+    room = ", ".join([f"({', '.join('?' * len(columns))})"] * size)
+    return f"WITH given ({', '.join(columns)}) AS (SELECT * FROM (VALUES {room}) LIMIT ?) {STATEMENTS[kind]}"  # noqa: S608
+
+
+TEXTS = {(kind, size): _text(kind, size) for kind in STATEMENTS for size in SIZES}
+NOTHING = {kind: (None,) * len(columns) for kind, columns in GIVEN.items()}
+"""What stands where a statement has room and there is no row."""
+
+
+def _one_each(kind: Kind, rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows that count of those which change the same: the first end of a transaction, else the last."""
+    if kind is Kind.STOP:
+        return list({row[0]: row for row in reversed(rows)}.values())
+    if kind in (Kind.FLAGS, Kind.ASIDE):
+        return list({row[0]: row for row in rows}.values())
+    if kind is Kind.BOOK:
+        return [(*row, place) for place, row in enumerate(rows)]
+    return rows
 
 
 class SqliteFile:
@@ -90,6 +126,7 @@ class SqliteFile:
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA wal_autocheckpoint = 4000")
             bring_up_to_date(self._connection, path)
         except sqlite3.Error as error:
             self._connection.close()
@@ -102,21 +139,42 @@ class SqliteFile:
         """See `writer.Database`."""
         self._connection.execute("BEGIN IMMEDIATE")
 
-    def write(self, kind: Kind, rows: Sequence[bytes]) -> None:
+    def write(self, kind: Kind, rows: Sequence[Row]) -> None:
         """See `writer.Database`."""
-        statement = STATEMENTS.get(kind)
-        if statement is None:
+        if kind not in STATEMENTS:
             return
-        array = b"[%b]" % b",".join(rows)
         try:
-            self._connection.execute(statement, (array.decode(),))
+            self._write(kind, _one_each(kind, rows))
             if kind is Kind.BOOK:
                 self._connection.execute(CHANGED, (len(rows),))
                 self._connection.execute(REMOVED, (self._removals_kept_s,))
-            elif kind is Kind.REGISTER and any(one.endswith(b',""]') for one in rows):
+            elif kind is Kind.REGISTER and any(row[1] == "" for row in rows):
                 self._connection.execute(FORGOTTEN)
         except REFUSED as error:
             raise RowRefused(f"the database refused a row: {error}") from error
+
+    def _write(self, kind: Kind, rows: Sequence[Row]) -> None:
+        most = SIZES[-1]
+        if len(rows) <= most:
+            self._write_some(kind, rows)
+            return
+        self._connection.execute("SAVEPOINT kind")
+        try:
+            for first in range(0, len(rows), most):
+                self._write_some(kind, rows[first : first + most])
+        except REFUSED:
+            self._connection.execute("ROLLBACK TO kind")
+            raise
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("RELEASE kind")
+
+    def _write_some(self, kind: Kind, rows: Sequence[Row]) -> None:
+        size = next(size for size in SIZES if size >= len(rows))
+        given = list(itertools.chain.from_iterable(rows))
+        given += NOTHING[kind] * (size - len(rows))
+        given.append(len(rows))
+        self._connection.execute(TEXTS[kind, size], given)
 
     def commit(self) -> None:
         """See `writer.Database`."""

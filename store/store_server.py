@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
-    from .rows import Kind
+    from .rows import Kind, Row
     from .writer import Database, Threads
 
 new_poll: Callable[[], Any] = get_original("select", "poll")
@@ -254,7 +254,7 @@ class StoreServer:
 
 def _store(database: Database, writes: list[tuple[int, Write]]) -> dict[int, list[LeftOut]]:
     """Write what all have handed over, as one batch; what was left out of it, by whoever handed it over."""
-    rows: dict[Kind, list[bytes]] = {}
+    rows: dict[Kind, list[Row]] = {}
     owners: dict[Kind, list[tuple[int, int]]] = {}  # whose rows begin where
     for number, request in writes:
         for kind, some in request.rows:

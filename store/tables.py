@@ -51,6 +51,16 @@ STEPS: tuple[str, ...] = (
     INSERT INTO ids (name, next) VALUES ('transaction', 1) ON CONFLICT DO NOTHING;
     INSERT INTO ids (name, next) VALUES ('change', 2);
     """,
+    # What a batch costs are the pages that it changes: so there is one index in the place of two, and beneath a
+    # transaction it is in the order of time, as a digest begins with it.
+    """
+    DROP INDEX readings_once;
+    DROP INDEX readings_by_transaction;
+    CREATE UNIQUE INDEX readings_once ON readings (transaction_id, digest, charge_point, connector)
+        WHERE transaction_id IS NOT NULL;
+    CREATE UNIQUE INDEX readings_once_without ON readings (digest, charge_point, connector)
+        WHERE transaction_id IS NULL;
+    """,
 )
 
 

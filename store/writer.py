@@ -1,7 +1,7 @@
 """A native thread that does what would block the hub: as much at a time as has come meanwhile.
 
 Work is handed over in a deque and a lock that only natives wait for; results come back by the loop's `async_` watcher.
-All rows of one batch are one transaction of the database, and those of a kind one statement: receipts are settled when
+All rows of one batch are one transaction of the database: receipts are settled when
 it is committed (group commit). Rows that are refused fail alone; a batch that cannot be committed fails as a whole, and
 the next one is tried as if nothing had been. Reads come after the writes of their batch.
 """
@@ -21,6 +21,15 @@ from .store import Receipt, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from .rows import Row
+
+
+LOOK_S, LOOK_SELDOM_S = 0.005, 0.05
+"""Seconds after which the hub sees whether the thread gets on: the second, when `LOOKS` have shown that it does not."""
+LOOKS = 50
+YIELD_S = 0.0002
+"""Seconds that the hub then stands still for it."""
+
 
 class Threads(Protocol):
     """The native threads beneath the greenlets, as `actors.threads` has them; the two folders meet in `system.py`."""
@@ -38,7 +47,7 @@ class Database(Protocol):
     def begin(self) -> None:
         """Begin a transaction."""
 
-    def write(self, kind: Kind, rows: Sequence[bytes]) -> None:
+    def write(self, kind: Kind, rows: Sequence[Row]) -> None:
         """Write rows of one kind, all or none. Raises `StoreError` if one is refused, anything else if it fails."""
 
     def read(self, query: str, values: Sequence[Any]) -> list[Any]:
@@ -62,20 +71,28 @@ class RowsLeftOut(Exception):
         self.errors = errors
 
 
-class Job:
-    """A row to write, whose receipt is settled; or something to read, whose result its waiter or its callback gets."""
+class Job(Receipt):
+    """A row to be kept, and the receipt for it. `failure` is the thread's word, until the hub has settled it."""
 
-    __slots__ = ("error", "kind", "read", "receipt", "result", "row", "then", "waiter")
+    __slots__ = ("failure", "kind", "row")
 
-    def __init__(self, kind: Kind, row: bytes, receipt: Receipt | None) -> None:
+    def __init__(self, kind: Kind, row: Row) -> None:
+        super().__init__()
         self.kind = kind
         self.row = row
-        self.receipt = receipt
-        self.read: Callable[[Any], Any] | None = None
-        self.waiter: AsyncResult[Any] | None = None
-        self.then: Callable[[Any, Exception | None], None] | None = None
-        self.result: Any = None
-        self.error: Exception | None = None
+        self.failure: Exception | None = None
+
+
+class Question:
+    """Something to be read, of which the hub is told what it found, or how it failed."""
+
+    __slots__ = ("failure", "found", "read", "then")
+
+    def __init__(self, read: Callable[[Any], Any], then: Callable[[Any, Exception | None], None]) -> None:
+        self.read = read
+        self.then = then
+        self.found: Any = None
+        self.failure: Exception | None = None
 
 
 class Writer:
@@ -85,13 +102,21 @@ class Writer:
         self._open = open_
         self._threads = threads
         self._most = most  # jobs of one batch
-        self._jobs: deque[Job] = deque()
-        self._done: deque[Job] = deque()
+        self._jobs: deque[Job | Question] = deque()
+        self._done: deque[Job | Question] = deque()
         self._wake = threads.native_lock()
         self._wake.acquire()
         self._ended = threads.native_lock()
         self._ended.acquire()
         self._stopping = False
+        self._waking = False  # the loop will wake the thread
+        self._busy = False  # so is the thread
+        self._batches = 0  # that the thread has done
+        self._seen = 0  # of them, when the hub has looked last
+        self._never = threads.native_lock()
+        self._never.acquire()
+        self._looks = 0  # since it had done one more
+        self._looking: Any = None
         self._back: Any = None
         self._loop: Any = None
 
@@ -100,8 +125,9 @@ class Writer:
         self._loop = get_hub().loop
         self._back = self._loop.async_()
         self._back.start(self._settle)
+        self._looking = self._loop.timer(LOOK_S, ref=False)
         opened: AsyncResult[Any] = AsyncResult()
-        self._jobs.append(self._question(lambda _: None, opened))
+        self._jobs.append(_question(lambda _: None, opened))
         self._threads.start_native_thread(self._run, ())
         self._wake_up()
         try:
@@ -110,43 +136,59 @@ class Writer:
             self.close()
             raise
 
-    def append(self, kind: Kind, row: bytes) -> Receipt:
+    def append(self, kind: Kind, row: Row) -> Receipt:
         """Hand over a row to be kept; its receipt is settled when it is durable."""
-        receipt = Receipt()
-        self._hand_over(Job(kind, row, receipt))
-        return receipt
+        job = Job(kind, row)
+        self._hand_over(job)
+        return job
 
     def ask(self, read: Callable[[Any], Any]) -> Any:
         """Have something read, behind all that was handed over before, and wait for it; switches greenlets."""
         answer: AsyncResult[Any] = AsyncResult()
-        self._hand_over(self._question(read, answer))
+        self._hand_over(_question(read, answer))
         return answer.get()
 
     def look(self, read: Callable[[Any], Any], then: Callable[[Any, Exception | None], None]) -> None:
         """Have something read likewise, and `then` called in the hub with the result and None, or None and an error."""
-        job = self._question(read, None)
-        job.then = then
-        self._hand_over(job)
+        self._hand_over(Question(read, then))
 
-    @staticmethod
-    def _question(read: Callable[[Any], Any], waiter: AsyncResult[Any] | None) -> Job:
-        job = Job(Kind.BARRIER, b"", None)
-        job.read = read
-        job.waiter = waiter
-        return job
-
-    def _hand_over(self, job: Job) -> None:
+    def _hand_over(self, job: Job | Question) -> None:
         if self._stopping:
-            job.error = StoreError("the store is closed")
+            job.failure = StoreError("the store is closed")
             self._finish(job)
             return
         self._jobs.append(job)
-        self._wake_up()
+        if not self._waking:
+            self._waking = True
+            self._loop.run_callback(self._wake_up)
 
     def _wake_up(self) -> None:
+        self._waking = False
         if self._wake.locked():
             with contextlib.suppress(RuntimeError):  # the thread was waking already
                 self._wake.release()
+        if not self._looking.active:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._looking.stop()
+        self._looking = self._loop.timer(LOOK_S if self._looks < LOOKS else LOOK_SELDOM_S, ref=False)
+        self._looking.start(self._give_way)
+
+    def _give_way(self) -> None:
+        """Let the thread have the interpreter's lock, if it did not get it.
+
+        A hub that lets go of the lock often, and takes it again at once, is never asked for it: whoever waits is woken
+        too late each time, and begins to wait anew.
+        """
+        if self._batches != self._seen:
+            self._seen = self._batches
+            self._looks = 0
+        else:
+            self._never.acquire(timeout=YIELD_S)
+            self._looks += 1
+        if self._jobs or self._busy:
+            self._look_again()
 
     def close(self) -> None:
         """Keep what was handed over, end the thread, and settle everything. Blocks the hub until then."""
@@ -156,8 +198,9 @@ class Writer:
         self._wake_up()
         self._ended.acquire()
         self._settle()
-        self._back.stop()
-        self._back.close()
+        for watcher in (self._back, self._looking):
+            watcher.stop()
+            watcher.close()
 
     # -- In the hub ------------------------------------------------------------------------------
 
@@ -167,22 +210,20 @@ class Writer:
             self._finish(done.popleft())
 
     @staticmethod
-    def _finish(job: Job) -> None:
-        if job.receipt is not None:
-            job.receipt.settle(job.error)
-        elif job.then is not None:
-            job.then(job.result, job.error)
-        elif job.waiter is not None and job.error is not None:
-            job.waiter.set_exception(job.error)
-        elif job.waiter is not None:
-            job.waiter.set(job.result)
+    def _finish(job: Job | Question) -> None:
+        if type(job) is Job:
+            job.settle(job.failure)
+        elif type(job) is Question:
+            job.then(job.found, job.failure)
 
     # -- In the thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
         database, failure = self._opened()
         while True:
+            self._busy = False
             self._wake.acquire()
+            self._busy = True
             while self._jobs:
                 batch = [self._jobs.popleft() for _ in range(min(len(self._jobs), self._most))]
                 if database is None:
@@ -190,6 +231,7 @@ class Writer:
                 else:
                     self._try(database, batch)
                 self._done.extend(batch)
+                self._batches += 1
                 self._back.send()
             if self._stopping:
                 break
@@ -203,42 +245,54 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever it is, `start` raises it
             return None, error
 
-    def _try(self, database: Database, batch: list[Job]) -> None:
+    def _try(self, database: Database, batch: list[Job | Question]) -> None:
         try:
             self._do(database, batch)
         except Exception as error:  # noqa: BLE001 - the thread goes on, and nobody waits for ever
             self._fail(batch, StoreError(f"not stored: {error}"))
 
-    def _do(self, database: Database, batch: list[Job]) -> None:
-        writes = [job for job in batch if job.read is None]
+    def _do(self, database: Database, batch: list[Job | Question]) -> None:
+        writes = [job for job in batch if type(job) is Job]
         if writes:
             store(database, writes)
+        if len(writes) == len(batch):
+            return
         for job in batch:
-            if job.read is not None:
+            if type(job) is Question:
                 try:
-                    job.result = job.read(database)
+                    job.found = job.read(database)
                 except Exception as error:  # noqa: BLE001 - whoever asked is told
-                    job.error = error
+                    job.failure = error
 
     @staticmethod
-    def _fail(batch: list[Job], error: Exception) -> None:
+    def _fail(batch: list[Job | Question], error: Exception) -> None:
         for job in batch:
-            job.error = error
+            job.failure = error
+
+
+def _question(read: Callable[[Any], Any], waiter: AsyncResult[Any]) -> Question:
+    """Something to be read for a greenlet that waits for it."""
+
+    def then(found: Any, failure: Exception | None) -> None:
+        if failure is None:
+            waiter.set(found)
+        else:
+            waiter.set_exception(failure)
+
+    return Question(read, then)
 
 
 def store(database: Database, jobs: Sequence[Job]) -> None:
-    """Write the rows of a batch in one transaction; those that are not durable then have their `error`."""
+    """Write the rows of a batch in one transaction; those that are not durable then have a `failure`."""
     by_kind: dict[Kind, list[Job]] = {}
     for job in jobs:
         by_kind.setdefault(job.kind, []).append(job)
     rows = {kind: [job.row for job in some] for kind, some in by_kind.items()}
     for (kind, place), error in store_rows(database, rows).items():
-        by_kind[kind][place].error = error
+        by_kind[kind][place].failure = error
 
 
-def store_rows(
-    database: Database, rows: Mapping[Kind, Sequence[bytes]]
-) -> dict[tuple[Kind, int], StoreError]:
+def store_rows(database: Database, rows: Mapping[Kind, Sequence[Row]]) -> dict[tuple[Kind, int], StoreError]:
     """Write rows in one transaction, in the order of their kinds.
 
     Returns why some are not durable then: by kind and place among the rows of the kind.
@@ -258,7 +312,7 @@ def store_rows(
     return errors
 
 
-def _write(database: Database, kind: Kind, rows: Sequence[bytes]) -> dict[tuple[Kind, int], StoreError]:
+def _write(database: Database, kind: Kind, rows: Sequence[Row]) -> dict[tuple[Kind, int], StoreError]:
     errors: dict[tuple[Kind, int], StoreError] = {}
     try:
         database.write(kind, rows)

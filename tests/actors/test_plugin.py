@@ -4,7 +4,19 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from chargehand import Call, Later, OcppError, Plugin, on_offline, on_online, on_outcome, passive, v16
+from chargehand import (
+    Call,
+    Later,
+    OcppError,
+    Plugin,
+    Receipt,
+    StoreError,
+    on_offline,
+    on_online,
+    on_outcome,
+    passive,
+    v16,
+)
 from chargehand.testing import Stage
 
 ACCEPTED = {"idTagInfo": {"status": "Accepted"}}
@@ -174,6 +186,18 @@ class Way(Plugin):
         self.log.append(call.later())
         return "what is returned now is ignored"
 
+    def stores(self, call):
+        receipts = [Receipt(), Receipt(done=True), Receipt()]
+        self.log.append(receipts)
+        return call.once_stored({"status": "Accepted"}, *receipts)
+
+    def has_stored(self, call):
+        return call.once_stored({"status": "Accepted"}, Receipt(done=True))
+
+    def could_not_store(self, call):
+        receipts = Receipt(), Receipt(done=True, error=StoreError("the disk is full"))
+        return call.once_stored({"status": "Accepted"}, *receipts)
+
     def leaves(self, call):
         later = call.later()
         gevent.spawn(lambda: later.answer({"status": "Rejected"}))
@@ -244,6 +268,33 @@ def test_a_handler_that_answers_later_does_not_hold_the_next_call(charge_point):
 
 def test_an_answer_may_come_from_another_greenlet(charge_point):
     assert charge_point.call("DataTransfer", {"vendorId": "leaves"})[2] == {"status": "Rejected"}
+
+
+@pytest.mark.parametrize("order", [(0, 2), (2, 0)])
+def test_an_answer_waits_until_all_is_stored_and_does_not_hold_the_next_call(charge_point, stage, log, order):
+    assert charge_point.call("DataTransfer", {"vendorId": "stores"}) is None
+    assert charge_point.call("DataTransfer", {"vendorId": "mapping"})[1] == "2"
+    for place in order:
+        stage.settle()
+        assert charge_point.take() == []
+        log[0][place].settle()
+    stage.settle()
+    assert charge_point.take() == [[3, "1", {"status": "Accepted"}]]
+
+
+def test_what_is_stored_already_is_answered_at_once(charge_point):
+    assert charge_point.call("DataTransfer", {"vendorId": "has_stored"}) == [3, "1", {"status": "Accepted"}]
+
+
+def test_what_could_not_be_stored_counts_as_the_handlers_failure(charge_point, stage, log):
+    assert charge_point.call("DataTransfer", {"vendorId": "could_not_store"})[0] == 4
+    assert charge_point.call("DataTransfer", {"vendorId": "stores"}) is None
+    log[0][2].settle(StoreError("the disk is full"))
+    log[0][0].settle()
+    stage.settle()
+    assert charge_point.take()[0][:2] == [4, "2"]
+    assert stage.counts["handler_failed"] == 2
+    assert stage.counts["late_answer"] == 0
 
 
 def test_only_the_first_answer_counts(charge_point, stage, log):

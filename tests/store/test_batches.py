@@ -1,4 +1,4 @@
-"""Rows that come together are one statement, and the result is what it would be one after the other."""
+"""Rows that come together are few statements, and the result is what it would be one after the other."""
 
 import datetime as dt
 import itertools
@@ -43,6 +43,23 @@ def test_a_row_that_is_refused_fails_alone(opened):
         refused.wait(LIMIT_S)
     assert not refusal.value.passing  # it will never be kept
     assert set(opened().registrations()) == {"CP1", "CP2"}
+
+
+@pytest.mark.parametrize("place", [0, 299, 599])
+def test_a_row_that_is_refused_among_many_fails_alone_and_the_others_are_kept_once(opened, place):
+    store = opened()
+    receipts = [
+        store._writer.append(
+            Kind.EVENT, row("CP1" if number != place else None, "status", str(number), str(number))
+        )
+        for number in range(600)
+    ]
+    with pytest.raises(StoreError, match="refused a row"):
+        receipts[place].wait(LIMIT_S)
+    for receipt in receipts[:place] + receipts[place + 1 :]:
+        receipt.wait(LIMIT_S)
+    kept = [int(data) for (data,) in store._ask("SELECT data FROM events ORDER BY number")]
+    assert sorted(kept) == [number for number in range(600) if number != place]
 
 
 @pytest.mark.parametrize("odd", ODD)

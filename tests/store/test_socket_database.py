@@ -3,13 +3,14 @@
 import socket
 
 import gevent
+import msgspec
 import pytest
 
 from chargehand import StoreError
 from chargehand.actors import threads
 from chargehand.store import socket_database
 from chargehand.store.rows import Kind
-from chargehand.store.socket_database import SocketDatabase, SocketStore, _requests
+from chargehand.store.socket_database import SocketDatabase, SocketStore, Write, _requests
 
 LIMIT_S = 60
 
@@ -70,20 +71,21 @@ def test_nothing_but_barriers_is_not_sent(tmp_path, monkeypatch):
         silent.listen()
         database = SocketDatabase("s")
         database.begin()
-        database.write(Kind.BARRIER, [b"", b""])
+        database.write(Kind.BARRIER, [(), ()])
         database.commit()
         database.close()
 
 
 def test_a_large_batch_is_several_requests_and_places_are_those_of_the_batch(monkeypatch):
     monkeypatch.setattr(socket_database, "REQUEST_BYTES", 10)
-    rows = {Kind.START: [b"1234", b"5678", b"90ab"], Kind.STOP: [b"x" * 50, b"y"]}
-    requests = [(first, dict(request.rows)) for first, request in _requests(rows)]
+    rows = {Kind.START: [("12", 3), ("56", 7), ("90", 1)], Kind.STOP: [("x" * 50,), ("y",)]}
+    read = msgspec.msgpack.Decoder(Write).decode
+    requests = [(first, dict(read(request).rows)) for first, request in _requests(rows)]
     assert requests == [
-        ({Kind.START: 0}, {Kind.START: [b"1234", b"5678"]}),
-        ({Kind.START: 2}, {Kind.START: [b"90ab"]}),
-        ({Kind.STOP: 0}, {Kind.STOP: [b"x" * 50]}),
-        ({Kind.STOP: 1}, {Kind.STOP: [b"y"]}),
+        ({Kind.START: 0}, {Kind.START: [("12", 3), ("56", 7)]}),
+        ({Kind.START: 2}, {Kind.START: [("90", 1)]}),
+        ({Kind.STOP: 0}, {Kind.STOP: [("x" * 50,)]}),
+        ({Kind.STOP: 1}, {Kind.STOP: [("y",)]}),
     ]
     assert list(_requests({})) == []
 
@@ -91,10 +93,7 @@ def test_a_large_batch_is_several_requests_and_places_are_those_of_the_batch(mon
 def test_a_refusal_in_the_second_request_finds_its_row(store, monkeypatch):
     monkeypatch.setattr(socket_database, "REQUEST_BYTES", 10)
     names = ["CP1", "CP2", None, "CP3"]
-    receipts = [
-        store._writer.append(Kind.REGISTER, socket_database.msgspec.json.encode([name, "x"]))
-        for name in names
-    ]
+    receipts = [store._writer.append(Kind.REGISTER, (name, "x")) for name in names]
     for name, receipt in zip(names, receipts, strict=True):
         if name is None:
             with pytest.raises(StoreError, match="refused a row"):

@@ -9,6 +9,7 @@ import pytest
 from chargehand import Event, StoreError
 from chargehand.actors import threads
 from chargehand.store.sqlite import SqliteStore
+from chargehand.store.tables import STEPS, bring_up_to_date
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 LIMIT_S = 60  # a disk that others are using may take seconds
@@ -47,6 +48,26 @@ def test_a_full_disk_fails_the_receipts_and_later_ones_are_kept(opened, path):
     store._writer.ask(lambda file: file.read("PRAGMA max_page_count = 1000000", ()))
     store.add_event(lost).wait(LIMIT_S)
     assert len(opened().events()) == 1
+
+
+@pytest.mark.parametrize("version", range(1, len(STEPS)))
+def test_a_file_of_an_older_program_is_made_newer_and_keeps_what_is_in_it(opened, path, version):
+    connection = sqlite3.connect(path, isolation_level=None)
+    bring_up_to_date(connection, path, newest=version)
+    connection.execute("INSERT INTO charge_points VALUES ('CP1', 'Accepted')")
+    for number, transaction in enumerate((7, 7, None)):
+        connection.execute(
+            "INSERT INTO readings (charge_point, connector, transaction_id, received_at, digest, data) "
+            "VALUES ('CP1', 1, ?, ?, ?, '[]')",
+            (transaction, NOW.isoformat(), f"{number:032x}"),
+        )
+    connection.close()
+    store = opened()
+    assert store.registration("CP1") == "Accepted"
+    assert len(store.meter_readings(7)) == 2
+    assert store._ask("PRAGMA user_version") == [(len(STEPS),)]
+    store.register("CP2", "Accepted").wait(LIMIT_S)
+    assert set(opened().registrations()) == {"CP1", "CP2"}
 
 
 def test_a_file_of_a_newer_program_is_refused_in_one_line(opened, path):

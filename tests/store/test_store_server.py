@@ -131,24 +131,24 @@ def test_what_several_hand_over_while_a_batch_is_written_is_one_batch(serve, con
         connection.sendall(frame(Read("", [])))
         answer_of(connection)
     for number, connection in enumerate(connections):
-        connection.sendall(frame(Write([(Kind.EVENT, [b"[%d]" % number])])))
+        connection.sendall(frame(Write([(Kind.EVENT, [(number,)])])))
         if number == 0:
             in_thread(database.reached.acquire)
     database.may_go_on.release()
     assert [answer_of(connection) for connection in connections] == [["written", []]] * 4
     first, second = database.batches
-    assert first == [(Kind.EVENT, b"[0]")]
-    assert sorted(second) == [(Kind.EVENT, b"[1]"), (Kind.EVENT, b"[2]"), (Kind.EVENT, b"[3]")]
+    assert first == [(Kind.EVENT, (0,))]
+    assert sorted(second) == [(Kind.EVENT, (1,)), (Kind.EVENT, (2,)), (Kind.EVENT, (3,))]
 
 
 def test_kinds_of_all_are_written_in_their_order(serve, connect):
     database = Stub()
     serve(database)
-    rows = [(Kind.STOP, [b"1"]), (Kind.START, [b"2", b"3"])]
+    rows = [(Kind.STOP, [(1,)]), (Kind.START, [(2,), (3,)])]
     connection = connect()
     connection.sendall(frame(Write(rows)))
     assert answer_of(connection) == ["written", []]
-    assert database.batches == [[(Kind.START, b"2"), (Kind.START, b"3"), (Kind.STOP, b"1")]]
+    assert database.batches == [[(Kind.START, (2,)), (Kind.START, (3,)), (Kind.STOP, (1,))]]
 
 
 def test_a_commit_that_fails_is_told_to_all_and_the_next_batch_is_tried(serve, writer):
@@ -156,10 +156,10 @@ def test_a_commit_that_fails_is_told_to_all_and_the_next_batch_is_tried(serve, w
     failures = serve(database)
     one = writer()
     with pytest.raises(StoreError, match="not stored: the disk is full") as failure:
-        one.append(Kind.EVENT, b"1").wait(LIMIT_S)
+        one.append(Kind.EVENT, (1,)).wait(LIMIT_S)
     assert failure.value.passing
     database.fails = ""
-    one.append(Kind.EVENT, b"2").wait(LIMIT_S)
+    one.append(Kind.EVENT, (2,)).wait(LIMIT_S)
     assert failures == []
 
 
@@ -235,11 +235,11 @@ def test_one_that_is_gone_before_its_answer_does_no_harm(serve, connect, writer)
     database = Stub(waits=True)
     failures = serve(database)
     gone = connect()
-    gone.sendall(frame(Write([(Kind.EVENT, [b"1"])])))
+    gone.sendall(frame(Write([(Kind.EVENT, [(1,)])])))
     in_thread(database.reached.acquire)
     gone.close()
     database.may_go_on.release()
-    writer().append(Kind.EVENT, b"2").wait(LIMIT_S)
+    writer().append(Kind.EVENT, (2,)).wait(LIMIT_S)
     assert failures == []
 
 
@@ -280,7 +280,7 @@ def test_a_fault_of_the_thread_itself_is_told(serve, writer):
     one = writer()
     database.fails = "for good"
     with pytest.raises(StoreError):
-        one.append(Kind.EVENT, b"1").wait(LIMIT_S)
+        one.append(Kind.EVENT, (1,)).wait(LIMIT_S)
     with gevent.Timeout(LIMIT_S):
         while not failures:
             gevent.sleep(0)
