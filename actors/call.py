@@ -114,10 +114,11 @@ class Call(Generic[R]):
         It waits without a greenlet and without the lane, where `receipt.wait()` keeps both. A receipt's error counts
         as the handler's failure.
         """
-        waiting = [receipt for receipt in receipts if not receipt.done or receipt.error is not None]
-        if waiting:
-            self.given_away = True
-            self._await(response, waiting)
+        for receipt in receipts:
+            if not receipt.done or receipt.error is not None:
+                self.given_away = True
+                self._await(response, list(receipts))
+                break
         return response
 
     def _await(self, response: Any, waiting: list[Receipt], error: Exception | None = None) -> None:

@@ -47,8 +47,7 @@ class MemoryStore:
         self._transactions: OrderedDict[int, Transaction] = OrderedDict()
         self._open_by_tag: dict[str, set[int]] = {}
         self._open_of: dict[str, dict[int, None]] = {}  # numbers by charge point, in order
-        self._readings: deque[MeterReading] = deque(maxlen=keep)
-        self._seen_readings: OrderedDict[tuple[Any, ...], None] = OrderedDict()
+        self._readings: OrderedDict[tuple[Any, ...], MeterReading] = OrderedDict()
         self._registrations: dict[str, str] = {}
         self._events: deque[Event] = deque(maxlen=keep)
         self.books = Books(lambda *_: KEPT)
@@ -178,16 +177,16 @@ class MemoryStore:
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """See `Store`."""
         key = (reading.charge_point_id, reading.connector_id, reading.transaction_id, reading.values)
-        if key not in self._seen_readings:
-            self._seen_readings[key] = None
-            self._readings.append(reading)
-            if len(self._seen_readings) > self._keep:
-                self._seen_readings.popitem(last=False)
+        readings = self._readings
+        if key not in readings:
+            readings[key] = reading
+            if len(readings) > self._keep:
+                readings.popitem(last=False)
         return KEPT
 
     def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
         """See `Store`."""
-        found = (reading for reading in self._readings if reading.transaction_id == transaction_id)
+        found = (reading for reading in self._readings.values() if reading.transaction_id == transaction_id)
         return list(itertools.islice(found, limit))
 
     # -- Charge points ---------------------------------------------------------------------------
