@@ -52,11 +52,13 @@ def build() -> Path:
 class Generator:
     """One running `cpload`; ended when its `with` block is."""
 
-    def __init__(self, server: Running, core: int | None, **options: float | None) -> None:
-        """Options are those of `cpload`: a number is its value, None only names it."""
+    def __init__(self, server: Running, core: int | None, **options: float | str | None) -> None:
+        """Options are those of `cpload`: a number or a text is its value, None only names it."""
         command = [str(build()), "--port", str(server.port), "--pid", str(server.pid)]
         for name, value in options.items():
-            command += [f"--{name}"] if value is None else [f"--{name}", f"{value:g}"]
+            command.append(f"--{name}")
+            if value is not None:
+                command.append(value if isinstance(value, str) else f"{value:g}")
         self._said = ""
         self._unread = ""
         self._process = subprocess.Popen(

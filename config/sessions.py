@@ -103,6 +103,24 @@ class SessionSettings(Section):
         0.0, "New connections per second; more are answered 503 with Retry-After; 0 sets no limit.", least=0
     )
     admission_burst: int = setting(1000, "New connections at once before `admission_rate` counts.", least=1)
+    reconnect_rate: float = setting(
+        0.1,
+        "New connections of one charge point per second, behind its `reconnect_burst`; more are answered 429 "
+        "with Retry-After; 0 sets no limit.",
+        least=0,
+    )
+    reconnect_burst: int = setting(
+        30, "New connections of one charge point at once before `reconnect_rate` counts.", least=1
+    )
+    address_rate: float = setting(
+        0.0,
+        "Handshakes from one address per second, good or bad; more are answered 429. A proxy is one address for "
+        "all behind it. 0 sets no limit.",
+        least=0,
+    )
+    address_burst: int = setting(
+        1000, "Handshakes from one address at once before `address_rate` counts.", least=1
+    )
     close_spread_s: float = setting(
         3.0, "Seconds over which the sockets are closed at stop, so that not all come back at once.", least=0
     )

@@ -1,6 +1,7 @@
 """A consistent copy of an SQLite file that is in use, made by a native thread on a connection of its own.
 
-It reads one snapshot (`VACUUM INTO`): whoever writes meanwhile is not held up, and what he writes is not in it.
+It reads one snapshot (`VACUUM INTO`): whoever writes meanwhile is not held up, and what he writes is not in it. Numbers
+of transactions that are given after it are left out by whoever goes back to the copy: charge points have them.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ from typing import Any
 
 from gevent import get_hub
 
+from .durable import LARGEST_ID
 from .store import StoreError
 
 SPARE_BYTES = 16 << 20
 """What a copy must leave free on its disk, for the records that come meanwhile."""
 
 INTERRUPT_S = 0.05
+
+IDS_LEFT_OUT = 1_000_000
+"""Numbers of transactions that nobody gives after a copy was put in the place of the store: so many may have been given
+since it was made."""
 
 
 class Copy:
@@ -93,3 +99,8 @@ class Copy:
         if self._interrupted:
             raise StoreError("no copy was made: nobody waits for it any more")
         connection.execute("VACUUM INTO ?", (self._target,))
+        with closing(sqlite3.connect(self._target, isolation_level=None)) as copy:
+            copy.execute(
+                "UPDATE ids SET next = max(next, min(next + ?, ?)) WHERE name = 'transaction'",
+                (IDS_LEFT_OUT, LARGEST_ID),
+            )

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+MOST_KEYS = 100_000
+"""Buckets that `TokenBuckets` keeps at the most; over that the one goes that was taken from longest ago."""
+SWEEP_EVERY = 1000
+"""Tokens that it gives between two looks for buckets that are full again."""
+
 
 class TokenBucket:
     """Holds up to `burst` tokens and gets `rate` new ones a second; a rate of 0 sets no limit."""
@@ -14,13 +19,54 @@ class TokenBucket:
         self._tokens = float(burst)
         self._at = 0.0
 
-    def take(self, now: float) -> float:
-        """Take a token: 0 if there was one, else the seconds until there will be."""
+    def wait_s(self, now: float) -> float:
+        """The seconds until there is a token, 0 if there is one; takes none."""
         if self._rate <= 0:
             return 0.0
         self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
         self._at = now
-        if self._tokens >= 1:
+        return 0.0 if self._tokens >= 1 else (1 - self._tokens) / self._rate
+
+    def take(self, now: float) -> float:
+        """Take a token: 0 if there was one, else the seconds until there will be."""
+        wait_s = self.wait_s(now)
+        if wait_s == 0 and self._rate > 0:
             self._tokens -= 1
+        return wait_s
+
+    def is_full(self, now: float) -> bool:
+        """Whether nothing is left of what was taken."""
+        self.wait_s(now)
+        return self._rate <= 0 or self._tokens >= self._burst
+
+
+class TokenBuckets:
+    """A bucket for each key. One that is full again is as good as none, and is forgotten."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._buckets: dict[str, TokenBucket] = {}  # the last one is that which was taken from last
+        self._given = 0
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def wait_s(self, key: str, now: float) -> float:
+        """See `TokenBucket.wait_s`."""
+        bucket = self._buckets.get(key)
+        return 0.0 if bucket is None else bucket.wait_s(now)
+
+    def take(self, key: str, now: float) -> float:
+        """See `TokenBucket.take`."""
+        if self._rate <= 0:
             return 0.0
-        return (1 - self._tokens) / self._rate
+        bucket = self._buckets.pop(key, None) or TokenBucket(self._rate, self._burst)
+        self._buckets[key] = bucket
+        wait_s = bucket.take(now)
+        self._given += 1
+        if self._given % SWEEP_EVERY == 0:
+            self._buckets = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now)}
+        elif len(self._buckets) > MOST_KEYS:
+            del self._buckets[next(iter(self._buckets))]
+        return wait_s

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..store.store import StoreError
 from ..transport.admission import assumes_subprotocol, choose_subprotocol, read_password, read_path
 from ..transport.gate import Admission, Refusal
-from .bucket import TokenBucket
+from .bucket import TokenBucket, TokenBuckets
 from .credentials import TooManyAtOnce
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ def _retry_after(least_s: float) -> str:
     return str(math.ceil(least_s + RETRY_SPREAD_S * random.random()))  # noqa: S311 - no secret
 
 
+def _too_often(reason: str, wait_s: float) -> Refusal:
+    return Refusal(429, reason, (("Retry-After", str(math.ceil(wait_s))),))
+
+
 class Entrance:
     """Admits by path, credentials, room and subprotocol, in that order; not more at once than may come."""
 
@@ -60,7 +64,10 @@ class Entrance:
         self._sessions = sessions
         self._subprotocols = subprotocols
         self._closed = False
-        self._bucket = TokenBucket(settings.sessions.admission_rate, settings.sessions.admission_burst)
+        limits = settings.sessions
+        self._bucket = TokenBucket(limits.admission_rate, limits.admission_burst)
+        self._reconnects = TokenBuckets(limits.reconnect_rate, limits.reconnect_burst)  # by charge point
+        self._requests = TokenBuckets(limits.address_rate, limits.address_burst)  # by address
 
     def close(self) -> None:
         """Admit nobody any more."""
@@ -83,6 +90,10 @@ class Entrance:
         sessions = settings.sessions
         if self._closed:
             return Refusal(503, "the central system stops", (("Retry-After", "5"),))
+        now = self._sessions.services.clock.monotonic()
+        wait_s = self._requests.take(request.peer.rpartition(":")[0], now)
+        if wait_s > 0:
+            return self._refuse(request, _too_often("this address asks too often", wait_s))
         try:
             identity = read_path(request.path, settings.path)
         except ValueError:
@@ -97,11 +108,15 @@ class Entrance:
         if self._is_full(identity.id):
             return self._refuse(request, Refusal(503, "too many connections", (("Retry-After", "30"),)))
         # Behind all that turns strangers away: they must not use up what charge points wait for.
-        wait_s = self._bucket.take(self._sessions.services.clock.monotonic())
+        wait_s = self._reconnects.wait_s(identity.id, now)
+        if wait_s > 0:
+            return self._refuse(request, _too_often("this charge point connects too often", wait_s))
+        wait_s = self._bucket.take(now)
         if wait_s > 0:
             return self._refuse(
                 request, Refusal(503, "too many at once", (("Retry-After", _retry_after(wait_s)),))
             )
+        self._reconnects.take(identity.id, now)
         if sessions.on_duplicate == "refuse" and self._sessions.answers(
             identity.id, sessions.duplicate_probe_s
         ):

@@ -82,6 +82,11 @@ class Process:
                 raise NotHere(f"{self.name} did not start:\n{self._output.read_text()[-2000:]}")
             gevent.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        """Its number, while it runs."""
+        return int(self._process.pid)
+
     def kill(self) -> None:
         """kill -9."""
         self._process.kill()

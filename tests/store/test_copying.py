@@ -13,6 +13,7 @@ import pytest
 from chargehand import Event, MemoryStore, StoreError
 from chargehand.actors import threads
 from chargehand.store import copying
+from chargehand.store.durable import LARGEST_ID
 from chargehand.store.sqlite import SqliteStore
 from chargehand.store.store import NoBackup
 
@@ -55,6 +56,24 @@ def test_a_copy_has_all_that_was_handed_over_and_is_for_its_owner_alone(store, t
     assert target.stat().st_mode & 0o777 == 0o600
     again = SqliteStore.open(str(target), threads)
     assert again.transaction(2) == transaction(2)
+    again.close()
+
+
+def test_whoever_goes_back_to_a_copy_gives_no_number_again_that_was_given_after_it(store, target):
+    store.backup(str(target))
+    later = [store.allot_transaction_id("CP1", None) for _ in range(5000)]
+    again = SqliteStore.open(str(target), threads)
+    assert again.allot_transaction_id("CP1", None) > max(later)
+    again.close()
+    assert ask(target, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_copy_made_when_few_numbers_are_left_leaves_them(target, tmp_path):
+    store = SqliteStore.open(str(tmp_path / "late.sqlite"), threads, first_transaction_id=LARGEST_ID - 5000)
+    store.backup(str(target))
+    store.close()
+    again = SqliteStore.open(str(target), threads)
+    assert LARGEST_ID - 5000 <= again.allot_transaction_id("CP1", None) <= LARGEST_ID
     again.close()
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from chargehand.supervisor.bucket import TokenBucket
+from chargehand.supervisor import bucket as buckets
+from chargehand.supervisor.bucket import SWEEP_EVERY, TokenBucket, TokenBuckets
 
 
 def test_a_burst_is_let_in_at_once_and_the_next_has_to_wait():
@@ -50,3 +51,44 @@ def test_a_clock_that_stands_still_or_goes_back_gives_no_tokens():
 def test_a_rate_of_nothing_sets_no_limit():
     bucket = TokenBucket(rate=0, burst=1)
     assert [bucket.take(0.0) for _ in range(1000)] == [0.0] * 1000
+
+
+def test_whoever_asks_how_long_takes_nothing():
+    bucket = TokenBucket(rate=2, burst=1)
+    assert [bucket.wait_s(10.0) for _ in range(3)] == [0, 0, 0]
+    assert bucket.take(10.0) == 0
+    assert bucket.wait_s(10.0) == bucket.wait_s(10.0) == 0.5
+
+
+def test_without_a_rate_there_is_no_limit():
+    assert {TokenBucket(rate=0, burst=1).take(0.0) for _ in range(10)} == {0}
+    several = TokenBuckets(rate=0, burst=1)
+    assert {several.take("CP1", 0.0) for _ in range(10)} == {0}
+    assert len(several) == 0
+
+
+def test_each_key_has_its_own_tokens():
+    several = TokenBuckets(rate=1, burst=2)
+    assert [several.take("CP1", 0.0) for _ in range(3)] == [0, 0, 1]
+    assert several.take("CP2", 0.0) == 0
+    assert (several.wait_s("CP1", 0.5), several.wait_s("CP2", 0.5), several.wait_s("CP3", 0.5)) == (0.5, 0, 0)
+
+
+def test_buckets_that_are_full_again_are_forgotten_and_others_are_not():
+    several = TokenBuckets(rate=1, burst=2)
+    for number in range(SWEEP_EVERY - 2):
+        several.take(f"CP{number}", 0.0)
+    several.take("flapping", 9.5)
+    several.take("flapping", 10.0)
+    assert len(several) == 1
+    assert several.wait_s("flapping", 10.0) == 0.5
+
+
+def test_there_are_never_more_than_may_be(monkeypatch):
+    monkeypatch.setattr(buckets, "MOST_KEYS", 3)
+    several = TokenBuckets(rate=1, burst=1)
+    for name in ("a", "b", "a", "c", "d"):
+        several.take(name, 0.0)
+    assert len(several) == 3
+    assert several.wait_s("b", 0.0) == 0  # it was taken from longest ago
+    assert several.wait_s("a", 0.0) == 1

@@ -60,9 +60,9 @@ def make(sessions):
     return make
 
 
-def knock(entrance, path="/ocpp/CP1", **headers):
+def knock(entrance, path="/ocpp/CP1", peer="192.0.2.1:4711", **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return entrance.admit(Request(path=path, headers=named or SPOKEN, peer="peer", secure=False))
+    return entrance.admit(Request(path=path, headers=named or SPOKEN, peer=peer, secure=False))
 
 
 def basic(name, password):
@@ -298,3 +298,46 @@ def test_with_the_store_away_nobody_is_let_in_whom_others_may_have_had(make, ses
     assert refusal.status == 503
     assert int(dict(refusal.headers)["Retry-After"]) >= 1
     assert sessions.counts == [("handshake_refused_503", "peer")]
+
+
+# Those who come too often
+
+
+def test_a_charge_point_that_connects_too_often_is_told_when_to_come_back(make, sessions):
+    entrance = make(reconnect_rate=0.1, reconnect_burst=3)
+    assert [type(knock(entrance)) for _ in range(3)] == [Admission] * 3
+    refusal = knock(entrance)
+    assert (refusal.status, refusal.headers) == (429, (("Retry-After", "10"),))
+    assert sessions.counts == [("handshake_refused_429", "192.0.2.1:4711")]
+    assert isinstance(knock(entrance, "/ocpp/CP2"), Admission)
+    sessions.services.clock.advance(10)
+    assert isinstance(knock(entrance), Admission)
+    assert knock(entrance).status == 429
+
+
+def test_a_stranger_cannot_use_up_what_a_charge_point_may(make):
+    entrance = make(auth=AUTH, reconnect_rate=0.1, reconnect_burst=1)
+    for _ in range(5):
+        assert knock(entrance, authorization=basic("CP1", "wrong")).status == 401
+    right = {"authorization": basic("CP1", "right"), "sec_websocket_protocol": "ocpp1.6"}
+    assert isinstance(knock(entrance, **right), Admission)
+
+
+def test_those_turned_away_while_all_come_at_once_may_still_come(make, sessions):
+    entrance = make(admission_rate=1, admission_burst=1, reconnect_rate=0.01, reconnect_burst=1)
+    assert isinstance(knock(entrance), Admission)
+    assert [knock(entrance, "/ocpp/CP2").status for _ in range(5)] == [503] * 5
+    assert [knock(entrance).status for _ in range(5)] == [429] * 5  # which costs the others nothing
+    sessions.services.clock.advance(1)
+    assert isinstance(knock(entrance, "/ocpp/CP2"), Admission)
+
+
+def test_an_address_that_asks_too_often_is_turned_away_whatever_it_asks(make, sessions):
+    entrance = make(address_rate=1, address_burst=2)
+    assert knock(entrance, "/elsewhere").status == 404
+    assert isinstance(knock(entrance, peer="192.0.2.1:9"), Admission)
+    refusal = knock(entrance, "/ocpp/CP2")
+    assert (refusal.status, refusal.headers) == (429, (("Retry-After", "1"),))
+    assert isinstance(knock(entrance, peer="[2001:db8::1]:4711"), Admission)
+    sessions.services.clock.advance(1)
+    assert isinstance(knock(entrance), Admission)
