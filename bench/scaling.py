@@ -102,7 +102,9 @@ def workers(rounds: int, seconds: float, connections: int, pace: float) -> Itera
                 for number in (1, 2):
                     base = ours("reactor", store=store)
                     contestant = Contestant(
-                        "", "", lambda port, data, n=number, base=base: [*base(port, data), "--workers", str(n)]
+                        "",
+                        "",
+                        lambda port, data, n=number, base=base: [*base(port, data), "--workers", str(n)],
                     )
                     with running(contestant, None) as server:
                         gevent.sleep(WARMUP_S)  # the second one may be later
@@ -123,7 +125,9 @@ def remote(house: House, rounds: int, seconds: float, connections: int) -> Table
         rows.setdefault("in the node", []).append(figures)
         figures = load(node, seconds, pids, connections=connections, mix=REMOTE_MIX)
         rows.setdefault("in workers", []).append(figures)
-    return table_of(f"a plugin, {connections} connections, Heartbeat and StatusNotification", rows, "calls_per_s")
+    return table_of(
+        f"a plugin, {connections} connections, Heartbeat and StatusNotification", rows, "calls_per_s"
+    )
 
 
 class Answering(Station):
@@ -141,7 +145,9 @@ def commands(house: House, number: int) -> Table:
     """One command after the other to a charge point of the second node, over HTTP at the first and from a client."""
     Answering.connect(house.ports[1], "FAR")
     gevent.sleep(1)
-    table = Table("command", "sent", "p50 ms", "p99 ms", title="to a charge point of another node, one at a time")
+    table = Table(
+        "command", "sent", "p50 ms", "p99 ms", title="to a charge point of another node, one at a time"
+    )
     client = Client(house.redis_url)
     client.start()
 
@@ -173,7 +179,9 @@ def commands(house: House, number: int) -> Table:
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--seconds", default=6.0, show_default=True, help="Measured time of each turn.")
 @click.option("--connections", default=200, show_default=True)
-@click.option("--pace", default=4000.0, show_default=True, help="Calls a second in all, of workers at a pace.")
+@click.option(
+    "--pace", default=4000.0, show_default=True, help="Calls a second in all, of workers at a pace."
+)
 @click.option("--commands", "number", default=2000, show_default=True, help="Commands of each kind.")
 def main(*, rounds: int, seconds: float, connections: int, pace: float, number: int) -> None:
     """Measure, and print."""

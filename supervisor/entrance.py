@@ -86,8 +86,6 @@ class Entrance:
         return decision
 
     def _judge(self, request: Request) -> Admission | Refusal:
-        settings = self._settings
-        sessions = settings.sessions
         if self._closed:
             return Refusal(503, "the central system stops", (("Retry-After", "5"),))
         now = self._sessions.services.clock.monotonic()
@@ -95,37 +93,37 @@ class Entrance:
         if wait_s > 0:
             return self._refuse(request, _too_often("this address asks too often", wait_s))
         try:
-            identity = read_path(request.path, settings.path)
+            identity = read_path(request.path, self._settings.path)
         except ValueError:
             return self._refuse(request, Refusal(400, "the path is not UTF-8 when percent-decoded"))
         if identity is None:
             return self._refuse(
-                request, Refusal(404, f"no charge point has this path; it is {settings.path}")
+                request, Refusal(404, f"no charge point has this path; it is {self._settings.path}")
             )
-        refusal = self._check_credentials(request, identity.id)
+        refusal = self._check_credentials(request, identity.id) or self._check_room(identity.id, now)
         if refusal is not None:
             return self._refuse(request, refusal)
-        if self._is_full(identity.id):
-            return self._refuse(request, Refusal(503, "too many connections", (("Retry-After", "30"),)))
-        # Behind all that turns strangers away: they must not use up what charge points wait for.
-        wait_s = self._reconnects.wait_s(identity.id, now)
-        if wait_s > 0:
-            return self._refuse(request, _too_often("this charge point connects too often", wait_s))
-        wait_s = self._bucket.take(now)
-        if wait_s > 0:
-            return self._refuse(
-                request, Refusal(503, "too many at once", (("Retry-After", _retry_after(wait_s)),))
-            )
-        self._reconnects.take(identity.id, now)
-        if sessions.on_duplicate == "refuse" and self._sessions.answers(
-            identity.id, sessions.duplicate_probe_s
-        ):
-            text = "this charge point has a connection that is alive"
-            return self._refuse(request, Refusal(409, text, (("Retry-After", "60"),)))
         subprotocol = self._choose_subprotocol(request, identity.id)
         if isinstance(subprotocol, Refusal):
             return self._refuse(request, subprotocol)
+        self._reconnects.take(identity.id, now)  # only who comes in has come
         return Admission(identity.id, identity.name, subprotocol)
+
+    def _check_room(self, identity: str, now: float) -> Refusal | None:
+        """Whether it may come now. Behind all that turns strangers away: they must not use up what others wait for."""
+        sessions = self._settings.sessions
+        if self._is_full(identity):
+            return Refusal(503, "too many connections", (("Retry-After", "30"),))
+        wait_s = self._reconnects.wait_s(identity, now)
+        if wait_s > 0:
+            return _too_often("this charge point connects too often", wait_s)
+        wait_s = self._bucket.take(now)
+        if wait_s > 0:
+            return Refusal(503, "too many at once", (("Retry-After", _retry_after(wait_s)),))
+        if sessions.on_duplicate == "refuse" and self._sessions.answers(identity, sessions.duplicate_probe_s):
+            text = "this charge point has a connection that is alive"
+            return Refusal(409, text, (("Retry-After", "60"),))
+        return None
 
     def _choose_subprotocol(self, request: Request, identity: str) -> str | Refusal | None:
         """The subprotocol that is spoken, None if the handshake is completed without one, or a refusal."""

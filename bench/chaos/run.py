@@ -66,6 +66,7 @@ def settings(plan: Plan) -> Settings:
         transport=transport,  # type: ignore[arg-type]
         deadlines=DeadlineSettings(default_s=DEADLINE_S),
         sessions=SessionSettings(
+            reconnect_rate=0,  # it is we who cut them off
             ping_interval_s=PING_INTERVAL_S,
             close_timeout_s=0.3,
             send_timeout_s=1.0,

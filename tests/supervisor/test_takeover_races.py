@@ -85,7 +85,9 @@ class Track:
         self.offline = []
         self.attached = []
         settings = Settings(
-            port=0, transport=transport, sessions=SessionSettings(close_timeout_s=0.1, **sessions)
+            port=0,
+            transport=transport,
+            sessions=SessionSettings(close_timeout_s=0.1, reconnect_rate=0, **sessions),
         )
         self.system = CentralSystem(
             settings, on_offline=lambda charge_point: self.offline.append(charge_point.id)
