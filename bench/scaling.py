@@ -34,6 +34,7 @@ from chargehand.remote import Client
 CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
 TICKS = os.sysconf("SC_CLK_TCK")
 WARMUP_S = 3.0
+HEARTBEATS = "meter=0,heartbeat=1,status=0,start=0,stop=0"
 REMOTE_MIX = "meter=0,heartbeat=50,status=50,start=0,stop=0"  # what the worker's plugin answers
 PLUGIN = "user_plugin:Depot"
 
@@ -94,24 +95,24 @@ def table_of(title: str, rows: dict[str, list[Figures]], ratio: str) -> Table:
 
 
 def workers(rounds: int, seconds: float, connections: int, pace: float) -> Iterator[Table]:
-    """One process against two, with each store, at a pace and as fast as they can."""
-    for store in ("memory", "sqlite"):
-        for title, options in (("as fast as they can", {}), (f"at {pace:,.0f} calls/s", {"pace": pace})):
-            rows: dict[str, list[Figures]] = {}
-            for _ in range(rounds):
-                for number in (1, 2):
-                    base = ours("reactor", store=store)
-                    contestant = Contestant(
-                        "",
-                        "",
-                        lambda port, data, n=number, base=base: [*base(port, data), "--workers", str(n)],
-                    )
-                    with running(contestant, None) as server:
-                        gevent.sleep(WARMUP_S)  # the second one may be later
-                        figures = load(server, seconds, (server.pid,), connections=connections, **options)
-                    name = "one process" if number == 1 else f"{number} workers"
-                    rows.setdefault(name, []).append(figures)
-            yield table_of(f"store {store}, {connections} connections, {title}", rows, "cpu_us")
+    """One process against two, on one SQLite file: heartbeats, which it does not keep, and the mix of all benches."""
+    command = ours("reactor", store="sqlite")
+    loads: dict[str, dict[str, Any]] = {
+        "heartbeats, as fast as they can": {"mix": HEARTBEATS},
+        "all messages, as fast as they can": {},
+        f"all messages, {pace:,.0f} calls/s": {"pace": pace},
+    }
+    for title, options in loads.items():
+        rows: dict[str, list[Figures]] = {}
+        for _ in range(rounds):
+            for number in (1, 2):
+                many = ["--workers", str(number)]
+                contestant = Contestant("", "", lambda port, data, many=many: [*command(port, data), *many])
+                with running(contestant, None) as server:
+                    gevent.sleep(WARMUP_S)  # the second one may be later
+                    figures = load(server, seconds, (server.pid,), connections=connections, **options)
+                rows.setdefault("one process" if number == 1 else f"{number} workers", []).append(figures)
+        yield table_of(f"SQLite, {connections} connections: {title}", rows, "cpu_us")
 
 
 def remote(house: House, rounds: int, seconds: float, connections: int) -> Table:

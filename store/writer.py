@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent import get_hub
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     from .rows import Row
 
+
+GATHER_S = 0.002
+"""Seconds between two batches that begin with a row: what a batch costs of the processor and of the disk, it costs
+whether it has one row or a hundred. Whoever is alone does not wait, and who asks something does not either."""
 
 LOOK_S, LOOK_SELDOM_S = 0.005, 0.05
 """Seconds after which the hub sees whether the thread gets on: the second, when `LOOKS` have shown that it does not."""
@@ -110,6 +115,8 @@ class Writer:
         self._ended.acquire()
         self._stopping = False
         self._waking = False  # the loop will wake the thread
+        self._woken_at = 0.0
+        self._gathering: Any = None  # the timer that will
         self._busy = False  # so is the thread
         self._batches = 0  # that the thread has done
         self._seen = 0  # of them, when the hub has looked last
@@ -158,12 +165,20 @@ class Writer:
             self._finish(job)
             return
         self._jobs.append(job)
-        if not self._waking:
-            self._waking = True
+        if type(job) is Question:
             self._loop.run_callback(self._wake_up)
+        elif not self._waking:
+            self._waking = True
+            left_s = self._woken_at + GATHER_S - monotonic()
+            if left_s <= 0:
+                self._loop.run_callback(self._wake_up)
+            else:
+                self._gathering = self._loop.timer(left_s, ref=False)
+                self._gathering.start(self._wake_up)
 
     def _wake_up(self) -> None:
         self._waking = False
+        self._woken_at = monotonic()
         if self._wake.locked():
             with contextlib.suppress(RuntimeError):  # the thread was waking already
                 self._wake.release()
@@ -198,9 +213,10 @@ class Writer:
         self._wake_up()
         self._ended.acquire()
         self._settle()
-        for watcher in (self._back, self._looking):
-            watcher.stop()
-            watcher.close()
+        for watcher in (self._back, self._looking, self._gathering):
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
 
     # -- In the hub ------------------------------------------------------------------------------
 
