@@ -1,14 +1,15 @@
 """The one process that writes: it keeps what its workers hand over, that of all of them together.
 
 A native thread has the sockets and the database, and nothing of it is in the hub. What has come from whichever worker
-while the last batch was written is the next batch, and is committed as one: so two workers cost no more waits for the
-disk than one.
+while the last batch was written, and within `GATHER_S` of its beginning, is the next batch, and is committed as one: so
+two workers cost no more waits for the disk than one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,7 +32,7 @@ from .socket_database import (
     frame,
     new_socket,
 )
-from .writer import store_rows
+from .writer import GATHER_S, store_rows
 
 if TYPE_CHECKING:
     import socket
@@ -55,6 +56,8 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self.number: int = sock.fileno()
+        self.gone = False
         self._inbox = bytearray()
         self._outbox = bytearray()
 
@@ -180,8 +183,8 @@ class StoreServer:
         except Exception as error:  # noqa: BLE001 - whatever it is, the hub is told
             self._failure = error
         finally:
-            for number in list(self._connections):
-                self._drop(number)
+            for connection in list(self._connections.values()):
+                self._drop(connection)
             if database is not None:
                 database.close()
             if self._failure is not None:
@@ -192,15 +195,22 @@ class StoreServer:
         poll, listener = self._poll, self._listener.fileno()
         poll.register(listener, READABLE)
         poll.register(self._wakes, READABLE)
+        asked: list[tuple[Connection, Request]] = []
+        begun_at = 0.0
         while not self._stopping:
-            asked: list[tuple[int, Request]] = []
-            for number, events in poll.poll():
+            left_s = begun_at + GATHER_S - monotonic()
+            for number, events in poll.poll(1000 * max(left_s, 0.0) if asked else None):
                 if number == listener:
                     self._accept()
                 elif number in self._connections:
-                    asked += ((number, request) for request in self._hear(number, events))
-            if asked:
+                    connection = self._connections[number]
+                    asked += ((connection, request) for request in self._hear(connection, events))
+            # Rows of several workers are gathered, as each has gathered its own; who asks something does not wait.
+            gathered = begun_at + GATHER_S <= monotonic() or any(type(one) is Read for _, one in asked)
+            if asked and gathered:
+                begun_at = monotonic()
                 self._answer(database, asked)
+                asked = []
 
     def _accept(self) -> None:
         with contextlib.suppress(
@@ -208,62 +218,66 @@ class StoreServer:
         ):  # it has gone again, or there is no descriptor left: it tries again
             sock, _ = self._listener.accept()
             sock.setblocking(False)  # noqa: FBT003 - the socket's own
-            self._connections[sock.fileno()] = Connection(sock)
-            self._poll.register(sock.fileno(), READABLE)
+            connection = Connection(sock)
+            self._connections[connection.number] = connection
+            self._poll.register(connection.number, READABLE)
 
-    def _drop(self, number: int) -> None:
+    def _drop(self, connection: Connection) -> None:
         with contextlib.suppress(KeyError):  # it is not watched any more
-            self._poll.unregister(number)
-        self._connections.pop(number).sock.close()
+            self._poll.unregister(connection.number)
+        del self._connections[connection.number]
+        connection.gone = True
+        connection.sock.close()
 
-    def _hear(self, number: int, events: int) -> Iterator[Request]:
+    def _hear(self, connection: Connection, events: int) -> Iterator[Request]:
         """What a worker asks. While it has not taken an answer it is asked for nothing more."""
-        connection = self._connections[number]
         try:
             if events & WRITABLE:
                 if connection.flush():
-                    self._poll.register(number, READABLE)
+                    self._poll.register(connection.number, READABLE)
                 return
             if not connection.receive():
-                self._drop(number)
+                self._drop(connection)
                 return
             request = connection.request()
         except BlockingIOError:
             return
         except (OSError, msgspec.MsgspecError):
-            self._drop(number)
+            self._drop(connection)
             return
         if request is not None:
             yield request
 
-    def _answer(self, database: Database, asked: list[tuple[int, Request]]) -> None:
-        writes = [(number, request) for number, request in asked if isinstance(request, Write)]
-        for number, left_out in _store(database, writes).items():
-            self._send(number, Written(left_out))
-        for number, request in asked:
+    def _answer(self, database: Database, asked: list[tuple[Connection, Request]]) -> None:
+        writes = [(connection, request) for connection, request in asked if isinstance(request, Write)]
+        for connection, left_out in _store(database, writes).items():
+            self._send(connection, Written(left_out))
+        for connection, request in asked:
             if isinstance(request, Read):
-                self._send(number, _read(database, request))
+                self._send(connection, _read(database, request))
 
-    def _send(self, number: int, answer: Answer) -> None:
+    def _send(self, connection: Connection, answer: Answer) -> None:
+        if connection.gone:  # it has ended since it asked; what it wanted kept is kept
+            return
         try:
-            if not self._connections[number].send(answer):
-                self._poll.register(number, WRITABLE)
+            if not connection.send(answer):
+                self._poll.register(connection.number, WRITABLE)
         except OSError:
-            self._drop(number)
+            self._drop(connection)
 
 
-def _store(database: Database, writes: list[tuple[int, Write]]) -> dict[int, list[LeftOut]]:
+def _store(database: Database, writes: list[tuple[Connection, Write]]) -> dict[Connection, list[LeftOut]]:
     """Write what all have handed over, as one batch; what was left out of it, by whoever handed it over."""
     rows: dict[Kind, list[Row]] = {}
-    owners: dict[Kind, list[tuple[int, int]]] = {}  # whose rows begin where
-    for number, request in writes:
+    owners: dict[Kind, list[tuple[int, Connection]]] = {}  # whose rows begin where
+    for connection, request in writes:
         for kind, some in request.rows:
-            owners.setdefault(kind, []).append((len(rows.setdefault(kind, [])), number))
+            owners.setdefault(kind, []).append((len(rows.setdefault(kind, [])), connection))
             rows[kind] += some
-    left_out: dict[int, list[LeftOut]] = {number: [] for number, _ in writes}
+    left_out: dict[Connection, list[LeftOut]] = {connection: [] for connection, _ in writes}
     for (kind, place), error in (store_rows(database, rows) if rows else {}).items():
-        first, number = next(owner for owner in reversed(owners[kind]) if owner[0] <= place)
-        left_out[number].append((kind, place - first, error.passing, _text(error)))
+        first, connection = next(owner for owner in reversed(owners[kind]) if owner[0] <= place)
+        left_out[connection].append((kind, place - first, error.passing, _text(error)))
     return left_out
 
 

@@ -243,6 +243,41 @@ def test_one_that_is_gone_before_its_answer_does_no_harm(serve, connect, writer)
     assert failures == []
 
 
+def test_one_that_is_gone_while_rows_are_gathered_leaves_them_and_whoever_comes_then_has_its_own_answer(
+    serve, connect, monkeypatch
+):
+    monkeypatch.setattr(store_server, "GATHER_S", 0.3)
+    database = Stub()
+    failures = serve(database)
+    before, gone = connect(), connect()
+    before.sendall(frame(Write([(Kind.EVENT, [(1,)])])))
+    assert answer_of(before) == ["written", []]
+    gone.sendall(frame(Write([(Kind.EVENT, [(2,)])])))
+    gone.close()
+    late = connect()
+    late.sendall(frame(Write([(Kind.EVENT, [(3,)]), (Kind.STOP, [(4,)])])))
+    assert answer_of(late) == ["written", []]
+    late.sendall(frame(Read("a query", [])))
+    assert answer_of(late) == ["found", [["a query"]]]
+    assert sorted(row for batch in database.batches for _, row in batch) == [(1,), (2,), (3,), (4,)]
+    assert failures == []
+
+
+def test_rows_that_come_soon_after_a_batch_are_gathered_and_a_question_is_not(serve, connect, monkeypatch):
+    monkeypatch.setattr(store_server, "GATHER_S", 60)
+    database = Stub()
+    serve(database)
+    one, other = connect(), connect()
+    one.sendall(frame(Write([(Kind.EVENT, [(1,)])])))
+    assert answer_of(one) == ["written", []]
+    one.sendall(frame(Write([(Kind.EVENT, [(2,)])])))
+    other.sendall(frame(Read("a query", [])))
+    assert answer_of(other) == ["found", [["a query"]]]
+    other.sendall(frame(Read("a query", [])))
+    assert answer_of(other) == ["found", [["a query"]]]
+    assert answer_of(one) == ["written", []]
+
+
 def test_the_socket_is_its_owners_only_and_gone_at_the_end(serve):
     database = Stub()
     serve(database)
