@@ -55,11 +55,13 @@ class Recorder:
 
     def _trim(self, rows: deque[tuple[float, str, bytes]]) -> None:
         # Down to three quarters, so that it is not to be done at every row.
-        while self._bytes > self._limit * 3 // 4 and len(rows) > 1:
+        size, most = self._bytes, self._limit * 3 // 4
+        while size > most and len(rows) > 1:
             _, kind, data = rows.popleft()
-            self._bytes -= len(data) + ROW_BYTES
+            size -= len(data) + ROW_BYTES
             if kind == "registration":
                 self.registration = data.decode()
+        self._bytes = size
         if self._bytes > self._limit:  # one row, and it alone is too long: its beginning says the most
             at, kind, data = rows.pop()
             rows.append((at, kind, data[: max(0, self._limit - ROW_BYTES)]))

@@ -32,6 +32,8 @@ class Receipt(Protocol):
         """Call back in the hub's thread once it is (with None) or cannot be (with the error); perhaps at once."""
 
 
+_from_timestamp, _UTC = dt.datetime.fromtimestamp, dt.UTC
+
 CRASH_REPORTS = 100
 """How many of the last crash reports are kept."""
 
@@ -188,7 +190,8 @@ class Services:
 
     def date_of(self, monotonic: float) -> dt.datetime:
         """The UTC time of a moment on the monotonic scale."""
-        return dt.datetime.fromtimestamp(self.clock.time() - self.clock.monotonic() + monotonic, dt.UTC)
+        clock = self.clock
+        return _from_timestamp(clock.time() - clock.monotonic() + monotonic, _UTC)
 
     def time_text(self) -> str:
         """The time now, as OCPP writes it: whole seconds, UTC."""
