@@ -132,7 +132,6 @@ class Writer:
         self._loop = get_hub().loop
         self._back = self._loop.async_()
         self._back.start(self._settle)
-        self._looking = self._loop.timer(LOOK_S, ref=False)
         opened: AsyncResult[Any] = AsyncResult()
         self._jobs.append(_question(lambda _: None, opened))
         self._threads.start_native_thread(self._run, ())
@@ -179,14 +178,14 @@ class Writer:
     def _wake_up(self) -> None:
         self._waking = False
         self._woken_at = monotonic()
+        self._gathering = _ended(self._gathering)
         if self._wake.locked():
             with contextlib.suppress(RuntimeError):  # the thread was waking already
                 self._wake.release()
-        if not self._looking.active:
+        if not self._stopping and self._looking is None:
             self._look_again()
 
     def _look_again(self) -> None:
-        self._looking.stop()
         self._looking = self._loop.timer(LOOK_S if self._looks < LOOKS else LOOK_SELDOM_S, ref=False)
         self._looking.start(self._give_way)
 
@@ -196,6 +195,7 @@ class Writer:
         A hub that lets go of the lock often, and takes it again at once, is never asked for it: whoever waits is woken
         too late each time, and begins to wait anew.
         """
+        self._looking = _ended(self._looking)
         if self._batches != self._seen:
             self._seen = self._batches
             self._looks = 0
@@ -213,10 +213,7 @@ class Writer:
         self._wake_up()
         self._ended.acquire()
         self._settle()
-        for watcher in (self._back, self._looking, self._gathering):
-            if watcher is not None:
-                watcher.stop()
-                watcher.close()
+        self._back, self._looking, self._gathering = map(_ended, (self._back, self._looking, self._gathering))
 
     # -- In the hub ------------------------------------------------------------------------------
 
@@ -284,6 +281,13 @@ class Writer:
     def _fail(batch: list[Job | Question], error: Exception) -> None:
         for job in batch:
             job.failure = error
+
+
+def _ended(watcher: Any) -> None:
+    """End a watcher, if there is one; None stands in its place then."""
+    if watcher is not None:
+        watcher.stop()
+        watcher.close()
 
 
 def _question(read: Callable[[Any], Any], waiter: AsyncResult[Any]) -> Question:
