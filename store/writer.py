@@ -178,7 +178,8 @@ class Writer:
     def _wake_up(self) -> None:
         self._waking = False
         self._woken_at = monotonic()
-        self._gathering = _ended(self._gathering)
+        _end(self._gathering)
+        self._gathering = None
         if self._wake.locked():
             with contextlib.suppress(RuntimeError):  # the thread was waking already
                 self._wake.release()
@@ -195,7 +196,8 @@ class Writer:
         A hub that lets go of the lock often, and takes it again at once, is never asked for it: whoever waits is woken
         too late each time, and begins to wait anew.
         """
-        self._looking = _ended(self._looking)
+        _end(self._looking)
+        self._looking = None
         if self._batches != self._seen:
             self._seen = self._batches
             self._looks = 0
@@ -213,7 +215,8 @@ class Writer:
         self._wake_up()
         self._ended.acquire()
         self._settle()
-        self._back, self._looking, self._gathering = map(_ended, (self._back, self._looking, self._gathering))
+        for watcher in (self._back, self._looking, self._gathering):
+            _end(watcher)
 
     # -- In the hub ------------------------------------------------------------------------------
 
@@ -283,8 +286,8 @@ class Writer:
             job.failure = error
 
 
-def _ended(watcher: Any) -> None:
-    """End a watcher, if there is one; None stands in its place then."""
+def _end(watcher: Any) -> None:
+    """End a watcher, if there is one."""
     if watcher is not None:
         watcher.stop()
         watcher.close()
