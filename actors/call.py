@@ -122,12 +122,13 @@ class Call(Generic[R]):
         return response
 
     def _await(self, response: Any, waiting: list[Receipt], error: Exception | None = None) -> None:
-        if error is not None:
-            self.finish(Failure(error))
-        elif waiting:
-            waiting.pop().then(partial(self._await, response, waiting))
-        else:
-            self.finish(response)
+        while error is None and waiting:
+            receipt = waiting.pop()
+            if not receipt.done:
+                receipt.then(partial(self._await, response, waiting))
+                return
+            error = receipt.error
+        self.finish(response if error is None else Failure(error))
 
     def expire(self) -> None:
         """Its time is over: its handler is not begun any more, or ended. For the runtime."""

@@ -102,5 +102,5 @@ class Copy:
         with closing(sqlite3.connect(self._target, isolation_level=None)) as copy:
             copy.execute(
                 "UPDATE ids SET next = max(next, min(next + ?, ?)) WHERE name = 'transaction'",
-                (IDS_LEFT_OUT, LARGEST_ID),
+                (IDS_LEFT_OUT, LARGEST_ID + 1),
             )

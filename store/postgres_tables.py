@@ -67,6 +67,10 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX spool_waiting ON spool (charge_point, number) WHERE aside = 0;
     CREATE INDEX spool_in_order ON spool (number, aside);
     """,
+    # As `rows.reading_key` writes it now.
+    """
+    UPDATE readings SET digest = coalesce(substring(data from '"timestamp"\\s*:\\s*"([0-9T:-]{19})'), '') || digest;
+    """,
 )
 
 

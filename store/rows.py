@@ -164,9 +164,13 @@ def reading_key(values: bytes) -> str:
     So those of about one time lie side by side in the index, and a batch changes few of its pages. It matters only for
     that whether the time is one.
     """
-    time_in_it = _TIME.search(values)
-    digest = hashlib.blake2b(values, digest_size=16).hexdigest()
-    return digest if time_in_it is None else time_in_it[1].decode() + digest
+    return reading_time(values) + hashlib.blake2b(values, digest_size=16).hexdigest()
+
+
+def reading_time(values: bytes) -> str:
+    """The first time in meter values, as it was sent, to the second; empty if there is none."""
+    found = _TIME.search(values)
+    return "" if found is None else found[1].decode()
 
 
 def reading_row(reading: MeterReading) -> Row:

@@ -63,8 +63,7 @@ class Receipt:
         self.done = True
         self.error = error
         callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            callback(error)
+        _call_all(callbacks, error)
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Return when it is durable; switches greenlets. Raises the store's error, or TimeoutError."""
@@ -76,6 +75,18 @@ class Receipt:
                 raise TimeoutError(f"not stored within {timeout_s} s")
         if self.error is not None:
             raise self.error
+
+
+def _call_all(callbacks: list[Callable[[Exception | None], None]], error: Exception | None) -> None:
+    """Call them in order. One that raises does not keep the others from their word."""
+    done = 0
+    try:
+        for callback in callbacks:
+            done += 1
+            callback(error)
+    finally:
+        if done < len(callbacks):
+            _call_all(callbacks[done:], error)
 
 
 class Store(Protocol):

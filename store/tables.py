@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from .rows import reading_time
 from .store import StoreError
 
 STEPS: tuple[str, ...] = (
@@ -54,8 +55,9 @@ STEPS: tuple[str, ...] = (
     # What a batch costs are the pages that it changes: so there is one index in the place of two, and beneath a
     # transaction it is in the order of time, as a digest begins with it.
     """
-    DROP INDEX readings_once;
-    DROP INDEX readings_by_transaction;
+    DROP INDEX IF EXISTS readings_once;
+    DROP INDEX IF EXISTS readings_by_transaction;
+    UPDATE readings SET digest = reading_time(data) || digest;
     CREATE UNIQUE INDEX readings_once ON readings (transaction_id, digest, charge_point, connector)
         WHERE transaction_id IS NOT NULL;
     CREATE UNIQUE INDEX readings_once_without ON readings (digest, charge_point, connector)
@@ -71,6 +73,9 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str, newest: int = le
         raise StoreError(
             f"{path} was written by a newer chargehand (tables {version}, this one knows {len(STEPS)})"
         )
+    connection.create_function(
+        "reading_time", 1, lambda data: reading_time(str(data).encode()), deterministic=True
+    )
     for number, step in enumerate(STEPS[version:newest], version + 1):
         try:
             connection.executescript(f"BEGIN IMMEDIATE; {step}; PRAGMA user_version = {number}; COMMIT;")

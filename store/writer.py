@@ -214,16 +214,20 @@ class Writer:
         self._stopping = True
         self._wake_up()
         self._ended.acquire()
-        self._settle()
         for watcher in (self._back, self._looking, self._gathering):
             _end(watcher)
+        self._settle()
 
     # -- In the hub ------------------------------------------------------------------------------
 
     def _settle(self) -> None:
         done = self._done
-        while done:
-            self._finish(done.popleft())
+        try:
+            while done:
+                self._finish(done.popleft())
+        finally:
+            if done:  # one who was told has raised: the hub says so, and the others are told all the same
+                self._loop.run_callback(self._settle)
 
     @staticmethod
     def _finish(job: Job | Question) -> None:

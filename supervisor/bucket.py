@@ -4,8 +4,6 @@ from __future__ import annotations
 
 MOST_KEYS = 100_000
 """Buckets that `TokenBuckets` keeps at the most; over that the one goes that was taken from longest ago."""
-SWEEP_EVERY = 1000
-"""Tokens that it gives between two looks for buckets that are full again."""
 
 
 class TokenBucket:
@@ -23,8 +21,9 @@ class TokenBucket:
         """The seconds until there is a token, 0 if there is one; takes none."""
         if self._rate <= 0:
             return 0.0
-        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
-        self._at = now
+        if now > self._at:  # whoever looked at the clock earlier may come later
+            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+            self._at = now
         return 0.0 if self._tokens >= 1 else (1 - self._tokens) / self._rate
 
     def take(self, now: float) -> float:
@@ -47,7 +46,6 @@ class TokenBuckets:
         self._rate = rate
         self._burst = burst
         self._buckets: dict[str, TokenBucket] = {}  # the last one is that which was taken from last
-        self._given = 0
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -64,9 +62,8 @@ class TokenBuckets:
         bucket = self._buckets.pop(key, None) or TokenBucket(self._rate, self._burst)
         self._buckets[key] = bucket
         wait_s = bucket.take(now)
-        self._given += 1
-        if self._given % SWEEP_EVERY == 0:
-            self._buckets = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now)}
-        elif len(self._buckets) > MOST_KEYS:
-            del self._buckets[next(iter(self._buckets))]
+        for _ in range(2):  # faster than new ones come
+            oldest = next(iter(self._buckets))
+            if len(self._buckets) > MOST_KEYS or self._buckets[oldest].is_full(now):
+                del self._buckets[oldest]
         return wait_s

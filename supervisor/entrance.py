@@ -43,8 +43,18 @@ def _retry_after(least_s: float) -> str:
     return str(math.ceil(least_s + RETRY_SPREAD_S * random.random()))  # noqa: S311 - no secret
 
 
-def _too_often(reason: str, wait_s: float) -> Refusal:
-    return Refusal(429, reason, (("Retry-After", str(math.ceil(wait_s))),))
+def _too_often(wait_s: float) -> Refusal:
+    text = "this charge point, or this address, connects too often"
+    return Refusal(429, text, (("Retry-After", str(math.ceil(wait_s))),))
+
+
+def _address(request: Request) -> str:
+    return request.peer.rpartition(":")[0]
+
+
+def _whence(request: Request, identity: str) -> str:
+    """A charge point, and where it says so: where no password is asked, a stranger must not use up what it may."""
+    return f"{_address(request)} {identity}"
 
 
 class Entrance:
@@ -66,7 +76,7 @@ class Entrance:
         self._closed = False
         limits = settings.sessions
         self._bucket = TokenBucket(limits.admission_rate, limits.admission_burst)
-        self._reconnects = TokenBuckets(limits.reconnect_rate, limits.reconnect_burst)  # by charge point
+        self._reconnects = TokenBuckets(limits.reconnect_rate, limits.reconnect_burst)  # see `_whence`
         self._requests = TokenBuckets(limits.address_rate, limits.address_burst)  # by address
 
     def close(self) -> None:
@@ -76,47 +86,53 @@ class Entrance:
     def admit(self, request: Request) -> Admission | Refusal:
         """See `transport.gate.Gate`."""
         decision = self._judge(request)
-        if self._others is not None and isinstance(decision, Admission) and decision.subprotocol is not None:
+        if isinstance(decision, Admission) and self._others is not None and decision.subprotocol is not None:
             try:
                 self._others.admit(decision.identity)
             except (StoreError, TimeoutError) as error:
                 logger.error("%s cannot be served: %s", decision.identity, error)  # noqa: TRY400
                 text = "the store does not say what it knows of this charge point"
-                return self._refuse(request, Refusal(503, text, (("Retry-After", _retry_after(1.0)),)))
+                decision = Refusal(503, text, (("Retry-After", _retry_after(1.0)),))
+        if isinstance(decision, Admission):  # only who comes in has come
+            wait_s = self._reconnects.take(_whence(request, decision.identity), self._now())
+            if wait_s > 0:
+                decision = _too_often(wait_s)
+        if isinstance(decision, Refusal):
+            self._sessions.services.observer.count(f"handshake_refused_{decision.status}", request.peer)
         return decision
+
+    def _now(self) -> float:
+        return self._sessions.services.clock.monotonic()
 
     def _judge(self, request: Request) -> Admission | Refusal:
         if self._closed:
             return Refusal(503, "the central system stops", (("Retry-After", "5"),))
-        now = self._sessions.services.clock.monotonic()
-        wait_s = self._requests.take(request.peer.rpartition(":")[0], now)
+        wait_s = self._requests.take(_address(request), self._now())
         if wait_s > 0:
-            return self._refuse(request, _too_often("this address asks too often", wait_s))
+            return _too_often(wait_s)
         try:
             identity = read_path(request.path, self._settings.path)
         except ValueError:
-            return self._refuse(request, Refusal(400, "the path is not UTF-8 when percent-decoded"))
+            return Refusal(400, "the path is not UTF-8 when percent-decoded")
         if identity is None:
-            return self._refuse(
-                request, Refusal(404, f"no charge point has this path; it is {self._settings.path}")
-            )
-        refusal = self._check_credentials(request, identity.id) or self._check_room(identity.id, now)
+            return Refusal(404, f"no charge point has this path; it is {self._settings.path}")
+        refusal = self._check_credentials(request, identity.id) or self._check_room(request, identity.id)
         if refusal is not None:
-            return self._refuse(request, refusal)
+            return refusal
         subprotocol = self._choose_subprotocol(request, identity.id)
         if isinstance(subprotocol, Refusal):
-            return self._refuse(request, subprotocol)
-        self._reconnects.take(identity.id, now)  # only who comes in has come
+            return subprotocol
         return Admission(identity.id, identity.name, subprotocol)
 
-    def _check_room(self, identity: str, now: float) -> Refusal | None:
+    def _check_room(self, request: Request, identity: str) -> Refusal | None:
         """Whether it may come now. Behind all that turns strangers away: they must not use up what others wait for."""
         sessions = self._settings.sessions
         if self._is_full(identity):
             return Refusal(503, "too many connections", (("Retry-After", "30"),))
-        wait_s = self._reconnects.wait_s(identity, now)
+        now = self._now()  # greenlets may have switched since the handshake came
+        wait_s = self._reconnects.wait_s(_whence(request, identity), now)
         if wait_s > 0:
-            return _too_often("this charge point connects too often", wait_s)
+            return _too_often(wait_s)
         wait_s = self._bucket.take(now)
         if wait_s > 0:
             return Refusal(503, "too many at once", (("Retry-After", _retry_after(wait_s)),))
@@ -156,10 +172,6 @@ class Entrance:
             return None if given is not None and credentials.check(identity, given) else wrong
         except TooManyAtOnce as error:
             return Refusal(503, str(error), (("Retry-After", _retry_after(RETRY_SPREAD_S)),))
-
-    def _refuse(self, request: Request, refusal: Refusal) -> Refusal:
-        self._sessions.services.observer.count(f"handshake_refused_{refusal.status}", request.peer)
-        return refusal
 
     def attach(self, admission: Admission, connection: SocketConnection) -> ChargePointCell:
         """See `transport.gate.Gate`."""

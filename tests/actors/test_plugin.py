@@ -191,6 +191,11 @@ class Way(Plugin):
         self.log.append(receipts)
         return call.once_stored({"status": "Accepted"}, *receipts)
 
+    def stores_much(self, call):
+        receipts = [Receipt() for _ in range(5000)]
+        self.log.append(receipts)
+        return call.once_stored({"status": "Accepted"}, *receipts)
+
     def has_stored(self, call):
         return call.once_stored({"status": "Accepted"}, Receipt(done=True))
 
@@ -278,6 +283,14 @@ def test_an_answer_waits_until_all_is_stored_and_does_not_hold_the_next_call(cha
         stage.settle()
         assert charge_point.take() == []
         log[0][place].settle()
+    stage.settle()
+    assert charge_point.take() == [[3, "1", {"status": "Accepted"}]]
+
+
+def test_an_answer_may_wait_for_thousands_of_receipts(charge_point, stage, log):
+    assert charge_point.call("DataTransfer", {"vendorId": "stores_much"}) is None
+    for receipt in log[0]:
+        receipt.settle()
     stage.settle()
     assert charge_point.take() == [[3, "1", {"status": "Accepted"}]]
 

@@ -83,7 +83,7 @@ def survives(raw: RawSocket, sentinel: str) -> bool:
 
 @pytest.mark.timeout(120)
 def test_ten_thousand_mutations_of_valid_frames_leave_the_server_as_it_was(start_server: StartServer) -> None:
-    server = start_server()
+    server = start_server(config="[sessions]\nreconnect_rate = 0\n")
     chance = random.Random(SEED)
     sent = closed = 0
     number = 0

@@ -136,3 +136,27 @@ def test_the_hub_goes_on_while_the_store_writes(opened):
     finally:
         counter.kill()
     assert len(turns) > 10
+
+
+def test_one_who_raises_when_told_keeps_nobody_else_from_being_told(opened, monkeypatch):
+    store = opened()
+    hub = gevent.get_hub()
+    told, reported = [], []
+    monkeypatch.setattr(hub, "handle_error", lambda context, kind, value, trace: reported.append(value))
+    receipts = [store.register(f"CP{number}", "Accepted") for number in range(4)]
+
+    def fail(error):
+        raise ValueError("as it was told to")
+
+    receipts[0].then(fail)
+    receipts[0].then(told.append)
+    receipts[2].then(fail)
+    for receipt in receipts:
+        receipt.wait(LIMIT_S)
+    assert told == [None]
+    assert [str(error) for error in reported] == ["as it was told to"] * 2
+    last = store.register("CP9", "Accepted")
+    last.then(fail)
+    with pytest.raises(ValueError, match="as it was told to"):
+        store.close()
+    assert last.done

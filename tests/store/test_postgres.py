@@ -14,6 +14,7 @@ from chargehand.actors import threads
 from chargehand.store import postgres as module
 from chargehand.store.libpq import Address, Leash, QueryFailed
 from chargehand.store.postgres import PostgresServer, PostgresStore
+from chargehand.store.postgres_tables import STEPS
 from chargehand.store.rows import ESCAPED, Kind, row
 
 from ..hub import settle
@@ -100,7 +101,21 @@ def test_several_that_start_at_once_make_the_tables_once(open_, postgres):
     opening = [gevent.spawn(open_) for _ in range(6)]
     gevent.joinall(opening, timeout=LIMIT_S, raise_error=True)
     assert all(one.successful() for one in opening)
-    assert postgres.sql("SELECT count(*) FROM chargehand.version") == "1"
+    assert int(postgres.sql("SELECT count(*) FROM chargehand.version")) == len(STEPS)
+
+
+def test_meter_values_that_an_older_program_kept_are_known_when_they_come_again(open_, postgres):
+    sample = b'[{"timestamp" : "2026-01-01T00:00:00Z","sampledValue":[{"value":"1"}]}]'
+    store = open_()
+    for one in (reading(b"[]"), reading(sample)):
+        assert ended(store.add_meter_reading(one)) is None
+    store.close()
+    postgres.sql("UPDATE chargehand.readings SET digest = right(digest, 32)")  # as it was in version 1
+    postgres.sql("DELETE FROM chargehand.version WHERE number > 1")
+    again = open_()
+    for one in (reading(b"[]"), reading(sample)):
+        assert ended(again.add_meter_reading(one)) is None
+    assert postgres.sql("SELECT count(*) FROM chargehand.readings") == "2"
 
 
 def test_a_user_without_more_rights_than_those_on_the_schema_can_use_it(postgres):

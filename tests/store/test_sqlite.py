@@ -1,18 +1,32 @@
 """What is the SQLite store's alone: its file, and what happens when it cannot be written. The rest: test_durable.py."""
 
 import datetime as dt
+import hashlib
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from chargehand import Event, StoreError
+from chargehand import Event, MeterReading, StoreError
 from chargehand.actors import threads
 from chargehand.store.sqlite import SqliteStore
 from chargehand.store.tables import STEPS, bring_up_to_date
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 LIMIT_S = 60  # a disk that others are using may take seconds
+
+
+SAMPLE = b'[{"timestamp":"2026-01-01T00:00:00Z","sampledValue":[{"value":"1"}]}]'
+
+
+def reading(transaction_id, values):
+    return MeterReading(
+        charge_point_id="CP1",
+        connector_id=1,
+        transaction_id=transaction_id,
+        received_at=NOW,
+        values=values,
+    )
 
 
 @pytest.fixture
@@ -55,16 +69,26 @@ def test_a_file_of_an_older_program_is_made_newer_and_keeps_what_is_in_it(opened
     connection = sqlite3.connect(path, isolation_level=None)
     bring_up_to_date(connection, path, newest=version)
     connection.execute("INSERT INTO charge_points VALUES ('CP1', 'Accepted')")
-    for number, transaction in enumerate((7, 7, None)):
+    readings = [reading(7, b"[]"), reading(7, SAMPLE), reading(None, SAMPLE)]
+    for one in readings:
         connection.execute(
             "INSERT INTO readings (charge_point, connector, transaction_id, received_at, digest, data) "
-            "VALUES ('CP1', 1, ?, ?, ?, '[]')",
-            (transaction, NOW.isoformat(), f"{number:032x}"),
+            "VALUES ('CP1', 1, ?, ?, ?, ?)",
+            (
+                one.transaction_id,
+                NOW.isoformat(),
+                hashlib.blake2b(one.values, digest_size=16).hexdigest(),
+                one.values.decode(),
+            ),
         )
+    connection.execute("DROP INDEX readings_by_transaction")  # somebody may have
     connection.close()
     store = opened()
     assert store.registration("CP1") == "Accepted"
-    assert len(store.meter_readings(7)) == 2
+    for one in readings:  # as its charge point sends it again, whom nobody had answered
+        store.add_meter_reading(one).wait(LIMIT_S)
+    assert store._ask("SELECT count(*) FROM readings") == [(3,)]
+    assert list(store.meter_readings(7)) == readings[:2]
     assert store._ask("PRAGMA user_version") == [(len(STEPS),)]
     store.register("CP2", "Accepted").wait(LIMIT_S)
     assert set(opened().registrations()) == {"CP1", "CP2"}

@@ -3,6 +3,7 @@
 import base64
 from types import SimpleNamespace
 
+import gevent
 import pytest
 
 from chargehand import AuthSettings, SessionSettings, Settings, StoreError
@@ -341,3 +342,53 @@ def test_an_address_that_asks_too_often_is_turned_away_whatever_it_asks(make, se
     assert isinstance(knock(entrance, peer="[2001:db8::1]:4711"), Admission)
     sessions.services.clock.advance(1)
     assert isinstance(knock(entrance, peer="192.0.2.1:1"), Admission)
+
+
+def test_a_stranger_elsewhere_cannot_use_it_up_where_no_password_is_asked(make):
+    entrance = make(reconnect_rate=0.1, reconnect_burst=2)
+    for _ in range(5):
+        knock(entrance, peer="198.51.100.1:1")
+    assert knock(entrance, peer="198.51.100.1:2").status == 429
+    assert isinstance(knock(entrance, peer="192.0.2.1:1"), Admission)
+
+
+def test_who_is_turned_away_because_the_store_is_away_has_not_come(make):
+    away = [True]
+
+    class Others:
+        def admit(self, charge_point_id):
+            if away[0]:
+                raise StoreError("it is away")
+
+        def attached(self, charge_point_id):
+            raise AssertionError("nobody was attached")
+
+    entrance = make(others=Others(), reconnect_rate=0.1, reconnect_burst=1)
+    assert [knock(entrance).status for _ in range(5)] == [503] * 5
+    away[0] = False
+    assert isinstance(knock(entrance), Admission)
+
+
+def test_a_crowd_that_waits_for_the_probe_of_the_old_connection_is_counted_too(make, sessions):
+    entrance = make(reconnect_rate=0.1, reconnect_burst=2, on_duplicate="refuse")
+    sessions.answers = lambda charge_point_id, timeout_s: bool(gevent.sleep(0))
+    crowd = [gevent.spawn(knock, entrance) for _ in range(10)]
+    decisions = [greenlet.get(timeout=60) for greenlet in crowd]
+    assert sum(isinstance(decision, Admission) for decision in decisions) == 2
+
+
+def test_the_rate_holds_though_greenlets_switch_while_passwords_are_looked_at(make, sessions, monkeypatch):
+    entrance = make(admission_rate=1, admission_burst=1)
+
+    def check(request, identity):
+        gevent.sleep(0)
+
+    monkeypatch.setattr(entrance, "_check_credentials", check)
+    admitted = 0
+    for number in range(50):
+        early = gevent.spawn(knock, entrance, f"/ocpp/EARLY{number}")
+        gevent.sleep(0)
+        sessions.services.clock.advance(0.1)
+        late = gevent.spawn(knock, entrance, f"/ocpp/LATE{number}")
+        admitted += sum(isinstance(greenlet.get(timeout=60), Admission) for greenlet in (early, late))
+    assert admitted <= 6
