@@ -105,8 +105,8 @@ class SessionSettings(Section):
     admission_burst: int = setting(1000, "New connections at once before `admission_rate` counts.", least=1)
     reconnect_rate: float = setting(
         0.1,
-        "New connections of one charge point from one address per second, behind its `reconnect_burst`; more are answered 429 "
-        "with Retry-After; 0 sets no limit.",
+        "New connections of one charge point from one address per second, behind its `reconnect_burst`; more are "
+        "answered 429 with Retry-After; 0 sets no limit.",
         least=0,
     )
     reconnect_burst: int = setting(
