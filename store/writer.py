@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent import get_hub
 from gevent.event import AsyncResult
 
+from .courtesy import Courtesy
 from .rows import Kind
 from .store import Receipt, StoreError
 
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 GATHER_S = 0.002
 """Seconds between two batches that begin with a row: what a batch costs of the processor and of the disk, it costs
 whether it has one row or a hundred. Whoever is alone does not wait, and who asks something does not either."""
-
-LOOK_S, LOOK_SELDOM_S = 0.005, 0.05
-"""Seconds after which the hub sees whether the thread gets on: the second, when `LOOKS` have shown that it does not."""
-LOOKS = 50
-YIELD_S = 0.0002
-"""Seconds that the hub then stands still for it."""
 
 
 class Threads(Protocol):
@@ -119,11 +114,7 @@ class Writer:
         self._gathering: Any = None  # the timer that will
         self._busy = False  # so is the thread
         self._batches = 0  # that the thread has done
-        self._seen = 0  # of them, when the hub has looked last
-        self._never = threads.native_lock()
-        self._never.acquire()
-        self._looks = 0  # since it had done one more
-        self._looking: Any = None
+        self._courtesy = Courtesy(threads.native_lock())
         self._back: Any = None
         self._loop: Any = None
 
@@ -183,29 +174,12 @@ class Writer:
         if self._wake.locked():
             with contextlib.suppress(RuntimeError):  # the thread was waking already
                 self._wake.release()
-        if not self._stopping and self._looking is None:
-            self._look_again()
+        if not self._stopping:
+            self._courtesy.begin(self._loop, self._done_so_far)
 
-    def _look_again(self) -> None:
-        self._looking = self._loop.timer(LOOK_S if self._looks < LOOKS else LOOK_SELDOM_S, ref=False)
-        self._looking.start(self._give_way)
-
-    def _give_way(self) -> None:
-        """Let the thread have the interpreter's lock, if it did not get it.
-
-        A hub that lets go of the lock often, and takes it again at once, is never asked for it: whoever waits is woken
-        too late each time, and begins to wait anew.
-        """
-        _end(self._looking)
-        self._looking = None
-        if self._batches != self._seen:
-            self._seen = self._batches
-            self._looks = 0
-        else:
-            self._never.acquire(timeout=YIELD_S)
-            self._looks += 1
-        if self._jobs or self._busy:
-            self._look_again()
+    def _done_so_far(self) -> int | None:
+        """How many batches the thread has done; None if it has nothing to do."""
+        return self._batches if self._jobs or self._busy else None
 
     def close(self) -> None:
         """Keep what was handed over, end the thread, and settle everything. Blocks the hub until then."""
@@ -214,7 +188,8 @@ class Writer:
         self._stopping = True
         self._wake_up()
         self._ended.acquire()
-        for watcher in (self._back, self._looking, self._gathering):
+        self._courtesy.end()
+        for watcher in (self._back, self._gathering):
             _end(watcher)
         self._settle()
 

@@ -2,8 +2,9 @@
 
 import gevent
 
-from chargehand.actors.actor import Actor
 from chargehand.actors.failure import HandlerKilled, attempt
+
+from .probe import Noting
 
 
 class Job:
@@ -21,24 +22,8 @@ class Job:
         return f"{self.lane}{self.name}"
 
 
-class Worker(Actor):
+class Worker(Noting):
     """Notes when it begins a job and when it ends it."""
-
-    def __init__(self, log):
-        super().__init__()
-        self.log = log
-
-    def on_start(self):
-        self.log.append("on_start")
-
-    def on_stop(self):
-        self.log.append("on_stop")
-
-    def on_failure(self, kind, error, traceback):
-        self.log.append(("on_failure", kind))
-
-    def on_killed(self):
-        self.log.append("on_killed")
 
     def receive(self, message):
         if not isinstance(message, Job):

@@ -9,13 +9,12 @@ from chargehand.actors.scheduler import Scheduler
 from ..hub import until
 
 
-class Probe(Actor):
-    """Does what it is told, and notes everything in a list that outlives it."""
+class Noting(Actor):
+    """Notes what becomes of it, in a list that outlives it."""
 
-    def __init__(self, log, number=0):
+    def __init__(self, log):
         super().__init__()
         self.log = log
-        log.append("init")
 
     def on_start(self):
         self.log.append("on_start")
@@ -28,6 +27,14 @@ class Probe(Actor):
 
     def on_killed(self):
         self.log.append("on_killed")
+
+
+class Probe(Noting):
+    """Does what it is told, and notes that too."""
+
+    def __init__(self, log, number=0):
+        super().__init__(log)
+        log.append("init")
 
     def on_receive(self, message):
         if isinstance(message, BaseException):

@@ -1,20 +1,14 @@
-"""What every store must do, shown on all of them; and the bounds of the memory one.
-
-`STORES` has what makes each store. Whatever is tested before the last section holds for all of them.
-"""
+"""What every store must do, shown on all of them. `STORES` has what makes each one."""
 
 import datetime as dt
 
-import gevent
 import pytest
 
-from chargehand import Event, MemoryStore, MeterReading, Receipt, StoreError, Tag, Transaction
+from chargehand import Event, MemoryStore, MeterReading, Tag, Transaction
 from chargehand.actors import threads
 from chargehand.store.postgres import PostgresStore
 from chargehand.store.sqlite import SqliteStore
 from chargehand.testing import StubStore
-
-from ..hub import settle
 
 STORES = {
     "memory": lambda _: MemoryStore(),
@@ -364,107 +358,3 @@ def test_what_nobody_could_replay_is_aside_from_the_beginning(store):
 def test_taking_out_what_is_not_there_is_nothing(store):
     kept(store.unspool([1, 2, 3]))
     kept(store.set_aside(1, "nothing"))
-
-
-# Receipts
-
-
-def test_a_receipt_that_is_settled_calls_back_at_once():
-    heard = []
-    Receipt(done=True).then(heard.append)
-    Receipt(done=True, error=StoreError("no")).then(heard.append)
-    assert heard[0] is None
-    assert isinstance(heard[1], StoreError)
-
-
-def test_a_receipt_calls_back_when_it_is_settled_and_once():
-    receipt, heard = Receipt(), []
-    receipt.then(heard.append)
-    receipt.then(heard.append)
-    assert heard == []
-    receipt.settle()
-    receipt.settle(StoreError("too late"))
-    assert heard == [None, None]
-    assert receipt.error is None
-
-
-def test_a_wait_for_a_receipt_lets_the_others_run():
-    receipt, order = Receipt(), []
-    waiting = gevent.spawn(lambda: (receipt.wait(60), order.append("durable")))
-    settle()
-    order.append("the others")
-    receipt.settle()
-    waiting.join(5)
-    assert order == ["the others", "durable"]
-
-
-def test_a_wait_for_what_cannot_be_kept_raises_the_error():
-    receipt = Receipt()
-    gevent.spawn(receipt.settle, StoreError("the disk is full"))
-    with pytest.raises(StoreError, match="the disk is full"):
-        receipt.wait(60)
-    with pytest.raises(StoreError, match="the disk is full"):
-        receipt.wait()
-
-
-def test_a_wait_that_is_too_short_is_a_timeout():
-    with pytest.raises(TimeoutError, match=r"not stored within 0\.001 s"):
-        Receipt().wait(0.001)
-
-
-# The memory store alone: its bounds
-
-
-def test_it_says_that_it_is_not_durable():
-    assert MemoryStore.durable is False
-
-
-def test_it_begins_with_the_tags_and_the_number_that_it_is_given():
-    store = MemoryStore(first_transaction_id=1000, tags=[Tag(id_tag="T1", status="Blocked")])
-    assert store.allot_transaction_id("CP1", None) == 1000
-    assert store.books.tags.get("t1").status == "Blocked"
-
-
-def test_over_its_bound_the_oldest_closed_transaction_goes_and_an_open_one_never():
-    store = MemoryStore(keep=3)
-    store.start_transaction(transaction(1))
-    for number in range(2, 10):
-        store.start_transaction(transaction(number))
-        store.stop_transaction(stopped(number))
-    assert [found.id for found in store.transactions()] == [9, 8, 1]
-    for number in range(10, 20):
-        store.start_transaction(transaction(number))
-    assert len(store.transactions(open_only=True)) == 11
-
-
-def test_over_its_bound_the_oldest_readings_and_events_go():
-    store = MemoryStore(keep=3)
-    for number in range(5):
-        store.add_meter_reading(reading(7, b"[%d]" % number))
-        store.add_event(Event(charge_point_id="CP1", kind=str(number), received_at=NOW))
-    assert [found.values for found in store.meter_readings(7)] == [b"[2]", b"[3]", b"[4]"]
-    assert [event.kind for event in store.events()] == ["4", "3", "2"]
-
-
-@pytest.mark.parametrize("replay", [True, False])
-def test_over_its_bound_it_spools_nothing_more_and_says_so(replay):
-    store = MemoryStore(keep=2)
-    spool(store, replay=replay)
-    spool(store, replay=replay)
-    with pytest.raises(StoreError, match="2 messages wait"):
-        spool(store, replay=replay)
-
-
-def test_it_remembers_no_more_starts_than_its_bound():
-    store = MemoryStore(keep=2)
-    first = store.allot_transaction_id("CP1", START)
-    for connector in (2, 3, 4):
-        store.allot_transaction_id("CP1", (connector, "T1", NOW, 100))
-    assert store.allot_transaction_id("CP1", START) != first
-
-
-def test_it_runs_out_of_numbers_rather_than_giving_one_twice():
-    store = MemoryStore(first_transaction_id=2**31 - 1)
-    assert store.allot_transaction_id("CP1", None) == 2**31 - 1
-    with pytest.raises(OverflowError):
-        store.allot_transaction_id("CP1", None)

@@ -4,7 +4,9 @@ import datetime as dt
 
 import pytest
 
-from chargehand import MemoryStore, MeterReading, StoreError
+from chargehand import Event, MemoryStore, MeterReading, StoreError, Tag
+
+from .test_memory import START, reading, stopped, transaction
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -83,3 +85,49 @@ def test_what_was_seen_long_ago_is_taken_for_new(store):
         )
         store.add_meter_reading(reading)
     assert [reading.values for reading in store.meter_readings(7)] == [b"[2]", b"[3]", b"[0]"]
+
+
+def test_it_says_that_it_is_not_durable():
+    assert MemoryStore.durable is False
+
+
+def test_it_begins_with_the_tags_and_the_number_that_it_is_given():
+    store = MemoryStore(first_transaction_id=1000, tags=[Tag(id_tag="T1", status="Blocked")])
+    assert store.allot_transaction_id("CP1", None) == 1000
+    assert store.books.tags.get("t1").status == "Blocked"
+
+
+def test_over_its_bound_the_oldest_closed_transaction_goes_and_an_open_one_never():
+    store = MemoryStore(keep=3)
+    store.start_transaction(transaction(1))
+    for number in range(2, 10):
+        store.start_transaction(transaction(number))
+        store.stop_transaction(stopped(number))
+    assert [found.id for found in store.transactions()] == [9, 8, 1]
+    for number in range(10, 20):
+        store.start_transaction(transaction(number))
+    assert len(store.transactions(open_only=True)) == 11
+
+
+def test_over_its_bound_the_oldest_readings_and_events_go():
+    store = MemoryStore(keep=3)
+    for number in range(5):
+        store.add_meter_reading(reading(7, b"[%d]" % number))
+        store.add_event(Event(charge_point_id="CP1", kind=str(number), received_at=NOW))
+    assert [found.values for found in store.meter_readings(7)] == [b"[2]", b"[3]", b"[4]"]
+    assert [event.kind for event in store.events()] == ["4", "3", "2"]
+
+
+def test_it_remembers_no_more_starts_than_its_bound():
+    store = MemoryStore(keep=2)
+    first = store.allot_transaction_id("CP1", START)
+    for connector in (2, 3, 4):
+        store.allot_transaction_id("CP1", (connector, "T1", NOW, 100))
+    assert store.allot_transaction_id("CP1", START) != first
+
+
+def test_it_runs_out_of_numbers_rather_than_giving_one_twice():
+    store = MemoryStore(first_transaction_id=2**31 - 1)
+    assert store.allot_transaction_id("CP1", None) == 2**31 - 1
+    with pytest.raises(OverflowError):
+        store.allot_transaction_id("CP1", None)

@@ -1,5 +1,6 @@
 """A server on a free port of this machine, with a gate that a test can look into."""
 
+import logging
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -158,3 +159,11 @@ def line(open_line):
 def either(open_line, request):
     """A plain line, and one under TLS."""
     return open_line(request.param)
+
+
+@pytest.fixture
+def no_traceback(capfd, caplog):
+    """A client can do nothing that writes a traceback."""
+    yield
+    assert "Traceback" not in capfd.readouterr().err
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
