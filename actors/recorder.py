@@ -1,17 +1,20 @@
 """The flight recorder of one charge point: the last frames and events, within a bound in bytes.
 
-Writing is one append; what is secret is taken out when it is read, not when it is written.
+Writing is one `+=`, which nothing interrupts halfway; what is secret is taken out when it is read, not
+when it is written.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections import deque
 from typing import Any
 
 ROW_BYTES = 120
 """What a row is reckoned to cost beside its data."""
+
+ITEMS = 3
+"""Items of a row: its time, its kind, its data."""
 
 SECRET = "***"  # noqa: S105 - the opposite of one
 
@@ -41,31 +44,36 @@ class Recorder:
     def __init__(self, limit_bytes: int, registration: str | None = None) -> None:
         self.registration = registration
         self._limit = limit_bytes
-        self._rows: deque[tuple[float, str, bytes]] | None = None  # made with the first row
+        # Flat, three items a row: a tuple for each row, and a deque's blocks, would cost more than most frames. Made
+        # with the first row.
+        self._rows: list[Any] | None = None
         self._bytes = 0
 
     def note(self, at: float, kind: str, data: bytes) -> None:
         """Keep one row. `kind` is "in", "out" (the session's own), "answer" (a plugin's) or the name of an event."""
-        if self._rows is None:
-            self._rows = deque()
-        self._rows.append((at, kind, data))
+        rows = self._rows
+        if rows is None:
+            rows = self._rows = []
+        rows += (at, kind, data)
         self._bytes += len(data) + ROW_BYTES
         if self._bytes > self._limit:
-            self._trim(self._rows)
+            self._trim(rows)
 
-    def _trim(self, rows: deque[tuple[float, str, bytes]]) -> None:
+    def _trim(self, rows: list[Any]) -> None:
         # Down to three quarters, so that it is not to be done at every row.
         size, most = self._bytes, self._limit * 3 // 4
-        while size > most and len(rows) > 1:
-            _, kind, data = rows.popleft()
+        gone, last = 0, len(rows) - ITEMS
+        while size > most and gone < last:
+            data = rows[gone + 2]
             size -= len(data) + ROW_BYTES
-            if kind == "registration":
+            if rows[gone + 1] == "registration":
                 self.registration = data.decode()
+            gone += ITEMS
+        del rows[:gone]
+        if size > self._limit:  # one row, and it alone is too long: its beginning says the most
+            rows[-1] = rows[-1][: max(0, self._limit - ROW_BYTES)]
+            size = len(rows[-1]) + ROW_BYTES
         self._bytes = size
-        if self._bytes > self._limit:  # one row, and it alone is too long: its beginning says the most
-            at, kind, data = rows.pop()
-            rows.append((at, kind, data[: max(0, self._limit - ROW_BYTES)]))
-            self._bytes = len(rows[0][2]) + ROW_BYTES
 
     @property
     def size_bytes(self) -> int:
@@ -74,9 +82,10 @@ class Recorder:
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows, oldest first, redacted: `at` in seconds of the monotonic clock, `kind`, `data` as text."""
+        items = iter(self._rows or ())
         return [
             {"at": round(at, 6), "kind": kind, "data": redact(data).decode("utf-8", "replace")}
-            for at, kind, data in self._rows or ()
+            for at, kind, data in zip(items, items, items, strict=True)
         ]
 
     def dump(self, head: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The flight recorder keeps the last frames within its bound, and gives none of their secrets away."""
 
 import json
+import sys
 import time
 
 import pytest
@@ -39,6 +40,12 @@ def test_it_allocates_nothing_before_the_first_row():
     assert recorder._rows is None
     assert recorder.rows() == []
     assert recorder.size_bytes == 0
+
+
+def test_a_few_rows_cost_little_beside_their_data():
+    recorder = Recorder(8192)
+    recorder.note(1.0, "in", b"[2]")
+    assert sys.getsizeof(recorder._rows) < 200
 
 
 def test_the_oldest_rows_go_when_it_is_full():
