@@ -12,7 +12,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("chargehand", "gevent", "msgspec", "marshmallow", "pykka", "wsaccel", "ocpp", "websockets")
+PACKAGES = ("chargehand", "gevent", "msgspec", "marshmallow", "pykka", "ocpp", "websockets")
 SPARE = 300  # files and ports beside the connections
 
 

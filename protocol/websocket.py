@@ -201,7 +201,7 @@ class Codec:
             if end > size:
                 self._need = end - at
                 return at
-            payload = mask(data[start - 4 : start], data[start:end]) if peer_masks else data[start:end]
+            payload = mask(data[start:end], data[start - 4 : start]) if peer_masks else data[start:end]
             at = end
             if head == _WHOLE_TEXT:
                 if not payload.isascii():
@@ -303,7 +303,7 @@ class Codec:
         if part:
             if self._peer_masks:
                 turn = start - 4 + (self._looked_at & 3)
-                part = mask(bytes(pending[turn:start] + pending[start - 4 : turn]), part)
+                part = mask(part, bytes(pending[turn:start] + pending[start - 4 : turn]))
             self._look_at(part, final=False)
             self._looked_at += len(part)
 
@@ -337,7 +337,7 @@ class Codec:
             header = _pack_8(head, masked | _IN_8_BYTES, size)
         if masked:
             key = fresh_key()
-            return header + key + mask(key, payload)
+            return header + key + mask(payload, key)
         return header + payload
 
 

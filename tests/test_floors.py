@@ -64,7 +64,7 @@ ALLOWED = {
     "__main__": set(),
 }
 ALLOWED_IN_A_FILE = {
-    "protocol/masking.py": {"wsaccel"},
+    "protocol/masking.py": {"websockets"},
     # An extra: imported when its store is opened.
     "store/libpq.py": {"psycopg"},
     "store/postgres.py": {"psycopg"},
@@ -245,7 +245,7 @@ def package_sources() -> dict[str, str]:
         ("protocol/frames.py", "def later():\n    import gevent"),
         ("protocol/frames.py", "import socket"),
         ("protocol/session.py", "import time"),
-        ("protocol/frames.py", "import wsaccel"),
+        ("protocol/frames.py", "import websockets"),
         ("protocol/v16/core.py", "from ...actors import messages"),
         ("protocol/frames.py", "from ..config.settings import Settings"),
         ("config/load.py", "from ..protocol import frames"),
@@ -291,7 +291,7 @@ def test_a_planted_fault_is_seen(name, source):
     ("name", "source"),
     [
         ("protocol/v16/core.py", "import msgspec\nfrom ..rules import Text\nfrom . import types"),
-        ("protocol/masking.py", "from wsaccel.xormask import XorMaskerSimple"),
+        ("protocol/masking.py", "from websockets.speedups import apply_mask"),
         (
             "actors/cell.py",
             "import pykka\nimport gevent\nfrom ..protocol import frames\nfrom ..config.settings import S",
