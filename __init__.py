@@ -10,18 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .actors.actor import Actor
-    from .actors.call import Call, Later
-    from .actors.charge_point import ChargePoint
-    from .actors.plugin import Plugin, PluginSpec, on_offline, on_online, on_outcome, passive
-    from .actors.ref import Ref
-    from .actors.services import Observer
-    from .actors.tickets import (
-        CallCancelled,
-        CallExpired,
-        CallRefused,
-        CallSuperseded,
-        CallTimedOut,
+    from .actors.plugin.plugin import Plugin, PluginSpec, on_offline, on_online, on_outcome, passive
+    from .actors.runtime.actor import Actor
+    from .actors.runtime.ref import Ref
+    from .actors.session.call import Call, Later
+    from .actors.session.charge_point import ChargePoint
+    from .actors.session.context import Observer
+    from .actors.session.tickets import (
+        CommandCancelled,
+        CommandExpired,
+        CommandRefused,
+        CommandSuperseded,
+        CommandTimedOut,
         InvalidResponse,
         NeverSent,
         OutcomeUnknown,
@@ -46,22 +46,21 @@ if TYPE_CHECKING:
         SupervisionSettings,
         TlsSettings,
     )
-    from .local_lists import ListOnItsWay, LocalListUpdate
     from .protocol import v16
     from .protocol.errors import ErrorCode, InvalidPayload, OcppError
     from .protocol.message import Message
-    from .store.book import Book, Books
+    from .store.collections import Collection, Collections
     from .store.memory import MemoryStore
     from .store.records import (
         ChargingProfile,
         Credential,
         Event,
-        KeptTicket,
         LocalList,
         MeterReading,
         Reservation,
         Spooled,
         Tag,
+        TicketRecord,
         Transaction,
     )
     from .store.store import Receipt, Store, StoreError
@@ -69,8 +68,9 @@ if TYPE_CHECKING:
     from .supervisor.rules import Policy, Restart, Strategy
     from .supervisor.supervise import SupervisedTree, supervise
     from .supervisor.supervisor import GaveUp, Supervisor
-    from .system import CentralSystem, SystemFailed
-    from .tree import PluginNotFound
+    from .system.central_system import CentralSystem, SystemFailed
+    from .system.local_lists import LocalListSyncRunning, LocalListUpdate
+    from .system.tree import PluginNotFound
 
 __version__ = "0.1.0"
 
@@ -78,18 +78,18 @@ __all__ = [
     "Actor",
     "AuthSettings",
     "BackOfficeSettings",
-    "Book",
-    "Books",
     "Call",
-    "CallCancelled",
-    "CallExpired",
-    "CallRefused",
-    "CallSuperseded",
-    "CallTimedOut",
     "CentralSystem",
     "ChargePoint",
     "ChargingProfile",
     "ChildSpec",
+    "Collection",
+    "Collections",
+    "CommandCancelled",
+    "CommandExpired",
+    "CommandRefused",
+    "CommandSuperseded",
+    "CommandTimedOut",
     "ConfigError",
     "Credential",
     "DeadlineSettings",
@@ -99,10 +99,9 @@ __all__ = [
     "HttpSettings",
     "InvalidPayload",
     "InvalidResponse",
-    "KeptTicket",
     "Later",
-    "ListOnItsWay",
     "LocalList",
+    "LocalListSyncRunning",
     "LocalListUpdate",
     "LogSettings",
     "MemoryStore",
@@ -136,6 +135,7 @@ __all__ = [
     "TagSettings",
     "Ticket",
     "TicketError",
+    "TicketRecord",
     "TicketState",
     "TlsSettings",
     "Transaction",
@@ -149,18 +149,18 @@ __all__ = [
 
 # Where each of them is; a test holds it against the imports above.
 _HOMES = {
-    ".actors.actor": ("Actor",),
-    ".actors.call": ("Call", "Later"),
-    ".actors.charge_point": ("ChargePoint",),
-    ".actors.plugin": ("Plugin", "PluginSpec", "on_offline", "on_online", "on_outcome", "passive"),
-    ".actors.ref": ("Ref",),
-    ".actors.services": ("Observer",),
-    ".actors.tickets": (
-        "CallCancelled",
-        "CallExpired",
-        "CallRefused",
-        "CallSuperseded",
-        "CallTimedOut",
+    ".actors.runtime.actor": ("Actor",),
+    ".actors.session.call": ("Call", "Later"),
+    ".actors.session.charge_point": ("ChargePoint",),
+    ".actors.plugin.plugin": ("Plugin", "PluginSpec", "on_offline", "on_online", "on_outcome", "passive"),
+    ".actors.runtime.ref": ("Ref",),
+    ".actors.session.context": ("Observer",),
+    ".actors.session.tickets": (
+        "CommandCancelled",
+        "CommandExpired",
+        "CommandRefused",
+        "CommandSuperseded",
+        "CommandTimedOut",
         "InvalidResponse",
         "NeverSent",
         "OutcomeUnknown",
@@ -185,17 +185,17 @@ _HOMES = {
         "SupervisionSettings",
         "TlsSettings",
     ),
-    ".local_lists": ("ListOnItsWay", "LocalListUpdate"),
+    ".system.local_lists": ("LocalListSyncRunning", "LocalListUpdate"),
     ".protocol": ("v16",),
     ".protocol.errors": ("ErrorCode", "InvalidPayload", "OcppError"),
     ".protocol.message": ("Message",),
-    ".store.book": ("Book", "Books"),
+    ".store.collections": ("Collection", "Collections"),
     ".store.memory": ("MemoryStore",),
     ".store.records": (
         "ChargingProfile",
         "Credential",
         "Event",
-        "KeptTicket",
+        "TicketRecord",
         "LocalList",
         "MeterReading",
         "Reservation",
@@ -208,8 +208,8 @@ _HOMES = {
     ".supervisor.rules": ("Policy", "Restart", "Strategy"),
     ".supervisor.supervise": ("SupervisedTree", "supervise"),
     ".supervisor.supervisor": ("GaveUp", "Supervisor"),
-    ".system": ("CentralSystem", "SystemFailed"),
-    ".tree": ("PluginNotFound",),
+    ".system.central_system": ("CentralSystem", "SystemFailed"),
+    ".system.tree": ("PluginNotFound",),
 }
 
 if not TYPE_CHECKING:  # or a type checker would take any name for one of ours

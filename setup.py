@@ -11,6 +11,7 @@ HERE = Path(__file__).parent
 # Every folder that is imported; tests/test_packaging.py holds that none is forgotten.
 FOLDERS = [
     "actors",
+    "admission",
     "cli",
     "config",
     "plugins",
@@ -19,6 +20,7 @@ FOLDERS = [
     "simulator",
     "store",
     "supervisor",
+    "system",
     "testing",
     "transport",
     "web",

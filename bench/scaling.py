@@ -153,7 +153,7 @@ def commands(house: House, number: int) -> Table:
     client.start()
 
     def by_client() -> None:
-        client.call("FAR", v16.ClearCache()).result(GRACE_S)
+        client.send("FAR", v16.ClearCache()).result(GRACE_S)
 
     def by_http(node: int) -> None:
         status, answer = house.post(node, "charge-points/FAR/commands/ClearCache?timeout=30", {}, GRACE_S)

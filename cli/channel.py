@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..config.settings import Settings
-    from ..config.worker import Worker
+    from ..config.worker_process import Worker
 
 LENGTH = struct.Struct(">Q")
 READY = b"R"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..testing.flight import Flight, NotARecord
+from ..testing.replay import NotARecording, Replay
 from .api import OK, why
 from .escape import as_json, escaped_json
 from .failures import CommandFailed, CommandMisused
@@ -29,8 +29,8 @@ def replay(lines: Iterable[str], say: Callable[[str], object]) -> bool:
     Raises `CommandMisused` for lines that are no record.
     """
     try:
-        differences = Flight(lines).fly()
-    except (NotARecord, UnicodeDecodeError) as error:
+        differences = Replay(lines).fly()
+    except (NotARecording, UnicodeDecodeError) as error:
         raise CommandMisused(str(error)) from error
     for difference in differences:
         say(f"at {difference.at:.6f}")

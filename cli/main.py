@@ -12,9 +12,9 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from .. import __version__
+from .accepted_state_commands import profiles, reservations
 from .charge_point_commands import charge_points
 from .failures import FAILED
-from .holding_commands import profiles, reservations
 from .options import CONFIG, DATA, JSON, asks_server, echo_json
 from .spool_commands import spool
 from .store_commands import backup, check_store
@@ -118,7 +118,7 @@ def worker(
 
     monkey.patch_all()
 
-    from .worker import work  # noqa: PLC0415 - after the patch
+    from .plugin_host import work  # noqa: PLC0415 - after the patch
 
     sys.exit(work(config, plugin, redis=redis, group=group, concurrency=concurrency))
 
@@ -167,7 +167,7 @@ def call(
     The exit status is 0 if the charge point answered, whatever its answer says, and 1 if it did not. With
     --until-effect it is 0 only if what was promised has come to pass.
     """
-    from .caller import call as send  # noqa: PLC0415
+    from .send import call as send  # noqa: PLC0415
 
     effect_s = effect_timeout_s if until_effect else None
     send(

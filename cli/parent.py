@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from .. import __version__
-from ..actors import threads
-from ..config.worker import Worker
-from ..remote.broker import Broker, BrokerError
-from ..store.home import SQLITE_FILE
+from ..actors.runtime import threads
+from ..config.worker_process import Worker
+from ..remote.cluster.coordinator_server import CoordinatorServer, CoordinatorServerError
+from ..store.factory import SQLITE_FILE
 from ..store.shared import REMOVALS_KEPT_S
 from ..store.sqlite import SqliteFile
 from ..store.store import StoreError
@@ -87,10 +87,10 @@ class Parent:
         settings = self._hold_ports(replace(settings, http=replace(settings.http, token=token or "")), stack)
         sockets = self._socket_folder(stack)
         store_path = self._start_store(sockets, stack)
-        broker = Broker(str(sockets / BROKER_SOCKET))
+        broker = CoordinatorServer(str(sockets / BROKER_SOCKET))
         try:
             broker.start()
-        except BrokerError as error:
+        except CoordinatorServerError as error:
             raise CommandFailed(f"cannot start: {error}") from error
         stack.callback(broker.stop)
 
@@ -98,7 +98,7 @@ class Parent:
             worker = Worker(
                 number=number,
                 store_path=store_path,
-                broker_path=broker.path,
+                coordinator_path=broker.path,
                 first=first and number == 1,
                 all=workers.pictures(),
             )

@@ -16,7 +16,7 @@ import gevent
 
 from .. import __version__
 from ..store.store import StoreError
-from ..system import CentralSystem, SystemFailed
+from ..system.central_system import CentralSystem, SystemFailed
 from .announcement import announce, introduce
 from .configuration import read_settings
 from .data_folder import DataFolder, FolderInUse
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..config.settings import Settings
-    from ..config.worker import Worker
+    from ..config.worker_process import Worker
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from ..protocol.handshake import HandshakeError
 from ..simulator import Backoff, CallFailed, ChargePoint, HandshakeRefused, NotPossible
 from ..simulator.charging import CHARGING_W
 from .addresses import configured
+from .console_trace import ConsoleTrace
 from .data_folder import DataFolder
-from .diary import Diary
 from .failures import CommandFailed, CommandMisused
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def play(
         )
     except OSError as error:  # it has opened nothing else yet
         raise CommandMisused(f"{cafile} cannot be used: {error.strerror or error}") from error
-    diary = Diary(charge_point.record, say)
+    diary = ConsoleTrace(charge_point.record, say)
     diary.line("connecting", charge_point.url)
     following = gevent.spawn(diary.follow)
     try:

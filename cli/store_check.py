@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..store.home import SQLITE_FILE
+from ..store.factory import SQLITE_FILE
 from ..store.inspection import Inspection
 from ..store.store import StoreError
 from .configuration import read_settings

@@ -95,18 +95,18 @@ def export_transactions(api: Api, *, json: bool, **narrowed: Any) -> None:
     export(pages(api, query_of(**narrowed)), EXPORTED, write, json=json)
 
 
-@transactions.command("aside")
+@transactions.command("dead_letters")
 @click.option("--after", type=click.IntRange(0), default=0, help="Only numbers over this one.")
 @click.option(
     "--limit", type=click.IntRange(1, MAX_LIMIT), default=100, show_default=True, help="At most so many."
 )
 @JSON
 @asks_server
-def aside(api: Api, *, after: int, limit: int, json: bool) -> None:
+def dead_letters(api: Api, *, after: int, limit: int, json: bool) -> None:
     """List the messages that were acknowledged and belong to no transaction, with the reason; the oldest first."""
-    from .transactions import set_aside, show_set_aside  # noqa: PLC0415
+    from .transactions import dead_letter, show_set_aside  # noqa: PLC0415
 
-    rows = set_aside(api, after=after, limit=limit)
+    rows = dead_letter(api, after=after, limit=limit)
     if json:
         echo_json(rows)
     else:

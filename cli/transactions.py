@@ -95,9 +95,9 @@ def _sample(sample: Any) -> str:
     return " ".join(str(sample[name]) for name in names if name in sample) or as_json(sample)
 
 
-def set_aside(api: Api, *, after: int, limit: int) -> list[dict[str, Any]]:
+def dead_letter(api: Api, *, after: int, limit: int) -> list[dict[str, Any]]:
     """The messages that were acknowledged and belong to nothing, the oldest first."""
-    rows: list[dict[str, Any]] = api.get("spool", after=str(after), limit=str(limit))["set_aside"]
+    rows: list[dict[str, Any]] = api.get("spool", after=str(after), limit=str(limit))["dead_letter"]
     return rows
 
 

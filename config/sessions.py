@@ -47,14 +47,14 @@ class AuthSettings(Section):
 class SessionSettings(Section):
     """The session of each charge point, and its limits."""
 
-    call_timeout_s: float = setting(
+    command_timeout_s: float = setting(
         60.0, "Seconds that a charge point has to answer a call of ours.", above=0
     )
     queue_limit: int = setting(100, "Calls of ours that may wait for one charge point.", least=1)
     queue_reserve: int = setting(
         10, "Further ones that may wait if somebody stands and waits for them, like RemoteStop.", least=0
     )
-    call_expires_s: float = setting(
+    command_expires_s: float = setting(
         86400.0,
         "Seconds after which a call of ours that waits is not sent any more, unless it says.",
         above=0,
@@ -152,13 +152,13 @@ class DeadlineSettings(Section):
         above=0,
         sample="{Authorize = 5.0}",
     )
-    notices_s: float = setting(
+    events_s: float = setting(
         0.0,
         "Seconds that a handler has for what is no call (online, offline, outcome) and a shadow for a call; "
         "0 means as in `default_s`.",
         least=0,
     )
-    stand_in_id_tag_status: TagStatus = setting(
+    fallback_id_tag_status: TagStatus = setting(
         "Accepted",
         "The id tag's verdict when a stand-in acknowledges a StartTransaction: the car is charging already.",
     )

@@ -67,7 +67,7 @@ class SupervisionSettings(Section):
         3, "Charge points that must be hit by a plugin's failures before they spend its budget.", least=1
     )
     failure_window_s: float = setting(60.0, "Seconds for which such a failure counts.", above=0)
-    probe_s: float = setting(
+    trial_call_s: float = setting(
         30.0, "Seconds after which one call is let through to a handler that stand-ins answer for.", above=0
     )
     quarantine_s: float = setting(
@@ -76,11 +76,11 @@ class SupervisionSettings(Section):
         "0 waits for a command.",
         least=0,
     )
-    replay_delay_s: float = setting(
+    redelivery_delay_s: float = setting(
         1.0, "Seconds before a spooled message is handed to its plugin; doubled at each failure.", above=0
     )
-    replay_delay_max_s: float = setting(60.0, "Longest wait before another try.", above=0)
-    replay_attempts: int = setting(
+    redelivery_delay_max_s: float = setting(60.0, "Longest wait before another try.", above=0)
+    redelivery_attempts: int = setting(
         5,
         "Tries after which a spooled message no longer holds up other transactions, and may be set aside.",
         least=1,

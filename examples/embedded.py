@@ -29,9 +29,9 @@ def main() -> None:
                 answer = charge_point.send(v16.Authorize(id_tag=tag))
                 print(tag, answer.id_tag_info.status)
 
-            ticket = system.call("CP1", v16.RemoteStartTransaction(id_tag="T1", connector_id=1), timeout_s=30)
+            ticket = system.send("CP1", v16.RemoteStartTransaction(id_tag="T1", connector_id=1), timeout_s=30)
             print("remote start:", ticket.result().status)  # always ends: with the response, or a TicketError
-        print("a charge point that is not there:", system.call("CP2", v16.ClearCache()).state)
+        print("a charge point that is not there:", system.send("CP2", v16.ClearCache()).state)
 
 
 if __name__ == "__main__":

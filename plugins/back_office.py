@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .. import Call, Event, MeterReading, OcppError, Plugin, Transaction, on_online, passive, v16
-from . import profiles, reservations
+from . import charging_profiles as profiles
+from . import reservations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ _meter_values = msgspec.json.Decoder(_MeterValues).decode
 
 def _goes_on(transaction: Transaction) -> bool:
     """Whether it takes energy, as far as can be seen: one whose tag was refused does not for long."""
-    return transaction.verdict == v16.AuthorizationStatus.ACCEPTED and not transaction.orphan
+    return transaction.verdict == v16.AuthorizationStatus.ACCEPTED and not transaction.orphaned
 
 
 class BackOffice(Plugin):
@@ -42,7 +43,7 @@ class BackOffice(Plugin):
     `now` gives the time; the heartbeat interval is shortened by up to `heartbeat_spread` of itself; with
     `accept_all_tags` a tag that the store does not know is Accepted, else Invalid; without `concurrent_transactions`
     one that charges already is ConcurrentTx; over `suspect_energy_wh` a transaction is flagged.
-    `stand_in_id_tag_status` is what a stand-in answers to a StartTransaction, which is kept with one that is replayed.
+    `fallback_id_tag_status` is what a stand-in answers to a StartTransaction, which is kept with one that is replayed.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class BackOffice(Plugin):
         concurrent_transactions: bool = True,
         suspect_energy_wh: int = 1_000_000,
         registration: str = "Accepted",
-        stand_in_id_tag_status: str = "Accepted",
+        fallback_id_tag_status: str = "Accepted",
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC).replace(microsecond=0),
     ) -> None:
         super().__init__()
@@ -66,7 +67,7 @@ class BackOffice(Plugin):
         self._concurrent_transactions = concurrent_transactions
         self._suspect_energy_wh = suspect_energy_wh
         self._registration = v16.RegistrationStatus(registration)
-        self._stand_in_id_tag_status = v16.AuthorizationStatus(stand_in_id_tag_status)
+        self._stand_in_id_tag_status = v16.AuthorizationStatus(fallback_id_tag_status)
         self._now = now
 
     # -- Registration and life -------------------------------------------------------------------
@@ -112,7 +113,7 @@ class BackOffice(Plugin):
 
     def _judge(self, id_tag: str) -> v16.IdTagInfo:
         status = v16.AuthorizationStatus
-        tag = self._store.books.tags.get(id_tag.lower())
+        tag = self._store.collections.tags.get(id_tag.lower())
         if tag is None:
             return v16.IdTagInfo(status=status.ACCEPTED if self._accept_all_tags else status.INVALID)
         verdict = status(tag.status)
@@ -129,7 +130,7 @@ class BackOffice(Plugin):
         number = call.transaction_id
         if number is None:
             raise OcppError(description="no transaction id was allotted")
-        books = self._store.books
+        books = self._store.collections
         transaction = self._store.transaction(number)
         if transaction is None:
             # Up to the store's append nothing here switches greenlets: of two starts of one tag the second sees the
@@ -158,7 +159,7 @@ class BackOffice(Plugin):
         self, call: Call[v16.StartTransaction], number: int, status: v16.AuthorizationStatus | str
     ) -> Transaction:
         request, flags, verdict = call.request, self._flags(call), str(status)
-        if call.replayed and status is not self._stand_in_id_tag_status:
+        if call.redelivered and status is not self._stand_in_id_tag_status:
             # What the charge point was told; told again it must be the same.
             verdict = str(self._stand_in_id_tag_status)
             flags = (*flags, f"its id tag was {status}")
@@ -173,7 +174,7 @@ class BackOffice(Plugin):
             verdict=verdict,
             reservation_id=request.reservation_id,
         )
-        flags = (*flags, *reservations.doubts(self._store.books, transaction))
+        flags = (*flags, *reservations.doubts(self._store.collections, transaction))
         return msgspec.structs.replace(transaction, flags=flags)
 
     def _judge_start(self, call: Call[v16.StartTransaction], number: int) -> v16.IdTagInfo:
@@ -215,7 +216,7 @@ class BackOffice(Plugin):
                 flags=tuple(flags),
             )
             receipts = [self._store.stop_transaction(stopped)]
-            receipts += profiles.transaction_stopped(self._store.books, known)
+            receipts += profiles.transaction_stopped(self._store.collections, known)
             if request.transaction_data:
                 receipts.append(
                     self._keep_reading(
@@ -234,7 +235,7 @@ class BackOffice(Plugin):
             suspicions.append(f"{energy_wh} Wh are more than can be")
         if request.timestamp < known.started_at:
             suspicions.append("it stopped before it started, by its own clock")
-        books, id_tag = self._store.books, request.id_tag
+        books, id_tag = self._store.collections, request.id_tag
         if id_tag is not None and not reservations.belong_together(books, id_tag, known.id_tag):
             suspicions.append(f"it was stopped with {id_tag}, whose parent is not the same")
         return suspicions
@@ -254,8 +255,8 @@ class BackOffice(Plugin):
 
     @staticmethod
     def _flags(call: Call[Any]) -> tuple[str, ...]:
-        replayed = (f"{call.action} was acknowledged by a stand-in",) if call.replayed else ()
-        return (*replayed, *map(str, call.deviations))
+        redelivered = (f"{call.action} was acknowledged by a stand-in",) if call.redelivered else ()
+        return (*redelivered, *map(str, call.deviations))
 
     @passive(v16.MeterValues)
     def meter_values(self, call: Call[v16.MeterValues]) -> v16.MeterValuesResponse:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from .. import Books, Receipt, Reservation, Transaction
+    from .. import Collections, Receipt, Reservation, Transaction
 
 KEPT = dt.timedelta(days=1)
 """So long after its expiry a reservation is still listed."""
@@ -19,7 +19,7 @@ KEPT_PER_CHARGE_POINT = 100
 """Reservations of one charge point; the oldest go first."""
 
 
-def doubts(books: Books, transaction: Transaction) -> list[str]:
+def doubts(books: Collections, transaction: Transaction) -> list[str]:
     """What is doubtful about the reservation that a start names; nothing, if it names none."""
     number = transaction.reservation_id
     if number is None:
@@ -43,7 +43,7 @@ def doubts(books: Books, transaction: Transaction) -> list[str]:
     return found
 
 
-def use(books: Books, transaction: Transaction) -> list[Receipt]:
+def use(books: Collections, transaction: Transaction) -> list[Receipt]:
     """Note that a start has used its reservation: it is over, whatever is doubtful about it."""
     reservation = _find(books, transaction)
     if reservation is None or reservation.state not in ("active", "uncertain"):
@@ -52,7 +52,7 @@ def use(books: Books, transaction: Transaction) -> list[Receipt]:
     return [books.reservations.put(used)]
 
 
-def tidy(books: Books, charge_point_id: str, now: dt.datetime) -> None:
+def tidy(books: Collections, charge_point_id: str, now: dt.datetime) -> None:
     """Forget what of a charge point's was over long ago, and the oldest over the bound."""
     known = books.reservations.of(charge_point_id)
     surplus = len(known) - KEPT_PER_CHARGE_POINT
@@ -66,23 +66,23 @@ def key_of(charge_point_id: str, number: int) -> str:
     return f"{number}/{charge_point_id}"
 
 
-def belong_together(books: Books, id_tag: str, other: str) -> bool:
+def belong_together(books: Collections, id_tag: str, other: str) -> bool:
     """Whether two id tags are the same, or have the same parent: then one may stop the other's. OCPP 1.6, 3.6."""
     parent = _parent(books, id_tag)
     return id_tag.lower() == other.lower() or (bool(parent) and parent == _parent(books, other))
 
 
-def _parent(books: Books, id_tag: str) -> str:
+def _parent(books: Collections, id_tag: str) -> str:
     tag = books.tags.get(id_tag.lower())
     return tag.parent.lower() if tag is not None else ""
 
 
-def _find(books: Books, transaction: Transaction) -> Reservation | None:
+def _find(books: Collections, transaction: Transaction) -> Reservation | None:
     number = transaction.reservation_id
     return None if number is None else books.reservations.get(key_of(transaction.charge_point_id, number))
 
 
-def _is_for(books: Books, reservation: Reservation, id_tag: str) -> bool:
+def _is_for(books: Collections, reservation: Reservation, id_tag: str) -> bool:
     if reservation.id_tag.lower() == id_tag.lower():
         return True
     return bool(reservation.parent) and reservation.parent.lower() == _parent(books, id_tag)

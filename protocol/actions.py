@@ -39,7 +39,7 @@ class Profile(StrEnum):
     SECURITY = "Security"
 
 
-class StandIn(Enum):
+class Fallback(Enum):
     """How the central system answers a request for which no handler gave an answer."""
 
     TIME = "time"  # the response with nothing but the current time
@@ -50,7 +50,7 @@ class StandIn(Enum):
 
 # By themselves, for looking a member up on its class costs a Python call before 3.12, and these are looked at
 # for every call.
-SPOOL, EITHER = StandIn.SPOOL, Sender.EITHER
+SPOOL, EITHER = Fallback.SPOOL, Sender.EITHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Action:
     profile: StrEnum
     request: "type[Request[Any]]"
     response: type[Message]
-    stand_in: StandIn
+    fallback: Fallback
 
 
 R = TypeVar("R", bound=Message)
@@ -78,14 +78,14 @@ Q = TypeVar("Q", bound=Request[Any])
 
 
 def request(
-    name: str, profile: StrEnum, sender: Sender, stand_in: StandIn = StandIn.ERROR
+    name: str, profile: StrEnum, sender: Sender, fallback: Fallback = Fallback.ERROR
 ) -> Callable[[type[Q]], type[Q]]:
     """Mark a request with its action; its response is the argument of its base, `Request[...]`."""
 
     def mark(kind: type[Q]) -> type[Q]:
         (base,) = kind.__orig_bases__  # type: ignore[attr-defined]
         (response,) = base.__args__
-        kind.__action__ = Action(name, sender, profile, kind, response, stand_in)
+        kind.__action__ = Action(name, sender, profile, kind, response, fallback)
         return kind
 
     return mark

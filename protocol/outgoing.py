@@ -44,7 +44,7 @@ class Outgoing:
         self.due = INFINITY
 
 
-class CallQueue:
+class CommandQueue:
     """See the head of this file. It knows no time and no registration: both are asked for."""
 
     __slots__ = ("on_wire", "waiting")

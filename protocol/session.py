@@ -18,7 +18,7 @@ import msgspec
 from . import frames
 from .actions import EITHER, SPOOL, Sender
 from .errors import ErrorCode, Refused, read_code
-from .outgoing import URGENT, CallQueue, Outgoing
+from .outgoing import URGENT, CommandQueue, Outgoing
 from .payload import UNREADABLE, lenient, strict
 
 if TYPE_CHECKING:
@@ -153,7 +153,9 @@ class Session:
         self.rules = rules
         self.registration = registration
         self.incoming: dict[Incoming, None] = {}  # in order of arrival
-        self.calls: CallQueue | None = None  # ours; made with the first, for most charge points never get one
+        self.calls: CommandQueue | None = (
+            None  # ours; made with the first, for most charge points never get one
+        )
         self.triggered: set[str] | None = None  # what TriggerMessage asked for while Pending
         self._late: deque[Outgoing] | None = None
         self._prefix = id_prefix
@@ -190,7 +192,7 @@ class Session:
             try:
                 request, deviations = self._judge(action, payload)
             except Refused as refused:
-                if rules.strict or action.stand_in is not SPOOL:
+                if rules.strict or action.fallback is not SPOOL:
                     return self._reply(unique_id, refused.code, str(refused), name)
                 request, deviations = None, refused.violations
         due = now + rules.deadlines_s.get(name, rules.default_deadline_s)
@@ -219,7 +221,7 @@ class Session:
             return True
         if self.registration is None and self.rules.accept_unbooted:
             return True
-        if action.stand_in is SPOOL and self.rules.answer_transactions_unregistered:
+        if action.fallback is SPOOL and self.rules.answer_transactions_unregistered:
             return True
         return self.triggered is not None and action.name in self.triggered
 
@@ -317,7 +319,7 @@ class Session:
     def submit(self, outgoing: Outgoing) -> bool:
         """Queue a call of ours; false if `queue_limit` calls, and those in reserve, wait already."""
         if self.calls is None:
-            self.calls = CallQueue()
+            self.calls = CommandQueue()
         reserve = self.rules.queue_reserve if outgoing.action.name in URGENT else 0
         if len(self.calls) >= self.rules.queue_limit + reserve:
             return False

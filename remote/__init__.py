@@ -1,7 +1,7 @@
 """Several processes that share their charge points, and plugins and commands in processes of their own."""
 
-from .address import AddressError
-from .client import Client
-from .switchboard import SwitchboardAway
+from .cluster.client import Client
+from .cluster.coordinator import CoordinatorUnavailable
+from .redis.address import AddressError
 
-__all__ = ["AddressError", "Client", "SwitchboardAway"]
+__all__ = ["AddressError", "Client", "CoordinatorUnavailable"]

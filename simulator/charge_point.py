@@ -27,20 +27,20 @@ from .configuration import Configuration
 from .connectors import Connectors
 from .conversation import Conversation
 from .driver import Driver
-from .faults import Faults
-from .jobs import Beat, Jobs
+from .faults import CircuitBreakers
+from .jobs import Jobs, PeriodicTask
 from .line import Line
 from .power import Power
 from .record import Record
-from .registration import Registrar
-from .upkeep import Upkeep
+from .registration import BootSequence
+from .upkeep import Maintenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gevent import ssl
 
-    from ..actors.timers import Timers
+    from ..actors.runtime.timers import Timers
     from ..protocol.actions import Request
     from ..protocol.message import Message
     from ..protocol.session import Incoming
@@ -127,7 +127,7 @@ class ChargePoint(Driver):
             lambda: self.ready,
             auto_plug=auto_plug,
         )
-        self.registrar = Registrar(
+        self.registrar = BootSequence(
             v16.BootNotification(
                 charge_point_vendor=vendor,
                 charge_point_model=model,
@@ -140,9 +140,11 @@ class ChargePoint(Driver):
             self._start_talking,
         )
         self.certificates = Certificates(self.configuration.integer("CertificateStoreMaxLength"))
-        self.upkeep = Upkeep(self.charging, self.registrar, conversation, jobs, self.certificates)
-        self.faults = Faults(self.line, conversation)
-        self._pinging = Beat(jobs, lambda: self.configuration.integer("WebSocketPingInterval"), self._ping)
+        self.upkeep = Maintenance(self.charging, self.registrar, conversation, jobs, self.certificates)
+        self.faults = CircuitBreakers(self.line, conversation)
+        self._pinging = PeriodicTask(
+            jobs, lambda: self.configuration.integer("WebSocketPingInterval"), self._ping
+        )
         self._beats = (self._pinging, self.charging.metering, self.registrar.heartbeat)
         self.power = Power(
             self.line, conversation, self.registrar, self.charging, self._beats, self._use_new_key

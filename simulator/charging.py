@@ -14,7 +14,7 @@ from .authorization import Authorization
 from .backlog import Backlog, Delivery
 from .charging_profiles import ChargingProfiles
 from .errors import CallFailed, Disconnected, NotPossible
-from .jobs import Beat
+from .jobs import PeriodicTask
 from .transactions import Transaction, energy, meter_values
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ class Charging:
             lambda: configuration.integer("TransactionMessageRetryInterval"),
         )
         self.auto_plug = auto_plug
-        self.metering = Beat(jobs, lambda: configuration.integer("MeterValueSampleInterval"), self._sample)
+        self.metering = PeriodicTask(
+            jobs, lambda: configuration.integer("MeterValueSampleInterval"), self._sample
+        )
         self._configuration = configuration
         self._jobs = jobs
         self._send = send

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .line import Line
 
 
-class Faults:
+class CircuitBreakers:
     """See the head of this file. All of them raise Disconnected where there is no connection."""
 
     def __init__(self, line: Line, conversation: Conversation) -> None:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from gevent import getcurrent
 from gevent.pool import Group
 
-from ..actors.timers import HubTimers, SystemClock
+from ..actors.runtime.timers import HubTimers, SystemClock
 from ..protocol.handshake import HandshakeError
 from .errors import CallFailed, NotPossible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..actors.timers import Timers
+    from ..actors.runtime.timers import Timers
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Jobs:
                 self._group.killone(greenlet)
 
 
-class Beat:
+class PeriodicTask:
     """Something done again and again. `interval_s` is asked before each time; at 0 the beat rests until `restart`."""
 
     def __init__(self, jobs: Jobs, interval_s: Callable[[], float], function: Callable[[], object]) -> None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from .charging import Charging
     from .conversation import Conversation
-    from .jobs import Beat
+    from .jobs import PeriodicTask
     from .line import Line
-    from .registration import Registrar
+    from .registration import BootSequence
 
 
 class Power:
@@ -28,9 +28,9 @@ class Power:
         self,
         line: Line,
         conversation: Conversation,
-        registrar: Registrar,
+        registrar: BootSequence,
         charging: Charging,
-        beats: Sequence[Beat],
+        beats: Sequence[PeriodicTask],
         use_key: Callable[[], None],
     ) -> None:
         self._line = line

@@ -12,7 +12,7 @@ from gevent.event import Event
 
 from ..protocol import v16
 from ..protocol.session import Registration
-from .jobs import Beat, Job
+from .jobs import Job, PeriodicTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ RETRY_S = 60
 """Seconds until the next BootNotification where the central system leaves that to the charge point."""
 
 
-class Registrar:
+class BootSequence:
     """See the head of this file. `on_accepted` is called, in the booting greenlet, each time a boot was accepted."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Registrar:
         self._on_accepted = on_accepted
         self._retry = Job()
         self._wanted = False  # somebody has asked for a boot that was not accepted yet
-        self.heartbeat = Beat(jobs, lambda: configuration.integer("HeartbeatInterval"), self._beat)
+        self.heartbeat = PeriodicTask(jobs, lambda: configuration.integer("HeartbeatInterval"), self._beat)
 
     def boot(self) -> v16.BootNotificationResponse:
         """Send BootNotification and do as the answer says. Raises a `CallFailed`, and tries again by itself then."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .charging import Charging
     from .conversation import Conversation
     from .jobs import Jobs
-    from .registration import Registrar
+    from .registration import BootSequence
 
 Trigger = v16.MessageTrigger
 Extended = v16.ExtendedMessageTrigger
@@ -81,13 +81,13 @@ class Progress:
         self._conversation.send(self._tell(self.status, request_id))
 
 
-class Upkeep:
+class Maintenance:
     """See the head of this file. `signing_request` is what SignCertificate sends, PKCS #10 in PEM."""
 
     def __init__(
         self,
         charging: Charging,
-        registrar: Registrar,
+        registrar: BootSequence,
         conversation: Conversation,
         jobs: Jobs,
         certificates: Certificates,

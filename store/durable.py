@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .book import Books
+from .collections import Collections
 from .rows import (
     LARGEST_INTEGER,
     Kind,
@@ -63,7 +63,7 @@ class DurableStore:
         self._open_of: dict[str, dict[int, None]] = {}  # their numbers by charge point
         self._open_by_tag: dict[str, dict[int, None]] = {}  # and by id tag, in lower case
         self._registrations: dict[str, str] = {}
-        self.books = Books(self._keep)
+        self.collections = Collections(self._keep)
 
     def load(self, tags: Iterable[Tag] = ()) -> None:
         """Start the writer and read what was kept; switches greenlets. `tags` are those of the settings.
@@ -85,10 +85,10 @@ class DurableStore:
         ):
             self._know_start(number, tuple(msgspec.json.decode(start)))
         for tag in tags:
-            self.books.tags.put(tag)
+            self.collections.tags.put(tag)
 
     def _load_books(self) -> None:
-        for book in self.books:
+        for book in self.collections:
             query = "SELECT key, data FROM books WHERE book = ? AND data IS NOT NULL ORDER BY key"
             book.load(self._ask(query, book.name))
 
@@ -330,7 +330,7 @@ class DurableStore:
         """See `Store`. Switches greenlets."""
         return self._spool_rows([("aside = 0", True), ("charge_point = ?", charge_point_id)], limit)
 
-    def aside(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
+    def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
         """See `Store`. Switches greenlets."""
         return self._spool_rows([("aside = 1", True), ("number > ?", after)], limit)
 
@@ -352,14 +352,14 @@ class DurableStore:
             receipt = self._writer.append(Kind.UNSPOOL, row(number))
         return receipt
 
-    def bring_back(self, numbers: Sequence[int]) -> Receipt:
+    def requeue(self, numbers: Sequence[int]) -> Receipt:
         """See `Store`."""
         receipt = self._writer.append(Kind.BARRIER, ())
         for number in numbers:
             receipt = self._writer.append(Kind.BACK, row(number))
         return receipt
 
-    def set_aside(self, number: int, why: str) -> Receipt:
+    def dead_letter(self, number: int, why: str) -> Receipt:
         """See `Store`."""
         return self._writer.append(Kind.ASIDE, row(number, why))
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .book import Books
+from .collections import Collections
 from .durable import LARGEST_ID
 from .rows import event_of, reading_of, spooled_of, transaction_of
 from .search import COLUMNS
+from .sqlite_schema import STEPS, bring_up_to_date
 from .store import Receipt, StoreError
-from .tables import STEPS, bring_up_to_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -66,7 +66,7 @@ class Inspection:
             lambda: self._decoded("spool", _SPOOL, spooled_of, msgspec.json.decode),
             self._spooled_starts,
             self._registrations,
-            self._books,
+            self._collections,
         ):
             try:
                 self._tell(check())
@@ -122,7 +122,7 @@ class Inspection:
                 continue
             self.open += one.open
             self.flagged += bool(one.flags)
-            self.orphans += one.orphan
+            self.orphans += one.orphaned
             if one.stop_received_at is not None and one.stop_received_at < one.start_received_at:
                 yield f"{name}: its stop was received before its start"
             if len({one.stop_received_at is None, one.stopped_at is None, one.meter_stop is None}) > 1:
@@ -164,8 +164,8 @@ class Inspection:
 
     def _spooled_starts(self) -> Iterator[str]:
         query = "SELECT number, start, aside FROM spool WHERE start IS NOT NULL OR aside NOT IN (0, 1)"
-        for number, start, aside in self._connection.execute(query):
-            if aside not in (0, 1):
+        for number, start, dead_letters in self._connection.execute(query):
+            if dead_letters not in (0, 1):
                 yield f"spool {number}: it is neither waiting nor set aside"
             try:
                 if start is not None:
@@ -178,8 +178,8 @@ class Inspection:
             if registration not in REGISTRATIONS:
                 yield f"charge point {id_}: there is no registration {registration!r}"
 
-    def _books(self) -> Iterator[str]:
-        books = {book.name: book for book in Books(lambda *_: Receipt(done=True))}
+    def _collections(self) -> Iterator[str]:
+        books = {book.name: book for book in Collections(lambda *_: Receipt(done=True))}
         for name, key, data in self._connection.execute("SELECT book, key, data FROM books"):
             book = books.get(name)
             if book is None:

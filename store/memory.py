@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import msgspec
 
-from .book import Books
+from .collections import Collections
 from .records import Event, MeterReading, Spooled, Transaction
 from .store import NoBackup, Receipt, StoreError
 
@@ -50,9 +50,9 @@ class MemoryStore:
         self._readings: OrderedDict[tuple[Any, ...], MeterReading] = OrderedDict()
         self._registrations: dict[str, str] = {}
         self._events: deque[Event] = deque(maxlen=keep)
-        self.books = Books(lambda *_: KEPT)
+        self.collections = Collections(lambda *_: KEPT)
         for tag in tags:
-            self.books.tags.put(tag)
+            self.collections.tags.put(tag)
         self._spool: dict[int, Spooled] = {}
         self._spooled_by: dict[str, dict[int, None]] = {}  # numbers by charge point, in order
         self._aside: dict[int, Spooled] = {}
@@ -155,7 +155,7 @@ class MemoryStore:
             and (not id_tag or transaction.id_tag.lower() == id_tag.lower())
             and (not open_only or transaction.open)
             and (not flagged_only or transaction.flags)
-            and (not orphans_only or transaction.orphan)
+            and (not orphans_only or transaction.orphaned)
             and (since is None or transaction.start_received_at >= since)
             and (until is None or transaction.start_received_at < until)
         )
@@ -279,7 +279,7 @@ class MemoryStore:
             self._take_out(number)
         return KEPT
 
-    def set_aside(self, number: int, why: str) -> Receipt:
+    def dead_letter(self, number: int, why: str) -> Receipt:
         """See `Store`."""
         record = self._take_out(number)
         if record is not None:
@@ -288,11 +288,11 @@ class MemoryStore:
                 del self._aside[next(iter(self._aside))]
         return KEPT
 
-    def aside(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
+    def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
         """See `Store`."""
         return [self._aside[number] for number in sorted(self._aside) if number > after][:limit]
 
-    def bring_back(self, numbers: Sequence[int]) -> Receipt:
+    def requeue(self, numbers: Sequence[int]) -> Receipt:
         """See `Store`."""
         found = [number for number in dict.fromkeys(numbers) if number in self._aside]
         if len(self._spool) + len(found) > self._keep:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from .libpq import Address, Leash, QueryFailed, literal, lost, read, run
-from .postgres_tables import BOOKS_LOCK, STATEMENT_S, bring_up_to_date
+from .postgres_schema import BOOKS_LOCK, STATEMENT_S, bring_up_to_date
 from .rows import EVENT, READING, SPOOL, STOP, TRANSACTION, Kind
 from .shared import SharedStore
 from .store import RowRefused, StoreError

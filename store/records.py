@@ -91,11 +91,11 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     next: Credential | None = None
 
 
-class KeptTicket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class TicketRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An active call that has not ended, for the process that comes after this one. Times are seconds since 1970.
 
     `state` is "queued", or "sent" from just before it goes on the wire; `payload` is the request as JSON; `expires_at`
-    is when it must be sent by; `node` is the process that has it. The others are those of `CentralSystem.call`.
+    is when it must be sent by; `node` is the process that has it. The others are those of `CentralSystem.send`.
     """
 
     id: str
@@ -144,7 +144,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.stop_received_at is None
 
     @property
-    def orphan(self) -> bool:
+    def orphaned(self) -> bool:
         """Whether it was seen that it cannot be going on, though its StopTransaction had not come."""
         return any(flag.startswith(self.ORPHAN) for flag in self.flags)
 

@@ -193,7 +193,7 @@ class SharedStore(DurableStore):
         self._writer.look(look, take)
 
     def _take_changes(self, rows: list[Any], *, whole: bool) -> None:
-        books = {book.name: book for book in self.books}
+        books = {book.name: book for book in self.collections}
         there = set()
         for name, key, data, changed in rows:
             self._seen = max(self._seen, changed)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from .copying import Copy
 from .durable import DurableStore
 from .rows import EVENT, READING, SPOOL, STOP, TRANSACTION, Kind
+from .sqlite_schema import bring_up_to_date
 from .store import RowRefused, StoreError
-from .tables import bring_up_to_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

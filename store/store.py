@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from .book import Books
+    from .collections import Collections
     from .records import Event, MeterReading, Spooled, Transaction
 
 
@@ -95,8 +95,8 @@ class Store(Protocol):
     durable: bool
     """Whether anything is left when the process has ended."""
 
-    books: Books
-    """Tags, reservations, charging profiles, local lists, credentials, unfinished tickets: see `Books`.
+    collections: Collections
+    """Tags, reservations, charging profiles, local lists, credentials, unfinished tickets: see `Collections`.
 
     Id tags are compared without case (OCPP 1.6, 7.28: CiString20Type), so the key of a tag is in lower case.
     """
@@ -211,13 +211,13 @@ class Store(Protocol):
     def spooled_charge_points(self) -> Sequence[str]:
         """Whose messages wait to be replayed."""
 
-    def set_aside(self, number: int, why: str) -> Receipt:
+    def dead_letter(self, number: int, why: str) -> Receipt:
         """Do not replay a message any more; it stays where people can find it."""
 
-    def aside(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
+    def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
         """What was set aside, oldest first; only numbers over `after`."""
 
-    def bring_back(self, numbers: Sequence[int]) -> Receipt:
+    def requeue(self, numbers: Sequence[int]) -> Receipt:
         """Let what was set aside wait for its plugin again, in its old place."""
 
     def unspool(self, numbers: Sequence[int]) -> Receipt:

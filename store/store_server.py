@@ -17,7 +17,7 @@ from gevent import get_hub
 from gevent.event import AsyncResult
 from gevent.monkey import get_original  # reads what there was before; patches nothing
 
-from .socket_database import (
+from .worker_socket import (
     AF_UNIX,
     LENGTH,
     REQUEST_BYTES,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent import get_hub
 from gevent.event import AsyncResult
 
-from .courtesy import Courtesy
+from .gil_handoff import GilHandoff
 from .rows import Kind
 from .store import Receipt, StoreError
 
@@ -114,7 +114,7 @@ class Writer:
         self._gathering: Any = None  # the timer that will
         self._busy = False  # so is the thread
         self._batches = 0  # that the thread has done
-        self._courtesy = Courtesy(threads.native_lock())
+        self._courtesy = GilHandoff(threads.native_lock())
         self._back: Any = None
         self._loop: Any = None
 

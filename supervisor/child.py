@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import gevent
 
-from ..actors.cell import Cell, Exit
-from ..actors.inbox import Phase
+from ..actors.runtime.cell import Cell, Exit
+from ..actors.runtime.inbox import Phase
 from .rules import Budget, Policy, Restart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..actors.actor import Actor
-    from ..actors.scheduler import Scheduler
+    from ..actors.runtime.actor import Actor
+    from ..actors.runtime.scheduler import Scheduler
 
     Watch = Callable[[Cell, Exit], None]
 

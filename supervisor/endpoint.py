@@ -6,7 +6,7 @@ import contextlib
 import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..actors.actor import Actor
+from ..actors.runtime.actor import Actor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..actors.cell import Ending, Exit
-from ..actors.faults import FaultPolicy
-from ..actors.inbox import Phase
-from ..actors.plugin_cell import PluginCell
-from ..actors.replay import ReplayNow
+from ..actors.plugin.cell import PluginCell
+from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
+from ..actors.plugin.redelivery import RedeliverNow
+from ..actors.runtime.cell import Ending, Exit
+from ..actors.runtime.inbox import Phase
 from .child import Child, ChildSpec
 from .rules import Budget
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from ..actors.plugin import Caller, PluginSpec
-    from ..actors.services import Services
+    from ..actors.plugin.plugin import Caller, PluginSpec
+    from ..actors.session.context import SessionContext
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +59,9 @@ class Quarantine:
 class PluginSupervisor(Supervisor):
     """See the head of this file. With a `quarantine_s` of 0 release is left to people."""
 
-    def __init__(self, *args: Any, services: Services, quarantine_s: float, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, context: SessionContext, quarantine_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._services = services
+        self._context = context
         self._quarantine_s = quarantine_s
         self._quarantines: dict[str, Quarantine] = {}  # by plugin
 
@@ -78,12 +78,12 @@ class PluginSupervisor(Supervisor):
     def _restart(self, child: Child) -> None:
         super()._restart(child)
         if isinstance(child.cell, PluginCell) and child.cell.actor is not None:
-            self._services.observer.count("plugin_restarted", "")
+            self._context.observer.count("plugin_restarted", "")
 
     def _ended(self, child: Child, exit_: Exit) -> None:
         cell = child.cell
         if isinstance(cell, PluginCell) and exit_.ending is not Ending.NORMAL:
-            self._services.observer.count("plugin_crashed", "")
+            self._context.observer.count("plugin_crashed", "")
         if not (isinstance(cell, PluginCell) and cell.quarantined):
             super()._ended(child, exit_)
             return
@@ -102,7 +102,7 @@ class PluginSupervisor(Supervisor):
         quarantine.in_a_row += 1
         quarantine.times += 1
         quarantine.length_s = self._quarantine_s * 2 ** min(quarantine.in_a_row - 1, DOUBLINGS)
-        self._services.observer.count("plugin_quarantined", "")
+        self._context.observer.count("plugin_quarantined", "")
         cell.quarantined = True
         cell.end_probing()
         cell.drain("its plugin is quarantined")
@@ -136,7 +136,7 @@ class PluginSupervisor(Supervisor):
         child.budget.total += 1
         self._restart(child)
         if cell.probing:
-            self._services.replay_now(ReplayNow())  # what waits for it may be the probe
+            self._context.redeliver_now(RedeliverNow())  # what waits for it may be the probe
 
     def _release(self, child: Child) -> bool:
         cell: Any = child.cell
@@ -154,8 +154,8 @@ class PluginSupervisor(Supervisor):
             child.budget.total += 1
             self._restart(child)
         if not cell.quarantined:
-            self._services.observer.count("plugin_released", "")
-            self._services.replay_now(ReplayNow())
+            self._context.observer.count("plugin_released", "")
+            self._context.redeliver_now(RedeliverNow())
         return True
 
     def quarantined(self) -> list[dict[str, Any]]:
@@ -172,33 +172,33 @@ class PluginSupervisor(Supervisor):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PluginPlaces:
+class PluginSpecFactory:
     """What every plugin of a system is put into."""
 
     system: Caller
-    services: Services
+    context: SessionContext
     start_s: float
     shutdown_s: float
-    faults: FaultPolicy
+    faults: CircuitBreakerPolicy
 
-    def child(self, spec: PluginSpec, *, fallback: bool = False) -> ChildSpec:
+    def child(self, spec: PluginSpec, *, last_resort: bool = False) -> ChildSpec:
         """The child spec of a plugin; its cell is entered in the router when it is made."""
-        plugin, services = spec.plugin, self.services
+        plugin, context = spec.plugin, self.context
 
         def make(scheduler: Any, watch: Any) -> PluginCell:
-            now = services.clock.monotonic
-            cell = PluginCell(scheduler, spec, self.system, watch, now, self.faults, services=services)
-            version = services.rules.version
+            now = context.clock.monotonic
+            cell = PluginCell(scheduler, spec, self.system, watch, now, self.faults, context=context)
+            version = context.rules.version
             for action in plugin.actions_of("passive"):
                 if action not in version.actions:
                     raise ValueError(f"plugin {spec.name}: {action} is not an action of OCPP {version.name}")
-            services.router.add(
+            context.router.add(
                 cell,
                 passive=[(version.name, action) for action in plugin.actions_of("passive")],
                 outcomes=plugin.actions_of("outcome"),
                 online=bool(plugin.actions_of("online")),
                 offline=bool(plugin.actions_of("offline")),
-                fallback=fallback,
+                last_resort=last_resort,
             )
             return cell
 

@@ -14,12 +14,12 @@ from weakref import WeakKeyDictionary
 
 import gevent
 
-from ..actors.cell import Cell, Ending, Exit
-from ..actors.charge_point import ChargePoint
-from ..actors.charge_point_cell import ChargePointCell
-from ..actors.failure import Failure
-from ..actors.inbox import Phase
-from ..actors.session_actor import SessionActor
+from ..actors.runtime.cell import Cell, Ending, Exit
+from ..actors.runtime.failure import Failure
+from ..actors.runtime.inbox import Phase
+from ..actors.session.actor import SessionActor
+from ..actors.session.cell import ChargePointCell
+from ..actors.session.charge_point import ChargePoint
 from ..protocol.session import Session
 from .rules import Budget, Policy
 from .supervisor import Branch, ChildEnded, RestartDue
@@ -27,9 +27,9 @@ from .supervisor import Branch, ChildEnded, RestartDue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..actors.connection import Connection
-    from ..actors.directory import Directory
-    from ..actors.services import Services
+    from ..actors.session.connection import Connection
+    from ..actors.session.context import SessionContext
+    from ..actors.session.directory import Directory
     from ..protocol.session import Registration
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Sessions:
 
     def __init__(
         self,
-        services: Services,
+        context: SessionContext,
         directory: Directory,
         *,
         keep_offline_s: float,
@@ -74,7 +74,7 @@ class Sessions:
         registration_of: Callable[[str], Registration | None],
         id_prefix: str,
     ) -> None:
-        self.services = services
+        self.context = context
         self.directory = directory
         self.watch: Callable[[Cell, Exit], None] | None = None
         self._keep_offline_s = keep_offline_s
@@ -103,21 +103,21 @@ class Sessions:
         return cell
 
     def _new(self, charge_point_id: str, name: str) -> ChargePointCell:
-        services = self.services
+        context = self.context
         registration = self._registration_of(charge_point_id)
-        charge_point = ChargePoint(charge_point_id, name, services.rules.version.name)
+        charge_point = ChargePoint(charge_point_id, name, context.rules.version.name)
         charge_point.registration = registration
         # A prefix of its own: what a cell of this charge point before it sent may still be answered.
         prefix = f"{self._id_prefix}-{next(self._numbers):x}-"
-        session = Session(services.rules, prefix, registration)
-        cell = ChargePointCell(services, charge_point, session, self._make, self.watch)
+        session = Session(context.rules, prefix, registration)
+        cell = ChargePointCell(context, charge_point, session, self._make, self.watch)
         self.directory.add(cell)
         return cell
 
     def expect(self, charge_point_id: str) -> ChargePointCell:
         """A cell for a charge point that has not connected yet, so that calls can wait for it."""
         cell = self._new(charge_point_id, "")
-        self.directory.note_offline(charge_point_id, self.services.clock.monotonic())
+        self.directory.note_offline(charge_point_id, self.context.clock.monotonic())
         cell.start(wait=False)
         return cell
 
@@ -138,7 +138,7 @@ class Sessions:
 
         The closes are spread over `close_spread_s`, and fewer connections over less, so that not all come back at once.
         """
-        clock = self.services.clock
+        clock = self.context.clock
         for cell in self.directory:
             cell.leave_tickets("the central system stops")
         cells = [cell for cell in self.directory if cell.newest is not None]
@@ -199,16 +199,16 @@ class SessionSupervisor(Branch):
         self._look_again()
 
     def _look_again(self) -> None:
-        timers = self._sessions.services.timers
+        timers = self._sessions.context.timers
         timers.call_at(timers.clock.monotonic() + self._hang_s / LOOKS, self._look)
 
     def _look(self) -> None:
         """End the handlers of sessions that hang. Nothing in a session waits, so it is a fault; it costs no O(n)."""
         if self._cell.is_set() or self._cell.actor is not self:
             return
-        services = self._sessions.services
-        now, before, self._hanging = services.clock.monotonic(), self._hanging, {}
-        for cell in services.scheduler.blocked():
+        context = self._sessions.context
+        now, before, self._hanging = context.clock.monotonic(), self._hanging, {}
+        for cell in context.scheduler.blocked():
             if not isinstance(cell, ChargePointCell):
                 continue
             seen = before.get(cell)
@@ -222,7 +222,7 @@ class SessionSupervisor(Branch):
                 continue
             seen.killed = True
             logger.error("The session of %s hangs in %r and is killed", cell.urn, cell.in_hand)
-            services.observer.count("session_hung", cell.charge_point.id)
+            context.observer.count("session_hung", cell.charge_point.id)
             cell.kill()
         self._look_again()
 
@@ -258,20 +258,20 @@ class SessionSupervisor(Branch):
             if connection is not None:
                 connection.close(CLOSE_GOING_AWAY, "the session was stopped")
             return
-        services = self._sessions.services
-        services.observer.count("session_crashed", cell.charge_point.id)
+        context = self._sessions.context
+        context.observer.count("session_crashed", cell.charge_point.id)
         self._last_crash[cell] = exit_.failure.text if exit_.failure is not None else str(exit_.ending)
         budget = self._budgets.get(cell)
         if budget is None:
             budget = self._budgets[cell] = Budget(self._policy)
-        now = services.clock.monotonic()
+        now = context.clock.monotonic()
         if not budget.spend(now):
             self._give_up(cell)
             return
         delay_s = budget.delay_s(self._chance)
         if delay_s > 0:
             cell.waiting = True
-            services.timers.call_at(now + delay_s, lambda: self._tell_due(cell))
+            context.timers.call_at(now + delay_s, lambda: self._tell_due(cell))
         else:
             self._restart(cell)
 
@@ -289,12 +289,12 @@ class SessionSupervisor(Branch):
             cell.log(failure)
             self._ended(cell, Exit(Ending.CRASH, failure, None, started=False))
             return
-        self._sessions.services.observer.count("session_restarted", cell.charge_point.id)
+        self._sessions.context.observer.count("session_restarted", cell.charge_point.id)
         logger.warning("The session of %s was started again after %s", cell.urn, self._last_crash.get(cell))
 
     def _give_up(self, cell: ChargePointCell) -> None:
         logger.error("The session of %s crashed too often: its connection is closed", cell.urn)
-        self._sessions.services.observer.count("session_given_up", cell.charge_point.id)
+        self._sessions.context.observer.count("session_given_up", cell.charge_point.id)
         connection = cell.newest
         budget = self._budgets.pop(cell)
         self._given_up.append(
@@ -303,7 +303,7 @@ class SessionSupervisor(Branch):
                 "state": "given up",
                 "restarts": budget.total - 1,  # the last crash had none
                 "last_crash": self._last_crash.pop(cell, ""),
-                "time": self._sessions.services.time_text(),
+                "time": self._sessions.context.time_text(),
             }
         )
         self._sessions.let_go(cell)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..actors.cell import Cell, Exit
-from ..actors.scheduler import Scheduler
-from ..actors.timers import HubTimers, SystemClock
+from ..actors.runtime.cell import Cell, Exit
+from ..actors.runtime.scheduler import Scheduler
+from ..actors.runtime.timers import HubTimers, SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..actors.ref import Ref
-    from ..actors.timers import Clock
+    from ..actors.runtime.ref import Ref
+    from ..actors.runtime.timers import Clock
     from .child import ChildSpec
     from .supervisor import Supervisor
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..actors.actor import Actor
-from ..actors.cell import Cell, Ending, Exit
-from ..actors.failure import ActorKilled, Failure, HandlerKilled
-from ..actors.inbox import Phase
+from ..actors.runtime.actor import Actor
+from ..actors.runtime.cell import Cell, Ending, Exit
+from ..actors.runtime.failure import ActorKilled, Failure, HandlerKilled
+from ..actors.runtime.inbox import Phase
 from .child import Child, ChildSpec
 from .rules import Budget, Policy, Restart, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..actors.timers import Timers
+    from ..actors.runtime.timers import Timers
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
 
-from ..actors.threads import native_lock, native_thread, start_native_thread
+from ..actors.runtime.threads import native_lock, native_thread, start_native_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..actors.timers import Timers
+    from ..actors.runtime.timers import Timers
 
 NEW_YEAR_2026 = 1_767_225_600.0
 

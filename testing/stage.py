@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import gevent
 
-from ..actors.cell import Cell, Ending, Exit
-from ..actors.charge_point import ChargePoint
-from ..actors.charge_point_cell import ChargePointCell
-from ..actors.messages import CancelCall, OutcomeKnown, SendCall
-from ..actors.plugin import PluginSpec
-from ..actors.plugin_cell import PluginCell
-from ..actors.routing import Router
-from ..actors.scheduler import Scheduler
-from ..actors.services import Services
-from ..actors.session_actor import SessionActor
-from ..actors.tickets import Ticket, TicketBook, TicketState
-from ..actors.timers import Timers
+from ..actors.plugin.cell import PluginCell
+from ..actors.plugin.plugin import PluginSpec
+from ..actors.plugin.routing import Router
+from ..actors.runtime.cell import Cell, Ending, Exit
+from ..actors.runtime.scheduler import Scheduler
+from ..actors.runtime.timers import Timers
+from ..actors.session.actor import SessionActor
+from ..actors.session.cell import ChargePointCell
+from ..actors.session.charge_point import ChargePoint
+from ..actors.session.context import SessionContext
+from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
+from ..actors.session.tickets import Ticket, TicketRegistry, TicketState
 from ..protocol import v16
 from ..protocol.payload import build
 from ..protocol.session import Registration, Rules, Session
@@ -39,7 +39,7 @@ from .connection import MemoryConnection
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..actors.plugin import Plugin
+    from ..actors.plugin.plugin import Plugin
     from ..protocol.actions import Request
     from ..protocol.message import Message
     from ..store.store import Store
@@ -55,7 +55,7 @@ class Stage:
     """See the head of this file. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs or classes; the first that claims an action answers it. A handler may send active calls with
-    `self.system`, which is the stage. `counts` has how often what happened, `limits` are those of `Services`.
+    `self.system`, which is the stage. `counts` has how often what happened, `limits` are those of `SessionContext`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Stage:
         rules: Rules | None = None,
         store: Store | None = None,
         clock: ManualClock | None = None,
-        call_timeout_s: float = 60.0,
+        command_timeout_s: float = 60.0,
         **limits: Any,
     ) -> None:
         self.clock = clock or ManualClock()
@@ -74,22 +74,22 @@ class Stage:
         self.charge_points: dict[str, ChargePointCell] = {}
         self.crashes: list[Exit] = []  # of sessions; the next step raises the first of them
         self._specs = [plugin if isinstance(plugin, PluginSpec) else plugin.spec() for plugin in plugins]
-        self._call_timeout_s = call_timeout_s
-        self._tickets = TicketBook("stage")
+        self._call_timeout_s = command_timeout_s
+        self._tickets = TicketRegistry("stage")
         self._scheduler = Scheduler()
         timers = Timers(self.clock)
         self.clock.drive(timers)
-        self.services = Services(
+        self.context = SessionContext(
             rules=rules or Rules(version=v16.VERSION),
             scheduler=self._scheduler,
             timers=timers,
             router=Router(),
-            ledger=self.store,
+            store=self.store,
             observer=self,
             **limits,
         )
         # Nobody replays here: what comes after a spooled message goes to its plugin at once.
-        self.services.spool_grew = self.services.spool_owners.discard
+        self.context.spool_grew = self.context.spool_owners.discard
 
     def count(self, name: str, _charge_point_id: str) -> None:
         """Count what sessions report; see `Observer`."""
@@ -115,17 +115,17 @@ class Stage:
                 self.stop()
 
     def _start_plugins(self) -> None:
-        version = self.services.rules.version.name
+        version = self.context.rules.version.name
         for spec in self._specs:
-            now, services = self.clock.monotonic, self.services
-            cell = PluginCell(self._scheduler, spec, self, self._plugin_ended, now, services=services)
-            self.services.router.add(
+            now, context = self.clock.monotonic, self.context
+            cell = PluginCell(self._scheduler, spec, self, self._plugin_ended, now, context=context)
+            self.context.router.add(
                 cell,
                 passive=[(version, action) for action in spec.plugin.actions_of("passive")],
                 outcomes=spec.plugin.actions_of("outcome"),
                 online=bool(spec.plugin.actions_of("online")),
                 offline=bool(spec.plugin.actions_of("offline")),
-                fallback=True,
+                last_resort=True,
             )
             self.plugins.append(cell)
             cell.start()
@@ -169,15 +169,15 @@ class Stage:
         return connection
 
     def _new(self, charge_point_id: str, name: str, registration: Registration | None) -> ChargePointCell:
-        services = self.services
-        facts = ChargePoint(charge_point_id, name, services.rules.version.name)
+        context = self.context
+        facts = ChargePoint(charge_point_id, name, context.rules.version.name)
         facts.registration = registration
-        session = Session(services.rules, f"stage-{len(self.charge_points)}-", registration)
-        cell = ChargePointCell(services, facts, session, SessionActor.maker(), self._session_ended)
+        session = Session(context.rules, f"stage-{len(self.charge_points)}-", registration)
+        cell = ChargePointCell(context, facts, session, SessionActor.maker(), self._session_ended)
         self.charge_points[charge_point_id] = cell
         return cell
 
-    def call(
+    def send(
         self,
         charge_point: str,
         request: Request[R],
@@ -186,8 +186,8 @@ class Stage:
         when_offline: str = "fail",
         expires_in_s: float | None = None,
     ) -> Ticket[R]:
-        """Send a request to a charge point, as `CentralSystem.call` does. It is on its way after the next step."""
-        row = self.services.rules.version.row_of(request)
+        """Send a request to a charge point, as `CentralSystem.send` does. It is on its way after the next step."""
+        row = self.context.rules.version.row_of(request)
         ticket: Ticket[R] = Ticket(
             self._tickets.new_id(),
             charge_point,
@@ -204,15 +204,15 @@ class Stage:
         cell = self.charge_points.get(charge_point)
         if cell is None or cell.is_set():
             ticket.end(TicketState.NEVER_SENT, self.clock.time(), "the charge point is not connected")
-            self.services.router.tell_outcome(ticket.action, OutcomeKnown(ticket))
+            self.context.router.tell_outcome(ticket.action, TicketEnded(ticket))
         else:
-            cell.tell(SendCall(ticket))
+            cell.tell(SendCommand(ticket))
         return ticket
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
         cell = self.charge_points[ticket.charge_point_id]
         if not cell.is_set():
-            cell.tell(CancelCall(ticket))
+            cell.tell(CancelCommand(ticket))
 
     def advance(self, seconds: float) -> None:
         """Let time pass, with all that is due in it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..store.book import Books
+from ..store.collections import Collections
 from ..store.memory import KEPT, MemoryStore
 from ..store.store import Receipt, StoreError
 
@@ -29,9 +29,9 @@ class StubStore(MemoryStore):
         self._error: StoreError | None = None
         self._holds = False
         super().__init__(**options)
-        self.books = Books(lambda *_: self._append(lambda: KEPT))
+        self.collections = Collections(lambda *_: self._append(lambda: KEPT))
         for tag in options.get("tags", ()):
-            self.books.tags.put(tag)
+            self.collections.tags.put(tag)
         self.pending: list[Receipt] = []
 
     def hold(self) -> None:
@@ -106,10 +106,10 @@ class StubStore(MemoryStore):
         """See `Store`."""
         return self._append(lambda: MemoryStore.unspool(self, numbers))
 
-    def bring_back(self, numbers: Sequence[int]) -> Receipt:
+    def requeue(self, numbers: Sequence[int]) -> Receipt:
         """See `Store`."""
-        return self._append(lambda: MemoryStore.bring_back(self, numbers))
+        return self._append(lambda: MemoryStore.requeue(self, numbers))
 
-    def set_aside(self, number: int, why: str) -> Receipt:
+    def dead_letter(self, number: int, why: str) -> Receipt:
         """See `Store`."""
-        return self._append(lambda: MemoryStore.set_aside(self, number, why))
+        return self._append(lambda: MemoryStore.dead_letter(self, number, why))

@@ -8,8 +8,8 @@ import gevent
 import gevent.event
 from greenlet import greenlet
 
-from chargehand.actors.actor import Actor
-from chargehand.actors.scheduler import Scheduler
+from chargehand.actors.runtime.actor import Actor
+from chargehand.actors.runtime.scheduler import Scheduler
 
 from .leftovers import Snapshot
 

@@ -14,7 +14,7 @@ from gevent import get_hub, spawn
 from gevent.event import Event
 from gevent.hub import Waiter
 
-from .departures import Departures
+from .graceful_close import GracefulClose
 
 if TYPE_CHECKING:
     from .connection import SocketConnection
@@ -39,7 +39,7 @@ class GreenletTransport:
     def __init__(self, running: set[SocketConnection] | None = None) -> None:
         self._loop = get_hub().loop
         self._running = set() if running is None else running
-        self._departures = Departures()
+        self._departures = GracefulClose()
 
     def run(self, connection: SocketConnection, early: bytes) -> None:
         """Take a connection over and return at once; `early` are bytes that came before."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gevent import get_hub
 
-from .departures import Departures
+from .graceful_close import GracefulClose
 
 if TYPE_CHECKING:
     from .connection import SocketConnection
@@ -25,7 +25,7 @@ class ReactorTransport:
     def __init__(self, running: set[SocketConnection] | None = None) -> None:
         self._loop = get_hub().loop
         self._running = set() if running is None else running
-        self._departures = Departures()
+        self._departures = GracefulClose()
 
     def run(self, connection: SocketConnection, early: bytes) -> None:
         """Take a connection over and return at once."""

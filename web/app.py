@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import falcon
 
 from ..store.store import StoreError
+from .accepted_state import ChargingProfiles, Reservations
 from .backup import Backup
 from .charge_points import ChargePoints
 from .cluster import Nodes
+from .cluster_proxy import ClusterProxy, answerer
 from .commands import Commands
-from .elsewhere import Elsewhere, answerer
 from .guard import HEALTH, Guard
-from .holdings import ChargingProfiles, Reservations
 from .local_lists import LocalLists
 from .openapi import Description
 from .passwords import Passwords
@@ -27,7 +27,7 @@ from .tickets import Tickets
 from .transactions import Transactions
 
 if TYPE_CHECKING:
-    from ..system import CentralSystem
+    from ..system.central_system import CentralSystem
     from .stopping import Stop
 
 ROOT = "/api/v1"
@@ -44,7 +44,7 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     """Make the application of a system. Without a token it is open."""
     middleware: list[Any] = [Guard(token)]
     if system.cluster is not None:
-        middleware.append(Elsewhere(system))
+        middleware.append(ClusterProxy(system))
     app = falcon.App(request_type=Request, middleware=middleware)
     app.router_options.converters["segment"] = Segment
     app.set_error_serializer(write_problem)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..config.settings import Settings
-    from ..system import CentralSystem
+    from ..system.central_system import CentralSystem
     from .stopping import Stop
 
 logger = logging.getLogger(__name__)

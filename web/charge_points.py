@@ -8,11 +8,11 @@ import falcon
 import msgspec
 
 from .commands import body_of
-from .pictures import LINES_OF_JSON, event, facts, stored_facts, stored_summary, summary
 from .problems import Problem
 from .queries import Query
-from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, pictured
+from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .tags import decoded, keep
+from .views import LINES_OF_JSON, event, facts, stored_facts, stored_summary, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ class ChargePoints(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """All that this process knows, connected or not; with `stored=1` those too that only the store knows."""
         stored = Query(request, "stored").flag("stored", default=False)
-        answer(response, {"charge_points": pictured(self._pictures(stored=stored))})
+        answer(response, {"charge_points": viewed(self._pictures(stored=stored))})
 
     def _pictures(self, *, stored: bool) -> Iterator[dict[str, Any]]:
         shown = set()
@@ -40,7 +40,7 @@ class ChargePoints(Resource):
         if stored:
             store = self._system.store
             ids = dict.fromkeys(
-                [*store.registrations(), *(one.charge_point_id for one in store.books.credentials)]
+                [*store.registrations(), *(one.charge_point_id for one in store.collections.credentials)]
             )
             for id_ in ids:
                 if id_ not in shown:
@@ -58,12 +58,15 @@ class ChargePoints(Resource):
         else:
             self._check_stored(charge_point)
             picture = stored_facts(charge_point, store.registration(charge_point))
-        return picture | {"has_password": store.books.credentials.get(charge_point) is not None}
+        return picture | {"has_password": store.collections.credentials.get(charge_point) is not None}
 
     def _check_stored(self, charge_point: str) -> None:
         """Raise 404 for one that the store does not know."""
         store = self._system.store
-        if store.registration(charge_point) is None and store.books.credentials.get(charge_point) is None:
+        if (
+            store.registration(charge_point) is None
+            and store.collections.credentials.get(charge_point) is None
+        ):
             raise Problem(404, "Unknown charge point", f"{charge_point} is not known here")
 
     def on_put_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
@@ -105,7 +108,7 @@ class ChargePoints(Resource):
         found = self._system.store.events(charge_point_id=charge_point, kind=kind, limit=limit)
         if not found and self._system.charge_point(charge_point) is None:
             self._check_stored(charge_point)
-        answer(response, {"events": pictured(event(record) for record in found)})
+        answer(response, {"events": viewed(event(record) for record in found)})
 
 
 def _connected(charge_point: str, text: str) -> Problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..remote.switchboard import SwitchboardAway
+from ..remote.cluster.coordinator import CoordinatorUnavailable
 from .problems import Problem
 from .queries import Query
 from .resources import Resource, answer
@@ -24,7 +24,7 @@ class Nodes(Resource):
             raise Problem(404, "No cluster", "this is one process by itself")
         picture = {
             "node": cluster.node,
-            "lease": cluster.switchboard.held,
+            "lease": cluster.coordinator.held,
             "nodes": cluster.nodes(),
             "far_calls": len(cluster.far),
             "near_calls": len(cluster.near),
@@ -32,7 +32,7 @@ class Nodes(Resource):
         }
         if listed:
             try:
-                picture["charge_points"] = dict(cluster.switchboard.charge_points())
-            except SwitchboardAway as error:
+                picture["charge_points"] = dict(cluster.coordinator.charge_points())
+            except CoordinatorUnavailable as error:
                 raise Problem(503, "Not reached", str(error)) from error
         answer(response, picture)

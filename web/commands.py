@@ -9,7 +9,7 @@ import falcon
 import gevent
 import msgspec
 
-from ..actors.tickets import TicketState
+from ..actors.session.tickets import TicketState
 from ..config.schema import nearest
 from ..protocol import v16
 from ..protocol.actions import Sender
@@ -18,15 +18,15 @@ from ..protocol.errors import InvalidPayload
 from ..protocol.payload import typed
 from ..store.store import StoreError
 from .paths import segment
-from .pictures import JSON, encode, outcome, violations
 from .problems import CLOSE, Problem
 from .queries import Query
 from .stopping import Stopping
+from .views import JSON, encode, outcome, violations
 
 if TYPE_CHECKING:
-    from ..actors.tickets import Ticket
+    from ..actors.session.tickets import Ticket
     from ..protocol.actions import Action
-    from ..system import CentralSystem
+    from ..system.central_system import CentralSystem
     from .stopping import Stop
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Commands:
         if queue and not self._is_known(charge_point):
             raise Problem(404, "Unknown charge point", f"{charge_point} has never been here")
         try:
-            ticket = self._system.call(
+            ticket = self._system.send(
                 charge_point,
                 message,
                 timeout_s=timeout_s,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import falcon
 
 from ..config.checks import is_loopback
-from .elsewhere import INNER
+from .cluster_proxy import INNER
 from .problems import Problem
 
 HEALTH = "/healthz"

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from ..actors.tickets import TicketState
-from ..local_lists import ListOnItsWay
+from ..actors.session.tickets import TicketState
+from ..system.local_lists import LocalListSyncRunning
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, status_of
-from .pictures import JSON, encode, outcome
 from .problems import CLOSE, Problem
 from .queries import Query
 from .resources import MAX_LIMIT, Resource, answer
 from .stopping import Stopping
+from .views import JSON, encode, outcome
 
 if TYPE_CHECKING:
-    from ..actors.tickets import Ticket
-    from ..local_lists import LocalListUpdate
+    from ..actors.session.tickets import Ticket
     from ..store.records import LocalList
-    from ..system import CentralSystem
+    from ..system.central_system import CentralSystem
+    from ..system.local_lists import LocalListUpdate
     from .stopping import Stop
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class LocalLists(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """What it is believed to hold."""
         Query(request)
-        record = self._system.store.books.local_lists.get(charge_point)
+        record = self._system.store.collections.local_lists.get(charge_point)
         if record is None:
             raise Problem(404, "Unknown list", f"nothing is known of a local list of {charge_point}")
         answer(response, believed(record))
@@ -85,7 +85,7 @@ class LocalLists(Resource):
                     local_list_limit=limit,
                     timeout_s=timeout_s,
                 )
-        except ListOnItsWay as error:
+        except LocalListSyncRunning as error:
             raise Problem(409, "On its way", str(error)) from error
         except Stopping:
             raise Problem(503, "Stopping", "the central system stops", headers=CLOSE) from None

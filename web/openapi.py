@@ -12,14 +12,14 @@ from ..protocol import v16
 from ..protocol.actions import Sender
 from .backup import SQLITE
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STATUSES
-from .pictures import JSON, LINES_OF_JSON
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
 from .transactions import DEFAULT_READINGS, LARGEST_ID
+from .views import JSON, LINES_OF_JSON
 
 if TYPE_CHECKING:
     import falcon
 
-    from ..system import CentralSystem
+    from ..system.central_system import CentralSystem
 
 TEXT: dict[str, Any] = {"type": "string"}
 FLAG: dict[str, Any] = {"type": "integer", "enum": [0, 1]}

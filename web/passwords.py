@@ -7,7 +7,7 @@ from typing import Annotated
 import falcon
 import msgspec
 
-from ..supervisor.credentials import TooManyAtOnce
+from ..admission.credentials import PasswordChecksBusy
 from .commands import body_of
 from .problems import Problem
 from .queries import Query
@@ -30,7 +30,7 @@ class Passwords(Resource):
         given = decoded(body_of(request), Given, "password")
         try:
             receipt = self._system.credentials.set_password(charge_point, given.password.encode())
-        except TooManyAtOnce as error:
+        except PasswordChecksBusy as error:
             raise Problem(503, "Too many at once", str(error)) from error
         except ValueError as error:
             raise Problem(422, "Invalid password", str(error)) from error
@@ -40,7 +40,7 @@ class Passwords(Resource):
     def on_delete(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Take it away."""
         Query(request)
-        if self._system.store.books.credentials.get(charge_point) is None:
+        if self._system.store.collections.credentials.get(charge_point) is None:
             raise Problem(404, "No password", f"{charge_point} has no password that could be taken away")
         keep([self._system.credentials.remove(charge_point)])
         answer(response, {"charge_point": charge_point, "has_password": False})

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from .pictures import plugin
 from .problems import CLOSE, Problem
 from .queries import Query
 from .resources import Resource, answer
 from .stopping import Stopping
+from .views import plugin
 
 if TYPE_CHECKING:
     import falcon
 
-    from ..system import CentralSystem
+    from ..system.central_system import CentralSystem
     from .stopping import Stop
 
 logger = logging.getLogger(__name__)

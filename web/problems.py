@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from .pictures import JSON, encode
+from .views import JSON, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

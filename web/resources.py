@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import msgspec
 
-from .pictures import JSON, crash, encode
 from .queries import Query
+from .views import JSON, crash, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import falcon
 
-    from ..system import CentralSystem
+    from ..system.central_system import CentralSystem
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
@@ -36,7 +36,7 @@ def answer(response: falcon.Response, picture: Any) -> None:
     response.content_type = JSON
 
 
-def pictured(pictures: Iterable[dict[str, Any]]) -> list[msgspec.Raw]:
+def viewed(pictures: Iterable[dict[str, Any]]) -> list[msgspec.Raw]:
     """Write pictures as JSON, however many; switches greenlets."""
     written = []
     for number, picture in enumerate(pictures, 1):
@@ -63,10 +63,10 @@ class Health(Resource):
         cluster = self._system.cluster
         if cluster is not None:
             picture["cluster"] = {
-                "lease": cluster.switchboard.held,
+                "lease": cluster.coordinator.held,
                 "nodes": len(cluster.nodes()),
             }
-            if not cluster.switchboard.held:  # it serves its charge points, and sends them no command
+            if not cluster.coordinator.held:  # it serves its charge points, and sends them no command
                 picture["status"] = "degraded"
         answer(response, picture)
 

@@ -23,7 +23,7 @@ from .token import choose_token, publish_token
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..system import CentralSystem
+    from ..system.central_system import CentralSystem
 
 logger = logging.getLogger(__name__)
 

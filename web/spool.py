@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..store.store import StoreError
-from .pictures import spooled
 from .problems import Problem
 from .queries import Query
-from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, pictured
+from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
+from .views import spooled
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,12 +28,12 @@ class Spool(Resource):
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         after = query.whole("after", default=0, least=0, most=2**63 - 1)
         store = self._system.store
-        waiting, aside = store.spooled(limit=limit), store.aside(after=after, limit=limit)
+        waiting, dead_letters = store.spooled(limit=limit), store.dead_letters(after=after, limit=limit)
         answer(
             response,
             {
-                "waiting": pictured(spooled(record) for record in waiting),
-                "set_aside": pictured(spooled(record) for record in aside),
+                "waiting": viewed(spooled(record) for record in waiting),
+                "dead_letter": viewed(spooled(record) for record in dead_letters),
             },
         )
 

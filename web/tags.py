@@ -16,7 +16,7 @@ from ..store.store import StoreError
 from .commands import body_of
 from .problems import Problem
 from .queries import Query
-from .resources import Resource, answer, pictured
+from .resources import Resource, answer, viewed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,14 +60,14 @@ class Tags(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """All tags."""
         Query(request)
-        answer(response, {"tags": pictured(map(picture, self._system.store.books.tags))})
+        answer(response, {"tags": viewed(map(picture, self._system.store.collections.tags))})
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Enter `{"tags": [...]}`: all of them, or none if one is wrong; with `check=1` only look."""
         check = Query(request, "check").flag("check", default=False)
         rows = _rows(body_of(request))
         if not check:
-            book = self._system.store.books.tags
+            book = self._system.store.collections.tags
             keep(book.put(Tag(**msgspec.structs.asdict(row))) for row in rows)
         answer(response, {"checked" if check else "entered": len(rows)})
 
@@ -82,18 +82,18 @@ class Tags(Resource):
         facts = decoded(body_of(request) or b"{}", Facts)
         row = _row({"id_tag": id_tag, **msgspec.to_builtins(facts)})
         tag = Tag(**msgspec.structs.asdict(row))
-        keep([self._system.store.books.tags.put(tag)])
+        keep([self._system.store.collections.tags.put(tag)])
         answer(response, picture(tag))
 
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
         """Take a tag out: it is unknown then, which may well mean accepted. To keep somebody out, block it."""
         Query(request)
         tag = self._find(id_tag)
-        keep([self._system.store.books.tags.remove(id_tag.lower())])
+        keep([self._system.store.collections.tags.remove(id_tag.lower())])
         answer(response, picture(tag))
 
     def _find(self, id_tag: str) -> Tag:
-        tag = self._system.store.books.tags.get(id_tag.lower())
+        tag = self._system.store.collections.tags.get(id_tag.lower())
         if tag is None:
             raise Problem(404, "Unknown tag", f"{id_tag} is not known here")
         return tag

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import falcon
 import gevent
 
-from ..actors.tickets import TicketState
-from .pictures import outcome, ticket_facts
+from ..actors.session.tickets import TicketState
 from .problems import CLOSE, Problem
 from .queries import Query
-from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, pictured
+from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .stopping import Stopping
+from .views import outcome, ticket_facts
 
 if TYPE_CHECKING:
-    from ..actors.tickets import Ticket
-    from ..system import CentralSystem
+    from ..actors.session.tickets import Ticket
+    from ..system.central_system import CentralSystem
     from .stopping import Stop
 
 CANCEL_S = 5.0
@@ -38,7 +38,7 @@ class Tickets(Resource):
         query = Query(request, "charge_point", "open", "limit")
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         found = self._system.tickets(query.text("charge_point"), open_only=query.flag("open", default=False))
-        listed = pictured(ticket_facts(ticket) for ticket in found[:limit])
+        listed = viewed(ticket_facts(ticket) for ticket in found[:limit])
         answer(response, {"tickets": listed, "more": len(found) > limit})
 
     def on_get_one(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:

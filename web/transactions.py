@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from .pictures import meter_reading, transaction
 from .problems import Problem
 from .queries import Query
-from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, pictured
+from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
+from .views import meter_reading, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ class Transactions(Resource):
             "since": query.moment("since"),
             "until": query.moment("until"),
         }
-        answer(response, {"transactions": pictured(self._pages(narrowed, before, limit))})
+        answer(response, {"transactions": viewed(self._pages(narrowed, before, limit))})
 
     def _pages(self, narrowed: dict[str, Any], before: int, limit: int) -> Iterator[dict[str, Any]]:
         while limit > 0:
@@ -68,7 +68,7 @@ class Transactions(Resource):
             raise Problem(404, "Unknown transaction", f"there is no transaction {transaction_id}")
         readings = self._system.store.meter_readings(number, limit=limit + 1)
         picture = transaction(found) | {
-            "meter_readings": pictured(meter_reading(one) for one in readings[:limit]),
+            "meter_readings": viewed(meter_reading(one) for one in readings[:limit]),
             "more_readings": len(readings) > limit,
         }
         answer(response, picture)

@@ -11,7 +11,7 @@ import logging
 
 import gevent
 
-from chargehand.actors.timers import HubTimers, SystemClock
+from chargehand.actors.runtime.timers import HubTimers, SystemClock
 from chargehand.config.sessions import SessionSettings
 from chargehand.transport.connection import SocketConnection
 from chargehand.transport.gate import Admission, Request

@@ -17,7 +17,7 @@ from truth import Truth
 from watch import Restarts
 
 from chargehand import TicketState
-from chargehand.actors.tickets import OPEN
+from chargehand.actors.session.tickets import OPEN
 
 FIRST_RESTART_S = 1.0
 UNTOUCHED_P99_S = 1.0
@@ -114,7 +114,7 @@ def in_order(evidence: Evidence) -> Check:
             breaches.append(f"{identity}: {first_time[place]} came after {first_time[place - 1]}")
     return Check(
         "plugins got the transaction messages of a charge point in order",
-        f"{evidence.restarts.counts.get('replayed', 0)} of them out of the spool",
+        f"{evidence.restarts.counts.get('redelivered', 0)} of them out of the spool",
         breaches,
     )
 

@@ -113,7 +113,7 @@ class Commander:
             options |= {"when_offline": "queue", "expires_in_s": 1.0}
         elif kind == "reset":
             request = v16.Reset(type=v16.ResetType.SOFT)
-        issue = Issue(self._system.call(member.identity, request, **options), token, kind)
+        issue = Issue(self._system.send(member.identity, request, **options), token, kind)
         self.issues.append(issue)
         self._followers.spawn(issue.follow)
         if kind == "cancel":
@@ -128,7 +128,7 @@ class Commander:
             token = f"{member.identity}/thread-{number}"
             request = v16.DataTransfer(vendor_id=VENDOR, data=token)
             issue = Issue(
-                self._system.call(member.identity, request, timeout_s=TIMEOUT_S), token, "from a thread"
+                self._system.send(member.identity, request, timeout_s=TIMEOUT_S), token, "from a thread"
             )
             self.issues.append(issue)
             with contextlib.suppress(TimeoutError):

@@ -11,9 +11,9 @@ import gevent
 from pykka.messages import ProxyCall
 
 from chargehand import CentralSystem
-from chargehand.actors.charge_point_cell import ChargePointCell
-from chargehand.actors.inbox import Phase
-from chargehand.actors.plugin_cell import PluginCell
+from chargehand.actors.plugin.cell import PluginCell
+from chargehand.actors.runtime.inbox import Phase
+from chargehand.actors.session.cell import ChargePointCell
 
 FOR_EVER_S = 3600.0
 LOOK_S = 0.01
@@ -153,7 +153,7 @@ class Inside:
 
     def spooled(self) -> list[Any]:
         """What waits in the spool, and what was set aside."""
-        return [*self._system.store.spooled(limit=10**6), *self._system.store.aside(limit=10**6)]
+        return [*self._system.store.spooled(limit=10**6), *self._system.store.dead_letters(limit=10**6)]
 
     def waiting_in_spool(self) -> int:
         """How many records wait to be replayed."""

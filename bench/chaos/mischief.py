@@ -66,7 +66,7 @@ class Chancy(Plugin):
 
     def answer(self, call: Call[Any], answer: Callable[[], object]) -> object:
         """Answer as one should, or go wrong."""
-        if call.charge_point.id.startswith(UNTOUCHED) or call.replayed or self.dice.random() > self.chance:
+        if call.charge_point.id.startswith(UNTOUCHED) or call.redelivered or self.dice.random() > self.chance:
             return answer()
         name = self.dice.choice(FATES)
         self.truth.fate(name)
@@ -82,7 +82,7 @@ class Tags(Chancy):
         dice = self.dice.random()
         if dice < 0.02:
             request = v16.GetConfiguration(key=("AuthorizeRemoteTxRequests",))
-            self.system.call(call.charge_point.id, request, timeout_s=CALL_BACK_S).wait(CALL_BACK_S)
+            self.system.send(call.charge_point.id, request, timeout_s=CALL_BACK_S).wait(CALL_BACK_S)
         elif dice < 0.03:
             raise OcppError(description="on purpose")
         return self.answer(call, lambda: {"idTagInfo": {"status": "Accepted"}})

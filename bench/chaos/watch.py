@@ -9,7 +9,7 @@ from typing import Any, Self
 import gevent
 
 from chargehand import ChargePoint
-from chargehand.observers import Counters
+from chargehand.system.counters import Counters
 
 
 class Restarts(Counters):

@@ -14,7 +14,7 @@ from station import Tally
 
 from chargehand import v16
 from chargehand.remote import Client
-from chargehand.remote.switchboard import SwitchboardAway
+from chargehand.remote.cluster.coordinator import CoordinatorUnavailable
 
 TIMEOUT_S = 5.0
 EXPIRES_S = 20.0
@@ -59,14 +59,14 @@ class Commander:
             request = v16.DataTransfer(vendor_id="bench", message_id=mark)
             queue = self._chance.random() < QUEUED
             try:
-                self._tickets[mark] = self._client.call(
+                self._tickets[mark] = self._client.send(
                     name,
                     request,
                     timeout_s=TIMEOUT_S,
                     when_offline="queue" if queue else "fail",
                     expires_in_s=EXPIRES_S,
                 )
-            except (RuntimeError, SwitchboardAway):
+            except (RuntimeError, CoordinatorUnavailable):
                 self._http[0] += 1
 
     def _by_http(self, node: int) -> None:

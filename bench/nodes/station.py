@@ -40,7 +40,7 @@ class Tally:
     log: Log = field(default_factory=Log)
     sent: int = 0
     answered: int = 0
-    stood_in: int = 0
+    fallback_taken: int = 0
     cut_off: int = 0
     delivered: Counter[str] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
@@ -167,7 +167,7 @@ class Station:
             raise
         tally.latencies.append(time.perf_counter() - begun_at)
         if answer[0] == 4:
-            tally.stood_in += 1
+            tally.fallback_taken += 1
         else:
             tally.answered += 1
         return answer

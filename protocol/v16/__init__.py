@@ -85,12 +85,7 @@ from .metering import (
     UnitOfMeasure,
     ValueFormat,
 )
-from .remote_trigger import (
-    MessageTrigger,
-    TriggerMessage,
-    TriggerMessageResponse,
-    TriggerMessageStatus,
-)
+from .remote_trigger import MessageTrigger, TriggerMessage, TriggerMessageResponse, TriggerMessageStatus
 from .reservation import (
     CancelReservation,
     CancelReservationResponse,

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from ..actions import Profile, Request, Sender, StandIn, request
+from ..actions import Fallback, Profile, Request, Sender, request
 from ..message import EXPENDABLE, Message
 from .types import (
     CiString20,
@@ -214,7 +214,7 @@ class HeartbeatResponse(Message):
     current_time: datetime
 
 
-@request("Heartbeat", Profile.CORE, Sender.CHARGE_POINT, StandIn.TIME)
+@request("Heartbeat", Profile.CORE, Sender.CHARGE_POINT, Fallback.TIME)
 class Heartbeat(Request[HeartbeatResponse]):
     """Show that the charge point is still there, and ask for the time. OCPP 1.6, 4.6 and 6.29."""
 
@@ -294,7 +294,7 @@ class StatusNotificationResponse(Message):
     """Confirm a status notification. OCPP 1.6, 6.48."""
 
 
-@request("StatusNotification", Profile.CORE, Sender.CHARGE_POINT, StandIn.EMPTY)
+@request("StatusNotification", Profile.CORE, Sender.CHARGE_POINT, Fallback.EMPTY)
 class StatusNotification(Request[StatusNotificationResponse]):
     """Tell the status of a connector, or of the charge point as connector 0. OCPP 1.6, 4.9 and 6.47."""
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from ..actions import Profile, Request, Sender, StandIn, request
+from ..actions import Fallback, Profile, Request, Sender, request
 from ..message import Message
 from ..rules import Uri
 from .types import CiString255
@@ -48,7 +48,7 @@ class DiagnosticsStatusNotificationResponse(Message):
     """Confirm a diagnostics status. OCPP 1.6, 6.18."""
 
 
-@request("DiagnosticsStatusNotification", Profile.FIRMWARE_MANAGEMENT, Sender.CHARGE_POINT, StandIn.EMPTY)
+@request("DiagnosticsStatusNotification", Profile.FIRMWARE_MANAGEMENT, Sender.CHARGE_POINT, Fallback.EMPTY)
 class DiagnosticsStatusNotification(Request[DiagnosticsStatusNotificationResponse]):
     """Tell how far the upload of diagnostics got. OCPP 1.6, 4.4 and 6.17."""
 
@@ -74,7 +74,7 @@ class FirmwareStatusNotificationResponse(Message):
     """Confirm a firmware status. OCPP 1.6, 6.20."""
 
 
-@request("FirmwareStatusNotification", Profile.FIRMWARE_MANAGEMENT, Sender.CHARGE_POINT, StandIn.EMPTY)
+@request("FirmwareStatusNotification", Profile.FIRMWARE_MANAGEMENT, Sender.CHARGE_POINT, Fallback.EMPTY)
 class FirmwareStatusNotification(Request[FirmwareStatusNotificationResponse]):
     """Tell how far a firmware update got. OCPP 1.6, 4.5 and 6.19."""
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from ..actions import Profile, Request, Sender, StandIn, request
+from ..actions import Fallback, Profile, Request, Sender, request
 from ..message import EXPENDABLE, AtLeast, Message
 from ..rules import Text
 from .types import ConnectorIdOrZero
@@ -135,7 +135,7 @@ class MeterValuesResponse(Message):
     """Confirm meter values. OCPP 1.6, 6.32."""
 
 
-@request("MeterValues", Profile.CORE, Sender.CHARGE_POINT, StandIn.SPOOL)
+@request("MeterValues", Profile.CORE, Sender.CHARGE_POINT, Fallback.SPOOL)
 class MeterValues(Request[MeterValuesResponse]):
     """Send readings of a connector's meter, or of the main one as connector 0. OCPP 1.6, 4.7 and 6.31."""
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from ..actions import Profile, Request, Sender, StandIn, request
+from ..actions import Fallback, Profile, Request, Sender, request
 from ..message import AtLeast, Message
 from ..rules import Text
 from .remote_trigger import TriggerMessageStatus
@@ -242,7 +242,7 @@ class LogStatusNotificationResponse(Message):
     """Confirm a log status. White paper, 5.14."""
 
 
-@request("LogStatusNotification", Profile.SECURITY, Sender.CHARGE_POINT, StandIn.EMPTY)
+@request("LogStatusNotification", Profile.SECURITY, Sender.CHARGE_POINT, Fallback.EMPTY)
 class LogStatusNotification(Request[LogStatusNotificationResponse]):
     """Tell how far the upload of a log got. White paper, 5.13."""
 
@@ -254,7 +254,7 @@ class SecurityEventNotificationResponse(Message):
     """Confirm a security event. White paper, 5.16."""
 
 
-@request("SecurityEventNotification", Profile.SECURITY, Sender.CHARGE_POINT, StandIn.EMPTY)
+@request("SecurityEventNotification", Profile.SECURITY, Sender.CHARGE_POINT, Fallback.EMPTY)
 class SecurityEventNotification(Request[SecurityEventNotificationResponse]):
     """Tell that something concerning security happened in the charge point. White paper, 5.15."""
 
@@ -328,7 +328,7 @@ class SignedFirmwareStatusNotificationResponse(Message):
     """Confirm a firmware status. White paper, 5.20."""
 
 
-@request("SignedFirmwareStatusNotification", Profile.SECURITY, Sender.CHARGE_POINT, StandIn.EMPTY)
+@request("SignedFirmwareStatusNotification", Profile.SECURITY, Sender.CHARGE_POINT, Fallback.EMPTY)
 class SignedFirmwareStatusNotification(Request[SignedFirmwareStatusNotificationResponse]):
     """Tell how far an update with signed firmware got. White paper, 5.19."""
 

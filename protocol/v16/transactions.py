@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from ..actions import Profile, Request, Sender, StandIn, request
+from ..actions import Fallback, Profile, Request, Sender, request
 from ..message import EXPENDABLE, Message
 from .metering import SampledValue
 from .types import ChargingProfile, CiString20, ConnectorId, IdTagInfo
@@ -22,7 +22,7 @@ class StartTransactionResponse(Message):
     transaction_id: int
 
 
-@request("StartTransaction", Profile.CORE, Sender.CHARGE_POINT, StandIn.SPOOL)
+@request("StartTransaction", Profile.CORE, Sender.CHARGE_POINT, Fallback.SPOOL)
 class StartTransaction(Request[StartTransactionResponse]):
     """Tell that a transaction has started; the meter is in Wh. OCPP 1.6, 4.8 and 6.45."""
 
@@ -65,7 +65,7 @@ class StopTransactionResponse(Message):
     id_tag_info: IdTagInfo | None = None
 
 
-@request("StopTransaction", Profile.CORE, Sender.CHARGE_POINT, StandIn.SPOOL)
+@request("StopTransaction", Profile.CORE, Sender.CHARGE_POINT, Fallback.SPOOL)
 class StopTransaction(Request[StopTransactionResponse]):
     """Tell that a transaction has ended; the meter is in Wh. OCPP 1.6, 4.10 and 6.49."""
 

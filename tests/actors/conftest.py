@@ -3,14 +3,14 @@
 import pykka
 import pytest
 
-from chargehand.actors.actor import Actor
-from chargehand.actors.lanes import LaneCell
-from chargehand.actors.scheduler import Scheduler
+from chargehand.actors.runtime.actor import Actor
+from chargehand.actors.runtime.ordered_cell import OrderedCell
+from chargehand.actors.runtime.scheduler import Scheduler
 
 from ..hub import settle, until
-from .desk import Desk
 from .jobs import Worker
 from .probe import Bench
+from .spool_harness import Desk
 
 
 @pytest.fixture(params=[pykka.ThreadingActor, Actor], ids=["threads", "gevent"])
@@ -57,8 +57,13 @@ def make(log, exits):
 
     def make(concurrency=64, actor=Worker, timers=None):
         watch = lambda _, exit_: exits.append(exit_)  # noqa: E731
-        cell = LaneCell(
-            Scheduler(spare=0), "lanes", actor.maker(log), watch, concurrency=concurrency, timers=timers
+        cell = OrderedCell(
+            Scheduler(spare=0),
+            "ordering_keys",
+            actor.maker(log),
+            watch,
+            concurrency=concurrency,
+            timers=timers,
         )
         made.append(cell)
         cell.start()

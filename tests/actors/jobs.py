@@ -2,7 +2,7 @@
 
 import gevent
 
-from chargehand.actors.failure import HandlerKilled, attempt
+from chargehand.actors.runtime.failure import HandlerKilled, attempt
 
 from .probe import Noting
 
@@ -10,8 +10,8 @@ from .probe import Noting
 class Job:
     """A message with a lane. Its handler waits for `block`, if there is one."""
 
-    def __init__(self, lane, name, block=None, error=None):
-        self.lane = lane
+    def __init__(self, ordering_key, name, block=None, error=None):
+        self.ordering_key = ordering_key
         self.name = name
         self.block = block
         self.error = error
@@ -19,7 +19,7 @@ class Job:
         self.outcome = None
 
     def __repr__(self):
-        return f"{self.lane}{self.name}"
+        return f"{self.ordering_key}{self.name}"
 
 
 class Worker(Noting):

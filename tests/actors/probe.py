@@ -2,9 +2,9 @@
 
 from gevent.event import Event
 
-from chargehand.actors.actor import Actor
-from chargehand.actors.cell import Cell
-from chargehand.actors.scheduler import Scheduler
+from chargehand.actors.runtime.actor import Actor
+from chargehand.actors.runtime.cell import Cell
+from chargehand.actors.runtime.scheduler import Scheduler
 
 from ..hub import until
 

@@ -182,7 +182,7 @@ def test_a_transaction_that_the_central_system_stops_is_over(serve, being, lines
     system = serve()
     visit = being(system, duration_s=FOR_EVER)
     (started,) = until(lambda: transactions(system), "it charges")
-    system.call("CP1", v16.RemoteStopTransaction(transaction_id=started.id))
+    system.send("CP1", v16.RemoteStopTransaction(transaction_id=started.id))
     visit.get(timeout=DEADLINE_S)
     assert [line for line in lines if line.startswith("StopTransaction") and "Remote" in line]
 
@@ -196,9 +196,9 @@ def test_one_that_stays_answers_commands_until_a_signal_comes(serve, being, line
     system = serve()
     visit = being(system, keep=True)
     until(lambda: transactions(system) and not transactions(system)[0].open, "it has charged")
-    assert system.call("CP1", v16.ClearCache()).result(DEADLINE_S).status == "Accepted"
+    assert system.send("CP1", v16.ClearCache()).result(DEADLINE_S).status == "Accepted"
     start = v16.RemoteStartTransaction(id_tag="T2", connector_id=1)
-    assert system.call("CP1", start, until_effect=True).wait(DEADLINE_S)
+    assert system.send("CP1", start, until_effect=True).wait(DEADLINE_S)
     assert transactions(system)[0].open
 
     os.kill(os.getpid(), number)
@@ -224,7 +224,7 @@ def test_one_that_stays_does_so_although_its_tag_may_not_charge(serve, being):
     system = serve(back_office=BackOfficeSettings(tags=tags))
     visit = being(system, keep=True)
     until(lambda: system.charge_point("CP1") and system.charge_point("CP1").connectors, "it has booted")
-    ticket = system.call("CP1", v16.Reset(type="Soft"), until_effect=True)
+    ticket = system.send("CP1", v16.Reset(type="Soft"), until_effect=True)
     assert ticket.wait(DEADLINE_S)
     assert ticket.effect == "done"
     os.kill(os.getpid(), signal.SIGINT)

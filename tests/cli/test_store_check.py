@@ -7,10 +7,10 @@ from contextlib import closing
 import pytest
 from click.testing import CliRunner
 
-from chargehand.actors import threads
+from chargehand.actors.runtime import threads
 from chargehand.cli.data_folder import DataFolder
 from chargehand.cli.main import main
-from chargehand.store.home import SQLITE_FILE
+from chargehand.store.factory import SQLITE_FILE
 from chargehand.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.usefixtures("_clean_environment")

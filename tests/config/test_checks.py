@@ -30,10 +30,10 @@ def test_settings_built_by_hand_are_held_to_the_rules_of_a_file():
 
 
 def test_settings_built_by_hand_come_back_with_exact_types():
-    loose = Settings(plugins=["a:B"], sessions=SessionSettings(call_timeout_s=5))
+    loose = Settings(plugins=["a:B"], sessions=SessionSettings(command_timeout_s=5))
     exact = checked(loose)
     assert exact.plugins == (PluginSettings(class_name="a:B"),)
-    assert type(exact.sessions.call_timeout_s) is float
+    assert type(exact.sessions.command_timeout_s) is float
 
 
 def test_a_forgotten_section_is_a_fault_and_not_the_default():

@@ -74,7 +74,7 @@ def test_a_byte_order_mark_is_no_fault(file):
         ("CHARGEHAND_OPEN", "Yes", "", "open", True),
         ("CHARGEHAND_TLS__PLAIN", "true", "tls", "plain", True),
         ("CHARGEHAND_SESSIONS__ACCEPT_UNBOOTED", "0", "sessions", "accept_unbooted", False),
-        ("CHARGEHAND_SESSIONS__CALL_TIMEOUT_S", "2.5", "sessions", "call_timeout_s", 2.5),
+        ("CHARGEHAND_SESSIONS__COMMAND_TIMEOUT_S", "2.5", "sessions", "command_timeout_s", 2.5),
         ("CHARGEHAND_SESSIONS__ASSUME_SUBPROTOCOL", '["*"]', "sessions", "assume_subprotocol", ("*",)),
         ("CHARGEHAND_DEADLINES__ACTIONS", '{"Authorize": 5}', "deadlines", "actions", {"Authorize": 5.0}),
         ("CHARGEHAND_AUTH__CREDENTIALS", '{"CP1": "pw"}', "auth", "credentials", {"CP1": "pw"}),

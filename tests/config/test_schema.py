@@ -55,7 +55,7 @@ def test_every_fault_is_told_at_once():
         {
             "port": "9000",
             "polcy": "strict",
-            "sessions": {"queue_limit": 0, "on_duplicate": "takeovr", "call_timeout_s": float("nan")},
+            "sessions": {"queue_limit": 0, "on_duplicate": "takeovr", "command_timeout_s": float("nan")},
             "http": 3,
         },
     )
@@ -63,7 +63,7 @@ def test_every_fault_is_told_at_once():
         "http: must be a table, not 3",
         'polcy: unknown; did you mean "policy"?',
         'port: must be a whole number, from 0 to 65535, not "9000"',
-        "sessions.call_timeout_s: must be a number, above 0, not nan",
+        "sessions.command_timeout_s: must be a number, above 0, not nan",
         'sessions.on_duplicate: must be "takeover" or "refuse", not "takeovr"; did you mean "takeover"?',
         "sessions.queue_limit: must be a whole number, at least 1, not 0",
     ]
@@ -132,7 +132,7 @@ def test_a_word_like_no_other_is_just_unknown():
 
 
 def test_a_whole_number_passes_where_seconds_are_due():
-    timeout = settings({"sessions": {"call_timeout_s": 30}}).sessions.call_timeout_s
+    timeout = settings({"sessions": {"command_timeout_s": 30}}).sessions.command_timeout_s
     assert (timeout, type(timeout)) == (30.0, float)
 
 

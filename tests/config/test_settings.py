@@ -18,7 +18,7 @@ SECTIONS.remove(Section)
 
 def test_an_embedder_builds_settings_by_hand():
     settings = Settings(port=0, http=HttpSettings(enabled=True))
-    assert (settings.port, settings.http.enabled, settings.sessions.call_timeout_s) == (0, True, 60.0)
+    assert (settings.port, settings.http.enabled, settings.sessions.command_timeout_s) == (0, True, 60.0)
 
 
 def test_the_library_opens_no_http_port_unless_asked():

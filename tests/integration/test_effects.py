@@ -33,7 +33,7 @@ def ask(system, charge_point):
     """Send a call and wait for its effect."""
 
     def ask(request, **options):
-        ticket = system.call(charge_point.identity, request, until_effect=True, **options)
+        ticket = system.send(charge_point.identity, request, until_effect=True, **options)
         assert ticket.wait(EFFECT_S + 5)
         return ticket
 
@@ -93,7 +93,7 @@ def test_availability_that_can_change_at_once_is_done_with_the_answer(ask):
 def test_availability_that_was_scheduled_is_done_when_the_transaction_is_over(system, charge_point):
     charging(charge_point)
     request = v16.ChangeAvailability(connector_id=1, type="Inoperative")
-    ticket = system.call(charge_point.identity, request, until_effect=True)
+    ticket = system.send(charge_point.identity, request, until_effect=True)
     until(lambda: ticket.state is TicketState.ANSWERED)
     assert ticket.response.status == "Scheduled"
     assert ticket.effect == "pending"
@@ -179,7 +179,7 @@ def test_a_call_that_is_never_answered_and_not_carried_out_had_no_effect(charge_
 
 def test_a_reset_that_cuts_the_socket_before_its_answer_is_done_with_the_boot(system, charge_point):
     charge_point.answers["Reset"] = silent
-    ticket = system.call(charge_point.identity, v16.Reset(type="Hard"), until_effect=True)
+    ticket = system.send(charge_point.identity, v16.Reset(type="Hard"), until_effect=True)
     until(lambda: ticket.state is TicketState.SENT)
     charge_point.line.close()
     until(lambda: not ticket.open)
@@ -190,7 +190,7 @@ def test_a_reset_that_cuts_the_socket_before_its_answer_is_done_with_the_boot(sy
 
 
 def test_a_call_to_nobody_had_no_effect(system):
-    ticket = system.call("nobody", v16.Reset(type="Soft"), until_effect=True)
+    ticket = system.send("nobody", v16.Reset(type="Soft"), until_effect=True)
     assert (ticket.state, ticket.effect) == (TicketState.NEVER_SENT, "no_effect")
     assert system.counters.counts == {"ticket_never_sent": 1, "effect_no_effect": 1}
 
@@ -198,7 +198,7 @@ def test_a_call_to_nobody_had_no_effect(system):
 def test_an_effect_that_ocpp_does_not_show_cannot_be_waited_for(system, charge_point):
     for request in (v16.ClearCache(), v16.UnlockConnector(connector_id=1), v16.GetConfiguration()):
         with pytest.raises(ValueError, match="no message that shows the effect"):
-            system.call(charge_point.identity, request, until_effect=True)
+            system.send(charge_point.identity, request, until_effect=True)
 
 
 def test_a_stop_of_the_system_ends_the_wait():
@@ -206,7 +206,7 @@ def test_a_stop_of_the_system_ends_the_wait():
     system.start()
     with ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp", "CP1") as charge_point:
         charge_point.upkeep.firmware.steps = ["Downloading"]
-        ticket = system.call("CP1", UPDATE, until_effect=True)
+        ticket = system.send("CP1", UPDATE, until_effect=True)
         until(lambda: ticket.state is TicketState.ANSWERED)
         system.stop()
         assert ticket.settled

@@ -145,8 +145,8 @@ def visit(system):
     for tag in ("TIMEOUT", "EXIT"):
         with pytest.raises(Exception, match="InternalError"):
             charge_point.send(v16.Authorize(id_tag=tag))
-    assert system.call("CP1", v16.GetLocalListVersion()).result(5).list_version == 0
-    waiting = system.call("CP2", v16.ClearCache(), when_offline="queue")
+    assert system.send("CP1", v16.GetLocalListVersion()).result(5).list_version == 0
+    waiting = system.send("CP2", v16.ClearCache(), when_offline="queue")
     return charge_point, waiting
 
 
@@ -192,7 +192,7 @@ def test_two_systems_side_by_side_know_nothing_of_each_other(host):
         with ChargePoint(f"ws://127.0.0.1:{one.port}/ocpp", "CP1"):
             assert [facts.id for facts in one.charge_points()] == ["CP1"]
             assert list(other.charge_points()) == []
-            assert other.call("CP1", v16.ClearCache()).state is TicketState.NEVER_SENT
+            assert other.send("CP1", v16.ClearCache()).state is TicketState.NEVER_SENT
             host.works()
         one.stop()
         with ChargePoint(f"ws://127.0.0.1:{other.port}/ocpp", "CP1") as charge_point:
@@ -221,7 +221,7 @@ def test_calls_from_many_native_threads_leave_the_loops_count_of_references_alon
 
         def call_on():
             for _ in range(200):
-                ticket = system.call("nobody", v16.ClearCache())
+                ticket = system.send("nobody", v16.ClearCache())
                 ticket.wait(10)
                 ended.append(ticket.state)
 
@@ -242,7 +242,7 @@ def call_while_it_stops(system):
     def call_on():
         while not refused:
             try:
-                tickets.append(system.call("nobody", v16.ClearCache(), when_offline="queue"))
+                tickets.append(system.send("nobody", v16.ClearCache(), when_offline="queue"))
             except RuntimeError as error:
                 refused.append(str(error))
 

@@ -44,8 +44,8 @@ CONFIG = """
 intensity = 0
 failing_charge_points = 2
 quarantine_s = 0
-replay_delay_s = 0.01
-replay_delay_max_s = 0.05
+redelivery_delay_s = 0.01
+redelivery_delay_max_s = 0.05
 """
 START = {"connectorId": 1, "idTag": "T1", "meterStart": 0, "timestamp": "2026-05-04T12:34:56Z"}
 

@@ -60,7 +60,7 @@ with CentralSystem(Settings(port=0), plugins=specs, on_offline=lambda _: gone.se
     say("serving", port=system.port, patched=monkey.is_module_patched("socket"))
     full.wait()
     request = v16.RemoteStopTransaction(transaction_id=seen[0])
-    ticket = gevent.get_hub().threadpool.apply(lambda: system.call("CP1", request, timeout_s=10))
+    ticket = gevent.get_hub().threadpool.apply(lambda: system.send("CP1", request, timeout_s=10))
     say("stopped", status=ticket.result().status)
     gone.wait()
     say("gone", online=system.charge_point("CP1").online)

@@ -86,7 +86,7 @@ from chargehand import Plugin, passive, v16
 class Asking(Plugin):
     @passive(v16.Authorize)
     def authorize(self, call):
-        version = self.system.call(call.charge_point.id, v16.GetLocalListVersion(), timeout_s=5).result()
+        version = self.system.send(call.charge_point.id, v16.GetLocalListVersion(), timeout_s=5).result()
         return {"idTagInfo": {"status": "Accepted", "parentIdTag": f"list {version.list_version}"}}
 """
 

@@ -29,7 +29,7 @@ PROBE = """
 import sys
 import time
 import gevent
-from chargehand.actors import threads
+from chargehand.actors.runtime import threads
 from chargehand.store.postgres import PostgresStore
 from chargehand.store.store import StoreError
 

@@ -54,12 +54,12 @@ def test_what_was_charged_is_listed_shown_and_exported(start_server: StartServer
     ]
     opened = json.loads(told(server, "transactions", "list", "--open", "--json").output)
     assert {row["charge_point"] for row in opened} == {f"CP{number}" for number in range(CHARGE_POINTS)}
-    (orphan,) = json.loads(told(server, "transactions", "list", "--orphans", "--json").output)
-    assert (orphan["charge_point"], orphan["open"]) == ("CP0", True)
+    (orphaned,) = json.loads(told(server, "transactions", "list", "--orphans", "--json").output)
+    assert (orphaned["charge_point"], orphaned["open"]) == ("CP0", True)
     shown = json.loads(told(server, "transactions", "show", rows[-1]["transaction_id"], "--json").output)
     assert len(shown["meter_readings"]) == 1
-    (aside,) = json.loads(told(server, "transactions", "aside", "--json").output)
-    assert aside["payload"]["transactionId"] == -1
+    (dead_letters,) = json.loads(told(server, "transactions", "dead_letters", "--json").output)
+    assert dead_letters["payload"]["transactionId"] == -1
 
     told(server, "charge-points", "add", "LATER", "--registration", "Pending")
     names = [row["id"] for row in json.loads(told(server, "charge-points", "export", "--json").output)]

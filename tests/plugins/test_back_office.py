@@ -10,7 +10,7 @@ from chargehand.plugins.back_office import BackOffice
 from chargehand.protocol.payload import strict
 from chargehand.testing import ManualClock, Stage, StubStore
 
-from ..actors.messages_of_16 import METER_VALUES, PASSIVE, START, STOP, TIME
+from ..actors.messages_of_v16 import METER_VALUES, PASSIVE, START, STOP, TIME
 
 ACCEPTED = {"idTagInfo": {"status": "Accepted"}}
 
@@ -61,7 +61,7 @@ def test_every_passive_action_has_a_valid_answer_that_is_no_stand_in(make, actio
     stage = make()
     payload = answer(stage.connect("CP1"), action, PASSIVE[action])
     strict(v16.VERSION.actions[action].response, json.dumps(payload).encode())
-    assert stage.counts["stand_in"] == 0
+    assert stage.counts["fallback"] == 0
 
 
 def test_it_claims_exactly_the_passive_actions():
@@ -154,18 +154,18 @@ def test_a_tag_that_is_not_known_is_accepted_or_not_as_the_setting_says(make, ac
 
 @pytest.mark.parametrize("status", ["Accepted", "Blocked", "Expired", "Invalid"])
 def test_a_tag_that_is_known_has_its_own_status(charge_point, store, status):
-    store.books.tags.put(Tag(id_tag="T1", status=status))
+    store.collections.tags.put(Tag(id_tag="T1", status=status))
     assert authorize(charge_point, "T1") == {"status": status}
 
 
 def test_tags_are_compared_without_case(charge_point, store):
-    store.books.tags.put(Tag(id_tag="AbC", status="Blocked"))
+    store.collections.tags.put(Tag(id_tag="AbC", status="Blocked"))
     assert authorize(charge_point, "aBc") == {"status": "Blocked"}
 
 
 def test_a_tag_is_accepted_until_it_expires(charge_point, store, clock):
     expiry = dt.datetime.fromtimestamp(clock.time() + 10, dt.UTC)
-    store.books.tags.put(Tag(id_tag="T1", expiry=expiry, parent="FLEET"))
+    store.collections.tags.put(Tag(id_tag="T1", expiry=expiry, parent="FLEET"))
     assert authorize(charge_point, "T1") == {
         "status": "Accepted",
         "expiryDate": "2026-01-01T00:00:10Z",
@@ -176,7 +176,9 @@ def test_a_tag_is_accepted_until_it_expires(charge_point, store, clock):
 
 
 def test_a_blocked_tag_stays_blocked_when_it_expires(charge_point, store, clock):
-    store.books.tags.put(Tag(id_tag="T1", status="Blocked", expiry=dt.datetime.fromtimestamp(0, dt.UTC)))
+    store.collections.tags.put(
+        Tag(id_tag="T1", status="Blocked", expiry=dt.datetime.fromtimestamp(0, dt.UTC))
+    )
     assert authorize(charge_point, "T1")["status"] == "Blocked"
 
 
@@ -209,7 +211,7 @@ def test_a_start_with_a_tag_that_may_not_charge_has_a_number_and_is_kept_all_the
 @pytest.mark.parametrize("unique_id", ["the same", "another"])
 def test_a_start_that_comes_again_has_the_same_number_and_the_same_verdict(charge_point, store, unique_id):
     first = answer(charge_point, "StartTransaction", START, "the same")
-    store.books.tags.put(Tag(id_tag="T1", status="Blocked"))  # since then
+    store.collections.tags.put(Tag(id_tag="T1", status="Blocked"))  # since then
     assert answer(charge_point, "StartTransaction", START, unique_id) == first
     assert len(store.transactions()) == 1
 
@@ -264,7 +266,7 @@ def test_a_stop_without_a_reason_was_local(charging, store):
 
 
 def test_a_stop_with_a_tag_hears_of_that_tag(charging, store):
-    store.books.tags.put(Tag(id_tag="T2", status="Blocked"))
+    store.collections.tags.put(Tag(id_tag="T2", status="Blocked"))
     assert answer(charging, "StopTransaction", {**STOP, "idTag": "T2"}) == {
         "idTagInfo": {"status": "Blocked"}
     }
@@ -310,7 +312,7 @@ def test_a_stop_of_a_transaction_that_is_not_known_is_acknowledged_and_kept_asid
     charge_point, store, number
 ):
     assert answer(charge_point, "StopTransaction", {**STOP, "transactionId": number}) == {}
-    (message,) = store.aside()
+    (message,) = store.dead_letters()
     assert json.loads(message.payload)["transactionId"] == number
     assert str(number) in message.why
     assert store.spooled() == []
@@ -321,7 +323,7 @@ def test_a_stop_of_another_charge_points_transaction_does_not_close_it(make, sto
     answer(stage.connect("CP1"), "StartTransaction", START)
     assert answer(stage.connect("CP2"), "StopTransaction", STOP) == {}
     assert store.transaction(1).open
-    assert len(store.aside()) == 1
+    assert len(store.dead_letters()) == 1
 
 
 def test_after_its_stop_the_same_start_is_a_new_transaction(charging):

@@ -5,16 +5,16 @@ import json
 import pytest
 
 from chargehand import StoreError, Tag
-from chargehand.actors.charge_point import ChargePoint
-from chargehand.actors.failure import Failure
-from chargehand.actors.replayed_call import ReplayedCall
+from chargehand.actors.plugin.replayed_call import RedeliveredCall
+from chargehand.actors.runtime.failure import Failure
+from chargehand.actors.session.charge_point import ChargePoint
 from chargehand.plugins.back_office import BackOffice
 from chargehand.protocol import v16
 from chargehand.protocol.payload import lenient
 from chargehand.protocol.session import INFINITY, Incoming
 from chargehand.testing import Stage, StubStore
 
-from ..actors.messages_of_16 import METER_VALUES, START, STOP
+from ..actors.messages_of_v16 import METER_VALUES, START, STOP
 
 REPLAYED = "StartTransaction was acknowledged by a stand-in"
 
@@ -50,7 +50,7 @@ class Office:
             incoming = Incoming(record.unique_id, action, request, record.payload, deviations, 0.0, INFINITY)
             facts = ChargePoint(record.charge_point_id)
             self.cell.tell(
-                ReplayedCall(facts, incoming, record, self.cell, lambda _, out: outcomes.append(out))
+                RedeliveredCall(facts, incoming, record, self.cell, lambda _, out: outcomes.append(out))
             )
             self.stage.settle()
         return outcomes
@@ -86,7 +86,7 @@ def test_a_replayed_start_is_kept_under_its_number_and_flagged(office):
 
 
 def test_a_replayed_start_keeps_the_verdict_that_the_charge_point_was_told(office):
-    office.store.books.tags.put(Tag(id_tag="T1", status="Blocked"))
+    office.store.collections.tags.put(Tag(id_tag="T1", status="Blocked"))
     (told,) = office.away(("StartTransaction", START))
     assert told["idTagInfo"] == {"status": "Accepted"}
     office.replay()
@@ -96,7 +96,7 @@ def test_a_replayed_start_keeps_the_verdict_that_the_charge_point_was_told(offic
 
 
 def test_what_stand_ins_tell_of_a_tag_is_a_setting(make):
-    office = make(stand_in_id_tag_status="Invalid")
+    office = make(fallback_id_tag_status="Invalid")
     (told,) = office.away(("StartTransaction", START))
     office.replay()
     kept = office.store.transaction(told["transactionId"])
@@ -124,7 +124,7 @@ def test_what_is_replayed_twice_is_kept_once(office):
 def test_a_replayed_stop_of_what_nobody_knows_is_kept_aside(office):
     office.away(("StopTransaction", {**STOP, "transactionId": 77}))
     office.replay()
-    assert [json.loads(message.payload)["transactionId"] for message in office.store.aside()] == [77]
+    assert [json.loads(message.payload)["transactionId"] for message in office.store.dead_letters()] == [77]
 
 
 def test_a_replay_that_the_store_cannot_keep_has_failed(office):

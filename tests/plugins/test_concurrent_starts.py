@@ -6,12 +6,12 @@ import json
 import pytest
 
 from chargehand import Tag
-from chargehand.actors import threads
+from chargehand.actors.runtime import threads
 from chargehand.plugins.back_office import BackOffice
 from chargehand.store.sqlite import SqliteStore
 from chargehand.testing import Stage, StubStore
 
-from ..actors.messages_of_16 import START, STOP
+from ..actors.messages_of_v16 import START, STOP
 
 LIMIT_S = 60.0
 

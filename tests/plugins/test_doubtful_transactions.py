@@ -9,7 +9,7 @@ from chargehand import Transaction
 from chargehand.plugins.back_office import BackOffice
 from chargehand.testing import ManualClock, Stage, StubStore
 
-from ..actors.messages_of_16 import METER_VALUES, START, STOP
+from ..actors.messages_of_v16 import METER_VALUES, START, STOP
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 

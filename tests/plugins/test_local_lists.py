@@ -6,7 +6,7 @@ import pytest
 
 from chargehand import LocalList, Tag, v16
 from chargehand.plugins import local_lists
-from chargehand.plugins.holdings import Holdings
+from chargehand.plugins.accepted_state import AcceptedState
 from chargehand.testing import ManualClock, Stage, StubStore
 
 OK, BLOCKED = {"status": "Accepted"}, {"status": "Blocked"}
@@ -22,7 +22,7 @@ def store():
 def stage(store):
     clock = ManualClock()
     now = lambda: dt.datetime.fromtimestamp(clock.time(), dt.UTC)  # noqa: E731
-    with Stage(Holdings.spec(store, now=now), store=store, clock=clock) as stage:
+    with Stage(AcceptedState.spec(store, now=now), store=store, clock=clock) as stage:
         yield stage
 
 
@@ -44,7 +44,7 @@ def send(stage, charge_point):
     """Send a list that is answered with a status, refused with a code, or not answered."""
 
     def send(version, tags, kind=FULL, *, status="Accepted", code=""):
-        stage.call("CP1", request(version, tags, kind))
+        stage.send("CP1", request(version, tags, kind))
         stage.settle()
         call = charge_point.take()[-1]
         if code:
@@ -58,7 +58,7 @@ def send(stage, charge_point):
 @pytest.fixture
 def ask(stage, charge_point):
     def ask(version):
-        stage.call("CP1", v16.GetLocalListVersion())
+        stage.send("CP1", v16.GetLocalListVersion())
         stage.settle()
         charge_point.answer(charge_point.take()[-1], {"listVersion": version})
 
@@ -70,7 +70,7 @@ def believed(store):
     """Version, tags, whether that is certain."""
 
     def believed():
-        record = store.books.local_lists.get("CP1")
+        record = store.collections.local_lists.get("CP1")
         return (record.version, record.tags, record.certain)
 
     return believed
@@ -99,7 +99,7 @@ def test_a_list_that_was_not_taken_leaves_it_uncertain(send, store, believed, st
     send(1, {"T1": "Accepted"})
     send(2, {"T2": "Accepted"}, DIFFERENTIAL, status=status)
     assert believed() == (1, {"T1": OK}, False)
-    assert store.books.local_lists.get("CP1").last_sent == 2
+    assert store.collections.local_lists.get("CP1").last_sent == 2
 
 
 def test_a_lost_answer_leaves_it_uncertain(send, charge_point, store, believed):
@@ -107,7 +107,7 @@ def test_a_lost_answer_leaves_it_uncertain(send, charge_point, store, believed):
     send(2, {"T2": "Accepted"}, status="")
     charge_point.hang_up()
     assert believed() == (1, {"T1": OK}, False)
-    assert store.books.local_lists.get("CP1").last_sent == 2
+    assert store.collections.local_lists.get("CP1").last_sent == 2
 
 
 def test_no_answer_in_time_leaves_it_uncertain(send, stage, believed):
@@ -118,9 +118,9 @@ def test_no_answer_in_time_leaves_it_uncertain(send, stage, believed):
 
 
 def test_what_was_never_sent_changes_nothing(stage, store):
-    stage.call("CP9", request(1, {"T1": "Accepted"}))
+    stage.send("CP9", request(1, {"T1": "Accepted"}))
     stage.settle()
-    assert len(store.books.local_lists) == 0
+    assert len(store.collections.local_lists) == 0
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_another_version_leaves_it_uncertain_and_the_next_is_higher(send, ask, s
     send(1, {"T1": "Accepted"})
     ask(57)
     assert believed() == (57, {}, False)
-    assert store.books.local_lists.get("CP1").last_sent == 57
+    assert store.collections.local_lists.get("CP1").last_sent == 57
     ask(57)
     assert believed() == (57, {}, False)
 
@@ -186,7 +186,7 @@ def test_an_empty_list_and_none_at_all_are_certain(send, ask, store, believed, v
     send(5, {"T1": "Accepted"})
     ask(version)
     assert believed() == (version, {}, True)
-    assert store.books.local_lists.get("CP1").last_sent == 5
+    assert store.collections.local_lists.get("CP1").last_sent == 5
 
 
 def test_an_empty_list_that_keeps_its_version_stays_certain(send, ask, believed):
@@ -201,15 +201,15 @@ def test_the_first_answer_is_kept_too(ask, believed):
 
 
 def test_a_refused_question_says_nothing(stage, charge_point, store):
-    stage.call("CP1", v16.GetLocalListVersion())
+    stage.send("CP1", v16.GetLocalListVersion())
     stage.settle()
     charge_point.refuse(charge_point.take()[-1])
-    assert len(store.books.local_lists) == 0
+    assert len(store.collections.local_lists) == 0
 
 
 def test_nothing_is_sent_unasked(stage, charge_point, store):
-    store.books.tags.put(Tag(id_tag="T1"))
-    store.books.local_lists.put(
+    store.collections.tags.put(Tag(id_tag="T1"))
+    store.collections.local_lists.put(
         LocalList(
             charge_point_id="CP1", version=3, changed_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC), certain=False
         )

@@ -5,12 +5,12 @@ import datetime as dt
 import pytest
 
 from chargehand import Reservation, Tag, v16
+from chargehand.plugins.accepted_state import AcceptedState
 from chargehand.plugins.back_office import BackOffice
-from chargehand.plugins.holdings import Holdings
 from chargehand.plugins.reservations import KEPT_PER_CHARGE_POINT
 from chargehand.testing import ManualClock, Stage, StubStore
 
-from ..actors.messages_of_16 import START, STOP
+from ..actors.messages_of_v16 import START, STOP
 
 HOUR = dt.timedelta(hours=1)
 
@@ -34,7 +34,7 @@ def now(clock):
 
 @pytest.fixture
 def stage(store, clock, now):
-    plugins = [Holdings.spec(store, now=now), BackOffice.spec(store, now=now)]
+    plugins = [AcceptedState.spec(store, now=now), BackOffice.spec(store, now=now)]
     with Stage(*plugins, store=store, clock=clock) as stage:
         yield stage
 
@@ -50,7 +50,7 @@ def reserve(stage, charge_point, now):
 
     def reserve(number=5, status="Accepted", *, expiry=HOUR, **more):
         facts = {"connector_id": 1, "id_tag": "T1", "expiry_date": now() + expiry, **more}
-        ticket = stage.call("CP1", v16.ReserveNow(reservation_id=number, **facts))
+        ticket = stage.send("CP1", v16.ReserveNow(reservation_id=number, **facts))
         stage.settle()
         if status:
             charge_point.answer(charge_point.take()[-1], {"status": status})
@@ -62,7 +62,7 @@ def reserve(stage, charge_point, now):
 @pytest.fixture
 def cancel(stage, charge_point):
     def cancel(number=5, status="Accepted"):
-        stage.call("CP1", v16.CancelReservation(reservation_id=number))
+        stage.send("CP1", v16.CancelReservation(reservation_id=number))
         stage.settle()
         charge_point.answer(charge_point.take()[-1], {"status": status})
 
@@ -83,7 +83,7 @@ def start(charge_point, store, now):
 
 
 def only(store):
-    (reservation,) = store.books.reservations
+    (reservation,) = store.collections.reservations
     return reservation
 
 
@@ -106,7 +106,7 @@ def test_what_was_accepted_is_kept(reserve, store, now):
 @pytest.mark.parametrize("status", ["Faulted", "Occupied", "Rejected", "Unavailable"])
 def test_what_was_declined_is_not(reserve, store, status):
     reserve(status=status)
-    assert len(store.books.reservations) == 0
+    assert len(store.collections.reservations) == 0
 
 
 def test_one_with_the_same_number_takes_its_place(reserve, store):
@@ -136,9 +136,9 @@ def test_one_whose_answer_is_unknown_is_uncertain(reserve, charge_point, store):
 
 
 def test_one_that_was_never_sent_is_not_kept(stage, store, now):
-    stage.call("CP9", v16.ReserveNow(connector_id=1, expiry_date=now(), id_tag="T1", reservation_id=5))
+    stage.send("CP9", v16.ReserveNow(connector_id=1, expiry_date=now(), id_tag="T1", reservation_id=5))
     stage.settle()
-    assert len(store.books.reservations) == 0
+    assert len(store.collections.reservations) == 0
 
 
 def test_a_connector_that_becomes_available_cancels_nothing(reserve, charge_point, store):
@@ -153,17 +153,17 @@ def test_one_is_expired_from_its_expiry_on_and_gone_a_day_later(stage, reserve, 
     stage.advance(3600)
     assert only(store).state_at(now()) == "expired"
     stage.connect("CP1")
-    assert len(store.books.reservations) == 1
+    assert len(store.collections.reservations) == 1
     stage.advance(86400)
     stage.connect("CP1")
-    assert len(store.books.reservations) == 0
+    assert len(store.collections.reservations) == 0
 
 
 def test_one_charge_point_cannot_fill_the_book(stage, reserve, store):
     for number in range(KEPT_PER_CHARGE_POINT + 3):
         reserve(number, expiry=HOUR * 10_000)
         stage.advance(1)
-    numbers = sorted(one.id for one in store.books.reservations)
+    numbers = sorted(one.id for one in store.collections.reservations)
     assert numbers == list(range(3, KEPT_PER_CHARGE_POINT + 3))
 
 

@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 
 from chargehand.protocol import v16
-from chargehand.protocol.actions import Action, Profile, Request, Sender, StandIn, Version, request
+from chargehand.protocol.actions import Action, Fallback, Profile, Request, Sender, Version, request
 from chargehand.protocol.errors import ErrorCode
 from chargehand.protocol.message import Message
 
@@ -14,7 +14,7 @@ class PingResponse(Message):
     when: str
 
 
-@request("Ping", Profile.CORE, Sender.CHARGE_POINT, StandIn.TIME)
+@request("Ping", Profile.CORE, Sender.CHARGE_POINT, Fallback.TIME)
 class Ping(Request[PingResponse]):
     number: int
 
@@ -28,12 +28,12 @@ def module(name: str, *kinds: type[Message]) -> ModuleType:
 
 def test_a_request_is_marked_with_its_row():
     assert Ping.__action__ == Action(
-        "Ping", Sender.CHARGE_POINT, Profile.CORE, Ping, PingResponse, StandIn.TIME
+        "Ping", Sender.CHARGE_POINT, Profile.CORE, Ping, PingResponse, Fallback.TIME
     )
 
 
 def test_an_action_is_answered_with_an_error_unless_it_says_otherwise():
-    assert v16.Authorize.__action__.stand_in is StandIn.ERROR
+    assert v16.Authorize.__action__.fallback is Fallback.ERROR
 
 
 @pytest.mark.parametrize(

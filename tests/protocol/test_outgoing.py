@@ -3,7 +3,7 @@
 import pytest
 
 from chargehand.protocol import v16
-from chargehand.protocol.outgoing import INFINITY, URGENT, CallQueue, Outgoing
+from chargehand.protocol.outgoing import INFINITY, URGENT, CommandQueue, Outgoing
 from chargehand.protocol.payload import build
 
 
@@ -19,7 +19,7 @@ def urgent(owner=None):
 
 @pytest.fixture
 def queue():
-    return CallQueue()
+    return CommandQueue()
 
 
 def anything(_action):

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from chargehand.protocol import v16
-from chargehand.protocol.outgoing import CallQueue, Outgoing
+from chargehand.protocol.outgoing import CommandQueue, Outgoing
 from chargehand.protocol.supersede import KEYS, supersede_key
 
 DATE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -130,7 +130,7 @@ def test_every_action_of_the_table_exists():
 
 
 def queued(*requests):
-    queue = CallQueue()
+    queue = CommandQueue()
     for request in requests:
         queue.add(Outgoing(request, type(request).__action__, request, b"{}", 30.0))
     return queue

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from chargehand.actors.timers import SystemClock
-from chargehand.remote.address import Address
-from chargehand.remote.broker import Broker
-from chargehand.remote.redis_switchboard import RedisSwitchboard
-from chargehand.remote.unix_switchboard import UnixSwitchboard
+from chargehand.actors.runtime.timers import SystemClock
+from chargehand.remote.cluster.coordinator_server import CoordinatorServer
+from chargehand.remote.cluster.redis_coordinator import RedisCoordinator
+from chargehand.remote.cluster.unix_coordinator import UnixCoordinator
+from chargehand.remote.redis.address import Address
 
 from ..hub import settle, until
-from .ear import Ear
+from .recording_listener import Ear
 from .redis_process import REDIS, RedisProcess
 
 LEASE_S = 1.0
@@ -64,26 +64,26 @@ class Home:
         self._make = make
         self.made = []
 
-    def switchboard(self, node: str = "", clock=None, lease_s: float = LEASE_S):
+    def coordinator(self, node: str = "", clock=None, lease_s: float = LEASE_S):
         """One that is started and has its lease, with its ear."""
         node = node or f"node-{next(NUMBERS)}"
-        switchboard = self._make(node, clock or SystemClock(), lease_s)
+        coordinator = self._make(node, clock or SystemClock(), lease_s)
         ear = Ear()
-        self.made.append(switchboard)
-        switchboard.start(ear)
-        until(lambda: switchboard.held)
-        return switchboard, ear
+        self.made.append(coordinator)
+        coordinator.start(ear)
+        until(lambda: coordinator.held)
+        return coordinator, ear
 
     def close(self) -> None:
-        for switchboard in self.made:
-            switchboard.stop()
+        for coordinator in self.made:
+            coordinator.stop()
         settle()
 
 
 def home_on(url: str, prefix: str = "") -> Home:
     prefix = prefix or f"test{next(NUMBERS)}"
     return Home(
-        lambda node, clock, lease_s: RedisSwitchboard(Address(url), prefix, node, clock, lease_s=lease_s)
+        lambda node, clock, lease_s: RedisCoordinator(Address(url), prefix, node, clock, lease_s=lease_s)
     )
 
 
@@ -95,8 +95,8 @@ def redis_home(redis_server) -> Iterator[Home]:
 
 
 @pytest.fixture
-def broker(tmp_path) -> Iterator[Broker]:
-    broker = Broker(str(tmp_path / "b"), lease_s=LEASE_S)
+def broker(tmp_path) -> Iterator[CoordinatorServer]:
+    broker = CoordinatorServer(str(tmp_path / "b"), lease_s=LEASE_S)
     broker.start()
     yield broker
     broker.stop()
@@ -104,7 +104,7 @@ def broker(tmp_path) -> Iterator[Broker]:
 
 @pytest.fixture
 def unix_home(broker) -> Iterator[Home]:
-    home = Home(lambda node, clock, lease_s: UnixSwitchboard(broker.path, node, clock, lease_s=lease_s))
+    home = Home(lambda node, clock, lease_s: UnixCoordinator(broker.path, node, clock, lease_s=lease_s))
     yield home
     home.close()
 

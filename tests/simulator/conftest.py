@@ -7,7 +7,7 @@ import gevent
 import pytest
 
 from chargehand import CentralSystem, Settings
-from chargehand.actors.timers import Timers
+from chargehand.actors.runtime.timers import Timers
 from chargehand.simulator import ChargePoint
 from chargehand.simulator.errors import Disconnected
 from chargehand.simulator.jobs import Jobs
@@ -60,7 +60,7 @@ def call(system: CentralSystem, booted: ChargePoint) -> CallCommand:
     """Sends a command to the booted charge point and returns what it answered."""
 
     def call(request: Any, timeout_s: float = DEADLINE_S) -> Any:
-        return system.call(booted.identity, request, timeout_s=timeout_s).result()
+        return system.send(booted.identity, request, timeout_s=timeout_s).result()
 
     return call
 

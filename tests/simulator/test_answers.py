@@ -1,7 +1,7 @@
 import pytest
 from gevent.event import Event
 
-from chargehand import CallRefused, CallTimedOut, ErrorCode, OcppError, v16
+from chargehand import CommandRefused, CommandTimedOut, ErrorCode, OcppError, v16
 from chargehand.simulator import Answer, delayed, refusing, silent
 
 
@@ -42,7 +42,7 @@ def test_what_follows_an_answer_comes_after_it(call, booted):
 
 def test_a_command_is_refused(call, booted):
     booted.answers["Reset"] = refusing(ErrorCode.SECURITY_ERROR, "not you")
-    with pytest.raises(CallRefused, match="not you") as refused:
+    with pytest.raises(CommandRefused, match="not you") as refused:
         call(v16.Reset(type=v16.ResetType.HARD))
     assert refused.value.ticket.code == "SecurityError"
     assert booted.line.connections == 1
@@ -53,7 +53,7 @@ def test_a_command_is_refused_with_details(call, booted):
         raise OcppError(ErrorCode.GENERIC_ERROR, "no", {"why": "because"})
 
     booted.answers["Reset"] = answer
-    with pytest.raises(CallRefused) as refused:
+    with pytest.raises(CommandRefused) as refused:
         call(v16.Reset(type=v16.ResetType.HARD))
     assert refused.value.ticket.details == {"why": "because"}
 
@@ -61,14 +61,14 @@ def test_a_command_is_refused_with_details(call, booted):
 @pytest.mark.parametrize("answer", [lambda _: 1 // 0, lambda _: {"status": "Perhaps"}])
 def test_an_answer_that_fails_is_an_internal_error(call, booted, answer):
     booted.answers["ClearCache"] = answer
-    with pytest.raises(CallRefused) as refused:
+    with pytest.raises(CommandRefused) as refused:
         call(v16.ClearCache())
     assert refused.value.ticket.code == "InternalError"
 
 
 def test_a_command_is_never_answered(call, booted):
     booted.answers["ClearCache"] = silent
-    with pytest.raises(CallTimedOut):
+    with pytest.raises(CommandTimedOut):
         call(v16.ClearCache(), timeout_s=0.01)
     assert call(v16.GetLocalListVersion()).list_version == 0
 
@@ -83,7 +83,7 @@ def test_a_command_is_answered_late_while_the_charge_point_goes_on(system, boote
         return own(request)
 
     booted.answers["ClearCache"] = answer
-    ticket = system.call(booted.identity, v16.ClearCache())
+    ticket = system.send(booted.identity, v16.ClearCache())
     assert asked.wait(10)
     booted.send(v16.Heartbeat())
     assert ticket.open

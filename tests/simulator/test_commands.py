@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from chargehand import CallRefused, v16
+from chargehand import CommandRefused, v16
 from chargehand.protocol.actions import Sender
 from chargehand.simulator import ChargePoint
 
@@ -237,6 +237,6 @@ def test_a_charging_profile_for_nothing_is_rejected(call):
 
 def test_a_command_that_was_taken_out_is_not_supported(call, booted):
     del booted.answers["ClearCache"]
-    with pytest.raises(CallRefused) as refused:
+    with pytest.raises(CommandRefused) as refused:
         call(v16.ClearCache())
     assert refused.value.ticket.code == "NotSupported"

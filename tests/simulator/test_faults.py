@@ -17,7 +17,7 @@ def test_a_cut_connection_ends_without_a_close_frame(booted, system):
 
 def test_a_command_on_a_connection_that_is_cut_has_an_unknown_outcome(booted, system):
     booted.answers["ClearCache"] = silent
-    ticket = system.call("CP1", v16.ClearCache())
+    ticket = system.send("CP1", v16.ClearCache())
     booted.record.wait_for_call("ClearCache", kind=Kind.RECEIVED)
     booted.faults.cut()
     with pytest.raises(OutcomeUnknown):
@@ -26,7 +26,7 @@ def test_a_command_on_a_connection_that_is_cut_has_an_unknown_outcome(booted, sy
 
 def test_a_half_open_charge_point_neither_answers_nor_hears(booted, system):
     booted.faults.go_half_open()
-    ticket = system.call("CP1", v16.ClearCache(), timeout_s=10)
+    ticket = system.send("CP1", v16.ClearCache(), timeout_s=10)
     with pytest.raises(NoAnswer):
         booted.send(v16.Heartbeat(), timeout_s=0.01)
     assert ticket.open
@@ -52,7 +52,7 @@ def test_an_abandoned_connection_is_taken_over(booted, system):
     booted.faults.abandon()
     assert booted.line.connections == 2
     assert booted.send(v16.Heartbeat())
-    assert system.call("CP1", v16.ClearCache()).result().status == "Accepted"
+    assert system.send("CP1", v16.ClearCache()).result().status == "Accepted"
     assert system.charge_point("CP1").online
 
 

@@ -5,7 +5,7 @@ import pytest
 from gevent.event import Event
 
 from chargehand.simulator.errors import Disconnected
-from chargehand.simulator.jobs import Beat, Jobs
+from chargehand.simulator.jobs import Jobs, PeriodicTask
 
 
 def test_a_job_is_done_later_unless_it_is_cancelled(jobs, clock, settle):
@@ -85,7 +85,7 @@ def test_without_timers_it_has_its_own():
 def test_a_beat_follows_its_interval(jobs, clock, settle):
     interval_s = [10]
     beats = []
-    beat = Beat(jobs, lambda: interval_s[0], lambda: beats.append(clock.monotonic()))
+    beat = PeriodicTask(jobs, lambda: interval_s[0], lambda: beats.append(clock.monotonic()))
     beat.restart()
     clock.advance(25, settle)
     assert len(beats) == 2
@@ -103,7 +103,7 @@ def test_a_beat_follows_its_interval(jobs, clock, settle):
 
 def test_a_restarted_beat_counts_from_now(jobs, clock, settle):
     beats = []
-    beat = Beat(jobs, lambda: 10, lambda: beats.append(clock.monotonic()))
+    beat = PeriodicTask(jobs, lambda: 10, lambda: beats.append(clock.monotonic()))
     beat.restart()
     clock.advance(9, settle)
     beat.restart()

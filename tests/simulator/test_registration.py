@@ -6,7 +6,7 @@ from chargehand import v16
 from chargehand.protocol.session import Registration
 from chargehand.simulator.configuration import Configuration
 from chargehand.simulator.errors import NoAnswer
-from chargehand.simulator.registration import RETRY_S, Registrar
+from chargehand.simulator.registration import RETRY_S, BootSequence
 
 REQUEST = v16.BootNotification(charge_point_vendor="Acme", charge_point_model="One")
 
@@ -28,7 +28,7 @@ def accepted():
 @pytest.fixture
 def registrar(backend, jobs, accepted):
     backend.answers["Heartbeat"] = v16.HeartbeatResponse(current_time=NOW)
-    return Registrar(REQUEST, backend, Configuration(), jobs, lambda: accepted.append(True))
+    return BootSequence(REQUEST, backend, Configuration(), jobs, lambda: accepted.append(True))
 
 
 def test_an_accepted_charge_point_beats_at_the_interval_it_was_given(

@@ -46,7 +46,7 @@ def test_a_new_key_is_used_for_a_new_connection(make, system):
         charge_point.line._dial = watched
         key = "0102030405060708090a0b0c0d0e0f10"
         request = v16.ChangeConfiguration(key="AuthorizationKey", value=key)
-        assert system.call("CP1", request).result().status == "Accepted"
+        assert system.send("CP1", request).result().status == "Accepted"
         charge_point.record.wait(lambda entry: entry.kind is Kind.CONNECTED, after=3)
     assert heads == [bytes.fromhex(key)]
 

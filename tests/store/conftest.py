@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.actors import threads
+from chargehand.actors.runtime import threads
 from chargehand.store.postgres import PostgresStore
 from chargehand.store.shared import REMOVALS_KEPT_S
-from chargehand.store.socket_database import SocketStore
 from chargehand.store.sqlite import SqliteFile, SqliteStore
 from chargehand.store.store_server import StoreServer
+from chargehand.store.worker_socket import WorkerStore
 
 
 class Writing:
@@ -38,7 +38,7 @@ class Writing:
         self._server.stop()
 
     def open(self):
-        return SocketStore.open(self.path, threads)
+        return WorkerStore.open(self.path, threads)
 
     def sql(self, statement):
         with closing(sqlite3.connect(self.file, isolation_level=None, timeout=60)) as connection:
@@ -62,10 +62,10 @@ class Served:
         return PostgresStore.open(self._postgres.url, threads)
 
     def age_removals(self):
-        self._postgres.sql("UPDATE chargehand.books SET removed_at = now() - interval '25 hours'")
+        self._postgres.sql("UPDATE chargehand.collections SET removed_at = now() - interval '25 hours'")
 
     def books_kept(self):
-        return int(self._postgres.sql("SELECT count(*) FROM chargehand.books"))
+        return int(self._postgres.sql("SELECT count(*) FROM chargehand.collections"))
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_every_other_record_takes_an_odd_text_too(opened, odd):
     store = opened()
     receipts = [
         store.register(odd, "Accepted"),
-        store.books.tags.put(Tag(id_tag="T1", parent=odd.replace("\ud800", ""))),
+        store.collections.tags.put(Tag(id_tag="T1", parent=odd.replace("\ud800", ""))),
         store.add_event(Event(charge_point_id=odd, kind=odd, received_at=NOW)),
         store.spool(
             charge_point_id=odd,
@@ -115,12 +115,15 @@ def test_every_other_record_takes_an_odd_text_too(opened, odd):
 def test_an_entry_and_its_removal_keep_their_order(opened):
     store = opened()
     for status in ("Accepted", "Blocked"):
-        store.books.tags.put(Tag(id_tag="T1", status=status))
-    store.books.tags.put(Tag(id_tag="T2"))
-    store.books.tags.remove("t2")
-    store.books.tags.remove("t3")
-    store.books.tags.put(Tag(id_tag="T3")).wait(LIMIT_S)
-    assert {tag.id_tag: tag.status for tag in opened().books.tags} == {"T1": "Blocked", "T3": "Accepted"}
+        store.collections.tags.put(Tag(id_tag="T1", status=status))
+    store.collections.tags.put(Tag(id_tag="T2"))
+    store.collections.tags.remove("t2")
+    store.collections.tags.remove("t3")
+    store.collections.tags.put(Tag(id_tag="T3")).wait(LIMIT_S)
+    assert {tag.id_tag: tag.status for tag in opened().collections.tags} == {
+        "T1": "Blocked",
+        "T3": "Accepted",
+    }
 
 
 def stop(store, number):
@@ -142,8 +145,10 @@ STEPS = {
     "flag": lambda store, number, count: store.flag_transaction(number, f"flag {count}"),
     "reading": lambda store, number, _: read(store, number),
     "register": lambda store, number, count: store.register(f"CP{number}", str(count)),
-    "tag": lambda store, number, count: store.books.tags.put(Tag(id_tag=f"T{number}", parent=str(count))),
-    "remove": lambda store, number, _: store.books.tags.remove(f"t{number}"),
+    "tag": lambda store, number, count: store.collections.tags.put(
+        Tag(id_tag=f"T{number}", parent=str(count))
+    ),
+    "remove": lambda store, number, _: store.collections.tags.remove(f"t{number}"),
     "wait": lambda store, number, _: store.register(f"CP{number}", "waited").wait(LIMIT_S),
 }
 operations = st.lists(st.tuples(st.sampled_from(list(STEPS)), st.integers(1, 4)), max_size=25)
@@ -162,7 +167,7 @@ def picture(store):
         [one.id for name in ("CP0", "CP1") for one in store.open_transactions(name)],
         [len(store.meter_readings(number)) for number in range(1, 5)],
         dict(store.registrations()),
-        sorted(store.books.tags, key=lambda tag: tag.id_tag),
+        sorted(store.collections.tags, key=lambda tag: tag.id_tag),
     )
 
 

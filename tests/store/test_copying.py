@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from chargehand import Event, MemoryStore, StoreError
-from chargehand.actors import threads
+from chargehand.actors.runtime import threads
 from chargehand.store import copying
 from chargehand.store.durable import LARGEST_ID
 from chargehand.store.sqlite import SqliteStore

@@ -35,7 +35,7 @@ def test_what_was_kept_is_there_when_it_is_opened_again(opened):
         MeterReading(charge_point_id="CP1", connector_id=1, transaction_id=7, received_at=NOW, values=b"[1]")
     )
     store.register("CP1", "Accepted")
-    store.books.tags.put(Tag(id_tag="T1", status="Blocked", expiry=NOW, parent="P"))
+    store.collections.tags.put(Tag(id_tag="T1", status="Blocked", expiry=NOW, parent="P"))
     store.add_event(Event(charge_point_id="CP1", kind="boot", received_at=NOW, data={"vendor": "V"})).wait(
         LIMIT_S
     )
@@ -43,7 +43,7 @@ def test_what_was_kept_is_there_when_it_is_opened_again(opened):
     assert store.transaction(7) == transaction(7)
     assert [reading.values for reading in store.meter_readings(7)] == [b"[1]"]
     assert store.registration("CP1") == "Accepted"
-    assert store.books.tags.get("t1") == Tag(id_tag="T1", status="Blocked", expiry=NOW, parent="P")
+    assert store.collections.tags.get("t1") == Tag(id_tag="T1", status="Blocked", expiry=NOW, parent="P")
     assert [event.data for event in store.events()] == [{"vendor": "V"}]
 
 

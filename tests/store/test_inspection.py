@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chargehand import Event, MeterReading, StoreError, Tag
-from chargehand.actors import threads
+from chargehand.actors.runtime import threads
 from chargehand.store import inspection
 from chargehand.store.inspection import Inspection
 from chargehand.store.sqlite import SqliteStore
@@ -35,7 +35,7 @@ def path(tmp_path):
         )
     store.register("CP1", "Accepted")
     store.add_event(Event(charge_point_id="CP1", kind="boot", received_at=NOW, data={"a": 1}))
-    store.books.tags.put(Tag(id_tag="T1"))
+    store.collections.tags.put(Tag(id_tag="T1"))
     start = (2, "T2", NOW, 100)
     for replay in (True, False):
         store.spool(

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from chargehand import Event, MemoryStore, MeterReading, Tag, Transaction
-from chargehand.actors import threads
+from chargehand.actors.runtime import threads
 from chargehand.store.postgres import PostgresStore
 from chargehand.store.sqlite import SqliteStore
 from chargehand.testing import StubStore
@@ -82,16 +82,16 @@ def test_a_start_of_a_transaction_that_has_ended_does_not_open_it_again(store):
 def test_an_open_transaction_is_flagged_once(store):
     store.start_transaction(transaction(1))
     for _ in range(2):
-        kept(store.flag_transaction(1, "orphan"))
+        kept(store.flag_transaction(1, "orphaned"))
     kept(store.flag_transaction(1, "suspect"))
-    assert store.transaction(1).flags == store.open_transactions("CP1")[0].flags == ("orphan", "suspect")
+    assert store.transaction(1).flags == store.open_transactions("CP1")[0].flags == ("orphaned", "suspect")
 
 
 def test_what_is_not_open_is_not_flagged(store):
     store.start_transaction(transaction(1))
     kept(store.stop_transaction(stopped(1)))
-    kept(store.flag_transaction(1, "orphan"))
-    kept(store.flag_transaction(2, "orphan"))
+    kept(store.flag_transaction(1, "orphaned"))
+    kept(store.flag_transaction(2, "orphaned"))
     assert store.transaction(1).flags == ()
     assert store.transaction(2) is None
 
@@ -244,12 +244,12 @@ def test_a_registration_is_what_the_last_boot_was_answered(store):
 def test_a_refresh_where_nobody_else_writes_changes_nothing(store):
     kept(store.register("CP1", "Accepted"))
     kept(store.start_transaction(transaction(7)))
-    kept(store.books.tags.put(Tag(id_tag="T1")))
+    kept(store.collections.tags.put(Tag(id_tag="T1")))
     kept(store.refresh("CP1"))
     kept(store.refresh("CP2"))
     assert store.registration("CP1") == "Accepted"
     assert [one.id for one in store.open_transactions("CP1")] == [7]
-    assert store.books.tags.get("t1") == Tag(id_tag="T1")
+    assert store.collections.tags.get("t1") == Tag(id_tag="T1")
     assert store.registration("CP2") is None
 
 
@@ -272,11 +272,11 @@ def test_events_are_listed_the_newest_first_and_can_be_chosen(store):
 
 
 def test_tags_are_compared_without_case(store):
-    kept(store.books.tags.put(Tag(id_tag="AbC", status="Blocked", parent="P", expiry=NOW)))
-    assert store.books.tags.get("abc") == Tag(id_tag="AbC", status="Blocked", parent="P", expiry=NOW)
-    kept(store.books.tags.put(Tag(id_tag="abc")))
-    assert store.books.tags.get("abc").status == "Accepted"
-    assert store.books.tags.get("other") is None
+    kept(store.collections.tags.put(Tag(id_tag="AbC", status="Blocked", parent="P", expiry=NOW)))
+    assert store.collections.tags.get("abc") == Tag(id_tag="AbC", status="Blocked", parent="P", expiry=NOW)
+    kept(store.collections.tags.put(Tag(id_tag="abc")))
+    assert store.collections.tags.get("abc").status == "Accepted"
+    assert store.collections.tags.get("other") is None
 
 
 # Spool
@@ -321,9 +321,11 @@ def test_the_spool_of_one_charge_point_is_its_own(store):
 def test_what_is_set_aside_waits_no_more_and_is_not_lost(store):
     spool(store, unique_id="a")
     (record,) = store.spooled()
-    kept(store.set_aside(record.number, "it failed five times"))
+    kept(store.dead_letter(record.number, "it failed five times"))
     assert list(store.spooled()) == []
-    assert [(aside.unique_id, aside.why) for aside in store.aside()] == [("a", "it failed five times")]
+    assert [(dead_letters.unique_id, dead_letters.why) for dead_letters in store.dead_letters()] == [
+        ("a", "it failed five times")
+    ]
 
 
 def test_what_is_brought_back_waits_in_its_old_place(store):
@@ -331,30 +333,30 @@ def test_what_is_brought_back_waits_in_its_old_place(store):
         spool(store, "CP1", unique_id)
     a, _, c, _ = store.spooled()
     for record in (a, c):
-        kept(store.set_aside(record.number, "it failed"))
-    kept(store.bring_back([c.number, a.number, a.number, 10_000]))
+        kept(store.dead_letter(record.number, "it failed"))
+    kept(store.requeue([c.number, a.number, a.number, 10_000]))
     assert [record.unique_id for record in store.spooled()] == ["a", "b", "c", "d"]
     assert [record.unique_id for record in store.spooled(charge_point_id="CP1")] == ["a", "b", "c", "d"]
-    assert list(store.aside()) == []
-    kept(store.set_aside(a.number, "again"))
-    assert [record.why for record in store.aside()] == ["again"]
+    assert list(store.dead_letters()) == []
+    kept(store.dead_letter(a.number, "again"))
+    assert [record.why for record in store.dead_letters()] == ["again"]
 
 
 def test_the_spool_has_a_charge_point_again_when_something_is_brought_back(store):
     spool(store, "CP1", "a")
     (record,) = store.spooled()
-    kept(store.set_aside(record.number, "it failed"))
+    kept(store.dead_letter(record.number, "it failed"))
     assert list(store.spooled_charge_points()) == []
-    kept(store.bring_back([record.number]))
+    kept(store.requeue([record.number]))
     assert list(store.spooled_charge_points()) == ["CP1"]
 
 
 def test_what_nobody_could_replay_is_aside_from_the_beginning(store):
     spool(store, unique_id="a", replay=False)
     assert list(store.spooled()) == []
-    assert [record.unique_id for record in store.aside()] == ["a"]
+    assert [record.unique_id for record in store.dead_letters()] == ["a"]
 
 
 def test_taking_out_what_is_not_there_is_nothing(store):
     kept(store.unspool([1, 2, 3]))
-    kept(store.set_aside(1, "nothing"))
+    kept(store.dead_letter(1, "nothing"))

@@ -38,7 +38,7 @@ def test_a_full_spool_keeps_nothing_from_being_put_aside(store):
     for unique_id in "abc":
         spool(store, unique_id)
     spool(store, "d", replay=False)
-    assert ids(store.aside()) == ["d"]
+    assert ids(store.dead_letters()) == ["d"]
     with pytest.raises(StoreError, match="3 messages wait in the spool"):
         spool(store, "e")
 
@@ -63,9 +63,9 @@ def test_a_spool_that_was_full_takes_messages_again_when_some_were_replayed(stor
 def test_over_its_bound_the_oldest_that_was_set_aside_goes(store):
     for unique_id in "abcde":
         spool(store, unique_id)
-        store.set_aside(store.spooled()[0].number, "it failed")
-    assert ids(store.aside()) == ["c", "d", "e"]
-    assert ids(store.aside(limit=2)) == ["c", "d"]
+        store.dead_letter(store.spooled()[0].number, "it failed")
+    assert ids(store.dead_letters()) == ["c", "d", "e"]
+    assert ids(store.dead_letters(limit=2)) == ["c", "d"]
 
 
 def test_a_full_spool_takes_nothing_back_and_loses_nothing(store):
@@ -73,8 +73,8 @@ def test_a_full_spool_takes_nothing_back_and_loses_nothing(store):
     for unique_id in "bcd":
         spool(store, unique_id)
     with pytest.raises(StoreError, match="3 messages wait in the spool"):
-        store.bring_back([store.aside()[0].number]).wait()
-    assert ids(store.aside()) == ["a"]
+        store.requeue([store.dead_letters()[0].number]).wait()
+    assert ids(store.dead_letters()) == ["a"]
 
 
 def test_what_was_seen_long_ago_is_taken_for_new(store):
@@ -94,7 +94,7 @@ def test_it_says_that_it_is_not_durable():
 def test_it_begins_with_the_tags_and_the_number_that_it_is_given():
     store = MemoryStore(first_transaction_id=1000, tags=[Tag(id_tag="T1", status="Blocked")])
     assert store.allot_transaction_id("CP1", None) == 1000
-    assert store.books.tags.get("t1").status == "Blocked"
+    assert store.collections.tags.get("t1").status == "Blocked"
 
 
 def test_over_its_bound_the_oldest_closed_transaction_goes_and_an_open_one_never():

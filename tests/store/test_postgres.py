@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from chargehand import Event, MeterReading, StoreError, Tag, Transaction
-from chargehand.actors import threads
+from chargehand.actors.runtime import threads
 from chargehand.store import postgres as module
 from chargehand.store.libpq import Address, Leash, QueryFailed
 from chargehand.store.postgres import PostgresServer, PostgresStore
-from chargehand.store.postgres_tables import STEPS
+from chargehand.store.postgres_schema import STEPS
 from chargehand.store.rows import ESCAPED, Kind, row
 
 from ..hub import settle
@@ -171,7 +171,7 @@ def test_a_text_of_any_length_and_kind_is_kept(open_):
         store.add_event(Event(charge_point_id="CP1", kind="boot", received_at=NOW, data={"a": "a\0b"})),
         store.add_meter_reading(reading(text)),
         spool(store, unique_id=tag, payload=text),
-        store.books.local_lists.remove("a\0b"),
+        store.collections.local_lists.remove("a\0b"),
     ]
     assert [ended(receipt) for receipt in receipts] == [None] * len(receipts)
     assert store.transactions(id_tag=tag, open_only=True)[0].id_tag == tag
@@ -265,8 +265,8 @@ def test_what_is_written_again_because_nobody_knew_whether_it_was_is_there_once(
         lambda: store.flag_transaction(number, "odd"),
         lambda: store.add_meter_reading(reading()),
         lambda: store.register("CP1", "Accepted"),
-        lambda: store.books.tags.put(Tag(id_tag="T1")),
-        lambda: store.books.tags.remove("t2"),
+        lambda: store.collections.tags.put(Tag(id_tag="T1")),
+        lambda: store.collections.tags.remove("t2"),
         lambda: spool(store, transaction_id=number),
         lambda: spool(store, unique_id="2", replay=False),
         lambda: store.stop_transaction(stopped(number)),
@@ -276,14 +276,14 @@ def test_what_is_written_again_because_nobody_knew_whether_it_was_is_there_once(
         assert "planted" in str(ended(write()))
         assert ended(write()) is None
     waiting = [record.number for record in store.spooled()]
-    assert len(waiting) == len(store.aside()) == len(store.meter_readings(7)) == 1
-    for write in (lambda: store.set_aside(waiting[0], "why"), lambda: store.unspool(waiting)):
+    assert len(waiting) == len(store.dead_letters()) == len(store.meter_readings(7)) == 1
+    for write in (lambda: store.dead_letter(waiting[0], "why"), lambda: store.unspool(waiting)):
         store._writer.ask(lambda server: setattr(type(server), "luck", 1))
         assert "planted" in str(ended(write()))
         assert ended(write()) is None
-    assert [record.unique_id for record in open_().aside()] == ["2"]
+    assert [record.unique_id for record in open_().dead_letters()] == ["2"]
     assert open_().transactions() == [msgspec.structs.replace(stopped(number), flags=())]
-    assert [tag.id_tag for tag in open_().books.tags] == ["T1"]
+    assert [tag.id_tag for tag in open_().collections.tags] == ["T1"]
 
 
 def test_a_stop_that_could_not_be_kept_is_kept_when_it_comes_again(open_):

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chargehand import MemoryStore, Transaction
-from chargehand.actors import threads
+from chargehand.actors.runtime import threads
 from chargehand.store import memory, search
 from chargehand.store.sqlite import SqliteStore
 from chargehand.testing import StubStore
@@ -106,7 +106,7 @@ def test_pages_put_together_are_what_was_asked_for(
         one.id
         for one in all_
         if (not flagged or one.flags)
-        and (not orphans or one.orphan)
+        and (not orphans or one.orphaned)
         and charge_point in ("", one.charge_point_id)
         and (at is None or one.start_received_at >= at)
     )
@@ -134,8 +134,8 @@ def test_what_was_set_aside_is_paged_by_number(store):
             charge_point_id="CP1", action="StopTransaction", unique_id=str(number), payload=b"{}",
             transaction_id=None, received_at=NOW, why="unknown", replay=False,
         ).wait(LIMIT_S)  # fmt: skip
-    first = store.aside(limit=2)
-    assert [one.unique_id for one in store.aside(after=first[-1].number)] == ["2", "3", "4"]
+    first = store.dead_letters(limit=2)
+    assert [one.unique_id for one in store.dead_letters(after=first[-1].number)] == ["2", "3", "4"]
 
 
 def test_a_charge_point_that_was_forgotten_has_no_registration_until_it_boots_again(store):

@@ -177,12 +177,12 @@ def test_what_of_ours_is_on_its_way_is_newer_than_what_a_refresh_reads(one, othe
     """All of it is handed over before the thread has read anything, or behind that: it holds either way."""
     kept(one.start_transaction(transaction(7)))
     kept(one.register("CP1", "Pending"))
-    kept(one.books.tags.put(Tag(id_tag="T1")))
+    kept(one.collections.tags.put(Tag(id_tag="T1")))
     refreshed = [one.refresh("CP1")]
     receipts = [
         one.stop_transaction(stopped(7)),
         one.register("CP1", "Accepted"),
-        one.books.tags.put(Tag(id_tag="T1", status="Blocked")),
+        one.collections.tags.put(Tag(id_tag="T1", status="Blocked")),
         one.start_transaction(transaction(8)),
     ]
     refreshed.append(one.refresh("CP1"))
@@ -190,7 +190,7 @@ def test_what_of_ours_is_on_its_way_is_newer_than_what_a_refresh_reads(one, othe
         kept(receipt)
         assert numbers(one.open_transactions("CP1")) == [8]
         assert one.registration("CP1") == "Accepted"
-        assert one.books.tags.get("t1").status == "Blocked"
+        assert one.collections.tags.get("t1").status == "Blocked"
 
 
 def test_what_was_read_before_ours_was_written_does_not_undo_it(one):
@@ -199,14 +199,14 @@ def test_what_was_read_before_ours_was_written_does_not_undo_it(one):
     receipts = [
         one.stop_transaction(stopped(7)),
         one.register("CP1", "Accepted"),
-        one.books.tags.put(Tag(id_tag="T1", status="Blocked")),
+        one.collections.tags.put(Tag(id_tag="T1", status="Blocked")),
     ]
     older = [("tags", "t1", msgspec.json.encode(Tag(id_tag="T1")).decode(), 1)]
     one._take_charge_point("CP1", [transaction(7)], [], [("Pending",)], [], older)
     one._take_changes([], whole=True)
     assert one.open_transactions("CP1") == []
     assert one.registration("CP1") == "Accepted"
-    assert one.books.tags.get("t1").status == "Blocked"
+    assert one.collections.tags.get("t1").status == "Blocked"
     for receipt in receipts:
         kept(receipt)
     assert one._ours == {}
@@ -234,55 +234,59 @@ def succeeds(receipt):
 
 
 def test_what_one_puts_into_a_book_or_takes_out_the_other_has_soon(one, other):
-    one.books.tags.put(Tag(id_tag="T2"))
-    one.books.local_lists.put(LocalList(charge_point_id="CP1", version=3, changed_at=NOW))
-    kept(one.books.tags.put(Tag(id_tag="T1", status="Blocked")))
-    until(lambda: other.books.tags.get("t1") is not None, "it did not come")
-    assert [found.version for found in other.books.local_lists.of("CP1")] == [3]
-    kept(other.books.tags.remove("t1"))
-    kept(other.books.local_lists.remove("CP1"))
-    until(lambda: one.books.tags.get("t1") is None, "it did not go")
-    assert one.books.local_lists.of("CP1") == []
-    assert [tag.id_tag for tag in one.books.tags] == [tag.id_tag for tag in other.books.tags] == ["T2"]
+    one.collections.tags.put(Tag(id_tag="T2"))
+    one.collections.local_lists.put(LocalList(charge_point_id="CP1", version=3, changed_at=NOW))
+    kept(one.collections.tags.put(Tag(id_tag="T1", status="Blocked")))
+    until(lambda: other.collections.tags.get("t1") is not None, "it did not come")
+    assert [found.version for found in other.collections.local_lists.of("CP1")] == [3]
+    kept(other.collections.tags.remove("t1"))
+    kept(other.collections.local_lists.remove("CP1"))
+    until(lambda: one.collections.tags.get("t1") is None, "it did not go")
+    assert one.collections.local_lists.of("CP1") == []
+    assert (
+        [tag.id_tag for tag in one.collections.tags]
+        == [tag.id_tag for tag in other.collections.tags]
+        == ["T2"]
+    )
 
 
 def test_a_refresh_brings_the_books_at_once(one, other):
-    kept(one.books.tags.put(Tag(id_tag="T1")))
+    kept(one.collections.tags.put(Tag(id_tag="T1")))
     kept(other.refresh("CP1"))
-    assert other.books.tags.get("t1") == Tag(id_tag="T1")
+    assert other.collections.tags.get("t1") == Tag(id_tag="T1")
 
 
 def test_a_removal_is_forgotten_after_a_day_and_whoever_was_away_longer_reads_all(one, other, shared):
-    kept(one.books.tags.put(Tag(id_tag="T1")))
+    kept(one.collections.tags.put(Tag(id_tag="T1")))
     kept(other.refresh("CP1"))
     other._timer.stop()  # it is away
-    kept(one.books.tags.remove("t1"))
+    kept(one.collections.tags.remove("t1"))
     shared.age_removals()
     one._whole = True
     until(lambda: shared.books_kept() == 0, "it was not purged")
-    assert other.books.tags.get("t1") is not None
+    assert other.collections.tags.get("t1") is not None
     other._seen_at -= 24 * 3600
     other._follow()
-    until(lambda: other.books.tags.get("t1") is None, "it did not go")
+    until(lambda: other.collections.tags.get("t1") is None, "it did not go")
 
 
 def test_a_change_that_could_not_be_kept_is_taken_back(one):
     refused = one._own(("tags", "t1"), one._writer.append(Kind.BOOK, row("tags", None, "{}")))
-    one.books.tags.follow("t1", msgspec.json.encode(Tag(id_tag="T1")))
+    one.collections.tags.follow("t1", msgspec.json.encode(Tag(id_tag="T1")))
     assert not succeeds(refused)
-    until(lambda: one.books.tags.get("t1") is None, "it stayed")
+    until(lambda: one.collections.tags.get("t1") is None, "it stayed")
 
 
 def test_changes_are_seen_in_the_order_of_their_numbers_however_many_write(open_):
     stores = [open_() for _ in range(3)]
     for count in range(30):
         for number, store in enumerate(stores):
-            store.books.tags.put(Tag(id_tag=f"T{number}-{count}"))
-            store.books.tags.put(Tag(id_tag="same", parent=f"{number} {count}"))
+            store.collections.tags.put(Tag(id_tag=f"T{number}-{count}"))
+            store.collections.tags.put(Tag(id_tag="same", parent=f"{number} {count}"))
             gevent.sleep(0)
     for store in stores:
         kept(store.refresh("CP1"))
     for store in stores:
         kept(store.refresh("CP1"))
-        assert len(store.books.tags) == 91
-    assert len({store.books.tags.get("same").parent for store in stores}) == 1
+        assert len(store.collections.tags) == 91
+    assert len({store.collections.tags.get("same").parent for store in stores}) == 1

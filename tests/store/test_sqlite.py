@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from chargehand import Event, MeterReading, StoreError
-from chargehand.actors import threads
+from chargehand.actors.runtime import threads
 from chargehand.store.sqlite import SqliteStore
-from chargehand.store.tables import STEPS, bring_up_to_date
+from chargehand.store.sqlite_schema import STEPS, bring_up_to_date
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 LIMIT_S = 60  # a disk that others are using may take seconds

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from chargehand import StoreError
-from chargehand.actors import threads
+from chargehand.actors.runtime import threads
 from chargehand.store import store_server
 from chargehand.store.rows import Kind, row
-from chargehand.store.socket_database import LENGTH, Read, SocketDatabase, Write, frame
 from chargehand.store.store_server import StoreServer
+from chargehand.store.worker_socket import LENGTH, Read, WorkerDatabase, Write, frame
 from chargehand.store.writer import Writer
 
 LIMIT_S = 60
@@ -79,7 +79,7 @@ def writer():
     writers = []
 
     def make():
-        writers.append(Writer(lambda: SocketDatabase("s"), threads))
+        writers.append(Writer(lambda: WorkerDatabase("s"), threads))
         writers[-1].start()
         return writers[-1]
 

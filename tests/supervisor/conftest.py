@@ -6,10 +6,10 @@ from chargehand.protocol.session import Session
 from chargehand.testing import StubStore
 
 from ..hub import settle
-from .house import TIME_ANSWER, House, Planted
-from .moody import NAMES, SUPERVISION, Moody, Story
-from .tree import Tree
-from .ward import Ward
+from .failing_plugins import NAMES, SUPERVISION, Moody, Story
+from .plugins_harness import Ward
+from .sessions_harness import TIME_ANSWER, House, Planted
+from .tree_harness import Tree
 
 
 @pytest.fixture

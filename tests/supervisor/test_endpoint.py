@@ -2,9 +2,9 @@
 
 import pytest
 
-from chargehand.actors.cell import Cell
-from chargehand.actors.inbox import Phase
-from chargehand.actors.scheduler import Scheduler
+from chargehand.actors.runtime.cell import Cell
+from chargehand.actors.runtime.inbox import Phase
+from chargehand.actors.runtime.scheduler import Scheduler
 from chargehand.supervisor.endpoint import Endpoint
 
 from ..hub import settle

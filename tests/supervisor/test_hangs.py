@@ -5,10 +5,10 @@ import pytest
 from gevent.event import Event
 
 from chargehand import TicketState
-from chargehand.actors.session_actor import SessionActor
+from chargehand.actors.session.actor import SessionActor
 
 from ..hub import settle, until
-from .house import TIME_ANSWER
+from .sessions_harness import TIME_ANSWER
 
 HANG_S = 10.0
 

@@ -7,8 +7,8 @@ from gevent.event import Event
 from chargehand import OcppError, passive
 
 from ..hub import settle, until
-from .moody import ACCEPTED, NAMES, SUPERVISION, Moody, authorize, spend
-from .ward import DEADLINE_S, Ward
+from .failing_plugins import ACCEPTED, NAMES, SUPERVISION, Moody, authorize, spend
+from .plugins_harness import DEADLINE_S, Ward
 
 # The pair of one charge point and one action
 
@@ -20,7 +20,7 @@ def test_a_pair_that_failed_three_times_is_answered_for_without_asking(ward, sto
         assert len(story.seen) == min(number + 1, 3)
     assert authorize(fleet["CP2"]) == ACCEPTED
     assert ward.count("handler_failed") == 3
-    assert ward.count("stand_in") == 5
+    assert ward.count("fallback") == 5
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ def test_after_the_probe_time_one_call_is_let_through_and_a_success_makes_it_who
     story.bad.add("CP1")
     for _ in range(4):
         authorize(fleet["CP1"])
-    ward.advance(SUPERVISION["probe_s"])
+    ward.advance(SUPERVISION["trial_call_s"])
     assert authorize(fleet["CP1"]) == "InternalError"  # the probe, and it fails
     assert len(story.seen) == 4
     assert authorize(fleet["CP1"]) == "InternalError"
     assert len(story.seen) == 4
     story.bad.clear()
-    ward.advance(SUPERVISION["probe_s"])
+    ward.advance(SUPERVISION["trial_call_s"])
     assert [authorize(fleet["CP1"]) for _ in range(3)] == [ACCEPTED] * 3
 
 

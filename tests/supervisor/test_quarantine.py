@@ -5,10 +5,10 @@ from gevent.event import Event
 
 from chargehand import OcppError, Plugin, on_online
 
-from ..actors.messages_of_16 import METER_VALUES
+from ..actors.messages_of_v16 import METER_VALUES
 from ..hub import settle
-from .moody import ACCEPTED, NAMES, SUPERVISION, Moody, Story, authorize, quarantine, spend
-from .ward import DEADLINE_S, Ward
+from .failing_plugins import ACCEPTED, NAMES, SUPERVISION, Moody, Story, authorize, quarantine, spend
+from .plugins_harness import DEADLINE_S, Ward
 
 # Quarantine
 
@@ -187,7 +187,7 @@ def test_a_probe_whose_end_nobody_hears_of_is_followed_by_another(ward, story, f
     story.bad, story.how = {"CP1"}, lambda _: Event().wait()
     fleet["CP1"].send([2, "probe", "Authorize", {"idTag": "T1"}])
     fleet["CP1"].hang_up()
-    ward.advance(SUPERVISION["probe_s"] - 0.01)
+    ward.advance(SUPERVISION["trial_call_s"] - 0.01)
     assert authorize(fleet["CP2"]) == "InternalError"
     ward.advance(0.02)
     assert authorize(fleet["CP2"]) == ACCEPTED

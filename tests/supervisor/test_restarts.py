@@ -3,11 +3,11 @@
 import pytest
 
 from chargehand import ChildSpec, GaveUp, Policy, Restart, Strategy, Supervisor
-from chargehand.actors.cell import Cell, Ending
-from chargehand.actors.inbox import Phase
+from chargehand.actors.runtime.cell import Cell, Ending
+from chargehand.actors.runtime.inbox import Phase
 
 from ..hub import settle
-from .tree import SLOW, STARTS, Child, starts, stops
+from .tree_harness import SLOW, STARTS, Child, starts, stops
 
 # Which children are started again: strategies, kinds of restart, kinds of end
 

@@ -4,14 +4,14 @@ import pytest
 from gevent.event import Event
 
 from chargehand import NeverSent, OutcomeUnknown, TicketState
-from chargehand.actors.inbox import Phase
-from chargehand.actors.messages import FrameReceived
-from chargehand.actors.session_actor import SessionActor
+from chargehand.actors.runtime.inbox import Phase
+from chargehand.actors.session.actor import SessionActor
+from chargehand.actors.session.messages import FrameReceived
 from chargehand.protocol.session import Session
 
-from ..actors.messages_of_16 import METER_VALUES, PASSIVE, STAND_INS
+from ..actors.messages_of_v16 import METER_VALUES, PASSIVE, STAND_INS
 from ..hub import settle
-from .house import TIME_ANSWER, Planted, crash
+from .sessions_harness import TIME_ANSWER, Planted, crash
 
 # A crash and its restart
 

@@ -4,15 +4,15 @@ import gevent
 import pytest
 
 from chargehand import TicketState
-from chargehand.actors.inbox import Phase
-from chargehand.actors.messages import TimePassed
+from chargehand.actors.runtime.inbox import Phase
+from chargehand.actors.session.messages import TimePassed
 from chargehand.protocol.session import Registration, Session
 from chargehand.supervisor.sessions import GIVEN_UP_REMEMBERED
 from chargehand.testing import MemoryConnection
 
-from ..actors.messages_of_16 import START
+from ..actors.messages_of_v16 import START
 from ..hub import settle, until
-from .house import TIME_ANSWER, Planted, crash
+from .sessions_harness import TIME_ANSWER, Planted, crash
 
 # What is recorded
 
@@ -21,8 +21,8 @@ from .house import TIME_ANSWER, Planted, crash
 def test_a_crash_and_its_restart_are_in_the_record(house, charge_point):
     crash(charge_point)
     kinds = [row["kind"] for row in house.cell().recorder.rows()]
-    assert kinds == ["connected", "in", "crash", "stand_in", "out", "restart"]
-    (report,) = house.stage.services.crash_reports
+    assert kinds == ["connected", "in", "crash", "fallback", "out", "restart"]
+    (report,) = house.stage.context.crash_reports
     assert [row["kind"] for row in report["rows"]] == kinds[:-1]
     assert "Planted" in house.cell().recorder.rows()[-1]["data"]
 
@@ -324,7 +324,7 @@ def test_the_crash_of_one_session_is_over_before_the_hub_does_anything_else(
 @pytest.fixture
 def later(house, way, log):
     """With one call in flight and two held: heartbeats that a handler answers when the test does."""
-    house.stage.services.calls_in_flight_limit = 1
+    house.stage.context.calls_in_flight_limit = 1
     later = []
     way[0] = lambda: later.append(log[-1].later())
     return later

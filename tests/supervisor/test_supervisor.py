@@ -7,13 +7,13 @@ import pytest
 from gevent.event import Event
 
 from chargehand import ChildSpec, Restart, Strategy, Supervisor
-from chargehand.actors.cell import Cell, Ending
-from chargehand.actors.failure import HandlerKilled
-from chargehand.actors.inbox import Phase
+from chargehand.actors.runtime.cell import Cell, Ending
+from chargehand.actors.runtime.failure import HandlerKilled
+from chargehand.actors.runtime.inbox import Phase
 from chargehand.supervisor.child import StartTimedOut
 
 from ..hub import settle, until
-from .tree import EAGER, SLOW, STARTS, STOPS, Child, starts, stops
+from .tree_harness import EAGER, SLOW, STARTS, STOPS, Child, starts, stops
 
 # Start and stop
 
@@ -73,7 +73,7 @@ def test_a_supervisor_that_is_killed_while_it_starts_leaves_no_child(tree):
     cell.kill()
     until(lambda: tree.exits)
     assert [child.phase for child in cells] == [Phase.ENDED, Phase.ENDED]
-    until(lambda: tree.scheduler.workers == 0)
+    until(lambda: tree.scheduler.runners == 0)
 
 
 def test_a_child_that_does_not_stop_in_time_is_killed_and_the_others_have_their_own_time(tree):
@@ -85,7 +85,7 @@ def test_a_child_that_does_not_stop_in_time_is_killed_and_the_others_have_their_
     tree.taken()
     assert tree.root.ref.stop(timeout=5) is True
     assert tree.taken() == stops("c", "a")
-    until(lambda: tree.scheduler.workers == 0)
+    until(lambda: tree.scheduler.runners == 0)
 
 
 def test_a_child_whose_handler_swallows_its_kill_is_left_to_itself(tree, monkeypatch):
@@ -103,7 +103,7 @@ def test_a_child_whose_handler_swallows_its_kill_is_left_to_itself(tree, monkeyp
     assert tree.root.ref.stop(timeout=5) is True
     assert tree.taken()[-1] == (STOPS, "a")
     block.set()
-    until(lambda: tree.scheduler.workers == 0)
+    until(lambda: tree.scheduler.runners == 0)
 
 
 def test_a_child_is_asked_to_stop_behind_what_waits_in_its_inbox(tree):
@@ -132,7 +132,7 @@ def test_a_child_that_does_not_start_in_time_fails_the_start_and_is_killed(tree)
     with pytest.raises(StartTimedOut, match=r"h has not started within 0\.01 s"):
         tree.start("a", hanging_at(tree, 1))
     assert tree.taken() == [*starts("a"), *stops("a")]
-    until(lambda: tree.scheduler.workers == 0)
+    until(lambda: tree.scheduler.runners == 0)
 
 
 def test_one_that_is_not_even_made_in_time_fails_the_start_too(tree):
@@ -156,7 +156,7 @@ def test_one_that_does_not_start_again_in_time_has_failed_and_the_others_go_on(t
     assert tree.child("h").budget.total == 2
     assert "StartTimedOut" in tree.child("h").last_crash
     assert tree.child("b").budget.total == 1
-    until(lambda: tree.scheduler.workers == 0)
+    until(lambda: tree.scheduler.runners == 0)
 
 
 def test_one_that_swallows_the_kill_of_its_start_is_left_to_itself(tree, monkeypatch):
@@ -173,7 +173,7 @@ def test_one_that_swallows_the_kill_of_its_start_is_left_to_itself(tree, monkeyp
         tree.start("a", ChildSpec.of(Stubborn, "s", tree.log, tree.faults, id="s", start_s=0.01))
     assert tree.taken() == [*starts("a"), *stops("a")]
     block.set()
-    until(lambda: tree.scheduler.workers == 0)
+    until(lambda: tree.scheduler.runners == 0)
 
 
 # The supervisor's own failures
@@ -217,7 +217,7 @@ def test_a_supervisor_that_is_killed_while_it_waits_for_a_child_to_stop_leaves_n
     tree.root.kill()
     assert stopping.get(timeout=5) is True
     assert [cell.phase for cell in cells] == [Phase.ENDED, Phase.ENDED]
-    until(lambda: tree.scheduler.workers == 0)
+    until(lambda: tree.scheduler.runners == 0)
 
 
 def test_a_kill_of_a_supervisor_that_waits_for_a_restart_is_not_taken_for_the_childs_failure(tree):

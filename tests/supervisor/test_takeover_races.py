@@ -221,7 +221,7 @@ def test_registration_connector_states_and_the_queue_move_to_the_new_connection(
     assert standing.call("StatusNotification", CHARGING)[2] == {}
     for _ in range(CROWDS):
         tickets = [
-            track.system.call("CP1", v16.DataTransfer(vendor_id="race", data=str(number)), timeout_s=30)
+            track.system.send("CP1", v16.DataTransfer(vendor_id="race", data=str(number)), timeout_s=30)
             for number in range(4)
         ]
         standing.await_command()
@@ -245,11 +245,11 @@ def test_registration_connector_states_and_the_queue_move_to_the_new_connection(
 
 def test_an_answer_that_comes_over_the_old_connection_is_not_taken_for_one_over_the_new(track):
     old = track.racer()
-    first = track.system.call("CP1", v16.ClearCache(), timeout_s=30)
+    first = track.system.send("CP1", v16.ClearCache(), timeout_s=30)
     command = old.await_command()
     new, _ = track.race(1)
     assert first.wait(5)
-    second = track.system.call("CP1", v16.ClearCache(), timeout_s=30)
+    second = track.system.send("CP1", v16.ClearCache(), timeout_s=30)
     own = new.await_command()
     assert own[1] != command[1]
     new.send([3, command[1], {"status": "Rejected"}])  # the answer to the call before, on the new connection

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargehand.actors.timers import Timers
+from chargehand.actors.runtime.timers import Timers
 from chargehand.testing import ManualClock
 
 

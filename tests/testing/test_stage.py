@@ -5,7 +5,7 @@ import pytest
 from gevent.event import Event
 
 from chargehand import Plugin, TicketState, on_online, passive, v16
-from chargehand.actors.session_actor import SessionActor
+from chargehand.actors.session.actor import SessionActor
 from chargehand.protocol.session import Registration, Rules
 from chargehand.testing import ManualClock, Stage, StubStore
 
@@ -41,7 +41,7 @@ def test_what_the_plugin_waits_for_comes_when_time_is_moved():
         @passive("Heartbeat")
         def beat(self, call):
             later = call.later()
-            self.system.services.timers.call_at(
+            self.system.context.timers.call_at(
                 self.system.clock.monotonic() + 5,
                 lambda: later.answer({"currentTime": "2026-01-01T00:00:00Z"}),
             )
@@ -64,18 +64,18 @@ def test_a_stand_in_answers_at_the_deadline_and_is_counted():
         charge_point.call("Heartbeat")
         stage.advance(10)
         assert charge_point.take() == [[3, "1", {"currentTime": "2026-01-01T00:00:10Z"}]]
-        assert stage.counts["stand_in"] == 1
+        assert stage.counts["fallback"] == 1
 
 
 def test_active_calls_are_sent_and_answered():
     with Stage() as stage:
         charge_point = stage.connect("CP1")
-        ticket = stage.call("CP1", v16.ClearCache(), timeout_s=5)
+        ticket = stage.send("CP1", v16.ClearCache(), timeout_s=5)
         stage.settle()
         (call,) = charge_point.take()
         charge_point.answer(call, {"status": "Accepted"})
         assert ticket.result().status == "Accepted"
-        ticket = stage.call("CP1", v16.ClearCache(), timeout_s=5)
+        ticket = stage.send("CP1", v16.ClearCache(), timeout_s=5)
         stage.advance(5)
         assert ticket.state is TicketState.TIMED_OUT
 

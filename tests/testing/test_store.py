@@ -76,8 +76,8 @@ def test_everything_that_appends_is_held():
         store.register("CP1", "Accepted"),
         store.add_event(Event(charge_point_id="CP1", kind="k", received_at=NOW)),
         store.unspool([1]),
-        store.set_aside(1, "why"),
-        store.bring_back([1]),
+        store.dead_letter(1, "why"),
+        store.requeue([1]),
     ]
     assert not any(receipt.done for receipt in receipts)
     assert len(store.pending) == 7

@@ -1,6 +1,6 @@
 """A connection on a socket that is a fake, with time moved by hand; the test plays the peer."""
 
-from chargehand.actors.timers import Timers
+from chargehand.actors.runtime.timers import Timers
 from chargehand.config.sessions import SessionSettings
 from chargehand.protocol.websocket import Closed, Codec, Role
 from chargehand.testing import ManualClock

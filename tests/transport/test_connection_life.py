@@ -6,7 +6,7 @@ import weakref
 import gevent
 import pytest
 
-from chargehand.actors.timers import Timers
+from chargehand.actors.runtime.timers import Timers
 from chargehand.protocol.websocket import Ping
 from chargehand.testing import ManualClock
 from chargehand.transport.connection import SocketConnection

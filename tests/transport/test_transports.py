@@ -8,7 +8,7 @@ import gevent
 import gevent.socket
 import pytest
 
-from chargehand.actors.timers import HubTimers, SystemClock
+from chargehand.actors.runtime.timers import HubTimers, SystemClock
 from chargehand.config.sessions import SessionSettings
 from chargehand.protocol.websocket import Closed, Codec, Role
 from chargehand.transport.connection import SocketConnection

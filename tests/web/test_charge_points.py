@@ -19,7 +19,7 @@ class Credentials:
     """Stands for what hashes passwords: it keeps them as they are, in the store's book."""
 
     def __init__(self, store):
-        self.book = store.books.credentials
+        self.book = store.collections.credentials
 
     def set_password(self, charge_point_id, password):
         if len(password) < 3:
@@ -136,7 +136,7 @@ def test_one_that_was_forgotten_is_unknown(client, system, charge_point, wait_un
     credentials.set_password("CP1", b"secret")
     cp.hang_up()
     wait_until(lambda: not system.charge_point("CP1").online, "it has left")
-    ticket = system.call("CP1", v16.ClearCache(), when_offline="queue", expires_in_s=60)
+    ticket = system.send("CP1", v16.ClearCache(), when_offline="queue", expires_in_s=60)
     assert client.simulate_delete(f"{PATH}/CP1").json["registration"] == "Accepted"
     assert ticket.state == "never_sent"
     assert (system.store.registration("CP1"), credentials.knows("CP1"), listed(client)) == (None, False, [])

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from chargehand import Settings, TicketState, v16
-from chargehand.actors.tickets import Ticket
+from chargehand.actors.session.tickets import Ticket
 from chargehand.web import commands
 
 
@@ -199,7 +199,7 @@ class StubSystem:
         self.online = online
         self.asked = []
 
-    def call(self, charge_point, request, **options):
+    def send(self, charge_point, request, **options):
         self.asked.append((charge_point, request, options))
         ticket = Ticket("1-1", charge_point, "ClearCache", request, b"{}", timeout_s=1.0, created_at=0.0)
         if self.state not in {TicketState.HELD, TicketState.QUEUED, TicketState.SENT}:
@@ -266,7 +266,7 @@ def test_a_command_that_is_answered_and_whose_effect_is_still_to_come_is_202(cli
     class Promised(StubSystem):
         settings = Settings()
 
-        def call(self, charge_point, request, *, effect_timeout_s, **_):
+        def send(self, charge_point, request, *, effect_timeout_s, **_):
             self.asked.append(effect_timeout_s)
             options = {"timeout_s": 1.0, "created_at": 0.0, "effect_timeout_s": effect_timeout_s}
             ticket = Ticket("1-1", charge_point, "Reset", request, b"{}", **options)

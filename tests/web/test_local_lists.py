@@ -10,8 +10,8 @@ PATH = "/api/v1/charge-points/CP1/local-list"
 
 @pytest.fixture
 def _tags(system):
-    system.store.books.tags.put(Tag(id_tag="T1"))
-    system.store.books.tags.put(Tag(id_tag="T2", status="Blocked"))
+    system.store.collections.tags.put(Tag(id_tag="T1"))
+    system.store.collections.tags.put(Tag(id_tag="T2", status="Blocked"))
 
 
 def answering(status):

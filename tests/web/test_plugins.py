@@ -54,7 +54,11 @@ def system(monkeypatch):
     monkeypatch.setattr(Faulty, "mended", False)
     monkeypatch.setattr(Faulty, "slow", False)
     supervision = SupervisionSettings(
-        intensity=0, failing_charge_points=2, quarantine_s=0, replay_delay_s=0.001, replay_delay_max_s=0.001
+        intensity=0,
+        failing_charge_points=2,
+        quarantine_s=0,
+        redelivery_delay_s=0.001,
+        redelivery_delay_max_s=0.001,
     )
     settings = Settings(port=0, supervision=supervision)
     with CentralSystem(settings, plugins=[Faulty.spec(), Copy.spec(shadow=True)]) as running:

@@ -8,7 +8,7 @@ import falcon
 import pytest
 
 from chargehand.protocol.session import Session
-from chargehand.testing.flight import Flight
+from chargehand.testing.replay import Replay
 
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 BOOT = {"chargePointVendor": "Acme", "chargePointModel": "Wallbox"}
@@ -230,7 +230,7 @@ def test_a_flight_record_is_lines_of_json_that_fly_again(client, charge_point, w
     assert reply.headers["Content-Type"] == "application/x-ndjson"
     lines = reply.text.splitlines()
     assert json.loads(lines[0])["charge_point"] == "a/ü"
-    assert Flight(lines).fly() == []
+    assert Replay(lines).fly() == []
 
 
 def test_the_record_of_a_charge_point_never_seen_is_404(client):
@@ -250,7 +250,7 @@ def test_what_waits_in_the_spool_and_what_was_set_aside_is_shown_the_oldest_firs
             why="planted",
         )
     numbers = [record.number for record in system.store.spooled()]
-    system.store.set_aside(numbers[0], "it failed")
+    system.store.dead_letter(numbers[0], "it failed")
     spool = client.simulate_get("/api/v1/spool").json
     assert spool["waiting"][0] == {
         "number": numbers[1],
@@ -263,7 +263,7 @@ def test_what_waits_in_the_spool_and_what_was_set_aside_is_shown_the_oldest_firs
         "why": "planted",
     }
     assert [row["unique_id"] for row in spool["waiting"]] == ["1", "2", "3"]
-    assert [(row["unique_id"], row["why"]) for row in spool["set_aside"]] == [("0", "it failed")]
+    assert [(row["unique_id"], row["why"]) for row in spool["dead_letter"]] == [("0", "it failed")]
     assert [row["unique_id"] for row in client.simulate_get("/api/v1/spool?limit=2").json["waiting"]] == [
         "1",
         "2",

@@ -11,7 +11,7 @@ START = {"connectorId": 1, "idTag": "T1", "meterStart": 0, "timestamp": "2026-01
 
 
 @pytest.fixture
-def aside(system):
+def dead_letters(system):
     """The numbers of two messages of two charge points that lie aside."""
     for number in (1, 2):
         system.store.spool(
@@ -24,23 +24,23 @@ def aside(system):
             why="planted",
             replay=False,
         )
-    return [record.number for record in system.store.aside()]
+    return [record.number for record in system.store.dead_letters()]
 
 
-def test_one_that_was_set_aside_waits_again(client, system, aside):
-    reply = client.simulate_post(f"/api/v1/spool/{aside[1]}/retry")
-    assert (reply.status_code, reply.json) == (200, {"retried": [aside[1]]})
-    assert [record.number for record in system.store.spooled()] == [aside[1]]
-    assert [record.number for record in system.store.aside()] == [aside[0]]
+def test_one_that_was_set_aside_waits_again(client, system, dead_letters):
+    reply = client.simulate_post(f"/api/v1/spool/{dead_letters[1]}/retry")
+    assert (reply.status_code, reply.json) == (200, {"retried": [dead_letters[1]]})
+    assert [record.number for record in system.store.spooled()] == [dead_letters[1]]
+    assert [record.number for record in system.store.dead_letters()] == [dead_letters[0]]
 
 
-def test_all_that_was_set_aside_waits_again(client, system, aside):
-    assert client.simulate_post("/api/v1/spool/retry").json == {"retried": aside}
+def test_all_that_was_set_aside_waits_again(client, system, dead_letters):
+    assert client.simulate_post("/api/v1/spool/retry").json == {"retried": dead_letters}
     assert client.simulate_post("/api/v1/spool/retry").json == {"retried": []}
-    assert [record.number for record in system.store.spooled()] == aside
+    assert [record.number for record in system.store.spooled()] == dead_letters
 
 
-def test_it_is_handed_to_its_plugin(client, system, aside, wait_until):
+def test_it_is_handed_to_its_plugin(client, system, dead_letters, wait_until):
     client.simulate_post("/api/v1/spool/retry")
     wait_until(lambda: system.store.transaction(2), "the back office has it")
     assert system.store.transaction(1).charge_point_id == "CP1"
@@ -48,18 +48,18 @@ def test_it_is_handed_to_its_plugin(client, system, aside, wait_until):
 
 
 @pytest.mark.parametrize("number", ["999", "0", "-1", "x", "%C2%B2", "9" * 30])
-def test_a_number_that_is_not_set_aside_is_404(client, aside, number):
+def test_a_number_that_is_not_set_aside_is_404(client, dead_letters, number):
     assert client.simulate_post(f"/api/v1/spool/{number}/retry").status_code == 404
 
 
-def test_a_store_that_cannot_keep_it_is_503(client, system, aside, monkeypatch):
+def test_a_store_that_cannot_keep_it_is_503(client, system, dead_letters, monkeypatch):
     def fail(_):
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(system.store, "bring_back", fail)
+    monkeypatch.setattr(system.store, "requeue", fail)
     reply = client.simulate_post("/api/v1/spool/retry")
     assert (reply.status_code, reply.json["description"]) == (503, "the disk is full")
-    assert len(system.store.aside()) == 2
+    assert len(system.store.dead_letters()) == 2
 
 
 def test_a_parameter_is_refused(client):

@@ -23,7 +23,7 @@ def test_a_tag_that_was_put_is_there_and_changed_by_the_next_put(client, system)
     assert put(client, "AbC", expiry="2030-01-01T00:00:00Z", parent="FLEET").json == given
     assert client.simulate_get(f"{TAGS}/aBC").json == given
     assert put(client, "abc", status="Blocked").status_code == 200
-    assert [(tag.id_tag, tag.status, tag.parent) for tag in system.store.books.tags] == [
+    assert [(tag.id_tag, tag.status, tag.parent) for tag in system.store.collections.tags] == [
         ("abc", "Blocked", "")
     ]
 
@@ -41,13 +41,13 @@ def test_a_tag_that_was_deleted_is_unknown(client):
 
 def test_all_tags_are_listed(client, system):
     for number in range(1200):
-        system.store.books.tags.put(Tag(id_tag=f"T{number}"))
+        system.store.collections.tags.put(Tag(id_tag=f"T{number}"))
     assert len(client.simulate_get(TAGS).json["tags"]) == 1200
 
 
 def test_many_are_entered_at_once(client, system):
     assert post(client, {"id_tag": "T1"}, {"id_tag": "T2", "status": "Blocked"}).json == {"entered": 2}
-    assert [tag.status for tag in system.store.books.tags] == ["Accepted", "Blocked"]
+    assert [tag.status for tag in system.store.collections.tags] == ["Accepted", "Blocked"]
 
 
 def test_of_many_with_one_that_is_wrong_none_is_entered_and_each_fault_is_told(client, system):
@@ -55,12 +55,12 @@ def test_of_many_with_one_that_is_wrong_none_is_entered_and_each_fault_is_told(c
     assert reply.status_code == 422
     assert [row["row"] for row in reply.json["rows"]] == [2, 3]
     assert "20" in reply.json["rows"][0]["text"]
-    assert len(system.store.books.tags) == 0
+    assert len(system.store.collections.tags) == 0
 
 
 def test_a_check_enters_nothing(client, system):
     assert post(client, {"id_tag": "T1"}, check="1").json == {"checked": 1}
-    assert len(system.store.books.tags) == 0
+    assert len(system.store.collections.tags) == 0
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_check_enters_nothing(client, system):
 )
 def test_a_fact_that_is_wrong_is_422(client, system, facts):
     assert put(client, "T1", **facts).status_code == 422
-    assert len(system.store.books.tags) == 0
+    assert len(system.store.collections.tags) == 0
 
 
 @pytest.mark.parametrize("body", ["[]", '{"tags": {}}', "{}", '{"tags": [], "more": 1}', '{"tags": [1]}'])

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from chargehand import TicketState, v16
-from chargehand.actors.tickets import Ticket
+from chargehand.actors.session.tickets import Ticket
 from chargehand.web import tickets
 
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -55,8 +55,8 @@ def test_an_unknown_ticket_is_404(client):
 def calls(system, charge_point, wait_until):
     """One call on the wire that is never answered, and one behind it."""
     cp = charge_point("CP1")
-    first = system.call("CP1", v16.ClearCache(), timeout_s=60)
-    second = system.call("CP1", v16.GetLocalListVersion(), timeout_s=60)
+    first = system.send("CP1", v16.ClearCache(), timeout_s=60)
+    second = system.send("CP1", v16.GetLocalListVersion(), timeout_s=60)
     wait_until(lambda: cp.calls, "the first has arrived")
     return first, second
 
@@ -72,7 +72,7 @@ def test_a_call_that_waits_is_cancelled_with_200(client, calls):
 
 
 def test_a_call_that_waits_for_a_charge_point_to_come_is_cancelled_too(client, system):
-    ticket = system.call("AWAY", v16.ClearCache(), when_offline="queue")
+    ticket = system.send("AWAY", v16.ClearCache(), when_offline="queue")
     assert client.simulate_delete(path_of(ticket)).status == falcon.HTTP_200
     assert ticket.state is TicketState.CANCELLED
 

@@ -6,7 +6,7 @@ from enum import Enum
 import pytest
 
 from chargehand.protocol import v16
-from chargehand.protocol.actions import Action, Profile, Sender, StandIn
+from chargehand.protocol.actions import Action, Fallback, Profile, Sender
 from chargehand.protocol.message import Message
 from chargehand.protocol.v16 import (
     core,
@@ -32,16 +32,16 @@ PROFILES = {
     Profile.SECURITY: 11,
 }
 STAND_INS = {
-    "Heartbeat": StandIn.TIME,
-    "StartTransaction": StandIn.SPOOL,
-    "StopTransaction": StandIn.SPOOL,
-    "MeterValues": StandIn.SPOOL,
-    "StatusNotification": StandIn.EMPTY,
-    "DiagnosticsStatusNotification": StandIn.EMPTY,
-    "FirmwareStatusNotification": StandIn.EMPTY,
-    "LogStatusNotification": StandIn.EMPTY,
-    "SecurityEventNotification": StandIn.EMPTY,
-    "SignedFirmwareStatusNotification": StandIn.EMPTY,
+    "Heartbeat": Fallback.TIME,
+    "StartTransaction": Fallback.SPOOL,
+    "StopTransaction": Fallback.SPOOL,
+    "MeterValues": Fallback.SPOOL,
+    "StatusNotification": Fallback.EMPTY,
+    "DiagnosticsStatusNotification": Fallback.EMPTY,
+    "FirmwareStatusNotification": Fallback.EMPTY,
+    "LogStatusNotification": Fallback.EMPTY,
+    "SecurityEventNotification": Fallback.EMPTY,
+    "SignedFirmwareStatusNotification": Fallback.EMPTY,
 }
 
 
@@ -64,7 +64,7 @@ def test_the_classes_of_an_action_have_its_name(row: Action):
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_every_action_has_its_stand_in(row: Action):
-    assert row.stand_in is STAND_INS.get(row.name, StandIn.ERROR)
+    assert row.fallback is STAND_INS.get(row.name, Fallback.ERROR)
 
 
 def test_only_data_transfer_goes_both_ways():
@@ -72,7 +72,7 @@ def test_only_data_transfer_goes_both_ways():
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in ROWS if row.stand_in is StandIn.EMPTY], ids=lambda row: row.name
+    "row", [row for row in ROWS if row.fallback is Fallback.EMPTY], ids=lambda row: row.name
 )
 def test_an_empty_stand_in_has_an_empty_response(row: Action):
     assert not row.response.__members__

@@ -1,0 +1,317 @@
+"""The cell of a plugin: lanes by charge point, and the system that its handlers may call.
+
+Calls have their deadlines from the session. Those of notices (online, offline, outcome) and of calls that are only
+compared are kept here: from when their handler begins it has `context.events_s`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from gevent import getcurrent
+
+from ...protocol.session import INFINITY
+from ..runtime.cell import Ending, Exit
+from ..runtime.failure import Failure, attempt
+from ..runtime.inbox import ENDED, RUNNING
+from ..runtime.ordered_cell import OrderedCell
+from ..session.call import Call
+from ..session.messages import ChargePointOffline, ChargePointOnline, TicketEnded
+from .circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
+from .shadow import ShadowCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from greenlet import greenlet
+
+    from ..runtime.actor import Actor
+    from ..runtime.cell import Cell
+    from ..runtime.scheduler import Scheduler
+    from ..session.context import SessionContext
+    from .plugin import Caller, PluginSpec
+
+logger = logging.getLogger(__name__)
+
+NOTICES: dict[type, str] = {
+    ChargePointOnline: "on_online",
+    ChargePointOffline: "on_offline",
+    TicketEnded: "on_outcome",
+}
+"""What stands for the action when the handler of a notice fails."""
+
+SHADOW_BACKLOG = 16
+"""Calls of one charge point that may wait for a shadow; further ones are not shown to it."""
+
+
+class WatchedHandler:
+    """A handler at work that nobody but its cell has an eye on."""
+
+    __slots__ = ("due", "message", "ordering_key", "overdue", "running", "what")
+
+    def __init__(self, message: Any, what: str, due: float) -> None:
+        self.message = message
+        self.what = what
+        self.due = due
+        self.ordering_key = message.ordering_key
+        self.running: greenlet | None = getcurrent()
+        self.overdue = False
+
+
+class PluginCell(OrderedCell):
+    """Made from a spec; see `ordering_keys.py` for how it works."""
+
+    __slots__ = (
+        "_looking",
+        "_now",
+        "_probe_due",
+        "_release",
+        "_shadowing",
+        "_stints",
+        "context",
+        "faults",
+        "probe",
+        "quarantined",
+        "shadow",
+        "spec",
+        "system",
+        "taken",
+    )
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        spec: PluginSpec,
+        system: Caller,
+        watch: Callable[[Cell, Exit], None] | None = None,
+        now: Callable[[], float] = time.monotonic,
+        policy: CircuitBreakerPolicy | None = None,
+        *,
+        context: SessionContext | None = None,
+    ) -> None:
+        make = spec.plugin.maker(*spec.args, **spec.kwargs)
+        timers = context.timers if context is not None else None
+        super().__init__(scheduler, spec.name, make, watch, concurrency=spec.concurrency, timers=timers)
+        self.context = context  # without them there are no deadlines
+        self.spec = spec
+        self.system = system
+        self._now = now
+        self.faults = CircuitBreakers(policy or CircuitBreakerPolicy())
+        self.shadow = spec.shadow
+        self.quarantined = False  # nothing is told to it then but a probe, stand-ins answer
+        self.probe: tuple[str, str] | None = None  # the call that was let through to see
+        self._probe_due = INFINITY
+        self._release: Callable[[], None] | None = None  # while a probe may be let through
+        self.taken: dict[str, int] = {}  # how many transaction messages were handled well, by action
+        self._stints: dict[WatchedHandler, None] = {}  # the first one is due first
+        self._looking = False  # a timer runs for it
+        self._shadowing: dict[Hashable, int] = {}  # how many calls of a charge point wait to be compared
+
+    def _handle(self, actor: Actor, message: Any) -> None:
+        kind = type(message)
+        if kind is Call:
+            actor.answer_call(message)  # type: ignore[attr-defined]
+        elif self.context is None:
+            super()._handle(actor, message)
+        elif kind is ShadowCall:
+            self._let_go_of(message.ordering_key)
+            if self.shadow:
+                if self._watch_over(actor, message, message.action):
+                    self.note_success(message.ordering_key, message.action)
+            else:
+                message.leave("it was promoted, and has real ones to answer")
+        elif kind in NOTICES:
+            self._notice(actor, message, NOTICES[kind])
+        else:
+            super()._handle(actor, message)
+
+    def _count(self, name: str, charge_point_id: str) -> None:
+        if self.context is not None:
+            count = self.context.observer.count
+            count(name, charge_point_id)
+
+    # -- Shadows ---------------------------------------------------------------------------------
+
+    def compare(self, call: ShadowCall) -> bool:
+        """Tell a shadow of a call, unless too many of that charge point wait for it already."""
+        waiting = self._shadowing.get(call.ordering_key, 0)
+        if waiting >= SHADOW_BACKLOG:
+            self._count("shadow_dropped", call.ordering_key)
+            return False
+        if self.context is not None:
+            self._shadowing[call.ordering_key] = waiting + 1
+        self.tell(call)
+        return True
+
+    def promote(self) -> None:
+        """Let it answer from now on, with a clean slate: what it failed at, it failed at as a shadow."""
+        self.shadow = False
+        self.faults.clear()
+
+    def _let_go_of(self, ordering_key: Hashable) -> None:
+        waiting = self._shadowing.pop(ordering_key, 0)
+        if waiting > 1:
+            self._shadowing[ordering_key] = waiting - 1
+
+    # -- Quarantine --------------------------------------------------------------------------------
+
+    @property
+    def probing(self) -> bool:
+        """Whether one call is let through its quarantine, to see."""
+        return self._release is not None
+
+    def begin_probing(self, release: Callable[[], None]) -> None:
+        """Let one call through; a success calls `release`, a failure ends the actor."""
+        self.faults.clear()
+        self._release = release
+        self._probe_due = self._now()
+
+    def end_probing(self) -> None:
+        """Let none through, or all, as `quarantined` says."""
+        self._release = self.probe = None
+        self._probe_due = INFINITY
+
+    def takes_for_probe(self, notice: Any) -> bool:
+        """Whether a notice may be the probe: only that of a plugin which answers nothing."""
+        if not self.probing or self.spec.plugin.actions_of("passive"):
+            return False
+        return self._take_probe(notice.ordering_key, NOTICES[type(notice)])
+
+    def _take_probe(self, charge_point_id: str, action: str) -> bool:
+        now = self._now()
+        if self._probe_due > now or self.phase is not RUNNING:
+            return False
+        self._probe_due = (
+            now + self.faults.policy.trial_call_s
+        )  # another one, should nobody hear how this one ended
+        self.probe = (charge_point_id, action)
+        return True
+
+    def drain(self, why: str) -> None:
+        """Have stand-ins answer what waits here; notices are forgotten, what was asked stays."""
+        kept: deque[Any] = deque()
+        for message in self.inbox or ():
+            if isinstance(message, Call):
+                if type(message) is ShadowCall:
+                    self._let_go_of(message.ordering_key)
+                message.leave(why)
+            elif type(message) not in NOTICES:
+                kept.append(message)
+        self.inbox = kept or None
+
+    # -- Handlers whose deadline is kept here ------------------------------------------------------
+
+    def _notice(self, actor: Actor, notice: Any, what: str) -> None:
+        faults = self.faults
+        if faults.pairs and not faults.allows(notice.ordering_key, what, self._now()):
+            self._count("notice_skipped", notice.ordering_key)
+        elif self._watch_over(actor, notice, what):
+            self.note_success(notice.ordering_key, what)
+
+    def _watch_over(self, actor: Actor, message: Any, what: str) -> bool:
+        """Let the actor handle a message, but not for ever; false if it took too long."""
+        context: Any = self.context
+        stint = WatchedHandler(message, what, context.clock.monotonic() + context.events_s)
+        self._stints[stint] = None
+        if not self._looking:
+            self._looking = True
+            context.timers.call_at(stint.due, self._look)
+        result = attempt(actor.receive, message)
+        stint.running = None
+        self._stints.pop(stint, None)
+        if type(result) is Failure and not stint.overdue:
+            self._crash(actor, message, result)
+        return not stint.overdue
+
+    def _look(self) -> None:
+        # One timer for them all.
+        now = self._now()
+        for stint in list(self._stints):
+            if stint.due > now:
+                self.timers.call_at(stint.due, self._look)  # type: ignore[union-attr]
+                return
+            del self._stints[stint]
+            self._end_stint(stint)
+        self._looking = False
+
+    def _end_stint(self, stint: WatchedHandler) -> None:
+        stint.overdue = True
+        is_shadow = type(stint.message) is ShadowCall
+        logger.warning(
+            "%s: %s of %s is not over in time, and is killed", self.urn, stint.what, stint.ordering_key
+        )
+        self._count("shadow_overdue" if is_shadow else "notice_overdue", stint.ordering_key)
+        late = TimeoutError(f"{stint.what} of {stint.ordering_key} was not over in time")
+        if is_shadow:
+            stint.message.finish(Failure(late))
+        self.interrupt(stint)
+        self.note_failure(stint.ordering_key, stint.what, late)
+
+    def disowned(self, ordering_key: Hashable) -> None:
+        """Count a handler that was left to itself."""
+        super().disowned(ordering_key)
+        self._count("handler_disowned", str(ordering_key))
+
+    # -- Failures ------------------------------------------------------------------------------
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it may be told of any call: `ready` need not be asked."""
+        return not (self.faults.pairs or self.quarantined or self.phase is ENDED)
+
+    def ready(self, charge_point_id: str, action: str) -> bool:
+        """Whether it may be told of a call now; if not, a stand-in answers."""
+        if self.is_set():
+            return False
+        if self.quarantined:
+            return self._take_probe(charge_point_id, action)
+        return not self.faults.pairs or self.faults.allows(charge_point_id, action, self._now())
+
+    def note_success(self, charge_point_id: str, action: str) -> None:
+        """A handler did well: its pair is whole again, and so is the plugin if it was the probe."""
+        self.taken[action] = self.taken.get(action, 0) + 1
+        if self.faults.pairs:
+            self.faults.succeeded(charge_point_id, action)
+        if self.probe == (charge_point_id, action) and self._release is not None:
+            self._release()
+
+    def note_failure(self, charge_point_id: str, action: str, error: Exception) -> None:
+        """A handler failed; when too many charge points are hit, or it was the probe, the plugin counts as crashed.
+
+        Handlers that still run go on: what they answer is sent.
+        """
+        if self.spec.plugin.passes_on:
+            return
+        actor = self.actor
+        spent = self.faults.failed(charge_point_id, action, self._now())
+        spent = spent or self.probe == (charge_point_id, action)
+        if spent and actor is not None and self.phase is RUNNING:  # else the failure is of the actor before
+            failure = Failure(error)
+            # In a turn of its own, before the restart has one: it may block, and this is the session's turn.
+            self.scheduler.enqueue(_LastWords(self, actor, failure))
+            self._exit(Exit(Ending.CRASH, failure, None, started=True))
+
+
+class _LastWords:
+    """Runs `on_failure` of an actor that is gone, once."""
+
+    __slots__ = ("_actor", "_cell", "_failure")
+
+    def __init__(self, cell: PluginCell, actor: Actor, failure: Failure) -> None:
+        self._cell = cell
+        self._actor = actor
+        self._failure = failure
+
+    def run(self, budget: int) -> None:
+        """See `scheduler.Runnable`; it is one turn, whatever the budget."""
+        del budget
+        unheard = attempt(self._actor.on_failure, *self._failure.exc_info)
+        if type(unheard) is Failure:
+            self._cell.log(unheard)
+
+    def failed(self, failure: Failure) -> None:
+        """See `scheduler.Runnable`."""
+        self._cell.log(failure)

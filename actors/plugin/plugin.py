@@ -1,0 +1,209 @@
+"""Plugins: actors that answer passive actions, hear how active calls ended, and see charge points come and go.
+
+    class Tags(Plugin):
+        @passive(v16.Authorize)
+        def authorize(self, call):
+            return {"idTagInfo": {"status": "Accepted"}}
+
+Calls of one charge point are handled in order, those of different ones concurrently. A handler may block (the greenlet
+is its own) and may call the charge point it is answering. A failure costs the one call it handled, never the plugin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from gevent import getcurrent
+
+from ..runtime.actor import Actor
+from ..runtime.failure import Failure, attempt
+from ..session.call import Call
+from ..session.messages import ChargePointOffline, ChargePointOnline, TicketEnded
+from .replayed_call import RedeliveredCall
+from .shadow import MutedSystem, ShadowCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ...protocol.actions import Request
+    from ...protocol.message import Message
+    from ..runtime.cell import Cell
+    from ..session.tickets import Ticket
+
+F = TypeVar("F", bound="Callable[..., Any]")
+R = TypeVar("R", bound="Message")
+
+CONCURRENCY = 64
+"""How many calls a plugin handles at a time, unless its spec says otherwise."""
+
+_MARK = "__chargehand__"
+
+
+class Caller(Protocol):
+    """What a plugin sends active calls with: the system."""
+
+    def send(
+        self,
+        charge_point: str,
+        request: Request[R],
+        *,
+        timeout_s: float | None = None,
+        when_offline: str = "fail",
+        expires_in_s: float | None = None,
+    ) -> Ticket[R]:
+        """Send a request to a charge point; see `CentralSystem.send`."""
+
+
+def _name_of(action: type[Message] | str) -> str:
+    row = getattr(action, "__action__", None)
+    if row is not None:
+        return str(row.name)
+    if isinstance(action, str):
+        return action
+    raise TypeError(f"{action!r} is neither a request nor the name of an action")
+
+
+def passive(action: type[Message] | str) -> Callable[[F], F]:
+    """Mark the handler of a passive action: `handler(self, call) -> response or mapping`."""
+    return _marker("passive", _name_of(action))
+
+
+def on_outcome(action: type[Message] | str = "*") -> Callable[[F], F]:
+    """Mark what hears how active calls of an action ended ("*": of every action): `handler(self, ticket)`."""
+    return _marker("outcome", _name_of(action))
+
+
+def on_online(handler: F) -> F:
+    """Mark what hears that a charge point has connected: `handler(self, charge_point)`."""
+    return _marker("online", "")(handler)
+
+
+def on_offline(handler: F) -> F:
+    """Mark what hears that a charge point has gone: `handler(self, charge_point)`."""
+    return _marker("offline", "")(handler)
+
+
+def _marker(kind: str, action: str) -> Callable[[F], F]:
+    def mark(handler: F) -> F:
+        marks = getattr(handler, _MARK, ())
+        setattr(handler, _MARK, (*marks, (kind, action)))
+        return handler
+
+    return mark
+
+
+class Plugin(Actor):
+    """The base of all plugins. `__init__` runs again at each restart, with the arguments of `spec`.
+
+    Handlers share the plugin's attributes: with a concurrency over 1, one that blocks may find them changed.
+    """
+
+    handlers: ClassVar[Mapping[tuple[str, str], str]] = {}
+    passes_on: ClassVar[bool] = False
+    """Whether it only passes calls on: their failures are counted where they are handled, and not here."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        handlers: dict[tuple[str, str], str] = {}
+        for kind in reversed(cls.__mro__):
+            for name, value in vars(kind).items():
+                marks = getattr(value, _MARK, ())
+                if marks and hasattr(Plugin, name):
+                    raise TypeError(
+                        f"{cls.__name__}.{name} would hide {name} of every actor: call it otherwise"
+                    )
+                for mark in marks:
+                    if kind is cls and handlers.get(mark, name) != name and handlers[mark] in vars(cls):
+                        raise TypeError(f"{cls.__name__} has two handlers for {mark[1] or mark[0]}")
+                    handlers[mark] = name
+        cls.handlers = handlers
+
+    def _place(self, cell: Cell) -> None:
+        super()._place(cell)
+        passive = ((action, name) for (kind, action), name in self.handlers.items() if kind == "passive")
+        self._bound = {action: getattr(self, name) for action, name in passive}
+
+    @classmethod
+    def spec(
+        cls,
+        *args: Any,
+        concurrency: int = CONCURRENCY,
+        name: str = "",
+        shadow: bool = False,
+        shutdown_s: float | None = None,
+        **kwargs: Any,
+    ) -> PluginSpec:
+        """Say how to make this plugin: its arguments, how many calls it handles at a time, its name in reports.
+
+        A shadow sees the calls of whoever answers them; its own answers are compared and never sent. `shutdown_s` are
+        the seconds that it has to stop (default: `supervision.shutdown_s`).
+        """
+        return PluginSpec(cls, args, kwargs, concurrency, name or cls.__name__, shadow, shutdown_s)
+
+    @classmethod
+    def actions_of(cls, kind: str) -> list[str]:
+        """The actions that have a handler of a kind: "passive", "outcome", "online" or "offline"."""
+        return [action for found, action in cls.handlers if found == kind]
+
+    @property
+    def system(self) -> Caller:
+        """The system this plugin runs in, to send active calls with. Those of a shadow are `never_sent`."""
+        cell: Any = self._cell
+        system: Caller | None = getattr(cell, "system", None)
+        if system is None:
+            raise RuntimeError(f"{self} was not started by a system")
+        return MutedSystem(cell, cell.context) if cell.shadow and cell.context is not None else system
+
+    def receive(self, message: Any) -> Any:
+        """Handle a call or a notice; everything else is left to pykka."""
+        kind = type(message)
+        if kind is Call:
+            return self.answer_call(message)
+        if kind is RedeliveredCall or kind is ShadowCall:
+            if message.open:
+                self._answer(message)
+            return None
+        if kind is TicketEnded:
+            return self._hear(message.ticket, "outcome", message.ticket.action, "*")
+        if kind is ChargePointOnline:
+            return self._hear(message.charge_point, "online", "")
+        if kind is ChargePointOffline:
+            return self._hear(message.charge_point, "offline", "")
+        return super().receive(message)
+
+    def answer_call(self, call: Call[Any]) -> None:
+        """Handle a call, unless a stand-in has taken it over while it waited here. For the runtime."""
+        if not call.fallback_taken:
+            self._answer(call)
+
+    def _answer(self, call: Call[Any]) -> None:
+        call.running = getcurrent()
+        outcome = attempt(self._bound[call.incoming.action.name], call)
+        call.running = None
+        if type(outcome) is Failure or not call.given_away:
+            call.finish(outcome)
+
+    def _hear(self, subject: Any, kind: str, *actions: str) -> None:
+        for action in actions:
+            name = self.handlers.get((kind, action))
+            if name is None:
+                continue
+            outcome = attempt(getattr(self, name), subject)
+            if type(outcome) is Failure:
+                self._cell.log(outcome)
+                if outcome.killed:
+                    return  # the time is over for all of them
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSpec:
+    """How to make a plugin, and make it again."""
+
+    plugin: type[Plugin]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    concurrency: int = CONCURRENCY
+    name: str = ""
+    shadow: bool = False
+    shutdown_s: float | None = None

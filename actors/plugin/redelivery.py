@@ -1,0 +1,367 @@
+"""What a stand-in acknowledged is handed to its plugin after all, in order.
+
+The records of one charge point are replayed one at a time, oldest first. While any of them waits, its further
+transaction messages are spooled behind them (`SessionContext.spool_owners`), so that a plugin never sees a StopTransaction
+before its StartTransaction.
+
+A record that fails is tried again, later and later, for as long as it may be the plugin's fault. After `attempts` tries
+it holds up only its own transaction any more; and if the plugin has taken other messages of its action since the first
+try, it is the record, and it is set aside, where people can find it and bring it back. With a StartTransaction the rest
+of its transaction goes aside (`SessionContext.dead_starts`).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from pykka import ActorDeadError
+
+from ...protocol.errors import OcppError, Refused
+from ...protocol.payload import lenient
+from ...protocol.session import INFINITY, Incoming
+from ..runtime.actor import Actor
+from ..runtime.failure import Failure
+from ..session.charge_point import ChargePoint
+from .detached_call import Untried
+from .replayed_call import RedeliveredCall, begins_transaction, transaction_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..session.context import Receipt, SessionContext, SpooledMessage
+    from ..session.directory import Directory
+
+logger = logging.getLogger(__name__)
+
+DOUBLINGS = 30
+"""So often the wait for another try is doubled; `delay_max_s` is reached long before."""
+
+LOOK_AHEAD = 100
+"""Records behind one in trouble that are looked at for one of another transaction."""
+
+DEAD_LETTERS_KNOWN = 100_000
+"""Records set aside that are looked at, at the start, for transactions whose beginning is among them."""
+
+
+class SpoolGrew(msgspec.Struct, frozen=True, gc=False):
+    """A record of a charge point is in the spool now."""
+
+    charge_point_id: str
+
+
+class RedeliveryDue(msgspec.Struct, frozen=True, gc=False):
+    """It is time to try the records of a charge point; unless another time was set since."""
+
+    charge_point_id: str
+    due: float
+
+
+class RedeliverNow(msgspec.Struct, frozen=True, gc=False):
+    """Try all that waits: a plugin has been released."""
+
+
+class TakeUp(msgspec.Struct, frozen=True, gc=False):
+    """Look for what an earlier run left: the store could not say before."""
+
+
+class RedeliveryEnded(msgspec.Struct, frozen=True, gc=False):
+    """A plugin has dealt with a record, or its time was over."""
+
+    call: Any
+    outcome: Any
+
+
+class RecordGone(msgspec.Struct, frozen=True, gc=False):
+    """The store has taken a record out of the spool for good, or could not."""
+
+    charge_point_id: str
+    number: int
+    error: Any
+
+
+class Trouble:
+    """A record that has failed: how often, when it is tried again, and what its plugin had taken before."""
+
+    __slots__ = ("due", "failures", "taken_before")
+
+    def __init__(self, taken_before: int) -> None:
+        self.failures = 0
+        self.due = 0.0
+        self.taken_before = taken_before
+
+
+class Backlog:
+    """A charge point with something in the spool."""
+
+    __slots__ = ("due", "running", "trouble")
+
+    def __init__(self) -> None:
+        self.due = 0.0  # when the next try is
+        self.running: RedeliveredCall | int | None = (
+            None  # or the number of the record that the store takes out
+        )
+        self.trouble: dict[int, Trouble] = {}  # by number
+
+
+class Redelivery(Actor):
+    """See the head of this file. `delay_s` is the wait before the first try, doubled up to `delay_max_s`."""
+
+    def __init__(
+        self,
+        context: SessionContext,
+        directory: Directory,
+        *,
+        delay_s: float,
+        delay_max_s: float,
+        attempts: int,
+    ) -> None:
+        super().__init__()
+        self._context = context
+        self._directory = directory
+        self._delay_s = delay_s
+        self._delay_max_s = delay_max_s
+        self._attempts = attempts
+        self._backlogs: dict[str, Backlog] = {}  # by charge point
+
+    def on_start(self) -> None:
+        """Take up what an earlier run left."""
+        self._take_up()
+
+    def _take_up(self) -> None:
+        context = self._context
+        try:
+            dead_letters = context.store.dead_letters(limit=DEAD_LETTERS_KNOWN)
+            found = context.store.spooled_charge_points()
+        except Exception as error:
+            if not _passes(error):
+                raise
+            due = context.clock.monotonic() + self._delay_max_s
+            context.timers.call_at(due, lambda: self._tell(TakeUp()))
+            return
+        for record in dead_letters:
+            if record.transaction_id is not None and begins_transaction(context.rules.version, record):
+                context.dead_starts.add((record.charge_point_id, record.transaction_id))
+        for charge_point_id in found:
+            self._grew(charge_point_id)
+        if context.redelivers_here is not None:  # others spool too, and end before they have replayed it
+            due = context.clock.monotonic() + self._delay_max_s
+            context.timers.call_at(due, lambda: self._tell(TakeUp()))
+
+    def on_receive(self, message: Any) -> Any:
+        """Deal with one of the messages above."""
+        kind = type(message)
+        if kind is SpoolGrew:
+            self._grew(message.charge_point_id)
+        elif kind is RedeliveryDue:
+            backlog = self._backlogs.get(message.charge_point_id)
+            if backlog is not None and backlog.due == message.due:
+                self._next(message.charge_point_id)
+        elif kind is RedeliveryEnded:
+            self._ended(message.call, message.outcome)
+        elif kind is RecordGone:
+            self._gone(message.charge_point_id, message.number, message.error)
+        elif kind is TakeUp:
+            self._take_up()
+        elif kind is RedeliverNow:
+            for charge_point_id, backlog in list(self._backlogs.items()):
+                for trouble in backlog.trouble.values():
+                    trouble.due = 0.0
+                self._next(charge_point_id)
+        else:
+            return super().on_receive(message)
+        return None
+
+    def _grew(self, charge_point_id: str) -> None:
+        backlog = self._backlogs.get(charge_point_id)
+        if backlog is None:
+            self._backlogs[charge_point_id] = Backlog()
+            self._context.spool_owners.add(charge_point_id)
+            self._later(charge_point_id, self._delay_s)
+        elif backlog.trouble:
+            self._next(charge_point_id)  # it may be of another transaction than what is in trouble
+
+    def _later(self, charge_point_id: str, delay_s: float) -> None:
+        self._at(charge_point_id, self._context.clock.monotonic() + delay_s)
+
+    def _at(self, charge_point_id: str, due: float) -> None:
+        self._backlogs[charge_point_id].due = due
+        self._context.timers.call_at(due, lambda: self._tell(RedeliveryDue(charge_point_id, due)))
+
+    def _tell(self, message: Any) -> None:
+        if not self._cell.is_set():
+            self._cell.tell(message)
+
+    def _next(self, charge_point_id: str) -> None:
+        backlog = self._backlogs.get(charge_point_id)
+        if backlog is None or backlog.running is not None:
+            return
+        context = self._context
+        if context.redelivers_here is not None and not context.redelivers_here(charge_point_id):
+            self._later(
+                charge_point_id, self._delay_max_s
+            )  # another process does; it is looked at again, should that end
+            return
+        limit = LOOK_AHEAD if backlog.trouble else 1
+        records: Sequence[SpooledMessage] = ()
+        touched = True
+        while not records and touched:  # what was spooled while the store looked must not be overtaken
+            context.spool_touched.discard(charge_point_id)
+            try:
+                records = context.store.spooled(charge_point_id=charge_point_id, limit=limit)
+            except Exception as error:
+                if not _passes(error):
+                    raise
+                self._later(charge_point_id, self._delay_max_s)
+                return
+            touched = charge_point_id in context.spool_touched
+        if not records:
+            del self._backlogs[charge_point_id]
+            context.spool_owners.discard(charge_point_id)
+            return
+        record, due = self._choose(backlog, records)
+        if record is not None:
+            self._replay(charge_point_id, record)
+        else:
+            self._at(charge_point_id, due)
+
+    def _choose(
+        self, backlog: Backlog, records: Sequence[SpooledMessage]
+    ) -> tuple[SpooledMessage | None, float]:
+        """The next record that may be tried, or when there is one: none before its transaction's earlier ones."""
+        version, now = self._context.rules.version, self._context.clock.monotonic()
+        held: set[int] = set()
+        due = INFINITY
+        for record in records:
+            transaction = transaction_of(version, record) if backlog.trouble else None
+            if transaction in held:
+                continue
+            trouble = backlog.trouble.get(record.number)
+            if trouble is None or trouble.due <= now:
+                return record, now
+            due = min(due, trouble.due)
+            if trouble.failures < self._attempts:
+                break
+            if transaction is not None:
+                held.add(transaction)
+        return None, due
+
+    def _replay(self, charge_point_id: str, record: SpooledMessage) -> None:
+        context = self._context
+        version = context.rules.version
+        if (charge_point_id, transaction_of(version, record)) in context.dead_starts:
+            self._set_aside(record, "the StartTransaction of its transaction is set aside")
+            return
+        plugin = context.router.find(version.name, record.action)
+        # In quarantine it may be the probe that is let through.
+        if (
+            plugin is None
+            or plugin.is_set()
+            or (plugin.quarantined and not plugin.ready(charge_point_id, record.action))
+        ):
+            self._later(charge_point_id, self._delay_max_s)
+            return
+        action = version.actions[record.action]
+        try:
+            request, deviations = lenient(action.request, record.payload)
+        except Refused as refused:
+            self._set_aside(record, str(refused))
+            return
+        cell = self._directory.find(charge_point_id)
+        facts = cell.charge_point if cell is not None else ChargePoint(charge_point_id)
+        incoming = Incoming(record.unique_id, action, request, record.payload, deviations, 0.0, INFINITY)
+        call = RedeliveredCall(
+            facts,
+            incoming,
+            record,
+            plugin,
+            lambda ended, outcome: self._tell(RedeliveryEnded(ended, outcome)),
+        )
+        self._backlogs[charge_point_id].running = call
+        deadline_s = context.rules.deadlines_s.get(record.action, context.rules.default_deadline_s)
+        due = context.clock.monotonic() + deadline_s
+        try:
+            plugin.tell(call)
+        except ActorDeadError as dead:
+            self._ended(call, Failure(dead))
+            return
+        context.timers.call_at(due, lambda: self._overdue(call))
+
+    def _overdue(self, call: RedeliveredCall) -> None:
+        backlog = self._backlogs.get(call.ordering_key)
+        if backlog is None or backlog.running is not call:
+            return
+        call.expire()
+        self._tell(RedeliveryEnded(call, Failure(TimeoutError("no answer in time"))))
+
+    def _ended(self, call: RedeliveredCall, outcome: Any) -> None:
+        charge_point_id = call.ordering_key
+        backlog = self._backlogs.get(charge_point_id)
+        if backlog is None or backlog.running is not call:
+            return
+        call.incoming.open = False
+        context = self._context
+        if type(outcome) is Untried:
+            backlog.running = None
+            self._later(charge_point_id, self._delay_max_s)
+            return
+        failed = type(outcome) is Failure and not isinstance(outcome.error, OcppError)
+        if not failed:
+            context.observer.count("redelivered", charge_point_id)
+            if type(outcome) is not Failure:
+                call.plugin.note_success(charge_point_id, call.action)
+            self._take_out(charge_point_id, call.number, context.store.unspool([call.number]))
+            return
+        context.observer.count("replay_failed", charge_point_id)
+        backlog.running = None
+        if _passes(outcome.error):  # the record is not to blame, and is not set aside for it
+            self._later(charge_point_id, self._delay_max_s)
+            return
+        self._backlogs[charge_point_id] = self._backlogs.pop(
+            charge_point_id
+        )  # the next probe is another one's
+        if call.plugin.probing and not getattr(outcome.error, "blameless", False):
+            call.plugin.note_failure(charge_point_id, call.action, outcome.error)
+        taken = call.plugin.taken.get(call.action, 0)
+        trouble = backlog.trouble.setdefault(call.number, Trouble(taken))
+        trouble.failures += 1
+        never = getattr(outcome.error, "passing", True) is False  # the store says so of the record itself
+        if trouble.failures >= self._attempts and (never or taken > trouble.taken_before):
+            self._set_aside(call.record, outcome.text)
+            return
+        delay_s = self._delay_s * 2.0 ** min(trouble.failures, DOUBLINGS)
+        trouble.due = context.clock.monotonic() + min(self._delay_max_s, delay_s)
+        self._next(charge_point_id)
+
+    def _set_aside(self, record: SpooledMessage, why: str) -> None:
+        context, number, charge_point_id = self._context, record.number, record.charge_point_id
+        logger.error("A spooled record of %s (number %d) is set aside: %s", charge_point_id, number, why)
+        context.observer.count("replay_set_aside", charge_point_id)
+        if record.transaction_id is not None and begins_transaction(context.rules.version, record):
+            context.dead_starts.add((charge_point_id, record.transaction_id))
+        self._take_out(charge_point_id, number, context.store.dead_letter(number, why))
+
+    def _take_out(self, charge_point_id: str, number: int, receipt: Receipt) -> None:
+        # Not before the store has done it is the next one looked for: it might be the same.
+        self._backlogs[charge_point_id].running = number
+        receipt.then(lambda error: self._tell(RecordGone(charge_point_id, number, error)))
+
+    def _gone(self, charge_point_id: str, number: int, error: Exception | None) -> None:
+        backlog = self._backlogs.get(charge_point_id)
+        if backlog is None or backlog.running != number:
+            return  # it was the replayer before this one that waited for it
+        backlog.running = None
+        if error is None:
+            backlog.trouble.pop(number, None)
+            self._next(charge_point_id)
+        else:
+            logger.error(
+                "A record of %s stays in the spool, and is replayed again: %s", charge_point_id, error
+            )
+            self._later(charge_point_id, self._delay_max_s)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether it says that the store cannot do its work now, and may later."""
+    return bool(getattr(error, "passing", False))

@@ -1,0 +1,118 @@
+"""A plugin that is only compared: it sees the calls of the one that answers, and its own answers are never sent.
+
+Nor are its commands: what it has for `self.system` is a `MutedSystem`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...protocol.errors import InvalidPayload, OcppError
+from ...protocol.payload import build
+from ..runtime.failure import Failure
+from ..session.call import Call
+from ..session.tickets import Ticket, TicketState
+
+if TYPE_CHECKING:
+    from ...protocol.actions import Request
+    from ...protocol.message import Message
+    from ..session.cell import ChargePointCell
+    from ..session.context import SessionContext
+    from .cell import PluginCell
+
+R = TypeVar("R", bound="Message")
+
+logger = logging.getLogger(__name__)
+
+FAILED = b"failed"
+
+
+class MutedSystem:
+    """The system as a shadow has it: its calls end at once, until it is promoted; all else is the system's."""
+
+    def __init__(self, cell: PluginCell, context: SessionContext) -> None:
+        self._cell = cell
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cell.system, name)
+
+    def send(self, charge_point: str, request: Request[R], **options: Any) -> Ticket[R]:
+        """See `CentralSystem.send`; the ticket is `never_sent`. Raises `InvalidPayload` and LookupError too."""
+        if not self._cell.shadow:
+            return self._cell.system.send(charge_point, request, **options)
+        context = self._context
+        row = context.rules.version.row_of(request)
+        now = context.clock.time()
+        ticket: Ticket[R] = Ticket(
+            f"shadow-{self._cell.urn}",
+            charge_point,
+            row.name,
+            request,
+            build(row.request, request),
+            timeout_s=options.get("timeout_s") or 0.0,
+            created_at=now,
+            effect_timeout_s=0.0 if options.get("until_effect") else None,
+        )
+        ticket.end(TicketState.NEVER_SENT, now, "a shadow sends nothing")
+        context.observer.count("shadow_call", charge_point)
+        return ticket
+
+
+class ShadowCall(Call[Any]):
+    """A copy of a call for a shadow plugin. It is compared when both answers are known, and counted."""
+
+    __slots__ = ("_real", "_seen", "plugin_name")
+
+    def __init__(self, call: Call[Any], cell: ChargePointCell, plugin_name: str) -> None:
+        super().__init__(cell, call.incoming, call.transaction_id)
+        self.plugin_name = plugin_name
+        self._real: bytes | None = None
+        self._seen: bytes | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether its answer is still wanted: a shadow may take its time."""
+        return self._seen is None
+
+    def leave(self, _why: str) -> None:
+        """Compare nothing: it will not be handled."""
+        self._real = self._seen = FAILED
+        self._cell.context.observer.count("shadow_dropped", self.ordering_key)
+
+    def finish(self, outcome: Any) -> None:
+        """Take the shadow's answer."""
+        if self._seen is None:
+            self._seen = self._bytes_of(outcome)
+            self._compare()
+
+    def real(self, answer: bytes) -> None:
+        """Take the answer that was sent."""
+        if self._real is None:
+            self._real = answer
+            self._compare()
+
+    def _bytes_of(self, outcome: Any) -> bytes:
+        if type(outcome) is Failure:
+            error = outcome.error
+            return error.code.encode() if isinstance(error, OcppError) else FAILED
+        try:
+            return build(self.incoming.action.response, outcome)
+        except InvalidPayload:
+            return FAILED
+
+    def _compare(self) -> None:
+        if self._real is None or self._seen is None:
+            return
+        same = self._real == self._seen
+        self._cell.context.observer.count("shadow_same" if same else "shadow_differs", self.ordering_key)
+        if not same:
+            logger.warning(
+                "%s would have answered %s of %s differently: %s, not %s",
+                self.plugin_name,
+                self.action,
+                self.ordering_key,
+                self._seen.decode("utf-8", "replace"),
+                self._real.decode("utf-8", "replace"),
+            )

@@ -1,0 +1,76 @@
+"""The one place where everything that can leave a handler is caught.
+
+pykka answers a `BaseException` by stopping every actor of the process, the host application's too; and
+`gevent.Timeout` and `GreenletExit` are `BaseException`s. Here they cost the one handler that raised them.
+No other file of the package catches `BaseException`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import pykka
+from gevent import get_hub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+
+class ActorKilled(Exception):
+    """A handler was ended from outside, or let something escape that is no `Exception`."""
+
+
+class HandlerKilled(gevent.GreenletExit):
+    """Thrown into a handler that has to end: its deadline has passed, or its actor is being stopped."""
+
+
+class Failure:
+    """What left a handler, as an `Exception`; `escaped` is what it was when it was none."""
+
+    __slots__ = ("error", "escaped")
+
+    def __init__(self, error: Exception, escaped: BaseException | None = None) -> None:
+        self.error = error
+        self.escaped = escaped
+
+    @property
+    def exc_info(self) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+        """The triple that pykka and logging take."""
+        return type(self.error), self.error, self.error.__traceback__
+
+    @property
+    def killed(self) -> bool:
+        """Whether the runtime itself ended the handler."""
+        return isinstance(self.escaped, HandlerKilled)
+
+    @property
+    def text(self) -> str:
+        """The error for people to read; somebody's own `__repr__` may fail too."""
+        try:
+            return repr(self.error)
+        except Exception:  # noqa: BLE001 - whatever it is
+            return f"{type(self.error).__name__}, which cannot be shown"
+
+    def __repr__(self) -> str:
+        return f"Failure({self.text})"
+
+
+def attempt(function: Callable[..., Any], /, *args: Any) -> Any:
+    """Call `function`; whatever it raises comes back as a `Failure` instead.
+
+    A `KeyboardInterrupt` is meant for the program and is passed on to the hub's main greenlet as well.
+    """
+    try:
+        return function(*args)
+    except Exception as error:  # noqa: BLE001 - this is the runtime's one place
+        return Failure(error)
+    except BaseException as escaped:  # noqa: BLE001 - see the head of this file
+        if isinstance(escaped, KeyboardInterrupt):
+            hub = get_hub()
+            hub.loop.run_callback(hub.handle_system_error, KeyboardInterrupt, escaped)
+        timed_out = isinstance(escaped, gevent.Timeout)
+        fallback: Exception = pykka.Timeout(str(escaped)) if timed_out else ActorKilled(repr(escaped))
+        fallback.__cause__ = escaped
+        return Failure(fallback.with_traceback(escaped.__traceback__), escaped)

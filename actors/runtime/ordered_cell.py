@@ -1,0 +1,262 @@
+"""A cell that handles several messages at once, and those of one lane in order.
+
+A plugin's messages about one charge point are one lane. Before a handler runs, the cell puts itself back on the run
+queue: a handler that blocks keeps its greenlet, and the next worker takes the next message. `concurrency` bounds how
+many handlers run or wait at a time; 1 makes it an ordinary actor.
+
+A handler that runs when its actor has ended keeps its lane and its place until it ends, for order and `concurrency`
+hold over a restart too. One that has swallowed its kill is disowned: it is left to itself, and both are free again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gevent import getcurrent
+from pykka import ActorDeadError
+
+from .cell import Cell, Ending, Exit
+from .failure import Failure, HandlerKilled, attempt
+from .inbox import ENDED, STARTING
+from .pykka_names import ActorStop, Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from greenlet import greenlet
+
+    from .actor import Actor
+    from .scheduler import Scheduler
+    from .timers import Timers
+
+GRACE_S = 1.0
+"""Seconds that a handler has to end after it was interrupted; then it is disowned."""
+
+
+class Ordered(Protocol):
+    """A message with a lane, that says who is handling it."""
+
+    ordering_key: Any
+    running: greenlet | None
+
+
+logger = logging.getLogger(__name__)
+
+STOPPING = object()
+"""The lane of `on_stop`."""
+
+
+class OrderedCell(Cell):
+    """See the head of this file. A message's lane is its `ordering_key` attribute; messages without one share a lane.
+
+    Without `timers` an interrupted handler has no grace: it ends in that very turn, or is disowned.
+    """
+
+    __slots__ = ("concurrency", "dying", "ordering_keys", "timers", "waiting")
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        urn: str,
+        make: Callable[[Cell], Actor],
+        watch: Callable[[Cell, Exit], None] | None = None,
+        *,
+        concurrency: int = 64,
+        timers: Timers | None = None,
+    ) -> None:
+        super().__init__(scheduler, urn, make, watch)
+        self.concurrency = concurrency
+        self.timers = timers
+        self.ordering_keys: dict[Hashable, greenlet] = {}  # the busy ones, with the worker that is in them
+        self.waiting: dict[Hashable, deque[Any]] = {}  # what came for a busy lane
+        self.dying: dict[Hashable, greenlet] = {}  # busy ones whose handler was killed with its actor
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait."""
+        return super().depth + sum(map(len, self.waiting.values()))
+
+    def run(self, budget: int) -> None:
+        """Handle messages, each in its lane; see `Cell.run`."""
+        if self.phase is STARTING:
+            super().run(0)  # only `on_start`: without a budget no message is taken
+            return
+        self.queued = False
+        while self._take():
+            budget -= 1
+            # Still on the run queue: no other worker has come by, so this one goes on without leaving the queue. Its
+            # entry there finds an empty inbox later, or another turn.
+            if not self.queued or not budget:
+                return
+
+    def failed(self, failure: Failure) -> None:
+        """Hear of a fault of the runtime: what handlers raise does not come here."""
+        self.log(failure)
+
+    def _take(self) -> bool:
+        """Take one message and handle its lane; false if there is none to take now."""
+        actor, inbox = self.actor, self.inbox
+        if actor is None or self.stopping or len(self.ordering_keys) >= self.concurrency:
+            return False
+        if not inbox:
+            self.inbox = None
+            return False
+        message = inbox[0]
+        content = message.message if type(message) is Envelope else message
+        if type(content) is ActorStop:
+            # Whoever has begun ends first, as an ordinary actor ends its message in hand first.
+            if not self.ordering_keys:
+                inbox.popleft()
+                self._stop(actor, message)
+            return False
+        inbox.popleft()
+        ordering_key = getattr(content, "ordering_key", None)
+        if ordering_key in self.ordering_keys:
+            self.waiting.setdefault(ordering_key, deque()).append(message)
+            self._requeue()  # or `run` would take it that another worker goes on with the rest
+        else:
+            me = self.ordering_keys[ordering_key] = getcurrent()
+            if inbox and not self.queued:
+                self._requeue()
+            ordering_keys, waiting = self.ordering_keys, self.waiting
+            self._handle(actor, message)
+            while (
+                waiting
+                and self.actor is actor
+                and ordering_keys.get(ordering_key) is me
+                and ordering_key in waiting
+            ):
+                self._handle(actor, self._next_in(waiting, ordering_key))
+            if ordering_keys.get(ordering_key) is me:  # else it was disowned
+                self._release_key(ordering_key)
+            if self.inbox and not self.queued:
+                self._requeue()
+        return True
+
+    def _handle(self, actor: Actor, message: Any) -> None:
+        if type(message) is Envelope:
+            self._answer(actor, message)
+        else:
+            result = attempt(actor.receive, message)
+            if type(result) is Failure:
+                self._crash(actor, message, result)
+
+    @staticmethod
+    def _next_in(waiting: dict[Hashable, deque[Any]], ordering_key: Hashable) -> Any:
+        rest = waiting[ordering_key]
+        message = rest.popleft()
+        if not rest:
+            del waiting[ordering_key]
+        return message
+
+    def _requeue(self) -> None:
+        if (
+            not self.queued
+            and self.inbox
+            and self.actor is not None
+            and len(self.ordering_keys) < self.concurrency
+        ):
+            self.queued = True
+            self.scheduler.enqueue(self)
+
+    def _release_key(self, ordering_key: Hashable) -> None:
+        del self.ordering_keys[ordering_key]
+        if self.dying:
+            self.dying.pop(ordering_key, None)
+        if (
+            ordering_key in self.waiting
+        ):  # what came for it since its actor ended: in front of what came later
+            self._put_back(self.waiting.pop(ordering_key))
+
+    def _put_back(self, messages: deque[Any]) -> None:
+        if self.phase is ENDED:
+            for message in messages:
+                self.unheard(message)
+            return
+        if self.inbox is None:
+            self.inbox = deque()
+        self.inbox.extendleft(reversed(messages))
+
+    def _stop(self, actor: Actor, message: Any) -> None:
+        me = self.ordering_keys[STOPPING] = getcurrent()
+        attempt(actor.receive, ActorStop())
+        if self.ordering_keys.get(STOPPING) is me:
+            self._release_key(STOPPING)
+        if self.actor is actor:  # else it was killed meanwhile
+            self._exit(Exit(Ending.NORMAL, None, None, started=True))
+        if type(message) is Envelope and message.reply_to is not None:
+            message.reply_to.set(None)
+
+    def interrupt(self, message: Ordered) -> None:
+        """End the handler of a message if it runs; the actor lives, and the handler's failure says `killed`."""
+        self.scheduler.hub.loop.run_callback(self._interrupt, message)
+
+    def _interrupt(self, message: Ordered) -> None:
+        # In the hub. It asks the message, not the lane: that may be another actor's by now.
+        runner = message.running
+        if runner is None:
+            return
+        runner.throw(HandlerKilled("its time is over"))
+        self._after_grace(
+            lambda: self._disown(message.ordering_key, runner) if message.running is runner else None
+        )
+
+    def _after_grace(self, callback: Callable[[], None]) -> None:
+        if self.timers is None:
+            callback()
+        else:
+            self.timers.call_at(self.timers.clock.monotonic() + GRACE_S, callback)
+
+    def _disown(self, ordering_key: Hashable, runner: greenlet) -> None:
+        if self.ordering_keys.get(ordering_key) is runner:
+            self._release_key(ordering_key)
+            self.disowned(ordering_key)
+            self._requeue()
+
+    def disowned(self, ordering_key: Hashable) -> None:
+        """Hear that a handler was left to itself. Here: one line in the log."""
+        logger.error(
+            "%s: a handler of %s has swallowed its kill, and is left to itself", self.urn, ordering_key
+        )
+
+    def _throw_into_dying(self) -> None:
+        # In the hub. One that has left its lane since is not to be hit in the next one.
+        killed = dict(self.dying)
+        for ordering_key, runner in killed.items():
+            if self.dying.get(ordering_key) is runner:
+                runner.throw(HandlerKilled("killed"))
+        self._after_grace(lambda: self._disown_dying(killed))
+
+    def _disown_dying(self, killed: dict[Hashable, greenlet]) -> None:
+        for ordering_key, runner in killed.items():
+            if self.dying.get(ordering_key) is runner:
+                self._disown(ordering_key, runner)
+
+    def kill(self) -> None:
+        """End the actor now, with all its handlers."""
+        actor = self.actor
+        if actor is None or self.phase is STARTING:
+            super().kill()
+            return
+        if self.ordering_keys:
+            self.dying.update(self.ordering_keys)
+            self.scheduler.hub.loop.run_callback(self._throw_into_dying)
+        failure = Failure(ActorDeadError(f"{self.urn} was killed"), HandlerKilled("killed"))
+        self._exit(Exit(Ending.KILLED, failure, None, started=True))
+        attempt(actor.on_killed)
+
+    def end(self) -> None:
+        """End for good; handlers that still run are killed."""
+        super().end()
+        if self.ordering_keys:
+            self.dying.update(self.ordering_keys)
+            self.scheduler.hub.loop.run_callback(self._throw_into_dying)
+
+    def _exit(self, exit_: Exit) -> None:
+        # What waited for a busy lane waits in the inbox now, in front of what came later: it may have to be drained.
+        for rest in self.waiting.values():
+            self._put_back(rest)
+        self.waiting.clear()
+        super()._exit(exit_)

@@ -1,0 +1,171 @@
+"""Cells that have something to do, and the greenlets that run them.
+
+A cell with a message is put on the run queue; a worker greenlet runs it for a bounded number of messages and goes
+on to the next. A handler that blocks keeps its greenlet, and another worker takes over: so there is no greenlet for
+an idle actor, and no actor waits for another one's handler. A scheduler belongs to one hub and is never shared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gevent import get_hub, getcurrent
+from greenlet import greenlet
+
+from .failure import Failure, attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BETWEEN_LOOKS = 7
+"""A mask: of eight turns, one looks at the clock, for a look at each would cost some percent of the cheapest."""
+
+
+class Runnable(Protocol):
+    """What can stand on the run queue."""
+
+    def run(self, budget: int) -> None:
+        """Handle at most `budget` messages, and put yourself on the queue again if there are more."""
+
+    def failed(self, failure: Failure) -> None:
+        """Deal with what left `run`, in the same greenlet. Must not raise."""
+
+
+def _tell_failed(cell: Runnable | None, failure: Failure) -> None:
+    if cell is not None:  # else it came between two turns
+        cell.failed(failure)
+
+
+class _Runner(greenlet):
+    """A greenlet that runs cells, one after the other."""
+
+    cell: Runnable | None = None  # whose turn it is
+
+
+class Scheduler:
+    """The run queue of one hub.
+
+    `drain` is how many messages one cell may handle at a turn. The hub looks at its sockets and timers again after
+    `turns` turns, or after `slice_s` seconds of `monotonic` and the few turns it takes to see that they are over.
+    `spare` is how many idle workers are kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        drain: int = 32,
+        turns: int = 512,
+        slice_s: float = 0.005,
+        spare: int = 16,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.hub: Any = get_hub()
+        self._drain = drain
+        self._turns = turns
+        self._spare = spare
+        self.queue: deque[Runnable] = deque()  # for `Cell.tell`, which does what `enqueue` does by itself
+        self.armed = False
+        self._idle: list[_Runner] = []
+        self._blocked: set[_Runner] = set()
+        self._workers = 0
+        self._left = 0
+        self._slice_s = slice_s
+        self._monotonic = monotonic
+        self._ends_at = 0.0  # this pump
+        self._closed = False
+        self._again: Any = None
+
+    def enqueue(self, cell: Runnable) -> None:
+        """Put a cell on the run queue; it must not stand there already. Call it from the hub's thread."""
+        self.queue.append(cell)
+        if not self.armed:
+            self.arm()
+
+    def arm(self) -> None:
+        """Have the queue run as soon as the hub has its turn."""
+        self.armed = True
+        self.hub.loop.run_callback(self._pump)
+
+    @property
+    def runners(self) -> int:
+        """How many greenlets there are: running, blocked in a handler, or spare."""
+        return self._workers
+
+    def blocked(self) -> list[Runnable]:
+        """What is in the middle of a handler that waits for something."""
+        return [runner.cell for runner in self._blocked if runner.cell is not None]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a cell waits for its turn."""
+        return self.armed
+
+    def close(self) -> None:
+        """Let the spare workers go; those that are blocked in a handler go when it ends."""
+        self._closed = True
+        while self._idle:
+            self.hub.loop.run_callback(self._idle.pop().switch)
+        if self._again is not None and not self.armed:
+            self._again.close()
+            self._again = None
+
+    def _pump(self) -> None:
+        # Runs in the hub; every switch comes back here when the worker parks, blocks or ends.
+        queue = self.queue
+        self._left = self._turns
+        self._ends_at = self._monotonic() + self._slice_s
+        try:
+            while queue and self._left > 0:
+                if self._idle:
+                    runner = self._idle.pop()
+                else:
+                    runner = _Runner(self._work, self.hub)
+                    self._workers += 1
+                runner.switch()
+                if runner.cell is not None and not runner.dead:  # it came back in the middle of a handler
+                    self._blocked.add(runner)
+        finally:  # whatever comes up here (a Ctrl-C between two handlers), the rest of the queue is run
+            self._left = 0
+            if queue:
+                self._pump_later()
+            else:
+                self.armed = False
+
+    def _pump_later(self) -> None:
+        # Not by a callback: dozens of them run before the hub looks at a socket; a timer runs once between two looks.
+        if self._again is None:
+            self._again = self.hub.loop.timer(0.0)
+        self._again.start(self._pump)
+
+    def _work(self) -> None:
+        me: Any = getcurrent()
+        try:
+            while True:
+                # One `attempt` for as long as nothing is raised: one for each turn costs more than the turn itself.
+                failure = attempt(self._take_turns, me)
+                if type(failure) is Failure:
+                    fault = attempt(_tell_failed, me.cell, failure)
+                    if type(fault) is Failure:  # of the runtime; it must not cost the others their turns
+                        self.hub.handle_error(me.cell, *fault.exc_info)
+                    continue
+                me.cell = None
+                self._blocked.discard(me)
+                if self._closed or len(self._idle) >= self._spare:
+                    return
+                self._idle.append(me)
+                self.hub.switch()
+        finally:
+            self._blocked.discard(me)
+            self._workers -= 1
+
+    def _take_turns(self, me: _Runner) -> None:
+        queue = self.queue
+        drain = self._drain
+        while queue and self._left > 0:
+            self._left = left = self._left - 1
+            me.cell = cell = queue.popleft()
+            cell.run(drain)
+            if not left & BETWEEN_LOOKS and self._monotonic() >= self._ends_at:
+                self._left = 0

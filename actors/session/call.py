@@ -1,0 +1,172 @@
+"""A passive action as a plugin sees it: the request, who sent it, and the one answer it gets."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pykka import ActorDeadError
+
+from ..runtime.failure import Failure
+from .messages import CallAnswered, CallFailed, CallLeft
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from greenlet import greenlet
+
+    from ...protocol.errors import Deviation
+    from ...protocol.session import Incoming
+    from ..plugin.cell import PluginCell
+    from ..plugin.shadow import ShadowCall
+    from .call_cell import CallCell
+    from .context import Receipt
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+
+class Call(Generic[R]):
+    """One CALL of a charge point, handed to a plugin's handler.
+
+    `request` is the typed message, of the type that `@passive` was given, and `charge_point` who sent it;
+    `transaction_id` is the number allotted to a StartTransaction before any handler ran, else None. A handler returns
+    the response, raises `OcppError`, or keeps `call.later()` and answers with that.
+    """
+
+    __slots__ = (
+        "_cell",
+        "charge_point",
+        "fallback_taken",
+        "given_away",
+        "incoming",
+        "ordering_key",
+        "plugin",
+        "request",
+        "running",
+        "shadows",
+        "transaction_id",
+    )
+
+    def __init__(
+        self,
+        cell: CallCell,
+        incoming: Incoming,
+        transaction_id: int | None = None,
+        plugin: PluginCell | None = None,
+    ) -> None:
+        self._cell = cell
+        self.request: R = incoming.request  # type: ignore[assignment]
+        self.charge_point = cell.charge_point
+        self.plugin = plugin  # who was told of it
+        self.shadows: list[ShadowCall] | None = None
+        self.given_away = False
+        self.incoming = incoming
+        self.transaction_id = transaction_id
+        self.ordering_key = cell.urn
+        self.running: greenlet | None = None  # who is in its handler
+        self.fallback_taken = False  # from when a stand-in has taken it over
+
+    @property
+    def action(self) -> str:
+        """The action's name, as in `Authorize`."""
+        return self.incoming.action.name
+
+    @property
+    def unique_id(self) -> str:
+        """The message id. It may come again, after a reboot or for another message: it is no key."""
+        return self.incoming.unique_id
+
+    @property
+    def payload(self) -> bytes:
+        """The request as it was sent: JSON."""
+        return bytes(self.incoming.payload)
+
+    @property
+    def received_at(self) -> datetime:
+        """When it was received, by our own clock, in UTC."""
+        return self._cell.context.date_of(self.incoming.received_at)
+
+    @property
+    def deviations(self) -> tuple[Deviation, ...]:
+        """What the lenient policy let pass or mended in it."""
+        return self.incoming.deviations
+
+    @property
+    def open(self) -> bool:
+        """Whether an answer is still wanted: false after the deadline, or when the socket is gone."""
+        return self.incoming.open
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether it was acknowledged by a stand-in before, and comes out of the spool now."""
+        return False
+
+    def later(self) -> Later[R]:
+        """Take over the answer: what the handler returns is ignored then. The deadline goes on running."""
+        self.given_away = True
+        return Later(self)
+
+    def once_stored(self, response: A, *receipts: Receipt) -> A:
+        """Answer with `response` when all receipts are durable: `return call.once_stored(response, receipt)`.
+
+        It waits without a greenlet and without the lane, where `receipt.wait()` keeps both. A receipt's error counts
+        as the handler's failure.
+        """
+        for receipt in receipts:
+            if not receipt.done or receipt.error is not None:
+                self.given_away = True
+                self._await(response, list(receipts))
+                break
+        return response
+
+    def _await(self, response: Any, waiting: list[Receipt], error: Exception | None = None) -> None:
+        while error is None and waiting:
+            receipt = waiting.pop()
+            if not receipt.done:
+                receipt.then(partial(self._await, response, waiting))
+                return
+            error = receipt.error
+        self.finish(response if error is None else Failure(error))
+
+    def expire(self) -> None:
+        """Its time is over: its handler is not begun any more, or ended. For the runtime."""
+        self.fallback_taken = True
+        if self.plugin is not None:
+            self.plugin.interrupt(self)
+
+    def leave(self, why: str) -> None:
+        """Tell the session that no handler will begin with it. For the runtime."""
+        with contextlib.suppress(ActorDeadError):  # nobody is left to be answered
+            self._cell.tell(CallLeft(self, why))
+
+    def finish(self, outcome: Any) -> None:
+        """Tell the session how the handler ended: a `Failure`, or its answer. For the runtime."""
+        try:
+            if type(outcome) is Failure:
+                self._cell.tell(CallFailed(self, outcome))
+            else:
+                self._cell.tell(CallAnswered(self, outcome))
+        except ActorDeadError:
+            pass  # the charge point was let go of: nobody is left to be answered
+
+    def __repr__(self) -> str:
+        return f"<Call {self.action} {self.unique_id!r} of {self.charge_point}>"
+
+
+class Later(Generic[R]):
+    """The answer to a call, given when it is known, from any greenlet of the system's hub. The first one counts."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Call[R]) -> None:
+        self.call = call
+
+    def answer(self, response: Any) -> None:
+        """Answer with a response or a mapping."""
+        self.call.finish(response)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an `OcppError`; any other exception counts as the handler's failure."""
+        self.call.finish(Failure(error))

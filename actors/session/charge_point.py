@@ -1,0 +1,59 @@
+"""What is known of a charge point: who it is, how it is connected, what it last said of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from ...protocol.message import Message
+    from ...protocol.session import Registration
+
+
+class ChargePoint:
+    """The facts of one charge point, kept up to date by its session. Plugins may read all of it and change nothing.
+
+    Times are seconds since 1970. `boot` is the last BootNotification, `connectors` the last StatusNotification of each
+    connector. `deviations` counts by path what was not as the specification has it.
+    """
+
+    __slots__ = (
+        "boot",
+        "connected_at",
+        "connectors",
+        "deviations",
+        "disconnected_at",
+        "id",
+        "ignored",
+        "name",
+        "peer",
+        "registration",
+        "secure",
+        "version",
+    )
+
+    def __init__(self, id_: str, name: str = "", version: str = "1.6") -> None:
+        self.id = id_
+        self.name = name  # the `{name}` of the path, if the path template has one
+        self.version = version
+        self.peer = ""
+        self.secure = False
+        self.connected_at: float | None = None
+        self.disconnected_at: float | None = None
+        self.registration: Registration | None = None
+        self.boot: Message | None = None
+        self.connectors: dict[int, Any] | None = None
+        self.deviations: Counter[str] | None = None
+        self.ignored: Counter[str] | None = None  # frames that could not be answered, by reason
+
+    @property
+    def online(self) -> bool:
+        """Whether it has a connection."""
+        return self.connected_at is not None
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"ChargePoint({self.id!r})"

@@ -1,0 +1,198 @@
+"""What all sessions of one system share."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ...protocol.session import Rules
+    from ..plugin.routing import Router
+    from ..runtime.scheduler import Scheduler
+    from ..runtime.timers import Clock, Timers
+    from .charge_point import ChargePoint
+    from .tickets import Ticket
+
+
+class Receipt(Protocol):
+    """The promise that something will be durable."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it is known how it went."""
+
+    @property
+    def error(self) -> Exception | None:
+        """Why it could not be, if that is known."""
+
+    def then(self, callback: Callable[[Exception | None], None]) -> None:
+        """Call back in the hub's thread once it is (with None) or cannot be (with the error); perhaps at once."""
+
+
+_from_timestamp, _UTC = dt.datetime.fromtimestamp, dt.UTC
+
+CRASH_REPORTS = 100
+"""How many of the last crash reports are kept."""
+
+
+class SpooledMessage(Protocol):
+    """One message in the spool, as `store.records.Spooled` has it."""
+
+    @property
+    def number(self) -> int:
+        """What it is taken out by."""
+
+    @property
+    def charge_point_id(self) -> str:
+        """Whose it is."""
+
+    @property
+    def action(self) -> str:
+        """The action's name."""
+
+    @property
+    def unique_id(self) -> str:
+        """Its message id."""
+
+    @property
+    def payload(self) -> bytes:
+        """JSON, as it was sent."""
+
+    @property
+    def transaction_id(self) -> int | None:
+        """The number allotted to a StartTransaction."""
+
+    @property
+    def received_at(self) -> dt.datetime:
+        """When it was received."""
+
+
+class SessionStore(Protocol):
+    """What a session needs of the store; nothing here blocks."""
+
+    def allot_transaction_id(
+        self, charge_point_id: str, start: tuple[int, str, dt.datetime, int] | None
+    ) -> int:
+        """The number of a transaction that starts: a new one, or the one it had when the same start came before.
+
+        `start` is connector, id tag, the charge point's time and the meter's reading; None if it could not be read.
+        """
+
+    def spool(
+        self,
+        *,
+        charge_point_id: str,
+        action: str,
+        unique_id: str,
+        payload: bytes,
+        transaction_id: int | None,
+        received_at: dt.datetime,
+        why: str,
+        replay: bool = True,
+    ) -> Receipt:
+        """Keep a transaction message that no handler took, for its plugin to have later (unless `replay` is false)."""
+
+    def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[SpooledMessage]:
+        """What waits to be replayed, oldest first."""
+
+    def spooled_charge_points(self) -> Sequence[str]:
+        """Whose messages wait to be replayed."""
+
+    def dead_letters(self, *, limit: int = 1000) -> Sequence[SpooledMessage]:
+        """What was set aside, oldest first."""
+
+    def unspool(self, numbers: Sequence[int]) -> Receipt:
+        """Take out what its plugin has now."""
+
+    def dead_letter(self, number: int, why: str) -> Receipt:
+        """Keep a record where people can find it, and do not replay it any more."""
+
+    def register(self, charge_point_id: str, status: str) -> Receipt:
+        """Keep what a BootNotification was answered: it outlives the socket and this process."""
+
+
+class DurableTickets(Protocol):
+    """Keeps calls of ours for the process after this one; nothing here blocks."""
+
+    def keep(self, ticket: Ticket[Any]) -> None:
+        """Keep one that waits to be sent; its receipt is `ticket.kept` then."""
+
+    def mark(self, ticket: Ticket[Any]) -> Receipt:
+        """Keep that it goes on the wire now: the next process must not send it again."""
+
+    def survives(self, ticket: Ticket[Any]) -> bool:
+        """Whether the next process will send it if this one ends now."""
+
+    def forget(self, ticket: Ticket[Any]) -> None:
+        """It has its final state."""
+
+
+class Observer(Protocol):
+    """What wants to hear of everything, in the hub, at once; it must be quick and must not raise."""
+
+    def count(self, name: str, charge_point_id: str) -> None:
+        """Something happened that is counted: `name` is one of those in `docs/architecture.md`."""
+
+
+class SessionContext:
+    """Handed to every cell; nothing in it is a global, so that two systems can live in one process."""
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        scheduler: Scheduler,
+        timers: Timers,
+        router: Router,
+        store: SessionStore,
+        observer: Observer,
+        calls_in_flight_limit: int = 16,
+        inbox_limit: int = 256,
+        id_tag_status: str = "Accepted",
+        recorder_bytes: int = 8192,
+        clock_tolerance_s: float = 600.0,
+        events_s: float = 0.0,
+    ) -> None:
+        self.rules = rules
+        self.scheduler = scheduler
+        self.timers = timers
+        self.clock: Clock = timers.clock
+        self.router = router
+        self.store = store
+        self.observer = observer
+        self.calls_in_flight_limit = calls_in_flight_limit
+        self.inbox_limit = inbox_limit
+        self.id_tag_status = id_tag_status
+        self.recorder_bytes = recorder_bytes
+        self.clock_tolerance_s = clock_tolerance_s  # by which a charge point's clock may be slow
+        self.events_s = events_s or rules.default_deadline_s  # for what is no call, and for shadows
+        self.crash_reports: deque[dict[str, object]] = deque(maxlen=CRASH_REPORTS)
+        self.spool_owners: set[str] = (
+            set()
+        )  # charge points with messages in the spool: further ones go behind them
+        self.spool_touched: set[str] = set()  # those of whom something was spooled since the replayer looked
+        # Charge points and transactions whose StartTransaction was set aside: the rest of them goes after it.
+        self.dead_starts: set[tuple[str, int | None]] = set()
+        self.keeper: DurableTickets | None = None  # with a store that outlives the process
+        self.ticket_ended: Callable[[Ticket[Any]], None] = lambda _: None
+        self.ticket_sent: Callable[[Ticket[Any]], None] | None = None
+        # Whether a charge point may be sent commands now; None if nobody else could hold it.
+        self.may_send: Callable[[str], bool] | None = None
+        # Whether its spool is ours to replay; it may switch greenlets.
+        self.redelivers_here: Callable[[str], bool] | None = None
+        self.redeliver_now: Callable[[object], None] = lambda _: None
+        self.spool_grew: Callable[[str], None] = lambda _: None
+        self.went_online: Callable[[ChargePoint], None] = lambda _: None
+        self.went_offline: Callable[[ChargePoint, int, str], None] = lambda *_: None
+
+    def date_of(self, monotonic: float) -> dt.datetime:
+        """The UTC time of a moment on the monotonic scale."""
+        clock = self.clock
+        return _from_timestamp(clock.time() - clock.monotonic() + monotonic, _UTC)
+
+    def time_text(self) -> str:
+        """The time now, as OCPP writes it: whole seconds, UTC."""
+        return dt.datetime.fromtimestamp(int(self.clock.time()), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,62 @@
+"""All charge points this process knows, by id: the ones that are connected and, for a while, the ones that were."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .cell import ChargePointCell
+
+
+class Directory:
+    """Cells by charge point id. Our own, for pykka's registry is a list of the whole process."""
+
+    def __init__(self) -> None:
+        self._cells: dict[str, ChargePointCell] = {}
+        self._offline: dict[str, float] = {}  # id: since when, the longest first
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def __iter__(self) -> Iterator[ChargePointCell]:
+        return iter(list(self._cells.values()))
+
+    def find(self, charge_point_id: str) -> ChargePointCell | None:
+        """The cell of a charge point; None if it is not known."""
+        return self._cells.get(charge_point_id)
+
+    def add(self, cell: ChargePointCell) -> None:
+        """Enter a new cell."""
+        self._cells[cell.charge_point.id] = cell
+
+    def remove(self, charge_point_id: str) -> None:
+        """Forget a charge point."""
+        self._cells.pop(charge_point_id, None)
+        self._offline.pop(charge_point_id, None)
+
+    def note_online(self, charge_point_id: str) -> None:
+        """It is connected: it is kept for as long as it is."""
+        self._offline.pop(charge_point_id, None)
+
+    def note_offline(self, charge_point_id: str, now: float) -> None:
+        """It is not connected any more, since `now`; unless it has a newer connection that it has not heard of yet."""
+        cell = self._cells.get(charge_point_id)
+        if cell is not None and cell.newest is None:
+            self._offline.pop(charge_point_id, None)
+            self._offline[charge_point_id] = now
+
+    def offline_since(self, before: float) -> list[ChargePointCell]:
+        """Those that went offline before a time and have not come back; costs no more than it finds."""
+        found = []
+        for charge_point_id, since in self._offline.items():
+            if since >= before:
+                break
+            found.append(self._cells[charge_point_id])
+        return found
+
+    @property
+    def connected(self) -> int:
+        """How many are connected."""
+        return len(self._cells) - len(self._offline)

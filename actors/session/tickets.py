@@ -1,0 +1,348 @@
+"""What becomes of an active call: a ticket with exactly one final state.
+
+A ticket is made by `system.send`, may be waited for from any greenlet or native thread, and always ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from gevent.event import Event
+
+from ...protocol.effects import Effect
+from ..runtime.threads import native_lock, native_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...protocol.errors import Deviation, ErrorCode
+    from ...protocol.message import Message
+
+R = TypeVar("R")
+
+
+class TicketState(StrEnum):
+    """Where a ticket is. The first three are open, the others final."""
+
+    HELD = "held"  # until the charge point's BootNotification is accepted
+    QUEUED = "queued"  # behind other calls, or until the charge point is back
+    SENT = "sent"
+    ANSWERED = "answered"
+    REFUSED = "refused"  # with a CALLERROR
+    TIMED_OUT = "timed_out"  # sent, and no answer in time
+    EXPIRED = "expired"  # not sent in time
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
+    NEVER_SENT = "never_sent"  # the charge point is not there, or its queue is full
+    OUTCOME_UNKNOWN = "outcome_unknown"  # the socket died after it was written
+
+
+OPEN = frozenset({TicketState.HELD, TicketState.QUEUED, TicketState.SENT})
+
+MAY_SHOW = frozenset({TicketState.ANSWERED, TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
+"""How a call ends that the charge point has carried out, or may have: its effect is still to come."""
+
+
+class TicketError(Exception):
+    """The call did not end with a usable answer; `ticket` says all that is known."""
+
+    def __init__(self, ticket: Ticket[Any]) -> None:
+        self.ticket = ticket
+        super().__init__(ticket)
+
+    def __str__(self) -> str:
+        ticket = self.ticket
+        text = f"{ticket.action} to {ticket.charge_point_id}: {ticket.state.replace('_', ' ')}"
+        return f"{text} ({ticket.reason})" if ticket.reason else text
+
+
+class CommandRefused(TicketError):
+    """The charge point answered with a CALLERROR: see `ticket.code`, `ticket.reason`, `ticket.details`."""
+
+
+class CommandTimedOut(TicketError):
+    """It was sent, and not answered in time. The charge point may have done it."""
+
+
+class CommandExpired(TicketError):
+    """It was not sent in time, and never will be."""
+
+
+class CommandSuperseded(TicketError):
+    """A newer call made it pointless before it was sent."""
+
+
+class CommandCancelled(TicketError):
+    """It was cancelled before it was sent."""
+
+
+class NeverSent(TicketError):
+    """It was not sent: the charge point has not done it."""
+
+
+class OutcomeUnknown(TicketError):
+    """The socket died after it was written. The charge point may have done it."""
+
+
+class InvalidResponse(TicketError):
+    """It was answered, but the answer breaks the contract: see `ticket.deviations`."""
+
+
+_ERRORS = {
+    TicketState.REFUSED: CommandRefused,
+    TicketState.TIMED_OUT: CommandTimedOut,
+    TicketState.EXPIRED: CommandExpired,
+    TicketState.SUPERSEDED: CommandSuperseded,
+    TicketState.CANCELLED: CommandCancelled,
+    TicketState.NEVER_SENT: NeverSent,
+    TicketState.OUTCOME_UNKNOWN: OutcomeUnknown,
+    TicketState.ANSWERED: InvalidResponse,
+}
+
+
+class Ticket(Generic[R]):
+    """One active call and what became of it. Times are seconds since 1970; `reason` is a sentence for people.
+
+    `late_answer` is what came after the time-out: a response or an error code. It changes no state. `effect`
+    is None unless the call was
+    made with `until_effect`. `kept` is the store's receipt for it, None if nothing of it outlives the process.
+    """
+
+    __slots__ = (
+        "_cancel",
+        "_thread",
+        "_waiters",
+        "action",
+        "charge_point_id",
+        "code",
+        "created_at",
+        "details",
+        "deviations",
+        "effect",
+        "effect_due",
+        "effect_timeout_s",
+        "ended_at",
+        "expires_in_s",
+        "id",
+        "kept",
+        "late_answer",
+        "mark",
+        "mark_due",
+        "payload",
+        "reason",
+        "request",
+        "response",
+        "sent_at",
+        "state",
+        "timeout_s",
+        "when_offline",
+    )
+
+    def __init__(
+        self,
+        id_: str,
+        charge_point_id: str,
+        action: str,
+        request: Message,
+        payload: bytes,
+        *,
+        timeout_s: float,
+        created_at: float,
+        when_offline: str = "fail",
+        expires_in_s: float | None = None,
+        cancel: Callable[[Ticket[Any]], None] | None = None,
+        thread: int | None = None,
+        effect_timeout_s: float | None = None,
+    ) -> None:
+        self.id = id_
+        self.charge_point_id = charge_point_id
+        self.action = action
+        self.request = request
+        self.payload = payload
+        self.timeout_s = timeout_s
+        self.when_offline = when_offline
+        self.expires_in_s = expires_in_s
+        self.state = TicketState.QUEUED
+        self.response: R | None = None
+        self.code: ErrorCode | str | None = None
+        self.reason = ""
+        self.details: dict[str, Any] = {}
+        self.deviations: tuple[Deviation, ...] = ()
+        self.late_answer: Any = None
+        self.created_at = created_at
+        self.sent_at: float | None = None
+        self.ended_at: float | None = None
+        self.effect: Effect | None = None if effect_timeout_s is None else Effect.PENDING
+        self.effect_timeout_s = effect_timeout_s
+        self.effect_due = 0.0
+        self.kept: Any = None
+        self.mark: Any = None  # the receipt for its being on the wire, and until when that is waited for
+        self.mark_due = 0.0
+        self._waiters: list[Callable[[], None]] = []
+        self._thread = native_thread() if thread is None else thread
+        self._cancel = cancel
+
+    @property
+    def open(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.state in OPEN
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more will become of it: it has ended, and so has the effect if that is waited for."""
+        return self.state not in OPEN and self.effect is not Effect.PENDING
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until it has ended (with `until_effect`: until its effect is known); false if not within `timeout_s`.
+
+        Any greenlet or native thread may wait.
+        """
+        if self.settled:
+            return True
+        if native_thread() == self._thread:
+            ended = Event()
+            wake = ended.set
+            self._waiters.append(wake)
+            if not self.settled:
+                ended.wait(timeout_s)
+        else:
+            lock = native_lock()
+            lock.acquire()
+            wake = lock.release
+            self._waiters.append(wake)
+            if not self.settled:  # it may have been, in between, in the hub's thread
+                lock.acquire(timeout=-1 if timeout_s is None else timeout_s)
+        if not self.settled:
+            with contextlib.suppress(ValueError):  # woken at this very moment
+                self._waiters.remove(wake)
+        return self.settled
+
+    def result(self, timeout_s: float | None = None) -> R:
+        """Wait for the end and return the response; the end is certain, for every call has a time limit.
+
+        Raises a `TicketError` for every other end, and `TimeoutError` if `timeout_s` passed before any.
+        """
+        if not self.wait(timeout_s):
+            raise TimeoutError(f"{self.action} to {self.charge_point_id} is {self.state}")
+        if self.state is TicketState.ANSWERED and self.response is not None:
+            return self.response
+        raise _ERRORS[self.state](self)
+
+    def cancel(self) -> None:
+        """Ask that it be not sent. One that is on the wire ends as it will."""
+        if self._cancel is not None and self.state in OPEN:
+            self._cancel(self)
+
+    # -- For the session and the system ------------------------------------------------------------
+
+    def when_settled(self, callback: Callable[[], None]) -> None:
+        """Call back, in the hub, when nothing more will become of it; at once if that is so."""
+        if self.settled:
+            callback()
+        else:
+            self._waiters.append(callback)
+
+    def bind(self, cancel: Callable[[Ticket[Any]], None], thread: int) -> None:
+        """Say whose it is: by whom it is cancelled, and in which native thread its hub is."""
+        self._cancel = cancel
+        self._thread = thread
+
+    def waits(self, *, held: bool) -> None:
+        """Note that it waits, and for what."""
+        if self.state in OPEN:
+            self.state = TicketState.HELD if held else TicketState.QUEUED
+
+    def sent(self, at: float) -> None:
+        """Note that it is on the wire."""
+        if self.state in OPEN:
+            self.state = TicketState.SENT
+            self.sent_at = at
+
+    def end(self, state: TicketState, at: float, reason: str = "") -> bool:
+        """Give it its final state; false if it has one."""
+        if self.state not in OPEN:
+            return False
+        self.state = state
+        self.reason = reason
+        self.ended_at = at
+        if self.effect is Effect.PENDING:
+            if state in MAY_SHOW:
+                return True
+            self.effect = Effect.DECLINED if state is TicketState.REFUSED else Effect.NO_EFFECT
+        self._wake()
+        return True
+
+    def leave(self, at: float, reason: str) -> None:
+        """End it here; it is kept, and the process after this one sends it."""
+        self.end(
+            TicketState.OUTCOME_UNKNOWN, at, f"{reason}; it is kept, and will be sent after the next start"
+        )
+        self.end_effect(Effect.NO_EFFECT)  # it has not been sent here
+
+    def end_effect(self, effect: Effect) -> bool:
+        """Note what became of it, answered or not; false if that is known, or was not asked for."""
+        if self.effect is not Effect.PENDING:
+            return False
+        self.effect = effect
+        if self.state not in OPEN:
+            self._wake()
+        return True
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for wake in waiters:
+            wake()
+
+    def __repr__(self) -> str:
+        return f"<Ticket {self.id} {self.action} to {self.charge_point_id}: {self.state}>"
+
+
+class TicketRegistry:
+    """The tickets that can be found by their id: all open ones, and the last `keep` that were made."""
+
+    def __init__(self, prefix: str, keep: int = 10_000) -> None:
+        self._prefix = prefix
+        self._keep = keep
+        self._numbers = itertools.count(1)
+        self._tickets: dict[str, Ticket[Any]] = {}
+
+    def new_id(self) -> str:
+        """Make an id that no other ticket of this or another run has."""
+        return f"{self._prefix}-{next(self._numbers)}"
+
+    def add(self, ticket: Ticket[Any]) -> None:
+        """Enter a ticket, and forget the oldest ended ones over the bound."""
+        tickets = self._tickets
+        tickets[ticket.id] = ticket
+        for _ in range(
+            min(2, len(tickets) - self._keep)
+        ):  # two for one: what open ones have kept is made good
+            oldest = next(iter(tickets))
+            old = tickets.pop(oldest)
+            if not old.settled:
+                tickets[oldest] = old  # to the end: it is looked at again after the others
+
+    def find(self, id_: str) -> Ticket[Any] | None:
+        """Find a ticket; None if it is unknown or forgotten."""
+        return self._tickets.get(id_)
+
+    def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
+        """All, or those of one charge point: the newest first."""
+        found = [
+            ticket
+            for ticket in self._tickets.values()
+            if (not charge_point_id or ticket.charge_point_id == charge_point_id)
+            and (not open_only or ticket.open)
+        ]
+        found.reverse()
+        found.sort(
+            key=lambda ticket: ticket.created_at, reverse=True
+        )  # an open one may stand behind younger ones
+        return found
+
+    def open_tickets(self) -> list[Ticket[Any]]:
+        """All that have not ended."""
+        return [ticket for ticket in list(self._tickets.values()) if ticket.open]

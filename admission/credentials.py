@@ -1,0 +1,192 @@
+"""Which charge point may connect with which key: those of the settings, and those of the store, which count first.
+
+The store has no key, only what one is compared with: keyed BLAKE2 for a key of 16 bytes and more, scrypt for a shorter
+password. A key is any bytes: OCPP 1.6-J, section 6.2, and the security white paper, profile 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import hmac
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from gevent import get_hub
+from gevent.lock import BoundedSemaphore
+
+from ..protocol import v16
+from ..store.records import Credential
+from ..store.store import Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..store.collections import Collection
+
+LONG_BYTES = 16
+"""From this length on a key cannot be guessed, and needs no slow hash."""
+KEY_BYTES = 20
+"""The longest AuthorizationKey; it is sent as twice as many hexadecimal digits."""
+
+HEX = "hex:"
+"""So begins a key in the settings that is written in hexadecimal digits."""
+BLAKE2, SCRYPT = "blake2", "scrypt"
+SALT_BYTES = 16
+SCRYPT_COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}  # some 50 ms and 16 MiB
+AT_ONCE = 2
+"""Passwords that are hashed at the same time, off the hub."""
+WAITING_LIMIT = 64
+"""Passwords that may wait for that; further charge points are sent away for a while."""
+
+
+class PasswordChecksBusy(Exception):
+    """So many passwords wait to be looked at that this one is not."""
+
+
+class Credentials:
+    """See the head of this file. `settled` are the keys in the settings: charge point id to password.
+
+    Belongs to the hub's thread. What says that it switches greenlets does so for scrypt only.
+    """
+
+    def __init__(
+        self, settled: Mapping[str, str], book: Collection[Credential] | None, *, required: bool
+    ) -> None:
+        self._settled = settled
+        self._book = book
+        self._required = required or bool(settled)
+        self._secret = os.urandom(32)
+        self._proven: dict[str, bytes] = {}  # a keyed hash of what scrypt has found right, by charge point
+        self._scrypt = BoundedSemaphore(AT_ONCE)
+        self._waiting = 0
+
+    def asked(self, charge_point_id: str) -> bool:
+        """Whether this charge point must show a key."""
+        return self._required or self._find(charge_point_id) is not None
+
+    def knows(self, charge_point_id: str) -> bool:
+        """Whether there is a key for it."""
+        return self._find(charge_point_id) is not None or charge_point_id in self._settled
+
+    def check(self, charge_point_id: str, given: bytes) -> bool:
+        """Whether this is its key; in constant time. May switch greenlets. Raises `PasswordChecksBusy`."""
+        kept = self._find(charge_point_id)
+        if kept is None:
+            settled = self._settled.get(charge_point_id)
+            return settled is not None and hmac.compare_digest(given, settled_key(settled))
+        if self._fits(kept, given):
+            return True
+        if kept.next is None or not self._fits(kept.next, given):
+            return False
+        # It was sent this key, and nobody knew whether it had taken it: now that is known.
+        if self._book is not None and self._find(charge_point_id) is kept:
+            self._book.put(kept.next)
+        return True
+
+    def set_password(self, charge_point_id: str, password: bytes) -> Receipt:
+        """Let it connect with this key, and no more with the one before. May switch greenlets.
+
+        Raises ValueError for an empty one.
+        """
+        return self._put(self._made(charge_point_id, password))
+
+    def remove(self, charge_point_id: str) -> Receipt:
+        """Forget its key; that of the settings counts again, if there is one."""
+        self._proven.pop(charge_point_id, None)
+        return Receipt(done=True) if self._book is None else self._book.remove(charge_point_id)
+
+    def key_sent(self, charge_point_id: str, value: str, *, certain: bool) -> None:
+        """Note that a charge point took an AuthorizationKey or, if not `certain`, may have: then both keys count.
+
+        `value` is as it was sent: hexadecimal digits, or what a vendor takes in their place.
+        May switch greenlets.
+        """
+        made = self._made(charge_point_id, key_of(value))
+        before = self._find(charge_point_id)
+        if not certain and before is None:
+            if charge_point_id not in self._settled:
+                return  # it needed none, so whatever it has is right
+            before = self._made(charge_point_id, settled_key(self._settled[charge_point_id]))
+        if not certain and before is not None:
+            made = msgspec.structs.replace(before, next=made)
+        self._put(made)
+
+    # -- Inside ------------------------------------------------------------------------------------
+
+    def _find(self, charge_point_id: str) -> Credential | None:
+        return None if self._book is None else self._book.get(charge_point_id)
+
+    def _put(self, credential: Credential) -> Receipt:
+        if self._book is None:
+            raise RuntimeError("there is no store for it")
+        self._proven.pop(credential.charge_point_id, None)
+        return self._book.put(credential)
+
+    def _made(self, charge_point_id: str, password: bytes) -> Credential:
+        if not password:
+            raise ValueError("a password has at least one byte")
+        scheme, salt = BLAKE2 if len(password) >= LONG_BYTES else SCRYPT, os.urandom(SALT_BYTES)
+        return Credential(
+            charge_point_id=charge_point_id,
+            scheme=scheme,
+            salt=salt,
+            digest=self._digest(scheme, salt, password),
+            changed_at=dt.datetime.now(dt.UTC),
+        )
+
+    def _fits(self, credential: Credential, given: bytes) -> bool:
+        if credential.scheme == BLAKE2:
+            return hmac.compare_digest(_blake2(credential.salt, given), credential.digest)
+        seen = _blake2(self._secret, credential.salt + given)
+        if hmac.compare_digest(self._proven.get(credential.charge_point_id, b""), seen):
+            return True
+        if not hmac.compare_digest(self._digest(SCRYPT, credential.salt, given), credential.digest):
+            return False
+        self._proven[credential.charge_point_id] = seen
+        return True
+
+    def _digest(self, scheme: str, salt: bytes, password: bytes) -> bytes:
+        if scheme == BLAKE2:
+            return _blake2(salt, password)
+        if self._waiting >= WAITING_LIMIT:
+            raise PasswordChecksBusy(f"{WAITING_LIMIT} passwords wait to be checked")
+        self._waiting += 1
+        try:
+            with self._scrypt:
+                done: bytes = get_hub().threadpool.apply(_scrypt, (salt, password))
+                return done
+        finally:
+            self._waiting -= 1
+
+
+def carries_key(request: Any) -> bool:
+    """Whether a request gives a charge point a new key to connect with."""
+    return type(request) is v16.ChangeConfiguration and request.key.lower() == "authorizationkey"
+
+
+def settled_key(value: str) -> bytes:
+    """The key that a setting means: its text, or the bytes behind `hex:`, for a key may hold any."""
+    if value.startswith(HEX):
+        with contextlib.suppress(ValueError):
+            return bytes.fromhex(value.removeprefix(HEX))
+    return value.encode()
+
+
+def key_of(value: str) -> bytes:
+    """The key that a ChangeConfiguration of AuthorizationKey carries: its hexadecimal digits, or else its text."""
+    if 2 * LONG_BYTES <= len(value) <= 2 * KEY_BYTES:
+        with contextlib.suppress(ValueError):
+            return bytes.fromhex(value)
+    return value.encode("utf-8", "surrogatepass")
+
+
+def _blake2(key: bytes, text: bytes) -> bytes:
+    return hashlib.blake2b(text, key=key, digest_size=32).digest()
+
+
+def _scrypt(salt: bytes, password: bytes) -> bytes:
+    costs: dict[str, Any] = SCRYPT_COST
+    return hashlib.scrypt(password, salt=salt, **costs)

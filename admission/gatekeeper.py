@@ -1,0 +1,186 @@
+"""The gate between transports and sessions: who may come in, and whose messages go to which cell."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from typing import TYPE_CHECKING, Protocol
+
+from ..store.store import StoreError
+from ..transport.gate import Admission, Refusal
+from .credentials import PasswordChecksBusy
+from .identity import assumes_subprotocol, choose_subprotocol, read_password, read_path
+from .token_bucket import TokenBucket, TokenBuckets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..actors.session.cell import ChargePointCell
+    from ..config.settings import Settings
+    from ..supervisor.sessions import Sessions
+    from ..transport.connection import SocketConnection
+    from ..transport.gate import Request
+    from .credentials import Credentials
+
+logger = logging.getLogger(__name__)
+
+RETRY_SPREAD_S = 10.0
+
+
+class PeerClaims(Protocol):
+    """The other processes that share these charge points."""
+
+    def admit(self, charge_point_id: str) -> None:
+        """Claim one that is about to connect here. May switch greenlets. Raises `StoreError` or TimeoutError."""
+
+    def attached(self, charge_point_id: str) -> None:
+        """It has connected here: what waits for it is ours to send."""
+
+
+def _retry_after(least_s: float) -> str:
+    """Spread by chance: those who are sent away together must not come back together."""
+    return str(math.ceil(least_s + RETRY_SPREAD_S * random.random()))  # noqa: S311 - no secret
+
+
+def _too_often(wait_s: float) -> Refusal:
+    text = "this charge point, or this address, connects too often"
+    return Refusal(429, text, (("Retry-After", str(math.ceil(wait_s))),))
+
+
+def _address(request: Request) -> str:
+    return request.peer.rpartition(":")[0]
+
+
+def _whence(request: Request, identity: str) -> str:
+    """A charge point, and where it says so: where no password is asked, a stranger must not use up what it may."""
+    return f"{_address(request)} {identity}"
+
+
+class Gatekeeper:
+    """Admits by path, credentials, room and subprotocol, in that order; not more at once than may come."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sessions: Sessions,
+        subprotocols: Sequence[str],
+        credentials: Credentials,
+        others: PeerClaims | None = None,
+    ) -> None:
+        self._others = others
+        self._settings = settings
+        self._credentials = credentials
+        self._sessions = sessions
+        self._subprotocols = subprotocols
+        self._closed = False
+        limits = settings.sessions
+        self._bucket = TokenBucket(limits.admission_rate, limits.admission_burst)
+        self._reconnects = TokenBuckets(limits.reconnect_rate, limits.reconnect_burst)  # see `_whence`
+        self._requests = TokenBuckets(limits.address_rate, limits.address_burst)  # by address
+
+    def close(self) -> None:
+        """Admit nobody any more."""
+        self._closed = True
+
+    def admit(self, request: Request) -> Admission | Refusal:
+        """See `transport.gate.Gate`."""
+        decision = self._judge(request)
+        if isinstance(decision, Admission) and self._others is not None and decision.subprotocol is not None:
+            try:
+                self._others.admit(decision.identity)
+            except (StoreError, TimeoutError) as error:
+                logger.error("%s cannot be served: %s", decision.identity, error)  # noqa: TRY400
+                text = "the store does not say what it knows of this charge point"
+                decision = Refusal(503, text, (("Retry-After", _retry_after(1.0)),))
+        if isinstance(decision, Admission):  # only who comes in has come
+            wait_s = self._reconnects.take(_whence(request, decision.identity), self._now())
+            if wait_s > 0:
+                decision = _too_often(wait_s)
+        if isinstance(decision, Refusal):
+            self._sessions.context.observer.count(f"handshake_refused_{decision.status}", request.peer)
+        return decision
+
+    def _now(self) -> float:
+        return self._sessions.context.clock.monotonic()
+
+    def _judge(self, request: Request) -> Admission | Refusal:
+        if self._closed:
+            return Refusal(503, "the central system stops", (("Retry-After", "5"),))
+        wait_s = self._requests.take(_address(request), self._now())
+        if wait_s > 0:
+            return _too_often(wait_s)
+        try:
+            identity = read_path(request.path, self._settings.path)
+        except ValueError:
+            return Refusal(400, "the path is not UTF-8 when percent-decoded")
+        if identity is None:
+            return Refusal(404, f"no charge point has this path; it is {self._settings.path}")
+        refusal = self._check_credentials(request, identity.id) or self._check_room(request, identity.id)
+        if refusal is not None:
+            return refusal
+        subprotocol = self._choose_subprotocol(request, identity.id)
+        if isinstance(subprotocol, Refusal):
+            return subprotocol
+        return Admission(identity.id, identity.name, subprotocol)
+
+    def _check_room(self, request: Request, identity: str) -> Refusal | None:
+        """Whether it may come now. Behind all that turns strangers away: they must not use up what others wait for."""
+        sessions = self._settings.sessions
+        if self._is_full(identity):
+            return Refusal(503, "too many connections", (("Retry-After", "30"),))
+        now = self._now()  # greenlets may have switched since the handshake came
+        wait_s = self._reconnects.wait_s(_whence(request, identity), now)
+        if wait_s > 0:
+            return _too_often(wait_s)
+        wait_s = self._bucket.take(now)
+        if wait_s > 0:
+            return Refusal(503, "too many at once", (("Retry-After", _retry_after(wait_s)),))
+        if sessions.on_duplicate == "refuse" and self._sessions.answers(identity, sessions.duplicate_probe_s):
+            text = "this charge point has a connection that is alive"
+            return Refusal(409, text, (("Retry-After", "60"),))
+        return None
+
+    def _choose_subprotocol(self, request: Request, identity: str) -> str | Refusal | None:
+        """The subprotocol that is spoken, None if the handshake is completed without one, or a refusal."""
+        sessions = self._settings.sessions
+        offered = request.headers.get("sec-websocket-protocol", "")
+        subprotocol = choose_subprotocol(offered, self._subprotocols)
+        if subprotocol is None and not offered and assumes_subprotocol(identity, sessions.assume_subprotocol):
+            return self._subprotocols[0]
+        if subprotocol is None and sessions.handshake_without_subprotocol == "refuse":
+            return Refusal(400, f"Sec-WebSocket-Protocol must name one of: {', '.join(self._subprotocols)}")
+        return subprotocol
+
+    def _is_full(self, identity: str) -> bool:
+        """Whether there is no room for one more; one that takes over from its own connection needs none."""
+        limit, directory = self._settings.sessions.max_connections, self._sessions.directory
+        if not 0 < limit <= directory.connected:
+            return False
+        cell = directory.find(identity)
+        return cell is None or cell.newest is None
+
+    def _check_credentials(self, request: Request, identity: str) -> Refusal | None:
+        auth, credentials = self._settings.auth, self._credentials
+        if not credentials.asked(identity):
+            return None
+        wrong = Refusal(401, "wrong credentials", (("WWW-Authenticate", f'Basic realm="{auth.realm}"'),))
+        if not credentials.knows(identity):
+            return wrong if auth.hide_unknown else Refusal(404, "this charge point is not known here")
+        given = read_password(request.headers.get("authorization", ""), identity)
+        try:
+            return None if given is not None and credentials.check(identity, given) else wrong
+        except PasswordChecksBusy as error:
+            return Refusal(503, str(error), (("Retry-After", _retry_after(RETRY_SPREAD_S)),))
+
+    def attach(self, admission: Admission, connection: SocketConnection) -> ChargePointCell:
+        """See `transport.gate.Gate`."""
+        cell = self._sessions.attach(admission.identity, admission.name, connection)
+        if self._others is not None:
+            self._others.attached(admission.identity)
+        return cell
+
+    def handshake_failed(self, peer: str, reason: str) -> None:
+        """See `transport.gate.Gate`."""
+        logger.warning("%s: %s", peer, reason)
+        self._sessions.context.observer.count("handshake_failed", peer)

@@ -1,0 +1,136 @@
+"""What a simulated charge point does, told in one line a step: each CALL with its answer, whoever sent it.
+
+One rule: it reads the charge point's own record and nothing else, so what it tells is what went over the wire.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ..protocol.frames import CallFrame, ErrorFrame, ResultFrame
+from ..simulator import Kind
+from .escape import as_json, escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..simulator import Entry
+    from ..simulator.record import Record
+
+    Payload = Mapping[str, Any]
+
+WAIT_S = 3600.0
+WIDTH = 24
+LONGEST = 160
+"""Characters of a payload that are shown."""
+
+
+def _booted(request: Payload, response: Payload) -> str:
+    who = f"{request['chargePointVendor']} {request['chargePointModel']}"
+    return f"{who}: {response['status']}, a heartbeat every {response['interval']} s"
+
+
+def _status(request: Payload, _: Payload) -> str:
+    number = request["connectorId"]
+    who = f"connector {number}" if number else "the charge point"
+    return f"{who} is {request['status']}"
+
+
+def _authorized(request: Payload, response: Payload) -> str:
+    return f"{request['idTag']}: {response['idTagInfo']['status']}"
+
+
+def _started(request: Payload, response: Payload) -> str:
+    what = f"transaction {response['transactionId']} on connector {request['connectorId']}"
+    return f"{what} for {request['idTag']}: {response['idTagInfo']['status']}"
+
+
+def _metered(request: Payload, _: Payload) -> str:
+    reading = request["meterValue"][-1]["sampledValue"][-1]
+    return f"connector {request['connectorId']} is at {reading['value']} {reading.get('unit', 'Wh')}"
+
+
+def _stopped(request: Payload, _: Payload) -> str:
+    reason = request.get("reason", "Local")
+    return f"transaction {request['transactionId']} at {request['meterStop']} Wh: {reason}"
+
+
+def _beaten(_: Payload, response: Payload) -> str:
+    return f"it is {response['currentTime']}"
+
+
+SENTENCES: dict[str, Callable[[Payload, Payload], str]] = {
+    "Authorize": _authorized,
+    "BootNotification": _booted,
+    "Heartbeat": _beaten,
+    "MeterValues": _metered,
+    "StartTransaction": _started,
+    "StatusNotification": _status,
+    "StopTransaction": _stopped,
+}
+
+
+class ConsoleTrace:
+    """See the head of this file. `say` is given one line at a time."""
+
+    def __init__(self, record: Record, say: Callable[[str], object]) -> None:
+        self._record = record
+        self._say = say
+        self._read = 0  # the number of the last entry that was read
+        self._open: dict[tuple[Kind, str], CallFrame] = {}  # by who sent them, and their id
+
+    def follow(self) -> None:
+        """Tell what happens, for ever: for a greenlet of its own."""
+        while True:
+            try:
+                self._record.wait(lambda _: True, after=self._read, timeout_s=WAIT_S)
+            except TimeoutError:
+                continue
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Tell what has happened and was not told yet."""
+        for entry in self._record:
+            if entry.number > self._read:
+                self._read = entry.number
+                self._tell(entry)
+
+    def _tell(self, entry: Entry) -> None:
+        if entry.kind not in (Kind.SENT, Kind.RECEIVED):
+            self.line(entry.kind, entry.data.decode())
+            return
+        frame = entry.frame
+        if isinstance(frame, CallFrame):
+            self._open[entry.kind, frame.unique_id] = frame
+        elif isinstance(frame, ResultFrame | ErrorFrame):
+            sender = Kind.RECEIVED if entry.kind is Kind.SENT else Kind.SENT
+            call = self._open.pop((sender, frame.unique_id), None)
+            if call is not None:
+                self._answered(call, frame, asked_for=sender is Kind.RECEIVED)
+
+    def _answered(self, call: CallFrame, answer: ResultFrame | ErrorFrame, *, asked_for: bool) -> None:
+        request = json.loads(call.payload)
+        if isinstance(answer, ErrorFrame):
+            text = f"refused with {answer.code}: {answer.description}"
+        elif asked_for:
+            text = f"answered with {_short(json.loads(answer.payload))}"
+        else:
+            text = self._sentence(call.action, request, json.loads(answer.payload))
+        self.line(call.action, f"asked for with {_short(request)}, {text}" if asked_for else text)
+
+    @staticmethod
+    def _sentence(action: str, request: Payload, response: Payload) -> str:
+        with suppress(LookupError, TypeError):  # it has no sentence, or the answer breaks its contract
+            return SENTENCES[action](request, response)
+        return f"{_short(request)} was answered with {_short(response)}"
+
+    def line(self, what: str, text: str) -> None:
+        """Tell one thing."""
+        self._say(f"{what:<{WIDTH}}{escaped(text)}".rstrip())
+
+
+def _short(payload: Payload) -> str:
+    text = as_json(payload)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

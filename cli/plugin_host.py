@@ -1,0 +1,127 @@
+"""`chargehand worker`: a plugin as a process of its own, fed through Redis."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import re
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+import gevent
+
+from .. import __version__
+from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
+from ..actors.session.requests import CommandDefaults
+from ..config.settings import PluginSettings
+from ..remote.cluster.client import Client
+from ..remote.plugins.plugin_host import PluginHost, PluginHostFailed
+from ..remote.redis.address import Address, AddressError
+from ..supervisor.rules import Policy
+from ..system.tree import PluginNotFound, load_plugin
+from .configuration import read_settings
+from .failures import FAILED, CommandFailed, CommandMisused
+from .logs import configure
+from .program import tune_collector
+from .stop_signals import SIGNALS
+
+if TYPE_CHECKING:
+    from ..config.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+GROUP = re.compile(r"[A-Za-z0-9_-]+")
+"""What `redis.remote_groups` may have."""
+
+
+def work(config: str | None, plugin: str, *, redis: str | None, group: str, concurrency: int | None) -> int:
+    """Work until a signal comes; returns the exit status. Raises `CommandFailed`."""
+    settings = read_settings(config, {"redis.url": redis, "store": "memory"})  # a worker keeps nothing
+    if not settings.redis.url:
+        raise CommandMisused("no Redis is given: --redis URL, or redis.url in the settings")
+    if not GROUP.fullmatch(group):
+        raise CommandMisused(f"--group must be letters, digits, _ and -, not {group}")
+    if os.getcwd() not in sys.path:  # noqa: PTH109 - text, as sys.path has it
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - plugins may lie where the program is started
+    configure(settings.log)
+    named = {found.class_name: found for found in settings.plugins}
+    supervision = settings.supervision
+    try:
+        client = Client(settings.redis.url, prefix=settings.redis.prefix, limits=_limits(settings))
+        spec = load_plugin(named.get(plugin) or PluginSettings(class_name=plugin))
+        worker = PluginHost(
+            spec if concurrency is None else dataclasses.replace(spec, concurrency=concurrency),
+            Address(settings.redis.url),
+            prefix=settings.redis.prefix,
+            group=group,
+            node=settings.redis.node,
+            policy=Policy(
+                intensity=supervision.intensity,
+                period_s=supervision.period_s,
+                backoff_min_s=supervision.backoff_min_s,
+                backoff_max_s=supervision.backoff_max_s,
+                reset_s=supervision.backoff_reset_s,
+            ),
+            faults=CircuitBreakerPolicy(
+                pair_limit=supervision.handler_failures,
+                spread=supervision.failing_charge_points,
+                window_s=supervision.failure_window_s,
+                trial_call_s=supervision.trial_call_s,
+            ),
+            quarantine_s=supervision.quarantine_s,
+            shutdown_s=supervision.shutdown_s,
+            events_s=settings.deadlines.events_s,
+            system=client,
+        )
+    except (PluginNotFound, AddressError) as error:
+        raise CommandMisused(f"cannot start: {error}") from error
+    except Exception as error:  # whatever a module of somebody's raises when it is imported
+        logger.exception("%s cannot be loaded", plugin)
+        raise CommandFailed(f"cannot start: {plugin}: {type(error).__name__}: {error}") from error
+    return _run(worker, client, spec.name)
+
+
+def _limits(settings: Settings) -> CommandDefaults:
+    sessions = settings.sessions
+    return CommandDefaults(sessions.command_timeout_s, sessions.command_expires_s, sessions.effect_timeout_s)
+
+
+def _run(worker: PluginHost, client: Client, name: str) -> int:
+    hub: Any = gevent.get_hub()
+
+    def stop(number: int, _frame: object) -> None:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)  # a second one ends the process at once
+        hub.loop.run_callback_threadsafe(gevent.spawn, _stop, worker, number)
+
+    for number in SIGNALS:
+        signal.signal(number, stop)
+    logger.info("chargehand %s, worker %s, Python %s", __version__, worker.name, sys.version.split()[0])
+    try:
+        client.start()
+        worker.start()
+    except Exception as error:
+        client.stop()
+        logger.exception("the start of %s failed", name)
+        raise CommandFailed(f"cannot start {name}: {type(error).__name__}: {error}") from error
+    tune_collector()
+    click.echo(f"worker {worker.name}, group {worker.group}")
+    click.echo("ready")
+    try:
+        worker.wait()
+    except PluginHostFailed as error:
+        logger.critical("the worker failed: %s", error)
+        return FAILED
+    finally:
+        worker.stop()
+        client.stop()
+    logger.info("stopped")
+    return 0
+
+
+def _stop(worker: PluginHost, number: int) -> None:
+    logger.info("%s: stopping", signal.Signals(number).name)
+    worker.stop()

@@ -1,0 +1,113 @@
+"""Charging profiles: which one takes the place of which, and which end with their transaction. OCPP 1.6, 3.13."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .. import v16
+
+if TYPE_CHECKING:
+    from .. import ChargingProfile, Collections, Receipt, Transaction
+
+TX_PROFILE = str(v16.ChargingProfilePurpose.TX_PROFILE)
+WAITS = dt.timedelta(minutes=10)
+"""So long after a RemoteStartTransaction its start may come and have the profile that was sent with it."""
+KEPT_PER_CHARGE_POINT = 200
+"""Profiles of one charge point; the oldest go first."""
+
+
+def enter(books: Collections, profile: ChargingProfile) -> list[Receipt]:
+    """Keep a profile, in the place of the one with its id and of the one in its place. OCPP 1.6, 3.13.2 and 5.16."""
+    place = _place(profile)
+    receipts = [
+        remove(books, other)
+        for other in books.profiles.of(profile.charge_point_id)
+        if (other.id == profile.id or _place(other) == place) and _key(other) != _key(profile)
+    ]
+    return [*receipts, books.profiles.put(profile)]
+
+
+def clear(books: Collections, charge_point_id: str, request: v16.ClearChargingProfile) -> list[Receipt]:
+    """Forget the profile with this id, or all that match. OCPP 1.6, 5.5."""
+    return [
+        remove(books, profile) for profile in books.profiles.of(charge_point_id) if _matches(profile, request)
+    ]
+
+
+def _matches(profile: ChargingProfile, request: v16.ClearChargingProfile) -> bool:
+    if request.id is not None:
+        return profile.id == request.id
+    return (
+        request.connector_id in (None, profile.connector_id)
+        and request.charging_profile_purpose in (None, profile.purpose)
+        and request.stack_level in (None, profile.stack_level)
+    )
+
+
+def transaction_started(books: Collections, transaction: Transaction) -> list[Receipt]:
+    """Give a transaction the profiles that came with its RemoteStartTransaction; those that waited too long go."""
+    receipts = []
+    for profile in books.profiles.of(transaction.charge_point_id):
+        if not profile.id_tag:
+            continue
+        late = profile.accepted_at + WAITS <= transaction.start_received_at
+        if late:
+            receipts.append(remove(books, profile))
+        elif profile.id_tag.lower() == transaction.id_tag.lower() and profile.connector_id in (
+            0,
+            transaction.connector_id,
+        ):
+            receipts.append(remove(books, profile))
+            receipts += enter(books, given_to(profile, transaction))
+    return receipts
+
+
+def given_to(profile: ChargingProfile, transaction: Transaction) -> ChargingProfile:
+    """The profile as that of a transaction that has started."""
+    return msgspec.structs.replace(
+        profile, connector_id=transaction.connector_id, transaction_id=transaction.id, id_tag=""
+    )
+
+
+def transaction_stopped(books: Collections, transaction: Transaction) -> list[Receipt]:
+    """Forget the TxProfiles of a transaction, given as before its stop: they end with it. OCPP 1.6, 3.13.1."""
+    return [
+        remove(books, profile)
+        for profile in books.profiles.of(transaction.charge_point_id)
+        if profile.purpose == TX_PROFILE
+        and not profile.id_tag
+        and (
+            profile.transaction_id == transaction.id
+            or (
+                profile.transaction_id is None
+                and profile.connector_id == transaction.connector_id
+                and transaction.open  # else this is an old stop, sent again
+            )
+        )
+    ]
+
+
+def tidy(books: Collections, charge_point_id: str, now: dt.datetime) -> None:
+    """Forget what waited in vain for its transaction, and the oldest over the bound."""
+    known = books.profiles.of(charge_point_id)
+    surplus = len(known) - KEPT_PER_CHARGE_POINT
+    for place, profile in enumerate(sorted(known, key=lambda one: one.accepted_at)):
+        if place < surplus or (profile.id_tag and profile.accepted_at + WAITS <= now):
+            remove(books, profile)
+
+
+def remove(books: Collections, profile: ChargingProfile) -> Receipt:
+    """Forget a profile."""
+    return books.profiles.remove(_key(profile))
+
+
+def _key(profile: ChargingProfile) -> str:
+    return f"{profile.connector_id}/{profile.id}/{profile.charge_point_id}"
+
+
+def _place(profile: ChargingProfile) -> tuple[object, ...]:
+    # What waits for a transaction has no place among those of the one that may be going on there.
+    return profile.connector_id, profile.purpose, profile.stack_level, profile.id_tag.lower()

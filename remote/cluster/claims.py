@@ -1,0 +1,183 @@
+"""Which charge points are this node's, and whether it may send them commands now.
+
+It may while it has its lease, and when the node before has let go or cannot have a lease any more. What charge points
+send is served in any case: they hold their sockets to us, and nobody else will answer them.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .coordinator import CoordinatorUnavailable
+from .messages import Fence, LetGo, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...actors.runtime.timers import Timers
+    from .coordinator import Coordinator
+
+logger = logging.getLogger(__name__)
+
+VERIFIED_AT_A_TIME = 1000
+
+
+class Held:
+    """A charge point of ours: its epoch, that of our claim before, and from when it may be sent commands."""
+
+    __slots__ = ("before", "epoch", "safe_at")
+
+    def __init__(self, epoch: int, before: int, safe_at: float) -> None:
+        self.epoch = epoch
+        self.before = before
+        self.safe_at = safe_at  # on the monotonic clock
+
+
+class Claims:
+    """See the head of this file.
+
+    `wake` is called with a charge point when commands may go; `lose` when it is another node's; `learn` when one of
+    ours was another's for a moment, who may have kept something of it.
+    """
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        timers: Timers,
+        *,
+        tell: Callable[[str, Message], None],
+        wake: Callable[[str], None],
+        lose: Callable[[str], None],
+        learn: Callable[[str], None],
+    ) -> None:
+        self._coordinator = coordinator
+        self._timers = timers
+        self._clock = timers.clock
+        self._tell = tell
+        self._wake = wake
+        self._lose = lose
+        self._learn = learn
+        self._held: dict[str, Held] = {}
+        self._unclaimed: set[str] = set()  # connected here while the switchboard was away
+        self._verified = False  # since there was a lease last
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def may_send(self, charge_point_id: str) -> bool:
+        """Whether a command may be sent to it this very moment."""
+        held = self._held.get(charge_point_id)
+        return (
+            held is not None
+            and self._verified
+            and self._coordinator.held
+            and held.safe_at <= self._clock.monotonic()
+        )
+
+    def epoch(self, charge_point_id: str) -> int:
+        """The epoch of a charge point of ours; 0 for any other."""
+        held = self._held.get(charge_point_id)
+        return 0 if held is None else held.epoch
+
+    def claim(self, charge_point_id: str) -> bool:
+        """Take a charge point that connects here; whether another process may have had it since we did.
+
+        Switches greenlets. With the switchboard away it is claimed later.
+        """
+        before = self._held.get(charge_point_id)
+        try:
+            claim = self._coordinator.claim(charge_point_id)
+        except CoordinatorUnavailable as error:
+            logger.warning("%s is served, but cannot be claimed yet: %s", charge_point_id, error)
+            if before is None:
+                self._unclaimed.add(charge_point_id)
+            return before is None
+        self._unclaimed.discard(charge_point_id)
+        known = self._held.get(charge_point_id)
+        if known is not None and known.epoch > claim.epoch:
+            return before is None  # another handshake of it was quicker
+        now = self._clock.monotonic()
+        safe_at = now + claim.wait_s
+        if known is not None:
+            safe_at = max(safe_at, known.safe_at)
+        self._held[charge_point_id] = Held(
+            claim.epoch, claim.epoch if known is None else known.epoch, safe_at
+        )
+        if safe_at > now:
+            self._timers.call_at(safe_at, lambda: self._wake(charge_point_id))
+        if claim.previous and claim.previous != self._coordinator.node:
+            with suppress(CoordinatorUnavailable):  # it hears of it with its renewal, or has no lease then
+                self._tell(claim.previous, Fence(charge_point_id, claim.epoch))
+        return before is None or claim.wait_s > 0
+
+    def release(self, charge_point_id: str) -> None:
+        """It is not connected here any more."""
+        self._unclaimed.discard(charge_point_id)
+        held = self._held.pop(charge_point_id, None)
+        if held is not None:
+            self._coordinator.release(charge_point_id, held.epoch)
+
+    def fenced(self, charge_point_id: str, epoch: int) -> None:
+        """Another node has it, from this very moment on."""
+        held = self._held.get(charge_point_id)
+        if held is None:
+            return
+        if held.epoch < epoch:
+            del self._held[charge_point_id]
+            logger.info("%s is at another node now (epoch %d)", charge_point_id, epoch)
+            self._lose(charge_point_id)
+        elif held.before < epoch < held.epoch:
+            self._learn(charge_point_id)
+
+    def received(self, sender: str, message: Fence | LetGo) -> None:
+        """Let go, or hear that another node has."""
+        if isinstance(message, Fence):
+            self.fenced(message.charge_point, message.epoch)
+            held = self._held.get(message.charge_point)
+            if held is None or held.epoch < message.epoch:
+                with suppress(CoordinatorUnavailable):  # it waits for as long as a lease holds, then
+                    self._tell(sender, LetGo(message.charge_point, message.epoch))
+            return
+        held = self._held.get(message.charge_point)
+        if held is not None and held.epoch == message.epoch:
+            held.safe_at = self._clock.monotonic()
+            self._wake(message.charge_point)
+
+    def suspend(self) -> None:
+        """The lease is lost: what is ours is to be verified before anything is sent to it."""
+        self._verified = False
+
+    def verify(self) -> None:
+        """Look which of ours are ours still, after the lease was lost. Switches greenlets. Raises `CoordinatorUnavailable`."""
+        held = list(self._held.items())
+        for at in range(0, len(held), VERIFIED_AT_A_TIME):
+            part = {id_: one.epoch for id_, one in held[at : at + VERIFIED_AT_A_TIME]}
+            verified = self._coordinator.verify(part)
+            for charge_point_id in verified.others:
+                self.fenced(charge_point_id, part[charge_point_id] + 1)
+            if verified.wait_s > 0:
+                self._hold_back(
+                    [one for id_, one in held[at : at + VERIFIED_AT_A_TIME] if id_ in self._held],
+                    verified.wait_s,
+                )
+        for charge_point_id in list(self._unclaimed):
+            # Whoever has claimed it meanwhile has its newer socket, or it comes back to us.
+            if self._coordinator.find(charge_point_id) not in ("", self._coordinator.node):
+                self._unclaimed.discard(charge_point_id)
+                self._lose(charge_point_id)
+            elif charge_point_id in self._unclaimed:
+                self.claim(charge_point_id)
+        self._verified = True
+        self._wake_all()
+
+    def _hold_back(self, held: list[Held], wait_s: float) -> None:
+        safe_at = self._clock.monotonic() + wait_s
+        for one in held:
+            one.safe_at = max(one.safe_at, safe_at)
+        self._timers.call_at(safe_at, self._wake_all)
+
+    def _wake_all(self) -> None:
+        for charge_point_id in list(self._held):
+            self._wake(charge_point_id)

@@ -1,0 +1,187 @@
+"""Commands to charge points from any process, over Redis: `Client(url).send("CP1", v16.Reset(type="Soft")).result()`.
+
+A client holds no charge point. Its tickets are those of `CentralSystem.send`: each ends in exactly one state.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from gevent.event import Event
+
+from ...actors.runtime.threads import Inlet, native_thread
+from ...actors.runtime.timers import SystemClock
+from ...actors.session.requests import CommandDefaults, make_ticket
+from ...actors.session.tickets import Ticket, TicketState
+from ..redis.address import Address
+from .coordinator import CLIENT, CoordinatorUnavailable
+from .forwarded_commands import ForwardedCommands
+from .messages import CallEnded, CallReturned, CallSent, EffectKnown, Message, decode, encode
+from .redis_coordinator import RedisCoordinator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...protocol.actions import Request
+    from ...protocol.message import Message as Payload
+    from .coordinator import Coordinator
+
+R = TypeVar("R", bound="Payload")
+
+CONNECT_S = 5.0
+LIMITS = CommandDefaults(timeout_s=60.0, expires_in_s=86400.0, effect_timeout_s=300.0)
+"""What counts for a call that does not say, as in the settings of a central system."""
+OPEN_LIMIT = 10_000
+"""Calls that may be open at the same time."""
+
+
+class Client:
+    """See the head of this file. Use it with `with`, or `start` and `stop` it.
+
+    `url` and `prefix` are those of the nodes (`redis.url`, `redis.prefix`). It belongs to the hub, so to the native
+    thread, that starts it; `call` and the methods of tickets may be used from any thread. Raises `AddressError` for a
+    wrong URL.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "chargehand",
+        limits: CommandDefaults = LIMITS,
+        coordinator: Coordinator | None = None,
+    ) -> None:
+        name = f"{CLIENT}{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        self._clock = SystemClock()
+        self._coordinator = coordinator or RedisCoordinator(Address(url), prefix, name, self._clock)
+        self._limits = limits
+        self._numbers = itertools.count(1)
+        self._prefix = os.urandom(4).hex()
+        self._tickets: dict[str, Ticket[Any]] = {}
+        self._far = ForwardedCommands(self._coordinator.node, self, self._clock)
+        self._running = False
+        self._leased = Event()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Connect; switches greenlets. Raises `CoordinatorUnavailable` if Redis is not there within five seconds."""
+        self._thread = native_thread()
+        self._inlet = Inlet()
+        self._running = True
+        self._far.start()
+        self._leased.clear()
+        self._coordinator.start(self)
+        if not self._coordinator.held and not self._leased.wait(CONNECT_S):
+            self.stop()
+            raise CoordinatorUnavailable(f"no node or Redis has answered within {CONNECT_S:g} s")
+
+    def stop(self) -> None:
+        """Let go; what a node has is carried out, but nobody hears of it here: `outcome_unknown`."""
+        if not self._running:
+            return
+        self._running = False
+        for ticket in list(self._tickets.values()):
+            away = self._far.is_away(ticket)
+            state = TicketState.OUTCOME_UNKNOWN if away else TicketState.NEVER_SENT
+            ticket.end(state, self._clock.time(), "the client has stopped")
+        self._tickets.clear()
+        self._far.stop()
+        self._coordinator.stop()
+        self._inlet.close()
+
+    def send(
+        self,
+        charge_point: str,
+        request: Request[R],
+        *,
+        timeout_s: float | None = None,
+        when_offline: str = "fail",
+        expires_in_s: float | None = None,
+        until_effect: bool = False,
+        effect_timeout_s: float | None = None,
+    ) -> Ticket[R]:
+        """Send a request to a charge point, whichever node holds it: see `CentralSystem.send`."""
+        if not self._running:
+            raise RuntimeError("the client is not started")
+        if len(self._tickets) >= OPEN_LIMIT:
+            raise RuntimeError(f"{OPEN_LIMIT} calls are open")
+        ticket = make_ticket(
+            self._new_id,
+            charge_point,
+            request,
+            limits=self._limits,
+            created_at=self._clock.time(),
+            cancel=lambda ticket: self._in_hub(self._far.cancel, ticket),
+            thread=self._thread,
+            timeout_s=timeout_s,
+            when_offline=when_offline,
+            expires_in_s=expires_in_s,
+            until_effect=until_effect,
+            effect_timeout_s=effect_timeout_s,
+        )
+        self._tickets[ticket.id] = ticket
+        self._in_hub(self._far.submit, ticket)
+        return ticket
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}-{next(self._numbers)}"
+
+    def _in_hub(self, function: Callable[[Any], None], argument: Any) -> None:
+        if native_thread() == self._thread:
+            function(argument)
+        else:
+            self._inlet.put(function, argument)
+
+    # -- What far calls need of their node -------------------------------------------------------
+
+    def find(self, charge_point_id: str) -> str:
+        """See `far_calls.ForwardingHost`."""
+        return self._coordinator.find(charge_point_id)
+
+    def tell(self, node: str, message: Message) -> None:
+        """See `far_calls.ForwardingHost`."""
+        self._coordinator.send(node, encode(message))
+
+    def here(self, _ticket: Ticket[Any]) -> bool:
+        """See `far_calls.ForwardingHost`: no charge point is here."""
+        return False
+
+    def hold(self, ticket: Ticket[Any]) -> None:
+        """See `far_calls.ForwardingHost`: nothing outlives a client."""
+
+    def was_sent(self, _ticket: Ticket[Any]) -> bool | None:
+        """See `far_calls.ForwardingHost`."""
+        return None
+
+    def ended(self, ticket: Ticket[Any]) -> None:
+        """See `far_calls.ForwardingHost`."""
+        self._tickets.pop(ticket.id, None)
+
+    # -- What is heard of others -----------------------------------------------------------------
+
+    def received(self, sender: str, message: bytes) -> None:
+        """See `Listener`."""
+        told = decode(message)
+        if isinstance(told, CallReturned | CallSent | CallEnded | EffectKnown):
+            self._far.received(sender, told)
+
+    def fenced(self, charge_point_id: str, epoch: int) -> None:
+        """See `Listener`: nothing is held here."""
+
+    def lost(self, node: str) -> None:
+        """See `Listener`."""
+        self._far.lost(node)
+
+    def lease_changed(self, *, held: bool) -> None:
+        """See `Listener`: nothing is claimed here."""
+        if held:
+            self._leased.set()

@@ -1,0 +1,282 @@
+"""One process among others that share its charge points: what a system needs of them, over a switchboard.
+
+A charge point that connects is claimed, and its records are made up to date; a call to one that another node holds
+goes there; and when another node takes one over, its socket is closed here and what waited for it moves.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gevent
+from gevent.event import AsyncResult
+
+from ...actors.session.tickets import Ticket, TicketState
+from ...store.store import StoreError
+from .claims import Claims
+from .coordinator import CLIENT, CoordinatorUnavailable
+from .forwarded_commands import ForwardedCommands
+from .hosted_commands import HostedCommands
+from .messages import (
+    Ask,
+    CallEnded,
+    CallReturned,
+    CallSent,
+    CancelForwarded,
+    EffectKnown,
+    Fence,
+    ForwardCommand,
+    LetGo,
+    Message,
+    Reply,
+    decode,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ...actors.runtime.timers import Timers
+    from ...store.store import Store
+    from .coordinator import Coordinator
+
+logger = logging.getLogger(__name__)
+
+REFRESH_S = 10.0
+"""Seconds that the store has to tell what it knows of a charge point that connects."""
+ASK_S = 5.0
+"""Seconds that another node has to answer for the HTTP API."""
+ASKS_LIMIT = 100
+"""Requests of other nodes that are answered at the same time."""
+VERIFY_AGAIN_S = 0.5
+
+
+class ClusterHost(Protocol):
+    """What a cluster needs of the system it is part of. All of it is called in the hub; nothing blocks."""
+
+    def run(self, ticket: Ticket[Any]) -> bool:
+        """Hand a ticket to the session of its charge point; false if that is not connected here."""
+
+    def find_ticket(self, ticket_id: str) -> Ticket[Any] | None:
+        """A ticket that is known here."""
+
+    def cancel(self, ticket: Ticket[Any]) -> None:
+        """Ask a session not to send it."""
+
+    def wake(self, charge_point_id: str) -> None:
+        """Have a session look at its queue again."""
+
+    def fence(self, charge_point_id: str) -> None:
+        """Close the socket of a charge point that is at another node."""
+
+    def hold(self, ticket: Ticket[Any]) -> None:
+        """Keep a ticket that waits for a charge point which nobody holds."""
+
+    def ended(self, ticket: Ticket[Any]) -> None:
+        """Tell those who want to know that a ticket, which was carried out elsewhere, has its end."""
+
+
+class Cluster:
+    """See the head of this file. `answer` is set by whoever has an HTTP API."""
+
+    def __init__(self, coordinator: Coordinator, timers: Timers, store: Store, here: ClusterHost) -> None:
+        self.coordinator = coordinator
+        self.node = coordinator.node
+        self.answer: Callable[[Ask], Reply] | None = None
+        self._store = store
+        self._here = here
+        self.claims = Claims(
+            coordinator, timers, tell=self.tell, wake=here.wake, lose=self._fence, learn=self._learn
+        )
+        self.far = ForwardedCommands(self.node, self, timers.clock)
+        self.near = HostedCommands(self.tell, self._run, here.cancel)
+        self._numbers = itertools.count(1)
+        self._asked: dict[str, AsyncResult[Reply]] = {}
+        self._answering = 0
+        self._greenlets: set[Any] = set()
+        self._stopped = False
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self.far.start()
+        self.coordinator.start(self)
+
+    def stop(self) -> None:
+        """Give back all claims, and let go of everything. Switches greenlets for a moment."""
+        self._stopped = True
+        self.far.stop()
+        gevent.killall(list(self._greenlets))
+        self.coordinator.stop()
+
+    def _go(self, function: Callable[..., None], *args: Any) -> None:
+        greenlet = gevent.spawn(function, *args)
+        self._greenlets.add(greenlet)
+        greenlet.rawlink(self._greenlets.discard)
+
+    # -- Charge points that come and go ----------------------------------------------------------
+
+    def admit(self, charge_point_id: str) -> None:
+        """Claim a charge point that connects here, and know what others have kept of it. Switches greenlets.
+
+        Raises `StoreError` or TimeoutError if that cannot be known: then it must not be served.
+        """
+        if self.claims.claim(charge_point_id):
+            self._store.refresh(charge_point_id).wait(REFRESH_S)
+
+    def went_offline(self, charge_point_id: str, waiting: Iterable[Ticket[Any]]) -> None:
+        """It is not connected here any more; what waits for it is looked after from here."""
+        self.claims.release(charge_point_id)
+        for ticket in waiting:
+            if ticket.id in self.near:
+                self.near.give_back(ticket, "the charge point has left")
+            else:
+                self.far.submit(ticket)
+
+    def _learn(self, charge_point_id: str) -> None:
+        self._store.refresh(charge_point_id).then(
+            lambda error: None if error is None else logger.error("%s: %s", charge_point_id, error)
+        )
+
+    def _fence(self, charge_point_id: str) -> None:
+        self._here.fence(charge_point_id)
+
+    # -- Calls -----------------------------------------------------------------------------------
+
+    def _run(self, ticket: Ticket[Any]) -> bool:
+        return self._here.run(ticket)
+
+    def find(self, charge_point_id: str) -> str:
+        """See `far_calls.ForwardingHost`."""
+        return self.coordinator.find(charge_point_id)
+
+    def tell(self, node: str, message: Message) -> None:
+        """See `far_calls.ForwardingHost`."""
+        self.coordinator.send(node, encode(message))
+
+    def here(self, ticket: Ticket[Any]) -> bool:
+        """See `far_calls.ForwardingHost`."""
+        return self._here.run(ticket)
+
+    def hold(self, ticket: Ticket[Any]) -> None:
+        """See `far_calls.ForwardingHost`."""
+        self._here.hold(ticket)
+
+    def was_sent(self, ticket: Ticket[Any]) -> bool | None:
+        """See `far_calls.ForwardingHost`."""
+        if not self._store.durable:
+            return None
+        try:
+            self._store.refresh(ticket.charge_point_id).wait(REFRESH_S)
+        except (StoreError, TimeoutError):
+            return None
+        record = self._store.collections.tickets.get(ticket.id)
+        return None if record is None else record.state == TicketState.SENT
+
+    def ended(self, ticket: Ticket[Any]) -> None:
+        """See `far_calls.ForwardingHost`."""
+        self._here.ended(ticket)
+
+    # -- What is heard of others -----------------------------------------------------------------
+
+    def received(self, sender: str, message: bytes) -> None:
+        """See `Listener`."""
+        told = decode(message)
+        if isinstance(told, ForwardCommand):
+            known = self._here.find_ticket(told.id)
+            if known is not None and known.id not in self.near:
+                self.near.link(sender, known)
+            else:
+                self.near.make(sender, told)
+        elif isinstance(told, CancelForwarded):
+            self.near.stop(sender, told)
+        elif isinstance(told, CallReturned | CallSent | CallEnded | EffectKnown):
+            self.far.received(sender, told)
+        elif isinstance(told, Fence | LetGo):
+            self.claims.received(sender, told)
+        elif isinstance(told, Ask):
+            self._asked_by(sender, told)
+        elif isinstance(told, Reply):
+            waiting = self._asked.pop(told.id, None)
+            if waiting is not None:
+                waiting.set(told)
+        else:
+            logger.warning("%s has sent what is not understood here: %r", sender, message[:100])
+
+    def fenced(self, charge_point_id: str, epoch: int) -> None:
+        """See `Listener`."""
+        self.claims.fenced(charge_point_id, epoch)
+
+    def lost(self, node: str) -> None:
+        """See `Listener`."""
+        logger.warning("node %s is gone", node)
+        self.far.lost(node)
+        self.near.lost(node)
+
+    def lease_changed(self, *, held: bool) -> None:
+        """See `Listener`."""
+        if held:
+            logger.info("%s has its lease", self.node)
+            self._go(self._verify)
+        else:
+            self.claims.suspend()
+            logger.warning("%s has lost its lease: it sends no command until it has one again", self.node)
+
+    def _verify(self) -> None:
+        while self.coordinator.held and not self._stopped:
+            try:
+                self.claims.verify()
+            except CoordinatorUnavailable:
+                gevent.sleep(VERIFY_AGAIN_S)
+            else:
+                self.near.say_again()
+                return
+
+    # -- The HTTP API of others ------------------------------------------------------------------
+
+    def ask(self, node: str, method: str, path: str, query: str = "", body: bytes = b"") -> Reply | None:
+        """Have another node answer a request of the HTTP API; None if it does not. Switches greenlets."""
+        return self.ask_all([node], method, path, query, body).get(node)
+
+    def ask_all(
+        self, nodes: Iterable[str], method: str, path: str, query: str = "", body: bytes = b""
+    ) -> Mapping[str, Reply]:
+        """The same of several at once: the replies that came in time, by node."""
+        waiting: dict[str, tuple[str, AsyncResult[Reply]]] = {}
+        for node in nodes:
+            id_ = str(next(self._numbers))
+            try:
+                self.tell(node, Ask(id_, method, path, query, body))
+            except CoordinatorUnavailable:
+                continue
+            waiting[node] = id_, AsyncResult()
+            self._asked[id_] = waiting[node][1]
+        gevent.wait([result for _, result in waiting.values()], timeout=ASK_S)
+        for id_, _ in waiting.values():
+            self._asked.pop(id_, None)
+        return {node: reply for node, (_, result) in waiting.items() if (reply := result.value) is not None}
+
+    def nodes(self) -> list[str]:
+        """All that hold charge points, this one too; a client holds none, and has no HTTP API."""
+        return sorted(
+            {self.node, *(node for node in self.coordinator.nodes() if not node.startswith(CLIENT))}
+        )
+
+    def others(self) -> list[str]:
+        """All of them but this one."""
+        return [node for node in self.nodes() if node != self.node]
+
+    def _asked_by(self, sender: str, ask: Ask) -> None:
+        if self.answer is None or self._answering >= ASKS_LIMIT:
+            return
+        self._answering += 1
+        self._go(self._answer_to, sender, ask, self.answer)
+
+    def _answer_to(self, sender: str, ask: Ask, answer: Callable[[Ask], Reply]) -> None:
+        try:
+            self.tell(sender, answer(ask))
+        except CoordinatorUnavailable as error:
+            logger.warning("%s had asked, and was not told: %s", sender, error)
+        finally:
+            self._answering -= 1

@@ -1,0 +1,274 @@
+"""Calls of ours to charge points that another node holds: their tickets are here, their sessions are there.
+
+A ticket is with one node at a time, or it waits here until its charge point is found. What a node that died had on
+the wire is `outcome_unknown`; what it had only queued goes to the next one. Whoever cannot tell the two says the first.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gevent
+
+from ...actors.session.tickets import Ticket, TicketState
+from ...protocol import v16
+from ...protocol.effects import Effect
+from ...protocol.errors import ErrorCode, Refused
+from ...protocol.payload import lenient
+from .coordinator import CoordinatorUnavailable
+from .messages import CallEnded, CallReturned, CallSent, CancelForwarded, EffectKnown, ForwardCommand, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...actors.runtime.timers import Clock
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+"""Seconds between two looks for the charge points that calls wait for."""
+LOST_CONTACT_S = 10.0
+"""Seconds beyond a call's own limits after which nothing is expected of its node any more."""
+FINDS = 20
+"""So often a charge point that has just moved is looked for, `MOVING_S` apart, before a call that may not wait ends."""
+MOVING_S = 0.1
+
+
+class ForwardingHost(Protocol):
+    """What far calls need of their node."""
+
+    def find(self, charge_point_id: str) -> str:
+        """The node that holds a charge point, "" if none does. Switches greenlets. Raises `CoordinatorUnavailable`."""
+
+    def tell(self, node: str, message: Message) -> None:
+        """Tell another node. Raises `CoordinatorUnavailable`."""
+
+    def here(self, ticket: Ticket[Any]) -> bool:
+        """Hand a ticket to our own session of its charge point; false if there is none."""
+
+    def hold(self, ticket: Ticket[Any]) -> None:
+        """Keep a ticket that waits here for its charge point, should this process end."""
+
+    def was_sent(self, ticket: Ticket[Any]) -> bool | None:
+        """Whether a node that died had it on the wire; None if that cannot be known. Switches greenlets."""
+
+    def ended(self, ticket: Ticket[Any]) -> None:
+        """A ticket of ours has its end, or its effect."""
+
+
+class ForwardedCommands:
+    """See the head of this file. `node` is our own."""
+
+    def __init__(self, node: str, way: ForwardingHost, clock: Clock) -> None:
+        self._node = node
+        self._way = way
+        self._clock = clock
+        self._tickets: dict[str, Ticket[Any]] = {}
+        self._at: dict[str, str] = {}  # ticket id: the node that has it
+        self._waiting: dict[str, Ticket[Any]] = {}  # for a charge point that nobody holds
+        self._greenlets: set[Any] = set()
+        self._looking: Any = None
+
+    def start(self) -> None:
+        """Begin to look for what is waited for."""
+        self._looking = gevent.spawn(self._look)
+
+    def stop(self) -> None:
+        """Let go of everything; the tickets are ended by whoever made them."""
+        if self._looking is not None:
+            self._looking.kill()
+        gevent.killall(list(self._greenlets))
+        self._tickets.clear()
+        self._at.clear()
+        self._waiting.clear()
+
+    def __contains__(self, ticket_id: str) -> bool:
+        return ticket_id in self._tickets
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def submit(self, ticket: Ticket[Any]) -> None:
+        """Have a ticket carried out, wherever its charge point is. Never blocks."""
+        self._tickets[ticket.id] = ticket
+        self._go(self._place, ticket)
+
+    def is_away(self, ticket: Ticket[Any]) -> bool:
+        """Whether another node has it."""
+        return ticket.id in self._at
+
+    def cancel(self, ticket: Ticket[Any]) -> None:
+        """Ask that it be not sent."""
+        if ticket.id in self._waiting:
+            self._end(ticket, TicketState.CANCELLED)
+        elif ticket.id in self._at:
+            try:
+                self._way.tell(self._at[ticket.id], CancelForwarded(ticket.id, ticket.charge_point_id))
+            except CoordinatorUnavailable as error:
+                logger.warning("%r could not be cancelled: %s", ticket, error)
+
+    # -- Placing ---------------------------------------------------------------------------------
+
+    def _go(self, function: Callable[..., None], *args: Any) -> None:
+        greenlet = gevent.spawn(function, *args)
+        self._greenlets.add(greenlet)
+        greenlet.rawlink(self._greenlets.discard)
+
+    def _place(self, ticket: Ticket[Any], tries: int = FINDS) -> None:
+        """Give it to whoever holds its charge point; one that may wait, waits if nobody does."""
+        why = "the charge point is not connected to any node"
+        for _ in range(tries):
+            if not ticket.open or ticket.id not in self._tickets:
+                return
+            try:
+                node = self._way.find(ticket.charge_point_id)
+                if self._given(ticket, node):
+                    return
+            except CoordinatorUnavailable as error:
+                why = str(error)
+                break
+            if not node:
+                break
+            gevent.sleep(MOVING_S)  # whoever held it has just lost it
+        if ticket.when_offline == "queue":
+            ticket.waits(held=False)
+            self._waiting[ticket.id] = ticket
+            self._way.hold(ticket)
+        else:
+            self._end(ticket, TicketState.NEVER_SENT, why)
+
+    def _given(self, ticket: Ticket[Any], node: str) -> bool:
+        if node == self._node:
+            if not self._way.here(ticket):
+                return False
+            self._forget(ticket)
+            return True
+        if not node:
+            return False
+        self._at[ticket.id] = node
+        try:
+            self._way.tell(node, _message(ticket))
+        except CoordinatorUnavailable:
+            self._at.pop(ticket.id, None)
+            raise
+        return True
+
+    def _look(self) -> None:
+        while True:
+            gevent.sleep(LOOK_S)
+            now = self._clock.time()
+            for ticket in list(self._waiting.values()):
+                if _expired(ticket, now):
+                    self._end(ticket, TicketState.EXPIRED, "it waited too long")
+                    continue
+                try:
+                    node = self._way.find(ticket.charge_point_id)
+                except CoordinatorUnavailable:
+                    break
+                if node and self._waiting.pop(ticket.id, None) is not None:
+                    self._place(ticket, 1)
+            for id_ in list(self._at):
+                self._give_up(self._tickets[id_], now)
+
+    def _give_up(self, ticket: Ticket[Any], now: float) -> None:
+        """End what its node should have ended long ago: its word must have been lost."""
+        if ticket.state is TicketState.SENT:
+            over = now > (ticket.sent_at or now) + ticket.timeout_s + LOST_CONTACT_S
+        else:
+            over = _expired(ticket, now - ticket.timeout_s - LOST_CONTACT_S)
+        if over and ticket.open:
+            self._end(ticket, TicketState.OUTCOME_UNKNOWN, "its node has not been heard of again")
+        elif (
+            not ticket.open
+            and now > (ticket.ended_at or now) + (ticket.effect_timeout_s or 0) + LOST_CONTACT_S
+        ):
+            self._effect(ticket, Effect.NO_EFFECT)
+
+    # -- What is heard of them -------------------------------------------------------------------
+
+    def received(self, sender: str, message: Message) -> None:
+        """Hear from the node that has a ticket; what another one says of it does not count."""
+        id_ = getattr(message, "id", "")
+        ticket = self._tickets.get(id_)
+        if ticket is None or self._at.get(id_) != sender:
+            return
+        if isinstance(message, CallSent):
+            ticket.sent(message.at)
+        elif isinstance(message, CallReturned):
+            del self._at[id_]
+            self._go(self._place, ticket)
+        elif isinstance(message, CallEnded):
+            self._ended(ticket, message)
+        elif isinstance(message, EffectKnown):
+            self._effect(ticket, Effect(message.effect))
+
+    def _ended(self, ticket: Ticket[Any], message: CallEnded) -> None:
+        if message.response is not None:
+            try:
+                kind = v16.VERSION.actions[ticket.action].response
+                ticket.response, ticket.deviations = lenient(kind, message.response)
+            except Refused as error:
+                ticket.deviations = error.violations
+        if message.code is not None:
+            ticket.code = ErrorCode(message.code) if message.code in set(ErrorCode) else message.code
+            ticket.details = message.details
+        self._end(ticket, TicketState(message.state), message.reason, message.at)
+        if message.effect is not None and message.effect != Effect.PENDING:
+            self._effect(ticket, Effect(message.effect))
+
+    def lost(self, node: str) -> None:
+        """A node is gone, with the tickets that it had."""
+        for id_ in [id_ for id_, at in self._at.items() if at == node]:
+            del self._at[id_]
+            self._go(self._survive, self._tickets[id_], node)
+
+    def _survive(self, ticket: Ticket[Any], node: str) -> None:
+        if not ticket.open:
+            self._effect(ticket, Effect.NO_EFFECT)
+            return
+        sent = True if ticket.state is TicketState.SENT else self._way.was_sent(ticket)
+        if sent is False:
+            self._place(ticket)
+        elif ticket.id in self._tickets:
+            known = "it was on the wire" if sent else "whether it was on the wire is not known"
+            self._end(ticket, TicketState.OUTCOME_UNKNOWN, f"its node {node} has ended; {known}")
+            self._effect(ticket, Effect.NO_EFFECT)  # that nobody waits for any more
+
+    # -- Their end -------------------------------------------------------------------------------
+
+    def _end(
+        self, ticket: Ticket[Any], state: TicketState, reason: str = "", at: float | None = None
+    ) -> None:
+        self._waiting.pop(ticket.id, None)
+        if ticket.end(state, self._clock.time() if at is None else at, reason):
+            self._way.ended(ticket)
+        if ticket.settled:
+            self._forget(ticket)
+
+    def _effect(self, ticket: Ticket[Any], effect: Effect) -> None:
+        ticket.end_effect(effect)
+        self._forget(ticket)
+
+    def _forget(self, ticket: Ticket[Any]) -> None:
+        self._tickets.pop(ticket.id, None)
+        self._at.pop(ticket.id, None)
+
+
+def _expired(ticket: Ticket[Any], now: float) -> bool:
+    return ticket.expires_in_s is not None and ticket.created_at + ticket.expires_in_s <= now
+
+
+def _message(ticket: Ticket[Any]) -> ForwardCommand:
+    return ForwardCommand(
+        id=ticket.id,
+        charge_point=ticket.charge_point_id,
+        version=v16.VERSION.name,
+        action=ticket.action,
+        payload=ticket.payload,
+        created_at=ticket.created_at,
+        timeout_s=ticket.timeout_s,
+        when_offline=ticket.when_offline,
+        expires_in_s=ticket.expires_in_s,
+        effect_timeout_s=ticket.effect_timeout_s,
+    )

@@ -1,0 +1,272 @@
+"""The switchboard among nodes: Redis knows who holds what.
+
+Two links: one for commands, one that waits for what this node is told. What has to be one step is a script.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+from ..redis.address import RedisAway
+from ..redis.link import Link, RedisCommandRefused
+from . import scripts
+from .coordinator import DRIFT_S, LEASE_S, MESSAGE_BYTES, Claim, CoordinatorUnavailable, Verified
+from .lease import CHUNK, Lease, Renewal, chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gevent.event import AsyncResult
+
+    from ...actors.runtime.timers import Clock
+    from ..redis.address import Address
+    from .coordinator import Listener
+
+logger = logging.getLogger(__name__)
+
+BLOCK_S = 2.0
+"""Seconds that one read of the inbox waits in Redis."""
+READ_COUNT = 100
+"""Messages that are read at once."""
+STREAM_LIMIT = 10_000
+KEEP_S = 600.0
+"""Seconds that Redis keeps what a node was told, should it not be there to read it."""
+RETRY_S = 1.0
+STOP_S = 0.5
+"""Seconds that a stop waits for Redis to take the lease back."""
+CONNECTED_S = 60.0
+NO_LEASE = "this node has no lease"
+SHA = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in scripts.ALL}
+
+
+class RedisCoordinator:
+    """See the head of this file, and `Coordinator`. All nodes must agree on `prefix` and `lease_s`."""
+
+    def __init__(
+        self,
+        address: Address,
+        prefix: str,
+        node: str,
+        clock: Clock,
+        *,
+        stream_limit: int = STREAM_LIMIT,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self.node = node
+        self.lease = Lease(clock, node, lease_s)
+        self._prefix = prefix
+        self._inbox = f"{prefix}:in:{node}"
+        self._read = b"0-0"
+        self._listener: Listener | None = None
+        self._reader: Any = None
+        self._refused = ""
+        name = f"{prefix}:{node}"
+        self._commands = Link(address, name, up=self._connected)
+        self._messages = Link(address, f"{name}:in", blocks_s=BLOCK_S)
+        milliseconds = (round(seconds * 1000) for seconds in (lease_s, DRIFT_S))
+        self._arguments = (prefix, node, *milliseconds, stream_limit, round(KEEP_S * 1000))
+
+    def start(self, listener: Listener) -> None:
+        """See `Coordinator`."""
+        self._listener = listener
+        self._commands.start()
+        self._messages.start()
+        self._reader = gevent.spawn(self._read_messages)
+        self.lease.start(listener, self._renew)
+
+    def stop(self) -> None:
+        """See `Coordinator`."""
+        self._listener = None
+        self.lease.stop()
+        self._messages.stop()
+        if self._reader is not None:
+            self._reader.kill()
+        self._run(scripts.STOP).wait(STOP_S)
+        self._commands.stop()
+
+    @property
+    def held(self) -> bool:
+        """See `Coordinator`."""
+        return self.lease.held
+
+    def claim(self, charge_point_id: str) -> Claim:
+        """See `Coordinator`."""
+        with self.lease.claiming(charge_point_id):
+            found = self._ask(scripts.CLAIM, charge_point_id, self.lease.seen)
+        epoch, previous, wait_ms = self._with_lease(found)
+        self.lease.saw(int(epoch))
+        if previous:
+            self.lease.met(previous.decode())
+        return Claim(int(epoch), previous.decode(), int(wait_ms) / 1000)
+
+    def release(self, charge_point_id: str, epoch: int) -> None:
+        """See `Coordinator`."""
+        self._run(scripts.RELEASE, charge_point_id, epoch)
+
+    def verify(self, claims: Mapping[str, int]) -> Verified:
+        """See `Coordinator`."""
+        others: set[str] = set()
+        wait_s = 0.0
+        for part in chunks(claims.items()):
+            wait_ms, found = self._with_lease(self._ask(scripts.VERIFY, *chain.from_iterable(part)))
+            others.update(one.decode() for one in found)
+            wait_s = max(wait_s, int(wait_ms) / 1000)
+        return Verified(frozenset(others), wait_s)
+
+    def find(self, charge_point_id: str) -> str:
+        """See `Coordinator`."""
+        found: bytes = self._ask(scripts.FIND, charge_point_id)
+        return found.decode()
+
+    def send(self, node: str, message: bytes) -> None:
+        """See `Coordinator`."""
+        if len(message) > MESSAGE_BYTES:
+            raise ValueError(f"a message of {len(message)} bytes is longer than {MESSAGE_BYTES}")
+        result = self._run(scripts.SEND, node, message)
+        if result.ready():  # it has failed at once
+            raise CoordinatorUnavailable(str(result.exception))
+        self.lease.met(node)
+
+    def nodes(self) -> Iterable[str]:
+        """See `Coordinator`."""
+        return self.lease.nodes
+
+    def charge_points(self) -> Mapping[str, str]:
+        """See `Coordinator`."""
+        living = {node.decode() for node in self._ask(scripts.NODES)}
+        found: dict[str, str] = {}
+        cursor = b"0"
+        while True:
+            cursor, pairs = self._get(
+                self._commands.send("HSCAN", f"{self._prefix}:cps", cursor, "COUNT", CHUNK)
+            )
+            for charge_point_id, value in _pairs(pairs):
+                node = value.decode().partition(" ")[2]
+                if node in living:
+                    found[charge_point_id.decode()] = node
+            if cursor == b"0":
+                return found
+
+    # -- Commands --------------------------------------------------------------------------------
+
+    def _run(self, script: str, *arguments: Any) -> AsyncResult[Any]:
+        return self._commands.send("EVALSHA", SHA[script], 0, *self._arguments, *arguments)
+
+    def _ask(self, script: str, *arguments: Any) -> Any:
+        if not self.held:
+            raise CoordinatorUnavailable(
+                self._refused or (NO_LEASE if self._commands.connected else self._commands.why)
+            )
+        return self._get(self._run(script, *arguments))
+
+    def _get(self, result: AsyncResult[Any]) -> Any:
+        try:
+            return result.get()
+        except (RedisAway, RedisCommandRefused) as error:
+            raise CoordinatorUnavailable(str(error)) from error
+
+    def _with_lease(self, found: Any) -> Any:
+        if found is None:
+            raise CoordinatorUnavailable(NO_LEASE)
+        return found
+
+    def _connected(self) -> None:
+        self._load()
+        self._renew()
+
+    def _load(self) -> None:
+        for script in scripts.ALL:
+            self._commands.send("SCRIPT", "LOAD", script)
+
+    # -- The lease -------------------------------------------------------------------------------
+
+    def _renew(self) -> None:
+        if not self._commands.connected:
+            return
+        sent_at, acks = self.lease.sending()
+        pairs = chain.from_iterable(acks.items())
+        result = self._run(scripts.RENEW, self.lease.seen, self._read, CHUNK, *pairs)
+        result.rawlink(lambda result: self._renewed(sent_at, result))
+
+    def _renewed(self, sent_at: float, result: AsyncResult[Any]) -> None:
+        error = result.exception
+        if error is not None:
+            if isinstance(error, RedisCommandRefused):
+                self._refuse(str(error))
+            return
+        self._refused = ""
+        answer: Any = result.value
+        run, lapsed, young_ms, nodes, fences, more = answer
+        self.lease.renewed(
+            sent_at,
+            Renewal(
+                server=run.decode(),
+                lapsed=bool(lapsed),
+                young_s=int(young_ms) / 1000,
+                nodes=frozenset(node.decode() for node in nodes),
+                fences={one.decode(): int(float(epoch)) for one, epoch in _pairs(fences)},
+                more=bool(more),
+            ),
+        )
+
+    def _refuse(self, why: str) -> None:
+        if why.startswith("NOSCRIPT"):
+            self._load()
+            self._renew()
+        elif why != self._refused:
+            self._refused = why
+            logger.error("%s refuses the lease of %s: %s", self._prefix, self.node, why)
+
+    # -- What this node is told ------------------------------------------------------------------
+
+    def _read_messages(self) -> None:
+        while True:
+            self._messages.wait(CONNECTED_S)
+            try:
+                self._begin_again_if_forgotten()
+                while True:
+                    self._read_some()
+            except RedisAway:
+                gevent.sleep(0)  # the link connects again, or says that it has not
+            except RedisCommandRefused as error:
+                logger.warning("%s cannot be read: %s", self._inbox, error)
+                gevent.sleep(RETRY_S)
+
+    def _begin_again_if_forgotten(self) -> None:
+        newest = self._messages.ask("XREVRANGE", self._inbox, "+", "-", "COUNT", 1)
+        if not newest or _order(newest[0][0]) < _order(self._read):
+            self._read = b"0-0"  # a Redis whose clock stands before that of the one before
+
+    def _read_some(self) -> None:
+        blocks_ms = round(BLOCK_S * 1000)
+        found = self._messages.ask(
+            "XREAD", "COUNT", READ_COUNT, "BLOCK", blocks_ms, "STREAMS", self._inbox, self._read
+        )
+        for entry, pairs in found[0][1] if found else ():
+            self._read = entry
+            self._take(dict(_pairs(pairs)))
+
+    def _take(self, entry: Mapping[bytes, bytes]) -> None:
+        if self._listener is None:
+            return
+        match entry:
+            case {b"from": sender, b"message": message} if len(message) <= MESSAGE_BYTES:
+                self._listener.received(sender.decode(errors="replace"), message)
+            case {b"fenced": charge_point_id, b"epoch": epoch} if epoch.isdigit():
+                self.lease.fenced(charge_point_id.decode(errors="replace"), int(epoch))
+            case _:
+                logger.warning("%s has an entry that is none of ours", self._inbox)
+
+
+def _pairs(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _order(entry: bytes) -> tuple[int, int]:
+    first, _, second = entry.partition(b"-")
+    return int(first), int(second)

@@ -1,0 +1,255 @@
+"""The switchboard among the workers of one machine, as a worker sees it: a connection to the broker, kept up."""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import gevent.socket
+from gevent.event import AsyncResult
+
+from .coordinator import LEASE_S, MESSAGE_BYTES, Claim, CoordinatorUnavailable, Verified
+from .lease import Lease, Renewal, chunks
+from .unix_protocol import (
+    Checked,
+    Enumerate,
+    Fenced,
+    Find,
+    Found,
+    Frame,
+    Gone,
+    Hello,
+    NoLease,
+    Part,
+    Pipe,
+    PipeError,
+    Release,
+    Renew,
+    Renewed,
+    Take,
+    Taken,
+    Tell,
+    Told,
+    Verify,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ...actors.runtime.timers import Clock
+    from .coordinator import Listener
+
+logger = logging.getLogger(__name__)
+
+ANSWER_S = 5.0
+"""Seconds that the broker has to answer."""
+OUTSTANDING_LIMIT = 50_000
+"""Questions that may wait for their answers; further ones fail."""
+RENEWALS_LIMIT = 8
+"""Renewals that may wait for their answers; none is sent meanwhile."""
+BACKOFF_MIN_S = 0.02
+BACKOFF_MAX_S = 1.0
+STOP_S = 0.5
+NO_LEASE = "this worker has no lease"
+
+
+class UnixCoordinator:
+    """See the head of this file, and `Coordinator`. `path` is that of the `CoordinatorServer`."""
+
+    def __init__(self, path: str, node: str, clock: Clock, *, lease_s: float = LEASE_S) -> None:
+        self.node = node
+        self.lease = Lease(clock, node, lease_s)
+        self._path = path
+        self._listener: Listener | None = None
+        self._pipe: Pipe | None = None
+        self._owner: Any = None
+        self._waiting: dict[int, AsyncResult[Any]] = {}
+        self._parts: dict[int, dict[str, str]] = {}
+        self._number = 0
+        self._renewing = 0
+        self._why = "it is not connected yet"
+
+    def start(self, listener: Listener) -> None:
+        """See `Coordinator`."""
+        self._listener = listener
+        self._owner = gevent.spawn(self._run)
+        self.lease.start(listener, self._renew)
+
+    def stop(self) -> None:
+        """See `Coordinator`."""
+        self._listener = None
+        self.lease.stop()
+        if self._pipe is not None:
+            self._pipe.flush(STOP_S)
+        if self._owner is not None:
+            self._owner.kill()
+
+    @property
+    def held(self) -> bool:
+        """See `Coordinator`."""
+        return self.lease.held
+
+    def claim(self, charge_point_id: str) -> Claim:
+        """See `Coordinator`."""
+        with self.lease.claiming(charge_point_id):
+            taken = self._ask(Take(self._next(), charge_point_id, self.lease.seen))
+        self.lease.saw(taken.epoch)
+        if taken.previous:
+            self.lease.met(taken.previous)
+        return Claim(taken.epoch, taken.previous, taken.wait_s)
+
+    def release(self, charge_point_id: str, epoch: int) -> None:
+        """See `Coordinator`."""
+        if self._pipe is not None and not self._pipe.full:
+            self._pipe.send(Release(charge_point_id, epoch))
+
+    def verify(self, claims: Mapping[str, int]) -> Verified:
+        """See `Coordinator`."""
+        others: frozenset[str] = frozenset()
+        wait_s = 0.0
+        for part in chunks(claims.items()):
+            checked = self._ask(Verify(self._next(), dict(part)))
+            others |= checked.others
+            wait_s = max(wait_s, checked.wait_s)
+        return Verified(others, wait_s)
+
+    def find(self, charge_point_id: str) -> str:
+        """See `Coordinator`."""
+        node: str = self._ask(Find(self._next(), charge_point_id)).node
+        return node
+
+    def send(self, node: str, message: bytes) -> None:
+        """See `Coordinator`."""
+        if len(message) > MESSAGE_BYTES:
+            raise ValueError(f"a message of {len(message)} bytes is longer than {MESSAGE_BYTES}")
+        if self._pipe is None:
+            raise CoordinatorUnavailable(self._why)
+        if self._pipe.full:
+            raise CoordinatorUnavailable("the broker does not read what it is told")
+        self._pipe.send(Tell(node, message))
+        self.lease.met(node)
+
+    def nodes(self) -> Iterable[str]:
+        """See `Coordinator`."""
+        return self.lease.nodes
+
+    def charge_points(self) -> Mapping[str, str]:
+        """See `Coordinator`."""
+        number = self._next()
+        self._parts[number] = {}
+        try:
+            self._ask(Enumerate(number))
+            return self._parts[number]
+        finally:
+            del self._parts[number]
+
+    # -- Questions -------------------------------------------------------------------------------
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _ask(self, frame: Any) -> Any:
+        if self._pipe is None or not self.held:
+            raise CoordinatorUnavailable(self._why if self._pipe is None else NO_LEASE)
+        if len(self._waiting) >= OUTSTANDING_LIMIT:
+            raise CoordinatorUnavailable(f"{OUTSTANDING_LIMIT} questions wait for their answers")
+        result: AsyncResult[Any] = AsyncResult()
+        self._waiting[frame.number] = result
+        self._pipe.send(frame)
+        try:
+            answer = result.get(timeout=ANSWER_S)
+        except gevent.Timeout:
+            raise CoordinatorUnavailable(f"the broker gave no answer within {ANSWER_S:g} s") from None
+        finally:
+            self._waiting.pop(frame.number, None)
+        if isinstance(answer, NoLease):
+            raise CoordinatorUnavailable(NO_LEASE)
+        return answer
+
+    def _renew(self) -> None:
+        pipe = self._pipe
+        if pipe is None or self._renewing >= RENEWALS_LIMIT:
+            return
+        sent_at, acks = self.lease.sending()
+        number = self._next()
+        result: AsyncResult[Any] = AsyncResult()
+        self._waiting[number] = result
+        self._renewing += 1
+        pipe.send(Renew(number, self.lease.seen, acks))
+        # Who has asked before is woken before: it has what was its own before that is fenced.
+        result.rawlink(lambda result: self._renewed(number, pipe, sent_at, result))
+
+    def _renewed(self, number: int, pipe: Pipe, sent_at: float, result: AsyncResult[Any]) -> None:
+        self._waiting.pop(number, None)
+        self._renewing -= 1
+        if pipe is self._pipe and result.exception is None:  # else it ended right after it answered
+            new: Any = result.value
+            self.lease.renewed(
+                sent_at, Renewal(new.server, new.lapsed, new.young_s, new.nodes, new.fences, new.more)
+            )
+
+    # -- The connection --------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        tries = 0
+        while True:
+            sock = gevent.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                sock.connect(self._path)
+            except OSError as error:
+                sock.close()
+                self._why = f"{self._path}: {error.strerror or error}"
+                tries += 1
+            else:
+                tries = 0
+                self._serve(Pipe(sock, Told))
+            wait_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(tries, 10))
+            gevent.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+
+    def _serve(self, pipe: Pipe) -> None:
+        why = "the switchboard was stopped"
+        try:
+            self._pipe = pipe
+            pipe.send(Hello(self.node))
+            self._renew()
+            logger.info("%s is connected to %s", self.node, self._path)
+            while True:
+                self._take(pipe.receive())
+        except (OSError, EOFError, PipeError) as error:
+            why = str(error)
+        finally:
+            self._pipe = None
+            self._why = f"{self._path}: {why}"
+            self.lease.end()  # the broker gives what we hold to whoever asks, from when it sees the close
+            pipe.close()
+            waiting, self._waiting = self._waiting, {}
+            for result in waiting.values():
+                result.set_exception(CoordinatorUnavailable(self._why))
+            if self._listener is not None:
+                logger.warning("%s has lost %s", self.node, self._why)
+
+    def _take(self, frame: Frame) -> None:
+        match frame:
+            case Part(number, charge_points, more):
+                if number in self._parts:
+                    self._parts[number].update(charge_points)
+                if not more:
+                    self._answer(number, frame)
+            case Renewed(number) | Taken(number) | Checked(number) | Found(number) | NoLease(number):
+                self._answer(number, frame)
+            case Tell(sender, message):
+                if self._listener is not None:
+                    self._listener.received(sender, message)
+            case Fenced(charge_point_id, epoch):
+                self.lease.fenced(charge_point_id, epoch)
+            case Gone(node):
+                self.lease.lost(node)
+
+    def _answer(self, number: int, frame: Frame) -> None:
+        result = self._waiting.get(number)
+        if result is not None:
+            result.set(frame)

@@ -1,0 +1,237 @@
+"""What workers and their broker say to each other, and the connection it goes over: msgpack, each with its length.
+
+Both ends are of one version and one user, for the socket is a file that only its owner may open.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import msgspec
+from gevent.event import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LENGTH = struct.Struct("!I")
+FRAME_BYTES = 1_048_576
+"""The longest frame: a message, or a chunk of charge points."""
+READ_BYTES = 65_536
+OUTBOX_BYTES = 8_388_608
+"""What may wait to be written to one end; above it messages are lost."""
+
+
+class Frame(msgspec.Struct, array_like=True, frozen=True, tag=True):
+    """Anything that is said. What has a `number` is asked, and answered with the same."""
+
+
+class Hello(Frame, frozen=True):
+    """The first that a node says."""
+
+    node: str
+
+
+class Renew(Frame, frozen=True):
+    """See `LeaseRegistry.renew`."""
+
+    number: int
+    seen: int
+    acks: dict[str, int]
+
+
+class Renewed(Frame, frozen=True):
+    """See `Renewal`."""
+
+    number: int
+    server: str
+    lapsed: bool
+    young_s: float
+    nodes: frozenset[str]
+    fences: dict[str, int]
+    more: bool
+
+
+class Take(Frame, frozen=True):
+    """See `LeaseRegistry.claim`."""
+
+    number: int
+    charge_point_id: str
+    seen: int
+
+
+class Taken(Frame, frozen=True):
+    """See `Claim`."""
+
+    number: int
+    epoch: int
+    previous: str
+    wait_s: float
+
+
+class Release(Frame, frozen=True):
+    """See `LeaseRegistry.release`."""
+
+    charge_point_id: str
+    epoch: int
+
+
+class Verify(Frame, frozen=True):
+    """See `LeaseRegistry.verify`."""
+
+    number: int
+    claims: dict[str, int]
+
+
+class Checked(Frame, frozen=True):
+    """See `Verified`."""
+
+    number: int
+    others: frozenset[str]
+    wait_s: float
+
+
+class Find(Frame, frozen=True):
+    """See `LeaseRegistry.find`."""
+
+    number: int
+    charge_point_id: str
+
+
+class Found(Frame, frozen=True):
+    """A node, or ""."""
+
+    number: int
+    node: str
+
+
+class Enumerate(Frame, frozen=True):
+    """See `LeaseRegistry.charge_points`."""
+
+    number: int
+
+
+class Part(Frame, frozen=True):
+    """Some of all charge points; with `more` there come further ones."""
+
+    number: int
+    charge_points: dict[str, str]
+    more: bool
+
+
+class NoLease(Frame, frozen=True):
+    """The answer to who has no lease."""
+
+    number: int
+
+
+class Tell(Frame, frozen=True):
+    """To another node (from a node), or from one (from the broker)."""
+
+    node: str
+    message: bytes
+
+
+class Fenced(Frame, frozen=True):
+    """See `Listener.fenced`."""
+
+    charge_point_id: str
+    epoch: int
+
+
+class Gone(Frame, frozen=True):
+    """See `Listener.lost`."""
+
+    node: str
+
+
+Answer = Renewed | Taken | Checked | Found | Part | NoLease
+Asked = Hello | Renew | Take | Release | Verify | Find | Enumerate | Tell
+Told = Answer | Tell | Fenced | Gone
+
+
+class PipeError(Exception):
+    """The other end says what cannot be understood."""
+
+
+class Pipe:
+    """One connection. `kinds` are the frames that may come. One greenlet reads; any may send."""
+
+    def __init__(self, sock: Any, kinds: Any) -> None:
+        self._sock = sock
+        self._decoder = msgspec.msgpack.Decoder(kinds)
+        self._encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
+        self._out: list[bytes] = []
+        self._waiting_bytes = 0
+        self._written = Event()
+        self._drained = Event()
+        self._drained.set()
+        self._unread = bytearray()
+        self._writer = gevent.spawn(self._write)
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits to be written that messages are lost."""
+        return self._waiting_bytes > OUTBOX_BYTES
+
+    def send(self, frame: Frame) -> None:
+        """Have a frame written. Never blocks; who may say more than is asked of it looks at `full` before."""
+        data = self._encode(frame)
+        self._out.append(LENGTH.pack(len(data)) + data)
+        self._waiting_bytes += len(data)
+        if self.full:
+            self._drained.clear()
+        self._written.set()
+
+    def drain(self) -> None:
+        """Wait until it is not full."""
+        self._drained.wait()
+
+    def receive(self) -> Any:
+        """The next frame. Raises OSError, EOFError and `PipeError`."""
+        (length,) = LENGTH.unpack(self._take(LENGTH.size))
+        if length > FRAME_BYTES:
+            raise PipeError(f"a frame of {length} bytes")
+        try:
+            return self._decoder.decode(self._take(length))
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise PipeError(str(error)) from None
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until all is written, but no longer."""
+        ends = gevent.get_hub().loop.now() + timeout_s
+        while self._waiting_bytes and (left_s := ends - gevent.get_hub().loop.now()) > 0 and self._writer:
+            self._drained.clear()
+            self._drained.wait(left_s)
+
+    def close(self) -> None:
+        """Close it; may be called twice."""
+        self._writer.kill(block=False)
+        self._sock.close()
+
+    def _take(self, count: int) -> bytes:
+        while len(self._unread) < count:
+            data = self._sock.recv(READ_BYTES)
+            if not data:
+                raise EOFError("the other end closed the connection")
+            self._unread += data
+        taken = bytes(self._unread[:count])
+        del self._unread[:count]
+        return taken
+
+    def _write(self) -> None:
+        try:
+            while True:
+                self._written.wait()
+                self._written.clear()
+                out, self._out = self._out, []
+                data = b"".join(out)
+                self._sock.sendall(data)
+                self._waiting_bytes -= len(data) - LENGTH.size * len(out)
+                if not self.full:
+                    self._drained.set()
+        except OSError:
+            self._sock.close()  # whoever reads sees it
+        finally:
+            self._drained.set()

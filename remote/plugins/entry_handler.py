@@ -1,0 +1,310 @@
+"""What a worker does with the entries of its streams: read, tell the plugin, write back how it ended.
+
+An entry is in hand from when it is read until Redis has taken its answer, or it is left to the stream's next owner.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...actors.plugin.detached_call import Untried
+from ...actors.runtime.failure import Failure, attempt
+from ...actors.session.messages import ChargePointOffline, ChargePointOnline, TicketEnded
+from ...protocol.errors import OcppError, Refused
+from ...protocol.payload import build, lenient
+from ...protocol.session import Incoming
+from ..redis.address import RedisAway
+from .envelopes import (
+    CallMade,
+    CameOnline,
+    Decline,
+    LeftOffline,
+    OutcomeSeen,
+    UnreadableEnvelope,
+    Verdict,
+    charge_point_of,
+    encode,
+    read_envelope,
+    ticket_of,
+)
+from .host_cell import Notice, RemoteCall
+from .streams import ANSWERS_LIMIT, ANSWERS_S, DROP, FINISH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from msgspec import Raw
+
+    from ...actors.runtime.timers import Clock
+    from ...actors.session.charge_point import ChargePoint
+    from ...actors.session.context import Observer
+    from ...protocol.actions import Version
+    from ..redis.link import Link
+    from .assignment import Assignment, Stream
+    from .envelopes import AnyEnvelope
+    from .host_cell import Place, PluginHostCell
+    from .streams import Keys
+
+logger = logging.getLogger(__name__)
+
+KNOWN_LIMIT = 10_000
+"""Answers that are remembered, should their entries come again before Redis has taken them; and charge points."""
+NOTICE_S = 60.0
+"""Seconds after which a notice counts as heard, though it still waits for the plugin, or for its deadline."""
+
+
+class Entry(NamedTuple):
+    """One entry of a stream, as it was read."""
+
+    stream: Stream
+    id: bytes
+    data: bytes
+
+
+class EntryHandler:
+    """See the head of this file. `cell` is the plugin's."""
+
+    def __init__(
+        self,
+        link: Link,
+        keys: Keys,
+        group: str,
+        version: Version,
+        clock: Clock,
+        observer: Observer,
+        shares: Assignment,
+    ) -> None:
+        self.cell: PluginHostCell
+        self._link = link
+        self._keys = keys
+        self._group = group
+        self._version = version
+        self._clock = clock
+        self._observer = observer
+        self._shares = shares
+        self._ahead_s = 0.0  # how far the clock of Redis is ahead of ours
+        self._known: OrderedDict[str, bytes] = OrderedDict()
+        self._charge_points: OrderedDict[str, tuple[bytes, ChargePoint]] = OrderedDict()
+
+    def redis_is_at(self, time: float) -> None:
+        """Hear what time Redis has: ages of entries are counted by its clock."""
+        self._ahead_s = time - self._clock.time()
+
+    # -- In ------------------------------------------------------------------------------------------
+
+    def take(self, entries: Iterable[Entry], *, again: bool = False) -> None:
+        """Deal with what was read; `again` says that somebody may have had it before.
+
+        Switches greenlets. Raises `RedisAway`: what was not dealt with is to be claimed again then.
+        """
+        fresh: list[tuple[Entry, AnyEnvelope]] = []
+        keys: list[str] = []
+        for entry in entries:
+            if entry.id in entry.stream.in_hand:
+                continue
+            try:
+                envelope = read_envelope(entry.data)
+            except UnreadableEnvelope as error:
+                self._observer.count("worker_unreadable", "")
+                logger.error("entry %s is left out: %s", entry.id.decode(), error)  # noqa: TRY400 - the text says all
+                self._drop((entry.stream.number, entry.id))
+                continue
+            fresh.append((entry, envelope))
+            if isinstance(envelope, CallMade) and (again or envelope.is_lasting):
+                keys.append(envelope.key)
+        if keys:
+            found = self._link.ask("MGET", *map(self._keys.done, keys))
+            for key, answer in zip(keys, found, strict=True):
+                if answer is not None:
+                    self._remember(key, answer)
+        for entry, envelope in fresh:
+            self._begin(entry, envelope)
+
+    def _begin(self, entry: Entry, envelope: AnyEnvelope) -> None:
+        place = (entry.stream.number, entry.id)
+        try:
+            if isinstance(envelope, CallMade):
+                message: RemoteCall | Notice | str = self._call(entry, envelope, place)
+            else:
+                message = self._notice(entry, envelope, place)
+        except (UnreadableEnvelope, Refused) as error:
+            message = f"it cannot be read: {error}"
+        if isinstance(message, str):
+            if message:
+                logger.warning("%s of %s: %s", type(envelope).__name__, envelope.charge_point, message)
+            if isinstance(envelope, CallMade):
+                self._write(place, envelope, encode(Verdict(failed=message)), 0)
+            else:
+                self._drop(place)
+            return
+        if not self.cell.is_set():  # else the worker stops, and whoever has the stream next takes it
+            entry.stream.in_hand[entry.id] = message
+            self.cell.tell(message)
+
+    def _call(self, entry: Entry, envelope: CallMade, place: Place) -> RemoteCall | str:
+        action = self._version.actions.get(envelope.action)
+        if action is None or ("passive", action.name) not in self.cell.spec.plugin.handlers:
+            return f"{self.cell.urn} does not handle {envelope.action}"
+        if not envelope.redelivered and self._is_fenced(entry.stream, envelope):
+            return "another node has the charge point since"
+        now = self._clock.monotonic()
+        added_at = int(entry.id.partition(b"-")[0]) / 1000
+        left_s = envelope.timeout_s - max(0.0, self._clock.time() + self._ahead_s - added_at)
+        if left_s <= 0 and envelope.key not in self._known:
+            self._observer.count("worker_late", envelope.charge_point)
+            return "its time was over before it came to a worker"
+        if not self.cell.ready(envelope.charge_point, action.name):
+            return "its plugin is quarantined or was stopped"
+        request, deviations = lenient(action.request, envelope.payload)
+        payload = bytes(envelope.payload)
+        incoming = Incoming(envelope.unique_id, action, request, payload, deviations, now, now + left_s)
+        facts = self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts)
+        return RemoteCall(facts, incoming, envelope, place, self.cell, self._ended)
+
+    def _notice(self, entry: Entry, envelope: AnyEnvelope, place: Place) -> Notice | str:
+        handlers = self.cell.spec.plugin.handlers
+        fact: object
+        if isinstance(envelope, OutcomeSeen):
+            if not {("outcome", "*"), ("outcome", envelope.ticket.action)} & handlers.keys():
+                return ""
+            fact = TicketEnded(ticket_of(envelope, self._version))
+        elif self._is_fenced(entry.stream, envelope):
+            return "another node has the charge point since"
+        elif isinstance(envelope, CameOnline):
+            if ("online", "") not in handlers:
+                return ""
+            fact = ChargePointOnline(self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts))
+        elif isinstance(envelope, LeftOffline) and ("offline", "") in handlers:
+            facts = self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts)
+            fact = ChargePointOffline(facts, 0, "")  # plugins are not told the code
+        else:
+            return ""
+        if self.cell.quarantined and not self.cell.takes_for_probe(fact):
+            return "its plugin is quarantined"
+        return Notice(envelope.charge_point, fact, place, self._clock.monotonic() + NOTICE_S, self._heard)
+
+    def _is_fenced(self, stream: Stream, envelope: AnyEnvelope) -> bool:
+        charge_point, epoch = envelope.charge_point, envelope.epoch
+        if stream.fenced(charge_point, epoch):
+            self._observer.count("worker_fenced", charge_point)
+            return True
+        if epoch > stream.epochs.get(charge_point, 0):
+            stream.epochs[charge_point] = epoch
+            self._link.send("HSET", self._keys.epochs(stream.number, self._group), charge_point, epoch)
+        return False
+
+    def _charge_point(self, id_: str, ocpp: str, facts: Raw) -> ChargePoint:
+        data = bytes(facts)
+        found = self._charge_points.pop(id_, None)
+        if found is None or found[0] != data:
+            found = data, charge_point_of(id_, ocpp, self._version, facts)
+        self._charge_points[id_] = found
+        if len(self._charge_points) > KNOWN_LIMIT:
+            self._charge_points.popitem(last=False)
+        return found[1]
+
+    # -- Out -----------------------------------------------------------------------------------------
+
+    def answer_known(self, call: RemoteCall) -> bool:
+        """Answer a call as it was answered before, without its handler; false if it was not."""
+        answer = self._known.get(call.envelope.key)
+        if answer is None:
+            return False
+        self._observer.count("worker_known", call.ordering_key)
+        call.incoming.open = False
+        self._write(call.place, call.envelope, answer, call.envelope.keep_s)
+        return True
+
+    def _ended(self, call: RemoteCall, outcome: Any) -> None:
+        """Hear how a handler ended: as the session of a local call does."""
+        if not call.incoming.open:
+            self._observer.count("late_answer", call.ordering_key)
+            return
+        if (
+            type(outcome) is Failure and outcome.killed
+        ):  # the worker stops, or the plugin is ended: not its answer
+            call.incoming.open = False
+            self._shares.put_down(call.place)
+            return
+        call.incoming.open = False
+        keep_s = call.envelope.keep_s
+        if type(outcome) is Untried:
+            self._write(call.place, call.envelope, encode(Verdict(failed=outcome.why)), 0)
+        elif type(outcome) is not Failure:
+            data = attempt(build, call.incoming.action.response, outcome)
+            if type(data) is not Failure:
+                self._observer.count("worker_handled", call.ordering_key)
+                self.cell.note_success(call.ordering_key, call.action)
+                self._write(call.place, call.envelope, b'{"response":' + data + b"}", keep_s)
+                return
+            logger.error("The answer to %r breaks its contract: %s", call, data.error)
+            self._fail(call, data.error, "the answer of its handler was invalid")
+        elif isinstance(outcome.error, OcppError):
+            error = outcome.error
+            verdict = attempt(encode, Verdict(error=Decline(error.code, error.description, error.details)))
+            if type(verdict) is Failure:
+                self._fail(call, verdict.error, "the details of its error cannot be written")
+            else:
+                self._observer.count("worker_refused", call.ordering_key)
+                if self.cell.probing:  # it is what the handler means
+                    self.cell.note_success(call.ordering_key, call.action)
+                self._write(call.place, call.envelope, verdict, keep_s)
+        else:
+            logger.error("The handler of %r failed:", call, exc_info=outcome.exc_info)
+            self._fail(call, outcome.error, f"its handler failed: {outcome.text}")
+
+    def _fail(self, call: RemoteCall, error: Exception, why: str) -> None:
+        self._observer.count("worker_failed", call.ordering_key)
+        if not getattr(error, "blameless", False):
+            self.cell.note_failure(call.ordering_key, call.action, error)
+        self._write(call.place, call.envelope, encode(Verdict(failed=why[:500])), 0)
+
+    def sweep(self) -> None:
+        """End what has taken too long."""
+        now = self._clock.monotonic()
+        for entry in self._shares.in_hand:
+            if isinstance(entry, Notice):
+                if entry.due <= now:
+                    logger.error("%s has not heard %r within %g s", self.cell.urn, entry.fact, NOTICE_S)
+                    self._heard(entry)
+            elif entry.incoming.open and entry.incoming.due <= now:
+                logger.warning("%r was not answered in time", entry)
+                entry.incoming.open = False
+                entry.expire()
+                self._fail(
+                    entry, TimeoutError(f"no answer to {entry.action} in time"), "not answered in time"
+                )
+
+    def _heard(self, notice: Notice) -> None:
+        self._drop(notice.place)
+
+    def _remember(self, key: str, answer: bytes) -> None:
+        self._known[key] = answer
+        if len(self._known) > KNOWN_LIMIT:
+            self._known.popitem(last=False)
+
+    def _write(self, place: Place, envelope: CallMade, verdict: bytes, keep_s: int) -> None:
+        """Answer, and take the entry off its stream; `keep_s` of 0 keeps no answer."""
+        if keep_s:
+            self._remember(envelope.key, verdict)
+        keys = (
+            self._keys.stream(place[0], self._group),
+            self._keys.done(envelope.key),
+            self._keys.answers(envelope.node),
+        )
+        arguments = (self._group, place[1], verdict, keep_s, encode(envelope.id), ANSWERS_LIMIT, ANSWERS_S)
+        sent = self._link.send("EVAL", FINISH, len(keys), *keys, *arguments)
+        sent.rawlink(partial(self._written, place))
+
+    def _drop(self, place: Place) -> None:
+        stream = self._keys.stream(place[0], self._group)
+        sent = self._link.send("EVAL", DROP, 1, stream, self._group, place[1])
+        sent.rawlink(partial(self._written, place))
+
+    def _written(self, place: Place, result: Any) -> None:
+        self._shares.put_down(place)
+        if result.exception is not None and not isinstance(result.exception, RedisAway):
+            logger.error("an answer could not be written: %s", result.exception)

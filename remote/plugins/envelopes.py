@@ -1,0 +1,288 @@
+"""What nodes and workers tell each other, as JSON that any language can read: docs/scaling.md has every member.
+
+Times are seconds since 1970. What cannot be read raises `UnreadableEnvelope`, whatever the bytes are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from ...actors.session.charge_point import ChargePoint
+from ...actors.session.tickets import Ticket, TicketState
+from ...protocol.effects import Effect
+from ...protocol.errors import ErrorCode, OcppError, Refused, read_code
+from ...protocol.payload import lenient
+from ...protocol.session import Registration
+
+if TYPE_CHECKING:
+    from ...protocol.actions import Version
+    from ...protocol.message import Message
+
+
+KEEP_TRANSACTION_S = 3600
+"""Seconds for which the answer to a transaction message is kept: the charge point may send it again, or the spool."""
+KEEP_S = 60
+"""And that to another call: its message id may come again for a new one, so that only the envelope is known again."""
+
+
+class UnreadableEnvelope(ValueError):
+    """It is none of the envelopes below."""
+
+
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A deviation of the payload from the specification."""
+
+    path: str
+    code: str
+    text: str
+    value: str = ""
+
+
+class Envelope(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True):
+    """The base of all that goes to workers. `facts` is what is known of the charge point."""
+
+    node: str
+    charge_point: str
+    v: Literal[1]
+    ocpp: str = "1.6"
+    epoch: int = 0
+
+
+class CallMade(Envelope, frozen=True, tag="call"):
+    """A charge point has sent a CALL. `key` is what its answer is kept under, for `keep_s`."""
+
+    id: str
+    action: str
+    unique_id: str
+    payload: Raw
+    received_at: float
+    deadline_at: float
+    timeout_s: float
+    key: str
+    keep_s: int
+    transaction_id: int | None = None
+    redelivered: bool = False
+    deviations: tuple[Fault, ...] = ()
+    facts: Raw = Raw(b"{}")
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the same may come in another envelope: sent again by the charge point, or out of the spool."""
+        return self.keep_s > KEEP_S
+
+
+class CameOnline(Envelope, frozen=True, tag="online"):
+    """A charge point has connected."""
+
+    facts: Raw
+
+
+class LeftOffline(Envelope, frozen=True, tag="offline"):
+    """A charge point has gone."""
+
+    facts: Raw
+
+
+class TicketFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call of ours that has ended: `Ticket`."""
+
+    id: str
+    action: str
+    state: TicketState
+    request: Raw
+    timeout_s: float
+    created_at: float
+    when_offline: str = "fail"
+    expires_in_s: float | None = None
+    sent_at: float | None = None
+    ended_at: float | None = None
+    response: Raw | UnsetType = UNSET
+    code: str | None = None
+    reason: str = ""
+    details: dict[str, Any] = msgspec.field(default_factory=dict)
+    effect: Effect | None = None
+
+
+class OutcomeSeen(Envelope, frozen=True, tag="outcome"):
+    """A call of ours has ended."""
+
+    ticket: TicketFacts
+
+
+class Decline(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A CALLERROR."""
+
+    code: str
+    description: str = ""
+    details: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a call was answered; exactly one of the three."""
+
+    response: Raw | UnsetType = UNSET
+    error: Decline | UnsetType = UNSET
+    failed: str | UnsetType = UNSET
+
+
+class Answer(Verdict, frozen=True, tag_field="kind", tag="answer"):
+    """The same, as it comes back to the node."""
+
+    id: str = msgspec.field(default="")
+
+
+class _Facts(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str = ""
+    peer: str = ""
+    secure: bool = False
+    connected_at: float | None = None
+    disconnected_at: float | None = None
+    registration: Registration | None = None
+    boot: Raw | UnsetType = UNSET
+    connectors: dict[int, Raw] = msgspec.field(default_factory=dict)
+
+
+AnyEnvelope = CallMade | CameOnline | LeftOffline | OutcomeSeen
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_envelopes: msgspec.json.Decoder[AnyEnvelope] = msgspec.json.Decoder(AnyEnvelope)
+_answers = msgspec.json.Decoder(Answer)
+_verdicts = msgspec.json.Decoder(Verdict)
+_facts = msgspec.json.Decoder(_Facts)
+
+
+def encode(value: Any) -> bytes:
+    """Write an envelope, or a part of one."""
+    return _encoder.encode(value)
+
+
+def read_envelope(data: bytes) -> AnyEnvelope:
+    """Read what a node has sent."""
+    return _read(_envelopes, data)  # type: ignore[no-any-return]
+
+
+def read_answer(data: bytes) -> Answer:
+    """Read what a worker has sent."""
+    return _read(_answers, data)  # type: ignore[no-any-return]
+
+
+def read_verdict(data: bytes) -> Verdict:
+    """Read an answer that was kept."""
+    return _read(_verdicts, data)  # type: ignore[no-any-return]
+
+
+def _read(decoder: Any, data: bytes) -> Any:
+    try:
+        return decoder.decode(data)
+    except UNREADABLE as error:
+        raise UnreadableEnvelope(f"{error}: {data[:200]!r}") from None
+
+
+# -- Answers -------------------------------------------------------------------------------------
+
+
+class RemoteFailed(Exception):
+    """The handler failed, in a worker: its failures are counted there."""
+
+
+def outcome_of(verdict: Verdict) -> bytes | Exception:
+    """What a verdict means for a call: the response as JSON, an `OcppError`, or `RemoteFailed`."""
+    if verdict.response is not UNSET:
+        return bytes(verdict.response)
+    if verdict.error is not UNSET:
+        code = read_code(verdict.error.code)
+        if isinstance(code, ErrorCode):
+            return OcppError(code, verdict.error.description, verdict.error.details)
+        return RemoteFailed(f"a worker answered with the unknown code {code}")
+    return RemoteFailed(verdict.failed if verdict.failed is not UNSET else "a worker gave no answer")
+
+
+# -- Charge points and tickets ---------------------------------------------------------------------
+
+
+def facts_of(charge_point: ChargePoint) -> Raw:
+    """What is known of a charge point: `name`, `peer`, `boot`, and the like."""
+    facts: dict[str, Any] = {"peer": charge_point.peer, "connected_at": charge_point.connected_at}
+    for name in ("name", "secure", "disconnected_at", "registration", "boot", "connectors"):
+        value = getattr(charge_point, name)
+        if value:
+            facts[name] = value
+    return Raw(_encoder.encode(facts))
+
+
+def charge_point_of(id_: str, ocpp: str, version: Version, data: Raw) -> ChargePoint:
+    """Make the facts anew. Raises `UnreadableEnvelope`; a message in them that cannot be read is left out."""
+    facts: _Facts = _read(_facts, bytes(data))
+    charge_point = ChargePoint(id_, facts.name, ocpp)
+    charge_point.peer = facts.peer
+    charge_point.secure = facts.secure
+    charge_point.connected_at = facts.connected_at
+    charge_point.disconnected_at = facts.disconnected_at
+    charge_point.registration = facts.registration
+    if facts.boot is not UNSET:
+        charge_point.boot = _message(version.actions["BootNotification"].request, facts.boot)
+    status = version.actions["StatusNotification"].request
+    for connector, said in facts.connectors.items():
+        message = _message(status, said)
+        if message is not None:
+            charge_point.connectors = charge_point.connectors or {}
+            charge_point.connectors[connector] = message
+    return charge_point
+
+
+def _message(kind: type[Message], data: Raw) -> Any:
+    try:
+        return lenient(kind, data)[0]
+    except Refused:
+        return None
+
+
+def ticket_facts(ticket: Ticket[Any]) -> TicketFacts:
+    """How a call of ours has ended."""
+    return TicketFacts(
+        id=ticket.id,
+        action=ticket.action,
+        state=ticket.state,
+        request=Raw(ticket.payload),
+        timeout_s=ticket.timeout_s,
+        created_at=ticket.created_at,
+        when_offline=ticket.when_offline,
+        expires_in_s=ticket.expires_in_s,
+        sent_at=ticket.sent_at,
+        ended_at=ticket.ended_at,
+        response=UNSET if ticket.response is None else Raw(_encoder.encode(ticket.response)),
+        code=ticket.code,
+        reason=ticket.reason,
+        details=ticket.details,
+        effect=ticket.effect,
+    )
+
+
+def ticket_of(envelope: OutcomeSeen, version: Version) -> Ticket[Any]:
+    """Make the ticket anew. Raises `UnreadableEnvelope` for an action or a request that is none."""
+    facts = envelope.ticket
+    action = version.actions.get(facts.action)
+    request = None if action is None else _message(action.request, facts.request)
+    if action is None or request is None:
+        raise UnreadableEnvelope(f"no request of {facts.action}: {bytes(facts.request)[:200]!r}")
+    ticket: Ticket[Any] = Ticket(
+        facts.id,
+        envelope.charge_point,
+        facts.action,
+        request,
+        bytes(facts.request),
+        timeout_s=facts.timeout_s,
+        created_at=facts.created_at,
+        when_offline=facts.when_offline,
+        expires_in_s=facts.expires_in_s,
+    )
+    ticket.state = facts.state
+    ticket.sent_at, ticket.ended_at = facts.sent_at, facts.ended_at
+    ticket.response = None if facts.response is UNSET else _message(action.response, facts.response)
+    ticket.code = None if facts.code is None else read_code(facts.code)
+    ticket.reason, ticket.details, ticket.effect = facts.reason, facts.details, facts.effect
+    return ticket

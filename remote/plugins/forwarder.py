@@ -1,0 +1,347 @@
+"""The plugin that forwards: calls go to workers through streams in Redis, and their answers come back here.
+
+It answers nothing by itself and waits for nothing. While Redis is away, no worker is there or a stream is full, a call
+fails at once, so that its stand-in answers, and what was spooled is replayed when they are back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import socket
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from msgspec import Raw
+
+from ...actors.plugin.plugin import (
+    CONCURRENCY,
+    Plugin,
+    PluginSpec,
+    on_offline,
+    on_online,
+    on_outcome,
+    passive,
+)
+from ...actors.runtime.failure import Failure
+from ...actors.session.tickets import Ticket
+from ...protocol import v16
+from ...protocol.actions import SPOOL, Sender
+from ..redis.address import Address, RedisAway
+from .answer_reader import AnswerReader
+from .envelopes import (
+    KEEP_S,
+    KEEP_TRANSACTION_S,
+    CallMade,
+    CameOnline,
+    Envelope,
+    Fault,
+    LeftOffline,
+    OutcomeSeen,
+    UnreadableEnvelope,
+    facts_of,
+    outcome_of,
+    read_answer,
+    read_verdict,
+    ticket_facts,
+)
+from .stream_writer import NobodyThere, StreamFull, StreamWriter, refusal
+from .streams import DEFAULT_GROUP, Keys, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ...actors.session.call import Call, Later
+    from ...actors.session.charge_point import ChargePoint
+    from ...actors.session.context import Observer
+
+logger = logging.getLogger(__name__)
+
+ALL = "*"
+
+
+class _Broken(msgspec.Struct, frozen=True, gc=False):
+    """What reads the answers has failed."""
+
+    error: Exception
+
+
+class _Unheard:
+    """Whom what is counted is told without an observer."""
+
+    def count(self, name: str, charge_point_id: str) -> None:
+        """Leave it."""
+
+
+class Remote(Plugin):
+    """See the head of this file. Made by `Remote.spec`, which gives it the actions that it claims."""
+
+    passes_on: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        groups: Mapping[str, str],
+        prefix: str = "chargehand",
+        node: str = "",
+        partitions: int = 16,
+        stream_limit: int = 10_000,
+        deadline_s: float = 10.0,
+        epoch_of: Callable[[str], int] = lambda _: 0,
+        observer: Observer | None = None,
+        back: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__()
+        address = Address(url)
+        self._groups = groups
+        self.node = f"{node or socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
+        self._deadline_s = deadline_s
+        self._epoch_of = epoch_of
+        self._epochs: dict[str, int] = {}  # of charge points that are connected; their claims may be over
+        self._observer = observer or _Unheard()
+        self._back = back
+        self._open: dict[str, Later[Any]] = {}
+        self._numbers = itertools.count(1)
+        self._cut_off: set[str] = set()  # groups that no call could be sent to
+        keys = Keys(prefix)
+        self._streams = StreamWriter(
+            address,
+            f"{self.node}-calls",
+            keys,
+            partitions=partitions,
+            limit=stream_limit,
+            down=self._fail_all,
+        )
+        self._answers = AnswerReader(
+            address,
+            f"{self.node}-answers",
+            keys.answers(self.node),
+            take=self._answered,
+            look_round=self._look_round,
+            failed=self._reader_failed,
+        )
+
+    @classmethod
+    def spec(
+        cls,
+        *args: Any,
+        concurrency: int = CONCURRENCY,
+        name: str = "remote",
+        shadow: bool = False,
+        actions: Iterable[str] = (ALL,),
+        groups: Mapping[str, str] | None = None,
+        others: Iterable[str] = (),
+        **kwargs: Any,
+    ) -> PluginSpec:
+        """Say what it claims: `actions`, where "*" is all that charge points send but `others`.
+
+        `groups` are the workers' groups by action, for those that are not for the "default" one; "*" is for the rest.
+        The first argument is the URL of Redis. Raises ValueError for an action that charge points do not send.
+        """
+        possible = {row.name for row in v16.VERSION.sent_by(Sender.CHARGE_POINT)}
+        groups, claimed = dict(groups or {}), set(actions)
+        for action in sorted((claimed | set(groups)) - possible - {ALL}):
+            raise ValueError(f"remote: {action} is not an action that charge points send")
+        if ALL in claimed:
+            claimed |= possible - set(others)
+        claimed.discard(ALL)
+        rest = groups.get(ALL, DEFAULT_GROUP)
+        kwargs["groups"] = {action: groups.get(action, rest) for action in sorted(claimed)}
+
+        def forward(self: Remote, call: Call[Any]) -> None:
+            self.forward(call)
+
+        for action in sorted(claimed):
+            forward = passive(action)(forward)
+        kind = type(cls.__name__, (cls,), {"forward_call": forward, "__module__": cls.__module__})
+        return PluginSpec(kind, args, kwargs, concurrency, name, shadow)
+
+    # -- Its life ----------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Begin to connect; it does not wait for it."""
+        self._streams.link.start()
+        self._answers.start()
+
+    def on_stop(self) -> None:
+        """Let go of Redis."""
+        self._close()
+
+    def on_failure(self, *_: object) -> None:
+        """Let go of Redis."""
+        self._close()
+
+    def on_killed(self) -> None:
+        """Let go of Redis."""
+        self._close()
+
+    def _close(self) -> None:
+        self._fail_all("the plugin that forwards has stopped")
+        self._answers.stop()
+        self._streams.link.stop()
+
+    def _reader_failed(self, error: Exception) -> None:
+        if not self._cell.is_set():
+            self._cell.tell(_Broken(error))
+
+    def on_receive(self, message: Any) -> Any:
+        """Fail when what reads the answers has failed."""
+        if type(message) is _Broken:
+            raise message.error
+        return super().on_receive(message)
+
+    def _fail_all(self, why: str) -> None:
+        waiting, self._open = self._open, {}
+        for later in waiting.values():
+            later.fail(RedisAway(why))
+
+    # -- Out -----------------------------------------------------------------------------------------
+
+    def forward(self, call: Call[Any]) -> None:
+        """Send a call to the workers; its answer comes later."""
+        later = call.later()
+        incoming, id_ = call.incoming, f"{self.node}-{next(self._numbers)}"
+        received_at = call.received_at.timestamp()
+        if call.redelivered:
+            timeout_s, deadline_at = self._deadline_s, time.time() + self._deadline_s
+        else:
+            timeout_s = incoming.due - incoming.received_at
+            deadline_at = received_at + timeout_s
+        transaction = incoming.action.fallback is SPOOL
+        what = (call.ordering_key.encode(), call.unique_id.encode(), call.payload)
+        key = key_of(*what) if transaction else key_of(*what, id_.encode())
+        envelope = CallMade(
+            v=1,
+            id=id_,
+            node=self.node,
+            charge_point=call.ordering_key,
+            epoch=self._epoch(call.ordering_key),
+            ocpp=call.charge_point.version,
+            action=call.action,
+            unique_id=call.unique_id,
+            payload=Raw(call.payload),
+            received_at=received_at,
+            deadline_at=deadline_at,
+            timeout_s=timeout_s,
+            key=key,
+            keep_s=KEEP_TRANSACTION_S if transaction else KEEP_S,
+            transaction_id=call.transaction_id,
+            redelivered=call.redelivered,
+            deviations=tuple(
+                Fault(found.path, found.code, found.text, found.value) for found in call.deviations
+            ),
+            facts=facts_of(call.charge_point),
+        )
+        self._open[id_] = later
+        self._streams.write(envelope, self._groups[call.action], partial(self._sent, id_, call), key)
+
+    def _epoch(self, charge_point_id: str) -> int:
+        """That of our claim, or of the last one we had: it is given back before everything is told."""
+        epoch = self._epoch_of(charge_point_id)
+        if epoch:
+            self._epochs[charge_point_id] = epoch
+        return epoch or self._epochs.get(charge_point_id, 0)
+
+    def _sent(self, id_: str, call: Call[Any], found: Any, error: Exception | None) -> None:
+        charge_point_id, group = call.ordering_key, self._groups[call.action]
+        if error is None and isinstance(found, bytes):  # it was answered before
+            self._observer.count("remote_known", charge_point_id)
+            self._settle(id_, found)
+            return
+        why = error if error is not None else refusal(found)
+        if why is None:
+            self._observer.count("remote_forwarded", charge_point_id)
+            self._reached(group)
+            return
+        if not isinstance(why, StreamFull):
+            self._cut_off.add(group)
+        kind = type(why)
+        self._observer.count(
+            "remote_nobody"
+            if kind is NobodyThere
+            else "remote_full"
+            if kind is StreamFull
+            else "remote_away",
+            charge_point_id,
+        )
+        later = self._open.pop(id_, None)
+        if later is not None:
+            later.fail(why)
+
+    def _reached(self, group: str) -> None:
+        """A group is there (again): what was spooled meanwhile is replayed now."""
+        if group in self._cut_off:
+            self._cut_off.discard(group)
+            self._back()
+
+    # -- Notices: at most so far as Redis takes them --------------------------------------------------
+
+    @on_online
+    def came_online(self, charge_point: ChargePoint) -> None:
+        """Tell every group."""
+        self._tell(charge_point.id, CameOnline, ocpp=charge_point.version, facts=facts_of(charge_point))
+
+    @on_offline
+    def left_offline(self, charge_point: ChargePoint) -> None:
+        """Tell every group."""
+        self._tell(charge_point.id, LeftOffline, ocpp=charge_point.version, facts=facts_of(charge_point))
+        self._epochs.pop(charge_point.id, None)
+
+    @on_outcome()
+    def outcome_seen(self, ticket: Ticket[Any]) -> None:
+        """Tell every group."""
+        self._tell(ticket.charge_point_id, OutcomeSeen, ticket=ticket_facts(ticket))
+
+    def _tell(self, charge_point_id: str, kind: type[Envelope], **members: Any) -> None:
+        envelope = kind(
+            v=1,
+            node=self.node,
+            charge_point=charge_point_id,
+            epoch=self._epoch(charge_point_id),
+            **members,
+        )
+        for group in sorted(set(self._groups.values())):
+            self._streams.write(envelope, group, partial(self._told, charge_point_id))
+
+    def _told(self, charge_point_id: str, found: Any, error: Exception | None) -> None:
+        if error is not None or refusal(found) is not None:
+            self._observer.count("remote_notice_lost", charge_point_id)
+
+    # -- Back ----------------------------------------------------------------------------------------
+
+    def _look_round(self) -> None:
+        """Look for workers that are back, and forget calls that wait for no answer any more."""
+        self._streams.look_for_readers(self._cut_off, self._reached)
+        for id_ in [id_ for id_, later in self._open.items() if not later.call.open]:
+            del self._open[id_]
+
+    def _answered(self, data: bytes) -> None:
+        try:
+            answer = read_answer(data)
+        except UnreadableEnvelope as error:
+            self._observer.count("remote_unreadable", "")
+            logger.error("an answer cannot be read: %s", error)  # noqa: TRY400
+            return
+        later = self._open.pop(answer.id, None)
+        if later is None:
+            self._observer.count("remote_late", "")  # its time was over, or it has been answered
+        else:
+            _end(later, outcome_of(answer))
+
+    def _settle(self, id_: str, kept: bytes) -> None:
+        later = self._open.pop(id_, None)
+        if later is not None:
+            with contextlib.suppress(UnreadableEnvelope):  # by its deadline a stand-in answers
+                _end(later, outcome_of(read_verdict(kept)))
+
+
+def _end(later: Later[Any], outcome: bytes | Exception) -> None:
+    if isinstance(outcome, Exception):
+        later.call.finish(Failure(outcome))
+    else:
+        later.answer(outcome)

@@ -1,0 +1,114 @@
+"""A plugin in a worker: its cell, and the calls and notices that come off a stream.
+
+The plugin's class is the same as in a node. What differs is where an answer goes, and that an entry is taken off its
+stream only when it has been dealt with.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ...actors.plugin.cell import PluginCell
+from ...actors.plugin.detached_call import DetachedCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...actors.plugin.circuit_breaker import CircuitBreakerPolicy
+    from ...actors.plugin.plugin import Caller, PluginSpec
+    from ...actors.runtime.actor import Actor
+    from ...actors.runtime.scheduler import Scheduler
+    from ...actors.session.charge_point import ChargePoint
+    from ...actors.session.context import SessionContext
+    from ...protocol.session import Incoming
+    from .envelopes import CallMade
+
+Place = tuple[int, bytes]
+"""Where an entry stands: the number of its stream, and its id there."""
+
+
+class RemoteCall(DetachedCall):
+    """A call that came from a node. `ended(call, outcome)` is told how its handler ended."""
+
+    __slots__ = ("envelope", "place")
+
+    def __init__(
+        self,
+        charge_point: ChargePoint,
+        incoming: Incoming,
+        envelope: CallMade,
+        place: Place,
+        plugin: PluginCell,
+        ended: Callable[[RemoteCall, Any], None],
+    ) -> None:
+        super().__init__(charge_point, incoming, plugin, envelope.transaction_id, ended)
+        self.envelope = envelope
+        self.place = place
+
+    @property
+    def received_at(self) -> dt.datetime:
+        """When its node received it, in UTC."""
+        return dt.datetime.fromtimestamp(self.envelope.received_at, dt.UTC)
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether a stand-in acknowledged it before."""
+        return self.envelope.redelivered
+
+
+class Notice:
+    """A fact for the plugin that came from a node. `ended(notice)` is told when it has heard it."""
+
+    __slots__ = ("due", "ended", "fact", "ordering_key", "place")
+
+    def __init__(
+        self, ordering_key: str, fact: object, place: Place, due: float, ended: Callable[[Notice], None]
+    ) -> None:
+        self.ordering_key = ordering_key
+        self.fact = fact
+        self.place = place
+        self.due = due
+        self.ended = ended
+
+
+class PluginHostCell(PluginCell):
+    """See the head of this file. `known(call)` answers a call whose answer is known already, and says so."""
+
+    __slots__ = ("_known",)
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        spec: PluginSpec,
+        system: Caller | None,
+        watch: Any,
+        now: Callable[[], float],
+        policy: CircuitBreakerPolicy,
+        *,
+        context: SessionContext,
+        known: Callable[[RemoteCall], bool],
+    ) -> None:
+        super().__init__(scheduler, spec, system, watch, now, policy, context=context)  # type: ignore[arg-type]  # there may be none
+        self._known = known
+
+    def _handle(self, actor: Actor, message: Any) -> None:
+        kind = type(message)
+        if kind is RemoteCall:
+            if message.incoming.open and not self._known(message):
+                actor.answer_call(message)  # type: ignore[attr-defined]
+        elif kind is Notice:
+            super()._handle(actor, message.fact)
+            message.ended(message)
+        else:
+            super()._handle(actor, message)
+
+    def drain(self, why: str) -> None:
+        """Have stand-ins answer what waits here, and forget the notices."""
+        notices = [message for message in self.inbox or () if type(message) is Notice]
+        super().drain(why)
+        if notices and self.inbox:
+            self.inbox = deque(message for message in self.inbox if type(message) is not Notice) or None
+        for notice in notices:
+            notice.ended(notice)

@@ -1,0 +1,340 @@
+"""A worker: one plugin under supervision, fed from the streams that are this worker's.
+
+Three things go on: leases are renewed, streams are read, and what its handlers say is written back. An entry leaves its
+stream in the same step that writes its answer; so what a worker had in hand when it died is handled by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import socket
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import Event
+
+from ...actors.plugin.circuit_breaker import CircuitBreakerPolicy
+from ...actors.plugin.routing import Router
+from ...actors.runtime.cell import Cell, Exit
+from ...actors.runtime.inbox import Phase
+from ...actors.runtime.scheduler import Scheduler
+from ...actors.runtime.timers import HubTimers, SystemClock
+from ...actors.session.context import SessionContext
+from ...protocol import v16
+from ...protocol.session import Rules
+from ...store.memory import MemoryStore
+from ...supervisor.child import ChildSpec
+from ...supervisor.plugins import PluginSupervisor
+from ...supervisor.rules import Policy, Strategy
+from ..redis.address import RedisAway
+from ..redis.link import Link, RedisCommandRefused
+from .assignment import Assignment
+from .entry_handler import Entry, EntryHandler
+from .host_cell import PluginHostCell
+from .streams import ALIVE_S, DEFAULT_GROUP, LEASE_S, RELEASE, RENEW, RENEW_S, Keys
+
+if TYPE_CHECKING:
+    from ...actors.plugin.plugin import Caller, PluginSpec
+    from ...actors.session.context import Observer
+    from ..redis.address import Address
+    from .assignment import Stream
+
+logger = logging.getLogger(__name__)
+
+BLOCK_S = 0.5
+"""Seconds that one look for entries waits in Redis for the first."""
+ENTRIES_AT_ONCE = 64
+IN_HAND_LIMIT = 1024
+"""Entries that are read and not dealt with; above it no more are read."""
+SWEEP_S = 0.25
+"""Seconds between looks for calls whose time is over."""
+DRAIN_S = 3.0
+"""Seconds that what is in hand has to end when the worker stops."""
+
+
+class PluginHostFailed(Exception):
+    """What renews or reads has failed, or the supervisor has given up; the worker is to be stopped."""
+
+
+class _Counters:
+    """Counts by name."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+
+    def count(self, name: str, _charge_point_id: str) -> None:
+        """Count one."""
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+
+class PluginHost:
+    """See the head of this file. Use it with `start`, `wait` and `stop`, in one hub.
+
+    `system` is what the plugin has as `self.system`: anything with `call`, as `Plugin.system` says; without one a
+    plugin that asks for it gets a RuntimeError. `observer` hears of what is counted.
+    """
+
+    def __init__(
+        self,
+        spec: PluginSpec,
+        address: Address,
+        *,
+        prefix: str = "chargehand",
+        group: str = DEFAULT_GROUP,
+        policy: Policy | None = None,
+        faults: CircuitBreakerPolicy | None = None,
+        quarantine_s: float = 60.0,
+        shutdown_s: float = 3.0,
+        events_s: float = 10.0,
+        system: Caller | None = None,
+        observer: Observer | None = None,
+        node: str = "",
+    ) -> None:
+        self.name = f"{node or socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
+        self.group = group
+        self.observer: Any = observer or _Counters()
+        self._spec = spec
+        self._system = system
+        self._keys = Keys(prefix)
+        self._policy = policy or Policy()
+        self._faults = faults or CircuitBreakerPolicy()
+        self._quarantine_s = quarantine_s
+        self._shutdown_s = shutdown_s if spec.shutdown_s is None else spec.shutdown_s
+        self._notices_s = events_s
+        self._rules = Rules(version=v16.VERSION)
+        self._clock = SystemClock()
+        self.shares = Assignment()
+        self._link = Link(address, f"{self.name}-commands", down=self._down)
+        self._blocking = Link(address, f"{self.name}-entries", blocks_s=BLOCK_S)
+        self.entries = EntryHandler(
+            self._link, self._keys, group, self._rules.version, self._clock, self.observer, self.shares
+        )
+        self._changed = Event()
+        self._stopping = False
+        self._ended = Event()
+        self._failure: str = ""
+        self._greenlets: list[Any] = []
+        self._root: Cell | None = None
+
+    # -- Start and stop ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the plugin, then begin to connect. Raises what left the plugin's `on_start`."""
+        self._scheduler = Scheduler()
+        self._timers = HubTimers(self._clock)
+        context = SessionContext(
+            rules=self._rules,
+            scheduler=self._scheduler,
+            timers=self._timers,
+            router=Router(),
+            store=MemoryStore(),  # nobody asks it: what is spooled, is with the nodes
+            observer=self.observer,
+            events_s=self._notices_s,
+        )
+        child = ChildSpec(
+            id=self._spec.name, make=partial(self._make_cell, context), shutdown_s=self._shutdown_s
+        )
+        make = PluginSupervisor.maker(
+            [child],
+            self._timers,
+            Strategy.ONE_FOR_ONE,
+            self._policy,
+            per_child=True,
+            context=context,
+            quarantine_s=self._quarantine_s,
+        )
+        root = Cell(self._scheduler, "plugins", make)
+        started = False
+        try:
+            root.start()
+            started = True
+        finally:
+            if not started:
+                self._timers.clear()
+                self._scheduler.close()
+        root.watch = self._gave_up
+        self._root = root
+        self._link.start()
+        self._blocking.start()
+        for task in (self._keep_leases, self._read):
+            greenlet = gevent.spawn(task)
+            greenlet.link_exception(self._task_failed)
+            self._greenlets.append(greenlet)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        self.entries.sweep()
+        self._timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
+
+    def _make_cell(self, context: SessionContext, scheduler: Scheduler, watch: Any) -> PluginHostCell:
+        for action in self._spec.plugin.actions_of("passive"):
+            if action not in self._rules.version.actions:
+                raise ValueError(
+                    f"plugin {self._spec.name}: {action} is no action of OCPP {self._rules.version.name}"
+                )
+        cell = PluginHostCell(
+            scheduler,
+            self._spec,
+            self._system,
+            watch,
+            self._clock.monotonic,
+            self._faults,
+            context=context,
+            known=self.entries.answer_known,
+        )
+        self.entries.cell = cell
+        return cell
+
+    def wait(self) -> None:
+        """Wait until it is stopped. Raises `PluginHostFailed`."""
+        self._ended.wait()
+        if self._failure:
+            raise PluginHostFailed(self._failure)
+
+    def stop(self) -> None:
+        """Take no more, let what is in hand end, give the streams back, and stop the plugin. Safe to call again."""
+        root, self._root = self._root, None
+        if root is None:
+            return
+        self._stopping = True
+        ends_at = self._clock.monotonic() + DRAIN_S
+        while self.shares.busy and self._clock.monotonic() < ends_at and self._link.connected:
+            gevent.sleep(SWEEP_S / 10)
+        gevent.killall(self._greenlets)
+        owners = [self._keys.owner(stream.number, self.group) for stream in self.shares]
+        with contextlib.suppress(RedisAway, RedisCommandRefused):
+            if owners:
+                self._link.ask("EVAL", RELEASE, len(owners), *owners, self.name)
+            self._link.ask("ZREM", self._keys.workers(self.group), self.name)
+        root.watch = None
+        if root.phase in (Phase.STARTING, Phase.RUNNING):
+            root.ref.stop(block=False)
+            if not root.join(self._shutdown_s + 1.0):
+                root.kill()
+                root.join(1.0)
+        root.end()
+        self._blocking.stop()
+        self._link.stop()
+        logger.info("%s has counted %s", self.name, getattr(self.observer, "counts", {}))
+        self._timers.clear()
+        self._scheduler.close()
+        self._ended.set()
+
+    def _gave_up(self, _cell: Cell, exit_: Exit) -> None:
+        self._fail(
+            f"the supervisor gave up: {exit_.failure.text if exit_.failure is not None else exit_.ending}"
+        )
+
+    def _task_failed(self, greenlet: Any) -> None:
+        self._fail(f"{type(greenlet.exception).__name__}: {greenlet.exception}")
+
+    def _fail(self, why: str) -> None:
+        self._failure = self._failure or why
+        self._ended.set()
+
+    # -- Leases --------------------------------------------------------------------------------------
+
+    def _keep_leases(self) -> None:
+        while True:
+            if self._link.wait(RENEW_S):
+                with contextlib.suppress(RedisAway):  # the next round asks again
+                    self._renew()
+            gevent.sleep(RENEW_S)
+
+    def _renew(self) -> None:
+        keys, group = self._keys, self.group
+        sent_at = self._clock.monotonic()
+        names = (keys.workers(group), keys.alive(group), keys.partitions)
+        settings = (self.name, int(LEASE_S * 1000), int(ALIVE_S * 1000), keys.prefix, group)
+        now_ms, share, mine = self._link.ask("EVAL", RENEW, len(names), *names, *settings)
+        self.entries.redis_is_at(now_ms / 1000)
+        if self._stopping:
+            return
+        new, lost = self.shares.renewed(mine, share, sent_at)
+        if lost:
+            logger.warning("%s has lost the streams %s", self.name, lost)
+        if new:
+            logger.info("%s takes the streams %s, to have %d", self.name, new, share)
+            self._changed.set()
+
+    def _down(self, _why: str) -> None:
+        self.shares.clear()
+
+    def _give_back(self) -> None:
+        numbers = self.shares.give_back()
+        if numbers:
+            logger.info("%s gives back the streams %s", self.name, numbers)
+            owners = [self._keys.owner(number, self.group) for number in numbers]
+            self._link.send("EVAL", RELEASE, len(owners), *owners, self.name)
+
+    # -- Reading -------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        while not self._stopping:
+            self._changed.clear()
+            self._give_back()  # between two reads, so that nothing is on its way here
+            try:
+                streams = [
+                    stream
+                    for stream in self.shares.readable(self._clock.monotonic())
+                    if stream.claimed or self._claim(stream)
+                ]
+                if streams and self.shares.busy < IN_HAND_LIMIT and self._blocking.connected:
+                    self.entries.take(self._next(streams))
+                    continue
+            except (
+                RedisAway,
+                RedisCommandRefused,
+            ) as error:  # the latter when Redis has lost everything, the groups too
+                logger.warning("%s takes its streams anew: %s", self.name, error)
+                for stream in self.shares:
+                    stream.claimed = False
+            self._changed.wait(BLOCK_S / 10)
+
+    def _next(self, streams: list[Stream]) -> list[Entry]:
+        by_key = {self._keys.stream(stream.number, self.group).encode(): stream for stream in streams}
+        found = self._blocking.ask(
+            *("XREADGROUP", "GROUP", self.group, self.name, "COUNT", ENTRIES_AT_ONCE),
+            *("BLOCK", int(BLOCK_S * 1000), "STREAMS", *by_key, *itertools.repeat(">", len(by_key))),
+        )
+        now = self._clock.monotonic()
+        taken = []
+        for key, entries in found or ():
+            stream = by_key[key]
+            if stream.lease_until > now and self.shares.get(stream.number) is stream:
+                taken += [Entry(stream, id_, _data_of(fields)) for id_, fields in entries]
+            else:
+                stream.claimed = False  # they are whoever's the stream is now
+        return taken
+
+    def _claim(self, stream: Stream) -> bool:
+        """Take over what the owner before had in hand, and what it knew. Raises `RedisAway`."""
+        key, group = self._keys.stream(stream.number, self.group), self.group
+        with contextlib.suppress(RedisCommandRefused):  # it is there already
+            self._link.ask("XGROUP", "CREATE", key, group, "0", "MKSTREAM")
+        epochs = self._link.ask("HGETALL", self._keys.epochs(stream.number, group))
+        stream.epochs = {
+            one.decode(): int(epoch) for one, epoch in zip(epochs[::2], epochs[1::2], strict=True)
+        }
+        cursor = b"0-0"
+        while True:
+            cursor, found, *_ = self._link.ask(
+                "XAUTOCLAIM", key, group, self.name, 0, cursor, "COUNT", ENTRIES_AT_ONCE
+            )
+            if found:
+                logger.info("%s takes over %d entries of stream %d", self.name, len(found), stream.number)
+                entries = [Entry(stream, id_, _data_of(fields)) for id_, fields in found]
+                self.entries.take(entries, again=True)
+            if cursor == b"0-0":
+                break
+        stream.claimed = True
+        return True
+
+
+def _data_of(fields: list[bytes]) -> bytes:
+    """The envelope among the fields of an entry."""
+    return dict(zip(fields[::2], fields[1::2], strict=False)).get(b"e", b"")

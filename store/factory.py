@@ -1,0 +1,43 @@
+"""Which store a process has: memory, a file, a database of PostgreSQL, or that of the parent whose worker it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .memory import MemoryStore
+from .postgres import PostgresStore
+from .records import Tag
+from .sqlite import SqliteStore
+from .worker_socket import WorkerStore
+
+if TYPE_CHECKING:
+    from ..config.settings import Settings
+    from ..config.worker_process import Worker
+    from .store import Store
+    from .writer import Threads
+
+SQLITE_FILE = "chargehand.sqlite"
+"""The store's file in the data folder."""
+
+
+def open_store(settings: Settings, threads: Threads, time_s: float, worker: Worker | None) -> Store:
+    """Open it; switches greenlets. `time_s` is the wall clock's.
+
+    Raises `StoreError` with one clear sentence, or OSError for a folder that cannot be made.
+    """
+    tags = [
+        Tag(id_tag=id_tag, status=tag.status, expiry=tag.expiry, parent=tag.parent)
+        for id_tag, tag in settings.back_office.tags.items()
+        if worker is None or worker.first
+    ]
+    if worker is not None and worker.store_path:
+        return WorkerStore.open(worker.store_path, threads, tags=tags)
+    if settings.store == "sqlite":
+        folder = Path(settings.data)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return SqliteStore.open(str(folder / SQLITE_FILE), threads, tags=tags)
+    if settings.store != "memory":
+        return PostgresStore.open(settings.store, threads, tags=tags)
+    # From the clock: a charge point may still be charging under a number of the process before this one.
+    return MemoryStore(tags=tags, first_transaction_id=int(time_s) % 2**31 or 1)

@@ -1,0 +1,56 @@
+"""A hub that makes way for a native thread which does not get on.
+
+A hub that lets go of the interpreter's lock often, and takes it again at once, is never asked for it: whoever waits is
+woken too late each time, and begins to wait anew. So a hub that sees no progress stands still for a moment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOOK_S, LOOK_SELDOM_S = 0.005, 0.05
+"""Seconds after which the hub sees whether the thread gets on: the second, when `LOOKS` have shown that it does not."""
+LOOKS = 50
+YIELD_S = 0.0002
+"""Seconds that the hub then stands still for it."""
+
+
+class GilHandoff:
+    """See the head of this file. `lock` is a native one of its own, for nothing but to wait for in vain."""
+
+    def __init__(self, lock: Any) -> None:
+        lock.acquire()
+        self._lock = lock
+        self._looks = 0  # since there was progress
+        self._seen = 0
+        self._timer: Any = None
+
+    def begin(self, loop: Any, progress: Callable[[], int | None]) -> None:
+        """Look after a thread until `progress`, which grows as it gets on, is None: it has nothing to do."""
+        if self._timer is None:
+            self._timer = loop.timer(LOOK_S if self._looks < LOOKS else LOOK_SELDOM_S, ref=False)
+            self._timer.start(self._look, loop, progress)
+
+    def _look(self, loop: Any, progress: Callable[[], int | None]) -> None:
+        self.end()
+        now = progress()
+        if now is None:
+            self._looks = 0
+            return
+        if now != self._seen:
+            self._seen = now
+            self._looks = 0
+        else:
+            self._lock.acquire(timeout=YIELD_S)
+            self._looks += 1
+        self.begin(loop, progress)
+
+    def end(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None

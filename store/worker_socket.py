@@ -1,0 +1,231 @@
+"""The store of a worker: its database is a socket to the one process that writes, see `store_server.py`.
+
+A batch is one request, and so is a read; each is waited for, in the writer's thread and with a plain blocking socket. A
+frame is its length in four bytes and a message in MessagePack.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+from gevent.monkey import get_original  # reads what there was before; patches nothing
+
+from .durable import LARGEST_ID
+from .rows import Kind, Row
+from .shared import REMOVALS_KEPT_S, SharedStore
+from .sqlite import NOW
+from .store import RowRefused, StoreError
+from .writer import RowsLeftOut
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from .records import Tag
+    from .writer import Threads
+
+new_socket: Callable[..., socket.socket] = get_original("socket", "socket")
+"""Makes a socket that blocks a native thread, whether the host has patched sockets or not."""
+AF_UNIX = 1
+
+LENGTH = struct.Struct(">I")
+REQUEST_BYTES = 16 * 1024 * 1024
+"""Rows of one request; a single row may be larger. A larger batch is several requests, one after the other."""
+ANSWER_S = 60.0
+"""Seconds that the other process has to answer; then nobody knows what it did, and all of it is written again."""
+
+
+class Write(msgspec.Struct, frozen=True, array_like=True, tag="write", gc=False):
+    """Rows to be kept, by kind."""
+
+    rows: list[tuple[Kind, list[Row]]]
+
+
+class Read(msgspec.Struct, frozen=True, array_like=True, tag="read", gc=False):
+    """A query, and the values for its question marks."""
+
+    query: str
+    values: list[Any]
+
+
+LeftOut = tuple[Kind, int, bool, str]
+
+
+class Written(msgspec.Struct, frozen=True, array_like=True, tag="written", gc=False):
+    """All is durable, but for these: kind, place among the rows of the kind, whether it passes, why."""
+
+    left_out: list[LeftOut]
+
+
+class Found(msgspec.Struct, frozen=True, array_like=True, tag="found", gc=False):
+    """What a query has found."""
+
+    rows: list[list[Any]]
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed", gc=False):
+    """Nothing could be read; the text says why."""
+
+    text: str
+
+
+Request = Write | Read
+Answer = Written | Found | Failed
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_answer: Callable[[bytearray], Answer] = msgspec.msgpack.Decoder(Answer).decode
+
+
+def frame(message: Request | Answer) -> bytes:
+    """Write a frame."""
+    return _framed(_encode(message))
+
+
+def _framed(body: bytes) -> bytes:
+    return LENGTH.pack(len(body)) + body
+
+
+class WorkerDatabase:
+    """The connection, in the writer's thread alone. Raises `StoreError` if there is none at first."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._socket: socket.socket | None = None
+        self._rows: dict[Kind, list[Row]] = {}
+        self._connect()
+
+    def _connect(self) -> socket.socket:
+        connection = new_socket(AF_UNIX)
+        try:
+            connection.settimeout(ANSWER_S)
+            connection.connect(self._path)
+        except OSError as error:
+            connection.close()
+            raise StoreError(f"the process that writes cannot be reached: {error}") from error
+        self._socket = connection
+        return connection
+
+    def begin(self) -> None:
+        """See `writer.Database`."""
+        self._rows = {}
+
+    def write(self, kind: Kind, rows: Sequence[Row]) -> None:
+        """See `writer.Database`. Nothing is sent before `commit`, which tells of rows that were refused."""
+        if kind is not Kind.BARRIER:
+            self._rows.setdefault(kind, []).extend(rows)
+
+    def commit(self) -> None:
+        """See `writer.Database`."""
+        rows, self._rows = self._rows, {}
+        errors: dict[tuple[Kind, int], StoreError] = {}
+        for first, request in _requests(rows):
+            answer = self._ask(request)
+            if not isinstance(answer, Written):
+                self._fail("it has answered something else")
+            for kind, place, passing, text in answer.left_out:
+                error = StoreError(text) if passing else RowRefused(text)
+                errors[kind, first.get(kind, 0) + place] = error
+        if errors:
+            raise RowsLeftOut(errors)
+
+    def roll_back(self) -> None:
+        """See `writer.Database`."""
+        self._rows = {}
+
+    def read(self, query: str, values: Sequence[Any]) -> list[Any]:
+        """See `writer.Database`."""
+        answer = self._ask(_encode(Read(query, list(values))))
+        if isinstance(answer, Failed):
+            raise StoreError(answer.text)
+        if not isinstance(answer, Found):
+            self._fail("it has answered something else")
+        return answer.rows
+
+    def close(self) -> None:
+        """See `writer.Database`."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _ask(self, request: bytes) -> Answer:
+        connection = self._socket or self._connect()
+        try:
+            connection.sendall(_framed(request))
+            return _decode_answer(self._receive(connection))
+        except (OSError, msgspec.MsgspecError) as error:
+            self._fail(str(error) or type(error).__name__)
+
+    def _fail(self, why: str) -> NoReturn:
+        """An answer that comes later must not be taken for another request's."""
+        self.close()
+        raise StoreError(f"the process that writes does not answer: {why}")
+
+    @staticmethod
+    def _receive(connection: socket.socket) -> bytearray:
+        received = bytearray()
+        wanted = LENGTH.size
+        while len(received) < wanted:
+            data = connection.recv(65536 if wanted == LENGTH.size else wanted - len(received))
+            if not data:
+                raise OSError("it has closed the connection")
+            received += data
+            if wanted == LENGTH.size and len(received) >= wanted:
+                wanted += LENGTH.unpack_from(received)[0]
+        del received[: LENGTH.size]
+        return received
+
+
+def _requests(rows: dict[Kind, list[Row]]) -> Iterator[tuple[dict[Kind, int], bytes]]:
+    """Requests that are not much larger than they should be, each with the place of its first row of each kind."""
+    if not rows:
+        return
+    request = _encode(Write(list(rows.items())))
+    if len(request) <= REQUEST_BYTES:
+        yield {}, request
+        return
+    first: dict[Kind, int] = {}
+    some: list[tuple[Kind, list[Row]]] = []
+    size = 0
+    for kind, all_of_kind in rows.items():
+        for place, row in enumerate(all_of_kind):
+            more = len(_encode(row))
+            if size and size + more > REQUEST_BYTES:
+                yield first, _encode(Write(some))
+                first, some, size = {}, [], 0
+            if kind not in first:
+                first[kind] = place
+                some.append((kind, []))
+            some[-1][1].append(row)
+            size += more
+    yield first, _encode(Write(some))
+
+
+class WorkerStore(SharedStore):
+    """See the head of this file. Made with `open`. The other process has SQLite, so the statements are SQLite's."""
+
+    reserve = f"""
+        UPDATE ids SET next = max(
+            next, ?,
+            1 + ifnull((SELECT max(id) FROM transactions), 0),
+            1 + ifnull((SELECT max(transaction_id) FROM spool WHERE transaction_id <= {LARGEST_ID}), 0)
+        ) + ? WHERE name = 'transaction' RETURNING next
+    """  # noqa: S608 - a constant
+    closed = (
+        "SELECT id FROM transactions WHERE stop_received_at IS NOT NULL "
+        "AND id IN (SELECT value FROM json_each('[' || replace(?, ' ', ',') || ']'))"
+    )
+    purge = f"DELETE FROM books WHERE removed_at < {NOW} - {REMOVALS_KEPT_S}"  # noqa: S608 - constants
+
+    @classmethod
+    def open(
+        cls, path: str, threads: Threads, *, first_transaction_id: int = 1, tags: Iterable[Tag] = ()
+    ) -> WorkerStore:
+        """Connect to the socket; switches greenlets. `tags` are those of the settings.
+
+        Raises `StoreError` with one clear sentence.
+        """
+        store = cls(lambda: WorkerDatabase(path), threads, first_transaction_id=first_transaction_id)
+        store.load(tags)
+        return store

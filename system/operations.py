@@ -1,0 +1,226 @@
+"""What an operator sees of a running system, and does to its plugins.
+
+It is the part of `CentralSystem` that serves no charge point.
+
+Everything here belongs to the hub's thread.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ..actors.plugin.cell import PluginCell
+from ..actors.plugin.redelivery import DEAD_LETTERS_KNOWN
+from ..actors.plugin.replayed_call import transaction_of
+from ..actors.session.recorder import Recorder
+from ..protocol import v16
+from ..protocol.session import Registration
+from ..supervisor.plugins import PluginSupervisor, Release
+from ..supervisor.supervisor import describe
+from .local_lists import LocalLists
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ..actors.plugin.routing import Router
+    from ..actors.runtime.cell import Cell
+    from ..actors.runtime.timers import Clock
+    from ..actors.session.charge_point import ChargePoint
+    from ..actors.session.context import SessionContext
+    from ..actors.session.directory import Directory
+    from ..actors.session.tickets import Ticket, TicketRegistry
+    from ..config.worker_process import Worker
+    from ..store.store import Receipt
+    from ..supervisor.sessions import Sessions
+
+RELEASE_S = 10.0
+"""Seconds that the start of a released plugin may take."""
+
+STORE_S = 30.0
+"""Seconds that the store has to keep what is brought back."""
+
+SPOOL_COUNTED = 10_000
+"""So many messages in the spool are looked at to say how many wait for which plugin."""
+
+
+class Operations(LocalLists):
+    """See the head of this file; `CentralSystem` fills the attributes."""
+
+    _book: TicketRegistry
+    _clock: Clock
+    _directory: Directory
+    _root: Cell | None
+    _router: Router
+    _context: SessionContext
+    _sessions: Sessions
+    worker: Worker | None
+
+    # -- The picture -------------------------------------------------------------------------------
+
+    def charge_points(self) -> Sequence[ChargePoint]:
+        """All charge points this process knows, connected or not."""
+        return [cell.charge_point for cell in self._directory]
+
+    def charge_point(self, charge_point_id: str) -> ChargePoint | None:
+        """The facts of one charge point; None if it is not known."""
+        cell = self._directory.find(charge_point_id)
+        return cell.charge_point if cell is not None else None
+
+    def describe(self) -> dict[str, Any]:
+        """The tree of supervision: state, restarts, inbox depth and last crash of everything in it."""
+        root: Any = self._root.actor if self._root is not None else None
+        return root.describe() if root is not None else {}
+
+    def workers(self) -> list[dict[str, Any]]:
+        """The processes that serve the same ports, as their parent sees them; empty if there is this one only.
+
+        Number, process, state, restarts and how it ended last; `here` is this one.
+        """
+        worker = self.worker
+        if worker is None:
+            return []
+        return [picture | {"here": picture["worker"] == worker.number} for picture in worker.all]
+
+    def crash_reports(self) -> list[dict[str, object]]:
+        """The last crashes of sessions: charge point, time, error, traceback, and the rows of its flight recorder."""
+        return list(self._context.crash_reports)
+
+    def record(self, charge_point_id: str) -> str | None:
+        """The flight recorder of a charge point as lines of JSON, redacted; None if it is not known."""
+        cell = self._directory.find(charge_point_id)
+        if cell is None:
+            return None
+        rules = self._context.rules
+        head = {
+            "charge_point": charge_point_id,
+            "version": cell.charge_point.version,
+            "policy": self.settings.policy,
+            "accept_unbooted": rules.accept_unbooted,
+            "answer_transactions_unregistered": rules.answer_transactions_unregistered,
+            "fallback_id_tag_status": self._context.id_tag_status,
+            "time": self._clock.time(),
+            "monotonic": self._clock.monotonic(),
+        }
+        recorder = cell.recorder or Recorder(0)
+        return recorder.dump(head)
+
+    def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
+        """The calls that have not ended, and the last that have; of one charge point or of all, the newest first."""
+        return self._book.tickets(charge_point_id, open_only=open_only)
+
+    # -- Charge points that are away ---------------------------------------------------------------
+
+    def register(self, charge_point_id: str, status: str) -> Receipt | None:
+        """Register a charge point as its BootNotification would; None if it is connected, for then that decides.
+
+        `status` is Accepted, Pending or Rejected; ValueError if it is none of them. OCPP 1.6, 4.2.
+        """
+        registration = Registration(status)
+        cell = self._directory.find(charge_point_id)
+        if cell is not None and cell.newest is not None:
+            return None
+        if cell is not None:
+            cell.charge_point.registration = cell.session.registration = registration
+        return self.store.register(charge_point_id, status)
+
+    def forget(self, charge_point_id: str) -> Receipt | None:
+        """Forget a charge point that is away, and end the calls that wait for it; None if it is connected.
+
+        Its transactions stay, and so does all that is no registration.
+        """
+        cell = self._directory.find(charge_point_id)
+        if cell is not None and cell.newest is not None:
+            return None
+        if cell is not None:
+            self._sessions.let_go(cell)
+        return self.store.forget(charge_point_id)
+
+    # -- Plugins -----------------------------------------------------------------------------------
+
+    def plugins(self) -> list[dict[str, Any]]:
+        """Every plugin: its part of the tree, and whether it is `quarantined` or a `shadow`.
+
+        `broken` are the pairs (charge point, action) that stand-ins answer for.
+        """
+        supervisor = self._plugin_supervisor()
+        return [
+            describe(child)
+            | {
+                "quarantined": child.cell.quarantined,
+                "shadow": child.cell.shadow,
+                "broken": child.cell.faults.broken(),
+            }
+            for child in (supervisor.children if supervisor is not None else ())
+            if isinstance(child.cell, PluginCell)
+        ]
+
+    def spool_by_plugin(self) -> dict[str, int]:
+        """How many of the first 10,000 messages in the spool wait for which plugin. May switch greenlets."""
+        version = v16.VERSION.name
+        found = (
+            self._router.find(version, message.action) for message in self.store.spooled(limit=SPOOL_COUNTED)
+        )
+        return Counter(cell.spec.name for cell in found if cell is not None)
+
+    def retry_spooled(self, numbers: Collection[int] | None = None) -> list[int]:
+        """Bring back what was set aside, these or all, to be handed to its plugin again; the numbers of what came back.
+
+        A transaction comes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
+        """
+        context, version = self._context, v16.VERSION
+        dead_letters = self.store.dead_letters(limit=DEAD_LETTERS_KNOWN)
+        keys = {
+            record.number: (record.charge_point_id, transaction_of(version, record))
+            for record in dead_letters
+        }
+        wanted = set(keys if numbers is None else keys.keys() & set(numbers))
+        whole = {keys[number] for number in wanted if keys[number][1] is not None}
+        back = [number for number, key in keys.items() if number in wanted or key in whole]
+        # Before the store has them: what comes in from now on goes behind them, and the replayer leaves them in.
+        starts = whole & context.dead_starts
+        context.dead_starts -= starts
+        owners = {keys[number][0] for number in back}
+        context.spool_owners |= owners
+        context.spool_touched |= owners
+        kept = False
+        try:
+            self.store.requeue(back).wait(STORE_S)
+            kept = True
+        finally:
+            if not kept:
+                context.dead_starts |= starts
+            for charge_point_id in owners:
+                context.spool_grew(charge_point_id)
+        return back
+
+    def quarantined(self) -> list[dict[str, Any]]:
+        """The plugins in quarantine: name, last crash, how many times."""
+        supervisor = self._plugin_supervisor()
+        return supervisor.quarantined() if supervisor is not None else []
+
+    def release(self, plugin: str) -> bool:
+        """Let a plugin out of quarantine; false if it is in none. Switches greenlets."""
+        root: Any = self._root.actor if self._root is not None else None
+        if root is None or not root.children:
+            return False
+        return bool(root.children[0].cell.ref.ask(Release(plugin), timeout=RELEASE_S))
+
+    def promote(self, plugin: str) -> bool:
+        """Let a shadow plugin answer from now on, in the place of whoever did; false if there is no such shadow."""
+        cell = self._plugin_cell(plugin)
+        if cell is None or not cell.shadow:
+            return False
+        self._router.promote(cell)
+        return True
+
+    def _plugin_supervisor(self) -> PluginSupervisor | None:
+        root: Any = self._root.actor if self._root is not None else None
+        return root.children[0].cell.actor if root is not None and root.children else None
+
+    def _plugin_cell(self, name: str) -> PluginCell | None:
+        supervisor = self._plugin_supervisor()
+        for child in supervisor.children if supervisor is not None else ():
+            if child.spec.id == name and isinstance(child.cell, PluginCell):
+                return child.cell
+        return None

@@ -1,0 +1,268 @@
+"""The tree of supervision of a central system, from left to right: plugins, sessions, endpoints.
+
+Plugins are loaded by their names; nothing here imports one.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
+from ..actors.plugin.plugin import Plugin, PluginSpec
+from ..actors.plugin.redelivery import RedeliverNow, Redelivery, SpoolGrew
+from ..supervisor.child import ChildSpec
+from ..supervisor.endpoint import Endpoint
+from ..supervisor.plugins import PluginSpecFactory, PluginSupervisor
+from ..supervisor.rules import Policy, Strategy
+from ..supervisor.sessions import Sessions, SessionSupervisor
+from ..supervisor.supervisor import Supervisor
+from ..transport.greenlet_transport import GreenletTransport
+from ..transport.reactor_transport import ReactorTransport
+from ..transport.server import Server
+from ..transport.tls import server_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ..actors.runtime.cell import Cell
+    from ..actors.session.context import SessionContext
+    from ..admission.gatekeeper import Gatekeeper
+    from ..config.settings import PluginSettings, Settings
+    from ..store.store import Store
+    from .central_system import CentralSystem
+
+MARGIN_S = 1.0
+"""Seconds that a supervisor has beyond those of its children."""
+
+
+class PluginNotFound(ValueError):
+    """A plugin that the settings name cannot be loaded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """Makes the child specs of the root. `ports` holds, by endpoint, the port wanted and then the one bound."""
+
+    system: CentralSystem
+    settings: Settings
+    plugins: Iterable[PluginSpec]
+    context: SessionContext
+    sessions: Sessions
+    entrance: Gatekeeper
+    store: Store
+    ports: dict[str, int]
+    pool: Any
+    running: set[Any]  # connections, from the end of their handshake
+    share_ports: bool = False  # with other processes that serve the same
+
+    def policy(self) -> Policy:
+        """How often, and how fast, things are started again."""
+        supervision = self.settings.supervision
+        return Policy(
+            intensity=supervision.intensity,
+            period_s=supervision.period_s,
+            backoff_min_s=supervision.backoff_min_s,
+            backoff_max_s=supervision.backoff_max_s,
+            reset_s=supervision.backoff_reset_s,
+        )
+
+    def children(self) -> list[ChildSpec]:
+        """The three children of the root, in order."""
+        settings, timers, policy = self.settings, self.context.timers, self.policy()
+        plugins, endpoints = [*self._plugins(), self._replayer()], self._endpoints()
+        below_s = settings.supervision.shutdown_s + MARGIN_S
+        return [
+            ChildSpec.of(
+                PluginSupervisor,
+                plugins,
+                timers,
+                Strategy.ONE_FOR_ONE,
+                policy,
+                per_child=True,
+                context=self.context,
+                quarantine_s=settings.supervision.quarantine_s,
+                id="plugins",
+                shutdown_s=sum(plugin.shutdown_s for plugin in plugins) + MARGIN_S * (len(plugins) + 1),
+            ),
+            ChildSpec.of(
+                SessionSupervisor,
+                self.sessions,
+                policy,
+                hang_s=settings.supervision.hang_s,
+                id="sessions",
+                shutdown_s=settings.sessions.close_spread_s + settings.sessions.close_timeout_s + below_s,
+            ),
+            ChildSpec.of(
+                Supervisor,
+                endpoints,
+                timers,
+                Strategy.ONE_FOR_ONE,
+                policy,
+                id="endpoints",
+                shutdown_s=below_s,
+            ),
+        ]
+
+    # -- Plugins -------------------------------------------------------------------------------
+
+    def _plugins(self) -> list[ChildSpec]:
+        settings = self.settings
+        supervision = settings.supervision
+        places = PluginSpecFactory(
+            system=self.system,
+            context=self.context,
+            start_s=supervision.start_s,
+            shutdown_s=supervision.shutdown_s,
+            faults=CircuitBreakerPolicy(
+                pair_limit=supervision.handler_failures,
+                spread=supervision.failing_charge_points,
+                window_s=supervision.failure_window_s,
+                trial_call_s=supervision.trial_call_s,
+            ),
+        )
+        specs = [*self.plugins, *map(load_plugin, settings.plugins)]
+        children = [places.child(spec) for spec in specs]
+        if settings.redis.remote_actions:
+            children.append(places.child(self._remote(specs)))
+        module = importlib.import_module("..plugins.accepted_state", __package__)
+        children.append(places.child(module.AcceptedState.spec(self.store, name="holdings")))
+        office = settings.back_office
+        if office.enabled:
+            module = importlib.import_module("..plugins.back_office", __package__)
+            spec = module.BackOffice.spec(
+                self.store,
+                heartbeat_interval_s=office.heartbeat_interval_s,
+                heartbeat_spread=office.heartbeat_spread,
+                accept_all_tags=office.accept_all_tags,
+                concurrent_transactions=office.concurrent_transactions,
+                suspect_energy_wh=office.suspect_energy_wh,
+                registration=office.registration,
+                fallback_id_tag_status=settings.deadlines.fallback_id_tag_status,
+                name="back-office",
+            )
+            children.append(places.child(spec, last_resort=True))
+        return children
+
+    def _remote(self, others: Iterable[PluginSpec]) -> PluginSpec:
+        context, redis = self.context, self.settings.redis
+        module = importlib.import_module("..remote.plugins.forwarder", __package__)
+        spec: PluginSpec = module.Remote.spec(
+            redis.url,
+            actions=redis.remote_actions,
+            groups=redis.remote_groups,
+            others=[
+                action for spec in others if not spec.shadow for action in spec.plugin.actions_of("passive")
+            ],
+            prefix=redis.prefix,
+            node=redis.node,
+            partitions=redis.partitions,
+            stream_limit=redis.stream_limit,
+            deadline_s=self.settings.deadlines.default_s,
+            epoch_of=self._epoch_of,
+            observer=context.observer,
+            back=lambda: context.redeliver_now(RedeliverNow()),
+        )
+        return spec
+
+    def _epoch_of(self, charge_point_id: str) -> int:
+        cluster = self.system.cluster
+        return cluster.claims.epoch(charge_point_id) if cluster is not None else 0
+
+    def _replayer(self) -> ChildSpec:
+        context, supervision = self.context, self.settings.supervision
+        spec = ChildSpec.of(
+            Redelivery,
+            context,
+            self.sessions.directory,
+            delay_s=supervision.redelivery_delay_s,
+            delay_max_s=supervision.redelivery_delay_max_s,
+            attempts=supervision.redelivery_attempts,
+            id="replayer",
+            shutdown_s=supervision.shutdown_s,
+            start_s=supervision.start_s,
+        )
+
+        def make(scheduler: Any, watch: Any) -> Cell:
+            cell = spec.make(scheduler, watch)
+
+            def tell(message: object) -> None:
+                if not cell.is_set():
+                    cell.tell(message)
+
+            context.spool_grew = lambda charge_point_id: tell(SpoolGrew(charge_point_id))
+            context.redeliver_now = tell
+            return cell
+
+        return ChildSpec(id=spec.id, make=make, shutdown_s=spec.shutdown_s, start_s=spec.start_s)
+
+    # -- Endpoints -----------------------------------------------------------------------------
+
+    def _endpoints(self) -> list[ChildSpec]:
+        settings, system = self.settings, self.system
+        tls, children = settings.tls, []
+        if tls.plain or not tls.certificate:
+            children.append(self._endpoint("ws", settings.host, lambda address: self._server(address, None)))
+        if tls.certificate:
+            tls_context = server_context(tls.certificate, tls.key)
+            host = tls.host or settings.host
+            children.append(self._endpoint("wss", host, lambda address: self._server(address, tls_context)))
+        if settings.http.enabled:
+            web = importlib.import_module("..web.server", __package__)
+            children.append(
+                self._endpoint(
+                    "http",
+                    settings.http.host,
+                    lambda address: web.serve(system, address, share_port=self.share_ports),
+                )
+            )
+        return children
+
+    def _endpoint(self, name: str, host: str, make: Callable[[tuple[str, int]], Any]) -> ChildSpec:
+        supervision = self.settings.supervision
+        return ChildSpec.of(
+            Endpoint,
+            make,
+            self.ports,
+            name,
+            host,
+            id=name,
+            shutdown_s=supervision.shutdown_s,
+            start_s=supervision.start_s,
+        )
+
+    def _server(self, address: tuple[str, int], tls_context: Any) -> Server:
+        return Server(
+            address,
+            gate=self.entrance,
+            transport=ReactorTransport(self.running)
+            if self.settings.transport == "reactor"
+            else GreenletTransport(self.running),
+            limits=self.settings.sessions,
+            timers=self.context.timers,
+            tls=tls_context,
+            pool=self.pool,
+            share_port=self.share_ports,
+        )
+
+
+def spec_of(plugin: PluginSpec | type[Plugin]) -> PluginSpec:
+    """The spec of a plugin that was given as one, or as its class."""
+    return plugin if isinstance(plugin, PluginSpec) else plugin.spec()
+
+
+def load_plugin(settings: PluginSettings) -> PluginSpec:
+    """Load a plugin that the settings name; `PluginNotFound` says why it cannot be."""
+    module_name, _, class_name = settings.class_name.partition(":")
+    try:
+        plugin: Any = importlib.import_module(module_name)
+        for part in class_name.split("."):
+            plugin = getattr(plugin, part)
+    except (ImportError, AttributeError) as error:
+        raise PluginNotFound(f"plugin {settings.class_name}: {error}") from error
+    if not (isinstance(plugin, type) and issubclass(plugin, Plugin)):
+        raise PluginNotFound(f"plugin {settings.class_name}: it is not a class derived from Plugin")
+    return plugin.spec(
+        concurrency=settings.concurrency, name=settings.name or class_name, **settings.arguments
+    )

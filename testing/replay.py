@@ -1,0 +1,293 @@
+"""Fly a recorded conversation again: what came in is fed to a fresh session, what it sends is compared.
+
+The session is the real one, on a clock that is moved as the record has it. Connections come and go, plugins answer,
+calls of ours are sent and time out, and stand-ins answer when and as the record says; what the session answers of its
+own accord is not fed to it. So a difference is a difference of the session: in what it reads, refuses, checks, composes
+and writes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..actors.plugin.plugin import Plugin, passive
+from ..actors.session.messages import TimePassed
+from ..actors.session.tickets import TicketState
+from ..protocol import v16
+from ..protocol.actions import Sender
+from ..protocol.errors import ErrorCode, InvalidPayload, OcppError, read_code
+from ..protocol.payload import typed
+from ..protocol.session import Registration, Rules
+from .clock import ManualClock
+from .stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import ClassVar
+
+    from ..actors.session.call import Call, Later
+    from ..actors.session.cell import ChargePointCell
+    from .connection import MemoryConnection
+
+CALL, RESULT, ERROR = 2, 3, 4
+FOR_EVER_S = 1e12
+"""Nothing is over by the clock: what was over, and when, the record says."""
+
+
+class NotARecording(ValueError):
+    """The lines are not those of a flight recorder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that was sent then and not now, or now and not then; None stands for nothing. Frames are parsed."""
+
+    at: float
+    recorded: Any
+    sent: Any
+
+
+class _Answers(Plugin):
+    """Takes every call, and gives the answers that the record has for them when their time has come."""
+
+    def __init__(self, waiting: dict[str, list[Later[Any]]]) -> None:
+        self._waiting = waiting
+
+    def take(self, call: Call[Any]) -> None:
+        """Keep it by its message id; the same id may come more than once."""
+        self._waiting.setdefault(call.unique_id, []).append(call.later())
+
+
+def _answering_class() -> type[Plugin]:
+    handler: Any = _Answers.take
+    for row in v16.VERSION.sent_by(Sender.CHARGE_POINT):
+        handler = passive(row.name)(handler)
+    return type("RecordedAnswers", (_Answers,), {"take": handler})
+
+
+class Replay:
+    """One record, read. `fly` returns the differences; none means that the session behaves as it did."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        try:
+            head, *rows = (json.loads(line) for line in lines if line.strip())
+            self._charge_point_id: str = head["charge_point"]
+            self._time = head["time"] - head["monotonic"]
+            self._registration = Registration(head["registration"]) if head.get("registration") else None
+            self._rules = Rules(
+                version=v16.VERSION,
+                strict=head["policy"] == "strict",
+                accept_unbooted=head.get("accept_unbooted", True),
+                answer_transactions_unregistered=head.get("answer_transactions_unregistered", True),
+                default_deadline_s=FOR_EVER_S,
+            )
+            self._id_tag_status: str = head.get("fallback_id_tag_status", "Accepted")
+            self._rows = _whole([row for row in rows if row["kind"] in _Play.steps])
+        except (ValueError, KeyError, TypeError) as error:
+            raise NotARecording(f"this is not a flight record: {error!r}") from error
+
+    def fly(self) -> list[Difference]:
+        """Feed it to a fresh session."""
+        if not self._rows:
+            return []
+        start = float(self._rows[0]["at"])
+        waiting: dict[str, list[Later[Any]]] = {}
+        stage = Stage(
+            _answering_class().spec(waiting),
+            rules=self._rules,
+            clock=ManualClock(self._time + start, start),
+            command_timeout_s=FOR_EVER_S,
+            id_tag_status=self._id_tag_status,
+            inbox_limit=10**9,
+            calls_in_flight_limit=10**9,
+        )
+        with stage:
+            return _Play(stage, self._charge_point_id, self._registration, waiting).play(self._rows)
+
+
+class _Play:
+    """A record on a stage: every row is a step."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        charge_point_id: str,
+        registration: Registration | None,
+        waiting: dict[str, list[Later[Any]]],
+    ) -> None:
+        self._stage = stage
+        self._id = charge_point_id
+        self._registration = registration
+        self._waiting = waiting  # calls that a plugin has not answered yet, by message id
+        self._connection: MemoryConnection | None = None
+        self._ours: dict[str, str] = {}  # ids of our calls: then and now
+        self._sent: list[Any] = []
+        self._differences: list[Difference] = []
+
+    def play(self, rows: list[dict[str, Any]]) -> list[Difference]:
+        """Take all steps, and return what came out differently."""
+        for row in rows:
+            self._stage.advance(max(0.0, float(row["at"]) - self._stage.clock.monotonic()))
+            self.steps[row["kind"]](self, row["data"])
+        self._collect()
+        self._differences += [self._difference(None, frame) for frame in self._sent]
+        return self._differences
+
+    def _difference(self, recorded: Any, sent: Any) -> Difference:
+        return Difference(self._stage.clock.monotonic(), recorded, sent)
+
+    @property
+    def _cell(self) -> ChargePointCell:
+        if self._connection is None:
+            self._connect("")
+        return self._stage.charge_points[self._id]
+
+    def _connected(self) -> MemoryConnection:
+        """The connection; the recorder may have forgotten how it came."""
+        connection = self._connection
+        if connection is None or connection.closed_with is not None:
+            connection = self._connect("")
+        return connection
+
+    def _collect(self) -> None:
+        if self._connection is not None:
+            self._sent += self._connection.take()
+
+    # -- Steps -------------------------------------------------------------------------------------
+
+    def _connect(self, _peer: str) -> MemoryConnection:
+        self._collect()
+        self._connection = self._stage.connect(self._id, registration=self._registration)
+        self._waiting.clear()  # what came over the one before, if any, cannot be answered any more
+        return self._connection
+
+    def _close(self, _why: str) -> None:
+        if self._connection is not None:
+            self._connection.hang_up()
+
+    def _in(self, data: str) -> None:
+        connection, frame = self._connected(), _parse(data)
+        if frame is not None and frame[0] in (RESULT, ERROR) and frame[1] in self._ours:
+            data = json.dumps([frame[0], self._ours[frame[1]], *frame[2:]])
+        connection.send(data)
+
+    def _out(self, data: str) -> None:
+        frame = _parse(data)
+        if frame is not None and frame[0] == CALL:
+            self._call(frame)
+        self._compare(frame)
+
+    def _answer(self, data: str) -> None:
+        frame = _parse(data)
+        calls = self._waiting.get(frame[1]) if frame is not None else None
+        if calls and frame is not None:
+            call = calls.pop(0)
+            if frame[0] == RESULT:
+                call.answer(frame[2])
+            else:
+                code = read_code(frame[2])
+                known = code if isinstance(code, ErrorCode) else ErrorCode.GENERIC_ERROR
+                call.fail(OcppError(known, frame[3], frame[4]))
+            self._stage.settle()
+        self._compare(frame)
+
+    def _ticket(self, data: str) -> None:
+        """A call of ours ended: if by the clock, let that be now."""
+        calls = self._cell.session.calls
+        if (
+            data.rpartition(" ")[2] == TicketState.TIMED_OUT
+            and calls is not None
+            and calls.on_wire is not None
+        ):
+            calls.on_wire.due = self._stage.clock.monotonic()
+            self._cell.tell(TimePassed())
+            self._stage.settle()
+
+    def _stand_in(self, data: str) -> None:
+        """A stand-in answered: let it, if the session has not had it answer by itself."""
+        unique_id, _, why = _parse(data) or ("", "", "")
+        for incoming in list(self._cell.session.incoming):
+            if incoming.unique_id == unique_id:
+                calls = self._waiting.get(unique_id, [])
+                calls[:] = [one for one in calls if one.call.incoming is not incoming]
+                self._cell.fallback(incoming, why)
+                self._stage.settle()
+                return
+
+    def _registered(self, data: str) -> None:
+        """It booted: its answer comes next, and does that, unless the recorder has forgotten its call."""
+        waiting = itertools.chain(*self._waiting.values())
+        if not any(one.call.action == "BootNotification" for one in waiting):
+            self._cell.session.registration = Registration(data)
+
+    steps: ClassVar[dict[str, Callable[..., object]]] = {
+        "connected": _connect,
+        "closed": _close,
+        "in": _in,
+        "out": _out,
+        "answer": _answer,
+        "ticket": _ticket,
+        "fallback": _stand_in,
+        "registration": _registered,
+    }
+
+    # -- Comparing ---------------------------------------------------------------------------------
+
+    def _compare(self, frame: Any) -> None:
+        self._collect()
+        now = self._find(frame)
+        if now != frame:
+            self._differences.append(self._difference(frame, now))
+
+    def _call(self, frame: list[Any]) -> None:
+        row = v16.VERSION.actions.get(frame[2])
+        if row is not None:
+            try:
+                self._stage.send(self._id, typed(row.request, frame[3]))
+            except InvalidPayload:
+                return  # it went out then and would be refused now: that shows as a difference
+            self._stage.settle()
+
+    def _find(self, recorded: Any) -> Any:
+        """Take the counterpart of a recorded frame out of what was sent, with our own ids as they were then."""
+        for place, frame in enumerate(self._sent):
+            if recorded is None or frame[0] != recorded[0]:
+                continue
+            if frame[0] == CALL:
+                if frame[2:] == recorded[2:]:
+                    del self._sent[place]
+                    self._ours[recorded[1]] = frame[1]
+                    return recorded
+            elif frame[1] == recorded[1]:
+                return self._sent.pop(place)
+        return None
+
+
+def _whole(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows without the answers at the beginning whose CALL the recorder had no room for any more."""
+    asked: set[str] = set()
+    unread: list[str] = []  # it may have been a CALL, and was answered if its id could be read
+    kept = []
+    for row in rows:
+        frame = _parse(row["data"])
+        if row["kind"] == "in" and frame is None:
+            unread.append(row["data"])
+        elif row["kind"] == "in" and frame is not None:
+            asked.add(frame[1])
+        elif row["kind"] in ("out", "answer") and frame is not None and frame[0] in (RESULT, ERROR):
+            quoted = json.dumps(frame[1])
+            if frame[1] not in asked and not any(quoted in text for text in unread):
+                continue
+        kept.append(row)
+    return kept
+
+
+def _parse(data: str) -> list[Any] | None:
+    try:
+        frame = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return frame if isinstance(frame, list) and len(frame) > 1 and isinstance(frame[1], str) else None

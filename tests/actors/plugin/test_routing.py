@@ -1,0 +1,184 @@
+"""Who answers what, and who hears of what."""
+
+import pytest
+
+from chargehand.actors.plugin.cell import PluginCell
+from chargehand.actors.plugin.plugin import Plugin, on_offline, on_online, on_outcome, passive
+from chargehand.actors.plugin.routing import ConflictingPlugins, Router
+from chargehand.actors.runtime.scheduler import Scheduler
+
+
+class Some(Plugin):
+    """A plugin; its cells are never started here, so that what they are told can be counted."""
+
+    @passive("Authorize")
+    def authorize(self, call):
+        """Nothing."""
+
+
+@pytest.fixture
+def router():
+    return Router()
+
+
+def cell(name="some", **options):
+    return PluginCell(Scheduler(spare=0), Some.spec(name=name, **options), None)
+
+
+KEY = ("1.6", "Authorize")
+
+
+def test_nobody_answers_an_action_that_nobody_claims(router):
+    assert router.find(*KEY) is None
+
+
+def test_whoever_claims_an_action_answers_it(router):
+    one = cell()
+    router.add(one, passive=[KEY])
+    assert router.find(*KEY) is one
+    assert router.find("2.0.1", "Authorize") is None
+
+
+def test_two_claims_to_an_action_are_a_conflict_that_names_both(router):
+    router.add(cell("one"), passive=[KEY])
+    with pytest.raises(ConflictingPlugins, match=r"one and two both claim Authorize of OCPP 1\.6"):
+        router.add(cell("two"), passive=[KEY])
+
+
+def test_a_fallback_takes_only_what_nobody_claims(router):
+    one, last_resort = cell("one"), cell("last_resort")
+    router.add(one, passive=[KEY])
+    router.add(last_resort, passive=[KEY, ("1.6", "Heartbeat")], last_resort=True)
+    assert router.find(*KEY) is one
+    assert router.find("1.6", "Heartbeat") is last_resort
+
+
+def test_a_plugin_that_has_ended_makes_room_for_its_successor(router):
+    one, two = cell("one"), cell("one")
+    router.add(one, passive=[KEY], outcomes=["*"], online=True, offline=True)
+    one.end()
+    router.add(two, passive=[KEY], outcomes=["*"], online=True, offline=True)
+    assert router.find(*KEY) is two
+    router.tell_online("fact")
+    router.tell_offline("fact")
+    router.tell_outcome("Reset", "fact")
+    assert two.depth == 3
+
+
+def test_those_who_asked_for_an_action_or_for_all_hear_of_outcomes(router):
+    all_, resets, clears = cell("all"), cell("resets"), cell("clears")
+    router.add(all_, outcomes=["*"])
+    router.add(resets, outcomes=["Reset"])
+    router.add(clears, outcomes=["ClearCache"])
+    router.tell_outcome("Reset", "fact")
+    assert (all_.depth, resets.depth, clears.depth) == (1, 1, 0)
+
+
+def test_a_plugin_that_asked_for_an_action_and_for_all_hears_of_it_once(router):
+    both = cell()
+    router.add(both, outcomes=["Reset", "*"])
+    router.tell_outcome("Reset", "fact")
+    assert both.depth == 1
+
+
+def test_comings_and_goings_are_told_to_those_who_want_to_know(router):
+    coming, going = cell("coming"), cell("going")
+    router.add(coming, online=True)
+    router.add(going, offline=True)
+    router.tell_online("fact")
+    router.tell_online("fact")
+    router.tell_offline("fact")
+    assert (coming.depth, going.depth) == (2, 1)
+
+
+def test_one_that_has_ended_is_not_told(router):
+    ended = cell()
+    router.add(ended, outcomes=["*"], online=True, offline=True)
+    ended.end()
+    router.tell_outcome("Reset", "fact")
+    router.tell_online("fact")
+    router.tell_offline("fact")
+
+
+def test_one_in_quarantine_is_not_told_and_does_not_fill_up(router):
+    quarantined = cell()
+    router.add(quarantined, outcomes=["*"], online=True, offline=True)
+    quarantined.quarantined = True
+    for _ in range(100):
+        router.tell_outcome("Reset", "fact")
+        router.tell_online("fact")
+        router.tell_offline("fact")
+    assert quarantined.depth == 0
+
+
+def test_a_shadow_answers_nothing_until_it_is_promoted(router):
+    real, shadow = cell("real"), cell("shadow", shadow=True)
+    router.add(real, passive=[KEY])
+    router.add(shadow, passive=[KEY])
+    assert router.find(*KEY) is real
+    assert router.shadows(*KEY) == [shadow]
+    router.promote(shadow)
+    assert router.find(*KEY) is shadow
+    assert router.shadows(*KEY) == []
+
+
+def test_a_shadow_hears_what_it_wants_to_know(router):
+    shadow = cell("shadow", shadow=True)
+    router.add(shadow, passive=[KEY], outcomes=["*"], online=True, offline=True)
+    router.tell_online("fact")
+    router.tell_offline("fact")
+    router.tell_outcome("Reset", "fact")
+    assert shadow.depth == 3
+
+
+@pytest.mark.parametrize("order", [("real", "one", "two"), ("two", "one", "real"), ("one", "real", "two")])
+def test_those_that_come_after_shadows_which_were_promoted_find_the_last_one_answering(router, order):
+    def add_all():
+        cells = {name: cell(name, shadow=name != "real") for name in order}
+        for name in order:
+            router.add(cells[name], passive=[KEY])
+        return cells
+
+    before = add_all()
+    for name in ("one", "two"):
+        router.promote(before[name])
+    for old in before.values():
+        old.end()
+    after = add_all()
+    assert router.find(*KEY) is after["two"]
+    assert router.shadows(*KEY) == []
+    assert not after["one"].shadow
+
+
+# What a plugin declares
+
+
+class Everything(Plugin):
+    """Marks one of each kind."""
+
+    @passive("Authorize")
+    def authorize(self, call):
+        """Nothing."""
+
+    @on_outcome("Reset")
+    def reset(self, ticket):
+        """Nothing."""
+
+    @on_outcome()
+    def any_outcome(self, ticket):
+        """Nothing."""
+
+    @on_online
+    def came(self, charge_point):
+        """Nothing."""
+
+    @on_offline
+    def went(self, charge_point):
+        """Nothing."""
+
+
+def test_a_plugins_own_declarations_fit_the_router(router):
+    assert Everything.actions_of("passive") == ["Authorize"]
+    assert sorted(Everything.actions_of("outcome")) == ["*", "Reset"]
+    assert Everything.actions_of("online") == [""]
+    assert Everything.actions_of("offline") == [""]

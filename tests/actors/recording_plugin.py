@@ -1,0 +1,34 @@
+"""A plugin that handles every passive action, in whatever way a test wants."""
+
+from typing import Any
+
+from chargehand import Call, Plugin, passive
+
+from .messages_of_v16 import PASSIVE
+
+
+class AnyWay(Plugin):
+    """Notes every call in `log`, and does what `way[0]` does."""
+
+    def __init__(self, way: list[Any], log: list[Call[Any]]) -> None:
+        super().__init__()
+        self.way = way
+        self.log = log
+
+    def handle(self, call: Call[Any]) -> Any:
+        """Handle a call of any action."""
+        self.log.append(call)
+        return self.way[0]()
+
+
+def handler_of(action: str) -> Any:
+    """A handler of one action."""
+
+    @passive(action)
+    def handler(self: AnyWay, call: Call[Any]) -> Any:
+        return self.handle(call)
+
+    return handler
+
+
+Everything = type("Everything", (AnyWay,), {f"handle_{action}": handler_of(action) for action in PASSIVE})

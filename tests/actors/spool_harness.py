@@ -1,0 +1,83 @@
+"""A stage with a replayer, and what its plugin may do with a call."""
+
+from chargehand.actors.plugin.redelivery import Redelivery, SpoolGrew
+from chargehand.actors.runtime.cell import Cell
+from chargehand.testing import Stage, StubStore
+
+from .messages_of_v16 import METER_VALUES, STOP
+from .recording_plugin import Everything
+
+DELAY_S, DELAY_MAX_S, ATTEMPTS = 1.0, 8.0, 4
+DEADLINE_S = 10.0
+CONF = {"StartTransaction": {"idTagInfo": {"status": "Accepted"}, "transactionId": 1}}
+
+
+class Planted(Exception):
+    """A fault of a handler's."""
+
+
+def fail(call):
+    raise Planted
+
+
+def answer(call):
+    return CONF.get(call.action, {})
+
+
+class Desk:
+    """A stage with a replayer. `handle(call)` is what the plugin does; `seen` are the calls that it was asked."""
+
+    def __init__(self, store=None):
+        self.handle = answer
+        self.seen = []
+        self.store = store or StubStore()
+        self.stage = Stage(Everything.spec([lambda: self.handle(self.seen[-1])], self.seen), store=self.store)
+        self.stage.start()
+        context = self.context = self.stage.context
+        self.known = True
+        self.exits = []
+        make = Redelivery.maker(context, self, delay_s=DELAY_S, delay_max_s=DELAY_MAX_S, attempts=ATTEMPTS)
+        self.cell = Cell(context.scheduler, "replayer", make, lambda _, exit_: self.exits.append(exit_))
+        context.spool_grew = lambda charge_point_id: self.cell.tell(SpoolGrew(charge_point_id))
+        self.cell.start()
+
+    def find(self, charge_point_id):
+        """As a directory does."""
+        return self.stage.charge_points.get(charge_point_id) if self.known else None
+
+    def advance(self, seconds):
+        self.stage.advance(seconds)
+
+    @property
+    def redelivered(self):
+        """The unique ids of the calls that were replayed, in order."""
+        return [call.unique_id for call in self.seen if call.redelivered]
+
+    @property
+    def spooled(self):
+        return [record.unique_id for record in self.store.spooled()]
+
+    def count(self, name):
+        return self.stage.counts[name]
+
+    def close(self):
+        self.cell.kill()
+        self.cell.end()
+        self.stage.stop()
+
+
+def stop(number):
+    return {**STOP, "meterStop": number}
+
+
+def spool(desk, charge_point, *ids, action="MeterValues", payload=METER_VALUES):
+    """Have a stand-in acknowledge these."""
+    handle, desk.handle = desk.handle, fail
+    for unique_id in ids:
+        assert charge_point.call(action, payload, unique_id)[0] == 3
+    desk.handle = handle
+
+
+def only(unique_id):
+    """What a plugin does that fails for one message and takes the others."""
+    return lambda call: fail(call) if call.unique_id == unique_id else answer(call)

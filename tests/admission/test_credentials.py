@@ -1,0 +1,194 @@
+"""Keys of charge points: how they are kept, compared and changed."""
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from chargehand.admission import credentials as module
+from chargehand.admission.credentials import Credentials, PasswordChecksBusy, carries_key, key_of
+from chargehand.protocol import v16
+from chargehand.store.memory import MemoryStore
+
+LONG = b"sixteen bytes, at"
+SHORT = b"secret"
+KEY = "00112233445566778899aabbccddeeff00112233"
+
+
+@pytest.fixture
+def book():
+    return MemoryStore().collections.credentials
+
+
+@pytest.fixture
+def credentials(book):
+    return Credentials({"CP0": "settled"}, book, required=False)
+
+
+def bare(book):
+    return Credentials({}, book, required=False)
+
+
+# Who must show one
+
+
+def test_without_any_nobody_is_asked(book):
+    assert not bare(book).asked("CP1")
+
+
+def test_one_in_the_store_is_asked_for_and_nobody_else_is(book):
+    credentials = bare(book)
+    credentials.set_password("CP1", LONG)
+    assert credentials.asked("CP1")
+    assert not credentials.asked("CP2")
+
+
+def test_with_one_in_the_settings_or_by_setting_everybody_is_asked(book, credentials):
+    assert credentials.asked("CP9")
+    assert Credentials({}, book, required=True).asked("CP9")
+
+
+# Comparing
+
+
+@pytest.mark.parametrize("password", [LONG, SHORT, b"\x00\xff:\n", bytes(range(256))])
+def test_the_right_one_is_taken_and_no_other(credentials, password):
+    credentials.set_password("CP1", password)
+    assert credentials.check("CP1", password)
+    assert credentials.check("CP1", password)
+    for other in (b"", password + b"x", password[:-1], SHORT + LONG):
+        assert not credentials.check("CP1", other)
+
+
+def test_the_password_is_not_in_the_store(credentials, book):
+    for password in (LONG, SHORT):
+        credentials.set_password("CP1", password)
+        assert password not in repr(book.get("CP1")).encode()
+
+
+def test_the_same_password_is_kept_differently_for_two(credentials, book):
+    credentials.set_password("CP1", SHORT)
+    credentials.set_password("CP2", SHORT)
+    assert book.get("CP1").digest != book.get("CP2").digest
+
+
+def test_the_settings_count_until_the_store_has_one_and_again_when_it_is_removed(credentials):
+    assert credentials.check("CP0", b"settled")
+    credentials.set_password("CP0", LONG)
+    assert not credentials.check("CP0", b"settled")
+    credentials.remove("CP0")
+    assert credentials.check("CP0", b"settled")
+
+
+def test_one_that_is_not_known_has_no_right_password(credentials):
+    assert not credentials.check("CP9", b"")
+    assert not credentials.knows("CP9")
+
+
+def test_an_empty_password_is_refused(credentials):
+    with pytest.raises(ValueError, match="at least one byte"):
+        credentials.set_password("CP1", b"")
+
+
+def test_a_short_password_is_hashed_slowly_once_and_off_the_hub(credentials, monkeypatch):
+    credentials.set_password("CP1", SHORT)
+    slow = []
+    monkeypatch.setattr(module, "_scrypt", lambda *given: slow.append(given) or real(*given))
+    for _ in range(3):
+        assert credentials.check("CP1", SHORT)
+    assert len(slow) == 1
+    credentials.set_password("CP1", b"another")
+    assert not credentials.check("CP1", SHORT)
+
+
+real = module._scrypt
+
+
+def test_too_many_that_wait_for_it_are_sent_away(credentials, monkeypatch):
+    credentials.set_password("CP1", SHORT)
+    monkeypatch.setattr(module, "WAITING_LIMIT", 3)
+    begun, ended = Event(), []
+
+    def check():
+        begun.set()
+        ended.append(credentials.check("CP1", b"wrong"))
+
+    waiting = [gevent.spawn(check) for _ in range(3)]
+    begun.wait(5)
+    gevent.sleep(0)
+    with pytest.raises(PasswordChecksBusy):
+        credentials.check("CP1", b"wrong")
+    gevent.joinall(waiting)
+    assert ended == [False] * 3
+    assert not credentials.check("CP1", b"wrong")
+
+
+# Changing
+
+
+def test_a_key_that_was_accepted_takes_the_place_of_the_old_one(credentials):
+    credentials.set_password("CP1", LONG)
+    credentials.key_sent("CP1", KEY, certain=True)
+    assert not credentials.check("CP1", LONG)
+    assert credentials.check("CP1", bytes.fromhex(KEY))
+
+
+@pytest.mark.parametrize("old", [LONG, SHORT])
+def test_of_a_key_whose_fate_is_not_known_both_count_until_the_new_one_is_used(credentials, old):
+    credentials.set_password("CP1", old)
+    credentials.key_sent("CP1", KEY, certain=False)
+    assert credentials.check("CP1", old)
+    assert not credentials.check("CP1", b"neither of the two")
+    assert credentials.check("CP1", bytes.fromhex(KEY))
+    assert not credentials.check("CP1", old)
+    assert credentials.check("CP1", bytes.fromhex(KEY))
+
+
+def test_the_key_of_the_settings_counts_beside_one_whose_fate_is_not_known(credentials):
+    credentials.key_sent("CP0", KEY, certain=False)
+    assert credentials.check("CP0", b"settled")
+    assert credentials.check("CP0", bytes.fromhex(KEY))
+
+
+def test_one_that_needed_no_key_does_not_need_one_whose_fate_is_not_known(book):
+    credentials = bare(book)
+    credentials.key_sent("CP1", KEY, certain=False)
+    assert not credentials.asked("CP1")
+
+
+def test_all_of_it_outlives_the_process(book):
+    bare(book).set_password("CP1", SHORT)
+    bare(book).key_sent("CP1", KEY, certain=False)
+    assert bare(book).check("CP1", SHORT)
+    assert bare(book).check("CP1", bytes.fromhex(KEY))
+    assert not bare(book).check("CP1", SHORT)
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        (KEY, bytes.fromhex(KEY)),
+        (KEY[:32], bytes.fromhex(KEY[:32])),
+        (KEY.upper(), bytes.fromhex(KEY)),
+        (KEY[:30], KEY[:30].encode()),  # too short for digits: a text
+        (KEY + "00", (KEY + "00").encode()),
+        ("no digits at all, but long enough", b"no digits at all, but long enough"),
+        ("schl\u00fcssel", "schl\u00fcssel".encode()),
+    ],
+)
+def test_a_key_is_sent_as_hexadecimal_digits_or_is_taken_as_its_text(value, key):
+    assert key_of(value) == key
+
+
+@pytest.mark.parametrize(
+    ("value", "key"), [("hex:00ff", b"\x00\xff"), ("hex:xx", b"hex:xx"), ("\u00e9", "\u00e9".encode())]
+)
+def test_a_key_in_the_settings_is_its_text_or_the_bytes_that_it_writes_out(book, value, key):
+    credentials = Credentials({"CP1": value}, book, required=False)
+    assert credentials.check("CP1", key)
+    assert not credentials.check("CP1", b"another")
+
+
+def test_only_a_change_of_the_key_carries_one():
+    assert carries_key(v16.ChangeConfiguration(key="authorizationKEY", value=KEY))
+    assert not carries_key(v16.ChangeConfiguration(key="HeartbeatInterval", value="1"))
+    assert not carries_key(v16.ClearCache())

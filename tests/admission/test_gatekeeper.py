@@ -1,0 +1,394 @@
+"""Who may come in: by path, credentials and subprotocol, and not more than there is room for."""
+
+import base64
+from types import SimpleNamespace
+
+import gevent
+import pytest
+
+from chargehand import AuthSettings, SessionSettings, Settings, StoreError
+from chargehand.actors.session.charge_point import ChargePoint
+from chargehand.actors.session.directory import Directory
+from chargehand.admission.credentials import Credentials
+from chargehand.admission.gatekeeper import Gatekeeper
+from chargehand.store.memory import MemoryStore
+from chargehand.testing import ManualClock
+from chargehand.transport.gate import Admission, Refusal, Request
+
+SPOKEN = {"sec-websocket-protocol": "ocpp1.6"}
+
+
+class Sessions:
+    """As much of the sessions as an entrance needs."""
+
+    def __init__(self):
+        self.directory = Directory()
+        self.attached = []
+        self.alive = set()
+        self.counts = []
+        self.context = SimpleNamespace(clock=ManualClock(), observer=self)
+
+    def count(self, name, who):
+        self.counts.append((name, who))
+
+    def attach(self, *arguments):
+        self.attached.append(arguments)
+        return "the cell"
+
+    def answers(self, charge_point_id, timeout_s):
+        return charge_point_id in self.alive
+
+    def connect(self, id_):
+        self.directory.add(SimpleNamespace(charge_point=ChargePoint(id_), newest=object()))
+
+
+@pytest.fixture
+def sessions():
+    return Sessions()
+
+
+@pytest.fixture
+def make(sessions):
+    """An entrance for settings."""
+
+    def make(*, path="/ocpp/{id}", auth=None, others=None, **limits):
+        settings = Settings(path=path, auth=auth or AuthSettings(), sessions=SessionSettings(**limits))
+        credentials = Credentials(
+            settings.auth.credentials, MemoryStore().collections.credentials, required=settings.auth.required
+        )
+        return Gatekeeper(settings, sessions, ["ocpp1.6"], credentials, others)
+
+    return make
+
+
+def knock(entrance, path="/ocpp/CP1", peer="peer", **headers):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return entrance.admit(Request(path=path, headers=named or SPOKEN, peer=peer, secure=False))
+
+
+def basic(name, password):
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+def test_a_charge_point_is_let_in_by_its_path_and_its_subprotocol(make):
+    assert knock(make()) == Admission("CP1", "", "ocpp1.6")
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "identity", "name"),
+    [
+        ("/ocpp/{id}", "/ocpp/RDAM%7C123", "RDAM|123", ""),
+        ("/ocpp/{id}", "///ocpp//CP1/", "CP1", ""),
+        ("/{name}/{id}", "/shop/CP1", "CP1", "shop"),
+        ("/{id}", "/a+b%20c", "a+b c", ""),
+    ],
+)
+def test_the_path_names_the_charge_point(make, template, path, identity, name):
+    assert knock(make(path=template), path) == Admission(identity, name, "ocpp1.6")
+
+
+def test_a_path_that_is_not_of_the_template_is_404_and_says_what_it_should_be(make):
+    refusal = knock(make(), "/elsewhere/CP1")
+    assert (refusal.status, refusal.reason) == (404, "no charge point has this path; it is /ocpp/{id}")
+
+
+def test_a_path_that_cannot_be_read_is_400(make):
+    assert knock(make(), "/ocpp/%FF").status == 400
+
+
+# Credentials
+
+
+AUTH = AuthSettings(credentials={"CP1": "right", "a:b": "with:colon"}, realm="here")
+
+
+@pytest.mark.parametrize(
+    ("identity", "authorization", "status"),
+    [
+        ("CP1", basic("CP1", "right"), None),
+        ("a:b", basic("a:b", "with:colon"), None),
+        ("CP1", basic("CP1", "wrong"), 401),
+        ("CP1", basic("CP2", "right"), 401),
+        ("CP1", "", 401),
+        ("CP1", "Basic !!!", 401),
+        ("unknown", basic("unknown", "right"), 404),
+    ],
+)
+def test_credentials_decide(make, identity, authorization, status):
+    answer = knock(
+        make(auth=AUTH), f"/ocpp/{identity}", authorization=authorization, sec_websocket_protocol="ocpp1.6"
+    )
+    if status is None:
+        assert answer == Admission(identity, "", "ocpp1.6")
+    else:
+        assert answer.status == status
+
+
+def test_with_credentials_required_nobody_comes_in_without_though_none_are_settled(make):
+    assert knock(make(auth=AuthSettings(required=True))).status == 404
+
+
+def test_a_401_asks_for_basic_authentication_in_the_realm(make):
+    assert knock(make(auth=AUTH)).headers == (("WWW-Authenticate", 'Basic realm="here"'),)
+
+
+def test_unknown_and_wrong_can_be_made_alike(make):
+    auth = AuthSettings(credentials={"CP1": "right"}, hide_unknown=True)
+    entrance = make(auth=auth)
+    unknown = knock(entrance, "/ocpp/unknown", authorization=basic("unknown", "x"))
+    wrong = knock(entrance, "/ocpp/CP1", authorization=basic("CP1", "x"))
+    assert unknown == wrong
+
+
+# Subprotocols
+
+
+@pytest.mark.parametrize(
+    ("offered", "status"),
+    [("ocpp1.6", None), ("ocpp2.0.1, ocpp1.6", None), ("ocpp2.0.1", 400), ("xocpp1.6", 400)],
+)
+def test_a_subprotocol_in_common_is_needed(make, offered, status):
+    answer = knock(make(), sec_websocket_protocol=offered)
+    assert (answer.status if isinstance(answer, Refusal) else None) == status
+
+
+def test_a_missing_one_is_refused_unless_the_charge_point_is_known_for_it(make):
+    assert knock(make(), other="header").status == 400
+    entrance = make(assume_subprotocol=("CP1",))
+    assert knock(entrance, other="header") == Admission("CP1", "", "ocpp1.6")
+    assert knock(entrance, "/ocpp/CP2", other="header").status == 400
+    assert knock(make(assume_subprotocol=("*",)), "/ocpp/CP2", other="header").subprotocol == "ocpp1.6"
+
+
+def test_a_wrong_one_is_not_mended_by_an_assumption(make):
+    assert knock(make(assume_subprotocol=("*",)), sec_websocket_protocol="ocpp2.0.1").status == 400
+
+
+def test_by_a_setting_the_handshake_is_completed_without_one(make):
+    answer = knock(make(handshake_without_subprotocol="close"), sec_websocket_protocol="ocpp2.0.1")
+    assert answer == Admission("CP1", "", None)
+
+
+# Room
+
+
+def test_one_that_is_closed_admits_nobody(make):
+    entrance = make()
+    entrance.close()
+    refusal = knock(entrance)
+    assert (refusal.status, refusal.headers) == (503, (("Retry-After", "5"),))
+
+
+def test_there_is_room_for_so_many_connections_and_no_more(make, sessions):
+    entrance = make(max_connections=2)
+    sessions.connect("A")
+    assert isinstance(knock(entrance), Admission)
+    sessions.connect("B")
+    assert knock(entrance).status == 503
+
+
+def test_one_that_takes_over_from_itself_needs_no_room(make, sessions):
+    entrance = make(max_connections=2)
+    sessions.connect("CP1")
+    sessions.connect("B")
+    assert isinstance(knock(entrance), Admission)
+    assert knock(entrance, "/ocpp/CP2").status == 503
+
+
+def test_those_who_are_away_take_no_room(make, sessions):
+    entrance = make(max_connections=1)
+    sessions.connect("A")
+    sessions.directory.find("A").newest = None
+    sessions.directory.note_offline("A", 1.0)
+    assert isinstance(knock(entrance), Admission)
+
+
+def test_too_many_at_once_are_sent_away_for_a_while(make, sessions):
+    entrance = make(admission_rate=1.0, admission_burst=2)
+    assert [isinstance(knock(entrance), Admission) for _ in range(3)] == [True, True, False]
+    refusal = knock(entrance)
+    assert refusal.status == 503
+    ((name, seconds),) = refusal.headers
+    assert name == "Retry-After"
+    assert 1 <= int(seconds) <= 12
+    sessions.context.clock.advance(1)
+    assert isinstance(knock(entrance), Admission)
+
+
+def test_strangers_do_not_use_up_what_charge_points_wait_for(make, sessions):
+    entrance = make(auth=AUTH, admission_rate=1.0, admission_burst=1, max_connections=1)
+    known = {"authorization": basic("CP1", "right"), **SPOKEN}
+    sessions.connect("B")
+    assert [knock(entrance, "/elsewhere").status for _ in range(5)] == [404] * 5
+    assert [knock(entrance, "/ocpp/%ff").status for _ in range(5)] == [400] * 5
+    assert [knock(entrance).status for _ in range(5)] == [401] * 5
+    assert [knock(entrance, **known).status for _ in range(5)] == [503] * 5, "there is no room"
+    sessions.directory.remove("B")
+    assert isinstance(knock(entrance, **known), Admission)
+    assert knock(entrance, **known).reason == "too many at once"
+
+
+def test_by_a_setting_a_second_connection_is_refused_while_the_first_one_lives(make, sessions):
+    entrance = make(on_duplicate="refuse")
+    sessions.alive.add("CP1")
+    assert knock(entrance).status == 409
+    assert isinstance(knock(entrance, "/ocpp/CP2"), Admission)
+    sessions.alive.clear()
+    assert isinstance(knock(entrance), Admission)
+
+
+# What it does beside
+
+
+def test_every_refusal_is_counted_by_its_status(make, sessions):
+    entrance = make(auth=AUTH)
+    knock(entrance, "/elsewhere")
+    knock(entrance)
+    assert sessions.counts == [("handshake_refused_404", "peer"), ("handshake_refused_401", "peer")]
+
+
+def test_a_connection_is_attached_to_its_charge_point(make, sessions):
+    assert make().attach(Admission("CP1", "shop", "ocpp1.6"), "the connection") == "the cell"
+    assert sessions.attached == [("CP1", "shop", "the connection")]
+
+
+def test_a_failed_handshake_is_one_line_and_is_counted(make, sessions, caplog):
+    make().handshake_failed("peer", "TLS: no shared cipher")
+    assert caplog.messages == ["peer: TLS: no shared cipher"]
+    assert sessions.counts == [("handshake_failed", "peer")]
+
+
+# Other processes that share the charge points
+
+
+class Others:
+    def __init__(self, error=None):
+        self.error = error
+        self.asked = []
+
+    def admit(self, identity):
+        self.asked.append(identity)
+        if self.error is not None:
+            raise self.error
+
+    def attached(self, identity):
+        self.asked.append(f"attached {identity}")
+
+
+def test_it_is_claimed_before_it_is_let_in_and_what_waits_for_it_is_looked_for_afterwards(make):
+    others = Others()
+    entrance = make(others=others)
+    admission = knock(entrance)
+    assert admission == Admission("CP1", "", "ocpp1.6")
+    assert others.asked == ["CP1"]
+    entrance.attach(admission, object())
+    assert others.asked == ["CP1", "attached CP1"]
+
+
+def test_whoever_is_refused_anyway_is_not_claimed(make):
+    others = Others()
+    entrance = make(others=others, auth=AuthSettings(credentials={"CP1": "secret word"}))
+    assert knock(entrance).status == 401
+    assert knock(make(others=others), sec_websocket_protocol="none").status == 400
+    assert others.asked == []
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), TimeoutError("silent")])
+def test_with_the_store_away_nobody_is_let_in_whom_others_may_have_had(make, sessions, error):
+    refusal = knock(make(others=Others(error)))
+    assert refusal.status == 503
+    assert int(dict(refusal.headers)["Retry-After"]) >= 1
+    assert sessions.counts == [("handshake_refused_503", "peer")]
+
+
+# Those who come too often
+
+
+def test_a_charge_point_that_connects_too_often_is_told_when_to_come_back(make, sessions):
+    entrance = make(reconnect_rate=0.1, reconnect_burst=3)
+    assert [type(knock(entrance)) for _ in range(3)] == [Admission] * 3
+    refusal = knock(entrance)
+    assert (refusal.status, refusal.headers) == (429, (("Retry-After", "10"),))
+    assert sessions.counts == [("handshake_refused_429", "peer")]
+    assert isinstance(knock(entrance, "/ocpp/CP2"), Admission)
+    sessions.context.clock.advance(10)
+    assert isinstance(knock(entrance), Admission)
+    assert knock(entrance).status == 429
+
+
+def test_a_stranger_cannot_use_up_what_a_charge_point_may(make):
+    entrance = make(auth=AUTH, reconnect_rate=0.1, reconnect_burst=1)
+    for _ in range(5):
+        assert knock(entrance, authorization=basic("CP1", "wrong")).status == 401
+    right = {"authorization": basic("CP1", "right"), "sec_websocket_protocol": "ocpp1.6"}
+    assert isinstance(knock(entrance, **right), Admission)
+
+
+def test_those_turned_away_while_all_come_at_once_may_still_come(make, sessions):
+    entrance = make(admission_rate=1, admission_burst=1, reconnect_rate=0.01, reconnect_burst=1)
+    assert isinstance(knock(entrance), Admission)
+    assert [knock(entrance, "/ocpp/CP2").status for _ in range(5)] == [503] * 5
+    assert [knock(entrance).status for _ in range(5)] == [429] * 5  # which costs the others nothing
+    sessions.context.clock.advance(1)
+    assert isinstance(knock(entrance, "/ocpp/CP2"), Admission)
+
+
+def test_an_address_that_asks_too_often_is_turned_away_whatever_it_asks(make, sessions):
+    entrance = make(address_rate=1, address_burst=2)
+    assert knock(entrance, "/elsewhere", peer="192.0.2.1:1").status == 404
+    assert isinstance(knock(entrance, peer="192.0.2.1:9"), Admission)
+    refusal = knock(entrance, "/ocpp/CP2", peer="192.0.2.1:2")
+    assert (refusal.status, refusal.headers) == (429, (("Retry-After", "1"),))
+    assert isinstance(knock(entrance, peer="[2001:db8::1]:4711"), Admission)
+    sessions.context.clock.advance(1)
+    assert isinstance(knock(entrance, peer="192.0.2.1:1"), Admission)
+
+
+def test_a_stranger_elsewhere_cannot_use_it_up_where_no_password_is_asked(make):
+    entrance = make(reconnect_rate=0.1, reconnect_burst=2)
+    for _ in range(5):
+        knock(entrance, peer="198.51.100.1:1")
+    assert knock(entrance, peer="198.51.100.1:2").status == 429
+    assert isinstance(knock(entrance, peer="192.0.2.1:1"), Admission)
+
+
+def test_who_is_turned_away_because_the_store_is_away_has_not_come(make):
+    away = [True]
+
+    class Others:
+        def admit(self, charge_point_id):
+            if away[0]:
+                raise StoreError("it is away")
+
+        def attached(self, charge_point_id):
+            raise AssertionError("nobody was attached")
+
+    entrance = make(others=Others(), reconnect_rate=0.1, reconnect_burst=1)
+    assert [knock(entrance).status for _ in range(5)] == [503] * 5
+    away[0] = False
+    assert isinstance(knock(entrance), Admission)
+
+
+def test_a_crowd_that_waits_for_the_probe_of_the_old_connection_is_counted_too(make, sessions):
+    entrance = make(reconnect_rate=0.1, reconnect_burst=2, on_duplicate="refuse")
+    sessions.answers = lambda charge_point_id, timeout_s: bool(gevent.sleep(0))
+    crowd = [gevent.spawn(knock, entrance) for _ in range(10)]
+    decisions = [greenlet.get(timeout=60) for greenlet in crowd]
+    assert sum(isinstance(decision, Admission) for decision in decisions) == 2
+
+
+def test_the_rate_holds_though_greenlets_switch_while_passwords_are_looked_at(make, sessions, monkeypatch):
+    entrance = make(admission_rate=1, admission_burst=1)
+
+    def check(request, identity):
+        gevent.sleep(0)
+
+    monkeypatch.setattr(entrance, "_check_credentials", check)
+    admitted = 0
+    for number in range(50):
+        early = gevent.spawn(knock, entrance, f"/ocpp/EARLY{number}")
+        gevent.sleep(0)
+        sessions.context.clock.advance(0.1)
+        late = gevent.spawn(knock, entrance, f"/ocpp/LATE{number}")
+        admitted += sum(isinstance(greenlet.get(timeout=60), Admission) for greenlet in (early, late))
+    assert admitted <= 6

@@ -1,0 +1,283 @@
+"""Several systems that share their charge points: calls find them, sockets move, and no ticket is lost or lies."""
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from chargehand import (
+    CentralSystem,
+    CommandRefused,
+    ErrorCode,
+    NeverSent,
+    OutcomeUnknown,
+    Settings,
+    SupervisionSettings,
+    TicketState,
+    v16,
+)
+from chargehand.simulator import ChargePoint, refusing, silent
+from chargehand.testing import StubStore
+
+from ...hub import until
+from ..registry_harness import LeaseRegistry
+
+QUICK = SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0)
+SETTINGS = Settings(port=0, supervision=QUICK)
+
+
+class Nodes:
+    """Systems by name, over one exchange and one store."""
+
+    def __init__(self):
+        self.exchange = LeaseRegistry()
+        self.store = StubStore()
+        self.systems = {}
+
+    def start(self, name):
+        board = self.exchange.board(name)
+        system = CentralSystem(SETTINGS, store=self.store, coordinator=board)
+        system.start()
+        self.systems[name] = system
+        return system
+
+    def board(self, name):
+        return self.exchange.boards[name]
+
+    def stop(self):
+        for system in self.systems.values():
+            system.stop()
+
+
+@pytest.fixture
+def nodes():
+    nodes = Nodes()
+    try:
+        yield nodes
+    finally:
+        nodes.stop()
+
+
+@pytest.fixture
+def a(nodes):
+    return nodes.start("a")
+
+
+@pytest.fixture
+def b(nodes):
+    return nodes.start("b")
+
+
+def connect(system, id_="CP1", **options):
+    return ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp/", id_, **options)
+
+
+# Calls
+
+
+def test_a_call_finds_its_charge_point_at_another_node(a, b):
+    with connect(b):
+        ticket = a.send("CP1", v16.ClearCache(), timeout_s=5)
+        assert ticket.result(timeout_s=5).status == "Accepted"
+        assert a.ticket(ticket.id) is ticket
+        assert ticket.sent_at is not None
+        assert b.ticket(ticket.id).state is TicketState.ANSWERED
+    assert len(a._membership.cluster.far) == len(b._membership.cluster.near) == 0
+
+
+def test_a_call_to_one_that_is_nowhere_is_never_sent(a, b):
+    with pytest.raises(NeverSent, match="not connected to any node"):
+        a.send("CP1", v16.ClearCache()).result(timeout_s=5)
+    assert b.counters.counts.get("ticket_never_sent") is None
+
+
+def test_a_refusal_comes_back_with_all_that_was_said(a, b):
+    with connect(b) as charge_point:
+        charge_point.answers["Reset"] = refusing(ErrorCode.SECURITY_ERROR, "not today")
+        ticket = a.send("CP1", v16.Reset(type="Soft"), timeout_s=5)
+        with pytest.raises(CommandRefused, match="not today"):
+            ticket.result(timeout_s=5)
+        assert ticket.code is ErrorCode.SECURITY_ERROR
+
+
+def test_an_effect_is_waited_for_across_nodes(a, b):
+    with connect(b) as charge_point:
+        charge_point.plug_in()
+        ticket = a.send("CP1", v16.RemoteStartTransaction(id_tag="T1", connector_id=1), until_effect=True)
+        assert ticket.wait(5)
+        assert ticket.effect == "done"
+    assert len(b._membership.cluster.near) == 0
+
+
+def test_a_call_waits_for_a_charge_point_wherever_it_comes(a, b):
+    ticket = a.send("CP1", v16.ClearCache(), when_offline="queue")
+    until(lambda: ticket.kept is not None)
+    assert ticket.state is TicketState.QUEUED
+    with connect(b):
+        assert ticket.result(timeout_s=5).status == "Accepted"
+    until(lambda: len(a.store.collections.tickets) == 0)
+
+
+def test_a_call_that_waits_can_be_cancelled_and_expires(a, b):
+    cancelled = a.send("CP1", v16.ClearCache(), when_offline="queue")
+    expires = a.send("CP1", v16.ClearCache(), when_offline="queue", expires_in_s=0.2)
+    until(lambda: len(a._membership.cluster.far._waiting) == 2)
+    cancelled.cancel()
+    assert cancelled.state is TicketState.CANCELLED
+    until(lambda: expires.state is TicketState.EXPIRED)
+    with connect(b) as charge_point:
+        assert not any(entry.action == "ClearCache" for entry in charge_point.record)
+
+
+def test_one_that_is_queued_behind_another_at_its_node_can_be_cancelled_from_afar(a, b):
+    with connect(b) as charge_point:
+        charge_point.answers["GetLocalListVersion"] = silent
+        b.send("CP1", v16.GetLocalListVersion())
+        ticket = a.send("CP1", v16.ClearCache())
+        until(lambda: b.ticket(ticket.id))
+        ticket.cancel()
+        until(lambda: ticket.state is TicketState.CANCELLED)
+
+
+# Charge points that move
+
+
+def test_a_charge_point_that_connects_elsewhere_leaves_its_old_node(a, b):
+    with connect(a) as old, connect(b) as new:
+        old.wait_offline()
+        assert new.online
+        until(lambda: not a.charge_point("CP1").online)
+        assert b.charge_point("CP1").online
+        assert a.send("CP1", v16.ClearCache(), timeout_s=5).result(timeout_s=5).status == "Accepted"
+        assert a.counters.counts["fenced"] == 1
+
+
+def test_what_waits_at_the_old_node_is_sent_by_the_new_one_and_what_is_on_the_wire_is_unknown(a, b):
+    with connect(a) as old:
+        old.answers["GetLocalListVersion"] = silent
+        on_wire = a.send("CP1", v16.GetLocalListVersion())
+        until(lambda: on_wire.state is TicketState.SENT)
+        waiting = a.send("CP1", v16.ClearCache(), when_offline="queue")
+        with connect(b) as new:
+            with pytest.raises(OutcomeUnknown):
+                on_wire.result(timeout_s=5)
+            assert waiting.result(timeout_s=5).status == "Accepted"
+            assert sum(entry.action == "ClearCache" for entry in new.record) == 1
+        assert not any(entry.action == "ClearCache" for entry in old.record)
+
+
+def test_it_is_registered_at_the_new_node_as_it_was_at_the_old_one(a, b):
+    with connect(a):
+        assert a.charge_point("CP1").registration == "Accepted"
+    b.store.register("CP1", "Rejected")  # as node b would have
+    again = connect(a)
+    again.connect()
+    assert a.charge_point("CP1").registration == "Rejected"
+    again.close()
+
+
+# Nodes that end
+
+
+def test_a_node_that_dies_with_a_call_on_the_wire_leaves_it_unknown_and_what_it_had_queued_goes_on(
+    nodes, a, b
+):
+    c = nodes.start("c")
+    charge_point = connect(b)
+    charge_point.connect()
+    charge_point.boot()
+    charge_point.answers["GetLocalListVersion"] = silent
+    on_wire = a.send("CP1", v16.GetLocalListVersion(), timeout_s=60)
+    until(lambda: on_wire.state is TicketState.SENT)
+    queued = a.send("CP1", v16.ClearCache(), when_offline="queue", timeout_s=60)
+    until(lambda: b.ticket(queued.id))
+    nodes.board("b").away = True  # as if it were killed: nothing more is heard of it
+    nodes.exchange.die("b")
+    with connect(c):
+        assert queued.result(timeout_s=5).status == "Accepted"
+    until(lambda: on_wire.state is TicketState.OUTCOME_UNKNOWN)
+    assert "it was on the wire" in on_wire.reason
+    charge_point.close()
+
+
+def test_what_a_dead_node_had_kept_for_a_charge_point_is_sent_by_the_node_it_comes_to(nodes, a, b):
+    ticket = b.send("CP1", v16.ClearCache(), when_offline="queue")
+    until(lambda: ticket.kept is not None)
+    nodes.board("b").away = True
+    nodes.exchange.die("b")
+    with connect(a):
+        adopted = until(lambda: a.ticket(ticket.id))
+        assert adopted.result(timeout_s=5).status == "Accepted"
+    assert ticket.open
+
+
+def test_a_node_that_stops_gives_back_what_waits(a, b):
+    with connect(b) as charge_point:
+        charge_point.answers["GetLocalListVersion"] = silent
+        b.send("CP1", v16.GetLocalListVersion())
+        ticket = a.send("CP1", v16.ClearCache(), when_offline="queue")
+        until(lambda: b.ticket(ticket.id))
+        b.stop()
+    assert ticket.open
+    with connect(a):
+        assert ticket.result(timeout_s=5).status == "Accepted"
+
+
+# The switchboard away
+
+
+def test_a_node_without_its_lease_serves_its_charge_points_and_sends_no_command(nodes, a, b):
+    with connect(a) as charge_point:
+        nodes.board("a").cut()
+        assert charge_point.send(v16.Heartbeat()).current_time
+        ticket = a.send("CP1", v16.ClearCache(), timeout_s=5)
+        gevent.sleep(0.05)
+        assert ticket.state is TicketState.QUEUED
+        assert isinstance(b.send("CP1", v16.ClearCache()).state, TicketState)
+        nodes.board("a").heal()
+        assert ticket.result(timeout_s=5).status == "Accepted"
+
+
+def test_what_became_of_a_call_is_told_when_the_switchboard_is_back(nodes, a, b):
+    with connect(b) as charge_point:
+        let_go = Event()
+        charge_point.answers["ClearCache"] = lambda _: let_go.wait() and {"status": "Accepted"}
+        ticket = a.send("CP1", v16.ClearCache(), timeout_s=30)
+        until(lambda: ticket.state is TicketState.SENT)
+        nodes.board("b").cut()
+        let_go.set()
+        until(lambda: b.ticket(ticket.id).state is TicketState.ANSWERED)
+        assert ticket.state is TicketState.SENT
+        nodes.board("b").heal()
+        assert ticket.result(timeout_s=5).status == "Accepted"
+
+
+def test_one_that_connects_meanwhile_is_served_and_claimed_afterwards(nodes, a, b):
+    nodes.board("a").cut()
+    with connect(a) as charge_point:
+        assert charge_point.send(v16.Heartbeat()).current_time
+        nodes.board("a").heal()
+        until(lambda: b._membership.cluster.find("CP1") == "a")
+        assert b.send("CP1", v16.ClearCache(), timeout_s=5).result(timeout_s=5).status == "Accepted"
+
+
+def test_one_that_has_moved_meanwhile_is_let_go_of_when_the_switchboard_is_back(nodes, a, b):
+    with connect(a) as old:
+        nodes.board("a").cut()
+        with connect(b) as new:
+            assert old.online
+            nodes.board("a").heal()
+            old.wait_offline()
+            assert new.online
+
+
+def test_no_command_is_sent_before_the_node_before_has_let_go(nodes, a, b):
+    with connect(a) as old:
+        nodes.board("a").away = True  # its lease holds still, and it does not hear of the fence
+        with connect(b):
+            ticket = b.send("CP1", v16.ClearCache(), timeout_s=5)
+            gevent.sleep(0.1)
+            assert ticket.state is TicketState.QUEUED
+            assert a._membership.cluster.claims.may_send("CP1")
+            nodes.board("a").heal()
+            old.wait_offline()
+            assert not a._membership.cluster.claims.may_send("CP1")

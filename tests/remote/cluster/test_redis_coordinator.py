@@ -1,0 +1,276 @@
+"""A Redis that goes, comes back empty, is silent, or refuses; and what is left in it."""
+
+import time
+
+import gevent
+import pytest
+
+from chargehand.actors.runtime.timers import SystemClock
+from chargehand.remote.cluster.coordinator import CoordinatorUnavailable
+from chargehand.remote.cluster.redis_coordinator import RedisCoordinator
+from chargehand.remote.redis.address import Address
+from chargehand.remote.redis.link import Link
+
+from ...hub import settle, until
+from ..conftest import LEASE_S, NUMBERS, home_on
+from ..proxy import Proxy
+from ..recording_listener import Ear, refused
+
+
+@pytest.fixture
+def redis_link(redis_server):
+    link = Link(Address(redis_server.url), "test")
+    link.start()
+    assert link.wait(5.0)
+    yield link
+    link.stop()
+    settle()
+
+
+@pytest.fixture
+def proxy(redis_server):
+    proxy = Proxy(redis_server.port)
+    proxy.start()
+    yield proxy
+    proxy.stop()
+    settle()
+
+
+@pytest.fixture
+def two(redis_server, proxy):
+    """One behind the proxy, one beside it."""
+    prefix = f"two{next(NUMBERS)}"
+    behind, beside = home_on(proxy.url, prefix), home_on(redis_server.url, prefix)
+    yield behind.coordinator(), beside.coordinator()
+    behind.close()
+    beside.close()
+
+
+def test_a_redis_that_comes_back_empty_learns_of_all_and_epochs_do_not_fall(own_redis):
+    server = own_redis()
+    home = home_on(server.url)
+    (a, ear_a), (b, ear_b) = home.coordinator(), home.coordinator()
+    try:
+        a.claim("CP1")
+        old = b.claim("CP1")
+        mine = a.claim("CP2")
+        server.kill()
+        until(lambda: refused(CoordinatorUnavailable, a.find, "CP1"))
+        asked_at = time.monotonic()
+        assert refused(CoordinatorUnavailable, a.claim, "CP1")
+        assert refused(CoordinatorUnavailable, a.verify, {"CP1": 1})
+        assert refused(CoordinatorUnavailable, a.charge_points)
+        assert refused(CoordinatorUnavailable, a.send, b.node, b"")
+        assert time.monotonic() - asked_at < 0.2
+        until(lambda: ear_a.leases == [True, False] and ear_b.leases == [True, False])
+        assert not a.held
+        server.start()
+        until(lambda: a.held or b.held)
+        assert (a if a.held else b).claim("CP3").wait_s > 0  # leases that it does not know of may still run
+        until(lambda: a.held and b.held)
+        assert ear_a.leases == [True, False, True]
+        assert a.claim("CP1").epoch > old.epoch
+        assert a.find("CP2") == ""
+        assert a.verify({"CP2": mine.epoch}).others == frozenset()
+        assert b.verify({"CP1": old.epoch}).others == {"CP1"}
+        assert b.find("CP2") == a.node
+        until(lambda: set(a.nodes()) == {a.node, b.node})
+    finally:
+        home.close()
+
+
+def test_a_replica_that_is_made_master_is_another_switchboard_though_it_knows_much(own_redis):
+    first = own_redis("--repl-diskless-sync-delay", "0")
+    second = own_redis("--replicaof", f"127.0.0.1 {first.port}")
+    replica = Link(Address(second.url), "test")
+    replica.start()
+    proxy = Proxy(first.port)
+    proxy.start()
+    home = home_on(proxy.url, "p")
+    try:
+        a, ear = home.coordinator(lease_s=10.0)  # so long that it is not lost by time
+        replica.wait(5.0)
+        epoch = a.claim("CP1").epoch
+        born = until(lambda: replica.ask("GET", "p:born"))
+        until(lambda: replica.ask("HGET", "p:cps", "CP1") == f"{epoch} {a.node}".encode())
+        replica.ask("REPLICAOF", "NO", "ONE")
+        proxy.lead_to(second.port)
+        first.kill()
+        until(lambda: ear.leases == [True, False, True])
+        assert replica.ask("GET", "p:born") != born
+        assert a.find("CP1") == a.node
+        assert a.verify({"CP1": epoch}).wait_s > 9.0
+        assert a.claim("CP2").wait_s > 9.0
+    finally:
+        home.close()
+        replica.stop()
+        proxy.stop()
+        settle()
+
+
+def test_an_epoch_that_a_node_has_seen_is_passed_even_by_a_redis_whose_clock_is_behind(redis_home):
+    (a, _), (b, _) = redis_home.coordinator(), redis_home.coordinator()
+    far = 2**52
+    a.lease.saw(far)
+    assert a.claim("CP1").epoch == far + 1
+    assert b.claim("CP1").epoch == far + 2
+    c, _ = redis_home.coordinator()
+    c.lease.saw(far + 100)
+    until(lambda: b.claim("CP1").epoch > far + 100)  # with a renewal of the one that has seen it
+
+
+def test_a_node_that_is_cut_off_loses_its_lease_by_itself_and_hears_of_its_fences(two, proxy):
+    (a, ear_a), (b, ear_b) = two
+    until(lambda: a.claim("CP0").wait_s == 0)
+    old = a.claim("CP1").epoch
+    proxy.cut()
+    new = b.claim("CP1")
+    assert new.previous == a.node
+    until(lambda: not a.held)
+    assert not ear_a.fences
+    until(lambda: ear_b.lost_nodes == [a.node])
+    b.release("CP1", new.epoch)
+    proxy.heal()
+    until(lambda: ear_a.leases == [True, False, True])
+    assert ("CP1", new.epoch) in ear_a.fences  # though nobody has it now
+    assert old < new.epoch
+
+
+def test_a_network_that_swallows_all_ends_the_lease_in_time_and_asks_fail_at_once_then(two, proxy):
+    (a, ear_a), (b, _) = two
+    a.claim("CP1")
+    proxy.black_hole()
+    asked = gevent.spawn(refused, CoordinatorUnavailable, a.claim, "CP2")
+    until(lambda: not a.held, timeout_s=LEASE_S * 2)
+    asked_at = time.monotonic()
+    assert refused(CoordinatorUnavailable, a.claim, "CP3")
+    assert time.monotonic() - asked_at < 0.1
+    proxy.heal()
+    until(lambda: a.held)
+    asked.join(5.0)
+    assert asked.ready()
+    assert ear_a.leases == [True, False, True]
+    assert b.held
+
+
+def test_a_slow_network_keeps_the_lease(two, proxy):
+    (a, ear_a), _ = two
+    proxy.delay(LEASE_S / 5)
+    ends_at = time.monotonic() + 2 * LEASE_S
+    until(lambda: time.monotonic() > ends_at)
+    assert a.held
+    assert ear_a.leases == [True]
+
+
+def test_messages_of_a_short_cut_arrive_once(two, proxy):
+    (a, ear_a), (b, _) = two
+    b.send(a.node, b"1")
+    until(lambda: ear_a.messages)
+    proxy.cut()
+    b.send(a.node, b"2")
+    b.find("CP1")
+    proxy.heal()
+    b.send(a.node, b"3")
+    until(lambda: len(ear_a.messages) >= 3)
+    assert [message for _, message in ear_a.messages] == [b"1", b"2", b"3"]
+
+
+def test_scripts_that_were_flushed_are_loaded_again(redis_home, redis_link):
+    a, _ = redis_home.coordinator()
+    redis_link.ask("SCRIPT", "FLUSH")
+    until(lambda: not refused(CoordinatorUnavailable, a.claim, "CP1"))
+    assert a.held
+
+
+def test_one_that_may_not_do_what_it_must_says_so_and_has_no_lease(own_redis, caplog):
+    server = own_redis()
+    admin = Link(Address(server.url), "admin")
+    admin.start()
+    admin.wait(5.0)
+    admin.ask("ACL", "SETUSER", "weak", "on", ">secret", "~*", "+@all", "-evalsha")
+    address = Address(f"redis://weak:secret@127.0.0.1:{server.port}")
+    a = RedisCoordinator(address, "p", "a", SystemClock(), lease_s=LEASE_S)
+    a.start(Ear())
+    try:
+        until(lambda: "refuses the lease" in caplog.text)
+        with pytest.raises(CoordinatorUnavailable, match="evalsha"):
+            a.claim("CP1")
+        assert not a.held
+        assert "secret" not in caplog.text
+    finally:
+        a.stop()
+        admin.stop()
+        settle()
+
+
+def test_entries_that_are_none_of_ours_do_no_harm(redis_home, redis_link, caplog):
+    a, ear = redis_home.coordinator()
+    for entry in (
+        ["x", "y"],
+        ["from", "b"],
+        ["fenced", "CP1", "epoch", "-1"],
+        ["fenced", b"\xff", "epoch", "1"],
+    ):
+        redis_link.ask("XADD", a._inbox, "*", *entry)
+    redis_link.ask("HSET", f"{a._prefix}:cps", "CP1", "nonsense")
+    redis_link.ask("HSET", f"{a._prefix}:cps", "CP2", "x y")
+    a.send(a.node, b"ours")
+    until(lambda: ear.messages)
+    assert caplog.text.count("none of ours") == 3
+    assert a.find("CP1") == a.find("CP2") == ""
+    assert a.claim("CP1").previous == a.claim("CP2").previous == ""
+
+
+def test_an_inbox_is_bounded_and_nothing_stays_for_ever(redis_server, redis_link):
+    prefix = f"bound{next(NUMBERS)}"
+    a, b = (
+        RedisCoordinator(
+            Address(redis_server.url), prefix, node, SystemClock(), stream_limit=200, lease_s=LEASE_S
+        )
+        for node in "ab"
+    )
+    a.start(Ear())
+    b.start(Ear())
+    until(lambda: a.held and b.held)
+    b._messages.stop()  # it reads nothing any more
+    b._reader.kill()
+    for _ in range(2000):
+        a.send("b", b"x" * 100)
+    a.claim("CP1")
+    b.claim("CP1")
+    assert redis_link.ask("XLEN", b._inbox) < 400
+    keys = {key.decode().removeprefix(prefix) for key in redis_link.ask("KEYS", f"{prefix}:*")}
+    lasting = {key for key in keys if redis_link.ask("PTTL", prefix + key) == -1}
+    assert lasting == {":epoch", ":cps", ":born"}
+    a.stop()
+    b.stop()
+    keys = {key.decode().removeprefix(prefix) for key in redis_link.ask("KEYS", f"{prefix}:*")}
+    assert keys - {":doubt:CP1", ":nodes"} == lasting
+    settle()
+
+
+def test_what_was_read_is_trimmed(redis_home, redis_link):
+    (a, ear_a), (b, _) = redis_home.coordinator(), redis_home.coordinator()
+    for _ in range(50):
+        b.send(a.node, b"x")
+    until(lambda: len(ear_a.messages) == 50)
+    until(lambda: redis_link.ask("XLEN", a._inbox) == 1)  # the last one read is kept
+    b.send(a.node, b"y")
+    until(lambda: len(ear_a.messages) == 51)
+
+
+def test_an_inbox_whose_entries_begin_again_lower_is_read(own_redis):
+    server = own_redis()
+    home = home_on(server.url)
+    a, ear = home.coordinator()
+    try:
+        a._read = b"9999999999999-0"  # as read from a Redis whose clock was ahead
+        server.kill()
+        server.start()
+        until(lambda: not refused(CoordinatorUnavailable, a.send, a.node, b"1"))
+        until(lambda: a.held)
+        a.send(a.node, b"2")
+        until(lambda: ear.messages)
+        assert ear.messages[-1][1] in (b"1", b"2")
+    finally:
+        home.close()

@@ -1,0 +1,196 @@
+"""What nodes and workers tell each other."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from chargehand import ErrorCode, OcppError, TicketState, v16
+from chargehand.actors.session.charge_point import ChargePoint
+from chargehand.actors.session.tickets import Ticket
+from chargehand.protocol.session import Registration
+from chargehand.remote.plugins import envelopes
+from chargehand.remote.plugins.envelopes import (
+    CallMade,
+    CameOnline,
+    OutcomeSeen,
+    RemoteFailed,
+    UnreadableEnvelope,
+    charge_point_of,
+    encode,
+    facts_of,
+    outcome_of,
+    read_answer,
+    read_envelope,
+    read_verdict,
+    ticket_facts,
+    ticket_of,
+)
+
+VERSION = v16.VERSION
+
+
+def call(**changes):
+    members = {
+        "v": 1,
+        "id": "n-1",
+        "node": "n",
+        "charge_point": "CP",
+        "action": "Heartbeat",
+        "unique_id": "u",
+        "payload": Raw(b'{"a": [1]}'),
+        "received_at": 1.5,
+        "deadline_at": 11.5,
+        "timeout_s": 10.0,
+        "key": "k",
+        "keep_s": 60,
+    }
+    return CallMade(**members | changes)
+
+
+def test_a_call_is_json_with_every_member_the_payload_as_it_was():
+    data = json.loads(encode(call(epoch=3, transaction_id=7, redelivered=True)))
+    assert data == {
+        "v": 1,
+        "kind": "call",
+        "id": "n-1",
+        "node": "n",
+        "charge_point": "CP",
+        "epoch": 3,
+        "ocpp": "1.6",
+        "action": "Heartbeat",
+        "unique_id": "u",
+        "payload": {"a": [1]},
+        "received_at": 1.5,
+        "deadline_at": 11.5,
+        "timeout_s": 10.0,
+        "key": "k",
+        "keep_s": 60,
+        "transaction_id": 7,
+        "redelivered": True,
+        "deviations": [],
+        "facts": {},
+    }
+    back = read_envelope(encode(call()))
+    assert bytes(back.payload) == b'{"a": [1]}'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"v":1,"kind":"what"}',
+        b'{"kind":"online","v":2,"node":"n","charge_point":"c"}',
+        b"\xff",
+    ],
+)
+def test_what_is_no_envelope_is_told(data):
+    with pytest.raises(UnreadableEnvelope):
+        read_envelope(data)
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_no_bytes_do_any_other_harm(data):
+    for read in (read_envelope, read_answer, read_verdict):
+        try:
+            read(data)
+        except UnreadableEnvelope:
+            continue
+
+
+def test_an_answer_is_a_response_or_an_error_or_a_failure():
+    def outcome(text):
+        return outcome_of(read_answer(b'{"v":1,"kind":"answer","id":"1",' + text + b"}"))
+
+    assert outcome(b'"response":{"a":1}') == b'{"a":1}'
+    refused = outcome(b'"error":{"code":"OccurenceConstraintViolation","description":"d","details":{"x":1}}')
+    assert isinstance(refused, OcppError)
+    assert (refused.code, refused.description, refused.details) == (
+        ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION,
+        "d",
+        {"x": 1},
+    )
+    for text in (b'"failed":"it did"', b'"error":{"code":"Whatever"}', b'"more":1'):
+        assert isinstance(outcome(text), RemoteFailed)
+
+
+def known():
+    charge_point = ChargePoint("CP", "site", "1.6")
+    charge_point.peer, charge_point.secure, charge_point.connected_at = "1.2.3.4:5", True, 12.5
+    charge_point.registration = Registration.ACCEPTED
+    charge_point.boot = v16.BootNotification(charge_point_vendor="v", charge_point_model="m")
+    charge_point.connectors = {
+        1: v16.StatusNotification(
+            connector_id=1,
+            error_code=v16.ChargePointErrorCode.NO_ERROR,
+            status=v16.ChargePointStatus.AVAILABLE,
+        )
+    }
+    return charge_point
+
+
+def test_the_facts_of_a_charge_point_arrive_whole():
+    before = known()
+    after = charge_point_of("CP", "1.6", VERSION, facts_of(before))
+    for name in (
+        "id", "name", "version", "peer", "secure", "connected_at", "disconnected_at", "registration", "boot",
+        "connectors", "online",
+    ):  # fmt: skip
+        assert getattr(after, name) == getattr(before, name), name
+
+
+def test_a_message_among_the_facts_that_cannot_be_read_is_left_out():
+    facts = Raw(b'{"peer":"p","boot":[],"connectors":{"1":{},"2":null}}')
+    charge_point = charge_point_of("CP", "1.6", VERSION, facts)
+    assert (charge_point.peer, charge_point.boot, charge_point.connectors) == ("p", None, None)
+    with pytest.raises(UnreadableEnvelope):
+        charge_point_of("CP", "1.6", VERSION, Raw(b"[]"))
+
+
+def test_a_ticket_arrives_with_how_it_ended():
+    request = v16.ChangeAvailability(connector_id=1, type=v16.AvailabilityType.OPERATIVE)
+    ticket = Ticket(
+        "t-1",
+        "CP",
+        "ChangeAvailability",
+        request,
+        b'{"connectorId":1,"type":"Operative"}',
+        timeout_s=30.0,
+        created_at=1.0,
+    )
+    ticket.sent(2.0)
+    ticket.response = v16.ChangeAvailabilityResponse(status=v16.AvailabilityStatus.ACCEPTED)
+    ticket.end(TicketState.ANSWERED, 3.0)
+    envelope = OutcomeSeen(v=1, node="n", charge_point="CP", ticket=ticket_facts(ticket))
+    after = ticket_of(read_envelope(encode(envelope)), VERSION)
+    for name in (
+        "id",
+        "charge_point_id",
+        "action",
+        "request",
+        "payload",
+        "state",
+        "response",
+        "sent_at",
+        "ended_at",
+    ):
+        assert getattr(after, name) == getattr(ticket, name), name
+    assert after.result() == ticket.response
+
+
+def test_a_ticket_of_an_unknown_action_is_unreadable():
+    facts = envelopes.TicketFacts("1", "What", TicketState.SENT, Raw(b"{}"), 1.0, 1.0)
+    with pytest.raises(UnreadableEnvelope):
+        ticket_of(OutcomeSeen(v=1, node="n", charge_point="CP", ticket=facts), VERSION)
+
+
+def test_what_may_come_in_another_envelope_is_lasting():
+    assert not call().is_lasting
+    assert call(keep_s=envelopes.KEEP_TRANSACTION_S).is_lasting
+    assert isinstance(
+        read_envelope(encode(CameOnline(v=1, node="n", charge_point="c", facts=Raw(b"{}")))), CameOnline
+    )

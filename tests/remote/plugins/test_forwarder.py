@@ -1,0 +1,354 @@
+"""The plugin that forwards, in a central system on real sockets, with workers beside it and a real Redis."""
+
+import uuid
+
+import gevent
+import pytest
+
+from chargehand import (
+    CentralSystem,
+    ErrorCode,
+    OcppError,
+    Plugin,
+    RedisSettings,
+    Settings,
+    SupervisionSettings,
+    v16,
+)
+from chargehand.actors.plugin.plugin import on_offline, on_online, on_outcome, passive
+from chargehand.actors.plugin.routing import ConflictingPlugins
+from chargehand.config.errors import ConfigError
+from chargehand.config.sessions import DeadlineSettings
+from chargehand.protocol.actions import Sender
+from chargehand.remote.plugins.forwarder import Remote
+from chargehand.remote.plugins.plugin_host import PluginHost
+from chargehand.remote.plugins.streams import Keys
+from chargehand.remote.redis.address import Address
+from chargehand.simulator import CallDeclined, ChargePoint
+from chargehand.simulator.client import Client
+
+from ...hub import until
+
+QUICK = SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0, redelivery_delay_s=0.05)
+ALL = ("*",)
+
+
+class Shop(Plugin):
+    """The same for a node and for a worker."""
+
+    def __init__(self):
+        self.seen = []
+        self.heard = []
+
+    @passive(v16.Authorize)
+    def authorize(self, call):
+        self.seen.append(call)
+        if call.request.id_tag == "refuse":
+            raise OcppError(ErrorCode.SECURITY_ERROR, "no", {"why": 1})
+        if call.request.id_tag == "fail":
+            raise RuntimeError("it failed")
+        return {"idTagInfo": {"status": "Blocked"}}
+
+    @passive(v16.StartTransaction)
+    def begun(self, call):
+        self.seen.append(call)
+        return {"transactionId": call.transaction_id, "idTagInfo": {"status": "Accepted"}}
+
+    @on_online
+    def came(self, charge_point):
+        self.heard.append(("online", charge_point.id, charge_point.online))
+
+    @on_offline
+    def went(self, charge_point):
+        self.heard.append(("offline", charge_point.id, charge_point.online))
+
+    @on_outcome()
+    def ended(self, ticket):
+        self.heard.append((ticket.action, ticket.state))
+
+
+class House:
+    """One node and its workers."""
+
+    def __init__(self, url, actions=("Authorize", "StartTransaction"), plugins=(), **more):
+        self.url = url
+        self.prefix = f"t{uuid.uuid4().hex[:8]}"
+        redis = RedisSettings(url=url, prefix=self.prefix, remote_actions=actions, partitions=4, **more)
+        settings = Settings(
+            port=0, supervision=QUICK, redis=redis, deadlines=DeadlineSettings(actions={"Authorize": 3.0})
+        )
+        self.workers = []
+        self.system = CentralSystem(settings, plugins=plugins)
+        self.system.start()
+        self.remote = self.system._router.find("1.6", "Authorize").actor
+
+    def work(self, plugin=Shop, **options):
+        worker = PluginHost(plugin.spec(), Address(self.url), prefix=self.prefix, **options)
+        worker.start()
+        self.workers.append(worker)
+        until(lambda: [one for one in worker.shares if one.claimed])
+        return worker.entries.cell.actor
+
+    def connect(self, id_="CP1", **options):
+        return ChargePoint(f"ws://127.0.0.1:{self.system.port}/ocpp/", id_, **options)
+
+    @property
+    def counts(self):
+        return self.system.counters.counts
+
+    def close(self):
+        self.system.stop()
+        for worker in self.workers:
+            worker.stop()
+
+
+@pytest.fixture
+def build(redis_server):
+    houses = []
+
+    def build(*args, url=redis_server.url, **options):
+        houses.append(House(url, *args, **options))
+        return houses[-1]
+
+    yield build
+    for house in houses:
+        house.close()
+
+
+def start(at="2026-01-01T00:00:00Z"):
+    return v16.StartTransaction(
+        connector_id=1, id_tag="T", meter_start=1, timestamp=v16.StartTransaction.__decoder__.decode(
+            f'{{"connectorId":1,"idTag":"T","meterStart":1,"timestamp":"{at}"}}'
+        ).timestamp,
+    )  # fmt: skip
+
+
+def status_of(charge_point, tag="T1"):
+    return charge_point.send(v16.Authorize(id_tag=tag)).id_tag_info.status
+
+
+def test_a_worker_answers_as_if_it_were_here(build):
+    house = build()
+    plugin = house.work()
+    with house.connect() as charge_point:
+        assert status_of(charge_point) == "Blocked"
+        assert charge_point.send(v16.Heartbeat()).current_time  # the back office's, as ever
+        with pytest.raises(CallDeclined, match="no") as declined:
+            status_of(charge_point, "refuse")
+        assert declined.value.code == ErrorCode.SECURITY_ERROR
+        started = charge_point.send(start())
+    call = plugin.seen[-1]
+    assert call.transaction_id == started.transaction_id
+    assert call.request == start()
+    assert call.charge_point.peer.startswith("127.0.0.1:")
+    assert not call.redelivered
+
+
+def test_notices_and_outcomes_reach_the_worker(build):
+    house = build()
+    plugin = house.work()
+    with house.connect():
+        ticket = house.system.send("CP1", v16.ClearCache())
+        ticket.wait()
+    until(lambda: len(plugin.heard) == 3)
+    assert plugin.heard == [("online", "CP1", True), ("ClearCache", ticket.state), ("offline", "CP1", False)]
+
+
+def test_a_failure_in_a_worker_is_counted_there_and_its_stand_in_answers(build):
+    house = build()
+    house.work()
+    with house.connect() as charge_point:
+        for _ in range(4):
+            with pytest.raises(CallDeclined, match="failed"):
+                status_of(charge_point, "fail")
+    assert house.counts["fallback"] == 4
+    assert not house.remote._cell.faults.pairs
+    assert house.workers[0].entries.cell.faults.broken() == [("CP1", "Authorize")]
+
+
+def test_without_workers_stand_ins_answer_at_once_and_what_they_took_is_handed_on_later(build):
+    house = build()
+    until(lambda: house.remote._streams.partitions)
+    with house.connect() as charge_point:
+        started = charge_point.send(start())
+        with pytest.raises(CallDeclined):
+            status_of(charge_point)
+        assert house.counts["remote_nobody"] >= 2
+        plugin = house.work()
+        until(lambda: plugin.seen)
+        assert status_of(charge_point) == "Blocked"
+    first = plugin.seen[0]
+    assert (first.action, first.redelivered, first.transaction_id) == (
+        "StartTransaction",
+        True,
+        started.transaction_id,
+    )
+    until(lambda: not house.system.store.spooled())
+
+
+def test_a_transaction_message_that_comes_again_is_answered_the_same_by_the_node(build):
+    house = build()
+    plugin = house.work()
+    frame = b'[2,"1","StartTransaction",{"connectorId":1,"idTag":"","meterStart":1,"timestamp":"2026-01-01T00:00:00Z"}]'
+    answers = set()
+    for _ in range(2):
+        client = Client.connect(f"ws://127.0.0.1:{house.system.port}/ocpp/CP1", subprotocols=["ocpp1.6"])
+        client.send_text(frame)
+        answers.add(client.receive()[0])
+        client.close()
+    assert len(answers) == len(plugin.seen) == 1
+    assert house.counts["remote_known"] == 1
+
+
+def test_a_full_stream_is_not_filled_further(build):
+    house = build(stream_limit=1)
+    house.remote._streams.link.wait(5.0)
+    house.remote._streams.link.ask(
+        "SET", Keys(house.prefix).alive("default"), "somebody"
+    )  # who reads nothing
+    until(lambda: house.remote._streams.partitions)
+    with house.connect() as charge_point, pytest.raises(CallDeclined):  # its notice is the one
+        status_of(charge_point)
+    assert house.counts["remote_full"] == 1
+
+
+def test_while_redis_is_away_stand_ins_answer_and_workers_again_after_it(build, own_redis):
+    server = own_redis()
+    house = build(url=server.url)
+    plugin = house.work()
+    with house.connect() as charge_point:
+        assert status_of(charge_point) == "Blocked"
+        server.kill()
+        until(lambda: not house.remote._streams.link.connected)
+        started = charge_point.send(start())
+        with pytest.raises(CallDeclined):
+            status_of(charge_point)
+        assert house.counts["remote_away"] >= 1
+        server.start()
+        until(lambda: any(call.redelivered for call in plugin.seen), 10.0)
+        assert status_of(charge_point) == "Blocked"
+    redelivered = [call for call in plugin.seen if call.redelivered]
+    assert [call.transaction_id for call in redelivered] == [started.transaction_id]
+    assert not house.remote._cell.quarantined
+
+
+def test_calls_on_their_way_when_redis_goes_end_at_once(build, own_redis):
+    server = own_redis()
+
+    class Slow(Shop):
+        @passive(v16.Authorize)
+        def authorize(self, call):
+            self.seen.append(call)
+            call.later()
+
+    house = build(url=server.url)
+    plugin = house.work(Slow)
+    with house.connect() as charge_point:
+        waiting = gevent.spawn(status_of, charge_point)
+        until(lambda: plugin.seen)
+        server.kill()
+        with pytest.raises(CallDeclined, match="failed"):
+            waiting.get(timeout=2.5)
+
+
+def test_an_answer_that_is_none_is_left_and_the_deadline_holds(build):
+    class Silent(Shop):
+        @passive(v16.Authorize)
+        def authorize(self, call):
+            call.later()
+
+    house = build()
+    house.work(Silent)
+    answers = Keys(house.prefix).answers(house.remote.node)
+    with house.connect() as charge_point:
+        for data in ("no JSON", '{"kind":"answer","id":"of nobody","response":{}}'):
+            house.remote._streams.link.ask("XADD", answers, "*", "a", data)
+        with pytest.raises(CallDeclined, match="in time"):
+            status_of(charge_point)
+    assert (house.counts["remote_unreadable"], house.counts["remote_late"]) == (1, 1)
+    until(lambda: not house.remote._open)
+
+
+def test_actions_go_to_the_group_that_they_are_for(build):
+    class Starts(Shop):
+        pass
+
+    house = build(remote_groups={"StartTransaction": "starts"})
+    tags, starts = house.work(), house.work(Starts, group="starts")
+    with house.connect() as charge_point:
+        status_of(charge_point)
+        charge_point.send(start())
+        until(lambda: tags.heard and starts.heard)
+    assert ([call.action for call in tags.seen], [call.action for call in starts.seen]) == (
+        ["Authorize"],
+        ["StartTransaction"],
+    )
+
+
+def test_a_claim_that_was_given_back_counts_until_everything_is_told(build):
+    house = build()
+    plugin = house.work()
+    epochs = {"CP1": 7}
+    house.remote._epoch_of = lambda id_: epochs.get(id_, 0)
+    with house.connect():
+        until(lambda: plugin.heard)
+        epochs.clear()
+    until(lambda: len(plugin.heard) == 2)
+    assert plugin.heard[1] == ("offline", "CP1", False)
+    assert house.remote._epochs == {}
+
+
+def test_the_epoch_of_the_charge_point_goes_along(redis_server):
+    prefix = f"t{uuid.uuid4().hex[:8]}"
+    epochs = {"CP1": 7}
+    spec = Remote.spec(
+        redis_server.url, prefix=prefix, epoch_of=lambda id_: epochs[id_], actions=["Authorize"]
+    )
+    with CentralSystem(Settings(port=0, supervision=QUICK), plugins=[spec]) as system:
+        worker = PluginHost(Shop.spec(), Address(redis_server.url), prefix=prefix)
+        worker.start()
+        try:
+            until(lambda: len([one for one in worker.shares if one.claimed]) == 16)
+            with ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp/", "CP1") as charge_point:
+                assert status_of(charge_point) == "Blocked"
+                epochs["CP1"] = 6
+                with pytest.raises(CallDeclined):
+                    status_of(charge_point)
+        finally:
+            worker.stop()
+        assert worker.observer.counts["worker_fenced"] >= 1
+
+
+# What it claims
+
+
+def claimed(*args, **options):
+    return set(Remote.spec("redis://h", *args, **options).plugin.actions_of("passive"))
+
+
+def test_it_claims_what_it_is_told_and_with_a_star_all_that_others_do_not():
+    possible = {row.name for row in v16.VERSION.sent_by(Sender.CHARGE_POINT)}
+    assert claimed(actions=["Authorize"]) == {"Authorize"}
+    assert claimed() == possible
+    assert claimed(others=["Authorize"]) == possible - {"Authorize"}
+    assert (
+        claimed(actions=["*", "Authorize"], others=["Authorize"]) == possible
+    )  # two claim it, and the start fails
+    with pytest.raises(ValueError, match="RemoteStartTransaction"):
+        claimed(actions=["RemoteStartTransaction"])
+
+
+def test_an_action_that_it_and_a_plugin_of_this_process_claim_fails_the_start(redis_server):
+    with pytest.raises(ConflictingPlugins, match="remote"):
+        House(redis_server.url, ("Authorize",), plugins=[Shop])
+
+
+def test_a_star_leaves_a_plugin_of_this_process_what_it_claims(build):
+    find = build(ALL, plugins=[Shop]).system._router.find
+    assert find("1.6", "Authorize").urn == "Shop"
+    assert find("1.6", "Heartbeat").urn == "remote"
+
+
+def test_remote_actions_need_an_address():
+    with pytest.raises(ConfigError, match=r"redis\.url: missing"):
+        CentralSystem(Settings(redis=RedisSettings(remote_actions=("*",))))

@@ -1,0 +1,163 @@
+"""Calls through a central system on real sockets, from greenlets and from native threads."""
+
+import threading
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from chargehand import (
+    CentralSystem,
+    CommandTimedOut,
+    InvalidPayload,
+    NeverSent,
+    OutcomeUnknown,
+    Settings,
+    SupervisionSettings,
+    TicketState,
+    v16,
+)
+from chargehand.simulator import ChargePoint
+
+from ..hub import until
+
+QUICK = SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0)
+SETTINGS = Settings(port=0, supervision=QUICK)
+
+
+def system_with(*plugins, settings=SETTINGS, **options):
+    return CentralSystem(settings, plugins=plugins, **options)
+
+
+def connect(system, id_="CP1", **options):
+    return ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp/", id_, **options)
+
+
+@pytest.fixture
+def system():
+    with system_with() as system:
+        yield system
+
+
+# Calls
+
+
+def test_a_call_is_answered(system):
+    with connect(system):
+        ticket = system.send("CP1", v16.ClearCache(), timeout_s=5)
+        assert ticket.open
+        assert ticket.result().status == "Accepted"
+        assert system.ticket(ticket.id) is ticket
+
+
+def test_a_call_to_an_absent_charge_point_is_never_sent(system):
+    ticket = system.send("nobody", v16.ClearCache())
+    with pytest.raises(NeverSent):
+        ticket.result()
+
+
+def test_a_call_can_wait_for_a_charge_point(system):
+    ticket = system.send("CP1", v16.ClearCache(), when_offline="queue")
+    assert ticket.state is TicketState.QUEUED
+    with connect(system):
+        assert ticket.result(timeout_s=5).status == "Accepted"
+
+
+def test_a_request_that_breaks_its_contract_is_refused_at_once_with_all_its_violations(system):
+    with pytest.raises(InvalidPayload) as caught:
+        system.send("CP1", v16.RemoteStartTransaction(id_tag="x" * 30, connector_id=0))
+    assert {violation.path for violation in caught.value.violations} == {"idTag", "connectorId"}
+
+
+def test_what_charge_points_send_is_not_sent_to_them(system):
+    with pytest.raises(ValueError, match="Heartbeat is sent by charge points"):
+        system.send("CP1", v16.Heartbeat())
+
+
+def test_what_is_no_request_is_refused(system):
+    with pytest.raises(LookupError):
+        system.send("CP1", v16.ClearCacheResponse(status="Accepted"))
+    with pytest.raises(ValueError, match="when_offline"):
+        system.send("CP1", v16.ClearCache(), when_offline="never")
+
+
+def test_a_system_that_does_not_run_takes_no_call():
+    with pytest.raises(RuntimeError, match="not running"):
+        CentralSystem(SETTINGS).send("CP1", v16.ClearCache())
+
+
+def in_threads(count, function):
+    """Run in native threads while the hub runs here; what each of them gave."""
+    outcomes = []
+    threads = [threading.Thread(target=lambda: outcomes.append(function())) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    until(lambda: not any(thread.is_alive() for thread in threads), 10)
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+def test_a_call_from_a_native_thread_is_answered(system):
+    with connect(system):
+        versions = in_threads(
+            8, lambda: system.send("CP1", v16.GetLocalListVersion(), timeout_s=5).result().list_version
+        )
+    assert versions == [0] * 8
+
+
+def test_a_call_from_a_native_thread_to_nobody_ends_too(system):
+    def call():
+        ticket = system.send("nobody", v16.ClearCache())
+        ticket.wait(5)
+        return ticket.state.value
+
+    assert in_threads(3, call) == ["never_sent"] * 3
+
+
+def test_a_native_thread_can_cancel_a_call(system):
+    ticket = system.send("CP1", v16.ClearCache(), when_offline="queue")
+
+    def cancel():
+        ticket.cancel()
+        return ticket.wait(5)
+
+    assert in_threads(1, cancel) == [True]
+    assert ticket.state is TicketState.CANCELLED
+
+
+# Stopping with calls open
+
+
+def silent(_):
+    """Never answers."""
+    Event().wait()
+
+
+def test_a_stop_ends_every_ticket(system):
+    with connect(system, reconnect=False) as charge_point:
+        charge_point.answers["ClearCache"] = silent
+        on_wire = system.send("CP1", v16.ClearCache(), timeout_s=60)
+        waits = system.send("CP1", v16.GetLocalListVersion())
+        queued = system.send("nobody yet", v16.ClearCache(), when_offline="queue")
+        until(lambda: on_wire.state is TicketState.SENT)
+        system.stop()
+    with pytest.raises(OutcomeUnknown):
+        on_wire.result()
+    assert (waits.state, queued.state) == (TicketState.NEVER_SENT, TicketState.NEVER_SENT)
+
+
+def test_whoever_waits_for_a_ticket_when_the_system_stops_is_woken(system):
+    ticket = system.send("nobody yet", v16.ClearCache(), when_offline="queue")
+    waiting = gevent.spawn(ticket.wait)
+    gevent.sleep(0)
+    system.stop()
+    waiting.join(5)
+    assert waiting.value is True
+
+
+def test_a_call_that_is_not_answered_times_out(system):
+    with connect(system, reconnect=False) as charge_point:
+        charge_point.answers["ClearCache"] = silent
+        with pytest.raises(CommandTimedOut):
+            system.send("CP1", v16.ClearCache(), timeout_s=0.05).result()

@@ -1,0 +1,300 @@
+"""A list is brought in step by what it lacks, or as a whole, and only if asked. A real server and a simulator."""
+
+import contextlib
+import datetime as dt
+
+import gevent
+import pytest
+from gevent.event import Event
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargehand import BackOfficeSettings, CentralSystem, LocalListSyncRunning, Settings, Tag, v16
+from chargehand.simulator import ChargePoint
+from chargehand.simulator.authorization import LocalList
+from chargehand.simulator.configuration import Configuration
+from chargehand.store.records import LocalList as Believed
+from chargehand.system.local_lists import _changes, _entries, _wire
+
+EXPIRY = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def system():
+    settings = Settings(port=0, back_office=BackOfficeSettings(local_list_limit=50))
+    with CentralSystem(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def charge_point(system):
+    with ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp", "CP1") as charge_point:
+        yield charge_point
+
+
+@pytest.fixture
+def tags(system):
+    """Enter tags by their ids."""
+
+    def tags(*ids, **facts):
+        for id_tag in ids:
+            system.store.collections.tags.put(Tag(id_tag=id_tag, **facts))
+
+    return tags
+
+
+@pytest.fixture
+def sent(charge_point):
+    """The SendLocalLists that the charge point was sent."""
+    asked = []
+    answer = charge_point.answers["SendLocalList"]
+
+    def note(request):
+        asked.append(
+            (str(request.update_type), request.list_version, len(request.local_authorization_list or ()))
+        )
+        return answer(request)
+
+    charge_point.answers["SendLocalList"] = note
+    return asked
+
+
+def held(charge_point):
+    return {
+        id_tag: str(info.status) for id_tag, info in charge_point.charging.authorization.list.tags.items()
+    }
+
+
+def test_the_first_list_is_a_full_one(system, charge_point, tags, sent):
+    tags("T1", "T2")
+    tags("B1", status="Blocked", expiry=EXPIRY, parent="FLEET")
+    update = system.sync_local_list("CP1")
+    assert (update.kind, update.entries, update.version, update.in_step) == ("Full", 3, 1, True)
+    assert held(charge_point) == {"T1": "Accepted", "T2": "Accepted", "B1": "Blocked"}
+    info = charge_point.charging.authorization.list.tags["B1"]
+    assert (info.expiry_date, info.parent_id_tag) == (EXPIRY, "FLEET")
+    assert sent == [("Full", 1, 3)]
+
+
+def test_what_is_in_step_is_sent_nothing(system, tags, sent):
+    tags("T1")
+    tags("T2", expiry=EXPIRY, parent="FLEET")
+    system.sync_local_list("CP1")
+    update = system.sync_local_list("CP1")
+    assert (update.kind, update.entries, update.tickets, update.in_step) == ("", 0, (), True)
+    assert len(sent) == 1
+
+
+def test_then_only_changes_are_sent(system, charge_point, tags, sent):
+    tags("T1", "T2", "T3")
+    system.sync_local_list("CP1")
+    tags("t1", status="Blocked")  # spelled as the list has it when it is sent
+    tags("T4")
+    system.store.collections.tags.remove("t2")
+    update = system.sync_local_list("CP1")
+    assert (update.kind, update.entries, update.version) == ("Differential", 3, 2)
+    assert held(charge_point) == {"T1": "Blocked", "T3": "Accepted", "T4": "Accepted"}
+    assert system.sync_local_list("CP1").kind == ""
+
+
+def test_more_than_one_message_may_carry_goes_in_parts(system, charge_point, tags, sent):
+    tags(*(f"T{number}" for number in range(120)))
+    assert system.sync_local_list("CP1").in_step
+    assert sent == [("Full", 1, 50), ("Differential", 2, 50), ("Differential", 3, 20)]
+    assert len(held(charge_point)) == 120
+    tags(*(f"N{number}" for number in range(60)))
+    assert system.sync_local_list("CP1", local_list_limit=40).kind == "Differential"
+    assert sent[3:] == [("Differential", 4, 40), ("Differential", 5, 20)]
+    assert len(held(charge_point)) == 180
+
+
+def test_an_empty_list_empties_it(system, charge_point, tags):
+    tags("T1")
+    system.sync_local_list("CP1")
+    system.store.collections.tags.remove("t1")
+    update = system.sync_local_list("CP1")
+    assert (update.kind, update.entries, update.in_step) == ("Full", 0, True)
+    assert held(charge_point) == {}
+    assert system.send("CP1", v16.GetLocalListVersion()).result().list_version == 0
+    assert system.sync_local_list("CP1").kind == ""
+
+
+def test_full_sends_all_of_it_again(system, tags, sent):
+    tags("T1")
+    system.sync_local_list("CP1")
+    assert system.sync_local_list("CP1", full=True).kind == "Full"
+    assert [version for _, version, _ in sent] == [1, 2]
+
+
+def test_after_a_version_mismatch_all_of_it_is_sent_once(system, charge_point, tags, sent):
+    tags("T1")
+    system.sync_local_list("CP1")
+    charge_point.charging.authorization.list._version = 40  # another back office was here
+    tags("T2")
+    update = system.sync_local_list("CP1")
+    assert [kind for kind, *_ in sent] == ["Full", "Differential", "Full"]
+    assert [ticket.response.status for ticket in update.tickets] == ["VersionMismatch", "Accepted"]
+    assert (update.kind, update.in_step) == ("Full", True)
+    assert held(charge_point) == {"T1": "Accepted", "T2": "Accepted"}
+
+
+def test_a_full_list_that_fails_is_not_sent_again(system, charge_point, tags, sent):
+    tags("T1")
+    system.sync_local_list("CP1")
+    charge_point.configuration.set("SendLocalListMaxLength", "0")
+    tags("T2")
+    update = system.sync_local_list("CP1")
+    assert [kind for kind, *_ in sent[1:]] == ["Differential", "Full"]
+    assert not update.in_step
+    assert not system.store.collections.local_lists.get("CP1").certain
+    charge_point.configuration.set("SendLocalListMaxLength", "10")
+    assert (system.sync_local_list("CP1").kind, system.sync_local_list("CP1").kind) == ("Full", "")
+
+
+def test_versions_go_on_from_what_the_charge_point_said(system, charge_point, tags, sent):
+    tags("T1")
+    charge_point.charging.authorization.list.update(
+        v16.SendLocalList(
+            list_version=57,
+            update_type="Full",
+            local_authorization_list=(
+                v16.AuthorizationData(id_tag="X", id_tag_info=v16.IdTagInfo(status="Accepted")),
+            ),
+        )
+    )
+    system.send("CP1", v16.GetLocalListVersion()).result()
+    assert system.sync_local_list("CP1").version == 58
+    assert held(charge_point) == {"T1": "Accepted"}
+
+
+def test_a_list_that_others_sent_is_known(system, charge_point, tags, sent):
+    tags("T1")
+    entry = v16.AuthorizationData(id_tag="T1", id_tag_info=v16.IdTagInfo(status="Accepted"))
+    system.send(
+        "CP1", v16.SendLocalList(list_version=9, update_type="Full", local_authorization_list=(entry,))
+    ).result()
+    assert system.sync_local_list("CP1").kind == ""
+
+
+def test_the_cache_is_cleared_if_that_is_asked_for(system, charge_point, tags):
+    tags("T1")
+    assert system.sync_local_list("CP1").cache is None
+    charge_point.authorize("T1")
+    charge_point.charging.authorization.cache["T5"] = v16.IdTagInfo(status="Accepted")
+    assert system.sync_local_list("CP1", clear_cache=True).cache.response.status == "Accepted"
+    assert charge_point.charging.authorization.cache == {}
+
+
+def test_lists_that_are_not_supported_are_said_so(system, charge_point, tags):
+    charge_point.configuration.set("LocalAuthListEnabled", "false")
+    tags("T1")
+    update = system.sync_local_list("CP1")
+    assert (update.in_step, update.tickets[0].response.status) == (False, "NotSupported")
+    assert system.store.collections.local_lists.get("CP1").version == -1
+    charge_point.configuration.set("LocalAuthListEnabled", "true")
+    update = system.sync_local_list("CP1")
+    assert (update.in_step, update.kind, update.version) == (True, "Full", 2)
+
+
+def test_one_that_is_away_is_not_in_step(system, tags):
+    tags("T1")
+    update = system.sync_local_list("CP9", clear_cache=True)
+    assert (update.in_step, update.tickets[0].state, update.cache.state) == (
+        False,
+        "never_sent",
+        "never_sent",
+    )
+    assert system.store.collections.local_lists.get("CP9") is None
+
+
+def test_tags_that_are_too_long_are_left_out(system, charge_point, tags):
+    tags("T1", "x" * 21)
+    update = system.sync_local_list("CP1")
+    assert (update.left_out, held(charge_point)) == (1, {"T1": "Accepted"})
+
+
+def test_one_list_at_a_time_is_on_its_way(system, charge_point, tags):
+    tags("T1")
+    answer, refused = charge_point.answers["SendLocalList"], []
+
+    def meanwhile(request):
+        with contextlib.suppress(LocalListSyncRunning):
+            system.sync_local_list("CP1")
+            return answer(request)
+        refused.append(request)
+        return answer(request)
+
+    charge_point.answers["SendLocalList"] = meanwhile
+    assert system.sync_local_list("CP1").in_step
+    assert len(refused) == 1
+    assert system.sync_local_list("CP1", full=True).in_step
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_1_is_an_error(system, limit):
+    with pytest.raises(ValueError, match="at least 1"):
+        system.sync_local_list("CP1", local_list_limit=limit)
+
+
+def test_a_system_that_does_not_run_says_so(system, tags):
+    tags("T1")
+    system.stop()
+    with pytest.raises(RuntimeError, match="not running"):
+        system.sync_local_list("CP1")
+
+
+def test_a_system_that_stops_ends_it(system, tags, charge_point):
+    tags("T1")
+    asked, free = Event(), Event()
+
+    def wait(_):
+        asked.set()
+        free.wait()
+
+    charge_point.answers["SendLocalList"] = wait
+    update = gevent.spawn(system.sync_local_list, "CP1")
+    assert asked.wait(20)
+    system.stop()
+    assert not update.get(timeout=20).in_step
+    free.set()
+
+
+# What it is believed to hold, and what a charge point makes of the changes
+
+ids = st.sampled_from(["T1", "t1", "T2", "T3", "T4"])
+facts = st.tuples(
+    st.sampled_from(["Accepted", "Blocked"]), st.sampled_from([None, EXPIRY]), st.sampled_from(["", "P"])
+)
+
+
+def stored(drawn):
+    """Tags as the book has them: one of each, whatever its spelling."""
+    return list(
+        {
+            id_tag.lower(): Tag(id_tag=id_tag, status=status, expiry=expiry, parent=parent)
+            for id_tag, (status, expiry, parent) in drawn.items()
+        }.values()
+    )
+
+
+@given(st.dictionaries(ids, facts), st.dictionaries(ids, facts))
+def test_the_changes_make_the_list_that_there_is_the_one_that_is_wanted(before, after):
+    there = LocalList(Configuration({}))
+
+    def take(version, kind, entries):
+        request = v16.SendLocalList(
+            list_version=version, update_type=kind, local_authorization_list=tuple(entries)
+        )
+        assert there.update(request) == "Accepted"
+
+    def wire():
+        return {id_tag: _wire(info) for id_tag, info in there.tags.items()}
+
+    take(1, "Full", _entries(stored(before)))
+    believed = Believed(charge_point_id="CP1", version=1, changed_at=EXPIRY, tags=wire())
+    take(2, "Differential", _changes(believed, _entries(stored(after))))
+    wanted = {entry.id_tag.lower(): _wire(entry.id_tag_info) for entry in _entries(stored(after))}
+    assert {id_tag.lower(): info for id_tag, info in wire().items()} == wanted
+    assert len(wire()) == len(wanted)
+    again = Believed(charge_point_id="CP1", version=2, changed_at=EXPIRY, tags=wire())
+    assert _changes(again, _entries(stored(after))) == []

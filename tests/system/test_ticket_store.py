@@ -1,0 +1,191 @@
+"""Calls that outlive the process: what is kept of them, and what becomes of them in the next one."""
+
+import gevent
+import msgspec
+import pytest
+
+from chargehand import CentralSystem, Settings, SupervisionSettings, TicketState, v16
+from chargehand.actors.session.tickets import Ticket
+from chargehand.simulator import ChargePoint
+from chargehand.store.memory import MemoryStore
+from chargehand.system.ticket_store import TicketStore
+from chargehand.testing import StubStore
+
+from ..hub import settle, until
+
+QUICK = SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0)
+SETTINGS = Settings(port=0, supervision=QUICK)
+NOW = 1_700_000_000.0
+
+
+def ticket(id_="t-1", **options):
+    options = {"timeout_s": 30.0, "created_at": NOW, "when_offline": "queue"} | options
+    return Ticket(
+        id_, "CP1", "Reset", v16.Reset(type="Soft"), b'{"type":"Soft"}', cancel=lambda _: None, **options
+    )
+
+
+@pytest.fixture
+def keeper():
+    return TicketStore(MemoryStore().collections.tickets)
+
+
+def restored(keeper, now=NOW):
+    return list(keeper.restore(now))
+
+
+# What is kept
+
+
+def test_what_waits_is_sent_by_the_next_process(keeper):
+    keeper.keep(ticket(expires_in_s=100.0, effect_timeout_s=7.0))
+    (found,) = restored(keeper, NOW + 40)
+    assert found.state is TicketState.QUEUED
+    assert found.request == v16.Reset(type="Soft")
+    assert (found.id, found.charge_point_id, found.timeout_s) == ("t-1", "CP1", 30.0)
+    assert (found.created_at, found.expires_in_s, found.effect_timeout_s) == (NOW, 100.0, 7.0)
+    assert len(restored(keeper, NOW + 40)) == 1, "it is kept until it has ended"
+
+
+def test_what_was_on_the_wire_is_never_sent_again(keeper):
+    one = ticket(effect_timeout_s=7.0)
+    keeper.keep(one)
+    keeper.mark(one)
+    (found,) = restored(keeper)
+    assert found.state is TicketState.OUTCOME_UNKNOWN
+    assert found.settled, "nobody waits for its effect any more"
+    assert restored(keeper) == []
+
+
+def test_what_was_not_to_wait_for_its_charge_point_was_never_sent(keeper):
+    keeper.keep(ticket(when_offline="fail"))
+    (found,) = restored(keeper)
+    assert found.state is TicketState.NEVER_SENT
+
+
+def test_what_is_too_late_has_expired(keeper):
+    keeper.keep(ticket(expires_in_s=100.0))
+    (found,) = restored(keeper, NOW + 100)
+    assert found.state is TicketState.EXPIRED
+
+
+def test_what_has_ended_is_not_there_any_more(keeper):
+    one = ticket()
+    keeper.keep(one)
+    keeper.forget(one)
+    assert restored(keeper) == []
+
+
+def test_a_call_that_did_not_go_on_the_wire_after_all_waits_again(keeper):
+    one = ticket()
+    keeper.keep(one)
+    one.mark = keeper.mark(one)
+    keeper.keep(one)
+    assert one.mark is None
+    assert [found.state for found in restored(keeper)] == [TicketState.QUEUED]
+
+
+@pytest.mark.parametrize(
+    ("options", "state", "kept", "survives"),
+    [
+        ({}, TicketState.QUEUED, True, True),
+        ({}, TicketState.HELD, True, True),
+        ({}, TicketState.SENT, True, False),
+        ({}, TicketState.QUEUED, False, False),
+        ({"when_offline": "fail"}, TicketState.QUEUED, True, False),
+        ({}, TicketState.CANCELLED, True, False),
+    ],
+)
+def test_what_survives_waits_is_kept_and_may_wait(keeper, options, state, kept, survives):
+    one = ticket(**options)
+    if kept:
+        keeper.keep(one)
+    one.state = state
+    assert keeper.survives(one) is survives
+
+
+def test_a_record_that_cannot_be_read_is_dropped_and_costs_no_other(keeper):
+    keeper.keep(ticket("t-1"))
+    (record,) = keeper._book
+    for changes in (
+        {"id": "t-0", "action": "Fly"},
+        {"id": "t-2", "payload": '{"type":1}'},
+        {"id": "t-3", "version": "9"},
+    ):
+        keeper._book.put(msgspec.structs.replace(record, **changes))
+    assert [found.id for found in restored(keeper)] == ["t-1"]
+    assert len(keeper._book) == 1
+
+
+# In a system
+
+
+def system_on(store):
+    return CentralSystem(SETTINGS, store=store)
+
+
+def connect(system, **options):
+    return ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp/", "CP1", **options)
+
+
+def test_a_stop_ends_what_waits_without_a_lie_and_the_next_start_sends_it():
+    store = StubStore()
+    with system_on(store) as system:
+        waiting = system.send("CP1", v16.ClearCache(), when_offline="queue")
+    assert waiting.state is TicketState.OUTCOME_UNKNOWN
+    assert "after the next start" in waiting.reason
+    with system_on(store) as system:
+        again = system.ticket(waiting.id)
+        assert again.state is TicketState.QUEUED
+        with connect(system):
+            assert again.result(timeout_s=5).status == "Accepted"
+        until(lambda: len(store.collections.tickets) == 0)
+
+
+def test_what_was_cancelled_after_a_restart_is_not_sent():
+    store = StubStore()
+    with system_on(store) as system:
+        waiting = system.send("CP1", v16.ClearCache(), when_offline="queue")
+    with system_on(store) as system:
+        again = system.ticket(waiting.id)
+        again.cancel()
+        until(lambda: again.state is TicketState.CANCELLED)
+        assert len(store.collections.tickets) == 0
+
+
+def test_a_call_goes_on_the_wire_when_the_store_knows_that_it_does():
+    store = StubStore()
+    with system_on(store) as system, connect(system) as charge_point:
+        store.hold()
+        asked = system.send("CP1", v16.ClearCache())
+        settle()
+        assert asked.state is TicketState.QUEUED
+        assert [record.state for record in store.collections.tickets] == ["sent"]
+        store.work()
+        assert asked.result(timeout_s=5).status == "Accepted"
+        assert charge_point.online
+        until(lambda: len(store.collections.tickets) == 0)
+
+
+def test_a_store_that_is_silent_holds_a_call_up_for_a_second_at_most():
+    store = StubStore()
+    with system_on(store) as system, connect(system):
+        store.hold()
+        with gevent.Timeout(4):
+            assert system.send("CP1", v16.ClearCache()).result().status == "Accepted"
+        store.work()
+
+
+def test_a_store_that_fails_holds_no_call_up():
+    store = StubStore()
+    with system_on(store) as system, connect(system):
+        store.fail()
+        assert system.send("CP1", v16.ClearCache()).result(timeout_s=5).status == "Accepted"
+        store.work()
+
+
+def test_a_memory_store_keeps_no_call():
+    with system_on(MemoryStore()) as system:
+        waiting = system.send("CP1", v16.ClearCache(), when_offline="queue")
+        assert waiting.kept is None
+    assert waiting.state is TicketState.NEVER_SENT

@@ -1,0 +1,122 @@
+"""The HTTP API of one node among others: what another one holds is answered as if it were here."""
+
+import http.client
+import json
+
+import gevent
+import pytest
+
+from chargehand import CentralSystem, HttpSettings, Settings, SupervisionSettings
+from chargehand.simulator import ChargePoint
+from chargehand.testing import StubStore
+
+from ..hub import until
+from ..remote.registry_harness import LeaseRegistry
+
+SETTINGS = Settings(
+    port=0,
+    supervision=SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0),
+    http=HttpSettings(enabled=True, port=0, token="secret"),
+)
+
+
+@pytest.fixture
+def nodes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exchange, store, systems = LeaseRegistry(), StubStore(), []
+    for name in ("a", "b"):
+        system = CentralSystem(SETTINGS, store=store, coordinator=exchange.board(name))
+        system.start()
+        systems.append(system)
+    try:
+        yield systems
+    finally:
+        for system in systems:
+            system.stop()
+
+
+def ask(system, method, path, body=None, token="secret"):
+    """One request, in a native thread of its own: the server is in this hub."""
+
+    def run():
+        connection = http.client.HTTPConnection("127.0.0.1", system.http_port, timeout=10)
+        headers = {"Authorization": f"Bearer {token}"}
+        connection.request(method, f"/api/v1/{path}", body and json.dumps(body), headers)
+        reply = connection.getresponse()
+        text = reply.read().decode()
+        connection.close()
+        kind = reply.headers.get("Content-Type", "")
+        return reply.status, json.loads(text) if kind == "application/json" else text
+
+    return gevent.get_hub().threadpool.apply(run)
+
+
+def connect(system, id_):
+    return ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp/", id_)
+
+
+def test_a_charge_point_is_shown_by_any_node(nodes):
+    a, b = nodes
+    with connect(b, "CP/1 ü"):
+        status, picture = ask(a, "GET", "charge-points/CP%2F1%20%C3%BC")
+        assert (status, picture["id"], picture["connected"]) == (200, "CP/1 ü", True)
+        status, text = ask(a, "GET", "charge-points/CP%2F1%20%C3%BC/record")
+        assert status == 200
+        assert "BootNotification" in text
+
+
+def test_lists_have_what_all_nodes_have(nodes):
+    a, b = nodes
+    with connect(a, "CP1"), connect(b, "CP2"):
+        for node in nodes:
+            _, picture = ask(node, "GET", "charge-points")
+            assert {row["id"] for row in picture["charge_points"] if row["connected"]} == {"CP1", "CP2"}
+        _, told = ask(a, "POST", "charge-points/CP2/commands/ClearCache?wait=0", {})
+        until(lambda: b.ticket(told["ticket"]))
+        _, picture = ask(b, "GET", "tickets")
+        assert told["ticket"] in {row["ticket"] for row in picture["tickets"]}
+
+
+def test_a_command_is_sent_by_any_node_and_its_ticket_is_known_to_all(nodes):
+    a, b = nodes
+    with connect(b, "CP1"):
+        status, told = ask(a, "POST", "charge-points/CP1/commands/ClearCache", {})
+        assert (status, told["response"]) == (200, {"status": "Accepted"})
+    status, told = ask(a, "POST", "charge-points/CP1/commands/ClearCache?when_offline=queue", {})
+    assert status == 202
+    path = f"tickets/{told['ticket']}"
+    assert ask(b, "GET", path)[1]["state"] == "queued"
+    assert ask(b, "DELETE", path)[1]["state"] == "cancelled"
+    assert ask(a, "GET", path)[1]["state"] == "cancelled"
+
+
+def test_what_nobody_has_is_404_and_who_has_no_token_is_refused_by_the_first_node(nodes):
+    a, b = nodes
+    assert ask(a, "GET", "charge-points/CP9")[0] == 404
+    assert ask(a, "GET", "tickets/none")[0] == 404
+    with connect(b, "CP1"):
+        assert ask(a, "GET", "charge-points/CP1", token="wrong")[0] == 401
+
+
+def test_the_cluster_is_shown(nodes):
+    a, b = nodes
+    with connect(b, "CP1"):
+        status, picture = ask(a, "GET", "cluster?charge_points=1")
+        assert status == 200
+        assert (picture["node"], picture["nodes"], picture["lease"]) == ("a", ["a", "b"], True)
+        assert picture["charge_points"] == {"CP1": "b"}
+
+
+def test_health_says_when_a_node_has_lost_its_lease(nodes):
+    a, _ = nodes
+    a.cluster.coordinator.cut()
+
+    def health():
+        connection = http.client.HTTPConnection("127.0.0.1", a.http_port, timeout=10)
+        connection.request("GET", "/healthz")
+        told = json.loads(connection.getresponse().read())
+        connection.close()
+        return told
+
+    told = gevent.get_hub().threadpool.apply(health)
+    assert (told["status"], told["cluster"]["lease"]) == ("degraded", False)

@@ -1,0 +1,53 @@
+"""Lets go of connections that were lost, a few at each turn of the hub.
+
+When a mobile network or a load balancer fails, thousands are lost in the same instant. The end of one costs some
+tens of microseconds, all of them together would keep the hub from everybody else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub
+
+if TYPE_CHECKING:
+    from .connection import SocketConnection
+
+AT_A_TURN = 64
+
+
+class GracefulClose:
+    """See the head of this file. It belongs to the hub of the thread that makes it."""
+
+    def __init__(self, *, at_a_turn: int = AT_A_TURN) -> None:
+        self._at_a_turn = at_a_turn
+        self._left = at_a_turn
+        self._waiting: deque[SocketConnection] = deque()
+        self._timer: Any = None
+
+    def let_go(self, connection: SocketConnection) -> bool:
+        """Finish a connection now, or when its turn comes: false then."""
+        if self._timer is None:
+            # A callback would run again and again before the hub looks at its sockets; a timer runs once between two
+            # looks.
+            self._timer = get_hub().loop.timer(0.0)
+            self._timer.start(self._turn)
+            self._left = self._at_a_turn
+        if not self._left:
+            self._waiting.append(connection)
+            return False
+        self._left -= 1
+        connection.finish()
+        return True
+
+    def _turn(self) -> None:
+        waiting = self._waiting
+        for _ in range(min(len(waiting), self._at_a_turn)):
+            waiting.popleft().finish()
+        if waiting:
+            self._left = 0
+            self._timer.start(self._turn)
+        else:
+            self._timer.close()
+            self._timer = None

@@ -1,0 +1,151 @@
+"""What another node holds, as if it were here: requests about it are answered by that node.
+
+Commands are not among them: a call finds its charge point by itself, and its ticket stays with whoever made it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import falcon
+
+from ..remote.cluster.coordinator import CoordinatorUnavailable
+from ..remote.cluster.messages import Ask, Reply
+from .commands import Commands, body_of
+from .problems import Problem
+from .views import JSON, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ..remote.cluster.cluster import Cluster
+    from ..system.central_system import CentralSystem
+
+INNER = "chargehand.asked_by_a_node"
+"""In the environ of a request that another node has passed on: no header can put it there."""
+
+NOT_FOUND = 404
+LISTS = {"charge-points": ("charge_points", "id"), "tickets": ("tickets", "ticket")}
+"""Lists that every node has its part of: the last part of their path, their member, and what is unique in them."""
+
+
+class ClusterProxy:
+    """falcon's middleware: see the head of this file."""
+
+    def __init__(self, system: CentralSystem) -> None:
+        self._system = system
+
+    def process_resource(
+        self, request: falcon.Request, response: falcon.Response, resource: object, params: Mapping[str, Any]
+    ) -> None:
+        """Have another node answer, if it is the one to ask."""
+        cluster = self._system.cluster
+        if cluster is None or request.env.get(INNER) or isinstance(resource, Commands):
+            return
+        if "charge_point" in params:
+            node = self._holder(cluster, params["charge_point"])
+            if node:
+                reply = cluster.ask(node, *_asked(request))
+                if reply is None:
+                    raise Problem(
+                        503, "Not answered", f"node {node}, which holds the charge point, is silent"
+                    )
+                _pass_on(reply, response)
+        elif "ticket" in params and self._system.ticket(params["ticket"]) is None:
+            for reply in cluster.ask_all(cluster.others(), *_asked(request)).values():
+                if reply.status != NOT_FOUND:
+                    _pass_on(reply, response)
+                    return
+
+    def _holder(self, cluster: Cluster, charge_point_id: str) -> str:
+        """The other node that holds it; "" if there is none, or none can be asked for."""
+        known = self._system.charge_point(charge_point_id)
+        if known is not None and known.online:
+            return ""
+        try:
+            node = cluster.find(charge_point_id)
+        except CoordinatorUnavailable:
+            return ""
+        return "" if node == cluster.node else node
+
+    def process_response(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        _resource: object,
+        succeeded: bool,  # noqa: FBT001
+    ) -> None:
+        """Add what the other nodes have to a list."""
+        cluster, name = self._system.cluster, request.path.rpartition("/")[2]
+        if (
+            cluster is None
+            or request.env.get(INNER)
+            or request.method != "GET"
+            or name not in LISTS
+            or not succeeded
+            or response.status != falcon.HTTP_200
+        ):
+            return
+        member, key = LISTS[name]
+        picture = json.loads(response.data or b"{}")
+        rows = {row[key]: row for row in picture[member]}
+        for reply in cluster.ask_all(cluster.others(), *_asked(request)).values():
+            if reply.status == falcon.http_status_to_code(falcon.HTTP_200):
+                for row in json.loads(reply.body)[member]:
+                    if row[key] not in rows or row.get("connected"):
+                        rows[row[key]] = row
+        response.data = encode(picture | {member: list(rows.values())})
+
+
+def _asked(request: falcon.Request) -> tuple[str, str, str, bytes]:
+    return request.method, request.path, request.query_string, body_of(request)
+
+
+def _pass_on(reply: Reply, response: falcon.Response) -> None:
+    response.status = falcon.code_to_http_status(reply.status)
+    response.data = reply.body
+    response.content_type = reply.content_type or JSON
+    if reply.location:
+        response.location = reply.location
+    response.complete = True
+
+
+def answerer(app: Callable[..., Iterable[bytes]]) -> Callable[[Ask], Reply]:
+    """What answers requests that other nodes pass on, with this application."""
+
+    def answer(ask: Ask) -> Reply:
+        told: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
+            told[:] = [int(status[:3]), {name.lower(): value for name, value in headers}]
+
+        body = b"".join(app(_environ(ask), start_response))
+        status, headers = told
+        return Reply(ask.id, status, body, headers.get("location", ""), headers.get("content-type", ""))
+
+    return answer
+
+
+def _environ(ask: Ask) -> dict[str, Any]:
+    return {
+        INNER: True,
+        "REQUEST_METHOD": ask.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": ask.path,
+        "RAW_URI": ask.path,
+        "QUERY_STRING": ask.query,
+        "SERVER_NAME": "cluster",
+        "SERVER_PORT": "0",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_TYPE": JSON,
+        "CONTENT_LENGTH": str(len(ask.body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(ask.body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }

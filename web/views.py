@@ -1,0 +1,204 @@
+"""What the API shows of things: mappings that become JSON.
+
+One rule: names of ours are in snake case, an OCPP payload stays as it was on the wire. Times are UTC, ISO 8601.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..protocol import payload as payloads
+from ..protocol import v16
+from ..protocol.message import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..actors.session.charge_point import ChargePoint
+    from ..actors.session.tickets import Ticket
+    from ..protocol.errors import Deviation
+    from ..store.records import Event, MeterReading, Spooled, Transaction
+
+JSON = "application/json"
+LINES_OF_JSON = "application/x-ndjson"
+
+# Numbers of a payload with a fraction are Decimals, and stay numbers.
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def encode(picture: Any) -> bytes:
+    """Write a picture as JSON."""
+    return _encoder.encode(picture)
+
+
+def moment(seconds: float | None) -> dt.datetime | None:
+    """A time in seconds since 1970, to the millisecond."""
+    return None if seconds is None else dt.datetime.fromtimestamp(round(seconds, 3), dt.UTC)
+
+
+def wire(message: Message | None) -> msgspec.Raw | None:
+    """A message as its payload."""
+    return None if message is None else msgspec.Raw(payloads.encode(message))
+
+
+def summary(charge_point: ChargePoint) -> dict[str, Any]:
+    """What a list tells of a charge point."""
+    registration = charge_point.registration
+    return {
+        "id": charge_point.id,
+        "name": charge_point.name,
+        "connected": charge_point.online,
+        "peer": charge_point.peer,
+        "secure": charge_point.secure,
+        "connected_at": moment(charge_point.connected_at),
+        "disconnected_at": moment(charge_point.disconnected_at),
+        "registration": None if registration is None else str(registration),
+    }
+
+
+def stored_summary(charge_point_id: str, registration: str | None) -> dict[str, Any]:
+    """The same of one that only the store knows."""
+    return {
+        "id": charge_point_id,
+        "name": "",
+        "connected": False,
+        "peer": "",
+        "secure": False,
+        "connected_at": None,
+        "disconnected_at": None,
+        "registration": registration,
+    }
+
+
+def stored_facts(charge_point_id: str, registration: str | None) -> dict[str, Any]:
+    """All of it."""
+    nothing: dict[str, Any] = {"connectors": [], "deviations": {}, "ignored": {}, "open_tickets": []}
+    return stored_summary(charge_point_id, registration) | {"version": None, "boot": None} | nothing
+
+
+def facts(charge_point: ChargePoint, open_tickets: Iterable[Ticket[Any]]) -> dict[str, Any]:
+    """All that is known of a charge point. `connectors` are the last StatusNotification of each."""
+    connectors = charge_point.connectors or {}
+    return summary(charge_point) | {
+        "version": charge_point.version,
+        "boot": wire(charge_point.boot),
+        "connectors": [wire(connectors[number]) for number in sorted(connectors)],
+        "deviations": dict(charge_point.deviations or {}),
+        "ignored": dict(charge_point.ignored or {}),
+        "open_tickets": [
+            {"ticket": ticket.id, "action": ticket.action, "state": ticket.state} for ticket in open_tickets
+        ],
+    }
+
+
+def transaction(record: Transaction) -> dict[str, Any]:
+    """One transaction: `started_at` and `stopped_at` by the charge point's clock, the receipts by ours."""
+    return {
+        "transaction_id": record.id,
+        "charge_point": record.charge_point_id,
+        "connector_id": record.connector_id,
+        "id_tag": record.id_tag,
+        "open": record.open,
+        "verdict": record.verdict,
+        "reservation_id": record.reservation_id,
+        "meter_start": record.meter_start,
+        "started_at": record.started_at,
+        "start_received_at": record.start_received_at,
+        "meter_stop": record.meter_stop,
+        "stopped_at": record.stopped_at,
+        "stop_received_at": record.stop_received_at,
+        "stop_reason": record.stop_reason,
+        "stop_id_tag": record.stop_id_tag,
+        "flags": record.flags,
+    }
+
+
+def meter_reading(record: MeterReading) -> dict[str, Any]:
+    """One MeterValues message, or the transaction data of a StopTransaction; `values` as they were sent."""
+    return {
+        "connector_id": record.connector_id,
+        "received_at": record.received_at,
+        "values": msgspec.Raw(record.values),
+    }
+
+
+def event(record: Event) -> dict[str, Any]:
+    """Something that a charge point told of itself, as it was sent but for the case of its names."""
+    return {"kind": record.kind, "received_at": record.received_at, "data": record.data}
+
+
+def spooled(record: Spooled) -> dict[str, Any]:
+    """One message that a stand-in acknowledged; `why` says why its plugin has not had it."""
+    return {
+        "number": record.number,
+        "charge_point": record.charge_point_id,
+        "action": record.action,
+        "unique_id": record.unique_id,
+        "payload": msgspec.Raw(record.payload),
+        "transaction_id": record.transaction_id,
+        "received_at": record.received_at,
+        "why": record.why,
+    }
+
+
+def plugin(row: Mapping[str, Any]) -> dict[str, Any]:
+    """How one plugin stands; `broken` are the pairs that stand-ins answer for."""
+    rest = {key: value for key, value in row.items() if key not in {"id", "broken"}}
+    pairs = [{"charge_point": charge_point, "action": action} for charge_point, action in row["broken"]]
+    return {"name": row["id"], **rest, "broken": pairs}
+
+
+def crash(report: Mapping[str, Any], *, rows: bool) -> dict[str, Any]:
+    """One crash report, with or without the rows of its flight recorder."""
+    picture = {**report, "time": moment(report["time"])}
+    if not rows:
+        del picture["rows"]
+    return picture
+
+
+def violations(found: Iterable[Deviation]) -> list[dict[str, str]]:
+    """Violations and deviations, with their codes as OCPP 1.6 spells them."""
+    return [
+        {
+            "path": deviation.path,
+            "code": v16.VERSION.spell(deviation.code),
+            "text": deviation.text,
+            "value": deviation.value,
+        }
+        for deviation in found
+    ]
+
+
+def outcome(ticket: Ticket[Any]) -> dict[str, Any]:
+    """How a call stands, as short as its state allows: the answer to a command. `effect` is that of `until_effect`."""
+    picture: dict[str, Any] = {"ticket": ticket.id, "state": ticket.state}
+    if ticket.response is not None:
+        picture["response"] = wire(ticket.response)
+    if ticket.code is not None:
+        code = v16.VERSION.spell(ticket.code)
+        picture["error"] = {"code": code, "description": ticket.reason, "details": ticket.details}
+    if ticket.effect is not None:
+        picture["effect"] = ticket.effect
+    if ticket.deviations:
+        picture["deviations"] = violations(ticket.deviations)
+    return picture
+
+
+def ticket_facts(ticket: Ticket[Any]) -> dict[str, Any]:
+    """All that is known of a call. `late_answer` is what came after its time-out: a payload, or an error code."""
+    late = ticket.late_answer
+    return outcome(ticket) | {
+        "open": ticket.open,
+        "charge_point": ticket.charge_point_id,
+        "action": ticket.action,
+        "request": msgspec.Raw(ticket.payload),
+        "reason": ticket.reason,
+        "timeout_s": ticket.timeout_s,
+        "created_at": moment(ticket.created_at),
+        "sent_at": moment(ticket.sent_at),
+        "ended_at": moment(ticket.ended_at),
+        "late_answer": wire(late) if isinstance(late, Message) else late,
+    }
