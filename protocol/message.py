@@ -114,6 +114,7 @@ class Declaration(msgspec.StructMeta):
         cls.__contract__ = cls.__schema__()
         cls.__decoder__ = msgspec.json.Decoder(cls, dec_hook=rules.ask, float_hook=number)
         cls.__timed__ = tuple(key for key, rule in members.items() if _timed(rule))
+        cls.__exact__ = all(map(_exact, members.values()))
         return cls
 
 
@@ -130,6 +131,7 @@ class Message(msgspec.Struct, metaclass=Declaration, frozen=True):
     __contract__: ClassVar[Contract]
     __decoder__: ClassVar[msgspec.json.Decoder[Any]]
     __timed__: ClassVar[tuple[str, ...]]  # the members that hold times, or hold objects that hold times
+    __exact__: ClassVar[bool]  # no member is a number with a fraction, or holds objects that hold some
 
 
 def number(text: str) -> Decimal:
@@ -199,3 +201,11 @@ def _timed(rule: Any) -> bool:
     if isinstance(rule, rules.Part):
         return bool(rule.kind.__timed__)
     return isinstance(rule, rules.Timestamp)
+
+
+def _exact(rule: Any) -> bool:
+    if isinstance(rule, rules.Items):
+        return _exact(rule.inner)
+    if isinstance(rule, rules.Part):
+        return rule.kind.__exact__
+    return not isinstance(rule, rules.Tenths)

@@ -33,7 +33,7 @@ import msgspec
 
 from . import rules, violations
 from .errors import Deviation, ErrorCode, InvalidPayload, Refused
-from .message import Message, number
+from .message import Declaration, Message, number
 from .violations import ABSENT, Kept, Violation
 
 VALUE_CHARACTERS = 500  # so much of an offending value is kept
@@ -197,7 +197,27 @@ def build(kind: type[Message], value: Message | Mapping[str, Any]) -> bytes:
     """
     if not kind.__members__ and (type(value) is kind or value == {}):
         return EMPTY
+    if type(value) is kind and (payload := _checked(kind, value)) is not None:
+        return payload
     return encode(typed(kind, value))
+
+
+def _checked(kind: type[Message], message: Message) -> bytes | None:
+    """Write a message of ours and check the very bytes; None: it has to go the long way, with two encodings.
+
+    What is read back and equal to what was written has its members, their order and their types. Numbers may be
+    equal and yet be written in two ways (1e16 and 1E+16): `__exact__` says that there are none.
+    """
+    if not kind.__exact__:
+        return None
+    try:
+        whole = _whole(message) if kind.__timed__ else message
+        payload = _encoder.encode(whole)
+        if kind.__decoder__.decode(payload) == whole:
+            return payload
+    except (TypeError, *UNREADABLE):  # the long way says what is wrong with it
+        pass
+    return None
 
 
 def typed(kind: type[M], value: M | Mapping[str, Any] | bytes | str) -> M:
@@ -235,19 +255,31 @@ def encode(message: Message) -> bytes:
 
 def _whole(value: Any) -> Any:
     """Return the value with its times in whole UTC seconds: the value itself if they all are."""
+    kind = type(value)
+    if type(kind) is Declaration:  # `isinstance` costs more than all the rest
+        changes: dict[str, Any] | None = None
+        for key in kind.__timed__:
+            member = getattr(value, key)
+            if member is not None and (whole := _whole(member)) is not member:
+                if changes is None:
+                    changes = {}
+                changes[key] = whole
+        return value if changes is None else msgspec.structs.replace(value, **changes)
     if isinstance(value, dt.datetime):
-        if value.tzinfo is dt.UTC and not value.microsecond:
-            return value
+        return _whole_time(value)
+    if isinstance(value, tuple):
+        items = tuple(map(_whole, value))
+        return value if all(map(operator.is_, items, value)) else items
+    return value
+
+
+def _whole_time(time: dt.datetime) -> dt.datetime:
+    """Return a time in whole UTC seconds. Without a zone it is none of ours: it stays, for the check to refuse it."""
+    if time.tzinfo is not dt.UTC:
+        if time.utcoffset() is None:
+            return time
         # The first and the last hours that there are cannot be told in UTC: they keep their zone.
         with contextlib.suppress(OverflowError):
-            value = value.astimezone(dt.UTC)
-        return value.replace(microsecond=0)
-    if isinstance(value, tuple):
-        whole = tuple(map(_whole, value))
-        return value if all(map(operator.is_, whole, value)) else whole
-    changes = {}
-    for key in value.__timed__ if isinstance(value, Message) else ():
-        member = getattr(value, key)
-        if (whole := _whole(member)) is not member:
-            changes[key] = whole
-    return msgspec.structs.replace(value, **changes) if changes else value
+            time = time.astimezone(dt.UTC)
+    # `replace` takes three times as long.
+    return time - dt.timedelta(0, 0, time.microsecond) if time.microsecond else time
