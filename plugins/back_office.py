@@ -243,6 +243,7 @@ class BackOffice(Plugin):
     def _keep_aside(self, call: Call[Any], why: str) -> Receipt:
         """Keep a message that belongs to nothing where people find it."""
         return self._store.spool(
+            version=v16.VERSION.name,
             charge_point_id=call.charge_point.id,
             action=call.action,
             unique_id=call.unique_id,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .collections import Collections
+from .records import StoredRegistration
 from .rows import (
     LARGEST_INTEGER,
     Kind,
@@ -62,7 +63,8 @@ class DurableStore:
         self._open: dict[int, Transaction] = {}
         self._open_of: dict[str, dict[int, None]] = {}  # their numbers by charge point
         self._open_by_tag: dict[str, dict[int, None]] = {}  # and by id tag, in lower case
-        self._registrations: dict[str, str] = {}
+        self._registrations: dict[str, StoredRegistration] = {}
+        self._shared_registrations: dict[StoredRegistration, StoredRegistration] = {}
         self.collections = Collections(self._keep)
 
     def load(self, tags: Iterable[Tag] = ()) -> None:
@@ -76,9 +78,10 @@ class DurableStore:
             f"SELECT {COLUMNS} FROM transactions WHERE stop_received_at IS NULL ORDER BY id"  # noqa: S608
         ):
             self._remember(transaction_of(values))
-        self._registrations = dict(
-            self._ask("SELECT id, registration FROM charge_points WHERE registration <> ''")
-        )
+        query = "SELECT id, registration, version FROM charge_points WHERE registration <> ''"
+        self._registrations = {
+            id_: self._shared(status, version) for id_, status, version in self._ask(query)
+        }
         self._load_books()
         for number, start in self._ask(
             "SELECT transaction_id, start FROM spool WHERE aside = 0 AND start IS NOT NULL"
@@ -264,21 +267,26 @@ class DurableStore:
 
     # -- Charge points ---------------------------------------------------------------------------
 
-    def register(self, charge_point_id: str, status: str) -> Receipt:
+    def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """See `Store`."""
-        self._registrations[charge_point_id] = status
-        return self._writer.append(Kind.REGISTER, row(charge_point_id, status))
+        self._registrations[charge_point_id] = self._shared(status, version)
+        return self._writer.append(Kind.REGISTER, row(charge_point_id, status, version))
 
     def forget(self, charge_point_id: str) -> Receipt:
         """See `Store`. An empty registration is none; so one that comes after it in its batch counts."""
         self._registrations.pop(charge_point_id, None)
-        return self._writer.append(Kind.REGISTER, row(charge_point_id, ""))
+        return self._writer.append(Kind.REGISTER, row(charge_point_id, "", ""))
 
-    def registration(self, charge_point_id: str) -> str | None:
+    def _shared(self, status: str, version: str) -> StoredRegistration:
+        """Return the one tuple that all charge points with this registration share."""
+        registration = StoredRegistration(status, version)
+        return self._shared_registrations.setdefault(registration, registration)
+
+    def registration(self, charge_point_id: str) -> StoredRegistration | None:
         """See `Store`."""
         return self._registrations.get(charge_point_id)
 
-    def registrations(self) -> Mapping[str, str]:
+    def registrations(self) -> Mapping[str, StoredRegistration]:
         """See `Store`."""
         return self._registrations
 
@@ -309,6 +317,7 @@ class DurableStore:
         self,
         *,
         charge_point_id: str,
+        version: str,
         action: str,
         unique_id: str,
         payload: bytes,
@@ -322,7 +331,7 @@ class DurableStore:
         start = None if key is None else msgspec.json.encode(key).decode()
         values = row(
             charge_point_id, action, unique_id, json_text(payload), transaction_id, text(received_at), why, start,
-            int(not replay),
+            int(not replay), version,
         )  # fmt: skip
         return self._writer.append(Kind.SPOOL, values)
 
@@ -335,7 +344,10 @@ class DurableStore:
         return self._spool_rows([("aside = 1", True), ("number > ?", after)], limit)
 
     def _spool_rows(self, conditions: list[tuple[str, Any]], limit: int) -> list[Spooled]:
-        query = "SELECT number, charge_point, action, unique_id, payload, transaction_id, received_at, why FROM spool"
+        query = (
+            "SELECT number, charge_point, action, unique_id, payload, transaction_id, received_at, why, version "
+            "FROM spool"
+        )
         return records(select(self._ask, query, conditions, "ORDER BY number", limit), spooled_of)
 
     def spooled_charge_points(self) -> Sequence[str]:

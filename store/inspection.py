@@ -196,5 +196,7 @@ class Inspection:
 
 _READINGS = "data, charge_point, connector, transaction_id, received_at, data"
 _EVENTS = "data, charge_point, kind, received_at, data"
-_SPOOL = "payload, number, charge_point, action, unique_id, payload, transaction_id, received_at, why"
+_SPOOL = (
+    "payload, number, charge_point, action, unique_id, payload, transaction_id, received_at, why, version"
+)
 """The JSON first, then what a record is made of."""

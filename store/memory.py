@@ -15,7 +15,7 @@ import gevent
 import msgspec
 
 from .collections import Collections
-from .records import Event, MeterReading, Spooled, Transaction
+from .records import Event, MeterReading, Spooled, StoredRegistration, Transaction
 from .store import NoBackup, Receipt, StoreError
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class MemoryStore:
         self._open_by_tag: dict[str, set[int]] = {}
         self._open_of: dict[str, dict[int, None]] = {}  # numbers by charge point, in order
         self._readings: OrderedDict[tuple[Any, ...], MeterReading] = OrderedDict()
-        self._registrations: dict[str, str] = {}
+        self._registrations: dict[str, StoredRegistration] = {}
+        self._shared_registrations: dict[StoredRegistration, StoredRegistration] = {}
         self._events: deque[Event] = deque(maxlen=keep)
         self.collections = Collections(lambda *_: KEPT)
         for tag in tags:
@@ -191,16 +192,21 @@ class MemoryStore:
 
     # -- Charge points ---------------------------------------------------------------------------
 
-    def register(self, charge_point_id: str, status: str) -> Receipt:
+    def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """See `Store`."""
-        self._registrations[charge_point_id] = status
+        self._registrations[charge_point_id] = self._shared(status, version)
         return KEPT
 
-    def registration(self, charge_point_id: str) -> str | None:
+    def _shared(self, status: str, version: str) -> StoredRegistration:
+        """Return the one tuple that all charge points with this registration share."""
+        registration = StoredRegistration(status, version)
+        return self._shared_registrations.setdefault(registration, registration)
+
+    def registration(self, charge_point_id: str) -> StoredRegistration | None:
         """See `Store`."""
         return self._registrations.get(charge_point_id)
 
-    def registrations(self) -> Mapping[str, str]:
+    def registrations(self) -> Mapping[str, StoredRegistration]:
         """See `Store`."""
         return self._registrations
 
@@ -234,6 +240,7 @@ class MemoryStore:
         self,
         *,
         charge_point_id: str,
+        version: str,
         action: str,
         unique_id: str,
         payload: bytes,
@@ -256,6 +263,7 @@ class MemoryStore:
             transaction_id=transaction_id,
             received_at=received_at,
             why=why,
+            version=version,
         )
         if replay:
             self._spool[number] = record

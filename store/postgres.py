@@ -88,9 +88,10 @@ STATEMENTS: dict[Kind, bytes] = {
         Kind.STOP: f"UPDATE transactions SET {_AT_STOP} FROM {_one_each(('id', *STOP), 'ASC')} "  # noqa: S608
         "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
         Kind.READING: _insert("readings", READING, "ON CONFLICT DO NOTHING"),
-        Kind.REGISTER: "INSERT INTO charge_points (id, registration) SELECT charge_point, registration "  # noqa: S608
-        f"FROM {_one_each(('charge_point', 'registration'), 'DESC')} "
-        "ON CONFLICT (id) DO UPDATE SET registration = excluded.registration",
+        Kind.REGISTER: "INSERT INTO charge_points (id, registration, version) "  # noqa: S608
+        "SELECT charge_point, registration, version "
+        f"FROM {_one_each(('charge_point', 'registration', 'version'), 'DESC')} "
+        "ON CONFLICT (id) DO UPDATE SET registration = excluded.registration, version = excluded.version",
         Kind.EVENT: _insert("events", EVENT),
         # The lock is held until it is durable, so that changes are seen in the order of their numbers: whoever has seen
         # one has seen all before it. A removal stays for a while: see `shared.py`.

@@ -71,6 +71,11 @@ STEPS: tuple[str, ...] = (
     """
     UPDATE readings SET digest = coalesce(substring(data from '"timestamp"\\s*:\\s*"([0-9T:-]{19})'), '') || digest;
     """,
+    # Before these tables knew more than one version of OCPP there was only this one.
+    """
+    ALTER TABLE charge_points ADD COLUMN version text NOT NULL DEFAULT '1.6';
+    ALTER TABLE spool ADD COLUMN version text NOT NULL DEFAULT '1.6';
+    """,
 )
 
 

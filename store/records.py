@@ -6,7 +6,7 @@ Times are aware datetimes in UTC; a charge point's own times stand beside those 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -160,7 +160,7 @@ class MeterReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Spooled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A transaction message that was acknowledged by a stand-in and waits for its plugin."""
+    """Transaction message that a fallback acknowledged, waiting for its plugin; `version` is its version of OCPP."""
 
     number: int
     charge_point_id: str
@@ -170,6 +170,14 @@ class Spooled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     transaction_id: int | None
     received_at: datetime
     why: str
+    version: str
+
+
+class StoredRegistration(NamedTuple):
+    """Registration of a charge point: status of its last BootNotification, version of OCPP ("" if unknown)."""
+
+    status: str
+    version: str
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):

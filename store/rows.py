@@ -34,7 +34,7 @@ class Kind(IntEnum):
     FLAGS = 3  # transaction id, flags
     STOP = 4  # transaction id, what its end brought
     READING = 5
-    REGISTER = 6  # charge point, status or nothing if it is forgotten
+    REGISTER = 6  # charge point, status or nothing if it is forgotten, version
     EVENT = 7
     BOOK = 8  # book, key, JSON or null for a removal
     SPOOL = 9
@@ -52,6 +52,7 @@ READING = ("charge_point", "connector", "transaction_id", "received_at", "digest
 EVENT = ("charge_point", "kind", "received_at", "data")
 SPOOL = (
     "charge_point", "action", "unique_id", "payload", "transaction_id", "received_at", "why", "start", "aside",
+    "version",
 )  # fmt: skip
 
 _TIME = re.compile(rb'"timestamp"\s*:\s*"([0-9T:-]{19})')
@@ -238,4 +239,5 @@ def spooled_of(values: Sequence[Any]) -> Spooled:
         transaction_id=values[5],
         received_at=time(values[6]),
         why=values[7],
+        version=values[8],
     )

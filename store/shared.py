@@ -51,7 +51,7 @@ CLOSED = (
     "SELECT id FROM transactions "
     "WHERE id = ANY (string_to_array(?, ' ')::bigint[]) AND stop_received_at IS NOT NULL"
 )
-REGISTERED = "SELECT registration FROM charge_points WHERE id = ? AND registration <> ''"
+REGISTERED = "SELECT registration, version FROM charge_points WHERE id = ? AND registration <> ''"
 SPOOLED_STARTS = (
     "SELECT transaction_id, start FROM spool WHERE charge_point = ? AND aside = 0 AND start IS NOT NULL"
 )
@@ -154,9 +154,9 @@ class SharedStore(DurableStore):
         """See `Store`."""
         return self._own(transaction.id, super().stop_transaction(transaction))
 
-    def register(self, charge_point_id: str, status: str) -> Receipt:
+    def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """See `Store`."""
-        return self._own(charge_point_id, super().register(charge_point_id, status))
+        return self._own(charge_point_id, super().register(charge_point_id, status, version))
 
     def _keep(self, book: str, key: str, data: bytes | None) -> Receipt:
         return self._own((book, key), super()._keep(book, key, data))
@@ -244,7 +244,7 @@ class SharedStore(DurableStore):
         charge_point_id: str,
         open_: list[Transaction],
         closed: list[tuple[int]],
-        registered: list[tuple[str]],
+        registered: list[tuple[str, str]],
         starts: list[tuple[int, tuple[Any, ...]]],
         changes: list[Any],
     ) -> None:
@@ -260,7 +260,7 @@ class SharedStore(DurableStore):
             self._fresh.discard(number)
         if charge_point_id not in self._ours:
             self._registrations.pop(charge_point_id, None)
-            self._registrations.update((charge_point_id, status) for (status,) in registered)
+            self._registrations.update((charge_point_id, self._shared(*values)) for values in registered)
         for number, key in starts:
             self._know_start(number, key)
         self._take_changes(changes, whole=False)

@@ -40,7 +40,7 @@ GIVEN: dict[Kind, Sequence[str]] = {
     Kind.FLAGS: ("id", "flags"),
     Kind.STOP: ("id", *STOP),
     Kind.READING: READING,
-    Kind.REGISTER: ("id", "registration"),
+    Kind.REGISTER: ("id", "registration", "version"),
     Kind.EVENT: EVENT,
     Kind.BOOK: ("book", "key", "data", "place"),
     Kind.SPOOL: SPOOL,
@@ -68,7 +68,9 @@ STATEMENTS: dict[Kind, str] = {
     "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
     Kind.READING: _insert(Kind.READING, "readings", "ON CONFLICT DO NOTHING"),
     Kind.REGISTER: _insert(
-        Kind.REGISTER, "charge_points", "ON CONFLICT (id) DO UPDATE SET registration = excluded.registration"
+        Kind.REGISTER,
+        "charge_points",
+        "ON CONFLICT (id) DO UPDATE SET registration = excluded.registration, version = excluded.version",
     ),
     Kind.EVENT: _insert(Kind.EVENT, "events"),
     Kind.BOOK: "INSERT INTO books (book, key, data, changed, removed_at) "  # noqa: S608

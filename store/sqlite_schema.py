@@ -63,6 +63,11 @@ STEPS: tuple[str, ...] = (
     CREATE UNIQUE INDEX readings_once_without ON readings (digest, charge_point, connector)
         WHERE transaction_id IS NULL;
     """,
+    # Before these tables knew more than one version of OCPP there was only this one.
+    """
+    ALTER TABLE charge_points ADD COLUMN version TEXT NOT NULL DEFAULT '1.6';
+    ALTER TABLE spool ADD COLUMN version TEXT NOT NULL DEFAULT '1.6';
+    """,
 )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .collections import Collections
-    from .records import Event, MeterReading, Spooled, Transaction
+    from .records import Event, MeterReading, Spooled, StoredRegistration, Transaction
 
 
 class StoreError(Exception):
@@ -164,13 +164,13 @@ class Store(Protocol):
 
     # -- Charge points ---------------------------------------------------------------------------
 
-    def register(self, charge_point_id: str, status: str) -> Receipt:
+    def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """Keep what a BootNotification was answered."""
 
-    def registration(self, charge_point_id: str) -> str | None:
+    def registration(self, charge_point_id: str) -> StoredRegistration | None:
         """What the last BootNotification was answered; None if there was none."""
 
-    def registrations(self) -> Mapping[str, str]:
+    def registrations(self) -> Mapping[str, StoredRegistration]:
         """Every charge point that ever booted: its id and what it was answered."""
 
     def forget(self, charge_point_id: str) -> Receipt:
@@ -195,6 +195,7 @@ class Store(Protocol):
         self,
         *,
         charge_point_id: str,
+        version: str,
         action: str,
         unique_id: str,
         payload: bytes,

@@ -334,8 +334,8 @@ class CentralSystem(Calls, Operations):
     # -- Inside ------------------------------------------------------------------------------------
 
     def _registration_of(self, charge_point_id: str) -> Registration | None:
-        status = self.store.registration(charge_point_id)
-        return Registration(status) if status is not None else None
+        stored = self.store.registration(charge_point_id)
+        return Registration(stored.status) if stored is not None else None
 
     def _went_online(self, charge_point: ChargePoint) -> None:
         if self._on_online is not None:

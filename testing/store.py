@@ -82,9 +82,9 @@ class StubStore(MemoryStore):
         """See `Store`."""
         return self._append(lambda: MemoryStore.add_meter_reading(self, reading))
 
-    def register(self, charge_point_id: str, status: str) -> Receipt:
+    def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """See `Store`."""
-        return self._append(lambda: MemoryStore.register(self, charge_point_id, status))
+        return self._append(lambda: MemoryStore.register(self, charge_point_id, status, version))
 
     def forget(self, charge_point_id: str) -> Receipt:
         """See `Store`."""

@@ -73,7 +73,8 @@ class ChargePoints(Resource):
         """Enter one before it comes, or change what it is registered as while it is away."""
         Query(request)
         entry = decoded(body_of(request) or b"{}", Entry, "charge point")
-        status = entry.registration or self._system.store.registration(charge_point) or "Accepted"
+        stored = self._system.store.registration(charge_point)
+        status = entry.registration or (stored.status if stored is not None else "Accepted")
         receipt = self._system.register(charge_point, status)
         if receipt is None:
             raise _connected(charge_point, "its BootNotification decides")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.tickets import Ticket
     from ..protocol.errors import Deviation
-    from ..store.records import Event, MeterReading, Spooled, Transaction
+    from ..store.records import Event, MeterReading, Spooled, StoredRegistration, Transaction
 
 JSON = "application/json"
 LINES_OF_JSON = "application/x-ndjson"
@@ -59,7 +59,7 @@ def summary(charge_point: ChargePoint) -> dict[str, Any]:
     }
 
 
-def stored_summary(charge_point_id: str, registration: str | None) -> dict[str, Any]:
+def stored_summary(charge_point_id: str, registration: StoredRegistration | None) -> dict[str, Any]:
     """The same of one that only the store knows."""
     return {
         "id": charge_point_id,
@@ -69,14 +69,15 @@ def stored_summary(charge_point_id: str, registration: str | None) -> dict[str, 
         "secure": False,
         "connected_at": None,
         "disconnected_at": None,
-        "registration": registration,
+        "registration": None if registration is None else registration.status,
     }
 
 
-def stored_facts(charge_point_id: str, registration: str | None) -> dict[str, Any]:
+def stored_facts(charge_point_id: str, registration: StoredRegistration | None) -> dict[str, Any]:
     """All of it."""
+    version = registration.version or None if registration is not None else None
     nothing: dict[str, Any] = {"connectors": [], "deviations": {}, "ignored": {}, "open_tickets": []}
-    return stored_summary(charge_point_id, registration) | {"version": None, "boot": None} | nothing
+    return stored_summary(charge_point_id, registration) | {"version": version, "boot": None} | nothing
 
 
 def facts(charge_point: ChargePoint, open_tickets: Iterable[Ticket[Any]]) -> dict[str, Any]:

@@ -125,6 +125,7 @@ class CallCell(TicketCell):
         receipt = attempt(
             functools.partial(
                 context.store.spool,
+                version=context.rules.version.name,
                 charge_point_id=self.charge_point.id,
                 action=incoming.action.name,
                 unique_id=incoming.unique_id,
@@ -177,7 +178,7 @@ class CallCell(TicketCell):
             elif not self.is_set():
                 self.tell(RegistrationKept(call, answer))
 
-        self.context.store.register(self.charge_point.id, status).then(known)
+        self.context.store.register(self.charge_point.id, status, self.context.rules.version.name).then(known)
 
     def acknowledge(self, call: Call[Any]) -> None:
         """Send a stand-in's answer to a transaction message that is stored now."""

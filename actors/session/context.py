@@ -85,6 +85,7 @@ class SessionStore(Protocol):
         self,
         *,
         charge_point_id: str,
+        version: str,
         action: str,
         unique_id: str,
         payload: bytes,
@@ -110,7 +111,7 @@ class SessionStore(Protocol):
     def dead_letter(self, number: int, why: str) -> Receipt:
         """Keep a record where people can find it, and do not replay it any more."""
 
-    def register(self, charge_point_id: str, status: str) -> Receipt:
+    def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """Keep what a BootNotification was answered: it outlives the socket and this process."""
 
 

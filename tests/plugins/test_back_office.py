@@ -130,7 +130,7 @@ def test_the_intervals_of_many_are_spread_and_none_is_longer(make):
 def test_by_a_setting_a_boot_is_answered_otherwise(make, store, status):
     charge_point = make(registration=status).connect("CP1")
     assert answer(charge_point, "BootNotification", PASSIVE["BootNotification"])["status"] == status
-    assert store.registration("CP1") == status
+    assert store.registration("CP1").status == status
 
 
 def test_a_heartbeat_gives_the_time_in_whole_seconds_of_utc(make, clock):

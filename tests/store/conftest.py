@@ -62,10 +62,10 @@ class Served:
         return PostgresStore.open(self._postgres.url, threads)
 
     def age_removals(self):
-        self._postgres.sql("UPDATE chargehand.collections SET removed_at = now() - interval '25 hours'")
+        self._postgres.sql("UPDATE chargehand.books SET removed_at = now() - interval '25 hours'")
 
     def books_kept(self):
-        return int(self._postgres.sql("SELECT count(*) FROM chargehand.collections"))
+        return int(self._postgres.sql("SELECT count(*) FROM chargehand.books"))
 
 
 @pytest.fixture

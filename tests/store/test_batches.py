@@ -35,7 +35,7 @@ def stopped(number):
 def test_a_row_that_is_refused_fails_alone(opened):
     store = opened()
     before, refused, after = (
-        store._writer.append(Kind.REGISTER, row(name, "Accepted")) for name in ("CP1", None, "CP2")
+        store._writer.append(Kind.REGISTER, row(name, "Accepted", "1.6")) for name in ("CP1", None, "CP2")
     )
     before.wait(LIMIT_S)
     after.wait(LIMIT_S)
@@ -97,6 +97,7 @@ def test_every_other_record_takes_an_odd_text_too(opened, odd):
         store.collections.tags.put(Tag(id_tag="T1", parent=odd.replace("\ud800", ""))),
         store.add_event(Event(charge_point_id=odd, kind=odd, received_at=NOW)),
         store.spool(
+            version="1.6",
             charge_point_id=odd,
             action="StartTransaction",
             unique_id=odd,

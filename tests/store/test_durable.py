@@ -23,6 +23,7 @@ def transaction(number, **more):
 
 def spool(store, number):
     store.spool(
+        version="1.6",
         charge_point_id="CP1", action="StartTransaction", unique_id="1", payload=b"{}", transaction_id=number,
         received_at=NOW, why="a reason",
     ).wait(LIMIT_S)  # fmt: skip
@@ -42,7 +43,7 @@ def test_what_was_kept_is_there_when_it_is_opened_again(opened):
     store = opened()
     assert store.transaction(7) == transaction(7)
     assert [reading.values for reading in store.meter_readings(7)] == [b"[1]"]
-    assert store.registration("CP1") == "Accepted"
+    assert store.registration("CP1").status == "Accepted"
     assert store.collections.tags.get("t1") == Tag(id_tag="T1", status="Blocked", expiry=NOW, parent="P")
     assert [event.data for event in store.events()] == [{"vendor": "V"}]
 
@@ -93,7 +94,7 @@ def test_a_text_that_the_database_cannot_hold_does_not_cost_its_neighbours(opene
     for receipt in receipts:
         receipt.wait(LIMIT_S)
     assert len(store.events()) == 1
-    assert store.registration("CP2") == "Pending"
+    assert store.registration("CP2").status == "Pending"
 
 
 def test_a_number_beyond_64_bits_is_kept(opened):
@@ -116,7 +117,7 @@ def test_a_closed_store_keeps_what_it_was_given_and_refuses_the_rest(opened):
     assert all(receipt.done and receipt.error is None for receipt in receipts)
     with pytest.raises(StoreError, match="closed"):
         store.register("CP1", "Accepted").wait(LIMIT_S)
-    assert opened().registration("CP499") == "Accepted"
+    assert opened().registration("CP499").status == "Accepted"
 
 
 def test_the_hub_goes_on_while_the_store_writes(opened):

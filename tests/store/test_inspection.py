@@ -39,6 +39,7 @@ def path(tmp_path):
     start = (2, "T2", NOW, 100)
     for replay in (True, False):
         store.spool(
+            version="1.6",
             charge_point_id="CP1",
             action="StartTransaction",
             unique_id="1",

@@ -238,7 +238,7 @@ def test_a_registration_is_what_the_last_boot_was_answered(store):
     assert store.registration("CP1") is None
     kept(store.register("CP1", "Pending"))
     kept(store.register("CP1", "Accepted"))
-    assert store.registration("CP1") == "Accepted"
+    assert store.registration("CP1").status == "Accepted"
 
 
 def test_a_refresh_where_nobody_else_writes_changes_nothing(store):
@@ -247,7 +247,7 @@ def test_a_refresh_where_nobody_else_writes_changes_nothing(store):
     kept(store.collections.tags.put(Tag(id_tag="T1")))
     kept(store.refresh("CP1"))
     kept(store.refresh("CP2"))
-    assert store.registration("CP1") == "Accepted"
+    assert store.registration("CP1").status == "Accepted"
     assert [one.id for one in store.open_transactions("CP1")] == [7]
     assert store.collections.tags.get("t1") == Tag(id_tag="T1")
     assert store.registration("CP2") is None
@@ -285,6 +285,7 @@ def test_tags_are_compared_without_case(store):
 def spool(store, charge_point_id="CP1", unique_id="1", **more):
     kept(
         store.spool(
+            version="1.6",
             charge_point_id=charge_point_id,
             action="StopTransaction",
             unique_id=unique_id,

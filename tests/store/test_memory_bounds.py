@@ -18,6 +18,7 @@ def store():
 
 def spool(store, unique_id, *, replay=True):
     receipt = store.spool(
+        version="1.6",
         charge_point_id="CP1",
         action="MeterValues",
         unique_id=unique_id,

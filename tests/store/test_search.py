@@ -131,6 +131,7 @@ def test_pages_put_together_are_what_was_asked_for(
 def test_what_was_set_aside_is_paged_by_number(store):
     for number in range(5):
         store.spool(
+            version="1.6",
             charge_point_id="CP1", action="StopTransaction", unique_id=str(number), payload=b"{}",
             transaction_id=None, received_at=NOW, why="unknown", replay=False,
         ).wait(LIMIT_S)  # fmt: skip
@@ -143,10 +144,10 @@ def test_a_charge_point_that_was_forgotten_has_no_registration_until_it_boots_ag
     store.register("CP2", "Accepted")
     store.forget("CP1").wait(LIMIT_S)
     store.forget("NEVER").wait(LIMIT_S)
-    assert dict(store.registrations()) == {"CP2": "Accepted"}
+    assert dict(store.registrations()) == {"CP2": ("Accepted", "")}
     assert store.registration("CP1") is None
     store.register("CP1", "Pending").wait(LIMIT_S)
-    assert store.registration("CP1") == "Pending"
+    assert store.registration("CP1").status == "Pending"
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -161,6 +162,6 @@ def test_what_was_forgotten_is_so_after_a_restart_and_the_last_word_counts(tmp_p
     rows = store._ask("SELECT id FROM charge_points ORDER BY id")
     store.close()
     store = SqliteStore.open(path, threads)
-    assert store.registration("CP1") == ("Rejected" if again else None)
+    assert store.registration("CP1") == (("Rejected", "") if again else None)
     assert [id_ for (id_,) in rows] == (["CP1", "CP2"] if again else ["CP2"])
     store.close()

@@ -110,6 +110,7 @@ def test_a_start_that_was_spooled_by_one_has_its_number_at_the_other(one, other)
     number = one.allot_transaction_id("CP1", START)
     kept(
         one.spool(
+            version="1.6",
             charge_point_id="CP1", action="StartTransaction", unique_id="1", payload=b"{}", transaction_id=number,
             received_at=NOW, why="a reason",
         )
@@ -167,10 +168,10 @@ def test_flags_of_both_are_there(one, other):
 def test_a_registration_that_the_other_has_kept_is_known(one, other):
     kept(one.register("CP1", "Pending"))
     kept(other.refresh("CP1"))
-    assert other.registration("CP1") == "Pending"
+    assert other.registration("CP1").status == "Pending"
     kept(other.register("CP1", "Accepted"))
     kept(one.refresh("CP1"))
-    assert one.registration("CP1") == "Accepted"
+    assert one.registration("CP1").status == "Accepted"
 
 
 def test_what_of_ours_is_on_its_way_is_newer_than_what_a_refresh_reads(one, other):
@@ -189,7 +190,7 @@ def test_what_of_ours_is_on_its_way_is_newer_than_what_a_refresh_reads(one, othe
     for receipt in (*refreshed, *receipts):
         kept(receipt)
         assert numbers(one.open_transactions("CP1")) == [8]
-        assert one.registration("CP1") == "Accepted"
+        assert one.registration("CP1").status == "Accepted"
         assert one.collections.tags.get("t1").status == "Blocked"
 
 
@@ -205,7 +206,7 @@ def test_what_was_read_before_ours_was_written_does_not_undo_it(one):
     one._take_charge_point("CP1", [transaction(7)], [], [("Pending",)], [], older)
     one._take_changes([], whole=True)
     assert one.open_transactions("CP1") == []
-    assert one.registration("CP1") == "Accepted"
+    assert one.registration("CP1").status == "Accepted"
     assert one.collections.tags.get("t1").status == "Blocked"
     for receipt in receipts:
         kept(receipt)

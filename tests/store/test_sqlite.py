@@ -9,6 +9,7 @@ import pytest
 
 from chargehand import Event, MeterReading, StoreError
 from chargehand.actors.runtime import threads
+from chargehand.store.rows import reading_time
 from chargehand.store.sqlite import SqliteStore
 from chargehand.store.sqlite_schema import STEPS, bring_up_to_date
 
@@ -69,6 +70,10 @@ def test_a_file_of_an_older_program_is_made_newer_and_keeps_what_is_in_it(opened
     connection = sqlite3.connect(path, isolation_level=None)
     bring_up_to_date(connection, path, newest=version)
     connection.execute("INSERT INTO charge_points VALUES ('CP1', 'Accepted')")
+    connection.execute(
+        "INSERT INTO spool (charge_point, action, unique_id, payload, received_at, why, aside) "
+        "VALUES ('CP1', 'StopTransaction', '1', '{}', '2026-01-01T00:00:00+00:00', 'x', 0)"
+    )
     readings = [reading(7, b"[]"), reading(7, SAMPLE), reading(None, SAMPLE)]
     for one in readings:
         connection.execute(
@@ -77,14 +82,16 @@ def test_a_file_of_an_older_program_is_made_newer_and_keeps_what_is_in_it(opened
             (
                 one.transaction_id,
                 NOW.isoformat(),
-                hashlib.blake2b(one.values, digest_size=16).hexdigest(),
+                (reading_time(one.values) if version > 2 else "")
+                + hashlib.blake2b(one.values, digest_size=16).hexdigest(),
                 one.values.decode(),
             ),
         )
-    connection.execute("DROP INDEX readings_by_transaction")  # somebody may have
+    connection.execute("DROP INDEX IF EXISTS readings_by_transaction")  # somebody may have
     connection.close()
     store = opened()
-    assert store.registration("CP1") == "Accepted"
+    assert store.registration("CP1") == ("Accepted", "1.6")
+    assert [record.version for record in store.spooled()] == ["1.6"]
     for one in readings:  # as its charge point sends it again, whom nobody had answered
         store.add_meter_reading(one).wait(LIMIT_S)
     assert store._ask("SELECT count(*) FROM readings") == [(3,)]

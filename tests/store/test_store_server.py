@@ -176,7 +176,7 @@ def test_a_read_that_fails_is_told_to_whoever_asked(writing):
 def test_a_row_that_one_has_wrong_fails_alone_among_those_of_all(writing):
     stores = [writing.open() for _ in range(3)]
     try:
-        wrong = [store._writer.append(Kind.REGISTER, row(None, "Accepted")) for store in stores]
+        wrong = [store._writer.append(Kind.REGISTER, row(None, "Accepted", "1.6")) for store in stores]
         right = [store.register(f"CP{number}", "Accepted") for number, store in enumerate(stores)]
         for receipt in right:
             receipt.wait(LIMIT_S)

@@ -93,7 +93,7 @@ def test_a_large_batch_is_several_requests_and_places_are_those_of_the_batch(mon
 def test_a_refusal_in_the_second_request_finds_its_row(store, monkeypatch):
     monkeypatch.setattr(socket_database, "REQUEST_BYTES", 10)
     names = ["CP1", "CP2", None, "CP3"]
-    receipts = [store._writer.append(Kind.REGISTER, (name, "x")) for name in names]
+    receipts = [store._writer.append(Kind.REGISTER, (name, "x", "1.6")) for name in names]
     for name, receipt in zip(names, receipts, strict=True):
         if name is None:
             with pytest.raises(StoreError, match="refused a row"):

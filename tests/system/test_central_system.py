@@ -344,7 +344,7 @@ def test_two_systems_in_one_process_do_not_know_each_other():
         with connect(two, "CP3") as charge_point:
             assert charge_point.ready
     assert stores[0].registration("CP2") is None
-    assert stores[1].registration("CP2") == "Accepted"
+    assert stores[1].registration("CP2").status == "Accepted"
 
 
 def test_the_hosts_own_actors_and_greenlets_are_left_alone():

@@ -72,7 +72,7 @@ def test_settings_reach_what_they_are_for():
             assert charge_point.send(
                 v16.BootNotification(charge_point_vendor="V", charge_point_model="M")
             ).status == ("Pending")
-            assert system.store.registration("CP1") == "Pending"
+            assert system.store.registration("CP1").status == "Pending"
             assert system.charge_point("CP1").name == "east"
             assert system.store.collections.tags.get("t1").status == "Blocked"
         finally:

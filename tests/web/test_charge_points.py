@@ -97,7 +97,7 @@ def test_what_a_charge_point_says_is_an_event_in_its_own_words(client, charge_po
 
 def test_one_that_was_entered_is_accepted_before_it_boots(client, system, charge_point):
     assert put(client, "CP1").json["registration"] == "Accepted"
-    assert system.store.registration("CP1") == "Accepted"
+    assert system.store.registration("CP1").status == "Accepted"
     charge_point("CP1")
     assert client.simulate_get(f"{PATH}/CP1").json["registration"] == "Accepted"
 

@@ -241,6 +241,7 @@ def test_what_waits_in_the_spool_and_what_was_set_aside_is_shown_the_oldest_firs
     received_at = dt.datetime(2026, 5, 4, 12, 34, 56, tzinfo=dt.UTC)
     for number in range(4):
         system.store.spool(
+            version="1.6",
             charge_point_id="CP1",
             action="StartTransaction",
             unique_id=str(number),

@@ -15,6 +15,7 @@ def dead_letters(system):
     """The numbers of two messages of two charge points that lie aside."""
     for number in (1, 2):
         system.store.spool(
+            version="1.6",
             charge_point_id=f"CP{number}",
             action="StartTransaction",
             unique_id=str(number),

@@ -96,6 +96,7 @@ def test_one_that_is_not_there_is_404(client, system, number):
 def test_what_was_set_aside_is_paged(client, system):
     for number in range(3):
         system.store.spool(
+            version="1.6",
             charge_point_id="CP1", action="StopTransaction", unique_id=str(number), payload=b"{}",
             transaction_id=None, received_at=NOW, why="unknown", replay=False,
         ).wait()  # fmt: skip

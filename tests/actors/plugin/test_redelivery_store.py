@@ -23,6 +23,7 @@ def test_what_an_earlier_run_left_is_taken_up_at_the_start():
     store = StubStore()
     for unique_id in ("a", "b"):
         store.spool(
+            version="1.6",
             charge_point_id="CP9",
             action="MeterValues",
             unique_id=unique_id,
@@ -46,6 +47,7 @@ def test_a_record_that_cannot_be_read_is_set_aside():
     store = StubStore()
     for unique_id, payload in (("a", b'"nonsense"'), ("b", json.dumps(METER_VALUES).encode())):
         store.spool(
+            version="1.6",
             charge_point_id="CP1",
             action="MeterValues",
             unique_id=unique_id,

@@ -176,7 +176,7 @@ def test_what_a_boot_was_answered_is_kept_by_session_facts_and_store(stage, way,
     boot(charge_point, way, status)
     assert facts(stage).registration is Registration(status)
     assert facts(stage).boot.charge_point_vendor == "V"
-    assert stage.store.registration("CP1") == status
+    assert stage.store.registration("CP1").status == status
 
 
 @pytest.mark.parametrize("status", ["Pending", "Rejected"])

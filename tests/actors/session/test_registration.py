@@ -81,7 +81,7 @@ def test_a_store_that_fails_means_no_answer_and_a_paused_reader_until_it_works(c
     stage.advance(2)
     assert not charge_point.paused
     assert [frame[1] for frame in charge_point.take()] == ["1", "later"]
-    assert store.registration("CP1") == "Accepted"
+    assert store.registration("CP1").status == "Accepted"
 
 
 def test_a_socket_that_dies_meanwhile_leaves_nothing_to_answer(charge_point, stage, store):
