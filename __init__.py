@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from .system.local_lists import LocalListSyncRunning, LocalListUpdate
     from .system.tree import PluginNotFound
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Actor",

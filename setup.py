@@ -45,7 +45,7 @@ class BuildPackage(build_py):
 
 setup(
     name="chargehand",
-    version="0.1.0",
+    version="0.2.0",
     description="An OCPP 1.6-J central system of supervised actors on gevent",
     long_description=(HERE / "README.md").read_text(encoding="utf-8")
     if (HERE / "README.md").exists()
