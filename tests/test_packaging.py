@@ -69,7 +69,7 @@ def package_files():
 
 
 def test_only_chargehand_is_installed_at_top_level(names):
-    assert {name.split("/")[0] for name in names} == {"chargehand", "chargehand-0.1.0.dist-info"}
+    assert {name.split("/")[0] for name in names} == {"chargehand", "chargehand-0.2.0.dist-info"}
 
 
 def test_every_file_of_the_package_is_in_the_wheel_and_no_other(names):
