@@ -15,7 +15,7 @@ import gevent
 
 from .. import __version__
 from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
-from ..actors.session.requests import CommandDefaults
+from ..actors.session.commands import CommandDefaults
 from ..config.settings import PluginSettings
 from ..remote.cluster.client import Client
 from ..remote.plugins.plugin_host import PluginHost, PluginHostFailed

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import gevent
 
-from ..actors.runtime.cell import Cell, Exit
-from ..actors.runtime.inbox import Phase
+from ..actors.runtime.cell import Cell, Exit, Phase
 from .rules import Budget, Policy, Restart
 
 if TYPE_CHECKING:

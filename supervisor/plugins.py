@@ -16,8 +16,7 @@ import msgspec
 from ..actors.plugin.cell import PluginCell
 from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
 from ..actors.plugin.redelivery import RedeliverNow
-from ..actors.runtime.cell import Ending, Exit
-from ..actors.runtime.inbox import Phase
+from ..actors.runtime.cell import Ending, Exit, Phase
 from .child import Child, ChildSpec
 from .rules import Budget
 from .supervisor import Supervisor

@@ -14,9 +14,8 @@ from weakref import WeakKeyDictionary
 
 import gevent
 
-from ..actors.runtime.cell import Cell, Ending, Exit
+from ..actors.runtime.cell import Cell, Ending, Exit, Phase
 from ..actors.runtime.failure import Failure
-from ..actors.runtime.inbox import Phase
 from ..actors.session.actor import SessionActor
 from ..actors.session.cell import ChargePointCell
 from ..actors.session.charge_point import ChargePoint
@@ -140,7 +139,7 @@ class Sessions:
         """
         clock = self.context.clock
         for cell in self.directory:
-            cell.leave_tickets("the central system stops")
+            cell.command_state().detach_all("the central system stops")
         cells = [cell for cell in self.directory if cell.newest is not None]
         spread_s = min(self._close_spread_s, len(cells) * CLOSE_EACH_S)
         begun_at = clock.monotonic()

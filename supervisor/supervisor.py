@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..actors.runtime.actor import Actor
-from ..actors.runtime.cell import Cell, Ending, Exit
+from ..actors.runtime.cell import Cell, Ending, Exit, Phase
 from ..actors.runtime.failure import ActorKilled, Failure, HandlerKilled
-from ..actors.runtime.inbox import Phase
 from .child import Child, ChildSpec
 from .rules import Budget, Policy, Restart, Strategy
 

@@ -20,13 +20,12 @@ from gevent.pool import Pool
 
 from ..actors.plugin.routing import Router
 from ..actors.runtime import threads
-from ..actors.runtime.cell import Cell, Exit
-from ..actors.runtime.inbox import Phase
+from ..actors.runtime.cell import Cell, Exit, Phase
 from ..actors.runtime.scheduler import Scheduler
 from ..actors.runtime.threads import Inlet, native_thread
 from ..actors.runtime.timers import HubTimers, SystemClock
+from ..actors.session.commands import CommandDefaults
 from ..actors.session.directory import Directory
-from ..actors.session.requests import CommandDefaults
 from ..actors.session.tickets import TicketRegistry, TicketState
 from ..admission.credentials import Credentials
 from ..admission.gatekeeper import Gatekeeper
@@ -277,7 +276,7 @@ class CentralSystem(Calls, Operations):
             if self._membership is not None and self._membership.leave(ticket, self._clock.time(), reason):
                 continue
             if keeper is not None and keeper.survives(ticket):
-                ticket.leave(self._clock.time(), reason)
+                ticket.detach(self._clock.time(), reason)
             else:
                 ticket.end(TicketState.NEVER_SENT, self._clock.time(), reason)
         self._pool.kill(timeout=1.0)

@@ -9,8 +9,8 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..actors.runtime.threads import native_thread
+from ..actors.session.commands import make_ticket
 from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
-from ..actors.session.requests import make_ticket
 from ..actors.session.tickets import Ticket, TicketState
 from ..admission.credentials import PasswordChecksBusy, carries_key
 from .ticket_store import TicketStore
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ..actors.runtime.cell import Cell
     from ..actors.runtime.threads import Inlet
     from ..actors.runtime.timers import Clock
+    from ..actors.session.commands import CommandDefaults
     from ..actors.session.context import SessionContext
     from ..actors.session.directory import Directory
-    from ..actors.session.requests import CommandDefaults
     from ..actors.session.tickets import TicketRegistry
     from ..admission.credentials import Credentials
     from ..config.settings import Settings

@@ -213,7 +213,7 @@ class _Play:
             if incoming.unique_id == unique_id:
                 calls = self._waiting.get(unique_id, [])
                 calls[:] = [one for one in calls if one.call.incoming is not incoming]
-                self._cell.fallback(incoming, why)
+                self._cell.fallback_state().answer(incoming, why)
                 self._stage.settle()
                 return
 

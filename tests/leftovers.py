@@ -11,8 +11,7 @@ import gevent
 from gevent.hub import Hub
 from greenlet import getcurrent, greenlet
 
-from chargehand.actors.runtime.cell import Cell
-from chargehand.actors.runtime.inbox import Phase
+from chargehand.actors.runtime.cell import Cell, Phase
 
 DESCRIPTORS = Path("/proc/self/fd")
 PROCESSES = Path("/proc")

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from gevent import getcurrent
 
 from ...protocol.session import INFINITY
-from ..runtime.cell import Ending, Exit
+from ..runtime.cell import ENDED, RUNNING, Ending, Exit
 from ..runtime.failure import Failure, attempt
-from ..runtime.inbox import ENDED, RUNNING
 from ..runtime.ordered_cell import OrderedCell
 from ..session.call import Call
 from ..session.messages import ChargePointOffline, ChargePointOnline, TicketEnded
@@ -193,14 +192,14 @@ class PluginCell(OrderedCell):
     def drain(self, why: str) -> None:
         """Have stand-ins answer what waits here; notices are forgotten, what was asked stays."""
         kept: deque[Any] = deque()
-        for message in self.inbox or ():
+        for message in self.messages or ():
             if isinstance(message, Call):
                 if type(message) is ShadowCall:
                     self._let_go_of(message.ordering_key)
                 message.leave(why)
             elif type(message) not in NOTICES:
                 kept.append(message)
-        self.inbox = kept or None
+        self.messages = kept or None
 
     # -- Handlers whose deadline is kept here ------------------------------------------------------
 

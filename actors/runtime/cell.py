@@ -1,8 +1,8 @@
-"""What outlives an actor: its inbox (`inbox.py`), the message in hand, and how it ends.
+"""Cells: what outlives an actor. A cell is the actor's inbox, the message in hand, and how the actor ends.
 
-The actor is the behaviour that runs on a cell and can be replaced; a `Ref` points at the cell, so it stays valid
-over restarts. A cell handles one message at a time (`OrderedCell` in `ordering_keys.py` handles several). The message in hand of
-a crash is never retried; the rest of the inbox waits for the next actor; everything ends at the final `end`.
+The actor is the behaviour that runs on a cell and can be replaced; a `Ref` points at the cell, so it stays valid over
+restarts. A cell handles one message at a time (`OrderedCell` in `ordered_cell.py` handles several). The message in hand
+of a crash is never retried; the rest of the inbox waits for the next actor; everything ends at the final `end`.
 Only greenlets of the cell's hub may touch it.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ from gevent.event import Event
 from pykka import ActorDeadError
 
 from .failure import Failure, HandlerKilled, attempt
-from .inbox import ENDED, RUNNING, STARTING, VACANT, Inbox
 from .pykka_names import ActorStop, Envelope
 from .ref import Ref
 
@@ -31,6 +31,19 @@ if TYPE_CHECKING:
     from .scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
+
+
+class Phase(StrEnum):
+    """Where a cell is in its life."""
+
+    VACANT = "vacant"  # no actor runs: not yet started, or waiting for a restart
+    STARTING = "starting"  # the actor is built, its `on_start` has not returned
+    RUNNING = "running"
+    ENDED = "ended"  # for good
+
+
+# Looking a member up on its class costs a Python call before 3.12, and these are looked at for every message.
+VACANT, STARTING, RUNNING, ENDED = Phase.VACANT, Phase.STARTING, Phase.RUNNING, Phase.ENDED
 
 
 class Ending(StrEnum):
@@ -54,6 +67,75 @@ class Exit:
 
     def __repr__(self) -> str:
         return f"Exit({self.ending}, {self.failure!r})"
+
+
+class Inbox:
+    """An actor's inbox, as its ref and pykka see it: it takes messages in any phase but the last."""
+
+    __slots__ = ("actor", "messages", "phase", "queued", "scheduler", "stopping", "urn")
+
+    def __init__(self, scheduler: Scheduler, urn: str) -> None:
+        self.scheduler = scheduler
+        self.urn = urn
+        self.actor: Actor | None = None
+        # An empty deque costs 0.75 KiB: there is one only while it is needed.
+        self.messages: deque[Any] | None = None
+        self.phase = VACANT
+        self.queued = False  # on the run queue, or running
+        self.stopping = False
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait."""
+        return len(self.messages) if self.messages is not None else 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the cell has ended for good."""
+        return self.phase is ENDED
+
+    def is_set(self) -> bool:
+        """Stand for pykka's `actor_stopped` event: `ended` under the name that pykka asks for."""
+        return self.phase is ENDED
+
+    def set(self) -> None:
+        """Stand for pykka's `actor_stopped` event: the actor stops after the message in hand."""
+        self.stopping = True
+
+    def tell(self, message: Any) -> None:
+        """Put a message into the inbox, in any phase but the last. Never blocks; raises `ActorDeadError` at the end."""
+        if self.phase is ENDED:
+            raise ActorDeadError(f"{self.urn} not found")
+        messages = self.messages
+        if messages is None:
+            self.messages = messages = deque()
+        messages.append(message)
+        if not self.queued and self.actor is not None:
+            self.queued = True
+            scheduler = self.scheduler
+            scheduler.queue.append(self)
+            if not scheduler.armed:
+                scheduler.arm()
+
+    put = tell  # pykka's inbox has this name for it
+
+    def get(self) -> Any:
+        """Take the next message, as pykka's inbox does; the cell itself never calls it."""
+        if not self.messages:
+            raise LookupError("the inbox is empty")
+        return self.messages.popleft()
+
+    def empty(self) -> bool:
+        """Whether no message waits."""
+        return not self.messages
+
+    def run(self, budget: int) -> None:
+        """Handle at most so many messages, in a worker of the scheduler."""
+        raise NotImplementedError
+
+    def failed(self, failure: Failure) -> None:
+        """Hear what left `run`."""
+        raise NotImplementedError
 
 
 NOTHING = object()
@@ -170,45 +252,45 @@ class Cell(Inbox):
         self.runner = me = getcurrent()
         if actor is None or (self.phase is STARTING and not self._run_start(actor, me)):
             if self.runner is me:
-                self._leave()
+                self._release_runner()
             return
-        inbox = self.inbox
+        messages = self.messages
         receive = actor.receive
-        while inbox and not self.stopping:
+        while messages and not self.stopping:
             if not budget:
                 self.runner = None
                 self.in_hand = NOTHING
                 self.scheduler.enqueue(self)
                 return
             budget -= 1
-            self.in_hand = message = inbox.popleft()
+            self.in_hand = message = messages.popleft()
             if type(message) is Envelope:
                 self._answer(actor, message)
             else:
                 receive(message)
             if self.runner is not me:
-                return  # abandoned: another worker has the cell now
+                return  # abandoned: another runner has the cell now
             if self.actor is not actor:  # it ended, or was killed while its handler was blocked
                 break
         self.in_hand = NOTHING
         if self.stopping and self.actor is actor:
             self._exit(Exit(Ending.NORMAL, None, None, started=True))
-        if inbox or self.phase is not RUNNING:
-            self._leave()
+        if messages or self.phase is not RUNNING:
+            self._release_runner()
         else:  # the usual case by itself
-            self.runner = self.inbox = None
+            self.runner = self.messages = None
             self.queued = False
 
     def failed(self, failure: Failure) -> None:
         """Deal with what left `run`: the actor whose handler raised it has crashed, or was killed."""
         if self.runner is not getcurrent():
-            return  # abandoned: another worker has the cell now
+            return  # abandoned: another runner has the cell now
         actor, message = self.actor, self.in_hand
         if actor is not None and message is not NOTHING:
             self._crash(actor, message, failure)
         elif not failure.killed:  # its handler has ended it before it raised, or the fault is the runtime's
             self.log(failure)
-        self._leave()
+        self._release_runner()
 
     def _run_start(self, actor: Actor, me: greenlet) -> bool:
         """Run `on_start`; false if there is no actor to go on with."""
@@ -225,16 +307,16 @@ class Cell(Inbox):
         self._change()
         return True
 
-    def _leave(self) -> None:
-        """The worker goes; whatever is in the inbox now waits for the next actor, or is taken at the next turn."""
+    def _release_runner(self) -> None:
+        """Release the runner; whatever is in the inbox now waits for the next actor, or is taken at the next turn."""
         self.runner = None
         self.queued = False
         self.in_hand = NOTHING
-        if self.actor is not None and (self.inbox or self.phase is STARTING):
+        if self.actor is not None and (self.messages or self.phase is STARTING):
             self.queued = True
             self.scheduler.enqueue(self)
-        elif not self.inbox:
-            self.inbox = None
+        elif not self.messages:
+            self.messages = None
 
     def _answer(self, actor: Actor, message: Envelope[Any]) -> None:
         """Handle what was asked, or told in pykka's envelope."""
@@ -322,7 +404,7 @@ class Cell(Inbox):
             return
         self.phase = ENDED
         self.actor = None
-        waiting, self.inbox = self.inbox, None
+        waiting, self.messages = self.messages, None
         for message in waiting or ():
             if type(message) is Envelope:
                 if message.reply_to is None:

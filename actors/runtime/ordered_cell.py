@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent import getcurrent
 from pykka import ActorDeadError
 
-from .cell import Cell, Ending, Exit
+from .cell import ENDED, STARTING, Cell, Ending, Exit
 from .failure import Failure, HandlerKilled, attempt
-from .inbox import ENDED, STARTING
 from .pykka_names import ActorStop, Envelope
 
 if TYPE_CHECKING:
@@ -97,28 +96,28 @@ class OrderedCell(Cell):
 
     def _take(self) -> bool:
         """Take one message and handle its lane; false if there is none to take now."""
-        actor, inbox = self.actor, self.inbox
+        actor, messages = self.actor, self.messages
         if actor is None or self.stopping or len(self.ordering_keys) >= self.concurrency:
             return False
-        if not inbox:
-            self.inbox = None
+        if not messages:
+            self.messages = None
             return False
-        message = inbox[0]
+        message = messages[0]
         content = message.message if type(message) is Envelope else message
         if type(content) is ActorStop:
             # Whoever has begun ends first, as an ordinary actor ends its message in hand first.
             if not self.ordering_keys:
-                inbox.popleft()
+                messages.popleft()
                 self._stop(actor, message)
             return False
-        inbox.popleft()
+        messages.popleft()
         ordering_key = getattr(content, "ordering_key", None)
         if ordering_key in self.ordering_keys:
             self.waiting.setdefault(ordering_key, deque()).append(message)
             self._requeue()  # or `run` would take it that another worker goes on with the rest
         else:
             me = self.ordering_keys[ordering_key] = getcurrent()
-            if inbox and not self.queued:
+            if messages and not self.queued:
                 self._requeue()
             ordering_keys, waiting = self.ordering_keys, self.waiting
             self._handle(actor, message)
@@ -131,7 +130,7 @@ class OrderedCell(Cell):
                 self._handle(actor, self._next_in(waiting, ordering_key))
             if ordering_keys.get(ordering_key) is me:  # else it was disowned
                 self._release_key(ordering_key)
-            if self.inbox and not self.queued:
+            if self.messages and not self.queued:
                 self._requeue()
         return True
 
@@ -154,7 +153,7 @@ class OrderedCell(Cell):
     def _requeue(self) -> None:
         if (
             not self.queued
-            and self.inbox
+            and self.messages
             and self.actor is not None
             and len(self.ordering_keys) < self.concurrency
         ):
@@ -175,9 +174,9 @@ class OrderedCell(Cell):
             for message in messages:
                 self.unheard(message)
             return
-        if self.inbox is None:
-            self.inbox = deque()
-        self.inbox.extendleft(reversed(messages))
+        if self.messages is None:
+            self.messages = deque()
+        self.messages.extendleft(reversed(messages))
 
     def _stop(self, actor: Actor, message: Any) -> None:
         me = self.ordering_keys[STOPPING] = getcurrent()

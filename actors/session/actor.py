@@ -1,28 +1,67 @@
-"""The actor of one charge point: every message about it passes here, one at a time, and none of them waits.
+"""The actor of one charge point: every message about it passes here, one at a time, and no message waits for another.
 
-It works on its cell and keeps nothing of its own, so that a crash loses nothing but the message in hand. The CALLs that
-it answers are in `session_answers.py`, those that it makes in `session_calls.py`; here are the connection and the time.
+The actor works on its cell and keeps no state of its own, so a crash loses only the message in hand. `handlers` are by
+the type of a message, `events` by the type of what the protocol session made of a frame.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ...protocol.outgoing import INFINITY
-from .messages import Attached, ChargePointOnline, ConnectionClosed, TimePassed
-from .session_answers import SessionAnswers
+from ...protocol.actions import SPOOL
+from ...protocol.effects import Expectation, pair_of, show
+from ...protocol.errors import ErrorCode, OcppError
+from ...protocol.frames import looks_like_answer
+from ...protocol.outgoing import INFINITY, Outgoing
+from ...protocol.payload import build
+from ...protocol.session import Answered, Declined, Ignored, Incoming, Registration, Reply
+from ..plugin.shadow import ShadowCall
+from ..runtime.actor import Actor
+from ..runtime.failure import Failure, attempt
+from .call import Call
+from .messages import (
+    Attached,
+    CallAnswered,
+    CallFailed,
+    CallLeft,
+    CallSpooled,
+    CancelCommand,
+    ChargePointOnline,
+    ConnectionClosed,
+    FrameReceived,
+    RegistrationKept,
+    SendCommand,
+    TimePassed,
+)
 from .tickets import TicketState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import ClassVar
 
+    from ...protocol.errors import Deviation
+    from ..plugin.cell import PluginCell
+    from .cell import ChargePointCell
+    from .context import DurableTickets
+    from .tickets import Ticket
+
 logger = logging.getLogger(__name__)
 
+MARK_S = 1.0
+"""Seconds that a command waits for the store to know that it goes on the wire."""
 
-class SessionActor(SessionAnswers):
-    """See the head of this file."""
+DEVIATIONS_REMEMBERED = 64
+"""Different deviations that are counted for one charge point; the rest is counted together."""
+
+
+class SessionActor(Actor):
+    """Behaviour of the session of one charge point: its connection, the calls that it makes, and our commands to it."""
+
+    _cell: ChargePointCell
 
     def receive(self, message: Any) -> Any:
         """Handle one of the messages of `messages.py`; what pykka sends (stop, proxies) is left to pykka."""
@@ -80,15 +119,372 @@ class SessionActor(SessionAnswers):
         _, on_wire = cell.session.disconnected()
         cell.lose_calls()
         if on_wire is not None:
-            cell.end_ticket(on_wire, TicketState.OUTCOME_UNKNOWN, reason)
+            cell.command_state().end(on_wire.owner, TicketState.OUTCOME_UNKNOWN, reason)
         calls = cell.session.calls
         if final and calls is not None:
             for outgoing in list(calls.waiting):
                 if outgoing.owner.when_offline == "fail":
                     calls.remove(outgoing.owner)
-                    cell.end_ticket(outgoing, TicketState.NEVER_SENT, reason)
+                    cell.command_state().end(outgoing.owner, TicketState.NEVER_SENT, reason)
                 elif outgoing.owner.mark is not None and cell.context.keeper is not None:
                     cell.context.keeper.keep(outgoing.owner)  # it did not go on the wire after all
+
+    # -- Calls of the charge point -----------------------------------------------------------------
+
+    def _frame(self, message: FrameReceived, *, held: bool = False) -> None:
+        cell = self._cell
+        if message.connection is not cell.connection:
+            return
+        if (
+            (len(cell.session.incoming) >= cell.context.calls_in_flight_limit or cell.held is not None)
+            and not held
+            and not looks_like_answer(message.data)  # a handler may wait for just that
+        ):
+            cell.hold(message)
+            return
+        event = cell.session.receive(message.data, message.received_at)
+        if type(event) is Incoming:
+            cell.current = event
+            self._route(event)
+            if cell.commands is not None and cell.commands.expectations is not None:
+                self._note_effect(event)
+        else:
+            self.events[type(event)](self, event)
+        if message.connection.paused:
+            cell.resume_reading()
+        cell.current = None
+
+    def _resume_reading(self) -> None:
+        """Begin with CALLs that are held, as many as there is room for, and let a paused connection go on."""
+        cell = self._cell
+        limit = cell.context.calls_in_flight_limit
+        if cell.held is not None:
+            in_hand = cell.in_hand
+            while cell.held and len(cell.session.incoming) < limit:
+                cell.in_hand = message = (
+                    cell.held.popleft()
+                )  # should it fail, it is this one that is made good
+                self._frame(message, held=True)
+            cell.in_hand = in_hand
+            if not cell.held:
+                cell.held = None
+        cell.resume_reading()
+
+    def _route(self, incoming: Incoming) -> None:
+        cell = self._cell
+        context = cell.context
+        if incoming.deviations:
+            self._note_deviations(incoming.deviations)
+        action = incoming.action
+        plugin = context.router.passive.get((context.rules.version.name, action.name))
+        if plugin is None:
+            cell.fallback_state().refuse(
+                incoming, ErrorCode.NOT_SUPPORTED, f"nothing here handles {action.name}"
+            )
+            return
+        if incoming.request is None:  # a transaction message that could not be read
+            cell.fallback_state().answer(incoming, "unreadable", replay=False)
+            return
+        if action.name == "StatusNotification":
+            self._note_status(incoming.request)
+        if incoming.due < cell.wake_at:
+            cell.wake(incoming.due)
+        transaction_id = None
+        if action.name == "StartTransaction":
+            transaction_id = cell.allot(incoming)
+        call: Call[Any] = Call(cell, incoming, transaction_id, plugin)
+        cell.calls[incoming] = call
+        if context.router.has_shadows:
+            self._tell_shadows(call, context.router.shadows(context.rules.version.name, action.name))
+        if action.fallback is SPOOL and self._goes_behind(incoming, transaction_id):
+            cell.fallback_state().answer(incoming, "earlier messages wait in the spool")
+        elif not (plugin.is_healthy or plugin.ready(cell.urn, action.name)):
+            cell.fallback_state().answer(incoming, "its plugin is quarantined or was stopped")
+        else:
+            plugin.tell(call)
+
+    def _goes_behind(self, incoming: Incoming, transaction_id: int | None) -> bool:
+        """Whether its plugin has not had what came before it yet."""
+        context, charge_point_id = self._cell.context, self._cell.urn
+        if charge_point_id in context.spool_owners:
+            return True
+        if not context.dead_starts:
+            return False
+        number = transaction_id or getattr(incoming.request, "transaction_id", None)
+        return (charge_point_id, number) in context.dead_starts
+
+    def _tell_shadows(self, call: Call[Any], shadows: list[PluginCell]) -> None:
+        call.shadows = []
+        for plugin in shadows:
+            if plugin.ready(call.ordering_key, call.action):
+                shadow = ShadowCall(call, self._cell, plugin.urn)
+                if plugin.compare(shadow):
+                    call.shadows.append(shadow)
+
+    def _note_effect(self, incoming: Incoming) -> None:
+        commands = self._cell.command_state()
+        show(commands.expectations or (), incoming.action.name, incoming.request)
+        commands.settle()
+
+    def _note_status(self, request: Any) -> None:
+        charge_point = self._cell.charge_point
+        if charge_point.connectors is None:
+            charge_point.connectors = {}
+        if request.connector_id in charge_point.connectors or len(charge_point.connectors) < 256:
+            charge_point.connectors[request.connector_id] = request
+
+    def _note_deviations(self, deviations: tuple[Deviation, ...]) -> None:
+        charge_point = self._cell.charge_point
+        counts = charge_point.deviations
+        if counts is None:
+            counts = charge_point.deviations = Counter()
+        for deviation in deviations:
+            name = str(deviation)
+            counts[name if name in counts or len(counts) < DEVIATIONS_REMEMBERED else "other"] += 1
+        self._cell.context.observer.count("deviation", charge_point.id)
+
+    def _reply(self, event: Reply) -> None:
+        self._cell.context.observer.count("call_refused", self._cell.charge_point.id)
+        logger.info("%s: %s %s: %s", self, event.action or "a frame", event.code, event.description)
+        self._cell.send(event.frame)
+
+    def _ignored(self, event: Ignored) -> None:
+        charge_point = self._cell.charge_point
+        if charge_point.ignored is None:
+            charge_point.ignored = Counter()
+        charge_point.ignored[event.reason] += 1
+        self._cell.context.observer.count("frame_ignored", charge_point.id)
+
+    def _answered(self, message: CallAnswered) -> None:
+        cell, call = self._cell, message.call
+        incoming = call.incoming
+        if not incoming.open or call.fallback_taken:
+            cell.context.observer.count("late_answer", cell.charge_point.id)
+            return
+        # The plugin's: a mapping of its own may raise anything.
+        data = attempt(build, incoming.action.response, message.response)
+        if type(data) is Failure:
+            logger.error("The answer to %r breaks its contract: %s", call, data.error)
+            cell.context.observer.count("answer_invalid", cell.charge_point.id)
+            self._blame(call, data.error)
+            cell.fallback_state().answer(incoming, "the answer of its handler was invalid")
+            self._resume_reading()
+            return
+        plugin = call.plugin
+        if plugin is not None and (
+            plugin.faults.pairs or plugin.quarantined or incoming.action.fallback is SPOOL
+        ):
+            plugin.note_success(call.ordering_key, incoming.action.name)
+        if call.shadows is not None:
+            call.tell_shadows(data)
+        if incoming.action.name == "BootNotification":
+            # It outlives the socket and this process, so it is told when it does: a charge point boots but once.
+            call.fallback_taken = True
+            self._persist_registration(call, data, _status_in(incoming, data))
+            return
+        del cell.calls[incoming]
+        cell.send(cell.session.answer(incoming, data), "answer")
+        connection = cell.connection
+        if cell.held is not None or (connection is not None and connection.paused):
+            self._resume_reading()
+
+    def _persist_registration(self, call: Call[Any], answer: bytes, status: str) -> None:
+        """Have the store persist the answer to a BootNotification; its receipt tells the actor `RegistrationKept`."""
+        cell, incoming = self._cell, call.incoming
+        if cell.ended or not incoming.open:
+            return
+
+        def known(error: Exception | None) -> None:
+            if error is not None or cell.fallbacks is not None:
+                again = functools.partial(self._persist_registration, call, answer, status)
+                cell.fallback_state().hold_back(incoming, error, again)
+            if error is not None:
+                logger.error("%s: registration %s could not be stored: %s", cell.charge_point, status, error)
+                cell.context.observer.count("registration_failed", cell.charge_point.id)
+            elif not cell.ended:
+                cell.tell(RegistrationKept(call, answer))
+
+        version = cell.session.rules.version.name
+        cell.context.store.register(cell.charge_point.id, status, version).then(known)
+
+    def _registration_kept(self, message: RegistrationKept) -> None:
+        cell, incoming = self._cell, message.call.incoming
+        if not incoming.open:
+            return
+        cell.calls.pop(incoming, None)
+        status = _status_in(incoming, message.answer)
+        cell.event("registration", status)
+        cell.send(cell.session.answer(incoming, message.answer), "answer")
+        charge_point = cell.charge_point
+        charge_point.boot = incoming.request
+        charge_point.registration = cell.session.registration = Registration(status)
+        cell.session.triggered = None
+        for outgoing in cell.session.calls.waiting if cell.session.calls is not None else ():
+            outgoing.owner.waits(held=not cell.session.may_send(outgoing.action))
+        logger.info("%s booted: %s", charge_point, status)
+        self._send_next()
+        self._resume_reading()
+
+    def _failed(self, message: CallFailed) -> None:
+        cell, call, failure = self._cell, message.call, message.failure
+        incoming = call.incoming
+        if not incoming.open or call.fallback_taken:
+            return
+        error = failure.error
+        if isinstance(error, OcppError):
+            cell.fallback_state().refuse(incoming, error.code, error.description, error.details, "answer")
+            if call.plugin is not None and call.plugin.probing:  # it is what the handler means
+                call.plugin.note_success(call.ordering_key, call.action)
+        else:
+            if getattr(error, "blameless", False):
+                logger.warning("%r could not be handled: %s", call, error)
+            else:
+                logger.error("The handler of %r failed:", call, exc_info=failure.exc_info)
+            cell.context.observer.count("handler_failed", cell.charge_point.id)
+            self._blame(call, error)
+            cell.fallback_state().answer(incoming, "its handler failed")
+        self._resume_reading()
+
+    def _left(self, message: CallLeft) -> None:
+        call = message.call
+        if not call.fallback_taken and self._cell.calls.get(call.incoming) is call:
+            self._cell.fallback_state().answer(call.incoming, message.why)
+            self._cell.resume_reading()
+
+    def _blame(self, call: Call[Any], error: Exception) -> None:
+        if call.plugin is not None and not getattr(error, "blameless", False):
+            call.plugin.note_failure(call.ordering_key, call.action, error)
+
+    def _spooled(self, message: CallSpooled) -> None:
+        cell = self._cell
+        if message.error is None:
+            cell.fallback_state().acknowledge(message.call)
+            self._resume_reading()
+        else:
+            # No answer is better than a false one: the charge point keeps the record. The store is asked again.
+            logger.error("%r could not be stored, and is not answered: %s", message.call, message.error)
+            cell.context.observer.count("spool_failed", cell.charge_point.id)
+
+    def _overdue(self, incoming: Incoming) -> None:
+        cell = self._cell
+        context = cell.context
+        context.observer.count("deadline_passed", cell.charge_point.id)
+        call = cell.calls.get(incoming)
+        if call is not None and call.fallback_taken:
+            return  # the stand-in waits for the store
+        cell.event("deadline", json.dumps([incoming.unique_id, incoming.action.name]))
+        logger.warning("%s: no answer to %s in time, a stand-in answers", self, incoming.action.name)
+        cell.fallback_state().answer(incoming, "its handler did not answer in time")
+        if call is not None and call.plugin is not None:
+            call.plugin.interrupt(call)
+            self._blame(call, TimeoutError(f"no answer to {call.action} in time"))
+
+    # -- Commands ----------------------------------------------------------------------------------
+
+    def _send_command(self, message: SendCommand) -> None:
+        cell, ticket = self._cell, message.ticket
+        if not ticket.open:
+            return
+        if cell.connection is None and ticket.when_offline == "fail":
+            cell.command_state().end(ticket, TicketState.NEVER_SENT, "the charge point is not connected")
+            return
+        session = cell.session
+        action = session.rules.version.actions[ticket.action]
+        clock = cell.context.clock
+        expires_at = INFINITY
+        if (
+            ticket.expires_in_s is not None
+        ):  # it counts from when the call was made, perhaps by another process
+            expires_at = clock.monotonic() + ticket.expires_in_s - (clock.time() - ticket.created_at)
+        outgoing = Outgoing(ticket, action, ticket.request, ticket.payload, ticket.timeout_s, expires_at)
+        if expires_at <= clock.monotonic():
+            cell.command_state().end(ticket, TicketState.EXPIRED, "it waited too long")
+            return
+        for older in session.superseded_by(outgoing):
+            cell.command_state().end(older.owner, TicketState.SUPERSEDED, f"by {ticket.id}")
+        if not session.submit(outgoing):
+            cell.command_state().end(
+                ticket, TicketState.NEVER_SENT, f"{session.rules.queue_limit} calls wait already"
+            )
+            return
+        ticket.waits(held=not session.may_send(action))
+        if expires_at is not INFINITY:
+            cell.wake(expires_at)
+        self._send_next()
+
+    def _send_next(self) -> None:
+        cell = self._cell
+        if cell.connection is None or cell.session.calls is None:
+            return
+        if cell.context.may_send is not None and not cell.context.may_send(cell.urn):
+            return  # it is looked at again when it may be
+        if cell.context.keeper is not None:
+            first = cell.session.first_call(cell.context.clock.monotonic())
+            if first is None or not self._is_marked(first.owner, cell.context.keeper):
+                return
+        following = cell.session.next_call(cell.context.clock.monotonic())
+        if following is not None:
+            outgoing, frame = following
+            ticket = outgoing.owner
+            ticket.sent(cell.context.clock.time())
+            if cell.context.ticket_sent is not None:
+                cell.context.ticket_sent(ticket)
+            if ticket.effect is not None:
+                pair = pair_of(ticket.action, ticket.request)
+                if pair is not None:
+                    cell.command_state().expect(ticket, pair)
+            cell.wake(outgoing.due)
+            cell.send(frame)
+
+    def _is_marked(self, ticket: Ticket[Any], keeper: DurableTickets) -> bool:
+        """Whether a call may go on the wire, as far as the store is concerned; if not, this is asked again.
+
+        What the store does not know to be on the wire, the process after this one would send again. But a car is not
+        to wait for a store that is down.
+        """
+        cell = self._cell
+        now = cell.context.clock.monotonic()
+        if ticket.kept is None:
+            return True
+        if ticket.mark is None:
+            ticket.mark_due = now + MARK_S
+            ticket.mark = keeper.mark(ticket)
+            cell.wake(ticket.mark_due)
+            ticket.mark.then(lambda _: None if cell.ended else cell.tell(TimePassed()))
+        return ticket.mark.done or ticket.mark_due <= now
+
+    def _cancel(self, message: CancelCommand) -> None:
+        calls = self._cell.session.calls
+        outgoing = calls.remove(message.ticket) if calls is not None else None
+        if outgoing is not None:
+            self._cell.command_state().end(outgoing.owner, TicketState.CANCELLED)
+
+    def _result(self, event: Answered) -> None:
+        ticket = event.outgoing.owner
+        if event.late:
+            ticket.late_answer = event.response
+            self._cell.context.observer.count("late_result", self._cell.charge_point.id)
+            self._cell.command_state().note_ending(ticket, lambda one: one.answered(event.response))
+            return
+        ticket.deviations = event.deviations
+        ticket.response = event.response
+        reason = "" if event.refused is None else f"its answer breaks the contract: {event.refused}"
+        self._cell.command_state().end(ticket, TicketState.ANSWERED, reason)
+        if self._cell.commands is not None:
+            self._cell.command_state().note_ending(ticket, lambda one: one.answered(event.response))
+        self._send_next()
+
+    def _declined(self, event: Declined) -> None:
+        ticket = event.outgoing.owner
+        if event.late:
+            ticket.late_answer = event.code
+            self._cell.context.observer.count("late_result", self._cell.charge_point.id)
+            self._cell.command_state().note_ending(ticket, Expectation.refused)
+            return
+        ticket.code = event.code
+        ticket.details = event.details
+        self._cell.command_state().end(ticket, TicketState.REFUSED, event.description)
+        self._send_next()
 
     # -- Time --------------------------------------------------------------------------------------
 
@@ -98,12 +494,12 @@ class SessionActor(SessionAnswers):
         overdue, timed_out, expired = session.pass_time(cell.context.clock.monotonic())
         if timed_out is not None:
             reason = f"no answer within {timed_out.timeout_s:g} s"
-            cell.end_ticket(timed_out, TicketState.TIMED_OUT, reason)
+            cell.command_state().end(timed_out.owner, TicketState.TIMED_OUT, reason)
         for outgoing in expired:
-            cell.end_ticket(outgoing, TicketState.EXPIRED, "it waited too long")
+            cell.command_state().end(outgoing.owner, TicketState.EXPIRED, "it waited too long")
         self._send_next()
-        if cell.expectations is not None:
-            cell.settle_expectations()
+        if cell.commands is not None and cell.commands.expectations is not None:
+            cell.commands.settle()
         for incoming in overdue:
             self._overdue(incoming)
         self._wake()
@@ -113,13 +509,31 @@ class SessionActor(SessionAnswers):
         """See to it that the next thing that is due is done."""
         cell = self._cell
         due = cell.session.due()
-        for expectation in cell.expectations or ():
+        for expectation in (cell.commands.expectations if cell.commands is not None else None) or ():
             due = min(due, expectation.owner.effect_due)
         cell.wake(due)
 
     handlers: ClassVar[dict[type, Callable[..., None]]] = {
-        **SessionAnswers.handlers,
+        FrameReceived: _frame,
+        CallAnswered: _answered,
+        CallFailed: _failed,
+        CallLeft: _left,
+        CallSpooled: _spooled,
+        RegistrationKept: _registration_kept,
+        SendCommand: _send_command,
+        CancelCommand: _cancel,
         TimePassed: _time_passed,
         Attached: _attached,
         ConnectionClosed: _closed,
     }
+    events: ClassVar[dict[type, Callable[..., None]]] = {
+        Reply: _reply,
+        Ignored: _ignored,
+        Answered: _result,
+        Declined: _declined,
+    }
+
+
+def _status_in(incoming: Incoming, answer: bytes) -> str:
+    """What the answer to a BootNotification says."""
+    return str(incoming.action.response.__decoder__.decode(answer).status)

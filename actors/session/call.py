@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...protocol.session import Incoming
     from ..plugin.cell import PluginCell
     from ..plugin.shadow import ShadowCall
-    from .call_cell import CallCell
+    from .cell import ChargePointCell
     from .context import Receipt
 
 R = TypeVar("R")
@@ -51,7 +51,7 @@ class Call(Generic[R]):
 
     def __init__(
         self,
-        cell: CallCell,
+        cell: ChargePointCell,
         incoming: Incoming,
         transaction_id: int | None = None,
         plugin: PluginCell | None = None,
@@ -129,6 +129,11 @@ class Call(Generic[R]):
                 return
             error = receipt.error
         self.finish(response if error is None else Failure(error))
+
+    def tell_shadows(self, answer: bytes) -> None:
+        """Tell the shadow plugins, whose answers are only compared, the answer that was sent. For the runtime."""
+        for shadow in self.shadows or ():
+            shadow.real(answer)
 
     def expire(self) -> None:
         """Its time is over: its handler is not begun any more, or ended. For the runtime."""

@@ -1,8 +1,8 @@
 """The cell of a charge point: all that a crash of its session, or the loss of its socket, must not cost.
 
-It holds the facts, the state of the conversation, the connection and the calls of ours. The actor that works on it
-(`SessionActor`) keeps nothing of its own. Its tickets are in `ticket_cell.py`, the CALLs that it answers in
-`call_cell.py`; here are the connection, crashes and the end.
+It holds the facts, the state of the conversation, the connection and the calls with plugins. The actor that works on it
+(`SessionActor`) keeps nothing of its own. What has rules of its own is an object that is made when first needed:
+`Commands` (tickets and effects) and `Fallbacks` (answers in a handler's place).
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..runtime.cell import NOTHING, Ending
+from ...protocol.outgoing import INFINITY
+from ..runtime.cell import ENDED, NOTHING, Cell, Ending
 from ..runtime.failure import Failure, attempt
-from ..runtime.inbox import ENDED
-from .call_cell import CallCell
+from .commands import Commands
+from .fallbacks import Fallbacks
 from .messages import (
     Attached,
     CallSpooled,
@@ -24,15 +25,18 @@ from .messages import (
     FrameReceived,
     RegistrationKept,
     SendCommand,
+    TimePassed,
 )
+from .recorder import Recorder
 from .tickets import TicketState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...protocol.session import Session
+    from ...protocol.session import Incoming, Session
     from ..runtime.actor import Actor
-    from ..runtime.cell import Cell, Exit
+    from ..runtime.cell import Exit
+    from .call import Call
     from .charge_point import ChargePoint
     from .connection import Connection
     from .context import SessionContext
@@ -41,14 +45,31 @@ logger = logging.getLogger(__name__)
 
 CLOSE_GOING_AWAY = 1001
 
+EVENT_CHARS = 200
+"""Characters of an event's text that the flight recorder keeps."""
+
 REPORTED_ROWS = 10
-"""How many of the last frames a crash report has in the log; `crash_reports` has them all."""
+"""Last frames that a crash report shows in the log; `crash_reports` has all recorded ones."""
 
 
-class ChargePointCell(CallCell):
-    """See the head of this file."""
+class ChargePointCell(Cell):
+    """State and inbox of the session of one charge point; it outlives its actors and its connections."""
 
-    __slots__ = ("newest", "waiting")
+    __slots__ = (
+        "calls",
+        "charge_point",
+        "commands",
+        "connection",
+        "context",
+        "current",
+        "fallbacks",
+        "held",
+        "newest",
+        "recorder",
+        "session",
+        "waiting",
+        "wake_at",
+    )
 
     def __init__(
         self,
@@ -58,14 +79,72 @@ class ChargePointCell(CallCell):
         make: Callable[[Cell], Actor],
         watch: Callable[[Cell, Exit], None] | None = None,
     ) -> None:
-        super().__init__(context, charge_point, session, make, watch)
-        self.newest: Connection | None = None  # the one that was attached last
-        self.waiting = False  # for a restart that is not due yet
+        super().__init__(context.scheduler, charge_point.id, make, watch)
+        self.context = context
+        self.charge_point = charge_point
+        self.session = session
+        self.recorder = (
+            Recorder(context.recorder_bytes, session.registration) if context.recorder_bytes else None
+        )
+        self.wake_at = INFINITY
+        # The connection whose messages count, as far as the session has handled its inbox.
+        self.connection: Connection | None = None
+        # The connection that was attached last.
+        self.newest: Connection | None = None
+        # Calls with plugins, or with a fallback answer that waits for the store.
+        self.calls: dict[Incoming, Call[Any]] = {}
+        # The CALL that is being handled right now.
+        self.current: Incoming | None = None
+        # CALLs that nobody has begun with, because too many are in flight.
+        self.held: deque[FrameReceived] | None = None
+        self.commands: Commands | None = None
+        self.fallbacks: Fallbacks | None = None
+        # Set by its supervisor while a restart is not due yet.
+        self.waiting = False
+
+    def command_state(self) -> Commands:
+        """Return the cell's commands, made at first use."""
+        commands = self.commands
+        if commands is None:
+            self.commands = commands = Commands(self)
+        return commands
+
+    def fallback_state(self) -> Fallbacks:
+        """Return the cell's fallback answers, made at first use."""
+        fallbacks = self.fallbacks
+        if fallbacks is None:
+            self.fallbacks = fallbacks = Fallbacks(self)
+        return fallbacks
 
     @property
     def depth(self) -> int:
         """How many messages wait, in the inbox or held."""
         return super().depth + (len(self.held) if self.held is not None else 0)
+
+    def event(self, kind: str, text: str) -> None:
+        """Note an event in the flight recorder; of a long text its beginning."""
+        if self.recorder is not None:
+            data = text[:EVENT_CHARS].encode("utf-8", "replace")
+            self.recorder.note(self.context.clock.monotonic(), kind, data)
+
+    def notify(self, callback: Callable[..., None], *args: object) -> None:
+        """Call back whoever embeds the system; what that raises is logged, and costs the session nothing."""
+        failure = attempt(callback, *args)
+        if type(failure) is Failure:
+            self.log(failure)
+
+    # -- Time ----------------------------------------------------------------------------------
+
+    def wake(self, due: float) -> None:
+        """See to it that the session is told when `due` has come. One timer a cell, however many deadlines."""
+        if due < self.wake_at:
+            self.wake_at = due
+            self.context.timers.call_at(due, self._timer)
+
+    def _timer(self) -> None:
+        if self.wake_at <= self.context.clock.monotonic() and not self.ended:
+            self.wake_at = INFINITY
+            self.tell(TimePassed())
 
     # -- For the connection ----------------------------------------------------------------------
 
@@ -79,8 +158,8 @@ class ChargePointCell(CallCell):
         if self.recorder is not None:
             self.recorder.note(now, "in", data)
         self.tell(FrameReceived(connection, data, now))
-        inbox, held = self.inbox, self.held
-        if inbox is not None and len(inbox) + (0 if held is None else len(held)) >= context.inbox_limit:
+        messages, held = self.messages, self.held
+        if messages is not None and len(messages) + (0 if held is None else len(held)) >= context.inbox_limit:
             connection.pause()
 
     def hold(self, message: FrameReceived) -> None:
@@ -98,7 +177,7 @@ class ChargePointCell(CallCell):
 
     def closed(self, connection: Connection, code: int, reason: str) -> None:
         """Hear that a connection is gone: in the inbox, behind the messages that came over it."""
-        if not self.is_set():
+        if not self.ended:
             if connection is self.newest:  # of one that was taken over from, all has been said
                 self.event("closed", f"{code} {reason}".rstrip())
             if connection.half_open:
@@ -111,7 +190,7 @@ class ChargePointCell(CallCell):
         if (
             connection is not None
             and connection.paused
-            and not self.unstored
+            and (self.fallbacks is None or not self.fallbacks.unstored)
             and self.depth * 2 < self.context.inbox_limit
         ):
             connection.resume()
@@ -125,6 +204,41 @@ class ChargePointCell(CallCell):
         logger.info("%s is offline (%d %s)", charge_point, code, reason)
         context.router.tell_offline(ChargePointOffline(charge_point, code, reason))
         self.notify(context.went_offline, charge_point, code, reason)
+
+    # -- Calls -----------------------------------------------------------------------------------
+
+    def send(self, frame: bytes | None, kind: str = "out") -> None:
+        """Send a frame over the connection, if there are both. `kind` is "answer" if it is a plugin's."""
+        if frame is not None and self.connection is not None:
+            if self.recorder is not None:
+                self.recorder.note(self.context.clock.monotonic(), kind, frame)
+            self.connection.send_text(frame)
+
+    def lose_calls(self) -> None:
+        """No call that is with a plugin can be answered any more; but what it told us is as true as it was.
+
+        Its handler may begin and finish until its deadline, and not hold its lane beyond that. With calls that are
+        held, as with frames in the inbox, nobody has begun: they are dropped, and a charge point sends again those that
+        matter, for they were never answered.
+        """
+        self.held = None
+        if self.fallbacks is not None:
+            self.fallbacks.unstored = None
+        timers = self.context.timers
+        for call in self.calls.values():
+            if call.plugin is not None and not call.fallback_taken:
+                timers.call_at(call.incoming.due, call.expire)
+        self.calls.clear()
+
+    def allot(self, incoming: Incoming) -> int | None:
+        """The number of a transaction that is about to start, before any handler runs; None for other actions."""
+        if incoming.action.name != "StartTransaction":
+            return None
+        start: Any = incoming.request
+        key = (
+            None if start is None else (start.connector_id, start.id_tag, start.timestamp, start.meter_start)
+        )
+        return self.context.store.allot_transaction_id(self.charge_point.id, key)
 
     # -- Crashes and the end -------------------------------------------------------------------
 
@@ -160,9 +274,9 @@ class ChargePointCell(CallCell):
             if self.session.calls is None or not self.session.calls.holds(message.ticket):
                 self.unheard(message)
         elif type(message) in (Attached, ConnectionClosed, CallSpooled, RegistrationKept):
-            if self.inbox is None:
-                self.inbox = deque()
-            self.inbox.appendleft(message)
+            if self.messages is None:
+                self.messages = deque()
+            self.messages.appendleft(message)
 
     def _report(self, failure: Failure) -> None:
         """Keep what led to a crash, and log its last frames; the traceback is logged by the cell."""
@@ -185,21 +299,22 @@ class ChargePointCell(CallCell):
     def _answer_for_crash(self, message: FrameReceived) -> None:
         if message.connection is not self.connection:
             return
-        incoming = self.taken or self.session.salvage(message.data, message.received_at)
-        self.taken = None
+        incoming = self.current or self.session.salvage(message.data, message.received_at)
+        self.current = None
         if incoming is not None and incoming not in self.calls:  # else a plugin has it, and will answer
-            self.fallback(incoming, "the session had to be restarted")
+            self.fallback_state().answer(incoming, "the session had to be restarted")
 
     def unheard(self, message: object) -> None:
         """A command that nobody will carry out ends its ticket."""
         if type(message) is SendCommand:
-            self.end_unsent(message.ticket, TicketState.NEVER_SENT, "the session has ended")
+            self.command_state().end(message.ticket, TicketState.NEVER_SENT, "the session has ended")
 
     def end(self) -> None:
         """End for good, with all tickets."""
-        if not self.is_set():
+        if not self.ended:
             self.lose_calls()
-            self.end_all_tickets("the session has ended")
+            if self.session.calls is not None or self.commands is not None:
+                self.command_state().end_all("the session has ended")
             if self.connection is not None:
                 self.go_offline(CLOSE_GOING_AWAY, "the session has ended")
         super().end()

@@ -275,7 +275,7 @@ class Ticket(Generic[R]):
         self._wake()
         return True
 
-    def leave(self, at: float, reason: str) -> None:
+    def detach(self, at: float, reason: str) -> None:
         """End it here; it is kept, and the process after this one sends it."""
         self.end(
             TicketState.OUTCOME_UNKNOWN, at, f"{reason}; it is kept, and will be sent after the next start"

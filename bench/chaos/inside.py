@@ -12,7 +12,7 @@ from pykka.messages import ProxyCall
 
 from chargehand import CentralSystem
 from chargehand.actors.plugin.cell import PluginCell
-from chargehand.actors.runtime.inbox import Phase
+from chargehand.actors.runtime.cell import Phase
 from chargehand.actors.session.cell import ChargePointCell
 
 FOR_EVER_S = 3600.0

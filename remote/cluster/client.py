@@ -14,7 +14,7 @@ from gevent.event import Event
 
 from ...actors.runtime.threads import Inlet, native_thread
 from ...actors.runtime.timers import SystemClock
-from ...actors.session.requests import CommandDefaults, make_ticket
+from ...actors.session.commands import CommandDefaults, make_ticket
 from ...actors.session.tickets import Ticket, TicketState
 from ..redis.address import Address
 from .coordinator import CLIENT, CoordinatorUnavailable

@@ -106,9 +106,9 @@ class PluginHostCell(PluginCell):
 
     def drain(self, why: str) -> None:
         """Have stand-ins answer what waits here, and forget the notices."""
-        notices = [message for message in self.inbox or () if type(message) is Notice]
+        notices = [message for message in self.messages or () if type(message) is Notice]
         super().drain(why)
-        if notices and self.inbox:
-            self.inbox = deque(message for message in self.inbox if type(message) is not Notice) or None
+        if notices and self.messages:
+            self.messages = deque(message for message in self.messages if type(message) is not Notice) or None
         for notice in notices:
             notice.ended(notice)

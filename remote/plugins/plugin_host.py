@@ -19,8 +19,7 @@ from gevent.event import Event
 
 from ...actors.plugin.circuit_breaker import CircuitBreakerPolicy
 from ...actors.plugin.routing import Router
-from ...actors.runtime.cell import Cell, Exit
-from ...actors.runtime.inbox import Phase
+from ...actors.runtime.cell import Cell, Exit, Phase
 from ...actors.runtime.scheduler import Scheduler
 from ...actors.runtime.timers import HubTimers, SystemClock
 from ...actors.session.context import SessionContext

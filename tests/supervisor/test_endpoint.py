@@ -2,8 +2,7 @@
 
 import pytest
 
-from chargehand.actors.runtime.cell import Cell
-from chargehand.actors.runtime.inbox import Phase
+from chargehand.actors.runtime.cell import Cell, Phase
 from chargehand.actors.runtime.scheduler import Scheduler
 from chargehand.supervisor.endpoint import Endpoint
 

@@ -3,8 +3,7 @@
 import pytest
 
 from chargehand import ChildSpec, GaveUp, Policy, Restart, Strategy, Supervisor
-from chargehand.actors.runtime.cell import Cell, Ending
-from chargehand.actors.runtime.inbox import Phase
+from chargehand.actors.runtime.cell import Cell, Ending, Phase
 
 from ..hub import settle
 from .tree_harness import SLOW, STARTS, Child, starts, stops

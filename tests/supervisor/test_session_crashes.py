@@ -4,7 +4,7 @@ import pytest
 from gevent.event import Event
 
 from chargehand import NeverSent, OutcomeUnknown, TicketState
-from chargehand.actors.runtime.inbox import Phase
+from chargehand.actors.runtime.cell import Phase
 from chargehand.actors.session.actor import SessionActor
 from chargehand.actors.session.messages import FrameReceived
 from chargehand.protocol.session import Session

@@ -4,7 +4,7 @@ import gevent
 import pytest
 
 from chargehand import TicketState
-from chargehand.actors.runtime.inbox import Phase
+from chargehand.actors.runtime.cell import Phase
 from chargehand.actors.session.messages import TimePassed
 from chargehand.protocol.session import Registration, Session
 from chargehand.supervisor.sessions import GIVEN_UP_REMEMBERED

@@ -7,9 +7,8 @@ import pytest
 from gevent.event import Event
 
 from chargehand import ChildSpec, Restart, Strategy, Supervisor
-from chargehand.actors.runtime.cell import Cell, Ending
+from chargehand.actors.runtime.cell import Cell, Ending, Phase
 from chargehand.actors.runtime.failure import HandlerKilled
-from chargehand.actors.runtime.inbox import Phase
 from chargehand.supervisor.child import StartTimedOut
 
 from ..hub import settle, until

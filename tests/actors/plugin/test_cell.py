@@ -6,8 +6,7 @@ from gevent.event import Event
 from chargehand import Plugin
 from chargehand.actors.plugin.cell import PluginCell
 from chargehand.actors.plugin.circuit_breaker import CircuitBreakerPolicy
-from chargehand.actors.runtime.cell import Ending
-from chargehand.actors.runtime.inbox import Phase
+from chargehand.actors.runtime.cell import Ending, Phase
 from chargehand.actors.runtime.scheduler import Scheduler
 
 from ...hub import settle

@@ -10,8 +10,7 @@ import pytest
 from gevent.event import Event
 
 from chargehand.actors.runtime.actor import Actor
-from chargehand.actors.runtime.cell import Cell, Ending
-from chargehand.actors.runtime.inbox import Phase
+from chargehand.actors.runtime.cell import Cell, Ending, Phase
 from chargehand.actors.runtime.scheduler import Scheduler
 
 from ...hub import settle, until
@@ -292,10 +291,10 @@ def test_an_idle_cell_holds_no_deque_and_no_greenlet(bench):
     cell = bench.started()
     for number in range(100):
         cell.tell(number)
-    assert cell.inbox is not None
+    assert cell.messages is not None
     settle()
     assert bench.log[-1] == 99
-    assert cell.inbox is None
+    assert cell.messages is None
     assert cell.runner is None
     assert bench.scheduler.runners == 0
 

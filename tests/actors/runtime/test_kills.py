@@ -7,9 +7,8 @@ import pykka
 import pytest
 from gevent.event import Event
 
-from chargehand.actors.runtime.cell import Ending
+from chargehand.actors.runtime.cell import Ending, Phase
 from chargehand.actors.runtime.failure import ActorKilled, HandlerKilled
-from chargehand.actors.runtime.inbox import Phase
 
 from ...hub import settle, until
 from ..probe import Probe, last_ending

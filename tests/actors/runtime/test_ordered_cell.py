@@ -2,8 +2,8 @@
 
 from gevent.event import Event
 
+from chargehand.actors.runtime.cell import Phase
 from chargehand.actors.runtime.failure import ActorKilled
-from chargehand.actors.runtime.inbox import Phase
 from chargehand.actors.runtime.ordered_cell import GRACE_S
 from chargehand.actors.runtime.timers import Timers
 from chargehand.testing import ManualClock
@@ -77,7 +77,7 @@ def test_a_hundred_thousand_turns_leave_nothing_behind(make):
     cell = make(concurrency=4)
     for number in range(20_000):
         cell.tell(Job(number % 7, number))
-    until(lambda: not cell.inbox)
+    until(lambda: not cell.messages)
     settle()
     assert cell.ordering_keys == {}
     assert cell.waiting == {}

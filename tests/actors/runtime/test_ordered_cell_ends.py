@@ -3,9 +3,8 @@
 import pytest
 from gevent.event import Event
 
-from chargehand.actors.runtime.cell import Ending
+from chargehand.actors.runtime.cell import Ending, Phase
 from chargehand.actors.runtime.failure import ActorKilled, HandlerKilled
-from chargehand.actors.runtime.inbox import Phase
 from chargehand.actors.runtime.ordered_cell import GRACE_S, OrderedCell
 from chargehand.actors.runtime.scheduler import Scheduler
 from chargehand.actors.runtime.timers import Timers

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from chargehand import OcppError, v16
-from chargehand.actors.session.ticket_cell import EVENT_CHARS
+from chargehand.actors.session.cell import EVENT_CHARS
 from chargehand.protocol.errors import ErrorCode
 from chargehand.testing import Stage
 

@@ -74,7 +74,7 @@ def test_what_is_refused_is_declined():
 
 def test_what_is_left_to_the_next_process_has_had_no_effect_in_this_one():
     ticket = make()
-    ticket.leave(2.0, "the central system stops")
+    ticket.detach(2.0, "the central system stops")
     assert ticket.effect is Effect.NO_EFFECT
     assert ticket.settled
 
@@ -176,7 +176,7 @@ def test_the_effect_comes_after_the_answer(scene):
     assert (ticket.state, ticket.effect) == (TicketState.ANSWERED, Effect.PENDING)
     scene.boots()
     assert ticket.effect is Effect.DONE
-    assert scene.cell.expectations is None
+    assert scene.cell.commands.expectations is None
 
 
 def test_the_effect_may_come_before_the_answer(scene):
@@ -213,7 +213,7 @@ def test_an_answer_that_promises_nothing_declines(scene):
     scene.charge_point.answer(frame, {"status": "Rejected"})
     assert ticket.effect is Effect.DECLINED
     assert ticket.result().status == "Rejected"
-    assert scene.cell.expectations is None
+    assert scene.cell.commands.expectations is None
 
 
 def test_a_refused_call_is_declined(scene):
@@ -223,7 +223,7 @@ def test_a_refused_call_is_declined(scene):
         refused.result(0)
     scene.boots()
     assert refused.effect is Effect.DECLINED
-    assert scene.cell.expectations is None
+    assert scene.cell.commands.expectations is None
     assert scene.stage.counts["effect_declined"] == 1
 
 
@@ -237,7 +237,7 @@ def test_a_call_that_timed_out_may_have_been_carried_out(scene):
     assert (late.state, late.effect) == (TicketState.TIMED_OUT, Effect.DONE)
     with pytest.raises(CommandTimedOut):
         late.result(0)
-    assert scene.cell.expectations is None
+    assert scene.cell.commands.expectations is None
 
 
 def test_a_call_that_timed_out_and_of_which_nothing_is_seen_had_no_effect(scene):

@@ -1,0 +1,179 @@
+"""Commands to one charge point: from a request to its ticket, and the ends and effects of the tickets of a session."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from ...protocol import v16
+from ...protocol.actions import Sender
+from ...protocol.effects import Effect, Expectation, pair_of
+from ...protocol.outgoing import INFINITY
+from ...protocol.payload import build
+from .messages import TicketEnded
+from .tickets import Ticket, TicketState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...protocol.actions import Request
+    from ...protocol.effects import Pair
+    from ...protocol.message import Message
+    from .cell import ChargePointCell
+
+R = TypeVar("R", bound="Message")
+
+
+class CommandDefaults(NamedTuple):
+    """What counts for a call that does not say: seconds for its answer, until it is sent, and for its effect."""
+
+    timeout_s: float
+    expires_in_s: float
+    effect_timeout_s: float
+
+
+def make_ticket(
+    new_id: Callable[[], str],
+    charge_point: str,
+    request: Request[R],
+    *,
+    limits: CommandDefaults,
+    created_at: float,
+    cancel: Callable[[Ticket[Any]], None],
+    thread: int,
+    timeout_s: float | None,
+    when_offline: str,
+    expires_in_s: float | None,
+    until_effect: bool,
+    effect_timeout_s: float | None,
+) -> Ticket[R]:
+    """Check a request and its times as `CentralSystem.send` has them, and make its ticket. Raises what that raises."""
+    _check_seconds(timeout_s=timeout_s, expires_in_s=expires_in_s, effect_timeout_s=effect_timeout_s)
+    if when_offline not in ("fail", "queue"):
+        raise ValueError('when_offline is "fail" or "queue"')
+    row = v16.VERSION.row_of(request)
+    if not row.sender.allows(Sender.CENTRAL_SYSTEM):
+        raise ValueError(f"{row.name} is sent by charge points, not to them")
+    if until_effect and pair_of(row.name, request) is None:
+        raise ValueError(f"OCPP has no message that shows the effect of {row.name}")
+    if until_effect and effect_timeout_s is None:
+        effect_timeout_s = limits.effect_timeout_s
+    return Ticket(
+        new_id(),
+        charge_point,
+        row.name,
+        request,
+        build(row.request, request),
+        timeout_s=limits.timeout_s if timeout_s is None else timeout_s,
+        created_at=created_at,
+        when_offline=when_offline,
+        expires_in_s=limits.expires_in_s if expires_in_s is None else expires_in_s,
+        cancel=cancel,
+        thread=thread,
+        effect_timeout_s=effect_timeout_s if until_effect else None,
+    )
+
+
+def _check_seconds(**given: Any) -> None:
+    # Here, for the session could only crash of it; and a call without an end would break what a ticket promises.
+    for name, value in given.items():
+        if value is None:
+            continue
+        if not isinstance(value, int | float) or not (value > 0 and math.isfinite(value)):
+            raise ValueError(f"{name} must be seconds above 0, not {value!r}")
+
+
+class Commands:
+    """Ends of the tickets of one charge point, and the effects that are still expected of them."""
+
+    __slots__ = ("_cell", "expectations")
+
+    def __init__(self, cell: ChargePointCell) -> None:
+        self._cell = cell
+        self.expectations: list[Expectation] | None = None
+
+    def end(self, ticket: Ticket[Any], state: TicketState, reason: str = "") -> None:
+        """Give a ticket its final state, and notify those that it concerns."""
+        pending = ticket.effect is Effect.PENDING
+        if ticket.end(state, self._cell.context.clock.time(), reason):
+            if ticket.kept is not None and self._cell.context.keeper is not None:
+                self._cell.context.keeper.forget(ticket)
+            self._cell.notify(self._cell.context.ticket_ended, ticket)
+            self._cell.event("ticket", f"{ticket.id} {ticket.action} {state}")
+            self._cell.context.router.tell_outcome(ticket.action, TicketEnded(ticket))
+            self._cell.context.observer.count(f"ticket_{state}", self._cell.charge_point.id)
+            if pending and ticket.effect is not Effect.PENDING:
+                self._cell.context.observer.count(f"effect_{ticket.effect}", self._cell.charge_point.id)
+            if self.expectations is not None and state is not TicketState.ANSWERED:
+                refused = state is TicketState.REFUSED
+                self.note_ending(ticket, Expectation.refused if refused else Expectation.unanswered)
+
+    def detach_all(self, reason: str) -> None:
+        """End every open call of ours, but leave those in the store that the process after this one is to send."""
+        keeper, calls = self._cell.context.keeper, self._cell.session.calls
+        if calls is not None and keeper is not None:
+            for outgoing in list(calls.waiting):
+                if keeper.survives(outgoing.owner):
+                    calls.remove(outgoing.owner)
+                    outgoing.owner.detach(self._cell.context.clock.time(), reason)
+        self.end_all(reason)
+
+    def end_all(self, reason: str) -> None:
+        """End every open call of ours: nobody will send it or hear its answer any more."""
+        calls = self._cell.session.calls
+        if calls is None:
+            return
+        on_wire = calls.take_off_wire()
+        if on_wire is not None:
+            self.end(on_wire.owner, TicketState.OUTCOME_UNKNOWN, reason)
+        for outgoing in calls.clear():
+            self.end(outgoing.owner, TicketState.NEVER_SENT, reason)
+        self.drop()
+
+    def expect(self, ticket: Ticket[Any], pair: Pair) -> None:
+        """Wait for the effect of a call that is on the wire now."""
+        if self.expectations is None:
+            self.expectations = []
+        ticket.effect_due = INFINITY
+        not_before = max(0.0, self._cell.context.clock.time() - self._cell.context.clock_tolerance_s)
+        since = dt.datetime.fromtimestamp(not_before, dt.UTC)
+        self.expectations.append(Expectation(ticket, pair, ticket.request, since))
+
+    def note_ending(self, ticket: Ticket[Any], note: Callable[[Expectation], object]) -> None:
+        """Let what is expected of a call know how the call ended: its effect has so long from then on.
+
+        What comes after that (a late answer) may say more, and wins no time.
+        """
+        for expectation in self.expectations or ():
+            if expectation.owner is ticket:
+                note(expectation)
+                if ticket.effect_due == INFINITY and ticket.effect_timeout_s is not None:
+                    ticket.effect_due = self._cell.context.clock.monotonic() + ticket.effect_timeout_s
+                    self._cell.wake(ticket.effect_due)
+        self.settle()
+
+    def settle(self) -> None:
+        """Tell the tickets whose effect is known now, and whose time is over."""
+        now = self._cell.context.clock.monotonic()
+        waiting = []
+        for expectation in self.expectations or ():
+            ticket = expectation.owner
+            if ticket.effect is not Effect.PENDING:
+                continue  # it was refused
+            if expectation.effect is Effect.PENDING and ticket.effect_due > now:
+                waiting.append(expectation)
+            else:
+                over = expectation.effect is Effect.PENDING
+                self._end_effect(ticket, Effect.NO_EFFECT if over else expectation.effect)
+        self.expectations = waiting or None
+
+    def drop(self) -> None:
+        """Nobody will see the effects that are still waited for."""
+        for expectation in self.expectations or ():
+            self._end_effect(expectation.owner, Effect.NO_EFFECT)
+        self.expectations = None
+
+    def _end_effect(self, ticket: Ticket[Any], effect: Effect) -> None:
+        if ticket.end_effect(effect):
+            self._cell.context.observer.count(f"effect_{effect}", self._cell.charge_point.id)

@@ -1,0 +1,136 @@
+"""Answers that no handler gives: refusals, fallback answers, and acknowledgements of spooled transaction messages.
+
+A transaction message is acknowledged once the store has it; until then reading is paused, because what came after it
+could not be stored either.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+from ...protocol.actions import SPOOL
+from ...protocol.errors import ErrorCode
+from ...protocol.fallbacks import fallback
+from ..runtime.failure import Failure, attempt
+from .call import Call
+from .messages import CallSpooled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...protocol.session import Incoming
+    from .cell import ChargePointCell
+
+STORE_RETRY_S = 1.0
+"""Seconds after which a store that could not persist a message is asked again."""
+
+
+class Fallbacks:
+    """Fallback answers of one charge point, and its messages that the store could not persist yet."""
+
+    __slots__ = ("_cell", "unstored")
+
+    def __init__(self, cell: ChargePointCell) -> None:
+        self._cell = cell
+        self.unstored: set[Incoming] | None = None
+
+    def refuse(
+        self,
+        incoming: Incoming,
+        code: ErrorCode,
+        text: str,
+        details: dict[str, Any] | None = None,
+        kind: str = "out",
+    ) -> None:
+        """Answer a CALL with a CALLERROR."""
+        self.claim_answer(incoming, code.encode())
+        self._cell.send(self._cell.session.refuse(incoming, code, text, details), kind)
+
+    def claim_answer(self, incoming: Incoming, answer: bytes) -> None:
+        """See to it that no handler begins with a CALL that is answered here."""
+        call = self._cell.calls.pop(incoming, None)
+        if call is not None:
+            call.fallback_taken = True
+            call.tell_shadows(answer)
+
+    def answer(self, incoming: Incoming, why: str, *, replay: bool = True) -> None:
+        """Answer a CALL in its handler's place. A transaction message is acknowledged once it is stored, else never.
+
+        With `replay`, its plugin is to have it later.
+        """
+        if not incoming.open:
+            return
+        context = self._cell.context
+        call = self._cell.calls.get(incoming)
+        context.observer.count("fallback", self._cell.charge_point.id)
+        self._cell.event("fallback", json.dumps([incoming.unique_id, incoming.action.name, why]))
+        if incoming.action.fallback is SPOOL:
+            if call is None:
+                call = Call(self._cell, incoming, self._cell.allot(incoming))
+                self._cell.calls[incoming] = call
+            call.fallback_taken = True
+            self._spool(call, why, replay=replay)
+            return
+        payload = fallback(incoming.action, context.time_text(), None, context.id_tag_status)
+        if payload is None:
+            self.refuse(incoming, ErrorCode.INTERNAL_ERROR, why)
+        else:
+            self.claim_answer(incoming, payload)
+            self._cell.send(self._cell.session.answer(incoming, payload))
+
+    def _spool(self, call: Call[Any], why: str, *, replay: bool, again: bool = False) -> None:
+        context, incoming = self._cell.context, call.incoming
+        if self._cell.ended or not incoming.open:
+            return
+        receipt = attempt(
+            functools.partial(
+                context.store.spool,
+                version=self._cell.session.rules.version.name,
+                charge_point_id=self._cell.charge_point.id,
+                action=incoming.action.name,
+                unique_id=incoming.unique_id,
+                payload=bytes(incoming.payload),
+                transaction_id=call.transaction_id,
+                received_at=context.date_of(incoming.received_at),
+                why=why,
+                replay=replay,
+            )
+        )
+        if type(receipt) is Failure:  # a store of somebody's own: what it raises must not cost the answer
+            self._spooled(call, receipt.error, why, replay=replay, again=again)
+            return
+        if replay:
+            context.spool_owners.add(self._cell.charge_point.id)
+            context.spool_touched.add(self._cell.charge_point.id)
+        receipt.then(lambda error: self._spooled(call, error, why, replay=replay, again=again))
+
+    def _spooled(
+        self, call: Call[Any], error: Exception | None, why: str, *, replay: bool, again: bool
+    ) -> None:
+        context = self._cell.context
+        self.hold_back(call.incoming, error, lambda: self._spool(call, why, replay=replay, again=True))
+        if replay:
+            context.spool_grew(self._cell.charge_point.id)
+        if not self._cell.ended and (error is None or not again):  # that it still fails is nothing new
+            self._cell.tell(CallSpooled(call, error))
+
+    def hold_back(self, incoming: Incoming, error: Exception | None, again: Callable[[], None]) -> None:
+        """With an error, ask the store again in a while; and read no further: what came next could not be kept."""
+        if error is not None:
+            self.unstored = {*(self.unstored or ()), incoming}
+            if self._cell.connection is not None:
+                self._cell.connection.pause()
+            self._cell.context.timers.call_at(self._cell.context.clock.monotonic() + STORE_RETRY_S, again)
+        elif self.unstored is not None:
+            self.unstored.discard(incoming)
+
+    def acknowledge(self, call: Call[Any]) -> None:
+        """Send a stand-in's answer to a transaction message that is stored now."""
+        context, incoming = self._cell.context, call.incoming
+        payload = fallback(incoming.action, context.time_text(), call.transaction_id, context.id_tag_status)
+        answer = payload or b"{}"
+        if self._cell.calls.pop(incoming, None) is not None:
+            call.tell_shadows(answer)
+        self._cell.send(self._cell.session.answer(incoming, answer))
