@@ -12,8 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ..web.private_file import make_private_folder, write_private
-from ..web.token import TOKEN_FILE
+from ..web.token import TOKEN_FILE, make_private_folder, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def record(api: Api, charge_point: str) -> str:
     """The record of a charge point, as lines of JSON. Raises `CommandFailed`."""
-    reply = api.ask("GET", "charge-points", charge_point, "record")
+    reply = api.ask("GET", "charge-points", charge_point, "recording")
     if reply.status != OK:
         raise CommandFailed(why(reply.status, reply.json))
     return escaped_json(reply.text)

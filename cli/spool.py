@@ -24,7 +24,7 @@ def listed(api: Api) -> list[dict[str, Any]]:
     """What is in the spool, each with its place: "waiting" or "set aside"."""
     told = api.get("spool", limit=MOST)
     waiting = [row | {"place": "waiting"} for row in told["waiting"]]
-    return waiting + [row | {"place": "set aside"} for row in told["dead_letter"]]
+    return waiting + [row | {"place": "set aside"} for row in told["dead_letters"]]
 
 
 def retry(api: Api, number: int | None) -> list[int]:

@@ -97,7 +97,7 @@ def _sample(sample: Any) -> str:
 
 def dead_letter(api: Api, *, after: int, limit: int) -> list[dict[str, Any]]:
     """The messages that were acknowledged and belong to nothing, the oldest first."""
-    rows: list[dict[str, Any]] = api.get("spool", after=str(after), limit=str(limit))["dead_letter"]
+    rows: list[dict[str, Any]] = api.get("spool", after=str(after), limit=str(limit))["dead_letters"]
     return rows
 
 

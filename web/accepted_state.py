@@ -1,18 +1,28 @@
-"""What charge points hold of ours: reservations and charging profiles that they have accepted."""
+"""Reservations, charging profiles and local lists that charge points have accepted from us."""
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import falcon
 
-from .queries import Query
+from ..actors.session.tickets import TicketState
+from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, status_of
+from .requests import Problem, Query
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
+from .views import JSON, encode, outcome
 
 if TYPE_CHECKING:
+    from ..actors.session.tickets import Ticket
     from ..store.collections import Collection
-    from ..store.records import ChargingProfile, Reservation
+    from ..store.records import ChargingProfile, LocalList, Reservation
+    from ..system.central_system import CentralSystem
+    from ..system.local_lists import LocalListUpdate
+    from .requests import Stop
+
+logger = logging.getLogger(__name__)
 
 R = TypeVar("R", "Reservation", "ChargingProfile")
 
@@ -72,3 +82,97 @@ def _newest(book: Collection[R], request: falcon.Request) -> list[R]:
     records = list(book.of(charge_point) if charge_point else book)
     records.sort(key=lambda record: record.accepted_at, reverse=True)
     return records[: query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)]
+
+
+DECLINED = 409
+
+
+def believed(record: LocalList) -> dict[str, Any]:
+    """What a list is believed to hold; `tags` is id tag to its idTagInfo, as they were sent."""
+    return {
+        "charge_point": record.charge_point_id,
+        "version": record.version,
+        "certain": record.certain,
+        "last_sent": record.last_sent,
+        "changed_at": record.changed_at,
+        "tags": record.tags,
+    }
+
+
+def sent(update: LocalListUpdate) -> dict[str, Any]:
+    """What was sent, and what became of it; `update_type` is null if there was nothing to do."""
+    return {
+        "charge_point": update.charge_point_id,
+        "update_type": update.kind or None,
+        "entries": update.entries,
+        "version": update.version,
+        "in_step": update.in_step,
+        "left_out": update.left_out,
+        "tickets": [outcome(ticket) for ticket in update.tickets],
+        "clear_cache": None if update.cache is None else outcome(update.cache),
+    }
+
+
+class LocalLists(Resource):
+    """`/api/v1/charge-points/{id}/local-list`."""
+
+    def __init__(self, system: CentralSystem, stop: Stop) -> None:
+        super().__init__(system)
+        self._stop = stop
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+        """What it is believed to hold."""
+        Query(request)
+        record = self._system.store.collections.local_lists.get(charge_point)
+        if record is None:
+            raise Problem(404, "Unknown list", f"nothing is known of a local list of {charge_point}")
+        answer(response, believed(record))
+
+    def on_post(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+        """Bring it in step, and wait for what comes of it; with `full=1` all of it, `clear_cache=1` the cache too."""
+        query = Query(request, "full", "clear_cache", "limit", "timeout")
+        limit = self._system.settings.back_office.local_list_limit
+        full, clear_cache = query.flag("full", default=False), query.flag("clear_cache", default=False)
+        limit = query.whole("limit", default=limit, most=max(limit, MAX_LIMIT))
+        timeout_s = query.seconds("timeout", default=DEFAULT_TIMEOUT_S, most=MAX_TIMEOUT_S)
+        try:
+            with self._stop.interrupts():
+                update = self._system.sync_local_list(
+                    charge_point,
+                    full=full,
+                    clear_cache=clear_cache,
+                    local_list_limit=limit,
+                    timeout_s=timeout_s,
+                )
+        except RuntimeError as error:  # between the system's stop and ours
+            raise Problem(503, "Not running", str(error)) from error
+        logger.info("Local list of %s by HTTP: %s, %d tags", charge_point, update.kind, update.entries)
+        self._answer(response, update)
+
+    def _answer(self, response: falcon.Response, update: LocalListUpdate) -> None:
+        picture, status = sent(update), 200
+        ended: list[Ticket[Any]] = [*update.tickets[-1:]]
+        if update.cache is not None:
+            ended.append(update.cache)
+        for ticket in ended:
+            status, title = status_of(self._system, ticket)
+            if not title and not _accepted(ticket):
+                status, title = DECLINED, "Declined by the charge point"
+            if title:
+                picture = {"title": title, "description": _why(ticket), **picture}
+                break
+        response.status = falcon.code_to_http_status(status)
+        response.data = encode(picture)
+        response.content_type = JSON
+
+
+def _accepted(ticket: Ticket[Any]) -> bool:
+    return ticket.response is not None and ticket.response.status == "Accepted"
+
+
+def _why(ticket: Ticket[Any]) -> str:
+    """What became of a call that did not do what it should, for people."""
+    what = f"{ticket.action} to {ticket.charge_point_id}"
+    if ticket.state is TicketState.ANSWERED and ticket.response is not None:
+        return f"{what}: {ticket.response.status}"
+    return f"{what}: {ticket.reason}" if ticket.reason else what

@@ -1,36 +1,90 @@
-"""The falcon application: which path leads to what."""
+"""The falcon application: routes, error handlers, and the guard that knows who may use the API.
+
+A browser sends what any page asks it to, to loopback as well; and a name of the page may lead to loopback. So an open
+API looks at `Host` and `Origin`, which a page cannot forge.
+"""
 
 from __future__ import annotations
 
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import falcon
 
+from ..admission.credentials import PasswordChecksBusy
+from ..config.checks import is_loopback
+from ..protocol.errors import InvalidPayload
+from ..remote.cluster.coordinator import CoordinatorUnavailable
 from ..store.store import StoreError
-from .accepted_state import ChargingProfiles, Reservations
-from .backup import Backup
-from .charge_points import ChargePoints
-from .cluster import Nodes
-from .cluster_proxy import ClusterProxy, answerer
-from .commands import Commands
-from .guard import HEALTH, Guard
-from .local_lists import LocalLists
+from ..system.local_lists import LocalListSyncRunning
+from .accepted_state import ChargingProfiles, LocalLists, Reservations
+from .charge_points import ChargePoints, Passwords
+from .cluster_proxy import INNER, ClusterProxy, answerer
+from .commands import Commands, Tickets
 from .openapi import Description
-from .passwords import Passwords
-from .paths import Segment, encoded_path
-from .plugins import Plugins
-from .problems import nothing_here, report_crash, report_store, write_problem
-from .resources import Counters, Crashes, Health, Supervision
-from .spool import Spool
+from .requests import (
+    Problem,
+    Segment,
+    Stopping,
+    encoded_path,
+    nothing_here,
+    report_crash,
+    report_invalid,
+    report_stopping,
+    report_store,
+    reporter,
+    write_problem,
+)
+from .storage import Backup, Spool
+from .supervision import Counters, Crashes, Health, Nodes, Plugins, Supervision
 from .tags import Tags
-from .tickets import Tickets
 from .transactions import Transactions
 
 if TYPE_CHECKING:
     from ..system.central_system import CentralSystem
-    from .stopping import Stop
+    from .requests import Stop
 
 ROOT = "/api/v1"
+HEALTH = "/healthz"
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="chargehand"'}
+
+
+class Guard:
+    """falcon's middleware: runs before a request is routed, so that a stranger learns of no path."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = None if token is None else token.encode()
+
+    def process_request(self, request: falcon.Request, _: falcon.Response) -> None:
+        """Let a request pass, or raise."""
+        if request.path == HEALTH or request.env.get(INNER):
+            return  # what another node passes on, it has let pass
+        if self._token is None:
+            self._refuse_pages(request)
+        elif not self._knows_token(request.auth or "", self._token):
+            text = "this needs the header `Authorization: Bearer TOKEN`"
+            raise Problem(401, "Unauthorized", text, headers=CHALLENGE)
+
+    @staticmethod
+    def _knows_token(header: str, token: bytes) -> bool:
+        scheme, _, given = header.partition(" ")
+        # WSGI hands out a header's bytes as latin-1.
+        return (
+            compare_digest(given.strip().encode("latin-1", "replace"), token) and scheme.lower() == "bearer"
+        )
+
+    @staticmethod
+    def _refuse_pages(request: falcon.Request) -> None:
+        host = request.get_header("Host") or ""
+        origin = request.get_header("Origin")
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            foreign = origin is not None and urlsplit(origin).netloc != host
+        except ValueError:
+            name, foreign = "", True
+        if foreign or (host and not is_loopback(name)):
+            raise Problem(403, "Forbidden", "an open API is for programs on this machine, not for web pages")
 
 
 class Request(falcon.Request):
@@ -48,15 +102,14 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app = falcon.App(request_type=Request, middleware=middleware)
     app.router_options.converters["segment"] = Segment
     app.set_error_serializer(write_problem)
-    app.add_error_handler(Exception, report_crash)
-    app.add_error_handler(StoreError, report_store)
+    _add_error_handlers(app)
     app.add_sink(nothing_here, "/")
     one = f"{ROOT}/charge-points/{{charge_point:segment}}"
     charge_points, plugins = ChargePoints(system), Plugins(system, stop)
     app.add_route(HEALTH, Health(system))
     app.add_route(f"{ROOT}/charge-points", charge_points)
     app.add_route(one, charge_points, suffix="one")
-    app.add_route(f"{one}/record", charge_points, suffix="record")
+    app.add_route(f"{one}/recording", charge_points, suffix="recording")
     app.add_route(f"{one}/events", charge_points, suffix="events")
     app.add_route(f"{one}/password", Passwords(system))
     app.add_route(f"{one}/commands/{{action:segment}}", Commands(system, stop))
@@ -88,3 +141,15 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     if system.cluster is not None:
         system.cluster.answer = answerer(app)
     return app
+
+
+def _add_error_handlers(app: falcon.App[Request, falcon.Response]) -> None:
+    """Give each kind of error its answer."""
+    app.add_error_handler(Exception, report_crash)
+    app.add_error_handler(StoreError, report_store)
+    app.add_error_handler(TimeoutError, report_store)
+    app.add_error_handler(Stopping, report_stopping)
+    app.add_error_handler(InvalidPayload, report_invalid)
+    app.add_error_handler(PasswordChecksBusy, reporter(503, "Too many at once"))
+    app.add_error_handler(CoordinatorUnavailable, reporter(503, "Not reached"))
+    app.add_error_handler(LocalListSyncRunning, reporter(409, "On its way"))

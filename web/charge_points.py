@@ -1,17 +1,15 @@
-"""Charge points: those that this process knows, and those of the store; entered before they come, and forgotten."""
+"""Charge points: those that this process knows and those of the store; registered, forgotten, given passwords."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import falcon
 import msgspec
 
-from .commands import body_of
-from .problems import Problem
-from .queries import Query
+from .requests import Problem, Query, body_of, decoded
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
-from .tags import decoded, keep
+from .tags import keep
 from .views import LINES_OF_JSON, event, facts, stored_facts, stored_summary, summary
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ChargePoints(Resource):
-    """`/api/v1/charge-points`; with `/{id}` one of them, `/{id}/record` and `/{id}/events` what it did and said."""
+    """`/api/v1/charge-points`; with `/{id}` one of them, `/{id}/recording` and `/{id}/events` what it did and said."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """All that this process knows, connected or not; with `stored=1` those too that only the store knows."""
@@ -92,7 +90,7 @@ class ChargePoints(Resource):
         keep([receipt] if credentials is None else [receipt, credentials.remove(charge_point)])
         answer(response, picture)
 
-    def on_get_record(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+    def on_get_recording(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """The last frames and events of one, redacted: lines of JSON, as `chargehand replay` reads them."""
         Query(request)
         record = self._system.record(charge_point)
@@ -114,3 +112,32 @@ class ChargePoints(Resource):
 
 def _connected(charge_point: str, text: str) -> Problem:
     return Problem(409, "Connected", f"{charge_point} is connected: {text}")
+
+
+class Given(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A password, in UTF-8."""
+
+    password: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+class Passwords(Resource):
+    """`/api/v1/charge-points/{id}/password`."""
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+        """Set it: the next handshake needs it, a connection that stands goes on."""
+        Query(request)
+        given = decoded(body_of(request), Given, "password")
+        try:
+            receipt = self._system.credentials.set_password(charge_point, given.password.encode())
+        except ValueError as error:
+            raise Problem(422, "Invalid password", str(error)) from error
+        keep([receipt])
+        answer(response, {"charge_point": charge_point, "has_password": True})
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+        """Take it away."""
+        Query(request)
+        if self._system.store.collections.credentials.get(charge_point) is None:
+            raise Problem(404, "No password", f"{charge_point} has no password that could be taken away")
+        keep([self._system.credentials.remove(charge_point)])
+        answer(response, {"charge_point": charge_point, "has_password": False})

@@ -13,8 +13,8 @@ import falcon
 
 from ..remote.cluster.coordinator import CoordinatorUnavailable
 from ..remote.cluster.messages import Ask, Reply
-from .commands import Commands, body_of
-from .problems import Problem
+from .commands import Commands
+from .requests import Problem, body_of
 from .views import JSON, encode
 
 if TYPE_CHECKING:

@@ -1,8 +1,9 @@
-"""Commands: an active call made by a POST, and its ticket's fate as the status of the answer."""
+"""Commands sent by a POST, the ticket's state as the status of the answer; and tickets, read and cancelled."""
 
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import falcon
@@ -14,20 +15,17 @@ from ..config.schema import nearest
 from ..protocol import v16
 from ..protocol.actions import Sender
 from ..protocol.effects import pair_of
-from ..protocol.errors import InvalidPayload
 from ..protocol.payload import typed
 from ..store.store import StoreError
-from .paths import segment
-from .problems import CLOSE, Problem
-from .queries import Query
-from .stopping import Stopping
-from .views import JSON, encode, outcome, violations
+from .requests import CLOSE, Problem, Query, Stopping, body_of, segment
+from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
+from .views import JSON, encode, outcome, ticket_facts
 
 if TYPE_CHECKING:
     from ..actors.session.tickets import Ticket
     from ..protocol.actions import Action
     from ..system.central_system import CentralSystem
-    from .stopping import Stop
+    from .requests import Stop
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +36,6 @@ STORE_S = 5.0
 """Seconds that the store has to keep a ticket before it is handed out."""
 GRACE_S = 1.0
 """So much longer than the call's own time limit is waited for its ticket's end."""
-MAX_BODY_BYTES = 1 << 20
-BODY_TIMEOUT_S = 30.0
 
 # The states whose status is always the same, each with its title. `answered` and `never_sent` depend on more.
 STATUSES = {
@@ -131,7 +127,7 @@ class Commands:
             with self._stop.interrupts():
                 ticket.wait(timeout_s)
         except Stopping:
-            text = "the central system stops; what becomes of the call will be in nobody's memory"
+            text = "Server is shutting down; the outcome of this command will not be recorded."
             raise Problem(503, "Stopping", text, headers=CLOSE, **outcome(ticket)) from None
 
     def _answer(self, response: falcon.Response, ticket: Ticket[Any]) -> None:
@@ -172,25 +168,6 @@ def _row(action: str) -> Action:
     raise Problem(404, "Unknown action", f"OCPP {v16.VERSION.name} has no action {action}{hint}")
 
 
-def body_of(request: falcon.Request) -> bytes:
-    """The body, which may be missing; it may come with its length or in chunks."""
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise _too_large()
-    late = Problem(408, "Too slow", f"the body was not there within {BODY_TIMEOUT_S:g} s", headers=CLOSE)
-    try:
-        with gevent.Timeout(BODY_TIMEOUT_S, late):
-            body: bytes = request.stream.read(MAX_BODY_BYTES + 1)
-    except OSError as error:
-        raise Problem(400, "Broken body", str(error), headers=CLOSE) from error
-    if len(body) > MAX_BODY_BYTES:
-        raise _too_large()
-    return body
-
-
-def _too_large() -> Problem:
-    return Problem(413, "Too large", f"a body has at most {MAX_BODY_BYTES} bytes", headers=CLOSE)
-
-
 def _message(row: Action, body: bytes) -> Any:
     """The request that a body stands for; none at all stands for `{}`."""
     body = body.strip() or b"{}"
@@ -198,8 +175,57 @@ def _message(row: Action, body: bytes) -> Any:
         msgspec.json.decode(body.decode())
     except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
         raise Problem(400, "Not JSON", f"the body is not readable JSON: {error}") from error
-    try:
-        return typed(row.request, body)
-    except InvalidPayload as error:
-        found = violations(error.violations)
-        raise Problem(422, "Invalid payload", str(error), violations=found) from error
+    return typed(row.request, body)
+
+
+CANCEL_S = 5.0
+"""Seconds that the session has to hear of it; one that waits for its restart may need longer."""
+POLL_S = 0.01
+WAITING = frozenset({TicketState.HELD, TicketState.QUEUED})
+
+
+class Tickets(Resource):
+    """`/api/v1/tickets`, with `/{id}` one of them."""
+
+    def __init__(self, system: CentralSystem, stop: Stop) -> None:
+        super().__init__(system)
+        self._stop = stop
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """The open ones and those that ended last, the newest first; `more` says that there are others."""
+        query = Query(request, "charge_point", "open", "limit")
+        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        found = self._system.tickets(query.text("charge_point"), open_only=query.flag("open", default=False))
+        listed = viewed(ticket_facts(ticket) for ticket in found[:limit])
+        answer(response, {"tickets": listed, "more": len(found) > limit})
+
+    def on_get_one(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
+        """How one call stands."""
+        Query(request)
+        answer(response, ticket_facts(self._find(ticket)))
+
+    def on_delete_one(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
+        """Cancel a call that is not on the wire yet. 202: its session waits for a restart, and will hear of it then."""
+        Query(request)
+        found = self._find(ticket)
+        waited = found.state in WAITING
+        found.cancel()
+        self._wait(found)
+        if not waited or found.state not in {TicketState.CANCELLED, *WAITING}:
+            what = "it is on the wire" if found.open else f"it has ended: {found.state}"
+            raise Problem(409, "Not cancelled", what, **outcome(found))
+        response.status = falcon.HTTP_202 if found.open else falcon.HTTP_200
+        answer(response, ticket_facts(found))
+
+    def _wait(self, ticket: Ticket[Any]) -> None:
+        """Until it does not wait any more. Its end is not waited for: if it has just been sent, that may take long."""
+        ends_at = time.monotonic() + CANCEL_S
+        with self._stop.interrupts():
+            while ticket.state in WAITING and time.monotonic() < ends_at:
+                gevent.sleep(POLL_S)
+
+    def _find(self, ticket: str) -> Ticket[Any]:
+        found = self._system.ticket(ticket)
+        if found is None:
+            raise Problem(404, "Unknown ticket", f"{ticket} is unknown, or ended long ago")
+        return found

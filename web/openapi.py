@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..protocol import v16
 from ..protocol.actions import Sender
-from .backup import SQLITE
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STATUSES
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
+from .storage import SQLITE
 from .transactions import DEFAULT_READINGS, LARGEST_ID
 from .views import JSON, LINES_OF_JSON
 
@@ -97,7 +97,7 @@ def describe() -> dict[str, Any]:
                 )
             },
             f"{one}/password": {"put": _set_password(), "delete": _remove_password()},
-            f"{one}/record": {"get": _record()},
+            f"{one}/recording": {"get": _recording()},
             f"{one}/commands/{{action}}": {"post": _command()},
             f"{one}/local-list": {
                 "get": _read("What its local list is believed to hold", "charge_point"),
@@ -188,7 +188,7 @@ def _read(summary: str, *segments: str, **query: dict[str, Any]) -> dict[str, An
     }
 
 
-def _record() -> dict[str, Any]:
+def _recording() -> dict[str, Any]:
     described = _read("The flight recorder of one charge point: its last frames and events", "charge_point")
     lines = {"description": "One JSON object a line", "content": {LINES_OF_JSON: {"schema": TEXT}}}
     return described | {"responses": described["responses"] | {"200": lines}}

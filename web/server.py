@@ -16,8 +16,8 @@ from ..config.checks import is_loopback
 from ..config.errors import ConfigError
 from ..transport.shared_port import listen
 from .app import make_app
-from .backup import remove_leftover
-from .stopping import Stop, Stopping
+from .requests import Stop, Stopping
+from .storage import remove_leftover
 from .token import choose_token, publish_token
 
 if TYPE_CHECKING:

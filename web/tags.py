@@ -12,10 +12,7 @@ import falcon
 import msgspec
 
 from ..store.records import Tag
-from ..store.store import StoreError
-from .commands import body_of
-from .problems import Problem
-from .queries import Query
+from .requests import Problem, Query, body_of, decoded
 from .resources import Resource, answer, viewed
 
 if TYPE_CHECKING:
@@ -123,20 +120,7 @@ def _row(given: dict[str, Any]) -> Row:
         raise Problem(422, "Invalid tag", str(error)) from error
 
 
-def decoded(body: bytes, kind: Any, what: str = "tag") -> Any:
-    """A body as a record; `what` it stands for is named when it cannot be one. Raises `Problem`."""
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise Problem(422, f"Invalid {what}", str(error)) from error
-    except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
-        raise Problem(400, "Not JSON", f"the body is not readable JSON: {error}") from error
-
-
 def keep(receipts: Iterable[Receipt]) -> None:
     """Wait until all is durable."""
-    try:
-        for receipt in list(receipts):
-            receipt.wait(STORE_S)
-    except (StoreError, TimeoutError) as error:
-        raise Problem(503, "Not stored", str(error)) from error
+    for receipt in list(receipts):
+        receipt.wait(STORE_S)

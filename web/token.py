@@ -1,17 +1,19 @@
-"""The bearer token: taken from the settings, or made when the endpoint starts and left for `chargehand call` to find.
+"""The bearer token, and files that only their owner may read.
 
-One rule: a token of ours is readable by its owner only, and no other one lies in the folder.
+One rule: a generated token is readable by its owner only, and the folder holds no other token.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .private_file import make_private_folder, write_private
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..config.settings import Settings
 
 TOKEN_FILE = "token"  # noqa: S105 - a name
@@ -36,3 +38,24 @@ def publish_token(settings: Settings, token: str | None) -> None:
     else:
         make_private_folder(path.parent)
         write_private(path, f"{token}\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file with mode 0600. Nobody sees it half written, or with another mode for even a moment.
+
+    Raises OSError, and has left what was there before then.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder that only its owner may enter, if it is not there. One that is keeps its mode."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from .problems import Problem
-from .queries import Query
+from .requests import Problem, Query
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .views import meter_reading, transaction
 

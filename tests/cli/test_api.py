@@ -17,7 +17,7 @@ COMMANDS = {
     ("charge-points",): "/api/v1/charge-points",
     ("quarantine", "list"): "/api/v1/plugins",
     ("quarantine", "release", "a/b ü"): "/api/v1/plugins/a%2Fb%20%C3%BC/release",
-    ("record", "a/b ü"): "/api/v1/charge-points/a%2Fb%20%C3%BC/record",
+    ("record", "a/b ü"): "/api/v1/charge-points/a%2Fb%20%C3%BC/recording",
 }
 BODY = {"charge_points": [], "plugins": [], "state": "running", "id": "root"}
 

@@ -35,7 +35,7 @@ def spool(stub):
 
 
 def test_what_waits_and_what_was_set_aside_is_one_table(stub, spool):
-    stub.body = {"waiting": [ROW], "dead_letter": [ASIDE]}
+    stub.body = {"waiting": [ROW], "dead_letters": [ASIDE]}
     _, _, *lines = spool("list").splitlines()
     cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
     assert cells == [
@@ -45,12 +45,12 @@ def test_what_waits_and_what_was_set_aside_is_one_table(stub, spool):
 
 
 def test_an_empty_spool_is_said_to_be_empty(stub, spool):
-    stub.body = {"waiting": [], "dead_letter": []}
+    stub.body = {"waiting": [], "dead_letters": []}
     assert spool("list") == "the spool is empty\n"
 
 
 def test_programs_get_the_rows_with_their_place(stub, spool):
-    stub.body = {"waiting": [ROW], "dead_letter": [ASIDE]}
+    stub.body = {"waiting": [ROW], "dead_letters": [ASIDE]}
     assert json.loads(spool("list", "--json")) == [
         ROW | {"place": "waiting"},
         ASIDE | {"place": "set aside"},

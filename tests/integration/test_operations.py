@@ -170,7 +170,7 @@ def test_a_session_that_crashed_is_seen_in_the_tree_and_its_report_is_kept(
         (report,) = server.ask("GET", "/api/v1/crashes?rows=1").json["crashes"]
         assert report["charge_point"] == "CP1"
         assert any('"crash"' in row["data"] for row in report["rows"])
-        reply = server.ask("GET", "/api/v1/charge-points/CP1/record")
+        reply = server.ask("GET", "/api/v1/charge-points/CP1/recording")
         assert reply.headers["content-type"] == "application/x-ndjson"
         assert any("Heartbeat" in line for line in reply.text.splitlines())
 

@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from chargehand import CentralSystem, Settings
 from chargehand.web.app import make_app
-from chargehand.web.stopping import Stop
+from chargehand.web.requests import Stop
 
 TOKEN = "the token of these tests"
 DEADLINE_S = 10.0

@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from chargehand import CentralSystem, HttpSettings, Settings, StoreError
-from chargehand.web.backup import COPY_FILE, SQLITE, CopyStream
+from chargehand.web.storage import COPY_FILE, SQLITE, CopyStream
 
 PATH = "/api/v1/backup"
 
@@ -36,7 +36,7 @@ def test_it_is_the_whole_store_and_no_copy_stays_in_the_folder(client, settings,
     assert int(reply.headers["Content-Length"]) == len(reply.content)
     (tmp_path / "copy").write_bytes(reply.content)
     connection = sqlite3.connect(tmp_path / "copy")
-    assert connection.execute("SELECT * FROM charge_points").fetchall() == [("CP1", "Accepted")]
+    assert connection.execute("SELECT id, registration FROM charge_points").fetchall() == [("CP1", "Accepted")]
     connection.close()
     assert copies(settings) == []
     assert client.simulate_post(PATH).status == falcon.HTTP_200

@@ -60,7 +60,7 @@ def test_a_charge_point_is_shown_by_any_node(nodes):
     with connect(b, "CP/1 ü"):
         status, picture = ask(a, "GET", "charge-points/CP%2F1%20%C3%BC")
         assert (status, picture["id"], picture["connected"]) == (200, "CP/1 ü", True)
-        status, text = ask(a, "GET", "charge-points/CP%2F1%20%C3%BC/record")
+        status, text = ask(a, "GET", "charge-points/CP%2F1%20%C3%BC/recording")
         assert status == 200
         assert "BootNotification" in text
 

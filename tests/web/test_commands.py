@@ -9,7 +9,7 @@ import pytest
 
 from chargehand import Settings, TicketState, v16
 from chargehand.actors.session.tickets import Ticket
-from chargehand.web import commands
+from chargehand.web import commands, requests
 
 
 def path(action, charge_point="CP1", **query):
@@ -353,7 +353,7 @@ def test_no_body_at_all_is_an_empty_object(client, charge_point, body):
 
 
 def test_a_body_over_the_limit_is_413_with_or_without_its_length(client):
-    body = b" " * (commands.MAX_BODY_BYTES + 1)
+    body = b" " * (requests.MAX_BODY_BYTES + 1)
     assert client.simulate_post(path("ClearCache"), body=body).status == falcon.HTTP_413
     reply = client.simulate_post(path("ClearCache"), body=body, headers={"Content-Length": ""})
     assert reply.status == falcon.HTTP_413

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand.web.paths import Segment, encoded_path, segment
+from chargehand.web.requests import Segment, encoded_path, segment
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from chargehand import CentralSystem, Plugin, Settings, SupervisionSettings, passive, v16
 from chargehand.store.store import StoreError
-from chargehand.web import plugins
+from chargehand.web import supervision
 
 START = {"connectorId": 1, "idTag": "TAG1", "meterStart": 5, "timestamp": "2026-05-04T12:34:56Z"}
 ROW = {
@@ -172,7 +172,7 @@ def test_whoever_waits_for_a_start_is_answered_when_the_endpoint_stops(
 
 
 def test_a_start_that_takes_long_is_504_and_goes_on(client, rows, quarantined, wait_until, monkeypatch):
-    monkeypatch.setattr(plugins, "RELEASE_S", 0.02)
+    monkeypatch.setattr(supervision, "RELEASE_S", 0.02)
     monkeypatch.setattr(Faulty, "slow", True)
     reply = client.simulate_post("/api/v1/plugins/Faulty/release")
     assert reply.status == falcon.HTTP_504

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from chargehand.web.private_file import make_private_folder, write_private
+from chargehand.web.token import make_private_folder, write_private
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_the_file_has_its_mode_from_its_first_moment(tmp_path, monkeypatch):
         assert flags & os.O_EXCL
         return descriptor
 
-    monkeypatch.setattr("chargehand.web.private_file.os.open", watched)
+    monkeypatch.setattr("chargehand.web.token.os.open", watched)
     write_private(tmp_path / "f", "text")
     assert modes == [0o600]
     assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o600

@@ -148,7 +148,7 @@ def test_a_query_that_makes_no_sense_is_400(client, query):
     [
         "charge-points",
         "charge-points/CP1",
-        "charge-points/CP1/record",
+        "charge-points/CP1/recording",
         "tickets/1",
         "supervision",
         "plugins",
@@ -225,7 +225,7 @@ def test_a_flight_record_is_lines_of_json_that_fly_again(client, charge_point, w
     cp = charge_point("a/ü")
     cp.send(2, "1", "BootNotification", BOOT)
     cp.send(2, "2", "StatusNotification", STATUS)
-    ask = lambda: client.simulate_get("/api/v1/charge-points/a%2F%C3%BC/record")  # noqa: E731
+    ask = lambda: client.simulate_get("/api/v1/charge-points/a%2F%C3%BC/recording")  # noqa: E731
     reply = wait_until(lambda: '[3,\\"2\\",{}]' in ask().text and ask(), "all is recorded")
     assert reply.headers["Content-Type"] == "application/x-ndjson"
     lines = reply.text.splitlines()
@@ -234,7 +234,7 @@ def test_a_flight_record_is_lines_of_json_that_fly_again(client, charge_point, w
 
 
 def test_the_record_of_a_charge_point_never_seen_is_404(client):
-    assert client.simulate_get("/api/v1/charge-points/NEVER/record").status == falcon.HTTP_404
+    assert client.simulate_get("/api/v1/charge-points/NEVER/recording").status == falcon.HTTP_404
 
 
 def test_what_waits_in_the_spool_and_what_was_set_aside_is_shown_the_oldest_first(client, system):
@@ -264,7 +264,7 @@ def test_what_waits_in_the_spool_and_what_was_set_aside_is_shown_the_oldest_firs
         "why": "planted",
     }
     assert [row["unique_id"] for row in spool["waiting"]] == ["1", "2", "3"]
-    assert [(row["unique_id"], row["why"]) for row in spool["dead_letter"]] == [("0", "it failed")]
+    assert [(row["unique_id"], row["why"]) for row in spool["dead_letters"]] == [("0", "it failed")]
     assert [row["unique_id"] for row in client.simulate_get("/api/v1/spool?limit=2").json["waiting"]] == [
         "1",
         "2",

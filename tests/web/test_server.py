@@ -126,7 +126,7 @@ def test_a_body_that_is_never_sent_to_its_end_does_not_hold_a_greenlet(system, m
 
 
 def test_a_body_that_comes_too_slowly_is_408(system, monkeypatch):
-    monkeypatch.setattr("chargehand.web.commands.BODY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("chargehand.web.requests.BODY_TIMEOUT_S", 0.05)
     monkeypatch.setattr(web_server, "ANSWER_TIMEOUT_S", 0.05)
     with raw(system) as sock:
         sock.sendall(request("POST", f"{CHARGE_POINTS}/CP1/commands/Reset", "Content-Length: 9", body=b"{"))

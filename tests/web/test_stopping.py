@@ -4,7 +4,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from chargehand.web.stopping import Stop, Stopping
+from chargehand.web.requests import Stop, Stopping
 
 
 def waiter(stop, event):

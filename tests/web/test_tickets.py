@@ -9,7 +9,7 @@ import pytest
 
 from chargehand import TicketState, v16
 from chargehand.actors.session.tickets import Ticket
-from chargehand.web import tickets
+from chargehand.web import commands
 
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
@@ -116,7 +116,7 @@ def test_a_call_that_is_sent_at_this_very_moment_is_409(client_of):
 
 
 def test_a_session_that_does_not_hear_of_it_in_time_makes_it_202(client_of, monkeypatch):
-    monkeypatch.setattr(tickets, "CANCEL_S", 0.02)
+    monkeypatch.setattr(commands, "CANCEL_S", 0.02)
     asked = []
     reply = client_of(StubSystem(asked.append)).simulate_delete("/api/v1/tickets/1-1")
     assert (reply.status, reply.json["state"]) == (falcon.HTTP_202, "queued")

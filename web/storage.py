@@ -1,7 +1,7 @@
-"""A copy of the store's file, made while the server serves, and handed to whoever asked for it.
+"""The spool with its dead letters, and the backup of the store's file.
 
-It is first made whole beside the file, where there is room or there is not; so what is sent is one moment, however slow
-its receiver. Its name is gone before the first byte is sent: nothing is left of it when this process is killed then.
+A backup is first made whole beside the file, so what is sent is one moment, however slow its receiver is. Its name is
+removed before the first byte is sent: nothing is left of it when this process is killed then.
 """
 
 from __future__ import annotations
@@ -16,19 +16,60 @@ import falcon
 from gevent import get_hub
 
 from ..store.store import NoBackup, StoreError
-from .problems import CLOSE, Problem
-from .queries import Query
-from .resources import Resource
-from .stopping import Stopping
+from .requests import Problem, Query
+from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
+from .views import spooled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
+
+    import falcon
 
     from ..config.settings import Settings
     from ..system.central_system import CentralSystem
-    from .stopping import Stop
+    from .requests import Stop
 
 logger = logging.getLogger(__name__)
+
+
+class Spool(Resource):
+    """`/api/v1/spool`, and with `/retry` and `/{number}/retry` what to do with what was set aside."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """The messages that wait for their plugin, and those that are not replayed any more; the oldest first.
+
+        `after` is the number behind which the next page of those that were set aside begins.
+        """
+        query = Query(request, "after", "limit")
+        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        after = query.whole("after", default=0, least=0, most=2**63 - 1)
+        store = self._system.store
+        waiting, dead_letters = store.spooled(limit=limit), store.dead_letters(after=after, limit=limit)
+        answer(
+            response,
+            {
+                "waiting": viewed(spooled(record) for record in waiting),
+                "dead_letters": viewed(spooled(record) for record in dead_letters),
+            },
+        )
+
+    def on_post_retry_all(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Hand all that was set aside to its plugins again."""
+        Query(request)
+        answer(response, {"retried": self._retry(None)})
+
+    def on_post_retry(self, request: falcon.Request, response: falcon.Response, number: str) -> None:
+        """Hand one message to its plugin again, with the rest of its transaction; 200 when that is durable."""
+        Query(request)
+        known = number.isascii() and number.isdigit()
+        retried = self._retry([int(number)]) if known else []
+        if not retried:
+            raise Problem(404, "Not set aside", f"no message {number} is set aside")
+        answer(response, {"retried": retried})
+
+    def _retry(self, numbers: Collection[int] | None) -> list[int]:
+        return self._system.retry_spooled(numbers)
+
 
 COPY_FILE = "chargehand.sqlite.copy"
 """The copy in the data folder, while it is made."""
@@ -82,8 +123,6 @@ class Backup(Resource):
                 remove_leftover(self._system.settings)
         except NoBackup as error:
             raise Problem(409, "No backup of this store", str(error)) from error
-        except Stopping:
-            raise Problem(503, "Stopping", "the central system stops", headers=CLOSE) from None
         except (StoreError, OSError) as error:
             logger.error("There is no backup: %s", error)  # noqa: TRY400 - a full disk needs no traceback
             raise Problem(507, "No backup", str(error)) from error

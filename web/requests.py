@@ -1,0 +1,266 @@
+"""Reading a request strictly, and the form of every error: paths, query parameters, bodies, problems.
+
+One rule: every error of the API is JSON with a title and a description, falcon's own errors too. A path is routed as it
+was sent and decoded segment by segment: WSGI decodes it first, and so loses which `/` was part of an id.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from contextlib import contextmanager
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+import falcon
+import gevent
+import msgspec
+from falcon.routing import BaseConverter
+from gevent import get_hub, getcurrent
+
+from .views import JSON, encode, violations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import falcon
+
+    from ..protocol.errors import InvalidPayload
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 1 << 20
+BODY_TIMEOUT_S = 30.0
+
+
+class Stopping(Exception):
+    """The endpoint stops, and what was waited for will not be seen any more."""
+
+
+class Stop:
+    """One endpoint's end, and the greenlets that wait for something else meanwhile."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._waiting: set[Any] = set()  # greenlets
+
+    @contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """Raise `Stopping` out of whatever blocks inside the `with`, once the endpoint stops."""
+        if self.begun:
+            raise Stopping
+        me = getcurrent()
+        self._waiting.add(me)
+        try:
+            yield
+        finally:
+            self._waiting.discard(me)
+
+    def begin(self) -> None:
+        """Interrupt all that wait, now and from now on. Does not wait for them itself."""
+        self.begun = True
+        for waiting in self._waiting:
+            get_hub().loop.run_callback(self._throw, waiting)
+
+    def _throw(self, waiting: Any) -> None:
+        # In the hub, so that greenlet is not running; that it has not gone on meanwhile is checked here.
+        if waiting in self._waiting:
+            waiting.throw(Stopping)
+
+
+CLOSE = {"Connection": "close"}
+"""For an answer after which the connection is of no use: it ends, or a request's body was not read to its end."""
+
+
+class Problem(falcon.HTTPError):
+    """Raised by a responder. `more` are further members of the answer."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        description: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(status, title=title, description=description, headers=dict(headers or {}))
+        self.more = more
+
+
+def write_problem(_: falcon.Request, response: falcon.Response, error: falcon.HTTPError) -> None:
+    """Serialize any HTTP error; JSON whatever the client would rather have."""
+    body = {"title": error.title, "description": error.description or str(error.title)}
+    response.data = encode(body | getattr(error, "more", {}))
+    response.content_type = JSON
+
+
+def report_crash(
+    request: falcon.Request, _: falcon.Response, error: Exception, __: Mapping[str, Any]
+) -> None:
+    """Answer 500 to a request whose responder failed. The client is not told why, the log is."""
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    raise Problem(500, "Internal error", "the central system has failed to answer; its log says why")
+
+
+def report_store(
+    request: falcon.Request, _: falcon.Response, error: Exception, __: Mapping[str, Any]
+) -> None:
+    """Answer 503 to a request for what the store cannot read, or cannot write in time."""
+    logger.warning("%s %s: %s", request.method, request.path, error)
+    title = "The store is away" if request.method == "GET" else "Not stored"
+    raise Problem(503, title, str(error)) from error
+
+
+def report_stopping(_: falcon.Request, __: falcon.Response, ___: Exception, ____: Mapping[str, Any]) -> None:
+    """Answer 503 to a request that the stop of the server interrupted."""
+    raise Problem(503, "Stopping", "the central system stops", headers=CLOSE) from None
+
+
+def report_invalid(
+    _: falcon.Request, __: falcon.Response, error: InvalidPayload, ___: Mapping[str, Any]
+) -> None:
+    """Answer 422 to a command whose payload breaks the contract, with every violation."""
+    found = violations(error.violations)
+    raise Problem(422, "Invalid payload", str(error), violations=found) from error
+
+
+def reporter(status: int, title: str) -> Callable[..., None]:
+    """Make the handler of one kind of error: the error's text is the description."""
+
+    def report(_: falcon.Request, __: falcon.Response, error: Exception, ___: Mapping[str, Any]) -> None:
+        raise Problem(status, title, str(error)) from error
+
+    return report
+
+
+def nothing_here(req: falcon.Request, resp: falcon.Response, **_: Any) -> None:  # noqa: ARG001 - falcon's names
+    """Stand for every path that has no resource."""
+    raise Problem(404, "Not found", f"no resource at {req.path}")
+
+
+_KEPT = "".join(map(chr, range(0x21, 0x7F)))
+
+
+def encoded_path(target: str) -> str:
+    """The path of a request's target, percent-encoded as it came; bytes over 127 that came raw are encoded too.
+
+    `target` is text as WSGI has it: one character a byte.
+    """
+    return quote(target.partition("?")[0], safe=_KEPT, encoding="latin-1")
+
+
+def segment(text: str) -> str:
+    """Text as one segment of a path."""
+    return quote(text, safe="")
+
+
+class Segment(BaseConverter):
+    """falcon's converter for a segment: percent-decoded as UTF-8; one that is not UTF-8 matches nothing."""
+
+    def convert(self, value: str) -> str | None:
+        """Decode a segment."""
+        try:
+            return unquote(value, errors="strict")
+        except UnicodeDecodeError:
+            return None
+
+
+_FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+class Query:
+    """The parameters of one request; `known` are those that its resource has. Everything here raises `Problem` 400."""
+
+    def __init__(self, request: falcon.Request, *known: str) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in request.params.items():
+            if name not in known:
+                wanted = ", ".join(known) or "none"
+                raise _wrong(f"{name} is no parameter here; there are: {wanted}")
+            if isinstance(value, list):
+                raise _wrong(f"{name} is given more than once")
+            self._values[name] = value
+
+    def text(self, name: str) -> str:
+        """A text; empty if it is not given."""
+        return self._values.get(name, "")
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Yes or no."""
+        if name not in self._values:
+            return default
+        value = _FLAGS.get(self._values[name].lower())
+        if value is None:
+            raise _wrong(f"{name} must be 1 or 0")
+        return value
+
+    def choice(self, name: str, *known: str) -> str:
+        """One of the known words, the first if none is given."""
+        value = self._values.get(name, known[0])
+        if value not in known:
+            raise _wrong(f"{name} must be one of: {', '.join(known)}")
+        return value
+
+    def whole(self, name: str, *, default: int, most: int, least: int = 1) -> int:
+        """A whole number."""
+        text = self._values.get(name, str(default))
+        if not (
+            text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most
+        ):
+            raise _wrong(f"{name} must be a whole number from {least} to {most}")
+        return int(text)
+
+    def moment(self, name: str) -> dt.datetime | None:
+        """A time, or the beginning of a day; without an offset it is UTC. None if it is not given."""
+        if name not in self._values:
+            return None
+        try:
+            value = dt.datetime.fromisoformat(self._values[name])
+            return (value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+        except (ValueError, OverflowError):
+            raise _wrong(f"{name} must be a time like 2026-11-22T05:42:00Z, or a day") from None
+
+    def seconds(self, name: str, *, default: float, most: float) -> float:
+        """A duration above 0."""
+        try:
+            value = float(self._values.get(name, default))
+        except ValueError:
+            value = 0.0
+        if not isfinite(value) or not 0 < value <= most:
+            raise _wrong(f"{name} must be seconds above 0, at most {most:g}")
+        return value
+
+
+def _wrong(text: str) -> Problem:
+    return Problem(400, "Bad query", text)
+
+
+def body_of(request: falcon.Request) -> bytes:
+    """The body, which may be missing; it may come with its length or in chunks."""
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise _too_large()
+    late = Problem(408, "Too slow", f"the body was not there within {BODY_TIMEOUT_S:g} s", headers=CLOSE)
+    try:
+        with gevent.Timeout(BODY_TIMEOUT_S, late):
+            body: bytes = request.stream.read(MAX_BODY_BYTES + 1)
+    except OSError as error:
+        raise Problem(400, "Broken body", str(error), headers=CLOSE) from error
+    if len(body) > MAX_BODY_BYTES:
+        raise _too_large()
+    return body
+
+
+def _too_large() -> Problem:
+    return Problem(413, "Too large", f"a body has at most {MAX_BODY_BYTES} bytes", headers=CLOSE)
+
+
+def decoded(body: bytes, kind: Any, what: str = "tag") -> Any:
+    """A body as a record; `what` it stands for is named when it cannot be one. Raises `Problem`."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise Problem(422, f"Invalid {what}", str(error)) from error
+    except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
+        raise Problem(400, "Not JSON", f"the body is not readable JSON: {error}") from error
