@@ -10,219 +10,172 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .actors.plugin.plugin import Plugin, PluginSpec, on_offline, on_online, on_outcome, passive
-    from .actors.runtime.actor import Actor
-    from .actors.runtime.ref import Ref
-    from .actors.session.call import Call, Later
-    from .actors.session.charge_point import ChargePoint
-    from .actors.session.context import Observer
-    from .actors.session.tickets import (
-        CommandCancelled,
-        CommandExpired,
-        CommandRefused,
-        CommandSuperseded,
-        CommandTimedOut,
-        InvalidResponse,
-        NeverSent,
-        OutcomeUnknown,
-        Ticket,
-        TicketError,
-        TicketState,
-    )
-    from .config.errors import ConfigError
-    from .config.sessions import (
-        AuthSettings,
-        BackOfficeSettings,
-        DeadlineSettings,
-        SessionSettings,
-        TagSettings,
-    )
-    from .config.settings import (
-        HttpSettings,
-        LogSettings,
-        PluginSettings,
-        RedisSettings,
-        Settings,
-        SupervisionSettings,
-        TlsSettings,
-    )
-    from .protocol import v16
-    from .protocol.errors import ErrorCode, InvalidPayload, OcppError
-    from .protocol.message import Message
-    from .store.collections import Collection, Collections
-    from .store.memory import MemoryStore
-    from .store.records import (
-        ChargingProfile,
-        Credential,
-        Event,
-        LocalList,
-        MeterReading,
-        Reservation,
-        Spooled,
-        Tag,
-        TicketRecord,
-        Transaction,
-    )
-    from .store.store import Receipt, Store, StoreError
-    from .supervisor.child import ChildSpec
-    from .supervisor.rules import Policy, Restart, Strategy
-    from .supervisor.supervise import SupervisedTree, supervise
-    from .supervisor.supervisor import GaveUp, Supervisor
-    from .system.central_system import CentralSystem, SystemFailed
-    from .system.local_lists import LocalListSyncRunning, LocalListUpdate
-    from .system.tree import PluginNotFound
+    from .actors.plugin.plugin import Plugin as Plugin
+    from .actors.plugin.plugin import PluginSpec as PluginSpec
+    from .actors.plugin.plugin import on_offline as on_offline
+    from .actors.plugin.plugin import on_online as on_online
+    from .actors.plugin.plugin import on_outcome as on_outcome
+    from .actors.plugin.plugin import passive as passive
+    from .actors.runtime.actor import Actor as Actor
+    from .actors.runtime.ref import Ref as Ref
+    from .actors.session.call import Call as Call
+    from .actors.session.call import Later as Later
+    from .actors.session.charge_point import ChargePoint as ChargePoint
+    from .actors.session.context import Observer as Observer
+    from .actors.session.tickets import CommandCancelled as CommandCancelled
+    from .actors.session.tickets import CommandExpired as CommandExpired
+    from .actors.session.tickets import CommandRefused as CommandRefused
+    from .actors.session.tickets import CommandSuperseded as CommandSuperseded
+    from .actors.session.tickets import CommandTimedOut as CommandTimedOut
+    from .actors.session.tickets import InvalidResponse as InvalidResponse
+    from .actors.session.tickets import NeverSent as NeverSent
+    from .actors.session.tickets import OutcomeUnknown as OutcomeUnknown
+    from .actors.session.tickets import Ticket as Ticket
+    from .actors.session.tickets import TicketError as TicketError
+    from .actors.session.tickets import TicketState as TicketState
+    from .admission.credentials import PasswordChecksBusy as PasswordChecksBusy
+    from .config.errors import ChargehandError as ChargehandError
+    from .config.errors import ConfigError as ConfigError
+    from .config.sessions import AuthSettings as AuthSettings
+    from .config.sessions import BackOfficeSettings as BackOfficeSettings
+    from .config.sessions import DeadlineSettings as DeadlineSettings
+    from .config.sessions import SessionSettings as SessionSettings
+    from .config.sessions import TagSettings as TagSettings
+    from .config.settings import HttpSettings as HttpSettings
+    from .config.settings import LogSettings as LogSettings
+    from .config.settings import PluginSettings as PluginSettings
+    from .config.settings import RedisSettings as RedisSettings
+    from .config.settings import Settings as Settings
+    from .config.settings import SupervisionSettings as SupervisionSettings
+    from .config.settings import TlsSettings as TlsSettings
+    from .protocol import v16 as v16
+    from .protocol.errors import ErrorCode as ErrorCode
+    from .protocol.errors import InvalidPayload as InvalidPayload
+    from .protocol.errors import OcppError as OcppError
+    from .protocol.message import Message as Message
+    from .store.collections import Collection as Collection
+    from .store.collections import Collections as Collections
+    from .store.memory import MemoryStore as MemoryStore
+    from .store.records import ChargingProfile as ChargingProfile
+    from .store.records import Credential as Credential
+    from .store.records import Event as Event
+    from .store.records import LocalList as LocalList
+    from .store.records import MeterReading as MeterReading
+    from .store.records import Reservation as Reservation
+    from .store.records import Spooled as Spooled
+    from .store.records import Tag as Tag
+    from .store.records import TicketRecord as TicketRecord
+    from .store.records import Transaction as Transaction
+    from .store.store import Receipt as Receipt
+    from .store.store import Store as Store
+    from .store.store import StoreError as StoreError
+    from .supervisor.child import ChildSpec as ChildSpec
+    from .supervisor.rules import Policy as Policy
+    from .supervisor.rules import Restart as Restart
+    from .supervisor.rules import Strategy as Strategy
+    from .supervisor.supervise import SupervisedTree as SupervisedTree
+    from .supervisor.supervise import supervise as supervise
+    from .supervisor.supervisor import GaveUp as GaveUp
+    from .supervisor.supervisor import Supervisor as Supervisor
+    from .system.central_system import CentralSystem as CentralSystem
+    from .system.central_system import SystemFailed as SystemFailed
+    from .system.local_lists import LocalListSyncRunning as LocalListSyncRunning
+    from .system.local_lists import LocalListUpdate as LocalListUpdate
+    from .system.operations import ChargePointConnected as ChargePointConnected
+    from .system.tree import PluginNotFound as PluginNotFound
 
 __version__ = "0.2.0"
 
-__all__ = [
-    "Actor",
-    "AuthSettings",
-    "BackOfficeSettings",
-    "Call",
-    "CentralSystem",
-    "ChargePoint",
-    "ChargingProfile",
-    "ChildSpec",
-    "Collection",
-    "Collections",
-    "CommandCancelled",
-    "CommandExpired",
-    "CommandRefused",
-    "CommandSuperseded",
-    "CommandTimedOut",
-    "ConfigError",
-    "Credential",
-    "DeadlineSettings",
-    "ErrorCode",
-    "Event",
-    "GaveUp",
-    "HttpSettings",
-    "InvalidPayload",
-    "InvalidResponse",
-    "Later",
-    "LocalList",
-    "LocalListSyncRunning",
-    "LocalListUpdate",
-    "LogSettings",
-    "MemoryStore",
-    "Message",
-    "MeterReading",
-    "NeverSent",
-    "Observer",
-    "OcppError",
-    "OutcomeUnknown",
-    "Plugin",
-    "PluginNotFound",
-    "PluginSettings",
-    "PluginSpec",
-    "Policy",
-    "Receipt",
-    "RedisSettings",
-    "Ref",
-    "Reservation",
-    "Restart",
-    "SessionSettings",
-    "Settings",
-    "Spooled",
-    "Store",
-    "StoreError",
-    "Strategy",
-    "SupervisedTree",
-    "SupervisionSettings",
-    "Supervisor",
-    "SystemFailed",
-    "Tag",
-    "TagSettings",
-    "Ticket",
-    "TicketError",
-    "TicketRecord",
-    "TicketState",
-    "TlsSettings",
-    "Transaction",
-    "on_offline",
-    "on_online",
-    "on_outcome",
-    "passive",
-    "supervise",
-    "v16",
-]
-
-# Where each of them is; a test holds it against the imports above.
-_HOMES = {
-    ".actors.runtime.actor": ("Actor",),
-    ".actors.session.call": ("Call", "Later"),
-    ".actors.session.charge_point": ("ChargePoint",),
-    ".actors.plugin.plugin": ("Plugin", "PluginSpec", "on_offline", "on_online", "on_outcome", "passive"),
-    ".actors.runtime.ref": ("Ref",),
-    ".actors.session.context": ("Observer",),
-    ".actors.session.tickets": (
-        "CommandCancelled",
-        "CommandExpired",
-        "CommandRefused",
-        "CommandSuperseded",
-        "CommandTimedOut",
-        "InvalidResponse",
-        "NeverSent",
-        "OutcomeUnknown",
-        "Ticket",
-        "TicketError",
-        "TicketState",
-    ),
-    ".config.errors": ("ConfigError",),
-    ".config.sessions": (
-        "AuthSettings",
-        "BackOfficeSettings",
-        "DeadlineSettings",
-        "SessionSettings",
-        "TagSettings",
-    ),
-    ".config.settings": (
-        "HttpSettings",
-        "LogSettings",
-        "PluginSettings",
-        "RedisSettings",
-        "Settings",
-        "SupervisionSettings",
-        "TlsSettings",
-    ),
-    ".system.local_lists": ("LocalListSyncRunning", "LocalListUpdate"),
-    ".protocol": ("v16",),
-    ".protocol.errors": ("ErrorCode", "InvalidPayload", "OcppError"),
-    ".protocol.message": ("Message",),
-    ".store.collections": ("Collection", "Collections"),
-    ".store.memory": ("MemoryStore",),
-    ".store.records": (
-        "ChargingProfile",
-        "Credential",
-        "Event",
-        "TicketRecord",
-        "LocalList",
-        "MeterReading",
-        "Reservation",
-        "Spooled",
-        "Tag",
-        "Transaction",
-    ),
-    ".store.store": ("Receipt", "Store", "StoreError"),
-    ".supervisor.child": ("ChildSpec",),
-    ".supervisor.rules": ("Policy", "Restart", "Strategy"),
-    ".supervisor.supervise": ("SupervisedTree", "supervise"),
-    ".supervisor.supervisor": ("GaveUp", "Supervisor"),
-    ".system.central_system": ("CentralSystem", "SystemFailed"),
-    ".system.tree": ("PluginNotFound",),
+# The module of each public name; a test compares it with the imports above.
+_MODULES = {
+    "Plugin": ".actors.plugin.plugin",
+    "PluginSpec": ".actors.plugin.plugin",
+    "on_offline": ".actors.plugin.plugin",
+    "on_online": ".actors.plugin.plugin",
+    "on_outcome": ".actors.plugin.plugin",
+    "passive": ".actors.plugin.plugin",
+    "Actor": ".actors.runtime.actor",
+    "Ref": ".actors.runtime.ref",
+    "Call": ".actors.session.call",
+    "Later": ".actors.session.call",
+    "ChargePoint": ".actors.session.charge_point",
+    "Observer": ".actors.session.context",
+    "CommandCancelled": ".actors.session.tickets",
+    "CommandExpired": ".actors.session.tickets",
+    "CommandRefused": ".actors.session.tickets",
+    "CommandSuperseded": ".actors.session.tickets",
+    "CommandTimedOut": ".actors.session.tickets",
+    "InvalidResponse": ".actors.session.tickets",
+    "NeverSent": ".actors.session.tickets",
+    "OutcomeUnknown": ".actors.session.tickets",
+    "Ticket": ".actors.session.tickets",
+    "TicketError": ".actors.session.tickets",
+    "TicketState": ".actors.session.tickets",
+    "PasswordChecksBusy": ".admission.credentials",
+    "ChargehandError": ".config.errors",
+    "ConfigError": ".config.errors",
+    "AuthSettings": ".config.sessions",
+    "BackOfficeSettings": ".config.sessions",
+    "DeadlineSettings": ".config.sessions",
+    "SessionSettings": ".config.sessions",
+    "TagSettings": ".config.sessions",
+    "HttpSettings": ".config.settings",
+    "LogSettings": ".config.settings",
+    "PluginSettings": ".config.settings",
+    "RedisSettings": ".config.settings",
+    "Settings": ".config.settings",
+    "SupervisionSettings": ".config.settings",
+    "TlsSettings": ".config.settings",
+    "v16": ".protocol",
+    "ErrorCode": ".protocol.errors",
+    "InvalidPayload": ".protocol.errors",
+    "OcppError": ".protocol.errors",
+    "Message": ".protocol.message",
+    "Collection": ".store.collections",
+    "Collections": ".store.collections",
+    "MemoryStore": ".store.memory",
+    "ChargingProfile": ".store.records",
+    "Credential": ".store.records",
+    "Event": ".store.records",
+    "LocalList": ".store.records",
+    "MeterReading": ".store.records",
+    "Reservation": ".store.records",
+    "Spooled": ".store.records",
+    "Tag": ".store.records",
+    "TicketRecord": ".store.records",
+    "Transaction": ".store.records",
+    "Receipt": ".store.store",
+    "Store": ".store.store",
+    "StoreError": ".store.store",
+    "ChildSpec": ".supervisor.child",
+    "Policy": ".supervisor.rules",
+    "Restart": ".supervisor.rules",
+    "Strategy": ".supervisor.rules",
+    "SupervisedTree": ".supervisor.supervise",
+    "supervise": ".supervisor.supervise",
+    "GaveUp": ".supervisor.supervisor",
+    "Supervisor": ".supervisor.supervisor",
+    "CentralSystem": ".system.central_system",
+    "SystemFailed": ".system.central_system",
+    "LocalListSyncRunning": ".system.local_lists",
+    "LocalListUpdate": ".system.local_lists",
+    "ChargePointConnected": ".system.operations",
+    "PluginNotFound": ".system.tree",
 }
+
+__all__ = [*_MODULES]  # noqa: PLE0604 - the names of the table are strings
 
 if not TYPE_CHECKING:  # or a type checker would take any name for one of ours
 
     def __getattr__(name: str) -> object:
-        for home, names in _HOMES.items():
-            if name in names:
-                # As `from home import name` does: an attribute of the module, or else a module in it.
-                value = getattr(import_module(home, __name__), name, None)
-                value = value or import_module(f"{home}.{name}", __name__)
-                globals()[name] = value
-                return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = _MODULES.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # An error inside the module is raised as itself: only a name that is a module in it is looked for further.
+        module = import_module(home, __name__)
+        value = getattr(module, name) if hasattr(module, name) else import_module(f"{home}.{name}", __name__)
+        globals()[name] = value
+        return value
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

@@ -186,12 +186,5 @@ class Parent:
         self._failed.set()
 
     def _policy(self) -> Policy:
-        """That of the root supervisor."""
-        supervision = self._settings.supervision
-        return Policy(
-            intensity=supervision.intensity,
-            period_s=supervision.period_s,
-            backoff_min_s=supervision.backoff_min_s,
-            backoff_max_s=supervision.backoff_max_s,
-            reset_s=supervision.backoff_reset_s,
-        )
+        """Return the policy of the root supervisor."""
+        return Policy.of(self._settings.supervision)

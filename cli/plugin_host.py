@@ -58,13 +58,7 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
             prefix=settings.redis.prefix,
             group=group,
             node=settings.redis.node,
-            policy=Policy(
-                intensity=supervision.intensity,
-                period_s=supervision.period_s,
-                backoff_min_s=supervision.backoff_min_s,
-                backoff_max_s=supervision.backoff_max_s,
-                reset_s=supervision.backoff_reset_s,
-            ),
+            policy=Policy.of(supervision),
             faults=CircuitBreakerPolicy(
                 pair_limit=supervision.handler_failures,
                 spread=supervision.failing_charge_points,

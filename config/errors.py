@@ -6,7 +6,11 @@ One rule: an error names the setting and says what would be right. Never shows t
 from collections.abc import Iterable
 
 
-class ConfigError(ValueError):
+class ChargehandError(Exception):
+    """Base of every exception that this package raises for its callers."""
+
+
+class ConfigError(ChargehandError, ValueError):
     """The configuration cannot be used.
 
     `errors` holds one line for each fault, as `section.key: what is wrong`; `str()` joins them by line ends.

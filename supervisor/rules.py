@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     import random
+
+    from ..config.settings import SupervisionSettings
 
 
 class Restart(StrEnum):
@@ -60,6 +62,17 @@ class Policy:
     def __post_init__(self) -> None:
         if self.intensity < 0 or self.period_s <= 0 or self.backoff_min_s < 0 or not 0 <= self.jitter <= 1:
             raise ValueError(f"no such policy: {self}")
+
+    @classmethod
+    def of(cls, settings: SupervisionSettings) -> Self:
+        """Make the policy that the settings describe."""
+        return cls(
+            intensity=settings.intensity,
+            period_s=settings.period_s,
+            backoff_min_s=settings.backoff_min_s,
+            backoff_max_s=settings.backoff_max_s,
+            reset_s=settings.backoff_reset_s,
+        )
 
 
 class Budget:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from gevent.event import Event
 from gevent.pool import Pool
@@ -22,11 +22,11 @@ from ..actors.plugin.routing import Router
 from ..actors.runtime import threads
 from ..actors.runtime.cell import Cell, Exit, Phase
 from ..actors.runtime.scheduler import Scheduler
-from ..actors.runtime.threads import Inlet, native_thread
+from ..actors.runtime.threads import Inlet
 from ..actors.runtime.timers import HubTimers, SystemClock
 from ..actors.session.commands import CommandDefaults
 from ..actors.session.directory import Directory
-from ..actors.session.tickets import TicketRegistry, TicketState
+from ..actors.session.tickets import TicketRegistry
 from ..admission.credentials import Credentials
 from ..admission.gatekeeper import Gatekeeper
 from ..config.checks import checked
@@ -39,8 +39,9 @@ from ..supervisor.rules import Strategy
 from ..supervisor.sessions import Sessions
 from ..supervisor.supervisor import Supervisor
 from ..supervisor.watchdog import Watchdog
-from .commands import Calls
+from .commands import Commands
 from .counters import Counters, call_back
+from .local_lists import LocalLists
 from .membership import Membership
 from .operations import Operations
 from .ticket_store import TicketStore
@@ -48,18 +49,24 @@ from .tree import Tree, spec_of
 from .wiring import context_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from ..actors.plugin.plugin import Plugin, PluginSpec
     from ..actors.runtime.timers import Clock
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.context import Observer
+    from ..actors.session.tickets import Ticket
     from ..config.worker_process import Worker
+    from ..protocol.actions import Request
+    from ..protocol.message import Message
     from ..remote.cluster.cluster import Cluster
     from ..remote.cluster.coordinator import Coordinator
-    from ..store.store import Store
+    from ..store.store import Receipt, Store
+    from .local_lists import LocalListUpdate
 
 logger = logging.getLogger(__name__)
+
+R = TypeVar("R", bound="Message")
 
 SWEEP_S = 60.0
 """Seconds between looks for charge points that have been away too long."""
@@ -69,7 +76,7 @@ class SystemFailed(Exception):
     """The root supervisor gave up, and the system has stopped."""
 
 
-class CentralSystem(Calls, Operations):
+class CentralSystem:
     """An OCPP central system. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
@@ -93,7 +100,6 @@ class CentralSystem(Calls, Operations):
     ) -> None:
         self.worker = worker
         self._given_coordinator = coordinator
-        self._coordinator: Coordinator | None = None
         self._membership: Membership | None = None
         self.settings = checked(settings or Settings())
         self.counters = Counters(observers)
@@ -108,7 +114,6 @@ class CentralSystem(Calls, Operations):
         self._stopped.set()
         self._failure: Exception | None = None
         self._children_s = 0.0
-        self._lists_on_their_way = set()
         self._ports = {
             "ws": self.settings.port,
             "wss": self.settings.tls.port,
@@ -128,65 +133,7 @@ class CentralSystem(Calls, Operations):
         """Start everything; returns when it serves. Raises what kept it from it, and has stopped the rest then."""
         if self._root is not None:
             raise RuntimeError("it is running")
-        settings = self.settings
-        self._thread = native_thread()
-        self._inlet = Inlet()
-        self._scheduler = Scheduler()
-        self._timers = HubTimers(self._clock)
-        self._router = Router()
-        self._directory = Directory()
-        self._pool = Pool()
-        self._running: set[Any] = set()
-        self._book = TicketRegistry(os.urandom(4).hex())
-        self.store: Store = self._store or open_store(settings, threads, self._clock.time(), self.worker)
-        if not self.store.durable:
-            logger.warning("the store is memory: nothing is left of it when this process ends")
-        self._context = context_of(
-            settings,
-            scheduler=self._scheduler,
-            timers=self._timers,
-            router=self._router,
-            store=self.store,
-            observer=self.counters,
-        )
-        broker = self.worker.coordinator_path if self.worker is not None else ""
-        self._coordinator = self._given_coordinator or open_coordinator(settings.redis, broker, self._clock)
-        if self.store.durable:
-            node = self._coordinator.node if self._coordinator is not None else ""
-            self._context.keeper = TicketStore(self.store.collections.tickets, node)
-        self._context.ticket_ended = self._ticket_ended
-        self._limits = CommandDefaults(
-            settings.sessions.command_timeout_s,
-            settings.sessions.command_expires_s,
-            settings.sessions.effect_timeout_s,
-        )
-        self._context.went_online = self._went_online
-        self._context.went_offline = self._went_offline
-        self._sessions = Sessions(
-            self._context,
-            self._directory,
-            keep_offline_s=settings.sessions.keep_offline_s,
-            close_timeout_s=settings.sessions.close_timeout_s,
-            close_spread_s=settings.sessions.close_spread_s,
-            registration_of=self._registration_of,
-            id_prefix=os.urandom(4).hex(),
-        )
-        self.credentials = Credentials(
-            settings.auth.credentials, self.store.collections.credentials, required=settings.auth.required
-        )
-        self._membership = None
-        if self._coordinator is not None:
-            self._membership = Membership(
-                self._coordinator,
-                self,
-                context=self._context,
-                directory=self._directory,
-                book=self._book,
-                store=self.store,
-            )
-        self._entrance = Gatekeeper(
-            settings, self._sessions, [v16.VERSION.subprotocol], self.credentials, self._membership
-        )
+        self._build()
         self._stopped.clear()
         self._failure = None
         if self._membership is not None:
@@ -196,29 +143,118 @@ class CentralSystem(Calls, Operations):
         finally:
             if self._root is None:
                 self._let_go()
-        self._restore_tickets()
+        self._commands.open()
         self._timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
-        if settings.supervision.watchdog_s > 0:
-            self._watchdog = Watchdog(settings.supervision.watchdog_s, self._was_blocked)
+        watchdog_s = self.settings.supervision.watchdog_s
+        if watchdog_s > 0:
+            self._watchdog = Watchdog(watchdog_s, self._was_blocked)
             self._watchdog.start()
 
-    def _start_root(self) -> Cell:
-        tree = Tree(
+    def _build(self) -> None:
+        """Make all parts, each from those before it; nothing runs yet."""
+        settings = self.settings
+        self._inlet = Inlet()
+        self._scheduler = Scheduler()
+        self._timers = HubTimers(self._clock)
+        self._router = Router()
+        self._directory = Directory()
+        self._pool = Pool()
+        self._running: set[Any] = set()
+        self._registry = TicketRegistry(os.urandom(4).hex())
+        self.store: Store = self._store or open_store(settings, threads, self._clock.time(), self.worker)
+        if not self.store.durable:
+            logger.warning("the store is memory: nothing is left of it when this process ends")
+        self.credentials = Credentials(
+            settings.auth.credentials, self.store.collections.credentials, required=settings.auth.required
+        )
+        broker = self.worker.coordinator_path if self.worker is not None else ""
+        coordinator = self._given_coordinator or open_coordinator(settings.redis, broker, self._clock)
+        keeper = None
+        if self.store.durable:
+            node = coordinator.node if coordinator is not None else ""
+            keeper = TicketStore(self.store.collections.tickets, node)
+        self._membership = None
+        if coordinator is not None:
+            self._membership = Membership(
+                coordinator,
+                timers=self._timers,
+                directory=self._directory,
+                registry=self._registry,
+                store=self.store,
+                router=self._router,
+                keeper=keeper,
+                observer=self.counters,
+                adopt=self._adopt,
+                cancel=self._cancel,
+                spooled_elsewhere=self._spooled_elsewhere,
+            )
+        self._context = context_of(
+            settings,
+            scheduler=self._scheduler,
+            timers=self._timers,
+            router=self._router,
+            store=self.store,
+            observer=self.counters,
+            keeper=keeper,
+            membership=self._membership,
+            went_online=self._went_online,
+            went_offline=self._went_offline,
+        )
+        self._sessions = Sessions(
+            self._context,
+            self._directory,
+            keep_offline_s=settings.sessions.keep_offline_s,
+            close_timeout_s=settings.sessions.close_timeout_s,
+            close_spread_s=settings.sessions.close_spread_s,
+            registration_of=self._registration_of,
+            id_prefix=os.urandom(4).hex(),
+        )
+        self._gatekeeper = Gatekeeper(
+            settings, self._sessions, [v16.VERSION.subprotocol], self.credentials, self._membership
+        )
+        self._tree = Tree(
             system=self,
-            settings=self.settings,
+            settings=settings,
             plugins=self._own_specs,
             context=self._context,
             sessions=self._sessions,
-            entrance=self._entrance,
+            gatekeeper=self._gatekeeper,
             store=self.store,
             ports=self._ports,
             pool=self._pool,
             running=self._running,
             share_ports=self.worker is not None,
         )
-        children = tree.children()
+        self._commands = Commands(
+            registry=self._registry,
+            directory=self._directory,
+            sessions=self._sessions,
+            context=self._context,
+            limits=CommandDefaults(
+                settings.sessions.command_timeout_s,
+                settings.sessions.command_expires_s,
+                settings.sessions.effect_timeout_s,
+            ),
+            inlet=self._inlet,
+            peers=self._membership,
+        )
+        self._operations = Operations(
+            policy=settings.policy,
+            store=self.store,
+            registry=self._registry,
+            directory=self._directory,
+            sessions=self._sessions,
+            context=self._context,
+            plugins_cell=self._plugins_cell,
+        )
+        self._local_lists = LocalLists(
+            self.store, self._commands, entry_limit=settings.back_office.local_list_limit
+        )
+
+    def _start_root(self) -> Cell:
+        children = self._tree.children()
         self._children_s = sum(child.shutdown_s for child in children)
-        make = Supervisor.maker(children, self._timers, Strategy.REST_FOR_ONE, tree.policy())
+        make = Supervisor.maker(children, self._timers, Strategy.REST_FOR_ONE, self._tree.policy())
         root = Cell(self._scheduler, "root", make)
         started = False
         try:
@@ -245,18 +281,19 @@ class CentralSystem(Calls, Operations):
         if root is None:
             return
         self._root = None
+        self._commands.close()
         if self._watchdog is not None:
             self._watchdog.stop()
             self._watchdog = None
         root.watch = None
-        self._entrance.close()
+        self._gatekeeper.close()
         if self._membership is not None:
             self._membership.give_back()
         if root.phase in (Phase.STARTING, Phase.RUNNING):
             root.ref.stop(block=False)
             stop_s = self._stop_s()
             if not root.join(stop_s):
-                logger.error("it did not stop in %g s and is killed", stop_s)
+                logger.error("central system did not stop within %g s; killing it", stop_s)
                 root.kill()
                 root.join(1.0)
         root.end()
@@ -271,14 +308,7 @@ class CentralSystem(Calls, Operations):
     def _let_go(self) -> None:
         for cell in self._directory:
             self._sessions.let_go(cell)
-        keeper, reason = self._context.keeper, "the central system has stopped"
-        for ticket in self._book.open_tickets():
-            if self._membership is not None and self._membership.leave(ticket, self._clock.time(), reason):
-                continue
-            if keeper is not None and keeper.survives(ticket):
-                ticket.detach(self._clock.time(), reason)
-            else:
-                ticket.end(TicketState.NEVER_SENT, self._clock.time(), reason)
+        self._commands.end_all("the central system has stopped")
         self._pool.kill(timeout=1.0)
         for connection in list(self._running):  # closing still, or half-open: nobody would end them any more
             connection.finish()
@@ -330,7 +360,182 @@ class CentralSystem(Calls, Operations):
         """The port of the HTTP API."""
         return self._ports["http"]
 
+    # -- Commands --------------------------------------------------------------------------------
+
+    def send(
+        self,
+        charge_point: str,
+        request: Request[R],
+        *,
+        timeout_s: float | None = None,
+        when_offline: str = "fail",
+        expires_in_s: float | None = None,
+        until_effect: bool = False,
+        effect_timeout_s: float | None = None,
+    ) -> Ticket[R]:
+        """Send a request to a charge point. Never blocks; safe from any greenlet and any native thread.
+
+        `timeout_s` is for the answer once it is sent (default: `sessions.command_timeout_s`); what has not been sent
+        `expires_in_s` from now (default: `sessions.command_expires_s`) never is. With `when_offline="queue"` it waits
+        for a charge point that is away. With `until_effect` the ticket is waited for until what was asked for has shown
+        itself (`ticket.effect`), a RemoteStartTransaction with its StartTransaction for example, or `effect_timeout_s`
+        after its final state. Raises `InvalidPayload` for a request that breaks its contract, ValueError for one that a
+        central system does not send and for a time that is not above 0, LookupError for what is no request of OCPP
+        1.6 at all. OCPP 1.6, section 5.
+        """
+        return self._running_commands.send(
+            charge_point,
+            request,
+            timeout_s=timeout_s,
+            when_offline=when_offline,
+            expires_in_s=expires_in_s,
+            until_effect=until_effect,
+            effect_timeout_s=effect_timeout_s,
+        )
+
+    @property
+    def _running_commands(self) -> Commands:
+        if self._root is None:
+            raise RuntimeError("the central system is not running")
+        return self._commands
+
+    def ticket(self, ticket_id: str) -> Ticket[Any] | None:
+        """Find a ticket; None if it is unknown, or ended long ago."""
+        return self._commands.ticket(ticket_id)
+
+    def open_tickets(self, charge_point_id: str = "") -> list[Ticket[Any]]:
+        """List the tickets that have not ended: of one charge point, or of all."""
+        return self._commands.open_tickets(charge_point_id)
+
+    def sync_local_list(
+        self,
+        charge_point_id: str,
+        *,
+        full: bool = False,
+        clear_cache: bool = False,
+        local_list_limit: int | None = None,
+        timeout_s: float | None = None,
+    ) -> LocalListUpdate:
+        """Send a charge point what its local list lacks, and return what became of it; switches greenlets.
+
+        A list that is known for certain gets a Differential, unless the whole is less; any other, or one that has
+        refused its Differential, a Full. More than `local_list_limit` tags (by default that of the settings) are sent
+        in parts. With `clear_cache` the authorisation cache is cleared too. `timeout_s` is for each answer.
+        Raises `LocalListSyncRunning` if one is sent already, ValueError for a limit or a time that is not above 0, and
+        RuntimeError if the central system does not run.
+        """
+        return self._local_lists.sync(
+            charge_point_id,
+            full=full,
+            clear_cache=clear_cache,
+            local_list_limit=local_list_limit,
+            timeout_s=timeout_s,
+        )
+
+    def key_sent(self, charge_point_id: str, value: str, *, certain: bool) -> None:
+        """Keep the new AuthorizationKey of a charge point; it is not `certain` if no answer said that it was taken.
+
+        Switches greenlets. Raises `PasswordChecksBusy`, and ValueError for a key that cannot be one.
+        """
+        self.credentials.key_sent(charge_point_id, value, certain=certain)
+
+    # -- Operations ------------------------------------------------------------------------------
+
+    def charge_points(self) -> Sequence[ChargePoint]:
+        """All charge points this process knows, connected or not."""
+        return self._operations.charge_points()
+
+    def charge_point(self, charge_point_id: str) -> ChargePoint | None:
+        """The facts of one charge point; None if it is not known."""
+        return self._operations.charge_point(charge_point_id)
+
+    def crash_reports(self) -> list[dict[str, object]]:
+        """The last crashes of sessions: charge point, time, error, traceback, and the rows of its flight recorder."""
+        return self._operations.crash_reports()
+
+    def record(self, charge_point_id: str) -> str | None:
+        """The flight recorder of a charge point as lines of JSON, redacted; None if it is not known."""
+        return self._operations.record(charge_point_id)
+
+    def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
+        """The calls that have not ended, and the last that have; of one charge point or of all, the newest first."""
+        return self._operations.tickets(charge_point_id, open_only=open_only)
+
+    def register(self, charge_point_id: str, status: str) -> Receipt:
+        """Register a charge point that is away as its BootNotification would.
+
+        `status` is Accepted, Pending or Rejected; raises ValueError if it is none of them, and
+        `ChargePointConnected` for one that is connected, whose BootNotification decides. OCPP 1.6, 4.2.
+        """
+        return self._operations.register(charge_point_id, status)
+
+    def forget(self, charge_point_id: str) -> Receipt:
+        """Forget a charge point that is away, and end the calls that wait for it.
+
+        Its transactions stay, and so does all that is no registration. Raises `ChargePointConnected` for one
+        that is connected.
+        """
+        return self._operations.forget(charge_point_id)
+
+    def plugins(self) -> list[dict[str, Any]]:
+        """Every plugin: its part of the tree, and whether it is `quarantined` or a `shadow`.
+
+        `broken` are the pairs (charge point, action) that stand-ins answer for.
+        """
+        return self._operations.plugins()
+
+    def spool_by_plugin(self) -> dict[str, int]:
+        """How many of the first 10,000 messages in the spool wait for which plugin. May switch greenlets."""
+        return self._operations.spool_by_plugin()
+
+    def retry_spooled(self, numbers: Collection[int] | None = None) -> list[int]:
+        """Bring back what was set aside, these or all, to be handed to its plugin again; the numbers of what came back.
+
+        A transaction comes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
+        """
+        return self._operations.retry_spooled(numbers)
+
+    def quarantined(self) -> list[dict[str, Any]]:
+        """The plugins in quarantine: name, last crash, how many times."""
+        return self._operations.quarantined()
+
+    def release(self, plugin: str) -> bool:
+        """Let a plugin out of quarantine; false if it is in none. Switches greenlets."""
+        return self._operations.release(plugin)
+
+    def promote(self, plugin: str) -> bool:
+        """Let a shadow plugin answer from now on, in the place of whoever did; false if there is no such shadow."""
+        return self._operations.promote(plugin)
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the tree of supervision: state, restarts, inbox depth and last crash of everything in it."""
+        root: Any = self._root.actor if self._root is not None else None
+        return root.describe() if root is not None else {}
+
+    def workers(self) -> list[dict[str, Any]]:
+        """List the processes that serve the same ports, as their parent sees them; none if there is this one only.
+
+        Number, process, state, restarts and how it ended last; `here` is this one.
+        """
+        worker = self.worker
+        if worker is None:
+            return []
+        return [view | {"here": view["worker"] == worker.number} for view in worker.all]
+
     # -- Inside ------------------------------------------------------------------------------------
+
+    def _plugins_cell(self) -> Cell | None:
+        return self._tree.cells.get("plugins") if self._root is not None else None
+
+    def _adopt(self, ticket: Ticket[Any]) -> None:
+        self._commands.adopt(ticket)
+
+    def _cancel(self, ticket: Ticket[Any]) -> None:
+        self._commands.cancel_here(ticket)
+
+    def _spooled_elsewhere(self, charge_point_id: str) -> None:
+        self._context.spool_owners.add(charge_point_id)
+        self._context.spool_grew(charge_point_id)
 
     def _registration_of(self, charge_point_id: str) -> Registration | None:
         stored = self.store.registration(charge_point_id)

@@ -7,7 +7,7 @@ how each SendLocalList ended (`plugins/accepted_state.py`), whoever has sent it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import msgspec
@@ -19,13 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..actors.session.tickets import Ticket
-    from ..config.settings import Settings
-    from ..protocol.actions import Request
-    from ..protocol.message import Message
     from ..store.records import LocalList, Tag
     from ..store.store import Store
-
-R = TypeVar("R", bound="Message")
+    from .commands import Commands
 
 BELIEVED_S = 5.0
 """Seconds that may pass until what an answer says is in the store."""
@@ -67,20 +63,15 @@ class LocalListUpdate:
 
 
 class LocalLists:
-    """The part of `CentralSystem` that keeps local lists in step; it fills the attributes."""
+    """The local lists of a system's charge points: brings each in step with the tags when asked to."""
 
-    settings: Settings
-    store: Store
-    _lists_on_their_way: set[str]
+    def __init__(self, store: Store, commands: Commands, *, entry_limit: int) -> None:
+        self._store = store
+        self._commands = commands
+        self._entry_limit = entry_limit
+        self._running: set[str] = set()
 
-    if TYPE_CHECKING:
-
-        def send(
-            self, charge_point: str, request: Request[R], *, timeout_s: float | None = None
-        ) -> Ticket[R]:
-            """See `CentralSystem.send`."""
-
-    def sync_local_list(
+    def sync(
         self,
         charge_point_id: str,
         *,
@@ -97,23 +88,27 @@ class LocalLists:
         Raises `LocalListSyncRunning` if one is sent already, ValueError for a limit or a time that is not above 0, and
         RuntimeError if the central system does not run.
         """
-        limit = self.settings.back_office.local_list_limit if local_list_limit is None else local_list_limit
+        limit = self._entry_limit if local_list_limit is None else local_list_limit
         if limit < 1:
             raise ValueError(f"local_list_limit must be at least 1, not {limit}")
-        if charge_point_id in self._lists_on_their_way:
+        if charge_point_id in self._running:
             raise LocalListSyncRunning(f"a list is on its way to {charge_point_id} already")
-        self._lists_on_their_way.add(charge_point_id)
+        self._running.add(charge_point_id)
         try:
-            return _Sync(self, charge_point_id, limit, timeout_s).run(full=full, clear_cache=clear_cache)
+            sync = _Sync(self._store, self._commands, charge_point_id, limit, timeout_s)
+            return sync.run(full=full, clear_cache=clear_cache)
         finally:
-            self._lists_on_their_way.discard(charge_point_id)
+            self._running.discard(charge_point_id)
 
 
 class _Sync:
-    """One list on its way."""
+    """The synchronization of one charge point's list."""
 
-    def __init__(self, system: LocalLists, charge_point_id: str, limit: int, timeout_s: float | None) -> None:
-        self._system = system
+    def __init__(
+        self, store: Store, commands: Commands, charge_point_id: str, limit: int, timeout_s: float | None
+    ) -> None:
+        self._store = store
+        self._commands = commands
         self._charge_point_id = charge_point_id
         self._limit = limit
         self._timeout_s = timeout_s
@@ -121,11 +116,11 @@ class _Sync:
 
     @property
     def _believed(self) -> LocalList | None:
-        return self._system.store.collections.local_lists.get(self._charge_point_id)
+        return self._store.collections.local_lists.get(self._charge_point_id)
 
     def run(self, *, full: bool, clear_cache: bool) -> LocalListUpdate:
-        """See `sync_local_list`."""
-        tags = list(self._system.store.collections.tags)
+        """Send the list, and return what became of it."""
+        tags = list(self._store.collections.tags)
         wanted = [tag for tag in tags if max(len(tag.id_tag), len(tag.parent)) <= LONGEST]
         whole = _entries(wanted)
         believed = self._believed
@@ -166,7 +161,7 @@ class _Sync:
                 # What follows the first part of a full list adds to it.
                 update_type=v16.UpdateType.DIFFERENTIAL if start else v16.UpdateType(kind),
             )
-            ticket = self._system.send(self._charge_point_id, request, timeout_s=self._timeout_s)
+            ticket = self._commands.send(self._charge_point_id, request, timeout_s=self._timeout_s)
             self._tickets.append(ticket)
             ticket.wait()
             if ticket.sent_at is not None:
@@ -184,7 +179,7 @@ class _Sync:
             gevent.sleep(LOOK_S)
 
     def _clear_cache(self) -> Ticket[v16.ClearCacheResponse]:
-        ticket = self._system.send(self._charge_point_id, v16.ClearCache(), timeout_s=self._timeout_s)
+        ticket = self._commands.send(self._charge_point_id, v16.ClearCache(), timeout_s=self._timeout_s)
         ticket.wait()
         return ticket
 

@@ -15,13 +15,16 @@ from ..remote.cluster.coordinator import CoordinatorUnavailable
 from .ticket_store import TicketStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..actors.plugin.routing import Router
+    from ..actors.runtime.timers import Timers
     from ..actors.session.cell import ChargePointCell
-    from ..actors.session.context import SessionContext
+    from ..actors.session.context import DurableTickets, Observer
     from ..actors.session.directory import Directory
     from ..actors.session.tickets import Ticket, TicketRegistry
     from ..remote.cluster.coordinator import Coordinator
     from ..store.store import Store
-    from .commands import Calls
 
 logger = logging.getLogger(__name__)
 
@@ -30,50 +33,60 @@ ABSENT = "the charge point has left"
 
 
 class Membership:
-    """See the head of this file. `calls` is the system."""
+    """The part of a central system that its cluster sees, and the part of the cluster that the system sees.
+
+    `adopt` goes on with a command of a node that is no more, `cancel` takes one out that waits here, and
+    `spooled_elsewhere` is told of charge points whose messages another node has spooled.
+    """
 
     def __init__(
         self,
         coordinator: Coordinator,
-        calls: Calls,
         *,
-        context: SessionContext,
+        timers: Timers,
         directory: Directory,
-        book: TicketRegistry,
+        registry: TicketRegistry,
         store: Store,
+        router: Router,
+        keeper: DurableTickets | None,
+        observer: Observer,
+        adopt: Callable[[Ticket[Any]], None],
+        cancel: Callable[[Ticket[Any]], None],
+        spooled_elsewhere: Callable[[str], None],
     ) -> None:
-        self._calls = calls
-        self._context = context
+        self._clock = timers.clock
         self._directory = directory
-        self._book = book
+        self._registry = registry
         self._store = store
-        self.cluster = Cluster(coordinator, context.timers, store, self)
-        context.may_send = self.cluster.claims.may_send
-        context.redelivers_here = self._redelivers_here
-        context.ticket_sent = self.cluster.near.changed
+        self._router = router
+        self._keeper = keeper
+        self._observer = observer
+        self._adopt = adopt
+        self._cancel = cancel
+        self._spooled_elsewhere = spooled_elsewhere
+        self.cluster = Cluster(coordinator, timers, store, self)
 
     # -- For the entrance ------------------------------------------------------------------------
 
     def admit(self, charge_point_id: str) -> None:
-        """See `supervisor.entrance.PeerClaims`."""
+        """Claim a charge point for this node before its handshake is answered."""
         self.cluster.admit(charge_point_id)
         # What another process has spooled of it goes before what it says now.
         if self._store.durable and self._store.spooled(charge_point_id=charge_point_id, limit=1):
-            self._context.spool_owners.add(charge_point_id)
-            self._context.spool_grew(charge_point_id)
+            self._spooled_elsewhere(charge_point_id)
 
     def attached(self, charge_point_id: str) -> None:
-        """See `supervisor.entrance.PeerClaims`: go on with what nodes that are no more had for it."""
-        keeper = self._context.keeper
+        """Adopt the commands that nodes which are no more had for a charge point that has connected here."""
+        keeper = self._keeper
         if not isinstance(keeper, TicketStore):
             return
         living = {self.cluster.node, *self.cluster.coordinator.nodes()}
-        for ticket in keeper.adopt(charge_point_id, living, self._context.clock.time()):
-            if self._book.find(ticket.id) is None:
-                self._calls.take_over(ticket)
+        for ticket in keeper.adopt(charge_point_id, living, self._clock.time()):
+            if self._registry.find(ticket.id) is None:
+                self._adopt(ticket)
 
-    def _redelivers_here(self, charge_point_id: str) -> bool:
-        """Whether what is spooled of a charge point is for us to replay: its node does, or the first if it has none."""
+    def redelivers_here(self, charge_point_id: str) -> bool:
+        """Return whether this node redelivers a charge point's spool: its own node, or the first if it has none."""
         if self._online(charge_point_id) is not None:
             return True
         try:
@@ -89,48 +102,48 @@ class Membership:
         return None if cell is None or cell.is_set() or cell.newest is None else cell
 
     def run(self, ticket: Ticket[Any]) -> bool:
-        """See `remote.cluster.Here`."""
+        """Carry a command out that another node forwarded; false if its charge point is not connected here."""
         cell = self._online(ticket.charge_point_id)
         if cell is None:
             return False
-        self._book.add(ticket)
-        if self._context.keeper is not None:
-            self._context.keeper.keep(ticket)
+        self._registry.add(ticket)
+        if self._keeper is not None:
+            self._keeper.keep(ticket)
         cell.tell(SendCommand(ticket))
         return True
 
     def find_ticket(self, ticket_id: str) -> Ticket[Any] | None:
-        """See `remote.cluster.Here`."""
-        return self._book.find(ticket_id)
+        """Find a ticket of this node; None if it is unknown."""
+        return self._registry.find(ticket_id)
 
     def cancel(self, ticket: Ticket[Any]) -> None:
-        """See `remote.cluster.Here`."""
-        self._calls.cancel_here(ticket)
+        """Take a command out that waits here."""
+        self._cancel(ticket)
 
     def wake(self, charge_point_id: str) -> None:
-        """See `remote.cluster.Here`."""
+        """Have a session look again at what it may send."""
         cell = self._online(charge_point_id)
         if cell is not None:
             cell.tell(TimePassed())
 
     def fence(self, charge_point_id: str) -> None:
-        """See `remote.cluster.Here`."""
+        """Close the connection of a charge point that another node holds now."""
         cell = self._online(charge_point_id)
         if cell is not None and cell.newest is not None:
-            self._context.observer.count("fenced", charge_point_id)
+            self._observer.count("fenced", charge_point_id)
             cell.newest.close(CLOSE_POLICY, "the charge point is connected to another node")
 
     def hold(self, ticket: Ticket[Any]) -> None:
-        """See `remote.cluster.Here`."""
-        if self._context.keeper is not None:
-            self._context.keeper.keep(ticket)
+        """Keep a forwarded command for the next process."""
+        if self._keeper is not None:
+            self._keeper.keep(ticket)
 
     def ended(self, ticket: Ticket[Any]) -> None:
-        """See `remote.cluster.Here`."""
-        if self._context.keeper is not None and ticket.kept is not None:
-            self._context.keeper.forget(ticket)
-        self._context.router.tell_outcome(ticket.action, TicketEnded(ticket))
-        self._context.observer.count(f"ticket_{ticket.state}", ticket.charge_point_id)
+        """Count a command that has ended elsewhere, and tell the plugins its outcome."""
+        if self._keeper is not None and ticket.kept is not None:
+            self._keeper.forget(ticket)
+        self._router.tell_outcome(ticket.action, TicketEnded(ticket))
+        self._observer.count(f"ticket_{ticket.state}", ticket.charge_point_id)
 
     # -- For the system --------------------------------------------------------------------------
 

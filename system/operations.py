@@ -1,7 +1,5 @@
 """What an operator sees of a running system, and does to its plugins.
 
-It is the part of `CentralSystem` that serves no charge point.
-
 Everything here belongs to the hub's thread.
 """
 
@@ -14,24 +12,21 @@ from ..actors.plugin.cell import PluginCell
 from ..actors.plugin.redelivery import DEAD_LETTERS_KNOWN
 from ..actors.plugin.replayed_call import transaction_of
 from ..actors.session.recorder import Recorder
+from ..config.errors import ChargehandError
 from ..protocol import v16
 from ..protocol.session import Registration
 from ..supervisor.plugins import PluginSupervisor, Release
 from ..supervisor.supervisor import describe
-from .local_lists import LocalLists
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from ..actors.plugin.routing import Router
     from ..actors.runtime.cell import Cell
-    from ..actors.runtime.timers import Clock
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.context import SessionContext
     from ..actors.session.directory import Directory
     from ..actors.session.tickets import Ticket, TicketRegistry
-    from ..config.worker_process import Worker
-    from ..store.store import Receipt
+    from ..store.store import Receipt, Store
     from ..supervisor.sessions import Sessions
 
 RELEASE_S = 10.0
@@ -44,17 +39,36 @@ SPOOL_COUNTED = 10_000
 """So many messages in the spool are looked at to say how many wait for which plugin."""
 
 
-class Operations(LocalLists):
-    """See the head of this file; `CentralSystem` fills the attributes."""
+class ChargePointConnected(ChargehandError, ValueError):
+    """A charge point is connected, and what was asked for is for one that is away."""
 
-    _book: TicketRegistry
-    _clock: Clock
-    _directory: Directory
-    _root: Cell | None
-    _router: Router
-    _context: SessionContext
-    _sessions: Sessions
-    worker: Worker | None
+
+class Operations:
+    """Views of a running system, and what an operator does to its plugins, its spool and charge points that are away.
+
+    `plugins_cell` returns the cell of the plugin supervisor; None while there is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: str,
+        store: Store,
+        registry: TicketRegistry,
+        directory: Directory,
+        sessions: Sessions,
+        context: SessionContext,
+        plugins_cell: Callable[[], Cell | None],
+    ) -> None:
+        self._policy = policy
+        self._store = store
+        self._registry = registry
+        self._directory = directory
+        self._sessions = sessions
+        self._context = context
+        self._router = context.router
+        self._clock = context.clock
+        self._plugins_cell = plugins_cell
 
     # -- The picture -------------------------------------------------------------------------------
 
@@ -66,21 +80,6 @@ class Operations(LocalLists):
         """The facts of one charge point; None if it is not known."""
         cell = self._directory.find(charge_point_id)
         return cell.charge_point if cell is not None else None
-
-    def describe(self) -> dict[str, Any]:
-        """The tree of supervision: state, restarts, inbox depth and last crash of everything in it."""
-        root: Any = self._root.actor if self._root is not None else None
-        return root.describe() if root is not None else {}
-
-    def workers(self) -> list[dict[str, Any]]:
-        """The processes that serve the same ports, as their parent sees them; empty if there is this one only.
-
-        Number, process, state, restarts and how it ended last; `here` is this one.
-        """
-        worker = self.worker
-        if worker is None:
-            return []
-        return [picture | {"here": picture["worker"] == worker.number} for picture in worker.all]
 
     def crash_reports(self) -> list[dict[str, object]]:
         """The last crashes of sessions: charge point, time, error, traceback, and the rows of its flight recorder."""
@@ -95,7 +94,7 @@ class Operations(LocalLists):
         head = {
             "charge_point": charge_point_id,
             "version": cell.charge_point.version,
-            "policy": self.settings.policy,
+            "policy": self._policy,
             "accept_unbooted": rules.accept_unbooted,
             "answer_transactions_unregistered": rules.answer_transactions_unregistered,
             "fallback_id_tag_status": self._context.id_tag_status,
@@ -107,34 +106,36 @@ class Operations(LocalLists):
 
     def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
         """The calls that have not ended, and the last that have; of one charge point or of all, the newest first."""
-        return self._book.tickets(charge_point_id, open_only=open_only)
+        return self._registry.tickets(charge_point_id, open_only=open_only)
 
     # -- Charge points that are away ---------------------------------------------------------------
 
-    def register(self, charge_point_id: str, status: str) -> Receipt | None:
-        """Register a charge point as its BootNotification would; None if it is connected, for then that decides.
+    def register(self, charge_point_id: str, status: str) -> Receipt:
+        """Register a charge point that is away as its BootNotification would.
 
-        `status` is Accepted, Pending or Rejected; ValueError if it is none of them. OCPP 1.6, 4.2.
+        `status` is Accepted, Pending or Rejected; raises ValueError if it is none of them, and
+        `ChargePointConnected` for one that is connected, whose BootNotification decides. OCPP 1.6, 4.2.
         """
         registration = Registration(status)
         cell = self._directory.find(charge_point_id)
         if cell is not None and cell.newest is not None:
-            return None
+            raise ChargePointConnected(f"charge point {charge_point_id} is connected")
         if cell is not None:
             cell.charge_point.registration = cell.session.registration = registration
-        return self.store.register(charge_point_id, status)
+        return self._store.register(charge_point_id, status)
 
-    def forget(self, charge_point_id: str) -> Receipt | None:
-        """Forget a charge point that is away, and end the calls that wait for it; None if it is connected.
+    def forget(self, charge_point_id: str) -> Receipt:
+        """Forget a charge point that is away, and end the calls that wait for it.
 
-        Its transactions stay, and so does all that is no registration.
+        Its transactions stay, and so does all that is no registration. Raises `ChargePointConnected` for one
+        that is connected.
         """
         cell = self._directory.find(charge_point_id)
         if cell is not None and cell.newest is not None:
-            return None
+            raise ChargePointConnected(f"charge point {charge_point_id} is connected")
         if cell is not None:
             self._sessions.let_go(cell)
-        return self.store.forget(charge_point_id)
+        return self._store.forget(charge_point_id)
 
     # -- Plugins -----------------------------------------------------------------------------------
 
@@ -159,7 +160,7 @@ class Operations(LocalLists):
         """How many of the first 10,000 messages in the spool wait for which plugin. May switch greenlets."""
         version = v16.VERSION.name
         found = (
-            self._router.find(version, message.action) for message in self.store.spooled(limit=SPOOL_COUNTED)
+            self._router.find(version, message.action) for message in self._store.spooled(limit=SPOOL_COUNTED)
         )
         return Counter(cell.spec.name for cell in found if cell is not None)
 
@@ -169,7 +170,7 @@ class Operations(LocalLists):
         A transaction comes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
         """
         context, version = self._context, v16.VERSION
-        dead_letters = self.store.dead_letters(limit=DEAD_LETTERS_KNOWN)
+        dead_letters = self._store.dead_letters(limit=DEAD_LETTERS_KNOWN)
         keys = {
             record.number: (record.charge_point_id, transaction_of(version, record))
             for record in dead_letters
@@ -185,7 +186,7 @@ class Operations(LocalLists):
         context.spool_touched |= owners
         kept = False
         try:
-            self.store.requeue(back).wait(STORE_S)
+            self._store.requeue(back).wait(STORE_S)
             kept = True
         finally:
             if not kept:
@@ -201,24 +202,23 @@ class Operations(LocalLists):
 
     def release(self, plugin: str) -> bool:
         """Let a plugin out of quarantine; false if it is in none. Switches greenlets."""
-        root: Any = self._root.actor if self._root is not None else None
-        if root is None or not root.children:
-            return False
-        return bool(root.children[0].cell.ref.ask(Release(plugin), timeout=RELEASE_S))
+        cell = self._plugins_cell()
+        return cell is not None and bool(cell.ref.ask(Release(plugin), timeout=RELEASE_S))
 
     def promote(self, plugin: str) -> bool:
         """Let a shadow plugin answer from now on, in the place of whoever did; false if there is no such shadow."""
-        cell = self._plugin_cell(plugin)
+        cell = self.plugin_cell(plugin)
         if cell is None or not cell.shadow:
             return False
         self._router.promote(cell)
         return True
 
     def _plugin_supervisor(self) -> PluginSupervisor | None:
-        root: Any = self._root.actor if self._root is not None else None
-        return root.children[0].cell.actor if root is not None and root.children else None
+        cell: Any = self._plugins_cell()
+        return cell.actor if cell is not None else None
 
-    def _plugin_cell(self, name: str) -> PluginCell | None:
+    def plugin_cell(self, name: str) -> PluginCell | None:
+        """Find the cell of a plugin by its name; None if there is none."""
         supervisor = self._plugin_supervisor()
         for child in supervisor.children if supervisor is not None else ():
             if child.spec.id == name and isinstance(child.cell, PluginCell):

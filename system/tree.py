@@ -6,7 +6,7 @@ Plugins are loaded by their names; nothing here imports one.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
@@ -43,37 +43,35 @@ class PluginNotFound(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """Makes the child specs of the root. `ports` holds, by endpoint, the port wanted and then the one bound."""
+    """The child specs of the root, and handles to what they make.
+
+    `ports` holds, by endpoint, the port wanted and then the one bound; `cells` the supervisors that run now: "plugins",
+    "sessions" and "endpoints".
+    """
 
     system: CentralSystem
     settings: Settings
     plugins: Iterable[PluginSpec]
     context: SessionContext
     sessions: Sessions
-    entrance: Gatekeeper
+    gatekeeper: Gatekeeper
     store: Store
     ports: dict[str, int]
     pool: Any
     running: set[Any]  # connections, from the end of their handshake
     share_ports: bool = False  # with other processes that serve the same
+    cells: dict[str, Cell] = field(default_factory=dict)
 
     def policy(self) -> Policy:
-        """How often, and how fast, things are started again."""
-        supervision = self.settings.supervision
-        return Policy(
-            intensity=supervision.intensity,
-            period_s=supervision.period_s,
-            backoff_min_s=supervision.backoff_min_s,
-            backoff_max_s=supervision.backoff_max_s,
-            reset_s=supervision.backoff_reset_s,
-        )
+        """Return how often, and how fast, children are started again."""
+        return Policy.of(self.settings.supervision)
 
     def children(self) -> list[ChildSpec]:
         """The three children of the root, in order."""
         settings, timers, policy = self.settings, self.context.timers, self.policy()
         plugins, endpoints = [*self._plugins(), self._replayer()], self._endpoints()
         below_s = settings.supervision.shutdown_s + MARGIN_S
-        return [
+        specs = [
             ChildSpec.of(
                 PluginSupervisor,
                 plugins,
@@ -104,6 +102,14 @@ class Tree:
                 shutdown_s=below_s,
             ),
         ]
+        return [self._with_handle(spec) for spec in specs]
+
+    def _with_handle(self, spec: ChildSpec) -> ChildSpec:
+        def make(scheduler: Any, watch: Any) -> Cell:
+            cell = self.cells[spec.id] = spec.make(scheduler, watch)
+            return cell
+
+        return replace(spec, make=make)
 
     # -- Plugins -------------------------------------------------------------------------------
 
@@ -128,6 +134,8 @@ class Tree:
             children.append(places.child(self._remote(specs)))
         module = importlib.import_module("..plugins.accepted_state", __package__)
         children.append(places.child(module.AcceptedState.spec(self.store, name="holdings")))
+        module = importlib.import_module("..plugins.authorization_keys", __package__)
+        children.append(places.child(module.AuthorizationKeys.spec(name="authorization-keys")))
         office = settings.back_office
         if office.enabled:
             module = importlib.import_module("..plugins.back_office", __package__)
@@ -235,7 +243,7 @@ class Tree:
     def _server(self, address: tuple[str, int], tls_context: Any) -> Server:
         return Server(
             address,
-            gate=self.entrance,
+            gate=self.gatekeeper,
             transport=ReactorTransport(self.running)
             if self.settings.transport == "reactor"
             else GreenletTransport(self.running),

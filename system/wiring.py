@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..actors.session.context import SessionContext
 from ..protocol import v16
 from ..protocol.session import Rules
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..actors.plugin.routing import Router
     from ..actors.runtime.scheduler import Scheduler
     from ..actors.runtime.timers import Timers
-    from ..actors.session.context import Observer
+    from ..actors.session.charge_point import ChargePoint
+    from ..actors.session.context import DurableTickets, Observer
+    from ..actors.session.tickets import Ticket
     from ..config.settings import Settings
     from ..store.store import Store
+    from .membership import Membership
 
 
 def context_of(
@@ -25,8 +30,13 @@ def context_of(
     router: Router,
     store: Store,
     observer: Observer,
+    keeper: DurableTickets | None,
+    membership: Membership | None,
+    went_online: Callable[[ChargePoint], None],
+    went_offline: Callable[[ChargePoint, int, str], None],
 ) -> SessionContext:
-    """Make them; whoever wants to hear of sessions, or to keep their tickets, says so there."""
+    """Make the context of a system's sessions; `membership` is None if this is the only process."""
+    cluster = membership.cluster if membership is not None else None
     return SessionContext(
         rules=rules_of(settings),
         scheduler=scheduler,
@@ -40,11 +50,22 @@ def context_of(
         recorder_bytes=settings.sessions.recorder_bytes,
         clock_tolerance_s=settings.sessions.clock_tolerance_s,
         events_s=settings.deadlines.events_s,
+        keeper=keeper,
+        ticket_ended=cluster.near.changed if cluster is not None else _nothing,
+        ticket_sent=cluster.near.changed if cluster is not None else None,
+        may_send=cluster.claims.may_send if cluster is not None else None,
+        redelivers_here=membership.redelivers_here if membership is not None else None,
+        went_online=went_online,
+        went_offline=went_offline,
     )
 
 
+def _nothing(_: Ticket[Any]) -> None:
+    """No-op: there is no other process to notify."""
+
+
 def rules_of(settings: Settings) -> Rules:
-    """The rules of a session."""
+    """Make the rules of a session."""
     return Rules(
         version=v16.VERSION,
         strict=settings.policy == "strict",

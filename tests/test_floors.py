@@ -229,7 +229,7 @@ def catches_everything(tree: ast.AST) -> bool:
 def exported_names(source: str) -> frozenset[str]:
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and any(
-            isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
+            isinstance(t, ast.Name) and t.id == "_MODULES" for t in node.targets
         ):
             return frozenset(ast.literal_eval(node.value))
     return frozenset()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import falcon
 import msgspec
 
+from ..system.operations import ChargePointConnected
 from .requests import Problem, Query, body_of, decoded
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .tags import keep
@@ -73,9 +74,10 @@ class ChargePoints(Resource):
         entry = decoded(body_of(request) or b"{}", Entry, "charge point")
         stored = self._system.store.registration(charge_point)
         status = entry.registration or (stored.status if stored is not None else "Accepted")
-        receipt = self._system.register(charge_point, status)
-        if receipt is None:
-            raise _connected(charge_point, "its BootNotification decides")
+        try:
+            receipt = self._system.register(charge_point, status)
+        except ChargePointConnected as error:
+            raise _connected(charge_point, "its BootNotification decides") from error
         keep([receipt])
         answer(response, self._facts(charge_point))
 
@@ -84,9 +86,10 @@ class ChargePoints(Resource):
         Query(request)
         picture = self._facts(charge_point)
         credentials = self._system.credentials if picture["has_password"] else None
-        receipt = self._system.forget(charge_point)
-        if receipt is None:
-            raise _connected(charge_point, "it can be forgotten when it is away")
+        try:
+            receipt = self._system.forget(charge_point)
+        except ChargePointConnected as error:
+            raise _connected(charge_point, "it can be forgotten when it is away") from error
         keep([receipt] if credentials is None else [receipt, credentials.remove(charge_point)])
         answer(response, picture)
 

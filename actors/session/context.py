@@ -156,6 +156,13 @@ class SessionContext:
         recorder_bytes: int = 8192,
         clock_tolerance_s: float = 600.0,
         events_s: float = 0.0,
+        keeper: DurableTickets | None = None,
+        ticket_ended: Callable[[Ticket[Any]], None] = lambda _: None,
+        ticket_sent: Callable[[Ticket[Any]], None] | None = None,
+        may_send: Callable[[str], bool] | None = None,
+        redelivers_here: Callable[[str], bool] | None = None,
+        went_online: Callable[[ChargePoint], None] = lambda _: None,
+        went_offline: Callable[[ChargePoint, int, str], None] = lambda *_: None,
     ) -> None:
         self.rules = rules
         self.scheduler = scheduler
@@ -177,17 +184,17 @@ class SessionContext:
         self.spool_touched: set[str] = set()  # those of whom something was spooled since the replayer looked
         # Charge points and transactions whose StartTransaction was set aside: the rest of them goes after it.
         self.dead_starts: set[tuple[str, int | None]] = set()
-        self.keeper: DurableTickets | None = None  # with a store that outlives the process
-        self.ticket_ended: Callable[[Ticket[Any]], None] = lambda _: None
-        self.ticket_sent: Callable[[Ticket[Any]], None] | None = None
+        self.keeper = keeper  # with a store that outlives the process
+        self.ticket_ended = ticket_ended
+        self.ticket_sent = ticket_sent
         # Whether a charge point may be sent commands now; None if nobody else could hold it.
-        self.may_send: Callable[[str], bool] | None = None
+        self.may_send = may_send
         # Whether its spool is ours to replay; it may switch greenlets.
-        self.redelivers_here: Callable[[str], bool] | None = None
+        self.redelivers_here = redelivers_here
         self.redeliver_now: Callable[[object], None] = lambda _: None
         self.spool_grew: Callable[[str], None] = lambda _: None
-        self.went_online: Callable[[ChargePoint], None] = lambda _: None
-        self.went_offline: Callable[[ChargePoint, int, str], None] = lambda *_: None
+        self.went_online = went_online
+        self.went_offline = went_offline
 
     def date_of(self, monotonic: float) -> dt.datetime:
         """The UTC time of a moment on the monotonic scale."""

@@ -48,7 +48,7 @@ def test_a_name_of_the_root_is_what_a_type_checker_takes_it_for(name, home):
 
 def test_the_root_offers_what_it_lists_and_nothing_else():
     assert {name for name, _ in imported_names()} == set(chargehand.__all__)
-    assert {name for names in chargehand._HOMES.values() for name in names} == set(chargehand.__all__)
+    assert set(chargehand._MODULES) == set(chargehand.__all__)
     assert set(chargehand.__all__) <= set(dir(chargehand))
     assert len(chargehand.__all__) == len(set(chargehand.__all__))
     with pytest.raises(AttributeError, match="Nothing"):

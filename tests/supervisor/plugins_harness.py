@@ -54,7 +54,7 @@ class Ward:
         return self.system.counters.counts.get(name, 0)
 
     def plugin(self, name):
-        return self.system._plugin_cell(name)
+        return self.system._operations.plugin_cell(name)
 
     def described(self, name):
         """What the tree says of one plugin."""

@@ -143,7 +143,7 @@ def test_a_promotion_outlives_a_restart_of_their_supervisor(story, store):
         assert authorize(charge_point) == ACCEPTED
         assert ward.system.promote("Generous") is True
         assert authorize(charge_point)["idTagInfo"]["status"] == "Blocked"
-        ward.system._root.actor.children[0].cell.kill()
+        ward.system._tree.cells["plugins"].kill()
         until(lambda: ward.system.describe()["children"][0]["state"] == "running" and ward.plugin("Generous"))
         charge_point = ward.connect()
         assert authorize(charge_point)["idTagInfo"]["status"] == "Blocked"

@@ -126,7 +126,9 @@ def test_while_the_store_is_down_what_was_set_aside_stays_there(ward, story, fle
 
 def test_the_replayer_is_started_again_however_often_it_fails(ward, story, fleet, store):
     replayer = next(
-        child.cell for child in ward.system._plugin_supervisor().children if child.spec.id == "replayer"
+        child.cell
+        for child in ward.system._operations._plugin_supervisor().children
+        if child.spec.id == "replayer"
     )
     for _ in range(10):
         replayer.kill()

@@ -96,7 +96,7 @@ class Track:
 
     def __enter__(self):
         self.system.start()
-        entrance = self.system._entrance
+        entrance = self.system._gatekeeper
         attach = entrance.attach
 
         def noted(admission, connection):

@@ -309,7 +309,7 @@ def test_a_wait_raises_when_the_root_gave_up():
     settings = Settings(port=0, supervision=SupervisionSettings(intensity=0, shutdown_s=0.05))
     system = system_with(settings=settings)
     with system:
-        endpoints = system._root.actor.children[2].cell
+        endpoints = system._tree.cells["endpoints"]
         endpoints.actor.children[0].cell.kill()
         with pytest.raises(SystemFailed, match="ended too often"):
             system.wait(5)
@@ -321,7 +321,7 @@ def test_a_wait_raises_when_the_root_gave_up():
 def test_one_endpoint_that_fails_is_started_again_on_its_port(system):
     port = system.port
     with connect(system) as charge_point:
-        endpoint = system._root.actor.children[2].cell.actor.children[0].cell
+        endpoint = system._tree.cells["endpoints"].actor.children[0].cell
         endpoint.kill()
         until(lambda: endpoint.phase == "running")
         assert system.port == port

@@ -110,7 +110,12 @@ def test_a_plugin_that_settings_name_is_made_with_its_arguments(module):
     with CentralSystem(settings_with(plugins=(plugin,))) as system:
         with ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp", "CP1") as charge_point:
             assert charge_point.send(v16.Authorize(id_tag="T1")).id_tag_info.status == "Blocked"
-        assert [row["id"] for row in system.plugins()] == ["tags", "holdings", "back-office"]
+        assert [row["id"] for row in system.plugins()] == [
+            "tags",
+            "holdings",
+            "authorization-keys",
+            "back-office",
+        ]
 
 
 def test_a_plugin_given_in_code_and_one_that_settings_name_may_not_claim_the_same(module):

@@ -1,0 +1,41 @@
+"""Key rotation: keeps the new AuthorizationKey of a charge point that was sent one.
+
+It answers nothing and sends nothing: it hears how each ChangeConfiguration ended, whoever sent it. Without the new key
+the central system would refuse the charge point at its next connection. Security white paper, profile 1.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from .. import PasswordChecksBusy, Plugin, Ticket, TicketState, on_outcome, v16
+
+logger = logging.getLogger(__name__)
+
+KEY = "authorizationkey"
+MAYBE_TAKEN = frozenset({TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
+"""Final states of a command whose charge point may have the new key."""
+TAKEN = frozenset({v16.ConfigurationStatus.ACCEPTED, v16.ConfigurationStatus.REBOOT_REQUIRED})
+
+
+class AuthorizationKeys(Plugin):
+    """Writer of the keys that charge points have taken, or may have taken."""
+
+    @on_outcome(v16.ChangeConfiguration)
+    def changed(self, ticket: Ticket[v16.ChangeConfigurationResponse]) -> None:
+        """Keep the key; a key that no answer confirmed is kept beside the one before it."""
+        request: Any = ticket.request
+        if request.key.lower() != KEY:
+            return
+        certain = ticket.state is TicketState.ANSWERED and ticket.response is not None
+        if certain and ticket.response is not None and ticket.response.status not in TAKEN:
+            return
+        if ticket.state is not TicketState.ANSWERED and ticket.state not in MAYBE_TAKEN:
+            return
+        # A plugin host has no keys to write; the central system that bundles this plugin has.
+        system: Any = self.system
+        try:
+            system.key_sent(ticket.charge_point_id, request.value, certain=certain)
+        except (PasswordChecksBusy, ValueError) as error:
+            logger.error("new key of charge point %s is not kept: %s", ticket.charge_point_id, error)  # noqa: TRY400
