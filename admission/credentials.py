@@ -17,7 +17,6 @@ import msgspec
 from gevent import get_hub
 from gevent.lock import BoundedSemaphore
 
-from ..protocol import v16
 from ..store.records import Credential
 from ..store.store import Receipt
 
@@ -164,7 +163,7 @@ class Credentials:
 
 def carries_key(request: Any) -> bool:
     """Whether a request gives a charge point a new key to connect with."""
-    return type(request) is v16.ChangeConfiguration and request.key.lower() == "authorizationkey"
+    return bool(request.__action__.carries_credential(request))
 
 
 def settled_key(value: str) -> bytes:

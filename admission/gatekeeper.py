@@ -7,10 +7,11 @@ import math
 import random
 from typing import TYPE_CHECKING, Protocol
 
+from ..protocol.handshake import choose_subprotocol
 from ..store.store import StoreError
 from ..transport.gate import Admission, Refusal
 from .credentials import PasswordChecksBusy
-from .identity import assumes_subprotocol, choose_subprotocol, read_password, read_path
+from .identity import assumes_subprotocol, read_password, read_path
 from .token_bucket import TokenBucket, TokenBuckets
 
 if TYPE_CHECKING:

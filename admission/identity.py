@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -47,14 +47,6 @@ def read_path(path: str, template: str) -> Identity | None:
     return Identity(found[-1], name)
 
 
-def choose_subprotocol(offered: str, spoken: Sequence[str]) -> str | None:
-    """Pick by the client's order among those we speak; tokens are exact. RFC 6455, section 4.2.2."""
-    for token in offered.split(","):
-        if token.strip() in spoken:
-            return token.strip()
-    return None
-
-
 def read_password(authorization: str, identity: str) -> bytes | None:
     """The password in a Basic Authorization header; None if there is none of this identity in it.
 
@@ -74,20 +66,3 @@ def read_password(authorization: str, identity: str) -> bytes | None:
 def assumes_subprotocol(identity: str, assume: Iterable[str]) -> bool:
     """Whether a charge point that names no subprotocol is taken to speak ours."""
     return any(entry in ("*", identity) for entry in assume)
-
-
-def wants_upgrade(headers: Mapping[str, str]) -> str | None:
-    """Say what is wrong with a request as a WebSocket handshake; None if nothing. RFC 6455, section 4.2.1."""
-    if "websocket" not in [token.strip().lower() for token in headers.get("upgrade", "").split(",")]:
-        return "this is a WebSocket endpoint: send Upgrade: websocket"
-    if "upgrade" not in [token.strip().lower() for token in headers.get("connection", "").split(",")]:
-        return "the header Connection: Upgrade is missing"
-    return None
-
-
-def check_key(key: str) -> bool:
-    """Whether a Sec-WebSocket-Key is 16 bytes in base64. RFC 6455, section 4.1."""
-    try:
-        return len(base64.b64decode(key.strip(), validate=True)) == 16
-    except (binascii.Error, ValueError):
-        return False

@@ -1,16 +1,16 @@
-"""Actions and versions: the tables that everything else looks into.
+"""Versions as tables: one row per action, with everything that depends on the action.
 
-The one rule: an action is one row, a version is a table of rows, and nobody asks "is this 1.6?".  A row is
-made where its request is declared, and marks the class; a version gathers the marked classes of its modules.
-There is no registry.
+A row is made where its request is declared, and marks the class; a version gathers the marked classes of its
+modules. There is no registry, and no module outside a version's folder compares an action's name.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from types import MappingProxyType, ModuleType
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
+from .effects import Pair
 from .errors import ErrorCode
 from .message import Message
 
@@ -27,42 +27,88 @@ class Sender(Enum):
         return self is sender or self is Sender.EITHER
 
 
-class Profile(StrEnum):
-    """The feature profiles of OCPP 1.6, as its configuration keys name them, and its security extension."""
+class Needs(Enum):
+    """Registration that an action waits for.
 
-    CORE = "Core"
-    FIRMWARE_MANAGEMENT = "FirmwareManagement"
-    LOCAL_AUTH_LIST_MANAGEMENT = "LocalAuthListManagement"
-    RESERVATION = "Reservation"
-    SMART_CHARGING = "SmartCharging"
-    REMOTE_TRIGGER = "RemoteTrigger"
-    SECURITY = "Security"
+    A call passes before registration only with `NONE`. A command goes out while the charge point is Pending,
+    unless the command needs `ACCEPTED`.
+    """
 
-
-class Fallback(Enum):
-    """How the central system answers a request for which no handler gave an answer."""
-
-    TIME = "time"  # the response with nothing but the current time
-    EMPTY = "empty"  # `{}`
-    SPOOL = "spool"  # acknowledged as if valid, and spooled for replay: an error would cost a billable record
-    ERROR = "error"  # InternalError
+    NONE = "none"
+    PENDING = "pending"
+    ACCEPTED = "accepted"
 
 
-# By themselves, for looking a member up on its class costs a Python call before 3.12, and these are looked at
-# for every call.
-SPOOL, EITHER = Fallback.SPOOL, Sender.EITHER
+# Module constants: before Python 3.12, looking a member up on its class costs a Python call.
+EITHER = Sender.EITHER
+NEEDS_NOTHING, NEEDS_ACCEPTED = Needs.NONE, Needs.ACCEPTED
 
 
-@dataclass(frozen=True, slots=True)
+class FallbackFacts(NamedTuple):
+    """Facts that a fallback answer may state. `time` is the current time as OCPP writes it."""
+
+    time: str
+    transaction_id: int | None = None
+    id_tag_status: str = ""
+
+
+class Credential(NamedTuple):
+    """Credential that a command gives to a charge point: the key of its next connections."""
+
+    value: str
+
+
+def empty_fallback(_: FallbackFacts) -> bytes:
+    """Answer with no members."""
+    return b"{}"
+
+
+def time_fallback(facts: FallbackFacts) -> bytes:
+    """Answer with the current time alone."""
+    return b'{"currentTime":"%b"}' % facts.time.encode()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Action:
-    """One row: an action of one version."""
+    """Row of a version's table: everything that depends on the action. A row is its own identity."""
 
     name: str
+    version: str
     sender: Sender
     profile: StrEnum
     request: "type[Request[Any]]"
     response: type[Message]
-    fallback: Fallback
+    transaction: bool = False
+    """Transaction message: acknowledged once durable, and spooled for redelivery."""
+    fallback: Callable[[FallbackFacts], bytes] | None = None
+    """Answer in a handler's place; None means InternalError."""
+    urgent: bool = False
+    """Priority over commands that nobody stands and waits for."""
+    supersede_key: Callable[[Any], Hashable] | None = None
+    """Key of a command that replaces waiting ones with an equal key; None if every command counts."""
+    effect: Callable[[Any], Pair | None] | None = None
+    """Messages that show that a command was carried out."""
+    registers: bool = False
+    """Registration: the answer's `status` becomes the charge point's."""
+    needs: Needs = Needs.PENDING
+    triggers: Callable[[Any], tuple[str, ...]] | None = None
+    """Names of the actions that a trigger command may bring."""
+    credential: Callable[[Any], Credential | None] | None = None
+    """Credential that a command carries."""
+    redacted: Callable[[Any], Any] | None = None
+    """Copy of the request that can be shown and stored: without its credential."""
+    transaction_of: Callable[[Any], int | str | None] | None = None
+    """Transaction that a request names."""
+    allots: Callable[[Any], Any] | None = None
+    """Key of de-duplication (None for an unreadable request) of a message that is allotted a transaction id."""
+    deadline_s: float | None = None
+    """Time for an answer; None means the deployment's."""
+    connector_status: Callable[[Any], Hashable] | None = None
+    """Key under which the session keeps the request as the last status of a connector."""
+
+    def carries_credential(self, request: Any) -> bool:
+        """Tell if a request of this action carries a credential."""
+        return self.credential is not None and self.credential(request) is not None
 
 
 R = TypeVar("R", bound=Message)
@@ -78,14 +124,58 @@ Q = TypeVar("Q", bound=Request[Any])
 
 
 def request(
-    name: str, profile: StrEnum, sender: Sender, fallback: Fallback = Fallback.ERROR
+    name: str,
+    profile: StrEnum,
+    sender: Sender,
+    *,
+    transaction: bool = False,
+    fallback: Callable[[FallbackFacts], bytes] | None = None,
+    urgent: bool = False,
+    supersede_key: Callable[[Any], Hashable] | None = None,
+    effect: Callable[[Any], Pair | None] | None = None,
+    registers: bool = False,
+    needs: Needs = Needs.PENDING,
+    triggers: Callable[[Any], tuple[str, ...]] | None = None,
+    credential: Callable[[Any], Credential | None] | None = None,
+    redacted: Callable[[Any], Any] | None = None,
+    transaction_of: Callable[[Any], int | str | None] | None = None,
+    allots: Callable[[Any], Any] | None = None,
+    deadline_s: float | None = None,
+    connector_status: Callable[[Any], Hashable] | None = None,
 ) -> Callable[[type[Q]], type[Q]]:
-    """Mark a request with its action; its response is the argument of its base, `Request[...]`."""
+    """Mark a request with its row; its response is the argument of its base, `Request[...]`.
+
+    The columns are those of `Action`. A transaction message without a `fallback` is acknowledged with no members.
+    Raises ValueError for a `credential` that nothing redacts.
+    """
+    if credential is not None and redacted is None:
+        raise ValueError(f"{name}: an action with a credential needs a redacted form")
 
     def mark(kind: type[Q]) -> type[Q]:
         (base,) = kind.__orig_bases__  # type: ignore[attr-defined]
         (response,) = base.__args__
-        kind.__action__ = Action(name, sender, profile, kind, response, fallback)
+        kind.__action__ = Action(
+            name,
+            "",
+            sender,
+            profile,
+            kind,
+            response,
+            transaction,
+            empty_fallback if transaction and fallback is None else fallback,
+            urgent,
+            supersede_key,
+            effect,
+            registers,
+            needs,
+            triggers,
+            credential,
+            redacted,
+            transaction_of,
+            allots,
+            deadline_s,
+            connector_status,
+        )
         return kind
 
     return mark
@@ -93,21 +183,32 @@ def request(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Version:
-    """A version of OCPP-J: what its messages are and how it spells its error codes."""
+    """Version of OCPP-J: its rows by action, the spelling of its error codes, its message types."""
 
     name: str
     subprotocol: str
     actions: Mapping[str, Action]
     spellings: Mapping[ErrorCode, str]
+    message_types: frozenset[int] = frozenset({2, 3, 4})
+    """Kinds of frames: CALL, CALLRESULT and CALLERROR in every version."""
+    local_lists: Any = None
+    """Adapter for sending local authorization lists; None if the version has none."""
 
     @classmethod
     def gather(
-        cls, name: str, subprotocol: str, modules: Iterable[ModuleType], spellings: Mapping[ErrorCode, str]
+        cls,
+        name: str,
+        subprotocol: str,
+        modules: Iterable[ModuleType],
+        spellings: Mapping[ErrorCode, str],
+        *,
+        message_types: frozenset[int] = frozenset({2, 3, 4}),
+        local_lists: Any = None,
     ) -> Self:
         """Make the table from all marked requests that are declared in these modules.
 
         `spellings` has only the codes that the version spells in its own way.  Raises ValueError for an
-        action declared twice.
+        action declared twice, or for one of another version.
         """
         actions: dict[str, Action] = {}
         for module in modules:
@@ -117,10 +218,19 @@ class Version:
                     continue
                 if row.name in actions:
                     raise ValueError(f"{name}: {row.name} is declared twice")
+                if row.version not in ("", name):
+                    raise ValueError(f"{name}: {row.name} belongs to version {row.version}")
+                if not row.version:
+                    row = kind.__action__ = replace(row, version=name)
                 actions[row.name] = row
         spelt = {code: spellings.get(code, code.value) for code in ErrorCode}
         return cls(
-            name, subprotocol, MappingProxyType(dict(sorted(actions.items()))), MappingProxyType(spelt)
+            name,
+            subprotocol,
+            MappingProxyType(dict(sorted(actions.items()))),
+            MappingProxyType(spelt),
+            message_types,
+            local_lists,
         )
 
     def spell(self, code: ErrorCode | str) -> str:

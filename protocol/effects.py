@@ -1,4 +1,4 @@
-"""What an active call brings about later: a table of the pairs in OCPP 1.6.
+"""Effects of commands: the later messages that show that a command was carried out.
 
 "Accepted" is a promise. Whether the charge point kept it shows in a message of its own that comes later: a
 StartTransaction after RemoteStartTransaction, a BootNotification after Reset. It may show too where no answer came.
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
 
+    from .actions import Request
+
 
 class Effect(StrEnum):
     """What became of the promise."""
@@ -25,37 +27,9 @@ class Effect(StrEnum):
     DECLINED = "declined"  # the answer was not a promise, or a CALLERROR
 
 
-def _always(_request: Any, _message: Any) -> Effect:
-    return Effect.DONE
+def judge_status(done: frozenset[str], failed: frozenset[str]) -> Callable[[Any, Any], Effect | None]:
+    """Make a judge of messages with a `status`, and a `request_id` where the command has one."""
 
-
-def _same_tag(request: Any, message: Any) -> Effect | None:
-    if message.id_tag.lower() != request.id_tag.lower():
-        return None
-    if request.connector_id is not None and message.connector_id != request.connector_id:
-        return None
-    return Effect.DONE
-
-
-def _same_transaction(request: Any, message: Any) -> Effect | None:
-    return Effect.DONE if message.transaction_id == request.transaction_id else None
-
-
-def _same_connector(request: Any, message: Any) -> Effect | None:
-    wanted = getattr(request, "connector_id", None)
-    if wanted is None or getattr(message, "connector_id", wanted) == wanted:
-        return Effect.DONE
-    return None
-
-
-def _became(request: Any, message: Any) -> Effect | None:
-    if request.connector_id not in (0, message.connector_id):
-        return None
-    unavailable = message.status == "Unavailable"
-    return Effect.DONE if unavailable == (request.type == "Inoperative") else None
-
-
-def _status(done: frozenset[str], failed: frozenset[str]) -> Callable[[Any, Any], Effect | None]:
     def judge(request: Any, message: Any) -> Effect | None:
         wanted = getattr(request, "request_id", None)
         if wanted is not None and getattr(message, "request_id", None) not in (None, wanted):
@@ -84,57 +58,10 @@ class Pair:
     dated: bool = False
 
 
-_FIRMWARE = _status(frozenset({"Installed"}), frozenset({"DownloadFailed", "InstallationFailed"}))
-_SIGNED_FIRMWARE = _status(
-    frozenset({"Installed"}),
-    frozenset(
-        {
-            "DownloadFailed",
-            "InstallationFailed",
-            "InstallVerificationFailed",
-            "InvalidSignature",
-        }
-    ),
-)
-_LOG = _status(
-    frozenset({"Uploaded"}),
-    frozenset({"BadMessage", "NotSupportedOperation", "PermissionDenied", "UploadFailure"}),
-)
-
-PAIRS: dict[str, Pair] = {
-    "RemoteStartTransaction": Pair({"StartTransaction": _same_tag}, each=True, dated=True),
-    "RemoteStopTransaction": Pair({"StopTransaction": _same_transaction}, each=True),
-    "Reset": Pair({"BootNotification": _always}, each=True),
-    "ChangeAvailability": Pair(
-        {"StatusNotification": _became}, promises=frozenset({"Scheduled"}), at_once=frozenset({"Accepted"})
-    ),
-    "UpdateFirmware": Pair({"FirmwareStatusNotification": _FIRMWARE}, promises=frozenset({""})),
-    "SignedUpdateFirmware": Pair(
-        {"SignedFirmwareStatusNotification": _SIGNED_FIRMWARE},
-        promises=frozenset({"Accepted", "AcceptedCanceled"}),
-    ),
-    "GetDiagnostics": Pair(
-        {"DiagnosticsStatusNotification": _status(frozenset({"Uploaded"}), frozenset({"UploadFailed"}))},
-        promises=frozenset({""}),
-        needs="file_name",  # OCPP 1.6, 5.9: there is none if there are no diagnostics
-    ),
-    "GetLog": Pair({"LogStatusNotification": _LOG}, promises=frozenset({"Accepted", "AcceptedCanceled"})),
-}
-
-
-TRIGGERED = {
-    "SignChargePointCertificate": ("SignCertificate",),
-    "FirmwareStatusNotification": ("FirmwareStatusNotification", "SignedFirmwareStatusNotification"),
-}
-"""What a trigger message brings where that is not what it names, or not only."""
-
-
-def pair_of(action: str, request: Any) -> Pair | None:
-    """What shows the effect of a call; None if OCPP has nothing that does."""
-    if action in ("TriggerMessage", "ExtendedTriggerMessage"):
-        wanted = str(request.requested_message)
-        return Pair(dict.fromkeys(TRIGGERED.get(wanted, (wanted,)), _same_connector))
-    return PAIRS.get(action)
+def pair_of(request: Request[Any]) -> Pair | None:
+    """Find the messages that show the effect of a command; None if its version has none."""
+    effect = request.__action__.effect
+    return None if effect is None else effect(request)
 
 
 class Expectation:

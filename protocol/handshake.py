@@ -5,10 +5,11 @@ only `accept_key` serves both roles. It never opens a connection and never waits
 """
 
 import base64
+import binascii
 import hashlib
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -37,6 +38,31 @@ class HandshakeResponse:
     reason: str
     headers: Mapping[str, str]
     leftover: bytes
+
+
+def choose_subprotocol(offered: str, spoken: Sequence[str]) -> str | None:
+    """Pick by the client's order among those we speak; tokens are exact. RFC 6455, section 4.2.2."""
+    for token in offered.split(","):
+        if token.strip() in spoken:
+            return token.strip()
+    return None
+
+
+def wants_upgrade(headers: Mapping[str, str]) -> str | None:
+    """Say what is wrong with a request as a WebSocket handshake; None if nothing. RFC 6455, section 4.2.1."""
+    if "websocket" not in [token.strip().lower() for token in headers.get("upgrade", "").split(",")]:
+        return "this is a WebSocket endpoint: send Upgrade: websocket"
+    if "upgrade" not in [token.strip().lower() for token in headers.get("connection", "").split(",")]:
+        return "the header Connection: Upgrade is missing"
+    return None
+
+
+def check_key(key: str) -> bool:
+    """Tell if a Sec-WebSocket-Key is 16 bytes in base64. RFC 6455, section 4.1."""
+    try:
+        return len(base64.b64decode(key.strip(), validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False
 
 
 def accept_key(key: str) -> str:

@@ -1,10 +1,8 @@
-"""The calls of our own: at most one on the wire, the rest in a queue by priority and age."""
+"""Commands: at most one on the wire, the rest in a queue by priority and age."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-
-from .supersede import supersede_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,11 +11,6 @@ if TYPE_CHECKING:
     from .message import Message
 
 INFINITY = float("inf")
-
-URGENT = frozenset(
-    {"RemoteStopTransaction", "RemoteStartTransaction", "Reset", "UnlockConnector", "CancelReservation"}
-)
-"""Actions that somebody stands and waits for: they go before the rest."""
 
 
 class Outgoing:
@@ -45,7 +38,7 @@ class Outgoing:
 
 
 class CommandQueue:
-    """See the head of this file. It knows no time and no registration: both are asked for."""
+    """Queue of commands. Time and registration are arguments."""
 
     __slots__ = ("on_wire", "waiting")
 
@@ -62,8 +55,8 @@ class CommandQueue:
 
     def add(self, outgoing: Outgoing) -> None:
         """Put a call behind those of its priority."""
-        if outgoing.action.name in URGENT:
-            place = sum(1 for other in self.waiting if other.action.name in URGENT)
+        if outgoing.action.urgent:
+            place = sum(1 for other in self.waiting if other.action.urgent)
             self.waiting.insert(place, outgoing)
         else:
             self.waiting.append(outgoing)
@@ -98,13 +91,14 @@ class CommandQueue:
 
     def supersede(self, newer: Outgoing) -> list[Outgoing]:
         """Take out the waiting calls with the key of a newer one, and leave that."""
-        key = supersede_key(newer.action.name, newer.request)
-        if key is None:
+        key_of = newer.action.supersede_key
+        if key_of is None:
             return []
+        key = key_of(newer.request)
         older = [
             other
             for other in self.waiting
-            if other is not newer and supersede_key(other.action.name, other.request) == key
+            if other is not newer and other.action is newer.action and key_of(other.request) == key
         ]
         for other in older:
             self.waiting.remove(other)

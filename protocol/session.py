@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from . import frames
-from .actions import EITHER, SPOOL, Sender
+from .actions import EITHER, NEEDS_ACCEPTED, NEEDS_NOTHING, Sender
 from .errors import ErrorCode, Refused, read_code
-from .outgoing import URGENT, CommandQueue, Outgoing
+from .outgoing import CommandQueue, Outgoing
 from .payload import UNREADABLE, lenient, strict
 
 if TYPE_CHECKING:
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
     from .message import Message
 
 INFINITY = float("inf")
-TRIGGERED_AS = {
-    "SignChargePointCertificate": ("SignCertificate",),
-    "FirmwareStatusNotification": ("SignedFirmwareStatusNotification",),
-}
-"""What a trigger message asks for by another name, or may bring instead (OCPP 1.6 security, ExtendedTriggerMessage)."""
-
 LATE_REMEMBERED = 16
 """How many of our calls that timed out are remembered, so that a late answer is known as one."""
 
@@ -45,7 +39,8 @@ class Registration(StrEnum):
     REJECTED = "Rejected"
 
 
-ACCEPTED = Registration.ACCEPTED  # looked at for every call; see `actions.SPOOL`
+# Module constant: compared for every call, and a lookup on the class costs a Python call before 3.12.
+ACCEPTED = Registration.ACCEPTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +57,14 @@ class Rules:
     queue_reserve: int = 0  # for calls that somebody stands and waits for
     accept_unbooted: bool = True
     answer_transactions_unregistered: bool = True
+
+    def __post_init__(self) -> None:
+        """Merge the deadlines of the rows with those of the deployment, which win."""
+        declared = {
+            name: row.deadline_s for name, row in self.version.actions.items() if row.deadline_s is not None
+        }
+        if declared:
+            object.__setattr__(self, "deadlines_s", {**declared, **self.deadlines_s})
 
 
 # -- Events --------------------------------------------------------------------------------------
@@ -192,7 +195,7 @@ class Session:
             try:
                 request, deviations = self._judge(action, payload)
             except Refused as refused:
-                if rules.strict or action.fallback is not SPOOL:
+                if rules.strict or not action.transaction:
                     return self._reply(unique_id, refused.code, str(refused), name)
                 request, deviations = None, refused.violations
         due = now + rules.deadlines_s.get(name, rules.default_deadline_s)
@@ -217,11 +220,11 @@ class Session:
         return incoming
 
     def _may_receive(self, action: Action) -> bool:
-        if action.name == "BootNotification" or self.rules.receives is Sender.CENTRAL_SYSTEM:
+        if action.needs is NEEDS_NOTHING or self.rules.receives is Sender.CENTRAL_SYSTEM:
             return True
         if self.registration is None and self.rules.accept_unbooted:
             return True
-        if action.fallback is SPOOL and self.rules.answer_transactions_unregistered:
+        if action.transaction and self.rules.answer_transactions_unregistered:
             return True
         return self.triggered is not None and action.name in self.triggered
 
@@ -259,9 +262,9 @@ class Session:
 
     def _note_trigger(self, outgoing: Outgoing, response: Any) -> None:
         # Not for one message only: a StatusNotification asked for may come for every connector.
-        wanted = getattr(outgoing.request, "requested_message", None)
-        if wanted is not None and getattr(response, "status", None) == "Accepted":
-            self.triggered = {*(self.triggered or ()), str(wanted), *TRIGGERED_AS.get(str(wanted), ())}
+        triggers = outgoing.action.triggers
+        if triggers is not None and getattr(response, "status", None) == "Accepted":
+            self.triggered = {*(self.triggered or ()), *triggers(outgoing.request)}
 
     def _receive_error(self, frame: frames.ErrorFrame) -> Event:
         outgoing, late = self._match(frame.unique_id)
@@ -320,7 +323,7 @@ class Session:
         """Queue a call of ours; false if `queue_limit` calls, and those in reserve, wait already."""
         if self.calls is None:
             self.calls = CommandQueue()
-        reserve = self.rules.queue_reserve if outgoing.action.name in URGENT else 0
+        reserve = self.rules.queue_reserve if outgoing.action.urgent else 0
         if len(self.calls) >= self.rules.queue_limit + reserve:
             return False
         self.calls.add(outgoing)
@@ -331,15 +334,17 @@ class Session:
         return self.calls.supersede(newer) if self.calls is not None else []
 
     def may_send(self, action: Action) -> bool:
-        """Whether the registration lets this action of ours go out: if not, the call is held. OCPP 1.6, 4.2."""
+        """Tell if a command of this action may go out now; if not, the command is held. OCPP 1.6, 4.2.
+
+        A row of another version than the connection's may not.
+        """
+        if self.rules.version.actions.get(action.name) is not action:
+            return False
         if self.rules.receives is Sender.CENTRAL_SYSTEM or self.registration is Registration.ACCEPTED:
             return True
         if self.registration is None:
             return self.rules.accept_unbooted
-        return self.registration is Registration.PENDING and action.name not in (
-            "RemoteStartTransaction",
-            "RemoteStopTransaction",
-        )
+        return self.registration is Registration.PENDING and action.needs is not NEEDS_ACCEPTED
 
     def first_call(self, now: float) -> Outgoing | None:
         """The call that `next_call` would put on the wire."""

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import gevent
 from geventwebsocket.handler import WebSocketHandler
 
-from ..admission.identity import check_key, choose_subprotocol, wants_upgrade
+from ..protocol.handshake import check_key, choose_subprotocol, wants_upgrade
 from .connection import SocketConnection
 from .gate import Admission, Refusal, Request
 

@@ -71,7 +71,7 @@ class Commands:
         wait = query.flag("wait", default=not queue)
         effect_timeout_s = self._effect_timeout_s(query)
         message = _message(row, body_of(request))
-        if effect_timeout_s is not None and pair_of(action, message) is None:
+        if effect_timeout_s is not None and pair_of(message) is None:
             raise Problem(400, "Bad query", f"OCPP has no message that shows the effect of {action}")
         if queue and not self._is_known(charge_point):
             raise Problem(404, "Unknown charge point", f"{charge_point} has never been here")

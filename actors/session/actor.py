@@ -12,7 +12,6 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ...protocol.actions import SPOOL
 from ...protocol.effects import Expectation, pair_of, show
 from ...protocol.errors import ErrorCode, OcppError
 from ...protocol.frames import looks_like_answer
@@ -185,18 +184,18 @@ class SessionActor(Actor):
         if incoming.request is None:  # a transaction message that could not be read
             cell.fallback_state().answer(incoming, "unreadable", replay=False)
             return
-        if action.name == "StatusNotification":
+        if action.connector_status is not None:
             self._note_status(incoming.request)
         if incoming.due < cell.wake_at:
             cell.wake(incoming.due)
         transaction_id = None
-        if action.name == "StartTransaction":
+        if action.allots is not None:
             transaction_id = cell.allot(incoming)
         call: Call[Any] = Call(cell, incoming, transaction_id, plugin)
         cell.calls[incoming] = call
         if context.router.has_shadows:
             self._tell_shadows(call, context.router.shadows(context.rules.version.name, action.name))
-        if action.fallback is SPOOL and self._goes_behind(incoming, transaction_id):
+        if action.transaction and self._goes_behind(incoming, transaction_id):
             cell.fallback_state().answer(incoming, "earlier messages wait in the spool")
         elif not (plugin.is_healthy or plugin.ready(cell.urn, action.name)):
             cell.fallback_state().answer(incoming, "its plugin is quarantined or was stopped")
@@ -271,13 +270,11 @@ class SessionActor(Actor):
             self._resume_reading()
             return
         plugin = call.plugin
-        if plugin is not None and (
-            plugin.faults.pairs or plugin.quarantined or incoming.action.fallback is SPOOL
-        ):
+        if plugin is not None and (plugin.faults.pairs or plugin.quarantined or incoming.action.transaction):
             plugin.note_success(call.ordering_key, incoming.action.name)
         if call.shadows is not None:
             call.tell_shadows(data)
-        if incoming.action.name == "BootNotification":
+        if incoming.action.registers:
             # It outlives the socket and this process, so it is told when it does: a charge point boots but once.
             call.fallback_taken = True
             self._persist_registration(call, data, _status_in(incoming, data))
@@ -430,7 +427,7 @@ class SessionActor(Actor):
             if cell.context.ticket_sent is not None:
                 cell.context.ticket_sent(ticket)
             if ticket.effect is not None:
-                pair = pair_of(ticket.action, ticket.request)
+                pair = pair_of(ticket.request)
                 if pair is not None:
                     cell.command_state().expect(ticket, pair)
             cell.wake(outgoing.due)

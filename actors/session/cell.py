@@ -232,13 +232,10 @@ class ChargePointCell(Cell):
 
     def allot(self, incoming: Incoming) -> int | None:
         """The number of a transaction that is about to start, before any handler runs; None for other actions."""
-        if incoming.action.name != "StartTransaction":
+        key = incoming.action.allots
+        if key is None:
             return None
-        start: Any = incoming.request
-        key = (
-            None if start is None else (start.connector_id, start.id_tag, start.timestamp, start.meter_start)
-        )
-        return self.context.store.allot_transaction_id(self.charge_point.id, key)
+        return self.context.store.allot_transaction_id(self.charge_point.id, key(incoming.request))
 
     # -- Crashes and the end -------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ def make_ticket(
     row = v16.VERSION.row_of(request)
     if not row.sender.allows(Sender.CENTRAL_SYSTEM):
         raise ValueError(f"{row.name} is sent by charge points, not to them")
-    if until_effect and pair_of(row.name, request) is None:
+    if until_effect and pair_of(request) is None:
         raise ValueError(f"OCPP has no message that shows the effect of {row.name}")
     if until_effect and effect_timeout_s is None:
         effect_timeout_s = limits.effect_timeout_s

@@ -10,9 +10,8 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any
 
-from ...protocol.actions import SPOOL
+from ...protocol.actions import FallbackFacts
 from ...protocol.errors import ErrorCode
-from ...protocol.fallbacks import fallback
 from ..runtime.failure import Failure, attempt
 from .call import Call
 from .messages import CallSpooled
@@ -66,17 +65,18 @@ class Fallbacks:
         call = self._cell.calls.get(incoming)
         context.observer.count("fallback", self._cell.charge_point.id)
         self._cell.event("fallback", json.dumps([incoming.unique_id, incoming.action.name, why]))
-        if incoming.action.fallback is SPOOL:
+        if incoming.action.transaction:
             if call is None:
                 call = Call(self._cell, incoming, self._cell.allot(incoming))
                 self._cell.calls[incoming] = call
             call.fallback_taken = True
             self._spool(call, why, replay=replay)
             return
-        payload = fallback(incoming.action, context.time_text(), None, context.id_tag_status)
-        if payload is None:
+        fallback = incoming.action.fallback
+        if fallback is None:
             self.refuse(incoming, ErrorCode.INTERNAL_ERROR, why)
         else:
+            payload = fallback(FallbackFacts(context.time_text(), None, context.id_tag_status))
             self.claim_answer(incoming, payload)
             self._cell.send(self._cell.session.answer(incoming, payload))
 
@@ -129,7 +129,9 @@ class Fallbacks:
     def acknowledge(self, call: Call[Any]) -> None:
         """Send a stand-in's answer to a transaction message that is stored now."""
         context, incoming = self._cell.context, call.incoming
-        payload = fallback(incoming.action, context.time_text(), call.transaction_id, context.id_tag_status)
+        facts = FallbackFacts(context.time_text(), call.transaction_id, context.id_tag_status)
+        fallback = incoming.action.fallback
+        payload = None if fallback is None else fallback(facts)
         answer = payload or b"{}"
         if self._cell.calls.pop(incoming, None) is not None:
             call.tell_shadows(answer)

@@ -167,6 +167,7 @@ from .types import (
     ChargingSchedule,
     ChargingSchedulePeriod,
     IdTagInfo,
+    Profile,
     RecurrencyKind,
 )
 
@@ -276,6 +277,7 @@ __all__ = [
     "MeterValues",
     "MeterValuesResponse",
     "Phase",
+    "Profile",
     "ReadingContext",
     "Reason",
     "RecurrencyKind",

@@ -5,10 +5,13 @@ The one rule: a response is declared before its request, for the request names i
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
-from ..actions import Fallback, Profile, Request, Sender, request
+import msgspec
+
+from ..actions import Credential, Needs, Request, Sender, empty_fallback, request, time_fallback
 from ..message import EXPENDABLE, Message
+from . import effects
 from .types import (
     CiString20,
     CiString25,
@@ -18,6 +21,7 @@ from .types import (
     ConnectorId,
     ConnectorIdOrZero,
     IdTagInfo,
+    Profile,
 )
 
 # -- Authorize ---------------------------------------------------------------------------
@@ -58,7 +62,13 @@ class BootNotificationResponse(Message):
     interval: int
 
 
-@request("BootNotification", Profile.CORE, Sender.CHARGE_POINT)
+@request(
+    "BootNotification",
+    Profile.CORE,
+    Sender.CHARGE_POINT,
+    registers=True,
+    needs=Needs.NONE,
+)
 class BootNotification(Request[BootNotificationResponse]):
     """Tell what charge point has started. OCPP 1.6, 4.2 and 6.3."""
 
@@ -97,7 +107,13 @@ class ChangeAvailabilityResponse(Message):
     status: AvailabilityStatus
 
 
-@request("ChangeAvailability", Profile.CORE, Sender.CENTRAL_SYSTEM)
+@request(
+    "ChangeAvailability",
+    Profile.CORE,
+    Sender.CENTRAL_SYSTEM,
+    supersede_key=lambda request: request.connector_id,
+    effect=lambda _: effects.AVAILABILITY,
+)
 class ChangeAvailability(Request[ChangeAvailabilityResponse]):
     """Take a connector, or all of them as connector 0, in or out of operation. OCPP 1.6, 5.2 and 6.7."""
 
@@ -123,7 +139,22 @@ class ChangeConfigurationResponse(Message):
     status: ConfigurationStatus
 
 
-@request("ChangeConfiguration", Profile.CORE, Sender.CENTRAL_SYSTEM)
+REDACTED = "***"
+
+
+def _authorization_key(request: Any) -> Credential | None:
+    return Credential(request.value) if request.key.lower() == "authorizationkey" else None
+
+
+@request(
+    "ChangeConfiguration",
+    Profile.CORE,
+    Sender.CENTRAL_SYSTEM,
+    # OCPP 1.6, 7.29: keys are compared without case.
+    supersede_key=lambda request: request.key.lower(),
+    credential=_authorization_key,
+    redacted=lambda request: msgspec.structs.replace(request, value=REDACTED),
+)
 class ChangeConfiguration(Request[ChangeConfigurationResponse]):
     """Set a configuration key; its value is text whatever its type. OCPP 1.6, 5.3 and 6.9."""
 
@@ -147,7 +178,12 @@ class ClearCacheResponse(Message):
     status: ClearCacheStatus
 
 
-@request("ClearCache", Profile.CORE, Sender.CENTRAL_SYSTEM)
+@request(
+    "ClearCache",
+    Profile.CORE,
+    Sender.CENTRAL_SYSTEM,
+    supersede_key=lambda _: None,
+)
 class ClearCache(Request[ClearCacheResponse]):
     """Clear the charge point's authorization cache. OCPP 1.6, 5.4 and 6.11."""
 
@@ -214,7 +250,7 @@ class HeartbeatResponse(Message):
     current_time: datetime
 
 
-@request("Heartbeat", Profile.CORE, Sender.CHARGE_POINT, Fallback.TIME)
+@request("Heartbeat", Profile.CORE, Sender.CHARGE_POINT, fallback=time_fallback)
 class Heartbeat(Request[HeartbeatResponse]):
     """Show that the charge point is still there, and ask for the time. OCPP 1.6, 4.6 and 6.29."""
 
@@ -242,7 +278,13 @@ class ResetResponse(Message):
     status: ResetStatus
 
 
-@request("Reset", Profile.CORE, Sender.CENTRAL_SYSTEM)
+@request(
+    "Reset",
+    Profile.CORE,
+    Sender.CENTRAL_SYSTEM,
+    urgent=True,
+    effect=lambda _: effects.RESET,
+)
 class Reset(Request[ResetResponse]):
     """Restart the charge point; a soft reset stops transactions gracefully. OCPP 1.6, 5.14 and 6.39."""
 
@@ -294,7 +336,13 @@ class StatusNotificationResponse(Message):
     """Confirm a status notification. OCPP 1.6, 6.48."""
 
 
-@request("StatusNotification", Profile.CORE, Sender.CHARGE_POINT, Fallback.EMPTY)
+@request(
+    "StatusNotification",
+    Profile.CORE,
+    Sender.CHARGE_POINT,
+    fallback=empty_fallback,
+    connector_status=lambda request: request.connector_id,
+)
 class StatusNotification(Request[StatusNotificationResponse]):
     """Tell the status of a connector, or of the charge point as connector 0. OCPP 1.6, 4.9 and 6.47."""
 
@@ -324,7 +372,12 @@ class UnlockConnectorResponse(Message):
     status: UnlockStatus
 
 
-@request("UnlockConnector", Profile.CORE, Sender.CENTRAL_SYSTEM)
+@request(
+    "UnlockConnector",
+    Profile.CORE,
+    Sender.CENTRAL_SYSTEM,
+    urgent=True,
+)
 class UnlockConnector(Request[UnlockConnectorResponse]):
     """Unlock a connector, for a driver whose cable is stuck. OCPP 1.6, 5.18 and 6.53."""
 

@@ -7,10 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from ..actions import Fallback, Profile, Request, Sender, request
+from ..actions import Request, Sender, empty_fallback, request
 from ..message import Message
 from ..rules import Uri
-from .types import CiString255
+from . import effects
+from .types import CiString255, Profile
 
 # -- GetDiagnostics ----------------------------------------------------------------------
 
@@ -21,7 +22,12 @@ class GetDiagnosticsResponse(Message):
     file_name: CiString255 | None = None
 
 
-@request("GetDiagnostics", Profile.FIRMWARE_MANAGEMENT, Sender.CENTRAL_SYSTEM)
+@request(
+    "GetDiagnostics",
+    Profile.FIRMWARE_MANAGEMENT,
+    Sender.CENTRAL_SYSTEM,
+    effect=lambda _: effects.DIAGNOSTICS,
+)
 class GetDiagnostics(Request[GetDiagnosticsResponse]):
     """Have diagnostics uploaded into a directory; `retry_interval` is in seconds. OCPP 1.6, 5.9 and 6.25."""
 
@@ -48,7 +54,9 @@ class DiagnosticsStatusNotificationResponse(Message):
     """Confirm a diagnostics status. OCPP 1.6, 6.18."""
 
 
-@request("DiagnosticsStatusNotification", Profile.FIRMWARE_MANAGEMENT, Sender.CHARGE_POINT, Fallback.EMPTY)
+@request(
+    "DiagnosticsStatusNotification", Profile.FIRMWARE_MANAGEMENT, Sender.CHARGE_POINT, fallback=empty_fallback
+)
 class DiagnosticsStatusNotification(Request[DiagnosticsStatusNotificationResponse]):
     """Tell how far the upload of diagnostics got. OCPP 1.6, 4.4 and 6.17."""
 
@@ -74,7 +82,9 @@ class FirmwareStatusNotificationResponse(Message):
     """Confirm a firmware status. OCPP 1.6, 6.20."""
 
 
-@request("FirmwareStatusNotification", Profile.FIRMWARE_MANAGEMENT, Sender.CHARGE_POINT, Fallback.EMPTY)
+@request(
+    "FirmwareStatusNotification", Profile.FIRMWARE_MANAGEMENT, Sender.CHARGE_POINT, fallback=empty_fallback
+)
 class FirmwareStatusNotification(Request[FirmwareStatusNotificationResponse]):
     """Tell how far a firmware update got. OCPP 1.6, 4.5 and 6.19."""
 
@@ -88,7 +98,13 @@ class UpdateFirmwareResponse(Message):
     """Confirm an order to update; how it goes is told separately. OCPP 1.6, 6.56."""
 
 
-@request("UpdateFirmware", Profile.FIRMWARE_MANAGEMENT, Sender.CENTRAL_SYSTEM)
+@request(
+    "UpdateFirmware",
+    Profile.FIRMWARE_MANAGEMENT,
+    Sender.CENTRAL_SYSTEM,
+    supersede_key=lambda _: None,
+    effect=lambda _: effects.FIRMWARE_UPDATE,
+)
 class UpdateFirmware(Request[UpdateFirmwareResponse]):
     """Have new firmware fetched; `retry_interval` is in seconds. OCPP 1.6, 5.19 and 6.55.
 

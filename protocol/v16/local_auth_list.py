@@ -5,9 +5,9 @@ The one rule: a list has a version, and a differential update fits only on the v
 
 from enum import StrEnum
 
-from ..actions import Profile, Request, Sender, request
+from ..actions import Request, Sender, request
 from ..message import Message
-from .types import CiString20, IdTagInfo
+from .types import CiString20, IdTagInfo, Profile
 
 # -- GetLocalListVersion -----------------------------------------------------------------
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from ..actions import Fallback, Profile, Request, Sender, request
+from ..actions import Request, Sender, request
 from ..message import EXPENDABLE, AtLeast, Message
 from ..rules import Text
-from .types import ConnectorIdOrZero
+from .types import ConnectorIdOrZero, Profile
 
 
 class ReadingContext(StrEnum):
@@ -135,7 +135,13 @@ class MeterValuesResponse(Message):
     """Confirm meter values. OCPP 1.6, 6.32."""
 
 
-@request("MeterValues", Profile.CORE, Sender.CHARGE_POINT, Fallback.SPOOL)
+@request(
+    "MeterValues",
+    Profile.CORE,
+    Sender.CHARGE_POINT,
+    transaction=True,
+    transaction_of=lambda request: request.transaction_id,
+)
 class MeterValues(Request[MeterValuesResponse]):
     """Send readings of a connector's meter, or of the main one as connector 0. OCPP 1.6, 4.7 and 6.31."""
 

@@ -5,9 +5,10 @@ The one rule: the answer says only whether the message will come; it comes by it
 
 from enum import StrEnum
 
-from ..actions import Profile, Request, Sender, request
+from ..actions import Request, Sender, request
 from ..message import Message
-from .types import ConnectorId
+from . import effects
+from .types import ConnectorId, Profile
 
 
 class MessageTrigger(StrEnum):
@@ -35,7 +36,14 @@ class TriggerMessageResponse(Message):
     status: TriggerMessageStatus
 
 
-@request("TriggerMessage", Profile.REMOTE_TRIGGER, Sender.CENTRAL_SYSTEM)
+@request(
+    "TriggerMessage",
+    Profile.REMOTE_TRIGGER,
+    Sender.CENTRAL_SYSTEM,
+    supersede_key=lambda request: (str(request.requested_message), request.connector_id),
+    effect=effects.triggered,
+    triggers=effects.triggers,
+)
 class TriggerMessage(Request[TriggerMessageResponse]):
     """Ask the charge point to send a message, for one connector or for all. OCPP 1.6, 5.17 and 6.51."""
 

@@ -6,9 +6,9 @@ The one rule: the central system numbers reservations; the number comes back in 
 from datetime import datetime
 from enum import StrEnum
 
-from ..actions import Profile, Request, Sender, request
+from ..actions import Request, Sender, request
 from ..message import Message
-from .types import CiString20, ConnectorIdOrZero
+from .types import CiString20, ConnectorIdOrZero, Profile
 
 # -- CancelReservation -------------------------------------------------------------------
 
@@ -26,7 +26,12 @@ class CancelReservationResponse(Message):
     status: CancelReservationStatus
 
 
-@request("CancelReservation", Profile.RESERVATION, Sender.CENTRAL_SYSTEM)
+@request(
+    "CancelReservation",
+    Profile.RESERVATION,
+    Sender.CENTRAL_SYSTEM,
+    urgent=True,
+)
 class CancelReservation(Request[CancelReservationResponse]):
     """Cancel a reservation. OCPP 1.6, 5.1 and 6.5."""
 

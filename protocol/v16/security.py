@@ -9,11 +9,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from ..actions import Fallback, Profile, Request, Sender, request
+from ..actions import Request, Sender, empty_fallback, request
 from ..message import AtLeast, Message
 from ..rules import Text
+from . import effects
 from .remote_trigger import TriggerMessageStatus
-from .types import CiString50, CiString255, ConnectorId
+from .types import CiString50, CiString255, ConnectorId, Profile
 
 CiString40 = Annotated[str, Text(40)]
 CiString128 = Annotated[str, Text(128)]
@@ -174,7 +175,14 @@ class ExtendedTriggerMessageResponse(Message):
     status: TriggerMessageStatus
 
 
-@request("ExtendedTriggerMessage", Profile.SECURITY, Sender.CENTRAL_SYSTEM)
+@request(
+    "ExtendedTriggerMessage",
+    Profile.SECURITY,
+    Sender.CENTRAL_SYSTEM,
+    supersede_key=lambda request: (str(request.requested_message), request.connector_id),
+    effect=effects.triggered,
+    triggers=effects.triggers,
+)
 class ExtendedTriggerMessage(Request[ExtendedTriggerMessageResponse]):
     """Ask the charge point to send a message, those of this extension included. White paper, 5.5."""
 
@@ -215,7 +223,12 @@ class GetLogResponse(Message):
     filename: CiString255 | None = None
 
 
-@request("GetLog", Profile.SECURITY, Sender.CENTRAL_SYSTEM)
+@request(
+    "GetLog",
+    Profile.SECURITY,
+    Sender.CENTRAL_SYSTEM,
+    effect=lambda _: effects.LOG,
+)
 class GetLog(Request[GetLogResponse]):
     """Have a log uploaded; `retry_interval` is in seconds. White paper, 5.9."""
 
@@ -242,7 +255,7 @@ class LogStatusNotificationResponse(Message):
     """Confirm a log status. White paper, 5.14."""
 
 
-@request("LogStatusNotification", Profile.SECURITY, Sender.CHARGE_POINT, Fallback.EMPTY)
+@request("LogStatusNotification", Profile.SECURITY, Sender.CHARGE_POINT, fallback=empty_fallback)
 class LogStatusNotification(Request[LogStatusNotificationResponse]):
     """Tell how far the upload of a log got. White paper, 5.13."""
 
@@ -254,7 +267,7 @@ class SecurityEventNotificationResponse(Message):
     """Confirm a security event. White paper, 5.16."""
 
 
-@request("SecurityEventNotification", Profile.SECURITY, Sender.CHARGE_POINT, Fallback.EMPTY)
+@request("SecurityEventNotification", Profile.SECURITY, Sender.CHARGE_POINT, fallback=empty_fallback)
 class SecurityEventNotification(Request[SecurityEventNotificationResponse]):
     """Tell that something concerning security happened in the charge point. White paper, 5.15."""
 
@@ -295,7 +308,13 @@ class SignedUpdateFirmwareResponse(Message):
     status: UpdateFirmwareStatus
 
 
-@request("SignedUpdateFirmware", Profile.SECURITY, Sender.CENTRAL_SYSTEM)
+@request(
+    "SignedUpdateFirmware",
+    Profile.SECURITY,
+    Sender.CENTRAL_SYSTEM,
+    supersede_key=lambda _: None,
+    effect=lambda _: effects.SIGNED_FIRMWARE_UPDATE,
+)
 class SignedUpdateFirmware(Request[SignedUpdateFirmwareResponse]):
     """Have signed firmware fetched and installed; `retry_interval` is in seconds. White paper, 5.21."""
 
@@ -328,7 +347,7 @@ class SignedFirmwareStatusNotificationResponse(Message):
     """Confirm a firmware status. White paper, 5.20."""
 
 
-@request("SignedFirmwareStatusNotification", Profile.SECURITY, Sender.CHARGE_POINT, Fallback.EMPTY)
+@request("SignedFirmwareStatusNotification", Profile.SECURITY, Sender.CHARGE_POINT, fallback=empty_fallback)
 class SignedFirmwareStatusNotification(Request[SignedFirmwareStatusNotificationResponse]):
     """Tell how far an update with signed firmware got. White paper, 5.19."""
 

@@ -3,12 +3,14 @@
 The one rule: the profiles themselves are in `types`, for RemoteStartTransaction may carry one, too.
 """
 
+from collections.abc import Hashable
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from ..actions import Profile, Request, Sender, request
+from ..actions import Request, Sender, request
 from ..message import Message
-from .types import ChargingProfile, ChargingProfilePurpose, ChargingRateUnit, ChargingSchedule
+from .types import ChargingProfile, ChargingProfilePurpose, ChargingRateUnit, ChargingSchedule, Profile
 
 # -- ClearChargingProfile ----------------------------------------------------------------
 
@@ -81,7 +83,19 @@ class SetChargingProfileResponse(Message):
     status: ChargingProfileStatus
 
 
-@request("SetChargingProfile", Profile.SMART_CHARGING, Sender.CENTRAL_SYSTEM)
+def _profile_key(request: Any) -> Hashable:
+    # OCPP 1.6, 3.13.2: a profile replaces the one of its purpose and stack level.
+    profile = request.cs_charging_profiles
+    purpose, level = str(profile.charging_profile_purpose), profile.stack_level
+    return request.connector_id, purpose, level, profile.transaction_id
+
+
+@request(
+    "SetChargingProfile",
+    Profile.SMART_CHARGING,
+    Sender.CENTRAL_SYSTEM,
+    supersede_key=_profile_key,
+)
 class SetChargingProfile(Request[SetChargingProfileResponse]):
     """Set a charging profile for a connector, or for all as connector 0. OCPP 1.6, 5.16 and 6.43."""
 

@@ -5,12 +5,13 @@ The one rule: whatever can be read of a start or a stop is read; each is money.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
-from ..actions import Fallback, Profile, Request, Sender, request
+from ..actions import FallbackFacts, Needs, Request, Sender, request
 from ..message import EXPENDABLE, Message
+from . import effects
 from .metering import SampledValue
-from .types import ChargingProfile, CiString20, ConnectorId, IdTagInfo
+from .types import ChargingProfile, CiString20, ConnectorId, IdTagInfo, Profile
 
 # -- StartTransaction --------------------------------------------------------------------
 
@@ -22,7 +23,30 @@ class StartTransactionResponse(Message):
     transaction_id: int
 
 
-@request("StartTransaction", Profile.CORE, Sender.CHARGE_POINT, Fallback.SPOOL)
+def _start_fallback(facts: FallbackFacts) -> bytes:
+    # The number that was allotted to the transaction, and the status of a tag that nobody could check.
+    if facts.transaction_id is None:
+        return b"{}"
+    return b'{"idTagInfo":{"status":"%b"},"transactionId":%d}' % (
+        facts.id_tag_status.encode(),
+        facts.transaction_id,
+    )
+
+
+def _start_key(request: Any) -> tuple[Any, ...] | None:
+    if request is None:
+        return None
+    return request.connector_id, request.id_tag, request.timestamp, request.meter_start
+
+
+@request(
+    "StartTransaction",
+    Profile.CORE,
+    Sender.CHARGE_POINT,
+    transaction=True,
+    fallback=_start_fallback,
+    allots=_start_key,
+)
 class StartTransaction(Request[StartTransactionResponse]):
     """Tell that a transaction has started; the meter is in Wh. OCPP 1.6, 4.8 and 6.45."""
 
@@ -65,7 +89,13 @@ class StopTransactionResponse(Message):
     id_tag_info: IdTagInfo | None = None
 
 
-@request("StopTransaction", Profile.CORE, Sender.CHARGE_POINT, Fallback.SPOOL)
+@request(
+    "StopTransaction",
+    Profile.CORE,
+    Sender.CHARGE_POINT,
+    transaction=True,
+    transaction_of=lambda request: request.transaction_id,
+)
 class StopTransaction(Request[StopTransactionResponse]):
     """Tell that a transaction has ended; the meter is in Wh. OCPP 1.6, 4.10 and 6.49."""
 
@@ -93,7 +123,14 @@ class RemoteStartTransactionResponse(Message):
     status: RemoteStartStopStatus
 
 
-@request("RemoteStartTransaction", Profile.CORE, Sender.CENTRAL_SYSTEM)
+@request(
+    "RemoteStartTransaction",
+    Profile.CORE,
+    Sender.CENTRAL_SYSTEM,
+    urgent=True,
+    needs=Needs.ACCEPTED,
+    effect=lambda _: effects.REMOTE_START,
+)
 class RemoteStartTransaction(Request[RemoteStartTransactionResponse]):
     """Ask the charge point to start a transaction. OCPP 1.6, 5.11 and 6.33."""
 
@@ -108,7 +145,15 @@ class RemoteStopTransactionResponse(Message):
     status: RemoteStartStopStatus
 
 
-@request("RemoteStopTransaction", Profile.CORE, Sender.CENTRAL_SYSTEM)
+@request(
+    "RemoteStopTransaction",
+    Profile.CORE,
+    Sender.CENTRAL_SYSTEM,
+    urgent=True,
+    needs=Needs.ACCEPTED,
+    effect=lambda _: effects.REMOTE_STOP,
+    transaction_of=lambda request: request.transaction_id,
+)
 class RemoteStopTransaction(Request[RemoteStopTransactionResponse]):
     """Ask the charge point to stop a transaction. OCPP 1.6, 5.12 and 6.35."""
 

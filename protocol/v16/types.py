@@ -11,6 +11,19 @@ from typing import Annotated
 from ..message import Message
 from ..rules import Integer, Tenths, Text
 
+
+class Profile(StrEnum):
+    """Feature profiles of OCPP 1.6, as its configuration keys name them, and its security extension."""
+
+    CORE = "Core"
+    FIRMWARE_MANAGEMENT = "FirmwareManagement"
+    LOCAL_AUTH_LIST_MANAGEMENT = "LocalAuthListManagement"
+    RESERVATION = "Reservation"
+    SMART_CHARGING = "SmartCharging"
+    REMOTE_TRIGGER = "RemoteTrigger"
+    SECURITY = "Security"
+
+
 CiString20 = Annotated[str, Text(20)]
 CiString25 = Annotated[str, Text(25)]
 CiString50 = Annotated[str, Text(50)]

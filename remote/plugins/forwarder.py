@@ -30,7 +30,7 @@ from ...actors.plugin.plugin import (
 from ...actors.runtime.failure import Failure
 from ...actors.session.tickets import Ticket
 from ...protocol import v16
-from ...protocol.actions import SPOOL, Sender
+from ...protocol.actions import Sender
 from ..redis.address import Address, RedisAway
 from .answer_reader import AnswerReader
 from .envelopes import (
@@ -212,7 +212,7 @@ class Remote(Plugin):
         else:
             timeout_s = incoming.due - incoming.received_at
             deadline_at = received_at + timeout_s
-        transaction = incoming.action.fallback is SPOOL
+        transaction = incoming.action.transaction
         what = (call.ordering_key.encode(), call.unique_id.encode(), call.payload)
         key = key_of(*what) if transaction else key_of(*what, id_.encode())
         envelope = CallMade(

@@ -4,15 +4,8 @@ import base64
 
 import pytest
 
-from chargehand.admission.identity import (
-    Identity,
-    assumes_subprotocol,
-    check_key,
-    choose_subprotocol,
-    read_password,
-    read_path,
-    wants_upgrade,
-)
+from chargehand.admission.identity import Identity, assumes_subprotocol, read_password, read_path
+from chargehand.protocol.handshake import check_key, choose_subprotocol, wants_upgrade
 
 
 def as_sent(path: str) -> str:

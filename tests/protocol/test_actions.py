@@ -5,16 +5,17 @@ from types import ModuleType
 import pytest
 
 from chargehand.protocol import v16
-from chargehand.protocol.actions import Action, Fallback, Profile, Request, Sender, Version, request
+from chargehand.protocol.actions import Request, Sender, Version, request, time_fallback
 from chargehand.protocol.errors import ErrorCode
 from chargehand.protocol.message import Message
+from chargehand.protocol.v16.types import Profile
 
 
 class PingResponse(Message):
     when: str
 
 
-@request("Ping", Profile.CORE, Sender.CHARGE_POINT, Fallback.TIME)
+@request("Ping", Profile.CORE, Sender.CHARGE_POINT, fallback=time_fallback)
 class Ping(Request[PingResponse]):
     number: int
 
@@ -27,13 +28,13 @@ def module(name: str, *kinds: type[Message]) -> ModuleType:
 
 
 def test_a_request_is_marked_with_its_row():
-    assert Ping.__action__ == Action(
-        "Ping", Sender.CHARGE_POINT, Profile.CORE, Ping, PingResponse, Fallback.TIME
-    )
+    row = Ping.__action__
+    assert (row.name, row.sender, row.profile) == ("Ping", Sender.CHARGE_POINT, Profile.CORE)
+    assert (row.request, row.response, row.fallback) == (Ping, PingResponse, time_fallback)
 
 
 def test_an_action_is_answered_with_an_error_unless_it_says_otherwise():
-    assert v16.Authorize.__action__.fallback is Fallback.ERROR
+    assert v16.Authorize.__action__.fallback is None
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,7 @@ def test_a_sender_allows_itself_or_either(sender: Sender, *, charge_point: bool,
 
 def test_a_version_gathers_what_its_modules_declare():
     version = Version.gather("9", "ocpp9", [module(__name__, Ping, PingResponse)], {})
+    assert Ping.__action__.version == "9"
     assert dict(version.actions) == {"Ping": Ping.__action__}
 
 
@@ -58,6 +60,24 @@ def test_a_version_leaves_out_what_its_modules_only_import():
 def test_a_version_refuses_an_action_declared_twice():
     with pytest.raises(ValueError, match="9: Ping is declared twice"):
         Version.gather("9", "ocpp9", [module(__name__, Ping), module(__name__, Ping)], {})
+
+
+def test_a_version_refuses_a_row_of_another_version():
+    with pytest.raises(ValueError, match=r"9: Reset belongs to version 1\.6"):
+        Version.gather("9", "ocpp9", [module(v16.Reset.__module__, v16.Reset)], {})
+
+
+def test_a_credential_needs_a_redacted_form():
+    with pytest.raises(ValueError, match="redacted"):
+        request("Ping", Profile.CORE, Sender.CENTRAL_SYSTEM, credential=lambda _: None)
+
+
+def test_a_key_is_a_credential_and_its_redacted_form_has_none():
+    row = v16.ChangeConfiguration.__action__
+    secret = v16.ChangeConfiguration(key="authorizationKEY", value="secret")
+    assert row.credential(secret) == ("secret",)
+    assert "secret" not in repr(row.redacted(secret))
+    assert not row.carries_credential(v16.ChangeConfiguration(key="Other", value="1"))
 
 
 def test_a_version_finds_the_row_of_a_request_and_of_its_class():

@@ -3,7 +3,7 @@
 import pytest
 
 from chargehand.protocol import v16
-from chargehand.protocol.outgoing import INFINITY, URGENT, CommandQueue, Outgoing
+from chargehand.protocol.outgoing import INFINITY, CommandQueue, Outgoing
 from chargehand.protocol.payload import build
 
 
@@ -47,8 +47,14 @@ def test_what_somebody_waits_for_goes_before_the_rest_and_behind_its_like(queue)
     assert queue.waiting == [calls[1], calls[3], calls[0], calls[2]]
 
 
-def test_the_urgent_actions_are_actions_that_the_central_system_sends():
-    assert set(v16.VERSION.actions) >= URGENT
+def test_these_commands_and_no_others_are_urgent():
+    assert {row.name for row in v16.VERSION.actions.values() if row.urgent} == {
+        "CancelReservation",
+        "RemoteStartTransaction",
+        "RemoteStopTransaction",
+        "Reset",
+        "UnlockConnector",
+    }
 
 
 def test_what_may_not_go_now_is_passed_over_and_keeps_its_place(queue):
