@@ -191,7 +191,9 @@ class PluginSpecFactory:
             for action in plugin.actions_of("passive"):
                 if action not in version.actions:
                     raise ValueError(f"plugin {spec.name}: {action} is not an action of OCPP {version.name}")
-            context.router.add(
+            # Sessions see the routing table as a view; here, where it is filled, it is the `Router` itself.
+            router: Any = context.router
+            router.add(
                 cell,
                 passive=[(version.name, action) for action in plugin.actions_of("passive")],
                 outcomes=plugin.actions_of("outcome"),

@@ -77,13 +77,14 @@ class Stage:
         self._call_timeout_s = command_timeout_s
         self._tickets = TicketRegistry("stage")
         self._scheduler = Scheduler()
+        self._router = Router()
         timers = Timers(self.clock)
         self.clock.drive(timers)
         self.context = SessionContext(
             rules=rules or Rules(version=v16.VERSION),
             scheduler=self._scheduler,
             timers=timers,
-            router=Router(),
+            router=self._router,
             store=self.store,
             observer=self,
             **limits,
@@ -119,7 +120,7 @@ class Stage:
         for spec in self._specs:
             now, context = self.clock.monotonic, self.context
             cell = PluginCell(self._scheduler, spec, self, self._plugin_ended, now, context=context)
-            self.context.router.add(
+            self._router.add(
                 cell,
                 passive=[(version, action) for action in spec.plugin.actions_of("passive")],
                 outcomes=spec.plugin.actions_of("outcome"),

@@ -253,7 +253,7 @@ class Redelivery(Actor):
         if (charge_point_id, transaction_of(version, record)) in context.dead_starts:
             self._set_aside(record, "the StartTransaction of its transaction is set aside")
             return
-        plugin = context.router.find(version.name, record.action)
+        plugin: Any = context.router.passive.get((version.name, record.action))
         # In quarantine it may be the probe that is let through.
         if (
             plugin is None

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from pykka import ActorDeadError
 
+from .shadow import ShadowCall
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..session.call import Call
+    from ..session.cell import ChargePointCell
     from .cell import PluginCell
 
 
@@ -81,6 +85,17 @@ class Router:
     def shadows(self, version: str, action: str) -> list[PluginCell]:
         """The plugins that are only compared for an action."""
         return self._shadows.get((version, action), [])
+
+    def tell_shadows(self, call: Call[Any], cell: ChargePointCell) -> list[ShadowCall]:
+        """Tell the shadow plugins of a call, as far as they take it; return their copies of it."""
+        told = []
+        action = call.incoming.action.name
+        for plugin in self.shadows(cell.session.rules.version.name, action):
+            if plugin.ready(call.ordering_key, action):
+                shadow = ShadowCall(call, cell, plugin.urn)
+                if plugin.compare(shadow):
+                    told.append(shadow)
+        return told
 
     def promote(self, cell: PluginCell) -> None:
         """Let a shadow answer from now on; who answered before does not any more. It outlives the cell."""

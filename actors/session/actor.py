@@ -18,7 +18,6 @@ from ...protocol.frames import looks_like_answer
 from ...protocol.outgoing import INFINITY, Outgoing
 from ...protocol.payload import build
 from ...protocol.session import Answered, Declined, Ignored, Incoming, Registration, Reply
-from ..plugin.shadow import ShadowCall
 from ..runtime.actor import Actor
 from ..runtime.failure import Failure, attempt
 from .call import Call
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from typing import ClassVar
 
     from ...protocol.errors import Deviation
-    from ..plugin.cell import PluginCell
     from .cell import ChargePointCell
     from .context import DurableTickets
     from .tickets import Ticket
@@ -194,7 +192,7 @@ class SessionActor(Actor):
         call: Call[Any] = Call(cell, incoming, transaction_id, plugin)
         cell.calls[incoming] = call
         if context.router.has_shadows:
-            self._tell_shadows(call, context.router.shadows(context.rules.version.name, action.name))
+            call.shadows = context.router.tell_shadows(call, cell)
         if action.transaction and self._goes_behind(incoming, transaction_id):
             cell.fallback_state().answer(incoming, "earlier messages wait in the spool")
         elif not (plugin.is_healthy or plugin.ready(cell.urn, action.name)):
@@ -211,14 +209,6 @@ class SessionActor(Actor):
             return False
         number = transaction_id or getattr(incoming.request, "transaction_id", None)
         return (charge_point_id, number) in context.dead_starts
-
-    def _tell_shadows(self, call: Call[Any], shadows: list[PluginCell]) -> None:
-        call.shadows = []
-        for plugin in shadows:
-            if plugin.ready(call.ordering_key, call.action):
-                shadow = ShadowCall(call, self._cell, plugin.urn)
-                if plugin.compare(shadow):
-                    call.shadows.append(shadow)
 
     def _note_effect(self, incoming: Incoming) -> None:
         commands = self._cell.command_state()

@@ -12,16 +12,15 @@ from ..runtime.failure import Failure
 from .messages import CallAnswered, CallFailed, CallLeft
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from greenlet import greenlet
 
     from ...protocol.errors import Deviation
     from ...protocol.session import Incoming
-    from ..plugin.cell import PluginCell
-    from ..plugin.shadow import ShadowCall
     from .cell import ChargePointCell
-    from .context import Receipt
+    from .context import PluginHandle, Receipt, ShadowedCall
 
 R = TypeVar("R")
 A = TypeVar("A")
@@ -54,13 +53,13 @@ class Call(Generic[R]):
         cell: ChargePointCell,
         incoming: Incoming,
         transaction_id: int | None = None,
-        plugin: PluginCell | None = None,
+        plugin: PluginHandle | None = None,
     ) -> None:
         self._cell = cell
         self.request: R = incoming.request  # type: ignore[assignment]
         self.charge_point = cell.charge_point
         self.plugin = plugin  # who was told of it
-        self.shadows: list[ShadowCall] | None = None
+        self.shadows: Sequence[ShadowedCall] | None = None
         self.given_away = False
         self.incoming = incoming
         self.transaction_id = transaction_id

@@ -7,12 +7,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ...protocol.session import Rules
-    from ..plugin.routing import Router
     from ..runtime.scheduler import Scheduler
     from ..runtime.timers import Clock, Timers
+    from .call import Call
+    from .cell import ChargePointCell
     from .charge_point import ChargePoint
     from .tickets import Ticket
 
@@ -138,6 +139,78 @@ class Observer(Protocol):
         """Something happened that is counted: `name` is one of those in `docs/architecture.md`."""
 
 
+class CircuitBreakersView(Protocol):
+    """Circuit breakers of one plugin, as far as a session looks at them."""
+
+    @property
+    def pairs(self) -> Any:
+        """Breakers that are not closed, or have counted failures; empty in the usual case."""
+
+
+class PluginHandle(Protocol):
+    """The cell of a plugin, as a session sees it."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every call may be told to it, so that `ready` need not be asked."""
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether the plugin is out of service."""
+
+    @property
+    def probing(self) -> bool:
+        """Whether the plugin is on trial after a quarantine."""
+
+    @property
+    def faults(self) -> CircuitBreakersView:
+        """Its circuit breakers."""
+
+    def ready(self, charge_point_id: str, action: str) -> bool:
+        """Return whether a call may be told to it now; uses up the trial call of a half-open breaker."""
+
+    def tell(self, message: Any) -> None:
+        """Put a message into its inbox."""
+
+    def interrupt(self, call: Call[Any]) -> None:
+        """End the handler of a call whose time is over, or do not begin with it."""
+
+    def note_success(self, charge_point_id: str, action: str) -> None:
+        """Count a call that was handled well."""
+
+    def note_failure(self, charge_point_id: str, action: str, error: Exception) -> None:
+        """Count a call that its handler could not handle."""
+
+
+class ShadowedCall(Protocol):
+    """The copy of a call that a shadow plugin has."""
+
+    def real(self, answer: bytes) -> None:
+        """Take the answer that was sent, to be compared."""
+
+
+class RouterView(Protocol):
+    """The routing table, as a session sees it."""
+
+    has_shadows: bool
+
+    @property
+    def passive(self) -> Mapping[tuple[str, str], PluginHandle]:
+        """Plugins by the (version, action) that they answer."""
+
+    def tell_shadows(self, call: Call[Any], cell: ChargePointCell) -> Sequence[ShadowedCall]:
+        """Tell the shadow plugins of a call; return their copies of it."""
+
+    def tell_outcome(self, action: str, fact: Any) -> None:
+        """Tell the plugins that listen how a command of this action has ended."""
+
+    def tell_online(self, fact: Any) -> None:
+        """Tell the plugins that listen that a charge point has come."""
+
+    def tell_offline(self, fact: Any) -> None:
+        """Tell the plugins that listen that a charge point has gone."""
+
+
 class SessionContext:
     """Handed to every cell; nothing in it is a global, so that two systems can live in one process."""
 
@@ -147,7 +220,7 @@ class SessionContext:
         rules: Rules,
         scheduler: Scheduler,
         timers: Timers,
-        router: Router,
+        router: RouterView,
         store: SessionStore,
         observer: Observer,
         calls_in_flight_limit: int = 16,
