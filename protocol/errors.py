@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
+from ..config.errors import ChargehandError
+
 DESCRIPTION_CHARACTERS = 255  # what a CALLERROR has room for
 
 
@@ -58,7 +60,7 @@ class Deviation(NamedTuple):
         return f"{self.path or 'payload'} {self.text}"
 
 
-class OcppError(Exception):
+class OcppError(ChargehandError):
     """Raised by a handler to answer its call with a CALLERROR.
 
     `description` is cut to 255 characters.  `details` must be encodable as a JSON object.  Raises ValueError
@@ -80,7 +82,7 @@ class OcppError(Exception):
         return f"{self.code}: {self.description}" if self.description else str(self.code)
 
 
-class InvalidPayload(ValueError):
+class InvalidPayload(ChargehandError, ValueError):
     """Something of ours breaks the contract of its message, and was not sent."""
 
     def __init__(self, violations: Iterable[Deviation], message: str = "payload") -> None:
@@ -92,7 +94,7 @@ class InvalidPayload(ValueError):
         return f"{self.message}: {'; '.join(map(str, self.violations))}"
 
 
-class Refused(Exception):
+class Refused(ChargehandError):
     """What the remote sent cannot be taken; `code` and `description` are what to answer with.
 
     `violations` are all that were found, the first of them being the one answered.

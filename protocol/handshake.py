@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
+from ..config.errors import ChargehandError
+
 MAX_HEAD_BYTES: Final = 16_384
 
 _GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -22,7 +24,7 @@ _STATUS_LINE: Final = re.compile(r"HTTP/1\.[01] (\d{3})(?: (.*))?", re.ASCII)
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
-class HandshakeError(ValueError):
+class HandshakeError(ChargehandError, ValueError):
     """The server's answer is not HTTP, is too long, or does not open a WebSocket."""
 
 

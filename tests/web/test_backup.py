@@ -36,7 +36,9 @@ def test_it_is_the_whole_store_and_no_copy_stays_in_the_folder(client, settings,
     assert int(reply.headers["Content-Length"]) == len(reply.content)
     (tmp_path / "copy").write_bytes(reply.content)
     connection = sqlite3.connect(tmp_path / "copy")
-    assert connection.execute("SELECT id, registration FROM charge_points").fetchall() == [("CP1", "Accepted")]
+    assert connection.execute("SELECT id, registration FROM charge_points").fetchall() == [
+        ("CP1", "Accepted")
+    ]
     connection.close()
     assert copies(settings) == []
     assert client.simulate_post(PATH).status == falcon.HTTP_200
