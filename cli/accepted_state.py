@@ -1,10 +1,13 @@
-"""`chargehand reservations` and `chargehand profiles`: what charge points hold of ours."""
+"""The commands `reservations` and `profiles`: what charge points have accepted from the central system."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .tables import show_table
+import click
+
+from .api import asks_server
+from .output import show_table, shows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,3 +51,34 @@ def show_reservations(rows: Iterable[Mapping[str, Any]]) -> None:
 def show_profiles(rows: Iterable[Mapping[str, Any]]) -> None:
     """Print them as a table."""
     show_table(PROFILES, [[row[name] for name in PROFILES] for row in rows], "no charging profile is known")
+
+
+CHARGE_POINT = click.option("--charge-point", metavar="CP", help="Those of this charge point only.")
+
+
+@click.group()
+def reservations() -> None:
+    """Show what charge points have reserved, and for whom."""
+
+
+@reservations.command("list")
+@CHARGE_POINT
+@shows(show_reservations)
+@asks_server
+def list_reservations(api: Api, *, charge_point: str | None) -> Any:
+    """List reservations, the newest first."""
+    return listed_reservations(api, charge_point)
+
+
+@click.group()
+def profiles() -> None:
+    """Show the charging profiles that charge points have accepted."""
+
+
+@profiles.command("list")
+@CHARGE_POINT
+@shows(show_profiles)
+@asks_server
+def list_profiles(api: Api, *, charge_point: str | None) -> Any:
+    """List charging profiles, the newest first."""
+    return listed_profiles(api, charge_point)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 from contextlib import contextmanager
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from .addresses import configured
+from .configuration import read_settings
 from .data_folder import DataFolder
 from .failures import CommandFailed, CommandMisused
+from .options import CONFIG, DATA, TOKEN, URL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..config.settings import Settings
 
@@ -154,3 +157,15 @@ def why(status: int, answer: Mapping[str, Any], subject: str = "") -> str:
             *(f"{row['path'] or 'payload'}: {row['text']} ({row['code']})" for row in rows),
         ]
     )
+
+
+def asks_server(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name a running server; the command's first argument is that server's API."""
+
+    @functools.wraps(command)
+    def run(config: str | None, data: str | None, url: str | None, token: str | None, **options: Any) -> Any:
+        return command(Api.of(read_settings(config, {"data": data}), url=url, token=token), **options)
+
+    for option in (CONFIG, DATA, TOKEN, URL):
+        run = option(run)
+    return run

@@ -1,12 +1,16 @@
-"""The settings of a command, from its file, the environment and its options, or every fault of theirs."""
+"""The settings of a command, from its file, the environment and its options, and the command `check-config`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from ..config.errors import ConfigError
 from ..config.load import PROGRAM_DEFAULTS, load
+from ..config.rendering import redacted
 from .failures import CommandMisused
+from .options import CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,3 +30,10 @@ def read_settings(
     except ConfigError as error:
         text = "\n  ".join(["these settings cannot be used:", *error.errors])
         raise CommandMisused(text) from error
+
+
+@click.command()
+@CONFIG
+def check_config(config: str | None) -> None:
+    """Show the settings as `serve` would take them, or all that is wrong with them."""
+    click.echo(redacted(read_settings(config, serves=True)), nl=False)

@@ -30,13 +30,11 @@ from ..store.store_server import StoreServer
 from ..supervisor.rules import Policy
 from ..transport.shared_port import hold
 from ..web.token import choose_token, publish_token
-from .addresses import Wanted, listeners
-from .announcement import announce, introduce
+from .addresses import Wanted, announce, introduce, listeners
 from .channel import handover, picture
 from .failures import FAILED, CommandFailed
 from .stop_signals import StopSignals
-from .worker_process import WorkerProcess
-from .workers import Workers
+from .workers import WorkerProcess, Workers
 
 if TYPE_CHECKING:
     from ..config.settings import Settings

@@ -17,7 +17,7 @@ import gevent
 from .. import __version__
 from ..store.store import StoreError
 from ..system.central_system import CentralSystem, SystemFailed
-from .announcement import announce, introduce
+from .addresses import announce, introduce
 from .configuration import read_settings
 from .data_folder import DataFolder, FolderInUse
 from .failures import FAILED, CommandFailed, CommandMisused

@@ -1,11 +1,13 @@
-"""`chargehand call`: one command to a charge point of a running server."""
+"""The command `send`: one command to a charge point of a running server."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from .api import OK, why
+import click
+
+from .api import OK, asks_server, why
 from .escape import as_json
 from .failures import CommandFailed
 
@@ -26,7 +28,7 @@ SEEN = {
 """What is known of a call that was not answered."""
 
 
-def call(
+def send_command(
     api: Api,
     charge_point: str,
     action: str,
@@ -80,3 +82,51 @@ def _why(status: int, answer: Mapping[str, Any], subject: str) -> str:
         what = "its effect is still to come" if "response" in answer else "not answered yet"
         return f"{subject} is {answer['state']} and {what}; its ticket is {answer['ticket']}"
     return why(status, answer, subject) + SEEN.get(answer.get("effect", ""), "")
+
+
+@click.command()
+@click.argument("charge_point", metavar="CP")
+@click.argument("action")
+@click.argument("payload", metavar="[JSON]", default="{}")
+@click.option("--timeout", "timeout_s", type=float, default=30.0, show_default=True, help="Seconds to wait.")
+@click.option("--until-effect", is_flag=True, help="Wait too until what was promised has come to pass.")
+@click.option(
+    "--effect-timeout",
+    "effect_timeout_s",
+    type=float,
+    default=300.0,
+    show_default=True,
+    help="Seconds to wait for that.",
+)
+@click.option("--queue", is_flag=True, help="If it is away, send it when it is back; prints the ticket.")
+@click.option("--expires-in", "expires_in_s", type=float, help="Seconds after which it is not sent any more.")
+@asks_server
+def send(
+    api: Api,
+    charge_point: str,
+    action: str,
+    payload: str,
+    *,
+    timeout_s: float,
+    until_effect: bool,
+    effect_timeout_s: float,
+    queue: bool,
+    expires_in_s: float | None,
+) -> None:
+    """Have a running server send ACTION to the charge point CP, and print the response.
+
+    The exit status is 0 if the charge point answered, whatever its answer says, and 1 if it did not. With
+    --until-effect it is 0 only if what was promised has come to pass.
+    """
+    effect_s = effect_timeout_s if until_effect else None
+    send_command(
+        api,
+        charge_point,
+        action,
+        payload,
+        timeout_s=timeout_s,
+        effect_timeout_s=effect_s,
+        queue=queue,
+        expires_in_s=expires_in_s,
+        say=click.echo,
+    )

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import click
 import gevent
 from gevent.event import Event
 
@@ -19,9 +20,11 @@ from ..protocol.handshake import HandshakeError
 from ..simulator import Backoff, CallFailed, ChargePoint, HandshakeRefused, NotPossible
 from ..simulator.charging import CHARGING_W
 from .addresses import configured
+from .configuration import read_settings
 from .console_trace import ConsoleTrace
 from .data_folder import DataFolder
 from .failures import CommandFailed, CommandMisused
+from .options import CONFIG, DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,3 +204,56 @@ def _signals(over: Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@click.command()
+@click.argument("charge_point", metavar="CP")
+@click.option(
+    "--url", help="Address for charge points, without the id; without it, that of the data folder's server."
+)
+@click.option("--tag", default="T1", show_default=True, help="Id tag that charges.")
+@click.option(
+    "--connector", type=click.IntRange(1, 1000), default=1, show_default=True, help="Where it charges."
+)
+@click.option(
+    "--duration",
+    "duration_s",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds to charge.",
+)
+@click.option(
+    "--interval",
+    "interval_s",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Seconds between readings.",
+)
+@click.option("--password", help="For Basic authentication; without it, that of the settings.")
+@click.option("--cafile", metavar="FILE", help="Certificates to trust (PEM), for wss.")
+@click.option("--keep", is_flag=True, help="Stay connected then, and answer commands until Ctrl-C.")
+@DATA
+@CONFIG
+def simulate(
+    charge_point: str,
+    *,
+    config: str | None,
+    data: str | None,
+    url: str | None,
+    password: str | None,
+    cafile: str | None,
+    **visit: Any,
+) -> None:
+    """Be the charge point CP: boot, charge a car, and go. One line tells of each step."""
+    settings = read_settings(config, {"data": data})
+    known = settings.auth.credentials.get(charge_point)
+    play(
+        url or address(settings),
+        charge_point,
+        Visit(**visit),
+        password=known if password is None else password,
+        cafile=cafile,
+        say=click.echo,
+    )

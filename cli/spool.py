@@ -1,12 +1,14 @@
-"""What `chargehand spool` asks the server, and what it shows of the answer."""
+"""The command `spool`: messages that wait for redelivery, and dead letters."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .api import OK, why
+import click
+
+from .api import OK, asks_server, why
 from .failures import CommandFailed
-from .tables import show_table
+from .output import show_table, shows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +26,7 @@ def listed(api: Api) -> list[dict[str, Any]]:
     """What is in the spool, each with its place: "waiting" or "set aside"."""
     told = api.get("spool", limit=MOST)
     waiting = [row | {"place": "waiting"} for row in told["waiting"]]
-    return waiting + [row | {"place": "set aside"} for row in told["dead_letters"]]
+    return waiting + [row | {"place": "dead letter"} for row in told["dead_letters"]]
 
 
 def retry(api: Api, number: int | None) -> list[int]:
@@ -52,3 +54,30 @@ def show_spool(rows: Iterable[Mapping[str, Any]]) -> None:
         for row in rows
     ]
     show_table(COLUMNS, lines, "the spool is empty")
+
+
+@click.group()
+def spool() -> None:
+    """Show what stand-ins acknowledged and no plugin has had, and hand it out again."""
+
+
+@spool.command("list")
+@shows(show_spool)
+@asks_server
+def list_spool(api: Api) -> Any:
+    """List the messages that wait for their plugin and those that were set aside, the oldest first."""
+    return listed(api)
+
+
+@spool.command("retry")
+@click.argument("number", type=click.IntRange(min=1), required=False)
+@click.option("--all", "all_", is_flag=True, help="All that was set aside.")
+@asks_server
+def retry_spool(api: Api, *, number: int | None, all_: bool) -> None:
+    """Hand the message NUMBER, which was set aside, to its plugin again, with the rest of its transaction."""
+    if (number is None) is not all_:
+        raise click.UsageError("give a NUMBER or --all")
+    retried = retry(api, number)
+    click.echo(
+        f"{len(retried)} wait again: {', '.join(map(str, retried))}" if retried else "no dead letter"
+    )

@@ -1,15 +1,18 @@
-"""`chargehand tags`: who may charge, by hand and by file."""
+"""The command `tags`: who may charge, edited one by one, by file, and sent to local lists."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from .api import OK, why
+import click
+
+from .api import OK, asks_server, why
 from .failures import CommandFailed, CommandMisused
-from .tables import show_table
+from .options import JSON
+from .output import echo_json, show_table, shows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -104,3 +107,110 @@ def as_csv(tags: Iterable[Mapping[str, Any]]) -> str:
 def show_tags(tags: Iterable[Mapping[str, Any]]) -> None:
     """Print them as a table."""
     show_table(COLUMNS, [[tag[name] for name in COLUMNS] for tag in tags], "no tag is known")
+
+
+PUSH_S = 600.0
+"""Seconds that all parts of a list may take together."""
+
+
+def push(api: Api, charge_point: str, *, full: bool, clear_cache: bool, timeout_s: float) -> list[str]:
+    """Have a server do it; what it has done, line by line. Raises `CommandFailed`."""
+    query = {"full": str(int(full)), "clear_cache": str(int(clear_cache)), "timeout": f"{timeout_s:g}"}
+    path = ("charge-points", charge_point, "local-list")
+    reply = api.ask("POST", *path, query=query, timeout_s=PUSH_S)
+    if reply.status != OK:
+        raise CommandFailed(why(reply.status, reply.json, charge_point))
+    return _told(charge_point, reply.json)
+
+
+def _told(charge_point: str, update: Mapping[str, Any]) -> list[str]:
+    kind, entries, version = update["update_type"], update["entries"], update["version"]
+    if kind is None:
+        lines = [f"{charge_point} has version {version}: nothing to do"]
+    else:
+        what = {"Full": "all tags", "Differential": "changes"}[kind]
+        lines = [f"{charge_point} has version {version}: {entries} sent, {what}"]
+        if len(update["tickets"]) > 1:
+            lines.append(f"it took {len(update['tickets'])} messages")
+    if update["left_out"]:
+        lines.append(f"{update['left_out']} tags are too long for any list")
+    if update["clear_cache"] is not None:
+        lines.append("its cache is cleared")
+    return lines
+
+
+@click.group()
+def tags() -> None:
+    """Show and change who may charge."""
+
+
+@tags.command("list")
+@shows(show_tags)
+@asks_server
+def list_tags(api: Api) -> Any:
+    """List all tags."""
+    return listed(api)
+
+
+@tags.command("show")
+@click.argument("id_tag")
+@shows(lambda row: show_tags([row]))
+@asks_server
+def show_tag(api: Api, *, id_tag: str) -> Any:
+    """Show one tag."""
+    return api.get("tags", id_tag)
+
+
+@tags.command("add")
+@click.argument("id_tag")
+@click.option(
+    "--status", default="Accepted", show_default=True, help="Accepted, Blocked, Expired or Invalid."
+)
+@click.option("--expiry", help="When it runs out: a date and time with its offset.")
+@click.option("--parent", default="", help="Tags with the same parent may stop each other's transactions.")
+@asks_server
+def add_tag(api: Api, *, id_tag: str, **facts: str | None) -> None:
+    """Enter a tag, or change it."""
+    show_tags([changed(api, "PUT", id_tag, facts)])
+
+
+@tags.command("remove")
+@click.argument("id_tag")
+@asks_server
+def remove_tag(api: Api, *, id_tag: str) -> None:
+    """Take a tag out. It is unknown then, which may mean accepted: to keep somebody out, block it."""
+    click.echo(f"{changed(api, 'DELETE', id_tag)['id_tag']} is removed")
+
+
+@tags.command("import")
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+@asks_server
+def import_tags(api: Api, *, file: IO[str]) -> None:
+    """Enter the tags of a CSV or JSON file (- is standard input): all of them, or none if one is wrong."""
+    click.echo(f"{enter(api, *read(file.read()))} tags entered")
+
+
+@tags.command("export")
+@JSON
+@asks_server
+def export_tags(api: Api, *, json: bool) -> None:
+    """Print all tags as CSV, or as JSON, as `import` takes them."""
+    rows = listed(api)
+    if json:
+        echo_json(rows)
+    else:
+        click.echo(as_csv(rows), nl=False)
+
+
+@tags.command("push")
+@click.argument("charge_point", metavar="CP")
+@click.option("--full", is_flag=True, help="Send the whole list, whatever the charge point has.")
+@click.option("--clear-cache", is_flag=True, help="Clear its authorisation cache, too.")
+@click.option(
+    "--timeout", "timeout_s", type=float, default=30.0, show_default=True, help="Seconds for each answer."
+)
+@asks_server
+def push_tags(api: Api, *, charge_point: str, full: bool, clear_cache: bool, timeout_s: float) -> None:
+    """Bring the local list of the charge point CP in step with the tags: send it what has changed."""
+    for line in push(api, charge_point, full=full, clear_cache=clear_cache, timeout_s=timeout_s):
+        click.echo(line)

@@ -1,13 +1,17 @@
-"""`chargehand tickets`: the calls to charge points, those that wait and those that have ended."""
+"""The command `tickets`: commands to charge points, open and ended."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
-from .api import OK, why
+import click
+
+from .api import OK, asks_server, why
 from .escape import as_json
 from .failures import CommandFailed
-from .tables import show_facts, show_table, when
+from .options import JSON
+from .output import export, show_facts, show_table, shows, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -91,3 +95,56 @@ def show_ticket(row: Mapping[str, Any]) -> None:
             for name, value in row.items()
         ]
     )
+
+
+CHARGE_POINT = click.option("--charge-point", metavar="CP", help="To this charge point.")
+OPEN = click.option("--open", "open_", is_flag=True, help="That have not ended.")
+
+
+@click.group()
+def tickets() -> None:
+    """Show and cancel calls to charge points."""
+
+
+@tickets.command("list")
+@CHARGE_POINT
+@OPEN
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many."
+)
+@shows(show_tickets)
+@asks_server
+def list_tickets(api: Api, *, limit: int, **narrowed: Any) -> Any:
+    """List calls, the newest first: the open ones, and the last that have ended."""
+    return listed(api, **narrowed, limit=limit)[0]
+
+
+@tickets.command("show")
+@click.argument("ticket")
+@shows(show_ticket)
+@asks_server
+def show_one(api: Api, *, ticket: str) -> Any:
+    """Show one call, and what became of it."""
+    return api.get("tickets", ticket)
+
+
+@tickets.command("cancel")
+@click.argument("ticket")
+@asks_server
+def cancel(api: Api, *, ticket: str) -> None:
+    """Cancel a call that is not on the wire yet."""
+    click.echo(cancelled(api, ticket))
+
+
+@tickets.command("export")
+@CHARGE_POINT
+@OPEN
+@JSON
+@asks_server
+def export_tickets(api: Api, *, json: bool, **narrowed: Any) -> None:
+    """Print calls as CSV, or as JSON, the newest first."""
+    rows, more = listed(api, **narrowed)
+    write = sys.stdout.write
+    export(rows if json else exported(rows), EXPORTED, write, json=json)
+    if more:
+        click.echo(f"chargehand: there are more than these {len(rows)}", err=True)

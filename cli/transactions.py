@@ -1,14 +1,19 @@
-"""`chargehand transactions`: what was charged, what is doubtful about it, and what belongs to nothing."""
+"""The command `transactions`: transactions, their flags, and dead letters."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from .api import asks_server
 from .escape import as_json
-from .tables import show_facts, show_table, when
+from .options import JSON
+from .output import export, show_facts, show_table, shows, when
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .api import Api
 
@@ -95,13 +100,13 @@ def _sample(sample: Any) -> str:
     return " ".join(str(sample[name]) for name in names if name in sample) or as_json(sample)
 
 
-def dead_letter(api: Api, *, after: int, limit: int) -> list[dict[str, Any]]:
+def read_dead_letters(api: Api, *, after: int, limit: int) -> list[dict[str, Any]]:
     """The messages that were acknowledged and belong to nothing, the oldest first."""
     rows: list[dict[str, Any]] = api.get("spool", after=str(after), limit=str(limit))["dead_letters"]
     return rows
 
 
-def show_set_aside(rows: Iterable[Mapping[str, Any]]) -> None:
+def show_dead_letters(rows: Iterable[Mapping[str, Any]]) -> None:
     """Print them as a table."""
     lines = [
         (
@@ -114,6 +119,82 @@ def show_set_aside(rows: Iterable[Mapping[str, Any]]) -> None:
         )
         for row in rows
     ]
-    show_table(
-        ("number", "charge point", "action", "received", "why", "payload"), lines, "nothing was set aside"
-    )
+    show_table(("number", "charge point", "action", "received", "why", "payload"), lines, "no dead letter")
+
+
+MAX_LIMIT = 10_000
+
+
+def narrows(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which transactions are meant."""
+    for option in (
+        click.option("--until", metavar="TIME", help="That started before; a time or a day, in UTC."),
+        click.option("--since", metavar="TIME", help="That started then or later, by our clock."),
+        click.option(
+            "--orphans", is_flag=True, help="That were open when their charge point showed they cannot be."
+        ),
+        click.option("--doubtful", "flagged", is_flag=True, help="That are flagged for anything."),
+        click.option("--open", "open", is_flag=True, help="Whose StopTransaction has not come."),
+        click.option("--tag", "id_tag", metavar="TAG", help="That were started with this tag."),
+        click.option("--charge-point", metavar="CP", help="Of this charge point."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def transactions() -> None:
+    """Show and export what was charged."""
+
+
+@transactions.command("list")
+@narrows
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_LIMIT), default=100, show_default=True, help="At most so many."
+)
+@shows(show_transactions)
+@asks_server
+def list_transactions(api: Api, *, limit: int, **narrowed: Any) -> Any:
+    """List transactions, the newest first."""
+    return listed(api, query_of(**narrowed), limit)
+
+
+@transactions.command("show")
+@click.argument("transaction_id", metavar="ID")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MAX_LIMIT),
+    default=1000,
+    show_default=True,
+    help="At most so many readings.",
+)
+@shows(show_transaction)
+@asks_server
+def show_one(api: Api, *, transaction_id: str, limit: int) -> Any:
+    """Show one transaction with its meter readings."""
+    return api.get("transactions", transaction_id, limit=str(limit))
+
+
+@transactions.command("export")
+@narrows
+@JSON
+@asks_server
+def export_transactions(api: Api, *, json: bool, **narrowed: Any) -> None:
+    """Print all transactions as CSV, or as JSON, the newest first.
+
+    They are asked for page by page, so there may be any number. The exit status says whether it is complete.
+    """
+    write = sys.stdout.write
+    export(pages(api, query_of(**narrowed)), EXPORTED, write, json=json)
+
+
+@transactions.command("dead-letters")
+@click.option("--after", type=click.IntRange(0), default=0, help="Only numbers over this one.")
+@click.option(
+    "--limit", type=click.IntRange(1, MAX_LIMIT), default=100, show_default=True, help="At most so many."
+)
+@shows(show_dead_letters)
+@asks_server
+def dead_letters(api: Api, *, after: int, limit: int) -> Any:
+    """List the messages that were acknowledged and belong to no transaction, with the reason; the oldest first."""
+    return read_dead_letters(api, after=after, limit=limit)

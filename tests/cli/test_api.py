@@ -17,7 +17,7 @@ COMMANDS = {
     ("charge-points",): "/api/v1/charge-points",
     ("quarantine", "list"): "/api/v1/plugins",
     ("quarantine", "release", "a/b ü"): "/api/v1/plugins/a%2Fb%20%C3%BC/release",
-    ("record", "a/b ü"): "/api/v1/charge-points/a%2Fb%20%C3%BC/recording",
+    ("recording", "a/b ü"): "/api/v1/charge-points/a%2Fb%20%C3%BC/recording",
 }
 BODY = {"charge_points": [], "plugins": [], "state": "running", "id": "root"}
 
@@ -65,7 +65,7 @@ def test_every_command_says_clearly_what_went_wrong(stub, command, status, body,
 
 def test_bytes_that_are_no_text_come_from_something_else(stub):
     stub.body = b"\xff"
-    assert "not chargehand" in run("record", "CP1", "--url", stub.url).stderr
+    assert "not chargehand" in run("recording", "CP1", "--url", stub.url).stderr
 
 
 def test_without_http_there_is_nothing_to_ask():

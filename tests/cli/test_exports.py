@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand.cli.exports import export
+from chargehand.cli.output import export
 
 
 def written(rows, columns=("a", "b"), **how):

@@ -27,13 +27,13 @@ def test_the_version_is_the_packages():
 COMMANDS = [
     ("serve",),
     ("check-config",),
-    ("call",),
+    ("send",),
     ("tree",),
     ("charge-points",),
     ("quarantine",),
     ("quarantine", "list"),
     ("quarantine", "release"),
-    ("record",),
+    ("recording",),
     ("replay",),
     ("simulate",),
 ]
@@ -54,7 +54,7 @@ def test_every_command_explains_itself(command):
         ("serve", "--port", "many"),
         ("serve", "--transport", "carrier pigeon"),
         ("serve", "extra"),
-        ("call", "CP1"),
+        ("send", "CP1"),
         ("quarantine", "release"),
         ("simulate", "CP1", "--connector", "0"),
         ("simulate", "CP1", "--interval", "0"),
@@ -89,10 +89,10 @@ def test_every_command_that_the_documentation_shows_is_one(line):
 
 def test_the_documentation_shows_commands():
     assert {line.split()[0] for line in SHOWN} >= {
-        "call",
+        "send",
         "simulate",
         "tree",
-        "record",
+        "recording",
         "replay",
         "quarantine",
     }
@@ -140,6 +140,6 @@ def test_the_file_may_be_named_by_the_environment(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("payload", ["{", "{'type': 'Soft'}"])
 def test_call_refuses_a_payload_that_is_no_json_by_itself(payload):
-    done = run("call", "CP1", "Reset", payload)
+    done = run("send", "CP1", "Reset", payload)
     assert done.exit_code == 1
     assert "not JSON" in done.stderr

@@ -12,7 +12,7 @@ from gevent.event import Event
 from chargehand import HttpSettings, Settings
 from chargehand.cli import channel
 from chargehand.cli.channel import Channel, NoParent, handover, picture
-from chargehand.cli.worker_process import WorkerProcess, ending
+from chargehand.cli.workers import WorkerProcess, ending
 from chargehand.config.worker_process import Worker
 
 LIMIT_S = 20

@@ -69,6 +69,6 @@ def test_a_file_that_is_not_there_is_status_two(tmp_path):
 
 def test_a_record_is_printed_as_it_came_but_for_what_moves_the_cursor(stub):
     stub.body = '{"data": "ü\x9b"}\n{}\n'.encode()
-    done = CliRunner().invoke(main, ["record", "CP1", "--url", stub.url])
+    done = CliRunner().invoke(main, ["recording", "CP1", "--url", stub.url])
     assert done.exit_code == 0
     assert done.stdout == '{"data": "ü\\u009b"}\n{}\n'

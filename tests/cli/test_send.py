@@ -20,7 +20,7 @@ def _answered(stub):
 
 
 def call(*arguments):
-    return CliRunner().invoke(main, ["call", *arguments])
+    return CliRunner().invoke(main, ["send", *arguments])
 
 
 def test_the_server_of_the_data_folder_is_found_with_its_token(stub, tmp_path):

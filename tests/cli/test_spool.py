@@ -40,7 +40,7 @@ def test_what_waits_and_what_was_set_aside_is_one_table(stub, spool):
     cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
     assert cells == [
         ["7", "waiting", "CP[/]1", "StartTransaction", "5", "2026-05-04T12:34:56Z", "its handler failed"],
-        ["3", "set aside", "CP[/]1", "StartTransaction", "2026-05-04T12:34:56Z", "OSError()"],
+        ["3", "dead letter", "CP[/]1", "StartTransaction", "2026-05-04T12:34:56Z", "OSError()"],
     ]
 
 
@@ -53,7 +53,7 @@ def test_programs_get_the_rows_with_their_place(stub, spool):
     stub.body = {"waiting": [ROW], "dead_letters": [ASIDE]}
     assert json.loads(spool("list", "--json")) == [
         ROW | {"place": "waiting"},
-        ASIDE | {"place": "set aside"},
+        ASIDE | {"place": "dead letter"},
     ]
 
 
@@ -65,7 +65,7 @@ def test_one_is_retried_by_its_number(stub, spool):
 
 def test_all_are_retried(stub, spool):
     stub.body = {"retried": []}
-    assert spool("retry", "--all") == "nothing is set aside\n"
+    assert spool("retry", "--all") == "nothing is dead letter\n"
     assert stub.requests[0][0] == "/api/v1/spool/retry"
 
 
@@ -76,5 +76,5 @@ def test_what_is_no_request_is_not_sent(stub, spool, arguments):
 
 
 def test_what_the_server_refuses_is_said(stub, spool):
-    stub.status, stub.body = 404, {"title": "Not set aside", "description": "no message 3 is set aside"}
-    assert "no message 3 is set aside" in spool("retry", "3", status=1)
+    stub.status, stub.body = 404, {"title": "Not dead letter", "description": "no message 3 is set aside"}
+    assert "no message 3 is dead letter" in spool("retry", "3", status=1)

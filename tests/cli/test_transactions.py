@@ -167,9 +167,9 @@ def test_what_was_set_aside_is_listed_with_its_reason(stub, transactions):
         "why": "transaction -1 is not one of this charge point's",
     }  # fmt: skip
     stub.body = {"waiting": [], "dead_letters": [row]}
-    done = transactions("dead_letters", "--after", "2")
+    done = transactions("dead-letters", "--after", "2")
     assert asked(stub) == ("/api/v1/spool", {"after": "2", "limit": "100"})
     assert "transaction -1 is not one" in done.stdout
-    assert json.loads(transactions("dead_letters", "--json").stdout) == [row]
+    assert json.loads(transactions("dead-letters", "--json").stdout) == [row]
     stub.body = {"waiting": [], "dead_letters": []}
-    assert transactions("dead_letters").stdout == "nothing was set aside\n"
+    assert transactions("dead-letters").stdout == "no dead letter\n"

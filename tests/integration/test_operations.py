@@ -101,11 +101,11 @@ def test_a_simulated_charge_point_stays_and_does_what_it_is_told(
     kept = keep("CP1", "--data", str(server.data), "--duration", "0")
     kept.wait_for("StopTransaction")
 
-    done = run(server, "call", "CP1", "GetConfiguration")
+    done = run(server, "send", "CP1", "GetConfiguration")
     assert done.status == 0, done.output
     keys = json.loads(done.output)["configurationKey"]
     assert {"key": "MeterValueSampleInterval", "readonly": False, "value": "2"} in keys
-    done = run(server, "call", "CP1", "Reset", '{"type": "Soft"}', "--until-effect")
+    done = run(server, "send", "CP1", "Reset", '{"type": "Soft"}', "--until-effect")
     assert (done.status, json.loads(done.output)) == (0, {"status": "Accepted"})
     assert kept.output.count("BootNotification") == 2
 
@@ -114,7 +114,7 @@ def test_a_simulated_charge_point_stays_and_does_what_it_is_told(
     assert "1 connected" in run(server, "tree").output
 
     record = tmp_path / "cp1.jsonl"
-    record.write_text(run(server, "record", "CP1").output)
+    record.write_text(run(server, "recording", "CP1").output)
     done = chargehand("replay", str(record))
     assert (done.status, done.output) == (0, "")
     unanswered = {"at": 1e9, "kind": "in", "data": '[2,"odd","NoSuchAction",{}]'}

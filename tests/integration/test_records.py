@@ -58,7 +58,7 @@ def test_what_was_charged_is_listed_shown_and_exported(start_server: StartServer
     assert (orphaned["charge_point"], orphaned["open"]) == ("CP0", True)
     shown = json.loads(told(server, "transactions", "show", rows[-1]["transaction_id"], "--json").output)
     assert len(shown["meter_readings"]) == 1
-    (dead_letters,) = json.loads(told(server, "transactions", "dead_letters", "--json").output)
+    (dead_letters,) = json.loads(told(server, "transactions", "dead-letters", "--json").output)
     assert dead_letters["payload"]["transactionId"] == -1
 
     told(server, "charge-points", "add", "LATER", "--registration", "Pending")

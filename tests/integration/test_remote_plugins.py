@@ -102,7 +102,15 @@ class House:
 
     def work(self) -> WorkerProcess:
         """Start a worker."""
-        command = [sys.executable, "-m", "chargehand", "worker", "depot:Depot", "--redis", self.redis.url]
+        command = [
+            sys.executable,
+            "-m",
+            "chargehand",
+            "plugin-host",
+            "depot:Depot",
+            "--redis",
+            self.redis.url,
+        ]
         return self.begin(command)
 
     def begin(self, command: list[str]) -> WorkerProcess:
@@ -347,7 +355,7 @@ def test_a_worker_that_cannot_start_says_why_in_a_line(
     (tmp_path / "handled").mkdir()
     (tmp_path / "depot.py").write_text(PLUGIN)
     (tmp_path / "broken.py").write_text("1 / 0")
-    worker = WorkerProcess(tmp_path, [sys.executable, "-m", "chargehand", "worker", *arguments])
+    worker = WorkerProcess(tmp_path, [sys.executable, "-m", "chargehand", "plugin-host", *arguments])
     try:
         assert worker.process.wait(20.0) in (1, 2)
         assert text in worker.output.splitlines()[-1], worker.output

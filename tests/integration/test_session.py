@@ -20,7 +20,7 @@ def serving(request: pytest.FixtureRequest) -> tuple[str, ...]:
 def remote_stop(server: Server, charge_point: str, transaction_id: int) -> None:
     """`chargehand call`, with the address and the token that it finds in the data folder."""
     done = chargehand(
-        *("call", charge_point, "RemoteStopTransaction", json.dumps({"transactionId": transaction_id})),
+        *("send", charge_point, "RemoteStopTransaction", json.dumps({"transactionId": transaction_id})),
         *("--data", str(server.data)),
     )
     assert done.status == 0, done.output
@@ -65,12 +65,12 @@ def test_a_remote_stop_of_another_transaction_is_rejected_and_the_session_goes_o
 
 def test_chargehand_call_says_what_is_wrong_and_ends_with_status_one(server: Server) -> None:
     options = ("--url", server.http, "--data", str(server.data))
-    absent = chargehand("call", "NOBODY", "ClearCache", *options)
+    absent = chargehand("send", "NOBODY", "ClearCache", *options)
     assert absent.status == 1
     assert "NOBODY" in absent.output
     assert "Traceback" not in absent.output
 
-    broken = chargehand("call", "NOBODY", "Reset", '{"type": "Lukewarm"}', *options)
+    broken = chargehand("send", "NOBODY", "Reset", '{"type": "Lukewarm"}', *options)
     assert broken.status == 1
     assert "type" in broken.output
     assert "Traceback" not in broken.output

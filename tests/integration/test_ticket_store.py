@@ -50,10 +50,10 @@ def test_what_waits_is_sent_after_a_kill_and_what_was_on_the_wire_is_not_sent_ag
         raw.boot()
         asked = server.command("CP1", "ClearCache", {}, wait=0, timeout=60).json["ticket"]
         assert take(raw)[1] == "ClearCache"  # and it is never answered
-        queued = chargehand("call", "CP1", "Reset", '{"type": "Soft"}', "--queue", *data)
+        queued = chargehand("send", "CP1", "Reset", '{"type": "Soft"}', "--queue", *data)
         assert queued.status == 0
         late = chargehand(
-            "call", "CP1", "UnlockConnector", '{"connectorId": 1}', "--queue", "--expires-in", "1", *data
+            "send", "CP1", "UnlockConnector", '{"connectorId": 1}', "--queue", "--expires-in", "1", *data
         )
         kill(server)
     tickets = [asked, queued.output.strip(), late.output.strip()]

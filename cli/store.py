@@ -1,0 +1,139 @@
+"""The commands `backup` and `check-store`: a copy of a running server's store, and the check of a store at rest."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..store.factory import SQLITE_FILE
+from ..store.inspection import Inspection
+from ..store.store import StoreError
+from .api import asks_server
+from .configuration import read_settings
+from .data_folder import LOCK_FILE, DataFolder, FolderInUse
+from .failures import FAILED, CommandFailed, CommandMisused
+from .options import CONFIG, DATA, JSON
+from .output import echo_json, plain, show, show_facts, show_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .api import Api
+
+COPY_S = 3600.0
+"""Seconds that the server has to make the copy, before it sends the first byte; and to send any next one."""
+
+
+def fetch(api: Api, file: str, *, force: bool) -> int:
+    """Have the copy made and write it; how many bytes it has. Raises `CommandFailed`, and has left nothing then."""
+    path = Path(file)
+    if path.exists() and not force:
+        raise CommandMisused(f"{file} is there already; --force replaces it")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise CommandMisused(f"{file} cannot be written: {error.strerror}") from error
+    try:
+        with os.fdopen(descriptor, "wb") as target:
+            length = 0
+            for chunk in api.download("POST", "backup", timeout_s=COPY_S):
+                length += target.write(chunk)
+            target.flush()
+            os.fsync(target.fileno())
+        _put_in_place(temporary, path, force=force)
+    except OSError as error:
+        raise CommandFailed(f"{file} was not written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return length
+
+
+def _put_in_place(temporary: Path, path: Path, *, force: bool) -> None:
+    if force:
+        temporary.replace(path)
+        return
+    try:
+        os.link(temporary, path)  # fails if somebody else has made it meanwhile
+    except FileExistsError:
+        raise CommandFailed(f"{path} was made by somebody else meanwhile, and is left as it is") from None
+
+
+def look(file: str | None, *, data: str | None, config: str | None) -> dict[str, Any]:
+    """Look at a file, or at that of a data folder; what there is and what is wrong with it. Raises `CommandFailed`."""
+    if file is not None and data is not None:
+        raise CommandMisused("FILE and --data are one too many")
+    path = Path(file) if file is not None else Path(read_settings(config, {"data": data}).data) / SQLITE_FILE
+    if not path.is_file():
+        raise CommandMisused(f"there is no file {path}")
+    with ExitStack() as held:
+        if (path.parent / LOCK_FILE).exists() and path.name == SQLITE_FILE:
+            _hold(held, path.parent)
+        try:
+            found = Inspection(str(path))
+        except StoreError as error:
+            raise CommandFailed(str(error)) from error
+    return {
+        "file": str(path),
+        "rows": found.rows,
+        "transactions": {"open": found.open, "flagged": found.flagged, "orphans": found.orphans},
+        "faults": found.faults,
+    }
+
+
+def _hold(held: ExitStack, folder: Path) -> None:
+    """Keep servers out of a folder for as long as it is looked at."""
+    try:
+        held.enter_context(DataFolder(str(folder)))
+    except FolderInUse as error:
+        raise CommandFailed(f"{error}; `chargehand backup` makes a copy that can be looked at") from error
+    except OSError as error:
+        raise CommandFailed(f"{folder} cannot be held: {error.strerror}") from error
+
+
+def show_report(report: Mapping[str, Any]) -> None:
+    """Print it."""
+    counts = [
+        *report["rows"].items(),
+        *((f"of the transactions: {name}", n) for name, n in report["transactions"].items()),
+    ]
+    show_table(
+        ("what", "how many"), [(name.replace("_", " "), count) for name, count in counts], "nothing is kept"
+    )
+    for fault in report["faults"]:
+        show(plain(fault, "red"))
+    show_facts([(report["file"], "something is wrong" if report["faults"] else "all is well")])
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@asks_server
+def backup(api: Api, *, file: str, force: bool) -> None:
+    """Have a running server copy its store to FILE, which is readable by its owner alone; the server goes on.
+
+    FILE is there when it is whole, and not before. `chargehand check-store FILE` looks at it.
+    """
+    click.echo(f"{file}: {fetch(api, file, force=force)} bytes")
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path())
+@DATA
+@CONFIG
+@JSON
+def check_store(file: str | None, *, data: str | None, config: str | None, json: bool) -> None:
+    """Look whether all is well with FILE, a backup; without it, with the store of a data folder that no server uses.
+
+    The exit status is 0 if all is well, 1 if something is wrong, and 2 if there is no such file.
+    """
+    report = look(file, data=data, config=config)
+    (echo_json if json else show_report)(report)
+    if report["faults"]:
+        sys.exit(FAILED)

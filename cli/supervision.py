@@ -1,0 +1,155 @@
+"""The commands `tree`, `cluster` and `quarantine`: what runs, where, and which plugins are out of service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.text import Text
+from rich.tree import Tree
+
+from .api import OK, asks_server, why
+from .failures import CommandFailed
+from .output import plain, show, show_facts, show_table, shows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .api import Api
+
+STYLES = {"running": "green", "starting": "yellow", "waiting": "yellow", "vacant": "yellow"}
+ALARM = "bold red"
+
+
+def show_tree(picture: Mapping[str, Any]) -> None:
+    """Print what `/api/v1/supervision` tells."""
+    show(_branch(picture))
+    if picture.get("workers"):
+        show(_workers(picture["workers"]))
+
+
+def _workers(pictures: Sequence[Mapping[str, Any]]) -> Tree:
+    """The processes; what stands above is of the one that was asked."""
+    tree = Tree(plain("workers", "bold"))
+    for one in pictures:
+        label = plain(str(one["worker"]), "bold")
+        label.append("  ").append_text(plain(one["state"], STYLES.get(one["state"], ALARM)))
+        facts = [f"process {one['pid']}"] if one["pid"] else []
+        facts += [f"restarts: {one['restarts']}"] if one["restarts"] else []
+        facts += ["the tree above"] if one["here"] else []
+        for fact in facts:
+            label.append("  ").append_text(plain(fact, "dim"))
+        if one["last_exit"]:
+            label.append("  ").append_text(plain(f"last exit: {one['last_exit']}", "red"))
+        tree.add(label)
+    return tree
+
+
+def _branch(node: Mapping[str, Any]) -> Tree:
+    tree = Tree(_label(node))
+    for below in [*node.get("children", ()), *node.get("crashed", ()), *node.get("given_up", ())]:
+        tree.add(_branch(below))
+    return tree
+
+
+def _label(node: Mapping[str, Any]) -> Text:
+    label = plain(node.get("id", "nothing runs"), "bold")
+    if "state" in node:
+        label.append("  ").append_text(plain(node["state"], STYLES.get(node["state"], ALARM)))
+    for fact in _facts(node):
+        label.append("  ").append_text(plain(fact, "dim"))
+    if node.get("last_crash"):
+        label.append("  ").append_text(plain(f"last crash: {node['last_crash']}", "red"))
+    return label
+
+
+def _facts(node: Mapping[str, Any]) -> list[str]:
+    """What is worth a word: a child that never failed and waits for nothing needs none."""
+    facts = [str(node["strategy"])] if "strategy" in node else []
+    if "sessions" in node:
+        facts.append(f"{node['sessions']} known, {node['connected']} connected")
+    if node.get("restarts"):
+        facts.append(f"restarts: {node['restarts']}")
+    if "time" in node:
+        facts.append(f"at {node['time']}")
+    if node.get("inbox"):
+        facts.append(f"inbox: {node['inbox']}")
+    return facts
+
+
+def show_cluster(picture: Mapping[str, Any]) -> None:
+    """Print what `/api/v1/cluster` tells."""
+    show_facts(
+        [
+            ("this node", picture["node"]),
+            ("lease", "held" if picture["lease"] else "lost: it sends no command"),
+            ("charge points here", picture["claimed"]),
+            ("calls with other nodes", picture["far_calls"]),
+            ("calls for other nodes", picture["near_calls"]),
+        ]
+    )
+    held = picture.get("charge_points")
+    if held is None:
+        show_table(("node",), [(node,) for node in picture["nodes"]], "there is no node")
+    else:
+        show_table(("charge point", "node"), sorted(held.items()), "no charge point is held")
+
+
+COLUMNS = ("plugin", "restarts", "messages that wait", "last crash")
+
+
+def quarantined(api: Api) -> list[dict[str, Any]]:
+    """Those in quarantine, as the API shows them."""
+    return [row for row in api.get("plugins")["plugins"] if row["quarantined"]]
+
+
+def release_plugin(api: Api, plugin: str) -> dict[str, Any]:
+    """Let one out; how it stands then. Raises `CommandFailed`."""
+    reply = api.ask("POST", "plugins", plugin, "release")
+    if reply.status != OK:
+        raise CommandFailed(why(reply.status, reply.json))
+    return reply.json
+
+
+def show_plugins(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print them as a table."""
+    lines = [(row["name"], row["restarts"], row["spool"], row["last_crash"]) for row in rows]
+    show_table(COLUMNS, lines, "no plugin is in quarantine")
+
+
+@click.command()
+@shows(show_tree)
+@asks_server
+def tree(api: Api) -> Any:
+    """Show the tree of supervision: state, restarts, what waits, the last crash."""
+    return api.get("supervision")
+
+
+@click.command()
+@click.option("--charge-points", "charge_points_", is_flag=True, help="Who holds which charge point, too.")
+@shows(show_cluster)
+@asks_server
+def cluster(api: Api, *, charge_points_: bool) -> Any:
+    """Show the nodes, or the workers of this machine, that share the charge points."""
+    return api.get("cluster", charge_points="1" if charge_points_ else "0")
+
+
+@click.group()
+def quarantine() -> None:
+    """Show plugins that have failed too often and are told of nothing, and let them out again."""
+
+
+@quarantine.command("list")
+@shows(show_plugins)
+@asks_server
+def list_(api: Api) -> Any:
+    """List the plugins in quarantine."""
+    return quarantined(api)
+
+
+@quarantine.command()
+@click.argument("plugin")
+@asks_server
+def release(api: Api, plugin: str) -> None:
+    """Start PLUGIN again; what was acknowledged in its place is handed to it then."""
+    click.echo(f"{plugin} is released and {release_plugin(api, plugin)['state']}")
