@@ -23,7 +23,7 @@ ANSWER_S = 40.0
 
 
 def listed(api: Api) -> list[dict[str, Any]]:
-    """What is in the spool, each with its place: "waiting" or "set aside"."""
+    """Ask for all of the spool, each message with its place: "waiting" or "dead letter"."""
     told = api.get("spool", limit=MOST)
     waiting = [row | {"place": "waiting"} for row in told["waiting"]]
     return waiting + [row | {"place": "dead letter"} for row in told["dead_letters"]]
@@ -58,26 +58,24 @@ def show_spool(rows: Iterable[Mapping[str, Any]]) -> None:
 
 @click.group()
 def spool() -> None:
-    """Show what stand-ins acknowledged and no plugin has had, and hand it out again."""
+    """Show acknowledged messages that no plugin has handled yet, and retry dead letters."""
 
 
 @spool.command("list")
 @shows(show_spool)
 @asks_server
 def list_spool(api: Api) -> Any:
-    """List the messages that wait for their plugin and those that were set aside, the oldest first."""
+    """List the messages that wait for redelivery, then the dead letters; the oldest first."""
     return listed(api)
 
 
 @spool.command("retry")
 @click.argument("number", type=click.IntRange(min=1), required=False)
-@click.option("--all", "all_", is_flag=True, help="All that was set aside.")
+@click.option("--all", "all_", is_flag=True, help="All dead letters.")
 @asks_server
 def retry_spool(api: Api, *, number: int | None, all_: bool) -> None:
-    """Hand the message NUMBER, which was set aside, to its plugin again, with the rest of its transaction."""
+    """Redeliver the dead letter NUMBER to its plugin, with the rest of its transaction."""
     if (number is None) is not all_:
         raise click.UsageError("give a NUMBER or --all")
     retried = retry(api, number)
-    click.echo(
-        f"{len(retried)} wait again: {', '.join(map(str, retried))}" if retried else "no dead letter"
-    )
+    click.echo(f"{len(retried)} wait again: {', '.join(map(str, retried))}" if retried else "no dead letter")

@@ -140,7 +140,15 @@ class House:
         return Process(f"node {number + 1}", command, folder, lambda: listens(port) and listens(http))
 
     def _worker(self, number: int, folder: Path, config: Path) -> Process:
-        command = [sys.executable, "-m", "chargehand", "plugin-host", "user_plugin:Depot", "--config", str(config)]
+        command = [
+            sys.executable,
+            "-m",
+            "chargehand",
+            "plugin-host",
+            "user_plugin:Depot",
+            "--config",
+            str(config),
+        ]
         log = folder / f"worker-{number + 1}.log"
 
         def ready() -> bool:

@@ -65,7 +65,7 @@ def test_one_is_retried_by_its_number(stub, spool):
 
 def test_all_are_retried(stub, spool):
     stub.body = {"retried": []}
-    assert spool("retry", "--all") == "nothing is dead letter\n"
+    assert spool("retry", "--all") == "no dead letter\n"
     assert stub.requests[0][0] == "/api/v1/spool/retry"
 
 
@@ -76,5 +76,5 @@ def test_what_is_no_request_is_not_sent(stub, spool, arguments):
 
 
 def test_what_the_server_refuses_is_said(stub, spool):
-    stub.status, stub.body = 404, {"title": "Not dead letter", "description": "no message 3 is set aside"}
-    assert "no message 3 is dead letter" in spool("retry", "3", status=1)
+    stub.status, stub.body = 404, {"title": "No such dead letter", "description": "message 3 is no dead letter"}
+    assert "message 3 is no dead letter" in spool("retry", "3", status=1)
