@@ -17,9 +17,6 @@ import msgspec
 
 from .errors import ErrorCode
 
-MAX_ID = 36
-"""Characters of a message id that the specification allows; we send no longer ones."""
-
 MAX_ID_ACCEPTED = 255
 """Characters of a message id that we take from a charge point, and echo."""
 
@@ -28,9 +25,6 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueErr
 
 decode_call = msgspec.json.Decoder(tuple[Literal[2], _Id, str, msgspec.Raw]).decode
 """A whole and well-formed CALL, quickly: `(2, id, action, raw payload)`; raises one of `UNREADABLE` for all else."""
-
-decode_result = msgspec.json.Decoder(tuple[Literal[3], _Id, msgspec.Raw]).decode
-"""A whole and well-formed CALLRESULT, quickly: `(3, id, raw payload)`."""
 
 _anything = msgspec.json.Decoder()
 _raw_elements = msgspec.json.Decoder(list[msgspec.Raw])
@@ -89,7 +83,7 @@ Frame = CallFrame | ResultFrame | ErrorFrame | BrokenCall | Junk
 
 
 def read(data: bytes) -> Frame:
-    """Read any frame, however broken. Slower than the two decoders above, which take the well-formed ones."""
+    """Read any frame, however broken. Slower than `decode_call`, which takes well-formed CALLs."""
     try:
         elements = _raw_elements.decode(data)
     except UNREADABLE:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, TypeAlias
 
-from .close_codes import CloseCode, is_sendable
 from .masking import fresh_key, mask
 
 MAX_MESSAGE_BYTES: Final = 1_048_576
@@ -43,6 +42,36 @@ _pack_2: Final = struct.Struct(">BBH").pack
 _pack_8: Final = struct.Struct(">BBQ").pack
 # Every header that a server puts before a short text, made once.
 _SHORT_TEXTS: Final = tuple(bytes((_WHOLE_TEXT, size)) for size in range(_IN_2_BYTES))
+
+
+class CloseCode(IntEnum):
+    """Reasons for closing a connection: section 7.4.1 and the IANA registry. Plain numbers on the wire and in events."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    UNSUPPORTED_DATA = 1003
+    NO_STATUS = 1005
+    """Close frame without a body, as its receiver reads it. Never on the wire."""
+    ABNORMAL = 1006
+    """End of a connection without a close frame. Never on the wire."""
+    INVALID_DATA = 1007
+    POLICY_VIOLATION = 1008
+    MESSAGE_TOO_BIG = 1009
+    MISSING_EXTENSION = 1010
+    INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013
+    BAD_GATEWAY = 1014
+
+
+_SENDABLE: Final = frozenset(CloseCode) - {CloseCode.NO_STATUS, CloseCode.ABNORMAL}
+_UNREGISTERED: Final = range(3000, 5000)
+
+
+def is_sendable(code: int) -> bool:
+    """Tell if a close frame may carry `code`: registered, a library's, or private. Section 7.4.2."""
+    return code in _SENDABLE or code in _UNREGISTERED
 
 
 class Role(IntEnum):

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import quote
 
 from ..protocol import v16
-from ..protocol.close_codes import CloseCode
 from ..protocol.errors import ErrorCode, OcppError
 from ..protocol.session import Registration
+from ..protocol.websocket import CloseCode
 from .answers import Answer, refusing
 from .certificates import Certificates
 from .charging import Charging

@@ -17,9 +17,8 @@ from gevent import socket, ssl
 from gevent.event import Event
 from gevent.lock import Semaphore
 
-from ..protocol.close_codes import CloseCode
 from ..protocol.handshake import ResponseReader, confirm, handshake_request
-from ..protocol.websocket import MAX_MESSAGE_BYTES, Closed, Codec, Failed, Ping, Role
+from ..protocol.websocket import MAX_MESSAGE_BYTES, CloseCode, Closed, Codec, Failed, Ping, Role
 from .errors import Disconnected, HandshakeRefused
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event
 
-from ..protocol.close_codes import CloseCode
 from ..protocol.handshake import HandshakeError
+from ..protocol.websocket import CloseCode
 from .errors import Disconnected
 from .record import Kind
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..protocol import v16
-from ..protocol.close_codes import CloseCode
+from ..protocol.websocket import CloseCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

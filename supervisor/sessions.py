@@ -20,6 +20,7 @@ from ..actors.session.actor import SessionActor
 from ..actors.session.cell import ChargePointCell
 from ..actors.session.charge_point import ChargePoint
 from ..protocol.session import Session
+from ..protocol.websocket import CloseCode
 from .rules import Budget, Policy
 from .supervisor import Branch, ChildEnded, RestartDue
 
@@ -40,9 +41,9 @@ POLL_S = 0.01
 LOOKS = 4
 """So often within `hang_s` it is looked whether a session hangs."""
 CLOSE_EACH_S = 0.003
-CLOSE_GOING_AWAY = 1001
-CLOSE_POLICY = 1008
-CLOSE_INTERNAL = 1011
+CLOSE_GOING_AWAY = CloseCode.GOING_AWAY
+CLOSE_POLICY = CloseCode.POLICY_VIOLATION
+CLOSE_INTERNAL = CloseCode.INTERNAL_ERROR
 
 
 class Hanging:

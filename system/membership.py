@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..actors.session.messages import SendCommand, TicketEnded, TimePassed
 from ..actors.session.tickets import TicketState
+from ..protocol.websocket import CloseCode
 from ..remote.cluster.cluster import Cluster
 from ..remote.cluster.coordinator import CoordinatorUnavailable
 from .ticket_store import TicketStore
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CLOSE_POLICY = 1008
+CLOSE_POLICY = CloseCode.POLICY_VIOLATION
 ABSENT = "the charge point has left"
 
 

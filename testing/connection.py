@@ -6,10 +6,12 @@ import json
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..protocol.websocket import CloseCode
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CLOSE_ABNORMAL = 1006
+CLOSE_ABNORMAL = CloseCode.ABNORMAL
 CALL = 2
 
 

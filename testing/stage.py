@@ -32,6 +32,7 @@ from ..actors.session.tickets import Ticket, TicketRegistry, TicketState
 from ..protocol import v16
 from ..protocol.payload import build
 from ..protocol.session import Registration, Rules, Session
+from ..protocol.websocket import CloseCode
 from ..store.memory import MemoryStore
 from .clock import ManualClock
 from .connection import MemoryConnection
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Message")
 
-CLOSE_POLICY = 1008
+CLOSE_POLICY = CloseCode.POLICY_VIOLATION
 QUIET_PASSES = 8
 """So many times in a row the hub must have nothing to run before a stage counts as settled."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent.event import Event
 
-from ..protocol.websocket import Closed, Codec, Failed, Ping, Role
+from ..protocol.websocket import CloseCode, Closed, Codec, Failed, Ping, Role
 from .outbox_socket import WOULD_BLOCK, OutboxSocket
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 READ_BYTES = 16_384  # what may keep a hub from its others: a turn of a connection is one read
-ABNORMAL, INTERNAL_ERROR = 1006, 1011
+ABNORMAL, INTERNAL_ERROR = CloseCode.ABNORMAL, CloseCode.INTERNAL_ERROR
 
 TCP_INFO = getattr(socket, "TCP_INFO", -1)  # Linux has it; elsewhere nobody knows
 TCP_QUIET = struct.Struct("=52x2I")

@@ -17,6 +17,7 @@ import gevent
 from geventwebsocket.handler import WebSocketHandler
 
 from ..protocol.handshake import check_key, choose_subprotocol, wants_upgrade
+from ..protocol.websocket import CloseCode
 from .connection import SocketConnection
 from .gate import Admission, Refusal, Request
 
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 WEBSOCKET_VERSION = "13"
 ASCII = "".join(map(chr, range(128)))
 NOT_HTTP = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-CLOSE_PROTOCOL_ERROR = 1002
+CLOSE_PROTOCOL_ERROR = CloseCode.PROTOCOL_ERROR
 
 
 class HeaderLines:

@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ...protocol.outgoing import INFINITY
+from ...protocol.websocket import CloseCode
 from ..runtime.cell import ENDED, NOTHING, Cell, Ending
 from ..runtime.failure import Failure, attempt
 from .commands import Commands
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CLOSE_GOING_AWAY = 1001
+CLOSE_GOING_AWAY = CloseCode.GOING_AWAY
 
 EVENT_CHARS = 200
 """Characters of an event's text that the flight recorder keeps."""

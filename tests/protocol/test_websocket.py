@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from chargehand.protocol.close_codes import CloseCode
-from chargehand.protocol.websocket import Closed, Codec, Event, Failed, Ping, Pong, Role
+from chargehand.protocol.websocket import CloseCode, Closed, Codec, Event, Failed, Ping, Pong, Role
 
 KEY = bytes.fromhex("37fa213d")  # the key of the examples in section 5.7
 SIZES = (0, 1, 125, 126, 127, 65_535, 65_536)

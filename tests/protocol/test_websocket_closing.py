@@ -2,8 +2,7 @@
 
 import pytest
 
-from chargehand.protocol.close_codes import CloseCode, is_sendable
-from chargehand.protocol.websocket import Closed, Codec, Event, Failed, Role
+from chargehand.protocol.websocket import CloseCode, Closed, Codec, Event, Failed, Role, is_sendable
 
 BOTH = pytest.mark.parametrize("role", Role)
 CLOSE = 0x8

@@ -11,8 +11,7 @@ from wsproto.events import BytesMessage, CloseConnection, TextMessage
 from wsproto.events import Ping as TheirPing
 from wsproto.events import Pong as TheirPong
 
-from chargehand.protocol.close_codes import CloseCode
-from chargehand.protocol.websocket import Closed, Codec, Failed, Ping, Pong, Role
+from chargehand.protocol.websocket import CloseCode, Closed, Codec, Failed, Ping, Pong, Role
 
 # A slow machine is no failure.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
