@@ -159,8 +159,9 @@ class Operations:
     def spool_by_plugin(self) -> dict[str, int]:
         """How many of the first 10,000 messages in the spool wait for which plugin. May switch greenlets."""
         version = v16.VERSION.name
-        found = (
-            self._router.find(version, message.action) for message in self._store.spooled(limit=SPOOL_COUNTED)
+        found: Any = (
+            self._router.passive.get((version, message.action))
+            for message in self._store.spooled(limit=SPOOL_COUNTED)
         )
         return Counter(cell.spec.name for cell in found if cell is not None)
 
@@ -210,7 +211,8 @@ class Operations:
         cell = self.plugin_cell(plugin)
         if cell is None or not cell.shadow:
             return False
-        self._router.promote(cell)
+        router: Any = self._router
+        router.promote(cell)
         return True
 
     def _plugin_supervisor(self) -> PluginSupervisor | None:

@@ -43,11 +43,13 @@ class MemoryConnection:
         *,
         peer: str = "memory",
         secure: bool = False,
+        subprotocol: str = "",
         settle: Callable[[], None] = nothing,
     ) -> None:
         self.receiver = receiver
         self.peer = peer
         self.secure = secure
+        self.subprotocol = subprotocol
         self.paused = False
         self.alive = True
         self.half_open = False

@@ -80,12 +80,23 @@ class SocketConnection(OutboxSocket):
         "paused",
         "peer",
         "reader",
+        "subprotocol",
         "watcher",
     )
 
-    def __init__(self, sock: Any, *, peer: str, secure: bool, limits: Limits, timers: Timers) -> None:
+    def __init__(
+        self,
+        sock: Any,
+        *,
+        peer: str,
+        secure: bool,
+        limits: Limits,
+        timers: Timers,
+        subprotocol: str = "",
+    ) -> None:
         super().__init__(sock, secure=secure, limits=limits, timers=timers)
         self.peer = peer
+        self.subprotocol = subprotocol
         self.codec = Codec(Role.SERVER, max_message_bytes=limits.max_message_bytes)
         self.half_open = False  # it was given up for want of a sign of life
         self.paused = False

@@ -186,10 +186,15 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         peer, secure = self._peer(), hasattr(self.socket, "getpeercert")
         sock = self._take_socket(secure=secure)
         server = self.server
-        connection = SocketConnection(
-            sock, peer=peer, secure=secure, limits=server.limits, timers=server.timers
-        )
         admission = self.admission
+        connection = SocketConnection(
+            sock,
+            peer=peer,
+            secure=secure,
+            limits=server.limits,
+            timers=server.timers,
+            subprotocol=admission.subprotocol or "",
+        )
         with contextlib.ExitStack() as undo:
             undo.callback(sock.close)
             undo.callback(connection.finish)

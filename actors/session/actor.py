@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import ClassVar
 
+    from ...protocol.actions import Action
     from ...protocol.errors import Deviation
+    from ...protocol.session import Rules
     from .cell import ChargePointCell
     from .context import DurableTickets
     from .tickets import Ticket
@@ -90,6 +92,9 @@ class SessionActor(Actor):
             cell.context.observer.count("takeover", cell.charge_point.id)
             self._lose_connection("a newer connection took over", final=False)
         cell.connection = connection = message.connection
+        rules = cell.context.rules_of.get(connection.subprotocol, cell.context.rules)
+        if rules is not cell.session.rules:
+            self._change_version(rules)
         charge_point = cell.charge_point
         charge_point.connected_at = cell.context.clock.time()
         charge_point.peer = connection.peer
@@ -100,6 +105,31 @@ class SessionActor(Actor):
         cell.context.router.tell_online(ChargePointOnline(charge_point))
         cell.notify(cell.context.went_online, charge_point)
         self._send_next()
+
+    def _change_version(self, rules: Rules) -> None:
+        """Let the rules of the connection's version hold; waiting commands of another version are held from now on."""
+        cell = self._cell
+        session = cell.session
+        logger.info("%s speaks OCPP %s now", cell.charge_point, rules.version.name)
+        session.rules = rules
+        cell.charge_point.version = rules.version.name
+        for outgoing in session.calls.waiting if session.calls is not None else ():
+            outgoing.owner.waits(held=not session.may_send(outgoing.action))
+
+    def _booted_on_another_version(self, action: Action) -> bool:
+        """Return whether the charge point was accepted on a version that the command's action does not belong to."""
+        charge_point = self._cell.charge_point
+        boot: Any = charge_point.boot
+        version = self._cell.session.rules.version.name
+        return (
+            boot is not None
+            and charge_point.registration is Registration.ACCEPTED
+            and boot.__action__.version == version
+            and action.version != version
+        )
+
+    def _other_version(self) -> str:
+        return f"the charge point has booted with OCPP {self._cell.session.rules.version.name}"
 
     def _closed(self, message: ConnectionClosed) -> None:
         cell = self._cell
@@ -173,7 +203,7 @@ class SessionActor(Actor):
         if incoming.deviations:
             self._note_deviations(incoming.deviations)
         action = incoming.action
-        plugin = context.router.passive.get((context.rules.version.name, action.name))
+        plugin = context.router.passive.get((action.version, action.name))
         if plugin is None:
             cell.fallback_state().refuse(
                 incoming, ErrorCode.NOT_SUPPORTED, f"nothing here handles {action.name}"
@@ -306,8 +336,13 @@ class SessionActor(Actor):
         charge_point.boot = incoming.request
         charge_point.registration = cell.session.registration = Registration(status)
         cell.session.triggered = None
-        for outgoing in cell.session.calls.waiting if cell.session.calls is not None else ():
-            outgoing.owner.waits(held=not cell.session.may_send(outgoing.action))
+        calls = cell.session.calls
+        for outgoing in list(calls.waiting) if calls is not None else ():
+            if calls is not None and self._booted_on_another_version(outgoing.action):
+                calls.remove(outgoing.owner)
+                cell.command_state().end(outgoing.owner, TicketState.NEVER_SENT, self._other_version())
+            else:
+                outgoing.owner.waits(held=not cell.session.may_send(outgoing.action))
         logger.info("%s booted: %s", charge_point, status)
         self._send_next()
         self._resume_reading()
@@ -376,7 +411,10 @@ class SessionActor(Actor):
             cell.command_state().end(ticket, TicketState.NEVER_SENT, "the charge point is not connected")
             return
         session = cell.session
-        action = session.rules.version.actions[ticket.action]
+        action = ticket.request.__action__
+        if self._booted_on_another_version(action):
+            cell.command_state().end(ticket, TicketState.NEVER_SENT, self._other_version())
+            return
         clock = cell.context.clock
         expires_at = INFINITY
         if (

@@ -6,18 +6,18 @@ import datetime as dt
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ...protocol import v16
 from ...protocol.actions import Sender
 from ...protocol.effects import Effect, Expectation, pair_of
 from ...protocol.outgoing import INFINITY
 from ...protocol.payload import build
+from ...protocol.versions import VERSIONS
 from .messages import TicketEnded
 from .tickets import Ticket, TicketState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from ...protocol.actions import Request
+    from ...protocol.actions import Action, Request, Version
     from ...protocol.effects import Pair
     from ...protocol.message import Message
     from .cell import ChargePointCell
@@ -47,12 +47,13 @@ def make_ticket(
     expires_in_s: float | None,
     until_effect: bool,
     effect_timeout_s: float | None,
+    versions: Mapping[str, Version] = VERSIONS,
 ) -> Ticket[R]:
     """Check a request and its times as `CentralSystem.send` has them, and make its ticket. Raises what that raises."""
     _check_seconds(timeout_s=timeout_s, expires_in_s=expires_in_s, effect_timeout_s=effect_timeout_s)
     if when_offline not in ("fail", "queue"):
         raise ValueError('when_offline is "fail" or "queue"')
-    row = v16.VERSION.row_of(request)
+    row = _row_of(request, versions)
     if not row.sender.allows(Sender.CENTRAL_SYSTEM):
         raise ValueError(f"{row.name} is sent by charge points, not to them")
     if until_effect and pair_of(request) is None:
@@ -73,6 +74,14 @@ def make_ticket(
         thread=thread,
         effect_timeout_s=effect_timeout_s if until_effect else None,
     )
+
+
+def _row_of(request: Request[Any], versions: Mapping[str, Version]) -> Action:
+    row: Action | None = getattr(request, "__action__", None)
+    if row is None or not any(version.actions.get(row.name) is row for version in versions.values()):
+        names = " or ".join(version.name for version in versions.values())
+        raise LookupError(f"{request!r} is not a request of OCPP {names}")
+    return row
 
 
 def _check_seconds(**given: Any) -> None:

@@ -17,6 +17,10 @@ class Connection(Protocol):
         """Whether it is encrypted."""
 
     @property
+    def subprotocol(self) -> str:
+        """Agreed subprotocol, which says the version; empty for that of the system's first version."""
+
+    @property
     def paused(self) -> bool:
         """Whether reading is held."""
 

@@ -218,6 +218,7 @@ class SessionContext:
         self,
         *,
         rules: Rules,
+        more_rules: Mapping[str, Rules] | None = None,
         scheduler: Scheduler,
         timers: Timers,
         router: RouterView,
@@ -238,6 +239,8 @@ class SessionContext:
         went_offline: Callable[[ChargePoint, int, str], None] = lambda *_: None,
     ) -> None:
         self.rules = rules
+        # By subprotocol: the version belongs to the connection.
+        self.rules_of: Mapping[str, Rules] = {rules.version.subprotocol: rules, **(more_rules or {})}
         self.scheduler = scheduler
         self.timers = timers
         self.clock: Clock = timers.clock

@@ -18,8 +18,8 @@ from ..runtime.threads import native_lock, native_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...protocol.actions import Request
     from ...protocol.errors import Deviation, ErrorCode
-    from ...protocol.message import Message
 
 R = TypeVar("R")
 
@@ -146,7 +146,7 @@ class Ticket(Generic[R]):
         id_: str,
         charge_point_id: str,
         action: str,
-        request: Message,
+        request: Request[Any],
         payload: bytes,
         *,
         timeout_s: float,
@@ -184,6 +184,11 @@ class Ticket(Generic[R]):
         self._waiters: list[Callable[[], None]] = []
         self._thread = native_thread() if thread is None else thread
         self._cancel = cancel
+
+    @property
+    def version(self) -> str:
+        """Name of the version of OCPP that its request belongs to."""
+        return self.request.__action__.version
 
     @property
     def open(self) -> bool:
