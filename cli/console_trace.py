@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..simulator import Entry
-    from ..simulator.record import Record
+    from ..simulator.message_log import MessageLog
 
     Payload = Mapping[str, Any]
 
@@ -75,7 +75,7 @@ SENTENCES: dict[str, Callable[[Payload, Payload], str]] = {
 class ConsoleTrace:
     """See the head of this file. `say` is given one line at a time."""
 
-    def __init__(self, record: Record, say: Callable[[str], object]) -> None:
+    def __init__(self, record: MessageLog, say: Callable[[str], object]) -> None:
         self._record = record
         self._say = say
         self._read = 0  # the number of the last entry that was read

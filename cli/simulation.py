@@ -147,7 +147,7 @@ class Simulation:
         status = charge_point.boot().status
         if status != ACCEPTED and not visit.keep:
             raise CommandFailed(f"the central system has not accepted {charge_point.identity}: {status}")
-        charge_point.registrar.accepted.wait()
+        charge_point.boot_sequence.accepted.wait()
         charge_point.plug_in(visit.connector)
         verdict: str | None = charge_point.authorize(visit.tag).status
         if verdict == ACCEPTED:

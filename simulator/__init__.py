@@ -9,6 +9,7 @@ Hundreds of them live in one process: each is one greenlet, and a few more for a
 from .answers import Answer, Answerer, delayed, refusing, silent
 from .charge_point import ChargePoint
 from .client import Client, client_context
+from .connection import Backoff
 from .errors import (
     CallDeclined,
     CallFailed,
@@ -18,8 +19,7 @@ from .errors import (
     NoAnswer,
     NotPossible,
 )
-from .line import Backoff
-from .record import Entry, Kind
+from .message_log import Entry, Kind
 from .transactions import Transaction
 
 __all__ = [  # noqa: RUF022 - in groups, for people to read

@@ -19,21 +19,18 @@ from ..protocol.errors import ErrorCode, OcppError
 from ..protocol.session import Registration
 from ..protocol.websocket import CloseCode
 from .answers import Answer, refusing
+from .boot_sequence import BootSequence
 from .certificates import Certificates
 from .charging import Charging
 from .client import Client, client_context
 from .commands import Commands
 from .configuration import Configuration
+from .connection import Connection, InjectedFaults
 from .connectors import Connectors
 from .conversation import Conversation
-from .driver import Driver
-from .faults import CircuitBreakers
 from .jobs import Jobs, PeriodicTask
-from .line import Line
-from .power import Power
-from .record import Record
-from .registration import BootSequence
-from .upkeep import Maintenance
+from .maintenance import Maintenance, Power
+from .message_log import MessageLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +43,8 @@ if TYPE_CHECKING:
     from ..protocol.session import Incoming
     from .answers import Answerer
     from .backlog import Backlog
-    from .line import Backoff
+    from .connection import Backoff
+    from .transactions import Transaction
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +53,7 @@ R = TypeVar("R", bound="Message")
 NOT_SUPPORTED = refusing(ErrorCode.NOT_SUPPORTED, "this charge point does not support it")
 
 
-class ChargePoint(Driver):
+class ChargePoint:
     """A charge point at `url` (its own id is added to it). In a `with` it connects and boots, and is closed at the end.
 
     `password` makes it use Basic auth. For wss give `cafile`, a PEM file of those to trust, or a context of
@@ -99,7 +97,7 @@ class ChargePoint(Driver):
         self._subprotocols = tuple(subprotocols)
         self._connect_timeout_s = connect_timeout_s
         self._jobs = jobs = Jobs(identity, timers)
-        self.record = Record(record_limit, jobs.time)
+        self.record = MessageLog(record_limit, jobs.time)
         self.configuration = Configuration(configuration)
         self.configuration.set("NumberOfConnectors", str(connectors))
         self.connectors = Connectors(connectors)
@@ -109,7 +107,7 @@ class ChargePoint(Driver):
             timeout_s=timeout_s,
             strict=strict,
         )
-        self.line = Line(
+        self.connection = Connection(
             self._dial,
             conversation,
             self.record,
@@ -127,7 +125,7 @@ class ChargePoint(Driver):
             lambda: self.ready,
             auto_plug=auto_plug,
         )
-        self.registrar = BootSequence(
+        self.boot_sequence = BootSequence(
             v16.BootNotification(
                 charge_point_vendor=vendor,
                 charge_point_model=model,
@@ -140,17 +138,19 @@ class ChargePoint(Driver):
             self._start_talking,
         )
         self.certificates = Certificates(self.configuration.integer("CertificateStoreMaxLength"))
-        self.upkeep = Maintenance(self.charging, self.registrar, conversation, jobs, self.certificates)
-        self.faults = CircuitBreakers(self.line, conversation)
+        self.maintenance = Maintenance(
+            self.charging, self.boot_sequence, conversation, jobs, self.certificates
+        )
+        self.faults = InjectedFaults(self.connection, conversation)
         self._pinging = PeriodicTask(
             jobs, lambda: self.configuration.integer("WebSocketPingInterval"), self._ping
         )
-        self._beats = (self._pinging, self.charging.metering, self.registrar.heartbeat)
+        self._beats = (self._pinging, self.charging.metering, self.boot_sequence.heartbeat)
         self.power = Power(
-            self.line, conversation, self.registrar, self.charging, self._beats, self._use_new_key
+            self.connection, conversation, self.boot_sequence, self.charging, self._beats, self._use_new_key
         )
         self.commands = Commands(self.charging, self.configuration, jobs, self.power, vendor)
-        self.answers: dict[str, Answerer] = {**self.commands.answers(), **self.upkeep.answers()}
+        self.answers: dict[str, Answerer] = {**self.commands.answers(), **self.maintenance.answers()}
 
     def __repr__(self) -> str:
         return f"ChargePoint({self.identity!r})"
@@ -175,15 +175,15 @@ class ChargePoint(Driver):
         RuntimeError if it is connected.
         """
         self._jobs.begin()
-        self.line.open()
+        self.connection.open()
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close the connection and end everything; what it knows stays, and it may `connect` again. Safe to repeat."""
         for beat in self._beats:
             beat.stop()
-        self.registrar.stop()
+        self.boot_sequence.stop()
         self._jobs.end()
-        self.line.close(code, reason)
+        self.connection.close(code, reason)
 
     @property
     def online(self) -> bool:
@@ -193,18 +193,18 @@ class ChargePoint(Driver):
     @property
     def registration(self) -> Registration | None:
         """What its last boot was answered; None if it has not booted. Set it for one that was accepted long ago."""
-        return self.registrar.status
+        return self.boot_sequence.status
 
     @registration.setter
     def registration(self, status: Registration) -> None:
-        self.registrar.take(status)
+        self.boot_sequence.take(status)
         if self.ready:
             self._jobs.start(self.charging.tell_all)
 
     @property
     def ready(self) -> bool:
         """Whether it is connected and accepted: else statuses and transaction messages wait."""
-        return self.online and self.registrar.status is Registration.ACCEPTED
+        return self.online and self.boot_sequence.status is Registration.ACCEPTED
 
     @property
     def backlog(self) -> Backlog:
@@ -223,17 +223,17 @@ class ChargePoint(Driver):
 
     def wait_online(self, timeout_s: float = 10.0) -> None:
         """Wait until it has a connection. Raises TimeoutError."""
-        if not self.line.online.wait(timeout_s):
+        if not self.connection.online.wait(timeout_s):
             raise TimeoutError(f"not online within {timeout_s:g} s")
 
     def wait_offline(self, timeout_s: float = 10.0) -> None:
         """Wait until it has none. Raises TimeoutError."""
-        if not self.line.offline.wait(timeout_s):
+        if not self.connection.offline.wait(timeout_s):
             raise TimeoutError(f"still online after {timeout_s:g} s")
 
     def wait_accepted(self, timeout_s: float = 10.0) -> None:
         """Wait until a boot was accepted. Raises TimeoutError."""
-        if not self.registrar.accepted.wait(timeout_s):
+        if not self.boot_sequence.accepted.wait(timeout_s):
             raise TimeoutError(f"not accepted within {timeout_s:g} s")
 
     def _dial(self) -> Client:
@@ -252,7 +252,7 @@ class ChargePoint(Driver):
 
     def _opened(self) -> None:
         self._pinging.restart()
-        if self.registrar.reconnected():
+        if self.boot_sequence.reconnected():
             self._jobs.start(self.boot)
         elif self.ready:
             self._jobs.start(self.charging.tell_all)
@@ -262,8 +262,8 @@ class ChargePoint(Driver):
         self.backlog.put_off()
 
     def _ping(self) -> None:
-        if self.line.client is not None:
-            self.line.client.ping()
+        if self.connection.client is not None:
+            self.connection.client.ping()
 
     def _use_new_key(self) -> None:
         self.password = bytes.fromhex(self.configuration["AuthorizationKey"])
@@ -280,7 +280,7 @@ class ChargePoint(Driver):
 
     def boot(self) -> v16.BootNotificationResponse:
         """Send BootNotification and act on the answer: heartbeats and statuses, or another boot later."""
-        return self.registrar.boot()
+        return self.boot_sequence.boot()
 
     def reset(self, *, soft: bool = True) -> None:
         """Restart, as a Reset command makes it. Blocks until it is connected again; it boots by itself."""
@@ -310,3 +310,69 @@ class ChargePoint(Driver):
             return
         if then is not None:
             then()
+
+    # -- What a person does at it: each returns when the central system has been told, or at once while offline ---
+
+    def authorize(self, id_tag: str) -> v16.IdTagInfo:
+        """Present a tag: the central system decides, or the lists while it cannot be reached. OCPP 1.6, 4.1."""
+        return self.charging.authorize(id_tag)
+
+    def plug_in(self, connector_id: int = 1) -> None:
+        """Bring a vehicle. Raises NotPossible if there is one."""
+        self.charging.plug_in(connector_id)
+
+    def start(self, id_tag: str, connector_id: int = 1) -> Transaction:
+        """Start a transaction; a vehicle must be plugged in. Offline it starts as well, without an id yet.
+
+        Raises NotPossible, or a `CallFailed` if the central system refused the message until it was thrown away.
+        """
+        return self.charging.start(id_tag, connector_id)
+
+    def meter(self, wh: int = 100, connector_id: int = 1, *, values: Sequence[v16.SampledValue] = ()) -> None:
+        """Move the meter on by `wh` and send MeterValues: `values`, or the reading of the meter."""
+        self.charging.meter(connector_id, wh, values)
+
+    def stop(self, connector_id: int = 1, *, reason: v16.Reason = v16.Reason.LOCAL) -> Transaction:
+        """Stop the transaction. Raises like `start`."""
+        running = self.connectors[connector_id].transaction
+        id_tag = running.id_tag if running is not None and reason is v16.Reason.LOCAL else None
+        return self.charging.stop(connector_id, reason, id_tag)
+
+    def unplug(self, connector_id: int = 1) -> None:
+        """Take the vehicle away; a transaction ends with that, or is suspended, as the configuration says."""
+        self.charging.unplug(connector_id)
+
+    def charge(
+        self, id_tag: str, connector_id: int = 1, *, readings: int = 1, wh: int = 100
+    ) -> Transaction | None:
+        """A whole visit: plug in, authorize, start, some MeterValues, stop, unplug. None: the tag may not charge."""
+        self.plug_in(connector_id)
+        try:
+            if self.authorize(id_tag).status != v16.AuthorizationStatus.ACCEPTED:
+                return None
+            transaction = self.start(id_tag, connector_id)
+            for _ in range(readings):
+                self.meter(wh, connector_id)
+            return self.stop(connector_id) if transaction.running else transaction
+        finally:
+            if self.connectors[connector_id].plugged:
+                self.unplug(connector_id)
+
+    def suspend(self, connector_id: int = 1, *, by_vehicle: bool = True) -> None:
+        """The vehicle, or the charge point, stops taking or giving energy. The transaction goes on."""
+        status = v16.ChargePointStatus.SUSPENDED_EV if by_vehicle else v16.ChargePointStatus.SUSPENDED_EVSE
+        self.charging.suspend(connector_id, status)
+
+    def resume(self, connector_id: int = 1) -> None:
+        """Charge on."""
+        self.charging.suspend(connector_id, None)
+
+    def break_down(
+        self,
+        connector_id: int = 1,
+        error: v16.ChargePointErrorCode = v16.ChargePointErrorCode.OTHER_ERROR,
+    ) -> None:
+        """A connector, or the charge point as 0, becomes Faulted; with NO_ERROR it is repaired."""
+        connector = self.connectors[connector_id] if connector_id else self.connectors.whole
+        connector.error = error
+        self.charging.tell(connector)

@@ -33,7 +33,10 @@ SUSPENSIONS = (v16.ChargePointStatus.SUSPENDED_EV, v16.ChargePointStatus.SUSPEND
 
 
 class Charging:
-    """See the head of this file. `send` sends a request and waits; `is_ready` says whether anything may be told."""
+    """Charging at all connectors of one charge point.
+
+    `send` sends a request and waits; `is_ready` says whether anything may be told.
+    """
 
     def __init__(
         self,
@@ -249,7 +252,7 @@ class Charging:
             self._tell_status(connector)
 
     def _tell_status(self, connector: Connector) -> bool:
-        """Whether it was told; if not, the connection is gone, though the line may not have noticed yet."""
+        """Whether it was told; if not, the connection is gone, though the client may not have noticed yet."""
         connector.told = connector.status
         try:
             self._send(

@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from .configuration import Configuration
     from .connectors import Connector
     from .jobs import Jobs
-    from .power import Power
+    from .maintenance import Power
 
 LONGEST_SCHEDULE_S = 30 * 86_400
 """How far ahead a composite schedule looks."""
 
 
 class Commands:
-    """See the head of this file. `power` restarts the charge point and makes it heed its configuration."""
+    """Handlers of the commands of the central system.
+
+    `power` restarts the charge point and makes it heed its configuration.
+    """
 
     def __init__(
         self, charging: Charging, configuration: Configuration, jobs: Jobs, power: Power, vendor: str

@@ -20,7 +20,7 @@ from ..protocol.outgoing import INFINITY, Outgoing
 from ..protocol.payload import build
 from ..protocol.session import Answered, Declined, Ignored, Incoming, Reply, Rules, Session
 from .errors import CallDeclined, Disconnected, InvalidAnswer, NoAnswer
-from .record import Kind
+from .message_log import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..protocol.errors import ErrorCode
     from ..protocol.message import Message
     from .client import Client
-    from .record import Record
+    from .message_log import MessageLog
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +37,9 @@ R = TypeVar("R", bound="Message")
 
 
 class Conversation:
-    """See the head of this file. With `strict` every deviation of the central system's is refused."""
+    """Calls and answers of one charge point. With `strict` every deviation of the central system's is refused."""
 
-    def __init__(self, record: Record, *, id_prefix: str, timeout_s: float, strict: bool) -> None:
+    def __init__(self, record: MessageLog, *, id_prefix: str, timeout_s: float, strict: bool) -> None:
         self.client: Client | None = None  # None while offline
         self.ignored: dict[str, int] = {}  # frames that could not be answered, by reason
         self.late_answers = 0

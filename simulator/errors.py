@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..config.errors import ChargehandError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..protocol.errors import Deviation
 
 
-class CallFailed(Exception):
+class CallFailed(ChargehandError):
     """A call brought no usable answer."""
 
 
@@ -46,7 +48,7 @@ class InvalidAnswer(CallFailed):
         super().__init__(f"{action}: {'; '.join(map(str, self.violations))}")
 
 
-class HandshakeRefused(OSError):
+class HandshakeRefused(ChargehandError, OSError):
     """The central system answered the handshake with something else than 101. `text` is the start of the body."""
 
     def __init__(self, status: int, reason: str, text: str) -> None:
@@ -56,5 +58,5 @@ class HandshakeRefused(OSError):
         super().__init__(f"{status} {reason}: {text}" if text else f"{status} {reason}")
 
 
-class NotPossible(Exception):
+class NotPossible(ChargehandError):
     """The charge point cannot do this now: a connector is in the wrong state, or is not there."""

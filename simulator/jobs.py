@@ -39,7 +39,7 @@ class Job:
 
 
 class Jobs:
-    """See the head of this file. Without `timers` it has some of its own, which the hub runs."""
+    """Greenlets and timers of one charge point. Without `timers` it has some of its own, which the hub runs."""
 
     def __init__(self, name: str, timers: Timers | None = None) -> None:
         self._name = name

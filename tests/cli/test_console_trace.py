@@ -7,7 +7,7 @@ import pytest
 
 from chargehand.cli.console_trace import ConsoleTrace
 from chargehand.simulator import Kind
-from chargehand.simulator.record import Record
+from chargehand.simulator.message_log import MessageLog
 
 
 class Told:
@@ -15,7 +15,7 @@ class Told:
 
     def __init__(self):
         self.lines = []
-        self.record = Record(100, lambda: 0.0)
+        self.record = MessageLog(100, lambda: 0.0)
         self.diary = ConsoleTrace(self.record, self.lines.append)
         self.number = 0
 

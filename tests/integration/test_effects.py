@@ -79,10 +79,10 @@ def test_a_remote_stop_is_done_with_its_stop_transaction(system, charge_point, a
 
 @pytest.mark.parametrize("kind", ["Soft", "Hard"])
 def test_a_reset_is_done_with_the_boot_that_follows(system, charge_point, ask, kind):
-    before = charge_point.line.connections
+    before = charge_point.connection.connections
     ticket = ask(v16.Reset(type=kind))
     assert (ticket.state, ticket.effect) == (TicketState.ANSWERED, "done")
-    assert charge_point.line.connections == before + 1
+    assert charge_point.connection.connections == before + 1
 
 
 def test_availability_that_can_change_at_once_is_done_with_the_answer(ask):
@@ -122,7 +122,7 @@ def test_upkeep_is_done_with_its_last_step(ask, request_):
     ],
 )
 def test_upkeep_that_fails_had_no_effect(charge_point, ask, request_, work, steps):
-    getattr(charge_point.upkeep, work).steps = steps
+    getattr(charge_point.maintenance, work).steps = steps
     assert ask(request_).effect == "no_effect"
 
 
@@ -166,7 +166,7 @@ def test_what_the_charge_point_will_not_do_is_declined(ask, request_):
 
 
 def test_a_promise_that_is_not_kept_had_no_effect_after_its_time(charge_point, ask):
-    charge_point.upkeep.firmware.steps = ["Downloading"]
+    charge_point.maintenance.firmware.steps = ["Downloading"]
     ticket = ask(UPDATE, effect_timeout_s=SOON_S)
     assert (ticket.state, ticket.effect) == (TicketState.ANSWERED, "no_effect")
 
@@ -181,7 +181,7 @@ def test_a_reset_that_cuts_the_socket_before_its_answer_is_done_with_the_boot(sy
     charge_point.answers["Reset"] = silent
     ticket = system.send(charge_point.identity, v16.Reset(type="Hard"), until_effect=True)
     until(lambda: ticket.state is TicketState.SENT)
-    charge_point.line.close()
+    charge_point.connection.close()
     until(lambda: not ticket.open)
     assert (ticket.state, ticket.effect) == (TicketState.OUTCOME_UNKNOWN, "pending")
     with ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp", charge_point.identity):
@@ -205,7 +205,7 @@ def test_a_stop_of_the_system_ends_the_wait():
     system = CentralSystem(Settings(port=0, sessions=SessionSettings(close_timeout_s=0.1)))
     system.start()
     with ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp", "CP1") as charge_point:
-        charge_point.upkeep.firmware.steps = ["Downloading"]
+        charge_point.maintenance.firmware.steps = ["Downloading"]
         ticket = system.send("CP1", UPDATE, until_effect=True)
         until(lambda: ticket.state is TicketState.ANSWERED)
         system.stop()

@@ -45,7 +45,7 @@ def test_a_command_is_refused(call, booted):
     with pytest.raises(CommandRefused, match="not you") as refused:
         call(v16.Reset(type=v16.ResetType.HARD))
     assert refused.value.ticket.code == "SecurityError"
-    assert booted.line.connections == 1
+    assert booted.connection.connections == 1
 
 
 def test_a_command_is_refused_with_details(call, booted):

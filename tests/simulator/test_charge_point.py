@@ -160,7 +160,7 @@ def test_a_lost_connection_is_dialled_again(make):
             charge_point.wait_offline()
             charge_point.wait_online()
             assert charge_point.send(v16.Heartbeat())
-            assert charge_point.line.connections == number
+            assert charge_point.connection.connections == number
 
 
 def test_dialling_goes_on_until_somebody_answers():
@@ -211,7 +211,7 @@ def test_the_configured_pings_are_sent(make, timers, clock, system):
     )
     with charge_point:
         sent = []
-        client = charge_point.line.client
+        client = charge_point.connection.client
         client.ping = lambda: sent.append(clock.time())
         for _ in range(3):
             clock.advance(30)

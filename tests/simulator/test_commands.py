@@ -1,4 +1,4 @@
-"""Commands of a real central system to a simulated charge point, with their effects. Upkeep is in `test_upkeep`."""
+"""Commands of a real central system to a simulated charge point, with their effects. Maintenance is in its own file."""
 
 import datetime as dt
 from decimal import Decimal
@@ -169,7 +169,7 @@ def test_a_reset_stops_transactions_and_boots(call, booted, type_, order):
     assert [name for name in names if name in order] == order
     booted.record.wait_for_call("StopTransaction", reason=f"{type_}Reset")
     booted.wait_accepted()
-    assert booted.line.connections == 2
+    assert booted.connection.connections == 2
     booted.record.wait_for_call("StatusNotification", after=before, connectorId=2, status="Available")
 
 

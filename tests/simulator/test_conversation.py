@@ -11,7 +11,7 @@ from chargehand import v16
 from chargehand.protocol.errors import ErrorCode, InvalidPayload
 from chargehand.simulator.conversation import Conversation
 from chargehand.simulator.errors import CallDeclined, Disconnected, InvalidAnswer
-from chargehand.simulator.record import Record
+from chargehand.simulator.message_log import MessageLog
 
 
 class Wire:
@@ -34,7 +34,7 @@ class Wire:
 
 @pytest.fixture
 def conversation():
-    return Conversation(Record(100, lambda: 0.0), id_prefix="x", timeout_s=5, strict=True)
+    return Conversation(MessageLog(100, lambda: 0.0), id_prefix="x", timeout_s=5, strict=True)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_a_half_open_charge_point_is_found_by_the_pings_of_the_central_system():
 
 def test_an_abandoned_connection_is_taken_over(booted, system):
     booted.faults.abandon()
-    assert booted.line.connections == 2
+    assert booted.connection.connections == 2
     assert booted.send(v16.Heartbeat())
     assert system.send("CP1", v16.ClearCache()).result().status == "Accepted"
     assert system.charge_point("CP1").online

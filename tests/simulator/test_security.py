@@ -37,13 +37,13 @@ def test_a_new_key_is_used_for_a_new_connection(make, system):
     charge_point = make()
     heads = []
     with charge_point:
-        dial = charge_point.line._dial
+        dial = charge_point.connection._dial
 
         def watched():
             heads.append(charge_point.password)
             return dial()
 
-        charge_point.line._dial = watched
+        charge_point.connection._dial = watched
         key = "0102030405060708090a0b0c0d0e0f10"
         request = v16.ChangeConfiguration(key="AuthorizationKey", value=key)
         assert system.send("CP1", request).result().status == "Accepted"

@@ -207,7 +207,7 @@ def test_what_happens_is_counted(system):
     with connect(system) as charge_point:
         system.send("CP1", v16.ClearCache()).result(5)
         system.send("CP1", v16.ClearCache()).result(5)
-        charge_point.line.client.send_text(b"pong")
+        charge_point.connection.client.send_text(b"pong")
         until(lambda: counts.get("frame_ignored"))
     assert counts["ticket_answered"] == 2
     assert counts["frame_ignored"] == 1

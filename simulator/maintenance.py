@@ -1,4 +1,4 @@
-"""The upkeep of a charge point from afar: firmware, diagnostics, logs, certificates, and messages asked for.
+"""Remote maintenance of a charge point: firmware, diagnostics, logs, certificates, triggered messages; and restarts.
 
 The one rule: nothing is fetched, uploaded or verified; what would be told of it is told, step by step. The steps may be
 replaced, so that an update can fail. OCPP 1.6, 5.9, 5.17, 5.19; "Improved security for OCPP 1.6-J", section 5.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..protocol import v16
+from ..protocol.websocket import CloseCode
 from .answers import Answer
 from .certificates import SIGNING_REQUEST, Certificates, is_certificate
 from .jobs import Job
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
     from ..protocol.actions import Request
     from .answers import Answerer
+    from .boot_sequence import BootSequence
     from .charging import Charging
+    from .connection import Connection
     from .conversation import Conversation
-    from .jobs import Jobs
-    from .registration import BootSequence
+    from .jobs import Jobs, PeriodicTask
 
 Trigger = v16.MessageTrigger
 Extended = v16.ExtendedMessageTrigger
@@ -82,12 +84,12 @@ class Progress:
 
 
 class Maintenance:
-    """See the head of this file. `signing_request` is what SignCertificate sends, PKCS #10 in PEM."""
+    """Maintenance jobs of one charge point. `signing_request` is what SignCertificate sends, PKCS #10 in PEM."""
 
     def __init__(
         self,
         charging: Charging,
-        registrar: BootSequence,
+        boot_sequence: BootSequence,
         conversation: Conversation,
         jobs: Jobs,
         certificates: Certificates,
@@ -129,7 +131,7 @@ class Maintenance:
             lambda status, id_: v16.LogStatusNotification(status=status, request_id=id_),
         )
         self._charging = charging
-        self._registrar = registrar
+        self._boot_sequence = boot_sequence
         self._conversation = conversation
 
     def answers(self) -> Mapping[str, Answerer]:
@@ -243,7 +245,7 @@ class Maintenance:
             return Answer(response(status=status.REJECTED))
         meant = [connectors[connector_id]] if connector_id is not None else connectors.everything()
         senders: dict[str, Callable[[], object]] = {
-            Trigger.BOOT_NOTIFICATION: self._registrar.boot,
+            Trigger.BOOT_NOTIFICATION: self._boot_sequence.boot,
             Trigger.HEARTBEAT: lambda: self._conversation.send(v16.Heartbeat()),
             Trigger.METER_VALUES: lambda: self._charging.read_meters(meant),
             Trigger.STATUS_NOTIFICATION: lambda: self._charging.tell_again(meant),
@@ -256,3 +258,53 @@ class Maintenance:
 
     def _ask_for_certificate(self) -> None:
         self._conversation.send(v16.SignCertificate(csr=self.signing_request))
+
+
+class Power:
+    """Power switch of a charge point: restarts it, and applies a changed configuration.
+
+    A restart keeps what a real one has in its memory: vehicles, meters, the configuration, lists, profiles, and the
+    transaction messages that were not delivered. `use_key` gets a new AuthorizationKey.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        conversation: Conversation,
+        boot_sequence: BootSequence,
+        charging: Charging,
+        beats: Sequence[PeriodicTask],
+        use_key: Callable[[], None],
+    ) -> None:
+        self._connection = connection
+        self._conversation = conversation
+        self._boot_sequence = boot_sequence
+        self._charging = charging
+        self._beats = beats
+        self._use_key = use_key
+
+    def reset(self, *, soft: bool) -> None:
+        """Restart: stop all transactions, close the connection, dial again and boot. OCPP 1.6, 5.14.
+
+        A soft reset tells of the transactions before it, a hard one after. Blocks until it is connected again.
+        """
+        if soft:
+            self._charging.stop_all(v16.Reason.SOFT_RESET)
+        else:
+            self._charging.break_off_all(v16.Reason.HARD_RESET)
+        for beat in self._beats:
+            beat.stop()
+        self._boot_sequence.forget()
+        self._boot_sequence.want()
+        for connector in self._charging.connectors.everything():
+            connector.told = None
+            connector.presented = None
+        self._connection.redial(CloseCode.GOING_AWAY, "reset", between=self._conversation.renew)
+
+    def heed(self, key: str) -> None:
+        """Let a changed configuration key take effect."""
+        if key.lower() == "authorizationkey":
+            self._use_key()
+            self._connection.redial(CloseCode.NORMAL, "the password has changed")
+        for beat in self._beats:
+            beat.restart()

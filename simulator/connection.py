@@ -1,4 +1,4 @@
-"""The line of a charge point: it dials, listens in one greenlet, notices a loss, and dials again if it is to.
+"""Network connection of a charge point: dialling, listening in one greenlet, reconnecting; and faults made on purpose.
 
 The one rule: at most one connection is the current one; what becomes of any other changes nothing.
 """
@@ -8,25 +8,28 @@ from __future__ import annotations
 import logging
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
 
+from ..protocol import frames, v16
 from ..protocol.handshake import HandshakeError
+from ..protocol.payload import build
 from ..protocol.websocket import CloseCode
 from .errors import Disconnected
-from .record import Kind
+from .message_log import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gevent import Greenlet
 
+    from ..protocol.actions import Request
     from ..protocol.session import Incoming
     from .client import Client
     from .conversation import Conversation
-    from .record import Record
+    from .message_log import MessageLog
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +49,10 @@ class Backoff:
             wait_s = min(wait_s * 2, self.most_s)
 
 
-class Line:
-    """See the head of this file. `dial` connects or raises; `take` gets the CALLs of the central system.
+class Connection:
+    """Connection of one charge point, replaced after a loss.
+
+    `dial` connects or raises; `take` gets the CALLs of the central system.
 
     `opened` and `lost` are called, without blocking, when a connection has become the current one and when it is gone.
     """
@@ -56,7 +61,7 @@ class Line:
         self,
         dial: Callable[[], Client],
         conversation: Conversation,
-        record: Record,
+        record: MessageLog,
         *,
         take: Callable[[Incoming], None],
         opened: Callable[[], None],
@@ -198,3 +203,62 @@ class Line:
             listener.kill()
         if client is not None:
             self._detach(client)
+
+
+class InjectedFaults:
+    """Faults of a charge point and its network, made on purpose. Each does one thing wrong, at once.
+
+    Nothing recovers on its own unless its name says so. All methods raise Disconnected where there is no connection.
+    """
+
+    def __init__(self, connection: Connection, conversation: Conversation) -> None:
+        self._connection = connection
+        self._conversation = conversation
+        self._sent_twice = 0
+
+    def _client(self) -> Client:
+        client = self._connection.client
+        if client is None:
+            raise Disconnected("there is no connection")
+        return client
+
+    # -- The network -----------------------------------------------------------------------------
+
+    def cut(self, *, reset: bool = True) -> None:
+        """End the connection without a close frame: with a TCP reset, or with `reset=False` a plain end."""
+        self._client().cut(reset=reset)
+
+    def go_half_open(self) -> None:
+        """Read and write nothing any more, and leave the socket open: as if the network were gone."""
+        self._client().freeze()
+
+    def recover(self) -> None:
+        """End being half-open: what was held back goes out, and what has come is read."""
+        self._client().thaw()
+
+    def abandon(self) -> None:
+        """Leave the connection half-open behind and dial a new one, as after a change of network. Blocks.
+
+        Raises what `ChargePoint.connect` raises.
+        """
+        self._connection.abandon()
+
+    # -- What is sent ------------------------------------------------------------------------------
+
+    def send_raw(self, data: bytes) -> None:
+        """Send these very bytes on the socket: a broken WebSocket frame, half of one, or anything."""
+        self._client().send_raw(data)
+
+    def send_text(self, text: str | bytes) -> None:
+        """Send one text message, whatever it says. Its answer is in the record only."""
+        self._conversation.send_text(text.encode() if isinstance(text, str) else text)
+
+    def send_twice(self, request: Request[Any], unique_id: str | None = None) -> str:
+        """Send the same CALL twice, with the same message id, which is returned. The answers are in the record only."""
+        self._sent_twice += 1
+        unique_id = f"twice-{self._sent_twice}" if unique_id is None else unique_id
+        action = v16.VERSION.row_of(request)
+        frame = frames.call(unique_id, action.name, build(action.request, request))
+        self._conversation.send_text(frame)
+        self._conversation.send_text(frame)
+        return unique_id

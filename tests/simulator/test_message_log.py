@@ -1,14 +1,14 @@
 import gevent
 import pytest
 
-from chargehand.simulator.record import Kind, Record
+from chargehand.simulator.message_log import Kind, MessageLog
 
 CALL = b'[2,"7","StatusNotification",{"connectorId":1,"status":"Charging"}]'
 
 
 @pytest.fixture
 def record():
-    return Record(3, lambda: 12.5)
+    return MessageLog(3, lambda: 12.5)
 
 
 def test_the_oldest_entries_go(record):
@@ -53,7 +53,7 @@ def test_waiting_in_vain_ends(record):
 
 
 def test_a_record_of_nothing_counts_and_still_wakes():
-    record = Record(0, lambda: 0.0)
+    record = MessageLog(0, lambda: 0.0)
     record.add(Kind.SENT, CALL)
     waiting = gevent.spawn(record.wait_for_answer, "7")
     gevent.idle()
@@ -64,7 +64,7 @@ def test_a_record_of_nothing_counts_and_still_wakes():
 
 
 def test_a_tap_hears_everything():
-    record = Record(0, lambda: 0.0)
+    record = MessageLog(0, lambda: 0.0)
     heard = []
     record.tap = lambda kind, data: heard.append((kind, data))
     record.add(Kind.SENT, b"a")

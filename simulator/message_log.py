@@ -68,7 +68,7 @@ class Entry:
         return isinstance(payload, dict) and all(payload.get(key) == value for key, value in members.items())
 
 
-class Record:
+class MessageLog:
     """The last `limit` entries, oldest first; with a limit of 0 it only counts.
 
     `tap`, if it is set, is called with the kind and the data of whatever is added, before anybody else hears of it. It

@@ -16,7 +16,6 @@ from .jobs import Job, PeriodicTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from .configuration import Configuration
     from .conversation import Conversation
@@ -27,7 +26,10 @@ RETRY_S = 60
 
 
 class BootSequence:
-    """See the head of this file. `on_accepted` is called, in the booting greenlet, each time a boot was accepted."""
+    """Registration of one charge point, with its heartbeats.
+
+    `on_accepted` is called, in the booting greenlet, each time a boot was accepted.
+    """
 
     def __init__(
         self,
@@ -40,7 +42,6 @@ class BootSequence:
         self.request = request
         self.status: Registration | None = None  # None: it has not booted
         self.accepted = Event()
-        self.central_time: datetime | None = None  # as the central system last told it
         self._conversation = conversation
         self._configuration = configuration
         self._jobs = jobs
@@ -57,7 +58,6 @@ class BootSequence:
         try:
             response = self._conversation.send(self.request)
             self.take(Registration(response.status))
-            self.central_time = response.current_time
             retry_s = response.interval if response.interval > 0 else RETRY_S
         finally:
             if self.status is not Registration.ACCEPTED:
@@ -101,4 +101,4 @@ class BootSequence:
 
     def _beat(self) -> None:
         if self.status is Registration.ACCEPTED and self._conversation.client is not None:
-            self.central_time = self._conversation.send(v16.Heartbeat()).current_time
+            self._conversation.send(v16.Heartbeat())

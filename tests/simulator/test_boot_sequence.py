@@ -4,9 +4,9 @@ import pytest
 
 from chargehand import v16
 from chargehand.protocol.session import Registration
+from chargehand.simulator.boot_sequence import RETRY_S, BootSequence
 from chargehand.simulator.configuration import Configuration
 from chargehand.simulator.errors import NoAnswer
-from chargehand.simulator.registration import RETRY_S, BootSequence
 
 REQUEST = v16.BootNotification(charge_point_vendor="Acme", charge_point_model="One")
 
@@ -26,66 +26,66 @@ def accepted():
 
 
 @pytest.fixture
-def registrar(backend, jobs, accepted):
+def boot_sequence(backend, jobs, accepted):
     backend.answers["Heartbeat"] = v16.HeartbeatResponse(current_time=NOW)
     return BootSequence(REQUEST, backend, Configuration(), jobs, lambda: accepted.append(True))
 
 
 def test_an_accepted_charge_point_beats_at_the_interval_it_was_given(
-    registrar, backend, clock, settle, accepted
+    boot_sequence, backend, clock, settle, accepted
 ):
     backend.answers["BootNotification"] = answer("Accepted", 30)
-    registrar.boot()
+    boot_sequence.boot()
     assert accepted == [True]
-    assert registrar.accepted.is_set()
+    assert boot_sequence.accepted.is_set()
     clock.advance(29, settle)
     assert backend.names() == ["BootNotification"]
     clock.advance(61, settle)
     assert backend.names() == ["BootNotification", *["Heartbeat"] * 3]
 
 
-def test_an_interval_of_0_leaves_its_own(registrar, backend, clock, settle):
+def test_an_interval_of_0_leaves_its_own(boot_sequence, backend, clock, settle):
     backend.answers["BootNotification"] = answer("Accepted", 0)
-    registrar.boot()
+    boot_sequence.boot()
     clock.advance(300, settle)
     assert backend.names() == ["BootNotification", "Heartbeat"]
 
 
 @pytest.mark.parametrize("status", ["Pending", "Rejected"])
 def test_one_that_is_not_accepted_boots_again_after_the_interval(
-    registrar, backend, clock, settle, accepted, status
+    boot_sequence, backend, clock, settle, accepted, status
 ):
     backend.answers["BootNotification"] = [answer(status, 20), answer("Accepted", 60)]
-    registrar.boot()
-    assert registrar.status == status
+    boot_sequence.boot()
+    assert boot_sequence.status == status
     clock.advance(19, settle)
     assert backend.names() == ["BootNotification"]
     assert accepted == []
     clock.advance(1, settle)
     assert backend.names() == ["BootNotification", "BootNotification"]
-    assert registrar.status is Registration.ACCEPTED
+    assert boot_sequence.status is Registration.ACCEPTED
     assert accepted == [True]
 
 
-def test_a_boot_that_is_not_answered_is_tried_again(registrar, backend, clock, settle):
+def test_a_boot_that_is_not_answered_is_tried_again(boot_sequence, backend, clock, settle):
     backend.answers["BootNotification"] = [NoAnswer("late"), answer("Accepted", 60)]
     with pytest.raises(NoAnswer):
-        registrar.boot()
+        boot_sequence.boot()
     clock.advance(RETRY_S, settle)
-    assert registrar.status is Registration.ACCEPTED
+    assert boot_sequence.status is Registration.ACCEPTED
 
 
-def test_a_boot_of_somebody_else_s_takes_the_place_of_the_retry(registrar, backend, clock, settle):
+def test_a_boot_of_somebody_else_s_takes_the_place_of_the_retry(boot_sequence, backend, clock, settle):
     backend.answers["BootNotification"] = [answer("Pending", 20), answer("Accepted", 600)]
-    registrar.boot()
-    registrar.boot()
+    boot_sequence.boot()
+    boot_sequence.boot()
     clock.advance(60, settle)
     assert backend.names() == ["BootNotification", "BootNotification"]
 
 
-def test_no_heart_beats_without_a_connection(registrar, backend, clock, settle):
+def test_no_heart_beats_without_a_connection(boot_sequence, backend, clock, settle):
     backend.answers["BootNotification"] = answer("Accepted", 10)
-    registrar.boot()
+    boot_sequence.boot()
     backend.client = None
     clock.advance(35, settle)
     backend.client = backend
@@ -93,21 +93,21 @@ def test_no_heart_beats_without_a_connection(registrar, backend, clock, settle):
     assert backend.names() == ["BootNotification", "Heartbeat"]
 
 
-def test_a_boot_is_due_on_a_new_connection_until_one_was_accepted(registrar, backend):
-    assert not registrar.reconnected()
+def test_a_boot_is_due_on_a_new_connection_until_one_was_accepted(boot_sequence, backend):
+    assert not boot_sequence.reconnected()
     backend.answers["BootNotification"] = [answer("Pending", 20), answer("Accepted", 600)]
-    registrar.boot()
-    assert registrar.reconnected()
-    registrar.boot()
-    assert not registrar.reconnected()
-    registrar.forget()
-    registrar.want()
-    assert registrar.reconnected()
+    boot_sequence.boot()
+    assert boot_sequence.reconnected()
+    boot_sequence.boot()
+    assert not boot_sequence.reconnected()
+    boot_sequence.forget()
+    boot_sequence.want()
+    assert boot_sequence.reconnected()
 
 
-def test_nothing_is_sent_any_more_after_a_stop(registrar, backend, clock, settle):
+def test_nothing_is_sent_any_more_after_a_stop(boot_sequence, backend, clock, settle):
     backend.answers["BootNotification"] = answer("Accepted", 10)
-    registrar.boot()
-    registrar.stop()
+    boot_sequence.boot()
+    boot_sequence.stop()
     clock.advance(100, settle)
     assert backend.names() == ["BootNotification"]

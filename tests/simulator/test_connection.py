@@ -7,10 +7,10 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from chargehand.simulator.connection import Backoff, Connection
 from chargehand.simulator.conversation import Conversation
 from chargehand.simulator.errors import Disconnected
-from chargehand.simulator.line import Backoff, Line
-from chargehand.simulator.record import Kind, Record
+from chargehand.simulator.message_log import Kind, MessageLog
 
 QUICK = Backoff(least_s=0.001, most_s=0.002)
 
@@ -76,7 +76,7 @@ def network():
 
 @pytest.fixture
 def record():
-    return Record(100, lambda: 0.0)
+    return MessageLog(100, lambda: 0.0)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def make_line(network, record):
     lines = []
 
     def make(reconnect=None, **callbacks):
-        line = Line(
+        line = Connection(
             network.dial,
             Conversation(record, id_prefix="", timeout_s=1, strict=True),
             record,

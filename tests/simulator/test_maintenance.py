@@ -29,9 +29,9 @@ def test_a_firmware_update_tells_of_its_steps(call, booted):
 
 def test_a_firmware_update_waits_for_its_time_and_can_fail(call, booted):
     call(v16.UpdateFirmware(location="https://example.com/fw", retrieve_date=FUTURE))
-    assert booted.upkeep.firmware.busy
+    assert booted.maintenance.firmware.busy
     assert statuses(booted, "FirmwareStatusNotification") == []
-    booted.upkeep.firmware.steps = (v16.FirmwareStatus.DOWNLOADING, v16.FirmwareStatus.DOWNLOAD_FAILED)
+    booted.maintenance.firmware.steps = (v16.FirmwareStatus.DOWNLOADING, v16.FirmwareStatus.DOWNLOAD_FAILED)
     call(v16.UpdateFirmware(location="https://example.com/fw", retrieve_date=PAST))
     booted.record.wait_for_call("FirmwareStatusNotification", status="DownloadFailed")
 
@@ -127,7 +127,7 @@ def test_a_message_of_the_extension_asked_for_is_sent(call, booted, wanted, sent
 def test_a_request_for_a_certificate_is_sent_when_asked_for(call, booted):
     wanted = v16.ExtendedMessageTrigger.SIGN_CHARGE_POINT_CERTIFICATE
     assert call(v16.ExtendedTriggerMessage(requested_message=wanted)).status == "Accepted"
-    booted.record.wait_for_call("SignCertificate", csr=booted.upkeep.signing_request)
+    booted.record.wait_for_call("SignCertificate", csr=booted.maintenance.signing_request)
 
 
 def test_a_message_of_a_connector_that_is_not_there_is_rejected(call):
