@@ -1,4 +1,4 @@
-"""How a charge point answers a command, and how to make it answer otherwise.
+"""Answers of a charge point to commands, and changed answers for tests.
 
 The one rule: an answerer is a callable that gets the request and returns a response (a message, or a mapping with wire
 names), an `Answer` that says what to do afterwards, or None: then the CALL is never answered. It raises `OcppError` to

@@ -27,7 +27,7 @@ class LocalList:
 
     @property
     def version(self) -> int:
-        """What GetLocalListVersion is answered: 0 for an empty list, -1 if lists are switched off."""
+        """Version that GetLocalListVersion is answered: 0 for an empty list, -1 if lists are switched off."""
         if not self._configuration.flag("LocalAuthListEnabled"):
             return -1
         return self._version if self.tags else 0
@@ -78,7 +78,7 @@ class Authorization:
             self.cache[id_tag] = info
 
     def known(self, id_tag: str, now: datetime) -> v16.IdTagInfo | None:
-        """What list and cache say of a tag, the list first; an expired one is Expired. None if neither knows it."""
+        """Look a tag up in the list, then in the cache; an expired one is Expired. None if neither knows the tag."""
         info = None
         if self._configuration.flag("LocalAuthListEnabled"):
             info = self.list.tags.get(id_tag)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ..protocol.actions import Request
 
 KEPT = 100
-"""How many of the messages that were thrown away are remembered."""
+"""Number of discarded messages that are remembered."""
 
 
 class Delivery:
-    """One message on its way. `make` writes it when it is sent: a number it needs may have come by then."""
+    """Message on its way. `make` writes it when it is sent: a number it needs may have come by then."""
 
     def __init__(self, make: Callable[[], Request[Any]], then: Callable[[Any], None] | None = None) -> None:
         self.make = make
@@ -35,7 +35,7 @@ class Delivery:
 
     @property
     def done(self) -> bool:
-        """Whether it was answered, or thrown away."""
+        """Return true once the message was answered or discarded."""
         return self.response is not None or self.error is not None
 
     def wait(self) -> Any:
@@ -49,14 +49,14 @@ class Delivery:
         return self.response
 
     def answered(self, response: Any) -> None:
-        """It has arrived."""
+        """Note that the message has arrived."""
         self.response = response
         if self._then is not None:
             self._then(response)
         self._moved.set()
 
     def failed(self, error: CallFailed) -> None:
-        """It is thrown away."""
+        """Note that the message is discarded."""
         self.error = error
         self._moved.set()
 

@@ -1,4 +1,4 @@
-"""How a charge point registers and shows that it lives: BootNotification and heartbeats.
+"""Registration and keepalive of a charge point: BootNotification and heartbeats.
 
 The one rule: what the central system answered decides: Accepted, it may talk and beats at the interval that it was
 given; Pending or Rejected, it waits that long and boots again. OCPP 1.6, sections 4.2 and 4.6.
@@ -92,7 +92,7 @@ class BootSequence:
         self._wanted = False
 
     def reconnected(self) -> bool:
-        """Whether a boot is due on a new connection: one was wanted, and not accepted yet."""
+        """Return true if a boot is due on a new connection: requested, and not accepted yet."""
         return self._wanted and self.status is not Registration.ACCEPTED
 
     def want(self) -> None:

@@ -25,11 +25,11 @@ hKAAMAoGCCqGSM49BAMCA0gAMEUCIHbk5sufDGjKSgDraaz/mGEwlTYI5iR3wJ3b
 nB4ua/4iAiEAjMR+M+K+7fiS0+84AULvJH05se+DFDiY0qSCPOXE7Lw=
 -----END CERTIFICATE REQUEST-----
 """
-"""What a charge point asks to have signed if it was given no other: a sound request, whose key was thrown away."""
+"""Default signing request of a charge point: a valid one, whose key was discarded."""
 
 
 class _Element(NamedTuple):
-    """One element of DER: its tag, all of it, and what is in it."""
+    """Element of DER: tag, whole encoding, contents."""
 
     tag: int
     whole: bytes
@@ -87,7 +87,7 @@ def read(pem: str) -> v16.CertificateHashData:
 
 
 def is_certificate(pem: str) -> bool:
-    """Whether a text begins with a readable certificate."""
+    """Return true if a text begins with a readable certificate."""
     try:
         read(pem)
     except ValueError:

@@ -187,12 +187,12 @@ class ChargePoint:
 
     @property
     def online(self) -> bool:
-        """Whether it has a connection."""
+        """True while the charge point has a connection."""
         return self._conversation.client is not None
 
     @property
     def registration(self) -> Registration | None:
-        """What its last boot was answered; None if it has not booted. Set it for one that was accepted long ago."""
+        """Registration of the last boot; None before the first. Set it for one that was accepted long ago."""
         return self.boot_sequence.status
 
     @registration.setter
@@ -203,7 +203,7 @@ class ChargePoint:
 
     @property
     def ready(self) -> bool:
-        """Whether it is connected and accepted: else statuses and transaction messages wait."""
+        """True if connected and accepted: else statuses and transaction messages wait."""
         return self.online and self.boot_sequence.status is Registration.ACCEPTED
 
     @property
@@ -218,7 +218,7 @@ class ChargePoint:
 
     @property
     def late_answers(self) -> int:
-        """How many answers came after their time."""
+        """Number of answers that came after their time limit."""
         return self._conversation.late_answers
 
     def wait_online(self, timeout_s: float = 10.0) -> None:

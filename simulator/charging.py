@@ -1,4 +1,4 @@
-"""What a driver does at a charge point, and what the charge point tells of it.
+"""Actions of a driver at a charge point, and the messages that report them.
 
 The one rule: what happens, happens at once, and is told when it can be. A transaction message waits in the backlog;
 a status that could not be told is told on the next connection, as it is then. OCPP 1.6, sections 3.5, 4.7 to 4.10.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .jobs import Jobs
 
 CHARGING_W = 11_000
-"""What a vehicle takes, for the meter values that are sent by themselves."""
+"""Power that a vehicle takes, for periodic meter values."""
 
 ACCEPTED = v16.AuthorizationStatus.ACCEPTED
 SUSPENSIONS = (v16.ChargePointStatus.SUSPENDED_EV, v16.ChargePointStatus.SUSPENDED_EVSE)
@@ -252,7 +252,7 @@ class Charging:
             self._tell_status(connector)
 
     def _tell_status(self, connector: Connector) -> bool:
-        """Whether it was told; if not, the connection is gone, though the client may not have noticed yet."""
+        """Report a status; false if it was not sent, because the connection is gone."""
         connector.told = connector.status
         try:
             self._send(

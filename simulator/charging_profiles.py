@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 VOLTS = 230
 PHASES = 3
-"""Of a schedule that does not say how many."""
+"""Number of phases of a schedule that names none."""
 
 MOST_W = Decimal(VOLTS * PHASES * 32)
-"""What the hardware can do: the limit where no profile sets one."""
+"""Limit of the hardware, where no profile sets one."""
 
 Purpose = v16.ChargingProfilePurpose
 ONE_DAY_S = 86_400
@@ -33,7 +33,7 @@ RECURRENCES_S = {v16.RecurrencyKind.DAILY: ONE_DAY_S, v16.RecurrencyKind.WEEKLY:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What holds at one moment: watts in all."""
+    """Limit in force at one moment: total watts."""
 
     watts: Decimal
     phases: int | None
@@ -165,7 +165,7 @@ class ChargingProfiles:
 
 
 def _limit_of(profile: v16.ChargingProfile, begun: dt.datetime, at: dt.datetime) -> Limit | None:
-    """What a profile says about one moment of a transaction that has begun then; None if nothing."""
+    """Limit of a profile at one moment of a transaction that began at `begun`; None if it sets none."""
     if profile.valid_from is not None and at < profile.valid_from:
         return None
     if profile.valid_to is not None and at >= profile.valid_to:
@@ -186,7 +186,7 @@ def _limit_of(profile: v16.ChargingProfile, begun: dt.datetime, at: dt.datetime)
 
 
 def _start(profile: v16.ChargingProfile, begun: dt.datetime) -> dt.datetime:
-    """What the periods count from: those of a relative profile from the start of the transaction."""
+    """Start that the periods count from: those of a relative profile from the start of the transaction."""
     start = profile.charging_schedule.start_schedule
     relative = profile.charging_profile_kind == v16.ChargingProfileKind.RELATIVE
     return begun if start is None or relative else start

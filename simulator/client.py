@@ -191,7 +191,7 @@ class Client:
 
     @property
     def frozen(self) -> bool:
-        """Whether it is half-open."""
+        """True while the connection is half-open."""
         return self._thawed is not None
 
     def _end(self, code: int, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What a charge point does when the central system tells it to: the commands of OCPP 1.6 but for its upkeep.
+"""Commands of OCPP 1.6 as a charge point carries them out, but for those of `maintenance`.
 
 The one rule: an answer is given at once and says what will be done; the doing comes after it (`Answer.then`).
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .maintenance import Power
 
 LONGEST_SCHEDULE_S = 30 * 86_400
-"""How far ahead a composite schedule looks."""
+"""Longest duration of a composite schedule."""
 
 
 class Commands:

@@ -42,7 +42,7 @@ def _authorization_key(text: str) -> bool:
 
 @dataclass(slots=True)
 class Key:
-    """One configuration key."""
+    """Configuration key."""
 
     name: str
     value: str

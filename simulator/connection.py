@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before dialling again: doubled from `least_s` up to `most_s`, each wait jittered by half."""
+    """Waits before dialling again: doubled from `least_s` up to `most_s`, each wait jittered by half."""
 
     least_s: float = 1.0
     most_s: float = 60.0

@@ -32,12 +32,12 @@ class Reservation:
     expiry: datetime
 
     def is_for(self, id_tag: str, parent_id_tag: str | None) -> bool:
-        """Whether this tag, or its group, may use it."""
+        """Return true if this tag, or its group, may use the reservation."""
         return id_tag == self.id_tag or (parent_id_tag is not None and parent_id_tag == self.parent_id_tag)
 
 
 class Connector:
-    """One connector; number 0 is the charge point as a whole, where nothing is ever plugged in."""
+    """Connector; number 0 is the charge point as a whole, where nothing is ever plugged in."""
 
     def __init__(self, id_: int) -> None:
         self.id = id_
@@ -55,7 +55,7 @@ class Connector:
 
     @property
     def status(self) -> v16.ChargePointStatus:
-        """What StatusNotification says. OCPP 1.6, 4.9."""
+        """Status for StatusNotification. OCPP 1.6, 4.9."""
         if self.error is not v16.ChargePointErrorCode.NO_ERROR:
             return Status.FAULTED
         if self.transaction is not None:
@@ -86,7 +86,7 @@ class Connector:
         self.over = False
 
     def obstacle(self, id_tag: str, parent_id_tag: str | None = None) -> str | None:
-        """What keeps this tag from charging here, apart from a vehicle that is not there; None if nothing does."""
+        """Name the obstacle to charging with this tag, apart from a missing vehicle; None if there is none."""
         if self.error is not v16.ChargePointErrorCode.NO_ERROR:
             return f"connector {self.id} is faulted"
         if self.transaction is not None:
@@ -158,7 +158,7 @@ class Connectors:
         return next((transaction for transaction in running if transaction.id == transaction_id), None)
 
     def obstacle(self, id_: int, id_tag: str, parent_id_tag: str | None = None) -> str | None:
-        """What keeps this tag from charging at a connector: see `Connector.obstacle`. NotPossible: see `__getitem__`.
+        """Name the obstacle to charging with this tag at a connector; None if there is none. Raises NotPossible.
 
         A reservation of connector 0 keeps the last free one for its tag.
         """
@@ -246,7 +246,7 @@ class Connectors:
 
 
 def _as_reservable(connector: Connector, besides: Connector | None) -> v16.ChargePointStatus:
-    """What stands in the way of a reservation: Available is nothing, Charging is any use of it."""
+    """Name the obstacle to a reservation: Available is nothing, Charging is any use of it."""
     status = connector.status
     if status in (Status.AVAILABLE, Status.UNAVAILABLE, Status.FAULTED):
         return status

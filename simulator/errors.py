@@ -1,4 +1,4 @@
-"""What can go wrong between a simulated charge point and its central system, as its user sees it.
+"""Errors between a simulated charge point and its central system.
 
 The one rule: a call of the charge point's that brings no usable answer raises a `CallFailed`, and says which kind.
 """

@@ -1,4 +1,4 @@
-"""What a charge point does by itself, at once or later, in greenlets that end with it.
+"""Background work of a charge point, at once or later, in greenlets that end with the charge point.
 
 The one rule: a job that fails for reasons of the network, or of the central system, is noted and forgotten; anything
 else is a bug and is shown. The clock is that of the timers, so a test that moves it by hand moves the charge point.
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Job:
-    """One thing to be done later, unless it is cancelled."""
+    """Work to be done later, unless it is cancelled."""
 
     __slots__ = ("cancelled",)
 

@@ -33,7 +33,7 @@ Diagnostics, Upload = v16.DiagnosticsStatus, v16.UploadLogStatus
 
 
 class Progress:
-    """One kind of work that goes through `steps`, telling of each with what `tell` makes of it and a request id."""
+    """Work that goes through `steps`, telling of each with what `tell` makes of it and a request id."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a charge point sent and received, kept for whoever asks later or waits for it.
+"""Log of the messages of a charge point, to be searched or waited on.
 
 The one rule: it is bounded; the oldest entries go. It never looks into a frame until somebody asks.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What an entry tells."""
+    """Kind of an entry."""
 
     SENT = "sent"
     RECEIVED = "received"
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened. `number` counts from 1, `at` is in seconds since 1970, `data` is the frame."""
+    """Entry of the log. `number` counts from 1, `at` is in seconds since 1970, `data` is the frame."""
 
     number: int
     at: float
@@ -61,7 +61,7 @@ class Entry:
         return json.loads(frame.payload) if isinstance(frame, frames.CallFrame | frames.ResultFrame) else None
 
     def is_call(self, action: str, kind: Kind = Kind.SENT, **members: Any) -> bool:
-        """Whether this is a CALL of `action` that went this way, with these members (wire names) in its payload."""
+        """Return true if this is a CALL of `action` that went this way, with these members (wire names)."""
         if self.kind is not kind or self.action != action:
             return False
         payload = self.payload

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 NO_ID = -1
-"""What stands for the number in a StopTransaction when the StartTransaction was never answered."""
+"""Transaction id in a StopTransaction whose StartTransaction was never answered."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Transaction:
-    """One transaction. Meters are in Wh; `id` and `verdict` are None until StartTransaction was answered."""
+    """Transaction, meters in Wh. `id` and `verdict` are None until StartTransaction was answered."""
 
     connector_id: int
     id_tag: str
@@ -38,7 +38,7 @@ class Transaction:
 
     @property
     def running(self) -> bool:
-        """Whether it has not been stopped."""
+        """True until the transaction was stopped."""
         return self.stopped_at is None
 
     def stop(self, meter_stop: int, now: datetime, reason: v16.Reason, id_tag: str | None) -> None:

@@ -28,7 +28,7 @@ R = TypeVar("R", "Reservation", "ChargingProfile")
 
 
 def reservation(record: Reservation, now: dt.datetime) -> dict[str, Any]:
-    """One reservation as the API shows it."""
+    """Show a reservation."""
     return {
         "reservation_id": record.id,
         "charge_point": record.charge_point_id,
@@ -43,7 +43,7 @@ def reservation(record: Reservation, now: dt.datetime) -> dict[str, Any]:
 
 
 def profile(record: ChargingProfile) -> dict[str, Any]:
-    """One charging profile as the API shows it; `profile` is as it was sent, `id_tag` whose start it waits for."""
+    """Show a charging profile; `profile` is as it was sent, `id_tag` the tag whose transaction it waits for."""
     return {
         "charging_profile_id": record.id,
         "charge_point": record.charge_point_id,
@@ -88,7 +88,7 @@ DECLINED = 409
 
 
 def believed(record: LocalList) -> dict[str, Any]:
-    """What a list is believed to hold; `tags` is id tag to its idTagInfo, as they were sent."""
+    """Show the believed contents of a local list; `tags` is id tag to its idTagInfo, as they were sent."""
     return {
         "charge_point": record.charge_point_id,
         "version": record.version,
@@ -100,7 +100,7 @@ def believed(record: LocalList) -> dict[str, Any]:
 
 
 def sent(update: LocalListUpdate) -> dict[str, Any]:
-    """What was sent, and what became of it; `update_type` is null if there was nothing to do."""
+    """Show an update of a local list and its tickets; `update_type` is null if there was nothing to do."""
     return {
         "charge_point": update.charge_point_id,
         "update_type": update.kind or None,
@@ -121,7 +121,7 @@ class LocalLists(Resource):
         self._stop = stop
 
     def on_get(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """What it is believed to hold."""
+        """Answer with the believed contents of the local list."""
         Query(request)
         record = self._system.store.collections.local_lists.get(charge_point)
         if record is None:
@@ -171,7 +171,7 @@ def _accepted(ticket: Ticket[Any]) -> bool:
 
 
 def _why(ticket: Ticket[Any]) -> str:
-    """What became of a call that did not do what it should, for people."""
+    """Describe the failure of a command, for people."""
     what = f"{ticket.action} to {ticket.charge_point_id}"
     if ticket.state is TicketState.ANSWERED and ticket.response is not None:
         return f"{what}: {ticket.response.status}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What can be said of a charge point before it comes. Its BootNotification says it anew (OCPP 1.6, 4.2)."""
+    """Facts of a charge point entered before it connects. Its BootNotification replaces them (OCPP 1.6, 4.2)."""
 
     registration: Literal["Accepted", "Pending", "Rejected"] | None = None
 
@@ -103,7 +103,7 @@ class ChargePoints(Resource):
         response.content_type = LINES_OF_JSON
 
     def on_get_events(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """What one told of itself, the newest first: its status history and more, narrowed by `kind`."""
+        """List the events of a charge point, the newest first: status history and more, narrowed by `kind`."""
         query = Query(request, "kind", "limit")
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         kind = query.text("kind")

@@ -1,6 +1,6 @@
-"""What another node holds, as if it were here: requests about it are answered by that node.
+"""Requests about a charge point or ticket of another node: that node answers them.
 
-Commands are not among them: a call finds its charge point by itself, and its ticket stays with whoever made it.
+Commands are not among them: a command is forwarded by the system, and its ticket stays with the node that made it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LISTS = {"charge-points": ("charge_points", "id"), "tickets": ("tickets", "ticke
 
 
 class ClusterProxy:
-    """falcon's middleware: see the head of this file."""
+    """falcon's middleware: passes requests on to the node that holds their subject, and joins lists of all nodes."""
 
     def __init__(self, system: CentralSystem) -> None:
         self._system = system
@@ -113,7 +113,7 @@ def _pass_on(reply: Reply, response: falcon.Response) -> None:
 
 
 def answerer(app: Callable[..., Iterable[bytes]]) -> Callable[[Ask], Reply]:
-    """What answers requests that other nodes pass on, with this application."""
+    """Make the function that answers requests passed on by other nodes, with this application."""
 
     def answer(ask: Ask) -> Reply:
         told: list[Any] = []

@@ -35,7 +35,7 @@ MAX_EXPIRY_S = 366 * 86400.0
 STORE_S = 5.0
 """Seconds that the store has to keep a ticket before it is handed out."""
 GRACE_S = 1.0
-"""So much longer than the call's own time limit is waited for its ticket's end."""
+"""Seconds to wait for a ticket's end beyond the command's own time limit."""
 
 # The states whose status is always the same, each with its title. `answered` and `never_sent` depend on more.
 STATUSES = {
@@ -100,21 +100,21 @@ class Commands:
 
     @staticmethod
     def _expires_in_s(query: Query, timeout_s: float, *, queue: bool) -> float | None:
-        """How long it may wait to be sent; one for a charge point that is away has no end unless it is given one."""
+        """Read how long a command may wait to be sent; for a charge point that is away the default is no limit."""
         if not query.text("expires_in"):
             return None if queue else timeout_s
         return query.seconds("expires_in", default=timeout_s, most=MAX_EXPIRY_S)
 
     @staticmethod
     def _wait_until_kept(ticket: Ticket[Any]) -> None:
-        """A ticket that is handed out is to be found after a restart too."""
+        """Wait until a ticket that is handed out would be found after a restart."""
         try:
             ticket.kept.wait(STORE_S)
         except (StoreError, TimeoutError) as error:
             logger.error("Ticket %s is not kept, and would not outlive this process: %s", ticket.id, error)  # noqa: TRY400 - no fault of ours
 
     def _effect_timeout_s(self, query: Query) -> float | None:
-        """How long the effect is waited for; None if it is not."""
+        """Read how long to wait for the effect; None: do not wait."""
         if not query.flag("until_effect", default=False):
             if query.text("effect_timeout"):
                 raise Problem(400, "Bad query", "effect_timeout is for until_effect=1")
@@ -179,7 +179,7 @@ def _message(row: Action, body: bytes) -> Any:
 
 
 CANCEL_S = 5.0
-"""Seconds that the session has to hear of it; one that waits for its restart may need longer."""
+"""Seconds for the session to cancel a command; one that waits for its restart may need longer."""
 POLL_S = 0.01
 WAITING = frozenset({TicketState.HELD, TicketState.QUEUED})
 
@@ -192,7 +192,7 @@ class Tickets(Resource):
         self._stop = stop
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The open ones and those that ended last, the newest first; `more` says that there are others."""
+        """List open tickets and those that ended last, the newest first; `more`: there are others."""
         query = Query(request, "charge_point", "open", "limit")
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         found = self._system.tickets(query.text("charge_point"), open_only=query.flag("open", default=False))
@@ -200,12 +200,12 @@ class Tickets(Resource):
         answer(response, {"tickets": listed, "more": len(found) > limit})
 
     def on_get_one(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
-        """How one call stands."""
+        """Answer with the state of one ticket."""
         Query(request)
         answer(response, ticket_facts(self._find(ticket)))
 
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
-        """Cancel a call that is not on the wire yet. 202: its session waits for a restart, and will hear of it then."""
+        """Cancel a command that is not sent yet. 202: its session waits for a restart, and is notified then."""
         Query(request)
         found = self._find(ticket)
         waited = found.state in WAITING

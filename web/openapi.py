@@ -75,7 +75,7 @@ def describe() -> dict[str, Any]:
             },
         },
         "paths": {
-            "/healthz": {"get": _read("Whether it serves") | {"security": []}},
+            "/healthz": {"get": _read("Health of the server") | {"security": []}},
             f"{root}/cluster": {
                 "get": _read(
                     "The processes that share the charge points; 404 if this is the only one",
@@ -90,7 +90,7 @@ def describe() -> dict[str, Any]:
             },
             f"{one}/events": {
                 "get": _read(
-                    "What a charge point told of itself, the newest first",
+                    "Events of a charge point, the newest first",
                     "charge_point",
                     kind=TEXT,
                     limit=LIMIT,
@@ -100,7 +100,7 @@ def describe() -> dict[str, Any]:
             f"{one}/recording": {"get": _recording()},
             f"{one}/commands/{{action}}": {"post": _command()},
             f"{one}/local-list": {
-                "get": _read("What its local list is believed to hold", "charge_point"),
+                "get": _read("Believed contents of the local list", "charge_point"),
                 "post": _send_list(),
             },
             f"{root}/transactions": {
@@ -138,27 +138,27 @@ def describe() -> dict[str, Any]:
             },
             f"{root}/tickets": {
                 "get": _read(
-                    "Calls that are open and the last that have ended, the newest first",
+                    "Open tickets and the last that have ended, the newest first",
                     charge_point=TEXT,
                     open=FLAG | {"default": 0},
                     limit=LIMIT,
                 )
             },
             f"{root}/tickets/{{ticket}}": {
-                "get": _read("One call and what became of it", "ticket"),
+                "get": _read("One ticket", "ticket"),
                 "delete": _cancel(),
             },
             f"{root}/spool": {
                 "get": _read(
-                    "Messages that were acknowledged and no plugin has had",
+                    "Spooled messages and dead letters",
                     after={"type": "integer", "minimum": 0, "default": 0},
                     limit=LIMIT,
                 )
             },
             f"{root}/backup": {"post": _backup()},
-            f"{root}/spool/retry": {"post": _retry("Hand all that was set aside to its plugins again")},
+            f"{root}/spool/retry": {"post": _retry("Redeliver all dead letters")},
             f"{root}/spool/{{number}}/retry": {
-                "post": _retry("Hand one message to its plugin again, with its transaction", "number")
+                "post": _retry("Redeliver one dead letter, with its transaction", "number")
             },
             f"{root}/plugins": {"get": _read("The plugins")},
             f"{root}/plugins/{{name}}/release": {"post": _release()},
@@ -167,7 +167,7 @@ def describe() -> dict[str, Any]:
             f"{root}/crashes": {
                 "get": _read("The last crashes of sessions, the newest first", rows=FLAG | {"default": 0})
             },
-            f"{root}/counters": {"get": _read("How often what happened")},
+            f"{root}/counters": {"get": _read("All counters")},
             f"{root}/openapi.json": {"get": _read("This description")},
         },
     }
@@ -195,7 +195,7 @@ def _recording() -> dict[str, Any]:
 
 
 def _cancel() -> dict[str, Any]:
-    described = _read("Cancel a call that is not on the wire yet", "ticket")
+    described = _read("Cancel a command that is not sent yet", "ticket")
     more = {
         "200": _answer("It is cancelled", OBJECT),
         "202": _answer("It will be, when the session of its charge point is back", OBJECT),
@@ -316,7 +316,7 @@ def _command() -> dict[str, Any]:
     }
     responses = {str(status): _problem(title) for status, title in sorted(titles.items())}
     return {
-        "summary": "Send a request to a charge point",
+        "summary": "Send a command to a charge point",
         "parameters": [
             _parameter("charge_point", "path", TEXT),
             _parameter("action", "path", {"enum": actions}),

@@ -39,7 +39,7 @@ class Stopping(Exception):
 
 
 class Stop:
-    """One endpoint's end, and the greenlets that wait for something else meanwhile."""
+    """Stop signal of one endpoint, and the greenlets that it interrupts."""
 
     def __init__(self) -> None:
         self.begun = False
@@ -184,11 +184,11 @@ class Query:
             self._values[name] = value
 
     def text(self, name: str) -> str:
-        """A text; empty if it is not given."""
+        """Read a text; empty by default."""
         return self._values.get(name, "")
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """Yes or no."""
+        """Read a yes or no."""
         if name not in self._values:
             return default
         value = _FLAGS.get(self._values[name].lower())
@@ -197,14 +197,14 @@ class Query:
         return value
 
     def choice(self, name: str, *known: str) -> str:
-        """One of the known words, the first if none is given."""
+        """Read one of the known words; the first by default."""
         value = self._values.get(name, known[0])
         if value not in known:
             raise _wrong(f"{name} must be one of: {', '.join(known)}")
         return value
 
     def whole(self, name: str, *, default: int, most: int, least: int = 1) -> int:
-        """A whole number."""
+        """Read a whole number."""
         text = self._values.get(name, str(default))
         if not (
             text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most
@@ -213,7 +213,7 @@ class Query:
         return int(text)
 
     def moment(self, name: str) -> dt.datetime | None:
-        """A time, or the beginning of a day; without an offset it is UTC. None if it is not given."""
+        """Read a time, or the beginning of a day; without an offset it is UTC. None if it is not given."""
         if name not in self._values:
             return None
         try:
@@ -223,7 +223,7 @@ class Query:
             raise _wrong(f"{name} must be a time like 2026-11-22T05:42:00Z, or a day") from None
 
     def seconds(self, name: str, *, default: float, most: float) -> float:
-        """A duration above 0."""
+        """Read a duration above 0."""
         try:
             value = float(self._values.get(name, default))
         except ValueError:

@@ -23,7 +23,7 @@ AT_A_TIME = 100
 
 
 class Resource:
-    """What all of them have."""
+    """Base of every resource: holds the system."""
 
     def __init__(self, system: CentralSystem) -> None:
         self._system = system

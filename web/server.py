@@ -53,7 +53,7 @@ def serve(system: CentralSystem, address: tuple[str, int], *, share_port: bool =
 
 
 class Listener:
-    """What `supervisor.endpoint` starts and closes. `bound` is called once the port is ours."""
+    """Listener that `supervisor.endpoint` starts and closes. `bound` is called once the port is bound."""
 
     def __init__(self, server: Server, bound: Callable[[], None]) -> None:
         self._server = server
@@ -84,7 +84,7 @@ class Listener:
 
 
 class Handler(WSGIHandler):
-    """One connection, and its requests one after the other."""
+    """Handler of one connection, and of its requests one after the other."""
 
     server: Server
     answer_limit: Any = None
@@ -147,7 +147,7 @@ class Handler(WSGIHandler):
                 self.answer_limit = None
 
     def log_request(self) -> None:
-        """One line for each request, for those who look for it."""
+        """Log one line for each request, at debug level."""
         logger.debug("%s", self.format_request())
 
     def log_error(self, msg: str, *args: Any) -> None:

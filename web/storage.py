@@ -33,12 +33,12 @@ logger = logging.getLogger(__name__)
 
 
 class Spool(Resource):
-    """`/api/v1/spool`, and with `/retry` and `/{number}/retry` what to do with what was set aside."""
+    """`/api/v1/spool`, and with `/retry` and `/{number}/retry` what to do with the dead letters."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The messages that wait for their plugin, and those that are not replayed any more; the oldest first.
+        """The messages that wait for their plugin, and those that are not redelivered any more; the oldest first.
 
-        `after` is the number behind which the next page of those that were set aside begins.
+        `after` is the number behind which the next page of the dead letters begins.
         """
         query = Query(request, "after", "limit")
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
@@ -54,7 +54,7 @@ class Spool(Resource):
         )
 
     def on_post_retry_all(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Hand all that was set aside to its plugins again."""
+        """Hand all dead letters to its plugins again."""
         Query(request)
         answer(response, {"retried": self._retry(None)})
 
@@ -64,7 +64,7 @@ class Spool(Resource):
         known = number.isascii() and number.isdigit()
         retried = self._retry([int(number)]) if known else []
         if not retried:
-            raise Problem(404, "Not set aside", f"no message {number} is set aside")
+            raise Problem(404, "Not a dead letter", f"message {number} is no dead letter")
         answer(response, {"retried": retried})
 
     def _retry(self, numbers: Collection[int] | None) -> list[int]:
@@ -124,9 +124,9 @@ class Backup(Resource):
         except NoBackup as error:
             raise Problem(409, "No backup of this store", str(error)) from error
         except (StoreError, OSError) as error:
-            logger.error("There is no backup: %s", error)  # noqa: TRY400 - a full disk needs no traceback
+            logger.error("Backup failed: %s", error)  # noqa: TRY400 - a full disk needs no traceback
             raise Problem(507, "No backup", str(error)) from error
-        logger.info("A backup of %d bytes is made, and sent", copy.length)
+        logger.info("Backup of %d bytes made, being sent", copy.length)
         return copy
 
 

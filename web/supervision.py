@@ -71,7 +71,7 @@ class Counters(Resource):
     """`/api/v1/counters`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """How often what happened."""
+        """Answer with all counters."""
         Query(request)
         answer(response, self._system.counters.counts)
 

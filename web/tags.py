@@ -28,7 +28,7 @@ IdToken = Annotated[str, msgspec.Meta(min_length=1, max_length=20)]  # OCPP 1.6,
 
 
 class Facts(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What can be said of a tag. ConcurrentTx is no fact about one, it is found out (OCPP 1.6, 7.2)."""
+    """Facts of a tag. ConcurrentTx is not stored: it is found at authorization (OCPP 1.6, 7.2)."""
 
     status: Literal["Accepted", "Blocked", "Expired", "Invalid"] = "Accepted"
     expiry: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
@@ -69,7 +69,7 @@ class Tags(Resource):
         answer(response, {"checked" if check else "entered": len(rows)})
 
     def on_get_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
-        """One tag; id tags are compared without case."""
+        """Answer with one tag; id tags are compared without case."""
         Query(request)
         answer(response, picture(self._find(id_tag)))
 

@@ -23,7 +23,7 @@ class Transactions(Resource):
     """`/api/v1/transactions`, with `/{id}` one of them."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Those with the highest numbers first, narrowed by the query; `before` is where the next page begins."""
+        """List transactions by falling number, narrowed by the query; `before` is where the next page begins."""
         query = Query(
             request,
             "charge_point",
@@ -59,7 +59,7 @@ class Transactions(Resource):
             before, limit = found[-1].id, limit - wanted
 
     def on_get_one(self, request: falcon.Request, response: falcon.Response, transaction_id: str) -> None:
-        """One, with its first meter readings, in order of receipt; `more_readings` says that there are others."""
+        """Answer with one transaction and its first meter readings by receipt; `more_readings`: there are others."""
         limit = Query(request, "limit").whole("limit", default=DEFAULT_READINGS, most=MAX_LIMIT)
         number = int(transaction_id) if _is_number(transaction_id) else 0
         found = self._system.store.transaction(number) if 0 < number <= LARGEST_ID else None

@@ -1,4 +1,4 @@
-"""What the API shows of things: mappings that become JSON.
+"""Views: the JSON shapes of HTTP answers.
 
 One rule: names of ours are in snake case, an OCPP payload stays as it was on the wire. Times are UTC, ISO 8601.
 """
@@ -45,7 +45,7 @@ def wire(message: Message | None) -> msgspec.Raw | None:
 
 
 def summary(charge_point: ChargePoint) -> dict[str, Any]:
-    """What a list tells of a charge point."""
+    """Show a charge point in a list."""
     registration = charge_point.registration
     return {
         "id": charge_point.id,
@@ -96,7 +96,7 @@ def facts(charge_point: ChargePoint, open_tickets: Iterable[Ticket[Any]]) -> dic
 
 
 def transaction(record: Transaction) -> dict[str, Any]:
-    """One transaction: `started_at` and `stopped_at` by the charge point's clock, the receipts by ours."""
+    """Show a transaction: `started_at` and `stopped_at` by the charge point's clock, the receipts by ours."""
     return {
         "transaction_id": record.id,
         "charge_point": record.charge_point_id,
@@ -118,7 +118,7 @@ def transaction(record: Transaction) -> dict[str, Any]:
 
 
 def meter_reading(record: MeterReading) -> dict[str, Any]:
-    """One MeterValues message, or the transaction data of a StopTransaction; `values` as they were sent."""
+    """Show a MeterValues message, or the transaction data of a StopTransaction; `values` as they were sent."""
     return {
         "connector_id": record.connector_id,
         "received_at": record.received_at,
@@ -132,7 +132,7 @@ def event(record: Event) -> dict[str, Any]:
 
 
 def spooled(record: Spooled) -> dict[str, Any]:
-    """One message that a stand-in acknowledged; `why` says why its plugin has not had it."""
+    """Show a spooled message; `why` says why its plugin has not handled it."""
     return {
         "number": record.number,
         "charge_point": record.charge_point_id,
@@ -146,14 +146,14 @@ def spooled(record: Spooled) -> dict[str, Any]:
 
 
 def plugin(row: Mapping[str, Any]) -> dict[str, Any]:
-    """How one plugin stands; `broken` are the pairs that stand-ins answer for."""
+    """Show the state of a plugin; `broken` are the pairs whose circuit breaker is open."""
     rest = {key: value for key, value in row.items() if key not in {"id", "broken"}}
     pairs = [{"charge_point": charge_point, "action": action} for charge_point, action in row["broken"]]
     return {"name": row["id"], **rest, "broken": pairs}
 
 
 def crash(report: Mapping[str, Any], *, rows: bool) -> dict[str, Any]:
-    """One crash report, with or without the rows of its flight recorder."""
+    """Show a crash report, with or without the rows of its flight recorder."""
     picture = {**report, "time": moment(report["time"])}
     if not rows:
         del picture["rows"]
@@ -174,7 +174,7 @@ def violations(found: Iterable[Deviation]) -> list[dict[str, str]]:
 
 
 def outcome(ticket: Ticket[Any]) -> dict[str, Any]:
-    """How a call stands, as short as its state allows: the answer to a command. `effect` is that of `until_effect`."""
+    """Show the state of a ticket, as short as it allows. `effect` is that of `until_effect`."""
     picture: dict[str, Any] = {"ticket": ticket.id, "state": ticket.state}
     if ticket.response is not None:
         picture["response"] = wire(ticket.response)
@@ -189,7 +189,7 @@ def outcome(ticket: Ticket[Any]) -> dict[str, Any]:
 
 
 def ticket_facts(ticket: Ticket[Any]) -> dict[str, Any]:
-    """All that is known of a call. `late_answer` is what came after its time-out: a payload, or an error code."""
+    """Show all facts of a ticket. `late_answer` came after its time-out: a payload, or an error code."""
     late = ticket.late_answer
     return outcome(ticket) | {
         "open": ticket.open,
