@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from .system.local_lists import LocalListUpdate as LocalListUpdate
     from .system.operations import ChargePointConnected as ChargePointConnected
     from .system.tree import PluginNotFound as PluginNotFound
+    from .web.server import serve_http as serve_http
 
 __version__ = "0.2.0"
 
@@ -161,6 +162,7 @@ _MODULES = {
     "LocalListUpdate": ".system.local_lists",
     "ChargePointConnected": ".system.operations",
     "PluginNotFound": ".system.tree",
+    "serve_http": ".web.server",
 }
 
 __all__ = [*_MODULES]  # noqa: PLE0604 - the names of the table are strings

@@ -17,6 +17,7 @@ import msgspec
 from gevent import get_hub
 from gevent.lock import BoundedSemaphore
 
+from ..config.errors import ChargehandError
 from ..store.records import Credential
 from ..store.store import Receipt
 
@@ -41,7 +42,7 @@ WAITING_LIMIT = 64
 """Passwords that may wait for that; further charge points are sent away for a while."""
 
 
-class PasswordChecksBusy(Exception):
+class PasswordChecksBusy(ChargehandError):
     """So many passwords wait to be looked at that this one is not."""
 
 

@@ -17,6 +17,7 @@ import gevent
 from .. import __version__
 from ..store.store import StoreError
 from ..system.central_system import CentralSystem, SystemFailed
+from ..web.server import serve_http
 from .addresses import announce, introduce
 from .configuration import read_settings
 from .data_folder import DataFolder, FolderInUse
@@ -86,7 +87,7 @@ class Program:
         self._folder = folder
         limit_s = settings.supervision.stop_timeout_s
         self._signals = StopSignals(limit_s and limit_s + STUCK_S)
-        self._system = CentralSystem(settings, worker=worker)
+        self._system = CentralSystem(settings, worker=worker, http=serve_http)
 
     def run(self) -> int:
         """Start, serve, stop."""

@@ -16,6 +16,13 @@ from .setting import Section, made, off, on, port_number, required, setting
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
+BUNDLED_PLUGINS = (
+    "chargehand.plugins.accepted_state:AcceptedState",
+    "chargehand.plugins.authorization_keys:AuthorizationKeys",
+    "chargehand.plugins.back_office:BackOffice",
+)
+"""Plugins that come with chargehand, in the order of their start."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSettings(Section):
@@ -224,6 +231,10 @@ class Settings(Section):
         'Plugins: "package.module:Class", or tables with class, arguments, concurrency and name.',
         short="class",
         sample='["shop.tags:Tags", {class = "shop.audit:Audit", arguments = {path = "a.csv"}}]',
+    )
+    bundled_plugins: tuple[str, ...] = setting(
+        BUNDLED_PLUGINS,
+        'Plugins of chargehand itself, as "package.module:Class", behind those of `plugins`; they answer the rest.',
     )
     tls: TlsSettings = made(TlsSettings, "The wss endpoint.")
     auth: AuthSettings = made(AuthSettings, "Who may connect.")

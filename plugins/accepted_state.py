@@ -19,7 +19,7 @@ from .local_lists import after_asking, after_sending
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .. import ChargePoint, Receipt, Store, Ticket
+    from .. import ChargePoint, PluginSpec, Receipt, Settings, Store, Ticket
 
 STORE_S = 30.0
 """Seconds that the store has to keep a fact; what it could not keep is logged."""
@@ -38,6 +38,11 @@ class AcceptedState(Plugin):
         self._store = store
         self._collections = store.collections
         self._now = now
+
+    @classmethod
+    def bundled(cls, _settings: Settings, store: Store) -> PluginSpec:
+        """Make the spec of this plugin in a system with these settings."""
+        return cls.spec(store, name="holdings")
 
     @on_online
     def online(self, charge_point: ChargePoint) -> None:

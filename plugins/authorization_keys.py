@@ -7,9 +7,12 @@ the central system would refuse the charge point at its next connection. Securit
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import PasswordChecksBusy, Plugin, Ticket, TicketState, on_outcome, v16
+
+if TYPE_CHECKING:
+    from .. import PluginSpec, Settings, Store
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +24,11 @@ TAKEN = frozenset({v16.ConfigurationStatus.ACCEPTED, v16.ConfigurationStatus.REB
 
 class AuthorizationKeys(Plugin):
     """Writer of the keys that charge points have taken, or may have taken."""
+
+    @classmethod
+    def bundled(cls, _settings: Settings, _store: Store) -> PluginSpec:
+        """Make the spec of this plugin in a system with these settings."""
+        return cls.spec(name="authorization-keys")
 
     @on_outcome(v16.ChangeConfiguration)
     def changed(self, ticket: Ticket[v16.ChangeConfigurationResponse]) -> None:

@@ -20,7 +20,7 @@ from . import reservations
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .. import ChargePoint, Receipt, Store
+    from .. import ChargePoint, PluginSpec, Receipt, Settings, Store
 
 
 class _MeterValues(msgspec.Struct):
@@ -69,6 +69,24 @@ class BackOffice(Plugin):
         self._registration = v16.RegistrationStatus(registration)
         self._stand_in_id_tag_status = v16.AuthorizationStatus(fallback_id_tag_status)
         self._now = now
+
+    @classmethod
+    def bundled(cls, settings: Settings, store: Store) -> PluginSpec | None:
+        """Make the spec of this plugin in a system with these settings; None if they switch it off."""
+        office = settings.back_office
+        if not office.enabled:
+            return None
+        return cls.spec(
+            store,
+            heartbeat_interval_s=office.heartbeat_interval_s,
+            heartbeat_spread=office.heartbeat_spread,
+            accept_all_tags=office.accept_all_tags,
+            concurrent_transactions=office.concurrent_transactions,
+            suspect_energy_wh=office.suspect_energy_wh,
+            registration=office.registration,
+            fallback_id_tag_status=settings.deadlines.fallback_id_tag_status,
+            name="back-office",
+        )
 
     # -- Registration and life -------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import gevent
 
 from ..actors.runtime.cell import Cell, Exit, Phase
+from ..config.errors import ChargehandError
 from .rules import Budget, Policy, Restart
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     Watch = Callable[[Cell, Exit], None]
 
 
-class StartTimedOut(Exception):
+class StartTimedOut(ChargehandError):
     """A child's `on_start` did not return in time; it was killed."""
 
 

@@ -15,6 +15,7 @@ import msgspec
 from ..actors.runtime.actor import Actor
 from ..actors.runtime.cell import Cell, Ending, Exit, Phase
 from ..actors.runtime.failure import ActorKilled, Failure, HandlerKilled
+from ..config.errors import ChargehandError
 from .child import Child, ChildSpec
 from .rules import Budget, Policy, Restart, Strategy
 
@@ -39,7 +40,7 @@ class RestartDue(msgspec.Struct, frozen=True, gc=False):
     cell: Cell
 
 
-class GaveUp(Exception):
+class GaveUp(ChargehandError):
     """A supervisor was over its budget: it has stopped its children, and ends."""
 
 

@@ -30,6 +30,7 @@ from ..actors.session.tickets import TicketRegistry
 from ..admission.credentials import Credentials
 from ..admission.gatekeeper import Gatekeeper
 from ..config.checks import checked
+from ..config.errors import ChargehandError
 from ..config.settings import Settings
 from ..protocol import v16
 from ..protocol.session import Registration
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from ..remote.cluster.coordinator import Coordinator
     from ..store.store import Receipt, Store
     from .local_lists import LocalListUpdate
+    from .tree import HttpServer
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ SWEEP_S = 60.0
 """Seconds between looks for charge points that have been away too long."""
 
 
-class SystemFailed(Exception):
+class SystemFailed(ChargehandError):
     """The root supervisor gave up, and the system has stopped."""
 
 
@@ -80,7 +82,7 @@ class CentralSystem:
     """An OCPP central system. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
-    behind them, the back office last. `on_online` and `on_offline` are called with the `ChargePoint`, in greenlets of
+    behind them, the bundled ones last. `http` is `serve_http` if the settings enable the HTTP API. `on_online` and `on_offline` are called with the `ChargePoint`, in greenlets of
     their own. `observers` hear of everything that is counted. With a `store` of your own, you close it. `worker` is the
     program's, for one of several processes. Raises `ConfigError` for settings that cannot be.
     """
@@ -97,7 +99,9 @@ class CentralSystem:
         observers: Iterable[Observer] = (),
         coordinator: Coordinator | None = None,
         worker: Worker | None = None,
+        http: HttpServer | None = None,
     ) -> None:
+        self._http = http
         self.worker = worker
         self._given_coordinator = coordinator
         self._membership: Membership | None = None
@@ -224,6 +228,7 @@ class CentralSystem:
             pool=self._pool,
             running=self._running,
             share_ports=self.worker is not None,
+            http=self._http,
         )
         self._commands = Commands(
             registry=self._registry,
@@ -453,9 +458,9 @@ class CentralSystem:
         """The last crashes of sessions: charge point, time, error, traceback, and the rows of its flight recorder."""
         return self._operations.crash_reports()
 
-    def record(self, charge_point_id: str) -> str | None:
+    def recording(self, charge_point_id: str) -> str | None:
         """The flight recorder of a charge point as lines of JSON, redacted; None if it is not known."""
-        return self._operations.record(charge_point_id)
+        return self._operations.recording(charge_point_id)
 
     def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
         """The calls that have not ended, and the last that have; of one charge point or of all, the newest first."""

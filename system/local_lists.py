@@ -13,6 +13,7 @@ import gevent
 import msgspec
 
 from ..actors.session.tickets import TicketState
+from ..config.errors import ChargehandError
 from ..protocol import payload, v16
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ Status = v16.UpdateStatus
 HELPED_BY_FULL = frozenset({Status.FAILED, Status.VERSION_MISMATCH})
 
 
-class LocalListSyncRunning(Exception):
+class LocalListSyncRunning(ChargehandError):
     """A list is being sent to this charge point already."""
 
 

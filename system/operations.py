@@ -85,7 +85,7 @@ class Operations:
         """The last crashes of sessions: charge point, time, error, traceback, and the rows of its flight recorder."""
         return list(self._context.crash_reports)
 
-    def record(self, charge_point_id: str) -> str | None:
+    def recording(self, charge_point_id: str) -> str | None:
         """The flight recorder of a charge point as lines of JSON, redacted; None if it is not known."""
         cell = self._directory.find(charge_point_id)
         if cell is None:

@@ -1,17 +1,18 @@
 """The tree of supervision of a central system, from left to right: plugins, sessions, endpoints.
 
-Plugins are loaded by their names; nothing here imports one.
+Plugins are loaded by the names in the settings, and the HTTP API is handed over; nothing here imports either.
 """
 
 from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
 from ..actors.plugin.plugin import Plugin, PluginSpec
 from ..actors.plugin.redelivery import RedeliverNow, Redelivery, SpoolGrew
+from ..config.errors import ChargehandError, ConfigError
 from ..supervisor.child import ChildSpec
 from ..supervisor.endpoint import Endpoint
 from ..supervisor.plugins import PluginSpecFactory, PluginSupervisor
@@ -37,7 +38,14 @@ MARGIN_S = 1.0
 """Seconds that a supervisor has beyond those of its children."""
 
 
-class PluginNotFound(ValueError):
+class HttpServer(Protocol):
+    """The function that makes the listener of the HTTP API."""
+
+    def __call__(self, system: CentralSystem, address: tuple[str, int], *, share_port: bool) -> Any:
+        """Make the listener; it is not bound yet."""
+
+
+class PluginNotFound(ChargehandError, ValueError):
     """A plugin that the settings name cannot be loaded."""
 
 
@@ -60,6 +68,7 @@ class Tree:
     pool: Any
     running: set[Any]  # connections, from the end of their handshake
     share_ports: bool = False  # with other processes that serve the same
+    http: HttpServer | None = None  # makes the listener of the HTTP API
     cells: dict[str, Cell] = field(default_factory=dict)
 
     def policy(self) -> Policy:
@@ -132,25 +141,10 @@ class Tree:
         children = [places.child(spec) for spec in specs]
         if settings.redis.remote_actions:
             children.append(places.child(self._remote(specs)))
-        module = importlib.import_module("..plugins.accepted_state", __package__)
-        children.append(places.child(module.AcceptedState.spec(self.store, name="holdings")))
-        module = importlib.import_module("..plugins.authorization_keys", __package__)
-        children.append(places.child(module.AuthorizationKeys.spec(name="authorization-keys")))
-        office = settings.back_office
-        if office.enabled:
-            module = importlib.import_module("..plugins.back_office", __package__)
-            spec = module.BackOffice.spec(
-                self.store,
-                heartbeat_interval_s=office.heartbeat_interval_s,
-                heartbeat_spread=office.heartbeat_spread,
-                accept_all_tags=office.accept_all_tags,
-                concurrent_transactions=office.concurrent_transactions,
-                suspect_energy_wh=office.suspect_energy_wh,
-                registration=office.registration,
-                fallback_id_tag_status=settings.deadlines.fallback_id_tag_status,
-                name="back-office",
-            )
-            children.append(places.child(spec, last_resort=True))
+        for class_name in settings.bundled_plugins:
+            spec = load_class(class_name).bundled(settings, self.store)
+            if spec is not None:
+                children.append(places.child(spec, last_resort=True))
         return children
 
     def _remote(self, others: Iterable[PluginSpec]) -> PluginSpec:
@@ -217,12 +211,16 @@ class Tree:
             host = tls.host or settings.host
             children.append(self._endpoint("wss", host, lambda address: self._server(address, tls_context)))
         if settings.http.enabled:
-            web = importlib.import_module("..web.server", __package__)
+            http = self.http
+            if http is None:
+                raise ConfigError(
+                    ["http.enabled: needs the HTTP server, as CentralSystem(http=chargehand.serve_http)"]
+                )
             children.append(
                 self._endpoint(
                     "http",
                     settings.http.host,
-                    lambda address: web.serve(system, address, share_port=self.share_ports),
+                    lambda address: http(system, address, share_port=self.share_ports),
                 )
             )
         return children
@@ -262,15 +260,21 @@ def spec_of(plugin: PluginSpec | type[Plugin]) -> PluginSpec:
 
 def load_plugin(settings: PluginSettings) -> PluginSpec:
     """Load a plugin that the settings name; `PluginNotFound` says why it cannot be."""
-    module_name, _, class_name = settings.class_name.partition(":")
+    plugin = load_class(settings.class_name)
+    name = settings.name or settings.class_name.partition(":")[2]
+    spec: PluginSpec = plugin.spec(concurrency=settings.concurrency, name=name, **settings.arguments)
+    return spec
+
+
+def load_class(path: str) -> Any:
+    """Import the plugin class of "package.module:Class"; `PluginNotFound` says why it cannot be."""
+    module_name, _, class_name = path.partition(":")
     try:
         plugin: Any = importlib.import_module(module_name)
         for part in class_name.split("."):
             plugin = getattr(plugin, part)
-    except (ImportError, AttributeError) as error:
-        raise PluginNotFound(f"plugin {settings.class_name}: {error}") from error
+    except (ImportError, AttributeError, ValueError) as error:
+        raise PluginNotFound(f"plugin {path}: {error}") from error
     if not (isinstance(plugin, type) and issubclass(plugin, Plugin)):
-        raise PluginNotFound(f"plugin {settings.class_name}: it is not a class derived from Plugin")
-    return plugin.spec(
-        concurrency=settings.concurrency, name=settings.name or class_name, **settings.arguments
-    )
+        raise PluginNotFound(f"plugin {path}: it is not a class derived from Plugin")
+    return plugin

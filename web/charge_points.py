@@ -96,7 +96,7 @@ class ChargePoints(Resource):
     def on_get_recording(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """The last frames and events of one, redacted: lines of JSON, as `chargehand replay` reads them."""
         Query(request)
-        record = self._system.record(charge_point)
+        record = self._system.recording(charge_point)
         if record is None:
             raise Problem(404, "Unknown charge point", f"{charge_point} is not known here")
         response.data = record.encode()

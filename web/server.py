@@ -36,7 +36,7 @@ ANSWER_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 0.5
 
 
-def serve(system: CentralSystem, address: tuple[str, int], *, share_port: bool = False) -> Listener:
+def serve_http(system: CentralSystem, address: tuple[str, int], *, share_port: bool = False) -> Listener:
     """Make the API's listener; it is not bound yet. Raises `ConfigError` for an open API beyond loopback.
 
     With `share_port` other processes listen there too, and whoever started them has published the token.

@@ -17,7 +17,7 @@ def lines():
     with CentralSystem(Settings(port=0)) as system:
         with ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp/", "CP1") as charge_point:
             charge_point.send(v16.Authorize(id_tag="Tü"))
-        return system.record("CP1").splitlines()
+        return system.recording("CP1").splitlines()
 
 
 def replay(path, **more):

@@ -13,6 +13,7 @@ import pykka
 import pytest
 
 from chargehand import (
+    serve_http,
     Actor,
     Call,
     CentralSystem,
@@ -153,13 +154,13 @@ def visit(system):
 @pytest.mark.skipif(not TASKS.exists(), reason="threads are counted in /proc")
 def test_it_starts_and_stops_two_hundred_times_without_a_trace(host, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where a data folder would appear, if there were one
-    with CentralSystem(settings(0)):
+    with CentralSystem(settings(0), http=serve_http):
         pass  # what is imported and made only once is made now
     before = Snapshot()
     process, threads, open_descriptors = state_of_the_process(), len(list(TASKS.iterdir())), descriptors()
     references = host.references
     for number in range(TIMES):
-        system = CentralSystem(settings(number), plugins=[Leaking])
+        system = CentralSystem(settings(number), plugins=[Leaking], http=serve_http)
         system.start()
         host.works()
         visitor, waiting = visit(system) if number % BUSY_EVERY == 0 else (None, None)
@@ -178,7 +179,7 @@ def test_it_starts_and_stops_two_hundred_times_without_a_trace(host, tmp_path, m
 
 
 def test_the_same_system_can_be_started_again_and_again(host):
-    system = CentralSystem(settings(0), plugins=[Leaking])
+    system = CentralSystem(settings(0), plugins=[Leaking], http=serve_http)
     for _ in range(20):
         with system:
             port = system.port
@@ -188,7 +189,7 @@ def test_the_same_system_can_be_started_again_and_again(host):
 
 
 def test_two_systems_side_by_side_know_nothing_of_each_other(host):
-    with CentralSystem(settings(0), plugins=[Leaking]) as one, CentralSystem(settings(1)) as other:
+    with CentralSystem(settings(0), plugins=[Leaking], http=serve_http) as one, CentralSystem(settings(1), http=serve_http) as other:
         with ChargePoint(f"ws://127.0.0.1:{one.port}/ocpp", "CP1"):
             assert [facts.id for facts in one.charge_points()] == ["CP1"]
             assert list(other.charge_points()) == []
@@ -203,7 +204,7 @@ def test_two_systems_side_by_side_know_nothing_of_each_other(host):
 
 def test_a_start_that_fails_leaves_nothing_and_can_be_repeated(host):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        system = CentralSystem(Settings(port=taken.getsockname()[1]))
+        system = CentralSystem(Settings(port=taken.getsockname()[1]), http=serve_http)
         for _ in range(20):
             with pytest.raises(OSError, match="in use"):
                 system.start()
@@ -216,7 +217,7 @@ def test_a_start_that_fails_leaves_nothing_and_can_be_repeated(host):
 def test_calls_from_many_native_threads_leave_the_loops_count_of_references_alone(host):
     # With a wrong count the hub would end with LoopExit although somebody waits, or never end.
     references = host.references
-    with CentralSystem(settings(0)) as system:
+    with CentralSystem(settings(0), http=serve_http) as system:
         ended = []
 
         def call_on():
@@ -260,7 +261,7 @@ def call_while_it_stops(system):
 
 def test_every_call_of_a_thread_that_calls_on_while_the_system_stops_ends(host):
     for number in range(20):
-        call_while_it_stops(CentralSystem(settings(number)))
+        call_while_it_stops(CentralSystem(settings(number), http=serve_http))
     host.works()
 
 
@@ -270,7 +271,7 @@ def test_a_stop_ends_the_sockets_of_half_open_charge_points_too(transport):
     references, before = gevent.get_hub().loop.activecnt, len(descriptors())
     system = CentralSystem(
         Settings(port=0, transport=transport, sessions=SessionSettings(close_timeout_s=5.0, close_spread_s=0))
-    )
+    http=serve_http)
     system.start()
     url = f"ws://127.0.0.1:{system.port}/ocpp/CP1"
     # Each takes over from the one before, which says nothing to that.

@@ -19,6 +19,7 @@ from chargehand import (
     TagSettings,
     TlsSettings,
     passive,
+    serve_http,
     v16,
 )
 from chargehand.config.errors import ConfigError
@@ -186,7 +187,7 @@ def test_a_start_whose_last_port_is_taken_lets_go_of_the_first():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         http = HttpSettings(enabled=True, open=True, port=taken.getsockname()[1])
-        system = CentralSystem(settings_with(http=http), plugins=[Watching])
+        system = CentralSystem(settings_with(http=http), plugins=[Watching], http=serve_http)
         with pytest.raises(OSError, match="in use"):
             system.start()
         with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", system.port)):

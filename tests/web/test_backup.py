@@ -8,7 +8,7 @@ import falcon
 import gevent
 import pytest
 
-from chargehand import CentralSystem, HttpSettings, Settings, StoreError
+from chargehand import CentralSystem, HttpSettings, Settings, StoreError, serve_http
 from chargehand.web.storage import COPY_FILE, SQLITE, CopyStream
 
 PATH = "/api/v1/backup"
@@ -21,7 +21,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 def system(settings):
-    with CentralSystem(settings) as running:
+    with CentralSystem(settings, http=serve_http) as running:
         running.store.register("CP1", "Accepted").wait(60)
         yield running
 
@@ -50,7 +50,7 @@ def test_the_copy_of_a_process_that_was_killed_is_gone_when_the_next_one_starts(
     for name in (COPY_FILE, f"{COPY_FILE}-journal"):
         (folder / name).write_text("left behind")
     http = HttpSettings(enabled=True, port=0)
-    with CentralSystem(dataclasses.replace(settings, http=http)) as system:
+    with CentralSystem(dataclasses.replace(settings, http=http), http=serve_http) as system:
         assert copies(settings) == []
         assert client_of(system).simulate_post(PATH).status == falcon.HTTP_200
 
@@ -74,7 +74,7 @@ def test_while_one_is_made_another_is_409(client, system, monkeypatch, wait_unti
 
 
 def test_a_store_in_memory_is_409_and_says_why(client_of):
-    with CentralSystem(Settings(port=0)) as system:
+    with CentralSystem(Settings(port=0), http=serve_http) as system:
         reply = client_of(system).simulate_post(PATH)
     assert reply.status == falcon.HTTP_409
     assert "memory" in reply.json["description"]

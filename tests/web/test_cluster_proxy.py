@@ -6,7 +6,7 @@ import json
 import gevent
 import pytest
 
-from chargehand import CentralSystem, HttpSettings, Settings, SupervisionSettings
+from chargehand import CentralSystem, HttpSettings, Settings, SupervisionSettings, serve_http
 from chargehand.simulator import ChargePoint
 from chargehand.testing import StubStore
 
@@ -25,7 +25,7 @@ def nodes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exchange, store, systems = LeaseRegistry(), StubStore(), []
     for name in ("a", "b"):
-        system = CentralSystem(SETTINGS, store=store, coordinator=exchange.board(name))
+        system = CentralSystem(SETTINGS, store=store, coordinator=exchange.board(name), http=serve_http)
         system.start()
         systems.append(system)
     try:

@@ -154,7 +154,7 @@ def test_a_shadow_answers_from_its_promotion_on_and_is_409_after_it(
     assert (reply.status, reply.json["shadow"]) == (falcon.HTTP_200, False)
     assert rows()["Copy"] == ROW | {"name": "Copy"}
     charge_point("CP1").send(2, "1", "Authorize", {"idTag": "T1"})
-    wait_until(lambda: "Blocked" in system.record("CP1"), "it has answered")
+    wait_until(lambda: "Blocked" in system.recording("CP1"), "it has answered")
     reply = client.simulate_post("/api/v1/plugins/Copy/promote")
     assert reply.status == falcon.HTTP_409
     assert "Copy" in reply.json["description"]

@@ -12,7 +12,7 @@ import gevent
 import pytest
 from gevent import socket as gevent_socket
 
-from chargehand import CentralSystem, HttpSettings, Settings
+from chargehand import CentralSystem, HttpSettings, Settings, serve_http
 from chargehand.config.errors import ConfigError
 from chargehand.web import server as web_server
 
@@ -27,7 +27,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 def system(settings):
-    with CentralSystem(settings) as running:
+    with CentralSystem(settings, http=serve_http) as running:
         yield running
 
 
@@ -164,7 +164,7 @@ def test_what_is_no_http_is_refused_without_a_traceback(system, garbage, capfd):
 
 def test_the_token_is_written_once_the_port_is_bound(tmp_path):
     settings = Settings(port=0, data=str(tmp_path / "data"), http=HttpSettings(enabled=True, port=0))
-    with CentralSystem(settings) as system, raw(system) as sock:
+    with CentralSystem(settings, http=serve_http) as system, raw(system) as sock:
         token = (tmp_path / "data" / "token").read_text().strip()
         sock.sendall(request("GET", CHARGE_POINTS).replace(b"Bearer t", f"Bearer {token}".encode()))
         assert answer(sock)[0] == 200
@@ -175,7 +175,7 @@ def test_a_port_in_use_raises_and_leaves_the_token_of_another_server_alone(tmp_p
     with socket.create_server(("127.0.0.1", 0)) as taken:
         http = HttpSettings(enabled=True, port=taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
-            CentralSystem(Settings(port=0, data=str(tmp_path), http=http)).start()
+            CentralSystem(Settings(port=0, data=str(tmp_path), http=http), http=serve_http).start()
     gc.collect()  # gevent leaves the socket that could not be bound to the collector
     assert (tmp_path / "token").read_text() == "another's"
 
@@ -185,9 +185,9 @@ def test_a_token_that_cannot_be_written_fails_the_start_and_frees_the_port(tmp_p
         raise PermissionError(13, "planted")
 
     monkeypatch.setattr(web_server, "publish_token", fails)
-    with CentralSystem(Settings(port=0)) as system:
+    with CentralSystem(Settings(port=0), http=serve_http) as system:
         object.__setattr__(system, "settings", settings)
-        listener = web_server.serve(system, ("127.0.0.1", 0))
+        listener = web_server.serve_http(system, ("127.0.0.1", 0))
         with pytest.raises(PermissionError):
             listener.start()
         port = listener._server.address[1]
@@ -198,15 +198,15 @@ def test_an_open_api_is_served_on_loopback_only(tmp_path):
     settings = Settings(data=str(tmp_path), http=HttpSettings(open=True))
     for host in ("0.0.0.0", "192.0.2.1", "host.example"):
         with pytest.raises(ConfigError, match="loopback"):
-            web_server.serve(CentralSystem(settings), (host, 0))
-    web_server.serve(CentralSystem(settings), ("::1", 0))
+            web_server.serve_http(CentralSystem(settings, http=serve_http), (host, 0))
+    web_server.serve_http(CentralSystem(settings, http=serve_http), ("::1", 0))
 
 
 # Stop
 
 
 def test_a_stop_answers_commands_and_closes_idle_connections_at_once(settings, wait_until):
-    system = CentralSystem(settings)
+    system = CentralSystem(settings, http=serve_http)
     system.start()
     try:
         # A charge point that is known and silent: the test client's socket, not a thread that would outlive this.
@@ -234,7 +234,7 @@ def test_a_command_under_way_is_answered_503_by_a_stop(system, charge_point, wai
 
 
 def test_a_client_that_does_not_finish_its_request_is_cut_off_by_a_stop(settings):
-    system = CentralSystem(settings)
+    system = CentralSystem(settings, http=serve_http)
     system.start()
     with raw(system) as sock:
         sock.sendall(request("POST", f"{CHARGE_POINTS}/CP1/commands/Reset", "Content-Length: 9", body=b"{"))
@@ -247,7 +247,7 @@ def test_a_client_that_does_not_finish_its_request_is_cut_off_by_a_stop(settings
 
 
 def test_nothing_is_left_of_a_server_that_was_closed(system):
-    listener = web_server.serve(system, ("127.0.0.1", 0))
+    listener = web_server.serve_http(system, ("127.0.0.1", 0))
     listener.start()
     with contextlib.closing(gevent_socket.create_connection(listener.address)) as sock:
         sock.sendall(request("GET", "/healthz"))
