@@ -82,8 +82,8 @@ class CentralSystem:
     """An OCPP central system. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
-    behind them, the bundled ones last. `http` is `serve_http` if the settings enable the HTTP API. `on_online` and `on_offline` are called with the `ChargePoint`, in greenlets of
-    their own. `observers` hear of everything that is counted. With a `store` of your own, you close it. `worker` is the
+    behind them, the bundled ones last. `http` is `serve_http` if the settings enable the HTTP API. `on_online` and
+    `on_offline` are called with the `ChargePoint`, in greenlets of their own. `observers` hear of everything that is counted. With a `store` of your own, you close it. `worker` is the
     program's, for one of several processes. Raises `ConfigError` for settings that cannot be.
     """
 

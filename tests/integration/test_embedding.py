@@ -13,7 +13,6 @@ import pykka
 import pytest
 
 from chargehand import (
-    serve_http,
     Actor,
     Call,
     CentralSystem,
@@ -24,6 +23,7 @@ from chargehand import (
     SupervisionSettings,
     TicketState,
     passive,
+    serve_http,
     v16,
 )
 from chargehand.simulator import ChargePoint, Client
@@ -189,7 +189,10 @@ def test_the_same_system_can_be_started_again_and_again(host):
 
 
 def test_two_systems_side_by_side_know_nothing_of_each_other(host):
-    with CentralSystem(settings(0), plugins=[Leaking], http=serve_http) as one, CentralSystem(settings(1), http=serve_http) as other:
+    with (
+        CentralSystem(settings(0), plugins=[Leaking], http=serve_http) as one,
+        CentralSystem(settings(1), http=serve_http) as other,
+    ):
         with ChargePoint(f"ws://127.0.0.1:{one.port}/ocpp", "CP1"):
             assert [facts.id for facts in one.charge_points()] == ["CP1"]
             assert list(other.charge_points()) == []
@@ -271,7 +274,7 @@ def test_a_stop_ends_the_sockets_of_half_open_charge_points_too(transport):
     references, before = gevent.get_hub().loop.activecnt, len(descriptors())
     system = CentralSystem(
         Settings(port=0, transport=transport, sessions=SessionSettings(close_timeout_s=5.0, close_spread_s=0))
-    http=serve_http)
+    )
     system.start()
     url = f"ws://127.0.0.1:{system.port}/ocpp/CP1"
     # Each takes over from the one before, which says nothing to that.

@@ -181,7 +181,7 @@ def test_the_record_of_a_charge_point_is_its_last_frames_without_secrets(system)
         charge_point.send(v16.Heartbeat())
         change = v16.ChangeConfiguration(key="AuthorizationKey", value="0123456789ABCDEF")
         system.send("CP1", change).result(5)
-        head, *rows = map(json.loads, system.record("CP1").splitlines())
+        head, *rows = map(json.loads, system.recording("CP1").splitlines())
     assert (head["charge_point"], head["version"], head["policy"]) == ("CP1", "1.6", "lenient")
     assert (head["registration"], head["accept_unbooted"]) == (None, True), "as it was before the first row"
     assert {row["kind"] for row in rows} == {"connected", "in", "registration", "answer", "out", "ticket"}
@@ -191,7 +191,7 @@ def test_the_record_of_a_charge_point_is_its_last_frames_without_secrets(system)
 
 
 def test_of_a_charge_point_that_is_not_known_there_is_no_record(system):
-    assert system.record("nobody") is None
+    assert system.recording("nobody") is None
     assert system.charge_point("nobody") is None
 
 
@@ -199,7 +199,7 @@ def test_no_more_is_recorded_than_the_setting_says():
     settings = Settings(port=0, supervision=QUICK, sessions=SessionSettings(recorder_bytes=0))
     with CentralSystem(settings) as system, connect(system) as charge_point:
         charge_point.send(v16.Heartbeat())
-        assert len(system.record("CP1").splitlines()) == 1
+        assert len(system.recording("CP1").splitlines()) == 1
 
 
 def test_what_happens_is_counted(system):
