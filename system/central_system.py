@@ -83,8 +83,9 @@ class CentralSystem:
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
     behind them, the bundled ones last. `http` is `serve_http` if the settings enable the HTTP API. `on_online` and
-    `on_offline` are called with the `ChargePoint`, in greenlets of their own. `observers` hear of everything that is counted. With a `store` of your own, you close it. `worker` is the
-    program's, for one of several processes. Raises `ConfigError` for settings that cannot be.
+    `on_offline` are called with the `ChargePoint`, in greenlets of their own. `observers` hear of everything that is
+    counted. With a `store` of your own, you close it. `worker` is the program's, for one of several processes. Raises
+    `ConfigError` for settings that cannot be.
     """
 
     def __init__(
@@ -250,6 +251,7 @@ class CentralSystem:
             directory=self._directory,
             sessions=self._sessions,
             context=self._context,
+            router=self._router,
             plugins_cell=self._plugins_cell,
         )
         self._local_lists = LocalLists(

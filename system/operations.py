@@ -21,6 +21,7 @@ from ..supervisor.supervisor import describe
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from ..actors.plugin.routing import Router
     from ..actors.runtime.cell import Cell
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.context import SessionContext
@@ -58,6 +59,7 @@ class Operations:
         directory: Directory,
         sessions: Sessions,
         context: SessionContext,
+        router: Router,
         plugins_cell: Callable[[], Cell | None],
     ) -> None:
         self._policy = policy
@@ -66,7 +68,7 @@ class Operations:
         self._directory = directory
         self._sessions = sessions
         self._context = context
-        self._router = context.router
+        self._router = router
         self._clock = context.clock
         self._plugins_cell = plugins_cell
 
