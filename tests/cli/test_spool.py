@@ -76,5 +76,8 @@ def test_what_is_no_request_is_not_sent(stub, spool, arguments):
 
 
 def test_what_the_server_refuses_is_said(stub, spool):
-    stub.status, stub.body = 404, {"title": "No such dead letter", "description": "message 3 is no dead letter"}
+    stub.status, stub.body = (
+        404,
+        {"title": "No such dead letter", "description": "message 3 is no dead letter"},
+    )
     assert "message 3 is no dead letter" in spool("retry", "3", status=1)
