@@ -105,7 +105,7 @@ class SocketConnection(OutboxSocket):
         self._receiver: Receiver | None = None
         self._rest: list[Taken] | None = None  # of what was read before it was paused
         self._closing = False  # a close frame of ours is out, or will be
-        self._code = ABNORMAL
+        self._code: int = ABNORMAL
         self._reason = "the connection was lost"
         self._pinged_at = 0.0
         self._heard: Event | None = None
