@@ -18,7 +18,18 @@ settings.load_profile("chargehand")
 
 HERE = Path(__file__).parent
 PURE = {"protocol", "config"}
-"""Folders whose tests start nothing; only what is cheap is looked at there."""
+"""Folders whose tests start nothing: each of their modules is checked once."""
+SLOW_PLACES = {"integration", "test_packaging.py", "test_examples.py"}
+SLOW_FIXTURES = {"postgres_process", "shared_redis", "own_redis"}
+"""Fixtures that start a process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start processes as slow."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.path.relative_to(HERE).parts[0] in SLOW_PLACES or fixtures & SLOW_FIXTURES:
+            item.add_marker("slow")
 
 
 def pytest_collection_finish() -> None:
@@ -50,11 +61,32 @@ def postgres(postgres_process: PostgresProcess) -> PostgresProcess:
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test that leaves an actor, a greenlet, a descriptor or a process."""
+    if is_pure(request):
+        yield
+        return
+    yield from checked()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_pure_module_leaves_anything_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails the last test of a module of pure functions that leaves something."""
+    if not is_pure(request):
+        yield
+        return
+    yield from checked()
+
+
+def is_pure(request: pytest.FixtureRequest) -> bool:
+    """Ask whether a module is in one of the folders of pure functions."""
+    return request.path.relative_to(HERE).parts[0] in PURE
+
+
+def checked() -> Iterator[None]:
+    """Compare what there is before and after a test, or a module."""
     # A test may have waited for a process without its hub: counted from the hub's last look at the clock, a time limit
     # of the next one could be over at once.
     gevent.get_hub().loop.update_now()
-    folder = request.path.relative_to(HERE).parts[0]
-    before = Snapshot(objects=folder not in PURE)
+    before = Snapshot()
     yield
     left = before.left_behind()
     if left:

@@ -17,6 +17,8 @@ PLUGIN = """
 import gevent
 from chargehand import Plugin, passive, v16
 
+pytestmark = pytest.mark.slow
+
 class Tags(Plugin):
     @passive(v16.Authorize)
     def authorize(self, call):

@@ -185,11 +185,11 @@ NAMES = st.sampled_from([*plain(Settings()), *plain(Settings())["sessions"], "cl
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | NAMES | st.datetimes(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
-    max_leaves=12,
+    max_leaves=6,
 )
 
 
-@hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(NAMES, VALUES | st.dictionaries(NAMES, VALUES, max_size=6), max_size=8))
 def test_no_data_at_all_raises_anything(data):
     made, found = read(data)
