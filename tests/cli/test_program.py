@@ -13,11 +13,11 @@ import pytest
 
 from chargehand.cli.program import raise_open_files
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = """
 import gevent
 from chargehand import Plugin, passive, v16
-
-pytestmark = pytest.mark.slow
 
 class Tags(Plugin):
     @passive(v16.Authorize)
