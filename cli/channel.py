@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from gevent.monkey import get_original  # reads what there was before; patches nothing
 
+from ..config.errors import ChargehandError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -26,7 +28,7 @@ READY = b"R"
 STDIN = 0
 
 
-class NoParent(Exception):
+class NoParent(ChargehandError):
     """Nothing was handed over."""
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from ..config.errors import ChargehandError
 from ..web.token import TOKEN_FILE, make_private_folder, write_private
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ LOCK_FILE = "lock"
 RUN_FILE = "run.json"
 
 
-class FolderInUse(Exception):
+class FolderInUse(ChargehandError):
     """Another server has the folder."""
 
 

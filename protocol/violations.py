@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import marshmallow
 
+from ..config.errors import ChargehandError
 from .errors import ErrorCode
 
 FORMATION = ErrorCode.FORMATION_VIOLATION
@@ -64,7 +65,7 @@ def leave_out(value: object) -> object:
     return ABSENT
 
 
-class Hopeless(Exception):
+class Hopeless(ChargehandError):
     """Raised by a repair that finds nothing to do."""
 
 

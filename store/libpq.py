@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gevent.monkey import get_original  # reads what there was before; patches nothing
 
+from ..config.errors import ChargehandError
 from ..config.rendering import without_password
 from .store import StoreError
 
@@ -45,7 +46,7 @@ REFUSED = ("21", "22", "23", "54")
 """Classes of SQLSTATE that blame the data: of one row, not of the server."""
 
 
-class QueryFailed(Exception):
+class QueryFailed(ChargehandError):
     """What the server, or the connection, says of a query. `state` is its SQLSTATE; empty if the connection is lost."""
 
     def __init__(self, text: str, state: str = "") -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from gevent.event import AsyncResult
 
+from ..config.errors import ChargehandError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from .records import Event, MeterReading, Spooled, StoredRegistration, Transaction
 
 
-class StoreError(Exception):
+class StoreError(ChargehandError):
     """The store could not keep something, or not read. A handler that lets it through is not to blame.
 
     `passing` says that the same may be kept later: the disk is full, the database away.

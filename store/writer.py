@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gevent import get_hub
 from gevent.event import AsyncResult
 
+from ..config.errors import ChargehandError
 from .gil_handoff import GilHandoff
 from .rows import Kind
 from .store import Receipt, StoreError
@@ -63,7 +64,7 @@ class Database(Protocol):
         """Let go of everything."""
 
 
-class RowsLeftOut(Exception):
+class RowsLeftOut(ChargehandError):
     """What was written is durable, but for these rows: by kind and place among the rows of the kind, why."""
 
     def __init__(self, errors: dict[tuple[Kind, int], StoreError]) -> None:

@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config.errors import ChargehandError
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -26,7 +28,7 @@ USERS = ("postgres", "nobody")
 LIMIT_S = 120.0
 
 
-class NoPostgres(Exception):
+class NoPostgres(ChargehandError):
     """There is no PostgreSQL that could be started here; says why."""
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..actors.plugin.plugin import Plugin, passive
 from ..actors.session.messages import TimePassed
 from ..actors.session.tickets import TicketState
+from ..config.errors import ChargehandError
 from ..protocol import v16
 from ..protocol.actions import Sender
 from ..protocol.errors import ErrorCode, InvalidPayload, OcppError, read_code
@@ -37,7 +38,7 @@ FOR_EVER_S = 1e12
 """Nothing is over by the clock: what was over, and when, the record says."""
 
 
-class NotARecording(ValueError):
+class NotARecording(ChargehandError, ValueError):
     """The lines are not those of a flight recorder."""
 
 

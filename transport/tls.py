@@ -6,8 +6,10 @@ import ssl
 
 from gevent.ssl import SSLContext
 
+from ..config.errors import ChargehandError
 
-class TlsError(ValueError):
+
+class TlsError(ChargehandError, ValueError):
     """The certificate or the key cannot be used."""
 
 

@@ -19,6 +19,7 @@ import msgspec
 from falcon.routing import BaseConverter
 from gevent import get_hub, getcurrent
 
+from ..config.errors import ChargehandError
 from .views import JSON, encode, violations
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ MAX_BODY_BYTES = 1 << 20
 BODY_TIMEOUT_S = 30.0
 
 
-class Stopping(Exception):
+class Stopping(ChargehandError):
     """The endpoint stops, and what was waited for will not be seen any more."""
 
 

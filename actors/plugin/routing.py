@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pykka import ActorDeadError
 
+from ...config.errors import ChargehandError
 from .shadow import ShadowCall
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .cell import PluginCell
 
 
-class ConflictingPlugins(ValueError):
+class ConflictingPlugins(ChargehandError, ValueError):
     """Two plugins claim the same action."""
 
 

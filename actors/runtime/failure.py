@@ -13,12 +13,14 @@ import gevent
 import pykka
 from gevent import get_hub
 
+from ...config.errors import ChargehandError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
 
-class ActorKilled(Exception):
+class ActorKilled(ChargehandError):
     """A handler was ended from outside, or let something escape that is no `Exception`."""
 
 

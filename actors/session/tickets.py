@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gevent.event import Event
 
+from ...config.errors import ChargehandError
 from ...protocol.effects import Effect
 from ..runtime.threads import native_lock, native_thread
 
@@ -46,7 +47,7 @@ MAY_SHOW = frozenset({TicketState.ANSWERED, TicketState.TIMED_OUT, TicketState.O
 """How a call ends that the charge point has carried out, or may have: its effect is still to come."""
 
 
-class TicketError(Exception):
+class TicketError(ChargehandError):
     """The call did not end with a usable answer; `ticket` says all that is known."""
 
     def __init__(self, ticket: Ticket[Any]) -> None:

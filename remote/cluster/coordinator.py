@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ...config.errors import ChargehandError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -26,7 +28,7 @@ CLIENT = "client-"
 """So begins the name of a process that holds no charge point and has no HTTP API."""
 
 
-class CoordinatorUnavailable(Exception):
+class CoordinatorUnavailable(ChargehandError):
     """The switchboard cannot be reached. `blameless`: no handler is to blame for it."""
 
     blameless = True

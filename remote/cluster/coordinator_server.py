@@ -19,6 +19,7 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from ...actors.runtime.timers import SystemClock
+from ...config.errors import ChargehandError
 from .coordinator import LEASE_S
 from .lease import chunks
 from .lease_registry import LeaseRegistry
@@ -55,7 +56,7 @@ HELLO_S = 5.0
 """Seconds that a worker has to say its name."""
 
 
-class CoordinatorServerError(Exception):
+class CoordinatorServerError(ChargehandError):
     """The socket cannot be had."""
 
 

@@ -12,6 +12,8 @@ import gevent
 import msgspec
 from gevent.event import Event
 
+from ...config.errors import ChargehandError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -151,7 +153,7 @@ Asked = Hello | Renew | Take | Release | Verify | Find | Enumerate | Tell
 Told = Answer | Tell | Fenced | Gone
 
 
-class PipeError(Exception):
+class PipeError(ChargehandError):
     """The other end says what cannot be understood."""
 
 

@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from ...actors.session.charge_point import ChargePoint
 from ...actors.session.tickets import Ticket, TicketState
+from ...config.errors import ChargehandError
 from ...protocol.effects import Effect
 from ...protocol.errors import ErrorCode, OcppError, Refused, read_code
 from ...protocol.payload import lenient
@@ -28,7 +29,7 @@ KEEP_S = 60
 """And that to another call: its message id may come again for a new one, so that only the envelope is known again."""
 
 
-class UnreadableEnvelope(ValueError):
+class UnreadableEnvelope(ChargehandError, ValueError):
     """It is none of the envelopes below."""
 
 
@@ -185,7 +186,7 @@ def _read(decoder: Any, data: bytes) -> Any:
 # -- Answers -------------------------------------------------------------------------------------
 
 
-class RemoteFailed(Exception):
+class RemoteFailed(ChargehandError):
     """The handler failed, in a worker: its failures are counted there."""
 
 

@@ -23,6 +23,7 @@ from ...actors.runtime.cell import Cell, Exit, Phase
 from ...actors.runtime.scheduler import Scheduler
 from ...actors.runtime.timers import HubTimers, SystemClock
 from ...actors.session.context import SessionContext
+from ...config.errors import ChargehandError
 from ...protocol import v16
 from ...protocol.session import Rules
 from ...store.memory import MemoryStore
@@ -55,7 +56,7 @@ DRAIN_S = 3.0
 """Seconds that what is in hand has to end when the worker stops."""
 
 
-class PluginHostFailed(Exception):
+class PluginHostFailed(ChargehandError):
     """What renews or reads has failed, or the supervisor has given up; the worker is to be stopped."""
 
 

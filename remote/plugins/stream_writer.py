@@ -6,6 +6,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ...config.errors import ChargehandError
 from ..redis.address import RedisAway
 from ..redis.link import Link
 from .envelopes import encode
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class NobodyThere(Exception):
+class NobodyThere(ChargehandError):
     """No worker of the group has been there lately. `blameless`: no handler is to blame for it, and it passes."""
 
     blameless = True
     passing = True
 
 
-class StreamFull(Exception):
+class StreamFull(ChargehandError):
     """As many messages as may wait in a stream, wait there. `blameless`: no handler is to blame, and it passes."""
 
     blameless = True

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 import gevent.socket
 import gevent.ssl
 
+from ...config.errors import ChargehandError
 from ...config.rendering import without_password
 
 if TYPE_CHECKING:
@@ -32,14 +33,14 @@ CONNECT_S = 5.0
 MISSING = "redis:// needs redis-py, which is not installed: pip install 'chargehand[redis]'"
 
 
-class RedisAway(Exception):
+class RedisAway(ChargehandError):
     """Redis cannot be reached, or did not answer in time. `blameless`: no handler is to blame for it, and it passes."""
 
     blameless = True
     passing = True
 
 
-class AddressError(ValueError):
+class AddressError(ChargehandError, ValueError):
     """It is no address of Redis."""
 
 

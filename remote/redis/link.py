@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.event import AsyncResult, Event
 
+from ...config.errors import ChargehandError
 from .address import RedisAway
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ BACKOFF_MIN_S = 0.05
 BACKOFF_MAX_S = 2.0
 
 
-class RedisCommandRefused(Exception):
+class RedisCommandRefused(ChargehandError):
     """Redis answered with an error: the command is wrong, or may not be used."""
 
 
