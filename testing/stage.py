@@ -26,6 +26,7 @@ from ..actors.runtime.timers import Timers
 from ..actors.session.actor import SessionActor
 from ..actors.session.cell import ChargePointCell
 from ..actors.session.charge_point import ChargePoint
+from ..actors.session.commands import row_of
 from ..actors.session.context import SessionContext
 from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
 from ..actors.session.tickets import Ticket, TicketRegistry, TicketState
@@ -117,13 +118,18 @@ class Stage:
                 self.stop()
 
     def _start_plugins(self) -> None:
-        version = self.context.rules.version.name
+        versions = [rules.version for rules in self.context.rules_of.values()]
         for spec in self._specs:
             now, context = self.clock.monotonic, self.context
             cell = PluginCell(self._scheduler, spec, self, self._plugin_ended, now, context=context)
             self._router.add(
                 cell,
-                passive=[(version, action) for action in spec.plugin.actions_of("passive")],
+                passive=[
+                    (version.name, action)
+                    for version in versions
+                    for action in spec.plugin.actions_of("passive")
+                    if action in version.actions
+                ],
                 outcomes=spec.plugin.actions_of("outcome"),
                 online=bool(spec.plugin.actions_of("online")),
                 offline=bool(spec.plugin.actions_of("offline")),
@@ -150,18 +156,23 @@ class Stage:
     # -- The play ------------------------------------------------------------------------------
 
     def connect(
-        self, charge_point_id: str, *, name: str = "", registration: Registration | None = None
+        self,
+        charge_point_id: str,
+        *,
+        name: str = "",
+        registration: Registration | None = None,
+        subprotocol: str = "",
     ) -> MemoryConnection:
         """Connect a charge point, and return the connection with the charge point's end of it.
 
         One that has a connection gets a second one, which takes over. `registration` is what the store would know of a
-        new one.
+        new one; `subprotocol` is the agreed one, empty for that of the stage's first version.
         """
         cell = self.charge_points.get(charge_point_id)
         known = cell is not None and not cell.is_set()
         if cell is None or not known:
             cell = self._new(charge_point_id, name, registration)
-        connection = MemoryConnection(cell, settle=self.settle)
+        connection = MemoryConnection(cell, subprotocol=subprotocol, settle=self.settle)
         old = cell.attach(connection)
         if old is not None:
             old.close(CLOSE_POLICY, "a newer connection took over")
@@ -189,7 +200,7 @@ class Stage:
         expires_in_s: float | None = None,
     ) -> Ticket[R]:
         """Send a request to a charge point, as `CentralSystem.send` does. It is on its way after the next step."""
-        row = self.context.rules.version.row_of(request)
+        row = row_of(request, {key: rules.version for key, rules in self.context.rules_of.items()})
         ticket: Ticket[R] = Ticket(
             self._tickets.new_id(),
             charge_point,

@@ -53,7 +53,7 @@ def make_ticket(
     _check_seconds(timeout_s=timeout_s, expires_in_s=expires_in_s, effect_timeout_s=effect_timeout_s)
     if when_offline not in ("fail", "queue"):
         raise ValueError('when_offline is "fail" or "queue"')
-    row = _row_of(request, versions)
+    row = row_of(request, versions)
     if not row.sender.allows(Sender.CENTRAL_SYSTEM):
         raise ValueError(f"{row.name} is sent by charge points, not to them")
     if until_effect and pair_of(request) is None:
@@ -76,7 +76,8 @@ def make_ticket(
     )
 
 
-def _row_of(request: Request[Any], versions: Mapping[str, Version]) -> Action:
+def row_of(request: Request[Any], versions: Mapping[str, Version]) -> Action:
+    """Find the row of a request in the versions of a system; raises LookupError if it is of none of them."""
     row: Action | None = getattr(request, "__action__", None)
     if row is None or not any(version.actions.get(row.name) is row for version in versions.values()):
         names = " or ".join(version.name for version in versions.values())
