@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Effect(StrEnum):
-    """What became of the promise."""
+    """State of a command's effect."""
 
     PENDING = "pending"
     DONE = "done"
@@ -65,7 +65,7 @@ def pair_of(request: Request[Any]) -> Pair | None:
 
 
 class Expectation:
-    """One call whose effect is waited for. Messages may come before the answer does: both are told, in any order.
+    """Command whose effect is waited for. Messages and the answer may come in any order.
 
     `not_before` is what the timestamp of a message must not be older than where the pair is `dated`.
     """
@@ -97,13 +97,13 @@ class Expectation:
         return self.effect
 
     def refused(self) -> Effect:
-        """The call was answered with a CALLERROR, in time or late."""
+        """Take a CALLERROR, in time or late."""
         if self.effect is Effect.PENDING:
             self.effect = Effect.DECLINED
         return self.effect
 
     def unanswered(self) -> Effect:
-        """No answer is waited for any more. The charge point may have done it all the same: what comes will show."""
+        """Stop waiting for an answer. The charge point may have carried the command out: its messages will show."""
         self._judged = True
         if self._seen is not None and self.effect is Effect.PENDING:
             self.effect = self._seen

@@ -1,6 +1,6 @@
-"""What can be wrong, whose fault it was, and what to answer.
+"""Errors, each with the side at fault and the answer to give.
 
-The one rule: an error says who is to blame.  `Refused` is the remote's fault and becomes a CALLERROR;
+An error names the side at fault.  `Refused` is the remote's fault and becomes a CALLERROR;
 `InvalidPayload` is our caller's fault and goes back to the caller; `OcppError` is a handler's own "no".
 
 The codes here are canonical.  How a version of OCPP spells them on the wire is the business of that version's
@@ -44,7 +44,7 @@ def read_code(text: str) -> ErrorCode | str:
 
 
 class Deviation(NamedTuple):
-    """One thing that is wrong with a payload.
+    """Violation found in a payload.
 
     `path` is in wire names, as in `meterValue[0].sampledValue[2].unit`, and empty for the payload as a whole.
     `value` is the offending value as JSON text, cut to a bounded length; empty where there is none (a missing
@@ -95,7 +95,7 @@ class InvalidPayload(ChargehandError, ValueError):
 
 
 class Refused(ChargehandError):
-    """What the remote sent cannot be taken; `code` and `description` are what to answer with.
+    """Frame or payload of the peer that cannot be accepted; `code` and `description` are what to answer with.
 
     `violations` are all that were found, the first of them being the one answered.
     """
@@ -117,7 +117,7 @@ class Refused(ChargehandError):
 
     @property
     def description(self) -> str:
-        """One sentence for the CALLERROR, at most 255 characters."""
+        """Sentence for the CALLERROR, at most 255 characters."""
         return str(self.violations[0])[:DESCRIPTION_CHARACTERS]
 
     def __str__(self) -> str:

@@ -110,7 +110,7 @@ def read(data: bytes) -> Frame:
 
 
 def looks_like_answer(data: bytes) -> bool:
-    """Whether bytes begin like a CALLRESULT or a CALLERROR. At a glance: `read` knows."""
+    """Tell if bytes begin like a CALLRESULT or a CALLERROR: a quick guess, only `read` is certain."""
     return _ANSWER.match(data) is not None
 
 

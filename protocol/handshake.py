@@ -43,7 +43,7 @@ class HandshakeResponse:
 
 
 def choose_subprotocol(offered: str, spoken: Sequence[str]) -> str | None:
-    """Pick by the client's order among those we speak; tokens are exact. RFC 6455, section 4.2.2."""
+    """Pick the first offered subprotocol that is spoken here; tokens are exact. RFC 6455, section 4.2.2."""
     for token in offered.split(","):
         if token.strip() in spoken:
             return token.strip()

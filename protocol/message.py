@@ -1,4 +1,4 @@
-"""One declaration a message: a class statement, its members annotated with their rules.
+"""Declaration of messages: for each a class statement, its members annotated with their rules.
 
     CiString20 = Annotated[str, Text(20)]
 

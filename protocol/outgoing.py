@@ -14,7 +14,7 @@ INFINITY = float("inf")
 
 
 class Outgoing:
-    """A call of ours. `owner` is whatever the caller wants to find again; `payload` is checked JSON."""
+    """Command of this side. `owner` is an object for the caller to find again; `payload` is checked JSON."""
 
     __slots__ = ("action", "due", "expires_at", "owner", "payload", "request", "timeout_s", "unique_id")
 
@@ -50,11 +50,11 @@ class CommandQueue:
         return len(self.waiting)
 
     def holds(self, owner: object) -> bool:
-        """Whether a call is on the wire or waits."""
+        """Tell if the command of this owner is on the wire or waits."""
         return any(one is not None and one.owner is owner for one in (self.on_wire, *self.waiting))
 
     def add(self, outgoing: Outgoing) -> None:
-        """Put a call behind those of its priority."""
+        """Put a command behind those of its priority."""
         if outgoing.action.urgent:
             place = sum(1 for other in self.waiting if other.action.urgent)
             self.waiting.insert(place, outgoing)
@@ -62,14 +62,14 @@ class CommandQueue:
             self.waiting.append(outgoing)
 
     def first(self, may_send: Callable[[Action], bool], now: float) -> Outgoing | None:
-        """The call that `next` would take."""
+        """Return the command that `next` would take."""
         for outgoing in self.waiting:
             if outgoing.expires_at > now and may_send(outgoing.action):
                 return outgoing
         return None
 
     def next(self, may_send: Callable[[Action], bool], now: float) -> Outgoing | None:
-        """Take the first call that may be sent now and is not too late, and have it on the wire."""
+        """Put the first command that may be sent now and has not expired on the wire."""
         outgoing = self.first(may_send, now)
         if outgoing is not None:
             self.waiting.remove(outgoing)
@@ -77,12 +77,12 @@ class CommandQueue:
         return outgoing
 
     def take_off_wire(self) -> Outgoing | None:
-        """The wire is free: return what was on it."""
+        """Free the wire and return the command that was on it."""
         outgoing, self.on_wire = self.on_wire, None
         return outgoing
 
     def remove(self, owner: object) -> Outgoing | None:
-        """Take a waiting call out again; None if it does not wait."""
+        """Take a waiting command out; None if it does not wait."""
         for place, outgoing in enumerate(self.waiting):
             if outgoing.owner is owner:
                 del self.waiting[place]
@@ -90,7 +90,7 @@ class CommandQueue:
         return None
 
     def supersede(self, newer: Outgoing) -> list[Outgoing]:
-        """Take out the waiting calls with the key of a newer one, and leave that."""
+        """Take out the waiting commands with the key of a newer one, and leave the newer one."""
         key_of = newer.action.supersede_key
         if key_of is None:
             return []
@@ -105,18 +105,18 @@ class CommandQueue:
         return older
 
     def clear(self) -> list[Outgoing]:
-        """Take all waiting calls out."""
+        """Take all waiting commands out."""
         waiting, self.waiting = self.waiting, []
         return waiting
 
     def expired(self, now: float) -> list[Outgoing]:
-        """Take out the calls that waited too long."""
+        """Take out the commands that have expired."""
         gone = [outgoing for outgoing in self.waiting if outgoing.expires_at <= now]
         if gone:
             self.waiting = [outgoing for outgoing in self.waiting if outgoing.expires_at > now]
         return gone
 
     def due(self) -> float:
-        """When the next of them is over."""
+        """Return the earliest time at which a command times out or expires."""
         due = self.on_wire.due if self.on_wire is not None else INFINITY
         return min([due, *(outgoing.expires_at for outgoing in self.waiting)])

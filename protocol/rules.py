@@ -82,7 +82,7 @@ class Uri(Text):
 
 
 class Choice(Text):
-    """One value of an enumeration; an unknown value that is kept is a plain `str`."""
+    """Value of an enumeration; an unknown value that is kept is a plain `str`."""
 
     def __init__(self, enum: type[StrEnum]) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""One side of an OCPP-J conversation as pure state: no sockets, no clocks, no greenlets.
+"""Side of an OCPP-J conversation as pure state: no sockets, no clocks, no greenlets.
 
 It reads frames into events and writes answers and calls into frames. Its rules: one outstanding CALL of ours at a
-time, the rest wait in a bounded queue; every CALL of the peer's has a deadline; before BootNotification was accepted
+time, the rest wait in a bounded queue; every CALL of the peer's has a deadline; before registration
 only some messages pass; an answer is never answered. Times are seconds on any scale that never goes back; they are
 arguments. Nothing that a peer sends makes `receive` raise. OCPP-J 1.6, section 4; OCPP 1.6, section 4.2.
 """
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 INFINITY = float("inf")
 LATE_REMEMBERED = 16
-"""How many of our calls that timed out are remembered, so that a late answer is known as one."""
+"""Number of timed-out commands that are remembered, so that a late answer is recognised."""
 
 
 class Registration(StrEnum):
-    """What the last BootNotification was answered. OCPP 1.6, section 7.38."""
+    """Status that the last registering call was answered with."""
 
     ACCEPTED = "Accepted"
     PENDING = "Pending"
@@ -45,11 +45,11 @@ ACCEPTED = Registration.ACCEPTED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What differs between deployments, not between charge points."""
+    """Settings of a deployment for one version."""
 
     version: Version
     receives: Sender = Sender.CHARGE_POINT
-    """Whose CALLs this side takes: a central system takes the charge point's."""
+    """Sender whose CALLs this side accepts: the charge point, for a central system."""
     strict: bool = False
     default_deadline_s: float = 10.0
     deadlines_s: dict[str, float] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Rules:
 
 
 class Incoming(msgspec.Struct, eq=False, gc=False):
-    """A CALL of the peer's that waits for our answer.
+    """CALL of the peer that waits for an answer.
 
     `request` is None when not even lenient reading could make one: a transaction message, which is kept raw and
     acknowledged all the same.
@@ -88,7 +88,7 @@ class Incoming(msgspec.Struct, eq=False, gc=False):
 
 
 class Reply:
-    """A CALL that is answered at once with a CALLERROR: `frame` is to be sent."""
+    """CALL that is answered at once with a CALLERROR: `frame` is to be sent."""
 
     __slots__ = ("action", "code", "description", "frame")
 
@@ -100,7 +100,7 @@ class Reply:
 
 
 class Answered:
-    """The peer answered our call with a CALLRESULT. `response` is None when it broke the contract: see `refused`."""
+    """CALLRESULT of the peer. `response` is None for one that broke the contract, as `refused` says."""
 
     __slots__ = ("deviations", "late", "outgoing", "refused", "response")
 
@@ -121,7 +121,7 @@ class Answered:
 
 
 class Declined:
-    """The peer answered our call with a CALLERROR. `code` is the canonical code, or the peer's text if unknown."""
+    """CALLERROR of the peer. `code` is the canonical code, or the peer's text if unknown."""
 
     __slots__ = ("code", "description", "details", "late", "outgoing")
 
@@ -136,7 +136,7 @@ class Declined:
 
 
 class Ignored:
-    """A frame that is not answered; `reason` is a word to count by."""
+    """Frame that is not answered; `reason` is a word to count by."""
 
     __slots__ = ("reason",)
 
@@ -148,7 +148,10 @@ Event = Incoming | Reply | Answered | Declined | Ignored
 
 
 class Session:
-    """The state of one conversation. It outlives the socket: `disconnected` ends what only the socket carried."""
+    """State of a conversation, which outlives the socket: `disconnected` ends what only the socket carried.
+
+    `rules` are set for each connection: the version belongs to the connection.
+    """
 
     __slots__ = ("_last_id", "_late", "_prefix", "calls", "incoming", "registration", "rules", "triggered")
 
@@ -293,7 +296,7 @@ class Session:
     # -- What goes out -------------------------------------------------------------------------
 
     def answer(self, incoming: Incoming, payload: bytes) -> bytes | None:
-        """The CALLRESULT for a CALL, from a payload checked before; None if it was answered already."""
+        """Write the CALLRESULT for a CALL, from a payload checked before; None for a CALL answered already."""
         if not incoming.open:
             return None
         incoming.open = False
@@ -307,7 +310,7 @@ class Session:
         description: str = "",
         details: dict[str, Any] | None = None,
     ) -> bytes | None:
-        """The CALLERROR for a CALL; None if it was answered already."""
+        """Write the CALLERROR for a CALL; None for a CALL answered already."""
         if not incoming.open:
             return None
         incoming.open = False
@@ -320,7 +323,7 @@ class Session:
         )
 
     def submit(self, outgoing: Outgoing) -> bool:
-        """Queue a call of ours; false if `queue_limit` calls, and those in reserve, wait already."""
+        """Queue a command; false if `queue_limit` commands, and those in reserve, wait already."""
         if self.calls is None:
             self.calls = CommandQueue()
         reserve = self.rules.queue_reserve if outgoing.action.urgent else 0
@@ -330,7 +333,7 @@ class Session:
         return True
 
     def superseded_by(self, newer: Outgoing) -> list[Outgoing]:
-        """Take out the waiting calls that a newer one makes pointless. To be called before `submit`: it makes room."""
+        """Take out the waiting commands that a newer one supersedes. Called before `submit`, to make room."""
         return self.calls.supersede(newer) if self.calls is not None else []
 
     def may_send(self, action: Action) -> bool:
@@ -347,13 +350,13 @@ class Session:
         return self.registration is Registration.PENDING and action.needs is not NEEDS_ACCEPTED
 
     def first_call(self, now: float) -> Outgoing | None:
-        """The call that `next_call` would put on the wire."""
+        """Return the command that `next_call` would put on the wire."""
         if self.calls is None or self.calls.on_wire is not None:
             return None
         return self.calls.first(self.may_send, now)
 
     def next_call(self, now: float) -> tuple[Outgoing, bytes] | None:
-        """Put the next call on the wire, if none is there and one may go: it and its frame."""
+        """Put the next command on the wire, if none is there and one may go; return the command and its frame."""
         if self.calls is None or self.calls.on_wire is not None:
             return None
         outgoing = self.calls.next(self.may_send, now)
@@ -365,7 +368,7 @@ class Session:
         return outgoing, frames.call(outgoing.unique_id, outgoing.action.name, outgoing.payload)
 
     def disconnected(self) -> tuple[list[Incoming], Outgoing | None]:
-        """The socket is gone: no CALL of the peer's can be answered any more, and our call on the wire is unknown."""
+        """Take the end of the socket: return the unanswered CALLs and the command whose outcome is unknown."""
         unanswered = list(self.incoming)
         for incoming in unanswered:
             incoming.open = False
@@ -376,15 +379,12 @@ class Session:
     # -- Time ----------------------------------------------------------------------------------
 
     def due(self) -> float:
-        """When `pass_time` has something to do; infinity if never."""
+        """Return the time at which `pass_time` has something to do; infinity if never."""
         due = min((incoming.due for incoming in self.incoming), default=INFINITY)
         return due if self.calls is None else min(due, self.calls.due())
 
     def pass_time(self, now: float) -> tuple[list[Incoming], Outgoing | None, list[Outgoing]]:
-        """What is over by now: CALLs not answered in time (still open), our call on the wire, our calls that waited.
-
-        The last are those that were in the queue for too long.
-        """
+        """Return CALLs not answered in time (still open), the command that timed out, the commands that expired."""
         overdue = [incoming for incoming in self.incoming if incoming.due <= now]
         for incoming in overdue:
             incoming.due = INFINITY  # told once; it stays open until it is answered

@@ -1,4 +1,4 @@
-"""The ways in which a value can break a rule, each with its CALLERROR code and its repair.
+"""Violations of a member's rule, each with its CALLERROR code and its repair.
 
 The one rule: a violation has exactly one code, and at most one repair.  The repair is the lenient policy; the
 strict one never looks at it.  A repair takes the offending value, as decoded from JSON, and returns what to
@@ -47,7 +47,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What is wrong with a value, in marshmallow's place for a message."""
+    """Fault of a value, in marshmallow's place for a message."""
 
     code: ErrorCode
     text: str

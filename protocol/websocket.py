@@ -45,7 +45,7 @@ _SHORT_TEXTS: Final = tuple(bytes((_WHOLE_TEXT, size)) for size in range(_IN_2_B
 
 
 class CloseCode(IntEnum):
-    """Reasons for closing a connection: section 7.4.1 and the IANA registry. Plain numbers on the wire and in events."""
+    """Reasons for closing a connection: section 7.4.1 and the IANA registry. Plain numbers on the wire."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -126,7 +126,7 @@ Event: TypeAlias = bytes | Ping | Pong | Closed | Failed
 
 
 class _Violation(Exception):
-    """What the peer did wrong. It never leaves this module."""
+    """Violation by the peer. Never leaves this module."""
 
     def __init__(self, code: CloseCode, reason: str) -> None:
         super().__init__(code, reason)
@@ -135,7 +135,7 @@ class _Violation(Exception):
 
 
 class Codec:
-    """One end of one WebSocket connection, from the end of the handshake on.
+    """End of a WebSocket connection, from the end of the handshake on.
 
     `max_message_bytes` bounds a message that comes in, whole or over all of its fragments. An idle codec owns
     its slots and nothing else.

@@ -44,7 +44,7 @@ class Authorize(Request[AuthorizeResponse]):
 
 
 class RegistrationStatus(StrEnum):
-    """Whether a charge point is accepted. OCPP 1.6, 7.38."""
+    """Registration of a charge point. OCPP 1.6, 7.38."""
 
     ACCEPTED = "Accepted"
     PENDING = "Pending"
@@ -94,7 +94,7 @@ class AvailabilityType(StrEnum):
 
 
 class AvailabilityStatus(StrEnum):
-    """Whether the availability changes: Scheduled is after the running transaction. OCPP 1.6, 7.3."""
+    """Result of a change of availability; Scheduled: after the running transaction. OCPP 1.6, 7.3."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -125,7 +125,7 @@ class ChangeAvailability(Request[ChangeAvailabilityResponse]):
 
 
 class ConfigurationStatus(StrEnum):
-    """Whether a configuration key was changed. OCPP 1.6, 7.22."""
+    """Result of a change of a configuration key. OCPP 1.6, 7.22."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -166,7 +166,7 @@ class ChangeConfiguration(Request[ChangeConfigurationResponse]):
 
 
 class ClearCacheStatus(StrEnum):
-    """Whether the authorization cache was cleared. OCPP 1.6, 7.20."""
+    """Result of clearing the authorization cache. OCPP 1.6, 7.20."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -192,7 +192,7 @@ class ClearCache(Request[ClearCacheResponse]):
 
 
 class DataTransferStatus(StrEnum):
-    """How a vendor's own message was taken. OCPP 1.6, 7.23."""
+    """Result of a vendor's own message. OCPP 1.6, 7.23."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -220,7 +220,7 @@ class DataTransfer(Request[DataTransferResponse]):
 
 
 class KeyValue(Message):
-    """One configuration key and its value. OCPP 1.6, 7.29."""
+    """Configuration key and its value. OCPP 1.6, 7.29."""
 
     key: CiString50
     readonly: bool
@@ -259,14 +259,14 @@ class Heartbeat(Request[HeartbeatResponse]):
 
 
 class ResetType(StrEnum):
-    """How a charge point restarts. OCPP 1.6, 7.42."""
+    """Kind of a restart. OCPP 1.6, 7.42."""
 
     HARD = "Hard"
     SOFT = "Soft"
 
 
 class ResetStatus(StrEnum):
-    """Whether a charge point will restart. OCPP 1.6, 7.41."""
+    """Answer to a reset: the charge point will restart or not. OCPP 1.6, 7.41."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -295,7 +295,7 @@ class Reset(Request[ResetResponse]):
 
 
 class ChargePointErrorCode(StrEnum):
-    """What is wrong with a connector or a charge point. OCPP 1.6, 7.6."""
+    """Error of a connector or a charge point. OCPP 1.6, 7.6."""
 
     CONNECTOR_LOCK_FAILURE = "ConnectorLockFailure"
     EV_COMMUNICATION_ERROR = "EVCommunicationError"
@@ -359,7 +359,7 @@ class StatusNotification(Request[StatusNotificationResponse]):
 
 
 class UnlockStatus(StrEnum):
-    """Whether a connector was unlocked. OCPP 1.6, 7.46."""
+    """Result of unlocking a connector. OCPP 1.6, 7.46."""
 
     UNLOCKED = "Unlocked"
     UNLOCK_FAILED = "UnlockFailed"

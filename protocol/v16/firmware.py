@@ -42,7 +42,7 @@ class GetDiagnostics(Request[GetDiagnosticsResponse]):
 
 
 class DiagnosticsStatus(StrEnum):
-    """How far an upload of diagnostics got. OCPP 1.6, 7.24."""
+    """Progress of an upload of diagnostics. OCPP 1.6, 7.24."""
 
     IDLE = "Idle"
     UPLOADED = "Uploaded"
@@ -67,7 +67,7 @@ class DiagnosticsStatusNotification(Request[DiagnosticsStatusNotificationRespons
 
 
 class FirmwareStatus(StrEnum):
-    """How far a firmware update got. OCPP 1.6, 7.25."""
+    """Progress of a firmware update. OCPP 1.6, 7.25."""
 
     DOWNLOADED = "Downloaded"
     DOWNLOAD_FAILED = "DownloadFailed"

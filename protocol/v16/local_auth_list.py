@@ -27,14 +27,14 @@ class GetLocalListVersion(Request[GetLocalListVersionResponse]):
 
 
 class UpdateType(StrEnum):
-    """Whether a list replaces or amends the local one. OCPP 1.6, 7.48."""
+    """Kind of an update: replaces or amends the local list. OCPP 1.6, 7.48."""
 
     DIFFERENTIAL = "Differential"
     FULL = "Full"
 
 
 class UpdateStatus(StrEnum):
-    """Whether the local list was updated. OCPP 1.6, 7.47."""
+    """Result of an update of the local list. OCPP 1.6, 7.47."""
 
     ACCEPTED = "Accepted"
     FAILED = "Failed"

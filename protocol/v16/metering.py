@@ -27,14 +27,14 @@ class ReadingContext(StrEnum):
 
 
 class ValueFormat(StrEnum):
-    """Whether a reading is a decimal number or signed data. OCPP 1.6, 7.49."""
+    """Format of a reading: a decimal number or signed data. OCPP 1.6, 7.49."""
 
     RAW = "Raw"
     SIGNED_DATA = "SignedData"
 
 
 class Measurand(StrEnum):
-    """What was measured. OCPP 1.6, 7.31."""
+    """Quantity that was measured. OCPP 1.6, 7.31."""
 
     ENERGY_ACTIVE_EXPORT_REGISTER = "Energy.Active.Export.Register"
     ENERGY_ACTIVE_IMPORT_REGISTER = "Energy.Active.Import.Register"
@@ -109,7 +109,7 @@ class UnitOfMeasure(StrEnum):
 
 
 class SampledValue(Message):
-    """One reading. OCPP 1.6, 7.43.
+    """Reading. OCPP 1.6, 7.43.
 
     What is left out has a default: Sample.Periodic, Raw, Energy.Active.Import.Register, Outlet, and Wh for an
     energy; without a phase it is the reading of all of them.

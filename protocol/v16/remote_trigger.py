@@ -23,7 +23,7 @@ class MessageTrigger(StrEnum):
 
 
 class TriggerMessageStatus(StrEnum):
-    """Whether the message asked for will come. OCPP 1.6, 7.44."""
+    """Answer to a trigger: the message will come or not. OCPP 1.6, 7.44."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"

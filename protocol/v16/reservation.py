@@ -14,7 +14,7 @@ from .types import CiString20, ConnectorIdOrZero, Profile
 
 
 class CancelReservationStatus(StrEnum):
-    """Whether a reservation was cancelled. OCPP 1.6, 7.5."""
+    """Result of cancelling a reservation. OCPP 1.6, 7.5."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -42,7 +42,7 @@ class CancelReservation(Request[CancelReservationResponse]):
 
 
 class ReservationStatus(StrEnum):
-    """Whether a reservation was made, and what stood in its way. OCPP 1.6, 7.40."""
+    """Result of a reservation, with the reason of a refusal. OCPP 1.6, 7.40."""
 
     ACCEPTED = "Accepted"
     FAULTED = "Faulted"

@@ -35,7 +35,7 @@ class HashAlgorithm(StrEnum):
 
 
 class CertificateUse(StrEnum):
-    """What a root certificate vouches for. White paper, 6.4."""
+    """Use of a root certificate. White paper, 6.4."""
 
     CENTRAL_SYSTEM_ROOT_CERTIFICATE = "CentralSystemRootCertificate"
     MANUFACTURER_ROOT_CERTIFICATE = "ManufacturerRootCertificate"
@@ -51,7 +51,7 @@ class CertificateHashData(Message):
 
 
 class CertificateSignedStatus(StrEnum):
-    """Whether a signed certificate is taken. White paper, 6.2."""
+    """Answer to a signed certificate. White paper, 6.2."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -71,7 +71,7 @@ class CertificateSigned(Request[CertificateSignedResponse]):
 
 
 class DeleteCertificateStatus(StrEnum):
-    """Whether a certificate was deleted. White paper, 6.7."""
+    """Result of deleting a certificate. White paper, 6.7."""
 
     ACCEPTED = "Accepted"
     FAILED = "Failed"
@@ -92,7 +92,7 @@ class DeleteCertificate(Request[DeleteCertificateResponse]):
 
 
 class GetInstalledCertificateStatus(StrEnum):
-    """Whether any certificate was found. White paper, 6.11."""
+    """Result of a search for certificates. White paper, 6.11."""
 
     ACCEPTED = "Accepted"
     NOT_FOUND = "NotFound"
@@ -113,7 +113,7 @@ class GetInstalledCertificateIds(Request[GetInstalledCertificateIdsResponse]):
 
 
 class InstallCertificateStatus(StrEnum):
-    """Whether a certificate was installed; Rejected: it is invalid, or one too many. White paper, 6.3."""
+    """Result of installing a certificate; Rejected: invalid, or one too many. White paper, 6.3."""
 
     ACCEPTED = "Accepted"
     FAILED = "Failed"
@@ -135,7 +135,7 @@ class InstallCertificate(Request[InstallCertificateResponse]):
 
 
 class GenericStatus(StrEnum):
-    """Whether a request will be dealt with. White paper, 6.10."""
+    """Answer to a request: accepted or rejected. White paper, 6.10."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -209,7 +209,7 @@ class LogParameters(Message):
 
 
 class LogStatus(StrEnum):
-    """Whether a log will be uploaded; AcceptedCanceled: in place of another one. White paper, 6.15."""
+    """Answer to GetLog; AcceptedCanceled: in place of another. White paper, 6.15."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -240,7 +240,7 @@ class GetLog(Request[GetLogResponse]):
 
 
 class UploadLogStatus(StrEnum):
-    """How far an upload of a log got. White paper, 6.19."""
+    """Progress of an upload of a log. White paper, 6.19."""
 
     BAD_MESSAGE = "BadMessage"
     IDLE = "Idle"
@@ -293,7 +293,7 @@ class Firmware(Message):
 
 
 class UpdateFirmwareStatus(StrEnum):
-    """Whether signed firmware will be fetched; AcceptedCanceled: in place of another. White paper, 6.18."""
+    """Answer to a signed update; AcceptedCanceled: in place of another. White paper, 6.18."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -325,7 +325,7 @@ class SignedUpdateFirmware(Request[SignedUpdateFirmwareResponse]):
 
 
 class SignedFirmwareStatus(StrEnum):
-    """How far an update with signed firmware got. White paper, 6.8."""
+    """Progress of an update with signed firmware. White paper, 6.8."""
 
     DOWNLOADED = "Downloaded"
     DOWNLOAD_FAILED = "DownloadFailed"

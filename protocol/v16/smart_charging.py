@@ -16,7 +16,7 @@ from .types import ChargingProfile, ChargingProfilePurpose, ChargingRateUnit, Ch
 
 
 class ClearChargingProfileStatus(StrEnum):
-    """Whether any charging profile was cleared. OCPP 1.6, 7.21."""
+    """Result of clearing charging profiles. OCPP 1.6, 7.21."""
 
     ACCEPTED = "Accepted"
     UNKNOWN = "Unknown"
@@ -42,7 +42,7 @@ class ClearChargingProfile(Request[ClearChargingProfileResponse]):
 
 
 class GetCompositeScheduleStatus(StrEnum):
-    """Whether a composite schedule could be made. OCPP 1.6, 7.26."""
+    """Result of the request for a composite schedule. OCPP 1.6, 7.26."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"
@@ -70,7 +70,7 @@ class GetCompositeSchedule(Request[GetCompositeScheduleResponse]):
 
 
 class ChargingProfileStatus(StrEnum):
-    """Whether a charging profile was taken. OCPP 1.6, 7.11."""
+    """Result of setting a charging profile. OCPP 1.6, 7.11."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"

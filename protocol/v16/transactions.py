@@ -24,7 +24,7 @@ class StartTransactionResponse(Message):
 
 
 def _start_fallback(facts: FallbackFacts) -> bytes:
-    # The number that was allotted to the transaction, and the status of a tag that nobody could check.
+    # The number that was allotted to the transaction, and the configured status for a tag that was not checked.
     if facts.transaction_id is None:
         return b"{}"
     return b'{"idTagInfo":{"status":"%b"},"transactionId":%d}' % (
@@ -111,7 +111,7 @@ class StopTransaction(Request[StopTransactionResponse]):
 
 
 class RemoteStartStopStatus(StrEnum):
-    """Whether a remote start or stop will be tried. OCPP 1.6, 7.39."""
+    """Answer to a remote start or stop: it will be tried or not. OCPP 1.6, 7.39."""
 
     ACCEPTED = "Accepted"
     REJECTED = "Rejected"

@@ -1,4 +1,4 @@
-"""What several messages of OCPP 1.6 have in common: strings, enumerations and objects.
+"""Parts that several messages of OCPP 1.6 share: strings, enumerations and objects.
 
 The one rule: it is here only if two modules of this version need it.
 """
@@ -38,7 +38,7 @@ StackLevel = Annotated[int, Integer(at_least=0)]
 
 
 class AuthorizationStatus(StrEnum):
-    """What the central system says of an id tag. OCPP 1.6, 7.2."""
+    """Status of an id tag. OCPP 1.6, 7.2."""
 
     ACCEPTED = "Accepted"
     BLOCKED = "Blocked"
@@ -48,7 +48,7 @@ class AuthorizationStatus(StrEnum):
 
 
 class IdTagInfo(Message):
-    """What the central system knows of an id tag. OCPP 1.6, 7.27."""
+    """Status of an id tag, its expiry and its parent. OCPP 1.6, 7.27."""
 
     expiry_date: datetime | None = None
     parent_id_tag: CiString20 | None = None
@@ -59,7 +59,7 @@ class IdTagInfo(Message):
 
 
 class ChargingProfilePurpose(StrEnum):
-    """What a charging profile limits: a charge point, any transaction, or one. OCPP 1.6, 7.10."""
+    """Scope of a charging profile: a charge point, any transaction, or one. OCPP 1.6, 7.10."""
 
     CHARGE_POINT_MAX_PROFILE = "ChargePointMaxProfile"
     TX_DEFAULT_PROFILE = "TxDefaultProfile"
@@ -67,7 +67,7 @@ class ChargingProfilePurpose(StrEnum):
 
 
 class ChargingProfileKind(StrEnum):
-    """What the periods of a charging profile count from. OCPP 1.6, 7.9."""
+    """Start from which the periods of a charging profile count. OCPP 1.6, 7.9."""
 
     ABSOLUTE = "Absolute"
     RECURRING = "Recurring"
@@ -75,7 +75,7 @@ class ChargingProfileKind(StrEnum):
 
 
 class RecurrencyKind(StrEnum):
-    """How often a recurring charging profile starts anew. OCPP 1.6, 7.37."""
+    """Interval after which a recurring charging profile starts again. OCPP 1.6, 7.37."""
 
     DAILY = "Daily"
     WEEKLY = "Weekly"
