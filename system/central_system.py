@@ -32,8 +32,8 @@ from ..admission.gatekeeper import Gatekeeper
 from ..config.checks import checked
 from ..config.errors import ChargehandError
 from ..config.settings import Settings
-from ..protocol import v16
 from ..protocol.session import Registration
+from ..protocol.versions import VERSIONS
 from ..remote.cluster.factory import open_coordinator
 from ..store.factory import open_store
 from ..supervisor.rules import Strategy
@@ -50,7 +50,7 @@ from .tree import Tree, spec_of
 from .wiring import context_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ..actors.plugin.plugin import Plugin, PluginSpec
     from ..actors.runtime.timers import Clock
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from ..actors.session.context import Observer
     from ..actors.session.tickets import Ticket
     from ..config.worker_process import Worker
-    from ..protocol.actions import Request
+    from ..protocol.actions import Request, Version
     from ..protocol.message import Message
     from ..remote.cluster.cluster import Cluster
     from ..remote.cluster.coordinator import Coordinator
@@ -85,7 +85,7 @@ class CentralSystem:
     behind them, the bundled ones last. `http` is `serve_http` if the settings enable the HTTP API. `on_online` and
     `on_offline` are called with the `ChargePoint`, in greenlets of their own. `observers` hear of everything that is
     counted. With a `store` of your own, you close it. `worker` is the program's, for one of several processes. Raises
-    `ConfigError` for settings that cannot be.
+    `ConfigError` for settings that cannot be. `versions` are those of OCPP that it speaks, by subprotocol.
     """
 
     def __init__(
@@ -101,7 +101,9 @@ class CentralSystem:
         coordinator: Coordinator | None = None,
         worker: Worker | None = None,
         http: HttpServer | None = None,
+        versions: Mapping[str, Version] = VERSIONS,
     ) -> None:
+        self.versions = versions
         self._http = http
         self.worker = worker
         self._given_coordinator = coordinator
@@ -177,7 +179,7 @@ class CentralSystem:
         keeper = None
         if self.store.durable:
             node = coordinator.node if coordinator is not None else ""
-            keeper = TicketStore(self.store.collections.tickets, node)
+            keeper = TicketStore(self.store.collections.tickets, node, self.versions)
         self._membership = None
         if coordinator is not None:
             self._membership = Membership(
@@ -195,6 +197,7 @@ class CentralSystem:
             )
         self._context = context_of(
             settings,
+            self.versions,
             scheduler=self._scheduler,
             timers=self._timers,
             router=self._router,
@@ -215,7 +218,7 @@ class CentralSystem:
             id_prefix=os.urandom(4).hex(),
         )
         self._gatekeeper = Gatekeeper(
-            settings, self._sessions, [v16.VERSION.subprotocol], self.credentials, self._membership
+            settings, self._sessions, list(self.versions), self.credentials, self._membership
         )
         self._tree = Tree(
             system=self,
@@ -242,6 +245,7 @@ class CentralSystem:
                 settings.sessions.effect_timeout_s,
             ),
             inlet=self._inlet,
+            versions=self.versions,
             peers=self._membership,
         )
         self._operations = Operations(
@@ -252,6 +256,7 @@ class CentralSystem:
             sessions=self._sessions,
             context=self._context,
             router=self._router,
+            versions=self.versions,
             plugins_cell=self._plugins_cell,
         )
         self._local_lists = LocalLists(

@@ -11,14 +11,14 @@ from ..actors.session.tickets import Ticket, TicketState
 from .ticket_store import TicketStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..actors.runtime.threads import Inlet
     from ..actors.session.commands import CommandDefaults
     from ..actors.session.context import SessionContext
     from ..actors.session.directory import Directory
     from ..actors.session.tickets import TicketRegistry
-    from ..protocol.actions import Request
+    from ..protocol.actions import Request, Version
     from ..protocol.message import Message
     from ..supervisor.sessions import Sessions
     from .membership import Membership
@@ -42,6 +42,7 @@ class Commands:
         context: SessionContext,
         limits: CommandDefaults,
         inlet: Inlet,
+        versions: Mapping[str, Version],
         peers: Membership | None = None,
     ) -> None:
         self._registry = registry
@@ -51,6 +52,7 @@ class Commands:
         self._clock = context.clock
         self._limits = limits
         self._inlet = inlet
+        self._versions = versions
         self._peers = peers
         self._thread = native_thread()
         self._open = False
@@ -115,6 +117,7 @@ class Commands:
             expires_in_s=expires_in_s,
             until_effect=until_effect,
             effect_timeout_s=effect_timeout_s,
+            versions=self._versions,
         )
         self._in_hub(self._submit, ticket)
         return ticket

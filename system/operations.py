@@ -13,13 +13,12 @@ from ..actors.plugin.redelivery import DEAD_LETTERS_KNOWN
 from ..actors.plugin.replayed_call import transaction_of
 from ..actors.session.recorder import Recorder
 from ..config.errors import ChargehandError
-from ..protocol import v16
 from ..protocol.session import Registration
 from ..supervisor.plugins import PluginSupervisor, Release
 from ..supervisor.supervisor import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ..actors.plugin.routing import Router
     from ..actors.runtime.cell import Cell
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from ..actors.session.context import SessionContext
     from ..actors.session.directory import Directory
     from ..actors.session.tickets import Ticket, TicketRegistry
+    from ..protocol.actions import Version
+    from ..store.records import Spooled
     from ..store.store import Receipt, Store
     from ..supervisor.sessions import Sessions
 
@@ -60,6 +61,7 @@ class Operations:
         sessions: Sessions,
         context: SessionContext,
         router: Router,
+        versions: Mapping[str, Version],
         plugins_cell: Callable[[], Cell | None],
     ) -> None:
         self._policy = policy
@@ -69,6 +71,7 @@ class Operations:
         self._sessions = sessions
         self._context = context
         self._router = router
+        self._versions = {version.name: version for version in versions.values()}
         self._clock = context.clock
         self._plugins_cell = plugins_cell
 
@@ -160,9 +163,8 @@ class Operations:
 
     def spool_by_plugin(self) -> dict[str, int]:
         """How many of the first 10,000 messages in the spool wait for which plugin. May switch greenlets."""
-        version = v16.VERSION.name
         found: Any = (
-            self._router.passive.get((version, message.action))
+            self._router.passive.get((message.version, message.action))
             for message in self._store.spooled(limit=SPOOL_COUNTED)
         )
         return Counter(cell.spec.name for cell in found if cell is not None)
@@ -172,11 +174,10 @@ class Operations:
 
         A transaction comes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
         """
-        context, version = self._context, v16.VERSION
+        context = self._context
         dead_letters = self._store.dead_letters(limit=DEAD_LETTERS_KNOWN)
         keys = {
-            record.number: (record.charge_point_id, transaction_of(version, record))
-            for record in dead_letters
+            record.number: (record.charge_point_id, self._transaction_of(record)) for record in dead_letters
         }
         wanted = set(keys if numbers is None else keys.keys() & set(numbers))
         whole = {keys[number] for number in wanted if keys[number][1] is not None}
@@ -197,6 +198,10 @@ class Operations:
             for charge_point_id in owners:
                 context.spool_grew(charge_point_id)
         return back
+
+    def _transaction_of(self, record: Spooled) -> int | None:
+        version = self._versions.get(record.version)
+        return transaction_of(version, record) if version is not None else record.transaction_id
 
     def quarantined(self) -> list[dict[str, Any]]:
         """The plugins in quarantine: name, last crash, how many times."""

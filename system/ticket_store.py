@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..actors.session.tickets import Ticket, TicketState
 from ..admission.credentials import carries_key
-from ..protocol import v16
 from ..protocol.effects import Effect
 from ..protocol.errors import InvalidPayload
 from ..protocol.payload import typed
+from ..protocol.versions import VERSIONS
 from ..store.records import TicketRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
+    from ..protocol.actions import Version
     from ..store.collections import Collection
     from ..store.store import Receipt
 
@@ -29,7 +30,10 @@ logger = logging.getLogger(__name__)
 class TicketStore:
     """See the head of this file; the `DurableTickets` of a system whose store is durable."""
 
-    def __init__(self, book: Collection[TicketRecord], node: str = "") -> None:
+    def __init__(
+        self, book: Collection[TicketRecord], node: str = "", versions: Mapping[str, Version] = VERSIONS
+    ) -> None:
+        self._versions = {version.name: version for version in versions.values()}
         self._book = book
         self._node = node
 
@@ -67,7 +71,7 @@ class TicketStore:
 
     def _restored(self, records: Iterable[TicketRecord], now: float) -> Iterator[Ticket[Any]]:
         for record in records:
-            ticket = _ticket(record, now)
+            ticket = _ticket(record, self._versions.get(record.version), now)
             if ticket is None or not ticket.open:
                 self._book.remove(record.id)
             if ticket is not None:
@@ -79,7 +83,7 @@ def _record(ticket: Ticket[Any], state: TicketState, node: str) -> TicketRecord:
     return TicketRecord(
         id=ticket.id,
         charge_point_id=ticket.charge_point_id,
-        version=v16.VERSION.name,
+        version=ticket.request.__action__.version,
         action=ticket.action,
         payload=ticket.payload.decode(),
         state=state,
@@ -92,9 +96,9 @@ def _record(ticket: Ticket[Any], state: TicketState, node: str) -> TicketRecord:
     )
 
 
-def _ticket(record: TicketRecord, now: float) -> Ticket[Any] | None:
+def _ticket(record: TicketRecord, version: Version | None, now: float) -> Ticket[Any] | None:
     """The ticket of a record; None if it is for no action that is known here."""
-    row = v16.VERSION.actions.get(record.action) if record.version == v16.VERSION.name else None
+    row = version.actions.get(record.action) if version is not None else None
     try:
         request = None if row is None else typed(row.request, record.payload.encode())
     except InvalidPayload:

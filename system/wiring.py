@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..actors.session.context import SessionContext
-from ..protocol import v16
 from ..protocol.session import Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..actors.plugin.routing import Router
     from ..actors.runtime.scheduler import Scheduler
@@ -18,12 +17,14 @@ if TYPE_CHECKING:
     from ..actors.session.context import DurableTickets, Observer
     from ..actors.session.tickets import Ticket
     from ..config.settings import Settings
+    from ..protocol.actions import Version
     from ..store.store import Store
     from .membership import Membership
 
 
 def context_of(
     settings: Settings,
+    versions: Mapping[str, Version],
     *,
     scheduler: Scheduler,
     timers: Timers,
@@ -37,8 +38,10 @@ def context_of(
 ) -> SessionContext:
     """Make the context of a system's sessions; `membership` is None if this is the only process."""
     cluster = membership.cluster if membership is not None else None
+    rules = {subprotocol: rules_of(settings, version) for subprotocol, version in versions.items()}
     return SessionContext(
-        rules=rules_of(settings),
+        rules=next(iter(rules.values())),
+        more_rules=rules,
         scheduler=scheduler,
         timers=timers,
         router=router,
@@ -64,10 +67,10 @@ def _nothing(_: Ticket[Any]) -> None:
     """No-op: there is no other process to notify."""
 
 
-def rules_of(settings: Settings) -> Rules:
-    """Make the rules of a session."""
+def rules_of(settings: Settings, version: Version) -> Rules:
+    """Make the rules of a session that speaks a version."""
     return Rules(
-        version=v16.VERSION,
+        version=version,
         strict=settings.policy == "strict",
         default_deadline_s=settings.deadlines.default_s,
         deadlines_s=dict(settings.deadlines.actions),
