@@ -55,7 +55,7 @@ class Ending(StrEnum):
 
 
 class Exit:
-    """How an actor ended, as its supervisor is told."""
+    """End of an actor, as its supervisor is told it."""
 
     __slots__ = ("ending", "failure", "message", "started")
 
@@ -86,12 +86,12 @@ class Inbox:
 
     @property
     def depth(self) -> int:
-        """How many messages wait."""
+        """Number of waiting messages."""
         return len(self.messages) if self.messages is not None else 0
 
     @property
     def ended(self) -> bool:
-        """Whether the cell has ended for good."""
+        """True when the cell has ended for good."""
         return self.phase is ENDED
 
     def is_set(self) -> bool:
@@ -126,7 +126,7 @@ class Inbox:
         return self.messages.popleft()
 
     def empty(self) -> bool:
-        """Whether no message waits."""
+        """Tell if no message waits."""
         return not self.messages
 
     def run(self, budget: int) -> None:
@@ -139,11 +139,11 @@ class Inbox:
 
 
 NOTHING = object()
-"""What is in hand when no message is."""
+"""Placeholder for the message in hand when there is none."""
 
 
 class Cell(Inbox):
-    """One actor's place. `watch(cell, exit)` is told whenever an actor ended on it; without one the cell ends too."""
+    """Place of one actor. `watch(cell, exit)` is told whenever an actor ended on it; without one the cell ends too."""
 
     __slots__ = ("__weakref__", "_awaited", "_changed", "_ref", "in_hand", "make", "runner", "watch")
 

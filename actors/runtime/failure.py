@@ -29,7 +29,7 @@ class HandlerKilled(gevent.GreenletExit):
 
 
 class Failure:
-    """What left a handler, as an `Exception`; `escaped` is what it was when it was none."""
+    """Exception that left a handler, as an `Exception`; `escaped` is what it was when it was none."""
 
     __slots__ = ("error", "escaped")
 
@@ -44,7 +44,7 @@ class Failure:
 
     @property
     def killed(self) -> bool:
-        """Whether the runtime itself ended the handler."""
+        """True if the runtime itself ended the handler."""
         return isinstance(self.escaped, HandlerKilled)
 
     @property

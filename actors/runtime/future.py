@@ -38,7 +38,7 @@ class Future(pykka.Future[T]):
         return cast("T", self._result.get(block=False))
 
     def done(self) -> bool:
-        """Whether `get` would return or raise at once."""
+        """Tell if `get` would return or raise at once."""
         return bool(self._result.ready())
 
     def set(self, value: T | None = None) -> None:

@@ -74,7 +74,7 @@ class OrderedCell(Cell):
 
     @property
     def depth(self) -> int:
-        """How many messages wait."""
+        """Number of waiting messages."""
         return super().depth + sum(map(len, self.waiting.values()))
 
     def run(self, budget: int) -> None:

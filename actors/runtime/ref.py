@@ -18,7 +18,7 @@ A = TypeVar("A", bound="Actor")
 
 
 class Ref(pykka.ActorRef[A]):
-    """What others hold of an actor: `tell`, `ask`, `stop` and `proxy` mean what they mean in pykka.
+    """Reference that others hold of an actor: `tell`, `ask`, `stop` and `proxy` mean what they mean in pykka.
 
     While its actor waits for a restart it is alive: what is told waits in the inbox. It is dead after the final stop.
     """
@@ -51,7 +51,7 @@ class Ref(pykka.ActorRef[A]):
         return self.actor_urn
 
     def is_alive(self) -> bool:
-        """Whether messages are still taken: true while the actor waits for a restart."""
+        """Tell if messages are still taken: true while the actor waits for a restart."""
         return not self.cell.is_set()
 
     def tell(self, message: Any) -> None:

@@ -24,7 +24,7 @@ BETWEEN_LOOKS = 7
 
 
 class Runnable(Protocol):
-    """What can stand on the run queue."""
+    """Entry of the run queue."""
 
     def run(self, budget: int) -> None:
         """Handle at most `budget` messages, and put yourself on the queue again if there are more."""
@@ -90,16 +90,16 @@ class Scheduler:
 
     @property
     def runners(self) -> int:
-        """How many greenlets there are: running, blocked in a handler, or spare."""
+        """Number of greenlets: running, blocked in a handler, or spare."""
         return self._workers
 
     def blocked(self) -> list[Runnable]:
-        """What is in the middle of a handler that waits for something."""
+        """List the cells in the middle of a handler that waits for something."""
         return [runner.cell for runner in self._blocked if runner.cell is not None]
 
     @property
     def busy(self) -> bool:
-        """Whether a cell waits for its turn."""
+        """Tell if a cell waits for its turn."""
         return self.armed
 
     def close(self) -> None:

@@ -231,7 +231,7 @@ class SessionActor(Actor):
             plugin.tell(call)
 
     def _goes_behind(self, incoming: Incoming, transaction_id: int | None) -> bool:
-        """Whether its plugin has not had what came before it yet."""
+        """Return whether its plugin has not had the earlier messages yet."""
         context, charge_point_id = self._cell.context, self._cell.urn
         if charge_point_id in context.spool_owners:
             return True
@@ -393,9 +393,9 @@ class SessionActor(Actor):
         context.observer.count("deadline_passed", cell.charge_point.id)
         call = cell.calls.get(incoming)
         if call is not None and call.fallback_taken:
-            return  # the stand-in waits for the store
+            return  # the fallback answer waits for the store
         cell.event("deadline", json.dumps([incoming.unique_id, incoming.action.name]))
-        logger.warning("%s: no answer to %s in time, a stand-in answers", self, incoming.action.name)
+        logger.warning("%s: no answer to %s in time, the fallback answers", self, incoming.action.name)
         cell.fallback_state().answer(incoming, "its handler did not answer in time")
         if call is not None and call.plugin is not None:
             call.plugin.interrupt(call)
@@ -462,7 +462,7 @@ class SessionActor(Actor):
             cell.send(frame)
 
     def _is_marked(self, ticket: Ticket[Any], keeper: DurableTickets) -> bool:
-        """Whether a call may go on the wire, as far as the store is concerned; if not, this is asked again.
+        """Mark a persisted command as sent in the store; return whether it may go on the wire, else try again later.
 
         What the store does not know to be on the wire, the process after this one would send again. But a car is not
         to wait for a store that is down.
@@ -531,7 +531,7 @@ class SessionActor(Actor):
         self._resume_reading()
 
     def _wake(self) -> None:
-        """See to it that the next thing that is due is done."""
+        """Set the cell's timer for the next thing that is due."""
         cell = self._cell
         due = cell.session.due()
         for expectation in (cell.commands.expectations if cell.commands is not None else None) or ():
@@ -560,5 +560,5 @@ class SessionActor(Actor):
 
 
 def _status_in(incoming: Incoming, answer: bytes) -> str:
-    """What the answer to a BootNotification says."""
+    """Read the status from the answer to a BootNotification."""
     return str(incoming.action.response.__decoder__.decode(answer).status)

@@ -27,7 +27,7 @@ A = TypeVar("A")
 
 
 class Call(Generic[R]):
-    """One CALL of a charge point, handed to a plugin's handler.
+    """CALL of a charge point, handed to a plugin's handler.
 
     `request` is the typed message, of the type that `@passive` was given, and `charge_point` who sent it;
     `transaction_id` is the number allotted to a StartTransaction before any handler ran, else None. A handler returns
@@ -89,17 +89,17 @@ class Call(Generic[R]):
 
     @property
     def deviations(self) -> tuple[Deviation, ...]:
-        """What the lenient policy let pass or mended in it."""
+        """Deviations that the lenient policy accepted or mended."""
         return self.incoming.deviations
 
     @property
     def open(self) -> bool:
-        """Whether an answer is still wanted: false after the deadline, or when the socket is gone."""
+        """True while an answer is still wanted: false after the deadline, or when the socket is gone."""
         return self.incoming.open
 
     @property
     def redelivered(self) -> bool:
-        """Whether it was acknowledged by a stand-in before, and comes out of the spool now."""
+        """True if the call was acknowledged by a fallback answer before, and comes out of the spool now."""
         return False
 
     def later(self) -> Later[R]:

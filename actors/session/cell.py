@@ -119,7 +119,7 @@ class ChargePointCell(Cell):
 
     @property
     def depth(self) -> int:
-        """How many messages wait, in the inbox or held."""
+        """Number of messages that wait, in the inbox or held."""
         return super().depth + (len(self.held) if self.held is not None else 0)
 
     def event(self, kind: str, text: str) -> None:
@@ -241,7 +241,7 @@ class ChargePointCell(Cell):
     # -- Crashes and the end -------------------------------------------------------------------
 
     def _crash(self, actor: Actor, message: object, failure: Failure) -> None:
-        """What the actor cannot do any more for the message in hand is done here."""
+        """Deal with the message in hand in the crashed actor's place, and report the crash."""
         self.event("crash", failure.text)
         for step in (lambda: self._make_good(message), lambda: self._report(failure)):
             problem = attempt(step)
@@ -250,13 +250,13 @@ class ChargePointCell(Cell):
         super()._crash(actor, message, failure)
 
     def _exit(self, exit_: Exit) -> None:
-        """One that was killed while it had nothing to do, or did not start, has left no message in hand."""
+        """Record the end of an actor that left no message in hand: killed while idle, or never started."""
         if exit_.ending is not Ending.NORMAL and exit_.message is None:
             self.event("crash", exit_.failure.text if exit_.failure is not None else str(exit_.ending))
         super()._exit(exit_)
 
     def abandon(self) -> None:
-        """See `Cell`; the CALL in hand is answered all the same."""
+        """Give up on a runner that ignored its kill; the CALL in hand is answered all the same."""
         if self.actor is not None and self.in_hand is not NOTHING:
             self.event("crash", f"it did not end when it was killed, in {type(self.in_hand).__name__}")
             problem = attempt(self._make_good, self.in_hand)

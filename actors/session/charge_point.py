@@ -1,4 +1,4 @@
-"""What is known of a charge point: who it is, how it is connected, what it last said of itself."""
+"""Facts known of a charge point: who it is, how it is connected, what it last said of itself."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ChargePoint:
 
     @property
     def online(self) -> bool:
-        """Whether it has a connection."""
+        """True while it has a connection."""
         return self.connected_at is not None
 
     def __str__(self) -> str:

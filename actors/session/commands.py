@@ -26,7 +26,7 @@ R = TypeVar("R", bound="Message")
 
 
 class CommandDefaults(NamedTuple):
-    """What counts for a call that does not say: seconds for its answer, until it is sent, and for its effect."""
+    """Default times of a command: seconds for its answer, until it is sent, and for its effect."""
 
     timeout_s: float
     expires_in_s: float

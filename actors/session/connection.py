@@ -1,4 +1,4 @@
-"""What a session needs of a connection. A transport's connections have this form; neither imports the other."""
+"""Connections as a session needs them. A transport's connections have this form; neither imports the other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Connection(Protocol):
-    """One socket to a charge point. Nothing here blocks or raises; a dead connection swallows what is sent."""
+    """Socket to a charge point. Nothing here blocks or raises; a dead connection swallows what is sent."""
 
     @property
     def peer(self) -> str:
@@ -14,7 +14,7 @@ class Connection(Protocol):
 
     @property
     def secure(self) -> bool:
-        """Whether it is encrypted."""
+        """True if it is encrypted."""
 
     @property
     def subprotocol(self) -> str:
@@ -22,11 +22,11 @@ class Connection(Protocol):
 
     @property
     def paused(self) -> bool:
-        """Whether reading is held."""
+        """True while reading is paused."""
 
     @property
     def half_open(self) -> bool:
-        """Whether it was given up because its peer gave no sign of life."""
+        """True if it was given up because its peer answered no keepalive."""
 
     def send_text(self, data: bytes) -> None:
         """Send one text message, or queue it; over the bound the connection is closed."""
@@ -38,7 +38,7 @@ class Connection(Protocol):
         """Ask the peer for a sign of life and wait for it: the one method that switches greenlets."""
 
     def pause(self) -> None:
-        """Read no further until `resume`."""
+        """Pause reading until `resume`."""
 
     def resume(self) -> None:
-        """Read on."""
+        """Resume reading."""

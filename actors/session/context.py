@@ -1,4 +1,4 @@
-"""What all sessions of one system share."""
+"""Context that all sessions of one system share, and protocols of what sessions need of others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Receipt(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether it is known how it went."""
+        """True when the outcome is known."""
 
     @property
     def error(self) -> Exception | None:
@@ -36,15 +36,15 @@ class Receipt(Protocol):
 _from_timestamp, _UTC = dt.datetime.fromtimestamp, dt.UTC
 
 CRASH_REPORTS = 100
-"""How many of the last crash reports are kept."""
+"""Number of crash reports that are kept, the last ones."""
 
 
 class SpooledMessage(Protocol):
-    """One message in the spool, as `store.records.Spooled` has it."""
+    """Message in the spool, as `store.records.Spooled` has it."""
 
     @property
     def number(self) -> int:
-        """What it is taken out by."""
+        """Primary key of the spooled message."""
 
     @property
     def charge_point_id(self) -> str:
@@ -72,7 +72,7 @@ class SpooledMessage(Protocol):
 
 
 class SessionStore(Protocol):
-    """What a session needs of the store; nothing here blocks."""
+    """Store as a session needs it; nothing here blocks."""
 
     def allot_transaction_id(
         self, charge_point_id: str, start: tuple[int, str, dt.datetime, int] | None
@@ -98,19 +98,19 @@ class SessionStore(Protocol):
         """Keep a transaction message that no handler took, for its plugin to have later (unless `replay` is false)."""
 
     def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[SpooledMessage]:
-        """What waits to be replayed, oldest first."""
+        """List the messages that wait for redelivery, oldest first."""
 
     def spooled_charge_points(self) -> Sequence[str]:
-        """Whose messages wait to be replayed."""
+        """List the charge points with messages that wait for redelivery."""
 
     def dead_letters(self, *, limit: int = 1000) -> Sequence[SpooledMessage]:
-        """What was set aside, oldest first."""
+        """List the dead letters, oldest first."""
 
     def unspool(self, numbers: Sequence[int]) -> Receipt:
-        """Take out what its plugin has now."""
+        """Take out messages that their plugin has now."""
 
     def dead_letter(self, number: int, why: str) -> Receipt:
-        """Keep a record where people can find it, and do not replay it any more."""
+        """Make a message a dead letter: kept for a person to look at, and not redelivered any more."""
 
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """Keep what a BootNotification was answered: it outlives the socket and this process."""
@@ -126,14 +126,14 @@ class DurableTickets(Protocol):
         """Keep that it goes on the wire now: the next process must not send it again."""
 
     def survives(self, ticket: Ticket[Any]) -> bool:
-        """Whether the next process will send it if this one ends now."""
+        """Return whether the next process will send it if this one ends now."""
 
     def forget(self, ticket: Ticket[Any]) -> None:
-        """It has its final state."""
+        """Drop a ticket that has its final state."""
 
 
 class Observer(Protocol):
-    """What wants to hear of everything, in the hub, at once; it must be quick and must not raise."""
+    """Metrics sink, called synchronously in the hub; must be fast and must not raise."""
 
     def count(self, name: str, charge_point_id: str) -> None:
         """Something happened that is counted: `name` is one of those in `docs/architecture.md`."""
@@ -152,15 +152,15 @@ class PluginHandle(Protocol):
 
     @property
     def is_healthy(self) -> bool:
-        """Whether every call may be told to it, so that `ready` need not be asked."""
+        """True if every call may be told to it, so that `ready` need not be asked."""
 
     @property
     def quarantined(self) -> bool:
-        """Whether the plugin is out of service."""
+        """True while the plugin is out of service."""
 
     @property
     def probing(self) -> bool:
-        """Whether the plugin is on trial after a quarantine."""
+        """True while the plugin is on trial after a quarantine."""
 
     @property
     def faults(self) -> CircuitBreakersView:

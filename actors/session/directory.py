@@ -37,18 +37,18 @@ class Directory:
         self._offline.pop(charge_point_id, None)
 
     def note_online(self, charge_point_id: str) -> None:
-        """It is connected: it is kept for as long as it is."""
+        """Note that a charge point is connected: its cell is kept for as long as it is."""
         self._offline.pop(charge_point_id, None)
 
     def note_offline(self, charge_point_id: str, now: float) -> None:
-        """It is not connected any more, since `now`; unless it has a newer connection that it has not heard of yet."""
+        """Note that a charge point is offline since `now`; a newer connection, not yet handled, comes after that."""
         cell = self._cells.get(charge_point_id)
         if cell is not None and cell.newest is None:
             self._offline.pop(charge_point_id, None)
             self._offline[charge_point_id] = now
 
     def offline_since(self, before: float) -> list[ChargePointCell]:
-        """Those that went offline before a time and have not come back; costs no more than it finds."""
+        """Find the cells that went offline before a time and have not come back; costs no more than it finds."""
         found = []
         for charge_point_id, since in self._offline.items():
             if since >= before:
@@ -58,5 +58,5 @@ class Directory:
 
     @property
     def connected(self) -> int:
-        """How many are connected."""
+        """Number of connected charge points."""
         return len(self._cells) - len(self._offline)

@@ -48,7 +48,7 @@ class Fallbacks:
         self._cell.send(self._cell.session.refuse(incoming, code, text, details), kind)
 
     def claim_answer(self, incoming: Incoming, answer: bytes) -> None:
-        """See to it that no handler begins with a CALL that is answered here."""
+        """Claim the answer to a CALL: no handler begins with it, and its shadows are told the answer."""
         call = self._cell.calls.pop(incoming, None)
         if call is not None:
             call.fallback_taken = True

@@ -1,4 +1,4 @@
-"""What sessions and plugins tell each other, all in one place. Frozen; commands are imperative, facts are past.
+"""Messages that sessions and plugins tell each other. Frozen; commands are imperative, events past tense.
 
 A `Call` (in `call.py`) is itself the message that tells a plugin of a passive action.
 """
@@ -61,28 +61,28 @@ class CallFailed(SessionMessage, frozen=True, gc=False):
 
 
 class CallLeft(SessionMessage, frozen=True, gc=False):
-    """Its plugin will not handle a call that waited for it: a stand-in is to answer."""
+    """Event: a plugin will not handle a call that waited for it; the fallback is to answer."""
 
     call: Call[Any]
     why: str
 
 
 class CallSpooled(SessionMessage, frozen=True, gc=False):
-    """The record behind a stand-in's answer is durable now; or it is not, and there must be no answer."""
+    """Event: the spooled message behind a fallback answer is durable now; or it is not, and there must be no answer."""
 
     call: Call[Any]
     error: Exception | None
 
 
 class RegistrationKept(SessionMessage, frozen=True, gc=False):
-    """What a BootNotification is to be answered is durable now: `answer` can be sent."""
+    """Event: the registration is durable, so `answer` can be sent to the BootNotification."""
 
     call: Call[Any]
     answer: bytes
 
 
 class SendCommand(SessionMessage, frozen=True, gc=False):
-    """Send a call of ours to the charge point."""
+    """Command: send a command to the charge point."""
 
     ticket: Ticket[Any]
 
@@ -107,7 +107,7 @@ class ChargePointOnline(SessionMessage, frozen=True, gc=False):
 
     @property
     def ordering_key(self) -> str:
-        """What keeps it in order with the calls of the same charge point."""
+        """Key that keeps the event in order with the calls of the same charge point."""
         return self.charge_point.id
 
 
@@ -120,7 +120,7 @@ class ChargePointOffline(SessionMessage, frozen=True, gc=False):
 
     @property
     def ordering_key(self) -> str:
-        """What keeps it in order with the calls of the same charge point."""
+        """Key that keeps the event in order with the calls of the same charge point."""
         return self.charge_point.id
 
 
@@ -131,5 +131,5 @@ class TicketEnded(SessionMessage, frozen=True, gc=False):
 
     @property
     def ordering_key(self) -> str:
-        """What keeps it in order with the calls of the same charge point."""
+        """Key that keeps the event in order with the calls of the same charge point."""
         return self.ticket.charge_point_id

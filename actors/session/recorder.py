@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 ROW_BYTES = 120
-"""What a row is reckoned to cost beside its data."""
+"""Estimated bytes of a row beside its data."""
 
 ITEMS = 3
 """Items of a row: its time, its kind, its data."""
@@ -77,7 +77,7 @@ class Recorder:
 
     @property
     def size_bytes(self) -> int:
-        """What the rows are reckoned to cost."""
+        """Estimated bytes of the rows."""
         return self._bytes
 
     def rows(self) -> list[dict[str, Any]]:

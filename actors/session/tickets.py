@@ -1,4 +1,4 @@
-"""What becomes of an active call: a ticket with exactly one final state.
+"""Tickets: the handle of one command, which ends in exactly one final state.
 
 A ticket is made by `system.send`, may be waited for from any greenlet or native thread, and always ends.
 """
@@ -44,7 +44,7 @@ class TicketState(StrEnum):
 OPEN = frozenset({TicketState.HELD, TicketState.QUEUED, TicketState.SENT})
 
 MAY_SHOW = frozenset({TicketState.ANSWERED, TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
-"""How a call ends that the charge point has carried out, or may have: its effect is still to come."""
+"""Final states of a command that the charge point has carried out, or may have: its effect may still come."""
 
 
 class TicketError(ChargehandError):
@@ -65,31 +65,31 @@ class CommandRefused(TicketError):
 
 
 class CommandTimedOut(TicketError):
-    """It was sent, and not answered in time. The charge point may have done it."""
+    """Error: the command was sent, and not answered in time. The charge point may have done it."""
 
 
 class CommandExpired(TicketError):
-    """It was not sent in time, and never will be."""
+    """Error: the command was not sent in time, and never will be."""
 
 
 class CommandSuperseded(TicketError):
-    """A newer call made it pointless before it was sent."""
+    """Error: a newer command superseded it before it was sent."""
 
 
 class CommandCancelled(TicketError):
-    """It was cancelled before it was sent."""
+    """Error: the command was cancelled before it was sent."""
 
 
 class NeverSent(TicketError):
-    """It was not sent: the charge point has not done it."""
+    """Error: the command was not sent, so the charge point has not done it."""
 
 
 class OutcomeUnknown(TicketError):
-    """The socket died after it was written. The charge point may have done it."""
+    """Error: the socket died after the command was written. The charge point may have done it."""
 
 
 class InvalidResponse(TicketError):
-    """It was answered, but the answer breaks the contract: see `ticket.deviations`."""
+    """Error: the command was answered, but the answer breaks the contract: `ticket.deviations` says how."""
 
 
 _ERRORS = {
@@ -105,11 +105,11 @@ _ERRORS = {
 
 
 class Ticket(Generic[R]):
-    """One active call and what became of it. Times are seconds since 1970; `reason` is a sentence for people.
+    """Handle of one command: its state, and its outcome once it has ended.
 
-    `late_answer` is what came after the time-out: a response or an error code. It changes no state. `effect`
-    is None unless the call was
-    made with `until_effect`. `kept` is the store's receipt for it, None if nothing of it outlives the process.
+    Times are seconds since 1970; `reason` is a sentence for people. `late_answer` is what came after the time-out: a
+    response or an error code; it changes no state. `effect` is None unless the command was made with `until_effect`.
+    `kept` is the store's receipt for it, None if nothing of it outlives the process.
     """
 
     __slots__ = (
@@ -193,12 +193,12 @@ class Ticket(Generic[R]):
 
     @property
     def open(self) -> bool:
-        """Whether it has not ended yet."""
+        """True until it has ended."""
         return self.state in OPEN
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more will become of it: it has ended, and so has the effect if that is waited for."""
+        """True when it has ended, and its effect is known if one is waited for."""
         return self.state not in OPEN and self.effect is not Effect.PENDING
 
     def wait(self, timeout_s: float | None = None) -> bool:
