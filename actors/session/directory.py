@@ -41,7 +41,7 @@ class Directory:
         self._offline.pop(charge_point_id, None)
 
     def note_offline(self, charge_point_id: str, now: float) -> None:
-        """Note that a charge point is offline since `now`; a newer connection, not yet handled, comes after that."""
+        """Note that a charge point is offline since `now`, unless it has a newer connection already."""
         cell = self._cells.get(charge_point_id)
         if cell is not None and cell.newest is None:
             self._offline.pop(charge_point_id, None)
