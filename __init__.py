@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from .store.records import Tag as Tag
     from .store.records import TicketRecord as TicketRecord
     from .store.records import Transaction as Transaction
+    from .store.records import TransactionFilter as TransactionFilter
     from .store.store import Receipt as Receipt
     from .store.store import Store as Store
     from .store.store import StoreError as StoreError
@@ -145,6 +146,7 @@ _MODULES = {
     "Tag": ".store.records",
     "TicketRecord": ".store.records",
     "Transaction": ".store.records",
+    "TransactionFilter": ".store.records",
     "Receipt": ".store.store",
     "Store": ".store.store",
     "StoreError": ".store.store",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .collections import Collections
-from .records import StoredRegistration
+from .records import EVERYTHING, StoredRegistration, TransactionFilter
 from .rows import (
     LARGEST_INTEGER,
     Kind,
@@ -230,30 +230,13 @@ class DurableStore:
 
     def transactions(
         self,
+        wanted: TransactionFilter = EVERYTHING,
         *,
-        charge_point_id: str = "",
-        id_tag: str = "",
-        open_only: bool = False,
-        flagged_only: bool = False,
-        orphans_only: bool = False,
-        since: dt.datetime | None = None,
-        until: dt.datetime | None = None,
         before: int | None = None,
         limit: int = 100,
     ) -> Sequence[Transaction]:
         """See `Store`. Switches greenlets."""
-        return newest_transactions(
-            self._ask,
-            charge_point_id=charge_point_id,
-            id_tag=id_tag,
-            open_only=open_only,
-            flagged_only=flagged_only,
-            orphans_only=orphans_only,
-            since=since,
-            until=until,
-            before=before,
-            limit=limit,
-        )
+        return newest_transactions(self._ask, wanted, before, limit)
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """See `Store`."""

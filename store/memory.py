@@ -15,7 +15,15 @@ import gevent
 import msgspec
 
 from .collections import Collections
-from .records import Event, MeterReading, Spooled, StoredRegistration, Transaction
+from .records import (
+    EVERYTHING,
+    Event,
+    MeterReading,
+    Spooled,
+    StoredRegistration,
+    Transaction,
+    TransactionFilter,
+)
 from .store import NoBackup, Receipt, StoreError
 
 if TYPE_CHECKING:
@@ -137,28 +145,16 @@ class MemoryStore:
 
     def transactions(
         self,
+        wanted: TransactionFilter = EVERYTHING,
         *,
-        charge_point_id: str = "",
-        id_tag: str = "",
-        open_only: bool = False,
-        flagged_only: bool = False,
-        orphans_only: bool = False,
-        since: datetime | None = None,
-        until: datetime | None = None,
         before: int | None = None,
         limit: int = 100,
     ) -> Sequence[Transaction]:
         """See `Store`. Switches greenlets when there are many."""
         found = (
             transaction
-            for transaction in self._newest(id_tag if open_only else "", before)
-            if (not charge_point_id or transaction.charge_point_id == charge_point_id)
-            and (not id_tag or transaction.id_tag.lower() == id_tag.lower())
-            and (not open_only or transaction.open)
-            and (not flagged_only or transaction.flags)
-            and (not orphans_only or transaction.orphaned)
-            and (since is None or transaction.start_received_at >= since)
-            and (until is None or transaction.start_received_at < until)
+            for transaction in self._newest(wanted.id_tag if wanted.open_only else "", before)
+            if wanted.matches(transaction)
         )
         return list(itertools.islice(found, limit))
 

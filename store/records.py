@@ -149,6 +149,39 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return any(flag.startswith(self.ORPHAN) for flag in self.flags)
 
 
+class TransactionFilter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Conditions on transactions; those that are empty do not count.
+
+    `since` (inclusive) and `until` (exclusive) are for our own time of receipt of the start; id tags are compared
+    without case.
+    """
+
+    charge_point_id: str = ""
+    id_tag: str = ""
+    open_only: bool = False
+    flagged_only: bool = False
+    orphans_only: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def matches(self, transaction: Transaction) -> bool:
+        """Return whether a transaction fulfils every condition."""
+        received_at = transaction.start_received_at
+        return (
+            (not self.charge_point_id or transaction.charge_point_id == self.charge_point_id)
+            and (not self.id_tag or transaction.id_tag.lower() == self.id_tag.lower())
+            and (not self.open_only or transaction.open)
+            and (not self.flagged_only or bool(transaction.flags))
+            and (not self.orphans_only or transaction.orphaned)
+            and (self.since is None or received_at >= self.since)
+            and (self.until is None or received_at < self.until)
+        )
+
+
+EVERYTHING = TransactionFilter()
+"""Filter that every transaction passes."""
+
+
 class MeterReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One MeterValues message, or the transaction data of a StopTransaction; `values` is its JSON as received."""
 

@@ -15,7 +15,7 @@ from .rows import TRANSACTION, text, transaction_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .records import Transaction
+    from .records import Transaction, TransactionFilter
 
 WINDOW = 5000
 """Transactions that one query looks at when no index knows which ones are wanted."""
@@ -67,29 +67,22 @@ def records(rows: Sequence[Sequence[Any]], record_of: Callable[[Sequence[Any]], 
 
 def newest_transactions(
     ask: Callable[..., list[Any]],
-    *,
-    charge_point_id: str,
-    id_tag: str,
-    open_only: bool,
-    flagged_only: bool,
-    orphans_only: bool,
-    since: dt.datetime | None,
-    until: dt.datetime | None,
+    wanted: TransactionFilter,
     before: int | None,
     limit: int,
 ) -> Sequence[Transaction]:
-    """See `Store.transactions`."""
+    """Read transactions as `Store.transactions` describes; switches greenlets."""
     query, order = f"SELECT {COLUMNS} FROM transactions", "ORDER BY id DESC"  # noqa: S608
     indexed: Conditions = [
-        ("charge_point = ?", charge_point_id),
-        ("lower(id_tag) = lower(?)", id_tag),
-        ("stop_received_at IS NULL", open_only),
+        ("charge_point = ?", wanted.charge_point_id),
+        ("lower(id_tag) = lower(?)", wanted.id_tag),
+        ("stop_received_at IS NULL", wanted.open_only),
     ]
     looked_for: Conditions = [
-        ("flags <> '[]'", flagged_only),
-        (_ORPHAN[0], orphans_only and _ORPHAN[1]),
-        ("start_received_at >= ?", _utc(since)),
-        ("start_received_at < ?", _utc(until)),
+        ("flags <> '[]'", wanted.flagged_only),
+        (_ORPHAN[0], wanted.orphans_only and _ORPHAN[1]),
+        ("start_received_at >= ?", _utc(wanted.since)),
+        ("start_received_at < ?", _utc(wanted.until)),
     ]
     if not any(value for _, value in looked_for):
         found = select(ask, query, [*indexed, ("id < ?", before)], order, limit)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 from gevent.event import AsyncResult
 
 from ..config.errors import ChargehandError
+from .records import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from .collections import Collections
-    from .records import Event, MeterReading, Spooled, StoredRegistration, Transaction
+    from .records import Event, MeterReading, Spooled, StoredRegistration, Transaction, TransactionFilter
 
 
 class StoreError(ChargehandError):
@@ -142,21 +143,12 @@ class Store(Protocol):
 
     def transactions(
         self,
+        wanted: TransactionFilter = EVERYTHING,
         *,
-        charge_point_id: str = "",
-        id_tag: str = "",
-        open_only: bool = False,
-        flagged_only: bool = False,
-        orphans_only: bool = False,
-        since: datetime | None = None,
-        until: datetime | None = None,
         before: int | None = None,
         limit: int = 100,
     ) -> Sequence[Transaction]:
-        """The transactions with the highest numbers first: `before` is the number under which the next page begins.
-
-        `since` (inclusive) and `until` (exclusive) are for our time of receipt of the start.
-        """
+        """Return transactions, highest ids first; `before` is the id under which the next page begins."""
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """Keep meter values; exactly the same ones, sent again, are kept once."""

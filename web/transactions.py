@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
+from ..store.records import TransactionFilter
 from .requests import Problem, Query
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .views import meter_reading, transaction
@@ -38,25 +39,25 @@ class Transactions(Resource):
         )
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         before = query.whole("before", default=LARGEST_ID + 1, most=LARGEST_ID + 1)
-        narrowed = {
-            "charge_point_id": query.text("charge_point"),
-            "id_tag": query.text("id_tag"),
-            "open_only": query.flag("open", default=False),
-            "flagged_only": query.flag("flagged", default=False),
-            "orphans_only": query.flag("orphans", default=False),
-            "since": query.moment("since"),
-            "until": query.moment("until"),
-        }
-        answer(response, {"transactions": viewed(self._pages(narrowed, before, limit))})
+        wanted = TransactionFilter(
+            charge_point_id=query.text("charge_point"),
+            id_tag=query.text("id_tag"),
+            open_only=query.flag("open", default=False),
+            flagged_only=query.flag("flagged", default=False),
+            orphans_only=query.flag("orphans", default=False),
+            since=query.moment("since"),
+            until=query.moment("until"),
+        )
+        answer(response, {"transactions": viewed(self._pages(wanted, before, limit))})
 
-    def _pages(self, narrowed: dict[str, Any], before: int, limit: int) -> Iterator[dict[str, Any]]:
+    def _pages(self, wanted: TransactionFilter, before: int, limit: int) -> Iterator[dict[str, Any]]:
         while limit > 0:
-            wanted = min(limit, AT_A_TIME)
-            found = self._system.store.transactions(**narrowed, before=before, limit=wanted)
+            size = min(limit, AT_A_TIME)
+            found = self._system.store.transactions(wanted, before=before, limit=size)
             yield from map(transaction, found)
-            if len(found) < wanted:
+            if len(found) < size:
                 return
-            before, limit = found[-1].id, limit - wanted
+            before, limit = found[-1].id, limit - size
 
     def on_get_one(self, request: falcon.Request, response: falcon.Response, transaction_id: str) -> None:
         """Answer with one transaction and its first meter readings by receipt; `more_readings`: there are others."""

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from chargehand import CentralSystem, SessionSettings, Settings, TicketState, v16
+from chargehand import CentralSystem, SessionSettings, Settings, TicketState, TransactionFilter, v16
 from chargehand.simulator import ChargePoint, silent
 
 from ..hub import until
@@ -66,7 +66,9 @@ GET_LOG = v16.GetLog(
 def test_a_remote_start_is_done_with_its_start_transaction(system, charge_point, ask):
     ticket = ask(v16.RemoteStartTransaction(id_tag="T1", connector_id=2))
     assert ticket.effect == "done"
-    (transaction,) = system.store.transactions(charge_point_id=charge_point.identity, open_only=True)
+    (transaction,) = system.store.transactions(
+        TransactionFilter(charge_point_id=charge_point.identity, open_only=True)
+    )
     assert (transaction.connector_id, transaction.id_tag) == (2, "T1")
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from chargehand import Event, MemoryStore, MeterReading, Tag, Transaction
+from chargehand import Event, MemoryStore, MeterReading, Tag, Transaction, TransactionFilter
 from chargehand.actors.runtime import threads
 from chargehand.store.postgres import PostgresStore
 from chargehand.store.sqlite import SqliteStore
@@ -184,8 +184,11 @@ def test_transactions_are_listed_the_newest_first_and_can_be_chosen(store):
         kept(store.start_transaction(transaction(number, charge_point_id, id_tag)))
     kept(store.stop_transaction(stopped(4)))
 
-    def numbers(**choice):
-        return [found.id for found in store.transactions(**choice)]
+    def numbers(limit=100, before=None, **conditions):
+        return [
+            found.id
+            for found in store.transactions(TransactionFilter(**conditions), before=before, limit=limit)
+        ]
 
     assert numbers() == [4, 3, 2, 1]
     assert numbers(limit=2) == [4, 3]

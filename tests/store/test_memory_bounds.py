@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from chargehand import Event, MemoryStore, MeterReading, StoreError, Tag
+from chargehand import Event, MemoryStore, MeterReading, StoreError, Tag, TransactionFilter
 
 from .test_memory import START, reading, stopped, transaction
 
@@ -107,7 +107,7 @@ def test_over_its_bound_the_oldest_closed_transaction_goes_and_an_open_one_never
     assert [found.id for found in store.transactions()] == [9, 8, 1]
     for number in range(10, 20):
         store.start_transaction(transaction(number))
-    assert len(store.transactions(open_only=True)) == 11
+    assert len(store.transactions(TransactionFilter(open_only=True))) == 11
 
 
 def test_over_its_bound_the_oldest_readings_and_events_go():

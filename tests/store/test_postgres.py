@@ -9,7 +9,7 @@ import gevent
 import msgspec
 import pytest
 
-from chargehand import Event, MeterReading, StoreError, Tag, Transaction
+from chargehand import Event, MeterReading, StoreError, Tag, Transaction, TransactionFilter
 from chargehand.actors.runtime import threads
 from chargehand.store import postgres as module
 from chargehand.store.libpq import Address, Leash, QueryFailed
@@ -177,7 +177,7 @@ def test_a_text_of_any_length_and_kind_is_kept(open_):
         store.collections.local_lists.remove("a\0b"),
     ]
     assert [ended(receipt) for receipt in receipts] == [None] * len(receipts)
-    assert store.transactions(id_tag=tag, open_only=True)[0].id_tag == tag
+    assert store.transactions(TransactionFilter(id_tag=tag, open_only=True))[0].id_tag == tag
     assert store.meter_readings(7)[0].values == store.spooled()[0].payload == text
     assert store.events(kind="boot")[0].data == {"a": "a\0b"}
 

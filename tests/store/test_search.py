@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chargehand import MemoryStore, Transaction
+from chargehand import MemoryStore, Transaction, TransactionFilter
 from chargehand.actors.runtime import threads
 from chargehand.store import memory, search
 from chargehand.store.sqlite import SqliteStore
@@ -64,18 +64,18 @@ def test_the_flagged_ones_are_found_and_of_them_the_orphans(store):
         transaction(4, flags=(ORPHAN,)),
         transaction(5, flags=('idTag is ,"orphan: a text that a charge point chose',)),
     )
-    assert ids(store.transactions(flagged_only=True)) == [5, 4, 3, 2]
-    assert ids(store.transactions(orphans_only=True)) == [4, 3]
+    assert ids(store.transactions(TransactionFilter(flagged_only=True))) == [5, 4, 3, 2]
+    assert ids(store.transactions(TransactionFilter(orphans_only=True))) == [4, 3]
 
 
 def test_since_is_in_it_and_until_is_not_whatever_the_fraction(store):
     moments = [NOW, NOW + dt.timedelta(microseconds=1), NOW + dt.timedelta(seconds=1)]
     kept(store, *(transaction(number, start_received_at=at) for number, at in enumerate(moments, 1)))
-    assert ids(store.transactions(since=moments[1])) == [3, 2]
-    assert ids(store.transactions(until=moments[1])) == [1]
-    assert ids(store.transactions(since=moments[0], until=moments[2])) == [2, 1]
+    assert ids(store.transactions(TransactionFilter(since=moments[1]))) == [3, 2]
+    assert ids(store.transactions(TransactionFilter(until=moments[1]))) == [1]
+    assert ids(store.transactions(TransactionFilter(since=moments[0], until=moments[2]))) == [2, 1]
     elsewhere = moments[2].astimezone(dt.timezone(dt.timedelta(hours=-5)))
-    assert ids(store.transactions(since=elsewhere)) == [3]
+    assert ids(store.transactions(TransactionFilter(since=elsewhere))) == [3]
 
 
 @given(
@@ -116,10 +116,7 @@ def test_pages_put_together_are_what_was_asked_for(
             for one in all_:
                 store.start_transaction(one)
             found, before = [], None
-            while page := store.transactions(
-                charge_point_id=charge_point, flagged_only=flagged, orphans_only=orphans, since=at,
-                before=before, limit=limit,
-            ):  # fmt: skip
+            while page := store.transactions(TransactionFilter(charge_point_id=charge_point, flagged_only=flagged, orphans_only=orphans, since=at), before=before, limit=limit):  # fmt: skip
                 assert len(page) <= limit
                 found += ids(page)
                 before = found[-1]
