@@ -58,7 +58,7 @@ CHARGE_POINT = click.option("--charge-point", metavar="CP", help="Those of this 
 
 @click.group()
 def reservations() -> None:
-    """Show what charge points have reserved, and for whom."""
+    """Show the reservations that charge points have accepted."""
 
 
 @reservations.command("list")

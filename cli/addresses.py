@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Ports(Protocol):
-    """What a `CentralSystem` knows of its ports."""
+    """Bound ports of a `CentralSystem`."""
 
     @property
     def port(self) -> int:
@@ -42,12 +42,12 @@ class Wanted:
 
     @classmethod
     def by(cls, settings: Settings) -> Wanted:
-        """Those of these settings."""
+        """Read the ports from settings."""
         return cls(settings.port, settings.tls.port, settings.http.port)
 
 
 def configured(settings: Settings) -> dict[str, str | None]:
-    """What leads to a server that was started with these settings; see `reachable`."""
+    """Compute the local addresses of a server that was started with these settings."""
     return reachable(settings, Wanted.by(settings))
 
 
@@ -65,7 +65,7 @@ def listeners(settings: Settings, system: Ports) -> dict[str, tuple[str, int]]:
 
 
 def bound(settings: Settings, system: Ports) -> dict[str, str]:
-    """What was bound: `ws://0.0.0.0:9000/ocpp/{id}`."""
+    """List the bound addresses: `ws://0.0.0.0:9000/ocpp/{id}`."""
     return {
         scheme: f"{scheme}://{_in_url(host)}:{port}{'' if scheme == 'http' else settings.path}"
         for scheme, (host, port) in listeners(settings, system).items()
@@ -73,7 +73,7 @@ def bound(settings: Settings, system: Ports) -> dict[str, str]:
 
 
 def reachable(settings: Settings, system: Ports) -> dict[str, str | None]:
-    """What leads there from this machine, None where there is none; an id is to be put behind that of ws and wss."""
+    """Compute the addresses to use on this machine, None for one that is off; ws and wss need an id."""
     there = {
         scheme: f"{scheme}://{_in_url(_concrete(host))}:{port}"
         for scheme, (host, port) in listeners(settings, system).items()
@@ -104,14 +104,14 @@ logger = logging.getLogger(__name__)
 
 
 def introduce(settings: Settings) -> None:
-    """Before it starts: the settings, without their secrets."""
+    """Print the settings without their secrets, before the start."""
     click.echo(redacted(settings))
     if not settings.auth.credentials and not settings.auth.required:
         logger.warning("no credentials are set: any charge point is let in")
 
 
 def announce(settings: Settings, ports: Ports, folder: DataFolder) -> None:
-    """When it serves, for people and for programs. Raises OSError."""
+    """Print and store the addresses once the system serves. Raises OSError."""
     for scheme, url in bound(settings, ports).items():
         click.echo(f"{scheme:<6} {url}")
     if settings.http.enabled and not (settings.http.open or settings.http.token):

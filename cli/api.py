@@ -49,7 +49,7 @@ class Reply:
 
 
 class Api:
-    """One server's API. Whatever goes wrong is a `CommandFailed`, what was given wrongly a `CommandMisused`."""
+    """Client of one server's API. Failures raise `CommandFailed`, wrong arguments `CommandMisused`."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url
@@ -57,7 +57,7 @@ class Api:
 
     @classmethod
     def of(cls, settings: Settings, *, url: str | None = None, token: str | None = None) -> Self:
-        """That of the server which uses the data folder; without one, where the settings say it should be."""
+        """Make a client for the server that uses the data folder, or for the address in the settings if none does."""
         folder = DataFolder(settings.data)
         found = url or folder.read_run().get("http") or configured(settings)["http"]
         if found is None:
@@ -65,14 +65,14 @@ class Api:
         return cls(found, token or settings.http.token or folder.read_token())
 
     def get(self, *path: str, **query: str) -> dict[str, Any]:
-        """What is at a path, given in segments as they are."""
+        """Get the resource at a path, given as unquoted segments."""
         reply = self.ask("GET", *path, query=query)
         if reply.status != OK:
             raise CommandFailed(why(reply.status, reply.json))
         return reply.json
 
     def change(self, method: str, *path: str, body: str | None = None) -> dict[str, Any]:
-        """Change what is at a path; how it is then, or was."""
+        """Change the resource at a path; returns its state afterwards, or its last one."""
         reply = self.ask(method, *path, body=body)
         if reply.status != OK:
             raise CommandFailed(why(reply.status, reply.json))
@@ -86,12 +86,12 @@ class Api:
         body: str | None = None,
         timeout_s: float = ANSWER_S,
     ) -> Reply:
-        """One request, with no proxy in between; its answer, whatever its status."""
+        """Send one request without a proxy; returns the answer, whatever its status."""
         with self._asked(method, path, query, body, timeout_s) as answer:
             return Reply(answer.status, answer.read().decode(), self._url)
 
     def download(self, method: str, *path: str, timeout_s: float = ANSWER_S) -> Iterator[bytes]:
-        """What a request is answered, in pieces; all of it, or `CommandFailed`. `timeout_s` is for each piece."""
+        """Yield the body of an answer in chunks; raises `CommandFailed` if it is incomplete. `timeout_s` is per chunk."""
         received = 0
         with self._asked(method, path, None, None, timeout_s) as answer:
             if answer.status != OK:
@@ -146,7 +146,7 @@ class Api:
 
 
 def why(status: int, answer: Mapping[str, Any], subject: str = "") -> str:
-    """What a server refused, for people."""
+    """Describe a refusal of the server."""
     if status == UNAUTHORIZED:
         return "the server wants another token: --token, http.token in the settings, or the file in its data folder"
     text = f"{answer.get('title', status)}: {answer.get('description', '')}"

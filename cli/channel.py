@@ -33,12 +33,12 @@ class NoParent(ChargehandError):
 
 
 def handover(settings: Settings, worker: Worker) -> bytes:
-    """What a worker is told first."""
+    """Encode the first message to a worker process."""
     return _frame(pickle.dumps((settings, worker)))
 
 
 def picture(workers: Sequence[dict[str, Any]]) -> bytes:
-    """What it is told later."""
+    """Encode an update of the list of worker processes."""
     return _frame(json.dumps(list(workers)).encode())
 
 
@@ -57,7 +57,7 @@ class Channel:
         os.close(nothing)
 
     def read(self) -> tuple[Settings, Worker]:
-        """What the parent hands over. Raises `NoParent`."""
+        """Read the settings and the worker's identity from the parent. Raises `NoParent`."""
         try:
             settings, worker = pickle.loads(self._receive())  # noqa: S301 - from our own parent
         except (OSError, EOFError, ValueError, MemoryError, pickle.UnpicklingError) as error:

@@ -27,17 +27,17 @@ EXPORTED = (
 )  # fmt: skip
 FACTS = ("id", "name", "version", "registration", "has_password", "deviations", "ignored")
 EVENTS = 20
-"""How many of the last events are shown."""
+"""Number of recent events that are shown."""
 
 
 def find_charge_points(api: Api, *, all_: bool) -> list[dict[str, Any]]:
-    """Those that are connected, or all that the server and its store know."""
+    """List the connected charge points, or all that the server and its store know."""
     query = {"stored": "1"} if all_ else {}
     return [row for row in api.get("charge-points", **query)["charge_points"] if all_ or row["connected"]]
 
 
 def found(api: Api, charge_point: str) -> dict[str, Any]:
-    """All that is known of one: its facts, its last `events` and its `open_transactions`."""
+    """Read one charge point: its facts, its last `events` and its `open_transactions`."""
     facts = api.get("charge-points", charge_point)
     events = api.get("charge-points", charge_point, "events", limit=str(EVENTS))
     open_ = api.get("transactions", charge_point=charge_point, open="1")
@@ -101,7 +101,7 @@ def _peer(row: Mapping[str, Any]) -> str:
 
 
 def _since(row: Mapping[str, Any]) -> str:
-    """When it came, or left."""
+    """Format the time of the last connect, or disconnect."""
     return when(row["connected_at"] if row["connected"] else row["disconnected_at"])
 
 
@@ -127,12 +127,12 @@ class _ListsByItself(click.Group):
 
 @click.group(cls=_ListsByItself)
 def charge_points() -> None:
-    """Show charge points, enter them before they come, and forget them. By itself it lists those that are connected."""
+    """Show, add and remove charge points. Without a subcommand, list the connected ones."""
 
 
 @charge_points.command("list")
 @click.option(
-    "--all", "all_", is_flag=True, help="Those that are away, too, and those that only the store knows."
+    "--all", "all_", is_flag=True, help="Include charge points that are offline or known only to the store."
 )
 @shows(show_charge_points)
 @asks_server
@@ -146,18 +146,20 @@ def list_charge_points(api: Api, *, all_: bool) -> Any:
 @shows(show_charge_point)
 @asks_server
 def show_one(api: Api, *, charge_point: str) -> Any:
-    """Show one: facts, connectors, calls that wait, its last events, its open transactions."""
+    """Show one charge point: facts, connectors, open commands, recent events, open transactions."""
     return found(api, charge_point)
 
 
 @charge_points.command("add")
 @click.argument("charge_point", metavar="CP")
-@click.option("--password", help="For Basic authentication. Others on this machine may see it; see the next.")
-@click.option("--password-stdin", is_flag=True, help="Read it from standard input.")
+@click.option(
+    "--password", help="Password for Basic authentication. Visible in process lists; prefer --password-stdin."
+)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option(
     "--registration",
     type=click.Choice(["Accepted", "Pending", "Rejected"]),
-    help="What it is until its next BootNotification; without it, Accepted if it is not known yet.",
+    help="Registration until the next BootNotification; default for a new charge point: Accepted.",
 )
 @asks_server
 def add(

@@ -35,5 +35,5 @@ def read_settings(
 @click.command()
 @CONFIG
 def check_config(config: str | None) -> None:
-    """Show the settings as `serve` would take them, or all that is wrong with them."""
+    """Show the settings that `serve` would use, or all their faults."""
     click.echo(redacted(read_settings(config, serves=True)), nl=False)

@@ -1,4 +1,4 @@
-"""What a simulated charge point does, told in one line a step: each CALL with its answer, whoever sent it.
+"""Trace of a simulated charge point on the console: one line for each CALL and its answer, in both directions.
 
 One rule: it reads the charge point's own record and nothing else, so what it tells is what went over the wire.
 """
@@ -73,7 +73,7 @@ SENTENCES: dict[str, Callable[[Payload, Payload], str]] = {
 
 
 class ConsoleTrace:
-    """See the head of this file. `say` is given one line at a time."""
+    """Prints the record of a charge point through `say`, one line at a time."""
 
     def __init__(self, record: MessageLog, say: Callable[[str], object]) -> None:
         self._record = record
@@ -82,7 +82,7 @@ class ConsoleTrace:
         self._open: dict[tuple[Kind, str], CallFrame] = {}  # by who sent them, and their id
 
     def follow(self) -> None:
-        """Tell what happens, for ever: for a greenlet of its own."""
+        """Print new entries forever; run it in a greenlet."""
         while True:
             try:
                 self._record.wait(lambda _: True, after=self._read, timeout_s=WAIT_S)
@@ -91,7 +91,7 @@ class ConsoleTrace:
             self.catch_up()
 
     def catch_up(self) -> None:
-        """Tell what has happened and was not told yet."""
+        """Print the entries that were not printed yet."""
         for entry in self._record:
             if entry.number > self._read:
                 self._read = entry.number
@@ -127,7 +127,7 @@ class ConsoleTrace:
         return f"{_short(request)} was answered with {_short(response)}"
 
     def line(self, what: str, text: str) -> None:
-        """Tell one thing."""
+        """Print one line."""
         self._say(f"{what:<{WIDTH}}{escaped(text)}".rstrip())
 
 

@@ -67,7 +67,7 @@ class DataFolder:
         (self.path / RUN_FILE).unlink(missing_ok=True)
 
     def read_run(self) -> Mapping[str, Any]:
-        """What the server that has the folder told; empty if there is none. Needs no lock."""
+        """Read the run file of the server that uses the folder; empty without one. Needs no lock."""
         with suppress(OSError, ValueError):
             told = json.loads((self.path / RUN_FILE).read_text(encoding="utf-8"))
             if isinstance(told, dict):

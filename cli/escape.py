@@ -10,7 +10,7 @@ from typing import Any
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL_IN_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""What `json` leaves as it is; it can only stand in a string there."""
+"""Control characters that `json` does not escape; in JSON they occur only in strings."""
 
 
 def escaped(text: str) -> str:

@@ -9,9 +9,9 @@ import click
 from .escape import escaped
 
 FAILED = 1
-"""Something was not as it has to be: a port in use, a charge point that does not answer."""
+"""Exit status of a failure: a port in use, a charge point that does not answer."""
 MISUSED = 2
-"""What the command was given is wrong: settings, plugins, options. click's status for that, too."""
+"""Exit status for wrong settings, plugins or options; click uses the same."""
 
 
 class CommandFailed(click.ClickException):
@@ -26,6 +26,6 @@ class CommandFailed(click.ClickException):
 
 
 class CommandMisused(CommandFailed):
-    """The same, when what it was given is wrong."""
+    """Raised to end the program because of wrong input."""
 
     exit_code = MISUSED

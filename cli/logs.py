@@ -92,7 +92,7 @@ class TextFormatter(logging.Formatter):
         self._worker = f"[{worker}] " if worker else ""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record as text."""
+        """Format a record as text."""
         head = f"{_time(record)} {record.levelname:<7} {self._worker}{record.name}"
         lines = [f"{head}: {escaped(record.getMessage())}"]
         below = self.formatException(record.exc_info) if record.exc_info else ""
@@ -103,7 +103,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message and, with a traceback, exception. ASCII only.
+    """JSON formatter, one object a line: time, level, logger, message and, with a traceback, exception. ASCII only.
 
     That of a worker has its number, too.
     """
@@ -113,7 +113,7 @@ class JsonFormatter(logging.Formatter):
         self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record as a JSON object."""
+        """Format a record as a JSON object."""
         entry: dict[str, str | int] = {
             "time": _time(record),
             "level": record.levelname,

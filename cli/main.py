@@ -33,7 +33,7 @@ COMMANDS = {
     "serve": ("serve:serve", "Serve charge points until SIGTERM or Ctrl-C."),
     "serve-worker": ("serve:serve_worker", ""),
     "simulate": ("simulation:simulate", "Simulate the charge point CP for one charging session."),
-    "spool": ("spool:spool", "Show messages that wait for redelivery; retry dead letters."),
+    "spool": ("spool:spool", "Show spooled messages for redelivery; retry dead letters."),
     "tags": ("tags:tags", "Show and change who may charge."),
     "tickets": ("tickets:tickets", "Show and cancel commands to charge points."),
     "transactions": ("transactions:transactions", "Show and export transactions."),

@@ -57,7 +57,7 @@ PORT_PAUSE_S = 0.05
 
 
 class Parent:
-    """One run of all of it."""
+    """Prefork parent: owns the data folder, the ports, the SQLite writer and the worker processes."""
 
     def __init__(self, settings: Settings, folder: DataFolder) -> None:
         self._settings = settings

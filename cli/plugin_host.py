@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 GROUP = re.compile(r"[A-Za-z0-9_-]+")
-"""What `redis.remote_groups` may have."""
+"""Characters of a group's name, as in `redis.remote_groups`."""
 
 
 def work(config: str | None, plugin: str, *, redis: str | None, group: str, concurrency: int | None) -> int:

@@ -59,7 +59,7 @@ def find_plugins_here() -> None:
 
 
 def cannot_start(error: OSError) -> CommandFailed:
-    """What went wrong and where; gevent tells the address in `strerror`, files have their name beside it."""
+    """Describe an OSError and its place: gevent puts the address into `strerror`, files have a name beside it."""
     text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     return CommandFailed(f"cannot start: {text}")
 
@@ -78,7 +78,7 @@ def tune_collector() -> None:
 
 
 class Program:
-    """One run of one system. For a `worker` its parent announces it, and has the folder."""
+    """Run of one central system. A `worker` process leaves the announcement and the data folder to its parent."""
 
     def __init__(
         self, settings: Settings, folder: DataFolder | None = None, worker: Worker | None = None

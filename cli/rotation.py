@@ -1,4 +1,4 @@
-"""A log file that begins anew by time and by size, and whose old files are bounded in number and in bytes.
+"""A log file rotated by time and size; its old files are limited in number and bytes.
 
 One rule: logging never stops and never raises. A full disk, a folder taken away or a rename refused costs
 lines or a rotation, is told once on standard error, and is over when the cause is. Never touches a file that

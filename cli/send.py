@@ -25,7 +25,7 @@ SEEN = {
     "done": "; what was asked for has come to pass all the same",
     "pending": "; whether it is carried out all the same is still to be seen",
 }
-"""What is known of a call that was not answered."""
+"""Effects of a command that was not answered."""
 
 
 def send_command(
@@ -73,7 +73,7 @@ def send_command(
 
 
 def _why(status: int, answer: Mapping[str, Any], subject: str) -> str:
-    """What became of it, for people."""
+    """Describe the outcome of a command."""
     if "error" in answer:
         error = answer["error"]
         details = f" {as_json(error['details'])}" if error["details"] else ""
@@ -89,17 +89,25 @@ def _why(status: int, answer: Mapping[str, Any], subject: str) -> str:
 @click.argument("action")
 @click.argument("payload", metavar="[JSON]", default="{}")
 @click.option("--timeout", "timeout_s", type=float, default=30.0, show_default=True, help="Seconds to wait.")
-@click.option("--until-effect", is_flag=True, help="Wait too until what was promised has come to pass.")
+@click.option(
+    "--until-effect",
+    is_flag=True,
+    help="Also wait for the resulting message, e.g. StartTransaction after RemoteStartTransaction.",
+)
 @click.option(
     "--effect-timeout",
     "effect_timeout_s",
     type=float,
     default=300.0,
     show_default=True,
-    help="Seconds to wait for that.",
+    help="Seconds to wait for the resulting message.",
 )
-@click.option("--queue", is_flag=True, help="If it is away, send it when it is back; prints the ticket.")
-@click.option("--expires-in", "expires_in_s", type=float, help="Seconds after which it is not sent any more.")
+@click.option(
+    "--queue", is_flag=True, help="Queue the command if the charge point is offline, and print the ticket."
+)
+@click.option(
+    "--expires-in", "expires_in_s", type=float, help="Seconds after which a queued command expires."
+)
 @asks_server
 def send(
     api: Api,
@@ -116,7 +124,7 @@ def send(
     """Have a running server send ACTION to the charge point CP, and print the response.
 
     The exit status is 0 if the charge point answered, whatever its answer says, and 1 if it did not. With
-    --until-effect it is 0 only if what was promised has come to pass.
+    --until-effect it is 0 only if the resulting message came too.
     """
     effect_s = effect_timeout_s if until_effect else None
     send_command(

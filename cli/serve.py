@@ -15,26 +15,35 @@ from .options import CONFIG, DATA
 
 @click.command()
 @CONFIG
-@click.option("--host", help="Address for ws.")
-@click.option("--port", type=int, help="Port for ws; 0 takes any free one.")
-@click.option("--path", help="Path of a charge point, like /ocpp/{id}.")
-@click.option("--http-port", "http_port", type=int, help="Port for the HTTP API; 0 takes any free one.")
-@click.option("--http-open", "http_open", is_flag=True, help="Ask for no token over HTTP; on loopback only.")
+@click.option("--host", help="Address to bind the WebSocket (ws://) endpoint to.")
+@click.option("--port", type=int, help="Port of the WebSocket (ws://) endpoint; 0: any free port.")
+@click.option("--path", help="URL path of a charge point, such as /ocpp/{id}.")
+@click.option("--http-port", "http_port", type=int, help="Port of the HTTP API; 0: any free port.")
+@click.option(
+    "--http-open",
+    "http_open",
+    is_flag=True,
+    help="Disable bearer-token authentication of the HTTP API (loopback only).",
+)
 @DATA
 @click.option(
     "--transport",
     type=click.Choice(["greenlet", "reactor"]),
-    help="How sockets are served: see the settings.",
+    help="Implementation of the sockets; default: from the settings.",
 )
 @click.option(
     "--store",
     metavar="memory|sqlite|postgresql://…",
-    help="Where transactions are kept: sqlite is a file in the data folder.",
+    help="Store for transactions and all other records; sqlite is a file in the data folder.",
 )
-@click.option("--redis", metavar="URL", help="Redis, for what more than one process takes part in.")
-@click.option("--plugin", "plugins", multiple=True, metavar="MODULE:CLASS", help="A plugin; may be repeated.")
-@click.option("--workers", type=int, help="Processes that serve the same ports.")
-@click.option("--open", "open_", is_flag=True, help="Let any charge point in from any address.")
+@click.option("--redis", metavar="URL", help="Redis URL for clustering and remote plugins.")
+@click.option(
+    "--plugin", "plugins", multiple=True, metavar="MODULE:CLASS", help="Plugin class to run; repeatable."
+)
+@click.option("--workers", type=int, help="Number of worker processes that serve the same ports.")
+@click.option(
+    "--open", "open_", is_flag=True, help="Allow unauthenticated charge points on a non-loopback address."
+)
 def serve(
     config: str | None,
     *,
@@ -67,7 +76,7 @@ def serve(
 
 @click.command(hidden=True)
 def serve_worker() -> None:
-    """Be one of the processes of `serve --workers`, which starts them and hands over what they need."""
+    """Run one worker process of `serve --workers`, which starts it."""
     from gevent import monkey  # noqa: PLC0415 - only here
 
     monkey.patch_all()
@@ -80,19 +89,19 @@ def serve_worker() -> None:
 @click.command()
 @CONFIG
 @click.argument("plugin", metavar="MODULE:CLASS")
-@click.option("--redis", metavar="URL", help="Redis, as the nodes have it.")
+@click.option("--redis", metavar="URL", help="Redis URL, the same as that of the nodes.")
+@click.option("--group", default="default", show_default=True, help="Group of plugin hosts to join.")
 @click.option(
-    "--group", default="default", show_default=True, help="The group of workers that this one is of."
-)
-@click.option(
-    "--concurrency", type=click.IntRange(1), help="Calls of different charge points handled at once."
+    "--concurrency",
+    type=click.IntRange(1),
+    help="Maximum number of charge points whose calls are handled concurrently.",
 )
 def plugin_host(
     config: str | None, plugin: str, *, redis: str | None, group: str, concurrency: int | None
 ) -> None:
     """Run a plugin for the nodes that forward calls through Redis, until SIGTERM or Ctrl-C.
 
-    It is the class that `serve --plugin` takes, unchanged; arguments, name and concurrency are those of the settings if
+    The class is the one that `serve --plugin` takes; arguments, name and concurrency come from the settings if
     `plugins` has it there.
     """
     from gevent import monkey  # noqa: PLC0415 - only here

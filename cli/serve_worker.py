@@ -12,7 +12,7 @@ from .program import Program, cannot_start, find_plugins_here
 
 
 class WorkerProgram(Program):
-    """One run of one worker. Its parent has said what there is to say."""
+    """Run of one worker process; the parent prints the announcements."""
 
     def attend(self, channel: Channel) -> None:
         """Serve on behalf of whoever has the other end."""

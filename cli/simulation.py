@@ -41,7 +41,7 @@ ACCEPTED = "Accepted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """What is to be done: who charges where, for how long, how often the meter is read; and whether to stay then."""
+    """Charging session to simulate: tag, connector, duration, meter interval; `keep` stays connected afterwards."""
 
     tag: str
     connector: int
@@ -93,7 +93,7 @@ def play(
 
 
 class Simulation:
-    """One charge point, and its one visit."""
+    """Simulation of one charge point's charging session."""
 
     def __init__(self, charge_point: ChargePoint, visit: Visit) -> None:
         self._charge_point = charge_point
@@ -102,7 +102,7 @@ class Simulation:
         self._failure: CommandFailed | None = None
 
     def run(self) -> None:
-        """See `play`."""
+        """Run until the session is over, or a signal comes."""
         visiting = gevent.spawn(self._run)
         visiting.link(lambda _: self._over.set())
         with _signals(self._over):
@@ -208,12 +208,10 @@ def _signals(over: Event) -> Iterator[None]:
 
 @click.command()
 @click.argument("charge_point", metavar="CP")
+@click.option("--url", help="WebSocket URL without the id; default: that of the data folder's server.")
+@click.option("--tag", default="T1", show_default=True, help="Id tag to charge with.")
 @click.option(
-    "--url", help="Address for charge points, without the id; without it, that of the data folder's server."
-)
-@click.option("--tag", default="T1", show_default=True, help="Id tag that charges.")
-@click.option(
-    "--connector", type=click.IntRange(1, 1000), default=1, show_default=True, help="Where it charges."
+    "--connector", type=click.IntRange(1, 1000), default=1, show_default=True, help="Connector to charge on."
 )
 @click.option(
     "--duration",
@@ -221,7 +219,7 @@ def _signals(over: Event) -> Iterator[None]:
     type=click.FloatRange(0),
     default=10.0,
     show_default=True,
-    help="Seconds to charge.",
+    help="Duration of the charging session in seconds.",
 )
 @click.option(
     "--interval",
@@ -229,11 +227,11 @@ def _signals(over: Event) -> Iterator[None]:
     type=click.IntRange(1),
     default=2,
     show_default=True,
-    help="Seconds between readings.",
+    help="Seconds between meter readings.",
 )
-@click.option("--password", help="For Basic authentication; without it, that of the settings.")
+@click.option("--password", help="Password for Basic authentication; default: from the settings.")
 @click.option("--cafile", metavar="FILE", help="Certificates to trust (PEM), for wss.")
-@click.option("--keep", is_flag=True, help="Stay connected then, and answer commands until Ctrl-C.")
+@click.option("--keep", is_flag=True, help="Stay connected afterwards and answer commands until Ctrl-C.")
 @DATA
 @CONFIG
 def simulate(
@@ -246,7 +244,7 @@ def simulate(
     cafile: str | None,
     **visit: Any,
 ) -> None:
-    """Be the charge point CP: boot, charge a car, and go. One line tells of each step."""
+    """Simulate charge point CP: boot, run one charging session, disconnect. Each step is printed as a line."""
     settings = read_settings(config, {"data": data})
     known = settings.auth.credentials.get(charge_point)
     play(

@@ -1,4 +1,4 @@
-"""The command `spool`: messages that wait for redelivery, and dead letters."""
+"""The command `spool`: spooled messages for redelivery, and dead letters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("number", "place", "charge point", "action", "transaction", "received", "why")
 MOST = "10000"
-"""Of each kind; the API shows no more at once."""
+"""Maximum number of messages of each kind; the API returns no more at once."""
 ANSWER_S = 40.0
 """Seconds: the store of the server has 30 to keep what is brought back."""
 
@@ -65,7 +65,7 @@ def spool() -> None:
 @shows(show_spool)
 @asks_server
 def list_spool(api: Api) -> Any:
-    """List the messages that wait for redelivery, then the dead letters; the oldest first."""
+    """List the spooled messages for redelivery, then the dead letters; the oldest first."""
     return listed(api)
 
 

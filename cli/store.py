@@ -129,7 +129,7 @@ def backup(api: Api, *, file: str, force: bool) -> None:
 @CONFIG
 @JSON
 def check_store(file: str | None, *, data: str | None, config: str | None, json: bool) -> None:
-    """Look whether all is well with FILE, a backup; without it, with the store of a data folder that no server uses.
+    """Check FILE, a backup, or without FILE the store of a data folder that no server uses.
 
     The exit status is 0 if all is well, 1 if something is wrong, and 2 if there is no such file.
     """

@@ -29,7 +29,7 @@ def show_tree(picture: Mapping[str, Any]) -> None:
 
 
 def _workers(pictures: Sequence[Mapping[str, Any]]) -> Tree:
-    """The processes; what stands above is of the one that was asked."""
+    """Build the tree of worker processes; the tree above it belongs to the one that answered."""
     tree = Tree(plain("workers", "bold"))
     for one in pictures:
         label = plain(str(one["worker"]), "bold")
@@ -64,7 +64,7 @@ def _label(node: Mapping[str, Any]) -> Text:
 
 
 def _facts(node: Mapping[str, Any]) -> list[str]:
-    """What is worth a word: a child that never failed and waits for nothing needs none."""
+    """List the facts beside a child's state; there are none for a child without failures and waiting messages."""
     facts = [str(node["strategy"])] if "strategy" in node else []
     if "sessions" in node:
         facts.append(f"{node['sessions']} known, {node['connected']} connected")
@@ -84,27 +84,27 @@ def show_cluster(picture: Mapping[str, Any]) -> None:
             ("this node", picture["node"]),
             ("lease", "held" if picture["lease"] else "lost: it sends no command"),
             ("charge points here", picture["claimed"]),
-            ("calls with other nodes", picture["far_calls"]),
-            ("calls for other nodes", picture["near_calls"]),
+            ("forwarded commands", picture["far_calls"]),
+            ("hosted commands", picture["near_calls"]),
         ]
     )
     held = picture.get("charge_points")
     if held is None:
-        show_table(("node",), [(node,) for node in picture["nodes"]], "there is no node")
+        show_table(("node",), [(node,) for node in picture["nodes"]], "no nodes")
     else:
-        show_table(("charge point", "node"), sorted(held.items()), "no charge point is held")
+        show_table(("charge point", "node"), sorted(held.items()), "no charge points")
 
 
-COLUMNS = ("plugin", "restarts", "messages that wait", "last crash")
+COLUMNS = ("plugin", "restarts", "spooled messages", "last crash")
 
 
 def quarantined(api: Api) -> list[dict[str, Any]]:
-    """Those in quarantine, as the API shows them."""
+    """List the plugins in quarantine, as the API shows them."""
     return [row for row in api.get("plugins")["plugins"] if row["quarantined"]]
 
 
 def release_plugin(api: Api, plugin: str) -> dict[str, Any]:
-    """Let one out; how it stands then. Raises `CommandFailed`."""
+    """Release a plugin; returns its state afterwards. Raises `CommandFailed`."""
     reply = api.ask("POST", "plugins", plugin, "release")
     if reply.status != OK:
         raise CommandFailed(why(reply.status, reply.json))
@@ -121,22 +121,24 @@ def show_plugins(rows: Iterable[Mapping[str, Any]]) -> None:
 @shows(show_tree)
 @asks_server
 def tree(api: Api) -> Any:
-    """Show the tree of supervision: state, restarts, what waits, the last crash."""
+    """Show the supervision tree: states, restarts, inboxes, last crashes."""
     return api.get("supervision")
 
 
 @click.command()
-@click.option("--charge-points", "charge_points_", is_flag=True, help="Who holds which charge point, too.")
+@click.option(
+    "--charge-points", "charge_points_", is_flag=True, help="Also show which node owns each charge point."
+)
 @shows(show_cluster)
 @asks_server
 def cluster(api: Api, *, charge_points_: bool) -> Any:
-    """Show the nodes, or the workers of this machine, that share the charge points."""
+    """Show the nodes or worker processes that share the charge points."""
     return api.get("cluster", charge_points="1" if charge_points_ else "0")
 
 
 @click.group()
 def quarantine() -> None:
-    """Show plugins that have failed too often and are told of nothing, and let them out again."""
+    """List plugins in quarantine and release them."""
 
 
 @quarantine.command("list")
@@ -151,5 +153,5 @@ def list_(api: Api) -> Any:
 @click.argument("plugin")
 @asks_server
 def release(api: Api, plugin: str) -> None:
-    """Start PLUGIN again; what was acknowledged in its place is handed to it then."""
-    click.echo(f"{plugin} is released and {release_plugin(api, plugin)['state']}")
+    """Start PLUGIN again; messages acknowledged meanwhile are redelivered to it."""
+    click.echo(f"{plugin} was released and is {release_plugin(api, plugin)['state']}")

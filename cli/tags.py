@@ -25,7 +25,7 @@ AT_A_TIME = 2000
 
 
 def listed(api: Api) -> list[dict[str, Any]]:
-    """All tags, by their id."""
+    """List all tags, sorted by id."""
     return sorted(api.get("tags")["tags"], key=lambda tag: str(tag["id_tag"]).lower())
 
 
@@ -166,7 +166,7 @@ def show_tag(api: Api, *, id_tag: str) -> Any:
 @click.option(
     "--status", default="Accepted", show_default=True, help="Accepted, Blocked, Expired or Invalid."
 )
-@click.option("--expiry", help="When it runs out: a date and time with its offset.")
+@click.option("--expiry", help="Expiry date and time with UTC offset.")
 @click.option("--parent", default="", help="Tags with the same parent may stop each other's transactions.")
 @asks_server
 def add_tag(api: Api, *, id_tag: str, **facts: str | None) -> None:
@@ -205,7 +205,7 @@ def export_tags(api: Api, *, json: bool) -> None:
 @tags.command("push")
 @click.argument("charge_point", metavar="CP")
 @click.option("--full", is_flag=True, help="Send the whole list, whatever the charge point has.")
-@click.option("--clear-cache", is_flag=True, help="Clear its authorisation cache, too.")
+@click.option("--clear-cache", is_flag=True, help="Also clear the charge point's authorisation cache.")
 @click.option(
     "--timeout", "timeout_s", type=float, default=30.0, show_default=True, help="Seconds for each answer."
 )

@@ -46,7 +46,7 @@ def listed(
 
 
 def cancelled(api: Api, ticket: str) -> str:
-    """Cancel a call that is not on the wire; what is said of it then. Raises `CommandFailed`."""
+    """Cancel a command that was not sent yet; returns a text about it. Raises `CommandFailed`."""
     reply = api.ask("DELETE", "tickets", ticket)
     if reply.status not in (OK, ACCEPTED):
         raise CommandFailed(why(reply.status, reply.json, ticket))
@@ -77,7 +77,7 @@ def show_tickets(rows: Iterable[Mapping[str, Any]]) -> None:
         )
         for row in rows
     ]
-    show_table(COLUMNS, lines, "no call is as asked for")
+    show_table(COLUMNS, lines, "No matching tickets.")
 
 
 def show_tickets_of(rows: Iterable[Mapping[str, Any]]) -> None:
@@ -97,25 +97,25 @@ def show_ticket(row: Mapping[str, Any]) -> None:
     )
 
 
-CHARGE_POINT = click.option("--charge-point", metavar="CP", help="To this charge point.")
-OPEN = click.option("--open", "open_", is_flag=True, help="That have not ended.")
+CHARGE_POINT = click.option("--charge-point", metavar="CP", help="Only commands to this charge point.")
+OPEN = click.option("--open", "open_", is_flag=True, help="Only commands that have not ended.")
 
 
 @click.group()
 def tickets() -> None:
-    """Show and cancel calls to charge points."""
+    """Show and cancel commands to charge points."""
 
 
 @tickets.command("list")
 @CHARGE_POINT
 @OPEN
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many."
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Maximum number of rows."
 )
 @shows(show_tickets)
 @asks_server
 def list_tickets(api: Api, *, limit: int, **narrowed: Any) -> Any:
-    """List calls, the newest first: the open ones, and the last that have ended."""
+    """List commands, newest first: the open ones and the last that ended."""
     return listed(api, **narrowed, limit=limit)[0]
 
 
@@ -124,7 +124,7 @@ def list_tickets(api: Api, *, limit: int, **narrowed: Any) -> Any:
 @shows(show_ticket)
 @asks_server
 def show_one(api: Api, *, ticket: str) -> Any:
-    """Show one call, and what became of it."""
+    """Show one command and its outcome."""
     return api.get("tickets", ticket)
 
 
@@ -132,7 +132,7 @@ def show_one(api: Api, *, ticket: str) -> Any:
 @click.argument("ticket")
 @asks_server
 def cancel(api: Api, *, ticket: str) -> None:
-    """Cancel a call that is not on the wire yet."""
+    """Cancel a command that was not sent yet."""
     click.echo(cancelled(api, ticket))
 
 
@@ -142,7 +142,7 @@ def cancel(api: Api, *, ticket: str) -> None:
 @JSON
 @asks_server
 def export_tickets(api: Api, *, json: bool, **narrowed: Any) -> None:
-    """Print calls as CSV, or as JSON, the newest first."""
+    """Print commands as CSV, or as JSON, the newest first."""
     rows, more = listed(api, **narrowed)
     write = sys.stdout.write
     export(rows if json else exported(rows), EXPORTED, write, json=json)

@@ -40,7 +40,7 @@ def listed(api: Api, narrowed: Mapping[str, str], limit: int) -> list[dict[str, 
 
 
 def pages(api: Api, narrowed: Mapping[str, str], page: int = PAGE) -> Iterator[dict[str, Any]]:
-    """All of them, the newest first: asked for page by page. One that starts meanwhile is not among them."""
+    """Yield all transactions page by page, newest first, without those that start meanwhile."""
     before: dict[str, str] = {}
     while True:
         rows = api.get("transactions", **narrowed, **before, limit=str(page))["transactions"]
@@ -101,7 +101,7 @@ def _sample(sample: Any) -> str:
 
 
 def read_dead_letters(api: Api, *, after: int, limit: int) -> list[dict[str, Any]]:
-    """The messages that were acknowledged and belong to nothing, the oldest first."""
+    """List the dead letters, oldest first."""
     rows: list[dict[str, Any]] = api.get("spool", after=str(after), limit=str(limit))["dead_letters"]
     return rows
 
@@ -128,15 +128,23 @@ MAX_LIMIT = 10_000
 def narrows(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say which transactions are meant."""
     for option in (
-        click.option("--until", metavar="TIME", help="That started before; a time or a day, in UTC."),
-        click.option("--since", metavar="TIME", help="That started then or later, by our clock."),
         click.option(
-            "--orphans", is_flag=True, help="That were open when their charge point showed they cannot be."
+            "--until", metavar="TIME", help="Only transactions started before this UTC time or day."
         ),
-        click.option("--doubtful", "flagged", is_flag=True, help="That are flagged for anything."),
-        click.option("--open", "open", is_flag=True, help="Whose StopTransaction has not come."),
-        click.option("--tag", "id_tag", metavar="TAG", help="That were started with this tag."),
-        click.option("--charge-point", metavar="CP", help="Of this charge point."),
+        click.option(
+            "--since",
+            metavar="TIME",
+            help="Only transactions started at or after this UTC time or day (server clock).",
+        ),
+        click.option(
+            "--orphans",
+            is_flag=True,
+            help="Only orphaned transactions: open, although their charge point has shown that they ended.",
+        ),
+        click.option("--doubtful", "flagged", is_flag=True, help="Only transactions with any flag."),
+        click.option("--open", "open", is_flag=True, help="Only transactions without a StopTransaction."),
+        click.option("--tag", "id_tag", metavar="TAG", help="Only transactions started with this tag."),
+        click.option("--charge-point", metavar="CP", help="Only transactions of this charge point."),
     ):
         command = option(command)
     return command
@@ -144,13 +152,17 @@ def narrows(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def transactions() -> None:
-    """Show and export what was charged."""
+    """Show and export transactions."""
 
 
 @transactions.command("list")
 @narrows
 @click.option(
-    "--limit", type=click.IntRange(1, MAX_LIMIT), default=100, show_default=True, help="At most so many."
+    "--limit",
+    type=click.IntRange(1, MAX_LIMIT),
+    default=100,
+    show_default=True,
+    help="Maximum number of rows.",
 )
 @shows(show_transactions)
 @asks_server
@@ -166,7 +178,7 @@ def list_transactions(api: Api, *, limit: int, **narrowed: Any) -> Any:
     type=click.IntRange(1, MAX_LIMIT),
     default=1000,
     show_default=True,
-    help="At most so many readings.",
+    help="Maximum number of readings.",
 )
 @shows(show_transaction)
 @asks_server
@@ -189,12 +201,18 @@ def export_transactions(api: Api, *, json: bool, **narrowed: Any) -> None:
 
 
 @transactions.command("dead-letters")
-@click.option("--after", type=click.IntRange(0), default=0, help="Only numbers over this one.")
 @click.option(
-    "--limit", type=click.IntRange(1, MAX_LIMIT), default=100, show_default=True, help="At most so many."
+    "--after", type=click.IntRange(0), default=0, help="Only dead letters with a number above this one."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, MAX_LIMIT),
+    default=100,
+    show_default=True,
+    help="Maximum number of rows.",
 )
 @shows(show_dead_letters)
 @asks_server
 def dead_letters(api: Api, *, after: int, limit: int) -> Any:
-    """List the messages that were acknowledged and belong to no transaction, with the reason; the oldest first."""
+    """List the dead letters, oldest first: acknowledged messages that need a person, with the reason."""
     return read_dead_letters(api, after=after, limit=limit)

@@ -100,7 +100,7 @@ logger = logging.getLogger(__name__)
 
 
 class Process(Protocol):
-    """What `WorkerProcess` is."""
+    """Interface of `WorkerProcess`."""
 
     pid: int
     ready: Event
@@ -119,7 +119,7 @@ class Process(Protocol):
 
 
 class Place:
-    """One of the workers, whichever process that is now."""
+    """Slot of one worker process, kept across restarts."""
 
     def __init__(self, number: int, policy: Policy) -> None:
         self.number = number
@@ -142,7 +142,7 @@ class Place:
 
 
 class Workers:
-    """See the head of this file. `spawn(number, first)` starts a process, `first` for one that is not there again.
+    """Supervisor of worker processes. `spawn(number, first)` starts a process, `first` for one that is not there again.
 
     `serving` is set when all are ready for the first time. `gave_up` has the exit status that is left when one could
     not be started, or was over its budget.
@@ -172,7 +172,7 @@ class Workers:
         self._keepers.append(gevent.spawn(self._keep, self._places[0]))
 
     def pictures(self) -> list[dict[str, Any]]:
-        """All of them: number, process, state, restarts, and how the last one ended."""
+        """List the workers: number, process, state, restarts, last exit."""
         return [place.picture() for place in self._places]
 
     def stop(self, timeout_s: float | None) -> bool:

@@ -60,5 +60,5 @@ def test_programs_get_the_rows_as_they_came(stub, quarantine):
 
 def test_release_says_how_the_plugin_stands_then(stub, quarantine):
     stub.body = BAD | {"state": "starting"}
-    assert quarantine("release", "Tags") == "Tags is released and starting\n"
+    assert quarantine("release", "Tags") == "Tags was released and is starting\n"
     assert stub.requests[0][0] == "/api/v1/plugins/Tags/release"

@@ -38,7 +38,7 @@ def test_tickets_are_a_table(stub, tickets):
     assert lines[1].rstrip().endswith("2026-05-04 12:00:02")
     assert json.loads(tickets("list", "--json").stdout) == [WAITS, TICKET]
     stub.body = {"tickets": [], "more": False}
-    assert tickets("list").stdout == "no call is as asked for\n"
+    assert tickets("list").stdout == "No matching tickets.\n"
 
 
 def test_one_is_shown_with_its_payloads(stub, tickets):
