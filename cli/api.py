@@ -91,7 +91,7 @@ class Api:
             return Reply(answer.status, answer.read().decode(), self._url)
 
     def download(self, method: str, *path: str, timeout_s: float = ANSWER_S) -> Iterator[bytes]:
-        """Yield the body of an answer in chunks; raises `CommandFailed` if it is incomplete. `timeout_s` is per chunk."""
+        """Yield the body of an answer in chunks; raises `CommandFailed` if it breaks off. `timeout_s` is per chunk."""
         received = 0
         with self._asked(method, path, None, None, timeout_s) as answer:
             if answer.status != OK:
