@@ -100,7 +100,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return escaped("; ".join(map(str, value)) if isinstance(value, list) else str(value))
+    return escaped("; ".join(map(_item, value)) if isinstance(value, list) else str(value))
 
 
 def echo_json(value: Any) -> None:
@@ -123,3 +123,8 @@ def shows(show: Callable[[Any], None]) -> Callable[[Callable[..., Any]], Callabl
         return JSON(run)
 
     return decorate
+
+
+def _item(item: Any) -> str:
+    """Show one of several values in a cell; a flag by its text."""
+    return str(item["text"] if isinstance(item, dict) and "text" in item else item)

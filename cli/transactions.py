@@ -62,7 +62,7 @@ def show_transactions(rows: Iterable[Mapping[str, Any]]) -> None:
             when(row["stop_received_at"]) or "charges",
             None if row["meter_stop"] is None else row["meter_stop"] - row["meter_start"],
             row["verdict"],
-            "; ".join(row["flags"]),
+            "; ".join(flag["text"] for flag in row["flags"]),
         )
         for row in rows
     ]
@@ -79,7 +79,7 @@ def show_transaction(row: Mapping[str, Any]) -> None:
 
 
 def _fact(value: Any) -> Any:
-    return "; ".join(value) if isinstance(value, list) else value
+    return "; ".join(flag["text"] for flag in value) if isinstance(value, list) else value
 
 
 def _readings(reading: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:

@@ -220,3 +220,22 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kind: str
     received_at: datetime
     data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+FLAG_CODES = (
+    ("orphan: ", "orphaned"),
+    ("its id tag was ", "id_tag_not_accepted"),
+    ("reservation ", "reservation_doubtful"),
+    ("the meter ran backwards", "meter_backwards"),
+    ("it stopped before it started", "stopped_before_start"),
+    ("it was stopped with ", "stopped_by_other_tag"),
+    ("stored escaped", "stored_escaped"),
+)
+"""Beginnings of flags of transactions, each with its stable code."""
+
+
+def flag_code(text: str) -> str:
+    """Return the stable code of a transaction's flag; "other" for a flag that a plugin made up."""
+    if text.endswith("Wh are more than can be"):
+        return "energy_suspect"
+    return next((code for start, code in FLAG_CODES if text.startswith(start)), "other")

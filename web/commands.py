@@ -12,10 +12,10 @@ import msgspec
 
 from ..actors.session.tickets import TicketState
 from ..config.schema import nearest
-from ..protocol import v16
 from ..protocol.actions import Sender
 from ..protocol.effects import pair_of
 from ..protocol.payload import typed
+from ..protocol.versions import VERSIONS
 from ..store.store import StoreError
 from .requests import CLOSE, Problem, Query, Stopping, body_of, segment
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
@@ -23,7 +23,7 @@ from .views import JSON, encode, outcome, ticket_facts
 
 if TYPE_CHECKING:
     from ..actors.session.tickets import Ticket
-    from ..protocol.actions import Action
+    from ..protocol.actions import Action, Version
     from ..system.central_system import CentralSystem
     from .requests import Stop
 
@@ -62,10 +62,19 @@ class Commands:
         self, request: falcon.Request, response: falcon.Response, charge_point: str, action: str
     ) -> None:
         """Send the body as a request of the central system, and wait for the end of its ticket unless `wait=0`."""
-        row = _row(action)
         query = Query(
-            request, "timeout", "wait", "until_effect", "effect_timeout", "when_offline", "expires_in"
+            request,
+            "timeout",
+            "wait",
+            "until_effect",
+            "effect_timeout",
+            "when_offline",
+            "expires_in",
+            "version",
         )
+        version = self._version_for(charge_point, query.text("version"))
+        row = _row(action, version)
+        request.context.version = version.name
         timeout_s = query.seconds("timeout", default=DEFAULT_TIMEOUT_S, most=MAX_TIMEOUT_S)
         queue = query.choice("when_offline", "fail", "queue") == "queue"
         wait = query.flag("wait", default=not queue)
@@ -93,6 +102,20 @@ class Commands:
             self._wait_until_kept(ticket)
         logger.info("%s to %s by HTTP: %s is %s", action, charge_point, ticket.id, ticket.state)
         self._answer(response, ticket)
+
+    def _version_for(self, charge_point: str, given: str) -> Version:
+        """Find the version that a command is in: the given one, else the charge point's last, else the only one."""
+        versions = {version.name: version for version in VERSIONS.values()}
+        if given and given not in versions:
+            raise Problem(400, "Bad query", f"version must be one of: {', '.join(versions)}")
+        known, stored = self._system.charge_point(charge_point), self._system.store.registration(charge_point)
+        name = given or (known.version if known is not None else stored.version if stored is not None else "")
+        if name in versions:
+            return versions[name]
+        if len(versions) > 1:
+            text = f"{charge_point} has never been here: the parameter version must be one of: "
+            raise Problem(400, "Bad query", text + ", ".join(versions))
+        return next(iter(versions.values()))
 
     def _is_known(self, charge_point: str) -> bool:
         known = self._system.charge_point(charge_point) is not None
@@ -157,15 +180,15 @@ def status_of(system: CentralSystem, ticket: Ticket[Any]) -> tuple[int, str]:
     return STATUSES[ticket.state]
 
 
-def _row(action: str) -> Action:
-    row = v16.VERSION.actions.get(action)
+def _row(action: str, version: Version) -> Action:
+    row = version.actions.get(action)
     if row is not None and row.sender.allows(Sender.CENTRAL_SYSTEM):
         return row
     if row is not None:
         raise Problem(404, "Not a command", f"{action} is sent by charge points, not to them")
-    near = nearest(action, [known.name for known in v16.VERSION.sent_by(Sender.CENTRAL_SYSTEM)])
+    near = nearest(action, [known.name for known in version.sent_by(Sender.CENTRAL_SYSTEM)])
     hint = f"; did you mean {near}?" if near else ""
-    raise Problem(404, "Unknown action", f"OCPP {v16.VERSION.name} has no action {action}{hint}")
+    raise Problem(404, "Unknown action", f"OCPP {version.name} has no action {action}{hint}")
 
 
 def _message(row: Action, body: bytes) -> Any:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..protocol import v16
 from ..protocol.actions import Sender
+from ..protocol.versions import VERSIONS
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STATUSES
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
 from .storage import SQLITE
@@ -303,7 +303,8 @@ def _body(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _command() -> dict[str, Any]:
-    actions = [row.name for row in v16.VERSION.sent_by(Sender.CENTRAL_SYSTEM)]
+    versions = VERSIONS.values()
+    actions = sorted({row.name for one in versions for row in one.sent_by(Sender.CENTRAL_SYSTEM)})
     titles = {status: title for status, title in STATUSES.values() if title}
     titles |= {
         400: "The body is no JSON, or a parameter is wrong: `until_effect` for an action without one",
@@ -326,6 +327,7 @@ def _command() -> dict[str, Any]:
             _parameter("effect_timeout", "query", {"type": "number", "exclusiveMinimum": 0}),
             _parameter("when_offline", "query", {"enum": ["fail", "queue"], "default": "fail"}),
             _parameter("expires_in", "query", {"type": "number", "exclusiveMinimum": 0}),
+            _parameter("version", "query", {"enum": [version.name for version in versions]}),
         ],
         "requestBody": {"content": {JSON: {"schema": OBJECT}}},
         "responses": {

@@ -120,10 +120,10 @@ def report_stopping(_: falcon.Request, __: falcon.Response, ___: Exception, ____
 
 
 def report_invalid(
-    _: falcon.Request, __: falcon.Response, error: InvalidPayload, ___: Mapping[str, Any]
+    request: falcon.Request, _: falcon.Response, error: InvalidPayload, __: Mapping[str, Any]
 ) -> None:
     """Answer 422 to a command whose payload breaks the contract, with every violation."""
-    found = violations(error.violations)
+    found = violations(error.violations, request.context.version)
     raise Problem(422, "Invalid payload", str(error), violations=found) from error
 
 

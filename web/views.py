@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..protocol import payload as payloads
-from ..protocol import v16
 from ..protocol.message import Message
+from ..protocol.versions import VERSIONS
+from ..store.records import flag_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.tickets import Ticket
-    from ..protocol.errors import Deviation
+    from ..protocol.errors import Deviation, ErrorCode
     from ..store.records import Event, MeterReading, Spooled, StoredRegistration, Transaction
 
 JSON = "application/json"
@@ -113,7 +114,7 @@ def transaction(record: Transaction) -> dict[str, Any]:
         "stop_received_at": record.stop_received_at,
         "stop_reason": record.stop_reason,
         "stop_id_tag": record.stop_id_tag,
-        "flags": record.flags,
+        "flags": [{"code": flag_code(flag), "text": flag} for flag in record.flags],
     }
 
 
@@ -160,12 +161,18 @@ def crash(report: Mapping[str, Any], *, rows: bool) -> dict[str, Any]:
     return picture
 
 
-def violations(found: Iterable[Deviation]) -> list[dict[str, str]]:
-    """Violations and deviations, with their codes as OCPP 1.6 spells them."""
+def _spell(version: str, code: ErrorCode | str) -> str:
+    """Write an error code as a version spells it."""
+    known = next((one for one in VERSIONS.values() if one.name == version), None)
+    return str(code) if known is None else known.spell(code)
+
+
+def violations(found: Iterable[Deviation], version: str) -> list[dict[str, str]]:
+    """Violations and deviations, with their codes as the version spells them."""
     return [
         {
             "path": deviation.path,
-            "code": v16.VERSION.spell(deviation.code),
+            "code": _spell(version, deviation.code),
             "text": deviation.text,
             "value": deviation.value,
         }
@@ -179,12 +186,12 @@ def outcome(ticket: Ticket[Any]) -> dict[str, Any]:
     if ticket.response is not None:
         picture["response"] = wire(ticket.response)
     if ticket.code is not None:
-        code = v16.VERSION.spell(ticket.code)
+        code = _spell(ticket.version, ticket.code)
         picture["error"] = {"code": code, "description": ticket.reason, "details": ticket.details}
     if ticket.effect is not None:
         picture["effect"] = ticket.effect
     if ticket.deviations:
-        picture["deviations"] = violations(ticket.deviations)
+        picture["deviations"] = violations(ticket.deviations, ticket.version)
     return picture
 
 

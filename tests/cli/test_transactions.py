@@ -19,7 +19,7 @@ ROW = {
     "verdict": "Accepted", "reservation_id": None, "meter_start": 100, "started_at": "2026-05-04T12:00:00Z",
     "start_received_at": "2026-05-04T12:34:56.789Z", "meter_stop": 350, "stopped_at": "2026-05-04T13:00:00Z",
     "stop_received_at": "2026-05-04T13:34:56Z", "stop_reason": "Local", "stop_id_tag": "",
-    "flags": ["the meter ran backwards", "odd"],
+    "flags": [{"code": "meter_backwards", "text": "the meter ran backwards"}, {"code": "other", "text": "odd"}],
 }  # fmt: skip
 OPEN = ROW | {
     "transaction_id": 8,

@@ -104,7 +104,7 @@ def test_what_a_charge_point_accepted_outlives_the_server_and_ends_with_its_tran
     last = beside(start_server, "--store", "sqlite", data=server.data)
     assert states(last) == {1: "used", 2: "used", 3: "cancelled"}
     flags = {
-        row["transaction_id"]: row["flags"]
+        row["transaction_id"]: [flag["text"] for flag in row["flags"]]
         for row in beside(last.ask, "GET", "/api/v1/transactions").json["transactions"]
     }
     assert (flags[number], flags[doubtful]) == ([], ["reservation 9 is not known"])

@@ -191,8 +191,15 @@ def test_an_effect_that_cannot_be_waited_for_is_400_and_nothing_is_sent(
 # With a system that hands out a ticket in a state of choice
 
 
+class StubStore:
+    def registration(self, _id):
+        return None
+
+
 class StubSystem:
     cluster = None
+    store = StubStore()
+    version = "1.6"
 
     def __init__(self, state, *, online=False):
         self.state = state
