@@ -187,15 +187,21 @@ class PluginSpecFactory:
         def make(scheduler: Any, watch: Any) -> PluginCell:
             now = context.clock.monotonic
             cell = PluginCell(scheduler, spec, self.system, watch, now, self.faults, context=context)
-            version = context.rules.version
+            versions = {rules.version.name: rules.version for rules in context.rules_of.values()}
+            passive = []
             for action in plugin.actions_of("passive"):
-                if action not in version.actions:
-                    raise ValueError(f"plugin {spec.name}: {action} is not an action of OCPP {version.name}")
+                known = [(name, action) for name, version in versions.items() if action in version.actions]
+                # A bundled plugin is for its own versions; the system may speak others.
+                if not known and not last_resort:
+                    raise ValueError(
+                        f"plugin {spec.name}: {action} is not an action of OCPP {' or '.join(versions)}"
+                    )
+                passive += known
             # Sessions see the routing table as a view; here, where it is filled, it is the `Router` itself.
             router: Any = context.router
             router.add(
                 cell,
-                passive=[(version.name, action) for action in plugin.actions_of("passive")],
+                passive=passive,
                 outcomes=plugin.actions_of("outcome"),
                 online=bool(plugin.actions_of("online")),
                 offline=bool(plugin.actions_of("offline")),

@@ -1,0 +1,142 @@
+"""A version of OCPP that the package does not know, served from socket to store."""
+
+import json
+
+import pytest
+
+from chargehand import CentralSystem, Plugin, Settings, TicketState, on_outcome, passive
+from chargehand.config.sessions import DeadlineSettings
+from chargehand.config.settings import SupervisionSettings
+from chargehand.protocol.effects import Effect
+from chargehand.simulator.client import Client
+from chargehand.store.memory import MemoryStore
+from tests import ocpp00
+from tests.hub import until
+
+HELLO = [2, "h1", "Hello", {"model": "M"}]
+
+
+def sold(number, sale="S1", door=1):
+    return [2, f"s{number}", "Sold", {"sale": sale, "door": door, "units": 3}]
+
+
+class Shop(Plugin):
+    """A plugin of that version; `broken` makes it fail sales."""
+
+    def __init__(self, sales, outcomes, broken):
+        super().__init__()
+        self._sales, self._outcomes, self._broken = sales, outcomes, broken
+
+    @passive(ocpp00.Hello)
+    def hello(self, _):
+        return {"status": "Accepted", "now": "2026-01-01T00:00:00Z"}
+
+    @passive(ocpp00.Sold)
+    def sold(self, call):
+        if self._broken:
+            raise RuntimeError("broken")
+        self._sales.append(call.request.sale)
+        return {}
+
+    @on_outcome(ocpp00.Open)
+    def opened(self, ticket):
+        self._outcomes.append(ticket.state)
+
+
+class Setup:
+    """A system of that version, and a charge point's socket."""
+
+    def __init__(self, policy="lenient", *, plugins=True):
+        self.sales, self.outcomes, self.broken = [], [], []
+        self.store = MemoryStore()
+        settings = Settings(
+            port=0,
+            policy=policy,
+            deadlines=DeadlineSettings(default_s=2.0),
+            supervision=SupervisionSettings(redelivery_delay_s=0.01, redelivery_delay_max_s=0.05),
+        )
+        self.system = CentralSystem(
+            settings,
+            plugins=[Shop.spec(self.sales, self.outcomes, self.broken)] if plugins else [],
+            store=self.store,
+            versions=ocpp00.VERSIONS,
+        )
+
+    def __enter__(self):
+        self.system.start()
+        url = f"ws://127.0.0.1:{self.system.port}/ocpp/CP1"
+        self.client = Client.connect(url, subprotocols=("ocpp1.6", "ocpp0.0"))
+        return self
+
+    def __exit__(self, *_):
+        self.client.close()
+        self.system.stop()
+        self.store.close()
+
+    def read(self):
+        return json.loads(self.client.receive()[0])
+
+    def say(self, message):
+        self.client.send_text(json.dumps(message).encode())
+
+    def ask(self, message):
+        self.say(message)
+        return self.read()
+
+
+def test_a_charge_point_registers_and_the_store_knows_it():
+    with Setup() as setup:
+        assert setup.client.subprotocol == "ocpp0.0"
+        assert setup.ask(HELLO)[2]["status"] == "Accepted"
+        assert setup.system.charge_point("CP1").version == "0.0"
+        until(lambda: setup.store.registration("CP1") is not None)
+        assert setup.store.registration("CP1").status == "Accepted"
+
+
+def test_an_action_without_handler_gets_the_fallback():
+    with Setup(plugins=False) as setup:
+        assert setup.ask(HELLO)[0] == 4
+
+
+def test_a_sale_whose_handler_fails_is_spooled_and_redelivered():
+    with Setup() as setup:
+        setup.ask(HELLO)
+        setup.broken.append(True)
+        assert setup.ask(sold(1)) == [3, "s1", {}]
+        (spooled,) = setup.store.spooled()
+        assert (spooled.version, spooled.action) == ("0.0", "Sold")
+        setup.broken.clear()
+        until(lambda: setup.sales == ["S1"] and not setup.store.spooled())
+
+
+@pytest.mark.parametrize(("policy", "kind"), [("lenient", 3), ("strict", 4)])
+def test_a_deviation_is_refused_by_the_strict_policy_only(policy, kind):
+    with Setup(policy) as setup:
+        assert setup.ask([2, "h1", "Hello", {"model": "M", "colour": "red"}])[0] == kind
+
+
+def test_a_command_is_answered_and_its_effect_is_seen():
+    with Setup() as setup:
+        setup.ask(HELLO)
+        ticket = setup.system.send("CP1", ocpp00.Open(door=1), until_effect=True)
+        _, id_, action, body = setup.read()
+        assert (action, body) == ("Open", {"door": 1})
+        setup.say([3, id_, {"status": "Accepted"}])
+        assert setup.ask(sold(1)) == [3, "s1", {}]
+        assert ticket.wait(2.0)
+        assert (ticket.state, ticket.effect) == (TicketState.ANSWERED, Effect.DONE)
+        until(lambda: setup.outcomes == [TicketState.ANSWERED])
+        assert setup.system.ticket(ticket.id) is ticket
+
+
+def test_a_newer_command_supersedes_one_that_waits():
+    with Setup() as setup:
+        setup.ask(HELLO)
+        setup.system.send("CP1", ocpp00.Open(door=2))
+        in_flight = setup.read()[1]
+        first, second = (setup.system.send("CP1", ocpp00.Open(door=1)) for _ in range(2))
+        until(lambda: first.state is TicketState.SUPERSEDED)
+        setup.say([3, in_flight, {"status": "Accepted"}])
+        setup.say([3, setup.read()[1], {"status": "Accepted"}])
+        assert second.wait(2.0)
+        assert second.result().status == "Accepted"
