@@ -1,4 +1,4 @@
-"""What single settings cannot say: which ones need, forbid or exceed one another.
+"""Checks that involve more than one setting: which ones need, forbid or exceed one another.
 
 One rule: a check reads finished settings and returns words. Never resolves a name, never opens a file.
 """
@@ -32,7 +32,7 @@ def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
 
 
 def _shared(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
-    """What several processes need that share their charge points."""
+    """Yield the conflicts of settings for several processes that share charge points."""
     redis = settings.redis
     if redis.url and settings.store == "sqlite":
         # Two nodes would give the same transaction ids.
@@ -101,7 +101,7 @@ def _hosts(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is this machine only. No name is looked up: of names, `localhost` alone is."""
+    """Return whether an address is loopback. No name is looked up; `localhost` is the only name that counts."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, all of it at once.
+"""Errors of a configuration, all of them at once.
 
 One rule: an error names the setting and says what would be right. Never shows the value of a secret.
 """

@@ -171,7 +171,7 @@ def variable_of(name: str) -> str:
 
 
 def _from_text(text: str, hint: Any) -> object:
-    """What a variable's text means for a setting of this type; a wrong one is left to the schema."""
+    """Convert an environment variable's text for a setting of this type; a wrong text is left to the schema."""
     if hint is str or get_origin(hint) is Literal:
         return text
     if hint is bool:

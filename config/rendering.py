@@ -144,7 +144,7 @@ def _hidden_arguments(value: Any, name: str = "") -> Any:
 
 
 def toml(value: Any) -> str:
-    """One value as TOML, tables inline. A value that TOML does not know is written as text."""
+    """Write a value as TOML, tables inline. A value that TOML does not know is written as text."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):

@@ -12,7 +12,7 @@ TagStatus = Literal["Accepted", "Blocked", "Expired", "Invalid"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagSettings(Section):
-    """What the back office knows of one id tag."""
+    """An id tag of the back office."""
 
     status: TagStatus = setting("Accepted", "The answer to Authorize and StartTransaction.")
     expiry: datetime | None = setting(None, "When the tag runs out: a date and time with its offset.")
@@ -143,7 +143,7 @@ class SessionSettings(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlineSettings(Section):
-    """How long a plugin may take before the stand-in answers."""
+    """Deadlines: the time a plugin has before the fallback answers."""
 
     default_s: float = setting(10.0, "Seconds that a handler has to answer a call.", above=0)
     actions: Mapping[str, float] = made(

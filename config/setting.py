@@ -1,4 +1,4 @@
-"""What one setting is: a field of a frozen dataclass, with one line of documentation and the rules for its value.
+"""Declaration of a setting: a field of a frozen dataclass, one line of documentation, and rules for its value.
 
 The settings themselves are declared with it, in `settings.py` and `sessions.py`.
 """
@@ -14,7 +14,7 @@ _RULES = "rules"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What a setting's type does not say: its documentation, its range, and how it is written in a file.
+    """Facts about a setting beside its type: documentation, range, and how it is written in a file.
 
     `least` and `most` are the inclusive bounds of a number, `above` an exclusive lower one. A string must
     match `pattern` from end to end; `wanted` says in words what the pattern asks for. `short` is for tables:
@@ -75,7 +75,7 @@ def off(doc: str) -> bool:
 
 
 class Section:
-    """What every settings class is."""
+    """Base class of all groups of settings."""
 
     __slots__ = ()
 

@@ -56,7 +56,7 @@ class TlsSettings(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisionSettings(Section):
-    """How failed actors are brought back."""
+    """Supervision: restarts, circuit breakers, quarantine, redelivery, watchdog."""
 
     intensity: int = setting(3, "Restarts of one child allowed within `period_s`.", least=0)
     period_s: float = setting(5.0, "Seconds over which restarts are counted.", above=0)

@@ -1,4 +1,4 @@
-"""What the parent of several workers hands to each of them, beside the settings."""
+"""Facts that the parent process hands to each worker process, beside the settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,11 +7,11 @@ from typing import Any
 
 @dataclass(slots=True, kw_only=True)
 class Worker:
-    """One of several processes that serve the same ports.
+    """Worker process: one of several that serve the same ports.
 
-    `store_path` is the socket of the process that writes, empty if each has its own way to the store; `coordinator_path`
-    that of the broker between them. `first` says that the tags of the settings are to be entered into the store: one
-    that is started again leaves what was changed since. `all` is the parent's picture of all of them, kept up to date.
+    `store_path` is the socket of the process that writes the store, empty if each process opens it itself;
+    `coordinator_path` is the socket of the coordinator server. `first` is true for the process that enters the tags of
+    the settings into the store; a restarted one leaves them alone. `all` is the parent's view of all processes.
     """
 
     number: int

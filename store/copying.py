@@ -19,7 +19,7 @@ from .durable import LARGEST_ID
 from .store import StoreError
 
 SPARE_BYTES = 16 << 20
-"""What a copy must leave free on its disk, for the records that come meanwhile."""
+"""Bytes that a copy must leave free on its disk, for the records that come meanwhile."""
 
 INTERRUPT_S = 0.05
 
@@ -29,7 +29,7 @@ since it was made."""
 
 
 class Copy:
-    """One copy in the making; `target` must not be there yet."""
+    """Copy of an SQLite file in progress; `target` must not exist yet."""
 
     def __init__(self, source: str, target: str) -> None:
         self._source = source

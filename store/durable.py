@@ -138,7 +138,7 @@ class DurableStore:
         raise NoBackup("the store is a database with a backup of its own: for PostgreSQL use pg_dump")
 
     def close(self) -> None:
-        """See `Store`."""
+        """Write what is pending, and release files and threads."""
         self._writer.close()
 
     # -- Transactions --------------------------------------------------------------------------
@@ -175,7 +175,7 @@ class DurableStore:
         self._know_start(transaction.id, key)
 
     def start_transaction(self, transaction: Transaction) -> Receipt:
-        """See `Store`."""
+        """Store a started transaction; an existing one is left unchanged."""
         if transaction.open and transaction.id not in self._open:
             self._remember(as_kept(transaction))
         self._note_number(transaction.id)
@@ -203,7 +203,7 @@ class DurableStore:
             del self._allotted[key]
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
-        """See `Store`."""
+        """Add a flag to an open transaction, once; one that is not open is left unchanged."""
         known = self._open.get(transaction_id)
         if known is None:
             return self._writer.append(Kind.BARRIER, ())
@@ -212,11 +212,11 @@ class DurableStore:
         return self._writer.append(Kind.FLAGS, row(transaction_id, flags_text(flags)))
 
     def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
-        """See `Store`."""
+        """Return the open transactions of a charge point, oldest first. Never switches greenlets."""
         return [self._open[number] for number in self._open_of.get(charge_point_id, ())]
 
     def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
-        """See `Store`."""
+        """Return the open transactions of an id tag at any charge point, oldest first. Never switches greenlets."""
         return [self._open[number] for number in self._open_by_tag.get(id_tag.lower(), ())]
 
     def transaction(self, transaction_id: int) -> Transaction | None:
@@ -239,7 +239,7 @@ class DurableStore:
         return newest_transactions(self._ask, wanted, before, limit)
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
-        """See `Store`."""
+        """Store meter values; identical ones that are sent again are stored once."""
         return self._writer.append(Kind.READING, reading_row(reading))
 
     def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
@@ -251,7 +251,7 @@ class DurableStore:
     # -- Charge points ---------------------------------------------------------------------------
 
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
-        """See `Store`."""
+        """Store the registration of a charge point, as its BootNotification was answered."""
         self._registrations[charge_point_id] = self._shared(status, version)
         return self._writer.append(Kind.REGISTER, row(charge_point_id, status, version))
 
@@ -266,22 +266,22 @@ class DurableStore:
         return self._shared_registrations.setdefault(registration, registration)
 
     def registration(self, charge_point_id: str) -> StoredRegistration | None:
-        """See `Store`."""
+        """Return the registration of a charge point; None if it has none."""
         return self._registrations.get(charge_point_id)
 
     def registrations(self) -> Mapping[str, StoredRegistration]:
-        """See `Store`."""
+        """Return the registrations of all charge points that ever booted, by id."""
         return self._registrations
 
     def refresh(self, charge_point_id: str) -> Receipt:  # noqa: ARG002 - where nobody else writes, nothing is new
-        """See `Store`."""
+        """Read what other processes have stored of a charge point, before its first message is handled here."""
         return Receipt(done=True)
 
     def _keep(self, book: str, key: str, data: bytes | None) -> Receipt:
         return self._writer.append(Kind.BOOK, row(book, key, None if data is None else json_text(data)))
 
     def add_event(self, event: Event) -> Receipt:
-        """See `Store`."""
+        """Store an event."""
         data = msgspec.json.encode(event.data).decode()
         return self._writer.append(
             Kind.EVENT, row(event.charge_point_id, event.kind, text(event.received_at), data)
@@ -309,7 +309,10 @@ class DurableStore:
         why: str,
         replay: bool = True,
     ) -> Receipt:
-        """See `Store`."""
+        """Store a transaction message that no handler has handled.
+
+        With `replay` it waits for redelivery, else it is a dead letter.
+        """
         key = self._starts.get(transaction_id) if transaction_id is not None else None
         start = None if key is None else msgspec.json.encode(key).decode()
         values = row(
@@ -341,21 +344,21 @@ class DurableStore:
         ]
 
     def unspool(self, numbers: Sequence[int]) -> Receipt:
-        """See `Store`."""
+        """Delete messages that their plugin has handled."""
         receipt = self._writer.append(Kind.BARRIER, ())
         for number in numbers:
             receipt = self._writer.append(Kind.UNSPOOL, row(number))
         return receipt
 
     def requeue(self, numbers: Sequence[int]) -> Receipt:
-        """See `Store`."""
+        """Let dead letters wait for redelivery again, in their old places."""
         receipt = self._writer.append(Kind.BARRIER, ())
         for number in numbers:
             receipt = self._writer.append(Kind.BACK, row(number))
         return receipt
 
     def dead_letter(self, number: int, why: str) -> Receipt:
-        """See `Store`."""
+        """Make a spooled message a dead letter: it is not redelivered any more, and stays visible."""
         return self._writer.append(Kind.ASIDE, row(number, why))
 
 

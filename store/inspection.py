@@ -1,4 +1,4 @@
-"""Whether all is well with an SQLite file that nobody writes to: that it is whole, and that its records hold together.
+"""Inspection of an SQLite file that nobody writes to: its integrity, and the consistency of its records.
 
 It is only read, row by row, so there may be any number.
 """
@@ -27,16 +27,16 @@ TOLD = 20
 
 REGISTRATIONS = ("Accepted", "Pending", "Rejected")
 UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
-"""What the making of a record out of a spoilt row raises; msgspec's own errors are ValueErrors."""
+"""Errors raised when a record is made from a spoilt row; msgspec's own errors are ValueErrors."""
 
 
 class Inspection:
-    """One look at a file. Raises `StoreError` if it is none of ours; what is wrong with it is in `faults`."""
+    """Inspection of one file; its findings are in `faults`. Raises `StoreError` for a file of another program."""
 
     def __init__(self, path: str) -> None:
         self.faults: list[str] = []
         self.rows: dict[str, int] = {}
-        """How many there are by table."""
+        """Number of rows by table."""
         self.open = self.flagged = self.orphans = 0
         """Transactions."""
         self._largest = 0

@@ -38,7 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-"""That a server is gone is known after some 11 s at the latest. What the URL says wins."""
+"""Connection parameters that detect a dead server within about 11 s; those of the URL take precedence."""
 
 MISSING = "a store at postgresql:// needs psycopg, which is not installed: pip install 'chargehand[postgres]'"
 
@@ -47,7 +47,7 @@ REFUSED = ("21", "22", "23", "54")
 
 
 class QueryFailed(ChargehandError):
-    """What the server, or the connection, says of a query. `state` is its SQLSTATE; empty if the connection is lost."""
+    """Query failed at the server or on the connection. `state` is its SQLSTATE; empty if the connection is lost."""
 
     def __init__(self, text: str, state: str = "") -> None:
         super().__init__(text)
@@ -55,7 +55,7 @@ class QueryFailed(ChargehandError):
 
     @property
     def refused(self) -> bool:
-        """Whether it is the data's fault."""
+        """True if the data of the query is to blame."""
         return self.state.startswith(REFUSED)
 
 
@@ -172,7 +172,7 @@ def literal(connection: PGconn, text: bytes) -> bytes:
 
 
 def lost(connection: PGconn) -> bool:
-    """Whether a connection is of no use any more."""
+    """Return whether a connection is lost."""
     from psycopg import pq  # noqa: PLC0415 - an extra
 
     return bool(connection.status == pq.ConnStatus.BAD)
@@ -228,12 +228,12 @@ class Leash:
 
 
 def one_line(text: bytes) -> str:
-    """What libpq says, in one line."""
+    """Write libpq's message in one line."""
     return " ".join(text.decode("utf-8", "replace").split())
 
 
 def _fault(shown: str) -> str:
-    """What libpq does not like about a URL whose password is masked already."""
+    """Return libpq's complaint about a URL whose password is already masked."""
     from psycopg import ProgrammingError  # noqa: PLC0415 - an extra
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
 

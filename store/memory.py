@@ -42,7 +42,7 @@ AT_A_TIME = 5000
 
 
 class MemoryStore:
-    """See the head of this file."""
+    """Store in memory: bounded, and gone when the process ends."""
 
     durable = False
 
@@ -76,7 +76,10 @@ class MemoryStore:
     # -- Transactions --------------------------------------------------------------------------
 
     def allot_transaction_id(self, charge_point_id: str, start: tuple[int, str, datetime, int] | None) -> int:
-        """See `Store`."""
+        """Allot a transaction id: unique, positive, 32 bit, never used again.
+
+        The same for a start that is sent again.
+        """
         key = None if start is None else (charge_point_id, *start)
         if key is not None and key in self._allotted:
             return self._allotted[key]
@@ -92,7 +95,7 @@ class MemoryStore:
         return number
 
     def start_transaction(self, transaction: Transaction) -> Receipt:
-        """See `Store`."""
+        """Store a started transaction; an existing one is left unchanged."""
         if transaction.id not in self._transactions:
             self._transactions[transaction.id] = transaction
             self._open_by_tag.setdefault(transaction.id_tag.lower(), set()).add(transaction.id)
@@ -108,7 +111,7 @@ class MemoryStore:
                 return
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """See `Store`."""
+        """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
         known = self._transactions.get(transaction.id)
         if known is not None and known.open:
             self._transactions[transaction.id] = transaction
@@ -125,22 +128,22 @@ class MemoryStore:
         return KEPT
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
-        """See `Store`."""
+        """Add a flag to an open transaction, once; one that is not open is left unchanged."""
         known = self._transactions.get(transaction_id)
         if known is not None and known.open and flag not in known.flags:
             self._transactions[transaction_id] = msgspec.structs.replace(known, flags=(*known.flags, flag))
         return KEPT
 
     def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
-        """See `Store`."""
+        """Return the open transactions of a charge point, oldest first. Never switches greenlets."""
         return [self._transactions[number] for number in self._open_of.get(charge_point_id, ())]
 
     def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
-        """See `Store`."""
+        """Return the open transactions of an id tag at any charge point, oldest first. Never switches greenlets."""
         return [self._transactions[number] for number in sorted(self._open_by_tag.get(id_tag.lower(), ()))]
 
     def transaction(self, transaction_id: int) -> Transaction | None:
-        """See `Store`."""
+        """Find a transaction by its id; None if there is none."""
         return self._transactions.get(transaction_id)
 
     def transactions(
@@ -159,7 +162,7 @@ class MemoryStore:
         return list(itertools.islice(found, limit))
 
     def _newest(self, charges_with: str, before: int | None) -> Iterator[Transaction]:
-        """Those with the highest numbers first; of one tag only those that are open."""
+        """Yield transactions, highest ids first; for a tag only the open ones."""
         numbers = sorted(
             self._open_by_tag.get(charges_with.lower(), ()) if charges_with else self._transactions
         )
@@ -172,7 +175,7 @@ class MemoryStore:
                 gevent.sleep(0)
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
-        """See `Store`."""
+        """Store meter values; identical ones that are sent again are stored once."""
         key = (reading.charge_point_id, reading.connector_id, reading.transaction_id, reading.values)
         readings = self._readings
         if key not in readings:
@@ -182,14 +185,14 @@ class MemoryStore:
         return KEPT
 
     def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
-        """See `Store`."""
+        """Return the meter values of a transaction, in order of receipt."""
         found = (reading for reading in self._readings.values() if reading.transaction_id == transaction_id)
         return list(itertools.islice(found, limit))
 
     # -- Charge points ---------------------------------------------------------------------------
 
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
-        """See `Store`."""
+        """Store the registration of a charge point, as its BootNotification was answered."""
         self._registrations[charge_point_id] = self._shared(status, version)
         return KEPT
 
@@ -199,29 +202,29 @@ class MemoryStore:
         return self._shared_registrations.setdefault(registration, registration)
 
     def registration(self, charge_point_id: str) -> StoredRegistration | None:
-        """See `Store`."""
+        """Return the registration of a charge point; None if it has none."""
         return self._registrations.get(charge_point_id)
 
     def registrations(self) -> Mapping[str, StoredRegistration]:
-        """See `Store`."""
+        """Return the registrations of all charge points that ever booted, by id."""
         return self._registrations
 
     def forget(self, charge_point_id: str) -> Receipt:
-        """See `Store`."""
+        """Forget the registration of a charge point; one that never booted is no error."""
         self._registrations.pop(charge_point_id, None)
         return KEPT
 
     def refresh(self, charge_point_id: str) -> Receipt:  # noqa: ARG002 - nobody else writes
-        """See `Store`."""
+        """Read what other processes have stored of a charge point, before its first message is handled here."""
         return KEPT
 
     def add_event(self, event: Event) -> Receipt:
-        """See `Store`."""
+        """Store an event."""
         self._events.append(event)
         return KEPT
 
     def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
-        """See `Store`."""
+        """Return events, newest first."""
         found = (
             event
             for event in reversed(self._events)
@@ -245,7 +248,10 @@ class MemoryStore:
         why: str,
         replay: bool = True,
     ) -> Receipt:
-        """See `Store`."""
+        """Store a transaction message that no handler has handled.
+
+        With `replay` it waits for redelivery, else it is a dead letter.
+        """
         if len(self._spool if replay else self._aside) >= self._keep:
             place = "in the spool" if replay else "aside"
             return Receipt(done=True, error=StoreError(f"{self._keep} messages wait {place} already"))
@@ -269,22 +275,22 @@ class MemoryStore:
         return KEPT
 
     def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[Spooled]:
-        """See `Store`."""
+        """Return the messages that wait for redelivery, oldest first."""
         numbers = self._spooled_by.get(charge_point_id, {}) if charge_point_id else self._spool
         return [self._spool[number] for number in itertools.islice(numbers, limit)]
 
     def spooled_charge_points(self) -> Sequence[str]:
-        """See `Store`."""
+        """Return the charge points whose messages wait for redelivery."""
         return list(self._spooled_by)
 
     def unspool(self, numbers: Sequence[int]) -> Receipt:
-        """See `Store`."""
+        """Delete messages that their plugin has handled."""
         for number in numbers:
             self._take_out(number)
         return KEPT
 
     def dead_letter(self, number: int, why: str) -> Receipt:
-        """See `Store`."""
+        """Make a spooled message a dead letter: it is not redelivered any more, and stays visible."""
         record = self._take_out(number)
         if record is not None:
             self._aside[number] = msgspec.structs.replace(record, why=why)
@@ -293,11 +299,11 @@ class MemoryStore:
         return KEPT
 
     def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
-        """See `Store`."""
+        """Return dead letters, oldest first, with numbers above `after`."""
         return [self._aside[number] for number in sorted(self._aside) if number > after][:limit]
 
     def requeue(self, numbers: Sequence[int]) -> Receipt:
-        """See `Store`."""
+        """Let dead letters wait for redelivery again, in their old places."""
         found = [number for number in dict.fromkeys(numbers) if number in self._aside]
         if len(self._spool) + len(found) > self._keep:
             return Receipt(done=True, error=StoreError(f"{self._keep} messages wait in the spool already"))

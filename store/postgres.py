@@ -37,7 +37,7 @@ PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 5.0
 SILENT_S = STATEMENT_S + 2
 """Seconds of silence after which the server is taken for lost: before the deadline of whoever waits for the answer."""
 AT_ONCE_S = 1.0
-"""What fails sooner had been lost before, and nobody had noticed."""
+"""Seconds within which a failure means that the connection had been lost before."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -71,7 +71,10 @@ def _insert(table: str, columns: Sequence[str], clause: str = "") -> str:
 
 
 def _one_each(columns: Sequence[str], which: str) -> str:
-    """Of several rows with the same first column the first (ASC) or the last (DESC). In order, against dead locks."""
+    """Select one of several rows with the same first column, the first (ASC) or the last (DESC).
+
+    Ordered, to avoid deadlocks.
+    """
     key = _value(0, columns[0])
     values = _values(columns, named=True)
     return f"(SELECT DISTINCT ON ({key}) {values} {ROWS} ORDER BY {key}, given.place {which}) AS given"
@@ -268,11 +271,11 @@ class PostgresStore(SharedStore):
         return store
 
     def every_second(self) -> None:
-        """See `SharedStore`."""
+        """Read changes of the collections, and reserve ids if there are too few. Called every `FOLLOW_S`."""
         self.leash.pull(SILENT_S)
         super().every_second()
 
     def close(self) -> None:
-        """See `Store`."""
+        """Write what is pending, and release files and threads."""
         self.leash.pull(AT_ONCE_S)
         super().close()

@@ -1,4 +1,4 @@
-"""What a store keeps: rows of values, which the collector need not look at.
+"""Records of the store: structs of plain values, which the garbage collector need not visit.
 
 Times are aware datetimes in UTC; a charge point's own times stand beside those of receipt.
 """
@@ -78,7 +78,7 @@ class LocalList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a charge point's key is compared with: never the key. `scheme` is "blake2" or "scrypt".
+    """Hash of a charge point's key, never the key. `scheme` is "blake2" or "scrypt".
 
     `next` is a key that it was sent and may have taken: it takes the place of this one when it is used.
     """
@@ -113,7 +113,7 @@ class TicketRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One charging transaction. It is open until its StopTransaction came; nothing else closes it.
+    """Charging transaction, open until its StopTransaction arrives; nothing else closes it.
 
     `started_at` and `stopped_at` are the charge point's clock, `start_received_at` and `stop_received_at` ours. Meter
     readings are in Wh. `verdict` is what its StartTransaction was answered, `flags` what is doubtful about it.
@@ -140,12 +140,12 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def open(self) -> bool:
-        """Whether its StopTransaction has not come yet."""
+        """True until its StopTransaction arrives."""
         return self.stop_received_at is None
 
     @property
     def orphaned(self) -> bool:
-        """Whether it was seen that it cannot be going on, though its StopTransaction had not come."""
+        """True if the transaction is open and cannot be going on."""
         return any(flag.startswith(self.ORPHAN) for flag in self.flags)
 
 
@@ -183,7 +183,7 @@ EVERYTHING = TransactionFilter()
 
 
 class MeterReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One MeterValues message, or the transaction data of a StopTransaction; `values` is its JSON as received."""
+    """MeterValues message, or the transaction data of a StopTransaction; `values` is its JSON as received."""
 
     charge_point_id: str
     connector_id: int

@@ -1,4 +1,4 @@
-"""What a database is given and gives: the kinds of writes, and records as rows.
+"""Rows of the databases: kinds of writes, and the conversion of records.
 
 A row is a tuple of what a database can hold, made in the hub; rows of a kind that come together are few statements. So
 the thread that writes needs the interpreter's lock a few times a batch, for which a busy hub may let it wait 5 ms each.
@@ -160,7 +160,7 @@ def json_text(value: bytes) -> str:
 
 
 def reading_key(values: bytes) -> str:
-    """What tells meter values from others of their transaction: a digest, behind the first time in them.
+    """Make the key of a meter reading within its transaction: a digest, behind its first timestamp.
 
     So those of about one time lie side by side in the index, and a batch changes few of its pages. It matters only for
     that whether the time is one.

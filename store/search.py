@@ -1,4 +1,4 @@
-"""What is asked of a database: rows under conditions, and transactions under those that no index knows.
+"""Queries: rows under conditions, and transactions under conditions without an index.
 
 Such a question is put in windows, each with its own query: writes have their turn in between, however much is kept.
 """

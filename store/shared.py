@@ -29,12 +29,12 @@ BLOCK = 20_000
 """Numbers of transactions that are reserved at a time, when half of them are used up. So half of them are there while
 the database is away: a charge point that is not answered sends no second start."""
 FIRST_BLOCK = 1000
-"""Those that are reserved at start, before one is used: one that is started again and again must not use up all."""
+"""Transaction ids reserved at start; few, so that repeated restarts do not use them up."""
 
 FOLLOW_S = 1.0
 """Seconds between two looks at what others have changed in the books."""
 REMOVALS_KEPT_S = 86400
-"""How long a removal can be seen by those who follow."""
+"""Seconds for which other processes can see a removal."""
 STALE_S = 3600.0
 """Seconds after which all of the books is read again: less than removals are kept."""
 
@@ -88,7 +88,7 @@ class SharedStore(DurableStore):
         self._timer.start(self.every_second)
 
     def close(self) -> None:
-        """See `Store`."""
+        """Write what is pending, and release files and threads."""
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
@@ -116,7 +116,7 @@ class SharedStore(DurableStore):
         return number
 
     def _note_number(self, number: int) -> None:
-        """Whoever gave it had it of a block of their own."""
+        """Do nothing: other processes draw ids from their own reserved blocks."""
 
     def _reserve_ahead(self) -> None:
         if (
@@ -151,11 +151,11 @@ class SharedStore(DurableStore):
             self._whole = True  # what could not be kept is taken back
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """See `Store`."""
+        """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
         return self._own(transaction.id, super().stop_transaction(transaction))
 
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
-        """See `Store`."""
+        """Store the registration of a charge point, as its BootNotification was answered."""
         return self._own(charge_point_id, super().register(charge_point_id, status, version))
 
     def _keep(self, book: str, key: str, data: bytes | None) -> Receipt:
@@ -164,7 +164,7 @@ class SharedStore(DurableStore):
     # -- What others have written ----------------------------------------------------------------
 
     def every_second(self) -> None:
-        """Look for changes of the books, and for numbers if there are too few. Called every `FOLLOW_S`."""
+        """Read changes of the collections, and reserve ids if there are too few. Called every `FOLLOW_S`."""
         self._reserve_ahead()
         self._follow()
 
@@ -207,7 +207,7 @@ class SharedStore(DurableStore):
                         book.follow(key, None)
 
     def refresh(self, charge_point_id: str) -> Receipt:
-        """See `Store`."""
+        """Read what other processes have stored of a charge point, before its first message is handled here."""
         receipt = Receipt()
         name, seen, closed = storable(charge_point_id), self._seen, self.closed
         mine = {

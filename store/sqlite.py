@@ -28,11 +28,11 @@ REFUSED = (
     sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError,
     OverflowError, ValueError,
 )  # fmt: skip
-"""What says that a row is to blame."""
+"""Errors that blame a row."""
 NOW = "CAST(strftime('%s', 'now') AS INTEGER)"
 
 SIZES = (1, 4, 16, 64, 256)
-"""How many rows a statement may have room for; those that stay empty are not looked at."""
+"""Numbers of rows that a statement has room for; unused places are skipped."""
 
 GIVEN: dict[Kind, Sequence[str]] = {
     Kind.IDS: ("number",),
@@ -82,7 +82,7 @@ STATEMENTS: dict[Kind, str] = {
     Kind.BACK: "UPDATE spool SET aside = 0 WHERE number IN (SELECT number FROM given)",
     Kind.UNSPOOL: "DELETE FROM spool WHERE number IN (SELECT number FROM given)",
 }
-"""What is done with rows, which stand there under the name `given`."""
+"""Statement for each kind of row; the rows are named `given`."""
 CHANGED = "UPDATE ids SET next = next + ? WHERE name = 'change'"
 """Follows `Kind.BOOK`, which has given so many numbers: they only go up, whatever is removed."""
 REMOVED = f"DELETE FROM books WHERE removed_at <= {NOW} - ?"  # noqa: S608 - a constant
@@ -99,7 +99,7 @@ def _text(kind: Kind, size: int) -> str:
 
 TEXTS = {(kind, size): _text(kind, size) for kind in STATEMENTS for size in SIZES}
 NOTHING = {kind: (None,) * len(columns) for kind, columns in GIVEN.items()}
-"""What stands where a statement has room and there is no row."""
+"""Filler for the unused places of a statement."""
 
 
 def _one_each(kind: Kind, rows: Sequence[Row]) -> Sequence[Row]:
@@ -221,6 +221,6 @@ class SqliteStore(DurableStore):
         return store
 
     def backup(self, path: str) -> None:
-        """See `Store`."""
+        """Write a consistent copy of everything into a new file, for its owner's eyes alone; switches greenlets."""
         self._ask("SELECT 1")  # behind all that was appended before
         Copy(self._path, path).make()

@@ -1,4 +1,4 @@
-"""What must outlive the process, behind one Protocol; memory, SQLite and PostgreSQL fill it.
+"""Store of what must outlive the process, behind one Protocol; memory, SQLite and PostgreSQL implement it.
 
 An append returns a `Receipt` at once and never blocks the hub: it is durable when the receipt says so, not before.
 Whoever acknowledges a record to a charge point waits for that. Reads see every append that was made before them. An
@@ -96,7 +96,7 @@ class Store(Protocol):
     """See the head of this file. One instance serves one system; all methods are called in its hub's thread."""
 
     durable: bool
-    """Whether anything is left when the process has ended."""
+    """True if records outlive the process."""
 
     collections: Collections
     """Tags, reservations, charging profiles, local lists, credentials, unfinished tickets: see `Collections`.
@@ -112,34 +112,34 @@ class Store(Protocol):
         """
 
     def close(self) -> None:
-        """Keep what is still to be kept, and let go of files and threads."""
+        """Write what is pending, and release files and threads."""
 
     # -- Transactions --------------------------------------------------------------------------
 
     def allot_transaction_id(self, charge_point_id: str, start: tuple[int, str, datetime, int] | None) -> int:
-        """The number of a transaction that starts: unique, positive, 32 bit, never used again.
+        """Allot a transaction id: unique, positive, 32 bit, never used again; the same for a start that is sent again.
 
         The same start (connector, id tag, the charge point's time, meter reading) gets the same number again for as
         long as its transaction is open. None stands for a start that could not be read: always a new number.
         """
 
     def start_transaction(self, transaction: Transaction) -> Receipt:
-        """Keep a transaction that started; one that is there already is left as it is."""
+        """Store a started transaction; an existing one is left unchanged."""
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """Keep the end of a transaction; one that has an end already, or never started, is left as it is."""
+        """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
-        """Add to what is doubtful about an open transaction, once; one that is not open is left as it is."""
+        """Add a flag to an open transaction, once; one that is not open is left unchanged."""
 
     def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
-        """The open transactions of a charge point, oldest first. Never switches greenlets."""
+        """Return the open transactions of a charge point, oldest first. Never switches greenlets."""
 
     def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
-        """The open transactions of an id tag, anywhere, oldest first. Never switches greenlets."""
+        """Return the open transactions of an id tag at any charge point, oldest first. Never switches greenlets."""
 
     def transaction(self, transaction_id: int) -> Transaction | None:
-        """Find a transaction."""
+        """Find a transaction by its id; None if there is none."""
 
     def transactions(
         self,
@@ -151,37 +151,37 @@ class Store(Protocol):
         """Return transactions, highest ids first; `before` is the id under which the next page begins."""
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
-        """Keep meter values; exactly the same ones, sent again, are kept once."""
+        """Store meter values; identical ones that are sent again are stored once."""
 
     def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
-        """The meter values of a transaction, in order of receipt."""
+        """Return the meter values of a transaction, in order of receipt."""
 
     # -- Charge points ---------------------------------------------------------------------------
 
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
-        """Keep what a BootNotification was answered."""
+        """Store the registration of a charge point, as its BootNotification was answered."""
 
     def registration(self, charge_point_id: str) -> StoredRegistration | None:
-        """What the last BootNotification was answered; None if there was none."""
+        """Return the registration of a charge point; None if it has none."""
 
     def registrations(self) -> Mapping[str, StoredRegistration]:
-        """Every charge point that ever booted: its id and what it was answered."""
+        """Return the registrations of all charge points that ever booted, by id."""
 
     def forget(self, charge_point_id: str) -> Receipt:
-        """Forget what a BootNotification was answered; a charge point that never booted is no error."""
+        """Forget the registration of a charge point; one that never booted is no error."""
 
     def refresh(self, charge_point_id: str) -> Receipt:
-        """Learn what others who share this store have kept of a charge point, before its first message is taken here.
+        """Read what other processes have stored of a charge point, before its first message is handled here.
 
         When it is settled without an error, open transactions, the numbers of starts, the registration and the books
         are known as they were kept until then. Settled at once where nobody else writes.
         """
 
     def add_event(self, event: Event) -> Receipt:
-        """Keep an event."""
+        """Store an event."""
 
     def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
-        """The newest events first."""
+        """Return events, newest first."""
 
     # -- Spool -----------------------------------------------------------------------------------
 
@@ -198,22 +198,25 @@ class Store(Protocol):
         why: str,
         replay: bool = True,
     ) -> Receipt:
-        """Keep a transaction message that no handler took; with `replay`, for its plugin to have later."""
+        """Store a transaction message that no handler has handled.
+
+        With `replay` it waits for redelivery, else it is a dead letter.
+        """
 
     def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[Spooled]:
-        """What waits to be replayed, oldest first."""
+        """Return the messages that wait for redelivery, oldest first."""
 
     def spooled_charge_points(self) -> Sequence[str]:
-        """Whose messages wait to be replayed."""
+        """Return the charge points whose messages wait for redelivery."""
 
     def dead_letter(self, number: int, why: str) -> Receipt:
-        """Do not replay a message any more; it stays where people can find it."""
+        """Make a spooled message a dead letter: it is not redelivered any more, and stays visible."""
 
     def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
-        """What was set aside, oldest first; only numbers over `after`."""
+        """Return dead letters, oldest first, with numbers above `after`."""
 
     def requeue(self, numbers: Sequence[int]) -> Receipt:
-        """Let what was set aside wait for its plugin again, in its old place."""
+        """Let dead letters wait for redelivery again, in their old places."""
 
     def unspool(self, numbers: Sequence[int]) -> Receipt:
-        """Take out what its plugin has now."""
+        """Delete messages that their plugin has handled."""

@@ -230,7 +230,7 @@ class StoreServer:
         connection.sock.close()
 
     def _hear(self, connection: Connection, events: int) -> Iterator[Request]:
-        """What a worker asks. While it has not taken an answer it is asked for nothing more."""
+        """Read a worker process's requests; none while it has not taken an answer."""
         try:
             if events & WRITABLE:
                 if connection.flush():

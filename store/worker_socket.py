@@ -60,7 +60,7 @@ class Written(msgspec.Struct, frozen=True, array_like=True, tag="written", gc=Fa
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found", gc=False):
-    """What a query has found."""
+    """Rows that a query found."""
 
     rows: list[list[Any]]
 

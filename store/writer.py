@@ -43,7 +43,7 @@ class Threads(Protocol):
 
 
 class Database(Protocol):
-    """What the thread works on; made, used and closed in the thread alone."""
+    """Database of the writer thread; made, used and closed in that thread alone."""
 
     def begin(self) -> None:
         """Begin a transaction."""
@@ -65,7 +65,7 @@ class Database(Protocol):
 
 
 class RowsLeftOut(ChargehandError):
-    """What was written is durable, but for these rows: by kind and place among the rows of the kind, why."""
+    """A batch is durable except for some rows; their errors by kind and place among the rows of the kind."""
 
     def __init__(self, errors: dict[tuple[Kind, int], StoreError]) -> None:
         super().__init__(f"{len(errors)} rows were left out")
@@ -179,7 +179,7 @@ class Writer:
             self._courtesy.begin(self._loop, self._done_so_far)
 
     def _done_so_far(self) -> int | None:
-        """How many batches the thread has done; None if it has nothing to do."""
+        """Number of batches that the thread has committed; None if it is idle."""
         return self._batches if self._jobs or self._busy else None
 
     def close(self) -> None:

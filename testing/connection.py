@@ -77,7 +77,7 @@ class MemoryConnection:
                 self.receiver.closed(self, code, reason)
 
     def answers(self, timeout_s: float) -> bool:  # noqa: ARG002 - it knows at once
-        """Whether it is open, and `alive`."""
+        """Return whether the connection is open and `alive`."""
         return self.alive and self.closed_with is None
 
     def pause(self) -> None:

@@ -70,7 +70,7 @@ def _answering_class() -> type[Plugin]:
 
 
 class Replay:
-    """One record, read. `fly` returns the differences; none means that the session behaves as it did."""
+    """Replay of a recording. `fly` returns the differences; none means that the session behaves as it did."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         try:
@@ -219,7 +219,7 @@ class _Play:
                 return
 
     def _registered(self, data: str) -> None:
-        """It booted: its answer comes next, and does that, unless the recorder has forgotten its call."""
+        """Skip a boot: its answer comes next and registers, unless the recorder has forgotten its call."""
         waiting = itertools.chain(*self._waiting.values())
         if not any(one.call.action == "BootNotification" for one in waiting):
             self._cell.session.registration = Registration(data)

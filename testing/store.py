@@ -67,49 +67,52 @@ class StubStore(MemoryStore):
     # -- All that appends --------------------------------------------------------------------------
 
     def start_transaction(self, transaction: Transaction) -> Receipt:
-        """See `Store`."""
+        """Store a started transaction; an existing one is left unchanged."""
         return self._append(lambda: MemoryStore.start_transaction(self, transaction))
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """See `Store`."""
+        """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
         return self._append(lambda: MemoryStore.stop_transaction(self, transaction))
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
-        """See `Store`."""
+        """Add a flag to an open transaction, once; one that is not open is left unchanged."""
         return self._append(lambda: MemoryStore.flag_transaction(self, transaction_id, flag))
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
-        """See `Store`."""
+        """Store meter values; identical ones that are sent again are stored once."""
         return self._append(lambda: MemoryStore.add_meter_reading(self, reading))
 
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
-        """See `Store`."""
+        """Store the registration of a charge point, as its BootNotification was answered."""
         return self._append(lambda: MemoryStore.register(self, charge_point_id, status, version))
 
     def forget(self, charge_point_id: str) -> Receipt:
-        """See `Store`."""
+        """Forget the registration of a charge point; one that never booted is no error."""
         return self._append(lambda: MemoryStore.forget(self, charge_point_id))
 
     def refresh(self, charge_point_id: str) -> Receipt:
-        """See `Store`."""
+        """Read what other processes have stored of a charge point, before its first message is handled here."""
         return self._append(lambda: MemoryStore.refresh(self, charge_point_id))
 
     def add_event(self, event: Event) -> Receipt:
-        """See `Store`."""
+        """Store an event."""
         return self._append(lambda: MemoryStore.add_event(self, event))
 
     def spool(self, **record: Any) -> Receipt:
-        """See `Store`."""
+        """Store a transaction message that no handler has handled.
+
+        With `replay` it waits for redelivery, else it is a dead letter.
+        """
         return self._append(lambda: MemoryStore.spool(self, **record))
 
     def unspool(self, numbers: Sequence[int]) -> Receipt:
-        """See `Store`."""
+        """Delete messages that their plugin has handled."""
         return self._append(lambda: MemoryStore.unspool(self, numbers))
 
     def requeue(self, numbers: Sequence[int]) -> Receipt:
-        """See `Store`."""
+        """Let dead letters wait for redelivery again, in their old places."""
         return self._append(lambda: MemoryStore.requeue(self, numbers))
 
     def dead_letter(self, number: int, why: str) -> Receipt:
-        """See `Store`."""
+        """Make a spooled message a dead letter: it is not redelivered any more, and stays visible."""
         return self._append(lambda: MemoryStore.dead_letter(self, number, why))

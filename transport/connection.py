@@ -1,4 +1,4 @@
-"""One WebSocket connection on a non-blocking socket: its codec, its signs of life, its end.
+"""WebSocket connection on a non-blocking socket: codec, keepalive, close.
 
 How bytes come in is the transport's business (`feed` takes them), and what the kernel does not take waits in the outbox
 (`outbox_socket.py`); everything else about a connection is here, so that all transports behave alike. Nothing in it
@@ -30,7 +30,7 @@ ABNORMAL, INTERNAL_ERROR = CloseCode.ABNORMAL, CloseCode.INTERNAL_ERROR
 
 TCP_INFO = getattr(socket, "TCP_INFO", -1)  # Linux has it; elsewhere nobody knows
 TCP_QUIET = struct.Struct("=52x2I")
-"""Of the kernel's `struct tcp_info`: milliseconds since the last data, and since the last acknowledgement."""
+"""Layout of the kernel's `struct tcp_info`: milliseconds since the last data and the last acknowledgement."""
 KERNEL_TICK_S = 0.05
 """The kernel counts them in ticks of its own."""
 
@@ -49,7 +49,7 @@ class Reader(Protocol):
 
 
 class LifeCheck:
-    """What the timers call when a connection's life is due to be looked at. It lets go of one that has ended."""
+    """Timer callback of the keepalive; releases a connection that has ended."""
 
     __slots__ = ("connection",)
 
@@ -122,7 +122,7 @@ class SocketConnection(OutboxSocket):
     # -- In --------------------------------------------------------------------------------------
 
     def read(self) -> bytes | None:
-        """What the socket has; None if it has nothing now, no bytes if nothing will come any more."""
+        """Read from the socket: None if nothing is there now, no bytes at the end of the stream."""
         try:
             data: bytes = self.sock.recv(READ_BYTES)
         except WOULD_BLOCK:

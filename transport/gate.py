@@ -1,4 +1,4 @@
-"""What a transport needs of the system: somebody who admits charge points, and somebody who takes their messages."""
+"""Interface between transports and the system: admission of charge points, and receivers of their messages."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class HeaderLines:
         self._stream = stream
 
     def readline(self, size: int) -> bytes:
-        """One line; raises ValueError if there is none any more."""
+        """Return the next line; raises ValueError at the end."""
         line: bytes = self._stream.readline(size)
         if not line:
             raise ValueError("it ends in the middle of its headers")
@@ -47,7 +47,7 @@ class HeaderLines:
 
 
 class Handshake(WebSocketHandler):  # type: ignore[misc]
-    """One HTTP request on a socket that shall become a WebSocket. The base class reads it and runs us."""
+    """HTTP request on a socket that is to become a WebSocket. The base class reads it and calls this class."""
 
     server: Server
     socket: Any
@@ -87,7 +87,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         return super().MessageClass(HeaderLines(stream), *options)
 
     def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
-        """What is no HTTP is one line in the log: for some of it the base class prints a traceback."""
+        """Log what is not HTTP in one line; the base class would print a traceback for some of it."""
         self._note_failure(f"this is no HTTP request: {str(ex)[:200]}")
         return "400", NOT_HTTP
 
@@ -206,7 +206,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         server.transport.run(connection, early)
 
     def _take_early_bytes(self) -> bytes:
-        """What the client sent behind its request, before it saw our answer: the HTTP server's buffer has it."""
+        """Take the bytes that the client sent behind its request out of the HTTP server's buffer."""
         self.socket.settimeout(0.0)
         with contextlib.suppress(OSError, ValueError):
             early: bytes = self.rfile.peek(1)  # all that is there; it looks at the socket only if nothing is

@@ -150,7 +150,10 @@ class Claims:
         self._verified = False
 
     def verify(self) -> None:
-        """Look which of ours are ours still, after the lease was lost. Switches greenlets. Raises `CoordinatorUnavailable`."""
+        """Look which of ours are ours still, after the lease was lost. Switches greenlets.
+
+        Raises `CoordinatorUnavailable`.
+        """
         held = list(self._held.items())
         for at in range(0, len(held), VERIFIED_AT_A_TIME):
             part = {id_: one.epoch for id_, one in held[at : at + VERIFIED_AT_A_TIME]}

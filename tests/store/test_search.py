@@ -116,7 +116,10 @@ def test_pages_put_together_are_what_was_asked_for(
             for one in all_:
                 store.start_transaction(one)
             found, before = [], None
-            while page := store.transactions(TransactionFilter(charge_point_id=charge_point, flagged_only=flagged, orphans_only=orphans, since=at), before=before, limit=limit):  # fmt: skip
+            chosen = TransactionFilter(
+                charge_point_id=charge_point, flagged_only=flagged, orphans_only=orphans, since=at
+            )
+            while page := store.transactions(chosen, before=before, limit=limit):
                 assert len(page) <= limit
                 found += ids(page)
                 before = found[-1]
