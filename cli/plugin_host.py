@@ -1,4 +1,4 @@
-"""`chargehand worker`: a plugin as a process of its own, fed through Redis."""
+"""`chargehand plugin-host`: a plugin as a process of its own, fed through Redis."""
 
 from __future__ import annotations
 

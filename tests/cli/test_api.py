@@ -1,4 +1,4 @@
-"""The HTTP API as commands ask it; the rest of its tests stand with `chargehand call`."""
+"""The HTTP API as commands ask it; the rest of its tests stand with `chargehand send`."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`chargehand call`, against a stub of the HTTP API: where it finds it, what it sends, what it makes of the answer."""
+"""`chargehand send`, against a stub of the HTTP API: where it finds it, what it sends, what it makes of the answer."""
 
 import json
 import socket

@@ -130,7 +130,7 @@ class Server:
 
     @property
     def token(self) -> str:
-        """What it wrote for `chargehand call`."""
+        """What it wrote for `chargehand send`."""
         return (self.data / "token").read_text().strip()
 
     def ask(

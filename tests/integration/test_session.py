@@ -18,7 +18,7 @@ def serving(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 
 def remote_stop(server: Server, charge_point: str, transaction_id: int) -> None:
-    """`chargehand call`, with the address and the token that it finds in the data folder."""
+    """`chargehand send`, with the address and the token that it finds in the data folder."""
     done = chargehand(
         *("send", charge_point, "RemoteStopTransaction", json.dumps({"transactionId": transaction_id})),
         *("--data", str(server.data)),
