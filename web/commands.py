@@ -15,7 +15,6 @@ from ..config.schema import nearest
 from ..protocol.actions import Sender
 from ..protocol.effects import pair_of
 from ..protocol.payload import typed
-from ..protocol.versions import VERSIONS
 from ..store.store import StoreError
 from .requests import CLOSE, Problem, Query, Stopping, body_of, segment
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
@@ -105,7 +104,7 @@ class Commands:
 
     def _version_for(self, charge_point: str, given: str) -> Version:
         """Find the version that a command is in: the given one, else the charge point's last, else the only one."""
-        versions = {version.name: version for version in VERSIONS.values()}
+        versions = {version.name: version for version in self._system.versions.values()}
         if given and given not in versions:
             raise Problem(400, "Bad query", f"version must be one of: {', '.join(versions)}")
         known, stored = self._system.charge_point(charge_point), self._system.store.registration(charge_point)

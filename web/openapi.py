@@ -17,8 +17,11 @@ from .transactions import DEFAULT_READINGS, LARGEST_ID
 from .views import JSON, LINES_OF_JSON
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     import falcon
 
+    from ..protocol.actions import Version
     from ..system.central_system import CentralSystem
 
 TEXT: dict[str, Any] = {"type": "string"}
@@ -49,14 +52,14 @@ class Description(Resource):
 
     def __init__(self, system: CentralSystem) -> None:
         super().__init__(system)
-        self._picture = describe()
+        self._picture = describe(system.versions)
 
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
         """The description; it never changes."""
         answer(response, self._picture)
 
 
-def describe() -> dict[str, Any]:
+def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
     """Make the description."""
     root = "/api/v1"
     one = f"{root}/charge-points/{{charge_point}}"
@@ -98,7 +101,7 @@ def describe() -> dict[str, Any]:
             },
             f"{one}/password": {"put": _set_password(), "delete": _remove_password()},
             f"{one}/recording": {"get": _recording()},
-            f"{one}/commands/{{action}}": {"post": _command()},
+            f"{one}/commands/{{action}}": {"post": _command(spoken.values())},
             f"{one}/local-list": {
                 "get": _read("Believed contents of the local list", "charge_point"),
                 "post": _send_list(),
@@ -302,8 +305,7 @@ def _body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"content": {JSON: {"schema": schema}}}
 
 
-def _command() -> dict[str, Any]:
-    versions = VERSIONS.values()
+def _command(versions: Collection[Version]) -> dict[str, Any]:
     actions = sorted({row.name for one in versions for row in one.sent_by(Sender.CENTRAL_SYSTEM)})
     titles = {status: title for status, title in STATUSES.values() if title}
     titles |= {

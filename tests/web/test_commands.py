@@ -9,6 +9,7 @@ import pytest
 
 from chargehand import Settings, TicketState, v16
 from chargehand.actors.session.tickets import Ticket
+from chargehand.protocol.versions import VERSIONS
 from chargehand.web import commands, requests
 
 
@@ -200,6 +201,7 @@ class StubSystem:
     cluster = None
     store = StubStore()
     version = "1.6"
+    versions = VERSIONS
 
     def __init__(self, state, *, online=False):
         self.state = state

@@ -106,7 +106,7 @@ def test_what_the_store_cannot_keep_is_503(client_of):
 
 
 def test_what_the_store_cannot_read_now_is_503(client_of, monkeypatch):
-    def away(**_):
+    def away(*_, **__):
         raise StoreError("the database is away")
 
     store = StubStore()

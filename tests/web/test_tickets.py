@@ -9,6 +9,7 @@ import pytest
 
 from chargehand import TicketState, v16
 from chargehand.actors.session.tickets import Ticket
+from chargehand.protocol.versions import VERSIONS
 from chargehand.web import commands
 
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -97,6 +98,7 @@ def test_a_ticket_that_is_unknown_cannot_be_cancelled(client):
 
 
 class StubSystem:
+    versions = VERSIONS
     cluster = None
 
     """Has one ticket; `cancel` is what becomes of it when somebody cancels it."""
