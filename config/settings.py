@@ -154,7 +154,7 @@ class RedisSettings(Section):
     )
     remote_actions: tuple[str, ...] = setting(
         (),
-        'Actions that plugin hosts handle (`chargehand plugin-host`); "*" is all that no plugin of this process claims.',
+        'Actions that plugin hosts handle (`chargehand plugin-host`); "*": all that no plugin of this process claims.',
         sample='["Authorize", "StartTransaction"]',
     )
     remote_groups: Mapping[str, str] = made(
