@@ -32,7 +32,7 @@ KEY_BYTES = 20
 """The longest AuthorizationKey; it is sent as twice as many hexadecimal digits."""
 
 HEX = "hex:"
-"""So begins a key in the settings that is written in hexadecimal digits."""
+"""Prefix of a key in the settings that is written in hexadecimal digits."""
 BLAKE2, SCRYPT = "blake2", "scrypt"
 SALT_BYTES = 16
 SCRYPT_COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}  # some 50 ms and 16 MiB
@@ -43,11 +43,11 @@ WAITING_LIMIT = 64
 
 
 class PasswordChecksBusy(ChargehandError):
-    """So many passwords wait to be looked at that this one is not."""
+    """Too many passwords wait to be checked."""
 
 
 class Credentials:
-    """See the head of this file. `settled` are the keys in the settings: charge point id to password.
+    """Keys of charge points. `settled` are those in the settings: charge point id to password.
 
     Belongs to the hub's thread. What says that it switches greenlets does so for scrypt only.
     """
@@ -64,15 +64,15 @@ class Credentials:
         self._waiting = 0
 
     def asked(self, charge_point_id: str) -> bool:
-        """Whether this charge point must show a key."""
+        """Return true if this charge point must show a key."""
         return self._required or self._find(charge_point_id) is not None
 
     def knows(self, charge_point_id: str) -> bool:
-        """Whether there is a key for it."""
+        """Return true if there is a key for this charge point."""
         return self._find(charge_point_id) is not None or charge_point_id in self._settled
 
     def check(self, charge_point_id: str, given: bytes) -> bool:
-        """Whether this is its key; in constant time. May switch greenlets. Raises `PasswordChecksBusy`."""
+        """Check a key in constant time. May switch greenlets. Raises `PasswordChecksBusy`."""
         kept = self._find(charge_point_id)
         if kept is None:
             settled = self._settled.get(charge_point_id)
@@ -163,7 +163,7 @@ class Credentials:
 
 
 def carries_key(request: Any) -> bool:
-    """Whether a request gives a charge point a new key to connect with."""
+    """Return true if a request gives a charge point a new key to connect with."""
     return bool(request.__action__.carries_credential(request))
 
 

@@ -36,7 +36,7 @@ class PeerClaims(Protocol):
         """Claim one that is about to connect here. May switch greenlets. Raises `StoreError` or TimeoutError."""
 
     def attached(self, charge_point_id: str) -> None:
-        """It has connected here: what waits for it is ours to send."""
+        """Adopt the commands that wait for a charge point which has connected here."""
 
 
 def _retry_after(least_s: float) -> str:
@@ -85,7 +85,7 @@ class Gatekeeper:
         self._closed = True
 
     def admit(self, request: Request) -> Admission | Refusal:
-        """See `transport.gate.Gate`."""
+        """Admit or refuse a handshake."""
         decision = self._judge(request)
         if isinstance(decision, Admission) and self._others is not None and decision.subprotocol is not None:
             try:
@@ -126,7 +126,7 @@ class Gatekeeper:
         return Admission(identity.id, identity.name, subprotocol)
 
     def _check_room(self, request: Request, identity: str) -> Refusal | None:
-        """Whether it may come now. Behind all that turns strangers away: they must not use up what others wait for."""
+        """Limit the rate of connections; checked last, so that strangers use up no tokens."""
         sessions = self._settings.sessions
         if self._is_full(identity):
             return Refusal(503, "too many connections", (("Retry-After", "30"),))
@@ -154,7 +154,7 @@ class Gatekeeper:
         return subprotocol
 
     def _is_full(self, identity: str) -> bool:
-        """Whether there is no room for one more; one that takes over from its own connection needs none."""
+        """Return true if there is no room for one more; a charge point that reconnects needs none."""
         limit, directory = self._settings.sessions.max_connections, self._sessions.directory
         if not 0 < limit <= directory.connected:
             return False
@@ -175,13 +175,13 @@ class Gatekeeper:
             return Refusal(503, str(error), (("Retry-After", _retry_after(RETRY_SPREAD_S)),))
 
     def attach(self, admission: Admission, connection: SocketConnection) -> ChargePointCell:
-        """See `transport.gate.Gate`."""
+        """Hand an admitted connection to its session."""
         cell = self._sessions.attach(admission.identity, admission.name, connection)
         if self._others is not None:
             self._others.attached(admission.identity)
         return cell
 
     def handshake_failed(self, peer: str, reason: str) -> None:
-        """See `transport.gate.Gate`."""
+        """Count a handshake that failed."""
         logger.warning("%s: %s", peer, reason)
         self._sessions.context.observer.count("handshake_failed", peer)

@@ -1,4 +1,4 @@
-"""Who is it, does it know its password, which protocol does it speak: the rules of the handshake, as pure functions.
+"""Identity, password and subprotocol of a charge point: the rules of the handshake, as pure functions.
 
 OCPP-J 1.6, sections 3.1 and 6.2.
 """
@@ -64,5 +64,5 @@ def read_password(authorization: str, identity: str) -> bytes | None:
 
 
 def assumes_subprotocol(identity: str, assume: Iterable[str]) -> bool:
-    """Whether a charge point that names no subprotocol is taken to speak ours."""
+    """Return true if a charge point that names no subprotocol is taken to speak ours."""
     return any(entry in ("*", identity) for entry in assume)

@@ -34,7 +34,7 @@ class TokenBucket:
         return wait_s
 
     def is_full(self, now: float) -> bool:
-        """Whether nothing is left of what was taken."""
+        """Return true if the bucket is full again."""
         self.wait_s(now)
         return self._rate <= 0 or self._tokens >= self._burst
 
@@ -51,12 +51,12 @@ class TokenBuckets:
         return len(self._buckets)
 
     def wait_s(self, key: str, now: float) -> float:
-        """See `TokenBucket.wait_s`."""
+        """Return the seconds until the key's bucket has a token."""
         bucket = self._buckets.get(key)
         return 0.0 if bucket is None else bucket.wait_s(now)
 
     def take(self, key: str, now: float) -> float:
-        """See `TokenBucket.take`."""
+        """Take a token from the key's bucket."""
         if self._rate <= 0:
             return 0.0
         bucket = self._buckets.pop(key, None) or TokenBucket(self._rate, self._burst)

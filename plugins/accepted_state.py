@@ -1,4 +1,4 @@
-"""What charge points hold of ours: reservations, charging profiles, and their local lists.
+"""Accepted state of charge points: reservations, charging profiles, and local lists.
 
 It answers nothing and sends nothing; it hears how active calls ended, whoever made them, and keeps what was accepted.
 The back office tells which start used a reservation, and when a transaction's profiles are over.
@@ -29,7 +29,7 @@ UNKNOWN = frozenset({TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
 
 
 class AcceptedState(Plugin):
-    """See the head of this file. `now` gives the time."""
+    """Keeper of accepted state. `now` gives the time."""
 
     def __init__(
         self, store: Store, *, now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
@@ -192,7 +192,7 @@ def _status(ticket: Ticket[Any]) -> str:
 
 
 def _is_unknown(ticket: Ticket[Any]) -> bool:
-    """Whether it was sent, and nothing usable is known of it."""
+    """Return true if the command was sent and its outcome is unknown."""
     return ticket.state in UNKNOWN or (ticket.state is TicketState.ANSWERED and ticket.response is None)
 
 

@@ -33,12 +33,12 @@ _meter_values = msgspec.json.Decoder(_MeterValues).decode
 
 
 def _goes_on(transaction: Transaction) -> bool:
-    """Whether it takes energy, as far as can be seen: one whose tag was refused does not for long."""
+    """Guess if a transaction takes energy: one whose tag was refused does not for long."""
     return transaction.verdict == v16.AuthorizationStatus.ACCEPTED and not transaction.orphaned
 
 
 class BackOffice(Plugin):
-    """See the head of this file.
+    """Answers to charge points from the store.
 
     `now` gives the time; the heartbeat interval is shortened by up to `heartbeat_spread` of itself; with
     `accept_all_tags` a tag that the store does not know is Accepted, else Invalid; without `concurrent_transactions`

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 TX_PROFILE = str(v16.ChargingProfilePurpose.TX_PROFILE)
 WAITS = dt.timedelta(minutes=10)
-"""So long after a RemoteStartTransaction its start may come and have the profile that was sent with it."""
+"""Time after a RemoteStartTransaction in which its start may come and have the profile that was sent with it."""
 KEPT_PER_CHARGE_POINT = 200
 """Profiles of one charge point; the oldest go first."""
 

@@ -1,4 +1,4 @@
-"""What a charge point's local authorisation list is believed to hold, after each SendLocalList. OCPP 1.6, 3.5 and 5.15.
+"""Beliefs about a charge point's local authorization list after each SendLocalList. OCPP 1.6, 3.5 and 5.15.
 
 A belief is certain only if the charge point said so. `tags` are always those of `version`, or none where its content is
 not known.
@@ -28,7 +28,7 @@ UNKNOWN_THERE = frozenset({ErrorCode.NOT_SUPPORTED, ErrorCode.NOT_IMPLEMENTED})
 def after_sending(
     known: LocalList | None, ticket: Ticket[v16.SendLocalListResponse], at: datetime
 ) -> LocalList | None:
-    """What is believed after a SendLocalList has ended; None if it was not sent."""
+    """Return the belief after a SendLocalList has ended; None if it was not sent."""
     if ticket.state in UNSENT:
         return None
     before = known or LocalList(
@@ -71,7 +71,7 @@ def _accepted(before: LocalList, sent: dict[str, Any]) -> LocalList:
 
 
 def after_asking(known: LocalList | None, charge_point_id: str, version: int, at: datetime) -> LocalList:
-    """What is believed after GetLocalListVersion was answered. OCPP 1.6, 5.10."""
+    """Return the belief after GetLocalListVersion was answered. OCPP 1.6, 5.10."""
     before = known or LocalList(charge_point_id=charge_point_id, version=EMPTY, changed_at=at, certain=False)
     before = msgspec.structs.replace(before, last_sent=max(before.last_sent, before.version, version))
     if version in (NOT_SUPPORTED, EMPTY):

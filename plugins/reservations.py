@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from .. import Collections, Receipt, Reservation, Transaction
 
 KEPT = dt.timedelta(days=1)
-"""So long after its expiry a reservation is still listed."""
+"""Time after its expiry in which a reservation is still listed."""
 KEPT_PER_CHARGE_POINT = 100
 """Reservations of one charge point; the oldest go first."""
 
 
 def doubts(books: Collections, transaction: Transaction) -> list[str]:
-    """What is doubtful about the reservation that a start names; nothing, if it names none."""
+    """List what is doubtful about the reservation that a start names; nothing, if it names none."""
     number = transaction.reservation_id
     if number is None:
         return []
@@ -67,7 +67,7 @@ def key_of(charge_point_id: str, number: int) -> str:
 
 
 def belong_together(books: Collections, id_tag: str, other: str) -> bool:
-    """Whether two id tags are the same, or have the same parent: then one may stop the other's. OCPP 1.6, 3.6."""
+    """Compare two id tags, or their parents: either tag may stop the other's transaction. OCPP 1.6, 3.6."""
     parent = _parent(books, id_tag)
     return id_tag.lower() == other.lower() or (bool(parent) and parent == _parent(books, other))
 

@@ -1,4 +1,4 @@
-"""What a supervisor knows of a child: its spec, and how it has fared."""
+"""Children as a supervisor knows them: the spec, the cell, and the restarts so far."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StartTimedOut(ChargehandError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSpec:
-    """How to make a child, when to start it again, and how long it may take to stop.
+    """Recipe of a child: its factory, when to start it again, and how long it may take to stop.
 
     `make(scheduler, watch)` makes its cell, once; the actor on it is made anew at each start. `shutdown_s` are the
     seconds it has to end after it was asked to; then it is killed. So it is when it has not started within `start_s`;

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DOUBLINGS = 6
-"""So often a quarantine is made longer: 64 times at the most."""
+"""Doublings of a quarantine, at most: 64 times its first length."""
 
 
 class Release(msgspec.Struct, frozen=True, gc=False):
@@ -47,7 +47,7 @@ class Probe(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Quarantine:
-    """What is remembered of a plugin's quarantines: how many, how many without a quiet time between, and the last."""
+    """Record of a plugin's quarantines: their number, those without a quiet time between, and the last."""
 
     times: int = 0
     in_a_row: int = 0
@@ -56,7 +56,7 @@ class Quarantine:
 
 
 class PluginSupervisor(Supervisor):
-    """See the head of this file. With a `quarantine_s` of 0 release is left to people."""
+    """Supervisor of plugins. With a `quarantine_s` of 0 release is left to people."""
 
     def __init__(self, *args: Any, context: SessionContext, quarantine_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -172,7 +172,7 @@ class PluginSupervisor(Supervisor):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSpecFactory:
-    """What every plugin of a system is put into."""
+    """Factory of child specs for the plugins of one system."""
 
     system: Caller
     context: SessionContext

@@ -25,7 +25,7 @@ class Restart(StrEnum):
     TEMPORARY = "temporary"  # never
 
     def wants(self, *, abnormal: bool) -> bool:
-        """Whether a child of this kind is started again after such an end."""
+        """Return true if a child of this kind is started again after such an end."""
         return self is Restart.PERMANENT or (self is Restart.TRANSIENT and abnormal)
 
 
@@ -45,7 +45,7 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How often, and how fast, something is started again.
+    """Limits of how often, and how fast, something is started again.
 
     More than `intensity` restarts within `period_s` are over the budget. The first restart is at once; the ones after
     it wait `backoff_min_s`, twice that, and so on up to `backoff_max_s`, each shortened by up to `jitter` of itself so
@@ -99,7 +99,7 @@ class Budget:
         return len(self._times) <= policy.intensity
 
     def delay_s(self, chance: random.Random) -> float:
-        """How long the restart just counted waits."""
+        """Return the seconds that the restart just counted waits."""
         if self._in_a_row <= 1:
             return 0.0
         policy = self.policy

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 GIVEN_UP_REMEMBERED = 20
-"""How many of the sessions that were given up last stand in the tree."""
+"""Limit of given-up sessions that are listed in the tree."""
 
 POLL_S = 0.01
 LOOKS = 4
-"""So often within `hang_s` it is looked whether a session hangs."""
+"""Hang checks per `hang_s`."""
 CLOSE_EACH_S = 0.003
 CLOSE_GOING_AWAY = CloseCode.GOING_AWAY
 CLOSE_POLICY = CloseCode.POLICY_VIOLATION
@@ -122,7 +122,7 @@ class Sessions:
         return cell
 
     def answers(self, charge_point_id: str, timeout_s: float) -> bool:
-        """Whether a charge point has a connection that is alive: it is pinged. Switches greenlets."""
+        """Ping a charge point; true if its connection is alive. Switches greenlets."""
         silent = None
         while True:
             cell = self.directory.find(charge_point_id)
@@ -311,7 +311,7 @@ class SessionSupervisor(Branch):
             connection.close(CLOSE_INTERNAL, "the session failed")
 
     def describe(self) -> dict[str, Any]:
-        """How many sessions there are, those that have crashed, and the last ones that were given up."""
+        """Count the sessions, and list those that crashed and the last ones that were given up."""
         directory = self._sessions.directory
         crashed = [
             {

@@ -216,7 +216,7 @@ class Supervisor(Branch):
 
 
 def describe(child: Child) -> dict[str, Any]:
-    """One child, and those below it."""
+    """Describe a child, and those below it."""
     cell = child.cell
     state = "waiting" if child.waits_until is not None else str(cell.phase)
     if getattr(cell, "quarantined", False):

@@ -497,7 +497,7 @@ class CentralSystem:
         return self._operations.plugins()
 
     def spool_by_plugin(self) -> dict[str, int]:
-        """How many of the first 10,000 messages in the spool wait for which plugin. May switch greenlets."""
+        """Count the first 10,000 messages in the spool by the plugin they wait for. May switch greenlets."""
         return self._operations.spool_by_plugin()
 
     def retry_spooled(self, numbers: Collection[int] | None = None) -> list[int]:

@@ -1,4 +1,4 @@
-"""Who is told what happens in a system: observers, of all that is counted, and whoever embeds it, by callbacks.
+"""Counters and callbacks: observers hear of all that is counted, the embedding program of charge points.
 
 What they raise is logged, and costs the system nothing.
 """
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class Counters:
-    """How often what happened, by name; whoever else wants to hear of it is told too."""
+    """Counts of events by name, each passed on to the observers."""
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self.counts: dict[str, int] = {}

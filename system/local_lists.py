@@ -42,7 +42,7 @@ class LocalListSyncRunning(ChargehandError):
 
 @dataclass(frozen=True, slots=True)
 class LocalListUpdate:
-    """What was sent to a charge point to bring its list in step, and what became of it.
+    """Update that was sent to a charge point to bring its list in step, and its outcome.
 
     `kind` is "Differential", "Full", or "" if there was nothing to do; `entries` are the tags in it, `version` is what
     the list has when all of it was accepted. `tickets` are the SendLocalLists in their order, those of a first attempt
@@ -59,7 +59,7 @@ class LocalListUpdate:
 
     @property
     def in_step(self) -> bool:
-        """Whether the charge point has the tags of the store now, as far as it says."""
+        """True if the charge point has the tags of the store now, as far as it says."""
         return not self.tickets or _status(self.tickets[-1]) == Status.ACCEPTED
 
 
@@ -200,7 +200,7 @@ def _entries(tags: Sequence[Tag]) -> list[v16.AuthorizationData]:
 
 
 def _changes(believed: LocalList, whole: Sequence[v16.AuthorizationData]) -> list[v16.AuthorizationData]:
-    """What makes its list the whole one. Id tags are compared without case, and keep the spelling that it has."""
+    """List the changes to a full list. Id tags are compared without case, and keep the spelling they have there."""
     there = {id_tag.lower(): id_tag for id_tag in believed.tags}
     changes = []
     for number, entry in enumerate(whole, 1):

@@ -1,4 +1,4 @@
-"""What an operator sees of a running system, and does to its plugins.
+"""Operations: views of a running system, and actions on its plugins and its spool.
 
 Everything here belongs to the hub's thread.
 """
@@ -38,7 +38,7 @@ STORE_S = 30.0
 """Seconds that the store has to keep what is brought back."""
 
 SPOOL_COUNTED = 10_000
-"""So many messages in the spool are looked at to say how many wait for which plugin."""
+"""Messages in the spool that are counted by plugin."""
 
 
 class ChargePointConnected(ChargehandError, ValueError):
@@ -162,7 +162,7 @@ class Operations:
         ]
 
     def spool_by_plugin(self) -> dict[str, int]:
-        """How many of the first 10,000 messages in the spool wait for which plugin. May switch greenlets."""
+        """Count the first 10,000 messages in the spool by the plugin they wait for. May switch greenlets."""
         found: Any = (
             self._router.passive.get((message.version, message.action))
             for message in self._store.spooled(limit=SPOOL_COUNTED)

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class TicketStore:
-    """See the head of this file; the `DurableTickets` of a system whose store is durable."""
+    """The `DurableTickets` of a system whose store is durable."""
 
     def __init__(
         self, book: Collection[TicketRecord], node: str = "", versions: Mapping[str, Version] = VERSIONS
@@ -38,23 +38,23 @@ class TicketStore:
         self._node = node
 
     def keep(self, ticket: Ticket[Any]) -> None:
-        """See `DurableTickets`."""
+        """Keep a ticket that waits to be sent."""
         if carries_key(ticket.request):
             return  # the store has no keys
         ticket.mark = None
         ticket.kept = self._book.put(_record(ticket, TicketState.QUEUED, self._node))
 
     def mark(self, ticket: Ticket[Any]) -> Receipt:
-        """See `DurableTickets`."""
+        """Record that a ticket goes on the wire now."""
         return self._book.put(_record(ticket, TicketState.SENT, self._node))
 
     def survives(self, ticket: Ticket[Any]) -> bool:
-        """See `DurableTickets`."""
+        """Return true if the next process will send the ticket."""
         waits = ticket.open and ticket.state is not TicketState.SENT
         return waits and ticket.when_offline == "queue" and ticket.kept is not None
 
     def forget(self, ticket: Ticket[Any]) -> None:
-        """See `DurableTickets`."""
+        """Forget a ticket that has ended."""
         self._book.remove(ticket.id)
 
     def restore(self, now: float) -> Iterator[Ticket[Any]]:
@@ -65,7 +65,7 @@ class TicketStore:
         return self._restored(self._book, now)
 
     def adopt(self, charge_point_id: str, living: Container[str], now: float) -> Iterator[Ticket[Any]]:
-        """The same of one charge point that is ours now: those of nodes that are no more."""
+        """Restore the tickets of one charge point that dead nodes left behind."""
         orphans = [record for record in self._book.of(charge_point_id) if record.node not in living]
         return self._restored(orphans, now)
 

@@ -1,4 +1,4 @@
-"""What sessions share, as the settings have it."""
+"""Wiring of what the sessions of a system share."""
 
 from __future__ import annotations
 
