@@ -8,6 +8,7 @@ import falcon
 import pytest
 
 from chargehand.protocol.session import Session
+from chargehand.protocol.versions import VERSIONS
 from chargehand.testing.replay import Replay
 
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -27,6 +28,7 @@ def test_health_is_open_and_counts_the_connected(client, charge_point):
 
 def test_health_names_quarantined_plugins(client_of):
     class Picture:
+        versions = VERSIONS
         cluster = None
         worker = None
 
