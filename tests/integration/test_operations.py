@@ -151,7 +151,7 @@ def test_a_plugin_in_quarantine_is_listed_released_and_gets_what_waited(
 
         (tmp_path / "mended").touch()
         done = run(server, "quarantine", "release", "Tags")
-        assert (done.status, done.output) == (0, "Tags is released and running\n")
+        assert (done.status, done.output) == (0, "Tags was released and is running\n")
         until(lambda: not server.ask("GET", "/api/v1/spool").json["waiting"], "the message was replayed")
         assert one.call("Authorize", {"idTag": "T1"})[2] == {"idTagInfo": {"status": "Accepted"}}
         assert run(server, "quarantine", "release", "Tags").status == 1
