@@ -33,7 +33,9 @@ class AuthSettings(Section):
         wanted="a password",
         sample='{CP1 = "a long password"}',
     )
-    required: bool = off("Ask every charge point for its password, though only the store may have any.")
+    required: bool = off(
+        "Require a password from every charge point, even without credentials in the settings."
+    )
     hide_unknown: bool = off("Answer an unknown id with 401 too, like a wrong password.")
     realm: str = setting(
         "ocpp",
@@ -47,20 +49,20 @@ class AuthSettings(Section):
 class SessionSettings(Section):
     """The session of each charge point, and its limits."""
 
-    command_timeout_s: float = setting(
-        60.0, "Seconds that a charge point has to answer a call of ours.", above=0
-    )
-    queue_limit: int = setting(100, "Calls of ours that may wait for one charge point.", least=1)
+    command_timeout_s: float = setting(60.0, "Seconds that a charge point has to answer a command.", above=0)
+    queue_limit: int = setting(100, "Commands that may wait for a charge point.", least=1)
     queue_reserve: int = setting(
-        10, "Further ones that may wait if somebody stands and waits for them, like RemoteStop.", least=0
+        10,
+        "Extra queue slots for urgent commands (RemoteStart/Stop, Reset, UnlockConnector, CancelReservation).",
+        least=0,
     )
     command_expires_s: float = setting(
         86400.0,
-        "Seconds after which a call of ours that waits is not sent any more, unless it says.",
+        "Default seconds after which a waiting command expires and is not sent any more.",
         above=0,
     )
     inbox_limit: int = setting(
-        256, "Messages that may wait in a session before its socket is read no further.", least=1
+        256, "Messages that may wait in a session before reading from its socket is paused.", least=1
     )
     calls_in_flight_limit: int = setting(
         16, "Calls of one charge point that may be with plugins at once; further ones are held.", least=1
@@ -84,7 +86,7 @@ class SessionSettings(Section):
         "A second socket for an id: it takes over, or is refused while the first one answers pings.",
     )
     keep_offline_s: float = setting(
-        604800.0, "Seconds that the state of an offline charge point is kept.", least=0
+        604800.0, "Seconds that the session of an offline charge point is kept in memory.", least=0
     )
     max_message_bytes: int = setting(1048576, "Longest message taken from a charge point.", least=125)
     max_outbox_bytes: int = setting(
@@ -127,14 +129,14 @@ class SessionSettings(Section):
         3.0, "Seconds over which the sockets are closed at stop, so that not all come back at once.", least=0
     )
     recorder_bytes: int = setting(
-        8192, "Bytes of the last frames and events kept for each charge point; 0 keeps none.", least=0
+        8192, "Size of a charge point's flight recorder in bytes; 0 records nothing.", least=0
     )
     effect_timeout_s: float = setting(
-        300.0, "Seconds to wait for the effect of a call from its end on, unless the call says.", above=0
+        300.0, "Default seconds to wait for the effect of a command after its final state.", above=0
     )
     clock_tolerance_s: float = setting(
         600.0,
-        "Seconds that a StartTransaction may be older, by its own timestamp, than the call it is the effect of.",
+        "Seconds that a StartTransaction may be older, by its own timestamp, than the command whose effect it is.",
         least=0,
     )
     max_connections: int = setting(0, "Connections served at once; 0 sets no limit.", least=0)
@@ -154,13 +156,13 @@ class DeadlineSettings(Section):
     )
     events_s: float = setting(
         0.0,
-        "Seconds that a handler has for what is no call (online, offline, outcome) and a shadow for a call; "
+        "Seconds that a handler has for an event (online, offline, outcome), and a shadow for a call; "
         "0 means as in `default_s`.",
         least=0,
     )
     fallback_id_tag_status: TagStatus = setting(
         "Accepted",
-        "The id tag's verdict when a stand-in acknowledges a StartTransaction: the car is charging already.",
+        "Verdict for the id tag when a fallback acknowledges a StartTransaction: the car is charging already.",
     )
 
 

@@ -61,42 +61,50 @@ class SupervisionSettings(Section):
     intensity: int = setting(3, "Restarts of one child allowed within `period_s`.", least=0)
     period_s: float = setting(5.0, "Seconds over which restarts are counted.", above=0)
     backoff_min_s: float = setting(
-        0.2, "Seconds before the second restart; each further one waits longer.", least=0
+        0.2, "Seconds before the second restart; the backoff grows from there.", least=0
     )
     backoff_max_s: float = setting(30.0, "Longest wait before a restart, in seconds.", least=0)
     backoff_reset_s: float = setting(
         60.0, "Seconds without a failure after which the wait starts small again.", above=0
     )
     handler_failures: int = setting(
-        3, "Failures in a row of one action of one charge point after which stand-ins answer it.", least=1
+        3,
+        "Circuit breaker: failures in a row of an action of a charge point after which the fallback answers.",
+        least=1,
     )
     failing_charge_points: int = setting(
-        3, "Charge points that must be hit by a plugin's failures before they spend its budget.", least=1
+        3,
+        "Distinct charge points that a plugin must fail for before that counts as a crash of the plugin.",
+        least=1,
     )
-    failure_window_s: float = setting(60.0, "Seconds for which such a failure counts.", above=0)
+    failure_window_s: float = setting(60.0, "Seconds for which a handler's failure counts.", above=0)
     trial_call_s: float = setting(
-        30.0, "Seconds after which one call is let through to a handler that stand-ins answer for.", above=0
+        30.0, "Circuit breaker: seconds before a trial call after it has opened.", above=0
     )
     quarantine_s: float = setting(
         60.0,
-        "Seconds of a plugin's first quarantine, until one call is let through to see; the next is twice as long; "
+        "Seconds of a plugin's first quarantine, until a trial call; the next is twice as long; "
         "0 waits for a command.",
         least=0,
     )
     redelivery_delay_s: float = setting(
         1.0, "Seconds before a spooled message is handed to its plugin; doubled at each failure.", above=0
     )
-    redelivery_delay_max_s: float = setting(60.0, "Longest wait before another try.", above=0)
+    redelivery_delay_max_s: float = setting(
+        60.0, "Longest delay between two tries of redelivery, in seconds.", above=0
+    )
     redelivery_attempts: int = setting(
         5,
-        "Tries after which a spooled message no longer holds up other transactions, and may be set aside.",
+        "Tries after which a spooled message no longer delays other transactions, and may become a dead letter.",
         least=1,
     )
     hang_s: float = setting(
-        10.0, "Seconds after which a session that waits in the middle of a message is ended.", above=0
+        10.0, "Seconds after which a session that blocks inside a message is killed and restarted.", above=0
     )
     watchdog_s: float = setting(
-        0.0, "Seconds of a blocked hub that are reported with its stack; 0 reports none.", least=0
+        0.0,
+        "Seconds that the hub may be blocked before that is reported with its stack; 0 reports nothing.",
+        least=0,
     )
     start_s: float = setting(
         10.0, "Seconds that one child has to start before it is killed, which counts as a failure.", above=0
@@ -104,7 +112,7 @@ class SupervisionSettings(Section):
     shutdown_s: float = setting(3.0, "Seconds that one child has to stop before it is killed.", least=0)
     stop_timeout_s: float = setting(
         0.0,
-        "Seconds that the whole system has to stop, then what is left is killed; 0 lets every child have its own time.",
+        "Seconds that the whole system has to stop before the rest is killed; 0 means the sum of its children's times.",
         least=0,
     )
 
@@ -116,7 +124,7 @@ class HttpSettings(Section):
     enabled: bool = off("Serve the HTTP API; the command line turns it on.")
     host: str = setting("127.0.0.1", "Address for HTTP.", pattern=r"\S+", wanted="an address")
     port: int = port_number(8080, "Port for HTTP; 0 takes any free one.")
-    open: bool = off("Ask for no token; on loopback only.")
+    open: bool = off("Disable bearer-token authentication of the HTTP API (loopback only).")
     token: str = setting(
         "", "The bearer token; empty makes one at start and writes it into `data`.", secret=True
     )
@@ -124,11 +132,11 @@ class HttpSettings(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisSettings(Section):
-    """Redis, for what more than one process takes part in."""
+    """Redis, for clustering and remote plugins."""
 
     url: str = setting(
         "",
-        "Redis, as redis://, rediss:// or redis+sentinel://; empty does without.",
+        "URL of Redis: redis://, rediss:// or redis+sentinel://; empty means none.",
         secret=True,
         pattern=r"(rediss?(\+sentinel)?://\S+)?",
         wanted="a URL that begins with redis://, rediss:// or redis+sentinel://",
@@ -136,30 +144,33 @@ class RedisSettings(Section):
     )
     prefix: str = setting(
         "chargehand",
-        "Begins the name of everything in Redis.",
+        "Prefix of all keys in Redis.",
         pattern=r"[^\s{}]+",
         wanted="text without blanks",
     )
     node: str = setting(
         "",
-        "Begins the name of this process; empty means the host's name.",
+        "Prefix of this node's name; empty means the host's name.",
         pattern=r"[^\s{}]*",
         wanted="a name",
     )
     partitions: int = setting(
-        16, "Streams between nodes and the workers of a group; the same for all nodes.", least=1, most=1024
+        16,
+        "Streams between the nodes and the plugin hosts of a group; the same for all nodes.",
+        least=1,
+        most=1024,
     )
     stream_limit: int = setting(
-        10_000, "Messages that may wait in one stream; stand-ins answer for more.", least=1
+        10_000, "Messages that may wait in a stream; fallbacks answer for more.", least=1
     )
     remote_actions: tuple[str, ...] = setting(
         (),
-        'Actions that plugin hosts handle (`chargehand plugin-host`); "*": all that no plugin of this process claims.',
+        'Actions that plugin hosts handle (`chargehand plugin-host`); "*" is all that no plugin of this process claims.',
         sample='["Authorize", "StartTransaction"]',
     )
     remote_groups: Mapping[str, str] = made(
         dict,
-        'Action to the group of workers that handles it, for those not for the group "default"; "*" is all others.',
+        'Action to the group of plugin hosts that handles it, for those not for the group "default"; "*" is all others.',
         pattern=r"[A-Za-z0-9_-]+",
         wanted="letters, digits, _ and -",
         sample='{Authorize = "tags"}',
@@ -200,13 +211,13 @@ class Settings(Section):
         pattern=r"(/[^/{}\s?#]+)*(/\{name\}(/[^/{}\s?#]+)*)?/\{id\}",
         wanted='segments with {id} exactly once as the last one, like "/ocpp/{id}" or "/{name}/{id}"',
     )
-    open: bool = off("Bind another address than loopback although no credentials are set.")
+    open: bool = off("Allow binding a non-loopback address without any configured credentials.")
     data: str = setting(
         "./chargehand-data", "Folder for what the server writes.", pattern=r".+", wanted="a folder"
     )
     store: str = setting(
         "memory",
-        'Where transactions are kept: "memory" ends with the process, "sqlite" is a file in `data`, a URL is a'
+        'Store: "memory" ends with the process, "sqlite" is a file in `data`, a URL is a'
         " database of PostgreSQL (the extra `postgres`), which several nodes may share.",
         pattern=r"memory|sqlite|postgres(ql)?://\S+",
         wanted='"memory", "sqlite" or "postgresql://user@host/database"',
@@ -215,16 +226,16 @@ class Settings(Section):
     )
     workers: int = setting(
         1,
-        "Processes of `chargehand serve` on the same ports; more than one need a store that they share.",
+        "Worker processes of `chargehand serve` on the same ports; more than one need a shared store.",
         least=1,
         most=256,
     )
     transport: Literal["greenlet", "reactor"] = setting(
-        "greenlet", "How sockets are served: a greenlet for each, or the hub's watchers for all."
+        "greenlet", "Transport: a greenlet for each connection, or the hub's watchers for all (reactor)."
     )
     policy: Literal["lenient", "strict"] = setting(
         "lenient",
-        "Take what real charge points send and flag it, or refuse every deviation.",
+        "Accept what real charge points send and count deviations, or refuse every deviation.",
     )
     plugins: tuple[PluginSettings, ...] = setting(
         (),
@@ -247,5 +258,5 @@ class Settings(Section):
     )
     supervision: SupervisionSettings = made(SupervisionSettings, "How failed actors are brought back.")
     http: HttpSettings = made(HttpSettings, "The HTTP API, on a port of its own.")
-    redis: RedisSettings = made(RedisSettings, "Redis, for what more than one process takes part in.")
+    redis: RedisSettings = made(RedisSettings, "Redis, for clustering and remote plugins.")
     log: LogSettings = made(LogSettings, "Logs of the program.")
