@@ -15,7 +15,6 @@ import msgspec
 
 from ..actors.plugin.cell import PluginCell
 from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
-from ..actors.plugin.redelivery import RedeliverNow
 from ..actors.runtime.cell import Ending, Exit, Phase
 from .child import Child, ChildSpec
 from .rules import Budget
@@ -135,7 +134,7 @@ class PluginSupervisor(Supervisor):
         child.budget.total += 1
         self._restart(child)
         if cell.probing:
-            self._context.redeliver_now(RedeliverNow())  # what waits for it may be the probe
+            self._context.spool.redeliver_now()  # what waits for it may be the probe
 
     def _release(self, child: Child) -> bool:
         cell: Any = child.cell
@@ -154,7 +153,7 @@ class PluginSupervisor(Supervisor):
             self._restart(child)
         if not cell.quarantined:
             self._context.observer.count("plugin_released", "")
-            self._context.redeliver_now(RedeliverNow())
+            self._context.spool.redeliver_now()
         return True
 
     def quarantined(self) -> list[dict[str, Any]]:

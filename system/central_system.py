@@ -19,6 +19,7 @@ from gevent.event import Event
 from gevent.pool import Pool
 
 from ..actors.plugin.routing import Router
+from ..actors.plugin.spool import Spool
 from ..actors.runtime import threads
 from ..actors.runtime.cell import Cell, Exit, Phase
 from ..actors.runtime.scheduler import Scheduler
@@ -195,6 +196,7 @@ class CentralSystem:
                 cancel=self._cancel,
                 spooled_elsewhere=self._spooled_elsewhere,
             )
+        self._spool = Spool(self.store, self.versions.values())
         self._context = context_of(
             settings,
             self.versions,
@@ -202,6 +204,7 @@ class CentralSystem:
             timers=self._timers,
             router=self._router,
             store=self.store,
+            spool=self._spool,
             observer=self.counters,
             keeper=keeper,
             membership=self._membership,
@@ -225,6 +228,7 @@ class CentralSystem:
             settings=settings,
             plugins=self._own_specs,
             context=self._context,
+            spool=self._spool,
             sessions=self._sessions,
             gatekeeper=self._gatekeeper,
             store=self.store,
@@ -255,8 +259,8 @@ class CentralSystem:
             directory=self._directory,
             sessions=self._sessions,
             context=self._context,
+            spool=self._spool,
             router=self._router,
-            versions=self.versions,
             plugins_cell=self._plugins_cell,
         )
         self._local_lists = LocalLists(
@@ -546,8 +550,8 @@ class CentralSystem:
         self._commands.cancel_here(ticket)
 
     def _spooled_elsewhere(self, charge_point_id: str) -> None:
-        self._context.spool_owners.add(charge_point_id)
-        self._context.spool_grew(charge_point_id)
+        self._spool.put_behind(charge_point_id)
+        self._spool.spooled(charge_point_id)
 
     def _registration_of(self, charge_point_id: str) -> Registration | None:
         stored = self.store.registration(charge_point_id)

@@ -9,8 +9,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ..actors.plugin.cell import PluginCell
-from ..actors.plugin.redelivery import DEAD_LETTERS_KNOWN
-from ..actors.plugin.replayed_call import transaction_of
 from ..actors.session.recorder import Recorder
 from ..config.errors import ChargehandError
 from ..protocol.session import Registration
@@ -18,16 +16,15 @@ from ..supervisor.plugins import PluginSupervisor, Release
 from ..supervisor.supervisor import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ..actors.plugin.routing import Router
+    from ..actors.plugin.spool import Spool
     from ..actors.runtime.cell import Cell
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.context import SessionContext
     from ..actors.session.directory import Directory
     from ..actors.session.tickets import Ticket, TicketRegistry
-    from ..protocol.actions import Version
-    from ..store.records import Spooled
     from ..store.store import Receipt, Store
     from ..supervisor.sessions import Sessions
 
@@ -60,8 +57,8 @@ class Operations:
         directory: Directory,
         sessions: Sessions,
         context: SessionContext,
+        spool: Spool,
         router: Router,
-        versions: Mapping[str, Version],
         plugins_cell: Callable[[], Cell | None],
     ) -> None:
         self._policy = policy
@@ -70,8 +67,8 @@ class Operations:
         self._directory = directory
         self._sessions = sessions
         self._context = context
+        self._spool = spool
         self._router = router
-        self._versions = {version.name: version for version in versions.values()}
         self._clock = context.clock
         self._plugins_cell = plugins_cell
 
@@ -174,34 +171,7 @@ class Operations:
 
         A transaction comes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
         """
-        context = self._context
-        dead_letters = self._store.dead_letters(limit=DEAD_LETTERS_KNOWN)
-        keys = {
-            record.number: (record.charge_point_id, self._transaction_of(record)) for record in dead_letters
-        }
-        wanted = set(keys if numbers is None else keys.keys() & set(numbers))
-        whole = {keys[number] for number in wanted if keys[number][1] is not None}
-        back = [number for number, key in keys.items() if number in wanted or key in whole]
-        # Before the store has them: what comes in from now on goes behind them, and the replayer leaves them in.
-        starts = whole & context.dead_starts
-        context.dead_starts -= starts
-        owners = {keys[number][0] for number in back}
-        context.spool_owners |= owners
-        context.spool_touched |= owners
-        kept = False
-        try:
-            self._store.requeue(back).wait(STORE_S)
-            kept = True
-        finally:
-            if not kept:
-                context.dead_starts |= starts
-            for charge_point_id in owners:
-                context.spool_grew(charge_point_id)
-        return back
-
-    def _transaction_of(self, record: Spooled) -> int | None:
-        version = self._versions.get(record.version)
-        return transaction_of(version, record) if version is not None else record.transaction_id
+        return self._spool.requeue(numbers, STORE_S)
 
     def quarantined(self) -> list[dict[str, Any]]:
         """The plugins in quarantine: name, last crash, how many times."""

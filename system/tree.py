@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
 from ..actors.plugin.plugin import Plugin, PluginSpec
-from ..actors.plugin.redelivery import RedeliverNow, Redelivery, SpoolGrew
+from ..actors.plugin.redelivery import Redelivery
 from ..config.errors import ChargehandError, ConfigError
 from ..supervisor.child import ChildSpec
 from ..supervisor.endpoint import Endpoint
@@ -27,6 +27,7 @@ from ..transport.tls import server_context
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ..actors.plugin.spool import Spool
     from ..actors.runtime.cell import Cell
     from ..actors.session.context import SessionContext
     from ..admission.gatekeeper import Gatekeeper
@@ -61,6 +62,7 @@ class Tree:
     settings: Settings
     plugins: Iterable[PluginSpec]
     context: SessionContext
+    spool: Spool
     sessions: Sessions
     gatekeeper: Gatekeeper
     store: Store
@@ -164,7 +166,7 @@ class Tree:
             deadline_s=self.settings.deadlines.default_s,
             epoch_of=self._epoch_of,
             observer=context.observer,
-            back=lambda: context.redeliver_now(RedeliverNow()),
+            back=self.spool.redeliver_now,
         )
         return spec
 
@@ -174,9 +176,10 @@ class Tree:
 
     def _replayer(self) -> ChildSpec:
         context, supervision = self.context, self.settings.supervision
-        spec = ChildSpec.of(
+        return ChildSpec.of(
             Redelivery,
             context,
+            self.spool,
             self.sessions.directory,
             delay_s=supervision.redelivery_delay_s,
             delay_max_s=supervision.redelivery_delay_max_s,
@@ -185,19 +188,6 @@ class Tree:
             shutdown_s=supervision.shutdown_s,
             start_s=supervision.start_s,
         )
-
-        def make(scheduler: Any, watch: Any) -> Cell:
-            cell = spec.make(scheduler, watch)
-
-            def tell(message: object) -> None:
-                if not cell.is_set():
-                    cell.tell(message)
-
-            context.spool_grew = lambda charge_point_id: tell(SpoolGrew(charge_point_id))
-            context.redeliver_now = tell
-            return cell
-
-        return ChildSpec(id=spec.id, make=make, shutdown_s=spec.shutdown_s, start_s=spec.start_s)
 
     # -- Endpoints -----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..actors.plugin.routing import Router
+    from ..actors.plugin.spool import Spool
     from ..actors.runtime.scheduler import Scheduler
     from ..actors.runtime.timers import Timers
     from ..actors.session.charge_point import ChargePoint
@@ -30,6 +31,7 @@ def context_of(
     timers: Timers,
     router: Router,
     store: Store,
+    spool: Spool,
     observer: Observer,
     keeper: DurableTickets | None,
     membership: Membership | None,
@@ -46,6 +48,7 @@ def context_of(
         timers=timers,
         router=router,
         store=store,
+        spool=spool,
         observer=observer,
         calls_in_flight_limit=settings.sessions.calls_in_flight_limit,
         inbox_limit=settings.sessions.inbox_limit,

@@ -20,6 +20,7 @@ import gevent
 from ..actors.plugin.cell import PluginCell
 from ..actors.plugin.plugin import PluginSpec
 from ..actors.plugin.routing import Router
+from ..actors.plugin.spool import Spool
 from ..actors.runtime.cell import Cell, Ending, Exit
 from ..actors.runtime.scheduler import Scheduler
 from ..actors.runtime.timers import Timers
@@ -82,17 +83,18 @@ class Stage:
         self._router = Router()
         timers = Timers(self.clock)
         self.clock.drive(timers)
+        # No redelivery is attached: messages behind a spooled one go to their plugin at once.
+        self.spool = Spool(self.store, [rules.version if rules is not None else v16.VERSION])
         self.context = SessionContext(
             rules=rules or Rules(version=v16.VERSION),
             scheduler=self._scheduler,
             timers=timers,
             router=self._router,
             store=self.store,
+            spool=self.spool,
             observer=self,
             **limits,
         )
-        # Nobody replays here: what comes after a spooled message goes to its plugin at once.
-        self.context.spool_grew = self.context.spool_owners.discard
 
     def count(self, name: str, _charge_point_id: str) -> None:
         """Count what sessions report; see `Observer`."""

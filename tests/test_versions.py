@@ -14,7 +14,6 @@ ACTIONS = {name for version in VERSIONS.values() for name in version.actions}
 
 # Files that still name one. The list only shrinks: a file reported as XPASS is to be taken off it.
 OFFENDERS = {
-    "actors/plugin/replayed_call.py",
     "cli/console_trace.py",
     "cli/simulation.py",
     "remote/cluster/forwarded_commands.py",

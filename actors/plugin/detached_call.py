@@ -1,4 +1,4 @@
-"""A call of no session here: how its handler ends is told to whoever has it, a replayer or a worker."""
+"""Calls of no session in this process: redelivered from the spool, or received by a plugin host."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 from ..session.call import Call
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
 
     from ...protocol.session import Incoming
     from ..session.charge_point import ChargePoint
+    from ..session.context import SpooledMessage
     from .cell import PluginCell
 
 
 class Untried:
-    """How a call ended with which no handler has begun."""
+    """Outcome of a call that no handler started."""
 
     __slots__ = ("why",)
 
@@ -24,7 +26,7 @@ class Untried:
 
 
 class DetachedCall(Call[Any]):
-    """See the head of this file. `ended(call, outcome)` is told the answer, a `Failure`, or `Untried`."""
+    """A call whose outcome goes to `ended(call, outcome)`: the answer, a `Failure`, or `Untried`."""
 
     __slots__ = ("_ended",)
 
@@ -51,9 +53,37 @@ class DetachedCall(Call[Any]):
         self.given_away = False
 
     def leave(self, why: str) -> None:
-        """Hand it back, untried."""
+        """Report that no handler started it."""
         self._ended(self, Untried(why))
 
     def finish(self, outcome: Any) -> None:
-        """Hand the outcome over."""
+        """Report how its handler ended."""
         self._ended(self, outcome)
+
+
+class RedeliveredCall(DetachedCall):
+    """A call from the spool: its answer goes nowhere, its success takes it out of the spool."""
+
+    __slots__ = ("number", "record")
+
+    def __init__(
+        self,
+        facts: ChargePoint,
+        incoming: Incoming,
+        record: SpooledMessage,
+        plugin: PluginCell,
+        ended: Callable[[RedeliveredCall, Any], None],
+    ) -> None:
+        super().__init__(facts, incoming, plugin, record.transaction_id, ended)
+        self.number = record.number
+        self.record = record
+
+    @property
+    def received_at(self) -> dt.datetime:
+        """Time of receipt, which may be long ago."""
+        return self.record.received_at
+
+    @property
+    def redelivered(self) -> bool:
+        """True: a fallback has acknowledged it before."""
+        return True

@@ -20,7 +20,7 @@ from ..runtime.actor import Actor
 from ..runtime.failure import Failure, attempt
 from ..session.call import Call
 from ..session.messages import ChargePointOffline, ChargePointOnline, TicketEnded
-from .replayed_call import RedeliveredCall
+from .detached_call import RedeliveredCall
 from .shadow import MutedSystem, ShadowCall
 
 if TYPE_CHECKING:

@@ -1,13 +1,13 @@
 """What a stand-in acknowledged is handed to its plugin after all, in order.
 
 The records of one charge point are replayed one at a time, oldest first. While any of them waits, its further
-transaction messages are spooled behind them (`SessionContext.spool_owners`), so that a plugin never sees a StopTransaction
+transaction messages are spooled behind them (`Spool`), so that a plugin never sees a StopTransaction
 before its StartTransaction.
 
 A record that fails is tried again, later and later, for as long as it may be the plugin's fault. After `attempts` tries
 it holds up only its own transaction any more; and if the plugin has taken other messages of its action since the first
 try, it is the record, and it is set aside, where people can find it and bring it back. With a StartTransaction the rest
-of its transaction goes aside (`SessionContext.dead_starts`).
+of its transaction goes aside, too.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from ...protocol.session import INFINITY, Incoming
 from ..runtime.actor import Actor
 from ..runtime.failure import Failure
 from ..session.charge_point import ChargePoint
-from .detached_call import Untried
-from .replayed_call import RedeliveredCall, begins_transaction, transaction_of
+from .detached_call import RedeliveredCall, Untried
+from .spool import RedeliverNow, SpoolGrew
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..session.context import Receipt, SessionContext, SpooledMessage
     from ..session.directory import Directory
+    from .spool import Spool
 
 logger = logging.getLogger(__name__)
 
@@ -41,25 +42,12 @@ DOUBLINGS = 30
 LOOK_AHEAD = 100
 """Records behind one in trouble that are looked at for one of another transaction."""
 
-DEAD_LETTERS_KNOWN = 100_000
-"""Records set aside that are looked at, at the start, for transactions whose beginning is among them."""
-
-
-class SpoolGrew(msgspec.Struct, frozen=True, gc=False):
-    """A record of a charge point is in the spool now."""
-
-    charge_point_id: str
-
 
 class RedeliveryDue(msgspec.Struct, frozen=True, gc=False):
     """It is time to try the records of a charge point; unless another time was set since."""
 
     charge_point_id: str
     due: float
-
-
-class RedeliverNow(msgspec.Struct, frozen=True, gc=False):
-    """Try all that waits: a plugin has been released."""
 
 
 class TakeUp(msgspec.Struct, frozen=True, gc=False):
@@ -111,6 +99,7 @@ class Redelivery(Actor):
     def __init__(
         self,
         context: SessionContext,
+        spool: Spool,
         directory: Directory,
         *,
         delay_s: float,
@@ -119,6 +108,7 @@ class Redelivery(Actor):
     ) -> None:
         super().__init__()
         self._context = context
+        self._spool = spool
         self._directory = directory
         self._delay_s = delay_s
         self._delay_max_s = delay_max_s
@@ -127,22 +117,19 @@ class Redelivery(Actor):
 
     def on_start(self) -> None:
         """Take up what an earlier run left."""
+        self._spool.attach(self._cell)
         self._take_up()
 
     def _take_up(self) -> None:
         context = self._context
         try:
-            dead_letters = context.store.dead_letters(limit=DEAD_LETTERS_KNOWN)
-            found = context.store.spooled_charge_points()
+            found = self._spool.load()
         except Exception as error:
             if not _passes(error):
                 raise
             due = context.clock.monotonic() + self._delay_max_s
             context.timers.call_at(due, lambda: self._tell(TakeUp()))
             return
-        for record in dead_letters:
-            if record.transaction_id is not None and begins_transaction(context.rules.version, record):
-                context.dead_starts.add((record.charge_point_id, record.transaction_id))
         for charge_point_id in found:
             self._grew(charge_point_id)
         if context.redelivers_here is not None:  # others spool too, and end before they have replayed it
@@ -177,7 +164,7 @@ class Redelivery(Actor):
         backlog = self._backlogs.get(charge_point_id)
         if backlog is None:
             self._backlogs[charge_point_id] = Backlog()
-            self._context.spool_owners.add(charge_point_id)
+            self._spool.put_behind(charge_point_id)
             self._later(charge_point_id, self._delay_s)
         elif backlog.trouble:
             self._next(charge_point_id)  # it may be of another transaction than what is in trouble
@@ -204,21 +191,15 @@ class Redelivery(Actor):
             )  # another process does; it is looked at again, should that end
             return
         limit = LOOK_AHEAD if backlog.trouble else 1
-        records: Sequence[SpooledMessage] = ()
-        touched = True
-        while not records and touched:  # what was spooled while the store looked must not be overtaken
-            context.spool_touched.discard(charge_point_id)
-            try:
-                records = context.store.spooled(charge_point_id=charge_point_id, limit=limit)
-            except Exception as error:
-                if not _passes(error):
-                    raise
-                self._later(charge_point_id, self._delay_max_s)
-                return
-            touched = charge_point_id in context.spool_touched
+        try:
+            records = self._spool.next_of(charge_point_id, limit)
+        except Exception as error:
+            if not _passes(error):
+                raise
+            self._later(charge_point_id, self._delay_max_s)
+            return
         if not records:
             del self._backlogs[charge_point_id]
-            context.spool_owners.discard(charge_point_id)
             return
         record, due = self._choose(backlog, records)
         if record is not None:
@@ -230,11 +211,11 @@ class Redelivery(Actor):
         self, backlog: Backlog, records: Sequence[SpooledMessage]
     ) -> tuple[SpooledMessage | None, float]:
         """The next record that may be tried, or when there is one: none before its transaction's earlier ones."""
-        version, now = self._context.rules.version, self._context.clock.monotonic()
+        now = self._context.clock.monotonic()
         held: set[int] = set()
         due = INFINITY
         for record in records:
-            transaction = transaction_of(version, record) if backlog.trouble else None
+            transaction = self._spool.transaction_of(record) if backlog.trouble else None
             if transaction in held:
                 continue
             trouble = backlog.trouble.get(record.number)
@@ -249,20 +230,20 @@ class Redelivery(Actor):
 
     def _replay(self, charge_point_id: str, record: SpooledMessage) -> None:
         context = self._context
-        version = context.rules.version
-        if (charge_point_id, transaction_of(version, record)) in context.dead_starts:
+        if self._spool.is_dead(record):
             self._set_aside(record, "the StartTransaction of its transaction is set aside")
             return
-        plugin: Any = context.router.passive.get((version.name, record.action))
+        action = self._spool.action_of(record)
+        plugin: Any = context.router.passive.get((record.version, record.action))
         # In quarantine it may be the probe that is let through.
         if (
-            plugin is None
+            action is None
+            or plugin is None
             or plugin.is_set()
             or (plugin.quarantined and not plugin.ready(charge_point_id, record.action))
         ):
             self._later(charge_point_id, self._delay_max_s)
             return
-        action = version.actions[record.action]
         try:
             request, deviations = lenient(action.request, record.payload)
         except Refused as refused:
@@ -313,7 +294,7 @@ class Redelivery(Actor):
                 call.plugin.note_success(charge_point_id, call.action)
             self._take_out(charge_point_id, call.number, context.store.unspool([call.number]))
             return
-        context.observer.count("replay_failed", charge_point_id)
+        context.observer.count("redelivery_failed", charge_point_id)
         backlog.running = None
         if _passes(outcome.error):  # the record is not to blame, and is not set aside for it
             self._later(charge_point_id, self._delay_max_s)
@@ -337,10 +318,8 @@ class Redelivery(Actor):
     def _set_aside(self, record: SpooledMessage, why: str) -> None:
         context, number, charge_point_id = self._context, record.number, record.charge_point_id
         logger.error("A spooled record of %s (number %d) is set aside: %s", charge_point_id, number, why)
-        context.observer.count("replay_set_aside", charge_point_id)
-        if record.transaction_id is not None and begins_transaction(context.rules.version, record):
-            context.dead_starts.add((charge_point_id, record.transaction_id))
-        self._take_out(charge_point_id, number, context.store.dead_letter(number, why))
+        context.observer.count("redelivery_dead_letter", charge_point_id)
+        self._take_out(charge_point_id, number, self._spool.dead_letter(record, why))
 
     def _take_out(self, charge_point_id: str, number: int, receipt: Receipt) -> None:
         # Not before the store has done it is the next one looked for: it might be the same.

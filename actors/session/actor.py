@@ -233,12 +233,8 @@ class SessionActor(Actor):
     def _goes_behind(self, incoming: Incoming, transaction_id: int | None) -> bool:
         """Return whether its plugin has not had the earlier messages yet."""
         context, charge_point_id = self._cell.context, self._cell.urn
-        if charge_point_id in context.spool_owners:
-            return True
-        if not context.dead_starts:
-            return False
         number = transaction_id or getattr(incoming.request, "transaction_id", None)
-        return (charge_point_id, number) in context.dead_starts
+        return context.spool.is_behind(charge_point_id, number)
 
     def _note_effect(self, incoming: Incoming) -> None:
         commands = self._cell.command_state()

@@ -29,6 +29,9 @@ class Receipt(Protocol):
     def error(self) -> Exception | None:
         """Why it could not be, if that is known."""
 
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Wait until it is durable; raises the error if it cannot be."""
+
     def then(self, callback: Callable[[Exception | None], None]) -> None:
         """Call back in the hub's thread once it is (with None) or cannot be (with the error); perhaps at once."""
 
@@ -65,6 +68,10 @@ class SpooledMessage(Protocol):
     @property
     def transaction_id(self) -> int | None:
         """The number allotted to a StartTransaction."""
+
+    @property
+    def version(self) -> str:
+        """Name of the version of OCPP that it is of."""
 
     @property
     def received_at(self) -> dt.datetime:
@@ -109,11 +116,30 @@ class SessionStore(Protocol):
     def unspool(self, numbers: Sequence[int]) -> Receipt:
         """Take out messages that their plugin has now."""
 
+    def requeue(self, numbers: Sequence[int]) -> Receipt:
+        """Put dead letters back into the spool, in their old places."""
+
     def dead_letter(self, number: int, why: str) -> Receipt:
         """Make a message a dead letter: kept for a person to look at, and not redelivered any more."""
 
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """Keep what a BootNotification was answered: it outlives the socket and this process."""
+
+
+class SpoolView(Protocol):
+    """The state of the spool, as sessions and supervisors see it; its owner is the redelivery of the spool."""
+
+    def is_behind(self, charge_point_id: str, transaction: int | str | None) -> bool:
+        """Return whether a message must be spooled because its plugin has not had the earlier ones."""
+
+    def put_behind(self, charge_point_id: str) -> None:
+        """Let further messages of a charge point go behind those in the spool, from before the store has them."""
+
+    def spooled(self, charge_point_id: str) -> None:
+        """Notify the redelivery that the store has a message of a charge point."""
+
+    def redeliver_now(self) -> None:
+        """Try everything in the spool now: a plugin has been released."""
 
 
 class DurableTickets(Protocol):
@@ -223,6 +249,7 @@ class SessionContext:
         timers: Timers,
         router: RouterView,
         store: SessionStore,
+        spool: SpoolView,
         observer: Observer,
         calls_in_flight_limit: int = 16,
         inbox_limit: int = 256,
@@ -246,6 +273,7 @@ class SessionContext:
         self.clock: Clock = timers.clock
         self.router = router
         self.store = store
+        self.spool = spool
         self.observer = observer
         self.calls_in_flight_limit = calls_in_flight_limit
         self.inbox_limit = inbox_limit
@@ -254,12 +282,6 @@ class SessionContext:
         self.clock_tolerance_s = clock_tolerance_s  # by which a charge point's clock may be slow
         self.events_s = events_s or rules.default_deadline_s  # for what is no call, and for shadows
         self.crash_reports: deque[dict[str, object]] = deque(maxlen=CRASH_REPORTS)
-        self.spool_owners: set[str] = (
-            set()
-        )  # charge points with messages in the spool: further ones go behind them
-        self.spool_touched: set[str] = set()  # those of whom something was spooled since the replayer looked
-        # Charge points and transactions whose StartTransaction was set aside: the rest of them goes after it.
-        self.dead_starts: set[tuple[str, int | None]] = set()
         self.keeper = keeper  # with a store that outlives the process
         self.ticket_ended = ticket_ended
         self.ticket_sent = ticket_sent
@@ -267,8 +289,6 @@ class SessionContext:
         self.may_send = may_send
         # Whether its spool is ours to replay; it may switch greenlets.
         self.redelivers_here = redelivers_here
-        self.redeliver_now: Callable[[object], None] = lambda _: None
-        self.spool_grew: Callable[[str], None] = lambda _: None
         self.went_online = went_online
         self.went_offline = went_offline
 

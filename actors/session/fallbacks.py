@@ -102,8 +102,7 @@ class Fallbacks:
             self._spooled(call, receipt.error, why, replay=replay, again=again)
             return
         if replay:
-            context.spool_owners.add(self._cell.charge_point.id)
-            context.spool_touched.add(self._cell.charge_point.id)
+            context.spool.put_behind(self._cell.charge_point.id)
         receipt.then(lambda error: self._spooled(call, error, why, replay=replay, again=again))
 
     def _spooled(
@@ -112,7 +111,7 @@ class Fallbacks:
         context = self._cell.context
         self.hold_back(call.incoming, error, lambda: self._spool(call, why, replay=replay, again=True))
         if replay:
-            context.spool_grew(self._cell.charge_point.id)
+            context.spool.spooled(self._cell.charge_point.id)
         if not self._cell.ended and (error is None or not again):  # that it still fails is nothing new
             self._cell.tell(CallSpooled(call, error))
 

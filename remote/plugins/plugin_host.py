@@ -19,6 +19,7 @@ from gevent.event import Event
 
 from ...actors.plugin.circuit_breaker import CircuitBreakerPolicy
 from ...actors.plugin.routing import Router
+from ...actors.plugin.spool import Spool
 from ...actors.runtime.cell import Cell, Exit, Phase
 from ...actors.runtime.scheduler import Scheduler
 from ...actors.runtime.timers import HubTimers, SystemClock
@@ -126,12 +127,15 @@ class PluginHost:
         """Start the plugin, then begin to connect. Raises what left the plugin's `on_start`."""
         self._scheduler = Scheduler()
         self._timers = HubTimers(self._clock)
+        # Nodes have the spool: this store stays empty.
+        store = MemoryStore()
         context = SessionContext(
             rules=self._rules,
             scheduler=self._scheduler,
             timers=self._timers,
             router=Router(),
-            store=MemoryStore(),  # nobody asks it: what is spooled, is with the nodes
+            store=store,
+            spool=Spool(store, [self._rules.version]),
             observer=self.observer,
             events_s=self._notices_s,
         )

@@ -1,6 +1,6 @@
 """A stage with a replayer, and what its plugin may do with a call."""
 
-from chargehand.actors.plugin.redelivery import Redelivery, SpoolGrew
+from chargehand.actors.plugin.redelivery import Redelivery
 from chargehand.actors.runtime.cell import Cell
 from chargehand.testing import Stage, StubStore
 
@@ -36,9 +36,10 @@ class Desk:
         context = self.context = self.stage.context
         self.known = True
         self.exits = []
-        make = Redelivery.maker(context, self, delay_s=DELAY_S, delay_max_s=DELAY_MAX_S, attempts=ATTEMPTS)
+        make = Redelivery.maker(
+            context, self.stage.spool, self, delay_s=DELAY_S, delay_max_s=DELAY_MAX_S, attempts=ATTEMPTS
+        )
         self.cell = Cell(context.scheduler, "replayer", make, lambda _, exit_: self.exits.append(exit_))
-        context.spool_grew = lambda charge_point_id: self.cell.tell(SpoolGrew(charge_point_id))
         self.cell.start()
 
     def find(self, charge_point_id):

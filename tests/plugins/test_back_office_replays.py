@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chargehand import StoreError, Tag
-from chargehand.actors.plugin.replayed_call import RedeliveredCall
+from chargehand.actors.plugin.detached_call import RedeliveredCall
 from chargehand.actors.runtime.failure import Failure
 from chargehand.actors.session.charge_point import ChargePoint
 from chargehand.plugins.back_office import BackOffice

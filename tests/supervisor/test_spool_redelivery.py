@@ -91,13 +91,13 @@ def test_a_message_that_was_set_aside_comes_back_with_its_transaction_and_is_rep
     quarantine(ward, story, fleet)
     number = dead_letter(fleet, store)
     dead_letter(fleet, store, "CP2")
-    ward.system._context.dead_starts.add(("CP1", number))
+    ward.system._spool._dead.add(("CP1", number))
     ward.live(lambda: ward.system.release("Moody"))
     start, stop, *others = [record.number for record in store.dead_letters()]
     assert ward.live(lambda: ward.system.retry_spooled([stop])) == [start, stop]
     ward.advance(SUPERVISION["redelivery_delay_s"])
     assert [call.unique_id for call in story.seen] == ["CP1-start", "CP1-stop"]
-    assert ward.system._context.dead_starts == set()
+    assert ward.system._spool._dead == set()
     assert ward.live(ward.system.retry_spooled) == others
     ward.advance(SUPERVISION["redelivery_delay_s"])
     assert [call.unique_id for call in story.seen][2:] == ["CP2-start", "CP2-stop"]
@@ -110,15 +110,15 @@ def test_while_the_store_is_down_what_was_set_aside_stays_there(ward, story, fle
     number = dead_letter(fleet, store)
     ward.live(lambda: ward.system.release("Moody"))
     ward.advance(SUPERVISION["redelivery_delay_s"])
-    ward.system._context.dead_starts.add(("CP1", number))
+    ward.system._spool._dead.add(("CP1", number))
     store.fail()
     with pytest.raises(StoreError):
         ward.live(ward.system.retry_spooled)
     store.work()
     ward.advance(SUPERVISION["redelivery_delay_max_s"])
     assert len(store.dead_letters()) == 2
-    assert ward.system._context.dead_starts == {("CP1", number)}
-    assert ward.system._context.spool_owners == set()
+    assert ward.system._spool._dead == {("CP1", number)}
+    assert ward.system._spool._behind == set()
 
 
 # The replayer among the plugins

@@ -19,7 +19,7 @@ def test_one_that_fails_while_others_like_it_are_taken_is_set_aside(desk, charge
     assert desk.spooled == []
     (dead_letters,) = desk.store.dead_letters()
     assert (dead_letters.unique_id, dead_letters.why) == ("a", "Planted()")
-    assert desk.count("replay_set_aside") == 1
+    assert desk.count("redelivery_dead_letter") == 1
     desk.advance(100)
     assert len(desk.redelivered) == ATTEMPTS + 2
 
@@ -140,10 +140,10 @@ def test_a_stop_that_is_set_aside_takes_nothing_along(desk, charge_point):
 def test_a_start_that_an_earlier_run_set_aside_is_known(desk, charge_point):
     bad = begin(desk, charge_point, "bad")
     desk.store.dead_letter(desk.store.spooled()[0].number, "planted")
-    desk.context.dead_starts.clear()
+    desk.stage.spool._dead.clear()
     desk.cell.kill()
     desk.cell.start()
-    assert desk.context.dead_starts == {("CP1", bad)}
+    assert desk.stage.spool._dead == {("CP1", bad)}
     desk.advance(DELAY_S)
     charge_point.call("StopTransaction", {**STOP, "transactionId": bad}, "stop")
     desk.advance(100)
@@ -155,6 +155,6 @@ def test_a_start_that_cannot_be_read_takes_nothing_along(desk, charge_point):
     bad = answered[2]["transactionId"]
     desk.cell.kill()
     desk.cell.start()
-    assert desk.context.dead_starts == set()
+    assert desk.stage.spool._dead == set()
     charge_point.call("StopTransaction", {**STOP, "transactionId": bad}, "stop")
     assert desk.seen[-1].unique_id == "stop"

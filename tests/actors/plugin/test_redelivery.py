@@ -7,7 +7,6 @@ import pytest
 from gevent.event import Event
 
 from chargehand import OcppError
-from chargehand.actors.plugin.redelivery import RedeliverNow
 
 from ...hub import settle
 from ..messages_of_v16 import METER_VALUES, START, STOP
@@ -119,7 +118,7 @@ def test_one_that_fails_again_is_tried_again_later_and_later(desk, charge_point,
     desk.advance(DELAY_MAX_S)
     assert desk.redelivered[-2:] == ["a", "b"]
     assert desk.spooled == []
-    assert desk.count("replay_failed") == 3
+    assert desk.count("redelivery_failed") == 3
 
 
 def test_what_is_spooled_while_the_store_is_asked_is_not_overtaken(desk, charge_point, monkeypatch):
@@ -147,7 +146,7 @@ def test_what_is_spooled_while_the_store_is_asked_is_not_overtaken(desk, charge_
     desk.advance(DELAY_MAX_S)
     assert desk.redelivered == ["a", "b", "c"]
     assert [call.unique_id for call in desk.seen if not call.redelivered] == ["a"]
-    assert desk.context.spool_owners == set()
+    assert not desk.stage.spool.is_behind("CP1", None)
 
 
 def test_an_error_that_the_plugin_means_is_an_end_too(desk, charge_point):
@@ -176,7 +175,7 @@ def test_a_handler_that_hangs_is_interrupted_at_the_deadline_and_counts_as_faile
     desk.advance(DELAY_S + DEADLINE_S)
     desk.handle = answer
     assert ended == [begun_at + DELAY_S + DEADLINE_S]
-    assert desk.count("replay_failed") == 1
+    assert desk.count("redelivery_failed") == 1
     desk.advance(2.0)
     assert desk.spooled == []
 
@@ -202,9 +201,9 @@ def test_while_its_plugin_is_quarantined_it_waits_and_costs_no_attempt(desk, cha
     plugin.quarantined = True
     desk.advance(10 * DELAY_MAX_S)
     assert desk.redelivered == []
-    assert desk.count("replay_failed") == 0
+    assert desk.count("redelivery_failed") == 0
     plugin.quarantined = False
-    desk.cell.tell(RedeliverNow())
+    desk.stage.spool.redeliver_now()
     desk.stage.settle()
     assert desk.redelivered == ["a"]
 
@@ -217,7 +216,7 @@ def test_times_that_were_set_before_a_release_bring_no_further_tries(desk, charg
         plugin.quarantined = True
         desk.advance(DELAY_MAX_S)
         plugin.quarantined = False
-        desk.cell.tell(RedeliverNow())
+        desk.stage.spool.redeliver_now()
         desk.stage.settle()
     tries = len(desk.redelivered)
     desk.advance(DELAY_MAX_S - 0.01)
