@@ -80,7 +80,7 @@ class Tree:
     def children(self) -> list[ChildSpec]:
         """The three children of the root, in order."""
         settings, timers, policy = self.settings, self.context.timers, self.policy()
-        plugins, endpoints = [*self._plugins(), self._replayer()], self._endpoints()
+        plugins, endpoints = [*self._plugins(), self._redelivery()], self._endpoints()
         below_s = settings.supervision.shutdown_s + MARGIN_S
         specs = [
             ChildSpec.of(
@@ -174,7 +174,7 @@ class Tree:
         cluster = self.system.cluster
         return cluster.claims.epoch(charge_point_id) if cluster is not None else 0
 
-    def _replayer(self) -> ChildSpec:
+    def _redelivery(self) -> ChildSpec:
         context, supervision = self.context, self.settings.supervision
         return ChildSpec.of(
             Redelivery,
@@ -184,7 +184,7 @@ class Tree:
             delay_s=supervision.redelivery_delay_s,
             delay_max_s=supervision.redelivery_delay_max_s,
             attempts=supervision.redelivery_attempts,
-            id="replayer",
+            id="redelivery",
             shutdown_s=supervision.shutdown_s,
             start_s=supervision.start_s,
         )

@@ -39,7 +39,7 @@ class Desk:
         make = Redelivery.maker(
             context, self.stage.spool, self, delay_s=DELAY_S, delay_max_s=DELAY_MAX_S, attempts=ATTEMPTS
         )
-        self.cell = Cell(context.scheduler, "replayer", make, lambda _, exit_: self.exits.append(exit_))
+        self.cell = Cell(context.scheduler, "redelivery", make, lambda _, exit_: self.exits.append(exit_))
         self.cell.start()
 
     def find(self, charge_point_id):

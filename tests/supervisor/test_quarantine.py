@@ -289,7 +289,7 @@ def test_a_command_releases_it_and_the_timer_of_that_quarantine_does_not_end_the
 def test_what_is_in_no_quarantine_cannot_be_released(ward):
     assert ward.live(lambda: ward.system.release("Moody")) is False
     assert ward.live(lambda: ward.system.release("back-office")) is False
-    assert ward.live(lambda: ward.system.release("replayer")) is False
+    assert ward.live(lambda: ward.system.release("redelivery")) is False
     assert ward.live(lambda: ward.system.release("nobody")) is False
 
 

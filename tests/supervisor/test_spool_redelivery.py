@@ -128,12 +128,12 @@ def test_the_replayer_is_started_again_however_often_it_fails(ward, story, fleet
     replayer = next(
         child.cell
         for child in ward.system._operations._plugin_supervisor().children
-        if child.spec.id == "replayer"
+        if child.spec.id == "redelivery"
     )
     for _ in range(10):
         replayer.kill()
         ward.advance(2.0)
-    assert ward.described("replayer")["state"] == "running"
+    assert ward.described("redelivery")["state"] == "running"
     story.bad.add("CP1")
     assert fleet["CP1"].call("MeterValues", METER_VALUES, "m")[2] == {}
     story.bad.clear()
