@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..protocol.frames import CallFrame, ErrorFrame, ResultFrame
 from ..simulator import Kind
+from ..simulator.sentences import SENTENCES
 from .escape import as_json, escaped
 
 if TYPE_CHECKING:
@@ -25,51 +26,6 @@ WAIT_S = 3600.0
 WIDTH = 24
 LONGEST = 160
 """Characters of a payload that are shown."""
-
-
-def _booted(request: Payload, response: Payload) -> str:
-    who = f"{request['chargePointVendor']} {request['chargePointModel']}"
-    return f"{who}: {response['status']}, a heartbeat every {response['interval']} s"
-
-
-def _status(request: Payload, _: Payload) -> str:
-    number = request["connectorId"]
-    who = f"connector {number}" if number else "the charge point"
-    return f"{who} is {request['status']}"
-
-
-def _authorized(request: Payload, response: Payload) -> str:
-    return f"{request['idTag']}: {response['idTagInfo']['status']}"
-
-
-def _started(request: Payload, response: Payload) -> str:
-    what = f"transaction {response['transactionId']} on connector {request['connectorId']}"
-    return f"{what} for {request['idTag']}: {response['idTagInfo']['status']}"
-
-
-def _metered(request: Payload, _: Payload) -> str:
-    reading = request["meterValue"][-1]["sampledValue"][-1]
-    return f"connector {request['connectorId']} is at {reading['value']} {reading.get('unit', 'Wh')}"
-
-
-def _stopped(request: Payload, _: Payload) -> str:
-    reason = request.get("reason", "Local")
-    return f"transaction {request['transactionId']} at {request['meterStop']} Wh: {reason}"
-
-
-def _beaten(_: Payload, response: Payload) -> str:
-    return f"it is {response['currentTime']}"
-
-
-SENTENCES: dict[str, Callable[[Payload, Payload], str]] = {
-    "Authorize": _authorized,
-    "BootNotification": _booted,
-    "Heartbeat": _beaten,
-    "MeterValues": _metered,
-    "StartTransaction": _started,
-    "StatusNotification": _status,
-    "StopTransaction": _stopped,
-}
 
 
 class ConsoleTrace:

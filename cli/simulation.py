@@ -15,7 +15,6 @@ import click
 import gevent
 from gevent.event import Event
 
-from ..protocol import v16
 from ..protocol.handshake import HandshakeError
 from ..simulator import Backoff, CallFailed, ChargePoint, HandshakeRefused, NotPossible
 from ..simulator.charging import CHARGING_W
@@ -179,7 +178,7 @@ class Simulation:
 
     def _say_goodbye(self) -> None:
         """Stop what still charges, and tell of it if that can be done soon."""
-        stopping = gevent.spawn(self._charge_point.charging.stop_all, v16.Reason.LOCAL)
+        stopping = gevent.spawn(self._charge_point.charging.stop_all)
         stopping.join(GOODBYE_S)
         stopping.kill()
 

@@ -8,3 +8,8 @@ from .actions import Version
 
 VERSIONS: Mapping[str, Version] = MappingProxyType({v16.VERSION.subprotocol: v16.VERSION})
 """Versions by subprotocol, the preferred one first."""
+
+
+def version_named(versions: Mapping[str, Version], name: str) -> Version | None:
+    """Find a version by its name, such as "1.6"; None if it is not among them."""
+    return next((version for version in versions.values() if version.name == name), None)

@@ -207,7 +207,7 @@ class Charging:
         self.profiles.transaction_over(connector.id)
         return transaction
 
-    def stop_all(self, reason: v16.Reason) -> None:
+    def stop_all(self, reason: v16.Reason = v16.Reason.LOCAL) -> None:
         """Stop all transactions, and tell the central system, whatever it says to that."""
         for connector in self.connectors:
             if connector.transaction is not None:

@@ -195,6 +195,7 @@ class CentralSystem:
                 adopt=self._adopt,
                 cancel=self._cancel,
                 spooled_elsewhere=self._spooled_elsewhere,
+                versions=self.versions,
             )
         self._spool = Spool(self.store, self.versions.values())
         self._context = context_of(

@@ -16,7 +16,7 @@ from ..remote.cluster.coordinator import CoordinatorUnavailable
 from .ticket_store import TicketStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..actors.plugin.routing import Router
     from ..actors.runtime.timers import Timers
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..actors.session.context import DurableTickets, Observer
     from ..actors.session.directory import Directory
     from ..actors.session.tickets import Ticket, TicketRegistry
+    from ..protocol.actions import Version
     from ..remote.cluster.coordinator import Coordinator
     from ..store.store import Store
 
@@ -54,6 +55,7 @@ class Membership:
         adopt: Callable[[Ticket[Any]], None],
         cancel: Callable[[Ticket[Any]], None],
         spooled_elsewhere: Callable[[str], None],
+        versions: Mapping[str, Version],
     ) -> None:
         self._clock = timers.clock
         self._directory = directory
@@ -65,7 +67,7 @@ class Membership:
         self._adopt = adopt
         self._cancel = cancel
         self._spooled_elsewhere = spooled_elsewhere
-        self.cluster = Cluster(coordinator, timers, store, self)
+        self.cluster = Cluster(coordinator, timers, store, self, versions)
 
     # -- For the entrance ------------------------------------------------------------------------
 

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 from ..actors.session.tickets import Ticket, TicketState
 from ..admission.credentials import carries_key
 from ..protocol.effects import Effect
-from ..protocol.errors import InvalidPayload
-from ..protocol.payload import typed
 from ..protocol.versions import VERSIONS
-from ..store.records import TicketRecord
+from ..remote.cluster.ticket_records import record_of, ticket_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
     from ..protocol.actions import Version
     from ..store.collections import Collection
+    from ..store.records import TicketRecord
     from ..store.store import Receipt
 
 logger = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ class TicketStore:
     def __init__(
         self, book: Collection[TicketRecord], node: str = "", versions: Mapping[str, Version] = VERSIONS
     ) -> None:
-        self._versions = {version.name: version for version in versions.values()}
+        self._versions = versions
         self._book = book
         self._node = node
 
@@ -42,11 +41,11 @@ class TicketStore:
         if carries_key(ticket.request):
             return  # the store has no keys
         ticket.mark = None
-        ticket.kept = self._book.put(_record(ticket, TicketState.QUEUED, self._node))
+        ticket.kept = self._book.put(record_of(ticket, TicketState.QUEUED, self._node))
 
     def mark(self, ticket: Ticket[Any]) -> Receipt:
         """Record that a ticket goes on the wire now."""
-        return self._book.put(_record(ticket, TicketState.SENT, self._node))
+        return self._book.put(record_of(ticket, TicketState.SENT, self._node))
 
     def survives(self, ticket: Ticket[Any]) -> bool:
         """Return true if the next process will send the ticket."""
@@ -71,54 +70,20 @@ class TicketStore:
 
     def _restored(self, records: Iterable[TicketRecord], now: float) -> Iterator[Ticket[Any]]:
         for record in records:
-            ticket = _ticket(record, self._versions.get(record.version), now)
+            ticket = _restored(record, self._versions, now)
             if ticket is None or not ticket.open:
                 self._book.remove(record.id)
             if ticket is not None:
                 yield ticket
 
 
-def _record(ticket: Ticket[Any], state: TicketState, node: str) -> TicketRecord:
-    expires_in_s = ticket.expires_in_s
-    return TicketRecord(
-        id=ticket.id,
-        charge_point_id=ticket.charge_point_id,
-        version=ticket.request.__action__.version,
-        action=ticket.action,
-        payload=ticket.payload.decode(),
-        state=state,
-        created_at=ticket.created_at,
-        expires_at=None if expires_in_s is None else ticket.created_at + expires_in_s,
-        timeout_s=ticket.timeout_s,
-        when_offline=ticket.when_offline,
-        effect_timeout_s=ticket.effect_timeout_s,
-        node=node,
-    )
-
-
-def _ticket(record: TicketRecord, version: Version | None, now: float) -> Ticket[Any] | None:
-    """The ticket of a record; None if it is for no action that is known here."""
-    row = version.actions.get(record.action) if version is not None else None
-    try:
-        request = None if row is None else typed(row.request, record.payload.encode())
-    except InvalidPayload:
-        request = None
-    if request is None:
-        logger.error("A call that was kept is not readable and is dropped: %r", record)
+def _restored(record: TicketRecord, versions: Mapping[str, Version], now: float) -> Ticket[Any] | None:
+    """Make the ticket of a record, ended if it is not to be sent; None if it is for no action that is known here."""
+    ticket = ticket_of(record, versions)
+    if ticket is None:
+        logger.error("A persisted command is not readable and is dropped: %r", record)
         return None
     expires_at = record.expires_at
-    ticket: Ticket[Any] = Ticket(
-        record.id,
-        record.charge_point_id,
-        record.action,
-        request,
-        record.payload.encode(),
-        timeout_s=record.timeout_s,
-        created_at=record.created_at,
-        when_offline=record.when_offline,
-        expires_in_s=None if expires_at is None else expires_at - record.created_at,
-        effect_timeout_s=record.effect_timeout_s,
-    )
     if record.state == TicketState.SENT:
         ticket.end(TicketState.OUTCOME_UNKNOWN, now, "the central system ended while it was on the wire")
         ticket.end_effect(Effect.NO_EFFECT)  # that nobody waited for meanwhile

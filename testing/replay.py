@@ -17,11 +17,11 @@ from ..actors.plugin.plugin import Plugin, passive
 from ..actors.session.messages import TimePassed
 from ..actors.session.tickets import TicketState
 from ..config.errors import ChargehandError
-from ..protocol import v16
 from ..protocol.actions import Sender
 from ..protocol.errors import ErrorCode, InvalidPayload, OcppError, read_code
 from ..protocol.payload import typed
 from ..protocol.session import Registration, Rules
+from ..protocol.versions import VERSIONS, version_named
 from .clock import ManualClock
 from .stage import Stage
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..actors.session.call import Call, Later
     from ..actors.session.cell import ChargePointCell
+    from ..protocol.actions import Version
     from .connection import MemoryConnection
 
 CALL, RESULT, ERROR = 2, 3, 4
@@ -62,9 +63,9 @@ class _Answers(Plugin):
         self._waiting.setdefault(call.unique_id, []).append(call.later())
 
 
-def _answering_class() -> type[Plugin]:
+def _answering_class(version: Version) -> type[Plugin]:
     handler: Any = _Answers.take
-    for row in v16.VERSION.sent_by(Sender.CHARGE_POINT):
+    for row in version.sent_by(Sender.CHARGE_POINT):
         handler = passive(row.name)(handler)
     return type("RecordedAnswers", (_Answers,), {"take": handler})
 
@@ -78,8 +79,11 @@ class Replay:
             self._charge_point_id: str = head["charge_point"]
             self._time = head["time"] - head["monotonic"]
             self._registration = Registration(head["registration"]) if head.get("registration") else None
+            version = version_named(VERSIONS, head["version"])
+            if version is None:
+                raise NotARecording(f"the recording is of OCPP {head['version']}, which is not spoken here")
             self._rules = Rules(
-                version=v16.VERSION,
+                version=version,
                 strict=head["policy"] == "strict",
                 accept_unbooted=head.get("accept_unbooted", True),
                 answer_transactions_unregistered=head.get("answer_transactions_unregistered", True),
@@ -97,7 +101,7 @@ class Replay:
         start = float(self._rows[0]["at"])
         waiting: dict[str, list[Later[Any]]] = {}
         stage = Stage(
-            _answering_class().spec(waiting),
+            _answering_class(self._rules.version).spec(waiting),
             rules=self._rules,
             clock=ManualClock(self._time + start, start),
             command_timeout_s=FOR_EVER_S,
@@ -244,7 +248,7 @@ class _Play:
             self._differences.append(self._difference(frame, now))
 
     def _call(self, frame: list[Any]) -> None:
-        row = v16.VERSION.actions.get(frame[2])
+        row = self._stage.context.rules.version.actions.get(frame[2])
         if row is not None:
             try:
                 self._stage.send(self._id, typed(row.request, frame[3]))

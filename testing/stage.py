@@ -31,9 +31,9 @@ from ..actors.session.commands import row_of
 from ..actors.session.context import SessionContext
 from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
 from ..actors.session.tickets import Ticket, TicketRegistry, TicketState
-from ..protocol import v16
 from ..protocol.payload import build
 from ..protocol.session import Registration, Rules, Session
+from ..protocol.versions import VERSIONS
 from ..protocol.websocket import CloseCode
 from ..store.memory import MemoryStore
 from .clock import ManualClock
@@ -84,9 +84,10 @@ class Stage:
         timers = Timers(self.clock)
         self.clock.drive(timers)
         # No redelivery is attached: messages behind a spooled one go to their plugin at once.
-        self.spool = Spool(self.store, [rules.version if rules is not None else v16.VERSION])
+        rules = rules or Rules(version=next(iter(VERSIONS.values())))
+        self.spool = Spool(self.store, [rules.version])
         self.context = SessionContext(
-            rules=rules or Rules(version=v16.VERSION),
+            rules=rules,
             scheduler=self._scheduler,
             timers=timers,
             router=self._router,

@@ -26,14 +26,14 @@ FLOORS = {
     "testing": 6,
     "remote.redis": 6,
     "remote.cluster": 7,
-    "remote.plugins": 7,
-    "remote": 8,
-    "system": 9,
-    "plugins": 10,
-    "web": 10,
-    "cli": 11,
-    "__init__": 12,
-    "__main__": 13,
+    "remote.plugins": 8,
+    "remote": 9,
+    "system": 10,
+    "plugins": 11,
+    "web": 11,
+    "cli": 12,
+    "__init__": 13,
+    "__main__": 14,
 }
 
 # The root only names what there is, and imports it when it is asked for: these may take from it what it exports.

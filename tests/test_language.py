@@ -61,7 +61,6 @@ SOURCES = sources()
         'class A:\n    limit: int = 5\n    """It is a limit."""',
         'def f():\n    """See the head of this file."""',
         'def f():\n    """See `Store`."""',
-        'def f():\n    """See `Store`; see `Tag`"""',
     ],
 )
 def test_a_planted_docstring_is_seen(source):

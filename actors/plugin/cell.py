@@ -40,7 +40,7 @@ NOTICES: dict[type, str] = {
     ChargePointOffline: "on_offline",
     TicketEnded: "on_outcome",
 }
-"""What stands for the action when the handler of a notice fails."""
+"""Names that stand for the action when the handler of an event fails."""
 
 SHADOW_BACKLOG = 16
 """Calls of one charge point that may wait for a shadow; further ones are not shown to it."""
@@ -159,7 +159,7 @@ class PluginCell(OrderedCell):
 
     @property
     def probing(self) -> bool:
-        """Whether one call is let through its quarantine, to see."""
+        """True while a trial call is let through the quarantine."""
         return self._release is not None
 
     def begin_probing(self, release: Callable[[], None]) -> None:
@@ -174,7 +174,7 @@ class PluginCell(OrderedCell):
         self._probe_due = INFINITY
 
     def takes_for_probe(self, notice: Any) -> bool:
-        """Whether a notice may be the probe: only that of a plugin which answers nothing."""
+        """Return whether an event may be the trial: only for a plugin that answers nothing."""
         if not self.probing or self.spec.plugin.actions_of("passive"):
             return False
         return self._take_probe(notice.ordering_key, NOTICES[type(notice)])
@@ -258,11 +258,11 @@ class PluginCell(OrderedCell):
 
     @property
     def is_healthy(self) -> bool:
-        """Whether it may be told of any call: `ready` need not be asked."""
+        """True if every call may be told to the plugin without asking its circuit breakers."""
         return not (self.faults.pairs or self.quarantined or self.phase is ENDED)
 
     def ready(self, charge_point_id: str, action: str) -> bool:
-        """Whether it may be told of a call now; if not, a stand-in answers."""
+        """Return whether a call may be told to the plugin now, using up the trial call; if not, the fallback answers."""
         if self.is_set():
             return False
         if self.quarantined:

@@ -1,4 +1,4 @@
-"""How a plugin's handlers have failed, and what follows: pure state, the time is an argument.
+"""Circuit breakers of a plugin's handlers: pure state, the time is an argument.
 
 A failure is counted per (charge point, action). After `pair_limit` in a row that pair is broken: stand-ins
 answer for it, and after
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitBreakerPolicy:
-    """See the head of this file."""
+    """Limits of the circuit breakers, and of failures that count against the whole plugin."""
 
     pair_limit: int = 3
     spread: int = 3
@@ -55,7 +55,7 @@ class CircuitBreakers:
         self.pairs.pop((charge_point_id, action), None)
 
     def allows(self, charge_point_id: str, action: str, now: float) -> bool:
-        """Whether the plugin may be told of a call; when a probe is due, one is let through."""
+        """Return whether a call may pass; when a trial call is due, the first that asks is let through."""
         found = self.pairs.get((charge_point_id, action))
         if found is None or found[0] < self.policy.pair_limit:
             return True

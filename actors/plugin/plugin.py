@@ -35,13 +35,13 @@ F = TypeVar("F", bound="Callable[..., Any]")
 R = TypeVar("R", bound="Message")
 
 CONCURRENCY = 64
-"""How many calls a plugin handles at a time, unless its spec says otherwise."""
+"""Default number of calls that a plugin handles at a time."""
 
 _MARK = "__chargehand__"
 
 
 class Caller(Protocol):
-    """What a plugin sends active calls with: the system."""
+    """Sender of commands, as a plugin sees it: the system."""
 
     def send(
         self,
@@ -101,7 +101,7 @@ class Plugin(Actor):
 
     handlers: ClassVar[Mapping[tuple[str, str], str]] = {}
     passes_on: ClassVar[bool] = False
-    """Whether it only passes calls on: their failures are counted where they are handled, and not here."""
+    """True for a plugin that only passes calls on: their failures are counted where they are handled."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -198,7 +198,7 @@ class Plugin(Actor):
 
 @dataclass(frozen=True, slots=True)
 class PluginSpec:
-    """How to make a plugin, and make it again."""
+    """Recipe of a plugin: class, arguments, concurrency, name."""
 
     plugin: type[Plugin]
     args: tuple[Any, ...] = ()

@@ -1,4 +1,4 @@
-"""What a stand-in acknowledged is handed to its plugin after all, in order.
+"""Redelivery: messages that a fallback acknowledged are handed to their plugin later, in order.
 
 The records of one charge point are replayed one at a time, oldest first. While any of them waits, its further
 transaction messages are spooled behind them (`Spool`), so that a plugin never sees a StopTransaction
@@ -44,7 +44,7 @@ LOOK_AHEAD = 100
 
 
 class RedeliveryDue(msgspec.Struct, frozen=True, gc=False):
-    """It is time to try the records of a charge point; unless another time was set since."""
+    """Time to try the messages of a charge point; void if another time was set since."""
 
     charge_point_id: str
     due: float
@@ -342,5 +342,5 @@ class Redelivery(Actor):
 
 
 def _passes(error: Exception) -> bool:
-    """Whether it says that the store cannot do its work now, and may later."""
+    """Return whether an error means that the store cannot work now, and may later."""
     return bool(getattr(error, "passing", False))

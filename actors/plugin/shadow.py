@@ -73,7 +73,7 @@ class ShadowCall(Call[Any]):
 
     @property
     def open(self) -> bool:
-        """Whether its answer is still wanted: a shadow may take its time."""
+        """True until the shadow has answered; a shadow has no deadline."""
         return self._seen is None
 
     def leave(self, _why: str) -> None:

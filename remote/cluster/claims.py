@@ -67,7 +67,7 @@ class Claims:
         return len(self._held)
 
     def may_send(self, charge_point_id: str) -> bool:
-        """Whether a command may be sent to it this very moment."""
+        """Return whether a command may be sent to a charge point at this moment."""
         held = self._held.get(charge_point_id)
         return (
             held is not None
@@ -113,7 +113,7 @@ class Claims:
         return before is None or claim.wait_s > 0
 
     def release(self, charge_point_id: str) -> None:
-        """It is not connected here any more."""
+        """Release the claim of a charge point that has disconnected."""
         self._unclaimed.discard(charge_point_id)
         held = self._held.pop(charge_point_id, None)
         if held is not None:

@@ -33,7 +33,7 @@ R = TypeVar("R", bound="Payload")
 
 CONNECT_S = 5.0
 LIMITS = CommandDefaults(timeout_s=60.0, expires_in_s=86400.0, effect_timeout_s=300.0)
-"""What counts for a call that does not say, as in the settings of a central system."""
+"""Default timeouts of a command, as in the settings of a central system."""
 OPEN_LIMIT = 10_000
 """Calls that may be open at the same time."""
 
@@ -169,7 +169,7 @@ class Client:
     # -- What is heard of others -----------------------------------------------------------------
 
     def received(self, sender: str, message: bytes) -> None:
-        """See `Listener`."""
+        """Another node has sent a message."""
         told = decode(message)
         if isinstance(told, CallReturned | CallSent | CallEnded | EffectKnown):
             self._far.received(sender, told)
@@ -178,7 +178,7 @@ class Client:
         """See `Listener`: nothing is held here."""
 
     def lost(self, node: str) -> None:
-        """See `Listener`."""
+        """The lease of another node has ended: it sends no command any more, and what it was told is in doubt."""
         self._far.lost(node)
 
     def lease_changed(self, *, held: bool) -> None:

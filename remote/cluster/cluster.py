@@ -1,4 +1,4 @@
-"""One process among others that share its charge points: what a system needs of them, over a switchboard.
+"""Cluster: processes that share charge points, as one of them sees the others through the coordinator.
 
 A charge point that connects is claimed, and its records are made up to date; a call to one that another node holds
 goes there; and when another node takes one over, its socket is closed here and what waited for it moves.
@@ -14,6 +14,7 @@ import gevent
 from gevent.event import AsyncResult
 
 from ...actors.session.tickets import Ticket, TicketState
+from ...protocol.versions import VERSIONS
 from ...store.store import StoreError
 from .claims import Claims
 from .coordinator import CLIENT, CoordinatorUnavailable
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ...actors.runtime.timers import Timers
+    from ...protocol.actions import Version
     from ...store.store import Store
     from .coordinator import Coordinator
 
@@ -54,7 +56,7 @@ VERIFY_AGAIN_S = 0.5
 
 
 class ClusterHost(Protocol):
-    """What a cluster needs of the system it is part of. All of it is called in the hub; nothing blocks."""
+    """System, as its cluster sees it. Everything is called in the hub; nothing blocks."""
 
     def run(self, ticket: Ticket[Any]) -> bool:
         """Hand a ticket to the session of its charge point; false if that is not connected here."""
@@ -81,7 +83,14 @@ class ClusterHost(Protocol):
 class Cluster:
     """See the head of this file. `answer` is set by whoever has an HTTP API."""
 
-    def __init__(self, coordinator: Coordinator, timers: Timers, store: Store, here: ClusterHost) -> None:
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        timers: Timers,
+        store: Store,
+        here: ClusterHost,
+        versions: Mapping[str, Version] = VERSIONS,
+    ) -> None:
         self.coordinator = coordinator
         self.node = coordinator.node
         self.answer: Callable[[Ask], Reply] | None = None
@@ -91,7 +100,7 @@ class Cluster:
             coordinator, timers, tell=self.tell, wake=here.wake, lose=self._fence, learn=self._learn
         )
         self.far = ForwardedCommands(self.node, self, timers.clock)
-        self.near = HostedCommands(self.tell, self._run, here.cancel)
+        self.near = HostedCommands(self.tell, self._run, here.cancel, versions)
         self._numbers = itertools.count(1)
         self._asked: dict[str, AsyncResult[Reply]] = {}
         self._answering = 0
@@ -126,7 +135,7 @@ class Cluster:
             self._store.refresh(charge_point_id).wait(REFRESH_S)
 
     def went_offline(self, charge_point_id: str, waiting: Iterable[Ticket[Any]]) -> None:
-        """It is not connected here any more; what waits for it is looked after from here."""
+        """Note that a charge point has disconnected; commands that wait for it are forwarded from here."""
         self.claims.release(charge_point_id)
         for ticket in waiting:
             if ticket.id in self.near:
@@ -181,10 +190,10 @@ class Cluster:
     # -- What is heard of others -----------------------------------------------------------------
 
     def received(self, sender: str, message: bytes) -> None:
-        """See `Listener`."""
+        """Another node has sent a message."""
         told = decode(message)
         if isinstance(told, ForwardCommand):
-            known = self._here.find_ticket(told.id)
+            known = self._here.find_ticket(told.ticket.id)
             if known is not None and known.id not in self.near:
                 self.near.link(sender, known)
             else:
@@ -205,17 +214,17 @@ class Cluster:
             logger.warning("%s has sent what is not understood here: %r", sender, message[:100])
 
     def fenced(self, charge_point_id: str, epoch: int) -> None:
-        """See `Listener`."""
+        """Another node has claimed a charge point with this epoch. May come twice, and for one that is not ours."""
         self.claims.fenced(charge_point_id, epoch)
 
     def lost(self, node: str) -> None:
-        """See `Listener`."""
+        """The lease of another node has ended: it sends no command any more, and what it was told is in doubt."""
         logger.warning("node %s is gone", node)
         self.far.lost(node)
         self.near.lost(node)
 
     def lease_changed(self, *, held: bool) -> None:
-        """See `Listener`."""
+        """Ours was lost, or is there (again)."""
         if held:
             logger.info("%s has its lease", self.node)
             self._go(self._verify)

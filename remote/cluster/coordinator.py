@@ -1,4 +1,4 @@
-"""What processes that share charge points need of each other: who holds which one, and a way to tell each other.
+"""Coordinators: owners of charge points, and messages between processes that share them.
 
 A node is one process; its name is new at each start. It holds a lease that it renews; while it has one, the charge
 points it has claimed are its own, and it may send them commands. A claim takes a charge point over from whoever had
@@ -59,7 +59,7 @@ class Verified(NamedTuple):
 
 
 class Listener(Protocol):
-    """What hears of the others. All of it is called in the hub, must not block, and must not raise."""
+    """Listener of a coordinator, called in the hub; must not block and must not raise."""
 
     def received(self, sender: str, message: bytes) -> None:
         """Another node has sent a message."""
@@ -101,7 +101,7 @@ class Coordinator(Protocol):
 
     @property
     def held(self) -> bool:
-        """Whether this node has its lease now: cheap, asked before each command."""
+        """True while this node has its lease; cheap, read before each command."""
 
     def claim(self, charge_point_id: str) -> Claim:
         """Take a charge point over. Switches greenlets. Raises `CoordinatorUnavailable`, at once when there is no lease.

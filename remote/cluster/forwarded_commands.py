@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import gevent
 
 from ...actors.session.tickets import Ticket, TicketState
-from ...protocol import v16
 from ...protocol.effects import Effect
 from ...protocol.errors import ErrorCode, Refused
 from ...protocol.payload import lenient
 from .coordinator import CoordinatorUnavailable
 from .messages import CallEnded, CallReturned, CallSent, CancelForwarded, EffectKnown, ForwardCommand, Message
+from .ticket_records import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ MOVING_S = 0.1
 
 
 class ForwardingHost(Protocol):
-    """What far calls need of their node."""
+    """Node, as its forwarded commands see it."""
 
     def find(self, charge_point_id: str) -> str:
         """The node that holds a charge point, "" if none does. Switches greenlets. Raises `CoordinatorUnavailable`."""
@@ -51,7 +51,7 @@ class ForwardingHost(Protocol):
         """Keep a ticket that waits here for its charge point, should this process end."""
 
     def was_sent(self, ticket: Ticket[Any]) -> bool | None:
-        """Whether a node that died had it on the wire; None if that cannot be known. Switches greenlets."""
+        """Return whether a dead node had sent the command; None if unknown. Switches greenlets."""
 
     def ended(self, ticket: Ticket[Any]) -> None:
         """A ticket of ours has its end, or its effect."""
@@ -95,7 +95,7 @@ class ForwardedCommands:
         self._go(self._place, ticket)
 
     def is_away(self, ticket: Ticket[Any]) -> bool:
-        """Whether another node has it."""
+        """Return whether another node has the command."""
         return ticket.id in self._at
 
     def cancel(self, ticket: Ticket[Any]) -> None:
@@ -148,7 +148,7 @@ class ForwardedCommands:
             return False
         self._at[ticket.id] = node
         try:
-            self._way.tell(node, _message(ticket))
+            self._way.tell(node, ForwardCommand(record_of(ticket, ticket.state)))
         except CoordinatorUnavailable:
             self._at.pop(ticket.id, None)
             raise
@@ -206,7 +206,8 @@ class ForwardedCommands:
     def _ended(self, ticket: Ticket[Any], message: CallEnded) -> None:
         if message.response is not None:
             try:
-                kind = v16.VERSION.actions[ticket.action].response
+                row: Any = type(ticket.request)
+                kind = row.__action__.response
                 ticket.response, ticket.deviations = lenient(kind, message.response)
             except Refused as error:
                 ticket.deviations = error.violations
@@ -257,18 +258,3 @@ class ForwardedCommands:
 
 def _expired(ticket: Ticket[Any], now: float) -> bool:
     return ticket.expires_in_s is not None and ticket.created_at + ticket.expires_in_s <= now
-
-
-def _message(ticket: Ticket[Any]) -> ForwardCommand:
-    return ForwardCommand(
-        id=ticket.id,
-        charge_point=ticket.charge_point_id,
-        version=v16.VERSION.name,
-        action=ticket.action,
-        payload=ticket.payload,
-        created_at=ticket.created_at,
-        timeout_s=ticket.timeout_s,
-        when_offline=ticket.when_offline,
-        expires_in_s=ticket.expires_in_s,
-        effect_timeout_s=ticket.effect_timeout_s,
-    )

@@ -11,15 +11,16 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ...actors.session.tickets import Ticket, TicketState
-from ...protocol import v16
 from ...protocol.effects import Effect
-from ...protocol.errors import InvalidPayload
-from ...protocol.payload import build, typed
+from ...protocol.payload import build
 from .coordinator import CoordinatorUnavailable
 from .messages import CallEnded, CallReturned, CallSent, CancelForwarded, EffectKnown, ForwardCommand, Message
+from .ticket_records import ticket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from ...protocol.actions import Version
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +39,12 @@ class HostedCommands:
         tell: Callable[[str, Message], None],
         run: Callable[[Ticket[Any]], bool],
         cancel: Callable[[Ticket[Any]], None],
+        versions: Mapping[str, Version],
     ) -> None:
         self._tell = tell
         self._run = run
         self._cancel = cancel
+        self._versions = versions
         self._tickets: dict[str, Ticket[Any]] = {}
         self._from: dict[str, str] = {}
         self._unsaid: deque[tuple[str, Message]] = deque(maxlen=UNSAID_LIMIT)
@@ -54,12 +57,15 @@ class HostedCommands:
 
     def make(self, sender: str, message: ForwardCommand) -> None:
         """Carry out a call, or send it back."""
-        if message.id in self._tickets:
+        if message.ticket.id in self._tickets:
             return  # it came twice
-        ticket = _ticket(message, self._cancel)
+        ticket = ticket_of(message.ticket, self._versions, self._cancel)
         if ticket is None:
             self._say(
-                sender, CallEnded(message.id, TicketState.NEVER_SENT, message.created_at, "unknown here")
+                sender,
+                CallEnded(
+                    message.ticket.id, TicketState.NEVER_SENT, message.ticket.created_at, "unknown here"
+                ),
             )
             return
         self._tickets[ticket.id] = ticket
@@ -80,7 +86,7 @@ class HostedCommands:
             ticket.cancel()
 
     def give_back(self, ticket: Ticket[Any], reason: str) -> None:
-        """It will not be sent by us."""
+        """Return a command that this node will not send."""
         del self._tickets[ticket.id]
         self._say(self._from.pop(ticket.id), CallReturned(ticket.id, reason))
 
@@ -128,29 +134,6 @@ class HostedCommands:
                 self._tell(node, message)
             except CoordinatorUnavailable as error:
                 logger.warning("%s was not told of %r: %s", node, message, error)
-
-
-def _ticket(message: ForwardCommand, cancel: Callable[[Ticket[Any]], None]) -> Ticket[Any] | None:
-    row = v16.VERSION.actions.get(message.action) if message.version == v16.VERSION.name else None
-    if row is None:
-        return None
-    try:
-        request = typed(row.request, message.payload)
-    except InvalidPayload:
-        return None
-    return Ticket(
-        message.id,
-        message.charge_point,
-        message.action,
-        request,
-        message.payload,
-        timeout_s=message.timeout_s,
-        created_at=message.created_at,
-        when_offline=message.when_offline,
-        expires_in_s=message.expires_in_s,
-        cancel=cancel,
-        effect_timeout_s=message.effect_timeout_s,
-    )
 
 
 def _ended(ticket: Ticket[Any]) -> CallEnded:

@@ -37,7 +37,7 @@ def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
 
 
 class Renewal(NamedTuple):
-    """What a switchboard answers to a renewal.
+    """Answer of a coordinator to a renewal.
 
     `server` names this run of it; `lapsed` says that it had no lease of this node's any more; for `young_s` it may not
     know all nodes yet. `more` says that there are more fences: then the lease is not held on by this one.
@@ -78,7 +78,7 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether there is a lease now."""
+        """True while the lease is valid."""
         return self._clock.monotonic() < self._until
 
     def start(self, listener: Listener, renew: Callable[[], None]) -> None:
@@ -93,12 +93,12 @@ class Lease:
         self.timers.clear()
 
     def end(self) -> None:
-        """It is over now, whatever the clock says."""
+        """End the lease now, whatever the clock says."""
         self._until = float("-inf")
         self._check()
 
     def sending(self) -> tuple[float, dict[str, int]]:
-        """What the time is, and which fences to acknowledge with the renewal that is sent now."""
+        """Return the time of a renewal that is sent now, and the fences that it acknowledges."""
         acks, self._acks = self._acks, {}
         return self._clock.monotonic(), acks
 

@@ -98,7 +98,7 @@ class LeaseRegistry:
         return node if node and self._left(node) else ""
 
     def alive(self, node: str) -> bool:
-        """Whether a node has its lease."""
+        """Return whether a node has its lease."""
         return self._left(node) > 0
 
     def charge_points(self) -> list[tuple[str, str]]:

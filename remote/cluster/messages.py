@@ -1,4 +1,4 @@
-"""What nodes tell each other about charge points and calls, as MessagePack. Frozen; commands imperative, facts past.
+"""Messages between nodes, as MessagePack. Frozen; commands imperative, events past tense.
 
 Times are seconds since 1970. What a node of another version cannot read, it leaves.
 """
@@ -9,24 +9,17 @@ from typing import Any
 
 import msgspec
 
+from ...store.records import TicketRecord
+
 
 class Message(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
     """The base of all."""
 
 
 class ForwardCommand(Message, frozen=True, tag="call"):
-    """Send a call to a charge point that you hold; `origin` has its ticket, with this id."""
+    """Send a command to a charge point that you own; the sender has its ticket, with the record's id."""
 
-    id: str
-    charge_point: str
-    version: str
-    action: str
-    payload: bytes
-    created_at: float
-    timeout_s: float
-    when_offline: str = "fail"
-    expires_in_s: float | None = None
-    effect_timeout_s: float | None = None
+    ticket: TicketRecord
 
 
 class CancelForwarded(Message, frozen=True, tag="cancel"):
@@ -37,21 +30,21 @@ class CancelForwarded(Message, frozen=True, tag="cancel"):
 
 
 class CallReturned(Message, frozen=True, tag="returned"):
-    """It was not sent, and will not be by this node: it does not hold the charge point, or does no more."""
+    """The command was not sent by this node, which does not own the charge point."""
 
     id: str
     reason: str = ""
 
 
 class CallSent(Message, frozen=True, tag="sent"):
-    """It is on the wire."""
+    """The command is on the wire."""
 
     id: str
     at: float
 
 
 class CallEnded(Message, frozen=True, tag="ended"):
-    """It has its final state. `response` is JSON."""
+    """The command has its final state. `response` is JSON."""
 
     id: str
     state: str
@@ -64,7 +57,7 @@ class CallEnded(Message, frozen=True, tag="ended"):
 
 
 class EffectKnown(Message, frozen=True, tag="effect"):
-    """What came of it after it was answered."""
+    """The effect of a command became known after its answer."""
 
     id: str
     effect: str

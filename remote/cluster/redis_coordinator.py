@@ -72,7 +72,7 @@ class RedisCoordinator:
         self._arguments = (prefix, node, *milliseconds, stream_limit, round(KEEP_S * 1000))
 
     def start(self, listener: Listener) -> None:
-        """See `Coordinator`."""
+        """Begin; returns at once. Everything works as soon as there is a lease."""
         self._listener = listener
         self._commands.start()
         self._messages.start()
@@ -80,7 +80,7 @@ class RedisCoordinator:
         self.lease.start(listener, self._renew)
 
     def stop(self) -> None:
-        """See `Coordinator`."""
+        """Give back the lease and all claims, as far as that can be said at once. Switches greenlets for a moment."""
         self._listener = None
         self.lease.stop()
         self._messages.stop()
@@ -91,11 +91,11 @@ class RedisCoordinator:
 
     @property
     def held(self) -> bool:
-        """See `Coordinator`."""
+        """True while this node has its lease; cheap, read before each command."""
         return self.lease.held
 
     def claim(self, charge_point_id: str) -> Claim:
-        """See `Coordinator`."""
+        """Take a charge point over. Switches greenlets. Raises `CoordinatorUnavailable`, at once when there is no lease."""
         with self.lease.claiming(charge_point_id):
             found = self._ask(scripts.CLAIM, charge_point_id, self.lease.seen)
         epoch, previous, wait_ms = self._with_lease(found)
@@ -105,11 +105,11 @@ class RedisCoordinator:
         return Claim(int(epoch), previous.decode(), int(wait_ms) / 1000)
 
     def release(self, charge_point_id: str, epoch: int) -> None:
-        """See `Coordinator`."""
+        """Give one back, unless somebody has claimed it since. Never blocks; with the switchboard away it is lost."""
         self._run(scripts.RELEASE, charge_point_id, epoch)
 
     def verify(self, claims: Mapping[str, int]) -> Verified:
-        """See `Coordinator`."""
+        """Which of these, by charge point and epoch, are another's by now. Those of nobody become ours again."""
         others: set[str] = set()
         wait_s = 0.0
         for part in chunks(claims.items()):
@@ -119,12 +119,12 @@ class RedisCoordinator:
         return Verified(frozenset(others), wait_s)
 
     def find(self, charge_point_id: str) -> str:
-        """See `Coordinator`."""
+        """The node that holds one and has its lease, "" if there is none. Switches. Raises `CoordinatorUnavailable`."""
         found: bytes = self._ask(scripts.FIND, charge_point_id)
         return found.decode()
 
     def send(self, node: str, message: bytes) -> None:
-        """See `Coordinator`."""
+        """Tell another node: at most once, in order of sending. Never blocks. Raises `CoordinatorUnavailable` at once."""
         if len(message) > MESSAGE_BYTES:
             raise ValueError(f"a message of {len(message)} bytes is longer than {MESSAGE_BYTES}")
         result = self._run(scripts.SEND, node, message)
@@ -133,11 +133,11 @@ class RedisCoordinator:
         self.lease.met(node)
 
     def nodes(self) -> Iterable[str]:
-        """See `Coordinator`."""
+        """All nodes with a lease, this one too, as of the last renewal."""
         return self.lease.nodes
 
     def charge_points(self) -> Mapping[str, str]:
-        """See `Coordinator`."""
+        """All charge points that are held, with their node. Switches greenlets. Raises `CoordinatorUnavailable`."""
         living = {node.decode() for node in self._ask(scripts.NODES)}
         found: dict[str, str] = {}
         cursor = b"0"

@@ -1,4 +1,4 @@
-"""What Redis does for the switchboard, in Lua: each script is one step that nothing comes between.
+"""Lua scripts of the Redis coordinator: each is an atomic step.
 
 Keys, all behind the prefix:
 

@@ -73,13 +73,13 @@ class UnixCoordinator:
         self._why = "it is not connected yet"
 
     def start(self, listener: Listener) -> None:
-        """See `Coordinator`."""
+        """Begin; returns at once. Everything works as soon as there is a lease."""
         self._listener = listener
         self._owner = gevent.spawn(self._run)
         self.lease.start(listener, self._renew)
 
     def stop(self) -> None:
-        """See `Coordinator`."""
+        """Give back the lease and all claims, as far as that can be said at once. Switches greenlets for a moment."""
         self._listener = None
         self.lease.stop()
         if self._pipe is not None:
@@ -89,11 +89,11 @@ class UnixCoordinator:
 
     @property
     def held(self) -> bool:
-        """See `Coordinator`."""
+        """True while this node has its lease; cheap, read before each command."""
         return self.lease.held
 
     def claim(self, charge_point_id: str) -> Claim:
-        """See `Coordinator`."""
+        """Take a charge point over. Switches greenlets. Raises `CoordinatorUnavailable`, at once when there is no lease."""
         with self.lease.claiming(charge_point_id):
             taken = self._ask(Take(self._next(), charge_point_id, self.lease.seen))
         self.lease.saw(taken.epoch)
@@ -102,12 +102,12 @@ class UnixCoordinator:
         return Claim(taken.epoch, taken.previous, taken.wait_s)
 
     def release(self, charge_point_id: str, epoch: int) -> None:
-        """See `Coordinator`."""
+        """Give one back, unless somebody has claimed it since. Never blocks; with the switchboard away it is lost."""
         if self._pipe is not None and not self._pipe.full:
             self._pipe.send(Release(charge_point_id, epoch))
 
     def verify(self, claims: Mapping[str, int]) -> Verified:
-        """See `Coordinator`."""
+        """Which of these, by charge point and epoch, are another's by now. Those of nobody become ours again."""
         others: frozenset[str] = frozenset()
         wait_s = 0.0
         for part in chunks(claims.items()):
@@ -117,12 +117,12 @@ class UnixCoordinator:
         return Verified(others, wait_s)
 
     def find(self, charge_point_id: str) -> str:
-        """See `Coordinator`."""
+        """The node that holds one and has its lease, "" if there is none. Switches. Raises `CoordinatorUnavailable`."""
         node: str = self._ask(Find(self._next(), charge_point_id)).node
         return node
 
     def send(self, node: str, message: bytes) -> None:
-        """See `Coordinator`."""
+        """Tell another node: at most once, in order of sending. Never blocks. Raises `CoordinatorUnavailable` at once."""
         if len(message) > MESSAGE_BYTES:
             raise ValueError(f"a message of {len(message)} bytes is longer than {MESSAGE_BYTES}")
         if self._pipe is None:
@@ -133,11 +133,11 @@ class UnixCoordinator:
         self.lease.met(node)
 
     def nodes(self) -> Iterable[str]:
-        """See `Coordinator`."""
+        """All nodes with a lease, this one too, as of the last renewal."""
         return self.lease.nodes
 
     def charge_points(self) -> Mapping[str, str]:
-        """See `Coordinator`."""
+        """All charge points that are held, with their node. Switches greenlets. Raises `CoordinatorUnavailable`."""
         number = self._next()
         self._parts[number] = {}
         try:

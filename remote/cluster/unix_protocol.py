@@ -1,4 +1,4 @@
-"""What workers and their broker say to each other, and the connection it goes over: msgpack, each with its length.
+"""Messages between worker processes and their coordinator server, length-prefixed msgpack, and their connection.
 
 Both ends are of one version and one user, for the socket is a file that only its owner may open.
 """
@@ -22,7 +22,7 @@ FRAME_BYTES = 1_048_576
 """The longest frame: a message, or a chunk of charge points."""
 READ_BYTES = 65_536
 OUTBOX_BYTES = 8_388_608
-"""What may wait to be written to one end; above it messages are lost."""
+"""Bytes that may wait to be written to an end; above it messages are lost."""
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True, tag=True):
@@ -44,7 +44,7 @@ class Renew(Frame, frozen=True):
 
 
 class Renewed(Frame, frozen=True):
-    """See `Renewal`."""
+    """Answer to a renewal: the epoch of the lease, and the fences that it acknowledges."""
 
     number: int
     server: str
@@ -64,7 +64,7 @@ class Take(Frame, frozen=True):
 
 
 class Taken(Frame, frozen=True):
-    """See `Claim`."""
+    """Answer to a claim: the epoch, and the owner before."""
 
     number: int
     epoch: int
@@ -87,7 +87,7 @@ class Verify(Frame, frozen=True):
 
 
 class Checked(Frame, frozen=True):
-    """See `Verified`."""
+    """Answer to a verification: the charge points that are still ours."""
 
     number: int
     others: frozenset[str]
@@ -158,7 +158,7 @@ class PipeError(ChargehandError):
 
 
 class Pipe:
-    """One connection. `kinds` are the frames that may come. One greenlet reads; any may send."""
+    """Connection over a Unix socket. `kinds` are the frames that may come. One greenlet reads; any may send."""
 
     def __init__(self, sock: Any, kinds: Any) -> None:
         self._sock = sock
@@ -174,7 +174,7 @@ class Pipe:
 
     @property
     def full(self) -> bool:
-        """Whether so much waits to be written that messages are lost."""
+        """True if so much waits to be written that messages are lost."""
         return self._waiting_bytes > OUTBOX_BYTES
 
     def send(self, frame: Frame) -> None:

@@ -1,4 +1,4 @@
-"""What reads a node's stream of answers, whenever there is a Redis to read it from."""
+"""Reader of a node's stream of answers, whenever Redis is there."""
 
 from __future__ import annotations
 

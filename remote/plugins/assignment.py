@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stream:
-    """One of them. `claimed` says that what an earlier owner had in hand has been taken over."""
+    """Stream assigned to a plugin host. `claimed` says that an earlier owner's pending entries were taken over."""
 
     __slots__ = ("claimed", "epochs", "in_hand", "lease_until", "leaving", "number")
 
@@ -30,12 +30,12 @@ class Stream:
         self.epochs: dict[str, int] = {}  # the highest of each charge point
 
     def fenced(self, charge_point_id: str, epoch: int) -> bool:
-        """Whether a node with this epoch has lost the charge point to another one since."""
+        """Return whether a node with this epoch has since lost the charge point to another one."""
         return epoch < self.epochs.get(charge_point_id, 0)
 
 
 class Assignment:
-    """See the head of this file."""
+    """Streams that are assigned to a plugin host, and the entries in hand."""
 
     def __init__(self) -> None:
         self._streams: dict[int, Stream] = {}
@@ -61,7 +61,7 @@ class Assignment:
 
     @property
     def busy(self) -> int:
-        """How many entries are in hand."""
+        """Number of entries in hand."""
         return sum(map(len, self._hands.values()))
 
     def put_down(self, place: Place) -> None:
@@ -95,11 +95,11 @@ class Assignment:
         return new, lost
 
     def readable(self, now: float) -> list[Stream]:
-        """Those whose entries may be taken."""
+        """Return the streams whose entries may be taken."""
         return [stream for stream in self if stream.lease_until > now and not stream.leaving]
 
     def give_back(self) -> list[int]:
-        """Those to give back now; they are not this worker's any more."""
+        """Return the streams to give back now, and remove them."""
         idle = [stream.number for stream in self if stream.leaving and not stream.in_hand]
         for number in idle:
             del self._streams[number]

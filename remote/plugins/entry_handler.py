@@ -1,4 +1,4 @@
-"""What a worker does with the entries of its streams: read, tell the plugin, write back how it ended.
+"""Handling of stream entries in a plugin host: read, tell the plugin, write back the outcome.
 
 An entry is in hand from when it is read until Redis has taken its answer, or it is left to the stream's next owner.
 """
@@ -16,6 +16,7 @@ from ...actors.session.messages import ChargePointOffline, ChargePointOnline, Ti
 from ...protocol.errors import OcppError, Refused
 from ...protocol.payload import build, lenient
 from ...protocol.session import Incoming
+from ...protocol.versions import version_named
 from ..redis.address import RedisAway
 from .envelopes import (
     CallMade,
@@ -34,7 +35,7 @@ from .host_cell import Notice, RemoteCall
 from .streams import ANSWERS_LIMIT, ANSWERS_S, DROP, FINISH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from msgspec import Raw
 
@@ -57,7 +58,7 @@ NOTICE_S = 60.0
 
 
 class Entry(NamedTuple):
-    """One entry of a stream, as it was read."""
+    """Entry of a stream, as read."""
 
     stream: Stream
     id: bytes
@@ -72,7 +73,7 @@ class EntryHandler:
         link: Link,
         keys: Keys,
         group: str,
-        version: Version,
+        versions: Mapping[str, Version],
         clock: Clock,
         observer: Observer,
         shares: Assignment,
@@ -81,7 +82,7 @@ class EntryHandler:
         self._link = link
         self._keys = keys
         self._group = group
-        self._version = version
+        self._versions = versions
         self._clock = clock
         self._observer = observer
         self._shares = shares
@@ -145,7 +146,8 @@ class EntryHandler:
             self.cell.tell(message)
 
     def _call(self, entry: Entry, envelope: CallMade, place: Place) -> RemoteCall | str:
-        action = self._version.actions.get(envelope.action)
+        version = version_named(self._versions, envelope.ocpp)
+        action = None if version is None else version.actions.get(envelope.action)
         if action is None or ("passive", action.name) not in self.cell.spec.plugin.handlers:
             return f"{self.cell.urn} does not handle {envelope.action}"
         if not envelope.redelivered and self._is_fenced(entry.stream, envelope):
@@ -170,7 +172,7 @@ class EntryHandler:
         if isinstance(envelope, OutcomeSeen):
             if not {("outcome", "*"), ("outcome", envelope.ticket.action)} & handlers.keys():
                 return ""
-            fact = TicketEnded(ticket_of(envelope, self._version))
+            fact = TicketEnded(ticket_of(envelope, self._versions))
         elif self._is_fenced(entry.stream, envelope):
             return "another node has the charge point since"
         elif isinstance(envelope, CameOnline):
@@ -200,7 +202,7 @@ class EntryHandler:
         data = bytes(facts)
         found = self._charge_points.pop(id_, None)
         if found is None or found[0] != data:
-            found = data, charge_point_of(id_, ocpp, self._version, facts)
+            found = data, charge_point_of(id_, ocpp, self._versions, facts)
         self._charge_points[id_] = found
         if len(self._charge_points) > KNOWN_LIMIT:
             self._charge_points.popitem(last=False)

@@ -1,4 +1,4 @@
-"""What nodes and workers tell each other, as JSON that any language can read: docs/scaling.md has every member.
+"""Envelopes between nodes and plugin hosts, as JSON for any language: docs/scaling.md has every member.
 
 Times are seconds since 1970. What cannot be read raises `UnreadableEnvelope`, whatever the bytes are.
 """
@@ -15,10 +15,13 @@ from ...actors.session.tickets import Ticket, TicketState
 from ...config.errors import ChargehandError
 from ...protocol.effects import Effect
 from ...protocol.errors import ErrorCode, OcppError, Refused, read_code
-from ...protocol.payload import lenient
+from ...protocol.payload import build, lenient
 from ...protocol.session import Registration
+from ...protocol.versions import version_named
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...protocol.actions import Version
     from ...protocol.message import Message
 
@@ -30,7 +33,7 @@ KEEP_S = 60
 
 
 class UnreadableEnvelope(ChargehandError, ValueError):
-    """It is none of the envelopes below."""
+    """A stream entry is no known envelope."""
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,7 +74,7 @@ class CallMade(Envelope, frozen=True, tag="call"):
 
     @property
     def is_lasting(self) -> bool:
-        """Whether the same may come in another envelope: sent again by the charge point, or out of the spool."""
+        """True if the same call may come in another envelope: sent again by the charge point, or redelivered."""
         return self.keep_s > KEEP_S
 
 
@@ -105,6 +108,7 @@ class TicketFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     details: dict[str, Any] = msgspec.field(default_factory=dict)
     effect: Effect | None = None
+    ocpp: str = ""
 
 
 class OutcomeSeen(Envelope, frozen=True, tag="outcome"):
@@ -122,7 +126,7 @@ class Decline(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a call was answered; exactly one of the three."""
+    """Answer to a call; exactly one of the three members is set."""
 
     response: Raw | UnsetType = UNSET
     error: Decline | UnsetType = UNSET
@@ -191,7 +195,7 @@ class RemoteFailed(ChargehandError):
 
 
 def outcome_of(verdict: Verdict) -> bytes | Exception:
-    """What a verdict means for a call: the response as JSON, an `OcppError`, or `RemoteFailed`."""
+    """Convert a verdict to a call's outcome: the response as JSON, an `OcppError`, or `RemoteFailed`."""
     if verdict.response is not UNSET:
         return bytes(verdict.response)
     if verdict.error is not UNSET:
@@ -206,7 +210,7 @@ def outcome_of(verdict: Verdict) -> bytes | Exception:
 
 
 def facts_of(charge_point: ChargePoint) -> Raw:
-    """What is known of a charge point: `name`, `peer`, `boot`, and the like."""
+    """Return the facts of a charge point: `name`, `peer`, `boot`, and the like."""
     facts: dict[str, Any] = {"peer": charge_point.peer, "connected_at": charge_point.connected_at}
     for name in ("name", "secure", "disconnected_at", "registration", "boot", "connectors"):
         value = getattr(charge_point, name)
@@ -215,7 +219,7 @@ def facts_of(charge_point: ChargePoint) -> Raw:
     return Raw(_encoder.encode(facts))
 
 
-def charge_point_of(id_: str, ocpp: str, version: Version, data: Raw) -> ChargePoint:
+def charge_point_of(id_: str, ocpp: str, versions: Mapping[str, Version], data: Raw) -> ChargePoint:
     """Make the facts anew. Raises `UnreadableEnvelope`; a message in them that cannot be read is left out."""
     facts: _Facts = _read(_facts, bytes(data))
     charge_point = ChargePoint(id_, facts.name, ocpp)
@@ -224,11 +228,14 @@ def charge_point_of(id_: str, ocpp: str, version: Version, data: Raw) -> ChargeP
     charge_point.connected_at = facts.connected_at
     charge_point.disconnected_at = facts.disconnected_at
     charge_point.registration = facts.registration
-    if facts.boot is not UNSET:
-        charge_point.boot = _message(version.actions["BootNotification"].request, facts.boot)
-    status = version.actions["StatusNotification"].request
+    version = version_named(versions, ocpp)
+    rows = () if version is None else version.actions.values()
+    boot = next((row.request for row in rows if row.registers), None)
+    if boot is not None and facts.boot is not UNSET:
+        charge_point.boot = _message(boot, facts.boot)
+    status = next((row.request for row in rows if row.connector_status is not None), None)
     for connector, said in facts.connectors.items():
-        message = _message(status, said)
+        message = None if status is None else _message(status, said)
         if message is not None:
             charge_point.connectors = charge_point.connectors or {}
             charge_point.connectors[connector] = message
@@ -243,12 +250,17 @@ def _message(kind: type[Message], data: Raw) -> Any:
 
 
 def ticket_facts(ticket: Ticket[Any]) -> TicketFacts:
-    """How a call of ours has ended."""
+    """Return the facts of an ended ticket; a credential that its request carries is left out."""
+    row: Any = type(ticket.request).__action__
+    payload = ticket.payload
+    if row.carries_credential(ticket.request):
+        shown = row.redacted(ticket.request)
+        payload = build(type(shown), shown)
     return TicketFacts(
         id=ticket.id,
         action=ticket.action,
         state=ticket.state,
-        request=Raw(ticket.payload),
+        request=Raw(payload),
         timeout_s=ticket.timeout_s,
         created_at=ticket.created_at,
         when_offline=ticket.when_offline,
@@ -260,13 +272,15 @@ def ticket_facts(ticket: Ticket[Any]) -> TicketFacts:
         reason=ticket.reason,
         details=ticket.details,
         effect=ticket.effect,
+        ocpp=ticket.version,
     )
 
 
-def ticket_of(envelope: OutcomeSeen, version: Version) -> Ticket[Any]:
+def ticket_of(envelope: OutcomeSeen, versions: Mapping[str, Version]) -> Ticket[Any]:
     """Make the ticket anew. Raises `UnreadableEnvelope` for an action or a request that is none."""
     facts = envelope.ticket
-    action = version.actions.get(facts.action)
+    version = version_named(versions, facts.ocpp or envelope.ocpp)
+    action = None if version is None else version.actions.get(facts.action)
     request = None if action is None else _message(action.request, facts.request)
     if action is None or request is None:
         raise UnreadableEnvelope(f"no request of {facts.action}: {bytes(facts.request)[:200]!r}")

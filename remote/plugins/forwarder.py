@@ -29,8 +29,8 @@ from ...actors.plugin.plugin import (
 )
 from ...actors.runtime.failure import Failure
 from ...actors.session.tickets import Ticket
-from ...protocol import v16
 from ...protocol.actions import Sender
+from ...protocol.versions import VERSIONS
 from ..redis.address import Address, RedisAway
 from .answer_reader import AnswerReader
 from .envelopes import (
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from ...actors.session.call import Call, Later
     from ...actors.session.charge_point import ChargePoint
     from ...actors.session.context import Observer
+    from ...protocol.actions import Version
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ ALL = "*"
 
 
 class _Broken(msgspec.Struct, frozen=True, gc=False):
-    """What reads the answers has failed."""
+    """The reader of answers has failed."""
 
     error: Exception
 
@@ -136,6 +137,7 @@ class Remote(Plugin):
         actions: Iterable[str] = (ALL,),
         groups: Mapping[str, str] | None = None,
         others: Iterable[str] = (),
+        versions: Mapping[str, Version] = VERSIONS,
         **kwargs: Any,
     ) -> PluginSpec:
         """Say what it claims: `actions`, where "*" is all that charge points send but `others`.
@@ -143,7 +145,7 @@ class Remote(Plugin):
         `groups` are the workers' groups by action, for those that are not for the "default" one; "*" is for the rest.
         The first argument is the URL of Redis. Raises ValueError for an action that charge points do not send.
         """
-        possible = {row.name for row in v16.VERSION.sent_by(Sender.CHARGE_POINT)}
+        possible = {row.name for version in versions.values() for row in version.sent_by(Sender.CHARGE_POINT)}
         groups, claimed = dict(groups or {}), set(actions)
         for action in sorted((claimed | set(groups)) - possible - {ALL}):
             raise ValueError(f"remote: {action} is not an action that charge points send")
@@ -241,7 +243,7 @@ class Remote(Plugin):
         self._streams.write(envelope, self._groups[call.action], partial(self._sent, id_, call), key)
 
     def _epoch(self, charge_point_id: str) -> int:
-        """That of our claim, or of the last one we had: it is given back before everything is told."""
+        """Return the epoch of our current claim, else of the last one (a claim is released before its last events are forwarded)."""
         epoch = self._epoch_of(charge_point_id)
         if epoch:
             self._epochs[charge_point_id] = epoch

@@ -54,7 +54,7 @@ class RemoteCall(DetachedCall):
 
     @property
     def redelivered(self) -> bool:
-        """Whether a stand-in acknowledged it before."""
+        """True if a fallback acknowledged the call before."""
         return self.envelope.redelivered
 
 

@@ -25,8 +25,8 @@ from ...actors.runtime.scheduler import Scheduler
 from ...actors.runtime.timers import HubTimers, SystemClock
 from ...actors.session.context import SessionContext
 from ...config.errors import ChargehandError
-from ...protocol import v16
 from ...protocol.session import Rules
+from ...protocol.versions import VERSIONS
 from ...store.memory import MemoryStore
 from ...supervisor.child import ChildSpec
 from ...supervisor.plugins import PluginSupervisor
@@ -39,8 +39,11 @@ from .host_cell import PluginHostCell
 from .streams import ALIVE_S, DEFAULT_GROUP, LEASE_S, RELEASE, RENEW, RENEW_S, Keys
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...actors.plugin.plugin import Caller, PluginSpec
     from ...actors.session.context import Observer
+    from ...protocol.actions import Version
     from ..redis.address import Address
     from .assignment import Stream
 
@@ -58,7 +61,7 @@ DRAIN_S = 3.0
 
 
 class PluginHostFailed(ChargehandError):
-    """What renews or reads has failed, or the supervisor has given up; the worker is to be stopped."""
+    """The plugin host cannot go on: renewing or reading failed, or its supervisor gave up."""
 
 
 class _Counters:
@@ -94,7 +97,9 @@ class PluginHost:
         system: Caller | None = None,
         observer: Observer | None = None,
         node: str = "",
+        versions: Mapping[str, Version] = VERSIONS,
     ) -> None:
+        self._versions = versions
         self.name = f"{node or socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
         self.group = group
         self.observer: Any = observer or _Counters()
@@ -106,13 +111,13 @@ class PluginHost:
         self._quarantine_s = quarantine_s
         self._shutdown_s = shutdown_s if spec.shutdown_s is None else spec.shutdown_s
         self._notices_s = events_s
-        self._rules = Rules(version=v16.VERSION)
+        self._rules = Rules(version=next(iter(versions.values())))
         self._clock = SystemClock()
         self.shares = Assignment()
         self._link = Link(address, f"{self.name}-commands", down=self._down)
         self._blocking = Link(address, f"{self.name}-entries", blocks_s=BLOCK_S)
         self.entries = EntryHandler(
-            self._link, self._keys, group, self._rules.version, self._clock, self.observer, self.shares
+            self._link, self._keys, group, versions, self._clock, self.observer, self.shares
         )
         self._changed = Event()
         self._stopping = False
@@ -176,10 +181,9 @@ class PluginHost:
 
     def _make_cell(self, context: SessionContext, scheduler: Scheduler, watch: Any) -> PluginHostCell:
         for action in self._spec.plugin.actions_of("passive"):
-            if action not in self._rules.version.actions:
-                raise ValueError(
-                    f"plugin {self._spec.name}: {action} is no action of OCPP {self._rules.version.name}"
-                )
+            if not any(action in version.actions for version in self._versions.values()):
+                names = " or ".join(version.name for version in self._versions.values())
+                raise ValueError(f"plugin {self._spec.name}: {action} is not an action of OCPP {names}")
         cell = PluginHostCell(
             scheduler,
             self._spec,

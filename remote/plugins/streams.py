@@ -23,7 +23,7 @@ ANSWERS_S = 60
 DEFAULT_GROUP = "default"
 
 FORWARDED, NOBODY, FULL = 1, -1, -2
-"""What `SEND` returns, unless it finds the answer of an earlier time."""
+"""Results of `SEND`, unless it finds the answer of an earlier time."""
 
 # KEYS: stream, alive, and for a call done. ARGV: limit, envelope.
 SEND = """
@@ -105,7 +105,7 @@ def partition_of(charge_point_id: str, partitions: int) -> int:
 
 
 def key_of(*parts: bytes) -> str:
-    """What an answer is kept under: a BLAKE2b of the parts, each with its length before it."""
+    """Make the key of a stored answer: a BLAKE2b of the parts, each preceded by its length."""
     state = blake2b(digest_size=16)
     for part in parts:
         state.update(len(part).to_bytes(8, "big"))
@@ -121,7 +121,7 @@ class Keys:
 
     @property
     def partitions(self) -> str:
-        """How many streams each group has. The first node says it, and everybody else keeps to it."""
+        """Name of the key with the number of streams of each group, set by the first node."""
         return f"{self.prefix}:partitions"
 
     def stream(self, partition: int, group: str) -> str:

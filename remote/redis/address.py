@@ -41,7 +41,7 @@ class RedisAway(ChargehandError):
 
 
 class AddressError(ChargehandError, ValueError):
-    """It is no address of Redis."""
+    """The text is not an address of Redis."""
 
 
 class Address:

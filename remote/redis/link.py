@@ -1,4 +1,4 @@
-"""One connection to Redis that is kept up: what any greenlet sends goes over it in order, many at a time.
+"""Connection to Redis that is re-established; any greenlet sends over it, in order and pipelined.
 
 One greenlet owns it: it connects, reads, and connects again, with backoff. While Redis is away everything fails at
 once, so that nothing waits and nothing grows. A command that blocks in Redis needs a link of its own.
@@ -72,7 +72,7 @@ class Link:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection."""
+        """True while connected."""
         return self._connection is not None
 
     def start(self) -> None:
@@ -172,7 +172,10 @@ class Link:
             self._down(self.why)
 
     def _patience_s(self) -> float:
-        """How long Redis may be silent from now on. Raises `RedisAway` when it has been for too long."""
+        """Return the seconds that Redis may be silent from now on.
+
+        Raises `RedisAway` when it was silent for too long.
+        """
         if not self._waiting:
             return self._reply_s
         left_s = self._silent_since + self._reply_s - time.monotonic()

@@ -11,6 +11,7 @@ from chargehand import ErrorCode, OcppError, TicketState, v16
 from chargehand.actors.session.charge_point import ChargePoint
 from chargehand.actors.session.tickets import Ticket
 from chargehand.protocol.session import Registration
+from chargehand.protocol.versions import VERSIONS
 from chargehand.remote.plugins import envelopes
 from chargehand.remote.plugins.envelopes import (
     CallMade,
@@ -28,8 +29,6 @@ from chargehand.remote.plugins.envelopes import (
     ticket_facts,
     ticket_of,
 )
-
-VERSION = v16.VERSION
 
 
 def call(**changes):
@@ -135,7 +134,7 @@ def known():
 
 def test_the_facts_of_a_charge_point_arrive_whole():
     before = known()
-    after = charge_point_of("CP", "1.6", VERSION, facts_of(before))
+    after = charge_point_of("CP", "1.6", VERSIONS, facts_of(before))
     for name in (
         "id", "name", "version", "peer", "secure", "connected_at", "disconnected_at", "registration", "boot",
         "connectors", "online",
@@ -145,10 +144,10 @@ def test_the_facts_of_a_charge_point_arrive_whole():
 
 def test_a_message_among_the_facts_that_cannot_be_read_is_left_out():
     facts = Raw(b'{"peer":"p","boot":[],"connectors":{"1":{},"2":null}}')
-    charge_point = charge_point_of("CP", "1.6", VERSION, facts)
+    charge_point = charge_point_of("CP", "1.6", VERSIONS, facts)
     assert (charge_point.peer, charge_point.boot, charge_point.connectors) == ("p", None, None)
     with pytest.raises(UnreadableEnvelope):
-        charge_point_of("CP", "1.6", VERSION, Raw(b"[]"))
+        charge_point_of("CP", "1.6", VERSIONS, Raw(b"[]"))
 
 
 def test_a_ticket_arrives_with_how_it_ended():
@@ -166,7 +165,7 @@ def test_a_ticket_arrives_with_how_it_ended():
     ticket.response = v16.ChangeAvailabilityResponse(status=v16.AvailabilityStatus.ACCEPTED)
     ticket.end(TicketState.ANSWERED, 3.0)
     envelope = OutcomeSeen(v=1, node="n", charge_point="CP", ticket=ticket_facts(ticket))
-    after = ticket_of(read_envelope(encode(envelope)), VERSION)
+    after = ticket_of(read_envelope(encode(envelope)), VERSIONS)
     for name in (
         "id",
         "charge_point_id",
@@ -185,7 +184,7 @@ def test_a_ticket_arrives_with_how_it_ended():
 def test_a_ticket_of_an_unknown_action_is_unreadable():
     facts = envelopes.TicketFacts("1", "What", TicketState.SENT, Raw(b"{}"), 1.0, 1.0)
     with pytest.raises(UnreadableEnvelope):
-        ticket_of(OutcomeSeen(v=1, node="n", charge_point="CP", ticket=facts), VERSION)
+        ticket_of(OutcomeSeen(v=1, node="n", charge_point="CP", ticket=facts), VERSIONS)
 
 
 def test_what_may_come_in_another_envelope_is_lasting():
@@ -193,4 +192,19 @@ def test_what_may_come_in_another_envelope_is_lasting():
     assert call(keep_s=envelopes.KEEP_TRANSACTION_S).is_lasting
     assert isinstance(
         read_envelope(encode(CameOnline(v=1, node="n", charge_point="c", facts=Raw(b"{}")))), CameOnline
+    )
+
+
+def test_a_new_key_does_not_leave_the_process_with_the_outcome_of_its_command():
+    request = v16.ChangeConfiguration(key="AuthorizationKey", value="0123456789abcdef")
+    payload = b'{"key":"AuthorizationKey","value":"0123456789abcdef"}'
+    ticket = Ticket("t-1", "CP", "ChangeConfiguration", request, payload, timeout_s=30.0, created_at=1.0)
+    ticket.end(TicketState.TIMED_OUT, 3.0)
+    envelope = encode(OutcomeSeen(v=1, node="n", charge_point="CP", ticket=ticket_facts(ticket)))
+    assert b"0123456789abcdef" not in envelope
+    after = ticket_of(read_envelope(envelope), VERSIONS)
+    assert (after.action, after.request.key, after.state) == (
+        "ChangeConfiguration",
+        "AuthorizationKey",
+        TicketState.TIMED_OUT,
     )
