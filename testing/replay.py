@@ -79,9 +79,10 @@ class Replay:
             self._charge_point_id: str = head["charge_point"]
             self._time = head["time"] - head["monotonic"]
             self._registration = Registration(head["registration"]) if head.get("registration") else None
-            version = version_named(VERSIONS, head["version"])
+            name = head.get("version") or next(iter(VERSIONS.values())).name
+            version = version_named(VERSIONS, name)
             if version is None:
-                raise NotARecording(f"the recording is of OCPP {head['version']}, which is not spoken here")
+                raise NotARecording(f"the recording is of OCPP {name}, which is not spoken here")
             self._rules = Rules(
                 version=version,
                 strict=head["policy"] == "strict",
@@ -225,7 +226,7 @@ class _Play:
     def _registered(self, data: str) -> None:
         """Skip a boot: its answer comes next and registers, unless the recorder has forgotten its call."""
         waiting = itertools.chain(*self._waiting.values())
-        if not any(one.call.action == "BootNotification" for one in waiting):
+        if not any(one.call.incoming.action.registers for one in waiting):
             self._cell.session.registration = Registration(data)
 
     steps: ClassVar[dict[str, Callable[..., object]]] = {
