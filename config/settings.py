@@ -165,12 +165,12 @@ class RedisSettings(Section):
     )
     remote_actions: tuple[str, ...] = setting(
         (),
-        'Actions that plugin hosts handle (`chargehand plugin-host`); "*" is all that no plugin of this process claims.',
+        'Actions for plugin hosts (`chargehand plugin-host`); "*" is all that no plugin of this process claims.',
         sample='["Authorize", "StartTransaction"]',
     )
     remote_groups: Mapping[str, str] = made(
         dict,
-        'Action to the group of plugin hosts that handles it, for those not for the group "default"; "*" is all others.',
+        'Action to its group of plugin hosts, for those not for the group "default"; "*" is all others.',
         pattern=r"[A-Za-z0-9_-]+",
         wanted="letters, digits, _ and -",
         sample='{Authorize = "tags"}',
@@ -251,7 +251,7 @@ class Settings(Section):
     auth: AuthSettings = made(AuthSettings, "Who may connect.")
     sessions: SessionSettings = made(SessionSettings, "The session of each charge point, and its limits.")
     deadlines: DeadlineSettings = made(
-        DeadlineSettings, "How long a plugin may take before the stand-in answers."
+        DeadlineSettings, "How long a plugin may take before the fallback answers."
     )
     back_office: BackOfficeSettings = made(
         BackOfficeSettings, "The plugin that answers what no other one claims."

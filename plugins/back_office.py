@@ -43,7 +43,7 @@ class BackOffice(Plugin):
     `now` gives the time; the heartbeat interval is shortened by up to `heartbeat_spread` of itself; with
     `accept_all_tags` a tag that the store does not know is Accepted, else Invalid; without `concurrent_transactions`
     one that charges already is ConcurrentTx; over `suspect_energy_wh` a transaction is flagged.
-    `fallback_id_tag_status` is what a stand-in answers to a StartTransaction, which is kept with one that is replayed.
+    `fallback_id_tag_status` is what a fallback answers to a StartTransaction, which is kept with one that is replayed.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class BackOffice(Plugin):
         self._concurrent_transactions = concurrent_transactions
         self._suspect_energy_wh = suspect_energy_wh
         self._registration = v16.RegistrationStatus(registration)
-        self._stand_in_id_tag_status = v16.AuthorizationStatus(fallback_id_tag_status)
+        self._fallback_id_tag_status = v16.AuthorizationStatus(fallback_id_tag_status)
         self._now = now
 
     @classmethod
@@ -177,9 +177,9 @@ class BackOffice(Plugin):
         self, call: Call[v16.StartTransaction], number: int, status: v16.AuthorizationStatus | str
     ) -> Transaction:
         request, flags, verdict = call.request, self._flags(call), str(status)
-        if call.redelivered and status is not self._stand_in_id_tag_status:
+        if call.redelivered and status is not self._fallback_id_tag_status:
             # What the charge point was told; told again it must be the same.
-            verdict = str(self._stand_in_id_tag_status)
+            verdict = str(self._fallback_id_tag_status)
             flags = (*flags, f"its id tag was {status}")
         transaction = Transaction(
             id=number,
@@ -274,7 +274,7 @@ class BackOffice(Plugin):
 
     @staticmethod
     def _flags(call: Call[Any]) -> tuple[str, ...]:
-        redelivered = (f"{call.action} was acknowledged by a stand-in",) if call.redelivered else ()
+        redelivered = (f"{call.action} was acknowledged by a fallback",) if call.redelivered else ()
         return (*redelivered, *map(str, call.deviations))
 
     @passive(v16.MeterValues)

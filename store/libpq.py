@@ -192,7 +192,7 @@ def _judged(connection: PGconn, execute: Callable[[], PGresult]) -> PGresult:
     return result
 
 
-class Leash:
+class ResponseTimeout:
     """Ends a connection whose server has been silent for too long: who waits for it in C is told then that it is lost.
 
     The thread holds it while it waits, the hub pulls it. `lock` is a native one, which the hub never waits for.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from .libpq import Address, Leash, QueryFailed, literal, lost, read, run
+from .libpq import Address, QueryFailed, ResponseTimeout, literal, lost, read, run
 from .postgres_schema import BOOKS_LOCK, STATEMENT_S, bring_up_to_date
 from .rows import EVENT, READING, SPOOL, STOP, TRANSACTION, Kind
 from .shared import SharedStore
@@ -117,7 +117,7 @@ STATEMENTS: dict[Kind, bytes] = {
 class PostgresServer:
     """The connection, in the writer's thread alone. Raises `StoreError` if there is none at first."""
 
-    def __init__(self, address: Address, leash: Leash) -> None:
+    def __init__(self, address: Address, leash: ResponseTimeout) -> None:
         self._address = address
         self._leash = leash
         self._connection: PGconn | None = None
@@ -252,7 +252,7 @@ def _arrays(rows: Sequence[Row]) -> Iterator[bytes]:
 class PostgresStore(SharedStore):
     """See the head of this file. Made with `open`."""
 
-    leash: Leash
+    leash: ResponseTimeout
 
     @classmethod
     def open(
@@ -262,7 +262,7 @@ class PostgresStore(SharedStore):
 
         Raises `StoreError` with one clear sentence.
         """
-        address, leash = Address(url), Leash(threads.native_lock())
+        address, leash = Address(url), ResponseTimeout(threads.native_lock())
         store = cls(
             lambda: PostgresServer(address, leash), threads, first_transaction_id=first_transaction_id
         )

@@ -233,9 +233,18 @@ FLAG_CODES = (
 )
 """Beginnings of flags of transactions, each with its stable code."""
 
+FLAG_ENDS = (
+    ("Wh are more than can be", "energy_suspect"),
+    (" was acknowledged by a fallback", "redelivered"),
+    # As 0.1.0 wrote it.
+    (" was acknowledged by a stand-in", "redelivered"),
+)
+"""Ends of flags of transactions, each with its stable code."""
+
 
 def flag_code(text: str) -> str:
-    """Return the stable code of a transaction's flag; "other" for a flag that a plugin made up."""
-    if text.endswith("Wh are more than can be"):
-        return "energy_suspect"
+    """Return the stable code of a transaction's flag; "other" for deviations and for flags of other plugins."""
+    for end, code in FLAG_ENDS:
+        if text.endswith(end):
+            return code
     return next((code for start, code in FLAG_CODES if text.startswith(start)), "other")

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from .writer import Database, Threads
 
 BLOCK = 20_000
-"""Numbers of transactions that are reserved at a time, when half of them are used up. So half of them are there while
-the database is away: a charge point that is not answered sends no second start."""
+"""Transaction ids reserved per block; refilled at half, so that at least 10,000 remain while the database is
+unreachable."""
 FIRST_BLOCK = 1000
 """Transaction ids reserved at start; few, so that repeated restarts do not use them up."""
 
 FOLLOW_S = 1.0
-"""Seconds between two looks at what others have changed in the books."""
+"""Seconds between two reads of other processes' changes of the collections."""
 REMOVALS_KEPT_S = 86400
 """Seconds for which other processes can see a removal."""
 STALE_S = 3600.0

@@ -1,8 +1,8 @@
 """The one process that writes: it keeps what its workers hand over, that of all of them together.
 
-A native thread has the sockets and the database, and nothing of it is in the hub. What has come from whichever worker
-while the last batch was written, and within `GATHER_S` of its beginning, is the next batch, and is committed as one: so
-two workers cost no more waits for the disk than one.
+A native thread owns the sockets and the database; nothing of it runs in the hub. Rows that arrive from any worker
+process while the last batch is written, and within `COMMIT_WINDOW_S` of its start, form the next batch and share a
+commit: two workers cost no more waits for the disk than one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .worker_socket import (
     frame,
     new_socket,
 )
-from .writer import GATHER_S, store_rows
+from .writer import COMMIT_WINDOW_S, store_rows
 
 if TYPE_CHECKING:
     import socket
@@ -198,7 +198,7 @@ class StoreServer:
         asked: list[tuple[Connection, Request]] = []
         begun_at = 0.0
         while not self._stopping:
-            left_s = begun_at + GATHER_S - monotonic()
+            left_s = begun_at + COMMIT_WINDOW_S - monotonic()
             for number, events in poll.poll(1000 * max(left_s, 0.0) if asked else None):
                 if number == listener:
                     self._accept()
@@ -206,7 +206,7 @@ class StoreServer:
                     connection = self._connections[number]
                     asked += ((connection, request) for request in self._hear(connection, events))
             # Rows of several workers are gathered, as each has gathered its own; who asks something does not wait.
-            gathered = begun_at + GATHER_S <= monotonic() or any(type(one) is Read for _, one in asked)
+            gathered = begun_at + COMMIT_WINDOW_S <= monotonic() or any(type(one) is Read for _, one in asked)
             if asked and gathered:
                 begun_at = monotonic()
                 self._answer(database, asked)

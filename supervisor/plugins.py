@@ -1,6 +1,6 @@
 """The supervisor of plugins: one_for_one, a budget each, and it never gives up because of one of them.
 
-A plugin over its budget is quarantined: nothing is told to it, stand-ins answer, transaction messages are spooled.
+A plugin over its budget is quarantined: nothing is told to it, fallbacks answer, transaction messages are spooled.
 After `quarantine_s` it is started again, and one call is let through to see: a success releases it, a failure puts it
 back for twice as long. A command releases it at once. After a quiet time the next quarantine is a short one again.
 """

@@ -497,7 +497,7 @@ class CentralSystem:
     def plugins(self) -> list[dict[str, Any]]:
         """Every plugin: its part of the tree, and whether it is `quarantined` or a `shadow`.
 
-        `broken` are the pairs (charge point, action) that stand-ins answer for.
+        `broken` are the pairs (charge point, action) that fallbacks answer for.
         """
         return self._operations.plugins()
 

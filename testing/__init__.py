@@ -1,4 +1,4 @@
-"""Stand-ins to test with, for chargehand's own tests and for those of its users.
+"""Fallbacks to test with, for chargehand's own tests and for those of its users.
 
 `Stage` runs plugins and charge points without sockets, on a `ManualClock`; `MemoryConnection` is a charge point's
 connection with both ends in the test; `StubStore` is a store that fails and waits on demand.

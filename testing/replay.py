@@ -1,7 +1,7 @@
 """Fly a recorded conversation again: what came in is fed to a fresh session, what it sends is compared.
 
 The session is the real one, on a clock that is moved as the record has it. Connections come and go, plugins answer,
-calls of ours are sent and time out, and stand-ins answer when and as the record says; what the session answers of its
+calls of ours are sent and time out, and fallbacks answer when and as the record says; what the session answers of its
 own accord is not fed to it. So a difference is a difference of the session: in what it reads, refuses, checks, composes
 and writes.
 """
@@ -212,8 +212,8 @@ class _Play:
             self._cell.tell(TimePassed())
             self._stage.settle()
 
-    def _stand_in(self, data: str) -> None:
-        """A stand-in answered: let it, if the session has not had it answer by itself."""
+    def _fallback(self, data: str) -> None:
+        """A fallback answered: let it, if the session has not had it answer by itself."""
         unique_id, _, why = _parse(data) or ("", "", "")
         for incoming in list(self._cell.session.incoming):
             if incoming.unique_id == unique_id:
@@ -236,7 +236,7 @@ class _Play:
         "out": _out,
         "answer": _answer,
         "ticket": _ticket,
-        "fallback": _stand_in,
+        "fallback": _fallback,
         "registration": _registered,
     }
 

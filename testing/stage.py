@@ -6,7 +6,7 @@
             answer = charge_point.call("Authorize", {"idTag": "T1"})
             assert answer == [3, "1", {"idTagInfo": {"status": "Accepted"}}]
 
-The sessions, the plugins and everything between them are the real ones; the supervisors, the replay of what stand-ins
+The sessions, the plugins and everything between them are the real ones; the supervisors, the replay of what fallbacks
 acknowledged, and the sockets are left out. Nothing waits: after each step everything that can run has run.
 """
 

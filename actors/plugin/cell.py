@@ -100,7 +100,7 @@ class PluginCell(OrderedCell):
         self._now = now
         self.faults = CircuitBreakers(policy or CircuitBreakerPolicy())
         self.shadow = spec.shadow
-        self.quarantined = False  # nothing is told to it then but a probe, stand-ins answer
+        self.quarantined = False  # nothing is told to it then but a probe, fallbacks answer
         self.probe: tuple[str, str] | None = None  # the call that was let through to see
         self._probe_due = INFINITY
         self._release: Callable[[], None] | None = None  # while a probe may be let through
@@ -190,7 +190,7 @@ class PluginCell(OrderedCell):
         return True
 
     def drain(self, why: str) -> None:
-        """Have stand-ins answer what waits here; notices are forgotten, what was asked stays."""
+        """Have fallbacks answer what waits here; notices are forgotten, what was asked stays."""
         kept: deque[Any] = deque()
         for message in self.messages or ():
             if isinstance(message, Call):
@@ -262,7 +262,7 @@ class PluginCell(OrderedCell):
         return not (self.faults.pairs or self.quarantined or self.phase is ENDED)
 
     def ready(self, charge_point_id: str, action: str) -> bool:
-        """Return whether a call may be told to the plugin now, using up the trial call; if not, the fallback answers."""
+        """Return whether a call may be told to the plugin now, using up the trial call; else the fallback answers."""
         if self.is_set():
             return False
         if self.quarantined:

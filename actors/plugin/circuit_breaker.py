@@ -1,6 +1,6 @@
 """Circuit breakers of a plugin's handlers: pure state, the time is an argument.
 
-A failure is counted per (charge point, action). After `pair_limit` in a row that pair is broken: stand-ins
+A failure is counted per (charge point, action). After `pair_limit` in a row that pair is broken: fallbacks
 answer for it, and after
 `trial_call_s` one call is let through to see. Failures of one or two charge points are theirs; from `spread`
 different ones within
@@ -65,7 +65,7 @@ class CircuitBreakers:
         return True
 
     def broken(self) -> list[tuple[str, str]]:
-        """The pairs that stand-ins answer for."""
+        """The pairs that fallbacks answer for."""
         return [pair for pair, (count, _) in self.pairs.items() if count >= self.policy.pair_limit]
 
     def clear(self) -> None:

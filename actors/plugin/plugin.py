@@ -173,7 +173,7 @@ class Plugin(Actor):
         return super().receive(message)
 
     def answer_call(self, call: Call[Any]) -> None:
-        """Handle a call, unless a stand-in has taken it over while it waited here. For the runtime."""
+        """Handle a call, unless a fallback has taken it over while it waited here. For the runtime."""
         if not call.fallback_taken:
             self._answer(call)
 

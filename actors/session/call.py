@@ -65,7 +65,7 @@ class Call(Generic[R]):
         self.transaction_id = transaction_id
         self.ordering_key = cell.urn
         self.running: greenlet | None = None  # who is in its handler
-        self.fallback_taken = False  # from when a stand-in has taken it over
+        self.fallback_taken = False  # from when a fallback has taken it over
 
     @property
     def action(self) -> str:

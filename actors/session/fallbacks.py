@@ -126,7 +126,7 @@ class Fallbacks:
             self.unstored.discard(incoming)
 
     def acknowledge(self, call: Call[Any]) -> None:
-        """Send a stand-in's answer to a transaction message that is stored now."""
+        """Send a fallback's answer to a transaction message that is stored now."""
         context, incoming = self._cell.context, call.incoming
         facts = FallbackFacts(context.time_text(), call.transaction_id, context.id_tag_status)
         fallback = incoming.action.fallback

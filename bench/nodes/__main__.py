@@ -97,7 +97,7 @@ def main(*, charge_points: int, quiet_s: float, seed: int) -> None:
         "address": house.balancer,
         "CALLs sent": tally.sent,
         "answered by a handler": tally.answered,
-        "answered by a stand-in": tally.fallback_taken,
+        "answered by a fallback": tally.fallback_taken,
         "cut off, the socket went down": tally.cut_off,
         "answer p50 ms": tally.percentile(50),
         "answer p99 ms": tally.percentile(99),

@@ -104,7 +104,7 @@ class Coordinator(Protocol):
         """True while this node has its lease; cheap, read before each command."""
 
     def claim(self, charge_point_id: str) -> Claim:
-        """Take a charge point over. Switches greenlets. Raises `CoordinatorUnavailable`, at once when there is no lease.
+        """Claim a charge point. Switches greenlets. Raises `CoordinatorUnavailable`, at once without a lease.
 
         Epochs rise strictly and are no count: they follow the time in microseconds, so that none is lower even after a
         switchboard has forgotten all. They stay below 2**53.
@@ -123,7 +123,7 @@ class Coordinator(Protocol):
         """The node that holds one and has its lease, "" if there is none. Switches. Raises `CoordinatorUnavailable`."""
 
     def send(self, node: str, message: bytes) -> None:
-        """Tell another node: at most once, in order of sending. Never blocks. Raises `CoordinatorUnavailable` at once.
+        """Send to a node, at most once and in order. Never blocks. Raises `CoordinatorUnavailable` at once.
 
         That it raises nothing does not say that it arrives: the other one may end before, or have too much unread.
         Raises ValueError for a message over `MESSAGE_BYTES`.

@@ -95,7 +95,7 @@ class RedisCoordinator:
         return self.lease.held
 
     def claim(self, charge_point_id: str) -> Claim:
-        """Take a charge point over. Switches greenlets. Raises `CoordinatorUnavailable`, at once when there is no lease."""
+        """Claim a charge point. Switches greenlets. Raises `CoordinatorUnavailable`, at once without a lease."""
         with self.lease.claiming(charge_point_id):
             found = self._ask(scripts.CLAIM, charge_point_id, self.lease.seen)
         epoch, previous, wait_ms = self._with_lease(found)
@@ -124,7 +124,7 @@ class RedisCoordinator:
         return found.decode()
 
     def send(self, node: str, message: bytes) -> None:
-        """Tell another node: at most once, in order of sending. Never blocks. Raises `CoordinatorUnavailable` at once."""
+        """Send to a node, at most once and in order. Never blocks. Raises `CoordinatorUnavailable` at once."""
         if len(message) > MESSAGE_BYTES:
             raise ValueError(f"a message of {len(message)} bytes is longer than {MESSAGE_BYTES}")
         result = self._run(scripts.SEND, node, message)

@@ -93,7 +93,7 @@ class UnixCoordinator:
         return self.lease.held
 
     def claim(self, charge_point_id: str) -> Claim:
-        """Take a charge point over. Switches greenlets. Raises `CoordinatorUnavailable`, at once when there is no lease."""
+        """Claim a charge point. Switches greenlets. Raises `CoordinatorUnavailable`, at once without a lease."""
         with self.lease.claiming(charge_point_id):
             taken = self._ask(Take(self._next(), charge_point_id, self.lease.seen))
         self.lease.saw(taken.epoch)
@@ -122,7 +122,7 @@ class UnixCoordinator:
         return node
 
     def send(self, node: str, message: bytes) -> None:
-        """Tell another node: at most once, in order of sending. Never blocks. Raises `CoordinatorUnavailable` at once."""
+        """Send to a node, at most once and in order. Never blocks. Raises `CoordinatorUnavailable` at once."""
         if len(message) > MESSAGE_BYTES:
             raise ValueError(f"a message of {len(message)} bytes is longer than {MESSAGE_BYTES}")
         if self._pipe is None:

@@ -1,7 +1,7 @@
 """The plugin that forwards: calls go to workers through streams in Redis, and their answers come back here.
 
 It answers nothing by itself and waits for nothing. While Redis is away, no worker is there or a stream is full, a call
-fails at once, so that its stand-in answers, and what was spooled is replayed when they are back.
+fails at once, so that its fallback answers, and what was spooled is replayed when they are back.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ class Remote(Plugin):
         self._streams.write(envelope, self._groups[call.action], partial(self._sent, id_, call), key)
 
     def _epoch(self, charge_point_id: str) -> int:
-        """Return the epoch of our current claim, else of the last one (a claim is released before its last events are forwarded)."""
+        """Return the epoch of our current or last claim; a claim is released before its last events are forwarded."""
         epoch = self._epoch_of(charge_point_id)
         if epoch:
             self._epochs[charge_point_id] = epoch
@@ -338,7 +338,7 @@ class Remote(Plugin):
     def _settle(self, id_: str, kept: bytes) -> None:
         later = self._open.pop(id_, None)
         if later is not None:
-            with contextlib.suppress(UnreadableEnvelope):  # by its deadline a stand-in answers
+            with contextlib.suppress(UnreadableEnvelope):  # by its deadline a fallback answers
                 _end(later, outcome_of(read_verdict(kept)))
 
 

@@ -105,7 +105,7 @@ class PluginHostCell(PluginCell):
             super()._handle(actor, message)
 
     def drain(self, why: str) -> None:
-        """Have stand-ins answer what waits here, and forget the notices."""
+        """Have fallbacks answer what waits here, and forget the notices."""
         notices = [message for message in self.messages or () if type(message) is Notice]
         super().drain(why)
         if notices and self.messages:

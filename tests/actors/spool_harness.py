@@ -72,7 +72,7 @@ def stop(number):
 
 
 def spool(desk, charge_point, *ids, action="MeterValues", payload=METER_VALUES):
-    """Have a stand-in acknowledge these."""
+    """Have a fallback acknowledge these."""
     handle, desk.handle = desk.handle, fail
     for unique_id in ids:
         assert charge_point.call(action, payload, unique_id)[0] == 3

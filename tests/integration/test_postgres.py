@@ -118,7 +118,7 @@ def test_while_the_database_is_away_nothing_is_acknowledged_everything_else_goes
     server.stop()
     assert "s3cr3t" not in server.output
     again = start_server("--store", store)
-    # What a stand-in has acknowledged is replayed.
+    # What a fallback has acknowledged is replayed.
     query = "SELECT count(*) FROM chargehand.transactions WHERE stop_received_at IS NOT NULL"
     until(lambda: postgres.sql(query) == "1", "the stop was lost")
     assert len(again.ask("GET", "/api/v1/transactions").json["transactions"]) == 2

@@ -238,7 +238,7 @@ def house(tmp_path: Path, start_server: StartServer) -> Iterator[House]:
 
 
 def answered_by(answer: list[Any]) -> str:
-    """The worker that an answer is of, "" for a stand-in's."""
+    """The worker that an answer is of, "" for a fallback's."""
     return str(answer[2]["idTagInfo"]["parentIdTag"]) if answer[0] == 3 else ""
 
 

@@ -57,7 +57,7 @@ def answer(charge_point, action, payload, unique_id=""):
 
 
 @pytest.mark.parametrize("action", PASSIVE)
-def test_every_passive_action_has_a_valid_answer_that_is_no_stand_in(make, action):
+def test_every_passive_action_has_a_valid_answer_that_is_no_fallback(make, action):
     stage = make()
     payload = answer(stage.connect("CP1"), action, PASSIVE[action])
     strict(v16.VERSION.actions[action].response, json.dumps(payload).encode())

@@ -1,4 +1,4 @@
-"""What a stand-in acknowledged, and the back office hears of later; and what is durable when it answers."""
+"""What a fallback acknowledged, and the back office hears of later; and what is durable when it answers."""
 
 import json
 
@@ -16,11 +16,11 @@ from chargehand.testing import Stage, StubStore
 
 from ..actors.messages_of_v16 import METER_VALUES, START, STOP
 
-REPLAYED = "StartTransaction was acknowledged by a stand-in"
+REPLAYED = "StartTransaction was acknowledged by a fallback"
 
 
 class Office:
-    """A back office on a stage. While it is `away` stand-ins answer; `replay` hands it what they acknowledged."""
+    """A back office on a stage. While it is `away` fallbacks answer; `replay` hands it what they acknowledged."""
 
     def __init__(self, **options):
         self.store = StubStore()
@@ -108,7 +108,7 @@ def test_a_start_and_its_stop_can_be_replayed_together(office):
     office.replay()
     kept = office.store.transaction(1)
     assert (kept.open, kept.meter_stop) == (False, 200)
-    assert kept.flags == (REPLAYED, "StopTransaction was acknowledged by a stand-in")
+    assert kept.flags == (REPLAYED, "StopTransaction was acknowledged by a fallback")
 
 
 def test_what_is_replayed_twice_is_kept_once(office):

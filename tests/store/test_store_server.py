@@ -246,7 +246,7 @@ def test_one_that_is_gone_before_its_answer_does_no_harm(serve, connect, writer)
 def test_one_that_is_gone_while_rows_are_gathered_leaves_them_and_whoever_comes_then_has_its_own_answer(
     serve, connect, monkeypatch
 ):
-    monkeypatch.setattr(store_server, "GATHER_S", 0.3)
+    monkeypatch.setattr(store_server, "COMMIT_WINDOW_S", 0.3)
     database = Stub()
     failures = serve(database)
     before, gone = connect(), connect()
@@ -264,7 +264,7 @@ def test_one_that_is_gone_while_rows_are_gathered_leaves_them_and_whoever_comes_
 
 
 def test_rows_that_come_soon_after_a_batch_are_gathered_and_a_question_is_not(serve, connect, monkeypatch):
-    monkeypatch.setattr(store_server, "GATHER_S", 60)
+    monkeypatch.setattr(store_server, "COMMIT_WINDOW_S", 60)
     database = Stub()
     serve(database)
     one, other = connect(), connect()

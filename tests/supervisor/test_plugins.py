@@ -1,4 +1,4 @@
-"""A plugin's failures: a stand-in for the call, for the pair, a restart; and what its supervisor keeps."""
+"""A plugin's failures: a fallback for the call, for the pair, a restart; and what its supervisor keeps."""
 
 import gevent
 import pytest

@@ -1,4 +1,4 @@
-"""A plugin over its budget is in quarantine: stand-ins answer; and the way back."""
+"""A plugin over its budget is in quarantine: fallbacks answer; and the way back."""
 
 import pytest
 from gevent.event import Event

@@ -26,7 +26,7 @@ def test_a_session_that_crashed_goes_on_at_once_on_the_same_connection(house, ch
 
 @pytest.mark.usefixtures("faulty_reading")
 @pytest.mark.parametrize("action", PASSIVE)
-def test_the_call_in_hand_of_a_crash_is_answered_by_a_stand_in(charge_point, log, action):
+def test_the_call_in_hand_of_a_crash_is_answered_by_a_fallback(charge_point, log, action):
     answer = crash(charge_point, action)
     assert answer[1:3] == ["crash", STAND_INS[action]]
     assert log == []

@@ -271,7 +271,7 @@ def give_up(house, charge_point):
 
 
 @pytest.mark.usefixtures("faulty_reading")
-def test_those_that_were_given_up_stand_in_the_tree_with_why_and_when(house, charge_point):
+def test_those_that_were_given_up_fallback_the_tree_with_why_and_when(house, charge_point):
     give_up(house, charge_point)
     house.connect()
     described = house.supervisor.actor.describe()

@@ -1,4 +1,4 @@
-"""What stand-ins acknowledged for a plugin comes back to it, in order, and what was set aside too."""
+"""What fallbacks acknowledged for a plugin comes back to it, in order, and what was set aside too."""
 
 import pytest
 

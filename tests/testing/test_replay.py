@@ -202,7 +202,7 @@ def test_a_new_connection_ends_the_call_on_the_wire(taken_over: bool) -> None:  
         assert Replay(recorded(stage)).fly() == []
 
 
-def test_a_stand_in_answers_again_whatever_the_reason() -> None:
+def test_a_fallback_answers_again_whatever_the_reason() -> None:
     with scene(Rules(version=v16.VERSION)) as stage:
         charge_point = stage.connect("CP1")
         assert charge_point.call("DataTransfer", {"vendorId": "v"})[2] == "InternalError"

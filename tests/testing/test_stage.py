@@ -53,7 +53,7 @@ def test_what_the_plugin_waits_for_comes_when_time_is_moved():
         assert charge_point.take()[0][0] == 3
 
 
-def test_a_stand_in_answers_at_the_deadline_and_is_counted():
+def test_a_fallback_answers_at_the_deadline_and_is_counted():
     class Hanging(Plugin):
         @passive("Heartbeat")
         def beat(self, call):

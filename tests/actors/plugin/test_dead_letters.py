@@ -75,7 +75,7 @@ def test_what_was_taken_before_its_first_failure_says_nothing_of_it(desk, charge
 
 
 def begin(desk, charge_point, unique_id):
-    """A StartTransaction that a stand-in acknowledges; the number that it got."""
+    """A StartTransaction that a fallback acknowledges; the number that it got."""
     handle, desk.handle = desk.handle, fail
     start = {**START, "meterStart": len(desk.seen)}
     number = charge_point.call("StartTransaction", start, unique_id)[2]["transactionId"]

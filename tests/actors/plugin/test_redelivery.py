@@ -1,4 +1,4 @@
-"""What stand-ins acknowledged reaches its plugin after all: in order, one at a time, until it has it."""
+"""What fallbacks acknowledged reaches its plugin after all: in order, one at a time, until it has it."""
 
 import datetime as dt
 
@@ -18,7 +18,7 @@ def charge_point(desk):
     return desk.stage.connect("CP1")
 
 
-def test_what_a_stand_in_acknowledged_is_handed_to_its_plugin_after_a_while(desk, charge_point):
+def test_what_a_fallback_acknowledged_is_handed_to_its_plugin_after_a_while(desk, charge_point):
     spool(desk, charge_point, "a")
     assert desk.spooled == ["a"]
     desk.advance(DELAY_S - 0.01)

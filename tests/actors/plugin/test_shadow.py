@@ -121,7 +121,7 @@ def test_errors_are_compared_by_their_code():
         assert rig.compared == (1, 0)
 
 
-def test_what_a_stand_in_said_is_what_a_shadow_is_compared_with():
+def test_what_a_fallback_said_is_what_a_shadow_is_compared_with():
     with Rig(fail(RuntimeError("planted")), {}) as rig:
         assert rig.charge_point.call("MeterValues", METER_VALUES)[2] == {}
         assert rig.stage.counts["fallback"] == 1

@@ -199,7 +199,7 @@ def test_by_a_setting_its_transactions_are_refused_too(way, log):
         assert charge_point.call("MeterValues", PASSIVE["MeterValues"])[2] == "SecurityError"
 
 
-def test_a_boot_that_a_stand_in_refused_changes_no_registration(stage, way):
+def test_a_boot_that_a_fallback_refused_changes_no_registration(stage, way):
     charge_point = stage.connect("CP1")
     boot(charge_point, way, "Accepted")
     way[0] = lambda: None

@@ -89,18 +89,18 @@ def test_every_passive_action_of_the_version_is_covered_here():
     assert set(PASSIVE) == {action.name for action in v16.VERSION.sent_by(Sender.CHARGE_POINT)}
 
 
-# Stand-ins
+# Fallbacks
 
 
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("action", ["Heartbeat", "StatusNotification", "StartTransaction", "Authorize"])
-def test_however_a_handler_fails_a_stand_in_answers(charge_point, way, action, how):
+def test_however_a_handler_fails_a_fallback_answers(charge_point, way, action, how):
     way[0] = WAYS[how]
     assert meaning(charge_point.call(action, PASSIVE[action])) == STAND_INS[action]
 
 
 @pytest.mark.parametrize("action", PASSIVE)
-def test_every_action_has_its_stand_in(charge_point, way, stage, action):
+def test_every_action_has_its_fallback(charge_point, way, stage, action):
     way[0] = WAYS["it raises"]
     assert meaning(charge_point.call(action, PASSIVE[action])) == STAND_INS[action]
     assert stage.counts["handler_failed"] == 1

@@ -144,10 +144,10 @@ def test_it_is_read_no_further_when_the_inbox_and_what_is_held_are_full_and_on_w
     assert not charge_point.paused
 
 
-@pytest.mark.parametrize("end", ["an error", "a stand-in", "the deadline"])
+@pytest.mark.parametrize("end", ["an error", "a fallback", "the deadline"])
 def test_the_next_one_is_begun_however_the_call_ended(make, way, end):
     block = Event()
-    ends = {"an error": ValueError, "a stand-in": lambda: None, "the deadline": Event().wait}
+    ends = {"an error": ValueError, "a fallback": lambda: None, "the deadline": Event().wait}
 
     def wait_and_end():
         block.wait()

@@ -103,7 +103,7 @@ def test_a_registration_stands_before_its_answer(stage, charge_point, way):
     assert rows(stage)[3][0] == "answer"
 
 
-def test_a_stand_in_says_for_which_call_and_why(stage, charge_point, way):
+def test_a_fallback_says_for_which_call_and_why(stage, charge_point, way):
     way[0] = lambda: {"nonsense": 1}
     charge_point.call("Authorize", PASSIVE["Authorize"])
     assert rows(stage, "fallback") == [
@@ -112,7 +112,7 @@ def test_a_stand_in_says_for_which_call_and_why(stage, charge_point, way):
     assert rows(stage)[-1][0] == "out"
 
 
-def test_a_deadline_is_an_event_before_its_stand_in(stage, charge_point, way):
+def test_a_deadline_is_an_event_before_its_fallback(stage, charge_point, way):
     def never():
         stage.wait_for(lambda: False, timeout_s=60)
 

@@ -58,7 +58,7 @@ def test_it_is_answered_only_when_it_is_stored(charge_point, stage, store, statu
     assert frame[2]["status"] == answer == stage.charge_points["CP1"].charge_point.registration
 
 
-def test_no_stand_in_answers_while_the_store_takes_its_time(charge_point, stage, store):
+def test_no_fallback_answers_while_the_store_takes_its_time(charge_point, stage, store):
     store.hold()
     charge_point.call("BootNotification", BOOT)
     stage.advance(1000)

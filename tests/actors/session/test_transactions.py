@@ -97,7 +97,7 @@ def test_a_store_that_fails_later_leaves_it_unanswered_too(charge_point, way, st
     assert charge_point.take() == []
 
 
-def test_a_stand_in_that_waits_for_the_store_is_not_asked_again_at_the_deadline(
+def test_a_fallback_that_waits_for_the_store_is_not_asked_again_at_the_deadline(
     charge_point, way, store, stage
 ):
     way[0] = fails
@@ -124,7 +124,7 @@ def test_a_store_that_raises_is_asked_again_like_one_that_fails(charge_point, wa
     assert [frame[0] for frame in charge_point.take()] == [3]
 
 
-def test_what_a_stand_in_acknowledged_is_in_the_spool_as_it_was_sent(charge_point, way, store, stage):
+def test_what_a_fallback_acknowledged_is_in_the_spool_as_it_was_sent(charge_point, way, store, stage):
     way[0] = fails
     charge_point.call("StartTransaction", START, "id-1")
     (record,) = store.spooled()

@@ -154,7 +154,7 @@ def test_notices_and_outcomes_reach_the_worker(build):
     assert plugin.heard == [("online", "CP1", True), ("ClearCache", ticket.state), ("offline", "CP1", False)]
 
 
-def test_a_failure_in_a_worker_is_counted_there_and_its_stand_in_answers(build):
+def test_a_failure_in_a_worker_is_counted_there_and_its_fallback_answers(build):
     house = build()
     house.work()
     with house.connect() as charge_point:
