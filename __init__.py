@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from .actors.session.call import Call as Call
     from .actors.session.call import Later as Later
     from .actors.session.charge_point import ChargePoint as ChargePoint
+    from .actors.session.commands import NotACommand as NotACommand
+    from .actors.session.commands import PreparedCommand as PreparedCommand
+    from .actors.session.commands import UnknownAction as UnknownAction
+    from .actors.session.commands import UnknownVersion as UnknownVersion
     from .actors.session.context import Observer as Observer
     from .actors.session.tickets import CommandCancelled as CommandCancelled
     from .actors.session.tickets import CommandExpired as CommandExpired
@@ -80,6 +84,7 @@ if TYPE_CHECKING:
     from .supervisor.supervisor import Supervisor as Supervisor
     from .system.central_system import CentralSystem as CentralSystem
     from .system.central_system import SystemFailed as SystemFailed
+    from .system.local_lists import LocalListsNotSupported as LocalListsNotSupported
     from .system.local_lists import LocalListSyncRunning as LocalListSyncRunning
     from .system.local_lists import LocalListUpdate as LocalListUpdate
     from .system.operations import ChargePointConnected as ChargePointConnected
@@ -101,6 +106,10 @@ _MODULES = {
     "Call": ".actors.session.call",
     "Later": ".actors.session.call",
     "ChargePoint": ".actors.session.charge_point",
+    "NotACommand": ".actors.session.commands",
+    "PreparedCommand": ".actors.session.commands",
+    "UnknownAction": ".actors.session.commands",
+    "UnknownVersion": ".actors.session.commands",
     "Observer": ".actors.session.context",
     "CommandCancelled": ".actors.session.tickets",
     "CommandExpired": ".actors.session.tickets",
@@ -160,6 +169,7 @@ _MODULES = {
     "Supervisor": ".supervisor.supervisor",
     "CentralSystem": ".system.central_system",
     "SystemFailed": ".system.central_system",
+    "LocalListsNotSupported": ".system.local_lists",
     "LocalListSyncRunning": ".system.local_lists",
     "LocalListUpdate": ".system.local_lists",
     "ChargePointConnected": ".system.operations",

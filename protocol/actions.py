@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from .effects import Pair
 from .errors import ErrorCode
+from .local_lists import LocalListAdapter
 from .message import Message
 
 
@@ -191,7 +192,7 @@ class Version:
     spellings: Mapping[ErrorCode, str]
     message_types: frozenset[int] = frozenset({2, 3, 4})
     """Kinds of frames: CALL, CALLRESULT and CALLERROR in every version."""
-    local_lists: Any = None
+    local_lists: LocalListAdapter | None = None
     """Adapter for sending local authorization lists; None if the version has none."""
 
     @classmethod
@@ -203,7 +204,7 @@ class Version:
         spellings: Mapping[ErrorCode, str],
         *,
         message_types: frozenset[int] = frozenset({2, 3, 4}),
-        local_lists: Any = None,
+        local_lists: LocalListAdapter | None = None,
     ) -> Self:
         """Make the table from all marked requests that are declared in these modules.
 

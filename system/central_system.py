@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from ..actors.plugin.plugin import Plugin, PluginSpec
     from ..actors.runtime.timers import Clock
     from ..actors.session.charge_point import ChargePoint
+    from ..actors.session.commands import PreparedCommand
     from ..actors.session.context import Observer
     from ..actors.session.tickets import Ticket
     from ..config.worker_process import Worker
@@ -251,6 +252,7 @@ class CentralSystem:
             ),
             inlet=self._inlet,
             versions=self.versions,
+            store=self.store,
             peers=self._membership,
         )
         self._operations = Operations(
@@ -379,10 +381,29 @@ class CentralSystem:
 
     # -- Commands --------------------------------------------------------------------------------
 
+    def version_of(self, charge_point: str, version: str = "") -> Version:
+        """Find the version of a command: the given one, else the last of the charge point, else the only one.
+
+        Raises `UnknownVersion` for one that the system does not speak, and if several are left.
+        """
+        return self._commands.version_of(charge_point, version)
+
+    def prepare(
+        self, charge_point: str, action: str, payload: bytes, version: str = ""
+    ) -> PreparedCommand[Any]:
+        """Check a payload in JSON as the request of an action, once; `send` takes what is returned.
+
+        `version` is the name of a version of OCPP, by default the last of the charge point, or the only one of the
+        system. Raises `UnknownVersion` for one that the system does not speak, and if several are left;
+        `UnknownAction` (a LookupError) for an action that the version has not, `NotACommand` (a ValueError) for one
+        that only charge points send, and `InvalidPayload` with all violations.
+        """
+        return self._commands.prepare(charge_point, action, payload, version)
+
     def send(
         self,
         charge_point: str,
-        request: Request[R],
+        request: Request[R] | PreparedCommand[R],
         *,
         timeout_s: float | None = None,
         when_offline: str = "fail",
@@ -390,15 +411,15 @@ class CentralSystem:
         until_effect: bool = False,
         effect_timeout_s: float | None = None,
     ) -> Ticket[R]:
-        """Send a request to a charge point. Never blocks; safe from any greenlet and any native thread.
+        """Send a request or a prepared command. Never blocks; safe from any greenlet and any native thread.
 
         `timeout_s` is for the answer once it is sent (default: `sessions.command_timeout_s`); what has not been sent
         `expires_in_s` from now (default: `sessions.command_expires_s`) never is. With `when_offline="queue"` it waits
         for a charge point that is away. With `until_effect` the ticket is waited for until what was asked for has shown
         itself (`ticket.effect`), a RemoteStartTransaction with its StartTransaction for example, or `effect_timeout_s`
-        after its final state. Raises `InvalidPayload` for a request that breaks its contract, ValueError for one that a
-        central system does not send and for a time that is not above 0, LookupError for what is no request of OCPP
-        1.6 at all. OCPP 1.6, section 5.
+        after its final state. Raises `InvalidPayload` for a request that breaks its contract, `NotACommand` for one
+        that a central system does not send, ValueError for a time that is not above 0, LookupError for what is no
+        request of a version that the system speaks. OCPP 1.6, section 5.
         """
         return self._running_commands.send(
             charge_point,
@@ -438,8 +459,9 @@ class CentralSystem:
         A list that is known for certain gets a Differential, unless the whole is less; any other, or one that has
         refused its Differential, a Full. More than `local_list_limit` tags (by default that of the settings) are sent
         in parts. With `clear_cache` the authorisation cache is cleared too. `timeout_s` is for each answer.
-        Raises `LocalListSyncRunning` if one is sent already, ValueError for a limit or a time that is not above 0, and
-        RuntimeError if the central system does not run.
+        Raises `LocalListSyncRunning` if one is sent already, `LocalListsNotSupported` if its version of OCPP has no
+        such list, `UnknownVersion` if it was never seen and there are several versions, ValueError for a limit or a
+        time that is not above 0, and RuntimeError if the central system does not run.
         """
         return self._local_lists.sync(
             charge_point_id,

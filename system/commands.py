@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..actors.runtime.threads import native_thread
-from ..actors.session.commands import make_ticket
+from ..actors.session.commands import UnknownVersion, make_ticket, prepare
 from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
 from ..actors.session.tickets import Ticket, TicketState
 from .ticket_store import TicketStore
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..actors.runtime.threads import Inlet
-    from ..actors.session.commands import CommandDefaults
+    from ..actors.session.commands import CommandDefaults, PreparedCommand
     from ..actors.session.context import SessionContext
     from ..actors.session.directory import Directory
     from ..actors.session.tickets import TicketRegistry
     from ..protocol.actions import Request, Version
     from ..protocol.message import Message
+    from ..store.store import Store
     from ..supervisor.sessions import Sessions
     from .membership import Membership
 
@@ -43,6 +44,7 @@ class Commands:
         limits: CommandDefaults,
         inlet: Inlet,
         versions: Mapping[str, Version],
+        store: Store,
         peers: Membership | None = None,
     ) -> None:
         self._registry = registry
@@ -53,6 +55,7 @@ class Commands:
         self._limits = limits
         self._inlet = inlet
         self._versions = versions
+        self._store = store
         self._peers = peers
         self._thread = native_thread()
         self._open = False
@@ -81,10 +84,35 @@ class Commands:
             else:
                 ticket.end(TicketState.NEVER_SENT, now, reason)
 
+    def version_of(self, charge_point_id: str, version: str = "") -> Version:
+        """Find the version of a command: the given one, else the last of the charge point, else the only one.
+
+        Raises `UnknownVersion`.
+        """
+        versions = {known.name: known for known in self._versions.values()}
+        if version and version not in versions:
+            raise UnknownVersion(f"version must be one of: {', '.join(versions)}")
+        name = version
+        if not name:
+            cell, stored = self._directory.find(charge_point_id), self._store.registration(charge_point_id)
+            name = cell.charge_point.version if cell is not None else stored.version if stored else ""
+        if name in versions:
+            return versions[name]
+        if len(versions) > 1:
+            text = f"{charge_point_id} has never been here: the parameter version must be one of: "
+            raise UnknownVersion(text + ", ".join(versions))
+        return next(iter(versions.values()))
+
+    def prepare(
+        self, charge_point: str, action: str, payload: bytes, version: str = ""
+    ) -> PreparedCommand[Any]:
+        """Check a payload in JSON as the request of an action, once, so that `send` can take it."""
+        return prepare(self.version_of(charge_point, version), action, payload)
+
     def send(
         self,
         charge_point: str,
-        request: Request[R],
+        request: Request[R] | PreparedCommand[R],
         *,
         timeout_s: float | None = None,
         when_offline: str = "fail",
@@ -92,15 +120,15 @@ class Commands:
         until_effect: bool = False,
         effect_timeout_s: float | None = None,
     ) -> Ticket[R]:
-        """Send a request to a charge point. Never blocks; safe from any greenlet and any native thread.
+        """Send a request or a prepared command. Never blocks; safe from any greenlet and any native thread.
 
         `timeout_s` is for the answer once it is sent (default: `sessions.command_timeout_s`); what has not been sent
         `expires_in_s` from now (default: `sessions.command_expires_s`) never is. With `when_offline="queue"` it waits
         for a charge point that is away. With `until_effect` the ticket is waited for until what was asked for has shown
         itself (`ticket.effect`), a RemoteStartTransaction with its StartTransaction for example, or `effect_timeout_s`
-        after its final state. Raises `InvalidPayload` for a request that breaks its contract, ValueError for one that a
-        central system does not send and for a time that is not above 0, LookupError for what is no request of OCPP
-        1.6 at all. OCPP 1.6, section 5.
+        after its final state. Raises `InvalidPayload` for a request that breaks its contract, `NotACommand` for one
+        that a central system does not send, ValueError for a time that is not above 0, LookupError for what is no
+        request of a version that the system speaks. OCPP 1.6, section 5.
         """
         if not self._open:
             raise RuntimeError("the central system is not running")

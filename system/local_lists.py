@@ -1,4 +1,4 @@
-"""The local authorisation lists of charge points, brought in step with the tags of the store. OCPP 1.6, 3.5 and 5.15.
+"""The local authorisation lists of charge points, brought in step with the tags of the store.
 
 Nothing is sent unless somebody asks for it. What a charge point is believed to hold is kept by the plugin that hears
 how each SendLocalList ended (`plugins/accepted_state.py`), whoever has sent it.
@@ -10,17 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gevent
-import msgspec
 
 from ..actors.session.tickets import TicketState
 from ..config.errors import ChargehandError
-from ..protocol import payload, v16
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ..actors.session.tickets import Ticket
-    from ..store.records import LocalList, Tag
+    from ..protocol.local_lists import LocalListAdapter
+    from ..store.records import LocalList
     from ..store.store import Store
     from .commands import Commands
 
@@ -29,15 +28,15 @@ BELIEVED_S = 5.0
 LOOK_S = 0.001
 AT_A_TIME = 500
 """Tags compared before other greenlets have their turn."""
-LONGEST = 20
-"""Characters of an id tag; a longer one has no place in a list (OCPP 1.6, 7.28)."""
-
-Status = v16.UpdateStatus
-HELPED_BY_FULL = frozenset({Status.FAILED, Status.VERSION_MISMATCH})
+DIFFERENTIAL, FULL = "Differential", "Full"
 
 
 class LocalListSyncRunning(ChargehandError):
-    """A list is being sent to this charge point already."""
+    """Error: a list is being sent to this charge point already."""
+
+
+class LocalListsNotSupported(ChargehandError):
+    """Error: the charge point's version of OCPP has no way to send a local list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +45,18 @@ class LocalListUpdate:
 
     `kind` is "Differential", "Full", or "" if there was nothing to do; `entries` are the tags in it, `version` is what
     the list has when all of it was accepted. `tickets` are the SendLocalLists in their order, those of a first attempt
-    too; all have ended. `cache` is the ClearCache, `left_out` how many tags are too long for any list.
+    too; all have ended. `cache` is the ClearCache, `left_out` how many tags are too long for any list. `in_step` is
+    true if the charge point has the tags of the store now, as far as it says.
     """
 
     charge_point_id: str
     kind: str
     entries: int
     version: int
-    tickets: tuple[Ticket[v16.SendLocalListResponse], ...] = ()
-    cache: Ticket[v16.ClearCacheResponse] | None = None
+    tickets: tuple[Ticket[Any], ...] = ()
+    cache: Ticket[Any] | None = None
     left_out: int = 0
-
-    @property
-    def in_step(self) -> bool:
-        """True if the charge point has the tags of the store now, as far as it says."""
-        return not self.tickets or _status(self.tickets[-1]) == Status.ACCEPTED
+    in_step: bool = True
 
 
 class LocalLists:
@@ -86,17 +82,24 @@ class LocalLists:
         A list that is known for certain gets a Differential, unless the whole is less; any other, or one that has
         refused its Differential, a Full. More than `local_list_limit` tags (by default that of the settings) are sent
         in parts. With `clear_cache` the authorisation cache is cleared too. `timeout_s` is for each answer.
-        Raises `LocalListSyncRunning` if one is sent already, ValueError for a limit or a time that is not above 0, and
-        RuntimeError if the central system does not run.
+        Raises `LocalListSyncRunning` if one is sent already, `LocalListsNotSupported` if its version of OCPP has no
+        such list, `UnknownVersion` if it was never seen and there are several versions, ValueError for a limit or a
+        time that is not above 0, and RuntimeError if the central system does not run.
         """
         limit = self._entry_limit if local_list_limit is None else local_list_limit
         if limit < 1:
             raise ValueError(f"local_list_limit must be at least 1, not {limit}")
         if charge_point_id in self._running:
             raise LocalListSyncRunning(f"a list is on its way to {charge_point_id} already")
+        version = self._commands.version_of(charge_point_id)
+        adapter = version.local_lists
+        if adapter is None:
+            raise LocalListsNotSupported(
+                f"{charge_point_id}: OCPP {version.name} has no adapter for local lists"
+            )
         self._running.add(charge_point_id)
         try:
-            sync = _Sync(self._store, self._commands, charge_point_id, limit, timeout_s)
+            sync = _Sync(self._store, self._commands, adapter, charge_point_id, limit, timeout_s)
             return sync.run(full=full, clear_cache=clear_cache)
         finally:
             self._running.discard(charge_point_id)
@@ -106,14 +109,21 @@ class _Sync:
     """The synchronization of one charge point's list."""
 
     def __init__(
-        self, store: Store, commands: Commands, charge_point_id: str, limit: int, timeout_s: float | None
+        self,
+        store: Store,
+        commands: Commands,
+        adapter: LocalListAdapter,
+        charge_point_id: str,
+        limit: int,
+        timeout_s: float | None,
     ) -> None:
         self._store = store
         self._commands = commands
+        self._adapter = adapter
         self._charge_point_id = charge_point_id
         self._limit = limit
         self._timeout_s = timeout_s
-        self._tickets: list[Ticket[v16.SendLocalListResponse]] = []
+        self._tickets: list[Ticket[Any]] = []
 
     @property
     def _believed(self) -> LocalList | None:
@@ -122,54 +132,65 @@ class _Sync:
     def run(self, *, full: bool, clear_cache: bool) -> LocalListUpdate:
         """Send the list, and return what became of it."""
         tags = list(self._store.collections.tags)
-        wanted = [tag for tag in tags if max(len(tag.id_tag), len(tag.parent)) <= LONGEST]
-        whole = _entries(wanted)
-        believed = self._believed
-        changes = None if full or believed is None or not believed.certain else _changes(believed, whole)
+        adapter, believed = self._adapter, self._believed
+        wanted = [tag for tag in tags if adapter.fits(tag)]
+        whole = list(_in_turns(map(adapter.entry, wanted)))
+        changes = None
+        if not full and believed is not None and believed.certain:
+            changes = [
+                entry for entry in _in_turns(adapter.changes(believed.tags, whole)) if entry is not None
+            ]
         version = believed.version if believed is not None else 0
         kind, entries = "", whole
         if changes is None or version < 0 or len(changes) > len(whole):
-            kind = v16.UpdateType.FULL
+            kind = FULL
         elif changes:
-            kind, entries = v16.UpdateType.DIFFERENTIAL, changes
+            kind, entries = DIFFERENTIAL, changes
         else:
             entries = []
         if kind:
-            version = self._send(kind, entries)
-        if kind == v16.UpdateType.DIFFERENTIAL and _status(self._tickets[-1]) in HELPED_BY_FULL:
-            kind, entries = v16.UpdateType.FULL, whole
-            version = self._send(kind, entries)
+            version = self._send(entries, full=kind == FULL)
+        if kind == DIFFERENTIAL and self._full_helps():
+            kind, entries = FULL, whole
+            version = self._send(entries, full=True)
         return LocalListUpdate(
             charge_point_id=self._charge_point_id,
-            kind=str(kind),
+            kind=kind,
             entries=len(entries),
             version=version,
             tickets=tuple(self._tickets),
             cache=self._clear_cache() if clear_cache else None,
             left_out=len(tags) - len(wanted),
+            in_step=not self._tickets or self._accepted(),
         )
 
-    def _send(self, kind: str, entries: Sequence[v16.AuthorizationData]) -> int:
+    def _send(self, entries: Sequence[Any], *, full: bool) -> int:
         """Send entries in parts, each with a version of its own, up to the first that is not accepted."""
         believed = self._believed
         version = max(believed.last_sent, believed.version, 0) if believed is not None else 0
         for start in range(0, max(len(entries), 1), self._limit):
             version += 1
-            part = tuple(entries[start : start + self._limit])
-            request = v16.SendLocalList(
-                list_version=version,
-                local_authorization_list=part or None,
-                # What follows the first part of a full list adds to it.
-                update_type=v16.UpdateType.DIFFERENTIAL if start else v16.UpdateType(kind),
-            )
+            part = entries[start : start + self._limit]
+            # What follows the first part of a full list adds to it.
+            request = self._adapter.update(version, part, full and not start)
             ticket = self._commands.send(self._charge_point_id, request, timeout_s=self._timeout_s)
             self._tickets.append(ticket)
             ticket.wait()
             if ticket.sent_at is not None:
                 self._until_believed(version)
-            if _status(ticket) != Status.ACCEPTED:
+            if not self._accepted():
                 break
         return version
+
+    def _accepted(self) -> bool:
+        """Say whether the last list was accepted."""
+        ticket = self._tickets[-1]
+        return _usable(ticket) and self._adapter.accepted(ticket.response)
+
+    def _full_helps(self) -> bool:
+        """Say whether a full list may be accepted where the last one was not."""
+        ticket = self._tickets[-1]
+        return _usable(ticket) and self._adapter.full_helps(ticket.response)
 
     def _until_believed(self, version: int) -> None:
         """Wait until the plugin has heard of it, or the next list would be compared with what was before."""
@@ -179,47 +200,22 @@ class _Sync:
                 return
             gevent.sleep(LOOK_S)
 
-    def _clear_cache(self) -> Ticket[v16.ClearCacheResponse]:
-        ticket = self._commands.send(self._charge_point_id, v16.ClearCache(), timeout_s=self._timeout_s)
+    def _clear_cache(self) -> Ticket[Any]:
+        ticket = self._commands.send(
+            self._charge_point_id, self._adapter.clear_cache(), timeout_s=self._timeout_s
+        )
         ticket.wait()
         return ticket
 
 
-def _entries(tags: Sequence[Tag]) -> list[v16.AuthorizationData]:
-    entries = []
-    for number, tag in enumerate(tags, 1):
-        info = v16.IdTagInfo(
-            status=v16.AuthorizationStatus(tag.status),
-            expiry_date=tag.expiry,
-            parent_id_tag=tag.parent or None,
-        )
-        entries.append(v16.AuthorizationData(id_tag=tag.id_tag, id_tag_info=info))
+def _in_turns(entries: Iterable[Any]) -> Iterator[Any]:
+    """Pass entries on, and give other greenlets their turn now and then."""
+    for number, entry in enumerate(entries, 1):
+        yield entry
         if number % AT_A_TIME == 0:
             gevent.sleep(0)
-    return entries
 
 
-def _changes(believed: LocalList, whole: Sequence[v16.AuthorizationData]) -> list[v16.AuthorizationData]:
-    """List the changes to a full list. Id tags are compared without case, and keep the spelling they have there."""
-    there = {id_tag.lower(): id_tag for id_tag in believed.tags}
-    changes = []
-    for number, entry in enumerate(whole, 1):
-        spelled = there.pop(entry.id_tag.lower(), None)
-        if spelled is None:
-            changes.append(entry)
-        elif _wire(entry.id_tag_info) != believed.tags[spelled]:
-            changes.append(v16.AuthorizationData(id_tag=spelled, id_tag_info=entry.id_tag_info))
-        if number % AT_A_TIME == 0:
-            gevent.sleep(0)
-    return [*changes, *(v16.AuthorizationData(id_tag=id_tag) for id_tag in there.values())]
-
-
-def _wire(info: Any) -> dict[str, Any]:
-    """As it is sent, which is how lists are kept."""
-    sent: dict[str, Any] = msgspec.json.decode(payload.encode(info))
-    return sent
-
-
-def _status(ticket: Ticket[v16.SendLocalListResponse]) -> str:
-    answered = ticket.state is TicketState.ANSWERED and ticket.response is not None
-    return str(ticket.response.status) if answered and ticket.response is not None else ""
+def _usable(ticket: Ticket[Any]) -> bool:
+    """Say whether a ticket was answered with a response that keeps the contract."""
+    return ticket.state is TicketState.ANSWERED and ticket.response is not None

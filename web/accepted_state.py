@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import falcon
 
+from ..actors.session.commands import UnknownVersion
 from ..actors.session.tickets import TicketState
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, status_of
 from .requests import Problem, Query
@@ -15,7 +16,10 @@ from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
 from .views import JSON, encode, outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..actors.session.tickets import Ticket
+    from ..protocol.actions import Version
     from ..store.collections import Collection
     from ..store.records import ChargingProfile, LocalList, Reservation
     from ..system.central_system import CentralSystem
@@ -99,7 +103,7 @@ def believed(record: LocalList) -> dict[str, Any]:
     }
 
 
-def sent(update: LocalListUpdate) -> dict[str, Any]:
+def sent(update: LocalListUpdate, versions: Mapping[str, Version]) -> dict[str, Any]:
     """Show an update of a local list and its tickets; `update_type` is null if there was nothing to do."""
     return {
         "charge_point": update.charge_point_id,
@@ -108,8 +112,8 @@ def sent(update: LocalListUpdate) -> dict[str, Any]:
         "version": update.version,
         "in_step": update.in_step,
         "left_out": update.left_out,
-        "tickets": [outcome(ticket) for ticket in update.tickets],
-        "clear_cache": None if update.cache is None else outcome(update.cache),
+        "tickets": [outcome(ticket, versions) for ticket in update.tickets],
+        "clear_cache": None if update.cache is None else outcome(update.cache, versions),
     }
 
 
@@ -144,13 +148,15 @@ class LocalLists(Resource):
                     local_list_limit=limit,
                     timeout_s=timeout_s,
                 )
+        except UnknownVersion as error:
+            raise Problem(404, "Unknown charge point", f"{charge_point} has never been here") from error
         except RuntimeError as error:  # between the system's stop and ours
             raise Problem(503, "Not running", str(error)) from error
         logger.info("Local list of %s by HTTP: %s, %d tags", charge_point, update.kind, update.entries)
         self._answer(response, update)
 
     def _answer(self, response: falcon.Response, update: LocalListUpdate) -> None:
-        picture, status = sent(update), 200
+        picture, status = sent(update, self._system.versions), 200
         ended: list[Ticket[Any]] = [*update.tickets[-1:]]
         if update.cache is not None:
             ended.append(update.cache)

@@ -17,7 +17,7 @@ from ..config.checks import is_loopback
 from ..protocol.errors import InvalidPayload
 from ..remote.cluster.coordinator import CoordinatorUnavailable
 from ..store.store import StoreError
-from ..system.local_lists import LocalListSyncRunning
+from ..system.local_lists import LocalListsNotSupported, LocalListSyncRunning
 from .accepted_state import ChargingProfiles, LocalLists, Reservations
 from .charge_points import ChargePoints, Passwords
 from .cluster_proxy import INNER, ClusterProxy, answerer
@@ -153,3 +153,4 @@ def _add_error_handlers(app: falcon.App[Request, falcon.Response]) -> None:
     app.add_error_handler(PasswordChecksBusy, reporter(503, "Too many at once"))
     app.add_error_handler(CoordinatorUnavailable, reporter(503, "Not reached"))
     app.add_error_handler(LocalListSyncRunning, reporter(409, "On its way"))
+    app.add_error_handler(LocalListsNotSupported, reporter(409, "Not supported"))

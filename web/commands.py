@@ -10,19 +10,18 @@ import falcon
 import gevent
 import msgspec
 
+from ..actors.session.commands import NotACommand, UnknownAction, UnknownVersion
 from ..actors.session.tickets import TicketState
-from ..config.schema import nearest
-from ..protocol.actions import Sender
 from ..protocol.effects import pair_of
-from ..protocol.payload import typed
+from ..protocol.errors import InvalidPayload
 from ..store.store import StoreError
 from .requests import CLOSE, Problem, Query, Stopping, body_of, segment
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .views import JSON, encode, outcome, ticket_facts
 
 if TYPE_CHECKING:
+    from ..actors.session.commands import PreparedCommand
     from ..actors.session.tickets import Ticket
-    from ..protocol.actions import Action, Version
     from ..system.central_system import CentralSystem
     from .requests import Stop
 
@@ -71,22 +70,19 @@ class Commands:
             "expires_in",
             "version",
         )
-        version = self._version_for(charge_point, query.text("version"))
-        row = _row(action, version)
-        request.context.version = version.name
+        command = self._prepare(request, charge_point, action, query.text("version"))
         timeout_s = query.seconds("timeout", default=DEFAULT_TIMEOUT_S, most=MAX_TIMEOUT_S)
         queue = query.choice("when_offline", "fail", "queue") == "queue"
         wait = query.flag("wait", default=not queue)
         effect_timeout_s = self._effect_timeout_s(query)
-        message = _message(row, body_of(request))
-        if effect_timeout_s is not None and pair_of(message) is None:
+        if effect_timeout_s is not None and pair_of(command.request) is None:
             raise Problem(400, "Bad query", f"OCPP has no message that shows the effect of {action}")
         if queue and not self._is_known(charge_point):
             raise Problem(404, "Unknown charge point", f"{charge_point} has never been here")
         try:
             ticket = self._system.send(
                 charge_point,
-                message,
+                command,
                 timeout_s=timeout_s,
                 when_offline="queue" if queue else "fail",
                 expires_in_s=self._expires_in_s(query, timeout_s, queue=queue),
@@ -102,19 +98,23 @@ class Commands:
         logger.info("%s to %s by HTTP: %s is %s", action, charge_point, ticket.id, ticket.state)
         self._answer(response, ticket)
 
-    def _version_for(self, charge_point: str, given: str) -> Version:
-        """Find the version that a command is in: the given one, else the charge point's last, else the only one."""
-        versions = {version.name: version for version in self._system.versions.values()}
-        if given and given not in versions:
-            raise Problem(400, "Bad query", f"version must be one of: {', '.join(versions)}")
-        known, stored = self._system.charge_point(charge_point), self._system.store.registration(charge_point)
-        name = given or (known.version if known is not None else stored.version if stored is not None else "")
-        if name in versions:
-            return versions[name]
-        if len(versions) > 1:
-            text = f"{charge_point} has never been here: the parameter version must be one of: "
-            raise Problem(400, "Bad query", text + ", ".join(versions))
-        return next(iter(versions.values()))
+    def _prepare(
+        self, request: falcon.Request, charge_point: str, action: str, version: str
+    ) -> PreparedCommand[Any]:
+        """Have the body checked as a request; none at all stands for `{}`."""
+        try:
+            request.context.version = self._system.version_of(charge_point, version)
+            body = body_of(request).strip() or b"{}"
+            return self._system.prepare(charge_point, action, body, request.context.version.name)
+        except UnknownVersion as error:
+            raise Problem(400, "Bad query", str(error)) from error
+        except UnknownAction as error:
+            raise Problem(404, "Unknown action", str(error)) from error
+        except NotACommand as error:
+            raise Problem(404, "Not a command", str(error)) from error
+        except InvalidPayload:
+            _check_readable(body)
+            raise
 
     def _is_known(self, charge_point: str) -> bool:
         known = self._system.charge_point(charge_point) is not None
@@ -150,11 +150,13 @@ class Commands:
                 ticket.wait(timeout_s)
         except Stopping:
             text = "Server is shutting down; the outcome of this command will not be recorded."
-            raise Problem(503, "Stopping", text, headers=CLOSE, **outcome(ticket)) from None
+            raise Problem(
+                503, "Stopping", text, headers=CLOSE, **outcome(ticket, self._system.versions)
+            ) from None
 
     def _answer(self, response: falcon.Response, ticket: Ticket[Any]) -> None:
         status, title = status_of(self._system, ticket)
-        picture = outcome(ticket)
+        picture = outcome(ticket, self._system.versions)
         if title:
             reason = ticket.reason or f"{ticket.action} to {ticket.charge_point_id}"
             picture = {"title": title, "description": reason, **picture}
@@ -179,25 +181,12 @@ def status_of(system: CentralSystem, ticket: Ticket[Any]) -> tuple[int, str]:
     return STATUSES[ticket.state]
 
 
-def _row(action: str, version: Version) -> Action:
-    row = version.actions.get(action)
-    if row is not None and row.sender.allows(Sender.CENTRAL_SYSTEM):
-        return row
-    if row is not None:
-        raise Problem(404, "Not a command", f"{action} is sent by charge points, not to them")
-    near = nearest(action, [known.name for known in version.sent_by(Sender.CENTRAL_SYSTEM)])
-    hint = f"; did you mean {near}?" if near else ""
-    raise Problem(404, "Unknown action", f"OCPP {version.name} has no action {action}{hint}")
-
-
-def _message(row: Action, body: bytes) -> Any:
-    """The request that a body stands for; none at all stands for `{}`."""
-    body = body.strip() or b"{}"
+def _check_readable(body: bytes) -> None:
+    """Refuse a body that is no JSON at all."""
     try:
         msgspec.json.decode(body.decode())
     except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
         raise Problem(400, "Not JSON", f"the body is not readable JSON: {error}") from error
-    return typed(row.request, body)
 
 
 CANCEL_S = 5.0
@@ -218,13 +207,13 @@ class Tickets(Resource):
         query = Query(request, "charge_point", "open", "limit")
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         found = self._system.tickets(query.text("charge_point"), open_only=query.flag("open", default=False))
-        listed = viewed(ticket_facts(ticket) for ticket in found[:limit])
+        listed = viewed(ticket_facts(ticket, self._system.versions) for ticket in found[:limit])
         answer(response, {"tickets": listed, "more": len(found) > limit})
 
     def on_get_one(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
         """Answer with the state of one ticket."""
         Query(request)
-        answer(response, ticket_facts(self._find(ticket)))
+        answer(response, ticket_facts(self._find(ticket), self._system.versions))
 
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, ticket: str) -> None:
         """Cancel a command that is not sent yet. 202: its session waits for a restart, and is notified then."""
@@ -235,9 +224,9 @@ class Tickets(Resource):
         self._wait(found)
         if not waited or found.state not in {TicketState.CANCELLED, *WAITING}:
             what = "it is on the wire" if found.open else f"it has ended: {found.state}"
-            raise Problem(409, "Not cancelled", what, **outcome(found))
+            raise Problem(409, "Not cancelled", what, **outcome(found, self._system.versions))
         response.status = falcon.HTTP_202 if found.open else falcon.HTTP_200
-        answer(response, ticket_facts(found))
+        answer(response, ticket_facts(found, self._system.versions))
 
     def _wait(self, ticket: Ticket[Any]) -> None:
         """Until it does not wait any more. Its end is not waited for: if it has just been sent, that may take long."""

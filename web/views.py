@@ -12,7 +12,6 @@ import msgspec
 
 from ..protocol import payload as payloads
 from ..protocol.message import Message
-from ..protocol.versions import VERSIONS
 from ..store.records import flag_code
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.tickets import Ticket
+    from ..protocol.actions import Version
     from ..protocol.errors import Deviation, ErrorCode
     from ..store.records import Event, MeterReading, Spooled, StoredRegistration, Transaction
 
@@ -161,13 +161,16 @@ def crash(report: Mapping[str, Any], *, rows: bool) -> dict[str, Any]:
     return picture
 
 
-def _spell(version: str, code: ErrorCode | str) -> str:
+def _spell(version: Version | None, code: ErrorCode | str) -> str:
     """Write an error code as a version spells it."""
-    known = next((one for one in VERSIONS.values() if one.name == version), None)
-    return str(code) if known is None else known.spell(code)
+    return str(code) if version is None else version.spell(code)
 
 
-def violations(found: Iterable[Deviation], version: str) -> list[dict[str, str]]:
+def _version_of(ticket: Ticket[Any], versions: Mapping[str, Version]) -> Version | None:
+    return next((version for version in versions.values() if version.name == ticket.version), None)
+
+
+def violations(found: Iterable[Deviation], version: Version | None) -> list[dict[str, str]]:
     """Violations and deviations, with their codes as the version spells them."""
     return [
         {
@@ -180,25 +183,25 @@ def violations(found: Iterable[Deviation], version: str) -> list[dict[str, str]]
     ]
 
 
-def outcome(ticket: Ticket[Any]) -> dict[str, Any]:
+def outcome(ticket: Ticket[Any], versions: Mapping[str, Version]) -> dict[str, Any]:
     """Show the state of a ticket, as short as it allows. `effect` is that of `until_effect`."""
     picture: dict[str, Any] = {"ticket": ticket.id, "state": ticket.state}
     if ticket.response is not None:
         picture["response"] = wire(ticket.response)
     if ticket.code is not None:
-        code = _spell(ticket.version, ticket.code)
+        code = _spell(_version_of(ticket, versions), ticket.code)
         picture["error"] = {"code": code, "description": ticket.reason, "details": ticket.details}
     if ticket.effect is not None:
         picture["effect"] = ticket.effect
     if ticket.deviations:
-        picture["deviations"] = violations(ticket.deviations, ticket.version)
+        picture["deviations"] = violations(ticket.deviations, _version_of(ticket, versions))
     return picture
 
 
-def ticket_facts(ticket: Ticket[Any]) -> dict[str, Any]:
+def ticket_facts(ticket: Ticket[Any], versions: Mapping[str, Version]) -> dict[str, Any]:
     """Show all facts of a ticket. `late_answer` came after its time-out: a payload, or an error code."""
     late = ticket.late_answer
-    return outcome(ticket) | {
+    return outcome(ticket, versions) | {
         "open": ticket.open,
         "charge_point": ticket.charge_point_id,
         "action": ticket.action,

@@ -12,12 +12,14 @@ from ...protocol.errors import InvalidPayload, OcppError
 from ...protocol.payload import build
 from ..runtime.failure import Failure
 from ..session.call import Call
+from ..session.commands import prepared
 from ..session.tickets import Ticket, TicketState
 
 if TYPE_CHECKING:
     from ...protocol.actions import Request
     from ...protocol.message import Message
     from ..session.cell import ChargePointCell
+    from ..session.commands import PreparedCommand
     from ..session.context import SessionContext
     from .cell import PluginCell
 
@@ -38,19 +40,25 @@ class MutedSystem:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cell.system, name)
 
-    def send(self, charge_point: str, request: Request[R], **options: Any) -> Ticket[R]:
-        """See `CentralSystem.send`; the ticket is `never_sent`. Raises `InvalidPayload` and LookupError too."""
+    def send(self, charge_point: str, request: Request[R] | PreparedCommand[R], **options: Any) -> Ticket[R]:
+        """Check a request, or take a prepared command, and return its ticket, which is `never_sent`.
+
+        Raises `InvalidPayload`, `NotACommand` and LookupError as the system does.
+        """
         if not self._cell.shadow:
-            return self._cell.system.send(charge_point, request, **options)
+            system: Any = self._cell.system
+            sent: Ticket[R] = system.send(charge_point, request, **options)
+            return sent
         context = self._context
-        row = context.rules.version.row_of(request)
+        versions = {subprotocol: rules.version for subprotocol, rules in context.rules_of.items()}
+        command = prepared(request, versions)
         now = context.clock.time()
         ticket: Ticket[R] = Ticket(
             f"shadow-{self._cell.urn}",
             charge_point,
-            row.name,
-            request,
-            build(row.request, request),
+            command.row.name,
+            command.request,
+            command.payload,
             timeout_s=options.get("timeout_s") or 0.0,
             created_at=now,
             effect_timeout_s=0.0 if options.get("until_effect") else None,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from ...config.errors import ChargehandError
+from ...config.schema import nearest
 from ...protocol.actions import Sender
 from ...protocol.effects import Effect, Expectation, pair_of
 from ...protocol.outgoing import INFINITY
-from ...protocol.payload import build
+from ...protocol.payload import build, encode, typed
 from ...protocol.versions import VERSIONS
 from .messages import TicketEnded
 from .tickets import Ticket, TicketState
@@ -25,6 +28,27 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Message")
 
 
+class UnknownVersion(ChargehandError, LookupError):
+    """Error: the system does not speak this version of OCPP, or cannot tell which one is meant."""
+
+
+class UnknownAction(ChargehandError, LookupError):
+    """Error: the version of OCPP has no such action."""
+
+
+class NotACommand(ChargehandError, ValueError):
+    """Error: the action is sent by charge points, not to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCommand(Generic[R]):
+    """Command that was checked and written once: its action's row, its request and its payload."""
+
+    row: Action
+    request: Request[R]
+    payload: bytes
+
+
 class CommandDefaults(NamedTuple):
     """Default times of a command: seconds for its answer, until it is sent, and for its effect."""
 
@@ -36,7 +60,7 @@ class CommandDefaults(NamedTuple):
 def make_ticket(
     new_id: Callable[[], str],
     charge_point: str,
-    request: Request[R],
+    request: Request[R] | PreparedCommand[R],
     *,
     limits: CommandDefaults,
     created_at: float,
@@ -53,10 +77,9 @@ def make_ticket(
     _check_seconds(timeout_s=timeout_s, expires_in_s=expires_in_s, effect_timeout_s=effect_timeout_s)
     if when_offline not in ("fail", "queue"):
         raise ValueError('when_offline is "fail" or "queue"')
-    row = row_of(request, versions)
-    if not row.sender.allows(Sender.CENTRAL_SYSTEM):
-        raise ValueError(f"{row.name} is sent by charge points, not to them")
-    if until_effect and pair_of(request) is None:
+    command = prepared(request, versions)
+    row = command.row
+    if until_effect and pair_of(command.request) is None:
         raise ValueError(f"OCPP has no message that shows the effect of {row.name}")
     if until_effect and effect_timeout_s is None:
         effect_timeout_s = limits.effect_timeout_s
@@ -64,8 +87,8 @@ def make_ticket(
         new_id(),
         charge_point,
         row.name,
-        request,
-        build(row.request, request),
+        command.request,
+        command.payload,
         timeout_s=limits.timeout_s if timeout_s is None else timeout_s,
         created_at=created_at,
         when_offline=when_offline,
@@ -74,6 +97,35 @@ def make_ticket(
         thread=thread,
         effect_timeout_s=effect_timeout_s if until_effect else None,
     )
+
+
+def prepared(request: Request[R] | PreparedCommand[R], versions: Mapping[str, Version]) -> PreparedCommand[R]:
+    """Check a request and write its payload; one that was prepared stays as it is."""
+    if isinstance(request, PreparedCommand):
+        return request
+    row = row_of(request, versions)
+    _check_sender(row)
+    return PreparedCommand(row, request, build(row.request, request))
+
+
+def prepare(version: Version, action: str, payload: bytes) -> PreparedCommand[Any]:
+    """Check a payload in JSON as the request of an action of this version, once.
+
+    Raises `UnknownAction`, `NotACommand` for what charge points send, and `InvalidPayload` with all violations.
+    """
+    row = version.actions.get(action)
+    if row is None:
+        near = nearest(action, [known.name for known in version.sent_by(Sender.CENTRAL_SYSTEM)])
+        hint = f"; did you mean {near}?" if near else ""
+        raise UnknownAction(f"OCPP {version.name} has no action {action}{hint}")
+    _check_sender(row)
+    request = typed(row.request, payload)
+    return PreparedCommand(row, request, encode(request))
+
+
+def _check_sender(row: Action) -> None:
+    if not row.sender.allows(Sender.CENTRAL_SYSTEM):
+        raise NotACommand(f"{row.name} is sent by charge points, not to them")
 
 
 def row_of(request: Request[Any], versions: Mapping[str, Version]) -> Action:

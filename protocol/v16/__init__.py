@@ -73,6 +73,7 @@ from .local_auth_list import (
     UpdateStatus,
     UpdateType,
 )
+from .local_lists import LOCAL_LISTS
 from .metering import (
     Location,
     Measurand,
@@ -186,6 +187,7 @@ VERSION = Version.gather(
         security,
     ),
     {ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION: "OccurenceConstraintViolation"},
+    local_lists=LOCAL_LISTS,
 )
 
 __all__ = [

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargehand import BackOfficeSettings, CentralSystem, LocalListSyncRunning, Settings, Tag, v16
+from chargehand.protocol.v16.local_lists import as_sent, changes, entry
 from chargehand.simulator import ChargePoint
 from chargehand.simulator.authorization import LocalList
 from chargehand.simulator.configuration import Configuration
 from chargehand.store.records import LocalList as Believed
-from chargehand.system.local_lists import _changes, _entries, _wire
 
 EXPIRY = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
 
@@ -277,6 +277,11 @@ def stored(drawn):
     )
 
 
+def changed(believed, drawn):
+    """What a differential update sends."""
+    return [change for change in changes(believed.tags, map(entry, stored(drawn))) if change is not None]
+
+
 @given(st.dictionaries(ids, facts), st.dictionaries(ids, facts))
 def test_the_changes_make_the_list_that_there_is_the_one_that_is_wanted(before, after):
     there = LocalList(Configuration({}))
@@ -288,13 +293,13 @@ def test_the_changes_make_the_list_that_there_is_the_one_that_is_wanted(before, 
         assert there.update(request) == "Accepted"
 
     def wire():
-        return {id_tag: _wire(info) for id_tag, info in there.tags.items()}
+        return {id_tag: as_sent(info) for id_tag, info in there.tags.items()}
 
-    take(1, "Full", _entries(stored(before)))
+    take(1, "Full", map(entry, stored(before)))
     believed = Believed(charge_point_id="CP1", version=1, changed_at=EXPIRY, tags=wire())
-    take(2, "Differential", _changes(believed, _entries(stored(after))))
-    wanted = {entry.id_tag.lower(): _wire(entry.id_tag_info) for entry in _entries(stored(after))}
+    take(2, "Differential", changed(believed, after))
+    wanted = {tag.id_tag.lower(): as_sent(entry(tag).id_tag_info) for tag in stored(after)}
     assert {id_tag.lower(): info for id_tag, info in wire().items()} == wanted
     assert len(wire()) == len(wanted)
     again = Believed(charge_point_id="CP1", version=2, changed_at=EXPIRY, tags=wire())
-    assert _changes(again, _entries(stored(after))) == []
+    assert changed(again, after) == []

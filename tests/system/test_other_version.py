@@ -4,7 +4,20 @@ import json
 
 import pytest
 
-from chargehand import CentralSystem, Plugin, Settings, TicketState, on_outcome, passive
+from chargehand import (
+    CentralSystem,
+    InvalidPayload,
+    LocalListsNotSupported,
+    NotACommand,
+    Plugin,
+    Settings,
+    TicketState,
+    UnknownAction,
+    UnknownVersion,
+    on_outcome,
+    passive,
+    v16,
+)
 from chargehand.config.sessions import DeadlineSettings
 from chargehand.config.settings import SupervisionSettings
 from chargehand.protocol.effects import Effect
@@ -140,3 +153,47 @@ def test_a_newer_command_supersedes_one_that_waits():
         setup.say([3, setup.read()[1], {"status": "Accepted"}])
         assert second.wait(2.0)
         assert second.result().status == "Accepted"
+
+
+def test_a_version_without_local_lists_says_so():
+    with Setup() as setup:
+        setup.ask(HELLO)
+        with pytest.raises(LocalListsNotSupported, match=r"CP1: OCPP 0\.0"):
+            setup.system.sync_local_list("CP1")
+
+
+def test_a_prepared_command_is_sent_as_it_was_checked():
+    with Setup() as setup:
+        setup.ask(HELLO)
+        command = setup.system.prepare("CP1", "Open", b'{ "door": 1 }')
+        assert (command.row.name, command.request, command.payload) == (
+            "Open",
+            ocpp00.Open(door=1),
+            b'{"door":1}',
+        )
+        ticket = setup.system.send("CP1", command)
+        assert (ticket.action, ticket.payload) == ("Open", b'{"door":1}')
+        assert setup.read()[2:] == ["Open", {"door": 1}]
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "version", "error"),
+    [
+        ("Opne", b"{}", "", UnknownAction),
+        ("Sold", b"{}", "", NotACommand),
+        ("Open", b"{}", "", InvalidPayload),
+        ("Open", b"{", "", InvalidPayload),
+        ("Open", b'{"door": 1}', "1.6", UnknownVersion),
+    ],
+)
+def test_what_is_no_command_is_not_prepared(action, payload, version, error):
+    with CentralSystem(Settings(port=0), versions=ocpp00.VERSIONS) as system, pytest.raises(error):
+        system.prepare("CP1", action, payload, version)
+
+
+def test_a_charge_point_that_was_never_seen_needs_a_version_if_there_are_several():
+    both = {**ocpp00.VERSIONS, v16.VERSION.subprotocol: v16.VERSION}
+    with CentralSystem(Settings(port=0), versions=both) as system:
+        with pytest.raises(UnknownVersion, match=r"0\.0, 1\.6"):
+            system.prepare("CP1", "ClearCache", b"{}")
+        assert system.prepare("CP1", "ClearCache", b"{}", "1.6").request == v16.ClearCache()

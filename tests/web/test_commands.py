@@ -8,6 +8,7 @@ import gevent
 import pytest
 
 from chargehand import Settings, TicketState, v16
+from chargehand.actors.session.commands import prepare
 from chargehand.actors.session.tickets import Ticket
 from chargehand.protocol.versions import VERSIONS
 from chargehand.web import commands, requests
@@ -208,9 +209,17 @@ class StubSystem:
         self.online = online
         self.asked = []
 
+    def version_of(self, _id, _version=""):
+        return v16.VERSION
+
+    def prepare(self, _id, action, payload, _version=""):
+        return prepare(v16.VERSION, action, payload)
+
     def send(self, charge_point, request, **options):
         self.asked.append((charge_point, request, options))
-        ticket = Ticket("1-1", charge_point, "ClearCache", request, b"{}", timeout_s=1.0, created_at=0.0)
+        ticket = Ticket(
+            "1-1", charge_point, "ClearCache", request.request, b"{}", timeout_s=1.0, created_at=0.0
+        )
         if self.state not in {TicketState.HELD, TicketState.QUEUED, TicketState.SENT}:
             ticket.end(self.state, 1.0, "the reason")
         return ticket
@@ -243,8 +252,8 @@ def test_every_state_of_a_ticket_has_its_status(state, status, client_of):
         assert reply.json["state"] == state
         assert reply.json["description"] == "the reason"
         assert reply.json["title"]
-    ((charge_point, request, options),) = stub.asked
-    assert (charge_point, request) == ("CP1", v16.ClearCache())
+    ((charge_point, command, options),) = stub.asked
+    assert (charge_point, command.request) == ("CP1", v16.ClearCache())
     assert options == {
         "timeout_s": 7.0,
         "when_offline": "fail",
@@ -278,7 +287,7 @@ def test_a_command_that_is_answered_and_whose_effect_is_still_to_come_is_202(cli
         def send(self, charge_point, request, *, effect_timeout_s, **_):
             self.asked.append(effect_timeout_s)
             options = {"timeout_s": 1.0, "created_at": 0.0, "effect_timeout_s": effect_timeout_s}
-            ticket = Ticket("1-1", charge_point, "Reset", request, b"{}", **options)
+            ticket = Ticket("1-1", charge_point, "Reset", request.request, b"{}", **options)
             ticket.response = v16.ResetResponse(status=v16.ResetStatus.ACCEPTED)
             ticket.end(TicketState.ANSWERED, 1.0)
             return ticket
