@@ -11,6 +11,8 @@ from ..config.errors import ChargehandError
 
 _LENGTH = struct.Struct(">I")
 HEADER_BYTES = _LENGTH.size
+LARGEST_BYTES = 2**32 - 1
+"""The longest message that four bytes can announce: the maximum of a link that sets none of its own."""
 
 
 class FrameTooLong(ChargehandError, ValueError):
@@ -45,20 +47,29 @@ class FrameReader:
         Messages before such a length are returned; the error is raised by the next `receive`, and by every one after.
         """
         buffer = self._buffer
-        buffer += data
+        # Messages that came whole are cut from what came; only those that came in parts go through the buffer.
+        parts = bool(buffer)
+        if parts:
+            buffer += data
+        stream = buffer if parts else data
         messages: list[bytes] = []
-        at, end = 0, len(buffer)
+        at, end = 0, len(stream)
         while end - at >= HEADER_BYTES:
-            (size,) = _LENGTH.unpack_from(buffer, at)
+            (size,) = _LENGTH.unpack_from(stream, at)
             if size > self._max_bytes:
                 if messages:
                     # The messages before it are whole: they are given first, the error comes with the next bytes.
                     break
+                if not parts:
+                    buffer += data
                 raise FrameTooLong(f"message of {size} bytes is over the maximum of {self._max_bytes}")
             start = at + HEADER_BYTES
             if end - start < size:
                 break
             at = start + size
-            messages.append(bytes(buffer[start:at]))
-        del buffer[:at]
+            messages.append(bytes(memoryview(buffer)[start:at]) if parts else data[start:at])
+        if parts:
+            del buffer[:at]
+        else:
+            buffer += data[at:]
         return messages
