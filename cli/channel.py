@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import struct
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gevent.monkey import get_original  # reads what there was before; patches nothing
 
 from ..config.errors import ChargehandError
+from ..protocol.framing import FrameReader, FrameTooLong, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from ..config.settings import Settings
     from ..config.worker_process import Worker
 
-LENGTH = struct.Struct(">Q")
+MESSAGE_BYTES = 256 * 1024 * 1024
+"""The longest message: far over any settings, and under the length that any text gives, typed at a worker by hand."""
+READ_BYTES = 65_536
 READY = b"R"
 STDIN = 0
 
@@ -34,16 +37,12 @@ class NoParent(ChargehandError):
 
 def handover(settings: Settings, worker: Worker) -> bytes:
     """Encode the first message to a worker process."""
-    return _frame(pickle.dumps((settings, worker)))
+    return frame(pickle.dumps((settings, worker)), MESSAGE_BYTES)
 
 
 def picture(workers: Sequence[dict[str, Any]]) -> bytes:
     """Encode an update of the list of worker processes."""
-    return _frame(json.dumps(list(workers)).encode())
-
-
-def _frame(body: bytes) -> bytes:
-    return LENGTH.pack(len(body)) + body
+    return frame(json.dumps(list(workers)).encode(), MESSAGE_BYTES)
 
 
 class Channel:
@@ -55,6 +54,8 @@ class Channel:
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, STDIN)
         os.close(nothing)
+        self._reader = FrameReader(MESSAGE_BYTES)
+        self._messages: deque[bytes] = deque()
 
     def read(self) -> tuple[Settings, Worker]:
         """Read the settings and the worker's identity from the parent. Raises `NoParent`."""
@@ -77,18 +78,13 @@ class Channel:
         try:
             while True:
                 worker.all = json.loads(self._receive())
-        except (OSError, EOFError):
+        except (OSError, EOFError, FrameTooLong):
             ended()
 
     def _receive(self) -> bytes:
-        (length,) = LENGTH.unpack(self._read(LENGTH.size))
-        return self._read(length)
-
-    def _read(self, size: int) -> bytes:
-        received = bytearray()
-        while len(received) < size:
-            data = os.read(self._descriptor, min(size - len(received), 1 << 20))
+        while not self._messages:
+            data = os.read(self._descriptor, READ_BYTES)
             if not data:
                 raise EOFError
-            received += data
-        return bytes(received)
+            self._messages += self._reader.receive(data)
+        return self._messages.popleft()

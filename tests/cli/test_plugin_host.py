@@ -46,13 +46,30 @@ def test_what_a_plugin_starts_reads_nothing_of_it(ends):
     assert not os.get_inheritable(made._descriptor)
 
 
-@pytest.mark.parametrize("said", [b"", b"\0" * 7, b"\0" * 7 + b"\4abc", b"\0" * 7 + b"\4abcd", b"{}" * 10])
+@pytest.mark.parametrize(
+    "said", [b"", b"\0" * 3, b"\0" * 4, b"\0" * 3 + b"\4abc", b"\0" * 3 + b"\4abcd", b"{}" * 10]
+)
 def test_a_parent_that_ends_or_is_none_is_told(ends, said):
     parent, made = ends
     parent.sendall(said)
     parent.shutdown(socket.SHUT_WR)
     with pytest.raises(NoParent):
         made.read()
+
+
+def test_a_picture_that_comes_with_the_first_message_is_not_lost(ends):
+    parent, made = ends
+    parent.sendall(handover(SETTINGS, WORKER) + picture([{"worker": 7}]))
+    parent.shutdown(socket.SHUT_WR)
+    _, worker = made.read()
+    ended = Event()
+    back = gevent.get_hub().loop.async_()
+    back.start(ended.set)
+    made.follow(worker, back.send)
+    assert ended.wait(LIMIT_S)
+    back.stop()
+    back.close()
+    assert worker.all == [{"worker": 7}]
 
 
 def test_pictures_are_taken_until_the_parent_ends(ends):
