@@ -5,7 +5,7 @@ Both ends are of one version and one user, for the socket is a file that only it
 
 from __future__ import annotations
 
-import struct
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -13,11 +13,11 @@ import msgspec
 from gevent.event import Event
 
 from ...config.errors import ChargehandError
+from ...protocol.framing import LARGEST_BYTES, FrameReader, FrameTooLong, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LENGTH = struct.Struct("!I")
 FRAME_BYTES = 1_048_576
 """The longest frame: a message, or a chunk of charge points."""
 READ_BYTES = 65_536
@@ -169,7 +169,8 @@ class Pipe:
         self._written = Event()
         self._drained = Event()
         self._drained.set()
-        self._unread = bytearray()
+        self._reader = FrameReader(FRAME_BYTES)
+        self._messages: deque[bytes] = deque()
         self._writer = gevent.spawn(self._write)
 
     @property
@@ -177,10 +178,11 @@ class Pipe:
         """True if so much waits to be written that messages are lost."""
         return self._waiting_bytes > OUTBOX_BYTES
 
-    def send(self, frame: Frame) -> None:
+    def send(self, message: Frame) -> None:
         """Have a frame written. Never blocks; who may say more than is asked of it looks at `full` before."""
-        data = self._encode(frame)
-        self._out.append(LENGTH.pack(len(data)) + data)
+        # The other end refuses what is over its maximum; who sends it goes on.
+        data = frame(self._encode(message), LARGEST_BYTES)
+        self._out.append(data)
         self._waiting_bytes += len(data)
         if self.full:
             self._drained.clear()
@@ -192,12 +194,11 @@ class Pipe:
 
     def receive(self) -> Any:
         """The next frame. Raises OSError, EOFError and `PipeError`."""
-        (length,) = LENGTH.unpack(self._take(LENGTH.size))
-        if length > FRAME_BYTES:
-            raise PipeError(f"a frame of {length} bytes")
         try:
-            return self._decoder.decode(self._take(length))
-        except (msgspec.MsgspecError, ValueError) as error:
+            while not self._messages:
+                self._read()
+            return self._decoder.decode(self._messages.popleft())
+        except (FrameTooLong, msgspec.MsgspecError, ValueError) as error:
             raise PipeError(str(error)) from None
 
     def flush(self, timeout_s: float) -> None:
@@ -212,15 +213,14 @@ class Pipe:
         self._writer.kill(block=False)
         self._sock.close()
 
-    def _take(self, count: int) -> bytes:
-        while len(self._unread) < count:
-            data = self._sock.recv(READ_BYTES)
-            if not data:
-                raise EOFError("the other end closed the connection")
-            self._unread += data
-        taken = bytes(self._unread[:count])
-        del self._unread[:count]
-        return taken
+    def _read(self) -> None:
+        if self._reader.waiting_bytes:
+            # A length over the maximum that came behind whole frames is refused now, not with the next bytes.
+            self._reader.receive(b"")
+        data = self._sock.recv(READ_BYTES)
+        if not data:
+            raise EOFError("the other end closed the connection")
+        self._messages += self._reader.receive(data)
 
     def _write(self) -> None:
         try:
@@ -230,7 +230,7 @@ class Pipe:
                 out, self._out = self._out, []
                 data = b"".join(out)
                 self._sock.sendall(data)
-                self._waiting_bytes -= len(data) - LENGTH.size * len(out)
+                self._waiting_bytes -= len(data)
                 if not self.full:
                     self._drained.set()
         except OSError:

@@ -4,13 +4,14 @@ from collections import deque
 
 import gevent
 import gevent.socket
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chargehand.protocol.framing import LARGEST_BYTES, frame
 from chargehand.remote.cluster.unix_protocol import (
     FRAME_BYTES,
-    LENGTH,
     OUTBOX_BYTES,
     Asked,
     Gone,
@@ -39,8 +40,8 @@ def test_frames_arrive_as_they_were_sent_however_they_are_cut(ends):
     pipe, far = ends
     other = Pipe(far, Told)
     frames = [Hello("ä"), Renew(1, 2**52, {"CP1": 5}), Tell("b", bytes(200_000)), Tell("b", b"")]
-    for frame in frames:
-        other.send(frame)
+    for one in frames:
+        other.send(one)
     assert [pipe.receive() for _ in frames] == frames
     pipe.send(Gone("x"))
     assert other.receive() == Gone("x")
@@ -54,7 +55,7 @@ def test_what_is_no_frame_ends_the_pipe(data):
     near, far = gevent.socket.socketpair()
     pipe = Pipe(near, Asked)
     try:
-        far.sendall(LENGTH.pack(len(data)) + data)
+        far.sendall(frame(data, LARGEST_BYTES))
         far.close()
         with pytest.raises((PipeError, EOFError)):
             deque(iter(pipe.receive, None), maxlen=0)
@@ -65,8 +66,17 @@ def test_what_is_no_frame_ends_the_pipe(data):
 
 def test_a_frame_that_is_too_long_is_refused_before_it_is_read(ends):
     pipe, far = ends
-    far.sendall(LENGTH.pack(FRAME_BYTES + 1))
+    far.sendall((FRAME_BYTES + 1).to_bytes(4))
     with pytest.raises(PipeError, match="bytes"):
+        pipe.receive()
+
+
+def test_one_that_is_too_long_is_refused_after_those_before_it_though_nothing_follows(ends):
+    pipe, far = ends
+    hello = msgspec.msgpack.encode(Hello("a"))
+    far.sendall(frame(hello, FRAME_BYTES) + (FRAME_BYTES + 1).to_bytes(4))
+    assert pipe.receive() == Hello("a")
+    with gevent.Timeout(5.0), pytest.raises(PipeError, match="bytes"):
         pipe.receive()
 
 
