@@ -1,7 +1,7 @@
 """`chargehand serve --workers N`: the process that has the folder, the ports, the store's file, and the workers.
 
 It serves no charge point itself. What several processes must have once is here: the lock, the token, the note of
-where they listen, the one connection that writes to SQLite, and the broker between them.
+where they listen, the one connection that writes to SQLite, and the coordinator server between them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STORE_SOCKET = "store.socket"
-BROKER_SOCKET = "broker.socket"
+COORDINATOR_SOCKET = "coordinator.socket"
 SOCKET_PATH_BYTES = 100
 """The longest path of a socket; the kernel's limit is 107, other systems' 103."""
 
@@ -85,18 +85,18 @@ class Parent:
         settings = self._hold_ports(replace(settings, http=replace(settings.http, token=token or "")), stack)
         sockets = self._socket_folder(stack)
         store_path = self._start_store(sockets, stack)
-        broker = CoordinatorServer(str(sockets / BROKER_SOCKET))
+        coordinator_server = CoordinatorServer(str(sockets / COORDINATOR_SOCKET))
         try:
-            broker.start()
+            coordinator_server.start()
         except CoordinatorServerError as error:
             raise CommandFailed(f"cannot start: {error}") from error
-        stack.callback(broker.stop)
+        stack.callback(coordinator_server.stop)
 
         def spawn(number: int, *, first: bool) -> WorkerProcess:
             worker = Worker(
                 number=number,
                 store_path=store_path,
-                coordinator_path=broker.path,
+                coordinator_path=coordinator_server.path,
                 first=first and number == 1,
                 all=workers.pictures(),
             )
@@ -156,7 +156,7 @@ class Parent:
     def _socket_folder(self, stack: contextlib.ExitStack) -> Path:
         """The data folder, or one with a shorter path."""
         folder = self._folder.path.absolute()
-        if len(os.fsencode(folder / BROKER_SOCKET)) <= SOCKET_PATH_BYTES:
+        if len(os.fsencode(folder / COORDINATOR_SOCKET)) <= SOCKET_PATH_BYTES:
             return folder
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chargehand-")))
 

@@ -59,7 +59,7 @@ def setting(default: T, doc: str, **more: Any) -> T:
 
 
 def made(factory: Callable[[], T], doc: str, **more: Any) -> T:
-    """A setting whose default is made anew for each."""
+    """A setting whose default is made again for each."""
     rules = Rules(doc=doc, **more)
     return field(default_factory=factory, repr=not rules.secret, metadata={_RULES: rules})
 

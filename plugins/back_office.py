@@ -281,7 +281,7 @@ class BackOffice(Plugin):
     def meter_values(self, call: Call[v16.MeterValues]) -> v16.MeterValuesResponse:
         """Keep meter values, whether their transaction is open, closed or unknown."""
         request = call.request
-        # As they were sent, if that was as it should be: writing them anew is dear.
+        # As they were sent, if that was as it should be: writing them again is expensive.
         values = (
             msgspec.json.encode(request.meter_value)
             if call.deviations

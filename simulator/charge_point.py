@@ -59,7 +59,7 @@ class ChargePoint:
     `password` makes it use Basic auth. For wss give `cafile`, a PEM file of those to trust, or a context of
     `gevent.ssl` as `tls`. `configuration` sets keys at the factory. `reconnect` makes it dial again after a loss. With
     `auto_plug` a vehicle is there when a RemoteStartTransaction needs one. `strict` refuses every deviation of the
-    central system's. `id_prefix` stands before the numbers of its messages, which start anew with each boot; it is
+    central system's. `id_prefix` stands before the numbers of its messages, which start again with each boot; it is
     random by default. `timeout_s` is how long it waits for an answer. `record_limit` bounds the record. `timers` and
     their clock give it the time of everything but network timeouts and reconnection. It belongs to the hub, so to the
     native thread, that it is made in.

@@ -56,7 +56,7 @@ class Conversation:
         self._session = Session(self._rules, id_prefix)
 
     def renew(self) -> None:
-        """Forget the conversation, as a reboot does: message ids start anew."""
+        """Forget the conversation, as a reboot does: message ids start again."""
         self._session = Session(self._rules, self._id_prefix)
 
     # -- The connection --------------------------------------------------------------------------

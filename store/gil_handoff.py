@@ -1,7 +1,7 @@
 """A hub that makes way for a native thread which does not get on.
 
 A hub that lets go of the interpreter's lock often, and takes it again at once, is never asked for it: whoever waits is
-woken too late each time, and begins to wait anew. So a hub that sees no progress stands still for a moment.
+woken too late each time, and begins to wait again. So a hub that sees no progress stands still for a moment.
 """
 
 from __future__ import annotations

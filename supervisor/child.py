@@ -28,7 +28,7 @@ class StartTimedOut(ChargehandError):
 class ChildSpec:
     """Recipe of a child: its factory, when to start it again, and how long it may take to stop.
 
-    `make(scheduler, watch)` makes its cell, once; the actor on it is made anew at each start. `shutdown_s` are the
+    `make(scheduler, watch)` makes its cell, once; the actor on it is made again at each start. `shutdown_s` are the
     seconds it has to end after it was asked to; then it is killed. So it is when it has not started within `start_s`;
     None, as in OTP, lets it take its time, and with it all that its supervisor has to do for others.
     """

@@ -1,6 +1,6 @@
 """The supervisor of all sessions: one child a charge point, made when it connects, each with a budget of its own.
 
-It never gives up: a charge point whose session keeps crashing loses its socket, and starts anew with its next one.
+It never gives up: a charge point whose session keeps crashing loses its socket, and starts again with its next one.
 """
 
 from __future__ import annotations

@@ -176,8 +176,10 @@ class CentralSystem:
         self.credentials = Credentials(
             settings.auth.credentials, self.store.collections.credentials, required=settings.auth.required
         )
-        broker = self.worker.coordinator_path if self.worker is not None else ""
-        coordinator = self._given_coordinator or open_coordinator(settings.redis, broker, self._clock)
+        coordinator_server = self.worker.coordinator_path if self.worker is not None else ""
+        coordinator = self._given_coordinator or open_coordinator(
+            settings.redis, coordinator_server, self._clock
+        )
         keeper = None
         if self.store.durable:
             node = coordinator.node if coordinator is not None else ""

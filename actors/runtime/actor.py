@@ -31,7 +31,7 @@ class Actor(pykka.Actor):
     _cell: Cell
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        # Nothing of pykka's own: it makes a UUID, an event and a reference, which is dear for a session. A subclass
+        # Nothing of pykka's own: it makes a UUID, an event and a reference, expensive for a session. A subclass
         # need not call it.
         pass
 

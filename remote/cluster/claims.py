@@ -60,7 +60,7 @@ class Claims:
         self._lose = lose
         self._learn = learn
         self._held: dict[str, Held] = {}
-        self._unclaimed: set[str] = set()  # connected here while the switchboard was away
+        self._unclaimed: set[str] = set()  # connected here while the coordinator was away
         self._verified = False  # since there was a lease last
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class Claims:
     def claim(self, charge_point_id: str) -> bool:
         """Take a charge point that connects here; whether another process may have had it since we did.
 
-        Switches greenlets. With the switchboard away it is claimed later.
+        Switches greenlets. With the coordinator away it is claimed later.
         """
         before = self._held.get(charge_point_id)
         try:

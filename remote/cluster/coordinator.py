@@ -21,7 +21,7 @@ LEASE_S = 5.0
 RENEW_S = 1.5
 """Seconds between two renewals."""
 DRIFT_S = 0.1
-"""Seconds that the switchboard gives a lease longer than the node gives itself: clocks do not run quite alike."""
+"""Seconds that the coordinator gives a lease longer than the node gives itself: clocks do not run quite alike."""
 MESSAGE_BYTES = 262_144
 """The longest message to another node."""
 CLIENT = "client-"
@@ -29,7 +29,7 @@ CLIENT = "client-"
 
 
 class CoordinatorUnavailable(ChargehandError):
-    """The switchboard cannot be reached. `blameless`: no handler is to blame for it."""
+    """The coordinator cannot be reached. `blameless`: no handler is to blame for it."""
 
     blameless = True
 
@@ -83,7 +83,7 @@ class Listener(Protocol):
         """Ours was lost, or is there (again).
 
         When it is there again, what was claimed before is to be verified, and not commanded until it is. Both may come
-        right after each other: the switchboard has begun anew, or had let our lease go.
+        right after each other: the coordinator has begun again, or had let our lease go.
         """
 
 
@@ -107,11 +107,11 @@ class Coordinator(Protocol):
         """Claim a charge point. Switches greenlets. Raises `CoordinatorUnavailable`, at once without a lease.
 
         Epochs rise strictly and are no count: they follow the time in microseconds, so that none is lower even after a
-        switchboard has forgotten all. They stay below 2**53.
+        coordinator has forgotten all. They stay below 2**53.
         """
 
     def release(self, charge_point_id: str, epoch: int) -> None:
-        """Give one back, unless somebody has claimed it since. Never blocks; with the switchboard away it is lost."""
+        """Give one back, unless somebody has claimed it since. Never blocks; with the coordinator away it is lost."""
 
     def verify(self, claims: Mapping[str, int]) -> Verified:
         """Which of these, by charge point and epoch, are another's by now. Those of nobody become ours again.

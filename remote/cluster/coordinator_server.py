@@ -1,8 +1,8 @@
-"""The switchboard among the workers of one machine: who holds what, in one process, on a Unix socket.
+"""Coordinator server: owners of charge points among the worker processes of one machine, on a Unix socket.
 
-It runs in the process that has started the workers. A worker whose connection ends is lost at once: either the worker
-is no more, or it has given up its lease before it closed. All is in memory; after the broker's own end the workers have
-no lease, and tell a new one what they hold.
+It runs in the parent of the worker processes. A worker process whose connection ends is lost at once: it has ended, or
+it gave up its lease before it closed. Everything is in memory; after the server's own end the worker processes have no
+lease, and tell a new server what they own.
 """
 
 from __future__ import annotations
@@ -96,13 +96,13 @@ class CoordinatorServer:
             self._connections.kill()
 
     def _remove_remains(self) -> None:
-        """Remove the file of a broker that is no more. Raises OSError when somebody listens there."""
+        """Remove the file of a coordinator server that is no more. Raises OSError when somebody listens there."""
         path = Path(self.path)
         if not path.is_socket():
             return
         with gevent.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             if probe.connect_ex(self.path) != errno.ECONNREFUSED:
-                raise OSError(errno.EADDRINUSE, "another broker listens there")
+                raise OSError(errno.EADDRINUSE, "another coordinator server listens there")
         path.unlink()
 
     # -- One worker ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Which switchboard a process has: that of Redis, that of the parent whose worker it is, or none."""
+"""Which coordinator a process has: that of Redis, that of the parent whose worker it is, or none."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def node_name(begins: str = "") -> str:
     return f"{begins or socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
 
 
-def open_coordinator(redis: RedisSettings, broker: str, clock: Clock) -> Coordinator | None:
-    """Make it; `broker` is the path of the parent's socket. Raises `AddressError` for a wrong `redis.url`.
+def open_coordinator(redis: RedisSettings, coordinator_server: str, clock: Clock) -> Coordinator | None:
+    """Make it; `coordinator_server` is the path of the parent's socket. Raises `AddressError` for a wrong `redis.url`.
 
     With Redis the workers of one machine are nodes like any others.
     """
@@ -31,4 +31,4 @@ def open_coordinator(redis: RedisSettings, broker: str, clock: Clock) -> Coordin
         return RedisCoordinator(
             Address(redis.url), redis.prefix, name, clock, stream_limit=redis.stream_limit
         )
-    return UnixCoordinator(broker, name, clock) if broker else None
+    return UnixCoordinator(coordinator_server, name, clock) if coordinator_server else None

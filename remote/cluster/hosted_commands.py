@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 UNSAID_LIMIT = 10_000
-"""Messages that are kept for nodes while the switchboard is away; the oldest go first."""
+"""Messages that are kept for nodes while the coordinator is away; the oldest go first."""
 
 
 class HostedCommands:
@@ -127,7 +127,7 @@ class HostedCommands:
             self._unsaid.append((node, message))
 
     def say_again(self) -> None:
-        """Tell what could not be told, now that the switchboard is back; a node that has ended needs it no more."""
+        """Tell what could not be told, now that the coordinator is back; a node that has ended needs it no more."""
         unsaid, self._unsaid = self._unsaid, deque(maxlen=UNSAID_LIMIT)
         for node, message in unsaid:
             try:

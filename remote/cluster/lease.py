@@ -1,4 +1,4 @@
-"""A node's lease, as the node itself sees it: the same for every switchboard.
+"""A node's lease, as the node itself sees it: the same for every coordinator.
 
 It counts from when its renewal was sent, by the node's own clock, so it never ends later here than there. What a
 renewal brings is taken in this order: first the fences, then the nodes that are lost, and only then the lease is held
@@ -103,7 +103,7 @@ class Lease:
         return self._clock.monotonic(), acks
 
     def saw(self, epoch: int) -> None:
-        """Keep the highest epoch there was: none that comes later is lower, even if the switchboard forgets."""
+        """Keep the highest epoch there was: none that comes later is lower, even if the coordinator forgets."""
         self.seen = max(self.seen, epoch)
 
     def renewed(self, sent_at: float, renewal: Renewal) -> None:

@@ -1,4 +1,4 @@
-"""Who holds what, in memory: what the broker knows of the workers of one machine.
+"""Who holds what, in memory: what the coordinator server knows of the workers of one machine.
 
 No I/O, and the same rules as in Redis.
 """

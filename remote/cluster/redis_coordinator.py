@@ -1,4 +1,4 @@
-"""The switchboard among nodes: Redis knows who holds what.
+"""The coordinator among nodes: Redis knows who holds what.
 
 Two links: one for commands, one that waits for what this node is told. What has to be one step is a script.
 """
@@ -105,7 +105,7 @@ class RedisCoordinator:
         return Claim(int(epoch), previous.decode(), int(wait_ms) / 1000)
 
     def release(self, charge_point_id: str, epoch: int) -> None:
-        """Give one back, unless somebody has claimed it since. Never blocks; with the switchboard away it is lost."""
+        """Give one back, unless somebody has claimed it since. Never blocks; with the coordinator away it is lost."""
         self._run(scripts.RELEASE, charge_point_id, epoch)
 
     def verify(self, claims: Mapping[str, int]) -> Verified:

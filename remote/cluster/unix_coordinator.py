@@ -1,4 +1,4 @@
-"""The switchboard among the workers of one machine, as a worker sees it: a connection to the broker, kept up."""
+"""Coordinator of a worker process: a connection to the coordinator server that is re-established."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ANSWER_S = 5.0
-"""Seconds that the broker has to answer."""
+"""Seconds that the coordinator server has to answer."""
 OUTSTANDING_LIMIT = 50_000
 """Questions that may wait for their answers; further ones fail."""
 RENEWALS_LIMIT = 8
@@ -102,7 +102,7 @@ class UnixCoordinator:
         return Claim(taken.epoch, taken.previous, taken.wait_s)
 
     def release(self, charge_point_id: str, epoch: int) -> None:
-        """Give one back, unless somebody has claimed it since. Never blocks; with the switchboard away it is lost."""
+        """Give one back, unless somebody has claimed it since. Never blocks; with the coordinator away it is lost."""
         if self._pipe is not None and not self._pipe.full:
             self._pipe.send(Release(charge_point_id, epoch))
 
@@ -128,7 +128,7 @@ class UnixCoordinator:
         if self._pipe is None:
             raise CoordinatorUnavailable(self._why)
         if self._pipe.full:
-            raise CoordinatorUnavailable("the broker does not read what it is told")
+            raise CoordinatorUnavailable("the coordinator server does not read what it is told")
         self._pipe.send(Tell(node, message))
         self.lease.met(node)
 
@@ -163,7 +163,9 @@ class UnixCoordinator:
         try:
             answer = result.get(timeout=ANSWER_S)
         except gevent.Timeout:
-            raise CoordinatorUnavailable(f"the broker gave no answer within {ANSWER_S:g} s") from None
+            raise CoordinatorUnavailable(
+                f"the coordinator server gave no answer within {ANSWER_S:g} s"
+            ) from None
         finally:
             self._waiting.pop(frame.number, None)
         if isinstance(answer, NoLease):
@@ -211,7 +213,7 @@ class UnixCoordinator:
             gevent.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
     def _serve(self, pipe: Pipe) -> None:
-        why = "the switchboard was stopped"
+        why = "the coordinator was stopped"
         try:
             self._pipe = pipe
             pipe.send(Hello(self.node))
@@ -224,7 +226,7 @@ class UnixCoordinator:
         finally:
             self._pipe = None
             self._why = f"{self._path}: {why}"
-            self.lease.end()  # the broker gives what we hold to whoever asks, from when it sees the close
+            self.lease.end()  # the coordinator server gives what we hold to whoever asks, from when it sees the close
             pipe.close()
             waiting, self._waiting = self._waiting, {}
             for result in waiting.values():

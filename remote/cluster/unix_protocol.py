@@ -129,7 +129,7 @@ class NoLease(Frame, frozen=True):
 
 
 class Tell(Frame, frozen=True):
-    """To another node (from a node), or from one (from the broker)."""
+    """To another node (from a node), or from one (from the coordinator server)."""
 
     node: str
     message: bytes

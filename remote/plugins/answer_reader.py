@@ -68,7 +68,7 @@ class AnswerReader:
                 looked_at = time.monotonic()
                 self._look_round()
             if not link.connected:
-                last = b"0"  # a Redis that has lost everything counts anew; an answer may come twice
+                last = b"0"  # a Redis that has lost everything counts again; an answer may come twice
                 link.wait(BLOCK_S)
                 continue
             try:

@@ -220,7 +220,7 @@ def facts_of(charge_point: ChargePoint) -> Raw:
 
 
 def charge_point_of(id_: str, ocpp: str, versions: Mapping[str, Version], data: Raw) -> ChargePoint:
-    """Make the facts anew. Raises `UnreadableEnvelope`; a message in them that cannot be read is left out."""
+    """Make the facts again. Raises `UnreadableEnvelope`; a message in them that cannot be read is left out."""
     facts: _Facts = _read(_facts, bytes(data))
     charge_point = ChargePoint(id_, facts.name, ocpp)
     charge_point.peer = facts.peer
@@ -277,7 +277,7 @@ def ticket_facts(ticket: Ticket[Any]) -> TicketFacts:
 
 
 def ticket_of(envelope: OutcomeSeen, versions: Mapping[str, Version]) -> Ticket[Any]:
-    """Make the ticket anew. Raises `UnreadableEnvelope` for an action or a request that is none."""
+    """Make the ticket again. Raises `UnreadableEnvelope` for an action or a request that is none."""
     facts = envelope.ticket
     version = version_named(versions, facts.ocpp or envelope.ocpp)
     action = None if version is None else version.actions.get(facts.action)

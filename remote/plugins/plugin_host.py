@@ -298,7 +298,7 @@ class PluginHost:
                 RedisAway,
                 RedisCommandRefused,
             ) as error:  # the latter when Redis has lost everything, the groups too
-                logger.warning("%s takes its streams anew: %s", self.name, error)
+                logger.warning("%s takes its streams again: %s", self.name, error)
                 for stream in self.shares:
                     stream.claimed = False
             self._changed.wait(BLOCK_S / 10)

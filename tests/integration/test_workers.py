@@ -93,7 +93,7 @@ class Car:
                 return answer[2]
 
     def come_again(self) -> None:
-        """Connect anew."""
+        """Connect again."""
         self.raw.socket.close()
 
         def connect() -> RawSocket | None:
@@ -205,7 +205,7 @@ def test_a_stop_is_in_order_and_leaves_no_process(start_server: StartServer, num
     assert codes == {1001: 20}
     assert not any(map(runs, workers))
     left = {path.name for path in server.data.iterdir()}
-    assert not left & {"run.json", "store.socket", "broker.socket"}
+    assert not left & {"run.json", "store.socket", "coordinator.socket"}
     assert "Traceback" not in server.output
 
 

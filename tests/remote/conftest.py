@@ -1,4 +1,4 @@
-"""Redis for tests, and the homes of the switchboard."""
+"""Redis for tests, and the homes of the coordinator."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def own_redis(tmp_path) -> Iterator[Callable[..., RedisProcess]]:
 
 
 class Home:
-    """Somewhere that switchboards can be had of, all for the same charge points."""
+    """Somewhere that coordinators can be had of, all for the same charge points."""
 
     def __init__(self, make) -> None:
         self._make = make
@@ -95,16 +95,18 @@ def redis_home(redis_server) -> Iterator[Home]:
 
 
 @pytest.fixture
-def broker(tmp_path) -> Iterator[CoordinatorServer]:
-    broker = CoordinatorServer(str(tmp_path / "b"), lease_s=LEASE_S)
-    broker.start()
-    yield broker
-    broker.stop()
+def coordinator_server(tmp_path) -> Iterator[CoordinatorServer]:
+    coordinator_server = CoordinatorServer(str(tmp_path / "b"), lease_s=LEASE_S)
+    coordinator_server.start()
+    yield coordinator_server
+    coordinator_server.stop()
 
 
 @pytest.fixture
-def unix_home(broker) -> Iterator[Home]:
-    home = Home(lambda node, clock, lease_s: UnixCoordinator(broker.path, node, clock, lease_s=lease_s))
+def unix_home(coordinator_server) -> Iterator[Home]:
+    home = Home(
+        lambda node, clock, lease_s: UnixCoordinator(coordinator_server.path, node, clock, lease_s=lease_s)
+    )
     yield home
     home.close()
 

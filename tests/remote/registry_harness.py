@@ -1,4 +1,4 @@
-"""A switchboard in this process: several systems in one hub share their charge points over it, and a test cuts it."""
+"""A coordinator in this process: several systems in one hub share their charge points over it, and a test cuts it."""
 
 import gevent
 

@@ -222,7 +222,7 @@ def test_a_node_that_stops_gives_back_what_waits(a, b):
         assert ticket.result(timeout_s=5).status == "Accepted"
 
 
-# The switchboard away
+# The coordinator away
 
 
 def test_a_node_without_its_lease_serves_its_charge_points_and_sends_no_command(nodes, a, b):
@@ -237,7 +237,7 @@ def test_a_node_without_its_lease_serves_its_charge_points_and_sends_no_command(
         assert ticket.result(timeout_s=5).status == "Accepted"
 
 
-def test_what_became_of_a_call_is_told_when_the_switchboard_is_back(nodes, a, b):
+def test_what_became_of_a_call_is_told_when_the_coordinator_is_back(nodes, a, b):
     with connect(b) as charge_point:
         let_go = Event()
         charge_point.answers["ClearCache"] = lambda _: let_go.wait() and {"status": "Accepted"}
@@ -260,7 +260,7 @@ def test_one_that_connects_meanwhile_is_served_and_claimed_afterwards(nodes, a, 
         assert b.send("CP1", v16.ClearCache(), timeout_s=5).result(timeout_s=5).status == "Accepted"
 
 
-def test_one_that_has_moved_meanwhile_is_let_go_of_when_the_switchboard_is_back(nodes, a, b):
+def test_one_that_has_moved_meanwhile_is_let_go_of_when_the_coordinator_is_back(nodes, a, b):
     with connect(a) as old:
         nodes.board("a").cut()
         with connect(b) as new:

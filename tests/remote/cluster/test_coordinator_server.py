@@ -1,4 +1,4 @@
-"""The broker's socket, and workers that break its rules."""
+"""The coordinator server's socket, and workers that break its rules."""
 
 import socket
 import stat
@@ -36,9 +36,9 @@ def connect(path: str):
 
 
 @pytest.fixture
-def worker(broker):
+def worker(coordinator_server):
     """A worker of frames: it has said its name and has its lease."""
-    pipe = Pipe(connect(broker.path), Told)
+    pipe = Pipe(connect(coordinator_server.path), Told)
     pipe.send(Hello("raw"))
     pipe.send(Renew(1, 0, {}))
     assert isinstance(pipe.receive(), Renewed)
@@ -47,13 +47,13 @@ def worker(broker):
     settle()
 
 
-def test_only_its_owner_may_open_the_socket(broker):
-    assert stat.S_IMODE(Path(broker.path).stat().st_mode) == 0o600
+def test_only_its_owner_may_open_the_socket(coordinator_server):
+    assert stat.S_IMODE(Path(coordinator_server.path).stat().st_mode) == 0o600
 
 
-def test_a_second_broker_is_refused_and_the_first_one_lives(broker, unix_home):
-    with pytest.raises(CoordinatorServerError, match="another broker"):
-        CoordinatorServer(broker.path).start()
+def test_a_second_coordinator_server_is_refused_and_the_first_one_lives(coordinator_server, unix_home):
+    with pytest.raises(CoordinatorServerError, match="another coordinator server"):
+        CoordinatorServer(coordinator_server.path).start()
     unix_home.coordinator()
 
 
@@ -61,12 +61,12 @@ def test_a_socket_left_by_one_that_was_killed_is_taken_over(tmp_path):
     path = tmp_path / "b"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    broker = CoordinatorServer(str(path))
-    broker.start()
-    connect(broker.path).close()
-    broker.stop()
+    coordinator_server = CoordinatorServer(str(path))
+    coordinator_server.start()
+    connect(coordinator_server.path).close()
+    coordinator_server.stop()
     assert not path.exists()
-    broker.stop()
+    coordinator_server.stop()
     settle()
 
 
@@ -78,7 +78,7 @@ def test_a_path_that_cannot_be_used_is_one_clear_error(tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_worker_whose_connection_ends_is_lost_at_once(broker, unix_home, worker):
+def test_a_worker_whose_connection_ends_is_lost_at_once(coordinator_server, unix_home, worker):
     a, ear = unix_home.coordinator()
     until(lambda: a.claim("CP0").wait_s == 0)
     worker.send(Renew(2, 0, {}))
@@ -100,7 +100,7 @@ def test_a_worker_whose_connection_ends_is_lost_at_once(broker, unix_home, worke
     ids=["type", "long", "text"],
 )
 def test_a_worker_that_talks_nonsense_is_cut_off_but_its_lease_is_waited_for(
-    broker, unix_home, worker, nonsense
+    coordinator_server, unix_home, worker, nonsense
 ):
     a, ear = unix_home.coordinator()
     worker.send(Take(2, "CP1", 0))
@@ -114,9 +114,9 @@ def test_a_worker_that_talks_nonsense_is_cut_off_but_its_lease_is_waited_for(
     until(lambda: ear.lost_nodes == ["raw"])
 
 
-def test_who_does_not_say_its_name_first_is_cut_off(broker):
+def test_who_does_not_say_its_name_first_is_cut_off(coordinator_server):
     for first in (Take(1, "CP1", 0), Hello("")):
-        pipe = Pipe(connect(broker.path), Told)
+        pipe = Pipe(connect(coordinator_server.path), Told)
         pipe.send(first)
         with pytest.raises((EOFError, OSError)):
             pipe.receive()
@@ -124,8 +124,8 @@ def test_who_does_not_say_its_name_first_is_cut_off(broker):
     settle()
 
 
-def test_a_name_that_connects_again_takes_the_place_of_its_former_connection(broker, worker):
-    again = Pipe(connect(broker.path), Told)
+def test_a_name_that_connects_again_takes_the_place_of_its_former_connection(coordinator_server, worker):
+    again = Pipe(connect(coordinator_server.path), Told)
     again.send(Hello("raw"))
     with pytest.raises((EOFError, OSError)):
         worker.receive()
@@ -134,13 +134,13 @@ def test_a_name_that_connects_again_takes_the_place_of_its_former_connection(bro
     again.close()
 
 
-def test_who_does_not_read_costs_the_others_nothing(broker, unix_home, worker):
+def test_who_does_not_read_costs_the_others_nothing(coordinator_server, unix_home, worker):
     a, ear = unix_home.coordinator()
     for number in range(100):
         a.send("raw", bytes(200_000))
         if number % 10 == 0:
             assert a.find("CP1") == ""
-    pipe = broker._pipes["raw"]
+    pipe = coordinator_server._pipes["raw"]
     until(lambda: pipe.full)
     a.send(a.node, b"still there")
     until(lambda: ear.messages)
@@ -150,47 +150,49 @@ def test_who_does_not_read_costs_the_others_nothing(broker, unix_home, worker):
     assert a.held
 
 
-def test_a_worker_finds_its_broker_again_and_verifies_what_it_held(tmp_path):
-    broker = CoordinatorServer(str(tmp_path / "b"), lease_s=LEASE_S)
-    a, ear = UnixCoordinator(broker.path, "a", SystemClock(), lease_s=LEASE_S), Ear()
+def test_a_worker_finds_its_coordinator_server_again_and_verifies_what_it_held(tmp_path):
+    coordinator_server = CoordinatorServer(str(tmp_path / "b"), lease_s=LEASE_S)
+    a, ear = UnixCoordinator(coordinator_server.path, "a", SystemClock(), lease_s=LEASE_S), Ear()
     a.start(ear)
     try:
         settle()
         assert refused(CoordinatorUnavailable, a.claim, "CP1")
-        broker.start()
+        coordinator_server.start()
         until(lambda: a.held)
         first = a.claim("CP1").epoch
-        broker.stop()
+        coordinator_server.stop()
         until(lambda: not a.held, timeout_s=LEASE_S / 2)
         assert refused(CoordinatorUnavailable, a.find, "CP1")
         assert refused(CoordinatorUnavailable, a.send, "a", b"")
         assert ear.leases == [True, False]
-        broker.start()
+        coordinator_server.start()
         until(lambda: ear.leases == [True, False, True])
         others, wait_s = a.verify({"CP1": first})
         assert others == frozenset()
-        assert wait_s > 0  # leases that the new broker does not know of may still run
+        assert wait_s > 0  # leases that the new coordinator_server does not know of may still run
         assert a.find("CP1") == "a"
         assert a.claim("CP1").epoch > first
     finally:
         a.stop()
-        broker.stop()
+        coordinator_server.stop()
         settle()
 
 
-def test_what_waits_for_an_answer_when_the_broker_goes_fails_at_once(broker, unix_home):
+def test_what_waits_for_an_answer_when_the_coordinator_server_goes_fails_at_once(
+    coordinator_server, unix_home
+):
     a, _ = unix_home.coordinator()
     asked = [gevent.spawn(refused, CoordinatorUnavailable, a.find, "CP1") for _ in range(3)]
     gevent.sleep(0)
-    broker.stop()
+    coordinator_server.stop()
     gevent.joinall(asked, timeout=2.0)
     assert all(one.ready() for one in asked)
     assert a._waiting == {}
 
 
-def test_messages_to_a_worker_that_has_no_lease_are_not_kept(broker, unix_home):
+def test_messages_to_a_worker_that_has_no_lease_are_not_kept(coordinator_server, unix_home):
     a, _ = unix_home.coordinator()
-    pipe = Pipe(connect(broker.path), Told)
+    pipe = Pipe(connect(coordinator_server.path), Told)
     pipe.send(Hello("late"))
     a.send("late", b"1")
     a.find("CP1")  # in order after it

@@ -1,4 +1,4 @@
-"""What every switchboard does, wherever it has its home: with a real Redis, and with a real broker's socket."""
+"""What every coordinator does: with a real Redis, and with a real coordinator server."""
 
 import itertools
 
@@ -17,7 +17,7 @@ STRANGE = ["CP 1", "a:b", "ä€😀", "x\ny", "%20", "{h}", '"', "\\", "0", "CP
 
 
 def grown(coordinator) -> None:
-    """Wait until the switchboard knows all leases there may be."""
+    """Wait until the coordinator knows all leases there may be."""
     until(lambda: coordinator.claim("grown").wait_s == 0)
 
 
@@ -51,7 +51,7 @@ def test_a_claim_of_what_one_has_oneself_waits_for_nobody(home):
     assert ear.fences == []
 
 
-def test_a_new_switchboard_lets_every_claim_wait_for_leases_that_it_does_not_know(home):
+def test_a_new_coordinator_lets_every_claim_wait_for_leases_that_it_does_not_know(home):
     a, _ = home.coordinator()
     claim = a.claim("CP1")
     assert claim.previous == ""

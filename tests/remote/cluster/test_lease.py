@@ -85,7 +85,7 @@ def test_who_was_stopped_in_between_is_told_of_the_loss_before_it_is_there_again
 
 
 @pytest.mark.parametrize("new", [{"server": "s2"}, {"lapsed": True}])
-def test_a_switchboard_that_did_not_know_the_lease_makes_it_a_new_one(case, new):
+def test_a_coordinator_that_did_not_know_the_lease_makes_it_a_new_one(case, new):
     case.renewed()
     case.renewed(**new)
     assert case.ear.leases == [True, False, True]
@@ -133,7 +133,7 @@ def test_a_node_that_was_met_between_two_renewals_is_lost_too(case):
     assert case.ear.lost_nodes == ["d", "e"]
 
 
-def test_a_switchboard_that_has_just_begun_loses_nobody(case):
+def test_a_coordinator_that_has_just_begun_loses_nobody(case):
     case.renewed()
     case.renewed(server="s2", nodes=frozenset({"me"}), young_s=4.0)
     assert case.ear.lost_nodes == []

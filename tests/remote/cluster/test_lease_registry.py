@@ -1,4 +1,4 @@
-"""What is in memory does not grow: the rest is held by test_switchboards.py and test_split_brain.py."""
+"""What is in memory does not grow: the rest is held by test_coordinators.py and test_split_brain.py."""
 
 from chargehand.remote.cluster.coordinator import DRIFT_S
 from chargehand.remote.cluster.lease_registry import LeaseRegistry
@@ -22,7 +22,7 @@ def test_epochs_are_higher_than_any_that_a_node_has_seen():
     assert exchange.claim("a", "CP1", first).epoch == far + 11
 
 
-def test_epochs_rise_over_a_broker_that_has_forgotten_all():
+def test_epochs_rise_over_a_coordinator_server_that_has_forgotten_all():
     clock = ManualClock()
     epochs = []
     for _ in range(3):

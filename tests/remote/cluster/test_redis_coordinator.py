@@ -79,7 +79,7 @@ def test_a_redis_that_comes_back_empty_learns_of_all_and_epochs_do_not_fall(own_
         home.close()
 
 
-def test_a_replica_that_is_made_master_is_another_switchboard_though_it_knows_much(own_redis):
+def test_a_replica_that_is_made_master_is_another_coordinator_though_it_knows_much(own_redis):
     first = own_redis("--repl-diskless-sync-delay", "0")
     second = own_redis("--replicaof", f"127.0.0.1 {first.port}")
     replica = Link(Address(second.url), "test")

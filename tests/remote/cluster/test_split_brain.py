@@ -281,7 +281,7 @@ LEASE_S = 0.6
 
 
 class Node:
-    """A holder with a real switchboard: it claims again and again, and verifies when its lease is back."""
+    """A holder with a real coordinator: it claims again and again, and verifies when its lease is back."""
 
     def __init__(self, coordinator: Any, world: dict[str, Holder]) -> None:
         self.coordinator = coordinator
@@ -390,9 +390,11 @@ def break_pipes(nodes: list[Node], chance: random.Random) -> None:
             pipe._sock.close()
 
 
-def test_workers_that_lose_their_broker_again_and_again_never_command_the_same(broker):
+def test_workers_that_lose_their_coordinator_server_again_and_again_never_command_the_same(
+    coordinator_server,
+):
     world: dict[str, Holder] = {}
-    nodes = [Node(UnixCoordinator(broker.path, name, SystemClock()), world) for name in NODES]
+    nodes = [Node(UnixCoordinator(coordinator_server.path, name, SystemClock()), world) for name in NODES]
     for node in nodes:
         node.coordinator.start(node.holder)
     seen = run_with(nodes, world, (break_pipes, nodes, random.Random(4)))
