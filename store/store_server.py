@@ -17,10 +17,10 @@ from gevent import get_hub
 from gevent.event import AsyncResult
 from gevent.monkey import get_original  # reads what there was before; patches nothing
 
+from ..protocol.framing import FrameReader, FrameTooLong
 from .worker_socket import (
     AF_UNIX,
-    LENGTH,
-    REQUEST_BYTES,
+    LARGEST_REQUEST_BYTES,
     Answer,
     Failed,
     Found,
@@ -29,7 +29,7 @@ from .worker_socket import (
     Request,
     Write,
     Written,
-    frame,
+    frame_answer,
     new_socket,
 )
 from .writer import COMMIT_WINDOW_S, store_rows
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 new_poll: Callable[[], Any] = get_original("select", "poll")
 READABLE, WRITABLE = 1, 4  # POSIX's POLLIN and POLLOUT
 
-LARGEST_FRAME_BYTES = 8 * REQUEST_BYTES
-"""Bytes of a request over which its connection is closed: no worker sends such."""
 READ_BYTES = 262_144
 
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
@@ -58,31 +56,22 @@ class Connection:
         self.sock = sock
         self.number: int = sock.fileno()
         self.gone = False
-        self._inbox = bytearray()
+        self._reader = FrameReader(LARGEST_REQUEST_BYTES)
         self._outbox = bytearray()
 
-    def receive(self) -> bool:
-        """Read what there is; false if that was the end, or nonsense. Raises OSError."""
+    def receive(self) -> list[Request]:
+        """Read what there is; return the requests that are whole now.
+
+        Raises OSError, EOFError at the end, and `FrameTooLong` or `MsgspecError` for nonsense.
+        """
         data = self.sock.recv(READ_BYTES)
-        self._inbox += data
-        return bool(data) and self._wanted() <= LARGEST_FRAME_BYTES
-
-    def _wanted(self) -> int:
-        there = len(self._inbox) >= LENGTH.size
-        return LENGTH.size + (LENGTH.unpack_from(self._inbox)[0] if there else 0)
-
-    def request(self) -> Request | None:
-        """The request, if all of it is there. Raises `MsgspecError`."""
-        wanted = self._wanted()
-        if len(self._inbox) < max(wanted, LENGTH.size + 1):
-            return None
-        body = bytes(memoryview(self._inbox)[LENGTH.size : wanted])
-        del self._inbox[:wanted]
-        return _decode_request(body)
+        if not data:
+            raise EOFError
+        return [_decode_request(message) for message in self._reader.receive(data)]
 
     def send(self, answer: Answer) -> bool:
-        """Send as much as it takes at once; false if something is left for `flush`. Raises OSError."""
-        self._outbox += frame(answer)
+        """Send as much as it takes at once; false if something is left for `flush`. Raises OSError, `FrameTooLong`."""
+        self._outbox += frame_answer(answer)
         return self.flush()
 
     def flush(self) -> bool:
@@ -236,17 +225,13 @@ class StoreServer:
                 if connection.flush():
                     self._poll.register(connection.number, READABLE)
                 return
-            if not connection.receive():
-                self._drop(connection)
-                return
-            request = connection.request()
+            requests = connection.receive()
         except BlockingIOError:
             return
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, EOFError, FrameTooLong, msgspec.MsgspecError):
             self._drop(connection)
             return
-        if request is not None:
-            yield request
+        yield from requests
 
     def _answer(self, database: Database, asked: list[tuple[Connection, Request]]) -> None:
         writes = [(connection, request) for connection, request in asked if isinstance(request, Write)]
@@ -262,7 +247,7 @@ class StoreServer:
         try:
             if not connection.send(answer):
                 self._poll.register(connection.number, WRITABLE)
-        except OSError:
+        except (OSError, FrameTooLong):
             self._drop(connection)
 
 

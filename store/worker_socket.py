@@ -1,17 +1,18 @@
 """The store of a worker: its database is a socket to the one process that writes, see `store_server.py`.
 
 A batch is one request, and so is a read; each is waited for, in the writer's thread and with a plain blocking socket. A
-frame is its length in four bytes and a message in MessagePack.
+frame is a message in MessagePack, with its length.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 from gevent.monkey import get_original  # reads what there was before; patches nothing
 
+from ..protocol import framing
+from ..protocol.framing import FrameReader, FrameTooLong
 from .durable import LARGEST_ID
 from .rows import Kind, Row
 from .shared import REMOVALS_KEPT_S, SharedStore
@@ -30,9 +31,13 @@ new_socket: Callable[..., socket.socket] = get_original("socket", "socket")
 """Makes a socket that blocks a native thread, whether the host has patched sockets or not."""
 AF_UNIX = 1
 
-LENGTH = struct.Struct(">I")
 REQUEST_BYTES = 16 * 1024 * 1024
 """Rows of one request; a single row may be larger. A larger batch is several requests, one after the other."""
+LARGEST_REQUEST_BYTES = 8 * REQUEST_BYTES
+"""Bytes of a request over which its connection is closed: no worker sends such."""
+ANSWER_BYTES = framing.LARGEST_BYTES
+"""The longest answer: a query may find as much as there is."""
+READ_BYTES = 65_536
 ANSWER_S = 60.0
 """Seconds that the other process has to answer; then nobody knows what it did, and all of it is written again."""
 
@@ -75,16 +80,12 @@ Request = Write | Read
 Answer = Written | Found | Failed
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_answer: Callable[[bytearray], Answer] = msgspec.msgpack.Decoder(Answer).decode
+_decode_answer: Callable[[bytes], Answer] = msgspec.msgpack.Decoder(Answer).decode
 
 
-def frame(message: Request | Answer) -> bytes:
-    """Write a frame."""
-    return _framed(_encode(message))
-
-
-def _framed(body: bytes) -> bytes:
-    return LENGTH.pack(len(body)) + body
+def frame_answer(message: Answer) -> bytes:
+    """Encode an answer as a frame. Raises `FrameTooLong`."""
+    return framing.frame(_encode(message), ANSWER_BYTES)
 
 
 class WorkerDatabase:
@@ -152,9 +153,9 @@ class WorkerDatabase:
     def _ask(self, request: bytes) -> Answer:
         connection = self._socket or self._connect()
         try:
-            connection.sendall(_framed(request))
+            connection.sendall(framing.frame(request, LARGEST_REQUEST_BYTES))
             return _decode_answer(self._receive(connection))
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, FrameTooLong, msgspec.MsgspecError) as error:
             self._fail(str(error) or type(error).__name__)
 
     def _fail(self, why: str) -> NoReturn:
@@ -163,18 +164,18 @@ class WorkerDatabase:
         raise StoreError(f"the process that writes does not answer: {why}")
 
     @staticmethod
-    def _receive(connection: socket.socket) -> bytearray:
-        received = bytearray()
-        wanted = LENGTH.size
-        while len(received) < wanted:
-            data = connection.recv(65536 if wanted == LENGTH.size else wanted - len(received))
+    def _receive(connection: socket.socket) -> bytes:
+        # Each answer has a reader of its own: nothing that came with one is ever taken for the next.
+        reader = FrameReader(ANSWER_BYTES)
+        answers: list[bytes] = []
+        while not answers:
+            data = connection.recv(READ_BYTES)
             if not data:
                 raise OSError("it has closed the connection")
-            received += data
-            if wanted == LENGTH.size and len(received) >= wanted:
-                wanted += LENGTH.unpack_from(received)[0]
-        del received[: LENGTH.size]
-        return received
+            answers = reader.receive(data)
+        if len(answers) > 1 or reader.waiting_bytes:
+            raise OSError("it has sent more than one answer")
+        return answers[0]
 
 
 def _requests(rows: dict[Kind, list[Row]]) -> Iterator[tuple[dict[Kind, int], bytes]]:

@@ -2,6 +2,7 @@
 
 import socket
 import stat
+import struct
 from pathlib import Path
 
 import gevent
@@ -10,10 +11,11 @@ import pytest
 
 from chargehand import StoreError
 from chargehand.actors.runtime import threads
+from chargehand.protocol import framing
 from chargehand.store import store_server
 from chargehand.store.rows import Kind, row
 from chargehand.store.store_server import StoreServer
-from chargehand.store.worker_socket import LENGTH, Read, WorkerDatabase, Write, frame
+from chargehand.store.worker_socket import LARGEST_REQUEST_BYTES, Read, WorkerDatabase, Write
 from chargehand.store.writer import Writer
 
 LIMIT_S = 60
@@ -109,6 +111,10 @@ def in_thread(function, *arguments):
     return gevent.get_hub().threadpool.apply(function, arguments)
 
 
+def frame(request):
+    return framing.frame(msgspec.msgpack.encode(request), LARGEST_REQUEST_BYTES)
+
+
 def received(connection, size):
     data = b""
     while len(data) < size:
@@ -119,7 +125,7 @@ def received(connection, size):
 
 
 def answer_of(connection):
-    (length,) = LENGTH.unpack(in_thread(received, connection, LENGTH.size))
+    (length,) = struct.unpack(">I", in_thread(received, connection, framing.HEADER_BYTES))
     return msgspec.msgpack.decode(in_thread(received, connection, length))
 
 
@@ -195,8 +201,8 @@ def test_a_row_that_one_has_wrong_fails_alone_among_those_of_all(writing):
     [
         b"\0\0\0\1\xc1",
         b"\0\0\0\3abc",
-        LENGTH.pack(store_server.LARGEST_FRAME_BYTES),
-        LENGTH.pack(3) + msgspec.msgpack.encode([1])[:3] + b"\0",
+        (LARGEST_REQUEST_BYTES + 1).to_bytes(4),
+        b"\0\0\0\3" + msgspec.msgpack.encode([1])[:3] + b"\0",
     ],
 )
 def test_whoever_sends_nonsense_is_let_go_and_the_others_are_served(serve, connect, nonsense):

@@ -10,9 +10,17 @@ from chargehand import StoreError
 from chargehand.actors.runtime import threads
 from chargehand.store import worker_socket as socket_database
 from chargehand.store.rows import Kind
-from chargehand.store.worker_socket import WorkerDatabase, WorkerStore, Write, _requests
+from chargehand.store.worker_socket import (
+    WorkerDatabase,
+    WorkerStore,
+    Write,
+    Written,
+    _requests,
+    frame_answer,
+)
 
 LIMIT_S = 60
+WRITTEN = frame_answer(Written([]))
 
 
 @pytest.fixture
@@ -62,6 +70,35 @@ def test_one_that_does_not_answer_is_left_and_asked_anew(tmp_path, monkeypatch):
             with pytest.raises(StoreError, match="does not answer: timed out"):
                 gevent.get_hub().threadpool.apply(database.read, ("SELECT 1", ()))
         database.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"", "closed the connection"),
+        (2 * WRITTEN, "more than one answer"),
+        (WRITTEN + b"\0", "more than one answer"),
+    ],
+)
+def test_an_answer_that_is_none_or_more_than_one_ends_the_connection(tmp_path, monkeypatch, said, why):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind("s")
+        other.listen()
+        database = WorkerDatabase("s")
+        served, _ = other.accept()
+        with served:
+            served.sendall(said)
+            served.shutdown(socket.SHUT_WR)
+            with pytest.raises(StoreError, match=f"does not answer: it has .*{why}"):
+                database.read("SELECT 1", ())
+            assert database._socket is None
+
+
+def test_a_request_over_the_maximum_is_not_sent(store, monkeypatch):
+    monkeypatch.setattr(socket_database, "LARGEST_REQUEST_BYTES", 10)
+    with pytest.raises(StoreError, match=r"does not answer: message of .* bytes is over the maximum of 10"):
+        store._ask("SELECT 'much'")
 
 
 def test_nothing_but_barriers_is_not_sent(tmp_path, monkeypatch):
