@@ -21,7 +21,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 class Collection(Generic[R]):
-    """See the head of this file. All of it belongs to the hub's thread, and nothing of it blocks.
+    """Records of one kind. All of it belongs to the hub's thread, and nothing of it blocks.
 
     `key_of` gives a record's key, unique in the book; `keep(name, key, data)` makes one change durable, with data None
     for a removal. A record's `charge_point_id`, where its kind has one, is indexed.

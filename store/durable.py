@@ -47,7 +47,10 @@ BLOCK = 1000
 
 
 class DurableStore:
-    """See the head of this file. `open_` makes the database, in the writer's thread; `load` must be called once."""
+    """Store on a database, with a native thread that writes.
+
+    `open_` makes the database, in the writer's thread; `load` must be called once.
+    """
 
     durable = True
 
@@ -146,7 +149,10 @@ class DurableStore:
     def allot_transaction_id(
         self, charge_point_id: str, start: tuple[int, str, dt.datetime, int] | None
     ) -> int:
-        """See `Store`. The block a number is from is written before what is stored with it: the thread keeps order."""
+        """Allot a transaction id: unique, positive, 32 bit, never used again; the same for a start that is sent again.
+
+        The block a number is from is written before what is stored with it: the thread keeps order.
+        """
         key = None if start is None else _start_key(charge_point_id, *start)
         if key is not None and key in self._allotted:
             return self._allotted[key]
@@ -182,7 +188,10 @@ class DurableStore:
         return self._writer.append(Kind.START, transaction_row(transaction))
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """See `Store`. One that comes again is written again: what came first may have failed, and else it counts."""
+        """Store the end of a transaction; one that has ended, or never started, is left unchanged.
+
+        One that comes again is written again: what came first may have failed, and else it counts.
+        """
         self._forget(transaction.id)
         return self._writer.append(Kind.STOP, stop_row(transaction))
 
@@ -220,7 +229,7 @@ class DurableStore:
         return [self._open[number] for number in self._open_by_tag.get(id_tag.lower(), ())]
 
     def transaction(self, transaction_id: int) -> Transaction | None:
-        """See `Store`. Switches greenlets for one that is not open."""
+        """Find a transaction by its id; None if there is none. Switches greenlets for one that is not open."""
         if transaction_id in self._open:
             return self._open[transaction_id]
         if transaction_id in self._fresh or abs(transaction_id) > LARGEST_INTEGER:
@@ -235,7 +244,10 @@ class DurableStore:
         before: int | None = None,
         limit: int = 100,
     ) -> Sequence[Transaction]:
-        """See `Store`. Switches greenlets."""
+        """Return transactions, highest ids first; `before` is the id under which the next page begins.
+
+        Switches greenlets.
+        """
         return newest_transactions(self._ask, wanted, before, limit)
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
@@ -243,7 +255,7 @@ class DurableStore:
         return self._writer.append(Kind.READING, reading_row(reading))
 
     def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
-        """See `Store`. Switches greenlets."""
+        """Return the meter values of a transaction, in order of receipt. Switches greenlets."""
         query = "SELECT charge_point, connector, transaction_id, received_at, data FROM readings"
         found = select(self._ask, query, [("transaction_id = ?", transaction_id)], "ORDER BY number", limit)
         return records(found, reading_of)
@@ -256,7 +268,10 @@ class DurableStore:
         return self._writer.append(Kind.REGISTER, row(charge_point_id, status, version))
 
     def forget(self, charge_point_id: str) -> Receipt:
-        """See `Store`. An empty registration is none; so one that comes after it in its batch counts."""
+        """Forget the registration of a charge point; one that never booted is no error.
+
+        An empty registration is none; so one that comes after it in its batch counts.
+        """
         self._registrations.pop(charge_point_id, None)
         return self._writer.append(Kind.REGISTER, row(charge_point_id, "", ""))
 
@@ -288,7 +303,7 @@ class DurableStore:
         )
 
     def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
-        """See `Store`. Switches greenlets."""
+        """Return events, newest first. Switches greenlets."""
         query = "SELECT charge_point, kind, received_at, data FROM events"
         conditions = [("charge_point = ?", charge_point_id), ("kind = ?", kind)]
         found = select(self._ask, query, conditions, "ORDER BY number DESC", limit)
@@ -322,11 +337,11 @@ class DurableStore:
         return self._writer.append(Kind.SPOOL, values)
 
     def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[Spooled]:
-        """See `Store`. Switches greenlets."""
+        """Return the messages that wait for redelivery, oldest first. Switches greenlets."""
         return self._spool_rows([("aside = 0", True), ("charge_point = ?", charge_point_id)], limit)
 
     def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
-        """See `Store`. Switches greenlets."""
+        """Return dead letters, oldest first, with numbers above `after`. Switches greenlets."""
         return self._spool_rows([("aside = 1", True), ("number > ?", after)], limit)
 
     def _spool_rows(self, conditions: list[tuple[str, Any]], limit: int) -> list[Spooled]:
@@ -337,7 +352,7 @@ class DurableStore:
         return records(select(self._ask, query, conditions, "ORDER BY number", limit), spooled_of)
 
     def spooled_charge_points(self) -> Sequence[str]:
-        """See `Store`. Switches greenlets."""
+        """Return the charge points whose messages wait for redelivery. Switches greenlets."""
         return [
             charge_point
             for (charge_point,) in self._ask("SELECT DISTINCT charge_point FROM spool WHERE aside = 0")

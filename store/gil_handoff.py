@@ -19,7 +19,10 @@ YIELD_S = 0.0002
 
 
 class GilHandoff:
-    """See the head of this file. `lock` is a native one of its own, for nothing but to wait for in vain."""
+    """Pause of the hub that lets a starved thread have the interpreter's lock.
+
+    `lock` is a native one of its own, for nothing but to wait for in vain.
+    """
 
     def __init__(self, lock: Any) -> None:
         lock.acquire()

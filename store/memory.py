@@ -153,7 +153,10 @@ class MemoryStore:
         before: int | None = None,
         limit: int = 100,
     ) -> Sequence[Transaction]:
-        """See `Store`. Switches greenlets when there are many."""
+        """Return transactions, highest ids first; `before` is the id under which the next page begins.
+
+        Switches greenlets when there are many.
+        """
         found = (
             transaction
             for transaction in self._newest(wanted.id_tag if wanted.open_only else "", before)

@@ -175,11 +175,11 @@ class PostgresServer:
             return ask()
 
     def begin(self) -> None:
-        """See `writer.Database`. The server hears of it with the first rows."""
+        """Begin a transaction. The server hears of it with the first rows."""
         self._transaction = None
 
     def write(self, kind: Kind, rows: Sequence[Row]) -> None:
-        """See `writer.Database`."""
+        """Write rows of one kind, all or none. Raises `StoreError` if one is refused, anything else if it fails."""
         statement = STATEMENTS.get(kind)
         if statement is None:
             return
@@ -199,7 +199,7 @@ class PostgresServer:
             raise RowRefused(f"the database refused a row: {error}") from error
 
     def commit(self) -> None:
-        """See `writer.Database`."""
+        """Make it durable, or raise; `RowsLeftOut` if some is durable and some is not."""
         if self._transaction is None:
             return
         result = self._wait(self._transaction, run, b"COMMIT")
@@ -208,7 +208,7 @@ class PostgresServer:
         self._transaction = None
 
     def roll_back(self) -> None:
-        """See `writer.Database`."""
+        """Undo it. Must not raise."""
         connection, self._transaction = self._transaction, None
         if connection is None:
             return
@@ -220,7 +220,7 @@ class PostgresServer:
             self.close()
 
     def read(self, query: str, values: Sequence[Any]) -> list[Any]:
-        """See `writer.Database`. `?` stands for a value."""
+        """Read rows, outside a transaction. Raises `StoreError`. `?` stands for a value."""
         numbers = itertools.count(1)
         query = re.sub(r"\?", lambda _: f"${next(numbers)}", query)
         given = [None if value is None else str(value).encode() for value in values]
@@ -230,7 +230,7 @@ class PostgresServer:
             raise StoreError(f"the database could not be read: {error}") from error
 
     def close(self) -> None:
-        """See `writer.Database`."""
+        """Let go of everything."""
         if self._connection is not None:
             self._connection.finish()
         self._connection = self._transaction = None
@@ -250,7 +250,7 @@ def _arrays(rows: Sequence[Row]) -> Iterator[bytes]:
 
 
 class PostgresStore(SharedStore):
-    """See the head of this file. Made with `open`."""
+    """Store in PostgreSQL. Made with `open`."""
 
     leash: ResponseTimeout
 

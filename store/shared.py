@@ -60,7 +60,10 @@ PURGE = f"DELETE FROM books WHERE removed_at < now() - interval '{REMOVALS_KEPT_
 
 
 class SharedStore(DurableStore):
-    """See the head of this file. The class attributes are what another SQL than PostgreSQL's says differently."""
+    """Store that other processes write too.
+
+    The class attributes are what another SQL than PostgreSQL's says differently.
+    """
 
     reserve = RESERVE
     closed = CLOSED

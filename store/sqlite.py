@@ -138,11 +138,11 @@ class SqliteFile:
             raise
 
     def begin(self) -> None:
-        """See `writer.Database`."""
+        """Begin a transaction."""
         self._connection.execute("BEGIN IMMEDIATE")
 
     def write(self, kind: Kind, rows: Sequence[Row]) -> None:
-        """See `writer.Database`."""
+        """Write rows of one kind, all or none. Raises `StoreError` if one is refused, anything else if it fails."""
         if kind not in STATEMENTS:
             return
         try:
@@ -179,11 +179,11 @@ class SqliteFile:
         self._connection.execute(TEXTS[kind, size], given)
 
     def commit(self) -> None:
-        """See `writer.Database`."""
+        """Make it durable, or raise; `RowsLeftOut` if some is durable and some is not."""
         self._connection.execute("COMMIT")
 
     def roll_back(self) -> None:
-        """See `writer.Database`."""
+        """Undo it. Must not raise."""
         with contextlib.suppress(
             sqlite3.Error
         ):  # SQLite has rolled back already: it does so when the disk is full
@@ -191,19 +191,19 @@ class SqliteFile:
                 self._connection.execute("ROLLBACK")
 
     def read(self, query: str, values: Sequence[Any]) -> list[Any]:
-        """See `writer.Database`."""
+        """Read rows, outside a transaction. Raises `StoreError`."""
         try:
             return self._connection.execute(query, tuple(values)).fetchall()
         except sqlite3.Error as error:
             raise StoreError(f"the database could not be read: {error}") from error
 
     def close(self) -> None:
-        """See `writer.Database`."""
+        """Let go of everything."""
         self._connection.close()
 
 
 class SqliteStore(DurableStore):
-    """See the head of this file. Made with `open`."""
+    """Store in an SQLite file. Made with `open`."""
 
     _path = ""
 

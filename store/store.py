@@ -93,7 +93,10 @@ def _call_all(callbacks: list[Callable[[Exception | None], None]], error: Except
 
 
 class Store(Protocol):
-    """See the head of this file. One instance serves one system; all methods are called in its hub's thread."""
+    """Store of what outlives the process.
+
+    One instance serves one system; all methods are called in its hub's thread.
+    """
 
     durable: bool
     """True if records outlive the process."""

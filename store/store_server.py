@@ -84,7 +84,9 @@ class Connection:
 
 
 class StoreServer:
-    """See the head of this file. `open_` makes the database, in the thread; `path` is a Unix socket, made again.
+    """Writer of the SQLite file for the worker processes.
+
+    `open_` makes the database, in the thread; `path` is a Unix socket, made again.
 
     `failed(error)` is called in the hub if the thread ends by itself, which is a fault of ours.
     """

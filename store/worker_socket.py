@@ -109,16 +109,20 @@ class WorkerDatabase:
         return connection
 
     def begin(self) -> None:
-        """See `writer.Database`."""
+        """Begin a transaction."""
         self._rows = {}
 
     def write(self, kind: Kind, rows: Sequence[Row]) -> None:
-        """See `writer.Database`. Nothing is sent before `commit`, which tells of rows that were refused."""
+        """Write rows of one kind, all or none.
+
+        Raises `StoreError` if one is refused, anything else if it fails. Nothing is sent before `commit`, which tells
+        of rows that were refused.
+        """
         if kind is not Kind.BARRIER:
             self._rows.setdefault(kind, []).extend(rows)
 
     def commit(self) -> None:
-        """See `writer.Database`."""
+        """Make it durable, or raise; `RowsLeftOut` if some is durable and some is not."""
         rows, self._rows = self._rows, {}
         errors: dict[tuple[Kind, int], StoreError] = {}
         for first, request in _requests(rows):
@@ -132,11 +136,11 @@ class WorkerDatabase:
             raise RowsLeftOut(errors)
 
     def roll_back(self) -> None:
-        """See `writer.Database`."""
+        """Undo it. Must not raise."""
         self._rows = {}
 
     def read(self, query: str, values: Sequence[Any]) -> list[Any]:
-        """See `writer.Database`."""
+        """Read rows, outside a transaction. Raises `StoreError`."""
         answer = self._ask(_encode(Read(query, list(values))))
         if isinstance(answer, Failed):
             raise StoreError(answer.text)
@@ -145,7 +149,7 @@ class WorkerDatabase:
         return answer.rows
 
     def close(self) -> None:
-        """See `writer.Database`."""
+        """Let go of everything."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -204,7 +208,10 @@ def _requests(rows: dict[Kind, list[Row]]) -> Iterator[tuple[dict[Kind, int], by
 
 
 class WorkerStore(SharedStore):
-    """See the head of this file. Made with `open`. The other process has SQLite, so the statements are SQLite's."""
+    """Store of a worker process, behind a Unix socket.
+
+    Made with `open`. The other process has SQLite, so the statements are SQLite's.
+    """
 
     reserve = f"""
         UPDATE ids SET next = max(

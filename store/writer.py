@@ -97,7 +97,10 @@ class Question:
 
 
 class Writer:
-    """See the head of this file. `open_` makes the database, in the thread; what it raises is raised by `start`."""
+    """Native thread that writes rows in batches.
+
+    `open_` makes the database, in the thread; what it raises is raised by `start`.
+    """
 
     def __init__(self, open_: Callable[[], Database], threads: Threads, *, most: int = 2000) -> None:
         self._open = open_

@@ -55,7 +55,7 @@ QUIET_PASSES = 8
 
 
 class Stage:
-    """See the head of this file. Use it with `with`, or `start` and `stop` it.
+    """System without sockets and supervisors, for tests. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs or classes; the first that claims an action answers it. A handler may send active calls with
     `self.system`, which is the stage. `counts` has how often what happened, `limits` are those of `SessionContext`.

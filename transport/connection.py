@@ -63,7 +63,10 @@ class LifeCheck:
 
 
 class SocketConnection(OutboxSocket):
-    """See the head of this file. `reader` is whoever reads the socket, `watcher` is that reader's own to keep."""
+    """WebSocket connection on a socket.
+
+    `reader` is whoever reads the socket, `watcher` is that reader's own to keep.
+    """
 
     __slots__ = (
         "_closing",

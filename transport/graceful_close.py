@@ -18,7 +18,7 @@ AT_A_TURN = 64
 
 
 class GracefulClose:
-    """See the head of this file. It belongs to the hub of the thread that makes it."""
+    """Closing of many lost connections in turns. It belongs to the hub of the thread that makes it."""
 
     def __init__(self, *, at_a_turn: int = AT_A_TURN) -> None:
         self._at_a_turn = at_a_turn

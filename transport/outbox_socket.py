@@ -42,7 +42,7 @@ class Limits(Protocol):
 
 
 class OutboxSocket:
-    """See the head of this file. Whoever has one says what becomes of it when the peer is given up: `_abort`."""
+    """Socket with a bounded outbox. Whoever has one says what becomes of it when the peer is given up: `_abort`."""
 
     __slots__ = (
         "_ending",

@@ -305,12 +305,15 @@ class _LastWords:
         self._failure = failure
 
     def run(self, budget: int) -> None:
-        """See `scheduler.Runnable`; it is one turn, whatever the budget."""
+        """Handle at most `budget` messages, and put yourself on the queue again if there are more.
+
+        It is one turn, whatever the budget.
+        """
         del budget
         unheard = attempt(self._actor.on_failure, *self._failure.exc_info)
         if type(unheard) is Failure:
             self._cell.log(unheard)
 
     def failed(self, failure: Failure) -> None:
-        """See `scheduler.Runnable`."""
+        """Deal with what left `run`, in the same greenlet. Must not raise."""
         self._cell.log(failure)

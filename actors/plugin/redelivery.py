@@ -94,7 +94,7 @@ class Backlog:
 
 
 class Redelivery(Actor):
-    """See the head of this file. `delay_s` is the wait before the first try, doubled up to `delay_max_s`."""
+    """Actor that redelivers the spool. `delay_s` is the wait before the first try, doubled up to `delay_max_s`."""
 
     def __init__(
         self,

@@ -48,7 +48,9 @@ STOPPING = object()
 
 
 class OrderedCell(Cell):
-    """See the head of this file. A message's lane is its `ordering_key` attribute; messages without one share a lane.
+    """Cell that handles several messages at once, those with the same ordering key in order.
+
+    A message's lane is its `ordering_key` attribute; messages without one share a lane.
 
     Without `timers` an interrupted handler has no grace: it ends in that very turn, or is disowned.
     """

@@ -76,7 +76,7 @@ class Timers:
         self._heap.clear()
 
     def _arm(self, due: float) -> None:
-        """See to it that `run_due` is called at `due`. Here: nobody does, for the clock is moved by hand."""
+        """Arrange that `run_due` is called at `due`. Here: nobody does, for the clock is moved by hand."""
 
 
 class HubTimers(Timers):

@@ -137,7 +137,7 @@ class ChargePointCell(Cell):
     # -- Time ----------------------------------------------------------------------------------
 
     def wake(self, due: float) -> None:
-        """See to it that the session is told when `due` has come. One timer a cell, however many deadlines."""
+        """Arrange that the session is told when `due` has come. One timer a cell, however many deadlines."""
         if due < self.wake_at:
             self.wake_at = due
             self.context.timers.call_at(due, self._timer)

@@ -34,7 +34,7 @@ _CREDENTIALS_IN_URL = re.compile(rb'(\b[A-Za-z][A-Za-z0-9+.-]{0,19}:(?:\\?/){2}[
 
 
 class Recorder:
-    """See the head of this file. `limit_bytes` bounds data and rows together.
+    """Flight recorder of a session. `limit_bytes` bounds data and rows together.
 
     `registration` is that of the charge point before the first row: None if it has not been here yet.
     """

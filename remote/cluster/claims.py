@@ -36,7 +36,7 @@ class Held:
 
 
 class Claims:
-    """See the head of this file.
+    """Claims of one node on charge points.
 
     `wake` is called with a charge point when commands may go; `lose` when it is another node's; `learn` when one of
     ours was another's for a moment, who may have kept something of it.

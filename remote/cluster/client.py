@@ -39,7 +39,7 @@ OPEN_LIMIT = 10_000
 
 
 class Client:
-    """See the head of this file. Use it with `with`, or `start` and `stop` it.
+    """Sender of commands from a process without charge points. Use it with `with`, or `start` and `stop` it.
 
     `url` and `prefix` are those of the nodes (`redis.url`, `redis.prefix`). It belongs to the hub, so to the native
     thread, that starts it; `call` and the methods of tickets may be used from any thread. Raises `AddressError` for a
@@ -144,26 +144,26 @@ class Client:
     # -- What far calls need of their node -------------------------------------------------------
 
     def find(self, charge_point_id: str) -> str:
-        """See `far_calls.ForwardingHost`."""
+        """The node that holds a charge point, "" if none does. Switches greenlets. Raises `CoordinatorUnavailable`."""
         return self._coordinator.find(charge_point_id)
 
     def tell(self, node: str, message: Message) -> None:
-        """See `far_calls.ForwardingHost`."""
+        """Tell another node. Raises `CoordinatorUnavailable`."""
         self._coordinator.send(node, encode(message))
 
     def here(self, _ticket: Ticket[Any]) -> bool:
-        """See `far_calls.ForwardingHost`: no charge point is here."""
+        """Hand a ticket to our own session of its charge point; false if there is none. No charge point is here."""
         return False
 
     def hold(self, ticket: Ticket[Any]) -> None:
-        """See `far_calls.ForwardingHost`: nothing outlives a client."""
+        """Keep a ticket that waits here for its charge point, should this process end. Nothing outlives a client."""
 
     def was_sent(self, _ticket: Ticket[Any]) -> bool | None:
-        """See `far_calls.ForwardingHost`."""
+        """Return whether a dead node had sent the command; None if unknown. Switches greenlets."""
         return None
 
     def ended(self, ticket: Ticket[Any]) -> None:
-        """See `far_calls.ForwardingHost`."""
+        """A ticket of ours has its end, or its effect."""
         self._tickets.pop(ticket.id, None)
 
     # -- What is heard of others -----------------------------------------------------------------
@@ -175,13 +175,16 @@ class Client:
             self._far.received(sender, told)
 
     def fenced(self, charge_point_id: str, epoch: int) -> None:
-        """See `Listener`: nothing is held here."""
+        """Another node has claimed a charge point with this epoch.
+
+        May come twice, and for one that is not ours. Nothing is held here.
+        """
 
     def lost(self, node: str) -> None:
         """The lease of another node has ended: it sends no command any more, and what it was told is in doubt."""
         self._far.lost(node)
 
     def lease_changed(self, *, held: bool) -> None:
-        """See `Listener`: nothing is claimed here."""
+        """Ours was lost, or is there (again). Nothing is claimed here."""
         if held:
             self._leased.set()

@@ -81,7 +81,7 @@ class ClusterHost(Protocol):
 
 
 class Cluster:
-    """See the head of this file. `answer` is set by whoever has an HTTP API."""
+    """Cluster, as one of its nodes sees it. `answer` is set by whoever has an HTTP API."""
 
     def __init__(
         self,
@@ -157,23 +157,23 @@ class Cluster:
         return self._here.run(ticket)
 
     def find(self, charge_point_id: str) -> str:
-        """See `far_calls.ForwardingHost`."""
+        """The node that holds a charge point, "" if none does. Switches greenlets. Raises `CoordinatorUnavailable`."""
         return self.coordinator.find(charge_point_id)
 
     def tell(self, node: str, message: Message) -> None:
-        """See `far_calls.ForwardingHost`."""
+        """Tell another node. Raises `CoordinatorUnavailable`."""
         self.coordinator.send(node, encode(message))
 
     def here(self, ticket: Ticket[Any]) -> bool:
-        """See `far_calls.ForwardingHost`."""
+        """Hand a ticket to our own session of its charge point; false if there is none."""
         return self._here.run(ticket)
 
     def hold(self, ticket: Ticket[Any]) -> None:
-        """See `far_calls.ForwardingHost`."""
+        """Keep a ticket that waits here for its charge point, should this process end."""
         self._here.hold(ticket)
 
     def was_sent(self, ticket: Ticket[Any]) -> bool | None:
-        """See `far_calls.ForwardingHost`."""
+        """Return whether a dead node had sent the command; None if unknown. Switches greenlets."""
         if not self._store.durable:
             return None
         try:
@@ -184,7 +184,7 @@ class Cluster:
         return None if record is None else record.state == TicketState.SENT
 
     def ended(self, ticket: Ticket[Any]) -> None:
-        """See `far_calls.ForwardingHost`."""
+        """A ticket of ours has its end, or its effect."""
         self._here.ended(ticket)
 
     # -- What is heard of others -----------------------------------------------------------------

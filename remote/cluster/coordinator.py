@@ -88,7 +88,7 @@ class Listener(Protocol):
 
 
 class Coordinator(Protocol):
-    """See the head of this file. One instance serves one system; all of it belongs to the hub's thread."""
+    """Coordinator, as a node sees it. One instance serves one system; all of it belongs to the hub's thread."""
 
     node: str
     """The name of this node."""

@@ -61,7 +61,7 @@ class CoordinatorServerError(ChargehandError):
 
 
 class CoordinatorServer:
-    """See the head of this file. `path` is the socket's file, which only its owner may open."""
+    """Coordinator server of one machine. `path` is the socket's file, which only its owner may open."""
 
     def __init__(self, path: str, *, clock: Clock | None = None, lease_s: float = LEASE_S) -> None:
         self.path = path

@@ -58,7 +58,7 @@ class ForwardingHost(Protocol):
 
 
 class ForwardedCommands:
-    """See the head of this file. `node` is our own."""
+    """Commands that this node has sent on to their owners. `node` is our own."""
 
     def __init__(self, node: str, way: ForwardingHost, clock: Clock) -> None:
         self._node = node

@@ -29,7 +29,9 @@ UNSAID_LIMIT = 10_000
 
 
 class HostedCommands:
-    """See the head of this file. `tell` tells a node; `run` hands a ticket to a session of ours, or is false.
+    """Commands that this node carries out for others.
+
+    `tell` tells a node; `run` hands a ticket to a session of ours, or is false.
 
     `cancel` is given a ticket that is not to be sent.
     """

@@ -52,7 +52,7 @@ class Renewal(NamedTuple):
 
 
 class Lease:
-    """See the head of this file. `renew` is called to send a renewal; it must not block.
+    """Lease of one node. `renew` is called to send a renewal; it must not block.
 
     Its answer goes to `renewed` with the time of `sending`. All of it belongs to the hub's thread.
     """

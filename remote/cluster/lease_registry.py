@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class LeaseRegistry:
-    """See the head of this file. `fence` is called with node, charge point and epoch, for a node that has its lease."""
+    """Leases and owners, in memory.
+
+    `fence` is called with node, charge point and epoch, for a node that has its lease.
+    """
 
     def __init__(
         self, clock: Clock, fence: Callable[[str, str, int], None], lease_s: float = LEASE_S

@@ -45,7 +45,7 @@ SHA = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() 
 
 
 class RedisCoordinator:
-    """See the head of this file, and `Coordinator`. All nodes must agree on `prefix` and `lease_s`."""
+    """Coordinator in Redis. All nodes must agree on `prefix` and `lease_s`."""
 
     def __init__(
         self,

@@ -57,7 +57,7 @@ NO_LEASE = "this worker has no lease"
 
 
 class UnixCoordinator:
-    """See the head of this file, and `Coordinator`. `path` is that of the `CoordinatorServer`."""
+    """Coordinator behind a Unix socket. `path` is that of the `CoordinatorServer`."""
 
     def __init__(self, path: str, node: str, clock: Clock, *, lease_s: float = LEASE_S) -> None:
         self.node = node

@@ -36,7 +36,7 @@ class Hello(Frame, frozen=True):
 
 
 class Renew(Frame, frozen=True):
-    """See `LeaseRegistry.renew`."""
+    """Request to renew a lease."""
 
     number: int
     seen: int
@@ -56,7 +56,7 @@ class Renewed(Frame, frozen=True):
 
 
 class Take(Frame, frozen=True):
-    """See `LeaseRegistry.claim`."""
+    """Request to claim a charge point."""
 
     number: int
     charge_point_id: str
@@ -73,14 +73,14 @@ class Taken(Frame, frozen=True):
 
 
 class Release(Frame, frozen=True):
-    """See `LeaseRegistry.release`."""
+    """Request to release a claim."""
 
     charge_point_id: str
     epoch: int
 
 
 class Verify(Frame, frozen=True):
-    """See `LeaseRegistry.verify`."""
+    """Request to verify claims after a lost lease."""
 
     number: int
     claims: dict[str, int]
@@ -95,7 +95,7 @@ class Checked(Frame, frozen=True):
 
 
 class Find(Frame, frozen=True):
-    """See `LeaseRegistry.find`."""
+    """Request for the owner of a charge point."""
 
     number: int
     charge_point_id: str
@@ -109,7 +109,7 @@ class Found(Frame, frozen=True):
 
 
 class Enumerate(Frame, frozen=True):
-    """See `LeaseRegistry.charge_points`."""
+    """Request for all owned charge points."""
 
     number: int
 
@@ -136,14 +136,14 @@ class Tell(Frame, frozen=True):
 
 
 class Fenced(Frame, frozen=True):
-    """See `Listener.fenced`."""
+    """News that a charge point is another node's now."""
 
     charge_point_id: str
     epoch: int
 
 
 class Gone(Frame, frozen=True):
-    """See `Listener.lost`."""
+    """News that a node has ended."""
 
     node: str
 

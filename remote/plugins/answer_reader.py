@@ -26,7 +26,9 @@ RETRY_S = 0.2
 
 
 class AnswerReader:
-    """See the head of this file. `take` is given each answer's bytes, and what leaves it or the reader is `failed`'s.
+    """Reader of a node's stream of answers.
+
+    `take` is given each answer's bytes, and what leaves it or the reader is `failed`'s.
 
     `look_round` is called every `BLOCK_S`, or a little later.
     """

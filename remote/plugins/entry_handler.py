@@ -66,7 +66,7 @@ class Entry(NamedTuple):
 
 
 class EntryHandler:
-    """See the head of this file. `cell` is the plugin's."""
+    """Handler of the entries of a plugin host's streams. `cell` is the plugin's."""
 
     def __init__(
         self,

@@ -79,7 +79,10 @@ class _Unheard:
 
 
 class Remote(Plugin):
-    """See the head of this file. Made by `Remote.spec`, which gives it the actions that it claims."""
+    """Plugin that forwards calls to plugin hosts.
+
+    Made by `Remote.spec`, which gives it the actions that it claims.
+    """
 
     passes_on: ClassVar[bool] = True
 

@@ -74,7 +74,10 @@ class Notice:
 
 
 class PluginHostCell(PluginCell):
-    """See the head of this file. `known(call)` answers a call whose answer is known already, and says so."""
+    """Cell of the plugin in a plugin host.
+
+    `known(call)` answers a call whose answer is known already, and says so.
+    """
 
     __slots__ = ("_known",)
 

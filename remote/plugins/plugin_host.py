@@ -76,7 +76,7 @@ class _Counters:
 
 
 class PluginHost:
-    """See the head of this file. Use it with `start`, `wait` and `stop`, in one hub.
+    """Process that runs one plugin, fed through Redis. Use it with `start`, `wait` and `stop`, in one hub.
 
     `system` is what the plugin has as `self.system`: anything with `call`, as `Plugin.system` says; without one a
     plugin that asks for it gets a RuntimeError. `observer` hears of what is counted.

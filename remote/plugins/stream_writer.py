@@ -37,7 +37,10 @@ class StreamFull(ChargehandError):
 
 
 class StreamWriter:
-    """See the head of this file. `down` is told why when Redis goes away; what was not written then is not written."""
+    """Writer of a node's streams.
+
+    `down` is told why when Redis goes away; what was not written then is not written.
+    """
 
     def __init__(
         self,

@@ -45,7 +45,7 @@ class AddressError(ChargehandError, ValueError):
 
 
 class Address:
-    """See the head of this file. Raises `AddressError` for what is none; `shown` is the URL without its password."""
+    """Address of Redis. Raises `AddressError` for what is none; `shown` is the URL without its password."""
 
     def __init__(self, url: str) -> None:
         self.shown = without_password(url)

@@ -41,7 +41,7 @@ class RedisCommandRefused(ChargehandError):
 
 
 class Link:
-    """See the head of this file. `up` and `down` are called in its greenlet when it has, and has lost, its connection.
+    """Connection to Redis. `up` and `down` are called in its greenlet when it has, and has lost, its connection.
 
     With `blocks_s` its commands may block for so long in Redis.
     """
