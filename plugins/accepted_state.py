@@ -42,7 +42,7 @@ class AcceptedState(Plugin):
     @classmethod
     def bundled(cls, _settings: Settings, store: Store) -> PluginSpec:
         """Make the spec of this plugin in a system with these settings."""
-        return cls.spec(store, name="holdings")
+        return cls.spec(store, name="accepted-state")
 
     @on_online
     def online(self, charge_point: ChargePoint) -> None:

@@ -113,7 +113,7 @@ def test_a_plugin_that_settings_name_is_made_with_its_arguments(module):
             assert charge_point.send(v16.Authorize(id_tag="T1")).id_tag_info.status == "Blocked"
         assert [row["id"] for row in system.plugins()] == [
             "tags",
-            "holdings",
+            "accepted-state",
             "authorization-keys",
             "back-office",
         ]

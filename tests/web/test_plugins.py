@@ -83,8 +83,8 @@ def quarantined(charge_point, rows, wait_until):
 
 def test_every_plugin_is_shown_in_order(rows):
     found = rows()
-    assert list(found) == ["Faulty", "Copy", "holdings", "authorization-keys", "back-office"]
-    for name, shadow in (("Faulty", False), ("Copy", True), ("holdings", False), ("back-office", False)):
+    assert list(found) == ["Faulty", "Copy", "accepted-state", "authorization-keys", "back-office"]
+    for name, shadow in (("Faulty", False), ("Copy", True), ("accepted-state", False), ("back-office", False)):
         assert found[name] == ROW | {"name": name, "shadow": shadow}
 
 
@@ -139,7 +139,7 @@ def test_a_plugin_that_is_in_no_quarantine_is_409(client):
 def test_a_plugin_that_there_is_none_of_is_404_and_the_others_are_named(client, what):
     reply = client.simulate_post(f"/api/v1/plugins/Tags/{what}")
     assert reply.status == falcon.HTTP_404
-    assert "Faulty, Copy, holdings, authorization-keys, back-office" in reply.json["description"]
+    assert "Faulty, Copy, accepted-state, authorization-keys, back-office" in reply.json["description"]
 
 
 @pytest.mark.parametrize("what", ["release", "promote"])
