@@ -139,12 +139,12 @@ class Inside:
 
     def plugin(self, name: str) -> PluginCell | None:
         """The cell of a plugin."""
-        return self._system._plugin_cell(name)  # noqa: SLF001
+        return self._system._operations.plugin_cell(name)  # noqa: SLF001
 
     def kill_plugin(self, name: str) -> bool:
         """Kill a plugin's actor, if it runs and no handler of it does."""
         cell = self.plugin(name)
-        if cell is None or cell.phase is not Phase.RUNNING or cell.lanes:
+        if cell is None or cell.phase is not Phase.RUNNING or cell.ordering_keys:
             return False
         cell.kill()
         return True
@@ -152,11 +152,11 @@ class Inside:
     # -- What only the system knows ------------------------------------------------------------------
 
     def spooled(self) -> list[Any]:
-        """What waits in the spool, and what was set aside."""
+        """What waits in the spool, and the dead letters."""
         return [*self._system.store.spooled(limit=10**6), *self._system.store.dead_letters(limit=10**6)]
 
     def waiting_in_spool(self) -> int:
-        """How many records wait to be replayed."""
+        """How many records wait for redelivery."""
         return len(self._system.store.spooled(limit=10**6))
 
     def open_calls(self) -> int:

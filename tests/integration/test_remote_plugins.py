@@ -96,7 +96,7 @@ class House:
         self.redis = redis
         (folder / "handled").mkdir()
         (folder / "depot.py").write_text(PLUGIN)
-        config = '[redis]\nremote_actions = ["Authorize", "StopTransaction"]\n[supervision]\nreplay_delay_s = 0.2\n'
+        config = '[redis]\nremote_actions = ["Authorize", "StopTransaction"]\n[supervision]\nredelivery_delay_s = 0.2\n'
         self.server: Server = start_server("--redis", redis.url, config=config)
         self.workers: list[WorkerProcess] = []
 
@@ -321,7 +321,7 @@ def test_a_worker_in_another_language_answers_too(house: House) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node.js is not installed")
-    example = Path(__file__).parents[2] / "examples" / "worker.mjs"
+    example = Path(__file__).parents[2] / "examples" / "plugin_host.mjs"
     worker = house.begin([node, str(example), "127.0.0.1", str(house.redis.port)])
     until(lambda: house.shares_evenly(1), "the streams are not taken")
     fleet = Fleet(house.server, authorizing)

@@ -1,9 +1,9 @@
-// A worker in JavaScript: it handles Authorize for the charge points of all nodes, and needs nothing but Node.js.
+// A plugin host in JavaScript: it handles Authorize for the charge points of all nodes, and needs nothing but Node.js.
 //
 //     chargehand serve --redis redis://127.0.0.1:6379        with redis.remote_actions = ["Authorize"]
-//     node examples/worker.mjs 127.0.0.1 6379
+//     node examples/plugin_host.mjs 127.0.0.1 6379
 //
-// It does what docs/scaling.md asks of a worker: it says that it is there, takes its share of the streams, handles the
+// It does what docs/scaling.md asks of a plugin host: it says that it is there, takes its share of the streams, handles the
 // calls of one stream in order, and takes an entry off its stream in the same transaction that answers it.
 
 import net from "node:net";
@@ -13,7 +13,7 @@ const [host = "127.0.0.1", port = "6379", prefix = "chargehand", group = "defaul
 const me = `mjs-${process.pid}-${randomBytes(2).toString("hex")}`;
 const LEASE_MS = 4000, RENEW_MS = 1000, ALIVE_MS = 10000;
 
-// What this worker does: from action and envelope to a response. It may be async; what it throws is a failure.
+// What this plugin host does: from action and envelope to a response. It may be async; what it throws is a failure.
 const handlers = {
   Authorize: (call) => ({
     idTagInfo: { status: call.payload.idTag.startsWith("T") ? "Accepted" : "Invalid", parentIdTag: "mjs" },
@@ -180,5 +180,5 @@ async function work() {
 await renew();
 setInterval(() => void renew(), RENEW_MS);
 for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => (stopping = true));
-console.log(`worker ${me}, group ${group}\nready`);
+console.log(`plugin host ${me}, group ${group}\nready`);
 await work();
