@@ -181,31 +181,15 @@ class PluginSpecFactory:
 
     def child(self, spec: PluginSpec, *, last_resort: bool = False) -> ChildSpec:
         """The child spec of a plugin; its cell is entered in the router when it is made."""
-        plugin, context = spec.plugin, self.context
+        context = self.context
 
         def make(scheduler: Any, watch: Any) -> PluginCell:
             now = context.clock.monotonic
             cell = PluginCell(scheduler, spec, self.system, watch, now, self.faults, context=context)
-            versions = {rules.version.name: rules.version for rules in context.rules_of.values()}
-            passive = []
-            for action in plugin.actions_of("passive"):
-                known = [(name, action) for name, version in versions.items() if action in version.actions]
-                # A bundled plugin is for its own versions; the system may speak others.
-                if not known and not last_resort:
-                    raise ValueError(
-                        f"plugin {spec.name}: {action} is not an action of OCPP {' or '.join(versions)}"
-                    )
-                passive += known
             # Sessions see the routing table as a view; here, where it is filled, it is the `Router` itself.
             router: Any = context.router
-            router.add(
-                cell,
-                passive=passive,
-                outcomes=plugin.actions_of("outcome"),
-                online=bool(plugin.actions_of("online")),
-                offline=bool(plugin.actions_of("offline")),
-                last_resort=last_resort,
-            )
+            versions = [rules.version for rules in context.rules_of.values()]
+            router.add_plugin(cell, versions, last_resort=last_resort)
             return cell
 
         shutdown_s = self.shutdown_s if spec.shutdown_s is None else spec.shutdown_s

@@ -161,7 +161,7 @@ class Operations:
     def spool_by_plugin(self) -> dict[str, int]:
         """Count the first 10,000 messages in the spool by the plugin they wait for. May switch greenlets."""
         found: Any = (
-            self._router.passive.get((message.version, message.action))
+            self._router.passive.get(self._spool.action_of(message))  # type: ignore[arg-type]
             for message in self._store.spooled(limit=SPOOL_COUNTED)
         )
         return Counter(cell.spec.name for cell in found if cell is not None)

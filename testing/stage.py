@@ -125,19 +125,7 @@ class Stage:
         for spec in self._specs:
             now, context = self.clock.monotonic, self.context
             cell = PluginCell(self._scheduler, spec, self, self._plugin_ended, now, context=context)
-            self._router.add(
-                cell,
-                passive=[
-                    (version.name, action)
-                    for version in versions
-                    for action in spec.plugin.actions_of("passive")
-                    if action in version.actions
-                ],
-                outcomes=spec.plugin.actions_of("outcome"),
-                online=bool(spec.plugin.actions_of("online")),
-                offline=bool(spec.plugin.actions_of("offline")),
-                last_resort=True,
-            )
+            self._router.add_plugin(cell, versions, last_resort=True)
             self.plugins.append(cell)
             cell.start()
 

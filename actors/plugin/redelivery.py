@@ -234,7 +234,7 @@ class Redelivery(Actor):
             self._set_aside(record, "the StartTransaction of its transaction is set aside")
             return
         action = self._spool.action_of(record)
-        plugin: Any = context.router.passive.get((record.version, record.action))
+        plugin: Any = context.router.passive.get(action) if action is not None else None
         # In quarantine it may be the probe that is let through.
         if (
             action is None

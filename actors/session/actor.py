@@ -203,7 +203,7 @@ class SessionActor(Actor):
         if incoming.deviations:
             self._note_deviations(incoming.deviations)
         action = incoming.action
-        plugin = context.router.passive.get((action.version, action.name))
+        plugin = context.router.passive.get(action)
         if plugin is None:
             cell.fallback_state().refuse(
                 incoming, ErrorCode.NOT_SUPPORTED, f"nothing here handles {action.name}"

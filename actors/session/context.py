@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ...protocol.actions import Action
     from ...protocol.session import Rules
     from ..runtime.scheduler import Scheduler
     from ..runtime.timers import Clock, Timers
@@ -221,8 +222,8 @@ class RouterView(Protocol):
     has_shadows: bool
 
     @property
-    def passive(self) -> Mapping[tuple[str, str], PluginHandle]:
-        """Plugins by the (version, action) that they answer."""
+    def passive(self) -> Mapping[Action, PluginHandle]:
+        """Plugins by the row that they answer."""
 
     def tell_shadows(self, call: Call[Any], cell: ChargePointCell) -> Sequence[ShadowedCall]:
         """Tell the shadow plugins of a call; return their copies of it."""

@@ -18,7 +18,7 @@ import gevent
 from gevent.event import Event
 
 from ...actors.plugin.circuit_breaker import CircuitBreakerPolicy
-from ...actors.plugin.routing import Router
+from ...actors.plugin.routing import Router, claimed_rows
 from ...actors.plugin.spool import Spool
 from ...actors.runtime.cell import Cell, Exit, Phase
 from ...actors.runtime.scheduler import Scheduler
@@ -180,10 +180,7 @@ class PluginHost:
         self._timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
 
     def _make_cell(self, context: SessionContext, scheduler: Scheduler, watch: Any) -> PluginHostCell:
-        for action in self._spec.plugin.actions_of("passive"):
-            if not any(action in version.actions for version in self._versions.values()):
-                names = " or ".join(version.name for version in self._versions.values())
-                raise ValueError(f"plugin {self._spec.name}: {action} is not an action of OCPP {names}")
+        claimed_rows(self._spec, self._versions.values())  # nodes route; here the names are only checked
         cell = PluginHostCell(
             scheduler,
             self._spec,

@@ -6,6 +6,7 @@ from chargehand.actors.plugin.cell import PluginCell
 from chargehand.actors.plugin.plugin import Plugin, on_offline, on_online, on_outcome, passive
 from chargehand.actors.plugin.routing import ConflictingPlugins, Router
 from chargehand.actors.runtime.scheduler import Scheduler
+from chargehand.protocol.versions import VERSIONS
 
 
 class Some(Plugin):
@@ -25,40 +26,41 @@ def cell(name="some", **options):
     return PluginCell(Scheduler(spare=0), Some.spec(name=name, **options), None)
 
 
-KEY = ("1.6", "Authorize")
+ACTIONS = VERSIONS["ocpp1.6"].actions
+ROW = ACTIONS["Authorize"]
 
 
 def test_nobody_answers_an_action_that_nobody_claims(router):
-    assert router.find(*KEY) is None
+    assert router.find(ROW) is None
 
 
 def test_whoever_claims_an_action_answers_it(router):
     one = cell()
-    router.add(one, passive=[KEY])
-    assert router.find(*KEY) is one
-    assert router.find("2.0.1", "Authorize") is None
+    router.add(one, passive=[ROW])
+    assert router.find(ROW) is one
+    assert router.find(ACTIONS["Heartbeat"]) is None
 
 
 def test_two_claims_to_an_action_are_a_conflict_that_names_both(router):
-    router.add(cell("one"), passive=[KEY])
+    router.add(cell("one"), passive=[ROW])
     with pytest.raises(ConflictingPlugins, match=r"one and two both claim Authorize of OCPP 1\.6"):
-        router.add(cell("two"), passive=[KEY])
+        router.add(cell("two"), passive=[ROW])
 
 
 def test_a_fallback_takes_only_what_nobody_claims(router):
     one, last_resort = cell("one"), cell("last_resort")
-    router.add(one, passive=[KEY])
-    router.add(last_resort, passive=[KEY, ("1.6", "Heartbeat")], last_resort=True)
-    assert router.find(*KEY) is one
-    assert router.find("1.6", "Heartbeat") is last_resort
+    router.add(one, passive=[ROW])
+    router.add(last_resort, passive=[ROW, ACTIONS["Heartbeat"]], last_resort=True)
+    assert router.find(ROW) is one
+    assert router.find(ACTIONS["Heartbeat"]) is last_resort
 
 
 def test_a_plugin_that_has_ended_makes_room_for_its_successor(router):
     one, two = cell("one"), cell("one")
-    router.add(one, passive=[KEY], outcomes=["*"], online=True, offline=True)
+    router.add(one, passive=[ROW], outcomes=["*"], online=True, offline=True)
     one.end()
-    router.add(two, passive=[KEY], outcomes=["*"], online=True, offline=True)
-    assert router.find(*KEY) is two
+    router.add(two, passive=[ROW], outcomes=["*"], online=True, offline=True)
+    assert router.find(ROW) is two
     router.tell_online("fact")
     router.tell_offline("fact")
     router.tell_outcome("Reset", "fact")
@@ -113,18 +115,18 @@ def test_one_in_quarantine_is_not_told_and_does_not_fill_up(router):
 
 def test_a_shadow_answers_nothing_until_it_is_promoted(router):
     real, shadow = cell("real"), cell("shadow", shadow=True)
-    router.add(real, passive=[KEY])
-    router.add(shadow, passive=[KEY])
-    assert router.find(*KEY) is real
-    assert router.shadows(*KEY) == [shadow]
+    router.add(real, passive=[ROW])
+    router.add(shadow, passive=[ROW])
+    assert router.find(ROW) is real
+    assert router.shadows(ROW) == [shadow]
     router.promote(shadow)
-    assert router.find(*KEY) is shadow
-    assert router.shadows(*KEY) == []
+    assert router.find(ROW) is shadow
+    assert router.shadows(ROW) == []
 
 
 def test_a_shadow_hears_what_it_wants_to_know(router):
     shadow = cell("shadow", shadow=True)
-    router.add(shadow, passive=[KEY], outcomes=["*"], online=True, offline=True)
+    router.add(shadow, passive=[ROW], outcomes=["*"], online=True, offline=True)
     router.tell_online("fact")
     router.tell_offline("fact")
     router.tell_outcome("Reset", "fact")
@@ -136,7 +138,7 @@ def test_those_that_come_after_shadows_which_were_promoted_find_the_last_one_ans
     def add_all():
         cells = {name: cell(name, shadow=name != "real") for name in order}
         for name in order:
-            router.add(cells[name], passive=[KEY])
+            router.add(cells[name], passive=[ROW])
         return cells
 
     before = add_all()
@@ -145,8 +147,8 @@ def test_those_that_come_after_shadows_which_were_promoted_find_the_last_one_ans
     for old in before.values():
         old.end()
     after = add_all()
-    assert router.find(*KEY) is after["two"]
-    assert router.shadows(*KEY) == []
+    assert router.find(ROW) is after["two"]
+    assert router.shadows(ROW) == []
     assert not after["one"].shadow
 
 
