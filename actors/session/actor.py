@@ -233,8 +233,10 @@ class SessionActor(Actor):
     def _goes_behind(self, incoming: Incoming, transaction_id: int | None) -> bool:
         """Return whether its plugin has not had the earlier messages yet."""
         context, charge_point_id = self._cell.context, self._cell.urn
-        number = transaction_id or getattr(incoming.request, "transaction_id", None)
-        return context.spool.is_behind(charge_point_id, number)
+        transaction: int | str | None = transaction_id
+        if transaction is None and incoming.action.transaction_of is not None:
+            transaction = incoming.action.transaction_of(incoming.request)
+        return context.spool.is_behind(charge_point_id, transaction)
 
     def _note_effect(self, incoming: Incoming) -> None:
         commands = self._cell.command_state()
