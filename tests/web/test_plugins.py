@@ -84,7 +84,12 @@ def quarantined(charge_point, rows, wait_until):
 def test_every_plugin_is_shown_in_order(rows):
     found = rows()
     assert list(found) == ["Faulty", "Copy", "accepted-state", "authorization-keys", "back-office"]
-    for name, shadow in (("Faulty", False), ("Copy", True), ("accepted-state", False), ("back-office", False)):
+    for name, shadow in (
+        ("Faulty", False),
+        ("Copy", True),
+        ("accepted-state", False),
+        ("back-office", False),
+    ):
         assert found[name] == ROW | {"name": name, "shadow": shadow}
 
 
