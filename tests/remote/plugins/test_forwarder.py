@@ -80,7 +80,7 @@ class House:
         self.workers = []
         self.system = CentralSystem(settings, plugins=plugins)
         self.system.start()
-        self.remote = self.system._router.find("1.6", "Authorize").actor
+        self.remote = self.system._router.find(v16.Authorize.__action__).actor
 
     def work(self, plugin=Shop, **options):
         worker = PluginHost(plugin.spec(), Address(self.url), prefix=self.prefix, **options)
@@ -345,8 +345,8 @@ def test_an_action_that_it_and_a_plugin_of_this_process_claim_fails_the_start(re
 
 def test_a_star_leaves_a_plugin_of_this_process_what_it_claims(build):
     find = build(ALL, plugins=[Shop]).system._router.find
-    assert find("1.6", "Authorize").urn == "Shop"
-    assert find("1.6", "Heartbeat").urn == "remote"
+    assert find(v16.Authorize.__action__).urn == "Shop"
+    assert find(v16.Heartbeat.__action__).urn == "remote"
 
 
 def test_remote_actions_need_an_address():
