@@ -152,11 +152,11 @@ class Inside:
     # -- What only the system knows ------------------------------------------------------------------
 
     def spooled(self) -> list[Any]:
-        """What waits in the spool, and the dead letters."""
+        """Return the waiting messages of the spool and the dead letters."""
         return [*self._system.store.spooled(limit=10**6), *self._system.store.dead_letters(limit=10**6)]
 
     def waiting_in_spool(self) -> int:
-        """How many records wait for redelivery."""
+        """Count the messages that wait for redelivery."""
         return len(self._system.store.spooled(limit=10**6))
 
     def open_calls(self) -> int:

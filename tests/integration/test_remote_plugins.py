@@ -53,7 +53,7 @@ class Depot(Plugin):
 
 
 class WorkerProcess:
-    """One `chargehand plugin-host`, or another program that is one."""
+    """Process of `chargehand plugin-host`, or another program that is one."""
 
     def __init__(self, folder: Path, command: list[str]) -> None:
         self._output = (folder / f"worker-{time.monotonic_ns()}").open("w+b")

@@ -1,4 +1,4 @@
-"""What every coordinator does: with a real Redis, and with a real coordinator server."""
+"""Behaviour that all coordinators share: with a real Redis, and with a real coordinator server."""
 
 import itertools
 
