@@ -5,7 +5,7 @@ modules. There is no registry, and no module outside a version's folder compares
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
@@ -14,6 +14,7 @@ from .effects import Pair
 from .errors import ErrorCode
 from .local_lists import LocalListAdapter
 from .message import Message
+from .verbs import Translate, Verb, VerbFacts, VerbRefused
 
 
 class Sender(Enum):
@@ -106,6 +107,8 @@ class Action:
     """Time for an answer; None means the deployment's."""
     connector_status: Callable[[Any], Hashable] | None = None
     """Key under which the session keeps the request as the last status of a connector."""
+    configuration: Callable[[Any, Any], Mapping[str, str]] | None = None
+    """Configuration, by key, that a command's request and response tell of the charge point."""
 
     def carries_credential(self, request: Any) -> bool:
         """Tell if a request of this action carries a credential."""
@@ -143,6 +146,7 @@ def request(
     allots: Callable[[Any], Any] | None = None,
     deadline_s: float | None = None,
     connector_status: Callable[[Any], Hashable] | None = None,
+    configuration: Callable[[Any, Any], Mapping[str, str]] | None = None,
 ) -> Callable[[type[Q]], type[Q]]:
     """Mark a request with its row; its response is the argument of its base, `Request[...]`.
 
@@ -176,6 +180,7 @@ def request(
             allots,
             deadline_s,
             connector_status,
+            configuration,
         )
         return kind
 
@@ -194,6 +199,8 @@ class Version:
     """Kinds of frames: CALL, CALLRESULT and CALLERROR in every version."""
     local_lists: LocalListAdapter | None = None
     """Adapter for sending local authorization lists; None if the version has none."""
+    verbs: Mapping[type[Verb], Translate] = field(default_factory=dict)
+    """Functions that put verbs into messages of this version."""
 
     @classmethod
     def gather(
@@ -205,6 +212,7 @@ class Version:
         *,
         message_types: frozenset[int] = frozenset({2, 3, 4}),
         local_lists: LocalListAdapter | None = None,
+        verbs: Mapping[type[Verb], Translate] | None = None,
     ) -> Self:
         """Make the table from all marked requests that are declared in these modules.
 
@@ -232,7 +240,15 @@ class Version:
             MappingProxyType(spelt),
             message_types,
             local_lists,
+            MappingProxyType(dict(verbs or {})),
         )
+
+    def translate(self, verb: Verb, facts: VerbFacts) -> "Request[Any]":
+        """Put a verb into the message of this version. Raises `VerbRefused` if the version has none for it."""
+        function = self.verbs.get(type(verb))
+        if function is None:
+            raise VerbRefused(f"OCPP {self.name} has no message for {verb.name}")
+        return function(verb, facts)
 
     def spell(self, code: ErrorCode | str) -> str:
         """Write an error code as this version has it; one that is only text stays as it is."""

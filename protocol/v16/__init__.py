@@ -171,6 +171,7 @@ from .types import (
     Profile,
     RecurrencyKind,
 )
+from .verbs import FUNCTIONS
 
 VERSION = Version.gather(
     "1.6",
@@ -188,6 +189,7 @@ VERSION = Version.gather(
     ),
     {ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION: "OccurenceConstraintViolation"},
     local_lists=LOCAL_LISTS,
+    verbs=FUNCTIONS,
 )
 
 __all__ = [

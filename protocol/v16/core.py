@@ -3,6 +3,7 @@
 The one rule: a response is declared before its request, for the request names it.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -142,6 +143,12 @@ class ChangeConfigurationResponse(Message):
 REDACTED = "***"
 
 
+def _changed(request: Any, response: Any) -> Mapping[str, str]:
+    accepted = ConfigurationStatus.ACCEPTED, ConfigurationStatus.REBOOT_REQUIRED
+    told = response is not None and response.status in accepted and _authorization_key(request) is None
+    return {request.key: request.value} if told else {}
+
+
 def _authorization_key(request: Any) -> Credential | None:
     return Credential(request.value) if request.key.lower() == "authorizationkey" else None
 
@@ -154,6 +161,7 @@ def _authorization_key(request: Any) -> Credential | None:
     supersede_key=lambda request: request.key.lower(),
     credential=_authorization_key,
     redacted=lambda request: msgspec.structs.replace(request, value=REDACTED),
+    configuration=_changed,
 )
 class ChangeConfiguration(Request[ChangeConfigurationResponse]):
     """Set a configuration key; its value is text whatever its type. OCPP 1.6, 5.3 and 6.9."""
@@ -234,7 +242,12 @@ class GetConfigurationResponse(Message):
     unknown_key: Annotated[tuple[CiString50, ...], EXPENDABLE] | None = None
 
 
-@request("GetConfiguration", Profile.CORE, Sender.CENTRAL_SYSTEM)
+def _told(_: Any, response: Any) -> Mapping[str, str]:
+    told = response.configuration_key if response is not None else None
+    return {one.key: one.value for one in told or () if isinstance(one, KeyValue) and one.value is not None}
+
+
+@request("GetConfiguration", Profile.CORE, Sender.CENTRAL_SYSTEM, configuration=_told)
 class GetConfiguration(Request[GetConfigurationResponse]):
     """Ask for some configuration keys, or for all of them. OCPP 1.6, 5.8 and 6.23."""
 

@@ -1,0 +1,244 @@
+"""Verbs in the messages of OCPP 1.6 and its security extension. Connector n is connector 1 of EVSE n."""
+
+from collections.abc import Mapping
+from decimal import ROUND_DOWN, Decimal
+from typing import Any, NoReturn
+
+from .. import verbs
+from ..actions import Request
+from ..verbs import Translate, VerbFacts, VerbRefused
+from . import core, firmware, remote_trigger, reservation, security, smart_charging, transactions
+from .types import (
+    ChargingProfile,
+    ChargingProfileKind,
+    ChargingProfilePurpose,
+    ChargingRateUnit,
+    ChargingSchedule,
+    ChargingSchedulePeriod,
+)
+
+VOLTS = 230
+"""Voltage between a phase and neutral by which amperes and watts are converted."""
+
+# One fixed profile a scope, with a number of its own for each EVSE: setting it again replaces it, and clearing it
+# touches no other.
+STACK_LEVEL = 0
+STATION_PROFILE, EVSE_PROFILE, TRANSACTION_PROFILE = 990_001, 990_002, 990_003
+
+RATE_UNITS = "ChargingScheduleAllowedChargingRateUnit"
+UNIT_NAMES = {"current": ChargingRateUnit.A, "power": ChargingRateUnit.W}
+"""Units by the words of the configuration key. OCPP 1.6, 9.4.2."""
+
+
+def _refuse(text: str) -> NoReturn:
+    raise VerbRefused(f"OCPP 1.6: {text}")
+
+
+def _connector(verb: Any, least: int = 1) -> int | None:
+    evse: int | None = verb.evse
+    if getattr(verb, "connector", None) not in (None, 1) and not (evse == 0 and verb.connector == 0):
+        _refuse(f"an EVSE has one connector, connector {verb.connector} does not exist")
+    if evse is not None and evse < least:
+        _refuse(f"evse must be at least {least}, not {evse}")
+    return evse
+
+
+def _start_charging(verb: verbs.StartCharging, _: VerbFacts) -> Request[Any]:
+    return transactions.RemoteStartTransaction(id_tag=verb.id_tag, connector_id=_connector(verb))
+
+
+def _transaction(transaction_id: int | str) -> int:
+    if isinstance(transaction_id, int):
+        return transaction_id
+    if not transaction_id.removeprefix("-").isdecimal():
+        _refuse(f"a transaction has a number, not {transaction_id!r}")
+    return int(transaction_id)
+
+
+def _stop_charging(verb: verbs.StopCharging, _: VerbFacts) -> Request[Any]:
+    return transactions.RemoteStopTransaction(transaction_id=_transaction(verb.transaction_id))
+
+
+def _unlock(verb: verbs.Unlock, _: VerbFacts) -> Request[Any]:
+    return core.UnlockConnector(connector_id=_connector(verb) or 1)
+
+
+def _set_availability(verb: verbs.SetAvailability, _: VerbFacts) -> Request[Any]:
+    kind = core.AvailabilityType.OPERATIVE if verb.available else core.AvailabilityType.INOPERATIVE
+    return core.ChangeAvailability(connector_id=_connector(verb, least=0) or 0, type=kind)
+
+
+def _reset(verb: verbs.Reset, _: VerbFacts) -> Request[Any]:
+    if verb.evse:
+        _refuse("an EVSE alone cannot be reset")
+    return core.Reset(type=core.ResetType.HARD if verb.at_once else core.ResetType.SOFT)
+
+
+def _scope(verb: verbs.Limit | verbs.ClearLimit) -> tuple[ChargingProfilePurpose, int, int]:
+    """Return purpose, profile id and connector of a limit."""
+    if verb.transaction_id is not None:
+        # A profile of a transaction is set on the connector that it charges at. OCPP 1.6, 5.16.
+        if not verb.evse:
+            _refuse("the limit of a transaction needs its evse")
+        return ChargingProfilePurpose.TX_PROFILE, TRANSACTION_PROFILE + 10 * verb.evse, verb.evse
+    if verb.evse is not None:
+        if verb.evse < 0:
+            _refuse(f"evse must be at least 0, not {verb.evse}")
+        return ChargingProfilePurpose.TX_DEFAULT_PROFILE, EVSE_PROFILE + 10 * verb.evse, verb.evse
+    return ChargingProfilePurpose.CHARGE_POINT_MAX_PROFILE, STATION_PROFILE, 0
+
+
+def _limit(verb: verbs.Limit, facts: VerbFacts) -> Request[Any]:
+    purpose, profile_id, connector = _scope(verb)
+    unit, limit = _rate(verb, facts.configuration)
+    period = ChargingSchedulePeriod(
+        start_period=0,
+        limit=limit.quantize(Decimal("0.1"), ROUND_DOWN),
+        number_phases=verb.phases if unit is ChargingRateUnit.A else None,
+    )
+    # An absolute schedule with a start in the past holds from now on; one of a transaction starts with it.
+    absolute = purpose is ChargingProfilePurpose.CHARGE_POINT_MAX_PROFILE
+    schedule = ChargingSchedule(
+        start_schedule=facts.now if absolute else None,
+        charging_rate_unit=unit,
+        charging_schedule_period=(period,),
+    )
+    profile = ChargingProfile(
+        charging_profile_id=profile_id,
+        transaction_id=None if verb.transaction_id is None else _transaction(verb.transaction_id),
+        stack_level=STACK_LEVEL,
+        charging_profile_purpose=purpose,
+        charging_profile_kind=ChargingProfileKind.ABSOLUTE if absolute else ChargingProfileKind.RELATIVE,
+        charging_schedule=schedule,
+    )
+    return smart_charging.SetChargingProfile(connector_id=connector, cs_charging_profiles=profile)
+
+
+def _rate(verb: verbs.Limit, configuration: Mapping[str, str]) -> tuple[ChargingRateUnit, Decimal]:
+    """Choose the unit by what the charge point says that it takes, and convert if it must be."""
+    if (verb.watts is None) == (verb.amps is None):
+        _refuse("a limit is in watts or in amps: name one of them")
+    amount = Decimal(str(verb.watts if verb.watts is not None else verb.amps))
+    if not amount.is_finite() or amount < 0:
+        _refuse(f"a limit is 0 or more, not {amount}")
+    given = ChargingRateUnit.W if verb.watts is not None else ChargingRateUnit.A
+    words = (word.strip().lower() for word in configuration.get(RATE_UNITS, "").split(","))
+    taken = {UNIT_NAMES[word] for word in words if word in UNIT_NAMES}
+    if not taken or given in taken:
+        return given, amount
+    if verb.phases is None:
+        (other,) = taken
+        _refuse(f"the charge point takes {other} only, and without phases {given} cannot be converted")
+    if verb.phases not in (1, 2, 3):
+        _refuse(f"phases is 1, 2 or 3, not {verb.phases}")
+    volts = Decimal(VOLTS * verb.phases)
+    if given is ChargingRateUnit.W:
+        return ChargingRateUnit.A, amount / volts
+    return ChargingRateUnit.W, amount * volts
+
+
+def _clear_limit(verb: verbs.ClearLimit, _: VerbFacts) -> Request[Any]:
+    profile_id = _scope(verb)[1]
+    return smart_charging.ClearChargingProfile(id=profile_id)
+
+
+def _trigger(verb: verbs.Trigger, _: VerbFacts) -> Request[Any]:
+    connector = _connector(verb)
+    if verb.message in set(remote_trigger.MessageTrigger):
+        plain = remote_trigger.MessageTrigger(verb.message)
+        return remote_trigger.TriggerMessage(requested_message=plain, connector_id=connector)
+    if verb.message in set(security.ExtendedMessageTrigger):
+        extended = security.ExtendedMessageTrigger(verb.message)
+        return security.ExtendedTriggerMessage(requested_message=extended, connector_id=connector)
+    known = sorted({*remote_trigger.MessageTrigger, *security.ExtendedMessageTrigger})
+    _refuse(f"a message to be triggered is one of {', '.join(known)}, not {verb.message!r}")
+
+
+def _get_configuration(verb: verbs.GetConfiguration, _: VerbFacts) -> Request[Any]:
+    return core.GetConfiguration(key=verb.keys or None)
+
+
+def _set_configuration(verb: verbs.SetConfiguration, _: VerbFacts) -> Request[Any]:
+    return core.ChangeConfiguration(key=verb.key, value=verb.value)
+
+
+def _update_firmware(verb: verbs.UpdateFirmware, facts: VerbFacts) -> Request[Any]:
+    retrieve_at = verb.retrieve_at or facts.now
+    if bool(verb.signature) != bool(verb.signing_certificate):
+        _refuse("signed firmware has a signature and a signing certificate")
+    if verb.signature:
+        return security.SignedUpdateFirmware(
+            retries=verb.retries,
+            retry_interval=verb.retry_interval_s,
+            request_id=facts.request_id,
+            firmware=security.Firmware(
+                location=verb.location,
+                retrieve_date_time=retrieve_at,
+                install_date_time=verb.install_at,
+                signing_certificate=verb.signing_certificate,
+                signature=verb.signature,
+            ),
+        )
+    if verb.install_at is not None:
+        _refuse("only signed firmware has a time of installation")
+    return firmware.UpdateFirmware(
+        location=verb.location,
+        retrieve_date=retrieve_at,
+        retries=verb.retries,
+        retry_interval=verb.retry_interval_s,
+    )
+
+
+def _get_logs(verb: verbs.GetLogs, facts: VerbFacts) -> Request[Any]:
+    if verb.kind == "diagnostics":
+        return firmware.GetDiagnostics(
+            location=verb.location,
+            retries=verb.retries,
+            retry_interval=verb.retry_interval_s,
+            start_time=verb.since,
+            stop_time=verb.until,
+        )
+    if verb.kind != "security":
+        _refuse(f'kind is "diagnostics" or "security", not {verb.kind!r}')
+    return security.GetLog(
+        log=security.LogParameters(
+            remote_location=verb.location, oldest_timestamp=verb.since, latest_timestamp=verb.until
+        ),
+        log_type=security.Log.SECURITY_LOG,
+        request_id=facts.request_id,
+        retries=verb.retries,
+        retry_interval=verb.retry_interval_s,
+    )
+
+
+def _reserve(verb: verbs.Reserve, _: VerbFacts) -> Request[Any]:
+    return reservation.ReserveNow(
+        connector_id=verb.evse or 0,
+        expiry_date=verb.until,
+        id_tag=verb.id_tag,
+        parent_id_tag=verb.parent_id_tag or None,
+        reservation_id=verb.reservation_id,
+    )
+
+
+def _cancel_reservation(verb: verbs.CancelReservation, _: VerbFacts) -> Request[Any]:
+    return reservation.CancelReservation(reservation_id=verb.reservation_id)
+
+
+FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
+    verbs.StartCharging: _start_charging,
+    verbs.StopCharging: _stop_charging,
+    verbs.Unlock: _unlock,
+    verbs.SetAvailability: _set_availability,
+    verbs.Reset: _reset,
+    verbs.Limit: _limit,
+    verbs.ClearLimit: _clear_limit,
+    verbs.Trigger: _trigger,
+    verbs.GetConfiguration: _get_configuration,
+    verbs.SetConfiguration: _set_configuration,
+    verbs.UpdateFirmware: _update_firmware,
+    verbs.GetLogs: _get_logs,
+    verbs.Reserve: _reserve,
+    verbs.CancelReservation: _cancel_reservation,
+}
+"""Functions of the verbs that OCPP 1.6 knows: all of them."""
