@@ -137,7 +137,9 @@ class Gatekeeper:
         wait_s = self._bucket.take(now)
         if wait_s > 0:
             return Refusal(503, "too many at once", (("Retry-After", _retry_after(wait_s)),))
-        if sessions.on_duplicate == "refuse" and self._sessions.answers(identity, sessions.duplicate_probe_s):
+        if sessions.on_duplicate == "refuse" and self._sessions.ping_and_wait(
+            identity, sessions.duplicate_probe_s
+        ):
             text = "this charge point has a connection that is alive"
             return Refusal(409, text, (("Retry-After", "60"),))
         return None

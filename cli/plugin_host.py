@@ -59,7 +59,7 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
             group=group,
             node=settings.redis.node,
             policy=Policy.of(supervision),
-            faults=CircuitBreakerPolicy(
+            breaker_policy=CircuitBreakerPolicy(
                 pair_limit=supervision.handler_failures,
                 spread=supervision.failing_charge_points,
                 window_s=supervision.failure_window_s,

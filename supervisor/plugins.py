@@ -37,7 +37,7 @@ class Release(msgspec.Struct, frozen=True, gc=False):
     number: int = 0
 
 
-class Probe(msgspec.Struct, frozen=True, gc=False):
+class StartTrial(msgspec.Struct, frozen=True, gc=False):
     """A quarantine, the one of this number, is over: let one call through to see."""
 
     name: str
@@ -102,38 +102,40 @@ class PluginSupervisor(Supervisor):
         quarantine.length_s = self._quarantine_s * 2 ** min(quarantine.in_a_row - 1, DOUBLINGS)
         self._context.observer.count("plugin_quarantined", "")
         cell.quarantined = True
-        cell.end_probing()
+        cell.end_trial()
         cell.drain("its plugin is quarantined")
         if self._quarantine_s > 0:
-            probe = Probe(name, quarantine.times)
-            self._timers.call_at(now + quarantine.length_s, lambda: self._tell(probe))
+            trial = StartTrial(name, quarantine.times)
+            self._timers.call_at(now + quarantine.length_s, lambda: self._tell(trial))
 
     def _tell(self, message: Any) -> None:
-        if not self._cell.is_set():
+        if not self._cell.ended:
             self._cell.tell(message)
 
     def on_receive(self, message: Any) -> Any:
         """Release a plugin, let a probe through to it, or deal with one that ended."""
-        if type(message) not in (Release, Probe):
+        if type(message) not in (Release, StartTrial):
             return super().on_receive(message)
         quarantine = self._quarantines.get(message.name, Quarantine())
         for child in self.children:
             if child.spec.id == message.name and message.number in (0, quarantine.times):
                 return (
-                    self._release(child) if type(message) is Release else self._probe(child, message.number)
+                    self._release(child)
+                    if type(message) is Release
+                    else self._start_trial(child, message.number)
                 )
         return False
 
-    def _probe(self, child: Child, number: int) -> None:
+    def _start_trial(self, child: Child, number: int) -> None:
         cell: Any = child.cell
         if not cell.quarantined:
             return
         name = child.spec.id
         logger.warning("Plugin %s is started, and one call is let through to it", name)
-        cell.begin_probing(lambda: self._tell(Release(name, number)))
+        cell.begin_trial(lambda: self._tell(Release(name, number)))
         child.budget.total += 1
         self._restart(child)
-        if cell.probing:
+        if cell.on_trial:
             self._context.spool.redeliver_now()  # what waits for it may be the probe
 
     def _release(self, child: Child) -> bool:
@@ -144,9 +146,9 @@ class PluginSupervisor(Supervisor):
         restarts = child.budget.total
         child.budget = Budget(self.policy)
         child.budget.total = restarts
-        cell.faults.clear()
+        cell.breakers.clear()
         cell.quarantined = False
-        cell.end_probing()
+        cell.end_trial()
         self._quarantines[child.spec.id].ended_at = self._timers.clock.monotonic()
         if cell.phase is Phase.VACANT:
             child.budget.total += 1
@@ -177,7 +179,7 @@ class PluginSpecFactory:
     context: SessionContext
     start_s: float
     shutdown_s: float
-    faults: CircuitBreakerPolicy
+    breaker_policy: CircuitBreakerPolicy
 
     def child(self, spec: PluginSpec, *, last_resort: bool = False) -> ChildSpec:
         """The child spec of a plugin; its cell is entered in the router when it is made."""
@@ -185,7 +187,7 @@ class PluginSpecFactory:
 
         def make(scheduler: Any, watch: Any) -> PluginCell:
             now = context.clock.monotonic
-            cell = PluginCell(scheduler, spec, self.system, watch, now, self.faults, context=context)
+            cell = PluginCell(scheduler, spec, self.system, watch, now, self.breaker_policy, context=context)
             # Sessions see the routing table as a view; here, where it is filled, it is the `Router` itself.
             router: Any = context.router
             versions = [rules.version for rules in context.rules_of.values()]

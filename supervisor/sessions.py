@@ -114,14 +114,14 @@ class Sessions:
         self.directory.add(cell)
         return cell
 
-    def expect(self, charge_point_id: str) -> ChargePointCell:
+    def create_offline(self, charge_point_id: str) -> ChargePointCell:
         """A cell for a charge point that has not connected yet, so that calls can wait for it."""
         cell = self._new(charge_point_id, "")
         self.directory.note_offline(charge_point_id, self.context.clock.monotonic())
         cell.start(wait=False)
         return cell
 
-    def answers(self, charge_point_id: str, timeout_s: float) -> bool:
+    def ping_and_wait(self, charge_point_id: str, timeout_s: float) -> bool:
         """Ping a charge point; true if its connection is alive. Switches greenlets."""
         silent = None
         while True:
@@ -129,7 +129,7 @@ class Sessions:
             newest = cell.newest if cell is not None else None
             if newest is None or newest is silent:
                 return False
-            if newest.answers(timeout_s):
+            if newest.ping_and_wait(timeout_s):
                 return True
             silent = newest  # another one may have been let in meanwhile: then that is asked
 
@@ -204,7 +204,7 @@ class SessionSupervisor(Branch):
 
     def _look(self) -> None:
         """End the handlers of sessions that hang. Nothing in a session waits, so it is a fault; it costs no O(n)."""
-        if self._cell.is_set() or self._cell.actor is not self:
+        if self._cell.ended or self._cell.actor is not self:
             return
         context = self._sessions.context
         now, before, self._hanging = context.clock.monotonic(), self._hanging, {}
@@ -232,7 +232,7 @@ class SessionSupervisor(Branch):
         self._sessions.watch = None
 
     def _watch(self, cell: Cell, exit_: Exit) -> None:
-        if not self._cell.is_set() and not cell.is_set():
+        if not self._cell.ended and not cell.ended:
             self._cell.tell(ChildEnded(cell, exit_))
 
     def on_receive(self, message: Any) -> Any:
@@ -276,7 +276,7 @@ class SessionSupervisor(Branch):
             self._restart(cell)
 
     def _tell_due(self, cell: ChargePointCell) -> None:
-        if not self._cell.is_set() and not cell.is_set():
+        if not self._cell.ended and not cell.ended:
             self._cell.tell(RestartDue(cell))
 
     def _restart(self, cell: ChargePointCell) -> None:
@@ -322,7 +322,7 @@ class SessionSupervisor(Branch):
                 "last_crash": self._last_crash.get(cell, ""),
             }
             for cell, budget in list(self._budgets.items())
-            if not cell.is_set()
+            if not cell.ended
         ]
         return {
             "sessions": len(directory),

@@ -127,7 +127,7 @@ class Supervisor(Branch):
     def _watch(self, cell: Cell, exit_: Exit) -> None:
         # Called wherever the child ended; what is to be done is done in the supervisor's own turn.
         child = self._find(cell)
-        if child is not None and not child.expected and not self._cell.is_set():
+        if child is not None and not child.expected and not self._cell.ended:
             self._cell.tell(ChildEnded(cell, exit_))
 
     def _find(self, cell: Cell) -> Child | None:
@@ -173,7 +173,7 @@ class Supervisor(Branch):
             self._restart(child)
 
     def _tell_due(self, cell: Cell) -> None:
-        if not self._cell.is_set():
+        if not self._cell.ended:
             self._cell.tell(RestartDue(cell))
 
     def _restart(self, child: Child) -> None:
@@ -220,7 +220,7 @@ def describe(child: Child) -> dict[str, Any]:
     cell = child.cell
     state = "waiting" if child.waits_until is not None else str(cell.phase)
     if getattr(cell, "quarantined", False):
-        state = "probing" if getattr(cell, "probing", False) else "quarantined"
+        state = "on_trial" if getattr(cell, "on_trial", False) else "quarantined"
     picture = {
         "id": child.spec.id,
         "state": state,

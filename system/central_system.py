@@ -180,10 +180,10 @@ class CentralSystem:
         coordinator = self._given_coordinator or open_coordinator(
             settings.redis, coordinator_server, self._clock
         )
-        keeper = None
+        durable_tickets = None
         if self.store.durable:
             node = coordinator.node if coordinator is not None else ""
-            keeper = TicketStore(self.store.collections.tickets, node, self.versions)
+            durable_tickets = TicketStore(self.store.collections.tickets, node, self.versions)
         self._membership = None
         if coordinator is not None:
             self._membership = Membership(
@@ -193,7 +193,7 @@ class CentralSystem:
                 registry=self._registry,
                 store=self.store,
                 router=self._router,
-                keeper=keeper,
+                durable_tickets=durable_tickets,
                 observer=self.counters,
                 adopt=self._adopt,
                 cancel=self._cancel,
@@ -210,7 +210,7 @@ class CentralSystem:
             store=self.store,
             spool=self._spool,
             observer=self.counters,
-            keeper=keeper,
+            durable_tickets=durable_tickets,
             membership=self._membership,
             went_online=self._went_online,
             went_offline=self._went_offline,

@@ -63,10 +63,10 @@ class Commands:
     def open(self) -> None:
         """Take commands from now on, after those that the process before this one had not ended."""
         self._open = True
-        keeper = self._context.keeper
+        durable_tickets = self._context.durable_tickets
         # Among several processes, the one that a charge point connects to adopts them: see `Membership.attached`.
-        if isinstance(keeper, TicketStore) and self._peers is None:
-            for ticket in keeper.restore(self._clock.time()):
+        if isinstance(durable_tickets, TicketStore) and self._peers is None:
+            for ticket in durable_tickets.restore(self._clock.time()):
                 self.adopt(ticket)
 
     def close(self) -> None:
@@ -75,11 +75,11 @@ class Commands:
 
     def end_all(self, reason: str) -> None:
         """End every ticket, except that the next process has those that it will send."""
-        keeper, now = self._context.keeper, self._clock.time()
+        durable_tickets, now = self._context.durable_tickets, self._clock.time()
         for ticket in self._registry.open_tickets():
             if self._peers is not None and self._peers.leave(ticket, now, reason):
                 continue
-            if keeper is not None and keeper.survives(ticket):
+            if durable_tickets is not None and durable_tickets.survives(ticket):
                 ticket.detach(now, reason)
             else:
                 ticket.end(TicketState.NEVER_SENT, now, reason)
@@ -162,16 +162,16 @@ class Commands:
             return
         cell = self._directory.find(ticket.charge_point_id)
         if cell is None and ticket.when_offline == "queue" and self._open:
-            cell = self._sessions.expect(ticket.charge_point_id)
-        if cell is None or cell.is_set() or not self._open:
+            cell = self._sessions.create_offline(ticket.charge_point_id)
+        if cell is None or cell.ended or not self._open:
             ticket.end(TicketState.NEVER_SENT, self._clock.time(), "the charge point is not connected")
             self._context.router.tell_outcome(ticket.action, TicketEnded(ticket))
             self._context.observer.count("ticket_never_sent", ticket.charge_point_id)
             if ticket.effect is not None:
                 self._context.observer.count("effect_no_effect", ticket.charge_point_id)
         else:
-            if self._context.keeper is not None:
-                self._context.keeper.keep(ticket)
+            if self._context.durable_tickets is not None:
+                self._context.durable_tickets.persist(ticket)
             cell.tell(SendCommand(ticket))
 
     def adopt(self, ticket: Ticket[Any]) -> None:
@@ -192,7 +192,7 @@ class Commands:
             self._peers.cluster.far.cancel(ticket)
             return
         cell = self._directory.find(ticket.charge_point_id)
-        if cell is not None and not cell.is_set():
+        if cell is not None and not cell.ended:
             cell.tell(CancelCommand(ticket))
 
     def ticket(self, ticket_id: str) -> Ticket[Any] | None:

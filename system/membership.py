@@ -50,7 +50,7 @@ class Membership:
         registry: TicketRegistry,
         store: Store,
         router: Router,
-        keeper: DurableTickets | None,
+        durable_tickets: DurableTickets | None,
         observer: Observer,
         adopt: Callable[[Ticket[Any]], None],
         cancel: Callable[[Ticket[Any]], None],
@@ -62,7 +62,7 @@ class Membership:
         self._registry = registry
         self._store = store
         self._router = router
-        self._keeper = keeper
+        self._durable_tickets = durable_tickets
         self._observer = observer
         self._adopt = adopt
         self._cancel = cancel
@@ -80,11 +80,11 @@ class Membership:
 
     def attached(self, charge_point_id: str) -> None:
         """Adopt the commands that nodes which are no more had for a charge point that has connected here."""
-        keeper = self._keeper
-        if not isinstance(keeper, TicketStore):
+        durable_tickets = self._durable_tickets
+        if not isinstance(durable_tickets, TicketStore):
             return
         living = {self.cluster.node, *self.cluster.coordinator.nodes()}
-        for ticket in keeper.adopt(charge_point_id, living, self._clock.time()):
+        for ticket in durable_tickets.adopt(charge_point_id, living, self._clock.time()):
             if self._registry.find(ticket.id) is None:
                 self._adopt(ticket)
 
@@ -102,7 +102,7 @@ class Membership:
 
     def _online(self, charge_point_id: str) -> ChargePointCell | None:
         cell = self._directory.find(charge_point_id)
-        return None if cell is None or cell.is_set() or cell.newest is None else cell
+        return None if cell is None or cell.ended or cell.newest is None else cell
 
     def run(self, ticket: Ticket[Any]) -> bool:
         """Carry a command out that another node forwarded; false if its charge point is not connected here."""
@@ -110,8 +110,8 @@ class Membership:
         if cell is None:
             return False
         self._registry.add(ticket)
-        if self._keeper is not None:
-            self._keeper.keep(ticket)
+        if self._durable_tickets is not None:
+            self._durable_tickets.persist(ticket)
         cell.tell(SendCommand(ticket))
         return True
 
@@ -138,13 +138,13 @@ class Membership:
 
     def hold(self, ticket: Ticket[Any]) -> None:
         """Keep a forwarded command for the next process."""
-        if self._keeper is not None:
-            self._keeper.keep(ticket)
+        if self._durable_tickets is not None:
+            self._durable_tickets.persist(ticket)
 
     def ended(self, ticket: Ticket[Any]) -> None:
         """Count a command that has ended elsewhere, and tell the plugins its outcome."""
-        if self._keeper is not None and ticket.kept is not None:
-            self._keeper.forget(ticket)
+        if self._durable_tickets is not None and ticket.persisted is not None:
+            self._durable_tickets.forget(ticket)
         self._router.tell_outcome(ticket.action, TicketEnded(ticket))
         self._observer.count(f"ticket_{ticket.state}", ticket.charge_point_id)
 

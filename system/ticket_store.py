@@ -30,49 +30,49 @@ class TicketStore:
     """The `DurableTickets` of a system whose store is durable."""
 
     def __init__(
-        self, book: Collection[TicketRecord], node: str = "", versions: Mapping[str, Version] = VERSIONS
+        self, collection: Collection[TicketRecord], node: str = "", versions: Mapping[str, Version] = VERSIONS
     ) -> None:
         self._versions = versions
-        self._book = book
+        self._collection = collection
         self._node = node
 
-    def keep(self, ticket: Ticket[Any]) -> None:
+    def persist(self, ticket: Ticket[Any]) -> None:
         """Keep a ticket that waits to be sent."""
         if carries_key(ticket.request):
             return  # the store has no keys
         ticket.mark = None
-        ticket.kept = self._book.put(record_of(ticket, TicketState.QUEUED, self._node))
+        ticket.persisted = self._collection.put(record_of(ticket, TicketState.QUEUED, self._node))
 
     def mark(self, ticket: Ticket[Any]) -> Receipt:
         """Record that a ticket goes on the wire now."""
-        return self._book.put(record_of(ticket, TicketState.SENT, self._node))
+        return self._collection.put(record_of(ticket, TicketState.SENT, self._node))
 
     def survives(self, ticket: Ticket[Any]) -> bool:
         """Return true if the next process will send the ticket."""
         waits = ticket.open and ticket.state is not TicketState.SENT
-        return waits and ticket.when_offline == "queue" and ticket.kept is not None
+        return waits and ticket.when_offline == "queue" and ticket.persisted is not None
 
     def forget(self, ticket: Ticket[Any]) -> None:
         """Forget a ticket that has ended."""
-        self._book.remove(ticket.id)
+        self._collection.remove(ticket.id)
 
     def restore(self, now: float) -> Iterator[Ticket[Any]]:
         """The tickets of the process before this one, open if they are to be sent; `now` is seconds since 1970.
 
         Those that have ended are forgotten by the store.
         """
-        return self._restored(self._book, now)
+        return self._restored(self._collection, now)
 
     def adopt(self, charge_point_id: str, living: Container[str], now: float) -> Iterator[Ticket[Any]]:
         """Restore the tickets of one charge point that dead nodes left behind."""
-        orphans = [record for record in self._book.of(charge_point_id) if record.node not in living]
+        orphans = [record for record in self._collection.of(charge_point_id) if record.node not in living]
         return self._restored(orphans, now)
 
     def _restored(self, records: Iterable[TicketRecord], now: float) -> Iterator[Ticket[Any]]:
         for record in records:
             ticket = _restored(record, self._versions, now)
             if ticket is None or not ticket.open:
-                self._book.remove(record.id)
+                self._collection.remove(record.id)
             if ticket is not None:
                 yield ticket
 

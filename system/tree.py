@@ -132,7 +132,7 @@ class Tree:
             context=self.context,
             start_s=supervision.start_s,
             shutdown_s=supervision.shutdown_s,
-            faults=CircuitBreakerPolicy(
+            breaker_policy=CircuitBreakerPolicy(
                 pair_limit=supervision.handler_failures,
                 spread=supervision.failing_charge_points,
                 window_s=supervision.failure_window_s,

@@ -76,7 +76,7 @@ class MemoryConnection:
             if self.receiver is not None:
                 self.receiver.closed(self, code, reason)
 
-    def answers(self, timeout_s: float) -> bool:  # noqa: ARG002 - it knows at once
+    def ping_and_wait(self, timeout_s: float) -> bool:  # noqa: ARG002 - it knows at once
         """Return whether the connection is open and `alive`."""
         return self.alive and self.closed_with is None
 

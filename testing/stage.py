@@ -160,7 +160,7 @@ class Stage:
         new one; `subprotocol` is the agreed one, empty for that of the stage's first version.
         """
         cell = self.charge_points.get(charge_point_id)
-        known = cell is not None and not cell.is_set()
+        known = cell is not None and not cell.ended
         if cell is None or not known:
             cell = self._new(charge_point_id, name, registration)
         connection = MemoryConnection(cell, subprotocol=subprotocol, settle=self.settle)
@@ -206,7 +206,7 @@ class Stage:
         )
         self._tickets.add(ticket)
         cell = self.charge_points.get(charge_point)
-        if cell is None or cell.is_set():
+        if cell is None or cell.ended:
             ticket.end(TicketState.NEVER_SENT, self.clock.time(), "the charge point is not connected")
             self.context.router.tell_outcome(ticket.action, TicketEnded(ticket))
         else:
@@ -215,7 +215,7 @@ class Stage:
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
         cell = self.charge_points[ticket.charge_point_id]
-        if not cell.is_set():
+        if not cell.ended:
             cell.tell(CancelCommand(ticket))
 
     def advance(self, seconds: float) -> None:

@@ -278,7 +278,7 @@ class SocketConnection(OutboxSocket):
         if data:
             self.feed(data)
 
-    def answers(self, timeout_s: float) -> bool:
+    def ping_and_wait(self, timeout_s: float) -> bool:
         """Ping the peer, and wait for any sign of life. Switches greenlets.
 
         One that is paused counts as alive if its machine acknowledges the ping, as far as the kernel tells.

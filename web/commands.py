@@ -93,7 +93,7 @@ class Commands:
             raise Problem(503, "Not running", str(error)) from error
         if wait:
             self._wait(ticket, timeout_s + (effect_timeout_s or 0.0) + GRACE_S)
-        elif ticket.kept is not None:
+        elif ticket.persisted is not None:
             self._wait_until_kept(ticket)
         logger.info("%s to %s by HTTP: %s is %s", action, charge_point, ticket.id, ticket.state)
         self._answer(response, ticket)
@@ -131,7 +131,7 @@ class Commands:
     def _wait_until_kept(ticket: Ticket[Any]) -> None:
         """Wait until a ticket that is handed out would be found after a restart."""
         try:
-            ticket.kept.wait(STORE_S)
+            ticket.persisted.wait(STORE_S)
         except (StoreError, TimeoutError) as error:
             logger.error("Ticket %s is not kept, and would not outlive this process: %s", ticket.id, error)  # noqa: TRY400 - no fault of ours
 

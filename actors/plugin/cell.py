@@ -64,20 +64,20 @@ class PluginCell(OrderedCell):
     """Made from a spec; see `ordering_keys.py` for how it works."""
 
     __slots__ = (
-        "_looking",
         "_now",
-        "_probe_due",
         "_release",
         "_shadowing",
-        "_stints",
+        "_timer_set",
+        "_trial_due",
+        "_watched",
+        "breakers",
         "context",
-        "faults",
-        "probe",
         "quarantined",
         "shadow",
         "spec",
         "system",
         "taken",
+        "trial_call",
     )
 
     def __init__(
@@ -98,15 +98,15 @@ class PluginCell(OrderedCell):
         self.spec = spec
         self.system = system
         self._now = now
-        self.faults = CircuitBreakers(policy or CircuitBreakerPolicy())
+        self.breakers = CircuitBreakers(policy or CircuitBreakerPolicy())
         self.shadow = spec.shadow
         self.quarantined = False  # nothing is told to it then but a probe, fallbacks answer
-        self.probe: tuple[str, str] | None = None  # the call that was let through to see
-        self._probe_due = INFINITY
+        self.trial_call: tuple[str, str] | None = None  # the call that was let through to see
+        self._trial_due = INFINITY
         self._release: Callable[[], None] | None = None  # while a probe may be let through
         self.taken: dict[str, int] = {}  # how many transaction messages were handled well, by action
-        self._stints: dict[WatchedHandler, None] = {}  # the first one is due first
-        self._looking = False  # a timer runs for it
+        self._watched: dict[WatchedHandler, None] = {}  # the first one is due first
+        self._timer_set = False  # a timer runs for it
         self._shadowing: dict[Hashable, int] = {}  # how many calls of a charge point wait to be compared
 
     def _handle(self, actor: Actor, message: Any) -> None:
@@ -121,7 +121,7 @@ class PluginCell(OrderedCell):
                 if self._watch_over(actor, message, message.action):
                     self.note_success(message.ordering_key, message.action)
             else:
-                message.leave("it was promoted, and has real ones to answer")
+                message.return_unhandled("it was promoted, and has real ones to answer")
         elif kind in NOTICES:
             self._notice(actor, message, NOTICES[kind])
         else:
@@ -148,7 +148,7 @@ class PluginCell(OrderedCell):
     def promote(self) -> None:
         """Let it answer from now on, with a clean slate: what it failed at, it failed at as a shadow."""
         self.shadow = False
-        self.faults.clear()
+        self.breakers.clear()
 
     def _let_go_of(self, ordering_key: Hashable) -> None:
         waiting = self._shadowing.pop(ordering_key, 0)
@@ -158,35 +158,35 @@ class PluginCell(OrderedCell):
     # -- Quarantine --------------------------------------------------------------------------------
 
     @property
-    def probing(self) -> bool:
+    def on_trial(self) -> bool:
         """True while a trial call is let through the quarantine."""
         return self._release is not None
 
-    def begin_probing(self, release: Callable[[], None]) -> None:
+    def begin_trial(self, release: Callable[[], None]) -> None:
         """Let one call through; a success calls `release`, a failure ends the actor."""
-        self.faults.clear()
+        self.breakers.clear()
         self._release = release
-        self._probe_due = self._now()
+        self._trial_due = self._now()
 
-    def end_probing(self) -> None:
+    def end_trial(self) -> None:
         """Let none through, or all, as `quarantined` says."""
-        self._release = self.probe = None
-        self._probe_due = INFINITY
+        self._release = self.trial_call = None
+        self._trial_due = INFINITY
 
-    def takes_for_probe(self, notice: Any) -> bool:
+    def try_as_trial(self, notice: Any) -> bool:
         """Return whether an event may be the trial: only for a plugin that answers nothing."""
-        if not self.probing or self.spec.plugin.actions_of("passive"):
+        if not self.on_trial or self.spec.plugin.actions_of("passive"):
             return False
-        return self._take_probe(notice.ordering_key, NOTICES[type(notice)])
+        return self._try_trial_call(notice.ordering_key, NOTICES[type(notice)])
 
-    def _take_probe(self, charge_point_id: str, action: str) -> bool:
+    def _try_trial_call(self, charge_point_id: str, action: str) -> bool:
         now = self._now()
-        if self._probe_due > now or self.phase is not RUNNING:
+        if self._trial_due > now or self.phase is not RUNNING:
             return False
-        self._probe_due = (
-            now + self.faults.policy.trial_call_s
+        self._trial_due = (
+            now + self.breakers.policy.trial_call_s
         )  # another one, should nobody hear how this one ended
-        self.probe = (charge_point_id, action)
+        self.trial_call = (charge_point_id, action)
         return True
 
     def drain(self, why: str) -> None:
@@ -196,7 +196,7 @@ class PluginCell(OrderedCell):
             if isinstance(message, Call):
                 if type(message) is ShadowCall:
                     self._let_go_of(message.ordering_key)
-                message.leave(why)
+                message.return_unhandled(why)
             elif type(message) not in NOTICES:
                 kept.append(message)
         self.messages = kept or None
@@ -204,8 +204,8 @@ class PluginCell(OrderedCell):
     # -- Handlers whose deadline is kept here ------------------------------------------------------
 
     def _notice(self, actor: Actor, notice: Any, what: str) -> None:
-        faults = self.faults
-        if faults.pairs and not faults.allows(notice.ordering_key, what, self._now()):
+        breakers = self.breakers
+        if breakers.failing and not breakers.try_pass(notice.ordering_key, what, self._now()):
             self._count("notice_skipped", notice.ordering_key)
         elif self._watch_over(actor, notice, what):
             self.note_success(notice.ordering_key, what)
@@ -213,41 +213,41 @@ class PluginCell(OrderedCell):
     def _watch_over(self, actor: Actor, message: Any, what: str) -> bool:
         """Let the actor handle a message, but not for ever; false if it took too long."""
         context: Any = self.context
-        stint = WatchedHandler(message, what, context.clock.monotonic() + context.events_s)
-        self._stints[stint] = None
-        if not self._looking:
-            self._looking = True
-            context.timers.call_at(stint.due, self._look)
+        watched = WatchedHandler(message, what, context.clock.monotonic() + context.events_s)
+        self._watched[watched] = None
+        if not self._timer_set:
+            self._timer_set = True
+            context.timers.call_at(watched.due, self._look)
         result = attempt(actor.receive, message)
-        stint.running = None
-        self._stints.pop(stint, None)
-        if type(result) is Failure and not stint.overdue:
+        watched.running = None
+        self._watched.pop(watched, None)
+        if type(result) is Failure and not watched.overdue:
             self._crash(actor, message, result)
-        return not stint.overdue
+        return not watched.overdue
 
     def _look(self) -> None:
         # One timer for them all.
         now = self._now()
-        for stint in list(self._stints):
-            if stint.due > now:
-                self.timers.call_at(stint.due, self._look)  # type: ignore[union-attr]
+        for watched in list(self._watched):
+            if watched.due > now:
+                self.timers.call_at(watched.due, self._look)  # type: ignore[union-attr]
                 return
-            del self._stints[stint]
-            self._end_stint(stint)
-        self._looking = False
+            del self._watched[watched]
+            self._end_overdue(watched)
+        self._timer_set = False
 
-    def _end_stint(self, stint: WatchedHandler) -> None:
-        stint.overdue = True
-        is_shadow = type(stint.message) is ShadowCall
+    def _end_overdue(self, watched: WatchedHandler) -> None:
+        watched.overdue = True
+        is_shadow = type(watched.message) is ShadowCall
         logger.warning(
-            "%s: %s of %s is not over in time, and is killed", self.urn, stint.what, stint.ordering_key
+            "%s: %s of %s is not over in time, and is killed", self.urn, watched.what, watched.ordering_key
         )
-        self._count("shadow_overdue" if is_shadow else "notice_overdue", stint.ordering_key)
-        late = TimeoutError(f"{stint.what} of {stint.ordering_key} was not over in time")
+        self._count("shadow_overdue" if is_shadow else "notice_overdue", watched.ordering_key)
+        late = TimeoutError(f"{watched.what} of {watched.ordering_key} was not over in time")
         if is_shadow:
-            stint.message.finish(Failure(late))
-        self.interrupt(stint)
-        self.note_failure(stint.ordering_key, stint.what, late)
+            watched.message.finish(Failure(late))
+        self.interrupt(watched)
+        self.note_failure(watched.ordering_key, watched.what, late)
 
     def disowned(self, ordering_key: Hashable) -> None:
         """Count a handler that was left to itself."""
@@ -259,22 +259,22 @@ class PluginCell(OrderedCell):
     @property
     def is_healthy(self) -> bool:
         """True if every call may be told to the plugin without asking its circuit breakers."""
-        return not (self.faults.pairs or self.quarantined or self.phase is ENDED)
+        return not (self.breakers.failing or self.quarantined or self.phase is ENDED)
 
-    def ready(self, charge_point_id: str, action: str) -> bool:
+    def try_admit(self, charge_point_id: str, action: str) -> bool:
         """Return whether a call may be told to the plugin now, using up the trial call; else the fallback answers."""
-        if self.is_set():
+        if self.ended:
             return False
         if self.quarantined:
-            return self._take_probe(charge_point_id, action)
-        return not self.faults.pairs or self.faults.allows(charge_point_id, action, self._now())
+            return self._try_trial_call(charge_point_id, action)
+        return not self.breakers.failing or self.breakers.try_pass(charge_point_id, action, self._now())
 
     def note_success(self, charge_point_id: str, action: str) -> None:
         """A handler did well: its pair is whole again, and so is the plugin if it was the probe."""
         self.taken[action] = self.taken.get(action, 0) + 1
-        if self.faults.pairs:
-            self.faults.succeeded(charge_point_id, action)
-        if self.probe == (charge_point_id, action) and self._release is not None:
+        if self.breakers.failing:
+            self.breakers.succeeded(charge_point_id, action)
+        if self.trial_call == (charge_point_id, action) and self._release is not None:
             self._release()
 
     def note_failure(self, charge_point_id: str, action: str, error: Exception) -> None:
@@ -285,8 +285,8 @@ class PluginCell(OrderedCell):
         if self.spec.plugin.passes_on:
             return
         actor = self.actor
-        spent = self.faults.failed(charge_point_id, action, self._now())
-        spent = spent or self.probe == (charge_point_id, action)
+        spent = self.breakers.failed(charge_point_id, action, self._now())
+        spent = spent or self.trial_call == (charge_point_id, action)
         if spent and actor is not None and self.phase is RUNNING:  # else the failure is of the actor before
             failure = Failure(error)
             # In a turn of its own, before the restart has one: it may block, and this is the session's turn.

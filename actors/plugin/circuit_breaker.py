@@ -25,11 +25,11 @@ class CircuitBreakerPolicy:
 class CircuitBreakers:
     """The failures of one plugin."""
 
-    __slots__ = ("_recent", "pairs", "policy")
+    __slots__ = ("_recent", "failing", "policy")
 
     def __init__(self, policy: CircuitBreakerPolicy) -> None:
         self.policy = policy
-        self.pairs: dict[
+        self.failing: dict[
             tuple[str, str], tuple[int, float]
         ] = {}  # failures in a row, and when the next probe is due
         self._recent: dict[str, float] = {}  # charge points whose calls failed, and when they last did
@@ -37,8 +37,8 @@ class CircuitBreakers:
     def failed(self, charge_point_id: str, action: str, now: float) -> bool:
         """Count a failure; true if so many charge points were hit that it is the plugin's own."""
         policy = self.policy
-        count, _ = self.pairs.get((charge_point_id, action), (0, 0.0))
-        self.pairs[charge_point_id, action] = (count + 1, now + policy.trial_call_s)
+        count, _ = self.failing.get((charge_point_id, action), (0, 0.0))
+        self.failing[charge_point_id, action] = (count + 1, now + policy.trial_call_s)
         self._recent.pop(charge_point_id, None)
         self._recent[charge_point_id] = now
         for other, at in list(self._recent.items()):  # oldest first
@@ -52,23 +52,23 @@ class CircuitBreakers:
 
     def succeeded(self, charge_point_id: str, action: str) -> None:
         """A call went well: its pair is whole again."""
-        self.pairs.pop((charge_point_id, action), None)
+        self.failing.pop((charge_point_id, action), None)
 
-    def allows(self, charge_point_id: str, action: str, now: float) -> bool:
+    def try_pass(self, charge_point_id: str, action: str, now: float) -> bool:
         """Return whether a call may pass; when a trial call is due, the first that asks is let through."""
-        found = self.pairs.get((charge_point_id, action))
+        found = self.failing.get((charge_point_id, action))
         if found is None or found[0] < self.policy.pair_limit:
             return True
         if found[1] > now:
             return False
-        self.pairs[charge_point_id, action] = (found[0], now + self.policy.trial_call_s)
+        self.failing[charge_point_id, action] = (found[0], now + self.policy.trial_call_s)
         return True
 
-    def broken(self) -> list[tuple[str, str]]:
+    def list_open(self) -> list[tuple[str, str]]:
         """The pairs that fallbacks answer for."""
-        return [pair for pair, (count, _) in self.pairs.items() if count >= self.policy.pair_limit]
+        return [pair for pair, (count, _) in self.failing.items() if count >= self.policy.pair_limit]
 
     def clear(self) -> None:
         """Forget everything."""
-        self.pairs.clear()
+        self.failing.clear()
         self._recent.clear()

@@ -52,7 +52,7 @@ class DetachedCall(Call[Any]):
         self.shadows = None
         self.given_away = False
 
-    def leave(self, why: str) -> None:
+    def return_unhandled(self, why: str) -> None:
         """Report that no handler started it."""
         self._ended(self, Untried(why))
 

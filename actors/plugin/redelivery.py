@@ -177,7 +177,7 @@ class Redelivery(Actor):
         self._context.timers.call_at(due, lambda: self._tell(RedeliveryDue(charge_point_id, due)))
 
     def _tell(self, message: Any) -> None:
-        if not self._cell.is_set():
+        if not self._cell.ended:
             self._cell.tell(message)
 
     def _next(self, charge_point_id: str) -> None:
@@ -239,8 +239,8 @@ class Redelivery(Actor):
         if (
             action is None
             or plugin is None
-            or plugin.is_set()
-            or (plugin.quarantined and not plugin.ready(charge_point_id, record.action))
+            or plugin.ended
+            or (plugin.quarantined and not plugin.try_admit(charge_point_id, record.action))
         ):
             self._later(charge_point_id, self._delay_max_s)
             return
@@ -302,7 +302,7 @@ class Redelivery(Actor):
         self._backlogs[charge_point_id] = self._backlogs.pop(
             charge_point_id
         )  # the next probe is another one's
-        if call.plugin.probing and not getattr(outcome.error, "blameless", False):
+        if call.plugin.on_trial and not getattr(outcome.error, "blameless", False):
             call.plugin.note_failure(charge_point_id, call.action, outcome.error)
         taken = call.plugin.taken.get(call.action, 0)
         trouble = backlog.trouble.setdefault(call.number, Trouble(taken))

@@ -96,7 +96,7 @@ class Router:
 
     def _claim(self, cell: PluginCell, row: Action, *, last_resort: bool) -> None:
         other = self.passive.get(row)
-        if other is None or other.is_set():
+        if other is None or other.ended:
             self.passive[row] = cell
             return
         mine, others = self._promoted.get(cell.urn, 0), self._promoted.get(other.urn, 0)
@@ -109,7 +109,7 @@ class Router:
 
     def _forget_the_dead(self) -> None:
         for cells in (*self._shadows.values(), *self._outcomes.values(), self._online, self._offline):
-            cells[:] = [cell for cell in cells if not cell.is_set()]
+            cells[:] = [cell for cell in cells if not cell.ended]
 
     def find(self, row: Action) -> PluginCell | None:
         """The plugin that answers an action; None if nobody does."""
@@ -124,7 +124,7 @@ class Router:
         told = []
         row = call.incoming.action
         for plugin in self.shadows(row):
-            if plugin.ready(call.ordering_key, row.name):
+            if plugin.try_admit(call.ordering_key, row.name):
                 shadow = ShadowCall(call, cell, plugin.urn)
                 if plugin.compare(shadow):
                     told.append(shadow)
@@ -156,7 +156,7 @@ class Router:
 
 
 def _tell(cell: PluginCell, fact: Any) -> None:
-    if cell.quarantined and not cell.takes_for_probe(fact):
+    if cell.quarantined and not cell.try_as_trial(fact):
         return  # it hears of nothing, and what it does not hear of does not wait for it either
     with contextlib.suppress(ActorDeadError):  # it was stopped for good
         cell.tell(fact)

@@ -84,7 +84,7 @@ class ShadowCall(Call[Any]):
         """True until the shadow has answered; a shadow has no deadline."""
         return self._seen is None
 
-    def leave(self, _why: str) -> None:
+    def return_unhandled(self, _why: str) -> None:
         """Compare nothing: it will not be handled."""
         self._real = self._seen = FAILED
         self._cell.context.observer.count("shadow_dropped", self.ordering_key)

@@ -68,14 +68,14 @@ class Spool:
         redelivery = self._redelivery
         if redelivery is None:
             self._behind.discard(charge_point_id)
-        elif not redelivery.is_set():
+        elif not redelivery.ended:
             redelivery.tell(SpoolGrew(charge_point_id))
 
     # -- For the system --------------------------------------------------------------------------
 
     def redeliver_now(self) -> None:
         """Try everything in the spool now: a plugin has been released."""
-        if self._redelivery is not None and not self._redelivery.is_set():
+        if self._redelivery is not None and not self._redelivery.ended:
             self._redelivery.tell(RedeliverNow())
 
     def requeue(self, numbers: Collection[int] | None, timeout_s: float) -> list[int]:

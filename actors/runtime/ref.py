@@ -52,7 +52,7 @@ class Ref(pykka.ActorRef[A]):
 
     def is_alive(self) -> bool:
         """Tell if messages are still taken: true while the actor waits for a restart."""
-        return not self.cell.is_set()
+        return not self.cell.ended
 
     def tell(self, message: Any) -> None:
         """Send a message. Never blocks; raises `pykka.ActorDeadError` after the final stop."""

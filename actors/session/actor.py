@@ -25,13 +25,13 @@ from .messages import (
     Attached,
     CallAnswered,
     CallFailed,
-    CallLeft,
+    CallReturned,
     CallSpooled,
     CancelCommand,
     ChargePointOnline,
     ConnectionClosed,
     FrameReceived,
-    RegistrationKept,
+    RegistrationPersisted,
     SendCommand,
     TimePassed,
 )
@@ -144,7 +144,7 @@ class SessionActor(Actor):
         """End what only the socket carried; with `final` also the calls that must not wait for the next one."""
         cell = self._cell
         _, on_wire = cell.session.disconnected()
-        cell.lose_calls()
+        cell.drop_calls()
         if on_wire is not None:
             cell.command_state().end(on_wire.owner, TicketState.OUTCOME_UNKNOWN, reason)
         calls = cell.session.calls
@@ -153,8 +153,10 @@ class SessionActor(Actor):
                 if outgoing.owner.when_offline == "fail":
                     calls.remove(outgoing.owner)
                     cell.command_state().end(outgoing.owner, TicketState.NEVER_SENT, reason)
-                elif outgoing.owner.mark is not None and cell.context.keeper is not None:
-                    cell.context.keeper.keep(outgoing.owner)  # it did not go on the wire after all
+                elif outgoing.owner.mark is not None and cell.context.durable_tickets is not None:
+                    cell.context.durable_tickets.persist(
+                        outgoing.owner
+                    )  # it did not go on the wire after all
 
     # -- Calls of the charge point -----------------------------------------------------------------
 
@@ -225,7 +227,7 @@ class SessionActor(Actor):
             call.shadows = context.router.tell_shadows(call, cell)
         if action.transaction and self._goes_behind(incoming, transaction_id):
             cell.fallback_state().answer(incoming, "earlier messages wait in the spool")
-        elif not (plugin.is_healthy or plugin.ready(cell.urn, action.name)):
+        elif not (plugin.is_healthy or plugin.try_admit(cell.urn, action.name)):
             cell.fallback_state().answer(incoming, "its plugin is quarantined or was stopped")
         else:
             plugin.tell(call)
@@ -288,7 +290,9 @@ class SessionActor(Actor):
             self._resume_reading()
             return
         plugin = call.plugin
-        if plugin is not None and (plugin.faults.pairs or plugin.quarantined or incoming.action.transaction):
+        if plugin is not None and (
+            plugin.breakers.failing or plugin.quarantined or incoming.action.transaction
+        ):
             plugin.note_success(call.ordering_key, incoming.action.name)
         if call.shadows is not None:
             call.tell_shadows(data)
@@ -304,7 +308,7 @@ class SessionActor(Actor):
             self._resume_reading()
 
     def _persist_registration(self, call: Call[Any], answer: bytes, status: str) -> None:
-        """Have the store persist the answer to a BootNotification; its receipt tells the actor `RegistrationKept`."""
+        """Have the store persist the answer to a BootNotification; then `RegistrationPersisted` is told."""
         cell, incoming = self._cell, call.incoming
         if cell.ended or not incoming.open:
             return
@@ -317,12 +321,12 @@ class SessionActor(Actor):
                 logger.error("%s: registration %s could not be stored: %s", cell.charge_point, status, error)
                 cell.context.observer.count("registration_failed", cell.charge_point.id)
             elif not cell.ended:
-                cell.tell(RegistrationKept(call, answer))
+                cell.tell(RegistrationPersisted(call, answer))
 
         version = cell.session.rules.version.name
         cell.context.store.register(cell.charge_point.id, status, version).then(known)
 
-    def _registration_kept(self, message: RegistrationKept) -> None:
+    def _registration_persisted(self, message: RegistrationPersisted) -> None:
         cell, incoming = self._cell, message.call.incoming
         if not incoming.open:
             return
@@ -353,7 +357,7 @@ class SessionActor(Actor):
         error = failure.error
         if isinstance(error, OcppError):
             cell.fallback_state().refuse(incoming, error.code, error.description, error.details, "answer")
-            if call.plugin is not None and call.plugin.probing:  # it is what the handler means
+            if call.plugin is not None and call.plugin.on_trial:  # it is what the handler means
                 call.plugin.note_success(call.ordering_key, call.action)
         else:
             if getattr(error, "blameless", False):
@@ -365,7 +369,7 @@ class SessionActor(Actor):
             cell.fallback_state().answer(incoming, "its handler failed")
         self._resume_reading()
 
-    def _left(self, message: CallLeft) -> None:
+    def _left(self, message: CallReturned) -> None:
         call = message.call
         if not call.fallback_taken and self._cell.calls.get(call.incoming) is call:
             self._cell.fallback_state().answer(call.incoming, message.why)
@@ -441,9 +445,9 @@ class SessionActor(Actor):
             return
         if cell.context.may_send is not None and not cell.context.may_send(cell.urn):
             return  # it is looked at again when it may be
-        if cell.context.keeper is not None:
+        if cell.context.durable_tickets is not None:
             first = cell.session.first_call(cell.context.clock.monotonic())
-            if first is None or not self._is_marked(first.owner, cell.context.keeper):
+            if first is None or not self._is_marked(first.owner, cell.context.durable_tickets):
                 return
         following = cell.session.next_call(cell.context.clock.monotonic())
         if following is not None:
@@ -459,7 +463,7 @@ class SessionActor(Actor):
             cell.wake(outgoing.due)
             cell.send(frame)
 
-    def _is_marked(self, ticket: Ticket[Any], keeper: DurableTickets) -> bool:
+    def _is_marked(self, ticket: Ticket[Any], durable_tickets: DurableTickets) -> bool:
         """Mark a persisted command as sent in the store; return whether it may go on the wire, else try again later.
 
         What the store does not know to be on the wire, the process after this one would send again. But a car is not
@@ -467,11 +471,11 @@ class SessionActor(Actor):
         """
         cell = self._cell
         now = cell.context.clock.monotonic()
-        if ticket.kept is None:
+        if ticket.persisted is None:
             return True
         if ticket.mark is None:
             ticket.mark_due = now + MARK_S
-            ticket.mark = keeper.mark(ticket)
+            ticket.mark = durable_tickets.mark(ticket)
             cell.wake(ticket.mark_due)
             ticket.mark.then(lambda _: None if cell.ended else cell.tell(TimePassed()))
         return ticket.mark.done or ticket.mark_due <= now
@@ -540,9 +544,9 @@ class SessionActor(Actor):
         FrameReceived: _frame,
         CallAnswered: _answered,
         CallFailed: _failed,
-        CallLeft: _left,
+        CallReturned: _left,
         CallSpooled: _spooled,
-        RegistrationKept: _registration_kept,
+        RegistrationPersisted: _registration_persisted,
         SendCommand: _send_command,
         CancelCommand: _cancel,
         TimePassed: _time_passed,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pykka import ActorDeadError
 
 from ..runtime.failure import Failure
-from .messages import CallAnswered, CallFailed, CallLeft
+from .messages import CallAnswered, CallFailed, CallReturned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,10 +140,10 @@ class Call(Generic[R]):
         if self.plugin is not None:
             self.plugin.interrupt(self)
 
-    def leave(self, why: str) -> None:
+    def return_unhandled(self, why: str) -> None:
         """Tell the session that no handler will begin with it. For the runtime."""
         with contextlib.suppress(ActorDeadError):  # nobody is left to be answered
-            self._cell.tell(CallLeft(self, why))
+            self._cell.tell(CallReturned(self, why))
 
     def finish(self, outcome: Any) -> None:
         """Tell the session how the handler ended: a `Failure`, or its answer. For the runtime."""

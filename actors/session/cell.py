@@ -24,7 +24,7 @@ from .messages import (
     ChargePointOffline,
     ConnectionClosed,
     FrameReceived,
-    RegistrationKept,
+    RegistrationPersisted,
     SendCommand,
     TimePassed,
 )
@@ -215,7 +215,7 @@ class ChargePointCell(Cell):
                 self.recorder.note(self.context.clock.monotonic(), kind, frame)
             self.connection.send_text(frame)
 
-    def lose_calls(self) -> None:
+    def drop_calls(self) -> None:
         """No call that is with a plugin can be answered any more; but what it told us is as true as it was.
 
         Its handler may begin and finish until its deadline, and not hold its lane beyond that. With calls that are
@@ -243,7 +243,7 @@ class ChargePointCell(Cell):
     def _crash(self, actor: Actor, message: object, failure: Failure) -> None:
         """Deal with the message in hand in the crashed actor's place, and report the crash."""
         self.event("crash", failure.text)
-        for step in (lambda: self._make_good(message), lambda: self._report(failure)):
+        for step in (lambda: self._settle_crashed_message(message), lambda: self._report(failure)):
             problem = attempt(step)
             if type(problem) is Failure:
                 self.log(problem)
@@ -259,19 +259,19 @@ class ChargePointCell(Cell):
         """Give up on a runner that ignored its kill; the CALL in hand is answered all the same."""
         if self.actor is not None and self.in_hand is not NOTHING:
             self.event("crash", f"it did not end when it was killed, in {type(self.in_hand).__name__}")
-            problem = attempt(self._make_good, self.in_hand)
+            problem = attempt(self._settle_crashed_message, self.in_hand)
             if type(problem) is Failure:
                 self.log(problem)
         super().abandon()
 
-    def _make_good(self, message: object) -> None:
+    def _settle_crashed_message(self, message: object) -> None:
         """A CALL is answered and a ticket ends; a lost connection, or what the store said, the next actor hears of."""
         if type(message) is FrameReceived:
             self._answer_for_crash(message)
         elif type(message) is SendCommand:
             if self.session.calls is None or not self.session.calls.holds(message.ticket):
                 self.unheard(message)
-        elif type(message) in (Attached, ConnectionClosed, CallSpooled, RegistrationKept):
+        elif type(message) in (Attached, ConnectionClosed, CallSpooled, RegistrationPersisted):
             if self.messages is None:
                 self.messages = deque()
             self.messages.appendleft(message)
@@ -310,7 +310,7 @@ class ChargePointCell(Cell):
     def end(self) -> None:
         """End for good, with all tickets."""
         if not self.ended:
-            self.lose_calls()
+            self.drop_calls()
             if self.session.calls is not None or self.commands is not None:
                 self.command_state().end_all("the session has ended")
             if self.connection is not None:

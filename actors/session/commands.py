@@ -159,8 +159,8 @@ class Commands:
         """Give a ticket its final state, and notify those that it concerns."""
         pending = ticket.effect is Effect.PENDING
         if ticket.end(state, self._cell.context.clock.time(), reason):
-            if ticket.kept is not None and self._cell.context.keeper is not None:
-                self._cell.context.keeper.forget(ticket)
+            if ticket.persisted is not None and self._cell.context.durable_tickets is not None:
+                self._cell.context.durable_tickets.forget(ticket)
             self._cell.notify(self._cell.context.ticket_ended, ticket)
             self._cell.event("ticket", f"{ticket.id} {ticket.action} {state}")
             self._cell.context.router.tell_outcome(ticket.action, TicketEnded(ticket))
@@ -173,10 +173,10 @@ class Commands:
 
     def detach_all(self, reason: str) -> None:
         """End every open call of ours, but leave those in the store that the process after this one is to send."""
-        keeper, calls = self._cell.context.keeper, self._cell.session.calls
-        if calls is not None and keeper is not None:
+        durable_tickets, calls = self._cell.context.durable_tickets, self._cell.session.calls
+        if calls is not None and durable_tickets is not None:
             for outgoing in list(calls.waiting):
-                if keeper.survives(outgoing.owner):
+                if durable_tickets.survives(outgoing.owner):
                     calls.remove(outgoing.owner)
                     outgoing.owner.detach(self._cell.context.clock.time(), reason)
         self.end_all(reason)

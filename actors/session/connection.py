@@ -34,7 +34,7 @@ class Connection(Protocol):
     def close(self, code: int, reason: str = "") -> None:
         """Close it with a WebSocket code."""
 
-    def answers(self, timeout_s: float) -> bool:
+    def ping_and_wait(self, timeout_s: float) -> bool:
         """Ask the peer for a sign of life and wait for it: the one method that switches greenlets."""
 
     def pause(self) -> None:

@@ -146,8 +146,8 @@ class SpoolView(Protocol):
 class DurableTickets(Protocol):
     """Keeps calls of ours for the process after this one; nothing here blocks."""
 
-    def keep(self, ticket: Ticket[Any]) -> None:
-        """Keep one that waits to be sent; its receipt is `ticket.kept` then."""
+    def persist(self, ticket: Ticket[Any]) -> None:
+        """Keep one that waits to be sent; its receipt is `ticket.persisted` then."""
 
     def mark(self, ticket: Ticket[Any]) -> Receipt:
         """Keep that it goes on the wire now: the next process must not send it again."""
@@ -170,7 +170,7 @@ class CircuitBreakersView(Protocol):
     """Circuit breakers of one plugin, as far as a session looks at them."""
 
     @property
-    def pairs(self) -> Any:
+    def failing(self) -> Any:
         """Breakers that are not closed, or have counted failures; empty in the usual case."""
 
 
@@ -179,21 +179,21 @@ class PluginHandle(Protocol):
 
     @property
     def is_healthy(self) -> bool:
-        """True if every call may be told to it, so that `ready` need not be asked."""
+        """True if every call may be told to it, so that `try_admit` need not be asked."""
 
     @property
     def quarantined(self) -> bool:
         """True while the plugin is out of service."""
 
     @property
-    def probing(self) -> bool:
+    def on_trial(self) -> bool:
         """True while the plugin is on trial after a quarantine."""
 
     @property
-    def faults(self) -> CircuitBreakersView:
+    def breakers(self) -> CircuitBreakersView:
         """Its circuit breakers."""
 
-    def ready(self, charge_point_id: str, action: str) -> bool:
+    def try_admit(self, charge_point_id: str, action: str) -> bool:
         """Return whether a call may be told to it now; uses up the trial call of a half-open breaker."""
 
     def tell(self, message: Any) -> None:
@@ -258,7 +258,7 @@ class SessionContext:
         recorder_bytes: int = 8192,
         clock_tolerance_s: float = 600.0,
         events_s: float = 0.0,
-        keeper: DurableTickets | None = None,
+        durable_tickets: DurableTickets | None = None,
         ticket_ended: Callable[[Ticket[Any]], None] = lambda _: None,
         ticket_sent: Callable[[Ticket[Any]], None] | None = None,
         may_send: Callable[[str], bool] | None = None,
@@ -283,7 +283,7 @@ class SessionContext:
         self.clock_tolerance_s = clock_tolerance_s  # by which a charge point's clock may be slow
         self.events_s = events_s or rules.default_deadline_s  # for what is no call, and for shadows
         self.crash_reports: deque[dict[str, object]] = deque(maxlen=CRASH_REPORTS)
-        self.keeper = keeper  # with a store that outlives the process
+        self.durable_tickets = durable_tickets  # with a store that outlives the process
         self.ticket_ended = ticket_ended
         self.ticket_sent = ticket_sent
         # Whether a charge point may be sent commands now; None if nobody else could hold it.

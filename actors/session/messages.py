@@ -60,7 +60,7 @@ class CallFailed(SessionMessage, frozen=True, gc=False):
     failure: Failure
 
 
-class CallLeft(SessionMessage, frozen=True, gc=False):
+class CallReturned(SessionMessage, frozen=True, gc=False):
     """Event: a plugin will not handle a call that waited for it; the fallback is to answer."""
 
     call: Call[Any]
@@ -74,7 +74,7 @@ class CallSpooled(SessionMessage, frozen=True, gc=False):
     error: Exception | None
 
 
-class RegistrationKept(SessionMessage, frozen=True, gc=False):
+class RegistrationPersisted(SessionMessage, frozen=True, gc=False):
     """Event: the registration is durable, so `answer` can be sent to the BootNotification."""
 
     call: Call[Any]

@@ -109,7 +109,7 @@ class Ticket(Generic[R]):
 
     Times are seconds since 1970; `reason` is a sentence for people. `late_answer` is what came after the time-out: a
     response or an error code; it changes no state. `effect` is None unless the command was made with `until_effect`.
-    `kept` is the store's receipt for it, None if nothing of it outlives the process.
+    `persisted` is the store's receipt for it, None if nothing of it outlives the process.
     """
 
     __slots__ = (
@@ -128,11 +128,11 @@ class Ticket(Generic[R]):
         "ended_at",
         "expires_in_s",
         "id",
-        "kept",
         "late_answer",
         "mark",
         "mark_due",
         "payload",
+        "persisted",
         "reason",
         "request",
         "response",
@@ -179,7 +179,7 @@ class Ticket(Generic[R]):
         self.effect: Effect | None = None if effect_timeout_s is None else Effect.PENDING
         self.effect_timeout_s = effect_timeout_s
         self.effect_due = 0.0
-        self.kept: Any = None
+        self.persisted: Any = None
         self.mark: Any = None  # the receipt for its being on the wire, and until when that is waited for
         self.mark_due = 0.0
         self._waiters: list[Callable[[], None]] = []

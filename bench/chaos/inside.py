@@ -59,7 +59,7 @@ class Hang:
     def over(self) -> bool:
         """Whether the session is at work again, or was given up."""
         cell = self._cell
-        return cell.is_set() or (cell.phase is Phase.RUNNING and cell.in_hand is not self.message)
+        return cell.ended or (cell.phase is Phase.RUNNING and cell.in_hand is not self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Inside:
     def tell_bomb(self, charge_point_id: str, error: BaseException) -> bool:
         """Make the session raise while it handles a message of nobody's."""
         cell = self.session(charge_point_id)
-        if cell is None or cell.is_set():
+        if cell is None or cell.ended:
             return False
         cell.tell(ProxyCall(attr_path=("on_receive",), args=Bomb(error), kwargs={}))
         return True
@@ -95,7 +95,7 @@ class Inside:
     def hang_session(self, charge_point_id: str) -> None:
         """Make the session wait for ever while it handles a message of nobody's; see how long it does, and note it."""
         cell = self.session(charge_point_id)
-        if cell is None or cell.is_set():
+        if cell is None or cell.ended:
             return
         hang = Hang(cell)
         cell.tell(hang.message)
@@ -116,7 +116,7 @@ class Inside:
     def set_trap(self, charge_point_id: str, error: BaseException) -> bool:
         """Make the session raise while it handles the next CALL of its charge point."""
         cell = self.session(charge_point_id)
-        if cell is None or cell.is_set():
+        if cell is None or cell.ended:
             return False
         cell.calls = Trap(cell.calls, error)
         return True

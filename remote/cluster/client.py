@@ -19,7 +19,7 @@ from ...actors.session.tickets import Ticket, TicketState
 from ..redis.address import Address
 from .coordinator import CLIENT, CoordinatorUnavailable
 from .forwarded_commands import ForwardedCommands
-from .messages import CallEnded, CallReturned, CallSent, EffectKnown, Message, decode, encode
+from .messages import CommandEnded, CommandReturned, CommandSent, EffectKnown, Message, decode, encode
 from .redis_coordinator import RedisCoordinator
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Client:
     def received(self, sender: str, message: bytes) -> None:
         """Another node has sent a message."""
         told = decode(message)
-        if isinstance(told, CallReturned | CallSent | CallEnded | EffectKnown):
+        if isinstance(told, CommandReturned | CommandSent | CommandEnded | EffectKnown):
             self._far.received(sender, told)
 
     def fenced(self, charge_point_id: str, epoch: int) -> None:

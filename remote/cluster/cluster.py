@@ -22,10 +22,10 @@ from .forwarded_commands import ForwardedCommands
 from .hosted_commands import HostedCommands
 from .messages import (
     Ask,
-    CallEnded,
-    CallReturned,
-    CallSent,
     CancelForwarded,
+    CommandEnded,
+    CommandReturned,
+    CommandSent,
     EffectKnown,
     Fence,
     ForwardCommand,
@@ -200,7 +200,7 @@ class Cluster:
                 self.near.make(sender, told)
         elif isinstance(told, CancelForwarded):
             self.near.stop(sender, told)
-        elif isinstance(told, CallReturned | CallSent | CallEnded | EffectKnown):
+        elif isinstance(told, CommandReturned | CommandSent | CommandEnded | EffectKnown):
             self.far.received(sender, told)
         elif isinstance(told, Fence | LetGo):
             self.claims.received(sender, told)

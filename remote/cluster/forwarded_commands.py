@@ -16,7 +16,15 @@ from ...protocol.effects import Effect
 from ...protocol.errors import ErrorCode, Refused
 from ...protocol.payload import lenient
 from .coordinator import CoordinatorUnavailable
-from .messages import CallEnded, CallReturned, CallSent, CancelForwarded, EffectKnown, ForwardCommand, Message
+from .messages import (
+    CancelForwarded,
+    CommandEnded,
+    CommandReturned,
+    CommandSent,
+    EffectKnown,
+    ForwardCommand,
+    Message,
+)
 from .ticket_records import record_of
 
 if TYPE_CHECKING:
@@ -193,17 +201,17 @@ class ForwardedCommands:
         ticket = self._tickets.get(id_)
         if ticket is None or self._at.get(id_) != sender:
             return
-        if isinstance(message, CallSent):
+        if isinstance(message, CommandSent):
             ticket.sent(message.at)
-        elif isinstance(message, CallReturned):
+        elif isinstance(message, CommandReturned):
             del self._at[id_]
             self._go(self._place, ticket)
-        elif isinstance(message, CallEnded):
+        elif isinstance(message, CommandEnded):
             self._ended(ticket, message)
         elif isinstance(message, EffectKnown):
             self._effect(ticket, Effect(message.effect))
 
-    def _ended(self, ticket: Ticket[Any], message: CallEnded) -> None:
+    def _ended(self, ticket: Ticket[Any], message: CommandEnded) -> None:
         if message.response is not None:
             try:
                 row: Any = type(ticket.request)

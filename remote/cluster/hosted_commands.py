@@ -14,7 +14,15 @@ from ...actors.session.tickets import Ticket, TicketState
 from ...protocol.effects import Effect
 from ...protocol.payload import build
 from .coordinator import CoordinatorUnavailable
-from .messages import CallEnded, CallReturned, CallSent, CancelForwarded, EffectKnown, ForwardCommand, Message
+from .messages import (
+    CancelForwarded,
+    CommandEnded,
+    CommandReturned,
+    CommandSent,
+    EffectKnown,
+    ForwardCommand,
+    Message,
+)
 from .ticket_records import ticket_of
 
 if TYPE_CHECKING:
@@ -65,7 +73,7 @@ class HostedCommands:
         if ticket is None:
             self._say(
                 sender,
-                CallEnded(
+                CommandEnded(
                     message.ticket.id, TicketState.NEVER_SENT, message.ticket.created_at, "unknown here"
                 ),
             )
@@ -90,7 +98,7 @@ class HostedCommands:
     def give_back(self, ticket: Ticket[Any], reason: str) -> None:
         """Return a command that this node will not send."""
         del self._tickets[ticket.id]
-        self._say(self._from.pop(ticket.id), CallReturned(ticket.id, reason))
+        self._say(self._from.pop(ticket.id), CommandReturned(ticket.id, reason))
 
     def changed(self, ticket: Ticket[Any]) -> None:
         """Tell what has become of one."""
@@ -98,7 +106,7 @@ class HostedCommands:
         if origin is None or self._tickets.get(ticket.id) is not ticket:
             return
         if ticket.state is TicketState.SENT:
-            self._say(origin, CallSent(ticket.id, ticket.sent_at or 0.0))
+            self._say(origin, CommandSent(ticket.id, ticket.sent_at or 0.0))
             return
         if ticket.open:
             return
@@ -138,9 +146,9 @@ class HostedCommands:
                 logger.warning("%s was not told of %r: %s", node, message, error)
 
 
-def _ended(ticket: Ticket[Any]) -> CallEnded:
+def _ended(ticket: Ticket[Any]) -> CommandEnded:
     response = ticket.response
-    return CallEnded(
+    return CommandEnded(
         id=ticket.id,
         state=str(ticket.state),
         at=ticket.ended_at or 0.0,

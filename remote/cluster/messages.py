@@ -29,21 +29,21 @@ class CancelForwarded(Message, frozen=True, tag="cancel"):
     charge_point: str
 
 
-class CallReturned(Message, frozen=True, tag="returned"):
+class CommandReturned(Message, frozen=True, tag="returned"):
     """The command was not sent by this node, which does not own the charge point."""
 
     id: str
     reason: str = ""
 
 
-class CallSent(Message, frozen=True, tag="sent"):
+class CommandSent(Message, frozen=True, tag="sent"):
     """The command is on the wire."""
 
     id: str
     at: float
 
 
-class CallEnded(Message, frozen=True, tag="ended"):
+class CommandEnded(Message, frozen=True, tag="ended"):
     """The command has its final state. `response` is JSON."""
 
     id: str
@@ -100,9 +100,9 @@ class Reply(Message, frozen=True, tag="reply"):
 AnyMessage = (
     ForwardCommand
     | CancelForwarded
-    | CallReturned
-    | CallSent
-    | CallEnded
+    | CommandReturned
+    | CommandSent
+    | CommandEnded
     | EffectKnown
     | Fence
     | LetGo

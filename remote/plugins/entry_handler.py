@@ -141,7 +141,7 @@ class EntryHandler:
             else:
                 self._drop(place)
             return
-        if not self.cell.is_set():  # else the worker stops, and whoever has the stream next takes it
+        if not self.cell.ended:  # else the worker stops, and whoever has the stream next takes it
             entry.stream.in_hand[entry.id] = message
             self.cell.tell(message)
 
@@ -158,7 +158,7 @@ class EntryHandler:
         if left_s <= 0 and envelope.key not in self._known:
             self._observer.count("worker_late", envelope.charge_point)
             return "its time was over before it came to a worker"
-        if not self.cell.ready(envelope.charge_point, action.name):
+        if not self.cell.try_admit(envelope.charge_point, action.name):
             return "its plugin is quarantined or was stopped"
         request, deviations = lenient(action.request, envelope.payload)
         payload = bytes(envelope.payload)
@@ -184,7 +184,7 @@ class EntryHandler:
             fact = ChargePointOffline(facts, 0, "")  # plugins are not told the code
         else:
             return ""
-        if self.cell.quarantined and not self.cell.takes_for_probe(fact):
+        if self.cell.quarantined and not self.cell.try_as_trial(fact):
             return "its plugin is quarantined"
         return Notice(envelope.charge_point, fact, place, self._clock.monotonic() + NOTICE_S, self._heard)
 
@@ -251,7 +251,7 @@ class EntryHandler:
                 self._fail(call, verdict.error, "the details of its error cannot be written")
             else:
                 self._observer.count("worker_refused", call.ordering_key)
-                if self.cell.probing:  # it is what the handler means
+                if self.cell.on_trial:  # it is what the handler means
                     self.cell.note_success(call.ordering_key, call.action)
                 self._write(call.place, call.envelope, verdict, keep_s)
         else:

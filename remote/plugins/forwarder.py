@@ -191,7 +191,7 @@ class Remote(Plugin):
         self._streams.link.stop()
 
     def _reader_failed(self, error: Exception) -> None:
-        if not self._cell.is_set():
+        if not self._cell.ended:
             self._cell.tell(_Broken(error))
 
     def on_receive(self, message: Any) -> Any:

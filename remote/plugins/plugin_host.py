@@ -90,7 +90,7 @@ class PluginHost:
         prefix: str = "chargehand",
         group: str = DEFAULT_GROUP,
         policy: Policy | None = None,
-        faults: CircuitBreakerPolicy | None = None,
+        breaker_policy: CircuitBreakerPolicy | None = None,
         quarantine_s: float = 60.0,
         shutdown_s: float = 3.0,
         events_s: float = 10.0,
@@ -107,7 +107,7 @@ class PluginHost:
         self._system = system
         self._keys = Keys(prefix)
         self._policy = policy or Policy()
-        self._faults = faults or CircuitBreakerPolicy()
+        self._breaker_policy = breaker_policy or CircuitBreakerPolicy()
         self._quarantine_s = quarantine_s
         self._shutdown_s = shutdown_s if spec.shutdown_s is None else spec.shutdown_s
         self._notices_s = events_s
@@ -187,7 +187,7 @@ class PluginHost:
             self._system,
             watch,
             self._clock.monotonic,
-            self._faults,
+            self._breaker_policy,
             context=context,
             known=self.entries.answer_known,
         )

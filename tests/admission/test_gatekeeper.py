@@ -35,7 +35,7 @@ class Sessions:
         self.attached.append(arguments)
         return "the cell"
 
-    def answers(self, charge_point_id, timeout_s):
+    def ping_and_wait(self, charge_point_id, timeout_s):
         return charge_point_id in self.alive
 
     def connect(self, id_):

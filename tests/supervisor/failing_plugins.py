@@ -97,7 +97,7 @@ def spend(ward, story, fleet):
 def quarantine(ward, story, fleet):
     """Spend the whole budget."""
     for _ in range(SUPERVISION["intensity"] + 1):
-        ward.plugin("Moody").faults.pairs.clear()  # or fallbacks would answer for the pairs
+        ward.plugin("Moody").breakers.failing.clear()  # or fallbacks would answer for the pairs
         spend(ward, story, fleet)
     assert ward.plugin("Moody").quarantined
     story.bad.clear()

@@ -132,7 +132,7 @@ def test_after_a_quiet_time_the_next_quarantine_is_short_again(ward, story, flee
 def test_one_call_is_let_through_and_stand_ins_answer_the_others_until_it_has_ended(ward, story, fleet):
     quarantine(ward, story, fleet)
     ward.advance(SUPERVISION["quarantine_s"])
-    assert ward.described("Moody")["state"] == "probing"
+    assert ward.described("Moody")["state"] == "on_trial"
     let_go = Event()
     story.bad, story.how = {"CP1"}, lambda _: let_go.wait() and ACCEPTED
     fleet["CP1"].send([2, "probe", "Authorize", {"idTag": "T1"}])
@@ -296,7 +296,7 @@ def test_what_is_in_no_quarantine_cannot_be_released(ward):
 def test_a_released_plugin_begins_with_a_clean_slate(ward, story, fleet):
     quarantine(ward, story, fleet)
     ward.live(lambda: ward.system.release("Moody"))
-    assert ward.plugin("Moody").faults.pairs == {}
+    assert ward.plugin("Moody").breakers.failing == {}
     spend(ward, story, fleet)  # one crash does not put it back
     assert ward.system.quarantined() == []
 

@@ -83,7 +83,7 @@ def test_a_lost_connection_and_a_new_one_at_once_leave_it_online(house, charge_p
 
 
 def test_of_two_connections_at_once_only_the_newer_one_is_used(house):
-    house.sessions.expect("CP1")
+    house.sessions.create_offline("CP1")
     ticket = house.call(when_offline="queue")
     first, second = MemoryConnection(), MemoryConnection()
     for connection in (first, second):
@@ -140,7 +140,7 @@ def test_what_the_store_knows_of_a_charge_point_is_asked_when_it_comes(house):
 
 
 def test_calls_can_wait_for_a_charge_point_that_was_never_seen(house):
-    house.sessions.expect("NEW")
+    house.sessions.create_offline("NEW")
     ticket = house.call("NEW", when_offline="queue")
     assert ticket.state is TicketState.QUEUED
     connection = house.connect("NEW")
@@ -169,10 +169,10 @@ def test_a_session_that_somebody_stopped_is_let_go_and_its_connection_closed(hou
 
 
 def test_whether_a_charge_point_is_alive_is_asked_of_its_newest_connection(house, charge_point):
-    assert house.sessions.answers("CP1", 1.0) is True
+    assert house.sessions.ping_and_wait("CP1", 1.0) is True
     charge_point.alive = False
-    assert house.sessions.answers("CP1", 1.0) is False
-    assert house.sessions.answers("nobody", 1.0) is False
+    assert house.sessions.ping_and_wait("CP1", 1.0) is False
+    assert house.sessions.ping_and_wait("nobody", 1.0) is False
 
 
 # The supervisor itself

@@ -315,7 +315,7 @@ def test_with_refuse_a_wrong_password_does_not_even_ask_the_living_one(transport
     )
     with CentralSystem(settings) as system:
         asked = []
-        monkeypatch.setattr(system._sessions, "answers", lambda *arguments: asked.append(arguments))
+        monkeypatch.setattr(system._sessions, "ping_and_wait", lambda *arguments: asked.append(arguments))
         with pytest.raises(HandshakeRefused) as refused:
             Client.connect(f"ws://127.0.0.1:{system.port}/ocpp/CP1", subprotocols=("ocpp1.6",))
         assert refused.value.status == 401

@@ -26,63 +26,63 @@ def ticket(id_="t-1", **options):
 
 
 @pytest.fixture
-def keeper():
+def durable_tickets():
     return TicketStore(MemoryStore().collections.tickets)
 
 
-def restored(keeper, now=NOW):
-    return list(keeper.restore(now))
+def restored(durable_tickets, now=NOW):
+    return list(durable_tickets.restore(now))
 
 
 # What is kept
 
 
-def test_what_waits_is_sent_by_the_next_process(keeper):
-    keeper.keep(ticket(expires_in_s=100.0, effect_timeout_s=7.0))
-    (found,) = restored(keeper, NOW + 40)
+def test_what_waits_is_sent_by_the_next_process(durable_tickets):
+    durable_tickets.persist(ticket(expires_in_s=100.0, effect_timeout_s=7.0))
+    (found,) = restored(durable_tickets, NOW + 40)
     assert found.state is TicketState.QUEUED
     assert found.request == v16.Reset(type="Soft")
     assert (found.id, found.charge_point_id, found.timeout_s) == ("t-1", "CP1", 30.0)
     assert (found.created_at, found.expires_in_s, found.effect_timeout_s) == (NOW, 100.0, 7.0)
-    assert len(restored(keeper, NOW + 40)) == 1, "it is kept until it has ended"
+    assert len(restored(durable_tickets, NOW + 40)) == 1, "it is kept until it has ended"
 
 
-def test_what_was_on_the_wire_is_never_sent_again(keeper):
+def test_what_was_on_the_wire_is_never_sent_again(durable_tickets):
     one = ticket(effect_timeout_s=7.0)
-    keeper.keep(one)
-    keeper.mark(one)
-    (found,) = restored(keeper)
+    durable_tickets.persist(one)
+    durable_tickets.mark(one)
+    (found,) = restored(durable_tickets)
     assert found.state is TicketState.OUTCOME_UNKNOWN
     assert found.settled, "nobody waits for its effect any more"
-    assert restored(keeper) == []
+    assert restored(durable_tickets) == []
 
 
-def test_what_was_not_to_wait_for_its_charge_point_was_never_sent(keeper):
-    keeper.keep(ticket(when_offline="fail"))
-    (found,) = restored(keeper)
+def test_what_was_not_to_wait_for_its_charge_point_was_never_sent(durable_tickets):
+    durable_tickets.persist(ticket(when_offline="fail"))
+    (found,) = restored(durable_tickets)
     assert found.state is TicketState.NEVER_SENT
 
 
-def test_what_is_too_late_has_expired(keeper):
-    keeper.keep(ticket(expires_in_s=100.0))
-    (found,) = restored(keeper, NOW + 100)
+def test_what_is_too_late_has_expired(durable_tickets):
+    durable_tickets.persist(ticket(expires_in_s=100.0))
+    (found,) = restored(durable_tickets, NOW + 100)
     assert found.state is TicketState.EXPIRED
 
 
-def test_what_has_ended_is_not_there_any_more(keeper):
+def test_what_has_ended_is_not_there_any_more(durable_tickets):
     one = ticket()
-    keeper.keep(one)
-    keeper.forget(one)
-    assert restored(keeper) == []
+    durable_tickets.persist(one)
+    durable_tickets.forget(one)
+    assert restored(durable_tickets) == []
 
 
-def test_a_call_that_did_not_go_on_the_wire_after_all_waits_again(keeper):
+def test_a_call_that_did_not_go_on_the_wire_after_all_waits_again(durable_tickets):
     one = ticket()
-    keeper.keep(one)
-    one.mark = keeper.mark(one)
-    keeper.keep(one)
+    durable_tickets.persist(one)
+    one.mark = durable_tickets.mark(one)
+    durable_tickets.persist(one)
     assert one.mark is None
-    assert [found.state for found in restored(keeper)] == [TicketState.QUEUED]
+    assert [found.state for found in restored(durable_tickets)] == [TicketState.QUEUED]
 
 
 @pytest.mark.parametrize(
@@ -96,25 +96,25 @@ def test_a_call_that_did_not_go_on_the_wire_after_all_waits_again(keeper):
         ({}, TicketState.CANCELLED, True, False),
     ],
 )
-def test_what_survives_waits_is_kept_and_may_wait(keeper, options, state, kept, survives):
+def test_what_survives_waits_is_kept_and_may_wait(durable_tickets, options, state, kept, survives):
     one = ticket(**options)
     if kept:
-        keeper.keep(one)
+        durable_tickets.persist(one)
     one.state = state
-    assert keeper.survives(one) is survives
+    assert durable_tickets.survives(one) is survives
 
 
-def test_a_record_that_cannot_be_read_is_dropped_and_costs_no_other(keeper):
-    keeper.keep(ticket("t-1"))
-    (record,) = keeper._book
+def test_a_record_that_cannot_be_read_is_dropped_and_costs_no_other(durable_tickets):
+    durable_tickets.persist(ticket("t-1"))
+    (record,) = durable_tickets._collection
     for changes in (
         {"id": "t-0", "action": "Fly"},
         {"id": "t-2", "payload": '{"type":1}'},
         {"id": "t-3", "version": "9"},
     ):
-        keeper._book.put(msgspec.structs.replace(record, **changes))
-    assert [found.id for found in restored(keeper)] == ["t-1"]
-    assert len(keeper._book) == 1
+        durable_tickets._collection.put(msgspec.structs.replace(record, **changes))
+    assert [found.id for found in restored(durable_tickets)] == ["t-1"]
+    assert len(durable_tickets._collection) == 1
 
 
 # In a system
@@ -187,5 +187,5 @@ def test_a_store_that_fails_holds_no_call_up():
 def test_a_memory_store_keeps_no_call():
     with system_on(MemoryStore()) as system:
         waiting = system.send("CP1", v16.ClearCache(), when_offline="queue")
-        assert waiting.kept is None
+        assert waiting.persisted is None
     assert waiting.state is TicketState.NEVER_SENT

@@ -127,12 +127,12 @@ def test_a_cable_is_cut_without_a_word(connection, receiver):
 
 
 def test_it_is_alive_until_it_is_closed_or_told_otherwise(connection):
-    assert connection.answers(1.0)
+    assert connection.ping_and_wait(1.0)
     connection.alive = False
-    assert not connection.answers(1.0)
+    assert not connection.ping_and_wait(1.0)
     connection.alive = True
     connection.close(1000)
-    assert not connection.answers(1.0)
+    assert not connection.ping_and_wait(1.0)
 
 
 def test_a_closed_connection_is_not_paused(connection):

@@ -195,7 +195,7 @@ def test_a_peer_that_says_anything_answers(line):
 def test_a_peer_that_we_do_not_read_answers_if_its_machine_acknowledges_the_ping(line, quiet_ms, answers):
     line.connection.pause()
     line.sock.quiet_ms = quiet_ms
-    assert line.connection.answers(0.001) is answers
+    assert line.connection.ping_and_wait(0.001) is answers
     assert line.sock.events() == [Ping(b"")]
 
 
@@ -210,18 +210,18 @@ def test_a_peer_that_is_read_again_while_it_is_asked_answers_by_what_it_says(lin
 
 def test_what_the_peer_said_before_it_was_asked_does_not_count(line):
     line.says(b"x")
-    assert line.connection.answers(0.001) is False
+    assert line.connection.ping_and_wait(0.001) is False
     assert line.sock.events() == [Ping(b"")]
 
 
 def test_a_peer_is_asked_again_after_it_did_not_answer(line):
-    assert line.connection.answers(0.001) is False
+    assert line.connection.ping_and_wait(0.001) is False
     asker = gevent.spawn(line.connection.answers, 5.0)
     settle()
     assert line.sock.events() == [Ping(b""), Ping(b"")]
     line.says(b"x")
     assert asker.get(timeout=1.0) is True
-    assert line.connection.answers(0.001) is False
+    assert line.connection.ping_and_wait(0.001) is False
 
 
 def test_several_may_ask_and_one_that_gives_up_does_not_spoil_it_for_the_others(line):
@@ -241,6 +241,6 @@ def test_a_connection_that_ends_meanwhile_does_not_answer_and_keeps_nobody_waiti
 
 def test_a_connection_that_closes_or_has_ended_does_not_answer(line):
     line.connection.close(1001)
-    assert line.connection.answers(60.0) is False
+    assert line.connection.ping_and_wait(60.0) is False
     line.connection.finish()
-    assert line.connection.answers(60.0) is False
+    assert line.connection.ping_and_wait(60.0) is False

@@ -341,8 +341,8 @@ def test_a_client_that_goes_while_it_is_not_read_answers_no_more(served):
     client.asks(SUBPROTOCOL)
     connection = served.only_connection()
     connection.pause()
-    assert connection.answers(0.01) is True
+    assert connection.ping_and_wait(0.01) is True
     client.sends(text_frame(b"unread") * 100)
     client.close()
-    until(lambda: connection.answers(0.1) is False)
+    until(lambda: connection.ping_and_wait(0.1) is False)
     connection.finish()

@@ -60,7 +60,7 @@ def test_a_close_that_nobody_has_read_yet_ends_it_as_it_should(line):
 
 def test_a_peer_that_we_do_not_read_is_not_taken_for_dead(line):
     line.connection.pause()
-    assert line.connection.answers(0.001) is True
+    assert line.connection.ping_and_wait(0.001) is True
     assert line.sock.events() == [Ping(b"")]
 
 

@@ -58,9 +58,9 @@ def fail(cell, *charge_points):
 def test_failures_for_two_charge_points_are_theirs(cell, exits):
     fail(cell, "CP1", "CP2", "CP1", "CP2", "CP1")
     assert exits == []
-    assert not cell.ready("CP1", "Authorize")
-    assert cell.ready("CP1", "Heartbeat")
-    assert cell.ready("CP3", "Authorize")
+    assert not cell.try_admit("CP1", "Authorize")
+    assert cell.try_admit("CP1", "Heartbeat")
+    assert cell.try_admit("CP3", "Authorize")
 
 
 def test_failures_for_three_are_the_plugins(cell, exits):
@@ -81,17 +81,17 @@ def test_failures_that_come_in_while_the_next_one_starts_are_not_its_own(cell, e
 
 def test_a_success_makes_a_pair_whole_again(cell):
     fail(cell, "CP1", "CP1", "CP1")
-    cell.faults.succeeded("CP1", "Authorize")
-    assert cell.ready("CP1", "Authorize")
+    cell.breakers.succeeded("CP1", "Authorize")
+    assert cell.try_admit("CP1", "Authorize")
 
 
 def test_one_in_quarantine_or_at_its_end_is_told_of_nothing(cell):
     cell.quarantined = True
-    assert not cell.ready("CP1", "Authorize")
+    assert not cell.try_admit("CP1", "Authorize")
     cell.quarantined = False
-    assert cell.ready("CP1", "Authorize")
+    assert cell.try_admit("CP1", "Authorize")
     cell.end()
-    assert not cell.ready("CP1", "Authorize")
+    assert not cell.try_admit("CP1", "Authorize")
 
 
 class Slow(Plugin):

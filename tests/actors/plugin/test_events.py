@@ -139,7 +139,7 @@ def test_after_three_in_a_row_it_is_not_told_any_more_until_a_probe(rig):
     for _ in range(3):
         rig.stage.connect("CP1")
         rig.stage.advance(NOTICES_S)
-    assert rig.plugin.faults.broken() == [("CP1", "on_online")]
+    assert rig.plugin.breakers.list_open() == [("CP1", "on_online")]
     charge_point = rig.stage.connect("CP1")
     assert len(rig.heard) == 3
     assert rig.count("notice_skipped") == 1
@@ -148,7 +148,7 @@ def test_after_three_in_a_row_it_is_not_told_any_more_until_a_probe(rig):
     rig.stage.advance(PROBE_S)
     rig.stage.connect("CP1")
     assert len(rig.heard) == 4
-    assert rig.plugin.faults.broken() == []
+    assert rig.plugin.breakers.list_open() == []
 
 
 def test_those_of_three_charge_points_are_the_plugins_failures(rig):
@@ -171,7 +171,7 @@ def test_a_handler_that_only_raises_is_neither_late_nor_blamed(rig):
     rig.stage.advance(10 * NOTICES_S)
     assert len(rig.heard) == 5
     assert rig.count("notice_overdue") == 0
-    assert rig.plugin.faults.pairs == {}
+    assert rig.plugin.breakers.failing == {}
 
 
 def test_one_that_swallows_its_kill_is_disowned_and_its_lane_goes_on(rig):

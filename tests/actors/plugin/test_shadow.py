@@ -230,7 +230,7 @@ def test_what_it_failed_at_as_a_shadow_it_is_not_blamed_for_when_it_is_promoted(
         for _ in range(3):
             rig.charge_point.call("Authorize", TAG)
             rig.stage.advance(rig.stage.context.events_s)
-        assert shadow.faults.broken() == [("CP1", "Authorize")]
+        assert shadow.breakers.list_open() == [("CP1", "Authorize")]
         rig.charge_point.call("Authorize", TAG)
         assert len(rig.shadowed) == 3  # it is not shown what it fails at
         rig.stage.context.router.promote(shadow)

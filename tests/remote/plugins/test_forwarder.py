@@ -162,8 +162,8 @@ def test_a_failure_in_a_worker_is_counted_there_and_its_fallback_answers(build):
             with pytest.raises(CallDeclined, match="failed"):
                 status_of(charge_point, "fail")
     assert house.counts["fallback"] == 4
-    assert not house.remote._cell.faults.pairs
-    assert house.workers[0].entries.cell.faults.broken() == [("CP1", "Authorize")]
+    assert not house.remote._cell.breakers.failing
+    assert house.workers[0].entries.cell.breakers.list_open() == [("CP1", "Authorize")]
 
 
 def test_without_workers_stand_ins_answer_at_once_and_what_they_took_is_handed_on_later(build):
