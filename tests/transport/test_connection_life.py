@@ -184,7 +184,7 @@ def test_an_ended_connection_leaves_no_timer_behind_for_longer_than_an_interval_
 
 
 def test_a_peer_that_says_anything_answers(line):
-    asker = gevent.spawn(line.connection.answers, 5.0)
+    asker = gevent.spawn(line.connection.ping_and_wait, 5.0)
     settle()
     assert line.sock.events() == [Ping(b"")]
     line.says(b"x")
@@ -201,7 +201,7 @@ def test_a_peer_that_we_do_not_read_answers_if_its_machine_acknowledges_the_ping
 
 def test_a_peer_that_is_read_again_while_it_is_asked_answers_by_what_it_says(line):
     line.connection.pause()
-    asker = gevent.spawn(line.connection.answers, 5.0)
+    asker = gevent.spawn(line.connection.ping_and_wait, 5.0)
     settle()
     line.connection.resume()
     line.says(b"x")
@@ -216,7 +216,7 @@ def test_what_the_peer_said_before_it_was_asked_does_not_count(line):
 
 def test_a_peer_is_asked_again_after_it_did_not_answer(line):
     assert line.connection.ping_and_wait(0.001) is False
-    asker = gevent.spawn(line.connection.answers, 5.0)
+    asker = gevent.spawn(line.connection.ping_and_wait, 5.0)
     settle()
     assert line.sock.events() == [Ping(b""), Ping(b"")]
     line.says(b"x")
@@ -225,15 +225,15 @@ def test_a_peer_is_asked_again_after_it_did_not_answer(line):
 
 
 def test_several_may_ask_and_one_that_gives_up_does_not_spoil_it_for_the_others(line):
-    patient = gevent.spawn(line.connection.answers, 5.0)
-    hasty = gevent.spawn(line.connection.answers, 0.001)
+    patient = gevent.spawn(line.connection.ping_and_wait, 5.0)
+    hasty = gevent.spawn(line.connection.ping_and_wait, 0.001)
     assert hasty.get(timeout=1.0) is False
     line.says(b"x")
     assert patient.get(timeout=1.0) is True
 
 
 def test_a_connection_that_ends_meanwhile_does_not_answer_and_keeps_nobody_waiting(line):
-    asker = gevent.spawn(line.connection.answers, 60.0)
+    asker = gevent.spawn(line.connection.ping_and_wait, 60.0)
     settle()
     line.connection.finish()
     assert asker.get(timeout=1.0) is False
