@@ -6,6 +6,7 @@ import pytest
 from chargehand.actors.runtime.actor import Actor
 from chargehand.actors.runtime.ordered_cell import OrderedCell
 from chargehand.actors.runtime.scheduler import Scheduler
+from chargehand.testing import StubStore
 
 from ..hub import settle, until
 from .jobs import Worker
@@ -42,7 +43,13 @@ def desk():
 
 @pytest.fixture
 def log():
+    """What reached an actor, or a handler, in order."""
     return []
+
+
+@pytest.fixture
+def store():
+    return StubStore()
 
 
 @pytest.fixture

@@ -15,6 +15,11 @@ STORES = {
     "reactor-sqlite": (*TRANSPORTS["reactor"], "--store", "sqlite"),
 }
 """Ways to serve, for modules that run in each of them: both transports, or these and both stores."""
+ON_EACH_TRANSPORT, ON_EACH_STORE = (
+    pytest.mark.parametrize("serving", ways.values(), ids=ways, indirect=True, scope="module")
+    for ways in (TRANSPORTS, STORES)
+)
+"""Marks of such modules."""
 
 
 class StartServer(Protocol):
@@ -50,9 +55,10 @@ def starting(folder_of: Callable[[str], Path], serving: tuple[str, ...]) -> Iter
 
 
 @pytest.fixture(scope="module")
-def serving() -> tuple[str, ...]:
-    """Options that all servers of a module are started with. A module with several sets has a fixture of its own."""
-    return ()
+def serving(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """Options that all servers of a module are started with: none, or those of the module's mark."""
+    options: tuple[str, ...] = getattr(request, "param", ())
+    return options
 
 
 @pytest.fixture

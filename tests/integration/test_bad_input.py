@@ -6,16 +6,11 @@ from typing import Any
 
 import pytest
 
-from .conftest import STORES, StartServer
+from .conftest import ON_EACH_STORE, StartServer
 from .rawsocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, RawSocket, encode
 from .server import Server
 
-
-@pytest.fixture(scope="module", params=STORES.values(), ids=STORES)
-def serving(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """On both transports and both stores."""
-    options: tuple[str, ...] = request.param
-    return options
+pytestmark = ON_EACH_STORE
 
 
 MIB = 1 << 20

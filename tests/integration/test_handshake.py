@@ -2,17 +2,12 @@
 
 import pytest
 
-from .conftest import TRANSPORTS, StartServer
+from .conftest import ON_EACH_TRANSPORT, StartServer
 from .process import until
 from .rawsocket import KEY, SUBPROTOCOL, Handshake, RawSocket, encode
 from .server import Server
 
-
-@pytest.fixture(scope="module", params=TRANSPORTS.values(), ids=TRANSPORTS)
-def serving(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """On both transports."""
-    options: tuple[str, ...] = request.param
-    return options
+pytestmark = ON_EACH_TRANSPORT
 
 
 def knock(server: Server, path: str, *lines: str, without: str = "") -> Handshake:

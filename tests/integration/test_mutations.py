@@ -6,16 +6,11 @@ import random
 
 import pytest
 
-from .conftest import STORES, StartServer
+from .conftest import ON_EACH_STORE, StartServer
 from .rawsocket import EndedError, RawSocket, encode
 from .test_bad_input import assert_fresh_connection_served
 
-
-@pytest.fixture(scope="module", params=STORES.values(), ids=STORES)
-def serving(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """On both transports and both stores."""
-    options: tuple[str, ...] = request.param
-    return options
+pytestmark = ON_EACH_STORE
 
 
 SEED = 20261122

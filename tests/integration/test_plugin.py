@@ -12,16 +12,11 @@ from typing import Any
 
 import pytest
 
-from .conftest import TRANSPORTS, StartServer
+from .conftest import ON_EACH_TRANSPORT, StartServer
 from .rawsocket import RawSocket
 from .server import Server
 
-
-@pytest.fixture(scope="module", params=TRANSPORTS.values(), ids=TRANSPORTS)
-def serving(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """On both transports."""
-    options: tuple[str, ...] = request.param
-    return options
+pytestmark = ON_EACH_TRANSPORT
 
 
 TAGS = """

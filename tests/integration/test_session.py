@@ -3,18 +3,11 @@
 import json
 from datetime import datetime
 
-import pytest
-
 from .client import METER_START_WH, METER_STOP_WH, METER_VALUES
-from .conftest import TRANSPORTS, StartClient, StartServer
+from .conftest import ON_EACH_TRANSPORT, StartClient, StartServer
 from .server import Server, chargehand
 
-
-@pytest.fixture(scope="module", params=TRANSPORTS.values(), ids=TRANSPORTS)
-def serving(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """On both transports."""
-    options: tuple[str, ...] = request.param
-    return options
+pytestmark = ON_EACH_TRANSPORT
 
 
 def remote_stop(server: Server, charge_point: str, transaction_id: int) -> None:

@@ -8,38 +8,11 @@ import pytest
 from chargehand import Plugin, Tag, passive, v16
 from chargehand.plugins.back_office import BackOffice
 from chargehand.protocol.payload import strict
-from chargehand.testing import ManualClock, Stage, StubStore
+from chargehand.testing import Stage
 
 from ..actors.messages_of_v16 import METER_VALUES, PASSIVE, START, STOP, TIME
 
 ACCEPTED = {"idTagInfo": {"status": "Accepted"}}
-
-
-@pytest.fixture
-def store():
-    return StubStore()
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
-
-
-@pytest.fixture
-def make(store, clock):
-    """A stage with the back office; all of them end with the test."""
-    stages = []
-
-    def make(**options):
-        now = lambda: dt.datetime.fromtimestamp(clock.time(), dt.UTC)  # noqa: E731
-        stage = Stage(BackOffice.spec(store, now=now, **options), store=store, clock=clock)
-        stage.start()
-        stages.append(stage)
-        return stage
-
-    yield make
-    for stage in stages:
-        stage.stop()
 
 
 @pytest.fixture

@@ -1,15 +1,11 @@
 """A charging profile that was accepted is kept until another replaces it, it is cleared, or its transaction ends."""
 
-import datetime as dt
 from decimal import Decimal
 
 import pytest
 
 from chargehand import v16
-from chargehand.plugins.accepted_state import AcceptedState
-from chargehand.plugins.back_office import BackOffice
 from chargehand.plugins.charging_profiles import KEPT_PER_CHARGE_POINT
-from chargehand.testing import ManualClock, Stage, StubStore
 
 from ..actors.messages_of_v16 import START, STOP
 
@@ -18,25 +14,6 @@ SCHEDULE = v16.ChargingSchedule(
     charging_schedule_period=(v16.ChargingSchedulePeriod(start_period=0, limit=Decimal(16)),),
 )
 MAX, DEFAULT, TX = "ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"
-
-
-@pytest.fixture
-def store():
-    return StubStore()
-
-
-@pytest.fixture
-def stage(store):
-    clock = ManualClock()
-    now = lambda: dt.datetime.fromtimestamp(clock.time(), dt.UTC)  # noqa: E731
-    plugins = [AcceptedState.spec(store, now=now), BackOffice.spec(store, now=now)]
-    with Stage(*plugins, store=store, clock=clock) as stage:
-        yield stage
-
-
-@pytest.fixture
-def charge_point(stage):
-    return stage.connect("CP1")
 
 
 def profile(number=1, purpose=DEFAULT, level=0, **more):

@@ -1,39 +1,14 @@
 """What is doubtful about a transaction is flagged and listed; nothing is refused, closed or guessed away for it."""
 
-import datetime as dt
 import json
 
 import pytest
 
 from chargehand import Transaction
-from chargehand.plugins.back_office import BackOffice
-from chargehand.testing import ManualClock, Stage, StubStore
 
 from ..actors.messages_of_v16 import METER_VALUES, START, STOP
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
-
-
-@pytest.fixture
-def store():
-    return StubStore()
-
-
-@pytest.fixture
-def make(store):
-    clock = ManualClock()
-    stages = []
-
-    def make(**options):
-        now = lambda: dt.datetime.fromtimestamp(clock.time(), dt.UTC)  # noqa: E731
-        stage = Stage(BackOffice.spec(store, now=now, **options), store=store, clock=clock)
-        stage.start()
-        stages.append(stage)
-        return stage
-
-    yield make
-    for stage in stages:
-        stage.stop()
 
 
 @pytest.fixture

@@ -6,29 +6,9 @@ import pytest
 
 from chargehand import LocalList, Tag, v16
 from chargehand.plugins import local_lists
-from chargehand.plugins.accepted_state import AcceptedState
-from chargehand.testing import ManualClock, Stage, StubStore
 
 OK, BLOCKED = {"status": "Accepted"}, {"status": "Blocked"}
 FULL, DIFFERENTIAL = v16.UpdateType.FULL, v16.UpdateType.DIFFERENTIAL
-
-
-@pytest.fixture
-def store():
-    return StubStore()
-
-
-@pytest.fixture
-def stage(store):
-    clock = ManualClock()
-    now = lambda: dt.datetime.fromtimestamp(clock.time(), dt.UTC)  # noqa: E731
-    with Stage(AcceptedState.spec(store, now=now), store=store, clock=clock) as stage:
-        yield stage
-
-
-@pytest.fixture
-def charge_point(stage):
-    return stage.connect("CP1")
 
 
 def request(version, tags, kind=FULL):

@@ -5,10 +5,8 @@ import datetime as dt
 import pytest
 
 from chargehand import Reservation, Tag, v16
-from chargehand.plugins.accepted_state import AcceptedState
-from chargehand.plugins.back_office import BackOffice
 from chargehand.plugins.reservations import KEPT_PER_CHARGE_POINT
-from chargehand.testing import ManualClock, Stage, StubStore
+from chargehand.testing import StubStore
 
 from ..actors.messages_of_v16 import START, STOP
 
@@ -20,28 +18,6 @@ def store():
     return StubStore(
         tags=[Tag(id_tag="T1", parent="FLEET"), Tag(id_tag="T2", parent="fleet"), Tag(id_tag="T3")]
     )
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
-
-
-@pytest.fixture
-def now(clock):
-    return lambda: dt.datetime.fromtimestamp(clock.time(), dt.UTC)
-
-
-@pytest.fixture
-def stage(store, clock, now):
-    plugins = [AcceptedState.spec(store, now=now), BackOffice.spec(store, now=now)]
-    with Stage(*plugins, store=store, clock=clock) as stage:
-        yield stage
-
-
-@pytest.fixture
-def charge_point(stage):
-    return stage.connect("CP1")
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """Payloads: both policies for what comes in."""
 
 import datetime as dt
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import pytest
@@ -12,25 +11,10 @@ from chargehand.protocol.errors import Deviation, ErrorCode, Refused
 from chargehand.protocol.message import AtLeast, Message
 from chargehand.protocol.payload import lenient, strict
 
+from .payloads import SAMPLE, START, dump, meter
+
 NOON = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.UTC)
-SAMPLE = {
-    "value": "230.1",
-    "context": "Sample.Periodic",
-    "measurand": "Voltage",
-    "phase": "L1-N",
-    "unit": "V",
-}
-START = {"connectorId": 1, "idTag": "T1", "meterStart": 5, "timestamp": "2026-11-22T12:00:00Z"}
 STOP = {"meterStop": 9, "timestamp": "2026-11-22T12:00:00Z", "transactionId": 77}
-
-
-def meter(*samples: object) -> Any:
-    value = {"timestamp": "2026-11-22T12:00:00Z", "sampledValue": list(samples or [SAMPLE] * 3)}
-    return {"connectorId": 1, "transactionId": 77, "meterValue": [value]}
-
-
-def dump(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def refusal(kind: type[Message], payload: object) -> str:

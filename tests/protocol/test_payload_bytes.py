@@ -1,7 +1,6 @@
 """Payloads that nobody should send: no bytes raise anything but a refusal."""
 
 import contextlib
-import json
 from typing import Any
 
 import msgspec
@@ -14,23 +13,7 @@ from chargehand.protocol.errors import Refused
 from chargehand.protocol.message import Message
 from chargehand.protocol.payload import encode, lenient, strict
 
-SAMPLE = {
-    "value": "230.1",
-    "context": "Sample.Periodic",
-    "measurand": "Voltage",
-    "phase": "L1-N",
-    "unit": "V",
-}
-START = {"connectorId": 1, "idTag": "T1", "meterStart": 5, "timestamp": "2026-11-22T12:00:00Z"}
-
-
-def meter(*samples: object) -> Any:
-    value = {"timestamp": "2026-11-22T12:00:00Z", "sampledValue": list(samples or [SAMPLE] * 3)}
-    return {"connectorId": 1, "transactionId": 77, "meterValue": [value]}
-
-
-def dump(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+from .payloads import START, dump, meter
 
 
 def test_of_very_many_violations_only_so_many_are_told():

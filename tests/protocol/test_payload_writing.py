@@ -1,7 +1,6 @@
 """Payloads of ours: how they are written, and that nothing invalid is."""
 
 import datetime as dt
-import json
 from decimal import Decimal
 from typing import Any
 
@@ -12,11 +11,9 @@ from chargehand.protocol.errors import InvalidPayload
 from chargehand.protocol.message import Message
 from chargehand.protocol.payload import build, encode, typed
 
+from .payloads import dump
+
 NOON = dt.datetime(2026, 11, 22, 12, 0, tzinfo=dt.UTC)
-
-
-def dump(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def test_a_message_is_written_in_the_order_of_its_declaration_without_what_is_absent():

@@ -9,9 +9,16 @@ from dataclasses import dataclass
 import gevent
 import gevent.socket
 
+from chargehand.protocol.websocket import Codec, Role
+
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # the example of RFC 6455, section 1.3,
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # and its one right answer
 TIMEOUT_S = 5.0
+
+
+def text_frame(text: bytes) -> bytes:
+    """Encode a text as a client does."""
+    return Codec(Role.CLIENT).text(text)
 
 
 def request(

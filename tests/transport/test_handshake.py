@@ -12,15 +12,11 @@ from chargehand.transport.handshake import Handshake
 from chargehand.transport.reactor_transport import ReactorTransport
 
 from ..hub import settle, until
-from .client import ACCEPT, KEY, request
+from .client import ACCEPT, KEY, request, text_frame
 
 SUBPROTOCOL = "Sec-WebSocket-Protocol: ocpp1.6"
 
 pytestmark = pytest.mark.usefixtures("no_traceback")
-
-
-def text_frame(text):
-    return Codec(Role.CLIENT).text(text)
 
 
 def answered(served, client):

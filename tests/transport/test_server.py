@@ -1,6 +1,5 @@
 """The listening socket: TLS in front of the handshake, faults of ours, and what closing it leaves alone."""
 
-import logging
 import ssl
 import time
 
@@ -13,7 +12,7 @@ from chargehand.transport.tls import server_context
 
 from ..certificates import make_certificate
 from ..hub import settle, until
-from .client import request
+from .client import request, text_frame
 from .conftest import ADMISSION
 
 SUBPROTOCOL = "Sec-WebSocket-Protocol: ocpp1.6"
@@ -25,18 +24,6 @@ def serve_tls(serve, certificate):
     """Makes servers of wss."""
     chain, key = certificate
     return lambda **limits: serve(tls=server_context(str(chain), str(key)), **limits)
-
-
-@pytest.fixture
-def quiet(capfd, caplog):
-    """Nothing that the test does may write a traceback or log an error."""
-    yield
-    assert "Traceback" not in capfd.readouterr().err
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
-
-
-def text_frame(text):
-    return Codec(Role.CLIENT).text(text)
 
 
 def received(client, size):
@@ -51,7 +38,7 @@ def received(client, size):
 # TLS
 
 
-def test_a_connection_over_tls_is_served_like_any_other(serve_tls, certificate, quiet):
+def test_a_connection_over_tls_is_served_like_any_other(serve_tls, certificate, no_traceback):
     served = serve_tls()
     client = served.client(trust=certificate[0])
     assert client.asks(SUBPROTOCOL).status == 101
@@ -65,7 +52,7 @@ def test_a_connection_over_tls_is_served_like_any_other(serve_tls, certificate, 
     until(lambda: connection.sock.fileno() == -1)
 
 
-def test_the_end_of_a_connection_is_said_in_tls(serve_tls, certificate, quiet):
+def test_the_end_of_a_connection_is_said_in_tls(serve_tls, certificate, no_traceback):
     """A client that checks for truncation must not take the end for one."""
     served = serve_tls()
     client = served.client(trust=certificate[0])
@@ -76,7 +63,9 @@ def test_the_end_of_a_connection_is_said_in_tls(serve_tls, certificate, quiet):
 
 
 @pytest.mark.parametrize("texts", [1, 3000])
-def test_what_is_sent_behind_the_request_in_the_same_record_is_not_lost(serve_tls, certificate, texts, quiet):
+def test_what_is_sent_behind_the_request_in_the_same_record_is_not_lost(
+    serve_tls, certificate, texts, no_traceback
+):
     served = serve_tls()
     client = served.client(trust=certificate[0])
     sent = [b"text %d" % number for number in range(texts)]
@@ -85,7 +74,9 @@ def test_what_is_sent_behind_the_request_in_the_same_record_is_not_lost(serve_tl
     assert served.gate.receivers[0].messages == sent
 
 
-def test_a_message_of_many_records_arrives_whole_and_one_of_many_leaves_whole(serve_tls, certificate, quiet):
+def test_a_message_of_many_records_arrives_whole_and_one_of_many_leaves_whole(
+    serve_tls, certificate, no_traceback
+):
     served = serve_tls()
     client = served.client(trust=certificate[0])
     client.asks(SUBPROTOCOL)
@@ -97,7 +88,7 @@ def test_a_message_of_many_records_arrives_whole_and_one_of_many_leaves_whole(se
     assert received(client, len(GOT_IT) + 10 + 900_000).endswith(b"y" * 900_000)
 
 
-def test_a_paused_connection_over_tls_loses_nothing(serve_tls, certificate, quiet):
+def test_a_paused_connection_over_tls_loses_nothing(serve_tls, certificate, no_traceback):
     served = serve_tls()
     client = served.client(trust=certificate[0])
     client.asks(SUBPROTOCOL)
@@ -115,7 +106,7 @@ def test_a_paused_connection_over_tls_loses_nothing(serve_tls, certificate, quie
 
 
 def test_a_peer_that_goes_on_sending_after_a_fault_reads_the_close_frame_over_tls_too(
-    serve_tls, certificate, quiet
+    serve_tls, certificate, no_traceback
 ):
     served = serve_tls()
     client = served.client(trust=certificate[0])
@@ -129,7 +120,7 @@ def test_a_peer_that_goes_on_sending_after_a_fault_reads_the_close_frame_over_tl
 @pytest.mark.parametrize(
     "sent", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x00\x04junk", b"\x00" * 500], ids=range(3)
 )
-def test_what_is_no_tls_is_one_line_and_no_traceback(serve_tls, sent, quiet):
+def test_what_is_no_tls_is_one_line_and_no_traceback(serve_tls, sent, no_traceback):
     served = serve_tls()
     client = served.client()
     client.sends(sent)
@@ -139,7 +130,7 @@ def test_what_is_no_tls_is_one_line_and_no_traceback(serve_tls, sent, quiet):
     until(lambda: len(served.pool) == 0)
 
 
-def test_a_client_that_does_not_trust_us_is_one_line_and_no_traceback(serve_tls, tmp_path, quiet):
+def test_a_client_that_does_not_trust_us_is_one_line_and_no_traceback(serve_tls, tmp_path, no_traceback):
     served = serve_tls()
     stranger, _ = make_certificate(tmp_path, "stranger")
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -148,7 +139,7 @@ def test_a_client_that_does_not_trust_us_is_one_line_and_no_traceback(serve_tls,
     assert served.gate.failures[0].startswith("TLS: ")
 
 
-def test_an_old_tls_is_one_line_and_no_traceback(serve_tls, quiet):
+def test_an_old_tls_is_one_line_and_no_traceback(serve_tls, no_traceback):
     served = serve_tls()
     client = served.client()
     # A ClientHello of TLS 1.0 that offers one suite of its time.
@@ -159,7 +150,7 @@ def test_an_old_tls_is_one_line_and_no_traceback(serve_tls, quiet):
     assert "UNSUPPORTED_PROTOCOL" in served.gate.failures[0]
 
 
-def test_a_tls_handshake_that_is_not_finished_in_time_ends_with_its_socket(serve_tls, quiet):
+def test_a_tls_handshake_that_is_not_finished_in_time_ends_with_its_socket(serve_tls, no_traceback):
     served = serve_tls(handshake_timeout_s=0.05)
     silent, slow = served.client(), served.client()
     slow.sends(b"\x16\x03\x01")
@@ -168,7 +159,7 @@ def test_a_tls_handshake_that_is_not_finished_in_time_ends_with_its_socket(serve
     assert served.gate.failures == ["TLS: the handshake was not finished in time"] * 2
 
 
-def test_a_client_that_goes_in_the_middle_of_tls_is_one_line(serve_tls, quiet):
+def test_a_client_that_goes_in_the_middle_of_tls_is_one_line(serve_tls, no_traceback):
     served = serve_tls()
     client = served.client()
     client.sends(b"\x16\x03\x01")
@@ -177,7 +168,7 @@ def test_a_client_that_goes_in_the_middle_of_tls_is_one_line(serve_tls, quiet):
 
 
 def test_a_request_over_tls_that_is_not_finished_in_time_ends_with_its_connection(
-    serve_tls, certificate, quiet
+    serve_tls, certificate, no_traceback
 ):
     served = serve_tls(handshake_timeout_s=0.1)
     client = served.client(trust=certificate[0])
@@ -186,7 +177,7 @@ def test_a_request_over_tls_that_is_not_finished_in_time_ends_with_its_connectio
     assert served.gate.failures == ["the request was not finished in time"]
 
 
-def test_a_client_that_is_slow_in_tls_keeps_nobody_waiting(serve_tls, certificate, quiet):
+def test_a_client_that_is_slow_in_tls_keeps_nobody_waiting(serve_tls, certificate, no_traceback):
     """The library patches nothing: with the standard library's TLS the hub would stand still."""
     served = serve_tls(handshake_timeout_s=2.0)
     served.client().sends(b"\x16\x03\x01")
@@ -197,7 +188,7 @@ def test_a_client_that_is_slow_in_tls_keeps_nobody_waiting(serve_tls, certificat
     assert served.gate.failures == []
 
 
-def test_a_refusal_over_tls_is_read_to_its_end(serve_tls, certificate, quiet):
+def test_a_refusal_over_tls_is_read_to_its_end(serve_tls, certificate, no_traceback):
     served = serve_tls()
     client = served.client(trust=certificate[0])
     answer = client.asks(method="POST")

@@ -34,11 +34,6 @@ def release():
 
 
 @pytest.fixture
-def exits():
-    return []
-
-
-@pytest.fixture
 def cell(release, exits):
     watch = lambda _, exit_: exits.append(exit_)  # noqa: E731
     cell = PluginCell(Scheduler(spare=0), Some.spec([], release), None, watch, lambda: 0.0, POLICY)

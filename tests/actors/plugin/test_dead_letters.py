@@ -1,14 +1,7 @@
 """What fails again and again while others like it are taken is set aside, with the rest of its transaction."""
 
-import pytest
-
 from ..messages_of_v16 import METER_VALUES, START, STOP
 from ..spool_harness import ATTEMPTS, DELAY_MAX_S, DELAY_S, answer, fail, only, spool
-
-
-@pytest.fixture
-def charge_point(desk):
-    return desk.stage.connect("CP1")
 
 
 def test_one_that_fails_while_others_like_it_are_taken_is_set_aside(desk, charge_point):

@@ -215,19 +215,9 @@ class Way(Plugin):
 
 
 @pytest.fixture
-def log():
-    return []
-
-
-@pytest.fixture
 def stage(log):
     with Stage(Way.spec(log)) as stage:
         yield stage
-
-
-@pytest.fixture
-def charge_point(stage):
-    return stage.connect("CP1")
 
 
 @pytest.mark.parametrize("way", ["message", "mapping"])

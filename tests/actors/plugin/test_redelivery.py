@@ -13,11 +13,6 @@ from ..messages_of_v16 import METER_VALUES, START, STOP
 from ..spool_harness import DEADLINE_S, DELAY_MAX_S, DELAY_S, Planted, answer, fail, spool
 
 
-@pytest.fixture
-def charge_point(desk):
-    return desk.stage.connect("CP1")
-
-
 def test_what_a_fallback_acknowledged_is_handed_to_its_plugin_after_a_while(desk, charge_point):
     spool(desk, charge_point, "a")
     assert desk.spooled == ["a"]

@@ -3,8 +3,6 @@
 import datetime as dt
 import json
 
-import pytest
-
 from chargehand import StoreError
 from chargehand.store.store import RowRefused
 from chargehand.testing import StubStore
@@ -12,11 +10,6 @@ from chargehand.testing import StubStore
 from ...hub import settle
 from ..messages_of_v16 import METER_VALUES
 from ..spool_harness import ATTEMPTS, DELAY_MAX_S, DELAY_S, Desk, answer, fail, spool
-
-
-@pytest.fixture
-def charge_point(desk):
-    return desk.stage.connect("CP1")
 
 
 def test_what_an_earlier_run_left_is_taken_up_at_the_start():

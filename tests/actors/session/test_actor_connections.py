@@ -15,22 +15,6 @@ TIME_ANSWER = {"currentTime": "2026-01-01T00:00:00Z"}
 BOOT = PASSIVE["BootNotification"]
 
 
-@pytest.fixture
-def way():
-    return [lambda: TIME_ANSWER]
-
-
-@pytest.fixture
-def log():
-    return []
-
-
-@pytest.fixture
-def stage(way, log):
-    with Stage(Everything.spec(way, log)) as stage:
-        yield stage
-
-
 def facts(stage, id_="CP1"):
     return stage.charge_points[id_].charge_point
 

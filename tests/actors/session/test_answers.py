@@ -8,10 +8,11 @@ from chargehand import OcppError, v16
 from chargehand.actors.runtime.failure import HandlerKilled
 from chargehand.protocol.actions import Sender
 from chargehand.protocol.session import Rules
-from chargehand.testing import Stage, StubStore
+from chargehand.testing import Stage
 
 from ..messages_of_v16 import METER_VALUES, PASSIVE, STAND_INS, START
 from ..recording_plugin import Everything
+from .exchanges import meaning
 
 
 class Raising(dict):
@@ -50,39 +51,6 @@ WAYS = {
     "it returns a mapping that fails": lambda: Raising(a=1),
     "it returns what cannot be compared": Touchy,
 }
-
-
-@pytest.fixture
-def way():
-    """What the handler does: one function, to be put in its place."""
-    return [lambda: None]
-
-
-@pytest.fixture
-def log():
-    """The calls that reached the handler."""
-    return []
-
-
-@pytest.fixture
-def store():
-    return StubStore()
-
-
-@pytest.fixture
-def stage(way, log, store):
-    with Stage(Everything.spec(way, log), store=store) as stage:
-        yield stage
-
-
-@pytest.fixture
-def charge_point(stage):
-    return stage.connect("CP1")
-
-
-def meaning(frame):
-    """What an answer says: the payload, or the code of an error."""
-    return frame[2]
 
 
 def test_every_passive_action_of_the_version_is_covered_here():

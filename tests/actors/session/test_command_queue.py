@@ -8,37 +8,7 @@ from chargehand.testing import Stage
 
 from ..messages_of_v16 import PASSIVE
 from ..recording_plugin import Everything
-
-VERSION = {"listVersion": 3}
-
-
-@pytest.fixture
-def way():
-    return [lambda: {"status": "Accepted", "currentTime": "2026-01-01T00:00:00Z", "interval": 1}]
-
-
-@pytest.fixture
-def stage(way):
-    with Stage(Everything.spec(way, [])) as stage:
-        yield stage
-
-
-@pytest.fixture
-def charge_point(stage):
-    return stage.connect("CP1")
-
-
-def version(stage, **options):
-    """Ask for the version of the local list: the smallest call there is."""
-    ticket = stage.send("CP1", v16.GetLocalListVersion(), **options)
-    stage.settle()
-    return ticket
-
-
-def taken(charge_point):
-    """The calls that went out since the last look, by action."""
-    return [frame[2] for frame in charge_point.take()]
-
+from .exchanges import VERSION, taken, version
 
 # Away
 

@@ -8,17 +8,13 @@ from chargehand.testing import MemoryConnection, Stage
 
 from ..messages_of_v16 import METER_VALUES, PASSIVE, STOP
 from ..recording_plugin import Everything
+from .exchanges import ids
 
 TIME_ANSWER = {"currentTime": "2026-01-01T00:00:00Z"}
 
 
 @pytest.fixture
 def later():
-    return []
-
-
-@pytest.fixture
-def log():
     return []
 
 
@@ -40,10 +36,6 @@ def make(way, log):
     yield make
     for stage in stages:
         stage.stop()
-
-
-def ids(frames):
-    return [frame[1] for frame in frames]
 
 
 def test_no_more_calls_are_with_plugins_than_may_be_and_the_rest_follow_in_order(make, log, later):

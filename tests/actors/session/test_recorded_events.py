@@ -10,26 +10,9 @@ from chargehand.protocol.errors import ErrorCode
 from chargehand.testing import Stage
 
 from ..messages_of_v16 import PASSIVE
-from ..recording_plugin import Everything
 
 TIME_ANSWER = {"currentTime": "2026-01-01T00:00:00Z"}
 BOOTED = {**TIME_ANSWER, "status": "Accepted", "interval": 300}
-
-
-@pytest.fixture
-def way():
-    return [lambda: TIME_ANSWER]
-
-
-@pytest.fixture
-def stage(way):
-    with Stage(Everything.spec(way, [])) as stage:
-        yield stage
-
-
-@pytest.fixture
-def charge_point(stage):
-    return stage.connect("CP1")
 
 
 def rows(stage, *kinds):

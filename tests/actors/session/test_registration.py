@@ -3,7 +3,7 @@
 import pytest
 
 from chargehand import Plugin, passive, v16
-from chargehand.testing import Stage, StubStore
+from chargehand.testing import Stage
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 
@@ -30,19 +30,9 @@ def status():
 
 
 @pytest.fixture
-def store():
-    return StubStore()
-
-
-@pytest.fixture
 def stage(store, status):
     with Stage(BootSequence.spec(status), store=store) as stage:
         yield stage
-
-
-@pytest.fixture
-def charge_point(stage):
-    return stage.connect("CP1")
 
 
 @pytest.mark.parametrize("answer", ["Accepted", "Pending", "Rejected"])

@@ -4,48 +4,16 @@ import pytest
 
 from chargehand import v16
 from chargehand.protocol.session import Rules
-from chargehand.testing import Stage, StubStore
+from chargehand.testing import Stage
 
 from ..messages_of_v16 import METER_VALUES, PASSIVE, STAND_INS, START, STOP, TRANSACTION_MESSAGES
 from ..recording_plugin import Everything
+from .exchanges import meaning
 
 
 def fails():
     """What the handler does here, mostly."""
     raise ValueError("a planted fault")
-
-
-@pytest.fixture
-def way():
-    """What the handler does: one function, to be put in its place."""
-    return [lambda: None]
-
-
-@pytest.fixture
-def log():
-    """The calls that reached the handler."""
-    return []
-
-
-@pytest.fixture
-def store():
-    return StubStore()
-
-
-@pytest.fixture
-def stage(way, log, store):
-    with Stage(Everything.spec(way, log), store=store) as stage:
-        yield stage
-
-
-@pytest.fixture
-def charge_point(stage):
-    return stage.connect("CP1")
-
-
-def meaning(frame):
-    """What an answer says: the payload, or the code of an error."""
-    return frame[2]
 
 
 @pytest.mark.parametrize("action", TRANSACTION_MESSAGES)

@@ -10,7 +10,7 @@ from chargehand.protocol.actions import Request, Sender, Version, request
 from chargehand.protocol.message import Message
 from chargehand.protocol.session import Rules
 from chargehand.protocol.v16.types import Profile
-from chargehand.testing import Stage, StubStore
+from chargehand.testing import Stage
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 
@@ -53,11 +53,6 @@ class Boots(Plugin):
         if call.incoming.action.version == "0.0":
             return {"status": "Accepted"}
         return {"status": "Accepted", "currentTime": "2026-01-01T00:00:00Z", "interval": 300}
-
-
-@pytest.fixture
-def store():
-    return StubStore()
 
 
 @pytest.fixture

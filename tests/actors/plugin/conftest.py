@@ -1,0 +1,13 @@
+"""Fixtures: the stage of the spool, where a test makes none of its own, and a charge point on the stage."""
+
+import pytest
+
+
+@pytest.fixture
+def stage(desk):
+    return desk.stage
+
+
+@pytest.fixture
+def charge_point(stage):
+    return stage.connect("CP1")

@@ -1,0 +1,26 @@
+"""Commands that the tests of sessions send, and frames as they read them."""
+
+from chargehand import v16
+
+VERSION = {"listVersion": 3}
+
+
+def version(stage, **options):
+    """Ask for the version of the local list: the smallest command there is."""
+    ticket = stage.send("CP1", v16.GetLocalListVersion(), **options)
+    stage.settle()
+    return ticket
+
+
+def taken(charge_point):
+    """Take the commands that went out since the last look, by action."""
+    return [frame[2] for frame in charge_point.take()]
+
+
+def meaning(frame):
+    """Return the payload of an answer, or the code of an error."""
+    return frame[2]
+
+
+def ids(frames):
+    return [frame[1] for frame in frames]
