@@ -76,10 +76,8 @@ class AcceptedState(Plugin):
         receipts = [self._collections.reservations.put(reservation)]
         for transaction in self._store.open_transactions(ticket.charge_point_id):
             # Its start may have come before the answer.
-            if transaction.reservation_id == reservation.id and _is_later(
-                transaction.start_received_at, ticket
-            ):
-                receipts += reservations.use(self._collections, transaction)
+            if _is_later(transaction.start_received_at, ticket):
+                receipts += reservations.use_if_meant(self._collections, reservation.id, transaction)
         self._tidy(ticket.charge_point_id)
         _wait(receipts)
 

@@ -17,6 +17,8 @@ KEPT = dt.timedelta(days=1)
 """Time after its expiry in which a reservation is still listed."""
 KEPT_PER_CHARGE_POINT = 100
 """Reservations of one charge point; the oldest go first."""
+OPEN = ("active", "uncertain")
+"""States of a reservation that a start may still use."""
 
 
 def doubts(books: Collections, transaction: Transaction) -> list[str]:
@@ -24,7 +26,7 @@ def doubts(books: Collections, transaction: Transaction) -> list[str]:
     number = transaction.reservation_id
     if number is None:
         return []
-    reservation = _find(books, transaction)
+    reservation = _named(books, transaction)
     if reservation is None:
         # Some charge points send 0 or -1 with every start: that names none.
         return [f"reservation {number} is not known"] if number > 0 else []
@@ -44,12 +46,50 @@ def doubts(books: Collections, transaction: Transaction) -> list[str]:
 
 
 def use(books: Collections, transaction: Transaction) -> list[Receipt]:
-    """Note that a start has used its reservation: it is over, whatever is doubtful about it."""
-    reservation = _find(books, transaction)
-    if reservation is None or reservation.state not in ("active", "uncertain"):
+    """Note that a start has used a reservation: the one that it names, else one that it has plainly used.
+
+    A reservation that is named is over, whatever is doubtful about it.
+    """
+    reservation = _named(books, transaction)
+    if reservation is None:
+        mine = books.reservations.of(transaction.charge_point_id)
+        if not mine:
+            return []
+        found = [
+            one
+            for one in mine
+            if one.accepted_at <= transaction.start_received_at and _plainly_used(books, one, transaction)
+        ]
+        # That of the connector goes before one of any connector, then that which ends first.
+        reservation = min(found, key=lambda one: (not one.connector_id, one.expiry), default=None)
+    return [] if reservation is None else _use(books, reservation, transaction)
+
+
+def use_if_meant(books: Collections, number: int, transaction: Transaction) -> list[Receipt]:
+    """Note that a start which came before the answer to ReserveNow has used that reservation, if it has."""
+    reservation = books.reservations.get(key_of(transaction.charge_point_id, number))
+    if reservation is None:
+        return []
+    named = _named(books, transaction)
+    meant = _plainly_used(books, reservation, transaction) if named is None else named is reservation
+    return _use(books, reservation, transaction) if meant else []
+
+
+def _use(books: Collections, reservation: Reservation, transaction: Transaction) -> list[Receipt]:
+    if reservation.state not in OPEN:
         return []
     used = msgspec.structs.replace(reservation, state="used", transaction_id=transaction.id)
     return [books.reservations.put(used)]
+
+
+def _plainly_used(books: Collections, reservation: Reservation, transaction: Transaction) -> bool:
+    """Return whether a start that names no reservation has used this one: by its tag, there, and in time."""
+    return (
+        reservation.state in OPEN
+        and reservation.connector_id in (0, transaction.connector_id)
+        and min(transaction.started_at, transaction.start_received_at) < reservation.expiry
+        and _is_for(books, reservation, transaction.id_tag)
+    )
 
 
 def tidy(books: Collections, charge_point_id: str, now: dt.datetime) -> None:
@@ -77,7 +117,7 @@ def _parent(books: Collections, id_tag: str) -> str:
     return tag.parent.lower() if tag is not None else ""
 
 
-def _find(books: Collections, transaction: Transaction) -> Reservation | None:
+def _named(books: Collections, transaction: Transaction) -> Reservation | None:
     number = transaction.reservation_id
     return None if number is None else books.reservations.get(key_of(transaction.charge_point_id, number))
 

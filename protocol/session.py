@@ -162,7 +162,8 @@ class Session:
         self.calls: CommandQueue | None = (
             None  # ours; made with the first, for most charge points never get one
         )
-        self.triggered: set[str] | None = None  # what TriggerMessage asked for while Pending
+        # What a trigger command asked for: a registration, and while Pending everything.
+        self.triggered: set[str] | None = None
         self._late: deque[Outgoing] | None = None
         self._prefix = id_prefix
         self._last_id = 0
@@ -259,15 +260,34 @@ class Session:
         except Refused as error:
             refused, deviations = error, error.violations
         self._settle(outgoing, late=late)
-        if self.registration is Registration.PENDING:
+        if outgoing.action.triggers is not None:
             self._note_trigger(outgoing, response)
         return Answered(outgoing, response, deviations, refused, late=late)
 
     def _note_trigger(self, outgoing: Outgoing, response: Any) -> None:
         # Not for one message only: a StatusNotification asked for may come for every connector.
-        triggers = outgoing.action.triggers
-        if triggers is not None and getattr(response, "status", None) == "Accepted":
-            self.triggered = {*(self.triggered or ()), *triggers(outgoing.request)}
+        if getattr(response, "status", None) != "Accepted":
+            return
+        names = _triggers(outgoing)
+        if self.registration is not Registration.PENDING:
+            names = tuple(name for name in names if self._registers(name))
+        if names:
+            self.triggered = {*(self.triggered or ()), *names}
+
+    def _registers(self, name: str) -> bool:
+        action = self.rules.version.actions.get(name)
+        return action is not None and action.registers
+
+    def asked_for(self, action: Action) -> bool:
+        """Return whether a trigger command asked for a message of this action, over this connection.
+
+        The message may come before the answer to the command, or after that was given up.
+        """
+        name = action.name
+        if self.triggered is not None and name in self.triggered:
+            return True
+        on_wire = self.calls.on_wire if self.calls is not None else None
+        return any(name in _triggers(one) for one in (on_wire, *(self._late or ())) if one is not None)
 
     def _receive_error(self, frame: frames.ErrorFrame) -> Event:
         outgoing, late = self._match(frame.unique_id)
@@ -374,6 +394,8 @@ class Session:
             incoming.open = False
         self.incoming.clear()
         self._late = None
+        if self.triggered is not None:  # a restart comes over another connection
+            self.triggered = {name for name in self.triggered if not self._registers(name)} or None
         return unanswered, self.calls.take_off_wire() if self.calls is not None else None
 
     # -- Time ----------------------------------------------------------------------------------
@@ -397,3 +419,9 @@ class Session:
                 self._late = deque(maxlen=LATE_REMEMBERED)
             self._late.append(timed_out)
         return overdue, timed_out, calls.expired(now)
+
+
+def _triggers(outgoing: Outgoing) -> tuple[str, ...]:
+    """Names of the actions that a command may bring."""
+    triggers = outgoing.action.triggers
+    return () if triggers is None else triggers(outgoing.request)

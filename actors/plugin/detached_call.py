@@ -52,6 +52,11 @@ class DetachedCall(Call[Any]):
         self.shadows = None
         self.given_away = False
 
+    @property
+    def asked_for(self) -> bool:
+        """False: nothing is known here of the commands to its charge point."""
+        return False
+
     def return_unhandled(self, why: str) -> None:
         """Report that no handler started it."""
         self._ended(self, Untried(why))

@@ -93,6 +93,11 @@ class Call(Generic[R]):
         return self.incoming.deviations
 
     @property
+    def asked_for(self) -> bool:
+        """True if we asked the charge point for this message by a trigger command: it shows nothing else then."""
+        return self._cell.session.asked_for(self.incoming.action)
+
+    @property
     def open(self) -> bool:
         """True while an answer is still wanted: false after the deadline, or when the socket is gone."""
         return self.incoming.open

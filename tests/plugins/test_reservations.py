@@ -51,7 +51,9 @@ def start(charge_point, store, now):
 
     def start(number=5, **more):
         at = more.pop("at", now()).strftime("%Y-%m-%dT%H:%M:%SZ")
-        payload = {**START, "timestamp": at, "reservationId": number, **more}
+        payload = {**START, "timestamp": at, **more}
+        if number is not None:
+            payload["reservationId"] = number
         answer = charge_point.call("StartTransaction", payload)
         return store.transaction(answer[2]["transactionId"])
 
@@ -166,11 +168,62 @@ def test_a_tag_with_the_parent_that_it_was_made_for_may_use_it(reserve, start, s
     assert only(store).state == "used"
 
 
-def test_a_start_that_names_none_uses_none(reserve, charge_point, store):
+@pytest.mark.parametrize("number", [None, -1, 0])
+@pytest.mark.parametrize("connector_id", [0, 1])
+@pytest.mark.parametrize("id_tag", ["T1", "t1", "T2"])
+def test_a_start_of_its_tag_there_uses_it_though_it_names_none(
+    reserve, start, store, number, connector_id, id_tag
+):
+    reserve(connector_id=connector_id, parent_id_tag="FLEET")
+    transaction = start(number, idTag=id_tag)
+    assert transaction.flags == ()
+    assert (only(store).state, only(store).transaction_id) == ("used", transaction.id)
+
+
+def test_a_start_that_names_an_unknown_one_uses_that_of_its_tag(reserve, start, store):
+    reserve(5)
+    assert start(6).flags == ("reservation 6 is not known",)
+    assert only(store).state == "used"
+
+
+@pytest.mark.parametrize("facts", [{"idTag": "T3"}, {"connectorId": 2}, {"idTag": "T2"}])
+def test_a_start_that_names_none_uses_none_of_another_tag_or_connector(reserve, start, store, facts):
     reserve()
-    charge_point.call("StartTransaction", START)
-    assert store.transaction(1).flags == ()
+    assert start(None, **facts).flags == ()
     assert only(store).state == "active"
+
+
+def test_a_start_that_names_none_uses_that_of_its_connector_first(reserve, start, store):
+    reserve(5, connector_id=0)
+    reserve(6, connector_id=1)
+    start(None)
+    assert {one.id: one.state for one in store.collections.reservations} == {5: "active", 6: "used"}
+
+
+def test_a_start_that_names_none_after_its_expiry_uses_none(stage, reserve, start, store):
+    reserve()
+    stage.advance(7200)
+    start(None)
+    assert only(store).state == "active"
+
+
+def test_a_reservation_made_after_a_start_is_not_used_when_that_is_sent_again(
+    reserve, start, stage, now, store
+):
+    at = now()
+    start(None, at=at)
+    stage.advance(60)
+    reserve(connector_id=0)
+    start(None, at=at)
+    assert only(store).state == "active"
+
+
+def test_a_start_that_names_none_and_came_before_the_answer_uses_it(reserve, start, charge_point, store):
+    reserve(status="")
+    (call,) = charge_point.take()
+    transaction = start(None)
+    charge_point.answer(call, {"status": "Accepted"})
+    assert (only(store).state, only(store).transaction_id) == ("used", transaction.id)
 
 
 @pytest.mark.parametrize("number", [0, -1])

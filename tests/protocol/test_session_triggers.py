@@ -117,3 +117,64 @@ def test_a_rejected_charge_point_is_not_asked_for_anything(session):
 def test_an_accepted_one_may_send_anything(session):
     session.registration = Registration.ACCEPTED
     assert passing(session) == set(PAYLOADS)
+
+
+# A registration that was asked for
+
+
+def boot_row():
+    return v16.VERSION.actions["BootNotification"]
+
+
+def trigger_boot(session, status="Accepted", wanted=v16.MessageTrigger.BOOT_NOTIFICATION, now=0.0):
+    one = put_on_the_wire(session, v16.TriggerMessage(requested_message=wanted), now)
+    if status:
+        session.receive(json.dumps([3, one.unique_id, {"status": status}]).encode(), now)
+    return one
+
+
+def put_on_the_wire(session, request, now):
+    row = v16.VERSION.row_of(request)
+    assert session.submit(Outgoing(object(), row, request, build(row.request, request), 30.0))
+    return session.next_call(now)[0]
+
+
+@pytest.mark.parametrize("registration", [None, *Registration])
+def test_a_registration_that_was_triggered_was_asked_for(registration):
+    session = Session(Rules(version=v16.VERSION), "p-", registration)
+    assert not session.asked_for(boot_row())
+    if registration is not Registration.REJECTED:  # which is sent nothing
+        trigger_boot(session)
+        assert session.asked_for(boot_row())
+
+
+def test_a_registration_that_comes_before_the_answer_to_its_trigger_was_asked_for(session):
+    one = trigger_boot(session, status="")
+    assert session.asked_for(boot_row())
+    session.receive(json.dumps([3, one.unique_id, {"status": "Rejected"}]).encode(), 0.0)
+    assert not session.asked_for(boot_row())
+
+
+def test_a_registration_after_a_trigger_that_timed_out_was_asked_for(session):
+    trigger_boot(session, status="")
+    session.pass_time(60.0)
+    assert session.asked_for(boot_row())
+
+
+@pytest.mark.parametrize("status", ["Rejected", "NotImplemented"])
+def test_a_trigger_that_was_declined_asks_for_nothing(session, status):
+    trigger_boot(session, status)
+    assert not session.asked_for(boot_row())
+
+
+def test_another_trigger_or_a_reset_asks_for_no_registration(session):
+    trigger_boot(session, wanted=v16.MessageTrigger.STATUS_NOTIFICATION)
+    one = put_on_the_wire(session, v16.Reset(type=v16.ResetType.SOFT), 0.0)
+    session.receive(json.dumps([3, one.unique_id, {"status": "Accepted"}]).encode(), 0.0)
+    assert not session.asked_for(boot_row())
+
+
+def test_a_registration_over_the_next_connection_was_not_asked_for(session):
+    trigger_boot(session)
+    session.disconnected()
+    assert not session.asked_for(boot_row())
