@@ -59,12 +59,7 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
             group=group,
             node=settings.redis.node,
             policy=Policy.of(supervision),
-            breaker_policy=CircuitBreakerPolicy(
-                pair_limit=supervision.handler_failures,
-                spread=supervision.failing_charge_points,
-                window_s=supervision.failure_window_s,
-                trial_call_s=supervision.trial_call_s,
-            ),
+            breaker_policy=CircuitBreakerPolicy.of(supervision),
             quarantine_s=supervision.quarantine_s,
             shutdown_s=supervision.shutdown_s,
             events_s=settings.deadlines.events_s,

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import TYPE_CHECKING
 
 from .channel import Channel, NoParent
 from .failures import CommandMisused
 from .logs import configure
 from .program import Program, cannot_start, find_plugins_here
 
+if TYPE_CHECKING:
+    from ..config.settings import Settings
+    from ..config.worker_process import Worker
+
 
 class WorkerProgram(Program):
-    """Run of one worker process; the parent prints the announcements."""
+    """Run of one worker process; its parent, at the other end of `channel`, prints the announcements."""
 
-    def attend(self, channel: Channel) -> None:
-        """Serve on behalf of whoever has the other end."""
+    def __init__(self, settings: Settings, worker: Worker, channel: Channel) -> None:
+        super().__init__(settings, worker=worker)
         self._channel = channel
 
     def _introduce(self) -> None:
-        """The parent has."""
+        """No-op: the parent has printed the introduction."""
 
     def _announce(self) -> None:
         self._channel.ready()
@@ -37,13 +42,12 @@ def serve() -> int:
         settings, worker = channel.read()
     except NoParent as error:
         raise CommandMisused(
-            "serve-worker is what serve --workers starts; it is of no use by hand"
+            "serve-worker is started by serve --workers; it cannot be run by hand"
         ) from error
     configure(settings.log, worker=worker.number, workers=settings.workers)
     find_plugins_here()
     try:
-        program = WorkerProgram(settings, worker=worker)
-        program.attend(channel)
+        program = WorkerProgram(settings, worker, channel)
         channel.follow(worker, program.parent_ended)
         return program.run()
     except OSError as error:

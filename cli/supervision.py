@@ -84,8 +84,8 @@ def show_cluster(picture: Mapping[str, Any]) -> None:
             ("this node", picture["node"]),
             ("lease", "held" if picture["lease"] else "lost: it sends no command"),
             ("charge points here", picture["claimed"]),
-            ("forwarded commands", picture["far_calls"]),
-            ("hosted commands", picture["near_calls"]),
+            ("forwarded commands", picture["forwarded_commands"]),
+            ("hosted commands", picture["hosted_commands"]),
         ]
     )
     held = picture.get("charge_points")

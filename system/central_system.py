@@ -42,13 +42,13 @@ from ..supervisor.sessions import Sessions
 from ..supervisor.supervisor import Supervisor
 from ..supervisor.watchdog import Watchdog
 from .commands import Commands
-from .counters import Counters, call_back
+from .counters import Counters
 from .local_lists import LocalLists
 from .membership import Membership
 from .operations import Operations
 from .ticket_store import TicketStore
 from .tree import Tree, spec_of
-from .wiring import context_of
+from .wiring import SystemHost, context_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -211,9 +211,14 @@ class CentralSystem:
             spool=self._spool,
             observer=self.counters,
             durable_tickets=durable_tickets,
-            membership=self._membership,
-            went_online=self._went_online,
-            went_offline=self._went_offline,
+            host=SystemHost(
+                clock=self._clock,
+                directory=self._directory,
+                membership=self._membership,
+                pool=self._pool,
+                on_online=self._on_online,
+                on_offline=self._on_offline,
+            ),
         )
         self._sessions = Sessions(
             self._context,
@@ -241,6 +246,7 @@ class CentralSystem:
             running=self._running,
             share_ports=self.worker is not None,
             http=self._http,
+            redelivers_here=self._membership.redelivers_here if self._membership is not None else None,
         )
         self._commands = Commands(
             registry=self._registry,
@@ -581,17 +587,6 @@ class CentralSystem:
     def _registration_of(self, charge_point_id: str) -> Registration | None:
         stored = self.store.registration(charge_point_id)
         return Registration(stored.status) if stored is not None else None
-
-    def _went_online(self, charge_point: ChargePoint) -> None:
-        if self._on_online is not None:
-            call_back(self._pool, self._on_online, charge_point)
-
-    def _went_offline(self, charge_point: ChargePoint, _code: int, _reason: str) -> None:
-        self._directory.note_offline(charge_point.id, self._clock.monotonic())
-        if self._membership is not None:
-            self._membership.went_offline(charge_point.id)
-        if self._on_offline is not None:
-            call_back(self._pool, self._on_offline, charge_point)
 
     def _sweep(self) -> None:
         if self._root is None:

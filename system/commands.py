@@ -188,8 +188,8 @@ class Commands:
 
     def cancel_here(self, ticket: Ticket[Any]) -> None:
         """Take a call out that is not on the wire yet. Belongs to the hub's thread."""
-        if self._peers is not None and ticket.id in self._peers.cluster.far:
-            self._peers.cluster.far.cancel(ticket)
+        if self._peers is not None and ticket.id in self._peers.cluster.forwarded:
+            self._peers.cluster.forwarded.cancel(ticket)
             return
         cell = self._directory.find(ticket.charge_point_id)
         if cell is not None and not cell.ended:

@@ -154,7 +154,7 @@ class Membership:
         """Have a ticket carried out by whoever holds its charge point; false if that is us."""
         if self._online(ticket.charge_point_id) is not None:
             return False
-        self.cluster.far.submit(ticket)
+        self.cluster.forwarded.submit(ticket)
         return True
 
     def went_offline(self, charge_point_id: str) -> None:
@@ -174,13 +174,13 @@ class Membership:
         for cell in self._directory:
             calls = cell.session.calls
             for outgoing in list(calls.waiting) if calls is not None else ():
-                if outgoing.owner.id in self.cluster.near and calls is not None:
+                if outgoing.owner.id in self.cluster.hosted and calls is not None:
                     calls.remove(outgoing.owner)
-                    self.cluster.near.give_back(outgoing.owner, "its node stops")
+                    self.cluster.hosted.give_back(outgoing.owner, "its node stops")
 
     def leave(self, ticket: Ticket[Any], at: float, reason: str) -> bool:
         """End a ticket that is with another node when this system stops; false if it is not."""
-        if not self.cluster.far.is_away(ticket):
+        if not self.cluster.forwarded.is_away(ticket):
             return False
         ticket.end(TicketState.OUTCOME_UNKNOWN, at, f"{reason}; another node has it")
         return True

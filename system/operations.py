@@ -152,7 +152,7 @@ class Operations:
             | {
                 "quarantined": child.cell.quarantined,
                 "shadow": child.cell.shadow,
-                "broken": child.cell.breakers.list_open(),
+                "open_breakers": child.cell.breakers.list_open(),
             }
             for child in (supervisor.children if supervisor is not None else ())
             if isinstance(child.cell, PluginCell)

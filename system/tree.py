@@ -71,6 +71,8 @@ class Tree:
     running: set[Any]  # connections, from the end of their handshake
     share_ports: bool = False  # with other processes that serve the same
     http: HttpServer | None = None  # makes the listener of the HTTP API
+    # With several processes: whether a charge point's spool is redelivered by this one.
+    redelivers_here: Callable[[str], bool] | None = None
     cells: dict[str, Cell] = field(default_factory=dict)
 
     def policy(self) -> Policy:
@@ -127,26 +129,21 @@ class Tree:
     def _plugins(self) -> list[ChildSpec]:
         settings = self.settings
         supervision = settings.supervision
-        places = PluginSpecFactory(
+        factory = PluginSpecFactory(
             system=self.system,
             context=self.context,
             start_s=supervision.start_s,
             shutdown_s=supervision.shutdown_s,
-            breaker_policy=CircuitBreakerPolicy(
-                pair_limit=supervision.handler_failures,
-                spread=supervision.failing_charge_points,
-                window_s=supervision.failure_window_s,
-                trial_call_s=supervision.trial_call_s,
-            ),
+            breaker_policy=CircuitBreakerPolicy.of(supervision),
         )
         specs = [*self.plugins, *map(load_plugin, settings.plugins)]
-        children = [places.child(spec) for spec in specs]
+        children = [factory.child(spec) for spec in specs]
         if settings.redis.remote_actions:
-            children.append(places.child(self._remote(specs)))
+            children.append(factory.child(self._remote(specs)))
         for class_name in settings.bundled_plugins:
             spec = load_class(class_name).bundled(settings, self.store)
             if spec is not None:
-                children.append(places.child(spec, last_resort=True))
+                children.append(factory.child(spec, last_resort=True))
         return children
 
     def _remote(self, others: Iterable[PluginSpec]) -> PluginSpec:
@@ -184,6 +181,7 @@ class Tree:
             delay_s=supervision.redelivery_delay_s,
             delay_max_s=supervision.redelivery_delay_max_s,
             attempts=supervision.redelivery_attempts,
+            redelivers_here=self.redelivers_here,
             id="redelivery",
             shutdown_s=supervision.shutdown_s,
             start_s=supervision.start_s,

@@ -1,4 +1,4 @@
-"""Wiring of what the sessions of a system share."""
+"""Wiring of a system's sessions: their context, their rules and their host."""
 
 from __future__ import annotations
 
@@ -6,21 +6,77 @@ from typing import TYPE_CHECKING, Any
 
 from ..actors.session.context import SessionContext
 from ..protocol.session import Rules
+from .counters import call_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gevent.pool import Pool
+
     from ..actors.plugin.routing import Router
     from ..actors.plugin.spool import Spool
     from ..actors.runtime.scheduler import Scheduler
-    from ..actors.runtime.timers import Timers
+    from ..actors.runtime.timers import Clock, Timers
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.context import DurableTickets, Observer
+    from ..actors.session.directory import Directory
     from ..actors.session.tickets import Ticket
     from ..config.settings import Settings
     from ..protocol.actions import Version
     from ..store.store import Store
     from .membership import Membership
+
+
+class SystemHost:
+    """Host of a system's sessions: notifies the embedding application and the cluster.
+
+    `membership` is None if this is the only process. `on_online` and `on_offline` run in greenlets of `pool`.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        directory: Directory,
+        membership: Membership | None,
+        pool: Pool,
+        on_online: Callable[[ChargePoint], None] | None,
+        on_offline: Callable[[ChargePoint], None] | None,
+    ) -> None:
+        self._clock = clock
+        self._directory = directory
+        self._membership = membership
+        self._cluster = membership.cluster if membership is not None else None
+        self._pool = pool
+        self._on_online = on_online
+        self._on_offline = on_offline
+
+    def went_online(self, charge_point: ChargePoint) -> None:
+        """Notify the application of a charge point that has connected."""
+        if self._on_online is not None:
+            call_back(self._pool, self._on_online, charge_point)
+
+    def went_offline(self, charge_point: ChargePoint, _code: int, _reason: str) -> None:
+        """Let the directory count from now, forward what waits for the charge point, and notify the application."""
+        self._directory.note_offline(charge_point.id, self._clock.monotonic())
+        if self._membership is not None:
+            self._membership.went_offline(charge_point.id)
+        if self._on_offline is not None:
+            call_back(self._pool, self._on_offline, charge_point)
+
+    def may_send(self, charge_point_id: str) -> bool:
+        """Return whether this process holds the charge point for certain; true if it is the only one."""
+        return self._cluster is None or self._cluster.claims.may_send(charge_point_id)
+
+    def ticket_sent(self, ticket: Ticket[Any]) -> None:
+        """Notify the node that forwarded the command, if one did."""
+        if self._cluster is not None:
+            self._cluster.hosted.changed(ticket)
+
+    def ticket_ended(self, ticket: Ticket[Any]) -> None:
+        """Notify the node that forwarded the command, if one did."""
+        if self._cluster is not None:
+            self._cluster.hosted.changed(ticket)
 
 
 def context_of(
@@ -34,12 +90,9 @@ def context_of(
     spool: Spool,
     observer: Observer,
     durable_tickets: DurableTickets | None,
-    membership: Membership | None,
-    went_online: Callable[[ChargePoint], None],
-    went_offline: Callable[[ChargePoint, int, str], None],
+    host: SystemHost,
 ) -> SessionContext:
-    """Make the context of a system's sessions; `membership` is None if this is the only process."""
-    cluster = membership.cluster if membership is not None else None
+    """Make the context of a system's sessions."""
     rules = {subprotocol: rules_of(settings, version) for subprotocol, version in versions.items()}
     return SessionContext(
         rules=next(iter(rules.values())),
@@ -57,17 +110,8 @@ def context_of(
         clock_tolerance_s=settings.sessions.clock_tolerance_s,
         events_s=settings.deadlines.events_s,
         durable_tickets=durable_tickets,
-        ticket_ended=cluster.near.changed if cluster is not None else _nothing,
-        ticket_sent=cluster.near.changed if cluster is not None else None,
-        may_send=cluster.claims.may_send if cluster is not None else None,
-        redelivers_here=membership.redelivers_here if membership is not None else None,
-        went_online=went_online,
-        went_offline=went_offline,
+        host=host,
     )
-
-
-def _nothing(_: Ticket[Any]) -> None:
-    """No-op: there is no other process to notify."""
 
 
 def rules_of(settings: Settings, version: Version) -> Rules:

@@ -145,8 +145,8 @@ class Nodes(Resource):
             "node": cluster.node,
             "lease": cluster.coordinator.held,
             "nodes": cluster.nodes(),
-            "far_calls": len(cluster.far),
-            "near_calls": len(cluster.near),
+            "forwarded_commands": len(cluster.forwarded),
+            "hosted_commands": len(cluster.hosted),
             "claimed": len(cluster.claims),
         }
         if listed:

@@ -148,9 +148,11 @@ def spooled(record: Spooled) -> dict[str, Any]:
 
 def plugin(row: Mapping[str, Any]) -> dict[str, Any]:
     """Show the state of a plugin; `broken` are the pairs whose circuit breaker is open."""
-    rest = {key: value for key, value in row.items() if key not in {"id", "broken"}}
-    pairs = [{"charge_point": charge_point, "action": action} for charge_point, action in row["broken"]]
-    return {"name": row["id"], **rest, "broken": pairs}
+    rest = {key: value for key, value in row.items() if key not in {"id", "open_breakers"}}
+    pairs = [
+        {"charge_point": charge_point, "action": action} for charge_point, action in row["open_breakers"]
+    ]
+    return {"name": row["id"], **rest, "open_breakers": pairs}
 
 
 def crash(report: Mapping[str, Any], *, rows: bool) -> dict[str, Any]:

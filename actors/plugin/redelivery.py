@@ -28,7 +28,7 @@ from .detached_call import RedeliveredCall, Untried
 from .spool import RedeliverNow, SpoolGrew
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..session.context import Receipt, SessionContext, SpooledMessage
     from ..session.directory import Directory
@@ -105,6 +105,7 @@ class Redelivery(Actor):
         delay_s: float,
         delay_max_s: float,
         attempts: int,
+        redelivers_here: Callable[[str], bool] | None = None,
     ) -> None:
         super().__init__()
         self._context = context
@@ -113,6 +114,8 @@ class Redelivery(Actor):
         self._delay_s = delay_s
         self._delay_max_s = delay_max_s
         self._attempts = attempts
+        # With several processes: whether a charge point's messages are this one's to redeliver; may switch greenlets.
+        self._redelivers_here = redelivers_here
         self._backlogs: dict[str, Backlog] = {}  # by charge point
 
     def on_start(self) -> None:
@@ -132,7 +135,7 @@ class Redelivery(Actor):
             return
         for charge_point_id in found:
             self._grew(charge_point_id)
-        if context.redelivers_here is not None:  # others spool too, and end before they have replayed it
+        if self._redelivers_here is not None:  # others spool too, and end before they have replayed it
             due = context.clock.monotonic() + self._delay_max_s
             context.timers.call_at(due, lambda: self._tell(TakeUp()))
 
@@ -184,8 +187,7 @@ class Redelivery(Actor):
         backlog = self._backlogs.get(charge_point_id)
         if backlog is None or backlog.running is not None:
             return
-        context = self._context
-        if context.redelivers_here is not None and not context.redelivers_here(charge_point_id):
+        if self._redelivers_here is not None and not self._redelivers_here(charge_point_id):
             self._later(
                 charge_point_id, self._delay_max_s
             )  # another process does; it is looked at again, should that end

@@ -103,7 +103,7 @@ class SessionActor(Actor):
             "%s is online from %s%s", charge_point, connection.peer, " (took over)" if was_online else ""
         )
         cell.context.router.tell_online(ChargePointOnline(charge_point))
-        cell.notify(cell.context.went_online, charge_point)
+        cell.notify(cell.context.host.went_online, charge_point)
         self._send_next()
 
     def _change_version(self, rules: Rules) -> None:
@@ -443,8 +443,8 @@ class SessionActor(Actor):
         cell = self._cell
         if cell.connection is None or cell.session.calls is None:
             return
-        if cell.context.may_send is not None and not cell.context.may_send(cell.urn):
-            return  # it is looked at again when it may be
+        if not cell.context.host.may_send(cell.urn):
+            return  # the host wakes the session when it may
         if cell.context.durable_tickets is not None:
             first = cell.session.first_call(cell.context.clock.monotonic())
             if first is None or not self._is_marked(first.owner, cell.context.durable_tickets):
@@ -454,8 +454,7 @@ class SessionActor(Actor):
             outgoing, frame = following
             ticket = outgoing.owner
             ticket.sent(cell.context.clock.time())
-            if cell.context.ticket_sent is not None:
-                cell.context.ticket_sent(ticket)
+            cell.context.host.ticket_sent(ticket)
             if ticket.effect is not None:
                 pair = pair_of(ticket.request)
                 if pair is not None:

@@ -204,7 +204,7 @@ class ChargePointCell(Cell):
         charge_point.disconnected_at = context.clock.time()
         logger.info("%s is offline (%d %s)", charge_point, code, reason)
         context.router.tell_offline(ChargePointOffline(charge_point, code, reason))
-        self.notify(context.went_offline, charge_point, code, reason)
+        self.notify(context.host.went_offline, charge_point, code, reason)
 
     # -- Calls -----------------------------------------------------------------------------------
 

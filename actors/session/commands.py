@@ -161,7 +161,7 @@ class Commands:
         if ticket.end(state, self._cell.context.clock.time(), reason):
             if ticket.persisted is not None and self._cell.context.durable_tickets is not None:
                 self._cell.context.durable_tickets.forget(ticket)
-            self._cell.notify(self._cell.context.ticket_ended, ticket)
+            self._cell.notify(self._cell.context.host.ticket_ended, ticket)
             self._cell.event("ticket", f"{ticket.id} {ticket.action} {state}")
             self._cell.context.router.tell_outcome(ticket.action, TicketEnded(ticket))
             self._cell.context.observer.count(f"ticket_{state}", self._cell.charge_point.id)

@@ -159,6 +159,45 @@ class DurableTickets(Protocol):
         """Drop a ticket that has its final state."""
 
 
+class SessionHost(Protocol):
+    """System that hosts the sessions, as they see it. Called in the hub; nothing here blocks."""
+
+    def went_online(self, charge_point: ChargePoint) -> None:
+        """Take note of a charge point that has connected."""
+
+    def went_offline(self, charge_point: ChargePoint, code: int, reason: str) -> None:
+        """Take note of a charge point whose last connection was closed, with the code and reason of the close."""
+
+    def may_send(self, charge_point_id: str) -> bool:
+        """Return whether a charge point may be sent commands now: false while another process could hold it."""
+
+    def ticket_sent(self, ticket: Ticket[Any]) -> None:
+        """Take note of a command that goes on the wire now."""
+
+    def ticket_ended(self, ticket: Ticket[Any]) -> None:
+        """Take note of a ticket that has its final state."""
+
+
+class NoHost:
+    """Host of sessions that nobody watches and that no other process could hold."""
+
+    def went_online(self, charge_point: ChargePoint) -> None:
+        """No-op."""
+
+    def went_offline(self, charge_point: ChargePoint, code: int, reason: str) -> None:
+        """No-op."""
+
+    def may_send(self, charge_point_id: str) -> bool:  # noqa: ARG002 - as `SessionHost` has it
+        """Return true: there is no other process."""
+        return True
+
+    def ticket_sent(self, ticket: Ticket[Any]) -> None:
+        """No-op."""
+
+    def ticket_ended(self, ticket: Ticket[Any]) -> None:
+        """No-op."""
+
+
 class Observer(Protocol):
     """Metrics sink, called synchronously in the hub; must be fast and must not raise."""
 
@@ -259,12 +298,7 @@ class SessionContext:
         clock_tolerance_s: float = 600.0,
         events_s: float = 0.0,
         durable_tickets: DurableTickets | None = None,
-        ticket_ended: Callable[[Ticket[Any]], None] = lambda _: None,
-        ticket_sent: Callable[[Ticket[Any]], None] | None = None,
-        may_send: Callable[[str], bool] | None = None,
-        redelivers_here: Callable[[str], bool] | None = None,
-        went_online: Callable[[ChargePoint], None] = lambda _: None,
-        went_offline: Callable[[ChargePoint, int, str], None] = lambda *_: None,
+        host: SessionHost | None = None,
     ) -> None:
         self.rules = rules
         # By subprotocol: the version belongs to the connection.
@@ -284,14 +318,7 @@ class SessionContext:
         self.events_s = events_s or rules.default_deadline_s  # for what is no call, and for shadows
         self.crash_reports: deque[dict[str, object]] = deque(maxlen=CRASH_REPORTS)
         self.durable_tickets = durable_tickets  # with a store that outlives the process
-        self.ticket_ended = ticket_ended
-        self.ticket_sent = ticket_sent
-        # Whether a charge point may be sent commands now; None if nobody else could hold it.
-        self.may_send = may_send
-        # Whether its spool is ours to replay; it may switch greenlets.
-        self.redelivers_here = redelivers_here
-        self.went_online = went_online
-        self.went_offline = went_offline
+        self.host: SessionHost = host or NoHost()
 
     def date_of(self, monotonic: float) -> dt.datetime:
         """The UTC time of a moment on the monotonic scale."""

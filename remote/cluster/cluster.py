@@ -99,8 +99,8 @@ class Cluster:
         self.claims = Claims(
             coordinator, timers, tell=self.tell, wake=here.wake, lose=self._fence, learn=self._learn
         )
-        self.far = ForwardedCommands(self.node, self, timers.clock)
-        self.near = HostedCommands(self.tell, self._run, here.cancel, versions)
+        self.forwarded = ForwardedCommands(self.node, self, timers.clock)
+        self.hosted = HostedCommands(self.tell, self._run, here.cancel, versions)
         self._numbers = itertools.count(1)
         self._asked: dict[str, AsyncResult[Reply]] = {}
         self._answering = 0
@@ -109,13 +109,13 @@ class Cluster:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self.far.start()
+        self.forwarded.start()
         self.coordinator.start(self)
 
     def stop(self) -> None:
         """Give back all claims, and let go of everything. Switches greenlets for a moment."""
         self._stopped = True
-        self.far.stop()
+        self.forwarded.stop()
         gevent.killall(list(self._greenlets))
         self.coordinator.stop()
 
@@ -138,10 +138,10 @@ class Cluster:
         """Note that a charge point has disconnected; commands that wait for it are forwarded from here."""
         self.claims.release(charge_point_id)
         for ticket in waiting:
-            if ticket.id in self.near:
-                self.near.give_back(ticket, "the charge point has left")
+            if ticket.id in self.hosted:
+                self.hosted.give_back(ticket, "the charge point has left")
             else:
-                self.far.submit(ticket)
+                self.forwarded.submit(ticket)
 
     def _learn(self, charge_point_id: str) -> None:
         self._store.refresh(charge_point_id).then(
@@ -194,14 +194,14 @@ class Cluster:
         told = decode(message)
         if isinstance(told, ForwardCommand):
             known = self._here.find_ticket(told.ticket.id)
-            if known is not None and known.id not in self.near:
-                self.near.link(sender, known)
+            if known is not None and known.id not in self.hosted:
+                self.hosted.link(sender, known)
             else:
-                self.near.make(sender, told)
+                self.hosted.make(sender, told)
         elif isinstance(told, CancelForwarded):
-            self.near.stop(sender, told)
+            self.hosted.stop(sender, told)
         elif isinstance(told, CommandReturned | CommandSent | CommandEnded | EffectKnown):
-            self.far.received(sender, told)
+            self.forwarded.received(sender, told)
         elif isinstance(told, Fence | LetGo):
             self.claims.received(sender, told)
         elif isinstance(told, Ask):
@@ -220,8 +220,8 @@ class Cluster:
     def lost(self, node: str) -> None:
         """The lease of another node has ended: it sends no command any more, and what it was told is in doubt."""
         logger.warning("node %s is gone", node)
-        self.far.lost(node)
-        self.near.lost(node)
+        self.forwarded.lost(node)
+        self.hosted.lost(node)
 
     def lease_changed(self, *, held: bool) -> None:
         """Ours was lost, or is there (again)."""
@@ -239,7 +239,7 @@ class Cluster:
             except CoordinatorUnavailable:
                 gevent.sleep(VERIFY_AGAIN_S)
             else:
-                self.near.say_again()
+                self.hosted.say_again()
                 return
 
     # -- The HTTP API of others ------------------------------------------------------------------

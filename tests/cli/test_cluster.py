@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from chargehand.cli.main import main
 
 PICTURE = {
-    "node": "a-1", "lease": True, "nodes": ["a-1", "b-2"], "far_calls": 3, "near_calls": 4, "claimed": 5,
+    "node": "a-1", "lease": True, "nodes": ["a-1", "b-2"], "forwarded_commands": 3, "hosted_commands": 4, "claimed": 5,
 }  # fmt: skip
 
 

@@ -2,11 +2,12 @@
 
 from chargehand import Policy, v16
 from chargehand.actors.runtime.cell import Cell
+from chargehand.actors.session.context import NoHost
 from chargehand.actors.session.directory import Directory
 from chargehand.actors.session.messages import SendCommand
 from chargehand.actors.session.tickets import Ticket
 from chargehand.supervisor.sessions import Sessions, SessionSupervisor
-from chargehand.testing import MemoryConnection, Stage, StubStore
+from chargehand.testing import ManualClock, MemoryConnection, Stage, StubStore
 
 from ..actors.messages_of_v16 import PASSIVE
 from ..actors.recording_plugin import Everything
@@ -21,16 +22,27 @@ class Planted(Exception):
     """The fault that tests plant."""
 
 
+class DirectoryHost(NoHost):
+    """Host that lets the directory count from when a charge point has gone."""
+
+    def __init__(self, directory, clock):
+        self._directory, self._clock = directory, clock
+
+    def went_offline(self, charge_point, code, reason):
+        self._directory.note_offline(charge_point.id, self._clock.monotonic())
+
+
 class House:
     """The sessions and their supervisor, on a stage that has the plugins, the clock and the store."""
 
     def __init__(self, way, log):
         self.store = StubStore()
-        self.stage = Stage(Everything.spec(way, log), store=self.store)
-        self.stage.start()
-        self.clock = self.stage.clock
-        context = self.stage.context
+        self.clock = ManualClock()
         self.directory = Directory()
+        host = DirectoryHost(self.directory, self.clock)
+        self.stage = Stage(Everything.spec(way, log), store=self.store, clock=self.clock, host=host)
+        self.stage.start()
+        context = self.stage.context
         self.known = {}
         self.sessions = Sessions(
             context,
@@ -40,7 +52,6 @@ class House:
             registration_of=self.known.get,
             id_prefix="house",
         )
-        context.went_offline = lambda cp, *_: self.directory.note_offline(cp.id, self.clock.monotonic())
         self.exits = []
         make = SessionSupervisor.maker(self.sessions, POLICY)
         self.supervisor = Cell(context.scheduler, "sessions", make, lambda _, exit_: self.exits.append(exit_))

@@ -18,7 +18,7 @@ ROW = {
     "last_crash": "",
     "quarantined": False,
     "shadow": False,
-    "broken": [],
+    "open_breakers": [],
     "spool": 0,
 }
 
@@ -97,7 +97,7 @@ def test_a_pair_that_stand_ins_answer_for_is_shown(charge_point, rows, wait_unti
     cp = charge_point("CP1")
     for number in range(3):
         cp.send(2, str(number), "Authorize", {"idTag": "T1"})
-    broken = wait_until(lambda: rows()["Faulty"]["broken"], "the pair is broken")
+    broken = wait_until(lambda: rows()["Faulty"]["open_breakers"], "the pair is broken")
     assert broken == [{"charge_point": "CP1", "action": "Authorize"}]
 
 

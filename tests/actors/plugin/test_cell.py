@@ -11,7 +11,7 @@ from chargehand.actors.runtime.scheduler import Scheduler
 
 from ...hub import settle
 
-POLICY = CircuitBreakerPolicy(pair_limit=3, spread=3, window_s=60.0, trial_call_s=30.0)
+POLICY = CircuitBreakerPolicy(failures_to_open=3, spread=3, window_s=60.0, trial_call_s=30.0)
 
 
 class Some(Plugin):

@@ -4,7 +4,7 @@ import pytest
 
 from chargehand.actors.plugin.circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
 
-POLICY = CircuitBreakerPolicy(pair_limit=3, spread=3, window_s=60.0, trial_call_s=30.0)
+POLICY = CircuitBreakerPolicy(failures_to_open=3, spread=3, window_s=60.0, trial_call_s=30.0)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_probe_that_succeeds_makes_the_pair_whole(breakers):
 
 
 def test_with_a_limit_of_one_a_single_failure_breaks_a_pair():
-    breakers = CircuitBreakers(CircuitBreakerPolicy(pair_limit=1))
+    breakers = CircuitBreakers(CircuitBreakerPolicy(failures_to_open=1))
     fail(breakers)
     assert not breakers.try_pass("CP1", "Authorize", 0.0)
 

@@ -4,6 +4,7 @@ import pytest
 from gevent.event import Event
 
 from chargehand import Plugin, passive, v16
+from chargehand.actors.session.context import NoHost
 from chargehand.actors.session.messages import ConnectionClosed, FrameReceived
 from chargehand.protocol.session import Registration, Rules
 from chargehand.testing import Stage
@@ -45,25 +46,42 @@ def test_its_facts_outlive_the_connection(stage, way):
     assert facts(stage).connectors[1].status == "Available"
 
 
-def test_whoever_embeds_the_system_hears_of_comings_and_goings(stage):
-    heard = []
-    stage.context.went_online = lambda charge_point: heard.append(("online", charge_point.id))
-    stage.context.went_offline = lambda charge_point, code, reason: heard.append(
-        (charge_point.id, code, reason)
-    )
-    stage.connect("CP1").hang_up(1001, "bye")
-    assert heard == [("online", "CP1"), ("CP1", 1001, "bye")]
+class RecordingHost(NoHost):
+    """Host that notes which charge points come and go."""
+
+    def __init__(self):
+        self.heard = []
+
+    def went_online(self, charge_point):
+        self.heard.append(("online", charge_point.id))
+
+    def went_offline(self, charge_point, code, reason):
+        self.heard.append((charge_point.id, code, reason))
 
 
-def test_what_his_callbacks_raise_costs_the_session_nothing(stage, caplog):
-    def broken(*_):
+class FailingHost(NoHost):
+    """Host whose notifications raise."""
+
+    def went_online(self, charge_point):
         raise ValueError("a planted fault")
 
-    stage.context.went_online = stage.context.went_offline = broken
-    charge_point = stage.connect("CP1")
-    assert charge_point.call("Heartbeat")[2] == TIME_ANSWER
-    charge_point.hang_up()
-    assert not facts(stage).online
+    def went_offline(self, charge_point, code, reason):
+        raise ValueError("a planted fault")
+
+
+def test_the_host_is_notified_of_charge_points_that_come_and_go(way, log):
+    host = RecordingHost()
+    with Stage(Everything.spec(way, log), host=host) as stage:
+        stage.connect("CP1").hang_up(1001, "bye")
+    assert host.heard == [("online", "CP1"), ("CP1", 1001, "bye")]
+
+
+def test_exceptions_of_the_host_cost_the_session_nothing(way, log, caplog):
+    with Stage(Everything.spec(way, log), host=FailingHost()) as stage:
+        charge_point = stage.connect("CP1")
+        assert charge_point.call("Heartbeat")[2] == TIME_ANSWER
+        charge_point.hang_up()
+        assert not facts(stage).online
     assert caplog.text.count("ValueError: a planted fault") == 2
 
 

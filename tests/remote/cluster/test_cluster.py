@@ -81,7 +81,7 @@ def test_a_call_finds_its_charge_point_at_another_node(a, b):
         assert a.ticket(ticket.id) is ticket
         assert ticket.sent_at is not None
         assert b.ticket(ticket.id).state is TicketState.ANSWERED
-    assert len(a._membership.cluster.far) == len(b._membership.cluster.near) == 0
+    assert len(a._membership.cluster.forwarded) == len(b._membership.cluster.hosted) == 0
 
 
 def test_a_call_to_one_that_is_nowhere_is_never_sent(a, b):
@@ -105,12 +105,12 @@ def test_an_effect_is_waited_for_across_nodes(a, b):
         ticket = a.send("CP1", v16.RemoteStartTransaction(id_tag="T1", connector_id=1), until_effect=True)
         assert ticket.wait(5)
         assert ticket.effect == "done"
-    assert len(b._membership.cluster.near) == 0
+    assert len(b._membership.cluster.hosted) == 0
 
 
 def test_a_call_waits_for_a_charge_point_wherever_it_comes(a, b):
     ticket = a.send("CP1", v16.ClearCache(), when_offline="queue")
-    until(lambda: ticket.kept is not None)
+    until(lambda: ticket.persisted is not None)
     assert ticket.state is TicketState.QUEUED
     with connect(b):
         assert ticket.result(timeout_s=5).status == "Accepted"
@@ -120,7 +120,7 @@ def test_a_call_waits_for_a_charge_point_wherever_it_comes(a, b):
 def test_a_call_that_waits_can_be_cancelled_and_expires(a, b):
     cancelled = a.send("CP1", v16.ClearCache(), when_offline="queue")
     expires = a.send("CP1", v16.ClearCache(), when_offline="queue", expires_in_s=0.2)
-    until(lambda: len(a._membership.cluster.far._waiting) == 2)
+    until(lambda: len(a._membership.cluster.forwarded._waiting) == 2)
     cancelled.cancel()
     assert cancelled.state is TicketState.CANCELLED
     until(lambda: expires.state is TicketState.EXPIRED)
@@ -201,7 +201,7 @@ def test_a_node_that_dies_with_a_call_on_the_wire_leaves_it_unknown_and_what_it_
 
 def test_what_a_dead_node_had_kept_for_a_charge_point_is_sent_by_the_node_it_comes_to(nodes, a, b):
     ticket = b.send("CP1", v16.ClearCache(), when_offline="queue")
-    until(lambda: ticket.kept is not None)
+    until(lambda: ticket.persisted is not None)
     nodes.board("b").away = True
     nodes.exchange.die("b")
     with connect(a):

@@ -166,7 +166,7 @@ def test_a_handler_may_refuse_answer_later_fail_or_talk_nonsense(place):
 
 
 def test_a_plugin_that_fails_often_is_asked_no_more_and_its_callers_are_told(place):
-    worker = place.worker(breaker_policy=CircuitBreakerPolicy(pair_limit=2, spread=100))
+    worker = place.worker(breaker_policy=CircuitBreakerPolicy(failures_to_open=2, spread=100))
     plugin = place.ready(worker)
     for _ in range(2):
         place.ask(tag="fail")
@@ -347,7 +347,7 @@ def test_groups_are_of_different_plugins_and_do_not_disturb_each_other(place):
 
 
 def test_a_plugin_that_crashes_is_started_again_and_goes_on(place):
-    worker = place.worker(breaker_policy=CircuitBreakerPolicy(pair_limit=9, spread=2))
+    worker = place.worker(breaker_policy=CircuitBreakerPolicy(failures_to_open=9, spread=2))
     before = place.ready(worker)
     for charge_point in ("CP1", "CP2"):
         place.ask(charge_point=charge_point, tag="fail")
