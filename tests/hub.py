@@ -7,7 +7,8 @@ from typing import Any
 import gevent
 
 PASSES = 10
-TIMEOUT_S = 5.0
+TIMEOUT_S = 10.0
+PAUSE_S = 0.0005
 
 
 def settle() -> None:
@@ -16,10 +17,12 @@ def settle() -> None:
         gevent.sleep(0)
 
 
-def until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
-    """Let the hub run until a condition holds, and return what it gave; fails after `timeout_s`."""
+def until(
+    condition: Callable[[], Any], what: str = "the condition holds", timeout_s: float = TIMEOUT_S
+) -> Any:
+    """Let the hub run until a condition holds, and return what it gave; fails after `timeout_s`, naming `what`."""
     ends_at = time.monotonic() + timeout_s
     while not (found := condition()):
-        assert time.monotonic() < ends_at, "it did not come to pass"
-        gevent.sleep(0.0005)
+        assert time.monotonic() < ends_at, f"not within {timeout_s:g} s: {what}"
+        gevent.sleep(PAUSE_S)
     return found

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import time
 
 import gevent
 import pytest
@@ -25,6 +24,8 @@ from chargehand.cli.failures import CommandFailed
 from chargehand.cli.main import main
 from chargehand.cli.simulation import Visit, address, play
 
+from ..hub import until
+
 pytestmark = pytest.mark.usefixtures("_clean_environment")
 
 DEADLINE_S = 10.0
@@ -37,15 +38,6 @@ class Afterthought(Plugin):
     @passive(v16.StartTransaction)
     def refuse(self, call):
         return {"transactionId": call.transaction_id, "idTagInfo": {"status": "Blocked"}}
-
-
-def until(ask, what):
-    """The first true answer; the hub runs between two questions."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"not in time: {what}"
-        gevent.sleep(0.005)
-    return answer
 
 
 @pytest.fixture

@@ -1,24 +1,15 @@
 """What a store has when it is opened again, and what it does with what it cannot hold; on SQLite and PostgreSQL."""
 
-import datetime as dt
-
 import gevent
 import msgspec
 import pytest
 
-from chargehand import Event, MeterReading, StoreError, Tag, Transaction
+from chargehand import Event, MeterReading, StoreError, Tag
 from chargehand.store.rows import ESCAPED
 
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-START = (1, "T1", NOW, 100)
+from .transactions import NOW, START, transaction
+
 LIMIT_S = 60  # a disk that others are using may take seconds
-
-
-def transaction(number, **more):
-    return Transaction(
-        id=number, charge_point_id="CP1", connector_id=1, id_tag="T1", meter_start=100, started_at=NOW,
-        start_received_at=NOW, **more,
-    )  # fmt: skip
 
 
 def spool(store, number):

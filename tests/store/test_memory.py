@@ -1,14 +1,14 @@
 """What every store must do, shown on all of them. `STORES` has what makes each one."""
 
-import datetime as dt
-
 import pytest
 
-from chargehand import Event, MemoryStore, MeterReading, Tag, Transaction, TransactionFilter
+from chargehand import Event, MemoryStore, MeterReading, Tag, TransactionFilter
 from chargehand.actors.runtime import threads
 from chargehand.store.postgres import PostgresStore
 from chargehand.store.sqlite import SqliteStore
 from chargehand.testing import StubStore
+
+from .transactions import LATER, NOW, START, stopped, transaction
 
 STORES = {
     "memory": lambda _: MemoryStore(),
@@ -17,33 +17,12 @@ STORES = {
     "postgres": lambda ask: PostgresStore.open(ask("postgres").url, threads),
 }
 
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-LATER = NOW + dt.timedelta(hours=1)
-START = (1, "T1", NOW, 100)
-
 
 @pytest.fixture(params=STORES)
 def store(request):
     store = STORES[request.param](request.getfixturevalue)
     yield store
     store.close()
-
-
-def transaction(number, charge_point_id="CP1", id_tag="T1", **more):
-    return Transaction(
-        id=number,
-        charge_point_id=charge_point_id,
-        connector_id=1,
-        id_tag=id_tag,
-        meter_start=100,
-        started_at=NOW,
-        start_received_at=NOW,
-        **more,
-    )
-
-
-def stopped(number, **more):
-    return transaction(number, meter_stop=200, stopped_at=LATER, stop_received_at=LATER, **more)
 
 
 def kept(receipt):

@@ -1,7 +1,6 @@
 """What is the PostgreSQL store's alone: its server, which may be away, and its tables."""
 
 import contextlib
-import datetime as dt
 from collections import deque
 from functools import partial
 
@@ -9,7 +8,7 @@ import gevent
 import msgspec
 import pytest
 
-from chargehand import Event, MeterReading, StoreError, Tag, Transaction, TransactionFilter
+from chargehand import Event, MeterReading, StoreError, Tag, TransactionFilter
 from chargehand.actors.runtime import threads
 from chargehand.store import postgres as module
 from chargehand.store.libpq import Address, QueryFailed, ResponseTimeout
@@ -17,9 +16,9 @@ from chargehand.store.postgres import PostgresServer, PostgresStore
 from chargehand.store.postgres_schema import STEPS
 from chargehand.store.rows import ESCAPED, Kind, row
 
-from ..hub import settle
+from ..hub import settle, until
+from .transactions import NOW, stopped, transaction
 
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 LIMIT_S = 60
 
 
@@ -38,17 +37,6 @@ def open_(postgres):
     yield open_
     for store in stores:
         store.close()
-
-
-def transaction(number, **more):
-    return Transaction(
-        id=number, charge_point_id="CP1", connector_id=1, id_tag="T1", meter_start=100, started_at=NOW,
-        start_received_at=NOW, **more,
-    )  # fmt: skip
-
-
-def stopped(number):
-    return transaction(number, meter_stop=200, stopped_at=NOW, stop_received_at=NOW)
 
 
 def reading(text=b"[1]"):
@@ -71,12 +59,6 @@ def ended(receipt):
     except StoreError as error:
         return error
     return None
-
-
-def until(true, what):
-    with gevent.Timeout(LIMIT_S, AssertionError(what)):
-        while not true():
-            gevent.sleep(0.01)  # between two attempts; the timeout above is the deadline
 
 
 # Its tables
@@ -219,7 +201,7 @@ def test_while_its_server_is_away_nothing_is_said_to_be_kept_and_it_recovers_by_
         numbers = [store.allot_transaction_id("CP1", None) for _ in range(5000)]
     finally:
         postgres.start()
-    until(lambda: ended(store.stop_transaction(stopped(7))) is None, "it did not recover")
+    until(lambda: ended(store.stop_transaction(stopped(7))) is None, "it did not recover", LIMIT_S)
     assert not open_().transaction(7).open
     for _ in range(6):
         assert ended(store.refresh("CP1")) is None  # meanwhile the next block comes
@@ -244,7 +226,7 @@ def test_numbers_run_out_rather_than_being_made_up_while_its_server_is_away(open
         except StoreError:
             return None
 
-    until(again, "there were no new numbers")
+    until(again, "there were no new numbers", LIMIT_S)
 
 
 class Unlucky(PostgresServer):
@@ -313,7 +295,7 @@ def test_one_that_is_no_primary_any_more_is_left_for_one_that_is(open_, postgres
     before = store._ask("SELECT pg_backend_pid()")
     store._ask("SELECT set_config('default_transaction_read_only', 'on', false)")
     assert "read-only" in str(ended(store.register("CP1", "Accepted")))
-    until(lambda: ended(store.register("CP1", "Accepted")) is None, "it stayed with it")
+    until(lambda: ended(store.register("CP1", "Accepted")) is None, "it stayed with it", LIMIT_S)
     assert store._ask("SELECT pg_backend_pid()") != before
 
 
@@ -327,7 +309,7 @@ def test_one_that_is_silent_is_left_before_those_who_wait_for_it_are_too_late(op
         assert error.passing
     finally:
         postgres.thaw()
-    until(lambda: ended(store.register("CP1", "Accepted")) is None, "it did not recover")
+    until(lambda: ended(store.register("CP1", "Accepted")) is None, "it did not recover", LIMIT_S)
 
 
 def test_the_thread_outlives_whatever_a_batch_does(open_):

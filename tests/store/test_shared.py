@@ -1,17 +1,16 @@
 """Several processes with one database: stores of which each knows what the others have kept."""
 
-import datetime as dt
-
 import gevent
 import msgspec
 import pytest
 
-from chargehand import StoreError, Tag, Transaction
+from chargehand import StoreError, Tag
 from chargehand.store.records import LocalList
 from chargehand.store.rows import Kind, row
 
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-START = (1, "T1", NOW, 100)
+from ..hub import until
+from .transactions import NOW, START, stopped, transaction
+
 LIMIT_S = 60
 
 
@@ -38,25 +37,8 @@ def other(open_):
     return open_()
 
 
-def transaction(number, charge_point_id="CP1", **more):
-    return Transaction(
-        id=number, charge_point_id=charge_point_id, connector_id=1, id_tag="T1", meter_start=100, started_at=NOW,
-        start_received_at=NOW, **more,
-    )  # fmt: skip
-
-
-def stopped(number):
-    return transaction(number, meter_stop=200, stopped_at=NOW, stop_received_at=NOW)
-
-
 def kept(receipt):
     receipt.wait(LIMIT_S)
-
-
-def until(true, what):
-    with gevent.Timeout(LIMIT_S, AssertionError(what)):
-        while not true():
-            gevent.sleep(0.01)  # between two looks; the timeout above is the deadline
 
 
 def numbers(transactions):

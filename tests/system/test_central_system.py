@@ -23,31 +23,14 @@ from chargehand import (
 from chargehand.actors.runtime.cell import Cell
 from chargehand.config.sessions import BackOfficeSettings
 from chargehand.config.settings import TlsSettings
-from chargehand.simulator import CallDeclined, CallFailed, ChargePoint
+from chargehand.simulator import CallDeclined, CallFailed
 from chargehand.supervisor.child import StartTimedOut
 from chargehand.testing import ManualClock
 from chargehand.transport.tls import TlsError
 
 from ..hub import until
+from ..in_process import QUICK, SETTINGS, connect, system_with
 from ..leftovers import Snapshot
-
-QUICK = SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0)
-SETTINGS = Settings(port=0, supervision=QUICK)
-
-
-def system_with(*plugins, settings=SETTINGS, **options):
-    return CentralSystem(settings, plugins=plugins, **options)
-
-
-def connect(system, id_="CP1", **options):
-    return ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp/", id_, **options)
-
-
-@pytest.fixture
-def system():
-    with system_with() as system:
-        yield system
-
 
 # Start and stop
 

@@ -4,7 +4,6 @@ import threading
 
 import gevent
 import pytest
-from gevent.event import Event
 
 from chargehand import (
     CentralSystem,
@@ -12,32 +11,12 @@ from chargehand import (
     InvalidPayload,
     NeverSent,
     OutcomeUnknown,
-    Settings,
-    SupervisionSettings,
     TicketState,
     v16,
 )
-from chargehand.simulator import ChargePoint
 
 from ..hub import until
-
-QUICK = SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0)
-SETTINGS = Settings(port=0, supervision=QUICK)
-
-
-def system_with(*plugins, settings=SETTINGS, **options):
-    return CentralSystem(settings, plugins=plugins, **options)
-
-
-def connect(system, id_="CP1", **options):
-    return ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp/", id_, **options)
-
-
-@pytest.fixture
-def system():
-    with system_with() as system:
-        yield system
-
+from ..in_process import SETTINGS, connect, unanswered
 
 # Calls
 
@@ -92,7 +71,7 @@ def in_threads(count, function):
     threads = [threading.Thread(target=lambda: outcomes.append(function())) for _ in range(count)]
     for thread in threads:
         thread.start()
-    until(lambda: not any(thread.is_alive() for thread in threads), 10)
+    until(lambda: not any(thread.is_alive() for thread in threads))
     for thread in threads:
         thread.join()
     return outcomes
@@ -129,14 +108,9 @@ def test_a_native_thread_can_cancel_a_call(system):
 # Stopping with calls open
 
 
-def silent(_):
-    """Never answers."""
-    Event().wait()
-
-
 def test_a_stop_ends_every_ticket(system):
     with connect(system, reconnect=False) as charge_point:
-        charge_point.answers["ClearCache"] = silent
+        charge_point.answers["ClearCache"] = unanswered
         on_wire = system.send("CP1", v16.ClearCache(), timeout_s=60)
         waits = system.send("CP1", v16.GetLocalListVersion())
         queued = system.send("nobody yet", v16.ClearCache(), when_offline="queue")
@@ -158,6 +132,6 @@ def test_whoever_waits_for_a_ticket_when_the_system_stops_is_woken(system):
 
 def test_a_call_that_is_not_answered_times_out(system):
     with connect(system, reconnect=False) as charge_point:
-        charge_point.answers["ClearCache"] = silent
+        charge_point.answers["ClearCache"] = unanswered
         with pytest.raises(CommandTimedOut):
             system.send("CP1", v16.ClearCache(), timeout_s=0.05).result()

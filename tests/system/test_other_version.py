@@ -23,8 +23,9 @@ from chargehand.config.settings import SupervisionSettings
 from chargehand.protocol.effects import Effect
 from chargehand.simulator.client import Client
 from chargehand.store.memory import MemoryStore
-from tests import ocpp00
-from tests.hub import until
+
+from .. import ocpp00
+from ..hub import until
 
 HELLO = [2, "h1", "Hello", {"model": "M"}]
 

@@ -26,9 +26,9 @@ from chargehand.config.errors import ConfigError
 from chargehand.simulator import ChargePoint
 from chargehand.system.tree import PluginNotFound
 
+from ..in_process import QUICK
 from ..leftovers import Snapshot
 
-QUICK = SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0)
 MODULE = "a_module_of_these_tests"
 
 

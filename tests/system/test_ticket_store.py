@@ -4,17 +4,15 @@ import gevent
 import msgspec
 import pytest
 
-from chargehand import CentralSystem, Settings, SupervisionSettings, TicketState, v16
+from chargehand import CentralSystem, TicketState, v16
 from chargehand.actors.session.tickets import Ticket
-from chargehand.simulator import ChargePoint
 from chargehand.store.memory import MemoryStore
 from chargehand.system.ticket_store import TicketStore
 from chargehand.testing import StubStore
 
 from ..hub import settle, until
+from ..in_process import SETTINGS, connect
 
-QUICK = SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0)
-SETTINGS = Settings(port=0, supervision=QUICK)
 NOW = 1_700_000_000.0
 
 
@@ -122,10 +120,6 @@ def test_a_record_that_cannot_be_read_is_dropped_and_costs_no_other(durable_tick
 
 def system_on(store):
     return CentralSystem(SETTINGS, store=store)
-
-
-def connect(system, **options):
-    return ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp/", "CP1", **options)
 
 
 def test_a_stop_ends_what_waits_without_a_lie_and_the_next_start_sends_it():

@@ -5,7 +5,6 @@ import threading
 
 import gevent
 import pytest
-from gevent.event import Event
 
 from chargehand import (
     CentralSystem,
@@ -18,48 +17,9 @@ from chargehand import (
     on_outcome,
     v16,
 )
-from chargehand.simulator import ChargePoint
 
 from ..hub import until
-
-QUICK = SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0)
-SETTINGS = Settings(port=0, supervision=QUICK)
-
-
-def connect(system, id_="CP1", **options):
-    return ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp", id_, **options)
-
-
-@pytest.fixture
-def system():
-    with CentralSystem(SETTINGS) as system:
-        yield system
-
-
-def silent(_):
-    """Never answers."""
-    Event().wait()
-
-
-def in_a_thread(function):
-    """Run in a native thread while the hub runs here; return what it gave, or raise what it raised."""
-    outcome = []
-
-    def run():
-        try:
-            outcome.append((function(), None))
-        except Exception as error:  # noqa: BLE001 - it is raised below
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    until(lambda: not thread.is_alive(), 10)
-    thread.join()
-    ((value, error),) = outcome
-    if error is not None:
-        raise error
-    return value
-
+from ..in_process import QUICK, SETTINGS, connect, in_a_thread, unanswered
 
 # Calls that cannot be made
 
@@ -87,7 +47,7 @@ def test_in_a_native_thread_a_call_that_cannot_be_made_is_refused_there(system):
 
 def test_a_native_thread_that_waits_too_short_has_a_timeout_and_can_wait_again(system):
     with connect(system) as charge_point:
-        charge_point.answers["ClearCache"] = silent
+        charge_point.answers["ClearCache"] = unanswered
         ticket = system.send("CP1", v16.ClearCache(), timeout_s=0.2)
 
         def result():
@@ -135,7 +95,7 @@ def test_a_call_from_a_native_thread_that_comes_too_late_ends_too():
 
 def test_the_open_tickets_are_those_that_have_not_ended(system):
     with connect(system) as charge_point, connect(system, "CP2"):
-        charge_point.answers["ClearCache"] = silent
+        charge_point.answers["ClearCache"] = unanswered
         on_wire = system.send("CP1", v16.ClearCache())
         queued = system.send("CP1", v16.GetLocalListVersion())
         other = system.send("CP3", v16.ClearCache(), when_offline="queue")

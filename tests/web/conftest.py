@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -16,19 +15,12 @@ from chargehand import CentralSystem, Settings
 from chargehand.web.app import make_app
 from chargehand.web.requests import Stop
 
+from ..hub import until
+
 TOKEN = "the token of these tests"
 DEADLINE_S = 10.0
 
 Behaviour = Callable[[str, Any], list[Any] | None]
-
-
-def until(ask: Callable[[], Any], what: str) -> Any:
-    """The first true answer; the hub runs between two questions."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"not in time: {what}"
-        gevent.sleep(0.005)
-    return answer
 
 
 def silent(_action: str, _payload: Any) -> None:

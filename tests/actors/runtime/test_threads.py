@@ -21,7 +21,7 @@ def in_thread(function):
     """Run it in a native thread, and let the hub run until that has ended."""
     thread = threading.Thread(target=function)
     thread.start()
-    until(lambda: not thread.is_alive(), 20)
+    until(lambda: not thread.is_alive(), timeout_s=20)
     thread.join()
 
 
@@ -47,7 +47,7 @@ def test_of_many_threads_at_once_nothing_is_lost_and_nothing_comes_twice(inlet):
     ]
     for thread in threads:
         thread.start()
-    until(lambda: len(called) == 4000, 20)
+    until(lambda: len(called) == 4000, timeout_s=20)
     for thread in threads:
         thread.join()
     assert len(set(called)) == 4000

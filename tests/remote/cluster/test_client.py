@@ -8,8 +8,6 @@ from chargehand import (
     CentralSystem,
     NeverSent,
     OutcomeUnknown,
-    Settings,
-    SupervisionSettings,
     TicketState,
     v16,
 )
@@ -19,9 +17,8 @@ from chargehand.simulator import ChargePoint, silent
 from chargehand.testing import StubStore
 
 from ...hub import until
+from ...in_process import SETTINGS
 from ..registry_harness import LeaseRegistry
-
-SETTINGS = Settings(port=0, supervision=SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0))
 
 
 @pytest.fixture

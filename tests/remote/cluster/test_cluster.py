@@ -10,19 +10,15 @@ from chargehand import (
     ErrorCode,
     NeverSent,
     OutcomeUnknown,
-    Settings,
-    SupervisionSettings,
     TicketState,
     v16,
 )
-from chargehand.simulator import ChargePoint, refusing, silent
+from chargehand.simulator import refusing, silent
 from chargehand.testing import StubStore
 
 from ...hub import until
+from ...in_process import SETTINGS, connect
 from ..registry_harness import LeaseRegistry
-
-QUICK = SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0)
-SETTINGS = Settings(port=0, supervision=QUICK)
 
 
 class Nodes:
@@ -65,10 +61,6 @@ def a(nodes):
 @pytest.fixture
 def b(nodes):
     return nodes.start("b")
-
-
-def connect(system, id_="CP1", **options):
-    return ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp/", id_, **options)
 
 
 # Calls

@@ -225,7 +225,7 @@ def test_while_redis_is_away_stand_ins_answer_and_workers_again_after_it(build, 
             status_of(charge_point)
         assert house.counts["remote_away"] >= 1
         server.start()
-        until(lambda: any(call.redelivered for call in plugin.seen), 10.0)
+        until(lambda: any(call.redelivered for call in plugin.seen))
         assert status_of(charge_point) == "Blocked"
     redelivered = [call for call in plugin.seen if call.redelivered]
     assert [call.transaction_id for call in redelivered] == [started.transaction_id]

@@ -106,7 +106,9 @@ class Place:
         return [json.loads(fields[1]) for _, fields in found]
 
     def answer(self, envelope, timeout_s=5.0):
-        return until(lambda: [one for one in self.answers() if one["id"] == envelope["id"]], timeout_s)[0]
+        return until(
+            lambda: [one for one in self.answers() if one["id"] == envelope["id"]], timeout_s=timeout_s
+        )[0]
 
     def ask(self, **changes):
         envelope = self.envelope(**changes)
@@ -278,7 +280,7 @@ def test_a_dead_workers_streams_and_what_it_had_in_hand_go_to_another_within_the
     until(lambda: first.shares.busy == 1)
     vanish(first)
     second = place.worker()
-    until(lambda: len(second.shares) == PARTITIONS, LEASE_S + RENEW_S + 1.0)
+    until(lambda: len(second.shares) == PARTITIONS, timeout_s=LEASE_S + RENEW_S + 1.0)
     plugin = second.entries.cell.actor
     until(lambda: plugin.gates)
     plugin.gates["wait"].set()
@@ -292,7 +294,7 @@ def test_workers_share_the_streams_and_one_that_stops_gives_its_own_back_at_once
     second = place.worker()
     until(lambda: (len(first.shares), len(second.shares)) == (2, 2))
     second.stop()
-    until(lambda: len(first.shares) == PARTITIONS, 2 * RENEW_S + 0.5)
+    until(lambda: len(first.shares) == PARTITIONS, timeout_s=2 * RENEW_S + 0.5)
 
 
 def test_a_stream_is_handed_over_only_when_nothing_of_it_is_in_hand(place):
