@@ -62,13 +62,16 @@ if TYPE_CHECKING:
     from .store.memory import MemoryStore as MemoryStore
     from .store.records import ChargingProfile as ChargingProfile
     from .store.records import Credential as Credential
+    from .store.records import Cursor as Cursor
     from .store.records import Event as Event
     from .store.records import LocalList as LocalList
     from .store.records import MeterReading as MeterReading
     from .store.records import Reservation as Reservation
     from .store.records import Spooled as Spooled
+    from .store.records import StopFigures as StopFigures
     from .store.records import Tag as Tag
     from .store.records import TicketRecord as TicketRecord
+    from .store.records import Told as Told
     from .store.records import Transaction as Transaction
     from .store.records import TransactionFilter as TransactionFilter
     from .store.store import Receipt as Receipt
@@ -147,13 +150,16 @@ _MODULES = {
     "MemoryStore": ".store.memory",
     "ChargingProfile": ".store.records",
     "Credential": ".store.records",
+    "Cursor": ".store.records",
     "Event": ".store.records",
     "LocalList": ".store.records",
     "MeterReading": ".store.records",
     "Reservation": ".store.records",
     "Spooled": ".store.records",
+    "StopFigures": ".store.records",
     "Tag": ".store.records",
     "TicketRecord": ".store.records",
+    "Told": ".store.records",
     "Transaction": ".store.records",
     "TransactionFilter": ".store.records",
     "Receipt": ".store.store",

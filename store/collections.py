@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
-from .records import ChargingProfile, Credential, LocalList, Reservation, Tag, TicketRecord
+from .records import ChargingProfile, Credential, LocalList, OverFact, Reservation, Tag, TicketRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -127,8 +127,17 @@ class Collections:
             "tickets", TicketRecord, lambda ticket: ticket.id, keep
         )
 
+        self.over_facts: Collection[OverFact] = Collection(
+            "over_facts", OverFact, lambda fact: over_key(fact.charge_point_id, fact.connector_id), keep
+        )
+
     def __iter__(self) -> Iterator[Collection[msgspec.Struct]]:
         return iter(vars(self).values())
+
+
+def over_key(charge_point_id: str, connector_id: int | None) -> str:
+    """Return the key of the fact that ended what was open on a connector, or (None) on all of a charge point."""
+    return f"{'' if connector_id is None else connector_id}/{charge_point_id}"
 
 
 def _numbered(record: msgspec.Struct) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .collections import Collections
-from .records import EVERYTHING, StoredRegistration, TransactionFilter
+from .records import EVERYTHING, Cursor, StoredRegistration, TransactionFilter
 from .rows import (
     LARGEST_INTEGER,
     Kind,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from .records import Event, MeterReading, Spooled, Tag, Transaction
+    from .records import Event, MeterReading, Spooled, StopFigures, Tag, Told, Transaction
     from .writer import Database, Threads
 
 LARGEST_ID = 2**31 - 1
@@ -147,7 +147,7 @@ class DurableStore:
     # -- Transactions --------------------------------------------------------------------------
 
     def allot_transaction_id(
-        self, charge_point_id: str, start: tuple[int, str, dt.datetime, int] | None
+        self, charge_point_id: str, start: tuple[int, str, dt.datetime | str, int] | None
     ) -> int:
         """Allot a transaction id: unique, positive, 32 bit, never used again; the same for a start that is sent again.
 
@@ -175,7 +175,7 @@ class DurableStore:
             transaction.charge_point_id,
             transaction.connector_id,
             transaction.id_tag,
-            transaction.started_at,
+            transaction.started_text or transaction.started_at,
             transaction.meter_start,
         )
         self._know_start(transaction.id, key)
@@ -241,24 +241,117 @@ class DurableStore:
         self,
         wanted: TransactionFilter = EVERYTHING,
         *,
-        before: int | None = None,
+        before: Cursor | int | None = None,
         limit: int = 100,
     ) -> Sequence[Transaction]:
         """Return transactions, highest ids first; `before` is the id under which the next page begins.
 
         Switches greenlets.
         """
-        return newest_transactions(self._ask, wanted, before, limit)
+        number = before.number if isinstance(before, Cursor) else before
+        return newest_transactions(self._ask, wanted, number, limit)
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """Store meter values; identical ones that are sent again are stored once."""
         return self._writer.append(Kind.READING, reading_row(reading))
 
-    def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
+    def meter_readings(
+        self, transaction_id: int, *, charge_point_id: str = "", limit: int = 10_000
+    ) -> Sequence[MeterReading]:
         """Return the meter values of a transaction, in order of receipt. Switches greenlets."""
         query = "SELECT charge_point, connector, transaction_id, received_at, data FROM readings"
-        found = select(self._ask, query, [("transaction_id = ?", transaction_id)], "ORDER BY number", limit)
+        found = select(
+            self._ask,
+            query,
+            [("transaction_id = ?", transaction_id), ("charge_point = ?", charge_point_id)],
+            "ORDER BY number",
+            limit,
+        )
         return records(found, reading_of)
+
+    def amend_transaction(
+        self,
+        transaction_id: int,
+        *,
+        flags: tuple[str, ...] | None = None,
+        other_stops: tuple[StopFigures, ...] | None = None,
+        note: str | None = None,
+    ) -> Receipt:
+        """Replace what stands beside the figures of a transaction; None leaves a column unchanged."""
+        raise NotImplementedError
+
+    def assess_transaction(
+        self,
+        transaction_id: int,
+        *,
+        energy_wh: float | None,
+        energy_source: str,
+        supported_energy_wh: float | None,
+        findings: tuple[str, ...],
+    ) -> Receipt:
+        """Store what was derived of a closed transaction, until a reading or an amendment makes it void."""
+        raise NotImplementedError
+
+    def transaction_over(
+        self,
+        charge_point_id: str,
+        connector_id: int | None,
+        received_at: dt.datetime,
+        reason: str,
+        transaction_id: int | None = None,
+    ) -> Receipt:
+        """Note why what is open on a connector (None: on all of them) cannot be going on; constant work."""
+        raise NotImplementedError
+
+    def transaction_alive(self, transaction_id: int, received_at: dt.datetime) -> Receipt:
+        """Note a sign of life of an open transaction; nothing is written unless it seemed to be over."""
+        raise NotImplementedError
+
+    def open_on_connector(
+        self, charge_point_id: str, connector_id: int, *, limit: int = 1
+    ) -> Sequence[Transaction]:
+        """Return open transactions of a connector, those that came last first. Never switches greenlets."""
+        raise NotImplementedError
+
+    def open_with_tag(self, charge_point_id: str, id_tag: str, *, limit: int = 100) -> Sequence[Transaction]:
+        """Return open transactions of a tag at a charge point, those that came last first. Never switches greenlets."""
+        raise NotImplementedError
+
+    def charging_with_tag(self, id_tag: str, *, besides: int | None = None) -> Transaction | None:
+        """Find an accepted open transaction of a tag at any charge point that is going on, `besides` that one."""
+        raise NotImplementedError
+
+    def readings_of(
+        self,
+        charge_point_id: str,
+        *,
+        connector_id: int | None = None,
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
+        without_transaction: bool = True,
+        before: Cursor | None = None,
+        limit: int = 100,
+    ) -> Sequence[MeterReading]:
+        """Return meter values of a charge point, newest first by time of receipt."""
+        raise NotImplementedError
+
+    def note_told(
+        self, charge_point_id: str, item: str, data: dict[str, Any], received_at: dt.datetime
+    ) -> Receipt:
+        """Keep nothing: what a charge point told last is in its session, which lives as long as this store."""
+        raise NotImplementedError
+
+    def told(self, charge_point_id: str) -> Sequence[Told]:
+        """Return nothing."""
+        raise NotImplementedError
+
+    def transaction_dead_letters(self, transaction_id: int, *, limit: int = 1000) -> Sequence[Spooled]:
+        """Return the dead letters that belong to a transaction, oldest first."""
+        raise NotImplementedError
+
+    def forget_dead_letters(self, numbers: Sequence[int]) -> Receipt:
+        """Delete dead letters for good; what waits for redelivery is left."""
+        raise NotImplementedError
 
     # -- Charge points ---------------------------------------------------------------------------
 
@@ -322,17 +415,18 @@ class DurableStore:
         transaction_id: int | None,
         received_at: dt.datetime,
         why: str,
-        replay: bool = True,
+        redeliver: bool = True,
+        replay: bool | None = None,
     ) -> Receipt:
         """Store a transaction message that no handler has handled.
 
-        With `replay` it waits for redelivery, else it is a dead letter.
+        With `redeliver` it waits for redelivery, else it is a dead letter.
         """
         key = self._starts.get(transaction_id) if transaction_id is not None else None
         start = None if key is None else msgspec.json.encode(key).decode()
         values = row(
             charge_point_id, action, unique_id, json_text(payload), transaction_id, text(received_at), why, start,
-            int(not replay), version,
+            int(not (redeliver if replay is None else replay)), version,
         )  # fmt: skip
         return self._writer.append(Kind.SPOOL, values)
 
@@ -378,6 +472,6 @@ class DurableStore:
 
 
 def _start_key(
-    charge_point: str, connector: int, id_tag: str, at: dt.datetime, meter: int
+    charge_point: str, connector: int, id_tag: str, at: dt.datetime | str, meter: int
 ) -> tuple[Any, ...]:
-    return charge_point, connector, id_tag, at.isoformat(), meter
+    return charge_point, connector, id_tag, at if isinstance(at, str) else at.isoformat(), meter

@@ -7,7 +7,7 @@ cannot be spooled any more is refused.
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,11 @@ import gevent
 import msgspec
 
 from .collections import Collections
+from .open_transactions import OpenTransactions
 from .records import (
     EVERYTHING,
+    NOT_ASSESSED,
+    Cursor,
     Event,
     MeterReading,
     Spooled,
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from .records import Tag
+    from .records import StopFigures, Tag, Told
 
 KEPT = Receipt(done=True)
 """The one receipt of everything here: it is as durable as it will get."""
@@ -52,19 +55,25 @@ class MemoryStore:
         self._numbers = itertools.count(1)
         self._allotted: OrderedDict[tuple[Any, ...], int] = OrderedDict()  # starts whose transaction is open
         self._starts: dict[int, tuple[Any, ...]] = {}
-        self._transactions: OrderedDict[int, Transaction] = OrderedDict()
-        self._open_by_tag: dict[str, set[int]] = {}
-        self._open_of: dict[str, dict[int, None]] = {}  # numbers by charge point, in order
+        self.collections = Collections(self._persist)
+        self._open = OpenTransactions(self.collections.over_facts)
+        self._closed: OrderedDict[int, Transaction] = OrderedDict()
+        # Time of receipt and id of all transactions, in order.
+        self._order: list[tuple[datetime, int]] = []
         self._readings: OrderedDict[tuple[Any, ...], MeterReading] = OrderedDict()
+        # Their keys by transaction, and by charge point.
+        self._readings_by: dict[int | str | None, dict[tuple[Any, ...], None]] = {}
         self._registrations: dict[str, StoredRegistration] = {}
         self._shared_registrations: dict[StoredRegistration, StoredRegistration] = {}
         self._events: deque[Event] = deque(maxlen=keep)
-        self.collections = Collections(lambda *_: KEPT)
         for tag in tags:
             self.collections.tags.put(tag)
         self._spool: dict[int, Spooled] = {}
         self._spooled_by: dict[str, dict[int, None]] = {}  # numbers by charge point, in order
-        self._aside: dict[int, Spooled] = {}
+        self._dead_letters: dict[int, Spooled] = {}
+
+    def _persist(self, collection: str, key: str, data: bytes | None) -> Receipt:  # noqa: ARG002 - nothing is written
+        return KEPT
 
     def backup(self, path: str) -> None:  # noqa: ARG002 - what a store that can do it needs
         """Refuse it."""
@@ -75,7 +84,9 @@ class MemoryStore:
 
     # -- Transactions --------------------------------------------------------------------------
 
-    def allot_transaction_id(self, charge_point_id: str, start: tuple[int, str, datetime, int] | None) -> int:
+    def allot_transaction_id(
+        self, charge_point_id: str, start: tuple[int, str, datetime | str, int] | None
+    ) -> int:
         """Allot a transaction id: unique, positive, 32 bit, never used again.
 
         The same for a start that is sent again.
@@ -96,82 +107,153 @@ class MemoryStore:
 
     def start_transaction(self, transaction: Transaction) -> Receipt:
         """Store a started transaction; an existing one is left unchanged."""
-        if transaction.id not in self._transactions:
-            self._transactions[transaction.id] = transaction
-            self._open_by_tag.setdefault(transaction.id_tag.lower(), set()).add(transaction.id)
-            self._open_of.setdefault(transaction.charge_point_id, {})[transaction.id] = None
-            if len(self._transactions) > self._keep:
+        number = transaction.id
+        if number not in self._open and number not in self._closed:
+            insort(self._order, (transaction.start_received_at, number))
+            if transaction.open:
+                self._open.add(transaction)
+            else:
+                self._closed[number] = transaction
+            if len(self._order) > self._keep:
                 self._drop_oldest_closed()
         return KEPT
 
     def _drop_oldest_closed(self) -> None:
-        for number, transaction in self._transactions.items():
-            if not transaction.open:
-                del self._transactions[number]
-                return
+        if self._closed:
+            number, transaction = self._closed.popitem(last=False)
+            del self._order[bisect_left(self._order, (transaction.start_received_at, number))]
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
-        known = self._transactions.get(transaction.id)
-        if known is not None and known.open:
-            self._transactions[transaction.id] = transaction
-            open_ids = self._open_by_tag.get(known.id_tag.lower(), set())
-            open_ids.discard(transaction.id)
-            if not open_ids:
-                self._open_by_tag.pop(known.id_tag.lower(), None)
-            numbers = self._open_of[known.charge_point_id]
-            del numbers[transaction.id]
-            if not numbers:
-                del self._open_of[known.charge_point_id]
+        if self._open.remove(transaction.id) is not None:
+            self._closed[transaction.id] = msgspec.structs.replace(
+                transaction, over="", over_at=None, **NOT_ASSESSED
+            )
             start = self._starts.pop(transaction.id, None)
             self._allotted.pop(start, None)  # type: ignore[arg-type]
         return KEPT
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
         """Add a flag to an open transaction, once; one that is not open is left unchanged."""
-        known = self._transactions.get(transaction_id)
-        if known is not None and known.open and flag not in known.flags:
-            self._transactions[transaction_id] = msgspec.structs.replace(known, flags=(*known.flags, flag))
+        known = self._open.stored(transaction_id)
+        if known is not None and flag not in known.flags:
+            self._open.replace(msgspec.structs.replace(known, flags=(*known.flags, flag)))
+        return KEPT
+
+    def amend_transaction(
+        self,
+        transaction_id: int,
+        *,
+        flags: tuple[str, ...] | None = None,
+        other_stops: tuple[StopFigures, ...] | None = None,
+        note: str | None = None,
+    ) -> Receipt:
+        """Replace what stands beside the figures of a transaction; None leaves a column unchanged."""
+        given = {"flags": flags, "other_stops": other_stops, "note": note}
+        changes = {name: value for name, value in given.items() if value is not None}
+        self._change(transaction_id, {**NOT_ASSESSED, **changes})
+        return KEPT
+
+    def _change(self, transaction_id: int, changes: Mapping[str, Any]) -> None:
+        known = self._open.stored(transaction_id)
+        if known is not None:
+            self._open.replace(msgspec.structs.replace(known, **changes))
+        elif transaction_id in self._closed:
+            self._closed[transaction_id] = msgspec.structs.replace(self._closed[transaction_id], **changes)
+
+    def assess_transaction(
+        self,
+        transaction_id: int,
+        *,
+        energy_wh: float | None,
+        energy_source: str,
+        supported_energy_wh: float | None,
+        findings: tuple[str, ...],
+    ) -> Receipt:
+        """Store what was derived of a closed transaction, until a reading or an amendment makes it void."""
+        if transaction_id in self._closed:
+            self._change(
+                transaction_id,
+                {
+                    "assessed": True,
+                    "energy_wh": energy_wh,
+                    "energy_source": energy_source,
+                    "supported_energy_wh": supported_energy_wh,
+                    "findings": findings,
+                },
+            )
+        return KEPT
+
+    def transaction_over(
+        self,
+        charge_point_id: str,
+        connector_id: int | None,
+        received_at: datetime,
+        reason: str,
+        transaction_id: int | None = None,
+    ) -> Receipt:
+        """Note why what is open on a connector (None: on all of them) cannot be going on; constant work."""
+        fact = self._open.new_fact(charge_point_id, connector_id, received_at, reason, transaction_id)
+        return KEPT if fact is None else self.collections.over_facts.put(fact)
+
+    def transaction_alive(self, transaction_id: int, received_at: datetime) -> Receipt:
+        """Note a sign of life of an open transaction; nothing is written unless it seemed to be over."""
+        revived = self._open.revived(transaction_id, received_at)
+        if revived is not None:
+            self._open.replace(revived)
         return KEPT
 
     def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
         """Return the open transactions of a charge point, oldest first. Never switches greenlets."""
-        return [self._transactions[number] for number in self._open_of.get(charge_point_id, ())]
+        return self._open.of(charge_point_id)
+
+    def open_on_connector(
+        self, charge_point_id: str, connector_id: int, *, limit: int = 1
+    ) -> Sequence[Transaction]:
+        """Return open transactions of a connector, those that came last first. Never switches greenlets."""
+        return self._open.on(charge_point_id, connector_id, limit)
+
+    def open_with_tag(self, charge_point_id: str, id_tag: str, *, limit: int = 100) -> Sequence[Transaction]:
+        """Return open transactions of a tag at a charge point, those that came last first. Never switches greenlets."""
+        return self._open.with_tag(charge_point_id, id_tag, limit)
+
+    def charging_with_tag(self, id_tag: str, *, besides: int | None = None) -> Transaction | None:
+        """Find an accepted open transaction of a tag at any charge point that is going on, `besides` that one."""
+        return self._open.charging(id_tag, besides)
 
     def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
         """Return the open transactions of an id tag at any charge point, oldest first. Never switches greenlets."""
-        return [self._transactions[number] for number in sorted(self._open_by_tag.get(id_tag.lower(), ()))]
+        return self._open.of_tag(id_tag)
 
     def transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction by its id; None if there is none."""
-        return self._transactions.get(transaction_id)
+        return self._open.get(transaction_id) or self._closed.get(transaction_id)
 
     def transactions(
         self,
         wanted: TransactionFilter = EVERYTHING,
         *,
-        before: int | None = None,
+        before: Cursor | int | None = None,
         limit: int = 100,
     ) -> Sequence[Transaction]:
-        """Return transactions, highest ids first; `before` is the id under which the next page begins.
+        """Return transactions, newest first by our time of receipt of the start, then by id.
 
         Switches greenlets when there are many.
         """
-        found = (
-            transaction
-            for transaction in self._newest(wanted.id_tag if wanted.open_only else "", before)
-            if wanted.matches(transaction)
-        )
+        if isinstance(before, int):
+            under, last = before, self.transaction(before)
+            before = None if last is None else Cursor(last.start_received_at, last.id)
+            found = (one for one in self._newest(before) if one.id < under and wanted.matches(one))
+        else:
+            found = (one for one in self._newest(before) if wanted.matches(one))
         return list(itertools.islice(found, limit))
 
-    def _newest(self, charges_with: str, before: int | None) -> Iterator[Transaction]:
-        """Yield transactions, highest ids first; for a tag only the open ones."""
-        numbers = sorted(
-            self._open_by_tag.get(charges_with.lower(), ()) if charges_with else self._transactions
-        )
-        end = len(numbers) if before is None else bisect_left(numbers, before)
+    def _newest(self, before: Cursor | None) -> Iterator[Transaction]:
+        """Yield transactions, newest first."""
+        order = list(self._order)
+        end = len(order) if before is None else bisect_left(order, before)
         for looked_at, place in enumerate(reversed(range(end)), 1):
-            transaction = self._transactions.get(numbers[place])
+            transaction = self.transaction(order[place][1])
             if transaction is not None:  # dropped meanwhile
                 yield transaction
             if looked_at % AT_A_TIME == 0:
@@ -182,15 +264,61 @@ class MemoryStore:
         key = (reading.charge_point_id, reading.connector_id, reading.transaction_id, reading.values)
         readings = self._readings
         if key not in readings:
-            readings[key] = reading
+            readings[key] = msgspec.structs.replace(reading, number=next(self._numbers))
+            for owner in (reading.transaction_id, reading.charge_point_id):
+                self._readings_by.setdefault(owner, {})[key] = None
             if len(readings) > self._keep:
-                readings.popitem(last=False)
+                self._drop_oldest_reading()
+            closed = self._closed.get(reading.transaction_id or 0)
+            if closed is not None and closed.assessed:
+                self._change(closed.id, NOT_ASSESSED)
         return KEPT
 
-    def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
-        """Return the meter values of a transaction, in order of receipt."""
-        found = (reading for reading in self._readings.values() if reading.transaction_id == transaction_id)
-        return list(itertools.islice(found, limit))
+    def _drop_oldest_reading(self) -> None:
+        key, reading = self._readings.popitem(last=False)
+        for owner in (reading.transaction_id, reading.charge_point_id):
+            keys = self._readings_by[owner]
+            del keys[key]
+            if not keys:
+                del self._readings_by[owner]
+
+    def meter_readings(
+        self, transaction_id: int, *, charge_point_id: str = "", limit: int = 10_000
+    ) -> Sequence[MeterReading]:
+        """Return the meter values of a transaction, in order of receipt; those of its charge point, if given."""
+        found = (self._readings[key] for key in self._readings_by.get(transaction_id, ()))
+        own = (one for one in found if not charge_point_id or one.charge_point_id == charge_point_id)
+        return list(itertools.islice(own, limit))
+
+    def readings_of(
+        self,
+        charge_point_id: str,
+        *,
+        connector_id: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        without_transaction: bool = True,
+        before: Cursor | None = None,
+        limit: int = 100,
+    ) -> Sequence[MeterReading]:
+        """Return meter values of a charge point, newest first by time of receipt."""
+        found = []
+        for key in self._readings_by.get(charge_point_id, ()):
+            one = self._readings[key]
+            if (
+                (connector_id is None or one.connector_id == connector_id)
+                and (since is None or one.received_at >= since)
+                and (until is None or one.received_at < until)
+                and (before is None or (one.received_at, one.number) < before)
+                and not (without_transaction and self._has_transaction(one))
+            ):
+                found.append(one)
+        found.sort(key=lambda one: (one.received_at, one.number), reverse=True)
+        return found[:limit]
+
+    def _has_transaction(self, reading: MeterReading) -> bool:
+        transaction = None if reading.transaction_id is None else self.transaction(reading.transaction_id)
+        return transaction is not None and transaction.charge_point_id == reading.charge_point_id
 
     # -- Charge points ---------------------------------------------------------------------------
 
@@ -221,6 +349,17 @@ class MemoryStore:
         """Read what other processes have stored of a charge point, before its first message is handled here."""
         return KEPT
 
+    def note_told(
+        self, charge_point_id: str, item: str, data: dict[str, Any], received_at: datetime
+    ) -> Receipt:
+        """Keep nothing: what a charge point told last is in its session, which lives as long as this store."""
+        del charge_point_id, item, data, received_at
+        return KEPT
+
+    def told(self, charge_point_id: str) -> Sequence[Told]:  # noqa: ARG002 - nothing is kept of any
+        """Return nothing."""
+        return ()
+
     def add_event(self, event: Event) -> Receipt:
         """Store an event."""
         self._events.append(event)
@@ -249,15 +388,17 @@ class MemoryStore:
         transaction_id: int | None,
         received_at: datetime,
         why: str,
-        replay: bool = True,
+        redeliver: bool = True,
+        replay: bool | None = None,
     ) -> Receipt:
         """Store a transaction message that no handler has handled.
 
-        With `replay` it waits for redelivery, else it is a dead letter.
+        With `redeliver` it waits for redelivery, else it is a dead letter.
         """
-        if len(self._spool if replay else self._aside) >= self._keep:
-            place = "in the spool" if replay else "aside"
-            return Receipt(done=True, error=StoreError(f"{self._keep} messages wait {place} already"))
+        redeliver = redeliver if replay is None else replay
+        if len(self._spool if redeliver else self._dead_letters) >= self._keep:
+            fault = "messages wait in the spool" if redeliver else "dead letters are kept"
+            return Receipt(done=True, error=StoreError(f"{self._keep} {fault} already"))
         number = next(self._numbers)
         record = Spooled(
             number=number,
@@ -270,11 +411,11 @@ class MemoryStore:
             why=why,
             version=version,
         )
-        if replay:
+        if redeliver:
             self._spool[number] = record
             self._spooled_by.setdefault(charge_point_id, {})[number] = None
         else:
-            self._aside[number] = record
+            self._dead_letters[number] = record
         return KEPT
 
     def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[Spooled]:
@@ -296,23 +437,38 @@ class MemoryStore:
         """Make a spooled message a dead letter: it is not redelivered any more, and stays visible."""
         record = self._take_out(number)
         if record is not None:
-            self._aside[number] = msgspec.structs.replace(record, why=why)
-            if len(self._aside) > self._keep:
-                del self._aside[next(iter(self._aside))]
+            self._dead_letters[number] = msgspec.structs.replace(record, why=why)
+            if len(self._dead_letters) > self._keep:
+                del self._dead_letters[next(iter(self._dead_letters))]
         return KEPT
 
     def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
         """Return dead letters, oldest first, with numbers above `after`."""
-        return [self._aside[number] for number in sorted(self._aside) if number > after][:limit]
+        return [self._dead_letters[number] for number in sorted(self._dead_letters) if number > after][:limit]
+
+    def transaction_dead_letters(self, transaction_id: int, *, limit: int = 1000) -> Sequence[Spooled]:
+        """Return the dead letters that belong to a transaction, oldest first."""
+        found = (
+            self._dead_letters[number]
+            for number in sorted(self._dead_letters)
+            if self._dead_letters[number].transaction_id == transaction_id
+        )
+        return list(itertools.islice(found, limit))
+
+    def forget_dead_letters(self, numbers: Sequence[int]) -> Receipt:
+        """Delete dead letters for good; what waits for redelivery is left."""
+        for number in numbers:
+            self._dead_letters.pop(number, None)
+        return KEPT
 
     def requeue(self, numbers: Sequence[int]) -> Receipt:
         """Let dead letters wait for redelivery again, in their old places."""
-        found = [number for number in dict.fromkeys(numbers) if number in self._aside]
+        found = [number for number in dict.fromkeys(numbers) if number in self._dead_letters]
         if len(self._spool) + len(found) > self._keep:
             return Receipt(done=True, error=StoreError(f"{self._keep} messages wait in the spool already"))
         owners = set()
         for number in found:
-            record = self._spool[number] = self._aside.pop(number)
+            record = self._spool[number] = self._dead_letters.pop(number)
             self._spooled_by.setdefault(record.charge_point_id, {})[number] = None
             owners.add(record.charge_point_id)
         if found:  # each in its old place

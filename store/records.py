@@ -5,6 +5,7 @@ Times are aware datetimes in UTC; a charge point's own times stand beside those 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
@@ -112,15 +113,32 @@ class TicketRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     node: str = ""
 
 
-class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Charging transaction, open until its StopTransaction arrives; nothing else closes it.
+class StopFigures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """End of a transaction as a StopTransaction told it that does not count: one that differs, or came too late."""
 
-    `started_at` and `stopped_at` are the charge point's clock, `start_received_at` and `stop_received_at` ours. Meter
-    readings are in Wh. `verdict` is what its StartTransaction was answered, `flags` what is doubtful about it.
+    received_at: datetime
+    meter_stop: int
+    stopped_at: datetime | None = None
+    reason: str = ""
+    id_tag: str = ""
+
+
+class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Charging transaction, open until its StopTransaction arrives or somebody closes it by hand.
+
+    `started_at` and `stopped_at` are the charge point's clock, `start_received_at` and `stop_received_at` ours;
+    `started_text` is the start's time as it was sent where it could not be read, and ours stands in. Meter readings are
+    in Wh. `verdict` is what its StartTransaction was answered, `flags` what is doubtful about it. `closed_by` is who
+    closed it by hand, with a `note`; empty for its charge point. `other_stops` are further stops that do not count.
+
+    `life_at` is the last sign of life behind a fact that made it orphaned; `over` and `over_at` are the reason and the
+    time of the last such fact, derived when a store reads an open transaction, and never stored.
+
+    With `assessed`, energy and `findings` are as derived from the figures and the readings; both are in Wh.
     """
 
     ORPHAN: ClassVar[str] = "orphan: "
-    """So begins the flag of an open transaction that cannot be going on."""
+    """Beginning of the flag with which 0.1.0 marked an orphaned transaction."""
 
     id: int
     charge_point_id: str
@@ -137,23 +155,99 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stop_reason: str = ""
     stop_id_tag: str = ""
     flags: tuple[str, ...] = ()
+    version: str = "1.6"
+    started_text: str = ""
+    other_stops: tuple[StopFigures, ...] = ()
+    closed_by: str = ""
+    note: str = ""
+    life_at: datetime | None = None
+    assessed: bool = False
+    energy_wh: int | float | None = None
+    energy_source: str = ""
+    supported_energy_wh: int | float | None = None
+    findings: tuple[str, ...] = ()
+    over: str = ""
+    over_at: datetime | None = None
 
     @property
     def open(self) -> bool:
-        """True until its StopTransaction arrives."""
+        """True until it is closed, by its StopTransaction or by hand."""
         return self.stop_received_at is None
 
     @property
     def orphaned(self) -> bool:
         """True if the transaction is open and cannot be going on."""
-        return any(flag.startswith(self.ORPHAN) for flag in self.flags)
+        return self.stop_received_at is None and (
+            bool(self.over) or any(flag.startswith(self.ORPHAN) for flag in self.flags)
+        )
+
+    @property
+    def alive_at(self) -> datetime:
+        """Time of its last sign of life that is stored: its start, or a later one after it seemed to be over."""
+        return self.start_received_at if self.life_at is None else max(self.start_received_at, self.life_at)
+
+
+NOT_ASSESSED: Mapping[str, Any] = {
+    "assessed": False,
+    "energy_wh": None,
+    "energy_source": "",
+    "supported_energy_wh": None,
+    "findings": (),
+}
+"""Fields of a transaction whose energy has not been derived, or has to be again."""
+
+
+class OverFact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Reason why transactions that were open at `at` cannot be going on, unless they show a sign of life later.
+
+    `connector_id` is None for all connectors of a charge point. `transaction_id` is the transaction whose start it was,
+    which is not over by it.
+    """
+
+    charge_point_id: str
+    connector_id: int | None
+    at: datetime
+    reason: str
+    transaction_id: int | None = None
+
+    def ends(self, transaction: Transaction) -> bool:
+        """Return whether a transaction, open on its connector, has shown no sign of life since."""
+        alive_at = transaction.alive_at
+        return self.at > alive_at or (
+            self.at == alive_at and self.transaction_id is not None and self.transaction_id != transaction.id
+        )
+
+
+class Cursor(NamedTuple):
+    """Place in a list in order of receipt: the time of receipt of the last record that was listed, and its number."""
+
+    at: datetime
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.at.isoformat()}_{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Read a cursor from its text. Raises ValueError for anything else."""
+        at, separator, number = text.rpartition("_")
+        if not separator or not number.isascii() or not number.isdigit() or len(number) > CURSOR_DIGITS:
+            raise ValueError(f"{text!r} is no place in a list")
+        moment = datetime.fromisoformat(at)
+        if moment.tzinfo is None:
+            raise ValueError(f"{text!r} is no place in a list: its time has no offset")
+        return cls(moment, int(number))
+
+
+CURSOR_DIGITS = 18
+"""Digits of the largest number in a cursor."""
 
 
 class TransactionFilter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Conditions on transactions; those that are empty do not count.
 
     `since` (inclusive) and `until` (exclusive) are for our own time of receipt of the start; id tags are compared
-    without case.
+    without case. Orphaned transactions and those with findings are flagged, too.
     """
 
     charge_point_id: str = ""
@@ -165,13 +259,18 @@ class TransactionFilter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     until: datetime | None = None
 
     def matches(self, transaction: Transaction) -> bool:
-        """Return whether a transaction fulfils every condition."""
+        """Return whether a transaction, as a store has read it, fulfils every condition."""
         received_at = transaction.start_received_at
         return (
             (not self.charge_point_id or transaction.charge_point_id == self.charge_point_id)
             and (not self.id_tag or transaction.id_tag.lower() == self.id_tag.lower())
             and (not self.open_only or transaction.open)
-            and (not self.flagged_only or bool(transaction.flags))
+            and (
+                not self.flagged_only
+                or bool(transaction.flags)
+                or bool(transaction.findings)
+                or transaction.orphaned
+            )
             and (not self.orphans_only or transaction.orphaned)
             and (self.since is None or received_at >= self.since)
             and (self.until is None or received_at < self.until)
@@ -183,13 +282,20 @@ EVERYTHING = TransactionFilter()
 
 
 class MeterReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """MeterValues message, or the transaction data of a StopTransaction; `values` is its JSON as received."""
+    """MeterValues message, or the StopTransaction whose transaction data it is; `values` is its payload as sent.
+
+    Those that 0.1.0 stored have the array of meter values alone. `flags` are deviations, and what could not be used.
+    `number` orders readings of one time, and is given by the store.
+    """
 
     charge_point_id: str
     connector_id: int
     transaction_id: int | None
     received_at: datetime
     values: bytes
+    flags: tuple[str, ...] = ()
+    version: str = "1.6"
+    number: int = 0
 
 
 class Spooled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -204,6 +310,14 @@ class Spooled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     received_at: datetime
     why: str
     version: str
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Last message of one kind that a charge point sent: `item` is "boot", or "status/1" for connector 1."""
+
+    item: str
+    received_at: datetime
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class StoredRegistration(NamedTuple):

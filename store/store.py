@@ -7,7 +7,7 @@ append of what is there already gets its receipt no sooner than what is there is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent.event import AsyncResult
 
@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .collections import Collections
-    from .records import Event, MeterReading, Spooled, StoredRegistration, Transaction, TransactionFilter
+    from .records import (
+        Cursor,
+        Event,
+        MeterReading,
+        Spooled,
+        StopFigures,
+        StoredRegistration,
+        Told,
+        Transaction,
+        TransactionFilter,
+    )
 
 
 class StoreError(ChargehandError):
@@ -119,11 +129,14 @@ class Store(Protocol):
 
     # -- Transactions --------------------------------------------------------------------------
 
-    def allot_transaction_id(self, charge_point_id: str, start: tuple[int, str, datetime, int] | None) -> int:
+    def allot_transaction_id(
+        self, charge_point_id: str, start: tuple[int, str, datetime | str, int] | None
+    ) -> int:
         """Allot a transaction id: unique, positive, 32 bit, never used again; the same for a start that is sent again.
 
         The same start (connector, id tag, the charge point's time, meter reading) gets the same number again for as
-        long as its transaction is open. None stands for a start that could not be read: always a new number.
+        long as its transaction is open. A time that cannot be read is its text as sent. None stands for a start that
+        could not be read: always a new number.
         """
 
     def start_transaction(self, transaction: Transaction) -> Receipt:
@@ -135,8 +148,63 @@ class Store(Protocol):
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
         """Add a flag to an open transaction, once; one that is not open is left unchanged."""
 
+    def amend_transaction(
+        self,
+        transaction_id: int,
+        *,
+        flags: tuple[str, ...] | None = None,
+        other_stops: tuple[StopFigures, ...] | None = None,
+        note: str | None = None,
+    ) -> Receipt:
+        """Replace what stands beside the figures of a transaction, open or closed; None leaves a column unchanged.
+
+        What was derived of its energy has to be derived again.
+        """
+
+    def assess_transaction(
+        self,
+        transaction_id: int,
+        *,
+        energy_wh: float | None,
+        energy_source: str,
+        supported_energy_wh: float | None,
+        findings: tuple[str, ...],
+    ) -> Receipt:
+        """Store what was derived of a closed transaction, until a reading or an amendment makes it void."""
+
+    def transaction_over(
+        self,
+        charge_point_id: str,
+        connector_id: int | None,
+        received_at: datetime,
+        reason: str,
+        transaction_id: int | None = None,
+    ) -> Receipt:
+        """Note why what is open on a connector (None: on all of them) cannot be going on; constant work.
+
+        `transaction_id` is the transaction that starts, for a reason that is a start. Nothing is written if no open
+        transaction is concerned.
+        """
+
+    def transaction_alive(self, transaction_id: int, received_at: datetime) -> Receipt:
+        """Note a sign of life of an open transaction; nothing is written unless it seemed to be over."""
+
     def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
         """Return the open transactions of a charge point, oldest first. Never switches greenlets."""
+
+    def open_on_connector(
+        self, charge_point_id: str, connector_id: int, *, limit: int = 1
+    ) -> Sequence[Transaction]:
+        """Return open transactions of a connector, those that came last first. Never switches greenlets."""
+
+    def open_with_tag(self, charge_point_id: str, id_tag: str, *, limit: int = 100) -> Sequence[Transaction]:
+        """Return open transactions of a tag at a charge point, those that came last first. Never switches greenlets."""
+
+    def charging_with_tag(self, id_tag: str, *, besides: int | None = None) -> Transaction | None:
+        """Find an accepted open transaction of a tag at any charge point that is going on, `besides` that one.
+
+        None if there is none. Constant work on average; never switches greenlets.
+        """
 
     def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
         """Return the open transactions of an id tag at any charge point, oldest first. Never switches greenlets."""
@@ -148,16 +216,38 @@ class Store(Protocol):
         self,
         wanted: TransactionFilter = EVERYTHING,
         *,
-        before: int | None = None,
+        before: Cursor | int | None = None,
         limit: int = 100,
     ) -> Sequence[Transaction]:
-        """Return transactions, highest ids first; `before` is the id under which the next page begins."""
+        """Return transactions, newest first by our time of receipt of the start, then by id.
+
+        `before` is the cursor of the last one of the page before, or its id.
+        """
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """Store meter values; identical ones that are sent again are stored once."""
 
-    def meter_readings(self, transaction_id: int, *, limit: int = 10_000) -> Sequence[MeterReading]:
-        """Return the meter values of a transaction, in order of receipt."""
+    def meter_readings(
+        self, transaction_id: int, *, charge_point_id: str = "", limit: int = 10_000
+    ) -> Sequence[MeterReading]:
+        """Return the meter values of a transaction, in order of receipt; those of its charge point, if given."""
+
+    def readings_of(
+        self,
+        charge_point_id: str,
+        *,
+        connector_id: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        without_transaction: bool = True,
+        before: Cursor | None = None,
+        limit: int = 100,
+    ) -> Sequence[MeterReading]:
+        """Return meter values of a charge point, newest first by time of receipt; may switch greenlets.
+
+        Only those that belong to none of its transactions, unless `without_transaction` is false. `before` is the
+        cursor of the last one of the page before: its `received_at` and `number`.
+        """
 
     # -- Charge points ---------------------------------------------------------------------------
 
@@ -180,6 +270,14 @@ class Store(Protocol):
         are known as they were kept until then. Settled at once where nobody else writes.
         """
 
+    def note_told(
+        self, charge_point_id: str, item: str, data: dict[str, Any], received_at: datetime
+    ) -> Receipt:
+        """Store the last message of one kind that a charge point sent, in place of the one before."""
+
+    def told(self, charge_point_id: str) -> Sequence[Told]:
+        """Return what a charge point told last, by item; may switch greenlets. Nothing, from a store in memory."""
+
     def add_event(self, event: Event) -> Receipt:
         """Store an event."""
 
@@ -199,11 +297,13 @@ class Store(Protocol):
         transaction_id: int | None,
         received_at: datetime,
         why: str,
-        replay: bool = True,
+        redeliver: bool = True,
+        replay: bool | None = None,
     ) -> Receipt:
         """Store a transaction message that no handler has handled.
 
-        With `replay` it waits for redelivery, else it is a dead letter.
+        With `redeliver` it waits for redelivery, else it is a dead letter. `transaction_id` is that of a transaction
+        that is there, or was allotted. `replay` is the old name of `redeliver`.
         """
 
     def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[Spooled]:
@@ -217,6 +317,12 @@ class Store(Protocol):
 
     def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
         """Return dead letters, oldest first, with numbers above `after`."""
+
+    def transaction_dead_letters(self, transaction_id: int, *, limit: int = 1000) -> Sequence[Spooled]:
+        """Return the dead letters that belong to a transaction, oldest first."""
+
+    def forget_dead_letters(self, numbers: Sequence[int]) -> Receipt:
+        """Delete dead letters for good; what waits for redelivery is left."""
 
     def requeue(self, numbers: Sequence[int]) -> Receipt:
         """Let dead letters wait for redelivery again, in their old places."""

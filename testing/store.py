@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..store.collections import Collections
-from ..store.memory import KEPT, MemoryStore
+from ..store.memory import MemoryStore
 from ..store.store import Receipt, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from ..store.records import Event, MeterReading, Transaction
 
@@ -28,11 +28,11 @@ class StubStore(MemoryStore):
     def __init__(self, **options: Any) -> None:
         self._error: StoreError | None = None
         self._holds = False
-        super().__init__(**options)
-        self.collections = Collections(lambda *_: self._append(lambda: KEPT))
-        for tag in options.get("tags", ()):
-            self.collections.tags.put(tag)
         self.pending: list[Receipt] = []
+        super().__init__(**options)
+
+    def _persist(self, collection: str, key: str, data: bytes | None) -> Receipt:
+        return self._append(lambda: super(StubStore, self)._persist(collection, key, data))
 
     def hold(self) -> None:
         """Give out receipts that are not settled yet."""
@@ -78,6 +78,18 @@ class StubStore(MemoryStore):
         """Add a flag to an open transaction, once; one that is not open is left unchanged."""
         return self._append(lambda: MemoryStore.flag_transaction(self, transaction_id, flag))
 
+    def amend_transaction(self, transaction_id: int, **columns: Any) -> Receipt:
+        """Replace what stands beside the figures of a transaction; None leaves a column unchanged."""
+        return self._append(lambda: MemoryStore.amend_transaction(self, transaction_id, **columns))
+
+    def assess_transaction(self, transaction_id: int, **derived: Any) -> Receipt:
+        """Store what was derived of a closed transaction, until a reading or an amendment makes it void."""
+        return self._append(lambda: MemoryStore.assess_transaction(self, transaction_id, **derived))
+
+    def transaction_alive(self, transaction_id: int, received_at: datetime) -> Receipt:
+        """Note a sign of life of an open transaction; nothing is written unless it seemed to be over."""
+        return self._append(lambda: MemoryStore.transaction_alive(self, transaction_id, received_at))
+
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """Store meter values; identical ones that are sent again are stored once."""
         return self._append(lambda: MemoryStore.add_meter_reading(self, reading))
@@ -94,6 +106,12 @@ class StubStore(MemoryStore):
         """Read what other processes have stored of a charge point, before its first message is handled here."""
         return self._append(lambda: MemoryStore.refresh(self, charge_point_id))
 
+    def note_told(
+        self, charge_point_id: str, item: str, data: dict[str, Any], received_at: datetime
+    ) -> Receipt:
+        """Keep nothing, as a store in memory."""
+        return self._append(lambda: MemoryStore.note_told(self, charge_point_id, item, data, received_at))
+
     def add_event(self, event: Event) -> Receipt:
         """Store an event."""
         return self._append(lambda: MemoryStore.add_event(self, event))
@@ -101,13 +119,17 @@ class StubStore(MemoryStore):
     def spool(self, **record: Any) -> Receipt:
         """Store a transaction message that no handler has handled.
 
-        With `replay` it waits for redelivery, else it is a dead letter.
+        With `redeliver` it waits for redelivery, else it is a dead letter.
         """
         return self._append(lambda: MemoryStore.spool(self, **record))
 
     def unspool(self, numbers: Sequence[int]) -> Receipt:
         """Delete messages that their plugin has handled."""
         return self._append(lambda: MemoryStore.unspool(self, numbers))
+
+    def forget_dead_letters(self, numbers: Sequence[int]) -> Receipt:
+        """Delete dead letters for good; what waits for redelivery is left."""
+        return self._append(lambda: MemoryStore.forget_dead_letters(self, numbers))
 
     def requeue(self, numbers: Sequence[int]) -> Receipt:
         """Let dead letters wait for redelivery again, in their old places."""

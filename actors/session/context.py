@@ -83,11 +83,12 @@ class SessionStore(Protocol):
     """Store as a session needs it; nothing here blocks."""
 
     def allot_transaction_id(
-        self, charge_point_id: str, start: tuple[int, str, dt.datetime, int] | None
+        self, charge_point_id: str, start: tuple[int, str, dt.datetime | str, int] | None
     ) -> int:
         """The number of a transaction that starts: a new one, or the one it had when the same start came before.
 
-        `start` is connector, id tag, the charge point's time and the meter's reading; None if it could not be read.
+        `start` is connector, id tag, the charge point's time (as its text where that cannot be read) and the meter's
+        reading; None if it could not be read.
         """
 
     def spool(

@@ -49,7 +49,7 @@ def test_what_lies_aside_keeps_nothing_from_the_spool(store):
         spool(store, unique_id, replay=False)
     spool(store, "d")
     assert ids(store.spooled()) == ["d"]
-    with pytest.raises(StoreError, match="3 messages wait aside"):
+    with pytest.raises(StoreError, match="3 dead letters are kept"):
         spool(store, "e", replay=False)
 
 

@@ -1,0 +1,211 @@
+"""Open transactions of a store in memory, indexed so that a message costs the same however many of them are open.
+
+Whether one is orphaned is derived here, from the facts of its charge point and its connector and its last sign of life.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from .collections import over_key
+from .records import OverFact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from .collections import Collection
+    from .records import Transaction
+
+K = TypeVar("K")
+Index = dict[K, dict[int, None]]
+"""Numbers of transactions by key, in the order in which they came."""
+
+ACCEPTED = "Accepted"
+
+
+class OpenTransactions:
+    """Open transactions, as they are stored, with indexes; `facts` is the collection of their store."""
+
+    def __init__(self, facts: Collection[OverFact]) -> None:
+        self._facts = facts
+        self._transactions: dict[int, Transaction] = {}
+        self._of: Index[str] = {}
+        self._on: Index[tuple[str, int]] = {}
+        self._with: Index[tuple[str, str]] = {}
+        self._by_tag: Index[str] = {}
+        # Accepted ones that were not seen to be orphaned, by tag: who looks takes out those that are.
+        self._charging: Index[str] = {}
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._transactions
+
+    def __len__(self) -> int:
+        return len(self._transactions)
+
+    # -- Changes ---------------------------------------------------------------------------------
+
+    def add(self, transaction: Transaction) -> None:
+        """Add an open transaction that is not known."""
+        number, tag = transaction.id, transaction.id_tag.lower()
+        charge_point_id = transaction.charge_point_id
+        self._transactions[number] = _stored(transaction)
+        self._of.setdefault(charge_point_id, {})[number] = None
+        self._on.setdefault((charge_point_id, transaction.connector_id), {})[number] = None
+        self._with.setdefault((charge_point_id, tag), {})[number] = None
+        self._by_tag.setdefault(tag, {})[number] = None
+        if transaction.verdict == ACCEPTED:
+            self._charging.setdefault(tag, {})[number] = None
+
+    def replace(self, transaction: Transaction) -> None:
+        """Replace an open transaction by what it is now; charge point, connector, tag and verdict stay."""
+        number = transaction.id
+        self._transactions[number] = _stored(transaction)
+        if transaction.verdict == ACCEPTED:
+            self._charging.setdefault(transaction.id_tag.lower(), {})[number] = None
+
+    def remove(self, number: int) -> Transaction | None:
+        """Remove a transaction, and the facts that concern none any more; None if it is not known."""
+        transaction = self._transactions.pop(number, None)
+        if transaction is None:
+            return None
+        charge_point_id, connector_id = transaction.charge_point_id, transaction.connector_id
+        tag = transaction.id_tag.lower()
+        _leave(self._with, (charge_point_id, tag), number)
+        _leave(self._by_tag, tag, number)
+        _leave(self._charging, tag, number)
+        if _leave(self._on, (charge_point_id, connector_id), number):
+            self._drop_fact(charge_point_id, connector_id)
+        if _leave(self._of, charge_point_id, number):
+            self._drop_fact(charge_point_id, None)
+        return transaction
+
+    def _drop_fact(self, charge_point_id: str, connector_id: int | None) -> None:
+        key = over_key(charge_point_id, connector_id)
+        if self._facts.get(key) is not None:
+            self._facts.remove(key)
+
+    def new_fact(
+        self,
+        charge_point_id: str,
+        connector_id: int | None,
+        at: datetime,
+        reason: str,
+        transaction_id: int | None,
+    ) -> OverFact | None:
+        """Make the fact that what is open there is over; None if none is concerned, or a later fact is known."""
+        if connector_id is None:
+            concerned = self._of.get(charge_point_id, ())
+        else:
+            concerned = self._on.get((charge_point_id, connector_id), ())
+        if not any(number != transaction_id for number in itertools.islice(concerned, 2)):
+            return None
+        known = self._facts.get(over_key(charge_point_id, connector_id))
+        if known is not None and known.at > at:
+            return None
+        return OverFact(
+            charge_point_id=charge_point_id,
+            connector_id=connector_id,
+            at=at,
+            reason=reason,
+            transaction_id=transaction_id,
+        )
+
+    def revived(self, number: int, at: datetime) -> Transaction | None:
+        """Make a transaction that was over with a later sign of life; None if it was not over, or this is earlier."""
+        transaction = self._transactions.get(number)
+        if transaction is None or at <= transaction.alive_at or self._fact_of(transaction) is None:
+            return None
+        return msgspec.structs.replace(transaction, life_at=at)
+
+    # -- Queries ---------------------------------------------------------------------------------
+
+    def get(self, number: int) -> Transaction | None:
+        """Find an open transaction, with the fact that made it orphaned."""
+        transaction = self._transactions.get(number)
+        return None if transaction is None else self.derived(transaction)
+
+    def stored(self, number: int) -> Transaction | None:
+        """Find an open transaction as it is stored."""
+        return self._transactions.get(number)
+
+    def derived(self, transaction: Transaction) -> Transaction:
+        """Return a transaction as it was read, with the fact that made it orphaned if it is open and one did."""
+        fact = self._fact_of(transaction) if transaction.open else None
+        if fact is None:
+            return transaction
+        return msgspec.structs.replace(transaction, over=fact.reason, over_at=fact.at)
+
+    def _fact_of(self, transaction: Transaction) -> OverFact | None:
+        latest = None
+        for connector_id in (transaction.connector_id, None):
+            fact = self._facts.get(over_key(transaction.charge_point_id, connector_id))
+            if fact is not None and fact.ends(transaction) and (latest is None or fact.at > latest.at):
+                latest = fact
+        return latest
+
+    def numbers_of(self, charge_point_id: str) -> Iterator[int]:
+        """Yield the ids of the open transactions of a charge point, in the order in which they came."""
+        return iter(self._of.get(charge_point_id, ()))
+
+    def of(self, charge_point_id: str) -> list[Transaction]:
+        """Return the open transactions of a charge point, in the order in which they came."""
+        return [self.derived(self._transactions[number]) for number in self._of.get(charge_point_id, ())]
+
+    def on(self, charge_point_id: str, connector_id: int, limit: int) -> list[Transaction]:
+        """Return open transactions of a connector, those that came last first."""
+        return self._last(self._on.get((charge_point_id, connector_id)), limit)
+
+    def with_tag(self, charge_point_id: str, id_tag: str, limit: int) -> list[Transaction]:
+        """Return open transactions of a tag at a charge point, those that came last first."""
+        return self._last(self._with.get((charge_point_id, id_tag.lower())), limit)
+
+    def _last(self, numbers: dict[int, None] | None, limit: int) -> list[Transaction]:
+        if numbers is None:
+            return []
+        return [
+            self.derived(self._transactions[number]) for number in itertools.islice(reversed(numbers), limit)
+        ]
+
+    def of_tag(self, id_tag: str) -> list[Transaction]:
+        """Return the open transactions of a tag at any charge point, in the order in which they came."""
+        return [self.derived(self._transactions[number]) for number in self._by_tag.get(id_tag.lower(), ())]
+
+    def charging(self, id_tag: str, besides: int | None) -> Transaction | None:
+        """Find an accepted transaction of a tag that is going on; each that is orphaned is looked at once."""
+        tag = id_tag.lower()
+        numbers = self._charging.get(tag, {})
+        found, orphaned = None, []
+        for number in reversed(numbers):
+            if number == besides:
+                continue
+            transaction = self.derived(self._transactions[number])
+            if not transaction.orphaned:
+                found = transaction
+                break
+            orphaned.append(number)
+        for number in orphaned:
+            _leave(self._charging, tag, number)
+        return found
+
+
+def _stored(transaction: Transaction) -> Transaction:
+    """Return a transaction without what is derived."""
+    if transaction.over or transaction.over_at is not None:
+        return msgspec.structs.replace(transaction, over="", over_at=None)
+    return transaction
+
+
+def _leave(index: Index[K], key: K, number: int) -> bool:
+    """Take a number out of an index; return whether it was the last one under its key."""
+    numbers = index.get(key)
+    if numbers is None or number not in numbers:
+        return False
+    del numbers[number]
+    if numbers:
+        return False
+    del index[key]
+    return True
