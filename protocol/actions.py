@@ -11,6 +11,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from .effects import Pair
+from .energy import Samples
 from .errors import ErrorCode
 from .local_lists import LocalListAdapter
 from .message import Message
@@ -63,6 +64,11 @@ class Credential(NamedTuple):
 def empty_fallback(_: FallbackFacts) -> bytes:
     """Answer with no members."""
     return b"{}"
+
+
+def no_samples(_: bytes) -> Samples:
+    """Read no samples."""
+    return Samples(())
 
 
 def time_fallback(facts: FallbackFacts) -> bytes:
@@ -201,6 +207,8 @@ class Version:
     """Adapter for sending local authorization lists; None if the version has none."""
     verbs: Mapping[type[Verb], Translate] = field(default_factory=dict)
     """Functions that put verbs into messages of this version."""
+    samples: Callable[[bytes], Samples] = no_samples
+    """Samples of energy and power in a payload with meter values, as it was sent; never raises."""
 
     @classmethod
     def gather(
@@ -213,6 +221,7 @@ class Version:
         message_types: frozenset[int] = frozenset({2, 3, 4}),
         local_lists: LocalListAdapter | None = None,
         verbs: Mapping[type[Verb], Translate] | None = None,
+        samples: Callable[[bytes], Samples] = no_samples,
     ) -> Self:
         """Make the table from all marked requests that are declared in these modules.
 
@@ -241,6 +250,7 @@ class Version:
             message_types,
             local_lists,
             MappingProxyType(dict(verbs or {})),
+            samples,
         )
 
     def translate(self, verb: Verb, facts: VerbFacts) -> "Request[Any]":

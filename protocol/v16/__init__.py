@@ -95,6 +95,7 @@ from .reservation import (
     ReserveNow,
     ReserveNowResponse,
 )
+from .samples import samples_of
 from .security import (
     CertificateHashData,
     CertificateSigned,
@@ -190,6 +191,7 @@ VERSION = Version.gather(
     {ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION: "OccurenceConstraintViolation"},
     local_lists=LOCAL_LISTS,
     verbs=FUNCTIONS,
+    samples=samples_of,
 )
 
 __all__ = [

@@ -1,0 +1,586 @@
+"""Energy of a transaction, derived from its start, its stop and its meter readings, in the words of no version.
+
+The one rule: pure functions of their arguments; a suspicion never changes a figure. A version reads samples out of its
+payloads (`Version.samples`); `derive` makes an `Energy` of them.
+
+- `energy_wh` is what the charge point claims, meterStop less meterStart, if it gave both; else what the readings say.
+- `supported_wh` is what the readings say: the rises of the register, from the Transaction.Begin reading, or else from
+  meterStart; or the sum of the intervals.
+- Readings count in the order of their own times, a Transaction.Begin first and a Transaction.End last, however they
+  arrived; one that came twice counts once. A time that cannot be true is replaced by the time of receipt.
+- A register that falls begins again where it fell to. A single reading below, or above, both of its neighbours is left
+  out, if the register went on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+from ..config.errors import ChargehandError
+
+# -- Samples -------------------------------------------------------------------------------
+
+
+class Quantity(StrEnum):
+    """Measured quantities that tell of a transaction's energy."""
+
+    REGISTER = "register"
+    """Energy.Active.Import.Register, in Wh."""
+    INTERVAL = "interval"
+    """Energy.Active.Import.Interval, in Wh: the energy of the time up to the sample."""
+    POWER = "power"
+    """Power.Active.Import, in W."""
+
+
+OUTLET = "Outlet"
+"""Default location of a sample."""
+BEGIN, END, CLOCK = "Transaction.Begin", "Transaction.End", "Sample.Clock"
+"""Contexts that matter; all others are alike."""
+
+
+class Sample(NamedTuple):
+    """Sample of one quantity, in Wh or W, with the charge point's own time."""
+
+    at: datetime
+    quantity: Quantity
+    value: Decimal
+    phase: str = ""
+    context: str = ""
+    location: str = OUTLET
+
+
+class Unusable(NamedTuple):
+    """Part of a payload that gives no sample: its element, its path, and the reason."""
+
+    element: int | None
+    """Index in the list of meter values; None if the list itself cannot be used."""
+    path: str
+    reason: str
+
+
+class Samples(NamedTuple):
+    """Samples of a payload, and what of it could not be used."""
+
+    samples: tuple[Sample, ...]
+    unusable: tuple[Unusable, ...] = ()
+
+
+UNITS = {
+    "wh": ("Wh", 0),
+    "kwh": ("Wh", 3),
+    "w": ("W", 0),
+    "kw": ("W", 3),
+    # Only so: the same in lower case is a thousandth.
+    "MWh": ("Wh", 6),
+    "MW": ("W", 6),
+}
+"""Units of energy and power, in any case if they stand here in lower case; base unit, and power of ten to it."""
+BASE_UNITS = {Quantity.REGISTER: "Wh", Quantity.INTERVAL: "Wh", Quantity.POWER: "W"}
+
+_NUMBER = re.compile(r"(?a:\s*([+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,2})?)\s*)")
+_LARGEST = Decimal(10) ** 15
+_SMALLEST = Decimal("1e-9")
+_LARGEST_MULTIPLIER = 30
+
+
+class NotUsable(ChargehandError, ValueError):
+    """A value that is no figure of its quantity; the text says why."""
+
+
+def number(value: object) -> Decimal:
+    """Read a decimal number, given as text or as a number of JSON. Raises `NotUsable`."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        raise NotUsable("its value is no number")
+    found = _NUMBER.fullmatch(value if isinstance(value, str) else _text(value))
+    if found is None:
+        raise NotUsable("its value is no number")
+    return Decimal(found[1])
+
+
+def _text(value: float | Decimal) -> str:
+    # Nobody waits for the digits of an integer that is longer than any figure.
+    return "" if isinstance(value, int) and value.bit_length() > 128 else str(value)
+
+
+def in_base_unit(value: object, quantity: Quantity, unit: str = "", multiplier: int = 0) -> Decimal:
+    """Return a value in Wh or W, exact to a billionth. Without a unit it is in the base unit.
+
+    `multiplier` is the power of ten of a value in its unit (2.x, `unitOfMeasure.multiplier`). Raises `NotUsable`.
+    """
+    wanted, unit = BASE_UNITS[quantity], unit.strip()
+    base, power = (UNITS.get(unit) or UNITS.get(unit.lower()) or ("", 0)) if unit else (wanted, 0)
+    if base != wanted:
+        raise NotUsable(f"its unit {unit[:20]!r} is no unit of {wanted}")
+    figure = number(value)
+    if abs(multiplier) > _LARGEST_MULTIPLIER:
+        raise NotUsable(f"its multiplier {multiplier:.0e} is too large")
+    figure = figure.scaleb(power + multiplier)
+    if abs(figure) >= _LARGEST:
+        raise NotUsable("its value is too large")
+    return figure.quantize(_SMALLEST) + 0  # not -0
+
+
+# -- Energy --------------------------------------------------------------------------------
+
+
+class Claim(NamedTuple):
+    """Figures of a start and, if there is one, of its stop: meters in Wh, the charge point's times and ours."""
+
+    meter_start: int
+    started_at: datetime
+    start_received_at: datetime
+    meter_stop: int | None = None
+    stopped_at: datetime | None = None
+    stop_received_at: datetime | None = None
+
+
+class LastStop(NamedTuple):
+    """Figures of the transaction before this one at the same connector."""
+
+    meter_start: int
+    meter_stop: int
+    stopped_at: datetime
+    stop_received_at: datetime
+
+
+class Limits(NamedTuple):
+    """Limits beyond which a figure is suspicious."""
+
+    power_w: float = 1_000_000
+    """More power than any charger has."""
+    difference_wh: float = 100
+    """Difference between claim and readings that rounding explains; one part in a hundred is allowed besides."""
+    ahead_s: float = 300
+    """Seconds that a charge point's time may be after our time of receipt."""
+    behind_s: float = 31_536_000
+    """Seconds that a charge point's time may be before our time of receipt: it may have been offline for long."""
+
+
+class Finding(NamedTuple):
+    """Suspicion: its stable code, and the reason with its figures."""
+
+    code: str
+    text: str
+
+
+class Reading(NamedTuple):
+    """Register at a time."""
+
+    at: datetime
+    wh: int | float
+
+
+METER, REGISTER, INTERVALS, NO_SOURCE = "meter_start_stop", "register_readings", "interval_sums", ""
+"""Sources of an energy."""
+
+
+class Energy(NamedTuple):
+    """Energy of a transaction and what it was derived from. None stands for what is not known."""
+
+    energy_wh: int | float | None
+    source: str
+    supported_wh: int | float | None
+    first: Reading | None
+    last: Reading | None
+    peak_w: int | float | None
+    duration_s: int | float | None
+    findings: tuple[Finding, ...]
+
+
+FALL_WH = 1
+"""Fall of a register that its rounding explains."""
+IDLE_WH = 10
+"""Energy that fits in the second between a start and a stop with the same time."""
+STEEPEST_W = 500_000
+"""Power above which a rise from a meterStart of 0 to the first reading means that the 0 was not read from the meter."""
+LARGE_WH = 1000
+"""Register that is certainly not 0."""
+
+
+class _Point(NamedTuple):
+    """Register at a moment. `at` is the charge point's time, `known_at` that by which it is ordered."""
+
+    rank: int
+    known_at: datetime
+    at: datetime
+    wh: Decimal
+    name: str
+
+    @property
+    def clock_is_right(self) -> bool:
+        return self.at == self.known_at
+
+
+def derive(
+    claim: Claim,
+    readings: Iterable[tuple[datetime, Iterable[Sample]]] = (),
+    *,
+    last_stop: LastStop | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - a constant
+) -> Energy:
+    """Derive the energy of a transaction from its figures and its readings, each message with our time of receipt.
+
+    `last_stop` is that of the transaction before it at its connector.
+    """
+    return _Derivation(claim, readings, last_stop, limits).energy()
+
+
+class _Derivation:
+    """Derivation of one energy."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        readings: Iterable[tuple[datetime, Iterable[Sample]]],
+        last_stop: LastStop | None,
+        limits: Limits,
+    ) -> None:
+        self._claim = claim
+        self._last_stop = last_stop
+        self._limits = limits
+        self._findings: dict[str, str] = {}
+        self._start = self._claimed_point(claim.meter_start, claim.started_at, claim.start_received_at)
+        self._stop: _Point | None = None
+        if claim.meter_stop is not None:
+            received_at = claim.stop_received_at or claim.stopped_at or claim.start_received_at
+            self._stop = self._claimed_point(claim.meter_stop, claim.stopped_at or received_at, received_at)
+        self._wrong_clocks: list[tuple[datetime, datetime]] = []
+        self._samples = self._placed(readings)
+
+    def _claimed_point(self, wh: int, at: datetime, received_at: datetime) -> _Point:
+        known_at = at if self._is_plausible(at, received_at) else received_at
+        return _Point(0, known_at, at, Decimal(wh), "meterStart")
+
+    def _is_plausible(self, at: datetime, received_at: datetime) -> bool:
+        age_s = (received_at - at).total_seconds()
+        return -self._limits.ahead_s <= age_s <= self._limits.behind_s
+
+    def _placed(
+        self, readings: Iterable[tuple[datetime, Iterable[Sample]]]
+    ) -> dict[Quantity, dict[str, dict[tuple[int, datetime, datetime], list[Sample]]]]:
+        """Order samples by quantity, location and moment; count those whose time cannot be true."""
+        placed: dict[Quantity, dict[str, dict[tuple[int, datetime, datetime], list[Sample]]]] = {}
+        for received_at, samples in readings:
+            for sample in samples:
+                known_at = sample.at
+                if not self._is_plausible(sample.at, received_at):
+                    self._wrong_clocks.append((sample.at, received_at))
+                    known_at = received_at
+                rank = {BEGIN: -1, END: 1}.get(sample.context, 0)
+                moments = placed.setdefault(sample.quantity, {}).setdefault(sample.location, {})
+                moments.setdefault((rank, known_at, sample.at), []).append(sample)
+        return placed
+
+    def _at_one_place(
+        self, quantity: Quantity
+    ) -> tuple[str, list[tuple[tuple[int, datetime, datetime], list[Sample]]]]:
+        """Return the samples at the outlet by moment; those at another location if there are none there."""
+        places = self._samples.get(quantity, {})
+        if not places:
+            return OUTLET, []
+        location = OUTLET if OUTLET in places else min(places)
+        return location, sorted(places[location].items(), key=lambda item: item[0])
+
+    def energy(self) -> Energy:
+        """Derive the energy."""
+        location, register = self._register()
+        intervals = self._intervals()
+        peak = self._peak()
+        duration_s = self._duration()
+        points = self._with_start(register, location)
+        supported: Decimal | None = None
+        source = NO_SOURCE
+        if register:
+            supported, source = _rise(points), REGISTER
+        elif intervals is not None:
+            supported, source = intervals, INTERVALS
+        claimed = None if self._stop is None else self._stop.wh - self._start.wh
+        self._judge_clocks()
+        self._judge_start(register)
+        self._judge_register(points)
+        self._judge_stop(register, points, claimed, supported, duration_s)
+        return Energy(
+            figure(supported if claimed is None else claimed),
+            source if claimed is None else METER,
+            figure(supported),
+            _reading(register, 0),
+            _reading(register, -1),
+            figure(peak),
+            duration_s,
+            tuple(Finding(code, text) for code, text in self._findings.items()),
+        )
+
+    # -- Figures -------------------------------------------------------------------------------
+
+    def _register(self) -> tuple[str, list[_Point]]:
+        """List the register over time. Phases are summed where there is no total, each with its latest value."""
+        location, moments = self._at_one_place(Quantity.REGISTER)
+        phases: set[str] = set()
+        for _, samples in moments:
+            if all(sample.phase for sample in samples):
+                phases |= _summed_phases(sample.phase for sample in samples)
+        latest: dict[str, Decimal] = {}
+        points = []
+        for (rank, known_at, at), samples in moments:
+            latest.update(
+                (sample.phase, sample.value) for sample in sorted(samples, key=lambda sample: sample.value)
+            )
+            values = sorted({sample.value for sample in samples if not sample.phase})
+            if not values and phases and phases <= latest.keys():
+                values = [sum((latest[phase] for phase in phases), Decimal(0))]
+            points += [_Point(rank, known_at, at, value, "a reading") for value in values]
+        return location, points
+
+    def _with_start(self, register: list[_Point], location: str) -> list[_Point]:
+        """Put meterStart before the readings, unless they have a first one of their own, or it was not read."""
+        if not register or register[0].rank < 0 or location != OUTLET or self._start_is_unread(register):
+            return register
+        return [self._start, *register]
+
+    def _start_is_unread(self, register: Sequence[_Point]) -> bool:
+        """Tell if a meterStart of 0 stands beside readings of a large register."""
+        if self._start.wh != 0 or not register or register[0].wh < LARGE_WH:
+            return False
+        first = register[0]
+        if first.rank < 0:
+            return True
+        power_w = _power_w(self._start, first)
+        return first.wh >= _FAR_WH if power_w is None else power_w > STEEPEST_W
+
+    def _intervals(self) -> Decimal | None:
+        """Sum the intervals that do not overlap: of those at one moment the largest, of two series the larger.
+
+        Intervals that follow the clock and those that follow the transaction are two series.
+        """
+        _, moments = self._at_one_place(Quantity.INTERVAL)
+        sums: dict[bool, Decimal] = {}
+        by_moment: dict[tuple[bool, datetime, datetime], list[Sample]] = {}
+        for (_, known_at, at), samples in moments:
+            for sample in samples:
+                by_moment.setdefault((sample.context == CLOCK, known_at, at), []).append(sample)
+        for (clock, _, _), samples in by_moment.items():
+            value = _at_a_moment(samples)
+            if value is not None:
+                sums[clock] = sums.get(clock, Decimal(0)) + value
+        return max(sums.values(), default=None)
+
+    def _peak(self) -> Decimal | None:
+        _, moments = self._at_one_place(Quantity.POWER)
+        values = (_at_a_moment(samples) for _, samples in moments)
+        return max((value for value in values if value is not None), default=None)
+
+    def _duration(self) -> int | float | None:
+        """Return the seconds from start to stop, or to the last sample, by the charge point's clock if it is right."""
+        claim = self._claim
+        if claim.stopped_at is not None and claim.stop_received_at is not None:
+            started_at, ended_at = self._start.at, claim.stopped_at
+            if not (
+                self._start.clock_is_right and self._is_plausible(claim.stopped_at, claim.stop_received_at)
+            ):
+                started_at, ended_at = claim.start_received_at, claim.stop_received_at
+            return _seconds((ended_at - started_at).total_seconds())
+        times = [
+            known_at
+            for places in self._samples.values()
+            for moments in places.values()
+            for _, known_at, _ in moments
+        ]
+        return _seconds((max(times) - self._start.known_at).total_seconds()) if times else None
+
+    # -- Findings ------------------------------------------------------------------------------
+
+    def _find(self, code: str, text: str) -> None:
+        self._findings.setdefault(code, text)
+
+    def _judge_clocks(self) -> None:
+        """Find times that cannot be true."""
+        claim = self._claim
+        times = [("it started", claim.started_at, claim.start_received_at)]
+        if claim.stopped_at is not None and claim.stop_received_at is not None:
+            times.append(("it stopped", claim.stopped_at, claim.stop_received_at))
+        times += [(f"{len(self._wrong_clocks)} samples, one", *one) for one in self._wrong_clocks[:1]]
+        for name, at, received_at in times:
+            if self._is_plausible(at, received_at):
+                continue
+            text = f"by the charge point's clock {name} at {_when(at)}, received at {_when(received_at)}"
+            self._find("clock_ahead" if at > received_at else "clock_behind", text)
+
+    def _judge_start(self, register: Sequence[_Point]) -> None:
+        """Find a meterStart that was not read, and one that does not follow the last stop of the connector."""
+        start, last = self._start, self._last_stop
+        if self._start_is_unread(register):
+            text = f"meterStart is 0 Wh, its first reading {_wh(register[0].wh)}"
+            self._find("meter_start_zero", text)
+        elif register and register[0].rank < 0 and self._start_differs(register):
+            text = f"meterStart is {_wh(start.wh)}, its reading of Transaction.Begin {_wh(register[0].wh)}"
+            self._find("energy_contradicts_readings", text)
+        if last is None or (last.meter_start == 0 and start.wh == 0):
+            return  # the second: a meter that counts each transaction from 0
+        stop = self._claimed_point(last.meter_stop, last.stopped_at, last.stop_received_at)
+        if start.wh < stop.wh - FALL_WH and not self._start_is_unread(register):
+            text = f"meterStart {_wh(start.wh)} is below {_wh(stop.wh)}, the last meterStop of its connector"
+            self._find("meter_below_last_stop", text)
+        self._judge_step(stop, start, "the last meterStop of its connector", "meterStart")
+
+    def _start_differs(self, register: Sequence[_Point]) -> bool:
+        """Tell if a meterStart is below its Transaction.Begin reading, both of them of one register."""
+        stop, tolerance = self._stop, Decimal(self._limits.difference_wh)
+        one_register = stop is None or stop.wh >= register[-1].wh - tolerance
+        return self._start.wh < register[0].wh - tolerance and one_register
+
+    def _judge_register(self, points: Sequence[_Point]) -> None:
+        """Find falls, and rises that no charger can make."""
+        falls = [(one, next_) for one, next_ in _pairs(points) if next_.wh < one.wh - FALL_WH]
+        if falls:
+            one, next_ = max(falls, key=lambda pair: pair[0].wh - pair[1].wh)
+            text = (
+                f"its register fell from {_wh(one.wh)} to {_wh(next_.wh)}, a reading of {_when(next_.at)}"
+                f"{_more(falls)}"
+            )
+            self._find("register_falls", text)
+        for one, next_ in _pairs(points):
+            self._judge_step(one, next_, one.name, f"a reading of {_when(next_.at)}")
+
+    def _judge_step(self, one: _Point, next_: _Point, before: str, after: str) -> None:
+        power_w = _power_w(one, next_)
+        if power_w is None or power_w <= Decimal(self._limits.power_w):
+            return
+        seconds = _seconds((next_.at - one.at).total_seconds())
+        text = (
+            f"its register rose from {_wh(one.wh)} ({before}) to {_wh(next_.wh)} ({after}) within {seconds} s"
+        )
+        self._find("register_jumps", text)
+
+    def _judge_stop(
+        self,
+        register: Sequence[_Point],
+        points: Sequence[_Point],
+        claimed: Decimal | None,
+        supported: Decimal | None,
+        duration_s: float | None,
+    ) -> None:
+        """Find a stop that its readings, or its time, contradict."""
+        if self._stop is None or claimed is None:
+            return
+        # A register that fell, or that counts each transaction from 0, is not the one that meterStop was read from.
+        if points and "register_falls" not in self._findings and points[0].wh >= self._start.wh - FALL_WH:
+            self._judge_step(points[-1], self._stop, "its last reading", "meterStop")
+        self._judge_step(self._start, self._stop, "meterStart", "meterStop")
+        if claimed > IDLE_WH and duration_s is not None and duration_s <= 0:
+            self._find("energy_without_duration", f"{_wh(claimed)} within {duration_s} s")
+        if supported is None:
+            return
+        tolerance = Decimal(self._limits.difference_wh) + max(abs(claimed), supported) / 100
+        if claimed < supported - tolerance:
+            text = f"meterStart and meterStop are {_wh(claimed)} apart, its readings say {_wh(supported)}"
+            self._find("energy_contradicts_readings", text)
+        elif register and register[-1].rank > 0 and self._end_differs(register, points, supported, tolerance):
+            text = f"meterStop is {_wh(self._stop.wh)}, its reading of Transaction.End {_wh(register[-1].wh)}"
+            self._find("energy_contradicts_readings", text)
+
+    def _end_differs(
+        self, register: Sequence[_Point], points: Sequence[_Point], supported: Decimal, tolerance: Decimal
+    ) -> bool:
+        """Tell if a meterStop is above its Transaction.End reading, both of them of one register."""
+        stop = self._stop
+        if stop is None or stop.wh <= register[-1].wh + tolerance:
+            return False
+        if register[0].rank < 0:
+            return stop.wh - self._start.wh > supported + tolerance
+        return points[0].wh <= register[0].wh + FALL_WH
+
+
+_FAR_WH = 1_000_000
+
+
+def _summed_phases(names: Iterable[str]) -> set[str]:
+    """Choose the phases to sum: L1, L2, L3, or else those to neutral."""
+    found = set(names)
+    plain = found & {"L1", "L2", "L3"}
+    return plain or found & {"L1-N", "L2-N", "L3-N"}
+
+
+def _at_a_moment(samples: Sequence[Sample]) -> Decimal | None:
+    """Return the total of a moment, or the sum of its phases; the largest if there are several."""
+    values = [sample.value for sample in samples if not sample.phase]
+    if values:
+        return max(values)
+    phases = _summed_phases(sample.phase for sample in samples)
+    if not phases:
+        return None
+    return sum(
+        (max(sample.value for sample in samples if sample.phase == phase) for phase in phases), Decimal(0)
+    )
+
+
+def _rise(points: Sequence[_Point]) -> Decimal:
+    """Return by how much a register rose; see the head of this file for one that fell."""
+    values = _without_outliers([point.wh for point in points])
+    rise, mark = Decimal(0), values[0]
+    for value in values[1:]:
+        if value > mark:
+            rise += value - mark
+            mark = value
+        elif value < mark - FALL_WH:
+            mark = value
+    return rise
+
+
+def _without_outliers(values: Sequence[Decimal]) -> list[Decimal]:
+    """Leave out single values below, or above, both neighbours where the register went on as before."""
+    values = [value for value, _ in itertools.groupby(values)]
+    kept = values[:1]
+    for number_, value in enumerate(values[1:-1], 1):
+        before, after = kept[-1], values[number_ + 1]
+        if before <= after and not before <= value <= after:
+            continue
+        kept.append(value)
+    return kept + values[1:][-1:]
+
+
+def _power_w(one: _Point, next_: _Point) -> Decimal | None:
+    """Return the mean power between two points, each second begun; None if their clocks do not tell."""
+    if not (one.clock_is_right and next_.clock_is_right) or next_.at < one.at:
+        return None
+    seconds = Decimal((next_.at - one.at) // timedelta(microseconds=1)) / 1_000_000 + 1
+    return (next_.wh - one.wh) * 3600 / seconds
+
+
+def _pairs(points: Sequence[_Point]) -> Iterator[tuple[_Point, _Point]]:
+    return itertools.pairwise(points)
+
+
+def _reading(points: Sequence[_Point], index: int) -> Reading | None:
+    return Reading(points[index].at, _number(points[index].wh)) if points else None
+
+
+def figure(value: Decimal | None) -> int | float | None:
+    """Return a figure as a number of JSON, to a thousandth: an int if it is whole."""
+    return None if value is None else _number(value)
+
+
+def _number(value: Decimal) -> int | float:
+    rounded = round(value, 3)
+    return int(rounded) if rounded == rounded.to_integral_value() else float(rounded)
+
+
+def _seconds(value: float) -> int | float:
+    return _number(Decimal(value))
+
+
+def _wh(value: Decimal) -> str:
+    return f"{_number(value)} Wh"
+
+
+def _when(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _more(found: Sequence[object]) -> str:
+    return f" ({len(found) - 1} more)" if len(found) > 1 else ""

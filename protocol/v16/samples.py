@@ -1,0 +1,130 @@
+"""Samples of energy and power out of stored payloads of OCPP 1.6: MeterValues, and StopTransaction with its data.
+
+The one rule: nothing is raised, whatever was kept; what cannot be used is named with its reason. OCPP 1.6, 7.33.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import marshmallow
+import msgspec
+
+from .. import violations
+from ..energy import OUTLET, NotUsable, Quantity, Sample, Samples, Unusable, in_base_unit, number
+from ..rules import Timestamp
+from .metering import Measurand, ValueFormat
+
+LISTS = ("meterValue", "transactionData")
+"""Members with meter values, by message."""
+QUANTITIES = {
+    Measurand.ENERGY_ACTIVE_IMPORT_REGISTER.lower(): Quantity.REGISTER,
+    Measurand.ENERGY_ACTIVE_IMPORT_INTERVAL.lower(): Quantity.INTERVAL,
+    Measurand.POWER_ACTIVE_IMPORT.lower(): Quantity.POWER,
+}
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+AROUND = b"\x00\xef\xbb\xbf \t\r\n"
+"""Bytes around a payload that mean nothing: NUL, byte order mark, blanks."""
+
+# Numbers stay text: exact, and refused when they are longer than any figure.
+_decode = msgspec.json.Decoder(float_hook=str).decode
+_timestamp = Timestamp()
+
+
+def samples_of(payload: bytes) -> Samples:
+    """Read the samples of a payload as it was sent, or of the list of its meter values alone."""
+    try:
+        told = _read(payload)
+    except UNREADABLE:
+        return Samples((), (Unusable(None, "", "is not readable JSON"),))
+    name, elements = "", told
+    if isinstance(told, dict):
+        name = next((member for member in LISTS if told.get(member) is not None), "")
+        elements = told[name] if name else []
+    if not isinstance(elements, list):
+        return Samples((), (Unusable(None, name, "is not a list"),))
+    found: list[Sample] = []
+    unusable: list[Unusable] = []
+    for index, element in enumerate(elements):
+        _read_element(index, f"{name}[{index}]", element, found, unusable)
+    return Samples(tuple(found), tuple(unusable))
+
+
+def _read(payload: bytes) -> Any:
+    payload = payload.strip(AROUND)
+    try:
+        return _decode(payload)
+    except UNREADABLE:
+        # Half a surrogate, and text that is no UTF-8, are in a member that does not matter here.
+        text = payload.decode(errors="replace")
+        return json.loads(text, parse_float=str, parse_int=str, parse_constant=str, strict=False)
+
+
+def _read_element(index: int, path: str, element: Any, found: list[Sample], unusable: list[Unusable]) -> None:
+    if not isinstance(element, dict):
+        unusable.append(Unusable(index, path, "is not an object"))
+        return
+    listed = element.get("sampledValue")
+    if not isinstance(listed, list):
+        missing = "has no sampledValue" if listed is None else "has a sampledValue that is not a list"
+        unusable.append(Unusable(index, path, missing))
+        return
+    at = moment(element.get("timestamp"))
+    if at is None:
+        unusable.append(Unusable(index, path, "has no readable timestamp"))
+        return
+    for position, sampled in enumerate(listed):
+        try:
+            sample = _sample(at, sampled)
+        except NotUsable as error:
+            unusable.append(Unusable(index, f"{path}.sampledValue[{position}]", str(error)))
+        else:
+            found += [sample] if sample is not None else []
+
+
+def _sample(at: datetime, sampled: Any) -> Sample | None:
+    """Read one sample; None if it tells nothing of energy or power. Raises `NotUsable`."""
+    if not isinstance(sampled, dict):
+        raise NotUsable("is not an object")
+    if sampled.get("format") == ValueFormat.SIGNED_DATA:
+        return None
+    value, measurand = sampled.get("value"), sampled.get("measurand")
+    quantity = Quantity.REGISTER
+    if measurand is not None:
+        known = QUANTITIES.get(measurand.lower()) if isinstance(measurand, str) else None
+        if known is None:
+            number(value)
+            return None
+        quantity = known
+    figure = in_base_unit(value, quantity, _text(sampled, "unit"))
+    return Sample(
+        at,
+        quantity,
+        figure,
+        _text(sampled, "phase"),
+        _text(sampled, "context"),
+        _text(sampled, "location") or OUTLET,
+    )
+
+
+def _text(sampled: dict[str, Any], name: str) -> str:
+    value = sampled.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def moment(value: Any) -> datetime | None:
+    """Read a time as the lenient policy does, in UTC; None if it cannot be read."""
+    if not isinstance(value, str):
+        return None
+    for text in (value, f"{value}Z"):
+        try:
+            at: datetime = _timestamp.deserialize(text)
+            return at.astimezone(UTC)
+        except marshmallow.ValidationError as error:
+            if error.messages != [violations.NAIVE]:
+                return None
+        except (ValueError, OverflowError):
+            return None
+    return None
