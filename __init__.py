@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .actors.session.call import Call as Call
     from .actors.session.call import Later as Later
     from .actors.session.charge_point import ChargePoint as ChargePoint
+    from .actors.session.command_sender import CommandSender as CommandSender
     from .actors.session.commands import NotACommand as NotACommand
     from .actors.session.commands import PreparedCommand as PreparedCommand
     from .actors.session.commands import UnknownAction as UnknownAction
@@ -53,10 +54,12 @@ if TYPE_CHECKING:
     from .config.settings import SupervisionSettings as SupervisionSettings
     from .config.settings import TlsSettings as TlsSettings
     from .protocol import v16 as v16
+    from .protocol import verbs as verbs
     from .protocol.errors import ErrorCode as ErrorCode
     from .protocol.errors import InvalidPayload as InvalidPayload
     from .protocol.errors import OcppError as OcppError
     from .protocol.message import Message as Message
+    from .protocol.verbs import VerbRefused as VerbRefused
     from .store.collections import Collection as Collection
     from .store.collections import Collections as Collections
     from .store.memory import MemoryStore as MemoryStore
@@ -109,6 +112,7 @@ _MODULES = {
     "Call": ".actors.session.call",
     "Later": ".actors.session.call",
     "ChargePoint": ".actors.session.charge_point",
+    "CommandSender": ".actors.session.command_sender",
     "NotACommand": ".actors.session.commands",
     "PreparedCommand": ".actors.session.commands",
     "UnknownAction": ".actors.session.commands",
@@ -141,10 +145,12 @@ _MODULES = {
     "SupervisionSettings": ".config.settings",
     "TlsSettings": ".config.settings",
     "v16": ".protocol",
+    "verbs": ".protocol",
     "ErrorCode": ".protocol.errors",
     "InvalidPayload": ".protocol.errors",
     "OcppError": ".protocol.errors",
     "Message": ".protocol.message",
+    "VerbRefused": ".protocol.verbs",
     "Collection": ".store.collections",
     "Collections": ".store.collections",
     "MemoryStore": ".store.memory",

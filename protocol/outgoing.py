@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .actions import Action
+    from .actions import Action, Request
     from .message import Message
 
 INFINITY = float("inf")
@@ -35,6 +35,12 @@ class Outgoing:
         self.expires_at = expires_at  # when it is not sent any more
         self.unique_id = ""
         self.due = INFINITY
+
+    def put_into(self, request: Request[Any], payload: bytes) -> None:
+        """Take another message, in which the same command goes out."""
+        self.action = request.__action__
+        self.request = request
+        self.payload = payload
 
 
 class CommandQueue:

@@ -96,7 +96,8 @@ class TicketRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An active call that has not ended, for the process that comes after this one. Times are seconds since 1970.
 
     `state` is "queued", or "sent" from just before it goes on the wire; `payload` is the request as JSON; `expires_at`
-    is when it must be sent by; `node` is the process that has it. The others are those of `CentralSystem.send`.
+    is when it must be sent by; `node` is the process that has it; `verb` is the JSON of the verb that it was made from,
+    "" for a request. The others are those of `CentralSystem.send`.
     """
 
     id: str
@@ -111,6 +112,7 @@ class TicketRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     when_offline: str = "fail"
     effect_timeout_s: float | None = None
     node: str = ""
+    verb: str = ""
 
 
 class StopFigures(msgspec.Struct, frozen=True, kw_only=True, gc=False):

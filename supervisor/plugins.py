@@ -21,7 +21,8 @@ from .rules import Budget
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from ..actors.plugin.plugin import Caller, PluginSpec
+    from ..actors.plugin.plugin import PluginSpec
+    from ..actors.session.command_sender import CommandSender
     from ..actors.session.context import SessionContext
 
 logger = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ class PluginSupervisor(Supervisor):
 class PluginSpecFactory:
     """Factory of child specs for the plugins of one system."""
 
-    system: Caller
+    system: CommandSender
     context: SessionContext
     start_s: float
     shutdown_s: float

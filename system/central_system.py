@@ -25,6 +25,7 @@ from ..actors.runtime.cell import Cell, Exit, Phase
 from ..actors.runtime.scheduler import Scheduler
 from ..actors.runtime.threads import Inlet
 from ..actors.runtime.timers import HubTimers, SystemClock
+from ..actors.session.command_sender import CommandSender
 from ..actors.session.commands import CommandDefaults
 from ..actors.session.directory import Directory
 from ..actors.session.tickets import TicketRegistry
@@ -52,18 +53,21 @@ from .wiring import SystemHost, context_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from typing import Unpack
 
     from ..actors.plugin.plugin import Plugin, PluginSpec
     from ..actors.runtime.timers import Clock
     from ..actors.session.charge_point import ChargePoint
+    from ..actors.session.command_sender import SendOptions
     from ..actors.session.commands import PreparedCommand
     from ..actors.session.context import Observer
     from ..actors.session.tickets import Ticket
     from ..config.worker_process import Worker
-    from ..protocol.actions import Request, Version
+    from ..protocol.actions import Version
     from ..protocol.message import Message
     from ..remote.cluster.cluster import Cluster
     from ..remote.cluster.coordinator import Coordinator
+    from ..store.records import Transaction
     from ..store.store import Receipt, Store
     from .local_lists import LocalListUpdate
     from .tree import HttpServer
@@ -80,7 +84,7 @@ class SystemFailed(ChargehandError):
     """The root supervisor gave up, and the system has stopped."""
 
 
-class CentralSystem:
+class CentralSystem(CommandSender):
     """An OCPP central system. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
@@ -408,36 +412,16 @@ class CentralSystem:
         """
         return self._commands.prepare(charge_point, action, payload, version)
 
-    def send(
-        self,
-        charge_point: str,
-        request: Request[R] | PreparedCommand[R],
-        *,
-        timeout_s: float | None = None,
-        when_offline: str = "fail",
-        expires_in_s: float | None = None,
-        until_effect: bool = False,
-        effect_timeout_s: float | None = None,
-    ) -> Ticket[R]:
-        """Send a request or a prepared command. Never blocks; safe from any greenlet and any native thread.
+    def _send(self, charge_point: str, request: Any, **options: Unpack[SendOptions]) -> Ticket[Any]:
+        # Never blocks; safe from any greenlet and any native thread.
+        return self._running_commands.send(charge_point, request, **options)
 
-        `timeout_s` is for the answer once it is sent (default: `sessions.command_timeout_s`); what has not been sent
-        `expires_in_s` from now (default: `sessions.command_expires_s`) never is. With `when_offline="queue"` it waits
-        for a charge point that is away. With `until_effect` the ticket is waited for until what was asked for has shown
-        itself (`ticket.effect`), a RemoteStartTransaction with its StartTransaction for example, or `effect_timeout_s`
-        after its final state. Raises `InvalidPayload` for a request that breaks its contract, `NotACommand` for one
-        that a central system does not send, ValueError for a time that is not above 0, LookupError for what is no
-        request of a version that the system speaks. OCPP 1.6, section 5.
-        """
-        return self._running_commands.send(
-            charge_point,
-            request,
-            timeout_s=timeout_s,
-            when_offline=when_offline,
-            expires_in_s=expires_in_s,
-            until_effect=until_effect,
-            effect_timeout_s=effect_timeout_s,
-        )
+    def find_transaction(self, transaction_id: int) -> Transaction:
+        """Find a transaction by its number; may switch greenlets. Raises LookupError if there is none."""
+        found = self.store.transaction(transaction_id)
+        if found is None:
+            raise LookupError(f"there is no transaction {transaction_id}")
+        return found
 
     @property
     def _running_commands(self) -> Commands:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..actors.session.tickets import TicketRegistry
     from ..protocol.actions import Request, Version
     from ..protocol.message import Message
+    from ..protocol.verbs import Verb
     from ..store.store import Store
     from ..supervisor.sessions import Sessions
     from .membership import Membership
@@ -103,6 +104,13 @@ class Commands:
             raise UnknownVersion(text + ", ".join(versions))
         return next(iter(versions.values()))
 
+    def _probable_version(self, charge_point_id: str) -> Version:
+        """Find the version that a verb is put into until its session takes it; the preferred one if none is known."""
+        try:
+            return self.version_of(charge_point_id)
+        except UnknownVersion:
+            return next(iter(self._versions.values()))
+
     def prepare(
         self, charge_point: str, action: str, payload: bytes, version: str = ""
     ) -> PreparedCommand[Any]:
@@ -112,7 +120,7 @@ class Commands:
     def send(
         self,
         charge_point: str,
-        request: Request[R] | PreparedCommand[R],
+        request: Request[R] | PreparedCommand[R] | Verb,
         *,
         timeout_s: float | None = None,
         when_offline: str = "fail",
@@ -120,16 +128,7 @@ class Commands:
         until_effect: bool = False,
         effect_timeout_s: float | None = None,
     ) -> Ticket[R]:
-        """Send a request or a prepared command. Never blocks; safe from any greenlet and any native thread.
-
-        `timeout_s` is for the answer once it is sent (default: `sessions.command_timeout_s`); what has not been sent
-        `expires_in_s` from now (default: `sessions.command_expires_s`) never is. With `when_offline="queue"` it waits
-        for a charge point that is away. With `until_effect` the ticket is waited for until what was asked for has shown
-        itself (`ticket.effect`), a RemoteStartTransaction with its StartTransaction for example, or `effect_timeout_s`
-        after its final state. Raises `InvalidPayload` for a request that breaks its contract, `NotACommand` for one
-        that a central system does not send, ValueError for a time that is not above 0, LookupError for what is no
-        request of a version that the system speaks. OCPP 1.6, section 5.
-        """
+        """Send a request, a prepared command or a verb, as `CommandSender.send` describes."""
         if not self._open:
             raise RuntimeError("the central system is not running")
         ticket = make_ticket(
@@ -146,6 +145,7 @@ class Commands:
             until_effect=until_effect,
             effect_timeout_s=effect_timeout_s,
             versions=self._versions,
+            version_of=self._probable_version,
         )
         self._in_hub(self._submit, ticket)
         return ticket

@@ -13,7 +13,7 @@ acknowledged, and the sockets are left out. Nothing waits: after each step every
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import gevent
 
@@ -23,15 +23,17 @@ from ..actors.plugin.routing import Router
 from ..actors.plugin.spool import Spool
 from ..actors.runtime.cell import Cell, Ending, Exit
 from ..actors.runtime.scheduler import Scheduler
+from ..actors.runtime.threads import native_thread
 from ..actors.runtime.timers import Timers
 from ..actors.session.actor import SessionActor
 from ..actors.session.cell import ChargePointCell
 from ..actors.session.charge_point import ChargePoint
-from ..actors.session.commands import row_of
+from ..actors.session.command_sender import CommandSender
+from ..actors.session.commands import CommandDefaults, make_ticket
 from ..actors.session.context import SessionContext
 from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
 from ..actors.session.tickets import Ticket, TicketRegistry, TicketState
-from ..protocol.payload import build
+from ..config.sessions import SessionSettings
 from ..protocol.session import Registration, Rules, Session
 from ..protocol.versions import VERSIONS
 from ..protocol.websocket import CloseCode
@@ -43,18 +45,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..actors.plugin.plugin import Plugin
-    from ..protocol.actions import Request
-    from ..protocol.message import Message
     from ..store.store import Store
-
-R = TypeVar("R", bound="Message")
 
 CLOSE_POLICY = CloseCode.POLICY_VIOLATION
 QUIET_PASSES = 8
 """So many times in a row the hub must have nothing to run before a stage counts as settled."""
 
 
-class Stage:
+class Stage(CommandSender):
     """System without sockets and supervisors, for tests. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs or classes; the first that claims an action answers it. A handler may send active calls with
@@ -77,7 +75,10 @@ class Stage:
         self.charge_points: dict[str, ChargePointCell] = {}
         self.crashes: list[Exit] = []  # of sessions; the next step raises the first of them
         self._specs = [plugin if isinstance(plugin, PluginSpec) else plugin.spec() for plugin in plugins]
-        self._call_timeout_s = command_timeout_s
+        defaults = SessionSettings()
+        self._limits = CommandDefaults(
+            command_timeout_s, defaults.command_expires_s, defaults.effect_timeout_s
+        )
         self._tickets = TicketRegistry("stage")
         self._scheduler = Scheduler()
         self._router = Router()
@@ -181,28 +182,33 @@ class Stage:
         self.charge_points[charge_point_id] = cell
         return cell
 
-    def send(
+    def _send(
         self,
         charge_point: str,
-        request: Request[R],
+        request: Any,
         *,
         timeout_s: float | None = None,
         when_offline: str = "fail",
         expires_in_s: float | None = None,
-    ) -> Ticket[R]:
-        """Send a request to a charge point, as `CentralSystem.send` does. It is on its way after the next step."""
-        row = row_of(request, {key: rules.version for key, rules in self.context.rules_of.items()})
-        ticket: Ticket[R] = Ticket(
-            self._tickets.new_id(),
+        until_effect: bool = False,
+        effect_timeout_s: float | None = None,
+    ) -> Ticket[Any]:
+        # It is on its way after the next step.
+        versions = {key: rules.version for key, rules in self.context.rules_of.items()}
+        ticket: Ticket[Any] = make_ticket(
+            self._tickets.new_id,
             charge_point,
-            row.name,
             request,
-            build(row.request, request),
-            timeout_s=self._call_timeout_s if timeout_s is None else timeout_s,
+            limits=self._limits,
             created_at=self.clock.time(),
+            cancel=self._cancel,
+            thread=native_thread(),
+            timeout_s=timeout_s,
             when_offline=when_offline,
             expires_in_s=expires_in_s,
-            cancel=self._cancel,
+            until_effect=until_effect,
+            effect_timeout_s=effect_timeout_s,
+            versions=versions,
         )
         self._tickets.add(ticket)
         cell = self.charge_points.get(charge_point)

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from ..runtime.actor import Actor
     from ..runtime.cell import Cell
     from ..runtime.scheduler import Scheduler
+    from ..session.command_sender import CommandSender
     from ..session.context import SessionContext
-    from .plugin import Caller, PluginSpec
+    from .plugin import PluginSpec
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class PluginCell(OrderedCell):
         self,
         scheduler: Scheduler,
         spec: PluginSpec,
-        system: Caller,
+        system: CommandSender,
         watch: Callable[[Cell, Exit], None] | None = None,
         now: Callable[[], float] = time.monotonic,
         policy: CircuitBreakerPolicy | None = None,

@@ -12,7 +12,7 @@ is its own) and may call the charge point it is answering. A failure costs the o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from gevent import getcurrent
 
@@ -26,33 +26,16 @@ from .shadow import MutedSystem, ShadowCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ...protocol.actions import Request
     from ...protocol.message import Message
     from ..runtime.cell import Cell
-    from ..session.tickets import Ticket
+    from ..session.command_sender import CommandSender
 
 F = TypeVar("F", bound="Callable[..., Any]")
-R = TypeVar("R", bound="Message")
 
 CONCURRENCY = 64
 """Default number of calls that a plugin handles at a time."""
 
 _MARK = "__chargehand__"
-
-
-class Caller(Protocol):
-    """Sender of commands, as a plugin sees it: the system."""
-
-    def send(
-        self,
-        charge_point: str,
-        request: Request[R],
-        *,
-        timeout_s: float | None = None,
-        when_offline: str = "fail",
-        expires_in_s: float | None = None,
-    ) -> Ticket[R]:
-        """Send a request to a charge point; see `CentralSystem.send`."""
 
 
 def _name_of(action: type[Message] | str) -> str:
@@ -147,10 +130,10 @@ class Plugin(Actor):
         return [action for found, action in cls.handlers if found == kind]
 
     @property
-    def system(self) -> Caller:
+    def system(self) -> CommandSender:
         """The system this plugin runs in, to send active calls with. Those of a shadow are `never_sent`."""
         cell: Any = self._cell
-        system: Caller | None = getattr(cell, "system", None)
+        system: CommandSender | None = getattr(cell, "system", None)
         if system is None:
             raise RuntimeError(f"{self} was not started by a system")
         return MutedSystem(cell, cell.context) if cell.shadow and cell.context is not None else system

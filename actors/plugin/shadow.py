@@ -6,31 +6,31 @@ Nor are its commands: what it has for `self.system` is a `MutedSystem`.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ...protocol.errors import InvalidPayload, OcppError
 from ...protocol.payload import build
+from ...protocol.verbs import Verb
 from ..runtime.failure import Failure
 from ..session.call import Call
-from ..session.commands import prepared
+from ..session.command_sender import ChargingTransaction, CommandSender
+from ..session.commands import prepared, translated
 from ..session.tickets import Ticket, TicketState
 
 if TYPE_CHECKING:
-    from ...protocol.actions import Request
-    from ...protocol.message import Message
+    from typing import Unpack
+
     from ..session.cell import ChargePointCell
-    from ..session.commands import PreparedCommand
+    from ..session.command_sender import SendOptions
     from ..session.context import SessionContext
     from .cell import PluginCell
-
-R = TypeVar("R", bound="Message")
 
 logger = logging.getLogger(__name__)
 
 FAILED = b"failed"
 
 
-class MutedSystem:
+class MutedSystem(CommandSender):
     """The system as a shadow has it: its calls end at once, until it is promoted; all else is the system's."""
 
     def __init__(self, cell: PluginCell, context: SessionContext) -> None:
@@ -40,20 +40,21 @@ class MutedSystem:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cell.system, name)
 
-    def send(self, charge_point: str, request: Request[R] | PreparedCommand[R], **options: Any) -> Ticket[R]:
-        """Check a request, or take a prepared command, and return its ticket, which is `never_sent`.
+    def find_transaction(self, transaction_id: int) -> ChargingTransaction:
+        """Find a transaction by its number, as the system does."""
+        return self._cell.system.find_transaction(transaction_id)
 
-        Raises `InvalidPayload`, `NotACommand` and LookupError as the system does.
-        """
+    def _send(self, charge_point: str, request: Any, **options: Unpack[SendOptions]) -> Ticket[Any]:
         if not self._cell.shadow:
-            system: Any = self._cell.system
-            sent: Ticket[R] = system.send(charge_point, request, **options)
-            return sent
+            return self._cell.system.send(charge_point, request, **options)
         context = self._context
         versions = {subprotocol: rules.version for subprotocol, rules in context.rules_of.items()}
-        command = prepared(request, versions)
+        if isinstance(request, Verb):
+            command = translated(request, context.rules.version, context.clock.time())
+        else:
+            command = prepared(request, versions)
         now = context.clock.time()
-        ticket: Ticket[R] = Ticket(
+        ticket: Ticket[Any] = Ticket(
             f"shadow-{self._cell.urn}",
             charge_point,
             command.row.name,

@@ -113,8 +113,20 @@ class SessionActor(Actor):
         logger.info("%s speaks OCPP %s now", cell.charge_point, rules.version.name)
         session.rules = rules
         cell.charge_point.version = rules.version.name
-        for outgoing in session.calls.waiting if session.calls is not None else ():
+        for outgoing in list(session.calls.waiting) if session.calls is not None else ():
+            if outgoing.owner.verb is not None:
+                if not self._translated(outgoing.owner):
+                    session.calls.remove(outgoing.owner)  # type: ignore[union-attr]
+                    continue
+                outgoing.put_into(outgoing.owner.request, outgoing.owner.payload)
             outgoing.owner.waits(held=not session.may_send(outgoing.action))
+
+    def _translated(self, ticket: Ticket[Any]) -> bool:
+        """Put a ticket's verb into a message of the charge point's version; one that has none ends the ticket."""
+        refused = attempt(self._cell.command_state().translate, ticket)
+        if type(refused) is Failure:
+            self._cell.command_state().end(ticket, TicketState.NEVER_SENT, str(refused.error))
+        return ticket.open
 
     def _booted_on_another_version(self, action: Action) -> bool:
         """Return whether the charge point was accepted on a version that the command's action does not belong to."""
@@ -413,6 +425,8 @@ class SessionActor(Actor):
             cell.command_state().end(ticket, TicketState.NEVER_SENT, "the charge point is not connected")
             return
         session = cell.session
+        if ticket.verb is not None and not self._translated(ticket):
+            return
         action = ticket.request.__action__
         if self._booted_on_another_version(action):
             cell.command_state().end(ticket, TicketState.NEVER_SENT, self._other_version())
@@ -494,6 +508,9 @@ class SessionActor(Actor):
             return
         ticket.deviations = event.deviations
         ticket.response = event.response
+        told = event.outgoing.action.configuration
+        if told is not None:
+            self._cell.command_state().note_configuration(told(event.outgoing.request, event.response))
         reason = "" if event.refused is None else f"its answer breaks the contract: {event.refused}"
         self._cell.command_state().end(ticket, TicketState.ANSWERED, reason)
         if self._cell.commands is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import random
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ...config.errors import ChargehandError
@@ -13,6 +15,7 @@ from ...protocol.actions import Sender
 from ...protocol.effects import Effect, Expectation, pair_of
 from ...protocol.outgoing import INFINITY
 from ...protocol.payload import build, encode, typed
+from ...protocol.verbs import Verb, VerbFacts
 from ...protocol.versions import VERSIONS
 from .messages import TicketEnded
 from .tickets import Ticket, TicketState
@@ -26,6 +29,11 @@ if TYPE_CHECKING:
     from .cell import ChargePointCell
 
 R = TypeVar("R", bound="Message")
+
+LARGEST_REQUEST_ID = 2**31 - 1
+
+CONFIGURATION_KEYS = 512
+"""Configuration keys that are remembered of one charge point."""
 
 
 class UnknownVersion(ChargehandError, LookupError):
@@ -60,7 +68,7 @@ class CommandDefaults(NamedTuple):
 def make_ticket(
     new_id: Callable[[], str],
     charge_point: str,
-    request: Request[R] | PreparedCommand[R],
+    request: Request[R] | PreparedCommand[R] | Verb,
     *,
     limits: CommandDefaults,
     created_at: float,
@@ -72,12 +80,22 @@ def make_ticket(
     until_effect: bool,
     effect_timeout_s: float | None,
     versions: Mapping[str, Version] = VERSIONS,
+    version_of: Callable[[str], Version] | None = None,
 ) -> Ticket[R]:
-    """Check a request and its times as `CentralSystem.send` has them, and make its ticket. Raises what that raises."""
+    """Check a request and its times as `CentralSystem.send` has them, and make its ticket. Raises what that raises.
+
+    A verb is put into a message of `version_of` the charge point, by default of the preferred version; its session does
+    so again with what it knows.
+    """
     _check_seconds(timeout_s=timeout_s, expires_in_s=expires_in_s, effect_timeout_s=effect_timeout_s)
     if when_offline not in ("fail", "queue"):
         raise ValueError('when_offline is "fail" or "queue"')
-    command = prepared(request, versions)
+    verb = request if isinstance(request, Verb) else None
+    if isinstance(request, Verb):
+        version = version_of(charge_point) if version_of is not None else next(iter(versions.values()))
+        command = translated(request, version, created_at)
+    else:
+        command = prepared(request, versions)
     row = command.row
     if until_effect and pair_of(command.request) is None:
         raise ValueError(f"OCPP has no message that shows the effect of {row.name}")
@@ -96,7 +114,22 @@ def make_ticket(
         cancel=cancel,
         thread=thread,
         effect_timeout_s=effect_timeout_s if until_effect else None,
+        verb=verb,
     )
+
+
+def translated(
+    verb: Verb, version: Version, now: float, configuration: Mapping[str, str] | None = None
+) -> PreparedCommand[Any]:
+    """Put a verb into a message of a version, and write that. `now` is seconds since 1970.
+
+    Raises `VerbRefused`, and `InvalidPayload` for arguments that the message does not take.
+    """
+    request_id = random.randrange(1, LARGEST_REQUEST_ID)  # noqa: S311 - no secret
+    facts = VerbFacts(
+        dt.datetime.fromtimestamp(int(now), dt.UTC), request_id, configuration or MappingProxyType({})
+    )
+    return prepared(version.translate(verb, facts), {version.subprotocol: version})
 
 
 def prepared(request: Request[R] | PreparedCommand[R], versions: Mapping[str, Version]) -> PreparedCommand[R]:
@@ -149,10 +182,12 @@ def _check_seconds(**given: Any) -> None:
 class Commands:
     """Ends of the tickets of one charge point, and the effects that are still expected of them."""
 
-    __slots__ = ("_cell", "expectations")
+    __slots__ = ("_cell", "configuration", "expectations")
 
     def __init__(self, cell: ChargePointCell) -> None:
         self._cell = cell
+        # What answers to commands have told of its configuration, by key.
+        self.configuration: dict[str, str] = {}
         self.expectations: list[Expectation] | None = None
 
     def end(self, ticket: Ticket[Any], state: TicketState, reason: str = "") -> None:
@@ -192,6 +227,22 @@ class Commands:
         for outgoing in calls.clear():
             self.end(outgoing.owner, TicketState.NEVER_SENT, reason)
         self.drop()
+
+    def translate(self, ticket: Ticket[Any]) -> None:
+        """Put the verb of a ticket into a message of the version that the charge point speaks.
+
+        Raises `VerbRefused` or `InvalidPayload` if that has none for it.
+        """
+        if ticket.verb is not None:
+            version, now = self._cell.session.rules.version, self._cell.context.clock.time()
+            command = translated(ticket.verb, version, now, self.configuration)
+            ticket.put_into(command.request, command.payload)
+
+    def note_configuration(self, told: Mapping[str, str]) -> None:
+        """Remember what an answer tells of the charge point's configuration."""
+        for key, value in told.items():
+            if key in self.configuration or len(self.configuration) < CONFIGURATION_KEYS:
+                self.configuration[key] = value
 
     def expect(self, ticket: Ticket[Any], pair: Pair) -> None:
         """Wait for the effect of a call that is on the wire now."""

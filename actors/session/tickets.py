@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ...protocol.actions import Request
     from ...protocol.errors import Deviation, ErrorCode
+    from ...protocol.verbs import Verb
 
 R = TypeVar("R")
 
@@ -108,8 +109,9 @@ class Ticket(Generic[R]):
     """Handle of one command: its state, and its outcome once it has ended.
 
     Times are seconds since 1970; `reason` is a sentence for people. `late_answer` is what came after the time-out: a
-    response or an error code; it changes no state. `effect` is None unless the command was made with `until_effect`.
-    `persisted` is the store's receipt for it, None if nothing of it outlives the process.
+    response or an error code; it changes no state. `verb` is what the command was made from, if it was not a request:
+    its session puts it into a message of the version that the charge point speaks. `effect` is None unless the command
+    was made with `until_effect`. `persisted` is the store's receipt for it, None if nothing of it outlives the process.
     """
 
     __slots__ = (
@@ -139,6 +141,7 @@ class Ticket(Generic[R]):
         "sent_at",
         "state",
         "timeout_s",
+        "verb",
         "when_offline",
     )
 
@@ -157,12 +160,14 @@ class Ticket(Generic[R]):
         cancel: Callable[[Ticket[Any]], None] | None = None,
         thread: int | None = None,
         effect_timeout_s: float | None = None,
+        verb: Verb | None = None,
     ) -> None:
         self.id = id_
         self.charge_point_id = charge_point_id
         self.action = action
         self.request = request
         self.payload = payload
+        self.verb = verb
         self.timeout_s = timeout_s
         self.when_offline = when_offline
         self.expires_in_s = expires_in_s
@@ -255,6 +260,12 @@ class Ticket(Generic[R]):
         """Say whose it is: by whom it is cancelled, and in which native thread its hub is."""
         self._cancel = cancel
         self._thread = thread
+
+    def put_into(self, request: Request[Any], payload: bytes) -> None:
+        """Take the message that its verb is in the version of its charge point."""
+        self.action = request.__action__.name
+        self.request = request
+        self.payload = payload
 
     def waits(self, *, held: bool) -> None:
         """Note that it waits, and for what."""

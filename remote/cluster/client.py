@@ -14,6 +14,7 @@ from gevent.event import Event
 
 from ...actors.runtime.threads import Inlet, native_thread
 from ...actors.runtime.timers import SystemClock
+from ...actors.session.command_sender import CommandSender
 from ...actors.session.commands import CommandDefaults, make_ticket
 from ...actors.session.tickets import Ticket, TicketState
 from ..redis.address import Address
@@ -25,7 +26,6 @@ from .redis_coordinator import RedisCoordinator
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...protocol.actions import Request
     from ...protocol.message import Message as Payload
     from .coordinator import Coordinator
 
@@ -38,7 +38,7 @@ OPEN_LIMIT = 10_000
 """Calls that may be open at the same time."""
 
 
-class Client:
+class Client(CommandSender):
     """Sender of commands from a process without charge points. Use it with `with`, or `start` and `stop` it.
 
     `url` and `prefix` are those of the nodes (`redis.url`, `redis.prefix`). It belongs to the hub, so to the native
@@ -98,23 +98,22 @@ class Client:
         self._coordinator.stop()
         self._inlet.close()
 
-    def send(
+    def _send(
         self,
         charge_point: str,
-        request: Request[R],
+        request: Any,
         *,
         timeout_s: float | None = None,
         when_offline: str = "fail",
         expires_in_s: float | None = None,
         until_effect: bool = False,
         effect_timeout_s: float | None = None,
-    ) -> Ticket[R]:
-        """Send a request to a charge point, whichever node holds it: see `CentralSystem.send`."""
+    ) -> Ticket[Any]:
         if not self._running:
             raise RuntimeError("the client is not started")
         if len(self._tickets) >= OPEN_LIMIT:
             raise RuntimeError(f"{OPEN_LIMIT} calls are open")
-        ticket = make_ticket(
+        ticket: Ticket[Any] = make_ticket(
             self._new_id,
             charge_point,
             request,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ...actors.session.commands import translated
 from ...actors.session.tickets import Ticket
 from ...protocol.errors import InvalidPayload
 from ...protocol.payload import typed
+from ...protocol.verbs import VerbRefused, verb_of, verb_text
 from ...protocol.versions import version_named
 from ...store.records import TicketRecord
 
@@ -32,6 +34,7 @@ def record_of(ticket: Ticket[Any], state: str, node: str = "") -> TicketRecord:
         when_offline=ticket.when_offline,
         effect_timeout_s=ticket.effect_timeout_s,
         node=node,
+        verb="" if ticket.verb is None else verb_text(ticket.verb),
     )
 
 
@@ -43,17 +46,22 @@ def ticket_of(
     """Make the ticket of a record, open; None for a version, an action or a payload that is unknown here."""
     version = version_named(versions, record.version)
     row = None if version is None else version.actions.get(record.action)
-    if row is None:
-        return None
     payload = record.payload.encode()
     try:
-        request = typed(row.request, payload)
-    except InvalidPayload:
+        verb = verb_of(record.verb) if record.verb else None
+        if row is not None:
+            request = typed(row.request, payload)
+        elif verb is not None:
+            command = translated(verb, next(iter(versions.values())), record.created_at)
+            request, payload = command.request, command.payload
+        else:
+            return None
+    except (InvalidPayload, VerbRefused):
         return None
     return Ticket(
         record.id,
         record.charge_point_id,
-        record.action,
+        request.__action__.name,
         request,
         payload,
         timeout_s=record.timeout_s,
@@ -62,4 +70,5 @@ def ticket_of(
         expires_in_s=None if record.expires_at is None else record.expires_at - record.created_at,
         cancel=cancel,
         effect_timeout_s=record.effect_timeout_s,
+        verb=verb,
     )

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...actors.plugin.circuit_breaker import CircuitBreakerPolicy
-    from ...actors.plugin.plugin import Caller, PluginSpec
+    from ...actors.plugin.plugin import PluginSpec
     from ...actors.runtime.actor import Actor
     from ...actors.runtime.scheduler import Scheduler
     from ...actors.session.charge_point import ChargePoint
+    from ...actors.session.command_sender import CommandSender
     from ...actors.session.context import SessionContext
     from ...protocol.session import Incoming
     from .envelopes import CallMade
@@ -85,7 +86,7 @@ class PluginHostCell(PluginCell):
         self,
         scheduler: Scheduler,
         spec: PluginSpec,
-        system: Caller | None,
+        system: CommandSender | None,
         watch: Any,
         now: Callable[[], float],
         policy: CircuitBreakerPolicy,

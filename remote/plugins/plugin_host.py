@@ -41,7 +41,8 @@ from .streams import ALIVE_S, DEFAULT_GROUP, LEASE_S, RELEASE, RENEW, RENEW_S, K
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...actors.plugin.plugin import Caller, PluginSpec
+    from ...actors.plugin.plugin import PluginSpec
+    from ...actors.session.command_sender import CommandSender
     from ...actors.session.context import Observer
     from ...protocol.actions import Version
     from ..redis.address import Address
@@ -94,7 +95,7 @@ class PluginHost:
         quarantine_s: float = 60.0,
         shutdown_s: float = 3.0,
         events_s: float = 10.0,
-        system: Caller | None = None,
+        system: CommandSender | None = None,
         observer: Observer | None = None,
         node: str = "",
         versions: Mapping[str, Version] = VERSIONS,

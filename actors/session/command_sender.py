@@ -1,0 +1,285 @@
+"""Sending of commands: the one interface that the system, plugins and remote clients have alike.
+
+`send` takes a request of one version of OCPP, a command that was prepared from JSON, or a verb of no version; each
+verb has a method of its own beside it.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, overload
+
+from ...protocol import verbs
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+    from typing import Unpack
+
+    from ...protocol.actions import Request
+    from ...protocol.message import Message
+    from .commands import PreparedCommand
+    from .tickets import Ticket
+
+R = TypeVar("R", bound="Message")
+
+LARGEST_RESERVATION_ID = 2**31 - 1
+
+
+class SendOptions(TypedDict, total=False):
+    """Options of `send` and of every verb."""
+
+    timeout_s: float | None
+    when_offline: str
+    expires_in_s: float | None
+    until_effect: bool
+    effect_timeout_s: float | None
+
+
+class ChargingTransaction(Protocol):
+    """Transaction as a verb needs it: the record of the store fulfils it."""
+
+    @property
+    def id(self) -> int:
+        """Number of the transaction."""
+
+    @property
+    def charge_point_id(self) -> str:
+        """Charge point of the transaction."""
+
+    @property
+    def connector_id(self) -> int:
+        """Connector, or EVSE, of the transaction."""
+
+
+class CommandSender:
+    """Base of what sends commands. A subclass has `_send`, and `find_transaction` where it can look one up."""
+
+    @overload
+    def send(
+        self, charge_point: str, request: Request[R] | PreparedCommand[R], **options: Unpack[SendOptions]
+    ) -> Ticket[R]: ...
+
+    @overload
+    def send(self, charge_point: str, request: verbs.Verb, **options: Unpack[SendOptions]) -> Ticket[Any]: ...
+
+    def send(self, charge_point: str, request: Any, **options: Unpack[SendOptions]) -> Ticket[Any]:
+        """Send a request, a prepared command or a verb, and return its ticket. Never blocks.
+
+        `timeout_s` is for the answer once it is sent (default: `sessions.command_timeout_s`); what has not been sent
+        `expires_in_s` from now (default: `sessions.command_expires_s`) never is. With `when_offline="queue"` it waits
+        for a charge point that is away. With `until_effect` the ticket is waited for until what was asked for has shown
+        itself (`ticket.effect`), a RemoteStartTransaction with its StartTransaction for example, or `effect_timeout_s`
+        after its final state. Raises `InvalidPayload` for a request that breaks its contract, `NotACommand` for one
+        that a central system does not send, ValueError for a time that is not above 0, LookupError for what is no
+        request of a version that the system speaks, `VerbRefused` for a verb that the version has no message for.
+        OCPP 1.6, section 5.
+        """
+        return self._send(charge_point, request, **options)
+
+    def _send(self, charge_point: str, request: Any, **options: Unpack[SendOptions]) -> Ticket[Any]:
+        raise NotImplementedError
+
+    def find_transaction(self, transaction_id: int) -> ChargingTransaction:
+        """Find a transaction by its number; may switch greenlets. Raises LookupError if there is none."""
+        raise LookupError(f"transactions cannot be looked up here: pass the record of {transaction_id}")
+
+    # -- Verbs -------------------------------------------------------------------------------------
+
+    def start_charging(
+        self,
+        charge_point: str,
+        id_tag: str,
+        *,
+        evse: int | None = None,
+        connector: int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Start a transaction for an id tag, on any EVSE or on this one."""
+        verb = verbs.StartCharging(id_tag=id_tag, evse=evse, connector=connector)
+        return self.send(charge_point, verb, **options)
+
+    def stop_charging(
+        self, transaction: ChargingTransaction | int, **options: Unpack[SendOptions]
+    ) -> Ticket[Any]:
+        """Stop a transaction, given as its record or by its number. Raises LookupError for an unknown number."""
+        found = self._record_of(transaction)
+        return self.send(found.charge_point_id, verbs.StopCharging(transaction_id=found.id), **options)
+
+    def unlock(
+        self,
+        charge_point: str,
+        *,
+        evse: int = 1,
+        connector: int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Unlock the cable of a connector."""
+        return self.send(charge_point, verbs.Unlock(evse=evse, connector=connector), **options)
+
+    def set_availability(
+        self,
+        charge_point: str,
+        available: bool,  # noqa: FBT001 - it reads as a sentence
+        *,
+        evse: int | None = None,
+        connector: int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Take a charge point, one EVSE or one connector in (true) or out of operation."""
+        verb = verbs.SetAvailability(available=available, evse=evse, connector=connector)
+        return self.send(charge_point, verb, **options)
+
+    def reset(
+        self,
+        charge_point: str,
+        *,
+        at_once: bool = False,
+        evse: int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Restart a charge point: when its transactions have been ended properly, or at once."""
+        return self.send(charge_point, verbs.Reset(at_once=at_once, evse=evse), **options)
+
+    def limit(
+        self,
+        charge_point: str,
+        *,
+        watts: float | None = None,
+        amps: float | None = None,
+        evse: int | None = None,
+        transaction: ChargingTransaction | int | None = None,
+        phases: int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Limit the power (watts in all) or the current (amps a phase) of a charge point.
+
+        Nothing named, of the whole charge point; with `evse`, of every further transaction there; with `transaction`,
+        of that one. The unit is one that the charge point takes, as far as its configuration is known; conversion needs
+        the number of `phases`.
+        """
+        transaction_id, evse = self._scope(transaction, evse)
+        verb = verbs.Limit(watts=watts, amps=amps, evse=evse, transaction_id=transaction_id, phases=phases)
+        return self.send(charge_point, verb, **options)
+
+    def clear_limit(
+        self,
+        charge_point: str,
+        *,
+        evse: int | None = None,
+        transaction: ChargingTransaction | int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Take back the limit that `limit` has set with the same scope; other charging profiles stay."""
+        transaction_id, evse = self._scope(transaction, evse)
+        return self.send(charge_point, verbs.ClearLimit(evse=evse, transaction_id=transaction_id), **options)
+
+    def trigger(
+        self,
+        charge_point: str,
+        message: str,
+        *,
+        evse: int | None = None,
+        connector: int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Have a charge point send a message now, such as "StatusNotification"."""
+        verb = verbs.Trigger(message=message, evse=evse, connector=connector)
+        return self.send(charge_point, verb, **options)
+
+    def get_configuration(
+        self, charge_point: str, keys: Iterable[str] = (), **options: Unpack[SendOptions]
+    ) -> Ticket[Any]:
+        """Ask a charge point for these configuration keys, or for all."""
+        return self.send(charge_point, verbs.GetConfiguration(keys=tuple(keys)), **options)
+
+    def set_configuration(
+        self, charge_point: str, key: str, value: str, **options: Unpack[SendOptions]
+    ) -> Ticket[Any]:
+        """Set a configuration key of a charge point."""
+        return self.send(charge_point, verbs.SetConfiguration(key=key, value=value), **options)
+
+    def update_firmware(
+        self,
+        charge_point: str,
+        location: str,
+        *,
+        retrieve_at: dt.datetime | None = None,
+        install_at: dt.datetime | None = None,
+        retries: int | None = None,
+        retry_interval_s: int | None = None,
+        signing_certificate: str = "",
+        signature: str = "",
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Have firmware fetched and installed; signed, if it has a signature and a certificate."""
+        verb = verbs.UpdateFirmware(
+            location=location,
+            retrieve_at=retrieve_at,
+            install_at=install_at,
+            retries=retries,
+            retry_interval_s=retry_interval_s,
+            signing_certificate=signing_certificate,
+            signature=signature,
+        )
+        return self.send(charge_point, verb, **options)
+
+    def get_logs(
+        self,
+        charge_point: str,
+        location: str,
+        *,
+        kind: str = "diagnostics",
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
+        retries: int | None = None,
+        retry_interval_s: int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Have a log ("diagnostics" or "security") uploaded to a location."""
+        verb = verbs.GetLogs(
+            location=location,
+            kind=kind,
+            since=since,
+            until=until,
+            retries=retries,
+            retry_interval_s=retry_interval_s,
+        )
+        return self.send(charge_point, verb, **options)
+
+    def reserve(
+        self,
+        charge_point: str,
+        id_tag: str,
+        until: dt.datetime,
+        *,
+        evse: int | None = None,
+        parent_id_tag: str = "",
+        reservation_id: int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Reserve a charge point or one EVSE for an id tag. A number is drawn for the reservation if none is given."""
+        number = reservation_id
+        if number is None:
+            number = random.randrange(1, LARGEST_RESERVATION_ID)  # noqa: S311 - no secret
+        verb = verbs.Reserve(
+            id_tag=id_tag, until=until, reservation_id=number, evse=evse, parent_id_tag=parent_id_tag
+        )
+        return self.send(charge_point, verb, **options)
+
+    def cancel_reservation(
+        self, charge_point: str, reservation_id: int, **options: Unpack[SendOptions]
+    ) -> Ticket[Any]:
+        """Cancel a reservation."""
+        return self.send(charge_point, verbs.CancelReservation(reservation_id=reservation_id), **options)
+
+    def _record_of(self, transaction: ChargingTransaction | int) -> ChargingTransaction:
+        return self.find_transaction(transaction) if isinstance(transaction, int) else transaction
+
+    def _scope(
+        self, transaction: ChargingTransaction | int | None, evse: int | None
+    ) -> tuple[int | None, int | None]:
+        if transaction is None:
+            return None, evse
+        found = self._record_of(transaction)
+        return found.id, evse or found.connector_id
