@@ -191,6 +191,26 @@ class BackOfficeSettings(Section):
     suspect_energy_wh: int = setting(
         1_000_000, "Energy of one transaction in Wh over which it is flagged.", least=1
     )
+    suspect_power_w: float = setting(
+        1_000_000.0,
+        "Power in W that no charger has: a register that rises faster is a finding of its transaction.",
+        above=0,
+    )
+    suspect_difference_wh: float = setting(
+        100.0,
+        "Difference in Wh between claimed energy and readings that is no finding, beside 1 % of it.",
+        least=0,
+    )
+    suspect_clock_ahead_s: float = setting(
+        300.0,
+        "Seconds that a charge point's time may be after our time of receipt before it is a finding.",
+        least=0,
+    )
+    suspect_clock_behind_s: float = setting(
+        31_536_000.0,
+        "Seconds that a charge point's time may be before our time of receipt before it is a finding.",
+        least=0,
+    )
     registration: Literal["Accepted", "Pending", "Rejected"] = setting(
         "Accepted", "The answer to BootNotification."
     )

@@ -423,6 +423,8 @@ class _Derivation:
         if last is None or (last.meter_start == 0 and start.wh == 0):
             return  # the second: a meter that counts each transaction from 0
         stop = self._claimed_point(last.meter_stop, last.stopped_at, last.stop_received_at)
+        if stop.clock_is_right and start.clock_is_right and stop.at > start.at:
+            return  # a stop that came late, from a queue
         if start.wh < stop.wh - FALL_WH and not self._start_is_unread(register):
             text = f"meterStart {_wh(start.wh)} is below {_wh(stop.wh)}, the last meterStop of its connector"
             self._find("meter_below_last_stop", text)

@@ -249,13 +249,16 @@ class TransactionFilter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Conditions on transactions; those that are empty do not count.
 
     `since` (inclusive) and `until` (exclusive) are for our own time of receipt of the start; id tags are compared
-    without case. Orphaned transactions and those with findings are flagged, too.
+    without case. Orphaned transactions and those with findings are flagged, too; with `unassessed_too` a search for
+    flagged ones finds those, too, of which the findings are not known.
     """
 
     charge_point_id: str = ""
+    connector_id: int | None = None
     id_tag: str = ""
     open_only: bool = False
     flagged_only: bool = False
+    unassessed_too: bool = False
     orphans_only: bool = False
     since: datetime | None = None
     until: datetime | None = None
@@ -265,6 +268,7 @@ class TransactionFilter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         received_at = transaction.start_received_at
         return (
             (not self.charge_point_id or transaction.charge_point_id == self.charge_point_id)
+            and (self.connector_id is None or transaction.connector_id == self.connector_id)
             and (not self.id_tag or transaction.id_tag.lower() == self.id_tag.lower())
             and (not self.open_only or transaction.open)
             and (
@@ -272,6 +276,7 @@ class TransactionFilter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                 or bool(transaction.flags)
                 or bool(transaction.findings)
                 or transaction.orphaned
+                or (self.unassessed_too and not transaction.assessed)
             )
             and (not self.orphans_only or transaction.orphaned)
             and (self.since is None or received_at >= self.since)

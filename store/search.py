@@ -75,11 +75,12 @@ def newest_transactions(
     query, order = f"SELECT {COLUMNS} FROM transactions", "ORDER BY id DESC"  # noqa: S608
     indexed: Conditions = [
         ("charge_point = ?", wanted.charge_point_id),
+        ("connector = ?", wanted.connector_id),
         ("lower(id_tag) = lower(?)", wanted.id_tag),
         ("stop_received_at IS NULL", wanted.open_only),
     ]
     looked_for: Conditions = [
-        ("flags <> '[]'", wanted.flagged_only),
+        ("flags <> '[]'", wanted.flagged_only and not wanted.unassessed_too),
         (_ORPHAN[0], wanted.orphans_only and _ORPHAN[1]),
         ("start_received_at >= ?", _utc(wanted.since)),
         ("start_received_at < ?", _utc(wanted.until)),

@@ -42,6 +42,7 @@ from ..supervisor.rules import Strategy
 from ..supervisor.sessions import Sessions
 from ..supervisor.supervisor import Supervisor
 from ..supervisor.watchdog import Watchdog
+from .assessment import Assessment, limits_of
 from .commands import Commands
 from .counters import Counters
 from .local_lists import LocalLists
@@ -278,6 +279,7 @@ class CentralSystem(CommandSender):
             router=self._router,
             plugins_cell=self._plugins_cell,
         )
+        self.assessment = Assessment(self.store, self.versions, limits_of(settings.back_office))
         self._local_lists = LocalLists(
             self.store, self._commands, entry_limit=settings.back_office.local_list_limit
         )

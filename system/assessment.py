@@ -1,0 +1,174 @@
+"""Energy of transactions, derived when somebody looks.
+
+Nothing of this runs when a message comes. The result for a closed transaction is stored, until a later reading or stop
+makes it void; that of an open one is derived each time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gevent
+import msgspec
+
+from ..protocol.energy import Claim, Energy, LastStop, Limits, derive
+from ..store.records import Cursor, TransactionFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from ..config.sessions import BackOfficeSettings
+    from ..protocol.actions import Version
+    from ..protocol.energy import Sample
+    from ..store.records import MeterReading, Transaction
+    from ..store.store import Store
+
+READINGS = 50_000
+"""Messages with readings from which the energy of one transaction is derived."""
+AT_A_TIME = 200
+"""Transactions that are asked for at once, and messages read before other greenlets have their turn."""
+LOOKED_AT = 5000
+"""Transactions that are looked at for one page of flagged ones: a page may be short, and have a next one."""
+BEFORE = 3
+"""Transactions of the connector among which the last stop is looked for."""
+
+
+def limits_of(settings: BackOfficeSettings) -> Limits:
+    """Return the limits of suspicion of these settings."""
+    return Limits(
+        settings.suspect_power_w,
+        settings.suspect_difference_wh,
+        settings.suspect_clock_ahead_s,
+        settings.suspect_clock_behind_s,
+    )
+
+
+class Page:
+    """Page of a list of transactions, read by iterating once; then `next` is the cursor of the next page, or None."""
+
+    def __init__(self, transactions: Iterator[Transaction | Cursor]) -> None:
+        self._transactions = transactions
+        self.next: Cursor | None = None
+
+    def __iter__(self) -> Iterator[Transaction]:
+        for one in self._transactions:
+            if isinstance(one, Cursor):
+                self.next = one
+            else:
+                yield one
+
+
+class Assessment:
+    """Assessment of transactions in a store, by the versions of their messages; its methods switch greenlets."""
+
+    def __init__(self, store: Store, versions: Mapping[str, Version], limits: Limits) -> None:
+        self._store = store
+        self._versions = {version.name: version for version in versions.values()}
+        self._limits = limits
+
+    def energy(self, transaction: Transaction) -> Energy:
+        """Derive the energy of a transaction from its figures and its readings."""
+        return self._derive(transaction, self._readings(transaction))
+
+    def assessed(self, transaction: Transaction) -> Transaction:
+        """Return a transaction with its energy and findings; those of a closed one are stored."""
+        if transaction.assessed:
+            return transaction
+        readings = self._readings(transaction)
+        known = self._with(transaction, self._derive(transaction, readings))
+        while not transaction.open:
+            self._store.assess_transaction(
+                transaction.id,
+                energy_wh=known.energy_wh,
+                energy_source=known.energy_source,
+                supported_energy_wh=known.supported_energy_wh,
+                findings=known.findings,
+            )
+            # A reading that came while the others were read has made nothing void: there was nothing yet.
+            now = self._readings(transaction)
+            if len(now) == len(readings):
+                break
+            readings = now
+            known = self._with(transaction, self._derive(transaction, readings))
+        return known
+
+    def transactions(
+        self, wanted: TransactionFilter, *, before: Cursor | None = None, limit: int = 100
+    ) -> Page:
+        """List transactions with energy and findings, newest first by our time of receipt of the start, then by id."""
+        return Page(self._page(wanted, before, limit))
+
+    def _page(
+        self, wanted: TransactionFilter, before: Cursor | None, limit: int
+    ) -> Iterator[Transaction | Cursor]:
+        """Yield the transactions of a page; and last, if there may be more, the cursor of the next one."""
+        search = msgspec.structs.replace(wanted, unassessed_too=wanted.flagged_only)
+        looked_at = 0
+        while limit > 0 and looked_at < LOOKED_AT:
+            size = AT_A_TIME if wanted.flagged_only else min(limit, AT_A_TIME)
+            # One more than is looked at says that there are more.
+            found = self._store.transactions(search, before=before, limit=size + 1)
+            for one in found[:size]:
+                if limit == 0:
+                    break
+                before = Cursor(one.start_received_at, one.id)
+                known = self.assessed(one)
+                if not wanted.flagged_only or wanted.matches(known):
+                    limit -= 1
+                    yield known
+            else:
+                if len(found) <= size:
+                    return
+            looked_at += size
+        if before is not None:
+            yield before
+
+    # -- What it is derived from ---------------------------------------------------------------
+
+    @staticmethod
+    def _with(transaction: Transaction, energy: Energy) -> Transaction:
+        return msgspec.structs.replace(
+            transaction,
+            assessed=not transaction.open,
+            energy_wh=energy.energy_wh,
+            energy_source=energy.source,
+            supported_energy_wh=energy.supported_wh,
+            findings=tuple(f"{finding.code}: {finding.text}" for finding in energy.findings),
+        )
+
+    def _readings(self, transaction: Transaction) -> Sequence[MeterReading]:
+        return self._store.meter_readings(
+            transaction.id, charge_point_id=transaction.charge_point_id, limit=READINGS
+        )
+
+    def _derive(self, transaction: Transaction, readings: Sequence[MeterReading]) -> Energy:
+        claim = Claim(
+            transaction.meter_start,
+            transaction.started_at,
+            transaction.start_received_at,
+            transaction.meter_stop,
+            transaction.stopped_at,
+            transaction.stop_received_at,
+        )
+        samples = list(self._samples(readings))
+        return derive(claim, samples, last_stop=self._last_stop(transaction), limits=self._limits)
+
+    def _samples(self, readings: Sequence[MeterReading]) -> Iterator[tuple[datetime, Sequence[Sample]]]:
+        for number, reading in enumerate(readings, 1):
+            version = self._versions.get(reading.version)
+            if version is not None:
+                yield reading.received_at, version.samples(reading.values).samples
+            if number % AT_A_TIME == 0:
+                gevent.sleep(0)
+
+    def _last_stop(self, transaction: Transaction) -> LastStop | None:
+        """Find the stop of the transaction before this one at its connector; constant work."""
+        wanted = TransactionFilter(
+            charge_point_id=transaction.charge_point_id, connector_id=transaction.connector_id
+        )
+        before = Cursor(transaction.start_received_at, transaction.id)
+        for one in self._store.transactions(wanted, before=before, limit=BEFORE):
+            if one.meter_stop is not None and one.stopped_at is not None and one.stop_received_at is not None:
+                return LastStop(one.meter_start, one.meter_stop, one.stopped_at, one.stop_received_at)
+        return None
