@@ -14,7 +14,7 @@ from chargehand.actors.runtime.scheduler import Scheduler
 from .leftovers import Snapshot
 
 
-class Idle(Actor):
+class IdleActor(Actor):
     """Does nothing."""
 
 
@@ -23,7 +23,7 @@ def test_a_test_that_leaves_nothing_is_left_alone():
     gevent.spawn(int).join()
     socket.socket().close()
     subprocess.run([sys.executable, "-c", ""], check=True)
-    Idle.start().stop()
+    IdleActor.start().stop()
     assert before.left_behind() == []
 
 
@@ -58,7 +58,7 @@ def test_a_greenlet_that_is_about_to_end_is_waited_for():
 
 def test_an_actor_that_was_not_stopped_is_seen():
     before = Snapshot()
-    ref = Idle.start()
+    ref = IdleActor.start()
     gevent.sleep(0)
     assert before.left_behind(0) == ["actor " + ref.actor_urn + " is running"]
     ref.stop()

@@ -1,4 +1,5 @@
-"""Fixtures: the two runtimes that must mean the same, a bench for cells, cells with lanes, and a replayer's desk."""
+"""Fixtures: the two runtimes that must mean the same, harnesses for cells and for the spool, and
+cells with ordering keys."""
 
 import pykka
 import pytest
@@ -9,9 +10,9 @@ from chargehand.actors.runtime.scheduler import Scheduler
 from chargehand.testing import StubStore
 
 from ..hub import settle, until
-from .jobs import Worker
-from .probe import Bench
-from .spool_harness import Desk
+from .jobs import JobActor
+from .recording_actors import CellHarness
+from .spool_harness import SpoolHarness
 
 
 @pytest.fixture(params=[pykka.ThreadingActor, Actor], ids=["threads", "gevent"])
@@ -25,20 +26,20 @@ def runtime(request):
 
 
 @pytest.fixture
-def bench():
-    bench = Bench()
-    yield bench
-    for cell in bench.cells:
+def cell_harness():
+    cell_harness = CellHarness()
+    yield cell_harness
+    for cell in cell_harness.cells:
         cell.kill()
         cell.end()
     settle()
 
 
 @pytest.fixture
-def desk():
-    desk = Desk()
-    yield desk
-    desk.close()
+def spool_harness():
+    spool_harness = SpoolHarness()
+    yield spool_harness
+    spool_harness.close()
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def make(log, exits):
     """Makes cells with lanes, and lets them start; ends them."""
     made = []
 
-    def make(concurrency=64, actor=Worker, timers=None):
+    def make(concurrency=64, actor=JobActor, timers=None):
         watch = lambda _, exit_: exits.append(exit_)  # noqa: E731
         cell = OrderedCell(
             Scheduler(spare=0),

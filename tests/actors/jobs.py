@@ -4,7 +4,7 @@ import gevent
 
 from chargehand.actors.runtime.failure import HandlerKilled, attempt
 
-from .probe import Noting
+from .recording_actors import RecordingActor
 
 
 class Job:
@@ -22,7 +22,7 @@ class Job:
         return f"{self.ordering_key}{self.name}"
 
 
-class Worker(Noting):
+class JobActor(RecordingActor):
     """Notes when it begins a job and when it ends it."""
 
     def receive(self, message):
@@ -54,7 +54,7 @@ def begun(log):
 def swallowing(block):
     """The class of one that does not let itself be killed until `block` is set."""
 
-    class Stubborn(Worker):
+    class Stubborn(JobActor):
         def work(self, job):
             self.log.append(f"+{job}")
             while job.block is not None and not block.is_set():

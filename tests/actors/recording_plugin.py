@@ -7,7 +7,7 @@ from chargehand import Call, Plugin, passive
 from .messages_of_v16 import PASSIVE
 
 
-class AnyWay(Plugin):
+class ActionRecorder(Plugin):
     """Notes every call in `log`, and does what `way[0]` does."""
 
     def __init__(self, way: list[Any], log: list[Call[Any]]) -> None:
@@ -25,10 +25,12 @@ def handler_of(action: str) -> Any:
     """A handler of one action."""
 
     @passive(action)
-    def handler(self: AnyWay, call: Call[Any]) -> Any:
+    def handler(self: ActionRecorder, call: Call[Any]) -> Any:
         return self.handle(call)
 
     return handler
 
 
-Everything = type("Everything", (AnyWay,), {f"handle_{action}": handler_of(action) for action in PASSIVE})
+RecordingPlugin = type(
+    "RecordingPlugin", (ActionRecorder,), {f"handle_{action}": handler_of(action) for action in PASSIVE}
+)

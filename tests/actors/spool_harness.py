@@ -4,34 +4,33 @@ from chargehand.actors.plugin.redelivery import Redelivery
 from chargehand.actors.runtime.cell import Cell
 from chargehand.testing import Stage, StubStore
 
+from ..faults import PlantedFault
 from .messages_of_v16 import METER_VALUES, STOP
-from .recording_plugin import Everything
+from .recording_plugin import RecordingPlugin
 
 DELAY_S, DELAY_MAX_S, ATTEMPTS = 1.0, 8.0, 4
 DEADLINE_S = 10.0
 CONF = {"StartTransaction": {"idTagInfo": {"status": "Accepted"}, "transactionId": 1}}
 
 
-class Planted(Exception):
-    """A fault of a handler's."""
-
-
 def fail(call):
-    raise Planted
+    raise PlantedFault
 
 
 def answer(call):
     return CONF.get(call.action, {})
 
 
-class Desk:
+class SpoolHarness:
     """A stage with a replayer. `handle(call)` is what the plugin does; `seen` are the calls that it was asked."""
 
     def __init__(self, store=None):
         self.handle = answer
         self.seen = []
         self.store = store or StubStore()
-        self.stage = Stage(Everything.spec([lambda: self.handle(self.seen[-1])], self.seen), store=self.store)
+        self.stage = Stage(
+            RecordingPlugin.spec([lambda: self.handle(self.seen[-1])], self.seen), store=self.store
+        )
         self.stage.start()
         context = self.context = self.stage.context
         self.known = True
@@ -71,12 +70,12 @@ def stop(number):
     return {**STOP, "meterStop": number}
 
 
-def spool(desk, charge_point, *ids, action="MeterValues", payload=METER_VALUES):
+def spool(spool_harness, charge_point, *ids, action="MeterValues", payload=METER_VALUES):
     """Have a fallback acknowledge these."""
-    handle, desk.handle = desk.handle, fail
+    handle, spool_harness.handle = spool_harness.handle, fail
     for unique_id in ids:
         assert charge_point.call(action, payload, unique_id)[0] == 3
-    desk.handle = handle
+    spool_harness.handle = handle
 
 
 def only(unique_id):

@@ -261,7 +261,7 @@ def test_a_failed_handshake_is_one_line_and_is_counted(make, sessions, caplog):
 # Other processes that share the charge points
 
 
-class Others:
+class OtherProcesses:
     def __init__(self, error=None):
         self.error = error
         self.asked = []
@@ -276,7 +276,7 @@ class Others:
 
 
 def test_it_is_claimed_before_it_is_let_in_and_what_waits_for_it_is_looked_for_afterwards(make):
-    others = Others()
+    others = OtherProcesses()
     entrance = make(others=others)
     admission = knock(entrance)
     assert admission == Admission("CP1", "", "ocpp1.6")
@@ -286,7 +286,7 @@ def test_it_is_claimed_before_it_is_let_in_and_what_waits_for_it_is_looked_for_a
 
 
 def test_whoever_is_refused_anyway_is_not_claimed(make):
-    others = Others()
+    others = OtherProcesses()
     entrance = make(others=others, auth=AuthSettings(credentials={"CP1": "secret word"}))
     assert knock(entrance).status == 401
     assert knock(make(others=others), sec_websocket_protocol="none").status == 400
@@ -295,7 +295,7 @@ def test_whoever_is_refused_anyway_is_not_claimed(make):
 
 @pytest.mark.parametrize("error", [StoreError("away"), TimeoutError("silent")])
 def test_with_the_store_away_nobody_is_let_in_whom_others_may_have_had(make, sessions, error):
-    refusal = knock(make(others=Others(error)))
+    refusal = knock(make(others=OtherProcesses(error)))
     assert refusal.status == 503
     assert int(dict(refusal.headers)["Retry-After"]) >= 1
     assert sessions.counts == [("handshake_refused_503", "peer")]
@@ -355,7 +355,7 @@ def test_a_stranger_elsewhere_cannot_use_it_up_where_no_password_is_asked(make):
 def test_who_is_turned_away_because_the_store_is_away_has_not_come(make):
     away = [True]
 
-    class Others:
+    class OtherProcesses:
         def admit(self, charge_point_id):
             if away[0]:
                 raise StoreError("it is away")
@@ -363,7 +363,7 @@ def test_who_is_turned_away_because_the_store_is_away_has_not_come(make):
         def attached(self, charge_point_id):
             raise AssertionError("nobody was attached")
 
-    entrance = make(others=Others(), reconnect_rate=0.1, reconnect_burst=1)
+    entrance = make(others=OtherProcesses(), reconnect_rate=0.1, reconnect_burst=1)
     assert [knock(entrance).status for _ in range(5)] == [503] * 5
     away[0] = False
     assert isinstance(knock(entrance), Admission)

@@ -25,7 +25,7 @@ def until(ask: Callable[[], Any], what: Callable[[], str]) -> Any:
     return answer
 
 
-class Running:
+class ServeProcess:
     """One `chargehand serve` in a folder of its own, which is also where it was started."""
 
     def __init__(self, folder: Path, *options: str, config: str = "", python: tuple[str, ...] = ()) -> None:
@@ -67,15 +67,15 @@ class Running:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    started: list[Running] = []
+def serve(tmp_path: Path) -> Iterator[Callable[..., ServeProcess]]:
+    started: list[ServeProcess] = []
 
-    def start(*options: str, **more: Any) -> Running:
+    def start(*options: str, **more: Any) -> ServeProcess:
         folder = tmp_path / str(len(started))
         folder.mkdir()
         for name, source in more.pop("files", {}).items():
             (folder / name).write_text(source)
-        started.append(Running(folder, *options, **more))
+        started.append(ServeProcess(folder, *options, **more))
         return started[-1]
 
     yield start
@@ -83,7 +83,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         one.close()
 
 
-class Stub:
+class StubServer:
     """Answers every request with `status` and `body`, and keeps what was asked: target, token, body."""
 
     def __init__(self) -> None:
@@ -132,9 +132,9 @@ class Stub:
 
 
 @pytest.fixture
-def stub() -> Iterator[Stub]:
+def stub() -> Iterator[StubServer]:
     """The HTTP API of a server that is not there."""
-    made = Stub()
+    made = StubServer()
     yield made
     made.close()
 

@@ -10,7 +10,7 @@ from chargehand.simulator import Kind
 from chargehand.simulator.message_log import MessageLog
 
 
-class Told:
+class LoggedRecord:
     """A record that is told of as it is written."""
 
     def __init__(self):
@@ -31,7 +31,7 @@ class Told:
 
 @pytest.fixture
 def told():
-    return Told()
+    return LoggedRecord()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ HOUR = 3600
 DAY = 86400
 
 
-class Clock:
+class LogClock:
     def __init__(self):
         self.now = float(NOON)
 
@@ -26,7 +26,7 @@ class Clock:
         return self.now
 
 
-class Disk:
+class FailingFile:
     """What `_LogFile` writes to, made to fail."""
 
     def __init__(self, raw):
@@ -48,7 +48,7 @@ class Disk:
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return LogClock()
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_files_of_others_are_left_alone(make, tmp_path):
 def test_a_full_disk_loses_lines_and_is_told_once(make, tmp_path, report):
     handler = make()
     log(handler, "before")
-    disk = handler._file._raw = Disk(handler._file._raw)
+    disk = handler._file._raw = FailingFile(handler._file._raw)
     disk.room = 0
     for text in ("lost", "lost", "lost"):
         log(handler, text)
@@ -246,7 +246,7 @@ def test_a_full_disk_loses_lines_and_is_told_once(make, tmp_path, report):
 def test_after_a_torn_line_the_next_begins_on_its_own(make, tmp_path):
     handler = make()
     log(handler, "before")
-    disk = handler._file._raw = Disk(handler._file._raw)
+    disk = handler._file._raw = FailingFile(handler._file._raw)
     disk.room = 3
     log(handler, "torn line")
     log(handler, "lost")

@@ -32,7 +32,7 @@ DEADLINE_S = 10.0
 FOR_EVER = 1000.0
 
 
-class Afterthought(Plugin):
+class BlockingPlugin(Plugin):
     """Refuses at the start of the transaction what everybody else would let charge."""
 
     @passive(v16.StartTransaction)
@@ -144,7 +144,7 @@ def test_a_tag_that_may_not_charge_is_a_failure(serve, be, lines):
 
 def test_a_tag_that_is_refused_at_the_start_is_a_failure_and_the_transaction_is_stopped(serve, be, lines):
     with pytest.raises(CommandFailed, match="T1 may not charge: Blocked"):
-        be(serve(Afterthought), duration_s=FOR_EVER)
+        be(serve(BlockingPlugin), duration_s=FOR_EVER)
     assert any(line.startswith("StopTransaction") and "DeAuthorized" in line for line in lines)
 
 

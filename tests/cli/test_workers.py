@@ -11,7 +11,7 @@ LIMIT_S = 10
 AT_ONCE = Policy(intensity=3, period_s=5.0, backoff_min_s=0.0)
 
 
-class Stub:
+class StubProcess:
     """A process that does what the test says."""
 
     def __init__(self, number, first, pid):
@@ -43,7 +43,7 @@ class Stub:
             self.status.set(status)
 
 
-class Stage:
+class WorkersHarness:
     """Workers, and every process that was started for them."""
 
     def __init__(self, count, policy=AT_ONCE):
@@ -56,7 +56,7 @@ class Stage:
     def spawn(self, number, *, first):
         if self.fails:
             raise OSError("no more processes")
-        self.started.append(Stub(number, first, 100 + len(self.started)))
+        self.started.append(StubProcess(number, first, 100 + len(self.started)))
         return self.started[-1]
 
     def wait_for(self, count):
@@ -74,11 +74,11 @@ class Stage:
 
 
 @pytest.fixture
-def stage():
+def harness():
     stages = []
 
     def make(*arguments):
-        stages.append(Stage(*arguments))
+        stages.append(WorkersHarness(*arguments))
         return stages[-1]
 
     yield make
@@ -91,8 +91,8 @@ def settled():
         gevent.sleep(0)
 
 
-def test_the_others_are_started_when_the_first_one_serves(stage):
-    one = stage(3)
+def test_the_others_are_started_when_the_first_one_serves(harness):
+    one = harness(3)
     one.wait_for(1)
     settled()
     assert len(one.started) == 1
@@ -101,8 +101,8 @@ def test_the_others_are_started_when_the_first_one_serves(stage):
     assert [(process.number, process.first) for process in one.started] == [(1, True), (2, True), (3, True)]
 
 
-def test_one_that_ends_is_started_again_and_is_not_the_first_any_more(stage):
-    one = stage(2)
+def test_one_that_ends_is_started_again_and_is_not_the_first_any_more(harness):
+    one = harness(2)
     one.serve(2)
     one.started[1].end(-9)
     again = one.wait_for(3)
@@ -116,16 +116,16 @@ def test_one_that_ends_is_started_again_and_is_not_the_first_any_more(stage):
     assert not one.workers.gave_up.ready()
 
 
-def test_one_that_ended_in_order_unasked_is_started_again_too(stage):
-    one = stage(1)
+def test_one_that_ended_in_order_unasked_is_started_again_too(harness):
+    one = harness(1)
     one.serve(1)
     one.started[0].end(0)
     one.wait_for(2)
     assert one.workers.pictures()[0]["last_exit"] == "status 0"
 
 
-def test_all_are_told_what_has_become_of_each(stage):
-    one = stage(2)
+def test_all_are_told_what_has_become_of_each(harness):
+    one = harness(2)
     one.serve(2)
     settled()
     one.started[1].end(1)
@@ -142,22 +142,22 @@ def test_all_are_told_what_has_become_of_each(stage):
     ]
 
 
-def test_one_that_could_not_be_started_at_first_is_given_up_with_its_status(stage):
-    one = stage(2)
+def test_one_that_could_not_be_started_at_first_is_given_up_with_its_status(harness):
+    one = harness(2)
     one.wait_for(1).end(2)
     assert one.workers.gave_up.get(timeout=LIMIT_S) == 2
     assert len(one.started) == 1
     assert not one.workers.serving.is_set()
 
 
-def test_a_start_that_the_system_refuses_is_given_up(stage):
-    one = stage(1)
+def test_a_start_that_the_system_refuses_is_given_up(harness):
+    one = harness(1)
     one.fails = True
     assert one.workers.gave_up.get(timeout=LIMIT_S) == 1
 
 
-def test_over_its_budget_one_is_given_up_and_the_others_go_on(stage):
-    one = stage(2)
+def test_over_its_budget_one_is_given_up_and_the_others_go_on(harness):
+    one = harness(2)
     one.serve(2)
     for count in range(3, 6):
         one.started[-1].end(-11)
@@ -169,8 +169,8 @@ def test_over_its_budget_one_is_given_up_and_the_others_go_on(stage):
     assert one.workers.pictures()[0]["state"] == "running"
 
 
-def test_each_has_a_budget_of_its_own_and_time_fills_it(stage):
-    one = stage(2)
+def test_each_has_a_budget_of_its_own_and_time_fills_it(harness):
+    one = harness(2)
     one.serve(2)
     for count in range(3, 13):
         one.now += 1.0
@@ -185,16 +185,16 @@ def test_each_has_a_budget_of_its_own_and_time_fills_it(stage):
     assert [row["restarts"] for row in one.workers.pictures()] == [5, 5]
 
 
-def test_a_stop_asks_all_and_waits_for_all(stage):
-    one = stage(2)
+def test_a_stop_asks_all_and_waits_for_all(harness):
+    one = harness(2)
     one.serve(2)
     assert one.workers.stop(LIMIT_S)
     assert all(process.asked_to_stop for process in one.started)
     assert len(one.started) == 2
 
 
-def test_one_that_does_not_stop_in_time_is_killed_and_that_is_said(stage, caplog):
-    one = stage(2)
+def test_one_that_does_not_stop_in_time_is_killed_and_that_is_said(harness, caplog):
+    one = harness(2)
     one.serve(2)
     one.started[1].stops = False
     assert not one.workers.stop(0.01)
@@ -202,8 +202,8 @@ def test_one_that_does_not_stop_in_time_is_killed_and_that_is_said(stage, caplog
     assert "worker 2 did not stop in time" in caplog.text
 
 
-def test_a_stop_while_one_waits_for_its_restart_waits_no_longer(stage):
-    one = stage(1, Policy(intensity=9, period_s=5.0, backoff_min_s=3600.0, backoff_max_s=3600.0))
+def test_a_stop_while_one_waits_for_its_restart_waits_no_longer(harness):
+    one = harness(1, Policy(intensity=9, period_s=5.0, backoff_min_s=3600.0, backoff_max_s=3600.0))
     one.serve(1)
     one.started[0].end(1)  # the first restart is at once
     one.wait_for(2).end(1)
@@ -213,8 +213,8 @@ def test_a_stop_while_one_waits_for_its_restart_waits_no_longer(stage):
     assert len(one.started) == 2
 
 
-def test_a_stop_before_the_others_are_there_starts_no_more(stage):
-    one = stage(3)
+def test_a_stop_before_the_others_are_there_starts_no_more(harness):
+    one = harness(3)
     one.wait_for(1)
     assert one.workers.stop(LIMIT_S)
     assert len(one.started) == 1

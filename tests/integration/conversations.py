@@ -78,7 +78,7 @@ def close_body(code: int, reason: bytes = b"") -> bytes:
 
 
 @dataclass(frozen=True)
-class Case:
+class Conversation:
     """A row. `close` is the code that the server answers or begins with; 1000 is answered to the client's own."""
 
     name: str
@@ -92,17 +92,19 @@ class Case:
         return self.name.replace(" ", "-")
 
 
-def served(name: str, *packets: bytes, answers: Sequence[str] = (), pongs: Sequence[bytes] = ()) -> Case:
+def served(
+    name: str, *packets: bytes, answers: Sequence[str] = (), pongs: Sequence[bytes] = ()
+) -> Conversation:
     """A conversation after which the connection goes on."""
-    return Case(name, packets, answers, pongs)
+    return Conversation(name, packets, answers, pongs)
 
 
-def ended(name: str, close: int, *packets: bytes, answers: Sequence[str] = ()) -> Case:
+def ended(name: str, close: int, *packets: bytes, answers: Sequence[str] = ()) -> Conversation:
     """A conversation that ends with this code, the server's or an echo of the client's."""
-    return Case(name, packets, answers, (), close, client_closes=False)
+    return Conversation(name, packets, answers, (), close, client_closes=False)
 
 
-def framing() -> Iterator[Case]:
+def framing() -> Iterator[Conversation]:
     for size in (50, 125, 126, 127, 128, 65_535, 65_536, 65_537, 300_000, LIMIT):
         yield served(f"a text of {size} bytes", encode(call_of(size)), answers=["1"])
     yield served("an empty text", encode(b"") + encode(call()), answers=["1"])
@@ -131,7 +133,7 @@ def framing() -> Iterator[Case]:
     yield ended("a binary message in fragments", 1003, *fragments(b"x", b"y", opcode=BINARY))
 
 
-def fragmented() -> Iterator[Case]:
+def fragmented() -> Iterator[Conversation]:
     text = call()
     half = len(text) // 2
     ping = encode(b"now", PING)
@@ -174,7 +176,7 @@ def fragmented() -> Iterator[Case]:
     yield ended("a fragmented close", 1002, encode(close_body(1000), CLOSE, final=False))
 
 
-def control() -> Iterator[Case]:
+def control() -> Iterator[Conversation]:
     for payload in (b"", b"x", b"\x00\xff\xfe", b"x" * 125):
         yield served(f"a ping with {len(payload)} bytes", encode(payload, PING), pongs=[payload])
     yield served("a ping of one byte a packet", *pieces(encode(b"x" * 125, PING), 1), pongs=[b"x" * 125])
@@ -202,7 +204,7 @@ def control() -> Iterator[Case]:
     )
 
 
-def characters() -> Iterator[Case]:
+def characters() -> Iterator[Conversation]:
     for character in CHAR_BOUNDARIES:
         yield served(f"the character U+{ord(character):04X}", encode(call("1", character)), answers=["1"])
     text = call("1", CHAR_BOUNDARIES)
@@ -217,7 +219,7 @@ def characters() -> Iterator[Case]:
     yield ended("what is no text behind much ASCII", 1007, encode(call_of(100_000) + b"\xc3"))
 
 
-def closing() -> Iterator[Case]:
+def closing() -> Iterator[Conversation]:
     for code in (
         1000,
         1001,
@@ -254,7 +256,7 @@ def closing() -> Iterator[Case]:
     yield ended("rubbish behind a close", 1000, bye + b"\xff" * 1000)
 
 
-def limits() -> Iterator[Case]:
+def limits() -> Iterator[Conversation]:
     yield ended("a text one byte too large", 1009, encode(call_of(LIMIT + 1)))
     yield ended("a frame of two mebibytes", 1009, encode(call_of(2 * LIMIT)))
     yield ended("a frame of two mebibytes in packets", 1009, *pieces(encode(call_of(2 * LIMIT)), 100_000))

@@ -41,7 +41,7 @@ def kill(process: subprocess.Popen[Any]) -> None:
     process.wait()
 
 
-class Steps:
+class StepProcess:
     """A program that prints one JSON object a line, `{"step": …}`. Its steps are kept in order."""
 
     def __init__(self, *command: str) -> None:
@@ -99,7 +99,7 @@ class Steps:
                     pipe.close()
 
 
-class ClientProcess(Steps):
+class ClientProcess(StepProcess):
     """`client.py` in one of its scenarios."""
 
     def __init__(self, url: str, scenario: str, *options: str) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from ..certificates import make_certificate
 from .conftest import StartServer
-from .conversations import CASES, Case, call, close_body, encode
+from .conversations import CASES, Conversation, call, close_body, encode
 from .rawsocket import CLOSE, PONG, TEXT, RawSocket
 from .server import Server
 
@@ -70,7 +70,7 @@ def link(links: list[Link], request: pytest.FixtureRequest) -> Link:
 
 
 @dataclass
-class Heard:
+class FrameReader:
     """What a client reads, sorted."""
 
     answers: list[str] = field(default_factory=list)
@@ -118,9 +118,9 @@ def frame_size(data: bytes, *, head: bool = False) -> int:
     return 2 + width + (int.from_bytes(data[2 : 2 + width], "big") if width else data[1])
 
 
-def hear(raw: RawSocket, *, until: Callable[[Heard], Any] | None = None) -> Heard:
+def hear(raw: RawSocket, *, until: Callable[[FrameReader], Any] | None = None) -> FrameReader:
     """Read until something holds, or to the end of the stream, which must come without a reset."""
-    heard = Heard()
+    heard = FrameReader()
     while not (until is not None and until(heard)):
         if not heard.read(raw):
             assert until is None, f"the stream ended: {heard}"
@@ -129,7 +129,7 @@ def hear(raw: RawSocket, *, until: Callable[[Heard], Any] | None = None) -> Hear
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_the_conversation_goes_by_the_rfc_on_every_link(links: list[Link], case: Case) -> None:
+def test_the_conversation_goes_by_the_rfc_on_every_link(links: list[Link], case: Conversation) -> None:
     for link in links:
         heard = converse(link, case)
         assert heard.data == b"", link.name
@@ -138,12 +138,12 @@ def test_the_conversation_goes_by_the_rfc_on_every_link(links: list[Link], case:
         assert heard.close_codes == [case.close], link.name
 
 
-def converse(link: Link, case: Case) -> Heard:
+def converse(link: Link, case: Conversation) -> FrameReader:
     """All that the server says, to the end of the stream."""
     with link.open(f"C{CASES.index(case)}") as raw:
         for packet in case.packets:
             raw.send_bytes(packet)
-        heard = Heard()
+        heard = FrameReader()
         if case.client_closes:
             heard = hear(raw, until=lambda heard: complete(heard, case))
             raw.send(close_body(1000), CLOSE)
@@ -152,7 +152,7 @@ def converse(link: Link, case: Case) -> Heard:
     return heard
 
 
-def complete(heard: Heard, case: Case) -> bool:
+def complete(heard: FrameReader, case: Conversation) -> bool:
     """Whether all that was asked for has come."""
     return len(heard.answers) >= len(case.answers) and len(heard.pongs) >= len(case.pongs)
 

@@ -36,7 +36,7 @@ BUSY_EVERY = 10
 TASKS = Path("/proc/self/task")
 
 
-class Leaking(Plugin):
+class EscapingPlugin(Plugin):
     """Lets out what would stop every actor of the process if pykka saw it."""
 
     @passive(v16.Authorize)
@@ -160,7 +160,7 @@ def test_it_starts_and_stops_two_hundred_times_without_a_trace(host, tmp_path, m
     process, threads, open_descriptors = state_of_the_process(), len(list(TASKS.iterdir())), descriptors()
     references = host.references
     for number in range(TIMES):
-        system = CentralSystem(settings(number), plugins=[Leaking], http=serve_http)
+        system = CentralSystem(settings(number), plugins=[EscapingPlugin], http=serve_http)
         system.start()
         host.works()
         visitor, waiting = visit(system) if number % BUSY_EVERY == 0 else (None, None)
@@ -179,7 +179,7 @@ def test_it_starts_and_stops_two_hundred_times_without_a_trace(host, tmp_path, m
 
 
 def test_the_same_system_can_be_started_again_and_again(host):
-    system = CentralSystem(settings(0), plugins=[Leaking], http=serve_http)
+    system = CentralSystem(settings(0), plugins=[EscapingPlugin], http=serve_http)
     for _ in range(20):
         with system:
             port = system.port
@@ -190,7 +190,7 @@ def test_the_same_system_can_be_started_again_and_again(host):
 
 def test_two_systems_side_by_side_know_nothing_of_each_other(host):
     with (
-        CentralSystem(settings(0), plugins=[Leaking], http=serve_http) as one,
+        CentralSystem(settings(0), plugins=[EscapingPlugin], http=serve_http) as one,
         CentralSystem(settings(1), http=serve_http) as other,
     ):
         with ChargePoint(f"ws://127.0.0.1:{one.port}/ocpp", "CP1"):

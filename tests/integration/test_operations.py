@@ -50,7 +50,7 @@ redelivery_delay_max_s = 0.05
 START = {"connectorId": 1, "idTag": "T1", "meterStart": 0, "timestamp": "2026-05-04T12:34:56Z"}
 
 
-class Kept:
+class KeptSimulation:
     """A `chargehand simulate … --keep` that runs."""
 
     def __init__(self, folder: Path, *options: str) -> None:
@@ -76,12 +76,12 @@ class Kept:
 
 
 @pytest.fixture
-def keep(tmp_path: Path) -> Iterator[Callable[..., Kept]]:
+def keep(tmp_path: Path) -> Iterator[Callable[..., KeptSimulation]]:
     """Start simulated charge points that stay."""
-    started: list[Kept] = []
+    started: list[KeptSimulation] = []
 
-    def start(*options: str) -> Kept:
-        started.append(Kept(tmp_path, *options))
+    def start(*options: str) -> KeptSimulation:
+        started.append(KeptSimulation(tmp_path, *options))
         return started[-1]
 
     yield start
@@ -95,7 +95,7 @@ def run(server: Server, *command: str) -> Finished:
 
 
 def test_a_simulated_charge_point_stays_and_does_what_it_is_told(
-    start_server: StartServer, keep: Callable[..., Kept], tmp_path: Path
+    start_server: StartServer, keep: Callable[..., KeptSimulation], tmp_path: Path
 ) -> None:
     server = start_server("--transport", "reactor")
     kept = keep("CP1", "--data", str(server.data), "--duration", "0")

@@ -7,7 +7,7 @@ import pytest
 
 from .client import METER_VALUES
 from .conftest import StartClient
-from .process import Steps
+from .process import StepProcess
 
 PATCH = """
 from gevent import monkey
@@ -70,11 +70,11 @@ say("end")
 
 
 @pytest.fixture
-def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Steps]:
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StepProcess]:
     """The host program, which is running."""
     program = tmp_path / "host.py"
     program.write_text(request.param + HOST)
-    steps = Steps(str(program))
+    steps = StepProcess(str(program))
     try:
         yield steps
     finally:
@@ -83,7 +83,7 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Steps]:
 
 @pytest.mark.parametrize("host", [PATCH, ""], ids=["patched", "unpatched"], indirect=True)
 def test_a_host_serves_a_whole_session(
-    host: Steps, start_client: StartClient, request: pytest.FixtureRequest
+    host: StepProcess, start_client: StartClient, request: pytest.FixtureRequest
 ) -> None:
     serving = host.wait_for("serving")
     assert serving["patched"] is ("unpatched" not in request.node.callspec.id)
@@ -98,7 +98,9 @@ def test_a_host_serves_a_whole_session(
 
 
 @pytest.mark.parametrize("host", [PATCH, ""], ids=["patched", "unpatched"], indirect=True)
-def test_a_tag_that_the_hosts_plugin_does_not_know_is_refused(host: Steps, start_client: StartClient) -> None:
+def test_a_tag_that_the_hosts_plugin_does_not_know_is_refused(
+    host: StepProcess, start_client: StartClient
+) -> None:
     port = host.wait_for("serving")["port"]
     client = start_client(f"ws://127.0.0.1:{port}/ocpp/CP1", "session", "--tag", "STRANGER")
     assert client.wait_for("authorize")["status"] == "Invalid"

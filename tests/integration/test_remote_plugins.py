@@ -88,7 +88,7 @@ class WorkerProcess:
         self._output.close()
 
 
-class House:
+class PluginHostsHarness:
     """Redis, one server, and workers."""
 
     def __init__(self, folder: Path, redis: RedisProcess, start_server: StartServer) -> None:
@@ -170,7 +170,7 @@ class RawRedis:
         return "" if line == "$-1" else line[1:]
 
 
-class Fleet:
+class AuthorizingFleet:
     """Charge points that authorize one tag after the other, each its own count up."""
 
     def __init__(self, server: Server, actions: Callable[[int], tuple[str, Any]]) -> None:
@@ -225,15 +225,15 @@ def authorizing(number: int) -> tuple[str, Any]:
 
 
 @pytest.fixture
-def house(tmp_path: Path, start_server: StartServer) -> Iterator[House]:
+def harness(tmp_path: Path, start_server: StartServer) -> Iterator[PluginHostsHarness]:
     """Redis of its own, a server, no worker yet."""
     if REDIS is None:
         pytest.skip("there is no redis-server on this machine")
     redis = RedisProcess(tmp_path)
     redis.start()
-    house = House(tmp_path, redis, start_server)
-    yield house
-    house.close()
+    harness = PluginHostsHarness(tmp_path, redis, start_server)
+    yield harness
+    harness.close()
     redis.kill()
 
 
@@ -242,23 +242,25 @@ def answered_by(answer: list[Any]) -> str:
     return str(answer[2]["idTagInfo"]["parentIdTag"]) if answer[0] == 3 else ""
 
 
-def assert_in_order(house: House) -> None:
+def assert_in_order(harness: PluginHostsHarness) -> None:
     """Each charge point's calls were handled in the order that it sent them; one may have been begun again."""
     by_charge_point: dict[str, list[int]] = defaultdict(list)
-    for id_, tag, _ in house.handled():
+    for id_, tag, _ in harness.handled():
         by_charge_point[id_].append(int(tag[1:]))
     for id_, numbers in by_charge_point.items():
         assert numbers == sorted(numbers), id_
 
 
-def test_two_workers_share_the_load_and_one_that_is_killed_is_replaced_within_its_lease(house: House) -> None:
-    first, second = house.work(), house.work()
-    until(lambda: house.shares_evenly(2), "the streams are not shared")
-    fleet = Fleet(house.server, authorizing)
+def test_two_workers_share_the_load_and_one_that_is_killed_is_replaced_within_its_lease(
+    harness: PluginHostsHarness,
+) -> None:
+    first, second = harness.work(), harness.work()
+    until(lambda: harness.shares_evenly(2), "the streams are not shared")
+    fleet = AuthorizingFleet(harness.server, authorizing)
     fleet.more(300)
     kill(second.process)
     killed_at = time.monotonic()
-    until(lambda: house.shares_evenly(1), "the streams of the dead were not taken", LEASE_S + 1.0)
+    until(lambda: harness.shares_evenly(1), "the streams of the dead were not taken", LEASE_S + 1.0)
     took_s = time.monotonic() - killed_at
     fleet.more(300)
     answers = fleet.end()
@@ -267,30 +269,32 @@ def test_two_workers_share_the_load_and_one_that_is_killed_is_replaced_within_it
     assert [answer for _, answer, _ in all_answers if not answered_by(answer)] == []
     assert {answered_by(answer) for _, answer, _ in all_answers} == {str(first.pid), str(second.pid)}
     assert max(took for _, _, took in all_answers) < LEASE_S + 1.0
-    assert_in_order(house)
+    assert_in_order(harness)
     twice = [
-        one for one, times in Counter((id_, tag) for id_, tag, _ in house.handled()).items() if times > 1
+        one for one, times in Counter((id_, tag) for id_, tag, _ in harness.handled()).items() if times > 1
     ]
     assert len(twice) <= CHARGE_POINTS  # what it had in hand when it was killed; nobody has had its answer
 
 
-def test_a_worker_that_is_stopped_gives_way_and_nobody_notices(house: House) -> None:
-    house.work()
-    second = house.work()
-    until(lambda: house.shares_evenly(2), "the streams are not shared")
-    fleet = Fleet(house.server, authorizing)
+def test_a_worker_that_is_stopped_gives_way_and_nobody_notices(harness: PluginHostsHarness) -> None:
+    harness.work()
+    second = harness.work()
+    until(lambda: harness.shares_evenly(2), "the streams are not shared")
+    fleet = AuthorizingFleet(harness.server, authorizing)
     fleet.more(200)
     second.stop()
     fleet.more(200)
     answers = fleet.end()
     assert all(answered_by(answer) for one in answers.values() for _, answer, _ in one)
-    assert len(house.handled()) == fleet.count  # nothing was begun twice
-    assert_in_order(house)
+    assert len(harness.handled()) == fleet.count  # nothing was begun twice
+    assert_in_order(harness)
 
 
-def test_stand_ins_answer_while_redis_is_away_and_what_they_took_is_handled_after_it(house: House) -> None:
-    house.work()
-    until(lambda: house.shares_evenly(1), "the streams are not taken")
+def test_stand_ins_answer_while_redis_is_away_and_what_they_took_is_handled_after_it(
+    harness: PluginHostsHarness,
+) -> None:
+    harness.work()
+    until(lambda: harness.shares_evenly(1), "the streams are not taken")
 
     def mixed(number: int) -> tuple[str, Any]:
         if number % 2:
@@ -298,12 +302,12 @@ def test_stand_ins_answer_while_redis_is_away_and_what_they_took_is_handled_afte
         time_text = "2026-01-01T00:00:00Z"
         return "StopTransaction", {"transactionId": number, "meterStop": 1, "timestamp": time_text}
 
-    fleet = Fleet(house.server, mixed)
+    fleet = AuthorizingFleet(harness.server, mixed)
     fleet.more(100)
-    house.redis.kill()
+    harness.redis.kill()
     fleet.more(100, 5.0)
-    house.redis.start()
-    until(lambda: house.shares_evenly(1), "the streams are not taken again")
+    harness.redis.start()
+    until(lambda: harness.shares_evenly(1), "the streams are not taken again")
     fleet.more(100)
     answers = fleet.end()
     stops = {
@@ -312,29 +316,29 @@ def test_stand_ins_answer_while_redis_is_away_and_what_they_took_is_handled_afte
     assert len(stops) == sum(
         len(one) // 2 for one in answers.values()
     )  # each StopTransaction was acknowledged
-    until(lambda: stops <= {(id_, tag) for id_, tag, _ in house.handled()}, "some were not replayed", 20.0)
+    until(lambda: stops <= {(id_, tag) for id_, tag, _ in harness.handled()}, "some were not replayed", 20.0)
     assert any(answer[0] == 4 for one in answers.values() for _, answer, _ in one)
     assert max(took for one in answers.values() for _, _, took in one) < LEASE_S
 
 
-def test_a_worker_in_another_language_answers_too(house: House) -> None:
+def test_a_worker_in_another_language_answers_too(harness: PluginHostsHarness) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node.js is not installed")
     example = Path(__file__).parents[2] / "examples" / "plugin_host.mjs"
-    worker = house.begin([node, str(example), "127.0.0.1", str(house.redis.port)])
-    until(lambda: house.shares_evenly(1), "the streams are not taken")
-    fleet = Fleet(house.server, authorizing)
+    worker = harness.begin([node, str(example), "127.0.0.1", str(harness.redis.port)])
+    until(lambda: harness.shares_evenly(1), "the streams are not taken")
+    fleet = AuthorizingFleet(harness.server, authorizing)
     fleet.more(100)
-    house.work()
-    until(lambda: house.shares_evenly(2), "the streams are not shared")
+    harness.work()
+    until(lambda: harness.shares_evenly(2), "the streams are not shared")
     fleet.more(200)
     worker.stop()
-    until(lambda: house.shares_evenly(1), "the streams are not given back")
+    until(lambda: harness.shares_evenly(1), "the streams are not given back")
     fleet.more(100)
     answers = fleet.end()
     by = Counter(answered_by(answer) for one in answers.values() for _, answer, _ in one)
-    assert set(by) == {"mjs", str(house.workers[1].pid)}
+    assert set(by) == {"mjs", str(harness.workers[1].pid)}
     for one in answers.values():
         assert [tag for tag, _, _ in one] == [f"T{number}" for number in range(1, len(one) + 1)]
 

@@ -71,7 +71,7 @@ def in_file(server: Server, query: str) -> list[Any]:
         return file.execute(query).fetchall()
 
 
-class Car:
+class ChargingClient:
     """A charge point that charges, and comes again when its connection is lost."""
 
     def __init__(self, server: Server, name: str) -> None:
@@ -116,7 +116,7 @@ def test_both_serve_and_one_that_is_killed_comes_back_while_the_other_goes_on(
     server = start_server(*TWO)
     assert set(json.loads((server.data / "run.json").read_text())) == {"pid", "ws", "wss", "http"}
     with contextlib.ExitStack() as stack:
-        cars = [stack.enter_context(Car(server, f"CP{number}")) for number in range(200)]
+        cars = [stack.enter_context(ChargingClient(server, f"CP{number}")) for number in range(200)]
         numbers = [car.call("StartTransaction", START)["transactionId"] for car in cars]
         connected = {number: row["connected"] for number, row in health(server).items()}
         assert sum(connected.values()) == 200
@@ -154,7 +154,7 @@ def test_both_serve_and_one_that_is_killed_comes_back_while_the_other_goes_on(
 
 def test_a_start_that_comes_again_has_its_number_wherever_it_comes(start_server: StartServer) -> None:
     server = start_server(*TWO)
-    with Car(server, "CP1") as car:
+    with ChargingClient(server, "CP1") as car:
         given = set()
         for _ in range(12):  # to one worker all the time only once in two thousand
             given.add(car.call("StartTransaction", START)["transactionId"])
@@ -166,7 +166,7 @@ def test_a_start_that_comes_again_has_its_number_wherever_it_comes(start_server:
 def test_and_with_postgresql(start_server: StartServer, postgres: PostgresProcess) -> None:
     server = start_server("--workers", "2", "--store", postgres.url)
     assert not (server.data / "store.socket").exists()
-    with Car(server, "CP1") as car:
+    with ChargingClient(server, "CP1") as car:
         given = set()
         for _ in range(12):
             given.add(car.call("StartTransaction", START)["transactionId"])
@@ -178,7 +178,7 @@ def test_a_tag_that_one_was_told_of_is_known_to_the_other(start_server: StartSer
     server = start_server(*TWO)
     told = server.ask("PUT", "/api/v1/tags/T9", {"status": "Blocked"})
     assert told.status in {200, 201}, told
-    cars = [Car(server, f"CP{number}") for number in range(12)]
+    cars = [ChargingClient(server, f"CP{number}") for number in range(12)]
 
     def verdicts() -> bool:
         answers = [car.call("Authorize", {"idTag": "T9"})["idTagInfo"]["status"] for car in cars]
@@ -196,7 +196,7 @@ def test_a_stop_is_in_order_and_leaves_no_process(start_server: StartServer, num
     server = start_server(*TWO)
     workers = [row["pid"] for row in workers_of(server).values()]
     with contextlib.ExitStack() as stack:
-        cars = [stack.enter_context(Car(server, f"CP{count}")) for count in range(20)]
+        cars = [stack.enter_context(ChargingClient(server, f"CP{count}")) for count in range(20)]
         for car in cars:
             car.call("Heartbeat", {})
         status, _ = server.signal_and_wait(number)
@@ -214,7 +214,7 @@ def test_a_parent_that_is_killed_takes_its_workers_along_and_the_next_one_has_po
 ) -> None:
     server = start_server(*TWO)
     workers = [row["pid"] for row in workers_of(server).values()]
-    with Car(server, "CP1") as car:
+    with ChargingClient(server, "CP1") as car:
         number = car.call("StartTransaction", START)["transactionId"]
         server.process.kill()
         port = server.ws.split(":")[2].split("/")[0]
@@ -256,7 +256,7 @@ def test_one_that_is_stuck_shows_where_and_is_ended_with_the_rest(
         python_path=tmp_path,
     )
     workers = [row["pid"] for row in workers_of(server).values()]
-    with Car(server, "CP1") as car:
+    with ChargingClient(server, "CP1") as car:
         car.raw.send_call("DataTransfer", {"vendorId": "Acme"})
         until(lambda: "spins" in server.output, "the hub is not stuck")
         status, _ = server.signal_and_wait(signal.SIGTERM)

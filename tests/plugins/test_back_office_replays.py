@@ -19,7 +19,7 @@ from ..actors.messages_of_v16 import METER_VALUES, START, STOP
 REPLAYED = "StartTransaction was acknowledged by a fallback"
 
 
-class Office:
+class BackOfficeHarness:
     """A back office on a stage. While it is `away` fallbacks answer; `replay` hands it what they acknowledged."""
 
     def __init__(self, **options):
@@ -58,107 +58,107 @@ class Office:
 
 @pytest.fixture
 def make():
-    offices = []
+    harnesses = []
 
     def make(**options):
-        offices.append(Office(**options))
-        return offices[-1]
+        harnesses.append(BackOfficeHarness(**options))
+        return harnesses[-1]
 
     yield make
-    for office in offices:
-        office.stage.stop()
+    for harness in harnesses:
+        harness.stage.stop()
 
 
 @pytest.fixture
-def office(make):
+def harness(make):
     return make()
 
 
-def test_a_replayed_start_is_kept_under_its_number_and_flagged(office):
-    (told,) = office.away(("StartTransaction", START))
-    received_at = office.store.spooled()[0].received_at
-    office.stage.advance(600)
-    (answer,) = office.replay()
+def test_a_replayed_start_is_kept_under_its_number_and_flagged(harness):
+    (told,) = harness.away(("StartTransaction", START))
+    received_at = harness.store.spooled()[0].received_at
+    harness.stage.advance(600)
+    (answer,) = harness.replay()
     assert answer.transaction_id == told["transactionId"]
-    kept = office.store.transaction(answer.transaction_id)
+    kept = harness.store.transaction(answer.transaction_id)
     assert (kept.open, kept.charge_point_id, kept.flags) == (True, "CP1", (REPLAYED,))
     assert kept.start_received_at == received_at
 
 
-def test_a_replayed_start_keeps_the_verdict_that_the_charge_point_was_told(office):
-    office.store.collections.tags.put(Tag(id_tag="T1", status="Blocked"))
-    (told,) = office.away(("StartTransaction", START))
+def test_a_replayed_start_keeps_the_verdict_that_the_charge_point_was_told(harness):
+    harness.store.collections.tags.put(Tag(id_tag="T1", status="Blocked"))
+    (told,) = harness.away(("StartTransaction", START))
     assert told["idTagInfo"] == {"status": "Accepted"}
-    office.replay()
-    kept = office.store.transaction(told["transactionId"])
+    harness.replay()
+    kept = harness.store.transaction(told["transactionId"])
     assert (kept.verdict, kept.flags) == ("Accepted", (REPLAYED, "its id tag was Blocked"))
-    assert office.call("StartTransaction", START) == told  # sent again, its answer was lost
+    assert harness.call("StartTransaction", START) == told  # sent again, its answer was lost
 
 
 def test_what_stand_ins_tell_of_a_tag_is_a_setting(make):
-    office = make(fallback_id_tag_status="Invalid")
-    (told,) = office.away(("StartTransaction", START))
-    office.replay()
-    kept = office.store.transaction(told["transactionId"])
+    harness = make(fallback_id_tag_status="Invalid")
+    (told,) = harness.away(("StartTransaction", START))
+    harness.replay()
+    kept = harness.store.transaction(told["transactionId"])
     assert (kept.verdict, kept.flags) == ("Invalid", (REPLAYED, "its id tag was Accepted"))
 
 
-def test_a_start_and_its_stop_can_be_replayed_together(office):
-    office.away(("StartTransaction", START), ("StopTransaction", STOP))
-    office.replay()
-    kept = office.store.transaction(1)
+def test_a_start_and_its_stop_can_be_replayed_together(harness):
+    harness.away(("StartTransaction", START), ("StopTransaction", STOP))
+    harness.replay()
+    kept = harness.store.transaction(1)
     assert (kept.open, kept.meter_stop) == (False, 200)
     assert kept.flags == (REPLAYED, "StopTransaction was acknowledged by a fallback")
 
 
-def test_what_is_replayed_twice_is_kept_once(office):
-    office.away(("StartTransaction", START), ("MeterValues", METER_VALUES), ("StopTransaction", STOP))
-    office.replay()
-    before = office.store.transaction(1)
-    office.stage.advance(10)
-    office.replay()
-    assert office.store.transactions() == [before]
-    assert len(office.store.meter_readings(None)) == 1
+def test_what_is_replayed_twice_is_kept_once(harness):
+    harness.away(("StartTransaction", START), ("MeterValues", METER_VALUES), ("StopTransaction", STOP))
+    harness.replay()
+    before = harness.store.transaction(1)
+    harness.stage.advance(10)
+    harness.replay()
+    assert harness.store.transactions() == [before]
+    assert len(harness.store.meter_readings(None)) == 1
 
 
-def test_a_replayed_stop_of_what_nobody_knows_is_kept_aside(office):
-    office.away(("StopTransaction", {**STOP, "transactionId": 77}))
-    office.replay()
-    assert [json.loads(message.payload)["transactionId"] for message in office.store.dead_letters()] == [77]
+def test_a_replayed_stop_of_what_nobody_knows_is_kept_aside(harness):
+    harness.away(("StopTransaction", {**STOP, "transactionId": 77}))
+    harness.replay()
+    assert [json.loads(message.payload)["transactionId"] for message in harness.store.dead_letters()] == [77]
 
 
-def test_a_replay_that_the_store_cannot_keep_has_failed(office):
-    office.away(("StartTransaction", START))
-    office.store.fail()
-    (outcome,) = office.replay()
+def test_a_replay_that_the_store_cannot_keep_has_failed(harness):
+    harness.away(("StartTransaction", START))
+    harness.store.fail()
+    (outcome,) = harness.replay()
     assert isinstance(outcome, Failure)
     assert isinstance(outcome.error, StoreError)
 
 
 @pytest.mark.parametrize(("action", "payload"), [("StartTransaction", START), ("StopTransaction", STOP)])
-def test_one_that_comes_again_is_answered_only_when_the_first_is_durable(office, action, payload):
+def test_one_that_comes_again_is_answered_only_when_the_first_is_durable(harness, action, payload):
     if action == "StopTransaction":
-        office.call("StartTransaction", START)
-    office.store.hold()
-    assert office.charge_point.call(action, payload) is None
-    office.charge_point.hang_up()
-    office.charge_point = office.stage.connect("CP1")
-    assert office.charge_point.call(action, payload, "again") is None
-    office.stage.settle()
-    assert office.charge_point.take() == []
-    office.store.settle()  # the first; the second goes to the store only now
-    office.stage.settle()
-    office.store.settle()
-    office.stage.settle()
-    assert [frame[:2] for frame in office.charge_point.take()] == [[3, "again"]]
+        harness.call("StartTransaction", START)
+    harness.store.hold()
+    assert harness.charge_point.call(action, payload) is None
+    harness.charge_point.hang_up()
+    harness.charge_point = harness.stage.connect("CP1")
+    assert harness.charge_point.call(action, payload, "again") is None
+    harness.stage.settle()
+    assert harness.charge_point.take() == []
+    harness.store.settle()  # the first; the second goes to the store only now
+    harness.stage.settle()
+    harness.store.settle()
+    harness.stage.settle()
+    assert [frame[:2] for frame in harness.charge_point.take()] == [[3, "again"]]
 
 
-def test_a_start_whose_first_could_not_be_stored_is_not_answered_from_memory(office):
-    office.store.hold()
-    assert office.charge_point.call("StartTransaction", START) is None
-    office.store.settle(StoreError("the disk is full"))
-    office.store.fail()
-    office.stage.settle()
-    assert office.charge_point.call("StartTransaction", START, "again") is None
-    office.stage.settle()
-    assert office.charge_point.take() == []
+def test_a_start_whose_first_could_not_be_stored_is_not_answered_from_memory(harness):
+    harness.store.hold()
+    assert harness.charge_point.call("StartTransaction", START) is None
+    harness.store.settle(StoreError("the disk is full"))
+    harness.store.fail()
+    harness.stage.settle()
+    assert harness.charge_point.call("StartTransaction", START, "again") is None
+    harness.stage.settle()
+    assert harness.charge_point.take() == []

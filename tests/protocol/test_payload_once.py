@@ -30,7 +30,7 @@ ZONES = [
 ]
 
 
-class Odd(str):
+class TextSubclass(str):
     """A text that is one by inheritance."""
 
     __slots__ = ()
@@ -73,7 +73,7 @@ ODD: list[Any] = [
         "\ud800",
         "x" * 600,
         b"ab",
-        Odd("Accepted"),
+        TextSubclass("Accepted"),
         Colour.RED,
         NOON,
         NOON.date(),

@@ -12,7 +12,7 @@ from chargehand.remote.cluster.unix_coordinator import UnixCoordinator
 from chargehand.remote.redis.address import Address
 
 from ..hub import settle, until
-from .recording_listener import Ear
+from .recording_listener import RecordingListener
 from .redis_process import REDIS, RedisProcess
 
 LEASE_S = 1.0
@@ -57,7 +57,7 @@ def own_redis(tmp_path) -> Iterator[Callable[..., RedisProcess]]:
         server.kill()
 
 
-class Home:
+class CoordinatorFactory:
     """Somewhere that coordinators can be had of, all for the same charge points."""
 
     def __init__(self, make) -> None:
@@ -65,14 +65,14 @@ class Home:
         self.made = []
 
     def coordinator(self, node: str = "", clock=None, lease_s: float = LEASE_S):
-        """One that is started and has its lease, with its ear."""
+        """One that is started and has its lease, with its listener."""
         node = node or f"node-{next(NUMBERS)}"
         coordinator = self._make(node, clock or SystemClock(), lease_s)
-        ear = Ear()
+        listener = RecordingListener()
         self.made.append(coordinator)
-        coordinator.start(ear)
+        coordinator.start(listener)
         until(lambda: coordinator.held)
-        return coordinator, ear
+        return coordinator, listener
 
     def close(self) -> None:
         for coordinator in self.made:
@@ -80,18 +80,18 @@ class Home:
         settle()
 
 
-def home_on(url: str, prefix: str = "") -> Home:
+def coordinators_on(url: str, prefix: str = "") -> CoordinatorFactory:
     prefix = prefix or f"test{next(NUMBERS)}"
-    return Home(
+    return CoordinatorFactory(
         lambda node, clock, lease_s: RedisCoordinator(Address(url), prefix, node, clock, lease_s=lease_s)
     )
 
 
 @pytest.fixture
-def redis_home(redis_server) -> Iterator[Home]:
-    home = home_on(redis_server.url)
-    yield home
-    home.close()
+def redis_coordinators(redis_server) -> Iterator[CoordinatorFactory]:
+    coordinators = coordinators_on(redis_server.url)
+    yield coordinators
+    coordinators.close()
 
 
 @pytest.fixture
@@ -103,15 +103,15 @@ def coordinator_server(tmp_path) -> Iterator[CoordinatorServer]:
 
 
 @pytest.fixture
-def unix_home(coordinator_server) -> Iterator[Home]:
-    home = Home(
+def unix_coordinators(coordinator_server) -> Iterator[CoordinatorFactory]:
+    coordinators = CoordinatorFactory(
         lambda node, clock, lease_s: UnixCoordinator(coordinator_server.path, node, clock, lease_s=lease_s)
     )
-    yield home
-    home.close()
+    yield coordinators
+    coordinators.close()
 
 
 @pytest.fixture(params=["redis", "unix"])
-def home(request) -> Home:
+def coordinators(request) -> CoordinatorFactory:
     """Both homes."""
     return request.getfixturevalue(f"{request.param}_home")

@@ -3,7 +3,7 @@
 from typing import Any
 
 
-class Ear:
+class RecordingListener:
     def __init__(self) -> None:
         self.messages: list[tuple[str, bytes]] = []
         self.fences: list[tuple[str, int]] = []

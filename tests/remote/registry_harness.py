@@ -14,7 +14,7 @@ class LeaseRegistry:
         self.epochs = {}
 
     def board(self, node):
-        return Board(self, node)
+        return RegistryCoordinator(self, node)
 
     def die(self, node):
         """A node is gone, with all that it held; the others hear of it."""
@@ -25,7 +25,7 @@ class LeaseRegistry:
             board.listener.lost(node)
 
 
-class Board:
+class RegistryCoordinator:
     def __init__(self, exchange, node):
         self.exchange = exchange
         self.node = node

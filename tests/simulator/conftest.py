@@ -87,7 +87,7 @@ def jobs(timers: Timers) -> Iterator[Jobs]:
     jobs.end()
 
 
-class Backend:
+class FakeCentralSystem:
     """What stands in for the central system: it keeps the requests, and answers from a table."""
 
     def __init__(self) -> None:
@@ -115,9 +115,9 @@ class Backend:
 
 
 @pytest.fixture
-def backend() -> Backend:
+def backend() -> FakeCentralSystem:
     """A central system that is only a table."""
-    return Backend()
+    return FakeCentralSystem()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ QUICK = Backoff(least_s=0.001, most_s=0.01)
 # -- Calls ---------------------------------------------------------------------------------------
 
 
-class Odd(Plugin):
+class MisbehavingPlugin(Plugin):
     """Answers badly, or not before it is told to."""
 
     def __init__(self, go_on: gevent.event.Event) -> None:
@@ -39,7 +39,7 @@ class Odd(Plugin):
 def odd():
     go_on = gevent.event.Event()
     with (
-        CentralSystem(Settings(port=0), plugins=[Odd.spec(go_on)]) as system,
+        CentralSystem(Settings(port=0), plugins=[MisbehavingPlugin.spec(go_on)]) as system,
         ChargePoint(url_of(system), "CP1", timeout_s=5) as charge_point,
     ):
         yield charge_point, go_on

@@ -174,7 +174,7 @@ def test_what_is_no_url_of_a_websocket_is_refused(url):
 
 def test_a_message_that_came_with_the_handshake_is_read(serve):
     def run(peer):
-        peer.sock = Together(peer.sock, peer.codec.text(b"early"))
+        peer.sock = CoalescingSocket(peer.sock, peer.codec.text(b"early"))
         peer.accept()
 
     client = Client.connect(serve(run))
@@ -182,7 +182,7 @@ def test_a_message_that_came_with_the_handshake_is_read(serve):
     client.cut()
 
 
-class Together:
+class CoalescingSocket:
     """A socket that sends something behind whatever it sends."""
 
     def __init__(self, sock: Any, more: bytes) -> None:

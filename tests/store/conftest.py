@@ -16,7 +16,7 @@ from chargehand.store.store_server import StoreServer
 from chargehand.store.worker_socket import WorkerStore
 
 
-class Writing:
+class StoreServerHarness:
     """The one process that writes, here in a thread of this one: a file, and a socket to it."""
 
     def __init__(self, folder):
@@ -51,7 +51,7 @@ class Writing:
         return self.sql("SELECT count(*) FROM books")[0][0]
 
 
-class Served:
+class PostgresHarness:
     """The same with PostgreSQL."""
 
     def __init__(self, postgres):
@@ -72,7 +72,7 @@ class Served:
 def writing():
     """One process that writes; its path is short, for that of a socket has a limit."""
     with tempfile.TemporaryDirectory() as folder:
-        one = Writing(folder)
+        one = StoreServerHarness(folder)
         yield one
         one.stop()
         assert one.failures == []
@@ -83,7 +83,7 @@ def shared(request):
     """A database that several stores may have open at once."""
     if request.param == "workers":
         return request.getfixturevalue("writing")
-    return Served(request.getfixturevalue("postgres"))
+    return PostgresHarness(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture(params=["sqlite", "workers", "postgres"])

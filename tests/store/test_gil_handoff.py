@@ -5,14 +5,14 @@ import pytest
 from chargehand.store.gil_handoff import LOOK_S, LOOK_SELDOM_S, LOOKS, YIELD_S, GilHandoff
 
 
-class Loop:
+class ManualLoop:
     """Timers that run when they are told to."""
 
     def __init__(self):
         self.timers = []
 
     def timer(self, after_s, *, ref):
-        self.timers.append(Timer(after_s))
+        self.timers.append(ManualTimer(after_s))
         return self.timers[-1]
 
     def run(self):
@@ -20,7 +20,7 @@ class Loop:
         timer.callback(*timer.arguments)
 
 
-class Timer:
+class ManualTimer:
     def __init__(self, after_s):
         self.after_s = after_s
         self.callback = None
@@ -34,7 +34,7 @@ class Timer:
     close = stop
 
 
-class Lock:
+class RecordingLock:
     """Notes for how long it is waited for."""
 
     def __init__(self):
@@ -46,12 +46,12 @@ class Lock:
 
 @pytest.fixture
 def loop():
-    return Loop()
+    return ManualLoop()
 
 
 @pytest.fixture
 def lock():
-    return Lock()
+    return RecordingLock()
 
 
 def test_a_thread_that_gets_on_costs_the_hub_nothing(loop, lock):

@@ -229,7 +229,7 @@ def test_numbers_run_out_rather_than_being_made_up_while_its_server_is_away(open
     until(again, "there were no new numbers", LIMIT_S)
 
 
-class Unlucky(PostgresServer):
+class LostCommitServer(PostgresServer):
     """One whose connection dies in the middle of a COMMIT, after the server has done it."""
 
     luck = 0
@@ -243,7 +243,7 @@ class Unlucky(PostgresServer):
 
 
 def test_what_is_written_again_because_nobody_knew_whether_it_was_is_there_once(open_):
-    store = open_(kind=type("Unlucky", (Unlucky,), {}))
+    store = open_(kind=type("LostCommitServer", (LostCommitServer,), {}))
     number = store.allot_transaction_id("CP1", (1, "T1", NOW, 100))
     writes = [
         lambda: store.start_transaction(transaction(number)),
@@ -272,7 +272,7 @@ def test_what_is_written_again_because_nobody_knew_whether_it_was_is_there_once(
 
 
 def test_a_stop_that_could_not_be_kept_is_kept_when_it_comes_again(open_):
-    store = open_(kind=type("Failing", (Unlucky,), {"commit": failing_commit}))
+    store = open_(kind=type("Failing", (LostCommitServer,), {"commit": failing_commit}))
     assert ended(store.start_transaction(transaction(7))) is None
     store._writer.ask(lambda server: setattr(type(server), "luck", 2))
     assert ended(store.stop_transaction(stopped(7))) is not None

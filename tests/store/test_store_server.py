@@ -21,7 +21,7 @@ from chargehand.store.writer import Writer
 LIMIT_S = 60
 
 
-class Stub:
+class StubDatabase:
     """A database that notes what it is told, and waits at its first commit until it may go on."""
 
     def __init__(self, *, waits=False, fails=""):
@@ -130,7 +130,7 @@ def answer_of(connection):
 
 
 def test_what_several_hand_over_while_a_batch_is_written_is_one_batch(serve, connect):
-    database = Stub(waits=True)
+    database = StubDatabase(waits=True)
     serve(database)
     connections = [connect() for _ in range(4)]
     for connection in connections:  # so that each is accepted
@@ -148,7 +148,7 @@ def test_what_several_hand_over_while_a_batch_is_written_is_one_batch(serve, con
 
 
 def test_kinds_of_all_are_written_in_their_order(serve, connect):
-    database = Stub()
+    database = StubDatabase()
     serve(database)
     rows = [(Kind.STOP, [(1,)]), (Kind.START, [(2,), (3,)])]
     connection = connect()
@@ -158,7 +158,7 @@ def test_kinds_of_all_are_written_in_their_order(serve, connect):
 
 
 def test_a_commit_that_fails_is_told_to_all_and_the_next_batch_is_tried(serve, writer):
-    database = Stub(fails="the disk is full")
+    database = StubDatabase(fails="the disk is full")
     failures = serve(database)
     one = writer()
     with pytest.raises(StoreError, match="not stored: the disk is full") as failure:
@@ -206,7 +206,7 @@ def test_a_row_that_one_has_wrong_fails_alone_among_those_of_all(writing):
     ],
 )
 def test_whoever_sends_nonsense_is_let_go_and_the_others_are_served(serve, connect, nonsense):
-    failures = serve(Stub())
+    failures = serve(StubDatabase())
     bad, good = connect(), connect()
     bad.sendall(nonsense)
     assert in_thread(bad.recv, 1) == b""
@@ -216,7 +216,7 @@ def test_whoever_sends_nonsense_is_let_go_and_the_others_are_served(serve, conne
 
 
 def test_a_request_may_come_in_any_pieces(serve, connect):
-    serve(Stub())
+    serve(StubDatabase())
     connection = connect()
     for byte in frame(Read("a query", [])):
         connection.sendall(bytes([byte]))
@@ -225,7 +225,7 @@ def test_a_request_may_come_in_any_pieces(serve, connect):
 
 
 def test_one_that_does_not_take_its_answer_holds_up_nobody(serve, connect):
-    serve(Stub())
+    serve(StubDatabase())
     slow, other = connect(), connect()
     large = "x" * 4_000_000
     in_thread(slow.sendall, frame(Read(large, [])))
@@ -238,7 +238,7 @@ def test_one_that_does_not_take_its_answer_holds_up_nobody(serve, connect):
 
 
 def test_one_that_is_gone_before_its_answer_does_no_harm(serve, connect, writer):
-    database = Stub(waits=True)
+    database = StubDatabase(waits=True)
     failures = serve(database)
     gone = connect()
     gone.sendall(frame(Write([(Kind.EVENT, [(1,)])])))
@@ -253,7 +253,7 @@ def test_one_that_is_gone_while_rows_are_gathered_leaves_them_and_whoever_comes_
     serve, connect, monkeypatch
 ):
     monkeypatch.setattr(store_server, "COMMIT_WINDOW_S", 0.3)
-    database = Stub()
+    database = StubDatabase()
     failures = serve(database)
     before, gone = connect(), connect()
     before.sendall(frame(Write([(Kind.EVENT, [(1,)])])))
@@ -271,7 +271,7 @@ def test_one_that_is_gone_while_rows_are_gathered_leaves_them_and_whoever_comes_
 
 def test_rows_that_come_soon_after_a_batch_are_gathered_and_a_question_is_not(serve, connect, monkeypatch):
     monkeypatch.setattr(store_server, "COMMIT_WINDOW_S", 60)
-    database = Stub()
+    database = StubDatabase()
     serve(database)
     one, other = connect(), connect()
     one.sendall(frame(Write([(Kind.EVENT, [(1,)])])))
@@ -285,10 +285,10 @@ def test_rows_that_come_soon_after_a_batch_are_gathered_and_a_question_is_not(se
 
 
 def test_the_socket_is_its_owners_only_and_gone_at_the_end(serve):
-    database = Stub()
+    database = StubDatabase()
     serve(database)
     assert stat.S_IMODE(Path("s").stat().st_mode) == 0o600
-    server = StoreServer("s2", Stub, threads, failed=pytest.fail)
+    server = StoreServer("s2", StubDatabase, threads, failed=pytest.fail)
     server.start()
     server.stop()
     server.stop()
@@ -299,7 +299,7 @@ def test_one_left_by_a_process_that_was_killed_is_replaced(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as left:
         left.bind("s")
-    server = StoreServer("s", Stub, threads, failed=pytest.fail)
+    server = StoreServer("s", StubDatabase, threads, failed=pytest.fail)
     server.start()
     server.stop()
 
@@ -316,7 +316,7 @@ def test_a_database_that_cannot_be_opened_fails_the_start(tmp_path, monkeypatch)
 
 
 def test_a_fault_of_the_thread_itself_is_told(serve, writer):
-    database = Stub()
+    database = StubDatabase()
     failures = serve(database)
     one = writer()
     database.fails = "for good"

@@ -1,20 +1,21 @@
-"""Fixtures: a tree of supervision, a house full of sessions, and a ward with a moody plugin."""
+"""Fixtures: harnesses of a supervisor, of sessions, and of a whole system with a plugin that fails as it is told."""
 
 import pytest
 
 from chargehand.protocol.session import Session
 from chargehand.testing import StubStore
 
+from ..faults import PlantedFault
 from ..hub import settle
-from .failing_plugins import NAMES, SUPERVISION, Moody, Story
-from .plugins_harness import Ward
-from .sessions_harness import TIME_ANSWER, House, Planted
-from .tree_harness import Tree
+from .failing_plugins import NAMES, SUPERVISION, FailingPlugin, FailurePlan
+from .sessions_harness import TIME_ANSWER, SessionsHarness
+from .supervisor_harness import SupervisorHarness
+from .system_harness import SystemHarness
 
 
 @pytest.fixture
 def tree():
-    tree = Tree()
+    tree = SupervisorHarness()
     yield tree
     if tree.root is not None:
         tree.root.kill()
@@ -33,15 +34,15 @@ def log():
 
 
 @pytest.fixture
-def house(way, log):
-    house = House(way, log)
-    yield house
-    house.close()
+def sessions_harness(way, log):
+    sessions_harness = SessionsHarness(way, log)
+    yield sessions_harness
+    sessions_harness.close()
 
 
 @pytest.fixture
-def charge_point(house):
-    return house.connect()
+def charge_point(sessions_harness):
+    return sessions_harness.connect()
 
 
 @pytest.fixture
@@ -51,15 +52,15 @@ def faulty_reading(monkeypatch):
 
     def planted(self, data, now):
         if b"crash" in data:
-            raise Planted
+            raise PlantedFault
         return receive(self, data, now)
 
     monkeypatch.setattr(Session, "receive", planted)
 
 
 @pytest.fixture
-def story():
-    return Story()
+def plan():
+    return FailurePlan()
 
 
 @pytest.fixture
@@ -68,11 +69,11 @@ def store():
 
 
 @pytest.fixture
-def ward(story, store):
-    with Ward(Moody.spec(story), store=store, **SUPERVISION) as ward:
-        yield ward
+def system_harness(plan, store):
+    with SystemHarness(FailingPlugin.spec(plan), store=store, **SUPERVISION) as system_harness:
+        yield system_harness
 
 
 @pytest.fixture
-def fleet(ward):
-    return {name: ward.connect(name) for name in NAMES}
+def fleet(system_harness):
+    return {name: system_harness.connect(name) for name in NAMES}

@@ -2,6 +2,8 @@
 
 from chargehand import Plugin, on_online, passive
 
+from ..faults import PlantedFault
+
 ACCEPTED = {"idTagInfo": {"status": "Accepted"}}
 NAMES = ("CP1", "CP2", "CP3", "CP4")
 SUPERVISION = {
@@ -19,11 +21,7 @@ SUPERVISION = {
 }
 
 
-class Planted(Exception):
-    """A fault of a handler's."""
-
-
-class Story:
+class FailurePlan:
     """What the plugin does, and what it was asked; outlives it."""
 
     def __init__(self):
@@ -37,25 +35,25 @@ class Story:
 
     @staticmethod
     def raise_(_):
-        raise Planted
+        raise PlantedFault
 
 
-class Moody(Plugin):
-    """Answers, or fails for those that the story says."""
+class FailingPlugin(Plugin):
+    """Answers, or fails for those that the plan says."""
 
-    def __init__(self, story):
+    def __init__(self, plan):
         super().__init__()
-        self.story = story
-        story.made += 1
+        self.plan = plan
+        plan.made += 1
 
     def on_start(self):
-        if not self.story.may_start:
-            raise Planted("it does not start")
-        self.story.started += 1
+        if not self.plan.may_start:
+            raise PlantedFault("it does not start")
+        self.plan.started += 1
 
     def handle(self, call, answer):
-        self.story.seen.append(call)
-        return self.story.how(call) if call.charge_point.id in self.story.bad else answer
+        self.plan.seen.append(call)
+        return self.plan.how(call) if call.charge_point.id in self.plan.bad else answer
 
     @passive("Authorize")
     def authorize(self, call):
@@ -79,26 +77,28 @@ class Moody(Plugin):
 
     @on_online
     def came(self, charge_point):
-        self.story.online.append(charge_point.id)
+        self.plan.online.append(charge_point.id)
 
 
 def authorize(charge_point):
     return charge_point.call("Authorize", {"idTag": "T1"})[2]
 
 
-def spend(ward, story, fleet):
+def spend(system_harness, plan, fleet):
     """Let three charge points fail: one restart of the plugin."""
-    story.bad |= {"CP1", "CP2", "CP3"}
+    plan.bad |= {"CP1", "CP2", "CP3"}
     for name in ("CP1", "CP2", "CP3"):
         assert authorize(fleet[name]) == "InternalError"
-    ward.advance(1.0)  # the longest backoff
+    system_harness.advance(1.0)  # the longest backoff
 
 
-def quarantine(ward, story, fleet):
+def quarantine(system_harness, plan, fleet):
     """Spend the whole budget."""
     for _ in range(SUPERVISION["intensity"] + 1):
-        ward.plugin("Moody").breakers.failing.clear()  # or fallbacks would answer for the pairs
-        spend(ward, story, fleet)
-    assert ward.plugin("Moody").quarantined
-    story.bad.clear()
-    story.seen.clear()
+        system_harness.plugin(
+            "FailingPlugin"
+        ).breakers.failing.clear()  # or fallbacks would answer for the pairs
+        spend(system_harness, plan, fleet)
+    assert system_harness.plugin("FailingPlugin").quarantined
+    plan.bad.clear()
+    plan.seen.clear()

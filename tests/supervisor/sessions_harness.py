@@ -10,16 +10,12 @@ from chargehand.supervisor.sessions import Sessions, SessionSupervisor
 from chargehand.testing import ManualClock, MemoryConnection, Stage, StubStore
 
 from ..actors.messages_of_v16 import PASSIVE
-from ..actors.recording_plugin import Everything
+from ..actors.recording_plugin import RecordingPlugin
 from ..hub import settle
 
 TIME_ANSWER = {"currentTime": "2026-01-01T00:00:00Z"}
 POLICY = Policy(intensity=3, period_s=5.0, backoff_min_s=1.0, jitter=0.0, reset_s=60.0)
 CRASH = '"crash"'
-
-
-class Planted(Exception):
-    """The fault that tests plant."""
 
 
 class DirectoryHost(NoHost):
@@ -32,7 +28,7 @@ class DirectoryHost(NoHost):
         self._directory.note_offline(charge_point.id, self._clock.monotonic())
 
 
-class House:
+class SessionsHarness:
     """The sessions and their supervisor, on a stage that has the plugins, the clock and the store."""
 
     def __init__(self, way, log):
@@ -40,7 +36,7 @@ class House:
         self.clock = ManualClock()
         self.directory = Directory()
         host = DirectoryHost(self.directory, self.clock)
-        self.stage = Stage(Everything.spec(way, log), store=self.store, clock=self.clock, host=host)
+        self.stage = Stage(RecordingPlugin.spec(way, log), store=self.store, clock=self.clock, host=host)
         self.stage.start()
         context = self.stage.context
         self.known = {}
@@ -50,7 +46,7 @@ class House:
             keep_offline_s=100.0,
             close_timeout_s=0.05,
             registration_of=self.known.get,
-            id_prefix="house",
+            id_prefix="harness",
         )
         self.exits = []
         make = SessionSupervisor.maker(self.sessions, POLICY)

@@ -12,7 +12,7 @@ SPREAD_S = 3.0
 EACH_S = module.CLOSE_EACH_S
 
 
-class Slow(MemoryConnection):
+class UnclosingConnection(MemoryConnection):
     """One whose charge point never answers our close frame."""
 
     def close(self, code, reason=""):
@@ -21,56 +21,58 @@ class Slow(MemoryConnection):
 
 
 @pytest.fixture
-def closes(house, monkeypatch):
+def closes(sessions_harness, monkeypatch):
     """When each connection was closed, in seconds from the first; whoever sleeps here moves the clock."""
-    monkeypatch.setattr(module, "gevent", SimpleNamespace(sleep=house.clock.advance))
-    house.sessions._close_spread_s = SPREAD_S
+    monkeypatch.setattr(module, "gevent", SimpleNamespace(sleep=sessions_harness.clock.advance))
+    sessions_harness.sessions._close_spread_s = SPREAD_S
     times = []
     close = MemoryConnection.close
 
     def noted(self, code, reason=""):
-        times.append(house.clock.monotonic())
+        times.append(sessions_harness.clock.monotonic())
         close(self, code, reason)
 
     monkeypatch.setattr(MemoryConnection, "close", noted)
     return times
 
 
-def attach(house, count, kind=MemoryConnection):
+def attach(sessions_harness, count, kind=MemoryConnection):
     connections = []
     for number in range(count):
         connection = kind()
-        connection.receiver = house.sessions.attach(f"CP{number}", "", connection)
+        connection.receiver = sessions_harness.sessions.attach(f"CP{number}", "", connection)
         connections.append(connection)
-    house.advance(0)
+    sessions_harness.advance(0)
     return connections
 
 
 @pytest.mark.parametrize(
     ("count", "spread_s"), [(1, 0.0), (2, 0.003), (100, 0.3), (1000, SPREAD_S), (2000, SPREAD_S)]
 )
-def test_closes_are_spread_evenly_over_a_time_that_grows_with_their_number(house, closes, count, spread_s):
-    connections = attach(house, count)
-    house.sessions.close_all()
+def test_closes_are_spread_evenly_over_a_time_that_grows_with_their_number(
+    sessions_harness, closes, count, spread_s
+):
+    connections = attach(sessions_harness, count)
+    sessions_harness.sessions.close_all()
     assert len(closes) == count
     assert all(connection.closed_with[0] == 1001 for connection in connections)
     begun_at = closes[0]
     for number, at in enumerate(closes):
         due = spread_s * number / count
         assert due - module.POLL_S <= at - begun_at <= due + module.POLL_S
-    assert len(house.directory) == 0
+    assert len(sessions_harness.directory) == 0
 
 
-def test_without_a_spread_they_are_closed_at_once(house, closes):
-    attach(house, 100)
-    house.sessions._close_spread_s = 0.0
-    house.sessions.close_all()
+def test_without_a_spread_they_are_closed_at_once(sessions_harness, closes):
+    attach(sessions_harness, 100)
+    sessions_harness.sessions._close_spread_s = 0.0
+    sessions_harness.sessions.close_all()
     assert closes == [closes[0]] * 100
 
 
-def test_all_tickets_have_ended_before_the_first_close(house, closes):
-    attach(house, 50)
-    tickets = [house.call(f"CP{number}") for number in range(50)]
+def test_all_tickets_have_ended_before_the_first_close(sessions_harness, closes):
+    attach(sessions_harness, 50)
+    tickets = [sessions_harness.call(f"CP{number}") for number in range(50)]
     states = []
     close = MemoryConnection.close
 
@@ -80,32 +82,32 @@ def test_all_tickets_have_ended_before_the_first_close(house, closes):
 
     MemoryConnection.close, before = look, MemoryConnection.close
     try:
-        house.sessions.close_all()
+        sessions_harness.sessions.close_all()
     finally:
         MemoryConnection.close = before
     assert states == [{TicketState.OUTCOME_UNKNOWN}] * 50
 
 
-def test_those_that_go_by_themselves_meanwhile_are_not_closed(house, closes):
-    connections = attach(house, 200)
-    advance = house.clock.advance
+def test_those_that_go_by_themselves_meanwhile_are_not_closed(sessions_harness, closes):
+    connections = attach(sessions_harness, 200)
+    advance = sessions_harness.clock.advance
 
     def hang_up_and_advance(seconds):
         connections[-1].hang_up()
         advance(seconds)
-        house.stage.settle()
+        sessions_harness.stage.settle()
 
     module.gevent.sleep = hang_up_and_advance
-    house.sessions.close_all()
+    sessions_harness.sessions.close_all()
     assert len(closes) == 199
     assert connections[-1].closed_with[0] == 1006
 
 
-def test_peers_that_never_close_are_waited_for_once_and_not_one_after_the_other(house, closes):
-    attach(house, 100, Slow)
-    begun_at = house.clock.monotonic()
-    house.sessions.close_all()
-    took_s = house.clock.monotonic() - begun_at
+def test_peers_that_never_close_are_waited_for_once_and_not_one_after_the_other(sessions_harness, closes):
+    attach(sessions_harness, 100, UnclosingConnection)
+    begun_at = sessions_harness.clock.monotonic()
+    sessions_harness.sessions.close_all()
+    took_s = sessions_harness.clock.monotonic() - begun_at
     spread_s, timeout_s = 100 * EACH_S, 0.05
     assert spread_s + timeout_s - 0.02 <= took_s <= spread_s + timeout_s + 0.05
-    assert len(house.directory) == 0
+    assert len(sessions_harness.directory) == 0

@@ -34,49 +34,49 @@ def hang(charge_point, action="Authorize", payload='{"idTag":"T1"}'):
 
 
 @pytest.mark.usefixtures("hangs")
-def test_a_session_that_hangs_is_started_again_and_its_call_is_answered(house, charge_point):
+def test_a_session_that_hangs_is_started_again_and_its_call_is_answered(sessions_harness, charge_point):
     hang(charge_point)
     charge_point.send('[2,"next","Heartbeat",{}]')
-    house.advance(HANG_S * 0.9)
+    sessions_harness.advance(HANG_S * 0.9)
     assert charge_point.take() == []
-    house.advance(HANG_S * 0.6)
+    sessions_harness.advance(HANG_S * 0.6)
     assert [frame[:3] for frame in charge_point.take()] == [
         [4, "hang", "InternalError"],
         [3, "next", TIME_ANSWER],
     ]
-    assert (house.count("session_hung"), house.count("session_restarted")) == (1, 1)
+    assert (sessions_harness.count("session_hung"), sessions_harness.count("session_restarted")) == (1, 1)
 
 
 @pytest.mark.usefixtures("hangs")
-def test_others_do_not_notice(house, charge_point):
-    other = house.connect("CP2")
+def test_others_do_not_notice(sessions_harness, charge_point):
+    other = sessions_harness.connect("CP2")
     hang(charge_point)
     assert other.call("Heartbeat")[2] == TIME_ANSWER
-    house.advance(HANG_S * 2)
+    sessions_harness.advance(HANG_S * 2)
     assert other.call("Heartbeat")[2] == TIME_ANSWER
     assert other.closed_with is None
 
 
 @pytest.mark.usefixtures("hangs")
-def test_a_call_of_ours_behind_it_is_sent_when_it_is_over(house, charge_point):
+def test_a_call_of_ours_behind_it_is_sent_when_it_is_over(sessions_harness, charge_point):
     hang(charge_point)
-    ticket = house.call()
-    house.advance(HANG_S * 1.5)
+    ticket = sessions_harness.call()
+    sessions_harness.advance(HANG_S * 1.5)
     assert ticket.state is TicketState.SENT
 
 
-def test_a_session_that_waits_for_less_is_left_alone(house, charge_point, hangs):
+def test_a_session_that_waits_for_less_is_left_alone(sessions_harness, charge_point, hangs):
     for _ in range(5):
         hang(charge_point)
-        house.advance(HANG_S * 0.7)
+        sessions_harness.advance(HANG_S * 0.7)
         hangs.set()
         until(charge_point.take)
         hangs.clear()
-    assert house.count("session_hung") == 0
+    assert sessions_harness.count("session_hung") == 0
 
 
 def test_a_session_that_does_not_let_itself_be_ended_is_given_up_and_its_call_is_answered(
-    house, charge_point, monkeypatch
+    sessions_harness, charge_point, monkeypatch
 ):
     route, swallowed, gate = SessionActor._route, [], Event()
 
@@ -91,7 +91,7 @@ def test_a_session_that_does_not_let_itself_be_ended_is_given_up_and_its_call_is
 
     monkeypatch.setattr(SessionActor, "_route", stubborn)
     hang(charge_point)
-    house.advance(HANG_S * 2)
+    sessions_harness.advance(HANG_S * 2)
     assert swallowed
     assert [frame[:3] for frame in charge_point.take()] == [[4, "hang", "InternalError"]]
     monkeypatch.setattr(SessionActor, "_route", route)

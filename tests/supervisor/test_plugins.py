@@ -7,20 +7,20 @@ from gevent.event import Event
 from chargehand import OcppError, passive
 
 from ..hub import settle, until
-from .failing_plugins import ACCEPTED, NAMES, SUPERVISION, Moody, authorize, spend
-from .plugins_harness import DEADLINE_S, Ward
+from .failing_plugins import ACCEPTED, NAMES, SUPERVISION, FailingPlugin, authorize, spend
+from .system_harness import DEADLINE_S, SystemHarness
 
 # The pair of one charge point and one action
 
 
-def test_a_pair_that_failed_three_times_is_answered_for_without_asking(ward, story, fleet):
-    story.bad.add("CP1")
+def test_a_pair_that_failed_three_times_is_answered_for_without_asking(system_harness, plan, fleet):
+    plan.bad.add("CP1")
     for number in range(5):
         assert authorize(fleet["CP1"]) == "InternalError"
-        assert len(story.seen) == min(number + 1, 3)
+        assert len(plan.seen) == min(number + 1, 3)
     assert authorize(fleet["CP2"]) == ACCEPTED
-    assert ward.count("handler_failed") == 3
-    assert ward.count("fallback") == 5
+    assert system_harness.count("handler_failed") == 3
+    assert system_harness.count("fallback") == 5
 
 
 @pytest.mark.parametrize(
@@ -33,102 +33,104 @@ def test_a_pair_that_failed_three_times_is_answered_for_without_asking(ward, sto
     ],
     ids=["nonsense", "an unknown status", "hangs", "never answers"],
 )
-def test_every_way_to_fail_counts(ward, story, fleet, how, advance):
-    story.bad.add("CP1")
-    story.how = how
+def test_every_way_to_fail_counts(system_harness, plan, fleet, how, advance):
+    plan.bad.add("CP1")
+    plan.how = how
     for _ in range(3):
         fleet["CP1"].send([2, "x", "Authorize", {"idTag": "T1"}])
-        ward.advance(advance)
+        system_harness.advance(advance)
         assert fleet["CP1"].take()[0][2] == "InternalError"
-    story.bad.clear()
+    plan.bad.clear()
     assert authorize(fleet["CP1"]) == "InternalError"
-    assert len(story.seen) == 3
+    assert len(plan.seen) == 3
 
 
-def test_after_the_probe_time_one_call_is_let_through_and_a_success_makes_it_whole(ward, story, fleet):
-    story.bad.add("CP1")
+def test_after_the_probe_time_one_call_is_let_through_and_a_success_makes_it_whole(
+    system_harness, plan, fleet
+):
+    plan.bad.add("CP1")
     for _ in range(4):
         authorize(fleet["CP1"])
-    ward.advance(SUPERVISION["trial_call_s"])
+    system_harness.advance(SUPERVISION["trial_call_s"])
     assert authorize(fleet["CP1"]) == "InternalError"  # the probe, and it fails
-    assert len(story.seen) == 4
+    assert len(plan.seen) == 4
     assert authorize(fleet["CP1"]) == "InternalError"
-    assert len(story.seen) == 4
-    story.bad.clear()
-    ward.advance(SUPERVISION["trial_call_s"])
+    assert len(plan.seen) == 4
+    plan.bad.clear()
+    system_harness.advance(SUPERVISION["trial_call_s"])
     assert [authorize(fleet["CP1"]) for _ in range(3)] == [ACCEPTED] * 3
 
 
-def test_a_plugin_that_refuses_on_purpose_has_not_failed(ward, story, fleet):
+def test_a_plugin_that_refuses_on_purpose_has_not_failed(system_harness, plan, fleet):
     def refuse(_):
         raise OcppError(description="no")
 
-    story.bad |= set(NAMES)
-    story.how = refuse
+    plan.bad |= set(NAMES)
+    plan.how = refuse
     for _ in range(5):
         for name in NAMES:
             assert authorize(fleet[name]) == "GenericError"
-    assert len(story.seen) == 5 * len(NAMES)
-    assert story.made == 1
+    assert len(plan.seen) == 5 * len(NAMES)
+    assert plan.made == 1
 
 
 # The plugin
 
 
-def test_failures_of_two_charge_points_do_not_touch_the_plugin(ward, story, fleet):
-    story.bad |= {"CP1", "CP2"}
+def test_failures_of_two_charge_points_do_not_touch_the_plugin(system_harness, plan, fleet):
+    plan.bad |= {"CP1", "CP2"}
     for _ in range(10):
         authorize(fleet["CP1"])
         authorize(fleet["CP2"])
-    assert story.made == 1
-    assert ward.described("Moody")["restarts"] == 0
+    assert plan.made == 1
+    assert system_harness.described("FailingPlugin")["restarts"] == 0
 
 
-def test_failures_of_three_start_it_again_and_spend_its_budget(ward, story, fleet):
-    spend(ward, story, fleet)
-    assert story.made == story.started == 2
-    row = ward.described("Moody")
-    assert (row["state"], row["restarts"], row["last_crash"]) == ("running", 1, "Planted()")
+def test_failures_of_three_start_it_again_and_spend_its_budget(system_harness, plan, fleet):
+    spend(system_harness, plan, fleet)
+    assert plan.made == plan.started == 2
+    row = system_harness.described("FailingPlugin")
+    assert (row["state"], row["restarts"], row["last_crash"]) == ("running", 1, "PlantedFault()")
     assert authorize(fleet["CP4"]) == ACCEPTED
 
 
-def test_a_handler_that_runs_while_its_plugin_is_started_again_may_finish(ward, story, fleet):
+def test_a_handler_that_runs_while_its_plugin_is_started_again_may_finish(system_harness, plan, fleet):
     let_go = Event()
-    story.bad.add("CP4")
-    story.how = lambda _: let_go.wait() and ACCEPTED
+    plan.bad.add("CP4")
+    plan.how = lambda _: let_go.wait() and ACCEPTED
     fleet["CP4"].send([2, "slow", "Authorize", {"idTag": "T1"}])
-    story.how = story.raise_
-    story.bad.discard("CP4")
-    spend(ward, story, fleet)
-    assert story.made == 2
+    plan.how = plan.raise_
+    plan.bad.discard("CP4")
+    spend(system_harness, plan, fleet)
+    assert plan.made == 2
     let_go.set()
     settle()
     assert fleet["CP4"].take() == [[3, "slow", ACCEPTED]]
 
 
-def test_one_that_is_killed_idle_comes_back_and_loses_nothing(ward, story, fleet):
-    ward.plugin("Moody").kill()
+def test_one_that_is_killed_idle_comes_back_and_loses_nothing(system_harness, plan, fleet):
+    system_harness.plugin("FailingPlugin").kill()
     assert authorize(fleet["CP1"]) == ACCEPTED
-    assert story.made == 2
-    assert ward.described("Moody")["restarts"] == 1
-    assert (ward.count("plugin_crashed"), ward.count("plugin_restarted")) == (1, 1)
+    assert plan.made == 2
+    assert system_harness.described("FailingPlugin")["restarts"] == 1
+    assert (system_harness.count("plugin_crashed"), system_harness.count("plugin_restarted")) == (1, 1)
 
 
-def test_calls_that_come_while_it_waits_for_its_restart_are_answered_after_it(ward, story, fleet):
+def test_calls_that_come_while_it_waits_for_its_restart_are_answered_after_it(system_harness, plan, fleet):
     for _ in range(2):
-        ward.plugin("Moody").kill()
+        system_harness.plugin("FailingPlugin").kill()
         settle()
-    assert ward.described("Moody")["state"] == "waiting"
+    assert system_harness.described("FailingPlugin")["state"] == "waiting"
     fleet["CP1"].send([2, "x", "Authorize", {"idTag": "T1"}])
     assert fleet["CP1"].take() == []
-    ward.advance(1.0)
+    system_harness.advance(1.0)
     assert fleet["CP1"].take() == [[3, "x", ACCEPTED]]
 
 
 # Shadows
 
 
-class Generous(Moody):
+class OtherFailingPlugin(FailingPlugin):
     """Another one that answers the same."""
 
     @passive("Authorize")
@@ -136,15 +138,20 @@ class Generous(Moody):
         return {"idTagInfo": {"status": "Blocked"}}
 
 
-def test_a_promotion_outlives_a_restart_of_their_supervisor(story, store):
-    specs = (Moody.spec(story), Generous.spec(story, shadow=True))
-    with Ward(*specs, store=store, **SUPERVISION) as ward:
-        charge_point = ward.connect()
+def test_a_promotion_outlives_a_restart_of_their_supervisor(plan, store):
+    specs = (FailingPlugin.spec(plan), OtherFailingPlugin.spec(plan, shadow=True))
+    with SystemHarness(*specs, store=store, **SUPERVISION) as system_harness:
+        charge_point = system_harness.connect()
         assert authorize(charge_point) == ACCEPTED
-        assert ward.system.promote("Generous") is True
+        assert system_harness.system.promote("OtherFailingPlugin") is True
         assert authorize(charge_point)["idTagInfo"]["status"] == "Blocked"
-        ward.system._tree.cells["plugins"].kill()
-        until(lambda: ward.system.describe()["children"][0]["state"] == "running" and ward.plugin("Generous"))
-        charge_point = ward.connect()
+        system_harness.system._tree.cells["plugins"].kill()
+        until(
+            lambda: (
+                system_harness.system.describe()["children"][0]["state"] == "running"
+                and system_harness.plugin("OtherFailingPlugin")
+            )
+        )
+        charge_point = system_harness.connect()
         assert authorize(charge_point)["idTagInfo"]["status"] == "Blocked"
-        assert ward.system.promote("Generous") is False
+        assert system_harness.system.promote("OtherFailingPlugin") is False

@@ -6,7 +6,7 @@ from chargehand import ChildSpec, GaveUp, Policy, Restart, Strategy, Supervisor
 from chargehand.actors.runtime.cell import Cell, Ending, Phase
 
 from ..hub import settle
-from .tree_harness import SLOW, STARTS, Child, starts, stops
+from .supervisor_harness import SLOW, STARTS, Child, starts, stops
 
 # Which children are started again: strategies, kinds of restart, kinds of end
 

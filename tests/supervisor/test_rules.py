@@ -79,7 +79,7 @@ def test_restarts_are_counted_for_reports_whether_they_were_within_the_budget_or
     assert budget.total == 5
 
 
-class Chance(random.Random):
+class FixedRandom(random.Random):
     """Always the same number."""
 
     def __init__(self, number):
@@ -97,7 +97,7 @@ def delays(times, chance=0.0, **policy):
     found = []
     for now in times:
         budget.spend(now)
-        found.append(round(budget.delay_s(Chance(chance)), 6))
+        found.append(round(budget.delay_s(FixedRandom(chance)), 6))
     return found
 
 

@@ -11,8 +11,10 @@ from .failing_plugins import SUPERVISION, quarantine
 # The spool
 
 
-def test_what_was_spooled_meanwhile_is_replayed_in_order_when_it_is_released(ward, story, fleet, store):
-    quarantine(ward, story, fleet)
+def test_what_was_spooled_meanwhile_is_replayed_in_order_when_it_is_released(
+    system_harness, plan, fleet, store
+):
+    quarantine(system_harness, plan, fleet)
     numbers = []
     for name in ("CP1", "CP2"):
         started = fleet[name].call("StartTransaction", START, f"{name}-start")[2]
@@ -22,9 +24,9 @@ def test_what_was_spooled_meanwhile_is_replayed_in_order_when_it_is_released(war
         stop = {**STOP, "transactionId": numbers[-1]}
         assert fleet[name].call("StopTransaction", stop, f"{name}-stop")[2] == {}
     assert len(store.spooled()) == 6
-    ward.advance(SUPERVISION["quarantine_s"])
+    system_harness.advance(SUPERVISION["quarantine_s"])
     for name, number in zip(("CP1", "CP2"), numbers, strict=True):
-        own = [call for call in story.seen if call.charge_point.id == name]
+        own = [call for call in plan.seen if call.charge_point.id == name]
         assert [call.unique_id for call in own] == [f"{name}-{what}" for what in ("start", "meter", "stop")]
         assert all(call.redelivered for call in own)
         assert own[0].transaction_id == number
@@ -33,44 +35,44 @@ def test_what_was_spooled_meanwhile_is_replayed_in_order_when_it_is_released(war
 
 
 def test_a_stop_that_comes_after_the_release_waits_behind_the_start_that_is_still_being_replayed(
-    ward, story, fleet, store
+    system_harness, plan, fleet, store
 ):
-    quarantine(ward, story, fleet)
+    quarantine(system_harness, plan, fleet)
     number = fleet["CP1"].call("StartTransaction", START, "start")[2]["transactionId"]
-    story.bad.add("CP1")
-    ward.live(lambda: ward.system.release("Moody"))  # its replay fails, and waits
-    assert [call.unique_id for call in story.seen] == ["start"]
+    plan.bad.add("CP1")
+    system_harness.live(lambda: system_harness.system.release("FailingPlugin"))  # its replay fails, and waits
+    assert [call.unique_id for call in plan.seen] == ["start"]
     assert fleet["CP1"].call("StopTransaction", {**STOP, "transactionId": number}, "stop")[2] == {}
-    assert [call.unique_id for call in story.seen] == ["start"]
+    assert [call.unique_id for call in plan.seen] == ["start"]
     assert fleet["CP2"].call("StopTransaction", STOP, "other")[2] == {}  # nobody else's waits
-    assert story.seen[-1].unique_id == "other"
-    story.bad.clear()
-    ward.advance(SUPERVISION["redelivery_delay_max_s"])
-    assert [call.unique_id for call in story.seen] == ["start", "other", "start", "stop"]
+    assert plan.seen[-1].unique_id == "other"
+    plan.bad.clear()
+    system_harness.advance(SUPERVISION["redelivery_delay_max_s"])
+    assert [call.unique_id for call in plan.seen] == ["start", "other", "start", "stop"]
     assert store.spooled() == []
     assert fleet["CP1"].call("MeterValues", METER_VALUES, "direct")[2] == {}
-    assert (story.seen[-1].unique_id, story.seen[-1].redelivered) == ("direct", False)
+    assert (plan.seen[-1].unique_id, plan.seen[-1].redelivered) == ("direct", False)
 
 
-def test_a_record_that_cannot_be_stored_is_not_acknowledged(ward, story, fleet, store):
-    quarantine(ward, story, fleet)
+def test_a_record_that_cannot_be_stored_is_not_acknowledged(system_harness, plan, fleet, store):
+    quarantine(system_harness, plan, fleet)
     store.fail()
     assert fleet["CP1"].call("MeterValues", METER_VALUES) is None
-    assert ward.count("spool_failed") >= 1
+    assert system_harness.count("spool_failed") >= 1
     assert fleet["CP1"].closed_with is None
 
 
 def test_a_record_of_a_broken_pair_is_replayed_although_its_plugin_was_never_quarantined(
-    ward, story, fleet, store
+    system_harness, plan, fleet, store
 ):
-    story.bad.add("CP1")
+    plan.bad.add("CP1")
     for number in range(4):
         assert fleet["CP1"].call("MeterValues", METER_VALUES, f"m{number}")[2] == {}
     assert len(store.spooled()) == 4
-    story.bad.clear()
-    story.seen.clear()
-    ward.advance(SUPERVISION["redelivery_delay_max_s"] * 2)
-    assert [call.unique_id for call in story.seen] == ["m0", "m1", "m2", "m3"]
+    plan.bad.clear()
+    plan.seen.clear()
+    system_harness.advance(SUPERVISION["redelivery_delay_max_s"] * 2)
+    assert [call.unique_id for call in plan.seen] == ["m0", "m1", "m2", "m3"]
 
 
 # What was set aside, and the way back
@@ -86,56 +88,56 @@ def dead_letter(fleet, store, name="CP1"):
 
 
 def test_a_message_that_was_set_aside_comes_back_with_its_transaction_and_is_replayed_in_order(
-    ward, story, fleet, store
+    system_harness, plan, fleet, store
 ):
-    quarantine(ward, story, fleet)
+    quarantine(system_harness, plan, fleet)
     number = dead_letter(fleet, store)
     dead_letter(fleet, store, "CP2")
-    ward.system._spool._dead.add(("CP1", number))
-    ward.live(lambda: ward.system.release("Moody"))
+    system_harness.system._spool._dead.add(("CP1", number))
+    system_harness.live(lambda: system_harness.system.release("FailingPlugin"))
     start, stop, *others = [record.number for record in store.dead_letters()]
-    assert ward.live(lambda: ward.system.retry_spooled([stop])) == [start, stop]
-    ward.advance(SUPERVISION["redelivery_delay_s"])
-    assert [call.unique_id for call in story.seen] == ["CP1-start", "CP1-stop"]
-    assert ward.system._spool._dead == set()
-    assert ward.live(ward.system.retry_spooled) == others
-    ward.advance(SUPERVISION["redelivery_delay_s"])
-    assert [call.unique_id for call in story.seen][2:] == ["CP2-start", "CP2-stop"]
+    assert system_harness.live(lambda: system_harness.system.retry_spooled([stop])) == [start, stop]
+    system_harness.advance(SUPERVISION["redelivery_delay_s"])
+    assert [call.unique_id for call in plan.seen] == ["CP1-start", "CP1-stop"]
+    assert system_harness.system._spool._dead == set()
+    assert system_harness.live(system_harness.system.retry_spooled) == others
+    system_harness.advance(SUPERVISION["redelivery_delay_s"])
+    assert [call.unique_id for call in plan.seen][2:] == ["CP2-start", "CP2-stop"]
     assert store.spooled() == store.dead_letters() == []
-    assert ward.live(lambda: ward.system.retry_spooled([start])) == []
+    assert system_harness.live(lambda: system_harness.system.retry_spooled([start])) == []
 
 
-def test_while_the_store_is_down_what_was_set_aside_stays_there(ward, story, fleet, store):
-    quarantine(ward, story, fleet)
+def test_while_the_store_is_down_what_was_set_aside_stays_there(system_harness, plan, fleet, store):
+    quarantine(system_harness, plan, fleet)
     number = dead_letter(fleet, store)
-    ward.live(lambda: ward.system.release("Moody"))
-    ward.advance(SUPERVISION["redelivery_delay_s"])
-    ward.system._spool._dead.add(("CP1", number))
+    system_harness.live(lambda: system_harness.system.release("FailingPlugin"))
+    system_harness.advance(SUPERVISION["redelivery_delay_s"])
+    system_harness.system._spool._dead.add(("CP1", number))
     store.fail()
     with pytest.raises(StoreError):
-        ward.live(ward.system.retry_spooled)
+        system_harness.live(system_harness.system.retry_spooled)
     store.work()
-    ward.advance(SUPERVISION["redelivery_delay_max_s"])
+    system_harness.advance(SUPERVISION["redelivery_delay_max_s"])
     assert len(store.dead_letters()) == 2
-    assert ward.system._spool._dead == {("CP1", number)}
-    assert ward.system._spool._behind == set()
+    assert system_harness.system._spool._dead == {("CP1", number)}
+    assert system_harness.system._spool._behind == set()
 
 
 # The replayer among the plugins
 
 
-def test_the_replayer_is_started_again_however_often_it_fails(ward, story, fleet, store):
+def test_the_replayer_is_started_again_however_often_it_fails(system_harness, plan, fleet, store):
     replayer = next(
         child.cell
-        for child in ward.system._operations._plugin_supervisor().children
+        for child in system_harness.system._operations._plugin_supervisor().children
         if child.spec.id == "redelivery"
     )
     for _ in range(10):
         replayer.kill()
-        ward.advance(2.0)
-    assert ward.described("redelivery")["state"] == "running"
-    story.bad.add("CP1")
+        system_harness.advance(2.0)
+    assert system_harness.described("redelivery")["state"] == "running"
+    plan.bad.add("CP1")
     assert fleet["CP1"].call("MeterValues", METER_VALUES, "m")[2] == {}
-    story.bad.clear()
-    ward.advance(5)
+    plan.bad.clear()
+    system_harness.advance(5)
     assert until(lambda: store.spooled() == [])

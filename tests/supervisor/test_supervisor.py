@@ -12,7 +12,7 @@ from chargehand.actors.runtime.failure import HandlerKilled
 from chargehand.supervisor.child import StartTimedOut
 
 from ..hub import settle, until
-from .tree_harness import EAGER, SLOW, STARTS, STOPS, Child, starts, stops
+from .supervisor_harness import EAGER, SLOW, STARTS, STOPS, Child, starts, stops
 
 # Start and stop
 

@@ -15,12 +15,12 @@ RACES = 1000
 CROWDS = 40
 CROWD = 8
 POLICY = 1008
-BOOT = {"chargePointVendor": "Acme", "chargePointModel": "Racer"}
+BOOT = {"chargePointVendor": "Acme", "chargePointModel": "BareChargePoint"}
 OCCUPIED = {"connectorId": 1, "errorCode": "NoError", "status": "Occupied"}
 CHARGING = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
 
 
-class Racer:
+class BareChargePoint:
     """A bare socket with the id of a charge point. It answers nothing by itself but what WebSocket wants answered."""
 
     def __init__(self, url):
@@ -78,7 +78,7 @@ class Racer:
         self.reader.join()
 
 
-class Track:
+class RaceHarness:
     """A system, the order in which connections were attached, and what it said of comings and goings."""
 
     def __init__(self, transport, **sessions):
@@ -115,13 +115,13 @@ class Track:
         return f"ws://127.0.0.1:{self.system.port}/ocpp/{id_}"
 
     def racer(self):
-        racer = Racer(self.url())
+        racer = BareChargePoint(self.url())
         self.racers.append(racer)
         return racer
 
     def race(self, count):
         """So many sockets at once; the one that was attached last, and the others."""
-        started = [gevent.spawn(Racer, self.url()) for _ in range(count)]
+        started = [gevent.spawn(BareChargePoint, self.url()) for _ in range(count)]
         racers = [one.get() for one in started]
         self.racers = [*(racer for racer in self.racers if racer.code is None), *racers]
         last = self.attached[-1]
@@ -158,7 +158,7 @@ def transport(request):
 
 @pytest.fixture
 def track(transport):
-    with Track(transport) as track:
+    with RaceHarness(transport) as track:
         yield track
 
 
@@ -264,7 +264,7 @@ def test_an_answer_that_comes_over_the_old_connection_is_not_taken_for_one_over_
 
 @pytest.fixture
 def guarded(transport):
-    with Track(transport, on_duplicate="refuse", duplicate_probe_s=0.15) as track:
+    with RaceHarness(transport, on_duplicate="refuse", duplicate_probe_s=0.15) as track:
         yield track
 
 

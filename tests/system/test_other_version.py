@@ -34,7 +34,7 @@ def sold(number, sale="S1", door=1):
     return [2, f"s{number}", "Sold", {"sale": sale, "door": door, "units": 3}]
 
 
-class Shop(Plugin):
+class SalesPlugin(Plugin):
     """A plugin of that version; `broken` makes it fail sales."""
 
     def __init__(self, sales, outcomes, broken):
@@ -57,7 +57,7 @@ class Shop(Plugin):
         self._outcomes.append(ticket.state)
 
 
-class Setup:
+class OtherVersionHarness:
     """A system of that version, and a charge point's socket."""
 
     def __init__(self, policy="lenient", *, plugins=True):
@@ -71,7 +71,7 @@ class Setup:
         )
         self.system = CentralSystem(
             settings,
-            plugins=[Shop.spec(self.sales, self.outcomes, self.broken)] if plugins else [],
+            plugins=[SalesPlugin.spec(self.sales, self.outcomes, self.broken)] if plugins else [],
             store=self.store,
             versions=ocpp00.VERSIONS,
         )
@@ -99,7 +99,7 @@ class Setup:
 
 
 def test_a_charge_point_registers_and_the_store_knows_it():
-    with Setup() as setup:
+    with OtherVersionHarness() as setup:
         assert setup.client.subprotocol == "ocpp0.0"
         assert setup.ask(HELLO)[2]["status"] == "Accepted"
         assert setup.system.charge_point("CP1").version == "0.0"
@@ -108,12 +108,12 @@ def test_a_charge_point_registers_and_the_store_knows_it():
 
 
 def test_an_action_without_handler_gets_the_fallback():
-    with Setup(plugins=False) as setup:
+    with OtherVersionHarness(plugins=False) as setup:
         assert setup.ask(HELLO)[0] == 4
 
 
 def test_a_sale_whose_handler_fails_is_spooled_and_redelivered():
-    with Setup() as setup:
+    with OtherVersionHarness() as setup:
         setup.ask(HELLO)
         setup.broken.append(True)
         assert setup.ask(sold(1)) == [3, "s1", {}]
@@ -125,12 +125,12 @@ def test_a_sale_whose_handler_fails_is_spooled_and_redelivered():
 
 @pytest.mark.parametrize(("policy", "kind"), [("lenient", 3), ("strict", 4)])
 def test_a_deviation_is_refused_by_the_strict_policy_only(policy, kind):
-    with Setup(policy) as setup:
+    with OtherVersionHarness(policy) as setup:
         assert setup.ask([2, "h1", "Hello", {"model": "M", "colour": "red"}])[0] == kind
 
 
 def test_a_command_is_answered_and_its_effect_is_seen():
-    with Setup() as setup:
+    with OtherVersionHarness() as setup:
         setup.ask(HELLO)
         ticket = setup.system.send("CP1", ocpp00.Open(door=1), until_effect=True)
         _, id_, action, body = setup.read()
@@ -144,7 +144,7 @@ def test_a_command_is_answered_and_its_effect_is_seen():
 
 
 def test_a_newer_command_supersedes_one_that_waits():
-    with Setup() as setup:
+    with OtherVersionHarness() as setup:
         setup.ask(HELLO)
         setup.system.send("CP1", ocpp00.Open(door=2))
         in_flight = setup.read()[1]
@@ -157,14 +157,14 @@ def test_a_newer_command_supersedes_one_that_waits():
 
 
 def test_a_version_without_local_lists_says_so():
-    with Setup() as setup:
+    with OtherVersionHarness() as setup:
         setup.ask(HELLO)
         with pytest.raises(LocalListsNotSupported, match=r"CP1: OCPP 0\.0"):
             setup.system.sync_local_list("CP1")
 
 
 def test_a_prepared_command_is_sent_as_it_was_checked():
-    with Setup() as setup:
+    with OtherVersionHarness() as setup:
         setup.ask(HELLO)
         command = setup.system.prepare("CP1", "Open", b'{ "door": 1 }')
         assert (command.row.name, command.request, command.payload) == (

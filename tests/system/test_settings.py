@@ -130,7 +130,7 @@ def test_a_plugin_given_in_code_and_one_that_settings_name_may_not_claim_the_sam
     assert before.left_behind() == []
 
 
-class Stageless:
+class NotAPlugin:
     """Not a plugin."""
 
 
@@ -139,13 +139,13 @@ class Stageless:
     [
         ("no_such_module_at_all:Tags", "No module named"),
         (f"{MODULE}:Nothing", "Nothing"),
-        (f"{MODULE}:Stageless", "not a class derived from Plugin"),
-        (f"{MODULE}:Stageless.deeper", "deeper"),
+        (f"{MODULE}:NotAPlugin", "not a class derived from Plugin"),
+        (f"{MODULE}:NotAPlugin.deeper", "deeper"),
         (f"{MODULE}:number", "not a class derived from Plugin"),
     ],
 )
 def test_a_plugin_that_is_not_there_fails_the_start_and_leaves_nothing(module, name, why):
-    module.Stageless, module.number = Stageless, 5
+    module.NotAPlugin, module.number = NotAPlugin, 5
     before = Snapshot()
     system = CentralSystem(settings_with(plugins=(PluginSettings(class_name=name),)), plugins=[Tags])
     with pytest.raises(PluginNotFound, match=why):

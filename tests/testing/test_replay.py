@@ -74,7 +74,7 @@ def test_the_answer_to_a_call_that_cannot_be_read_is_compared(record: list[str])
 # Events
 
 
-class Slow(Plugin):
+class WaitingPlugin(Plugin):
     """Answers a BootNotification when it is told to; the rest at once, but for DataTransfer, which it cannot."""
 
     boots: ClassVar[list[Later[v16.BootNotification]]] = []
@@ -100,8 +100,8 @@ UNBOOTED = Rules(version=v16.VERSION, accept_unbooted=False)
 
 
 def scene(rules: Rules = UNBOOTED, **limits: Any) -> Stage:
-    Slow.boots.clear()
-    return Stage(Slow, rules=rules, **limits)
+    WaitingPlugin.boots.clear()
+    return Stage(WaitingPlugin, rules=rules, **limits)
 
 
 def recorded(stage: Stage, **changes: Any) -> list[str]:
@@ -116,7 +116,7 @@ def recorded(stage: Stage, **changes: Any) -> list[str]:
 
 def boot(stage: Stage, charge_point: MemoryConnection, unique_id: str = "b") -> None:
     charge_point.send([2, unique_id, "BootNotification", BOOT])
-    Slow.boots.pop().answer({**TIME_ANSWER, "status": "Accepted", "interval": 300})
+    WaitingPlugin.boots.pop().answer({**TIME_ANSWER, "status": "Accepted", "interval": 300})
     stage.settle()
 
 
@@ -128,7 +128,7 @@ def test_what_was_refused_before_the_boot_was_answered_is_refused_again() -> Non
         charge_point.send([2, "b", "BootNotification", BOOT])
         stage.advance(3)
         assert charge_point.call("Heartbeat")[2] == "SecurityError"
-        Slow.boots.pop().answer({**TIME_ANSWER, "status": "Accepted", "interval": 300})
+        WaitingPlugin.boots.pop().answer({**TIME_ANSWER, "status": "Accepted", "interval": 300})
         stage.settle()
         assert charge_point.call("Heartbeat")[2] == TIME_ANSWER
         assert Replay(recorded(stage)).fly() == []

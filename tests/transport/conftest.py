@@ -22,8 +22,8 @@ from chargehand.transport.server import Server
 from ..certificates import make_certificate
 from ..hub import settle, until
 from .client import Client
+from .connection_harness import LIMITS, ConnectionHarness
 from .fakes import FakeReceiver, FakeSocket, FakeTlsSocket
-from .line import LIMITS, Line
 
 ADMISSION = Admission("CP1", "", "ocpp1.6")
 TRANSPORTS = {"greenlet": GreenletTransport, "reactor": ReactorTransport}
@@ -56,7 +56,7 @@ class FakeGate:
         self.failures.append(reason)
 
 
-class Served:
+class ServerHarness:
     """A server, its gate and its clients."""
 
     def __init__(self, transport: str, tls: ssl.SSLContext | None = None, **limits: Any) -> None:
@@ -107,12 +107,12 @@ class Served:
 
 
 @pytest.fixture(params=list(TRANSPORTS))
-def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., Served]]:
+def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., ServerHarness]]:
     """Makes servers on each transport; they must be rid of everything once their clients have gone."""
-    all_served: list[Served] = []
+    all_served: list[ServerHarness] = []
 
-    def serve(**options: Any) -> Served:
-        served = Served(request.param, **options)
+    def serve(**options: Any) -> ServerHarness:
+        served = ServerHarness(request.param, **options)
         all_served.append(served)
         return served
 
@@ -122,7 +122,7 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., Served]]:
 
 
 @pytest.fixture
-def served(serve: Callable[..., Served]) -> Served:
+def served(serve: Callable[..., ServerHarness]) -> ServerHarness:
     """A server of ws."""
     return serve()
 
@@ -140,7 +140,7 @@ def open_line():
 
     def make(kind=FakeSocket, **limits):
         fields = {name: getattr(LIMITS, name) for name in SessionSettings.__dataclass_fields__}
-        line = Line(kind(), SessionSettings(**{**fields, **limits}))
+        line = ConnectionHarness(kind(), SessionSettings(**{**fields, **limits}))
         lines.append(line)
         return line
 

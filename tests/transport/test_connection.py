@@ -9,7 +9,7 @@ from chargehand.protocol.websocket import Closed, Pong
 from chargehand.transport.connection import SocketConnection
 
 from ..hub import settle
-from .line import LIMITS, LOST
+from .connection_harness import LIMITS, LOST
 
 # In
 

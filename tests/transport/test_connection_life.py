@@ -12,8 +12,8 @@ from chargehand.testing import ManualClock
 from chargehand.transport.connection import SocketConnection
 
 from ..hub import settle, until
+from .connection_harness import LIMITS, SILENT
 from .fakes import FakeReceiver, FakeSocket
-from .line import LIMITS, SILENT
 
 # Signs of life
 

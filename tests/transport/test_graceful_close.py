@@ -8,7 +8,7 @@ from chargehand.transport.graceful_close import GracefulClose
 from ..hub import until
 
 
-class Lost:
+class EndRecorder:
     """What is told that it has ended."""
 
     def __init__(self, ended):
@@ -24,14 +24,14 @@ def ended():
 
 
 def test_one_that_is_lost_ends_at_once(ended):
-    assert GracefulClose().let_go(Lost(ended)) is True
+    assert GracefulClose().let_go(EndRecorder(ended)) is True
     assert len(ended) == 1
     gevent.sleep(0.001)
 
 
 def test_of_many_a_few_end_at_once_and_the_rest_in_turns_in_order(ended):
     departures = GracefulClose(at_a_turn=3)
-    lost = [Lost(ended) for _ in range(10)]
+    lost = [EndRecorder(ended) for _ in range(10)]
     assert [departures.let_go(one) for one in lost] == [True] * 3 + [False] * 7
     sizes = []
     until(lambda: sizes.append(len(ended)) or len(ended) == 10)
@@ -41,7 +41,7 @@ def test_of_many_a_few_end_at_once_and_the_rest_in_turns_in_order(ended):
 def test_the_hub_has_its_turn_between_two_lots(ended):
     departures = GracefulClose(at_a_turn=1)
     for _ in range(5):
-        departures.let_go(Lost(ended))
+        departures.let_go(EndRecorder(ended))
     looked = []
     loop = gevent.get_hub().loop
     watcher = loop.prepare()
@@ -55,8 +55,8 @@ def test_the_hub_has_its_turn_between_two_lots(ended):
 def test_after_a_rest_the_next_one_ends_at_once_again(ended):
     departures = GracefulClose(at_a_turn=1)
     for _ in range(3):
-        departures.let_go(Lost(ended))
+        departures.let_go(EndRecorder(ended))
     until(lambda: len(ended) == 3)
     gevent.sleep(0.001)
-    assert departures.let_go(Lost(ended)) is True
+    assert departures.let_go(EndRecorder(ended)) is True
     gevent.sleep(0.001)

@@ -8,8 +8,8 @@ from chargehand.protocol.websocket import Ping
 from chargehand.simulator import Client
 
 from ..hub import until
+from .connection_harness import SILENT, ConnectionHarness
 from .fakes import FakeSocket
-from .line import SILENT, Line
 
 LATE_S = 0.001
 INTERVAL_S = 0.05
@@ -17,7 +17,7 @@ INTERVAL_S = 0.05
 
 @pytest.fixture
 def line():
-    line = Line(FakeSocket())
+    line = ConnectionHarness(FakeSocket())
     yield line
     line.connection.finish()
     line.sock.release()

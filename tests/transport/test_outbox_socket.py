@@ -6,8 +6,8 @@ import pytest
 
 from chargehand.protocol.websocket import Pong
 
+from .connection_harness import DEAF, LIMITS, LOST
 from .fakes import FakeTlsSocket
-from .line import DEAF, LIMITS, LOST
 
 
 def test_a_text_goes_out_at_once_in_one_piece(either):

@@ -23,7 +23,7 @@ ROW = {
 }
 
 
-class Faulty(Plugin):
+class FaultyPlugin(Plugin):
     """Fails at Authorize and StartTransaction until it is mended; its start may take long."""
 
     mended = False
@@ -41,7 +41,7 @@ class Faulty(Plugin):
         return {"idTagInfo": {"status": "Accepted"}, **({"transactionId": 1} if call.transaction_id else {})}
 
 
-class Copy(Plugin):
+class ShadowPlugin(Plugin):
     """Would block every tag."""
 
     @passive(v16.Authorize)
@@ -51,8 +51,8 @@ class Copy(Plugin):
 
 @pytest.fixture
 def system(monkeypatch):
-    monkeypatch.setattr(Faulty, "mended", False)
-    monkeypatch.setattr(Faulty, "slow", False)
+    monkeypatch.setattr(FaultyPlugin, "mended", False)
+    monkeypatch.setattr(FaultyPlugin, "slow", False)
     supervision = SupervisionSettings(
         intensity=0,
         failing_charge_points=2,
@@ -61,7 +61,7 @@ def system(monkeypatch):
         redelivery_delay_max_s=0.001,
     )
     settings = Settings(port=0, supervision=supervision)
-    with CentralSystem(settings, plugins=[Faulty.spec(), Copy.spec(shadow=True)]) as running:
+    with CentralSystem(settings, plugins=[FaultyPlugin.spec(), ShadowPlugin.spec(shadow=True)]) as running:
         yield running
 
 
@@ -73,20 +73,26 @@ def rows(client):
 
 @pytest.fixture
 def quarantined(charge_point, rows, wait_until):
-    """`Faulty` is in quarantine, and one StartTransaction waits for it."""
+    """`FaultyPlugin` is in quarantine, and one StartTransaction waits for it."""
     for name in ("CP1", "CP2"):
         charge_point(name).send(2, "1", "Authorize", {"idTag": "T1"})
-    wait_until(lambda: rows()["Faulty"]["quarantined"], "it is in quarantine")
+    wait_until(lambda: rows()["FaultyPlugin"]["quarantined"], "it is in quarantine")
     charge_point("CP3").send(2, "1", "StartTransaction", START)
-    wait_until(lambda: rows()["Faulty"]["spool"], "the message waits")
+    wait_until(lambda: rows()["FaultyPlugin"]["spool"], "the message waits")
 
 
 def test_every_plugin_is_shown_in_order(rows):
     found = rows()
-    assert list(found) == ["Faulty", "Copy", "accepted-state", "authorization-keys", "back-office"]
+    assert list(found) == [
+        "FaultyPlugin",
+        "ShadowPlugin",
+        "accepted-state",
+        "authorization-keys",
+        "back-office",
+    ]
     for name, shadow in (
-        ("Faulty", False),
-        ("Copy", True),
+        ("FaultyPlugin", False),
+        ("ShadowPlugin", True),
         ("accepted-state", False),
         ("back-office", False),
     ):
@@ -97,12 +103,12 @@ def test_a_pair_that_stand_ins_answer_for_is_shown(charge_point, rows, wait_unti
     cp = charge_point("CP1")
     for number in range(3):
         cp.send(2, str(number), "Authorize", {"idTag": "T1"})
-    broken = wait_until(lambda: rows()["Faulty"]["open_breakers"], "the pair is broken")
+    broken = wait_until(lambda: rows()["FaultyPlugin"]["open_breakers"], "the pair is broken")
     assert broken == [{"charge_point": "CP1", "action": "Authorize"}]
 
 
 def test_a_plugin_in_quarantine_is_shown_with_its_last_crash_and_what_waits(rows, quarantined):
-    row = rows()["Faulty"]
+    row = rows()["FaultyPlugin"]
     assert (row["state"], row["quarantined"], row["spool"]) == ("quarantined", True, 1)
     assert row["last_crash"] == "RuntimeError('planted')"
     assert rows()["back-office"]["spool"] == 0
@@ -115,23 +121,23 @@ def test_a_spool_that_cannot_be_read_hides_nothing_else_and_keeps_nobody_from_a_
         raise StoreError("planted")
 
     monkeypatch.setattr(system.store, "spooled", fail)
-    row = rows()["Faulty"]
+    row = rows()["FaultyPlugin"]
     assert (row["quarantined"], row["spool"]) == (True, None)
-    assert client.simulate_post("/api/v1/plugins/Faulty/release").status == falcon.HTTP_200
+    assert client.simulate_post("/api/v1/plugins/FaultyPlugin/release").status == falcon.HTTP_200
 
 
 def test_release_lets_a_plugin_out_and_it_gets_what_waited(
     client, rows, quarantined, wait_until, monkeypatch
 ):
-    monkeypatch.setattr(Faulty, "mended", True)
-    reply = client.simulate_post("/api/v1/plugins/Faulty/release")
+    monkeypatch.setattr(FaultyPlugin, "mended", True)
+    reply = client.simulate_post("/api/v1/plugins/FaultyPlugin/release")
     assert reply.status == falcon.HTTP_200
     assert (reply.json["name"], reply.json["state"], reply.json["quarantined"]) == (
-        "Faulty",
+        "FaultyPlugin",
         "running",
         False,
     )
-    wait_until(lambda: rows()["Faulty"]["spool"] == 0, "the message was replayed")
+    wait_until(lambda: rows()["FaultyPlugin"]["spool"] == 0, "the message was replayed")
 
 
 def test_a_plugin_that_is_in_no_quarantine_is_409(client):
@@ -144,42 +150,45 @@ def test_a_plugin_that_is_in_no_quarantine_is_409(client):
 def test_a_plugin_that_there_is_none_of_is_404_and_the_others_are_named(client, what):
     reply = client.simulate_post(f"/api/v1/plugins/Tags/{what}")
     assert reply.status == falcon.HTTP_404
-    assert "Faulty, Copy, accepted-state, authorization-keys, back-office" in reply.json["description"]
+    assert (
+        "FaultyPlugin, ShadowPlugin, accepted-state, authorization-keys, back-office"
+        in reply.json["description"]
+    )
 
 
 @pytest.mark.parametrize("what", ["release", "promote"])
 def test_a_parameter_where_there_is_none_is_400(client, what):
-    assert client.simulate_post(f"/api/v1/plugins/Copy/{what}?now=1").status == falcon.HTTP_400
+    assert client.simulate_post(f"/api/v1/plugins/ShadowPlugin/{what}?now=1").status == falcon.HTTP_400
 
 
 def test_a_shadow_answers_from_its_promotion_on_and_is_409_after_it(
     client, rows, system, charge_point, wait_until
 ):
-    reply = client.simulate_post("/api/v1/plugins/Copy/promote")
+    reply = client.simulate_post("/api/v1/plugins/ShadowPlugin/promote")
     assert (reply.status, reply.json["shadow"]) == (falcon.HTTP_200, False)
-    assert rows()["Copy"] == ROW | {"name": "Copy"}
+    assert rows()["ShadowPlugin"] == ROW | {"name": "ShadowPlugin"}
     charge_point("CP1").send(2, "1", "Authorize", {"idTag": "T1"})
     wait_until(lambda: "Blocked" in system.recording("CP1"), "it has answered")
-    reply = client.simulate_post("/api/v1/plugins/Copy/promote")
+    reply = client.simulate_post("/api/v1/plugins/ShadowPlugin/promote")
     assert reply.status == falcon.HTTP_409
-    assert "Copy" in reply.json["description"]
+    assert "ShadowPlugin" in reply.json["description"]
 
 
 def test_whoever_waits_for_a_start_is_answered_when_the_endpoint_stops(
     client, rows, quarantined, stop, wait_until, monkeypatch
 ):
-    monkeypatch.setattr(Faulty, "slow", True)
-    waiting = gevent.spawn(client.simulate_post, "/api/v1/plugins/Faulty/release")
-    wait_until(lambda: rows()["Faulty"]["state"] == "starting", "it starts")
+    monkeypatch.setattr(FaultyPlugin, "slow", True)
+    waiting = gevent.spawn(client.simulate_post, "/api/v1/plugins/FaultyPlugin/release")
+    wait_until(lambda: rows()["FaultyPlugin"]["state"] == "starting", "it starts")
     stop.begin()
     assert waiting.get(timeout=5).status == falcon.HTTP_503
-    monkeypatch.setattr(Faulty, "slow", False)
+    monkeypatch.setattr(FaultyPlugin, "slow", False)
 
 
 def test_a_start_that_takes_long_is_504_and_goes_on(client, rows, quarantined, wait_until, monkeypatch):
     monkeypatch.setattr(supervision, "RELEASE_S", 0.02)
-    monkeypatch.setattr(Faulty, "slow", True)
-    reply = client.simulate_post("/api/v1/plugins/Faulty/release")
+    monkeypatch.setattr(FaultyPlugin, "slow", True)
+    reply = client.simulate_post("/api/v1/plugins/FaultyPlugin/release")
     assert reply.status == falcon.HTTP_504
-    monkeypatch.setattr(Faulty, "slow", False)
-    wait_until(lambda: rows()["Faulty"]["state"] == "running", "it has started")
+    monkeypatch.setattr(FaultyPlugin, "slow", False)
+    wait_until(lambda: rows()["FaultyPlugin"]["state"] == "running", "it has started")

@@ -4,8 +4,8 @@ import pytest
 
 
 @pytest.fixture
-def stage(desk):
-    return desk.stage
+def stage(spool_harness):
+    return spool_harness.stage
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from ...hub import settle
 POLICY = CircuitBreakerPolicy(failures_to_open=3, spread=3, window_s=60.0, trial_call_s=30.0)
 
 
-class Some(Plugin):
+class SlowStartPlugin(Plugin):
     """Its first on_start is over at once; each further one when it is released."""
 
     def __init__(self, starts, release):
@@ -36,7 +36,7 @@ def release():
 @pytest.fixture
 def cell(release, exits):
     watch = lambda _, exit_: exits.append(exit_)  # noqa: E731
-    cell = PluginCell(Scheduler(spare=0), Some.spec([], release), None, watch, lambda: 0.0, POLICY)
+    cell = PluginCell(Scheduler(spare=0), SlowStartPlugin.spec([], release), None, watch, lambda: 0.0, POLICY)
     cell.start()
     yield cell
     release.set()
@@ -89,7 +89,7 @@ def test_one_in_quarantine_or_at_its_end_is_told_of_nothing(cell):
     assert not cell.try_admit("CP1", "Authorize")
 
 
-class Slow(Plugin):
+class SlowFailurePlugin(Plugin):
     """Its on_failure waits until it is released."""
 
     def __init__(self, heard, release):
@@ -105,7 +105,7 @@ def test_an_on_failure_that_blocks_does_not_hold_whoever_reports_the_failure(exi
     heard, release = [], Event()
     cell = PluginCell(
         Scheduler(spare=0),
-        Slow.spec(heard, release),
+        SlowFailurePlugin.spec(heard, release),
         None,
         lambda _, exit_: exits.append(exit_),
         lambda: 0.0,

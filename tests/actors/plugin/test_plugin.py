@@ -152,7 +152,7 @@ def test_a_plugin_of_no_system_cannot_call():
 # Handling
 
 
-class Way(Plugin):
+class AnswerKindsPlugin(Plugin):
     """Handles every way in which a handler may answer."""
 
     def __init__(self, log):
@@ -216,7 +216,7 @@ class Way(Plugin):
 
 @pytest.fixture
 def stage(log):
-    with Stage(Way.spec(log)) as stage:
+    with Stage(AnswerKindsPlugin.spec(log)) as stage:
         yield stage
 
 
@@ -339,7 +339,7 @@ def test_the_calls_of_one_charge_point_are_handled_in_order_and_those_of_others_
 
 
 def test_with_a_concurrency_of_one_the_others_wait(log):
-    with Stage(Way.spec(log, concurrency=1)) as stage:
+    with Stage(AnswerKindsPlugin.spec(log, concurrency=1)) as stage:
         one, two = stage.connect("CP1"), stage.connect("CP2")
         one.call("DataTransfer", {"vendorId": "blocks"})
         assert two.call("DataTransfer", {"vendorId": "mapping"}) is None
@@ -351,7 +351,7 @@ def test_with_a_concurrency_of_one_the_others_wait(log):
 # Hearing
 
 
-class Listening(Plugin):
+class EventPlugin(Plugin):
     """Hears of everything."""
 
     def __init__(self, log):
@@ -377,7 +377,7 @@ class Listening(Plugin):
 
 
 def test_a_plugin_hears_of_comings_goings_and_outcomes(log):
-    with Stage(Listening.spec(log)) as stage:
+    with Stage(EventPlugin.spec(log)) as stage:
         charge_point = stage.connect("CP1")
         stage.send("CP1", v16.ClearCache())
         stage.settle()

@@ -8,29 +8,30 @@ from gevent.event import Event
 
 from chargehand import OcppError
 
+from ...faults import PlantedFault
 from ...hub import settle
 from ..messages_of_v16 import METER_VALUES, START, STOP
-from ..spool_harness import DEADLINE_S, DELAY_MAX_S, DELAY_S, Planted, answer, fail, spool
+from ..spool_harness import DEADLINE_S, DELAY_MAX_S, DELAY_S, answer, fail, spool
 
 
-def test_what_a_fallback_acknowledged_is_handed_to_its_plugin_after_a_while(desk, charge_point):
-    spool(desk, charge_point, "a")
-    assert desk.spooled == ["a"]
-    desk.advance(DELAY_S - 0.01)
-    assert desk.redelivered == []
-    desk.advance(0.01)
-    assert desk.redelivered == ["a"]
-    assert desk.spooled == []
-    assert desk.count("redelivered") == 1
+def test_what_a_fallback_acknowledged_is_handed_to_its_plugin_after_a_while(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "a")
+    assert spool_harness.spooled == ["a"]
+    spool_harness.advance(DELAY_S - 0.01)
+    assert spool_harness.redelivered == []
+    spool_harness.advance(0.01)
+    assert spool_harness.redelivered == ["a"]
+    assert spool_harness.spooled == []
+    assert spool_harness.count("redelivered") == 1
 
 
-def test_a_replayed_call_says_what_the_first_one_said(desk, charge_point):
-    desk.handle = fail
-    received_at = dt.datetime.fromtimestamp(desk.stage.clock.time(), dt.UTC)
+def test_a_replayed_call_says_what_the_first_one_said(spool_harness, charge_point):
+    spool_harness.handle = fail
+    received_at = dt.datetime.fromtimestamp(spool_harness.stage.clock.time(), dt.UTC)
     answered = charge_point.call("StartTransaction", START, "a")[2]
-    desk.handle = answer
-    desk.advance(5)
-    first, redelivered = desk.seen
+    spool_harness.handle = answer
+    spool_harness.advance(5)
+    first, redelivered = spool_harness.seen
     assert (first.redelivered, redelivered.redelivered) == (False, True)
     assert redelivered.transaction_id == first.transaction_id == answered["transactionId"]
     assert redelivered.request == first.request
@@ -39,86 +40,86 @@ def test_a_replayed_call_says_what_the_first_one_said(desk, charge_point):
     assert (redelivered.unique_id, redelivered.action) == ("a", "StartTransaction")
 
 
-def test_its_answer_goes_nowhere(desk, charge_point):
-    spool(desk, charge_point, "a")
+def test_its_answer_goes_nowhere(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "a")
     sent = len(charge_point.frames)
-    desk.advance(5)
-    assert desk.redelivered == ["a"]
+    spool_harness.advance(5)
+    assert spool_harness.redelivered == ["a"]
     assert len(charge_point.frames) == sent
 
 
-def test_the_records_of_a_charge_point_come_one_at_a_time_and_in_order(desk, charge_point):
-    spool(desk, charge_point, "a", "b", "c")
+def test_the_records_of_a_charge_point_come_one_at_a_time_and_in_order(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "a", "b", "c")
     running = Event()
 
     def hold(call):
         running.wait()
         return answer(call)
 
-    desk.handle = hold
-    desk.advance(DELAY_S)
-    assert desk.redelivered == ["a"]
+    spool_harness.handle = hold
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["a"]
     running.set()
-    desk.stage.settle()
-    assert desk.redelivered == ["a", "b", "c"]
+    spool_harness.stage.settle()
+    assert spool_harness.redelivered == ["a", "b", "c"]
 
 
-def test_those_of_different_charge_points_do_not_wait_for_each_other(desk):
+def test_those_of_different_charge_points_do_not_wait_for_each_other(spool_harness):
     for name in ("CP1", "CP2"):
-        spool(desk, desk.stage.connect(name), f"{name}-a")
+        spool(spool_harness, spool_harness.stage.connect(name), f"{name}-a")
     held = Event()
-    desk.handle = lambda call: held.wait() if call.unique_id == "CP1-a" else answer(call)
-    desk.advance(DELAY_S)
-    assert sorted(desk.redelivered) == ["CP1-a", "CP2-a"]
-    assert desk.spooled == ["CP1-a"]
+    spool_harness.handle = lambda call: held.wait() if call.unique_id == "CP1-a" else answer(call)
+    spool_harness.advance(DELAY_S)
+    assert sorted(spool_harness.redelivered) == ["CP1-a", "CP2-a"]
+    assert spool_harness.spooled == ["CP1-a"]
     held.set()
 
 
-def test_further_transaction_messages_of_that_charge_point_go_behind_them(desk, charge_point):
-    spool(desk, charge_point, "start", action="StartTransaction", payload=START)
+def test_further_transaction_messages_of_that_charge_point_go_behind_them(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "start", action="StartTransaction", payload=START)
     assert charge_point.call("MeterValues", METER_VALUES, "meter")[2] == {}
     assert charge_point.call("StopTransaction", STOP, "stop")[2] == {}
-    assert [call.unique_id for call in desk.seen] == ["start"]  # the plugin has heard of no other
-    assert desk.spooled == ["start", "meter", "stop"]
-    desk.advance(DELAY_S)
-    assert desk.redelivered == ["start", "meter", "stop"]
+    assert [call.unique_id for call in spool_harness.seen] == ["start"]  # the plugin has heard of no other
+    assert spool_harness.spooled == ["start", "meter", "stop"]
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["start", "meter", "stop"]
     assert charge_point.call("MeterValues", METER_VALUES, "direct")[2] == {}
-    assert not desk.seen[-1].redelivered
+    assert not spool_harness.seen[-1].redelivered
 
 
-def test_its_other_messages_and_other_charge_points_do_not_wait(desk, charge_point):
-    spool(desk, charge_point, "a")
+def test_its_other_messages_and_other_charge_points_do_not_wait(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "a")
     assert charge_point.call("DataTransfer", {"vendorId": "V"}, "data")[0] != 2
-    other = desk.stage.connect("CP2")
+    other = spool_harness.stage.connect("CP2")
     other.call("MeterValues", METER_VALUES, "b")
-    assert [call.unique_id for call in desk.seen] == ["a", "data", "b"]
+    assert [call.unique_id for call in spool_harness.seen] == ["a", "data", "b"]
 
 
 @pytest.mark.parametrize(
-    "error", [Planted, gevent.Timeout, gevent.GreenletExit, SystemExit], ids=lambda error: error.__name__
+    "error", [PlantedFault, gevent.Timeout, gevent.GreenletExit, SystemExit], ids=lambda error: error.__name__
 )
-def test_one_that_fails_again_is_tried_again_later_and_later(desk, charge_point, error):
+def test_one_that_fails_again_is_tried_again_later_and_later(spool_harness, charge_point, error):
     def leave(_):
         raise error
 
-    spool(desk, charge_point, "a", "b")
-    desk.handle = leave
+    spool(spool_harness, charge_point, "a", "b")
+    spool_harness.handle = leave
     for wait_s in (DELAY_S, 2.0, 4.0):
-        before = len(desk.redelivered)
-        desk.advance(wait_s - 0.01)
-        assert len(desk.redelivered) == before
-        desk.advance(0.01)
-        assert desk.redelivered == ["a"] * (before + 1)
-    desk.handle = answer
-    desk.advance(DELAY_MAX_S)
-    assert desk.redelivered[-2:] == ["a", "b"]
-    assert desk.spooled == []
-    assert desk.count("redelivery_failed") == 3
+        before = len(spool_harness.redelivered)
+        spool_harness.advance(wait_s - 0.01)
+        assert len(spool_harness.redelivered) == before
+        spool_harness.advance(0.01)
+        assert spool_harness.redelivered == ["a"] * (before + 1)
+    spool_harness.handle = answer
+    spool_harness.advance(DELAY_MAX_S)
+    assert spool_harness.redelivered[-2:] == ["a", "b"]
+    assert spool_harness.spooled == []
+    assert spool_harness.count("redelivery_failed") == 3
 
 
-def test_what_is_spooled_while_the_store_is_asked_is_not_overtaken(desk, charge_point, monkeypatch):
-    spool(desk, charge_point, "a")
-    look, asked, answered = desk.store.spooled, Event(), Event()
+def test_what_is_spooled_while_the_store_is_asked_is_not_overtaken(spool_harness, charge_point, monkeypatch):
+    spool(spool_harness, charge_point, "a")
+    look, asked, answered = spool_harness.store.spooled, Event(), Event()
 
     def slow(**given):
         found = look(**given)
@@ -127,130 +128,132 @@ def test_what_is_spooled_while_the_store_is_asked_is_not_overtaken(desk, charge_
             answered.wait()
         return found
 
-    monkeypatch.setattr(desk.store, "spooled", slow)
-    desk.advance(DELAY_S)
+    monkeypatch.setattr(spool_harness.store, "spooled", slow)
+    spool_harness.advance(DELAY_S)
     assert asked.is_set()
-    desk.store.hold()
+    spool_harness.store.hold()
     assert (
         charge_point.call("MeterValues", METER_VALUES, "b") is None
     )  # the store has it, and has not said so yet
     answered.set()
-    desk.stage.settle()
+    spool_harness.stage.settle()
     assert charge_point.call("MeterValues", METER_VALUES, "c") is None
-    desk.store.work()
-    desk.advance(DELAY_MAX_S)
-    assert desk.redelivered == ["a", "b", "c"]
-    assert [call.unique_id for call in desk.seen if not call.redelivered] == ["a"]
-    assert not desk.stage.spool.is_behind("CP1", None)
+    spool_harness.store.work()
+    spool_harness.advance(DELAY_MAX_S)
+    assert spool_harness.redelivered == ["a", "b", "c"]
+    assert [call.unique_id for call in spool_harness.seen if not call.redelivered] == ["a"]
+    assert not spool_harness.stage.spool.is_behind("CP1", None)
 
 
-def test_an_error_that_the_plugin_means_is_an_end_too(desk, charge_point):
+def test_an_error_that_the_plugin_means_is_an_end_too(spool_harness, charge_point):
     def refuse(_):
         raise OcppError(description="I know it already")
 
-    spool(desk, charge_point, "a")
-    desk.handle = refuse
-    desk.advance(5)
-    assert desk.redelivered == ["a"]
-    assert desk.spooled == []
+    spool(spool_harness, charge_point, "a")
+    spool_harness.handle = refuse
+    spool_harness.advance(5)
+    assert spool_harness.redelivered == ["a"]
+    assert spool_harness.spooled == []
 
 
-def test_a_handler_that_hangs_is_interrupted_at_the_deadline_and_counts_as_failed(desk, charge_point):
+def test_a_handler_that_hangs_is_interrupted_at_the_deadline_and_counts_as_failed(
+    spool_harness, charge_point
+):
     ended = []
 
     def hang(_):
         try:
             Event().wait()
         finally:
-            ended.append(desk.stage.clock.monotonic())
+            ended.append(spool_harness.stage.clock.monotonic())
 
-    spool(desk, charge_point, "a")
-    desk.handle = hang
-    begun_at = desk.stage.clock.monotonic()
-    desk.advance(DELAY_S + DEADLINE_S)
-    desk.handle = answer
+    spool(spool_harness, charge_point, "a")
+    spool_harness.handle = hang
+    begun_at = spool_harness.stage.clock.monotonic()
+    spool_harness.advance(DELAY_S + DEADLINE_S)
+    spool_harness.handle = answer
     assert ended == [begun_at + DELAY_S + DEADLINE_S]
-    assert desk.count("redelivery_failed") == 1
-    desk.advance(2.0)
-    assert desk.spooled == []
+    assert spool_harness.count("redelivery_failed") == 1
+    spool_harness.advance(2.0)
+    assert spool_harness.spooled == []
 
 
-def test_it_can_be_answered_later(desk, charge_point):
+def test_it_can_be_answered_later(spool_harness, charge_point):
     laters = []
-    spool(desk, charge_point, "a", "b")
-    desk.handle = lambda call: laters.append(call.later())
-    desk.advance(DELAY_S)
-    assert desk.redelivered == ["a"]
+    spool(spool_harness, charge_point, "a", "b")
+    spool_harness.handle = lambda call: laters.append(call.later())
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["a"]
     laters[0].answer({})
     laters[0].answer({})  # the first one counts
-    desk.stage.settle()
-    assert desk.redelivered == ["a", "b"]
-    laters[1].fail(Planted())
-    desk.stage.settle()
-    assert desk.spooled == ["b"]
+    spool_harness.stage.settle()
+    assert spool_harness.redelivered == ["a", "b"]
+    laters[1].fail(PlantedFault())
+    spool_harness.stage.settle()
+    assert spool_harness.spooled == ["b"]
 
 
-def test_while_its_plugin_is_quarantined_it_waits_and_costs_no_attempt(desk, charge_point):
-    spool(desk, charge_point, "a")
-    (plugin,) = desk.stage.plugins
+def test_while_its_plugin_is_quarantined_it_waits_and_costs_no_attempt(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "a")
+    (plugin,) = spool_harness.stage.plugins
     plugin.quarantined = True
-    desk.advance(10 * DELAY_MAX_S)
-    assert desk.redelivered == []
-    assert desk.count("redelivery_failed") == 0
+    spool_harness.advance(10 * DELAY_MAX_S)
+    assert spool_harness.redelivered == []
+    assert spool_harness.count("redelivery_failed") == 0
     plugin.quarantined = False
-    desk.stage.spool.redeliver_now()
-    desk.stage.settle()
-    assert desk.redelivered == ["a"]
+    spool_harness.stage.spool.redeliver_now()
+    spool_harness.stage.settle()
+    assert spool_harness.redelivered == ["a"]
 
 
-def test_times_that_were_set_before_a_release_bring_no_further_tries(desk, charge_point):
-    spool(desk, charge_point, "a")
-    (plugin,) = desk.stage.plugins
-    desk.handle = fail
+def test_times_that_were_set_before_a_release_bring_no_further_tries(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "a")
+    (plugin,) = spool_harness.stage.plugins
+    spool_harness.handle = fail
     for _ in range(3):
         plugin.quarantined = True
-        desk.advance(DELAY_MAX_S)
+        spool_harness.advance(DELAY_MAX_S)
         plugin.quarantined = False
-        desk.stage.spool.redeliver_now()
-        desk.stage.settle()
-    tries = len(desk.redelivered)
-    desk.advance(DELAY_MAX_S - 0.01)
-    assert len(desk.redelivered) == tries
-    desk.advance(0.01)
-    assert len(desk.redelivered) == tries + 1
+        spool_harness.stage.spool.redeliver_now()
+        spool_harness.stage.settle()
+    tries = len(spool_harness.redelivered)
+    spool_harness.advance(DELAY_MAX_S - 0.01)
+    assert len(spool_harness.redelivered) == tries
+    spool_harness.advance(0.01)
+    assert len(spool_harness.redelivered) == tries + 1
 
 
-def test_the_charge_point_need_not_be_there_any_more(desk, charge_point):
-    spool(desk, charge_point, "a")
+def test_the_charge_point_need_not_be_there_any_more(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "a")
     charge_point.hang_up()
-    desk.known = False
-    desk.advance(DELAY_S)
-    assert desk.redelivered == ["a"]
-    assert desk.seen[-1].charge_point.id == "CP1"
-    assert not desk.seen[-1].charge_point.online
+    spool_harness.known = False
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["a"]
+    assert spool_harness.seen[-1].charge_point.id == "CP1"
+    assert not spool_harness.seen[-1].charge_point.online
 
 
 # The replayer itself
 
 
-def test_a_replayer_that_is_started_again_goes_on_with_what_was_not_finished(desk, charge_point):
-    spool(desk, charge_point, "a", "b")
+def test_a_replayer_that_is_started_again_goes_on_with_what_was_not_finished(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "a", "b")
     held = Event()
-    desk.handle = lambda call: held.wait() and answer(call)
-    desk.advance(DELAY_S)
-    assert desk.redelivered == ["a"]
-    desk.cell.kill()
+    spool_harness.handle = lambda call: held.wait() and answer(call)
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["a"]
+    spool_harness.cell.kill()
     settle()
-    desk.cell.start()
+    spool_harness.cell.start()
     held.set()
-    desk.stage.settle()  # the answer to the replayer before is nobody's
-    assert desk.spooled == ["a", "b"]
-    desk.handle = answer
-    desk.advance(DELAY_S)
-    assert desk.redelivered == ["a", "a", "b"]
-    assert desk.spooled == []
+    spool_harness.stage.settle()  # the answer to the replayer before is nobody's
+    assert spool_harness.spooled == ["a", "b"]
+    spool_harness.handle = answer
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["a", "a", "b"]
+    assert spool_harness.spooled == []
 
 
-def test_a_message_of_nobodys_is_left_to_pykka(desk):
-    assert desk.cell.ref.ask("nonsense", timeout=5) is None
-    assert desk.exits == []
+def test_a_message_of_nobodys_is_left_to_pykka(spool_harness):
+    assert spool_harness.cell.ref.ask("nonsense", timeout=5) is None
+    assert spool_harness.exits == []

@@ -9,7 +9,7 @@ from chargehand.testing import StubStore
 
 from ...hub import settle
 from ..messages_of_v16 import METER_VALUES
-from ..spool_harness import ATTEMPTS, DELAY_MAX_S, DELAY_S, Desk, answer, fail, spool
+from ..spool_harness import ATTEMPTS, DELAY_MAX_S, DELAY_S, SpoolHarness, answer, fail, spool
 
 
 def test_what_an_earlier_run_left_is_taken_up_at_the_start():
@@ -25,15 +25,15 @@ def test_what_an_earlier_run_left_is_taken_up_at_the_start():
             received_at=dt.datetime(2025, 12, 31, tzinfo=dt.UTC),
             why="before",
         )
-    desk = Desk(store)
+    spool_harness = SpoolHarness(store)
     try:
-        assert desk.stage.spool.is_behind("CP9", None)
-        desk.advance(DELAY_S)
-        assert desk.redelivered == ["a", "b"]
-        assert desk.seen[0].received_at.year == 2025
-        assert not desk.stage.spool.is_behind("CP9", None)
+        assert spool_harness.stage.spool.is_behind("CP9", None)
+        spool_harness.advance(DELAY_S)
+        assert spool_harness.redelivered == ["a", "b"]
+        assert spool_harness.seen[0].received_at.year == 2025
+        assert not spool_harness.stage.spool.is_behind("CP9", None)
     finally:
-        desk.close()
+        spool_harness.close()
 
 
 def test_a_record_that_cannot_be_read_is_set_aside():
@@ -49,51 +49,53 @@ def test_a_record_that_cannot_be_read_is_set_aside():
             received_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
             why="before",
         )
-    desk = Desk(store)
+    spool_harness = SpoolHarness(store)
     try:
-        desk.advance(DELAY_S)
-        assert desk.redelivered == ["b"]
+        spool_harness.advance(DELAY_S)
+        assert spool_harness.redelivered == ["b"]
         assert [record.unique_id for record in store.dead_letters()] == ["a"]
     finally:
-        desk.close()
+        spool_harness.close()
 
 
-def test_while_the_store_is_slow_the_next_one_waits(desk, charge_point):
-    spool(desk, charge_point, "a", "b")
-    desk.store.hold()
-    desk.advance(DELAY_S)
-    assert desk.redelivered == ["a"]
-    desk.advance(10 * DELAY_MAX_S)
-    assert desk.redelivered == ["a"]
-    desk.store.work()
-    desk.stage.settle()
-    assert desk.redelivered == ["a", "b"]
+def test_while_the_store_is_slow_the_next_one_waits(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "a", "b")
+    spool_harness.store.hold()
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["a"]
+    spool_harness.advance(10 * DELAY_MAX_S)
+    assert spool_harness.redelivered == ["a"]
+    spool_harness.store.work()
+    spool_harness.stage.settle()
+    assert spool_harness.redelivered == ["a", "b"]
 
 
-def test_while_the_store_is_down_a_record_is_replayed_again_but_not_over_and_over(desk, charge_point):
-    spool(desk, charge_point, "a", "b")
-    desk.store.fail()
-    desk.advance(DELAY_S + DELAY_MAX_S + 0.5)
-    assert desk.redelivered == ["a", "a"]  # it cannot be taken out: so it comes again, in order
-    desk.store.work()
-    desk.advance(DELAY_MAX_S)
-    assert desk.redelivered == ["a", "a", "a", "b"]
-    assert desk.spooled == []
+def test_while_the_store_is_down_a_record_is_replayed_again_but_not_over_and_over(
+    spool_harness, charge_point
+):
+    spool(spool_harness, charge_point, "a", "b")
+    spool_harness.store.fail()
+    spool_harness.advance(DELAY_S + DELAY_MAX_S + 0.5)
+    assert spool_harness.redelivered == ["a", "a"]  # it cannot be taken out: so it comes again, in order
+    spool_harness.store.work()
+    spool_harness.advance(DELAY_MAX_S)
+    assert spool_harness.redelivered == ["a", "a", "a", "b"]
+    assert spool_harness.spooled == []
 
 
-def test_a_record_that_can_neither_be_read_nor_set_aside_stops_nothing_else(desk, charge_point):
-    desk.handle = fail
-    spool(desk, charge_point, "a")
-    record = desk.store._spool.popitem()[1]
-    desk.store._spool[record.number] = type(record)(
+def test_a_record_that_can_neither_be_read_nor_set_aside_stops_nothing_else(spool_harness, charge_point):
+    spool_harness.handle = fail
+    spool(spool_harness, charge_point, "a")
+    record = spool_harness.store._spool.popitem()[1]
+    spool_harness.store._spool[record.number] = type(record)(
         **{name: getattr(record, name) for name in record.__struct_fields__} | {"payload": b"[]"}
     )
-    desk.store.fail(StoreError("down"))
-    desk.advance(10 * DELAY_MAX_S)
-    assert desk.exits == []
-    desk.store.work()
-    desk.advance(DELAY_MAX_S)
-    assert [one.unique_id for one in desk.store.dead_letters()] == ["a"]
+    spool_harness.store.fail(StoreError("down"))
+    spool_harness.advance(10 * DELAY_MAX_S)
+    assert spool_harness.exits == []
+    spool_harness.store.work()
+    spool_harness.advance(DELAY_MAX_S)
+    assert [one.unique_id for one in spool_harness.store.dead_letters()] == ["a"]
 
 
 def away(*_, **__):
@@ -101,51 +103,51 @@ def away(*_, **__):
 
 
 def test_a_store_that_cannot_even_be_read_ends_nothing_and_sets_nothing_aside(
-    desk, charge_point, monkeypatch
+    spool_harness, charge_point, monkeypatch
 ):
     def cannot_keep(call):
         raise StoreError("the database is away")
 
-    spool(desk, charge_point, "a", "b")
-    desk.handle = cannot_keep
-    desk.advance(DELAY_S)
+    spool(spool_harness, charge_point, "a", "b")
+    spool_harness.handle = cannot_keep
+    spool_harness.advance(DELAY_S)
     for _ in range(2 * ATTEMPTS):
-        desk.advance(DELAY_MAX_S)
+        spool_harness.advance(DELAY_MAX_S)
     with monkeypatch.context() as patch:
-        patch.setattr(desk.store, "spooled", away)
+        patch.setattr(spool_harness.store, "spooled", away)
         for _ in range(2 * ATTEMPTS):
-            desk.advance(DELAY_MAX_S)
-    assert desk.exits == []
-    assert desk.store.dead_letters() == []
-    desk.handle = answer
-    desk.advance(DELAY_MAX_S)
-    assert desk.redelivered[-2:] == ["a", "b"]
-    assert desk.spooled == []
+            spool_harness.advance(DELAY_MAX_S)
+    assert spool_harness.exits == []
+    assert spool_harness.store.dead_letters() == []
+    spool_harness.handle = answer
+    spool_harness.advance(DELAY_MAX_S)
+    assert spool_harness.redelivered[-2:] == ["a", "b"]
+    assert spool_harness.spooled == []
 
 
-def test_a_row_that_the_store_will_never_hold_is_set_aside(desk, charge_point):
+def test_a_row_that_the_store_will_never_hold_is_set_aside(spool_harness, charge_point):
     def refuse(call):
         raise RowRefused("too large")
 
-    spool(desk, charge_point, "a")
-    desk.handle = refuse
-    desk.advance(DELAY_S)
+    spool(spool_harness, charge_point, "a")
+    spool_harness.handle = refuse
+    spool_harness.advance(DELAY_S)
     for _ in range(ATTEMPTS):
-        desk.advance(DELAY_MAX_S)
-    assert [record.unique_id for record in desk.store.dead_letters()] == ["a"]
+        spool_harness.advance(DELAY_MAX_S)
+    assert [record.unique_id for record in spool_harness.store.dead_letters()] == ["a"]
 
 
 def test_a_replayer_that_starts_while_the_store_is_away_takes_up_what_was_left_when_it_is_back(
-    desk, charge_point, monkeypatch
+    spool_harness, charge_point, monkeypatch
 ):
-    spool(desk, charge_point, "a")
-    desk.cell.kill()
+    spool(spool_harness, charge_point, "a")
+    spool_harness.cell.kill()
     settle()
     with monkeypatch.context() as patch:
-        patch.setattr(desk.store, "spooled_charge_points", away)
-        desk.cell.start()
-        desk.advance(3 * DELAY_MAX_S)
-        assert desk.redelivered == []
-    desk.advance(DELAY_MAX_S)
-    desk.advance(DELAY_S)
-    assert desk.redelivered == ["a"]
+        patch.setattr(spool_harness.store, "spooled_charge_points", away)
+        spool_harness.cell.start()
+        spool_harness.advance(3 * DELAY_MAX_S)
+        assert spool_harness.redelivered == []
+    spool_harness.advance(DELAY_MAX_S)
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["a"]

@@ -9,7 +9,7 @@ from chargehand.actors.runtime.scheduler import Scheduler
 from chargehand.protocol.versions import VERSIONS
 
 
-class Some(Plugin):
+class EmptyPlugin(Plugin):
     """A plugin; its cells are never started here, so that what they are told can be counted."""
 
     @passive("Authorize")
@@ -23,7 +23,7 @@ def router():
 
 
 def cell(name="some", **options):
-    return PluginCell(Scheduler(spare=0), Some.spec(name=name, **options), None)
+    return PluginCell(Scheduler(spare=0), EmptyPlugin.spec(name=name, **options), None)
 
 
 ACTIONS = VERSIONS["ocpp1.6"].actions
@@ -155,7 +155,7 @@ def test_those_that_come_after_shadows_which_were_promoted_find_the_last_one_ans
 # What a plugin declares
 
 
-class Everything(Plugin):
+class MarkedHandlers(Plugin):
     """Marks one of each kind."""
 
     @passive("Authorize")
@@ -180,7 +180,7 @@ class Everything(Plugin):
 
 
 def test_a_plugins_own_declarations_fit_the_router(router):
-    assert Everything.actions_of("passive") == ["Authorize"]
-    assert sorted(Everything.actions_of("outcome")) == ["*", "Reset"]
-    assert Everything.actions_of("online") == [""]
-    assert Everything.actions_of("offline") == [""]
+    assert MarkedHandlers.actions_of("passive") == ["Authorize"]
+    assert sorted(MarkedHandlers.actions_of("outcome")) == ["*", "Reset"]
+    assert MarkedHandlers.actions_of("online") == [""]
+    assert MarkedHandlers.actions_of("offline") == [""]

@@ -16,7 +16,7 @@ BLOCKED = {"idTagInfo": {"status": "Blocked"}}
 TAG = {"idTag": "T1"}
 
 
-class Answering(Plugin):
+class AnsweringPlugin(Plugin):
     """Answers with what it was made with; a callable is called."""
 
     def __init__(self, answer, seen):
@@ -41,17 +41,17 @@ class Answering(Plugin):
         return self.give(call)
 
 
-class Shadowing(Answering):
+class ShadowPlugin(AnsweringPlugin):
     """The same, by another name."""
 
 
-class Rig:
+class ShadowHarness:
     """A stage with a plugin that answers and one that is only compared."""
 
     def __init__(self, answer, shadow):
         self.seen, self.shadowed = [], []
         self.stage = Stage(
-            Answering.spec(answer, self.seen), Shadowing.spec(shadow, self.shadowed, shadow=True)
+            AnsweringPlugin.spec(answer, self.seen), ShadowPlugin.spec(shadow, self.shadowed, shadow=True)
         )
 
     def __enter__(self):
@@ -70,20 +70,20 @@ class Rig:
 
 def test_the_same_answer_is_counted_as_the_same_however_it_is_written():
     typed = v16.AuthorizeResponse(id_tag_info=v16.IdTagInfo(status="Accepted"))
-    with Rig(ACCEPTED, typed) as rig:
-        assert rig.charge_point.call("Authorize", TAG)[2] == ACCEPTED
-        assert rig.compared == (1, 0)
-        assert (len(rig.seen), len(rig.shadowed)) == (1, 1)
-        assert rig.shadowed[0].request == rig.seen[0].request
+    with ShadowHarness(ACCEPTED, typed) as harness:
+        assert harness.charge_point.call("Authorize", TAG)[2] == ACCEPTED
+        assert harness.compared == (1, 0)
+        assert (len(harness.seen), len(harness.shadowed)) == (1, 1)
+        assert harness.shadowed[0].request == harness.seen[0].request
 
 
 def test_another_answer_is_counted_and_logged_and_never_sent(caplog):
-    with Rig(ACCEPTED, BLOCKED) as rig:
-        assert rig.charge_point.call("Authorize", TAG)[2] == ACCEPTED
-        assert rig.compared == (0, 1)
-        assert len(rig.charge_point.sent()) == 1
+    with ShadowHarness(ACCEPTED, BLOCKED) as harness:
+        assert harness.charge_point.call("Authorize", TAG)[2] == ACCEPTED
+        assert harness.compared == (0, 1)
+        assert len(harness.charge_point.sent()) == 1
     (line,) = (one.getMessage() for one in caplog.records if "differently" in one.getMessage())
-    assert "Shadowing" in line
+    assert "ShadowPlugin" in line
     assert "Blocked" in line
     assert "Accepted" in line
 
@@ -107,137 +107,139 @@ def fail(error):
     ids=["raises", "leaks a timeout", "exits", "a number", "nonsense"],
 )
 def test_a_shadow_that_fails_costs_nobody_anything(shadow):
-    with Rig(ACCEPTED, shadow) as rig:
+    with ShadowHarness(ACCEPTED, shadow) as harness:
         for _ in range(10):
-            assert rig.charge_point.call("Authorize", TAG)[2] == ACCEPTED
-        assert rig.compared == (0, 10)
-        assert rig.stage.counts["handler_failed"] == 0
-        assert rig.stage.counts["fallback"] == 0
+            assert harness.charge_point.call("Authorize", TAG)[2] == ACCEPTED
+        assert harness.compared == (0, 10)
+        assert harness.stage.counts["handler_failed"] == 0
+        assert harness.stage.counts["fallback"] == 0
 
 
 def test_errors_are_compared_by_their_code():
-    with Rig(fail(OcppError(description="one way")), fail(OcppError(description="another"))) as rig:
-        rig.charge_point.call("Authorize", TAG)
-        assert rig.compared == (1, 0)
+    with ShadowHarness(
+        fail(OcppError(description="one way")), fail(OcppError(description="another"))
+    ) as harness:
+        harness.charge_point.call("Authorize", TAG)
+        assert harness.compared == (1, 0)
 
 
 def test_what_a_fallback_said_is_what_a_shadow_is_compared_with():
-    with Rig(fail(RuntimeError("planted")), {}) as rig:
-        assert rig.charge_point.call("MeterValues", METER_VALUES)[2] == {}
-        assert rig.stage.counts["fallback"] == 1
-        assert sum(rig.compared) == 1
+    with ShadowHarness(fail(RuntimeError("planted")), {}) as harness:
+        assert harness.charge_point.call("MeterValues", METER_VALUES)[2] == {}
+        assert harness.stage.counts["fallback"] == 1
+        assert sum(harness.compared) == 1
 
 
 def test_a_shadow_that_hangs_keeps_nobody_waiting():
     let_go = Event()
-    with Rig(ACCEPTED, lambda _: let_go.wait() and ACCEPTED) as rig:
-        assert [rig.charge_point.call("Authorize", TAG)[2] for _ in range(3)] == [ACCEPTED] * 3
-        assert rig.compared == (0, 0)
+    with ShadowHarness(ACCEPTED, lambda _: let_go.wait() and ACCEPTED) as harness:
+        assert [harness.charge_point.call("Authorize", TAG)[2] for _ in range(3)] == [ACCEPTED] * 3
+        assert harness.compared == (0, 0)
         let_go.set()
-        rig.stage.settle()
-        assert rig.compared == (3, 0)
+        harness.stage.settle()
+        assert harness.compared == (3, 0)
 
 
 def test_a_shadow_that_hangs_is_killed_at_its_deadline_and_has_failed():
-    with Rig(ACCEPTED, lambda _: Event().wait()) as rig:
-        assert [rig.charge_point.call("Authorize", TAG)[2] for _ in range(2)] == [ACCEPTED] * 2
-        rig.stage.advance(rig.stage.context.events_s)
-        assert rig.compared == (0, 1)
-        rig.stage.advance(rig.stage.context.events_s)
-        assert rig.compared == (0, 2)
-        assert rig.stage.counts["shadow_overdue"] == 2
-        assert rig.stage.counts["deadline_passed"] == rig.stage.counts["fallback"] == 0
-        assert rig.stage.plugins[1].depth == 0
+    with ShadowHarness(ACCEPTED, lambda _: Event().wait()) as harness:
+        assert [harness.charge_point.call("Authorize", TAG)[2] for _ in range(2)] == [ACCEPTED] * 2
+        harness.stage.advance(harness.stage.context.events_s)
+        assert harness.compared == (0, 1)
+        harness.stage.advance(harness.stage.context.events_s)
+        assert harness.compared == (0, 2)
+        assert harness.stage.counts["shadow_overdue"] == 2
+        assert harness.stage.counts["deadline_passed"] == harness.stage.counts["fallback"] == 0
+        assert harness.stage.plugins[1].depth == 0
 
 
 def test_so_many_calls_of_a_charge_point_wait_for_a_shadow_and_no_more():
     let_go = Event()
-    with Rig(ACCEPTED, lambda _: let_go.wait() and ACCEPTED) as rig:
+    with ShadowHarness(ACCEPTED, lambda _: let_go.wait() and ACCEPTED) as harness:
         for _ in range(SHADOW_BACKLOG + 10):
-            assert rig.charge_point.call("Authorize", TAG)[2] == ACCEPTED
-        assert rig.stage.plugins[1].depth == SHADOW_BACKLOG
-        assert rig.stage.counts["shadow_dropped"] == 9  # one is in its handler
+            assert harness.charge_point.call("Authorize", TAG)[2] == ACCEPTED
+        assert harness.stage.plugins[1].depth == SHADOW_BACKLOG
+        assert harness.stage.counts["shadow_dropped"] == 9  # one is in its handler
         let_go.set()
-        until(lambda: rig.compared == (SHADOW_BACKLOG + 1, 0))
-        rig.charge_point.call("Authorize", TAG)
-        assert rig.compared == (SHADOW_BACKLOG + 2, 0)
+        until(lambda: harness.compared == (SHADOW_BACKLOG + 1, 0))
+        harness.charge_point.call("Authorize", TAG)
+        assert harness.compared == (SHADOW_BACKLOG + 2, 0)
 
 
 def test_what_waits_to_be_compared_is_dropped_when_the_shadow_is_promoted():
     let_go = Event()
-    with Rig(ACCEPTED, lambda _: let_go.wait() and BLOCKED) as rig:
+    with ShadowHarness(ACCEPTED, lambda _: let_go.wait() and BLOCKED) as harness:
         for _ in range(3):
-            rig.charge_point.call("Authorize", TAG)
-        (shadow,) = (cell for cell in rig.stage.plugins if cell.shadow)
-        rig.stage.context.router.promote(shadow)
+            harness.charge_point.call("Authorize", TAG)
+        (shadow,) = (cell for cell in harness.stage.plugins if cell.shadow)
+        harness.stage.context.router.promote(shadow)
         let_go.set()
-        assert rig.charge_point.call("Authorize", TAG)[2] == BLOCKED
-        assert rig.stage.counts["shadow_dropped"] == 2
-        assert len(rig.shadowed) == 2
+        assert harness.charge_point.call("Authorize", TAG)[2] == BLOCKED
+        assert harness.stage.counts["shadow_dropped"] == 2
+        assert len(harness.shadowed) == 2
 
 
 def test_a_shadow_that_is_quicker_than_the_one_that_answers_is_compared_when_that_has():
     let_go = Event()
-    with Rig(lambda _: let_go.wait() and ACCEPTED, ACCEPTED) as rig:
-        assert rig.charge_point.call("Authorize", TAG) is None
-        assert rig.compared == (0, 0)
+    with ShadowHarness(lambda _: let_go.wait() and ACCEPTED, ACCEPTED) as harness:
+        assert harness.charge_point.call("Authorize", TAG) is None
+        assert harness.compared == (0, 0)
         let_go.set()
-        rig.stage.settle()
-        assert rig.compared == (1, 0)
+        harness.stage.settle()
+        assert harness.compared == (1, 0)
 
 
 def test_a_shadow_may_answer_later():
     laters = []
-    with Rig(ACCEPTED, lambda call: laters.append(call.later())) as rig:
-        rig.charge_point.call("Authorize", TAG)
+    with ShadowHarness(ACCEPTED, lambda call: laters.append(call.later())) as harness:
+        harness.charge_point.call("Authorize", TAG)
         laters[0].answer(BLOCKED)
         laters[0].answer(ACCEPTED)  # the first one counts
-        assert rig.compared == (0, 1)
+        assert harness.compared == (0, 1)
 
 
 def test_a_shadow_sees_the_transaction_id_that_was_given():
     def give(call):
         return {**ACCEPTED, "transactionId": call.transaction_id}
 
-    with Rig(give, give) as rig:
-        number = rig.charge_point.call("StartTransaction", START)[2]["transactionId"]
-        assert rig.shadowed[0].transaction_id == number
-        assert rig.compared == (1, 0)
+    with ShadowHarness(give, give) as harness:
+        number = harness.charge_point.call("StartTransaction", START)[2]["transactionId"]
+        assert harness.shadowed[0].transaction_id == number
+        assert harness.compared == (1, 0)
 
 
 def test_an_action_that_only_a_shadow_claims_is_answered_by_nobody():
     seen = []
-    with Stage(Shadowing.spec(ACCEPTED, seen, shadow=True)) as stage:
+    with Stage(ShadowPlugin.spec(ACCEPTED, seen, shadow=True)) as stage:
         charge_point = stage.connect("CP1")
         assert charge_point.call("Authorize", TAG)[2] == "NotSupported"
 
 
 def test_a_promoted_shadow_answers_and_is_compared_no_more():
-    with Rig(ACCEPTED, BLOCKED) as rig:
-        (shadow,) = (cell for cell in rig.stage.plugins if cell.shadow)
+    with ShadowHarness(ACCEPTED, BLOCKED) as harness:
+        (shadow,) = (cell for cell in harness.stage.plugins if cell.shadow)
         assert isinstance(shadow, PluginCell)
-        rig.stage.context.router.promote(shadow)
-        assert rig.charge_point.call("Authorize", TAG)[2] == BLOCKED
-        assert rig.compared == (0, 0)
-        assert rig.seen == []
-        assert rig.charge_point.call("MeterValues", METER_VALUES)[2] == {}
+        harness.stage.context.router.promote(shadow)
+        assert harness.charge_point.call("Authorize", TAG)[2] == BLOCKED
+        assert harness.compared == (0, 0)
+        assert harness.seen == []
+        assert harness.charge_point.call("MeterValues", METER_VALUES)[2] == {}
 
 
 def test_what_it_failed_at_as_a_shadow_it_is_not_blamed_for_when_it_is_promoted():
     answers = [Event().wait] * 3
-    with Rig(ACCEPTED, lambda _: answers.pop()() if answers else BLOCKED) as rig:
-        (shadow,) = (cell for cell in rig.stage.plugins if cell.shadow)
+    with ShadowHarness(ACCEPTED, lambda _: answers.pop()() if answers else BLOCKED) as harness:
+        (shadow,) = (cell for cell in harness.stage.plugins if cell.shadow)
         for _ in range(3):
-            rig.charge_point.call("Authorize", TAG)
-            rig.stage.advance(rig.stage.context.events_s)
+            harness.charge_point.call("Authorize", TAG)
+            harness.stage.advance(harness.stage.context.events_s)
         assert shadow.breakers.list_open() == [("CP1", "Authorize")]
-        rig.charge_point.call("Authorize", TAG)
-        assert len(rig.shadowed) == 3  # it is not shown what it fails at
-        rig.stage.context.router.promote(shadow)
-        assert rig.charge_point.call("Authorize", TAG)[2] == BLOCKED
+        harness.charge_point.call("Authorize", TAG)
+        assert len(harness.shadowed) == 3  # it is not shown what it fails at
+        harness.stage.context.router.promote(shadow)
+        assert harness.charge_point.call("Authorize", TAG)[2] == BLOCKED
 
 
-class Telling(Plugin):
+class CommandingPlugin(Plugin):
     """Hears of everything, and sends a command for it."""
 
     def __init__(self, heard):
@@ -263,7 +265,7 @@ class Telling(Plugin):
 
 def test_a_shadow_hears_of_comings_goings_and_outcomes_and_sends_nothing():
     heard = []
-    with Stage(Telling.spec(heard, shadow=True)) as stage:
+    with Stage(CommandingPlugin.spec(heard, shadow=True)) as stage:
         charge_point = stage.connect("CP1")
         stage.send("CP1", v16.Reset(type="Soft"), timeout_s=1.0)
         stage.settle()
@@ -278,7 +280,7 @@ def test_a_shadow_hears_of_comings_goings_and_outcomes_and_sends_nothing():
 
 def test_a_shadow_that_was_promoted_sends_also_with_what_it_kept():
     heard = []
-    with Stage(Telling.spec(heard, shadow=True)) as stage:
+    with Stage(CommandingPlugin.spec(heard, shadow=True)) as stage:
         stage.context.router.promote(stage.plugins[0])
         charge_point = stage.connect("CP1")
         assert [frame[2] for frame in charge_point.take()] == ["ClearCache"]
@@ -296,21 +298,22 @@ def test_a_command_that_is_none_is_an_error_for_a_shadow_too():
                 errors.append(type(error))
         return ACCEPTED
 
-    class Careless(Answering):
+    class Careless(AnsweringPlugin):
         @passive("Authorize")
         def authorize(self, _):
             return call(self)
 
-    with Stage(Answering.spec(ACCEPTED, []), Careless.spec(None, [], shadow=True)) as stage:
+    with Stage(AnsweringPlugin.spec(ACCEPTED, []), Careless.spec(None, [], shadow=True)) as stage:
         stage.connect("CP1").call("Authorize", TAG)
     assert len(errors) == 2
 
 
 def test_several_shadows_are_each_compared():
     seen = []
-    specs = [Answering.spec(ACCEPTED, seen)]
+    specs = [AnsweringPlugin.spec(ACCEPTED, seen)]
     specs += [
-        Shadowing.spec(answer, [], shadow=True, name=f"s{n}") for n, answer in enumerate((ACCEPTED, BLOCKED))
+        ShadowPlugin.spec(answer, [], shadow=True, name=f"s{n}")
+        for n, answer in enumerate((ACCEPTED, BLOCKED))
     ]
     with Stage(*specs) as stage:
         stage.connect("CP1").call("Authorize", TAG)

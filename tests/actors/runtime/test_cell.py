@@ -14,26 +14,26 @@ from chargehand.actors.runtime.cell import Cell, Ending, Phase
 from chargehand.actors.runtime.scheduler import Scheduler
 
 from ...hub import settle, until
-from ..probe import Probe, last_ending
+from ..recording_actors import ScriptedActor, last_ending
 
 # Starting
 
 
-def test_a_start_returns_when_on_start_has(bench):
-    cell = bench.started()
+def test_a_start_returns_when_on_start_has(cell_harness):
+    cell = cell_harness.started()
     assert cell.phase is Phase.RUNNING
-    assert bench.log == ["init", "on_start"]
+    assert cell_harness.log == ["init", "on_start"]
 
 
-def test_a_start_waits_for_an_on_start_that_blocks(bench):
+def test_a_start_waits_for_an_on_start_that_blocks(cell_harness):
     release, order = Event(), []
 
-    class Slow(Probe):
+    class Slow(ScriptedActor):
         def on_start(self):
             release.wait()
             order.append("on_start is over")
 
-    cell = bench.cell(Slow)
+    cell = cell_harness.cell(Slow)
     starting = gevent.spawn(lambda: (cell.start(), order.append("start has returned")))
     settle()
     assert cell.phase is Phase.STARTING
@@ -43,49 +43,49 @@ def test_a_start_waits_for_an_on_start_that_blocks(bench):
     assert order == ["on_start is over", "start has returned"]
 
 
-def test_a_start_raises_what_left_on_start_and_the_watcher_is_not_told(bench):
-    class Broken(Probe):
+def test_a_start_raises_what_left_on_start_and_the_watcher_is_not_told(cell_harness):
+    class Broken(ScriptedActor):
         def on_start(self):
             raise ValueError("start")
 
-    cell = bench.cell(Broken)
+    cell = cell_harness.cell(Broken)
     with pytest.raises(ValueError, match="start"):
         cell.start()
     assert cell.phase is Phase.VACANT
-    assert bench.exits == []
-    assert bench.log == ["init"]  # on_failure is for the handlers of messages
+    assert cell_harness.exits == []
+    assert cell_harness.log == ["init"]  # on_failure is for the handlers of messages
 
 
-def test_a_failed_start_can_be_tried_again_and_is_watched_then(bench):
-    class Moody(Probe):
+def test_a_failed_start_can_be_tried_again_and_is_watched_then(cell_harness):
+    class Moody(ScriptedActor):
         def on_start(self):
             if self.log.count("init") == 1:
                 raise ValueError("the first time")
 
-    cell = bench.cell(Moody)
+    cell = cell_harness.cell(Moody)
     with pytest.raises(ValueError, match="the first time"):
         cell.start()
     cell.start()
     cell.tell(ValueError("told"))
-    assert last_ending(bench) is Ending.CRASH
+    assert last_ending(cell_harness) is Ending.CRASH
 
 
-def test_a_start_that_nobody_waits_for_fails_to_its_watcher(bench):
-    class Broken(Probe):
+def test_a_start_that_nobody_waits_for_fails_to_its_watcher(cell_harness):
+    class Broken(ScriptedActor):
         def on_start(self):
             raise ValueError("start")
 
-    bench.cell(Broken).start(wait=False)
-    assert last_ending(bench) is Ending.CRASH
-    assert not bench.exits[0].started
+    cell_harness.cell(Broken).start(wait=False)
+    assert last_ending(cell_harness) is Ending.CRASH
+    assert not cell_harness.exits[0].started
 
 
-def test_a_failed_start_without_a_watcher_ends_the_cell(bench):
-    class Broken(Probe):
+def test_a_failed_start_without_a_watcher_ends_the_cell(cell_harness):
+    class Broken(ScriptedActor):
         def on_start(self):
             raise ValueError("start")
 
-    cell = bench.cell(Broken, watched=False)
+    cell = cell_harness.cell(Broken, watched=False)
     future = cell.ref.ask("a", block=False)
     with pytest.raises(ValueError, match="start"):
         cell.start()
@@ -94,143 +94,143 @@ def test_a_failed_start_without_a_watcher_ends_the_cell(bench):
         future.get(timeout=0)
 
 
-def test_a_crash_right_after_on_start_is_the_watchers_and_not_the_starters(bench):
-    class Eager(Probe):
+def test_a_crash_right_after_on_start_is_the_watchers_and_not_the_starters(cell_harness):
+    class Eager(ScriptedActor):
         def on_start(self):
             self.actor_ref.tell(ValueError("from on_start"))
 
-    bench.cell(Eager).start()  # it has started: its on_start has returned
-    assert last_ending(bench) is Ending.CRASH
-    assert bench.exits[0].started
+    cell_harness.cell(Eager).start()  # it has started: its on_start has returned
+    assert last_ending(cell_harness) is Ending.CRASH
+    assert cell_harness.exits[0].started
 
 
-def test_the_watcher_is_back_when_the_waiting_starter_was_interrupted(bench):
+def test_the_watcher_is_back_when_the_waiting_starter_was_interrupted(cell_harness):
     release = Event()
 
-    class Slow(Probe):
+    class Slow(ScriptedActor):
         def on_start(self):
             release.wait()
 
-    cell = bench.cell(Slow)
+    cell = cell_harness.cell(Slow)
     with pytest.raises(gevent.Timeout), gevent.Timeout(0.001):
         cell.start()
     release.set()
     settle()
     cell.tell(ValueError("told"))
-    assert last_ending(bench) is Ending.CRASH
+    assert last_ending(cell_harness) is Ending.CRASH
 
 
-def test_a_start_that_fails_when_nobody_waits_for_it_any_more_is_told_to_the_watcher(bench):
+def test_a_start_that_fails_when_nobody_waits_for_it_any_more_is_told_to_the_watcher(cell_harness):
     release = Event()
 
-    class Broken(Probe):
+    class Broken(ScriptedActor):
         def on_start(self):
             release.wait()
             raise ValueError("start")
 
     with pytest.raises(gevent.Timeout), gevent.Timeout(0.001):
-        bench.cell(Broken).start()
+        cell_harness.cell(Broken).start()
     release.set()
-    assert last_ending(bench) is Ending.CRASH
-    assert not bench.exits[0].started
+    assert last_ending(cell_harness) is Ending.CRASH
+    assert not cell_harness.exits[0].started
 
 
-def test_a_running_actor_is_not_started_again(bench):
-    cell = bench.started()
+def test_a_running_actor_is_not_started_again(cell_harness):
+    cell = cell_harness.started()
     with pytest.raises(RuntimeError, match="running"):
         cell.start()
 
 
-def test_what_the_constructor_raises_is_raised_by_start(bench):
-    class Broken(Probe):
+def test_what_the_constructor_raises_is_raised_by_start(cell_harness):
+    class Broken(ScriptedActor):
         def __init__(self, log):
             raise ValueError("constructor")
 
-    cell = bench.cell(Broken)
+    cell = cell_harness.cell(Broken)
     with pytest.raises(ValueError, match="constructor"):
         cell.start()
     assert cell.phase is Phase.VACANT
     settle()
-    assert bench.exits == []
+    assert cell_harness.exits == []
 
 
 # Restarting
 
 
-def test_a_restart_is_a_fresh_actor_under_the_same_ref(bench):
-    cell = bench.started()
+def test_a_restart_is_a_fresh_actor_under_the_same_ref(cell_harness):
+    cell = cell_harness.started()
     ref, first = cell.ref, cell.actor
     cell.tell(ValueError("crash"))
-    assert last_ending(bench) is Ending.CRASH
+    assert last_ending(cell_harness) is Ending.CRASH
     cell.start()
     assert cell.actor is not first
     assert cell.ref is ref
     assert ref.ask("a", timeout=5) == "a"
-    assert bench.log.count("init") == 2
+    assert cell_harness.log.count("init") == 2
 
 
-def test_the_message_in_hand_is_not_tried_again_and_the_rest_waits_in_order(bench):
-    cell = bench.started()
+def test_the_message_in_hand_is_not_tried_again_and_the_rest_waits_in_order(cell_harness):
+    cell = cell_harness.started()
     for message in ("a", ValueError("crash"), "b", "c"):
         cell.tell(message)
-    exit_ = until(lambda: bench.exits)[0]
+    exit_ = until(lambda: cell_harness.exits)[0]
     assert isinstance(exit_.message, ValueError)
-    assert bench.log == ["init", "on_start", "a", ("on_failure", ValueError)]
+    assert cell_harness.log == ["init", "on_start", "a", ("on_failure", ValueError)]
     cell.tell("d")
     cell.start()
     settle()
-    assert bench.log[4:] == ["init", "on_start", "b", "c", "d"]
+    assert cell_harness.log[4:] == ["init", "on_start", "b", "c", "d"]
 
 
-def test_an_ask_that_waits_over_a_restart_is_answered_by_the_next_actor(bench):
-    cell = bench.started()
+def test_an_ask_that_waits_over_a_restart_is_answered_by_the_next_actor(cell_harness):
+    cell = cell_harness.started()
     cell.tell(ValueError("crash"))
     future = cell.ref.ask("a", block=False)
-    until(lambda: bench.exits)
+    until(lambda: cell_harness.exits)
     assert not future.done()
     assert cell.ref.is_alive()
     cell.start()
     assert future.get(timeout=5) == "a"
 
 
-def test_a_proxy_stays_valid_over_a_restart(bench):
-    class Counting(Probe):
+def test_a_proxy_stays_valid_over_a_restart(cell_harness):
+    class Counting(ScriptedActor):
         def count(self):
             return self.log.count("init")
 
-    cell = bench.started(Counting)
+    cell = cell_harness.started(Counting)
     proxy = cell.ref.proxy()
     cell.tell(ValueError("crash"))
-    until(lambda: bench.exits)
+    until(lambda: cell_harness.exits)
     cell.start()
     assert proxy.count().get(timeout=5) == 2
 
 
-def test_an_actor_without_a_watcher_ends_its_cell(bench):
-    cell = bench.started(watched=False)
+def test_an_actor_without_a_watcher_ends_its_cell(cell_harness):
+    cell = cell_harness.started(watched=False)
     cell.tell(ValueError("crash"))
     until(lambda: cell.phase is Phase.ENDED)
     with pytest.raises(pykka.ActorDeadError):
         cell.tell("a")
 
 
-def test_a_normal_end_is_told_to_the_watcher_and_the_rest_of_the_inbox_waits(bench):
-    cell = bench.started()
+def test_a_normal_end_is_told_to_the_watcher_and_the_rest_of_the_inbox_waits(cell_harness):
+    cell = cell_harness.started()
     stopped = cell.ref.stop(block=False)
     cell.tell("after the stop")
-    assert last_ending(bench) is Ending.NORMAL
+    assert last_ending(cell_harness) is Ending.NORMAL
     assert stopped.get(timeout=0) is True
     assert cell.depth == 1
     cell.start()
     settle()
-    assert "after the stop" in bench.log
+    assert "after the stop" in cell_harness.log
 
 
 # The end
 
 
-def test_the_end_is_for_good(bench):
-    cell = bench.started()
+def test_the_end_is_for_good(cell_harness):
+    cell = cell_harness.started()
     future = cell.ref.ask("a", block=False)
     stop = cell.ref.stop(block=False)
     cell.end()
@@ -243,7 +243,7 @@ def test_the_end_is_for_good(bench):
         cell.start()
 
 
-def test_told_messages_that_nobody_will_handle_are_handed_to_unheard(bench):
+def test_told_messages_that_nobody_will_handle_are_handed_to_unheard(cell_harness):
     unheard = []
 
     class Attentive(Cell):
@@ -252,15 +252,15 @@ def test_told_messages_that_nobody_will_handle_are_handed_to_unheard(bench):
         def unheard(self, message):
             unheard.append(message)
 
-    cell = Attentive(bench.scheduler, "attentive", Probe.maker(bench.log))
+    cell = Attentive(cell_harness.scheduler, "attentive", ScriptedActor.maker(cell_harness.log))
     for message in ("a", "b"):
         cell.tell(message)
     cell.end()
     assert unheard == ["a", "b"]
 
 
-def test_a_join_waits_for_the_end_of_the_actor(bench):
-    cell, block = bench.started(), Event()
+def test_a_join_waits_for_the_end_of_the_actor(cell_harness):
+    cell, block = cell_harness.started(), Event()
     assert cell.join(0) is False
     cell.tell(block)
     cell.ref.stop(block=False)
@@ -273,9 +273,9 @@ def test_a_join_waits_for_the_end_of_the_actor(bench):
     assert cell.join(0) is True
 
 
-def test_a_join_measures_its_time_from_when_it_was_called(bench):
+def test_a_join_measures_its_time_from_when_it_was_called(cell_harness):
     """The hub's own idea of the time is that of its last turn, which may be long ago."""
-    cell = bench.started()
+    cell = cell_harness.started()
     begun_at = time.monotonic()
     while time.monotonic() < begun_at + 0.03:
         pass  # the hub does not run meanwhile
@@ -287,25 +287,28 @@ def test_a_join_measures_its_time_from_when_it_was_called(bench):
 # An actor costs nothing while it is idle
 
 
-def test_an_idle_cell_holds_no_deque_and_no_greenlet(bench):
-    cell = bench.started()
+def test_an_idle_cell_holds_no_deque_and_no_greenlet(cell_harness):
+    cell = cell_harness.started()
     for number in range(100):
         cell.tell(number)
     assert cell.messages is not None
     settle()
-    assert bench.log[-1] == 99
+    assert cell_harness.log[-1] == 99
     assert cell.messages is None
     assert cell.runner is None
-    assert bench.scheduler.runners == 0
+    assert cell_harness.scheduler.runners == 0
 
 
-def test_an_idle_actor_costs_less_than_a_kilobyte(bench):
+def test_an_idle_actor_costs_less_than_a_kilobyte(cell_harness):
     class Small(Actor):
         __slots__ = ()
 
     many = 1000
     gc.collect()
-    cells = [Cell(bench.scheduler, f"cell-{number}", Small.maker(), bench.watch) for number in range(many)]
+    cells = [
+        Cell(cell_harness.scheduler, f"cell-{number}", Small.maker(), cell_harness.watch)
+        for number in range(many)
+    ]
     for cell in cells:
         cell.start(wait=False)
     settle()
@@ -317,10 +320,10 @@ def test_an_idle_actor_costs_less_than_a_kilobyte(bench):
         cell.end()
 
 
-def test_no_actor_is_ever_entered_in_pykkas_registry(bench):
+def test_no_actor_is_ever_entered_in_pykkas_registry(cell_harness):
     before = pykka.ActorRegistry.get_all()
-    cell = bench.started()
-    ref = Probe.start([])
+    cell = cell_harness.started()
+    ref = ScriptedActor.start([])
     settle()
     assert pykka.ActorRegistry.get_all() == before
     ref.stop()
@@ -328,10 +331,10 @@ def test_no_actor_is_ever_entered_in_pykkas_registry(bench):
     assert pykka.ActorRegistry.get_all() == before
 
 
-def test_a_cell_takes_no_more_than_its_share_at_a_turn(bench):
+def test_a_cell_takes_no_more_than_its_share_at_a_turn(cell_harness):
     scheduler = Scheduler(spare=0, drain=4)
     log = []
-    cells = [Cell(scheduler, name, Probe.maker(log), bench.watch) for name in "ab"]
+    cells = [Cell(scheduler, name, ScriptedActor.maker(log), cell_harness.watch) for name in "ab"]
     for cell in cells:
         cell.start()
     del log[:]
@@ -352,8 +355,8 @@ def test_an_actor_is_not_made_or_run_in_pykkas_way():
         Actor._start_actor_loop(Actor.__new__(Actor))
 
 
-def test_the_inbox_has_what_pykka_expects_of_one(bench):
-    cell = bench.cell()
+def test_the_inbox_has_what_pykka_expects_of_one(cell_harness):
+    cell = cell_harness.cell()
     assert cell.empty()
     cell.put("a")
     assert not cell.empty()
@@ -362,9 +365,9 @@ def test_the_inbox_has_what_pykka_expects_of_one(bench):
         cell.get()
 
 
-def test_a_handler_can_ask_that_its_actor_stop_as_pykka_has_it(bench):
-    cell = bench.started()
+def test_a_handler_can_ask_that_its_actor_stop_as_pykka_has_it(cell_harness):
+    cell = cell_harness.started()
     cell.tell(lambda actor: actor.actor_stopped.set())
     cell.tell("not handled any more")
-    assert last_ending(bench) is Ending.NORMAL
-    assert "not handled any more" not in bench.log
+    assert last_ending(cell_harness) is Ending.NORMAL
+    assert "not handled any more" not in cell_harness.log

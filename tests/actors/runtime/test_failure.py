@@ -69,7 +69,7 @@ def test_a_keyboard_interrupt_is_handed_on_to_the_main_greenlet():
 # The same, in the handlers of actors
 
 
-class Fragile(Actor):
+class RaisingActor(Actor):
     """Raises what it is told to."""
 
     def __init__(self):
@@ -94,7 +94,7 @@ def others():
             return message
 
     host = [Host.start(), Host.start()]
-    own = Fragile.start()
+    own = RaisingActor.start()
     yield [*host, own]
     for ref in (*host, own):
         assert ref.stop(timeout=5)
@@ -102,7 +102,7 @@ def others():
 
 @pytest.mark.parametrize("escaping", ESCAPING, ids=repr)
 def test_what_escapes_from_an_asked_message_goes_to_the_asker_and_nobody_else_is_touched(escaping, others):
-    ref = Fragile.start()
+    ref = RaisingActor.start()
     with pytest.raises((pykka.Timeout, ActorKilled)):
         ref.ask(escaping, timeout=5)
     assert [other.ask("there", timeout=5) for other in others] == ["there"] * 3
@@ -115,7 +115,7 @@ def test_what_escapes_from_an_asked_message_goes_to_the_asker_and_nobody_else_is
 
 @pytest.mark.parametrize("escaping", ESCAPING, ids=repr)
 def test_what_escapes_from_a_told_message_kills_that_actor_alone(escaping, others, caplog):
-    ref = Fragile.start()
+    ref = RaisingActor.start()
     ref.tell(escaping)
     until(lambda: not ref.is_alive())
     assert "on_failure" in caplog.text
@@ -125,7 +125,7 @@ def test_what_escapes_from_a_told_message_kills_that_actor_alone(escaping, other
 @pytest.mark.parametrize("escaping", ESCAPING, ids=repr)
 @pytest.mark.parametrize("hook", ["on_start", "on_stop"])
 def test_what_escapes_from_a_hook_ends_that_actor_alone(escaping, hook, others):
-    kind = type("Hooked", (Fragile,), {hook: lambda self: raising(escaping)})
+    kind = type("Hooked", (RaisingActor,), {hook: lambda self: raising(escaping)})
     ref = kind.start()
     if hook == "on_stop":
         assert ref.stop(timeout=5) is True
@@ -134,7 +134,7 @@ def test_what_escapes_from_a_hook_ends_that_actor_alone(escaping, hook, others):
 
 
 def test_what_escapes_from_on_failure_changes_nothing(others):
-    kind = type("Hooked", (Fragile,), {"on_failure": lambda self, *_: raising(SystemExit())})
+    kind = type("Hooked", (RaisingActor,), {"on_failure": lambda self, *_: raising(SystemExit())})
     ref = kind.start()
     ref.tell(ValueError("a"))
     until(lambda: not ref.is_alive())
@@ -142,13 +142,13 @@ def test_what_escapes_from_on_failure_changes_nothing(others):
 
 
 def test_what_escapes_from_a_constructor_is_raised_by_start_as_an_exception():
-    kind = type("Hooked", (Fragile,), {"__init__": lambda self: raising(gevent.Timeout(1))})
+    kind = type("Hooked", (RaisingActor,), {"__init__": lambda self: raising(gevent.Timeout(1))})
     with pytest.raises(pykka.Timeout):
         kind.start()
 
 
 def test_a_ctrl_c_in_a_handler_reaches_the_main_greenlet_and_costs_one_message():
-    ref = Fragile.start()
+    ref = RaisingActor.start()
     future = ref.ask(KeyboardInterrupt(), block=False)
     with pytest.raises(KeyboardInterrupt):
         settle()

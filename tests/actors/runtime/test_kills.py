@@ -11,23 +11,23 @@ from chargehand.actors.runtime.cell import Ending, Phase
 from chargehand.actors.runtime.failure import ActorKilled, HandlerKilled
 
 from ...hub import settle, until
-from ..probe import Probe, last_ending
+from ..recording_actors import ScriptedActor, last_ending
 
 # Killing
 
 
-def test_an_idle_actor_that_is_killed_is_gone_at_once(bench):
-    cell = bench.started()
+def test_an_idle_actor_that_is_killed_is_gone_at_once(cell_harness):
+    cell = cell_harness.started()
     cell.kill()
     assert cell.phase is Phase.VACANT
-    assert bench.exits[0].ending is Ending.KILLED
-    assert bench.log == ["init", "on_start", "on_killed"]
+    assert cell_harness.exits[0].ending is Ending.KILLED
+    assert cell_harness.log == ["init", "on_start", "on_killed"]
     cell.start()
     assert cell.ref.ask("a", timeout=5) == "a"
 
 
-def test_an_idle_actor_that_is_killed_leaves_no_zombie_and_no_hanging_ask(bench):
-    cell = bench.started(watched=False)
+def test_an_idle_actor_that_is_killed_leaves_no_zombie_and_no_hanging_ask(cell_harness):
+    cell = cell_harness.started(watched=False)
     future = cell.ref.ask("a", block=False)
     cell.kill()
     with pytest.raises(pykka.ActorDeadError):
@@ -37,97 +37,97 @@ def test_an_idle_actor_that_is_killed_leaves_no_zombie_and_no_hanging_ask(bench)
     assert not cell.ref.is_alive()
 
 
-def test_a_blocked_handler_that_is_killed_ends_its_ask_and_its_actor(bench):
-    cell, block = bench.started(), Event()
+def test_a_blocked_handler_that_is_killed_ends_its_ask_and_its_actor(cell_harness):
+    cell, block = cell_harness.started(), Event()
     asked = cell.ref.ask(block, block=False)
     waiting = cell.ref.ask("waiting", block=False)
     settle()
     cell.kill()
     with pytest.raises(ActorKilled):
         asked.get(timeout=5)
-    assert last_ending(bench) is Ending.KILLED
-    assert bench.log == ["init", "on_start", "blocked", ("on_failure", ActorKilled)]
+    assert last_ending(cell_harness) is Ending.KILLED
+    assert cell_harness.log == ["init", "on_start", "blocked", ("on_failure", ActorKilled)]
     assert not waiting.done()
     cell.start()
     assert waiting.get(timeout=5) == "waiting"
 
 
-def test_a_blocked_handler_of_a_cell_that_has_ended_is_interrupted_too(bench):
-    cell, block = bench.started(), Event()
+def test_a_blocked_handler_of_a_cell_that_has_ended_is_interrupted_too(cell_harness):
+    cell, block = cell_harness.started(), Event()
     asked = cell.ref.ask(block, block=False)
     settle()
     cell.kill()
     cell.end()
     with pytest.raises(ActorKilled):
         asked.get(timeout=5)
-    until(lambda: bench.scheduler.runners == 0)
-    assert "unblocked" not in bench.log
+    until(lambda: cell_harness.scheduler.runners == 0)
+    assert "unblocked" not in cell_harness.log
 
 
-def test_an_actor_that_is_killed_while_it_starts_has_not_started(bench):
-    class Slow(Probe):
+def test_an_actor_that_is_killed_while_it_starts_has_not_started(cell_harness):
+    class Slow(ScriptedActor):
         def on_start(self):
             Event().wait()
 
-    cell = bench.cell(Slow)
+    cell = cell_harness.cell(Slow)
     cell.start(wait=False)
     settle()
     cell.kill()
-    assert last_ending(bench) is Ending.KILLED
-    assert not bench.exits[0].started
+    assert last_ending(cell_harness) is Ending.KILLED
+    assert not cell_harness.exits[0].started
 
 
-def test_an_actor_that_is_killed_before_its_on_start_ran_has_not_started(bench):
-    cell = bench.cell()
+def test_an_actor_that_is_killed_before_its_on_start_ran_has_not_started(cell_harness):
+    cell = cell_harness.cell()
     cell.start(wait=False)
     cell.kill()
     settle()
-    assert not bench.exits[0].started
-    assert "on_start" not in bench.log
+    assert not cell_harness.exits[0].started
+    assert "on_start" not in cell_harness.log
     cell.start()
     assert cell.phase is Phase.RUNNING
 
 
-def test_a_handler_can_kill_its_own_actor(bench):
-    cell = bench.started()
+def test_a_handler_can_kill_its_own_actor(cell_harness):
+    cell = cell_harness.started()
     cell.tell(lambda actor: actor._cell.kill())
     cell.tell("next")
-    assert last_ending(bench) is Ending.KILLED
-    assert "next" not in bench.log
+    assert last_ending(cell_harness) is Ending.KILLED
+    assert "next" not in cell_harness.log
     cell.start()
     settle()
-    assert "next" in bench.log
+    assert "next" in cell_harness.log
 
 
-def test_a_kill_that_finds_the_handler_over_kills_the_idle_actor(bench):
-    cell, block = bench.started(), Event()
+def test_a_kill_that_finds_the_handler_over_kills_the_idle_actor(cell_harness):
+    cell, block = cell_harness.started(), Event()
     cell.tell(block)
     settle()
     block.set()
     cell.kill()  # is carried out in the hub, when the handler has ended
-    assert last_ending(bench) is Ending.KILLED
+    assert last_ending(cell_harness) is Ending.KILLED
     settle()
-    assert bench.log[-1] in ("on_killed", ("on_failure", ActorKilled))
+    assert cell_harness.log[-1] in ("on_killed", ("on_failure", ActorKilled))
 
 
-def test_what_is_done_on_a_kill_may_block_whoever_carries_the_kill_out(bench):
-    class Slow(Probe):
+def test_what_is_done_on_a_kill_may_block_whoever_carries_the_kill_out(cell_harness):
+    class Slow(ScriptedActor):
         def on_killed(self):
             gevent.sleep(0)
             super().on_killed()
 
-    cell, block = bench.started(Slow), Event()
+    cell, block = cell_harness.started(Slow), Event()
     cell.tell(block)
     settle()
     first, worker = cell.actor, cell.runner
     block.set()
     settle()
     gevent.get_hub().loop.run_callback(cell._throw, worker, first)  # its handler ended just before
-    until(lambda: "on_killed" in bench.log)
+    until(lambda: "on_killed" in cell_harness.log)
 
 
-def test_a_kill_meant_for_one_actor_never_hits_the_next(bench):
-    cell, block = bench.started(), Event()
+def test_a_kill_meant_for_one_actor_never_hits_the_next(cell_harness):
+    cell, block = cell_harness.started(), Event()
     cell.tell(block)
     settle()
     first = cell.actor
@@ -139,21 +139,21 @@ def test_a_kill_meant_for_one_actor_never_hits_the_next(bench):
     cell._throw(worker, first)  # late
     settle()
     assert cell.phase is Phase.RUNNING
-    assert "second" in bench.log
+    assert "second" in cell_harness.log
     block.set()
     settle()
 
 
-def test_a_kill_of_nothing_is_nothing(bench):
-    cell = bench.cell()
+def test_a_kill_of_nothing_is_nothing(cell_harness):
+    cell = cell_harness.cell()
     cell.kill()
-    assert bench.exits == []
+    assert cell_harness.exits == []
 
 
 # Giving up on a handler that swallows its kill
 
 
-class Stubborn(Probe):
+class KillSwallowingActor(ScriptedActor):
     """Swallows its kill."""
 
     def on_receive(self, message):
@@ -169,31 +169,31 @@ class Stubborn(Probe):
         return super().on_receive(message)
 
 
-def test_an_actor_that_cannot_be_killed_is_abandoned_and_the_cell_goes_on(bench, capfd):
-    cell, block = bench.started(Stubborn), Event()
+def test_an_actor_that_cannot_be_killed_is_abandoned_and_the_cell_goes_on(cell_harness, capfd):
+    cell, block = cell_harness.started(KillSwallowingActor), Event()
     asked = cell.ref.ask(block, block=False)
     waiting = cell.ref.ask("waiting", block=False)
     settle()
     cell.kill()
     assert cell.join(0.01) is False
     cell.abandon()
-    assert bench.exits[0].ending is Ending.KILLED
+    assert cell_harness.exits[0].ending is Ending.KILLED
     with pytest.raises(pykka.ActorDeadError):
         asked.get(timeout=0)  # nobody hangs because of it
     cell.start()
     assert waiting.get(timeout=5) == "waiting"
     block.set()
     settle()
-    assert bench.log[-1] == "ended at last"
+    assert cell_harness.log[-1] == "ended at last"
     assert cell.ref.ask("still there", timeout=5) == "still there"
-    assert len(bench.exits) == 1
+    assert len(cell_harness.exits) == 1
     assert capfd.readouterr().err == ""
 
 
-def test_an_abandoned_on_start_changes_nothing_when_it_returns(bench):
+def test_an_abandoned_on_start_changes_nothing_when_it_returns(cell_harness):
     block = Event()
 
-    class Slow(Probe):
+    class Slow(ScriptedActor):
         def on_start(self):
             self.log.append("on_start")
             if self.log.count("on_start") == 1:
@@ -201,13 +201,13 @@ def test_an_abandoned_on_start_changes_nothing_when_it_returns(bench):
                     with suppress(HandlerKilled):
                         block.wait()
 
-    cell = bench.cell(Slow)
+    cell = cell_harness.cell(Slow)
     cell.start(wait=False)
     settle()
     cell.kill()
     settle()
     cell.abandon()
-    assert not bench.exits[0].started
+    assert not cell_harness.exits[0].started
     cell.start()
     block.set()
     settle()

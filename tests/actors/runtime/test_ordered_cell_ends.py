@@ -11,7 +11,7 @@ from chargehand.actors.runtime.timers import Timers
 from chargehand.testing import ManualClock
 
 from ...hub import settle, until
-from ..jobs import Job, Worker, begun, swallowing
+from ..jobs import Job, JobActor, begun, swallowing
 
 # Stopping
 
@@ -34,7 +34,7 @@ def test_a_stop_waits_for_the_handlers_that_have_begun_and_for_what_came_before_
 def test_nothing_is_begun_while_on_stop_runs(make, log):
     block = Event()
 
-    class Slow(Worker):
+    class Slow(JobActor):
         def on_stop(self):
             self.log.append("on_stop")
             block.wait()
@@ -53,7 +53,7 @@ def test_nothing_is_begun_while_on_stop_runs(make, log):
 
 
 def test_an_on_stop_that_hangs_can_be_killed_and_ends_the_actor_once(make, exits):
-    class Hanging(Worker):
+    class Hanging(JobActor):
         def on_stop(self):
             Event().wait()
 
@@ -179,7 +179,7 @@ def test_a_kill_interrupts_all_handlers_and_keeps_what_waits(make, log, exits):
 def test_a_handler_that_swallows_its_kill_holds_nobody_up(make, log):
     block = Event()
 
-    class Stubborn(Worker):
+    class Stubborn(JobActor):
         def work(self, job):
             while job.block is not None and not block.is_set():
                 try:
@@ -214,7 +214,7 @@ def test_asks_in_handlers_that_are_killed_end(make):
 
 
 def test_a_kill_while_it_starts_is_a_kill_of_the_start(log, exits):
-    class Slow(Worker):
+    class Slow(JobActor):
         def on_start(self):
             Event().wait()
 
@@ -232,7 +232,7 @@ def test_a_kill_while_it_starts_is_a_kill_of_the_start(log, exits):
 def test_messages_that_come_while_it_starts_wait_for_on_start(log):
     release = Event()
 
-    class Slow(Worker):
+    class Slow(JobActor):
         def on_start(self):
             release.wait()
             self.log.append("on_start")

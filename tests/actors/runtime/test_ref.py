@@ -11,7 +11,7 @@ from chargehand.actors.runtime.scheduler import Scheduler
 from ...hub import settle
 
 
-class Echo(Actor):
+class EchoActor(Actor):
     """Answers with what it is asked."""
 
     def on_receive(self, message):
@@ -22,7 +22,7 @@ class Echo(Actor):
 
 @pytest.fixture
 def cell():
-    cell = Cell(Scheduler(spare=0), "echo-1", Echo.maker(), lambda *_: None)
+    cell = Cell(Scheduler(spare=0), "echo-1", EchoActor.maker(), lambda *_: None)
     yield cell
     cell.kill()
     cell.end()
@@ -37,7 +37,7 @@ def test_it_is_a_ref_of_pykka(cell):
 
 
 def test_refs_are_equal_when_they_point_at_the_same_cell(cell):
-    other = Cell(Scheduler(spare=0), "echo-1", Echo.maker())
+    other = Cell(Scheduler(spare=0), "echo-1", EchoActor.maker())
     assert cell.ref == Ref(cell)
     assert hash(cell.ref) == hash(Ref(cell))
     assert cell.ref != other.ref
@@ -52,7 +52,7 @@ def test_there_is_one_ref_a_cell_and_it_is_made_when_it_is_wanted(cell):
 def test_it_knows_the_class_of_the_actor_that_runs(cell):
     assert cell.ref.actor_class is Actor
     cell.start()
-    assert cell.ref.actor_class is Echo
+    assert cell.ref.actor_class is EchoActor
 
 
 def test_the_actor_knows_its_ref(cell):
@@ -95,8 +95,8 @@ def test_a_stop_during_a_wait_for_a_restart_ends_the_next_actor(cell):
 
 
 def test_actors_of_one_class_have_urns_of_their_own():
-    one, two = Echo.start(), Echo.start()
+    one, two = EchoActor.start(), EchoActor.start()
     assert one.actor_urn != two.actor_urn
-    assert one.actor_urn.startswith("Echo-")
+    assert one.actor_urn.startswith("EchoActor-")
     one.stop()
     two.stop()

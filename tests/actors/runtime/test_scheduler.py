@@ -13,7 +13,7 @@ from chargehand.actors.runtime.scheduler import Scheduler
 from ...hub import settle, until
 
 
-class Work:
+class RecordingRunnable:
     """Stands on the run queue `turns` times, and notes each of them."""
 
     def __init__(self, scheduler, name, turns, log, *, block=None):
@@ -50,14 +50,14 @@ def make():
 def test_cells_take_turns_in_the_order_in_which_they_came(make):
     scheduler, log = make(drain=7), []
     for name in "abc":
-        scheduler.enqueue(Work(scheduler, name, 3, log))
+        scheduler.enqueue(RecordingRunnable(scheduler, name, 3, log))
     settle()
     assert log == [(name, 7) for name in "abc"] * 3
 
 
 def test_nothing_runs_before_the_hub_does(make):
     scheduler, log = make(), []
-    scheduler.enqueue(Work(scheduler, "a", 1, log))
+    scheduler.enqueue(RecordingRunnable(scheduler, "a", 1, log))
     assert log == []
     assert scheduler.busy
     settle()
@@ -72,7 +72,7 @@ def test_the_hub_looks_at_the_rest_of_the_world_after_so_many_turns(make):
         other.send(b"x")
         watcher = gevent.get_hub().loop.io(one.fileno(), 1)
         watcher.start(lambda: log.append("a socket") or watcher.stop())
-        scheduler.enqueue(Work(scheduler, "a", 400, log))
+        scheduler.enqueue(RecordingRunnable(scheduler, "a", 400, log))
         until(lambda: len(log) == 401)
         watcher.close()
     assert log.index("a socket") in (
@@ -86,7 +86,7 @@ def test_the_hub_looks_at_the_rest_of_the_world_after_so_much_time(make, turn_s,
     log, looks = [], []
     scheduler = make(slice_s=0.00505, monotonic=lambda: len(log) * turn_s)
 
-    class Looking(Work):
+    class Looking(RecordingRunnable):
         def run(self, budget):
             if not log:  # in its first turn: a timer of the hub, which runs once between two pumps
                 timer.start(note)
@@ -106,8 +106,8 @@ def test_the_hub_looks_at_the_rest_of_the_world_after_so_much_time(make, turn_s,
 
 def test_a_blocked_handler_lets_the_others_go_on(make):
     scheduler, log, block = make(), [], Event()
-    scheduler.enqueue(Work(scheduler, "blocked", 1, log, block=block))
-    scheduler.enqueue(Work(scheduler, "b", 3, log))
+    scheduler.enqueue(RecordingRunnable(scheduler, "blocked", 1, log, block=block))
+    scheduler.enqueue(RecordingRunnable(scheduler, "b", 3, log))
     settle()
     assert [name for name, _ in log] == ["blocked", "b", "b", "b"]
     block.set()
@@ -118,7 +118,7 @@ def test_a_blocked_handler_lets_the_others_go_on(make):
 def test_a_hundred_blocked_handlers_have_a_greenlet_each_and_all_come_back(make):
     scheduler, log, block = make(spare=2), [], Event()
     for number in range(100):
-        scheduler.enqueue(Work(scheduler, number, 1, log, block=block))
+        scheduler.enqueue(RecordingRunnable(scheduler, number, 1, log, block=block))
     settle()
     assert scheduler.runners == 100
     block.set()
@@ -129,7 +129,7 @@ def test_a_hundred_blocked_handlers_have_a_greenlet_each_and_all_come_back(make)
 
 def test_an_idle_scheduler_without_spare_workers_has_no_greenlet(make):
     scheduler, log = make(spare=0), []
-    scheduler.enqueue(Work(scheduler, "a", 5, log))
+    scheduler.enqueue(RecordingRunnable(scheduler, "a", 5, log))
     settle()
     assert len(log) == 5
     assert scheduler.runners == 0
@@ -138,7 +138,7 @@ def test_an_idle_scheduler_without_spare_workers_has_no_greenlet(make):
 def test_a_spare_worker_is_used_again(make):
     scheduler, log, seen = make(spare=1), [], []
 
-    class Looking(Work):
+    class Looking(RecordingRunnable):
         def run(self, budget):
             seen.append(gevent.getcurrent())
             super().run(budget)
@@ -152,14 +152,14 @@ def test_a_spare_worker_is_used_again(make):
 
 def test_a_closed_scheduler_lets_its_workers_go_but_still_runs_what_comes(make):
     scheduler, log, block = make(spare=4), [], Event()
-    scheduler.enqueue(Work(scheduler, "blocked", 1, log, block=block))
-    scheduler.enqueue(Work(scheduler, "a", 1, log))
+    scheduler.enqueue(RecordingRunnable(scheduler, "blocked", 1, log, block=block))
+    scheduler.enqueue(RecordingRunnable(scheduler, "a", 1, log))
     settle()
     assert scheduler.runners == 2
     scheduler.close()
     settle()
     assert scheduler.runners == 1  # the blocked one
-    scheduler.enqueue(Work(scheduler, "late", 1, log))
+    scheduler.enqueue(RecordingRunnable(scheduler, "late", 1, log))
     settle()
     assert ("late", 32) in log
     block.set()
@@ -178,7 +178,7 @@ def test_a_fault_of_the_runtime_costs_one_turn_and_not_the_scheduler(make, capfd
             raise RuntimeError("a planted fault") from failure.error
 
     scheduler.enqueue(Faulty())
-    scheduler.enqueue(Work(scheduler, "a", 2, log))
+    scheduler.enqueue(RecordingRunnable(scheduler, "a", 2, log))
     settle()
     assert len(log) == 2
     assert "a planted fault" in capfd.readouterr().err
@@ -197,7 +197,7 @@ def test_a_ctrl_c_between_two_turns_costs_one_of_them_at_most(make):
             return super().popleft()
 
     scheduler.queue = Interrupted()
-    scheduler.enqueue(Work(scheduler, "a", 2, log))
+    scheduler.enqueue(RecordingRunnable(scheduler, "a", 2, log))
     with pytest.raises(KeyboardInterrupt):
         settle()
     until(lambda: len(log) == 2)
@@ -208,8 +208,8 @@ def test_a_ctrl_c_between_two_turns_costs_one_of_them_at_most(make):
 
 def test_two_schedulers_of_one_hub_do_not_know_each_other(make):
     one, two, log, block = make(), make(), [], Event()
-    one.enqueue(Work(one, "one", 1, log, block=block))
-    two.enqueue(Work(two, "two", 2, log))
+    one.enqueue(RecordingRunnable(one, "one", 1, log, block=block))
+    two.enqueue(RecordingRunnable(two, "two", 2, log))
     settle()
     assert (one.runners, two.runners) == (1, 1)
     block.set()

@@ -4,7 +4,7 @@ import pytest
 
 from chargehand.testing import Stage
 
-from ..recording_plugin import Everything
+from ..recording_plugin import RecordingPlugin
 
 ANSWERS = {
     "Heartbeat": {"currentTime": "2026-01-01T00:00:00Z"},
@@ -20,7 +20,7 @@ def way(log):
 
 @pytest.fixture
 def stage(way, log, store):
-    with Stage(Everything.spec(way, log), store=store) as stage:
+    with Stage(RecordingPlugin.spec(way, log), store=store) as stage:
         yield stage
 
 

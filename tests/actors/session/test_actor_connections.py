@@ -10,7 +10,7 @@ from chargehand.protocol.session import Registration, Rules
 from chargehand.testing import Stage
 
 from ..messages_of_v16 import PASSIVE, TRANSACTION_MESSAGES
-from ..recording_plugin import Everything
+from ..recording_plugin import RecordingPlugin
 
 TIME_ANSWER = {"currentTime": "2026-01-01T00:00:00Z"}
 BOOT = PASSIVE["BootNotification"]
@@ -71,13 +71,13 @@ class FailingHost(NoHost):
 
 def test_the_host_is_notified_of_charge_points_that_come_and_go(way, log):
     host = RecordingHost()
-    with Stage(Everything.spec(way, log), host=host) as stage:
+    with Stage(RecordingPlugin.spec(way, log), host=host) as stage:
         stage.connect("CP1").hang_up(1001, "bye")
     assert host.heard == [("online", "CP1"), ("CP1", 1001, "bye")]
 
 
 def test_exceptions_of_the_host_cost_the_session_nothing(way, log, caplog):
-    with Stage(Everything.spec(way, log), host=FailingHost()) as stage:
+    with Stage(RecordingPlugin.spec(way, log), host=FailingHost()) as stage:
         charge_point = stage.connect("CP1")
         assert charge_point.call("Heartbeat")[2] == TIME_ANSWER
         charge_point.hang_up()
@@ -195,7 +195,7 @@ def test_before_it_is_accepted_only_its_boot_and_its_transactions_are_answered(s
 
 def test_by_a_setting_its_transactions_are_refused_too(way, log):
     rules = Rules(version=v16.VERSION, answer_transactions_unregistered=False)
-    with Stage(Everything.spec(way, log), rules=rules) as stage:
+    with Stage(RecordingPlugin.spec(way, log), rules=rules) as stage:
         charge_point = stage.connect("CP1")
         boot(charge_point, way, "Pending")
         assert charge_point.call("MeterValues", PASSIVE["MeterValues"])[2] == "SecurityError"
@@ -227,7 +227,7 @@ def test_a_boot_that_a_fallback_refused_changes_no_registration(stage, way):
     ids=lambda value: str(getattr(value, "requested_message", "")),
 )
 def test_what_a_pending_one_was_asked_for_is_answered(way, log, strict, request_, wanted):
-    with Stage(Everything.spec(way, log), rules=Rules(version=v16.VERSION, strict=strict)) as stage:
+    with Stage(RecordingPlugin.spec(way, log), rules=Rules(version=v16.VERSION, strict=strict)) as stage:
         charge_point = stage.connect("CP1")
         boot(charge_point, way, "Pending")
         assert charge_point.call(wanted[0], PASSIVE[wanted[0]])[2] == "SecurityError"
@@ -263,7 +263,7 @@ def test_what_it_refused_to_send_is_not_answered_when_it_comes(stage, way):
 
 
 def test_one_whose_inbox_is_full_is_read_no_further_until_it_is_half_empty(way, log):
-    with Stage(Everything.spec(way, log), inbox_limit=8, calls_in_flight_limit=1000) as stage:
+    with Stage(RecordingPlugin.spec(way, log), inbox_limit=8, calls_in_flight_limit=1000) as stage:
         charge_point = stage.connect("CP1")
         cell = stage.charge_points["CP1"]
         for number in range(8):
@@ -317,7 +317,7 @@ def test_a_handler_of_one_plugin_may_be_claimed_beside_anothers(way, log):
         def beat(self, call):
             return {"currentTime": "2030-01-01T00:00:00Z"}
 
-    with Stage(Mine, Everything.spec(way, log)) as stage:
+    with Stage(Mine, RecordingPlugin.spec(way, log)) as stage:
         charge_point = stage.connect("CP1")
         assert charge_point.call("Heartbeat")[2] == {"currentTime": "2030-01-01T00:00:00Z"}
         charge_point.call("StatusNotification", PASSIVE["StatusNotification"])

@@ -11,11 +11,11 @@ from chargehand.protocol.session import Rules
 from chargehand.testing import Stage
 
 from ..messages_of_v16 import METER_VALUES, PASSIVE, STAND_INS, START
-from ..recording_plugin import Everything
+from ..recording_plugin import RecordingPlugin
 from .exchanges import meaning
 
 
-class Raising(dict):
+class RaisingMapping(dict):
     """A mapping that fails when it is read."""
 
     def __iter__(self):
@@ -24,7 +24,7 @@ class Raising(dict):
     items = keys = __iter__
 
 
-class Touchy:
+class IncomparableValue:
     """Something that cannot even be compared."""
 
     __hash__ = None
@@ -48,8 +48,8 @@ WAYS = {
     "it returns another message": lambda: v16.ClearCacheResponse(status="Accepted"),
     "it returns an unknown member": lambda: {"no such member": 1},
     "it returns what JSON has no form for": lambda: {"status": object()},
-    "it returns a mapping that fails": lambda: Raising(a=1),
-    "it returns what cannot be compared": Touchy,
+    "it returns a mapping that fails": lambda: RaisingMapping(a=1),
+    "it returns what cannot be compared": IncomparableValue,
 }
 
 
@@ -125,7 +125,7 @@ def test_an_error_with_a_text_that_cannot_be_written_is_sent_all_the_same(charge
 
 def test_an_action_can_have_a_deadline_of_its_own(way, log):
     rules = Rules(version=v16.VERSION, default_deadline_s=10.0, deadlines_s={"Authorize": 2.0})
-    with Stage(Everything.spec(way, log), rules=rules) as stage:
+    with Stage(RecordingPlugin.spec(way, log), rules=rules) as stage:
         charge_point = stage.connect("CP1")
         way[0] = Event().wait
         charge_point.call("Heartbeat")

@@ -6,7 +6,7 @@ from chargehand.actors.session.charge_point import ChargePoint
 from chargehand.actors.session.directory import Directory
 
 
-class Entry:
+class StubCell:
     """As much of a cell as a directory sees."""
 
     def __init__(self, id_):
@@ -18,7 +18,7 @@ class Entry:
 def directory():
     directory = Directory()
     for id_ in ("a", "b", "c"):
-        directory.add(Entry(id_))
+        directory.add(StubCell(id_))
     return directory
 
 

@@ -7,7 +7,7 @@ from chargehand import v16
 from chargehand.testing import MemoryConnection, Stage
 
 from ..messages_of_v16 import METER_VALUES, PASSIVE, STOP
-from ..recording_plugin import Everything
+from ..recording_plugin import RecordingPlugin
 from .exchanges import ids
 
 TIME_ANSWER = {"currentTime": "2026-01-01T00:00:00Z"}
@@ -29,7 +29,7 @@ def make(way, log):
     stages = []
 
     def make(**limits):
-        stages.append(Stage(Everything.spec(way, log), **{"calls_in_flight_limit": 2, **limits}))
+        stages.append(Stage(RecordingPlugin.spec(way, log), **{"calls_in_flight_limit": 2, **limits}))
         stages[-1].start()
         return stages[-1]
 

@@ -13,7 +13,7 @@ from chargehand.testing import Stage
 
 from ...hub import settle, until
 from ..messages_of_v16 import PASSIVE, START
-from ..recording_plugin import Everything
+from ..recording_plugin import RecordingPlugin
 
 ACCEPTED = {"status": "Accepted"}
 CONF = {"currentTime": "2026-01-01T00:00:00Z"}
@@ -133,11 +133,11 @@ def test_an_answered_ticket_whose_effect_is_awaited_is_not_forgotten():
 # On a session
 
 
-class Scene:
+class EffectHarness:
     """A charge point on a stage, and calls to it whose effect is awaited."""
 
     def __init__(self):
-        self.stage = Stage(Everything.spec([lambda: self.answer], []))
+        self.stage = Stage(RecordingPlugin.spec([lambda: self.answer], []))
         self.answer = {}
 
     def __enter__(self):
@@ -165,194 +165,194 @@ class Scene:
 
 
 @pytest.fixture
-def scene():
-    with Scene() as scene:
-        yield scene
+def harness():
+    with EffectHarness() as harness:
+        yield harness
 
 
-def test_the_effect_comes_after_the_answer(scene):
-    ticket, frame = scene.call(v16.Reset(type="Soft"))
-    scene.charge_point.answer(frame, ACCEPTED)
+def test_the_effect_comes_after_the_answer(harness):
+    ticket, frame = harness.call(v16.Reset(type="Soft"))
+    harness.charge_point.answer(frame, ACCEPTED)
     assert (ticket.state, ticket.effect) == (TicketState.ANSWERED, Effect.PENDING)
-    scene.boots()
+    harness.boots()
     assert ticket.effect is Effect.DONE
-    assert scene.cell.commands.expectations is None
+    assert harness.cell.commands.expectations is None
 
 
-def test_the_effect_may_come_before_the_answer(scene):
-    ticket, frame = scene.call(v16.RemoteStartTransaction(id_tag="T1"))
-    scene.answer = {"idTagInfo": {"status": "Accepted"}, "transactionId": 1}
-    scene.charge_point.call("StartTransaction", START)
+def test_the_effect_may_come_before_the_answer(harness):
+    ticket, frame = harness.call(v16.RemoteStartTransaction(id_tag="T1"))
+    harness.answer = {"idTagInfo": {"status": "Accepted"}, "transactionId": 1}
+    harness.charge_point.call("StartTransaction", START)
     assert ticket.effect is Effect.PENDING
-    scene.charge_point.answer(frame, ACCEPTED)
+    harness.charge_point.answer(frame, ACCEPTED)
     assert ticket.effect is Effect.DONE
 
 
-def test_what_came_before_it_was_sent_is_no_effect(scene):
-    scene.boots()
-    ticket, frame = scene.call(v16.Reset(type="Soft"))
-    scene.charge_point.answer(frame, ACCEPTED)
+def test_what_came_before_it_was_sent_is_no_effect(harness):
+    harness.boots()
+    ticket, frame = harness.call(v16.Reset(type="Soft"))
+    harness.charge_point.answer(frame, ACCEPTED)
     assert ticket.effect is Effect.PENDING
 
 
-def test_a_promise_that_is_not_kept_in_time_had_no_effect(scene):
-    ticket, frame = scene.call(v16.Reset(type="Soft"))
-    scene.stage.advance(20)
-    scene.charge_point.answer(frame, ACCEPTED)
-    scene.stage.advance(EFFECT_S - 0.01)  # from the answer on
+def test_a_promise_that_is_not_kept_in_time_had_no_effect(harness):
+    ticket, frame = harness.call(v16.Reset(type="Soft"))
+    harness.stage.advance(20)
+    harness.charge_point.answer(frame, ACCEPTED)
+    harness.stage.advance(EFFECT_S - 0.01)  # from the answer on
     assert ticket.effect is Effect.PENDING
-    scene.stage.advance(0.01)
+    harness.stage.advance(0.01)
     assert ticket.effect is Effect.NO_EFFECT
     assert ticket.result().status == "Accepted"
-    scene.boots()
+    harness.boots()
     assert ticket.effect is Effect.NO_EFFECT
 
 
-def test_an_answer_that_promises_nothing_declines(scene):
-    ticket, frame = scene.call(v16.Reset(type="Soft"))
-    scene.charge_point.answer(frame, {"status": "Rejected"})
+def test_an_answer_that_promises_nothing_declines(harness):
+    ticket, frame = harness.call(v16.Reset(type="Soft"))
+    harness.charge_point.answer(frame, {"status": "Rejected"})
     assert ticket.effect is Effect.DECLINED
     assert ticket.result().status == "Rejected"
-    assert scene.cell.commands.expectations is None
+    assert harness.cell.commands.expectations is None
 
 
-def test_a_refused_call_is_declined(scene):
-    refused, frame = scene.call(v16.Reset(type="Soft"))
-    scene.charge_point.refuse(frame)
+def test_a_refused_call_is_declined(harness):
+    refused, frame = harness.call(v16.Reset(type="Soft"))
+    harness.charge_point.refuse(frame)
     with pytest.raises(CommandRefused):
         refused.result(0)
-    scene.boots()
+    harness.boots()
     assert refused.effect is Effect.DECLINED
-    assert scene.cell.commands.expectations is None
-    assert scene.stage.counts["effect_declined"] == 1
+    assert harness.cell.commands.expectations is None
+    assert harness.stage.counts["effect_declined"] == 1
 
 
-def test_a_call_that_timed_out_may_have_been_carried_out(scene):
+def test_a_call_that_timed_out_may_have_been_carried_out(harness):
     """That nobody answered says nothing of whether the charge point does it: that its boot shows."""
-    late, _ = scene.call(v16.Reset(type="Soft"))
-    scene.stage.advance(TIMEOUT_S)
+    late, _ = harness.call(v16.Reset(type="Soft"))
+    harness.stage.advance(TIMEOUT_S)
     assert (late.state, late.effect) == (TicketState.TIMED_OUT, Effect.PENDING)
-    scene.stage.advance(EFFECT_S - 1)  # from the time-out on
-    scene.boots()
+    harness.stage.advance(EFFECT_S - 1)  # from the time-out on
+    harness.boots()
     assert (late.state, late.effect) == (TicketState.TIMED_OUT, Effect.DONE)
     with pytest.raises(CommandTimedOut):
         late.result(0)
-    assert scene.cell.commands.expectations is None
+    assert harness.cell.commands.expectations is None
 
 
-def test_a_call_that_timed_out_and_of_which_nothing_is_seen_had_no_effect(scene):
-    late, frame = scene.call(v16.Reset(type="Soft"))
-    scene.stage.advance(TIMEOUT_S + EFFECT_S - 1)
-    scene.charge_point.answer(frame, ACCEPTED)  # too late to win time
+def test_a_call_that_timed_out_and_of_which_nothing_is_seen_had_no_effect(harness):
+    late, frame = harness.call(v16.Reset(type="Soft"))
+    harness.stage.advance(TIMEOUT_S + EFFECT_S - 1)
+    harness.charge_point.answer(frame, ACCEPTED)  # too late to win time
     assert late.late_answer.status == "Accepted"
     assert late.effect is Effect.PENDING
-    scene.stage.advance(1)
+    harness.stage.advance(1)
     assert late.effect is Effect.NO_EFFECT
-    assert scene.stage.counts["effect_no_effect"] == 1
+    assert harness.stage.counts["effect_no_effect"] == 1
 
 
 @pytest.mark.parametrize("how", ["rejected", "refused"])
-def test_a_late_answer_may_still_decline(scene, how):
-    late, frame = scene.call(v16.Reset(type="Soft"))
-    scene.stage.advance(TIMEOUT_S)
+def test_a_late_answer_may_still_decline(harness, how):
+    late, frame = harness.call(v16.Reset(type="Soft"))
+    harness.stage.advance(TIMEOUT_S)
     if how == "rejected":
-        scene.charge_point.answer(frame, {"status": "Rejected"})
+        harness.charge_point.answer(frame, {"status": "Rejected"})
     else:
-        scene.charge_point.refuse(frame)
+        harness.charge_point.refuse(frame)
     assert (late.state, late.effect) == (TicketState.TIMED_OUT, Effect.DECLINED)
 
 
-def test_a_boot_after_the_socket_died_is_the_effect_of_a_reset(scene):
+def test_a_boot_after_the_socket_died_is_the_effect_of_a_reset(harness):
     """A hard reset cuts the socket before the answer is out, often enough."""
-    ticket, _ = scene.call(v16.Reset(type="Hard"))
-    scene.charge_point.hang_up()
+    ticket, _ = harness.call(v16.Reset(type="Hard"))
+    harness.charge_point.hang_up()
     assert (ticket.state, ticket.effect) == (TicketState.OUTCOME_UNKNOWN, Effect.PENDING)
-    scene.stage.advance(EFFECT_S - 1)
-    scene.charge_point = scene.stage.connect("CP1")
-    scene.boots()
+    harness.stage.advance(EFFECT_S - 1)
+    harness.charge_point = harness.stage.connect("CP1")
+    harness.boots()
     assert (ticket.state, ticket.effect) == (TicketState.OUTCOME_UNKNOWN, Effect.DONE)
-    assert scene.stage.counts["effect_done"] == 1
+    assert harness.stage.counts["effect_done"] == 1
 
 
-def test_a_takeover_leaves_the_effect_to_come(scene):
-    ticket, _ = scene.call(v16.Reset(type="Hard"))
-    scene.charge_point = scene.stage.connect("CP1")
+def test_a_takeover_leaves_the_effect_to_come(harness):
+    ticket, _ = harness.call(v16.Reset(type="Hard"))
+    harness.charge_point = harness.stage.connect("CP1")
     assert (ticket.state, ticket.effect) == (TicketState.OUTCOME_UNKNOWN, Effect.PENDING)
-    scene.boots()
+    harness.boots()
     assert ticket.effect is Effect.DONE
 
 
-def test_without_a_boot_the_reset_whose_socket_died_had_no_effect(scene):
-    ticket, _ = scene.call(v16.Reset(type="Hard"))
-    scene.charge_point.hang_up()
-    scene.stage.advance(EFFECT_S)
+def test_without_a_boot_the_reset_whose_socket_died_had_no_effect(harness):
+    ticket, _ = harness.call(v16.Reset(type="Hard"))
+    harness.charge_point.hang_up()
+    harness.stage.advance(EFFECT_S)
     assert ticket.effect is Effect.NO_EFFECT
     assert ticket.settled
 
 
-def test_one_transaction_is_the_effect_of_one_remote_start(scene):
+def test_one_transaction_is_the_effect_of_one_remote_start(harness):
     tickets = []
     for _ in range(2):
-        ticket, frame = scene.call(v16.RemoteStartTransaction(id_tag="T1"))
-        scene.charge_point.answer(frame, ACCEPTED)
+        ticket, frame = harness.call(v16.RemoteStartTransaction(id_tag="T1"))
+        harness.charge_point.answer(frame, ACCEPTED)
         tickets.append(ticket)
-    scene.answer = {"idTagInfo": {"status": "Accepted"}, "transactionId": 1}
-    scene.charge_point.call("StartTransaction", START)
+    harness.answer = {"idTagInfo": {"status": "Accepted"}, "transactionId": 1}
+    harness.charge_point.call("StartTransaction", START)
     assert [ticket.effect for ticket in tickets] == [Effect.DONE, Effect.PENDING]
 
 
 @pytest.mark.parametrize(("age_s", "effect"), [(600, Effect.DONE), (601, Effect.PENDING)])
-def test_a_start_from_long_before_the_call_is_not_its_effect(scene, age_s, effect):
+def test_a_start_from_long_before_the_call_is_not_its_effect(harness, age_s, effect):
     """A charge point that was away sends what it kept; a clock may be slow, by `clock_tolerance_s`."""
-    scene.stage.advance(age_s)  # since the timestamp of START
-    ticket, frame = scene.call(v16.RemoteStartTransaction(id_tag="T1"))
-    scene.charge_point.answer(frame, ACCEPTED)
-    scene.answer = {"idTagInfo": {"status": "Accepted"}, "transactionId": 1}
-    scene.charge_point.call("StartTransaction", START)
+    harness.stage.advance(age_s)  # since the timestamp of START
+    ticket, frame = harness.call(v16.RemoteStartTransaction(id_tag="T1"))
+    harness.charge_point.answer(frame, ACCEPTED)
+    harness.answer = {"idTagInfo": {"status": "Accepted"}, "transactionId": 1}
+    harness.charge_point.call("StartTransaction", START)
     assert ticket.effect is effect
 
 
-def test_an_effect_is_awaited_over_a_new_connection(scene):
-    ticket, frame = scene.call(v16.Reset(type="Hard"))
-    scene.charge_point.answer(frame, ACCEPTED)
-    scene.charge_point.hang_up()
-    scene.stage.advance(20)
+def test_an_effect_is_awaited_over_a_new_connection(harness):
+    ticket, frame = harness.call(v16.Reset(type="Hard"))
+    harness.charge_point.answer(frame, ACCEPTED)
+    harness.charge_point.hang_up()
+    harness.stage.advance(20)
     assert ticket.effect is Effect.PENDING
-    scene.charge_point = scene.stage.connect("CP1")
-    scene.boots()
+    harness.charge_point = harness.stage.connect("CP1")
+    harness.boots()
     assert ticket.effect is Effect.DONE
 
 
-def test_its_time_runs_out_while_nobody_is_connected(scene):
-    ticket, frame = scene.call(v16.Reset(type="Hard"))
-    scene.charge_point.answer(frame, ACCEPTED)
-    scene.charge_point.hang_up()
-    scene.stage.advance(EFFECT_S)
+def test_its_time_runs_out_while_nobody_is_connected(harness):
+    ticket, frame = harness.call(v16.Reset(type="Hard"))
+    harness.charge_point.answer(frame, ACCEPTED)
+    harness.charge_point.hang_up()
+    harness.stage.advance(EFFECT_S)
     assert ticket.effect is Effect.NO_EFFECT
 
 
-def test_one_message_may_be_the_effect_of_several_calls(scene):
+def test_one_message_may_be_the_effect_of_several_calls(harness):
     tickets = []
     for _ in range(3):
-        ticket, frame = scene.call(v16.TriggerMessage(requested_message="BootNotification"))
-        scene.charge_point.answer(frame, ACCEPTED)
+        ticket, frame = harness.call(v16.TriggerMessage(requested_message="BootNotification"))
+        harness.charge_point.answer(frame, ACCEPTED)
         tickets.append(ticket)
-    scene.boots()
+    harness.boots()
     assert [ticket.effect for ticket in tickets] == [Effect.DONE] * 3
 
 
-def test_a_message_that_its_plugin_could_not_handle_was_sent_all_the_same(scene):
-    ticket, frame = scene.call(v16.RemoteStartTransaction(id_tag="T1"))
-    scene.charge_point.answer(frame, ACCEPTED)
-    scene.answer = {"nonsense": 1}
-    scene.charge_point.call("StartTransaction", START)
+def test_a_message_that_its_plugin_could_not_handle_was_sent_all_the_same(harness):
+    ticket, frame = harness.call(v16.RemoteStartTransaction(id_tag="T1"))
+    harness.charge_point.answer(frame, ACCEPTED)
+    harness.answer = {"nonsense": 1}
+    harness.charge_point.call("StartTransaction", START)
     assert ticket.effect is Effect.DONE
 
 
-def test_the_end_of_the_session_ends_the_wait(scene):
-    ticket, frame = scene.call(v16.Reset(type="Soft"))
-    scene.charge_point.answer(frame, ACCEPTED)
-    scene.cell.kill()
-    scene.cell.end()
+def test_the_end_of_the_session_ends_the_wait(harness):
+    ticket, frame = harness.call(v16.Reset(type="Soft"))
+    harness.charge_point.answer(frame, ACCEPTED)
+    harness.cell.kill()
+    harness.cell.end()
     assert ticket.effect is Effect.NO_EFFECT
     assert ticket.settled

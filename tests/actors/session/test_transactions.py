@@ -7,7 +7,7 @@ from chargehand.protocol.session import Rules
 from chargehand.testing import Stage
 
 from ..messages_of_v16 import METER_VALUES, PASSIVE, STAND_INS, START, STOP, TRANSACTION_MESSAGES
-from ..recording_plugin import Everything
+from ..recording_plugin import RecordingPlugin
 from .exchanges import meaning
 
 
@@ -159,7 +159,7 @@ def test_a_transaction_message_that_cannot_be_read_waits_for_the_store_too(charg
 
 
 def test_under_the_strict_policy_it_is_refused(way, log):
-    with Stage(Everything.spec(way, log), rules=Rules(version=v16.VERSION, strict=True)) as stage:
+    with Stage(RecordingPlugin.spec(way, log), rules=Rules(version=v16.VERSION, strict=True)) as stage:
         charge_point = stage.connect("CP1")
         answer = charge_point.call("MeterValues", {"connectorId": 1})
         assert answer[2] == "OccurenceConstraintViolation"

@@ -45,7 +45,7 @@ def _module():
 OTHER = Version.gather("0.0", "ocpp0.0", [_module()], {})
 
 
-class Boots(Plugin):
+class BootPlugin(Plugin):
     """Accepts every boot, whatever the version."""
 
     @passive("BootNotification")
@@ -57,7 +57,7 @@ class Boots(Plugin):
 
 @pytest.fixture
 def stage(store):
-    with Stage(Boots, store=store, more_rules={OTHER.subprotocol: Rules(version=OTHER)}) as stage:
+    with Stage(BootPlugin, store=store, more_rules={OTHER.subprotocol: Rules(version=OTHER)}) as stage:
         yield stage
 
 

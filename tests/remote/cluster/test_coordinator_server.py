@@ -26,7 +26,7 @@ from chargehand.remote.cluster.unix_protocol import (
 
 from ...hub import settle, until
 from ..conftest import LEASE_S
-from ..recording_listener import Ear, refused
+from ..recording_listener import RecordingListener, refused
 
 
 def connect(path: str):
@@ -51,10 +51,12 @@ def test_only_its_owner_may_open_the_socket(coordinator_server):
     assert stat.S_IMODE(Path(coordinator_server.path).stat().st_mode) == 0o600
 
 
-def test_a_second_coordinator_server_is_refused_and_the_first_one_lives(coordinator_server, unix_home):
+def test_a_second_coordinator_server_is_refused_and_the_first_one_lives(
+    coordinator_server, unix_coordinators
+):
     with pytest.raises(CoordinatorServerError, match="another coordinator server"):
         CoordinatorServer(coordinator_server.path).start()
-    unix_home.coordinator()
+    unix_coordinators.coordinator()
 
 
 def test_a_socket_left_by_one_that_was_killed_is_taken_over(tmp_path):
@@ -78,8 +80,8 @@ def test_a_path_that_cannot_be_used_is_one_clear_error(tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_worker_whose_connection_ends_is_lost_at_once(coordinator_server, unix_home, worker):
-    a, ear = unix_home.coordinator()
+def test_a_worker_whose_connection_ends_is_lost_at_once(coordinator_server, unix_coordinators, worker):
+    a, listener = unix_coordinators.coordinator()
     until(lambda: a.claim("CP0").wait_s == 0)
     worker.send(Renew(2, 0, {}))
     assert isinstance(worker.receive(), Renewed)
@@ -87,9 +89,9 @@ def test_a_worker_whose_connection_ends_is_lost_at_once(coordinator_server, unix
     assert isinstance(worker.receive(), Taken)
     assert a.find("CP1") == "raw"
     a.send("raw", b"1")
-    ear.lost_nodes.clear()  # its first lease may have ended
+    listener.lost_nodes.clear()  # its first lease may have ended
     worker.close()
-    until(lambda: ear.lost_nodes == ["raw"], timeout_s=LEASE_S / 2)
+    until(lambda: listener.lost_nodes == ["raw"], timeout_s=LEASE_S / 2)
     assert a.find("CP1") == ""
     assert a.claim("CP1")[1:] == ("", 0)
 
@@ -100,9 +102,9 @@ def test_a_worker_whose_connection_ends_is_lost_at_once(coordinator_server, unix
     ids=["type", "long", "text"],
 )
 def test_a_worker_that_talks_nonsense_is_cut_off_but_its_lease_is_waited_for(
-    coordinator_server, unix_home, worker, nonsense
+    coordinator_server, unix_coordinators, worker, nonsense
 ):
-    a, ear = unix_home.coordinator()
+    a, listener = unix_coordinators.coordinator()
     worker.send(Take(2, "CP1", 0))
     worker.receive()
     worker._sock.sendall(nonsense)
@@ -111,7 +113,7 @@ def test_a_worker_that_talks_nonsense_is_cut_off_but_its_lease_is_waited_for(
     claim = a.claim("CP1")
     assert claim.previous == "raw"  # it may not know yet that it was cut off
     assert claim.wait_s > 0
-    until(lambda: ear.lost_nodes == ["raw"])
+    until(lambda: listener.lost_nodes == ["raw"])
 
 
 def test_who_does_not_say_its_name_first_is_cut_off(coordinator_server):
@@ -134,8 +136,8 @@ def test_a_name_that_connects_again_takes_the_place_of_its_former_connection(coo
     again.close()
 
 
-def test_who_does_not_read_costs_the_others_nothing(coordinator_server, unix_home, worker):
-    a, ear = unix_home.coordinator()
+def test_who_does_not_read_costs_the_others_nothing(coordinator_server, unix_coordinators, worker):
+    a, listener = unix_coordinators.coordinator()
     for number in range(100):
         a.send("raw", bytes(200_000))
         if number % 10 == 0:
@@ -143,7 +145,7 @@ def test_who_does_not_read_costs_the_others_nothing(coordinator_server, unix_hom
     pipe = coordinator_server._pipes["raw"]
     until(lambda: pipe.full)
     a.send(a.node, b"still there")
-    until(lambda: ear.messages)
+    until(lambda: listener.messages)
     for number in range(1000):
         worker.send(Enumerate(number))  # it asks on, and reads no answer
     until(lambda: a.find("CP1") == "")
@@ -152,8 +154,11 @@ def test_who_does_not_read_costs_the_others_nothing(coordinator_server, unix_hom
 
 def test_a_worker_finds_its_coordinator_server_again_and_verifies_what_it_held(tmp_path):
     coordinator_server = CoordinatorServer(str(tmp_path / "b"), lease_s=LEASE_S)
-    a, ear = UnixCoordinator(coordinator_server.path, "a", SystemClock(), lease_s=LEASE_S), Ear()
-    a.start(ear)
+    a, listener = (
+        UnixCoordinator(coordinator_server.path, "a", SystemClock(), lease_s=LEASE_S),
+        RecordingListener(),
+    )
+    a.start(listener)
     try:
         settle()
         assert refused(CoordinatorUnavailable, a.claim, "CP1")
@@ -164,9 +169,9 @@ def test_a_worker_finds_its_coordinator_server_again_and_verifies_what_it_held(t
         until(lambda: not a.held, timeout_s=LEASE_S / 2)
         assert refused(CoordinatorUnavailable, a.find, "CP1")
         assert refused(CoordinatorUnavailable, a.send, "a", b"")
-        assert ear.leases == [True, False]
+        assert listener.leases == [True, False]
         coordinator_server.start()
-        until(lambda: ear.leases == [True, False, True])
+        until(lambda: listener.leases == [True, False, True])
         others, wait_s = a.verify({"CP1": first})
         assert others == frozenset()
         assert wait_s > 0  # leases that the new coordinator_server does not know of may still run
@@ -179,9 +184,9 @@ def test_a_worker_finds_its_coordinator_server_again_and_verifies_what_it_held(t
 
 
 def test_what_waits_for_an_answer_when_the_coordinator_server_goes_fails_at_once(
-    coordinator_server, unix_home
+    coordinator_server, unix_coordinators
 ):
-    a, _ = unix_home.coordinator()
+    a, _ = unix_coordinators.coordinator()
     asked = [gevent.spawn(refused, CoordinatorUnavailable, a.find, "CP1") for _ in range(3)]
     gevent.sleep(0)
     coordinator_server.stop()
@@ -190,8 +195,8 @@ def test_what_waits_for_an_answer_when_the_coordinator_server_goes_fails_at_once
     assert a._waiting == {}
 
 
-def test_messages_to_a_worker_that_has_no_lease_are_not_kept(coordinator_server, unix_home):
-    a, _ = unix_home.coordinator()
+def test_messages_to_a_worker_that_has_no_lease_are_not_kept(coordinator_server, unix_coordinators):
+    a, _ = unix_coordinators.coordinator()
     pipe = Pipe(connect(coordinator_server.path), Told)
     pipe.send(Hello("late"))
     a.send("late", b"1")

@@ -6,7 +6,7 @@ from chargehand.remote.cluster.lease import CHUNK, Lease, Renewal, chunks
 from chargehand.testing import ManualClock
 
 from ...hub import settle
-from ..recording_listener import Ear
+from ..recording_listener import RecordingListener
 
 OTHERS = frozenset({"me", "b", "c"})
 
@@ -14,11 +14,11 @@ OTHERS = frozenset({"me", "b", "c"})
 class Case:
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.ear = Ear()
+        self.listener = RecordingListener()
         self.sent: list[tuple[float, dict[str, int]]] = []
         self.lease = Lease(self.clock, "me", 5.0)
         self.clock.drive(self.lease.timers)
-        self.lease.start(self.ear, lambda: self.sent.append(self.lease.sending()))
+        self.lease.start(self.listener, lambda: self.sent.append(self.lease.sending()))
 
     def renewed(self, sent_at=None, **new) -> None:
         renewal = {
@@ -47,7 +47,7 @@ def test_it_counts_from_when_the_renewal_was_sent(case):
     assert case.lease.held
     case.clock.advance(0.001)
     assert not case.lease.held
-    assert case.ear.leases == [True, False]
+    assert case.listener.leases == [True, False]
 
 
 def test_a_renewal_whose_answer_is_too_late_gives_nothing(case):
@@ -55,7 +55,7 @@ def test_a_renewal_whose_answer_is_too_late_gives_nothing(case):
     case.clock.advance(5.0)
     case.renewed(sent_at)
     assert not case.lease.held
-    assert case.ear.leases == []
+    assert case.listener.leases == []
 
 
 def test_an_older_answer_takes_nothing_away(case):
@@ -71,9 +71,9 @@ def test_renewals_in_time_hold_it_on_and_nobody_is_told(case):
     for _ in range(10):
         case.renewed()
         case.clock.advance(1.5)
-    assert case.ear.leases == [True]
+    assert case.listener.leases == [True]
     case.clock.advance(3.5)
-    assert case.ear.leases == [True, False]
+    assert case.listener.leases == [True, False]
 
 
 def test_who_was_stopped_in_between_is_told_of_the_loss_before_it_is_there_again(case):
@@ -81,14 +81,14 @@ def test_who_was_stopped_in_between_is_told_of_the_loss_before_it_is_there_again
     case.clock._monotonic += 60.0  # the process stood still; no timer was run
     assert not case.lease.held
     case.renewed()
-    assert case.ear.leases == [True, False, True]
+    assert case.listener.leases == [True, False, True]
 
 
 @pytest.mark.parametrize("new", [{"server": "s2"}, {"lapsed": True}])
 def test_a_coordinator_that_did_not_know_the_lease_makes_it_a_new_one(case, new):
     case.renewed()
     case.renewed(**new)
-    assert case.ear.leases == [True, False, True]
+    assert case.listener.leases == [True, False, True]
     assert case.lease.held
 
 
@@ -98,7 +98,7 @@ def test_it_is_not_held_on_while_there_are_more_fences(case):
     assert case.sent[-1][1] == {"CP1": 7}
     case.renewed(fences={"CP2": 8})
     assert case.lease.held
-    assert case.ear.fences == [("CP1", 7), ("CP2", 8)]
+    assert case.listener.fences == [("CP1", 7), ("CP2", 8)]
     assert case.lease.sending()[1] == {"CP2": 8}
     assert case.lease.sending()[1] == {}
     assert case.lease.seen == 8
@@ -108,10 +108,10 @@ def test_a_node_that_is_not_there_any_more_is_lost_once(case):
     case.renewed()
     case.renewed(nodes=frozenset({"me", "b"}))
     case.renewed(nodes=frozenset({"me", "b"}))
-    assert case.ear.lost_nodes == ["c"]
+    assert case.listener.lost_nodes == ["c"]
     case.lease.lost("b")
     case.lease.lost("b")
-    assert case.ear.lost_nodes == ["c", "b"]
+    assert case.listener.lost_nodes == ["c", "b"]
 
 
 def test_a_node_that_was_met_between_two_renewals_is_lost_too(case):
@@ -119,27 +119,27 @@ def test_a_node_that_was_met_between_two_renewals_is_lost_too(case):
     sent_at = case.clock.monotonic()
     case.lease.met("d")
     case.renewed(sent_at)  # it was asked before
-    assert case.ear.lost_nodes == []
+    assert case.listener.lost_nodes == []
     case.clock.advance(1.5)
     case.renewed()
     case.renewed()
-    assert case.ear.lost_nodes == ["d"]
+    assert case.listener.lost_nodes == ["d"]
     case.lease.met("e")
     case.lease.lost("e")
     case.clock.advance(1.5)
     case.lease.met("f")
     case.clock.advance(1.5)
     case.renewed(nodes=OTHERS | {"f"})
-    assert case.ear.lost_nodes == ["d", "e"]
+    assert case.listener.lost_nodes == ["d", "e"]
 
 
 def test_a_coordinator_that_has_just_begun_loses_nobody(case):
     case.renewed()
     case.renewed(server="s2", nodes=frozenset({"me"}), young_s=4.0)
-    assert case.ear.lost_nodes == []
+    assert case.listener.lost_nodes == []
     assert case.lease.nodes == OTHERS
     case.renewed(server="s2", nodes=frozenset({"me", "b"}))
-    assert case.ear.lost_nodes == ["c"]
+    assert case.listener.lost_nodes == ["c"]
 
 
 def test_a_fence_that_overtakes_a_claim_comes_again_after_it(case):
@@ -148,14 +148,14 @@ def test_a_fence_that_overtakes_a_claim_comes_again_after_it(case):
             case.lease.fenced("CP1", 5)
             case.lease.fenced("CP2", 6)
         settle()
-        assert case.ear.fences == [("CP1", 5), ("CP2", 6)]
-    assert len(case.ear.fences) == 2
+        assert case.listener.fences == [("CP1", 5), ("CP2", 6)]
+    assert len(case.listener.fences) == 2
     settle()
-    assert case.ear.fences == [("CP1", 5), ("CP2", 6), ("CP1", 5)]
+    assert case.listener.fences == [("CP1", 5), ("CP2", 6), ("CP1", 5)]
     with case.lease.claiming("CP1"):
         pass
     settle()
-    assert len(case.ear.fences) == 3
+    assert len(case.listener.fences) == 3
 
 
 def test_after_the_stop_nothing_is_held_or_told(case):
@@ -166,7 +166,12 @@ def test_after_the_stop_nothing_is_held_or_told(case):
     case.lease.lost("b")
     case.clock.advance(10.0)
     assert not case.lease.held
-    assert (case.ear.leases, case.ear.fences, case.ear.lost_nodes, len(case.sent)) == ([True], [], [], sent)
+    assert (case.listener.leases, case.listener.fences, case.listener.lost_nodes, len(case.sent)) == (
+        [True],
+        [],
+        [],
+        sent,
+    )
 
 
 def test_chunks_lose_nothing():

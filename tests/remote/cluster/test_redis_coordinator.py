@@ -12,9 +12,9 @@ from chargehand.remote.redis.address import Address
 from chargehand.remote.redis.link import Link
 
 from ...hub import settle, until
-from ..conftest import LEASE_S, NUMBERS, home_on
+from ..conftest import LEASE_S, NUMBERS, coordinators_on
 from ..proxy import Proxy
-from ..recording_listener import Ear, refused
+from ..recording_listener import RecordingListener, refused
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def proxy(redis_server):
 def two(redis_server, proxy):
     """One behind the proxy, one beside it."""
     prefix = f"two{next(NUMBERS)}"
-    behind, beside = home_on(proxy.url, prefix), home_on(redis_server.url, prefix)
+    behind, beside = coordinators_on(proxy.url, prefix), coordinators_on(redis_server.url, prefix)
     yield behind.coordinator(), beside.coordinator()
     behind.close()
     beside.close()
@@ -48,8 +48,8 @@ def two(redis_server, proxy):
 
 def test_a_redis_that_comes_back_empty_learns_of_all_and_epochs_do_not_fall(own_redis):
     server = own_redis()
-    home = home_on(server.url)
-    (a, ear_a), (b, ear_b) = home.coordinator(), home.coordinator()
+    coordinators = coordinators_on(server.url)
+    (a, listener_a), (b, listener_b) = coordinators.coordinator(), coordinators.coordinator()
     try:
         a.claim("CP1")
         old = b.claim("CP1")
@@ -62,13 +62,13 @@ def test_a_redis_that_comes_back_empty_learns_of_all_and_epochs_do_not_fall(own_
         assert refused(CoordinatorUnavailable, a.charge_points)
         assert refused(CoordinatorUnavailable, a.send, b.node, b"")
         assert time.monotonic() - asked_at < 0.2
-        until(lambda: ear_a.leases == [True, False] and ear_b.leases == [True, False])
+        until(lambda: listener_a.leases == [True, False] and listener_b.leases == [True, False])
         assert not a.held
         server.start()
         until(lambda: a.held or b.held)
         assert (a if a.held else b).claim("CP3").wait_s > 0  # leases that it does not know of may still run
         until(lambda: a.held and b.held)
-        assert ear_a.leases == [True, False, True]
+        assert listener_a.leases == [True, False, True]
         assert a.claim("CP1").epoch > old.epoch
         assert a.find("CP2") == ""
         assert a.verify({"CP2": mine.epoch}).others == frozenset()
@@ -76,7 +76,7 @@ def test_a_redis_that_comes_back_empty_learns_of_all_and_epochs_do_not_fall(own_
         assert b.find("CP2") == a.node
         until(lambda: set(a.nodes()) == {a.node, b.node})
     finally:
-        home.close()
+        coordinators.close()
 
 
 def test_a_replica_that_is_made_master_is_another_coordinator_though_it_knows_much(own_redis):
@@ -86,9 +86,9 @@ def test_a_replica_that_is_made_master_is_another_coordinator_though_it_knows_mu
     replica.start()
     proxy = Proxy(first.port)
     proxy.start()
-    home = home_on(proxy.url, "p")
+    coordinators = coordinators_on(proxy.url, "p")
     try:
-        a, ear = home.coordinator(lease_s=10.0)  # so long that it is not lost by time
+        a, listener = coordinators.coordinator(lease_s=10.0)  # so long that it is not lost by time
         replica.wait(5.0)
         epoch = a.claim("CP1").epoch
         born = until(lambda: replica.ask("GET", "p:born"))
@@ -96,48 +96,48 @@ def test_a_replica_that_is_made_master_is_another_coordinator_though_it_knows_mu
         replica.ask("REPLICAOF", "NO", "ONE")
         proxy.lead_to(second.port)
         first.kill()
-        until(lambda: ear.leases == [True, False, True])
+        until(lambda: listener.leases == [True, False, True])
         assert replica.ask("GET", "p:born") != born
         assert a.find("CP1") == a.node
         assert a.verify({"CP1": epoch}).wait_s > 9.0
         assert a.claim("CP2").wait_s > 9.0
     finally:
-        home.close()
+        coordinators.close()
         replica.stop()
         proxy.stop()
         settle()
 
 
-def test_an_epoch_that_a_node_has_seen_is_passed_even_by_a_redis_whose_clock_is_behind(redis_home):
-    (a, _), (b, _) = redis_home.coordinator(), redis_home.coordinator()
+def test_an_epoch_that_a_node_has_seen_is_passed_even_by_a_redis_whose_clock_is_behind(redis_coordinators):
+    (a, _), (b, _) = redis_coordinators.coordinator(), redis_coordinators.coordinator()
     far = 2**52
     a.lease.saw(far)
     assert a.claim("CP1").epoch == far + 1
     assert b.claim("CP1").epoch == far + 2
-    c, _ = redis_home.coordinator()
+    c, _ = redis_coordinators.coordinator()
     c.lease.saw(far + 100)
     until(lambda: b.claim("CP1").epoch > far + 100)  # with a renewal of the one that has seen it
 
 
 def test_a_node_that_is_cut_off_loses_its_lease_by_itself_and_hears_of_its_fences(two, proxy):
-    (a, ear_a), (b, ear_b) = two
+    (a, listener_a), (b, listener_b) = two
     until(lambda: a.claim("CP0").wait_s == 0)
     old = a.claim("CP1").epoch
     proxy.cut()
     new = b.claim("CP1")
     assert new.previous == a.node
     until(lambda: not a.held)
-    assert not ear_a.fences
-    until(lambda: ear_b.lost_nodes == [a.node])
+    assert not listener_a.fences
+    until(lambda: listener_b.lost_nodes == [a.node])
     b.release("CP1", new.epoch)
     proxy.heal()
-    until(lambda: ear_a.leases == [True, False, True])
-    assert ("CP1", new.epoch) in ear_a.fences  # though nobody has it now
+    until(lambda: listener_a.leases == [True, False, True])
+    assert ("CP1", new.epoch) in listener_a.fences  # though nobody has it now
     assert old < new.epoch
 
 
 def test_a_network_that_swallows_all_ends_the_lease_in_time_and_asks_fail_at_once_then(two, proxy):
-    (a, ear_a), (b, _) = two
+    (a, listener_a), (b, _) = two
     a.claim("CP1")
     proxy.black_hole()
     asked = gevent.spawn(refused, CoordinatorUnavailable, a.claim, "CP2")
@@ -149,34 +149,34 @@ def test_a_network_that_swallows_all_ends_the_lease_in_time_and_asks_fail_at_onc
     until(lambda: a.held)
     asked.join(5.0)
     assert asked.ready()
-    assert ear_a.leases == [True, False, True]
+    assert listener_a.leases == [True, False, True]
     assert b.held
 
 
 def test_a_slow_network_keeps_the_lease(two, proxy):
-    (a, ear_a), _ = two
+    (a, listener_a), _ = two
     proxy.delay(LEASE_S / 5)
     ends_at = time.monotonic() + 2 * LEASE_S
     until(lambda: time.monotonic() > ends_at)
     assert a.held
-    assert ear_a.leases == [True]
+    assert listener_a.leases == [True]
 
 
 def test_messages_of_a_short_cut_arrive_once(two, proxy):
-    (a, ear_a), (b, _) = two
+    (a, listener_a), (b, _) = two
     b.send(a.node, b"1")
-    until(lambda: ear_a.messages)
+    until(lambda: listener_a.messages)
     proxy.cut()
     b.send(a.node, b"2")
     b.find("CP1")
     proxy.heal()
     b.send(a.node, b"3")
-    until(lambda: len(ear_a.messages) >= 3)
-    assert [message for _, message in ear_a.messages] == [b"1", b"2", b"3"]
+    until(lambda: len(listener_a.messages) >= 3)
+    assert [message for _, message in listener_a.messages] == [b"1", b"2", b"3"]
 
 
-def test_scripts_that_were_flushed_are_loaded_again(redis_home, redis_link):
-    a, _ = redis_home.coordinator()
+def test_scripts_that_were_flushed_are_loaded_again(redis_coordinators, redis_link):
+    a, _ = redis_coordinators.coordinator()
     redis_link.ask("SCRIPT", "FLUSH")
     until(lambda: not refused(CoordinatorUnavailable, a.claim, "CP1"))
     assert a.held
@@ -190,7 +190,7 @@ def test_one_that_may_not_do_what_it_must_says_so_and_has_no_lease(own_redis, ca
     admin.ask("ACL", "SETUSER", "weak", "on", ">secret", "~*", "+@all", "-evalsha")
     address = Address(f"redis://weak:secret@127.0.0.1:{server.port}")
     a = RedisCoordinator(address, "p", "a", SystemClock(), lease_s=LEASE_S)
-    a.start(Ear())
+    a.start(RecordingListener())
     try:
         until(lambda: "refuses the lease" in caplog.text)
         with pytest.raises(CoordinatorUnavailable, match="evalsha"):
@@ -203,8 +203,8 @@ def test_one_that_may_not_do_what_it_must_says_so_and_has_no_lease(own_redis, ca
         settle()
 
 
-def test_entries_that_are_none_of_ours_do_no_harm(redis_home, redis_link, caplog):
-    a, ear = redis_home.coordinator()
+def test_entries_that_are_none_of_ours_do_no_harm(redis_coordinators, redis_link, caplog):
+    a, listener = redis_coordinators.coordinator()
     for entry in (
         ["x", "y"],
         ["from", "b"],
@@ -215,7 +215,7 @@ def test_entries_that_are_none_of_ours_do_no_harm(redis_home, redis_link, caplog
     redis_link.ask("HSET", f"{a._prefix}:cps", "CP1", "nonsense")
     redis_link.ask("HSET", f"{a._prefix}:cps", "CP2", "x y")
     a.send(a.node, b"ours")
-    until(lambda: ear.messages)
+    until(lambda: listener.messages)
     assert caplog.text.count("none of ours") == 3
     assert a.find("CP1") == a.find("CP2") == ""
     assert a.claim("CP1").previous == a.claim("CP2").previous == ""
@@ -229,8 +229,8 @@ def test_an_inbox_is_bounded_and_nothing_stays_for_ever(redis_server, redis_link
         )
         for node in "ab"
     )
-    a.start(Ear())
-    b.start(Ear())
+    a.start(RecordingListener())
+    b.start(RecordingListener())
     until(lambda: a.held and b.held)
     b._messages.stop()  # it reads nothing any more
     b._reader.kill()
@@ -249,20 +249,20 @@ def test_an_inbox_is_bounded_and_nothing_stays_for_ever(redis_server, redis_link
     settle()
 
 
-def test_what_was_read_is_trimmed(redis_home, redis_link):
-    (a, ear_a), (b, _) = redis_home.coordinator(), redis_home.coordinator()
+def test_what_was_read_is_trimmed(redis_coordinators, redis_link):
+    (a, listener_a), (b, _) = redis_coordinators.coordinator(), redis_coordinators.coordinator()
     for _ in range(50):
         b.send(a.node, b"x")
-    until(lambda: len(ear_a.messages) == 50)
+    until(lambda: len(listener_a.messages) == 50)
     until(lambda: redis_link.ask("XLEN", a._inbox) == 1)  # the last one read is kept
     b.send(a.node, b"y")
-    until(lambda: len(ear_a.messages) == 51)
+    until(lambda: len(listener_a.messages) == 51)
 
 
 def test_an_inbox_whose_entries_begin_again_lower_is_read(own_redis):
     server = own_redis()
-    home = home_on(server.url)
-    a, ear = home.coordinator()
+    coordinators = coordinators_on(server.url)
+    a, listener = coordinators.coordinator()
     try:
         a._read = b"9999999999999-0"  # as read from a Redis whose clock was ahead
         server.kill()
@@ -270,7 +270,7 @@ def test_an_inbox_whose_entries_begin_again_lower_is_read(own_redis):
         until(lambda: not refused(CoordinatorUnavailable, a.send, a.node, b"1"))
         until(lambda: a.held)
         a.send(a.node, b"2")
-        until(lambda: ear.messages)
-        assert ear.messages[-1][1] in (b"1", b"2")
+        until(lambda: listener.messages)
+        assert listener.messages[-1][1] in (b"1", b"2")
     finally:
-        home.close()
+        coordinators.close()

@@ -28,12 +28,12 @@ NODES = ("a", "b", "c")
 
 
 @dataclass
-class Holder:
+class ModelNode:
     """A node as it is to behave: it commands what it has claimed, has waited for, and was not fenced off from."""
 
     node: str
     clock: Any
-    world: dict[str, "Holder"]
+    world: dict[str, "ModelNode"]
     held: Any = None  # whether it has its lease
     claim: Claim | None = None
     free_at: float = 0.0
@@ -90,7 +90,7 @@ class Holder:
         )
 
 
-def commanding(world: dict[str, Holder]) -> list[str]:
+def commanding(world: dict[str, ModelNode]) -> list[str]:
     return [name for name, holder in world.items() if holder.commands()]
 
 
@@ -98,11 +98,11 @@ def commanding(world: dict[str, Holder]) -> list[str]:
 
 
 @dataclass
-class Wire:
+class DelayedLink:
     """A node's way to the exchange: what was asked, and what was answered, each still on its way."""
 
     lease: Lease
-    holder: Holder
+    holder: ModelNode
     asked: list[Any] = field(default_factory=list)
     answered: list[Any] = field(default_factory=list)
     told: list[Any] = field(default_factory=list)
@@ -113,13 +113,13 @@ class Model:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.wires: dict[str, Wire] = {}
-        world: dict[str, Holder] = {}
+        self.wires: dict[str, DelayedLink] = {}
+        world: dict[str, ModelNode] = {}
         self.begin_anew()
         for node in NODES:
             lease = Lease(self.clock, node, 5.0)
-            world[node] = Holder(node, self.clock, world, held=lambda lease=lease: lease.held)
-            self.wires[node] = Wire(lease, world[node])
+            world[node] = ModelNode(node, self.clock, world, held=lambda lease=lease: lease.held)
+            self.wires[node] = DelayedLink(lease, world[node])
             self.clock.drive(lease.timers)
             lease.start(world[node], lambda node=node: self.renew(node))
         self.world = world
@@ -283,9 +283,9 @@ LEASE_S = 0.6
 class Node:
     """A holder with a real coordinator: it claims again and again, and verifies when its lease is back."""
 
-    def __init__(self, coordinator: Any, world: dict[str, Holder]) -> None:
+    def __init__(self, coordinator: Any, world: dict[str, ModelNode]) -> None:
         self.coordinator = coordinator
-        self.holder = Holder(coordinator.node, SystemClock(), world, held=lambda: coordinator.held)
+        self.holder = ModelNode(coordinator.node, SystemClock(), world, held=lambda: coordinator.held)
         self.chance = random.Random(coordinator.node)
         world[coordinator.node] = self.holder
 
@@ -302,7 +302,7 @@ class Node:
             gevent.sleep(self.chance.uniform(0.0, 0.2))
 
 
-def watch(world: dict[str, Holder], run_s: float) -> dict[str, int]:
+def watch(world: dict[str, ModelNode], run_s: float) -> dict[str, int]:
     """How often each was seen to command; fails when two do."""
     seen = dict.fromkeys(world, 0)
     ends_at = time.monotonic() + run_s
@@ -325,7 +325,7 @@ def disturb(proxies: list[Proxy], chance: random.Random) -> None:
         proxy.heal()
 
 
-def run_with(nodes: list[Node], world: dict[str, Holder], *disturbances: Any) -> dict[str, int]:
+def run_with(nodes: list[Node], world: dict[str, ModelNode], *disturbances: Any) -> dict[str, int]:
     greenlets = [gevent.spawn(node.run) for node in nodes]
     greenlets += [gevent.spawn(*one) for one in disturbances]
     try:
@@ -345,7 +345,7 @@ def test_cuts_between_nodes_and_redis_never_have_two_that_command(redis_server, 
     proxies = [Proxy(redis_server.port) for _ in NODES]
     for proxy in proxies:
         proxy.start()
-    world: dict[str, Holder] = {}
+    world: dict[str, ModelNode] = {}
     nodes = []
     for name, proxy in zip(NODES, proxies, strict=True):
         address = Address(proxy.url)
@@ -372,7 +372,7 @@ def restart(server: Any, chance: random.Random) -> None:
 
 def test_a_redis_that_comes_back_empty_again_and_again_never_has_two_that_command(own_redis):
     server = own_redis()
-    world: dict[str, Holder] = {}
+    world: dict[str, ModelNode] = {}
     nodes = []
     for name in NODES:
         address = Address(server.url)
@@ -393,7 +393,7 @@ def break_pipes(nodes: list[Node], chance: random.Random) -> None:
 def test_workers_that_lose_their_coordinator_server_again_and_again_never_command_the_same(
     coordinator_server,
 ):
-    world: dict[str, Holder] = {}
+    world: dict[str, ModelNode] = {}
     nodes = [Node(UnixCoordinator(coordinator_server.path, name, SystemClock()), world) for name in NODES]
     for node in nodes:
         node.coordinator.start(node.holder)

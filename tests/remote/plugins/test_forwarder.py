@@ -33,7 +33,7 @@ QUICK = SupervisionSettings(shutdown_s=0.05, stop_timeout_s=2.0, redelivery_dela
 ALL = ("*",)
 
 
-class Shop(Plugin):
+class ForwardedPlugin(Plugin):
     """The same for a node and for a worker."""
 
     def __init__(self):
@@ -67,7 +67,7 @@ class Shop(Plugin):
         self.heard.append((ticket.action, ticket.state))
 
 
-class House:
+class ForwarderHarness:
     """One node and its workers."""
 
     def __init__(self, url, actions=("Authorize", "StartTransaction"), plugins=(), **more):
@@ -82,7 +82,7 @@ class House:
         self.system.start()
         self.remote = self.system._router.find(v16.Authorize.__action__).actor
 
-    def work(self, plugin=Shop, **options):
+    def work(self, plugin=ForwardedPlugin, **options):
         worker = PluginHost(plugin.spec(), Address(self.url), prefix=self.prefix, **options)
         worker.start()
         self.workers.append(worker)
@@ -107,12 +107,12 @@ def build(redis_server):
     houses = []
 
     def build(*args, url=redis_server.url, **options):
-        houses.append(House(url, *args, **options))
+        houses.append(ForwarderHarness(url, *args, **options))
         return houses[-1]
 
     yield build
-    for house in houses:
-        house.close()
+    for harness in houses:
+        harness.close()
 
 
 def start(at="2026-01-01T00:00:00Z"):
@@ -128,9 +128,9 @@ def status_of(charge_point, tag="T1"):
 
 
 def test_a_worker_answers_as_if_it_were_here(build):
-    house = build()
-    plugin = house.work()
-    with house.connect() as charge_point:
+    harness = build()
+    plugin = harness.work()
+    with harness.connect() as charge_point:
         assert status_of(charge_point) == "Blocked"
         assert charge_point.send(v16.Heartbeat()).current_time  # the back office's, as ever
         with pytest.raises(CallDeclined, match="no") as declined:
@@ -145,36 +145,36 @@ def test_a_worker_answers_as_if_it_were_here(build):
 
 
 def test_notices_and_outcomes_reach_the_worker(build):
-    house = build()
-    plugin = house.work()
-    with house.connect():
-        ticket = house.system.send("CP1", v16.ClearCache())
+    harness = build()
+    plugin = harness.work()
+    with harness.connect():
+        ticket = harness.system.send("CP1", v16.ClearCache())
         ticket.wait()
     until(lambda: len(plugin.heard) == 3)
     assert plugin.heard == [("online", "CP1", True), ("ClearCache", ticket.state), ("offline", "CP1", False)]
 
 
 def test_a_failure_in_a_worker_is_counted_there_and_its_fallback_answers(build):
-    house = build()
-    house.work()
-    with house.connect() as charge_point:
+    harness = build()
+    harness.work()
+    with harness.connect() as charge_point:
         for _ in range(4):
             with pytest.raises(CallDeclined, match="failed"):
                 status_of(charge_point, "fail")
-    assert house.counts["fallback"] == 4
-    assert not house.remote._cell.breakers.failing
-    assert house.workers[0].entries.cell.breakers.list_open() == [("CP1", "Authorize")]
+    assert harness.counts["fallback"] == 4
+    assert not harness.remote._cell.breakers.failing
+    assert harness.workers[0].entries.cell.breakers.list_open() == [("CP1", "Authorize")]
 
 
 def test_without_workers_stand_ins_answer_at_once_and_what_they_took_is_handed_on_later(build):
-    house = build()
-    until(lambda: house.remote._streams.partitions)
-    with house.connect() as charge_point:
+    harness = build()
+    until(lambda: harness.remote._streams.partitions)
+    with harness.connect() as charge_point:
         started = charge_point.send(start())
         with pytest.raises(CallDeclined):
             status_of(charge_point)
-        assert house.counts["remote_nobody"] >= 2
-        plugin = house.work()
+        assert harness.counts["remote_nobody"] >= 2
+        plugin = harness.work()
         until(lambda: plugin.seen)
         assert status_of(charge_point) == "Blocked"
     first = plugin.seen[0]
@@ -183,67 +183,67 @@ def test_without_workers_stand_ins_answer_at_once_and_what_they_took_is_handed_o
         True,
         started.transaction_id,
     )
-    until(lambda: not house.system.store.spooled())
+    until(lambda: not harness.system.store.spooled())
 
 
 def test_a_transaction_message_that_comes_again_is_answered_the_same_by_the_node(build):
-    house = build()
-    plugin = house.work()
+    harness = build()
+    plugin = harness.work()
     frame = b'[2,"1","StartTransaction",{"connectorId":1,"idTag":"","meterStart":1,"timestamp":"2026-01-01T00:00:00Z"}]'
     answers = set()
     for _ in range(2):
-        client = Client.connect(f"ws://127.0.0.1:{house.system.port}/ocpp/CP1", subprotocols=["ocpp1.6"])
+        client = Client.connect(f"ws://127.0.0.1:{harness.system.port}/ocpp/CP1", subprotocols=["ocpp1.6"])
         client.send_text(frame)
         answers.add(client.receive()[0])
         client.close()
     assert len(answers) == len(plugin.seen) == 1
-    assert house.counts["remote_known"] == 1
+    assert harness.counts["remote_known"] == 1
 
 
 def test_a_full_stream_is_not_filled_further(build):
-    house = build(stream_limit=1)
-    house.remote._streams.link.wait(5.0)
-    house.remote._streams.link.ask(
-        "SET", Keys(house.prefix).alive("default"), "somebody"
+    harness = build(stream_limit=1)
+    harness.remote._streams.link.wait(5.0)
+    harness.remote._streams.link.ask(
+        "SET", Keys(harness.prefix).alive("default"), "somebody"
     )  # who reads nothing
-    until(lambda: house.remote._streams.partitions)
-    with house.connect() as charge_point, pytest.raises(CallDeclined):  # its notice is the one
+    until(lambda: harness.remote._streams.partitions)
+    with harness.connect() as charge_point, pytest.raises(CallDeclined):  # its notice is the one
         status_of(charge_point)
-    assert house.counts["remote_full"] == 1
+    assert harness.counts["remote_full"] == 1
 
 
 def test_while_redis_is_away_stand_ins_answer_and_workers_again_after_it(build, own_redis):
     server = own_redis()
-    house = build(url=server.url)
-    plugin = house.work()
-    with house.connect() as charge_point:
+    harness = build(url=server.url)
+    plugin = harness.work()
+    with harness.connect() as charge_point:
         assert status_of(charge_point) == "Blocked"
         server.kill()
-        until(lambda: not house.remote._streams.link.connected)
+        until(lambda: not harness.remote._streams.link.connected)
         started = charge_point.send(start())
         with pytest.raises(CallDeclined):
             status_of(charge_point)
-        assert house.counts["remote_away"] >= 1
+        assert harness.counts["remote_away"] >= 1
         server.start()
         until(lambda: any(call.redelivered for call in plugin.seen))
         assert status_of(charge_point) == "Blocked"
     redelivered = [call for call in plugin.seen if call.redelivered]
     assert [call.transaction_id for call in redelivered] == [started.transaction_id]
-    assert not house.remote._cell.quarantined
+    assert not harness.remote._cell.quarantined
 
 
 def test_calls_on_their_way_when_redis_goes_end_at_once(build, own_redis):
     server = own_redis()
 
-    class Slow(Shop):
+    class Slow(ForwardedPlugin):
         @passive(v16.Authorize)
         def authorize(self, call):
             self.seen.append(call)
             call.later()
 
-    house = build(url=server.url)
-    plugin = house.work(Slow)
-    with house.connect() as charge_point:
+    harness = build(url=server.url)
+    plugin = harness.work(Slow)
+    with harness.connect() as charge_point:
         waiting = gevent.spawn(status_of, charge_point)
         until(lambda: plugin.seen)
         server.kill()
@@ -252,30 +252,30 @@ def test_calls_on_their_way_when_redis_goes_end_at_once(build, own_redis):
 
 
 def test_an_answer_that_is_none_is_left_and_the_deadline_holds(build):
-    class Silent(Shop):
+    class Silent(ForwardedPlugin):
         @passive(v16.Authorize)
         def authorize(self, call):
             call.later()
 
-    house = build()
-    house.work(Silent)
-    answers = Keys(house.prefix).answers(house.remote.node)
-    with house.connect() as charge_point:
+    harness = build()
+    harness.work(Silent)
+    answers = Keys(harness.prefix).answers(harness.remote.node)
+    with harness.connect() as charge_point:
         for data in ("no JSON", '{"kind":"answer","id":"of nobody","response":{}}'):
-            house.remote._streams.link.ask("XADD", answers, "*", "a", data)
+            harness.remote._streams.link.ask("XADD", answers, "*", "a", data)
         with pytest.raises(CallDeclined, match="in time"):
             status_of(charge_point)
-    assert (house.counts["remote_unreadable"], house.counts["remote_late"]) == (1, 1)
-    until(lambda: not house.remote._open)
+    assert (harness.counts["remote_unreadable"], harness.counts["remote_late"]) == (1, 1)
+    until(lambda: not harness.remote._open)
 
 
 def test_actions_go_to_the_group_that_they_are_for(build):
-    class Starts(Shop):
+    class Starts(ForwardedPlugin):
         pass
 
-    house = build(remote_groups={"StartTransaction": "starts"})
-    tags, starts = house.work(), house.work(Starts, group="starts")
-    with house.connect() as charge_point:
+    harness = build(remote_groups={"StartTransaction": "starts"})
+    tags, starts = harness.work(), harness.work(Starts, group="starts")
+    with harness.connect() as charge_point:
         status_of(charge_point)
         charge_point.send(start())
         until(lambda: tags.heard and starts.heard)
@@ -286,16 +286,16 @@ def test_actions_go_to_the_group_that_they_are_for(build):
 
 
 def test_a_claim_that_was_given_back_counts_until_everything_is_told(build):
-    house = build()
-    plugin = house.work()
+    harness = build()
+    plugin = harness.work()
     epochs = {"CP1": 7}
-    house.remote._epoch_of = lambda id_: epochs.get(id_, 0)
-    with house.connect():
+    harness.remote._epoch_of = lambda id_: epochs.get(id_, 0)
+    with harness.connect():
         until(lambda: plugin.heard)
         epochs.clear()
     until(lambda: len(plugin.heard) == 2)
     assert plugin.heard[1] == ("offline", "CP1", False)
-    assert house.remote._epochs == {}
+    assert harness.remote._epochs == {}
 
 
 def test_the_epoch_of_the_charge_point_goes_along(redis_server):
@@ -305,7 +305,7 @@ def test_the_epoch_of_the_charge_point_goes_along(redis_server):
         redis_server.url, prefix=prefix, epoch_of=lambda id_: epochs[id_], actions=["Authorize"]
     )
     with CentralSystem(Settings(port=0, supervision=QUICK), plugins=[spec]) as system:
-        worker = PluginHost(Shop.spec(), Address(redis_server.url), prefix=prefix)
+        worker = PluginHost(ForwardedPlugin.spec(), Address(redis_server.url), prefix=prefix)
         worker.start()
         try:
             until(lambda: len([one for one in worker.shares if one.claimed]) == 16)
@@ -340,12 +340,12 @@ def test_it_claims_what_it_is_told_and_with_a_star_all_that_others_do_not():
 
 def test_an_action_that_it_and_a_plugin_of_this_process_claim_fails_the_start(redis_server):
     with pytest.raises(ConflictingPlugins, match="remote"):
-        House(redis_server.url, ("Authorize",), plugins=[Shop])
+        ForwarderHarness(redis_server.url, ("Authorize",), plugins=[ForwardedPlugin])
 
 
 def test_a_star_leaves_a_plugin_of_this_process_what_it_claims(build):
-    find = build(ALL, plugins=[Shop]).system._router.find
-    assert find(v16.Authorize.__action__).urn == "Shop"
+    find = build(ALL, plugins=[ForwardedPlugin]).system._router.find
+    assert find(v16.Authorize.__action__).urn == "ForwardedPlugin"
     assert find(v16.Heartbeat.__action__).urn == "remote"
 
 

@@ -19,7 +19,7 @@ from ...hub import settle, until
 PARTITIONS = 4
 
 
-class Shop(Plugin):
+class ScriptedPlugin(Plugin):
     """Answers, refuses, fails, or takes its time, as the id tag says."""
 
     def __init__(self):
@@ -62,7 +62,7 @@ class Shop(Plugin):
         self.heard.append(("outcome", ticket.action, ticket.state, ticket.response))
 
 
-class Place:
+class PluginHostsHarness:
     """A prefix of its own in Redis, with workers, and a node that is played by the test."""
 
     def __init__(self, url):
@@ -75,7 +75,7 @@ class Place:
         self.workers = []
         self.numbers = iter(range(1, 1000))
 
-    def worker(self, plugin=Shop, **options):
+    def worker(self, plugin=ScriptedPlugin, **options):
         worker = PluginHost(plugin.spec(), self.address, prefix=self.keys.prefix, **options)
         worker.start()
         self.workers.append(worker)
@@ -125,10 +125,10 @@ class Place:
 
 
 @pytest.fixture
-def place(redis_server):
-    place = Place(redis_server.url)
-    yield place
-    place.close()
+def harness(redis_server):
+    harness = PluginHostsHarness(redis_server.url)
+    yield harness
+    harness.close()
 
 
 def vanish(worker):
@@ -138,9 +138,9 @@ def vanish(worker):
     worker._link.stop()
 
 
-def test_a_call_is_answered_and_leaves_its_stream(place):
-    plugin = place.ready(place.worker())
-    answer = place.ask(tag="T1")
+def test_a_call_is_answered_and_leaves_its_stream(harness):
+    plugin = harness.ready(harness.worker())
+    answer = harness.ask(tag="T1")
     assert answer == {
         "v": 1,
         "kind": "answer",
@@ -148,54 +148,54 @@ def test_a_call_is_answered_and_leaves_its_stream(place):
         "response": {"idTagInfo": {"status": "Accepted", "parentIdTag": "1"}},
     }
     assert plugin.handled == [("CP1", "T1")]
-    until(lambda: place.waiting() == 0)
+    until(lambda: harness.waiting() == 0)
 
 
-def test_a_handler_may_refuse_answer_later_fail_or_talk_nonsense(place):
-    worker = place.worker()
-    place.ready(worker)
-    assert place.ask(tag="refuse")["error"] == {
+def test_a_handler_may_refuse_answer_later_fail_or_talk_nonsense(harness):
+    worker = harness.worker()
+    harness.ready(worker)
+    assert harness.ask(tag="refuse")["error"] == {
         "code": "SecurityError",
         "description": "no",
         "details": {"why": 1},
     }
-    assert place.ask(tag="later")["response"] == {"idTagInfo": {"status": "Blocked"}}
-    assert "it failed" in place.ask(tag="fail")["failed"]
-    assert "invalid" in place.ask(tag="nonsense")["failed"]
-    assert "does not handle" in place.ask(action="Heartbeat", payload={})["failed"]
-    assert "cannot be read" in place.ask(payload=[])["failed"]
+    assert harness.ask(tag="later")["response"] == {"idTagInfo": {"status": "Blocked"}}
+    assert "it failed" in harness.ask(tag="fail")["failed"]
+    assert "invalid" in harness.ask(tag="nonsense")["failed"]
+    assert "does not handle" in harness.ask(action="Heartbeat", payload={})["failed"]
+    assert "cannot be read" in harness.ask(payload=[])["failed"]
     assert worker.observer.counts["worker_failed"] == 2
 
 
-def test_a_plugin_that_fails_often_is_asked_no_more_and_its_callers_are_told(place):
-    worker = place.worker(breaker_policy=CircuitBreakerPolicy(failures_to_open=2, spread=100))
-    plugin = place.ready(worker)
+def test_a_plugin_that_fails_often_is_asked_no_more_and_its_callers_are_told(harness):
+    worker = harness.worker(breaker_policy=CircuitBreakerPolicy(failures_to_open=2, spread=100))
+    plugin = harness.ready(worker)
     for _ in range(2):
-        place.ask(tag="fail")
-    assert "quarantined" in place.ask(tag="T1")["failed"]
-    assert "response" in place.ask(tag="T1", charge_point="CP2")
+        harness.ask(tag="fail")
+    assert "quarantined" in harness.ask(tag="T1")["failed"]
+    assert "response" in harness.ask(tag="T1", charge_point="CP2")
     assert len(plugin.handled) == 3
 
 
-def test_the_facts_and_the_call_are_what_they_were_in_the_node(place):
-    plugin = place.ready(place.worker())
+def test_the_facts_and_the_call_are_what_they_were_in_the_node(harness):
+    plugin = harness.ready(harness.worker())
     facts = {"peer": "1.2.3.4:5", "boot": {"chargePointVendor": "v", "chargePointModel": "m"}}
-    place.ask(tag="facts", facts=facts, unique_id="u-7", redelivered=True)
+    harness.ask(tag="facts", facts=facts, unique_id="u-7", redelivered=True)
     boot = v16.BootNotification(charge_point_vendor="v", charge_point_model="m")
     assert plugin.heard == [("1.2.3.4:5", boot, 1.5, True, "u-7")]
 
 
-def test_notices_and_outcomes_are_heard_in_order_with_the_calls(place):
-    plugin = place.ready(place.worker())
+def test_notices_and_outcomes_are_heard_in_order_with_the_calls(harness):
+    plugin = harness.ready(harness.worker())
     base = {"v": 1, "node": "n", "charge_point": "CP1"}
-    place.send(base | {"kind": "online", "facts": {"peer": "p", "connected_at": 1.0}})
+    harness.send(base | {"kind": "online", "facts": {"peer": "p", "connected_at": 1.0}})
     ticket = {
         "id": "t", "action": "ClearCache", "state": "answered", "request": {}, "timeout_s": 3.0, "created_at": 1.0,
         "response": {"status": "Accepted"},
     }  # fmt: skip
-    place.send(base | {"kind": "outcome", "ticket": ticket})
-    place.send(base | {"kind": "offline", "facts": {"peer": "p"}})
-    until(lambda: place.waiting() == 0)
+    harness.send(base | {"kind": "outcome", "ticket": ticket})
+    harness.send(base | {"kind": "offline", "facts": {"peer": "p"}})
+    until(lambda: harness.waiting() == 0)
     assert plugin.heard == [
         ("online", "CP1", "p"),
         ("outcome", "ClearCache", "answered", v16.ClearCacheResponse(status=v16.ClearCacheStatus.ACCEPTED)),
@@ -203,243 +203,243 @@ def test_notices_and_outcomes_are_heard_in_order_with_the_calls(place):
     ]
 
 
-def test_what_cannot_be_read_is_left_out_and_counted(place):
-    worker = place.worker()
-    place.ready(worker)
-    place.send(b"no JSON")
-    assert "response" in place.ask()
-    until(lambda: place.waiting() == 0)
+def test_what_cannot_be_read_is_left_out_and_counted(harness):
+    worker = harness.worker()
+    harness.ready(worker)
+    harness.send(b"no JSON")
+    assert "response" in harness.ask()
+    until(lambda: harness.waiting() == 0)
     assert worker.observer.counts["worker_unreadable"] == 1
 
 
-def test_a_call_whose_time_was_over_is_not_begun(place):
-    envelope = place.envelope(timeout_s=0.001)
-    place.send(envelope)
-    plugin = place.ready(place.worker())
-    assert "time was over" in place.answer(envelope)["failed"]
+def test_a_call_whose_time_was_over_is_not_begun(harness):
+    envelope = harness.envelope(timeout_s=0.001)
+    harness.send(envelope)
+    plugin = harness.ready(harness.worker())
+    assert "time was over" in harness.answer(envelope)["failed"]
     assert plugin.handled == []
 
 
-def test_a_handler_that_takes_too_long_is_ended(place):
-    plugin = place.ready(place.worker())
-    assert "in time" in place.ask(tag="wait", timeout_s=0.3)["failed"]
-    assert "response" in place.ask(tag="T1")
+def test_a_handler_that_takes_too_long_is_ended(harness):
+    plugin = harness.ready(harness.worker())
+    assert "in time" in harness.ask(tag="wait", timeout_s=0.3)["failed"]
+    assert "response" in harness.ask(tag="T1")
     assert [tag for _, tag in plugin.handled] == ["wait", "T1"]
 
 
-def test_a_plugin_that_does_not_hear_a_notice_in_time_holds_up_nothing(place):
-    class Deaf(Shop):
+def test_a_plugin_that_does_not_hear_a_notice_in_time_holds_up_nothing(harness):
+    class Deaf(ScriptedPlugin):
         @on_online
         def came(self, charge_point):
             gevent.event.Event().wait()
 
-    place.ready(place.worker(Deaf, events_s=0.2))
-    place.send({"v": 1, "kind": "online", "node": "n", "charge_point": "CP1", "facts": {}})
-    assert "response" in place.ask()
-    until(lambda: place.waiting() == 0)
+    harness.ready(harness.worker(Deaf, events_s=0.2))
+    harness.send({"v": 1, "kind": "online", "node": "n", "charge_point": "CP1", "facts": {}})
+    assert "response" in harness.ask()
+    until(lambda: harness.waiting() == 0)
 
 
-def test_the_same_key_gets_the_same_answer_and_the_handler_does_not_run_again(place):
-    plugin = place.ready(place.worker())
-    first = place.ask(tag="T1", key="same", keep_s=3600)
-    second = place.ask(tag="T1", key="same", keep_s=3600)
+def test_the_same_key_gets_the_same_answer_and_the_handler_does_not_run_again(harness):
+    plugin = harness.ready(harness.worker())
+    first = harness.ask(tag="T1", key="same", keep_s=3600)
+    second = harness.ask(tag="T1", key="same", keep_s=3600)
     assert first["response"] == second["response"]
     assert first["id"] != second["id"]
     assert len(plugin.handled) == 1
 
 
-def test_both_of_two_that_wait_together_get_the_same_answer(place):
-    envelopes = [place.envelope(tag="T1", key="same", keep_s=3600) for _ in range(2)]
+def test_both_of_two_that_wait_together_get_the_same_answer(harness):
+    envelopes = [harness.envelope(tag="T1", key="same", keep_s=3600) for _ in range(2)]
     for envelope in envelopes:
-        place.send(envelope)
-    plugin = place.ready(place.worker())
-    answers = [place.answer(envelope)["response"] for envelope in envelopes]
+        harness.send(envelope)
+    plugin = harness.ready(harness.worker())
+    answers = [harness.answer(envelope)["response"] for envelope in envelopes]
     assert answers[0] == answers[1]
     assert len(plugin.handled) == 1
 
 
-def test_what_another_worker_had_in_hand_is_taken_over_and_answered_as_it_was_if_it_was(place):
-    answered, unanswered = place.envelope(tag="T1"), place.envelope(tag="T2")
-    place.link.ask("XGROUP", "CREATE", place.stream(), "default", "0", "MKSTREAM")
+def test_what_another_worker_had_in_hand_is_taken_over_and_answered_as_it_was_if_it_was(harness):
+    answered, unanswered = harness.envelope(tag="T1"), harness.envelope(tag="T2")
+    harness.link.ask("XGROUP", "CREATE", harness.stream(), "default", "0", "MKSTREAM")
     for envelope in (answered, unanswered):
-        place.send(envelope)
-    place.link.ask("XREADGROUP", "GROUP", "default", "dead", "STREAMS", place.stream(), ">")
-    place.link.ask("SET", place.keys.done(answered["key"]), '{"response":{"a":1}}')
-    plugin = place.ready(place.worker())
-    assert place.answer(answered)["response"] == {"a": 1}
-    assert "response" in place.answer(unanswered)
+        harness.send(envelope)
+    harness.link.ask("XREADGROUP", "GROUP", "default", "dead", "STREAMS", harness.stream(), ">")
+    harness.link.ask("SET", harness.keys.done(answered["key"]), '{"response":{"a":1}}')
+    plugin = harness.ready(harness.worker())
+    assert harness.answer(answered)["response"] == {"a": 1}
+    assert "response" in harness.answer(unanswered)
     assert plugin.handled == [("CP1", "T2")]
-    until(lambda: place.waiting() == 0)
+    until(lambda: harness.waiting() == 0)
 
 
-def test_a_dead_workers_streams_and_what_it_had_in_hand_go_to_another_within_the_lease(place):
-    first = place.worker()
-    place.ready(first)
-    envelope = place.envelope(tag="wait", timeout_s=60.0)
-    place.send(envelope)
+def test_a_dead_workers_streams_and_what_it_had_in_hand_go_to_another_within_the_lease(harness):
+    first = harness.worker()
+    harness.ready(first)
+    envelope = harness.envelope(tag="wait", timeout_s=60.0)
+    harness.send(envelope)
     until(lambda: first.shares.busy == 1)
     vanish(first)
-    second = place.worker()
+    second = harness.worker()
     until(lambda: len(second.shares) == PARTITIONS, timeout_s=LEASE_S + RENEW_S + 1.0)
     plugin = second.entries.cell.actor
     until(lambda: plugin.gates)
     plugin.gates["wait"].set()
-    assert "response" in place.answer(envelope)
+    assert "response" in harness.answer(envelope)
     first.shares._hands.clear()  # it is dead: nothing is waited for
 
 
-def test_workers_share_the_streams_and_one_that_stops_gives_its_own_back_at_once(place):
-    first = place.worker()
-    place.ready(first)
-    second = place.worker()
+def test_workers_share_the_streams_and_one_that_stops_gives_its_own_back_at_once(harness):
+    first = harness.worker()
+    harness.ready(first)
+    second = harness.worker()
     until(lambda: (len(first.shares), len(second.shares)) == (2, 2))
     second.stop()
     until(lambda: len(first.shares) == PARTITIONS, timeout_s=2 * RENEW_S + 0.5)
 
 
-def test_a_stream_is_handed_over_only_when_nothing_of_it_is_in_hand(place):
-    first = place.worker()
-    plugin = place.ready(first)
+def test_a_stream_is_handed_over_only_when_nothing_of_it_is_in_hand(harness):
+    first = harness.worker()
+    plugin = harness.ready(first)
     busy = [f"CP{number}" for number in range(40)]
     for charge_point in busy:  # something of every stream
-        place.send(place.envelope(charge_point, tag="wait"))
+        harness.send(harness.envelope(charge_point, tag="wait"))
     until(lambda: first.shares.busy == len(busy))
-    second = place.worker()
+    second = harness.worker()
     until(lambda: sum(one.leaving for one in first.shares) == 2)
-    after = place.envelope("CP0", tag="T1")
-    place.send(after)
+    after = harness.envelope("CP0", tag="T1")
+    harness.send(after)
     settle()
     assert len(second.shares) == 0
     plugin.gates["wait"].set()
     until(lambda: len(second.shares) == 2)
-    assert "response" in place.answer(after)
+    assert "response" in harness.answer(after)
     all_handled = plugin.handled + second.entries.cell.actor.handled
     assert [one for one in all_handled if one[0] == "CP0"] == [("CP0", "wait"), ("CP0", "T1")]
 
 
-def test_a_call_of_a_fenced_node_is_not_handled_by_any_worker_but_a_replayed_one_is(place):
-    first = place.worker()
-    plugin = place.ready(first)
-    assert "response" in place.ask(epoch=5)
-    assert "another node" in place.ask(epoch=4)["failed"]
-    assert "response" in place.ask(epoch=4, redelivered=True)
+def test_a_call_of_a_fenced_node_is_not_handled_by_any_worker_but_a_replayed_one_is(harness):
+    first = harness.worker()
+    plugin = harness.ready(first)
+    assert "response" in harness.ask(epoch=5)
+    assert "another node" in harness.ask(epoch=4)["failed"]
+    assert "response" in harness.ask(epoch=4, redelivered=True)
     first.stop()
-    second = place.worker()
-    place.ready(second)
-    assert "another node" in place.ask(epoch=4)["failed"]
-    place.send({"v": 1, "kind": "offline", "node": "n", "charge_point": "CP1", "epoch": 4, "facts": {}})
-    assert "response" in place.ask(epoch=6)
+    second = harness.worker()
+    harness.ready(second)
+    assert "another node" in harness.ask(epoch=4)["failed"]
+    harness.send({"v": 1, "kind": "offline", "node": "n", "charge_point": "CP1", "epoch": 4, "facts": {}})
+    assert "response" in harness.ask(epoch=6)
     assert second.entries.cell.actor.heard == []
     assert len(plugin.handled) == 2
 
 
-def test_groups_are_of_different_plugins_and_do_not_disturb_each_other(place):
+def test_groups_are_of_different_plugins_and_do_not_disturb_each_other(harness):
     class Other(Plugin):
         @passive(v16.Heartbeat)
         def beat(self, call):
             return {"currentTime": "2026-01-01T00:00:00Z"}
 
-    one, two = place.worker(), place.worker(Other, group="other")
-    place.ready(one)
-    place.ready(two)
-    envelope = place.envelope(action="Heartbeat", payload={})
-    place.send(envelope, "other")
-    assert place.answer(envelope)["response"] == {"currentTime": "2026-01-01T00:00:00Z"}
-    assert "response" in place.ask()
+    one, two = harness.worker(), harness.worker(Other, group="other")
+    harness.ready(one)
+    harness.ready(two)
+    envelope = harness.envelope(action="Heartbeat", payload={})
+    harness.send(envelope, "other")
+    assert harness.answer(envelope)["response"] == {"currentTime": "2026-01-01T00:00:00Z"}
+    assert "response" in harness.ask()
 
 
-def test_a_plugin_that_crashes_is_started_again_and_goes_on(place):
-    worker = place.worker(breaker_policy=CircuitBreakerPolicy(failures_to_open=9, spread=2))
-    before = place.ready(worker)
+def test_a_plugin_that_crashes_is_started_again_and_goes_on(harness):
+    worker = harness.worker(breaker_policy=CircuitBreakerPolicy(failures_to_open=9, spread=2))
+    before = harness.ready(worker)
     for charge_point in ("CP1", "CP2"):
-        place.ask(charge_point=charge_point, tag="fail")
-    assert "response" in place.ask(tag="T1")
+        harness.ask(charge_point=charge_point, tag="fail")
+    assert "response" in harness.ask(tag="T1")
     assert worker.entries.cell.actor is not before
 
 
-def test_what_waits_for_a_plugin_that_is_quarantined_is_told_so_and_its_notices_are_forgotten(place):
-    worker = place.worker(
+def test_what_waits_for_a_plugin_that_is_quarantined_is_told_so_and_its_notices_are_forgotten(harness):
+    worker = harness.worker(
         policy=Policy(intensity=0), breaker_policy=CircuitBreakerPolicy(spread=1), quarantine_s=0.3
     )
-    plugin = place.ready(worker)
-    held = place.envelope(tag="wait")
-    place.send(held)
+    plugin = harness.ready(worker)
+    held = harness.envelope(tag="wait")
+    harness.send(held)
     until(lambda: plugin.gates)
-    waiting = place.envelope(tag="T1")
-    place.send(waiting)
-    place.send({"v": 1, "kind": "online", "node": "n", "charge_point": "CP1", "facts": {}})
+    waiting = harness.envelope(tag="T1")
+    harness.send(waiting)
+    harness.send({"v": 1, "kind": "online", "node": "n", "charge_point": "CP1", "facts": {}})
     until(lambda: worker.shares.busy == 3)
-    place.ask(tag="fail", charge_point="CP2")
-    assert "quarantined" in place.answer(waiting)["failed"]
+    harness.ask(tag="fail", charge_point="CP2")
+    assert "quarantined" in harness.answer(waiting)["failed"]
     plugin.gates["wait"].set()
-    assert "response" in place.answer(held)
+    assert "response" in harness.answer(held)
     until(lambda: worker.shares.busy == 0)
-    until(lambda: "response" in place.ask(tag="T2", charge_point="CP3"))  # the probe went well
-    assert "response" in place.ask(tag="T3")
+    until(lambda: "response" in harness.ask(tag="T2", charge_point="CP3"))  # the probe went well
+    assert "response" in harness.ask(tag="T3")
 
 
-def test_a_worker_whose_lease_has_ended_takes_nothing_more(place):
-    worker = place.worker()
-    plugin = place.ready(worker)
+def test_a_worker_whose_lease_has_ended_takes_nothing_more(harness):
+    worker = harness.worker()
+    plugin = harness.ready(worker)
     worker._greenlets[0].kill()  # nobody renews
     for stream in worker.shares:
         stream.lease_until = 0.0
-    envelope = place.envelope()
-    place.send(envelope)
+    envelope = harness.envelope()
+    harness.send(envelope)
     until(lambda: not worker.shares.readable(worker._clock.monotonic()))
     settle()
     assert plugin.handled == []
-    assert place.waiting() == 1
+    assert harness.waiting() == 1
     worker._renew()
-    assert "response" in place.answer(envelope)
+    assert "response" in harness.answer(envelope)
 
 
 def test_redis_that_was_lost_and_is_empty_is_taken_up_again(own_redis):
     server = own_redis()
-    place = Place(server.url)
+    harness = PluginHostsHarness(server.url)
     try:
-        worker = place.worker()
-        place.ready(worker)
-        assert "response" in place.ask()
+        worker = harness.worker()
+        harness.ready(worker)
+        assert "response" in harness.ask()
         server.kill()
-        until(lambda: not worker._link.connected and not place.link.connected)
+        until(lambda: not worker._link.connected and not harness.link.connected)
         assert len(worker.shares) == 0
         server.start()
-        assert place.link.wait(5.0)
-        place.link.ask("SET", place.keys.partitions, PARTITIONS)
-        place.ready(worker)
-        assert "response" in place.ask()
+        assert harness.link.wait(5.0)
+        harness.link.ask("SET", harness.keys.partitions, PARTITIONS)
+        harness.ready(worker)
+        assert "response" in harness.ask()
     finally:
-        place.close()
+        harness.close()
 
 
-def test_what_could_not_be_written_is_answered_when_redis_is_back_and_not_handled_again(place):
-    worker = place.worker()
-    plugin = place.ready(worker)
-    envelope = place.envelope(tag="wait", timeout_s=60.0)
-    place.send(envelope)
+def test_what_could_not_be_written_is_answered_when_redis_is_back_and_not_handled_again(harness):
+    worker = harness.worker()
+    plugin = harness.ready(worker)
+    envelope = harness.envelope(tag="wait", timeout_s=60.0)
+    harness.send(envelope)
     until(lambda: plugin.gates)
-    place.link.ask("CLIENT", "PAUSE", "300", "ALL")
+    harness.link.ask("CLIENT", "PAUSE", "300", "ALL")
     for link in (worker._link, worker._blocking):
         link._connection._sock.shutdown(2)
     until(lambda: not worker._link.connected)
     plugin.gates["wait"].set()
-    assert "response" in place.answer(envelope, 10.0)
+    assert "response" in harness.answer(envelope, 10.0)
     assert len(plugin.handled) == 1
 
 
-def test_a_worker_that_cannot_renew_for_a_fault_of_its_own_says_so(place):
-    worker = place.worker()
-    place.ready(worker)
+def test_a_worker_that_cannot_renew_for_a_fault_of_its_own_says_so(harness):
+    worker = harness.worker()
+    harness.ready(worker)
     worker._renew = None
     with pytest.raises(PluginHostFailed, match="TypeError"):
         worker.wait()
 
 
-def test_a_plugin_that_does_not_start_fails_the_start(place):
-    class Broken(Shop):
+def test_a_plugin_that_does_not_start_fails_the_start(harness):
+    class Broken(ScriptedPlugin):
         def on_start(self):
             raise ValueError("no database")
 
     with pytest.raises(ValueError, match="no database"):
-        PluginHost(Broken.spec(), place.address, prefix=place.keys.prefix).start()
+        PluginHost(Broken.spec(), harness.address, prefix=harness.keys.prefix).start()

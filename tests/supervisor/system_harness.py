@@ -10,7 +10,7 @@ from ..hub import settle
 DEADLINE_S = 10.0
 
 
-class Ward:
+class SystemHarness:
     """See the head of this file. `supervision` are settings of supervision, `sessions` those of sessions."""
 
     def __init__(self, *specs, store=None, sessions=None, **supervision):

@@ -21,7 +21,7 @@ DEAF = "it does not read what it is sent"
 SILENT = "no sign of life"
 
 
-class Line:
+class ConnectionHarness:
     """A connection with all that is around it; the test plays the peer."""
 
     def __init__(self, sock, limits=LIMITS):

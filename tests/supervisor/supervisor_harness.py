@@ -44,7 +44,7 @@ class Child(Actor):
         return message
 
 
-class Tree:
+class SupervisorHarness:
     """One supervisor on a manual clock, and what it saw and did."""
 
     def __init__(self):

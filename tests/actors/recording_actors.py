@@ -1,4 +1,4 @@
-"""An actor that does what it is told, and a bench to put cells on."""
+"""An actor that does what it is told, and a harness for cells."""
 
 from gevent.event import Event
 
@@ -9,7 +9,7 @@ from chargehand.actors.runtime.scheduler import Scheduler
 from ..hub import until
 
 
-class Noting(Actor):
+class RecordingActor(Actor):
     """Notes what becomes of it, in a list that outlives it."""
 
     def __init__(self, log):
@@ -29,7 +29,7 @@ class Noting(Actor):
         self.log.append("on_killed")
 
 
-class Probe(Noting):
+class ScriptedActor(RecordingActor):
     """Does what it is told, and notes that too."""
 
     def __init__(self, log, number=0):
@@ -50,7 +50,7 @@ class Probe(Noting):
         return message
 
 
-class Bench:
+class CellHarness:
     """A scheduler, cells on it, and the exits that a watcher saw."""
 
     def __init__(self):
@@ -59,7 +59,7 @@ class Bench:
         self.exits = []
         self.cells = []
 
-    def cell(self, actor=Probe, *arguments, watched=True):
+    def cell(self, actor=ScriptedActor, *arguments, watched=True):
         make = actor.maker(self.log, *arguments)
         cell = Cell(self.scheduler, "probe", make, self.watch if watched else None)
         self.cells.append(cell)
@@ -68,11 +68,11 @@ class Bench:
     def watch(self, cell, exit_):
         self.exits.append(exit_)
 
-    def started(self, actor=Probe, *arguments, watched=True):
+    def started(self, actor=ScriptedActor, *arguments, watched=True):
         cell = self.cell(actor, *arguments, watched=watched)
         cell.start()
         return cell
 
 
-def last_ending(bench):
-    return until(lambda: bench.exits)[-1].ending
+def last_ending(cell_harness):
+    return until(lambda: cell_harness.exits)[-1].ending
