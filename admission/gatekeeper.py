@@ -11,7 +11,7 @@ from ..protocol.handshake import choose_subprotocol
 from ..store.store import StoreError
 from ..transport.gate import Admission, Refusal
 from .credentials import PasswordChecksBusy
-from .identity import assumes_subprotocol, read_password, read_path
+from .identity import IdentityRefused, assumes_subprotocol, read_password, read_path
 from .token_bucket import TokenBucket, TokenBuckets
 
 if TYPE_CHECKING:
@@ -91,7 +91,14 @@ class Gatekeeper:
             try:
                 self._others.admit(decision.identity)
             except (StoreError, TimeoutError) as error:
-                logger.error("%s cannot be served: %s", decision.identity, error)  # noqa: TRY400
+                self._log(
+                    logging.ERROR,
+                    request.peer,
+                    "not served",
+                    "%s cannot be served: %s",
+                    decision.identity,
+                    error,
+                )
                 text = "the store does not say what it knows of this charge point"
                 decision = Refusal(503, text, (("Retry-After", _retry_after(1.0)),))
         if isinstance(decision, Admission):  # only who comes in has come
@@ -112,8 +119,10 @@ class Gatekeeper:
         if wait_s > 0:
             return _too_often(wait_s)
         try:
-            identity = read_path(request.path, self._settings.path)
-        except ValueError:
+            identity = read_path(request.path, self._settings.path, self._settings.sessions.identity_chars)
+        except IdentityRefused as error:
+            return Refusal(400, str(error))
+        except UnicodeError:
             return Refusal(400, "the path is not UTF-8 when percent-decoded")
         if identity is None:
             return Refusal(404, f"no charge point has this path; it is {self._settings.path}")
@@ -183,7 +192,16 @@ class Gatekeeper:
             self._others.attached(admission.identity)
         return cell
 
+    def handshake_refused(self, peer: str, refusal: Refusal) -> None:
+        """Log a request that was refused."""
+        reason = f"refused with {refusal.status}"
+        self._log(logging.INFO, peer, reason, "%s: %d %s", peer, refusal.status, refusal.reason)
+
+    def _log(self, level: int, peer: str, reason: str, text: str, *args: object) -> None:
+        """Log a line that an address has caused, unless there were too many."""
+        self._sessions.context.log_limit.log(logger, level, peer.rpartition(":")[0], reason, text, *args)
+
     def handshake_failed(self, peer: str, reason: str) -> None:
         """Count a handshake that failed."""
-        logger.warning("%s: %s", peer, reason)
+        self._log(logging.WARNING, peer, "handshake failed", "%s: %s", peer, reason)
         self._sessions.context.observer.count("handshake_failed", peer)

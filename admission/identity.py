@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
+
+from ..config.errors import ChargehandError
+from ..protocol.text import INVISIBLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+IDENTITY_CHARS = 255
+"""Default of the setting `sessions.identity_chars`."""
+
+
+class IdentityRefused(ChargehandError, ValueError):
+    """An identity that no charge point may have."""
 
 
 class Identity(NamedTuple):
@@ -25,18 +32,33 @@ class Identity(NamedTuple):
     name: str
 
 
-def read_path(path: str, template: str) -> Identity | None:
+def check_identity(identity: str, longest: int = IDENTITY_CHARS) -> None:
+    """Raise `IdentityRefused` for an identity that is too long, or has characters that nobody sees.
+
+    Such characters would write into logs whatever they liked, or make two charge points look like one.
+    """
+    if len(identity) > longest:
+        text = f"an identity has at most {longest} characters (sessions.identity_chars), not {len(identity)}"
+        raise IdentityRefused(text)
+    found = INVISIBLE.search(identity)
+    if found is not None:
+        raise IdentityRefused(
+            f"an identity has no control or invisible character, such as U+{ord(found[0]):04X}"
+        )
+
+
+def read_path(path: str, template: str, longest: int = IDENTITY_CHARS) -> Identity | None:
     """Find the identity in a request's path; None if the path is not under the template.
 
     It is the last segment that is not empty, percent-decoded as UTF-8 (a plus is a plus): charge points are seen to
-    send empty segments before it and slashes after it. One with control characters names nobody: it would write into
-    logs whatever it liked. Raises ValueError for what is not UTF-8 when decoded.
+    send empty segments before it and slashes after it. Raises `IdentityRefused` for one that `check_identity` refuses,
+    and UnicodeError for what is not UTF-8 when decoded.
     """
     wanted = [segment for segment in template.split("/") if segment]
     # The HTTP server hands us the bytes of the request line as Latin-1.
     raw = path.encode("latin-1", errors="strict").decode("utf-8")
     found = [unquote(segment, errors="strict") for segment in raw.split("/") if segment]
-    if len(found) < len(wanted) or any(CONTROL.search(segment) for segment in found):
+    if len(found) < len(wanted):
         return None
     name = ""
     for pattern, segment in zip(wanted[:-1], found, strict=False):
@@ -44,6 +66,8 @@ def read_path(path: str, template: str) -> Identity | None:
             name = segment
         elif pattern != segment:
             return None
+    for part in (found[-1], name):
+        check_identity(part, longest)
     return Identity(found[-1], name)
 
 

@@ -10,9 +10,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..protocol.frames import CallFrame, ErrorFrame, ResultFrame
+from ..protocol.text import escaped
 from ..simulator import Kind
 from ..simulator.sentences import SENTENCES
-from .escape import as_json, escaped
+from .escape import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,7 +6,7 @@ from typing import IO, Any
 
 import click
 
-from .escape import escaped
+from ..protocol.text import escaped
 
 FAILED = 1
 """Exit status of a failure: a port in use, a charge point that does not answer."""

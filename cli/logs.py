@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..config.settings import LogSettings
-from .escape import escaped
+from ..protocol.text import escaped
 from .rotation import RotatingHandler
 
 _MARK = "chargehand."

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .escape import as_json, escaped
+from ..protocol.text import escaped
+from .escape import as_json
 from .options import JSON
 
 if TYPE_CHECKING:

@@ -88,7 +88,27 @@ class SessionSettings(Section):
     keep_offline_s: float = setting(
         604800.0, "Seconds that the session of an offline charge point is kept in memory.", least=0
     )
+    identity_chars: int = setting(
+        255, "Longest identity of a charge point in characters; a longer one is answered 400.", least=1
+    )
     max_message_bytes: int = setting(1048576, "Longest message taken from a charge point.", least=125)
+    messages_per_s: float = setting(
+        1000.0,
+        "Messages per second taken from one connection, behind its `messages_burst`, control frames and fragments "
+        "included; for more its reading pauses. 0 sets no limit.",
+        least=0,
+    )
+    messages_burst: int = setting(
+        5000, "Messages of one connection taken at full speed before `messages_per_s` counts.", least=1
+    )
+    bytes_per_s: float = setting(
+        1048576.0,
+        "Bytes per second taken from one connection, behind its `bytes_burst`; 0 sets no limit.",
+        least=0,
+    )
+    bytes_burst: int = setting(
+        8388608, "Bytes of one connection taken at full speed before `bytes_per_s` counts.", least=1
+    )
     max_outbox_bytes: int = setting(
         1048576, "Unsent bytes after which a peer that does not read is closed.", least=1024
     )

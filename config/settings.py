@@ -192,6 +192,16 @@ class LogSettings(Section):
     disk_limit_bytes: int = setting(
         1073741824, "Bytes that all log files may take together; 0 sets no limit.", least=0
     )
+    repeat_s: float = setting(
+        60.0,
+        "Interval in seconds for `repeat_lines`; lines left out are counted, and told at its end; 0 sets no limit.",
+        least=0,
+    )
+    repeat_lines: int = setting(
+        10,
+        "Lines of one charge point (or address) and one reason written in `repeat_s`; for a library too.",
+        least=1,
+    )
     levels: Mapping[str, LogLevel] = made(
         dict,
         "Logger name to its own lowest level.",

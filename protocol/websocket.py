@@ -17,6 +17,8 @@ from typing import Final, TypeAlias
 from .masking import fresh_key, mask
 
 MAX_MESSAGE_BYTES: Final = 1_048_576
+NO_LIMIT: Final = -1
+"""Frames that `Codec.receive` takes at once, if all."""
 
 # The first byte of a frame: FIN, three reserved bits, four bits of opcode. Section 5.2.
 _FIN: Final = 0x80
@@ -151,6 +153,7 @@ class Codec:
         "_peer_masks",
         "_pending",
         "_tail",
+        "frames",
     )
 
     def __init__(self, role: Role, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
@@ -163,11 +166,18 @@ class Codec:
         self._tail: bytes | None = None  # the character that began at the end of that
         self._close_sent = False
         self._over = False
+        self.frames = 0  # how many frames the last `receive` took: control frames and fragments too
 
-    def receive(self, data: bytes) -> list[Event]:
+    @property
+    def unfinished(self) -> bool:
+        """True if the last `receive` left whole frames for another one, which may get no bytes."""
+        return self._need == 0 and self._pending is not None
+
+    def receive(self, data: bytes, most: int = NO_LIMIT) -> list[Event]:
         """Take what the peer sent, cut anywhere, and return what it completes, in order.
 
-        Never raises. After `Closed` or `Failed` whatever else comes is ignored.
+        After `most` frames the rest waits for the next call, see `unfinished`. Never raises. After `Closed` or `Failed`
+        whatever else comes is ignored.
         """
         events: list[Event] = []
         if self._over:
@@ -177,38 +187,43 @@ class Codec:
             if pending is not None:
                 pending += data
                 if len(pending) < self._need:
+                    self.frames = 0
                     self._look_ahead(pending)
                     return events
                 data = bytes(pending)
                 self._pending = None
                 if self._message is None:  # it is looked at as a whole now
                     self._looked_at, self._tail = 0, None
-            used = self._frames(data, events)
+            used = self._frames(data, events, most)
             if used < len(data) and not self._over:
                 self._pending = bytearray(data[used:])
-                self._look_ahead(self._pending)
+                if self._need:
+                    self._look_ahead(self._pending)
         except _Violation as violation:
             events.append(self._fail(violation.code, violation.reason))
         except UnicodeDecodeError:
             events.append(self._fail(CloseCode.INVALID_DATA, "text is not UTF-8"))
         return events
 
-    def _frames(self, data: bytes, events: list[Event]) -> int:  # noqa: C901, PLR0912 - see below
+    def _frames(self, data: bytes, events: list[Event], most: int) -> int:  # noqa: C901, PLR0912 - see below
         """Append to `events` what the whole frames in `data` say; return how many bytes those frames have.
 
-        Sets `_need` for the rest. Everything usual stands in this loop: a call for each part costs more than
-        the part.
+        Sets `frames`, and `_need` for the rest. Everything usual stands in this loop: a call for each part costs
+        more than the part.
         """
         peer_masks = self._peer_masks
-        at, size = 0, len(data)
+        at, size, frames, need = 0, len(data), 0, 2
         while size - at >= 2:
+            if frames == most:
+                need = 0
+                break
             head = data[at]
             length = data[at + 1] ^ peer_masks
             start = at + 6 if peer_masks else at + 2
             if length == _IN_2_BYTES:
                 if size - at < 4:
-                    self._need = 4
-                    return at
+                    need = 4
+                    break
                 length = data[at + 2] << 8 | data[at + 3]
                 if length <= _MAX_CONTROL_BYTES:
                     raise _Violation(CloseCode.PROTOCOL_ERROR, "length not in its shortest form")
@@ -217,8 +232,8 @@ class Codec:
                 if length > _IN_8_BYTES:
                     raise _Violation(CloseCode.PROTOCOL_ERROR, "clients must mask, servers must not")
                 if size - at < 10:
-                    self._need = 10
-                    return at
+                    need = 10
+                    break
                 length = _long_length(data[at + 2 : at + 10])
                 start += 8
             room = self._max_message_bytes
@@ -228,10 +243,11 @@ class Codec:
                 raise _Violation(CloseCode.MESSAGE_TOO_BIG, f"message over {self._max_message_bytes} bytes")
             end = start + length
             if end > size:
-                self._need = end - at
-                return at
+                need = end - at
+                break
             payload = mask(data[start:end], data[start - 4 : start]) if peer_masks else data[start:end]
             at = end
+            frames += 1
             if head == _WHOLE_TEXT:
                 if not payload.isascii():
                     payload.decode()
@@ -239,8 +255,8 @@ class Codec:
             else:
                 events += self._take(head, payload)
                 if self._over:
-                    return at
-        self._need = 2
+                    break
+        self._need, self.frames = need, frames
         return at
 
     def text(self, payload: bytes) -> bytes:

@@ -339,6 +339,7 @@ class CentralSystem(CommandSender):
         return limit_s + own_s if limit_s else self._children_s
 
     def _let_go(self) -> None:
+        self._context.log_limit.sum_up()
         for cell in self._directory:
             self._sessions.let_go(cell)
         self._commands.end_all("the central system has stopped")

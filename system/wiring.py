@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..actors.runtime.log_limit import LogLimit
 from ..actors.session.context import SessionContext
 from ..protocol.session import Rules
 from .counters import call_back
@@ -109,6 +110,7 @@ def context_of(
         recorder_bytes=settings.sessions.recorder_bytes,
         clock_tolerance_s=settings.sessions.clock_tolerance_s,
         events_s=settings.deadlines.events_s,
+        log_limit=LogLimit(timers, settings.log.repeat_s, settings.log.repeat_lines),
         durable_tickets=durable_tickets,
         host=host,
     )

@@ -17,6 +17,7 @@ from gevent.event import Event
 
 from ..protocol.websocket import CloseCode, Closed, Codec, Failed, Ping, Role
 from .outbox_socket import WOULD_BLOCK, OutboxSocket
+from .read_budget import ReadBudget
 
 if TYPE_CHECKING:
     from ..protocol.websocket import Event as Taken
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 READ_BYTES = 16_384  # what may keep a hub from its others: a turn of a connection is one read
+FRAMES_AT_A_TURN = 128
+"""Frames that a turn takes of one read, which can hold 2,700 empty ones."""
+
+BY_RECEIVER, BY_RATE = 1, 2
+"""Who has paused the reading of a connection: its receiver, or the limits of its rate and of its turn."""
 ABNORMAL, INTERNAL_ERROR = CloseCode.ABNORMAL, CloseCode.INTERNAL_ERROR
 
 TCP_INFO = getattr(socket, "TCP_INFO", -1)  # Linux has it; elsewhere nobody knows
@@ -69,6 +75,7 @@ class SocketConnection(OutboxSocket):
     """
 
     __slots__ = (
+        "_budget",
         "_closing",
         "_code",
         "_heard",
@@ -102,7 +109,7 @@ class SocketConnection(OutboxSocket):
         self.subprotocol = subprotocol
         self.codec = Codec(Role.SERVER, max_message_bytes=limits.max_message_bytes)
         self.half_open = False  # it was given up for want of a sign of life
-        self.paused = False
+        self.paused = 0  # by whom: bits
         self.reader: Reader | None = None
         self.watcher: Any = None
         self._receiver: Receiver | None = None
@@ -114,6 +121,7 @@ class SocketConnection(OutboxSocket):
         self._heard: Event | None = None
         self._last_heard = timers.clock.monotonic()
         self._life: LifeCheck | None = None
+        self._budget: ReadBudget | None = None  # while it sends faster than its rates
 
     def start(self, receiver: Receiver) -> None:
         """Deliver to `receiver` from now on, and look after the peer's life."""
@@ -136,12 +144,43 @@ class SocketConnection(OutboxSocket):
 
     def feed(self, data: bytes) -> None:
         """Take bytes that came; deliver the messages in them, answer what the WebSocket protocol itself answers."""
-        self._last_heard = self._timers.clock.monotonic()
+        now: float = self._timers.clock.monotonic()
+        quiet_s, limits, codec = now - self._last_heard, self._limits, self.codec
+        self._last_heard = now
         if self._heard is not None:
             self._heard.set()
-        self._take(self.codec.receive(data))
+        self._take(codec.receive(data, FRAMES_AT_A_TURN))
         if self._outbox:
             self._flush()  # a TLS socket may have waited for just these bytes
+        if (
+            self._budget is not None
+            or codec.frames > quiet_s * limits.messages_per_s
+            or codec.frames == FRAMES_AT_A_TURN
+            or len(data) > quiet_s * limits.bytes_per_s
+        ):
+            self._charge(now, codec.frames, len(data))
+
+    def _charge(self, now: float, messages: int, size_bytes: int) -> None:
+        """Pause the reading of a peer that sends faster than it may, and at the end of a turn.
+
+        Not called for what has come no faster than the rates since the read before.
+        """
+        limits, budget = self._limits, self._budget
+        if budget is None or budget.is_unused(now):
+            budget = ReadBudget()
+        wait_s = budget.charge(limits, now, messages, size_bytes)
+        self._budget = None if budget.is_unused(now) else budget
+        if wait_s <= 0 and not self.codec.unfinished:
+            return
+        if self.open and not self.paused & BY_RATE:
+            self._pause(BY_RATE)
+            self._timers.call_at(now + wait_s, self._turn_comes)
+            if wait_s > 0 and self._receiver is not None and not self._closing:
+                self._receiver.throttled(self, wait_s)
+
+    def _turn_comes(self) -> None:
+        if self.open:
+            self._unpause(BY_RATE)
 
     def _take(self, taken: list[Taken]) -> None:
         events = iter(taken)
@@ -186,21 +225,30 @@ class SocketConnection(OutboxSocket):
 
     def pause(self) -> None:
         """Read no further until `resume`: the peer is held back by TCP."""
-        if not self.paused and self.open and not self._closing:
-            self.paused = True
-            if self.reader is not None:
-                self.reader.paused(self)
+        if self.open and not self._closing:
+            self._pause(BY_RECEIVER)
 
     def resume(self) -> None:
-        """Read on."""
-        if self.paused:
-            self.paused = False
-            self._last_heard = self._timers.clock.monotonic()
+        """Read on, unless the peer has sent faster than it may."""
+        self._unpause(BY_RECEIVER)
+
+    def _pause(self, by: int) -> None:
+        before, self.paused = self.paused, self.paused | by
+        if not before and self.reader is not None:
+            self.reader.paused(self)
+
+    def _unpause(self, by: int) -> None:
+        if not self.paused & by:
+            return
+        self.paused &= ~by
+        self._last_heard = self._timers.clock.monotonic()
+        if not self.paused & BY_RECEIVER and self._rest:
             rest, self._rest = self._rest, None
-            if rest:
-                self._take(rest)
-            if not self.paused and self.reader is not None:
-                self.reader.resumed(self)
+            self._take(rest)
+        if not self.paused and self.codec.unfinished:
+            self.feed(b"")
+        if not self.paused and self.reader is not None:
+            self.reader.resumed(self)
 
     # -- Out -------------------------------------------------------------------------------------
 

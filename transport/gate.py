@@ -45,10 +45,13 @@ class Refusal:
 
 
 class Receiver(Protocol):
-    """Takes what comes over a connection. Neither method blocks or raises."""
+    """Takes what comes over a connection. No method blocks or raises."""
 
     def deliver(self, connection: SocketConnection, data: bytes) -> None:
         """Take a text message, checked to be UTF-8."""
+
+    def throttled(self, connection: SocketConnection, wait_s: float) -> None:
+        """Hear that the peer sends faster than the settings let it, and is not read for so long."""
 
     def closed(self, connection: SocketConnection, code: int, reason: str) -> None:
         """Hear, once, that nothing will come any more."""
@@ -62,6 +65,9 @@ class Gate(Protocol):
 
     def attach(self, admission: Admission, connection: SocketConnection) -> Receiver:
         """Say who takes the messages of a new connection. Does not block."""
+
+    def handshake_refused(self, peer: str, refusal: Refusal) -> None:
+        """Hear of a request that was refused, by `admit` or before."""
 
     def handshake_failed(self, peer: str, reason: str) -> None:
         """Hear of a TLS handshake that failed, or of a client that never finished its request."""

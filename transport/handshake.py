@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _socket
 import contextlib
-import logging
 import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,6 @@ from .gate import Admission, Refusal, Request
 if TYPE_CHECKING:
     from .server import Server
 
-logger = logging.getLogger(__name__)
 
 WEBSOCKET_VERSION = "13"
 ASCII = "".join(map(chr, range(128)))
@@ -160,7 +158,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         ]
         if not any(name == "Connection" for name, _ in headers):
             headers.append(("Connection", "close"))
-        logger.info("%s: %d %s", self._peer(), refusal.status, refusal.reason)
+        self.server.gate.handshake_refused(self._peer(), refusal)
         self.start_response(f"{refusal.status} {HTTPStatus(refusal.status).phrase}", headers)
         self.close_connection = True
         return [body]

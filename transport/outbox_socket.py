@@ -36,6 +36,10 @@ class Limits(Protocol):
 
     max_message_bytes: int
     max_outbox_bytes: int
+    messages_per_s: float
+    messages_burst: int
+    bytes_per_s: float
+    bytes_burst: int
     send_timeout_s: float
     ping_interval_s: float
     close_timeout_s: float

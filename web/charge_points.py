@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import falcon
 import msgspec
 
+from ..admission.identity import IdentityRefused, check_identity
 from ..system.operations import ChargePointConnected
 from .requests import Problem, Query, body_of, decoded
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
@@ -71,6 +72,7 @@ class ChargePoints(Resource):
     def on_put_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Enter one before it comes, or change what it is registered as while it is away."""
         Query(request)
+        _check_identity(charge_point, self._system.settings.sessions.identity_chars)
         entry = decoded(body_of(request) or b"{}", Entry, "charge point")
         stored = self._system.store.registration(charge_point)
         status = entry.registration or (stored.status if stored is not None else "Accepted")
@@ -113,6 +115,14 @@ class ChargePoints(Resource):
         answer(response, {"events": viewed(event(record) for record in found)})
 
 
+def _check_identity(charge_point: str, longest: int) -> None:
+    """Raise 422 for an identity with which no charge point is let in."""
+    try:
+        check_identity(charge_point, longest)
+    except IdentityRefused as error:
+        raise Problem(422, "Invalid identity", str(error)) from error
+
+
 def _connected(charge_point: str, text: str) -> Problem:
     return Problem(409, "Connected", f"{charge_point} is connected: {text}")
 
@@ -129,6 +139,7 @@ class Passwords(Resource):
     def on_put(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Set it: the next handshake needs it, a connection that stands goes on."""
         Query(request)
+        _check_identity(charge_point, self._system.settings.sessions.identity_chars)
         given = decoded(body_of(request), Given, "password")
         try:
             receipt = self._system.credentials.set_password(charge_point, given.password.encode())

@@ -319,7 +319,10 @@ class Redelivery(Actor):
 
     def _set_aside(self, record: SpooledMessage, why: str) -> None:
         context, number, charge_point_id = self._context, record.number, record.charge_point_id
-        logger.error("A spooled record of %s (number %d) is set aside: %s", charge_point_id, number, why)
+        text = "A spooled record of %s (number %d) is a dead letter: %s"
+        context.log_limit.log(
+            logger, logging.ERROR, charge_point_id, "dead letter", text, charge_point_id, number, why
+        )
         context.observer.count("redelivery_dead_letter", charge_point_id)
         self._take_out(charge_point_id, number, self._spool.dead_letter(record, why))
 
@@ -337,8 +340,9 @@ class Redelivery(Actor):
             backlog.trouble.pop(number, None)
             self._next(charge_point_id)
         else:
-            logger.error(
-                "A record of %s stays in the spool, and is replayed again: %s", charge_point_id, error
+            text = "A record of %s stays in the spool, and is redelivered again: %s"
+            self._context.log_limit.log(
+                logger, logging.ERROR, charge_point_id, "spool", text, charge_point_id, error
             )
             self._later(charge_point_id, self._delay_max_s)
 

@@ -117,7 +117,11 @@ class ShadowCall(Call[Any]):
         same = self._real == self._seen
         self._cell.context.observer.count("shadow_same" if same else "shadow_differs", self.ordering_key)
         if not same:
-            logger.warning(
+            self._cell.context.log_limit.log(
+                logger,
+                logging.WARNING,
+                str(self.ordering_key),
+                "shadow differs",
                 "%s would have answered %s of %s differently: %s, not %s",
                 self.plugin_name,
                 self.action,

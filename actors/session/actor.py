@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from .context import DurableTickets
     from .tickets import Ticket
 
-logger = logging.getLogger(__name__)
-
 MARK_S = 1.0
 """Seconds that a command waits for the store to know that it goes on the wire."""
 
@@ -99,9 +97,8 @@ class SessionActor(Actor):
         charge_point.connected_at = cell.context.clock.time()
         charge_point.peer = connection.peer
         charge_point.secure = connection.secure
-        logger.info(
-            "%s is online from %s%s", charge_point, connection.peer, " (took over)" if was_online else ""
-        )
+        how = " (took over)" if was_online else ""
+        cell.log_line(logging.INFO, "online", "%s is online from %s%s", charge_point, connection.peer, how)
         cell.context.router.tell_online(ChargePointOnline(charge_point))
         cell.notify(cell.context.host.went_online, charge_point)
         self._send_next()
@@ -110,7 +107,7 @@ class SessionActor(Actor):
         """Let the rules of the connection's version hold; waiting commands of another version are held from now on."""
         cell = self._cell
         session = cell.session
-        logger.info("%s speaks OCPP %s now", cell.charge_point, rules.version.name)
+        cell.log_line(logging.INFO, "version", "%s speaks OCPP %s now", cell.charge_point, rules.version.name)
         session.rules = rules
         cell.charge_point.version = rules.version.name
         for outgoing in list(session.calls.waiting) if session.calls is not None else ():
@@ -276,7 +273,15 @@ class SessionActor(Actor):
 
     def _reply(self, event: Reply) -> None:
         self._cell.context.observer.count("call_refused", self._cell.charge_point.id)
-        logger.info("%s: %s %s: %s", self, event.action or "a frame", event.code, event.description)
+        self._cell.log_line(
+            logging.INFO,
+            event.code,
+            "%s: %s %s: %s",
+            self,
+            event.action or "a frame",
+            event.code,
+            event.description,
+        )
         self._cell.send(event.frame)
 
     def _ignored(self, event: Ignored) -> None:
@@ -295,7 +300,8 @@ class SessionActor(Actor):
         # The plugin's: a mapping of its own may raise anything.
         data = attempt(build, incoming.action.response, message.response)
         if type(data) is Failure:
-            logger.error("The answer to %r breaks its contract: %s", call, data.error)
+            text = "The answer to %r breaks its contract: %s"
+            cell.log_line(logging.ERROR, "invalid answer", text, call, data.error)
             cell.context.observer.count("answer_invalid", cell.charge_point.id)
             self._blame(call, data.error)
             cell.fallback_state().answer(incoming, "the answer of its handler was invalid")
@@ -330,7 +336,8 @@ class SessionActor(Actor):
                 again = functools.partial(self._persist_registration, call, answer, status)
                 cell.fallback_state().hold_back(incoming, error, again)
             if error is not None:
-                logger.error("%s: registration %s could not be stored: %s", cell.charge_point, status, error)
+                text = "%s: registration %s could not be stored: %s"
+                cell.log_line(logging.ERROR, "registration", text, cell.charge_point, status, error)
                 cell.context.observer.count("registration_failed", cell.charge_point.id)
             elif not cell.ended:
                 cell.tell(RegistrationPersisted(call, answer))
@@ -357,7 +364,7 @@ class SessionActor(Actor):
                 cell.command_state().end(outgoing.owner, TicketState.NEVER_SENT, self._other_version())
             else:
                 outgoing.owner.waits(held=not cell.session.may_send(outgoing.action))
-        logger.info("%s booted: %s", charge_point, status)
+        cell.log_line(logging.INFO, "booted", "%s booted: %s", charge_point, status)
         self._send_next()
         self._resume_reading()
 
@@ -373,9 +380,10 @@ class SessionActor(Actor):
                 call.plugin.note_success(call.ordering_key, call.action)
         else:
             if getattr(error, "blameless", False):
-                logger.warning("%r could not be handled: %s", call, error)
+                cell.log_line(logging.WARNING, "not handled", "%r could not be handled: %s", call, error)
             else:
-                logger.error("The handler of %r failed:", call, exc_info=failure.exc_info)
+                text = "The handler of %r failed:"
+                cell.log_line(logging.ERROR, "handler failed", text, call, exc_info=failure.exc_info)
             cell.context.observer.count("handler_failed", cell.charge_point.id)
             self._blame(call, error)
             cell.fallback_state().answer(incoming, "its handler failed")
@@ -398,7 +406,8 @@ class SessionActor(Actor):
             self._resume_reading()
         else:
             # No answer is better than a false one: the charge point keeps the record. The store is asked again.
-            logger.error("%r could not be stored, and is not answered: %s", message.call, message.error)
+            text = "%r could not be stored, and is not answered: %s"
+            cell.log_line(logging.ERROR, "not stored", text, message.call, message.error)
             cell.context.observer.count("spool_failed", cell.charge_point.id)
 
     def _overdue(self, incoming: Incoming) -> None:
@@ -409,7 +418,8 @@ class SessionActor(Actor):
         if call is not None and call.fallback_taken:
             return  # the fallback answer waits for the store
         cell.event("deadline", json.dumps([incoming.unique_id, incoming.action.name]))
-        logger.warning("%s: no answer to %s in time, the fallback answers", self, incoming.action.name)
+        text = "%s: no answer to %s in time, the fallback answers"
+        cell.log_line(logging.WARNING, "deadline", text, self, incoming.action.name)
         cell.fallback_state().answer(incoming, "its handler did not answer in time")
         if call is not None and call.plugin is not None:
             call.plugin.interrupt(call)

@@ -128,6 +128,14 @@ class ChargePointCell(Cell):
             data = text[:EVENT_CHARS].encode("utf-8", "replace")
             self.recorder.note(self.context.clock.monotonic(), kind, data)
 
+    def log_line(self, level: int, reason: str, text: str, *args: object, exc_info: Any = None) -> bool:
+        """Log a line that the charge point has caused, unless there were too many; return whether it was written.
+
+        `reason` is one of few: `log.repeat_lines` lines of each are written in an interval.
+        """
+        limit = self.context.log_limit
+        return limit.log(logger, level, self.charge_point.id, reason, text, *args, exc_info=exc_info)
+
     def notify(self, callback: Callable[..., None], *args: object) -> None:
         """Call back whoever embeds the system; what that raises is logged, and costs the session nothing."""
         failure = attempt(callback, *args)
@@ -162,6 +170,15 @@ class ChargePointCell(Cell):
         messages, held = self.messages, self.held
         if messages is not None and len(messages) + (0 if held is None else len(held)) >= context.inbox_limit:
             connection.pause()
+
+    def throttled(self, connection: Connection, wait_s: float) -> None:
+        """Count a pause of the reading of a peer that sends faster than it may."""
+        self.context.observer.count("throttled", self.charge_point.id)
+        text = (
+            "%s at %s sends faster than sessions.messages_per_s or sessions.bytes_per_s; not read for %.3f s"
+        )
+        if self.log_line(logging.WARNING, "throttled", text, self.charge_point, connection.peer, wait_s):
+            self.event("throttled", f"not read for {wait_s:.3f} s")
 
     def hold(self, message: FrameReceived) -> None:
         """Keep a frame until a call in flight is answered."""
@@ -202,7 +219,7 @@ class ChargePointCell(Cell):
         self.connection = None
         charge_point.connected_at = None
         charge_point.disconnected_at = context.clock.time()
-        logger.info("%s is offline (%d %s)", charge_point, code, reason)
+        self.log_line(logging.INFO, "offline", "%s is offline (%d %s)", charge_point, code, reason)
         context.router.tell_offline(ChargePointOffline(charge_point, code, reason))
         self.notify(context.host.went_offline, charge_point, code, reason)
 

@@ -21,8 +21,8 @@ class Connection(Protocol):
         """Agreed subprotocol, which says the version; empty for that of the system's first version."""
 
     @property
-    def paused(self) -> bool:
-        """True while reading is paused."""
+    def paused(self) -> int:
+        """True, or not 0, while reading is paused."""
 
     @property
     def half_open(self) -> bool:

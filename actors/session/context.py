@@ -6,6 +6,8 @@ import datetime as dt
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..runtime.log_limit import LogLimit
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -298,6 +300,7 @@ class SessionContext:
         recorder_bytes: int = 8192,
         clock_tolerance_s: float = 600.0,
         events_s: float = 0.0,
+        log_limit: LogLimit | None = None,
         durable_tickets: DurableTickets | None = None,
         host: SessionHost | None = None,
     ) -> None:
@@ -316,6 +319,7 @@ class SessionContext:
         self.id_tag_status = id_tag_status
         self.recorder_bytes = recorder_bytes
         self.clock_tolerance_s = clock_tolerance_s  # by which a charge point's clock may be slow
+        self.log_limit = log_limit or LogLimit(timers)
         self.events_s = events_s or rules.default_deadline_s  # for what is no call, and for shadows
         self.crash_reports: deque[dict[str, object]] = deque(maxlen=CRASH_REPORTS)
         self.durable_tickets = durable_tickets  # with a store that outlives the process

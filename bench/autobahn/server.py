@@ -14,7 +14,7 @@ import gevent
 from chargehand.actors.runtime.timers import HubTimers, SystemClock
 from chargehand.config.sessions import SessionSettings
 from chargehand.transport.connection import SocketConnection
-from chargehand.transport.gate import Admission, Request
+from chargehand.transport.gate import Admission, Refusal, Request
 from chargehand.transport.greenlet_transport import GreenletTransport
 from chargehand.transport.reactor_transport import ReactorTransport
 from chargehand.transport.server import Server
@@ -32,11 +32,17 @@ class Echo:
     def attach(self, _admission: Admission, _connection: SocketConnection) -> "Echo":
         return self
 
+    def handshake_refused(self, peer: str, refusal: Refusal) -> None:
+        logger.info("%s: %d %s", peer, refusal.status, refusal.reason)
+
     def handshake_failed(self, peer: str, reason: str) -> None:
         logger.warning("%s: %s", peer, reason)
 
     def deliver(self, connection: SocketConnection, data: bytes) -> None:
         connection.send_text(data)
+
+    def throttled(self, _connection: SocketConnection, _wait_s: float) -> None:
+        raise RuntimeError("this server sets no limit")
 
     def closed(self, connection: SocketConnection, code: int, reason: str) -> None:
         logger.debug("%s: %d %s", connection.peer, code, reason)
@@ -52,7 +58,9 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     size = options.max_message_bytes
-    limits = SessionSettings(max_message_bytes=size, max_outbox_bytes=2 * size)
+    limits = SessionSettings(
+        max_message_bytes=size, max_outbox_bytes=2 * size, messages_per_s=0, bytes_per_s=0
+    )
     timers = HubTimers(SystemClock())
     tls = server_context(options.certificate, options.key) if options.certificate else None
     for port, transport in ((options.greenlet, GreenletTransport()), (options.reactor, ReactorTransport())):

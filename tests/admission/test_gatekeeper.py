@@ -7,6 +7,8 @@ import gevent
 import pytest
 
 from chargehand import AuthSettings, SessionSettings, Settings, StoreError
+from chargehand.actors.runtime.log_limit import LogLimit
+from chargehand.actors.runtime.timers import Timers
 from chargehand.actors.session.charge_point import ChargePoint
 from chargehand.actors.session.directory import Directory
 from chargehand.admission.credentials import Credentials
@@ -26,7 +28,8 @@ class Sessions:
         self.attached = []
         self.alive = set()
         self.counts = []
-        self.context = SimpleNamespace(clock=ManualClock(), observer=self)
+        clock = ManualClock()
+        self.context = SimpleNamespace(clock=clock, observer=self, log_limit=LogLimit(Timers(clock)))
 
     def count(self, name, who):
         self.counts.append((name, who))

@@ -1,10 +1,17 @@
 """What a request says about who it is, what it speaks and what it knows: pure functions."""
 
 import base64
+from urllib.parse import quote
 
 import pytest
 
-from chargehand.admission.identity import Identity, assumes_subprotocol, read_password, read_path
+from chargehand.admission.identity import (
+    Identity,
+    IdentityRefused,
+    assumes_subprotocol,
+    read_password,
+    read_path,
+)
 from chargehand.protocol.handshake import check_key, choose_subprotocol, wants_upgrade
 
 
@@ -100,10 +107,40 @@ def test_what_is_not_utf8_when_decoded_is_an_error(path):
         read_path(path, "/ocpp/{id}")
 
 
-@pytest.mark.parametrize("character", ["%00", "%0A", "%0D", "%1B", "%7F", "%C2%85", "\x01"])
-def test_an_identity_with_control_characters_names_nobody(character):
-    assert read_path(f"/ocpp/CP{character}1", "/ocpp/{id}") is None
-    assert read_path(f"/a{character}/CP1", "/{name}/{id}") is None
+HIDDEN = [
+    "\0",
+    "\n",
+    "\r",
+    "\x1b",
+    "\x7f",
+    "\x85",
+    "\u00ad",
+    "\u061c",
+    "\u200b",
+    "\u200d",
+    "\u200e",
+    "\u202e",
+]
+HIDDEN += ["\u2028", "\u2029", "\u2060", "\u2066", "\u3164", "\ufe0f", "\ufeff", "\uffff", "\U000e0041"]
+
+
+@pytest.mark.parametrize("character", HIDDEN)
+def test_an_identity_with_a_character_that_nobody_sees_is_refused(character):
+    for path, template in (
+        (f"/ocpp/CP{quote(character)}1", "/ocpp/{id}"),
+        (f"/ocpp/CP{as_sent(character)}1", "/ocpp/{id}"),
+        (f"/a{quote(character)}/CP1", "/{name}/{id}"),
+    ):
+        with pytest.raises(IdentityRefused, match=f"such as U\\+{ord(character):04X}"):
+            read_path(path, template)
+
+
+def test_an_identity_is_counted_in_characters_once_it_is_decoded():
+    assert read_path("/ocpp/" + quote("ü" * 255), "/ocpp/{id}") == Identity("ü" * 255, "")
+    with pytest.raises(IdentityRefused, match=r"at most 255 characters .*identity_chars.*, not 256"):
+        read_path("/ocpp/" + quote("ü" * 256), "/ocpp/{id}")
+    with pytest.raises(IdentityRefused, match="at most 10 characters"):
+        read_path("/ocpp/12345678901", "/ocpp/{id}", 10)
 
 
 # Subprotocols

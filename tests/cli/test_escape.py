@@ -4,9 +4,25 @@ import json
 
 import pytest
 
-from chargehand.cli.escape import as_json, escaped, escaped_json
+from chargehand.cli.escape import as_json, escaped_json
+from chargehand.protocol.text import escaped
 
-ODD = ["\x1b", "\n", "\r", "\x07", "\x7f", "\x85", "\x9b", "\u2028", "\u2029", "\ud800"]
+ODD = [
+    "\x1b",
+    "\n",
+    "\r",
+    "\x07",
+    "\x7f",
+    "\x85",
+    "\x9b",
+    "\u2028",
+    "\u2029",
+    "\ud800",
+    "\u202e",
+    "\u200b",
+    "\ufeff",
+    "\U000e0041",
+]
 
 
 @pytest.mark.parametrize("character", ODD)

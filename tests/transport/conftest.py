@@ -36,6 +36,7 @@ class FakeGate:
     decision: Admission | Refusal | Callable[[Request], Any] = ADMISSION
     requests: list[Request] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
     connections: list[SocketConnection] = field(default_factory=list)
     receivers: list[FakeReceiver] = field(default_factory=list)
     attach_fails: bool = False
@@ -50,6 +51,10 @@ class FakeGate:
         self.connections.append(connection)
         self.receivers.append(FakeReceiver(on_deliver=lambda one: one.send_text(b"got it")))
         return self.receivers[-1]
+
+    def handshake_refused(self, peer: str, refusal: Refusal) -> None:
+        assert peer.startswith("127.0.0.1:")
+        self.refused.append(refusal.status)
 
     def handshake_failed(self, peer: str, reason: str) -> None:
         assert peer.startswith("127.0.0.1:")

@@ -123,12 +123,16 @@ class FakeReceiver:
     messages: list[bytes] = field(default_factory=list)
     ends: list[tuple[int, str]] = field(default_factory=list)
     on_deliver: Any = None
+    waits: list[float] = field(default_factory=list)
 
     def deliver(self, connection: Any, data: bytes) -> None:
         assert not self.ends, f"{data!r} after {self.ends}"
         self.messages.append(data)
         if self.on_deliver is not None:
             self.on_deliver(connection)
+
+    def throttled(self, connection: Any, wait_s: float) -> None:
+        self.waits.append(wait_s)
 
     def closed(self, connection: Any, code: int, reason: str) -> None:
         self.ends.append((code, reason))

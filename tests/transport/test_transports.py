@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 from itertools import pairwise
 
 import gevent
@@ -24,7 +25,7 @@ LIMITS = SessionSettings(ping_interval_s=0, close_timeout_s=0.2)
 class Peer:
     """The far end of a connection that a transport runs."""
 
-    def __init__(self, transport, timers, *, near=None):
+    def __init__(self, transport, timers, *, near=None, limits=LIMITS):
         self.transport = transport
         self.codec = Codec(Role.CLIENT, max_message_bytes=1 << 24)
         self.receiver = FakeReceiver()
@@ -35,7 +36,7 @@ class Peer:
         if near is not None:
             ours.close()
         self.connection = SocketConnection(
-            self.near, peer="192.0.2.1:7", secure=False, limits=LIMITS, timers=timers
+            self.near, peer="192.0.2.1:7", secure=False, limits=limits, timers=timers
         )
         self.connection.start(self.receiver)
         self.greenlet = None
@@ -363,4 +364,17 @@ def test_neither_keeps_the_greenlet_of_the_handshake(make):
     peer = make()
     peer.run()
     assert peer.greenlet.ready()
+    assert peer.connection.open
+
+
+def test_what_comes_faster_than_its_rate_waits_in_the_socket_and_comes_later(make):
+    limits = SessionSettings(ping_interval_s=0, messages_per_s=500.0, messages_burst=10, bytes_per_s=0)
+    peer = make(limits=limits)
+    peer.run()
+    began = time.monotonic()
+    peer.says(*[b"%d" % number for number in range(400)])
+    until(lambda: len(peer.receiver.messages) == 400)
+    assert time.monotonic() - began >= (400 - 10 - 128) / 500
+    assert peer.receiver.messages == [b"%d" % number for number in range(400)]
+    assert peer.receiver.waits
     assert peer.connection.open

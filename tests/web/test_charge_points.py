@@ -192,3 +192,10 @@ def test_a_password_that_is_not_kept_is_503(client, credentials, monkeypatch):
 
     monkeypatch.setattr(credentials, "set_password", fail)
     assert put(client, "CP1/password", password="secret").status == falcon.HTTP_503
+
+
+@pytest.mark.parametrize("identity", ["CP%E2%80%AE1", "CP%0A1", "CP%E2%80%8B1", "x" * 256])
+def test_an_identity_that_no_charge_point_may_have_is_422(client, credentials, identity):
+    assert put(client, identity).status == falcon.HTTP_422
+    assert put(client, f"{identity}/password", password="secret").status == falcon.HTTP_422
+    assert listed(client) == []

@@ -23,6 +23,41 @@ def facts(stage, id_="CP1"):
 # Connections
 
 
+def test_a_peer_that_is_too_fast_is_counted_and_logged_a_few_times(stage, caplog):
+    charge_point = stage.connect("CP1")
+    cell = stage.charge_points["CP1"]
+    for _ in range(1000):
+        cell.throttled(charge_point, 0.128)
+    assert stage.counts["throttled"] == 1000
+    lines = [line for line in caplog.messages if "sessions.messages_per_s" in line]
+    assert len(lines) == 10
+    assert lines[0].startswith("CP1 at memory sends faster")
+    caplog.clear()
+    stage.advance(60)
+    assert any(line.startswith("CP1: 990 more lines (throttled) were left out") for line in caplog.messages)
+
+
+def test_a_flood_of_refused_frames_writes_a_few_lines_and_a_count(stage, caplog):
+    caplog.set_level("INFO")
+    charge_point = stage.connect("CP1")
+    for number in range(500):
+        charge_point.send(b'[2,"%d","Heartbeat"]' % number)
+    stage.settle()
+    lines = [line for line in caplog.messages if "Violation" in line]
+    assert len(lines) == 10
+    caplog.clear()
+    stage.advance(60)
+    assert any(line.startswith("CP1: 490 more lines (") for line in caplog.messages)
+
+
+def test_what_a_charge_point_names_an_action_is_escaped_in_the_log(stage, caplog):
+    caplog.set_level("INFO")
+    charge_point = stage.connect("CP1")
+    charge_point.send('[2,"1","Boot\\n\u202eCP2 is offline",{}]'.encode())
+    stage.settle()
+    assert "Boot\\n\\u202eCP2 is offline is not an action" in caplog.text
+
+
 def test_a_charge_point_that_connects_is_online_with_its_peer(stage):
     stage.connect("CP1")
     assert facts(stage).online

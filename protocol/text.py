@@ -1,0 +1,34 @@
+"""Text from elsewhere: characters that nobody sees, and a way to show them.
+
+A charge point chooses what stands in its identity and in what it sends. A control character could move the cursor or
+look like a line of ours, a bidirectional override could turn a name around, and an invisible one make two names look
+the same.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_CONTROL: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+# The categories Cf and the rest of Default_Ignorable_Code_Point (hangul fillers, variation selectors, ...).
+_FORMAT: Final = (
+    r"\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd"
+    r"\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_NO_CHARACTERS: Final = r"\ufdd0-\ufdef" + "".join(
+    rf"\U{plane:04x}fffe\U{plane:04x}ffff" for plane in range(17)
+)
+
+INVISIBLE: Final = re.compile(f"[{_CONTROL}{_FORMAT}{_NO_CHARACTERS}]")
+"""A control character, a formatting character, a line separator, half of a surrogate pair, or no character at all."""
+
+
+def escaped(text: str) -> str:
+    """Text on one line, its invisible characters as Python writes them."""
+    return INVISIBLE.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()

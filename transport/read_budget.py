@@ -1,0 +1,41 @@
+"""Budget of what a connection may send: so many messages and bytes at once, so many a second after that.
+
+Pure state; the time is an argument. A connection has one only while it sends faster than its rates.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .outbox_socket import Limits
+
+
+class ReadBudget:
+    """Times at which what was read so far is worked off at the rates; both are in the past for a quiet connection."""
+
+    __slots__ = ("_bytes_until", "_messages_until")
+
+    def __init__(self) -> None:
+        self._messages_until = 0.0
+        self._bytes_until = 0.0
+
+    def charge(self, rates: Limits, now: float, messages: int, size_bytes: int) -> float:
+        """Enter what was read, and return the seconds for which nothing more should be: 0 for none.
+
+        A rate of 0 sets no limit.
+        """
+        wait_s = 0.0
+        if rates.messages_per_s > 0:
+            until = max(self._messages_until, now) + messages / rates.messages_per_s
+            self._messages_until = until
+            wait_s = until - now - rates.messages_burst / rates.messages_per_s
+        if rates.bytes_per_s > 0:
+            until = max(self._bytes_until, now) + size_bytes / rates.bytes_per_s
+            self._bytes_until = until
+            wait_s = max(wait_s, until - now - rates.bytes_burst / rates.bytes_per_s)
+        return max(wait_s, 0.0)
+
+    def is_unused(self, now: float) -> bool:
+        """Return true if everything is worked off: then the budget is as good as a new one."""
+        return self._messages_until <= now and self._bytes_until <= now
