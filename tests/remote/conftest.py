@@ -1,4 +1,4 @@
-"""Redis for tests, and the homes of the coordinator."""
+"""Redis for tests, and coordinators of both kinds."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def own_redis(tmp_path) -> Iterator[Callable[..., RedisProcess]]:
 
 
 class CoordinatorFactory:
-    """Somewhere that coordinators can be had of, all for the same charge points."""
+    """Factory of coordinators that are all for the same charge points."""
 
     def __init__(self, make) -> None:
         self._make = make
@@ -113,5 +113,5 @@ def unix_coordinators(coordinator_server) -> Iterator[CoordinatorFactory]:
 
 @pytest.fixture(params=["redis", "unix"])
 def coordinators(request) -> CoordinatorFactory:
-    """Both homes."""
-    return request.getfixturevalue(f"{request.param}_home")
+    """Coordinators of both kinds."""
+    return request.getfixturevalue(f"{request.param}_coordinators")
