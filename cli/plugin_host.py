@@ -38,8 +38,8 @@ GROUP = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def work(config: str | None, plugin: str, *, redis: str | None, group: str, concurrency: int | None) -> int:
-    """Work until a signal comes; returns the exit status. Raises `CommandFailed`."""
-    settings = read_settings(config, {"redis.url": redis, "store": "memory"})  # a worker keeps nothing
+    """Run a plugin host until a signal comes; return the exit status. Raises `CommandFailed`."""
+    settings = read_settings(config, {"redis.url": redis, "store": "memory"})  # a plugin host stores nothing
     if not settings.redis.url:
         raise CommandMisused("no Redis is given: --redis URL, or redis.url in the settings")
     if not GROUP.fullmatch(group):
@@ -52,7 +52,7 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
     try:
         client = Client(settings.redis.url, prefix=settings.redis.prefix, limits=_limits(settings))
         spec = load_plugin(named.get(plugin) or PluginSettings(class_name=plugin))
-        worker = PluginHost(
+        host = PluginHost(
             spec if concurrency is None else dataclasses.replace(spec, concurrency=concurrency),
             Address(settings.redis.url),
             prefix=settings.redis.prefix,
@@ -67,10 +67,10 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
         )
     except (PluginNotFound, AddressError) as error:
         raise CommandMisused(f"cannot start: {error}") from error
-    except Exception as error:  # whatever a module of somebody's raises when it is imported
+    except Exception as error:  # importing a module may raise anything
         logger.exception("%s cannot be loaded", plugin)
         raise CommandFailed(f"cannot start: {plugin}: {type(error).__name__}: {error}") from error
-    return _run(worker, client, spec.name)
+    return _run(host, client, spec.name)
 
 
 def _limits(settings: Settings) -> CommandDefaults:
@@ -78,39 +78,39 @@ def _limits(settings: Settings) -> CommandDefaults:
     return CommandDefaults(sessions.command_timeout_s, sessions.command_expires_s, sessions.effect_timeout_s)
 
 
-def _run(worker: PluginHost, client: Client, name: str) -> int:
+def _run(host: PluginHost, client: Client, name: str) -> int:
     hub: Any = gevent.get_hub()
 
     def stop(number: int, _frame: object) -> None:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)  # a second one ends the process at once
-        hub.loop.run_callback_threadsafe(gevent.spawn, _stop, worker, number)
+        hub.loop.run_callback_threadsafe(gevent.spawn, _stop, host, number)
 
     for number in SIGNALS:
         signal.signal(number, stop)
-    logger.info("chargehand %s, worker %s, Python %s", __version__, worker.name, sys.version.split()[0])
+    logger.info("chargehand %s, plugin host %s, Python %s", __version__, host.name, sys.version.split()[0])
     try:
         client.start()
-        worker.start()
+        host.start()
     except Exception as error:
         client.stop()
         logger.exception("the start of %s failed", name)
         raise CommandFailed(f"cannot start {name}: {type(error).__name__}: {error}") from error
     tune_collector()
-    click.echo(f"worker {worker.name}, group {worker.group}")
+    click.echo(f"plugin host {host.name}, group {host.group}")
     click.echo("ready")
     try:
-        worker.wait()
+        host.wait()
     except PluginHostFailed as error:
-        logger.critical("the worker failed: %s", error)
+        logger.critical("the plugin host failed: %s", error)
         return FAILED
     finally:
-        worker.stop()
+        host.stop()
         client.stop()
     logger.info("stopped")
     return 0
 
 
-def _stop(worker: PluginHost, number: int) -> None:
+def _stop(host: PluginHost, number: int) -> None:
     logger.info("%s: stopping", signal.Signals(number).name)
-    worker.stop()
+    host.stop()

@@ -36,7 +36,6 @@ from ..config.errors import ChargehandError
 from ..config.settings import Settings
 from ..protocol.session import Registration
 from ..protocol.versions import VERSIONS
-from ..remote.cluster.factory import open_coordinator
 from ..store.factory import open_store
 from ..supervisor.rules import Strategy
 from ..supervisor.sessions import Sessions
@@ -50,7 +49,7 @@ from .membership import Membership
 from .operations import Operations
 from .ticket_store import TicketStore
 from .tree import Tree, spec_of
-from .wiring import SystemHost, context_of
+from .wiring import SystemHost, context_of, open_coordinator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Wiring of a system's sessions: their context, their rules and their host."""
+"""Wiring of a system's sessions: their context, their rules, their host, and the coordinator of the process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 from ..actors.runtime.log_limit import LogLimit
 from ..actors.session.context import SessionContext
 from ..protocol.session import Rules
+from ..remote.cluster.redis_coordinator import RedisCoordinator
+from ..remote.cluster.unix_coordinator import UnixCoordinator
+from ..remote.redis.address import Address, process_name
 from .counters import call_back
 
 if TYPE_CHECKING:
@@ -22,10 +25,24 @@ if TYPE_CHECKING:
     from ..actors.session.context import DurableTickets, Observer
     from ..actors.session.directory import Directory
     from ..actors.session.tickets import Ticket
-    from ..config.settings import Settings
+    from ..config.settings import RedisSettings, Settings
     from ..protocol.actions import Version
+    from ..remote.cluster.coordinator import Coordinator
     from ..store.store import Store
     from .membership import Membership
+
+
+def open_coordinator(redis: RedisSettings, coordinator_server: str, clock: Clock) -> Coordinator | None:
+    """Make the coordinator of this process: on Redis, on the parent's socket `coordinator_server`, or none.
+
+    With Redis the worker processes of one machine are nodes like any others. Raises `AddressError` for a wrong URL.
+    """
+    name = process_name(redis.node)
+    if redis.url:
+        return RedisCoordinator(
+            Address(redis.url), redis.prefix, name, clock, stream_limit=redis.stream_limit
+        )
+    return UnixCoordinator(coordinator_server, name, clock) if coordinator_server else None
 
 
 class SystemHost:

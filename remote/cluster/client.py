@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import socket
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from gevent.event import Event
@@ -17,7 +16,7 @@ from ...actors.runtime.timers import SystemClock
 from ...actors.session.command_sender import CommandSender
 from ...actors.session.commands import CommandDefaults, make_ticket
 from ...actors.session.tickets import Ticket, TicketState
-from ..redis.address import Address
+from ..redis.address import Address, process_name
 from .coordinator import CLIENT, CoordinatorUnavailable
 from .forwarded_commands import ForwardedCommands
 from .messages import CommandEnded, CommandReturned, CommandSent, EffectKnown, Message, decode, encode
@@ -35,14 +34,14 @@ CONNECT_S = 5.0
 LIMITS = CommandDefaults(timeout_s=60.0, expires_in_s=86400.0, effect_timeout_s=300.0)
 """Default timeouts of a command, as in the settings of a central system."""
 OPEN_LIMIT = 10_000
-"""Calls that may be open at the same time."""
+"""Commands that may be open at the same time."""
 
 
 class Client(CommandSender):
     """Sender of commands from a process without charge points. Use it with `with`, or `start` and `stop` it.
 
     `url` and `prefix` are those of the nodes (`redis.url`, `redis.prefix`). It belongs to the hub, so to the native
-    thread, that starts it; `call` and the methods of tickets may be used from any thread. Raises `AddressError` for a
+    thread, that starts it; `send` and the methods of tickets may be used from any thread. Raises `AddressError` for a
     wrong URL.
     """
 
@@ -54,14 +53,14 @@ class Client(CommandSender):
         limits: CommandDefaults = LIMITS,
         coordinator: Coordinator | None = None,
     ) -> None:
-        name = f"{CLIENT}{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        name = CLIENT + process_name()
         self._clock = SystemClock()
         self._coordinator = coordinator or RedisCoordinator(Address(url), prefix, name, self._clock)
         self._limits = limits
         self._numbers = itertools.count(1)
         self._prefix = os.urandom(4).hex()
         self._tickets: dict[str, Ticket[Any]] = {}
-        self._far = ForwardedCommands(self._coordinator.node, self, self._clock)
+        self._forwarded = ForwardedCommands(self._coordinator.node, self, self._clock)
         self._running = False
         self._leased = Event()
 
@@ -77,7 +76,7 @@ class Client(CommandSender):
         self._thread = native_thread()
         self._inlet = Inlet()
         self._running = True
-        self._far.start()
+        self._forwarded.start()
         self._leased.clear()
         self._coordinator.start(self)
         if not self._coordinator.held and not self._leased.wait(CONNECT_S):
@@ -90,11 +89,11 @@ class Client(CommandSender):
             return
         self._running = False
         for ticket in list(self._tickets.values()):
-            away = self._far.is_away(ticket)
+            away = self._forwarded.is_away(ticket)
             state = TicketState.OUTCOME_UNKNOWN if away else TicketState.NEVER_SENT
             ticket.end(state, self._clock.time(), "the client has stopped")
         self._tickets.clear()
-        self._far.stop()
+        self._forwarded.stop()
         self._coordinator.stop()
         self._inlet.close()
 
@@ -119,7 +118,7 @@ class Client(CommandSender):
             request,
             limits=self._limits,
             created_at=self._clock.time(),
-            cancel=lambda ticket: self._in_hub(self._far.cancel, ticket),
+            cancel=lambda ticket: self._in_hub(self._forwarded.cancel, ticket),
             thread=self._thread,
             timeout_s=timeout_s,
             when_offline=when_offline,
@@ -128,7 +127,7 @@ class Client(CommandSender):
             effect_timeout_s=effect_timeout_s,
         )
         self._tickets[ticket.id] = ticket
-        self._in_hub(self._far.submit, ticket)
+        self._in_hub(self._forwarded.submit, ticket)
         return ticket
 
     def _new_id(self) -> str:
@@ -171,7 +170,7 @@ class Client(CommandSender):
         """Another node has sent a message."""
         told = decode(message)
         if isinstance(told, CommandReturned | CommandSent | CommandEnded | EffectKnown):
-            self._far.received(sender, told)
+            self._forwarded.received(sender, told)
 
     def fenced(self, charge_point_id: str, epoch: int) -> None:
         """Another node has claimed a charge point with this epoch.
@@ -181,7 +180,7 @@ class Client(CommandSender):
 
     def lost(self, node: str) -> None:
         """The lease of another node has ended: it sends no command any more, and what it was told is in doubt."""
-        self._far.lost(node)
+        self._forwarded.lost(node)
 
     def lease_changed(self, *, held: bool) -> None:
         """Ours was lost, or is there (again). Nothing is claimed here."""

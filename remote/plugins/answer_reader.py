@@ -1,4 +1,4 @@
-"""Reader of a node's stream of answers, whenever Redis is there."""
+"""Reader of a node's stream of answers from plugin hosts."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BLOCK_S = 1.0
-"""Seconds that one look for answers waits in Redis for the first."""
+"""Seconds that one read blocks in Redis for the first answer."""
 ANSWERS_AT_ONCE = 512
 RETRY_S = 0.2
-"""Seconds before answers are looked for again when Redis has refused it."""
+"""Seconds before the next read when Redis has refused one."""
 
 
 class AnswerReader:
     """Reader of a node's stream of answers.
 
-    `take` is given each answer's bytes, and what leaves it or the reader is `failed`'s.
-
-    `look_round` is called every `BLOCK_S`, or a little later.
+    `take(data)` is called with each answer, `failed(error)` with an exception that leaves `take` or the reader, and
+    `look_round()` every `BLOCK_S`, or a little later.
     """
 
     def __init__(
@@ -51,13 +50,13 @@ class AnswerReader:
         self._greenlet: Any = None
 
     def start(self) -> None:
-        """Begin; it does not wait for Redis."""
+        """Start reading; does not wait for Redis."""
         self._link.start()
         self._greenlet = gevent.spawn(self._run)
         self._greenlet.link_exception(lambda greenlet: self._failed(greenlet.exception))
 
     def stop(self) -> None:
-        """Read no further, and let go of Redis."""
+        """Stop reading and close the connection to Redis."""
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
         self._link.stop()
@@ -70,7 +69,8 @@ class AnswerReader:
                 looked_at = time.monotonic()
                 self._look_round()
             if not link.connected:
-                last = b"0"  # a Redis that has lost everything counts again; an answer may come twice
+                # A Redis that has lost its data counts from 0 again. An answer may come twice.
+                last = b"0"
                 link.wait(BLOCK_S)
                 continue
             try:

@@ -1,7 +1,7 @@
-"""The streams that a worker has: each as long as its lease runs, a fair share of all.
+"""Assignment of streams to a plugin host: a fair share of all, each for as long as its lease runs.
 
-Pure state; the time is an argument. A worker that has more than its share gives a stream back only when it has no
-entry of it in hand: so the next one begins where it has ended.
+Pure state; the time is an argument. A plugin host with more than its share gives a stream back once it has no pending
+entry of it, so that the next owner continues where it ended.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 class Stream:
     """Stream assigned to a plugin host. `claimed` says that an earlier owner's pending entries were taken over."""
 
-    __slots__ = ("claimed", "epochs", "in_hand", "lease_until", "leaving", "number")
+    __slots__ = ("claimed", "epochs", "lease_until", "leaving", "number", "pending")
 
-    def __init__(self, number: int, lease_until: float, in_hand: dict[bytes, RemoteCall | Notice]) -> None:
+    def __init__(self, number: int, lease_until: float, pending: dict[bytes, RemoteCall | Notice]) -> None:
         self.number = number
         self.lease_until = lease_until
         self.claimed = False
         self.leaving = False
-        self.in_hand = in_hand  # entries by id that were read and not dealt with
-        self.epochs: dict[str, int] = {}  # the highest of each charge point
+        self.pending = pending  # entries by id that were read and are not done
+        self.epochs: dict[str, int] = {}  # the highest seen of each charge point
 
     def fenced(self, charge_point_id: str, epoch: int) -> bool:
         """Return whether a node with this epoch has since lost the charge point to another one."""
@@ -35,11 +35,11 @@ class Stream:
 
 
 class Assignment:
-    """Streams that are assigned to a plugin host, and the entries in hand."""
+    """Streams that are assigned to a plugin host, and their pending entries."""
 
     def __init__(self) -> None:
         self._streams: dict[int, Stream] = {}
-        self._hands: dict[int, dict[bytes, RemoteCall | Notice]] = {}  # outlive the lease of their stream
+        self._pending: dict[int, dict[bytes, RemoteCall | Notice]] = {}  # by stream; they outlive its lease
 
     def __iter__(self) -> Iterator[Stream]:
         return iter(list(self._streams.values()))
@@ -51,29 +51,29 @@ class Assignment:
         return self._streams[number]
 
     def get(self, number: int) -> Stream | None:
-        """The stream of that number, if it is this worker's."""
+        """Return the stream of that number; None if this plugin host does not have it."""
         return self._streams.get(number)
 
     @property
-    def in_hand(self) -> list[RemoteCall | Notice]:
-        """All that is in hand, also of streams that were lost meanwhile."""
-        return [entry for hand in self._hands.values() for entry in hand.values()]
+    def pending(self) -> list[RemoteCall | Notice]:
+        """Pending entries, also of streams that were lost meanwhile."""
+        return [entry for entries in self._pending.values() for entry in entries.values()]
 
     @property
     def busy(self) -> int:
-        """Number of entries in hand."""
-        return sum(map(len, self._hands.values()))
+        """Number of pending entries."""
+        return sum(map(len, self._pending.values()))
 
-    def put_down(self, place: Place) -> None:
-        """An entry was dealt with, or is left to whoever has its stream next."""
-        hand = self._hands.get(place[0])
-        if hand is not None:
-            hand.pop(place[1], None)
+    def done(self, place: Place) -> None:
+        """Remove an entry that was answered, or is left to the next owner of its stream."""
+        entries = self._pending.get(place[0])
+        if entries is not None:
+            entries.pop(place[1], None)
 
     def renewed(self, numbers: Iterable[int], share: int, sent_at: float) -> tuple[list[int], list[int]]:
-        """Take what a renewal said: the streams that are this worker's, and how many it should have.
+        """Apply the reply to a renewal: the streams of this plugin host, and how many it should have.
 
-        Returns those that are new, and those that were lost.
+        Returns the new ones and the lost ones.
         """
         now_mine = set(numbers)
         lost = [number for number in self._streams if number not in now_mine]
@@ -83,13 +83,13 @@ class Assignment:
         for number in now_mine:
             stream = self._streams.get(number)
             if stream is None:
-                in_hand = self._hands.setdefault(number, {})
-                self._streams[number] = Stream(number, sent_at + LEASE_S, in_hand)
+                pending = self._pending.setdefault(number, {})
+                self._streams[number] = Stream(number, sent_at + LEASE_S, pending)
             else:
                 stream.claimed = stream.claimed and stream.lease_until > sent_at
                 stream.lease_until = sent_at + LEASE_S
         spare = len(self._streams) - share
-        for stream in sorted(self, key=lambda one: (not one.leaving, len(one.in_hand), one.number)):
+        for stream in sorted(self, key=lambda one: (not one.leaving, len(one.pending), one.number)):
             stream.leaving = spare > 0
             spare -= 1
         return new, lost
@@ -100,11 +100,11 @@ class Assignment:
 
     def give_back(self) -> list[int]:
         """Return the streams to give back now, and remove them."""
-        idle = [stream.number for stream in self if stream.leaving and not stream.in_hand]
+        idle = [stream.number for stream in self if stream.leaving and not stream.pending]
         for number in idle:
             del self._streams[number]
         return idle
 
     def clear(self) -> None:
-        """Redis is away: nobody knows whose they are."""
+        """Drop all streams: without Redis their owners are not known."""
         self._streams.clear()

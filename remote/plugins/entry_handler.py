@@ -1,6 +1,6 @@
 """Handling of stream entries in a plugin host: read, tell the plugin, write back the outcome.
 
-An entry is in hand from when it is read until Redis has taken its answer, or it is left to the stream's next owner.
+An entry is pending from when it is read until Redis has stored its answer, or it is left to the stream's next owner.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KNOWN_LIMIT = 10_000
-"""Answers that are remembered, should their entries come again before Redis has taken them; and charge points."""
+"""Answers that are cached, for entries that come again before Redis has stored them; and charge points."""
 NOTICE_S = 60.0
-"""Seconds after which a notice counts as heard, though it still waits for the plugin, or for its deadline."""
+"""Seconds after which a notice counts as handled, even if the plugin has not begun or ended it."""
 
 
 class Entry(NamedTuple):
@@ -66,7 +66,7 @@ class Entry(NamedTuple):
 
 
 class EntryHandler:
-    """Handler of the entries of a plugin host's streams. `cell` is the plugin's."""
+    """Handler of the entries of a plugin host's streams. `cell` is the plugin's cell, replaced at its restart."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class EntryHandler:
         versions: Mapping[str, Version],
         clock: Clock,
         observer: Observer,
-        shares: Assignment,
+        assignment: Assignment,
     ) -> None:
         self.cell: PluginHostCell
         self._link = link
@@ -85,32 +85,32 @@ class EntryHandler:
         self._versions = versions
         self._clock = clock
         self._observer = observer
-        self._shares = shares
-        self._ahead_s = 0.0  # how far the clock of Redis is ahead of ours
+        self._assignment = assignment
+        self._ahead_s = 0.0  # of the clock of Redis before the local one
         self._known: OrderedDict[str, bytes] = OrderedDict()
         self._charge_points: OrderedDict[str, tuple[bytes, ChargePoint]] = OrderedDict()
 
     def redis_is_at(self, time: float) -> None:
-        """Hear what time Redis has: ages of entries are counted by its clock."""
+        """Note the time of Redis: ages of entries are counted by its clock."""
         self._ahead_s = time - self._clock.time()
 
     # -- In ------------------------------------------------------------------------------------------
 
     def take(self, entries: Iterable[Entry], *, again: bool = False) -> None:
-        """Deal with what was read; `again` says that somebody may have had it before.
+        """Handle entries that were read; with `again` an earlier owner may have answered them already.
 
-        Switches greenlets. Raises `RedisAway`: what was not dealt with is to be claimed again then.
+        Switches greenlets. Raises `RedisAway`: entries not handled by then must be claimed again.
         """
         fresh: list[tuple[Entry, AnyEnvelope]] = []
         keys: list[str] = []
         for entry in entries:
-            if entry.id in entry.stream.in_hand:
+            if entry.id in entry.stream.pending:
                 continue
             try:
                 envelope = read_envelope(entry.data)
             except UnreadableEnvelope as error:
-                self._observer.count("worker_unreadable", "")
-                logger.error("entry %s is left out: %s", entry.id.decode(), error)  # noqa: TRY400 - the text says all
+                self._observer.count("plugin_host_unreadable", "")
+                logger.error("stream entry %s is unreadable and was dropped: %s", entry.id.decode(), error)  # noqa: TRY400 - no traceback needed
                 self._drop((entry.stream.number, entry.id))
                 continue
             fresh.append((entry, envelope))
@@ -132,7 +132,7 @@ class EntryHandler:
             else:
                 message = self._notice(entry, envelope, place)
         except (UnreadableEnvelope, Refused) as error:
-            message = f"it cannot be read: {error}"
+            message = f"the entry cannot be read: {error}"
         if isinstance(message, str):
             if message:
                 logger.warning("%s of %s: %s", type(envelope).__name__, envelope.charge_point, message)
@@ -141,8 +141,9 @@ class EntryHandler:
             else:
                 self._drop(place)
             return
-        if not self.cell.ended:  # else the worker stops, and whoever has the stream next takes it
-            entry.stream.in_hand[entry.id] = message
+        # Else the plugin host stops, and the next owner of the stream takes the entry.
+        if not self.cell.ended:
+            entry.stream.pending[entry.id] = message
             self.cell.tell(message)
 
     def _call(self, entry: Entry, envelope: CallMade, place: Place) -> RemoteCall | str:
@@ -151,13 +152,13 @@ class EntryHandler:
         if action is None or ("passive", action.name) not in self.cell.spec.plugin.handlers:
             return f"{self.cell.urn} does not handle {envelope.action}"
         if not envelope.redelivered and self._is_fenced(entry.stream, envelope):
-            return "another node has the charge point since"
+            return "another node has taken the charge point over"
         now = self._clock.monotonic()
         added_at = int(entry.id.partition(b"-")[0]) / 1000
         left_s = envelope.timeout_s - max(0.0, self._clock.time() + self._ahead_s - added_at)
         if left_s <= 0 and envelope.key not in self._known:
-            self._observer.count("worker_late", envelope.charge_point)
-            return "its time was over before it came to a worker"
+            self._observer.count("plugin_host_late", envelope.charge_point)
+            return "its deadline passed before a plugin host read it"
         if not self.cell.try_admit(envelope.charge_point, action.name):
             return "its plugin is quarantined or was stopped"
         request, deviations = lenient(action.request, envelope.payload)
@@ -174,24 +175,26 @@ class EntryHandler:
                 return ""
             fact = TicketEnded(ticket_of(envelope, self._versions))
         elif self._is_fenced(entry.stream, envelope):
-            return "another node has the charge point since"
+            return "another node has taken the charge point over"
         elif isinstance(envelope, CameOnline):
             if ("online", "") not in handlers:
                 return ""
             fact = ChargePointOnline(self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts))
         elif isinstance(envelope, LeftOffline) and ("offline", "") in handlers:
             facts = self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts)
-            fact = ChargePointOffline(facts, 0, "")  # plugins are not told the code
+            fact = ChargePointOffline(facts, 0, "")  # handlers do not get the code
         else:
             return ""
         if self.cell.quarantined and not self.cell.try_as_trial(fact):
             return "its plugin is quarantined"
-        return Notice(envelope.charge_point, fact, place, self._clock.monotonic() + NOTICE_S, self._heard)
+        return Notice(
+            envelope.charge_point, fact, place, self._clock.monotonic() + NOTICE_S, self._notice_done
+        )
 
     def _is_fenced(self, stream: Stream, envelope: AnyEnvelope) -> bool:
         charge_point, epoch = envelope.charge_point, envelope.epoch
         if stream.fenced(charge_point, epoch):
-            self._observer.count("worker_fenced", charge_point)
+            self._observer.count("plugin_host_fenced", charge_point)
             return True
         if epoch > stream.epochs.get(charge_point, 0):
             stream.epochs[charge_point] = epoch
@@ -211,25 +214,24 @@ class EntryHandler:
     # -- Out -----------------------------------------------------------------------------------------
 
     def answer_known(self, call: RemoteCall) -> bool:
-        """Answer a call as it was answered before, without its handler; false if it was not."""
+        """Answer a call with its stored answer, without its handler; return false if there is none."""
         answer = self._known.get(call.envelope.key)
         if answer is None:
             return False
-        self._observer.count("worker_known", call.ordering_key)
+        self._observer.count("plugin_host_known", call.ordering_key)
         call.incoming.open = False
         self._write(call.place, call.envelope, answer, call.envelope.keep_s)
         return True
 
     def _ended(self, call: RemoteCall, outcome: Any) -> None:
-        """Hear how a handler ended: as the session of a local call does."""
+        """Handle the outcome of a handler, as the session does for a local call."""
         if not call.incoming.open:
             self._observer.count("late_answer", call.ordering_key)
             return
-        if (
-            type(outcome) is Failure and outcome.killed
-        ):  # the worker stops, or the plugin is ended: not its answer
+        if type(outcome) is Failure and outcome.killed:
+            # The plugin host stops or the plugin was ended: the next owner of the stream answers.
             call.incoming.open = False
-            self._shares.put_down(call.place)
+            self._assignment.done(call.place)
             return
         call.incoming.open = False
         keep_s = call.envelope.keep_s
@@ -238,7 +240,7 @@ class EntryHandler:
         elif type(outcome) is not Failure:
             data = attempt(build, call.incoming.action.response, outcome)
             if type(data) is not Failure:
-                self._observer.count("worker_handled", call.ordering_key)
+                self._observer.count("plugin_host_handled", call.ordering_key)
                 self.cell.note_success(call.ordering_key, call.action)
                 self._write(call.place, call.envelope, b'{"response":' + data + b"}", keep_s)
                 return
@@ -248,10 +250,10 @@ class EntryHandler:
             error = outcome.error
             verdict = attempt(encode, Verdict(error=Decline(error.code, error.description, error.details)))
             if type(verdict) is Failure:
-                self._fail(call, verdict.error, "the details of its error cannot be written")
+                self._fail(call, verdict.error, "the details of its error cannot be encoded")
             else:
-                self._observer.count("worker_refused", call.ordering_key)
-                if self.cell.on_trial:  # it is what the handler means
+                self._observer.count("plugin_host_refused", call.ordering_key)
+                if self.cell.on_trial:  # an intended refusal is a success of the handler
                     self.cell.note_success(call.ordering_key, call.action)
                 self._write(call.place, call.envelope, verdict, keep_s)
         else:
@@ -259,19 +261,21 @@ class EntryHandler:
             self._fail(call, outcome.error, f"its handler failed: {outcome.text}")
 
     def _fail(self, call: RemoteCall, error: Exception, why: str) -> None:
-        self._observer.count("worker_failed", call.ordering_key)
+        self._observer.count("plugin_host_failed", call.ordering_key)
         if not getattr(error, "blameless", False):
             self.cell.note_failure(call.ordering_key, call.action, error)
         self._write(call.place, call.envelope, encode(Verdict(failed=why[:500])), 0)
 
     def sweep(self) -> None:
-        """End what has taken too long."""
+        """End pending entries whose deadline has passed."""
         now = self._clock.monotonic()
-        for entry in self._shares.in_hand:
+        for entry in self._assignment.pending:
             if isinstance(entry, Notice):
                 if entry.due <= now:
-                    logger.error("%s has not heard %r within %g s", self.cell.urn, entry.fact, NOTICE_S)
-                    self._heard(entry)
+                    logger.error(
+                        "plugin %s: %r was not handled within %g s", self.cell.urn, entry.fact, NOTICE_S
+                    )
+                    self._notice_done(entry)
             elif entry.incoming.open and entry.incoming.due <= now:
                 logger.warning("%r was not answered in time", entry)
                 entry.incoming.open = False
@@ -280,7 +284,7 @@ class EntryHandler:
                     entry, TimeoutError(f"no answer to {entry.action} in time"), "not answered in time"
                 )
 
-    def _heard(self, notice: Notice) -> None:
+    def _notice_done(self, notice: Notice) -> None:
         self._drop(notice.place)
 
     def _remember(self, key: str, answer: bytes) -> None:
@@ -289,7 +293,7 @@ class EntryHandler:
             self._known.popitem(last=False)
 
     def _write(self, place: Place, envelope: CallMade, verdict: bytes, keep_s: int) -> None:
-        """Answer, and take the entry off its stream; `keep_s` of 0 keeps no answer."""
+        """Write the answer and remove the entry from its stream; a `keep_s` of 0 stores no answer."""
         if keep_s:
             self._remember(envelope.key, verdict)
         keys = (
@@ -307,6 +311,11 @@ class EntryHandler:
         sent.rawlink(partial(self._written, place))
 
     def _written(self, place: Place, result: Any) -> None:
-        self._shares.put_down(place)
+        self._assignment.done(place)
         if result.exception is not None and not isinstance(result.exception, RedisAway):
-            logger.error("an answer could not be written: %s", result.exception)
+            logger.error(
+                "the answer to entry %s of stream %d could not be written: %s",
+                place[1].decode(),
+                place[0],
+                result.exception,
+            )

@@ -1,6 +1,6 @@
-"""Envelopes between nodes and plugin hosts, as JSON for any language: docs/scaling.md has every member.
+"""Envelopes between nodes and plugin hosts, as JSON for any language: docs/scaling.md describes every member.
 
-Times are seconds since 1970. What cannot be read raises `UnreadableEnvelope`, whatever the bytes are.
+Times are seconds since 1970. Readers raise `UnreadableEnvelope` for anything else.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 KEEP_TRANSACTION_S = 3600
-"""Seconds for which the answer to a transaction message is kept: the charge point may send it again, or the spool."""
+"""Seconds for which the answer to a transaction message is kept: the message may be sent again or redelivered."""
 KEEP_S = 60
-"""And that to another call: its message id may come again for a new one, so that only the envelope is known again."""
+"""Seconds for which the answer to any other call is kept, for its envelope only: its message id may be used again."""
 
 
 class UnreadableEnvelope(ChargehandError, ValueError):
@@ -46,7 +46,7 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Envelope(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True):
-    """The base of all that goes to workers. `facts` is what is known of the charge point."""
+    """Base of the messages to plugin hosts."""
 
     node: str
     charge_point: str
@@ -56,7 +56,7 @@ class Envelope(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True):
 
 
 class CallMade(Envelope, frozen=True, tag="call"):
-    """A charge point has sent a CALL. `key` is what its answer is kept under, for `keep_s`."""
+    """Event: a charge point has sent a CALL. Its answer is stored under `key` for `keep_s`."""
 
     id: str
     action: str
@@ -68,30 +68,30 @@ class CallMade(Envelope, frozen=True, tag="call"):
     key: str
     keep_s: int
     transaction_id: int | None = None
-    redelivered: bool = False
+    redelivered: bool = msgspec.field(default=False, name="replayed")
     deviations: tuple[Fault, ...] = ()
     facts: Raw = Raw(b"{}")
 
     @property
     def is_lasting(self) -> bool:
-        """True if the same call may come in another envelope: sent again by the charge point, or redelivered."""
+        """True if the call may come again in another envelope: sent again by the charge point, or redelivered."""
         return self.keep_s > KEEP_S
 
 
 class CameOnline(Envelope, frozen=True, tag="online"):
-    """A charge point has connected."""
+    """Event: a charge point has connected."""
 
     facts: Raw
 
 
 class LeftOffline(Envelope, frozen=True, tag="offline"):
-    """A charge point has gone."""
+    """Event: a charge point has disconnected."""
 
     facts: Raw
 
 
 class TicketFacts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A call of ours that has ended: `Ticket`."""
+    """Facts of the ticket of a command that has ended."""
 
     id: str
     action: str
@@ -112,13 +112,13 @@ class TicketFacts(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OutcomeSeen(Envelope, frozen=True, tag="outcome"):
-    """A call of ours has ended."""
+    """Event: a command has ended."""
 
     ticket: TicketFacts
 
 
 class Decline(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A CALLERROR."""
+    """Members of a CALLERROR."""
 
     code: str
     description: str = ""
@@ -134,7 +134,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Answer(Verdict, frozen=True, tag_field="kind", tag="answer"):
-    """The same, as it comes back to the node."""
+    """Verdict on its way back to the node, with the id of its call."""
 
     id: str = msgspec.field(default="")
 
@@ -161,22 +161,22 @@ _facts = msgspec.json.Decoder(_Facts)
 
 
 def encode(value: Any) -> bytes:
-    """Write an envelope, or a part of one."""
+    """Encode an envelope, or a part of one."""
     return _encoder.encode(value)
 
 
 def read_envelope(data: bytes) -> AnyEnvelope:
-    """Read what a node has sent."""
+    """Decode an envelope that a node has sent."""
     return _read(_envelopes, data)  # type: ignore[no-any-return]
 
 
 def read_answer(data: bytes) -> Answer:
-    """Read what a worker has sent."""
+    """Decode an answer that a plugin host has sent."""
     return _read(_answers, data)  # type: ignore[no-any-return]
 
 
 def read_verdict(data: bytes) -> Verdict:
-    """Read an answer that was kept."""
+    """Decode a stored answer."""
     return _read(_verdicts, data)  # type: ignore[no-any-return]
 
 
@@ -191,7 +191,7 @@ def _read(decoder: Any, data: bytes) -> Any:
 
 
 class RemoteFailed(ChargehandError):
-    """The handler failed, in a worker: its failures are counted there."""
+    """A handler in a plugin host failed; its failures are counted there."""
 
 
 def outcome_of(verdict: Verdict) -> bytes | Exception:
@@ -202,8 +202,8 @@ def outcome_of(verdict: Verdict) -> bytes | Exception:
         code = read_code(verdict.error.code)
         if isinstance(code, ErrorCode):
             return OcppError(code, verdict.error.description, verdict.error.details)
-        return RemoteFailed(f"a worker answered with the unknown code {code}")
-    return RemoteFailed(verdict.failed if verdict.failed is not UNSET else "a worker gave no answer")
+        return RemoteFailed(f"a plugin host answered with the unknown code {code}")
+    return RemoteFailed(verdict.failed if verdict.failed is not UNSET else "a plugin host gave no answer")
 
 
 # -- Charge points and tickets ---------------------------------------------------------------------
@@ -220,7 +220,7 @@ def facts_of(charge_point: ChargePoint) -> Raw:
 
 
 def charge_point_of(id_: str, ocpp: str, versions: Mapping[str, Version], data: Raw) -> ChargePoint:
-    """Make the facts again. Raises `UnreadableEnvelope`; a message in them that cannot be read is left out."""
+    """Make a charge point from its facts, without messages that cannot be read. Raises `UnreadableEnvelope`."""
     facts: _Facts = _read(_facts, bytes(data))
     charge_point = ChargePoint(id_, facts.name, ocpp)
     charge_point.peer = facts.peer
@@ -277,7 +277,7 @@ def ticket_facts(ticket: Ticket[Any]) -> TicketFacts:
 
 
 def ticket_of(envelope: OutcomeSeen, versions: Mapping[str, Version]) -> Ticket[Any]:
-    """Make the ticket again. Raises `UnreadableEnvelope` for an action or a request that is none."""
+    """Make a ticket from its facts. Raises `UnreadableEnvelope` for an unknown action or an unreadable request."""
     facts = envelope.ticket
     version = version_named(versions, facts.ocpp or envelope.ocpp)
     action = None if version is None else version.actions.get(facts.action)

@@ -1,7 +1,7 @@
-"""The plugin that forwards: calls go to workers through streams in Redis, and their answers come back here.
+"""Plugin that forwards calls to plugin hosts through streams in Redis, and takes their answers.
 
-It answers nothing by itself and waits for nothing. While Redis is away, no worker is there or a stream is full, a call
-fails at once, so that its fallback answers, and what was spooled is replayed when they are back.
+It answers nothing by itself and waits for nothing. While Redis is away, no plugin host is alive or a stream is full, a
+call fails at once, so that its fallback answers. Spooled messages are redelivered when the plugin hosts are back.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import os
-import socket
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -31,7 +29,7 @@ from ...actors.runtime.failure import Failure
 from ...actors.session.tickets import Ticket
 from ...protocol.actions import Sender
 from ...protocol.versions import VERSIONS
-from ..redis.address import Address, RedisAway
+from ..redis.address import Address, RedisAway, process_name
 from .answer_reader import AnswerReader
 from .envelopes import (
     KEEP_S,
@@ -65,17 +63,17 @@ logger = logging.getLogger(__name__)
 ALL = "*"
 
 
-class _Broken(msgspec.Struct, frozen=True, gc=False):
-    """The reader of answers has failed."""
+class _ReaderFailed(msgspec.Struct, frozen=True, gc=False):
+    """Event: the reader of answers has failed."""
 
     error: Exception
 
 
-class _Unheard:
-    """Whom what is counted is told without an observer."""
+class _NoObserver:
+    """Observer that counts nothing."""
 
     def count(self, name: str, charge_point_id: str) -> None:
-        """Leave it."""
+        """No-op."""
 
 
 class Remote(Plugin):
@@ -103,15 +101,15 @@ class Remote(Plugin):
         super().__init__()
         address = Address(url)
         self._groups = groups
-        self.node = f"{node or socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
+        self.node = process_name(node)
         self._deadline_s = deadline_s
         self._epoch_of = epoch_of
-        self._epochs: dict[str, int] = {}  # of charge points that are connected; their claims may be over
-        self._observer = observer or _Unheard()
+        self._epochs: dict[str, int] = {}  # of connected charge points, kept when their claims are released
+        self._observer = observer or _NoObserver()
         self._back = back
         self._open: dict[str, Later[Any]] = {}
         self._numbers = itertools.count(1)
-        self._cut_off: set[str] = set()  # groups that no call could be sent to
+        self._cut_off: set[str] = set()  # groups that the last call could not be sent to
         keys = Keys(prefix)
         self._streams = StreamWriter(
             address,
@@ -143,9 +141,9 @@ class Remote(Plugin):
         versions: Mapping[str, Version] = VERSIONS,
         **kwargs: Any,
     ) -> PluginSpec:
-        """Say what it claims: `actions`, where "*" is all that charge points send but `others`.
+        """Make the spec of a forwarding plugin for `actions`; "*" is all that charge points send, except `others`.
 
-        `groups` are the workers' groups by action, for those that are not for the "default" one; "*" is for the rest.
+        `groups` names the group of plugin hosts by action, where it is not "default"; "*" names that of the rest.
         The first argument is the URL of Redis. Raises ValueError for an action that charge points do not send.
         """
         possible = {row.name for version in versions.values() for row in version.sent_by(Sender.CHARGE_POINT)}
@@ -166,37 +164,37 @@ class Remote(Plugin):
         kind = type(cls.__name__, (cls,), {"forward_call": forward, "__module__": cls.__module__})
         return PluginSpec(kind, args, kwargs, concurrency, name, shadow)
 
-    # -- Its life ----------------------------------------------------------------------------------
+    # -- Start and stop ----------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Begin to connect; it does not wait for it."""
+        """Start to connect to Redis; does not wait for it."""
         self._streams.link.start()
         self._answers.start()
 
     def on_stop(self) -> None:
-        """Let go of Redis."""
+        """Close the connections to Redis."""
         self._close()
 
     def on_failure(self, *_: object) -> None:
-        """Let go of Redis."""
+        """Close the connections to Redis."""
         self._close()
 
     def on_killed(self) -> None:
-        """Let go of Redis."""
+        """Close the connections to Redis."""
         self._close()
 
     def _close(self) -> None:
-        self._fail_all("the plugin that forwards has stopped")
+        self._fail_all("the forwarding plugin has stopped")
         self._answers.stop()
         self._streams.link.stop()
 
     def _reader_failed(self, error: Exception) -> None:
         if not self._cell.ended:
-            self._cell.tell(_Broken(error))
+            self._cell.tell(_ReaderFailed(error))
 
     def on_receive(self, message: Any) -> Any:
-        """Fail when what reads the answers has failed."""
-        if type(message) is _Broken:
+        """Fail when the reader of answers has failed."""
+        if type(message) is _ReaderFailed:
             raise message.error
         return super().on_receive(message)
 
@@ -208,7 +206,7 @@ class Remote(Plugin):
     # -- Out -----------------------------------------------------------------------------------------
 
     def forward(self, call: Call[Any]) -> None:
-        """Send a call to the workers; its answer comes later."""
+        """Send a call to its group of plugin hosts; its answer comes later."""
         later = call.later()
         incoming, id_ = call.incoming, f"{self.node}-{next(self._numbers)}"
         received_at = call.received_at.timestamp()
@@ -279,27 +277,27 @@ class Remote(Plugin):
             later.fail(why)
 
     def _reached(self, group: str) -> None:
-        """A group is there (again): what was spooled meanwhile is replayed now."""
+        """Have the spool redelivered if the group could not be reached before."""
         if group in self._cut_off:
             self._cut_off.discard(group)
             self._back()
 
-    # -- Notices: at most so far as Redis takes them --------------------------------------------------
+    # -- Notices: lost while Redis does not take them --------------------------------------------------
 
     @on_online
     def came_online(self, charge_point: ChargePoint) -> None:
-        """Tell every group."""
+        """Write the notice for every group."""
         self._tell(charge_point.id, CameOnline, ocpp=charge_point.version, facts=facts_of(charge_point))
 
     @on_offline
     def left_offline(self, charge_point: ChargePoint) -> None:
-        """Tell every group."""
+        """Write the notice for every group."""
         self._tell(charge_point.id, LeftOffline, ocpp=charge_point.version, facts=facts_of(charge_point))
         self._epochs.pop(charge_point.id, None)
 
     @on_outcome()
     def outcome_seen(self, ticket: Ticket[Any]) -> None:
-        """Tell every group."""
+        """Write the notice for every group."""
         self._tell(ticket.charge_point_id, OutcomeSeen, ticket=ticket_facts(ticket))
 
     def _tell(self, charge_point_id: str, kind: type[Envelope], **members: Any) -> None:
@@ -320,7 +318,7 @@ class Remote(Plugin):
     # -- Back ----------------------------------------------------------------------------------------
 
     def _look_round(self) -> None:
-        """Look for workers that are back, and forget calls that wait for no answer any more."""
+        """Look for groups that have a plugin host again, and forget calls that have been answered."""
         self._streams.look_for_readers(self._cut_off, self._reached)
         for id_ in [id_ for id_, later in self._open.items() if not later.call.open]:
             del self._open[id_]
@@ -330,19 +328,19 @@ class Remote(Plugin):
             answer = read_answer(data)
         except UnreadableEnvelope as error:
             self._observer.count("remote_unreadable", "")
-            logger.error("an answer cannot be read: %s", error)  # noqa: TRY400
+            logger.error("an answer from a plugin host is unreadable: %s", error)  # noqa: TRY400
             return
         later = self._open.pop(answer.id, None)
         if later is None:
-            self._observer.count("remote_late", "")  # its time was over, or it has been answered
+            self._observer.count("remote_late", "")  # its deadline has passed, or it was answered before
         else:
             _end(later, outcome_of(answer))
 
-    def _settle(self, id_: str, kept: bytes) -> None:
+    def _settle(self, id_: str, stored: bytes) -> None:
         later = self._open.pop(id_, None)
         if later is not None:
-            with contextlib.suppress(UnreadableEnvelope):  # by its deadline a fallback answers
-                _end(later, outcome_of(read_verdict(kept)))
+            with contextlib.suppress(UnreadableEnvelope):  # the fallback answers at its deadline
+                _end(later, outcome_of(read_verdict(stored)))
 
 
 def _end(later: Later[Any], outcome: bytes | Exception) -> None:

@@ -1,7 +1,7 @@
-"""A plugin in a worker: its cell, and the calls and notices that come off a stream.
+"""Cell of the plugin in a plugin host, and the calls and notices that it takes from streams.
 
-The plugin's class is the same as in a node. What differs is where an answer goes, and that an entry is taken off its
-stream only when it has been dealt with.
+The plugin's class is the same as in a node. The answer goes to Redis, and an entry is removed from its stream when its
+outcome is written.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from .envelopes import CallMade
 
 Place = tuple[int, bytes]
-"""Where an entry stands: the number of its stream, and its id there."""
+"""Place of an entry: the number of its stream, and its id there."""
 
 
 class RemoteCall(DetachedCall):
-    """A call that came from a node. `ended(call, outcome)` is told how its handler ended."""
+    """Call that came from a node; `ended(call, outcome)` is called when its handler has ended."""
 
     __slots__ = ("envelope", "place")
 
@@ -50,7 +50,7 @@ class RemoteCall(DetachedCall):
 
     @property
     def received_at(self) -> dt.datetime:
-        """When its node received it, in UTC."""
+        """Time of receipt by the node, in UTC."""
         return dt.datetime.fromtimestamp(self.envelope.received_at, dt.UTC)
 
     @property
@@ -60,7 +60,7 @@ class RemoteCall(DetachedCall):
 
 
 class Notice:
-    """A fact for the plugin that came from a node. `ended(notice)` is told when it has heard it."""
+    """Event for the plugin that came from a node; `ended(notice)` is called when its handler has ended."""
 
     __slots__ = ("due", "ended", "fact", "ordering_key", "place")
 
@@ -77,7 +77,7 @@ class Notice:
 class PluginHostCell(PluginCell):
     """Cell of the plugin in a plugin host.
 
-    `known(call)` answers a call whose answer is known already, and says so.
+    `known(call)` answers a call whose answer is stored already, and returns true then.
     """
 
     __slots__ = ("_known",)
@@ -109,7 +109,7 @@ class PluginHostCell(PluginCell):
             super()._handle(actor, message)
 
     def drain(self, why: str) -> None:
-        """Have fallbacks answer what waits here, and forget the notices."""
+        """Have fallbacks answer the calls that wait here, and drop the notices."""
         notices = [message for message in self.messages or () if type(message) is Notice]
         super().drain(why)
         if notices and self.messages:

@@ -1,7 +1,7 @@
-"""A worker: one plugin under supervision, fed from the streams that are this worker's.
+"""Plugin host: one plugin under supervision, fed from the streams that are assigned to this process.
 
-Three things go on: leases are renewed, streams are read, and what its handlers say is written back. An entry leaves its
-stream in the same step that writes its answer; so what a worker had in hand when it died is handled by the next one.
+It renews leases, reads streams and writes back answers. An entry is removed from its stream in the same step that
+writes its answer; so the pending entries of a plugin host that died are handled by the next owner of the stream.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import os
-import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +29,7 @@ from ...store.memory import MemoryStore
 from ...supervisor.child import ChildSpec
 from ...supervisor.plugins import PluginSupervisor
 from ...supervisor.rules import Policy, Strategy
-from ..redis.address import RedisAway
+from ..redis.address import RedisAway, process_name
 from ..redis.link import Link, RedisCommandRefused
 from .assignment import Assignment
 from .entry_handler import Entry, EntryHandler
@@ -51,14 +49,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BLOCK_S = 0.5
-"""Seconds that one look for entries waits in Redis for the first."""
+"""Seconds that one read blocks in Redis for the first entry."""
 ENTRIES_AT_ONCE = 64
-IN_HAND_LIMIT = 1024
-"""Entries that are read and not dealt with; above it no more are read."""
+PENDING_LIMIT = 1024
+"""Pending entries above which no more are read."""
 SWEEP_S = 0.25
-"""Seconds between looks for calls whose time is over."""
+"""Seconds between checks for calls whose deadline has passed."""
 DRAIN_S = 3.0
-"""Seconds that what is in hand has to end when the worker stops."""
+"""Seconds that pending calls have to end when the plugin host stops."""
 
 
 class PluginHostFailed(ChargehandError):
@@ -66,21 +64,21 @@ class PluginHostFailed(ChargehandError):
 
 
 class _Counters:
-    """Counts by name."""
+    """Observer that counts by name."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
 
     def count(self, name: str, _charge_point_id: str) -> None:
-        """Count one."""
+        """Count one event."""
         self.counts[name] = self.counts.get(name, 0) + 1
 
 
 class PluginHost:
     """Process that runs one plugin, fed through Redis. Use it with `start`, `wait` and `stop`, in one hub.
 
-    `system` is what the plugin has as `self.system`: anything with `call`, as `Plugin.system` says; without one a
-    plugin that asks for it gets a RuntimeError. `observer` hears of what is counted.
+    `system` is the plugin's `self.system`: anything with `send`, as `Plugin.system` says; without one a plugin that
+    asks for it gets a RuntimeError. `observer` is notified of everything that is counted.
     """
 
     def __init__(
@@ -101,7 +99,7 @@ class PluginHost:
         versions: Mapping[str, Version] = VERSIONS,
     ) -> None:
         self._versions = versions
-        self.name = f"{node or socket.gethostname()}-{os.getpid()}-{os.urandom(2).hex()}"
+        self.name = process_name(node)
         self.group = group
         self.observer: Any = observer or _Counters()
         self._spec = spec
@@ -111,14 +109,14 @@ class PluginHost:
         self._breaker_policy = breaker_policy or CircuitBreakerPolicy()
         self._quarantine_s = quarantine_s
         self._shutdown_s = shutdown_s if spec.shutdown_s is None else spec.shutdown_s
-        self._notices_s = events_s
+        self._events_s = events_s
         self._rules = Rules(version=next(iter(versions.values())))
         self._clock = SystemClock()
-        self.shares = Assignment()
-        self._link = Link(address, f"{self.name}-commands", down=self._down)
+        self.assignment = Assignment()
+        self._link = Link(address, f"{self.name}-commands", down=self._disconnected)
         self._blocking = Link(address, f"{self.name}-entries", blocks_s=BLOCK_S)
         self.entries = EntryHandler(
-            self._link, self._keys, group, versions, self._clock, self.observer, self.shares
+            self._link, self._keys, group, versions, self._clock, self.observer, self.assignment
         )
         self._changed = Event()
         self._stopping = False
@@ -143,7 +141,7 @@ class PluginHost:
             store=store,
             spool=Spool(store, [self._rules.version]),
             observer=self.observer,
-            events_s=self._notices_s,
+            events_s=self._events_s,
         )
         child = ChildSpec(
             id=self._spec.name, make=partial(self._make_cell, context), shutdown_s=self._shutdown_s
@@ -181,7 +179,7 @@ class PluginHost:
         self._timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
 
     def _make_cell(self, context: SessionContext, scheduler: Scheduler, watch: Any) -> PluginHostCell:
-        claimed_rows(self._spec, self._versions.values())  # nodes route; here the names are only checked
+        claimed_rows(self._spec, self._versions.values())  # only to check the names: nodes do the routing
         cell = PluginHostCell(
             scheduler,
             self._spec,
@@ -202,20 +200,20 @@ class PluginHost:
             raise PluginHostFailed(self._failure)
 
     def stop(self) -> None:
-        """Take no more, let what is in hand end, give the streams back, and stop the plugin. Safe to call again."""
+        """Read no more, let pending calls end, give the streams back and stop the plugin. Safe to call again."""
         root, self._root = self._root, None
         if root is None:
             return
         self._stopping = True
         ends_at = self._clock.monotonic() + DRAIN_S
-        while self.shares.busy and self._clock.monotonic() < ends_at and self._link.connected:
+        while self.assignment.busy and self._clock.monotonic() < ends_at and self._link.connected:
             gevent.sleep(SWEEP_S / 10)
         gevent.killall(self._greenlets)
-        owners = [self._keys.owner(stream.number, self.group) for stream in self.shares]
+        owners = [self._keys.owner(stream.number, self.group) for stream in self.assignment]
         with contextlib.suppress(RedisAway, RedisCommandRefused):
             if owners:
                 self._link.ask("EVAL", RELEASE, len(owners), *owners, self.name)
-            self._link.ask("ZREM", self._keys.workers(self.group), self.name)
+            self._link.ask("ZREM", self._keys.hosts(self.group), self.name)
         root.watch = None
         if root.phase in (Phase.STARTING, Phase.RUNNING):
             root.ref.stop(block=False)
@@ -225,7 +223,7 @@ class PluginHost:
         root.end()
         self._blocking.stop()
         self._link.stop()
-        logger.info("%s has counted %s", self.name, getattr(self.observer, "counts", {}))
+        logger.info("plugin host %s: counters %s", self.name, getattr(self.observer, "counts", {}))
         self._timers.clear()
         self._scheduler.close()
         self._ended.set()
@@ -247,33 +245,33 @@ class PluginHost:
     def _keep_leases(self) -> None:
         while True:
             if self._link.wait(RENEW_S):
-                with contextlib.suppress(RedisAway):  # the next round asks again
+                with contextlib.suppress(RedisAway):  # the next round tries again
                     self._renew()
             gevent.sleep(RENEW_S)
 
     def _renew(self) -> None:
         keys, group = self._keys, self.group
         sent_at = self._clock.monotonic()
-        names = (keys.workers(group), keys.alive(group), keys.partitions)
+        names = (keys.hosts(group), keys.alive(group), keys.partitions)
         settings = (self.name, int(LEASE_S * 1000), int(ALIVE_S * 1000), keys.prefix, group)
         now_ms, share, mine = self._link.ask("EVAL", RENEW, len(names), *names, *settings)
         self.entries.redis_is_at(now_ms / 1000)
         if self._stopping:
             return
-        new, lost = self.shares.renewed(mine, share, sent_at)
+        new, lost = self.assignment.renewed(mine, share, sent_at)
         if lost:
-            logger.warning("%s has lost the streams %s", self.name, lost)
+            logger.warning("plugin host %s lost the streams %s", self.name, lost)
         if new:
-            logger.info("%s takes the streams %s, to have %d", self.name, new, share)
+            logger.info("plugin host %s: assigned streams %s (target %d)", self.name, new, share)
             self._changed.set()
 
-    def _down(self, _why: str) -> None:
-        self.shares.clear()
+    def _disconnected(self, _why: str) -> None:
+        self.assignment.clear()
 
     def _give_back(self) -> None:
-        numbers = self.shares.give_back()
+        numbers = self.assignment.give_back()
         if numbers:
-            logger.info("%s gives back the streams %s", self.name, numbers)
+            logger.info("plugin host %s gives back the streams %s", self.name, numbers)
             owners = [self._keys.owner(number, self.group) for number in numbers]
             self._link.send("EVAL", RELEASE, len(owners), *owners, self.name)
 
@@ -282,22 +280,20 @@ class PluginHost:
     def _read(self) -> None:
         while not self._stopping:
             self._changed.clear()
-            self._give_back()  # between two reads, so that nothing is on its way here
+            self._give_back()  # between two reads, so that no entry is under way
             try:
                 streams = [
                     stream
-                    for stream in self.shares.readable(self._clock.monotonic())
+                    for stream in self.assignment.readable(self._clock.monotonic())
                     if stream.claimed or self._claim(stream)
                 ]
-                if streams and self.shares.busy < IN_HAND_LIMIT and self._blocking.connected:
+                if streams and self.assignment.busy < PENDING_LIMIT and self._blocking.connected:
                     self.entries.take(self._next(streams))
                     continue
-            except (
-                RedisAway,
-                RedisCommandRefused,
-            ) as error:  # the latter when Redis has lost everything, the groups too
-                logger.warning("%s takes its streams again: %s", self.name, error)
-                for stream in self.shares:
+            except (RedisAway, RedisCommandRefused) as error:
+                # The latter when Redis has lost its data, with the consumer groups.
+                logger.warning("plugin host %s claims its streams again: %s", self.name, error)
+                for stream in self.assignment:
                     stream.claimed = False
             self._changed.wait(BLOCK_S / 10)
 
@@ -311,16 +307,16 @@ class PluginHost:
         taken = []
         for key, entries in found or ():
             stream = by_key[key]
-            if stream.lease_until > now and self.shares.get(stream.number) is stream:
+            if stream.lease_until > now and self.assignment.get(stream.number) is stream:
                 taken += [Entry(stream, id_, _data_of(fields)) for id_, fields in entries]
             else:
-                stream.claimed = False  # they are whoever's the stream is now
+                stream.claimed = False  # the entries belong to the present owner
         return taken
 
     def _claim(self, stream: Stream) -> bool:
-        """Take over what the owner before had in hand, and what it knew. Raises `RedisAway`."""
+        """Take over the pending entries of the previous owner, and the epochs. Raises `RedisAway`."""
         key, group = self._keys.stream(stream.number, self.group), self.group
-        with contextlib.suppress(RedisCommandRefused):  # it is there already
+        with contextlib.suppress(RedisCommandRefused):  # the group exists already
             self._link.ask("XGROUP", "CREATE", key, group, "0", "MKSTREAM")
         epochs = self._link.ask("HGETALL", self._keys.epochs(stream.number, group))
         stream.epochs = {
@@ -332,7 +328,12 @@ class PluginHost:
                 "XAUTOCLAIM", key, group, self.name, 0, cursor, "COUNT", ENTRIES_AT_ONCE
             )
             if found:
-                logger.info("%s takes over %d entries of stream %d", self.name, len(found), stream.number)
+                logger.info(
+                    "plugin host %s takes over %d pending entries of stream %d",
+                    self.name,
+                    len(found),
+                    stream.number,
+                )
                 entries = [Entry(stream, id_, _data_of(fields)) for id_, fields in found]
                 self.entries.take(entries, again=True)
             if cursor == b"0-0":
@@ -342,5 +343,5 @@ class PluginHost:
 
 
 def _data_of(fields: list[bytes]) -> bytes:
-    """The envelope among the fields of an entry."""
+    """Return the envelope among the fields of an entry."""
     return dict(zip(fields[::2], fields[1::2], strict=False)).get(b"e", b"")

@@ -1,4 +1,7 @@
-"""The way to the workers: the streams of a group in Redis, as many as Redis says; none is written that nobody reads."""
+"""Writer of the streams of the groups of plugin hosts.
+
+Their number is stored in Redis. Nothing is written for a group without a living plugin host.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,14 @@ logger = logging.getLogger(__name__)
 
 
 class NobodyThere(ChargehandError):
-    """No worker of the group has been there lately. `blameless`: no handler is to blame for it, and it passes."""
+    """No plugin host of the group was alive lately. `blameless`: no handler is to blame; `passing`: retry."""
 
     blameless = True
     passing = True
 
 
 class StreamFull(ChargehandError):
-    """As many messages as may wait in a stream, wait there. `blameless`: no handler is to blame, and it passes."""
+    """A stream has reached its limit of messages. `blameless`: no handler is to blame; `passing`: retry."""
 
     blameless = True
     passing = True
@@ -39,7 +42,7 @@ class StreamFull(ChargehandError):
 class StreamWriter:
     """Writer of a node's streams.
 
-    `down` is told why when Redis goes away; what was not written then is not written.
+    `down(why)` is called when the connection to Redis is lost; envelopes not written by then are not written.
     """
 
     def __init__(
@@ -53,14 +56,14 @@ class StreamWriter:
         down: Callable[[str], None],
     ) -> None:
         self.link = Link(address, name, up=self._up, down=self._down)
-        self.partitions = 0  # until Redis has said it
+        self.partitions = 0  # until Redis has told the number
         self._keys = keys
         self._wanted = partitions
         self._limit = limit
         self._told_down = down
 
     def _up(self) -> None:
-        # In the link's own greenlet: what is asked here is answered later.
+        # Runs in the link's own greenlet: answers come later, so they must not be waited for.
         self.link.send("SET", self._keys.partitions, self._wanted, "NX")
         self.link.send("GET", self._keys.partitions).rawlink(self._partitions_known)
 
@@ -70,11 +73,11 @@ class StreamWriter:
         self.partitions = int(result.value)
         if self.partitions != self._wanted:
             logger.warning(
-                "%s says %d, so that it is %d streams, not %d",
+                "redis.partitions is %d here, but %s is %d: using %d",
+                self._wanted,
                 self._keys.partitions,
                 self.partitions,
                 self.partitions,
-                self._wanted,
             )
 
     def _down(self, why: str) -> None:
@@ -84,12 +87,12 @@ class StreamWriter:
     def write(
         self, envelope: Envelope, group: str, then: Callable[[Any, Exception | None], None], key: str = ""
     ) -> None:
-        """Write an envelope for a group, and tell `then` what Redis has said (see `refusal`), or what went wrong.
+        """Write an envelope for a group; call `then(reply, error)` with the reply of Redis, as `refusal` reads it.
 
-        With a `key`, Redis says the verdict instead if there is one already.
+        With a `key`, the reply is the stored verdict if there is one; then nothing is written.
         """
         if not self.partitions:
-            why = self.link.why if not self.link.connected else "it has only just connected"
+            why = self.link.why if not self.link.connected else "the number of streams is not known yet"
             then(None, RedisAway(why))
             return
         keys = self._keys
@@ -99,7 +102,7 @@ class StreamWriter:
         sent.rawlink(lambda result: then(result.value, _error_of(result)))
 
     def look_for_readers(self, groups: Iterable[str], there: Callable[[str], None]) -> None:
-        """Ask which of these groups have a worker again, and tell `there` of each."""
+        """Ask which of these groups have a plugin host again; call `there(group)` for each."""
 
         def looked(group: str, result: Any) -> None:
             if result.exception is None and result.value:
@@ -110,10 +113,10 @@ class StreamWriter:
 
 
 def refusal(found: Any) -> Exception | None:
-    """Why an envelope was not written, by what Redis has said; None if it was."""
+    """Return the error for the reply of Redis to an envelope; None if the envelope was written."""
     if found == NOBODY:
-        return NobodyThere("no worker has been there lately")
-    return StreamFull("as many messages as may wait, wait already") if found == FULL else None
+        return NobodyThere("no plugin host of its group was alive lately")
+    return StreamFull("the stream has reached redis.stream_limit") if found == FULL else None
 
 
 def _error_of(result: Any) -> Exception | None:

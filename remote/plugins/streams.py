@@ -1,8 +1,8 @@
-"""The streams between nodes and workers: what everything is called in Redis, and the scripts that change it.
+"""Streams between nodes and plugin hosts: the names of their keys in Redis, and the scripts that change them.
 
-P streams for each group of workers; a charge point's messages are all in the one that its id is hashed to. A stream
-belongs to one worker at a time, so that their order holds. What a step must not leave half done is one script.
-docs/scaling.md has all of it for workers in other languages.
+Each group of plugin hosts has P streams; all messages of a charge point are in one stream, chosen by a hash of its id.
+A stream belongs to one plugin host at a time, so that the order of its messages holds. A change that must be atomic is
+one script. docs/scaling.md describes everything for plugin hosts in other languages.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 LEASE_S = 4.0
-"""Seconds that a worker has a stream for, from when its renewal was sent."""
+"""Length of a plugin host's lease of a stream, from when its renewal was sent."""
 RENEW_S = 1.0
-"""Seconds between two renewals: what a dead worker had is another's after `LEASE_S + RENEW_S` at the latest."""
+"""Seconds between renewals: a dead plugin host's streams are taken over within `LEASE_S + RENEW_S`."""
 ALIVE_S = 10.0
-"""Seconds after the last sign of any worker of a group after which nothing is sent to it any more."""
+"""Seconds after the last renewal of any plugin host of a group during which messages are sent to the group."""
 ANSWERS_LIMIT = 10_000
-"""Answers that wait for one node; of more the oldest go."""
+"""Answers that may wait for one node; beyond it the oldest are dropped."""
 ANSWERS_S = 60
-"""Seconds after which the answers of a node that is no more are gone."""
+"""Seconds after which the answers for a dead node are dropped."""
 DEFAULT_GROUP = "default"
 
 FORWARDED, NOBODY, FULL = 1, -1, -2
-"""Results of `SEND`, unless it finds the answer of an earlier time."""
+"""Results of `SEND`, unless it returns a stored answer."""
 
 # KEYS: stream, alive, and for a call done. ARGV: limit, envelope.
 SEND = """
@@ -36,7 +36,7 @@ return 1
 """
 
 # KEYS: stream, done, answers. ARGV: group, entry, answer, seconds to keep it or 0, request id as JSON, most answers,
-# their seconds. Whoever was first has said what the answer is.
+# their seconds. The first answer that was stored counts.
 FINISH = """
 local answer = ARGV[3]
 if ARGV[4] == '0' then
@@ -51,26 +51,26 @@ redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
 """
 
-# KEYS: stream. ARGV: group, entry. For what gets no answer.
+# KEYS: stream. ARGV: group, entry. For entries that get no answer.
 DROP = """
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
 """
 
-# KEYS: workers, alive, partitions. ARGV: worker, lease in ms, ms that the group counts as alive, prefix, group.
-# Returns the time in ms, how many streams this worker should have, and those it has: by now, with free ones taken.
+# KEYS: hosts, alive, partitions. ARGV: plugin host, lease in ms, ms that the group counts as alive, prefix, group.
+# Takes free streams; returns the time in ms, how many streams this plugin host should have, and those it has.
 RENEW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
-local workers = redis.call('ZRANGE', KEYS[1], 0, -1)
-table.sort(workers)
+local hosts = redis.call('ZRANGE', KEYS[1], 0, -1)
+table.sort(hosts)
 local streams = tonumber(redis.call('GET', KEYS[3]) or '0')
-local share = math.floor(streams / #workers)
-for rank, worker in ipairs(workers) do
-  if worker == ARGV[1] and rank <= streams % #workers then share = share + 1 end
+local share = math.floor(streams / #hosts)
+for rank, host in ipairs(hosts) do
+  if host == ARGV[1] and rank <= streams % #hosts then share = share + 1 end
 end
 local mine, free = {}, {}
 for n = 0, streams - 1 do
@@ -91,7 +91,7 @@ end
 return {now, share, mine}
 """
 
-# KEYS: owners. ARGV: worker.
+# KEYS: owners. ARGV: plugin host.
 RELEASE = """
 for _, key in ipairs(KEYS) do
   if redis.call('GET', key) == ARGV[1] then redis.call('DEL', key) end
@@ -100,7 +100,7 @@ end
 
 
 def partition_of(charge_point_id: str, partitions: int) -> int:
-    """The stream of a charge point: the BLAKE2b of its id, 8 bytes long and read as a big-endian number, modulo P."""
+    """Return the stream of a charge point: the 8-byte BLAKE2b of its id, as a big-endian number, modulo P."""
     return int.from_bytes(blake2b(charge_point_id.encode(), digest_size=8).digest(), "big") % partitions
 
 
@@ -115,7 +115,7 @@ def key_of(*parts: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The names of everything in Redis that nodes and workers share, below one prefix."""
+    """Names of the keys in Redis that nodes and plugin hosts share, below one prefix."""
 
     prefix: str
 
@@ -125,29 +125,29 @@ class Keys:
         return f"{self.prefix}:partitions"
 
     def stream(self, partition: int, group: str) -> str:
-        """A stream: entries with one field, `e`, an envelope."""
+        """Name of a stream; its entries have one field, `e`, an envelope."""
         return f"{self.prefix}:p:{partition}:{group}"
 
     def owner(self, partition: int, group: str) -> str:
-        """The worker that has a stream, as long as its lease runs."""
+        """Name of the key with the plugin host that owns a stream, while its lease runs."""
         return f"{self.prefix}:p:{partition}:owner:{group}"
 
     def epochs(self, partition: int, group: str) -> str:
-        """A hash: the highest epoch that was seen of each charge point of a stream."""
+        """Name of the hash with the highest epoch seen of each charge point of a stream."""
         return f"{self.prefix}:p:{partition}:epochs:{group}"
 
-    def workers(self, group: str) -> str:
-        """A sorted set: the workers of a group, by when they count as dead (ms, by the clock of Redis)."""
+    def hosts(self, group: str) -> str:
+        """Name of the sorted set of a group's plugin hosts, by when they count as dead (ms, by the clock of Redis)."""
         return f"{self.prefix}:workers:{group}"
 
     def alive(self, group: str) -> str:
-        """Is there while a worker of the group was there lately."""
+        """Name of the key that exists while a plugin host of the group was alive lately."""
         return f"{self.prefix}:alive:{group}"
 
     def answers(self, node: str) -> str:
-        """The stream of a node's answers: entries with one field, `a`."""
+        """Name of the stream of a node's answers; its entries have one field, `a`."""
         return f"{self.prefix}:answers:{node}"
 
     def done(self, key: str) -> str:
-        """The answer to a call that was handled."""
+        """Name of the key with the stored answer to a call."""
         return f"{self.prefix}:done:{key}"

@@ -1,15 +1,17 @@
-"""Where Redis is: a URL, with TLS, a password, or the sentinels that know which server is the master.
+"""Address of Redis: a URL, with TLS, a password, or sentinels that know the master. And names of processes there.
 
     redis://[user:password@]host[:port][/db]        rediss:// for TLS, with ?ssl_ca_certs=FILE and the like
     redis+sentinel://[user:password@]host[:port][,host[:port]…]/service[/db]
 
-Sockets are gevent's; nothing of the host's is patched. redis-py makes the connection (TLS, AUTH, SELECT), and nothing
-else: its retries, its pool and its locks would stop the hub.
+Sockets are gevent's; nothing is patched. redis-py makes the connection (TLS, AUTH, SELECT) and does nothing else: its
+retries, its pool and its locks would stop the hub.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -33,8 +35,13 @@ CONNECT_S = 5.0
 MISSING = "redis:// needs redis-py, which is not installed: pip install 'chargehand[redis]'"
 
 
+def process_name(begins: str = "") -> str:
+    """Make a name for this process that no other has, new at each call; it begins with `begins` or the host's name."""
+    return f"{begins or socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
 class RedisAway(ChargehandError):
-    """Redis cannot be reached, or did not answer in time. `blameless`: no handler is to blame for it, and it passes."""
+    """Redis cannot be reached, or did not answer in time. `blameless`: no handler is to blame; `passing`: retry."""
 
     blameless = True
     passing = True

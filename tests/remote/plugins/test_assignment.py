@@ -34,11 +34,11 @@ def test_a_stream_whose_lease_had_ended_is_claimed_again():
 def test_more_than_its_share_is_given_back_only_when_nothing_of_it_is_in_hand():
     shares = having(1, 2, 3)
     for one in shares:
-        one.in_hand[b"1-0"] = "something"
+        one.pending[b"1-0"] = "something"
     shares.renewed([1, 2, 3], 1, 1.0)
     assert [one.number for one in shares.readable(1.0)] == [3]
     assert shares.give_back() == []
-    shares.put_down((2, b"1-0"))
+    shares.done((2, b"1-0"))
     assert shares.give_back() == [2]
     assert sorted(one.number for one in shares) == [1, 3]
 
@@ -56,13 +56,13 @@ def test_what_leaves_is_the_same_at_the_next_renewal_and_stays_when_there_is_roo
 
 def test_what_is_in_hand_is_known_when_its_stream_was_lost_and_comes_again():
     shares = having(1)
-    shares[1].in_hand[b"1-0"] = "something"
+    shares[1].pending[b"1-0"] = "something"
     shares.clear()
     assert (len(shares), shares.busy) == (0, 1)
     shares.renewed([1], 1, 1.0)
-    assert b"1-0" in shares[1].in_hand
-    shares.put_down((1, b"1-0"))
-    assert shares.in_hand == []
+    assert b"1-0" in shares[1].pending
+    shares.done((1, b"1-0"))
+    assert shares.pending == []
 
 
 def test_a_node_with_a_lower_epoch_is_fenced():

@@ -68,7 +68,7 @@ def test_a_call_is_json_with_every_member_the_payload_as_it_was():
         "key": "k",
         "keep_s": 60,
         "transaction_id": 7,
-        "redelivered": True,
+        "replayed": True,
         "deviations": [],
         "facts": {},
     }

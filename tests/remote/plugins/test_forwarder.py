@@ -86,7 +86,7 @@ class ForwarderHarness:
         worker = PluginHost(plugin.spec(), Address(self.url), prefix=self.prefix, **options)
         worker.start()
         self.workers.append(worker)
-        until(lambda: [one for one in worker.shares if one.claimed])
+        until(lambda: [one for one in worker.assignment if one.claimed])
         return worker.entries.cell.actor
 
     def connect(self, id_="CP1", **options):
@@ -308,7 +308,7 @@ def test_the_epoch_of_the_charge_point_goes_along(redis_server):
         worker = PluginHost(ForwardedPlugin.spec(), Address(redis_server.url), prefix=prefix)
         worker.start()
         try:
-            until(lambda: len([one for one in worker.shares if one.claimed]) == 16)
+            until(lambda: len([one for one in worker.assignment if one.claimed]) == 16)
             with ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp/", "CP1") as charge_point:
                 assert status_of(charge_point) == "Blocked"
                 epochs["CP1"] = 6
@@ -316,7 +316,7 @@ def test_the_epoch_of_the_charge_point_goes_along(redis_server):
                     status_of(charge_point)
         finally:
             worker.stop()
-        assert worker.observer.counts["worker_fenced"] >= 1
+        assert worker.observer.counts["plugin_host_fenced"] >= 1
 
 
 # What it claims

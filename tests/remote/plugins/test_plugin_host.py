@@ -82,7 +82,7 @@ class PluginHostsHarness:
         return worker
 
     def ready(self, *workers, streams=PARTITIONS):
-        until(lambda: sum(len([s for s in one.shares if s.claimed]) for one in workers) == streams)
+        until(lambda: sum(len([s for s in one.assignment if s.claimed]) for one in workers) == streams)
         return workers[0].entries.cell.actor
 
     def envelope(self, charge_point="CP1", tag="T1", **changes):
@@ -164,7 +164,7 @@ def test_a_handler_may_refuse_answer_later_fail_or_talk_nonsense(harness):
     assert "invalid" in harness.ask(tag="nonsense")["failed"]
     assert "does not handle" in harness.ask(action="Heartbeat", payload={})["failed"]
     assert "cannot be read" in harness.ask(payload=[])["failed"]
-    assert worker.observer.counts["worker_failed"] == 2
+    assert worker.observer.counts["plugin_host_failed"] == 2
 
 
 def test_a_plugin_that_fails_often_is_asked_no_more_and_its_callers_are_told(harness):
@@ -180,7 +180,7 @@ def test_a_plugin_that_fails_often_is_asked_no_more_and_its_callers_are_told(har
 def test_the_facts_and_the_call_are_what_they_were_in_the_node(harness):
     plugin = harness.ready(harness.worker())
     facts = {"peer": "1.2.3.4:5", "boot": {"chargePointVendor": "v", "chargePointModel": "m"}}
-    harness.ask(tag="facts", facts=facts, unique_id="u-7", redelivered=True)
+    harness.ask(tag="facts", facts=facts, unique_id="u-7", replayed=True)
     boot = v16.BootNotification(charge_point_vendor="v", charge_point_model="m")
     assert plugin.heard == [("1.2.3.4:5", boot, 1.5, True, "u-7")]
 
@@ -209,14 +209,14 @@ def test_what_cannot_be_read_is_left_out_and_counted(harness):
     harness.send(b"no JSON")
     assert "response" in harness.ask()
     until(lambda: harness.waiting() == 0)
-    assert worker.observer.counts["worker_unreadable"] == 1
+    assert worker.observer.counts["plugin_host_unreadable"] == 1
 
 
 def test_a_call_whose_time_was_over_is_not_begun(harness):
     envelope = harness.envelope(timeout_s=0.001)
     harness.send(envelope)
     plugin = harness.ready(harness.worker())
-    assert "time was over" in harness.answer(envelope)["failed"]
+    assert "deadline passed" in harness.answer(envelope)["failed"]
     assert plugin.handled == []
 
 
@@ -277,24 +277,24 @@ def test_a_dead_workers_streams_and_what_it_had_in_hand_go_to_another_within_the
     harness.ready(first)
     envelope = harness.envelope(tag="wait", timeout_s=60.0)
     harness.send(envelope)
-    until(lambda: first.shares.busy == 1)
+    until(lambda: first.assignment.busy == 1)
     vanish(first)
     second = harness.worker()
-    until(lambda: len(second.shares) == PARTITIONS, timeout_s=LEASE_S + RENEW_S + 1.0)
+    until(lambda: len(second.assignment) == PARTITIONS, timeout_s=LEASE_S + RENEW_S + 1.0)
     plugin = second.entries.cell.actor
     until(lambda: plugin.gates)
     plugin.gates["wait"].set()
     assert "response" in harness.answer(envelope)
-    first.shares._hands.clear()  # it is dead: nothing is waited for
+    first.assignment._pending.clear()  # it is dead: nothing is waited for
 
 
 def test_workers_share_the_streams_and_one_that_stops_gives_its_own_back_at_once(harness):
     first = harness.worker()
     harness.ready(first)
     second = harness.worker()
-    until(lambda: (len(first.shares), len(second.shares)) == (2, 2))
+    until(lambda: (len(first.assignment), len(second.assignment)) == (2, 2))
     second.stop()
-    until(lambda: len(first.shares) == PARTITIONS, timeout_s=2 * RENEW_S + 0.5)
+    until(lambda: len(first.assignment) == PARTITIONS, timeout_s=2 * RENEW_S + 0.5)
 
 
 def test_a_stream_is_handed_over_only_when_nothing_of_it_is_in_hand(harness):
@@ -303,15 +303,15 @@ def test_a_stream_is_handed_over_only_when_nothing_of_it_is_in_hand(harness):
     busy = [f"CP{number}" for number in range(40)]
     for charge_point in busy:  # something of every stream
         harness.send(harness.envelope(charge_point, tag="wait"))
-    until(lambda: first.shares.busy == len(busy))
+    until(lambda: first.assignment.busy == len(busy))
     second = harness.worker()
-    until(lambda: sum(one.leaving for one in first.shares) == 2)
+    until(lambda: sum(one.leaving for one in first.assignment) == 2)
     after = harness.envelope("CP0", tag="T1")
     harness.send(after)
     settle()
-    assert len(second.shares) == 0
+    assert len(second.assignment) == 0
     plugin.gates["wait"].set()
-    until(lambda: len(second.shares) == 2)
+    until(lambda: len(second.assignment) == 2)
     assert "response" in harness.answer(after)
     all_handled = plugin.handled + second.entries.cell.actor.handled
     assert [one for one in all_handled if one[0] == "CP0"] == [("CP0", "wait"), ("CP0", "T1")]
@@ -322,7 +322,7 @@ def test_a_call_of_a_fenced_node_is_not_handled_by_any_worker_but_a_replayed_one
     plugin = harness.ready(first)
     assert "response" in harness.ask(epoch=5)
     assert "another node" in harness.ask(epoch=4)["failed"]
-    assert "response" in harness.ask(epoch=4, redelivered=True)
+    assert "response" in harness.ask(epoch=4, replayed=True)
     first.stop()
     second = harness.worker()
     harness.ready(second)
@@ -368,12 +368,12 @@ def test_what_waits_for_a_plugin_that_is_quarantined_is_told_so_and_its_notices_
     waiting = harness.envelope(tag="T1")
     harness.send(waiting)
     harness.send({"v": 1, "kind": "online", "node": "n", "charge_point": "CP1", "facts": {}})
-    until(lambda: worker.shares.busy == 3)
+    until(lambda: worker.assignment.busy == 3)
     harness.ask(tag="fail", charge_point="CP2")
     assert "quarantined" in harness.answer(waiting)["failed"]
     plugin.gates["wait"].set()
     assert "response" in harness.answer(held)
-    until(lambda: worker.shares.busy == 0)
+    until(lambda: worker.assignment.busy == 0)
     until(lambda: "response" in harness.ask(tag="T2", charge_point="CP3"))  # the probe went well
     assert "response" in harness.ask(tag="T3")
 
@@ -382,11 +382,11 @@ def test_a_worker_whose_lease_has_ended_takes_nothing_more(harness):
     worker = harness.worker()
     plugin = harness.ready(worker)
     worker._greenlets[0].kill()  # nobody renews
-    for stream in worker.shares:
+    for stream in worker.assignment:
         stream.lease_until = 0.0
     envelope = harness.envelope()
     harness.send(envelope)
-    until(lambda: not worker.shares.readable(worker._clock.monotonic()))
+    until(lambda: not worker.assignment.readable(worker._clock.monotonic()))
     settle()
     assert plugin.handled == []
     assert harness.waiting() == 1
@@ -403,7 +403,7 @@ def test_redis_that_was_lost_and_is_empty_is_taken_up_again(own_redis):
         assert "response" in harness.ask()
         server.kill()
         until(lambda: not worker._link.connected and not harness.link.connected)
-        assert len(worker.shares) == 0
+        assert len(worker.assignment) == 0
         server.start()
         assert harness.link.wait(5.0)
         harness.link.ask("SET", harness.keys.partitions, PARTITIONS)

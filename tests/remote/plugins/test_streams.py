@@ -34,7 +34,7 @@ KEYS = Keys("p")
 
 
 def renew(link, worker, lease_ms=4000):
-    names = (KEYS.workers("g"), KEYS.alive("g"), KEYS.partitions)
+    names = (KEYS.hosts("g"), KEYS.alive("g"), KEYS.partitions)
     _, share, mine = link.ask("EVAL", RENEW, 3, *names, worker, lease_ms, 10_000, "p", "g")
     return share, mine
 
