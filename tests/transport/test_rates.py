@@ -7,7 +7,7 @@ from chargehand.protocol.websocket import Codec, Pong, Role
 from chargehand.transport.connection import FRAMES_AT_A_TURN
 from chargehand.transport.read_budget import ReadBudget
 
-from .line import SILENT
+from .connection_harness import SILENT
 
 RATES = {"messages_per_s": 100.0, "messages_burst": 300, "bytes_per_s": 0.0}
 EMPTY_FRAGMENT = b"\x01\x80abcd"
