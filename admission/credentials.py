@@ -1,7 +1,7 @@
-"""Which charge point may connect with which key: those of the settings, and those of the store, which count first.
+"""Credentials of charge points: those in the settings, and those in the store, which take precedence.
 
-The store has no key, only what one is compared with: keyed BLAKE2 for a key of 16 bytes and more, scrypt for a shorter
-password. A key is any bytes: OCPP 1.6-J, section 6.2, and the security white paper, profile 1.
+The store holds no key, only a hash: keyed BLAKE2 for a key of 16 bytes and more, scrypt for a shorter password.
+A key is any bytes: OCPP 1.6-J, section 6.2, and the security white paper, profile 1.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
     from ..store.collections import Collection
 
 LONG_BYTES = 16
-"""From this length on a key cannot be guessed, and needs no slow hash."""
+"""Length from which a key cannot be guessed, and needs no slow hash."""
 KEY_BYTES = 20
-"""The longest AuthorizationKey; it is sent as twice as many hexadecimal digits."""
+"""Longest AuthorizationKey in bytes; it is sent as twice as many hexadecimal digits."""
 
 HEX = "hex:"
 """Prefix of a key in the settings that is written in hexadecimal digits."""
 BLAKE2, SCRYPT = "blake2", "scrypt"
 SALT_BYTES = 16
-SCRYPT_COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}  # some 50 ms and 16 MiB
+SCRYPT_COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}  # about 50 ms and 16 MiB
 AT_ONCE = 2
-"""Passwords that are hashed at the same time, off the hub."""
+"""Passwords that are hashed at the same time, in native threads."""
 WAITING_LIMIT = 64
-"""Passwords that may wait for that; further charge points are sent away for a while."""
+"""Passwords that may wait to be hashed; further charge points are refused for a while."""
 
 
 class PasswordChecksBusy(ChargehandError):
-    """Too many passwords wait to be checked."""
+    """Too many passwords wait to be checked already."""
 
 
 class Credentials:
     """Keys of charge points. `settled` are those in the settings: charge point id to password.
 
-    Belongs to the hub's thread. What says that it switches greenlets does so for scrypt only.
+    Belongs to the hub's thread. Methods that may switch greenlets do so for scrypt only.
     """
 
     def __init__(
@@ -59,16 +59,18 @@ class Credentials:
         self._book = book
         self._required = required or bool(settled)
         self._secret = os.urandom(32)
-        self._proven: dict[str, bytes] = {}  # a keyed hash of what scrypt has found right, by charge point
+        self._proven: dict[
+            str, bytes
+        ] = {}  # keyed hashes of passwords that scrypt has accepted, by charge point
         self._scrypt = BoundedSemaphore(AT_ONCE)
         self._waiting = 0
 
     def asked(self, charge_point_id: str) -> bool:
-        """Return true if this charge point must show a key."""
+        """Return whether a charge point must authenticate."""
         return self._required or self._find(charge_point_id) is not None
 
     def knows(self, charge_point_id: str) -> bool:
-        """Return true if there is a key for this charge point."""
+        """Return whether a charge point has a key."""
         return self._find(charge_point_id) is not None or charge_point_id in self._settled
 
     def check(self, charge_point_id: str, given: bytes) -> bool:
@@ -81,34 +83,34 @@ class Credentials:
             return True
         if kept.next is None or not self._fits(kept.next, given):
             return False
-        # It was sent this key, and nobody knew whether it had taken it: now that is known.
+        # This key was sent with an unknown outcome: now the charge point is known to have it.
         if self._book is not None and self._find(charge_point_id) is kept:
             self._book.put(kept.next)
         return True
 
     def set_password(self, charge_point_id: str, password: bytes) -> Receipt:
-        """Let it connect with this key, and no more with the one before. May switch greenlets.
+        """Set the key of a charge point; the key before is not accepted any more. May switch greenlets.
 
         Raises ValueError for an empty one.
         """
         return self._put(self._made(charge_point_id, password))
 
     def remove(self, charge_point_id: str) -> Receipt:
-        """Forget its key; that of the settings counts again, if there is one."""
+        """Delete a stored key; the key in the settings, if any, is valid again."""
         self._proven.pop(charge_point_id, None)
         return Receipt(done=True) if self._book is None else self._book.remove(charge_point_id)
 
     def key_sent(self, charge_point_id: str, value: str, *, certain: bool) -> None:
-        """Note that a charge point took an AuthorizationKey or, if not `certain`, may have: then both keys count.
+        """Note that a charge point took a new AuthorizationKey; if not `certain`, both keys are valid.
 
-        `value` is as it was sent: hexadecimal digits, or what a vendor takes in their place.
+        `value` is as sent: hexadecimal digits, or the form that a vendor uses in their place.
         May switch greenlets.
         """
         made = self._made(charge_point_id, key_of(value))
         before = self._find(charge_point_id)
         if not certain and before is None:
             if charge_point_id not in self._settled:
-                return  # it needed none, so whatever it has is right
+                return  # it needed no key
             before = self._made(charge_point_id, settled_key(self._settled[charge_point_id]))
         if not certain and before is not None:
             made = msgspec.structs.replace(before, next=made)
@@ -121,13 +123,13 @@ class Credentials:
 
     def _put(self, credential: Credential) -> Receipt:
         if self._book is None:
-            raise RuntimeError("there is no store for it")
+            raise RuntimeError("credentials cannot be stored: the system has no store")
         self._proven.pop(credential.charge_point_id, None)
         return self._book.put(credential)
 
     def _made(self, charge_point_id: str, password: bytes) -> Credential:
         if not password:
-            raise ValueError("a password has at least one byte")
+            raise ValueError("the password is empty; it needs at least one byte")
         scheme, salt = BLAKE2 if len(password) >= LONG_BYTES else SCRYPT, os.urandom(SALT_BYTES)
         return Credential(
             charge_point_id=charge_point_id,
@@ -163,12 +165,12 @@ class Credentials:
 
 
 def carries_key(request: Any) -> bool:
-    """Return true if a request gives a charge point a new key to connect with."""
+    """Return whether a request carries a new key for a charge point."""
     return bool(request.__action__.carries_credential(request))
 
 
 def settled_key(value: str) -> bytes:
-    """The key that a setting means: its text, or the bytes behind `hex:`, for a key may hold any."""
+    """Return the key of a setting: its text, or the bytes behind `hex:`."""
     if value.startswith(HEX):
         with contextlib.suppress(ValueError):
             return bytes.fromhex(value.removeprefix(HEX))
@@ -176,7 +178,7 @@ def settled_key(value: str) -> bytes:
 
 
 def key_of(value: str) -> bytes:
-    """The key that a ChangeConfiguration of AuthorizationKey carries: its hexadecimal digits, or else its text."""
+    """Return the key that a ChangeConfiguration of AuthorizationKey carries: hexadecimal digits, else text."""
     if 2 * LONG_BYTES <= len(value) <= 2 * KEY_BYTES:
         with contextlib.suppress(ValueError):
             return bytes.fromhex(value)

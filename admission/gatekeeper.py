@@ -1,4 +1,4 @@
-"""The gate between transports and sessions: who may come in, and whose messages go to which cell."""
+"""Gatekeeper between transports and sessions: who may connect, and which session gets the messages."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ RETRY_SPREAD_S = 10.0
 
 
 class PeerClaims(Protocol):
-    """The other processes that share these charge points."""
+    """Claims of this process on charge points, among the processes that share them."""
 
     def admit(self, charge_point_id: str) -> None:
-        """Claim one that is about to connect here. May switch greenlets. Raises `StoreError` or TimeoutError."""
+        """Claim a charge point that is about to connect. May switch greenlets. Raises `StoreError` or TimeoutError."""
 
     def attached(self, charge_point_id: str) -> None:
-        """Adopt the commands that wait for a charge point which has connected here."""
+        """Adopt the commands that wait for a charge point that has connected."""
 
 
 def _retry_after(least_s: float) -> str:
-    """Spread by chance: those who are sent away together must not come back together."""
+    """Return the seconds of Retry-After, spread at random: refused charge points must not return together."""
     return str(math.ceil(least_s + RETRY_SPREAD_S * random.random()))  # noqa: S311 - no secret
 
 
@@ -54,12 +54,12 @@ def _address(request: Request) -> str:
 
 
 def _whence(request: Request, identity: str) -> str:
-    """A charge point, and where it says so: where no password is asked, a stranger must not use up what it may."""
+    """Return the key of a rate limit: the identity and, without passwords, the address that claims it."""
     return f"{_address(request)} {identity}"
 
 
 class Gatekeeper:
-    """Admits by path, credentials, room and subprotocol, in that order; not more at once than may come."""
+    """Admission by path, credentials, free places, subprotocol and rate limits, in that order."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Gatekeeper:
         self._requests = TokenBuckets(limits.address_rate, limits.address_burst)  # by address
 
     def close(self) -> None:
-        """Admit nobody any more."""
+        """Refuse every handshake from now on."""
         self._closed = True
 
     def admit(self, request: Request) -> Admission | Refusal:
@@ -95,13 +95,13 @@ class Gatekeeper:
                     logging.ERROR,
                     request.peer,
                     "not served",
-                    "%s cannot be served: %s",
+                    "charge point %s is refused: its records cannot be read: %s",
                     decision.identity,
                     error,
                 )
-                text = "the store does not say what it knows of this charge point"
+                text = "the records of this charge point cannot be read"
                 decision = Refusal(503, text, (("Retry-After", _retry_after(1.0)),))
-        if isinstance(decision, Admission):  # only who comes in has come
+        if isinstance(decision, Admission):  # refused handshakes do not count
             wait_s = self._reconnects.take(_whence(request, decision.identity), self._now())
             if wait_s > 0:
                 decision = _too_often(wait_s)
@@ -114,7 +114,7 @@ class Gatekeeper:
 
     def _judge(self, request: Request) -> Admission | Refusal:
         if self._closed:
-            return Refusal(503, "the central system stops", (("Retry-After", "5"),))
+            return Refusal(503, "the central system is stopping", (("Retry-After", "5"),))
         wait_s = self._requests.take(_address(request), self._now())
         if wait_s > 0:
             return _too_often(wait_s)
@@ -125,7 +125,7 @@ class Gatekeeper:
         except UnicodeError:
             return Refusal(400, "the path is not UTF-8 when percent-decoded")
         if identity is None:
-            return Refusal(404, f"no charge point has this path; it is {self._settings.path}")
+            return Refusal(404, f"the path names no charge point; expected {self._settings.path}")
         refusal = self._check_credentials(request, identity.id) or self._check_room(request, identity.id)
         if refusal is not None:
             return refusal
@@ -139,22 +139,24 @@ class Gatekeeper:
         sessions = self._settings.sessions
         if self._is_full(identity):
             return Refusal(503, "too many connections", (("Retry-After", "30"),))
-        now = self._now()  # greenlets may have switched since the handshake came
+        now = self._now()  # greenlets may have switched since the first check
         wait_s = self._reconnects.wait_s(_whence(request, identity), now)
         if wait_s > 0:
             return _too_often(wait_s)
         wait_s = self._bucket.take(now)
         if wait_s > 0:
-            return Refusal(503, "too many at once", (("Retry-After", _retry_after(wait_s)),))
+            return Refusal(
+                503, "too many charge points connect at once", (("Retry-After", _retry_after(wait_s)),)
+            )
         if sessions.on_duplicate == "refuse" and self._sessions.ping_and_wait(
             identity, sessions.duplicate_probe_s
         ):
-            text = "this charge point has a connection that is alive"
+            text = "this charge point has a living connection already"
             return Refusal(409, text, (("Retry-After", "60"),))
         return None
 
     def _choose_subprotocol(self, request: Request, identity: str) -> str | Refusal | None:
-        """The subprotocol that is spoken, None if the handshake is completed without one, or a refusal."""
+        """Return the subprotocol, None to complete the handshake without one, or a refusal."""
         sessions = self._settings.sessions
         offered = request.headers.get("sec-websocket-protocol", "")
         subprotocol = choose_subprotocol(offered, self._subprotocols)
@@ -165,7 +167,7 @@ class Gatekeeper:
         return subprotocol
 
     def _is_full(self, identity: str) -> bool:
-        """Return true if there is no room for one more; a charge point that reconnects needs none."""
+        """Return whether `max_connections` is reached; a charge point that reconnects needs no free place."""
         limit, directory = self._settings.sessions.max_connections, self._sessions.directory
         if not 0 < limit <= directory.connected:
             return False
@@ -178,7 +180,7 @@ class Gatekeeper:
             return None
         wrong = Refusal(401, "wrong credentials", (("WWW-Authenticate", f'Basic realm="{auth.realm}"'),))
         if not credentials.knows(identity):
-            return wrong if auth.hide_unknown else Refusal(404, "this charge point is not known here")
+            return wrong if auth.hide_unknown else Refusal(404, "this charge point is unknown")
         given = read_password(request.headers.get("authorization", ""), identity)
         try:
             return None if given is not None and credentials.check(identity, given) else wrong

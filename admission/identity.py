@@ -26,7 +26,7 @@ class IdentityRefused(ChargehandError, ValueError):
 
 
 class Identity(NamedTuple):
-    """A charge point as its path names it."""
+    """Identity of a charge point, as its path names it."""
 
     id: str
     name: str
@@ -55,7 +55,7 @@ def read_path(path: str, template: str, longest: int = IDENTITY_CHARS) -> Identi
     and UnicodeError for what is not UTF-8 when decoded.
     """
     wanted = [segment for segment in template.split("/") if segment]
-    # The HTTP server hands us the bytes of the request line as Latin-1.
+    # The HTTP server decodes the request line as Latin-1.
     raw = path.encode("latin-1", errors="strict").decode("utf-8")
     found = [unquote(segment, errors="strict") for segment in raw.split("/") if segment]
     if len(found) < len(wanted):
@@ -72,9 +72,9 @@ def read_path(path: str, template: str, longest: int = IDENTITY_CHARS) -> Identi
 
 
 def read_password(authorization: str, identity: str) -> bytes | None:
-    """The password in a Basic Authorization header; None if there is none of this identity in it.
+    """Return the password in a Basic Authorization header; None if there is none for this identity.
 
-    It is split at the known identity, for that may hold a colon and the password any byte. RFC 7617.
+    The header is split after the known identity, which may hold a colon; the password may hold any byte. RFC 7617.
     """
     scheme, _, encoded = authorization.strip().partition(" ")
     if scheme.lower() != "basic":
@@ -88,5 +88,5 @@ def read_password(authorization: str, identity: str) -> bytes | None:
 
 
 def assumes_subprotocol(identity: str, assume: Iterable[str]) -> bool:
-    """Return true if a charge point that names no subprotocol is taken to speak ours."""
+    """Return whether a charge point that names no subprotocol is accepted as speaking OCPP."""
     return any(entry in ("*", identity) for entry in assume)

@@ -1,13 +1,13 @@
-"""A token bucket: so many at once, so many a second after that. Pure state, the time is an argument."""
+"""Token bucket: a burst at once, then a rate per second. Pure state; the time is an argument."""
 
 from __future__ import annotations
 
 MOST_KEYS = 100_000
-"""Buckets that `TokenBuckets` keeps at the most; over that the one goes that was taken from longest ago."""
+"""Buckets that `TokenBuckets` holds at most; beyond it the least recently used one is dropped."""
 
 
 class TokenBucket:
-    """Holds up to `burst` tokens and gets `rate` new ones a second; a rate of 0 sets no limit."""
+    """Bucket of up to `burst` tokens that gets `rate` new ones per second; a rate of 0 means no limit."""
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens")
 
@@ -18,34 +18,34 @@ class TokenBucket:
         self._at = 0.0
 
     def wait_s(self, now: float) -> float:
-        """The seconds until there is a token, 0 if there is one; takes none."""
+        """Return the seconds until there is a token, 0 if there is one; takes none."""
         if self._rate <= 0:
             return 0.0
-        if now > self._at:  # whoever looked at the clock earlier may come later
+        if now > self._at:  # calls may come in another order than their clock readings
             self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
             self._at = now
         return 0.0 if self._tokens >= 1 else (1 - self._tokens) / self._rate
 
     def take(self, now: float) -> float:
-        """Take a token: 0 if there was one, else the seconds until there will be."""
+        """Take a token and return 0, or return the seconds until there is one."""
         wait_s = self.wait_s(now)
         if wait_s == 0 and self._rate > 0:
             self._tokens -= 1
         return wait_s
 
     def is_full(self, now: float) -> bool:
-        """Return true if the bucket is full again."""
+        """Return whether the bucket is full."""
         self.wait_s(now)
         return self._rate <= 0 or self._tokens >= self._burst
 
 
 class TokenBuckets:
-    """A bucket for each key. One that is full again is as good as none, and is forgotten."""
+    """Buckets by key. A full bucket is forgotten, as it equals a new one."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
         self._burst = burst
-        self._buckets: dict[str, TokenBucket] = {}  # the last one is that which was taken from last
+        self._buckets: dict[str, TokenBucket] = {}  # in order of use, the last used one last
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -62,7 +62,7 @@ class TokenBuckets:
         bucket = self._buckets.pop(key, None) or TokenBucket(self._rate, self._burst)
         self._buckets[key] = bucket
         wait_s = bucket.take(now)
-        for _ in range(2):  # faster than new ones come
+        for _ in range(2):  # removes faster than new ones come
             oldest = next(iter(self._buckets))
             if len(self._buckets) > MOST_KEYS or self._buckets[oldest].is_full(now):
                 del self._buckets[oldest]

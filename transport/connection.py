@@ -1,8 +1,8 @@
 """WebSocket connection on a non-blocking socket: codec, keepalive, close.
 
-How bytes come in is the transport's business (`feed` takes them), and what the kernel does not take waits in the outbox
-(`outbox_socket.py`); everything else about a connection is here, so that all transports behave alike. Nothing in it
-blocks. All methods belong to the hub's thread.
+A transport reads the bytes (`feed` takes them), and bytes that the kernel does not take wait in the outbox
+(`outbox_socket.py`). Everything else about a connection is here, so that all transports behave alike. No method blocks;
+all belong to the hub's thread.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-READ_BYTES = 16_384  # what may keep a hub from its others: a turn of a connection is one read
+READ_BYTES = 16_384
+"""Bytes of one read, and so of one turn of a connection."""
 FRAMES_AT_A_TURN = 128
 """Frames that a turn takes of one read, which can hold 2,700 empty ones."""
 
@@ -34,24 +35,24 @@ BY_RECEIVER, BY_RATE = 1, 2
 """Who has paused the reading of a connection: its receiver, or the limits of its rate and of its turn."""
 ABNORMAL, INTERNAL_ERROR = CloseCode.ABNORMAL, CloseCode.INTERNAL_ERROR
 
-TCP_INFO = getattr(socket, "TCP_INFO", -1)  # Linux has it; elsewhere nobody knows
+TCP_INFO = getattr(socket, "TCP_INFO", -1)  # on Linux only
 TCP_QUIET = struct.Struct("=52x2I")
 """Layout of the kernel's `struct tcp_info`: milliseconds since the last data and the last acknowledgement."""
 KERNEL_TICK_S = 0.05
-"""The kernel counts them in ticks of its own."""
+"""Inaccuracy of these times: the kernel counts in ticks."""
 
 
 class Reader(Protocol):
-    """Who reads a connection's socket, and closes it at the end: a transport."""
+    """Transport that reads a connection's socket, and closes it at the end."""
 
     def paused(self, connection: SocketConnection) -> None:
-        """Read no further."""
+        """Stop reading from a connection that was paused."""
 
     def resumed(self, connection: SocketConnection) -> None:
-        """Read on."""
+        """Resume reading from a connection."""
 
     def ended(self, connection: SocketConnection) -> None:
-        """The connection has ended: close its socket."""
+        """Close the socket of a connection that has ended."""
 
 
 class LifeCheck:
@@ -63,7 +64,7 @@ class LifeCheck:
         self.connection: SocketConnection | None = connection
 
     def __call__(self) -> None:
-        """Look at it, if it has not ended."""
+        """Check the connection, if it has not ended."""
         if self.connection is not None:
             self.connection.check_life()
 
@@ -71,7 +72,7 @@ class LifeCheck:
 class SocketConnection(OutboxSocket):
     """WebSocket connection on a socket.
 
-    `reader` is whoever reads the socket, `watcher` is that reader's own to keep.
+    `reader` is the transport that reads the socket; `watcher` is for that transport's own use.
     """
 
     __slots__ = (
@@ -108,13 +109,13 @@ class SocketConnection(OutboxSocket):
         self.peer = peer
         self.subprotocol = subprotocol
         self.codec = Codec(Role.SERVER, max_message_bytes=limits.max_message_bytes)
-        self.half_open = False  # it was given up for want of a sign of life
+        self.half_open = False  # given up because the peer stayed silent
         self.paused = 0  # by whom: bits
         self.reader: Reader | None = None
         self.watcher: Any = None
         self._receiver: Receiver | None = None
-        self._rest: list[Taken] | None = None  # of what was read before it was paused
-        self._closing = False  # a close frame of ours is out, or will be
+        self._rest: list[Taken] | None = None  # events read before the pause, not delivered yet
+        self._closing = False  # a close frame was sent or is queued
         self._code: int = ABNORMAL
         self._reason = "the connection was lost"
         self._pinged_at = 0.0
@@ -124,7 +125,7 @@ class SocketConnection(OutboxSocket):
         self._budget: ReadBudget | None = None  # while it sends faster than its rates
 
     def start(self, receiver: Receiver) -> None:
-        """Deliver to `receiver` from now on, and look after the peer's life."""
+        """Deliver messages to `receiver` from now on, and start the keepalive."""
         self._receiver = receiver
         if self._limits.ping_interval_s > 0:
             self._life = LifeCheck(self)
@@ -133,7 +134,7 @@ class SocketConnection(OutboxSocket):
     # -- In --------------------------------------------------------------------------------------
 
     def read(self) -> bytes | None:
-        """Read from the socket: None if nothing is there now, no bytes at the end of the stream."""
+        """Read from the socket; return None if nothing is there yet, b"" at the end of the stream."""
         try:
             data: bytes = self.sock.recv(READ_BYTES)
         except WOULD_BLOCK:
@@ -143,7 +144,7 @@ class SocketConnection(OutboxSocket):
         return data
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that came; deliver the messages in them, answer what the WebSocket protocol itself answers."""
+        """Decode received bytes; deliver their messages, and answer pings and closes."""
         now: float = self._timers.clock.monotonic()
         quiet_s, limits, codec = now - self._last_heard, self._limits, self.codec
         self._last_heard = now
@@ -151,7 +152,7 @@ class SocketConnection(OutboxSocket):
             self._heard.set()
         self._take(codec.receive(data, FRAMES_AT_A_TURN))
         if self._outbox:
-            self._flush()  # a TLS socket may have waited for just these bytes
+            self._flush()  # a TLS socket may have needed these bytes to send
         if (
             self._budget is not None
             or codec.frames > quiet_s * limits.messages_per_s
@@ -184,17 +185,17 @@ class SocketConnection(OutboxSocket):
 
     def _take(self, taken: list[Taken]) -> None:
         events = iter(taken)
-        pongs = b""  # of all pings, in one piece
+        pongs = b""  # for all pings, sent in one piece
         try:
             for event in events:
                 if type(event) is bytes:
                     if self._receiver is not None and not self._closing:
                         self._receiver.deliver(self, event)
                         if self.paused:
-                            self._rest = list(events)  # as if it had not been read yet
+                            self._rest = list(events)  # kept until reading resumes
                 elif type(event) is Ping:
                     pongs += self.codec.pong(event.payload)
-                elif isinstance(event, Closed | Failed):  # it is the last one
+                elif isinstance(event, Closed | Failed):  # always the last event
                     if pongs:
                         self._write(pongs)
                         pongs = b""
@@ -202,12 +203,12 @@ class SocketConnection(OutboxSocket):
             if pongs:
                 self._write(pongs)
         except Exception:
-            # A fault of ours, not of the transport's: it must not go on half-fed.
-            logger.exception("The connection of %s failed", self.peer)
+            # A bug in this program: the connection must not continue with lost messages.
+            logger.exception("Handling data of connection %s failed; closing it", self.peer)
             self.close(INTERNAL_ERROR)
 
     def _ended(self, code: int, reason: str, reply: bytes | None, *, done: bool) -> None:
-        """The conversation is over: send our close frame, and end the stream."""
+        """Handle the peer's close or a protocol error: send the close frame, and end the stream."""
         if not self._closing:
             self._code, self._reason = code, reason
         self._closing = True
@@ -219,17 +220,17 @@ class SocketConnection(OutboxSocket):
         if done and self._outbox is None:
             self.finish()
         else:
-            # What the peer is still sending is read and thrown away for a while: a reset would cost it our close frame.
+            # The peer's data is read and dropped for a while: a reset would make it lose the close frame.
             self.resume()
             self._timers.call_at(self._timers.clock.monotonic() + self._limits.close_timeout_s, self.finish)
 
     def pause(self) -> None:
-        """Read no further until `resume`: the peer is held back by TCP."""
+        """Pause reading until `resume`; TCP holds the peer back."""
         if self.open and not self._closing:
             self._pause(BY_RECEIVER)
 
     def resume(self) -> None:
-        """Read on, unless the peer has sent faster than it may."""
+        """Resume reading, unless the peer exceeds its rate limit."""
         self._unpause(BY_RECEIVER)
 
     def _pause(self, by: int) -> None:
@@ -253,14 +254,14 @@ class SocketConnection(OutboxSocket):
     # -- Out -------------------------------------------------------------------------------------
 
     def send_text(self, data: bytes) -> None:
-        """Send one text message (valid UTF-8), or queue it. A connection that is closing swallows it."""
+        """Send one text message (valid UTF-8), or queue it. A connection that is closing drops it."""
         if self._closing:
             return
         frame = self.codec.text(data)
         if self._outbox is not None or self.secure:
             self._write(frame)
             return
-        # The usual case by itself: the kernel takes all of it. What it does not take is written as everything else is.
+        # The usual case: the kernel takes the whole frame. The rest of it goes to the outbox.
         try:
             sent = self.sock.send(frame)
         except WOULD_BLOCK:
@@ -278,7 +279,7 @@ class SocketConnection(OutboxSocket):
         self._closing = True
         self._code, self._reason = code, reason
         frame = self.codec.close(code, reason)
-        if frame:  # else the codec has seen the end already, and what is left to take has its answer
+        if frame:  # else the codec has seen the end already, and its answer comes with the events
             self._write(frame)
         self.resume()
         self._timers.call_at(self._timers.clock.monotonic() + self._limits.close_timeout_s, self.finish)
@@ -286,33 +287,32 @@ class SocketConnection(OutboxSocket):
     # -- Life and end ------------------------------------------------------------------------------
 
     def check_life(self) -> None:
-        """Ping a peer that has been quiet for an interval; give it up when it stays quiet for another."""
+        """Ping a peer that was silent for an interval; give it up after another silent one."""
         if self._life is None or self._closing:
             return
         interval = self._limits.ping_interval_s
         now = self._timers.clock.monotonic()
         due = self._last_heard + interval
-        if self.paused:  # it is we who do not listen, but the kernel does
+        if self.paused:  # nothing is read now, but the kernel knows when data came
             self._last_heard = max(self._last_heard, self._kernel_heard_at(now))
             due = self._last_heard + interval
         elif self._last_heard < self._pinged_at and due <= now:
-            self._take_what_waits()
+            self._read_pending()
             due = self._last_heard + interval
         if due <= now:
-            # Not "quiet for an interval after the ping": its answer may be a moment younger than the ping, and this a
-            # moment late.
+            # Not "silent for an interval since the ping": the answer may come just after the ping, and this check late.
             if self._last_heard < self._pinged_at:
                 self.half_open = True
-                self._abort("no sign of life")
+                self._abort("no answer to the keepalive ping")
                 return
             self._pinged_at = now
             self._write(self.codec.ping())
             due = now + interval
-        if self._life is not None:  # what waited may have been its end
+        if self._life is not None:  # the bytes that were read may have ended it
             self._timers.call_at(due, self._life)
 
     def _kernel_heard_at(self, now: float) -> float:
-        """When the peer's machine last sent something, be it only that our ping has arrived; now if nobody knows."""
+        """Return when the peer's machine last sent data or an acknowledgement; `now` if unknown."""
         try:
             info = self.sock.getsockopt(socket.IPPROTO_TCP, TCP_INFO, TCP_QUIET.size)
             quiet_ms: int = min(TCP_QUIET.unpack(info))
@@ -320,28 +320,28 @@ class SocketConnection(OutboxSocket):
             return now
         return now - max(0.0, quiet_ms / 1000 - KERNEL_TICK_S)
 
-    def _take_what_waits(self) -> None:
-        """Take what has come although nobody has read it yet: a hub that was busy runs its timers first."""
+    def _read_pending(self) -> None:
+        """Read bytes that have arrived but were not read yet: a busy hub runs its timers first."""
         data = None if self.paused else self.read()
         if data:
             self.feed(data)
 
     def ping_and_wait(self, timeout_s: float) -> bool:
-        """Ping the peer, and wait for any sign of life. Switches greenlets.
+        """Ping the peer and return whether it sends anything within the time. Switches greenlets.
 
-        One that is paused counts as alive if its machine acknowledges the ping, as far as the kernel tells.
+        With reading paused, the TCP acknowledgement of the ping counts, where the kernel reports it.
         """
         if not self.open or self._closing:
             return False
         asked_at: float = self._timers.clock.monotonic()
         if self._heard is None:
             self._heard = Event()
-        heard = self._heard  # others may wait for it too
+        heard = self._heard  # several callers may wait for the same event
         self._write(self.codec.ping())
         heard.wait(timeout_s)
         if heard.is_set() and self._heard is heard:
             self._heard = None
-        if self.paused and not heard.is_set():  # nothing is read of what it says
+        if self.paused and not heard.is_set():  # its data is not read
             return self._kernel_heard_at(self._timers.clock.monotonic()) >= asked_at
         return heard.is_set() and self.open
 
@@ -352,7 +352,7 @@ class SocketConnection(OutboxSocket):
         self.finish()
 
     def finish(self) -> None:
-        """End it now: nothing is read or written any more. The transport closes the socket when it is told."""
+        """End the connection now, without further reads and writes; the transport is told to close the socket."""
         if not self.open:
             return
         self.open = False
@@ -365,7 +365,7 @@ class SocketConnection(OutboxSocket):
         if self._heard is not None:
             self._heard.set()
         with contextlib.suppress(OSError, ValueError):
-            self.sock.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for the socket
+            self.sock.shutdown(socket.SHUT_RDWR)  # wakes greenlets that wait for the socket
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.closed(self, self._code, self._reason)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A handshake that is sound as HTTP and WebSocket.
+    """Handshake that is valid as HTTP and WebSocket.
 
-    `path` is as it was sent, without its query; header names are in lower case; `certificate` is the client's, as
+    `path` is as sent, without its query; header names are in lower case; `certificate` is the client's, as
     `ssl.SSLSocket.getpeercert` gives it.
     """
 
@@ -28,7 +28,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Yes. `subprotocol` is None if the handshake is completed without one; then the connection is closed at once."""
+    """Admission of a charge point. Without a `subprotocol` the connection is closed right after the handshake."""
 
     identity: str
     name: str
@@ -37,7 +37,7 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No, as HTTP: the status, one sentence for a person, and more headers if the status wants them."""
+    """Refusal of a handshake: HTTP status, one sentence for a person, and the headers that the status needs."""
 
     status: int
     reason: str
@@ -45,29 +45,29 @@ class Refusal:
 
 
 class Receiver(Protocol):
-    """Takes what comes over a connection. No method blocks or raises."""
+    """Receiver of a connection's messages. No method blocks or raises."""
 
     def deliver(self, connection: SocketConnection, data: bytes) -> None:
-        """Take a text message, checked to be UTF-8."""
+        """Take a text message; it is valid UTF-8."""
 
     def throttled(self, connection: SocketConnection, wait_s: float) -> None:
-        """Hear that the peer sends faster than the settings let it, and is not read for so long."""
+        """Take note that the peer exceeds its rate limit, and is not read for `wait_s`."""
 
     def closed(self, connection: SocketConnection, code: int, reason: str) -> None:
-        """Hear, once, that nothing will come any more."""
+        """Take note, once, that the connection has ended."""
 
 
 class Gate(Protocol):
-    """Decides who comes in."""
+    """Decision who may connect, and to which session."""
 
     def admit(self, request: Request) -> Admission | Refusal:
         """Admit a handshake or refuse it. May switch greenlets."""
 
     def attach(self, admission: Admission, connection: SocketConnection) -> Receiver:
-        """Say who takes the messages of a new connection. Does not block."""
+        """Return the receiver of a new connection's messages. Does not block."""
 
     def handshake_refused(self, peer: str, refusal: Refusal) -> None:
         """Hear of a request that was refused, by `admit` or before."""
 
     def handshake_failed(self, peer: str, reason: str) -> None:
-        """Hear of a TLS handshake that failed, or of a client that never finished its request."""
+        """Count a failed TLS handshake, or a request that was not finished."""

@@ -1,7 +1,7 @@
-"""Lets go of connections that were lost, a few at each turn of the hub.
+"""Graceful close: ends connections that were lost, a few at each turn of the hub.
 
-When a mobile network or a load balancer fails, thousands are lost in the same instant. The end of one costs some
-tens of microseconds, all of them together would keep the hub from everybody else.
+When a mobile network or a load balancer fails, thousands are lost in the same instant. The end of each costs some tens
+of microseconds; all at once they would block the hub.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class GracefulClose:
         self._timer: Any = None
 
     def let_go(self, connection: SocketConnection) -> bool:
-        """Finish a connection now, or when its turn comes: false then."""
+        """Finish a connection now, or later in its turn; return whether it was now."""
         if self._timer is None:
-            # A callback would run again and again before the hub looks at its sockets; a timer runs once between two
-            # looks.
+            # Callbacks would run repeatedly before the hub polls its sockets; a timer runs once between two
+            # polls.
             self._timer = get_hub().loop.timer(0.0)
             self._timer.start(self._turn)
             self._left = self._at_a_turn

@@ -1,8 +1,8 @@
-"""The transport with a greenlet for each connection: it waits for bytes and feeds them to the connection.
+"""Transport with a greenlet for each connection: it waits for bytes and feeds them to the connection.
 
-One turn of a connection is one read, so that none keeps the hub from the others. The hub reads, and wakes the greenlet
-for what there is: those that have nothing left but to end are let go of a few at a time. The greenlet is a new one: the
-stack that was needed for the handshake would cost each connection 14 KiB for as long as it lives.
+One turn of a connection is one read, so that no connection starves the others. The hub reads, and wakes the greenlet
+with the bytes; connections that have only their end left are finished a few at a time. The greenlet is a new one: the
+stack of the handshake would cost each connection 14 KiB.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .graceful_close import GracefulClose
 if TYPE_CHECKING:
     from .connection import SocketConnection
 
-READ_READY = 1  # libev's and libuv's number for it
+READ_READY = 1  # the value of libev and libuv
 
 
 class Place:
-    """Where a connection's greenlet waits: for bytes, or to read on."""
+    """Watcher of a connection, and its greenlet's wait for bytes or for reading to resume."""
 
     __slots__ = ("resumed", "waiter", "watcher")
 
@@ -34,7 +34,7 @@ class Place:
 
 
 class GreenletTransport:
-    """Runs connections on the hub of the thread that makes it. `running` has them, for whoever must end them all."""
+    """Transport on the hub of the thread that makes it. `running` holds the connections, for the shutdown."""
 
     def __init__(self, running: set[SocketConnection] | None = None) -> None:
         self._loop = get_hub().loop
@@ -42,13 +42,13 @@ class GreenletTransport:
         self._departures = GracefulClose()
 
     def run(self, connection: SocketConnection, early: bytes) -> None:
-        """Take a connection over and return at once; `early` are bytes that came before."""
+        """Run a connection and return at once; `early` are bytes received before."""
         connection.reader = self
         connection.watcher = place = Place(self._loop.io(connection.sock.fileno(), READ_READY))
         self._running.add(connection)
         if connection.open:
             spawn(self._serve, connection, place, early)
-        else:  # it was lost before it began
+        else:  # lost before it was started
             self.ended(connection)
 
     def _serve(self, connection: SocketConnection, place: Place, early: bytes) -> None:
@@ -61,7 +61,7 @@ class GreenletTransport:
                 elif connection.paused:
                     self._wait_for_resume(connection, place)
                 elif connection.secure and connection.sock.pending():
-                    data = connection.read()  # the hub does not see what TLS has read ahead of us
+                    data = connection.read()  # the hub does not see bytes in the buffer of TLS
                 else:
                     place.watcher.start(self._readable, connection, place)
                     data = place.waiter.get()
@@ -70,7 +70,7 @@ class GreenletTransport:
             connection.finish()
 
     def _readable(self, connection: SocketConnection, place: Place) -> None:
-        # In the hub. Nothing is read for one that was paused since it began to wait.
+        # Runs in the hub. Nothing is read for a connection that was paused since it began to wait.
         data = None if connection.paused else connection.read()
         if data is None and not connection.paused:
             return
@@ -89,15 +89,15 @@ class GreenletTransport:
         place.resumed = None
 
     def paused(self, connection: SocketConnection) -> None:
-        """The greenlet sees it by itself, after the feed in which it happened."""
+        """No-op: the greenlet sees the pause after the feed in which it happened."""
 
     def resumed(self, connection: SocketConnection) -> None:
-        """Wake the greenlet, if it waits for just this."""
+        """Wake the greenlet, if it waits for reading to resume."""
         if connection.watcher.resumed is not None:
             connection.watcher.resumed.set()
 
     def ended(self, connection: SocketConnection) -> None:
-        """Close its socket, and wake the greenlet, which ends."""
+        """Close the connection's socket, and wake its greenlet, which ends."""
         self._running.discard(connection)
         place: Place = connection.watcher
         place.watcher.stop()

@@ -1,4 +1,4 @@
-"""The handshake on gevent-websocket's handler: every refusal is HTTP with a reason, every yes becomes a connection.
+"""Handshake on gevent-websocket's handler: a refusal is HTTP with a reason, an admission becomes a connection.
 
 gevent-websocket computes the answer to the client's key and writes the 101; its frames are not used.
 """
@@ -31,7 +31,7 @@ CLOSE_PROTOCOL_ERROR = CloseCode.PROTOCOL_ERROR
 
 
 class HeaderLines:
-    """The lines of a request's headers. The parser takes the end of the stream for their end; here it is a fault."""
+    """Lines of a request's headers. The parser accepts the end of the stream as their end; here it is an error."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -40,24 +40,24 @@ class HeaderLines:
         """Return the next line; raises ValueError at the end."""
         line: bytes = self._stream.readline(size)
         if not line:
-            raise ValueError("it ends in the middle of its headers")
+            raise ValueError("the request ends within its headers")
         return line
 
 
 class Handshake(WebSocketHandler):  # type: ignore[misc]
-    """HTTP request on a socket that is to become a WebSocket. The base class reads it and calls this class."""
+    """HTTP request that is to become a WebSocket. The base class reads it and calls the methods of this class."""
 
     server: Server
     socket: Any
     websocket: Any
-    taken = False
+    detached = False  # the socket was handed to the transport
     offered = ""
-    failed = False  # that is noted once
-    lost = False  # the client was, when it was sent something
-    ignored_socket_errors = ()  # the base class would pass over some of them; one that failed is noted, however it did
+    failed = False  # noted once only
+    lost = False  # the client had gone when something was sent to it
+    ignored_socket_errors = ()  # the base class ignores some; here every failure is noted
 
     def handle(self) -> None:
-        """Read the request, but not for longer than it may take."""
+        """Read the request, within the time limit of a handshake."""
         limit = gevent.Timeout.start_new(self.server.limits.handshake_timeout_s)
         self.limit = limit
         try:
@@ -77,20 +77,20 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
             self.server.gate.handshake_failed(self._peer(), reason)
 
     def read_request(self, raw_requestline: str) -> Any:
-        """Percent-encode what is not ASCII: the base class would take two bytes that occur in UTF-8 for blanks."""
+        """Percent-encode bytes that are not ASCII: the base class would take two bytes of UTF-8 for blanks."""
         return super().read_request(quote(raw_requestline, safe=ASCII, encoding="latin-1"))
 
-    def MessageClass(self, stream: Any, *options: Any) -> Any:  # noqa: N802 - the base class calls it so
-        """Read the headers to their end: half a request is none, and must not take over anybody's session."""
+    def MessageClass(self, stream: Any, *options: Any) -> Any:  # noqa: N802 - a name of the base class
+        """Read the headers to their end: half a request must not take over a session."""
         return super().MessageClass(HeaderLines(stream), *options)
 
     def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
-        """Log what is not HTTP in one line; the base class would print a traceback for some of it."""
-        self._note_failure(f"this is no HTTP request: {str(ex)[:200]}")
+        """Log a request that is not HTTP in one line; the base class would print tracebacks."""
+        self._note_failure(f"the request is not HTTP: {str(ex)[:200]}")
         return "400", NOT_HTTP
 
     def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
-        """Let through what is no fault of ours: our time limit, and that the client has gone."""
+        """Re-raise the time limit and errors of a client that has gone; report others as the base class does."""
         if error is self.limit or (self.lost and isinstance(error, OSError)):
             raise error
         super().handle_error(kind, error, trace)
@@ -104,10 +104,10 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
 
     def upgrade_websocket(self) -> Any:
         """Refuse with a reason, or let the base class accept."""
-        self.limit.cancel()  # the client has done its part; how long the gate thinks is not its fault
+        self.limit.cancel()  # the time of the admission does not count against the client
         decision = self._decide()
         if isinstance(decision, Refusal):
-            self.limit.start()  # what else the client sends is read to its end, lest it miss the answer
+            self.limit.start()  # the rest of the request is read, so that the client gets the answer
             return self._refuse(decision)
         self.admission = decision
         return self.upgrade_connection()
@@ -138,7 +138,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         return self.server.gate.admit(Request(path, headers, self._peer(), secure, certificate))
 
     def _read_headers(self) -> dict[str, str]:
-        """By name in lower case; a header that came more than once is one list (RFC 9110, section 5.3)."""
+        """Return the headers by name in lower case; repeated ones are joined (RFC 9110, section 5.3)."""
         headers: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()
@@ -164,9 +164,9 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         return [body]
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        """Add the subprotocol to the 101: the base class looks for it as a part of the client's list.
+        """Add the subprotocol to the 101: the base class would match it as a substring of the client's list.
 
-        A client that did not offer it, but is known to speak it, must not see it. RFC 6455, section 4.1.
+        It is left out for a client that did not offer it, but is known to speak it. RFC 6455, section 4.1.
         """
         if status.startswith("101"):
             subprotocol = self.admission.subprotocol
@@ -177,7 +177,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
     def run_websocket(self) -> None:
         """Take the socket away from the HTTP server and hand it to the transport, until it is closed."""
         self.limit.close()
-        self.websocket.closed = True  # so that nobody writes a frame of gevent-websocket's
+        self.websocket.closed = True  # so that gevent-websocket writes no frame
         self.websocket = None
         self.environ["wsgi.websocket"] = None
         early = self._take_early_bytes()
@@ -207,7 +207,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         """Take the bytes that the client sent behind its request out of the HTTP server's buffer."""
         self.socket.settimeout(0.0)
         with contextlib.suppress(OSError, ValueError):
-            early: bytes = self.rfile.peek(1)  # all that is there; it looks at the socket only if nothing is
+            early: bytes = self.rfile.peek(1)  # the whole buffer; reads the socket only if it is empty
             return early
         return b""
 
@@ -217,12 +217,12 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         if secure:
             sock = self.socket  # its TLS state lives in the object
         else:
-            # The plain C socket: gevent's would add Python code to every call, and waits that are not wanted here.
+            # The plain C socket: gevent's would add Python code to every call, and unwanted waits.
             sock = _socket.socket(fileno=self.socket.detach())
             sock.settimeout(0.0)
         self.socket = None  # the HTTP server must not close or drain it
-        self.taken = True
+        self.detached = True
         return sock
 
     def log_request(self) -> None:
-        """Refusals are logged where they are made, admissions by the session."""
+        """Log nothing: refusals are logged where they are made, admissions by the session."""

@@ -1,6 +1,6 @@
-"""A non-blocking socket with an outbox: what the kernel does not take waits there.
+"""Non-blocking socket with an outbox, where data waits that the kernel does not take.
 
-Nothing in it blocks. Over the outbox's bound, or after `send_timeout_s`, a peer that does not read is cut off.
+No method blocks. A peer that does not read is cut off over the outbox's bound, or after `send_timeout_s`.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-WRITE_READY = 2  # libev's and libuv's number for it
+WRITE_READY = 2  # the value of libev and libuv
 TLS_RECORD_BYTES = 16_384
 
 
 class Timers(Protocol):
-    """The shared timers, as `actors.timers` has them."""
+    """Shared timers, as in `actors.runtime.timers`."""
 
     @property
     def clock(self) -> Any:
-        """With `monotonic()`."""
+        """Clock with `monotonic()`."""
 
     def call_at(self, due: float, callback: Callable[[], None]) -> None:
-        """Call back in the hub at `due`."""
+        """Call `callback` in the hub at `due`."""
 
 
 class Limits(Protocol):
-    """The settings of a connection; `config.SessionSettings` has them all."""
+    """Settings of a connection, a part of `SessionSettings`."""
 
     max_message_bytes: int
     max_outbox_bytes: int
@@ -46,7 +46,7 @@ class Limits(Protocol):
 
 
 class OutboxSocket:
-    """Socket with a bounded outbox. Whoever has one says what becomes of it when the peer is given up: `_abort`."""
+    """Socket with a bounded outbox. Subclasses define `_abort`, which gives the peer up."""
 
     __slots__ = (
         "_ending",
@@ -64,14 +64,14 @@ class OutboxSocket:
     def __init__(self, sock: Any, *, secure: bool, limits: Limits, timers: Timers) -> None:
         self.sock = sock
         self.secure = secure
-        self.open = True  # until nothing is read or written any more
+        self.open = True  # false once nothing is read or written any more
         self._limits = limits
         self._timers = timers
         self._outbox: bytearray | None = None
         self._writer: Any = None
         self._stuck_since = 0.0
-        self._watched = False  # a timer of ours looks whether the outbox is stuck
-        self._ending = False  # nothing will be written behind what is in the outbox
+        self._watched = False  # a timer checks whether the outbox is stuck
+        self._ending = False  # nothing is written after the content of the outbox
 
     def _abort(self, reason: str) -> None:
         """Give the peer up."""
@@ -83,7 +83,7 @@ class OutboxSocket:
         if self._outbox is not None:
             self._outbox += frame
             if len(self._outbox) > self._limits.max_outbox_bytes:
-                self._abort("it does not read what it is sent")
+                self._abort("the peer does not read")
             return
         if self.secure and len(frame) > TLS_RECORD_BYTES:
             self._keep(frame)
@@ -100,7 +100,7 @@ class OutboxSocket:
             self._keep(frame[sent:])
 
     def _keep(self, rest: bytes) -> None:
-        """Keep what the kernel did not take, until it does."""
+        """Queue data that the kernel did not take."""
         self._outbox = bytearray(rest)
         self._stuck_since = self._timers.clock.monotonic()
         self._writer = get_hub().loop.io(self.sock.fileno(), WRITE_READY)
@@ -114,8 +114,8 @@ class OutboxSocket:
         if outbox is None or not self.open:
             return
         while outbox:
-            # TLS takes a piece whole or not at all, and hides how far it is with it: so the pieces are small. What it
-            # did not take is offered again, as long as before or longer: that it insists on.
+            # TLS takes a piece whole or not at all, so the pieces are small. A piece that it did not take must be
+            # offered again with at least the same length.
             piece = outbox[:TLS_RECORD_BYTES] if self.secure else outbox
             try:
                 sent = self.sock.send(piece)
@@ -125,7 +125,7 @@ class OutboxSocket:
                 self._abort("the connection was lost")
                 return
             if not sent:
-                return  # so does gevent's TLS say that it would block
+                return  # raised by gevent's TLS when it would block
             del outbox[:sent]
             self._stuck_since = self._timers.clock.monotonic()
         self._outbox = None
@@ -145,17 +145,17 @@ class OutboxSocket:
             return
         due = self._stuck_since + self._limits.send_timeout_s
         if due <= self._timers.clock.monotonic():
-            self._abort("it does not read what it is sent")
+            self._abort("the peer does not read")
         else:
             self._watched = True
             self._timers.call_at(due, self._check_stuck)
 
     def _end_stream(self) -> None:
-        """Tell the peer that this was all. What it still sends can be read, under TLS as it is on the wire."""
+        """Shut the sending side down. Data from the peer can still be read, under TLS without decryption."""
         if not self.open:
             return
         if self.secure:
             with contextlib.suppress(OSError, ValueError):
-                self.sock.unwrap()  # says so in TLS; for the peer's word nobody waits
+                self.sock.unwrap()  # sends the close alert; the peer's is not waited for
         with contextlib.suppress(OSError, ValueError):
             self.sock.shutdown(socket.SHUT_WR)

@@ -1,7 +1,7 @@
-"""The transport without a greenlet: the hub's watchers feed the connections.
+"""Transport without greenlets: the hub's watchers feed the connections.
 
-After the handshake nothing of the HTTP server stays. One turn of a connection is one read, so that none keeps
-the hub from the others.
+After the handshake nothing of the HTTP server remains. One turn of a connection is one read, so that no connection
+starves the others.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from .graceful_close import GracefulClose
 if TYPE_CHECKING:
     from .connection import SocketConnection
 
-READ_READY = 1  # libev's and libuv's number for it
+READ_READY = 1  # the value of libev and libuv
 
 
 class ReactorTransport:
-    """Runs connections on the hub of the thread that makes it. `running` has them, for whoever must end them all."""
+    """Transport on the hub of the thread that makes it. `running` holds the connections, for the shutdown."""
 
     def __init__(self, running: set[SocketConnection] | None = None) -> None:
         self._loop = get_hub().loop
@@ -28,16 +28,16 @@ class ReactorTransport:
         self._departures = GracefulClose()
 
     def run(self, connection: SocketConnection, early: bytes) -> None:
-        """Take a connection over and return at once."""
+        """Run a connection and return at once; `early` are bytes received before."""
         connection.reader = self
-        if not connection.open:  # it was lost before it began
+        if not connection.open:  # lost before it was started
             self.ended(connection)
             return
         self._running.add(connection)
         connection.watcher = self._loop.io(connection.sock.fileno(), READ_READY)
         if early:
             connection.feed(early)
-        if connection.watcher is not None and not connection.paused:  # else that was its end
+        if connection.watcher is not None and not connection.paused:  # else the early bytes ended it
             connection.watcher.start(self._readable, connection)
             if connection.secure:
                 self._readable(connection)  # TLS may have bytes in its own buffer already
@@ -49,10 +49,10 @@ class ReactorTransport:
             if connection.secure:
                 self._drain(connection)
         elif data is not None and not self._departures.let_go(connection):
-            connection.watcher.stop()  # it would tell of the end again and again
+            connection.watcher.stop()  # it would report the end again and again
 
     def _drain(self, connection: SocketConnection) -> None:
-        # The watcher sees the socket; what TLS has read ahead of us would wait for the next packet.
+        # The watcher sees the socket only; bytes in the buffer of TLS would wait for the next packet.
         while connection.open and not connection.paused and connection.sock.pending():
             data = connection.read()
             if not data:
@@ -60,19 +60,19 @@ class ReactorTransport:
             connection.feed(data)
 
     def paused(self, connection: SocketConnection) -> None:
-        """Watch its socket no more."""
+        """Stop watching the connection's socket."""
         if connection.watcher is not None:
             connection.watcher.stop()
 
     def resumed(self, connection: SocketConnection) -> None:
-        """Watch its socket again."""
+        """Watch the connection's socket again."""
         if connection.watcher is not None and connection.open:
             connection.watcher.start(self._readable, connection)
             if connection.secure:
                 self._loop.run_callback(self._drain, connection)
 
     def ended(self, connection: SocketConnection) -> None:
-        """Close its socket."""
+        """Close the connection's socket."""
         self._running.discard(connection)
         watcher, connection.watcher = connection.watcher, None
         if watcher is not None:

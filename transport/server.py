@@ -1,4 +1,4 @@
-"""The listening socket: gevent's HTTP server, whose every request is a handshake."""
+"""Listening socket: gevent's HTTP server, each request of which is a handshake."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ logger = logging.getLogger(__name__)
 
 
 class Transport(Protocol):
-    """Reads the sockets of connections."""
+    """Transport: reads the sockets of connections."""
 
     def run(self, connection: SocketConnection, early: bytes) -> None:
-        """Serve a connection; `early` are bytes that came before. May return at once or when it is closed."""
+        """Serve a connection; `early` are bytes received before. May return at once, or when it is closed."""
 
 
 class Server(WSGIServer):
-    """A listening socket whose requests become WebSockets. `start` binds and serves, `close` stops accepting.
+    """Listening socket whose requests become WebSockets. `start` binds and serves, `close` stops accepting.
 
     With `share_port` other processes may listen on the same port.
     """
 
-    max_accept = 1  # at a turn of the hub: in a storm of new connections the others have their turns between
+    max_accept = 1  # per turn of the hub, so that a storm of new connections does not starve the others
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Server(WSGIServer):
             spawn=pool,
             handler_class=Handshake,
             log=None,
-            environ={"SERVER_NAME": address[0]},  # else gevent looks the name up, which may take its time
+            environ={"SERVER_NAME": address[0]},  # else gevent looks the name up, which may take long
             error_log=logger,
             **options,
         )
@@ -64,10 +64,10 @@ class Server(WSGIServer):
         self.transport = transport
         self.limits: Any = limits
         self.timers = timers
-        self.logger = logger  # gevent-websocket would make one of its own
+        self.logger = logger  # gevent-websocket would make its own
 
     def init_socket(self) -> None:
-        """Bind, unless it has: gevent's own would not share the port."""
+        """Bind unless bound already; gevent's own method cannot share the port."""
         if self._share_port and not hasattr(self, "socket"):
             self.socket = listen(self.address, self.backlog)
             self.address = self.socket.getsockname()
@@ -78,7 +78,7 @@ class Server(WSGIServer):
         raise RuntimeError("every request is answered by the handshake")
 
     def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> Any:
-        """A TLS handshake that fails is one line, not a traceback; and it has a time limit."""
+        """Do the TLS handshake within its time limit; log a failure in one line, without a traceback."""
         peer = f"{address[0]}:{address[1]}"
         try:
             with gevent.Timeout(self.limits.handshake_timeout_s):
@@ -101,7 +101,7 @@ class Server(WSGIServer):
         return taken
 
     def handle(self, sock: Any, address: Any) -> Any:
-        """Serve one HTTP request; true if its socket belongs to a connection now."""
+        """Serve one HTTP request; return whether its socket belongs to a connection now."""
         handshake = Handshake(sock, address, self)
         handshake.handle()
-        return handshake.taken
+        return handshake.detached

@@ -1,4 +1,4 @@
-"""A port that several processes listen on: the kernel gives each new connection to one of them (SO_REUSEPORT)."""
+"""Port that several processes listen on: the kernel gives each new connection to one of them (SO_REUSEPORT)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gevent.socket import socket
 
 
 def listen(address: Any, backlog: int) -> Any:
-    """Listen beside the others, at a host and a port. Raises OSError."""
+    """Listen at a host and port that other processes may share. Raises OSError."""
     listener = _bind(address, shared=True)
     listener.listen(backlog)
     listener.setblocking(0)
@@ -17,16 +17,16 @@ def listen(address: Any, backlog: int) -> Any:
 
 
 def hold(address: tuple[str, int]) -> Any:
-    """Take a port for processes of ours without listening on it: it stays ours while none of them does.
+    """Reserve a port for worker processes without listening on it.
 
-    Raises OSError if somebody listens there already, as who would not share it would have to.
+    Raises OSError if a foreign process listens there already.
     """
     _bind(address, shared=False).close()
     return _bind(address, shared=True)
 
 
 def _bind(address: tuple[str, int], *, shared: bool) -> Any:
-    # As gevent chooses it for an address.
+    # The family that gevent would choose.
     bound: Any = socket(AF_INET6 if ":" in address[0] else AF_INET)
     try:
         bound.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
@@ -35,6 +35,6 @@ def _bind(address: tuple[str, int], *, shared: bool) -> Any:
         bound.bind(address)
     except OSError as error:
         bound.close()
-        error.strerror = f"{error.strerror}: {address!r}"  # as gevent tells it
+        error.strerror = f"{error.strerror}: {address!r}"  # the form of gevent's own errors
         raise
     return bound

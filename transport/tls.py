@@ -1,4 +1,4 @@
-"""The server's side of TLS. OCPP 1.6 security whitepaper, section 2.2: TLS 1.2 and up, no compression."""
+"""Server side of TLS. OCPP 1.6 security whitepaper, section 2.2: TLS 1.2 and up, no compression."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class TlsError(ChargehandError, ValueError):
 
 
 def server_context(certificate: str, key: str) -> ssl.SSLContext:
-    """A context for the certificate chain and key in these PEM files. Raises `TlsError` with one clear sentence."""
+    """Make the context for a certificate chain and key in PEM files. Raises `TlsError` with one clear sentence."""
 
     def passphrase() -> str:
-        # Without this OpenSSL asks at the terminal, and a server waits for ever.
-        raise TlsError(f"tls.key {key} is encrypted; it must be one without a passphrase")
+        # Without this OpenSSL asks at the terminal, and the server waits for ever.
+        raise TlsError(f"tls.key {key} is encrypted; a key without a passphrase is needed")
 
-    # gevent's, for that of a process that is not patched would stop the hub for as long as a handshake takes.
+    # gevent's: the standard library's would block the hub during handshakes.
     context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    # The whitepaper's suites first, with others of the same strength behind them.
+    # The whitepaper's suites first, then others of the same strength.
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA384")
     try:
         context.load_cert_chain(certificate, key, passphrase)

@@ -92,7 +92,7 @@ def test_the_path_names_the_charge_point(make, template, path, identity, name):
 
 def test_a_path_that_is_not_of_the_template_is_404_and_says_what_it_should_be(make):
     refusal = knock(make(), "/elsewhere/CP1")
-    assert (refusal.status, refusal.reason) == (404, "no charge point has this path; it is /ocpp/{id}")
+    assert (refusal.status, refusal.reason) == (404, "the path names no charge point; expected /ocpp/{id}")
 
 
 def test_a_path_that_cannot_be_read_is_400(make):
@@ -228,7 +228,7 @@ def test_strangers_do_not_use_up_what_charge_points_wait_for(make, sessions):
     assert [knock(entrance, **known).status for _ in range(5)] == [503] * 5, "there is no room"
     sessions.directory.remove("B")
     assert isinstance(knock(entrance, **known), Admission)
-    assert knock(entrance, **known).reason == "too many at once"
+    assert knock(entrance, **known).reason == "too many charge points connect at once"
 
 
 def test_by_a_setting_a_second_connection_is_refused_while_the_first_one_lives(make, sessions):

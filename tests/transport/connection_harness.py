@@ -17,8 +17,8 @@ LIMITS = SessionSettings(
     close_timeout_s=1.0,
 )
 LOST = "the connection was lost"
-DEAF = "it does not read what it is sent"
-SILENT = "no sign of life"
+DEAF = "the peer does not read"
+SILENT = "no answer to the keepalive ping"
 
 
 class ConnectionHarness:

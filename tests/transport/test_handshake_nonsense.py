@@ -41,7 +41,7 @@ def test_what_is_no_request_is_answered_with_400_and_noted_in_one_line(served, d
     assert client.answer().status == 400
     client.rest()
     (failure,) = served.gate.failures
-    assert failure.startswith("this is no HTTP request: ")
+    assert failure.startswith("the request is not HTTP: ")
     assert failure.isprintable()
     assert len(failure) < 300
 
@@ -58,7 +58,7 @@ def test_half_a_request_is_refused_and_attaches_nothing(serve, certificate, miss
         client.socket.shutdown(socket.SHUT_WR)
         assert client.answer().status == 400
     until(lambda: len(served.pool) == 0)
-    assert served.gate.failures == ["this is no HTTP request: it ends in the middle of its headers"]
+    assert served.gate.failures == ["the request is not HTTP: the request ends within its headers"]
     assert served.gate.requests == []
     assert served.gate.connections == []
 

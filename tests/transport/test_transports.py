@@ -357,7 +357,7 @@ def test_a_peer_that_never_reads_is_cut_off_once_the_outbox_is_full(peer):
     for _ in range(100):
         peer.connection.send_text(b"x" * 60_000)
     until(peer.is_over)
-    assert peer.receiver.ends == [(1006, "it does not read what it is sent")]
+    assert peer.receiver.ends == [(1006, "the peer does not read")]
 
 
 def test_neither_keeps_the_greenlet_of_the_handshake(make):

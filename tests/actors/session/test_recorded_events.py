@@ -52,9 +52,9 @@ def test_one_that_comes_back_takes_over_from_nobody(stage, charge_point):
 @pytest.mark.parametrize("half_open", [True, False])
 def test_a_half_open_socket_is_counted(stage, charge_point, half_open):
     charge_point.half_open = half_open
-    charge_point.hang_up(1006, "no sign of life")
+    charge_point.hang_up(1006, "no answer to the keepalive ping")
     assert stage.counts["half_open"] == half_open
-    assert rows(stage, "closed") == [("closed", "1006 no sign of life")]
+    assert rows(stage, "closed") == [("closed", "1006 no answer to the keepalive ping")]
 
 
 def test_what_a_plugin_answered_is_told_from_what_the_session_did(stage, charge_point, way):
