@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .collections import Collections
+from .open_transactions import OpenTransactions
 from .records import EVERYTHING, Cursor, StoredRegistration, TransactionFilter
 from .rows import (
     LARGEST_INTEGER,
@@ -25,12 +26,22 @@ from .rows import (
     row,
     spooled_of,
     stop_row,
+    stops_text,
     storable,
     text,
+    told_of,
     transaction_of,
     transaction_row,
 )
-from .search import COLUMNS, newest_transactions, records, select
+from .search import (
+    COLUMNS,
+    FACT_IN_SQLITE,
+    READING_COLUMNS,
+    newest_readings,
+    newest_transactions,
+    records,
+    select,
+)
 from .store import NoBackup, Receipt
 from .writer import Writer
 
@@ -42,6 +53,8 @@ if TYPE_CHECKING:
     from .writer import Database, Threads
 
 LARGEST_ID = 2**31 - 1
+NOTHING_NEW = Receipt(done=True)
+"""Receipt for what need not be written."""
 BLOCK = 1000
 """Numbers of transactions that are reserved at a time."""
 
@@ -54,6 +67,9 @@ class DurableStore:
 
     durable = True
 
+    fact = FACT_IN_SQLITE
+    """SQL of the database for the members of an `OverFact`."""
+
     def __init__(
         self, open_: Callable[[], Database], threads: Threads, *, first_transaction_id: int = 1
     ) -> None:
@@ -63,12 +79,10 @@ class DurableStore:
         self._allotted: dict[tuple[Any, ...], int] = {}  # starts whose transaction is open
         self._starts: dict[int, tuple[Any, ...]] = {}
         self._fresh: set[int] = set()  # allotted, and not stored yet
-        self._open: dict[int, Transaction] = {}
-        self._open_of: dict[str, dict[int, None]] = {}  # their numbers by charge point
-        self._open_by_tag: dict[str, dict[int, None]] = {}  # and by id tag, in lower case
         self._registrations: dict[str, StoredRegistration] = {}
         self._shared_registrations: dict[StoredRegistration, StoredRegistration] = {}
         self.collections = Collections(self._keep)
+        self._open = OpenTransactions(self.collections.over_facts)
 
     def load(self, tags: Iterable[Tag] = ()) -> None:
         """Start the writer and read what was kept; switches greenlets. `tags` are those of the settings.
@@ -78,7 +92,7 @@ class DurableStore:
         self._writer.start()
         self._load_numbers()
         for values in self._ask(
-            f"SELECT {COLUMNS} FROM transactions WHERE stop_received_at IS NULL ORDER BY id"  # noqa: S608
+            f"SELECT {COLUMNS} FROM transactions WHERE stop_received_at IS NULL ORDER BY start_received_at, id"  # noqa: S608
         ):
             self._remember(transaction_of(values))
         query = "SELECT id, registration, version FROM charge_points WHERE registration <> ''"
@@ -168,9 +182,7 @@ class DurableStore:
 
     def _remember(self, transaction: Transaction) -> None:
         self._fresh.discard(transaction.id)
-        self._open[transaction.id] = transaction
-        self._open_of.setdefault(transaction.charge_point_id, {})[transaction.id] = None
-        self._open_by_tag.setdefault(transaction.id_tag.lower(), {})[transaction.id] = None
+        self._open.add(transaction)
         key = _start_key(
             transaction.charge_point_id,
             transaction.connector_id,
@@ -197,77 +209,22 @@ class DurableStore:
 
     def _forget(self, number: int) -> None:
         """Know a transaction no more as open, nor its start."""
-        known = self._open.pop(number, None)
-        if known is not None:
-            for index, name in (
-                (self._open_of, known.charge_point_id),
-                (self._open_by_tag, known.id_tag.lower()),
-            ):
-                numbers = index[name]
-                del numbers[number]
-                if not numbers:
-                    del index[name]
+        self._open.remove(number)
         key = self._starts.pop(number, None)
         if key is not None and self._allotted.get(key) == number:
             del self._allotted[key]
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
         """Add a flag to an open transaction, once; one that is not open is left unchanged."""
-        known = self._open.get(transaction_id)
+        known = self._open.stored(transaction_id)
         if known is None:
             return self._writer.append(Kind.BARRIER, ())
-        flags = known.flags if flag in known.flags else (*known.flags, flag)
-        self._open[transaction_id] = msgspec.structs.replace(known, flags=flags)
-        return self._writer.append(Kind.FLAGS, row(transaction_id, flags_text(flags)))
-
-    def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
-        """Return the open transactions of a charge point, oldest first. Never switches greenlets."""
-        return [self._open[number] for number in self._open_of.get(charge_point_id, ())]
-
-    def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
-        """Return the open transactions of an id tag at any charge point, oldest first. Never switches greenlets."""
-        return [self._open[number] for number in self._open_by_tag.get(id_tag.lower(), ())]
-
-    def transaction(self, transaction_id: int) -> Transaction | None:
-        """Find a transaction by its id; None if there is none. Switches greenlets for one that is not open."""
-        if transaction_id in self._open:
-            return self._open[transaction_id]
-        if transaction_id in self._fresh or abs(transaction_id) > LARGEST_INTEGER:
-            return None
-        found = self._ask(f"SELECT {COLUMNS} FROM transactions WHERE id = ?", transaction_id)  # noqa: S608
-        return transaction_of(found[0]) if found else None
-
-    def transactions(
-        self,
-        wanted: TransactionFilter = EVERYTHING,
-        *,
-        before: Cursor | int | None = None,
-        limit: int = 100,
-    ) -> Sequence[Transaction]:
-        """Return transactions, highest ids first; `before` is the id under which the next page begins.
-
-        Switches greenlets.
-        """
-        number = before.number if isinstance(before, Cursor) else before
-        return newest_transactions(self._ask, wanted, number, limit)
-
-    def add_meter_reading(self, reading: MeterReading) -> Receipt:
-        """Store meter values; identical ones that are sent again are stored once."""
-        return self._writer.append(Kind.READING, reading_row(reading))
-
-    def meter_readings(
-        self, transaction_id: int, *, charge_point_id: str = "", limit: int = 10_000
-    ) -> Sequence[MeterReading]:
-        """Return the meter values of a transaction, in order of receipt. Switches greenlets."""
-        query = "SELECT charge_point, connector, transaction_id, received_at, data FROM readings"
-        found = select(
-            self._ask,
-            query,
-            [("transaction_id = ?", transaction_id), ("charge_point = ?", charge_point_id)],
-            "ORDER BY number",
-            limit,
+        if flag not in known.flags:
+            known = msgspec.structs.replace(known, flags=(*known.flags, flag))
+            self._open.replace(known)
+        return self._writer.append(
+            Kind.AMEND_OPEN, row(transaction_id, flags_text(known.flags), None, None, None)
         )
-        return records(found, reading_of)
 
     def amend_transaction(
         self,
@@ -278,7 +235,21 @@ class DurableStore:
         note: str | None = None,
     ) -> Receipt:
         """Replace what stands beside the figures of a transaction; None leaves a column unchanged."""
-        raise NotImplementedError
+        values = row(
+            transaction_id,
+            None if flags is None else flags_text(flags),
+            None if other_stops is None else stops_text(other_stops),
+            note,
+            None,
+        )
+        known = self._open.stored(transaction_id)
+        if known is None:
+            self._writer.append(Kind.AMEND, values)
+            return self._writer.append(Kind.STALE, row(transaction_id))
+        given = {"flags": flags, "other_stops": other_stops, "note": note}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        self._open.replace(msgspec.structs.replace(known, **changes))
+        return self._writer.append(Kind.AMEND_OPEN, values)
 
     def assess_transaction(
         self,
@@ -290,7 +261,8 @@ class DurableStore:
         findings: tuple[str, ...],
     ) -> Receipt:
         """Store what was derived of a closed transaction, until a reading or an amendment makes it void."""
-        raise NotImplementedError
+        values = row(transaction_id, 1, energy_wh, energy_source, supported_energy_wh, flags_text(findings))
+        return self._writer.append(Kind.ASSESS, values)
 
     def transaction_over(
         self,
@@ -301,25 +273,81 @@ class DurableStore:
         transaction_id: int | None = None,
     ) -> Receipt:
         """Note why what is open on a connector (None: on all of them) cannot be going on; constant work."""
-        raise NotImplementedError
+        fact = self._open.new_fact(charge_point_id, connector_id, received_at, reason, transaction_id)
+        return NOTHING_NEW if fact is None else self.collections.over_facts.put(fact)
 
     def transaction_alive(self, transaction_id: int, received_at: dt.datetime) -> Receipt:
         """Note a sign of life of an open transaction; nothing is written unless it seemed to be over."""
-        raise NotImplementedError
+        revived = self._open.revived(transaction_id, received_at)
+        if revived is None:
+            return NOTHING_NEW
+        self._open.replace(revived)
+        return self._writer.append(
+            Kind.AMEND_OPEN, row(transaction_id, None, None, None, text(revived.life_at))
+        )
+
+    def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
+        """Return the open transactions of a charge point, oldest first. Never switches greenlets."""
+        return self._open.of(charge_point_id)
 
     def open_on_connector(
         self, charge_point_id: str, connector_id: int, *, limit: int = 1
     ) -> Sequence[Transaction]:
         """Return open transactions of a connector, those that came last first. Never switches greenlets."""
-        raise NotImplementedError
+        return self._open.on(charge_point_id, connector_id, limit)
 
     def open_with_tag(self, charge_point_id: str, id_tag: str, *, limit: int = 100) -> Sequence[Transaction]:
         """Return open transactions of a tag at a charge point, those that came last first. Never switches greenlets."""
-        raise NotImplementedError
+        return self._open.with_tag(charge_point_id, id_tag, limit)
 
     def charging_with_tag(self, id_tag: str, *, besides: int | None = None) -> Transaction | None:
         """Find an accepted open transaction of a tag at any charge point that is going on, `besides` that one."""
-        raise NotImplementedError
+        return self._open.charging(id_tag, besides)
+
+    def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
+        """Return the open transactions of an id tag at any charge point, oldest first. Never switches greenlets."""
+        return self._open.of_tag(id_tag)
+
+    def transaction(self, transaction_id: int) -> Transaction | None:
+        """Find a transaction by its id; None if there is none. Switches greenlets for one that is not open."""
+        known = self._open.get(transaction_id)
+        if known is not None:
+            return known
+        if transaction_id in self._fresh or abs(transaction_id) > LARGEST_INTEGER:
+            return None
+        found = self._ask(f"SELECT {COLUMNS} FROM transactions WHERE id = ?", transaction_id)  # noqa: S608
+        return self._open.derived(transaction_of(found[0])) if found else None
+
+    def transactions(
+        self,
+        wanted: TransactionFilter = EVERYTHING,
+        *,
+        before: Cursor | int | None = None,
+        limit: int = 100,
+    ) -> Sequence[Transaction]:
+        """Return transactions, newest first by our time of receipt of the start, then by id.
+
+        Switches greenlets
+        """
+        found = newest_transactions(self._ask, self.fact, wanted, before, limit)
+        return [self._open.derived(transaction) for transaction in found]
+
+    def add_meter_reading(self, reading: MeterReading) -> Receipt:
+        """Store meter values; identical ones that are sent again are stored once."""
+        number = reading.transaction_id
+        unattached = number is None or number not in self._open
+        receipt = self._writer.append(Kind.READING, reading_row(reading, unattached=unattached))
+        if unattached and number is not None:  # it may have been closed
+            self._writer.append(Kind.STALE, row(number))
+        return receipt
+
+    def meter_readings(
+        self, transaction_id: int, *, charge_point_id: str = "", limit: int = 10_000
+    ) -> Sequence[MeterReading]:
+        """Return the meter values of a transaction, in order of receipt; those of its charge point, if given."""
+        query = f"SELECT {READING_COLUMNS} FROM readings"  # noqa: S608
+        conditions = [("transaction_id = ?", (transaction_id,)), ("charge_point = ?", charge_point_id)]
+        return records(select(self._ask, query, conditions, "ORDER BY number", limit), reading_of)
 
     def readings_of(
         self,
@@ -333,25 +361,16 @@ class DurableStore:
         limit: int = 100,
     ) -> Sequence[MeterReading]:
         """Return meter values of a charge point, newest first by time of receipt."""
-        raise NotImplementedError
-
-    def note_told(
-        self, charge_point_id: str, item: str, data: dict[str, Any], received_at: dt.datetime
-    ) -> Receipt:
-        """Keep nothing: what a charge point told last is in its session, which lives as long as this store."""
-        raise NotImplementedError
-
-    def told(self, charge_point_id: str) -> Sequence[Told]:
-        """Return nothing."""
-        raise NotImplementedError
-
-    def transaction_dead_letters(self, transaction_id: int, *, limit: int = 1000) -> Sequence[Spooled]:
-        """Return the dead letters that belong to a transaction, oldest first."""
-        raise NotImplementedError
-
-    def forget_dead_letters(self, numbers: Sequence[int]) -> Receipt:
-        """Delete dead letters for good; what waits for redelivery is left."""
-        raise NotImplementedError
+        return newest_readings(
+            self._ask,
+            charge_point_id,
+            connector_id=connector_id,
+            since=since,
+            until=until,
+            without_transaction=without_transaction,
+            before=before,
+            limit=limit,
+        )
 
     # -- Charge points ---------------------------------------------------------------------------
 
@@ -387,6 +406,18 @@ class DurableStore:
 
     def _keep(self, book: str, key: str, data: bytes | None) -> Receipt:
         return self._writer.append(Kind.BOOK, row(book, key, None if data is None else json_text(data)))
+
+    def note_told(
+        self, charge_point_id: str, item: str, data: dict[str, Any], received_at: dt.datetime
+    ) -> Receipt:
+        """Store the last message of one kind that a charge point sent, in place of the one before."""
+        values = row(charge_point_id, item, msgspec.json.encode(data).decode(), text(received_at))
+        return self._writer.append(Kind.TOLD, values)
+
+    def told(self, charge_point_id: str) -> Sequence[Told]:
+        """Return what a charge point told last, by item. Switches greenlets."""
+        query = "SELECT item, data, received_at FROM told WHERE charge_point = ? ORDER BY item"
+        return records(self._ask(query, charge_point_id), told_of)
 
     def add_event(self, event: Event) -> Receipt:
         """Store an event."""
@@ -425,7 +456,7 @@ class DurableStore:
         key = self._starts.get(transaction_id) if transaction_id is not None else None
         start = None if key is None else msgspec.json.encode(key).decode()
         values = row(
-            charge_point_id, action, unique_id, json_text(payload), transaction_id, text(received_at), why, start,
+            charge_point_id, action, unique_id, payload, transaction_id, text(received_at), why, start,
             int(not (redeliver if replay is None else replay)), version,
         )  # fmt: skip
         return self._writer.append(Kind.SPOOL, values)
@@ -437,6 +468,17 @@ class DurableStore:
     def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
         """Return dead letters, oldest first, with numbers above `after`. Switches greenlets."""
         return self._spool_rows([("aside = 1", True), ("number > ?", after)], limit)
+
+    def transaction_dead_letters(self, transaction_id: int, *, limit: int = 1000) -> Sequence[Spooled]:
+        """Return the dead letters that belong to a transaction, oldest first. Switches greenlets."""
+        return self._spool_rows([("aside = 1", True), ("transaction_id = ?", (transaction_id,))], limit)
+
+    def forget_dead_letters(self, numbers: Sequence[int]) -> Receipt:
+        """Delete dead letters for good; what waits for redelivery is left."""
+        receipt = self._writer.append(Kind.BARRIER, ())
+        for number in numbers:
+            receipt = self._writer.append(Kind.FORGET, row(number))
+        return receipt
 
     def _spool_rows(self, conditions: list[tuple[str, Any]], limit: int) -> list[Spooled]:
         query = (

@@ -6,7 +6,7 @@ It is only read, row by row, so there may be any number.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,17 @@ import msgspec
 
 from .collections import Collections
 from .durable import LARGEST_ID
+from .open_transactions import OpenTransactions
 from .rows import event_of, reading_of, spooled_of, transaction_of
-from .search import COLUMNS
+from .search import COLUMNS, READING_COLUMNS
 from .sqlite_schema import STEPS, bring_up_to_date
 from .store import Receipt, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from .collections import Collection
+    from .records import OverFact
 
 TOLD = 20
 """Faults of one kind that are told one by one."""
@@ -103,30 +107,39 @@ class Inspection:
                 yield f"{name}, a table or an index, is not as it was made"
 
     def _count(self) -> Iterator[str]:
-        for table in ("transactions", "readings", "charge_points", "events", "books", "spool"):
+        for table in ("transactions", "readings", "charge_points", "events", "books", "spool", "told"):
             (self.rows[table],) = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
         yield from ()
 
     # -- Records ---------------------------------------------------------------------------------
 
     def _transactions(self) -> Iterator[str]:
+        open_ = OpenTransactions(self._facts())
         for values in self._connection.execute(f"SELECT {COLUMNS} FROM transactions ORDER BY id"):  # noqa: S608
             name = f"transaction {values[0]}"
             self._largest = max(self._largest, values[0])
             if not 0 < values[0] <= LARGEST_ID:
                 yield f"{name}: its id is no positive number of 32 bits"
             try:
-                one = transaction_of(values)
+                one = open_.derived(transaction_of(values))
             except UNREADABLE as error:
                 yield f"{name} cannot be read: {error}"
                 continue
             self.open += one.open
-            self.flagged += bool(one.flags)
+            self.flagged += bool(one.flags or one.findings or one.orphaned)
             self.orphans += one.orphaned
             if one.stop_received_at is not None and one.stop_received_at < one.start_received_at:
                 yield f"{name}: its stop was received before its start"
             if len({one.stop_received_at is None, one.stopped_at is None, one.meter_stop is None}) > 1:
                 yield f"{name}: half of its stop is missing"
+
+    def _facts(self) -> Collection[OverFact]:
+        facts = Collections(lambda *_: Receipt(done=True)).over_facts
+        query = "SELECT key, data FROM books WHERE book = ? AND data IS NOT NULL"
+        for key, data in self._connection.execute(query, (facts.name,)):
+            with suppress(*UNREADABLE):  # told with the other records of collections
+                facts.follow(key, data)
+        return facts
 
     def _ids(self) -> Iterator[str]:
         (spooled,) = self._connection.execute("SELECT max(transaction_id) FROM spool").fetchone()
@@ -194,7 +207,7 @@ class Inspection:
                     yield f"{name} {key}: its record is that of {found}"
 
 
-_READINGS = "data, charge_point, connector, transaction_id, received_at, data"
+_READINGS = f"data, {READING_COLUMNS}"
 _EVENTS = "data, charge_point, kind, received_at, data"
 _SPOOL = (
     "payload, number, charge_point, action, unique_id, payload, transaction_id, received_at, why, version"

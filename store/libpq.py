@@ -150,7 +150,7 @@ def read(connection: PGconn, query: str, values: list[bytes | None]) -> list[tup
     Raises `QueryFailed`.
     """
     result = _judged(connection, lambda: connection.exec_params(query.encode(), values))
-    takers = [int if result.ftype(column) in NUMBERS else bytes.decode for column in range(result.nfields)]
+    takers = [TAKERS.get(result.ftype(column), bytes.decode) for column in range(result.nfields)]
     rows = []
     for number in range(result.ntuples):
         cells = (result.get_value(number, column) for column in range(result.nfields))
@@ -160,8 +160,16 @@ def read(connection: PGconn, query: str, values: list[bytes | None]) -> list[tup
     return rows
 
 
-NUMBERS = (20, 21, 23, 1700)
-"""The types int8, int2, int4 and numeric, which here has whole numbers only."""
+def _number(cell: bytes) -> int | float:
+    return float(cell) if b"." in cell else int(cell)
+
+
+def _bytes(cell: bytes) -> bytes:
+    return bytes.fromhex(cell[2:].decode())
+
+
+TAKERS: dict[int, Callable[[bytes], Any]] = {20: int, 21: int, 23: int, 1700: _number, 17: _bytes}
+"""Conversions of a cell by its type: int8, int2, int4, numeric and bytea; of any other its text is taken."""
 
 
 def literal(connection: PGconn, text: bytes) -> bytes:

@@ -44,6 +44,12 @@ AT_A_TIME = 5000
 """Transactions looked at before other greenlets have their turn."""
 
 
+AT_STOP = (
+    "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "closed_by", "note",
+)  # fmt: skip
+"""Fields of a transaction that its end fills."""
+
+
 class MemoryStore:
     """Store in memory: bounded, and gone when the process ends."""
 
@@ -113,7 +119,7 @@ class MemoryStore:
             if transaction.open:
                 self._open.add(transaction)
             else:
-                self._closed[number] = transaction
+                self._closed[number] = msgspec.structs.replace(transaction, **NOT_ASSESSED)
             if len(self._order) > self._keep:
                 self._drop_oldest_closed()
         return KEPT
@@ -125,9 +131,10 @@ class MemoryStore:
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
-        if self._open.remove(transaction.id) is not None:
+        known = self._open.remove(transaction.id)
+        if known is not None:
             self._closed[transaction.id] = msgspec.structs.replace(
-                transaction, over="", over_at=None, **NOT_ASSESSED
+                known, **{name: getattr(transaction, name) for name in AT_STOP}
             )
             start = self._starts.pop(transaction.id, None)
             self._allotted.pop(start, None)  # type: ignore[arg-type]

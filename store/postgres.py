@@ -16,7 +16,7 @@ import msgspec
 
 from .libpq import Address, QueryFailed, ResponseTimeout, literal, lost, read, run
 from .postgres_schema import BOOKS_LOCK, STATEMENT_S, bring_up_to_date
-from .rows import EVENT, READING, SPOOL, STOP, TRANSACTION, Kind
+from .rows import AMENDED, ASSESSED, EVENT, READING, SPOOL, STARTED, STOP, TOLD, Kind, merged
 from .shared import SharedStore
 from .store import RowRefused, StoreError
 
@@ -46,26 +46,32 @@ STATEMENT_BYTES = 16 * 1024 * 1024
 
 TYPES = {
     "id": "bigint", "connector": "numeric", "meter_start": "numeric", "reservation": "numeric", "meter_stop": "numeric",
-    "transaction_id": "numeric", "aside": "integer", "number": "bigint",
+    "transaction_id": "numeric", "aside": "integer", "number": "bigint", "assessed": "integer", "energy_wh": "numeric",
+    "supported_energy_wh": "numeric", "unattached": "integer",
 }  # fmt: skip
+
+BYTES = (("spool", "payload"), ("readings", "data"))
+"""Tables and columns of bytes, which are base64 in JSON."""
 
 ROWS = "FROM json_array_elements(%b::json) WITH ORDINALITY AS given (value, place)"
 
 
-def _value(number: int, column: str) -> str:
+def _value(number: int, column: str, table: str = "") -> str:
+    if (table, column) in BYTES:
+        return f"decode(given.value ->> {number}, 'base64')"
     return f"(given.value ->> {number})::{TYPES.get(column, 'text')}"
 
 
-def _values(columns: Sequence[str], *, named: bool = False) -> str:
+def _values(columns: Sequence[str], *, named: bool = False, table: str = "") -> str:
     return ", ".join(
-        f"{_value(number, column)} AS {column}" if named else _value(number, column)
+        f"{_value(number, column)} AS {column}" if named else _value(number, column, table)
         for number, column in enumerate(columns)
     )
 
 
 def _insert(table: str, columns: Sequence[str], clause: str = "") -> str:
     return (
-        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {_values(columns)} {ROWS} "
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {_values(columns, table=table)} {ROWS} "
         f"ORDER BY given.place {clause}"
     )
 
@@ -81,16 +87,30 @@ def _one_each(columns: Sequence[str], which: str) -> str:
 
 
 _AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOP)
+_AMENDED = ", ".join(f"{column} = coalesce(given.{column}, transactions.{column})" for column in AMENDED)
+_ASSESSED = ", ".join(f"{column} = given.{column}" for column in ASSESSED)
 
 STATEMENTS: dict[Kind, bytes] = {
     kind: text.encode()
     for kind, text in {
-        Kind.START: _insert("transactions", TRANSACTION, "ON CONFLICT DO NOTHING"),
-        Kind.FLAGS: f"UPDATE transactions SET flags = given.flags FROM {_one_each(('id', 'flags'), 'DESC')} "  # noqa: S608
+        Kind.START: _insert("transactions", STARTED, "ON CONFLICT DO NOTHING"),
+        Kind.AMEND_OPEN: f"UPDATE transactions SET {_AMENDED} FROM {_one_each(('id', *AMENDED), 'DESC')} "  # noqa: S608
         "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
         Kind.STOP: f"UPDATE transactions SET {_AT_STOP} FROM {_one_each(('id', *STOP), 'ASC')} "  # noqa: S608
         "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
+        Kind.AMEND: f"UPDATE transactions SET {_AMENDED} FROM {_one_each(('id', *AMENDED), 'DESC')} "  # noqa: S608
+        "WHERE transactions.id = given.id",
+        Kind.ASSESS: f"UPDATE transactions SET {_ASSESSED} FROM {_one_each(('id', *ASSESSED), 'DESC')} "  # noqa: S608
+        "WHERE transactions.id = given.id AND transactions.stop_received_at IS NOT NULL",
+        Kind.STALE: "UPDATE transactions SET assessed = 0, energy_wh = NULL, energy_source = '', "  # noqa: S608
+        "supported_energy_wh = NULL, findings = '[]' "
+        f"WHERE assessed = 1 AND id IN (SELECT {_values(('id',))} {ROWS})",
         Kind.READING: _insert("readings", READING, "ON CONFLICT DO NOTHING"),
+        Kind.TOLD: "INSERT INTO told (charge_point, item, data, received_at) "  # noqa: S608
+        "SELECT DISTINCT ON (charge_point, item) charge_point, item, data, received_at "
+        f"FROM (SELECT {_values(TOLD, named=True)}, given.place {ROWS}) AS given "
+        "ORDER BY charge_point, item, place DESC ON CONFLICT (charge_point, item) DO UPDATE "
+        "SET data = excluded.data, received_at = excluded.received_at",
         Kind.REGISTER: "INSERT INTO charge_points (id, registration, version) "  # noqa: S608
         "SELECT charge_point, registration, version "
         f"FROM {_one_each(('charge_point', 'registration', 'version'), 'DESC')} "
@@ -109,6 +129,7 @@ STATEMENTS: dict[Kind, bytes] = {
         Kind.ASIDE: "UPDATE spool SET aside = 1, why = given.why "  # noqa: S608
         f"FROM {_one_each(('number', 'why'), 'DESC')} WHERE spool.number = given.number",
         Kind.BACK: f"UPDATE spool SET aside = 0 WHERE number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
+        Kind.FORGET: f"DELETE FROM spool WHERE aside = 1 AND number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
         Kind.UNSPOOL: f"DELETE FROM spool WHERE number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
     }.items()
 }
@@ -188,6 +209,8 @@ class PostgresServer:
             self._transaction = self._live()
         # From here on nothing may be said on another connection.
         connection = self._transaction
+        if kind in (Kind.AMEND_OPEN, Kind.AMEND):
+            rows = merged(rows)
         statements = [statement % literal(connection, array) for array in _arrays(rows)]
         text = b"; ".join([b"SAVEPOINT kind", *statements, b"RELEASE SAVEPOINT kind"])
         try:

@@ -76,6 +76,51 @@ STEPS: tuple[str, ...] = (
     ALTER TABLE charge_points ADD COLUMN version text NOT NULL DEFAULT '1.6';
     ALTER TABLE spool ADD COLUMN version text NOT NULL DEFAULT '1.6';
     """,
+    # Payloads are bytes. Lists are in order of receipt. An orphaned transaction is derived from facts, no flag.
+    """
+    ALTER TABLE transactions
+        ADD COLUMN version text NOT NULL DEFAULT '1.6', ADD COLUMN started_text text NOT NULL DEFAULT '',
+        ADD COLUMN other_stops text NOT NULL DEFAULT '[]', ADD COLUMN closed_by text NOT NULL DEFAULT '',
+        ADD COLUMN note text NOT NULL DEFAULT '', ADD COLUMN life_at text COLLATE "C",
+        ADD COLUMN assessed integer NOT NULL DEFAULT 0, ADD COLUMN energy_wh numeric,
+        ADD COLUMN energy_source text NOT NULL DEFAULT '', ADD COLUMN supported_energy_wh numeric,
+        ADD COLUMN findings text NOT NULL DEFAULT '[]';
+    DROP INDEX transactions_by_charge_point;
+    DROP INDEX transactions_open;
+    CREATE INDEX transactions_by_time ON transactions (start_received_at, id);
+    CREATE INDEX transactions_by_charge_point ON transactions (charge_point, start_received_at, id);
+    CREATE INDEX transactions_open ON transactions (start_received_at, id) WHERE stop_received_at IS NULL;
+    INSERT INTO books (book, key, data, changed)
+        SELECT 'over_facts', connector || '/' || charge_point, json_build_object(
+            'charge_point_id', charge_point, 'connector_id', connector,
+            'at', to_char((start_received_at::timestamptz + interval '1 microsecond') AT TIME ZONE 'UTC',
+                'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'reason', (SELECT regexp_replace(substr(flag, 9), ' while it was open$', '')
+                FROM json_array_elements_text(flags::json) AS flag WHERE flag LIKE 'orphan: %' LIMIT 1))::text,
+            nextval('changes')
+        FROM (SELECT DISTINCT ON (charge_point, connector) * FROM transactions
+            WHERE stop_received_at IS NULL AND flags LIKE '%"orphan: %'
+            ORDER BY charge_point, connector, start_received_at DESC) AS orphaned;
+    UPDATE transactions SET flags = coalesce((SELECT json_agg(flag)::text
+        FROM json_array_elements_text(flags::json) AS flag WHERE flag NOT LIKE 'orphan: %'), '[]')
+        WHERE flags LIKE '%"orphan: %';
+    ALTER TABLE readings
+        ADD COLUMN flags text NOT NULL DEFAULT '[]', ADD COLUMN version text NOT NULL DEFAULT '1.6',
+        ADD COLUMN unattached integer NOT NULL DEFAULT 0, ALTER COLUMN received_at TYPE text COLLATE "C",
+        ALTER COLUMN data TYPE bytea USING convert_to(data, 'UTF8');
+    UPDATE readings SET unattached = 1 WHERE NOT EXISTS (SELECT 1 FROM transactions
+        WHERE transactions.id = readings.transaction_id AND transactions.charge_point = readings.charge_point);
+    CREATE INDEX readings_unattached ON readings (charge_point, received_at, number) WHERE unattached = 1;
+    CREATE TABLE told (
+        charge_point text NOT NULL, item text NOT NULL, data text NOT NULL, received_at text NOT NULL,
+        PRIMARY KEY (charge_point, item));
+    DROP INDEX spool_once;
+    ALTER TABLE spool ALTER COLUMN payload TYPE bytea USING convert_to(payload, 'UTF8');
+    CREATE UNIQUE INDEX spool_once ON spool (md5(
+        charge_point || ' ' || action || ' ' || unique_id || ' ' || received_at || ' ' || md5(payload)));
+    CREATE INDEX spool_by_transaction ON spool (transaction_id, number)
+        WHERE aside = 1 AND transaction_id IS NOT NULL;
+    """,
 )
 
 
@@ -86,7 +131,10 @@ def bring_up_to_date(connection: PGconn, where: str) -> None:
     """
     if connection.parameter_status(b"server_encoding") != b"UTF8":
         raise StoreError(f"{where}: the database must have the encoding UTF8")
-    run(connection, f"SET search_path = {SCHEMA}; SET lock_timeout = '{LOCK_S}s'".encode())
+    run(
+        connection,
+        f"SET search_path = {SCHEMA}; SET lock_timeout = '{LOCK_S}s'; SET bytea_output = 'hex'".encode(),
+    )
     # Never less than durable, whatever the server's default is; more, if it is more.
     run(
         connection,

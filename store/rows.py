@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .records import Event, MeterReading, Spooled, Transaction
+from .records import Event, MeterReading, Spooled, StopFigures, Told, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,24 +31,41 @@ class Kind(IntEnum):
     BARRIER = 0  # nothing: its receipt says that all before it is durable
     IDS = 1  # next
     START = 2  # a transaction
-    FLAGS = 3  # transaction id, flags
+    AMEND_OPEN = 3  # id of an open transaction, and columns, each null if it stays
     STOP = 4  # transaction id, what its end brought
-    READING = 5
-    REGISTER = 6  # charge point, status or nothing if it is forgotten, version
-    EVENT = 7
-    BOOK = 8  # book, key, JSON or null for a removal
-    SPOOL = 9
-    ASIDE = 10  # number, why
-    UNSPOOL = 11  # number
-    BACK = 12  # number; whoever brings back has read what lies aside, so it never meets an ASIDE in its batch
+    AMEND = 5  # id of a transaction, and columns, each null if it stays; a STALE follows in its batch
+    ASSESS = 7  # transaction id, what was derived of it; of a closed one
+    STALE = 8  # transaction id: what was derived is void
+    READING = 9
+    REGISTER = 10  # charge point, status or nothing if it is forgotten, version
+    TOLD = 11  # charge point, item, JSON, time
+    EVENT = 12
+    BOOK = 13  # collection, key, JSON or null for a removal
+    SPOOL = 14
+    ASIDE = 15  # number, why
+    UNSPOOL = 16  # number
+    FORGET = 17  # number of a dead letter
+    BACK = (
+        18  # number; whoever brings back has read the dead letters, so it never meets an ASIDE in its batch
+    )
 
 
-TRANSACTION = (
+STARTED = (
     "id", "charge_point", "connector", "id_tag", "meter_start", "started_at", "start_received_at", "verdict",
-    "reservation", "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags",
+    "reservation", "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "version",
+    "started_text", "other_stops", "closed_by", "note", "life_at",
 )  # fmt: skip
-STOP = ("meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags")
-READING = ("charge_point", "connector", "transaction_id", "received_at", "digest", "data")
+"""Columns of a transaction that its start fills."""
+ASSESSED = ("assessed", "energy_wh", "energy_source", "supported_energy_wh", "findings")
+TRANSACTION = (*STARTED, *ASSESSED)
+STOP = (
+    "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "closed_by", "note",
+)  # fmt: skip
+AMENDED = ("flags", "other_stops", "note", "life_at")
+READING = (
+    "charge_point", "connector", "transaction_id", "received_at", "digest", "data", "flags", "version", "unattached",
+)  # fmt: skip
+TOLD = ("charge_point", "item", "data", "received_at")
 EVENT = ("charge_point", "kind", "received_at", "data")
 SPOOL = (
     "charge_point", "action", "unique_id", "payload", "transaction_id", "received_at", "why", "start", "aside",
@@ -58,10 +75,11 @@ SPOOL = (
 _TIME = re.compile(rb'"timestamp"\s*:\s*"([0-9T:-]{19})')
 
 _encode = msgspec.json.Encoder().encode
+_stops_of = msgspec.json.Decoder(tuple[StopFigures, ...]).decode
 
 
 Row = tuple[Any, ...]
-"""The columns: None, text, and whole numbers of 64 bits."""
+"""The columns: None, text, bytes, numbers (whole ones of 64 bits)."""
 
 
 def row(*values: Any) -> Row:
@@ -96,7 +114,16 @@ def transaction_row(transaction: Transaction) -> Row:
         transaction.stop_reason,
         transaction.stop_id_tag,
     ]
-    return _flagged(values, transaction.flags)
+    return _flagged(
+        values,
+        transaction.flags,
+        storable(transaction.version),
+        storable(transaction.started_text),
+        stops_text(transaction.other_stops),
+        storable(transaction.closed_by),
+        storable(transaction.note),
+        text(transaction.life_at),
+    )
 
 
 def stop_row(transaction: Transaction) -> Row:
@@ -109,14 +136,25 @@ def stop_row(transaction: Transaction) -> Row:
         transaction.stop_reason,
         transaction.stop_id_tag,
     ]
-    return _flagged(values, transaction.flags)
+    return _flagged(values, transaction.flags, storable(transaction.closed_by), storable(transaction.note))
 
 
-def _flagged(values: list[Any], flags: tuple[str, ...]) -> Row:
+def _flagged(values: list[Any], flags: tuple[str, ...], *more: Any) -> Row:
     stored = [storable(value) for value in values]
     if stored != values and ESCAPED not in flags:
         flags = (*flags, ESCAPED)
-    return (*stored, flags_text(flags))
+    return (*stored, flags_text(flags), *more)
+
+
+def merged(rows: Sequence[Row]) -> list[Row]:
+    """Merge rows of amendments of one transaction into one: of each column the last value that is given."""
+    by_number: dict[int, Row] = {}
+    for given in rows:
+        before = by_number.get(given[0], given)
+        by_number[given[0]] = tuple(
+            [old if new is None else new for old, new in zip(before, given, strict=True)]
+        )
+    return list(by_number.values())
 
 
 def as_kept(transaction: Transaction) -> Transaction:
@@ -137,6 +175,20 @@ def flags_text(flags: Sequence[str]) -> str:
     if not flags:
         return "[]"
     return _encode([storable(flag) for flag in flags]).decode()
+
+
+def stops_text(stops: Sequence[StopFigures]) -> str:
+    """Further stops as a column holds them."""
+    return storable(_stops_encoded(stops)) if stops else "[]"
+
+
+def _stops_encoded(stops: Sequence[StopFigures]) -> str:
+    return _encode(
+        [
+            msgspec.structs.replace(one, reason=storable(one.reason), id_tag=storable(one.id_tag))
+            for one in stops
+        ]
+    ).decode()
 
 
 def text(at: dt.datetime | None) -> str | None:
@@ -174,15 +226,18 @@ def reading_time(values: bytes) -> str:
     return "" if found is None else found[1].decode()
 
 
-def reading_row(reading: MeterReading) -> Row:
-    """Make the row of meter values."""
+def reading_row(reading: MeterReading, *, unattached: bool) -> Row:
+    """Make the row of meter values; `unattached` are those whose transaction may not be known."""
     return (
         storable(reading.charge_point_id),
         storable(reading.connector_id),
         storable(reading.transaction_id),
         text(reading.received_at),
         reading_key(reading.values),
-        json_text(reading.values),
+        reading.values,
+        flags_text(reading.flags),
+        reading.version,
+        int(unattached),
     )
 
 
@@ -204,18 +259,42 @@ def transaction_of(values: Sequence[Any]) -> Transaction:
         stop_reason=values[12],
         stop_id_tag=values[13],
         flags=tuple(msgspec.json.decode(values[14])),
+        version=values[15],
+        started_text=values[16],
+        other_stops=() if values[17] == "[]" else tuple(_stops_of(values[17])),
+        closed_by=values[18],
+        note=values[19],
+        life_at=time(values[20]),
+        assessed=bool(values[21]),
+        energy_wh=number(values[22]),
+        energy_source=values[23],
+        supported_energy_wh=number(values[24]),
+        findings=() if values[25] == "[]" else tuple(msgspec.json.decode(values[25])),
     )
 
 
+def number(value: Any) -> Any:
+    """Return a number out of a column: one that was too large for it is its digits."""
+    return int(value) if type(value) is str else value
+
+
 def reading_of(values: Sequence[Any]) -> MeterReading:
-    """Make meter values out of charge point, connector, transaction, time and data."""
+    """Make meter values out of charge point, connector, transaction, time, data, flags, version and number."""
     return MeterReading(
         charge_point_id=values[0],
         connector_id=int(values[1]),
         transaction_id=None if values[2] is None else int(values[2]),
         received_at=time(values[3]),
-        values=values[4].encode(),
+        values=sent(values[4]),
+        flags=() if values[5] == "[]" else tuple(msgspec.json.decode(values[5])),
+        version=values[6],
+        number=values[7],
     )
+
+
+def sent(value: bytes | str) -> bytes:
+    """Return what was sent out of a column; 0.1.0 stored it as text."""
+    return value.encode() if isinstance(value, str) else value
 
 
 def event_of(values: Sequence[Any]) -> Event:
@@ -228,6 +307,11 @@ def event_of(values: Sequence[Any]) -> Event:
     )
 
 
+def told_of(values: Sequence[Any]) -> Told:
+    """Make what a charge point told out of item, data and time."""
+    return Told(item=values[0], data=msgspec.json.decode(values[1]), received_at=time(values[2]))
+
+
 def spooled_of(values: Sequence[Any]) -> Spooled:
     """Make a spooled message out of its columns, its number first."""
     return Spooled(
@@ -235,7 +319,7 @@ def spooled_of(values: Sequence[Any]) -> Spooled:
         charge_point_id=values[1],
         action=values[2],
         unique_id=values[3],
-        payload=values[4].encode(),
+        payload=sent(values[4]),
         transaction_id=values[5],
         received_at=time(values[6]),
         why=values[7],

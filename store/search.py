@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import gevent
 
-from .rows import TRANSACTION, text, transaction_of
+from .rows import TRANSACTION, reading_of, text, transaction_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .records import Transaction, TransactionFilter
+    from .records import Cursor, MeterReading, Transaction, TransactionFilter
 
 WINDOW = 5000
 """Transactions that one query looks at when no index knows which ones are wanted."""
@@ -28,8 +28,22 @@ AT_A_TIME = 200
 R = TypeVar("R")
 Conditions = list[tuple[str, Any]]
 
-# Flags are a JSON list of texts: one begins behind `["` or `,"`, and a quotation mark in one has a backslash before it.
-_ORPHAN = ("flags LIKE ? OR flags LIKE ?", ('["orphan: %', '%,"orphan: %'))
+READING_COLUMNS = "charge_point, connector, transaction_id, received_at, data, flags, version, number"
+
+FACT_IN_SQLITE = "json_extract(data, '$.at')", "json_extract(data, '$.transaction_id')"
+FACT_IN_POSTGRES = "(data::json ->> 'at')", "(data::json ->> 'transaction_id')::bigint"
+"""Members of the JSON of an `OverFact`: time, and the transaction whose start it was."""
+
+
+def orphaned(fact: tuple[str, str]) -> str:
+    """Write the condition that a transaction is orphaned, as `OverFact.ends` has it; `fact` is one of those above."""
+    at, by = f"replace({fact[0]}, 'Z', '+00:00')", fact[1]
+    alive_at = "coalesce(life_at, start_received_at)"
+    return (
+        "stop_received_at IS NULL AND EXISTS (SELECT 1 FROM books WHERE book = 'over_facts' AND data IS NOT NULL "  # noqa: S608
+        "AND key IN ('/' || charge_point, connector || '/' || charge_point) "
+        f"AND ({at} > {alive_at} OR ({at} = {alive_at} AND {by} <> id)))"
+    )
 
 
 def select(
@@ -67,40 +81,88 @@ def records(rows: Sequence[Sequence[Any]], record_of: Callable[[Sequence[Any]], 
 
 def newest_transactions(
     ask: Callable[..., list[Any]],
+    fact: tuple[str, str],
     wanted: TransactionFilter,
-    before: int | None,
+    before: Cursor | int | None,
     limit: int,
 ) -> Sequence[Transaction]:
-    """Read transactions as `Store.transactions` describes; switches greenlets."""
-    query, order = f"SELECT {COLUMNS} FROM transactions", "ORDER BY id DESC"  # noqa: S608
+    """Read transactions as `Store.transactions` describes; switches greenlets. `fact` as for `orphaned`."""
+    order = "ORDER BY start_received_at DESC, id DESC"
     indexed: Conditions = [
         ("charge_point = ?", wanted.charge_point_id),
         ("connector = ?", wanted.connector_id),
         ("lower(id_tag) = lower(?)", wanted.id_tag),
-        ("stop_received_at IS NULL", wanted.open_only),
+        ("stop_received_at IS NULL", wanted.open_only or wanted.orphans_only),
+        ("start_received_at >= ?", utc_text(wanted.since)),
+        ("start_received_at < ?", utc_text(wanted.until)),
     ]
+    if isinstance(before, int):
+        indexed.append(("id < ?", before))
+        found = ask("SELECT start_received_at FROM transactions WHERE id = ?", before)
+        place = (found[0][0], before) if found else None
+    else:
+        place = None if before is None else (utc_text(before.at), before.number)
+    is_orphaned = orphaned(fact)
     looked_for: Conditions = [
-        ("flags <> '[]'", wanted.flagged_only and not wanted.unassessed_too),
-        (_ORPHAN[0], wanted.orphans_only and _ORPHAN[1]),
-        ("start_received_at >= ?", _utc(wanted.since)),
-        ("start_received_at < ?", _utc(wanted.until)),
+        (f"flags <> '[]' OR findings <> '[]' OR ({is_orphaned})", wanted.flagged_only and not wanted.unassessed_too),
+        (is_orphaned, wanted.orphans_only),
     ]
     if not any(value for _, value in looked_for):
-        found = select(ask, query, [*indexed, ("id < ?", before)], order, limit)
+        found = select(ask, QUERY, [*indexed, (BEHIND, place)], order, limit)
         return records(found, transaction_of)
     found = []
     while len(found) < limit:
-        within = [*indexed, ("id < ?", before)]
-        last = select(ask, "SELECT id FROM transactions", within, order, 1, WINDOW - 1)
+        within = [*indexed, (BEHIND, place)]
+        last = select(ask, "SELECT start_received_at, id FROM transactions", within, order, 1, WINDOW - 1)
         if last:
-            within.append(("id >= ?", last[0][0]))
-        found += select(ask, query, [*within, *looked_for], order, limit - len(found))
+            within.append(("(start_received_at, id) >= (?, ?)", tuple(last[0])))
+        found += select(ask, QUERY, [*within, *looked_for], order, limit - len(found))
         if not last:
             break
-        before = last[0][0]
+        place = tuple(last[0])
     return records(found, transaction_of)
 
 
-def _utc(at: dt.datetime | None) -> str | None:
+QUERY = f"SELECT {COLUMNS} FROM transactions"  # noqa: S608
+BEHIND = "(start_received_at, id) < (?, ?)"
+
+
+def newest_readings(
+    ask: Callable[..., list[Any]],
+    charge_point_id: str,
+    *,
+    connector_id: int | None,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+    without_transaction: bool,
+    before: Cursor | None,
+    limit: int,
+) -> Sequence[MeterReading]:
+    """Read meter values as `Store.readings_of` describes; switches greenlets."""
+    conditions: Conditions = [
+        ("charge_point = ?", (charge_point_id,)),
+        ("connector = ?", None if connector_id is None else (connector_id,)),
+        ("received_at >= ?", utc_text(since)),
+        ("received_at < ?", utc_text(until)),
+        ("(received_at, number) < (?, ?)", None if before is None else (utc_text(before.at), before.number)),
+        (f"unattached = 1 AND NOT EXISTS ({THEIRS})", without_transaction),
+        (
+            "unattached = 1 OR transaction_id IN (SELECT id FROM transactions WHERE charge_point = ?)",
+            not without_transaction and (charge_point_id,),
+        ),
+    ]
+    query = f"SELECT {READING_COLUMNS} FROM readings"  # noqa: S608
+    found = select(ask, query, conditions, "ORDER BY received_at DESC, number DESC", limit)
+    return records(found, reading_of)
+
+
+THEIRS = (
+    "SELECT 1 FROM transactions WHERE transactions.id = readings.transaction_id "
+    "AND transactions.charge_point = readings.charge_point"
+)
+"""The transaction that a reading is of, if there is one of its charge point."""
+
+
+def utc_text(at: dt.datetime | None) -> str | None:
     """A time as the columns have it: as text it sorts as the times do."""
     return None if at is None else text(at.astimezone(dt.UTC))

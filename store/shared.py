@@ -16,7 +16,7 @@ from gevent import get_hub
 
 from .durable import LARGEST_ID, DurableStore
 from .rows import storable, transaction_of
-from .search import COLUMNS
+from .search import COLUMNS, FACT_IN_POSTGRES
 from .store import Receipt, StoreError
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ RESERVE = f"""
         (SELECT max(transaction_id) FROM spool WHERE transaction_id <= {LARGEST_ID}), 0)::bigint AS most) AS used
     WHERE name = 'transaction' RETURNING next
 """  # noqa: S608 - constants
-OPEN = f"SELECT {COLUMNS} FROM transactions WHERE charge_point = ? AND stop_received_at IS NULL ORDER BY id"  # noqa: S608
+OPEN = (
+    f"SELECT {COLUMNS} FROM transactions WHERE charge_point = ? AND stop_received_at IS NULL "  # noqa: S608
+    "ORDER BY start_received_at, id"
+)
 CLOSED = (
     "SELECT id FROM transactions "
     "WHERE id = ANY (string_to_array(?, ' ')::bigint[]) AND stop_received_at IS NOT NULL"
@@ -65,6 +68,7 @@ class SharedStore(DurableStore):
     The class attributes are what another SQL than PostgreSQL's says differently.
     """
 
+    fact = FACT_IN_POSTGRES
     reserve = RESERVE
     closed = CLOSED
     purge = PURGE
@@ -214,7 +218,7 @@ class SharedStore(DurableStore):
         receipt = Receipt()
         name, seen, closed = storable(charge_point_id), self._seen, self.closed
         mine = {
-            *self._open_of.get(charge_point_id, ()),
+            *self._open.numbers_of(charge_point_id),
             *(
                 number
                 for number in self._fresh
@@ -252,10 +256,11 @@ class SharedStore(DurableStore):
         changes: list[Any],
     ) -> None:
         for transaction in open_:
-            known = self._open.get(transaction.id)
+            known = self._open.stored(transaction.id)
             if known is not None:
                 flags = dict.fromkeys((*transaction.flags, *known.flags))
-                self._open[transaction.id] = msgspec.structs.replace(known, flags=tuple(flags))
+                life_at = max(filter(None, (transaction.life_at, known.life_at)), default=None)
+                self._open.replace(msgspec.structs.replace(known, flags=tuple(flags), life_at=life_at))
             elif transaction.id not in self._ours:
                 self._remember(transaction)
         for (number,) in closed:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .copying import Copy
 from .durable import DurableStore
-from .rows import EVENT, READING, SPOOL, STOP, TRANSACTION, Kind
+from .rows import AMENDED, ASSESSED, EVENT, READING, SPOOL, STARTED, STOP, TOLD, Kind, merged
 from .sqlite_schema import bring_up_to_date
 from .store import RowRefused, StoreError
 
@@ -36,16 +36,21 @@ SIZES = (1, 4, 16, 64, 256)
 
 GIVEN: dict[Kind, Sequence[str]] = {
     Kind.IDS: ("number",),
-    Kind.START: TRANSACTION,
-    Kind.FLAGS: ("id", "flags"),
+    Kind.START: STARTED,
+    Kind.AMEND_OPEN: ("id", *AMENDED),
     Kind.STOP: ("id", *STOP),
+    Kind.AMEND: ("id", *AMENDED),
+    Kind.ASSESS: ("id", *ASSESSED),
+    Kind.STALE: ("id",),
     Kind.READING: READING,
     Kind.REGISTER: ("id", "registration", "version"),
+    Kind.TOLD: TOLD,
     Kind.EVENT: EVENT,
     Kind.BOOK: ("book", "key", "data", "place"),
     Kind.SPOOL: SPOOL,
     Kind.ASIDE: ("number", "why"),
     Kind.UNSPOOL: ("number",),
+    Kind.FORGET: ("number",),
     Kind.BACK: ("number",),
 }
 """The columns of the rows, by kind."""
@@ -57,20 +62,32 @@ def _insert(kind: Kind, table: str, clause: str = "") -> str:
 
 
 _AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOP)
+_AMENDED = ", ".join(f"{column} = coalesce(given.{column}, transactions.{column})" for column in AMENDED)
+_ASSESSED = ", ".join(f"{column} = given.{column}" for column in ASSESSED)
 
 STATEMENTS: dict[Kind, str] = {
     Kind.IDS: "INSERT INTO ids (name, next) SELECT 'transaction', number FROM given WHERE true "
     "ON CONFLICT (name) DO UPDATE SET next = max(next, excluded.next)",
     Kind.START: _insert(Kind.START, "transactions", "ON CONFLICT DO NOTHING"),
-    Kind.FLAGS: "UPDATE transactions SET flags = given.flags FROM given "
+    Kind.AMEND_OPEN: f"UPDATE transactions SET {_AMENDED} FROM given "  # noqa: S608
     "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
     Kind.STOP: f"UPDATE transactions SET {_AT_STOP} FROM given "  # noqa: S608
     "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
+    Kind.AMEND: f"UPDATE transactions SET {_AMENDED} FROM given WHERE transactions.id = given.id",  # noqa: S608
+    Kind.ASSESS: f"UPDATE transactions SET {_ASSESSED} FROM given "  # noqa: S608
+    "WHERE transactions.id = given.id AND transactions.stop_received_at IS NOT NULL",
+    Kind.STALE: "UPDATE transactions SET assessed = 0, energy_wh = NULL, energy_source = '', "
+    "supported_energy_wh = NULL, findings = '[]' WHERE assessed = 1 AND id IN (SELECT id FROM given)",
     Kind.READING: _insert(Kind.READING, "readings", "ON CONFLICT DO NOTHING"),
     Kind.REGISTER: _insert(
         Kind.REGISTER,
         "charge_points",
         "ON CONFLICT (id) DO UPDATE SET registration = excluded.registration, version = excluded.version",
+    ),
+    Kind.TOLD: _insert(
+        Kind.TOLD,
+        "told",
+        "ON CONFLICT (charge_point, item) DO UPDATE SET data = excluded.data, received_at = excluded.received_at",
     ),
     Kind.EVENT: _insert(Kind.EVENT, "events"),
     Kind.BOOK: "INSERT INTO books (book, key, data, changed, removed_at) "  # noqa: S608
@@ -81,6 +98,7 @@ STATEMENTS: dict[Kind, str] = {
     Kind.ASIDE: "UPDATE spool SET aside = 1, why = given.why FROM given WHERE spool.number = given.number",
     Kind.BACK: "UPDATE spool SET aside = 0 WHERE number IN (SELECT number FROM given)",
     Kind.UNSPOOL: "DELETE FROM spool WHERE number IN (SELECT number FROM given)",
+    Kind.FORGET: "DELETE FROM spool WHERE aside = 1 AND number IN (SELECT number FROM given)",
 }
 """Statement for each kind of row; the rows are named `given`."""
 CHANGED = "UPDATE ids SET next = next + ? WHERE name = 'change'"
@@ -106,7 +124,9 @@ def _one_each(kind: Kind, rows: Sequence[Row]) -> Sequence[Row]:
     """The rows that count of those which change the same: the first end of a transaction, else the last."""
     if kind is Kind.STOP:
         return list({row[0]: row for row in reversed(rows)}.values())
-    if kind in (Kind.FLAGS, Kind.ASIDE):
+    if kind in (Kind.AMEND_OPEN, Kind.AMEND):
+        return merged(rows)
+    if kind in (Kind.ASSESS, Kind.ASIDE):
         return list({row[0]: row for row in rows}.values())
     if kind is Kind.BOOK:
         return [(*row, place) for place, row in enumerate(rows)]

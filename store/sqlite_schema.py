@@ -5,9 +5,13 @@ A step is never changed once it was released; a new one is added behind it.
 
 from __future__ import annotations
 
+import datetime as dt
 import sqlite3
 
-from .rows import reading_time
+import msgspec
+
+from .records import OverFact
+from .rows import flags_text, reading_time, time
 from .store import StoreError
 
 STEPS: tuple[str, ...] = (
@@ -68,7 +72,71 @@ STEPS: tuple[str, ...] = (
     ALTER TABLE charge_points ADD COLUMN version TEXT NOT NULL DEFAULT '1.6';
     ALTER TABLE spool ADD COLUMN version TEXT NOT NULL DEFAULT '1.6';
     """,
+    # Payloads are bytes from here on, in the columns that were text: a column's type does not change what is put in.
+    # Lists are in order of receipt. An orphaned transaction is derived from facts, no flag.
+    """
+    ALTER TABLE transactions ADD COLUMN version TEXT NOT NULL DEFAULT '1.6';
+    ALTER TABLE transactions ADD COLUMN started_text TEXT NOT NULL DEFAULT '';
+    ALTER TABLE transactions ADD COLUMN other_stops TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE transactions ADD COLUMN closed_by TEXT NOT NULL DEFAULT '';
+    ALTER TABLE transactions ADD COLUMN note TEXT NOT NULL DEFAULT '';
+    ALTER TABLE transactions ADD COLUMN life_at TEXT;
+    ALTER TABLE transactions ADD COLUMN assessed INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE transactions ADD COLUMN energy_wh;
+    ALTER TABLE transactions ADD COLUMN energy_source TEXT NOT NULL DEFAULT '';
+    ALTER TABLE transactions ADD COLUMN supported_energy_wh;
+    ALTER TABLE transactions ADD COLUMN findings TEXT NOT NULL DEFAULT '[]';
+    DROP INDEX IF EXISTS transactions_by_charge_point;
+    DROP INDEX IF EXISTS transactions_by_tag;
+    DROP INDEX IF EXISTS transactions_open;
+    CREATE INDEX transactions_by_time ON transactions (start_received_at, id);
+    CREATE INDEX transactions_by_charge_point ON transactions (charge_point, start_received_at, id);
+    CREATE INDEX transactions_by_tag ON transactions (lower(id_tag), start_received_at, id);
+    CREATE INDEX transactions_open ON transactions (start_received_at, id) WHERE stop_received_at IS NULL;
+    INSERT INTO books (book, key, data, changed)
+        SELECT 'over_facts', connector || '/' || charge_point,
+            over_fact(charge_point, connector, max(start_received_at), flags), 1
+        FROM transactions WHERE stop_received_at IS NULL AND flags LIKE '%"orphan: %'
+        GROUP BY charge_point, connector;
+    UPDATE transactions SET flags = without_orphan(flags) WHERE flags LIKE '%"orphan: %';
+    ALTER TABLE readings ADD COLUMN flags TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE readings ADD COLUMN version TEXT NOT NULL DEFAULT '1.6';
+    ALTER TABLE readings ADD COLUMN unattached INTEGER NOT NULL DEFAULT 0;
+    UPDATE readings SET unattached = 1 WHERE NOT EXISTS (SELECT 1 FROM transactions
+        WHERE transactions.id = readings.transaction_id AND transactions.charge_point = readings.charge_point);
+    CREATE INDEX readings_unattached ON readings (charge_point, received_at, number) WHERE unattached = 1;
+    CREATE TABLE told (
+        charge_point TEXT NOT NULL, item TEXT NOT NULL, data TEXT NOT NULL, received_at TEXT NOT NULL,
+        PRIMARY KEY (charge_point, item)) WITHOUT ROWID;
+    CREATE INDEX spool_by_transaction ON spool (transaction_id, number)
+        WHERE aside = 1 AND transaction_id IS NOT NULL;
+    """,
 )
+
+ORPHAN = "orphan: "
+"""Beginning of the flag with which 0.1.0 marked a transaction."""
+
+
+def _flags(flags: str) -> list[str]:
+    found: list[str] = msgspec.json.decode(flags, type=list[str])
+    return found
+
+
+def without_orphan(flags: str) -> str:
+    """Leave the flag of 0.1.0 out of flags."""
+    return flags_text([flag for flag in _flags(flags) if not flag.startswith(ORPHAN)])
+
+
+def over_fact(charge_point: str, connector: int | str, start_received_at: str, flags: str) -> str:
+    """Make the fact that a transaction is over out of its flag, of the earliest time that it can be of."""
+    flag = next((flag for flag in _flags(flags) if flag.startswith(ORPHAN)), ORPHAN)
+    fact = OverFact(
+        charge_point_id=charge_point,
+        connector_id=int(connector),
+        at=time(start_received_at) + dt.timedelta(microseconds=1),
+        reason=flag.removeprefix(ORPHAN).removesuffix(" while it was open"),
+    )
+    return msgspec.json.encode(fact).decode()
 
 
 def bring_up_to_date(connection: sqlite3.Connection, path: str, newest: int = len(STEPS)) -> None:
@@ -81,6 +149,8 @@ def bring_up_to_date(connection: sqlite3.Connection, path: str, newest: int = le
     connection.create_function(
         "reading_time", 1, lambda data: reading_time(str(data).encode()), deterministic=True
     )
+    connection.create_function("without_orphan", 1, without_orphan, deterministic=True)
+    connection.create_function("over_fact", 4, over_fact, deterministic=True)
     for number, step in enumerate(STEPS[version:newest], version + 1):
         try:
             connection.executescript(f"BEGIN IMMEDIATE; {step}; PRAGMA user_version = {number}; COMMIT;")

@@ -15,6 +15,7 @@ from ..protocol import framing
 from ..protocol.framing import FrameReader, FrameTooLong
 from .durable import LARGEST_ID
 from .rows import Kind, Row
+from .search import FACT_IN_SQLITE
 from .shared import REMOVALS_KEPT_S, SharedStore
 from .sqlite import NOW
 from .store import RowRefused, StoreError
@@ -213,6 +214,7 @@ class WorkerStore(SharedStore):
     Made with `open`. The other process has SQLite, so the statements are SQLite's.
     """
 
+    fact = FACT_IN_SQLITE
     reserve = f"""
         UPDATE ids SET next = max(
             next, ?,

@@ -3,11 +3,21 @@
 import datetime as dt
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chargehand import Event, MemoryStore, MeterReading, StoreError, Tag, Transaction
+from chargehand import (
+    Event,
+    MemoryStore,
+    MeterReading,
+    StopFigures,
+    StoreError,
+    Tag,
+    Transaction,
+    TransactionFilter,
+)
 from chargehand.store.rows import ESCAPED, Kind, row
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -15,7 +25,7 @@ LIMIT_S = 60  # a disk that others are using may take seconds
 ODD = ["a\ud800b", "a\0b", "Ünïcode", "⚡"]
 
 
-def transaction(number, id_tag="T1", **facts):
+def transaction(number, id_tag="T1", start_received_at=NOW, **facts):
     return Transaction(
         id=number,
         charge_point_id=f"CP{number % 2}",
@@ -23,7 +33,7 @@ def transaction(number, id_tag="T1", **facts):
         id_tag=id_tag,
         meter_start=number,
         started_at=NOW,
-        start_received_at=NOW,
+        start_received_at=start_received_at,
         **facts,
     )
 
@@ -140,19 +150,62 @@ def read(store, number):
     )
 
 
+def at(count):
+    return NOW + dt.timedelta(seconds=count)
+
+
+def amend(store, number, count):
+    """Amend a transaction as the back office does: only what it knows."""
+    if store.transaction(number) is None:
+        return None
+    figures = StopFigures(received_at=at(count), meter_stop=count, id_tag="\0", reason="\ud800")
+    more = {"other_stops": (figures,)} if count % 2 else {"note": f"note {count}"}
+    return store.amend_transaction(number, flags=(f"amended {count}",), **more)
+
+
+def assess(store, number, count):
+    return store.assess_transaction(
+        number, energy_wh=count / 2, energy_source="registers", supported_energy_wh=None, findings=("odd",)
+    )
+
+
 STEPS = {
-    "start": lambda store, number, _: store.start_transaction(transaction(number)),
+    "start": lambda store, number, count: store.start_transaction(
+        transaction(number, start_received_at=at(count))
+    ),
     "stop": lambda store, number, _: stop(store, number),
     "flag": lambda store, number, count: store.flag_transaction(number, f"flag {count}"),
+    "amend": amend,
+    "assess": assess,
+    "over": lambda store, number, count: store.transaction_over(
+        "CP1", 1 if number % 2 else None, at(count), f"reason {count}", number if number > 2 else None
+    ),
+    "alive": lambda store, number, count: store.transaction_alive(number, at(count)),
     "reading": lambda store, number, _: read(store, number),
     "register": lambda store, number, count: store.register(f"CP{number}", str(count)),
     "tag": lambda store, number, count: store.collections.tags.put(
         Tag(id_tag=f"T{number}", parent=str(count))
     ),
     "remove": lambda store, number, _: store.collections.tags.remove(f"t{number}"),
+    "dead letter": lambda store, number, count: spool(store, number, count, redeliver=False),
+    "spool": lambda store, number, count: spool(store, number, count, redeliver=True),
+    "forget": lambda store, number, _: forget(store, number),
     "wait": lambda store, number, _: store.register(f"CP{number}", "waited").wait(LIMIT_S),
 }
-operations = st.lists(st.tuples(st.sampled_from(list(STEPS)), st.integers(1, 4)), max_size=25)
+
+
+def spool(store, number, count, *, redeliver):
+    return store.spool(
+        version="1.6", charge_point_id="CP1", action="MeterValues", unique_id=str(count), payload=b"\0\xff",
+        transaction_id=number, received_at=at(count), why="a reason", redeliver=redeliver,
+    )  # fmt: skip
+
+
+def forget(store, number):
+    return store.forget_dead_letters([one.number for one in store.transaction_dead_letters(number)])
+
+
+operations = st.lists(st.tuples(st.sampled_from(list(STEPS)), st.integers(1, 4)), max_size=30)
 
 
 def apply(store, steps):
@@ -163,13 +216,30 @@ def apply(store, steps):
 
 
 def picture(store):
+    known = store.transactions()
+    readings = store.readings_of("CP1", without_transaction=False)
     return (
-        sorted(store.transactions(), key=lambda one: one.id),
+        [stored_escaped(one) for one in known],
         [one.id for name in ("CP0", "CP1") for one in store.open_transactions(name)],
+        [one.id for one in store.open_on_connector("CP1", 1, limit=2)],
+        [one.id for one in store.open_with_tag("CP1", "t1", limit=3)],
+        getattr(store.charging_with_tag("T1", besides=1), "id", None),
+        [one.id for one in store.transactions(TransactionFilter(flagged_only=True))],
+        [one.id for one in store.transactions(TransactionFilter(orphans_only=True))],
         [len(store.meter_readings(number)) for number in range(1, 5)],
+        {one.transaction_id for one in readings},
+        {one.transaction_id for one in store.readings_of("CP1")},
         dict(store.registrations()),
         sorted(store.collections.tags, key=lambda tag: tag.id_tag),
+        [(one.unique_id, one.payload, one.transaction_id) for one in store.spooled()],
+        [(one.unique_id, one.payload, one.transaction_id) for one in store.dead_letters()],
     )
+
+
+def stored_escaped(one):
+    """Return a transaction as every store has it: databases escape texts that they cannot hold."""
+    stops = [msgspec.structs.replace(figures, id_tag="", reason="") for figures in one.other_stops]
+    return msgspec.structs.replace(one, other_stops=tuple(stops))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,7 +13,7 @@ from chargehand.store import inspection
 from chargehand.store.inspection import Inspection
 from chargehand.store.sqlite import SqliteStore
 
-from .test_search import LIMIT_S, NOW, ORPHAN, transaction
+from .test_search import LIMIT_S, NOW, transaction
 
 LATER = NOW + dt.timedelta(days=1)
 
@@ -23,9 +23,10 @@ def path(tmp_path):
     """A file with some of everything, made by the store."""
     path = str(tmp_path / "store.sqlite")
     store = SqliteStore.open(path, threads)
-    for flags in ((), (ORPHAN,), ("odd",)):
+    for connector, flags in enumerate(((), (), ("odd",)), 1):
         number = store.allot_transaction_id("CP1", None)
-        store.start_transaction(transaction(number, flags=flags))
+        store.start_transaction(transaction(number, flags=flags, connector_id=connector))
+    store.transaction_over("CP1", 2, LATER, "BootNotification")
     store.stop_transaction(transaction(1, meter_stop=200, stopped_at=LATER, stop_received_at=LATER))
     for values in (b"[1]", b"[2]"):
         store.add_meter_reading(
@@ -64,7 +65,8 @@ def test_all_is_well_with_what_the_store_wrote(path):
     found = Inspection(path)
     assert found.faults == []
     assert found.rows == {
-        "transactions": 3, "readings": 2, "charge_points": 1, "events": 1, "books": 1, "spool": 2,
+        "transactions": 3, "readings": 2, "charge_points": 1, "events": 1, "books": 2, "spool": 2,
+        "told": 0,
     }  # fmt: skip
     assert (found.open, found.flagged, found.orphans) == (2, 2, 1)
 
@@ -96,15 +98,16 @@ REPEATED = (
         (["UPDATE transactions SET flags = '[' WHERE id = 2"], ["transaction 2 cannot be read"]),
         (["DROP INDEX readings_once", REPEATED], ["readings_once, a table or an index, is missing", "reading 1"]),
         (["UPDATE readings SET data = '[1' WHERE number = 1"], ["readings 1 cannot be read"]),
+        (["UPDATE readings SET data = X'5B31' WHERE number = 1"], ["readings 1 cannot be read"]),
         (["UPDATE readings SET received_at = '' WHERE number = 1"], ["readings 1 cannot be read"]),
         (["UPDATE events SET data = 'x'"], ["events 1 cannot be read"]),
         (["UPDATE spool SET payload = '{' WHERE number = 1"], ["spool 1 cannot be read"]),
         (["UPDATE spool SET start = '[1]' WHERE number = 2"], ["spool 2: the start it stands for"]),
         (["UPDATE spool SET aside = 2 WHERE number = 2"], ["spool 2: it is neither waiting nor set aside"]),
         (["UPDATE charge_points SET registration = 'Perhaps'"], ["charge point CP1: there is no registration"]),
-        (["UPDATE books SET data = '{}'"], ["tags t1 cannot be read"]),
-        (["UPDATE books SET key = 't2'"], ["tags t2: its record is that of t1"]),
-        (["UPDATE books SET book = 'novels'"], ["novels t1: there is no such book"]),
+        (["UPDATE books SET data = '{}' WHERE book = 'tags'"], ["tags t1 cannot be read"]),
+        (["UPDATE books SET key = 't2' WHERE book = 'tags'"], ["tags t2: its record is that of t1"]),
+        (["UPDATE books SET book = 'novels' WHERE book = 'tags'"], ["novels t1: there is no such book"]),
         (["ALTER TABLE spool ADD COLUMN colour TEXT"], ["spool, a table or an index, is not as it was made"]),
     ],
 )  # fmt: skip

@@ -1,12 +1,13 @@
 """Which transactions are found, page by page, in every store; and what is forgotten, and set aside."""
 
 import datetime as dt
+import itertools
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chargehand import MemoryStore, Transaction, TransactionFilter
+from chargehand import Cursor, MemoryStore, Transaction, TransactionFilter
 from chargehand.actors.runtime import threads
 from chargehand.store import memory, search
 from chargehand.store.sqlite import SqliteStore
@@ -14,7 +15,6 @@ from chargehand.testing import StubStore
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 LIMIT_S = 60
-ORPHAN = "orphan: BootNotification while it was open"
 STORES = ["memory", "stub", "sqlite"]
 
 
@@ -55,17 +55,29 @@ def test_a_page_begins_under_the_number_that_it_is_given(store):
     assert ids(store.transactions(before=1)) == []
 
 
+def over(store, number, *, at, connector_id=1, charge_point_id="CP1"):
+    at = NOW + dt.timedelta(minutes=at)
+    store.transaction_over(charge_point_id, connector_id, at, "BootNotification", number).wait(LIMIT_S)
+
+
 def test_the_flagged_ones_are_found_and_of_them_the_orphans(store):
     kept(
         store,
         transaction(1),
-        transaction(2, flags=("the meter ran backwards",)),
-        transaction(3, flags=("the meter ran backwards", ORPHAN)),
-        transaction(4, flags=(ORPHAN,)),
-        transaction(5, flags=('idTag is ,"orphan: a text that a charge point chose',)),
+        transaction(2, flags=("the meter ran backwards",), connector_id=2),
+        transaction(3, flags=("the meter ran backwards",), connector_id=3),
+        transaction(4, connector_id=3),
+        transaction(5, flags=('idTag is ,"orphan: a text that a charge point chose',), connector_id=4),
     )
+    over(store, None, at=4.5, connector_id=3)
     assert ids(store.transactions(TransactionFilter(flagged_only=True))) == [5, 4, 3, 2]
     assert ids(store.transactions(TransactionFilter(orphans_only=True))) == [4, 3]
+    store.transaction_alive(3, NOW + dt.timedelta(minutes=5)).wait(LIMIT_S)
+    assert ids(store.transactions(TransactionFilter(orphans_only=True))) == [4]
+    over(store, None, at=6, connector_id=None)
+    assert ids(store.transactions(TransactionFilter(orphans_only=True))) == [5, 4, 3, 2, 1]
+    assert store.transaction(1).over == "BootNotification"
+    assert store.transactions(limit=1)[0] == store.transaction(5)
 
 
 def test_since_is_in_it_and_until_is_not_whatever_the_fraction(store):
@@ -80,52 +92,76 @@ def test_since_is_in_it_and_until_is_not_whatever_the_fraction(store):
 
 @given(
     rows=st.lists(
-        st.tuples(st.integers(1, 3), st.integers(1, 2), st.sampled_from(((), (ORPHAN,), ("odd",)))),
+        st.tuples(st.integers(0, 2), st.integers(1, 2), st.integers(1, 2), st.sampled_from(((), ("odd",)))),
         max_size=12,
     ),
+    facts=st.lists(
+        st.tuples(st.integers(1, 2), st.sampled_from((None, 1, 2)), st.integers(0, 13)), max_size=4
+    ),
+    alive=st.lists(st.tuples(st.integers(1, 12), st.integers(0, 13)), max_size=3),
     flagged=st.booleans(),
     orphans=st.booleans(),
     charge_point=st.sampled_from(("", "CP1", "CP2")),
     since=st.none() | st.integers(0, 13),
     limit=st.integers(1, 4),
     window=st.integers(1, 4),
+    seed=st.randoms(),
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_pages_put_together_are_what_was_asked_for(
-    tmp_path_factory, monkeypatch, rows, flagged, orphans, charge_point, since, limit, window
+def test_pages_of_equal_and_other_times_put_together_are_what_was_asked_for(
+    tmp_path_factory,
+    monkeypatch,
+    rows,
+    facts,
+    alive,
+    flagged,
+    orphans,
+    charge_point,
+    since,
+    limit,
+    window,
+    seed,
 ):
     monkeypatch.setattr(search, "WINDOW", window)
     monkeypatch.setattr(memory, "AT_A_TIME", window)
+    minutes = itertools.accumulate(gap for gap, *_ in rows)
     all_ = [
-        transaction(number * gap, charge_point_id=f"CP{whose}", flags=flags)
-        for number, (gap, whose, flags) in enumerate(rows, 1)
+        transaction(
+            number,
+            charge_point_id=f"CP{whose}",
+            connector_id=connector,
+            flags=flags,
+            start_received_at=NOW + dt.timedelta(minutes=minute),
+        )
+        for number, (minute, (_, whose, connector, flags)) in enumerate(zip(minutes, rows, strict=True), 1)
     ]
-    all_ = list({one.id: one for one in reversed(all_)}.values())
+    seed.shuffle(all_)
     at = None if since is None else NOW + dt.timedelta(minutes=since)
-    wanted = sorted(
-        one.id
-        for one in all_
-        if (not flagged or one.flags)
-        and (not orphans or one.orphaned)
-        and charge_point in ("", one.charge_point_id)
-        and (at is None or one.start_received_at >= at)
-    )
     path = tmp_path_factory.mktemp("pages") / "store.sqlite"
+    answers = []
     for store in (MemoryStore(), SqliteStore.open(str(path), threads)):
         try:
             for one in all_:
                 store.start_transaction(one)
+            for whose, connector, minute in facts:
+                over(store, None, at=minute, connector_id=connector, charge_point_id=f"CP{whose}")
+            for number, minute in alive:
+                store.transaction_alive(number, NOW + dt.timedelta(minutes=minute)).wait(LIMIT_S)
             found, before = [], None
             chosen = TransactionFilter(
                 charge_point_id=charge_point, flagged_only=flagged, orphans_only=orphans, since=at
             )
             while page := store.transactions(chosen, before=before, limit=limit):
                 assert len(page) <= limit
-                found += ids(page)
-                before = found[-1]
-            assert found == wanted[::-1]
+                found += page
+                before = Cursor.parse(str(Cursor(page[-1].start_received_at, page[-1].id)))
+            known = [store.transaction(one.id) for one in all_]
+            wanted = [one for one in known if chosen.matches(one)]
+            assert found == sorted(wanted, key=lambda one: (one.start_received_at, one.id), reverse=True)
+            answers.append(found)
         finally:
             store.close()
+    assert answers[0] == answers[1]
 
 
 def test_what_was_set_aside_is_paged_by_number(store):
