@@ -90,7 +90,7 @@ def newest_transactions(
     order = "ORDER BY start_received_at DESC, id DESC"
     indexed: Conditions = [
         ("charge_point = ?", wanted.charge_point_id),
-        ("connector = ?", wanted.connector_id),
+        ("connector = ?", None if wanted.connector_id is None else (wanted.connector_id,)),
         ("lower(id_tag) = lower(?)", wanted.id_tag),
         ("stop_received_at IS NULL", wanted.open_only or wanted.orphans_only),
         ("start_received_at >= ?", utc_text(wanted.since)),
@@ -103,8 +103,9 @@ def newest_transactions(
     else:
         place = None if before is None else (utc_text(before.at), before.number)
     is_orphaned = orphaned(fact)
+    unassessed = "assessed = 0 OR " if wanted.unassessed_too else ""
     looked_for: Conditions = [
-        (f"flags <> '[]' OR findings <> '[]' OR ({is_orphaned})", wanted.flagged_only and not wanted.unassessed_too),
+        (f"{unassessed}flags <> '[]' OR findings <> '[]' OR ({is_orphaned})", wanted.flagged_only),
         (is_orphaned, wanted.orphans_only),
     ]
     if not any(value for _, value in looked_for):
