@@ -51,18 +51,22 @@ class Reply:
 class Api:
     """Client of one server's API. Failures raise `CommandFailed`, wrong arguments `CommandMisused`."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, hint: str = "") -> None:
         self._url = url
         self._token = token
+        self._hint = hint
 
     @classmethod
     def of(cls, settings: Settings, *, url: str | None = None, token: str | None = None) -> Self:
         """Make a client for the server that uses the data folder, or for the address in the settings if none does."""
         folder = DataFolder(settings.data)
-        found = url or folder.read_run().get("http") or configured(settings)["http"]
+        found, hint = url or folder.read_run().get("http"), ""
+        if not found:
+            found = configured(settings)["http"]
+            hint = f" (the address in the settings: no server runs in the data folder {settings.data})"
         if found is None:
             raise CommandFailed("HTTP is turned off in the settings; --url names another server")
-        return cls(found, token or settings.http.token or folder.read_token())
+        return cls(found, token or settings.http.token or folder.read_token(), hint)
 
     def get(self, *path: str, **query: str) -> dict[str, Any]:
         """Get the resource at a path, given as unquoted segments."""
@@ -128,7 +132,7 @@ class Api:
             connection.request(method, target, None if body is None else body.encode(), headers)
             yield connection.getresponse()
         except OSError as error:
-            text = f"no answer from a server at {self._url}: {error.strerror or error}"
+            text = f"no answer from a server at {self._url}: {error.strerror or error}{self._hint}"
             raise CommandFailed(text) from error
         except (http.client.HTTPException, ValueError) as error:
             raise CommandFailed(f"what answers at {self._url} is not chargehand") from error

@@ -8,9 +8,8 @@ import gevent
 import pytest
 from hypothesis import settings
 
-from chargehand.testing.postgres import NoPostgres, PostgresProcess
-
 from .leftovers import Snapshot
+from .postgres_process import NoPostgres, PostgresProcess
 
 # The same examples every time, without a database: what fails here fails everywhere, however slow the machine is.
 settings.register_profile("chargehand", derandomize=True, deadline=None, database=None)

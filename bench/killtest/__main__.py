@@ -25,7 +25,7 @@ from checks import PLANTS, check, plant
 from fleet import ChargePoint, Log
 from gevent import subprocess as gevent_subprocess
 
-from chargehand.testing.postgres import NoPostgres, PostgresProcess
+from chargehand.tests.postgres_process import NoPostgres, PostgresProcess
 
 FILE = "chargehand.sqlite"
 READY_S = 30.0

@@ -25,7 +25,7 @@ from station import Station, Tally
 sys.path.insert(0, str(Path(__file__).parents[1] / "killtest"))
 from checks import check
 
-from chargehand.testing.postgres import NoPostgres, PostgresProcess
+from chargehand.tests.postgres_process import NoPostgres, PostgresProcess
 
 CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
 FAULTS_SHOWN = 20

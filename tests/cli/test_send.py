@@ -114,6 +114,16 @@ def test_no_server_at_all_is_one_clear_line():
     assert done.stderr == f"chargehand: no answer from a server at {url}: Connection refused\n"
 
 
+def test_an_address_that_only_the_settings_name_is_said_to_be_theirs(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (tmp_path / "c.toml").write_text(f"[http]\nport = {port}\n")
+    done = call("CP1", "Reset", "--config", str(tmp_path / "c.toml"), "--data", str(tmp_path / "data"))
+    assert done.exit_code == 1
+    assert f":{port}: Connection refused (the address in the settings: no server runs in" in done.stderr
+    assert str(tmp_path / "data") in done.stderr
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x", "http://[", "http://x:port"])
 def test_a_url_that_is_none_is_status_two(url):
     done = call("CP1", "Reset", "--url", url)

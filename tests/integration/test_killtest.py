@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.testing.postgres import PostgresProcess
+from ..postgres_process import PostgresProcess
 
 KILLTEST = Path(__file__).parents[2] / "bench" / "killtest"
 LIMIT_S = 150.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.testing.postgres import NoPostgres, find_programs
+from ..postgres_process import NoPostgres, find_programs
 
 NODES = Path(__file__).parents[2] / "bench" / "nodes"
 LIMIT_S = 150.0

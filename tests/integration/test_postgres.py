@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.testing.postgres import PostgresProcess
-
+from ..postgres_process import PostgresProcess
 from .conftest import StartServer
 from .process import until
 from .rawsocket import RawSocket

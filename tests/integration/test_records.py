@@ -20,8 +20,9 @@ EACH = 15
 
 
 def told(server: Server, *words: str) -> Finished:
+    """Run a command that succeeds; the server's own output says why one does not."""
     done = chargehand(*words, "--data", str(server.data))
-    assert done.status == 0, done.output
+    assert done.status == 0, f"{done.output}\nthe server printed:\n{server.output}"
     return done
 
 

@@ -13,8 +13,7 @@ from typing import Any, Self
 
 import pytest
 
-from chargehand.testing.postgres import PostgresProcess
-
+from ..postgres_process import PostgresProcess
 from .conftest import StartServer
 from .process import until
 from .rawsocket import EndedError, RawSocket

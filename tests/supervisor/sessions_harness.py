@@ -53,10 +53,13 @@ class SessionsHarness:
         self.supervisor = Cell(context.scheduler, "sessions", make, lambda _, exit_: self.exits.append(exit_))
         self.supervisor.start()
 
+    def settle(self):
+        settle(self.stage.context.scheduler)
+
     def connect(self, id_="CP1"):
-        connection = MemoryConnection(settle=settle)
+        connection = MemoryConnection(settle=self.settle)
         connection.receiver = self.sessions.attach(id_, "", connection)
-        settle()
+        self.settle()
         return connection
 
     def cell(self, id_="CP1"):
@@ -73,12 +76,12 @@ class SessionsHarness:
             **{"timeout_s": 60.0, "created_at": clock.time(), **options},
         )
         self.cell(id_).tell(SendCommand(ticket))
-        settle()
+        self.settle()
         return ticket
 
     def advance(self, seconds):
-        self.clock.advance(seconds, settle)
-        settle()
+        self.clock.advance(seconds, self.settle)
+        self.settle()
 
     def count(self, name):
         return self.stage.counts[name]

@@ -11,7 +11,7 @@ DEADLINE_S = 10.0
 
 
 class SystemHarness:
-    """See the head of this file. `supervision` are settings of supervision, `sessions` those of sessions."""
+    """Central system on a clock that a test moves; `supervision` and `sessions` are settings."""
 
     def __init__(self, *specs, store=None, sessions=None, **supervision):
         self.clock = ManualClock()
@@ -34,21 +34,24 @@ class SystemHarness:
 
     def __exit__(self, *_):
         self.system.stop()
-        settle()
+        self.settle()
+
+    def settle(self):
+        settle(self.system._scheduler)
 
     def connect(self, id_="CP1"):
         """A charge point; its end of the connection."""
-        connection = MemoryConnection(settle=settle)
+        connection = MemoryConnection(settle=self.settle)
         connection.receiver = self.system._sessions.attach(id_, "", connection)
-        settle()
+        self.settle()
         return connection
 
     def cell(self, id_="CP1"):
         return self.system._directory.find(id_)
 
     def advance(self, seconds):
-        self.clock.advance(seconds, settle)
-        settle()
+        self.clock.advance(seconds, self.settle)
+        self.settle()
 
     def count(self, name):
         return self.system.counters.counts.get(name, 0)
@@ -65,5 +68,5 @@ class SystemHarness:
     def live(self, coroutine):
         """Let something that blocks run while the hub goes on, and return what it gave."""
         greenlet = gevent.spawn(coroutine)
-        settle()
+        self.settle()
         return greenlet.get(timeout=5)

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from chargehand.testing import postgres as module
-from chargehand.testing.postgres import NoPostgres, PostgresProcess, find_programs
+from . import postgres_process as module
+from .postgres_process import NoPostgres, PostgresProcess, find_programs
 
 
 def test_where_none_is_installed_it_says_so(monkeypatch):

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own, for tests: in a folder, on a free port of loopback, gone when it is closed.
+"""Private PostgreSQL server for tests and benchmarks: in a folder, on a free port of loopback, gone when closed.
 
 Nothing of an installed server is touched but its programs. PostgreSQL refuses root: run by root it is another user's.
 """
@@ -16,20 +16,18 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config.errors import ChargehandError
-
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
 PROGRAMS = "/usr/lib/postgresql/*/bin"
-"""Where Debian has them; elsewhere they are looked for on the PATH."""
+"""Folders of PostgreSQL in Debian; elsewhere its programs are found by the PATH."""
 USERS = ("postgres", "nobody")
 LIMIT_S = 120.0
 
 
-class NoPostgres(ChargehandError):
-    """There is no PostgreSQL that could be started here; says why."""
+class NoPostgres(Exception):
+    """Reason why no PostgreSQL can be started here."""
 
 
 def find_programs() -> Path:
@@ -51,7 +49,7 @@ def _version(folder: Path) -> float:
 
 
 class PostgresProcess:
-    """A server that runs, with an empty database. Close it, or use it with `with`. Raises `NoPostgres`.
+    """Running server with an empty database. Close it, or use it with `with`. Raises `NoPostgres`.
 
     With `fsync` off it is faster, and keeps nothing when the machine itself fails.
     """
@@ -80,12 +78,12 @@ class PostgresProcess:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """URL of its database."""
         return f"postgresql://chargehand@127.0.0.1:{self.port}/postgres"
 
     @property
     def pid(self) -> int:
-        """Its first process."""
+        """Process id of its first process."""
         return int((self._data / "postmaster.pid").read_text().split("\n")[0])
 
     @property
@@ -102,7 +100,7 @@ class PostgresProcess:
         self._run("pg_ctl", "-w", "-s", "-m", mode, "stop")
 
     def freeze(self) -> None:
-        """Let it be there and answer nothing any more, until `thaw`."""
+        """Keep its sockets open and answer nothing, until `thaw`."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -122,7 +120,7 @@ class PostgresProcess:
         self.sql("DROP SCHEMA IF EXISTS chargehand CASCADE")
 
     def sql(self, statement: str) -> str:
-        """Run a statement as its owner; what psql prints: columns with | between, without heads."""
+        """Run a statement as its owner; returns the output of psql: columns with | between, without heads."""
         return self._run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, self.url).strip()
 
     def close(self) -> None:
@@ -144,7 +142,7 @@ class PostgresProcess:
         user: dict[str, Any] = {}
         if self._user is not None:
             user = {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
-        done = subprocess.run(  # noqa: S603 - programs of a folder that is the system's
+        done = subprocess.run(
             [str(self._programs / program), *arguments],
             cwd=self.folder,
             env={"PGDATA": str(self._data), "PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
@@ -166,7 +164,7 @@ class PostgresProcess:
 
 
 def _user() -> pwd.struct_passwd | None:
-    """Whom to become: None when PostgreSQL may run as who we are."""
+    """Choose the user to run PostgreSQL as; None for the present one."""
     if os.geteuid() != 0:
         return None
     for name in USERS:
