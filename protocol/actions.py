@@ -71,6 +71,11 @@ def no_samples(_: bytes) -> Samples:
     return Samples(())
 
 
+def no_meter_values(_: bytes) -> bytes:
+    """Return an empty list."""
+    return b"[]"
+
+
 def time_fallback(facts: FallbackFacts) -> bytes:
     """Answer with the current time alone."""
     return b'{"currentTime":"%b"}' % facts.time.encode()
@@ -209,6 +214,8 @@ class Version:
     """Functions that put verbs into messages of this version."""
     samples: Callable[[bytes], Samples] = no_samples
     """Samples of energy and power in a payload with meter values, as it was sent; never raises."""
+    meter_values: Callable[[bytes], bytes] = no_meter_values
+    """List of the meter values in such a payload, as JSON, as it was sent; never raises."""
 
     @classmethod
     def gather(
@@ -222,6 +229,7 @@ class Version:
         local_lists: LocalListAdapter | None = None,
         verbs: Mapping[type[Verb], Translate] | None = None,
         samples: Callable[[bytes], Samples] = no_samples,
+        meter_values: Callable[[bytes], bytes] = no_meter_values,
     ) -> Self:
         """Make the table from all marked requests that are declared in these modules.
 
@@ -251,6 +259,7 @@ class Version:
             local_lists,
             MappingProxyType(dict(verbs or {})),
             samples,
+            meter_values,
         )
 
     def translate(self, verb: Verb, facts: VerbFacts) -> "Request[Any]":

@@ -161,6 +161,10 @@ class Limits(NamedTuple):
     behind_s: float = 31_536_000
     """Seconds that a charge point's time may be before our time of receipt: it may have been offline for long."""
 
+    def allow_time(self, at: datetime, received_at: datetime) -> bool:
+        """Return whether a charge point's time can be true of what was received then."""
+        return -self.ahead_s <= (received_at - at).total_seconds() <= self.behind_s
+
 
 class Finding(NamedTuple):
     """Suspicion: its stable code, and the reason with its figures."""
@@ -254,12 +258,8 @@ class _Derivation:
         self._samples = self._placed(readings)
 
     def _claimed_point(self, wh: int, at: datetime, received_at: datetime) -> _Point:
-        known_at = at if self._is_plausible(at, received_at) else received_at
+        known_at = at if self._limits.allow_time(at, received_at) else received_at
         return _Point(0, known_at, at, Decimal(wh), "meterStart")
-
-    def _is_plausible(self, at: datetime, received_at: datetime) -> bool:
-        age_s = (received_at - at).total_seconds()
-        return -self._limits.ahead_s <= age_s <= self._limits.behind_s
 
     def _placed(
         self, readings: Iterable[tuple[datetime, Iterable[Sample]]]
@@ -269,7 +269,7 @@ class _Derivation:
         for received_at, samples in readings:
             for sample in samples:
                 known_at = sample.at
-                if not self._is_plausible(sample.at, received_at):
+                if not self._limits.allow_time(sample.at, received_at):
                     self._wrong_clocks.append((sample.at, received_at))
                     known_at = received_at
                 rank = {BEGIN: -1, END: 1}.get(sample.context, 0)
@@ -381,7 +381,8 @@ class _Derivation:
         if claim.stopped_at is not None and claim.stop_received_at is not None:
             started_at, ended_at = self._start.at, claim.stopped_at
             if not (
-                self._start.clock_is_right and self._is_plausible(claim.stopped_at, claim.stop_received_at)
+                self._start.clock_is_right
+                and self._limits.allow_time(claim.stopped_at, claim.stop_received_at)
             ):
                 started_at, ended_at = claim.start_received_at, claim.stop_received_at
             return _seconds((ended_at - started_at).total_seconds())
@@ -406,7 +407,7 @@ class _Derivation:
             times.append(("it stopped", claim.stopped_at, claim.stop_received_at))
         times += [(f"{len(self._wrong_clocks)} samples, one", *one) for one in self._wrong_clocks[:1]]
         for name, at, received_at in times:
-            if self._is_plausible(at, received_at):
+            if self._limits.allow_time(at, received_at):
                 continue
             text = f"by the charge point's clock {name} at {_when(at)}, received at {_when(received_at)}"
             self._find("clock_ahead" if at > received_at else "clock_behind", text)

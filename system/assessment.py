@@ -65,19 +65,27 @@ class Assessment:
     def __init__(self, store: Store, versions: Mapping[str, Version], limits: Limits) -> None:
         self._store = store
         self._versions = {version.name: version for version in versions.values()}
-        self._limits = limits
-
-    def energy(self, transaction: Transaction) -> Energy:
-        """Derive the energy of a transaction from its figures and its readings."""
-        return self._derive(transaction, self._readings(transaction))
+        self.limits = limits
 
     def assessed(self, transaction: Transaction) -> Transaction:
         """Return a transaction with its energy and findings; those of a closed one are stored."""
-        if transaction.assessed:
-            return transaction
+        return transaction if transaction.assessed else self.known(transaction)[0]
+
+    def known(self, transaction: Transaction) -> tuple[Transaction, Energy]:
+        """Return the same, derived now, and the whole of what was derived."""
         readings = self._readings(transaction)
-        known = self._with(transaction, self._derive(transaction, readings))
-        while not transaction.open:
+        while True:
+            derived = self._derive(transaction, readings)
+            known = msgspec.structs.replace(
+                transaction,
+                assessed=not transaction.open,
+                energy_wh=derived.energy_wh,
+                energy_source=derived.source,
+                supported_energy_wh=derived.supported_wh,
+                findings=tuple(f"{finding.code}: {finding.text}" for finding in derived.findings),
+            )
+            if transaction.open or known == transaction:
+                return known, derived
             self._store.assess_transaction(
                 transaction.id,
                 energy_wh=known.energy_wh,
@@ -88,10 +96,8 @@ class Assessment:
             # A reading that came while the others were read has made nothing void: there was nothing yet.
             now = self._readings(transaction)
             if len(now) == len(readings):
-                break
+                return known, derived
             readings = now
-            known = self._with(transaction, self._derive(transaction, readings))
-        return known
 
     def transactions(
         self, wanted: TransactionFilter, *, before: Cursor | None = None, limit: int = 100
@@ -126,17 +132,6 @@ class Assessment:
 
     # -- What it is derived from ---------------------------------------------------------------
 
-    @staticmethod
-    def _with(transaction: Transaction, energy: Energy) -> Transaction:
-        return msgspec.structs.replace(
-            transaction,
-            assessed=not transaction.open,
-            energy_wh=energy.energy_wh,
-            energy_source=energy.source,
-            supported_energy_wh=energy.supported_wh,
-            findings=tuple(f"{finding.code}: {finding.text}" for finding in energy.findings),
-        )
-
     def _readings(self, transaction: Transaction) -> Sequence[MeterReading]:
         return self._store.meter_readings(
             transaction.id, charge_point_id=transaction.charge_point_id, limit=READINGS
@@ -152,7 +147,7 @@ class Assessment:
             transaction.stop_received_at,
         )
         samples = list(self._samples(readings))
-        return derive(claim, samples, last_stop=self._last_stop(transaction), limits=self._limits)
+        return derive(claim, samples, last_stop=self._last_stop(transaction), limits=self.limits)
 
     def _samples(self, readings: Sequence[MeterReading]) -> Iterator[tuple[datetime, Sequence[Sample]]]:
         for number, reading in enumerate(readings, 1):

@@ -111,6 +111,7 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.add_route(one, charge_points, suffix="one")
     app.add_route(f"{one}/recording", charge_points, suffix="recording")
     app.add_route(f"{one}/events", charge_points, suffix="events")
+    app.add_route(f"{one}/meter-readings", charge_points, suffix="readings")
     app.add_route(f"{one}/password", Passwords(system))
     app.add_route(f"{one}/commands/{{action:segment}}", Commands(system, stop))
     app.add_route(f"{one}/local-list", LocalLists(system, stop))

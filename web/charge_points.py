@@ -8,11 +8,13 @@ import falcon
 import msgspec
 
 from ..admission.identity import IdentityRefused, check_identity
+from ..store.records import Cursor
 from ..system.operations import ChargePointConnected
 from .requests import Problem, Query, body_of, decoded
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .tags import keep
-from .views import LINES_OF_JSON, event, facts, stored_facts, stored_summary, summary
+from .transactions import LARGEST_ID, paging
+from .views import LINES_OF_JSON, event, facts, meter_reading, stored_facts, stored_summary, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,6 +115,32 @@ class ChargePoints(Resource):
         if not found and self._system.charge_point(charge_point) is None:
             self._check_stored(charge_point)
         answer(response, {"events": viewed(event(record) for record in found)})
+
+    def on_get_readings(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+        """List the meter readings of a charge point that belong to no transaction, newest first by receipt.
+
+        With `all=1` those of transactions, too. `more` says that there are further ones, `next` is the `before` of the
+        next page.
+        """
+        query = Query(request, "connector", "since", "until", "all", "before", "limit")
+        limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        connector = (
+            query.whole("connector", default=-1, least=0, most=LARGEST_ID) if query.has("connector") else None
+        )
+        found = self._system.store.readings_of(
+            charge_point,
+            connector_id=connector,
+            since=query.moment("since"),
+            until=query.moment("until"),
+            without_transaction=not query.flag("all", default=False),
+            before=query.cursor("before"),
+            limit=limit + 1,
+        )
+        if not found and self._system.charge_point(charge_point) is None:
+            self._check_stored(charge_point)
+        last = Cursor(found[limit - 1].received_at, found[limit - 1].number) if len(found) > limit else None
+        shown = viewed(meter_reading(one, self._system.versions) for one in found[:limit])
+        answer(response, {"meter_readings": shown} | paging(last))
 
 
 def _check_identity(charge_point: str, longest: int) -> None:

@@ -38,6 +38,7 @@ TAG: dict[str, Any] = {
 }
 MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
 NUMBER: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
+CURSOR: dict[str, Any] = TEXT | {"description": "`next` of the page before"}
 LIMIT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
 SECONDS: dict[str, Any] = {
     "type": "number",
@@ -99,6 +100,18 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                     limit=LIMIT,
                 )
             },
+            f"{one}/meter-readings": {
+                "get": _read(
+                    "Meter readings of a charge point that belong to no transaction, the newest first",
+                    "charge_point",
+                    connector={"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
+                    since=MOMENT,
+                    until=MOMENT,
+                    all=FLAG | {"default": 0},
+                    before=CURSOR,
+                    limit=LIMIT,
+                )
+            },
             f"{one}/password": {"put": _set_password(), "delete": _remove_password()},
             f"{one}/recording": {"get": _recording()},
             f"{one}/commands/{{action}}": {"post": _command(spoken.values())},
@@ -108,15 +121,16 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             },
             f"{root}/transactions": {
                 "get": _read(
-                    "Transactions, those with the highest numbers first",
+                    "Transactions, the newest first by our time of receipt of their start",
                     charge_point=TEXT,
+                    connector=NUMBER,
                     id_tag=TEXT,
                     open=FLAG | {"default": 0},
                     flagged=FLAG | {"default": 0},
                     orphans=FLAG | {"default": 0},
                     since=MOMENT,
                     until=MOMENT,
-                    before=NUMBER | {"maximum": LARGEST_ID + 1},
+                    before=CURSOR,
                     limit=LIMIT,
                 )
             },
@@ -128,7 +142,7 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             },
             f"{root}/transactions/{{transaction_id}}": {
                 "get": _read(
-                    "One transaction with its meter readings",
+                    "One transaction with its energy, meter readings and dead letters",
                     "transaction_id",
                     limit=LIMIT | {"default": DEFAULT_READINGS},
                 )

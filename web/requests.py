@@ -20,6 +20,7 @@ from falcon.routing import BaseConverter
 from gevent import get_hub, getcurrent
 
 from ..config.errors import ChargehandError
+from ..store.records import Cursor
 from .views import JSON, encode, violations
 
 if TYPE_CHECKING:
@@ -184,6 +185,10 @@ class Query:
                 raise _wrong(f"{name} is given more than once")
             self._values[name] = value
 
+    def has(self, name: str) -> bool:
+        """Return whether a parameter is given."""
+        return name in self._values
+
     def text(self, name: str) -> str:
         """Read a text; empty by default."""
         return self._values.get(name, "")
@@ -222,6 +227,16 @@ class Query:
             return (value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
         except (ValueError, OverflowError):
             raise _wrong(f"{name} must be a time like 2026-11-22T05:42:00Z, or a day") from None
+
+    def cursor(self, name: str) -> Cursor | None:
+        """Read the place where a page begins, as the page before told it in `next`. None if it is not given."""
+        if name not in self._values:
+            return None
+        try:
+            # A client that did not encode it sends a plus sign as a blank.
+            return Cursor.parse(self._values[name].replace(" ", "+"))
+        except (ValueError, OverflowError):
+            raise _wrong(f"{name} must be what the page before told in `next`") from None
 
     def seconds(self, name: str, *, default: float, most: float) -> float:
         """Read a duration above 0."""

@@ -1,4 +1,4 @@
-"""Transactions, page by page, with their meter readings; and the transaction messages that no handler took."""
+"""Transactions, page by page, with their energy; one of them with its meter readings and dead letters."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import falcon
 from ..store.records import TransactionFilter
 from .requests import Problem, Query
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
-from .views import meter_reading, transaction
+from .views import energy, meter_reading, spooled, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from ..store.records import Cursor, Transaction
 
 LARGEST_ID = 2**31 - 1
-AT_A_TIME = 200
-"""Transactions that are asked for at a time: a database's thread and the hub share one interpreter."""
 DEFAULT_READINGS = 1000
 
 
@@ -24,10 +22,15 @@ class Transactions(Resource):
     """`/api/v1/transactions`, with `/{id}` one of them."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List transactions by falling number, narrowed by the query; `before` is where the next page begins."""
+        """List transactions, newest first by our time of receipt of the start, narrowed by the query.
+
+        `more` says that there are further ones, `next` is the `before` of the next page. A page of flagged ones may be
+        short, and have a next one.
+        """
         query = Query(
             request,
             "charge_point",
+            "connector",
             "id_tag",
             "open",
             "flagged",
@@ -38,9 +41,11 @@ class Transactions(Resource):
             "limit",
         )
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
-        before = query.whole("before", default=LARGEST_ID + 1, most=LARGEST_ID + 1)
+        before = query.cursor("before")
+        connector = query.whole("connector", default=0, least=0, most=LARGEST_ID)
         wanted = TransactionFilter(
             charge_point_id=query.text("charge_point"),
+            connector_id=connector or None,
             id_tag=query.text("id_tag"),
             open_only=query.flag("open", default=False),
             flagged_only=query.flag("flagged", default=False),
@@ -48,30 +53,47 @@ class Transactions(Resource):
             since=query.moment("since"),
             until=query.moment("until"),
         )
-        answer(response, {"transactions": viewed(self._pages(wanted, before, limit))})
+        page = self._system.assessment.transactions(wanted, before=before, limit=limit)
+        shown = viewed(self._view(one) for one in page)
+        answer(response, {"transactions": shown} | paging(page.next))
 
-    def _pages(self, wanted: TransactionFilter, before: int, limit: int) -> Iterator[dict[str, Any]]:
-        while limit > 0:
-            size = min(limit, AT_A_TIME)
-            found = self._system.store.transactions(wanted, before=before, limit=size)
-            yield from map(transaction, found)
-            if len(found) < size:
-                return
-            before, limit = found[-1].id, limit - size
+    def _view(self, record: Transaction) -> dict[str, Any]:
+        return transaction(record, self._system.assessment.limits)
 
     def on_get_one(self, request: falcon.Request, response: falcon.Response, transaction_id: str) -> None:
-        """Answer with one transaction and its first meter readings by receipt; `more_readings`: there are others."""
+        """Answer with one transaction, its first meter readings by receipt, and its dead letters.
+
+        `more_readings`, `more_dead_letters`: there are others.
+        """
         limit = Query(request, "limit").whole("limit", default=DEFAULT_READINGS, most=MAX_LIMIT)
+        found, store = self._find(transaction_id), self._system.store
+        known, derived = self._system.assessment.known(found)
+        readings = store.meter_readings(found.id, charge_point_id=found.charge_point_id, limit=limit + 1)
+        dead_letters = store.transaction_dead_letters(found.id, limit=limit + 1)
+        versions = self._system.versions
+        picture = (
+            self._view(known)
+            | energy(derived)
+            | {
+                "meter_readings": viewed(meter_reading(one, versions) for one in readings[:limit]),
+                "more_readings": len(readings) > limit,
+                "dead_letters": viewed(spooled(one) for one in dead_letters[:limit]),
+                "more_dead_letters": len(dead_letters) > limit,
+            }
+        )
+        answer(response, picture)
+
+    def _find(self, transaction_id: str) -> Transaction:
         number = int(transaction_id) if _is_number(transaction_id) else 0
         found = self._system.store.transaction(number) if 0 < number <= LARGEST_ID else None
         if found is None:
             raise Problem(404, "Unknown transaction", f"there is no transaction {transaction_id}")
-        readings = self._system.store.meter_readings(number, limit=limit + 1)
-        picture = transaction(found) | {
-            "meter_readings": viewed(meter_reading(one) for one in readings[:limit]),
-            "more_readings": len(readings) > limit,
-        }
-        answer(response, picture)
+        return found
+
+
+def paging(next_: Cursor | None) -> dict[str, Any]:
+    """Say if there are more, and where they begin."""
+    return {"more": next_ is not None, "next": None if next_ is None else str(next_)}
 
 
 def _is_number(text: str) -> bool:

@@ -15,13 +15,14 @@ from ..protocol.message import Message
 from ..store.records import flag_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.tickets import Ticket
     from ..protocol.actions import Version
+    from ..protocol.energy import Energy, Limits
     from ..protocol.errors import Deviation, ErrorCode
-    from ..store.records import Event, MeterReading, Spooled, StoredRegistration, Transaction
+    from ..store.records import Event, MeterReading, Spooled, StopFigures, StoredRegistration, Transaction
 
 JSON = "application/json"
 LINES_OF_JSON = "application/x-ndjson"
@@ -96,35 +97,111 @@ def facts(charge_point: ChargePoint, open_tickets: Iterable[Ticket[Any]]) -> dic
     }
 
 
-def transaction(record: Transaction) -> dict[str, Any]:
-    """Show a transaction: `started_at` and `stopped_at` by the charge point's clock, the receipts by ours."""
+def transaction(record: Transaction, limits: Limits) -> dict[str, Any]:
+    """Show a transaction: `started_at` and `stopped_at` by the charge point's clock, the receipts by ours.
+
+    `doubtful_times` names those of the charge point's that cannot be true, or could not be read. `flags` has the
+    findings of its assessment, too, and why it is orphaned.
+    """
     return {
         "transaction_id": record.id,
         "charge_point": record.charge_point_id,
         "connector_id": record.connector_id,
         "id_tag": record.id_tag,
         "open": record.open,
+        "orphaned": record.orphaned,
         "verdict": record.verdict,
         "reservation_id": record.reservation_id,
         "meter_start": record.meter_start,
         "started_at": record.started_at,
         "start_received_at": record.start_received_at,
+        "started_text": record.started_text,
         "meter_stop": record.meter_stop,
         "stopped_at": record.stopped_at,
         "stop_received_at": record.stop_received_at,
+        "doubtful_times": doubtful_times(record, limits),
         "stop_reason": record.stop_reason,
         "stop_id_tag": record.stop_id_tag,
-        "flags": [{"code": flag_code(flag), "text": flag} for flag in record.flags],
+        "energy_wh": record.energy_wh,
+        "energy_source": record.energy_source,
+        "supported_energy_wh": record.supported_energy_wh,
+        "closed_by": record.closed_by,
+        "note": record.note,
+        "other_stops": [stop_figures(one) for one in record.other_stops],
+        "version": record.version,
+        "flags": list(flags(record)),
     }
 
 
-def meter_reading(record: MeterReading) -> dict[str, Any]:
-    """Show a MeterValues message, or the transaction data of a StopTransaction; `values` as they were sent."""
+def doubtful_times(record: Transaction, limits: Limits) -> list[str]:
+    """Name the times of a transaction by the charge point's clock that cannot be true, or could not be read."""
+    found = []
+    if record.started_text or not limits.allow_time(record.started_at, record.start_received_at):
+        found.append("started_at")
+    if record.stopped_at is not None and record.stop_received_at is not None and not record.closed_by:
+        found += [] if limits.allow_time(record.stopped_at, record.stop_received_at) else ["stopped_at"]
+    return found
+
+
+def flags(record: Transaction) -> Iterator[dict[str, str]]:
+    """Yield what is doubtful about a transaction: stable code and text."""
+    for flag in record.flags:
+        # The flag of 0.1.0 for an orphaned transaction tells nothing of one that is closed.
+        if record.open or not flag.startswith(record.ORPHAN):
+            yield {"code": flag_code(flag), "text": flag}
+    if record.over:
+        yield {"code": "orphaned", "text": f"{record.ORPHAN}{record.over}"}
+    for finding in record.findings:
+        code, _, text = finding.partition(": ")
+        yield {"code": code, "text": text}
+
+
+def stop_figures(record: StopFigures) -> dict[str, Any]:
+    """Show a stop that does not count."""
     return {
-        "connector_id": record.connector_id,
-        "received_at": record.received_at,
-        "values": msgspec.Raw(record.values),
+        "meter_stop": record.meter_stop,
+        "stopped_at": record.stopped_at,
+        "stop_received_at": record.received_at,
+        "stop_reason": record.reason,
+        "stop_id_tag": record.id_tag,
     }
+
+
+def energy(derived: Energy) -> dict[str, Any]:
+    """Show what was derived of a transaction beside its energy: first and last reading, power peak, duration."""
+    return {
+        "first_reading": None if derived.first is None else derived.first._asdict(),
+        "last_reading": None if derived.last is None else derived.last._asdict(),
+        "peak_w": derived.peak_w,
+        "duration_s": derived.duration_s,
+    }
+
+
+def meter_reading(record: MeterReading, versions: Mapping[str, Version]) -> dict[str, Any]:
+    """Show a MeterValues message, or a StopTransaction with transaction data.
+
+    `payload` is what was sent, `values` its list of meter values; `flags` are deviations, and what could not be used.
+    """
+    version = _named(record.version, versions)
+    values = b"[]" if version is None else version.meter_values(record.values)
+    return {
+        "charge_point": record.charge_point_id,
+        "connector_id": record.connector_id,
+        "transaction_id": record.transaction_id,
+        "received_at": record.received_at,
+        "values": msgspec.Raw(values),
+        "payload": as_sent(record.values),
+        "flags": list(record.flags),
+    }
+
+
+def as_sent(payload: bytes) -> msgspec.Raw | str:
+    """Show a payload as it was sent; as text if it is no JSON."""
+    try:
+        payload.decode()
+        return msgspec.json.decode(payload, type=msgspec.Raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return payload.decode(errors="backslashreplace")
 
 
 def event(record: Event) -> dict[str, Any]:
@@ -139,7 +216,7 @@ def spooled(record: Spooled) -> dict[str, Any]:
         "charge_point": record.charge_point_id,
         "action": record.action,
         "unique_id": record.unique_id,
-        "payload": msgspec.Raw(record.payload),
+        "payload": as_sent(record.payload),
         "transaction_id": record.transaction_id,
         "received_at": record.received_at,
         "why": record.why,
@@ -169,7 +246,11 @@ def _spell(version: Version | None, code: ErrorCode | str) -> str:
 
 
 def _version_of(ticket: Ticket[Any], versions: Mapping[str, Version]) -> Version | None:
-    return next((version for version in versions.values() if version.name == ticket.version), None)
+    return _named(ticket.version, versions)
+
+
+def _named(name: str, versions: Mapping[str, Version]) -> Version | None:
+    return next((version for version in versions.values() if version.name == name), None)
 
 
 def violations(found: Iterable[Deviation], version: Version | None) -> list[dict[str, str]]:

@@ -95,7 +95,7 @@ from .reservation import (
     ReserveNow,
     ReserveNowResponse,
 )
-from .samples import samples_of
+from .samples import meter_values_of, samples_of
 from .security import (
     CertificateHashData,
     CertificateSigned,
@@ -192,6 +192,7 @@ VERSION = Version.gather(
     local_lists=LOCAL_LISTS,
     verbs=FUNCTIONS,
     samples=samples_of,
+    meter_values=meter_values_of,
 )
 
 __all__ = [

@@ -28,6 +28,17 @@ UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 AROUND = b"\x00\xef\xbb\xbf \t\r\n"
 """Bytes around a payload that mean nothing: NUL, byte order mark, blanks."""
 
+
+class _Lists(msgspec.Struct):
+    """Payload as far as its meter values go, as they were sent."""
+
+    meter_value: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"[]"), name=LISTS[0])
+    transaction_data: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"[]"), name=LISTS[1])
+
+
+_lists = msgspec.json.Decoder(_Lists).decode
+_untouched = msgspec.json.Decoder(msgspec.Raw).decode
+
 # Numbers stay text: exact, and refused when they are longer than any figure.
 _decode = msgspec.json.Decoder(float_hook=str).decode
 _timestamp = Timestamp()
@@ -50,6 +61,20 @@ def samples_of(payload: bytes) -> Samples:
     for index, element in enumerate(elements):
         _read_element(index, f"{name}[{index}]", element, found, unusable)
     return Samples(tuple(found), tuple(unusable))
+
+
+def meter_values_of(payload: bytes) -> bytes:
+    """Return the list of meter values in a payload, as JSON, as it was sent; an empty one if there is none."""
+    payload = payload.strip(AROUND)
+    try:
+        payload.decode()
+        if payload.startswith(b"["):
+            return bytes(_untouched(payload))
+        told = _lists(payload)
+    except UNREADABLE:
+        return b"[]"
+    first = bytes(told.meter_value)
+    return first if first not in (b"[]", b"null") else bytes(told.transaction_data)
 
 
 def _read(payload: bytes) -> Any:

@@ -140,7 +140,7 @@ def test_limits_of_suspicion_are_settings(store):
     stop(store, 1, meter_stop=900_000)
     for power_w, found in ((1_000_000.0, ()), (10_000.0, ("register_jumps",))):
         settings = BackOfficeSettings(suspect_power_w=power_w)
-        energy = Assessment(store, VERSIONS, limits_of(settings)).energy(store.transaction(1))
+        _, energy = Assessment(store, VERSIONS, limits_of(settings)).known(store.transaction(1))
         assert (energy.energy_wh, tuple(one.code for one in energy.findings)) == (899_000, found)
 
 

@@ -28,11 +28,80 @@ def ids(reply):
 def test_pages_put_together_are_all_of_them(client, system):
     for number in range(1, 501):
         keep(system, number)
-    found, before = [], 2**31
-    while page := ids(client.simulate_get(PATH, params={"before": before, "limit": 230})):
-        found += page
-        before = page[-1]
+    found, place = [], {}
+    while True:
+        reply = client.simulate_get(PATH, params=place | {"limit": 230})
+        found += ids(reply)
+        assert reply.json["more"] is (reply.json["next"] is not None)
+        if not reply.json["more"]:
+            break
+        place = {"before": reply.json["next"]}
     assert found == list(range(500, 0, -1))
+
+
+def test_transactions_are_listed_by_receipt_and_not_by_number(client, system):
+    for number, day in ((1, 3), (2, 1), (1001, 2)):
+        keep(system, number, start_received_at=NOW + dt.timedelta(days=day))
+    assert ids(client.simulate_get(PATH)) == [1, 1001, 2]
+
+
+def test_a_transaction_has_energy_source_and_findings_in_lists_and_alone(client, system):
+    keep(system, 7, started_at=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+    for minutes, wh in ((5, 900), (10, 400), (15, 1400)):
+        payload = (
+            b'{"connectorId":1,"transactionId":7,"meterValue":[{"timestamp":"2026-01-08T00:%02d:00Z",'
+            b'"sampledValue":[{"value":"%d"},{"value":"7.2","unit":"kW","measurand":"Power.Active.Import"}]}]}'
+        )
+        reading = MeterReading(
+            charge_point_id="CP1",
+            connector_id=1,
+            transaction_id=7,
+            received_at=NOW + dt.timedelta(days=7, minutes=minutes),
+            values=payload % (minutes, wh),
+            flags=("odd",),
+        )
+        system.store.add_meter_reading(reading).wait()
+    (listed,) = client.simulate_get(PATH).json["transactions"]
+    one = client.simulate_get(f"{PATH}/7").json
+    for shown in (listed, one):
+        assert (shown["energy_wh"], shown["energy_source"]) == (1300, "register_readings")
+        assert shown["supported_energy_wh"] == 1300
+        assert shown["doubtful_times"] == ["started_at"]
+        assert [flag["code"] for flag in shown["flags"]] == ["clock_behind", "register_falls"]
+    assert one["first_reading"] == {"at": "2026-01-08T00:05:00Z", "wh": 900}
+    assert (one["last_reading"]["wh"], one["peak_w"], one["duration_s"]) == (1400, 7200, 900)
+    reading = one["meter_readings"][0]
+    assert (reading["payload"]["transactionId"], reading["flags"]) == (7, ["odd"])
+    assert reading["values"][0]["sampledValue"][0] == {"value": "900"}
+
+
+def test_a_closed_transaction_has_the_energy_of_its_figures(client, system):
+    keep(
+        system,
+        7,
+        meter_stop=2100,
+        stopped_at=NOW + dt.timedelta(hours=1),
+        stop_received_at=NOW + dt.timedelta(days=8),
+    )
+    one = client.simulate_get(f"{PATH}/7").json
+    assert (one["energy_wh"], one["energy_source"], one["supported_energy_wh"]) == (
+        2000,
+        "meter_start_stop",
+        None,
+    )
+    assert (one["duration_s"], one["flags"], one["open"]) == (3600, [], False)
+
+
+def test_dead_letters_of_a_transaction_stand_in_its_view(client, system):
+    keep(system, 7)
+    for number, payload in ((7, b'{"a": "\\u0000"}'), (7, b"\x00no JSON"), (8, b"{}")):
+        system.store.spool(
+            version="1.6", charge_point_id="CP1", action="MeterValues", unique_id="1", payload=payload,
+            transaction_id=number, received_at=NOW, why="no readable timestamp", redeliver=False,
+        ).wait()  # fmt: skip
+    one = client.simulate_get(f"{PATH}/7").json
+    assert [letter["payload"] for letter in one["dead_letters"]] == [{"a": "\u0000"}, "\x00no JSON"]
+    assert one["more_dead_letters"] is False
 
 
 @pytest.mark.parametrize(
@@ -44,8 +113,9 @@ def test_pages_put_together_are_all_of_them(client, system):
         ("until=2026-01-03T00:00:00Z", [1]),
         ("since=2026-01-03T01:00:00%2B01:00&until=2026-01-04", [2]),
         ("since=2026-01-03T00:00:00.000001", [4, 3]),
-        ("before=3", [2, 1]),
-        ("before=3&flagged=1", [2]),
+        ("before=2026-01-04T00:00:00%2B00:00_3", [2, 1]),
+        ("before=2026-01-04T00:00:00+00:00_3&flagged=1", [2]),
+        ("connector=2", []),
     ],
 )
 def test_they_are_narrowed_by_the_query(client, system, query, wanted):
@@ -57,8 +127,10 @@ def test_they_are_narrowed_by_the_query(client, system, query, wanted):
 
 
 @pytest.mark.parametrize(
-    "query", ["since=yesterday", "until=2026-13-01", "before=0", "before=2147483649", "before=1e3", "flagged=2",
-              "since=0001-01-01T00:00:00%2B23:00"],
+    "query", [
+        "since=yesterday", "until=2026-13-01", "before=0", "before=3", "before=2026-01-04_", "connector=x",
+        "before=2026-01-04T00:00:00_3", "before=1e3", "flagged=2", "since=0001-01-01T00:00:00%2B23:00",
+    ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_400(client, query):
     assert client.simulate_get(f"{PATH}?{query}").status == falcon.HTTP_400

@@ -103,6 +103,23 @@ def test_numbers_of_json_are_read_exactly():
     assert [one.value for one in samples_of(payload).samples] == [Decimal("604.213"), 5]
 
 
+@pytest.mark.parametrize(
+    ("payload", "listed"),
+    [
+        (b'{"connectorId": 1, "meterValue": [ {"a":1.50} ]}', b'[ {"a":1.50} ]'),
+        (b'{"transactionId": 1, "transactionData": [1]}', b"[1]"),
+        (b'{"meterValue": null, "transactionData": [1]}', b"[1]"),
+        (b' [{"timestamp": "x"}]', b'[{"timestamp": "x"}]'),
+        (b'{"meterValue": 5}', b"5"),
+        (b"{}", b"[]"),
+        (b"no JSON", b"[]"),
+        (b'{"meterValue": ["\xff"]}', b"[]"),
+    ],
+)
+def test_the_list_of_meter_values_is_given_as_it_was_sent(payload, listed):
+    assert v16.VERSION.meter_values(payload) == listed
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(TIME),
     lambda inner: (
