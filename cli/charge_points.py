@@ -11,10 +11,10 @@ import click
 from .api import asks_server
 from .escape import as_json
 from .failures import CommandMisused
-from .options import JSON
+from .options import BEFORE, JSON, LIMIT, RAW
 from .output import export, show_facts, show_table, shows, when
 from .tickets import show_tickets_of
-from .transactions import show_transactions
+from .transactions import show_readings, show_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,7 +87,7 @@ def show_charge_point(row: Mapping[str, Any]) -> None:
     events = [(when(one["received_at"]), one["kind"], as_json(one["data"])) for one in row["events"]]
     show_table(("received", "event", "what it said"), events, "no event is known")
     if row["open_transactions"]:
-        show_transactions(row["open_transactions"])
+        show_rows(row["open_transactions"])
 
 
 def _fact(value: Any) -> Any:
@@ -189,8 +189,27 @@ def remove(api: Api, *, charge_point: str) -> None:
 
 @charge_points.command("export")
 @JSON
+@RAW
 @asks_server
-def export_charge_points(api: Api, *, json: bool) -> None:
+def export_charge_points(api: Api, *, json: bool, raw: bool) -> None:
     """Print all that are known as CSV, or as JSON."""
     rows = find_charge_points(api, all_=True)
-    export(rows, EXPORTED, sys.stdout.write, json=json)
+    export(rows, EXPORTED, sys.stdout.write, json=json, raw=raw)
+
+
+@charge_points.command("readings")
+@click.argument("charge_point", metavar="CP")
+@click.option(
+    "--connector", type=click.IntRange(0), help="Only readings of this connector; 0 is the main meter."
+)
+@click.option("--since", metavar="TIME", help="Only readings received at or after this UTC time or day.")
+@click.option("--until", metavar="TIME", help="Only readings received before this UTC time or day.")
+@click.option("--all", "all_", is_flag=True, help="Include the readings of its transactions.")
+@BEFORE
+@LIMIT
+@shows(show_readings)
+@asks_server
+def list_readings(api: Api, *, charge_point: str, all_: bool, **options: Any) -> Any:
+    """List the meter readings of a charge point that belong to no transaction, the newest first by receipt."""
+    query = {name: str(value) for name, value in options.items() if value is not None}
+    return api.get("charge-points", charge_point, "meter-readings", **query, all=str(int(all_)))

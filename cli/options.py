@@ -13,3 +13,16 @@ URL = click.option(
 )
 TOKEN = click.option("--token", help="Bearer token; default: that of the settings or of the data folder.")
 JSON = click.option("--json", is_flag=True, help="Print JSON, for programs.")
+RAW = click.option(
+    "--raw", is_flag=True, help="CSV: leave texts as they are that a spreadsheet would run as a formula."
+)
+BEFORE = click.option("--before", metavar="CURSOR", help="Begin where the page before ended: its `next`.")
+MAX_LIMIT = 10_000
+"""Rows that the API returns at most at once."""
+LIMIT = click.option(
+    "--limit",
+    type=click.IntRange(1, MAX_LIMIT),
+    default=100,
+    show_default=True,
+    help="Maximum number of rows.",
+)

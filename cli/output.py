@@ -6,6 +6,7 @@ One rule: text is escaped before it is shown; what a charge point sends is never
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import functools
 import io
 import sys
@@ -18,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..protocol.text import escaped
+from .cells import guarded
 from .escape import as_json
 from .options import JSON
 
@@ -53,8 +55,15 @@ def show_facts(facts: Sequence[tuple[str, object]]) -> None:
 
 
 def when(moment: object) -> str:
-    """A time of the API's as people write it, in UTC; empty if there is none."""
-    return str(moment or "").partition(".")[0].removesuffix("Z").replace("T", " ")
+    """Write a time as people do, in UTC with a Z behind it; empty if there is none, as it is if it is no such time."""
+    text = str(moment or "")
+    try:
+        at = dt.datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            return text
+        return f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S}Z"
+    except (ValueError, OverflowError):
+        return text
 
 
 def plain(value: object, style: str = "") -> Text:
@@ -68,11 +77,12 @@ def export(
     write: Callable[[str], object],
     *,
     json: bool,
+    raw: bool = False,
 ) -> None:
     """Write rows: as CSV with a line of names, or as one JSON list with an object a line.
 
     In CSV a list is its elements with `; ` between them, and a control character is written as Python writes it: JSON
-    has everything as it is.
+    has everything as it is. A text that a spreadsheet would run as a formula has an apostrophe before it, unless `raw`.
     """
     if json:
         _export_json(rows, write)
@@ -81,7 +91,7 @@ def export(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(row[name]) for name in columns])
+        writer.writerow([_cell(row[name], raw=raw) for name in columns])
         write(text.getvalue())
         text.seek(0)
         text.truncate()
@@ -96,12 +106,15 @@ def _export_json(rows: Iterable[Mapping[str, Any]], write: Callable[[str], objec
     write("\n]\n" if begun else "[]\n")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, *, raw: bool) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return escaped("; ".join(map(_item, value)) if isinstance(value, list) else str(value))
+    if isinstance(value, int | float):
+        return str(value)
+    text = escaped("; ".join(map(_item, value)) if isinstance(value, list) else str(value))
+    return text if raw else guarded(text)
 
 
 def echo_json(value: Any) -> None:

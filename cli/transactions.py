@@ -9,7 +9,7 @@ import click
 
 from .api import asks_server
 from .escape import as_json
-from .options import JSON
+from .options import BEFORE, JSON, LIMIT, MAX_LIMIT, RAW
 from .output import export, show_facts, show_table, shows, when
 
 if TYPE_CHECKING:
@@ -20,12 +20,18 @@ if TYPE_CHECKING:
 PAGE = 5000
 """Transactions that are asked for at a time."""
 
-COLUMNS = ("id", "charge point", "connector", "tag", "started", "stopped", "Wh", "verdict", "flags")
+COLUMNS = (
+    "id", "charge point", "connector", "tag", "started", "stopped", "received", "Wh", "verdict", "flags",
+)  # fmt: skip
 EXPORTED = (
     "transaction_id", "charge_point", "connector_id", "id_tag", "open", "verdict", "reservation_id", "meter_start",
     "started_at", "start_received_at", "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag",
-    "flags",
+    "energy_wh", "energy_source", "supported_energy_wh", "closed_by", "note", "flags",
 )  # fmt: skip
+DERIVED = ("first_reading", "last_reading", "peak_w", "duration_s")
+"""Facts of one transaction that lists do not have."""
+DOUBTFUL = " ?"
+"""Mark behind a time of the charge point's clock that cannot be true."""
 
 
 def query_of(**options: Any) -> dict[str, str]:
@@ -33,34 +39,51 @@ def query_of(**options: Any) -> dict[str, str]:
     return {name: "1" if value is True else str(value) for name, value in options.items() if value}
 
 
-def listed(api: Api, narrowed: Mapping[str, str], limit: int) -> list[dict[str, Any]]:
-    """The newest ones."""
-    rows: list[dict[str, Any]] = api.get("transactions", **narrowed, limit=str(limit))["transactions"]
-    return rows
+def listed(api: Api, narrowed: Mapping[str, str], limit: int) -> dict[str, Any]:
+    """Read one page as the API shows it; a page of flagged ones that came short is filled from the next."""
+    told: dict[str, Any] = api.get("transactions", **narrowed, limit=str(limit))
+    rows = told["transactions"]
+    while told["more"] and len(rows) < limit:
+        told = api.get("transactions", **{**narrowed, "before": told["next"]}, limit=str(limit - len(rows)))
+        rows += told["transactions"]
+    return told | {"transactions": rows}
 
 
 def pages(api: Api, narrowed: Mapping[str, str], page: int = PAGE) -> Iterator[dict[str, Any]]:
     """Yield all transactions page by page, newest first, without those that start meanwhile."""
     before: dict[str, str] = {}
     while True:
-        rows = api.get("transactions", **narrowed, **before, limit=str(page))["transactions"]
-        yield from rows
-        if len(rows) < page:
+        told = api.get("transactions", **narrowed, **before, limit=str(page))
+        yield from told["transactions"]
+        if not told["more"]:
             return
-        before = {"before": str(rows[-1]["transaction_id"])}
+        before = {"before": told["next"]}
 
 
-def show_transactions(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Print them as a table; times are those of receipt."""
+def show_transactions(told: Mapping[str, Any]) -> None:
+    """Print a page of transactions as a table, and where the next one begins."""
+    show_rows(told["transactions"])
+    show_next(told)
+
+
+def show_next(told: Mapping[str, Any]) -> None:
+    """Print where the next page begins, if there is one."""
+    if told["more"]:
+        show_facts([("", f"there are more: --before {told['next']}")])
+
+
+def show_rows(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print transactions as a table: started and stopped by the charge point's clock, received (its start) by ours."""
     lines = [
         (
             row["transaction_id"],
             row["charge_point"],
             row["connector_id"],
             row["id_tag"],
+            _own_time(row, "started_at"),
+            _own_time(row, "stopped_at") or _state(row),
             when(row["start_received_at"]),
-            when(row["stop_received_at"]) or "charges",
-            None if row["meter_stop"] is None else row["meter_stop"] - row["meter_start"],
+            row["energy_wh"],
             row["verdict"],
             "; ".join(flag["text"] for flag in row["flags"]),
         )
@@ -69,34 +92,73 @@ def show_transactions(rows: Iterable[Mapping[str, Any]]) -> None:
     show_table(COLUMNS, lines, "no transaction is as asked for")
 
 
+def _own_time(row: Mapping[str, Any], name: str) -> str:
+    """Show a time of the charge point's clock, marked if it cannot be true."""
+    return when(row[name]) + (DOUBTFUL if name in row["doubtful_times"] else "")
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    if not row["open"]:
+        return "closed"
+    return "orphaned" if row["orphaned"] else "charges"
+
+
 def show_transaction(row: Mapping[str, Any]) -> None:
-    """Print one with its meter readings."""
-    show_facts([(name.replace("_", " "), _fact(row[name])) for name in EXPORTED])
-    lines = [line for reading in row["meter_readings"] for line in _readings(reading)]
-    show_table(("received", "taken", "connector", "values"), lines, "no meter readings")
+    """Print one with its meter readings and its dead letters."""
+    facts = [(name.replace("_", " "), _fact(row, name)) for name in (*EXPORTED, *DERIVED)]
+    facts += [("other stop", as_json(other)) for other in row["other_stops"]]
+    show_facts(facts)
+    _show_readings(row["meter_readings"])
     if row["more_readings"]:
         show_facts([("", f"only the first {len(row['meter_readings'])} messages are shown")])
+    if row["dead_letters"]:
+        show_dead_letters(row["dead_letters"])
 
 
-def _fact(value: Any) -> Any:
-    return "; ".join(flag["text"] for flag in value) if isinstance(value, list) else value
+def _fact(row: Mapping[str, Any], name: str) -> Any:
+    value = row[name]
+    if name in ("started_at", "stopped_at"):
+        return _own_time(row, name)
+    if isinstance(value, list):
+        return "; ".join(flag["text"] for flag in value)
+    return f"{value['wh']} Wh at {when(value['at'])}" if isinstance(value, dict) else value
+
+
+def show_readings(told: Mapping[str, Any]) -> None:
+    """Print a page of meter readings, and where the next one begins."""
+    _show_readings(told["meter_readings"])
+    show_next(told)
+
+
+def _show_readings(readings: Iterable[Mapping[str, Any]]) -> None:
+    lines = [line for reading in readings for line in _readings(reading)]
+    show_table(
+        ("received", "taken", "connector", "transaction", "values", "flags"), lines, "no meter readings"
+    )
 
 
 def _readings(reading: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
-    """The lines of one message, which a charge point made: it may look like anything."""
+    """Yield the lines of one message, which a charge point made: it may look like anything."""
     values = reading["values"] if isinstance(reading["values"], list) else [reading["values"]]
-    for value in values:
+    for value in values or [reading["payload"]]:
         taken, samples = (
             (value.get("timestamp"), value.get("sampledValue")) if isinstance(value, dict) else ("", value)
         )
         shown = ", ".join(map(_sample, samples)) if isinstance(samples, list) else as_json(samples)
-        yield when(reading["received_at"]), when(taken), reading["connector_id"], shown
+        yield (
+            when(reading["received_at"]),
+            when(taken),
+            reading["connector_id"],
+            reading["transaction_id"],
+            shown,
+            "; ".join(reading["flags"]),
+        )
 
 
 def _sample(sample: Any) -> str:
     if not isinstance(sample, dict):
         return as_json(sample)
-    names = ("measurand", "phase", "value", "unit")
+    names = ("context", "location", "measurand", "phase", "value", "unit")
     return " ".join(str(sample[name]) for name in names if name in sample) or as_json(sample)
 
 
@@ -122,9 +184,6 @@ def show_dead_letters(rows: Iterable[Mapping[str, Any]]) -> None:
     show_table(("number", "charge point", "action", "received", "why", "payload"), lines, "no dead letter")
 
 
-MAX_LIMIT = 10_000
-
-
 def narrows(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say which transactions are meant."""
     for option in (
@@ -144,6 +203,7 @@ def narrows(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--doubtful", "flagged", is_flag=True, help="Only transactions with any flag."),
         click.option("--open", "open", is_flag=True, help="Only transactions without a StopTransaction."),
         click.option("--tag", "id_tag", metavar="TAG", help="Only transactions started with this tag."),
+        click.option("--connector", type=click.IntRange(1), help="Only transactions of this connector."),
         click.option("--charge-point", metavar="CP", help="Only transactions of this charge point."),
     ):
         command = option(command)
@@ -157,17 +217,12 @@ def transactions() -> None:
 
 @transactions.command("list")
 @narrows
-@click.option(
-    "--limit",
-    type=click.IntRange(1, MAX_LIMIT),
-    default=100,
-    show_default=True,
-    help="Maximum number of rows.",
-)
+@BEFORE
+@LIMIT
 @shows(show_transactions)
 @asks_server
 def list_transactions(api: Api, *, limit: int, **narrowed: Any) -> Any:
-    """List transactions, the newest first."""
+    """List transactions, the newest first by receipt of their start; times are UTC, those with ? cannot be true."""
     return listed(api, query_of(**narrowed), limit)
 
 
@@ -190,27 +245,22 @@ def show_one(api: Api, *, transaction_id: str, limit: int) -> Any:
 @transactions.command("export")
 @narrows
 @JSON
+@RAW
 @asks_server
-def export_transactions(api: Api, *, json: bool, **narrowed: Any) -> None:
+def export_transactions(api: Api, *, json: bool, raw: bool, **narrowed: Any) -> None:
     """Print all transactions as CSV, or as JSON, the newest first.
 
     They are asked for page by page, so there may be any number. The exit status says whether it is complete.
     """
     write = sys.stdout.write
-    export(pages(api, query_of(**narrowed)), EXPORTED, write, json=json)
+    export(pages(api, query_of(**narrowed)), EXPORTED, write, json=json, raw=raw)
 
 
 @transactions.command("dead-letters")
 @click.option(
     "--after", type=click.IntRange(0), default=0, help="Only dead letters with a number above this one."
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(1, MAX_LIMIT),
-    default=100,
-    show_default=True,
-    help="Maximum number of rows.",
-)
+@LIMIT
 @shows(show_dead_letters)
 @asks_server
 def dead_letters(api: Api, *, after: int, limit: int) -> Any:

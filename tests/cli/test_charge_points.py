@@ -50,13 +50,13 @@ def test_the_connected_ones_are_a_table(listed):
     head, _, *lines = listed([HERE, AWAY]).splitlines()
     assert cells(head) == ["charge point", "peer", "since", "registration"]
     assert [cells(line) for line in lines] == [
-        ["CP1", "192.0.2.1:5000 (TLS)", "2026-05-04 12:34:56", "Accepted"]
+        ["CP1", "192.0.2.1:5000 (TLS)", "2026-05-04 12:34:56Z", "Accepted"]
     ]
 
 
 def test_with_all_those_that_are_away_are_there_too(listed):
     lines = listed([HERE, AWAY], "--all").splitlines()
-    assert cells(lines[3]) == ["[bold]\\x1b", "away", "2026-05-03 00:00:00"]
+    assert cells(lines[3]) == ["[bold]\\x1b", "away", "2026-05-03 00:00:00Z"]
 
 
 def test_a_long_id_is_shown_whole(listed):

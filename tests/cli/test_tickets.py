@@ -34,8 +34,8 @@ def test_tickets_are_a_table(stub, tickets):
     done = tickets("list", "--charge-point", "CP1", "--open", "--limit", "7")
     assert stub.requests[0][0] == "/api/v1/tickets?charge_point=CP1&open=1&limit=7"
     _, _, *lines = done.stdout.splitlines()
-    assert lines[0].split() == ["ab-2", "CP1", "ClearCache", "queued", "2026-05-04", "12:00:00"]
-    assert lines[1].rstrip().endswith("2026-05-04 12:00:02")
+    assert lines[0].split() == ["ab-2", "CP1", "ClearCache", "queued", "2026-05-04", "12:00:00Z"]
+    assert lines[1].rstrip().endswith("2026-05-04 12:00:02Z")
     assert json.loads(tickets("list", "--json").stdout) == [WAITS, TICKET]
     stub.body = {"tickets": [], "more": False}
     assert tickets("list").stdout == "No matching tickets.\n"

@@ -20,6 +20,8 @@ ROW = {
     "start_received_at": "2026-05-04T12:34:56.789Z", "meter_stop": 350, "stopped_at": "2026-05-04T13:00:00Z",
     "stop_received_at": "2026-05-04T13:34:56Z", "stop_reason": "Local", "stop_id_tag": "",
     "flags": [{"code": "meter_backwards", "text": "the meter ran backwards"}, {"code": "other", "text": "odd"}],
+    "energy_wh": 250, "energy_source": "meter_start_stop", "supported_energy_wh": 240.5, "orphaned": False,
+    "doubtful_times": [], "closed_by": "", "note": "", "other_stops": [],
 }  # fmt: skip
 OPEN = ROW | {
     "transaction_id": 8,
@@ -27,9 +29,19 @@ OPEN = ROW | {
     "meter_stop": None,
     "stopped_at": None,
     "stop_received_at": None,
+    "energy_wh": None,
+    "doubtful_times": ["started_at"],
 }
+DETAILS = {
+    "first_reading": None, "last_reading": {"at": "2026-05-04T13:00:00Z", "wh": 350}, "peak_w": 7200,
+    "duration_s": 3600, "more_readings": False, "dead_letters": [], "more_dead_letters": False,
+}  # fmt: skip
 READING = {
+    "charge_point": "CP1",
     "connector_id": 1,
+    "transaction_id": 7,
+    "flags": ["odd"],
+    "payload": {},
     "received_at": "2026-05-04T12:40:00Z",
     "values": [
         {"timestamp": "2026-05-04T12:39:59Z", "sampledValue": [
@@ -54,8 +66,13 @@ def asked(stub, number=-1):
     return target.path, {name: values[0] for name, values in parse_qs(target.query).items()}
 
 
-def test_transactions_are_a_table_of_what_was_received(stub, transactions):
-    stub.body = {"transactions": [OPEN, ROW]}
+def page(*rows, next_=None):
+    """What the API answers with."""
+    return {"transactions": list(rows), "more": next_ is not None, "next": next_}
+
+
+def test_transactions_are_a_table_by_the_charge_points_clock(stub, transactions):
+    stub.body = page(OPEN, ROW)
     head, _, *lines = transactions("list").stdout.splitlines()
     assert head.split() == [
         "id",
@@ -65,20 +82,32 @@ def test_transactions_are_a_table_of_what_was_received(stub, transactions):
         "tag",
         "started",
         "stopped",
+        "received",
         "Wh",
         "verdict",
         "flags",
     ]
     assert "charges" in lines[0]
-    assert "2026-05-04 12:34:56" in lines[1]
+    assert "2026-05-04 12:00:00Z ?" in lines[0]
+    days, times = ["2026-05-04"] * 3, ["12:00:00Z", "13:00:00Z", "12:34:56Z"]
+    assert [word for pair in zip(days, times, strict=True) for word in pair] == lines[1].split()[4:10]
     assert " 250 " in lines[1]
     assert "[bold]\\x1b" in lines[1]
     assert "the meter ran backwards; odd" in lines[1]
-    assert json.loads(transactions("list", "--json").stdout) == [OPEN, ROW]
+    assert json.loads(transactions("list", "--json").stdout) == stub.body
+
+
+def test_a_list_says_that_there_is_more_and_where_it_begins(stub, transactions):
+    stub.body = page(ROW, next_="2026-05-04T12:34:56+00:00_7")
+    assert (
+        "there are more: --before 2026-05-04T12:34:56+00:00_7" in transactions("list", "--limit", "1").stdout
+    )
+    transactions("list", "--before", "2026-05-04T12:34:56+00:00_7", "--limit", "1")
+    assert asked(stub)[1]["before"] == "2026-05-04T12:34:56+00:00_7"
 
 
 def test_what_is_asked_for_is_asked_of_the_server(stub, transactions):
-    stub.body = {"transactions": []}
+    stub.body = page()
     done = transactions(
         "list", "--charge-point", "a/b", "--tag", "T 1", "--open", "--doubtful", "--orphans",
         "--since", "2026-01-01", "--until", "2026-01-01T00:00:00+02:00", "--limit", "5",
@@ -105,11 +134,23 @@ def test_what_the_server_refuses_is_status_1(stub, transactions):
 
 
 def test_one_is_shown_with_its_readings(stub, transactions):
-    stub.body = ROW | {"meter_readings": [READING], "more_readings": True}
+    letter = {
+        "number": 3,
+        "charge_point": "CP1",
+        "action": "MeterValues",
+        "received_at": "2026-05-04T12:00:00Z",
+    }
+    letter |= {"why": "no readable timestamp", "payload": {}}
+    other = {"meter_stop": 444}
+    stub.body = ROW | DETAILS | {"meter_readings": [READING], "more_readings": True, "dead_letters": [letter]}
+    stub.body["other_stops"] = [other]
     done = transactions("show", "7", "--limit", "1")
     assert asked(stub) == ("/api/v1/transactions/7", {"limit": "1"})
     assert "Energy.Active.Import.Register 150 Wh, 16 A" in done.stdout
-    assert "2026-05-04 12:39:59" in done.stdout
+    assert "2026-05-04 12:39:59Z" in done.stdout
+    assert "350 Wh at 2026-05-04 13:00:00Z" in done.stdout
+    assert "no readable timestamp" in done.stdout
+    assert '{"meter_stop": 444}' in done.stdout
     assert "only the first 1 messages are shown" in done.stdout
     assert json.loads(transactions("show", "7", "--json").stdout) == stub.body
 
@@ -125,7 +166,7 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_readings_of_any_shape_are_shown(values):
-    show_transaction(ROW | {"meter_readings": [READING | {"values": values}], "more_readings": False})
+    show_transaction(ROW | DETAILS | {"meter_readings": [READING | {"values": values}]})
 
 
 class Server:
@@ -139,7 +180,8 @@ class Server:
         self.asked.append(query)
         top = min(self.count, int(query.get("before", 2**31)) - 1)
         rows = range(top, max(top - int(query["limit"]), 0), -1)
-        return {"transactions": [ROW | {"transaction_id": number} for number in rows]}
+        told = page(*(ROW | {"transaction_id": number} for number in rows))
+        return told | ({"more": True, "next": str(rows[-1])} if rows and rows[-1] > 1 else {})
 
 
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 25])
@@ -147,12 +189,12 @@ def test_pages_are_all_of_them_and_no_more_are_held_than_one(count):
     server = Server(count)
     found = [row["transaction_id"] for row in pages(server, {"open": "1"}, page=10)]
     assert found == list(range(count, 0, -1))
-    assert len(server.asked) == count // 10 + 1
+    assert len(server.asked) == max(1, -(-count // 10))
     assert all(query["open"] == "1" and query["limit"] == "10" for query in server.asked)
 
 
 def test_an_export_is_csv_or_json(stub, transactions):
-    stub.body = {"transactions": [OPEN, ROW]}
+    stub.body = page(OPEN, ROW)
     rows = list(csv.DictReader(io.StringIO(transactions("export").stdout, newline="")))
     assert tuple(rows[0]) == commands.EXPORTED
     assert (rows[0]["open"], rows[0]["meter_stop"]) == ("true", "")
