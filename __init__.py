@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .actors.plugin.passed_call import PassOnFailed as PassOnFailed
     from .actors.plugin.plugin import Plugin as Plugin
     from .actors.plugin.plugin import PluginSpec as PluginSpec
+    from .actors.plugin.plugin import after as after
     from .actors.plugin.plugin import on_offline as on_offline
     from .actors.plugin.plugin import on_online as on_online
     from .actors.plugin.plugin import on_outcome as on_outcome
@@ -103,6 +105,8 @@ __version__ = "0.2.0"
 _MODULES = {
     "Plugin": ".actors.plugin.plugin",
     "PluginSpec": ".actors.plugin.plugin",
+    "PassOnFailed": ".actors.plugin.passed_call",
+    "after": ".actors.plugin.plugin",
     "on_offline": ".actors.plugin.plugin",
     "on_online": ".actors.plugin.plugin",
     "on_outcome": ".actors.plugin.plugin",

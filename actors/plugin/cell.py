@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from gevent import getcurrent
 
+from ...protocol.errors import ErrorCode, OcppError
 from ...protocol.session import INFINITY
 from ..runtime.cell import ENDED, RUNNING, Ending, Exit
 from ..runtime.failure import Failure, attempt
 from ..runtime.ordered_cell import OrderedCell
 from ..session.call import Call
-from ..session.messages import ChargePointOffline, ChargePointOnline, TicketEnded
+from ..session.messages import AnswerSent, ChargePointOffline, ChargePointOnline, TicketEnded
 from .circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
+from .passed_call import PassedCall, PassOnFailed
 from .shadow import ShadowCall
 
 if TYPE_CHECKING:
@@ -40,8 +42,12 @@ NOTICES: dict[type, str] = {
     ChargePointOnline: "on_online",
     ChargePointOffline: "on_offline",
     TicketEnded: "on_outcome",
+    AnswerSent: "after",
 }
 """Names that stand for the action when the handler of an event fails."""
+
+EVENT_BACKLOG = 1000
+"""Answers that may wait for a plugin that looks at them; further ones are dropped and counted."""
 
 SHADOW_BACKLOG = 16
 """Calls of one charge point that may wait for a shadow; further ones are not shown to it."""
@@ -70,6 +76,7 @@ class PluginCell(OrderedCell):
         "_shadowing",
         "_timer_set",
         "_trial_due",
+        "_unseen",
         "_watched",
         "breakers",
         "context",
@@ -108,6 +115,7 @@ class PluginCell(OrderedCell):
         self.taken: dict[str, int] = {}  # how many transaction messages were handled well, by action
         self._watched: dict[WatchedHandler, None] = {}  # the first one is due first
         self._timer_set = False  # a timer runs for it
+        self._unseen = 0  # how many answers wait to be looked at
         self._shadowing: dict[Hashable, int] = {}  # how many calls of a charge point wait to be compared
 
     def _handle(self, actor: Actor, message: Any) -> None:
@@ -124,9 +132,53 @@ class PluginCell(OrderedCell):
             else:
                 message.return_unhandled("it was promoted, and has real ones to answer")
         elif kind in NOTICES:
+            if kind is AnswerSent:
+                self._unseen -= 1
             self._notice(actor, message, NOTICES[kind])
         else:
             super()._handle(actor, message)
+
+    def tell_event(self, event: Any) -> None:
+        """Tell the plugin of an answer, unless too many wait for it already."""
+        if self.ended:
+            return
+        if self._unseen >= EVENT_BACKLOG:
+            self._count("event_dropped", event.ordering_key)
+            return
+        self._unseen += 1
+        self.tell(event)
+
+    # -- Passing on ------------------------------------------------------------------------------
+
+    def pass_on(self, call: Call[Any]) -> Any:
+        """Have the next plugin answer a call that one of our handlers has, and wait for its answer.
+
+        Raises the `OcppError` that it answers with, `PassOnFailed` if there is no answer, and NotSupported if no other
+        plugin handles the action.
+        """
+        context, row = self.context, call.incoming.action
+        if context is None or call.passed is not None:
+            raise RuntimeError(f"{call!r} was passed on before, or has no system")
+        router: Any = context.router
+        following = router.next_of(row, self)
+        if following is None:
+            raise OcppError(ErrorCode.NOT_SUPPORTED, f"no further plugin handles {row.name}")
+        if not (following.is_healthy or following.try_admit(call.ordering_key, row.name)):
+            raise PassOnFailed("quarantined", f"{following} takes no {row.name} of {call.charge_point} now")
+        passed = PassedCall(call, following)
+        call.passed = passed
+        following.tell(passed)
+        return passed.answer()
+
+    def interrupt(self, message: Any) -> None:
+        """End the handler of a message if it runs; one that waits for the next plugin is told that it is too late."""
+        passed = getattr(message, "passed", None)
+        if passed is None or not passed.waits:
+            super().interrupt(message)
+            return
+        passed.expire()
+        # It has a moment to end by itself.
+        self._after_grace(lambda: OrderedCell.interrupt(self, message))
 
     def _count(self, name: str, charge_point_id: str) -> None:
         if self.context is not None:
@@ -198,6 +250,8 @@ class PluginCell(OrderedCell):
                 if type(message) is ShadowCall:
                     self._let_go_of(message.ordering_key)
                 message.return_unhandled(why)
+            elif type(message) is AnswerSent:
+                self._unseen -= 1
             elif type(message) not in NOTICES:
                 kept.append(message)
         self.messages = kept or None

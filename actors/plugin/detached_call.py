@@ -50,6 +50,7 @@ class DetachedCall(Call[Any]):
         self.fallback_taken = False
         self.plugin = plugin
         self.shadows = None
+        self.passed = None
         self.given_away = False
 
     @property

@@ -19,13 +19,15 @@ from gevent import getcurrent
 from ..runtime.actor import Actor
 from ..runtime.failure import Failure, attempt
 from ..session.call import Call
-from ..session.messages import ChargePointOffline, ChargePointOnline, TicketEnded
+from ..session.messages import AnswerSent, ChargePointOffline, ChargePointOnline, TicketEnded
 from .detached_call import RedeliveredCall
+from .passed_call import PassedCall
 from .shadow import MutedSystem, ShadowCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ...protocol.actions import Action
     from ...protocol.message import Message
     from ..runtime.cell import Cell
     from ..session.command_sender import CommandSender
@@ -38,23 +40,38 @@ CONCURRENCY = 64
 _MARK = "__chargehand__"
 
 
-def _name_of(action: type[Message] | str) -> str:
+def _name_of(action: type[Message] | str) -> tuple[str, str]:
+    """Return the name of an action, and of its version if it was given as a request."""
     row = getattr(action, "__action__", None)
     if row is not None:
-        return str(row.name)
+        return row.name, row.version
     if isinstance(action, str):
-        return action
+        return action, ""
     raise TypeError(f"{action!r} is neither a request nor the name of an action")
 
 
 def passive(action: type[Message] | str) -> Callable[[F], F]:
-    """Mark the handler of a passive action: `handler(self, call) -> response or mapping`."""
-    return _marker("passive", _name_of(action))
+    """Mark the handler of a passive action: `handler(self, call) -> response or mapping`.
+
+    A request is the action of its version only, a name the action of every version that has it.
+    """
+    return _marker("passive", *_name_of(action))
+
+
+def after(action: type[Message] | str) -> Callable[[F], F]:
+    """Mark what sees the calls of an action and their answers: `handler(self, call, answer)`.
+
+    `answer` is the typed response, or the `OcppError`, that was sent; `call.fallback` says if a fallback gave it. Live:
+    called once, when the answer has been sent, in order for each charge point, and never the reason for a delay. A
+    call that could not be read, or that had no answer, is not seen. Any number of plugins may look at an action; of
+    what a plugin does not keep up with the newest is dropped and counted.
+    """
+    return _marker("after", *_name_of(action))
 
 
 def on_outcome(action: type[Message] | str = "*") -> Callable[[F], F]:
     """Mark what hears how active calls of an action ended ("*": of every action): `handler(self, ticket)`."""
-    return _marker("outcome", _name_of(action))
+    return _marker("outcome", _name_of(action)[0])
 
 
 def on_online(handler: F) -> F:
@@ -67,10 +84,10 @@ def on_offline(handler: F) -> F:
     return _marker("offline", "")(handler)
 
 
-def _marker(kind: str, action: str) -> Callable[[F], F]:
+def _marker(kind: str, action: str, version: str = "") -> Callable[[F], F]:
     def mark(handler: F) -> F:
         marks = getattr(handler, _MARK, ())
-        setattr(handler, _MARK, (*marks, (kind, action)))
+        setattr(handler, _MARK, (*marks, (kind, action, version)))
         return handler
 
     return mark
@@ -82,13 +99,14 @@ class Plugin(Actor):
     Handlers share the plugin's attributes: with a concurrency over 1, one that blocks may find them changed.
     """
 
-    handlers: ClassVar[Mapping[tuple[str, str], str]] = {}
+    handlers: ClassVar[Mapping[tuple[str, str, str], str]] = {}
+    """Names of methods by kind, action, and version of OCPP ("" for every version)."""
     passes_on: ClassVar[bool] = False
     """True for a plugin that only passes calls on: their failures are counted where they are handled."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        handlers: dict[tuple[str, str], str] = {}
+        handlers: dict[tuple[str, str, str], str] = {}
         for kind in reversed(cls.__mro__):
             for name, value in vars(kind).items():
                 marks = getattr(value, _MARK, ())
@@ -99,13 +117,16 @@ class Plugin(Actor):
                 for mark in marks:
                     if kind is cls and handlers.get(mark, name) != name and handlers[mark] in vars(cls):
                         raise TypeError(f"{cls.__name__} has two handlers for {mark[1] or mark[0]}")
+                    if not mark[2]:  # a handler for every version takes the place of inherited ones
+                        for one in [one for one in handlers if one[:2] == mark[:2]]:
+                            if handlers[one] not in vars(kind):
+                                del handlers[one]
                     handlers[mark] = name
         cls.handlers = handlers
 
     def _place(self, cell: Cell) -> None:
         super()._place(cell)
-        passive = ((action, name) for (kind, action), name in self.handlers.items() if kind == "passive")
-        self._bound = {action: getattr(self, name) for action, name in passive}
+        self._bound: dict[Action, Callable[[Any], Any]] = {}  # handlers of calls, by row; made at first use
 
     @classmethod
     def spec(
@@ -126,8 +147,13 @@ class Plugin(Actor):
 
     @classmethod
     def actions_of(cls, kind: str) -> list[str]:
-        """The actions that have a handler of a kind: "passive", "outcome", "online" or "offline"."""
-        return [action for found, action in cls.handlers if found == kind]
+        """The actions that have a handler of a kind: "passive", "after", "outcome", "online" or "offline"."""
+        return list(dict.fromkeys(action for found, action, _ in cls.handlers if found == kind))
+
+    @classmethod
+    def handler_of(cls, kind: str, action: str, version: str = "") -> str | None:
+        """Find the name of the method that handles an action of a version; None if there is none."""
+        return cls.handlers.get((kind, action, version)) or cls.handlers.get((kind, action, ""))
 
     @property
     def system(self) -> CommandSender:
@@ -143,10 +169,12 @@ class Plugin(Actor):
         kind = type(message)
         if kind is Call:
             return self.answer_call(message)
-        if kind is RedeliveredCall or kind is ShadowCall:
+        if kind is RedeliveredCall or kind is ShadowCall or kind is PassedCall:
             if message.open:
                 self._answer(message)
             return None
+        if kind is AnswerSent:
+            return self._see(message)
         if kind is TicketEnded:
             return self._hear(message.ticket, "outcome", message.ticket.action, "*")
         if kind is ChargePointOnline:
@@ -162,14 +190,35 @@ class Plugin(Actor):
 
     def _answer(self, call: Call[Any]) -> None:
         call.running = getcurrent()
-        outcome = attempt(self._bound[call.incoming.action.name], call)
+        row = call.incoming.action
+        outcome = attempt(self._bound.get(row) or self._bind(row), call)
         call.running = None
         if type(outcome) is Failure or not call.given_away:
             call.finish(outcome)
 
+    def _bind(self, row: Action) -> Callable[[Any], Any]:
+        name = self.handler_of("passive", row.name, row.version)
+        if name is None:
+            raise LookupError(f"{self} has no handler for {row.name} of OCPP {row.version}")
+        handler: Callable[[Any], Any] = getattr(self, name)
+        self._bound[row] = handler
+        return handler
+
+    def _see(self, event: AnswerSent) -> None:
+        row = event.call.incoming.action
+        name = self.handler_of("after", row.name, row.version)
+        if name is None:
+            return
+        answer: Any = event.answer
+        if isinstance(answer, bytes):
+            answer = row.response.__decoder__.decode(answer)
+        outcome = attempt(getattr(self, name), event.call, answer)
+        if type(outcome) is Failure:
+            self._cell.log(outcome)
+
     def _hear(self, subject: Any, kind: str, *actions: str) -> None:
         for action in actions:
-            name = self.handlers.get((kind, action))
+            name = self.handler_of(kind, action)
             if name is None:
                 continue
             outcome = attempt(getattr(self, name), subject)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from pykka import ActorDeadError
@@ -20,32 +21,46 @@ if TYPE_CHECKING:
     from .plugin import PluginSpec
 
 
-class ConflictingPlugins(ChargehandError, ValueError):
-    """Two plugins claim the same action."""
+logger = logging.getLogger(__name__)
 
 
-def claimed_rows(spec: PluginSpec, versions: Iterable[Version], *, last_resort: bool = False) -> list[Action]:
-    """List the rows that a plugin answers: a name means that action in every version that has it.
+class UnknownHandler(ChargehandError, ValueError):
+    """A plugin has a handler for an action that no version of the system has."""
 
-    Raises ValueError for a name that no version has, except for a last_resort: it is for its own versions.
+
+def claimed_rows(
+    spec: PluginSpec, versions: Iterable[Version], kind: str = "passive", *, last_resort: bool = False
+) -> list[Action]:
+    """List the rows that a plugin has handlers of a kind for.
+
+    A name means that action in every version that has it, a request of one version only that one. Raises
+    `UnknownHandler` for a name that no version has, except for a last_resort: it is for its own versions.
     """
     versions = list(dict.fromkeys(versions))
     rows: list[Action] = []
-    for action in spec.plugin.actions_of("passive"):
-        found = [version.actions[action] for version in versions if action in version.actions]
-        if not found and not last_resort:
+    for found_kind, action, name in spec.plugin.handlers:
+        if found_kind != kind:
+            continue
+        having = [version for version in versions if action in version.actions]
+        found = [version.actions[action] for version in having if name in ("", version.name)]
+        if not having and not last_resort:
             names = " or ".join(version.name for version in versions)
-            raise ValueError(f"plugin {spec.name}: {action} is not an action of OCPP {names}")
+            raise UnknownHandler(f"plugin {spec.name}: {action} is not an action of OCPP {names}")
         rows += found
-    return rows
+    return list(dict.fromkeys(rows))
 
 
 class Router:
-    """The routing table: the row of an action to the cell of the plugin that answers it; and who hears of the rest."""
+    """Routing table: the row of an action to the plugins that answer it, in order, and who hears of the rest.
+
+    `passive` has the first plugin of each row, `after` those that look at its answers.
+    """
 
     def __init__(self) -> None:
         self.passive: dict[Action, PluginCell] = {}
+        self.after: dict[Action, list[PluginCell]] = {}
         self.has_shadows = False
+        self._chains: dict[Action, dict[str, PluginCell]] = {}  # by name, the back office last
         self._shadows: dict[Action, list[PluginCell]] = {}
         self._outcomes: dict[str, list[PluginCell]] = {}
         self._promoted: dict[str, int] = {}  # shadows by name, in order
@@ -61,6 +76,7 @@ class Router:
             outcomes=plugin.actions_of("outcome"),
             online=bool(plugin.actions_of("online")),
             offline=bool(plugin.actions_of("offline")),
+            after=claimed_rows(cell.spec, versions, "after", last_resort=last_resort),
             last_resort=last_resort,
         )
 
@@ -72,11 +88,13 @@ class Router:
         outcomes: Iterable[str] = (),
         online: bool = False,
         offline: bool = False,
+        after: Iterable[Action] = (),
         last_resort: bool = False,
     ) -> None:
-        """Enter a plugin's cell. `passive` are rows; `outcomes` are actions, "*" for all.
+        """Enter a plugin's cell. `passive` and `after` are rows; `outcomes` are actions, "*" for all.
 
-        A last_resort answers what nobody else claims. Raises `ConflictingPlugins` if another one claims an action too.
+        Of several plugins that answer an action the first that was entered has the calls, and may pass them on to the
+        next. What a plugin takes from a last_resort is logged in a line.
         """
         self._forget_the_dead()
         if cell.urn in self._promoted:  # before its supervisor was started again
@@ -94,21 +112,32 @@ class Router:
         if offline:
             self._offline.append(cell)
 
+        for row in after:
+            self.after.setdefault(row, []).append(cell)
+
     def _claim(self, cell: PluginCell, row: Action, *, last_resort: bool) -> None:
-        other = self.passive.get(row)
-        if other is None or other.ended:
-            self.passive[row] = cell
-            return
-        mine, others = self._promoted.get(cell.urn, 0), self._promoted.get(other.urn, 0)
-        if mine > others:  # the one that was promoted last answers
-            self.passive[row] = cell
-        elif not (last_resort or mine or others):
-            raise ConflictingPlugins(
-                f"{other.urn} and {cell.urn} both claim {row.name} of OCPP {row.version}"
-            )
+        chain = self._chains.setdefault(row, {})
+        first = next(iter(chain.values()), None)
+        chain[cell.urn] = cell  # in its old place, if it is started again
+        if last_resort and first is not None and first is not cell:
+            logger.info("%s is answered by %s, in the place of %s", row.name, first.urn, cell.urn)
+        cells = self._in_order(row)
+        self.passive[row] = next((one for one in cells if not one.ended), cells[0])
+
+    def _in_order(self, row: Action) -> list[PluginCell]:
+        """List the plugins of a row: the one that was promoted last first, else as they were entered."""
+        cells = self._chains.get(row, {}).values()
+        return sorted(cells, key=lambda cell: -self._promoted.get(cell.urn, 0))
+
+    def next_of(self, row: Action, cell: PluginCell) -> PluginCell | None:
+        """Find the plugin that follows another one; None if there is none."""
+        cells = self._in_order(row)
+        place = cells.index(cell) + 1 if cell in cells else len(cells)
+        return next((following for following in cells[place:] if not following.ended), None)
 
     def _forget_the_dead(self) -> None:
-        for cells in (*self._shadows.values(), *self._outcomes.values(), self._online, self._offline):
+        heard = (*self._shadows.values(), *self._outcomes.values(), *self.after.values())
+        for cells in (*heard, self._online, self._offline):
             cells[:] = [cell for cell in cells if not cell.ended]
 
     def find(self, row: Action) -> PluginCell | None:
@@ -137,12 +166,20 @@ class Router:
         for row, cells in self._shadows.items():
             if cell in cells:
                 cells.remove(cell)
+                self._chains.setdefault(row, {})[cell.urn] = cell
                 self.passive[row] = cell
 
     def tell_outcome(self, action: str, fact: Any) -> None:
         """Tell whoever wants to know how calls of this action end."""
         for cell in dict.fromkeys((*self._outcomes.get(action, ()), *self._outcomes.get("*", ()))):
             _tell(cell, fact)
+
+    def tell_answer(self, fact: Any) -> None:
+        """Tell the plugins that look at answers of this row which one was sent."""
+        for cell in self.after.get(fact.call.incoming.action, ()):
+            if cell.quarantined and not cell.try_as_trial(fact):
+                continue
+            cell.tell_event(fact)
 
     def tell_online(self, fact: Any) -> None:
         """Tell whoever wants to know that a charge point has come."""

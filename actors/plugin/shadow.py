@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ...protocol.errors import InvalidPayload, OcppError
+from gevent.event import AsyncResult
+
+from ...protocol.errors import ErrorCode, InvalidPayload, OcppError, read_code
 from ...protocol.payload import build
 from ...protocol.verbs import Verb
 from ..runtime.failure import Failure
@@ -16,6 +18,7 @@ from ..session.call import Call
 from ..session.command_sender import ChargingTransaction, CommandSender
 from ..session.commands import prepared, translated
 from ..session.tickets import Ticket, TicketState
+from .passed_call import PassOnFailed
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -72,18 +75,32 @@ class MutedSystem(CommandSender):
 class ShadowCall(Call[Any]):
     """A copy of a call for a shadow plugin. It is compared when both answers are known, and counted."""
 
-    __slots__ = ("_real", "_seen", "plugin_name")
+    __slots__ = ("_real", "_seen", "_sent", "plugin_name")
 
     def __init__(self, call: Call[Any], cell: ChargePointCell, plugin_name: str) -> None:
         super().__init__(cell, call.incoming, call.transaction_id)
         self.plugin_name = plugin_name
         self._real: bytes | None = None
         self._seen: bytes | None = None
+        self._sent: AsyncResult[bytes] = AsyncResult()
 
     @property
     def open(self) -> bool:
         """True until the shadow has answered; a shadow has no deadline."""
         return self._seen is None
+
+    def pass_on(self) -> Any:
+        """Return the answer that was sent, typed: what a shadow passes on, no other plugin handles again.
+
+        Raises `OcppError` for a CALLERROR, and `PassOnFailed` if no answer was sent. Switches greenlets.
+        """
+        sent: bytes = self._sent.get()  # type: ignore[assignment]  # it is never set to None
+        code = read_code(sent.decode("utf-8", "replace"))
+        if sent == FAILED:
+            raise PassOnFailed("failed", f"{self.action} of {self.charge_point} was not answered")
+        if isinstance(code, ErrorCode):
+            raise OcppError(code)
+        return self.incoming.action.response.__decoder__.decode(sent)
 
     def return_unhandled(self, _why: str) -> None:
         """Compare nothing: it will not be handled."""
@@ -100,6 +117,7 @@ class ShadowCall(Call[Any]):
         """Take the answer that was sent."""
         if self._real is None:
             self._real = answer
+            self._sent.set(answer)
             self._compare()
 
     def _bytes_of(self, outcome: Any) -> bytes:

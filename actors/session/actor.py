@@ -321,6 +321,8 @@ class SessionActor(Actor):
             return
         del cell.calls[incoming]
         cell.send(cell.session.answer(incoming, data), "answer")
+        if cell.context.router.after:
+            cell.tell_answer(incoming, call.transaction_id, data, fallback=False)
         connection = cell.connection
         if cell.held is not None or (connection is not None and connection.paused):
             self._resume_reading()
@@ -353,6 +355,8 @@ class SessionActor(Actor):
         status = _status_in(incoming, message.answer)
         cell.event("registration", status)
         cell.send(cell.session.answer(incoming, message.answer), "answer")
+        if cell.context.router.after:
+            cell.tell_answer(incoming, None, message.answer, fallback=False)
         charge_point = cell.charge_point
         charge_point.boot = incoming.request
         charge_point.registration = cell.session.registration = Registration(status)
@@ -422,8 +426,10 @@ class SessionActor(Actor):
         cell.log_line(logging.WARNING, "deadline", text, self, incoming.action.name)
         cell.fallback_state().answer(incoming, "its handler did not answer in time")
         if call is not None and call.plugin is not None:
+            with_the_next = call.passed is not None and call.passed.waits
             call.plugin.interrupt(call)
-            self._blame(call, TimeoutError(f"no answer to {call.action} in time"))
+            if not with_the_next:  # else the plugin that it was passed on to is to blame
+                self._blame(call, TimeoutError(f"no answer to {call.action} in time"))
 
     # -- Commands ----------------------------------------------------------------------------------
 

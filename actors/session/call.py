@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
     from greenlet import greenlet
 
+    from ...protocol.actions import Request
     from ...protocol.errors import Deviation
+    from ...protocol.message import Message
     from ...protocol.session import Incoming
     from .cell import ChargePointCell
-    from .context import PluginHandle, Receipt, ShadowedCall
+    from .context import PassedOn, PluginHandle, Receipt, ShadowedCall
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+M = TypeVar("M", bound="Message")
 A = TypeVar("A")
 
 
-class Call(Generic[R]):
+class Call(Generic[R_co]):
     """CALL of a charge point, handed to a plugin's handler.
 
     `request` is the typed message, of the type that `@passive` was given, and `charge_point` who sent it;
@@ -41,6 +44,7 @@ class Call(Generic[R]):
         "given_away",
         "incoming",
         "ordering_key",
+        "passed",
         "plugin",
         "request",
         "running",
@@ -56,10 +60,11 @@ class Call(Generic[R]):
         plugin: PluginHandle | None = None,
     ) -> None:
         self._cell = cell
-        self.request: R = incoming.request  # type: ignore[assignment]
+        self.request: R_co = incoming.request  # type: ignore[assignment]
         self.charge_point = cell.charge_point
         self.plugin = plugin  # who was told of it
         self.shadows: Sequence[ShadowedCall] | None = None
+        self.passed: PassedOn | None = None  # the same call, with the plugin that it was passed on to
         self.given_away = False
         self.incoming = incoming
         self.transaction_id = transaction_id
@@ -107,7 +112,20 @@ class Call(Generic[R]):
         """True if the call was acknowledged by a fallback answer before, and comes out of the spool now."""
         return False
 
-    def later(self) -> Later[R]:
+    def pass_on(self: Call[Request[M]]) -> M:
+        """Return the typed answer of the next plugin, down to the back office. Switches greenlets.
+
+        The handler may return the answer, change it, or only look at it; the call's deadline goes on running. Raises
+        the `OcppError` that the next plugin answered with, and `PassOnFailed` if it gave no answer: letting either
+        escape is safe. A transaction message that comes again, from the spool for example, gets the answer that the
+        back office stored.
+        """
+        if self.plugin is None:
+            raise RuntimeError(f"{self!r} cannot be passed on: no plugin has it")
+        answer: M = self.plugin.pass_on(self)
+        return answer
+
+    def later(self) -> Later[R_co]:
         """Take over the answer: what the handler returns is ignored then. The deadline goes on running."""
         self.given_away = True
         return Later(self)
@@ -164,12 +182,29 @@ class Call(Generic[R]):
         return f"<Call {self.action} {self.unique_id!r} of {self.charge_point}>"
 
 
-class Later(Generic[R]):
+class AnsweredCall(Call[R_co]):
+    """Call after its answer was sent, as `@after` handlers have it."""
+
+    __slots__ = ("_fallback",)
+
+    def __init__(
+        self, cell: ChargePointCell, incoming: Incoming, transaction_id: int | None, *, fallback: bool
+    ) -> None:
+        super().__init__(cell, incoming, transaction_id)
+        self._fallback = fallback
+
+    @property
+    def fallback(self) -> bool:
+        """True if a fallback gave the answer that was sent, false if a handler did."""
+        return self._fallback
+
+
+class Later(Generic[R_co]):
     """The answer to a call, given when it is known, from any greenlet of the system's hub. The first one counts."""
 
     __slots__ = ("call",)
 
-    def __init__(self, call: Call[R]) -> None:
+    def __init__(self, call: Call[R_co]) -> None:
         self.call = call
 
     def answer(self, response: Any) -> None:

@@ -16,9 +16,11 @@ from ...protocol.outgoing import INFINITY
 from ...protocol.websocket import CloseCode
 from ..runtime.cell import ENDED, NOTHING, Cell, Ending
 from ..runtime.failure import Failure, attempt
+from .call import AnsweredCall
 from .commands import Commands
 from .fallbacks import Fallbacks
 from .messages import (
+    AnswerSent,
     Attached,
     CallSpooled,
     ChargePointOffline,
@@ -34,6 +36,7 @@ from .tickets import TicketState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...protocol.errors import OcppError
     from ...protocol.session import Incoming, Session
     from ..runtime.actor import Actor
     from ..runtime.cell import Exit
@@ -231,6 +234,15 @@ class ChargePointCell(Cell):
             if self.recorder is not None:
                 self.recorder.note(self.context.clock.monotonic(), kind, frame)
             self.connection.send_text(frame)
+
+    def tell_answer(
+        self, incoming: Incoming, transaction_id: int | None, answer: bytes | OcppError, *, fallback: bool
+    ) -> None:
+        """Tell the plugins that look at answers to this action what was sent; not for a call that was unreadable."""
+        router = self.context.router
+        if self.connection is not None and incoming.request is not None and incoming.action in router.after:
+            call: AnsweredCall[Any] = AnsweredCall(self, incoming, transaction_id, fallback=fallback)
+            router.tell_answer(AnswerSent(call, answer))
 
     def drop_calls(self) -> None:
         """No call that is with a plugin can be answered any more; but what it told us is as true as it was.

@@ -241,6 +241,9 @@ class PluginHandle(Protocol):
     def tell(self, message: Any) -> None:
         """Put a message into its inbox."""
 
+    def pass_on(self, call: Call[Any]) -> Any:
+        """Return the typed answer of the next plugin to a call; switches greenlets."""
+
     def interrupt(self, call: Call[Any]) -> None:
         """End the handler of a call whose time is over, or do not begin with it."""
 
@@ -249,6 +252,17 @@ class PluginHandle(Protocol):
 
     def note_failure(self, charge_point_id: str, action: str, error: Exception) -> None:
         """Count a call that its handler could not handle."""
+
+
+class PassedOn(Protocol):
+    """Call as the plugin has it that it was passed on to."""
+
+    @property
+    def waits(self) -> bool:
+        """True until the handler that passed it on has its answer."""
+
+    def expire(self) -> None:
+        """End the wait: the time of the call is over."""
 
 
 class ShadowedCall(Protocol):
@@ -262,6 +276,13 @@ class RouterView(Protocol):
     """The routing table, as a session sees it."""
 
     has_shadows: bool
+
+    @property
+    def after(self) -> Mapping[Action, Sequence[Any]]:
+        """Plugins by the row whose answers they want to see."""
+
+    def tell_answer(self, fact: Any) -> None:
+        """Tell the plugins that look at answers of this row which one was sent."""
 
     @property
     def passive(self) -> Mapping[Action, PluginHandle]:

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ...protocol.actions import FallbackFacts
-from ...protocol.errors import ErrorCode
+from ...protocol.errors import ErrorCode, OcppError
 from ..runtime.failure import Failure, attempt
 from .call import Call
 from .messages import CallSpooled
@@ -45,7 +45,11 @@ class Fallbacks:
     ) -> None:
         """Answer a CALL with a CALLERROR."""
         self.claim_answer(incoming, code.encode())
-        self._cell.send(self._cell.session.refuse(incoming, code, text, details), kind)
+        frame = self._cell.session.refuse(incoming, code, text, details)
+        self._cell.send(frame, kind)
+        if frame is not None and self._cell.context.router.after:
+            error = OcppError(code, text, details)
+            self._cell.tell_answer(incoming, None, error, fallback=kind != "answer")
 
     def claim_answer(self, incoming: Incoming, answer: bytes) -> None:
         """Claim the answer to a CALL: no handler begins with it, and its shadows are told the answer."""
@@ -78,7 +82,7 @@ class Fallbacks:
         else:
             payload = fallback(FallbackFacts(context.time_text(), None, context.id_tag_status))
             self.claim_answer(incoming, payload)
-            self._cell.send(self._cell.session.answer(incoming, payload))
+            self._send_answer(incoming, None, payload)
 
     def _spool(self, call: Call[Any], why: str, *, replay: bool, again: bool = False) -> None:
         context, incoming = self._cell.context, call.incoming
@@ -134,4 +138,10 @@ class Fallbacks:
         answer = payload or b"{}"
         if self._cell.calls.pop(incoming, None) is not None:
             call.tell_shadows(answer)
-        self._cell.send(self._cell.session.answer(incoming, answer))
+        self._send_answer(incoming, call.transaction_id, answer)
+
+    def _send_answer(self, incoming: Incoming, transaction_id: int | None, answer: bytes) -> None:
+        frame = self._cell.session.answer(incoming, answer)
+        self._cell.send(frame)
+        if frame is not None and self._cell.context.router.after:
+            self._cell.tell_answer(incoming, transaction_id, answer, fallback=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
+    from ...protocol.errors import OcppError
     from ..runtime.failure import Failure
     from .call import Call
     from .charge_point import ChargePoint
@@ -122,6 +123,18 @@ class ChargePointOffline(SessionMessage, frozen=True, gc=False):
     def ordering_key(self) -> str:
         """Key that keeps the event in order with the calls of the same charge point."""
         return self.charge_point.id
+
+
+class AnswerSent(SessionMessage, frozen=True, gc=False):
+    """An answer was sent to a call: `answer` is its payload, or the `OcppError` of a CALLERROR."""
+
+    call: Call[Any]
+    answer: bytes | OcppError
+
+    @property
+    def ordering_key(self) -> str:
+        """Key that keeps the event in order with the calls of the same charge point."""
+        return self.call.ordering_key
 
 
 class TicketEnded(SessionMessage, frozen=True, gc=False):

@@ -149,7 +149,7 @@ class EntryHandler:
     def _call(self, entry: Entry, envelope: CallMade, place: Place) -> RemoteCall | str:
         version = version_named(self._versions, envelope.ocpp)
         action = None if version is None else version.actions.get(envelope.action)
-        if action is None or ("passive", action.name) not in self.cell.spec.plugin.handlers:
+        if action is None or not self.cell.spec.plugin.handler_of("passive", action.name, action.version):
             return f"{self.cell.urn} does not handle {envelope.action}"
         if not envelope.redelivered and self._is_fenced(entry.stream, envelope):
             return "another node has taken the charge point over"
@@ -168,19 +168,19 @@ class EntryHandler:
         return RemoteCall(facts, incoming, envelope, place, self.cell, self._ended)
 
     def _notice(self, entry: Entry, envelope: AnyEnvelope, place: Place) -> Notice | str:
-        handlers = self.cell.spec.plugin.handlers
+        plugin = self.cell.spec.plugin
         fact: object
         if isinstance(envelope, OutcomeSeen):
-            if not {("outcome", "*"), ("outcome", envelope.ticket.action)} & handlers.keys():
+            if not any(plugin.handler_of("outcome", one) for one in ("*", envelope.ticket.action)):
                 return ""
             fact = TicketEnded(ticket_of(envelope, self._versions))
         elif self._is_fenced(entry.stream, envelope):
             return "another node has taken the charge point over"
         elif isinstance(envelope, CameOnline):
-            if ("online", "") not in handlers:
+            if plugin.handler_of("online", "") is None:
                 return ""
             fact = ChargePointOnline(self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts))
-        elif isinstance(envelope, LeftOffline) and ("offline", "") in handlers:
+        elif isinstance(envelope, LeftOffline) and plugin.handler_of("offline", "") is not None:
             facts = self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts)
             fact = ChargePointOffline(facts, 0, "")  # handlers do not get the code
         else:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ...actors.plugin.plugin import PluginSpec
     from ...actors.runtime.actor import Actor
     from ...actors.runtime.scheduler import Scheduler
+    from ...actors.session.call import Call
     from ...actors.session.charge_point import ChargePoint
     from ...actors.session.command_sender import CommandSender
     from ...actors.session.context import SessionContext
@@ -107,6 +108,10 @@ class PluginHostCell(PluginCell):
             message.ended(message)
         else:
             super()._handle(actor, message)
+
+    def pass_on(self, call: Call[Any]) -> Any:
+        """Raise RuntimeError: the next plugin is in a node."""
+        raise RuntimeError(f"{call!r} cannot be passed on from a plugin host")
 
     def drain(self, why: str) -> None:
         """Have fallbacks answer the calls that wait here, and drop the notices."""

@@ -7,6 +7,7 @@ writes its answer; so the pending entries of a plugin host that died are handled
 from __future__ import annotations
 
 import contextlib
+import inspect
 import itertools
 import logging
 from functools import partial
@@ -57,6 +58,17 @@ SWEEP_S = 0.25
 """Seconds between checks for calls whose deadline has passed."""
 DRAIN_S = 3.0
 """Seconds that pending calls have to end when the plugin host stops."""
+
+
+def _refuse_pass_on(spec: PluginSpec) -> None:
+    """Raise `PluginHostFailed` for a plugin with a handler that passes calls on: the next plugin is in a node."""
+    for name in dict.fromkeys(spec.plugin.handlers.values()):
+        code = getattr(inspect.unwrap(getattr(spec.plugin, name)), "__code__", None)
+        if code is not None and "pass_on" in code.co_names:
+            raise PluginHostFailed(
+                f"plugin {spec.name}: {name} uses call.pass_on(), which a plugin host does not have; "
+                "run the plugin in a node"
+            )
 
 
 class PluginHostFailed(ChargehandError):
@@ -179,6 +191,7 @@ class PluginHost:
         self._timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
 
     def _make_cell(self, context: SessionContext, scheduler: Scheduler, watch: Any) -> PluginHostCell:
+        _refuse_pass_on(self._spec)
         claimed_rows(self._spec, self._versions.values())  # only to check the names: nodes do the routing
         cell = PluginHostCell(
             scheduler,

@@ -49,7 +49,10 @@ def test_an_action_is_named_by_its_request_or_by_its_name():
         def two(self, call):
             """Nothing."""
 
-    assert Named.handlers == {("passive", "Authorize"): "one", ("passive", "Heartbeat"): "two"}
+    assert Named.handlers == {
+        ("passive", "Authorize", "1.6"): "one",
+        ("passive", "Heartbeat", ""): "two",
+    }
 
 
 @pytest.mark.parametrize("action", [5, None, v16.AuthorizeResponse, v16.IdTagInfo])
@@ -67,9 +70,9 @@ def test_one_handler_may_serve_several_actions():
             """Nothing."""
 
     assert sorted(Several.handlers) == [
-        ("outcome", "Reset"),
-        ("passive", "Authorize"),
-        ("passive", "Heartbeat"),
+        ("outcome", "Reset", ""),
+        ("passive", "Authorize", ""),
+        ("passive", "Heartbeat", ""),
     ]
 
 
@@ -118,8 +121,17 @@ def test_a_subclass_may_claim_an_action_with_another_method():
         def decide(self, call):
             return ACCEPTED
 
-    assert Other.handlers == {("passive", "Authorize"): "decide"}
-    assert Tags.handlers == {("passive", "Authorize"): "authorize"}
+    assert Other.handlers == {("passive", "Authorize", "1.6"): "decide"}
+    assert Tags.handlers == {("passive", "Authorize", "1.6"): "authorize"}
+
+
+def test_a_handler_for_every_version_takes_the_place_of_an_inherited_one():
+    class Other(Tags):
+        @passive("Authorize")
+        def decide(self, call):
+            return ACCEPTED
+
+    assert Other.handlers == {("passive", "Authorize", ""): "decide"}
 
 
 def test_handlers_can_come_from_a_class_that_is_no_plugin():

@@ -4,7 +4,7 @@ import pytest
 
 from chargehand.actors.plugin.cell import PluginCell
 from chargehand.actors.plugin.plugin import Plugin, on_offline, on_online, on_outcome, passive
-from chargehand.actors.plugin.routing import ConflictingPlugins, Router
+from chargehand.actors.plugin.routing import Router
 from chargehand.actors.runtime.scheduler import Scheduler
 from chargehand.protocol.versions import VERSIONS
 
@@ -41,10 +41,42 @@ def test_whoever_claims_an_action_answers_it(router):
     assert router.find(ACTIONS["Heartbeat"]) is None
 
 
-def test_two_claims_to_an_action_are_a_conflict_that_names_both(router):
-    router.add(cell("one"), passive=[ROW])
-    with pytest.raises(ConflictingPlugins, match=r"one and two both claim Authorize of OCPP 1\.6"):
-        router.add(cell("two"), passive=[ROW])
+def test_the_first_of_several_plugins_answers_and_the_others_follow_in_order(router):
+    one, two, last_resort = cell("one"), cell("two"), cell("last_resort")
+    router.add(one, passive=[ROW])
+    router.add(two, passive=[ROW])
+    router.add(last_resort, passive=[ROW], last_resort=True)
+    assert router.find(ROW) is one
+    assert router.next_of(ROW, one) is two
+    assert router.next_of(ROW, two) is last_resort
+    assert router.next_of(ROW, last_resort) is None
+
+
+def test_a_plugin_that_is_started_again_keeps_its_place_in_the_order(router):
+    one, two = cell("one"), cell("two")
+    router.add(one, passive=[ROW])
+    router.add(two, passive=[ROW])
+    one.end()
+    again = cell("one")
+    router.add(again, passive=[ROW])
+    assert router.find(ROW) is again
+    assert router.next_of(ROW, again) is two
+
+
+def test_a_promoted_shadow_comes_before_those_it_was_compared_with(router):
+    one, shadow = cell("one"), cell("shadow", shadow=True)
+    router.add(one, passive=[ROW])
+    router.add(shadow, passive=[ROW])
+    router.promote(shadow)
+    assert router.find(ROW) is shadow
+    assert router.next_of(ROW, shadow) is one
+
+
+def test_what_is_taken_from_the_last_resort_is_logged_in_one_line(router, caplog):
+    caplog.set_level("INFO")
+    router.add(cell("tags"), passive=[ROW])
+    router.add(cell("office"), passive=[ROW, ACTIONS["Heartbeat"]], last_resort=True)
+    assert caplog.messages == ["Authorize is answered by tags, in the place of office"]
 
 
 def test_a_fallback_takes_only_what_nobody_claims(router):

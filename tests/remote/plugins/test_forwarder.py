@@ -16,7 +16,6 @@ from chargehand import (
     v16,
 )
 from chargehand.actors.plugin.plugin import on_offline, on_online, on_outcome, passive
-from chargehand.actors.plugin.routing import ConflictingPlugins
 from chargehand.config.errors import ConfigError
 from chargehand.config.sessions import DeadlineSettings
 from chargehand.protocol.actions import Sender
@@ -338,9 +337,11 @@ def test_it_claims_what_it_is_told_and_with_a_star_all_that_others_do_not():
         claimed(actions=["RemoteStartTransaction"])
 
 
-def test_an_action_that_it_and_a_plugin_of_this_process_claim_fails_the_start(redis_server):
-    with pytest.raises(ConflictingPlugins, match="remote"):
-        ForwarderHarness(redis_server.url, ("Authorize",), plugins=[ForwardedPlugin])
+def test_an_action_that_a_plugin_of_this_process_claims_too_is_passed_on_to_it(build):
+    router = build(("Authorize",), plugins=[ForwardedPlugin]).system._router
+    row = v16.Authorize.__action__
+    first = router.find(row)
+    assert (first.urn, router.next_of(row, first).urn) == ("ForwardedPlugin", "remote")
 
 
 def test_a_star_leaves_a_plugin_of_this_process_what_it_claims(build):

@@ -443,3 +443,13 @@ def test_a_plugin_that_does_not_start_fails_the_start(harness):
 
     with pytest.raises(ValueError, match="no database"):
         PluginHost(Broken.spec(), harness.address, prefix=harness.keys.prefix).start()
+
+
+def test_a_plugin_that_passes_calls_on_is_refused_at_the_start(harness):
+    class Passing(Plugin):
+        @passive(v16.Authorize)
+        def authorize(self, call):
+            return call.pass_on()
+
+    with pytest.raises(PluginHostFailed, match=r"authorize uses call\.pass_on\(\)"):
+        harness.worker(Passing)
