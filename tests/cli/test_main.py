@@ -1,8 +1,12 @@
-"""The commands that start no server, and what they are told wrongly."""
+"""The command line as a whole: its options, its errors, and the modules that it loads and when."""
 
+import ast
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -10,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import chargehand
-from chargehand.cli.main import main
+from chargehand.cli.main import COMMANDS, main
 
 pytestmark = pytest.mark.usefixtures("_clean_environment")
 
@@ -24,7 +28,7 @@ def test_the_version_is_the_packages():
     assert (done.exit_code, done.stdout) == (0, f"chargehand, version {chargehand.__version__}\n")
 
 
-COMMANDS = [
+COMMAND_WORDS = [
     ("serve",),
     ("check-config",),
     ("send",),
@@ -39,7 +43,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("command", [(), *COMMANDS])
+@pytest.mark.parametrize("command", [(), *COMMAND_WORDS])
 def test_every_command_explains_itself(command):
     done = run(*command, "-h")
     assert done.exit_code == 0
@@ -143,3 +147,72 @@ def test_call_refuses_a_payload_that_is_no_json_by_itself(payload):
     done = run("send", "CP1", "Reset", payload)
     assert done.exit_code == 1
     assert "not JSON" in done.stderr
+
+
+# The commands that are loaded when they are used
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_listed_command_is_there_under_its_name(name):
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert command.hidden is not bool(COMMANDS[name][1])
+    assert command.name == name
+
+
+def test_a_command_that_is_not_there_is_none():
+    assert main.get_command(click.Context(main), "call") is None
+
+
+# What the command line loads before it patches: nothing that would have to be patched
+
+
+ROOT = Path(chargehand.__file__).parent
+
+
+def modules_after(statement):
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_package_and_its_command_line_load_nothing_that_opens_sockets():
+    loaded = modules_after("import chargehand.cli.main")
+    assert "click" in loaded
+    assert not loaded & {"gevent", "socket", "ssl", "select", "msgspec", "marshmallow", "falcon"}
+
+
+def test_names_are_loaded_when_they_are_asked_for():
+    loaded = modules_after("from chargehand import Settings")
+    assert "chargehand.config.settings" in loaded
+    assert "gevent" not in loaded
+
+
+def imported_names():
+    """What a type checker reads: the imports of the root, by name."""
+    for node in ast.walk(ast.parse((ROOT / "__init__.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            for alias in node.names:
+                yield alias.name, f"chargehand.{node.module}"
+
+
+@pytest.mark.parametrize(("name", "home"), list(imported_names()))
+def test_a_name_of_the_root_is_what_a_type_checker_takes_it_for(name, home):
+    module = import_module(home)
+    wanted = getattr(module, name) if hasattr(module, name) else import_module(f"{home}.{name}")
+    assert getattr(chargehand, name) is wanted
+
+
+def test_the_root_offers_what_it_lists_and_nothing_else():
+    assert {name for name, _ in imported_names()} == set(chargehand.__all__)
+    assert set(chargehand._MODULES) == set(chargehand.__all__)
+    assert set(chargehand.__all__) <= set(dir(chargehand))
+    assert len(chargehand.__all__) == len(set(chargehand.__all__))
+    with pytest.raises(AttributeError, match="Nothing"):
+        chargehand.Nothing  # noqa: B018
+
+
+def test_everything_can_be_imported_at_once():
+    names = {}
+    exec("from chargehand import *", names)
+    assert set(chargehand.__all__) <= set(names)
