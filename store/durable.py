@@ -16,6 +16,7 @@ from .open_transactions import OpenTransactions
 from .records import EVERYTHING, Cursor, StoredRegistration, TransactionFilter
 from .rows import (
     LARGEST_INTEGER,
+    NOT_ASSESSED,
     Kind,
     as_kept,
     event_of,
@@ -245,7 +246,7 @@ class DurableStore:
         known = self._open.stored(transaction_id)
         if known is None:
             self._writer.append(Kind.AMEND, values)
-            return self._writer.append(Kind.STALE, row(transaction_id))
+            return self._writer.append(Kind.ASSESS, row(transaction_id, *NOT_ASSESSED))
         given = {"flags": flags, "other_stops": other_stops, "note": note}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self._open.replace(msgspec.structs.replace(known, **changes))
@@ -335,10 +336,11 @@ class DurableStore:
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """Store meter values; identical ones that are sent again are stored once."""
         number = reading.transaction_id
-        unattached = number is None or number not in self._open
+        known = None if number is None else self._open.stored(number)
+        unattached = known is None or known.charge_point_id != reading.charge_point_id
         receipt = self._writer.append(Kind.READING, reading_row(reading, unattached=unattached))
-        if unattached and number is not None:  # it may have been closed
-            self._writer.append(Kind.STALE, row(number))
+        if known is None and number is not None and 0 < number <= LARGEST_ID:  # it may have been closed
+            self._writer.append(Kind.ASSESS, row(number, *NOT_ASSESSED))
         return receipt
 
     def meter_readings(

@@ -115,11 +115,12 @@ class OpenTransactions:
         )
 
     def revived(self, number: int, at: datetime) -> Transaction | None:
-        """Make a transaction that was over with a later sign of life; None if it was not over, or this is earlier."""
+        """Make a transaction that was over with a later sign of life; None if it was not over, or still is."""
         transaction = self._transactions.get(number)
-        if transaction is None or at <= transaction.alive_at or self._fact_of(transaction) is None:
+        if transaction is None or self._fact_of(transaction) is None:
             return None
-        return msgspec.structs.replace(transaction, life_at=at)
+        alive = msgspec.structs.replace(transaction, life_at=at)
+        return None if self._fact_of(alive) is not None else alive
 
     # -- Queries ---------------------------------------------------------------------------------
 

@@ -101,10 +101,8 @@ STATEMENTS: dict[Kind, bytes] = {
         Kind.AMEND: f"UPDATE transactions SET {_AMENDED} FROM {_one_each(('id', *AMENDED), 'DESC')} "  # noqa: S608
         "WHERE transactions.id = given.id",
         Kind.ASSESS: f"UPDATE transactions SET {_ASSESSED} FROM {_one_each(('id', *ASSESSED), 'DESC')} "  # noqa: S608
-        "WHERE transactions.id = given.id AND transactions.stop_received_at IS NOT NULL",
-        Kind.STALE: "UPDATE transactions SET assessed = 0, energy_wh = NULL, energy_source = '', "  # noqa: S608
-        "supported_energy_wh = NULL, findings = '[]' "
-        f"WHERE assessed = 1 AND id IN (SELECT {_values(('id',))} {ROWS})",
+        "WHERE transactions.id = given.id AND transactions.stop_received_at IS NOT NULL "
+        "AND (given.assessed = 1 OR transactions.assessed = 1)",
         Kind.READING: _insert("readings", READING, "ON CONFLICT DO NOTHING"),
         Kind.TOLD: "INSERT INTO told (charge_point, item, data, received_at) "  # noqa: S608
         "SELECT DISTINCT ON (charge_point, item) charge_point, item, data, received_at "

@@ -33,18 +33,17 @@ class Kind(IntEnum):
     START = 2  # a transaction
     AMEND_OPEN = 3  # id of an open transaction, and columns, each null if it stays
     STOP = 4  # transaction id, what its end brought
-    AMEND = 5  # id of a transaction, and columns, each null if it stays; a STALE follows in its batch
-    ASSESS = 7  # transaction id, what was derived of it; of a closed one
-    STALE = 8  # transaction id: what was derived is void
-    READING = 9
-    REGISTER = 10  # charge point, status or nothing if it is forgotten, version
-    TOLD = 11  # charge point, item, JSON, time
-    EVENT = 12
-    BOOK = 13  # collection, key, JSON or null for a removal
-    SPOOL = 14
-    ASIDE = 15  # number, why
-    UNSPOOL = 16  # number
-    FORGET = 17  # number of a dead letter
+    AMEND = 5  # id of a transaction, and columns, each null if it stays; an ASSESS follows
+    ASSESS = 6  # id of a closed transaction, what was derived of it
+    READING = 7
+    REGISTER = 8  # charge point, status or nothing if it is forgotten, version
+    TOLD = 9  # charge point, item, JSON, time
+    EVENT = 10
+    BOOK = 11  # collection, key, JSON or null for a removal
+    SPOOL = 12
+    ASIDE = 13  # number, why
+    UNSPOOL = 14  # number
+    FORGET = 15  # number of a dead letter
     BACK = (
         18  # number; whoever brings back has read the dead letters, so it never meets an ASIDE in its batch
     )
@@ -57,6 +56,8 @@ STARTED = (
 )  # fmt: skip
 """Columns of a transaction that its start fills."""
 ASSESSED = ("assessed", "energy_wh", "energy_source", "supported_energy_wh", "findings")
+NOT_ASSESSED = (0, None, "", None, "[]")
+"""Values of these columns when nothing is derived, or what was is void."""
 TRANSACTION = (*STARTED, *ASSESSED)
 STOP = (
     "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "closed_by", "note",

@@ -41,7 +41,6 @@ GIVEN: dict[Kind, Sequence[str]] = {
     Kind.STOP: ("id", *STOP),
     Kind.AMEND: ("id", *AMENDED),
     Kind.ASSESS: ("id", *ASSESSED),
-    Kind.STALE: ("id",),
     Kind.READING: READING,
     Kind.REGISTER: ("id", "registration", "version"),
     Kind.TOLD: TOLD,
@@ -75,9 +74,8 @@ STATEMENTS: dict[Kind, str] = {
     "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
     Kind.AMEND: f"UPDATE transactions SET {_AMENDED} FROM given WHERE transactions.id = given.id",  # noqa: S608
     Kind.ASSESS: f"UPDATE transactions SET {_ASSESSED} FROM given "  # noqa: S608
-    "WHERE transactions.id = given.id AND transactions.stop_received_at IS NOT NULL",
-    Kind.STALE: "UPDATE transactions SET assessed = 0, energy_wh = NULL, energy_source = '', "
-    "supported_energy_wh = NULL, findings = '[]' WHERE assessed = 1 AND id IN (SELECT id FROM given)",
+    "WHERE transactions.id = given.id AND transactions.stop_received_at IS NOT NULL "
+    "AND (given.assessed = 1 OR transactions.assessed = 1)",
     Kind.READING: _insert(Kind.READING, "readings", "ON CONFLICT DO NOTHING"),
     Kind.REGISTER: _insert(
         Kind.REGISTER,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chargehand import MemoryStore
 from chargehand.actors.runtime import threads
 from chargehand.store.postgres import PostgresStore
 from chargehand.store.shared import REMOVALS_KEPT_S
@@ -89,12 +90,24 @@ def shared(request):
 @pytest.fixture(params=["sqlite", "workers", "postgres"])
 def open_store(request, tmp_path):
     """Opens the same store as often as it is called; whoever calls closes."""
+    return _opener(request, tmp_path)
+
+
+def _opener(request, tmp_path):
     if request.param == "sqlite":
         return lambda: SqliteStore.open(str(tmp_path / "store.sqlite"), threads)
     if request.param == "workers":
         return request.getfixturevalue("writing").open
     postgres = request.getfixturevalue("postgres")
     return lambda: PostgresStore.open(postgres.url, threads)
+
+
+@pytest.fixture(params=["memory", "sqlite", "workers", "postgres"])
+def any_store(request, tmp_path):
+    """One open store of each kind."""
+    store = MemoryStore() if request.param == "memory" else _opener(request, tmp_path)()
+    yield store
+    store.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
