@@ -44,9 +44,8 @@ class Kind(IntEnum):
     ASIDE = 13  # number, why
     UNSPOOL = 14  # number
     FORGET = 15  # number of a dead letter
-    BACK = (
-        18  # number; whoever brings back has read the dead letters, so it never meets an ASIDE in its batch
-    )
+    # Whoever brings back has read the dead letters, so it never meets an ASIDE in its batch.
+    BACK = 16  # number
 
 
 STARTED = (
