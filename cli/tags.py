@@ -10,8 +10,9 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from .api import OK, asks_server, why
+from .cells import guarded, unguarded
 from .failures import CommandFailed, CommandMisused
-from .options import JSON
+from .options import JSON, RAW
 from .output import echo_json, show_table, shows
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def changed(api: Api, method: str, id_tag: str, facts: Mapping[str, Any] | None 
 
 def enter(api: Api, rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> int:
     """Enter many, all or none; `places` say for a fault where each came from. Raises `CommandFailed`."""
+    faults = repeated(rows, places)
     parts = [range(at, min(at + AT_A_TIME, len(rows))) for at in range(0, len(rows), AT_A_TIME)]
-    faults = []
     for part in parts:  # all of them are looked at before the first is entered
         faults += _posted(api, [rows[at] for at in part], [places[at] for at in part], check="1")
     if faults:
@@ -49,6 +50,18 @@ def enter(api: Api, rows: Sequence[Mapping[str, Any]], places: Sequence[str]) ->
     for part in parts:
         _posted(api, [rows[at] for at in part], [places[at] for at in part], check="0")
     return len(rows)
+
+
+def repeated(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> list[str]:
+    """Name the rows whose tag an earlier one has, too; id tags are compared without case."""
+    first: dict[str, str] = {}
+    faults = []
+    for row, place in zip(rows, places, strict=True):
+        id_tag = str(row.get("id_tag", ""))
+        before = first.setdefault(id_tag.lower(), place)
+        if before != place and id_tag:
+            faults.append(f"{place}: id_tag: {id_tag} is in {before}, too")
+    return faults
 
 
 def _posted(api: Api, rows: Sequence[Mapping[str, Any]], places: Sequence[str], **query: str) -> list[str]:
@@ -88,19 +101,25 @@ def _read_csv(text: str) -> tuple[list[dict[str, Any]], list[str]]:
         for row in reader:
             if "" in row or None in row.values():
                 raise CommandMisused(f"line {reader.line_num}: not as many fields as the first line has")
-            rows.append({name: value for name, value in row.items() if value or name == "id_tag"})
+            rows.append({name: unguarded(value) for name, value in row.items() if value or name == "id_tag"})
             places.append(f"line {reader.line_num}")
     except csv.Error as error:
         raise CommandMisused(f"line {reader.line_num}: {error}") from error
     return rows, places
 
 
-def as_csv(tags: Iterable[Mapping[str, Any]]) -> str:
-    """The tags as CSV, as `read` takes it."""
+def as_csv(tags: Iterable[Mapping[str, Any]], *, raw: bool = False) -> str:
+    """Write tags as CSV, as `read` takes it; a text that a spreadsheet would run is guarded, unless `raw`."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(tags)
+    for tag in tags:
+        writer.writerow(
+            {
+                name: value if raw or not isinstance(value, str) else guarded(value)
+                for name, value in tag.items()
+            }
+        )
     return text.getvalue()
 
 
@@ -166,7 +185,9 @@ def show_tag(api: Api, *, id_tag: str) -> Any:
 @click.option(
     "--status", default="Accepted", show_default=True, help="Accepted, Blocked, Expired or Invalid."
 )
-@click.option("--expiry", help="Expiry date and time with UTC offset.")
+@click.option(
+    "--expiry", help="Expiry: a day (its beginning, UTC) like 2026-12-01, or a time with its UTC offset."
+)
 @click.option("--parent", default="", help="Tags with the same parent may stop each other's transactions.")
 @asks_server
 def add_tag(api: Api, *, id_tag: str, **facts: str | None) -> None:
@@ -192,14 +213,15 @@ def import_tags(api: Api, *, file: IO[str]) -> None:
 
 @tags.command("export")
 @JSON
+@RAW
 @asks_server
-def export_tags(api: Api, *, json: bool) -> None:
+def export_tags(api: Api, *, json: bool, raw: bool) -> None:
     """Print all tags as CSV, or as JSON, as `import` takes them."""
     rows = listed(api)
     if json:
         echo_json(rows)
     else:
-        click.echo(as_csv(rows), nl=False)
+        click.echo(as_csv(rows, raw=raw), nl=False)
 
 
 @tags.command("push")

@@ -31,8 +31,11 @@ TAG: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        "status": {"enum": ["Accepted", "Blocked", "Expired", "Invalid"]},
-        "expiry": {"type": ["string", "null"], "format": "date-time"},
+        "status": TEXT | {"description": "Accepted, Blocked, Expired or Invalid, in any case"},
+        "expiry": {
+            "type": ["string", "null"],
+            "description": "A time with its offset, or a day: its beginning",
+        },
         "parent": {"type": "string", "maxLength": 20},
     },
 }

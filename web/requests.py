@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 from contextlib import contextmanager
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -277,6 +278,15 @@ def decoded(body: bytes, kind: Any, what: str = "tag") -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise Problem(422, f"Invalid {what}", str(error)) from error
+        raise Problem(422, f"Invalid {what}", fault_text(error)) from error
     except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
         raise Problem(400, "Not JSON", f"the body is not readable JSON: {error}") from error
+
+
+_FAULT = re.compile(r"(.*) - at `\$\.(\w+).*`")
+
+
+def fault_text(error: Exception) -> str:
+    """Write a fault of a body with the name of its member in front."""
+    found = _FAULT.fullmatch(str(error))
+    return str(error) if found is None else f"{found[2]}: {found[1]}"

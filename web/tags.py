@@ -5,14 +5,16 @@ What is answered 200 is durable. A change counts for the next Authorize; what is
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import falcon
 import msgspec
 
+from ..config.errors import ChargehandError
 from ..store.records import Tag
-from .requests import Problem, Query, body_of, decoded
+from .requests import Problem, Query, body_of, decoded, fault_text
 from .resources import Resource, answer, viewed
 
 if TYPE_CHECKING:
@@ -24,14 +26,18 @@ STORE_S = 30.0
 """Seconds that the store has to keep a change."""
 FAULTS_TOLD = 100
 
+STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
+"""Statuses of a tag. ConcurrentTx is not stored: it is found at authorization (OCPP 1.6, 7.2)."""
+DAY = re.compile(r"(?a:\d{4}-\d\d-\d\d)")
+
 IdToken = Annotated[str, msgspec.Meta(min_length=1, max_length=20)]  # OCPP 1.6, 7.28: CiString20Type
 
 
 class Facts(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Facts of a tag. ConcurrentTx is not stored: it is found at authorization (OCPP 1.6, 7.2)."""
+    """Facts of a tag: a status in any case; an expiry, a time with its offset or a day, which is its beginning."""
 
-    status: Literal["Accepted", "Blocked", "Expired", "Invalid"] = "Accepted"
-    expiry: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    status: str = "Accepted"
+    expiry: str | None = None
     parent: Annotated[str, msgspec.Meta(max_length=20)] = ""
 
 
@@ -39,6 +45,33 @@ class Row(Facts, forbid_unknown_fields=True, kw_only=True):
     """The same with its tag, as one of many."""
 
     id_tag: IdToken
+
+
+class WrongColumn(ChargehandError, ValueError):
+    """A column of a tag that is wrong; the text begins with its name."""
+
+
+def tag_of(row: Row) -> Tag:
+    """Make the tag of a row. Raises `WrongColumn`."""
+    status = next((one for one in STATUSES if one.lower() == row.status.strip().lower()), None)
+    if status is None:
+        raise WrongColumn(f"status: must be one of {', '.join(STATUSES)}, not {row.status[:40]!r}")
+    return Tag(id_tag=row.id_tag, status=status, expiry=_expiry(row.expiry), parent=row.parent)
+
+
+def _expiry(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text.strip())
+        if DAY.fullmatch(text.strip()):
+            at = at.replace(tzinfo=UTC)
+        if at.tzinfo is not None:
+            return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    wanted = "a day like 2026-12-01, or a time with its offset like 2026-12-01T12:00:00Z"
+    raise WrongColumn(f"expiry: must be {wanted}, not {text[:40]!r}")
 
 
 def picture(tag: Tag) -> dict[str, Any]:
@@ -62,11 +95,11 @@ class Tags(Resource):
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Enter `{"tags": [...]}`: all of them, or none if one is wrong; with `check=1` only look."""
         check = Query(request, "check").flag("check", default=False)
-        rows = _rows(body_of(request))
+        tags = _tags(body_of(request))
         if not check:
-            book = self._system.store.collections.tags
-            keep(book.put(Tag(**msgspec.structs.asdict(row))) for row in rows)
-        answer(response, {"checked" if check else "entered": len(rows)})
+            collection = self._system.store.collections.tags
+            keep(collection.put(tag) for tag in tags)
+        answer(response, {"checked" if check else "entered": len(tags)})
 
     def on_get_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
         """Answer with one tag; id tags are compared without case."""
@@ -77,8 +110,7 @@ class Tags(Resource):
         """Enter or change a tag."""
         Query(request)
         facts = decoded(body_of(request) or b"{}", Facts)
-        row = _row({"id_tag": id_tag, **msgspec.to_builtins(facts)})
-        tag = Tag(**msgspec.structs.asdict(row))
+        tag = _tag({"id_tag": id_tag, **msgspec.to_builtins(facts)})
         keep([self._system.store.collections.tags.put(tag)])
         answer(response, picture(tag))
 
@@ -96,28 +128,35 @@ class Tags(Resource):
         return tag
 
 
-def _rows(body: bytes) -> list[Row]:
+def _tags(body: bytes) -> list[Tag]:
     told = decoded(body, dict[str, Any])
     given = told.get("tags")
     if not isinstance(given, list) or set(told) != {"tags"}:
         raise Problem(422, "Invalid tags", 'the body is to be {"tags": [...]}')
-    rows, faults = [], []
+    tags: list[Tag] = []
+    faults: list[dict[str, Any]] = []
+    first: dict[str, int] = {}
     for number, one in enumerate(given, 1):
         try:
-            rows.append(msgspec.convert(one, Row))
-        except msgspec.ValidationError as error:
-            faults.append({"row": number, "text": str(error)})
+            tag = tag_of(msgspec.convert(one, Row))
+        except (msgspec.ValidationError, WrongColumn) as error:
+            faults.append({"row": number, "text": fault_text(error)})
+            continue
+        before = first.setdefault(tag.id_tag.lower(), number)
+        if before != number:
+            faults.append({"row": number, "text": f"id_tag: {tag.id_tag} is in row {before}, too"})
+        tags.append(tag)
     if faults:
         text = f"{len(faults)} of {len(given)} are wrong, and none was entered"
         raise Problem(422, "Invalid tags", text, rows=faults[:FAULTS_TOLD])
-    return rows
+    return tags
 
 
-def _row(given: dict[str, Any]) -> Row:
+def _tag(given: dict[str, Any]) -> Tag:
     try:
-        return msgspec.convert(given, Row)
-    except msgspec.ValidationError as error:
-        raise Problem(422, "Invalid tag", str(error)) from error
+        return tag_of(msgspec.convert(given, Row))
+    except (msgspec.ValidationError, WrongColumn) as error:
+        raise Problem(422, "Invalid tag", fault_text(error)) from error
 
 
 def keep(receipts: Iterable[Receipt]) -> None:

@@ -81,6 +81,13 @@ def test_no_text_does_more_than_fail_with_a_sentence(text):
     assert len(rows) == len(places)
 
 
+def test_an_export_guards_formulas_and_an_import_reads_them_as_they_were():
+    tag = T1 | {"id_tag": "=1+1", "parent": "-5"}
+    assert as_csv([tag]).splitlines()[1] == "'=1+1,Accepted,,-5"
+    assert as_csv([tag], raw=True).splitlines()[1] == "=1+1,Accepted,,-5"
+    assert read(as_csv([tag]))[0] == [{"id_tag": "=1+1", "status": "Accepted", "parent": "-5"}]
+
+
 # Commands
 
 
@@ -116,4 +123,12 @@ def test_an_import_names_the_lines_that_are_wrong(stub, tags):
     done = tags("import", "-", text="id_tag\nT1\nxxxxxxxxxxxxxxxxxxxxxxxxx\n")
     assert done.exit_code == 1
     assert "line 3: Expected `str` of length <= 20" in done.stderr
+    assert "nothing was entered" in done.stderr
+
+
+def test_a_tag_twice_in_one_file_is_refused_with_both_lines(stub, tags):
+    stub.body = {"checked": 3}
+    done = tags("import", "-", text="id_tag,status\nT1,Accepted\nT2,Blocked\nt1,Blocked\n")
+    assert done.exit_code == 1
+    assert "line 4: id_tag: t1 is in line 2, too" in done.stderr
     assert "nothing was entered" in done.stderr

@@ -129,8 +129,18 @@ def test_transactions_are_listed_the_newest_first_and_narrowed_by_the_query(clie
         "started_at": "2026-05-04T12:34:56Z",
         "meter_stop": 15,
         "stopped_at": "2026-05-04T13:00:00Z",
+        "doubtful_times": [],
         "stop_reason": "Local",
         "stop_id_tag": "",
+        "energy_wh": 10,
+        "energy_source": "meter_start_stop",
+        "supported_energy_wh": None,
+        "orphaned": False,
+        "closed_by": "",
+        "note": "",
+        "started_text": "",
+        "other_stops": [],
+        "version": "1.6",
         "flags": [],
     }
     assert [row["charge_point"] for row in ask("?open=1")] == ["CP2"]

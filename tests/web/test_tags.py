@@ -58,6 +58,32 @@ def test_of_many_with_one_that_is_wrong_none_is_entered_and_each_fault_is_told(c
     assert len(system.store.collections.tags) == 0
 
 
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        ({"status": "Acceptd"}, "status: must be one of Accepted, Blocked, Expired, Invalid, not 'Acceptd'"),
+        ({"expiry": "01.12.2026"}, "expiry: must be a day like 2026-12-01"),
+        ({"parent": "x" * 21}, "parent: Expected `str` of length <= 20"),
+        ({"status": 5}, "status: Expected `str`"),
+    ],
+)
+def test_a_fault_names_its_column(client, facts, text):
+    assert put(client, "T1", **facts).json["description"].startswith(text)
+    assert post(client, {"id_tag": "T1"} | facts).json["rows"][0]["text"].startswith(text)
+
+
+def test_a_status_counts_in_any_case_and_a_day_is_its_beginning(client):
+    told = put(client, "T1", status="BLOCKED", expiry="2026-12-01").json
+    assert (told["status"], told["expiry"]) == ("Blocked", "2026-12-01T00:00:00+00:00")
+
+
+def test_a_tag_twice_in_one_import_names_both_rows(client, system):
+    reply = post(client, {"id_tag": "Abc"}, {"id_tag": "T2"}, {"id_tag": "aBC", "status": "Blocked"})
+    assert reply.status_code == 422
+    assert reply.json["rows"] == [{"row": 3, "text": "id_tag: aBC is in row 1, too"}]
+    assert len(system.store.collections.tags) == 0
+
+
 def test_a_check_enters_nothing(client, system):
     assert post(client, {"id_tag": "T1"}, check="1").json == {"checked": 1}
     assert len(system.store.collections.tags) == 0
@@ -67,9 +93,12 @@ def test_a_check_enters_nothing(client, system):
     "facts",
     [
         {"status": "ConcurrentTx"},
-        {"status": "accepted"},
+        {"status": "Acceptd"},
         {"expiry": "2030-01-01T00:00:00"},
         {"expiry": "tomorrow"},
+        {"expiry": "01.12.2026"},
+        {"expiry": "2026-13-01"},
+        {"expiry": "0001-01-01T00:00:00+14:00"},
         {"parent": "x" * 21},
         {"colour": "red"},
         {"status": None},
