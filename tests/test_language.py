@@ -1,4 +1,4 @@
-"""The mechanical part of the house's language: how a docstring begins, and that it says something itself."""
+"""Mechanical rules of the house's language: beginnings of docstrings, docstrings that say something, names of tests."""
 
 import ast
 import re
@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FIRST_WORDS = frozenset({"What", "Whether", "It", "That", "Of", "Whoever", "How", "One", "Those"})
 POINTS_ELSEWHERE = re.compile(r"See ")
+NAME_CHARS = 80
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -82,3 +83,13 @@ def test_a_docstring_that_says_something_is_no_fault(source):
 @pytest.mark.parametrize("name", SOURCES)
 def test_docstrings_begin_with_a_noun_or_a_verb(name):
     assert faults(SOURCES[name]) == []
+
+
+def test_names_of_tests_are_no_longer_than_a_line():
+    names = [
+        (path.name, name)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^ *def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert len(names) > 1000
+    assert [(file, name) for file, name in names if len(name) > NAME_CHARS] == []

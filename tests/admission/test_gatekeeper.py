@@ -278,7 +278,7 @@ class OtherProcesses:
         self.asked.append(f"attached {identity}")
 
 
-def test_it_is_claimed_before_it_is_let_in_and_what_waits_for_it_is_looked_for_afterwards(make):
+def test_a_charge_point_is_claimed_before_admission_and_its_tickets_come_after(make):
     others = OtherProcesses()
     entrance = make(others=others)
     admission = knock(entrance)

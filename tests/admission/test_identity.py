@@ -166,9 +166,7 @@ def test_an_identity_is_counted_in_characters_once_it_is_decoded():
         ("ocpp1.6", [], None),
     ],
 )
-def test_the_first_of_the_clients_subprotocols_that_is_spoken_is_chosen_by_its_whole_name(
-    offered, spoken, chosen
-):
+def test_the_clients_first_spoken_subprotocol_is_chosen_by_its_whole_name(offered, spoken, chosen):
     assert choose_subprotocol(offered, spoken) == chosen
 
 

@@ -142,7 +142,7 @@ def test_a_tag_that_may_not_charge_is_a_failure(serve, be, lines):
     assert lines[-2].endswith("connector 1 is Available")
 
 
-def test_a_tag_that_is_refused_at_the_start_is_a_failure_and_the_transaction_is_stopped(serve, be, lines):
+def test_a_tag_refused_at_the_start_is_a_failure_and_the_transaction_is_stopped(serve, be, lines):
     with pytest.raises(CommandFailed, match="T1 may not charge: Blocked"):
         be(serve(BlockingPlugin), duration_s=FOR_EVER)
     assert any(line.startswith("StopTransaction") and "DeAuthorized" in line for line in lines)

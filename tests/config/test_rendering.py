@@ -30,7 +30,7 @@ def test_the_example_file_loads_as_it_is():
     assert load(EXAMPLE, environ={}) == Settings()
 
 
-def test_the_example_file_with_every_comment_sign_taken_away_gives_the_program_s_defaults():
+def test_the_example_file_without_its_comment_signs_gives_the_programs_defaults():
     text = re.sub(r"(?m)^#(?=\w+ = )", "", example())
     assert len(text) < len(example())
     assert read(tomllib.loads(text))[0] == load(environ={}, program_defaults=PROGRAM_DEFAULTS)

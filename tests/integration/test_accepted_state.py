@@ -56,7 +56,7 @@ def states(server: Server) -> dict[int, str]:
     return {row["reservation_id"]: row["state"] for row in rows(server, "reservations")}
 
 
-def test_what_a_charge_point_accepted_outlives_the_server_and_ends_with_its_transaction(
+def test_accepted_state_outlives_the_server_and_ends_with_its_transaction(
     start_server: StartServer,
 ) -> None:
     server = beside(start_server, "--store", "sqlite")

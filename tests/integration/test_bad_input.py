@@ -94,9 +94,7 @@ def test_what_is_no_call_and_answers_nothing_is_ignored(raw: RawSocket, text: st
         '[2,"id-1","Heartbeat",{},{}]',
     ],
 )
-def test_a_broken_call_whose_id_can_be_read_is_a_formation_violation_and_the_socket_stays(
-    raw: RawSocket, text: str
-) -> None:
+def test_a_broken_call_with_a_readable_id_is_a_formation_violation(raw: RawSocket, text: str) -> None:
     raw.send(text)
     answer = raw.answer_to("id-1")
     assert answer[0] == 4

@@ -33,7 +33,7 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_nothing_acknowledged_is_lost_doubled_or_given_twice_however_often_the_server_is_killed() -> None:
+def test_nothing_acknowledged_is_lost_or_doubled_however_often_the_server_is_killed() -> None:
     done = run("--messages", "1500", "--kills", "5", "--charge-points", "20", "--seed", "7")
     assert done.returncode == 0, done.stdout
     figures = dict(line.rsplit(None, 1) for line in done.stdout.splitlines())

@@ -13,7 +13,7 @@ NODES = Path(__file__).parents[2] / "bench" / "nodes"
 LIMIT_S = 150.0
 
 
-def test_nothing_is_lost_doubled_or_left_open_when_a_worker_a_node_and_redis_are_killed() -> None:
+def test_nothing_is_lost_or_doubled_when_a_worker_a_node_and_redis_are_killed() -> None:
     if shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server on this machine")
     try:

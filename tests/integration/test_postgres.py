@@ -90,7 +90,7 @@ def test_what_is_no_store_is_a_fault_of_the_settings(tmp_path: Path) -> None:
         assert "s3cr3t" not in done.output
 
 
-def test_while_the_database_is_away_nothing_is_acknowledged_everything_else_goes_on_and_it_recovers(
+def test_without_its_database_nothing_is_acknowledged_and_the_server_recovers(
     start_server: StartServer, postgres: PostgresProcess
 ) -> None:
     store = postgres.url.replace("chargehand@", "chargehand:s3cr3t@")

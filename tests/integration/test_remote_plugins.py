@@ -251,7 +251,7 @@ def assert_in_order(harness: PluginHostsHarness) -> None:
         assert numbers == sorted(numbers), id_
 
 
-def test_two_workers_share_the_load_and_one_that_is_killed_is_replaced_within_its_lease(
+def test_two_plugin_hosts_share_the_load_and_a_killed_one_is_replaced_in_its_lease(
     harness: PluginHostsHarness,
 ) -> None:
     first, second = harness.work(), harness.work()

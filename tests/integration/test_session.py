@@ -20,7 +20,7 @@ def remote_stop(server: Server, charge_point: str, transaction_id: int) -> None:
     assert json.loads(done.output)["status"] == "Accepted"
 
 
-def test_a_charging_session_goes_from_boot_to_heartbeat_and_is_stopped_by_chargehand_call(
+def test_a_charging_session_from_boot_to_heartbeat_is_stopped_by_chargehand_send(
     start_server: StartServer, start_client: StartClient
 ) -> None:
     server = start_server()
@@ -56,7 +56,7 @@ def test_a_remote_stop_of_another_transaction_is_rejected_and_the_session_goes_o
     client.wait_for("done")
 
 
-def test_chargehand_call_says_what_is_wrong_and_ends_with_status_one(server: Server) -> None:
+def test_chargehand_send_says_the_error_and_ends_with_status_one(server: Server) -> None:
     options = ("--url", server.http, "--data", str(server.data))
     absent = chargehand("send", "NOBODY", "ClearCache", *options)
     assert absent.status == 1

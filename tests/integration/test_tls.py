@@ -44,7 +44,7 @@ def test_two_sessions_go_over_ws_and_wss_at_the_same_time(
     assert {row["charge_point"] for row in rows if row["stopped_at"]} >= {"PLAIN", "SECURE"}
 
 
-def test_a_client_that_does_not_trust_the_certificate_gets_no_connection_and_costs_the_server_nothing(
+def test_a_client_that_does_not_trust_the_certificate_gets_no_connection(
     tls_server: Server, certificate: tuple[Path, Path], tmp_path: Path
 ) -> None:
     assert tls_server.wss is not None

@@ -208,7 +208,7 @@ def test_a_stop_is_in_order_and_leaves_no_process(start_server: StartServer, num
     assert "Traceback" not in server.output
 
 
-def test_a_parent_that_is_killed_takes_its_workers_along_and_the_next_one_has_port_and_data(
+def test_a_killed_parent_takes_its_workers_along_and_the_next_has_port_and_data(
     start_server: StartServer,
 ) -> None:
     server = start_server(*TWO)

@@ -174,7 +174,7 @@ def test_a_start_is_stored_before_it_is_answered(make, store, clock):
     assert kept.started_at == dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
-def test_a_start_with_a_tag_that_may_not_charge_has_a_number_and_is_kept_all_the_same(make, store):
+def test_a_start_with_a_tag_that_may_not_charge_has_a_number_and_is_stored(make, store):
     charge_point = make(accept_all_tags=False).connect("CP1")
     started = answer(charge_point, "StartTransaction", START)
     assert started == {"idTagInfo": {"status": "Invalid"}, "transactionId": 1}

@@ -167,9 +167,7 @@ def test_the_profiles_of_a_transaction_end_with_it_and_the_others_do_not(set_, s
     assert held(store) == [(1, 1, None)]
 
 
-def test_an_old_stop_sent_again_ends_no_profile_of_a_transaction_that_is_not_known_yet(
-    set_, start, stop, store
-):
+def test_an_old_stop_sent_again_ends_no_profile_of_an_unknown_transaction(set_, start, stop, store):
     number = start(connectorId=1)
     stop(number)
     set_(1, number=2, purpose=TX)

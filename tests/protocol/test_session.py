@@ -131,7 +131,7 @@ def test_a_deviation_is_mended_by_the_lenient_policy_and_refused_by_the_strict_o
 
 
 @pytest.mark.parametrize("action", ["StartTransaction", "StopTransaction", "MeterValues"])
-def test_a_transaction_message_that_cannot_be_read_is_taken_raw_by_the_lenient_policy(action):
+def test_an_unreadable_transaction_message_is_taken_raw_by_the_lenient_policy(action):
     event = call(make(), action, {"a": 1})
     assert isinstance(event, Incoming)
     assert event.request is None

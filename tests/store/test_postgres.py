@@ -222,7 +222,7 @@ def test_a_connection_that_is_lost_while_nothing_happens_costs_nothing(open_, po
         assert store.events() == []
 
 
-def test_while_its_server_is_away_nothing_is_said_to_be_kept_and_it_recovers_by_itself(open_, postgres):
+def test_without_its_server_nothing_is_said_to_be_stored_and_it_recovers_by_itself(open_, postgres):
     store = open_()
     store.allot_transaction_id("CP1", None)
     assert ended(store.start_transaction(transaction(7))) is None

@@ -101,7 +101,7 @@ def test_a_start_that_was_spooled_by_one_has_its_number_at_the_other(one, other)
     assert other.allot_transaction_id("CP1", START) == number
 
 
-def test_what_one_has_acknowledged_counts_more_than_a_number_that_the_other_had_in_mind(one, other):
+def test_a_number_that_one_acknowledged_wins_over_one_the_other_had_in_mind(one, other):
     other.allot_transaction_id("CP1", START)
     number = one.allot_transaction_id("CP1", START)
     kept(one.start_transaction(transaction(number)))
@@ -109,7 +109,7 @@ def test_what_one_has_acknowledged_counts_more_than_a_number_that_the_other_had_
     assert other.allot_transaction_id("CP1", START) == number
 
 
-def test_a_transaction_that_was_stopped_elsewhere_is_open_no_more_and_its_start_is_forgotten(one, other):
+def test_a_transaction_stopped_elsewhere_is_open_no_more_and_its_start_is_forgotten(one, other):
     number = one.allot_transaction_id("CP1", START)
     kept(one.start_transaction(transaction(number)))
     kept(other.refresh("CP1"))

@@ -249,7 +249,7 @@ def test_one_that_is_gone_before_its_answer_does_no_harm(serve, connect, writer)
     assert failures == []
 
 
-def test_one_that_is_gone_while_rows_are_gathered_leaves_them_and_whoever_comes_then_has_its_own_answer(
+def test_rows_of_a_client_gone_during_group_commit_are_kept_and_answers_are_ones_own(
     serve, connect, monkeypatch
 ):
     monkeypatch.setattr(store_server, "COMMIT_WINDOW_S", 0.3)

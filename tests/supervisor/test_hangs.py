@@ -75,7 +75,7 @@ def test_a_session_that_waits_for_less_is_left_alone(sessions_harness, charge_po
     assert sessions_harness.count("session_hung") == 0
 
 
-def test_a_session_that_does_not_let_itself_be_ended_is_given_up_and_its_call_is_answered(
+def test_a_session_that_cannot_be_ended_is_abandoned_and_its_call_is_answered(
     sessions_harness, charge_point, monkeypatch
 ):
     route, swallowed, gate = SessionActor._route, [], Event()

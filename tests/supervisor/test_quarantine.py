@@ -82,9 +82,7 @@ def test_nobody_else_is_touched_by_that(system_harness, plan, fleet):
     assert system_harness.system.wait(0) is False
 
 
-def test_a_quarantined_plugin_hears_of_nothing_and_what_it_did_not_hear_does_not_wait(
-    system_harness, plan, fleet
-):
+def test_a_quarantined_plugin_hears_of_nothing_and_missed_events_do_not_wait(system_harness, plan, fleet):
     quarantine(system_harness, plan, fleet)
     plan.online.clear()
     system_harness.connect("CP9")
@@ -239,7 +237,7 @@ def test_its_restarts_go_on_being_counted(system_harness, plan, fleet):
     assert system_harness.described("FailingPlugin")["restarts"] == before + 1
 
 
-def test_a_spooled_message_may_be_the_probe_and_each_time_it_is_another_charge_points(
+def test_a_spooled_message_may_be_the_trial_call_each_time_of_another_charge_point(
     system_harness, plan, fleet, store
 ):
     quarantine(system_harness, plan, fleet)
@@ -294,9 +292,7 @@ def test_a_plugin_that_answers_nothing_is_probed_with_a_notice(plan, store):
         assert system_harness.system.quarantined() == []
 
 
-def test_a_command_releases_it_and_the_timer_of_that_quarantine_does_not_end_the_next(
-    system_harness, plan, fleet
-):
+def test_a_release_by_command_leaves_no_timer_that_would_end_the_next_quarantine(system_harness, plan, fleet):
     quarantine(system_harness, plan, fleet)
     system_harness.advance(20)
     assert system_harness.live(lambda: system_harness.system.release("FailingPlugin")) is True

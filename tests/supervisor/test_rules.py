@@ -60,7 +60,7 @@ def spent(times, **policy):
         ([0, 1, 2, 3, 100], [True, True, True, False, True]),
     ],
 )
-def test_three_restarts_within_five_seconds_are_within_the_budget_and_a_fourth_is_not(times, within):
+def test_three_restarts_in_five_seconds_are_within_the_intensity_and_a_fourth_is_not(times, within):
     assert spent(times, intensity=3, period_s=5.0) == within
 
 
@@ -101,7 +101,7 @@ def delays(times, chance=0.0, **policy):
     return found
 
 
-def test_the_first_restart_is_at_once_and_each_further_one_waits_twice_as_long_up_to_a_bound():
+def test_the_first_restart_is_at_once_and_each_further_one_waits_twice_as_long():
     assert delays(range(7)) == [0.0, 0.2, 0.4, 0.8, 1.6, 3.0, 3.0]
 
 

@@ -153,7 +153,7 @@ def test_after_a_quiet_time_the_first_restart_is_at_once_again(sessions_harness,
 
 
 @pytest.mark.usefixtures("faulty_reading")
-def test_over_its_budget_its_connection_is_closed_and_the_charge_point_may_come_again(
+def test_a_session_over_its_intensity_is_closed_and_the_charge_point_may_return(
     sessions_harness, charge_point, log
 ):
     for _ in range(4):
@@ -184,7 +184,7 @@ def test_one_bad_charge_point_does_not_touch_the_others(sessions_harness, charge
 
 
 @pytest.mark.usefixtures("faulty_reading")
-def test_a_handler_that_hangs_when_its_session_is_given_up_does_not_hold_the_next_one(
+def test_a_handler_that_hangs_when_its_session_ends_does_not_hold_the_next_one(
     sessions_harness, charge_point, way
 ):
     way[0] = Event().wait

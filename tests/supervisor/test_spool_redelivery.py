@@ -34,7 +34,7 @@ def test_what_was_spooled_meanwhile_is_replayed_in_order_when_it_is_released(
     assert len(set(numbers)) == 2
 
 
-def test_a_stop_that_comes_after_the_release_waits_behind_the_start_that_is_still_being_replayed(
+def test_a_stop_after_the_release_waits_behind_the_start_still_being_redelivered(
     system_harness, plan, fleet, store
 ):
     quarantine(system_harness, plan, fleet)
@@ -62,9 +62,7 @@ def test_a_record_that_cannot_be_stored_is_not_acknowledged(system_harness, plan
     assert fleet["CP1"].closed_with is None
 
 
-def test_a_record_of_a_broken_pair_is_replayed_although_its_plugin_was_never_quarantined(
-    system_harness, plan, fleet, store
-):
+def test_a_message_of_an_open_breaker_is_redelivered_without_a_quarantine(system_harness, plan, fleet, store):
     plan.bad.add("CP1")
     for number in range(4):
         assert fleet["CP1"].call("MeterValues", METER_VALUES, f"m{number}")[2] == {}
@@ -87,7 +85,7 @@ def dead_letter(fleet, store, name="CP1"):
     return number
 
 
-def test_a_message_that_was_set_aside_comes_back_with_its_transaction_and_is_replayed_in_order(
+def test_a_dead_letter_comes_back_with_its_transaction_and_is_redelivered_in_order(
     system_harness, plan, fleet, store
 ):
     quarantine(system_harness, plan, fleet)

@@ -75,7 +75,7 @@ def test_a_supervisor_that_is_killed_while_it_starts_leaves_no_child(tree):
     until(lambda: tree.scheduler.runners == 0)
 
 
-def test_a_child_that_does_not_stop_in_time_is_killed_and_the_others_have_their_own_time(tree):
+def test_a_child_that_does_not_stop_in_time_is_killed_and_others_keep_their_time(tree):
     class Hanging(Child):
         def on_stop(self):
             Event().wait()
@@ -219,7 +219,7 @@ def test_a_supervisor_that_is_killed_while_it_waits_for_a_child_to_stop_leaves_n
     until(lambda: tree.scheduler.runners == 0)
 
 
-def test_a_kill_of_a_supervisor_that_waits_for_a_restart_is_not_taken_for_the_childs_failure(tree):
+def test_a_kill_of_a_supervisor_waiting_for_a_restart_is_no_failure_of_the_child(tree):
     class Hanging(Child):
         def on_start(self):
             super().on_start()

@@ -185,7 +185,7 @@ def test_a_thousand_races_of_two_leave_the_one_attached_last_standing_each_time(
 
 
 @pytest.mark.parametrize("how", range(4))
-def test_of_a_crowd_at_once_one_stands_and_the_clean_up_of_the_others_does_not_touch_it(track, how):
+def test_of_a_crowd_at_once_one_stands_untouched_by_the_clean_up_of_the_others(track, how):
     for _ in range(CROWDS):
         standing, losers = track.race(CROWD)
         track.await_standing(standing)
@@ -243,7 +243,7 @@ def test_registration_connector_states_and_the_queue_move_to_the_new_connection(
     assert ended["ticket_answered"] == 3 * CROWDS
 
 
-def test_an_answer_that_comes_over_the_old_connection_is_not_taken_for_one_over_the_new(track):
+def test_an_answer_over_the_old_connection_is_not_taken_for_one_over_the_new(track):
     old = track.racer()
     first = track.system.send("CP1", v16.ClearCache(), timeout_s=30)
     command = old.await_command()
@@ -288,7 +288,7 @@ def test_with_refuse_a_living_connection_stands_against_a_crowd(guarded):
     assert guarded.system.counters.counts["handshake_refused_409"] == CROWD * (CROWDS // 4)
 
 
-def test_with_refuse_a_dead_connection_is_replaced_by_the_first_of_a_crowd_which_then_lives(guarded):
+def test_with_refuse_a_dead_connection_is_replaced_by_the_first_of_a_crowd(guarded):
     standing = guarded.racer()
     for round_ in range(5):
         standing.client.freeze()

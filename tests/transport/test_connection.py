@@ -114,7 +114,7 @@ def test_a_ping_that_waits_behind_a_pause_is_answered_after_it(line):
 
 
 @pytest.mark.parametrize("theirs", ["close", "fault"])
-def test_an_end_that_waits_behind_a_pause_does_not_keep_answers_from_going_out_before_it(line, theirs):
+def test_an_end_that_waits_behind_a_pause_lets_answers_go_out_before_it(line, theirs):
     line.receiver.on_deliver = lambda connection: connection.pause()
     end = line.client.close(1000) if theirs == "close" else b"\x81\x02hi"
     line.connection.feed(line.client.text(b"one") + end)

@@ -119,7 +119,7 @@ def test_under_tls_the_end_is_said_in_tls_too(open_line):
     assert line.sock.calls == ["unwrap", "shutdown writing", "shutdown"]
 
 
-def test_what_comes_before_the_peers_close_is_delivered_and_what_comes_behind_it_is_not(line):
+def test_frames_before_the_peers_close_are_delivered_and_those_behind_it_are_not(line):
     late = line.client.text(b"late")
     line.connection.feed(line.client.text(b"one") + line.client.close(1000) + late)
     line.connection.feed(late)
@@ -151,7 +151,7 @@ def test_a_peer_that_closes_and_reads_nothing_ends_with_the_close_timeout(line):
 # The end, by a fault of the peer
 
 
-def test_a_fault_is_answered_with_its_code_and_the_stream_ends_but_the_peer_is_read_for_a_while(either):
+def test_a_fault_is_answered_with_its_code_and_the_peer_is_read_for_a_while(either):
     either.breaks_the_protocol()
     assert either.close_frame() == (1002, "clients must mask, servers must not")
     assert either.sock.calls[-1] == "shutdown writing"

@@ -165,7 +165,7 @@ def test_a_closing_connection_sends_no_pings(open_line):
     assert line.receiver.ends == [(1001, "")]
 
 
-def test_an_ended_connection_leaves_no_timer_behind_for_longer_than_an_interval_and_is_not_kept_by_it(line):
+def test_the_timer_of_an_ended_connection_is_gone_in_an_interval_and_keeps_it_not(line):
     sock = FakeSocket()
     other = SocketConnection(sock, peer="p", secure=False, limits=LIMITS, timers=line.timers)
     other.start(FakeReceiver())

@@ -23,7 +23,7 @@ def line():
     line.sock.release()
 
 
-def test_a_ping_that_was_answered_a_moment_later_was_answered_however_late_the_next_look_is(line):
+def test_a_ping_answered_a_moment_later_counts_however_late_the_next_look_is(line):
     for number in range(10):
         line.clock.advance(60.0 - LATE_S if number else 60.0)
         assert line.sock.events() == [Ping(b"")]

@@ -105,7 +105,7 @@ def test_a_paused_connection_over_tls_loses_nothing(serve_tls, certificate, no_t
     until(lambda: receiver.messages == [b"one", b"two", b"three"])
 
 
-def test_a_peer_that_goes_on_sending_after_a_fault_reads_the_close_frame_over_tls_too(
+def test_a_peer_that_sends_on_after_a_fault_reads_the_close_frame_over_tls_too(
     serve_tls, certificate, no_traceback
 ):
     served = serve_tls()

@@ -14,7 +14,7 @@ def test_the_context_is_one_that_does_not_stop_the_hub(certificate):
     assert isinstance(server_context(*map(str, certificate)), gevent.ssl.SSLContext)
 
 
-def test_nothing_older_than_tls_1_2_is_spoken_and_nothing_is_compressed_or_renegotiated(certificate):
+def test_tls_is_1_2_or_newer_without_compression_or_renegotiation(certificate):
     context = server_context(*map(str, certificate))
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert context.options & ssl.OP_NO_COMPRESSION

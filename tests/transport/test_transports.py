@@ -228,7 +228,7 @@ def test_a_connection_that_is_closing_before_it_began_runs_to_its_end(peer):
     assert peer.receiver.messages == []
 
 
-def test_a_peer_that_goes_on_sending_after_a_fault_reads_the_close_frame_and_no_reset(peer):
+def test_a_peer_that_sends_on_after_a_fault_reads_the_close_frame_and_no_reset(peer):
     peer.run()
 
     def go_on():

@@ -114,7 +114,7 @@ def test_a_plugin_in_quarantine_is_shown_with_its_last_crash_and_what_waits(rows
     assert rows()["back-office"]["spool"] == 0
 
 
-def test_a_spool_that_cannot_be_read_hides_nothing_else_and_keeps_nobody_from_a_release(
+def test_an_unreadable_spool_hides_nothing_else_and_hinders_no_release(
     client, rows, system, quarantined, monkeypatch
 ):
     def fail(**_):

@@ -76,7 +76,7 @@ def begin(spool_harness, charge_point, unique_id):
     return number
 
 
-def test_the_rest_of_its_transaction_stays_behind_a_start_that_fails_and_other_ones_go_on(
+def test_messages_of_a_transaction_wait_behind_its_failing_start_and_others_go_on(
     spool_harness, charge_point
 ):
     first = begin(spool_harness, charge_point, "start 1")
@@ -99,9 +99,7 @@ def test_the_rest_of_its_transaction_stays_behind_a_start_that_fails_and_other_o
     assert spool_harness.spooled == []
 
 
-def test_with_a_start_that_is_set_aside_the_rest_of_its_transaction_goes_aside_whenever_it_comes(
-    spool_harness, charge_point
-):
+def test_the_rest_of_a_transaction_follows_its_start_into_the_dead_letters(spool_harness, charge_point):
     bad = begin(spool_harness, charge_point, "bad")
     charge_point.call("MeterValues", {**METER_VALUES, "transactionId": bad}, "meter")
     begin(spool_harness, charge_point, "good")

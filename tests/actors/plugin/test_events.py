@@ -73,7 +73,7 @@ def hang(_):
     Event().wait()
 
 
-def test_a_hung_on_online_is_killed_at_the_deadline_and_the_calls_behind_it_are_answered(harness):
+def test_a_hung_on_online_is_killed_at_its_deadline_and_later_calls_are_answered(harness):
     harness.hear["on_online"] = hang
     charge_point = harness.stage.connect("CP1")
     assert charge_point.call("Authorize", TAG) is None
@@ -106,7 +106,7 @@ def test_one_deadline_is_for_all_that_hear_of_an_outcome(harness):
     assert harness.heard[-1] == ("anything", "nobody")
 
 
-def test_as_many_hung_handlers_as_it_may_have_hold_up_nobody_else_for_longer_than_the_deadline():
+def test_hung_handlers_up_to_the_limit_hold_up_others_no_longer_than_the_deadline():
     harness = EventHarness(concurrency=2)
     try:
         harness.hear["anything"] = hang

@@ -340,7 +340,7 @@ def test_an_answer_for_a_charge_point_that_was_let_go_of_is_lost_without_a_sound
     stage.settle()
 
 
-def test_the_calls_of_one_charge_point_are_handled_in_order_and_those_of_others_meanwhile(stage, log):
+def test_calls_of_one_charge_point_are_handled_in_order_and_others_meanwhile(stage, log):
     one, two = stage.connect("CP1"), stage.connect("CP2")
     assert one.call("DataTransfer", {"vendorId": "blocks"}) is None
     assert one.call("DataTransfer", {"vendorId": "mapping"}) is None

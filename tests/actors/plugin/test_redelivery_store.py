@@ -137,7 +137,7 @@ def test_a_row_that_the_store_will_never_hold_is_set_aside(spool_harness, charge
     assert [record.unique_id for record in spool_harness.store.dead_letters()] == ["a"]
 
 
-def test_a_replayer_that_starts_while_the_store_is_away_takes_up_what_was_left_when_it_is_back(
+def test_redelivery_started_without_its_store_takes_up_the_spool_when_it_is_back(
     spool_harness, charge_point, monkeypatch
 ):
     spool(spool_harness, charge_point, "a")

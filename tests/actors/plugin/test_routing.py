@@ -166,7 +166,7 @@ def test_a_shadow_hears_what_it_wants_to_know(router):
 
 
 @pytest.mark.parametrize("order", [("real", "one", "two"), ("two", "one", "real"), ("one", "real", "two")])
-def test_those_that_come_after_shadows_which_were_promoted_find_the_last_one_answering(router, order):
+def test_plugins_added_after_promoted_shadows_find_the_last_one_answering(router, order):
     def add_all():
         cells = {name: cell(name, shadow=name != "real") for name in order}
         for name in order:

@@ -178,7 +178,7 @@ def test_what_waits_to_be_compared_is_dropped_when_the_shadow_is_promoted():
         assert len(harness.shadowed) == 2
 
 
-def test_a_shadow_that_is_quicker_than_the_one_that_answers_is_compared_when_that_has():
+def test_a_quicker_shadow_is_compared_when_the_answering_plugin_has_answered():
     let_go = Event()
     with ShadowHarness(lambda _: let_go.wait() and ACCEPTED, ACCEPTED) as harness:
         assert harness.charge_point.call("Authorize", TAG) is None

@@ -101,7 +101,7 @@ def others():
 
 
 @pytest.mark.parametrize("escaping", ESCAPING, ids=repr)
-def test_what_escapes_from_an_asked_message_goes_to_the_asker_and_nobody_else_is_touched(escaping, others):
+def test_an_escape_from_an_asked_message_goes_to_the_asker_and_touches_nobody_else(escaping, others):
     ref = RaisingActor.start()
     with pytest.raises((pykka.Timeout, ActorKilled)):
         ref.ask(escaping, timeout=5)

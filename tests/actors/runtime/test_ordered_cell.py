@@ -140,7 +140,7 @@ def test_an_interrupt_meant_for_the_actor_before_never_hits_the_next_ones_lane(m
     block.set()
 
 
-def test_a_handler_that_swallows_its_interrupt_is_disowned_and_its_lane_and_place_are_free(make, log):
+def test_a_handler_that_swallows_its_interrupt_is_abandoned_and_its_key_is_free(make, log):
     block, timers = Event(), Timers(ManualClock())
     cell = make(concurrency=1, actor=swallowing(block), timers=timers)
     stubborn = Job("a", 1, block)

@@ -128,7 +128,7 @@ def test_the_handlers_of_the_actor_before_count_among_those_it_may_have(make, lo
     assert begun(log) == ["a1", "b1", "c1", "d1"]
 
 
-def test_the_lane_of_a_handler_that_swallows_the_kill_of_its_actor_is_free_after_its_grace(make, log):
+def test_a_handler_that_swallows_its_actors_kill_frees_its_key_after_the_grace(make, log):
     block, timers = Event(), Timers(ManualClock())
     cell = make(actor=swallowing(block), timers=timers)
     for job in (Job("a", 1, block), Job("a", 2)):

@@ -136,9 +136,7 @@ def test_an_action_can_have_a_deadline_of_its_own(way, log):
         assert [frame[1] for frame in charge_point.take()] == ["1"]
 
 
-def test_a_handler_over_its_deadline_is_killed_and_the_next_call_of_its_charge_point_goes_on(
-    charge_point, way, stage, log
-):
+def test_a_handler_over_its_deadline_is_killed_and_the_next_call_goes_on(charge_point, way, stage, log):
     ended = []
 
     def hang():

@@ -168,7 +168,7 @@ def test_a_queue_that_is_full_takes_no_more(way):
         assert version(stage).state is TicketState.QUEUED
 
 
-def test_a_full_queue_has_room_for_what_somebody_waits_for_and_for_what_replaces_one_that_waits(way):
+def test_a_full_queue_takes_commands_that_are_waited_for_or_supersede_a_queued_one(way):
     rules = Rules(version=v16.VERSION, queue_limit=2, queue_reserve=1)
     with Stage(RecordingPlugin.spec(way, []), rules=rules) as stage:
         stage.connect("CP1")

@@ -68,7 +68,7 @@ def test_the_answer_to_a_call_of_ours_does_not_wait_behind_calls_that_are_held(m
     assert ticket.result(timeout_s=0).list_version == 7
 
 
-def test_a_handler_that_calls_its_own_charge_point_gets_its_answer_however_many_calls_wait(make, way, log):
+def test_a_handler_that_commands_its_own_charge_point_is_answered_past_held_calls(make, way, log):
     stage = make(calls_in_flight_limit=1)
     charge_point = stage.connect("CP1")
     versions = []
@@ -117,9 +117,7 @@ def test_frames_that_are_refused_at_once_do_not_end_the_taking(make, later):
     assert stage.charge_points["CP1"].depth == 1
 
 
-def test_it_is_read_no_further_when_the_inbox_and_what_is_held_are_full_and_on_when_they_are_half_empty(
-    make, later
-):
+def test_reading_pauses_when_inbox_and_held_calls_are_full_and_resumes_at_half(make, later):
     stage = make(calls_in_flight_limit=1, inbox_limit=8)
     charge_point = stage.connect("CP1")
     for _ in range(8):

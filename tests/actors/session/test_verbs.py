@@ -41,7 +41,7 @@ def test_a_verb_goes_out_as_a_message_of_the_charge_points_version(stage, accept
     assert ticket.result() == v16.UnlockConnectorResponse(status=v16.UnlockStatus.UNLOCKED)
 
 
-def test_a_verb_that_waits_is_put_into_the_version_that_its_charge_point_comes_back_with(stage, accepted):
+def test_a_waiting_verb_takes_the_version_that_its_charge_point_comes_back_with(stage, accepted):
     accepted.hang_up()
     ticket = stage.unlock("CP1", evse=3, when_offline="queue")
     other = stage.connect("CP1", subprotocol="ocpp0.0")

@@ -89,7 +89,7 @@ def test_a_command_of_another_version_is_held_until_its_version_is_back(stage, o
     assert (action, ticket.state) == ("ClearCache", "sent")
 
 
-def test_a_held_command_is_never_sent_once_the_charge_point_has_booted_with_the_other_version(stage, old):
+def test_a_held_command_is_never_sent_after_a_boot_with_the_other_version(stage, old):
     ticket = stage.send("CP1", v16.ClearCache(), when_offline="queue")
     other = stage.connect("CP1", subprotocol="ocpp0.0")
     assert other.call("BootNotification", {})[2] == {"status": "Accepted"}

@@ -143,7 +143,7 @@ def test_a_charge_point_that_connects_elsewhere_leaves_its_old_node(a, b):
         assert a.counters.counts["fenced"] == 1
 
 
-def test_what_waits_at_the_old_node_is_sent_by_the_new_one_and_what_is_on_the_wire_is_unknown(a, b):
+def test_queued_commands_move_to_the_new_node_and_the_sent_one_ends_unknown(a, b):
     with connect(a) as old:
         old.answers["GetLocalListVersion"] = silent
         on_wire = a.send("CP1", v16.GetLocalListVersion())
@@ -170,9 +170,7 @@ def test_it_is_registered_at_the_new_node_as_it_was_at_the_old_one(a, b):
 # Nodes that end
 
 
-def test_a_node_that_dies_with_a_call_on_the_wire_leaves_it_unknown_and_what_it_had_queued_goes_on(
-    nodes, a, b
-):
+def test_a_dead_nodes_sent_command_ends_unknown_and_its_queued_ones_go_on(nodes, a, b):
     c = nodes.start("c")
     charge_point = connect(b)
     charge_point.connect()
@@ -191,7 +189,7 @@ def test_a_node_that_dies_with_a_call_on_the_wire_leaves_it_unknown_and_what_it_
     charge_point.close()
 
 
-def test_what_a_dead_node_had_kept_for_a_charge_point_is_sent_by_the_node_it_comes_to(nodes, a, b):
+def test_commands_persisted_by_a_dead_node_are_sent_by_the_charge_points_next_node(nodes, a, b):
     ticket = b.send("CP1", v16.ClearCache(), when_offline="queue")
     until(lambda: ticket.persisted is not None)
     nodes.board("b").away = True

@@ -390,7 +390,7 @@ def break_pipes(nodes: list[Node], chance: random.Random) -> None:
             pipe._sock.close()
 
 
-def test_workers_that_lose_their_coordinator_server_again_and_again_never_command_the_same(
+def test_workers_that_keep_losing_their_coordinator_never_command_the_same(
     coordinator_server,
 ):
     world: dict[str, ModelNode] = {}

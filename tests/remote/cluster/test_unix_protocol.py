@@ -71,7 +71,7 @@ def test_a_frame_that_is_too_long_is_refused_before_it_is_read(ends):
         pipe.receive()
 
 
-def test_one_that_is_too_long_is_refused_after_those_before_it_though_nothing_follows(ends):
+def test_a_message_too_long_is_refused_after_those_before_it_though_nothing_follows(ends):
     pipe, far = ends
     hello = msgspec.msgpack.encode(Hello("a"))
     far.sendall(frame(hello, FRAME_BYTES) + (FRAME_BYTES + 1).to_bytes(4))

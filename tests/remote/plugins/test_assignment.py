@@ -43,7 +43,7 @@ def test_more_than_its_share_is_given_back_only_when_nothing_of_it_is_in_hand():
     assert sorted(one.number for one in shares) == [1, 3]
 
 
-def test_what_leaves_is_the_same_at_the_next_renewal_and_stays_when_there_is_room_again():
+def test_a_leaving_partition_is_the_same_at_renewal_and_stays_when_there_is_room():
     shares = having(1, 2, 3)
     shares.renewed([1, 2, 3], 2, 1.0)
     leaving = [one.number for one in shares if one.leaving]

@@ -165,7 +165,7 @@ def test_a_failure_in_a_worker_is_counted_there_and_its_fallback_answers(build):
     assert harness.workers[0].entries.cell.breakers.list_open() == [("CP1", "Authorize")]
 
 
-def test_without_workers_stand_ins_answer_at_once_and_what_they_took_is_handed_on_later(build):
+def test_without_plugin_hosts_fallbacks_answer_and_their_messages_are_redelivered(build):
     harness = build()
     until(lambda: harness.remote._streams.partitions)
     with harness.connect() as charge_point:

@@ -258,7 +258,7 @@ def test_both_of_two_that_wait_together_get_the_same_answer(harness):
     assert len(plugin.handled) == 1
 
 
-def test_what_another_worker_had_in_hand_is_taken_over_and_answered_as_it_was_if_it_was(harness):
+def test_calls_in_another_hosts_hands_are_taken_over_and_keep_a_given_answer(harness):
     answered, unanswered = harness.envelope(tag="T1"), harness.envelope(tag="T2")
     harness.link.ask("XGROUP", "CREATE", harness.stream(), "default", "0", "MKSTREAM")
     for envelope in (answered, unanswered):
@@ -272,7 +272,7 @@ def test_what_another_worker_had_in_hand_is_taken_over_and_answered_as_it_was_if
     until(lambda: harness.waiting() == 0)
 
 
-def test_a_dead_workers_streams_and_what_it_had_in_hand_go_to_another_within_the_lease(harness):
+def test_a_dead_hosts_streams_and_pending_calls_go_to_another_within_the_lease(harness):
     first = harness.worker()
     harness.ready(first)
     envelope = harness.envelope(tag="wait", timeout_s=60.0)
@@ -357,7 +357,7 @@ def test_a_plugin_that_crashes_is_started_again_and_goes_on(harness):
     assert worker.entries.cell.actor is not before
 
 
-def test_what_waits_for_a_plugin_that_is_quarantined_is_told_so_and_its_notices_are_forgotten(harness):
+def test_calls_waiting_for_a_quarantined_plugin_fail_and_its_events_are_dropped(harness):
     worker = harness.worker(
         policy=Policy(intensity=0), breaker_policy=CircuitBreakerPolicy(spread=1), quarantine_s=0.3
     )
@@ -413,7 +413,7 @@ def test_redis_that_was_lost_and_is_empty_is_taken_up_again(own_redis):
         harness.close()
 
 
-def test_what_could_not_be_written_is_answered_when_redis_is_back_and_not_handled_again(harness):
+def test_an_unwritten_answer_is_written_when_redis_is_back_and_not_handled_again(harness):
     worker = harness.worker()
     plugin = harness.ready(worker)
     envelope = harness.envelope(tag="wait", timeout_s=60.0)
