@@ -226,7 +226,7 @@ def test_a_dead_letter_can_be_forgotten_and_a_spooled_message_cannot(store):
     assert [one.unique_id for one in store.spooled()] == ["2"]
 
 
-def test_an_orphaned_transaction_is_alive_again_by_a_later_sign_of_life_also_after_a_restart(open_store):
+def test_an_orphan_is_alive_again_by_a_later_sign_of_life_also_after_a_restart(open_store):
     store = open_store()
     store.start_transaction(transaction(7))
     store.transaction_over("CP1", None, LATER, "BootNotification").wait(LIMIT_S)
