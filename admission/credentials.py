@@ -6,11 +6,11 @@ A key is any bytes: OCPP 1.6-J, section 6.2, and the security white paper, profi
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import hashlib
 import hmac
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,11 +18,12 @@ from gevent import get_hub
 from gevent.lock import BoundedSemaphore
 
 from ..config.errors import ChargehandError
+from ..config.keys import read_key
 from ..store.records import Credential
 from ..store.store import Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..store.collections import Collection
 
@@ -31,8 +32,10 @@ LONG_BYTES = 16
 KEY_BYTES = 20
 """Longest AuthorizationKey in bytes; it is sent as twice as many hexadecimal digits."""
 
-HEX = "hex:"
-"""Prefix of a key in the settings that is written in hexadecimal digits."""
+DIGITS = re.compile(rb"[0-9A-Fa-f]*")
+MOST_UNUSED = 3
+"""New keys of one charge point that may count beside its old one; of more the oldest goes."""
+
 BLAKE2, SCRYPT = "blake2", "scrypt"
 SALT_BYTES = 16
 SCRYPT_COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}  # about 50 ms and 16 MiB
@@ -47,21 +50,30 @@ class PasswordChecksBusy(ChargehandError):
 
 
 class Credentials:
-    """Keys of charge points. `settled` are those in the settings: charge point id to password.
+    """Keys of charge points. `settled` are those in the settings: charge point id to password, as `read_key` reads it.
 
     Belongs to the hub's thread. Methods that may switch greenlets do so for scrypt only.
     """
 
     def __init__(
-        self, settled: Mapping[str, str], book: Collection[Credential] | None, *, required: bool
+        self,
+        settled: Mapping[str, str],
+        book: Collection[Credential] | None,
+        *,
+        required: bool,
+        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
-        self._settled = settled
+        self._settled = {charge_point_id: read_key(text) for charge_point_id, text in settled.items()}
         self._book = book
+        self._now = now
         self._required = required or bool(settled)
         self._secret = os.urandom(32)
-        self._proven: dict[
-            str, bytes
-        ] = {}  # keyed hashes of passwords that scrypt has accepted, by charge point
+        self._proven: dict[str, bytes] = {}  # keyed hashes of passwords that scrypt has accepted
+        self._sent_bytes: dict[str, bytes] = {}  # by charge point: salt of the key whose bytes it has sent
+        # By charge point: when the new key that it has not used yet was given to it, or was warned of.
+        self._unused: dict[str, dt.datetime] = {}
+        for credential in book or ():
+            self._note_unused(credential)
         self._scrypt = BoundedSemaphore(AT_ONCE)
         self._waiting = 0
 
@@ -74,19 +86,48 @@ class Credentials:
         return self._find(charge_point_id) is not None or charge_point_id in self._settled
 
     def check(self, charge_point_id: str, given: bytes) -> bool:
-        """Check a key in constant time. May switch greenlets. Raises `PasswordChecksBusy`."""
+        """Check a key in constant time; a new key that is used replaces those before it.
+
+        May switch greenlets. Raises `PasswordChecksBusy`.
+        """
+        salt = self._try(charge_point_id, given)
+        if salt is not None and LONG_BYTES <= len(given) <= KEY_BYTES:
+            self._sent_bytes[charge_point_id] = salt
+        return salt is not None
+
+    def check_digits(self, charge_point_id: str, given: bytes) -> bool:
+        """Check the hexadecimal digits of a key, which some charge points send in place of its bytes.
+
+        False for a charge point that has sent the bytes of this key. May switch greenlets. Raises
+        `PasswordChecksBusy`.
+        """
+        if not 2 * LONG_BYTES <= len(given) <= 2 * KEY_BYTES or len(given) % 2 or not DIGITS.fullmatch(given):
+            return False
+        key, known = bytes.fromhex(given.decode()), self._sent_bytes.get(charge_point_id)
+        return self._try(charge_point_id, key, known) is not None
+
+    def _try(self, charge_point_id: str, given: bytes, barred: bytes | None = None) -> bytes | None:
+        """Return the salt of the key that fits, empty for one of the settings; None if none does.
+
+        The key with the salt `barred` does not count.
+        """
         kept = self._find(charge_point_id)
         if kept is None:
             settled = self._settled.get(charge_point_id)
-            return settled is not None and hmac.compare_digest(given, settled_key(settled))
-        if self._fits(kept, given):
-            return True
-        if kept.next is None or not self._fits(kept.next, given):
-            return False
-        # This key was sent with an unknown outcome: now the charge point is known to have it.
-        if self._book is not None and self._find(charge_point_id) is kept:
-            self._book.put(kept.next)
-        return True
+            fits = settled is not None and barred != b"" and hmac.compare_digest(given, settled)
+            return b"" if fits else None
+        one: Credential | None = kept
+        while one is not None and (one.salt == barred or not self._fits(one, given)):
+            one = one.next
+        # If it is a new one, the charge point has taken it, and those before it count no more.
+        if (
+            one is not None
+            and one is not kept
+            and self._book is not None
+            and self._find(charge_point_id) is kept
+        ):
+            self._put(one)
+        return None if one is None else one.salt
 
     def set_password(self, charge_point_id: str, password: bytes) -> Receipt:
         """Set the key of a charge point; the key before is not accepted any more. May switch greenlets.
@@ -96,25 +137,50 @@ class Credentials:
         return self._put(self._made(charge_point_id, password))
 
     def remove(self, charge_point_id: str) -> Receipt:
-        """Delete a stored key; the key in the settings, if any, is valid again."""
+        """Delete the stored keys; the key in the settings, if any, is valid again."""
         self._proven.pop(charge_point_id, None)
         return Receipt(done=True) if self._book is None else self._book.remove(charge_point_id)
 
     def key_sent(self, charge_point_id: str, value: str, *, certain: bool) -> None:
-        """Note that a charge point took a new AuthorizationKey; if not `certain`, both keys are valid.
+        """Note that a charge point uses a new key from now on or, if not `certain`, may: then both keys count.
 
-        `value` is as sent: hexadecimal digits, or the form that a vendor uses in their place.
-        May switch greenlets.
+        `value` is as it was sent: hexadecimal digits, or what a vendor takes in their place. A key that is noted
+        already is left as it is. May switch greenlets.
         """
-        made = self._made(charge_point_id, key_of(value))
+        key = key_of(value)
         before = self._find(charge_point_id)
-        if not certain and before is None:
-            if charge_point_id not in self._settled:
-                return  # it needed no key
-            before = self._made(charge_point_id, settled_key(self._settled[charge_point_id]))
-        if not certain and before is not None:
-            made = msgspec.structs.replace(before, next=made)
-        self._put(made)
+        if certain:
+            if before is None or before.next is not None or not self._fits(before, key):
+                self._put(self._made(charge_point_id, key))
+            return
+        if before is None:
+            settled = self._settled.get(charge_point_id)
+            if settled is None:
+                return  # it needed none, so whatever it has is right
+            before = self._made(charge_point_id, settled)
+        chain = _chain(before)
+        if not any(self._fits(one, key) for one in chain):
+            self._put(_linked([chain[0], *chain[1:][1 - MOST_UNUSED :], self._made(charge_point_id, key)]))
+
+    def unused_since(self, charge_point_id: str) -> dt.datetime | None:
+        """Return when a charge point was given the new key that it has not used yet; None if there is none."""
+        kept = self._find(charge_point_id)
+        return None if kept is None or kept.next is None else kept.next.changed_at
+
+    def unused_keys(self, after_s: float) -> list[tuple[str, dt.datetime]]:
+        """List the charge points that have not used their new key for `after_s`, and since when.
+
+        Each is listed once in `after_s`.
+        """
+        now, found = self._now(), []
+        for charge_point_id, at in list(self._unused.items()):
+            since = self.unused_since(charge_point_id)
+            if since is None:
+                del self._unused[charge_point_id]
+            elif (now - at).total_seconds() >= after_s:
+                self._unused[charge_point_id] = now
+                found.append((charge_point_id, since))
+        return found
 
     # -- Inside ------------------------------------------------------------------------------------
 
@@ -125,7 +191,12 @@ class Credentials:
         if self._book is None:
             raise RuntimeError("credentials cannot be stored: the system has no store")
         self._proven.pop(credential.charge_point_id, None)
+        self._note_unused(credential)
         return self._book.put(credential)
+
+    def _note_unused(self, credential: Credential) -> None:
+        if credential.next is not None:
+            self._unused[credential.charge_point_id] = credential.next.changed_at
 
     def _made(self, charge_point_id: str, password: bytes) -> Credential:
         if not password:
@@ -136,7 +207,7 @@ class Credentials:
             scheme=scheme,
             salt=salt,
             digest=self._digest(scheme, salt, password),
-            changed_at=dt.datetime.now(dt.UTC),
+            changed_at=self._now(),
         )
 
     def _fits(self, credential: Credential, given: bytes) -> bool:
@@ -169,20 +240,28 @@ def carries_key(request: Any) -> bool:
     return bool(request.__action__.carries_credential(request))
 
 
-def settled_key(value: str) -> bytes:
-    """Return the key of a setting: its text, or the bytes behind `hex:`."""
-    if value.startswith(HEX):
-        with contextlib.suppress(ValueError):
-            return bytes.fromhex(value.removeprefix(HEX))
-    return value.encode()
-
-
 def key_of(value: str) -> bytes:
     """Return the key that a ChangeConfiguration of AuthorizationKey carries: hexadecimal digits, else text."""
-    if 2 * LONG_BYTES <= len(value) <= 2 * KEY_BYTES:
-        with contextlib.suppress(ValueError):
-            return bytes.fromhex(value)
-    return value.encode("utf-8", "surrogatepass")
+    given = value.encode("utf-8", "surrogatepass")
+    if 2 * LONG_BYTES <= len(given) <= 2 * KEY_BYTES and len(given) % 2 == 0 and DIGITS.fullmatch(given):
+        return bytes.fromhex(value)
+    return given
+
+
+def _chain(credential: Credential) -> list[Credential]:
+    """List a key and the new ones behind it."""
+    chain = [credential]
+    while chain[-1].next is not None:
+        chain.append(chain[-1].next)
+    return chain
+
+
+def _linked(chain: list[Credential]) -> Credential:
+    """Put each key behind the one before it."""
+    linked: Credential | None = None
+    for credential in reversed(chain):
+        linked = msgspec.structs.replace(credential, next=linked)
+    return linked or chain[0]
 
 
 def _blake2(key: bytes, text: bytes) -> bytes:

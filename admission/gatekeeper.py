@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 RETRY_SPREAD_S = 10.0
 
+DIGITS_SENT = "password: the hexadecimal digits of the key in place of its bytes"
+"""Deviation of a charge point that was let in with them."""
+
 
 class PeerClaims(Protocol):
     """Claims of this process on charge points, among the processes that share them."""
@@ -126,13 +129,16 @@ class Gatekeeper:
             return Refusal(400, "the path is not UTF-8 when percent-decoded")
         if identity is None:
             return Refusal(404, f"the path names no charge point; expected {self._settings.path}")
-        refusal = self._check_credentials(request, identity.id) or self._check_room(request, identity.id)
+        deviations = self._check_credentials(request, identity.id)
+        if isinstance(deviations, Refusal):
+            return deviations
+        refusal = self._check_room(request, identity.id)
         if refusal is not None:
             return refusal
         subprotocol = self._choose_subprotocol(request, identity.id)
         if isinstance(subprotocol, Refusal):
             return subprotocol
-        return Admission(identity.id, identity.name, subprotocol)
+        return Admission(identity.id, identity.name, subprotocol, deviations)
 
     def _check_room(self, request: Request, identity: str) -> Refusal | None:
         """Limit the rate of connections; checked last, so that strangers use up no tokens."""
@@ -174,22 +180,30 @@ class Gatekeeper:
         cell = directory.find(identity)
         return cell is None or cell.newest is None
 
-    def _check_credentials(self, request: Request, identity: str) -> Refusal | None:
+    def _check_credentials(self, request: Request, identity: str) -> Refusal | tuple[str, ...]:
+        """Refuse without the right password, or return the deviations that the lenient policy lets pass."""
         auth, credentials = self._settings.auth, self._credentials
         if not credentials.asked(identity):
-            return None
+            return ()
         wrong = Refusal(401, "wrong credentials", (("WWW-Authenticate", f'Basic realm="{auth.realm}"'),))
         if not credentials.knows(identity):
             return wrong if auth.hide_unknown else Refusal(404, "this charge point is unknown")
         given = read_password(request.headers.get("authorization", ""), identity)
+        if given is None:
+            return wrong
         try:
-            return None if given is not None and credentials.check(identity, given) else wrong
+            if credentials.check(identity, given):
+                return ()
+            lenient = self._settings.policy == "lenient"
+            return (DIGITS_SENT,) if lenient and credentials.check_digits(identity, given) else wrong
         except PasswordChecksBusy as error:
             return Refusal(503, str(error), (("Retry-After", _retry_after(RETRY_SPREAD_S)),))
 
     def attach(self, admission: Admission, connection: SocketConnection) -> ChargePointCell:
         """Hand an admitted connection to its session."""
         cell = self._sessions.attach(admission.identity, admission.name, connection)
+        if admission.deviations:
+            cell.note_deviations(admission.deviations)
         if self._others is not None:
             self._others.attached(admission.identity)
         return cell

@@ -70,6 +70,8 @@ def show_charge_point(row: Mapping[str, Any]) -> None:
     """Print one with all that is known of it."""
     facts = [(name.replace("_", " "), _fact(row[name])) for name in FACTS if row[name] not in ("", {})]
     facts[1:1] = [("peer", _peer(row)), ("since", _since(row))]
+    if row.get("new_key_since"):
+        facts.append(("new key, not used yet, since", when(row["new_key_since"])))
     facts += sorted((row["boot"] or {}).items())
     show_facts(facts)
     connectors = [
@@ -153,7 +155,9 @@ def show_one(api: Api, *, charge_point: str) -> Any:
 @charge_points.command("add")
 @click.argument("charge_point", metavar="CP")
 @click.option(
-    "--password", help="Password for Basic authentication. Visible in process lists; prefer --password-stdin."
+    "--password",
+    help="Password for Basic authentication, or its bytes as hex:... or base64:... Visible in process lists; prefer "
+    "--password-stdin.",
 )
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option(

@@ -15,6 +15,7 @@ import click
 import gevent
 from gevent.event import Event
 
+from ..config.keys import InvalidKey, read_key
 from ..protocol.handshake import HandshakeError
 from ..simulator import Backoff, CallFailed, ChargePoint, HandshakeRefused, NotPossible
 from ..simulator.charging import CHARGING_W
@@ -63,7 +64,7 @@ def play(
     identity: str,
     visit: Visit,
     *,
-    password: str | None,
+    password: bytes | None,
     cafile: str | None,
     say: Callable[[str], object],
 ) -> None:
@@ -245,12 +246,16 @@ def simulate(
 ) -> None:
     """Simulate charge point CP: boot, run one charging session, disconnect. Each step is printed as a line."""
     settings = read_settings(config, {"data": data})
-    known = settings.auth.credentials.get(charge_point)
+    given = settings.auth.credentials.get(charge_point) if password is None else password
+    try:
+        key = None if given is None else read_key(given)
+    except InvalidKey as error:
+        raise CommandMisused(f"--password: {error}") from error
     play(
         url or address(settings),
         charge_point,
         Visit(**visit),
-        password=known if password is None else password,
+        password=key,
         cafile=cafile,
         say=click.echo,
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from .errors import ConfigError
+from .keys import InvalidKey, read_key
 from .schema import Fault, plain, read
 from .settings import Settings
 
@@ -23,6 +24,11 @@ def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
     if supervision.backoff_max_s < supervision.backoff_min_s:
         text = f"must be at least supervision.backoff_min_s, which is {supervision.backoff_min_s:g}"
         yield (("supervision", "backoff_max_s"), text), ("supervision.backoff_min_s",)
+    for charge_point, password in settings.auth.credentials.items():
+        try:
+            read_key(password)
+        except InvalidKey as error:
+            yield (("auth", "credentials", charge_point), str(error)), ()
     yield from _shared(settings)
     taken: dict[tuple[str, int], str] = {}
     for key, host, port in _listeners(settings):

@@ -27,7 +27,8 @@ class AuthSettings(Section):
 
     credentials: Mapping[str, str] = made(
         dict,
-        "Charge point id to password, or `hex:` and its bytes (Basic auth); with any given, an unknown id is refused.",
+        "Charge point id to password (Basic auth), or its bytes behind `hex:` or `base64:`; with any given, an unknown "
+        "id is refused.",
         secret=True,
         pattern=r"(?s:.+)",
         wanted="a password",
@@ -35,6 +36,12 @@ class AuthSettings(Section):
     )
     required: bool = off(
         "Require a password from every charge point, even without credentials in the settings."
+    )
+    rotation_warn_s: float = setting(
+        86400.0,
+        "Seconds after which a new key that no connection has used yet is warned of; the old one counts until then. "
+        "0 never warns.",
+        least=0,
     )
     hide_unknown: bool = off("Answer an unknown id with 401 too, like a wrong password.")
     realm: str = setting(

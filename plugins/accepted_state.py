@@ -31,6 +31,8 @@ UNKNOWN = frozenset({TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
 class AcceptedState(Plugin):
     """Keeper of accepted state. `now` gives the time."""
 
+    outcomes_once = True
+
     def __init__(
         self, store: Store, *, now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     ) -> None:

@@ -17,13 +17,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KEY = "authorizationkey"
-MAYBE_TAKEN = frozenset({TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
+MAYBE_TAKEN = frozenset({TicketState.ANSWERED, TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
 """Final states of a command whose charge point may have the new key."""
-TAKEN = frozenset({v16.ConfigurationStatus.ACCEPTED, v16.ConfigurationStatus.REBOOT_REQUIRED})
+NOT_TAKEN = frozenset({v16.ConfigurationStatus.REJECTED, v16.ConfigurationStatus.NOT_SUPPORTED})
 
 
 class AuthorizationKeys(Plugin):
-    """Writer of the keys that charge points have taken, or may have taken."""
+    """Writer of the keys that charge points have taken, or may have taken.
+
+    Accepted means that the new key counts from the next connection on. RebootRequired, an answer that was lost and one
+    that cannot be read mean that both count until the new one is used.
+    """
+
+    outcomes_once = True
 
     @classmethod
     def bundled(cls, _settings: Settings, _store: Store) -> PluginSpec:
@@ -32,15 +38,18 @@ class AuthorizationKeys(Plugin):
 
     @on_outcome(v16.ChangeConfiguration)
     def changed(self, ticket: Ticket[v16.ChangeConfigurationResponse]) -> None:
-        """Keep the key; a key that no answer confirmed is kept beside the one before it."""
+        """Keep the key; one that is not known to be in use is kept beside the one before it."""
         request: Any = ticket.request
         if request.key.lower() != KEY:
             return
-        certain = ticket.state is TicketState.ANSWERED and ticket.response is not None
-        if certain and ticket.response is not None and ticket.response.status not in TAKEN:
+        # A CALLERROR has a code; an answer that could not be read has none.
+        unreadable = ticket.state is TicketState.REFUSED and ticket.code is None
+        if ticket.state not in MAYBE_TAKEN and not unreadable:
             return
-        if ticket.state is not TicketState.ANSWERED and ticket.state not in MAYBE_TAKEN:
+        status = ticket.response.status if ticket.response is not None else None
+        if status in NOT_TAKEN:
             return
+        certain = status == v16.ConfigurationStatus.ACCEPTED
         # A plugin host has no keys to write; the central system that bundles this plugin has.
         system: Any = self.system
         try:

@@ -81,7 +81,8 @@ class LocalList(msgspec.Struct, frozen=True, kw_only=True):
 class Credential(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Hash of a charge point's key, never the key. `scheme` is "blake2" or "scrypt".
 
-    `next` is a key that it was sent and may have taken: it takes the place of this one when it is used.
+    `next` is a key that it was sent and may have taken: it takes the place of this one when it is used. Behind that
+    may be a newer one.
     """
 
     charge_point_id: str

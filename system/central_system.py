@@ -11,6 +11,7 @@ HTTP port unless its settings say so.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import os
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -75,6 +76,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 R = TypeVar("R", bound="Message")
+
+KEYS_PLUGIN = "chargehand.plugins.authorization_keys:AuthorizationKeys"
+"""Bundled plugin that keeps the new keys of charge points."""
 
 SWEEP_S = 60.0
 """Seconds between looks for charge points that have been away too long."""
@@ -177,8 +181,17 @@ class CentralSystem(CommandSender):
         self.store: Store = self._store or open_store(settings, threads, self._clock.time(), self.worker)
         if not self.store.durable:
             logger.warning("the store is memory: nothing is left of it when this process ends")
+        if KEYS_PLUGIN not in settings.bundled_plugins and len(self.store.collections.credentials):
+            logger.warning(
+                "keys of charge points are in the store, but bundled_plugins lacks %s: a charge point that takes a new "
+                "AuthorizationKey will be refused",
+                KEYS_PLUGIN,
+            )
         self.credentials = Credentials(
-            settings.auth.credentials, self.store.collections.credentials, required=settings.auth.required
+            settings.auth.credentials,
+            self.store.collections.credentials,
+            required=settings.auth.required,
+            now=lambda: dt.datetime.fromtimestamp(self._clock.time(), dt.UTC),
         )
         coordinator_server = self.worker.coordinator_path if self.worker is not None else ""
         coordinator = self._given_coordinator or open_coordinator(
@@ -574,9 +587,22 @@ class CentralSystem(CommandSender):
         stored = self.store.registration(charge_point_id)
         return Registration(stored.status) if stored is not None else None
 
+    def _warn_of_unused_keys(self) -> None:
+        after_s = self.settings.auth.rotation_warn_s
+        if after_s <= 0:
+            return
+        for charge_point_id, since in self.credentials.unused_keys(after_s):
+            self.counters.count("rotation_overdue", charge_point_id)
+            logger.warning(
+                "%s has not used the new key that it was given at %s: its old key still counts (auth.rotation_warn_s)",
+                charge_point_id,
+                since.isoformat(timespec="seconds"),
+            )
+
     def _sweep(self) -> None:
         if self._root is None:
             return
         now = self._clock.monotonic()
         self._sessions.sweep(now)
+        self._warn_of_unused_keys()
         self._timers.call_at(now + SWEEP_S, self._sweep)

@@ -141,11 +141,14 @@ class Membership:
         if self._durable_tickets is not None:
             self._durable_tickets.persist(ticket)
 
-    def ended(self, ticket: Ticket[Any]) -> None:
-        """Count a command that has ended elsewhere, and tell the plugins its outcome."""
+    def ended(self, ticket: Ticket[Any], *, elsewhere: bool) -> None:
+        """Count a forwarded command that has ended, and tell the plugins its outcome.
+
+        If it ended `elsewhere`, the plugins of that node have heard of it.
+        """
         if self._durable_tickets is not None and ticket.persisted is not None:
             self._durable_tickets.forget(ticket)
-        self._router.tell_outcome(ticket.action, TicketEnded(ticket))
+        self._router.tell_outcome(ticket.action, TicketEnded(ticket), elsewhere=elsewhere)
         self._observer.count(f"ticket_{ticket.state}", ticket.charge_point_id)
 
     # -- For the system --------------------------------------------------------------------------

@@ -28,11 +28,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Admission of a charge point. Without a `subprotocol` the connection is closed right after the handshake."""
+    """Admission of a charge point. Without a `subprotocol` the connection is closed right after the handshake.
+
+    `deviations` are texts of what the lenient policy let pass.
+    """
 
     identity: str
     name: str
     subprotocol: str | None
+    deviations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

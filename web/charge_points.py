@@ -8,6 +8,7 @@ import falcon
 import msgspec
 
 from ..admission.identity import IdentityRefused, check_identity
+from ..config.keys import read_key
 from ..store.records import Cursor
 from ..system.operations import ChargePointConnected
 from .requests import Problem, Query, body_of, decoded
@@ -60,7 +61,9 @@ class ChargePoints(Resource):
         else:
             self._check_stored(charge_point)
             picture = stored_facts(charge_point, store.registration(charge_point))
-        return picture | {"has_password": store.collections.credentials.get(charge_point) is not None}
+        credential = store.collections.credentials.get(charge_point)
+        unused = None if credential is None or credential.next is None else credential.next.changed_at
+        return picture | {"has_password": credential is not None, "new_key_since": unused}
 
     def _check_stored(self, charge_point: str) -> None:
         """Raise 404 for one that the store does not know."""
@@ -156,7 +159,7 @@ def _connected(charge_point: str, text: str) -> Problem:
 
 
 class Given(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A password, in UTF-8."""
+    """A password, in UTF-8; or its bytes behind `hex:` or `base64:`."""
 
     password: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
@@ -170,7 +173,7 @@ class Passwords(Resource):
         _check_identity(charge_point, self._system.settings.sessions.identity_chars)
         given = decoded(body_of(request), Given, "password")
         try:
-            receipt = self._system.credentials.set_password(charge_point, given.password.encode())
+            receipt = self._system.credentials.set_password(charge_point, read_key(given.password))
         except ValueError as error:
             raise Problem(422, "Invalid password", str(error)) from error
         keep([receipt])

@@ -101,6 +101,11 @@ class Plugin(Actor):
 
     handlers: ClassVar[Mapping[tuple[str, str, str], str]] = {}
     """Names of methods by kind, action, and version of OCPP ("" for every version)."""
+    outcomes_once: ClassVar[bool] = False
+    """True for a plugin that hears in one process of a cluster how a command ended, not in the sender's too.
+
+    It is the process that the charge point was connected to, or the sender's if that has ended.
+    """
     passes_on: ClassVar[bool] = False
     """True for a plugin that only passes calls on: their failures are counted where they are handled."""
 

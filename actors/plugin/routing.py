@@ -169,10 +169,14 @@ class Router:
                 self._chains.setdefault(row, {})[cell.urn] = cell
                 self.passive[row] = cell
 
-    def tell_outcome(self, action: str, fact: Any) -> None:
-        """Tell whoever wants to know how calls of this action end."""
+    def tell_outcome(self, action: str, fact: Any, *, elsewhere: bool = False) -> None:
+        """Tell the plugins that listen how commands of this action end.
+
+        One that ended `elsewhere`, at another node, is not told to plugins that have heard of it there.
+        """
         for cell in dict.fromkeys((*self._outcomes.get(action, ()), *self._outcomes.get("*", ()))):
-            _tell(cell, fact)
+            if not (elsewhere and cell.spec.plugin.outcomes_once):
+                _tell(cell, fact)
 
     def tell_answer(self, fact: Any) -> None:
         """Tell the plugins that look at answers of this row which one was sent."""

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from typing import ClassVar
 
     from ...protocol.actions import Action
-    from ...protocol.errors import Deviation
     from ...protocol.session import Rules
     from .cell import ChargePointCell
     from .context import DurableTickets
@@ -50,9 +49,6 @@ if TYPE_CHECKING:
 
 MARK_S = 1.0
 """Seconds that a command waits for the store to know that it goes on the wire."""
-
-DEVIATIONS_REMEMBERED = 64
-"""Different deviations that are counted for one charge point; the rest is counted together."""
 
 
 class SessionActor(Actor):
@@ -212,7 +208,7 @@ class SessionActor(Actor):
         cell = self._cell
         context = cell.context
         if incoming.deviations:
-            self._note_deviations(incoming.deviations)
+            cell.note_deviations(incoming.deviations)
         action = incoming.action
         plugin = context.router.passive.get(action)
         if plugin is None:
@@ -260,16 +256,6 @@ class SessionActor(Actor):
             charge_point.connectors = {}
         if request.connector_id in charge_point.connectors or len(charge_point.connectors) < 256:
             charge_point.connectors[request.connector_id] = request
-
-    def _note_deviations(self, deviations: tuple[Deviation, ...]) -> None:
-        charge_point = self._cell.charge_point
-        counts = charge_point.deviations
-        if counts is None:
-            counts = charge_point.deviations = Counter()
-        for deviation in deviations:
-            name = str(deviation)
-            counts[name if name in counts or len(counts) < DEVIATIONS_REMEMBERED else "other"] += 1
-        self._cell.context.observer.count("deviation", charge_point.id)
 
     def _reply(self, event: Reply) -> None:
         self._cell.context.observer.count("call_refused", self._cell.charge_point.id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from ...protocol.outgoing import INFINITY
@@ -34,7 +34,7 @@ from .recorder import Recorder
 from .tickets import TicketState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ...protocol.errors import OcppError
     from ...protocol.session import Incoming, Session
@@ -54,6 +54,10 @@ EVENT_CHARS = 200
 
 REPORTED_ROWS = 10
 """Last frames that a crash report shows in the log; `crash_reports` has all recorded ones."""
+
+
+DEVIATIONS_REMEMBERED = 64
+"""Different deviations that are counted for one charge point; the rest is counted together."""
 
 
 class ChargePointCell(Cell):
@@ -144,6 +148,16 @@ class ChargePointCell(Cell):
         failure = attempt(callback, *args)
         if type(failure) is Failure:
             self.log(failure)
+
+    def note_deviations(self, deviations: Iterable[object]) -> None:
+        """Count what the charge point does otherwise than the specification has it, by its text."""
+        counts = self.charge_point.deviations
+        if counts is None:
+            counts = self.charge_point.deviations = Counter()
+        for deviation in deviations:
+            name = str(deviation)
+            counts[name if name in counts or len(counts) < DEVIATIONS_REMEMBERED else "other"] += 1
+        self.context.observer.count("deviation", self.charge_point.id)
 
     # -- Time ----------------------------------------------------------------------------------
 

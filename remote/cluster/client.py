@@ -160,7 +160,7 @@ class Client(CommandSender):
         """Return whether a dead node had sent the command; None if unknown. Switches greenlets."""
         return None
 
-    def ended(self, ticket: Ticket[Any]) -> None:
+    def ended(self, ticket: Ticket[Any], *, elsewhere: bool) -> None:  # noqa: ARG002 - no plugins here
         """A ticket of ours has its end, or its effect."""
         self._tickets.pop(ticket.id, None)
 

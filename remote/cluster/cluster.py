@@ -76,8 +76,8 @@ class ClusterHost(Protocol):
     def hold(self, ticket: Ticket[Any]) -> None:
         """Keep a ticket that waits for a charge point which nobody holds."""
 
-    def ended(self, ticket: Ticket[Any]) -> None:
-        """Tell those who want to know that a ticket, which was carried out elsewhere, has its end."""
+    def ended(self, ticket: Ticket[Any], *, elsewhere: bool) -> None:
+        """Tell those who want to know that a forwarded ticket has its end; `elsewhere` if its node says so."""
 
 
 class Cluster:
@@ -183,9 +183,9 @@ class Cluster:
         record = self._store.collections.tickets.get(ticket.id)
         return None if record is None else record.state == TicketState.SENT
 
-    def ended(self, ticket: Ticket[Any]) -> None:
-        """A ticket of ours has its end, or its effect."""
-        self._here.ended(ticket)
+    def ended(self, ticket: Ticket[Any], *, elsewhere: bool) -> None:
+        """A ticket of ours has its end; `elsewhere` if the node that carried it out says so."""
+        self._here.ended(ticket, elsewhere=elsewhere)
 
     # -- What is heard of others -----------------------------------------------------------------
 

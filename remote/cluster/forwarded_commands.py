@@ -61,8 +61,8 @@ class ForwardingHost(Protocol):
     def was_sent(self, ticket: Ticket[Any]) -> bool | None:
         """Return whether a dead node had sent the command; None if unknown. Switches greenlets."""
 
-    def ended(self, ticket: Ticket[Any]) -> None:
-        """A ticket of ours has its end, or its effect."""
+    def ended(self, ticket: Ticket[Any], *, elsewhere: bool) -> None:
+        """A ticket of ours has its end; `elsewhere` if the node that carried it out says so."""
 
 
 class ForwardedCommands:
@@ -222,7 +222,7 @@ class ForwardedCommands:
         if message.code is not None:
             ticket.code = ErrorCode(message.code) if message.code in set(ErrorCode) else message.code
             ticket.details = message.details
-        self._end(ticket, TicketState(message.state), message.reason, message.at)
+        self._end(ticket, TicketState(message.state), message.reason, message.at, elsewhere=True)
         if message.effect is not None and message.effect != Effect.PENDING:
             self._effect(ticket, Effect(message.effect))
 
@@ -247,11 +247,17 @@ class ForwardedCommands:
     # -- Their end -------------------------------------------------------------------------------
 
     def _end(
-        self, ticket: Ticket[Any], state: TicketState, reason: str = "", at: float | None = None
+        self,
+        ticket: Ticket[Any],
+        state: TicketState,
+        reason: str = "",
+        at: float | None = None,
+        *,
+        elsewhere: bool = False,
     ) -> None:
         self._waiting.pop(ticket.id, None)
         if ticket.end(state, self._clock.time() if at is None else at, reason):
-            self._way.ended(ticket)
+            self._way.ended(ticket, elsewhere=elsewhere)
         if ticket.settled:
             self._forget(ticket)
 

@@ -1,5 +1,7 @@
 """Keys of charge points: how they are kept, compared and changed."""
 
+import datetime as dt
+
 import gevent
 import pytest
 from gevent.event import Event
@@ -163,6 +165,110 @@ def test_all_of_it_outlives_the_process(book):
     assert not bare(book).check("CP1", SHORT)
 
 
+NEXT = [f"{number:040x}" for number in range(1, 6)]
+
+
+def test_several_new_keys_of_unknown_fate_all_count_until_one_is_used(credentials):
+    credentials.set_password("CP1", LONG)
+    for key in NEXT[:3]:
+        credentials.key_sent("CP1", key, certain=False)
+    for key in (LONG, bytes.fromhex(NEXT[1])):
+        assert credentials.check("CP1", key)
+    for key in (LONG, bytes.fromhex(NEXT[0])):
+        assert not credentials.check("CP1", key)
+    assert credentials.check("CP1", bytes.fromhex(NEXT[2]))
+    assert not credentials.check("CP1", bytes.fromhex(NEXT[1]))
+
+
+def test_the_number_of_new_keys_is_bounded_and_the_old_one_is_never_lost(credentials):
+    credentials.set_password("CP1", LONG)
+    for key in NEXT:
+        credentials.key_sent("CP1", key, certain=False)
+    assert credentials.check("CP1", LONG)
+    assert not credentials.check("CP1", bytes.fromhex(NEXT[1]))
+    assert credentials.check("CP1", bytes.fromhex(NEXT[2]))
+    assert credentials.check("CP1", bytes.fromhex(NEXT[4]))
+
+
+def test_an_accepted_key_ends_all_that_was_in_doubt(credentials):
+    credentials.set_password("CP1", LONG)
+    credentials.key_sent("CP1", NEXT[0], certain=False)
+    credentials.key_sent("CP1", NEXT[1], certain=True)
+    assert not credentials.check("CP1", LONG)
+    assert not credentials.check("CP1", bytes.fromhex(NEXT[0]))
+    assert credentials.check("CP1", bytes.fromhex(NEXT[1]))
+    assert credentials.unused_since("CP1") is None
+
+
+@pytest.mark.parametrize("certain", [True, False])
+def test_a_key_that_is_noted_already_is_not_written_again(credentials, book, certain):
+    credentials.set_password("CP1", LONG)
+    credentials.key_sent("CP1", KEY, certain=certain)
+    kept = book.get("CP1")
+    credentials.key_sent("CP1", KEY, certain=certain)
+    credentials.key_sent("CP1", KEY, certain=False)
+    assert book.get("CP1") is kept
+
+
+# Digits in place of bytes
+
+
+@pytest.mark.parametrize("key", [KEY, KEY[:32], KEY.upper()])
+@pytest.mark.parametrize("where", ["store", "settings", "not used yet"])
+def test_the_digits_of_a_key_are_recognised_until_its_bytes_were_sent(book, key, where):
+    credentials = Credentials({"CP1": f"hex:{key}"} if where == "settings" else {}, book, required=False)
+    if where == "store":
+        credentials.key_sent("CP1", key, certain=True)
+    if where == "not used yet":
+        credentials.set_password("CP1", LONG)
+        assert credentials.check("CP1", LONG)
+        credentials.key_sent("CP1", key, certain=False)
+    assert not credentials.check("CP1", key.encode())
+    assert credentials.check_digits("CP1", key.lower().encode())
+    assert credentials.check_digits("CP1", key.upper().encode())
+    assert credentials.check("CP1", bytes.fromhex(key))
+    assert not credentials.check_digits("CP1", key.encode())
+
+
+def test_a_new_key_may_be_sent_as_digits_again(credentials):
+    credentials.key_sent("CP1", KEY, certain=True)
+    assert credentials.check("CP1", bytes.fromhex(KEY))
+    credentials.key_sent("CP1", NEXT[0], certain=True)
+    assert credentials.check_digits("CP1", NEXT[0].encode())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [b"", KEY[:30].encode(), KEY.encode() + b"00", KEY[:39].encode(), b" " + KEY[1:].encode(), b"\xff" * 40],
+)
+def test_what_is_not_the_digits_of_a_whole_key_is_none(credentials, given):
+    credentials.key_sent("CP1", KEY, certain=True)
+    assert not credentials.check_digits("CP1", given)
+
+
+# Keys that are not used
+
+
+def test_a_new_key_is_listed_once_in_its_time_until_it_is_used(book):
+    at = [dt.datetime(2026, 1, 1, tzinfo=dt.UTC)]
+    credentials = Credentials({}, book, required=False, now=lambda: at[0])
+    credentials.set_password("CP1", LONG)
+    credentials.key_sent("CP1", KEY, certain=False)
+    given_at = at[0]
+    assert credentials.unused_since("CP1") == given_at
+    assert credentials.unused_keys(100) == []
+    at[0] += dt.timedelta(seconds=100)
+    assert credentials.unused_keys(100) == [("CP1", given_at)]
+    assert credentials.unused_keys(100) == []
+    again = Credentials({}, book, required=False, now=lambda: at[0])
+    assert again.unused_keys(100) == [("CP1", given_at)]
+    at[0] += dt.timedelta(seconds=100)
+    assert credentials.unused_keys(100) == [("CP1", given_at)]
+    credentials.check("CP1", bytes.fromhex(KEY))
+    at[0] += dt.timedelta(seconds=100)
+    assert credentials.unused_keys(100) == []
+
+
 @pytest.mark.parametrize(
     ("value", "key"),
     [
@@ -171,6 +277,7 @@ def test_all_of_it_outlives_the_process(book):
         (KEY.upper(), bytes.fromhex(KEY)),
         (KEY[:30], KEY[:30].encode()),  # too short for digits: a text
         (KEY + "00", (KEY + "00").encode()),
+        (KEY[:20] + " " * 20, (KEY[:20] + " " * 20).encode()),
         ("no digits at all, but long enough", b"no digits at all, but long enough"),
         ("schl\u00fcssel", "schl\u00fcssel".encode()),
     ],
@@ -180,7 +287,7 @@ def test_a_key_is_sent_as_hexadecimal_digits_or_is_taken_as_its_text(value, key)
 
 
 @pytest.mark.parametrize(
-    ("value", "key"), [("hex:00ff", b"\x00\xff"), ("hex:xx", b"hex:xx"), ("\u00e9", "\u00e9".encode())]
+    ("value", "key"), [("hex:00ff", b"\x00\xff"), ("base64:AP8=", b"\x00\xff"), ("\u00e9", "\u00e9".encode())]
 )
 def test_a_key_in_the_settings_is_its_text_or_the_bytes_that_it_writes_out(book, value, key):
     credentials = Credentials({"CP1": value}, book, required=False)

@@ -12,7 +12,7 @@ from chargehand.actors.runtime.timers import Timers
 from chargehand.actors.session.charge_point import ChargePoint
 from chargehand.actors.session.directory import Directory
 from chargehand.admission.credentials import Credentials
-from chargehand.admission.gatekeeper import Gatekeeper
+from chargehand.admission.gatekeeper import DIGITS_SENT, Gatekeeper
 from chargehand.store.memory import MemoryStore
 from chargehand.testing import ManualClock
 from chargehand.transport.gate import Admission, Refusal, Request
@@ -54,8 +54,10 @@ def sessions():
 def make(sessions):
     """An entrance for settings."""
 
-    def make(*, path="/ocpp/{id}", auth=None, others=None, **limits):
-        settings = Settings(path=path, auth=auth or AuthSettings(), sessions=SessionSettings(**limits))
+    def make(*, path="/ocpp/{id}", auth=None, others=None, policy="lenient", **limits):
+        settings = Settings(
+            path=path, auth=auth or AuthSettings(), policy=policy, sessions=SessionSettings(**limits)
+        )
         credentials = Credentials(
             settings.auth.credentials, MemoryStore().collections.credentials, required=settings.auth.required
         )
@@ -253,6 +255,41 @@ def test_every_refusal_is_counted_by_its_status(make, sessions):
 def test_a_connection_is_attached_to_its_charge_point(make, sessions):
     assert make().attach(Admission("CP1", "shop", "ocpp1.6"), "the connection") == "the cell"
     assert sessions.attached == [("CP1", "shop", "the connection")]
+
+
+KEY = "00112233445566778899aabbccddeeff00112233"
+
+
+def test_the_digits_of_a_key_let_in_under_the_lenient_policy_and_are_a_deviation(make):
+    entrance = make(auth=AuthSettings(credentials={"CP1": f"hex:{KEY}"}))
+    decision = knock(entrance, authorization=basic("CP1", KEY), **SPOKEN)
+    assert decision == Admission("CP1", "", "ocpp1.6", (DIGITS_SENT,))
+    noted = []
+    cell = SimpleNamespace(note_deviations=noted.extend)
+    entrance._sessions.attach = lambda *_: cell
+    entrance.attach(decision, object())
+    assert noted == [DIGITS_SENT]
+
+
+def test_the_digits_of_a_key_are_a_wrong_password_under_the_strict_policy(make):
+    entrance = make(auth=AuthSettings(credentials={"CP1": f"hex:{KEY}"}), policy="strict")
+    assert knock(entrance, authorization=basic("CP1", KEY), **SPOKEN).status == 401
+
+
+def test_a_flood_of_refusals_from_one_address_writes_a_few_lines(make, caplog):
+    caplog.set_level("INFO")
+    entrance = make()
+    for port in range(100):
+        entrance.handshake_refused(f"192.0.2.1:{port}", Refusal(404, "unknown"))
+    entrance.handshake_refused("192.0.2.2:1", Refusal(404, "unknown"))
+    assert len(caplog.messages) == 11
+
+
+@pytest.mark.parametrize("identity", ["x" * 256, "CP%E2%80%AE1", "CP%001"])
+def test_an_identity_that_no_charge_point_may_have_is_400_with_the_reason(make, identity):
+    refusal = knock(make(), f"/ocpp/{identity}")
+    assert refusal.status == 400
+    assert "identity" in refusal.reason
 
 
 def test_a_failed_handshake_is_one_line_and_is_counted(make, sessions, caplog):

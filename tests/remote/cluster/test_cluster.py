@@ -271,3 +271,42 @@ def test_no_command_is_sent_before_the_node_before_has_let_go(nodes, a, b):
             nodes.board("a").heal()
             old.wait_offline()
             assert not a._membership.cluster.claims.may_send("CP1")
+
+
+# Keys
+
+
+def test_a_key_that_was_sent_by_another_node_is_written_once(a, b, nodes, monkeypatch):
+    for system in (a, b):
+        system.credentials.set_password("CP1", b"an old key of 20 byt")
+    written = []
+    for system in (a, b):
+        monkeypatch.setattr(
+            system.credentials,
+            "key_sent",
+            lambda id_, value, *, certain, name=system: written.append((name, id_, value, certain)),
+        )
+    with connect(b, password="an old key of 20 byt"):
+        request = v16.ChangeConfiguration(key="AuthorizationKey", value=KEY)
+        ticket = a.send("CP1", request, timeout_s=5)
+        assert ticket.result(timeout_s=5).status == "Accepted"
+        until(lambda: written)
+    # What is told after it has been heard of too.
+    a.send("CP2", v16.ClearCache()).wait(5)
+    assert written == [(b, "CP1", KEY, True)]
+
+
+KEY = "00112233445566778899aabbccddeeff00112233"
+
+
+def test_the_sender_keeps_a_key_beside_the_old_one_when_its_node_dies(a, b, nodes):
+    a.credentials.set_password("CP1", b"an old key of 20 byt")
+    with connect(b, password="an old key of 20 byt") as charge_point:
+        charge_point.answers["ChangeConfiguration"] = silent
+        ticket = a.send("CP1", v16.ChangeConfiguration(key="AuthorizationKey", value=KEY), timeout_s=60)
+        until(lambda: ticket.state is TicketState.SENT)
+        nodes.board("b").away = True
+        nodes.exchange.die("b")
+        until(lambda: ticket.state is TicketState.OUTCOME_UNKNOWN)
+    until(lambda: a.credentials.unused_since("CP1") is not None)
+    assert a.credentials.check("CP1", b"an old key of 20 byt")

@@ -1,0 +1,82 @@
+"""Key rotation: what each end of a command says about the key that it carried."""
+
+import pytest
+
+from chargehand import v16
+from chargehand.plugins.authorization_keys import AuthorizationKeys
+from chargehand.testing import Stage
+
+KEY = "00112233445566778899aabbccddeeff00112233"
+
+
+class KeyStage(Stage):
+    """Stage that writes down the keys it is told of."""
+
+    def __init__(self, *plugins, **options):
+        super().__init__(*plugins, **options)
+        self.keys = []
+
+    def key_sent(self, charge_point_id, value, *, certain):
+        self.keys.append((charge_point_id, value, certain))
+
+
+@pytest.fixture
+def stage():
+    with KeyStage(AuthorizationKeys.spec()) as stage:
+        yield stage
+
+
+def sent(stage, key="AuthorizationKey"):
+    """Send CP1 a key; its connection and the call that it got."""
+    charge_point = stage.connect("CP1")
+    stage.send("CP1", v16.ChangeConfiguration(key=key, value=KEY), timeout_s=30)
+    stage.settle()
+    (call,) = charge_point.take()
+    return charge_point, call
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"status": "Accepted"}, [("CP1", KEY, True)]),
+        ({"status": "RebootRequired"}, [("CP1", KEY, False)]),
+        ({"status": "Rejected"}, []),
+        ({"status": "NotSupported"}, []),
+        ({"status": "Perhaps"}, [("CP1", KEY, False)]),
+        ({"status": 17}, [("CP1", KEY, False)]),
+        ({}, [("CP1", KEY, False)]),
+        ("no object", [("CP1", KEY, False)]),
+    ],
+)
+def test_only_accepted_is_certain_and_what_cannot_be_read_may_be(stage, answer, told):
+    charge_point, call = sent(stage)
+    charge_point.answer(call, answer)
+    stage.settle()
+    assert stage.keys == told
+
+
+def test_an_error_means_that_the_key_was_not_taken(stage):
+    charge_point, call = sent(stage)
+    charge_point.refuse(call, "InternalError")
+    stage.settle()
+    assert stage.keys == []
+
+
+def test_an_answer_that_does_not_come_leaves_the_key_in_doubt(stage):
+    sent(stage)
+    stage.advance(31)
+    assert stage.keys == [("CP1", KEY, False)]
+
+
+def test_a_connection_that_is_lost_leaves_the_key_in_doubt(stage):
+    charge_point, _ = sent(stage, "authorizationKEY")
+    charge_point.hang_up()
+    stage.settle()
+    assert stage.keys == [("CP1", KEY, False)]
+
+
+def test_other_configuration_keys_are_no_keys(stage):
+    charge_point, call = sent(stage, "HeartbeatInterval")
+    charge_point.answer(call, {"status": "Accepted"})
+    stage.settle()
+    assert stage.keys == []
