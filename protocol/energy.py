@@ -40,7 +40,7 @@ class Quantity(StrEnum):
 
 OUTLET = "Outlet"
 """Default location of a sample."""
-BEGIN, END, CLOCK = "Transaction.Begin", "Transaction.End", "Sample.Clock"
+BEGIN, END, CLOCK, TRIGGER = "Transaction.Begin", "Transaction.End", "Sample.Clock", "Trigger"
 """Contexts that matter; all others are alike."""
 
 
@@ -248,6 +248,7 @@ class _Derivation:
         self._claim = claim
         self._last_stop = last_stop
         self._limits = limits
+        self._power_w = Decimal(limits.power_w)
         self._findings: dict[str, str] = {}
         self._start = self._claimed_point(claim.meter_start, claim.started_at, claim.start_received_at)
         self._stop: _Point | None = None
@@ -328,10 +329,9 @@ class _Derivation:
         latest: dict[str, Decimal] = {}
         points = []
         for (rank, known_at, at), samples in moments:
-            latest.update(
-                (sample.phase, sample.value) for sample in sorted(samples, key=lambda sample: sample.value)
-            )
             values = sorted({sample.value for sample in samples if not sample.phase})
+            if phases:
+                latest.update(sorted((sample.phase, sample.value) for sample in samples))
             if not values and phases and phases <= latest.keys():
                 values = [sum((latest[phase] for phase in phases), Decimal(0))]
             points += [_Point(rank, known_at, at, value, "a reading") for value in values]
@@ -354,20 +354,21 @@ class _Derivation:
         return first.wh >= _FAR_WH if power_w is None else power_w > STEEPEST_W
 
     def _intervals(self) -> Decimal | None:
-        """Sum the intervals that do not overlap: of those at one moment the largest, of two series the larger.
+        """Sum the intervals that do not overlap: of those at one moment the largest, of several series the largest.
 
-        Intervals that follow the clock and those that follow the transaction are two series.
+        Intervals that follow the clock, those that were asked for and those of the transaction are series of their own.
         """
         _, moments = self._at_one_place(Quantity.INTERVAL)
-        sums: dict[bool, Decimal] = {}
-        by_moment: dict[tuple[bool, datetime, datetime], list[Sample]] = {}
+        by_moment: dict[tuple[str, datetime, datetime], list[Sample]] = {}
         for (_, known_at, at), samples in moments:
             for sample in samples:
-                by_moment.setdefault((sample.context == CLOCK, known_at, at), []).append(sample)
-        for (clock, _, _), samples in by_moment.items():
+                series = sample.context if sample.context in (CLOCK, TRIGGER) else ""
+                by_moment.setdefault((series, known_at, at), []).append(sample)
+        sums: dict[str, Decimal] = {}
+        for (series, _, _), samples in by_moment.items():
             value = _at_a_moment(samples)
             if value is not None:
-                sums[clock] = sums.get(clock, Decimal(0)) + value
+                sums[series] = sums.get(series, Decimal(0)) + value
         return max(sums.values(), default=None)
 
     def _peak(self) -> Decimal | None:
@@ -448,13 +449,14 @@ class _Derivation:
             )
             self._find("register_falls", text)
         for one, next_ in _pairs(points):
-            self._judge_step(one, next_, one.name, f"a reading of {_when(next_.at)}")
+            self._judge_step(one, next_, one.name, "a reading of ")
 
     def _judge_step(self, one: _Point, next_: _Point, before: str, after: str) -> None:
         power_w = _power_w(one, next_)
-        if power_w is None or power_w <= Decimal(self._limits.power_w):
+        if power_w is None or power_w <= self._power_w:
             return
         seconds = _seconds((next_.at - one.at).total_seconds())
+        after = f"{after}{_when(next_.at)}" if after.endswith(" ") else after
         text = (
             f"its register rose from {_wh(one.wh)} ({before}) to {_wh(next_.wh)} ({after}) within {seconds} s"
         )

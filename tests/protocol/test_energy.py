@@ -135,6 +135,11 @@ def test_intervals_of_the_clock_and_of_the_transaction_are_not_added_up():
     assert derive(claim(), sent(*clock, *periodic)).energy_wh == 1200
 
 
+def test_an_interval_that_was_asked_for_in_between_is_not_added():
+    asked_for = interval(20, 150, context="Trigger")
+    assert derive(claim(), sent(interval(15, 300), asked_for, interval(30, 400))).energy_wh == 700
+
+
 def test_a_register_counts_before_intervals():
     assert derive(claim(1000), sent(interval(15, 300), register(15, 1250))).source == REGISTER
 

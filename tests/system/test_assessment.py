@@ -109,6 +109,13 @@ def test_a_reading_that_comes_while_others_are_read_is_counted(store, assessment
     assert store.transaction(1).supported_energy_wh == 3500
 
 
+def test_many_readings_are_read_as_few_are(store, assessment):
+    transaction = start(store)
+    for number in range(1, 500):
+        store.add_meter_reading(reading(number, 1000 + number))
+    assert assessment.assessed(transaction).energy_wh == 499
+
+
 def test_readings_of_the_array_alone_and_of_other_versions_are_no_error(store, assessment):
     transaction = start(store)
     store.add_meter_reading(reading(10, 2000, values=json.dumps([meter_values(10, 2500)]).encode()))
