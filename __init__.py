@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .config.settings import TlsSettings as TlsSettings
     from .protocol import v16 as v16
     from .protocol import verbs as verbs
+    from .protocol.errors import Deviation as Deviation
     from .protocol.errors import ErrorCode as ErrorCode
     from .protocol.errors import InvalidPayload as InvalidPayload
     from .protocol.errors import OcppError as OcppError
@@ -79,6 +80,9 @@ if TYPE_CHECKING:
     from .store.records import Told as Told
     from .store.records import Transaction as Transaction
     from .store.records import TransactionFilter as TransactionFilter
+    from .store.stops import TooManyStops as TooManyStops
+    from .store.stops import same_figures as same_figures
+    from .store.stops import take_stop as take_stop
     from .store.store import Receipt as Receipt
     from .store.store import Store as Store
     from .store.store import StoreError as StoreError
@@ -90,6 +94,10 @@ if TYPE_CHECKING:
     from .supervisor.supervise import supervise as supervise
     from .supervisor.supervisor import GaveUp as GaveUp
     from .supervisor.supervisor import Supervisor as Supervisor
+    from .system.by_hand import DeadLetterNotFound as DeadLetterNotFound
+    from .system.by_hand import NotAttachable as NotAttachable
+    from .system.by_hand import TransactionClosed as TransactionClosed
+    from .system.by_hand import TransactionNotFound as TransactionNotFound
     from .system.central_system import CentralSystem as CentralSystem
     from .system.central_system import SystemFailed as SystemFailed
     from .system.local_lists import LocalListsNotSupported as LocalListsNotSupported
@@ -150,6 +158,7 @@ _MODULES = {
     "TlsSettings": ".config.settings",
     "v16": ".protocol",
     "verbs": ".protocol",
+    "Deviation": ".protocol.errors",
     "ErrorCode": ".protocol.errors",
     "InvalidPayload": ".protocol.errors",
     "OcppError": ".protocol.errors",
@@ -172,6 +181,9 @@ _MODULES = {
     "Told": ".store.records",
     "Transaction": ".store.records",
     "TransactionFilter": ".store.records",
+    "TooManyStops": ".store.stops",
+    "same_figures": ".store.stops",
+    "take_stop": ".store.stops",
     "Receipt": ".store.store",
     "Store": ".store.store",
     "StoreError": ".store.store",
@@ -183,6 +195,10 @@ _MODULES = {
     "supervise": ".supervisor.supervise",
     "GaveUp": ".supervisor.supervisor",
     "Supervisor": ".supervisor.supervisor",
+    "DeadLetterNotFound": ".system.by_hand",
+    "NotAttachable": ".system.by_hand",
+    "TransactionClosed": ".system.by_hand",
+    "TransactionNotFound": ".system.by_hand",
     "CentralSystem": ".system.central_system",
     "SystemFailed": ".system.central_system",
     "LocalListsNotSupported": ".system.local_lists",

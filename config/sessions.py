@@ -238,6 +238,11 @@ class BackOfficeSettings(Section):
         "Seconds that a charge point's time may be before our time of receipt before it is a finding.",
         least=0,
     )
+    stop_tolerance_s: float = setting(
+        600.0,
+        "Seconds that a stop which names no known transaction may be before the start that it fits, by its own clock.",
+        least=0,
+    )
     registration: Literal["Accepted", "Pending", "Rejected"] = setting(
         "Accepted", "The answer to BootNotification."
     )

@@ -13,28 +13,80 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import Call, Event, MeterReading, OcppError, Plugin, Transaction, on_online, passive, v16
+from .. import (
+    Call,
+    Event,
+    MeterReading,
+    OcppError,
+    Plugin,
+    StopFigures,
+    TooManyStops,
+    Transaction,
+    on_online,
+    passive,
+    take_stop,
+    v16,
+)
 from . import charging_profiles as profiles
-from . import reservations
+from . import reservations, stops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from .. import ChargePoint, PluginSpec, Receipt, Settings, Store
+    from .. import ChargePoint, Deviation, PluginSpec, Receipt, Settings, Store
+
+FLAGS = 20
+"""Deviations of one message that are flagged one by one."""
+
+GOING_ON = frozenset(
+    {
+        v16.ChargePointStatus.CHARGING,
+        v16.ChargePointStatus.SUSPENDED_EV,
+        v16.ChargePointStatus.SUSPENDED_EVSE,
+    }
+)
+"""Statuses that a connector has in a transaction only."""
 
 
-class _MeterValues(msgspec.Struct):
-    """MeterValues as far as its values are kept: as they were sent."""
-
-    meter_value: msgspec.Raw = msgspec.field(name="meterValue")
+_stop_facts: Any = v16.StopTransaction.__action__.stop
 
 
-_meter_values = msgspec.json.Decoder(_MeterValues).decode
+def _same_time(call: Call[Any], known: Transaction) -> bool:
+    """Return whether the stop of a transaction was sent with the time of this one, which could not be read."""
+    return any(_flag_of(one) in known.flags for one in call.deviations if one.stood_in)
 
 
-def _goes_on(transaction: Transaction) -> bool:
-    """Guess if a transaction takes energy: one whose tag was refused does not for long."""
-    return transaction.verdict == v16.AuthorizationStatus.ACCEPTED and not transaction.orphaned
+def _as_sent(call: Call[Any]) -> dict[str, Any]:
+    """Return a payload with all that was mended in it; in texts, what has no place in a dictionary."""
+    try:
+        return msgspec.json.decode(call.payload, type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        found: dict[str, Any] = msgspec.to_builtins(call.request)
+        return found
+
+
+def _unread_time(deviations: Sequence[Deviation]) -> str:
+    """Return the time of a start as it was sent, if ours stands in for it; else an empty text."""
+    return next(
+        (one.value or "missing" for one in deviations if one.stood_in and one.path == "timestamp"), ""
+    )
+
+
+def _flag_of(deviation: Deviation) -> str:
+    """Write a deviation with its value as sent: it may be kept nowhere else."""
+    return f"{deviation}: {deviation.value}" if deviation.value else str(deviation)
+
+
+def _flags_of(deviations: Sequence[Deviation]) -> tuple[str, ...]:
+    flags = tuple(_flag_of(one) for one in deviations[:FLAGS])
+    return flags if len(deviations) <= FLAGS else (*flags, f"{len(deviations) - FLAGS} more deviations")
+
+
+def _reasons(unusable: Sequence[Any]) -> str:
+    """Say which parts of a message cannot be used, and why."""
+    named = "; ".join(f"{one.path}: {one.reason}" for one in unusable[:FLAGS])
+    more = f"; {len(unusable) - FLAGS} more" if len(unusable) > FLAGS else ""
+    return f"cannot be used: {named}{more}"
 
 
 class BackOffice(Plugin):
@@ -42,7 +94,8 @@ class BackOffice(Plugin):
 
     `now` gives the time; the heartbeat interval is shortened by up to `heartbeat_spread` of itself; with
     `accept_all_tags` a tag that the store does not know is Accepted, else Invalid; without `concurrent_transactions`
-    one that charges already is ConcurrentTx; over `suspect_energy_wh` a transaction is flagged.
+    one that charges already is ConcurrentTx; over `suspect_energy_wh` a transaction is flagged. A stop that names no
+    known transaction may be from `stop_tolerance_s` before the start that it fits.
     `fallback_id_tag_status` is what a fallback answers to a StartTransaction, which is kept with one that is replayed.
     """
 
@@ -55,6 +108,7 @@ class BackOffice(Plugin):
         accept_all_tags: bool = True,
         concurrent_transactions: bool = True,
         suspect_energy_wh: int = 1_000_000,
+        stop_tolerance_s: float = 600.0,
         registration: str = "Accepted",
         fallback_id_tag_status: str = "Accepted",
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC).replace(microsecond=0),
@@ -66,6 +120,7 @@ class BackOffice(Plugin):
         self._accept_all_tags = accept_all_tags
         self._concurrent_transactions = concurrent_transactions
         self._suspect_energy_wh = suspect_energy_wh
+        self._stop_tolerance = dt.timedelta(seconds=stop_tolerance_s)
         self._registration = v16.RegistrationStatus(registration)
         self._fallback_id_tag_status = v16.AuthorizationStatus(fallback_id_tag_status)
         self._now = now
@@ -83,6 +138,7 @@ class BackOffice(Plugin):
             accept_all_tags=office.accept_all_tags,
             concurrent_transactions=office.concurrent_transactions,
             suspect_energy_wh=office.suspect_energy_wh,
+            stop_tolerance_s=office.stop_tolerance_s,
             registration=office.registration,
             fallback_id_tag_status=settings.deadlines.fallback_id_tag_status,
             name="back-office",
@@ -94,7 +150,8 @@ class BackOffice(Plugin):
     def boot(self, call: Call[v16.BootNotification]) -> v16.BootNotificationResponse:
         """Register it, and give it the time and its heartbeat interval."""
         self._note(call, "boot")
-        self._orphan(call, "BootNotification")
+        if not call.asked_for:  # else it says nothing of a restart
+            self._store.transaction_over(call.charge_point.id, None, call.received_at, call.action)
         # Shortened by chance: charge points that booted together must not send their heartbeats together for ever.
         interval = round(self._interval_s * (1 - self._spread * random.random()))  # noqa: S311 - no secret
         return v16.BootNotificationResponse(
@@ -108,10 +165,16 @@ class BackOffice(Plugin):
 
     @passive(v16.StatusNotification)
     def status(self, call: Call[v16.StatusNotification]) -> v16.StatusNotificationResponse:
-        """Keep the status history."""
+        """Keep the status history; a status may show that a transaction is over, or that it is going on."""
         self._note(call, "status")
-        if call.request.status == v16.ChargePointStatus.AVAILABLE and call.request.connector_id:
-            self._orphan(call, "StatusNotification Available", call.request.connector_id)
+        status, connector_id = call.request.status, call.request.connector_id
+        if status == v16.ChargePointStatus.AVAILABLE and connector_id:
+            self._store.transaction_over(
+                call.charge_point.id, connector_id, call.received_at, f"{call.action} {status}"
+            )
+        elif status in GOING_ON:
+            for transaction in self._store.open_on_connector(call.charge_point.id, connector_id):
+                self._store.transaction_alive(transaction.id, call.received_at)
         return v16.StatusNotificationResponse()
 
     @on_online
@@ -145,7 +208,7 @@ class BackOffice(Plugin):
     def start_transaction(self, call: Call[v16.StartTransaction]) -> v16.StartTransactionResponse:
         """Keep a new transaction; a start that was sent again gets the same number and the same verdict."""
         request = call.request
-        number = call.transaction_id
+        number, received_at = call.transaction_id, call.received_at
         if number is None:
             raise OcppError(description="no transaction id was allotted")
         books = self._store.collections
@@ -153,9 +216,11 @@ class BackOffice(Plugin):
         if transaction is None:
             # Up to the store's append nothing here switches greenlets: of two starts of one tag the second sees the
             # first. And what was open on this connector is over, so it makes nothing concurrent.
-            self._orphan(call, "StartTransaction", request.connector_id, number)
+            self._store.transaction_over(
+                call.charge_point.id, request.connector_id, received_at, call.action, number
+            )
             info = self._judge_start(call, number)
-            transaction = self._started(call, number, info.status)
+            transaction = self._started(call, number, info.status, received_at)
         else:
             info = self._judge(request.id_tag)
         # One that came before is handed to the store again, which leaves it as it is: what is answered must be durable,
@@ -174,7 +239,11 @@ class BackOffice(Plugin):
         )
 
     def _started(
-        self, call: Call[v16.StartTransaction], number: int, status: v16.AuthorizationStatus | str
+        self,
+        call: Call[v16.StartTransaction],
+        number: int,
+        status: v16.AuthorizationStatus | str,
+        received_at: dt.datetime,
     ) -> Transaction:
         request, flags, verdict = call.request, self._flags(call), str(status)
         if call.redelivered and status is not self._fallback_id_tag_status:
@@ -188,9 +257,11 @@ class BackOffice(Plugin):
             id_tag=request.id_tag,
             meter_start=request.meter_start,
             started_at=request.timestamp,
-            start_received_at=call.received_at,
+            started_text=_unread_time(call.deviations),
+            start_received_at=received_at,
             verdict=verdict,
             reservation_id=request.reservation_id,
+            version=v16.VERSION.name,
         )
         flags = (*flags, *reservations.doubts(self._store.collections, transaction))
         return msgspec.structs.replace(transaction, flags=flags)
@@ -200,107 +271,127 @@ class BackOffice(Plugin):
         info = self._judge(call.request.id_tag)
         if self._concurrent_transactions or info.status is not v16.AuthorizationStatus.ACCEPTED:
             return info
-        others = self._store.open_transactions_of_tag(call.request.id_tag)
-        if any(one.id != number and _goes_on(one) for one in others):
+        if self._store.charging_with_tag(call.request.id_tag, besides=number) is not None:
             return msgspec.structs.replace(info, status=v16.AuthorizationStatus.CONCURRENT_TX)
         return info
 
-    def _orphan(self, call: Call[Any], why: str, connector_id: int = 0, number: int = 0) -> None:
-        """Flag what is open and cannot be going on any more. It is never closed: its StopTransaction may still come."""
-        for transaction in self._store.open_transactions(call.charge_point.id):
-            if transaction.id != number and connector_id in (0, transaction.connector_id):
-                self._store.flag_transaction(transaction.id, f"{Transaction.ORPHAN}{why} while it was open")
-
     @passive(v16.StopTransaction)
     def stop_transaction(self, call: Call[v16.StopTransaction]) -> v16.StopTransactionResponse:
-        """Close a transaction; one that is not known is acknowledged all the same, and kept aside."""
-        request = call.request
-        known = self._store.transaction(request.transaction_id)
-        if known is None or known.charge_point_id != call.charge_point.id:
-            receipts = [
-                self._keep_aside(
-                    call, f"transaction {request.transaction_id} is not one of this charge point's"
-                )
-            ]
-        else:
-            flags = [*known.flags, *self._flags(call), *self._suspicions(known, request)]
-            stopped = msgspec.structs.replace(
-                known,
-                meter_stop=request.meter_stop,
-                stopped_at=request.timestamp,
-                stop_received_at=call.received_at,
-                stop_reason=str(request.reason or "Local"),
-                stop_id_tag=request.id_tag or "",
-                flags=tuple(flags),
+        """Close a transaction; a stop that belongs to none is acknowledged all the same, and made a dead letter."""
+        number = call.request.transaction_id
+        stop = StopFigures(
+            received_at=call.received_at,
+            **_stop_facts(call.request, call.deviations)._asdict(),
+        )
+        known = self._store.transaction(number) if number > 0 else None
+        flags = self._flags(call)
+        why = ""
+        if known is not None and known.charge_point_id != call.charge_point.id:
+            why = f"transaction {number} is one of {known.charge_point_id}"
+            known = None
+        elif known is None:
+            known, why = stops.find(
+                self._store,
+                call.charge_point.id,
+                stop,
+                named=number,
+                tolerance=self._stop_tolerance,
+                same_time=lambda one: _same_time(call, one),
             )
-            receipts = [self._store.stop_transaction(stopped)]
-            receipts += profiles.transaction_stopped(self._store.collections, known)
-            if request.transaction_data:
-                receipts.append(
-                    self._keep_reading(
-                        call, known.connector_id, known.id, msgspec.json.encode(request.transaction_data)
-                    )
-                )
-        info = None if request.id_tag is None else self._judge(request.id_tag)
+            flags = (stops.matched(number), *flags)
+        receipts = [self._set_aside(call, why)] if known is None else self._stopped(call, known, stop, flags)
+        info = self._judge(stop.id_tag) if stop.id_tag else None
         return call.once_stored(v16.StopTransactionResponse(id_tag_info=info), *receipts)
 
-    def _suspicions(self, known: Transaction, request: v16.StopTransaction) -> list[str]:
-        energy_wh = request.meter_stop - known.meter_start
+    def _stopped(
+        self, call: Call[v16.StopTransaction], known: Transaction, stop: StopFigures, flags: tuple[str, ...]
+    ) -> list[Receipt]:
+        if known.open:
+            flags = (*flags, *self._suspicions(known, stop))
+        try:
+            receipts = [take_stop(self._store, known, stop, flags, same_time=_same_time(call, known))]
+        except TooManyStops as error:
+            return [self._set_aside(call, str(error), known.id)]
+        receipts += profiles.transaction_stopped(self._store.collections, known)
+        data = call.request.transaction_data
+        if data or (data is not None and call.deviations):
+            receipts += self._keep_reading(call, known.connector_id, known.id, known)
+        return receipts
+
+    def _suspicions(self, known: Transaction, stop: StopFigures) -> list[str]:
+        energy_wh = stop.meter_stop - known.meter_start
         suspicions = []
         if energy_wh < 0:
             suspicions.append("the meter ran backwards")
         if energy_wh > self._suspect_energy_wh:
             suspicions.append(f"{energy_wh} Wh are more than can be")
-        if request.timestamp < known.started_at:
+        if stop.stopped_at is not None and not known.started_text and stop.stopped_at < known.started_at:
             suspicions.append("it stopped before it started, by its own clock")
-        books, id_tag = self._store.collections, request.id_tag
-        if id_tag is not None and not reservations.belong_together(books, id_tag, known.id_tag):
-            suspicions.append(f"it was stopped with {id_tag}, whose parent is not the same")
+        books = self._store.collections
+        if stop.id_tag and not reservations.belong_together(books, stop.id_tag, known.id_tag):
+            suspicions.append(f"it was stopped with {stop.id_tag}, whose parent is not the same")
         return suspicions
 
-    def _keep_aside(self, call: Call[Any], why: str) -> Receipt:
-        """Keep a message that belongs to nothing where people find it."""
+    def _set_aside(self, call: Call[Any], why: str, transaction_id: int | None = None) -> Receipt:
+        """Make a message a dead letter, where people find it; `transaction_id` is the transaction it belongs to."""
         return self._store.spool(
             version=v16.VERSION.name,
             charge_point_id=call.charge_point.id,
             action=call.action,
             unique_id=call.unique_id,
             payload=call.payload,
-            transaction_id=None,
+            transaction_id=transaction_id,
             received_at=call.received_at,
             why=why,
-            replay=False,
+            redeliver=False,
         )
 
     @staticmethod
     def _flags(call: Call[Any]) -> tuple[str, ...]:
         redelivered = (f"{call.action} was acknowledged by a fallback",) if call.redelivered else ()
-        return (*redelivered, *map(str, call.deviations))
+        return (*redelivered, *_flags_of(call.deviations)) if call.deviations else redelivered
 
     @passive(v16.MeterValues)
     def meter_values(self, call: Call[v16.MeterValues]) -> v16.MeterValuesResponse:
-        """Keep meter values, whether their transaction is open, closed or unknown."""
-        request = call.request
-        # As they were sent, if that was as it should be: writing them again is expensive.
-        values = (
-            msgspec.json.encode(request.meter_value)
-            if call.deviations
-            else bytes(_meter_values(call.payload).meter_value)
-        )
-        receipt = self._keep_reading(call, request.connector_id, request.transaction_id, values)
-        return call.once_stored(v16.MeterValuesResponse(), receipt)
+        """Keep meter values as they were sent, whether their transaction is open, closed or unknown."""
+        number = call.request.transaction_id
+        known = None
+        if number is not None and number > 0:
+            known = self._store.transaction(number)
+            if known is not None:
+                if known.charge_point_id != call.charge_point.id:
+                    why = f"transaction {number} is one of {known.charge_point_id}"
+                    return call.once_stored(v16.MeterValuesResponse(), self._set_aside(call, why))
+                if known.open:
+                    self._store.transaction_alive(number, call.received_at)
+        receipts = self._keep_reading(call, call.request.connector_id, number, known)
+        return call.once_stored(v16.MeterValuesResponse(), *receipts)
 
     def _keep_reading(
-        self, call: Call[Any], connector_id: int, transaction_id: int | None, values: bytes
-    ) -> Receipt:
+        self, call: Call[Any], connector_id: int, transaction_id: int | None, known: Transaction | None
+    ) -> list[Receipt]:
+        """Keep a message with readings whole; one of which something cannot be used is a dead letter besides."""
+        payload, received_at = call.payload, call.received_at
+        receipts: list[Receipt] = []
+        flags: tuple[str, ...] = ()
+        if call.deviations:
+            flags = _flags_of(call.deviations)
+            unusable = v16.VERSION.samples(payload).unusable
+            if unusable:
+                why = _reasons(unusable)
+                receipts.append(self._set_aside(call, why, None if known is None else known.id))
+                flags = (*flags, why)
         reading = MeterReading(
             charge_point_id=call.charge_point.id,
             connector_id=connector_id,
             transaction_id=transaction_id,
-            received_at=call.received_at,
-            values=values,
+            received_at=received_at,
+            values=payload,
+            flags=flags,
+            version=v16.VERSION.name,
         )
-        return self._store.add_meter_reading(reading)
+        receipts.append(self._store.add_meter_reading(reading))
+        return receipts
 
     # -- Everything else ---------------------------------------------------------------------------
 
@@ -357,6 +448,6 @@ class BackOffice(Plugin):
             charge_point_id=call.charge_point.id,
             kind=kind,
             received_at=call.received_at,
-            data=msgspec.to_builtins(call.request),
+            data=_as_sent(call) if call.deviations else msgspec.to_builtins(call.request),
         )
         return self._store.add_event(event)

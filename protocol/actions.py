@@ -6,13 +6,14 @@ modules. There is no registry, and no module outside a version's folder compares
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import Enum, StrEnum
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from .effects import Pair
 from .energy import Samples
-from .errors import ErrorCode
+from .errors import Deviation, ErrorCode
 from .local_lists import LocalListAdapter
 from .message import Message
 from .verbs import Translate, Verb, VerbFacts, VerbRefused
@@ -59,6 +60,15 @@ class Credential(NamedTuple):
     """Credential that a command gives to a charge point: the key of its next connections."""
 
     value: str
+
+
+class StopFacts(NamedTuple):
+    """Figures of the end of a transaction: meter in Wh, and the charge point's time, None if it could not be read."""
+
+    meter_stop: int
+    stopped_at: datetime | None
+    reason: str
+    id_tag: str
 
 
 def empty_fallback(_: FallbackFacts) -> bytes:
@@ -120,6 +130,12 @@ class Action:
     """Key under which the session keeps the request as the last status of a connector."""
     configuration: Callable[[Any, Any], Mapping[str, str]] | None = None
     """Configuration, by key, that a command's request and response tell of the charge point."""
+    stop: Callable[[Any, tuple[Deviation, ...]], StopFacts] | None = None
+    """Figures of the end of a transaction that a request tells, read with these deviations."""
+    carries_readings: Callable[[Any], bool] | None = None
+    """Presence of meter readings in a request."""
+    transaction_named: Callable[[bytes], int | None] | None = None
+    """Transaction that a payload names which could not be read otherwise."""
 
     def carries_credential(self, request: Any) -> bool:
         """Tell if a request of this action carries a credential."""
@@ -158,6 +174,9 @@ def request(
     deadline_s: float | None = None,
     connector_status: Callable[[Any], Hashable] | None = None,
     configuration: Callable[[Any, Any], Mapping[str, str]] | None = None,
+    stop: Callable[[Any, tuple[Deviation, ...]], StopFacts] | None = None,
+    carries_readings: Callable[[Any], bool] | None = None,
+    transaction_named: Callable[[bytes], int | None] | None = None,
 ) -> Callable[[type[Q]], type[Q]]:
     """Mark a request with its row; its response is the argument of its base, `Request[...]`.
 
@@ -192,6 +211,9 @@ def request(
             deadline_s,
             connector_status,
             configuration,
+            stop,
+            carries_readings,
+            transaction_named,
         )
         return kind
 

@@ -55,6 +55,7 @@ class Deviation(NamedTuple):
     code: ErrorCode
     text: str
     value: str = ""
+    stood_in: bool = False
 
     def __str__(self) -> str:
         return f"{self.path or 'payload'} {self.text}"

@@ -351,6 +351,10 @@ FLAG_CODES = (
     ("the meter ran backwards", "meter_backwards"),
     ("it stopped before it started", "stopped_before_start"),
     ("it was stopped with ", "stopped_by_other_tag"),
+    ("its stop named transaction ", "stop_matched"),
+    ("another stop came with other figures", "stop_differs"),
+    ("a stop came after it was closed by hand", "stop_after_closing"),
+    ("a dead letter was attached by hand", "attached_by_hand"),
     ("stored escaped", "stored_escaped"),
 )
 """Beginnings of flags of transactions, each with its stable code."""

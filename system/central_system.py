@@ -43,6 +43,7 @@ from ..supervisor.sessions import Sessions
 from ..supervisor.supervisor import Supervisor
 from ..supervisor.watchdog import Watchdog
 from .assessment import Assessment, limits_of
+from .by_hand import ByHand
 from .commands import Commands
 from .counters import Counters
 from .local_lists import LocalLists
@@ -53,6 +54,7 @@ from .tree import Tree, spec_of
 from .wiring import SystemHost, context_of, open_coordinator
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from typing import Unpack
 
@@ -68,7 +70,7 @@ if TYPE_CHECKING:
     from ..protocol.message import Message
     from ..remote.cluster.cluster import Cluster
     from ..remote.cluster.coordinator import Coordinator
-    from ..store.records import Transaction
+    from ..store.records import Spooled, Transaction
     from ..store.store import Receipt, Store
     from .local_lists import LocalListUpdate
     from .tree import HttpServer
@@ -292,6 +294,7 @@ class CentralSystem(CommandSender):
             plugins_cell=self._plugins_cell,
         )
         self.assessment = Assessment(self.store, self.versions, limits_of(settings.back_office))
+        self._by_hand = ByHand(self.store, self._spool, self.versions, self._context.now)
         self._local_lists = LocalLists(
             self.store, self._commands, entry_limit=settings.back_office.local_list_limit
         )
@@ -432,11 +435,8 @@ class CentralSystem(CommandSender):
         return self._running_commands.send(charge_point, request, **options)
 
     def find_transaction(self, transaction_id: int) -> Transaction:
-        """Find a transaction by its number; may switch greenlets. Raises LookupError if there is none."""
-        found = self.store.transaction(transaction_id)
-        if found is None:
-            raise LookupError(f"there is no transaction {transaction_id}")
-        return found
+        """Find a transaction by its number; may switch greenlets. Raises `TransactionNotFound` if there is none."""
+        return self._by_hand.find_transaction(transaction_id)
 
     @property
     def _running_commands(self) -> Commands:
@@ -540,6 +540,41 @@ class CentralSystem(CommandSender):
         A transaction comes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
         """
         return self._operations.retry_spooled(numbers)
+
+    def close_transaction(
+        self,
+        transaction_id: int,
+        *,
+        by: str,
+        reason: str,
+        note: str = "",
+        meter_stop: int | None = None,
+        stopped_at: dt.datetime | None = None,
+    ) -> Transaction:
+        """Close an open transaction whose stop will not come, and return it. Switches greenlets until it is durable.
+
+        A stop that comes all the same is answered as valid, and its figures stand beside those given here. Without
+        `meter_stop` the energy is what the readings say; without `stopped_at` it ends now. Raises
+        `TransactionNotFound`, `TransactionClosed`, ValueError for figures that cannot be, and `StoreError`.
+        """
+        return self._by_hand.close_transaction(
+            transaction_id, by=by, reason=reason, note=note, meter_stop=meter_stop, stopped_at=stopped_at
+        )
+
+    def reattach(self, number: int, transaction_id: int, *, by: str) -> Transaction:
+        """Give a transaction the dead letter that is its stop or its readings, and return the transaction.
+
+        A stop closes it if it is open, else its figures stand beside those that count. Switches greenlets until it is
+        durable. Raises `DeadLetterNotFound`, `TransactionNotFound`, `NotAttachable`, `TooManyStops` and `StoreError`.
+        """
+        return self._by_hand.reattach(number, transaction_id, by=by)
+
+    def forget_dead_letter(self, number: int, *, by: str) -> Spooled:
+        """Delete a dead letter for good, and return it; its payload stays in the event that tells of it.
+
+        Switches greenlets until it is durable. Raises `DeadLetterNotFound` and `StoreError`.
+        """
+        return self._by_hand.forget_dead_letter(number, by=by)
 
     def quarantined(self) -> list[dict[str, Any]]:
         """The plugins in quarantine: name, last crash, how many times."""

@@ -107,6 +107,10 @@ class Spool:
                 self.spooled(charge_point_id)
         return back
 
+    def forget(self, record: SpooledMessage) -> None:
+        """Note that a dead letter is gone for good: what comes of its transaction does not follow it any more."""
+        self._dead.discard((record.charge_point_id, record.transaction_id))
+
     # -- For the redelivery ----------------------------------------------------------------------
 
     def attach(self, redelivery: Cell) -> None:

@@ -351,6 +351,10 @@ class SessionContext:
         clock = self.clock
         return _from_timestamp(clock.time() - clock.monotonic() + monotonic, _UTC)
 
+    def now(self) -> dt.datetime:
+        """Return the UTC time now."""
+        return _from_timestamp(self.clock.time(), _UTC)
+
     def time_text(self) -> str:
         """The time now, as OCPP writes it: whole seconds, UTC."""
         return dt.datetime.fromtimestamp(int(self.clock.time()), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

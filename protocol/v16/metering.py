@@ -7,10 +7,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
+import msgspec
+
 from ..actions import Request, Sender, request
 from ..message import EXPENDABLE, AtLeast, Message
 from ..rules import Text
 from .types import ConnectorIdOrZero, Profile
+
+LARGEST_NUMBER = 2**31 - 1
+"""Largest number that a transaction is given."""
 
 
 class ReadingContext(StrEnum):
@@ -131,6 +136,16 @@ class MeterValue(Message):
     sampled_value: Annotated[tuple[SampledValue, ...], AtLeast(1), EXPENDABLE]
 
 
+def transaction_named(payload: bytes) -> int | None:
+    """Find the transaction that a payload names which cannot be read otherwise."""
+    try:
+        members = msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    number = members.get("transactionId") if isinstance(members, dict) else None
+    return number if type(number) is int and 0 < number <= LARGEST_NUMBER else None
+
+
 class MeterValuesResponse(Message):
     """Confirm meter values. OCPP 1.6, 6.32."""
 
@@ -141,6 +156,8 @@ class MeterValuesResponse(Message):
     Sender.CHARGE_POINT,
     transaction=True,
     transaction_of=lambda request: request.transaction_id,
+    carries_readings=lambda _: True,
+    transaction_named=transaction_named,
 )
 class MeterValues(Request[MeterValuesResponse]):
     """Send readings of a connector's meter, or of the main one as connector 0. OCPP 1.6, 4.7 and 6.31."""

@@ -3,15 +3,37 @@
 The one rule: whatever can be read of a start or a stop is read; each is money.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from ..actions import FallbackFacts, Needs, Request, Sender, request
+from ..actions import FallbackFacts, Needs, Request, Sender, StopFacts, request
+from ..errors import Deviation
 from ..message import EXPENDABLE, Message
 from . import effects
-from .metering import SampledValue
+from .metering import SampledValue, transaction_named
 from .types import ChargingProfile, CiString20, ConnectorId, IdTagInfo, Profile
+
+# -- What is common to starts and stops -----------------------------------------------------
+
+
+def _unread_time(deviations: Iterable[Deviation]) -> str:
+    """Return the timestamp of a start or a stop as it was sent, if ours stands in for it; else an empty text."""
+    return next(
+        (one.value or "missing" for one in deviations if one.stood_in and one.path == "timestamp"), ""
+    )
+
+
+def _stop_facts(request: "StopTransaction", deviations: tuple[Deviation, ...]) -> StopFacts:
+    """Return the figures of a stop; a time that could not be read is None, a tag of blanks is none."""
+    return StopFacts(
+        request.meter_stop,
+        None if _unread_time(deviations) else request.timestamp,
+        str(request.reason or Reason.LOCAL),
+        (request.id_tag or "").strip(),
+    )
+
 
 # -- StartTransaction --------------------------------------------------------------------
 
@@ -95,6 +117,9 @@ class StopTransactionResponse(Message):
     Sender.CHARGE_POINT,
     transaction=True,
     transaction_of=lambda request: request.transaction_id,
+    stop=_stop_facts,
+    carries_readings=lambda request: bool(request.transaction_data),
+    transaction_named=transaction_named,
 )
 class StopTransaction(Request[StopTransactionResponse]):
     """Tell that a transaction has ended; the meter is in Wh. OCPP 1.6, 4.10 and 6.49."""

@@ -53,9 +53,11 @@ def test_what_was_charged_is_listed_shown_and_exported(start_server: StartServer
     assert json.loads(told(server, "transactions", "export", "--json", "--charge-point", "CP1").output)[0][
         "open"
     ]
-    opened = json.loads(told(server, "transactions", "list", "--open", "--json").output)
+    opened = json.loads(told(server, "transactions", "list", "--open", "--json").output)["transactions"]
     assert {row["charge_point"] for row in opened} == {f"CP{number}" for number in range(CHARGE_POINTS)}
-    (orphaned,) = json.loads(told(server, "transactions", "list", "--orphans", "--json").output)
+    (orphaned,) = json.loads(told(server, "transactions", "list", "--orphans", "--json").output)[
+        "transactions"
+    ]
     assert (orphaned["charge_point"], orphaned["open"]) == ("CP0", True)
     shown = json.loads(told(server, "transactions", "show", rows[-1]["transaction_id"], "--json").output)
     assert len(shown["meter_readings"]) == 1
@@ -105,7 +107,7 @@ def test_a_backup_is_made_while_charge_points_charge(start_server: StartServer, 
     assert [path.name for path in server.data.glob("*.copy*")] == []
     (server.data / "chargehand.sqlite").write_bytes(last.read_bytes())
     again = start_server("--store", "sqlite", data=server.data)
-    rows = json.loads(told(again, "transactions", "list", "--json").output)
+    rows = json.loads(told(again, "transactions", "list", "--json").output)["transactions"]
     assert len(rows) == CHARGE_POINTS * EACH
 
 

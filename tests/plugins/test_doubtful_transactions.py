@@ -1,10 +1,8 @@
 """What is doubtful about a transaction is flagged and listed; nothing is refused, closed or guessed away for it."""
 
-import json
-
 import pytest
 
-from chargehand import Transaction
+from chargehand import TransactionFilter, v16
 
 from ..actors.messages_of_v16 import METER_VALUES, START, STOP
 
@@ -29,51 +27,145 @@ def status(connector, status="Available"):
 # Orphans
 
 
+@pytest.fixture
+def send(charge_point, clock):
+    """Send a message a second after the one before it: facts count in the order of their arrival."""
+
+    def send(action, payload):
+        clock.advance(1)
+        return answer(charge_point, action, payload)
+
+    return send
+
+
+OVER = [
+    ("BootNotification", BOOT),
+    ("StatusNotification", status(1)),
+    ("StartTransaction", {**START, "meterStart": 500}),
+]
+
+
+@pytest.mark.parametrize(("action", "payload"), OVER)
+def test_what_cannot_be_going_on_is_orphaned_and_stays_open(send, store, action, payload):
+    number = send("StartTransaction", START)["transactionId"]
+    for _ in range(2):
+        send(action, payload)
+    known = store.transaction(number)
+    assert (known.open, known.orphaned, known.flags) == (True, True, ())
+    assert known.over == action + (" Available" if "status" in payload else "")
+
+
+@pytest.mark.parametrize(
+    "payload", [status(2), status(0), *(status(1, one) for one in ("Charging", "Preparing", "Finishing"))]
+)
+def test_a_status_that_says_nothing_of_a_transaction_orphans_nothing(send, store, payload):
+    send("StartTransaction", START)
+    send("StatusNotification", payload)
+    assert not store.transaction(1).orphaned
+
+
+def test_the_same_start_sent_again_is_no_orphan(send, store):
+    for _ in range(2):
+        send("StartTransaction", START)
+    assert not store.transaction(1).orphaned
+
+
+def test_the_start_that_shows_that_another_is_over_is_no_orphan_itself(send, store):
+    send("StartTransaction", START)
+    send("StartTransaction", {**START, "meterStart": 500})
+    assert [store.transaction(number).orphaned for number in (1, 2)] == [True, False]
+
+
+@pytest.mark.parametrize(("action", "payload"), OVER)
+def test_a_stop_that_comes_after_all_leaves_no_doubt(send, store, action, payload):
+    send("StartTransaction", START)
+    send(action, payload)
+    send("StopTransaction", STOP)
+    known = store.transaction(1)
+    assert (known.open, known.orphaned, known.flags) == (False, False, ())
+    assert store.transactions(TransactionFilter(orphans_only=True)) == []
+
+
 @pytest.mark.parametrize(
     ("action", "payload"),
     [
-        ("BootNotification", BOOT),
-        ("StatusNotification", status(1)),
-        ("StartTransaction", {**START, "meterStart": 500}),
+        ("MeterValues", {**METER_VALUES, "transactionId": 1}),
+        ("StatusNotification", status(1, "Charging")),
+        ("StatusNotification", status(1, "SuspendedEV")),
+        ("StatusNotification", status(1, "SuspendedEVSE")),
     ],
 )
-def test_what_cannot_be_going_on_is_flagged_once_and_stays_open(charge_point, store, action, payload):
-    number = answer(charge_point, "StartTransaction", START)["transactionId"]
-    for _ in range(2):
-        answer(charge_point, action, payload)
-    known = store.transaction(number)
-    assert known.open
-    assert known.flags == (
-        f"{Transaction.ORPHAN}{'StatusNotification Available' if 'status' in payload else action} while it was open",
-    )
+def test_a_later_sign_of_life_takes_it_back_until_the_next_reason(send, store, action, payload):
+    send("StartTransaction", START)
+    send("BootNotification", BOOT)
+    send(action, payload)
+    assert not store.transaction(1).orphaned
+    send("StatusNotification", status(1))
+    assert store.transaction(1).orphaned
 
 
-@pytest.mark.parametrize("payload", [status(2), status(0), status(1, "Charging"), status(1, "Preparing")])
-def test_a_status_that_says_nothing_of_it_flags_nothing(charge_point, store, payload):
-    answer(charge_point, "StartTransaction", START)
-    answer(charge_point, "StatusNotification", payload)
-    assert store.transaction(1).flags == ()
+@pytest.mark.parametrize(
+    ("action", "payload"),
+    [
+        ("MeterValues", METER_VALUES),
+        ("MeterValues", {**METER_VALUES, "transactionId": 2}),
+        ("StatusNotification", status(2, "Charging")),
+        ("StatusNotification", status(0, "Charging")),
+        ("Heartbeat", {}),
+    ],
+)
+def test_a_sign_of_life_of_something_else_takes_nothing_back(send, store, action, payload):
+    send("StartTransaction", START)
+    send("BootNotification", BOOT)
+    send(action, payload)
+    assert store.transaction(1).orphaned
 
 
-def test_the_same_start_sent_again_is_no_orphan(charge_point, store):
-    for _ in range(2):
-        answer(charge_point, "StartTransaction", START)
-    assert store.transaction(1).flags == ()
+def test_charging_is_a_sign_of_the_transaction_that_started_last_on_its_connector(send, store):
+    send("StartTransaction", START)
+    send("StartTransaction", {**START, "meterStart": 500})
+    send("BootNotification", BOOT)
+    send("StatusNotification", status(1, "Charging"))
+    assert [store.transaction(number).orphaned for number in (1, 2)] == [True, False]
 
 
-def test_a_stop_that_comes_after_all_closes_an_orphan(charge_point, store):
-    answer(charge_point, "StartTransaction", START)
-    answer(charge_point, "BootNotification", BOOT)
-    answer(charge_point, "StopTransaction", STOP)
-    assert not store.transaction(1).open
-    assert store.transaction(1).flags == (f"{Transaction.ORPHAN}BootNotification while it was open",)
+def test_signs_count_by_arrival_whatever_the_clock_of_the_charge_point_says(send, store):
+    send("StartTransaction", {**START, "timestamp": "2089-01-01T00:00:00Z"})
+    send("StatusNotification", {**status(1), "timestamp": "1970-01-01T00:00:00Z"})
+    assert store.transaction(1).orphaned
+    send("StatusNotification", {**status(1, "Charging"), "timestamp": "1969-01-01T00:00:00Z"})
+    assert not store.transaction(1).orphaned
 
 
-def test_a_boot_flags_nothing_of_another_charge_point(make, store):
+def test_a_boot_orphans_nothing_of_another_charge_point(make, store, clock):
     stage = make()
     answer(stage.connect("CP1"), "StartTransaction", START)
+    clock.advance(1)
     answer(stage.connect("CP2"), "BootNotification", BOOT)
-    assert store.transaction(1).flags == ()
+    assert not store.transaction(1).orphaned
+
+
+@pytest.mark.parametrize(
+    ("request_", "orphaned"),
+    [
+        (v16.TriggerMessage(requested_message="BootNotification"), False),
+        (v16.ExtendedTriggerMessage(requested_message="BootNotification"), False),
+        (v16.TriggerMessage(requested_message="Heartbeat"), True),
+        (v16.Reset(type="Soft"), True),
+    ],
+)
+def test_a_boot_that_was_asked_for_by_a_trigger_is_no_restart(make, store, clock, request_, orphaned):
+    stage = make()
+    charge_point = stage.connect("CP1")
+    answer(charge_point, "StartTransaction", START)
+    stage.send("CP1", request_)
+    stage.settle()
+    charge_point.answer(charge_point.take()[-1], {"status": "Accepted"})
+    clock.advance(1)
+    answer(charge_point, "BootNotification", BOOT)
+    assert store.transaction(1).orphaned is orphaned
+    answer(charge_point, "BootNotification", BOOT)  # which nobody asked for
+    assert store.transaction(1).orphaned
 
 
 # Concurrent transactions
@@ -105,10 +197,11 @@ def test_a_start_sent_again_is_never_concurrent(make):
     assert first["idTagInfo"]["status"] == "Accepted"
 
 
-def test_an_orphan_does_not_keep_its_tag_from_charging(make):
+def test_an_orphan_does_not_keep_its_tag_from_charging(make, clock):
     stage = make(concurrent_transactions=False)
     first = stage.connect("CP1")
     answer(first, "StartTransaction", START)
+    clock.advance(1)
     answer(first, "BootNotification", BOOT)
     assert answer(stage.connect("CP2"), "StartTransaction", START)["idTagInfo"]["status"] == "Accepted"
 
@@ -128,19 +221,3 @@ def test_a_stop_before_its_start_is_flagged(charge_point, store):
     answer(charge_point, "StopTransaction", {**STOP, "timestamp": "1970-01-01T00:00:00Z"})
     assert store.transaction(1).flags == ("it stopped before it started, by its own clock",)
     assert not store.transaction(1).open
-
-
-# Meter values
-
-
-def test_meter_values_are_kept_as_they_were_sent(charge_point, store):
-    answer(charge_point, "MeterValues", {**METER_VALUES, "transactionId": 7})
-    (reading,) = store.meter_readings(7)
-    assert json.loads(reading.values) == METER_VALUES["meterValue"]
-
-
-def test_meter_values_that_had_to_be_mended_are_kept_mended(charge_point, store):
-    odd = [{"timestamp": "2026-01-01T00:00:00Z", "sampledValue": [{"value": 12}]}]
-    answer(charge_point, "MeterValues", {"connectorId": 1, "transactionId": 7, "meterValue": odd})
-    (reading,) = store.meter_readings(7)
-    assert json.loads(reading.values)[0]["sampledValue"][0]["value"] == "12"
