@@ -1,4 +1,4 @@
-"""Children as a supervisor knows them: the spec, the cell, and the restarts so far."""
+"""Children of a supervisor: the spec, the cell, and the restarts so far."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class StartTimedOut(ChargehandError):
-    """A child's `on_start` did not return in time; it was killed."""
+    """A child's `on_start` did not return in time, and the child was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,8 @@ class ChildSpec:
     """Recipe of a child: its factory, when to start it again, and how long it may take to stop.
 
     `make(scheduler, watch)` makes its cell, once; the actor on it is made again at each start. `shutdown_s` are the
-    seconds it has to end after it was asked to; then it is killed. So it is when it has not started within `start_s`;
-    None, as in OTP, lets it take its time, and with it all that its supervisor has to do for others.
+    seconds that it has to end when asked; then it is killed. It is also killed if it has not started within `start_s`;
+    None sets no limit, as in OTP, and its supervisor does nothing else meanwhile.
     """
 
     id: str
@@ -50,7 +50,7 @@ class ChildSpec:
         start_s: float | None = None,
         **kwargs: Any,
     ) -> Self:
-        """A spec for an actor class and the arguments of its `__init__`."""
+        """Make the spec of an actor class with the arguments of its `__init__`."""
         name = id or actor.__name__
         return cls(
             id=name,
@@ -62,7 +62,7 @@ class ChildSpec:
 
 
 class Child:
-    """A child in its place. `expected` is set while its supervisor itself ends it."""
+    """Child of a supervisor. `expected` is set while the supervisor itself ends it."""
 
     __slots__ = ("budget", "cell", "expected", "last_crash", "spec", "waits_until")
 
@@ -75,7 +75,7 @@ class Child:
         self.waits_until: float | None = None
 
     def stop(self) -> None:
-        """Ask it to end, wait, kill it if it does not, and give up on it if that does not help either. Blocks."""
+        """Ask the child to end and wait; then kill it, and abandon it if it ignores that. Blocks."""
         self.expected = True
         self.waits_until = None
         cell = self.cell
@@ -86,7 +86,7 @@ class Child:
         self.expected = False
 
     def kill(self) -> None:
-        """End it now, and give up on it if that does not help. Blocks for at most `KILL_S`."""
+        """Kill the child, and abandon it if it ignores that. Blocks for at most `KILL_S`."""
         self.expected = True
         self.waits_until = None
         self.cell.kill()
@@ -95,10 +95,10 @@ class Child:
         self.expected = False
 
     def start(self) -> None:
-        """Start it, or start it again; returns when its `on_start` has, and raises what left that."""
+        """Start or restart the child; return when its `on_start` has, and raise its exception."""
         self.waits_until = None
         start_s = self.spec.start_s
-        late = StartTimedOut(f"{self.spec.id} has not started within {start_s} s, and was killed")
+        late = StartTimedOut(f"{self.spec.id} did not start within {start_s} s and was killed")
         try:
             with gevent.Timeout(start_s, late):
                 self.cell.start()
@@ -108,4 +108,4 @@ class Child:
 
 
 KILL_S = 1.0
-"""Seconds after which a handler that has swallowed its kill is left to itself."""
+"""Seconds after which a handler that ignores its kill is abandoned."""

@@ -1,4 +1,4 @@
-"""A listening socket as a supervised actor: it binds when it starts and stops accepting when it stops."""
+"""Listening socket as a supervised actor: binds at its start, and stops accepting at its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """A server of gevent's."""
+    """Server of gevent."""
 
     address: Any
 
@@ -21,11 +21,11 @@ class Listener(Protocol):
         """Bind and accept."""
 
     def close(self) -> None:
-        """Accept no more; what was accepted goes on."""
+        """Stop accepting; accepted connections continue."""
 
 
 class Endpoint(Actor):
-    """Opens a listener with `make(address)`; started again, it takes the port that it had."""
+    """Endpoint that opens a listener with `make(address)`; a restart takes the same port."""
 
     def __init__(
         self, make: Callable[[tuple[str, int]], Listener], ports: dict[str, int], name: str, host: str
@@ -45,23 +45,21 @@ class Endpoint(Actor):
             try:
                 self._listener.start()
             except Exception as error:
-                traceback.clear_frames(
-                    error.__traceback__
-                )  # gevent leaves the socket that it could not bind there
+                traceback.clear_frames(error.__traceback__)  # gevent keeps the socket that it could not bind
                 raise
             undo.pop_all()
         self._ports[self._name] = self._listener.address[1]
 
     def on_stop(self) -> None:
-        """Accept no more."""
+        """Stop accepting."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
 
     def on_failure(self, *_: object) -> None:
-        """Accept no more."""
+        """Stop accepting."""
         self.on_stop()
 
     def on_killed(self) -> None:
-        """Accept no more."""
+        """Stop accepting."""
         self.on_stop()

@@ -1,8 +1,8 @@
-"""The supervisor of plugins: one_for_one, a budget each, and it never gives up because of one of them.
+"""Supervisor of plugins: one_for_one, with a budget for each; it never gives up because of one of them.
 
-A plugin over its budget is quarantined: nothing is told to it, fallbacks answer, transaction messages are spooled.
-After `quarantine_s` it is started again, and one call is let through to see: a success releases it, a failure puts it
-back for twice as long. A command releases it at once. After a quiet time the next quarantine is a short one again.
+A plugin over its budget is quarantined: it gets no messages, fallbacks answer, transaction messages are spooled. After
+`quarantine_s` it is started again and gets one trial call: a success releases it, a failure quarantines it for twice as
+long. An operator can release it at once. After a time without failures the next quarantine is a short one again.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DOUBLINGS = 6
-"""Doublings of a quarantine, at most: 64 times its first length."""
+"""Limit of the doublings of a quarantine: 64 times its first length."""
 
 
 class Release(msgspec.Struct, frozen=True, gc=False):
-    """Release a plugin, if it is in quarantine (and, after its probe, in the same one)."""
+    """Command: release a plugin from quarantine; with a `number`, only from the quarantine of that number."""
 
     name: str
     number: int = 0
 
 
 class StartTrial(msgspec.Struct, frozen=True, gc=False):
-    """A quarantine, the one of this number, is over: let one call through to see."""
+    """Command: end the wait of the quarantine of this number, and let one trial call pass."""
 
     name: str
     number: int
@@ -47,7 +47,7 @@ class StartTrial(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Quarantine:
-    """Record of a plugin's quarantines: their number, those without a quiet time between, and the last."""
+    """Record of a plugin's quarantines: their number, those in a row, and the last one."""
 
     times: int = 0
     in_a_row: int = 0
@@ -56,7 +56,7 @@ class Quarantine:
 
 
 class PluginSupervisor(Supervisor):
-    """Supervisor of plugins. With a `quarantine_s` of 0 release is left to people."""
+    """Supervisor of plugins. With a `quarantine_s` of 0 only an operator releases a plugin."""
 
     def __init__(self, *args: Any, context: SessionContext, quarantine_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -65,7 +65,7 @@ class PluginSupervisor(Supervisor):
         self._quarantines: dict[str, Quarantine] = {}  # by plugin
 
     def over_budget(self, child: Child) -> None:
-        """Quarantine a plugin; whatever else is supervised here is started again at once, with a new budget."""
+        """Quarantine a plugin; any other child is restarted at once, with a new budget."""
         cell = child.cell
         if not isinstance(cell, PluginCell):
             child.budget = Budget(self.policy)
@@ -89,7 +89,7 @@ class PluginSupervisor(Supervisor):
         if exit_.failure is not None:
             child.last_crash = exit_.failure.text
         logger.error(
-            "Plugin %s failed its probe and stays in quarantine: %s", child.spec.id, child.last_crash
+            "Plugin %s failed its trial call and stays in quarantine: %s", child.spec.id, child.last_crash
         )
         self._quarantine(child.spec.id, cell)
 
@@ -114,7 +114,7 @@ class PluginSupervisor(Supervisor):
             self._cell.tell(message)
 
     def on_receive(self, message: Any) -> Any:
-        """Release a plugin, let a probe through to it, or deal with one that ended."""
+        """Release a plugin, start its trial, or handle the end of a child."""
         if type(message) not in (Release, StartTrial):
             return super().on_receive(message)
         quarantine = self._quarantines.get(message.name, Quarantine())
@@ -132,12 +132,12 @@ class PluginSupervisor(Supervisor):
         if not cell.quarantined:
             return
         name = child.spec.id
-        logger.warning("Plugin %s is started, and one call is let through to it", name)
+        logger.warning("Plugin %s is on trial: restarted, and one trial call may pass", name)
         cell.begin_trial(lambda: self._tell(Release(name, number)))
         child.budget.total += 1
         self._restart(child)
         if cell.on_trial:
-            self._context.spool.redeliver_now()  # what waits for it may be the probe
+            self._context.spool.redeliver_now()  # a spooled message may be the trial call
 
     def _release(self, child: Child) -> bool:
         cell: Any = child.cell
@@ -160,7 +160,7 @@ class PluginSupervisor(Supervisor):
         return True
 
     def quarantined(self) -> list[dict[str, Any]]:
-        """The plugins in quarantine, and why."""
+        """List the plugins in quarantine, with their last crash."""
         return [
             {
                 "plugin": child.spec.id,
@@ -183,13 +183,13 @@ class PluginSpecFactory:
     breaker_policy: CircuitBreakerPolicy
 
     def child(self, spec: PluginSpec, *, last_resort: bool = False) -> ChildSpec:
-        """The child spec of a plugin; its cell is entered in the router when it is made."""
+        """Make the child spec of a plugin; its cell is added to the router when it is made."""
         context = self.context
 
         def make(scheduler: Any, watch: Any) -> PluginCell:
             now = context.clock.monotonic
             cell = PluginCell(scheduler, spec, self.system, watch, now, self.breaker_policy, context=context)
-            # Sessions see the routing table as a view; here, where it is filled, it is the `Router` itself.
+            # The context has a view of the routing table; here it is filled, so it is the `Router` itself.
             router: Any = context.router
             versions = [rules.version for rules in context.rules_of.values()]
             router.add_plugin(cell, versions, last_resort=last_resort)

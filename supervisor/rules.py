@@ -1,7 +1,7 @@
-"""The rules of supervision as pure functions and small state: no actors, no clocks, time is an argument.
+"""Rules of supervision as pure functions and small state; the time is an argument.
 
 The words are OTP's (supervisor(3)): permanent, transient and temporary children; one_for_one, one_for_all,
-rest_for_one; an intensity of so many restarts within a period.
+rest_for_one; a maximum intensity of restarts within a period.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 
 class Restart(StrEnum):
-    """When a child that ended is started again."""
+    """Kind of a child, by when it is restarted."""
 
     PERMANENT = "permanent"  # always
-    TRANSIENT = "transient"  # when it ended abnormally
+    TRANSIENT = "transient"  # after an abnormal end
     TEMPORARY = "temporary"  # never
 
     def wants(self, *, abnormal: bool) -> bool:
-        """Return true if a child of this kind is started again after such an end."""
+        """Return whether a child of this kind is restarted after such an end."""
         return self is Restart.PERMANENT or (self is Restart.TRANSIENT and abnormal)
 
 
 class Strategy(StrEnum):
-    """Which of the others are started again with a child."""
+    """Strategy: the siblings that are restarted with a child."""
 
     ONE_FOR_ONE = "one_for_one"
     ONE_FOR_ALL = "one_for_all"
     REST_FOR_ONE = "rest_for_one"  # those that were started after it
 
     def affected(self, position: int, count: int) -> range:
-        """The positions, in order of start, of the children that are started again when the one at `position` is."""
+        """Return the positions of the children that are restarted with the one at `position`, in order."""
         if self is Strategy.ONE_FOR_ALL:
             return range(count)
         return range(position, count if self is Strategy.REST_FOR_ONE else position + 1)
@@ -45,11 +45,11 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Limits of how often, and how fast, something is started again.
+    """Restart policy: maximum intensity and backoff.
 
-    More than `intensity` restarts within `period_s` are over the budget. The first restart is at once; the ones after
-    it wait `backoff_min_s`, twice that, and so on up to `backoff_max_s`, each shortened by up to `jitter` of itself so
-    that many do not come at once; after `reset_s` without a restart the next one is at once again.
+    More than `intensity` restarts within `period_s` are over the budget. The first restart is immediate; later ones
+    wait `backoff_min_s`, twice that, and so on up to `backoff_max_s`, each shortened by up to `jitter` of itself so
+    that many do not coincide. After `reset_s` without a restart the next one is immediate again.
     """
 
     intensity: int = 3
@@ -61,11 +61,11 @@ class Policy:
 
     def __post_init__(self) -> None:
         if self.intensity < 0 or self.period_s <= 0 or self.backoff_min_s < 0 or not 0 <= self.jitter <= 1:
-            raise ValueError(f"no such policy: {self}")
+            raise ValueError(f"invalid restart policy: {self}")
 
     @classmethod
     def of(cls, settings: SupervisionSettings) -> Self:
-        """Make the policy that the settings describe."""
+        """Make the policy of the settings."""
         return cls(
             intensity=settings.intensity,
             period_s=settings.period_s,
@@ -76,7 +76,7 @@ class Policy:
 
 
 class Budget:
-    """The restarts of one child, or of one supervisor, under a policy."""
+    """Budget of restarts of one child, or of one supervisor, under a policy."""
 
     __slots__ = ("_in_a_row", "_last", "_times", "policy", "total")
 
@@ -88,7 +88,7 @@ class Budget:
         self._last = float("-inf")
 
     def spend(self, now: float) -> bool:
-        """Count a restart; false if it is one too many."""
+        """Count a restart; return false if it is over the budget."""
         policy = self.policy
         self.total += 1
         self._in_a_row = 1 if now - self._last > policy.reset_s else self._in_a_row + 1
@@ -99,7 +99,7 @@ class Budget:
         return len(self._times) <= policy.intensity
 
     def delay_s(self, chance: random.Random) -> float:
-        """Return the seconds that the restart just counted waits."""
+        """Return the seconds of backoff before the restart that was counted last."""
         if self._in_a_row <= 1:
             return 0.0
         policy = self.policy

@@ -1,6 +1,6 @@
-"""The supervisor of all sessions: one child a charge point, made when it connects, each with a budget of its own.
+"""Supervisor of all sessions: one child per charge point, made when it connects, each with a budget of its own.
 
-It never gives up: a charge point whose session keeps crashing loses its socket, and starts again with its next one.
+It never gives up: a charge point whose session keeps crashing is disconnected, and starts afresh when it reconnects.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CLOSE_INTERNAL = CloseCode.INTERNAL_ERROR
 
 
 class Hanging:
-    """A session whose handler waits for something, since when, and whether it was told to end."""
+    """Session with a blocked handler: since when, and whether it was killed."""
 
     __slots__ = ("killed", "message", "since")
 
@@ -58,9 +58,9 @@ class Hanging:
 
 
 class Sessions:
-    """The sessions of one system: makes cells, attaches connections to them, lets go of those that stay away.
+    """Sessions of one system: makes cells, attaches connections to them, and removes those offline for long.
 
-    `registration_of` asks the store what a charge point's last BootNotification was answered.
+    `registration_of` asks the store for a charge point's registration.
     """
 
     def __init__(
@@ -86,17 +86,16 @@ class Sessions:
         self._make = SessionActor.maker()
 
     def attach(self, charge_point_id: str, name: str, connection: Connection) -> ChargePointCell:
-        """Give a charge point its new connection, which takes over from the one it may have."""
+        """Attach a new connection to a charge point's session; it takes over from the old one, if any."""
         known = self.directory.find(charge_point_id)
         cell = known or self._new(charge_point_id, name)
         if known is not None and known.newest is None:
-            registration = self._registration_of(charge_point_id)  # it may have booted elsewhere meanwhile
+            # the charge point may have booted at another node meanwhile
+            registration = self._registration_of(charge_point_id)
             known.session.registration = known.charge_point.registration = registration
         self.directory.note_online(charge_point_id)
         old = cell.attach(connection)
-        if (
-            old is not None
-        ):  # after the new one was told of: its end must not look like the charge point's absence
+        if old is not None:  # after the new one was attached, so that the charge point does not seem offline
             old.close(CLOSE_POLICY, "a newer connection took over")
         if known is None and self.watch is not None:
             cell.start(wait=False)
@@ -107,7 +106,7 @@ class Sessions:
         registration = self._registration_of(charge_point_id)
         charge_point = ChargePoint(charge_point_id, name, context.rules.version.name)
         charge_point.registration = registration
-        # A prefix of its own: what a cell of this charge point before it sent may still be answered.
+        # A prefix of its own: commands of an earlier cell of this charge point may still be answered.
         prefix = f"{self._id_prefix}-{next(self._numbers):x}-"
         session = Session(context.rules, prefix, registration)
         cell = ChargePointCell(context, charge_point, session, self._make, self.watch)
@@ -115,14 +114,14 @@ class Sessions:
         return cell
 
     def create_offline(self, charge_point_id: str) -> ChargePointCell:
-        """A cell for a charge point that has not connected yet, so that calls can wait for it."""
+        """Make the cell of a charge point that is not connected, so that commands can wait for it."""
         cell = self._new(charge_point_id, "")
         self.directory.note_offline(charge_point_id, self.context.clock.monotonic())
         cell.start(wait=False)
         return cell
 
     def ping_and_wait(self, charge_point_id: str, timeout_s: float) -> bool:
-        """Ping a charge point; true if its connection is alive. Switches greenlets."""
+        """Ping a charge point; return whether its connection is alive. Switches greenlets."""
         silent = None
         while True:
             cell = self.directory.find(charge_point_id)
@@ -131,12 +130,12 @@ class Sessions:
                 return False
             if newest.ping_and_wait(timeout_s):
                 return True
-            silent = newest  # another one may have been let in meanwhile: then that is asked
+            silent = newest  # with a newer connection meanwhile, ping that one
 
     def close_all(self) -> None:
-        """End every call, close every connection, wait for that as long as a peer may take, and end every cell.
+        """End all commands, close all connections, wait for the closing handshakes, and end all cells.
 
-        The closes are spread over `close_spread_s`, and fewer connections over less, so that not all come back at once.
+        The closes are spread over `close_spread_s` (less for few connections), so that not all reconnect at once.
         """
         clock = self.context.clock
         for cell in self.directory:
@@ -151,7 +150,7 @@ class Sessions:
             if cell.newest is not None:
                 cell.newest.close(CLOSE_GOING_AWAY, "the central system stops")
         ends_at = clock.monotonic() + self._close_timeout_s
-        # One whose session waits for its restart cannot hear that its connection is closed.
+        # A session that waits for its restart cannot handle the end of its connection.
         while any(cell.newest is not None and cell.phase is Phase.RUNNING for cell in cells):
             if clock.monotonic() >= ends_at:
                 break
@@ -160,19 +159,19 @@ class Sessions:
             self.let_go(cell)
 
     def sweep(self, now: float) -> None:
-        """Let go of the charge points that have been away too long."""
+        """Remove charge points that have been offline for `keep_offline_s`."""
         for cell in self.directory.offline_since(now - self._keep_offline_s):
             self.let_go(cell)
 
     def let_go(self, cell: ChargePointCell) -> None:
-        """End a cell for good; its registration and transactions are in the store."""
+        """End a cell; its registration and transactions are in the store."""
         self.directory.remove(cell.charge_point.id)
         cell.kill()
         cell.end()
 
 
 class SessionSupervisor(Branch):
-    """Starts crashed sessions again, on the same socket and the same inbox. `describe` is its part of the tree."""
+    """Supervisor that restarts crashed sessions, with the same connection and inbox."""
 
     def __init__(
         self, sessions: Sessions, policy: Policy, chance: random.Random | None = None, *, hang_s: float = 10.0
@@ -183,17 +182,17 @@ class SessionSupervisor(Branch):
         self._sessions = sessions
         self._policy = policy
         self._chance = chance or random.Random()  # noqa: S311 - jitter
-        # Of those that have crashed; weakly, for they are let go of without this supervisor.
+        # Of sessions that have crashed; weak references, as cells are removed elsewhere.
         self._budgets: WeakKeyDictionary[ChargePointCell, Budget] = WeakKeyDictionary()
         self._last_crash: WeakKeyDictionary[ChargePointCell, str] = WeakKeyDictionary()
         self._given_up: deque[dict[str, Any]] = deque(maxlen=GIVEN_UP_REMEMBERED)
 
     def on_start(self) -> None:
-        """Take over the sessions there are: those of a supervisor before this one."""
+        """Take over the sessions of an earlier run of this supervisor."""
         self._sessions.watch = self._watch
         for cell in self._sessions.directory:
             cell.watch = self._watch
-            if cell.phase is Phase.VACANT:  # it ended, and nobody was there to be told
+            if cell.phase is Phase.VACANT:  # the session ended while there was no supervisor
                 cell.waiting = False
                 cell.start(wait=False)
         self._look_again()
@@ -203,7 +202,7 @@ class SessionSupervisor(Branch):
         timers.call_at(timers.clock.monotonic() + self._hang_s / LOOKS, self._look)
 
     def _look(self) -> None:
-        """End the handlers of sessions that hang. Nothing in a session waits, so it is a fault; it costs no O(n)."""
+        """Kill the handlers of sessions that hang; only blocked runners are checked, not all sessions."""
         if self._cell.ended or self._cell.actor is not self:
             return
         context = self._sessions.context
@@ -217,11 +216,11 @@ class SessionSupervisor(Branch):
             self._hanging[cell] = seen
             if now - seen.since < self._hang_s:
                 continue
-            if seen.killed:  # it has swallowed its kill
+            if seen.killed:  # it ignored its kill
                 cell.abandon()
                 continue
             seen.killed = True
-            logger.error("The session of %s hangs in %r and is killed", cell.urn, cell.in_hand)
+            logger.error("The session of %s hangs in %r; killing it", cell.urn, cell.in_hand)
             context.observer.count("session_hung", cell.charge_point.id)
             cell.kill()
         self._look_again()
@@ -236,7 +235,7 @@ class SessionSupervisor(Branch):
             self._cell.tell(ChildEnded(cell, exit_))
 
     def on_receive(self, message: Any) -> Any:
-        """Deal with a session that ended, or whose backoff is over."""
+        """Handle the end of a session, or the end of its backoff."""
         if type(message) is ChildEnded:
             cell: Any = message.cell
             if cell.phase is Phase.VACANT:
@@ -252,7 +251,7 @@ class SessionSupervisor(Branch):
     def _ended(self, cell: ChargePointCell, exit_: Exit) -> None:
         if (
             exit_.ending is Ending.NORMAL
-        ):  # somebody stopped its actor: it is let go, and comes back as a new one
+        ):  # its actor was stopped: the session is removed, and made again at the next connection
             connection = cell.newest
             self._sessions.let_go(cell)
             if connection is not None:
@@ -290,10 +289,12 @@ class SessionSupervisor(Branch):
             self._ended(cell, Exit(Ending.CRASH, failure, None, started=False))
             return
         self._sessions.context.observer.count("session_restarted", cell.charge_point.id)
-        logger.warning("The session of %s was started again after %s", cell.urn, self._last_crash.get(cell))
+        logger.warning("The session of %s was restarted after %s", cell.urn, self._last_crash.get(cell))
 
     def _give_up(self, cell: ChargePointCell) -> None:
-        logger.error("The session of %s crashed too often: its connection is closed", cell.urn)
+        logger.error(
+            "The session of %s crashed too often (supervision.intensity); closing its connection", cell.urn
+        )
         self._sessions.context.observer.count("session_given_up", cell.charge_point.id)
         connection = cell.newest
         budget = self._budgets.pop(cell)
@@ -301,7 +302,7 @@ class SessionSupervisor(Branch):
             {
                 "id": cell.urn,
                 "state": "given up",
-                "restarts": budget.total - 1,  # the last crash had none
+                "restarts": budget.total - 1,  # the last crash had no error
                 "last_crash": self._last_crash.pop(cell, ""),
                 "time": self._sessions.context.time_text(),
             }

@@ -1,4 +1,4 @@
-"""A tree of supervision of one's own, outside a central system."""
+"""Supervision tree outside a central system."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class SupervisedTree:
-    """A supervisor that runs, and the refs of its children."""
+    """Running supervisor, and the refs of its children."""
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self.failure: Exception | None = None  # what made the supervisor give up
+        self.failure: Exception | None = None  # why the supervisor gave up
 
     def ref(self, child_id: str) -> Ref[Any]:
-        """The ref of a child; it stays valid over restarts. KeyError if there is no such child."""
+        """Return the ref of a child, valid over restarts. Raises KeyError if there is no such child."""
         actor: Any = self._cell.actor
         for child in actor.children if actor is not None else ():
             if child.spec.id == child_id:
@@ -35,7 +35,7 @@ class SupervisedTree:
         raise KeyError(child_id)
 
     def describe(self) -> dict[str, Any]:
-        """The tree: id, state, restarts, inbox depth and last crash of everything in it; empty if it gave up."""
+        """Describe the tree: id, state, restarts, inbox depth and last crash; empty if it gave up."""
         actor: Any = self._cell.actor
         return actor.describe() if actor is not None else {}
 
@@ -55,7 +55,7 @@ def supervise(
 ) -> Iterator[SupervisedTree]:
     """Run a supervisor with these children in this greenlet's hub, and stop it at the end of the `with`.
 
-    `args` and `kwargs` are the supervisor's own (strategy, policy, …). Raises what left the `on_start` of a child.
+    `args` and `kwargs` are the supervisor's own (strategy, policy, …). Raises the exception of a child's `on_start`.
     """
     scheduler = Scheduler()
     timers = HubTimers(clock or SystemClock())

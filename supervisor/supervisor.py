@@ -1,7 +1,7 @@
-"""Supervisors: actors that start others in order, stop them in reverse, and start again what ended.
+"""Supervisors: actors that start children in order, stop them in reverse, and restart those that end.
 
-As OTP has it, with three additions: a restart may wait (backoff), the budget may be one a child, and over it a
-subclass may do something else than give up (`over_budget`).
+As in OTP, with three additions: a restart may wait (backoff), each child may have its own budget, and a subclass may do
+something else than give up when it is exceeded (`over_budget`).
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ logger = logging.getLogger(__name__)
 
 
 class ChildEnded(msgspec.Struct, frozen=True, gc=False):
-    """An actor ended on a child's cell."""
+    """Event: the actor on a child's cell has ended."""
 
     cell: Cell
     exit: Exit
 
 
 class RestartDue(msgspec.Struct, frozen=True, gc=False):
-    """A child's backoff is over."""
+    """Event: the backoff of a child is over."""
 
     cell: Cell
 
 
 class GaveUp(ChargehandError):
-    """A supervisor was over its budget: it has stopped its children, and ends."""
+    """A supervisor exceeded its maximum restart intensity; it has stopped its children and ends."""
 
 
 class Branch(Actor):
-    """A supervisor of any kind: it has a part of the tree below it."""
+    """Supervisor of any kind, which describes its part of the tree."""
 
     def describe(self) -> dict[str, Any]:
-        """The tree below here, for people to read."""
+        """Describe the tree below this supervisor."""
         raise NotImplementedError
 
 
 class Supervisor(Branch):
-    """Supervises a fixed list of children. `per_child` gives each child a budget of its own.
+    """Supervisor of a fixed list of children. `per_child` gives each child a budget of its own.
 
-    Its `on_start` returns when every child's has; the first that fails stops those before it and fails the start.
+    Its `on_start` returns when every child's has; the first failure stops the earlier children and fails the start.
     """
 
     def __init__(
@@ -86,14 +86,16 @@ class Supervisor(Branch):
         try:
             for spec in self._specs:
                 child = Child(spec, spec.make(self._cell.scheduler, self._watch), self.policy)
-                self.children.append(child)  # before it starts: it may end before this greenlet's next turn
+                self.children.append(
+                    child
+                )  # before the start: the child may end before this greenlet's next turn
                 child.start()
             started = True
         except HandlerKilled:
             killed = True
             raise
         finally:
-            if not started:  # what was started must not be left
+            if not started:  # started children must not be left running
                 self._stop_children(kill=killed)
 
     def on_stop(self) -> None:
@@ -101,11 +103,11 @@ class Supervisor(Branch):
         self._stop_children()
 
     def on_failure(self, _kind: object, error: object, _traceback: object) -> None:
-        """Stop the children too when the supervisor itself fails; when it was killed there is no time to ask them."""
+        """Stop the children when the supervisor fails; kill them when it was killed."""
         self._stop_children(kill=isinstance(error, ActorKilled))
 
     def on_killed(self) -> None:
-        """Kill the children too when the supervisor itself is killed."""
+        """Kill the children when the supervisor is killed."""
         self._stop_children(kill=True)
 
     def _stop_children(self, *, kill: bool = False) -> None:
@@ -119,13 +121,13 @@ class Supervisor(Branch):
                 child.cell.end()
                 self.children.pop()
         finally:
-            # Some are left when it was killed while it waited for one of them: nobody is waited for any more.
+            # Children are left when it was killed while it stopped one: they are killed without waiting.
             for child in reversed(self.children):
                 child.cell.kill()
                 child.cell.end()
 
     def _watch(self, cell: Cell, exit_: Exit) -> None:
-        # Called wherever the child ended; what is to be done is done in the supervisor's own turn.
+        # Called in the turn in which the child ended; the supervisor acts in its own turn.
         child = self._find(cell)
         if child is not None and not child.expected and not self._cell.ended:
             self._cell.tell(ChildEnded(cell, exit_))
@@ -136,7 +138,7 @@ class Supervisor(Branch):
     # -- Restarts ------------------------------------------------------------------------------
 
     def on_receive(self, message: Any) -> Any:
-        """Deal with a child that ended, or whose backoff is over."""
+        """Handle the end of a child, or the end of its backoff."""
         if type(message) is ChildEnded:
             child = self._find(message.cell)
             if child is not None and child.cell.phase is Phase.VACANT:
@@ -167,7 +169,7 @@ class Supervisor(Branch):
         delay_s = budget.delay_s(self._chance)
         if delay_s > 0:
             child.waits_until = now + delay_s
-            logger.warning("%s: %s is started again in %.2f s", self, child.spec.id, delay_s)
+            logger.warning("%s: restarting %s in %.2f s", self, child.spec.id, delay_s)
             self._timers.call_at(child.waits_until, lambda: self._tell_due(child.cell))
         else:
             self._restart(child)
@@ -184,30 +186,30 @@ class Supervisor(Branch):
         for other in affected:
             if (
                 other.spec.restart is Restart.TEMPORARY
-            ):  # one that another one's end took down is not started again
+            ):  # a temporary child that a sibling's end took down is not restarted
                 self.children.remove(other)
                 other.cell.end()
                 continue
             try:
                 other.start()
             except Exception as error:  # noqa: BLE001 - not a kill: that is meant for this supervisor
-                # As if it had started and ended at once: it counts, and what comes after it waits for it.
+                # As if it had started and ended at once: it counts, and later children wait for it.
                 failure = Failure(error)
                 other.cell.log(failure)
                 self._ended(other, Exit(Ending.CRASH, failure, None, started=False))
                 return
-            logger.info("%s: %s was started again", self, other.spec.id)
+            logger.info("%s: restarted %s", self, other.spec.id)
 
     def over_budget(self, child: Child) -> None:
-        """Give up: the children are stopped, and whoever supervises this supervisor is told."""
+        """Give up: stop the children, and end with an error for the supervisor above."""
         raise GaveUp(
             f"{self}: {child.spec.id} ended too often, the last time with {child.last_crash or 'no error'}"
         )
 
-    # -- The picture ---------------------------------------------------------------------------
+    # -- Description ---------------------------------------------------------------------------
 
     def describe(self) -> dict[str, Any]:
-        """The tree below here: id, state, restarts, inbox depth and last crash of every child."""
+        """Describe every child: id, state, restarts, inbox depth and last crash."""
         return {
             "id": self.actor_urn,
             "strategy": str(self.strategy),
@@ -216,7 +218,7 @@ class Supervisor(Branch):
 
 
 def describe(child: Child) -> dict[str, Any]:
-    """Describe a child, and those below it."""
+    """Describe a child and the tree below it."""
     cell = child.cell
     state = "waiting" if child.waits_until is not None else str(cell.phase)
     if getattr(cell, "quarantined", False):

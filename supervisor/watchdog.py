@@ -1,9 +1,7 @@
-"""A native thread that sees when the hub is blocked, and says by what.
+"""Watchdog: a native thread that reports when the hub is blocked, and by what.
 
-A loop that computes or a blocking call into C stops every greenlet; nothing can cure that, but one can be
-told. The thread
-touches no lock and no logger that greenlets use: it writes to a file descriptor, and keeps the report for the
-hub to find.
+A long computation or a blocking call into C stops every greenlet; that cannot be cured, only reported. The thread
+touches no lock and no logger that greenlets use: it writes to a file descriptor, and keeps the report for the hub.
 """
 
 from __future__ import annotations
@@ -29,11 +27,10 @@ STUCK_S = 1.0
 
 
 class Watchdog:
-    """Watches the hub of the thread that starts it.
+    """Watchdog of the hub of the thread that starts it.
 
-    The hub beats every `limit_s / 4`; when no beat came for `limit_s` the thread writes one report with the
-    hub thread's stack,
-    and `blocked(seconds, stack)` is called in the hub when that runs again.
+    The hub beats every `limit_s / 4`. When no beat came for `limit_s`, the thread writes one report with the stack of
+    the hub's thread, and `blocked(seconds, stack)` is called in the hub when it runs again.
     """
 
     def __init__(
@@ -49,7 +46,7 @@ class Watchdog:
         self._report = ""
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start watching."""
         self._beat_at = time.monotonic()
         self._thread = native_thread()
         self._timer = get_hub().loop.timer(self._limit_s / 4, self._limit_s / 4, ref=False)
@@ -60,15 +57,15 @@ class Watchdog:
         start_native_thread(self._watch, ())
 
     def stop(self) -> None:
-        """Stop watching; its thread has ended when it returns."""
+        """Stop watching, and wait for the end of the thread."""
         if self._timer is None:
             return
         self._timer.stop()
         self._timer.close()
         self._timer = None
         self._stop.release()
-        # At once: the thread wakes when `_stop` is released and does nothing more. Unless it is stuck in a report that
-        # nobody reads.
+        # Immediate, as the thread wakes when `_stop` is released; unless it is stuck writing a report that nobody
+        # reads.
         self._ended.acquire(timeout=STUCK_S)
 
     def _beat(self) -> None:
@@ -89,7 +86,7 @@ class Watchdog:
                     reported_for = beat_at
                     self._look(late_s)
         finally:
-            self._ended.release()  # whatever happened: `stop` waits for it
+            self._ended.release()  # in any case, as `stop` waits for it
 
     def _look(self, late_s: float) -> None:
         frame = sys._current_frames().get(self._thread)  # noqa: SLF001 - there is no other way to another thread
@@ -97,5 +94,5 @@ class Watchdog:
         self._report = stack
         if self._descriptor is not None:
             text = f"the hub has been blocked for {late_s:.1f} s:\n{stack}"
-            with contextlib.suppress(OSError):  # nobody may read it, or not now
+            with contextlib.suppress(OSError):  # the descriptor may have no reader
                 os.write(self._descriptor, text.encode("utf-8", "replace"))

@@ -90,5 +90,5 @@ def _restored(record: TicketRecord, versions: Mapping[str, Version], now: float)
     elif record.when_offline != "queue":
         ticket.end(TicketState.NEVER_SENT, now, "the central system ended before it was sent")
     elif expires_at is not None and expires_at <= now:
-        ticket.end(TicketState.EXPIRED, now, "it waited too long")
+        ticket.end(TicketState.EXPIRED, now, "it was not sent in time")
     return ticket

@@ -1,7 +1,7 @@
-"""The cell of a plugin: lanes by charge point, and the system that its handlers may call.
+"""Cell of a plugin: its messages in order by charge point, its circuit breakers, and the system it may call.
 
-Calls have their deadlines from the session. Those of notices (online, offline, outcome) and of calls that are only
-compared are kept here: from when their handler begins it has `context.events_s`.
+Sessions watch the deadlines of calls. The handlers of events (online, offline, outcome) and of shadow calls are watched
+here: each has `context.events_s` from its start.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ EVENT_BACKLOG = 1000
 """Answers that may wait for a plugin that looks at them; further ones are dropped and counted."""
 
 SHADOW_BACKLOG = 16
-"""Calls of one charge point that may wait for a shadow; further ones are not shown to it."""
+"""Calls of one charge point that may wait for a shadow; further ones are dropped."""
 
 
 class WatchedHandler:
-    """A handler at work that nobody but its cell has an eye on."""
+    """Running handler whose deadline the cell itself watches."""
 
     __slots__ = ("due", "message", "ordering_key", "overdue", "running", "what")
 
@@ -68,7 +68,7 @@ class WatchedHandler:
 
 
 class PluginCell(OrderedCell):
-    """Made from a spec; see `ordering_keys.py` for how it works."""
+    """Cell of one plugin, made from its spec. `OrderedCell` keeps the order of messages by charge point."""
 
     __slots__ = (
         "_now",
@@ -80,11 +80,11 @@ class PluginCell(OrderedCell):
         "_watched",
         "breakers",
         "context",
+        "handled_by_action",
         "quarantined",
         "shadow",
         "spec",
         "system",
-        "taken",
         "trial_call",
     )
 
@@ -102,21 +102,21 @@ class PluginCell(OrderedCell):
         make = spec.plugin.maker(*spec.args, **spec.kwargs)
         timers = context.timers if context is not None else None
         super().__init__(scheduler, spec.name, make, watch, concurrency=spec.concurrency, timers=timers)
-        self.context = context  # without them there are no deadlines
+        self.context = context  # without one there are no deadlines
         self.spec = spec
         self.system = system
         self._now = now
         self.breakers = CircuitBreakers(policy or CircuitBreakerPolicy())
         self.shadow = spec.shadow
-        self.quarantined = False  # nothing is told to it then but a probe, fallbacks answer
-        self.trial_call: tuple[str, str] | None = None  # the call that was let through to see
+        self.quarantined = False  # fallbacks answer then, except for a trial call
+        self.trial_call: tuple[str, str] | None = None  # charge point and action of the last trial call
         self._trial_due = INFINITY
-        self._release: Callable[[], None] | None = None  # while a probe may be let through
-        self.taken: dict[str, int] = {}  # how many transaction messages were handled well, by action
-        self._watched: dict[WatchedHandler, None] = {}  # the first one is due first
-        self._timer_set = False  # a timer runs for it
+        self._release: Callable[[], None] | None = None  # set while the plugin is on trial
+        self.handled_by_action: dict[str, int] = {}  # transaction messages handled successfully, by action
+        self._watched: dict[WatchedHandler, None] = {}  # in order of their deadlines
+        self._timer_set = False  # a timer runs for the first deadline
         self._unseen = 0  # how many answers wait to be looked at
-        self._shadowing: dict[Hashable, int] = {}  # how many calls of a charge point wait to be compared
+        self._shadowing: dict[Hashable, int] = {}  # calls that wait for a shadow, by charge point
 
     def _handle(self, actor: Actor, message: Any) -> None:
         kind = type(message)
@@ -125,12 +125,12 @@ class PluginCell(OrderedCell):
         elif self.context is None:
             super()._handle(actor, message)
         elif kind is ShadowCall:
-            self._let_go_of(message.ordering_key)
+            self._shadow_done(message.ordering_key)
             if self.shadow:
                 if self._watch_over(actor, message, message.action):
                     self.note_success(message.ordering_key, message.action)
             else:
-                message.return_unhandled("it was promoted, and has real ones to answer")
+                message.return_unhandled("the shadow was promoted")
         elif kind in NOTICES:
             if kind is AnswerSent:
                 self._unseen -= 1
@@ -199,11 +199,11 @@ class PluginCell(OrderedCell):
         return True
 
     def promote(self) -> None:
-        """Let it answer from now on, with a clean slate: what it failed at, it failed at as a shadow."""
+        """Make the shadow a plugin that answers; its failures as a shadow do not count."""
         self.shadow = False
         self.breakers.clear()
 
-    def _let_go_of(self, ordering_key: Hashable) -> None:
+    def _shadow_done(self, ordering_key: Hashable) -> None:
         waiting = self._shadowing.pop(ordering_key, 0)
         if waiting > 1:
             self._shadowing[ordering_key] = waiting - 1
@@ -216,18 +216,18 @@ class PluginCell(OrderedCell):
         return self._release is not None
 
     def begin_trial(self, release: Callable[[], None]) -> None:
-        """Let one call through; a success calls `release`, a failure ends the actor."""
+        """Let one trial call pass; a success calls `release`, a failure ends the actor."""
         self.breakers.clear()
         self._release = release
         self._trial_due = self._now()
 
     def end_trial(self) -> None:
-        """Let none through, or all, as `quarantined` says."""
+        """End the trial: no call passes, or all, as `quarantined` says."""
         self._release = self.trial_call = None
         self._trial_due = INFINITY
 
     def try_as_trial(self, notice: Any) -> bool:
-        """Return whether an event may be the trial: only for a plugin that answers nothing."""
+        """Return whether an event may be the trial call, and use it up: only for a plugin that answers no calls."""
         if not self.on_trial or self.spec.plugin.actions_of("passive"):
             return False
         return self._try_trial_call(notice.ordering_key, NOTICES[type(notice)])
@@ -238,17 +238,17 @@ class PluginCell(OrderedCell):
             return False
         self._trial_due = (
             now + self.breakers.policy.trial_call_s
-        )  # another one, should nobody hear how this one ended
+        )  # the next one, if the outcome of this one never comes
         self.trial_call = (charge_point_id, action)
         return True
 
     def drain(self, why: str) -> None:
-        """Have fallbacks answer what waits here; notices are forgotten, what was asked stays."""
+        """Have fallbacks answer the calls that wait here, and drop events; other messages stay."""
         kept: deque[Any] = deque()
         for message in self.messages or ():
             if isinstance(message, Call):
                 if type(message) is ShadowCall:
-                    self._let_go_of(message.ordering_key)
+                    self._shadow_done(message.ordering_key)
                 message.return_unhandled(why)
             elif type(message) is AnswerSent:
                 self._unseen -= 1
@@ -256,7 +256,7 @@ class PluginCell(OrderedCell):
                 kept.append(message)
         self.messages = kept or None
 
-    # -- Handlers whose deadline is kept here ------------------------------------------------------
+    # -- Handlers that the cell watches ------------------------------------------------------
 
     def _notice(self, actor: Actor, notice: Any, what: str) -> None:
         breakers = self.breakers
@@ -266,7 +266,7 @@ class PluginCell(OrderedCell):
             self.note_success(notice.ordering_key, what)
 
     def _watch_over(self, actor: Actor, message: Any, what: str) -> bool:
-        """Let the actor handle a message, but not for ever; false if it took too long."""
+        """Let the actor handle a message within `events_s`; return false if it took longer."""
         context: Any = self.context
         watched = WatchedHandler(message, what, context.clock.monotonic() + context.events_s)
         self._watched[watched] = None
@@ -281,7 +281,7 @@ class PluginCell(OrderedCell):
         return not watched.overdue
 
     def _look(self) -> None:
-        # One timer for them all.
+        # One timer for all handlers.
         now = self._now()
         for watched in list(self._watched):
             if watched.due > now:
@@ -295,25 +295,28 @@ class PluginCell(OrderedCell):
         watched.overdue = True
         is_shadow = type(watched.message) is ShadowCall
         logger.warning(
-            "%s: %s of %s is not over in time, and is killed", self.urn, watched.what, watched.ordering_key
+            "plugin %s: %s for %s exceeded its deadline; killing it",
+            self.urn,
+            watched.what,
+            watched.ordering_key,
         )
         self._count("shadow_overdue" if is_shadow else "notice_overdue", watched.ordering_key)
-        late = TimeoutError(f"{watched.what} of {watched.ordering_key} was not over in time")
+        late = TimeoutError(f"{watched.what} of {watched.ordering_key} exceeded its deadline")
         if is_shadow:
             watched.message.finish(Failure(late))
         self.interrupt(watched)
         self.note_failure(watched.ordering_key, watched.what, late)
 
-    def disowned(self, ordering_key: Hashable) -> None:
-        """Count a handler that was left to itself."""
-        super().disowned(ordering_key)
-        self._count("handler_disowned", str(ordering_key))
+    def abandoned(self, ordering_key: Hashable) -> None:
+        """Count a handler that ignored its kill and was abandoned."""
+        super().abandoned(ordering_key)
+        self._count("handler_abandoned", str(ordering_key))
 
     # -- Failures ------------------------------------------------------------------------------
 
     @property
     def is_healthy(self) -> bool:
-        """True if every call may be told to the plugin without asking its circuit breakers."""
+        """True if every call may be told to the plugin, so that `try_admit` need not be asked."""
         return not (self.breakers.failing or self.quarantined or self.phase is ENDED)
 
     def try_admit(self, charge_point_id: str, action: str) -> bool:
@@ -325,32 +328,34 @@ class PluginCell(OrderedCell):
         return not self.breakers.failing or self.breakers.try_pass(charge_point_id, action, self._now())
 
     def note_success(self, charge_point_id: str, action: str) -> None:
-        """A handler did well: its pair is whole again, and so is the plugin if it was the probe."""
-        self.taken[action] = self.taken.get(action, 0) + 1
+        """Count a success: its breaker closes, and a plugin on trial is released if this was the trial call."""
+        self.handled_by_action[action] = self.handled_by_action.get(action, 0) + 1
         if self.breakers.failing:
             self.breakers.succeeded(charge_point_id, action)
         if self.trial_call == (charge_point_id, action) and self._release is not None:
             self._release()
 
     def note_failure(self, charge_point_id: str, action: str, error: Exception) -> None:
-        """A handler failed; when too many charge points are hit, or it was the probe, the plugin counts as crashed.
+        """Count a failure; if too many charge points are hit, or it was the trial call, the plugin crashes.
 
-        Handlers that still run go on: what they answer is sent.
+        Handlers that still run continue, and their answers are sent.
         """
         if self.spec.plugin.passes_on:
             return
         actor = self.actor
         spent = self.breakers.failed(charge_point_id, action, self._now())
         spent = spent or self.trial_call == (charge_point_id, action)
-        if spent and actor is not None and self.phase is RUNNING:  # else the failure is of the actor before
+        if (
+            spent and actor is not None and self.phase is RUNNING
+        ):  # else the failure belongs to the previous actor
             failure = Failure(error)
-            # In a turn of its own, before the restart has one: it may block, and this is the session's turn.
+            # In a turn of its own before the restart: it may block, and this is the session's turn.
             self.scheduler.enqueue(_LastWords(self, actor, failure))
             self._exit(Exit(Ending.CRASH, failure, None, started=True))
 
 
 class _LastWords:
-    """Runs `on_failure` of an actor that is gone, once."""
+    """Run queue entry that calls `on_failure` of an actor that has ended, once."""
 
     __slots__ = ("_actor", "_cell", "_failure")
 
@@ -360,15 +365,12 @@ class _LastWords:
         self._failure = failure
 
     def run(self, budget: int) -> None:
-        """Handle at most `budget` messages, and put yourself on the queue again if there are more.
-
-        It is one turn, whatever the budget.
-        """
+        """Call `on_failure`, in one turn whatever the budget."""
         del budget
-        unheard = attempt(self._actor.on_failure, *self._failure.exc_info)
-        if type(unheard) is Failure:
-            self._cell.log(unheard)
+        failed = attempt(self._actor.on_failure, *self._failure.exc_info)
+        if type(failed) is Failure:
+            self._cell.log(failed)
 
     def failed(self, failure: Failure) -> None:
-        """Deal with what left `run`, in the same greenlet. Must not raise."""
+        """Log an exception that left `run`."""
         self._cell.log(failure)

@@ -1,4 +1,4 @@
-"""Calls of no session in this process: redelivered from the spool, or received by a plugin host."""
+"""Calls without a session in this process: redelivered from the spool, or received by a plugin host."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Untried:
 
 
 class DetachedCall(Call[Any]):
-    """A call whose outcome goes to `ended(call, outcome)`: the answer, a `Failure`, or `Untried`."""
+    """Call whose outcome goes to `ended(call, outcome)`: the answer, a `Failure`, or `Untried`."""
 
     __slots__ = ("_ended",)
 
@@ -55,20 +55,20 @@ class DetachedCall(Call[Any]):
 
     @property
     def asked_for(self) -> bool:
-        """False: nothing is known here of the commands to its charge point."""
+        """False: the commands to its charge point are not known here."""
         return False
 
     def return_unhandled(self, why: str) -> None:
-        """Report that no handler started it."""
+        """Report that no handler started the call."""
         self._ended(self, Untried(why))
 
     def finish(self, outcome: Any) -> None:
-        """Report how its handler ended."""
+        """Report the outcome of the handler."""
         self._ended(self, outcome)
 
 
 class RedeliveredCall(DetachedCall):
-    """A call from the spool: its answer goes nowhere, its success takes it out of the spool."""
+    """Call from the spool: its answer is sent nowhere, its success removes it from the spool."""
 
     __slots__ = ("number", "record")
 
@@ -91,5 +91,5 @@ class RedeliveredCall(DetachedCall):
 
     @property
     def redelivered(self) -> bool:
-        """True: a fallback has acknowledged it before."""
+        """True: a fallback has acknowledged the call before."""
         return True

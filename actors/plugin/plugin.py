@@ -1,4 +1,4 @@
-"""Plugins: actors that answer passive actions, hear how active calls ended, and see charge points come and go.
+"""Plugins: actors that answer calls, and handle the outcomes of commands and charge points that come and go.
 
     class Tags(Plugin):
         @passive(v16.Authorize)
@@ -6,7 +6,8 @@
             return {"idTagInfo": {"status": "Accepted"}}
 
 Calls of one charge point are handled in order, those of different ones concurrently. A handler may block (the greenlet
-is its own) and may call the charge point it is answering. A failure costs the one call it handled, never the plugin.
+is its own) and may send commands to the charge point it is answering. A failure costs the one call it handled, never
+the plugin.
 """
 
 from __future__ import annotations
@@ -70,17 +71,17 @@ def after(action: type[Message] | str) -> Callable[[F], F]:
 
 
 def on_outcome(action: type[Message] | str = "*") -> Callable[[F], F]:
-    """Mark what hears how active calls of an action ended ("*": of every action): `handler(self, ticket)`."""
+    """Mark the handler of ended commands of an action ("*": of every action): `handler(self, ticket)`."""
     return _marker("outcome", _name_of(action)[0])
 
 
 def on_online(handler: F) -> F:
-    """Mark what hears that a charge point has connected: `handler(self, charge_point)`."""
+    """Mark the handler of charge points that connect: `handler(self, charge_point)`."""
     return _marker("online", "")(handler)
 
 
 def on_offline(handler: F) -> F:
-    """Mark what hears that a charge point has gone: `handler(self, charge_point)`."""
+    """Mark the handler of charge points that disconnect: `handler(self, charge_point)`."""
     return _marker("offline", "")(handler)
 
 
@@ -94,9 +95,9 @@ def _marker(kind: str, action: str, version: str = "") -> Callable[[F], F]:
 
 
 class Plugin(Actor):
-    """The base of all plugins. `__init__` runs again at each restart, with the arguments of `spec`.
+    """Base of all plugins. `__init__` runs again at each restart, with the arguments of `spec`.
 
-    Handlers share the plugin's attributes: with a concurrency over 1, one that blocks may find them changed.
+    Handlers share the plugin's attributes: with a concurrency over 1 they may change while a handler blocks.
     """
 
     handlers: ClassVar[Mapping[tuple[str, str, str], str]] = {}
@@ -107,7 +108,7 @@ class Plugin(Actor):
     It is the process that the charge point was connected to, or the sender's if that has ended.
     """
     passes_on: ClassVar[bool] = False
-    """True for a plugin that only passes calls on: their failures are counted where they are handled."""
+    """True for a plugin that forwards calls: their failures are counted where they are handled."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -117,7 +118,7 @@ class Plugin(Actor):
                 marks = getattr(value, _MARK, ())
                 if marks and hasattr(Plugin, name):
                     raise TypeError(
-                        f"{cls.__name__}.{name} would hide {name} of every actor: call it otherwise"
+                        f"{cls.__name__}.{name} hides the attribute {name} of actors; use another name"
                     )
                 for mark in marks:
                     if kind is cls and handlers.get(mark, name) != name and handlers[mark] in vars(cls):
@@ -143,16 +144,16 @@ class Plugin(Actor):
         shutdown_s: float | None = None,
         **kwargs: Any,
     ) -> PluginSpec:
-        """Say how to make this plugin: its arguments, how many calls it handles at a time, its name in reports.
+        """Make the spec of this plugin: its arguments, its number of concurrent calls, its name in reports.
 
-        A shadow sees the calls of whoever answers them; its own answers are compared and never sent. `shutdown_s` are
-        the seconds that it has to stop (default: `supervision.shutdown_s`).
+        A shadow sees the same calls as the plugin that answers; its own answers are compared and never sent.
+        `shutdown_s` are the seconds that it has to stop (default: `supervision.shutdown_s`).
         """
         return PluginSpec(cls, args, kwargs, concurrency, name or cls.__name__, shadow, shutdown_s)
 
     @classmethod
     def actions_of(cls, kind: str) -> list[str]:
-        """The actions that have a handler of a kind: "passive", "after", "outcome", "online" or "offline"."""
+        """Return the actions with a handler of a kind: "passive", "after", "outcome", "online" or "offline"."""
         return list(dict.fromkeys(action for found, action, _ in cls.handlers if found == kind))
 
     @classmethod
@@ -162,7 +163,7 @@ class Plugin(Actor):
 
     @property
     def system(self) -> CommandSender:
-        """The system this plugin runs in, to send active calls with. Those of a shadow are `never_sent`."""
+        """System that this plugin runs in, to send commands with. Commands of a shadow end `never_sent`."""
         cell: Any = self._cell
         system: CommandSender | None = getattr(cell, "system", None)
         if system is None:
@@ -170,7 +171,7 @@ class Plugin(Actor):
         return MutedSystem(cell, cell.context) if cell.shadow and cell.context is not None else system
 
     def receive(self, message: Any) -> Any:
-        """Handle a call or a notice; everything else is left to pykka."""
+        """Handle a call or an event; pykka handles its own messages."""
         kind = type(message)
         if kind is Call:
             return self.answer_call(message)
@@ -189,7 +190,7 @@ class Plugin(Actor):
         return super().receive(message)
 
     def answer_call(self, call: Call[Any]) -> None:
-        """Handle a call, unless a fallback has taken it over while it waited here. For the runtime."""
+        """Handle a call, unless a fallback has answered it while it waited. For the runtime."""
         if not call.fallback_taken:
             self._answer(call)
 
@@ -230,7 +231,7 @@ class Plugin(Actor):
             if type(outcome) is Failure:
                 self._cell.log(outcome)
                 if outcome.killed:
-                    return  # the time is over for all of them
+                    return  # the deadline holds for all of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -306,7 +306,7 @@ class Redelivery(Actor):
         )  # the next probe is another one's
         if call.plugin.on_trial and not getattr(outcome.error, "blameless", False):
             call.plugin.note_failure(charge_point_id, call.action, outcome.error)
-        taken = call.plugin.taken.get(call.action, 0)
+        taken = call.plugin.handled_by_action.get(call.action, 0)
         trouble = backlog.trouble.setdefault(call.number, Trouble(taken))
         trouble.failures += 1
         never = getattr(outcome.error, "passing", True) is False  # the store says so of the record itself

@@ -1,4 +1,4 @@
-"""Which plugin is told of what: a table made at start, from the plugins' own declarations."""
+"""Routing table: plugins by action and event, made at start from the plugins' declarations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def claimed_rows(
     """List the rows that a plugin has handlers of a kind for.
 
     A name means that action in every version that has it, a request of one version only that one. Raises
-    `UnknownHandler` for a name that no version has, except for a last_resort: it is for its own versions.
+    `UnknownHandler` for a name that no version has, except for a last_resort, which serves its own versions.
     """
     versions = list(dict.fromkeys(versions))
     rows: list[Action] = []
@@ -96,8 +96,8 @@ class Router:
         Of several plugins that answer an action the first that was entered has the calls, and may pass them on to the
         next. What a plugin takes from a last_resort is logged in a line.
         """
-        self._forget_the_dead()
-        if cell.urn in self._promoted:  # before its supervisor was started again
+        self._remove_ended()
+        if cell.urn in self._promoted:  # promoted before its supervisor was restarted
             cell.promote()
         for row in passive:
             if cell.shadow:
@@ -135,21 +135,21 @@ class Router:
         place = cells.index(cell) + 1 if cell in cells else len(cells)
         return next((following for following in cells[place:] if not following.ended), None)
 
-    def _forget_the_dead(self) -> None:
+    def _remove_ended(self) -> None:
         heard = (*self._shadows.values(), *self._outcomes.values(), *self.after.values())
         for cells in (*heard, self._online, self._offline):
             cells[:] = [cell for cell in cells if not cell.ended]
 
     def find(self, row: Action) -> PluginCell | None:
-        """The plugin that answers an action; None if nobody does."""
+        """Return the plugin that answers an action; None if none does."""
         return self.passive.get(row)
 
     def shadows(self, row: Action) -> list[PluginCell]:
-        """The plugins that are only compared for an action."""
+        """Return the shadow plugins of an action."""
         return self._shadows.get(row, [])
 
     def tell_shadows(self, call: Call[Any], cell: ChargePointCell) -> list[ShadowCall]:
-        """Tell the shadow plugins of a call, as far as they take it; return their copies of it."""
+        """Tell the shadow plugins of a call, unless their backlog is full; return their copies of it."""
         told = []
         row = call.incoming.action
         for plugin in self.shadows(row):
@@ -160,7 +160,7 @@ class Router:
         return told
 
     def promote(self, cell: PluginCell) -> None:
-        """Let a shadow answer from now on; who answered before does not any more. It outlives the cell."""
+        """Make a shadow answer in place of the plugin that did. Holds over restarts of the cell."""
         self._promoted[cell.urn] = 1 + max(self._promoted.values(), default=0)
         cell.promote()
         for row, cells in self._shadows.items():
@@ -186,18 +186,18 @@ class Router:
             cell.tell_event(fact)
 
     def tell_online(self, fact: Any) -> None:
-        """Tell whoever wants to know that a charge point has come."""
+        """Tell the plugins with a handler that a charge point has connected."""
         for cell in self._online:
             _tell(cell, fact)
 
     def tell_offline(self, fact: Any) -> None:
-        """Tell whoever wants to know that a charge point has gone."""
+        """Tell the plugins with a handler that a charge point has disconnected."""
         for cell in self._offline:
             _tell(cell, fact)
 
 
 def _tell(cell: PluginCell, fact: Any) -> None:
     if cell.quarantined and not cell.try_as_trial(fact):
-        return  # it hears of nothing, and what it does not hear of does not wait for it either
-    with contextlib.suppress(ActorDeadError):  # it was stopped for good
+        return  # events are not kept for a plugin in quarantine
+    with contextlib.suppress(ActorDeadError):  # the plugin has stopped for good
         cell.tell(fact)

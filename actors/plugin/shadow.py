@@ -1,6 +1,6 @@
-"""A plugin that is only compared: it sees the calls of the one that answers, and its own answers are never sent.
+"""Shadow plugins: they see the calls of the plugin that answers; their own answers are compared and never sent.
 
-Nor are its commands: what it has for `self.system` is a `MutedSystem`.
+Their commands are not sent either: their `self.system` is a `MutedSystem`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FAILED = b"failed"
 
 
 class MutedSystem(CommandSender):
-    """The system as a shadow has it: its calls end at once, until it is promoted; all else is the system's."""
+    """System of a shadow: its commands end at once until it is promoted; all else is the system's."""
 
     def __init__(self, cell: PluginCell, context: SessionContext) -> None:
         self._cell = cell
@@ -73,7 +73,7 @@ class MutedSystem(CommandSender):
 
 
 class ShadowCall(Call[Any]):
-    """A copy of a call for a shadow plugin. It is compared when both answers are known, and counted."""
+    """Copy of a call for a shadow plugin. The answers are compared and counted when both are known."""
 
     __slots__ = ("_real", "_seen", "_sent", "plugin_name")
 
@@ -103,7 +103,7 @@ class ShadowCall(Call[Any]):
         return self.incoming.action.response.__decoder__.decode(sent)
 
     def return_unhandled(self, _why: str) -> None:
-        """Compare nothing: it will not be handled."""
+        """Compare nothing, as the shadow does not handle the call."""
         self._real = self._seen = FAILED
         self._cell.context.observer.count("shadow_dropped", self.ordering_key)
 

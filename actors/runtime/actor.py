@@ -1,4 +1,4 @@
-"""The base of actors on gevent: pykka's `Actor`, run by cells instead of threads.
+"""Base of actors on gevent: pykka's `Actor`, run by cells instead of threads.
 
 `on_start`, `on_receive`, `on_stop` and `on_failure` mean what they mean in pykka. Three things differ on purpose: no
 actor is entered in pykka's process-wide registry, `BaseException`s stay inside, and a supervised actor can be started
@@ -26,17 +26,17 @@ _numbers = itertools.count(1)
 
 
 class Actor(pykka.Actor):
-    """An actor that costs no greenlet while its inbox is empty."""
+    """Actor without a greenlet of its own while its inbox is empty."""
 
     _cell: Cell
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        # Nothing of pykka's own: it makes a UUID, an event and a reference, expensive for a session. A subclass
+        # pykka's own `__init__` is not called: its UUID, event and reference are expensive for a session. A subclass
         # need not call it.
         pass
 
     def _place(self, cell: Cell) -> None:
-        """Put the actor on its cell, before `__init__` runs."""
+        """Place the actor on its cell, before `__init__` runs."""
         self._cell = cell
         self.actor_urn = cell.urn
         self.actor_inbox = cell
@@ -51,7 +51,7 @@ class Actor(pykka.Actor):
 
     @classmethod
     def maker(cls, *args: Any, **kwargs: Any) -> Callable[[Cell], Actor]:
-        """Return what builds the actor on a cell: `__init__` runs again at each restart."""
+        """Return a function that builds the actor on a cell: `__init__` runs again at each restart."""
 
         def make(cell: Cell) -> Actor:
             actor = cls.__new__(cls)
@@ -63,20 +63,20 @@ class Actor(pykka.Actor):
 
     @property
     def actor_ref(self) -> Ref[Self]:
-        """The actor's ref."""
+        """Ref of the actor."""
         return self._cell.ref
 
     def receive(self, message: Any) -> Any:
-        """Take one message off the cell; the quick way round is for a subclass that knows its messages' types."""
+        """Handle one message; a subclass may override this to dispatch its own types faster."""
         return self._handle_receive(message)
 
     def on_killed(self) -> None:
-        """Run code when the actor was ended from outside while it was idle; neither other hook is called then."""
+        """Clean up after an actor that was killed while idle; `on_stop` and `on_failure` are not called then."""
 
     def __str__(self) -> str:
         return self.actor_urn
 
-    # -- What pykka asks of a runtime ------------------------------------------------------------
+    # -- Methods that pykka demands ------------------------------------------------------------
 
     @staticmethod
     def _create_actor_inbox() -> Any:
@@ -92,5 +92,5 @@ class Actor(pykka.Actor):
     def _stop(self) -> None:
         self._cell.stopping = True
         failure = attempt(self.on_stop)
-        if type(failure) is Failure:  # as in pykka: logged, and the actor stops all the same
+        if type(failure) is Failure:  # as in pykka: logged, and the actor stops
             self._cell.log(failure)

@@ -1,9 +1,9 @@
-"""Cells: what outlives an actor. A cell is the actor's inbox, the message in hand, and how the actor ends.
+"""Cells: the part that outlives an actor: its inbox, the message being handled, and how the actor ends.
 
 The actor is the behaviour that runs on a cell and can be replaced; a `Ref` points at the cell, so it stays valid over
-restarts. A cell handles one message at a time (`OrderedCell` in `ordered_cell.py` handles several). The message in hand
-of a crash is never retried; the rest of the inbox waits for the next actor; everything ends at the final `end`.
-Only greenlets of the cell's hub may touch it.
+restarts. A cell handles one message at a time (`OrderedCell` in `ordered_cell.py` handles several). The message that
+was being handled in a crash is never retried; the rest of the inbox waits for the next actor; everything ends at the
+final `end`. Only greenlets of the cell's hub may touch it.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ logger = logging.getLogger(__name__)
 
 
 class Phase(StrEnum):
-    """Where a cell is in its life."""
+    """Phase of a cell's life."""
 
     VACANT = "vacant"  # no actor runs: not yet started, or waiting for a restart
     STARTING = "starting"  # the actor is built, its `on_start` has not returned
     RUNNING = "running"
-    ENDED = "ended"  # for good
+    ENDED = "ended"  # for ever
 
 
 # Looking a member up on its class costs a Python call before 3.12, and these are looked at for every message.
@@ -47,22 +47,22 @@ VACANT, STARTING, RUNNING, ENDED = Phase.VACANT, Phase.STARTING, Phase.RUNNING, 
 
 
 class Ending(StrEnum):
-    """Why an actor's loop ended."""
+    """Reason for which an actor ended."""
 
-    NORMAL = "normal"  # it was asked to stop
+    NORMAL = "normal"  # asked to stop
     CRASH = "crash"  # an exception left `on_start` or the handler of a told message
-    KILLED = "killed"  # it was ended from outside
+    KILLED = "killed"  # killed from outside
 
 
 class Exit:
-    """End of an actor, as its supervisor is told it."""
+    """End of an actor, as its supervisor is told."""
 
     __slots__ = ("ending", "failure", "message", "started")
 
     def __init__(self, ending: Ending, failure: Failure | None, message: object, *, started: bool) -> None:
         self.ending = ending
         self.failure = failure
-        self.message = message  # the one in hand, if there was one
+        self.message = message  # the message that it was handling, if any
         self.started = started  # whether its `on_start` had returned
 
     def __repr__(self) -> str:
@@ -70,7 +70,7 @@ class Exit:
 
 
 class Inbox:
-    """An actor's inbox, as its ref and pykka see it: it takes messages in any phase but the last."""
+    """Inbox of an actor, as its ref and pykka see it; it takes messages in any phase but the last."""
 
     __slots__ = ("actor", "messages", "phase", "queued", "scheduler", "stopping", "urn")
 
@@ -126,15 +126,15 @@ class Inbox:
         return self.messages.popleft()
 
     def empty(self) -> bool:
-        """Tell if no message waits."""
+        """Return whether no message waits."""
         return not self.messages
 
     def run(self, budget: int) -> None:
-        """Handle at most so many messages, in a worker of the scheduler."""
+        """Handle at most `budget` messages, in a runner of the scheduler."""
         raise NotImplementedError
 
     def failed(self, failure: Failure) -> None:
-        """Hear what left `run`."""
+        """Handle an exception that left `run`."""
         raise NotImplementedError
 
 
@@ -143,7 +143,7 @@ NOTHING = object()
 
 
 class Cell(Inbox):
-    """Place of one actor. `watch(cell, exit)` is told whenever an actor ended on it; without one the cell ends too."""
+    """Place of one actor. `watch(cell, exit)` is called when an actor ended on it; without one the cell ends too."""
 
     __slots__ = ("__weakref__", "_awaited", "_changed", "_ref", "in_hand", "make", "runner", "watch")
 
@@ -161,11 +161,11 @@ class Cell(Inbox):
         self.runner: greenlet | None = None
         self._ref: Ref[Any] | None = None
         self._changed: Event | None = None
-        self._awaited = False  # somebody waits for the start, and will be told how it failed
+        self._awaited = False  # a caller waits for the start, and is told its failure
 
     @property
     def ref(self) -> Ref[Any]:
-        """The reference to hand out."""
+        """Ref of the actor."""
         if self._ref is None:
             self._ref = Ref(self)
         return self._ref
@@ -246,7 +246,7 @@ class Cell(Inbox):
     def run(self, budget: int) -> None:
         """Handle messages until the inbox is empty, the budget is spent or the actor has ended.
 
-        What a handler raises leaves it, and comes back to `failed`.
+        An exception of a handler leaves it, and is given to `failed`.
         """
         actor = self.actor
         self.runner = me = getcurrent()
@@ -270,30 +270,30 @@ class Cell(Inbox):
                 receive(message)
             if self.runner is not me:
                 return  # abandoned: another runner has the cell now
-            if self.actor is not actor:  # it ended, or was killed while its handler was blocked
+            if self.actor is not actor:  # the actor ended, or was killed in a blocked handler
                 break
         self.in_hand = NOTHING
         if self.stopping and self.actor is actor:
             self._exit(Exit(Ending.NORMAL, None, None, started=True))
         if messages or self.phase is not RUNNING:
             self._release_runner()
-        else:  # the usual case by itself
+        else:  # the usual case, kept short
             self.runner = self.messages = None
             self.queued = False
 
     def failed(self, failure: Failure) -> None:
-        """Deal with what left `run`: the actor whose handler raised it has crashed, or was killed."""
+        """Handle an exception that left `run`: the actor whose handler raised it has crashed, or was killed."""
         if self.runner is not getcurrent():
             return  # abandoned: another runner has the cell now
         actor, message = self.actor, self.in_hand
         if actor is not None and message is not NOTHING:
             self._crash(actor, message, failure)
-        elif not failure.killed:  # its handler has ended it before it raised, or the fault is the runtime's
+        elif not failure.killed:  # the handler ended the actor before it raised, or the runtime failed
             self.log(failure)
         self._release_runner()
 
     def _run_start(self, actor: Actor, me: greenlet) -> bool:
-        """Run `on_start`; false if there is no actor to go on with."""
+        """Run `on_start`; return false if the actor has ended."""
         failure = attempt(actor.on_start)
         if self.runner is not me or self.actor is not actor:
             return False
@@ -308,7 +308,7 @@ class Cell(Inbox):
         return True
 
     def _release_runner(self) -> None:
-        """Release the runner; whatever is in the inbox now waits for the next actor, or is taken at the next turn."""
+        """Release the runner; messages left in the inbox wait for the next turn or the next actor."""
         self.runner = None
         self.queued = False
         self.in_hand = NOTHING
@@ -319,18 +319,18 @@ class Cell(Inbox):
             self.messages = None
 
     def _answer(self, actor: Actor, message: Envelope[Any]) -> None:
-        """Handle what was asked, or told in pykka's envelope."""
+        """Handle a message in pykka's envelope: asked, or told by pykka."""
         reply_to: Any = message.reply_to
         result = attempt(actor.receive, message.message)
         if reply_to is not None and reply_to.done():
-            return  # its actor was abandoned meanwhile, and the asker told
+            return  # the actor was abandoned meanwhile, and the asker was told
         if type(result) is not Failure:
             if reply_to is not None:
                 reply_to.set(result)
         elif reply_to is None:
             self._crash(actor, message.message, result)
         else:
-            # What an asker caused is the asker's to deal with: the actor lives. But one that was killed is dead.
+            # The asker gets the failure and the actor lives, unless it was killed.
             reply_to.set_exception(result.exc_info)
             if result.killed:
                 self._crash(actor, message.message, result)
@@ -340,22 +340,22 @@ class Cell(Inbox):
             return
         if not failure.killed:
             self.log(failure)
-        unheard = attempt(actor.on_failure, *failure.exc_info)
-        if type(unheard) is Failure:
-            self.log(unheard)
+        failed = attempt(actor.on_failure, *failure.exc_info)
+        if type(failed) is Failure:
+            self.log(failed)
         if self.actor is actor:
             self._exit(
                 Exit(Ending.KILLED if failure.killed else Ending.CRASH, failure, message, started=True)
             )
 
     def log(self, failure: Failure) -> None:
-        """Log what left a handler, with its traceback."""
+        """Log an exception of a handler, with its traceback."""
         logger.error("Unhandled exception in %s:", self.urn, exc_info=failure.exc_info)
 
     def _exit(self, exit_: Exit) -> None:
-        """The actor is gone; the watcher decides what becomes of the cell."""
+        """Remove the actor; the watcher decides about the cell."""
         self.actor = None
-        self.in_hand = NOTHING  # what else its handler raises is nobody's any more
+        self.in_hand = NOTHING  # further exceptions of its handler are ignored
         self.phase = VACANT
         self.stopping = False
         if self.watch is None:
@@ -365,7 +365,7 @@ class Cell(Inbox):
             self.watch(self, exit_)
 
     def kill(self) -> None:
-        """End the actor now: a blocked handler is interrupted, an idle actor just goes. The inbox stays."""
+        """End the actor now; a blocked handler is interrupted. The inbox stays."""
         if self.actor is None:
             return
         runner = self.runner
@@ -378,15 +378,15 @@ class Cell(Inbox):
             attempt(actor.on_killed)
 
     def _throw(self, runner: greenlet, actor: Actor) -> None:
-        # In the hub, so the worker is not running. It may have gone on to another cell, and the cell to another actor;
-        # or the cell has ended meanwhile, and its handler is to end too.
+        # Runs in the hub, so the runner is not running. It may serve another cell by now, and the cell may have another
+        # actor; or the cell has ended meanwhile, and its handler must end too.
         if self.runner is runner and (self.actor is actor or self.actor is None):
             runner.throw(HandlerKilled("killed"))
         elif self.actor is actor:
             spawn(self.kill)  # `on_killed` may block, which the hub must not
 
     def abandon(self) -> None:
-        """Give up on an actor that could not be killed: its greenlet is left to itself, the cell goes on without it."""
+        """Give up on an actor that could not be killed; the cell continues without its greenlet."""
         if self.actor is not None:
             failure = Failure(ActorDeadError(f"{self.urn} did not end when it was killed"))
             message = None if self.in_hand is NOTHING else self.in_hand
@@ -399,7 +399,7 @@ class Cell(Inbox):
             self._exit(Exit(Ending.KILLED, failure, message, started=started))
 
     def end(self) -> None:
-        """End for good: asks still waiting fail with `ActorDeadError`, told messages are handed to `unheard`."""
+        """End for good: asks still waiting fail with `ActorDeadError`, told messages are given to `undelivered`."""
         if self.phase is ENDED:
             return
         self.phase = ENDED
@@ -408,17 +408,17 @@ class Cell(Inbox):
         for message in waiting or ():
             if type(message) is Envelope:
                 if message.reply_to is None:
-                    self.unheard(message.message)
+                    self.undelivered(message.message)
                 elif isinstance(message.message, ActorStop):
                     message.reply_to.set(None)
                 else:
                     dead = ActorDeadError(f"{self.urn} stopped before handling the message")
                     message.reply_to.set_exception((ActorDeadError, dead, None))
             else:
-                self.unheard(message)
+                self.undelivered(message)
         self._change()
 
-    def unheard(self, message: object) -> None:
-        """Hear of a told message that nobody will handle any more. Here: one line in the log."""
+    def undelivered(self, message: object) -> None:
+        """Handle a told message that no actor will handle any more; here it is logged."""
         if not isinstance(message, ActorStop):
-            logger.debug("%s ended before it handled %r", self.urn, message)
+            logger.debug("%s ended; dropping the message %r", self.urn, message)

@@ -1,7 +1,7 @@
-"""The one place where everything that can leave a handler is caught.
+"""The one place that catches every exception of a handler, `BaseException` included.
 
 pykka answers a `BaseException` by stopping every actor of the process, the host application's too; and
-`gevent.Timeout` and `GreenletExit` are `BaseException`s. Here they cost the one handler that raised them.
+`gevent.Timeout` and `GreenletExit` are `BaseException`s. Here they end only the handler that raised them.
 No other file of the package catches `BaseException`.
 """
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class ActorKilled(ChargehandError):
-    """A handler was ended from outside, or let something escape that is no `Exception`."""
+    """A handler was ended from outside, or raised something that is no `Exception`."""
 
 
 class HandlerKilled(gevent.GreenletExit):
-    """Thrown into a handler that has to end: its deadline has passed, or its actor is being stopped."""
+    """Exception thrown into a handler that must end: its deadline has passed, or its actor is stopped."""
 
 
 class Failure:
-    """Exception that left a handler, as an `Exception`; `escaped` is what it was when it was none."""
+    """Exception that left a handler, as an `Exception`; `escaped` is the original one, if that was none."""
 
     __slots__ = ("error", "escaped")
 
@@ -39,7 +39,7 @@ class Failure:
 
     @property
     def exc_info(self) -> tuple[type[BaseException], BaseException, TracebackType | None]:
-        """The triple that pykka and logging take."""
+        """Triple that pykka and logging take."""
         return type(self.error), self.error, self.error.__traceback__
 
     @property
@@ -49,7 +49,7 @@ class Failure:
 
     @property
     def text(self) -> str:
-        """The error for people to read; somebody's own `__repr__` may fail too."""
+        """Text of the error for people; a custom `__repr__` may fail too."""
         try:
             return repr(self.error)
         except Exception:  # noqa: BLE001 - whatever it is
@@ -60,7 +60,7 @@ class Failure:
 
 
 def attempt(function: Callable[..., Any], /, *args: Any) -> Any:
-    """Call `function`; whatever it raises comes back as a `Failure` instead.
+    """Call `function`; return a `Failure` instead of raising.
 
     A `KeyboardInterrupt` is meant for the program and is passed on to the hub's main greenlet as well.
     """

@@ -1,4 +1,4 @@
-"""pykka's future for greenlets of one hub, without monkey patching."""
+"""Future of pykka for greenlets of one hub, without monkey patching."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Future(pykka.Future[T]):
-    """A value that comes later; `get` switches greenlets while it waits."""
+    """Value that is set later; `get` switches greenlets while it waits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,11 +38,11 @@ class Future(pykka.Future[T]):
         return cast("T", self._result.get(block=False))
 
     def done(self) -> bool:
-        """Tell if `get` would return or raise at once."""
+        """Return whether `get` would return or raise at once."""
         return bool(self._result.ready())
 
     def set(self, value: T | None = None) -> None:
-        """Give the value; `queue.Full` if there is one."""
+        """Set the value; raises `queue.Full` if there is a result."""
         self._must_be_open()
         self._result.set(value)
 
@@ -50,7 +50,7 @@ class Future(pykka.Future[T]):
         self,
         exc_info: tuple[type[BaseException] | None, BaseException | None, TracebackType | None] | None = None,
     ) -> None:
-        """Give an exception (the one being handled if none is named); `queue.Full` if there is a result."""
+        """Set an exception (default: the one being handled); raises `queue.Full` if there is a result."""
         self._must_be_open()
         kind, value, traceback = exc_info or sys.exc_info()
         if kind is None:
@@ -59,7 +59,7 @@ class Future(pykka.Future[T]):
         self._result.set_exception(error, (kind, error, traceback))
 
     def set_get_hook(self, func: Callable[[float | None], T]) -> None:
-        """Let `func(timeout)` make the value when it is first asked for."""
+        """Have `func(timeout)` make the value at the first `get`."""
         if self._result.ready():
             raise queue.Full
         self._hook = func

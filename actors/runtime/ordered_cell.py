@@ -1,11 +1,11 @@
-"""A cell that handles several messages at once, and those of one lane in order.
+"""Cell that handles several messages at once, and those with the same ordering key in order.
 
-A plugin's messages about one charge point are one lane. Before a handler runs, the cell puts itself back on the run
-queue: a handler that blocks keeps its greenlet, and the next worker takes the next message. `concurrency` bounds how
-many handlers run or wait at a time; 1 makes it an ordinary actor.
+For a plugin the ordering key is the charge point. Before a handler runs, the cell puts itself back on the run queue: a
+handler that blocks keeps its greenlet, and the next runner takes the next message. `concurrency` bounds the number of
+handlers that run or block at a time; 1 makes it an ordinary actor.
 
-A handler that runs when its actor has ended keeps its lane and its place until it ends, for order and `concurrency`
-hold over a restart too. One that has swallowed its kill is disowned: it is left to itself, and both are free again.
+A handler that still runs when its actor has ended keeps its ordering key and its place until it ends: order and
+`concurrency` hold over a restart too. A handler that ignores its kill is abandoned, and both are free again.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from .timers import Timers
 
 GRACE_S = 1.0
-"""Seconds that a handler has to end after it was interrupted; then it is disowned."""
+"""Seconds that a handler has to end after it was interrupted; then it is abandoned."""
 
 
 class Ordered(Protocol):
-    """A message with a lane, that says who is handling it."""
+    """Message with an ordering key, which holds the greenlet that handles it."""
 
     ordering_key: Any
     running: greenlet | None
@@ -44,15 +44,15 @@ class Ordered(Protocol):
 logger = logging.getLogger(__name__)
 
 STOPPING = object()
-"""The lane of `on_stop`."""
+"""Ordering key of `on_stop`."""
 
 
 class OrderedCell(Cell):
     """Cell that handles several messages at once, those with the same ordering key in order.
 
-    A message's lane is its `ordering_key` attribute; messages without one share a lane.
+    The ordering key is a message's `ordering_key` attribute; messages without one share a key.
 
-    Without `timers` an interrupted handler has no grace: it ends in that very turn, or is disowned.
+    Without `timers` an interrupted handler has no grace: it ends in the same turn, or is abandoned.
     """
 
     __slots__ = ("concurrency", "dying", "ordering_keys", "timers", "waiting")
@@ -70,9 +70,9 @@ class OrderedCell(Cell):
         super().__init__(scheduler, urn, make, watch)
         self.concurrency = concurrency
         self.timers = timers
-        self.ordering_keys: dict[Hashable, greenlet] = {}  # the busy ones, with the worker that is in them
-        self.waiting: dict[Hashable, deque[Any]] = {}  # what came for a busy lane
-        self.dying: dict[Hashable, greenlet] = {}  # busy ones whose handler was killed with its actor
+        self.ordering_keys: dict[Hashable, greenlet] = {}  # busy keys, with the runner that handles them
+        self.waiting: dict[Hashable, deque[Any]] = {}  # messages for busy keys
+        self.dying: dict[Hashable, greenlet] = {}  # busy keys whose handler was killed with its actor
 
     @property
     def depth(self) -> int:
@@ -80,24 +80,24 @@ class OrderedCell(Cell):
         return super().depth + sum(map(len, self.waiting.values()))
 
     def run(self, budget: int) -> None:
-        """Handle messages, each in its lane; see `Cell.run`."""
+        """Handle messages in order by key, as `Cell.run` does."""
         if self.phase is STARTING:
             super().run(0)  # only `on_start`: without a budget no message is taken
             return
         self.queued = False
         while self._take():
             budget -= 1
-            # Still on the run queue: no other worker has come by, so this one goes on without leaving the queue. Its
+            # Still on the run queue: no other runner has taken over, so this one continues without leaving it. Its
             # entry there finds an empty inbox later, or another turn.
             if not self.queued or not budget:
                 return
 
     def failed(self, failure: Failure) -> None:
-        """Hear of a fault of the runtime: what handlers raise does not come here."""
+        """Log a failure of the runtime; exceptions of handlers do not come here."""
         self.log(failure)
 
     def _take(self) -> bool:
-        """Take one message and handle its lane; false if there is none to take now."""
+        """Take one message and handle its key; return false if there is none to take now."""
         actor, messages = self.actor, self.messages
         if actor is None or self.stopping or len(self.ordering_keys) >= self.concurrency:
             return False
@@ -107,7 +107,7 @@ class OrderedCell(Cell):
         message = messages[0]
         content = message.message if type(message) is Envelope else message
         if type(content) is ActorStop:
-            # Whoever has begun ends first, as an ordinary actor ends its message in hand first.
+            # Started handlers end first, as an ordinary actor ends its current message first.
             if not self.ordering_keys:
                 messages.popleft()
                 self._stop(actor, message)
@@ -116,7 +116,7 @@ class OrderedCell(Cell):
         ordering_key = getattr(content, "ordering_key", None)
         if ordering_key in self.ordering_keys:
             self.waiting.setdefault(ordering_key, deque()).append(message)
-            self._requeue()  # or `run` would take it that another worker goes on with the rest
+            self._requeue()  # else `run` would assume that another runner handles the rest
         else:
             me = self.ordering_keys[ordering_key] = getcurrent()
             if messages and not self.queued:
@@ -130,7 +130,7 @@ class OrderedCell(Cell):
                 and ordering_key in waiting
             ):
                 self._handle(actor, self._next_in(waiting, ordering_key))
-            if ordering_keys.get(ordering_key) is me:  # else it was disowned
+            if ordering_keys.get(ordering_key) is me:  # else it was abandoned
                 self._release_key(ordering_key)
             if self.messages and not self.queued:
                 self._requeue()
@@ -166,15 +166,13 @@ class OrderedCell(Cell):
         del self.ordering_keys[ordering_key]
         if self.dying:
             self.dying.pop(ordering_key, None)
-        if (
-            ordering_key in self.waiting
-        ):  # what came for it since its actor ended: in front of what came later
+        if ordering_key in self.waiting:  # messages since its actor ended go before later ones
             self._put_back(self.waiting.pop(ordering_key))
 
     def _put_back(self, messages: deque[Any]) -> None:
         if self.phase is ENDED:
             for message in messages:
-                self.unheard(message)
+                self.undelivered(message)
             return
         if self.messages is None:
             self.messages = deque()
@@ -195,13 +193,13 @@ class OrderedCell(Cell):
         self.scheduler.hub.loop.run_callback(self._interrupt, message)
 
     def _interrupt(self, message: Ordered) -> None:
-        # In the hub. It asks the message, not the lane: that may be another actor's by now.
+        # Runs in the hub. It checks the message, not the key, which another actor may use by now.
         runner = message.running
         if runner is None:
             return
-        runner.throw(HandlerKilled("its time is over"))
+        runner.throw(HandlerKilled("the deadline has passed"))
         self._after_grace(
-            lambda: self._disown(message.ordering_key, runner) if message.running is runner else None
+            lambda: self._abandon_handler(message.ordering_key, runner) if message.running is runner else None
         )
 
     def _after_grace(self, callback: Callable[[], None]) -> None:
@@ -210,30 +208,28 @@ class OrderedCell(Cell):
         else:
             self.timers.call_at(self.timers.clock.monotonic() + GRACE_S, callback)
 
-    def _disown(self, ordering_key: Hashable, runner: greenlet) -> None:
+    def _abandon_handler(self, ordering_key: Hashable, runner: greenlet) -> None:
         if self.ordering_keys.get(ordering_key) is runner:
             self._release_key(ordering_key)
-            self.disowned(ordering_key)
+            self.abandoned(ordering_key)
             self._requeue()
 
-    def disowned(self, ordering_key: Hashable) -> None:
-        """Hear that a handler was left to itself. Here: one line in the log."""
-        logger.error(
-            "%s: a handler of %s has swallowed its kill, and is left to itself", self.urn, ordering_key
-        )
+    def abandoned(self, ordering_key: Hashable) -> None:
+        """Note that a handler ignored its kill and was abandoned; here it is logged."""
+        logger.error("%s: the handler for %s ignored GreenletExit; abandoned", self.urn, ordering_key)
 
     def _throw_into_dying(self) -> None:
-        # In the hub. One that has left its lane since is not to be hit in the next one.
+        # Runs in the hub. A handler that has ended since must not be hit in its next message.
         killed = dict(self.dying)
         for ordering_key, runner in killed.items():
             if self.dying.get(ordering_key) is runner:
                 runner.throw(HandlerKilled("killed"))
-        self._after_grace(lambda: self._disown_dying(killed))
+        self._after_grace(lambda: self._abandon_dying(killed))
 
-    def _disown_dying(self, killed: dict[Hashable, greenlet]) -> None:
+    def _abandon_dying(self, killed: dict[Hashable, greenlet]) -> None:
         for ordering_key, runner in killed.items():
             if self.dying.get(ordering_key) is runner:
-                self._disown(ordering_key, runner)
+                self._abandon_handler(ordering_key, runner)
 
     def kill(self) -> None:
         """End the actor now, with all its handlers."""
@@ -256,7 +252,7 @@ class OrderedCell(Cell):
             self.scheduler.hub.loop.run_callback(self._throw_into_dying)
 
     def _exit(self, exit_: Exit) -> None:
-        # What waited for a busy lane waits in the inbox now, in front of what came later: it may have to be drained.
+        # Messages for busy keys go back to the inbox, before later ones: they may have to be drained.
         for rest in self.waiting.values():
             self._put_back(rest)
         self.waiting.clear()

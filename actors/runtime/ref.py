@@ -1,4 +1,4 @@
-"""A pykka `ActorRef` that points at a cell, and so stays valid over restarts."""
+"""Ref: a pykka `ActorRef` that points at a cell, and so stays valid over restarts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ A = TypeVar("A", bound="Actor")
 
 
 class Ref(pykka.ActorRef[A]):
-    """Reference that others hold of an actor: `tell`, `ask`, `stop` and `proxy` mean what they mean in pykka.
+    """Reference to an actor: `tell`, `ask`, `stop` and `proxy` mean what they mean in pykka.
 
-    While its actor waits for a restart it is alive: what is told waits in the inbox. It is dead after the final stop.
+    While its actor waits for a restart it is alive, and messages wait in the inbox. It is dead after the final stop.
     """
 
     def __init__(self, cell: Cell) -> None:
-        # Not pykka's own: it would tie the ref to one actor object.
+        # pykka's own `__init__` would tie the ref to one actor object.
         self.cell = cell
         self.actor_urn = cell.urn
         self.actor_inbox: Any = cell
@@ -32,7 +32,7 @@ class Ref(pykka.ActorRef[A]):
 
     @property
     def actor_class(self) -> type[A]:  # type: ignore[override]
-        """The class of the actor that runs now, or would."""
+        """Class of the actor."""
         from .actor import Actor  # noqa: PLC0415 - the two know each other
 
         actor: Any = self.cell.actor
@@ -51,7 +51,7 @@ class Ref(pykka.ActorRef[A]):
         return self.actor_urn
 
     def is_alive(self) -> bool:
-        """Tell if messages are still taken: true while the actor waits for a restart."""
+        """Return whether messages are still taken: true while the actor waits for a restart."""
         return not self.cell.ended
 
     def tell(self, message: Any) -> None:

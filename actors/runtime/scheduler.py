@@ -1,8 +1,8 @@
-"""Cells that have something to do, and the greenlets that run them.
+"""Scheduler: the run queue of cells with messages, and the greenlets that run them.
 
-A cell with a message is put on the run queue; a worker greenlet runs it for a bounded number of messages and goes
-on to the next. A handler that blocks keeps its greenlet, and another worker takes over: so there is no greenlet for
-an idle actor, and no actor waits for another one's handler. A scheduler belongs to one hub and is never shared.
+A cell with a message is put on the run queue; a runner greenlet runs it for a bounded number of messages, then the next
+cell. A handler that blocks keeps its greenlet, and another runner takes over: an idle actor has no greenlet, and no
+actor waits for another one's handler. A scheduler belongs to one hub and is never shared.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BETWEEN_LOOKS = 7
-"""A mask: of eight turns, one looks at the clock, for a look at each would cost some percent of the cheapest."""
+"""Mask: one turn of eight reads the clock; doing it in each would cost some percent of a cheap turn."""
 
 
 class Runnable(Protocol):
     """Entry of the run queue."""
 
     def run(self, budget: int) -> None:
-        """Handle at most `budget` messages, and put yourself on the queue again if there are more."""
+        """Handle at most `budget` messages; the entry queues itself again if there are more."""
 
     def failed(self, failure: Failure) -> None:
-        """Deal with what left `run`, in the same greenlet. Must not raise."""
+        """Handle an exception that left `run`, in the same greenlet. Must not raise."""
 
 
 def _tell_failed(cell: Runnable | None, failure: Failure) -> None:
@@ -39,17 +39,16 @@ def _tell_failed(cell: Runnable | None, failure: Failure) -> None:
 
 
 class _Runner(greenlet):
-    """A greenlet that runs cells, one after the other."""
+    """Greenlet that runs cells, one after the other."""
 
-    cell: Runnable | None = None  # whose turn it is
+    cell: Runnable | None = None  # the cell that it runs
 
 
 class Scheduler:
-    """The run queue of one hub.
+    """Run queue of one hub.
 
-    `drain` is how many messages one cell may handle at a turn. The hub looks at its sockets and timers again after
-    `turns` turns, or after `slice_s` seconds of `monotonic` and the few turns it takes to see that they are over.
-    `spare` is how many idle workers are kept.
+    `drain` is the number of messages that one cell may handle in a turn. The hub polls its sockets and timers after
+    `turns` turns, or after about `slice_s` seconds of `monotonic`. `spare` is the number of idle runners that are kept.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class Scheduler:
         self._drain = drain
         self._turns = turns
         self._spare = spare
-        self.queue: deque[Runnable] = deque()  # for `Cell.tell`, which does what `enqueue` does by itself
+        self.queue: deque[Runnable] = deque()  # for `Cell.tell`, which inlines `enqueue`
         self.armed = False
         self._idle: list[_Runner] = []
         self._blocked: set[_Runner] = set()
@@ -78,13 +77,13 @@ class Scheduler:
         self._again: Any = None
 
     def enqueue(self, cell: Runnable) -> None:
-        """Put a cell on the run queue; it must not stand there already. Call it from the hub's thread."""
+        """Put a cell on the run queue, where it must not be already. For the hub's thread."""
         self.queue.append(cell)
         if not self.armed:
             self.arm()
 
     def arm(self) -> None:
-        """Have the queue run as soon as the hub has its turn."""
+        """Have the queue run at the hub's next turn."""
         self.armed = True
         self.hub.loop.run_callback(self._pump)
 
@@ -94,16 +93,16 @@ class Scheduler:
         return self._workers
 
     def blocked(self) -> list[Runnable]:
-        """List the cells in the middle of a handler that waits for something."""
+        """List the cells whose handler is blocked."""
         return [runner.cell for runner in self._blocked if runner.cell is not None]
 
     @property
     def busy(self) -> bool:
-        """Tell if a cell waits for its turn."""
+        """Return whether a cell waits for its turn."""
         return self.armed
 
     def close(self) -> None:
-        """Let the spare workers go; those that are blocked in a handler go when it ends."""
+        """End the idle runners; those that are blocked end with their handler."""
         self._closed = True
         while self._idle:
             self.hub.loop.run_callback(self._idle.pop().switch)
@@ -112,7 +111,7 @@ class Scheduler:
             self._again = None
 
     def _pump(self) -> None:
-        # Runs in the hub; every switch comes back here when the worker parks, blocks or ends.
+        # Runs in the hub; every switch comes back here when the runner parks, blocks or ends.
         queue = self.queue
         self._left = self._turns
         self._ends_at = self._monotonic() + self._slice_s
@@ -124,9 +123,9 @@ class Scheduler:
                     runner = _Runner(self._work, self.hub)
                     self._workers += 1
                 runner.switch()
-                if runner.cell is not None and not runner.dead:  # it came back in the middle of a handler
+                if runner.cell is not None and not runner.dead:  # the runner is blocked in a handler
                     self._blocked.add(runner)
-        finally:  # whatever comes up here (a Ctrl-C between two handlers), the rest of the queue is run
+        finally:  # whatever is raised here (a Ctrl-C between two handlers), the rest of the queue is run
             self._left = 0
             if queue:
                 self._pump_later()
@@ -134,7 +133,7 @@ class Scheduler:
                 self.armed = False
 
     def _pump_later(self) -> None:
-        # Not by a callback: dozens of them run before the hub looks at a socket; a timer runs once between two looks.
+        # Not by a callback: dozens of them run before the hub polls its sockets; a timer runs once per poll.
         if self._again is None:
             self._again = self.hub.loop.timer(0.0)
         self._again.start(self._pump)
@@ -143,11 +142,13 @@ class Scheduler:
         me: Any = getcurrent()
         try:
             while True:
-                # One `attempt` for as long as nothing is raised: one for each turn costs more than the turn itself.
+                # One `attempt` until something is raised: one per turn would cost more than the turn itself.
                 failure = attempt(self._take_turns, me)
                 if type(failure) is Failure:
                     fault = attempt(_tell_failed, me.cell, failure)
-                    if type(fault) is Failure:  # of the runtime; it must not cost the others their turns
+                    if (
+                        type(fault) is Failure
+                    ):  # a failure of the runtime must not cost other cells their turns
                         self.hub.handle_error(me.cell, *fault.exc_info)
                     continue
                 me.cell = None

@@ -1,4 +1,4 @@
-"""The native threads beneath the greenlets, whether the host has patched them away or not.
+"""Native threads, whether or not the host application has patched `threading`.
 
 A system belongs to the hub of one native thread. Other threads may only hand it calls and wait for tickets.
 """
@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
-from gevent.monkey import get_original  # reads what there was before; patches nothing
+from gevent.monkey import get_original  # returns the originals; patches nothing
 
 from .failure import Failure, attempt
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 native_thread: Callable[[], int] = get_original("_thread", "get_ident")
-"""The number of the native thread one is in, which for all greenlets of a hub is the same."""
+"""Return the number of the current native thread, the same for all greenlets of a hub."""
 
 native_lock = get_original("_thread", "allocate_lock")
-"""Makes a lock that stops a native thread, and so must never be waited for in a hub's."""
+"""Factory of native locks; never wait for one in a hub's thread."""
 
 start_native_thread = get_original("_thread", "start_new_thread")
-"""Starts a native thread, which must keep away from everything that greenlets use."""
+"""Start a native thread; it must not touch anything that greenlets use."""
 
 
 class Inlet:
-    """The way into the hub of the thread that makes it: what any thread puts in is called there, in order.
+    """Inlet to the hub of the thread that makes it: calls from any thread run there, in order.
 
-    It is a watcher of our own. gevent's `run_callback_threadsafe` counts a reference of the loop in the caller's
+    It uses a watcher of its own. gevent's `run_callback_threadsafe` counts a reference of the loop in the caller's
     thread, while libev counts in the hub's without the interpreter's lock: after many calls the count is wrong, and the
-    hub stops with `LoopExit` although somebody waits.
+    hub stops with `LoopExit` although greenlets wait.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Inlet:
         """Have `function(argument)` called in the hub, where it must not block; from any thread."""
         self._waiting.append((function, argument))
         if self._closed:
-            self._take()  # nobody else does any more, and what it belongs to has ended
+            self._take()  # the hub has ended, so it is called here
         else:
             self._watcher.send()
 
@@ -60,7 +60,7 @@ class Inlet:
                 self._hub.handle_error(function, *failure.exc_info)
 
     def close(self) -> None:
-        """Call what was put in, and stop watching; what comes later is called in the thread it comes from."""
+        """Run the calls that wait, and stop watching; later calls run in the caller's thread."""
         self._closed = True
         self._watcher.stop()
         self._take()

@@ -1,8 +1,8 @@
-"""Time, and what is to happen when it comes.
+"""Clocks and timers.
 
-One heap and one timer of the hub serve everybody: a session with a deadline for every call would otherwise pay for a
-hub timer for each. A timer cannot be cancelled: whoever is called looks whether there is still something to do. So an
-owner keeps at most one of them running and lets it find its later deadlines.
+One heap and one timer of the hub serve all callbacks: a hub timer for each deadline of a session would be expensive. A
+timer cannot be cancelled: the callback checks whether there is still something to do. So an owner keeps at most one
+running, and lets it find its later deadlines.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """Where the time comes from; tests pass `chargehand.testing.ManualClock`."""
+    """Source of time; tests pass `chargehand.testing.ManualClock`."""
 
     def monotonic(self) -> float:
-        """Seconds from some point in the past; never goes back."""
+        """Return the seconds since some point in the past; never goes back."""
 
     def time(self) -> float:
-        """Seconds since 1970, UTC."""
+        """Return the seconds since 1970, UTC."""
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """Clocks of the machine."""
 
     monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
@@ -50,7 +50,7 @@ class Timers:
 
     @property
     def due(self) -> float:
-        """When the next callback is due; infinity if there is none."""
+        """Time of the next callback; infinity if there is none."""
         return self._heap[0][0] if self._heap else float("inf")
 
     def call_at(self, due: float, callback: Callable[[], None]) -> None:
@@ -60,23 +60,23 @@ class Timers:
             self._arm(due)
 
     def run_due(self) -> float | None:
-        """Call what is due; return when the next one is, if there is one."""
+        """Run the callbacks that are due; return the time of the next one, if any."""
         heap = self._heap
         now = self.clock.monotonic()
         while heap and heap[0][0] <= now:
             callback = heapq.heappop(heap)[2]
             failure = attempt(callback)
             if type(failure) is Failure:
-                # With a context it is printed; without one gevent would raise it in the host's main greenlet.
+                # With a context the error is printed; without one gevent would raise it in the main greenlet.
                 get_hub().handle_error(callback, *failure.exc_info)
         return heap[0][0] if heap else None
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all callbacks."""
         self._heap.clear()
 
     def _arm(self, due: float) -> None:
-        """Arrange that `run_due` is called at `due`. Here: nobody does, for the clock is moved by hand."""
+        """Arrange that `run_due` is called at `due`; a no-op here, where the clock is moved by hand."""
 
 
 class HubTimers(Timers):
@@ -89,7 +89,7 @@ class HubTimers(Timers):
         self._armed_for = float("inf")
 
     def clear(self) -> None:
-        """Forget everything and stop the hub's timer."""
+        """Drop all callbacks and stop the hub's timer."""
         super().clear()
         self._disarm()
 

@@ -1,7 +1,7 @@
-"""The actor of one charge point: every message about it passes here, one at a time, and no message waits for another.
+"""Actor of one charge point: handles all messages about it, one at a time; no message waits for another.
 
-The actor works on its cell and keeps no state of its own, so a crash loses only the message in hand. `handlers` are by
-the type of a message, `events` by the type of what the protocol session made of a frame.
+The actor works on its cell and has no state of its own, so a crash loses only the message being handled. `handlers`
+are by the type of a message, `events` by the type of what the protocol session made of a frame.
 """
 
 from __future__ import annotations
@@ -48,38 +48,38 @@ if TYPE_CHECKING:
     from .tickets import Ticket
 
 MARK_S = 1.0
-"""Seconds that a command waits for the store to know that it goes on the wire."""
+"""Seconds that a command waits for its mark, that it goes on the wire, to be durable."""
 
 
 class SessionActor(Actor):
-    """Behaviour of the session of one charge point: its connection, the calls that it makes, and our commands to it."""
+    """Behaviour of the session of one charge point: its connection, its calls, and the commands to it."""
 
     _cell: ChargePointCell
 
     def receive(self, message: Any) -> Any:
-        """Handle one of the messages of `messages.py`; what pykka sends (stop, proxies) is left to pykka."""
+        """Handle a message of `messages.py`; pykka handles its own (stop, proxies)."""
         handler = self.handlers.get(type(message))
         return handler(self, message) if handler is not None else super().receive(message)
 
     def on_start(self) -> None:
-        """Go on where the actor before this one ended: what was due while there was none, and what was not finished."""
+        """Resume after a restart: process overdue deadlines, and give interrupted fallback answers again."""
         cell = self._cell
         now = cell.context.clock.monotonic()
         for incoming in cell.session.incoming:
             call = cell.calls.get(incoming)
             if incoming.due == INFINITY and not (call is not None and call.fallback_taken):
-                incoming.due = now  # it was being stood in for
+                incoming.due = now  # its fallback answer was interrupted
         self._send_next()
         self._wake()
         if cell.held is not None:
-            cell.tell(TimePassed())  # not here: what fails in a held CALL must not be a failed start
+            cell.tell(TimePassed())  # later: a failure in a held CALL must not fail the start
 
     # -- The connection ----------------------------------------------------------------------------
 
     def _attached(self, message: Attached) -> None:
         cell = self._cell
         if message.connection is not cell.newest:
-            return  # a newer one has come meanwhile, and has closed this one
+            return  # a newer one was attached meanwhile, and has closed this one
         was_online = cell.connection is not None
         if was_online:
             cell.event("takeover", f"from {cell.charge_point.peer} by {message.connection.peer}")
@@ -100,10 +100,10 @@ class SessionActor(Actor):
         self._send_next()
 
     def _change_version(self, rules: Rules) -> None:
-        """Let the rules of the connection's version hold; waiting commands of another version are held from now on."""
+        """Set the rules of the connection's version; waiting commands of another version are held from now on."""
         cell = self._cell
         session = cell.session
-        cell.log_line(logging.INFO, "version", "%s speaks OCPP %s now", cell.charge_point, rules.version.name)
+        cell.log_line(logging.INFO, "version", "%s now speaks OCPP %s", cell.charge_point, rules.version.name)
         session.rules = rules
         cell.charge_point.version = rules.version.name
         for outgoing in list(session.calls.waiting) if session.calls is not None else ():
@@ -139,14 +139,14 @@ class SessionActor(Actor):
     def _closed(self, message: ConnectionClosed) -> None:
         cell = self._cell
         if message.connection is not cell.connection:
-            return  # a newer one stands: what becomes of the old one changes nothing
+            return  # the end of an old connection changes nothing
         if cell.newest is message.connection:
             cell.newest = None
         self._lose_connection(f"the connection was closed ({message.code})", final=True)
         cell.go_offline(message.code, message.reason)
 
     def _lose_connection(self, reason: str, *, final: bool) -> None:
-        """End what only the socket carried; with `final` also the calls that must not wait for the next one."""
+        """End the calls of a lost connection; with `final` also commands that must not wait for the next one."""
         cell = self._cell
         _, on_wire = cell.session.disconnected()
         cell.drop_calls()
@@ -159,9 +159,7 @@ class SessionActor(Actor):
                     calls.remove(outgoing.owner)
                     cell.command_state().end(outgoing.owner, TicketState.NEVER_SENT, reason)
                 elif outgoing.owner.mark is not None and cell.context.durable_tickets is not None:
-                    cell.context.durable_tickets.persist(
-                        outgoing.owner
-                    )  # it did not go on the wire after all
+                    cell.context.durable_tickets.persist(outgoing.owner)  # it was marked, but not sent
 
     # -- Calls of the charge point -----------------------------------------------------------------
 
@@ -172,7 +170,7 @@ class SessionActor(Actor):
         if (
             (len(cell.session.incoming) >= cell.context.calls_in_flight_limit or cell.held is not None)
             and not held
-            and not looks_like_answer(message.data)  # a handler may wait for just that
+            and not looks_like_answer(message.data)  # a handler may wait for this answer
         ):
             cell.hold(message)
             return
@@ -189,15 +187,13 @@ class SessionActor(Actor):
         cell.current = None
 
     def _resume_reading(self) -> None:
-        """Begin with CALLs that are held, as many as there is room for, and let a paused connection go on."""
+        """Handle held CALLs up to the limit in flight, and resume reading if the connection was paused."""
         cell = self._cell
         limit = cell.context.calls_in_flight_limit
         if cell.held is not None:
             in_hand = cell.in_hand
             while cell.held and len(cell.session.incoming) < limit:
-                cell.in_hand = message = (
-                    cell.held.popleft()
-                )  # should it fail, it is this one that is made good
+                cell.in_hand = message = cell.held.popleft()  # so that a crash is settled for this message
                 self._frame(message, held=True)
             cell.in_hand = in_hand
             if not cell.held:
@@ -213,10 +209,10 @@ class SessionActor(Actor):
         plugin = context.router.passive.get(action)
         if plugin is None:
             cell.fallback_state().refuse(
-                incoming, ErrorCode.NOT_SUPPORTED, f"nothing here handles {action.name}"
+                incoming, ErrorCode.NOT_SUPPORTED, f"no plugin handles {action.name}"
             )
             return
-        if incoming.request is None:  # a transaction message that could not be read
+        if incoming.request is None:  # a transaction message with an unreadable payload
             cell.fallback_state().answer(incoming, "unreadable", replay=False)
             return
         if action.connector_status is not None:
@@ -238,7 +234,7 @@ class SessionActor(Actor):
             plugin.tell(call)
 
     def _goes_behind(self, incoming: Incoming, transaction_id: int | None) -> bool:
-        """Return whether its plugin has not had the earlier messages yet."""
+        """Return whether earlier messages of the charge point, or of the transaction, are still in the spool."""
         context, charge_point_id = self._cell.context, self._cell.urn
         transaction: int | str | None = transaction_id
         if transaction is None and incoming.action.transaction_of is not None:
@@ -283,10 +279,10 @@ class SessionActor(Actor):
         if not incoming.open or call.fallback_taken:
             cell.context.observer.count("late_answer", cell.charge_point.id)
             return
-        # The plugin's: a mapping of its own may raise anything.
+        # A mapping made by the plugin may raise anything.
         data = attempt(build, incoming.action.response, message.response)
         if type(data) is Failure:
-            text = "The answer to %r breaks its contract: %s"
+            text = "The answer of the handler to %r is invalid: %s"
             cell.log_line(logging.ERROR, "invalid answer", text, call, data.error)
             cell.context.observer.count("answer_invalid", cell.charge_point.id)
             self._blame(call, data.error)
@@ -301,7 +297,7 @@ class SessionActor(Actor):
         if call.shadows is not None:
             call.tell_shadows(data)
         if incoming.action.registers:
-            # It outlives the socket and this process, so it is told when it does: a charge point boots but once.
+            # The answer is sent once the registration is durable: the charge point boots only once.
             call.fallback_taken = True
             self._persist_registration(call, data, _status_in(incoming, data))
             return
@@ -366,11 +362,13 @@ class SessionActor(Actor):
         error = failure.error
         if isinstance(error, OcppError):
             cell.fallback_state().refuse(incoming, error.code, error.description, error.details, "answer")
-            if call.plugin is not None and call.plugin.on_trial:  # it is what the handler means
+            if (
+                call.plugin is not None and call.plugin.on_trial
+            ):  # an intended refusal is a success of the handler
                 call.plugin.note_success(call.ordering_key, call.action)
         else:
             if getattr(error, "blameless", False):
-                cell.log_line(logging.WARNING, "not handled", "%r could not be handled: %s", call, error)
+                cell.log_line(logging.WARNING, "not handled", "%r was not handled: %s", call, error)
             else:
                 text = "The handler of %r failed:"
                 cell.log_line(logging.ERROR, "handler failed", text, call, exc_info=failure.exc_info)
@@ -379,7 +377,7 @@ class SessionActor(Actor):
             cell.fallback_state().answer(incoming, "its handler failed")
         self._resume_reading()
 
-    def _left(self, message: CallReturned) -> None:
+    def _call_returned(self, message: CallReturned) -> None:
         call = message.call
         if not call.fallback_taken and self._cell.calls.get(call.incoming) is call:
             self._cell.fallback_state().answer(call.incoming, message.why)
@@ -395,8 +393,8 @@ class SessionActor(Actor):
             cell.fallback_state().acknowledge(message.call)
             self._resume_reading()
         else:
-            # No answer is better than a false one: the charge point keeps the record. The store is asked again.
-            text = "%r could not be stored, and is not answered: %s"
+            # No answer, so that the charge point keeps the message. Storing is tried again.
+            text = "%r could not be stored, so it is not answered: %s"
             cell.log_line(logging.ERROR, "not stored", text, message.call, message.error)
             cell.context.observer.count("spool_failed", cell.charge_point.id)
 
@@ -408,7 +406,7 @@ class SessionActor(Actor):
         if call is not None and call.fallback_taken:
             return  # the fallback answer waits for the store
         cell.event("deadline", json.dumps([incoming.unique_id, incoming.action.name]))
-        text = "%s: no answer to %s in time, the fallback answers"
+        text = "%s: handler of %s exceeded its deadline; sending the fallback answer"
         cell.log_line(logging.WARNING, "deadline", text, self, incoming.action.name)
         cell.fallback_state().answer(incoming, "its handler did not answer in time")
         if call is not None and call.plugin is not None:
@@ -437,17 +435,19 @@ class SessionActor(Actor):
         expires_at = INFINITY
         if (
             ticket.expires_in_s is not None
-        ):  # it counts from when the call was made, perhaps by another process
+        ):  # counted from when the command was made, perhaps by another process
             expires_at = clock.monotonic() + ticket.expires_in_s - (clock.time() - ticket.created_at)
         outgoing = Outgoing(ticket, action, ticket.request, ticket.payload, ticket.timeout_s, expires_at)
         if expires_at <= clock.monotonic():
-            cell.command_state().end(ticket, TicketState.EXPIRED, "it waited too long")
+            cell.command_state().end(ticket, TicketState.EXPIRED, "it was not sent in time")
             return
         for older in session.superseded_by(outgoing):
             cell.command_state().end(older.owner, TicketState.SUPERSEDED, f"by {ticket.id}")
         if not session.submit(outgoing):
             cell.command_state().end(
-                ticket, TicketState.NEVER_SENT, f"{session.rules.queue_limit} calls wait already"
+                ticket,
+                TicketState.NEVER_SENT,
+                f"{session.rules.queue_limit} commands wait already (sessions.queue_limit)",
             )
             return
         ticket.waits(held=not session.may_send(action))
@@ -481,8 +481,7 @@ class SessionActor(Actor):
     def _is_marked(self, ticket: Ticket[Any], durable_tickets: DurableTickets) -> bool:
         """Mark a persisted command as sent in the store; return whether it may go on the wire, else try again later.
 
-        What the store does not know to be on the wire, the process after this one would send again. But a car is not
-        to wait for a store that is down.
+        Without the mark the next process would send it again. A command does not wait longer than `MARK_S` for it.
         """
         cell = self._cell
         now = cell.context.clock.monotonic()
@@ -513,7 +512,7 @@ class SessionActor(Actor):
         told = event.outgoing.action.configuration
         if told is not None:
             self._cell.command_state().note_configuration(told(event.outgoing.request, event.response))
-        reason = "" if event.refused is None else f"its answer breaks the contract: {event.refused}"
+        reason = "" if event.refused is None else f"the answer is invalid: {event.refused}"
         self._cell.command_state().end(ticket, TicketState.ANSWERED, reason)
         if self._cell.commands is not None:
             self._cell.command_state().note_ending(ticket, lambda one: one.answered(event.response))
@@ -541,7 +540,7 @@ class SessionActor(Actor):
             reason = f"no answer within {timed_out.timeout_s:g} s"
             cell.command_state().end(timed_out.owner, TicketState.TIMED_OUT, reason)
         for outgoing in expired:
-            cell.command_state().end(outgoing.owner, TicketState.EXPIRED, "it waited too long")
+            cell.command_state().end(outgoing.owner, TicketState.EXPIRED, "it was not sent in time")
         self._send_next()
         if cell.commands is not None and cell.commands.expectations is not None:
             cell.commands.settle()
@@ -551,7 +550,7 @@ class SessionActor(Actor):
         self._resume_reading()
 
     def _wake(self) -> None:
-        """Set the cell's timer for the next thing that is due."""
+        """Set the cell's timer for the next deadline."""
         cell = self._cell
         due = cell.session.due()
         for expectation in (cell.commands.expectations if cell.commands is not None else None) or ():
@@ -562,7 +561,7 @@ class SessionActor(Actor):
         FrameReceived: _frame,
         CallAnswered: _answered,
         CallFailed: _failed,
-        CallReturned: _left,
+        CallReturned: _call_returned,
         CallSpooled: _spooled,
         RegistrationPersisted: _registration_persisted,
         SendCommand: _send_command,

@@ -1,4 +1,4 @@
-"""A passive action as a plugin sees it: the request, who sent it, and the one answer it gets."""
+"""Call as a plugin sees it: the request, its charge point, and the one answer it gets."""
 
 from __future__ import annotations
 
@@ -62,34 +62,34 @@ class Call(Generic[R_co]):
         self._cell = cell
         self.request: R_co = incoming.request  # type: ignore[assignment]
         self.charge_point = cell.charge_point
-        self.plugin = plugin  # who was told of it
+        self.plugin = plugin  # the plugin that was told
         self.shadows: Sequence[ShadowedCall] | None = None
         self.passed: PassedOn | None = None  # the same call, with the plugin that it was passed on to
         self.given_away = False
         self.incoming = incoming
         self.transaction_id = transaction_id
         self.ordering_key = cell.urn
-        self.running: greenlet | None = None  # who is in its handler
-        self.fallback_taken = False  # from when a fallback has taken it over
+        self.running: greenlet | None = None  # the greenlet of its handler
+        self.fallback_taken = False  # true once a fallback answers in its place
 
     @property
     def action(self) -> str:
-        """The action's name, as in `Authorize`."""
+        """Name of the action, as in `Authorize`."""
         return self.incoming.action.name
 
     @property
     def unique_id(self) -> str:
-        """The message id. It may come again, after a reboot or for another message: it is no key."""
+        """Message id; not unique, it may be used again after a reboot or for another message."""
         return self.incoming.unique_id
 
     @property
     def payload(self) -> bytes:
-        """The request as it was sent: JSON."""
+        """Payload of the request as sent, in JSON."""
         return bytes(self.incoming.payload)
 
     @property
     def received_at(self) -> datetime:
-        """When it was received, by our own clock, in UTC."""
+        """Time of receipt by the central system's clock, in UTC."""
         return self._cell.context.date_of(self.incoming.received_at)
 
     @property
@@ -99,17 +99,17 @@ class Call(Generic[R_co]):
 
     @property
     def asked_for(self) -> bool:
-        """True if we asked the charge point for this message by a trigger command: it shows nothing else then."""
+        """True if a trigger command asked for this message, so that it is no sign of anything else."""
         return self._cell.session.asked_for(self.incoming.action)
 
     @property
     def open(self) -> bool:
-        """True while an answer is still wanted: false after the deadline, or when the socket is gone."""
+        """True while an answer can be sent: false after the deadline, or when the connection is lost."""
         return self.incoming.open
 
     @property
     def redelivered(self) -> bool:
-        """True if the call was acknowledged by a fallback answer before, and comes out of the spool now."""
+        """True if a fallback has acknowledged the call before, and it comes from the spool now."""
         return False
 
     def pass_on(self: Call[Request[M]]) -> M:
@@ -126,15 +126,15 @@ class Call(Generic[R_co]):
         return answer
 
     def later(self) -> Later[R_co]:
-        """Take over the answer: what the handler returns is ignored then. The deadline goes on running."""
+        """Return a handle to answer later; the handler's return value is ignored, the deadline still holds."""
         self.given_away = True
         return Later(self)
 
     def once_stored(self, response: A, *receipts: Receipt) -> A:
         """Answer with `response` when all receipts are durable: `return call.once_stored(response, receipt)`.
 
-        It waits without a greenlet and without the lane, where `receipt.wait()` keeps both. A receipt's error counts
-        as the handler's failure.
+        Unlike `receipt.wait()` it blocks neither a greenlet nor the charge point's next call. An error of a receipt
+        counts as the handler's failure.
         """
         for receipt in receipts:
             if not receipt.done or receipt.error is not None:
@@ -153,19 +153,19 @@ class Call(Generic[R_co]):
         self.finish(response if error is None else Failure(error))
 
     def tell_shadows(self, answer: bytes) -> None:
-        """Tell the shadow plugins, whose answers are only compared, the answer that was sent. For the runtime."""
+        """Tell the shadow plugins the answer that was sent, to be compared. For the runtime."""
         for shadow in self.shadows or ():
             shadow.real(answer)
 
     def expire(self) -> None:
-        """Its time is over: its handler is not begun any more, or ended. For the runtime."""
+        """End the call at its deadline: its handler is not started any more, or ended. For the runtime."""
         self.fallback_taken = True
         if self.plugin is not None:
             self.plugin.interrupt(self)
 
     def return_unhandled(self, why: str) -> None:
-        """Tell the session that no handler will begin with it. For the runtime."""
-        with contextlib.suppress(ActorDeadError):  # nobody is left to be answered
+        """Tell the session that no handler will start the call. For the runtime."""
+        with contextlib.suppress(ActorDeadError):  # the session has ended
             self._cell.tell(CallReturned(self, why))
 
     def finish(self, outcome: Any) -> None:
@@ -176,7 +176,7 @@ class Call(Generic[R_co]):
             else:
                 self._cell.tell(CallAnswered(self, outcome))
         except ActorDeadError:
-            pass  # the charge point was let go of: nobody is left to be answered
+            pass  # the session has ended
 
     def __repr__(self) -> str:
         return f"<Call {self.action} {self.unique_id!r} of {self.charge_point}>"
@@ -200,7 +200,7 @@ class AnsweredCall(Call[R_co]):
 
 
 class Later(Generic[R_co]):
-    """The answer to a call, given when it is known, from any greenlet of the system's hub. The first one counts."""
+    """Handle to answer a call later, from any greenlet of the system's hub. The first answer counts."""
 
     __slots__ = ("call",)
 

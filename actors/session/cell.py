@@ -1,8 +1,8 @@
-"""The cell of a charge point: all that a crash of its session, or the loss of its socket, must not cost.
+"""Cell of a charge point: state that survives a crash of its session and the loss of its connection.
 
 It holds the facts, the state of the conversation, the connection and the calls with plugins. The actor that works on it
-(`SessionActor`) keeps nothing of its own. What has rules of its own is an object that is made when first needed:
-`Commands` (tickets and effects) and `Fallbacks` (answers in a handler's place).
+(`SessionActor`) has no state of its own. Parts with rules of their own are objects, made when first needed: `Commands`
+(tickets and effects) and `Fallbacks` (answers in a handler's place).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class ChargePointCell(Cell):
             Recorder(context.recorder_bytes, session.registration) if context.recorder_bytes else None
         )
         self.wake_at = INFINITY
-        # The connection whose messages count, as far as the session has handled its inbox.
+        # The connection whose messages count, at this point of the inbox.
         self.connection: Connection | None = None
         # The connection that was attached last.
         self.newest: Connection | None = None
@@ -103,7 +103,7 @@ class ChargePointCell(Cell):
         self.calls: dict[Incoming, Call[Any]] = {}
         # The CALL that is being handled right now.
         self.current: Incoming | None = None
-        # CALLs that nobody has begun with, because too many are in flight.
+        # CALLs not started, because too many are in flight.
         self.held: deque[FrameReceived] | None = None
         self.commands: Commands | None = None
         self.fallbacks: Fallbacks | None = None
@@ -130,7 +130,7 @@ class ChargePointCell(Cell):
         return super().depth + (len(self.held) if self.held is not None else 0)
 
     def event(self, kind: str, text: str) -> None:
-        """Note an event in the flight recorder; of a long text its beginning."""
+        """Note an event in the flight recorder; a long text is cut."""
         if self.recorder is not None:
             data = text[:EVENT_CHARS].encode("utf-8", "replace")
             self.recorder.note(self.context.clock.monotonic(), kind, data)
@@ -144,7 +144,7 @@ class ChargePointCell(Cell):
         return limit.log(logger, level, self.charge_point.id, reason, text, *args, exc_info=exc_info)
 
     def notify(self, callback: Callable[..., None], *args: object) -> None:
-        """Call back whoever embeds the system; what that raises is logged, and costs the session nothing."""
+        """Notify the host by a callback; an exception of it is logged, and costs the session nothing."""
         failure = attempt(callback, *args)
         if type(failure) is Failure:
             self.log(failure)
@@ -162,7 +162,7 @@ class ChargePointCell(Cell):
     # -- Time ----------------------------------------------------------------------------------
 
     def wake(self, due: float) -> None:
-        """Arrange that the session is told when `due` has come. One timer a cell, however many deadlines."""
+        """Have the session told at `due`. A cell has one timer for all its deadlines."""
         if due < self.wake_at:
             self.wake_at = due
             self.context.timers.call_at(due, self._timer)
@@ -175,7 +175,7 @@ class ChargePointCell(Cell):
     # -- For the connection ----------------------------------------------------------------------
 
     def deliver(self, connection: Connection, data: bytes) -> None:
-        """Take a text message off a connection, and pause it if too much waits here already."""
+        """Take a text message of a connection, and pause reading if `sessions.inbox_limit` is reached."""
         context = self.context
         if self.phase is ENDED:
             connection.close(CLOSE_GOING_AWAY, "the session has ended")
@@ -189,10 +189,10 @@ class ChargePointCell(Cell):
             connection.pause()
 
     def throttled(self, connection: Connection, wait_s: float) -> None:
-        """Count a pause of the reading of a peer that sends faster than it may."""
+        """Count a pause of reading because the peer exceeds its rate limit."""
         self.context.observer.count("throttled", self.charge_point.id)
         text = (
-            "%s at %s sends faster than sessions.messages_per_s or sessions.bytes_per_s; not read for %.3f s"
+            "%s at %s exceeds sessions.messages_per_s or sessions.bytes_per_s; reading is paused for %.3f s"
         )
         if self.log_line(logging.WARNING, "throttled", text, self.charge_point, connection.peer, wait_s):
             self.event("throttled", f"not read for {wait_s:.3f} s")
@@ -204,23 +204,23 @@ class ChargePointCell(Cell):
         self.held.append(message)
 
     def attach(self, connection: Connection) -> Connection | None:
-        """Take a new connection: in the inbox, behind the messages of the one before. Returns that, to be closed."""
+        """Attach a new connection, in the inbox behind the old one's messages; return the old one, to be closed."""
         old, self.newest = self.newest, connection
         self.event("connected", connection.peer)
         self.tell(Attached(connection))
         return old
 
     def closed(self, connection: Connection, code: int, reason: str) -> None:
-        """Hear that a connection is gone: in the inbox, behind the messages that came over it."""
+        """Note that a connection has ended, in the inbox behind the messages that came over it."""
         if not self.ended:
-            if connection is self.newest:  # of one that was taken over from, all has been said
+            if connection is self.newest:  # the takeover was recorded already
                 self.event("closed", f"{code} {reason}".rstrip())
             if connection.half_open:
                 self.context.observer.count("half_open", self.charge_point.id)
             self.tell(ConnectionClosed(connection, code, reason))
 
     def resume_reading(self) -> None:
-        """Let a paused connection go on once there is room for what it has."""
+        """Resume reading from a paused connection once the inbox has room."""
         connection = self.connection
         if (
             connection is not None
@@ -231,7 +231,7 @@ class ChargePointCell(Cell):
             connection.resume()
 
     def go_offline(self, code: int, reason: str) -> None:
-        """Note that the last connection is gone, and tell those who want to know."""
+        """Note that the last connection has ended, and notify plugins and the host."""
         charge_point, context = self.charge_point, self.context
         self.connection = None
         charge_point.connected_at = None
@@ -243,7 +243,7 @@ class ChargePointCell(Cell):
     # -- Calls -----------------------------------------------------------------------------------
 
     def send(self, frame: bytes | None, kind: str = "out") -> None:
-        """Send a frame over the connection, if there are both. `kind` is "answer" if it is a plugin's."""
+        """Send a frame, unless it is None or there is no connection. `kind` is "answer" for a plugin's answer."""
         if frame is not None and self.connection is not None:
             if self.recorder is not None:
                 self.recorder.note(self.context.clock.monotonic(), kind, frame)
@@ -259,11 +259,10 @@ class ChargePointCell(Cell):
             router.tell_answer(AnswerSent(call, answer))
 
     def drop_calls(self) -> None:
-        """No call that is with a plugin can be answered any more; but what it told us is as true as it was.
+        """Drop the calls of a lost connection: they cannot be answered any more.
 
-        Its handler may begin and finish until its deadline, and not hold its lane beyond that. With calls that are
-        held, as with frames in the inbox, nobody has begun: they are dropped, and a charge point sends again those that
-        matter, for they were never answered.
+        Handlers of calls that plugins have may still start and end, until the deadline. Held calls were not started and
+        are dropped; the charge point sends transaction messages again, as they were not answered.
         """
         self.held = None
         if self.fallbacks is not None:
@@ -275,7 +274,7 @@ class ChargePointCell(Cell):
         self.calls.clear()
 
     def allot(self, incoming: Incoming) -> int | None:
-        """The number of a transaction that is about to start, before any handler runs; None for other actions."""
+        """Allot the number of a transaction that starts, before any handler runs; return None for other actions."""
         key = incoming.action.allots
         if key is None:
             return None
@@ -284,7 +283,7 @@ class ChargePointCell(Cell):
     # -- Crashes and the end -------------------------------------------------------------------
 
     def _crash(self, actor: Actor, message: object, failure: Failure) -> None:
-        """Deal with the message in hand in the crashed actor's place, and report the crash."""
+        """Settle the message that the crashed actor was handling, and report the crash."""
         self.event("crash", failure.text)
         for step in (lambda: self._settle_crashed_message(message), lambda: self._report(failure)):
             problem = attempt(step)
@@ -293,34 +292,34 @@ class ChargePointCell(Cell):
         super()._crash(actor, message, failure)
 
     def _exit(self, exit_: Exit) -> None:
-        """Record the end of an actor that left no message in hand: killed while idle, or never started."""
+        """Record the end of an actor that was handling no message: killed while idle, or never started."""
         if exit_.ending is not Ending.NORMAL and exit_.message is None:
             self.event("crash", exit_.failure.text if exit_.failure is not None else str(exit_.ending))
         super()._exit(exit_)
 
     def abandon(self) -> None:
-        """Give up on a runner that ignored its kill; the CALL in hand is answered all the same."""
+        """Give up on a runner that ignored its kill; the CALL that it was handling is answered."""
         if self.actor is not None and self.in_hand is not NOTHING:
-            self.event("crash", f"it did not end when it was killed, in {type(self.in_hand).__name__}")
+            self.event("crash", f"runner ignored its kill while handling {type(self.in_hand).__name__}")
             problem = attempt(self._settle_crashed_message, self.in_hand)
             if type(problem) is Failure:
                 self.log(problem)
         super().abandon()
 
     def _settle_crashed_message(self, message: object) -> None:
-        """A CALL is answered and a ticket ends; a lost connection, or what the store said, the next actor hears of."""
+        """Answer a CALL or end a ticket; leave news of the connection and the store to the next actor."""
         if type(message) is FrameReceived:
             self._answer_for_crash(message)
         elif type(message) is SendCommand:
             if self.session.calls is None or not self.session.calls.holds(message.ticket):
-                self.unheard(message)
+                self.undelivered(message)
         elif type(message) in (Attached, ConnectionClosed, CallSpooled, RegistrationPersisted):
             if self.messages is None:
                 self.messages = deque()
             self.messages.appendleft(message)
 
     def _report(self, failure: Failure) -> None:
-        """Keep what led to a crash, and log its last frames; the traceback is logged by the cell."""
+        """Store a crash report, and log the last frames; the traceback is logged by the cell."""
         rows = self.recorder.rows() if self.recorder is not None else []
         context = self.context
         context.crash_reports.append(
@@ -342,11 +341,11 @@ class ChargePointCell(Cell):
             return
         incoming = self.current or self.session.salvage(message.data, message.received_at)
         self.current = None
-        if incoming is not None and incoming not in self.calls:  # else a plugin has it, and will answer
-            self.fallback_state().answer(incoming, "the session had to be restarted")
+        if incoming is not None and incoming not in self.calls:  # else its plugin answers
+            self.fallback_state().answer(incoming, "the session was restarted")
 
-    def unheard(self, message: object) -> None:
-        """A command that nobody will carry out ends its ticket."""
+    def undelivered(self, message: object) -> None:
+        """End the ticket of a command that no session will send."""
         if type(message) is SendCommand:
             self.command_state().end(message.ticket, TicketState.NEVER_SENT, "the session has ended")
 

@@ -1,4 +1,4 @@
-"""Facts known of a charge point: who it is, how it is connected, what it last said of itself."""
+"""Facts of a charge point: its identity, its connection, and its last messages about itself."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class ChargePoint:
-    """The facts of one charge point, kept up to date by its session. Plugins may read all of it and change nothing.
+    """Facts of one charge point, kept up to date by its session. Plugins may read them and change nothing.
 
     Times are seconds since 1970. `boot` is the last BootNotification, `connectors` the last StatusNotification of each
-    connector. `deviations` counts by path what was not as the specification has it.
+    connector. `deviations` counts the departures from the specification by path.
     """
 
     __slots__ = (
@@ -35,7 +35,7 @@ class ChargePoint:
 
     def __init__(self, id_: str, name: str = "", version: str = "1.6") -> None:
         self.id = id_
-        self.name = name  # the `{name}` of the path, if the path template has one
+        self.name = name  # `{name}` of the path template, if it has one
         self.version = version
         self.peer = ""
         self.secure = False
@@ -49,7 +49,7 @@ class ChargePoint:
 
     @property
     def online(self) -> bool:
-        """True while it has a connection."""
+        """True while the charge point is connected."""
         return self.connected_at is not None
 
     def __str__(self) -> str:

@@ -82,7 +82,7 @@ def make_ticket(
     versions: Mapping[str, Version] = VERSIONS,
     version_of: Callable[[str], Version] | None = None,
 ) -> Ticket[R]:
-    """Check a request and its times as `CentralSystem.send` has them, and make its ticket. Raises what that raises.
+    """Check a request and its times, and make its ticket. Raises as `CentralSystem.send` does.
 
     A verb is put into a message of `version_of` the charge point, by default of the preferred version; its session does
     so again with what it knows.
@@ -121,7 +121,7 @@ def make_ticket(
 def translated(
     verb: Verb, version: Version, now: float, configuration: Mapping[str, str] | None = None
 ) -> PreparedCommand[Any]:
-    """Put a verb into a message of a version, and write that. `now` is seconds since 1970.
+    """Translate a verb into a message of a version, and encode that. `now` is seconds since 1970.
 
     Raises `VerbRefused`, and `InvalidPayload` for arguments that the message does not take.
     """
@@ -133,7 +133,7 @@ def translated(
 
 
 def prepared(request: Request[R] | PreparedCommand[R], versions: Mapping[str, Version]) -> PreparedCommand[R]:
-    """Check a request and write its payload; one that was prepared stays as it is."""
+    """Check a request and encode its payload; a prepared command stays as it is."""
     if isinstance(request, PreparedCommand):
         return request
     row = row_of(request, versions)
@@ -162,7 +162,7 @@ def _check_sender(row: Action) -> None:
 
 
 def row_of(request: Request[Any], versions: Mapping[str, Version]) -> Action:
-    """Find the row of a request in the versions of a system; raises LookupError if it is of none of them."""
+    """Find the row of a request in the versions of a system; raises LookupError if none has it."""
     row: Action | None = getattr(request, "__action__", None)
     if row is None or not any(version.actions.get(row.name) is row for version in versions.values()):
         names = " or ".join(version.name for version in versions.values())
@@ -171,7 +171,7 @@ def row_of(request: Request[Any], versions: Mapping[str, Version]) -> Action:
 
 
 def _check_seconds(**given: Any) -> None:
-    # Here, for the session could only crash of it; and a call without an end would break what a ticket promises.
+    # Checked here: in the session it would only cause a crash, and without an end a ticket breaks its promise.
     for name, value in given.items():
         if value is None:
             continue
@@ -180,7 +180,7 @@ def _check_seconds(**given: Any) -> None:
 
 
 class Commands:
-    """Ends of the tickets of one charge point, and the effects that are still expected of them."""
+    """Tickets of one charge point: their ends, and the effects that are still expected."""
 
     __slots__ = ("_cell", "configuration", "expectations")
 
@@ -207,7 +207,7 @@ class Commands:
                 self.note_ending(ticket, Expectation.refused if refused else Expectation.unanswered)
 
     def detach_all(self, reason: str) -> None:
-        """End every open call of ours, but leave those in the store that the process after this one is to send."""
+        """End all open commands; those that the next process will send stay in the store."""
         durable_tickets, calls = self._cell.context.durable_tickets, self._cell.session.calls
         if calls is not None and durable_tickets is not None:
             for outgoing in list(calls.waiting):
@@ -217,7 +217,7 @@ class Commands:
         self.end_all(reason)
 
     def end_all(self, reason: str) -> None:
-        """End every open call of ours: nobody will send it or hear its answer any more."""
+        """End all open commands, which will not be sent or answered any more."""
         calls = self._cell.session.calls
         if calls is None:
             return
@@ -245,7 +245,7 @@ class Commands:
                 self.configuration[key] = value
 
     def expect(self, ticket: Ticket[Any], pair: Pair) -> None:
-        """Wait for the effect of a call that is on the wire now."""
+        """Expect the effect of a command that is on the wire now."""
         if self.expectations is None:
             self.expectations = []
         ticket.effect_due = INFINITY
@@ -254,9 +254,9 @@ class Commands:
         self.expectations.append(Expectation(ticket, pair, ticket.request, since))
 
     def note_ending(self, ticket: Ticket[Any], note: Callable[[Expectation], object]) -> None:
-        """Let what is expected of a call know how the call ended: its effect has so long from then on.
+        """Tell the expectation of a command how the command ended; the time for its effect counts from then on.
 
-        What comes after that (a late answer) may say more, and wins no time.
+        A later answer may add facts, but does not extend the time.
         """
         for expectation in self.expectations or ():
             if expectation.owner is ticket:
@@ -267,13 +267,13 @@ class Commands:
         self.settle()
 
     def settle(self) -> None:
-        """Tell the tickets whose effect is known now, and whose time is over."""
+        """Give the tickets the effects that are known now, or whose time is over."""
         now = self._cell.context.clock.monotonic()
         waiting = []
         for expectation in self.expectations or ():
             ticket = expectation.owner
             if ticket.effect is not Effect.PENDING:
-                continue  # it was refused
+                continue  # the command was refused
             if expectation.effect is Effect.PENDING and ticket.effect_due > now:
                 waiting.append(expectation)
             else:
@@ -282,7 +282,7 @@ class Commands:
         self.expectations = waiting or None
 
     def drop(self) -> None:
-        """Nobody will see the effects that are still waited for."""
+        """End all effects that are still expected: they cannot be seen any more."""
         for expectation in self.expectations or ():
             self._end_effect(expectation.owner, Effect.NO_EFFECT)
         self.expectations = None

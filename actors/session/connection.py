@@ -6,36 +6,36 @@ from typing import Protocol
 
 
 class Connection(Protocol):
-    """Socket to a charge point. Nothing here blocks or raises; a dead connection swallows what is sent."""
+    """Socket to a charge point. Nothing here blocks or raises; a dead connection drops what is sent."""
 
     @property
     def peer(self) -> str:
-        """The other end's address, for people to read."""
+        """Address of the peer, for people to read."""
 
     @property
     def secure(self) -> bool:
-        """True if it is encrypted."""
+        """True if the connection is encrypted."""
 
     @property
     def subprotocol(self) -> str:
-        """Agreed subprotocol, which says the version; empty for that of the system's first version."""
+        """Agreed subprotocol, which names the version; empty for the system's first version."""
 
     @property
     def paused(self) -> int:
-        """True, or not 0, while reading is paused."""
+        """True while reading is paused."""
 
     @property
     def half_open(self) -> bool:
-        """True if it was given up because its peer answered no keepalive."""
+        """True if it was given up because the peer answered no keepalive."""
 
     def send_text(self, data: bytes) -> None:
         """Send one text message, or queue it; over the bound the connection is closed."""
 
     def close(self, code: int, reason: str = "") -> None:
-        """Close it with a WebSocket code."""
+        """Close the connection with a WebSocket close code."""
 
     def ping_and_wait(self, timeout_s: float) -> bool:
-        """Ask the peer for a sign of life and wait for it: the one method that switches greenlets."""
+        """Ping the peer and return whether it answers in time: the one method that switches greenlets."""
 
     def pause(self) -> None:
         """Pause reading until `resume`."""

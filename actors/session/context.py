@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Receipt(Protocol):
-    """The promise that something will be durable."""
+    """Promise that a record will be durable."""
 
     @property
     def done(self) -> bool:
@@ -30,19 +30,19 @@ class Receipt(Protocol):
 
     @property
     def error(self) -> Exception | None:
-        """Why it could not be, if that is known."""
+        """Error of the store, if the record could not be made durable."""
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Wait until it is durable; raises the error if it cannot be."""
+        """Wait until the record is durable; raises the error if it cannot be."""
 
     def then(self, callback: Callable[[Exception | None], None]) -> None:
-        """Call back in the hub's thread once it is (with None) or cannot be (with the error); perhaps at once."""
+        """Call `callback(error)` in the hub's thread when the outcome is known, perhaps at once."""
 
 
 _from_timestamp, _UTC = dt.datetime.fromtimestamp, dt.UTC
 
 CRASH_REPORTS = 100
-"""Number of crash reports that are kept, the last ones."""
+"""Number of the last crash reports that are kept."""
 
 
 class SpooledMessage(Protocol):
@@ -54,31 +54,31 @@ class SpooledMessage(Protocol):
 
     @property
     def charge_point_id(self) -> str:
-        """Whose it is."""
+        """Id of its charge point."""
 
     @property
     def action(self) -> str:
-        """The action's name."""
+        """Name of the action."""
 
     @property
     def unique_id(self) -> str:
-        """Its message id."""
+        """Message id."""
 
     @property
     def payload(self) -> bytes:
-        """JSON, as it was sent."""
+        """Payload in JSON, as sent."""
 
     @property
     def transaction_id(self) -> int | None:
-        """The number allotted to a StartTransaction."""
+        """Number allotted to a start of a transaction."""
 
     @property
     def version(self) -> str:
-        """Name of the version of OCPP that it is of."""
+        """Name of its version of OCPP."""
 
     @property
     def received_at(self) -> dt.datetime:
-        """When it was received."""
+        """Time of receipt."""
 
 
 class SessionStore(Protocol):
@@ -87,7 +87,7 @@ class SessionStore(Protocol):
     def allot_transaction_id(
         self, charge_point_id: str, start: tuple[int, str, dt.datetime | str, int] | None
     ) -> int:
-        """The number of a transaction that starts: a new one, or the one it had when the same start came before.
+        """Allot the number of a transaction that starts: a new one, or that of the same start when it came before.
 
         `start` is connector, id tag, the charge point's time (as its text where that cannot be read) and the meter's
         reading; None if it could not be read.
@@ -106,7 +106,7 @@ class SessionStore(Protocol):
         why: str,
         replay: bool = True,
     ) -> Receipt:
-        """Keep a transaction message that no handler took, for its plugin to have later (unless `replay` is false)."""
+        """Spool a transaction message that no handler took; with `replay` it is redelivered to its plugin."""
 
     def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[SpooledMessage]:
         """List the messages that wait for redelivery, oldest first."""
@@ -118,52 +118,52 @@ class SessionStore(Protocol):
         """List the dead letters, oldest first."""
 
     def unspool(self, numbers: Sequence[int]) -> Receipt:
-        """Take out messages that their plugin has now."""
+        """Remove messages that their plugin has handled."""
 
     def requeue(self, numbers: Sequence[int]) -> Receipt:
         """Put dead letters back into the spool, in their old places."""
 
     def dead_letter(self, number: int, why: str) -> Receipt:
-        """Make a message a dead letter: kept for a person to look at, and not redelivered any more."""
+        """Make a message a dead letter: it needs a person, and is not redelivered any more."""
 
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
-        """Keep what a BootNotification was answered: it outlives the socket and this process."""
+        """Persist the registration status that a BootNotification was answered with."""
 
 
 class SpoolView(Protocol):
-    """The state of the spool, as sessions and supervisors see it; its owner is the redelivery of the spool."""
+    """State of the spool, as sessions and supervisors see it; the redelivery owns it."""
 
     def is_behind(self, charge_point_id: str, transaction: int | str | None) -> bool:
-        """Return whether a message must be spooled because its plugin has not had the earlier ones."""
+        """Return whether a message must be spooled because earlier ones have not been redelivered."""
 
     def put_behind(self, charge_point_id: str) -> None:
-        """Let further messages of a charge point go behind those in the spool, from before the store has them."""
+        """Have further messages of a charge point spooled, from before the store has the first one."""
 
     def spooled(self, charge_point_id: str) -> None:
         """Notify the redelivery that the store has a message of a charge point."""
 
     def redeliver_now(self) -> None:
-        """Try everything in the spool now: a plugin has been released."""
+        """Redeliver everything in the spool now, after a plugin was released."""
 
 
 class DurableTickets(Protocol):
-    """Keeps calls of ours for the process after this one; nothing here blocks."""
+    """Tickets that outlive the process; nothing here blocks."""
 
     def persist(self, ticket: Ticket[Any]) -> None:
-        """Keep one that waits to be sent; its receipt is `ticket.persisted` then."""
+        """Persist a ticket that waits to be sent; sets `ticket.persisted` to its receipt."""
 
     def mark(self, ticket: Ticket[Any]) -> Receipt:
-        """Keep that it goes on the wire now: the next process must not send it again."""
+        """Mark a ticket as sent, so that the next process does not send it again."""
 
     def survives(self, ticket: Ticket[Any]) -> bool:
-        """Return whether the next process will send it if this one ends now."""
+        """Return whether the next process will send the ticket if this one ends now."""
 
     def forget(self, ticket: Ticket[Any]) -> None:
-        """Drop a ticket that has its final state."""
+        """Delete a ticket that has its final state."""
 
 
 class SessionHost(Protocol):
-    """System that hosts the sessions, as they see it. Called in the hub; nothing here blocks."""
+    """System as its sessions see it. Called in the hub; nothing here blocks."""
 
     def went_online(self, charge_point: ChargePoint) -> None:
         """Take note of a charge point that has connected."""
@@ -182,7 +182,7 @@ class SessionHost(Protocol):
 
 
 class NoHost:
-    """Host of sessions that nobody watches and that no other process could hold."""
+    """Host that does nothing: sessions of one process, without callbacks."""
 
     def went_online(self, charge_point: ChargePoint) -> None:
         """No-op."""
@@ -205,7 +205,7 @@ class Observer(Protocol):
     """Metrics sink, called synchronously in the hub; must be fast and must not raise."""
 
     def count(self, name: str, charge_point_id: str) -> None:
-        """Something happened that is counted: `name` is one of those in `docs/architecture.md`."""
+        """Count an event; `name` is one of those in docs/architecture.md."""
 
 
 class CircuitBreakersView(Protocol):
@@ -217,7 +217,7 @@ class CircuitBreakersView(Protocol):
 
 
 class PluginHandle(Protocol):
-    """The cell of a plugin, as a session sees it."""
+    """Cell of a plugin, as a session sees it."""
 
     @property
     def is_healthy(self) -> bool:
@@ -245,7 +245,7 @@ class PluginHandle(Protocol):
         """Return the typed answer of the next plugin to a call; switches greenlets."""
 
     def interrupt(self, call: Call[Any]) -> None:
-        """End the handler of a call whose time is over, or do not begin with it."""
+        """End the handler of a call at its deadline, or do not start it."""
 
     def note_success(self, charge_point_id: str, action: str) -> None:
         """Count a call that was handled well."""
@@ -266,14 +266,14 @@ class PassedOn(Protocol):
 
 
 class ShadowedCall(Protocol):
-    """The copy of a call that a shadow plugin has."""
+    """Copy of a call for a shadow plugin."""
 
     def real(self, answer: bytes) -> None:
         """Take the answer that was sent, to be compared."""
 
 
 class RouterView(Protocol):
-    """The routing table, as a session sees it."""
+    """Routing table, as a session sees it."""
 
     has_shadows: bool
 
@@ -292,17 +292,17 @@ class RouterView(Protocol):
         """Tell the shadow plugins of a call; return their copies of it."""
 
     def tell_outcome(self, action: str, fact: Any) -> None:
-        """Tell the plugins that listen how a command of this action has ended."""
+        """Tell the plugins with a handler how a command of this action has ended."""
 
     def tell_online(self, fact: Any) -> None:
-        """Tell the plugins that listen that a charge point has come."""
+        """Tell the plugins with a handler that a charge point has connected."""
 
     def tell_offline(self, fact: Any) -> None:
-        """Tell the plugins that listen that a charge point has gone."""
+        """Tell the plugins with a handler that a charge point has disconnected."""
 
 
 class SessionContext:
-    """Handed to every cell; nothing in it is a global, so that two systems can live in one process."""
+    """Context of all sessions of one system. Nothing is global, so that one process can run two systems."""
 
     def __init__(
         self,
@@ -341,13 +341,13 @@ class SessionContext:
         self.recorder_bytes = recorder_bytes
         self.clock_tolerance_s = clock_tolerance_s  # by which a charge point's clock may be slow
         self.log_limit = log_limit or LogLimit(timers)
-        self.events_s = events_s or rules.default_deadline_s  # for what is no call, and for shadows
+        self.events_s = events_s or rules.default_deadline_s  # deadline of event handlers and of shadows
         self.crash_reports: deque[dict[str, object]] = deque(maxlen=CRASH_REPORTS)
-        self.durable_tickets = durable_tickets  # with a store that outlives the process
+        self.durable_tickets = durable_tickets  # None unless the store is durable
         self.host: SessionHost = host or NoHost()
 
     def date_of(self, monotonic: float) -> dt.datetime:
-        """The UTC time of a moment on the monotonic scale."""
+        """Convert a monotonic time to UTC."""
         clock = self.clock
         return _from_timestamp(clock.time() - clock.monotonic() + monotonic, _UTC)
 
@@ -356,5 +356,5 @@ class SessionContext:
         return _from_timestamp(self.clock.time(), _UTC)
 
     def time_text(self) -> str:
-        """The time now, as OCPP writes it: whole seconds, UTC."""
+        """Return the time now in OCPP's format: whole seconds, UTC."""
         return dt.datetime.fromtimestamp(int(self.clock.time()), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""All charge points this process knows, by id: the ones that are connected and, for a while, the ones that were."""
+"""Directory of the charge points of this process: connected ones and, for a while, those that were."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class Directory:
-    """Cells by charge point id. Our own, for pykka's registry is a list of the whole process."""
+    """Cells by charge point id. pykka's registry is not used: it is a list of the whole process."""
 
     def __init__(self) -> None:
         self._cells: dict[str, ChargePointCell] = {}
-        self._offline: dict[str, float] = {}  # id: since when, the longest first
+        self._offline: dict[str, float] = {}  # by id, since when; the longest first
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -24,7 +24,7 @@ class Directory:
         return iter(list(self._cells.values()))
 
     def find(self, charge_point_id: str) -> ChargePointCell | None:
-        """The cell of a charge point; None if it is not known."""
+        """Return the cell of a charge point; None if it is not known."""
         return self._cells.get(charge_point_id)
 
     def add(self, cell: ChargePointCell) -> None:
@@ -37,7 +37,7 @@ class Directory:
         self._offline.pop(charge_point_id, None)
 
     def note_online(self, charge_point_id: str) -> None:
-        """Note that a charge point is connected: its cell is kept for as long as it is."""
+        """Note that a charge point is connected: it is never evicted while it is."""
         self._offline.pop(charge_point_id, None)
 
     def note_offline(self, charge_point_id: str, now: float) -> None:

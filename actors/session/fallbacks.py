@@ -1,6 +1,6 @@
-"""Answers that no handler gives: refusals, fallback answers, and acknowledgements of spooled transaction messages.
+"""Answers in a handler's place: refusals, fallback answers, and acknowledgements of spooled messages.
 
-A transaction message is acknowledged once the store has it; until then reading is paused, because what came after it
+A transaction message is acknowledged once the store has it; until then reading is paused, because later messages
 could not be stored either.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .cell import ChargePointCell
 
 STORE_RETRY_S = 1.0
-"""Seconds after which a store that could not persist a message is asked again."""
+"""Seconds before a message that the store could not persist is tried again."""
 
 
 class Fallbacks:
@@ -52,16 +52,16 @@ class Fallbacks:
             self._cell.tell_answer(incoming, None, error, fallback=kind != "answer")
 
     def claim_answer(self, incoming: Incoming, answer: bytes) -> None:
-        """Claim the answer to a CALL: no handler begins with it, and its shadows are told the answer."""
+        """Claim the answer to a CALL: no handler starts it, and its shadows are told the answer."""
         call = self._cell.calls.pop(incoming, None)
         if call is not None:
             call.fallback_taken = True
             call.tell_shadows(answer)
 
     def answer(self, incoming: Incoming, why: str, *, replay: bool = True) -> None:
-        """Answer a CALL in its handler's place. A transaction message is acknowledged once it is stored, else never.
+        """Answer a CALL in its handler's place. A transaction message is acknowledged only once it is stored.
 
-        With `replay`, its plugin is to have it later.
+        With `replay` it is redelivered to its plugin.
         """
         if not incoming.open:
             return
@@ -102,7 +102,7 @@ class Fallbacks:
                 replay=replay,
             )
         )
-        if type(receipt) is Failure:  # a store of somebody's own: what it raises must not cost the answer
+        if type(receipt) is Failure:  # a custom store may raise anything; the answer must be sent
             self._spooled(call, receipt.error, why, replay=replay, again=again)
             return
         if replay:
@@ -116,11 +116,11 @@ class Fallbacks:
         self.hold_back(call.incoming, error, lambda: self._spool(call, why, replay=replay, again=True))
         if replay:
             context.spool.spooled(self._cell.charge_point.id)
-        if not self._cell.ended and (error is None or not again):  # that it still fails is nothing new
+        if not self._cell.ended and (error is None or not again):  # the failure was logged before
             self._cell.tell(CallSpooled(call, error))
 
     def hold_back(self, incoming: Incoming, error: Exception | None, again: Callable[[], None]) -> None:
-        """With an error, ask the store again in a while; and read no further: what came next could not be kept."""
+        """With an error, pause reading and try to store again later; without one, end that state."""
         if error is not None:
             self.unstored = {*(self.unstored or ()), incoming}
             if self._cell.connection is not None:
@@ -130,7 +130,7 @@ class Fallbacks:
             self.unstored.discard(incoming)
 
     def acknowledge(self, call: Call[Any]) -> None:
-        """Send a fallback's answer to a transaction message that is stored now."""
+        """Send the fallback answer to a transaction message that is durable now."""
         context, incoming = self._cell.context, call.incoming
         facts = FallbackFacts(context.time_text(), call.transaction_id, context.id_tag_status)
         fallback = incoming.action.fallback

@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 class SessionMessage(msgspec.Struct, frozen=True, gc=False):
-    """The base of all messages. They hold no reference to what holds them, so the collector need not look at them."""
+    """Base of all messages. They are part of no reference cycle, so the garbage collector ignores them."""
 
 
 # -- To the session of a charge point ---------------------------------------------------------------
 
 
 class Attached(SessionMessage, frozen=True, gc=False):
-    """The charge point has a new connection; it takes over from the one before."""
+    """Event: the charge point has a new connection, which takes over from the old one."""
 
     connection: Connection
 
 
 class FrameReceived(SessionMessage, frozen=True, gc=False):
-    """A text message came: `data` is valid UTF-8, `received_at` is on the clock's monotonic scale."""
+    """Event: a text message was received; `data` is valid UTF-8, `received_at` is on the clock's monotonic scale."""
 
     connection: Connection
     data: bytes
@@ -40,7 +40,7 @@ class FrameReceived(SessionMessage, frozen=True, gc=False):
 
 
 class ConnectionClosed(SessionMessage, frozen=True, gc=False):
-    """A connection is gone, and with it whatever was not answered on it."""
+    """Event: a connection has ended; its calls cannot be answered any more."""
 
     connection: Connection
     code: int
@@ -48,14 +48,14 @@ class ConnectionClosed(SessionMessage, frozen=True, gc=False):
 
 
 class CallAnswered(SessionMessage, frozen=True, gc=False):
-    """A plugin's handler has an answer: a response or a mapping that can become one."""
+    """Event: a handler has an answer, a response or a mapping of its members."""
 
     call: Call[Any]
     response: Any
 
 
 class CallFailed(SessionMessage, frozen=True, gc=False):
-    """A plugin's handler raised, or was ended."""
+    """Event: a handler raised, or was ended."""
 
     call: Call[Any]
     failure: Failure
@@ -69,7 +69,7 @@ class CallReturned(SessionMessage, frozen=True, gc=False):
 
 
 class CallSpooled(SessionMessage, frozen=True, gc=False):
-    """Event: the spooled message behind a fallback answer is durable now; or it is not, and there must be no answer."""
+    """Event: a message was spooled and may be acknowledged; with an error it must not be answered."""
 
     call: Call[Any]
     error: Exception | None
@@ -89,20 +89,20 @@ class SendCommand(SessionMessage, frozen=True, gc=False):
 
 
 class CancelCommand(SessionMessage, frozen=True, gc=False):
-    """Do not send it, if it is not on the wire yet."""
+    """Command: cancel a command that is not on the wire yet."""
 
     ticket: Ticket[Any]
 
 
 class TimePassed(SessionMessage, frozen=True, gc=False):
-    """Something may be due."""
+    """Event: a deadline may have passed."""
 
 
 # -- To a plugin --------------------------------------------------------------------------------------
 
 
 class ChargePointOnline(SessionMessage, frozen=True, gc=False):
-    """A charge point has a connection, where it had none or another one."""
+    """Event: a charge point has connected, or has another connection."""
 
     charge_point: ChargePoint
 
@@ -113,7 +113,7 @@ class ChargePointOnline(SessionMessage, frozen=True, gc=False):
 
 
 class ChargePointOffline(SessionMessage, frozen=True, gc=False):
-    """A charge point has no connection any more; `code` and `reason` say how its socket was closed."""
+    """Event: a charge point has disconnected; `code` and `reason` say how its socket was closed."""
 
     charge_point: ChargePoint
     code: int
@@ -138,7 +138,7 @@ class AnswerSent(SessionMessage, frozen=True, gc=False):
 
 
 class TicketEnded(SessionMessage, frozen=True, gc=False):
-    """A call of ours has ended, one way or another."""
+    """Event: a command has ended."""
 
     ticket: Ticket[Any]
 

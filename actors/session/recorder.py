@@ -1,7 +1,6 @@
-"""The flight recorder of one charge point: the last frames and events, within a bound in bytes.
+"""Flight recorder of one charge point: the last frames and events, within a bound in bytes.
 
-Writing is one `+=`, which nothing interrupts halfway; what is secret is taken out when it is read, not
-when it is written.
+Writing is one `+=`, which nothing can interrupt; secrets are redacted when rows are read, not when they are written.
 """
 
 from __future__ import annotations
@@ -11,22 +10,22 @@ import re
 from typing import Any
 
 ROW_BYTES = 120
-"""Estimated bytes of a row beside its data."""
+"""Estimated size of a row without its data, in bytes."""
 
 ITEMS = 3
-"""Items of a row: its time, its kind, its data."""
+"""Items of a row: time, kind, data."""
 
 SECRET = "***"  # noqa: S105 - the opposite of one
 
-# What must not leave the process in a report: the key a charge point authenticates with, and what may carry one. A
-# frame may be cut off in the middle of it. No frame, whatever somebody sends, may take long.
+# Secrets that must not leave the process: keys of charge points, and settings that may hold one. A frame may be cut in
+# the middle of one. No input may take long.
 _KEY = rb'"key"\s*:\s*"(?i:AuthorizationKey|[^"]{0,50}password[^"]{0,50})"'
 _SECRET_VALUE = re.compile(
     rb"("
     + _KEY
     + rb'\s*(?:,\s*"readonly"\s*:\s*(?:true|false)\s*)?,\s*"value"\s*:\s*")(?:[^"\\]|\\.)*("|\\?\Z)'
 )
-_SHOWN = re.compile(  # as Python shows a message, in the text of an exception: nothing behind it is kept
+_SHOWN = re.compile(  # the repr of a message in an exception's text: everything after it is dropped
     rb"""(\bkey=\\*['"](?i:AuthorizationKey|[^'"]{0,50}password[^'"]{0,50})\\*['"], value=).*""", re.DOTALL
 )
 _VALUE_FIRST = re.compile(rb'("value"\s*:\s*")(?:[^"\\]|\\.)*("\s*,[^{}]*' + _KEY + rb")")
@@ -36,7 +35,7 @@ _CREDENTIALS_IN_URL = re.compile(rb'(\b[A-Za-z][A-Za-z0-9+.-]{0,19}:(?:\\?/){2}[
 class Recorder:
     """Flight recorder of a session. `limit_bytes` bounds data and rows together.
 
-    `registration` is that of the charge point before the first row: None if it has not been here yet.
+    `registration` is that of the charge point before the first row: None if it was not known.
     """
 
     __slots__ = ("_bytes", "_limit", "_rows", "registration")
@@ -44,13 +43,13 @@ class Recorder:
     def __init__(self, limit_bytes: int, registration: str | None = None) -> None:
         self.registration = registration
         self._limit = limit_bytes
-        # Flat, three items a row: a tuple for each row, and a deque's blocks, would cost more than most frames. Made
+        # Flat, three items a row: a tuple per row, or the blocks of a deque, would cost more than most frames. Made
         # with the first row.
         self._rows: list[Any] | None = None
         self._bytes = 0
 
     def note(self, at: float, kind: str, data: bytes) -> None:
-        """Keep one row. `kind` is "in", "out" (the session's own), "answer" (a plugin's) or the name of an event."""
+        """Add a row. `kind` is "in", "out" (the session's own), "answer" (a plugin's) or the name of an event."""
         rows = self._rows
         if rows is None:
             rows = self._rows = []
@@ -60,7 +59,7 @@ class Recorder:
             self._trim(rows)
 
     def _trim(self, rows: list[Any]) -> None:
-        # Down to three quarters, so that it is not to be done at every row.
+        # Down to three quarters, so that it is not done for every row.
         size, most = self._bytes, self._limit * 3 // 4
         gone, last = 0, len(rows) - ITEMS
         while size > most and gone < last:
@@ -70,7 +69,7 @@ class Recorder:
                 self.registration = data.decode()
             gone += ITEMS
         del rows[:gone]
-        if size > self._limit:  # one row, and it alone is too long: its beginning says the most
+        if size > self._limit:  # a single row that is too long: its beginning is kept
             rows[-1] = rows[-1][: max(0, self._limit - ROW_BYTES)]
             size = len(rows[-1]) + ROW_BYTES
         self._bytes = size
@@ -81,7 +80,7 @@ class Recorder:
         return self._bytes
 
     def rows(self) -> list[dict[str, Any]]:
-        """All rows, oldest first, redacted: `at` in seconds of the monotonic clock, `kind`, `data` as text."""
+        """Return all rows, oldest first, redacted: `at` in seconds of the monotonic clock, `kind`, `data` as text."""
         items = iter(self._rows or ())
         return [
             {"at": round(at, 6), "kind": kind, "data": redact(data).decode("utf-8", "replace")}
@@ -89,13 +88,13 @@ class Recorder:
         ]
 
     def dump(self, head: dict[str, Any]) -> str:
-        """All rows as lines of JSON, behind one line that says whose they are: what `chargehand replay` reads."""
+        """Return all rows as lines of JSON after a header line, as `chargehand replay` reads them."""
         head = {**head, "registration": self.registration}
         return "\n".join(json.dumps(row, ensure_ascii=False) for row in [head, *self.rows()]) + "\n"
 
 
 def redact(data: bytes) -> bytes:
-    """A frame without its secrets: values of AuthorizationKey and of passwords, credentials in URLs."""
+    """Return a frame without its secrets: values of AuthorizationKey and of passwords, credentials in URLs."""
     data = _SECRET_VALUE.sub(rb"\1" + SECRET.encode() + rb"\2", data)
     data = _SHOWN.sub(rb"\1" + SECRET.encode(), data)
     data = _VALUE_FIRST.sub(rb"\1" + SECRET.encode() + rb"\2", data)

@@ -27,19 +27,19 @@ R = TypeVar("R")
 
 
 class TicketState(StrEnum):
-    """Where a ticket is. The first three are open, the others final."""
+    """State of a ticket. The first three are open, the others final."""
 
     HELD = "held"  # until the charge point's BootNotification is accepted
-    QUEUED = "queued"  # behind other calls, or until the charge point is back
+    QUEUED = "queued"  # behind other commands, or until the charge point connects
     SENT = "sent"
     ANSWERED = "answered"
     REFUSED = "refused"  # with a CALLERROR
-    TIMED_OUT = "timed_out"  # sent, and no answer in time
+    TIMED_OUT = "timed_out"  # sent, but not answered in time
     EXPIRED = "expired"  # not sent in time
     SUPERSEDED = "superseded"
     CANCELLED = "cancelled"
-    NEVER_SENT = "never_sent"  # the charge point is not there, or its queue is full
-    OUTCOME_UNKNOWN = "outcome_unknown"  # the socket died after it was written
+    NEVER_SENT = "never_sent"  # the charge point is not connected, or its queue is full
+    OUTCOME_UNKNOWN = "outcome_unknown"  # the connection was lost after it was written
 
 
 OPEN = frozenset({TicketState.HELD, TicketState.QUEUED, TicketState.SENT})
@@ -49,7 +49,7 @@ MAY_SHOW = frozenset({TicketState.ANSWERED, TicketState.TIMED_OUT, TicketState.O
 
 
 class TicketError(ChargehandError):
-    """The call did not end with a usable answer; `ticket` says all that is known."""
+    """The command did not end with a usable answer; `ticket` has the details."""
 
     def __init__(self, ticket: Ticket[Any]) -> None:
         self.ticket = ticket
@@ -62,7 +62,7 @@ class TicketError(ChargehandError):
 
 
 class CommandRefused(TicketError):
-    """The charge point answered with a CALLERROR: see `ticket.code`, `ticket.reason`, `ticket.details`."""
+    """Error: the charge point answered with a CALLERROR: `ticket.code`, `ticket.reason`, `ticket.details`."""
 
 
 class CommandTimedOut(TicketError):
@@ -108,10 +108,10 @@ _ERRORS = {
 class Ticket(Generic[R]):
     """Handle of one command: its state, and its outcome once it has ended.
 
-    Times are seconds since 1970; `reason` is a sentence for people. `late_answer` is what came after the time-out: a
+    Times are seconds since 1970; `reason` is a sentence for people. `late_answer` is an answer after the time-out: a
     response or an error code; it changes no state. `verb` is what the command was made from, if it was not a request:
     its session puts it into a message of the version that the charge point speaks. `effect` is None unless the command
-    was made with `until_effect`. `persisted` is the store's receipt for it, None if nothing of it outlives the process.
+    was made with `until_effect`. `persisted` is the store's receipt for it, None if it does not outlive the process.
     """
 
     __slots__ = (
@@ -185,7 +185,7 @@ class Ticket(Generic[R]):
         self.effect_timeout_s = effect_timeout_s
         self.effect_due = 0.0
         self.persisted: Any = None
-        self.mark: Any = None  # the receipt for its being on the wire, and until when that is waited for
+        self.mark: Any = None  # the receipt of its mark as sent, and until when it is waited for
         self.mark_due = 0.0
         self._waiters: list[Callable[[], None]] = []
         self._thread = native_thread() if thread is None else thread
@@ -193,21 +193,21 @@ class Ticket(Generic[R]):
 
     @property
     def version(self) -> str:
-        """Name of the version of OCPP that its request belongs to."""
+        """Name of its request's version of OCPP."""
         return self.request.__action__.version
 
     @property
     def open(self) -> bool:
-        """True until it has ended."""
+        """True until the ticket has ended."""
         return self.state in OPEN
 
     @property
     def settled(self) -> bool:
-        """True when it has ended, and its effect is known if one is waited for."""
+        """True when the ticket has ended, and its effect is known if one is expected."""
         return self.state not in OPEN and self.effect is not Effect.PENDING
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until it has ended (with `until_effect`: until its effect is known); false if not within `timeout_s`.
+        """Wait for the end (with `until_effect`: for the effect); return false if `timeout_s` passed before.
 
         Any greenlet or native thread may wait.
         """
@@ -224,15 +224,15 @@ class Ticket(Generic[R]):
             lock.acquire()
             wake = lock.release
             self._waiters.append(wake)
-            if not self.settled:  # it may have been, in between, in the hub's thread
+            if not self.settled:  # the hub's thread may have ended it meanwhile
                 lock.acquire(timeout=-1 if timeout_s is None else timeout_s)
         if not self.settled:
-            with contextlib.suppress(ValueError):  # woken at this very moment
+            with contextlib.suppress(ValueError):  # woken at this moment
                 self._waiters.remove(wake)
         return self.settled
 
     def result(self, timeout_s: float | None = None) -> R:
-        """Wait for the end and return the response; the end is certain, for every call has a time limit.
+        """Wait for the end and return the response; there is always an end, as every command has a time limit.
 
         Raises a `TicketError` for every other end, and `TimeoutError` if `timeout_s` passed before any.
         """
@@ -243,21 +243,21 @@ class Ticket(Generic[R]):
         raise _ERRORS[self.state](self)
 
     def cancel(self) -> None:
-        """Ask that it be not sent. One that is on the wire ends as it will."""
+        """Cancel the command, unless it is on the wire already."""
         if self._cancel is not None and self.state in OPEN:
             self._cancel(self)
 
     # -- For the session and the system ------------------------------------------------------------
 
     def when_settled(self, callback: Callable[[], None]) -> None:
-        """Call back, in the hub, when nothing more will become of it; at once if that is so."""
+        """Call back in the hub when the ticket is settled; at once if it is."""
         if self.settled:
             callback()
         else:
             self._waiters.append(callback)
 
     def bind(self, cancel: Callable[[Ticket[Any]], None], thread: int) -> None:
-        """Say whose it is: by whom it is cancelled, and in which native thread its hub is."""
+        """Set how the ticket is cancelled, and the native thread of its hub."""
         self._cancel = cancel
         self._thread = thread
 
@@ -268,18 +268,18 @@ class Ticket(Generic[R]):
         self.payload = payload
 
     def waits(self, *, held: bool) -> None:
-        """Note that it waits, and for what."""
+        """Note that the command waits: held, or in the queue."""
         if self.state in OPEN:
             self.state = TicketState.HELD if held else TicketState.QUEUED
 
     def sent(self, at: float) -> None:
-        """Note that it is on the wire."""
+        """Note that the command is on the wire."""
         if self.state in OPEN:
             self.state = TicketState.SENT
             self.sent_at = at
 
     def end(self, state: TicketState, at: float, reason: str = "") -> bool:
-        """Give it its final state; false if it has one."""
+        """Set the final state; return false if there is one already."""
         if self.state not in OPEN:
             return False
         self.state = state
@@ -293,14 +293,16 @@ class Ticket(Generic[R]):
         return True
 
     def detach(self, at: float, reason: str) -> None:
-        """End it here; it is kept, and the process after this one sends it."""
+        """End the ticket in this process; its command is persisted, and the next process sends it."""
         self.end(
-            TicketState.OUTCOME_UNKNOWN, at, f"{reason}; it is kept, and will be sent after the next start"
+            TicketState.OUTCOME_UNKNOWN,
+            at,
+            f"{reason}; the command is persisted and will be sent after the next start",
         )
-        self.end_effect(Effect.NO_EFFECT)  # it has not been sent here
+        self.end_effect(Effect.NO_EFFECT)  # the command was not sent by this process
 
     def end_effect(self, effect: Effect) -> bool:
-        """Note what became of it, answered or not; false if that is known, or was not asked for."""
+        """Set the effect; return false if it is known already, or was not asked for."""
         if self.effect is not Effect.PENDING:
             return False
         self.effect = effect
@@ -318,7 +320,7 @@ class Ticket(Generic[R]):
 
 
 class TicketRegistry:
-    """The tickets that can be found by their id: all open ones, and the last `keep` that were made."""
+    """Registry of tickets by id: all open ones, and the last `keep` that were made."""
 
     def __init__(self, prefix: str, keep: int = 10_000) -> None:
         self._prefix = prefix
@@ -331,23 +333,23 @@ class TicketRegistry:
         return f"{self._prefix}-{next(self._numbers)}"
 
     def add(self, ticket: Ticket[Any]) -> None:
-        """Enter a ticket, and forget the oldest ended ones over the bound."""
+        """Add a ticket, and forget the oldest ended ones over the bound."""
         tickets = self._tickets
         tickets[ticket.id] = ticket
         for _ in range(
             min(2, len(tickets) - self._keep)
-        ):  # two for one: what open ones have kept is made good
+        ):  # two for one, to catch up with open tickets that were skipped
             oldest = next(iter(tickets))
             old = tickets.pop(oldest)
             if not old.settled:
-                tickets[oldest] = old  # to the end: it is looked at again after the others
+                tickets[oldest] = old  # to the end, to be checked again after the others
 
     def find(self, id_: str) -> Ticket[Any] | None:
-        """Find a ticket; None if it is unknown or forgotten."""
+        """Find a ticket by its id; None if it is unknown or forgotten."""
         return self._tickets.get(id_)
 
     def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
-        """All, or those of one charge point: the newest first."""
+        """List all tickets, or those of one charge point, newest first."""
         found = [
             ticket
             for ticket in self._tickets.values()
@@ -357,9 +359,9 @@ class TicketRegistry:
         found.reverse()
         found.sort(
             key=lambda ticket: ticket.created_at, reverse=True
-        )  # an open one may stand behind younger ones
+        )  # an open one may have been moved behind younger ones
         return found
 
     def open_tickets(self) -> list[Ticket[Any]]:
-        """All that have not ended."""
+        """List the tickets that have not ended."""
         return [ticket for ticket in list(self._tickets.values()) if ticket.open]

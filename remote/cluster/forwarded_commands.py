@@ -168,7 +168,7 @@ class ForwardedCommands:
             now = self._clock.time()
             for ticket in list(self._waiting.values()):
                 if _expired(ticket, now):
-                    self._end(ticket, TicketState.EXPIRED, "it waited too long")
+                    self._end(ticket, TicketState.EXPIRED, "it was not sent in time")
                     continue
                 try:
                     node = self._way.find(ticket.charge_point_id)

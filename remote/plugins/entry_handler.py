@@ -244,7 +244,7 @@ class EntryHandler:
                 self.cell.note_success(call.ordering_key, call.action)
                 self._write(call.place, call.envelope, b'{"response":' + data + b"}", keep_s)
                 return
-            logger.error("The answer to %r breaks its contract: %s", call, data.error)
+            logger.error("The answer of the handler to %r is invalid: %s", call, data.error)
             self._fail(call, data.error, "the answer of its handler was invalid")
         elif isinstance(outcome.error, OcppError):
             error = outcome.error

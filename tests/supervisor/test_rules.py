@@ -124,5 +124,5 @@ def test_a_day_of_crashes_does_not_overflow():
     "wrong", [{"intensity": -1}, {"period_s": 0}, {"backoff_min_s": -1}, {"jitter": -0.1}, {"jitter": 1.1}]
 )
 def test_a_policy_without_sense_cannot_be_made(wrong):
-    with pytest.raises(ValueError, match="no such policy"):
+    with pytest.raises(ValueError, match="invalid restart policy"):
         Policy(**wrong)

@@ -128,7 +128,7 @@ def hanging_at(tree, *numbers, **options):
 
 
 def test_a_child_that_does_not_start_in_time_fails_the_start_and_is_killed(tree):
-    with pytest.raises(StartTimedOut, match=r"h has not started within 0\.01 s"):
+    with pytest.raises(StartTimedOut, match=r"h did not start within 0\.01 s"):
         tree.start("a", hanging_at(tree, 1))
     assert tree.taken() == [*starts("a"), *stops("a")]
     until(lambda: tree.scheduler.runners == 0)

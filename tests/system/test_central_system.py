@@ -187,7 +187,7 @@ def test_a_plugin_that_does_not_start_in_time_fails_the_start_and_leaves_nothing
             Event().wait()
 
     before = Snapshot()
-    with pytest.raises(StartTimedOut, match=r"Hanging has not started within 0\.02 s"):
+    with pytest.raises(StartTimedOut, match=r"Hanging did not start within 0\.02 s"):
         CentralSystem(
             Settings(port=0, supervision=SupervisionSettings(start_s=0.02)), plugins=[Tags, Hanging]
         ).start()

@@ -174,7 +174,7 @@ def test_a_handler_that_only_raises_is_neither_late_nor_blamed(harness):
     assert harness.plugin.breakers.failing == {}
 
 
-def test_one_that_swallows_its_kill_is_disowned_and_its_lane_goes_on(harness):
+def test_one_that_swallows_its_kill_is_abandoned_and_its_lane_goes_on(harness):
     let_go = Event()
 
     def swallow(_):
@@ -191,7 +191,7 @@ def test_one_that_swallows_its_kill_is_disowned_and_its_lane_goes_on(harness):
     assert charge_point.take() == []
     harness.stage.advance(GRACE_S)
     assert charge_point.take() == [[3, "1", ACCEPTED]]
-    assert harness.count("handler_disowned") == 1
+    assert harness.count("handler_abandoned") == 1
     let_go.set()
     gevent.sleep(0)
     harness.stage.settle()

@@ -94,7 +94,7 @@ def test_a_handler_that_would_hide_something_of_every_actor_is_an_error():
     def stop(self, call):
         """Nothing."""
 
-    with pytest.raises(TypeError, match="would hide stop"):
+    with pytest.raises(TypeError, match="hides the attribute stop"):
         type("Hiding", (Plugin,), {"stop": passive("StopTransaction")(stop)})
 
 

@@ -243,13 +243,13 @@ def test_the_end_is_for_good(cell_harness):
         cell.start()
 
 
-def test_told_messages_that_nobody_will_handle_are_handed_to_unheard(cell_harness):
+def test_told_messages_that_nobody_will_handle_are_handed_to_undelivered(cell_harness):
     unheard = []
 
     class Attentive(Cell):
         __slots__ = ()
 
-        def unheard(self, message):
+        def undelivered(self, message):
             unheard.append(message)
 
     cell = Attentive(cell_harness.scheduler, "attentive", ScriptedActor.maker(cell_harness.log))

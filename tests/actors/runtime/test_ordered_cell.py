@@ -167,7 +167,7 @@ def test_a_handler_that_swallows_its_interrupt_is_abandoned_and_its_key_is_free(
     assert begun(log)[-1] == "a4"
 
 
-def test_what_waits_for_the_lane_of_a_disowned_handler_keeps_its_order(make, log):
+def test_what_waits_for_the_lane_of_an_abandoned_handler_keeps_its_order(make, log):
     block, timers = Event(), Timers(ManualClock())
     cell = make(actor=swallowing(block), timers=timers)
     stubborn = Job("a", 1, block)
@@ -184,7 +184,7 @@ def test_what_waits_for_the_lane_of_a_disowned_handler_keeps_its_order(make, log
     block.set()
 
 
-def test_one_that_ends_within_its_grace_is_not_disowned(make, log):
+def test_one_that_ends_within_its_grace_is_not_abandoned(make, log):
     block, timers = Event(), Timers(ManualClock())
     cell = make(actor=swallowing(block), timers=timers)
     slow, behind = Job("a", 1, block), Job("a", 2, Event())

@@ -31,7 +31,7 @@ def test_a_peer_that_is_too_fast_is_counted_and_logged_a_few_times(stage, caplog
     assert stage.counts["throttled"] == 1000
     lines = [line for line in caplog.messages if "sessions.messages_per_s" in line]
     assert len(lines) == 10
-    assert lines[0].startswith("CP1 at memory sends faster")
+    assert lines[0].startswith("CP1 at memory exceeds")
     caplog.clear()
     stage.advance(60)
     assert any(line.startswith("CP1: 990 more lines (throttled) were left out") for line in caplog.messages)
