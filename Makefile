@@ -1,5 +1,5 @@
 # make run, make test, make lint, make docs, make settings, make clean
-# make bench, make against, make profile, make chaos, make isolation, make killtest, make flood, make stall, make nodes, make scaling
+# make bench, make against, make profile, make chaos, make isolation, make attacks, make killtest, make flood, make stall, make nodes, make scaling
 #
 # All of it needs Python 3.11 or newer with its venv module, and nothing else: what is missing is installed into
 # .venv. ARGS is handed on: make run ARGS="--port 9100", make test ARGS="tests/protocol -x".
@@ -18,7 +18,7 @@ MADE := $(VENV)/made
 INSTALLED := $(VENV)/installed
 INSTALLED_DEV := $(VENV)/installed-dev
 
-.PHONY: run test lint docs bench against profile chaos killtest flood stall nodes scaling isolation settings clean
+.PHONY: run test lint docs bench against profile chaos killtest flood stall nodes scaling isolation attacks settings clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -64,6 +64,9 @@ scaling: $(INSTALLED_DEV)
 
 isolation: $(INSTALLED_DEV)
 	$(BIN)/python bench/isolation.py $(ARGS)
+
+attacks: $(INSTALLED_DEV)
+	$(BIN)/python bench/attacks.py $(ARGS)
 
 # The two files that are made from config/settings.py and config/sessions.py.
 settings: $(INSTALLED)

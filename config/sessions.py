@@ -114,7 +114,7 @@ class SessionSettings(Section):
         least=0,
     )
     bytes_burst: int = setting(
-        8388608, "Bytes of one connection taken at full speed before `bytes_per_s` counts.", least=1
+        4194304, "Bytes of one connection taken at full speed before `bytes_per_s` counts.", least=1
     )
     max_outbox_bytes: int = setting(
         1048576, "Unsent bytes after which a peer that does not read is closed.", least=1024

@@ -271,7 +271,10 @@ def _forget_charge_point() -> dict[str, Any]:
 
 def _set_password() -> dict[str, Any]:
     described = _change("Set the password of a charge point", "charge_point", "No passwords are kept here")
-    properties = {"password": TEXT | {"minLength": 1, "maxLength": 256}}
+    said = (
+        "Its text, or its bytes behind hex: or base64:; text: goes before a text that begins with one of them"
+    )
+    properties = {"password": TEXT | {"minLength": 1, "maxLength": 256, "description": said}}
     return described | {"requestBody": _body(OBJECT | {"properties": properties, "required": ["password"]})}
 
 

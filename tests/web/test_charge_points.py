@@ -199,3 +199,26 @@ def test_an_identity_that_no_charge_point_may_have_is_422(client, credentials, i
     assert put(client, identity).status == falcon.HTTP_422
     assert put(client, f"{identity}/password", password="secret").status == falcon.HTTP_422
     assert listed(client) == []
+
+
+@pytest.mark.parametrize(("text", "key"), [("hex:00ff0a", b"\x00\xff\x0a"), ("base64:AP8K", b"\x00\xff\x0a")])
+def test_the_bytes_of_a_password_are_written_behind_a_prefix(client, credentials, text, key):
+    assert put(client, "CP1/password", password=text).status == falcon.HTTP_200
+    assert credentials.book.get("CP1").digest == key
+
+
+@pytest.mark.parametrize("text", ["hex:", "hex:0", "hex:zz", "base64:A", "base64:!!!!"])
+def test_a_password_that_writes_out_no_bytes_is_422(client, credentials, text):
+    reply = put(client, "CP1/password", password=text)
+    assert reply.status == falcon.HTTP_422
+    assert "behind" in reply.json["description"]
+    assert not credentials.knows("CP1")
+
+
+def test_a_new_key_that_is_not_used_yet_is_shown_with_its_time(client, credentials):
+    new = Credential(charge_point_id="CP1", scheme="blake2", salt=b"2", digest=b"", changed_at=NOW)
+    old = Credential(charge_point_id="CP1", scheme="blake2", salt=b"1", digest=b"", changed_at=NOW, next=new)
+    credentials.book.put(old)
+    assert client.simulate_get(f"{PATH}/CP1").json["new_key_since"] == "2026-01-01T00:00:00Z"
+    credentials.book.put(new)
+    assert client.simulate_get(f"{PATH}/CP1").json["new_key_since"] is None

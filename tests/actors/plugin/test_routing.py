@@ -108,6 +108,23 @@ def test_those_who_asked_for_an_action_or_for_all_hear_of_outcomes(router):
     assert (all_.depth, resets.depth, clears.depth) == (1, 1, 0)
 
 
+class Once(EmptyPlugin):
+    """Hears in one process of a cluster how a command ended."""
+
+    outcomes_once = True
+
+
+def test_what_ended_at_another_node_is_not_told_to_those_who_hear_of_it_there(router):
+    once = PluginCell(Scheduler(spare=0), Once.spec(name="once"), None)
+    each = cell("each")
+    for one in (once, each):
+        router.add(one, outcomes=["Reset"])
+    router.tell_outcome("Reset", "fact", elsewhere=True)
+    assert (once.depth, each.depth) == (0, 1)
+    router.tell_outcome("Reset", "fact")
+    assert (once.depth, each.depth) == (1, 2)
+
+
 def test_a_plugin_that_asked_for_an_action_and_for_all_hears_of_it_once(router):
     both = cell()
     router.add(both, outcomes=["Reset", "*"])
