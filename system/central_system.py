@@ -1,8 +1,8 @@
 """The central system: everything put together, started from left to right and stopped from right to left.
 
     root (rest_for_one)
-    ├── plugins    what answers
-    ├── sessions   one actor a charge point
+    ├── plugins    answer calls
+    ├── sessions   one actor per charge point
     └── endpoints  ws, wss, HTTP
 
 It lives in the hub of the native thread that starts it. It patches nothing, installs no signal handler, and opens no
@@ -83,7 +83,7 @@ KEYS_PLUGIN = "chargehand.plugins.authorization_keys:AuthorizationKeys"
 """Bundled plugin that keeps the new keys of charge points."""
 
 SWEEP_S = 60.0
-"""Seconds between looks for charge points that have been away too long."""
+"""Seconds between sweeps of charge points that have been offline too long."""
 
 
 class SystemFailed(ChargehandError):
@@ -91,13 +91,13 @@ class SystemFailed(ChargehandError):
 
 
 class CentralSystem(CommandSender):
-    """An OCPP central system. Use it with `with`, or `start` and `stop` it.
+    """OCPP central system. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
     behind them, the bundled ones last. `http` is `serve_http` if the settings enable the HTTP API. `on_online` and
-    `on_offline` are called with the `ChargePoint`, in greenlets of their own. `observers` hear of everything that is
-    counted. With a `store` of your own, you close it. `worker` is the program's, for one of several processes. Raises
-    `ConfigError` for settings that cannot be. `versions` are those of OCPP that it speaks, by subprotocol.
+    `on_offline` are called with the `ChargePoint`, in greenlets of their own. `observers` are notified of
+    everything that is counted. A `store` that is given is not closed. `worker` is for one of several processes. Raises
+    `ConfigError` for invalid settings. `versions` are those of OCPP that it speaks, by subprotocol.
     """
 
     def __init__(
@@ -149,9 +149,9 @@ class CentralSystem(CommandSender):
         self.stop()
 
     def start(self) -> None:
-        """Start everything; returns when it serves. Raises what kept it from it, and has stopped the rest then."""
+        """Start everything and return when it serves. After an exception nothing is left running."""
         if self._root is not None:
-            raise RuntimeError("it is running")
+            raise RuntimeError("the central system is already running")
         self._build()
         self._stopped.clear()
         self._failure = None
@@ -170,7 +170,7 @@ class CentralSystem(CommandSender):
             self._watchdog.start()
 
     def _build(self) -> None:
-        """Make all parts, each from those before it; nothing runs yet."""
+        """Make all parts, each from the earlier ones; nothing runs yet."""
         settings = self.settings
         self._inlet = Inlet()
         self._scheduler = Scheduler()
@@ -182,7 +182,7 @@ class CentralSystem(CommandSender):
         self._registry = TicketRegistry(os.urandom(4).hex())
         self.store: Store = self._store or open_store(settings, threads, self._clock.time(), self.worker)
         if not self.store.durable:
-            logger.warning("the store is memory: nothing is left of it when this process ends")
+            logger.warning("the store is memory: its records are lost when this process ends")
         if KEYS_PLUGIN not in settings.bundled_plugins and len(self.store.collections.credentials):
             logger.warning(
                 "keys of charge points are in the store, but bundled_plugins lacks %s: a charge point that takes a new "
@@ -310,7 +310,7 @@ class CentralSystem(CommandSender):
             started = True
         finally:
             if not started:
-                root.kill()  # it is still starting if whoever waits for it was interrupted
+                root.kill()  # still starting, if the caller that waits was interrupted
                 root.join(self._stop_s())
                 root.end()
         root.watch = self._root_ended
@@ -348,7 +348,7 @@ class CentralSystem(CommandSender):
         self._let_go()
 
     def _stop_s(self) -> float:
-        """The seconds that the whole system has, and those that plugins have of their own; or all of its children's."""
+        """Return the seconds to stop within: the system's and those of single plugins, or all of its children's."""
         limit_s = self.settings.supervision.stop_timeout_s
         own_s = sum(spec.shutdown_s or 0.0 for spec in self._own_specs)
         return limit_s + own_s if limit_s else self._children_s
@@ -359,7 +359,7 @@ class CentralSystem(CommandSender):
             self._sessions.let_go(cell)
         self._commands.end_all("the central system has stopped")
         self._pool.kill(timeout=1.0)
-        for connection in list(self._running):  # closing still, or half-open: nobody would end them any more
+        for connection in list(self._running):  # still closing, or half-open: nothing else would end them
             connection.finish()
         if self._membership is not None:
             self._membership.cluster.stop()
@@ -376,9 +376,9 @@ class CentralSystem(CommandSender):
         self._stopped.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until it has stopped, or return at once if it does not run; false if it runs after `timeout_s`.
+        """Wait until the system has stopped; return false if it still runs after `timeout_s`.
 
-        Raises `SystemFailed`, to everybody who waits, if the root gave up.
+        Raises `SystemFailed`, to all callers, if the root supervisor gave up.
         """
         if not self._stopped.wait(timeout_s):
             return False
@@ -389,24 +389,24 @@ class CentralSystem(CommandSender):
 
     @property
     def cluster(self) -> Cluster | None:
-        """The processes that share these charge points; None if this is the only one."""
+        """Cluster of the processes that share the charge points; None if this is the only one."""
         return self._membership.cluster if self._membership is not None else None
 
     # -- Ports ---------------------------------------------------------------------------------
 
     @property
     def port(self) -> int:
-        """The port of ws: the one that was bound if the settings said 0."""
+        """Port of ws: the bound one if the setting is 0."""
         return self._ports["ws"]
 
     @property
     def tls_port(self) -> int:
-        """The port of wss."""
+        """Port of wss."""
         return self._ports["wss"]
 
     @property
     def http_port(self) -> int:
-        """The port of the HTTP API."""
+        """Port of the HTTP API."""
         return self._ports["http"]
 
     # -- Commands --------------------------------------------------------------------------------
@@ -445,7 +445,7 @@ class CentralSystem(CommandSender):
         return self._commands
 
     def ticket(self, ticket_id: str) -> Ticket[Any] | None:
-        """Find a ticket; None if it is unknown, or ended long ago."""
+        """Find a ticket by its id; None if it is unknown, or ended long ago."""
         return self._commands.ticket(ticket_id)
 
     def open_tickets(self, charge_point_id: str = "") -> list[Ticket[Any]]:
@@ -461,7 +461,7 @@ class CentralSystem(CommandSender):
         local_list_limit: int | None = None,
         timeout_s: float | None = None,
     ) -> LocalListUpdate:
-        """Send a charge point what its local list lacks, and return what became of it; switches greenlets.
+        """Bring the local list of a charge point in step with the tags; return the outcome. Switches greenlets.
 
         A list that is known for certain gets a Differential, unless the whole is less; any other, or one that has
         refused its Differential, a Full. More than `local_list_limit` tags (by default that of the settings) are sent
@@ -479,36 +479,36 @@ class CentralSystem(CommandSender):
         )
 
     def key_sent(self, charge_point_id: str, value: str, *, certain: bool) -> None:
-        """Keep the new AuthorizationKey of a charge point; it is not `certain` if no answer said that it was taken.
+        """Store the new AuthorizationKey of a charge point; not `certain` if no answer confirmed it.
 
-        Switches greenlets. Raises `PasswordChecksBusy`, and ValueError for a key that cannot be one.
+        Switches greenlets. Raises `PasswordChecksBusy`, and ValueError for an invalid key.
         """
         self.credentials.key_sent(charge_point_id, value, certain=certain)
 
     # -- Operations ------------------------------------------------------------------------------
 
     def charge_points(self) -> Sequence[ChargePoint]:
-        """All charge points this process knows, connected or not."""
+        """List the charge points that this process knows, connected or not."""
         return self._operations.charge_points()
 
     def charge_point(self, charge_point_id: str) -> ChargePoint | None:
-        """The facts of one charge point; None if it is not known."""
+        """Return the facts of a charge point; None if it is not known."""
         return self._operations.charge_point(charge_point_id)
 
     def crash_reports(self) -> list[dict[str, object]]:
-        """The last crashes of sessions: charge point, time, error, traceback, and the rows of its flight recorder."""
+        """List the last crashes of sessions: charge point, time, error, traceback, and the rows of its recorder."""
         return self._operations.crash_reports()
 
     def recording(self, charge_point_id: str) -> str | None:
-        """The flight recorder of a charge point as lines of JSON, redacted; None if it is not known."""
+        """Return the recording of a charge point as lines of JSON, redacted; None if it is not known."""
         return self._operations.recording(charge_point_id)
 
     def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
-        """The calls that have not ended, and the last that have; of one charge point or of all, the newest first."""
+        """List open tickets and the last ended ones, of one charge point or of all, newest first."""
         return self._operations.tickets(charge_point_id, open_only=open_only)
 
     def register(self, charge_point_id: str, status: str) -> Receipt:
-        """Register a charge point that is away as its BootNotification would.
+        """Register a charge point that is offline as its BootNotification would.
 
         `status` is Accepted, Pending or Rejected; raises ValueError if it is none of them, and
         `ChargePointConnected` for one that is connected, whose BootNotification decides. OCPP 1.6, 4.2.
@@ -516,17 +516,17 @@ class CentralSystem(CommandSender):
         return self._operations.register(charge_point_id, status)
 
     def forget(self, charge_point_id: str) -> Receipt:
-        """Forget a charge point that is away, and end the calls that wait for it.
+        """Forget the registration of a charge point that is offline, and end the commands that wait for it.
 
-        Its transactions stay, and so does all that is no registration. Raises `ChargePointConnected` for one
+        Its transactions and other records stay. Raises `ChargePointConnected` for one
         that is connected.
         """
         return self._operations.forget(charge_point_id)
 
     def plugins(self) -> list[dict[str, Any]]:
-        """Every plugin: its part of the tree, and whether it is `quarantined` or a `shadow`.
+        """List the plugins: their part of the tree, and whether each is `quarantined` or a `shadow`.
 
-        `broken` are the pairs (charge point, action) that fallbacks answer for.
+        `open_breakers` are pairs (charge point, action).
         """
         return self._operations.plugins()
 
@@ -535,9 +535,9 @@ class CentralSystem(CommandSender):
         return self._operations.spool_by_plugin()
 
     def retry_spooled(self, numbers: Collection[int] | None = None) -> list[int]:
-        """Bring back what was set aside, these or all, to be handed to its plugin again; the numbers of what came back.
+        """Put dead letters, these or all, back into the spool, to be redelivered; return their numbers.
 
-        A transaction comes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
+        A transaction goes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
         """
         return self._operations.retry_spooled(numbers)
 
@@ -577,15 +577,15 @@ class CentralSystem(CommandSender):
         return self._by_hand.forget_dead_letter(number, by=by)
 
     def quarantined(self) -> list[dict[str, Any]]:
-        """The plugins in quarantine: name, last crash, how many times."""
+        """List the plugins in quarantine: name, last crash, number of quarantines."""
         return self._operations.quarantined()
 
     def release(self, plugin: str) -> bool:
-        """Let a plugin out of quarantine; false if it is in none. Switches greenlets."""
+        """Release a plugin from quarantine; return false if it is in none. Switches greenlets."""
         return self._operations.release(plugin)
 
     def promote(self, plugin: str) -> bool:
-        """Let a shadow plugin answer from now on, in the place of whoever did; false if there is no such shadow."""
+        """Promote a shadow plugin to answer from now on; return false if there is no such shadow."""
         return self._operations.promote(plugin)
 
     def describe(self) -> dict[str, Any]:

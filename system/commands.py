@@ -1,4 +1,4 @@
-"""Commands: from `system.send` to the session of a charge point, and the tickets that the system keeps of them."""
+"""Commands: from `system.send` to the session of a charge point, and their tickets."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ R = TypeVar("R", bound="Message")
 
 
 class Commands:
-    """The commands of a running system: sends them, cancels them, and looks their tickets up.
+    """Commands of a running system: sends and cancels them, and finds their tickets.
 
-    `peers` is the membership in a cluster; None if this is the only process. Refuses what is sent before `open` and
+    `peers` is the membership in a cluster; None if this is the only process. Refuses commands before `open` and
     after `close`.
     """
 
@@ -62,7 +62,7 @@ class Commands:
         self._open = False
 
     def open(self) -> None:
-        """Take commands from now on, after those that the process before this one had not ended."""
+        """Take commands from now on, after those that the previous process had not ended."""
         self._open = True
         durable_tickets = self._context.durable_tickets
         # Among several processes, the one that a charge point connects to adopts them: see `Membership.attached`.
@@ -75,10 +75,10 @@ class Commands:
         self._open = False
 
     def end_all(self, reason: str) -> None:
-        """End every ticket, except that the next process has those that it will send."""
+        """End every ticket; those that the next process will send are detached."""
         durable_tickets, now = self._context.durable_tickets, self._clock.time()
         for ticket in self._registry.open_tickets():
-            if self._peers is not None and self._peers.leave(ticket, now, reason):
+            if self._peers is not None and self._peers.abandon_remote(ticket, now, reason):
                 continue
             if durable_tickets is not None and durable_tickets.survives(ticket):
                 ticket.detach(now, reason)
@@ -100,7 +100,7 @@ class Commands:
         if name in versions:
             return versions[name]
         if len(versions) > 1:
-            text = f"{charge_point_id} has never been here: the parameter version must be one of: "
+            text = f"{charge_point_id} is unknown: the parameter version must be one of: "
             raise UnknownVersion(text + ", ".join(versions))
         return next(iter(versions.values()))
 
@@ -175,7 +175,7 @@ class Commands:
             cell.tell(SendCommand(ticket))
 
     def adopt(self, ticket: Ticket[Any]) -> None:
-        """Go on with a call of a process that is no more."""
+        """Adopt a command of a process that has ended."""
         ticket.bind(self._cancel, self._thread)
         if ticket.open:
             self._submit(ticket)
@@ -187,7 +187,7 @@ class Commands:
         self._in_hub(self.cancel_here, ticket)
 
     def cancel_here(self, ticket: Ticket[Any]) -> None:
-        """Take a call out that is not on the wire yet. Belongs to the hub's thread."""
+        """Cancel a command that is not on the wire yet. Belongs to the hub's thread."""
         if self._peers is not None and ticket.id in self._peers.cluster.forwarded:
             self._peers.cluster.forwarded.cancel(ticket)
             return
@@ -196,11 +196,11 @@ class Commands:
             cell.tell(CancelCommand(ticket))
 
     def ticket(self, ticket_id: str) -> Ticket[Any] | None:
-        """Find a ticket; None if it is unknown, or ended long ago."""
+        """Find a ticket by its id; None if it is unknown, or ended long ago."""
         return self._registry.find(ticket_id)
 
     def open_tickets(self, charge_point_id: str = "") -> list[Ticket[Any]]:
-        """The tickets that have not ended: of one charge point, or of all."""
+        """List the open tickets of one charge point, or of all."""
         return [
             ticket
             for ticket in self._registry.open_tickets()

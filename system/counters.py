@@ -1,6 +1,6 @@
-"""Counters and callbacks: observers hear of all that is counted, the embedding program of charge points.
+"""Counters of events, passed on to observers, and callbacks of the embedding application.
 
-What they raise is logged, and costs the system nothing.
+Their exceptions are logged and have no other effect.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Counters:
         self._observers = tuple(observers)
 
     def count(self, name: str, charge_point_id: str) -> None:
-        """Count one."""
+        """Count one event."""
         self.counts[name] = self.counts.get(name, 0) + 1
         for observer in self._observers:
             failure = attempt(observer.count, name, charge_point_id)
@@ -38,7 +38,7 @@ class Counters:
 
 
 def call_back(pool: Pool, callback: Callable[[ChargePoint], None], charge_point: ChargePoint) -> None:
-    """Tell whoever embeds the system, in a greenlet of its own; one that blocks costs the session nothing either."""
+    """Call back the embedding application in a greenlet of its own, so that it may block."""
 
     def run() -> None:
         failure = attempt(callback, charge_point)

@@ -1,7 +1,7 @@
-"""The local authorisation lists of charge points, brought in step with the tags of the store.
+"""Local authorisation lists of charge points, brought in step with the tags of the store.
 
-Nothing is sent unless somebody asks for it. What a charge point is believed to hold is kept by the plugin that hears
-how each SendLocalList ended (`plugins/accepted_state.py`), whoever has sent it.
+Nothing is sent without a request. The plugin `plugins/accepted_state.py` stores what each charge point is believed to
+hold, from the outcome of every SendLocalList.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .commands import Commands
 
 BELIEVED_S = 5.0
-"""Seconds that may pass until what an answer says is in the store."""
+"""Seconds within which the effect of an answer must be in the store."""
 LOOK_S = 0.001
 AT_A_TIME = 500
 """Tags compared before other greenlets have their turn."""
@@ -60,7 +60,7 @@ class LocalListUpdate:
 
 
 class LocalLists:
-    """The local lists of a system's charge points: brings each in step with the tags when asked to."""
+    """Local lists of a system's charge points; brings each in step with the tags on request."""
 
     def __init__(self, store: Store, commands: Commands, *, entry_limit: int) -> None:
         self._store = store
@@ -77,7 +77,7 @@ class LocalLists:
         local_list_limit: int | None = None,
         timeout_s: float | None = None,
     ) -> LocalListUpdate:
-        """Send a charge point what its local list lacks, and return what became of it; switches greenlets.
+        """Bring the local list of a charge point in step with the tags; return the outcome. Switches greenlets.
 
         A list that is known for certain gets a Differential, unless the whole is less; any other, or one that has
         refused its Differential, a Full. More than `local_list_limit` tags (by default that of the settings) are sent
@@ -90,7 +90,7 @@ class LocalLists:
         if limit < 1:
             raise ValueError(f"local_list_limit must be at least 1, not {limit}")
         if charge_point_id in self._running:
-            raise LocalListSyncRunning(f"a list is on its way to {charge_point_id} already")
+            raise LocalListSyncRunning(f"a local list is being sent to {charge_point_id} already")
         version = self._commands.version_of(charge_point_id)
         adapter = version.local_lists
         if adapter is None:
@@ -106,7 +106,7 @@ class LocalLists:
 
 
 class _Sync:
-    """The synchronization of one charge point's list."""
+    """Synchronization of one charge point's list."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class _Sync:
         return self._store.collections.local_lists.get(self._charge_point_id)
 
     def run(self, *, full: bool, clear_cache: bool) -> LocalListUpdate:
-        """Send the list, and return what became of it."""
+        """Send the list, and return the outcome."""
         tags = list(self._store.collections.tags)
         adapter, believed = self._adapter, self._believed
         wanted = [tag for tag in tags if adapter.fits(tag)]
@@ -171,7 +171,7 @@ class _Sync:
         for start in range(0, max(len(entries), 1), self._limit):
             version += 1
             part = entries[start : start + self._limit]
-            # What follows the first part of a full list adds to it.
+            # The parts after the first of a full list add to it.
             request = self._adapter.update(version, part, full and not start)
             ticket = self._commands.send(self._charge_point_id, request, timeout_s=self._timeout_s)
             self._tickets.append(ticket)
@@ -183,17 +183,17 @@ class _Sync:
         return version
 
     def _accepted(self) -> bool:
-        """Say whether the last list was accepted."""
+        """Return whether the last list was accepted."""
         ticket = self._tickets[-1]
         return _usable(ticket) and self._adapter.accepted(ticket.response)
 
     def _full_helps(self) -> bool:
-        """Say whether a full list may be accepted where the last one was not."""
+        """Return whether a full list may be accepted where the last one was not."""
         ticket = self._tickets[-1]
         return _usable(ticket) and self._adapter.full_helps(ticket.response)
 
     def _until_believed(self, version: int) -> None:
-        """Wait until the plugin has heard of it, or the next list would be compared with what was before."""
+        """Wait until the plugin has stored the outcome, which the next list is compared with."""
         for _ in range(round(BELIEVED_S / LOOK_S)):
             believed = self._believed
             if believed is not None and believed.last_sent >= version:
@@ -209,7 +209,7 @@ class _Sync:
 
 
 def _in_turns(entries: Iterable[Any]) -> Iterator[Any]:
-    """Pass entries on, and give other greenlets their turn now and then."""
+    """Yield the entries, and let other greenlets run now and then."""
     for number, entry in enumerate(entries, 1):
         yield entry
         if number % AT_A_TIME == 0:
@@ -217,5 +217,5 @@ def _in_turns(entries: Iterable[Any]) -> Iterator[Any]:
 
 
 def _usable(ticket: Ticket[Any]) -> bool:
-    """Say whether a ticket was answered with a response that keeps the contract."""
+    """Return whether a ticket was answered with a valid response."""
     return ticket.state is TicketState.ANSWERED and ticket.response is not None

@@ -1,6 +1,6 @@
-"""A central system as part of a cluster: what the others need of it, and it of them.
+"""Membership of a central system in a cluster.
 
-It is the part of `CentralSystem` that is there only when several processes share their charge points.
+It exists only when several processes share their charge points.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ ABSENT = "the charge point has left"
 
 
 class Membership:
-    """The part of a central system that its cluster sees, and the part of the cluster that the system sees.
+    """Interface between a central system and its cluster.
 
-    `adopt` goes on with a command of a node that is no more, `cancel` takes one out that waits here, and
-    `spooled_elsewhere` is told of charge points whose messages another node has spooled.
+    `adopt` continues a command of a dead node, `cancel` cancels one that waits here, and `spooled_elsewhere` is called
+    for charge points whose messages another node has spooled.
     """
 
     def __init__(
@@ -69,17 +69,17 @@ class Membership:
         self._spooled_elsewhere = spooled_elsewhere
         self.cluster = Cluster(coordinator, timers, store, self, versions)
 
-    # -- For the entrance ------------------------------------------------------------------------
+    # -- For the gatekeeper ------------------------------------------------------------------------
 
     def admit(self, charge_point_id: str) -> None:
         """Claim a charge point for this node before its handshake is answered."""
         self.cluster.admit(charge_point_id)
-        # What another process has spooled of it goes before what it says now.
+        # Messages that another process has spooled go before new ones.
         if self._store.durable and self._store.spooled(charge_point_id=charge_point_id, limit=1):
             self._spooled_elsewhere(charge_point_id)
 
     def attached(self, charge_point_id: str) -> None:
-        """Adopt the commands that nodes which are no more had for a charge point that has connected here."""
+        """Adopt the commands of dead nodes for a charge point that has connected here."""
         durable_tickets = self._durable_tickets
         if not isinstance(durable_tickets, TicketStore):
             return
@@ -105,7 +105,7 @@ class Membership:
         return None if cell is None or cell.ended or cell.newest is None else cell
 
     def run(self, ticket: Ticket[Any]) -> bool:
-        """Carry a command out that another node forwarded; false if its charge point is not connected here."""
+        """Run a forwarded command; return false if its charge point is not connected here."""
         cell = self._online(ticket.charge_point_id)
         if cell is None:
             return False
@@ -120,11 +120,11 @@ class Membership:
         return self._registry.find(ticket_id)
 
     def cancel(self, ticket: Ticket[Any]) -> None:
-        """Take a command out that waits here."""
+        """Cancel a command that waits here."""
         self._cancel(ticket)
 
     def wake(self, charge_point_id: str) -> None:
-        """Have a session look again at what it may send."""
+        """Have a session check again whether it may send commands."""
         cell = self._online(charge_point_id)
         if cell is not None:
             cell.tell(TimePassed())
@@ -137,7 +137,7 @@ class Membership:
             cell.newest.close(CLOSE_POLICY, "the charge point is connected to another node")
 
     def hold(self, ticket: Ticket[Any]) -> None:
-        """Keep a forwarded command for the next process."""
+        """Persist a forwarded command for the next process."""
         if self._durable_tickets is not None:
             self._durable_tickets.persist(ticket)
 
@@ -154,17 +154,17 @@ class Membership:
     # -- For the system --------------------------------------------------------------------------
 
     def submit(self, ticket: Ticket[Any]) -> bool:
-        """Have a ticket carried out by whoever holds its charge point; false if that is us."""
+        """Forward a command to the owner of its charge point; return false if that is this node."""
         if self._online(ticket.charge_point_id) is not None:
             return False
         self.cluster.forwarded.submit(ticket)
         return True
 
     def went_offline(self, charge_point_id: str) -> None:
-        """A charge point of ours is not connected any more: what waits for it moves with it."""
+        """Forward the commands that wait for a charge point that has disconnected."""
         cell = self._directory.find(charge_point_id)
         if cell is None or cell.newest is not None:
-            return  # it has a newer connection here
+            return  # a newer connection is here
         calls, moving = cell.session.calls, []
         for outgoing in list(calls.waiting) if calls is not None else ():
             if outgoing.owner.when_offline == "queue" and calls is not None:
@@ -173,7 +173,7 @@ class Membership:
         self.cluster.went_offline(charge_point_id, moving)
 
     def give_back(self) -> None:
-        """Before this system stops: what waits here for others is theirs again."""
+        """Return hosted commands that still wait to their nodes, before this system stops."""
         for cell in self._directory:
             calls = cell.session.calls
             for outgoing in list(calls.waiting) if calls is not None else ():
@@ -181,8 +181,8 @@ class Membership:
                     calls.remove(outgoing.owner)
                     self.cluster.hosted.give_back(outgoing.owner, "its node stops")
 
-    def leave(self, ticket: Ticket[Any], at: float, reason: str) -> bool:
-        """End a ticket that is with another node when this system stops; false if it is not."""
+    def abandon_remote(self, ticket: Ticket[Any], at: float, reason: str) -> bool:
+        """End a ticket that another node has, when this system stops; return false if none has it."""
         if not self.cluster.forwarded.is_away(ticket):
             return False
         ticket.end(TicketState.OUTCOME_UNKNOWN, at, f"{reason}; another node has it")

@@ -32,18 +32,18 @@ RELEASE_S = 10.0
 """Seconds that the start of a released plugin may take."""
 
 STORE_S = 30.0
-"""Seconds that the store has to keep what is brought back."""
+"""Seconds that the store has to put dead letters back."""
 
 SPOOL_COUNTED = 10_000
 """Messages in the spool that are counted by plugin."""
 
 
 class ChargePointConnected(ChargehandError, ValueError):
-    """A charge point is connected, and what was asked for is for one that is away."""
+    """A charge point is connected, and the operation is for one that is offline."""
 
 
 class Operations:
-    """Views of a running system, and what an operator does to its plugins, its spool and charge points that are away.
+    """Views of a running system, and operations on its plugins, its spool and charge points that are offline.
 
     `plugins_cell` returns the cell of the plugin supervisor; None while there is none.
     """
@@ -72,23 +72,23 @@ class Operations:
         self._clock = context.clock
         self._plugins_cell = plugins_cell
 
-    # -- The picture -------------------------------------------------------------------------------
+    # -- Views -------------------------------------------------------------------------------
 
     def charge_points(self) -> Sequence[ChargePoint]:
-        """All charge points this process knows, connected or not."""
+        """List the charge points that this process knows, connected or not."""
         return [cell.charge_point for cell in self._directory]
 
     def charge_point(self, charge_point_id: str) -> ChargePoint | None:
-        """The facts of one charge point; None if it is not known."""
+        """Return the facts of a charge point; None if it is not known."""
         cell = self._directory.find(charge_point_id)
         return cell.charge_point if cell is not None else None
 
     def crash_reports(self) -> list[dict[str, object]]:
-        """The last crashes of sessions: charge point, time, error, traceback, and the rows of its flight recorder."""
+        """List the last crashes of sessions: charge point, time, error, traceback, and the rows of its recorder."""
         return list(self._context.crash_reports)
 
     def recording(self, charge_point_id: str) -> str | None:
-        """The flight recorder of a charge point as lines of JSON, redacted; None if it is not known."""
+        """Return the recording of a charge point as lines of JSON, redacted; None if it is not known."""
         cell = self._directory.find(charge_point_id)
         if cell is None:
             return None
@@ -107,13 +107,13 @@ class Operations:
         return recorder.dump(head)
 
     def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
-        """The calls that have not ended, and the last that have; of one charge point or of all, the newest first."""
+        """List open tickets and the last ended ones, of one charge point or of all, newest first."""
         return self._registry.tickets(charge_point_id, open_only=open_only)
 
-    # -- Charge points that are away ---------------------------------------------------------------
+    # -- Charge points that are offline ---------------------------------------------------------------
 
     def register(self, charge_point_id: str, status: str) -> Receipt:
-        """Register a charge point that is away as its BootNotification would.
+        """Register a charge point that is offline as its BootNotification would.
 
         `status` is Accepted, Pending or Rejected; raises ValueError if it is none of them, and
         `ChargePointConnected` for one that is connected, whose BootNotification decides. OCPP 1.6, 4.2.
@@ -127,9 +127,9 @@ class Operations:
         return self._store.register(charge_point_id, status)
 
     def forget(self, charge_point_id: str) -> Receipt:
-        """Forget a charge point that is away, and end the calls that wait for it.
+        """Forget the registration of a charge point that is offline, and end the commands that wait for it.
 
-        Its transactions stay, and so does all that is no registration. Raises `ChargePointConnected` for one
+        Its transactions and other records stay. Raises `ChargePointConnected` for one
         that is connected.
         """
         cell = self._directory.find(charge_point_id)
@@ -142,9 +142,9 @@ class Operations:
     # -- Plugins -----------------------------------------------------------------------------------
 
     def plugins(self) -> list[dict[str, Any]]:
-        """Every plugin: its part of the tree, and whether it is `quarantined` or a `shadow`.
+        """List the plugins: their part of the tree, and whether each is `quarantined` or a `shadow`.
 
-        `broken` are the pairs (charge point, action) that fallbacks answer for.
+        `open_breakers` are pairs (charge point, action).
         """
         supervisor = self._plugin_supervisor()
         return [
@@ -167,24 +167,24 @@ class Operations:
         return Counter(cell.spec.name for cell in found if cell is not None)
 
     def retry_spooled(self, numbers: Collection[int] | None = None) -> list[int]:
-        """Bring back what was set aside, these or all, to be handed to its plugin again; the numbers of what came back.
+        """Put dead letters, these or all, back into the spool, to be redelivered; return their numbers.
 
-        A transaction comes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
+        A transaction goes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
         """
         return self._spool.requeue(numbers, STORE_S)
 
     def quarantined(self) -> list[dict[str, Any]]:
-        """The plugins in quarantine: name, last crash, how many times."""
+        """List the plugins in quarantine: name, last crash, number of quarantines."""
         supervisor = self._plugin_supervisor()
         return supervisor.quarantined() if supervisor is not None else []
 
     def release(self, plugin: str) -> bool:
-        """Let a plugin out of quarantine; false if it is in none. Switches greenlets."""
+        """Release a plugin from quarantine; return false if it is in none. Switches greenlets."""
         cell = self._plugins_cell()
         return cell is not None and bool(cell.ref.ask(Release(plugin), timeout=RELEASE_S))
 
     def promote(self, plugin: str) -> bool:
-        """Let a shadow plugin answer from now on, in the place of whoever did; false if there is no such shadow."""
+        """Promote a shadow plugin to answer from now on; return false if there is no such shadow."""
         cell = self.plugin_cell(plugin)
         if cell is None or not cell.shadow:
             return False

@@ -1,7 +1,7 @@
-"""Active calls that outlive the process: those that have not ended are records in the store.
+"""Commands that outlive the process: open tickets are records in the store.
 
-The process after this one sends what waited, for as long as it has not expired. What was on the wire, nobody knows the
-outcome of: it is never sent again. So the store hears that a call goes on the wire before it does.
+The next process sends those that waited, unless they have expired. The outcome of a command that was on the wire is
+unknown, and it is never sent again: so it is marked in the store before it is sent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class TicketStore:
-    """The `DurableTickets` of a system whose store is durable."""
+    """`DurableTickets` of a system with a durable store."""
 
     def __init__(
         self, collection: Collection[TicketRecord], node: str = "", versions: Mapping[str, Version] = VERSIONS
@@ -37,9 +37,9 @@ class TicketStore:
         self._node = node
 
     def persist(self, ticket: Ticket[Any]) -> None:
-        """Keep a ticket that waits to be sent."""
+        """Persist a ticket that waits to be sent."""
         if carries_key(ticket.request):
-            return  # the store has no keys
+            return  # keys are never stored
         ticket.mark = None
         ticket.persisted = self._collection.put(record_of(ticket, TicketState.QUEUED, self._node))
 
@@ -48,7 +48,7 @@ class TicketStore:
         return self._collection.put(record_of(ticket, TicketState.SENT, self._node))
 
     def survives(self, ticket: Ticket[Any]) -> bool:
-        """Return true if the next process will send the ticket."""
+        """Return whether the next process will send the ticket."""
         waits = ticket.open and ticket.state is not TicketState.SENT
         return waits and ticket.when_offline == "queue" and ticket.persisted is not None
 
@@ -57,9 +57,9 @@ class TicketStore:
         self._collection.remove(ticket.id)
 
     def restore(self, now: float) -> Iterator[Ticket[Any]]:
-        """The tickets of the process before this one, open if they are to be sent; `now` is seconds since 1970.
+        """Restore the tickets of the previous process, open if they are to be sent; `now` is seconds since 1970.
 
-        Those that have ended are forgotten by the store.
+        Ended ones are removed from the store.
         """
         return self._restored(self._collection, now)
 
@@ -78,15 +78,15 @@ class TicketStore:
 
 
 def _restored(record: TicketRecord, versions: Mapping[str, Version], now: float) -> Ticket[Any] | None:
-    """Make the ticket of a record, ended if it is not to be sent; None if it is for no action that is known here."""
+    """Make the ticket of a record, ended if it must not be sent; None if its action is unknown."""
     ticket = ticket_of(record, versions)
     if ticket is None:
-        logger.error("A persisted command is not readable and is dropped: %r", record)
+        logger.error("A persisted command is unreadable and was dropped: %r", record)
         return None
     expires_at = record.expires_at
     if record.state == TicketState.SENT:
         ticket.end(TicketState.OUTCOME_UNKNOWN, now, "the central system ended while it was on the wire")
-        ticket.end_effect(Effect.NO_EFFECT)  # that nobody waited for meanwhile
+        ticket.end_effect(Effect.NO_EFFECT)  # nothing has watched for it meanwhile
     elif record.when_offline != "queue":
         ticket.end(TicketState.NEVER_SENT, now, "the central system ended before it was sent")
     elif expires_at is not None and expires_at <= now:

@@ -1,4 +1,4 @@
-"""The tree of supervision of a central system, from left to right: plugins, sessions, endpoints.
+"""Supervision tree of a central system, from left to right: plugins, sessions, endpoints.
 
 Plugins are loaded by the names in the settings, and the HTTP API is handed over; nothing here imports either.
 """
@@ -40,10 +40,10 @@ MARGIN_S = 1.0
 
 
 class HttpServer(Protocol):
-    """The function that makes the listener of the HTTP API."""
+    """Factory of the listener of the HTTP API."""
 
     def __call__(self, system: CentralSystem, address: tuple[str, int], *, share_port: bool) -> Any:
-        """Make the listener; it is not bound yet."""
+        """Make the listener; `start` binds it."""
 
 
 class PluginNotFound(ChargehandError, ValueError):
@@ -52,9 +52,9 @@ class PluginNotFound(ChargehandError, ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """The child specs of the root, and handles to what they make.
+    """Child specs of the root, and the cells made from them.
 
-    `ports` holds, by endpoint, the port wanted and then the one bound; `cells` the supervisors that run now: "plugins",
+    `ports` holds, by endpoint, the wanted port and then the bound one; `cells` the running supervisors: "plugins",
     "sessions" and "endpoints".
     """
 
@@ -76,11 +76,11 @@ class Tree:
     cells: dict[str, Cell] = field(default_factory=dict)
 
     def policy(self) -> Policy:
-        """Return how often, and how fast, children are started again."""
+        """Return the restart policy of the settings."""
         return Policy.of(self.settings.supervision)
 
     def children(self) -> list[ChildSpec]:
-        """The three children of the root, in order."""
+        """Make the specs of the three children of the root, in order."""
         settings, timers, policy = self.settings, self.context.timers, self.policy()
         plugins, endpoints = [*self._plugins(), self._redelivery()], self._endpoints()
         below_s = settings.supervision.shutdown_s + MARGIN_S
@@ -242,12 +242,12 @@ class Tree:
 
 
 def spec_of(plugin: PluginSpec | type[Plugin]) -> PluginSpec:
-    """The spec of a plugin that was given as one, or as its class."""
+    """Return the spec of a plugin, given as a spec or a class."""
     return plugin if isinstance(plugin, PluginSpec) else plugin.spec()
 
 
 def load_plugin(settings: PluginSettings) -> PluginSpec:
-    """Load a plugin that the settings name; `PluginNotFound` says why it cannot be."""
+    """Load a plugin that the settings name. Raises `PluginNotFound` with the reason."""
     plugin = load_class(settings.class_name)
     name = settings.name or settings.class_name.partition(":")[2]
     spec: PluginSpec = plugin.spec(concurrency=settings.concurrency, name=name, **settings.arguments)
@@ -255,7 +255,7 @@ def load_plugin(settings: PluginSettings) -> PluginSpec:
 
 
 def load_class(path: str) -> Any:
-    """Import the plugin class of "package.module:Class"; `PluginNotFound` says why it cannot be."""
+    """Import the plugin class of "package.module:Class". Raises `PluginNotFound` with the reason."""
     module_name, _, class_name = path.partition(":")
     try:
         plugin: Any = importlib.import_module(module_name)

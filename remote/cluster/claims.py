@@ -1,7 +1,7 @@
-"""Which charge points are this node's, and whether it may send them commands now.
+"""Claims of this node on charge points, and whether it may send them commands now.
 
-It may while it has its lease, and when the node before has let go or cannot have a lease any more. What charge points
-send is served in any case: they hold their sockets to us, and nobody else will answer them.
+It may while it has its lease, and once the previous node has released the charge point or its lease has ended. Calls of
+charge points are served in any case: their connections are here, and no other node can answer them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VERIFIED_AT_A_TIME = 1000
 
 
 class Held:
-    """A charge point of ours: its epoch, that of our claim before, and from when it may be sent commands."""
+    """Claim of a charge point: its epoch, that of the claim before, and from when commands may be sent."""
 
     __slots__ = ("before", "epoch", "safe_at")
 
@@ -38,8 +38,8 @@ class Held:
 class Claims:
     """Claims of one node on charge points.
 
-    `wake` is called with a charge point when commands may go; `lose` when it is another node's; `learn` when one of
-    ours was another's for a moment, who may have kept something of it.
+    Callbacks take a charge point: `wake` when commands may be sent; `lose` when another node has claimed it; `learn`
+    when another node had it for a moment, and may have stored records of it.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Claims:
         self._learn = learn
         self._held: dict[str, Held] = {}
         self._unclaimed: set[str] = set()  # connected here while the coordinator was away
-        self._verified = False  # since there was a lease last
+        self._verified = False  # since the last lease began
 
     def __len__(self) -> int:
         return len(self._held)
@@ -77,14 +77,14 @@ class Claims:
         )
 
     def epoch(self, charge_point_id: str) -> int:
-        """The epoch of a charge point of ours; 0 for any other."""
+        """Return the epoch of a claimed charge point; 0 for any other."""
         held = self._held.get(charge_point_id)
         return 0 if held is None else held.epoch
 
     def claim(self, charge_point_id: str) -> bool:
-        """Take a charge point that connects here; whether another process may have had it since we did.
+        """Claim a charge point that connects here; return whether another process may have had it meanwhile.
 
-        Switches greenlets. With the coordinator away it is claimed later.
+        Switches greenlets. Without the coordinator it is claimed later.
         """
         before = self._held.get(charge_point_id)
         try:
@@ -97,7 +97,7 @@ class Claims:
         self._unclaimed.discard(charge_point_id)
         known = self._held.get(charge_point_id)
         if known is not None and known.epoch > claim.epoch:
-            return before is None  # another handshake of it was quicker
+            return before is None  # another handshake of it was faster
         now = self._clock.monotonic()
         safe_at = now + claim.wait_s
         if known is not None:
@@ -108,7 +108,7 @@ class Claims:
         if safe_at > now:
             self._timers.call_at(safe_at, lambda: self._wake(charge_point_id))
         if claim.previous and claim.previous != self._coordinator.node:
-            with suppress(CoordinatorUnavailable):  # it hears of it with its renewal, or has no lease then
+            with suppress(CoordinatorUnavailable):  # it gets the fence with its renewal, or loses its lease
                 self._tell(claim.previous, Fence(charge_point_id, claim.epoch))
         return before is None or claim.wait_s > 0
 
@@ -120,7 +120,7 @@ class Claims:
             self._coordinator.release(charge_point_id, held.epoch)
 
     def fenced(self, charge_point_id: str, epoch: int) -> None:
-        """Another node has it, from this very moment on."""
+        """Give up a charge point that another node has claimed."""
         held = self._held.get(charge_point_id)
         if held is None:
             return
@@ -132,12 +132,12 @@ class Claims:
             self._learn(charge_point_id)
 
     def received(self, sender: str, message: Fence | LetGo) -> None:
-        """Let go, or hear that another node has."""
+        """Handle a fence of another node, or its notice that it has let go."""
         if isinstance(message, Fence):
             self.fenced(message.charge_point, message.epoch)
             held = self._held.get(message.charge_point)
             if held is None or held.epoch < message.epoch:
-                with suppress(CoordinatorUnavailable):  # it waits for as long as a lease holds, then
+                with suppress(CoordinatorUnavailable):  # then the other node waits for the end of the lease
                     self._tell(sender, LetGo(message.charge_point, message.epoch))
             return
         held = self._held.get(message.charge_point)
@@ -146,11 +146,11 @@ class Claims:
             self._wake(message.charge_point)
 
     def suspend(self) -> None:
-        """The lease is lost: what is ours is to be verified before anything is sent to it."""
+        """Note that the lease is lost: claims must be verified before commands are sent."""
         self._verified = False
 
     def verify(self) -> None:
-        """Look which of ours are ours still, after the lease was lost. Switches greenlets.
+        """Verify the claims after the lease was lost. Switches greenlets.
 
         Raises `CoordinatorUnavailable`.
         """
@@ -166,7 +166,7 @@ class Claims:
                     verified.wait_s,
                 )
         for charge_point_id in list(self._unclaimed):
-            # Whoever has claimed it meanwhile has its newer socket, or it comes back to us.
+            # A node that has claimed it meanwhile has its newer connection, or it reconnects here.
             if self._coordinator.find(charge_point_id) not in ("", self._coordinator.node):
                 self._unclaimed.discard(charge_point_id)
                 self._lose(charge_point_id)

@@ -1,7 +1,7 @@
-"""Cluster: processes that share charge points, as one of them sees the others through the coordinator.
+"""Cluster: the processes that share charge points, as one of them sees it through the coordinator.
 
-A charge point that connects is claimed, and its records are made up to date; a call to one that another node holds
-goes there; and when another node takes one over, its socket is closed here and what waited for it moves.
+A charge point that connects is claimed, and its records are refreshed. A command to a charge point of another node is
+forwarded. When another node takes a charge point over, its connection is closed here and waiting commands move.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REFRESH_S = 10.0
-"""Seconds that the store has to tell what it knows of a charge point that connects."""
+"""Seconds that the store has to refresh the records of a charge point that connects."""
 ASK_S = 5.0
-"""Seconds that another node has to answer for the HTTP API."""
+"""Seconds that another node has to answer a request of the HTTP API."""
 ASKS_LIMIT = 100
 """Requests of other nodes that are answered at the same time."""
 VERIFY_AGAIN_S = 0.5
@@ -62,26 +62,26 @@ class ClusterHost(Protocol):
         """Hand a ticket to the session of its charge point; false if that is not connected here."""
 
     def find_ticket(self, ticket_id: str) -> Ticket[Any] | None:
-        """A ticket that is known here."""
+        """Find a ticket of this node; None if it is unknown."""
 
     def cancel(self, ticket: Ticket[Any]) -> None:
-        """Ask a session not to send it."""
+        """Ask a session not to send a command."""
 
     def wake(self, charge_point_id: str) -> None:
-        """Have a session look at its queue again."""
+        """Have a session check its queue again."""
 
     def fence(self, charge_point_id: str) -> None:
-        """Close the socket of a charge point that is at another node."""
+        """Close the connection of a charge point that another node has claimed."""
 
     def hold(self, ticket: Ticket[Any]) -> None:
-        """Keep a ticket that waits for a charge point which nobody holds."""
+        """Persist a ticket that waits for a charge point without a node."""
 
     def ended(self, ticket: Ticket[Any], *, elsewhere: bool) -> None:
         """Tell those who want to know that a forwarded ticket has its end; `elsewhere` if its node says so."""
 
 
 class Cluster:
-    """Cluster, as one of its nodes sees it. `answer` is set by whoever has an HTTP API."""
+    """Cluster, as one of its nodes sees it. The HTTP API sets `answer`, which answers requests of other nodes."""
 
     def __init__(
         self,
@@ -108,12 +108,12 @@ class Cluster:
         self._stopped = False
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start; returns at once."""
         self.forwarded.start()
         self.coordinator.start(self)
 
     def stop(self) -> None:
-        """Give back all claims, and let go of everything. Switches greenlets for a moment."""
+        """Release all claims and stop. Switches greenlets for a moment."""
         self._stopped = True
         self.forwarded.stop()
         gevent.killall(list(self._greenlets))
@@ -127,9 +127,9 @@ class Cluster:
     # -- Charge points that come and go ----------------------------------------------------------
 
     def admit(self, charge_point_id: str) -> None:
-        """Claim a charge point that connects here, and know what others have kept of it. Switches greenlets.
+        """Claim a charge point that connects here, and refresh its records. Switches greenlets.
 
-        Raises `StoreError` or TimeoutError if that cannot be known: then it must not be served.
+        Raises `StoreError` or TimeoutError if they cannot be read: then it must not be served.
         """
         if self.claims.claim(charge_point_id):
             self._store.refresh(charge_point_id).wait(REFRESH_S)
@@ -151,25 +151,25 @@ class Cluster:
     def _fence(self, charge_point_id: str) -> None:
         self._here.fence(charge_point_id)
 
-    # -- Calls -----------------------------------------------------------------------------------
+    # -- Commands -----------------------------------------------------------------------------------
 
     def _run(self, ticket: Ticket[Any]) -> bool:
         return self._here.run(ticket)
 
     def find(self, charge_point_id: str) -> str:
-        """The node that holds a charge point, "" if none does. Switches greenlets. Raises `CoordinatorUnavailable`."""
+        """Find the node of a charge point, "" if it has none. Switches greenlets. Raises `CoordinatorUnavailable`."""
         return self.coordinator.find(charge_point_id)
 
     def tell(self, node: str, message: Message) -> None:
-        """Tell another node. Raises `CoordinatorUnavailable`."""
+        """Send a message to another node. Raises `CoordinatorUnavailable`."""
         self.coordinator.send(node, encode(message))
 
     def here(self, ticket: Ticket[Any]) -> bool:
-        """Hand a ticket to our own session of its charge point; false if there is none."""
+        """Hand a ticket to the session of its charge point on this node; return false if there is none."""
         return self._here.run(ticket)
 
     def hold(self, ticket: Ticket[Any]) -> None:
-        """Keep a ticket that waits here for its charge point, should this process end."""
+        """Persist a ticket that waits here for its charge point."""
         self._here.hold(ticket)
 
     def was_sent(self, ticket: Ticket[Any]) -> bool | None:
@@ -187,10 +187,10 @@ class Cluster:
         """A ticket of ours has its end; `elsewhere` if the node that carried it out says so."""
         self._here.ended(ticket, elsewhere=elsewhere)
 
-    # -- What is heard of others -----------------------------------------------------------------
+    # -- Messages of other nodes -----------------------------------------------------------------
 
     def received(self, sender: str, message: bytes) -> None:
-        """Another node has sent a message."""
+        """Handle a message of another node."""
         told = decode(message)
         if isinstance(told, ForwardCommand):
             known = self._here.find_ticket(told.ticket.id)
@@ -211,26 +211,28 @@ class Cluster:
             if waiting is not None:
                 waiting.set(told)
         else:
-            logger.warning("%s has sent what is not understood here: %r", sender, message[:100])
+            logger.warning("node %s has sent an unknown message: %r", sender, message[:100])
 
     def fenced(self, charge_point_id: str, epoch: int) -> None:
-        """Another node has claimed a charge point with this epoch. May come twice, and for one that is not ours."""
+        """Handle the claim of another node with this epoch. May come twice, and for unclaimed charge points."""
         self.claims.fenced(charge_point_id, epoch)
 
     def lost(self, node: str) -> None:
-        """The lease of another node has ended: it sends no command any more, and what it was told is in doubt."""
+        """Handle the end of another node's lease: it sends no commands any more, forwarded ones are in doubt."""
         logger.warning("node %s is gone", node)
         self.forwarded.lost(node)
         self.hosted.lost(node)
 
     def lease_changed(self, *, held: bool) -> None:
-        """Ours was lost, or is there (again)."""
+        """Handle the loss of this node's lease, or its return."""
         if held:
-            logger.info("%s has its lease", self.node)
+            logger.info("node %s has its lease", self.node)
             self._go(self._verify)
         else:
             self.claims.suspend()
-            logger.warning("%s has lost its lease: it sends no command until it has one again", self.node)
+            logger.warning(
+                "node %s has lost its lease and sends no commands until it has one again", self.node
+            )
 
     def _verify(self) -> None:
         while self.coordinator.held and not self._stopped:
@@ -239,7 +241,7 @@ class Cluster:
             except CoordinatorUnavailable:
                 gevent.sleep(VERIFY_AGAIN_S)
             else:
-                self.hosted.say_again()
+                self.hosted.send_again()
                 return
 
     # -- The HTTP API of others ------------------------------------------------------------------
@@ -251,7 +253,7 @@ class Cluster:
     def ask_all(
         self, nodes: Iterable[str], method: str, path: str, query: str = "", body: bytes = b""
     ) -> Mapping[str, Reply]:
-        """The same of several at once: the replies that came in time, by node."""
+        """Have several nodes answer a request; return the replies that came in time, by node."""
         waiting: dict[str, tuple[str, AsyncResult[Reply]]] = {}
         for node in nodes:
             id_ = str(next(self._numbers))
@@ -267,13 +269,13 @@ class Cluster:
         return {node: reply for node, (_, result) in waiting.items() if (reply := result.value) is not None}
 
     def nodes(self) -> list[str]:
-        """All that hold charge points, this one too; a client holds none, and has no HTTP API."""
+        """List the nodes that hold charge points, this one included; clients hold none."""
         return sorted(
             {self.node, *(node for node in self.coordinator.nodes() if not node.startswith(CLIENT))}
         )
 
     def others(self) -> list[str]:
-        """All of them but this one."""
+        """List the nodes except this one."""
         return [node for node in self.nodes() if node != self.node]
 
     def _asked_by(self, sender: str, ask: Ask) -> None:
@@ -286,6 +288,6 @@ class Cluster:
         try:
             self.tell(sender, answer(ask))
         except CoordinatorUnavailable as error:
-            logger.warning("%s had asked, and was not told: %s", sender, error)
+            logger.warning("the HTTP reply to node %s could not be sent: %s", sender, error)
         finally:
             self._answering -= 1

@@ -1,7 +1,7 @@
-"""Calls of ours to charge points that another node holds: their tickets are here, their sessions are there.
+"""Forwarded commands: to charge points of other nodes; their tickets are here, their sessions are there.
 
-A ticket is with one node at a time, or it waits here until its charge point is found. What a node that died had on
-the wire is `outcome_unknown`; what it had only queued goes to the next one. Whoever cannot tell the two says the first.
+A command is at one node at a time, or it waits here until its charge point is found. If its node dies, a command that
+was on the wire, or may have been, ends `outcome_unknown`; one that was only queued goes to the next node.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_S = 0.5
-"""Seconds between two looks for the charge points that calls wait for."""
+"""Seconds between searches for the charge points that commands wait for."""
 LOST_CONTACT_S = 10.0
-"""Seconds beyond a call's own limits after which nothing is expected of its node any more."""
+"""Seconds beyond a command's own limits after which no message of its node is expected any more."""
 FINDS = 20
-"""So often a charge point that has just moved is looked for, `MOVING_S` apart, before a call that may not wait ends."""
+"""Searches for a charge point that has just moved, `MOVING_S` apart, before a command that may not wait ends."""
 MOVING_S = 0.1
 
 
@@ -47,16 +47,16 @@ class ForwardingHost(Protocol):
     """Node, as its forwarded commands see it."""
 
     def find(self, charge_point_id: str) -> str:
-        """The node that holds a charge point, "" if none does. Switches greenlets. Raises `CoordinatorUnavailable`."""
+        """Find the node of a charge point, "" if it has none. Switches greenlets. Raises `CoordinatorUnavailable`."""
 
     def tell(self, node: str, message: Message) -> None:
-        """Tell another node. Raises `CoordinatorUnavailable`."""
+        """Send a message to another node. Raises `CoordinatorUnavailable`."""
 
     def here(self, ticket: Ticket[Any]) -> bool:
-        """Hand a ticket to our own session of its charge point; false if there is none."""
+        """Hand a ticket to the session of its charge point on this node; return false if there is none."""
 
     def hold(self, ticket: Ticket[Any]) -> None:
-        """Keep a ticket that waits here for its charge point, should this process end."""
+        """Persist a ticket that waits here for its charge point."""
 
     def was_sent(self, ticket: Ticket[Any]) -> bool | None:
         """Return whether a dead node had sent the command; None if unknown. Switches greenlets."""
@@ -66,24 +66,24 @@ class ForwardingHost(Protocol):
 
 
 class ForwardedCommands:
-    """Commands that this node has sent on to their owners. `node` is our own."""
+    """Commands that this node has sent on to their owners. `node` is this one."""
 
-    def __init__(self, node: str, way: ForwardingHost, clock: Clock) -> None:
+    def __init__(self, node: str, host: ForwardingHost, clock: Clock) -> None:
         self._node = node
-        self._way = way
+        self._host = host
         self._clock = clock
         self._tickets: dict[str, Ticket[Any]] = {}
-        self._at: dict[str, str] = {}  # ticket id: the node that has it
-        self._waiting: dict[str, Ticket[Any]] = {}  # for a charge point that nobody holds
+        self._at: dict[str, str] = {}  # node that has the command, by ticket id
+        self._waiting: dict[str, Ticket[Any]] = {}  # for a charge point without a node
         self._greenlets: set[Any] = set()
         self._looking: Any = None
 
     def start(self) -> None:
-        """Begin to look for what is waited for."""
+        """Start searching for charge points that commands wait for."""
         self._looking = gevent.spawn(self._look)
 
     def stop(self) -> None:
-        """Let go of everything; the tickets are ended by whoever made them."""
+        """Stop; the tickets are ended by their owner."""
         if self._looking is not None:
             self._looking.kill()
         gevent.killall(list(self._greenlets))
@@ -98,7 +98,7 @@ class ForwardedCommands:
         return len(self._tickets)
 
     def submit(self, ticket: Ticket[Any]) -> None:
-        """Have a ticket carried out, wherever its charge point is. Never blocks."""
+        """Forward a command to wherever its charge point is. Never blocks."""
         self._tickets[ticket.id] = ticket
         self._go(self._place, ticket)
 
@@ -107,12 +107,12 @@ class ForwardedCommands:
         return ticket.id in self._at
 
     def cancel(self, ticket: Ticket[Any]) -> None:
-        """Ask that it be not sent."""
+        """Cancel a command, if it is not sent yet."""
         if ticket.id in self._waiting:
             self._end(ticket, TicketState.CANCELLED)
         elif ticket.id in self._at:
             try:
-                self._way.tell(self._at[ticket.id], CancelForwarded(ticket.id, ticket.charge_point_id))
+                self._host.tell(self._at[ticket.id], CancelForwarded(ticket.id, ticket.charge_point_id))
             except CoordinatorUnavailable as error:
                 logger.warning("%r could not be cancelled: %s", ticket, error)
 
@@ -124,13 +124,13 @@ class ForwardedCommands:
         greenlet.rawlink(self._greenlets.discard)
 
     def _place(self, ticket: Ticket[Any], tries: int = FINDS) -> None:
-        """Give it to whoever holds its charge point; one that may wait, waits if nobody does."""
+        """Give a command to the node of its charge point; without one it waits, if it may."""
         why = "the charge point is not connected to any node"
         for _ in range(tries):
             if not ticket.open or ticket.id not in self._tickets:
                 return
             try:
-                node = self._way.find(ticket.charge_point_id)
+                node = self._host.find(ticket.charge_point_id)
                 if self._given(ticket, node):
                     return
             except CoordinatorUnavailable as error:
@@ -138,17 +138,17 @@ class ForwardedCommands:
                 break
             if not node:
                 break
-            gevent.sleep(MOVING_S)  # whoever held it has just lost it
+            gevent.sleep(MOVING_S)  # its node has just lost it
         if ticket.when_offline == "queue":
             ticket.waits(held=False)
             self._waiting[ticket.id] = ticket
-            self._way.hold(ticket)
+            self._host.hold(ticket)
         else:
             self._end(ticket, TicketState.NEVER_SENT, why)
 
     def _given(self, ticket: Ticket[Any], node: str) -> bool:
         if node == self._node:
-            if not self._way.here(ticket):
+            if not self._host.here(ticket):
                 return False
             self._forget(ticket)
             return True
@@ -156,7 +156,7 @@ class ForwardedCommands:
             return False
         self._at[ticket.id] = node
         try:
-            self._way.tell(node, ForwardCommand(record_of(ticket, ticket.state)))
+            self._host.tell(node, ForwardCommand(record_of(ticket, ticket.state)))
         except CoordinatorUnavailable:
             self._at.pop(ticket.id, None)
             raise
@@ -171,7 +171,7 @@ class ForwardedCommands:
                     self._end(ticket, TicketState.EXPIRED, "it was not sent in time")
                     continue
                 try:
-                    node = self._way.find(ticket.charge_point_id)
+                    node = self._host.find(ticket.charge_point_id)
                 except CoordinatorUnavailable:
                     break
                 if node and self._waiting.pop(ticket.id, None) is not None:
@@ -180,23 +180,23 @@ class ForwardedCommands:
                 self._give_up(self._tickets[id_], now)
 
     def _give_up(self, ticket: Ticket[Any], now: float) -> None:
-        """End what its node should have ended long ago: its word must have been lost."""
+        """End a command that its node should have ended long ago: the message must have been lost."""
         if ticket.state is TicketState.SENT:
             over = now > (ticket.sent_at or now) + ticket.timeout_s + LOST_CONTACT_S
         else:
             over = _expired(ticket, now - ticket.timeout_s - LOST_CONTACT_S)
         if over and ticket.open:
-            self._end(ticket, TicketState.OUTCOME_UNKNOWN, "its node has not been heard of again")
+            self._end(ticket, TicketState.OUTCOME_UNKNOWN, "its node did not report an outcome")
         elif (
             not ticket.open
             and now > (ticket.ended_at or now) + (ticket.effect_timeout_s or 0) + LOST_CONTACT_S
         ):
             self._effect(ticket, Effect.NO_EFFECT)
 
-    # -- What is heard of them -------------------------------------------------------------------
+    # -- Messages of their nodes -------------------------------------------------------------------
 
     def received(self, sender: str, message: Message) -> None:
-        """Hear from the node that has a ticket; what another one says of it does not count."""
+        """Handle a message about a ticket from the node that has it; others are ignored."""
         id_ = getattr(message, "id", "")
         ticket = self._tickets.get(id_)
         if ticket is None or self._at.get(id_) != sender:
@@ -227,7 +227,7 @@ class ForwardedCommands:
             self._effect(ticket, Effect(message.effect))
 
     def lost(self, node: str) -> None:
-        """A node is gone, with the tickets that it had."""
+        """Handle the loss of a node with the commands that it had."""
         for id_ in [id_ for id_, at in self._at.items() if at == node]:
             del self._at[id_]
             self._go(self._survive, self._tickets[id_], node)
@@ -236,15 +236,15 @@ class ForwardedCommands:
         if not ticket.open:
             self._effect(ticket, Effect.NO_EFFECT)
             return
-        sent = True if ticket.state is TicketState.SENT else self._way.was_sent(ticket)
+        sent = True if ticket.state is TicketState.SENT else self._host.was_sent(ticket)
         if sent is False:
             self._place(ticket)
         elif ticket.id in self._tickets:
             known = "it was on the wire" if sent else "whether it was on the wire is not known"
             self._end(ticket, TicketState.OUTCOME_UNKNOWN, f"its node {node} has ended; {known}")
-            self._effect(ticket, Effect.NO_EFFECT)  # that nobody waits for any more
+            self._effect(ticket, Effect.NO_EFFECT)  # no node watches for it any more
 
-    # -- Their end -------------------------------------------------------------------------------
+    # -- Ends -------------------------------------------------------------------------------
 
     def _end(
         self,
@@ -257,7 +257,7 @@ class ForwardedCommands:
     ) -> None:
         self._waiting.pop(ticket.id, None)
         if ticket.end(state, self._clock.time() if at is None else at, reason):
-            self._way.ended(ticket, elsewhere=elsewhere)
+            self._host.ended(ticket, elsewhere=elsewhere)
         if ticket.settled:
             self._forget(ticket)
 

@@ -1,7 +1,7 @@
-"""Calls of other nodes to charge points that we hold: their sessions are here, the tickets that count are there.
+"""Hosted commands: of other nodes to charge points of this node; their sessions are here, their owners there.
 
-Each has a ticket of its own here, with the same id; what becomes of that is told to the node it came from. One that
-was not sent when its charge point moves goes back, and its node finds out where to.
+Each has a ticket here with the same id, and its outcome is reported to the node it came from. A command that was not
+sent when its charge point moves is returned, and its node forwards it again.
 """
 
 from __future__ import annotations
@@ -32,16 +32,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-UNSAID_LIMIT = 10_000
-"""Messages that are kept for nodes while the coordinator is away; the oldest go first."""
+UNSENT_LIMIT = 10_000
+"""Messages to nodes that are kept while the coordinator is away; the oldest are dropped first."""
 
 
 class HostedCommands:
     """Commands that this node carries out for others.
 
-    `tell` tells a node; `run` hands a ticket to a session of ours, or is false.
-
-    `cancel` is given a ticket that is not to be sent.
+    `tell` sends a message to a node; `run` hands a ticket to its session, or returns false; `cancel` takes a ticket
+    that must not be sent.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class HostedCommands:
         self._versions = versions
         self._tickets: dict[str, Ticket[Any]] = {}
         self._from: dict[str, str] = {}
-        self._unsaid: deque[tuple[str, Message]] = deque(maxlen=UNSAID_LIMIT)
+        self._unsent: deque[tuple[str, Message]] = deque(maxlen=UNSENT_LIMIT)
 
     def __contains__(self, ticket_id: str) -> bool:
         return ticket_id in self._tickets
@@ -66,12 +65,12 @@ class HostedCommands:
         return len(self._tickets)
 
     def make(self, sender: str, message: ForwardCommand) -> None:
-        """Carry out a call, or send it back."""
+        """Run a command, or return it."""
         if message.ticket.id in self._tickets:
-            return  # it came twice
+            return  # received twice
         ticket = ticket_of(message.ticket, self._versions, self._cancel)
         if ticket is None:
-            self._say(
+            self._report(
                 sender,
                 CommandEnded(
                     message.ticket.id, TicketState.NEVER_SENT, message.ticket.created_at, "unknown here"
@@ -84,13 +83,13 @@ class HostedCommands:
             self.give_back(ticket, "the charge point is not connected here")
 
     def link(self, sender: str, ticket: Ticket[Any]) -> None:
-        """Tell a node of a ticket that we have already: its charge point's queue was taken over before."""
+        """Report to a node on a ticket that is here already, as it was adopted with the queue of its charge point."""
         self._tickets[ticket.id] = ticket
         self._from[ticket.id] = sender
         self.changed(ticket)
 
     def stop(self, sender: str, message: CancelForwarded) -> None:
-        """Cancel one, if it is that node's."""
+        """Cancel a command, if it came from that node."""
         ticket = self._tickets.get(message.id)
         if ticket is not None and self._from[message.id] == sender:
             ticket.cancel()
@@ -98,19 +97,19 @@ class HostedCommands:
     def give_back(self, ticket: Ticket[Any], reason: str) -> None:
         """Return a command that this node will not send."""
         del self._tickets[ticket.id]
-        self._say(self._from.pop(ticket.id), CommandReturned(ticket.id, reason))
+        self._report(self._from.pop(ticket.id), CommandReturned(ticket.id, reason))
 
     def changed(self, ticket: Ticket[Any]) -> None:
-        """Tell what has become of one."""
+        """Report the state of a ticket to the node it came from."""
         origin = self._from.get(ticket.id)
         if origin is None or self._tickets.get(ticket.id) is not ticket:
             return
         if ticket.state is TicketState.SENT:
-            self._say(origin, CommandSent(ticket.id, ticket.sent_at or 0.0))
+            self._report(origin, CommandSent(ticket.id, ticket.sent_at or 0.0))
             return
         if ticket.open:
             return
-        self._say(origin, _ended(ticket))
+        self._report(origin, _ended(ticket))
         if ticket.settled:
             del self._tickets[ticket.id], self._from[ticket.id]
         else:
@@ -120,30 +119,30 @@ class HostedCommands:
         origin = self._from.pop(ticket.id, None)
         if origin is not None:
             del self._tickets[ticket.id]
-            self._say(origin, EffectKnown(ticket.id, str(ticket.effect)))
+            self._report(origin, EffectKnown(ticket.id, str(ticket.effect)))
 
     def lost(self, node: str) -> None:
-        """Nobody is left to be told: its calls go on, for they were meant."""
+        """Forget the origin of a dead node's commands; the commands continue."""
         for id_ in [id_ for id_, origin in self._from.items() if origin == node]:
             del self._from[id_], self._tickets[id_]
 
-    def _say(self, node: str, message: Message) -> None:
-        if self._unsaid:  # in order
-            self._unsaid.append((node, message))
+    def _report(self, node: str, message: Message) -> None:
+        if self._unsent:  # in order
+            self._unsent.append((node, message))
             return
         try:
             self._tell(node, message)
         except CoordinatorUnavailable:
-            self._unsaid.append((node, message))
+            self._unsent.append((node, message))
 
-    def say_again(self) -> None:
-        """Tell what could not be told, now that the coordinator is back; a node that has ended needs it no more."""
-        unsaid, self._unsaid = self._unsaid, deque(maxlen=UNSAID_LIMIT)
+    def send_again(self) -> None:
+        """Send the messages that could not be sent before, now that the coordinator is back."""
+        unsaid, self._unsent = self._unsent, deque(maxlen=UNSENT_LIMIT)
         for node, message in unsaid:
             try:
                 self._tell(node, message)
             except CoordinatorUnavailable as error:
-                logger.warning("%s was not told of %r: %s", node, message, error)
+                logger.warning("node %s was not sent %r: %s", node, message, error)
 
 
 def _ended(ticket: Ticket[Any]) -> CommandEnded:

@@ -1,8 +1,8 @@
-"""A node's lease, as the node itself sees it: the same for every coordinator.
+"""Lease of a node, as the node itself sees it: the same for every coordinator.
 
-It counts from when its renewal was sent, by the node's own clock, so it never ends later here than there. What a
-renewal brings is taken in this order: first the fences, then the nodes that are lost, and only then the lease is held
-on. So a node either has seen a fence by the time that whoever set it may send commands, or has no lease any more.
+It counts from when its renewal was sent, by the node's own clock, so it never ends later here than at the coordinator.
+The answer to a renewal is applied in this order: fences, lost nodes, and only then the extension of the lease. So when
+another node may send commands, this node has seen the fence or has no lease any more.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CHUNK = 500
-"""Charge points in one message or script, so that neither the other side nor the hub is held up."""
+"""Charge points in one message or script, so that neither the other side nor the hub is blocked."""
 
 
 def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
-    """The items, so many at a time. `itertools.batched` is of Python 3.12."""
+    """Yield the items in lists of `size`, as `itertools.batched` of Python 3.12 does."""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
@@ -39,8 +39,8 @@ def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
 class Renewal(NamedTuple):
     """Answer of a coordinator to a renewal.
 
-    `server` names this run of it; `lapsed` says that it had no lease of this node's any more; for `young_s` it may not
-    know all nodes yet. `more` says that there are more fences: then the lease is not held on by this one.
+    `server` names the run of the coordinator; `lapsed` is true if it had no lease of this node any more; for `young_s`
+    it may not know all nodes yet. With `more` there are further fences, and the lease is not extended.
     """
 
     server: str
@@ -54,7 +54,7 @@ class Renewal(NamedTuple):
 class Lease:
     """Lease of one node. `renew` is called to send a renewal; it must not block.
 
-    Its answer goes to `renewed` with the time of `sending`. All of it belongs to the hub's thread.
+    Its answer goes to `renewed` with the time of `sending`. For the hub's thread only.
     """
 
     def __init__(self, clock: Clock, node: str, lease_s: float = LEASE_S) -> None:
@@ -82,12 +82,12 @@ class Lease:
         return self._clock.monotonic() < self._until
 
     def start(self, listener: Listener, renew: Callable[[], None]) -> None:
-        """Renew from now on."""
+        """Start renewing."""
         self._listener, self._renew = listener, renew
         self._tick()
 
     def stop(self) -> None:
-        """Hold nothing, renew nothing, and tell nobody any more."""
+        """End the lease, and stop renewing and notifying."""
         self._listener = None
         self._until = float("-inf")
         self.timers.clear()
@@ -103,11 +103,11 @@ class Lease:
         return self._clock.monotonic(), acks
 
     def saw(self, epoch: int) -> None:
-        """Keep the highest epoch there was: none that comes later is lower, even if the coordinator forgets."""
+        """Note an epoch; later ones are higher, even if the coordinator loses its data."""
         self.seen = max(self.seen, epoch)
 
     def renewed(self, sent_at: float, renewal: Renewal) -> None:
-        """Take what a renewal brought."""
+        """Apply the answer to a renewal."""
         if self._listener is None:
             return
         for charge_point_id, epoch in renewal.fences.items():
@@ -116,7 +116,7 @@ class Lease:
         if renewal.more:
             self._renew()
             return
-        # After its restart it knows those that have renewed since; the leases of the others may still run.
+        # After its restart the coordinator knows only nodes that have renewed since; other leases may still run.
         met = {node for node, met_at in self._met.items() if met_at < sent_at}
         gone = frozenset() if renewal.young_s else (self.nodes | met) - renewal.nodes
         self._met = {node: met_at for node, met_at in self._met.items() if node not in met}
@@ -127,7 +127,7 @@ class Lease:
         self._server = renewal.server
         self._check()
         if another or renewal.lapsed:
-            self.end()  # whoever has claimed meanwhile was not told of us
+            self.end()  # nodes that have claimed meanwhile do not know of this one
         until = sent_at + self.lease_s
         if until > self._clock.monotonic():
             self._until = max(self._until, until)
@@ -135,7 +135,7 @@ class Lease:
 
     @contextmanager
     def claiming(self, charge_point_id: str) -> Iterator[None]:
-        """Have what fences a claim off while it is on its way come again when it has returned."""
+        """Repeat a fence that comes while a claim is under way, once the claim has returned."""
         self._claiming[charge_point_id] += 1
         try:
             yield
@@ -148,7 +148,7 @@ class Lease:
                     get_hub().loop.run_callback(self.fenced, charge_point_id, epoch)
 
     def fenced(self, charge_point_id: str, epoch: int) -> None:
-        """Tell of a fence."""
+        """Notify the listener of a fence."""
         self.saw(epoch)
         if charge_point_id in self._claiming:
             self._overtaking[charge_point_id] = max(epoch, self._overtaking.get(charge_point_id, 0))
@@ -156,14 +156,14 @@ class Lease:
             self._listener.fenced(charge_point_id, epoch)
 
     def met(self, node: str) -> None:
-        """Something was told to a node, or is waited for: should it be gone, that is to be heard of.
+        """Watch a node that was sent a message, so that its loss is reported.
 
         It may have come and gone between two renewals.
         """
         self._met.setdefault(node, self._clock.monotonic())
 
     def lost(self, node: str) -> None:
-        """Tell that a node is lost, once."""
+        """Notify the listener of the loss of a node, once."""
         if self._listener is not None and (node in self.nodes or node in self._met):
             self.nodes -= {node}
             self._met.pop(node, None)

@@ -56,7 +56,7 @@ def test_a_stopped_system_takes_no_connection(system):
 
 
 def test_a_system_that_runs_is_not_started_again(system):
-    with pytest.raises(RuntimeError, match="it is running"):
+    with pytest.raises(RuntimeError, match="already running"):
         system.start()
 
 
