@@ -16,8 +16,8 @@ settings.register_profile("chargehand", derandomize=True, deadline=None, databas
 settings.load_profile("chargehand")
 
 HERE = Path(__file__).parent
-PURE = {"protocol", "config"}
-"""Folders whose tests start nothing: each of their modules is checked once."""
+PURE = {"protocol", "config", "test_floors.py", "test_language.py", "test_versions.py"}
+"""Folders and files whose tests start nothing: each of their modules is checked once."""
 SLOW_PLACES = {"integration", "test_packaging.py", "test_examples.py"}
 SLOW_FIXTURES = {"postgres_process", "shared_redis", "own_redis"}
 """Fixtures that start a process."""
