@@ -60,6 +60,9 @@ BLOCK = 1000
 """Numbers of transactions that are reserved at a time."""
 
 
+TOLD_OF = "SELECT item, version, action, payload, received_at FROM told WHERE charge_point = ? ORDER BY item"
+
+
 class DurableStore:
     """Store on a database, with a native thread that writes.
 
@@ -387,6 +390,7 @@ class DurableStore:
         An empty registration is none; so one that comes after it in its batch counts.
         """
         self._registrations.pop(charge_point_id, None)
+        self._writer.append(Kind.UNTOLD, row(charge_point_id))
         return self._writer.append(Kind.REGISTER, row(charge_point_id, "", ""))
 
     def _shared(self, status: str, version: str) -> StoredRegistration:
@@ -410,16 +414,32 @@ class DurableStore:
         return self._writer.append(Kind.BOOK, row(book, key, None if data is None else json_text(data)))
 
     def note_told(
-        self, charge_point_id: str, item: str, data: dict[str, Any], received_at: dt.datetime
+        self,
+        charge_point_id: str,
+        *,
+        item: str,
+        version: str,
+        action: str,
+        payload: bytes,
+        received_at: dt.datetime,
     ) -> Receipt:
         """Store the last message of one kind that a charge point sent, in place of the one before."""
-        values = row(charge_point_id, item, msgspec.json.encode(data).decode(), text(received_at))
+        values = row(charge_point_id, item, version, action, payload, text(received_at))
         return self._writer.append(Kind.TOLD, values)
 
     def told(self, charge_point_id: str) -> Sequence[Told]:
         """Return what a charge point told last, by item. Switches greenlets."""
-        query = "SELECT item, data, received_at FROM told WHERE charge_point = ? ORDER BY item"
-        return records(self._ask(query, charge_point_id), told_of)
+        return [told_of(values) for values in self._ask(TOLD_OF, charge_point_id)]
+
+    def recall(self, charge_point_id: str, then: Callable[[Sequence[Told]], None]) -> None:
+        """Call back in the hub with what a charge point told last, if there is something that can be read."""
+        name = storable(charge_point_id)
+
+        def take(found: list[Any], error: Exception | None) -> None:
+            if error is None and found:
+                then([told_of(values) for values in found])
+
+        self._writer.look(lambda database: database.read(TOLD_OF, (name,)), take)
 
     def add_event(self, event: Event) -> Receipt:
         """Store an event."""

@@ -30,7 +30,7 @@ from .records import (
 from .store import NoBackup, Receipt, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from .records import StopFigures, Tag, Told
@@ -357,15 +357,25 @@ class MemoryStore:
         return KEPT
 
     def note_told(
-        self, charge_point_id: str, item: str, data: dict[str, Any], received_at: datetime
+        self,
+        charge_point_id: str,
+        *,
+        item: str,
+        version: str,
+        action: str,
+        payload: bytes,
+        received_at: datetime,
     ) -> Receipt:
         """Keep nothing: what a charge point told last is in its session, which lives as long as this store."""
-        del charge_point_id, item, data, received_at
+        del charge_point_id, item, version, action, payload, received_at
         return KEPT
 
     def told(self, charge_point_id: str) -> Sequence[Told]:  # noqa: ARG002 - nothing is kept of any
         """Return nothing."""
         return ()
+
+    def recall(self, charge_point_id: str, then: Callable[[Sequence[Told]], None]) -> None:
+        """Do nothing: there is nothing to recall."""
 
     def add_event(self, event: Event) -> Receipt:
         """Store an event."""

@@ -50,7 +50,7 @@ TYPES = {
     "supported_energy_wh": "numeric", "unattached": "integer",
 }  # fmt: skip
 
-BYTES = (("spool", "payload"), ("readings", "data"))
+BYTES = (("spool", "payload"), ("readings", "data"), ("told", "payload"))
 """Tables and columns of bytes, which are base64 in JSON."""
 
 ROWS = "FROM json_array_elements(%b::json) WITH ORDINALITY AS given (value, place)"
@@ -64,7 +64,7 @@ def _value(number: int, column: str, table: str = "") -> str:
 
 def _values(columns: Sequence[str], *, named: bool = False, table: str = "") -> str:
     return ", ".join(
-        f"{_value(number, column)} AS {column}" if named else _value(number, column, table)
+        f"{_value(number, column, table)} AS {column}" if named else _value(number, column, table)
         for number, column in enumerate(columns)
     )
 
@@ -104,11 +104,13 @@ STATEMENTS: dict[Kind, bytes] = {
         "WHERE transactions.id = given.id AND transactions.stop_received_at IS NOT NULL "
         "AND (given.assessed = 1 OR transactions.assessed = 1)",
         Kind.READING: _insert("readings", READING, "ON CONFLICT DO NOTHING"),
-        Kind.TOLD: "INSERT INTO told (charge_point, item, data, received_at) "  # noqa: S608
-        "SELECT DISTINCT ON (charge_point, item) charge_point, item, data, received_at "
-        f"FROM (SELECT {_values(TOLD, named=True)}, given.place {ROWS}) AS given "
+        Kind.TOLD: f"INSERT INTO told ({', '.join(TOLD)}) "  # noqa: S608
+        f"SELECT DISTINCT ON (charge_point, item) {', '.join(TOLD)} "
+        f"FROM (SELECT {_values(TOLD, named=True, table='told')}, given.place {ROWS}) AS given "
         "ORDER BY charge_point, item, place DESC ON CONFLICT (charge_point, item) DO UPDATE "
-        "SET data = excluded.data, received_at = excluded.received_at",
+        "SET version = excluded.version, action = excluded.action, payload = excluded.payload, "
+        "received_at = excluded.received_at",
+        Kind.UNTOLD: f"DELETE FROM told WHERE charge_point IN (SELECT {_values(('charge_point',))} {ROWS})",  # noqa: S608
         Kind.REGISTER: "INSERT INTO charge_points (id, registration, version) "  # noqa: S608
         "SELECT charge_point, registration, version "
         f"FROM {_one_each(('charge_point', 'registration', 'version'), 'DESC')} "

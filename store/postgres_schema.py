@@ -112,8 +112,8 @@ STEPS: tuple[str, ...] = (
         WHERE transactions.id = readings.transaction_id AND transactions.charge_point = readings.charge_point);
     CREATE INDEX readings_unattached ON readings (charge_point, received_at, number) WHERE unattached = 1;
     CREATE TABLE told (
-        charge_point text NOT NULL, item text NOT NULL, data text NOT NULL, received_at text NOT NULL,
-        PRIMARY KEY (charge_point, item));
+        charge_point text NOT NULL, item text NOT NULL, version text NOT NULL, action text NOT NULL,
+        payload bytea NOT NULL, received_at text NOT NULL, PRIMARY KEY (charge_point, item));
     DROP INDEX spool_once;
     ALTER TABLE spool ALTER COLUMN payload TYPE bytea USING convert_to(payload, 'UTF8');
     CREATE UNIQUE INDEX spool_once ON spool (md5(

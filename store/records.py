@@ -321,11 +321,16 @@ class Spooled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Last message of one kind that a charge point sent: `item` is "boot", or "status/1" for connector 1."""
+    """Last message of one kind that a charge point sent: `item` is "boot", or "status/1" for connector 1.
+
+    `payload` is that of the message as sent, `version` the name of its version of OCPP.
+    """
 
     item: str
+    version: str
+    action: str
+    payload: bytes
     received_at: datetime
-    data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class StoredRegistration(NamedTuple):

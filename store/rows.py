@@ -36,16 +36,17 @@ class Kind(IntEnum):
     AMEND = 5  # id of a transaction, and columns, each null if it stays; an ASSESS follows
     ASSESS = 6  # id of a closed transaction, what was derived of it
     READING = 7
-    REGISTER = 8  # charge point, status or nothing if it is forgotten, version
-    TOLD = 9  # charge point, item, JSON, time
-    EVENT = 10
-    BOOK = 11  # collection, key, JSON or null for a removal
-    SPOOL = 12
-    ASIDE = 13  # number, why
-    UNSPOOL = 14  # number
-    FORGET = 15  # number of a dead letter
+    TOLD = 8
+    UNTOLD = 9  # charge point that is forgotten
+    REGISTER = 10  # charge point, status or nothing if it is forgotten, version
+    EVENT = 11
+    BOOK = 12  # collection, key, JSON or null for a removal
+    SPOOL = 13
+    ASIDE = 14  # number, why
+    UNSPOOL = 15  # number
+    FORGET = 16  # number of a dead letter
     # Whoever brings back has read the dead letters, so it never meets an ASIDE in its batch.
-    BACK = 16  # number
+    BACK = 17  # number
 
 
 STARTED = (
@@ -65,7 +66,7 @@ AMENDED = ("flags", "other_stops", "note", "life_at")
 READING = (
     "charge_point", "connector", "transaction_id", "received_at", "digest", "data", "flags", "version", "unattached",
 )  # fmt: skip
-TOLD = ("charge_point", "item", "data", "received_at")
+TOLD = ("charge_point", "item", "version", "action", "payload", "received_at")
 EVENT = ("charge_point", "kind", "received_at", "data")
 SPOOL = (
     "charge_point", "action", "unique_id", "payload", "transaction_id", "received_at", "why", "start", "aside",
@@ -308,8 +309,10 @@ def event_of(values: Sequence[Any]) -> Event:
 
 
 def told_of(values: Sequence[Any]) -> Told:
-    """Make what a charge point told out of item, data and time."""
-    return Told(item=values[0], data=msgspec.json.decode(values[1]), received_at=time(values[2]))
+    """Make what a charge point told out of item, version, action, payload and time."""
+    return Told(
+        item=values[0], version=values[1], action=values[2], payload=values[3], received_at=time(values[4])
+    )
 
 
 def spooled_of(values: Sequence[Any]) -> Spooled:

@@ -44,6 +44,7 @@ GIVEN: dict[Kind, Sequence[str]] = {
     Kind.READING: READING,
     Kind.REGISTER: ("id", "registration", "version"),
     Kind.TOLD: TOLD,
+    Kind.UNTOLD: ("id",),
     Kind.EVENT: EVENT,
     Kind.BOOK: ("book", "key", "data", "place"),
     Kind.SPOOL: SPOOL,
@@ -85,8 +86,10 @@ STATEMENTS: dict[Kind, str] = {
     Kind.TOLD: _insert(
         Kind.TOLD,
         "told",
-        "ON CONFLICT (charge_point, item) DO UPDATE SET data = excluded.data, received_at = excluded.received_at",
+        "ON CONFLICT (charge_point, item) DO UPDATE SET version = excluded.version, "
+        "action = excluded.action, payload = excluded.payload, received_at = excluded.received_at",
     ),
+    Kind.UNTOLD: "DELETE FROM told WHERE charge_point IN (SELECT id FROM given)",
     Kind.EVENT: _insert(Kind.EVENT, "events"),
     Kind.BOOK: "INSERT INTO books (book, key, data, changed, removed_at) "  # noqa: S608
     "SELECT book, key, data, place + (SELECT next FROM ids WHERE name = 'change'), "
@@ -124,6 +127,8 @@ def _one_each(kind: Kind, rows: Sequence[Row]) -> Sequence[Row]:
         return list({row[0]: row for row in reversed(rows)}.values())
     if kind in (Kind.AMEND_OPEN, Kind.AMEND):
         return merged(rows)
+    if kind is Kind.TOLD:
+        return list({row[:2]: row for row in rows}.values())
     if kind in (Kind.ASSESS, Kind.ASIDE):
         return list({row[0]: row for row in rows}.values())
     if kind is Kind.BOOK:

@@ -106,8 +106,8 @@ STEPS: tuple[str, ...] = (
         WHERE transactions.id = readings.transaction_id AND transactions.charge_point = readings.charge_point);
     CREATE INDEX readings_unattached ON readings (charge_point, received_at, number) WHERE unattached = 1;
     CREATE TABLE told (
-        charge_point TEXT NOT NULL, item TEXT NOT NULL, data TEXT NOT NULL, received_at TEXT NOT NULL,
-        PRIMARY KEY (charge_point, item)) WITHOUT ROWID;
+        charge_point TEXT NOT NULL, item TEXT NOT NULL, version TEXT NOT NULL, action TEXT NOT NULL,
+        payload BLOB NOT NULL, received_at TEXT NOT NULL, PRIMARY KEY (charge_point, item)) WITHOUT ROWID;
     CREATE INDEX spool_by_transaction ON spool (transaction_id, number)
         WHERE aside = 1 AND transaction_id IS NOT NULL;
     """,

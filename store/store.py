@@ -7,7 +7,7 @@ append of what is there already gets its receipt no sooner than what is there is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gevent.event import AsyncResult
 
@@ -271,12 +271,25 @@ class Store(Protocol):
         """
 
     def note_told(
-        self, charge_point_id: str, item: str, data: dict[str, Any], received_at: datetime
+        self,
+        charge_point_id: str,
+        *,
+        item: str,
+        version: str,
+        action: str,
+        payload: bytes,
+        received_at: datetime,
     ) -> Receipt:
         """Store the last message of one kind that a charge point sent, in place of the one before."""
 
     def told(self, charge_point_id: str) -> Sequence[Told]:
         """Return what a charge point told last, by item; may switch greenlets. Nothing, from a store in memory."""
+
+    def recall(self, charge_point_id: str, then: Callable[[Sequence[Told]], None]) -> None:
+        """Call back in the hub with what a charge point told last; not at all if there is nothing or it cannot be read.
+
+        Never switches greenlets.
+        """
 
     def add_event(self, event: Event) -> Receipt:
         """Store an event."""

@@ -111,6 +111,7 @@ class Sessions:
         session = Session(context.rules, prefix, registration)
         cell = ChargePointCell(context, charge_point, session, self._make, self.watch)
         self.directory.add(cell)
+        context.store.recall(charge_point_id, cell.recall)
         return cell
 
     def create_offline(self, charge_point_id: str) -> ChargePointCell:

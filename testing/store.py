@@ -106,12 +106,6 @@ class StubStore(MemoryStore):
         """Read what other processes have stored of a charge point, before its first message is handled here."""
         return self._append(lambda: MemoryStore.refresh(self, charge_point_id))
 
-    def note_told(
-        self, charge_point_id: str, item: str, data: dict[str, Any], received_at: datetime
-    ) -> Receipt:
-        """Keep nothing, as a store in memory."""
-        return self._append(lambda: MemoryStore.note_told(self, charge_point_id, item, data, received_at))
-
     def add_event(self, event: Event) -> Receipt:
         """Store an event."""
         return self._append(lambda: MemoryStore.add_event(self, event))

@@ -60,7 +60,7 @@ class ChargePoints(Resource):
             picture = facts(known, self._system.open_tickets(charge_point))
         else:
             self._check_stored(charge_point)
-            picture = stored_facts(charge_point, store.registration(charge_point))
+            picture = stored_facts(charge_point, store.registration(charge_point), store.told(charge_point))
         credential = store.collections.credentials.get(charge_point)
         unused = None if credential is None or credential.next is None else credential.next.changed_at
         return picture | {"has_password": credential is not None, "new_key_since": unused}

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from ..protocol.actions import Version
     from ..protocol.energy import Energy, Limits
     from ..protocol.errors import Deviation, ErrorCode
-    from ..store.records import Event, MeterReading, Spooled, StopFigures, StoredRegistration, Transaction
+    from ..store.records import (
+        Event,
+        MeterReading,
+        Spooled,
+        StopFigures,
+        StoredRegistration,
+        Told,
+        Transaction,
+    )
 
 JSON = "application/json"
 LINES_OF_JSON = "application/x-ndjson"
@@ -75,11 +83,20 @@ def stored_summary(charge_point_id: str, registration: StoredRegistration | None
     }
 
 
-def stored_facts(charge_point_id: str, registration: StoredRegistration | None) -> dict[str, Any]:
-    """All of it."""
+def stored_facts(
+    charge_point_id: str, registration: StoredRegistration | None, told: Iterable[Told]
+) -> dict[str, Any]:
+    """Show all that is known of it, what it told an earlier process included."""
     version = registration.version or None if registration is not None else None
-    nothing: dict[str, Any] = {"connectors": [], "deviations": {}, "ignored": {}, "open_tickets": []}
-    return stored_summary(charge_point_id, registration) | {"version": version, "boot": None} | nothing
+    sent = {one.item: as_sent(one.payload) for one in told}
+    return stored_summary(charge_point_id, registration) | {
+        "version": version,
+        "boot": sent.pop("boot", None),
+        "connectors": [sent[item] for item in sorted(sent, key=lambda item: (len(item), item))],
+        "deviations": {},
+        "ignored": {},
+        "open_tickets": [],
+    }
 
 
 def facts(charge_point: ChargePoint, open_tickets: Iterable[Ticket[Any]]) -> dict[str, Any]:

@@ -216,7 +216,7 @@ class SessionActor(Actor):
             cell.fallback_state().answer(incoming, "unreadable", replay=False)
             return
         if action.connector_status is not None:
-            self._note_status(incoming.request)
+            self._note_status(incoming)
         if incoming.due < cell.wake_at:
             cell.wake(incoming.due)
         transaction_id = None
@@ -246,12 +246,22 @@ class SessionActor(Actor):
         show(commands.expectations or (), incoming.action.name, incoming.request)
         commands.settle()
 
-    def _note_status(self, request: Any) -> None:
-        charge_point = self._cell.charge_point
-        if charge_point.connectors is None:
-            charge_point.connectors = {}
-        if request.connector_id in charge_point.connectors or len(charge_point.connectors) < 256:
-            charge_point.connectors[request.connector_id] = request
+    def _note_status(self, incoming: Incoming) -> None:
+        request: Any = incoming.request
+        if self._cell.charge_point.note_status(request.connector_id, request):
+            self._note_told(f"status/{request.connector_id}", incoming)
+
+    def _note_told(self, item: str, incoming: Incoming) -> None:
+        """Have the store keep what the charge point told last: the session after a restart recalls it."""
+        cell = self._cell
+        cell.context.store.note_told(
+            cell.urn,
+            item=item,
+            version=incoming.action.version,
+            action=incoming.action.name,
+            payload=incoming.payload,
+            received_at=cell.context.date_of(incoming.received_at),
+        )
 
     def _reply(self, event: Reply) -> None:
         self._cell.context.observer.count("call_refused", self._cell.charge_point.id)
@@ -327,6 +337,7 @@ class SessionActor(Actor):
                 cell.tell(RegistrationPersisted(call, answer))
 
         version = cell.session.rules.version.name
+        self._note_told("boot", incoming)
         cell.context.store.register(cell.charge_point.id, status, version).then(known)
 
     def _registration_persisted(self, message: RegistrationPersisted) -> None:

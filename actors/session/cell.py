@@ -12,7 +12,9 @@ import traceback
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
+from ...protocol.errors import Refused
 from ...protocol.outgoing import INFINITY
+from ...protocol.payload import lenient
 from ...protocol.websocket import CloseCode
 from ..runtime.cell import ENDED, NOTHING, Cell, Ending
 from ..runtime.failure import Failure, attempt
@@ -34,7 +36,7 @@ from .recorder import Recorder
 from .tickets import TicketState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from ...protocol.errors import OcppError
     from ...protocol.session import Incoming, Session
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from .call import Call
     from .charge_point import ChargePoint
     from .connection import Connection
-    from .context import SessionContext
+    from .context import SessionContext, ToldMessage
 
 logger = logging.getLogger(__name__)
 
@@ -272,6 +274,23 @@ class ChargePointCell(Cell):
             if call.plugin is not None and not call.fallback_taken:
                 timers.call_at(call.incoming.due, call.expire)
         self.calls.clear()
+
+    def recall(self, told: Sequence[ToldMessage]) -> None:
+        """Take what the charge point told an earlier process, as far as it has told nothing newer."""
+        facts, versions = self.charge_point, [rules.version for rules in self.context.rules_of.values()]
+        for one in told:
+            actions = next((version.actions for version in versions if version.name == one.version), {})
+            action = actions.get(one.action)
+            if action is None:
+                continue
+            try:
+                request: Any = lenient(action.request, one.payload)[0]
+            except Refused:
+                continue
+            if action.registers and facts.boot is None:
+                facts.boot = request
+            elif action.connector_status is not None and request.connector_id not in (facts.connectors or ()):
+                facts.note_status(request.connector_id, request)
 
     def allot(self, incoming: Incoming) -> int | None:
         """Allot the number of a transaction that starts, before any handler runs; return None for other actions."""

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from ...protocol.session import Registration
 
 
+CONNECTORS = 256
+"""Connectors of one charge point whose status is known."""
+
+
 class ChargePoint:
     """Facts of one charge point, kept up to date by its session. Plugins may read them and change nothing.
 
@@ -51,6 +55,16 @@ class ChargePoint:
     def online(self) -> bool:
         """True while the charge point is connected."""
         return self.connected_at is not None
+
+    def note_status(self, connector_id: int, status: Message) -> bool:
+        """Note the last status of a connector; false, and nothing is noted, for one too many."""
+        connectors = self.connectors
+        if connectors is None:
+            connectors = self.connectors = {}
+        if connector_id not in connectors and len(connectors) >= CONNECTORS:
+            return False
+        connectors[connector_id] = status
+        return True
 
     def __str__(self) -> str:
         return self.id

@@ -81,6 +81,22 @@ class SpooledMessage(Protocol):
         """Time of receipt."""
 
 
+class ToldMessage(Protocol):
+    """Last message of one kind that a charge point sent, as `store.records.Told` has it."""
+
+    @property
+    def version(self) -> str:
+        """Name of its version of OCPP."""
+
+    @property
+    def action(self) -> str:
+        """Name of its action."""
+
+    @property
+    def payload(self) -> bytes:
+        """JSON, as it was sent."""
+
+
 class SessionStore(Protocol):
     """Store as a session needs it; nothing here blocks."""
 
@@ -128,6 +144,21 @@ class SessionStore(Protocol):
 
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """Persist the registration status that a BootNotification was answered with."""
+
+    def note_told(
+        self,
+        charge_point_id: str,
+        *,
+        item: str,
+        version: str,
+        action: str,
+        payload: bytes,
+        received_at: dt.datetime,
+    ) -> Receipt:
+        """Store the last message of one kind that a charge point sent, for the session after a restart."""
+
+    def recall(self, charge_point_id: str, then: Callable[[Sequence[ToldMessage]], None]) -> None:
+        """Call back in the hub with what a charge point told last, if there is something that can be read."""
 
 
 class SpoolView(Protocol):

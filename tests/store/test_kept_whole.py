@@ -199,17 +199,24 @@ def test_what_stands_beside_the_figures_of_a_transaction_is_found_again(open_sto
 
 def test_what_was_told_last_is_found_after_a_restart(open_store):
     store = open_store()
-    store.note_told("CP1", "status/1", {"status": "Charging"}, NOW)
-    store.note_told("CP1", "boot", {"model": "\0"}, NOW)
-    store.note_told("CP1", "status/1", {"status": "Available"}, LATER)
-    store.note_told("CP2", "status/1", {}, NOW).wait(LIMIT_S)
+    boot = {"item": "boot", "version": "1.6", "action": "B", "payload": b"\0", "received_at": NOW}
+    status = {"item": "status/1", "version": "9.9", "action": "S", "payload": b"2", "received_at": LATER}
+    store.note_told("CP1", **(status | {"version": "1.6", "payload": b"1", "received_at": NOW}))
+    store.note_told("CP1", **boot)
+    store.note_told("CP1", **status)
+    store.note_told("CP2", **status).wait(LIMIT_S)
     store.close()
     store = open_store()
-    assert list(store.told("CP1")) == [
-        Told(item="boot", received_at=NOW, data={"model": "\0"}),
-        Told(item="status/1", received_at=LATER, data={"status": "Available"}),
-    ]
+    assert list(store.told("CP1")) == [Told(**boot), Told(**status)]
+    recalled = []
+    store.recall("CP1", recalled.append)
+    store.recall("CP3", recalled.append)
     assert list(store.told("CP3")) == []
+    assert recalled == [[Told(**boot), Told(**status)]]
+    store.register("CP1", "Accepted")
+    store.forget("CP1").wait(LIMIT_S)
+    assert list(store.told("CP1")) == []
+    assert len(store.told("CP2")) == 1
     store.close()
 
 

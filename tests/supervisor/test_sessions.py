@@ -1,9 +1,11 @@
 """The sessions of a system: taken over, let go of, and supervised."""
 
+import datetime as dt
+
 import gevent
 import pytest
 
-from chargehand import TicketState
+from chargehand import TicketState, Told
 from chargehand.actors.runtime.cell import Phase
 from chargehand.actors.session.messages import TimePassed
 from chargehand.protocol.session import Registration, Session
@@ -392,3 +394,36 @@ def test_those_of_a_session_that_is_given_up_are_dropped(sessions_harness, charg
     assert charge_point.closed_with[0] == 1011
     assert (cell.depth, cell.held) == (0, None)
     assert "2" not in ids(charge_point.take())
+
+
+def told(item, action, payload, version="1.6"):
+    at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    return Told(item=item, version=version, action=action, payload=payload, received_at=at)
+
+
+def test_what_was_told_before_a_restart_is_taken_as_far_as_it_can_be_read(sessions_harness):
+    available = b'{"connectorId":1,"errorCode":"NoError","status":"Available"}'
+    kept = [
+        told("boot", "BootNotification", b'{"chargePointVendor":"V","chargePointModel":"M"}'),
+        told("status/1", "StatusNotification", available),
+        told("status/2", "StatusNotification", b"\0"),
+        told("status/3", "StatusNotification", available, version="0.0"),
+    ]
+    sessions_harness.store.recall = lambda _, then: then(kept)
+    sessions_harness.connect()
+    facts = sessions_harness.cell().charge_point
+    assert facts.boot.charge_point_vendor == "V"
+    assert list(facts.connectors) == [1]
+
+
+def test_what_is_recalled_late_replaces_nothing_that_was_told_meanwhile(sessions_harness):
+    recalls = []
+    sessions_harness.store.recall = lambda _, then: recalls.append(then)
+    one = sessions_harness.connect()
+    for number in (1, 2):
+        payload = {"connectorId": number, "errorCode": "NoError", "status": "Charging"}
+        one.call("StatusNotification", payload)
+    old = b'{"connectorId":%d,"errorCode":"NoError","status":"Available"}'
+    recalls[0]([told(f"status/{number}", "StatusNotification", old % number) for number in (2, 3)])
+    connectors = sessions_harness.cell().charge_point.connectors
+    assert [str(connectors[number].status) for number in (1, 2, 3)] == ["Charging", "Charging", "Available"]
