@@ -111,6 +111,9 @@ def show_transaction(row: Mapping[str, Any]) -> None:
     _show_readings(row["meter_readings"])
     if row["more_readings"]:
         show_facts([("", f"only the first {len(row['meter_readings'])} messages are shown")])
+    if row["connector_readings"]:
+        show_facts([("", "readings of its connector meanwhile that name no transaction:")])
+        _show_readings(row["connector_readings"])
     if row["dead_letters"]:
         show_dead_letters(row["dead_letters"])
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -140,9 +140,6 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     With `assessed`, energy and `findings` are as derived from the figures and the readings; both are in Wh.
     """
 
-    ORPHAN: ClassVar[str] = "orphan: "
-    """Beginning of the flag with which 0.1.0 marked an orphaned transaction."""
-
     id: int
     charge_point_id: str
     connector_id: int
@@ -180,9 +177,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def orphaned(self) -> bool:
         """True if the transaction is open and cannot be going on."""
-        return self.stop_received_at is None and (
-            bool(self.over) or any(flag.startswith(self.ORPHAN) for flag in self.flags)
-        )
+        return self.stop_received_at is None and bool(self.over)
 
     @property
     def alive_at(self) -> datetime:
@@ -350,7 +345,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 FLAG_CODES = (
-    ("orphan: ", "orphaned"),
     ("its id tag was ", "id_tag_not_accepted"),
     ("reservation ", "reservation_doubtful"),
     ("the meter ran backwards", "meter_backwards"),

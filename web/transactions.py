@@ -63,12 +63,20 @@ class Transactions(Resource):
     def on_get_one(self, request: falcon.Request, response: falcon.Response, transaction_id: str) -> None:
         """Answer with one transaction, its first meter readings by receipt, and its dead letters.
 
-        `more_readings`, `more_dead_letters`: there are others.
+        `connector_readings` came from its connector while it was open, and name no transaction. `more_readings`,
+        `more_connector_readings`, `more_dead_letters`: there are others.
         """
         limit = Query(request, "limit").whole("limit", default=DEFAULT_READINGS, most=MAX_LIMIT)
         found, store = self._find(transaction_id), self._system.store
         known, derived = self._system.assessment.known(found)
         readings = store.meter_readings(found.id, charge_point_id=found.charge_point_id, limit=limit + 1)
+        unnamed = store.readings_of(
+            found.charge_point_id,
+            connector_id=found.connector_id,
+            since=found.start_received_at,
+            until=found.stop_received_at,
+            limit=limit + 1,
+        )
         dead_letters = store.transaction_dead_letters(found.id, limit=limit + 1)
         versions = self._system.versions
         picture = (
@@ -77,6 +85,8 @@ class Transactions(Resource):
             | {
                 "meter_readings": viewed(meter_reading(one, versions) for one in readings[:limit]),
                 "more_readings": len(readings) > limit,
+                "connector_readings": viewed(meter_reading(one, versions) for one in unnamed[:limit]),
+                "more_connector_readings": len(unnamed) > limit,
                 "dead_letters": viewed(spooled(one) for one in dead_letters[:limit]),
                 "more_dead_letters": len(dead_letters) > limit,
             }

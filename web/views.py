@@ -163,11 +163,9 @@ def doubtful_times(record: Transaction, limits: Limits) -> list[str]:
 def flags(record: Transaction) -> Iterator[dict[str, str]]:
     """Yield what is doubtful about a transaction: stable code and text."""
     for flag in record.flags:
-        # The flag of 0.1.0 for an orphaned transaction tells nothing of one that is closed.
-        if record.open or not flag.startswith(record.ORPHAN):
-            yield {"code": flag_code(flag), "text": flag}
-    if record.over:
-        yield {"code": "orphaned", "text": f"{record.ORPHAN}{record.over}"}
+        yield {"code": flag_code(flag), "text": flag}
+    if record.orphaned:
+        yield {"code": "orphaned", "text": f"{record.over} came after its last sign of life"}
     for finding in record.findings:
         code, _, text = finding.partition(": ")
         yield {"code": code, "text": text}

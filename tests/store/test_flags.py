@@ -8,7 +8,6 @@ from chargehand.store.records import flag_code
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("orphan: BootNotification while it was open", "orphaned"),
         ("its id tag was Blocked", "id_tag_not_accepted"),
         ("reservation 5 had expired", "reservation_doubtful"),
         ("the meter ran backwards", "meter_backwards"),

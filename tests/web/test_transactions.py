@@ -9,7 +9,6 @@ from chargehand import MeterReading, Transaction
 
 PATH = "/api/v1/transactions"
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-ORPHAN = "orphan: BootNotification while it was open"
 
 
 def keep(system, number, **more):
@@ -92,6 +91,38 @@ def test_a_closed_transaction_has_the_energy_of_its_figures(client, system):
     assert (one["duration_s"], one["flags"], one["open"]) == (3600, [], False)
 
 
+def test_an_orphaned_transaction_says_why(client, system):
+    keep(system, 3)
+    system.store.transaction_over("CP1", None, NOW + dt.timedelta(days=4), "BootNotification").wait()
+    one = client.simulate_get(f"{PATH}/3").json
+    assert (one["orphaned"], one["flags"][0]["code"]) == (True, "orphaned")
+    assert one["flags"][0]["text"] == "BootNotification came after its last sign of life"
+
+
+def test_readings_of_its_connector_meanwhile_stand_in_the_view_of_a_transaction(client, system):
+    keep(system, 3, meter_stop=200, stopped_at=NOW, stop_received_at=NOW + dt.timedelta(days=5))
+    for hours, connector, number in (
+        (71, 1, 0),
+        (73, 1, 0),
+        (74, 1, 77),
+        (75, 2, 0),
+        (76, 1, 3),
+        (121, 1, 0),
+    ):
+        reading = MeterReading(
+            charge_point_id="CP1",
+            connector_id=connector,
+            transaction_id=number,
+            received_at=NOW + dt.timedelta(hours=hours),
+            values=b'{"meterValue":[],"n":%d}' % hours,
+        )
+        system.store.add_meter_reading(reading).wait()
+    one = client.simulate_get(f"{PATH}/3").json
+    assert [row["transaction_id"] for row in one["meter_readings"]] == [3]
+    assert [row["transaction_id"] for row in one["connector_readings"]] == [77, 0]
+    assert one["more_connector_readings"] is False
+
+
 def test_dead_letters_of_a_transaction_stand_in_its_view(client, system):
     keep(system, 7)
     for number, payload in ((7, b'{"a": "\\u0000"}'), (7, b"\x00no JSON"), (8, b"{}")):
@@ -121,7 +152,8 @@ def test_dead_letters_of_a_transaction_stand_in_its_view(client, system):
 def test_they_are_narrowed_by_the_query(client, system, query, wanted):
     keep(system, 1)
     keep(system, 2, flags=("the meter ran backwards",))
-    keep(system, 3, flags=(ORPHAN,))
+    keep(system, 3, connector_id=3)
+    system.store.transaction_over("CP1", 3, NOW + dt.timedelta(days=3, hours=1), "BootNotification").wait()
     keep(system, 4)
     assert ids(client.simulate_get(f"{PATH}?{query}")) == wanted
 
