@@ -34,7 +34,8 @@ OPEN = ROW | {
 }
 DETAILS = {
     "first_reading": None, "last_reading": {"at": "2026-05-04T13:00:00Z", "wh": 350}, "peak_w": 7200,
-    "duration_s": 3600, "more_readings": False, "connector_readings": [], "dead_letters": [], "more_dead_letters": False,
+    "duration_s": 3600, "more_readings": False, "connector_readings": [], "dead_letters": [],
+    "more_dead_letters": False,
 }  # fmt: skip
 READING = {
     "charge_point": "CP1",
