@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .api import asks_server
-from .output import show_table, shows
+from .output import show_next, show_table, shows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from .api import Api
 
@@ -25,32 +25,24 @@ MOST = "10000"
 """Rows that are asked for: the most that the API gives."""
 
 
-def listed_reservations(api: Api, charge_point: str | None) -> list[dict[str, Any]]:
-    """Reservations, the newest first."""
-    return _listed(api, "reservations", "reservations", charge_point)
-
-
-def listed_profiles(api: Api, charge_point: str | None) -> list[dict[str, Any]]:
-    """Charging profiles, the newest first."""
-    return _listed(api, "charging-profiles", "charging_profiles", charge_point)
-
-
-def _listed(api: Api, path: str, name: str, charge_point: str | None) -> list[dict[str, Any]]:
+def listed(api: Api, path: str, charge_point: str | None) -> dict[str, Any]:
+    """Read the newest ones, as the API shows them."""
     query = {"charge_point": charge_point} if charge_point else {}
-    rows: list[dict[str, Any]] = api.get(path, limit=MOST, **query)[name]
-    return rows
+    return api.get(path, limit=MOST, **query)
 
 
-def show_reservations(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Print them as a table."""
-    show_table(
-        RESERVATIONS, [[row[name] for name in RESERVATIONS] for row in rows], "no reservation is known"
-    )
+def show_reservations(told: Mapping[str, Any]) -> None:
+    """Print reservations as a table, and that there are more."""
+    lines = [[row[name] for name in RESERVATIONS] for row in told["reservations"]]
+    show_table(RESERVATIONS, lines, "no reservation is known")
+    show_next(told)
 
 
-def show_profiles(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Print them as a table."""
-    show_table(PROFILES, [[row[name] for name in PROFILES] for row in rows], "no charging profile is known")
+def show_profiles(told: Mapping[str, Any]) -> None:
+    """Print charging profiles as a table, and that there are more."""
+    lines = [[row[name] for name in PROFILES] for row in told["charging_profiles"]]
+    show_table(PROFILES, lines, "no charging profile is known")
+    show_next(told)
 
 
 CHARGE_POINT = click.option("--charge-point", metavar="CP", help="Those of this charge point only.")
@@ -67,7 +59,7 @@ def reservations() -> None:
 @asks_server
 def list_reservations(api: Api, *, charge_point: str | None) -> Any:
     """List reservations, the newest first."""
-    return listed_reservations(api, charge_point)
+    return listed(api, "reservations", charge_point)
 
 
 @click.group()
@@ -81,4 +73,4 @@ def profiles() -> None:
 @asks_server
 def list_profiles(api: Api, *, charge_point: str | None) -> Any:
     """List charging profiles, the newest first."""
-    return listed_profiles(api, charge_point)
+    return listed(api, "charging-profiles", charge_point)

@@ -54,6 +54,14 @@ def show_facts(facts: Sequence[tuple[str, object]]) -> None:
     show(table)
 
 
+def show_next(told: Mapping[str, Any]) -> None:
+    """Print that there are more than a page of the API has, and where the next one begins if that is known."""
+    if told.get("more"):
+        begins = f": --before {told['next']}" if isinstance(told.get("next"), str) else ""
+        begins = f": --after {told['next']}" if isinstance(told.get("next"), int) else begins
+        show_facts([("", f"there are more{begins}")])
+
+
 def when(moment: object) -> str:
     """Write a time as people do, in UTC with a Z behind it; empty if there is none, as it is if it is no such time."""
     text = str(moment or "")

@@ -10,8 +10,8 @@ import click
 from .api import OK, asks_server, why
 from .escape import as_json
 from .failures import CommandFailed
-from .options import JSON
-from .output import export, show_facts, show_table, shows, when
+from .options import JSON, RAW
+from .output import export, show_facts, show_next, show_table, shows, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,13 +36,10 @@ EXPORTED = (
 )
 
 
-def listed(
-    api: Api, *, charge_point: str | None, open_: bool, limit: int = MOST
-) -> tuple[list[dict[str, Any]], bool]:
-    """The newest ones, and whether there are more."""
+def listed(api: Api, *, charge_point: str | None, open_: bool, limit: int = MOST) -> dict[str, Any]:
+    """Read the newest ones, as the API shows them."""
     query = {"charge_point": charge_point} if charge_point else {}
-    told = api.get("tickets", **query, open="1" if open_ else "0", limit=str(limit))
-    return told["tickets"], bool(told["more"])
+    return api.get("tickets", **query, open="1" if open_ else "0", limit=str(limit))
 
 
 def cancelled(api: Api, ticket: str) -> str:
@@ -62,8 +59,8 @@ def exported(rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
         yield {**row, **payloads}
 
 
-def show_tickets(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Print them as a table."""
+def show_tickets(told: Mapping[str, Any]) -> None:
+    """Print them as a table, and that there are more."""
     lines = [
         (
             row["ticket"],
@@ -75,9 +72,10 @@ def show_tickets(rows: Iterable[Mapping[str, Any]]) -> None:
             when(row["ended_at"]),
             row["reason"],
         )
-        for row in rows
+        for row in told["tickets"]
     ]
     show_table(COLUMNS, lines, "No matching tickets.")
+    show_next(told)
 
 
 def show_tickets_of(rows: Iterable[Mapping[str, Any]]) -> None:
@@ -116,7 +114,7 @@ def tickets() -> None:
 @asks_server
 def list_tickets(api: Api, *, limit: int, **narrowed: Any) -> Any:
     """List commands, newest first: the open ones and the last that ended."""
-    return listed(api, **narrowed, limit=limit)[0]
+    return listed(api, **narrowed, limit=limit)
 
 
 @tickets.command("show")
@@ -140,11 +138,12 @@ def cancel(api: Api, *, ticket: str) -> None:
 @CHARGE_POINT
 @OPEN
 @JSON
+@RAW
 @asks_server
-def export_tickets(api: Api, *, json: bool, **narrowed: Any) -> None:
+def export_tickets(api: Api, *, json: bool, raw: bool, **narrowed: Any) -> None:
     """Print commands as CSV, or as JSON, the newest first."""
-    rows, more = listed(api, **narrowed)
-    write = sys.stdout.write
-    export(rows if json else exported(rows), EXPORTED, write, json=json)
-    if more:
+    told = listed(api, **narrowed)
+    rows, write = told["tickets"], sys.stdout.write
+    export(rows if json else exported(rows), EXPORTED, write, json=json, raw=raw)
+    if told["more"]:
         click.echo(f"chargehand: there are more than these {len(rows)}", err=True)

@@ -10,7 +10,7 @@ import click
 from .api import asks_server
 from .escape import as_json
 from .options import BEFORE, JSON, LIMIT, MAX_LIMIT, RAW
-from .output import export, show_facts, show_table, shows, when
+from .output import export, show_facts, show_next, show_table, shows, when
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -64,12 +64,6 @@ def show_transactions(told: Mapping[str, Any]) -> None:
     """Print a page of transactions as a table, and where the next one begins."""
     show_rows(told["transactions"])
     show_next(told)
-
-
-def show_next(told: Mapping[str, Any]) -> None:
-    """Print where the next page begins, if there is one."""
-    if told["more"]:
-        show_facts([("", f"there are more: --before {told['next']}")])
 
 
 def show_rows(rows: Iterable[Mapping[str, Any]]) -> None:
@@ -165,10 +159,16 @@ def _sample(sample: Any) -> str:
     return " ".join(str(sample[name]) for name in names if name in sample) or as_json(sample)
 
 
-def read_dead_letters(api: Api, *, after: int, limit: int) -> list[dict[str, Any]]:
-    """List the dead letters, oldest first."""
-    rows: list[dict[str, Any]] = api.get("spool", after=str(after), limit=str(limit))["dead_letters"]
-    return rows
+def read_dead_letters(api: Api, *, after: int, limit: int) -> dict[str, Any]:
+    """Read a page of dead letters, oldest first, as the API shows it."""
+    told = api.get("spool", after=str(after), limit=str(limit))
+    return {name: told[name] for name in ("dead_letters", "more", "next")}
+
+
+def show_page_of_dead_letters(told: Mapping[str, Any]) -> None:
+    """Print a page of dead letters, and where the next one begins."""
+    show_dead_letters(told["dead_letters"])
+    show_next(told)
 
 
 def show_dead_letters(rows: Iterable[Mapping[str, Any]]) -> None:
@@ -264,7 +264,7 @@ def export_transactions(api: Api, *, json: bool, raw: bool, **narrowed: Any) -> 
     "--after", type=click.IntRange(0), default=0, help="Only dead letters with a number above this one."
 )
 @LIMIT
-@shows(show_dead_letters)
+@shows(show_page_of_dead_letters)
 @asks_server
 def dead_letters(api: Api, *, after: int, limit: int) -> Any:
     """List the dead letters, oldest first: acknowledged messages that need a person, with the reason."""

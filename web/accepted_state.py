@@ -65,27 +65,28 @@ class Reservations(Resource):
     """`/api/v1/reservations`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The newest first, narrowed by `charge_point`."""
+        """List reservations, the newest first, narrowed by `charge_point`; `more`: there are others."""
         now = dt.datetime.now(dt.UTC)
-        found = _newest(self._system.store.collections.reservations, request)
-        answer(response, {"reservations": [reservation(record, now) for record in found]})
+        found, more = _newest(self._system.store.collections.reservations, request)
+        answer(response, {"reservations": [reservation(record, now) for record in found], "more": more})
 
 
 class ChargingProfiles(Resource):
     """`/api/v1/charging-profiles`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The newest first, narrowed by `charge_point`."""
-        found = _newest(self._system.store.collections.profiles, request)
-        answer(response, {"charging_profiles": [profile(record) for record in found]})
+        """List charging profiles, the newest first, narrowed by `charge_point`; `more`: there are others."""
+        found, more = _newest(self._system.store.collections.profiles, request)
+        answer(response, {"charging_profiles": [profile(record) for record in found], "more": more})
 
 
-def _newest(book: Collection[R], request: falcon.Request) -> list[R]:
+def _newest(book: Collection[R], request: falcon.Request) -> tuple[list[R], bool]:
     query = Query(request, "charge_point", "limit")
     charge_point = query.text("charge_point")
     records = list(book.of(charge_point) if charge_point else book)
     records.sort(key=lambda record: record.accepted_at, reverse=True)
-    return records[: query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)]
+    limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
+    return records[:limit], len(records) > limit
 
 
 DECLINED = 409

@@ -110,14 +110,15 @@ class ChargePoints(Resource):
         response.content_type = LINES_OF_JSON
 
     def on_get_events(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """List the events of a charge point, the newest first: status history and more, narrowed by `kind`."""
+        """List the events of a charge point, the newest first, narrowed by `kind`; `more`: there are others."""
         query = Query(request, "kind", "limit")
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         kind = query.text("kind")
-        found = self._system.store.events(charge_point_id=charge_point, kind=kind, limit=limit)
+        found = self._system.store.events(charge_point_id=charge_point, kind=kind, limit=limit + 1)
         if not found and self._system.charge_point(charge_point) is None:
             self._check_stored(charge_point)
-        answer(response, {"events": viewed(event(record) for record in found)})
+        shown = viewed(event(record) for record in found[:limit])
+        answer(response, {"events": shown, "more": len(found) > limit})
 
     def on_get_readings(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """List the meter readings of a charge point that belong to no transaction, newest first by receipt.

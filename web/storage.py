@@ -38,18 +38,22 @@ class Spool(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """The messages that wait for their plugin, and those that are not redelivered any more; the oldest first.
 
-        `after` is the number behind which the next page of the dead letters begins.
+        `after` is the number behind which the next page of the dead letters begins: `next` of this one, if there are
+        `more`.
         """
         query = Query(request, "after", "limit")
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         after = query.whole("after", default=0, least=0, most=2**63 - 1)
         store = self._system.store
-        waiting, dead_letters = store.spooled(limit=limit), store.dead_letters(after=after, limit=limit)
+        waiting, dead_letters = store.spooled(limit=limit), store.dead_letters(after=after, limit=limit + 1)
+        more = len(dead_letters) > limit
         answer(
             response,
             {
                 "waiting": viewed(spooled(record) for record in waiting),
-                "dead_letters": viewed(spooled(record) for record in dead_letters),
+                "dead_letters": viewed(spooled(record) for record in dead_letters[:limit]),
+                "more": more,
+                "next": dead_letters[limit - 1].number if more else None,
             },
         )
 

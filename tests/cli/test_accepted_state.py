@@ -50,25 +50,26 @@ def run(stub, _clean_environment):
 
 
 def test_reservations_are_a_table_or_json(stub, run):
-    stub.body = {"reservations": [RESERVATION]}
+    stub.body = {"reservations": [RESERVATION], "more": False}
     head, _, line = run("reservations", "list").stdout.splitlines()
     assert head.split()[:3] == ["reservation_id", "charge_point", "connector_id"]
     assert line.split() == ["5", "CP1", "1", "T1", "expired", "2026-01-01T00:00:00Z"]
     assert stub.requests[-1][0] == "/api/v1/reservations?limit=10000"
-    assert json.loads(run("reservations", "list", "--charge-point", "CP 1", "--json").stdout) == [RESERVATION]
+    assert json.loads(run("reservations", "list", "--charge-point", "CP 1", "--json").stdout) == stub.body
     assert stub.requests[-1][0] == "/api/v1/reservations?limit=10000&charge_point=CP+1"
 
 
 def test_profiles_are_a_table_or_json(stub, run):
-    stub.body = {"charging_profiles": [PROFILE]}
-    _, _, line = run("profiles", "list").stdout.splitlines()
+    stub.body = {"charging_profiles": [PROFILE], "more": True}
+    _, _, line, more = run("profiles", "list").stdout.splitlines()
+    assert "there are more" in more
     assert line.split() == ["4", "CP1", "2", "TxProfile", "3", "8", "2026-01-01T00:00:00Z"]
-    assert json.loads(run("profiles", "list", "--json").stdout) == [PROFILE]
+    assert json.loads(run("profiles", "list", "--json").stdout) == stub.body
     assert stub.requests[-1][0] == "/api/v1/charging-profiles?limit=10000"
 
 
 def test_none_is_a_line(stub, run):
-    stub.body = {"charging_profiles": [], "reservations": []}
+    stub.body = {"charging_profiles": [], "reservations": [], "more": False}
     assert run("reservations", "list").stdout == "no reservation is known\n"
     assert run("profiles", "list").stdout == "no charging profile is known\n"
 

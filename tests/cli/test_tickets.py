@@ -36,7 +36,9 @@ def test_tickets_are_a_table(stub, tickets):
     _, _, *lines = done.stdout.splitlines()
     assert lines[0].split() == ["ab-2", "CP1", "ClearCache", "queued", "2026-05-04", "12:00:00Z"]
     assert lines[1].rstrip().endswith("2026-05-04 12:00:02Z")
-    assert json.loads(tickets("list", "--json").stdout) == [WAITS, TICKET]
+    assert json.loads(tickets("list", "--json").stdout) == stub.body
+    stub.body = {"tickets": [TICKET], "more": True}
+    assert "there are more" in tickets("list").stdout
     stub.body = {"tickets": [], "more": False}
     assert tickets("list").stdout == "No matching tickets.\n"
 

@@ -209,10 +209,12 @@ def test_what_was_set_aside_is_listed_with_its_reason(stub, transactions):
         "payload": {"transactionId": -1}, "transaction_id": None, "received_at": "2026-05-04T12:00:00Z",
         "why": "transaction -1 is not one of this charge point's",
     }  # fmt: skip
-    stub.body = {"waiting": [], "dead_letters": [row]}
+    stub.body = {"waiting": [], "dead_letters": [row], "more": True, "next": 3}
     done = transactions("dead-letters", "--after", "2")
     assert asked(stub) == ("/api/v1/spool", {"after": "2", "limit": "100"})
     assert "transaction -1 is not one" in done.stdout
-    assert json.loads(transactions("dead-letters", "--json").stdout) == [row]
-    stub.body = {"waiting": [], "dead_letters": []}
+    assert "there are more: --after 3" in done.stdout
+    told = json.loads(transactions("dead-letters", "--json").stdout)
+    assert told == {"dead_letters": [row], "more": True, "next": 3}
+    stub.body = {"waiting": [], "dead_letters": [], "more": False, "next": None}
     assert transactions("dead-letters").stdout == "no dead letter\n"

@@ -204,7 +204,9 @@ def test_what_was_set_aside_is_paged(client, system):
             charge_point_id="CP1", action="StopTransaction", unique_id=str(number), payload=b"{}",
             transaction_id=None, received_at=NOW, why="unknown", replay=False,
         ).wait()  # fmt: skip
-    first = client.simulate_get("/api/v1/spool?limit=1").json["dead_letters"][0]["number"]
+    page = client.simulate_get("/api/v1/spool?limit=1").json
+    first = page["dead_letters"][0]["number"]
+    assert (len(page["dead_letters"]), page["more"], page["next"]) == (1, True, first)
     rest = client.simulate_get(f"/api/v1/spool?after={first}").json["dead_letters"]
     assert [row["unique_id"] for row in rest] == ["1", "2"]
     assert client.simulate_get("/api/v1/spool?after=-1").status == falcon.HTTP_400
