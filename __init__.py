@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from .system.by_hand import NotAttachable as NotAttachable
     from .system.by_hand import TransactionClosed as TransactionClosed
     from .system.by_hand import TransactionNotFound as TransactionNotFound
+    from .system.by_hand import WrongFigures as WrongFigures
     from .system.central_system import CentralSystem as CentralSystem
     from .system.central_system import SystemFailed as SystemFailed
     from .system.local_lists import LocalListsNotSupported as LocalListsNotSupported
@@ -199,6 +200,7 @@ _MODULES = {
     "NotAttachable": ".system.by_hand",
     "TransactionClosed": ".system.by_hand",
     "TransactionNotFound": ".system.by_hand",
+    "WrongFigures": ".system.by_hand",
     "CentralSystem": ".system.central_system",
     "SystemFailed": ".system.central_system",
     "LocalListsNotSupported": ".system.local_lists",

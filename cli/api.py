@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ..config.settings import Settings
 
 ROOT = "/api/v1"
+STORE_S = 40.0
+"""Seconds that a server has for a change: its store has 30 to keep it."""
 ANSWER_S = 30.0
 """Seconds that the server has for what it can answer at once."""
 CHUNK_BYTES = 1 << 18
@@ -75,9 +77,11 @@ class Api:
             raise CommandFailed(why(reply.status, reply.json))
         return reply.json
 
-    def change(self, method: str, *path: str, body: str | None = None) -> dict[str, Any]:
+    def change(
+        self, method: str, *path: str, body: str | None = None, timeout_s: float = ANSWER_S
+    ) -> dict[str, Any]:
         """Change the resource at a path; returns its state afterwards, or its last one."""
-        reply = self.ask(method, *path, body=body)
+        reply = self.ask(method, *path, body=body, timeout_s=timeout_s)
         if reply.status != OK:
             raise CommandFailed(why(reply.status, reply.json))
         return reply.json

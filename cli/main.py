@@ -33,10 +33,10 @@ COMMANDS = {
     "serve": ("serve:serve", "Serve charge points until SIGTERM or Ctrl-C."),
     "serve-worker": ("serve:serve_worker", ""),
     "simulate": ("simulation:simulate", "Simulate the charge point CP for one charging session."),
-    "spool": ("spool:spool", "Show spooled messages for redelivery; retry dead letters."),
+    "spool": ("spool:spool", "Show spooled messages; retry, reattach and forget dead letters."),
     "tags": ("tags:tags", "Show and change who may charge."),
     "tickets": ("tickets:tickets", "Show and cancel commands to charge points."),
-    "transactions": ("transactions:transactions", "Show and export transactions."),
+    "transactions": ("transactions:transactions", "Show, export and close transactions."),
     "tree": ("supervision:tree", "Show the supervision tree: states, restarts, inboxes, last crashes."),
 }
 """Module and attribute of each command, and its line in the list of commands; one without a line is hidden."""

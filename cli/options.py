@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+
 import click
 
 CONFIG = click.option(
@@ -17,6 +19,17 @@ RAW = click.option(
     "--raw", is_flag=True, help="CSV: leave texts as they are that a spreadsheet would run as a formula."
 )
 BEFORE = click.option("--before", metavar="CURSOR", help="Begin where the page before ended: its `next`.")
+
+
+def login() -> str:
+    """Return the login name of whoever runs the command; "cli" where there is none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "cli"
+
+
+BY = click.option("--by", default=login, help="Author of the change; default: your login name.")
 MAX_LIMIT = 10_000
 """Rows that the API returns at most at once."""
 LIMIT = click.option(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .api import OK, asks_server, why
+from .api import OK, STORE_S, asks_server, why
 from .failures import CommandFailed
+from .options import BY
 from .output import show_table, shows
+from .transactions import show_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,8 +21,6 @@ if TYPE_CHECKING:
 COLUMNS = ("number", "place", "charge point", "action", "transaction", "received", "why")
 MOST = "10000"
 """Maximum number of messages of each kind; the API returns no more at once."""
-ANSWER_S = 40.0
-"""Seconds: the store of the server has 30 to keep what is brought back."""
 
 
 def listed(api: Api) -> list[dict[str, Any]]:
@@ -32,7 +33,7 @@ def listed(api: Api) -> list[dict[str, Any]]:
 def retry(api: Api, number: int | None) -> list[int]:
     """Bring one message back, or all; the numbers of what came back. Raises `CommandFailed`."""
     path = ("spool", "retry") if number is None else ("spool", str(number), "retry")
-    reply = api.ask("POST", *path, timeout_s=ANSWER_S)
+    reply = api.ask("POST", *path, timeout_s=STORE_S)
     if reply.status != OK:
         raise CommandFailed(why(reply.status, reply.json))
     retried: list[int] = reply.json["retried"]
@@ -79,3 +80,28 @@ def retry_spool(api: Api, *, number: int | None, all_: bool) -> None:
         raise click.UsageError("give a NUMBER or --all")
     retried = retry(api, number)
     click.echo(f"{len(retried)} wait again: {', '.join(map(str, retried))}" if retried else "no dead letter")
+
+
+@spool.command("reattach")
+@click.argument("number", type=click.IntRange(min=1))
+@click.argument("transaction", type=click.IntRange(min=1))
+@BY
+@shows(lambda row: show_rows([row]))
+@asks_server
+def reattach(api: Api, *, number: int, transaction: int, by: str) -> Any:
+    """Give TRANSACTION the dead letter NUMBER, which is its stop or its readings."""
+    body = json.dumps({"transaction_id": transaction, "by": by})
+    path = ("spool", "dead-letters", str(number), "reattach")
+    return api.change("POST", *path, body=body, timeout_s=STORE_S)
+
+
+@spool.command("forget")
+@click.argument("number", type=click.IntRange(min=1))
+@BY
+@asks_server
+def forget(api: Api, *, number: int, by: str) -> None:
+    """Forget the dead letter NUMBER for good; an event of its charge point keeps what it was."""
+    reply = api.ask("DELETE", "spool", "dead-letters", str(number), query={"by": by}, timeout_s=STORE_S)
+    if reply.status != OK:
+        raise CommandFailed(why(reply.status, reply.json))
+    click.echo(f"dead letter {number} is forgotten")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .api import asks_server
+from .api import STORE_S, asks_server
 from .escape import as_json
-from .options import BEFORE, JSON, LIMIT, MAX_LIMIT, RAW
+from .options import BEFORE, BY, JSON, LIMIT, MAX_LIMIT, RAW
 from .output import export, show_facts, show_next, show_table, shows, when
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def narrows(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def transactions() -> None:
-    """Show and export transactions."""
+    """Show, export and close transactions."""
 
 
 @transactions.command("list")
@@ -245,18 +246,38 @@ def show_one(api: Api, *, transaction_id: str, limit: int) -> Any:
     return api.get("transactions", transaction_id, limit=str(limit))
 
 
+@transactions.command("close")
+@click.argument("transaction_id", metavar="ID")
+@click.option("--reason", help="Reason of its end; default: ClosedByHand.")
+@click.option(
+    "--meter-stop", metavar="WH", type=int, help="Meter value at its end; default: by its readings."
+)
+@click.option("--stopped-at", metavar="TIME", help="UTC time of its end; default: now.")
+@click.option("--note", help="Text that is kept with it.")
+@BY
+@shows(lambda row: show_rows([row]))
+@asks_server
+def close_transaction(api: Api, *, transaction_id: str, **given: Any) -> Any:
+    """Close the transaction ID by hand; a stop that comes all the same stands beside it, flagged."""
+    body = {name: value for name, value in given.items() if value is not None}
+    return api.change(
+        "POST", "transactions", transaction_id, "close", body=json.dumps(body), timeout_s=STORE_S
+    )
+
+
 @transactions.command("export")
 @narrows
 @JSON
 @RAW
 @asks_server
-def export_transactions(api: Api, *, json: bool, raw: bool, **narrowed: Any) -> None:
+def export_transactions(api: Api, *, raw: bool, **options: Any) -> None:
     """Print all transactions as CSV, or as JSON, the newest first.
 
     They are asked for page by page, so there may be any number. The exit status says whether it is complete.
     """
+    as_list = options.pop("json")
     write = sys.stdout.write
-    export(pages(api, query_of(**narrowed)), EXPORTED, write, json=json, raw=raw)
+    export(pages(api, query_of(**options)), EXPORTED, write, json=as_list, raw=raw)
 
 
 @transactions.command("dead-letters")

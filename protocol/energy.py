@@ -380,13 +380,9 @@ class _Derivation:
         """Return the seconds from start to stop, or to the last sample, by the charge point's clock if it is right."""
         claim = self._claim
         if claim.stopped_at is not None and claim.stop_received_at is not None:
-            started_at, ended_at = self._start.at, claim.stopped_at
-            if not (
-                self._start.clock_is_right
-                and self._limits.allow_time(claim.stopped_at, claim.stop_received_at)
-            ):
-                started_at, ended_at = claim.start_received_at, claim.stop_received_at
-            return _seconds((ended_at - started_at).total_seconds())
+            if self._clock_tells_duration():
+                return _seconds((claim.stopped_at - claim.started_at).total_seconds())
+            return _seconds((claim.stop_received_at - claim.start_received_at).total_seconds())
         times = [
             known_at
             for places in self._samples.values()
@@ -394,6 +390,17 @@ class _Derivation:
             for _, known_at, _ in moments
         ]
         return _seconds((max(times) - self._start.known_at).total_seconds()) if times else None
+
+    def _clock_tells_duration(self) -> bool:
+        """Tell if start and stop are of one clock: a right one, or one that is wrong at both."""
+        claim = self._claim
+        if claim.stopped_at is None or claim.stop_received_at is None:
+            return False
+        stop_is_right = self._limits.allow_time(claim.stopped_at, claim.stop_received_at)
+        own_s = (claim.stopped_at - claim.started_at).total_seconds()
+        if self._start.clock_is_right and stop_is_right:
+            return True
+        return not self._start.clock_is_right and not stop_is_right and 0 <= own_s <= self._limits.behind_s
 
     # -- Findings ------------------------------------------------------------------------------
 
@@ -477,7 +484,7 @@ class _Derivation:
         if points and "register_falls" not in self._findings and points[0].wh >= self._start.wh - FALL_WH:
             self._judge_step(points[-1], self._stop, "its last reading", "meterStop")
         self._judge_step(self._start, self._stop, "meterStart", "meterStop")
-        if claimed > IDLE_WH and duration_s is not None and duration_s <= 0:
+        if claimed > IDLE_WH and duration_s is not None and duration_s <= 0 and self._clock_tells_duration():
             self._find("energy_without_duration", f"{_wh(claimed)} within {duration_s} s")
         if supported is None:
             return

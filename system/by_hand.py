@@ -41,6 +41,10 @@ class TransactionClosed(ChargehandError, ValueError):
     """A transaction that is to be closed by hand has been closed already."""
 
 
+class WrongFigures(ChargehandError, ValueError):
+    """Figures of a closing by hand that cannot be; the text says why."""
+
+
 class DeadLetterNotFound(ChargehandError, LookupError):
     """A number that is no dead letter's: it was handled, forgotten, or never there."""
 
@@ -81,17 +85,19 @@ class ByHand:
 
         A stop that comes all the same is answered as valid, and its figures stand beside those given here. Without
         `meter_stop` the energy is what the readings say; without `stopped_at` it ends now. Raises
-        `TransactionNotFound`, `TransactionClosed`, ValueError for figures that cannot be, and `StoreError`.
+        `TransactionNotFound`, `TransactionClosed`, `WrongFigures` and `StoreError`.
         """
         known = self.find_transaction(transaction_id)
         if not known.open:
             raise TransactionClosed(f"transaction {transaction_id} is closed already")
         if not by.strip() or not reason.strip():
-            raise ValueError("a transaction is closed by somebody, for a reason")
+            raise WrongFigures("a transaction is closed by somebody, for a reason")
         if meter_stop is not None and meter_stop < known.meter_start:
-            raise ValueError(f"meter value {meter_stop} is less than {known.meter_start}, that of the start")
+            raise WrongFigures(
+                f"meter value {meter_stop} is less than {known.meter_start}, that of the start"
+            )
         if stopped_at is not None and stopped_at.utcoffset() is None:
-            raise ValueError(f"the time {stopped_at.isoformat()} has no offset")
+            raise WrongFigures(f"the time {stopped_at.isoformat()} has no offset")
         now = self._now()
         closed = msgspec.structs.replace(
             known,

@@ -555,7 +555,7 @@ class CentralSystem(CommandSender):
 
         A stop that comes all the same is answered as valid, and its figures stand beside those given here. Without
         `meter_stop` the energy is what the readings say; without `stopped_at` it ends now. Raises
-        `TransactionNotFound`, `TransactionClosed`, ValueError for figures that cannot be, and `StoreError`.
+        `TransactionNotFound`, `TransactionClosed`, `WrongFigures` (a ValueError), and `StoreError`.
         """
         return self._by_hand.close_transaction(
             transaction_id, by=by, reason=reason, note=note, meter_stop=meter_stop, stopped_at=stopped_at

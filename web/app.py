@@ -16,9 +16,18 @@ from ..admission.credentials import PasswordChecksBusy
 from ..config.checks import is_loopback
 from ..protocol.errors import InvalidPayload
 from ..remote.cluster.coordinator import CoordinatorUnavailable
+from ..store.stops import TooManyStops
 from ..store.store import StoreError
+from ..system.by_hand import (
+    DeadLetterNotFound,
+    NotAttachable,
+    TransactionClosed,
+    TransactionNotFound,
+    WrongFigures,
+)
 from ..system.local_lists import LocalListsNotSupported, LocalListSyncRunning
 from .accepted_state import ChargingProfiles, LocalLists, Reservations
+from .by_hand import ByHand
 from .charge_points import ChargePoints, Passwords
 from .cluster_proxy import INNER, ClusterProxy, answerer
 from .commands import Commands, Tickets
@@ -120,6 +129,10 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     transactions = Transactions(system)
     app.add_route(f"{ROOT}/transactions", transactions)
     app.add_route(f"{ROOT}/transactions/{{transaction_id:segment}}", transactions, suffix="one")
+    by_hand = ByHand(system)
+    app.add_route(f"{ROOT}/transactions/{{transaction_id:segment}}/close", by_hand, suffix="close")
+    app.add_route(f"{ROOT}/spool/dead-letters/{{number:segment}}", by_hand, suffix="letter")
+    app.add_route(f"{ROOT}/spool/dead-letters/{{number:segment}}/reattach", by_hand, suffix="reattach")
     tags = Tags(system)
     app.add_route(f"{ROOT}/tags", tags)
     app.add_route(f"{ROOT}/tags/{{id_tag:segment}}", tags, suffix="one")
@@ -153,5 +166,11 @@ def _add_error_handlers(app: falcon.App[Request, falcon.Response]) -> None:
     app.add_error_handler(InvalidPayload, report_invalid)
     app.add_error_handler(PasswordChecksBusy, reporter(503, "Too many at once"))
     app.add_error_handler(CoordinatorUnavailable, reporter(503, "Not reached"))
+    app.add_error_handler(TransactionNotFound, reporter(404, "Unknown transaction"))
+    app.add_error_handler(TransactionClosed, reporter(409, "Closed already"))
+    app.add_error_handler(WrongFigures, reporter(422, "Wrong figures"))
+    app.add_error_handler(DeadLetterNotFound, reporter(404, "Not a dead letter"))
+    app.add_error_handler(NotAttachable, reporter(409, "Not attachable"))
+    app.add_error_handler(TooManyStops, reporter(409, "Too many stops"))
     app.add_error_handler(LocalListSyncRunning, reporter(409, "On its way"))
     app.add_error_handler(LocalListsNotSupported, reporter(409, "Not supported"))

@@ -42,6 +42,7 @@ TAG: dict[str, Any] = {
 MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
 NUMBER: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
 CURSOR: dict[str, Any] = TEXT | {"description": "`next` of the page before"}
+WHO: dict[str, Any] = TEXT | {"description": "Author of the change, for its event", "maxLength": 100}
 LIMIT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
 SECONDS: dict[str, Any] = {
     "type": "number",
@@ -150,6 +151,9 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                     limit=LIMIT | {"default": DEFAULT_READINGS},
                 )
             },
+            f"{root}/transactions/{{transaction_id}}/close": {"post": _close_transaction()},
+            f"{root}/spool/dead-letters/{{number}}": {"delete": _forget_dead_letter()},
+            f"{root}/spool/dead-letters/{{number}}/reattach": {"post": _reattach()},
             f"{root}/tags": {"get": _read("All tags"), "post": _enter_tags()},
             f"{root}/tags/{{id_tag}}": {
                 "get": _read("One tag", "id_tag"),
@@ -243,6 +247,32 @@ def _send_list() -> dict[str, Any]:
     }
     more = {str(status): _problem(title) for status, title in titles.items()}
     return described | {"responses": described["responses"] | more}
+
+
+def _close_transaction() -> dict[str, Any]:
+    described = _change("Close a transaction by hand", "transaction_id", "It is closed already")
+    properties = {
+        "by": WHO,
+        "reason": TEXT,
+        "note": TEXT,
+        "meter_stop": {"type": ["integer", "null"]},
+        "stopped_at": {"type": ["string", "null"], "format": "date-time"},
+    }
+    return described | {"requestBody": _body(OBJECT | {"properties": properties})}
+
+
+def _reattach() -> dict[str, Any]:
+    conflict = "It is no stop and no readings, or cannot be read"
+    described = _change(
+        "Give a transaction the dead letter that is its stop or its readings", "number", conflict
+    )
+    schema = OBJECT | {"properties": {"transaction_id": NUMBER, "by": WHO}, "required": ["transaction_id"]}
+    return described | {"requestBody": _body(schema)}
+
+
+def _forget_dead_letter() -> dict[str, Any]:
+    described = _change("Forget a dead letter for good", "number")
+    return described | {"parameters": [*described["parameters"], _parameter("by", "query", TEXT)]}
 
 
 def _release() -> dict[str, Any]:

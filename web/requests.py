@@ -224,10 +224,9 @@ class Query:
         if name not in self._values:
             return None
         try:
-            value = dt.datetime.fromisoformat(self._values[name])
-            return (value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
-        except (ValueError, OverflowError):
-            raise _wrong(f"{name} must be a time like 2026-11-22T05:42:00Z, or a day") from None
+            return moment(self._values[name])
+        except ValueError as error:
+            raise _wrong(f"{name} {error}") from None
 
     def cursor(self, name: str) -> Cursor | None:
         """Read the place where a page begins, as the page before told it in `next`. None if it is not given."""
@@ -248,6 +247,15 @@ class Query:
         if not isfinite(value) or not 0 < value <= most:
             raise _wrong(f"{name} must be seconds above 0, at most {most:g}")
         return value
+
+
+def moment(text: str) -> dt.datetime:
+    """Read a time, or the beginning of a day; without an offset it is UTC. Raises ValueError."""
+    try:
+        value = dt.datetime.fromisoformat(text.strip())
+        return (value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("must be a time like 2026-11-22T05:42:00Z, or a day") from None
 
 
 def _wrong(text: str) -> Problem:

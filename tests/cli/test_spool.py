@@ -7,6 +7,8 @@ from click.testing import CliRunner
 
 from chargehand.cli.main import main
 
+from .test_transactions import ROW as TRANSACTION
+
 pytestmark = pytest.mark.usefixtures("_clean_environment")
 
 ROW = {
@@ -81,3 +83,23 @@ def test_what_the_server_refuses_is_said(stub, spool):
         {"title": "No such dead letter", "description": "message 3 is no dead letter"},
     )
     assert "message 3 is no dead letter" in spool("retry", "3", status=1)
+
+
+def test_one_is_given_to_a_transaction(stub, spool):
+    stub.body = TRANSACTION
+    assert "charge point" in spool("reattach", "3", "7", "--by", "ann")
+    target, _, body = stub.requests[-1]
+    assert target == "/api/v1/spool/dead-letters/3/reattach"
+    assert json.loads(body) == {"transaction_id": 7, "by": "ann"}
+
+
+def test_one_is_forgotten(stub, spool):
+    stub.body = ASIDE
+    assert spool("forget", "3", "--by", "ann") == "dead letter 3 is forgotten\n"
+    assert stub.requests[-1][0] == "/api/v1/spool/dead-letters/3?by=ann"
+
+
+def test_one_that_cannot_be_given_or_forgotten_is_status_1(stub, spool):
+    stub.status, stub.body = 409, {"title": "Not attachable", "description": "no stop"}
+    assert "no stop" in spool("reattach", "3", "7", status=1)
+    assert "no stop" in spool("forget", "3", status=1)

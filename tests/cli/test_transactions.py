@@ -218,3 +218,16 @@ def test_what_was_set_aside_is_listed_with_its_reason(stub, transactions):
     assert told == {"dead_letters": [row], "more": True, "next": 3}
     stub.body = {"waiting": [], "dead_letters": [], "more": False, "next": None}
     assert transactions("dead-letters").stdout == "no dead letter\n"
+
+
+def test_a_transaction_is_closed_with_what_is_given(stub, transactions):
+    stub.body = ROW | {"closed_by": "ann"}
+    done = transactions(
+        "close", "8", "--by", "ann", "--meter-stop", "350", "--stopped-at", "2026-05-04", "--note", "n"
+    )
+    assert done.exit_code == 0, done.output
+    assert asked(stub) == ("/api/v1/transactions/8/close", {})
+    told = {"by": "ann", "meter_stop": 350, "stopped_at": "2026-05-04", "note": "n"}
+    assert json.loads(stub.requests[-1][2]) == told
+    assert json.loads(transactions("close", "8", "--json").stdout) == stub.body
+    assert json.loads(stub.requests[-1][2])["by"]

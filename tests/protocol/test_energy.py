@@ -331,6 +331,15 @@ def test_a_duration_is_that_of_receipt_where_a_clock_is_wrong():
     assert energy.duration_s == 3600
 
 
+def test_a_clock_that_was_never_set_tells_the_duration_if_it_went_on():
+    began = dt.datetime(1970, 1, 1, 0, 5, tzinfo=dt.UTC)
+    ended = began + dt.timedelta(minutes=30)
+    energy = derive(Claim(0, began, START, 100, ended, START))
+    assert (energy.duration_s, codes(energy)) == (1800, ["clock_behind"])
+    energy = derive(Claim(0, began, START, 100, START, START))
+    assert (energy.duration_s, codes(energy)) == (0, ["clock_behind"])
+
+
 def test_energy_without_duration_is_found():
     assert codes(derive(claim(0, 200, minutes=0))) == ["energy_without_duration"]
     assert codes(derive(claim(0, 0, minutes=0))) == []

@@ -1,0 +1,88 @@
+"""Records by hand: close a transaction, give it a dead letter, forget one. What is answered 200 is durable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import falcon
+import msgspec
+
+from .requests import Problem, Query, body_of, decoded, moment
+from .resources import Resource, answer
+from .transactions import LARGEST_ID
+from .views import spooled, transaction
+
+if TYPE_CHECKING:
+    from ..store.records import Transaction
+
+LARGEST_NUMBER = 2**63 - 1
+MOST_WH = 2**53
+"""Largest meter value that every reader of JSON takes as it is."""
+
+Who = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+BY = "http"
+"""Author of a change that names none."""
+
+
+class Closing(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Facts of a closing by hand; a time, or a day, without an offset is UTC."""
+
+    by: Who = BY
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "ClosedByHand"
+    note: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    meter_stop: Annotated[int, msgspec.Meta(ge=-MOST_WH, le=MOST_WH)] | None = None
+    stopped_at: str | None = None
+
+
+class Attachment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Transaction that a dead letter belongs to."""
+
+    transaction_id: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ID)]
+    by: Who = BY
+
+
+class ByHand(Resource):
+    """`/api/v1/transactions/{id}/close`, and `/api/v1/spool/dead-letters/{number}` with `/reattach`."""
+
+    def on_post_close(self, request: falcon.Request, response: falcon.Response, transaction_id: str) -> None:
+        """Close a transaction whose stop will not come. 409: it is closed; 422: figures that cannot be."""
+        Query(request)
+        number = _number(transaction_id, LARGEST_ID, "transaction")
+        given = decoded(body_of(request) or b"{}", Closing, "closing")
+        try:
+            stopped_at = None if given.stopped_at is None else moment(given.stopped_at)
+        except ValueError as error:
+            raise Problem(422, "Invalid closing", f"stopped_at: {error}") from error
+        closed = self._system.close_transaction(
+            number,
+            by=given.by,
+            reason=given.reason,
+            note=given.note,
+            meter_stop=given.meter_stop,
+            stopped_at=stopped_at,
+        )
+        self._answer(response, closed)
+
+    def on_post_reattach(self, request: falcon.Request, response: falcon.Response, number: str) -> None:
+        """Give a transaction the dead letter that is its stop or its readings. 409: it is neither."""
+        Query(request)
+        given = decoded(body_of(request), Attachment, "attachment")
+        found = _number(number, LARGEST_NUMBER, "dead letter")
+        self._answer(response, self._system.reattach(found, given.transaction_id, by=given.by))
+
+    def on_delete_letter(self, request: falcon.Request, response: falcon.Response, number: str) -> None:
+        """Forget a dead letter for good; `by` says who did it."""
+        by = Query(request, "by").text("by") or BY
+        letter = self._system.forget_dead_letter(_number(number, LARGEST_NUMBER, "dead letter"), by=by)
+        answer(response, spooled(letter))
+
+    def _answer(self, response: falcon.Response, record: Transaction) -> None:
+        assessment = self._system.assessment
+        answer(response, transaction(assessment.assessed(record), assessment.limits))
+
+
+def _number(text: str, most: int, what: str) -> int:
+    known = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    if not known or not 0 < int(text) <= most:
+        raise Problem(404, f"Unknown {what}", f"there is no {what} {text}")
+    return int(text)
