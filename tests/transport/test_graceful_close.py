@@ -5,7 +5,7 @@ import pytest
 
 from chargehand.transport.graceful_close import GracefulClose
 
-from ..hub import until
+from ..hub import settle, until
 
 
 class EndRecorder:
@@ -26,7 +26,7 @@ def ended():
 def test_one_that_is_lost_ends_at_once(ended):
     assert GracefulClose().let_go(EndRecorder(ended)) is True
     assert len(ended) == 1
-    gevent.sleep(0.001)
+    settle()
 
 
 def test_of_many_a_few_end_at_once_and_the_rest_in_turns_in_order(ended):
@@ -57,6 +57,6 @@ def test_after_a_rest_the_next_one_ends_at_once_again(ended):
     for _ in range(3):
         departures.let_go(EndRecorder(ended))
     until(lambda: len(ended) == 3)
-    gevent.sleep(0.001)
+    settle()
     assert departures.let_go(EndRecorder(ended)) is True
-    gevent.sleep(0.001)
+    settle()

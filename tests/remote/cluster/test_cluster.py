@@ -16,7 +16,7 @@ from chargehand import (
 from chargehand.simulator import refusing, silent
 from chargehand.testing import StubStore
 
-from ...hub import until
+from ...hub import settle, until
 from ...in_process import SETTINGS, connect
 from ..registry_harness import LeaseRegistry
 
@@ -220,7 +220,7 @@ def test_a_node_without_its_lease_serves_its_charge_points_and_sends_no_command(
         nodes.board("a").cut()
         assert charge_point.send(v16.Heartbeat()).current_time
         ticket = a.send("CP1", v16.ClearCache(), timeout_s=5)
-        gevent.sleep(0.05)
+        settle()
         assert ticket.state is TicketState.QUEUED
         assert isinstance(b.send("CP1", v16.ClearCache()).state, TicketState)
         nodes.board("a").heal()
