@@ -163,7 +163,8 @@ class SessionSettings(Section):
     )
     clock_tolerance_s: float = setting(
         600.0,
-        "Seconds that a StartTransaction may be older, by its own timestamp, than the command whose effect it is.",
+        "Seconds by which a charge point's clock may be slow before a StartTransaction counts as older than a command: "
+        "of several commands with its tag it is rather the effect of one that it is not older than.",
         least=0,
     )
     max_connections: int = setting(0, "Connections served at once; 0 sets no limit.", least=0)

@@ -247,6 +247,14 @@ class Settings(Section):
         "lenient",
         "Accept what real charge points send and count deviations, or refuse every deviation.",
     )
+    naive_times: str = setting(
+        "utc",
+        'Zone of times that charge points send without one: "utc", an offset such as "+02:00", or "refuse": such'
+        " a time counts as one that cannot be read. With the lenient policy.",
+        pattern=r"utc|refuse|[+-]([01][0-9]|2[0-3]):[0-5][0-9]",
+        wanted='"utc", "refuse" or an offset such as "+02:00"',
+        sample='"+02:00"',
+    )
     plugins: tuple[PluginSettings, ...] = setting(
         (),
         'Plugins: "package.module:Class", or tables with class, arguments, concurrency and name.',

@@ -193,7 +193,7 @@ def _status(ticket: Ticket[Any]) -> str:
 
 def _is_unknown(ticket: Ticket[Any]) -> bool:
     """Return true if the command was sent and its outcome is unknown."""
-    return ticket.state in UNKNOWN or (ticket.state is TicketState.ANSWERED and ticket.response is None)
+    return ticket.state in UNKNOWN or ticket.unreadable
 
 
 def _is_later(moment: dt.datetime, ticket: Ticket[Any]) -> bool:

@@ -42,9 +42,7 @@ class AuthorizationKeys(Plugin):
         request: Any = ticket.request
         if request.key.lower() != KEY:
             return
-        # A CALLERROR has a code; an answer that could not be read has none.
-        unreadable = ticket.state is TicketState.REFUSED and ticket.code is None
-        if ticket.state not in MAYBE_TAKEN and not unreadable:
+        if ticket.state not in MAYBE_TAKEN and not ticket.unreadable:
             return
         status = ticket.response.status if ticket.response is not None else None
         if status in NOT_TAKEN:

@@ -122,8 +122,11 @@ class Action:
     """Copy of the request that can be shown and stored: without its credential."""
     transaction_of: Callable[[Any], int | str | None] | None = None
     """Transaction that a request names."""
-    allots: Callable[[Any], Any] | None = None
-    """Key of de-duplication (None for an unreadable request) of a message that is allotted a transaction id."""
+    allots: Callable[[Any, tuple[Deviation, ...]], Any] | None = None
+    """Key of de-duplication of a message that is allotted a transaction id, by request and deviations.
+
+    None for an unreadable request. A member that has a stand-in is in the key as it was sent, as text.
+    """
     deadline_s: float | None = None
     """Time for an answer; None means the deployment's."""
     connector_status: Callable[[Any], Hashable] | None = None
@@ -170,7 +173,7 @@ def request(
     credential: Callable[[Any], Credential | None] | None = None,
     redacted: Callable[[Any], Any] | None = None,
     transaction_of: Callable[[Any], int | str | None] | None = None,
-    allots: Callable[[Any], Any] | None = None,
+    allots: Callable[[Any, tuple[Deviation, ...]], Any] | None = None,
     deadline_s: float | None = None,
     connector_status: Callable[[Any], Hashable] | None = None,
     configuration: Callable[[Any, Any], Mapping[str, str]] | None = None,

@@ -7,6 +7,7 @@ Pure functions of messages; whoever waits knows the time.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,8 @@ class Pair:
 
     `promises` are the statuses that promise it ("" where the answer has none), `at_once` those that are the effect
     itself. Without the member `needs` an answer promises nothing. With `each` one message is the effect of one call
-    only. With `dated` a message whose own timestamp is from before the call shows nothing: it was sent late.
+    only. With `dated` a message whose own timestamp is from before the call shows rather another call's effect, if it
+    could be either's: clocks of charge points are wrong, so order of arrival and what the message says decide first.
     """
 
     shown_by: dict[str, Callable[[Any, Any], Effect | None]]
@@ -67,16 +69,35 @@ def pair_of(request: Request[Any]) -> Pair | None:
 class Expectation:
     """Command whose effect is waited for. Messages and the answer may come in any order.
 
-    `not_before` is what the timestamp of a message must not be older than where the pair is `dated`.
+    A message received before `sent_at`, on the scale of `show`, shows nothing. One with a timestamp before
+    `not_before` gives way where the pair is `dated`.
     """
 
-    __slots__ = ("_judged", "_seen", "effect", "not_before", "owner", "pair", "promised", "request")
+    __slots__ = (
+        "_judged",
+        "_seen",
+        "effect",
+        "not_before",
+        "owner",
+        "pair",
+        "promised",
+        "request",
+        "sent_at",
+    )
 
-    def __init__(self, owner: Any, pair: Pair, request: Any, not_before: dt.datetime | None = None) -> None:
+    def __init__(
+        self,
+        owner: Any,
+        pair: Pair,
+        request: Any,
+        not_before: dt.datetime | None = None,
+        sent_at: float = -math.inf,
+    ) -> None:
         self.owner = owner
         self.pair = pair
         self.request = request
         self.not_before = not_before
+        self.sent_at = sent_at
         self.effect = Effect.PENDING
         self.promised = False
         self._judged = False  # by what comes: there was a promise, or there will be no answer
@@ -117,21 +138,29 @@ class Expectation:
         judge = self.pair.shown_by.get(action)
         if judge is None or message is None or self._seen is not None or self.effect is not Effect.PENDING:
             return False
-        if self.pair.dated and self.not_before is not None and message.timestamp < self.not_before:
-            return False
         self._seen = judge(self.request, message)
         if self._seen is not None and self._judged:
             self.effect = self._seen
         return self._seen is not None
 
+    def is_older(self, message: Any) -> bool:
+        """Tell if a message is, by its own clock, from before the call: not a proof, for clocks may be wrong."""
+        if not self.pair.dated or self.not_before is None:
+            return False
+        at = getattr(message, "timestamp", None)
+        return at is not None and bool(at < self.not_before)
 
-def show(expectations: Sequence[Expectation], action: str, message: Any) -> None:
+
+def show(
+    expectations: Sequence[Expectation], action: str, message: Any, received_at: float = math.inf
+) -> None:
     """Let the calls that wait, oldest first, see a message of the charge point's.
 
-    Where one message is the effect of one call only, that is the oldest one that was promised, else the oldest.
+    Where one message is the effect of one call only, that is the oldest one that was promised, else the oldest; those
+    that the message is older than, by its own clock, come behind the others.
     """
     taken = False
-    for expectation in sorted(expectations, key=lambda one: not one.promised):
-        if not (taken and expectation.pair.each):
+    for expectation in sorted(expectations, key=lambda one: (one.is_older(message), not one.promised)):
+        if expectation.sent_at <= received_at and not (taken and expectation.pair.each):
             shown = expectation.message(action, message)
             taken = taken or (shown and expectation.pair.each)

@@ -48,7 +48,7 @@ class Deviation(NamedTuple):
 
     `path` is in wire names, as in `meterValue[0].sampledValue[2].unit`, and empty for the payload as a whole.
     `value` is the offending value as JSON text, cut to a bounded length; empty where there is none (a missing
-    member).
+    member). With `stood_in` the message has another value in its place, as `text` says.
     """
 
     path: str

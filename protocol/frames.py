@@ -6,6 +6,17 @@
 
 The payload of a CALL stays raw bytes here: its action's message type reads it. Nothing that a peer can send makes this
 module raise; the bytes must have been checked as UTF-8 before (the WebSocket codec does).
+
+`read` is the specification. `mend` is the lenient policy: it reads a frame with slips that leave no doubt of what it
+says, and tells each of them:
+
+- a byte order mark, NUL bytes and other control characters around the frame;
+- control characters inside strings, as they come from unset memory: kept, as if they had been escaped;
+- control characters between the elements, and a comma before a closing bracket: left out;
+- an escaped half of a surrogate pair, which stands for no character: U+FFFD;
+- a number as message id (it is answered as it came), and the message type as text.
+
+Whatever else is no JSON is not guessed at.
 """
 
 from __future__ import annotations
@@ -15,7 +26,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
-from .errors import ErrorCode
+from .errors import Deviation, ErrorCode
 
 MAX_ID_ACCEPTED = 255
 """Characters of a message id that we take from a charge point, and echo."""
@@ -28,17 +39,43 @@ decode_call = msgspec.json.Decoder(tuple[Literal[2], _Id, str, msgspec.Raw]).dec
 
 _anything = msgspec.json.Decoder()
 _raw_elements = msgspec.json.Decoder(list[msgspec.Raw])
-_encode = msgspec.json.Encoder().encode
 
 # What a broken frame can still tell: its type, and the id if that is whole. Bounded, so that no text is slow: by what
 # the longest id takes when each of its characters is written as two escaped surrogates.
 _START = re.compile(
-    rb'\s{0,64}\[\s{0,64}([0-9])\s{0,64}(?:,\s{0,64}("(?:[^"\\\x00-\x1f]|\\.){0,%d}"))?'
+    rb'\s{0,64}\[\s{0,64}([0-9])\s{0,64}(?:,\s{0,64}("(?:[^"\\\x00-\x1f]|\\.){0,%d}"|[0-9]{1,64}(?=\s*,)))?'
     % (10 * MAX_ID_ACCEPTED),
     re.DOTALL,
 )
 
-_ANSWER = re.compile(rb"\s{0,64}\[\s{0,64}[34]\s{0,64},")
+_ANSWER = re.compile(rb'[\x00-\x20\xef\xbb\xbf]{0,64}\[\s{0,64}"?[34]"?\s{0,64},')
+_BOM = b"\xef\xbb\xbf"
+_AROUND = bytes(range(0x21)) + _BOM
+_STRING = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+"?+)', re.DOTALL)
+_CONTROL = re.compile(rb"[\x00-\x1f]")
+_CONTROL_BETWEEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+# A comma after a value and before a closing bracket; a piece of text that begins with it follows a string.
+_COMMA = re.compile(rb"(^|[^\s\[{,:])(\s*+),(?=\s*+[\]}])")
+_MAYBE = re.compile(rb"[\x00-\x1f]|,\s*+[\]}]|\\u[dD]")
+_HALF = re.compile(
+    rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+
+
+class NumericId(str):
+    """Message id that came as a number: the number's own text."""
+
+    __slots__ = ()
+
+
+def _unquoted(value: object) -> msgspec.Raw:
+    if isinstance(value, NumericId):
+        return msgspec.Raw(value.encode())
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_unquoted).encode
 
 
 class CallFrame(NamedTuple):
@@ -50,7 +87,7 @@ class CallFrame(NamedTuple):
 
 
 class ResultFrame(NamedTuple):
-    """A CALLRESULT with a raw payload."""
+    """A CALLRESULT with a raw payload, which is empty if there is none."""
 
     unique_id: str
     payload: bytes
@@ -73,13 +110,19 @@ class BrokenCall(NamedTuple):
     text: str
 
 
+class BrokenAnswer(NamedTuple):
+    """Meant as a CALLRESULT or a CALLERROR and not one; `unique_id` is empty if it could not be found."""
+
+    unique_id: str
+
+
 class Junk(NamedTuple):
     """Nothing that can be answered; `reason` is a word to count by."""
 
     reason: str
 
 
-Frame = CallFrame | ResultFrame | ErrorFrame | BrokenCall | Junk
+Frame = CallFrame | ResultFrame | ErrorFrame | BrokenCall | BrokenAnswer | Junk
 
 
 def read(data: bytes) -> Frame:
@@ -88,18 +131,108 @@ def read(data: bytes) -> Frame:
         elements = _raw_elements.decode(data)
     except UNREADABLE:
         return _broken(data)
+    return _whole(elements)
+
+
+def mend(data: bytes) -> tuple[Frame, tuple[Deviation, ...]]:
+    """Read a frame that `read` could not make use of, with its slips mended, and tell them."""
+    core, slips = _stripped(data)
+    if core[:1] != b"[":
+        return _broken(core, mending=True), ()
+    try:
+        elements = _raw_elements.decode(core)
+    except UNREADABLE:
+        mended = _without_slips(core, slips)
+        try:
+            elements = _raw_elements.decode(mended)
+        except UNREADABLE:
+            return _broken(core, mending=True), ()
+    frame = _whole(elements, slips)
+    return frame, tuple(slips)
+
+
+def slip(text: str) -> Deviation:
+    """Make the deviation of a frame that the lenient policy has mended."""
+    return Deviation("frame", ErrorCode.FORMATION_VIOLATION, text)
+
+
+def _stripped(data: bytes) -> tuple[bytes, list[Deviation]]:
+    """Take away what stands around a frame."""
+    slips: list[Deviation] = []
+    core = data.strip(_AROUND)
+    around = data.replace(core, b"", 1) if core else data
+    if _BOM in around:
+        slips.append(slip("has a byte order mark"))
+    if b"\0" in around:
+        slips.append(slip("has NUL bytes around it"))
+    elif _CONTROL_BETWEEN.search(around):
+        slips.append(slip("has control characters around it"))
+    return core, slips
+
+
+def _without_slips(data: bytes, slips: list[Deviation]) -> bytes:
+    """Mend what is wrong inside strings and between them. The time is linear in the length."""
+    if not _MAYBE.search(data):
+        return data
+    found: dict[str, None] = {}
+    pieces = [
+        _mended_string(piece, found) if place % 2 else _mended_between(piece, found)
+        for place, piece in enumerate(_STRING.split(data))
+    ]
+    slips += map(slip, found)
+    return b"".join(pieces)
+
+
+def _mended_string(text: bytes, found: dict[str, None]) -> bytes:
+    if _CONTROL.search(text):
+        text = _CONTROL.sub(lambda one: b"\\u%04x" % one[0][0], text)
+        found["has control characters in a string"] = None
+    if b"\\u" in text and (whole := _HALF.sub(_other_half, text)) != text:
+        text = whole
+        found["has half a surrogate pair in a string"] = None
+    return text
+
+
+def _mended_between(text: bytes, found: dict[str, None]) -> bytes:
+    if _CONTROL_BETWEEN.search(text):
+        text = _CONTROL_BETWEEN.sub(b" ", text)
+        found["has control characters between its elements"] = None
+    if b"," in text and (whole := _COMMA.sub(rb"\1\2", text)) != text:
+        text = whole
+        found["has a comma before a closing bracket"] = None
+    return text
+
+
+def _other_half(found: re.Match[bytes]) -> bytes:
+    return found[0] if found[2] else found[1] + b"\\ufffd"
+
+
+def _whole(elements: list[msgspec.Raw], slips: list[Deviation] | None = None) -> Frame:
+    """Make a frame of its elements; with `slips` those of the first two are mended, and added there."""
     kind = _value(elements[0]) if elements else None
+    if slips is not None and kind in ("2", "3", "4"):
+        slips.append(
+            Deviation("message type", ErrorCode.TYPE_CONSTRAINT_VIOLATION, "is a string", f'"{kind}"')
+        )
+        kind = int(kind)
     if kind not in (2, 3, 4) or isinstance(kind, bool | float):
         return Junk("unknown message type" if elements else "empty array")
     unique_id = _value(elements[1]) if len(elements) > 1 else None
+    if slips is not None and type(unique_id) in (int, float):
+        unique_id = NumericId(bytes(elements[1]).decode())
+        slips.append(
+            Deviation(
+                "message id", ErrorCode.TYPE_CONSTRAINT_VIOLATION, "is a number", unique_id[:MAX_ID_ACCEPTED]
+            )
+        )
     if not isinstance(unique_id, str):
-        return Junk("no message id")
+        return Junk("no message id") if kind == 2 else BrokenAnswer("")
     if len(unique_id) > MAX_ID_ACCEPTED:
         return Junk("message id too long")
     if kind == 2:
         return _call(unique_id, elements)
     if kind == 3:
-        return ResultFrame(unique_id, bytes(elements[2]) if len(elements) > 2 else b"null")
+        return ResultFrame(unique_id, bytes(elements[2]) if len(elements) > 2 else b"")
     code, description, details = [*map(_value, elements[2:5]), None, None, None][:3]
     return ErrorFrame(
         unique_id,
@@ -131,18 +264,22 @@ def _value(raw: msgspec.Raw) -> Any:
         return None
 
 
-def _broken(data: bytes) -> Frame:
+def _broken(data: bytes, *, mending: bool = False) -> Frame:
     start = _START.match(data)
     if start is None:
         return Junk("pong as text" if data.strip(b' "\r\n').lower() == b"pong" else "not a frame")
-    if start[1] != b"2":
-        return Junk("broken answer" if start[1] in b"34" else "unknown message type")
+    if start[1] not in (b"2", b"3", b"4"):
+        return Junk("unknown message type")
     try:
         unique_id = _anything.decode(start[2]) if start[2] else None
     except UNREADABLE:
         unique_id = None
+    if mending and type(unique_id) is int:
+        unique_id = NumericId(start[2].decode())
     if not isinstance(unique_id, str) or len(unique_id) > MAX_ID_ACCEPTED:
-        return Junk("broken call")
+        return Junk("broken call") if start[1] == b"2" else BrokenAnswer("")
+    if start[1] != b"2":
+        return BrokenAnswer(unique_id)
     return BrokenCall(unique_id, ErrorCode.FORMATION_VIOLATION, "the frame is not readable JSON")
 
 

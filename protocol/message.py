@@ -58,6 +58,21 @@ class Expendable:
 EXPENDABLE = Expendable()
 
 
+class StandIn:
+    """Annotates a required member with the value that the lenient policy gives it where it is missing or unusable.
+
+    `RECEIVED` is the time of receipt.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+RECEIVED = StandIn(rules.TIME_OF_RECEIPT)
+
+
 class Contract(marshmallow.Schema):
     """The base of every message's schema: members that are not declared are refused."""
 
@@ -174,6 +189,7 @@ def _rule(owner: str, name: str, hint: Any, *, optional: bool) -> Rule:
     camel = head + "".join(word.capitalize() for word in tail)
     rule.data_key = next((str(mark) for mark in marks if isinstance(mark, Key)), camel)
     rule.required = not optional
+    rule.stand_in = next((mark.value for mark in marks if isinstance(mark, StandIn)), violations.ABSENT)
     return rule
 
 

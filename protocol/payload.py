@@ -10,15 +10,18 @@ wrong with it.
 - an unknown member: left out;
 - a text too long, an unknown value of an enumeration, a number too small or with too many fraction digits, a
   malformed URI, a list too short: kept as sent;
-- a number or a boolean for a string: its text;
-- a text for a number or a boolean: its value;
+- a number or a boolean for a string: its text; where any text is due, any JSON: kept as sent;
+- a text for a number or a boolean, 0 and 1 for a boolean: its value;
 - a fraction for an integer: cut off;
-- a time without a zone: taken as UTC;
+- a time without a zone: taken as in the zone of `naive_zone`; one that only nearly is ISO 8601: the moment it says;
 - any other scalar of the wrong kind, and a text that is no time: left out if the member is optional;
+- a required member with a stand-in that is missing or cannot be used: the stand-in, such as the time of receipt;
 - an item of an expendable list (samples, meter values, configuration keys) that cannot be mended: left out.
 
-A required member missing, an object or a list where none is due, or the wrong one of the two: both refuse.  Of five
-thousand violations or more only so many are told, and lenient refuses them, too: each costs time.
+Any other required member missing, an object or a list where none is due, or the wrong one of the two: both refuse.
+Of five thousand violations or more only so many are told, and lenient refuses them, too: each costs time.
+
+`null` as a payload is `{}` under both (OCPP-J 1.6, 4.2.1 and 4.2.2).
 """
 
 import contextlib
@@ -26,6 +29,7 @@ import datetime as dt
 import itertools
 import operator
 from collections.abc import Iterator, Mapping
+from enum import IntEnum
 from typing import Any, TypeVar
 
 import marshmallow
@@ -50,6 +54,15 @@ _untyped = msgspec.json.Decoder(float_hook=number)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
+class Mended(IntEnum):
+    """Way in which a violation was mended; false if there was none."""
+
+    NOT = 0
+    PLAINLY = 1
+    BY_STAND_IN = 2
+    BY_RECEIPT = 3
+
+
 # -- Reading -----------------------------------------------------------------------------
 
 
@@ -62,16 +75,23 @@ def strict(kind: type[M], payload: bytes | msgspec.Raw) -> M:
     return message
 
 
-def lenient(kind: type[M], payload: bytes | msgspec.Raw) -> tuple[M, tuple[Deviation, ...]]:
+def lenient(
+    kind: type[M],
+    payload: bytes | msgspec.Raw,
+    *,
+    received_at: dt.datetime | None = None,
+    naive_zone: dt.tzinfo | None = dt.UTC,
+) -> tuple[M, tuple[Deviation, ...]]:
     """Read a payload, mending what can be mended, or raise `Refused` with what cannot.
 
     The deviations say what was mended; their paths are those of the payload as sent.  One member may deviate
-    in more than one way.
+    in more than one way. `received_at` stands in for a time that cannot be read, where the declaration says so; without
+    it such a payload is refused. Times without a zone are in `naive_zone`; with None they cannot be used.
     """
     try:
         return kind.__decoder__.decode(payload), ()
     except UNREADABLE:
-        return _mend(kind, payload)
+        return _mend(kind, payload, received_at, naive_zone)
 
 
 def _judge(kind: type[M], payload: bytes | msgspec.Raw) -> M:
@@ -83,7 +103,12 @@ def _judge(kind: type[M], payload: bytes | msgspec.Raw) -> M:
     return message
 
 
-def _mend(kind: type[M], payload: bytes | msgspec.Raw) -> tuple[M, tuple[Deviation, ...]]:
+def _mend(
+    kind: type[M],
+    payload: bytes | msgspec.Raw,
+    received_at: dt.datetime | None,
+    naive_zone: dt.tzinfo | None,
+) -> tuple[M, tuple[Deviation, ...]]:
     data = _data(payload)
     deviations: list[Deviation] = []
     while True:  # ends: every repair takes a value out, marks it as kept, or brings it nearer to that
@@ -92,21 +117,31 @@ def _mend(kind: type[M], payload: bytes | msgspec.Raw) -> tuple[M, tuple[Deviati
         except marshmallow.ValidationError as error:
             found = _violations(error)
             now = [_deviation(data, path, violation) for path, violation in found]
-            mended = [_repair(kind, data, path, violation) for path, violation in found]
+            mended = [
+                _repair(kind, data, path, violation, received_at, naive_zone) for path, violation in found
+            ]
             if not all(mended):
                 raise Refused.by(itertools.compress(now, map(operator.not_, mended))) from None
-            deviations += now
+            deviations += map(_told, now, mended)
             if len(deviations) >= violations.MOST:
                 raise Refused.by(deviations) from None
         else:
             return message, tuple(deviations)
 
 
+def _told(deviation: Deviation, how: Mended) -> Deviation:
+    if how is Mended.PLAINLY:
+        return deviation
+    text = f"{deviation.text}; the time of receipt stands in" if how is Mended.BY_RECEIPT else deviation.text
+    return deviation._replace(text=text, stood_in=True)
+
+
 def _data(payload: bytes | msgspec.Raw) -> Any:
     try:
-        return _untyped.decode(payload)
+        data = _untyped.decode(payload)
     except UNREADABLE:
         raise Refused(violations.UNREADABLE.code, violations.UNREADABLE.text) from None
+    return {} if data is None else data
 
 
 def _violations(error: marshmallow.ValidationError) -> list[tuple[Path, Violation]]:
@@ -150,38 +185,76 @@ def _open(value: Any) -> Any:
     return value.value if isinstance(value, Kept) else value
 
 
-def _repair(kind: type[Message], data: Any, path: Path, violation: Violation) -> bool:
-    """Mend one violation in place, or say that there is no way."""
-    spare: tuple[Any, int] | None = None  # the innermost item that may be left out
-    rule: Any = None
-    members = kind.__members__
-    holder: Any = None
-    value: Any = data
-    for step in path[:-1] if violation == violations.MISSING else path:
-        holder = _open(value)
-        if isinstance(step, int):
-            spare = (holder, step) if rule.expendable else spare
-            rule = rule.inner
-        else:
-            rule = members.get(step)
-        members = rule.kind.__members__ if isinstance(rule, rules.Part) else {}
-        value = holder[step]
-        if value is ABSENT:  # left out a moment ago, for another of its violations
-            return True
+class _Place:
+    """Place of a violation in a payload: holder, rule and value, and the innermost item that may be left out."""
+
+    __slots__ = ("holder", "rule", "spare", "value")
+
+    def __init__(self, kind: type[Message], data: Any, path: Path, violation: Violation) -> None:
+        self.spare: tuple[Any, int] | None = None
+        self.rule: Any = None
+        self.holder: Any = None
+        self.value: Any = data
+        members: Mapping[Any, rules.Rule] = kind.__members__
+        missing = violation == violations.MISSING
+        for step in path[:-1] if missing else path:
+            self.holder = _open(self.value)
+            rule: Any = self.rule
+            if isinstance(step, int):
+                self.spare = (self.holder, step) if rule.expendable else self.spare
+                rule = rule.inner
+            else:
+                rule = members.get(step)
+            self.rule = rule
+            members = rule.kind.__members__ if isinstance(rule, rules.Part) else {}
+            self.value = self.holder[step]
+            if self.value is ABSENT:
+                return
+        if missing:
+            self.holder, self.rule = _open(self.value), members.get(path[-1])
+
+
+def _repair(
+    kind: type[Message],
+    data: Any,
+    path: Path,
+    violation: Violation,
+    received_at: dt.datetime | None,
+    naive_zone: dt.tzinfo | None,
+) -> Mended:
+    """Mend one violation in place, and return how."""
+    place = _Place(kind, data, path, violation)
+    if place.value is ABSENT:  # left out a moment ago, for another of its violations
+        return Mended.PLAINLY
     if violation.repair is not None and path:
         with contextlib.suppress(violations.Hopeless):
-            repaired = violation.repair(value)
-            if repaired is not ABSENT:
-                holder[path[-1]] = repaired
-                return True
-            if isinstance(holder, dict) and not (rule and rule.required):
-                del holder[path[-1]]
-                return True
-    if spare is None:
-        return False
-    items, index = spare
+            if _repaired(place, path[-1], violation, naive_zone):
+                return Mended.PLAINLY
+    stand_in = ABSENT if place.rule is None else place.rule.stand_in
+    received = stand_in is rules.TIME_OF_RECEIPT
+    if received:
+        stand_in = ABSENT if received_at is None else received_at
+    if stand_in is not ABSENT:
+        place.holder[path[-1]] = Kept(stand_in)
+        return Mended.BY_RECEIPT if received else Mended.BY_STAND_IN
+    if place.spare is None:
+        return Mended.NOT
+    items, index = place.spare
     items[index] = ABSENT
-    return True
+    return Mended.PLAINLY
+
+
+def _repaired(place: _Place, key: str | int, violation: Violation, naive_zone: dt.tzinfo | None) -> bool:
+    repair: Any = violation.repair
+    naive = violation == violations.NAIVE
+    value = rules.aware(place.value, naive_zone) if naive else repair(place.value)
+    if value is not ABSENT:
+        place.holder[key] = value
+        return True
+    if isinstance(place.holder, dict) and not (place.rule and place.rule.required):
+        del place.holder[key]
+        return True
+    return False
 
 
 # -- Writing -----------------------------------------------------------------------------
@@ -238,6 +311,8 @@ def typed(kind: type[M], value: M | Mapping[str, Any] | bytes | str) -> M:
             payload = _encoder.encode(value if isinstance(value, Message) else dict(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise _invalid(kind, f"cannot be written as JSON: {error}") from error
+    if payload.strip() == b"null":  # taken from a peer, and never sent
+        raise _invalid(kind, violations.NOT_OBJECT.text)
     try:
         return strict(kind, payload)
     except Refused as refused:

@@ -10,17 +10,21 @@ import numbers
 import re
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import marshmallow
 import msgspec
 from marshmallow import fields
 
-from . import violations
+from . import times, violations
 from .violations import Kept, Violation
 
 if TYPE_CHECKING:
     from .message import Message
+
+
+TIME_OF_RECEIPT: Final = object()
+"""Stand-in for a time: the time at which the message was received."""
 
 
 class Rule(fields.Field[Any]):
@@ -31,6 +35,8 @@ class Rule(fields.Field[Any]):
         "null": violations.NULL,
     }
     fast: Any
+    stand_in: Any = violations.ABSENT
+    """Value that the lenient policy puts in the place of a required member that is missing or cannot be used."""
 
     def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         """Read a value decoded from JSON; what the lenient policy marked as kept is let through."""
@@ -61,6 +67,18 @@ class Text(Rule, fields.String):
             raise violations.EMPTY.error()
         if self.size is not None and len(value) > self.size:
             raise Violation(violations.PROPERTY, f"is longer than {self.size} characters", Kept).error()
+        return value
+
+
+class FreeText(Text):
+    """A string in place of which the lenient policy keeps any JSON value as it came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if not isinstance(value, str):
+            raise violations.NOT_TEXT_BUT_KEPT.error()
         return value
 
 
@@ -156,34 +174,34 @@ def ask(_: type, value: object) -> Decimal:
 
 
 class Timestamp(Rule, fields.AwareDateTime):
-    """A moment in ISO 8601 with its time zone.
-
-    Beyond RFC 3339 it takes a blank for the T, a decimal comma, no seconds, and `+01` or `+0100` for a zone.
-    It takes no week dates and no compact forms.
-    """
+    """A moment in ISO 8601, in any of its formats, with its time zone. See `times`."""
 
     fast = Annotated[dt.datetime, msgspec.Meta(tz=True)]
-    form = re.compile(
-        r"(?ai)(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?:(:\d\d)(?:[.,](\d+))?)?"  # date, minutes, seconds, fraction
-        r"(?:(Z)|([+-]\d\d):?(\d\d)?)?"  # zone
-    )
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dt.datetime:
         if not isinstance(value, str):
             raise violations.NOT_TEXT.error()
-        parts = self.form.fullmatch(value)
-        if parts is None:
+        time = times.read(value)
+        if time is None:
             raise violations.NOT_TIME.error()
-        date, minutes, seconds, fraction, utc, hour, minute = parts.groups()
-        zone = "Z" if utc or not hour else f"{hour}:{minute or '00'}"
-        text = f"{date}T{minutes}{seconds or ':00'}{'.' if fraction else ''}{fraction or ''}{zone}"
-        try:  # msgspec's reader, so that both ways read the same value
-            moment = msgspec.convert(text, dt.datetime)
-        except msgspec.ValidationError:
-            raise violations.NOT_TIME.error() from None
-        if not (utc or hour):
+        if time.odd:
+            raise Violation(violations.PROPERTY, time.odd, _plain_time).error()
+        if time.moment.tzinfo is None:
             raise violations.NAIVE.error()
-        return moment
+        return time.moment
+
+
+def _plain_time(value: Any) -> object:
+    time = times.read(value)
+    return violations.ABSENT if time is None else time.moment.isoformat()
+
+
+def aware(value: Any, zone: dt.tzinfo | None) -> object:
+    """Repair a time without a zone by the zone that such times are in; with none it cannot be used."""
+    time = times.read(value)
+    if time is None or zone is None:
+        return violations.ABSENT
+    return time.moment.replace(tzinfo=zone).isoformat()
 
 
 class Part(Rule, fields.Nested):

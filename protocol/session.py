@@ -8,6 +8,7 @@ arguments. Nothing that a peer sends makes `receive` raise. OCPP-J 1.6, section 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,16 +18,18 @@ import msgspec
 
 from . import frames
 from .actions import EITHER, NEEDS_ACCEPTED, NEEDS_NOTHING, Sender
-from .errors import ErrorCode, Refused, read_code
+from .errors import Deviation, ErrorCode, Refused, read_code
 from .outgoing import CommandQueue, Outgoing
 from .payload import UNREADABLE, lenient, strict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .actions import Action, Version
-    from .errors import Deviation
     from .message import Message
 
 INFINITY = float("inf")
+UNUSABLE = (frames.Junk, frames.BrokenCall, frames.BrokenAnswer)
 LATE_REMEMBERED = 16
 """Number of timed-out commands that are remembered, so that a late answer is recognised."""
 
@@ -43,6 +46,10 @@ class Registration(StrEnum):
 ACCEPTED = Registration.ACCEPTED
 
 
+def _unix_time(now: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(now, dt.UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """Settings of a deployment for one version."""
@@ -57,6 +64,10 @@ class Rules:
     queue_reserve: int = 0  # for calls that somebody stands and waits for
     accept_unbooted: bool = True
     answer_transactions_unregistered: bool = True
+    date_of: Callable[[float], dt.datetime] = _unix_time
+    """UTC time of a moment on the scale of `receive`: it stands in for a time that cannot be read."""
+    naive_zone: dt.tzinfo | None = dt.UTC
+    """Zone of times without one, under the lenient policy; with None such a time cannot be read."""
 
     def __post_init__(self) -> None:
         """Merge the deadlines of the rows with those of the deployment, which win."""
@@ -88,21 +99,38 @@ class Incoming(msgspec.Struct, eq=False, gc=False):
 
 
 class Reply:
-    """CALL that is answered at once with a CALLERROR: `frame` is to be sent."""
+    """CALL that is answered at once with a CALLERROR: `frame` is to be sent.
 
-    __slots__ = ("action", "code", "description", "frame")
+    `violations` are those of its payload, and `lost` is the transaction message that this answer makes the peer throw
+    away, if it is one.
+    """
 
-    def __init__(self, frame: bytes, code: ErrorCode, description: str, action: str = "") -> None:
+    __slots__ = ("action", "code", "description", "frame", "lost", "violations")
+
+    def __init__(
+        self,
+        frame: bytes,
+        code: ErrorCode,
+        description: str,
+        action: str = "",
+        violations: tuple[Deviation, ...] = (),
+        lost: Incoming | None = None,
+    ) -> None:
         self.frame = frame
         self.code = code
         self.description = description
         self.action = action
+        self.violations = violations
+        self.lost = lost
 
 
 class Answered:
-    """CALLRESULT of the peer. `response` is None for one that broke the contract, as `refused` says."""
+    """Answer of the peer. `response` is None for one that cannot be used, as `refused` says; `payload` is as it came.
 
-    __slots__ = ("deviations", "late", "outgoing", "refused", "response")
+    Of an answer that is not even JSON `payload` is the whole frame.
+    """
+
+    __slots__ = ("deviations", "late", "outgoing", "payload", "refused", "response")
 
     def __init__(
         self,
@@ -110,6 +138,7 @@ class Answered:
         response: Message | None,
         deviations: tuple[Deviation, ...] = (),
         refused: Refused | None = None,
+        payload: bytes = b"",
         *,
         late: bool = False,
     ) -> None:
@@ -117,21 +146,30 @@ class Answered:
         self.response = response
         self.deviations = deviations
         self.refused = refused
+        self.payload = payload
         self.late = late
 
 
 class Declined:
     """CALLERROR of the peer. `code` is the canonical code, or the peer's text if unknown."""
 
-    __slots__ = ("code", "description", "details", "late", "outgoing")
+    __slots__ = ("code", "description", "details", "deviations", "late", "outgoing")
 
     def __init__(
-        self, outgoing: Outgoing, code: str, description: str, details: dict[str, Any], *, late: bool = False
+        self,
+        outgoing: Outgoing,
+        code: str,
+        description: str,
+        details: dict[str, Any],
+        deviations: tuple[Deviation, ...] = (),
+        *,
+        late: bool = False,
     ) -> None:
         self.outgoing = outgoing
         self.code = code
         self.description = description
         self.details = details
+        self.deviations = deviations
         self.late = late
 
 
@@ -178,7 +216,9 @@ class Session:
             return self._receive_other(data, now)
         return self._receive_call(unique_id, name, payload, now)
 
-    def _receive_call(self, unique_id: str, name: str, payload: Any, now: float) -> Event:
+    def _receive_call(
+        self, unique_id: str, name: str, payload: Any, now: float, slips: tuple[Deviation, ...] = ()
+    ) -> Event:
         rules = self.rules
         action = rules.version.actions.get(name)
         if action is None:
@@ -191,30 +231,41 @@ class Session:
             return self._reply(
                 unique_id, ErrorCode.SECURITY_ERROR, "BootNotification was not accepted yet", name
             )
-        deviations: tuple[Deviation, ...] = ()
+        deviations = slips
         request: Message | None
         try:
             request = action.request.__decoder__.decode(payload)  # what the compiled decoder takes is final
         except UNREADABLE:
             try:
-                request, deviations = self._judge(action, payload)
+                request, found = self._judge(action, payload, now)
             except Refused as refused:
                 if rules.strict or not action.transaction:
-                    return self._reply(unique_id, refused.code, str(refused), name)
-                request, deviations = None, refused.violations
+                    return self._refuse_payload(unique_id, action, payload, refused, now)
+                request, found = None, refused.violations
+            deviations = slips + found
         due = now + rules.deadlines_s.get(name, rules.default_deadline_s)
         incoming = Incoming(unique_id, action, request, payload, deviations, now, due)
         self.incoming[incoming] = None
         return incoming
 
-    def _judge(self, action: Action, payload: Any) -> tuple[Message, tuple[Deviation, ...]]:
-        if self.rules.strict:
+    def _judge(self, action: Action, payload: Any, now: float) -> tuple[Message, tuple[Deviation, ...]]:
+        rules = self.rules
+        if rules.strict:
             return strict(action.request, payload), ()
-        return lenient(action.request, payload)
+        return lenient(action.request, payload, received_at=rules.date_of(now), naive_zone=rules.naive_zone)
+
+    def _refuse_payload(
+        self, unique_id: str, action: Action, payload: Any, refused: Refused, now: float
+    ) -> Reply:
+        reply = self._reply(unique_id, refused.code, str(refused), action.name)
+        reply.violations = refused.violations
+        if action.transaction:
+            reply.lost = Incoming(unique_id, action, None, bytes(payload), refused.violations, now, now)
+        return reply
 
     def salvage(self, data: bytes, now: float) -> Incoming | None:
         """Register a CALL without reading its payload, so that it can be answered although reading it failed."""
-        frame = frames.read(data)
+        frame = self._read(data)[0]
         action = self.rules.version.actions.get(frame.action) if type(frame) is frames.CallFrame else None
         if type(frame) is not frames.CallFrame or action is None:
             return None
@@ -232,19 +283,29 @@ class Session:
             return True
         return self.triggered is not None and action.name in self.triggered
 
-    def _receive_other(self, data: bytes, now: float) -> Event:
+    def _read(self, data: bytes) -> tuple[frames.Frame, tuple[Deviation, ...]]:
         frame = frames.read(data)
+        if not self.rules.strict and isinstance(frame, UNUSABLE):
+            return frames.mend(data)
+        return frame, ()
+
+    def _receive_other(self, data: bytes, now: float) -> Event:
+        frame, slips = self._read(data)
         if type(frame) is frames.CallFrame:
-            return self._receive_call(frame.unique_id, frame.action, frame.payload, now)
+            return self._receive_call(frame.unique_id, frame.action, frame.payload, now, slips)
         if type(frame) is frames.ResultFrame:
-            return self._receive_result(frame)
+            return self._receive_result(frame, slips, data, now)
         if type(frame) is frames.ErrorFrame:
-            return self._receive_error(frame)
+            return self._receive_error(frame, slips)
+        if type(frame) is frames.BrokenAnswer:
+            return self._receive_broken_answer(frame, data)
         if type(frame) is frames.BrokenCall:
             return self._reply(frame.unique_id, frame.code, frame.text)
         return Ignored(frame.reason if type(frame) is frames.Junk else "not a frame")
 
-    def _receive_result(self, frame: frames.ResultFrame) -> Event:
+    def _receive_result(
+        self, frame: frames.ResultFrame, slips: tuple[Deviation, ...], data: bytes, now: float
+    ) -> Event:
         outgoing, late = self._match(frame.unique_id)
         if outgoing is None:
             return Ignored("answer to nothing")
@@ -252,17 +313,35 @@ class Session:
         response: Message | None = None
         deviations: tuple[Deviation, ...] = ()
         refused: Refused | None = None
+        rules = self.rules
+        payload = frame.payload
+        if not payload and not rules.strict:
+            payload, slips = b"{}", (*slips, frames.slip("has no payload"))
         try:
-            if self.rules.strict:
-                response = strict(kind, frame.payload)
+            if rules.strict:
+                response = strict(kind, payload)
             else:
-                response, deviations = lenient(kind, frame.payload)
+                response, deviations = lenient(
+                    kind, payload, received_at=rules.date_of(now), naive_zone=rules.naive_zone
+                )
         except Refused as error:
             refused, deviations = error, error.violations
         self._settle(outgoing, late=late)
         if outgoing.action.triggers is not None:
             self._note_trigger(outgoing, response)
-        return Answered(outgoing, response, deviations, refused, late=late)
+        return Answered(outgoing, response, slips + deviations, refused, payload or data, late=late)
+
+    def _receive_broken_answer(self, frame: frames.BrokenAnswer, data: bytes) -> Event:
+        """Take an answer that cannot be read for that of the command with its id, or of the only one there is."""
+        outgoing, late = self._match(frame.unique_id) if frame.unique_id else (self._only_one(), False)
+        if outgoing is None:
+            return Ignored("broken answer")
+        self._settle(outgoing, late=late)
+        refused = Refused(ErrorCode.FORMATION_VIOLATION, "is not readable JSON", "frame")
+        return Answered(outgoing, None, refused.violations, refused, data, late=late)
+
+    def _only_one(self) -> Outgoing | None:
+        return self.calls.on_wire if self.calls is not None and not self._late else None
 
     def _note_trigger(self, outgoing: Outgoing, response: Any) -> None:
         # Not for one message only: a StatusNotification asked for may come for every connector.
@@ -289,13 +368,13 @@ class Session:
         on_wire = self.calls.on_wire if self.calls is not None else None
         return any(name in _triggers(one) for one in (on_wire, *(self._late or ())) if one is not None)
 
-    def _receive_error(self, frame: frames.ErrorFrame) -> Event:
+    def _receive_error(self, frame: frames.ErrorFrame, slips: tuple[Deviation, ...]) -> Event:
         outgoing, late = self._match(frame.unique_id)
         if outgoing is None:
             return Ignored("error for nothing")
         self._settle(outgoing, late=late)
         code = read_code(frame.code)
-        return Declined(outgoing, code, frame.description, frame.details, late=late)
+        return Declined(outgoing, code, frame.description, frame.details, slips, late=late)
 
     def _match(self, unique_id: str) -> tuple[Outgoing | None, bool]:
         calls = self.calls

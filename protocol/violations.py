@@ -91,8 +91,10 @@ def _number_of(value: object) -> object:
 
 
 def _boolean_of(value: object) -> object:
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
+    if isinstance(value, str) and value.lower() in ("true", "false", "1", "0"):
+        return value.lower() in ("true", "1")
+    if value in (0, 1):
+        return value == 1
     return leave_out(value)
 
 
@@ -103,6 +105,7 @@ UNKNOWN = Violation(FORMATION, "is not a member of this object", lambda _: ABSEN
 NOT_OBJECT = Violation(TYPE, "is not an object")
 NOT_LIST = Violation(TYPE, "is not a list")
 NOT_TEXT = Violation(TYPE, "is not a string", leave_out)
+NOT_TEXT_BUT_KEPT = Violation(TYPE, "is not a string", Kept)
 NOT_INTEGER = Violation(TYPE, "is not an integer", _integer_of)
 NOT_NUMBER = Violation(TYPE, "is not a number", _number_of)
 NOT_BOOLEAN = Violation(TYPE, "is not a boolean", _boolean_of)
@@ -113,4 +116,5 @@ TOO_SMALL = Violation(PROPERTY, "is too small", Kept)
 NOT_TENTHS = Violation(PROPERTY, "has more than one fraction digit", Kept)
 NOT_URI = Violation(PROPERTY, "is not a URI", Kept)
 NOT_TIME = Violation(PROPERTY, "is not an ISO 8601 date and time", leave_out)
-NAIVE = Violation(PROPERTY, "has no time zone", lambda text: f"{text}Z")
+NAIVE = Violation(PROPERTY, "has no time zone", leave_out)
+"""Time without a zone: the reader of a payload knows in which zone such times are, if any."""

@@ -169,9 +169,9 @@ class Commands:
 
 def status_of(system: CentralSystem, ticket: Ticket[Any]) -> tuple[int, str]:
     """The status that a ticket's state stands for, and its title if that is an error."""
+    if ticket.unreadable or (ticket.state is TicketState.ANSWERED and ticket.response is None):
+        return 502, "The answer breaks the contract"
     if ticket.state is TicketState.ANSWERED:
-        if ticket.response is None:
-            return 502, "The answer breaks the contract"
         return (200, "") if ticket.settled else (202, "")
     if ticket.state is TicketState.NEVER_SENT:
         known = system.charge_point(ticket.charge_point_id)

@@ -285,7 +285,7 @@ def outcome(ticket: Ticket[Any], versions: Mapping[str, Version]) -> dict[str, A
     """Show the state of a ticket, as short as it allows. `effect` is that of `until_effect`."""
     picture: dict[str, Any] = {"ticket": ticket.id, "state": ticket.state}
     if ticket.response is not None:
-        picture["response"] = wire(ticket.response)
+        picture["response"] = msgspec.Raw(ticket.answer) if ticket.answer else wire(ticket.response)
     if ticket.code is not None:
         code = _spell(_version_of(ticket, versions), ticket.code)
         picture["error"] = {"code": code, "description": ticket.reason, "details": ticket.details}

@@ -247,7 +247,12 @@ class Redelivery(Actor):
             self._later(charge_point_id, self._delay_max_s)
             return
         try:
-            request, deviations = lenient(action.request, record.payload)
+            request, deviations = lenient(
+                action.request,
+                record.payload,
+                received_at=record.received_at,
+                naive_zone=context.rules.naive_zone,
+            )
         except Refused as refused:
             self._set_aside(record, str(refused))
             return

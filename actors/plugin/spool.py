@@ -162,7 +162,7 @@ class Spool:
         if action is None or action.transaction_of is None:
             return None
         try:
-            request, _ = lenient(action.request, record.payload)
+            request, _ = lenient(action.request, record.payload, received_at=record.received_at)
         except Refused:
             return None
         return action.transaction_of(request)
@@ -172,7 +172,7 @@ class Spool:
         if action is None or action.allots is None or record.transaction_id is None:
             return
         try:
-            lenient(action.request, record.payload)
+            lenient(action.request, record.payload, received_at=record.received_at)
         except Refused:
             # Its plugin could never have had it: the rest of the transaction does not wait for it.
             return

@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 MARK_S = 1.0
 """Seconds that a command waits for its mark, that it goes on the wire, to be durable."""
 
+ANSWER_BYTES = 2000
+"""Bytes of an answer that could not be used, that its ticket shows."""
+
 
 class SessionActor(Actor):
     """Behaviour of the session of one charge point: its connection, its calls, and the commands to it."""
@@ -243,7 +246,7 @@ class SessionActor(Actor):
 
     def _note_effect(self, incoming: Incoming) -> None:
         commands = self._cell.command_state()
-        show(commands.expectations or (), incoming.action.name, incoming.request)
+        show(commands.expectations or (), incoming.action.name, incoming.request, incoming.received_at)
         commands.settle()
 
     def _note_status(self, incoming: Incoming) -> None:
@@ -265,6 +268,10 @@ class SessionActor(Actor):
 
     def _reply(self, event: Reply) -> None:
         self._cell.context.observer.count("call_refused", self._cell.charge_point.id)
+        if event.violations:
+            self._cell.note_deviations(event.violations, f"refused {event.action}: ")
+        if event.lost is not None:
+            self._cell.fallback_state().keep_refused(event.lost, event.description)
         self._cell.log_line(
             logging.INFO,
             event.code,
@@ -513,24 +520,37 @@ class SessionActor(Actor):
 
     def _result(self, event: Answered) -> None:
         ticket = event.outgoing.owner
+        if event.deviations:
+            self._cell.note_deviations(event.deviations, f"answer to {event.outgoing.action.name}: ")
         if event.late:
-            ticket.late_answer = event.response
+            ticket.late_answer = event.response if event.refused is None else _excerpt(event.payload)
             self._cell.context.observer.count("late_result", self._cell.charge_point.id)
-            self._cell.command_state().note_ending(ticket, lambda one: one.answered(event.response))
+            if event.refused is None:
+                self._cell.command_state().note_ending(ticket, lambda one: one.answered(event.response))
             return
         ticket.deviations = event.deviations
         ticket.response = event.response
+        if event.deviations and not (event.response is not None and event.payload == b"null"):
+            ticket.answer = event.payload
+        if event.refused is not None:
+            ticket.code = event.refused.code
+            ticket.details = {"answer": _excerpt(event.payload)}
+            reason = f"the answer is invalid: {event.refused}"
+            self._cell.command_state().end(ticket, TicketState.REFUSED, reason)
+            self._send_next()
+            return
         told = event.outgoing.action.configuration
         if told is not None:
             self._cell.command_state().note_configuration(told(event.outgoing.request, event.response))
-        reason = "" if event.refused is None else f"the answer is invalid: {event.refused}"
-        self._cell.command_state().end(ticket, TicketState.ANSWERED, reason)
+        self._cell.command_state().end(ticket, TicketState.ANSWERED)
         if self._cell.commands is not None:
             self._cell.command_state().note_ending(ticket, lambda one: one.answered(event.response))
         self._send_next()
 
     def _declined(self, event: Declined) -> None:
         ticket = event.outgoing.owner
+        if event.deviations:
+            self._cell.note_deviations(event.deviations, f"answer to {event.outgoing.action.name}: ")
         if event.late:
             ticket.late_answer = event.code
             self._cell.context.observer.count("late_result", self._cell.charge_point.id)
@@ -587,6 +607,10 @@ class SessionActor(Actor):
         Answered: _result,
         Declined: _declined,
     }
+
+
+def _excerpt(payload: bytes) -> str:
+    return payload[:ANSWER_BYTES].decode("utf-8", "replace")
 
 
 def _status_in(incoming: Incoming, answer: bytes) -> str:

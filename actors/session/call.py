@@ -80,7 +80,7 @@ class Call(Generic[R_co]):
     @property
     def unique_id(self) -> str:
         """Message id; not unique, it may be used again after a reboot or for another message."""
-        return self.incoming.unique_id
+        return str(self.incoming.unique_id)
 
     @property
     def payload(self) -> bytes:

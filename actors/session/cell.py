@@ -8,6 +8,7 @@ It holds the facts, the state of the conversation, the connection and the calls 
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,8 @@ EVENT_CHARS = 200
 REPORTED_ROWS = 10
 """Last frames that a crash report shows in the log; `crash_reports` has all recorded ones."""
 
+
+ITEM = re.compile(r"\[\d+\]")
 
 DEVIATIONS_REMEMBERED = 64
 """Different deviations that are counted for one charge point; the rest is counted together."""
@@ -151,13 +154,16 @@ class ChargePointCell(Cell):
         if type(failure) is Failure:
             self.log(failure)
 
-    def note_deviations(self, deviations: Iterable[object]) -> None:
-        """Count what the charge point does otherwise than the specification has it, by its text."""
+    def note_deviations(self, deviations: Iterable[object], where: str = "") -> None:
+        """Count what the charge point does otherwise than the specification has it, by its text.
+
+        `where` names an answer or a refused call; the items of a list are counted together then.
+        """
         counts = self.charge_point.deviations
         if counts is None:
             counts = self.charge_point.deviations = Counter()
         for deviation in deviations:
-            name = str(deviation)
+            name = f"{where}{ITEM.sub('[]', str(deviation))}" if where else str(deviation)
             counts[name if name in counts or len(counts) < DEVIATIONS_REMEMBERED else "other"] += 1
         self.context.observer.count("deviation", self.charge_point.id)
 
@@ -297,7 +303,9 @@ class ChargePointCell(Cell):
         key = incoming.action.allots
         if key is None:
             return None
-        return self.context.store.allot_transaction_id(self.charge_point.id, key(incoming.request))
+        return self.context.store.allot_transaction_id(
+            self.charge_point.id, key(incoming.request, incoming.deviations)
+        )
 
     # -- Crashes and the end -------------------------------------------------------------------
 

@@ -203,7 +203,7 @@ class Commands:
             if pending and ticket.effect is not Effect.PENDING:
                 self._cell.context.observer.count(f"effect_{ticket.effect}", self._cell.charge_point.id)
             if self.expectations is not None and state is not TicketState.ANSWERED:
-                refused = state is TicketState.REFUSED
+                refused = state is TicketState.REFUSED and not ticket.unreadable
                 self.note_ending(ticket, Expectation.refused if refused else Expectation.unanswered)
 
     def detach_all(self, reason: str) -> None:
@@ -249,9 +249,10 @@ class Commands:
         if self.expectations is None:
             self.expectations = []
         ticket.effect_due = INFINITY
-        not_before = max(0.0, self._cell.context.clock.time() - self._cell.context.clock_tolerance_s)
+        clock = self._cell.context.clock
+        not_before = max(0.0, clock.time() - self._cell.context.clock_tolerance_s)
         since = dt.datetime.fromtimestamp(not_before, dt.UTC)
-        self.expectations.append(Expectation(ticket, pair, ticket.request, since))
+        self.expectations.append(Expectation(ticket, pair, ticket.request, since, clock.monotonic()))
 
     def note_ending(self, ticket: Ticket[Any], note: Callable[[Expectation], object]) -> None:
         """Tell the expectation of a command how the command ended; the time for its effect counts from then on.

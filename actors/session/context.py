@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..runtime.log_limit import LogLimit
@@ -356,12 +357,15 @@ class SessionContext:
         durable_tickets: DurableTickets | None = None,
         host: SessionHost | None = None,
     ) -> None:
-        self.rules = rules
-        # By subprotocol: the version belongs to the connection.
-        self.rules_of: Mapping[str, Rules] = {rules.version.subprotocol: rules, **(more_rules or {})}
         self.scheduler = scheduler
         self.timers = timers
         self.clock: Clock = timers.clock
+        # By subprotocol: the version belongs to the connection.
+        self.rules_of: Mapping[str, Rules] = {
+            subprotocol: replace(one, date_of=self.date_of)
+            for subprotocol, one in {rules.version.subprotocol: rules, **(more_rules or {})}.items()
+        }
+        self.rules = self.rules_of[rules.version.subprotocol]
         self.router = router
         self.store = store
         self.spool = spool

@@ -84,6 +84,25 @@ class Fallbacks:
             self.claim_answer(incoming, payload)
             self._send_answer(incoming, None, payload)
 
+    def keep_refused(self, incoming: Incoming, why: str) -> None:
+        """Keep a transaction message that the strict policy refuses as a dead letter: its sender throws it away."""
+        failure = attempt(
+            functools.partial(
+                self._cell.context.store.spool,
+                version=self._cell.session.rules.version.name,
+                charge_point_id=self._cell.charge_point.id,
+                action=incoming.action.name,
+                unique_id=str(incoming.unique_id),
+                payload=bytes(incoming.payload),
+                transaction_id=None,
+                received_at=self._cell.context.date_of(incoming.received_at),
+                why=f"refused by the strict policy: {why}",
+                replay=False,
+            )
+        )
+        if type(failure) is Failure:  # a store of somebody's own: what it raises must not cost the answer
+            self._cell.log(failure)
+
     def _spool(self, call: Call[Any], why: str, *, replay: bool, again: bool = False) -> None:
         context, incoming = self._cell.context, call.incoming
         if self._cell.ended or not incoming.open:
@@ -94,7 +113,7 @@ class Fallbacks:
                 version=self._cell.session.rules.version.name,
                 charge_point_id=self._cell.charge_point.id,
                 action=incoming.action.name,
-                unique_id=incoming.unique_id,
+                unique_id=str(incoming.unique_id),
                 payload=bytes(incoming.payload),
                 transaction_id=call.transaction_id,
                 received_at=context.date_of(incoming.received_at),

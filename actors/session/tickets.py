@@ -33,7 +33,7 @@ class TicketState(StrEnum):
     QUEUED = "queued"  # behind other commands, or until the charge point connects
     SENT = "sent"
     ANSWERED = "answered"
-    REFUSED = "refused"  # with a CALLERROR
+    REFUSED = "refused"  # with a CALLERROR, or the answer is invalid
     TIMED_OUT = "timed_out"  # sent, but not answered in time
     EXPIRED = "expired"  # not sent in time
     SUPERSEDED = "superseded"
@@ -90,7 +90,10 @@ class OutcomeUnknown(TicketError):
 
 
 class InvalidResponse(TicketError):
-    """Error: the command was answered, but the answer breaks the contract: `ticket.deviations` says how."""
+    """Error: the command was answered, but the answer cannot be used.
+
+    `ticket.deviations` says why, `ticket.answer` is what came. The charge point may have done it.
+    """
 
 
 _ERRORS = {
@@ -109,9 +112,11 @@ class Ticket(Generic[R]):
     """Handle of one command: its state, and its outcome once it has ended.
 
     Times are seconds since 1970; `reason` is a sentence for people. `late_answer` is an answer after the time-out: a
-    response or an error code; it changes no state. `verb` is what the command was made from, if it was not a request:
-    its session puts it into a message of the version that the charge point speaks. `effect` is None unless the command
-    was made with `until_effect`. `persisted` is the store's receipt for it, None if it does not outlive the process.
+    response, an error code, or the text of an invalid answer; it changes no state. `answer` is the payload of an
+    answer as it was sent, if it deviates; if it is invalid `response` is None, and the ticket is refused. `verb` is
+    what the command was made from, if it was not a request: its session puts it into a message of the version that the
+    charge point speaks. `effect` is None unless the command was made with `until_effect`. `persisted` is the store's
+    receipt for it, None if it does not outlive the process.
     """
 
     __slots__ = (
@@ -119,6 +124,7 @@ class Ticket(Generic[R]):
         "_thread",
         "_waiters",
         "action",
+        "answer",
         "charge_point_id",
         "code",
         "created_at",
@@ -173,6 +179,7 @@ class Ticket(Generic[R]):
         self.expires_in_s = expires_in_s
         self.state = TicketState.QUEUED
         self.response: R | None = None
+        self.answer = b""
         self.code: ErrorCode | str | None = None
         self.reason = ""
         self.details: dict[str, Any] = {}
@@ -200,6 +207,11 @@ class Ticket(Generic[R]):
     def open(self) -> bool:
         """True until the ticket has ended."""
         return self.state in OPEN
+
+    @property
+    def unreadable(self) -> bool:
+        """True if the answer is invalid: the charge point may have carried the command out."""
+        return self.response is None and self.answer != b""
 
     @property
     def settled(self) -> bool:
@@ -240,7 +252,7 @@ class Ticket(Generic[R]):
             raise TimeoutError(f"{self.action} to {self.charge_point_id} is {self.state}")
         if self.state is TicketState.ANSWERED and self.response is not None:
             return self.response
-        raise _ERRORS[self.state](self)
+        raise InvalidResponse(self) if self.unreadable else _ERRORS[self.state](self)
 
     def cancel(self) -> None:
         """Cancel the command, unless it is on the wire already."""
@@ -286,7 +298,7 @@ class Ticket(Generic[R]):
         self.reason = reason
         self.ended_at = at
         if self.effect is Effect.PENDING:
-            if state in MAY_SHOW:
+            if state in MAY_SHOW or self.unreadable:
                 return True
             self.effect = Effect.DECLINED if state is TicketState.REFUSED else Effect.NO_EFFECT
         self._wake()

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import msgspec
 
 from ..actions import Credential, Needs, Request, Sender, empty_fallback, request, time_fallback
-from ..message import EXPENDABLE, Message
+from ..message import EXPENDABLE, Message, StandIn
+from ..rules import FreeText
 from . import effects
 from .types import (
     CiString20,
@@ -73,8 +74,8 @@ class BootNotificationResponse(Message):
 class BootNotification(Request[BootNotificationResponse]):
     """Tell what charge point has started. OCPP 1.6, 4.2 and 6.3."""
 
-    charge_point_vendor: CiString20
-    charge_point_model: CiString20
+    charge_point_vendor: Annotated[CiString20, StandIn("")]
+    charge_point_model: Annotated[CiString20, StandIn("")]
     charge_point_serial_number: CiString25 | None = None
     charge_box_serial_number: CiString25 | None = None
     firmware_version: CiString50 | None = None
@@ -212,16 +213,16 @@ class DataTransferResponse(Message):
     """Answer a vendor's own message. OCPP 1.6, 6.16."""
 
     status: DataTransferStatus
-    data: str | None = None
+    data: Annotated[str, FreeText()] | None = None
 
 
 @request("DataTransfer", Profile.CORE, Sender.EITHER)
 class DataTransfer(Request[DataTransferResponse]):
     """Carry a vendor's own message, in either direction. OCPP 1.6, 4.3, 5.6 and 6.15."""
 
-    vendor_id: CiString255
+    vendor_id: Annotated[CiString255, StandIn("")]
     message_id: CiString50 | None = None
-    data: str | None = None
+    data: Annotated[str, FreeText()] | None = None
 
 
 # -- GetConfiguration --------------------------------------------------------------------
@@ -231,7 +232,7 @@ class KeyValue(Message):
     """Configuration key and its value. OCPP 1.6, 7.29."""
 
     key: CiString50
-    readonly: bool
+    readonly: Annotated[bool, StandIn(None)]
     value: CiString500 | None = None
 
 
@@ -360,7 +361,7 @@ class StatusNotification(Request[StatusNotificationResponse]):
     """Tell the status of a connector, or of the charge point as connector 0. OCPP 1.6, 4.9 and 6.47."""
 
     connector_id: ConnectorIdOrZero
-    error_code: ChargePointErrorCode
+    error_code: Annotated[ChargePointErrorCode, StandIn("")]
     info: CiString50 | None = None
     status: ChargePointStatus
     timestamp: datetime | None = None

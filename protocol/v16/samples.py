@@ -9,12 +9,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import marshmallow
 import msgspec
 
-from .. import violations
+from .. import times
 from ..energy import OUTLET, NotUsable, Quantity, Sample, Samples, Unusable, in_base_unit, number
-from ..rules import Timestamp
 from .metering import Measurand, ValueFormat
 
 LISTS = ("meterValue", "transactionData")
@@ -41,7 +39,6 @@ _untouched = msgspec.json.Decoder(msgspec.Raw).decode
 
 # Numbers stay text: exact, and refused when they are longer than any figure.
 _decode = msgspec.json.Decoder(float_hook=str).decode
-_timestamp = Timestamp()
 
 
 def samples_of(payload: bytes) -> Samples:
@@ -141,15 +138,11 @@ def _text(sampled: dict[str, Any], name: str) -> str:
 
 def moment(value: Any) -> datetime | None:
     """Read a time as the lenient policy does, in UTC; None if it cannot be read."""
-    if not isinstance(value, str):
+    time = times.read(value) if isinstance(value, str) else None
+    if time is None:
         return None
-    for text in (value, f"{value}Z"):
-        try:
-            at: datetime = _timestamp.deserialize(text)
-            return at.astimezone(UTC)
-        except marshmallow.ValidationError as error:
-            if error.messages != [violations.NAIVE]:
-                return None
-        except (ValueError, OverflowError):
-            return None
-    return None
+    at = time.moment if time.moment.tzinfo is not None else time.moment.replace(tzinfo=UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:  # the first or the last hours that there are
+        return None

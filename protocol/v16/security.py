@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from ..actions import Request, Sender, empty_fallback, request
-from ..message import AtLeast, Message
+from ..message import EXPENDABLE, RECEIVED, AtLeast, Message, StandIn
 from ..rules import Text
 from . import effects
 from .remote_trigger import TriggerMessageStatus
@@ -101,7 +101,7 @@ class GetInstalledCertificateStatus(StrEnum):
 class GetInstalledCertificateIdsResponse(Message):
     """Name the installed certificates. White paper, 5.8."""
 
-    certificate_hash_data: Annotated[tuple[CertificateHashData, ...], AtLeast(1)] | None = None
+    certificate_hash_data: Annotated[tuple[CertificateHashData, ...], AtLeast(1), EXPENDABLE] | None = None
     status: GetInstalledCertificateStatus
 
 
@@ -271,8 +271,8 @@ class SecurityEventNotificationResponse(Message):
 class SecurityEventNotification(Request[SecurityEventNotificationResponse]):
     """Tell that something concerning security happened in the charge point. White paper, 5.15."""
 
-    type: CiString50
-    timestamp: datetime
+    type: Annotated[CiString50, StandIn("")]
+    timestamp: Annotated[datetime, RECEIVED]
     tech_info: CiString255 | None = None
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from ..actions import FallbackFacts, Needs, Request, Sender, StopFacts, request
 from ..errors import Deviation
-from ..message import EXPENDABLE, Message
+from ..message import EXPENDABLE, RECEIVED, Message
 from . import effects
 from .metering import SampledValue, transaction_named
 from .types import ChargingProfile, CiString20, ConnectorId, IdTagInfo, Profile
@@ -55,10 +55,12 @@ def _start_fallback(facts: FallbackFacts) -> bytes:
     )
 
 
-def _start_key(request: Any) -> tuple[Any, ...] | None:
+def _start_key(request: Any, deviations: tuple[Deviation, ...]) -> tuple[Any, ...] | None:
     if request is None:
         return None
-    return request.connector_id, request.id_tag, request.timestamp, request.meter_start
+    # As it was sent, if it cannot be read: sent again it has another time of receipt.
+    time = _unread_time(deviations) or request.timestamp
+    return request.connector_id, request.id_tag, time, request.meter_start
 
 
 @request(
@@ -76,7 +78,7 @@ class StartTransaction(Request[StartTransactionResponse]):
     id_tag: CiString20
     meter_start: int
     reservation_id: int | None = None
-    timestamp: datetime
+    timestamp: Annotated[datetime, RECEIVED]
 
 
 # -- StopTransaction ---------------------------------------------------------------------
@@ -126,7 +128,7 @@ class StopTransaction(Request[StopTransactionResponse]):
 
     id_tag: CiString20 | None = None
     meter_stop: int
-    timestamp: datetime
+    timestamp: Annotated[datetime, RECEIVED]
     transaction_id: int
     reason: Reason | None = None
     transaction_data: Annotated[tuple[TransactionData, ...], EXPENDABLE] | None = None

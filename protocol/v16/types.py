@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from ..message import Message
+from ..message import EXPENDABLE, Message
 from ..rules import Integer, Tenths, Text
 
 
@@ -102,7 +102,7 @@ class ChargingSchedule(Message):
     duration: int | None = None
     start_schedule: datetime | None = None
     charging_rate_unit: ChargingRateUnit
-    charging_schedule_period: tuple[ChargingSchedulePeriod, ...]
+    charging_schedule_period: Annotated[tuple[ChargingSchedulePeriod, ...], EXPENDABLE]
     min_charging_rate: OneDecimal | None = None
 
 

@@ -219,6 +219,8 @@ class ForwardedCommands:
                 ticket.response, ticket.deviations = lenient(kind, message.response)
             except Refused as error:
                 ticket.deviations = error.violations
+            if ticket.deviations:
+                ticket.answer = message.response
         if message.code is not None:
             ticket.code = ErrorCode(message.code) if message.code in set(ErrorCode) else message.code
             ticket.details = message.details

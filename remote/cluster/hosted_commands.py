@@ -152,7 +152,8 @@ def _ended(ticket: Ticket[Any]) -> CommandEnded:
         state=str(ticket.state),
         at=ticket.ended_at or 0.0,
         reason=ticket.reason,
-        response=None if response is None else build(type(response), response),
+        # As it came, if it deviates: written again it might break the contract.
+        response=ticket.answer or (None if response is None else build(type(response), response)),
         code=None if ticket.code is None else str(ticket.code),
         details=ticket.details,
         effect=None if ticket.effect in (None, Effect.PENDING) else str(ticket.effect),

@@ -104,6 +104,8 @@ class TicketFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     sent_at: float | None = None
     ended_at: float | None = None
     response: Raw | UnsetType = UNSET
+    answer: bytes = b""
+    """Answer as it came, if it deviates."""
     code: str | None = None
     reason: str = ""
     details: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -268,6 +270,7 @@ def ticket_facts(ticket: Ticket[Any]) -> TicketFacts:
         sent_at=ticket.sent_at,
         ended_at=ticket.ended_at,
         response=UNSET if ticket.response is None else Raw(_encoder.encode(ticket.response)),
+        answer=ticket.answer,
         code=ticket.code,
         reason=ticket.reason,
         details=ticket.details,
@@ -297,7 +300,13 @@ def ticket_of(envelope: OutcomeSeen, versions: Mapping[str, Version]) -> Ticket[
     )
     ticket.state = facts.state
     ticket.sent_at, ticket.ended_at = facts.sent_at, facts.ended_at
-    ticket.response = None if facts.response is UNSET else _message(action.response, facts.response)
+    said = facts.answer or facts.response
+    if said is not UNSET:
+        try:
+            ticket.response, ticket.deviations = lenient(action.response, said)
+        except Refused as error:
+            ticket.deviations = error.violations
+    ticket.answer = facts.answer
     ticket.code = None if facts.code is None else read_code(facts.code)
     ticket.reason, ticket.details, ticket.effect = facts.reason, facts.details, facts.effect
     return ticket

@@ -313,13 +313,30 @@ def test_a_message_that_was_asked_for_and_a_boot_of_a_reset_may_be_the_same():
     assert [one.effect for one in waiting] == [DONE, DONE, DONE, PENDING]
 
 
-def test_a_start_from_before_the_call_is_an_old_one_sent_late():
-    second = dt.timedelta(seconds=1)
-    old, fresh = expect(remote_start, DATE + second), expect(remote_start, DATE)
-    for expectation in (old, fresh):
-        expectation.answered(accepted(remote_start))
-    assert show(old, start("T1")) is PENDING
-    assert show(fresh, start("T1")) is DONE
+@pytest.mark.parametrize("days", [-30_000, -1, 0, 1, 30_000])
+def test_a_start_is_the_effect_of_its_command_whatever_its_clock_says(days):
+    expectation = expect(remote_start, DATE + dt.timedelta(days=days))
+    expectation.answered(accepted(remote_start))
+    assert show(expectation, start("T1")) is DONE
+
+
+@pytest.mark.parametrize(("seconds", "first"), [(0, PENDING), (1, DONE)])
+def test_a_start_is_rather_of_the_command_that_it_is_not_older_than(seconds, first):
+    """The first was never answered: were both as old, the second would come first."""
+    waiting = [expect(remote_start, DATE), expect(remote_start, DATE + dt.timedelta(seconds=seconds))]
+    waiting[0].unanswered()
+    waiting[1].answered(accepted(remote_start))
+    show_all(waiting, "StartTransaction", start("T1"))
+    assert [one.effect for one in waiting] == [first, PENDING if first is DONE else DONE]
+
+
+def test_a_message_received_before_the_command_went_out_shows_nothing():
+    expectation = Expectation("ticket", pair_of(remote_start), remote_start, None, 5.0)
+    expectation.answered(accepted(remote_start))
+    show_all([expectation], "StartTransaction", start("T1"), 4.9)
+    assert expectation.effect is PENDING
+    show_all([expectation], "StartTransaction", start("T1"), 5.0)
+    assert expectation.effect is DONE
 
 
 def test_a_stop_is_known_by_its_transaction_whenever_it_was():

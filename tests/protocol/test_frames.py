@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from chargehand.protocol import frames
 from chargehand.protocol.errors import ErrorCode
-from chargehand.protocol.frames import BrokenCall, CallFrame, ErrorFrame, Junk, ResultFrame, read
+from chargehand.protocol.frames import (
+    BrokenAnswer,
+    BrokenCall,
+    CallFrame,
+    ErrorFrame,
+    Junk,
+    ResultFrame,
+    read,
+)
 
 LONG_ID = "x" * 255
 
@@ -82,9 +90,14 @@ def test_a_longer_one_is_not():
 
 
 @pytest.mark.parametrize("unique_id", ["5", "null", "{}", "[]"])
-@pytest.mark.parametrize("kind", [2, 3, 4])
-def test_a_frame_whose_id_is_no_string_is_junk(kind, unique_id):
-    assert read(f"[{kind},{unique_id},1,2]".encode()) == Junk("no message id")
+def test_a_call_whose_id_is_no_string_is_junk(unique_id):
+    assert read(f"[2,{unique_id},1,2]".encode()) == Junk("no message id")
+
+
+@pytest.mark.parametrize("unique_id", ["5", "null", "{}", "[]"])
+@pytest.mark.parametrize("kind", [3, 4])
+def test_an_answer_whose_id_is_no_string_is_a_broken_one(kind, unique_id):
+    assert read(f"[{kind},{unique_id},1,2]".encode()) == BrokenAnswer("")
 
 
 # What is broken
@@ -120,9 +133,19 @@ def test_a_broken_call_without_a_whole_id_cannot_be_answered(text):
     assert read(text.encode()) == Junk("broken call")
 
 
-@pytest.mark.parametrize("text", ["[3", '[3,"a"', '[4,"a","C",', " [ 3 ,", '[3,"a",{}] more'])
-def test_whatever_begins_like_an_answer_is_never_answered(text):
-    assert read(text.encode()) == Junk("broken answer")
+@pytest.mark.parametrize(
+    ("text", "unique_id"),
+    [
+        ("[3", ""),
+        ('[3,"a"', "a"),
+        ('[4,"a","C",', "a"),
+        (" [ 3 ,", ""),
+        ('[3,"a",{}] more', "a"),
+        ("[3]", ""),
+    ],
+)
+def test_a_broken_answer_tells_its_id_if_that_is_whole(text, unique_id):
+    assert read(text.encode()) == BrokenAnswer(unique_id)
 
 
 @pytest.mark.parametrize("text", ["pong", "PONG", '"pong"', "pong\r\n"])
@@ -252,7 +275,7 @@ def test_what_begins_like_an_answer_looks_like_one(data):
         b"[3",
         b"[33,",
         b"[3.0,",
-        b'["3",',
+        b'["2",',
         b"{}",
         b" " * 65 + b"[3,",
     ],

@@ -68,7 +68,7 @@ def test_strict_reads_a_raw_payload():
         (meter([]), "TypeConstraintViolation: meterValue[0].sampledValue[0] is not an object"),
         ({}, "OccurrenceConstraintViolation: connectorId is required"),
         ([], "TypeConstraintViolation: payload is not an object"),
-        (None, "TypeConstraintViolation: payload is not an object"),
+        (None, "OccurrenceConstraintViolation: connectorId is required"),
         (b'{"connectorId"}', "FormationViolation: payload is not readable JSON"),
         (b"", "FormationViolation: payload is not readable JSON"),
     ],
@@ -247,14 +247,18 @@ def test_a_schedule_start_of_zero_is_left_out():
     assert paths(deviations) == ["scheduleStart"]
 
 
-def test_a_configuration_with_a_broken_key_is_read_without_it():
-    keys = [{"key": "A", "readonly": "true", "value": 60}, {"key": "B"}, {"key": "C", "readonly": False}]
+def test_a_configuration_keeps_each_key_whatever_its_value_and_readonly_are():
+    keys = [{"key": "A", "readonly": "true", "value": 60}, {"key": "B"}, {"key": "C", "readonly": 1}]
+    keys += [{"key": "D", "readonly": "maybe", "value": None}, {"key": "E", "readonly": False, "value": True}]
     message, deviations = lenient(v16.GetConfigurationResponse, dump({"configurationKey": keys}))
     assert message.configuration_key == (
         v16.KeyValue(key="A", readonly=True, value="60"),
-        v16.KeyValue(key="C", readonly=False),
+        v16.KeyValue(key="B", readonly=None),
+        v16.KeyValue(key="C", readonly=True),
+        v16.KeyValue(key="D", readonly=None),
+        v16.KeyValue(key="E", readonly=False, value="true"),
     )
-    assert len(deviations) == 3
+    assert len(deviations) == 7
 
 
 def test_an_unknown_member_may_be_called_what_marshmallow_calls_the_object():

@@ -291,7 +291,7 @@ def test_an_answer_that_breaks_the_contract_is_told_as_such_and_frees_the_wire(s
 def test_an_answer_whose_reading_fails_leaves_its_call_on_the_wire(session, monkeypatch):
     one = sent(session)
 
-    def broken(*_):
+    def broken(*_, **__):
         raise ZeroDivisionError
 
     monkeypatch.setattr("chargehand.protocol.session.lenient", broken)

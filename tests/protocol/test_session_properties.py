@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from chargehand.protocol import v16
 from chargehand.protocol.actions import Sender
 from chargehand.protocol.errors import ErrorCode
+from chargehand.protocol.frames import NumericId
 from chargehand.protocol.outgoing import Outgoing
 from chargehand.protocol.payload import build
 from chargehand.protocol.session import (
@@ -38,7 +39,7 @@ OURS = {
 """By what a side takes, a call of its own."""
 
 ON_WIRE = "ours-1"
-LIKE_AN_ANSWER = re.compile(rb"\s*\[\s*[34]")
+LIKE_AN_ANSWER = re.compile(rb'[\x00-\x20\xef\xbb\xbf]*\[\s*"?[34]')
 TIME = "2026-01-01T00:00:00Z"
 SCHEDULE = {
     "chargingRateUnit": "A",
@@ -120,7 +121,8 @@ def heard(data):
         elif isinstance(event, Incoming):
             assert list(session.incoming) == [event]
             frame = json.loads(session.answer(event, b"{}"))
-            assert frame == [3, event.unique_id, {}]
+            quoted = not isinstance(event.unique_id, NumericId)
+            assert frame == [3, event.unique_id if quoted else json.loads(event.unique_id), {}]
         else:
             assert isinstance(event, Answered | Declined | Ignored)
             assert not session.incoming
@@ -207,9 +209,9 @@ def test_a_broken_call_is_a_formation_violation_under_its_own_id(unique_id, rest
             assert (answer[1], answer[2]) == (unique_id, "FormationViolation")
 
 
-def test_an_answer_that_cannot_be_read_ends_no_call():
+def test_an_answer_that_cannot_be_read_ends_its_call():
     for kind in (3, 4):
-        assert {type(event) for event in heard(compact([kind, ON_WIRE, LONE_SURROGATE]))} == {Ignored}
+        assert Ignored not in {type(event) for event in heard(compact([kind, ON_WIRE, LONE_SURROGATE]))}
 
 
 # Valid frames, spoilt

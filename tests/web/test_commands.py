@@ -89,7 +89,8 @@ def test_a_response_that_breaks_the_contract_is_502(client, charge_point):
     charge_point("CP1", lambda *_: [3, {"colour": "red"}])
     reply = client.simulate_post(path("ClearCache"))
     assert reply.status == falcon.HTTP_502
-    assert reply.json["state"] == "answered"
+    assert reply.json["state"] == "refused"
+    assert json.loads(reply.json["error"]["details"]["answer"]) == {"colour": "red"}
     assert "response" not in reply.json
     assert "contract" in reply.json["title"]
 

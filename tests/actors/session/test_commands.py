@@ -70,7 +70,7 @@ def test_an_answer_that_breaks_the_contract_is_an_invalid_response(stage, charge
     ticket = version(stage)
     (call,) = charge_point.take()
     charge_point.answer(call, {"listVersion": {}})
-    assert ticket.state is TicketState.ANSWERED
+    assert ticket.state is TicketState.REFUSED
     with pytest.raises(InvalidResponse, match="the answer is invalid"):
         ticket.result()
     assert [deviation.path for deviation in ticket.deviations] == ["listVersion"]

@@ -40,13 +40,15 @@ ENCODER = msgspec.json.Encoder(decimal_format="number")
 WE_REFUSE = {
     "is too small": "the specification gives the least value of these numbers, the schemas do not",
     "is empty": "a sample without a value is no sample",
-    "is not an ISO 8601 date and time": "RFC 3339 has leap seconds and a year 0000, which no datetime can hold",
+    "is not an ISO 8601 date and time": "RFC 3339 has a year 0000, which no datetime can hold",
+    "has a second 60 that is no leap second": "a leap second is the last one of a day",
 }
 # What the schemas refuse and strict accepts, by the keyword of the schema and a form of the value.
 WE_ACCEPT = {
-    ("format", r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)?([Zz]|[+-]\d\d(:?\d\d)?)"): (
-        "ISO 8601 times that charge points send: no seconds, a decimal comma, a blank, a short zone"
+    ("format", r"\d{4}[-W\d]+[Tt ]\d\d[:\d]*([.,]\d+)?([Zz]|[+-]\d\d(:?\d\d)?)"): (
+        "times that ISO 8601 has and RFC 3339 has not"
     ),
+    ("type", "None"): "OCPP-J: a payload of null is one without members",
     ("enum", "Hertz"): "the schema of StopTransaction lacks a unit that the one of MeterValues has",
 }
 # How the declarations differ from the schemas in structure: (path, what we have, what they have).
@@ -268,7 +270,7 @@ STOP = b'{"meterStop":1,"timestamp":"2026-01-01T00:00:00Z","transactionId":1'
     [
         ("MeterValues", b'{"connectorId":-1,"meterValue":[' + METER_VALUE % b'"1"' + b"]}"),
         ("MeterValues", b'{"connectorId":1,"meterValue":[' + METER_VALUE % b'""' + b"]}"),
-        ("HeartbeatResponse", b'{"currentTime":"2026-12-31T23:59:60Z"}'),
+        ("HeartbeatResponse", b'{"currentTime":"2026-12-31T12:59:60Z"}'),
         ("HeartbeatResponse", b'{"currentTime":"0000-01-01T00:00:00Z"}'),
     ],
 )  # fmt: skip
@@ -284,6 +286,8 @@ def test_what_the_schemas_accept_and_we_refuse(name: str, payload: bytes):
     [
         ("HeartbeatResponse", b'{"currentTime":"2026-01-01 00:00Z"}'),
         ("HeartbeatResponse", b'{"currentTime":"2026-01-01T00:00:00,5+0100"}'),
+        ("HeartbeatResponse", b'{"currentTime":"20260101T000000Z"}'),
+        ("Heartbeat", b"null"),
         ("StopTransaction", STOP + b',"transactionData":[' + METER_VALUE % b'"50","unit":"Hertz"' + b"]}"),
     ],
 )  # fmt: skip
