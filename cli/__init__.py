@@ -1,4 +1,4 @@
-"""The program `chargehand`: what the library leaves to its host, done for those who have none.
+"""The program `chargehand`: does what the library leaves to its host application.
 
 One rule: only this folder patches, handles signals, configures logging, or ends the process.
 """

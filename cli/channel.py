@@ -1,8 +1,8 @@
-"""Between `serve --workers` and each worker: a pair of sockets, the worker's end as its standard input.
+"""Channel between `serve --workers` and each worker process: a socket pair, the worker's end as its standard input.
 
-The parent hands over the settings (which may have secrets, so no file and no option has them) and then its picture of
-all workers, each time it changes; the worker says once that it is ready. When either end is no more the other one sees
-it: a worker whose parent has closed the channel, or has died, stops in order.
+The parent hands over the settings (which may have secrets, so no file and no option has them) and then the list
+of all workers, each time it changes; the worker reports once that it is ready. Each end notices the end of the other: a
+worker whose parent has closed the channel, or has died, stops in order.
 """
 
 from __future__ import annotations

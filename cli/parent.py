@@ -1,7 +1,7 @@
-"""`chargehand serve --workers N`: the process that has the folder, the ports, the store's file, and the workers.
+"""`chargehand serve --workers N`: the parent of the worker processes.
 
-It serves no charge point itself. What several processes must have once is here: the lock, the token, the note of
-where they listen, the one connection that writes to SQLite, and the coordinator server between them.
+It serves no charge point itself. It owns what must exist once: the lock, the token, the run file, the ports, the
+connection that writes to SQLite, and the coordinator server.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ logger = logging.getLogger(__name__)
 STORE_SOCKET = "store.socket"
 COORDINATOR_SOCKET = "coordinator.socket"
 SOCKET_PATH_BYTES = 100
-"""The longest path of a socket; the kernel's limit is 107, other systems' 103."""
+"""Longest path of a socket; the limit is 107 on Linux, 103 on other systems."""
 
 WORKERS_STUCK_S = 1.5
-"""So much longer than a system's own time to stop its worker has; in between it says itself where it is stuck."""
+"""Seconds that a worker has beyond its system's time to stop; meanwhile it reports where it is stuck."""
 STUCK_S = 3.0
-"""And so much longer this process; then its own stacks are printed, and it ends."""
+"""Seconds that this process has beyond that; then its stacks are printed, and it ends."""
 PORT_FREE_S = 6.0
-"""Seconds that the workers of a parent that was killed have to let go of its ports."""
+"""Seconds that the workers of a killed parent have to free its ports."""
 PORT_PAUSE_S = 0.05
 
 
@@ -126,7 +126,7 @@ class Parent:
             return int(workers.gave_up.get() or FAILED)
         return FAILED if self._failed.is_set() else 0
 
-    # -- What there is once ----------------------------------------------------------------------
+    # -- Parts that exist once ----------------------------------------------------------------------
 
     def _hold_ports(self, settings: Settings, stack: contextlib.ExitStack) -> Settings:
         """Take the ports; returns the settings with those that were taken. Raises OSError."""

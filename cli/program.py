@@ -1,6 +1,6 @@
 """`chargehand serve`: a central system as a process, from its settings to its exit status.
 
-One rule: whatever ends it, it says why in one line, and leaves a folder that the next one can use.
+One rule: at its end it reports the reason in one line, and leaves a folder that the next process can use.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STUCK_S = 1.0
-"""So much longer than the system's own time to stop the process has; then its stacks are printed, and it ends."""
+"""Seconds that the process has beyond the system's time to stop; then its stacks are printed, and it ends."""
 
 
 def serve(config: str | None, overrides: Mapping[str, object]) -> int:
@@ -53,7 +53,7 @@ def serve(config: str | None, overrides: Mapping[str, object]) -> int:
 
 
 def find_plugins_here() -> None:
-    """Let plugins lie where the program is started."""
+    """Let plugins be imported from the current folder."""
     if os.getcwd() not in sys.path:  # noqa: PTH109 - text, as sys.path has it
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
 
@@ -71,7 +71,7 @@ objects for a call and leaves none, so Python's own 700 would have the collector
 
 
 def tune_collector() -> None:
-    """Put what the start has made out of the collector's sight, and let it run less often."""
+    """Exclude the objects made by the start from garbage collection, and let the collector run less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)

@@ -1,1 +1,1 @@
-"""."""
+"""Bundled plugins, made with the public API of plugins only."""

@@ -1,7 +1,7 @@
 """Accepted state of charge points: reservations, charging profiles, and local lists.
 
-It answers nothing and sends nothing; it hears how active calls ended, whoever made them, and keeps what was accepted.
-The back office tells which start used a reservation, and when a transaction's profiles are over.
+The plugin answers and sends nothing; it handles the outcomes of commands and stores what was accepted. The back office
+reports which start used a reservation, and when the profiles of a transaction end.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from .. import ChargePoint, PluginSpec, Receipt, Settings, Store, Ticket
 
 STORE_S = 30.0
-"""Seconds that the store has to keep a fact; what it could not keep is logged."""
+"""Seconds that the store has to persist a fact; a failure is logged."""
 
 UNKNOWN = frozenset({TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
-"""Sent, and the charge point may have done it."""
+"""Final states of a command that the charge point may have carried out."""
 
 
 class AcceptedState(Plugin):
@@ -48,7 +48,7 @@ class AcceptedState(Plugin):
 
     @on_online
     def online(self, charge_point: ChargePoint) -> None:
-        """Forget what was over long ago."""
+        """Delete records that ended long ago."""
         self._tidy(charge_point.id)
 
     def _tidy(self, charge_point_id: str) -> None:
@@ -60,7 +60,7 @@ class AcceptedState(Plugin):
 
     @on_outcome(v16.ReserveNow)
     def reserved(self, ticket: Ticket[v16.ReserveNowResponse]) -> None:
-        """Keep a reservation, in the place of the one with its number. OCPP 1.6, 5.13."""
+        """Store a reservation, replacing the one with its number. OCPP 1.6, 5.13."""
         accepted = _status(ticket) == v16.ReservationStatus.ACCEPTED
         if not accepted and not _is_unknown(ticket):
             return
@@ -77,7 +77,7 @@ class AcceptedState(Plugin):
         )
         receipts = [self._collections.reservations.put(reservation)]
         for transaction in self._store.open_transactions(ticket.charge_point_id):
-            # Its start may have come before the answer.
+            # The start may have come before the answer.
             if _is_later(transaction.start_received_at, ticket):
                 receipts += reservations.use_if_meant(self._collections, reservation.id, transaction)
         self._tidy(ticket.charge_point_id)
@@ -85,7 +85,7 @@ class AcceptedState(Plugin):
 
     @on_outcome(v16.CancelReservation)
     def cancelled(self, ticket: Ticket[v16.CancelReservationResponse]) -> None:
-        """Note that a reservation is cancelled. One that is used already stays so. OCPP 1.6, 5.1."""
+        """Note that a reservation is cancelled. A used one stays used. OCPP 1.6, 5.1."""
         request: Any = ticket.request
         known = self._collections.reservations.get(
             reservations.key_of(ticket.charge_point_id, request.reservation_id)
@@ -98,7 +98,7 @@ class AcceptedState(Plugin):
 
     @on_outcome(v16.SetChargingProfile)
     def profile_set(self, ticket: Ticket[v16.SetChargingProfileResponse]) -> None:
-        """Keep a charging profile; a TxProfile is that of the transaction which goes on there. OCPP 1.6, 5.16."""
+        """Store a charging profile; a TxProfile belongs to the transaction in progress. OCPP 1.6, 5.16."""
         if _status(ticket) != v16.ChargingProfileStatus.ACCEPTED:
             return
         request: Any = ticket.request
@@ -115,7 +115,7 @@ class AcceptedState(Plugin):
 
     @on_outcome(v16.RemoteStartTransaction)
     def started_remotely(self, ticket: Ticket[v16.RemoteStartTransactionResponse]) -> None:
-        """Keep the charging profile that came with it, for the transaction that is to start. OCPP 1.6, 5.11."""
+        """Store the charging profile of a RemoteStartTransaction, for the transaction to come. OCPP 1.6, 5.11."""
         request: Any = ticket.request
         if request.charging_profile is None or _status(ticket) != v16.RemoteStartStopStatus.ACCEPTED:
             return
@@ -125,7 +125,7 @@ class AcceptedState(Plugin):
             id_tag=request.id_tag,
         )
         for transaction in self._store.open_transactions(ticket.charge_point_id):
-            # Its start may have come before the answer.
+            # The start may have come before the answer.
             if (
                 transaction.id_tag.lower() == request.id_tag.lower()
                 and request.connector_id in (None, transaction.connector_id)
@@ -156,7 +156,7 @@ class AcceptedState(Plugin):
 
     @on_outcome(v16.ClearChargingProfile)
     def profile_cleared(self, ticket: Ticket[v16.ClearChargingProfileResponse]) -> None:
-        """Forget what was cleared; after an Unknown there is none that matches either. OCPP 1.6, 5.5."""
+        """Delete the cleared profiles; the answer Unknown means that none matches either. OCPP 1.6, 5.5."""
         if _status(ticket):
             request: Any = ticket.request
             _wait(profiles.clear(self._collections, ticket.charge_point_id, request))
@@ -165,7 +165,7 @@ class AcceptedState(Plugin):
 
     @on_outcome(v16.SendLocalList)
     def list_sent(self, ticket: Ticket[v16.SendLocalListResponse]) -> None:
-        """Keep what the list holds now, as far as that is known. OCPP 1.6, 5.15."""
+        """Store what the list holds now, as far as that is known. OCPP 1.6, 5.15."""
         known = self._collections.local_lists.get(ticket.charge_point_id)
         believed = after_sending(known, ticket, self._now())
         if believed is not None:
@@ -173,7 +173,7 @@ class AcceptedState(Plugin):
 
     @on_outcome(v16.GetLocalListVersion)
     def list_version(self, ticket: Ticket[v16.GetLocalListVersionResponse]) -> None:
-        """Compare the version with ours. OCPP 1.6, 5.10."""
+        """Compare the version with the stored one. OCPP 1.6, 5.10."""
         if ticket.response is not None:
             known = self._collections.local_lists.get(ticket.charge_point_id)
             version = ticket.response.list_version
@@ -187,12 +187,12 @@ class AcceptedState(Plugin):
 
 
 def _status(ticket: Ticket[Any]) -> str:
-    """The status of the answer; empty if there is none that can be used."""
+    """Return the status of the answer; empty if there is none that can be used."""
     return str(ticket.response.status) if ticket.response is not None else ""
 
 
 def _is_unknown(ticket: Ticket[Any]) -> bool:
-    """Return true if the command was sent and its outcome is unknown."""
+    """Return whether the command was sent and its outcome is unknown."""
     return ticket.state in UNKNOWN or ticket.unreadable
 
 

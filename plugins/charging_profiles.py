@@ -1,4 +1,4 @@
-"""Charging profiles: which one takes the place of which, and which end with their transaction. OCPP 1.6, 3.13."""
+"""Charging profiles: which one replaces which, and which end with their transaction. OCPP 1.6, 3.13."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TX_PROFILE = str(v16.ChargingProfilePurpose.TX_PROFILE)
 WAITS = dt.timedelta(minutes=10)
 """Time after a RemoteStartTransaction in which its start may come and have the profile that was sent with it."""
 KEPT_PER_CHARGE_POINT = 200
-"""Profiles of one charge point; the oldest go first."""
+"""Limit of the profiles of one charge point; the oldest are dropped first."""
 
 
 def enter(books: Collections, profile: ChargingProfile) -> list[Receipt]:
-    """Keep a profile, in the place of the one with its id and of the one in its place. OCPP 1.6, 3.13.2 and 5.16."""
+    """Store a profile, replacing the one with its id and the one in its place. OCPP 1.6, 3.13.2 and 5.16."""
     place = _place(profile)
     receipts = [
         remove(books, other)
@@ -31,7 +31,7 @@ def enter(books: Collections, profile: ChargingProfile) -> list[Receipt]:
 
 
 def clear(books: Collections, charge_point_id: str, request: v16.ClearChargingProfile) -> list[Receipt]:
-    """Forget the profile with this id, or all that match. OCPP 1.6, 5.5."""
+    """Delete the profile with this id, or all that match. OCPP 1.6, 5.5."""
     return [
         remove(books, profile) for profile in books.profiles.of(charge_point_id) if _matches(profile, request)
     ]
@@ -48,7 +48,7 @@ def _matches(profile: ChargingProfile, request: v16.ClearChargingProfile) -> boo
 
 
 def transaction_started(books: Collections, transaction: Transaction) -> list[Receipt]:
-    """Give a transaction the profiles that came with its RemoteStartTransaction; those that waited too long go."""
+    """Give a transaction the profiles that came with its RemoteStartTransaction; drop those that waited too long."""
     receipts = []
     for profile in books.profiles.of(transaction.charge_point_id):
         if not profile.id_tag:
@@ -66,14 +66,14 @@ def transaction_started(books: Collections, transaction: Transaction) -> list[Re
 
 
 def given_to(profile: ChargingProfile, transaction: Transaction) -> ChargingProfile:
-    """The profile as that of a transaction that has started."""
+    """Return the profile for a transaction that has started."""
     return msgspec.structs.replace(
         profile, connector_id=transaction.connector_id, transaction_id=transaction.id, id_tag=""
     )
 
 
 def transaction_stopped(books: Collections, transaction: Transaction) -> list[Receipt]:
-    """Forget the TxProfiles of a transaction, given as before its stop: they end with it. OCPP 1.6, 3.13.1."""
+    """Delete the TxProfiles of a transaction, given as before its stop: they end with it. OCPP 1.6, 3.13.1."""
     return [
         remove(books, profile)
         for profile in books.profiles.of(transaction.charge_point_id)
@@ -91,7 +91,7 @@ def transaction_stopped(books: Collections, transaction: Transaction) -> list[Re
 
 
 def tidy(books: Collections, charge_point_id: str, now: dt.datetime) -> None:
-    """Forget what waited in vain for its transaction, and the oldest over the bound."""
+    """Delete profiles whose transaction never came, and the oldest over the limit."""
     known = books.profiles.of(charge_point_id)
     surplus = len(known) - KEPT_PER_CHARGE_POINT
     for place, profile in enumerate(sorted(known, key=lambda one: one.accepted_at)):
@@ -100,7 +100,7 @@ def tidy(books: Collections, charge_point_id: str, now: dt.datetime) -> None:
 
 
 def remove(books: Collections, profile: ChargingProfile) -> Receipt:
-    """Forget a profile."""
+    """Delete a profile."""
     return books.profiles.remove(_key(profile))
 
 

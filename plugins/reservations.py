@@ -1,6 +1,6 @@
 """Reservations and the starts that use them. OCPP 1.6, 5.13 and 6.45.
 
-A start is never refused for its reservation: what is doubtful about it is a flag.
+A start is never refused for its reservation: doubts are flags.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from .. import Collections, Receipt, Reservation, Transaction
 
 KEPT = dt.timedelta(days=1)
-"""Time after its expiry in which a reservation is still listed."""
+"""Time after its expiry during which a reservation is still listed."""
 KEPT_PER_CHARGE_POINT = 100
-"""Reservations of one charge point; the oldest go first."""
+"""Limit of the reservations of one charge point; the oldest are dropped first."""
 OPEN = ("active", "uncertain")
 """States of a reservation that a start may still use."""
 
 
 def doubts(books: Collections, transaction: Transaction) -> list[str]:
-    """List what is doubtful about the reservation that a start names; nothing, if it names none."""
+    """List the doubts about the reservation that a start names; none if it names no reservation."""
     number = transaction.reservation_id
     if number is None:
         return []
     reservation = _named(books, transaction)
     if reservation is None:
-        # Some charge points send 0 or -1 with every start: that names none.
+        # Some charge points send 0 or -1 with every start, which names no reservation.
         return [f"reservation {number} is not known"] if number > 0 else []
     found = []
     if reservation.state == "cancelled":
@@ -102,7 +102,7 @@ def tidy(books: Collections, charge_point_id: str, now: dt.datetime) -> None:
 
 
 def key_of(charge_point_id: str, number: int) -> str:
-    """Where in its book a reservation is."""
+    """Return the key of a reservation in its collection."""
     return f"{number}/{charge_point_id}"
 
 

@@ -1,7 +1,7 @@
-"""The falcon application: routes, error handlers, and the guard that knows who may use the API.
+"""Falcon application: routes, error handlers, and the guard that decides who may use the API.
 
-A browser sends what any page asks it to, to loopback as well; and a name of the page may lead to loopback. So an open
-API looks at `Host` and `Origin`, which a page cannot forge.
+Any web page can make a browser send requests to loopback, also through a host name that resolves to it. So an open API
+checks `Host` and `Origin`, which a page cannot forge.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="chargehand"'}
 
 
 class Guard:
-    """falcon's middleware: runs before a request is routed, so that a stranger learns of no path."""
+    """Guard as falcon middleware; runs before routing, so that unauthorized clients learn of no path."""
 
     def __init__(self, token: str | None) -> None:
         self._token = None if token is None else token.encode()
@@ -68,11 +68,11 @@ class Guard:
     def process_request(self, request: falcon.Request, _: falcon.Response) -> None:
         """Let a request pass, or raise."""
         if request.path == HEALTH or request.env.get(INNER):
-            return  # what another node passes on, it has let pass
+            return  # requests passed on by another node were checked there
         if self._token is None:
             self._refuse_pages(request)
         elif not self._knows_token(request.auth or "", self._token):
-            text = "this needs the header `Authorization: Bearer TOKEN`"
+            text = "the request needs the header `Authorization: Bearer TOKEN`"
             raise Problem(401, "Unauthorized", text, headers=CHALLENGE)
 
     @staticmethod
@@ -97,14 +97,14 @@ class Guard:
 
 
 class Request(falcon.Request):
-    """A request whose `path` is still percent-encoded. The server hands out what was sent as `RAW_URI`."""
+    """Request whose `path` is still percent-encoded, from the server's `RAW_URI`."""
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
         super().__init__(env | {"PATH_INFO": encoded_path(env["RAW_URI"])}, options)
 
 
 def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App[Request, falcon.Response]:
-    """Make the application of a system. Without a token it is open."""
+    """Make the application of a system; without a token the API is open."""
     middleware: list[Any] = [Guard(token)]
     if system.cluster is not None:
         middleware.append(ClusterProxy(system))

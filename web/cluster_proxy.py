@@ -1,6 +1,6 @@
-"""Requests about a charge point or ticket of another node: that node answers them.
+"""Cluster proxy: requests about a charge point or ticket of another node are answered by that node.
 
-Commands are not among them: a command is forwarded by the system, and its ticket stays with the node that made it.
+Commands are not proxied: the system forwards them, and the ticket stays with the node that made it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from ..system.central_system import CentralSystem
 
 INNER = "chargehand.asked_by_a_node"
-"""In the environ of a request that another node has passed on: no header can put it there."""
+"""Key in the environ of a request that another node has passed on; no header can set it."""
 
 NOT_FOUND = 404
 LISTS = {"charge-points": ("charge_points", "id"), "tickets": ("tickets", "ticket")}
-"""Lists that every node has its part of: the last part of their path, their member, and what is unique in them."""
+"""Lists that are joined from all nodes: the last part of their path, their member, and its unique key."""
 
 
 class ClusterProxy:
-    """falcon's middleware: passes requests on to the node that holds their subject, and joins lists of all nodes."""
+    """Falcon middleware that passes requests on to the owning node, and joins the lists of all nodes."""
 
     def __init__(self, system: CentralSystem) -> None:
         self._system = system
@@ -40,7 +40,7 @@ class ClusterProxy:
     def process_resource(
         self, request: falcon.Request, response: falcon.Response, resource: object, params: Mapping[str, Any]
     ) -> None:
-        """Have another node answer, if it is the one to ask."""
+        """Have another node answer, if it owns the subject of the request."""
         cluster = self._system.cluster
         if cluster is None or request.env.get(INNER) or isinstance(resource, Commands):
             return
@@ -50,7 +50,7 @@ class ClusterProxy:
                 reply = cluster.ask(node, *_asked(request))
                 if reply is None:
                     raise Problem(
-                        503, "Not answered", f"node {node}, which holds the charge point, is silent"
+                        503, "Not answered", f"node {node}, which owns the charge point, did not answer"
                     )
                 _pass_on(reply, response)
         elif "ticket" in params and self._system.ticket(params["ticket"]) is None:
@@ -60,7 +60,7 @@ class ClusterProxy:
                     return
 
     def _holder(self, cluster: Cluster, charge_point_id: str) -> str:
-        """The other node that holds it; "" if there is none, or none can be asked for."""
+        """Return the other node that owns the subject; "" if there is none."""
         known = self._system.charge_point(charge_point_id)
         if known is not None and known.online:
             return ""
@@ -77,7 +77,7 @@ class ClusterProxy:
         _resource: object,
         succeeded: bool,  # noqa: FBT001
     ) -> None:
-        """Add what the other nodes have to a list."""
+        """Add the rows of the other nodes to a list."""
         cluster, name = self._system.cluster, request.path.rpartition("/")[2]
         if (
             cluster is None

@@ -31,7 +31,7 @@ DEFAULT_TIMEOUT_S = 30.0
 MAX_TIMEOUT_S = 3600.0
 MAX_EXPIRY_S = 366 * 86400.0
 STORE_S = 5.0
-"""Seconds that the store has to keep a ticket before it is handed out."""
+"""Seconds that the store has to persist a ticket before its id is returned."""
 GRACE_S = 1.0
 """Seconds to wait for a ticket's end beyond the command's own time limit."""
 
@@ -43,14 +43,14 @@ STATUSES = {
     TicketState.REFUSED: (409, "Refused by the charge point"),
     TicketState.EXPIRED: (410, "Never sent: its time was over"),
     TicketState.CANCELLED: (410, "Never sent: it was cancelled"),
-    TicketState.SUPERSEDED: (410, "Never sent: a newer call replaces it"),
+    TicketState.SUPERSEDED: (410, "Never sent: superseded by a newer command"),
     TicketState.OUTCOME_UNKNOWN: (502, "Sent, but the connection died before the answer"),
     TicketState.TIMED_OUT: (504, "Sent, but not answered in time"),
 }
 
 
 class Commands:
-    """`/api/v1/charge-points/{id}/commands/{Action}`; with `until_effect` what was promised is waited for too."""
+    """`/api/v1/charge-points/{id}/commands/{Action}`; with `until_effect` it also waits for the effect."""
 
     def __init__(self, system: CentralSystem, stop: Stop) -> None:
         self._system = system
@@ -129,11 +129,13 @@ class Commands:
 
     @staticmethod
     def _wait_until_kept(ticket: Ticket[Any]) -> None:
-        """Wait until a ticket that is handed out would be found after a restart."""
+        """Wait until a ticket is durable, so that its id is valid after a restart."""
         try:
             ticket.persisted.wait(STORE_S)
         except (StoreError, TimeoutError) as error:
-            logger.error("Ticket %s is not kept, and would not outlive this process: %s", ticket.id, error)  # noqa: TRY400 - no fault of ours
+            logger.error(
+                "Ticket %s could not be persisted and will be lost with this process: %s", ticket.id, error
+            )
 
     def _effect_timeout_s(self, query: Query) -> float | None:
         """Read how long to wait for the effect; None: do not wait."""
@@ -168,7 +170,7 @@ class Commands:
 
 
 def status_of(system: CentralSystem, ticket: Ticket[Any]) -> tuple[int, str]:
-    """The status that a ticket's state stands for, and its title if that is an error."""
+    """Return the HTTP status of a ticket's state, and its title if that is an error."""
     if ticket.unreadable or (ticket.state is TicketState.ANSWERED and ticket.response is None):
         return 502, "The answer breaks the contract"
     if ticket.state is TicketState.ANSWERED:
@@ -182,7 +184,7 @@ def status_of(system: CentralSystem, ticket: Ticket[Any]) -> tuple[int, str]:
 
 
 def _check_readable(body: bytes) -> None:
-    """Refuse a body that is no JSON at all."""
+    """Refuse a body that is not JSON."""
     try:
         msgspec.json.decode(body.decode())
     except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
@@ -229,7 +231,7 @@ class Tickets(Resource):
         answer(response, ticket_facts(found, self._system.versions))
 
     def _wait(self, ticket: Ticket[Any]) -> None:
-        """Until it does not wait any more. Its end is not waited for: if it has just been sent, that may take long."""
+        """Wait until the command does not wait any more; its end is not waited for, as that may take long."""
         ends_at = time.monotonic() + CANCEL_S
         with self._stop.interrupts():
             while ticket.state in WAITING and time.monotonic() < ends_at:
@@ -238,5 +240,5 @@ class Tickets(Resource):
     def _find(self, ticket: str) -> Ticket[Any]:
         found = self._system.ticket(ticket)
         if found is None:
-            raise Problem(404, "Unknown ticket", f"{ticket} is unknown, or ended long ago")
+            raise Problem(404, "Unknown ticket", f"ticket {ticket} is unknown, or ended long ago")
         return found

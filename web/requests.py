@@ -1,7 +1,7 @@
-"""Reading a request strictly, and the form of every error: paths, query parameters, bodies, problems.
+"""Strict reading of requests (paths, query parameters, bodies), and problems: the form of every error.
 
-One rule: every error of the API is JSON with a title and a description, falcon's own errors too. A path is routed as it
-was sent and decoded segment by segment: WSGI decodes it first, and so loses which `/` was part of an id.
+One rule: every error of the API is JSON with a title and a description, falcon's own errors too. A path is routed as
+sent and decoded segment by segment: WSGI decodes it first, and so loses which `/` was part of an id.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BODY_TIMEOUT_S = 30.0
 
 
 class Stopping(ChargehandError):
-    """The endpoint stops, and what was waited for will not be seen any more."""
+    """The endpoint stops, so the outcome will not be seen."""
 
 
 class Stop:
@@ -93,7 +93,7 @@ class Problem(falcon.HTTPError):
 
 
 def write_problem(_: falcon.Request, response: falcon.Response, error: falcon.HTTPError) -> None:
-    """Serialize any HTTP error; JSON whatever the client would rather have."""
+    """Serialize any HTTP error as JSON, whatever the client accepts."""
     body = {"title": error.title, "description": error.description or str(error.title)}
     response.data = encode(body | getattr(error, "more", {}))
     response.content_type = JSON
@@ -102,17 +102,17 @@ def write_problem(_: falcon.Request, response: falcon.Response, error: falcon.HT
 def report_crash(
     request: falcon.Request, _: falcon.Response, error: Exception, __: Mapping[str, Any]
 ) -> None:
-    """Answer 500 to a request whose responder failed. The client is not told why, the log is."""
+    """Answer 500 to a request whose responder failed. The reason is logged, not sent."""
     logger.error("%s %s failed", request.method, request.path, exc_info=error)
-    raise Problem(500, "Internal error", "the central system has failed to answer; its log says why")
+    raise Problem(500, "Internal error", "the central system failed to answer; the reason is in its log")
 
 
 def report_store(
     request: falcon.Request, _: falcon.Response, error: Exception, __: Mapping[str, Any]
 ) -> None:
-    """Answer 503 to a request for what the store cannot read, or cannot write in time."""
+    """Answer 503 to a request for which the store cannot read, or cannot write in time."""
     logger.warning("%s %s: %s", request.method, request.path, error)
-    title = "The store is away" if request.method == "GET" else "Not stored"
+    title = "The store is unavailable" if request.method == "GET" else "Not stored"
     raise Problem(503, title, str(error)) from error
 
 
@@ -139,7 +139,7 @@ def reporter(status: int, title: str) -> Callable[..., None]:
 
 
 def nothing_here(req: falcon.Request, resp: falcon.Response, **_: Any) -> None:  # noqa: ARG001 - falcon's names
-    """Stand for every path that has no resource."""
+    """Answer 404 to a path without a resource."""
     raise Problem(404, "Not found", f"no resource at {req.path}")
 
 
@@ -155,7 +155,7 @@ def encoded_path(target: str) -> str:
 
 
 def segment(text: str) -> str:
-    """Text as one segment of a path."""
+    """Encode text as one segment of a path."""
     return quote(text, safe="")
 
 
@@ -181,7 +181,7 @@ class Query:
         for name, value in request.params.items():
             if name not in known:
                 wanted = ", ".join(known) or "none"
-                raise _wrong(f"{name} is no parameter here; there are: {wanted}")
+                raise _wrong(f"unknown parameter {name}; known are: {wanted}")
             if isinstance(value, list):
                 raise _wrong(f"{name} is given more than once")
             self._values[name] = value
@@ -195,7 +195,7 @@ class Query:
         return self._values.get(name, "")
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """Read a yes or no."""
+        """Read a flag: 1 or 0."""
         if name not in self._values:
             return default
         value = _FLAGS.get(self._values[name].lower())

@@ -1,4 +1,4 @@
-"""The base of all resources, and how they answer: limits, one view, many views."""
+"""Base of all resources, and their answers: limits, one view, many views."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
 AT_A_TIME = 100
-"""Records pictured before other greenlets have their turn: some 1 ms."""
+"""Records converted to views before other greenlets have their turn: about 1 ms."""
 
 
 class Resource:
@@ -30,13 +30,13 @@ class Resource:
 
 
 def answer(response: falcon.Response, picture: Any) -> None:
-    """Answer 200 with a picture."""
+    """Answer 200 with a view."""
     response.data = encode(picture)
     response.content_type = JSON
 
 
 def viewed(pictures: Iterable[dict[str, Any]]) -> list[msgspec.Raw]:
-    """Write pictures as JSON, however many; switches greenlets."""
+    """Encode any number of views as JSON; switches greenlets."""
     written = []
     for number, picture in enumerate(pictures, 1):
         written.append(msgspec.Raw(encode(picture)))

@@ -1,4 +1,4 @@
-"""The listening socket of the API: gevent's WSGI server, with limits of time, and an end that leaves nothing behind."""
+"""Listening socket of the HTTP API: gevent's WSGI server with time limits and a clean stop."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ STOP_TIMEOUT_S = 0.5
 def serve_http(system: CentralSystem, address: tuple[str, int], *, share_port: bool = False) -> Listener:
     """Make the API's listener; it is not bound yet. Raises `ConfigError` for an open API beyond loopback.
 
-    With `share_port` other processes listen there too, and whoever started them has published the token.
+    With `share_port` other processes listen there too, and their parent has published the token.
     """
     if system.settings.http.open and not is_loopback(address[0]):
         raise ConfigError(
@@ -71,7 +71,7 @@ class Listener:
         self.address = self._server.address
 
     def close(self) -> None:
-        """Accept no more, answer those that wait, and end the rest within a second. Blocks."""
+        """Stop accepting, answer requests that wait, and end the rest within a second. Blocks."""
         server, pool = self._server, self._server.connections
         server.close()
         server.stop_signal.begin()
@@ -98,12 +98,12 @@ class Handler(WSGIHandler):
             self.server.handlers.discard(self)
 
     def hang_up(self) -> None:
-        """Let go of the client, whatever it is doing."""
+        """Close the connection to the client."""
         with suppress(OSError):
             self.socket.shutdown(SHUT_RDWR)
 
     def read_requestline(self) -> str:
-        """Wait for the next request: not for ever, and not while the endpoint stops."""
+        """Wait for the next request, within the time limit and until the endpoint stops."""
         try:
             limit = gevent.Timeout(IDLE_TIMEOUT_S, Stopping("nothing came"))
             with self.server.stop_signal.interrupts(), limit:
@@ -117,7 +117,7 @@ class Handler(WSGIHandler):
             return super().read_request(raw_requestline)
 
     def get_environ(self) -> dict[str, Any]:
-        """Hand out the path as it was sent too: see `paths`."""
+        """Add the path as sent, `RAW_URI`, to the environ."""
         environ: dict[str, Any] = super().get_environ()
         return environ | {"RAW_URI": self.path}
 
@@ -151,12 +151,12 @@ class Handler(WSGIHandler):
         logger.debug("%s", self.format_request())
 
     def log_error(self, msg: str, *args: Any) -> None:
-        """A client that speaks no HTTP is no error of ours."""
+        """Log a client that does not speak HTTP, without a traceback."""
         logger.info("HTTP: %s", msg % args if args else msg)
 
 
 class Server(WSGIServer):
-    """The server of one application."""
+    """Server of one application."""
 
     def __init__(
         self, address: tuple[str, int], application: Any, stop_signal: Stop, *, share_port: bool = False
@@ -176,7 +176,7 @@ class Server(WSGIServer):
         self.handlers: set[Handler] = set()
 
     def init_socket(self) -> None:
-        """Bind, unless it has: gevent's own would not share the port."""
+        """Bind unless bound already; gevent's own method cannot share the port."""
         if self._share_port and not hasattr(self, "socket"):
             self.socket = listen(self.address, self.backlog)
             self.address = self.socket.getsockname()

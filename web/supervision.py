@@ -1,4 +1,4 @@
-"""Health, supervision, crashes, counters, plugins and nodes: what an operator watches, and decides about plugins."""
+"""Health, supervision, crashes, counters, plugins and nodes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Health(Resource):
                 "lease": cluster.coordinator.held,
                 "nodes": len(cluster.nodes()),
             }
-            if not cluster.coordinator.held:  # it serves its charge points, and sends them no command
+            if not cluster.coordinator.held:  # it serves its charge points, but sends no commands
                 picture["status"] = "degraded"
         answer(response, picture)
 
@@ -104,7 +104,7 @@ class Plugins(Resource):
             return None  # it must not hide the rest
 
     def on_post_release(self, request: falcon.Request, response: falcon.Response, name: str) -> None:
-        """Let one out of quarantine, and wait for its start."""
+        """Release a plugin from quarantine, and wait for its start."""
         Query(request)
         self._find(name)
         slow = Problem(504, "Still starting", f"{name} has not started within {RELEASE_S:g} s")
@@ -115,7 +115,7 @@ class Plugins(Resource):
         answer(response, self._find(name))
 
     def on_post_promote(self, request: falcon.Request, response: falcon.Response, name: str) -> None:
-        """Let a shadow answer from now on."""
+        """Promote a shadow to answer from now on."""
         Query(request)
         self._find(name)
         if not self._system.promote(name):
@@ -140,7 +140,7 @@ class Nodes(Resource):
         listed = Query(request, "charge_points").flag("charge_points", default=False)
         cluster = self._system.cluster
         if cluster is None:
-            raise Problem(404, "No cluster", "this is one process by itself")
+            raise Problem(404, "No cluster", "this server is not part of a cluster")
         picture = {
             "node": cluster.node,
             "lease": cluster.coordinator.held,
