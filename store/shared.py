@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from gevent import get_hub
+from gevent import get_hub, spawn_later
 
 from .durable import LARGEST_ID, DurableStore
 from .rows import storable, transaction_of
@@ -30,6 +30,9 @@ BLOCK = 20_000
 unreachable."""
 FIRST_BLOCK = 1000
 """Transaction ids reserved at start; few, so that repeated restarts do not use them up."""
+
+RELEASED = "released"
+"""Book whose removals tell the other processes which transactions they have to read again."""
 
 FOLLOW_S = 1.0
 """Seconds between two reads of other processes' changes of the collections."""
@@ -161,6 +164,23 @@ class SharedStore(DurableStore):
         """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
         return self._own(transaction.id, super().stop_transaction(transaction))
 
+    def release_transaction(self, transaction_id: int) -> Receipt:
+        """Let every process read an open transaction from what is stored, before it is closed by somebody else.
+
+        Settled when the other processes have followed the change, after two of their reads.
+        """
+        self._forget(transaction_id)
+        receipt = Receipt()
+
+        def known(error: Exception | None) -> None:
+            if error is not None:
+                receipt.settle(error)
+            else:
+                spawn_later(2 * FOLLOW_S, receipt.settle)
+
+        self._keep(RELEASED, str(transaction_id), None).then(known)
+        return receipt
+
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """Store the registration of a charge point, as its BootNotification was answered."""
         return self._own(charge_point_id, super().register(charge_point_id, status, version))
@@ -207,6 +227,8 @@ class SharedStore(DurableStore):
             there.add((name, key))
             if name in books and (name, key) not in self._ours:
                 books[name].follow(key, data)
+            elif name == RELEASED and (name, key) not in self._ours:
+                self._forget(int(key))
         if whole:
             for name, book in books.items():
                 for key in book.keys():  # noqa: SIM118 - a book is no mapping

@@ -212,6 +212,15 @@ class Store(Protocol):
     def transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction by its id; None if there is none."""
 
+    def open_transaction(self, transaction_id: int) -> Transaction | None:
+        """Find an open transaction by its id; None if none is known to be open. Never switches greenlets."""
+
+    def release_transaction(self, transaction_id: int) -> Receipt:
+        """Let every process read an open transaction from what is stored, before it is closed by somebody else.
+
+        Settled when no other process takes it for open because it was.
+        """
+
     def transactions(
         self,
         wanted: TransactionFilter = EVERYTHING,

@@ -98,6 +98,9 @@ class ByHand:
             )
         if stopped_at is not None and stopped_at.utcoffset() is None:
             raise WrongFigures(f"the time {stopped_at.isoformat()} has no offset")
+        known = self._release(known)
+        if not known.open:
+            raise TransactionClosed(f"transaction {transaction_id} was closed in this moment")
         now = self._now()
         closed = msgspec.structs.replace(
             known,
@@ -124,6 +127,8 @@ class ByHand:
         `TooManyStops` and `StoreError`.
         """
         letter, known = self._dead_letter(number), self.find_transaction(transaction_id)
+        if known.open:
+            known = self._release(known)
         receipts = self._attach(letter, known, by)
         _wait(receipts)
         what = {"number": number, "action": letter.action, "why": letter.why}
@@ -150,6 +155,11 @@ class ByHand:
         )
         self._drop(letter)
         return letter
+
+    def _release(self, known: Transaction) -> Transaction:
+        """Have no process take an open transaction for open any more once it is closed here; return it as it is now."""
+        self._store.release_transaction(known.id).wait(STORE_S)
+        return self.find_transaction(known.id)
 
     def _dead_letter(self, number: int) -> Spooled:
         for letter in self._store.dead_letters(after=number - 1, limit=1):

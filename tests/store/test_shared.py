@@ -273,3 +273,15 @@ def test_changes_are_seen_in_the_order_of_their_numbers_however_many_write(open_
         kept(store.refresh("CP1"))
         assert len(store.collections.tags) == 91
     assert len({store.collections.tags.get("same").parent for store in stores}) == 1
+
+
+def test_a_transaction_that_is_released_is_read_again_by_the_other(one, other):
+    kept(one.start_transaction(transaction(7)))
+    kept(other.refresh("CP1"))
+    released = other.release_transaction(7)
+    assert other.open_transaction(7) is None
+    assert other.transaction(7).open
+    kept(released)
+    assert one.open_transaction(7) is None
+    kept(other.stop_transaction(stopped(7)))
+    assert not one.transaction(7).open
