@@ -54,6 +54,10 @@ ANSWER_BYTES = 2000
 """Bytes of an answer that could not be used, that its ticket shows."""
 
 
+REASONS = 5
+"""Violations that the dead letter of an unreadable message names."""
+
+
 class SessionActor(Actor):
     """Behaviour of the session of one charge point: its connection, its calls, and the commands to it."""
 
@@ -216,7 +220,7 @@ class SessionActor(Actor):
             )
             return
         if incoming.request is None:  # a transaction message with an unreadable payload
-            cell.fallback_state().answer(incoming, "unreadable", replay=False)
+            cell.fallback_state().answer(incoming, _why_unreadable(incoming), replay=False)
             return
         if action.connector_status is not None:
             self._note_status(incoming)
@@ -616,3 +620,9 @@ def _excerpt(payload: bytes) -> str:
 def _status_in(incoming: Incoming, answer: bytes) -> str:
     """Read the status from the answer to a BootNotification."""
     return str(incoming.action.response.__decoder__.decode(answer).status)
+
+
+def _why_unreadable(incoming: Incoming) -> str:
+    """Say what was wrong with a message that could not be read."""
+    reasons = "; ".join(map(str, incoming.deviations[:REASONS]))
+    return f"unreadable: {reasons}" if reasons else "unreadable"

@@ -98,6 +98,18 @@ class ToldMessage(Protocol):
         """JSON, as it was sent."""
 
 
+class OpenTransaction(Protocol):
+    """Open transaction, as `store.records.Transaction` has it."""
+
+    @property
+    def id(self) -> int:
+        """Its number."""
+
+    @property
+    def charge_point_id(self) -> str:
+        """Charge point that it belongs to."""
+
+
 class SessionStore(Protocol):
     """Store as a session needs it; nothing here blocks."""
 
@@ -109,6 +121,9 @@ class SessionStore(Protocol):
         `start` is connector, id tag, the charge point's time (as its text where that cannot be read) and the meter's
         reading; None if it could not be read.
         """
+
+    def open_transaction(self, transaction_id: int) -> OpenTransaction | None:
+        """Find an open transaction; None if none is known to be open with this id."""
 
     def spool(
         self,

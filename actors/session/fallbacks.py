@@ -115,7 +115,7 @@ class Fallbacks:
                 action=incoming.action.name,
                 unique_id=str(incoming.unique_id),
                 payload=bytes(incoming.payload),
-                transaction_id=call.transaction_id,
+                transaction_id=self._transaction_of(call),
                 received_at=context.date_of(incoming.received_at),
                 why=why,
                 replay=replay,
@@ -127,6 +127,16 @@ class Fallbacks:
         if replay:
             context.spool.put_behind(self._cell.charge_point.id)
         receipt.then(lambda error: self._spooled(call, error, why, replay=replay, again=again))
+
+    def _transaction_of(self, call: Call[Any]) -> int | None:
+        """Transaction that was allotted to a start; or the open one that a message names which cannot be read."""
+        incoming = call.incoming
+        named = incoming.action.transaction_named
+        if call.transaction_id is not None or incoming.request is not None or named is None:
+            return call.transaction_id
+        number = named(bytes(incoming.payload))
+        known = None if number is None else self._cell.context.store.open_transaction(number)
+        return known.id if known is not None and known.charge_point_id == self._cell.charge_point.id else None
 
     def _spooled(
         self, call: Call[Any], error: Exception | None, why: str, *, replay: bool, again: bool

@@ -6,6 +6,7 @@ from chargehand import v16
 from chargehand.protocol.session import Rules
 from chargehand.testing import Stage
 
+from ...store.transactions import transaction
 from ..messages_of_v16 import METER_VALUES, PASSIVE, STAND_INS, START, STOP, TRANSACTION_MESSAGES
 from ..recording_plugin import RecordingPlugin
 from .exchanges import meaning
@@ -145,8 +146,21 @@ def test_a_transaction_message_that_cannot_be_read_is_stored_raw_and_acknowledge
     assert answer == STAND_INS[action]
     assert log == []
     (record,) = store.dead_letters()  # nothing could replay it
-    assert record.why == "unreadable"
+    assert record.why.startswith("unreadable: ")
     assert store.spooled() == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "number", "linked"), [("CP1", 7, 7), ("CP2", 7, None), ("CP1", 8, None), ("CP1", "7", None)]
+)
+def test_an_unreadable_message_belongs_to_the_open_transaction_of_its_charge_point_that_it_names(
+    charge_point, store, owner, number, linked
+):
+    store.start_transaction(transaction(7, charge_point_id=owner))
+    charge_point.call("MeterValues", {"connectorId": 1, "transactionId": number})
+    (record,) = store.dead_letters()
+    assert record.transaction_id == linked
+    assert record.why == "unreadable: meterValue is required"
 
 
 def test_a_transaction_message_that_cannot_be_read_waits_for_the_store_too(charge_point, store, stage):
