@@ -153,7 +153,7 @@ def test_a_transaction_message_that_cannot_be_read_is_stored_raw_and_acknowledge
 @pytest.mark.parametrize(
     ("owner", "number", "linked"), [("CP1", 7, 7), ("CP2", 7, None), ("CP1", 8, None), ("CP1", "7", None)]
 )
-def test_an_unreadable_message_belongs_to_the_open_transaction_of_its_charge_point_that_it_names(
+def test_an_unreadable_message_belongs_to_the_open_transaction_that_it_names(
     charge_point, store, owner, number, linked
 ):
     store.start_transaction(transaction(7, charge_point_id=owner))
