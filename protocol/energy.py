@@ -199,12 +199,14 @@ class Energy(NamedTuple):
 
 FALL_WH = 1
 """Fall of a register that its rounding explains."""
-IDLE_WH = 10
-"""Energy that fits in the second between a start and a stop with the same time."""
+SECOND_WH = 1000
+"""Energy that nothing charges between a start and a stop with the same time, whatever the resolution of a clock."""
+CLOCK_STEP_S = 60
+"""Seconds that may have passed beyond those between two times of a clock: it is coarse, or was set in between."""
 STEEPEST_W = 500_000
 """Power above which a rise from a meterStart of 0 to the first reading means that the 0 was not read from the meter."""
-LARGE_WH = 1000
-"""Register that is certainly not 0."""
+TRACE_WH, SOME_WH, LARGE_WH, LIFE_WH = 1000, 10_000, 100_000, 1_000_000
+"""Registers that are not 0; that are a meter's past beside small rises; or if they rose fast; or in any case."""
 
 
 class _Point(NamedTuple):
@@ -345,13 +347,15 @@ class _Derivation:
 
     def _start_is_unread(self, register: Sequence[_Point]) -> bool:
         """Tell if a meterStart of 0 stands beside readings of a large register."""
-        if self._start.wh != 0 or not register or register[0].wh < LARGE_WH:
+        if self._start.wh != 0 or not register:
             return False
         first = register[0]
         if first.rank < 0:
-            return True
+            return first.wh >= TRACE_WH
+        rise = max(point.wh for point in register) - first.wh
+        is_large = first.wh >= LARGE_WH or (first.wh >= SOME_WH and 0 < rise * 10 <= first.wh)
         power_w = _power_w(self._start, first)
-        return first.wh >= _FAR_WH if power_w is None else power_w > STEEPEST_W
+        return first.wh >= LIFE_WH or (is_large and power_w is not None and power_w > STEEPEST_W)
 
     def _intervals(self) -> Decimal | None:
         """Sum the intervals that do not overlap: of those at one moment the largest, of several series the largest.
@@ -484,7 +488,12 @@ class _Derivation:
         if points and "register_falls" not in self._findings and points[0].wh >= self._start.wh - FALL_WH:
             self._judge_step(points[-1], self._stop, "its last reading", "meterStop")
         self._judge_step(self._start, self._stop, "meterStart", "meterStop")
-        if claimed > IDLE_WH and duration_s is not None and duration_s <= 0 and self._clock_tells_duration():
+        if (
+            claimed >= SECOND_WH
+            and duration_s is not None
+            and duration_s <= 0
+            and self._clock_tells_duration()
+        ):
             self._find("energy_without_duration", f"{_wh(claimed)} within {duration_s} s")
         if supported is None:
             return
@@ -506,9 +515,6 @@ class _Derivation:
         if register[0].rank < 0:
             return stop.wh - self._start.wh > supported + tolerance
         return points[0].wh <= register[0].wh + FALL_WH
-
-
-_FAR_WH = 1_000_000
 
 
 def _summed_phases(names: Iterable[str]) -> set[str]:
@@ -557,10 +563,10 @@ def _without_outliers(values: Sequence[Decimal]) -> list[Decimal]:
 
 
 def _power_w(one: _Point, next_: _Point) -> Decimal | None:
-    """Return the mean power between two points, each second begun; None if their clocks do not tell."""
+    """Return the least mean power between two points; None if their clocks do not tell."""
     if not (one.clock_is_right and next_.clock_is_right) or next_.at < one.at:
         return None
-    seconds = Decimal((next_.at - one.at) // timedelta(microseconds=1)) / 1_000_000 + 1
+    seconds = Decimal((next_.at - one.at) // timedelta(microseconds=1)) / 1_000_000 + CLOCK_STEP_S
     return (next_.wh - one.wh) * 3600 / seconds
 
 

@@ -294,6 +294,23 @@ def test_a_meter_start_of_0_beside_a_large_register_is_found_and_not_counted():
     assert (energy.energy_wh, energy.supported_wh) == (1_234_900, 323)
 
 
+@pytest.mark.parametrize(
+    ("minutes", "told", "found"),
+    [
+        (0, [4500], False),
+        (5, [30_000, 60_000], False),
+        (5, [80_000, 80_400], True),
+        (5, [150_000], True),
+        (60, [150_000], False),
+        (600, [1_500_000], True),
+    ],
+)
+def test_a_first_reading_is_a_large_register_if_no_car_took_so_much(minutes, told, found):
+    energy = derive(claim(0), sent(*(register(minutes + number, wh) for number, wh in enumerate(told))))
+    assert ("meter_start_zero" in codes(energy)) is found
+    assert energy.supported_wh == told[-1] - (told[0] if found else 0)
+
+
 def test_a_meter_start_of_0_beside_a_begin_reading_is_found():
     energy = derive(claim(0), sent(register(0, 50_000, context="Transaction.Begin"), register(9, 50_400)))
     assert (codes(energy), energy.energy_wh) == (["meter_start_zero"], 400)
@@ -341,8 +358,8 @@ def test_a_clock_that_was_never_set_tells_the_duration_if_it_went_on():
 
 
 def test_energy_without_duration_is_found():
-    assert codes(derive(claim(0, 200, minutes=0))) == ["energy_without_duration"]
-    assert codes(derive(claim(0, 0, minutes=0))) == []
+    assert codes(derive(claim(0, 1000, minutes=0))) == ["energy_without_duration"]
+    assert codes(derive(claim(0, 400, minutes=0))) == []
 
 
 def test_a_stop_above_its_end_reading_contradicts_it():
