@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -21,12 +22,15 @@ PURE = {"protocol", "config", "test_floors.py", "test_language.py", "test_versio
 SLOW_PLACES = {"integration", "test_packaging.py", "test_examples.py"}
 SLOW_FIXTURES = {"postgres_process", "shared_redis", "own_redis"}
 """Fixtures that start a process."""
+NO_PARAMETERS = SimpleNamespace(params={})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that start processes as slow."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
+        if "postgres" in getattr(item, "callspec", NO_PARAMETERS).params.values():  # asked for by a fixture, later
+            fixtures.add("postgres_process")
         if item.path.relative_to(HERE).parts[0] in SLOW_PLACES or fixtures & SLOW_FIXTURES:
             item.add_marker("slow")
 

@@ -162,6 +162,7 @@ def track(transport):
         yield track
 
 
+@pytest.mark.slow
 def test_a_thousand_races_of_two_leave_the_one_attached_last_standing_each_time(track):
     standing = track.racer()
     for number in range(RACES):
