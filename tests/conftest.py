@@ -29,7 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that start processes as slow."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        if "postgres" in getattr(item, "callspec", NO_PARAMETERS).params.values():  # asked for by a fixture, later
+        if (
+            "postgres" in getattr(item, "callspec", NO_PARAMETERS).params.values()
+        ):  # asked for by a fixture, later
             fixtures.add("postgres_process")
         if item.path.relative_to(HERE).parts[0] in SLOW_PLACES or fixtures & SLOW_FIXTURES:
             item.add_marker("slow")
