@@ -118,6 +118,22 @@ class SupervisionSettings(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventSettings(Section):
+    """Stored events: status history, firmware steps, security events, data transfers and more."""
+
+    per_charge_point: int = setting(
+        10_000,
+        "Stored events of one charge point; of more the oldest are dropped, some hundreds at a time; 0 sets no limit.",
+        least=0,
+    )
+    size_bytes: int = setting(
+        65_536,
+        "Bytes of one stored event, as JSON; long members of a larger one are cut, and named; 0 sets no limit.",
+        least=0,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings(Section):
     """The HTTP API, on a port of its own."""
 
@@ -275,6 +291,7 @@ class Settings(Section):
         BackOfficeSettings, "The plugin that answers what no other one claims."
     )
     supervision: SupervisionSettings = made(SupervisionSettings, "How failed actors are brought back.")
+    events: EventSettings = made(EventSettings, "What is stored of events.")
     http: HttpSettings = made(HttpSettings, "The HTTP API, on a port of its own.")
     redis: RedisSettings = made(RedisSettings, "Redis, for clustering and remote plugins.")
     log: LogSettings = made(LogSettings, "Logs of the program.")

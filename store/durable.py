@@ -7,11 +7,13 @@ at a crash.
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from .collections import Collections
+from .event_bounds import DROPPED_AT_ONCE, LOOK_EVERY, EventBounds
 from .open_transactions import OpenTransactions
 from .records import EVERYTHING, Cursor, StoredRegistration, TransactionFilter
 from .rows import (
@@ -60,6 +62,11 @@ BLOCK = 1000
 """Numbers of transactions that are reserved at a time."""
 
 
+SURPLUS_EVENTS = (
+    "DELETE FROM events WHERE number IN (SELECT number FROM events WHERE charge_point = ? AND number <= "
+    "(SELECT number FROM events WHERE charge_point = ? ORDER BY number DESC LIMIT 1 OFFSET ?) "
+    "ORDER BY number LIMIT ?) RETURNING number"
+)
 TOLD_OF = "SELECT item, version, action, payload, received_at FROM told WHERE charge_point = ? ORDER BY item"
 
 
@@ -75,8 +82,14 @@ class DurableStore:
     """SQL of the database for the members of an `OverFact`."""
 
     def __init__(
-        self, open_: Callable[[], Database], threads: Threads, *, first_transaction_id: int = 1
+        self,
+        open_: Callable[[], Database],
+        threads: Threads,
+        *,
+        first_transaction_id: int = 1,
+        bounds: EventBounds | None = None,
     ) -> None:
+        self._bounds = bounds or EventBounds()
         self._writer = Writer(open_, threads)
         self._first = first_transaction_id
         self._next = self._reserved = first_transaction_id
@@ -450,11 +463,25 @@ class DurableStore:
         self._writer.look(lambda database: database.read(TOLD_OF, (name,)), take)
 
     def add_event(self, event: Event) -> Receipt:
-        """Store an event."""
-        data = msgspec.json.encode(event.data).decode()
-        return self._writer.append(
+        """Store an event; of too many of its charge point the oldest are dropped."""
+        data = self._bounds.encoded(event).decode()
+        receipt = self._writer.append(
             Kind.EVENT, row(event.charge_point_id, event.kind, text(event.received_at), data)
         )
+        if self._bounds.per_charge_point and random.random() * LOOK_EVERY < 1:  # noqa: S311 - no secret
+            self._drop_events_of(event.charge_point_id)
+        return receipt
+
+    def _drop_events_of(self, charge_point_id: str) -> None:
+        """Drop the oldest of too many events of a charge point; the work is the same however many there are."""
+        name = storable(charge_point_id)
+        values = (name, name, self._bounds.per_charge_point, DROPPED_AT_ONCE)
+
+        def take(dropped: list[Any], error: Exception | None) -> None:
+            if error is None:
+                self._bounds.dropped(charge_point_id, len(dropped))
+
+        self._writer.look(lambda database: database.read(SURPLUS_EVENTS, values), take)
 
     def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
         """Return events, newest first. Switches greenlets."""

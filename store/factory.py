@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .event_bounds import EventBounds
 from .memory import MemoryStore
 from .postgres import PostgresStore
 from .records import Tag
@@ -12,6 +13,8 @@ from .sqlite import SqliteStore
 from .worker_socket import WorkerStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..config.settings import Settings
     from ..config.worker_process import Worker
     from .store import Store
@@ -21,8 +24,14 @@ SQLITE_FILE = "chargehand.sqlite"
 """The store's file in the data folder."""
 
 
-def open_store(settings: Settings, threads: Threads, time_s: float, worker: Worker | None) -> Store:
-    """Open it; switches greenlets. `time_s` is the wall clock's.
+def open_store(
+    settings: Settings,
+    threads: Threads,
+    time_s: float,
+    worker: Worker | None,
+    count: Callable[[str, str], None] = lambda *_: None,
+) -> Store:
+    """Open it; switches greenlets. `time_s` is the wall clock's, `count(name, charge_point_id)` counts what is dropped.
 
     Raises `StoreError` with one clear sentence, or OSError for a folder that cannot be made.
     """
@@ -31,13 +40,14 @@ def open_store(settings: Settings, threads: Threads, time_s: float, worker: Work
         for id_tag, tag in settings.back_office.tags.items()
         if worker is None or worker.first
     ]
+    bounds = EventBounds(settings.events.per_charge_point, settings.events.size_bytes, count)
     if worker is not None and worker.store_path:
-        return WorkerStore.open(worker.store_path, threads, tags=tags)
+        return WorkerStore.open(worker.store_path, threads, tags=tags, bounds=bounds)
     if settings.store == "sqlite":
         folder = Path(settings.data)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return SqliteStore.open(str(folder / SQLITE_FILE), threads, tags=tags)
+        return SqliteStore.open(str(folder / SQLITE_FILE), threads, tags=tags, bounds=bounds)
     if settings.store != "memory":
-        return PostgresStore.open(settings.store, threads, tags=tags)
+        return PostgresStore.open(settings.store, threads, tags=tags, bounds=bounds)
     # From the clock: a charge point may still be charging under a number of the process before this one.
-    return MemoryStore(tags=tags, first_transaction_id=int(time_s) % 2**31 or 1)
+    return MemoryStore(tags=tags, bounds=bounds, first_transaction_id=int(time_s) % 2**31 or 1)

@@ -15,6 +15,7 @@ import gevent
 import msgspec
 
 from .collections import Collections
+from .event_bounds import EventBounds
 from .open_transactions import OpenTransactions
 from .records import (
     EVERYTHING,
@@ -40,6 +41,8 @@ KEPT = Receipt(done=True)
 
 KEEP = 100_000
 LARGEST_ID = 2**31 - 1
+SLACK = 10
+"""Part of a charge point's events that may be there above their limit: a tenth."""
 AT_A_TIME = 5000
 """Transactions looked at before other greenlets have their turn."""
 
@@ -55,7 +58,15 @@ class MemoryStore:
 
     durable = False
 
-    def __init__(self, *, keep: int = KEEP, first_transaction_id: int = 1, tags: Iterable[Tag] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        keep: int = KEEP,
+        first_transaction_id: int = 1,
+        tags: Iterable[Tag] = (),
+        bounds: EventBounds | None = None,
+    ) -> None:
+        self._bounds = bounds or EventBounds()
         self._keep = keep
         self._ids = itertools.count(first_transaction_id)
         self._numbers = itertools.count(1)
@@ -71,7 +82,8 @@ class MemoryStore:
         self._readings_by: dict[int | str | None, dict[tuple[Any, ...], None]] = {}
         self._registrations: dict[str, StoredRegistration] = {}
         self._shared_registrations: dict[StoredRegistration, StoredRegistration] = {}
-        self._events: deque[Event] = deque(maxlen=keep)
+        self._events: deque[Event] = deque()
+        self._events_of: dict[str, int] = {}  # number by charge point
         for tag in tags:
             self.collections.tags.put(tag)
         self._spool: dict[int, Spooled] = {}
@@ -386,9 +398,35 @@ class MemoryStore:
         """Do nothing: there is nothing to recall."""
 
     def add_event(self, event: Event) -> Receipt:
-        """Store an event."""
-        self._events.append(event)
+        """Store an event; of too many of its charge point the oldest are dropped."""
+        charge_point_id, limit = event.charge_point_id, self._bounds.per_charge_point
+        self._events.append(self._bounds.fitted(event))
+        number = self._events_of[charge_point_id] = self._events_of.get(charge_point_id, 0) + 1
+        if limit and number > limit + limit // SLACK:
+            self._drop_events_of(charge_point_id, number - limit)
+        elif len(self._events) > self._keep:
+            self._leave_event(self._events.popleft())
         return KEPT
+
+    def _leave_event(self, event: Event) -> None:
+        left = self._events_of[event.charge_point_id] - 1
+        if left:
+            self._events_of[event.charge_point_id] = left
+        else:
+            del self._events_of[event.charge_point_id]
+
+    def _drop_events_of(self, charge_point_id: str, surplus: int) -> None:
+        """Drop the oldest events of a charge point: so many at once that the search is worth it."""
+        left: deque[Event] = deque()
+        dropped = 0
+        for event in self._events:
+            if dropped < surplus and event.charge_point_id == charge_point_id:
+                dropped += 1
+                self._leave_event(event)
+            else:
+                left.append(event)
+        self._events = left
+        self._bounds.dropped(charge_point_id, dropped)
 
     def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
         """Return events, newest first."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from psycopg.pq.abc import PGconn
 
+    from .event_bounds import EventBounds
     from .records import Tag
     from .rows import Row
     from .writer import Threads
@@ -279,7 +280,13 @@ class PostgresStore(SharedStore):
 
     @classmethod
     def open(
-        cls, url: str, threads: Threads, *, first_transaction_id: int = 1, tags: Iterable[Tag] = ()
+        cls,
+        url: str,
+        threads: Threads,
+        *,
+        first_transaction_id: int = 1,
+        tags: Iterable[Tag] = (),
+        bounds: EventBounds | None = None,
     ) -> PostgresStore:
         """Connect, and make the tables if need be; switches greenlets. `tags` are those of the settings.
 
@@ -287,7 +294,10 @@ class PostgresStore(SharedStore):
         """
         address, leash = Address(url), ResponseTimeout(threads.native_lock())
         store = cls(
-            lambda: PostgresServer(address, leash), threads, first_transaction_id=first_transaction_id
+            lambda: PostgresServer(address, leash),
+            threads,
+            first_transaction_id=first_transaction_id,
+            bounds=bounds,
         )
         store.leash = leash
         store.load(tags)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .event_bounds import decoded
 from .records import Event, MeterReading, Spooled, StopFigures, Told, Transaction
 
 if TYPE_CHECKING:
@@ -304,7 +305,7 @@ def event_of(values: Sequence[Any]) -> Event:
         charge_point_id=values[0],
         kind=values[1],
         received_at=time(values[2]),
-        data=msgspec.json.decode(values[3]),
+        data=decoded(values[3]),
     )
 
 

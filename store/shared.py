@@ -22,6 +22,7 @@ from .store import Receipt, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .event_bounds import EventBounds
     from .records import Transaction
     from .writer import Database, Threads
 
@@ -77,9 +78,14 @@ class SharedStore(DurableStore):
     purge = PURGE
 
     def __init__(
-        self, open_: Callable[[], Database], threads: Threads, *, first_transaction_id: int = 1
+        self,
+        open_: Callable[[], Database],
+        threads: Threads,
+        *,
+        first_transaction_id: int = 1,
+        bounds: EventBounds | None = None,
     ) -> None:
-        super().__init__(open_, threads, first_transaction_id=first_transaction_id)
+        super().__init__(open_, threads, first_transaction_id=first_transaction_id, bounds=bounds)
         self._blocks: deque[tuple[int, int]] = deque()  # the next number, and the one behind the last
         self._reserving = False
         self._used = False

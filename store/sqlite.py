@@ -20,6 +20,7 @@ from .store import RowRefused, StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from .event_bounds import EventBounds
     from .records import Tag
     from .rows import Row
     from .writer import Threads
@@ -232,13 +233,21 @@ class SqliteStore(DurableStore):
 
     @classmethod
     def open(
-        cls, path: str, threads: Threads, *, first_transaction_id: int = 1, tags: Iterable[Tag] = ()
+        cls,
+        path: str,
+        threads: Threads,
+        *,
+        first_transaction_id: int = 1,
+        tags: Iterable[Tag] = (),
+        bounds: EventBounds | None = None,
     ) -> SqliteStore:
         """Open or make the file; switches greenlets. `tags` are those of the settings.
 
         Raises `StoreError` with one clear sentence.
         """
-        store = cls(lambda: SqliteFile(path), threads, first_transaction_id=first_transaction_id)
+        store = cls(
+            lambda: SqliteFile(path), threads, first_transaction_id=first_transaction_id, bounds=bounds
+        )
         store._path = path
         store.load(tags)
         return store

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from .event_bounds import EventBounds
     from .records import Tag
     from .writer import Threads
 
@@ -230,12 +231,20 @@ class WorkerStore(SharedStore):
 
     @classmethod
     def open(
-        cls, path: str, threads: Threads, *, first_transaction_id: int = 1, tags: Iterable[Tag] = ()
+        cls,
+        path: str,
+        threads: Threads,
+        *,
+        first_transaction_id: int = 1,
+        tags: Iterable[Tag] = (),
+        bounds: EventBounds | None = None,
     ) -> WorkerStore:
         """Connect to the socket; switches greenlets. `tags` are those of the settings.
 
         Raises `StoreError` with one clear sentence.
         """
-        store = cls(lambda: WorkerDatabase(path), threads, first_transaction_id=first_transaction_id)
+        store = cls(
+            lambda: WorkerDatabase(path), threads, first_transaction_id=first_transaction_id, bounds=bounds
+        )
         store.load(tags)
         return store

@@ -180,7 +180,9 @@ class CentralSystem(CommandSender):
         self._pool = Pool()
         self._running: set[Any] = set()
         self._registry = TicketRegistry(os.urandom(4).hex())
-        self.store: Store = self._store or open_store(settings, threads, self._clock.time(), self.worker)
+        self.store: Store = self._store or open_store(
+            settings, threads, self._clock.time(), self.worker, self.counters.count
+        )
         if not self.store.durable:
             logger.warning("the store is memory: its records are lost when this process ends")
         if KEYS_PLUGIN not in settings.bundled_plugins and len(self.store.collections.credentials):
