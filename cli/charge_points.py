@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ EXPORTED = (
     "id", "name", "connected", "peer", "secure", "connected_at", "disconnected_at", "registration",
 )  # fmt: skip
 FACTS = ("id", "name", "version", "registration", "has_password", "deviations", "ignored")
+HEX_DIGITS = re.compile(r"([0-9A-Fa-f]{2}){16,20}")
+"""A password that may be meant as the digits of a key."""
+
 EVENTS = 20
 """Number of recent events that are shown."""
 
@@ -177,6 +181,8 @@ def add(
             password = sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as error:
             raise CommandMisused(f"the password is not UTF-8: {error}") from error
+    if password is not None and HEX_DIGITS.fullmatch(password):
+        click.echo("the password is taken as its text; the bytes of a key go behind hex:", err=True)
     told = enter(api, charge_point, registration=registration, password=password)
     with_ = " and has a password" if told["has_password"] else ""
     click.echo(f"{charge_point} is {told['registration']}{with_}")

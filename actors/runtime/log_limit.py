@@ -12,31 +12,28 @@ from typing import TYPE_CHECKING
 from ...protocol.text import INVISIBLE, escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from .timers import Timers
 
 REPEAT_S, REPEAT_LINES = 60.0, 10
 """Defaults of the settings `log.repeat_s` and `log.repeat_lines`."""
 
 MOST_KEYS = 10_000
-"""Pairs of subject and reason that are told apart within an interval; further subjects count as one."""
+"""Pairs of subject and reason that are told apart within an interval; more subjects count as one."""
 MOST_SUMMARIES = 100
 """Lines at the end of an interval; the rest is one more line."""
 OTHERS = "others"
 """Subject of the lines for which there was no room."""
 
 
-class Lines:
-    """Lines of one subject and reason within an interval."""
+class LeftOut:
+    """Lines of one subject and reason that were left out within an interval."""
 
-    __slots__ = ("left_out", "level", "logger", "written")
+    __slots__ = ("count", "level", "logger")
 
     def __init__(self, logger: logging.Logger, level: int) -> None:
         self.logger = logger
         self.level = level
-        self.written = 0
-        self.left_out = 0
+        self.count = 0
 
 
 class LogLimit:
@@ -49,7 +46,9 @@ class LogLimit:
         self._timers = timers
         self._interval_s = interval_s
         self._lines = lines
-        self._seen: dict[tuple[Hashable, str], Lines] = {}
+        # By subject and reason, within this interval: lines written, and those left out.
+        self._written: dict[tuple[str, str], int] = {}
+        self._left_out: dict[tuple[str, str], LeftOut] = {}
 
     def log(
         self,
@@ -65,6 +64,8 @@ class LogLimit:
 
         `reason` is one of few: no charge point may choose it.
         """
+        if not logger.isEnabledFor(level):
+            return False
         if self._interval_s > 0 and not self._may_write(logger, level, subject, reason):
             return False
         line = text % args
@@ -75,43 +76,40 @@ class LogLimit:
         return True
 
     def _may_write(self, logger: logging.Logger, level: int, subject: str, reason: str) -> bool:
-        seen = self._seen
-        lines = seen.get((subject, reason))
-        if lines is None:
-            if not seen:
-                self._timers.call_at(self._timers.clock.monotonic() + self._interval_s, self.sum_up)
-            key = (subject, reason) if len(seen) < MOST_KEYS else (OTHERS, reason)
-            lines = seen.get(key)
-            if lines is None:
-                lines = seen[key] = Lines(logger, level)
-        if lines.written < self._lines:
-            lines.written += 1
+        key, written = (subject, reason), self._written
+        if not written:
+            self._timers.call_at(self._timers.clock.monotonic() + self._interval_s, self.sum_up)
+        if key not in written and len(written) >= MOST_KEYS:
+            key = (OTHERS, reason)
+        count = written.get(key, 0)
+        if count < self._lines:
+            written[key] = count + 1
             return True
-        lines.left_out += 1
+        left_out = self._left_out.get(key)
+        if left_out is None:
+            left_out = self._left_out[key] = LeftOut(logger, level)
+        left_out.count += 1
         return False
 
     def sum_up(self) -> None:
-        """Say how many lines were left out, and begin a new interval."""
-        seen, self._seen = self._seen, {}
-        left_out = [(key, lines) for key, lines in seen.items() if lines.left_out]
-        left_out.sort(key=lambda entry: -entry[1].left_out)
-        for (subject, reason), lines in left_out[:MOST_SUMMARIES]:
-            lines.logger.log(
-                lines.level,
+        """Write how many lines were left out, and begin a new interval."""
+        found = sorted(self._left_out.items(), key=lambda entry: -entry[1].count)
+        self._written, self._left_out = {}, {}
+        for (subject, reason), left_out in found[:MOST_SUMMARIES]:
+            left_out.logger.log(
+                left_out.level,
                 "%s: %d more lines (%s) were left out within %g s (log.repeat_s, log.repeat_lines)",
                 subject,
-                lines.left_out,
+                left_out.count,
                 reason,
                 self._interval_s,
             )
-        if len(left_out) > MOST_SUMMARIES:
-            rest = left_out[MOST_SUMMARIES:]
-            count = sum(lines.left_out for _, lines in rest)
-            level = max(lines.level for _, lines in rest)
-            rest[0][1].logger.log(
-                level,
+        rest = [left_out for _, left_out in found[MOST_SUMMARIES:]]
+        if rest:
+            rest[0].logger.log(
+                max(left_out.level for left_out in rest),
                 "%d more lines of %d subjects were left out within %g s",
-                count,
+                sum(left_out.count for left_out in rest),
                 len(rest),
                 self._interval_s,
             )

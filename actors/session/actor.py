@@ -58,6 +58,9 @@ REASONS = 5
 """Violations that the dead letter of an unreadable message names."""
 
 
+logger = logging.getLogger(__name__)
+
+
 class SessionActor(Actor):
     """Behaviour of the session of one charge point: its connection, its calls, and the commands to it."""
 
@@ -101,7 +104,7 @@ class SessionActor(Actor):
         charge_point.peer = connection.peer
         charge_point.secure = connection.secure
         how = " (took over)" if was_online else ""
-        cell.log_line(logging.INFO, "online", "%s is online from %s%s", charge_point, connection.peer, how)
+        logger.info("%s is online from %s%s", charge_point, connection.peer, how)
         cell.context.router.tell_online(ChargePointOnline(charge_point))
         cell.notify(cell.context.host.went_online, charge_point)
         self._send_next()
@@ -362,7 +365,7 @@ class SessionActor(Actor):
         if cell.context.router.after:
             cell.tell_answer(incoming, None, message.answer, fallback=False)
         charge_point = cell.charge_point
-        charge_point.boot = incoming.request
+        booted_before, charge_point.boot = charge_point.boot is not None, incoming.request
         charge_point.registration = cell.session.registration = Registration(status)
         cell.session.triggered = None
         calls = cell.session.calls
@@ -372,7 +375,10 @@ class SessionActor(Actor):
                 cell.command_state().end(outgoing.owner, TicketState.NEVER_SENT, self._other_version())
             else:
                 outgoing.owner.waits(held=not cell.session.may_send(outgoing.action))
-        cell.log_line(logging.INFO, "booted", "%s booted: %s", charge_point, status)
+        if booted_before:  # the first boots of ten thousand are told one by one, and cost no memory
+            cell.log_line(logging.INFO, "booted", "%s booted: %s", charge_point, status)
+        else:
+            logger.info("%s booted: %s", charge_point, status)
         self._send_next()
         self._resume_reading()
 

@@ -61,6 +61,8 @@ REPORTED_ROWS = 10
 
 ITEM = re.compile(r"\[\d+\]")
 
+DEVIATION_CHARS = 200
+"""Characters of a deviation's text that are kept."""
 DEVIATIONS_REMEMBERED = 64
 """Different deviations that are counted for one charge point; the rest is counted together."""
 
@@ -164,6 +166,8 @@ class ChargePointCell(Cell):
             counts = self.charge_point.deviations = Counter()
         for deviation in deviations:
             name = f"{where}{ITEM.sub('[]', str(deviation))}" if where else str(deviation)
+            if len(name) > DEVIATION_CHARS:  # a charge point chooses the names of its members
+                name = f"{name[:DEVIATION_CHARS]}..."
             counts[name if name in counts or len(counts) < DEVIATIONS_REMEMBERED else "other"] += 1
         self.context.observer.count("deviation", self.charge_point.id)
 
@@ -244,7 +248,7 @@ class ChargePointCell(Cell):
         self.connection = None
         charge_point.connected_at = None
         charge_point.disconnected_at = context.clock.time()
-        self.log_line(logging.INFO, "offline", "%s is offline (%d %s)", charge_point, code, reason)
+        logger.info("%s is offline (%d %s)", charge_point, code, reason)
         context.router.tell_offline(ChargePointOffline(charge_point, code, reason))
         self.notify(context.host.went_offline, charge_point, code, reason)
 

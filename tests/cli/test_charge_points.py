@@ -150,6 +150,14 @@ def test_a_password_is_set_before_anything_else(stub, charge_points, options, te
     ]
 
 
+def test_digits_that_may_be_meant_as_bytes_are_taken_as_text_and_pointed_out(stub, charge_points):
+    stub.body = FACTS
+    done = charge_points("add", "CP1", "--password", "00ff" * 10)
+    assert bodies(stub)[0][1] == {"password": "00ff" * 10}
+    assert "behind hex:" in done.stderr
+    assert "hex:" not in charge_points("add", "CP1", "--password", "hex:" + "00ff" * 10).stderr
+
+
 def test_a_password_alone_is_set_for_one_that_is_connected_too(stub, charge_points):
     stub.body = FACTS
     assert charge_points("add", "CP1", "--password", "secret").exit_code == 0

@@ -83,7 +83,7 @@ def test_subjects_beyond_the_bound_count_as_one(limit, clock, caplog, monkeypatc
     for number in range(100):
         limit.log(logger, logging.INFO, f"CP{number}", "junk", "a")
     assert len(caplog.records) == 13
-    assert len(limit._seen) == 11
+    assert len(limit._written) == 11
     clock.advance(60.0)
     assert lines_of(caplog)[-1].startswith("others: 87 more lines (junk)")
 

@@ -50,6 +50,23 @@ def test_a_flood_of_refused_frames_writes_a_few_lines_and_a_count(stage, caplog)
     assert any(line.startswith("CP1: 490 more lines (") for line in caplog.messages)
 
 
+def test_boots_of_one_connection_write_a_few_lines(stage, caplog):
+    caplog.set_level("INFO")
+    charge_point = stage.connect("CP1")
+    for number in range(50):
+        charge_point.send([2, str(number), "BootNotification", BOOT])
+        stage.settle()
+    assert len([line for line in caplog.messages if line == "CP1 booted: Accepted"]) == 11
+
+
+def test_the_text_of_a_deviation_is_kept_up_to_a_bound(stage):
+    charge_point = stage.connect("CP1")
+    charge_point.send([2, "1", "Heartbeat", {"x" * 100_000: 1}])
+    stage.settle()
+    (name,) = facts(stage).deviations
+    assert len(name) < 250
+
+
 def test_what_a_charge_point_names_an_action_is_escaped_in_the_log(stage, caplog):
     caplog.set_level("INFO")
     charge_point = stage.connect("CP1")
