@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..config.settings import Settings
     from ..supervisor.sessions import Sessions
     from ..transport.connection import SocketConnection
-    from ..transport.gate import Request
+    from ..transport.gate import HandshakeRequest
     from .credentials import Credentials
 
 logger = logging.getLogger(__name__)
@@ -52,11 +52,11 @@ def _too_often(wait_s: float) -> Refusal:
     return Refusal(429, text, (("Retry-After", str(math.ceil(wait_s))),))
 
 
-def _address(request: Request) -> str:
+def _address(request: HandshakeRequest) -> str:
     return request.peer.rpartition(":")[0]
 
 
-def _whence(request: Request, identity: str) -> str:
+def _whence(request: HandshakeRequest, identity: str) -> str:
     """Return the key of a rate limit: the identity and, without passwords, the address that claims it."""
     return f"{_address(request)} {identity}"
 
@@ -87,7 +87,7 @@ class Gatekeeper:
         """Refuse every handshake from now on."""
         self._closed = True
 
-    def admit(self, request: Request) -> Admission | Refusal:
+    def admit(self, request: HandshakeRequest) -> Admission | Refusal:
         """Admit or refuse a handshake."""
         decision = self._judge(request)
         if isinstance(decision, Admission) and self._others is not None and decision.subprotocol is not None:
@@ -115,7 +115,7 @@ class Gatekeeper:
     def _now(self) -> float:
         return self._sessions.context.clock.monotonic()
 
-    def _judge(self, request: Request) -> Admission | Refusal:
+    def _judge(self, request: HandshakeRequest) -> Admission | Refusal:
         if self._closed:
             return Refusal(503, "the central system is stopping", (("Retry-After", "5"),))
         wait_s = self._requests.take(_address(request), self._now())
@@ -140,7 +140,7 @@ class Gatekeeper:
             return subprotocol
         return Admission(identity.id, identity.name, subprotocol, deviations)
 
-    def _check_room(self, request: Request, identity: str) -> Refusal | None:
+    def _check_room(self, request: HandshakeRequest, identity: str) -> Refusal | None:
         """Limit the rate of connections; checked last, so that strangers use up no tokens."""
         sessions = self._settings.sessions
         if self._is_full(identity):
@@ -161,7 +161,7 @@ class Gatekeeper:
             return Refusal(409, text, (("Retry-After", "60"),))
         return None
 
-    def _choose_subprotocol(self, request: Request, identity: str) -> str | Refusal | None:
+    def _choose_subprotocol(self, request: HandshakeRequest, identity: str) -> str | Refusal | None:
         """Return the subprotocol, None to complete the handshake without one, or a refusal."""
         sessions = self._settings.sessions
         offered = request.headers.get("sec-websocket-protocol", "")
@@ -180,7 +180,7 @@ class Gatekeeper:
         cell = directory.find(identity)
         return cell is None or cell.newest is None
 
-    def _check_credentials(self, request: Request, identity: str) -> Refusal | tuple[str, ...]:
+    def _check_credentials(self, request: HandshakeRequest, identity: str) -> Refusal | tuple[str, ...]:
         """Refuse without the right password, or return the deviations that the lenient policy lets pass."""
         auth, credentials = self._settings.auth, self._credentials
         if not credentials.asked(identity):

@@ -31,7 +31,7 @@ DOUBLINGS = 6
 """Limit of the doublings of a quarantine: 64 times its first length."""
 
 
-class Release(msgspec.Struct, frozen=True, gc=False):
+class ReleasePlugin(msgspec.Struct, frozen=True, gc=False):
     """Command: release a plugin from quarantine; with a `number`, only from the quarantine of that number."""
 
     name: str
@@ -115,14 +115,14 @@ class PluginSupervisor(Supervisor):
 
     def on_receive(self, message: Any) -> Any:
         """Release a plugin, start its trial, or handle the end of a child."""
-        if type(message) not in (Release, StartTrial):
+        if type(message) not in (ReleasePlugin, StartTrial):
             return super().on_receive(message)
         quarantine = self._quarantines.get(message.name, Quarantine())
         for child in self.children:
             if child.spec.id == message.name and message.number in (0, quarantine.times):
                 return (
                     self._release(child)
-                    if type(message) is Release
+                    if type(message) is ReleasePlugin
                     else self._start_trial(child, message.number)
                 )
         return False
@@ -133,7 +133,7 @@ class PluginSupervisor(Supervisor):
             return
         name = child.spec.id
         logger.warning("Plugin %s is on trial: restarted, and one trial call may pass", name)
-        cell.begin_trial(lambda: self._tell(Release(name, number)))
+        cell.begin_trial(lambda: self._tell(ReleasePlugin(name, number)))
         child.budget.total += 1
         self._restart(child)
         if cell.on_trial:

@@ -12,7 +12,7 @@ from ..actors.plugin.cell import PluginCell
 from ..actors.session.recorder import Recorder
 from ..config.errors import ChargehandError
 from ..protocol.session import Registration
-from ..supervisor.plugins import PluginSupervisor, Release
+from ..supervisor.plugins import PluginSupervisor, ReleasePlugin
 from ..supervisor.supervisor import describe
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Operations:
     def release(self, plugin: str) -> bool:
         """Release a plugin from quarantine; return false if it is in none. Switches greenlets."""
         cell = self._plugins_cell()
-        return cell is not None and bool(cell.ref.ask(Release(plugin), timeout=RELEASE_S))
+        return cell is not None and bool(cell.ref.ask(ReleasePlugin(plugin), timeout=RELEASE_S))
 
     def promote(self, plugin: str) -> bool:
         """Promote a shadow plugin to answer from now on; return false if there is no such shadow."""

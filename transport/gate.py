@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HandshakeRequest:
     """Handshake that is valid as HTTP and WebSocket.
 
     `path` is as sent, without its query; header names are in lower case; `certificate` is the client's, as
@@ -64,7 +64,7 @@ class Receiver(Protocol):
 class Gate(Protocol):
     """Decision who may connect, and to which session."""
 
-    def admit(self, request: Request) -> Admission | Refusal:
+    def admit(self, request: HandshakeRequest) -> Admission | Refusal:
         """Admit a handshake or refuse it. May switch greenlets."""
 
     def attach(self, admission: Admission, connection: SocketConnection) -> Receiver:

@@ -18,7 +18,7 @@ from geventwebsocket.handler import WebSocketHandler
 from ..protocol.handshake import check_key, choose_subprotocol, wants_upgrade
 from ..protocol.websocket import CloseCode
 from .connection import SocketConnection
-from .gate import Admission, Refusal, Request
+from .gate import Admission, HandshakeRequest, Refusal
 
 if TYPE_CHECKING:
     from .server import Server
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 WEBSOCKET_VERSION = "13"
 ASCII = "".join(map(chr, range(128)))
-NOT_HTTP = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+NOT_HTTP = b"HTTP/1.1 400 Bad HandshakeRequest\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 CLOSE_PROTOCOL_ERROR = CloseCode.PROTOCOL_ERROR
 
 
@@ -135,7 +135,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         if not path.startswith("/"):
             # A proxy may send a whole URL. RFC 9112, section 3.2.2.
             path = "/" + path.partition("://")[2].partition("/")[2]
-        return self.server.gate.admit(Request(path, headers, self._peer(), secure, certificate))
+        return self.server.gate.admit(HandshakeRequest(path, headers, self._peer(), secure, certificate))
 
     def _read_headers(self) -> dict[str, str]:
         """Return the headers by name in lower case; repeated ones are joined (RFC 9110, section 5.3)."""

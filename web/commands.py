@@ -133,7 +133,7 @@ class Commands:
         try:
             ticket.persisted.wait(STORE_S)
         except (StoreError, TimeoutError) as error:
-            logger.error(
+            logger.error(  # noqa: TRY400 - the text says all
                 "Ticket %s could not be persisted and will be lost with this process: %s", ticket.id, error
             )
 

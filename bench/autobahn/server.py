@@ -14,7 +14,7 @@ import gevent
 from chargehand.actors.runtime.timers import HubTimers, SystemClock
 from chargehand.config.sessions import SessionSettings
 from chargehand.transport.connection import SocketConnection
-from chargehand.transport.gate import Admission, Refusal, Request
+from chargehand.transport.gate import Admission, HandshakeRequest, Refusal
 from chargehand.transport.greenlet_transport import GreenletTransport
 from chargehand.transport.reactor_transport import ReactorTransport
 from chargehand.transport.server import Server
@@ -26,7 +26,7 @@ logger = logging.getLogger("autobahn")
 class Echo:
     """The gate, and the receiver of every connection."""
 
-    def admit(self, _request: Request) -> Admission:
+    def admit(self, _request: HandshakeRequest) -> Admission:
         return Admission("echo", "", "echo")  # not named in the answer, for nobody offers it
 
     def attach(self, _admission: Admission, _connection: SocketConnection) -> "Echo":

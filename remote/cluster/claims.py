@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .coordinator import CoordinatorUnavailable
-from .messages import Fence, LetGo, Message
+from .messages import Fence, LetGo, NodeMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ class Claims:
         coordinator: Coordinator,
         timers: Timers,
         *,
-        tell: Callable[[str, Message], None],
+        tell: Callable[[str, NodeMessage], None],
         wake: Callable[[str], None],
         lose: Callable[[str], None],
         learn: Callable[[str], None],

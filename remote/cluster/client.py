@@ -19,7 +19,7 @@ from ...actors.session.tickets import Ticket, TicketState
 from ..redis.address import Address, process_name
 from .coordinator import CLIENT, CoordinatorUnavailable
 from .forwarded_commands import ForwardedCommands
-from .messages import CommandEnded, CommandReturned, CommandSent, EffectKnown, Message, decode, encode
+from .messages import CommandEnded, CommandReturned, CommandSent, EffectKnown, NodeMessage, decode, encode
 from .redis_coordinator import RedisCoordinator
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Client(CommandSender):
         """The node that holds a charge point, "" if none does. Switches greenlets. Raises `CoordinatorUnavailable`."""
         return self._coordinator.find(charge_point_id)
 
-    def tell(self, node: str, message: Message) -> None:
+    def tell(self, node: str, message: NodeMessage) -> None:
         """Tell another node. Raises `CoordinatorUnavailable`."""
         self._coordinator.send(node, encode(message))
 

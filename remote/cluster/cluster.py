@@ -30,7 +30,7 @@ from .messages import (
     Fence,
     ForwardCommand,
     LetGo,
-    Message,
+    NodeMessage,
     Reply,
     decode,
     encode,
@@ -160,7 +160,7 @@ class Cluster:
         """Find the node of a charge point, "" if it has none. Switches greenlets. Raises `CoordinatorUnavailable`."""
         return self.coordinator.find(charge_point_id)
 
-    def tell(self, node: str, message: Message) -> None:
+    def tell(self, node: str, message: NodeMessage) -> None:
         """Send a message to another node. Raises `CoordinatorUnavailable`."""
         self.coordinator.send(node, encode(message))
 

@@ -23,7 +23,7 @@ from .messages import (
     CommandSent,
     EffectKnown,
     ForwardCommand,
-    Message,
+    NodeMessage,
 )
 from .ticket_records import record_of
 
@@ -49,7 +49,7 @@ class ForwardingHost(Protocol):
     def find(self, charge_point_id: str) -> str:
         """Find the node of a charge point, "" if it has none. Switches greenlets. Raises `CoordinatorUnavailable`."""
 
-    def tell(self, node: str, message: Message) -> None:
+    def tell(self, node: str, message: NodeMessage) -> None:
         """Send a message to another node. Raises `CoordinatorUnavailable`."""
 
     def here(self, ticket: Ticket[Any]) -> bool:
@@ -195,7 +195,7 @@ class ForwardedCommands:
 
     # -- Messages of their nodes -------------------------------------------------------------------
 
-    def received(self, sender: str, message: Message) -> None:
+    def received(self, sender: str, message: NodeMessage) -> None:
         """Handle a message about a ticket from the node that has it; others are ignored."""
         id_ = getattr(message, "id", "")
         ticket = self._tickets.get(id_)

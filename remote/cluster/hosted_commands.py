@@ -21,7 +21,7 @@ from .messages import (
     CommandSent,
     EffectKnown,
     ForwardCommand,
-    Message,
+    NodeMessage,
 )
 from .ticket_records import ticket_of
 
@@ -45,7 +45,7 @@ class HostedCommands:
 
     def __init__(
         self,
-        tell: Callable[[str, Message], None],
+        tell: Callable[[str, NodeMessage], None],
         run: Callable[[Ticket[Any]], bool],
         cancel: Callable[[Ticket[Any]], None],
         versions: Mapping[str, Version],
@@ -56,7 +56,7 @@ class HostedCommands:
         self._versions = versions
         self._tickets: dict[str, Ticket[Any]] = {}
         self._from: dict[str, str] = {}
-        self._unsent: deque[tuple[str, Message]] = deque(maxlen=UNSENT_LIMIT)
+        self._unsent: deque[tuple[str, NodeMessage]] = deque(maxlen=UNSENT_LIMIT)
 
     def __contains__(self, ticket_id: str) -> bool:
         return ticket_id in self._tickets
@@ -126,7 +126,7 @@ class HostedCommands:
         for id_ in [id_ for id_, origin in self._from.items() if origin == node]:
             del self._from[id_], self._tickets[id_]
 
-    def _report(self, node: str, message: Message) -> None:
+    def _report(self, node: str, message: NodeMessage) -> None:
         if self._unsent:  # in order
             self._unsent.append((node, message))
             return

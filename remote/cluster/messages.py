@@ -12,38 +12,38 @@ import msgspec
 from ...store.records import TicketRecord
 
 
-class Message(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
-    """The base of all."""
+class NodeMessage(msgspec.Struct, frozen=True, tag_field="kind", omit_defaults=True):
+    """Base of the messages between nodes."""
 
 
-class ForwardCommand(Message, frozen=True, tag="call"):
+class ForwardCommand(NodeMessage, frozen=True, tag="call"):
     """Send a command to a charge point that you own; the sender has its ticket, with the record's id."""
 
     ticket: TicketRecord
 
 
-class CancelForwarded(Message, frozen=True, tag="cancel"):
+class CancelForwarded(NodeMessage, frozen=True, tag="cancel"):
     """Do not send it, if it is not on the wire yet."""
 
     id: str
     charge_point: str
 
 
-class CommandReturned(Message, frozen=True, tag="returned"):
+class CommandReturned(NodeMessage, frozen=True, tag="returned"):
     """The command was not sent by this node, which does not own the charge point."""
 
     id: str
     reason: str = ""
 
 
-class CommandSent(Message, frozen=True, tag="sent"):
+class CommandSent(NodeMessage, frozen=True, tag="sent"):
     """The command is on the wire."""
 
     id: str
     at: float
 
 
-class CommandEnded(Message, frozen=True, tag="ended"):
+class CommandEnded(NodeMessage, frozen=True, tag="ended"):
     """The command has its final state. `response` is JSON."""
 
     id: str
@@ -56,28 +56,28 @@ class CommandEnded(Message, frozen=True, tag="ended"):
     effect: str | None = None
 
 
-class EffectKnown(Message, frozen=True, tag="effect"):
+class EffectKnown(NodeMessage, frozen=True, tag="effect"):
     """The effect of a command became known after its answer."""
 
     id: str
     effect: str
 
 
-class Fence(Message, frozen=True, tag="fence"):
+class Fence(NodeMessage, frozen=True, tag="fence"):
     """Let go of a charge point, and say so: the sender has claimed it."""
 
     charge_point: str
     epoch: int
 
 
-class LetGo(Message, frozen=True, tag="let_go"):
+class LetGo(NodeMessage, frozen=True, tag="let_go"):
     """Nothing more will be sent to a charge point by this node."""
 
     charge_point: str
     epoch: int
 
 
-class Ask(Message, frozen=True, tag="ask"):
+class Ask(NodeMessage, frozen=True, tag="ask"):
     """Answer a request of the HTTP API as if it had come to you, and reply."""
 
     id: str
@@ -87,7 +87,7 @@ class Ask(Message, frozen=True, tag="ask"):
     body: bytes = b""
 
 
-class Reply(Message, frozen=True, tag="reply"):
+class Reply(NodeMessage, frozen=True, tag="reply"):
     """The answer to `Ask`."""
 
     id: str
@@ -114,7 +114,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
 
 
-def encode(message: Message) -> bytes:
+def encode(message: NodeMessage) -> bytes:
     """Write a message."""
     return _encoder.encode(message)
 

@@ -15,7 +15,7 @@ from chargehand.admission.credentials import Credentials
 from chargehand.admission.gatekeeper import DIGITS_SENT, Gatekeeper
 from chargehand.store.memory import MemoryStore
 from chargehand.testing import ManualClock
-from chargehand.transport.gate import Admission, Refusal, Request
+from chargehand.transport.gate import Admission, HandshakeRequest, Refusal
 
 SPOKEN = {"sec-websocket-protocol": "ocpp1.6"}
 
@@ -68,7 +68,7 @@ def make(sessions):
 
 def knock(entrance, path="/ocpp/CP1", peer="peer", **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return entrance.admit(Request(path=path, headers=named or SPOKEN, peer=peer, secure=False))
+    return entrance.admit(HandshakeRequest(path=path, headers=named or SPOKEN, peer=peer, secure=False))
 
 
 def basic(name, password):

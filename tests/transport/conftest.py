@@ -14,7 +14,7 @@ from gevent.pool import Pool
 from chargehand.actors.runtime.timers import HubTimers, SystemClock
 from chargehand.config.sessions import SessionSettings
 from chargehand.transport.connection import SocketConnection
-from chargehand.transport.gate import Admission, Refusal, Request
+from chargehand.transport.gate import Admission, HandshakeRequest, Refusal
 from chargehand.transport.greenlet_transport import GreenletTransport
 from chargehand.transport.reactor_transport import ReactorTransport
 from chargehand.transport.server import Server
@@ -33,15 +33,15 @@ TRANSPORTS = {"greenlet": GreenletTransport, "reactor": ReactorTransport}
 class FakeGate:
     """Admits all, and keeps everything it is told."""
 
-    decision: Admission | Refusal | Callable[[Request], Any] = ADMISSION
-    requests: list[Request] = field(default_factory=list)
+    decision: Admission | Refusal | Callable[[HandshakeRequest], Any] = ADMISSION
+    requests: list[HandshakeRequest] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     connections: list[SocketConnection] = field(default_factory=list)
     receivers: list[FakeReceiver] = field(default_factory=list)
     attach_fails: bool = False
 
-    def admit(self, request: Request) -> Admission | Refusal:
+    def admit(self, request: HandshakeRequest) -> Admission | Refusal:
         self.requests.append(request)
         return self.decision(request) if callable(self.decision) else self.decision
 
