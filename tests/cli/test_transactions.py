@@ -170,7 +170,7 @@ def test_readings_of_any_shape_are_shown(values):
     show_transaction(ROW | DETAILS | {"meter_readings": [READING | {"values": values}]})
 
 
-class Server:
+class ScriptedServer:
     """Has transactions 1 to `count`."""
 
     def __init__(self, count):
@@ -187,7 +187,7 @@ class Server:
 
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 25])
 def test_pages_are_all_of_them_and_no_more_are_held_than_one(count):
-    server = Server(count)
+    server = ScriptedServer(count)
     found = [row["transaction_id"] for row in pages(server, {"open": "1"}, page=10)]
     assert found == list(range(count, 0, -1))
     assert len(server.asked) == max(1, -(-count // 10))

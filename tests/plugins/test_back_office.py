@@ -11,6 +11,7 @@ from chargehand.protocol.payload import strict
 from chargehand.testing import Stage
 
 from ..actors.messages_of_v16 import METER_VALUES, PASSIVE, START, STOP, TIME
+from .answers import answer
 
 ACCEPTED = {"idTagInfo": {"status": "Accepted"}}
 
@@ -18,12 +19,6 @@ ACCEPTED = {"idTagInfo": {"status": "Accepted"}}
 @pytest.fixture
 def charge_point(make):
     return make().connect("CP1")
-
-
-def answer(charge_point, action, payload, unique_id=""):
-    kind, _, payload = charge_point.call(action, payload, unique_id)
-    assert kind == 3
-    return payload
 
 
 # Every action

@@ -5,6 +5,7 @@ import pytest
 from chargehand import TransactionFilter, v16
 
 from ..actors.messages_of_v16 import METER_VALUES, START, STOP
+from .answers import answer
 
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 
@@ -12,12 +13,6 @@ BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 @pytest.fixture
 def charge_point(make):
     return make().connect("CP1")
-
-
-def answer(charge_point, action, payload):
-    kind, _, payload = charge_point.call(action, payload)
-    assert kind == 3
-    return payload
 
 
 def status(connector, status="Available"):

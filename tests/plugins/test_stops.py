@@ -10,17 +10,12 @@ from chargehand.store.records import flag_code
 from chargehand.store.stops import AFTER_CLOSING, DIFFERS, OTHER_STOPS
 
 from ..actors.messages_of_v16 import METER_VALUES, START, STOP, TIME
+from .answers import answer
 
 
 @pytest.fixture
 def charge_point(make):
     return make().connect("CP1")
-
-
-def answer(charge_point, action, payload):
-    kind, _, payload = charge_point.call(action, payload)
-    assert kind == 3
-    return payload
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from chargehand.supervisor.endpoint import Endpoint
 from ..hub import settle
 
 
-class RecordingListener:
+class RecordingSocket:
     """Notes what is done with it; a port of 0 becomes 4711, a port of 1 is taken."""
 
     def __init__(self, address, log):
@@ -39,7 +39,7 @@ def ports():
 
 @pytest.fixture
 def cell(log, ports):
-    make = Endpoint.maker(lambda address: RecordingListener(address, log), ports, "ws", "localhost")
+    make = Endpoint.maker(lambda address: RecordingSocket(address, log), ports, "ws", "localhost")
     cell = Cell(Scheduler(spare=0), "ws", make, lambda *_: None)
     yield cell
     cell.kill()

@@ -22,7 +22,7 @@ from .fakes import FakeReceiver, FakeSocket
 LIMITS = SessionSettings(ping_interval_s=0, close_timeout_s=0.2)
 
 
-class Peer:
+class PeerHarness:
     """The far end of a connection that a transport runs."""
 
     def __init__(self, transport, timers, *, near=None, limits=LIMITS):
@@ -67,7 +67,7 @@ def make(request):
     peers = []
 
     def make(**options):
-        peer = Peer(request.param(), timers, **options)
+        peer = PeerHarness(request.param(), timers, **options)
         peers.append(peer)
         return peer
 

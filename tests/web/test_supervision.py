@@ -41,7 +41,7 @@ class FaultyPlugin(Plugin):
         return {"idTagInfo": {"status": "Accepted"}, **({"transactionId": 1} if call.transaction_id else {})}
 
 
-class ShadowPlugin(Plugin):
+class BlockingShadow(Plugin):
     """Would block every tag."""
 
     @passive(v16.Authorize)
@@ -61,7 +61,7 @@ def system(monkeypatch):
         redelivery_delay_max_s=0.001,
     )
     settings = Settings(port=0, supervision=supervision)
-    with CentralSystem(settings, plugins=[FaultyPlugin.spec(), ShadowPlugin.spec(shadow=True)]) as running:
+    with CentralSystem(settings, plugins=[FaultyPlugin.spec(), BlockingShadow.spec(shadow=True)]) as running:
         yield running
 
 
@@ -85,14 +85,14 @@ def test_every_plugin_is_shown_in_order(rows):
     found = rows()
     assert list(found) == [
         "FaultyPlugin",
-        "ShadowPlugin",
+        "BlockingShadow",
         "accepted-state",
         "authorization-keys",
         "back-office",
     ]
     for name, shadow in (
         ("FaultyPlugin", False),
-        ("ShadowPlugin", True),
+        ("BlockingShadow", True),
         ("accepted-state", False),
         ("back-office", False),
     ):
@@ -151,27 +151,27 @@ def test_a_plugin_that_there_is_none_of_is_404_and_the_others_are_named(client, 
     reply = client.simulate_post(f"/api/v1/plugins/Tags/{what}")
     assert reply.status == falcon.HTTP_404
     assert (
-        "FaultyPlugin, ShadowPlugin, accepted-state, authorization-keys, back-office"
+        "FaultyPlugin, BlockingShadow, accepted-state, authorization-keys, back-office"
         in reply.json["description"]
     )
 
 
 @pytest.mark.parametrize("what", ["release", "promote"])
 def test_a_parameter_where_there_is_none_is_400(client, what):
-    assert client.simulate_post(f"/api/v1/plugins/ShadowPlugin/{what}?now=1").status == falcon.HTTP_400
+    assert client.simulate_post(f"/api/v1/plugins/BlockingShadow/{what}?now=1").status == falcon.HTTP_400
 
 
 def test_a_shadow_answers_from_its_promotion_on_and_is_409_after_it(
     client, rows, system, charge_point, wait_until
 ):
-    reply = client.simulate_post("/api/v1/plugins/ShadowPlugin/promote")
+    reply = client.simulate_post("/api/v1/plugins/BlockingShadow/promote")
     assert (reply.status, reply.json["shadow"]) == (falcon.HTTP_200, False)
-    assert rows()["ShadowPlugin"] == ROW | {"name": "ShadowPlugin"}
+    assert rows()["BlockingShadow"] == ROW | {"name": "BlockingShadow"}
     charge_point("CP1").send(2, "1", "Authorize", {"idTag": "T1"})
     wait_until(lambda: "Blocked" in system.recording("CP1"), "it has answered")
-    reply = client.simulate_post("/api/v1/plugins/ShadowPlugin/promote")
+    reply = client.simulate_post("/api/v1/plugins/BlockingShadow/promote")
     assert reply.status == falcon.HTTP_409
-    assert "ShadowPlugin" in reply.json["description"]
+    assert "BlockingShadow" in reply.json["description"]
 
 
 def test_whoever_waits_for_a_start_is_answered_when_the_endpoint_stops(

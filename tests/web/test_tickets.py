@@ -97,7 +97,7 @@ def test_a_ticket_that_is_unknown_cannot_be_cancelled(client):
     assert client.simulate_delete("/api/v1/tickets/none").status == falcon.HTTP_404
 
 
-class StubSystem:
+class StubTickets:
     versions = VERSIONS
     cluster = None
 
@@ -112,7 +112,7 @@ class StubSystem:
 
 
 def test_a_call_that_is_sent_at_this_very_moment_is_409(client_of):
-    stub = StubSystem(lambda ticket: ticket.sent(1.0))
+    stub = StubTickets(lambda ticket: ticket.sent(1.0))
     reply = client_of(stub).simulate_delete("/api/v1/tickets/1-1")
     assert (reply.status, reply.json["state"]) == (falcon.HTTP_409, "sent")
 
@@ -120,14 +120,14 @@ def test_a_call_that_is_sent_at_this_very_moment_is_409(client_of):
 def test_a_session_that_does_not_hear_of_it_in_time_makes_it_202(client_of, monkeypatch):
     monkeypatch.setattr(commands, "CANCEL_S", 0.02)
     asked = []
-    reply = client_of(StubSystem(asked.append)).simulate_delete("/api/v1/tickets/1-1")
+    reply = client_of(StubTickets(asked.append)).simulate_delete("/api/v1/tickets/1-1")
     assert (reply.status, reply.json["state"]) == (falcon.HTTP_202, "queued")
     assert len(asked) == 1
 
 
 def test_whoever_waits_for_it_is_answered_when_the_endpoint_stops(client_of, stop, wait_until):
     asked = []
-    waiting = gevent.spawn(client_of(StubSystem(asked.append)).simulate_delete, "/api/v1/tickets/1-1")
+    waiting = gevent.spawn(client_of(StubTickets(asked.append)).simulate_delete, "/api/v1/tickets/1-1")
     wait_until(lambda: asked, "it was asked for")
     stop.begin()
     assert waiting.get(timeout=5).status == falcon.HTTP_503

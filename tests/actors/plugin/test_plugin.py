@@ -363,7 +363,7 @@ def test_with_a_concurrency_of_one_the_others_wait(log):
 # Hearing
 
 
-class EventPlugin(Plugin):
+class PresencePlugin(Plugin):
     """Hears of everything."""
 
     def __init__(self, log):
@@ -389,7 +389,7 @@ class EventPlugin(Plugin):
 
 
 def test_a_plugin_hears_of_comings_goings_and_outcomes(log):
-    with Stage(EventPlugin.spec(log)) as stage:
+    with Stage(PresencePlugin.spec(log)) as stage:
         charge_point = stage.connect("CP1")
         stage.send("CP1", v16.ClearCache())
         stage.settle()

@@ -62,7 +62,7 @@ class ScriptedPlugin(Plugin):
         self.heard.append(("outcome", ticket.action, ticket.state, ticket.response))
 
 
-class PluginHostsHarness:
+class HostStreamsHarness:
     """A prefix of its own in Redis, with workers, and a node that is played by the test."""
 
     def __init__(self, url):
@@ -126,7 +126,7 @@ class PluginHostsHarness:
 
 @pytest.fixture
 def harness(redis_server):
-    harness = PluginHostsHarness(redis_server.url)
+    harness = HostStreamsHarness(redis_server.url)
     yield harness
     harness.close()
 
@@ -396,7 +396,7 @@ def test_a_worker_whose_lease_has_ended_takes_nothing_more(harness):
 
 def test_redis_that_was_lost_and_is_empty_is_taken_up_again(own_redis):
     server = own_redis()
-    harness = PluginHostsHarness(server.url)
+    harness = HostStreamsHarness(server.url)
     try:
         worker = harness.worker()
         harness.ready(worker)
