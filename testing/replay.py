@@ -1,7 +1,7 @@
 """Fly a recorded conversation again: what came in is fed to a fresh session, what it sends is compared.
 
 The session is the real one, on a clock that is moved as the record has it. Connections come and go, plugins answer,
-calls of ours are sent and time out, and fallbacks answer when and as the record says; what the session answers of its
+commands are sent and time out, and fallbacks answer when and as the record says; what the session answers of its
 own accord is not fed to it. So a difference is a difference of the session: in what it reads, refuses, checks, composes
 and writes.
 """
@@ -201,7 +201,7 @@ class _Play:
         self._compare(frame)
 
     def _ticket(self, data: str) -> None:
-        """A call of ours ended: if by the clock, let that be now."""
+        """Advance the clock to the end of a command that ended by time."""
         calls = self._cell.session.calls
         if (
             data.rpartition(" ")[2] == TicketState.TIMED_OUT
