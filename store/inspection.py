@@ -1,11 +1,14 @@
 """Inspection of an SQLite file that nobody writes to: its integrity, and the consistency of its records.
 
-It is only read, row by row, so there may be any number.
+It is only read, row by row, so there may be any number. One that an older program left is copied, and brought up to
+date in the copy.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,20 +61,40 @@ class Inspection:
             raise StoreError(f"{path} was written by a newer chargehand, which can look at it")
         if version < 1:
             raise StoreError(f"{path} is no store of chargehand's")
-        for check in (
-            self._integrity,
-            lambda: self._schema(version),
+        self._check(self._integrity, lambda: self._schema(version))
+        if version == len(STEPS):
+            self._check_records()
+            return
+        # What an older program left is looked at as this one would find it: in a copy.
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            closing(sqlite3.connect(Path(folder) / "copy", isolation_level=None)) as copy,
+        ):
+            self._connection.backup(copy)
+            try:
+                bring_up_to_date(copy, path)
+            except (sqlite3.Error, *UNREADABLE) as error:
+                self.faults.append(f"the file cannot be brought up to date: {error}")
+                return
+            self._connection = copy
+            self._check_records()
+
+    def _check_records(self) -> None:
+        self._check(
             self._count,
             self._transactions,
             self._ids,
             self._repeated_readings,
-            lambda: self._decoded("readings", _READINGS, reading_of, msgspec.json.decode),
+            lambda: self._decoded("readings", _READINGS, reading_of, _parsed),
             lambda: self._decoded("events", _EVENTS, event_of),
-            lambda: self._decoded("spool", _SPOOL, spooled_of, msgspec.json.decode),
+            lambda: self._decoded("spool", _SPOOL, spooled_of, _parsed),
             self._spooled_starts,
             self._registrations,
             self._collections,
-        ):
+        )
+
+    def _check(self, *checks: Callable[[], Iterable[str]]) -> None:
+        for check in checks:
             try:
                 self._tell(check())
             except sqlite3.Error as error:
@@ -209,7 +232,13 @@ class Inspection:
 
 _READINGS = f"data, {READING_COLUMNS}"
 _EVENTS = "data, charge_point, kind, received_at, data"
-_SPOOL = (
-    "payload, number, charge_point, action, unique_id, payload, transaction_id, received_at, why, version"
-)
-"""The JSON first, then what a record is made of."""
+_SPOOL = "CASE WHEN aside = 1 THEN '{}' ELSE payload END, number, charge_point, action, unique_id, payload, transaction_id, received_at, why, version"
+"""The JSON first, then what a record is made of. A dead letter may be anything that a charge point has sent."""
+
+
+def _parsed(payload: bytes | str) -> Any:
+    """Read JSON as leniently as any reader of messages does: lone surrogates and control characters included."""
+    try:
+        return msgspec.json.decode(payload)
+    except msgspec.DecodeError:
+        return json.loads(payload, strict=False)

@@ -71,6 +71,26 @@ def test_all_is_well_with_what_the_store_wrote(path):
     assert (found.open, found.flagged, found.orphans) == (2, 2, 1)
 
 
+def test_dead_letters_and_readings_that_are_no_strict_json_are_no_fault(tmp_path):
+    path = str(tmp_path / "store.sqlite")
+    store = SqliteStore.open(path, threads)
+    for number, payload in enumerate((b"", b"\0", b"\xff", b"{")):
+        store.spool(
+            charge_point_id="CP1", version="1.6", action="MeterValues", unique_id=str(number), payload=payload,
+            transaction_id=None, received_at=NOW, why="unreadable", redeliver=False,
+        )  # fmt: skip
+    odd = MeterReading(
+        charge_point_id="CP1",
+        connector_id=1,
+        transaction_id=None,
+        received_at=NOW,
+        values=b'{"a":"\\ud800\n"}',
+    )
+    store.add_meter_reading(odd).wait(LIMIT_S)
+    store.close()
+    assert Inspection(path).faults == []
+
+
 def test_all_is_well_with_an_empty_store(tmp_path):
     path = str(tmp_path / "empty.sqlite")
     SqliteStore.open(path, threads).close()

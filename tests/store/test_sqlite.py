@@ -95,6 +95,8 @@ def test_flags_of_orphans_become_facts_which_end_what_they_ended_and_nothing_els
     insert_old_transaction(connection, 5, "odd", orphan, connector=2, stopped=True)
     connection.execute("UPDATE transactions SET meter_stop = 200, stopped_at = started_at WHERE id = 5")
     connection.close()
+    faults = [fault for fault in Inspection(path).faults if "is in use" not in fault]
+    assert faults == []  # as it is, without being brought up to date
     store = opened()
     found = store.transactions()
     assert [(one.id, one.flags, one.over) for one in found] == [
