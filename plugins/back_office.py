@@ -48,6 +48,7 @@ GOING_ON = frozenset(
 """Statuses that a connector has in a transaction only."""
 
 
+_start_key: Any = v16.StartTransaction.__action__.allots
 _stop_facts: Any = v16.StopTransaction.__action__.stop
 
 
@@ -65,11 +66,10 @@ def _as_sent(call: Call[Any]) -> dict[str, Any]:
         return found
 
 
-def _unread_time(deviations: Sequence[Deviation]) -> str:
+def _unread_time(call: Call[v16.StartTransaction]) -> str:
     """Return the time of a start as it was sent, if ours stands in for it; else an empty text."""
-    return next(
-        (one.value or "missing" for one in deviations if one.stood_in and one.path == "timestamp"), ""
-    )
+    time = _start_key(call.request, call.deviations)[2] if call.deviations else None
+    return time if isinstance(time, str) else ""
 
 
 def _flag_of(deviation: Deviation) -> str:
@@ -257,7 +257,7 @@ class BackOffice(Plugin):
             id_tag=request.id_tag,
             meter_start=request.meter_start,
             started_at=request.timestamp,
-            started_text=_unread_time(call.deviations),
+            started_text=_unread_time(call),
             start_received_at=received_at,
             verdict=verdict,
             reservation_id=request.reservation_id,
@@ -357,12 +357,13 @@ class BackOffice(Plugin):
         number = call.request.transaction_id
         known = None
         if number is not None and number > 0:
-            known = self._store.transaction(number)
+            # One that is open is at hand; only another one is looked for.
+            known = self._store.open_transaction(number) or self._store.transaction(number)
             if known is not None:
                 if known.charge_point_id != call.charge_point.id:
                     why = f"transaction {number} is one of {known.charge_point_id}"
                     return call.once_stored(v16.MeterValuesResponse(), self._set_aside(call, why))
-                if known.open:
+                if known.over:
                     self._store.transaction_alive(number, call.received_at)
         receipts = self._keep_reading(call, call.request.connector_id, number, known)
         return call.once_stored(v16.MeterValuesResponse(), *receipts)

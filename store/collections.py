@@ -60,6 +60,10 @@ class Collection(Generic[R]):
         """All records of one charge point, in order of their first entry."""
         return [self._records[key] for key in self._by_charge_point.get(charge_point_id, ())]
 
+    def has_of(self, charge_point_id: str) -> bool:
+        """Return whether there are records of a charge point."""
+        return charge_point_id in self._by_charge_point
+
     def put(self, record: R) -> Receipt:
         """Enter a record, or put it in the place of the one with its key."""
         key = self._key_of(record)

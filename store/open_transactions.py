@@ -127,7 +127,9 @@ class OpenTransactions:
     def get(self, number: int) -> Transaction | None:
         """Find an open transaction, with the fact that made it orphaned."""
         transaction = self._transactions.get(number)
-        return None if transaction is None else self.derived(transaction)
+        if transaction is None or not self._facts.has_of(transaction.charge_point_id):  # as it mostly is
+            return transaction
+        return self.derived(transaction)
 
     def stored(self, number: int) -> Transaction | None:
         """Find an open transaction as it is stored."""
@@ -141,6 +143,8 @@ class OpenTransactions:
         return msgspec.structs.replace(transaction, over=fact.reason, over_at=fact.at)
 
     def _fact_of(self, transaction: Transaction) -> OverFact | None:
+        if not self._facts.has_of(transaction.charge_point_id):
+            return None
         latest = None
         for connector_id in (transaction.connector_id, None):
             fact = self._facts.get(over_key(transaction.charge_point_id, connector_id))

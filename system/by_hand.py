@@ -174,7 +174,7 @@ class ByHand:
             raise NotAttachable(f"dead letter {letter.number} is a {letter.action}: no stop, and no readings")
         request: Any = None
         try:
-            request, deviations = lenient(action.request, letter.payload)
+            request, deviations = lenient(action.request, letter.payload, received_at=letter.received_at)
         except Refused as refused:
             if action.stop is not None:
                 raise NotAttachable(

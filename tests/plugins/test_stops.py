@@ -173,6 +173,30 @@ def test_so_many_other_stops_are_kept_and_further_ones_are_dead_letters(start, s
     assert [json.loads(one.payload)["meterStop"] for one in letters] == [310, 311]
 
 
+def test_an_unreadable_time_sent_again_is_the_same_stop(start, stop, store, clock):
+    stop(start(), timestamp="yesterday")
+    before = store.transaction(1)
+    assert before.stopped_at.timestamp() == clock.time()
+    stop(1, timestamp="yesterday")
+    assert store.transaction(1) == before
+    assert before.flags == (
+        'timestamp is not an ISO 8601 date and time; the time of receipt stands in: "yesterday"',
+    )
+    stop(1, timestamp="today")
+    (other,) = store.transaction(1).other_stops
+    assert (other.stopped_at, other.received_at.timestamp()) == (None, clock.time())
+
+
+@pytest.mark.parametrize("time", ["yesterday", "", None, 12])
+def test_a_start_with_an_unreadable_time_sent_again_is_the_same(start, stop, store, clock, time):
+    first = start(timestamp=time)
+    clock.advance(60)
+    assert start(timestamp=time) == first
+    assert store.transaction(first).started_at == store.transaction(first).start_received_at
+    stop(first)
+    assert start(timestamp=time) != first
+
+
 # A stop after a transaction was closed by hand
 
 
