@@ -38,8 +38,12 @@ def run(server: Server, *command: str) -> Finished:
     return done
 
 
+NAMES = {"reservations": "reservations", "profiles": "charging_profiles"}
+"""Commands, each with the name of its list."""
+
+
 def rows(server: Server, what: str) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = json.loads(run(server, what, "list", "--json").output)
+    listed: list[dict[str, Any]] = json.loads(run(server, what, "list", "--json").output)[NAMES[what]]
     return listed
 
 

@@ -61,8 +61,8 @@ def test_what_was_charged_is_listed_shown_and_exported(start_server: StartServer
     assert (orphaned["charge_point"], orphaned["open"]) == ("CP0", True)
     shown = json.loads(told(server, "transactions", "show", rows[-1]["transaction_id"], "--json").output)
     assert len(shown["meter_readings"]) == 1
-    (dead_letters,) = json.loads(told(server, "transactions", "dead-letters", "--json").output)
-    assert dead_letters["payload"]["transactionId"] == -1
+    listed = json.loads(told(server, "transactions", "dead-letters", "--json").output)
+    assert [letter["payload"]["transactionId"] for letter in listed["dead_letters"]] == [-1]
 
     told(server, "charge-points", "add", "LATER", "--registration", "Pending")
     names = [row["id"] for row in json.loads(told(server, "charge-points", "export", "--json").output)]
@@ -79,7 +79,7 @@ def test_calls_are_listed_shown_and_cancelled(start_server: StartServer) -> None
     server = start_server()
     with ChargePoint(server.ws, "CP1") as charge_point:
         gevent.get_hub().threadpool.apply(server.command, ("CP1", "ClearCache", {}))
-        rows = json.loads(told(server, "tickets", "list", "--json").output)
+        rows = json.loads(told(server, "tickets", "list", "--json").output)["tickets"]
         assert [(row["action"], row["state"]) for row in rows] == [("ClearCache", "answered")]
         assert "Accepted" in told(server, "tickets", "show", rows[0]["ticket"]).output
         assert "ClearCache" in told(server, "tickets", "export", "--charge-point", "CP1").output
