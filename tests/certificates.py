@@ -6,13 +6,15 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 
-def make_certificate(folder: Path, name: str, passphrase: str = "") -> tuple[Path, Path]:
+def make_certificate(
+    folder: Path, name: str, passphrase: str = "", *, with_rsa: bool = False
+) -> tuple[Path, Path]:
     """A self-signed certificate for 127.0.0.1 and its key, as PEM files; the key encrypted if a passphrase is given."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = rsa.generate_private_key(65537, 2048) if with_rsa else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     certificate = (

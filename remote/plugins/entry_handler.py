@@ -244,7 +244,9 @@ class EntryHandler:
                 self.cell.note_success(call.ordering_key, call.action)
                 self._write(call.place, call.envelope, b'{"response":' + data + b"}", keep_s)
                 return
-            logger.error("The answer of the handler to %r is invalid: %s", call, data.error)
+            self._log(
+                call, "invalid answer", "The answer of the handler to %r is invalid: %s", call, data.error
+            )
             self._fail(call, data.error, "the answer of its handler was invalid")
         elif isinstance(outcome.error, OcppError):
             error = outcome.error
@@ -257,8 +259,18 @@ class EntryHandler:
                     self.cell.note_success(call.ordering_key, call.action)
                 self._write(call.place, call.envelope, verdict, keep_s)
         else:
-            logger.error("The handler of %r failed:", call, exc_info=outcome.exc_info)
+            text = "The handler of %r failed:"
+            self._log(call, "handler failed", text, call, exc_info=outcome.exc_info)
             self._fail(call, outcome.error, f"its handler failed: {outcome.text}")
+
+    def _log(self, call: RemoteCall, reason: str, text: str, *args: object, exc_info: Any = None) -> None:
+        """Log an error in a call, unless its charge point has caused too many."""
+        context = self.cell.context
+        if context is None:
+            logger.error(text, *args, exc_info=exc_info)
+        else:
+            subject = str(call.ordering_key)
+            context.log_limit.log(logger, logging.ERROR, subject, reason, text, *args, exc_info=exc_info)
 
     def _fail(self, call: RemoteCall, error: Exception, why: str) -> None:
         self._observer.count("plugin_host_failed", call.ordering_key)

@@ -1,6 +1,8 @@
 """The context of the server's side: what it takes, and what it says when it cannot."""
 
+import contextlib
 import ssl
+import warnings
 
 import gevent.ssl
 import pytest
@@ -30,6 +32,48 @@ def test_the_suites_of_the_whitepaper_can_be_chosen_and_none_is_weaker(certifica
         "AES256-GCM-SHA384",
     }
     assert all("GCM" in name or "CHACHA20" in name for name in names)
+
+
+def handshake(server, suite, version=ssl.TLSVersion.TLSv1_2):
+    """Shake hands in memory with a client that offers one suite; the suite that was agreed."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        client.minimum_version = client.maximum_version = version
+    client.set_ciphers(suite)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [client.wrap_bio(to_client, to_server), server.wrap_bio(to_server, to_client, server_side=True)]
+    for end in ends * 3:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    return ends[0].cipher()[0]
+
+
+@pytest.fixture(scope="module")
+def rsa_context(tmp_path_factory):
+    return server_context(*map(str, make_certificate(tmp_path_factory.mktemp("rsa"), "rsa", with_rsa=True)))
+
+
+@pytest.mark.parametrize(
+    "suite",
+    ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"],
+)
+def test_a_client_that_has_one_suite_of_the_whitepaper_is_served_with_it(rsa_context, suite):
+    assert handshake(rsa_context, suite) == suite
+
+
+@pytest.mark.parametrize(
+    ("suite", "version"),
+    [
+        ("AES128-SHA256", ssl.TLSVersion.TLSv1_2),
+        ("ECDHE-RSA-AES128-SHA", ssl.TLSVersion.TLSv1_2),
+        ("ALL:@SECLEVEL=0", ssl.TLSVersion.TLSv1_1),
+    ],
+)
+def test_a_client_with_weaker_suites_or_older_tls_is_refused(rsa_context, suite, version):
+    with pytest.raises(ssl.SSLError):
+        handshake(rsa_context, suite, version)
 
 
 def test_no_certificate_is_asked_of_a_client(certificate):
