@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 PURE = {"protocol", "config", "test_floors.py", "test_language.py", "test_versions.py"}
 """Folders and files whose tests start nothing: each of their modules is checked once."""
 SLOW_PLACES = {"integration", "test_packaging.py", "test_examples.py"}
-SLOW_FIXTURES = {"postgres_process", "shared_redis", "own_redis"}
+SLOW_FIXTURES = {"postgres_process", "shared_redis", "own_redis", "serve_process"}
 """Fixtures that start a process."""
 NO_PARAMETERS = SimpleNamespace(params={})
 

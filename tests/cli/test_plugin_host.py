@@ -87,6 +87,7 @@ def test_pictures_are_taken_until_the_parent_ends(ends):
     assert worker.all == [{"worker": 1}, {"worker": 2}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", ["", "{}\n", "x" * 1000])
 def test_by_hand_it_is_one_clear_line_and_status_two(said):
     done = subprocess.run(

@@ -24,9 +24,6 @@ class Tags(Plugin):
     def authorize(self, call):
         return {"idTagInfo": {"status": "Blocked"}}
 
-class Others(Tags):
-    pass
-
 class Broken(Plugin):
     def __init__(self):
         raise RuntimeError("planted")
@@ -64,8 +61,8 @@ def get(url, path, token=""):
         connection.close()
 
 
-def test_it_says_what_it_does_and_is_ready_when_it_says_so(serve):
-    running = serve(python=("-W", "always"))
+def test_it_says_what_it_does_and_is_ready_when_it_says_so(serve_process):
+    running = serve_process(python=("-W", "always"))
     told = running.ready()
     assert told["pid"] == running.process.pid
     assert get(told["http"], "/healthz") == (200, {"status": "ok", "connected": 0})
@@ -89,58 +86,57 @@ def test_it_says_what_it_does_and_is_ready_when_it_says_so(serve):
     assert "Traceback" not in running.output
 
 
-def test_the_program_runs_patched(serve):
+def test_the_program_runs_patched(serve_process):
     probe = "import socket, gevent.monkey\nfrom chargehand import Plugin\n"
     probe += "class Probe(Plugin):\n    def on_start(self):\n"
     probe += "        print('patched', gevent.monkey.is_module_patched('ssl'), socket.socket.__module__, flush=True)\n"
-    running = serve("--plugin", "probe:Probe", files={"probe.py": probe})
+    running = serve_process("--plugin", "probe:Probe", files={"probe.py": probe})
     running.ready()
     assert "patched True gevent." in running.output
 
 
-def test_with_credentials_nobody_is_warned(serve):
-    running = serve(config='[auth]\ncredentials = {CP1 = "secret word"}\n[log]\nlevel = "WARNING"\n')
+def test_with_credentials_nobody_is_warned(serve_process):
+    running = serve_process(config='[auth]\ncredentials = {CP1 = "secret word"}\n[log]\nlevel = "WARNING"\n')
     running.ready()
     assert "let in" not in running.output
     assert "secret word" not in running.output
 
 
-def test_http_can_be_turned_off(serve):
-    running = serve(config="[http]\nenabled = false\n")
+def test_http_can_be_turned_off(serve_process):
+    running = serve_process(config="[http]\nenabled = false\n")
     assert running.ready()["http"] is None
     assert not (running.data / "token").exists()
 
 
-def test_an_open_api_says_nothing_of_a_token(serve):
-    running = serve("--http-open")
+def test_an_open_api_says_nothing_of_a_token(serve_process):
+    running = serve_process("--http-open")
     told = running.ready()
     assert get(told["http"], "/api/v1/charge-points")[0] == 200
     assert "token  " not in running.output
 
 
-def test_logs_go_where_the_settings_say(serve):
-    running = serve(config='[log]\nfile = "log.jsonl"\nformat = "json"\n')
+def test_logs_go_where_the_settings_say(serve_process):
+    running = serve_process(config='[log]\nfile = "log.jsonl"\nformat = "json"\n')
     running.ready()
     first = (running.data.parent / "log.jsonl").read_text().splitlines()[0]
     assert json.loads(first)["logger"] == "chargehand.cli.program"
 
 
-def test_plugins_are_found_where_the_program_is_started(serve):
-    running = serve("--plugin", "shop:Tags", "--plugin", "shop:SlowToStop", **FILES, python=("-P",))
+def test_plugins_are_found_where_the_program_is_started(serve_process):
+    running = serve_process("--plugin", "shop:Tags", "--plugin", "shop:SlowToStop", **FILES, python=("-P",))
     running.ready()
 
 
 @pytest.mark.parametrize(
     ("plugins", "status", "wanted"),
     [
-        (["shop:Tags", "shop:Others"], 2, "both claim Authorize"),
         (["shop:Nothing"], 2, "shop:Nothing"),
         (["shup:Tags"], 2, "shup:Tags"),
         (["shop.Tags"], 2, "shop.Tags"),
     ],
 )
-def test_plugins_that_cannot_be_used_are_one_clear_line(serve, plugins, status, wanted):
-    running = serve(*(word for plugin in plugins for word in ("--plugin", plugin)), **FILES)
+def test_plugins_that_cannot_be_used_are_one_clear_line(serve_process, plugins, status, wanted):
+    running = serve_process(*(word for plugin in plugins for word in ("--plugin", plugin)), **FILES)
     assert running.ended() == status
     last = running.output.splitlines()[-1]
     assert wanted in last
@@ -148,25 +144,25 @@ def test_plugins_that_cannot_be_used_are_one_clear_line(serve, plugins, status, 
     assert not (running.data / "run.json").exists()
 
 
-def test_a_plugin_that_fails_at_start_is_told_with_its_traceback(serve):
-    running = serve("--plugin", "shop:Broken", **FILES)
+def test_a_plugin_that_fails_at_start_is_told_with_its_traceback(serve_process):
+    running = serve_process("--plugin", "shop:Broken", **FILES)
     assert running.ended() == 1
     assert running.output.splitlines()[-1] == "chargehand: cannot start: RuntimeError: planted"
     assert running.output.count("Traceback") == 1
 
 
-def test_a_data_folder_that_cannot_be_is_one_clear_line(serve, tmp_path):
+def test_a_data_folder_that_cannot_be_is_one_clear_line(serve_process, tmp_path):
     (tmp_path / "file").write_text("")
-    running = serve("--data", str(tmp_path / "file"))
+    running = serve_process("--data", str(tmp_path / "file"))
     assert running.ended() == 1
     (line,) = running.output.splitlines()
     assert str(tmp_path / "file") in line
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_it_at_once(serve, number):
+def test_a_second_signal_ends_it_at_once(serve_process, number):
     patient = "[supervision]\nshutdown_s = 60.0\nstop_timeout_s = 60.0\n"
-    running = serve("--plugin", "shop:SlowToStop", config=patient, **FILES)
+    running = serve_process("--plugin", "shop:SlowToStop", config=patient, **FILES)
     running.ready()
     running.process.send_signal(signal.SIGTERM)
     running.wait_for("SIGTERM: stopping")
@@ -174,25 +170,27 @@ def test_a_second_signal_ends_it_at_once(serve, number):
     assert running.ended() == -number
 
 
-def test_a_signal_while_it_starts_stops_it_in_order(serve):
+def test_a_signal_while_it_starts_stops_it_in_order(serve_process):
     slow = "import gevent\nfrom chargehand import Plugin\nclass Slow(Plugin):\n"
     slow += "    def on_start(self):\n        print('starts', flush=True)\n        gevent.sleep(0.5)\n"
-    running = serve("--plugin", "slow:Slow", files={"slow.py": slow})
+    running = serve_process("--plugin", "slow:Slow", files={"slow.py": slow})
     running.wait_for("starts")
     running.process.terminate()
     assert running.ended() == 0
     assert "stopped" in running.output
 
 
-def test_it_ends_with_status_one_when_the_root_gives_up(serve):
-    running = serve("--plugin", "shop:Fatal", **FILES)
+def test_it_ends_with_status_one_when_the_root_gives_up(serve_process):
+    running = serve_process("--plugin", "shop:Fatal", **FILES)
     assert running.ended() == 1
     assert "the root supervisor gave up" in running.output
     assert not (running.data / "run.json").exists()
 
 
-def test_a_hub_that_is_stuck_is_ended_with_its_stack(serve):
-    running = serve("--plugin", "shop:Spinning", config="[supervision]\nstop_timeout_s = 0.5\n", **FILES)
+def test_a_hub_that_is_stuck_is_ended_with_its_stack(serve_process):
+    running = serve_process(
+        "--plugin", "shop:Spinning", config="[supervision]\nstop_timeout_s = 0.5\n", **FILES
+    )
     running.wait_for("spins")
     begun = time.monotonic()
     running.process.terminate()

@@ -43,6 +43,7 @@ with CentralSystem(Settings(port=0, supervision=SupervisionSettings(watchdog_s=0
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["computes", "sleeps in C"])
 @pytest.mark.parametrize("patched", [False, True], ids=["plain", "patched"])
 def test_a_blocked_hub_is_reported_while_it_is_blocked_and_counted_afterwards(how, patched):
