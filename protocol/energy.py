@@ -8,8 +8,8 @@ payloads (`Version.samples`); `derive` makes an `Energy` of them.
   meterStart; or the sum of the intervals.
 - Readings count in the order of their own times, a Transaction.Begin first and a Transaction.End last, however they
   arrived; one that came twice counts once. A time that cannot be true is replaced by the time of receipt.
-- A register that falls begins again where it fell to. A single reading below, or above, both of its neighbours is left
-  out, if the register went on as if it had not been.
+- A register that falls begins again where it fell to. A single reading below both of its neighbours, or far above both,
+  is left out if the register went on as if it had not been.
 """
 
 from __future__ import annotations
@@ -203,6 +203,8 @@ SECOND_WH = 1000
 """Energy that nothing charges between a start and a stop with the same time, whatever the resolution of a clock."""
 CLOCK_STEP_S = 60
 """Seconds that may have passed beyond those between two times of a clock: it is coarse, or was set in between."""
+NO_CHARGER_W = 1_000_000
+"""Power of a rise to a single reading that was not taken from the register."""
 STEEPEST_W = 500_000
 """Power above which a rise from a meterStart of 0 to the first reading means that the 0 was not read from the meter."""
 TRACE_WH, SOME_WH, LARGE_WH, LIFE_WH = 1000, 10_000, 100_000, 1_000_000
@@ -539,9 +541,9 @@ def _at_a_moment(samples: Sequence[Sample]) -> Decimal | None:
 
 def _rise(points: Sequence[_Point]) -> Decimal:
     """Return by how much a register rose; see the head of this file for one that fell."""
-    values = _without_outliers([point.wh for point in points])
-    rise, mark = Decimal(0), values[0]
-    for value in values[1:]:
+    rise, mark = Decimal(0), points[0].wh
+    for point in _without_outliers(points)[1:]:
+        value = point.wh
         if value > mark:
             rise += value - mark
             mark = value
@@ -550,16 +552,21 @@ def _rise(points: Sequence[_Point]) -> Decimal:
     return rise
 
 
-def _without_outliers(values: Sequence[Decimal]) -> list[Decimal]:
-    """Leave out single values below, or above, both neighbours where the register went on as before."""
-    values = [value for value, _ in itertools.groupby(values)]
-    kept = values[:1]
-    for number_, value in enumerate(values[1:-1], 1):
-        before, after = kept[-1], values[number_ + 1]
-        if before <= after and not before <= value <= after:
-            continue
-        kept.append(value)
-    return kept + values[1:][-1:]
+def _without_outliers(points: Sequence[_Point]) -> list[_Point]:
+    """Leave out a single point after which the register went on as before.
+
+    It is below both of its neighbours, or above both and further than any charger could have come.
+    """
+    steps = [next(same) for _, same in itertools.groupby(points, key=lambda point: point.wh)]
+    kept = steps[:1]
+    for point, after in itertools.pairwise(steps[1:]):
+        before = kept[-1]
+        if before.wh <= after.wh and (point.wh < before.wh or point.wh > after.wh):
+            power_w = _power_w(before, point)
+            if point.wh < before.wh or power_w is None or power_w > NO_CHARGER_W:
+                continue
+        kept.append(point)
+    return kept + steps[1:][-1:]
 
 
 def _power_w(one: _Point, next_: _Point) -> Decimal | None:

@@ -6,7 +6,9 @@ import json
 import pytest
 
 from chargehand import BackOfficeSettings, MemoryStore, MeterReading, Transaction, TransactionFilter
+from chargehand.actors.runtime import threads
 from chargehand.protocol.versions import VERSIONS
+from chargehand.store.sqlite import SqliteStore
 from chargehand.system.assessment import Assessment, limits_of
 
 NOW = dt.datetime(2026, 5, 4, 12, 0, tzinfo=dt.UTC)
@@ -153,6 +155,31 @@ def test_limits_of_suspicion_are_settings(store):
 
 def ids(page):
     return [one.id for one in page]
+
+
+def test_a_file_keeps_what_was_derived_until_a_reading_comes(tmp_path):
+    path = str(tmp_path / "store.sqlite")
+    store = SqliteStore.open(path, threads)
+    flagged = TransactionFilter(flagged_only=True)
+    start(store)
+    start(store, 2, connector_id=2)
+    stop(store, meter_stop=400_000)
+    stop(store, 2)
+    for minutes, wh in ((10, 7000), (20, 2000)):
+        store.add_meter_reading(reading(minutes, wh)).wait()
+    for _ in range(2):
+        assessment = Assessment(store, VERSIONS, limits_of(BackOfficeSettings()))
+        assert figures(assessment.assessed(store.transaction(1)))[:3] == (399_000, "meter_start_stop", 6000)
+        assert [one.id for one in assessment.transactions(flagged)] == [1]
+        store.close()
+        store = SqliteStore.open(path, threads)
+    assert figures(store.transaction(1)) == (399_000, "meter_start_stop", 6000, True)
+    assert [text.partition(":")[0] for text in store.transaction(1).findings] == ["register_falls"]
+    store.add_meter_reading(reading(30, 3000.5)).wait()
+    assert not store.transaction(1).assessed
+    again = Assessment(store, VERSIONS, limits_of(BackOfficeSettings())).assessed(store.transaction(1))
+    assert again.supported_energy_wh == 7000.5
+    store.close()
 
 
 def test_flagged_ones_are_found_by_findings_that_nobody_has_looked_for(store, assessment):
