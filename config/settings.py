@@ -7,6 +7,7 @@ in the documentation are made from these declarations. Never reads a file, never
 Those of charge points and their sessions are in `sessions.py`.
 """
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -295,3 +296,13 @@ class Settings(Section):
     http: HttpSettings = made(HttpSettings, "The HTTP API, on a port of its own.")
     redis: RedisSettings = made(RedisSettings, "Redis, for clustering and remote plugins.")
     log: LogSettings = made(LogSettings, "Logs of the program.")
+
+    @property
+    def naive_zone(self) -> dt.tzinfo | None:
+        """Zone of times without one; None if such a time cannot be read."""
+        if self.naive_times == "refuse":
+            return None
+        if self.naive_times == "utc":
+            return dt.UTC
+        minutes = int(self.naive_times[1:3]) * 60 + int(self.naive_times[4:6])
+        return dt.timezone(dt.timedelta(minutes=-minutes if self.naive_times[0] == "-" else minutes))

@@ -109,6 +109,7 @@ class BackOffice(Plugin):
         concurrent_transactions: bool = True,
         suspect_energy_wh: int = 1_000_000,
         stop_tolerance_s: float = 600.0,
+        naive_zone: dt.tzinfo | None = dt.UTC,
         registration: str = "Accepted",
         fallback_id_tag_status: str = "Accepted",
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC).replace(microsecond=0),
@@ -121,6 +122,7 @@ class BackOffice(Plugin):
         self._concurrent_transactions = concurrent_transactions
         self._suspect_energy_wh = suspect_energy_wh
         self._stop_tolerance = dt.timedelta(seconds=stop_tolerance_s)
+        self._naive_zone = naive_zone
         self._registration = v16.RegistrationStatus(registration)
         self._fallback_id_tag_status = v16.AuthorizationStatus(fallback_id_tag_status)
         self._now = now
@@ -139,6 +141,7 @@ class BackOffice(Plugin):
             concurrent_transactions=office.concurrent_transactions,
             suspect_energy_wh=office.suspect_energy_wh,
             stop_tolerance_s=office.stop_tolerance_s,
+            naive_zone=settings.naive_zone,
             registration=office.registration,
             fallback_id_tag_status=settings.deadlines.fallback_id_tag_status,
             name="back-office",
@@ -377,7 +380,7 @@ class BackOffice(Plugin):
         flags: tuple[str, ...] = ()
         if call.deviations:
             flags = _flags_of(call.deviations)
-            unusable = v16.VERSION.samples(payload).unusable
+            unusable = v16.VERSION.samples(payload, self._naive_zone).unusable
             if unusable:
                 why = _reasons(unusable)
                 receipts.append(self._set_aside(call, why, None if known is None else known.id))

@@ -6,7 +6,7 @@ modules. There is no registry, and no module outside a version's folder compares
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from enum import Enum, StrEnum
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
@@ -76,7 +76,7 @@ def empty_fallback(_: FallbackFacts) -> bytes:
     return b"{}"
 
 
-def no_samples(_: bytes) -> Samples:
+def no_samples(_payload: bytes, _naive_zone: tzinfo | None) -> Samples:
     """Read no samples."""
     return Samples(())
 
@@ -237,7 +237,7 @@ class Version:
     """Adapter for sending local authorization lists; None if the version has none."""
     verbs: Mapping[type[Verb], Translate] = field(default_factory=dict)
     """Functions that put verbs into messages of this version."""
-    samples: Callable[[bytes], Samples] = no_samples
+    samples: Callable[[bytes, tzinfo | None], Samples] = no_samples
     """Samples of energy and power in a payload with meter values, as it was sent; never raises."""
     meter_values: Callable[[bytes], bytes] = no_meter_values
     """List of the meter values in such a payload, as JSON, as it was sent; never raises."""
@@ -253,7 +253,7 @@ class Version:
         message_types: frozenset[int] = frozenset({2, 3, 4}),
         local_lists: LocalListAdapter | None = None,
         verbs: Mapping[type[Verb], Translate] | None = None,
-        samples: Callable[[bytes], Samples] = no_samples,
+        samples: Callable[[bytes, tzinfo | None], Samples] = no_samples,
         meter_values: Callable[[bytes], bytes] = no_meter_values,
     ) -> Self:
         """Make the table from all marked requests that are declared in these modules.

@@ -55,16 +55,6 @@ def read(text: str) -> Time | None:
         return None
 
 
-def zone_of(setting: str) -> dt.tzinfo | None:
-    """Read the zone of times without one: "utc", an offset such as "+02:00", or "refuse", which is None."""
-    if setting == "refuse":
-        return None
-    if setting == "utc":
-        return dt.UTC
-    minutes = int(setting[1:3]) * 60 + int(setting[4:6])
-    return dt.timezone(dt.timedelta(minutes=-minutes if setting[0] == "-" else minutes))
-
-
 def _moment(parts: re.Match[str], odd: str) -> Time:
     minute, second = parts["minute"] or parts["basic_minute"], parts["second"] or parts["basic_second"]
     hours, minutes, seconds = int(parts["hour"]), int(minute or 0), int(second or 0)

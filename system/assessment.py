@@ -6,6 +6,7 @@ makes it void; that of an open one is derived each time.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -64,10 +65,17 @@ class Page:
 class Assessment:
     """Assessment of transactions in a store, by the versions of their messages; its methods switch greenlets."""
 
-    def __init__(self, store: Store, versions: Mapping[str, Version], limits: Limits) -> None:
+    def __init__(
+        self,
+        store: Store,
+        versions: Mapping[str, Version],
+        limits: Limits,
+        naive_zone: dt.tzinfo | None = dt.UTC,
+    ) -> None:
         self._store = store
         self._versions = {version.name: version for version in versions.values()}
         self.limits = limits
+        self._naive_zone = naive_zone
 
     def assessed(self, transaction: Transaction) -> Transaction:
         """Return a transaction with its energy and findings; those of a closed one are stored."""
@@ -162,7 +170,7 @@ class Assessment:
         for reading in readings:
             version = self._versions.get(reading.version)
             if version is not None:
-                yield reading.received_at, version.samples(reading.values).samples
+                yield reading.received_at, version.samples(reading.values, self._naive_zone).samples
 
     def _last_stop(self, transaction: Transaction) -> LastStop | None:
         """Find the stop of the transaction before this one at its connector; constant work."""

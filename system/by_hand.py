@@ -6,6 +6,7 @@ replaced. All of them may switch greenlets until the store has it, and belong to
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,7 +19,6 @@ from ..store.records import Event, MeterReading, StopFigures
 from ..store.stops import take_stop
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterable, Mapping
 
     from ..actors.plugin.spool import Spool
@@ -57,12 +57,18 @@ class ByHand:
     """Operations on records of a store by hand. `now` gives the time."""
 
     def __init__(
-        self, store: Store, spool: Spool, versions: Mapping[str, Version], now: Callable[[], dt.datetime]
+        self,
+        store: Store,
+        spool: Spool,
+        versions: Mapping[str, Version],
+        now: Callable[[], dt.datetime],
+        naive_zone: dt.tzinfo | None = dt.UTC,
     ) -> None:
         self._store = store
         self._spool = spool
         self._versions = versions
         self._now = now
+        self._naive_zone = naive_zone
 
     def find_transaction(self, transaction_id: int) -> Transaction:
         """Find a transaction by its id. Raises `TransactionNotFound` if there is none."""
@@ -174,7 +180,12 @@ class ByHand:
             raise NotAttachable(f"dead letter {letter.number} is a {letter.action}: no stop, and no readings")
         request: Any = None
         try:
-            request, deviations = lenient(action.request, letter.payload, received_at=letter.received_at)
+            request, deviations = lenient(
+                action.request,
+                letter.payload,
+                received_at=letter.received_at,
+                naive_zone=self._naive_zone,
+            )
         except Refused as refused:
             if action.stop is not None:
                 raise NotAttachable(

@@ -295,8 +295,10 @@ class CentralSystem(CommandSender):
             router=self._router,
             plugins_cell=self._plugins_cell,
         )
-        self.assessment = Assessment(self.store, self.versions, limits_of(settings.back_office))
-        self._by_hand = ByHand(self.store, self._spool, self.versions, self._context.now)
+        self.assessment = Assessment(
+            self.store, self.versions, limits_of(settings.back_office), settings.naive_zone
+        )
+        self._by_hand = ByHand(self.store, self._spool, self.versions, self._context.now, settings.naive_zone)
         self._local_lists = LocalLists(
             self.store, self._commands, entry_limit=settings.back_office.local_list_limit
         )

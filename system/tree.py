@@ -161,6 +161,7 @@ class Tree:
             partitions=redis.partitions,
             stream_limit=redis.stream_limit,
             deadline_s=self.settings.deadlines.default_s,
+            naive_zone=self.settings.naive_zone,
             epoch_of=self._epoch_of,
             observer=context.observer,
             back=self.spool.redeliver_now,

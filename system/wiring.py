@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from ..actors.runtime.log_limit import LogLimit
 from ..actors.session.context import SessionContext
 from ..protocol.session import Rules
-from ..protocol.times import zone_of
 from ..remote.cluster.redis_coordinator import RedisCoordinator
 from ..remote.cluster.unix_coordinator import UnixCoordinator
 from ..remote.redis.address import Address, process_name
@@ -145,5 +144,5 @@ def rules_of(settings: Settings, version: Version) -> Rules:
         queue_reserve=settings.sessions.queue_reserve,
         accept_unbooted=settings.sessions.accept_unbooted,
         answer_transactions_unregistered=settings.sessions.answer_transactions_unregistered,
-        naive_zone=zone_of(settings.naive_times),
+        naive_zone=settings.naive_zone,
     )

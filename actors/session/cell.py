@@ -294,7 +294,11 @@ class ChargePointCell(Cell):
             if action is None:
                 continue
             try:
-                request: Any = lenient(action.request, one.payload)[0]
+                request: Any = lenient(
+                    action.request,
+                    one.payload,
+                    naive_zone=self.context.rules.naive_zone,
+                )[0]
             except Refused:
                 continue
             if action.registers and facts.boot is None:

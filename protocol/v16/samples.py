@@ -6,7 +6,7 @@ The one rule: nothing is raised, whatever was kept; what cannot be used is named
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import msgspec
@@ -41,8 +41,11 @@ _untouched = msgspec.json.Decoder(msgspec.Raw).decode
 _decode = msgspec.json.Decoder(float_hook=str).decode
 
 
-def samples_of(payload: bytes) -> Samples:
-    """Read the samples of a payload as it was sent, or of the list of its meter values alone."""
+def samples_of(payload: bytes, naive_zone: tzinfo | None = UTC) -> Samples:
+    """Read the samples of a payload as it was sent, or of the list of its meter values alone.
+
+    Times without a zone are in `naive_zone`; with None they cannot be read.
+    """
     try:
         told = _read(payload)
     except UNREADABLE:
@@ -56,7 +59,7 @@ def samples_of(payload: bytes) -> Samples:
     found: list[Sample] = []
     unusable: list[Unusable] = []
     for index, element in enumerate(elements):
-        _read_element(index, f"{name}[{index}]", element, found, unusable)
+        _read_element(index, f"{name}[{index}]", element, naive_zone, found, unusable)
     return Samples(tuple(found), tuple(unusable))
 
 
@@ -84,7 +87,14 @@ def _read(payload: bytes) -> Any:
         return json.loads(text, parse_float=str, parse_int=str, parse_constant=str, strict=False)
 
 
-def _read_element(index: int, path: str, element: Any, found: list[Sample], unusable: list[Unusable]) -> None:
+def _read_element(
+    index: int,
+    path: str,
+    element: Any,
+    naive_zone: tzinfo | None,
+    found: list[Sample],
+    unusable: list[Unusable],
+) -> None:
     if not isinstance(element, dict):
         unusable.append(Unusable(index, path, "is not an object"))
         return
@@ -93,7 +103,7 @@ def _read_element(index: int, path: str, element: Any, found: list[Sample], unus
         missing = "has no sampledValue" if listed is None else "has a sampledValue that is not a list"
         unusable.append(Unusable(index, path, missing))
         return
-    at = moment(element.get("timestamp"))
+    at = moment(element.get("timestamp"), naive_zone)
     if at is None:
         unusable.append(Unusable(index, path, "has no readable timestamp"))
         return
@@ -136,12 +146,15 @@ def _text(sampled: dict[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def moment(value: Any) -> datetime | None:
+def moment(value: Any, naive_zone: tzinfo | None = UTC) -> datetime | None:
     """Read a time as the lenient policy does, in UTC; None if it cannot be read."""
     time = times.read(value) if isinstance(value, str) else None
     if time is None:
         return None
-    at = time.moment if time.moment.tzinfo is not None else time.moment.replace(tzinfo=UTC)
+    zone = time.moment.tzinfo or naive_zone
+    if zone is None:
+        return None
+    at = time.moment.replace(tzinfo=zone)
     try:
         return at.astimezone(UTC)
     except OverflowError:  # the first or the last hours that there are

@@ -5,6 +5,7 @@ An entry is pending from when it is read until Redis has stored its answer, or i
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections import OrderedDict
 from functools import partial
@@ -161,7 +162,13 @@ class EntryHandler:
             return "its deadline passed before a plugin host read it"
         if not self.cell.try_admit(envelope.charge_point, action.name):
             return "its plugin is quarantined or was stopped"
-        request, deviations = lenient(action.request, envelope.payload)
+        offset = envelope.naive_offset_min
+        request, deviations = lenient(
+            action.request,
+            envelope.payload,
+            received_at=dt.datetime.fromtimestamp(envelope.received_at, dt.UTC),
+            naive_zone=None if offset is None else dt.timezone(dt.timedelta(minutes=offset)),
+        )
         payload = bytes(envelope.payload)
         incoming = Incoming(envelope.unique_id, action, request, payload, deviations, now, now + left_s)
         facts = self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts)

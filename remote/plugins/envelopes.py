@@ -71,6 +71,8 @@ class CallMade(Envelope, frozen=True, tag="call"):
     redelivered: bool = msgspec.field(default=False, name="replayed")
     deviations: tuple[Fault, ...] = ()
     facts: Raw = Raw(b"{}")
+    naive_offset_min: int | None = 0
+    """Offset from UTC of times without a zone, in minutes; None if they cannot be read."""
 
     @property
     def is_lasting(self) -> bool:

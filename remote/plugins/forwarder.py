@@ -7,6 +7,7 @@ call fails at once, so that its fallback answers. Spooled messages are redeliver
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import itertools
 import logging
 import time
@@ -94,6 +95,7 @@ class Remote(Plugin):
         partitions: int = 16,
         stream_limit: int = 10_000,
         deadline_s: float = 10.0,
+        naive_zone: dt.tzinfo | None = dt.UTC,
         epoch_of: Callable[[str], int] = lambda _: 0,
         observer: Observer | None = None,
         back: Callable[[], None] = lambda: None,
@@ -103,6 +105,8 @@ class Remote(Plugin):
         self._groups = groups
         self.node = process_name(node)
         self._deadline_s = deadline_s
+        offset = None if naive_zone is None else naive_zone.utcoffset(None)
+        self._naive_offset_min = None if offset is None else int(offset.total_seconds()) // 60
         self._epoch_of = epoch_of
         self._epochs: dict[str, int] = {}  # of connected charge points, kept when their claims are released
         self._observer = observer or _NoObserver()
@@ -235,6 +239,7 @@ class Remote(Plugin):
             keep_s=KEEP_TRANSACTION_S if transaction else KEEP_S,
             transaction_id=call.transaction_id,
             redelivered=call.redelivered,
+            naive_offset_min=self._naive_offset_min,
             deviations=tuple(
                 Fault(found.path, found.code, found.text, found.value) for found in call.deviations
             ),

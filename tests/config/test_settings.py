@@ -1,12 +1,15 @@
 """The declarations themselves: frozen, documented, and silent about secrets."""
 
 import dataclasses
+import datetime as dt
 import pickle
 
 import pytest
 
 from chargehand.config import sessions
 from chargehand.config import settings as declared
+from chargehand.config.checks import checked
+from chargehand.config.errors import ConfigError
 from chargehand.config.sessions import AuthSettings
 from chargehand.config.setting import Section, rules_of
 from chargehand.config.settings import HttpSettings, PluginSettings, Settings
@@ -51,3 +54,22 @@ def test_repr_shows_no_secret():
 def test_settings_travel_to_another_process():
     settings = Settings(plugins=(PluginSettings(class_name="a:B", arguments={"x": [1]}),))
     assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("setting", "zone"),
+    [
+        ("utc", dt.UTC),
+        ("refuse", None),
+        ("+02:00", dt.timezone(dt.timedelta(hours=2))),
+        ("-03:30", dt.timezone(-dt.timedelta(hours=3, minutes=30))),
+    ],
+)
+def test_the_zone_of_times_without_one_is_a_setting(setting, zone):
+    assert Settings(naive_times=setting).naive_zone == zone
+
+
+@pytest.mark.parametrize("setting", ["UTC", "+2", "+24:00", "Europe/Berlin", ""])
+def test_another_zone_is_refused(setting):
+    with pytest.raises(ConfigError, match="naive_times"):
+        checked(Settings(naive_times=setting))

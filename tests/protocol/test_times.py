@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chargehand.protocol import times
-from chargehand.protocol.times import read, zone_of
+from chargehand.protocol.times import read
 
 AT = dt.datetime(2026, 3, 1, 4, 5, 6, tzinfo=dt.UTC)
 ZONES = st.integers(-1439, 1439).map(lambda minutes: dt.timezone(dt.timedelta(minutes=minutes)))
@@ -145,16 +145,3 @@ def test_what_says_no_moment_is_none(text):
 def test_no_text_raises(text):
     time = times.read(text)
     assert time is None or isinstance(time.moment, dt.datetime)
-
-
-@pytest.mark.parametrize(
-    ("setting", "zone"),
-    [
-        ("utc", dt.UTC),
-        ("refuse", None),
-        ("+02:00", dt.timezone(dt.timedelta(hours=2))),
-        ("-03:30", dt.timezone(-dt.timedelta(hours=3, minutes=30))),
-    ],
-)
-def test_the_zone_of_times_without_one_is_a_setting(setting, zone):
-    assert zone_of(setting) == zone

@@ -71,6 +71,7 @@ def test_a_call_is_json_with_every_member_the_payload_as_it_was():
         "replayed": True,
         "deviations": [],
         "facts": {},
+        "naive_offset_min": 0,
     }
     back = read_envelope(encode(call()))
     assert bytes(back.payload) == b'{"a": [1]}'
