@@ -9,7 +9,6 @@ import gevent
 from chargehand.actors.runtime.scheduler import Scheduler
 
 PASSES = 10
-TIMER_S = 1e-6
 LOOK_EVERY = 5
 TIMEOUT_S = 10.0
 PAUSE_S = 0.0005
@@ -24,8 +23,17 @@ def settle(scheduler: Scheduler | None = None) -> None:
     quiet = 0
     while quiet < PASSES:
         busy = scheduler is not None and scheduler.busy
-        gevent.sleep(TIMER_S if busy or quiet % LOOK_EVERY == 0 else 0)
+        if busy or quiet % LOOK_EVERY == 0:
+            look_at_timers()
+        else:
+            gevent.sleep(0)
         quiet = 0 if busy else quiet + 1
+
+
+def look_at_timers() -> None:
+    """Let the hub run the timers that are due; one without a delay makes it wait for nothing."""
+    hub = gevent.get_hub()
+    hub.wait(hub.loop.timer(0.0))
 
 
 def until(

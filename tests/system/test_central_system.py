@@ -158,13 +158,6 @@ class Tags(Plugin):
         return {"idTagInfo": {"status": "Blocked"}}
 
 
-def test_two_plugins_that_claim_the_same_action_fail_the_start_and_leave_nothing():
-    before = Snapshot()
-    with pytest.raises(ValueError, match="one and two both claim Authorize"):
-        system_with(Tags.spec(name="one"), Tags.spec(name="two")).start()
-    assert before.left_behind() == []
-
-
 def test_a_plugin_that_cannot_start_fails_the_start_and_the_others_are_stopped():
     ended = []
 
