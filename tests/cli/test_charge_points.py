@@ -183,3 +183,28 @@ def test_one_is_forgotten_and_a_refusal_is_status_1(stub, charge_points):
     stub.status, stub.body = 409, {"title": "Connected", "description": "CP1 is connected"}
     done = charge_points("remove", "CP1")
     assert (done.exit_code, "CP1 is connected" in done.stderr) == (1, True)
+
+
+def test_readings_without_a_transaction_are_a_table_or_what_http_answers(stub, charge_points):
+    reading = {
+        "charge_point": "a/b", "connector_id": 0, "transaction_id": None, "received_at": "2026-05-04T12:00:00Z",
+        "values": [{"timestamp": "2026-05-04T13:59:00+02:00", "sampledValue": [{"value": "7654321", "unit": "Wh"}]}],
+        "payload": {}, "flags": ["odd"],
+    }  # fmt: skip
+    stub.body = {"meter_readings": [reading], "more": True, "next": "2026-05-04T12:00:00+00:00_3"}
+    done = charge_points(
+        "readings", "a/b", "--connector", "0", "--all", "--since", "2026-05-04", "--limit", "1"
+    )
+    path = "/api/v1/charge-points/a%2Fb/meter-readings?connector=0&since=2026-05-04&limit=1&all=1"
+    assert stub.requests[-1][0] == path
+    for text in (
+        "2026-05-04 12:00:00Z",
+        "2026-05-04 11:59:00Z",
+        "7654321 Wh",
+        "odd",
+        "--before 2026-05-04T12:00:00+",
+    ):
+        assert text in done.stdout
+    told = charge_points("readings", "a/b", "--before", "2026-05-04T12:00:00+00:00_3", "--json").stdout
+    assert json.loads(told) == stub.body
+    assert "before=2026-05-04T12%3A00%3A00%2B00%3A00_3" in stub.requests[-1][0]

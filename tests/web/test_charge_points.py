@@ -6,7 +6,7 @@ import json
 import falcon
 import pytest
 
-from chargehand import CentralSystem, Credential, Event, Settings, v16
+from chargehand import CentralSystem, Credential, Event, MeterReading, Settings, Transaction, v16
 from chargehand.store.memory import KEPT
 from chargehand.testing import StubStore
 
@@ -90,6 +90,64 @@ def test_what_a_charge_point_says_is_an_event_in_its_own_words(client, charge_po
     cp.send(2, "1", "BootNotification", BOOT)
     ask = lambda: client.simulate_get(f"{PATH}/CP1/events?kind=boot").json["events"]  # noqa: E731
     assert wait_until(ask, "it has booted")[0]["data"] == BOOT
+
+
+@pytest.fixture
+def readings(system):
+    """Readings of two connectors of CP1, one of them of a transaction, and one of CP2."""
+    given = {"charge_point_id": "CP1", "connector_id": 1, "id_tag": "T1", "meter_start": 0, "started_at": NOW}
+    system.store.start_transaction(Transaction(id=7, start_received_at=NOW, **given)).wait()
+    told = [("CP1", 0, None), ("CP1", 1, 0), ("CP1", 1, 7), ("CP2", 1, None), ("CP1", 0, 99)]
+    for number, (charge_point_id, connector_id, transaction_id) in enumerate(told):
+        reading = MeterReading(
+            charge_point_id=charge_point_id,
+            connector_id=connector_id,
+            transaction_id=transaction_id,
+            received_at=NOW + dt.timedelta(minutes=number),
+            values=b'{"connectorId":%d,"meterValue":[{"n":%d}]}' % (connector_id, number),
+        )
+        system.store.add_meter_reading(reading).wait()
+
+
+@pytest.mark.usefixtures("readings")
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("", [4, 1, 0]),
+        ("all=1", [4, 2, 1, 0]),
+        ("connector=0", [4, 0]),
+        ("connector=1", [1]),
+        ("since=2026-01-01T00:01:00Z&until=2026-01-01T00:04:00Z", [1]),
+    ],
+)
+def test_readings_without_a_transaction_are_listed_by_connector(client, query, wanted):
+    reply = client.simulate_get(f"{PATH}/CP1/meter-readings?{query}")
+    assert reply.status_code == 200, reply.text
+    assert [row["values"][0]["n"] for row in reply.json["meter_readings"]] == wanted
+    assert (reply.json["more"], reply.json["next"]) == (False, None)
+
+
+@pytest.mark.usefixtures("readings")
+def test_readings_are_paged_by_a_cursor(client):
+    found, place = [], {}
+    while True:
+        told = client.simulate_get(f"{PATH}/CP1/meter-readings", params=place | {"limit": 1}).json
+        found += [(row["charge_point"], row["connector_id"]) for row in told["meter_readings"]]
+        if not told["more"]:
+            break
+        place = {"before": told["next"]}
+    assert found == [("CP1", 0), ("CP1", 1), ("CP1", 0)]
+
+
+@pytest.mark.parametrize(
+    "query", ["connector=-1", "connector=x", "since=x", "before=x", "limit=0", "all=2", "tag=1"]
+)
+def test_a_question_for_readings_that_makes_no_sense_is_400(client, query):
+    assert client.simulate_get(f"{PATH}/CP1/meter-readings?{query}").status_code == 400
+
+
+def test_readings_of_a_charge_point_that_is_not_known_are_404(client):
+    assert client.simulate_get(f"{PATH}/NEVER/meter-readings").status_code == 404
 
 
 # Entered, and forgotten
