@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from ..actions import FallbackFacts, Needs, Request, Sender, StopFacts, request
 from ..errors import Deviation
-from ..message import EXPENDABLE, RECEIVED, Message
+from ..message import EXPENDABLE, RECEIVED, Message, StandIn
 from . import effects
 from .metering import SampledValue, transaction_named
 from .types import ChargingProfile, CiString20, ConnectorId, IdTagInfo, Profile
@@ -129,7 +129,8 @@ class StopTransaction(Request[StopTransactionResponse]):
     id_tag: CiString20 | None = None
     meter_stop: int
     timestamp: Annotated[datetime, RECEIVED]
-    transaction_id: int
+    # Some stop before they have their number: their stop is that of no known transaction.
+    transaction_id: Annotated[int, StandIn(-1)]
     reason: Reason | None = None
     transaction_data: Annotated[tuple[TransactionData, ...], EXPENDABLE] | None = None
 

@@ -57,6 +57,16 @@ def test_a_stop_without_a_known_number_closes_the_one_that_fits(start, stop, sto
     assert store.dead_letters() == []
 
 
+@pytest.mark.parametrize("number", [None, "none yet", {}, 1.5e30])
+def test_a_stop_whose_number_cannot_be_read_closes_the_one_that_fits(start, charge_point, store, number):
+    start()
+    payload = {**STOP, "transactionId": number, "idTag": "T1"}
+    assert answer(charge_point, "StopTransaction", payload)["idTagInfo"]["status"] == "Accepted"
+    known = store.transaction(1)
+    assert (known.open, flag_code(known.flags[0])) == (False, "stop_matched")
+    assert known.flags[1].startswith("transactionId ")
+
+
 @pytest.mark.parametrize(
     ("facts", "stopped"),
     [

@@ -131,7 +131,7 @@ def test_other_actions_have_no_transaction_number(charge_point, way, log):
     [
         ("StartTransaction", {"connectorId": 1}),
         ("StartTransaction", []),
-        ("StopTransaction", {**STOP, "transactionId": {}}),
+        ("StopTransaction", {**STOP, "meterStop": {}}),
         ("StopTransaction", None),
         ("MeterValues", {"connectorId": 1}),
         ("MeterValues", "text"),
