@@ -14,6 +14,7 @@ payloads (`Version.samples`); `derive` makes an `Energy` of them.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -604,7 +605,9 @@ def _wh(value: Decimal) -> str:
 
 
 def _when(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    with contextlib.suppress(OverflowError):  # the first and the last hours that there are keep their zone
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _more(found: Sequence[object]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from ..actors.session.tickets import TicketState
 from ..config.errors import ChargehandError
 from ..protocol.actions import Sender
 from ..protocol.errors import ErrorCode, InvalidPayload, OcppError, read_code
+from ..protocol.frames import looks_like_answer, mend
 from ..protocol.payload import typed
 from ..protocol.session import Registration, Rules
 from ..protocol.versions import VERSIONS, version_named
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from .connection import MemoryConnection
 
 CALL, RESULT, ERROR = 2, 3, 4
+OUR_ID = re.compile(r"""^([^,]*,\s*"?)([^",\s\]]+)""")
 FOR_EVER_S = 1e12
 """Nothing is over by the clock: what was over, and when, the record says."""
 
@@ -175,9 +178,10 @@ class _Play:
             self._connection.hang_up()
 
     def _in(self, data: str) -> None:
-        connection, frame = self._connected(), _parse(data)
-        if frame is not None and frame[0] in (RESULT, ERROR) and frame[1] in self._ours:
-            data = json.dumps([frame[0], self._ours[frame[1]], *frame[2:]])
+        connection = self._connected()
+        if looks_like_answer(data.encode()):
+            # As text: what the charge point sent may be no JSON.
+            data = OUR_ID.sub(lambda found: found[1] + self._ours.get(found[2], found[2]), data, count=1)
         connection.send(data)
 
     def _out(self, data: str) -> None:
@@ -188,7 +192,7 @@ class _Play:
 
     def _answer(self, data: str) -> None:
         frame = _parse(data)
-        calls = self._waiting.get(frame[1]) if frame is not None else None
+        calls = self._waiting.get(_id_in(data)) if frame is not None else None
         if calls and frame is not None:
             call = calls.pop(0)
             if frame[0] == RESULT:
@@ -291,9 +295,16 @@ def _whole(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
+def _id_in(data: str) -> str:
+    """Return the message id of a frame of ours, as text also where it is a number."""
+    frame, _ = mend(data.encode())
+    return str(getattr(frame, "unique_id", ""))
+
+
 def _parse(data: str) -> list[Any] | None:
     try:
         frame = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return frame if isinstance(frame, list) and len(frame) > 1 and isinstance(frame[1], str) else None
+    named = isinstance(frame, list) and len(frame) > 1 and isinstance(frame[1], str | int | float)
+    return frame if named else None

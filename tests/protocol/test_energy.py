@@ -322,6 +322,8 @@ def test_a_meter_start_of_0_beside_a_begin_reading_is_found():
     [
         (dt.datetime(1970, 1, 1, tzinfo=dt.UTC), "clock_behind"),
         (dt.datetime(1, 1, 1, tzinfo=dt.UTC), "clock_behind"),
+        (dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=5))), "clock_behind"),
+        (dt.datetime(9999, 12, 31, 23, tzinfo=dt.timezone(-dt.timedelta(hours=5))), "clock_ahead"),
         (dt.datetime(2089, 1, 1, tzinfo=dt.UTC), "clock_ahead"),
         (START + dt.timedelta(seconds=301), "clock_ahead"),
         (START + dt.timedelta(seconds=300), None),

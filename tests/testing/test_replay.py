@@ -219,6 +219,20 @@ def test_a_fallback_answers_again_whatever_the_reason() -> None:
     assert difference.recorded[3] != difference.sent[3], "the session composes it"
 
 
+def test_odd_frames_fly_again_without_a_difference() -> None:
+    with scene(rules=Rules(version=v16.VERSION)) as stage:
+        charge_point = stage.connect("CP1")
+        charge_point.send('[2,1.50,"Heartbeat",{}]')
+        charge_point.send('\ufeff[2,"b","Heartbeat",null]\0')
+        charge_point.send('[2,18,"NoSuchAction",{}]')
+        for answer in ('\ufeff[3,"{}",{{"status":"Accepted\0"}}]', '[3,"{}",{{"status":', "[3,{},"):
+            stage.send("CP1", v16.ClearCache())
+            stage.settle()
+            charge_point.send(answer.format(charge_point.take()[-1][1]))
+        lines = recorded(stage)
+    assert Replay(lines).fly() == []
+
+
 def test_a_frame_that_nests_too_deep_flies_too(record: list[str]) -> None:
     at = json.loads(record[-1])["at"] + 1
     assert Replay([*record, json.dumps({"at": at, "kind": "in", "data": "[" * 100_000})]).fly() == []
