@@ -41,37 +41,41 @@ def changed(api: Api, method: str, id_tag: str, facts: Mapping[str, Any] | None 
 
 def enter(api: Api, rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> int:
     """Enter many, all or none; `places` say for a fault where each came from. Raises `CommandFailed`."""
-    faults = repeated(rows, places)
+    faults = dict(repeated(rows, places))
     parts = [range(at, min(at + AT_A_TIME, len(rows))) for at in range(0, len(rows), AT_A_TIME)]
     for part in parts:  # all of them are looked at before the first is entered
-        faults += _posted(api, [rows[at] for at in part], [places[at] for at in part], check="1")
+        told = _posted(api, [rows[at] for at in part], [places[at] for at in part], check="1")
+        faults = dict(told) | faults  # the server does not know where a row came from
     if faults:
-        raise CommandFailed("\n  ".join(["nothing was entered:", *faults]))
+        lines = [f"{place}: {faults[place]}" for place in places if place in faults]
+        raise CommandFailed("\n  ".join(["nothing was entered:", *lines]))
     for part in parts:
         _posted(api, [rows[at] for at in part], [places[at] for at in part], check="0")
     return len(rows)
 
 
-def repeated(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> list[str]:
-    """Name the rows whose tag an earlier one has, too; id tags are compared without case."""
+def repeated(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> list[tuple[str, str]]:
+    """Name the places whose tag an earlier one has, too; id tags are compared without case."""
     first: dict[str, str] = {}
     faults = []
     for row, place in zip(rows, places, strict=True):
         id_tag = str(row.get("id_tag", ""))
         before = first.setdefault(id_tag.lower(), place)
         if before != place and id_tag:
-            faults.append(f"{place}: id_tag: {id_tag} is in {before}, too")
+            faults.append((place, f"id_tag: {id_tag} is in {before}, too"))
     return faults
 
 
-def _posted(api: Api, rows: Sequence[Mapping[str, Any]], places: Sequence[str], **query: str) -> list[str]:
+def _posted(
+    api: Api, rows: Sequence[Mapping[str, Any]], places: Sequence[str], **query: str
+) -> list[tuple[str, str]]:
     reply = api.ask("POST", "tags", query=query, body=json.dumps({"tags": rows}))
     if reply.status == OK:
         return []
     told = reply.json
     if "rows" not in told:
         raise CommandFailed(why(reply.status, told))
-    return [f"{places[row['row'] - 1]}: {row['text']}" for row in told["rows"]]
+    return [(places[row["row"] - 1], row["text"]) for row in told["rows"]]
 
 
 def read(text: str) -> tuple[list[dict[str, Any]], list[str]]:

@@ -107,6 +107,8 @@ class ByHand:
         known = self._release(known)
         if not known.open:
             raise TransactionClosed(f"transaction {transaction_id} was closed in this moment")
+        if stopped_at is not None and stopped_at < min(known.started_at, known.start_received_at):
+            raise WrongFigures(f"the time {stopped_at.isoformat()} is before that of the start")
         now = self._now()
         closed = msgspec.structs.replace(
             known,

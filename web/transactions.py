@@ -42,10 +42,10 @@ class Transactions(Resource):
         )
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
         before = query.cursor("before")
-        connector = query.whole("connector", default=0, least=0, most=LARGEST_ID)
+        connector = query.whole("connector", default=1, most=LARGEST_ID) if query.has("connector") else None
         wanted = TransactionFilter(
             charge_point_id=query.text("charge_point"),
-            connector_id=connector or None,
+            connector_id=connector,
             id_tag=query.text("id_tag"),
             open_only=query.flag("open", default=False),
             flagged_only=query.flag("flagged", default=False),

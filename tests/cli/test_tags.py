@@ -130,5 +130,12 @@ def test_a_tag_twice_in_one_file_is_refused_with_both_lines(stub, tags):
     stub.body = {"checked": 3}
     done = tags("import", "-", text="id_tag,status\nT1,Accepted\nT2,Blocked\nt1,Blocked\n")
     assert done.exit_code == 1
-    assert "line 4: id_tag: t1 is in line 2, too" in done.stderr
-    assert "nothing was entered" in done.stderr
+    assert "nothing was entered:\n  line 4: id_tag: t1 is in line 2, too\n" in done.stderr
+    stub.status = 422
+    stub.body = {
+        "title": "Invalid tags",
+        "description": "",
+        "rows": [{"row": 2, "text": "id_tag: t1 is in row 1, too"}],
+    }
+    done = tags("import", "-", text="id_tag\nT1\nt1\n")
+    assert done.stderr.splitlines()[1:] == ["  line 3: id_tag: t1 is in line 2, too"]

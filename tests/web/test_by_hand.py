@@ -88,6 +88,7 @@ def test_a_closing_needs_no_figures(client):
         {"meter_stop": "x"},
         {"meter_stop": 2**70},
         {"stopped_at": "yesterday"},
+        {"stopped_at": "2025-12-31"},
         {"by": ""},
         {"by": " "},
         {"reason": ""},

@@ -161,7 +161,7 @@ def test_they_are_narrowed_by_the_query(client, system, query, wanted):
 @pytest.mark.parametrize(
     "query", [
         "since=yesterday", "until=2026-13-01", "before=0", "before=3", "before=2026-01-04_", "connector=x",
-        "before=2026-01-04T00:00:00_3", "before=1e3", "flagged=2", "since=0001-01-01T00:00:00%2B23:00",
+        "connector=0", "before=2026-01-04T00:00:00_3", "before=1e3", "flagged=2", "since=0001-01-01T00:00:00%2B23:00",
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_400(client, query):
