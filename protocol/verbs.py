@@ -9,11 +9,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from ..config.errors import ChargehandError
+from ..config.schema import nearest
 
 if TYPE_CHECKING:
     from .actions import Request
@@ -23,7 +25,18 @@ class VerbRefused(ChargehandError, ValueError):
     """Error: the version of OCPP has no message for this verb, or none for these arguments."""
 
 
-class Verb(msgspec.Struct, frozen=True, kw_only=True, tag_field="verb", omit_defaults=True):
+class UnknownVerb(ChargehandError, LookupError):
+    """Error: there is no verb of this name."""
+
+
+class Verb(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    tag_field="verb",
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
     """Base of the verbs. Each is a command that a version of OCPP puts into a message of its own."""
 
     @property
@@ -33,40 +46,49 @@ class Verb(msgspec.Struct, frozen=True, kw_only=True, tag_field="verb", omit_def
         return str(tag)
 
 
+Moment = Annotated[dt.datetime, Meta(tz=True)]
+IdTag = Annotated[str, Meta(description="Id tag.")]
+OneEvse = Annotated[int | None, Meta(description="EVSE, from 1; all of them if none is named.")]
+OneConnector = Annotated[int | None, Meta(description="Connector of the EVSE, from 1.")]
+Retries = Annotated[int | None, Meta(description="Attempts of the charge point.")]
+RetryInterval = Annotated[int | None, Meta(description="Seconds between attempts.")]
+ReservationId = Annotated[int, Meta(description="Number of the reservation.")]
+
+
 class StartCharging(Verb, frozen=True, tag="start_charging"):
     """Start a transaction for an id tag, on any EVSE or on this one."""
 
-    id_tag: str
-    evse: int | None = None
-    connector: int | None = None
+    id_tag: IdTag
+    evse: Annotated[int | None, Meta(description="EVSE to charge at; any if none is named.")] = None
+    connector: OneConnector = None
 
 
 class StopCharging(Verb, frozen=True, tag="stop_charging"):
     """Stop a transaction, by the id that its charge point knows."""
 
-    transaction_id: int | str
+    transaction_id: Annotated[int | str, Meta(description="Id of the transaction.")]
 
 
 class Unlock(Verb, frozen=True, tag="unlock"):
     """Unlock the cable of a connector."""
 
-    evse: int = 1
-    connector: int | None = None
+    evse: Annotated[int, Meta(description="EVSE of the connector, from 1.")] = 1
+    connector: OneConnector = None
 
 
 class SetAvailability(Verb, frozen=True, tag="set_availability"):
     """Take the charge point, an EVSE or a connector in or out of operation."""
 
-    available: bool
-    evse: int | None = None
-    connector: int | None = None
+    available: Annotated[bool, Meta(description="In operation or out of it.")]
+    evse: OneEvse = None
+    connector: OneConnector = None
 
 
 class Reset(Verb, frozen=True, tag="reset"):
     """Restart the charge point, or an EVSE: at once, or when its transactions have been ended properly."""
 
-    at_once: bool = False
-    evse: int | None = None
+    at_once: Annotated[bool, Meta(description="Restart at once, whatever is charging.")] = False
+    evse: OneEvse = None
 
 
 class Limit(Verb, frozen=True, tag="limit"):
@@ -76,39 +98,43 @@ class Limit(Verb, frozen=True, tag="limit"):
     that one. `phases` is needed only where one unit must be converted into the other.
     """
 
-    watts: float | None = None
-    amps: float | None = None
-    evse: int | None = None
-    transaction_id: int | str | None = None
-    phases: int | None = None
+    watts: Annotated[float | None, Meta(description="Most power, in watts.")] = None
+    amps: Annotated[float | None, Meta(description="Most current of each phase, in amperes.")] = None
+    evse: Annotated[int | None, Meta(description="EVSE whose further transactions are limited.")] = None
+    transaction_id: Annotated[
+        int | str | None, Meta(description="Id of the one transaction to be limited.")
+    ] = None
+    phases: Annotated[int | None, Meta(description="Phases, to convert one unit into the other.")] = None
 
 
 class ClearLimit(Verb, frozen=True, tag="clear_limit"):
     """Take back what `Limit` with the same scope has set, and nothing else."""
 
-    evse: int | None = None
-    transaction_id: int | str | None = None
+    evse: Annotated[int | None, Meta(description="EVSE whose limit is taken back.")] = None
+    transaction_id: Annotated[
+        int | str | None, Meta(description="Id of the transaction whose limit is taken back.")
+    ] = None
 
 
 class Trigger(Verb, frozen=True, tag="trigger"):
     """Have the charge point send a message now, named as OCPP names it."""
 
-    message: str
-    evse: int | None = None
-    connector: int | None = None
+    message: Annotated[str, Meta(description="Name of the message, such as StatusNotification.")]
+    evse: OneEvse = None
+    connector: OneConnector = None
 
 
 class GetConfiguration(Verb, frozen=True, tag="get_configuration"):
     """Ask for these configuration keys, or for all."""
 
-    keys: tuple[str, ...] = ()
+    keys: Annotated[tuple[str, ...], Meta(description="Configuration key; all if none is named.")] = ()
 
 
 class SetConfiguration(Verb, frozen=True, tag="set_configuration"):
     """Set a configuration key."""
 
-    key: str
-    value: str
+    key: Annotated[str, Meta(description="Configuration key.")]
+    value: Annotated[str, Meta(description="Its new value.")]
 
 
 class UpdateFirmware(Verb, frozen=True, tag="update_firmware"):
@@ -117,40 +143,45 @@ class UpdateFirmware(Verb, frozen=True, tag="update_firmware"):
     Signed firmware has a certificate (PEM) and a signature (base64).
     """
 
-    location: str
-    retrieve_at: dt.datetime | None = None
-    install_at: dt.datetime | None = None
-    retries: int | None = None
-    retry_interval_s: int | None = None
-    signing_certificate: str = ""
-    signature: str = ""
+    location: Annotated[str, Meta(description="URL of the firmware.")]
+    retrieve_at: Annotated[Moment | None, Meta(description="Time to fetch it; now by default.")] = None
+    install_at: Annotated[Moment | None, Meta(description="Time to install signed firmware.")] = None
+    retries: Retries = None
+    retry_interval_s: RetryInterval = None
+    signing_certificate: Annotated[str, Meta(description="Certificate of the signature, PEM.")] = ""
+    signature: Annotated[str, Meta(description="Signature of the firmware, base64.")] = ""
 
 
 class GetLogs(Verb, frozen=True, tag="get_logs"):
     """Have a log uploaded to a location. `kind` is "diagnostics" or "security"."""
 
-    location: str
-    kind: str = "diagnostics"
-    since: dt.datetime | None = None
-    until: dt.datetime | None = None
-    retries: int | None = None
-    retry_interval_s: int | None = None
+    location: Annotated[str, Meta(description="URL of the folder to upload to.")]
+    kind: Annotated[str, Meta(description="Kind of log: diagnostics or security.")] = "diagnostics"
+    since: Annotated[Moment | None, Meta(description="Time of the oldest entry.")] = None
+    until: Annotated[Moment | None, Meta(description="Time of the latest entry.")] = None
+    retries: Retries = None
+    retry_interval_s: RetryInterval = None
 
 
 class Reserve(Verb, frozen=True, tag="reserve"):
-    """Reserve the charge point or an EVSE for an id tag until a time."""
+    """Reserve the charge point or an EVSE for an id tag until a time.
 
-    id_tag: str
-    until: dt.datetime
-    reservation_id: int
-    evse: int | None = None
-    parent_id_tag: str = ""
+    A number is drawn for the reservation if none is given.
+    """
+
+    id_tag: IdTag
+    until: Annotated[Moment, Meta(description="Time at which the reservation ends.")]
+    reservation_id: Annotated[
+        int | None, Meta(description="Number of the reservation; drawn if none is given.")
+    ] = None
+    evse: OneEvse = None
+    parent_id_tag: Annotated[str, Meta(description="Parent of id tags that may use it too.")] = ""
 
 
 class CancelReservation(Verb, frozen=True, tag="cancel_reservation"):
     """Cancel a reservation."""
 
-    reservation_id: int
+    reservation_id: ReservationId
 
 
 AnyVerb = (
@@ -181,6 +212,19 @@ class VerbFacts:
 
 Translate = Callable[[Any, VerbFacts], "Request[Any]"]
 """Function that makes a version's request of a verb; raises `VerbRefused`."""
+
+
+def read_verb(name: str, members: bytes) -> Verb:
+    """Read the members of a verb from JSON, strictly.
+
+    Raises `UnknownVerb` for a name that no verb has, `msgspec.ValidationError` for members that it does not take, and
+    `msgspec.DecodeError` or another ValueError for what is no JSON.
+    """
+    kind = VERBS.get(name)
+    if kind is None:
+        near = nearest(name, list(VERBS))
+        raise UnknownVerb(f"there is no verb {name}" + (f"; did you mean {near}?" if near else ""))
+    return msgspec.json.decode(members, type=kind)
 
 
 def verb_text(verb: Verb) -> str:

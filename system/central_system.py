@@ -499,6 +499,13 @@ class CentralSystem(CommandSender):
         """Return the facts of a charge point; None if it is not known."""
         return self._operations.charge_point(charge_point_id)
 
+    def knows(self, charge_point_id: str) -> bool:
+        """Return whether a charge point is known here or has ever booted, connected or not."""
+        return (
+            self._directory.find(charge_point_id) is not None
+            or self.store.registration(charge_point_id) is not None
+        )
+
     def crash_reports(self) -> list[dict[str, object]]:
         """List the last crashes of sessions: charge point, time, error, traceback, and the rows of its recorder."""
         return self._operations.crash_reports()

@@ -156,6 +156,10 @@ class LocalLists(Resource):
         logger.info("Local list of %s by HTTP: %s, %d tags", charge_point, update.kind, update.entries)
         self._answer(response, update)
 
+    def on_post_verb(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+        """Bring it in step, as a verb: the same under the name of the method of the system."""
+        self.on_post(request, response, charge_point)
+
     def _answer(self, response: falcon.Response, update: LocalListUpdate) -> None:
         picture, status = sent(update, self._system.versions), 200
         ended: list[Ticket[Any]] = [*update.tickets[-1:]]

@@ -15,6 +15,7 @@ import falcon
 from ..admission.credentials import PasswordChecksBusy
 from ..config.checks import is_loopback
 from ..protocol.errors import InvalidPayload
+from ..protocol.verbs import VerbRefused
 from ..remote.cluster.coordinator import CoordinatorUnavailable
 from ..store.stops import TooManyStops
 from ..store.store import StoreError
@@ -30,7 +31,7 @@ from .accepted_state import ChargingProfiles, LocalLists, Reservations
 from .by_hand import ByHand
 from .charge_points import ChargePoints, Passwords
 from .cluster_proxy import INNER, ClusterProxy, answerer
-from .commands import Commands, Tickets
+from .commands import Commands, Dispatch, Tickets
 from .openapi import Description
 from .requests import (
     Problem,
@@ -49,6 +50,7 @@ from .storage import Backup, Spool
 from .supervision import Counters, Crashes, Health, Nodes, Plugins, Supervision
 from .tags import Tags
 from .transactions import Transactions
+from .verbs import Verbs
 
 if TYPE_CHECKING:
     from ..system.central_system import CentralSystem
@@ -122,8 +124,7 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.add_route(f"{one}/events", charge_points, suffix="events")
     app.add_route(f"{one}/meter-readings", charge_points, suffix="readings")
     app.add_route(f"{one}/password", Passwords(system))
-    app.add_route(f"{one}/commands/{{action:segment}}", Commands(system, stop))
-    app.add_route(f"{one}/local-list", LocalLists(system, stop))
+    _add_senders(app, system, stop)
     app.add_route(f"{ROOT}/reservations", Reservations(system))
     app.add_route(f"{ROOT}/charging-profiles", ChargingProfiles(system))
     transactions = Transactions(system)
@@ -136,9 +137,6 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     tags = Tags(system)
     app.add_route(f"{ROOT}/tags", tags)
     app.add_route(f"{ROOT}/tags/{{id_tag:segment}}", tags, suffix="one")
-    tickets = Tickets(system, stop)
-    app.add_route(f"{ROOT}/tickets", tickets)
-    app.add_route(f"{ROOT}/tickets/{{ticket:segment}}", tickets, suffix="one")
     app.add_route(f"{ROOT}/supervision", Supervision(system))
     app.add_route(f"{ROOT}/crashes", Crashes(system))
     app.add_route(f"{ROOT}/plugins", plugins)
@@ -157,6 +155,19 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     return app
 
 
+def _add_senders(app: falcon.App[Request, falcon.Response], system: CentralSystem, stop: Stop) -> None:
+    """Add the routes of what sends commands, and of their tickets."""
+    one = f"{ROOT}/charge-points/{{charge_point:segment}}"
+    dispatch, local_lists = Dispatch(system, stop), LocalLists(system, stop)
+    app.add_route(f"{one}/commands/{{action:segment}}", Commands(system, dispatch))
+    app.add_route(f"{one}/verbs/{{verb:segment}}", Verbs(system, dispatch))
+    app.add_route(f"{one}/local-list", local_lists)
+    app.add_route(f"{one}/verbs/sync_local_list", local_lists, suffix="verb")
+    tickets = Tickets(system, stop)
+    app.add_route(f"{ROOT}/tickets", tickets)
+    app.add_route(f"{ROOT}/tickets/{{ticket:segment}}", tickets, suffix="one")
+
+
 def _add_error_handlers(app: falcon.App[Request, falcon.Response]) -> None:
     """Give each kind of error its answer."""
     app.add_error_handler(Exception, report_crash)
@@ -164,6 +175,7 @@ def _add_error_handlers(app: falcon.App[Request, falcon.Response]) -> None:
     app.add_error_handler(TimeoutError, report_store)
     app.add_error_handler(Stopping, report_stopping)
     app.add_error_handler(InvalidPayload, report_invalid)
+    app.add_error_handler(VerbRefused, reporter(422, "Verb refused"))
     app.add_error_handler(PasswordChecksBusy, reporter(503, "Too many at once"))
     app.add_error_handler(CoordinatorUnavailable, reporter(503, "Not reached"))
     app.add_error_handler(TransactionNotFound, reporter(404, "Unknown transaction"))

@@ -12,16 +12,20 @@ import msgspec
 
 from ..actors.session.commands import NotACommand, UnknownAction, UnknownVersion
 from ..actors.session.tickets import TicketState
-from ..protocol.effects import pair_of
 from ..protocol.errors import InvalidPayload
+from ..protocol.verbs import VerbRefused
 from ..store.store import StoreError
 from .requests import CLOSE, Problem, Query, Stopping, body_of, segment
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .views import JSON, encode, outcome, ticket_facts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..actors.session.command_sender import SendOptions
     from ..actors.session.commands import PreparedCommand
     from ..actors.session.tickets import Ticket
+    from ..protocol.verbs import Verb
     from ..system.central_system import CentralSystem
     from .requests import Stop
 
@@ -49,76 +53,58 @@ STATUSES = {
 }
 
 
-class Commands:
-    """`/api/v1/charge-points/{id}/commands/{Action}`; with `until_effect` it also waits for the effect."""
+class Dispatch:
+    """Sending for resources: reads the options of a command from the query, and answers with its ticket."""
+
+    OPTIONS = ("timeout", "until_effect", "effect_timeout", "when_offline", "expires_in")
 
     def __init__(self, system: CentralSystem, stop: Stop) -> None:
         self._system = system
         self._stop = stop
 
-    def on_post(
-        self, request: falcon.Request, response: falcon.Response, charge_point: str, action: str
-    ) -> None:
-        """Send the body as a request of the central system, and wait for the end of its ticket unless `wait=0`."""
-        query = Query(
-            request,
-            "timeout",
-            "wait",
-            "until_effect",
-            "effect_timeout",
-            "when_offline",
-            "expires_in",
-            "version",
-        )
-        command = self._prepare(request, charge_point, action, query.text("version"))
+    def options(self, query: Query) -> SendOptions:
+        """Read the options of `send`."""
         timeout_s = query.seconds("timeout", default=DEFAULT_TIMEOUT_S, most=MAX_TIMEOUT_S)
         queue = query.choice("when_offline", "fail", "queue") == "queue"
-        wait = query.flag("wait", default=not queue)
         effect_timeout_s = self._effect_timeout_s(query)
-        if effect_timeout_s is not None and pair_of(command.request) is None:
-            raise Problem(400, "Bad query", f"OCPP has no message that shows the effect of {action}")
-        if queue and not self._is_known(charge_point):
+        return {
+            "timeout_s": timeout_s,
+            "when_offline": "queue" if queue else "fail",
+            "expires_in_s": self._expires_in_s(query, timeout_s, queue=queue),
+            "until_effect": effect_timeout_s is not None,
+            "effect_timeout_s": effect_timeout_s,
+        }
+
+    def send(
+        self,
+        query: Query,
+        response: falcon.Response,
+        charge_point: str,
+        command: PreparedCommand[Any] | Verb,
+        *,
+        more: Callable[[Ticket[Any]], dict[str, Any]] = lambda _: {},
+    ) -> None:
+        """Send a command, wait for the end of its ticket unless `wait=0`, and answer; with `more` of the ticket."""
+        options = self.options(query)
+        queue = options["when_offline"] == "queue"
+        wait = query.flag("wait", default=not queue)
+        if queue and not self._system.knows(charge_point):
             raise Problem(404, "Unknown charge point", f"{charge_point} has never been here")
         try:
-            ticket = self._system.send(
-                charge_point,
-                command,
-                timeout_s=timeout_s,
-                when_offline="queue" if queue else "fail",
-                expires_in_s=self._expires_in_s(query, timeout_s, queue=queue),
-                until_effect=effect_timeout_s is not None,
-                effect_timeout_s=effect_timeout_s,
-            )
+            ticket = self._system.send(charge_point, command, **options)
         except RuntimeError as error:  # between the system's stop and ours
             raise Problem(503, "Not running", str(error)) from error
+        except (VerbRefused, InvalidPayload):
+            raise
+        except ValueError as error:  # the times are checked, so it has no effect that could be seen
+            raise Problem(400, "Bad query", str(error)) from error
         if wait:
-            self._wait(ticket, timeout_s + (effect_timeout_s or 0.0) + GRACE_S)
+            effect_s = options["effect_timeout_s"] or 0.0
+            self._wait(ticket, (options["timeout_s"] or 0.0) + effect_s + GRACE_S)
         elif ticket.persisted is not None:
             self._wait_until_kept(ticket)
-        logger.info("%s to %s by HTTP: %s is %s", action, charge_point, ticket.id, ticket.state)
-        self._answer(response, ticket)
-
-    def _prepare(
-        self, request: falcon.Request, charge_point: str, action: str, version: str
-    ) -> PreparedCommand[Any]:
-        """Have the body checked as a request; none at all stands for `{}`."""
-        try:
-            request.context.version = self._system.version_of(charge_point, version)
-            body = body_of(request).strip() or b"{}"
-            return self._system.prepare(charge_point, action, body, request.context.version.name)
-        except UnknownVersion as error:
-            raise Problem(400, "Bad query", str(error)) from error
-        except UnknownAction as error:
-            raise Problem(404, "Unknown action", str(error)) from error
-        except NotACommand as error:
-            raise Problem(404, "Not a command", str(error)) from error
-        except InvalidPayload:
-            _check_readable(body)
-            raise
-
-    def _is_known(self, charge_point: str) -> bool:
-        known = self._system.charge_point(charge_point) is not None
-        return known or self._system.store.registration(charge_point) is not None
+        logger.info("%s to %s by HTTP: %s is %s", ticket.action, charge_point, ticket.id, ticket.state)
+        self._answer(response, ticket, more(ticket))
 
     @staticmethod
     def _expires_in_s(query: Query, timeout_s: float, *, queue: bool) -> float | None:
@@ -156,9 +142,9 @@ class Commands:
                 503, "Stopping", text, headers=CLOSE, **outcome(ticket, self._system.versions)
             ) from None
 
-    def _answer(self, response: falcon.Response, ticket: Ticket[Any]) -> None:
+    def _answer(self, response: falcon.Response, ticket: Ticket[Any], more: dict[str, Any]) -> None:
         status, title = status_of(self._system, ticket)
-        picture = outcome(ticket, self._system.versions)
+        picture = outcome(ticket, self._system.versions) | more
         if title:
             reason = ticket.reason or f"{ticket.action} to {ticket.charge_point_id}"
             picture = {"title": title, "description": reason, **picture}
@@ -169,6 +155,48 @@ class Commands:
             response.location = f"/api/v1/tickets/{segment(ticket.id)}"
 
 
+class Commands:
+    """`/api/v1/charge-points/{id}/commands/{Action}`; with `until_effect` it also waits for the effect."""
+
+    def __init__(self, system: CentralSystem, dispatch: Dispatch) -> None:
+        self._system = system
+        self._dispatch = dispatch
+
+    def on_post(
+        self, request: falcon.Request, response: falcon.Response, charge_point: str, action: str
+    ) -> None:
+        """Send the body as a request of the central system."""
+        query = Query(request, *Dispatch.OPTIONS, "wait", "version")
+        command = prepared(
+            self._system, request, action, body_of(request), query.text("version"), charge_point
+        )
+        self._dispatch.send(query, response, charge_point, command)
+
+
+def prepared(
+    system: CentralSystem,
+    request: falcon.Request,
+    action: str,
+    payload: bytes,
+    version: str,
+    charge_point: str = "",
+) -> PreparedCommand[Any]:
+    """Have a payload checked as a request; none at all stands for `{}`. Raises `Problem` and `InvalidPayload`."""
+    try:
+        request.context.version = system.version_of(charge_point, version)
+        payload = payload.strip() or b"{}"
+        return system.prepare(charge_point, action, payload, request.context.version.name)
+    except UnknownVersion as error:
+        raise Problem(400, "Bad query", str(error)) from error
+    except UnknownAction as error:
+        raise Problem(404, "Unknown action", str(error)) from error
+    except NotACommand as error:
+        raise Problem(404, "Not a command", str(error)) from error
+    except InvalidPayload:
+        _check_readable(payload)
+        raise
+
+
 def status_of(system: CentralSystem, ticket: Ticket[Any]) -> tuple[int, str]:
     """Return the HTTP status of a ticket's state, and its title if that is an error."""
     if ticket.unreadable or (ticket.state is TicketState.ANSWERED and ticket.response is None):
@@ -176,6 +204,8 @@ def status_of(system: CentralSystem, ticket: Ticket[Any]) -> tuple[int, str]:
     if ticket.state is TicketState.ANSWERED:
         return (200, "") if ticket.settled else (202, "")
     if ticket.state is TicketState.NEVER_SENT:
+        if ticket.verb_refused:
+            return 422, "Verb refused"
         known = system.charge_point(ticket.charge_point_id)
         if known is not None and known.online:  # its queue is full
             return 503, "Never sent"

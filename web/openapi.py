@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from .. import __version__
 from ..protocol.actions import Sender
+from ..protocol.verbs import VERBS
 from ..protocol.versions import VERSIONS
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STATUSES
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
@@ -79,7 +82,8 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                     "type": "object",
                     "required": ["title", "description"],
                     "properties": {"title": TEXT, "description": TEXT},
-                }
+                },
+                **verb_schemas(),
             },
         },
         "paths": {
@@ -119,6 +123,8 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             f"{one}/password": {"put": _set_password(), "delete": _remove_password()},
             f"{one}/recording": {"get": _recording()},
             f"{one}/commands/{{action}}": {"post": _command(spoken.values())},
+            f"{one}/verbs/sync_local_list": {"post": _send_list()},
+            f"{one}/verbs/{{verb}}": {"post": _verb()},
             f"{one}/local-list": {
                 "get": _read("Believed contents of the local list", "charge_point"),
                 "post": _send_list(),
@@ -355,39 +361,78 @@ def _body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"content": {JSON: {"schema": schema}}}
 
 
-def _command(versions: Collection[Version]) -> dict[str, Any]:
-    actions = sorted({row.name for one in versions for row in one.sent_by(Sender.CENTRAL_SYSTEM)})
-    titles = {status: title for status, title in STATUSES.values() if title}
-    titles |= {
-        400: "The body is no JSON, or a parameter is wrong: `until_effect` for an action without one",
-        401: "The token is wrong",
-        404: "The charge point is unknown or not connected, or the action is unknown",
-        410: "Never sent",
-        413: "The body is too large",
-        422: "The payload is invalid: `violations` has all that is wrong with it",
-        503: "The charge point's queue is full, or the central system stops",
-    }
-    responses = {str(status): _problem(title) for status, title in sorted(titles.items())}
+def verb_schemas() -> dict[str, Any]:
+    """Make the schemas of the verbs' members, by their titles."""
+    _, schemas = msgspec.json.schema_components(VERBS.values(), ref_template="#/components/schemas/{name}")
+    for schema in schemas.values():  # the path has the name of the verb
+        del schema["properties"]["verb"]
+        schema["required"] = [name for name in schema["required"] if name != "verb"]
+        schema["additionalProperties"] = False
+        schema["description"] = " ".join(schema["description"].split())
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(schemas))  # a tuple is a list there
+    return plain
+
+
+OPTIONS = {
+    "timeout": SECONDS,
+    "until_effect": FLAG | {"default": 0},
+    "effect_timeout": {"type": "number", "exclusiveMinimum": 0},
+    "when_offline": {"enum": ["fail", "queue"], "default": "fail"},
+    "expires_in": {"type": "number", "exclusiveMinimum": 0},
+}
+"""Parameters of whatever sends commands."""
+
+SENDING_TITLES = {status: title for status, title in STATUSES.values() if title} | {
+    400: "The body is no JSON, or a parameter is wrong: `until_effect` for an action without one",
+    401: "The token is wrong",
+    410: "Never sent",
+    413: "The body is too large",
+    503: "The charge point's queue is full, or the central system stops",
+}
+
+
+def _sent(parameters: list[dict[str, Any]], schema: dict[str, Any], **titles: str) -> dict[str, Any]:
+    """Describe the sending of a command; `titles` are those of further statuses, as `status_404`."""
+    more = {int(name.removeprefix("status_")): title for name, title in titles.items()}
+    problems = {str(status): _problem(title) for status, title in sorted((SENDING_TITLES | more).items())}
     return {
-        "summary": "Send a command to a charge point",
         "parameters": [
             _parameter("charge_point", "path", TEXT),
-            _parameter("action", "path", {"enum": actions}),
-            _parameter("timeout", "query", SECONDS),
+            *parameters,
+            *(_parameter(name, "query", form) for name, form in OPTIONS.items()),
             _parameter("wait", "query", FLAG | {"default": 1}),
-            _parameter("until_effect", "query", FLAG | {"default": 0}),
-            _parameter("effect_timeout", "query", {"type": "number", "exclusiveMinimum": 0}),
-            _parameter("when_offline", "query", {"enum": ["fail", "queue"], "default": "fail"}),
-            _parameter("expires_in", "query", {"type": "number", "exclusiveMinimum": 0}),
-            _parameter("version", "query", {"enum": [version.name for version in versions]}),
         ],
-        "requestBody": {"content": {JSON: {"schema": OBJECT}}},
+        "requestBody": {"content": {JSON: {"schema": schema}}},
         "responses": {
             "200": _answer("Answered: `response` is the payload", OBJECT),
             "202": _answer("Still open, or its effect is still to come: `ticket` is its id", OBJECT),
-            **responses,
+            **problems,
         },
     }
+
+
+def _command(versions: Collection[Version]) -> dict[str, Any]:
+    actions = sorted({row.name for one in versions for row in one.sent_by(Sender.CENTRAL_SYSTEM)})
+    parameters = [
+        _parameter("action", "path", {"enum": actions}),
+        _parameter("version", "query", {"enum": [version.name for version in versions]}),
+    ]
+    return {"summary": "Send a command to a charge point"} | _sent(
+        parameters,
+        OBJECT,
+        status_404="The charge point is unknown or not connected, or the action is unknown",
+        status_422="The payload is invalid: `violations` has all that is wrong with it",
+    )
+
+
+def _verb() -> dict[str, Any]:
+    kinds = [{"$ref": f"#/components/schemas/{kind.__name__}"} for kind in VERBS.values()]
+    return {"summary": "Send a verb to a charge point: a command in the words of no version of OCPP"} | _sent(
+        [_parameter("verb", "path", {"enum": list(VERBS)})],
+        {"anyOf": kinds},
+        status_404="The charge point is unknown or not connected, or the verb or the transaction is unknown",
+        status_422="A member is wrong, or the charge point's version of OCPP has no message for it",
+    )
 
 
 def _parameter(name: str, place: str, schema: dict[str, Any]) -> dict[str, Any]:

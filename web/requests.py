@@ -292,9 +292,15 @@ def decoded(body: bytes, kind: Any, what: str = "tag") -> Any:
 
 
 _FAULT = re.compile(r"(.*) - at `\$\.(\w+).*`")
+_MEMBER = re.compile(r"Object (contains unknown|missing required) field `(\w+)`")
 
 
 def fault_text(error: Exception) -> str:
     """Write a fault of a body with the name of its member in front."""
     found = _FAULT.fullmatch(str(error))
-    return str(error) if found is None else f"{found[2]}: {found[1]}"
+    if found is not None:
+        return f"{found[2]}: {found[1]}"
+    member = _MEMBER.match(str(error))
+    if member is None:
+        return str(error)
+    return f"{member[2]}: " + ("there is no such member" if member[1] == "contains unknown" else "is missing")

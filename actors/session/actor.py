@@ -128,6 +128,7 @@ class SessionActor(Actor):
         """Put a ticket's verb into a message of the charge point's version; one that has none ends the ticket."""
         refused = attempt(self._cell.command_state().translate, ticket)
         if type(refused) is Failure:
+            ticket.verb_refused = True
             self._cell.command_state().end(ticket, TicketState.NEVER_SENT, str(refused.error))
         return ticket.open
 

@@ -6,8 +6,9 @@ verb has a method of its own beside it.
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, overload
+
+import msgspec
 
 from ...protocol import verbs
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from .tickets import Ticket
 
 R = TypeVar("R", bound="Message")
-
-LARGEST_RESERVATION_ID = 2**31 - 1
 
 
 class SendOptions(TypedDict, total=False):
@@ -158,7 +157,7 @@ class CommandSender:
         of that one. The unit is one that the charge point takes, as far as its configuration is known; conversion needs
         the number of `phases`.
         """
-        transaction_id, evse = self._scope(transaction, evse)
+        transaction_id, evse = self._scope(charge_point, transaction, evse)
         verb = verbs.Limit(watts=watts, amps=amps, evse=evse, transaction_id=transaction_id, phases=phases)
         return self.send(charge_point, verb, **options)
 
@@ -171,7 +170,7 @@ class CommandSender:
         **options: Unpack[SendOptions],
     ) -> Ticket[Any]:
         """Take back the limit that `limit` has set with the same scope; other charging profiles stay."""
-        transaction_id, evse = self._scope(transaction, evse)
+        transaction_id, evse = self._scope(charge_point, transaction, evse)
         return self.send(charge_point, verbs.ClearLimit(evse=evse, transaction_id=transaction_id), **options)
 
     def trigger(
@@ -259,11 +258,8 @@ class CommandSender:
         **options: Unpack[SendOptions],
     ) -> Ticket[Any]:
         """Reserve a charge point or one EVSE for an id tag. A number is drawn for the reservation if none is given."""
-        number = reservation_id
-        if number is None:
-            number = random.randrange(1, LARGEST_RESERVATION_ID)  # noqa: S311 - no secret
         verb = verbs.Reserve(
-            id_tag=id_tag, until=until, reservation_id=number, evse=evse, parent_id_tag=parent_id_tag
+            id_tag=id_tag, until=until, reservation_id=reservation_id, evse=evse, parent_id_tag=parent_id_tag
         )
         return self.send(charge_point, verb, **options)
 
@@ -273,13 +269,31 @@ class CommandSender:
         """Cancel a reservation."""
         return self.send(charge_point, verbs.CancelReservation(reservation_id=reservation_id), **options)
 
+    def addressed(self, charge_point: str, verb: verbs.Verb) -> verbs.Verb:
+        """Look up the transaction that a verb names by its number, and return the verb with its EVSE.
+
+        May switch greenlets. Raises LookupError for an unknown number, `VerbRefused` for a transaction of another
+        charge point.
+        """
+        number: int | str | None = getattr(verb, "transaction_id", None)
+        if not isinstance(number, int):
+            return verb
+        _, evse = self._scope(charge_point, number, getattr(verb, "evse", None))
+        if isinstance(verb, verbs.Limit | verbs.ClearLimit):
+            return msgspec.structs.replace(verb, evse=evse)
+        return verb
+
     def _record_of(self, transaction: ChargingTransaction | int) -> ChargingTransaction:
         return self.find_transaction(transaction) if isinstance(transaction, int) else transaction
 
     def _scope(
-        self, transaction: ChargingTransaction | int | None, evse: int | None
+        self, charge_point: str, transaction: ChargingTransaction | int | None, evse: int | None
     ) -> tuple[int | None, int | None]:
         if transaction is None:
             return None, evse
         found = self._record_of(transaction)
+        if found.charge_point_id != charge_point:
+            raise verbs.VerbRefused(
+                f"transaction {found.id} is of {found.charge_point_id}, not of {charge_point}"
+            )
         return found.id, evse or found.connector_id

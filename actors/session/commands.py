@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+import msgspec
+
 from ...config.errors import ChargehandError
 from ...config.schema import nearest
 from ...protocol.actions import Sender
 from ...protocol.effects import Effect, Expectation, pair_of
 from ...protocol.outgoing import INFINITY
 from ...protocol.payload import build, encode, typed
-from ...protocol.verbs import Verb, VerbFacts
+from ...protocol.verbs import Reserve, Verb, VerbFacts
 from ...protocol.versions import VERSIONS
 from .messages import TicketEnded
 from .tickets import Ticket, TicketState
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Message")
 
-LARGEST_REQUEST_ID = 2**31 - 1
+LARGEST_NUMBER = 2**31 - 1
+"""Largest number that a message may have for a request or a reservation."""
 
 CONFIGURATION_KEYS = 512
 """Configuration keys that are remembered of one charge point."""
@@ -90,8 +93,9 @@ def make_ticket(
     _check_seconds(timeout_s=timeout_s, expires_in_s=expires_in_s, effect_timeout_s=effect_timeout_s)
     if when_offline not in ("fail", "queue"):
         raise ValueError('when_offline is "fail" or "queue"')
-    verb = request if isinstance(request, Verb) else None
+    verb = None
     if isinstance(request, Verb):
+        request = verb = numbered(request)
         version = version_of(charge_point) if version_of is not None else next(iter(versions.values()))
         command = translated(request, version, created_at)
     else:
@@ -118,6 +122,14 @@ def make_ticket(
     )
 
 
+def numbered(verb: Verb) -> Verb:
+    """Draw the number of a reservation that has none: once, for its verb may be put into a message again."""
+    if isinstance(verb, Reserve) and verb.reservation_id is None:
+        number = random.randrange(1, LARGEST_NUMBER)  # noqa: S311 - no secret
+        return msgspec.structs.replace(verb, reservation_id=number)
+    return verb
+
+
 def translated(
     verb: Verb, version: Version, now: float, configuration: Mapping[str, str] | None = None
 ) -> PreparedCommand[Any]:
@@ -125,7 +137,7 @@ def translated(
 
     Raises `VerbRefused`, and `InvalidPayload` for arguments that the message does not take.
     """
-    request_id = random.randrange(1, LARGEST_REQUEST_ID)  # noqa: S311 - no secret
+    request_id = random.randrange(1, LARGEST_NUMBER)  # noqa: S311 - no secret
     facts = VerbFacts(
         dt.datetime.fromtimestamp(int(now), dt.UTC), request_id, configuration or MappingProxyType({})
     )

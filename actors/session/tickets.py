@@ -115,8 +115,8 @@ class Ticket(Generic[R]):
     response, an error code, or the text of an invalid answer; it changes no state. `answer` is the payload of an
     answer as it was sent, if it deviates; if it is invalid `response` is None, and the ticket is refused. `verb` is
     what the command was made from, if it was not a request: its session puts it into a message of the version that the
-    charge point speaks. `effect` is None unless the command was made with `until_effect`. `persisted` is the store's
-    receipt for it, None if it does not outlive the process.
+    charge point speaks, and `verb_refused` says that this version has none for it. `effect` is None unless the command
+    was made with `until_effect`. `persisted` is the store's receipt for it, None if it does not outlive the process.
     """
 
     __slots__ = (
@@ -148,6 +148,7 @@ class Ticket(Generic[R]):
         "state",
         "timeout_s",
         "verb",
+        "verb_refused",
         "when_offline",
     )
 
@@ -174,6 +175,7 @@ class Ticket(Generic[R]):
         self.request = request
         self.payload = payload
         self.verb = verb
+        self.verb_refused = False
         self.timeout_s = timeout_s
         self.when_offline = when_offline
         self.expires_in_s = expires_in_s

@@ -212,6 +212,8 @@ def _get_logs(verb: verbs.GetLogs, facts: VerbFacts) -> Request[Any]:
 
 
 def _reserve(verb: verbs.Reserve, _: VerbFacts) -> Request[Any]:
+    if verb.reservation_id is None:
+        _refuse("a reservation has a number")
     return reservation.ReserveNow(
         connector_id=verb.evse or 0,
         expiry_date=verb.until,

@@ -213,6 +213,9 @@ class StubSystem:
     def version_of(self, _id, _version=""):
         return v16.VERSION
 
+    def knows(self, _id):
+        return self.online
+
     def prepare(self, _id, action, payload, _version=""):
         return prepare(v16.VERSION, action, payload)
 
