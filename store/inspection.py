@@ -232,7 +232,10 @@ class Inspection:
 
 _READINGS = f"data, {READING_COLUMNS}"
 _EVENTS = "data, charge_point, kind, received_at, data"
-_SPOOL = "CASE WHEN aside = 1 THEN '{}' ELSE payload END, number, charge_point, action, unique_id, payload, transaction_id, received_at, why, version"
+_SPOOL = (
+    "CASE WHEN aside = 1 THEN '{}' ELSE payload END, number, charge_point, action, unique_id, payload, "
+    "transaction_id, received_at, why, version"
+)
 """The JSON first, then what a record is made of. A dead letter may be anything that a charge point has sent."""
 
 
