@@ -1,7 +1,7 @@
-"""A keyed collection of records of one kind, kept in memory whole and, by its store, wherever that keeps things.
+"""Keyed collections of records of one kind: whole in memory, and made durable by their store.
 
-Tags, reservations, charging profiles, local lists, credentials and unfinished tickets are books: few enough to
-be held by every process, asked for on the session's path, changed one at a time.
+Tags, reservations, charging profiles, local lists, credentials, unfinished tickets and facts that ended transactions
+are collections: few enough for every process, read by sessions without waiting, changed one at a time.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 class Collection(Generic[R]):
-    """Records of one kind. All of it belongs to the hub's thread, and nothing of it blocks.
+    """Records of one kind, for the hub's thread alone; no method blocks.
 
-    `key_of` gives a record's key, unique in the book; `keep(name, key, data)` makes one change durable, with data None
-    for a removal. A record's `charge_point_id`, where its kind has one, is indexed.
+    `key_of` gives a record's key, unique in the collection; `persist(name, key, data)` makes one change durable, with
+    data None for a removal. A record's `charge_point_id`, where its kind has one, is indexed.
     """
 
     def __init__(
@@ -32,32 +32,32 @@ class Collection(Generic[R]):
         name: str,
         kind: type[R],
         key_of: Callable[[R], str],
-        keep: Callable[[str, str, bytes | None], Receipt],
+        persist: Callable[[str, str, bytes | None], Receipt],
     ) -> None:
         self.name = name
         self._kind = kind
         self._key_of = key_of
-        self._keep = keep
+        self._persist = persist
         self._records: dict[str, R] = {}
         self._indexed = "charge_point_id" in kind.__struct_fields__
         self._by_charge_point: dict[str, dict[str, None]] = {}
 
     def load(self, rows: Iterable[tuple[str, bytes | str]]) -> None:
-        """Take what was kept before, as (key, JSON)."""
+        """Load persisted records, as (key, JSON)."""
         decode = msgspec.json.Decoder(self._kind).decode
         for key, data in rows:
             self._enter(key, decode(data))
 
     def key_of(self, data: bytes | str) -> str:
-        """The key of a record that was kept as JSON. Raises ValueError for what is no such record."""
+        """Return the key of a persisted record (JSON). Raises ValueError for JSON of anything else."""
         return self._key_of(msgspec.json.decode(data, type=self._kind))
 
     def get(self, key: str) -> R | None:
-        """Find the record with a key."""
+        """Return the record with a key; None if there is none."""
         return self._records.get(key)
 
     def of(self, charge_point_id: str) -> Sequence[R]:
-        """All records of one charge point, in order of their first entry."""
+        """Return the records of one charge point, in order of their first entry."""
         return [self._records[key] for key in self._by_charge_point.get(charge_point_id, ())]
 
     def has_of(self, charge_point_id: str) -> bool:
@@ -65,29 +65,29 @@ class Collection(Generic[R]):
         return charge_point_id in self._by_charge_point
 
     def put(self, record: R) -> Receipt:
-        """Enter a record, or put it in the place of the one with its key."""
+        """Enter a record, in place of the one with its key if there is one."""
         key = self._key_of(record)
-        receipt = self._keep(self.name, key, msgspec.json.encode(record))
+        receipt = self._persist(self.name, key, msgspec.json.encode(record))
         if receipt.error is None:
             self._enter(key, record)
         return receipt
 
     def remove(self, key: str) -> Receipt:
-        """Take a record out; one that is not there is no error."""
-        receipt = self._keep(self.name, key, None)
+        """Remove a record; one that is not there is no error."""
+        receipt = self._persist(self.name, key, None)
         if receipt.error is None:
             self._leave(key)
         return receipt
 
     def follow(self, key: str, data: bytes | str | None) -> None:
-        """Take a change that somebody else has kept: a record as JSON, or None for a removal."""
+        """Follow a change that another process has persisted: a record as JSON, or None for a removal."""
         if data is None:
             self._leave(key)
         else:
             self.load([(key, data)])
 
     def keys(self) -> list[str]:
-        """The keys of all records."""
+        """Return the keys of all records."""
         return list(self._records)
 
     def _leave(self, key: str) -> None:
@@ -104,7 +104,7 @@ class Collection(Generic[R]):
             self._by_charge_point.setdefault(record.charge_point_id, {})[key] = None  # type: ignore[attr-defined]
 
     def __iter__(self) -> Iterator[R]:
-        """All records, in order of their first entry; what changes meanwhile does not disturb it."""
+        """Iterate over all records as they are now, in order of their first entry."""
         return iter(list(self._records.values()))
 
     def __len__(self) -> int:
@@ -112,27 +112,31 @@ class Collection(Generic[R]):
 
 
 class Collections:
-    """The books of one store, made once: `keep` as in `Collection`."""
+    """Collections of one store; `persist` as in `Collection`."""
 
-    def __init__(self, keep: Callable[[str, str, bytes | None], Receipt]) -> None:
-        self.tags: Collection[Tag] = Collection("tags", Tag, lambda tag: tag.id_tag.lower(), keep)
-        self.reservations: Collection[Reservation] = Collection("reservations", Reservation, _numbered, keep)
+    def __init__(self, persist: Callable[[str, str, bytes | None], Receipt]) -> None:
+        self.tags: Collection[Tag] = Collection("tags", Tag, lambda tag: tag.id_tag.lower(), persist)
+        self.reservations: Collection[Reservation] = Collection(
+            "reservations", Reservation, _numbered, persist
+        )
         self.profiles: Collection[ChargingProfile] = Collection(
             "profiles",
             ChargingProfile,
             lambda one: f"{one.connector_id}/{one.id}/{one.charge_point_id}",
-            keep,
+            persist,
         )
-        self.local_lists: Collection[LocalList] = Collection("local_lists", LocalList, _of_charge_point, keep)
+        self.local_lists: Collection[LocalList] = Collection(
+            "local_lists", LocalList, _of_charge_point, persist
+        )
         self.credentials: Collection[Credential] = Collection(
-            "credentials", Credential, _of_charge_point, keep
+            "credentials", Credential, _of_charge_point, persist
         )
         self.tickets: Collection[TicketRecord] = Collection(
-            "tickets", TicketRecord, lambda ticket: ticket.id, keep
+            "tickets", TicketRecord, lambda ticket: ticket.id, persist
         )
 
         self.over_facts: Collection[OverFact] = Collection(
-            "over_facts", OverFact, lambda fact: over_key(fact.charge_point_id, fact.connector_id), keep
+            "over_facts", OverFact, lambda fact: over_key(fact.charge_point_id, fact.connector_id), persist
         )
 
     def __iter__(self) -> Iterator[Collection[msgspec.Struct]]:

@@ -1,7 +1,7 @@
-"""A consistent copy of an SQLite file that is in use, made by a native thread on a connection of its own.
+"""Consistent copy of an SQLite file that is in use, made by a native thread on a connection of its own.
 
-It reads one snapshot (`VACUUM INTO`): whoever writes meanwhile is not held up, and what he writes is not in it. Numbers
-of transactions that are given after it are left out by whoever goes back to the copy: charge points have them.
+The copy is one snapshot (`VACUUM INTO`): writers are not held up, and their later writes are not in it. A store that is
+restored from it skips the transaction ids that may have been given since: charge points have them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ SPARE_BYTES = 16 << 20
 INTERRUPT_S = 0.05
 
 IDS_LEFT_OUT = 1_000_000
-"""Numbers of transactions that nobody gives after a copy was put in the place of the store: so many may have been given
-since it was made."""
+"""Transaction ids skipped by a store that is restored from a copy: so many may have been given since it was made."""
 
 
 class Copy:
@@ -38,7 +37,7 @@ class Copy:
         self._connection: sqlite3.Connection | None = None
 
     def make(self) -> None:
-        """Make it, for its owner's eyes alone; switches greenlets. Raises `StoreError`, and leaves nothing behind."""
+        """Make the copy, readable by its owner alone; switches greenlets. Raises `StoreError` and leaves no file."""
         task: Any = get_hub().threadpool.spawn(self._run)
         waited = False
         try:

@@ -1,8 +1,8 @@
-"""A store that a database keeps, whichever it is: what is in memory of it, and what is handed to the writer.
+"""Store on a database of any kind: its copy in memory, and the rows that its writer gets.
 
-What a session asks for at once (numbers, registrations, books, open transactions) is kept in memory too, and read from
-the database at start. Numbers of transactions are reserved in blocks: one is never used twice, though a few are lost
-at a crash.
+Sessions read without waiting: transaction ids, registrations, collections and open transactions are in memory too, read
+from the database at start. Transaction ids are reserved in blocks: none is used twice, though a few are lost at a
+crash.
 """
 
 from __future__ import annotations
@@ -98,11 +98,11 @@ class DurableStore:
         self._fresh: set[int] = set()  # allotted, and not stored yet
         self._registrations: dict[str, StoredRegistration] = {}
         self._shared_registrations: dict[StoredRegistration, StoredRegistration] = {}
-        self.collections = Collections(self._keep)
+        self.collections = Collections(self._persist)
         self._open = OpenTransactions(self.collections.over_facts)
 
     def load(self, tags: Iterable[Tag] = ()) -> None:
-        """Start the writer and read what was kept; switches greenlets. `tags` are those of the settings.
+        """Start the writer and read what is stored; switches greenlets. `tags` are those of the settings.
 
         Raises `StoreError` with one clear sentence.
         """
@@ -116,7 +116,7 @@ class DurableStore:
         self._registrations = {
             id_: self._shared(status, version) for id_, status, version in self._ask(query)
         }
-        self._load_books()
+        self._load_collections()
         for number, start in self._ask(
             "SELECT transaction_id, start FROM spool WHERE aside = 0 AND start IS NOT NULL"
         ):
@@ -124,15 +124,15 @@ class DurableStore:
         for tag in tags:
             self.collections.tags.put(tag)
 
-    def _load_books(self) -> None:
-        for book in self.collections:
+    def _load_collections(self) -> None:
+        for collection in self.collections:
             query = "SELECT key, data FROM books WHERE book = ? AND data IS NOT NULL ORDER BY key"
-            book.load(self._ask(query, book.name))
+            collection.load(self._ask(query, collection.name))
 
     def _ask(self, query: str, *values: Any) -> list[Any]:
         """Read rows, behind all that was handed over before; switches greenlets."""
-        kept = [storable(value) for value in values]  # as it was written
-        rows: list[Any] = self._writer.ask(lambda database: database.read(query, kept))
+        stored = [storable(value) for value in values]  # as it was written
+        rows: list[Any] = self._writer.ask(lambda database: database.read(query, stored))
         return rows
 
     # -- Numbers of transactions ---------------------------------------------------------------
@@ -431,8 +431,10 @@ class DurableStore:
         """Read what other processes have stored of a charge point, before its first message is handled here."""
         return Receipt(done=True)
 
-    def _keep(self, book: str, key: str, data: bytes | None) -> Receipt:
-        return self._writer.append(Kind.BOOK, row(book, key, None if data is None else json_text(data)))
+    def _persist(self, collection: str, key: str, data: bytes | None) -> Receipt:
+        return self._writer.append(
+            Kind.COLLECTION, row(collection, key, None if data is None else json_text(data))
+        )
 
     def note_told(
         self,
@@ -504,7 +506,6 @@ class DurableStore:
         received_at: dt.datetime,
         why: str,
         redeliver: bool = True,
-        replay: bool | None = None,
     ) -> Receipt:
         """Store a transaction message that no handler has handled.
 
@@ -514,7 +515,7 @@ class DurableStore:
         start = None if key is None else msgspec.json.encode(key).decode()
         values = row(
             charge_point_id, action, unique_id, payload, transaction_id, text(received_at), why, start,
-            int(not (redeliver if replay is None else replay)), version,
+            int(not redeliver), version,
         )  # fmt: skip
         return self._writer.append(Kind.SPOOL, values)
 
@@ -562,12 +563,12 @@ class DurableStore:
         """Let dead letters wait for redelivery again, in their old places."""
         receipt = self._writer.append(Kind.BARRIER, ())
         for number in numbers:
-            receipt = self._writer.append(Kind.BACK, row(number))
+            receipt = self._writer.append(Kind.REQUEUE, row(number))
         return receipt
 
     def dead_letter(self, number: int, why: str) -> Receipt:
         """Make a spooled message a dead letter: it is not redelivered any more, and stays visible."""
-        return self._writer.append(Kind.ASIDE, row(number, why))
+        return self._writer.append(Kind.DEAD_LETTER, row(number, why))
 
 
 def _start_key(

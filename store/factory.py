@@ -1,4 +1,4 @@
-"""Which store a process has: memory, a file, a database of PostgreSQL, or that of the parent whose worker it is."""
+"""Factory of stores: memory, an SQLite file, a database of PostgreSQL, or the store of the parent process."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def open_store(
     worker: Worker | None,
     count: Callable[[str, str], None] = lambda *_: None,
 ) -> Store:
-    """Open it; switches greenlets. `time_s` is the wall clock's, `count(name, charge_point_id)` counts what is dropped.
+    """Open the store of these settings; switches greenlets.
 
+    `time_s` is the wall clock's; `count(name, charge_point_id)` counts what is dropped.
     Raises `StoreError` with one clear sentence, or OSError for a folder that cannot be made.
     """
     tags = [

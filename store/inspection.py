@@ -170,7 +170,7 @@ class Inspection:
         found = self._connection.execute("SELECT next FROM ids WHERE name = 'transaction'").fetchone()
         if found is None:
             if used:
-                yield f"it is not kept which ids were given, and {used} is in use"
+                yield f"the ids that were given are not stored, and {used} is in use"
         elif found[0] <= used:
             yield f"id {used} is in use, though the next one to be given is {found[0]}"
 
@@ -180,7 +180,7 @@ class Inspection:
             "GROUP BY charge_point, connector, ifnull(transaction_id, -1), digest HAVING count(*) > 1"
         )
         for number, count in self._connection.execute(query):
-            yield f"reading {number} is kept {count} times"
+            yield f"reading {number} is stored {count} times"
 
     def _decoded(
         self,
@@ -202,7 +202,7 @@ class Inspection:
         query = "SELECT number, start, aside FROM spool WHERE start IS NOT NULL OR aside NOT IN (0, 1)"
         for number, start, dead_letters in self._connection.execute(query):
             if dead_letters not in (0, 1):
-                yield f"spool {number}: it is neither waiting nor set aside"
+                yield f"spool {number}: it is neither waiting nor a dead letter"
             try:
                 if start is not None:
                     msgspec.json.decode(start, type=tuple[str, int, str, str, int])
@@ -215,14 +215,16 @@ class Inspection:
                 yield f"charge point {id_}: there is no registration {registration!r}"
 
     def _collections(self) -> Iterator[str]:
-        books = {book.name: book for book in Collections(lambda *_: Receipt(done=True))}
-        for name, key, data in self._connection.execute("SELECT book, key, data FROM books"):
-            book = books.get(name)
-            if book is None:
-                yield f"{name} {key}: there is no such book"
+        collections = {one.name: one for one in Collections(lambda *_: Receipt(done=True))}
+        for name, key, data in self._connection.execute(
+            "SELECT book, key, data FROM books WHERE data IS NOT NULL"
+        ):
+            collection = collections.get(name)
+            if collection is None:
+                yield f"{name} {key}: there is no such collection"
                 continue
             try:
-                found = book.key_of(data)
+                found = collection.key_of(data)
             except UNREADABLE as error:
                 yield f"{name} {key} cannot be read: {error}"
             else:

@@ -1,7 +1,7 @@
-"""A store that lives and dies with its process. It promises nothing beyond that, and says so at start.
+"""Store in memory, which ends with its process and says so at start.
 
-It is bounded: over `keep` rows of a kind the oldest go, but never an open transaction or a spooled message; what
-cannot be spooled any more is refused.
+The store is bounded: over `limit` rows of a kind the oldest go, but never an open transaction or a spooled message;
+what cannot be spooled any more is refused.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
     from .records import StopFigures, Tag, Told
 
-KEPT = Receipt(done=True)
-"""The one receipt of everything here: it is as durable as it will get."""
+PERSISTED = Receipt(done=True)
+"""Receipt of everything here: as durable as it will get."""
 
-KEEP = 100_000
+LIMIT = 100_000
 LARGEST_ID = 2**31 - 1
 SLACK = 10
 """Part of a charge point's events that may be there above their limit: a tenth."""
@@ -61,13 +61,13 @@ class MemoryStore:
     def __init__(
         self,
         *,
-        keep: int = KEEP,
+        limit: int = LIMIT,
         first_transaction_id: int = 1,
         tags: Iterable[Tag] = (),
         bounds: EventBounds | None = None,
     ) -> None:
         self._bounds = bounds or EventBounds()
-        self._keep = keep
+        self._limit = limit
         self._ids = itertools.count(first_transaction_id)
         self._numbers = itertools.count(1)
         self._allotted: OrderedDict[tuple[Any, ...], int] = OrderedDict()  # starts whose transaction is open
@@ -91,7 +91,7 @@ class MemoryStore:
         self._dead_letters: dict[int, Spooled] = {}
 
     def _persist(self, collection: str, key: str, data: bytes | None) -> Receipt:  # noqa: ARG002 - nothing is written
-        return KEPT
+        return PERSISTED
 
     def backup(self, path: str) -> None:  # noqa: ARG002 - what a store that can do it needs
         """Refuse it."""
@@ -118,7 +118,7 @@ class MemoryStore:
         if key is not None:
             self._allotted[key] = number
             self._starts[number] = key
-            if len(self._allotted) > self._keep:
+            if len(self._allotted) > self._limit:
                 _, oldest = self._allotted.popitem(last=False)
                 self._starts.pop(oldest, None)
         return number
@@ -132,9 +132,9 @@ class MemoryStore:
                 self._open.add(transaction)
             else:
                 self._closed[number] = msgspec.structs.replace(transaction, **NOT_ASSESSED)
-            if len(self._order) > self._keep:
+            if len(self._order) > self._limit:
                 self._drop_oldest_closed()
-        return KEPT
+        return PERSISTED
 
     def _drop_oldest_closed(self) -> None:
         if self._closed:
@@ -150,14 +150,14 @@ class MemoryStore:
             )
             start = self._starts.pop(transaction.id, None)
             self._allotted.pop(start, None)  # type: ignore[arg-type]
-        return KEPT
+        return PERSISTED
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
         """Add a flag to an open transaction, once; one that is not open is left unchanged."""
         known = self._open.stored(transaction_id)
         if known is not None and flag not in known.flags:
             self._open.replace(msgspec.structs.replace(known, flags=(*known.flags, flag)))
-        return KEPT
+        return PERSISTED
 
     def amend_transaction(
         self,
@@ -171,7 +171,7 @@ class MemoryStore:
         given = {"flags": flags, "other_stops": other_stops, "note": note}
         changes = {name: value for name, value in given.items() if value is not None}
         self._change(transaction_id, {**NOT_ASSESSED, **changes})
-        return KEPT
+        return PERSISTED
 
     def _change(self, transaction_id: int, changes: Mapping[str, Any]) -> None:
         known = self._open.stored(transaction_id)
@@ -201,7 +201,7 @@ class MemoryStore:
                     "findings": findings,
                 },
             )
-        return KEPT
+        return PERSISTED
 
     def transaction_over(
         self,
@@ -213,14 +213,14 @@ class MemoryStore:
     ) -> Receipt:
         """Note why what is open on a connector (None: on all of them) cannot be going on; constant work."""
         fact = self._open.new_fact(charge_point_id, connector_id, received_at, reason, transaction_id)
-        return KEPT if fact is None else self.collections.over_facts.put(fact)
+        return PERSISTED if fact is None else self.collections.over_facts.put(fact)
 
     def transaction_alive(self, transaction_id: int, received_at: datetime) -> Receipt:
         """Note a sign of life of an open transaction; nothing is written unless it seemed to be over."""
         revived = self._open.revived(transaction_id, received_at)
         if revived is not None:
             self._open.replace(revived)
-        return KEPT
+        return PERSISTED
 
     def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
         """Return the open transactions of a charge point, oldest first. Never switches greenlets."""
@@ -254,7 +254,7 @@ class MemoryStore:
 
     def release_transaction(self, transaction_id: int) -> Receipt:  # noqa: ARG002 - nobody else writes
         """Let every process read an open transaction from what is stored, before it is closed by somebody else."""
-        return KEPT
+        return PERSISTED
 
     def transactions(
         self,
@@ -294,12 +294,12 @@ class MemoryStore:
             readings[key] = msgspec.structs.replace(reading, number=next(self._numbers))
             for owner in (reading.transaction_id, reading.charge_point_id):
                 self._readings_by.setdefault(owner, {})[key] = None
-            if len(readings) > self._keep:
+            if len(readings) > self._limit:
                 self._drop_oldest_reading()
             closed = self._closed.get(reading.transaction_id or 0)
             if closed is not None and closed.assessed:
                 self._change(closed.id, NOT_ASSESSED)
-        return KEPT
+        return PERSISTED
 
     def _drop_oldest_reading(self) -> None:
         key, reading = self._readings.popitem(last=False)
@@ -352,7 +352,7 @@ class MemoryStore:
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """Store the registration of a charge point, as its BootNotification was answered."""
         self._registrations[charge_point_id] = self._shared(status, version)
-        return KEPT
+        return PERSISTED
 
     def _shared(self, status: str, version: str) -> StoredRegistration:
         """Return the one tuple that all charge points with this registration share."""
@@ -370,11 +370,11 @@ class MemoryStore:
     def forget(self, charge_point_id: str) -> Receipt:
         """Forget the registration of a charge point; one that never booted is no error."""
         self._registrations.pop(charge_point_id, None)
-        return KEPT
+        return PERSISTED
 
     def refresh(self, charge_point_id: str) -> Receipt:  # noqa: ARG002 - nobody else writes
         """Read what other processes have stored of a charge point, before its first message is handled here."""
-        return KEPT
+        return PERSISTED
 
     def note_told(
         self,
@@ -388,7 +388,7 @@ class MemoryStore:
     ) -> Receipt:
         """Keep nothing: what a charge point told last is in its session, which lives as long as this store."""
         del charge_point_id, item, version, action, payload, received_at
-        return KEPT
+        return PERSISTED
 
     def told(self, charge_point_id: str) -> Sequence[Told]:  # noqa: ARG002 - nothing is kept of any
         """Return nothing."""
@@ -404,9 +404,9 @@ class MemoryStore:
         number = self._events_of[charge_point_id] = self._events_of.get(charge_point_id, 0) + 1
         if limit and number > limit + limit // SLACK:
             self._drop_events_of(charge_point_id, number - limit)
-        elif len(self._events) > self._keep:
+        elif len(self._events) > self._limit:
             self._leave_event(self._events.popleft())
-        return KEPT
+        return PERSISTED
 
     def _leave_event(self, event: Event) -> None:
         left = self._events_of[event.charge_point_id] - 1
@@ -452,16 +452,14 @@ class MemoryStore:
         received_at: datetime,
         why: str,
         redeliver: bool = True,
-        replay: bool | None = None,
     ) -> Receipt:
         """Store a transaction message that no handler has handled.
 
         With `redeliver` it waits for redelivery, else it is a dead letter.
         """
-        redeliver = redeliver if replay is None else replay
-        if len(self._spool if redeliver else self._dead_letters) >= self._keep:
+        if len(self._spool if redeliver else self._dead_letters) >= self._limit:
             fault = "messages wait in the spool" if redeliver else "dead letters are kept"
-            return Receipt(done=True, error=StoreError(f"{self._keep} {fault} already"))
+            return Receipt(done=True, error=StoreError(f"{self._limit} {fault} already"))
         number = next(self._numbers)
         record = Spooled(
             number=number,
@@ -479,7 +477,7 @@ class MemoryStore:
             self._spooled_by.setdefault(charge_point_id, {})[number] = None
         else:
             self._dead_letters[number] = record
-        return KEPT
+        return PERSISTED
 
     def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[Spooled]:
         """Return the messages that wait for redelivery, oldest first."""
@@ -494,16 +492,16 @@ class MemoryStore:
         """Delete messages that their plugin has handled."""
         for number in numbers:
             self._take_out(number)
-        return KEPT
+        return PERSISTED
 
     def dead_letter(self, number: int, why: str) -> Receipt:
         """Make a spooled message a dead letter: it is not redelivered any more, and stays visible."""
         record = self._take_out(number)
         if record is not None:
             self._dead_letters[number] = msgspec.structs.replace(record, why=why)
-            if len(self._dead_letters) > self._keep:
+            if len(self._dead_letters) > self._limit:
                 del self._dead_letters[next(iter(self._dead_letters))]
-        return KEPT
+        return PERSISTED
 
     def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[Spooled]:
         """Return dead letters, oldest first, with numbers above `after`."""
@@ -522,13 +520,13 @@ class MemoryStore:
         """Delete dead letters for good; what waits for redelivery is left."""
         for number in numbers:
             self._dead_letters.pop(number, None)
-        return KEPT
+        return PERSISTED
 
     def requeue(self, numbers: Sequence[int]) -> Receipt:
         """Let dead letters wait for redelivery again, in their old places."""
         found = [number for number in dict.fromkeys(numbers) if number in self._dead_letters]
-        if len(self._spool) + len(found) > self._keep:
-            return Receipt(done=True, error=StoreError(f"{self._keep} messages wait in the spool already"))
+        if len(self._spool) + len(found) > self._limit:
+            return Receipt(done=True, error=StoreError(f"{self._limit} messages wait in the spool already"))
         owners = set()
         for number in found:
             record = self._spool[number] = self._dead_letters.pop(number)
@@ -538,7 +536,7 @@ class MemoryStore:
             self._spool = dict(sorted(self._spool.items()))
         for charge_point_id in owners:
             self._spooled_by[charge_point_id] = dict.fromkeys(sorted(self._spooled_by[charge_point_id]))
-        return KEPT
+        return PERSISTED
 
     def _take_out(self, number: int) -> Spooled | None:
         record = self._spool.pop(number, None)

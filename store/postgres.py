@@ -1,4 +1,4 @@
-"""The store for several nodes, or for those who have a server: PostgreSQL, durable when a receipt says so.
+"""PostgreSQL store, which several nodes may share; durable when a receipt says so.
 
 Each kind of write is one statement over an array of rows in JSON. The connection is the writer's
 thread's alone. When it is lost, what was on its way fails, and may be there all the same: so whatever is written can be
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from .libpq import Address, QueryFailed, ResponseTimeout, literal, lost, read, run
-from .postgres_schema import BOOKS_LOCK, STATEMENT_S, bring_up_to_date
+from .postgres_schema import COLLECTIONS_LOCK, STATEMENT_S, bring_up_to_date
 from .rows import AMENDED, ASSESSED, EVENT, READING, SPOOL, STARTED, STOP, TOLD, Kind, merged
 from .shared import SharedStore
 from .store import RowRefused, StoreError
@@ -119,7 +119,7 @@ STATEMENTS: dict[Kind, bytes] = {
         Kind.EVENT: _insert("events", EVENT),
         # The lock is held until it is durable, so that changes are seen in the order of their numbers: whoever has seen
         # one has seen all before it. A removal stays for a while: see `shared.py`.
-        Kind.BOOK: f"SELECT pg_advisory_xact_lock({BOOKS_LOCK}); "  # noqa: S608
+        Kind.COLLECTION: f"SELECT pg_advisory_xact_lock({COLLECTIONS_LOCK}); "  # noqa: S608
         "INSERT INTO books (book, key, data, changed, removed_at) "
         "SELECT DISTINCT ON (book, key) book, key, data, nextval('changes'), "
         f"CASE WHEN data IS NULL THEN now() END "
@@ -127,9 +127,9 @@ STATEMENTS: dict[Kind, bytes] = {
         "ORDER BY book, key, place DESC ON CONFLICT (book, key) DO UPDATE "
         "SET data = excluded.data, changed = excluded.changed, removed_at = excluded.removed_at",
         Kind.SPOOL: _insert("spool", SPOOL, "ON CONFLICT DO NOTHING"),
-        Kind.ASIDE: "UPDATE spool SET aside = 1, why = given.why "  # noqa: S608
+        Kind.DEAD_LETTER: "UPDATE spool SET aside = 1, why = given.why "  # noqa: S608
         f"FROM {_one_each(('number', 'why'), 'DESC')} WHERE spool.number = given.number",
-        Kind.BACK: f"UPDATE spool SET aside = 0 WHERE number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
+        Kind.REQUEUE: f"UPDATE spool SET aside = 0 WHERE number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
         Kind.FORGET: f"DELETE FROM spool WHERE aside = 1 AND number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
         Kind.UNSPOOL: f"DELETE FROM spool WHERE number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
     }.items()
@@ -223,7 +223,7 @@ class PostgresServer:
             raise RowRefused(f"the database refused a row: {error}") from error
 
     def commit(self) -> None:
-        """Make it durable, or raise; `RowsLeftOut` if some is durable and some is not."""
+        """Make the transaction durable, or raise; `RowsLeftOut` if some rows are durable and some are not."""
         if self._transaction is None:
             return
         result = self._wait(self._transaction, run, b"COMMIT")
@@ -232,7 +232,7 @@ class PostgresServer:
         self._transaction = None
 
     def roll_back(self) -> None:
-        """Undo it. Must not raise."""
+        """Roll the transaction back. Must not raise."""
         connection, self._transaction = self._transaction, None
         if connection is None:
             return
@@ -254,7 +254,7 @@ class PostgresServer:
             raise StoreError(f"the database could not be read: {error}") from error
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.finish()
         self._connection = self._transaction = None

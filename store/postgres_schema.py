@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 SCHEMA = "chargehand"
 
 LOCK = 0x43_48_41_52_47_45
-"""The advisory lock of whoever makes the tables; the next number is that of whoever changes a book."""
-BOOKS_LOCK = LOCK + 1
+"""Advisory lock of the process that makes the tables; the next number is the lock for changes of collections."""
+COLLECTIONS_LOCK = LOCK + 1
 
 LOCK_S = 60
 """Seconds to wait for another process that makes the tables."""

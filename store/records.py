@@ -336,7 +336,7 @@ class StoredRegistration(NamedTuple):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Something a charge point told us that is kept as it is: a status, a firmware step, a security event."""
+    """Message of a charge point that is stored as it is: a status, a firmware step, a security event."""
 
     charge_point_id: str
     kind: str

@@ -41,13 +41,13 @@ class Kind(IntEnum):
     UNTOLD = 9  # charge point that is forgotten
     REGISTER = 10  # charge point, status or nothing if it is forgotten, version
     EVENT = 11
-    BOOK = 12  # collection, key, JSON or null for a removal
+    COLLECTION = 12  # collection, key, JSON or null for a removal
     SPOOL = 13
-    ASIDE = 14  # number, why
+    DEAD_LETTER = 14  # number, why
     UNSPOOL = 15  # number
     FORGET = 16  # number of a dead letter
-    # Whoever brings back has read the dead letters, so it never meets an ASIDE in its batch.
-    BACK = 17  # number
+    # Who puts dead letters back has read them before, so this never meets a DEAD_LETTER in its batch.
+    REQUEUE = 17  # number
 
 
 STARTED = (

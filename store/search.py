@@ -1,6 +1,6 @@
 """Queries: rows under conditions, and transactions under conditions without an index.
 
-Such a question is put in windows, each with its own query: writes have their turn in between, however much is kept.
+Such a question is put in windows, each with its own query: writes have their turn in between, however much is stored.
 """
 
 from __future__ import annotations

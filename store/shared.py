@@ -1,7 +1,7 @@
-"""A store in a database that other processes write to as well.
+"""Store on a database that other processes write to as well.
 
-Numbers of transactions are blocks of it: reserved in one statement, so that no two processes have the same. What is in
-memory of a charge point is made up to date by `refresh`, when another process may have had it before. Books are
+Each process reserves blocks of transaction ids, each in one statement, so that no two have the same. `refresh` brings
+the copy in memory of a charge point up to date when another process may have served it before. Collections are
 followed: every change has a number, higher than those before it, and is looked for every second.
 """
 
@@ -33,14 +33,14 @@ FIRST_BLOCK = 1000
 """Transaction ids reserved at start; few, so that repeated restarts do not use them up."""
 
 RELEASED = "released"
-"""Book whose removals tell the other processes which transactions they have to read again."""
+"""Collection whose removals tell the other processes which transactions they have to read again."""
 
 FOLLOW_S = 1.0
 """Seconds between two reads of other processes' changes of the collections."""
 REMOVALS_KEPT_S = 86400
 """Seconds for which other processes can see a removal."""
 STALE_S = 3600.0
-"""Seconds after which all of the books is read again: less than removals are kept."""
+"""Seconds after which the collections are read whole: less than removals can be seen."""
 
 # Above all that was ever reserved, and all that is there: rows may have been brought in by hand.
 RESERVE = f"""
@@ -89,15 +89,16 @@ class SharedStore(DurableStore):
         self._blocks: deque[tuple[int, int]] = deque()  # the next number, and the one behind the last
         self._reserving = False
         self._used = False
-        # What of ours is on its way, by transaction, charge point, or book and key: newer than what is read meanwhile.
+        # Our writes that are not durable yet, by transaction, charge point, or collection and key: newer than what is
+        # read meanwhile.
         self._ours: dict[int | str | tuple[str, str], Receipt] = {}
-        self._seen = 0  # the last change of the books
+        self._seen = 0  # number of the last change of collections
         self._seen_at = 0.0
-        self._whole = True  # not the changes only, but all of the books is to be read
+        self._whole = True  # read the collections whole, not their changes only
         self._looking = False
         self._timer: Any = None
 
-    def _load_books(self) -> None:
+    def _load_collections(self) -> None:
         self._seen_at = time.monotonic()
         self._take_changes(self._ask(CHANGES, 0), whole=True)
         self._timer = get_hub().loop.timer(FOLLOW_S, FOLLOW_S, ref=False)
@@ -164,7 +165,7 @@ class SharedStore(DurableStore):
         if self._ours.get(key) is receipt:
             del self._ours[key]
         if error is not None and type(key) is tuple:
-            self._whole = True  # what could not be kept is taken back
+            self._whole = True  # what could not be persisted is taken back
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
@@ -184,15 +185,15 @@ class SharedStore(DurableStore):
             else:
                 spawn_later(2 * FOLLOW_S, receipt.settle)
 
-        self._keep(RELEASED, str(transaction_id), None).then(known)
+        self._persist(RELEASED, str(transaction_id), None).then(known)
         return receipt
 
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """Store the registration of a charge point, as its BootNotification was answered."""
         return self._own(charge_point_id, super().register(charge_point_id, status, version))
 
-    def _keep(self, book: str, key: str, data: bytes | None) -> Receipt:
-        return self._own((book, key), super()._keep(book, key, data))
+    def _persist(self, collection: str, key: str, data: bytes | None) -> Receipt:
+        return self._own((collection, key), super()._persist(collection, key, data))
 
     # -- What others have written ----------------------------------------------------------------
 
@@ -226,20 +227,20 @@ class SharedStore(DurableStore):
         self._writer.look(look, take)
 
     def _take_changes(self, rows: list[Any], *, whole: bool) -> None:
-        books = {book.name: book for book in self.collections}
+        collections = {collection.name: collection for collection in self.collections}
         there = set()
         for name, key, data, changed in rows:
             self._seen = max(self._seen, changed)
             there.add((name, key))
-            if name in books and (name, key) not in self._ours:
-                books[name].follow(key, data)
+            if name in collections and (name, key) not in self._ours:
+                collections[name].follow(key, data)
             elif name == RELEASED and (name, key) not in self._ours:
                 self._forget(int(key))
         if whole:
-            for name, book in books.items():
-                for key in book.keys():  # noqa: SIM118 - a book is no mapping
+            for name, collection in collections.items():
+                for key in collection.keys():  # noqa: SIM118 - a collection is no mapping
                     if (name, key) not in there and (name, key) not in self._ours:
-                        book.follow(key, None)
+                        collection.follow(key, None)
 
     def refresh(self, charge_point_id: str) -> Receipt:
         """Read what other processes have stored of a charge point, before its first message is handled here."""

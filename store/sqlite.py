@@ -1,6 +1,6 @@
-"""The embedded store: one SQLite file in WAL mode, durable when a receipt says so.
+"""Embedded store: one SQLite file in WAL mode, durable when a receipt says so.
 
-The rows of a kind are statements over many of them at once: see `rows.py`.
+Rows of one kind are written by statements over many of them at once.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ GIVEN: dict[Kind, Sequence[str]] = {
     Kind.TOLD: TOLD,
     Kind.UNTOLD: ("id",),
     Kind.EVENT: EVENT,
-    Kind.BOOK: ("book", "key", "data", "place"),
+    Kind.COLLECTION: ("book", "key", "data", "place"),
     Kind.SPOOL: SPOOL,
-    Kind.ASIDE: ("number", "why"),
+    Kind.DEAD_LETTER: ("number", "why"),
     Kind.UNSPOOL: ("number",),
     Kind.FORGET: ("number",),
-    Kind.BACK: ("number",),
+    Kind.REQUEUE: ("number",),
 }
 """The columns of the rows, by kind."""
 
@@ -92,19 +92,19 @@ STATEMENTS: dict[Kind, str] = {
     ),
     Kind.UNTOLD: "DELETE FROM told WHERE charge_point IN (SELECT id FROM given)",
     Kind.EVENT: _insert(Kind.EVENT, "events"),
-    Kind.BOOK: "INSERT INTO books (book, key, data, changed, removed_at) "  # noqa: S608
+    Kind.COLLECTION: "INSERT INTO books (book, key, data, changed, removed_at) "  # noqa: S608
     "SELECT book, key, data, place + (SELECT next FROM ids WHERE name = 'change'), "
     f"CASE WHEN data IS NULL THEN {NOW} END FROM given WHERE true ON CONFLICT (book, key) DO UPDATE "
     "SET data = excluded.data, changed = excluded.changed, removed_at = excluded.removed_at",
     Kind.SPOOL: _insert(Kind.SPOOL, "spool"),
-    Kind.ASIDE: "UPDATE spool SET aside = 1, why = given.why FROM given WHERE spool.number = given.number",
-    Kind.BACK: "UPDATE spool SET aside = 0 WHERE number IN (SELECT number FROM given)",
+    Kind.DEAD_LETTER: "UPDATE spool SET aside = 1, why = given.why FROM given WHERE spool.number = given.number",
+    Kind.REQUEUE: "UPDATE spool SET aside = 0 WHERE number IN (SELECT number FROM given)",
     Kind.UNSPOOL: "DELETE FROM spool WHERE number IN (SELECT number FROM given)",
     Kind.FORGET: "DELETE FROM spool WHERE aside = 1 AND number IN (SELECT number FROM given)",
 }
 """Statement for each kind of row; the rows are named `given`."""
 CHANGED = "UPDATE ids SET next = next + ? WHERE name = 'change'"
-"""Follows `Kind.BOOK`, which has given so many numbers: they only go up, whatever is removed."""
+"""Statement behind `Kind.COLLECTION`, which has used so many numbers: they only go up, whatever is removed."""
 REMOVED = f"DELETE FROM books WHERE removed_at <= {NOW} - ?"  # noqa: S608 - a constant
 """Follows too: so a removal keeps its place among the entries of its batch, and can be followed for so many seconds."""
 FORGOTTEN = "DELETE FROM charge_points WHERE registration = ''"
@@ -130,15 +130,15 @@ def _one_each(kind: Kind, rows: Sequence[Row]) -> Sequence[Row]:
         return merged(rows)
     if kind is Kind.TOLD:
         return list({row[:2]: row for row in rows}.values())
-    if kind in (Kind.ASSESS, Kind.ASIDE):
+    if kind in (Kind.ASSESS, Kind.DEAD_LETTER):
         return list({row[0]: row for row in rows}.values())
-    if kind is Kind.BOOK:
+    if kind is Kind.COLLECTION:
         return [(*row, place) for place, row in enumerate(rows)]
     return rows
 
 
 class SqliteFile:
-    """The connection, in the writer's thread alone. Removals from books stay in the file for `removals_kept_s`."""
+    """Connection of the writer's thread. Removals from collections stay in the file for `removals_kept_s`."""
 
     def __init__(self, path: str, *, removals_kept_s: int = 0) -> None:
         self._removals_kept_s = removals_kept_s
@@ -171,7 +171,7 @@ class SqliteFile:
             return
         try:
             self._write(kind, _one_each(kind, rows))
-            if kind is Kind.BOOK:
+            if kind is Kind.COLLECTION:
                 self._connection.execute(CHANGED, (len(rows),))
                 self._connection.execute(REMOVED, (self._removals_kept_s,))
             elif kind is Kind.REGISTER and any(row[1] == "" for row in rows):
@@ -203,11 +203,11 @@ class SqliteFile:
         self._connection.execute(TEXTS[kind, size], given)
 
     def commit(self) -> None:
-        """Make it durable, or raise; `RowsLeftOut` if some is durable and some is not."""
+        """Make the transaction durable, or raise; `RowsLeftOut` if some rows are durable and some are not."""
         self._connection.execute("COMMIT")
 
     def roll_back(self) -> None:
-        """Undo it. Must not raise."""
+        """Roll the transaction back. Must not raise."""
         with contextlib.suppress(
             sqlite3.Error
         ):  # SQLite has rolled back already: it does so when the disk is full
@@ -222,7 +222,7 @@ class SqliteFile:
             raise StoreError(f"the database could not be read: {error}") from error
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close the connection."""
         self._connection.close()
 
 

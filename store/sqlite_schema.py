@@ -46,7 +46,7 @@ STEPS: tuple[str, ...] = (
         why TEXT NOT NULL, start TEXT, aside INTEGER NOT NULL);
     CREATE INDEX spool_waiting ON spool (charge_point, number) WHERE aside = 0;
     """,
-    # For workers, which follow one another's changes of the books by their numbers: see `shared.py`.
+    # Worker processes follow each other's changes of collections by their numbers.
     """
     ALTER TABLE books ADD COLUMN changed INTEGER NOT NULL DEFAULT 1;
     ALTER TABLE books ADD COLUMN removed_at INTEGER;

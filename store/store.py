@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 class StoreError(ChargehandError):
-    """The store could not keep something, or not read. A handler that lets it through is not to blame.
+    """Failure to store or to read. A handler that lets it through is not to blame.
 
-    `passing` says that the same may be kept later: the disk is full, the database away.
+    `passing` says that the same may be stored later: the disk is full, the database away.
     """
 
     blameless = True
@@ -275,8 +275,8 @@ class Store(Protocol):
     def refresh(self, charge_point_id: str) -> Receipt:
         """Read what other processes have stored of a charge point, before its first message is handled here.
 
-        When it is settled without an error, open transactions, the numbers of starts, the registration and the books
-        are known as they were kept until then. Settled at once where nobody else writes.
+        When it is settled without an error, open transactions, the ids of starts, the registration and the collections
+        are known as they were stored until then. Settled at once where nobody else writes.
         """
 
     def note_told(
@@ -320,12 +320,11 @@ class Store(Protocol):
         received_at: datetime,
         why: str,
         redeliver: bool = True,
-        replay: bool | None = None,
     ) -> Receipt:
         """Store a transaction message that no handler has handled.
 
         With `redeliver` it waits for redelivery, else it is a dead letter. `transaction_id` is that of a transaction
-        that is there, or was allotted. `replay` is the old name of `redeliver`.
+        that is there, or was allotted.
         """
 
     def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[Spooled]:

@@ -1,4 +1,4 @@
-"""The one process that writes: it keeps what its workers hand over, that of all of them together.
+"""Store server: the process that writes the SQLite file for all worker processes.
 
 A native thread owns the sockets and the database; nothing of it runs in the hub. Rows that arrive from any worker
 process while the last batch is written, and within `COMMIT_WINDOW_S` of its start, form the next batch and share a

@@ -1,4 +1,4 @@
-"""The store of a worker: its database is a socket to the one process that writes, see `store_server.py`.
+"""Store of a worker process: its database is a socket to the store server.
 
 A batch is one request, and so is a read; each is waited for, in the writer's thread and with a plain blocking socket. A
 frame is a message in MessagePack, with its length.
@@ -45,7 +45,7 @@ ANSWER_S = 60.0
 
 
 class Write(msgspec.Struct, frozen=True, array_like=True, tag="write", gc=False):
-    """Rows to be kept, by kind."""
+    """Rows to be stored, by kind."""
 
     rows: list[tuple[Kind, list[Row]]]
 
@@ -124,7 +124,7 @@ class WorkerDatabase:
             self._rows.setdefault(kind, []).extend(rows)
 
     def commit(self) -> None:
-        """Make it durable, or raise; `RowsLeftOut` if some is durable and some is not."""
+        """Make the transaction durable, or raise; `RowsLeftOut` if some rows are durable and some are not."""
         rows, self._rows = self._rows, {}
         errors: dict[tuple[Kind, int], StoreError] = {}
         for first, request in _requests(rows):
@@ -138,7 +138,7 @@ class WorkerDatabase:
             raise RowsLeftOut(errors)
 
     def roll_back(self) -> None:
-        """Undo it. Must not raise."""
+        """Roll the transaction back. Must not raise."""
         self._rows = {}
 
     def read(self, query: str, values: Sequence[Any]) -> list[Any]:
@@ -151,7 +151,7 @@ class WorkerDatabase:
         return answer.rows
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

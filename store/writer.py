@@ -1,4 +1,4 @@
-"""A native thread that does what would block the hub: as much at a time as has come meanwhile.
+"""Writer: a native thread that reads and writes the database in batches of what has come meanwhile.
 
 Work is handed over in a deque and a lock that only natives wait for; results come back by the loop's `async_` watcher.
 All rows of one batch are one transaction of the database: receipts are settled when
@@ -55,13 +55,13 @@ class Database(Protocol):
         """Read rows, outside a transaction. Raises `StoreError`."""
 
     def commit(self) -> None:
-        """Make it durable, or raise; `RowsLeftOut` if some is durable and some is not."""
+        """Make the transaction durable, or raise; `RowsLeftOut` if some rows are durable and some are not."""
 
     def roll_back(self) -> None:
-        """Undo it. Must not raise."""
+        """Roll the transaction back. Must not raise."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close the connection."""
 
 
 class RowsLeftOut(ChargehandError):
@@ -73,7 +73,7 @@ class RowsLeftOut(ChargehandError):
 
 
 class Job(Receipt):
-    """A row to be kept, and the receipt for it. `failure` is the thread's word, until the hub has settled it."""
+    """Row to be stored, and its receipt. `failure` is the thread's outcome, until the hub has settled the receipt."""
 
     __slots__ = ("failure", "kind", "row")
 
@@ -118,7 +118,7 @@ class Writer:
         self._gathering: Any = None  # the timer that will
         self._busy = False  # so is the thread
         self._batches = 0  # that the thread has done
-        self._courtesy = GilHandoff(threads.native_lock())
+        self._handoff = GilHandoff(threads.native_lock())
         self._back: Any = None
         self._loop: Any = None
 
@@ -138,7 +138,7 @@ class Writer:
             raise
 
     def append(self, kind: Kind, row: Row) -> Receipt:
-        """Hand over a row to be kept; its receipt is settled when it is durable."""
+        """Hand over a row to be stored; its receipt is settled when it is durable."""
         job = Job(kind, row)
         self._hand_over(job)
         return job
@@ -179,7 +179,7 @@ class Writer:
             with contextlib.suppress(RuntimeError):  # the thread was waking already
                 self._wake.release()
         if not self._stopping:
-            self._courtesy.begin(self._loop, self._done_so_far)
+            self._handoff.begin(self._loop, self._done_so_far)
 
     def _done_so_far(self) -> int | None:
         """Number of batches that the thread has committed; None if it is idle."""
@@ -192,7 +192,7 @@ class Writer:
         self._stopping = True
         self._wake_up()
         self._ended.acquire()
-        self._courtesy.end()
+        self._handoff.end()
         for watcher in (self._back, self._gathering):
             _end(watcher)
         self._settle()
@@ -311,7 +311,7 @@ def store_rows(database: Database, rows: Mapping[Kind, Sequence[Row]]) -> dict[t
         database.commit()
     except RowsLeftOut as some:
         errors |= some.errors
-    except Exception as error:  # noqa: BLE001 - a full disk, a broken file: nobody is told it was kept
+    except Exception as error:  # noqa: BLE001 - a full disk, a broken file: nobody is told that it was stored
         database.roll_back()
         failure = StoreError(f"not stored: {error}")
         errors = {(kind, place): failure for kind, all_ in rows.items() for place in range(len(all_))}

@@ -1,13 +1,13 @@
 """Redelivery: messages that a fallback acknowledged are handed to their plugin later, in order.
 
-The records of one charge point are replayed one at a time, oldest first. While any of them waits, its further
+The records of one charge point are redelivered one at a time, oldest first. While any of them waits, its further
 transaction messages are spooled behind them (`Spool`), so that a plugin never sees a StopTransaction
 before its StartTransaction.
 
 A record that fails is tried again, later and later, for as long as it may be the plugin's fault. After `attempts` tries
 it holds up only its own transaction any more; and if the plugin has taken other messages of its action since the first
-try, it is the record, and it is set aside, where people can find it and bring it back. With a StartTransaction the rest
-of its transaction goes aside, too.
+try, the record is to blame and becomes a dead letter, where people can find it and put it back. With a StartTransaction
+the rest of its transaction becomes dead letters, too.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Redelivery(Actor):
             return
         for charge_point_id in found:
             self._grew(charge_point_id)
-        if self._redelivers_here is not None:  # others spool too, and end before they have replayed it
+        if self._redelivers_here is not None:  # others spool too, and end before they have redelivered it
             due = context.clock.monotonic() + self._delay_max_s
             context.timers.call_at(due, lambda: self._tell(TakeUp()))
 
@@ -205,7 +205,7 @@ class Redelivery(Actor):
             return
         record, due = self._choose(backlog, records)
         if record is not None:
-            self._replay(charge_point_id, record)
+            self._redeliver(charge_point_id, record)
         else:
             self._at(charge_point_id, due)
 
@@ -230,10 +230,10 @@ class Redelivery(Actor):
                 held.add(transaction)
         return None, due
 
-    def _replay(self, charge_point_id: str, record: SpooledMessage) -> None:
+    def _redeliver(self, charge_point_id: str, record: SpooledMessage) -> None:
         context = self._context
         if self._spool.is_dead(record):
-            self._set_aside(record, "the StartTransaction of its transaction is set aside")
+            self._make_dead_letter(record, "the StartTransaction of its transaction is a dead letter")
             return
         action = self._spool.action_of(record)
         plugin: Any = context.router.passive.get(action) if action is not None else None
@@ -254,7 +254,7 @@ class Redelivery(Actor):
                 naive_zone=context.rules.naive_zone,
             )
         except Refused as refused:
-            self._set_aside(record, str(refused))
+            self._make_dead_letter(record, str(refused))
             return
         cell = self._directory.find(charge_point_id)
         facts = cell.charge_point if cell is not None else ChargePoint(charge_point_id)
@@ -303,7 +303,7 @@ class Redelivery(Actor):
             return
         context.observer.count("redelivery_failed", charge_point_id)
         backlog.running = None
-        if _passes(outcome.error):  # the record is not to blame, and is not set aside for it
+        if _passes(outcome.error):  # the record is not to blame, and stays in the spool
             self._later(charge_point_id, self._delay_max_s)
             return
         self._backlogs[charge_point_id] = self._backlogs.pop(
@@ -316,13 +316,13 @@ class Redelivery(Actor):
         trouble.failures += 1
         never = getattr(outcome.error, "passing", True) is False  # the store says so of the record itself
         if trouble.failures >= self._attempts and (never or taken > trouble.taken_before):
-            self._set_aside(call.record, outcome.text)
+            self._make_dead_letter(call.record, outcome.text)
             return
         delay_s = self._delay_s * 2.0 ** min(trouble.failures, DOUBLINGS)
         trouble.due = context.clock.monotonic() + min(self._delay_max_s, delay_s)
         self._next(charge_point_id)
 
-    def _set_aside(self, record: SpooledMessage, why: str) -> None:
+    def _make_dead_letter(self, record: SpooledMessage, why: str) -> None:
         context, number, charge_point_id = self._context, record.number, record.charge_point_id
         text = "A spooled record of %s (number %d) is a dead letter: %s"
         context.log_limit.log(
@@ -339,7 +339,7 @@ class Redelivery(Actor):
     def _gone(self, charge_point_id: str, number: int, error: Exception | None) -> None:
         backlog = self._backlogs.get(charge_point_id)
         if backlog is None or backlog.running != number:
-            return  # it was the replayer before this one that waited for it
+            return  # the redelivery before this one waited for it
         backlog.running = None
         if error is None:
             backlog.trouble.pop(number, None)

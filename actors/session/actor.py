@@ -224,7 +224,7 @@ class SessionActor(Actor):
             )
             return
         if incoming.request is None:  # a transaction message with an unreadable payload
-            cell.fallback_state().answer(incoming, _why_unreadable(incoming), replay=False)
+            cell.fallback_state().answer(incoming, _why_unreadable(incoming), redeliver=False)
             return
         if action.connector_status is not None:
             self._note_status(incoming)

@@ -136,9 +136,9 @@ class SessionStore(Protocol):
         transaction_id: int | None,
         received_at: dt.datetime,
         why: str,
-        replay: bool = True,
+        redeliver: bool = True,
     ) -> Receipt:
-        """Spool a transaction message that no handler took; with `replay` it is redelivered to its plugin."""
+        """Spool a transaction message that no handler took; with `redeliver` it is redelivered to its plugin."""
 
     def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[SpooledMessage]:
         """List the messages that wait for redelivery, oldest first."""

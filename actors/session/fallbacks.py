@@ -58,10 +58,10 @@ class Fallbacks:
             call.fallback_taken = True
             call.tell_shadows(answer)
 
-    def answer(self, incoming: Incoming, why: str, *, replay: bool = True) -> None:
+    def answer(self, incoming: Incoming, why: str, *, redeliver: bool = True) -> None:
         """Answer a CALL in its handler's place. A transaction message is acknowledged only once it is stored.
 
-        With `replay` it is redelivered to its plugin.
+        With `redeliver` it is redelivered to its plugin.
         """
         if not incoming.open:
             return
@@ -74,7 +74,7 @@ class Fallbacks:
                 call = Call(self._cell, incoming, self._cell.allot(incoming))
                 self._cell.calls[incoming] = call
             call.fallback_taken = True
-            self._spool(call, why, replay=replay)
+            self._spool(call, why, redeliver=redeliver)
             return
         fallback = incoming.action.fallback
         if fallback is None:
@@ -97,13 +97,13 @@ class Fallbacks:
                 transaction_id=None,
                 received_at=self._cell.context.date_of(incoming.received_at),
                 why=f"refused by the strict policy: {why}",
-                replay=False,
+                redeliver=False,
             )
         )
         if type(failure) is Failure:  # a store of somebody's own: what it raises must not cost the answer
             self._cell.log(failure)
 
-    def _spool(self, call: Call[Any], why: str, *, replay: bool, again: bool = False) -> None:
+    def _spool(self, call: Call[Any], why: str, *, redeliver: bool, again: bool = False) -> None:
         context, incoming = self._cell.context, call.incoming
         if self._cell.ended or not incoming.open:
             return
@@ -118,15 +118,15 @@ class Fallbacks:
                 transaction_id=self._transaction_of(call),
                 received_at=context.date_of(incoming.received_at),
                 why=why,
-                replay=replay,
+                redeliver=redeliver,
             )
         )
         if type(receipt) is Failure:  # a custom store may raise anything; the answer must be sent
-            self._spooled(call, receipt.error, why, replay=replay, again=again)
+            self._spooled(call, receipt.error, why, redeliver=redeliver, again=again)
             return
-        if replay:
+        if redeliver:
             context.spool.put_behind(self._cell.charge_point.id)
-        receipt.then(lambda error: self._spooled(call, error, why, replay=replay, again=again))
+        receipt.then(lambda error: self._spooled(call, error, why, redeliver=redeliver, again=again))
 
     def _transaction_of(self, call: Call[Any]) -> int | None:
         """Transaction that was allotted to a start; or the open one that a message names which cannot be read."""
@@ -139,11 +139,11 @@ class Fallbacks:
         return known.id if known is not None and known.charge_point_id == self._cell.charge_point.id else None
 
     def _spooled(
-        self, call: Call[Any], error: Exception | None, why: str, *, replay: bool, again: bool
+        self, call: Call[Any], error: Exception | None, why: str, *, redeliver: bool, again: bool
     ) -> None:
         context = self._cell.context
-        self.hold_back(call.incoming, error, lambda: self._spool(call, why, replay=replay, again=True))
-        if replay:
+        self.hold_back(call.incoming, error, lambda: self._spool(call, why, redeliver=redeliver, again=True))
+        if redeliver:
             context.spool.spooled(self._cell.charge_point.id)
         if not self._cell.ended and (error is None or not again):  # the failure was logged before
             self._cell.tell(CallSpooled(call, error))

@@ -38,7 +38,7 @@ def path(tmp_path):
     store.add_event(Event(charge_point_id="CP1", kind="boot", received_at=NOW, data={"a": 1}))
     store.collections.tags.put(Tag(id_tag="T1"))
     start = (2, "T2", NOW, 100)
-    for replay in (True, False):
+    for redeliver in (True, False):
         store.spool(
             version="1.6",
             charge_point_id="CP1",
@@ -48,7 +48,7 @@ def path(tmp_path):
             transaction_id=store.allot_transaction_id("CP1", start),
             received_at=NOW,
             why="a reason",
-            replay=replay,
+            redeliver=redeliver,
         )
     store._ask("SELECT 1")
     store.close()
@@ -107,7 +107,7 @@ REPEATED = (
     ("statements", "wanted"),
     [
         (["UPDATE ids SET next = 3"], ["id 4 is in use, though the next one to be given is 3"]),
-        (["DELETE FROM ids"], ["it is not kept which ids were given, and 4 is in use"]),
+        (["DELETE FROM ids"], ["the ids that were given are not stored, and 4 is in use"]),
         (["UPDATE transactions SET id = -3 WHERE id = 3"], ["transaction -3: its id is no positive number"]),
         (
             ["UPDATE transactions SET stop_received_at = '2025-01-01T00:00:00+00:00' WHERE id = 1"],
@@ -123,11 +123,11 @@ REPEATED = (
         (["UPDATE events SET data = 'x'"], ["events 1 cannot be read"]),
         (["UPDATE spool SET payload = '{' WHERE number = 1"], ["spool 1 cannot be read"]),
         (["UPDATE spool SET start = '[1]' WHERE number = 2"], ["spool 2: the start it stands for"]),
-        (["UPDATE spool SET aside = 2 WHERE number = 2"], ["spool 2: it is neither waiting nor set aside"]),
+        (["UPDATE spool SET aside = 2 WHERE number = 2"], ["spool 2: it is neither waiting nor a dead letter"]),
         (["UPDATE charge_points SET registration = 'Perhaps'"], ["charge point CP1: there is no registration"]),
         (["UPDATE books SET data = '{}' WHERE book = 'tags'"], ["tags t1 cannot be read"]),
         (["UPDATE books SET key = 't2' WHERE book = 'tags'"], ["tags t2: its record is that of t1"]),
-        (["UPDATE books SET book = 'novels' WHERE book = 'tags'"], ["novels t1: there is no such book"]),
+        (["UPDATE books SET book = 'novels' WHERE book = 'tags'"], ["novels t1: there is no such collection"]),
         (["ALTER TABLE spool ADD COLUMN colour TEXT"], ["spool, a table or an index, is not as it was made"]),
     ],
 )  # fmt: skip

@@ -335,7 +335,7 @@ def test_the_spool_has_a_charge_point_again_when_something_is_brought_back(store
 
 
 def test_what_nobody_could_replay_is_aside_from_the_beginning(store):
-    spool(store, unique_id="a", replay=False)
+    spool(store, unique_id="a", redeliver=False)
     assert list(store.spooled()) == []
     assert [record.unique_id for record in store.dead_letters()] == ["a"]
 

@@ -13,10 +13,10 @@ NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 @pytest.fixture
 def store():
-    return MemoryStore(keep=3)
+    return MemoryStore(limit=3)
 
 
-def spool(store, unique_id, *, replay=True):
+def spool(store, unique_id, *, redeliver=True):
     receipt = store.spool(
         version="1.6",
         charge_point_id="CP1",
@@ -26,7 +26,7 @@ def spool(store, unique_id, *, replay=True):
         transaction_id=None,
         received_at=NOW,
         why="a reason",
-        replay=replay,
+        redeliver=redeliver,
     )
     receipt.wait()
 
@@ -38,7 +38,7 @@ def ids(records):
 def test_a_full_spool_keeps_nothing_from_being_put_aside(store):
     for unique_id in "abc":
         spool(store, unique_id)
-    spool(store, "d", replay=False)
+    spool(store, "d", redeliver=False)
     assert ids(store.dead_letters()) == ["d"]
     with pytest.raises(StoreError, match="3 messages wait in the spool"):
         spool(store, "e")
@@ -46,11 +46,11 @@ def test_a_full_spool_keeps_nothing_from_being_put_aside(store):
 
 def test_what_lies_aside_keeps_nothing_from_the_spool(store):
     for unique_id in "abc":
-        spool(store, unique_id, replay=False)
+        spool(store, unique_id, redeliver=False)
     spool(store, "d")
     assert ids(store.spooled()) == ["d"]
     with pytest.raises(StoreError, match="3 dead letters are kept"):
-        spool(store, "e", replay=False)
+        spool(store, "e", redeliver=False)
 
 
 def test_a_spool_that_was_full_takes_messages_again_when_some_were_replayed(store):
@@ -70,7 +70,7 @@ def test_over_its_bound_the_oldest_that_was_set_aside_goes(store):
 
 
 def test_a_full_spool_takes_nothing_back_and_loses_nothing(store):
-    spool(store, "a", replay=False)
+    spool(store, "a", redeliver=False)
     for unique_id in "bcd":
         spool(store, unique_id)
     with pytest.raises(StoreError, match="3 messages wait in the spool"):
@@ -99,7 +99,7 @@ def test_it_begins_with_the_tags_and_the_number_that_it_is_given():
 
 
 def test_over_its_bound_the_oldest_closed_transaction_goes_and_an_open_one_never():
-    store = MemoryStore(keep=3)
+    store = MemoryStore(limit=3)
     store.start_transaction(transaction(1))
     for number in range(2, 10):
         store.start_transaction(transaction(number))
@@ -111,7 +111,7 @@ def test_over_its_bound_the_oldest_closed_transaction_goes_and_an_open_one_never
 
 
 def test_over_its_bound_the_oldest_readings_and_events_go():
-    store = MemoryStore(keep=3)
+    store = MemoryStore(limit=3)
     for number in range(5):
         store.add_meter_reading(reading(7, b"[%d]" % number))
         store.add_event(Event(charge_point_id="CP1", kind=str(number), received_at=NOW))
@@ -120,7 +120,7 @@ def test_over_its_bound_the_oldest_readings_and_events_go():
 
 
 def test_it_remembers_no_more_starts_than_its_bound():
-    store = MemoryStore(keep=2)
+    store = MemoryStore(limit=2)
     first = store.allot_transaction_id("CP1", START)
     for connector in (2, 3, 4):
         store.allot_transaction_id("CP1", (connector, "T1", NOW, 100))

@@ -287,7 +287,7 @@ def test_what_is_written_again_because_nobody_knew_whether_it_was_is_there_once(
         lambda: store.collections.tags.put(Tag(id_tag="T1")),
         lambda: store.collections.tags.remove("t2"),
         lambda: spool(store, transaction_id=number),
-        lambda: spool(store, unique_id="2", replay=False),
+        lambda: spool(store, unique_id="2", redeliver=False),
         lambda: store.stop_transaction(stopped(number)),
     ]
     for write in writes:

@@ -169,7 +169,7 @@ def test_what_was_set_aside_is_paged_by_number(store):
         store.spool(
             version="1.6",
             charge_point_id="CP1", action="StopTransaction", unique_id=str(number), payload=b"{}",
-            transaction_id=None, received_at=NOW, why="unknown", replay=False,
+            transaction_id=None, received_at=NOW, why="unknown", redeliver=False,
         ).wait(LIMIT_S)  # fmt: skip
     first = store.dead_letters(limit=2)
     assert [one.unique_id for one in store.dead_letters(after=first[-1].number)] == ["2", "3", "4"]

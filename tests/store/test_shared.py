@@ -254,7 +254,7 @@ def test_a_removal_is_forgotten_after_a_day_and_whoever_was_away_longer_reads_al
 
 
 def test_a_change_that_could_not_be_kept_is_taken_back(one):
-    refused = one._own(("tags", "t1"), one._writer.append(Kind.BOOK, row("tags", None, "{}")))
+    refused = one._own(("tags", "t1"), one._writer.append(Kind.COLLECTION, row("tags", None, "{}")))
     one.collections.tags.follow("t1", msgspec.json.encode(Tag(id_tag="T1")))
     assert not succeeds(refused)
     until(lambda: one.collections.tags.get("t1") is None, "it stayed")

@@ -7,7 +7,7 @@ import falcon
 import pytest
 
 from chargehand import CentralSystem, Credential, Event, MeterReading, Settings, Transaction, v16
-from chargehand.store.memory import KEPT
+from chargehand.store.memory import PERSISTED
 from chargehand.testing import StubStore
 
 PATH = "/api/v1/charge-points"
@@ -244,7 +244,7 @@ def test_a_password_that_cannot_be_is_422(client, credentials, body):
 
 def test_a_password_that_is_not_kept_is_503(client, credentials, monkeypatch):
     def fail(_id, _password):
-        receipt = type(KEPT)()
+        receipt = type(PERSISTED)()
         receipt.settle(TimeoutError("the disk is slow"))
         return receipt
 

@@ -23,7 +23,7 @@ def dead_letters(system):
             transaction_id=number,
             received_at=dt.datetime(2026, 5, 4, tzinfo=dt.UTC),
             why="planted",
-            replay=False,
+            redeliver=False,
         )
     return [record.number for record in system.store.dead_letters()]
 

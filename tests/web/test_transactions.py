@@ -202,7 +202,7 @@ def test_what_was_set_aside_is_paged(client, system):
         system.store.spool(
             version="1.6",
             charge_point_id="CP1", action="StopTransaction", unique_id=str(number), payload=b"{}",
-            transaction_id=None, received_at=NOW, why="unknown", replay=False,
+            transaction_id=None, received_at=NOW, why="unknown", redeliver=False,
         ).wait()  # fmt: skip
     page = client.simulate_get("/api/v1/spool?limit=1").json
     first = page["dead_letters"][0]["number"]

@@ -1,4 +1,4 @@
-"""What fails again and again while others like it are taken is set aside, with the rest of its transaction."""
+"""A message that fails while others of its action are taken becomes a dead letter, with the rest of its transaction."""
 
 from ..messages_of_v16 import METER_VALUES, START, STOP
 from ..spool_harness import ATTEMPTS, DELAY_MAX_S, DELAY_S, answer, fail, only, spool
@@ -112,7 +112,7 @@ def test_the_rest_of_a_transaction_follows_its_start_into_the_dead_letters(spool
     assert {"meter", "stop"} & {call.unique_id for call in spool_harness.seen} == set()
     bad, meter, stop_ = spool_harness.store.dead_letters()
     assert stop_.unique_id == "stop"
-    assert meter.why == stop_.why == "the StartTransaction of its transaction is set aside"
+    assert meter.why == stop_.why == "the StartTransaction of its transaction is a dead letter"
     assert charge_point.call("StopTransaction", {**STOP, "transactionId": 77}, "other")[2] == {}
     assert spool_harness.seen[-1].unique_id == "other"
 
