@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 GRACE_S = 10.0
 """Seconds beyond the call's own limit that the server has to answer."""
 ACCEPTED = 202
+BAD_GATEWAY = 502
 DONE = "done"
 ENDS = {"declined": "it will not be done", "no_effect": "it was promised, and nothing came of it"}
 SEEN = {
@@ -39,11 +41,13 @@ def send_command(
     queue: bool = False,
     expires_in_s: float | None = None,
     say: Callable[[str], object],
+    warn: Callable[[str], object] = lambda _: None,
 ) -> None:
     """Send a command and say the response as JSON text. Raises `CommandFailed` for every other end.
 
     With `effect_timeout_s` what was promised is waited for too, and it is a failure if that does not come to pass. With
     `queue` it is handed over for a charge point that may be away, and nothing is waited for: its ticket's id is said.
+    `warn` is told what of the response departs from the specification.
     """
     try:
         json.loads(payload)
@@ -62,6 +66,8 @@ def send_command(
     answer, subject = reply.json, f"{action} to {charge_point}"
     if "response" in answer:
         say(as_json(answer["response"], indent=2))
+        for row in answer.get("deviations", []):
+            warn(f"deviation: {row['path'] or 'payload'} {row['text']}")
     if queue and reply.status == ACCEPTED:
         say(answer["ticket"])
         return
@@ -77,6 +83,8 @@ def _why(status: int, answer: Mapping[str, Any], subject: str) -> str:
     if "error" in answer:
         error = answer["error"]
         details = f" {as_json(error['details'])}" if error["details"] else ""
+        if status == BAD_GATEWAY:
+            return f"{subject} was answered, but {error['description']}{details}"
         return f"{subject} was refused: {error['code']}: {error['description']}{details}"
     if status == ACCEPTED:
         what = "its effect is still to come" if "response" in answer else "not answered yet"
@@ -137,4 +145,5 @@ def send(
         queue=queue,
         expires_in_s=expires_in_s,
         say=click.echo,
+        warn=functools.partial(click.echo, err=True),
     )

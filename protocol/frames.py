@@ -43,7 +43,7 @@ _raw_elements = msgspec.json.Decoder(list[msgspec.Raw])
 # What a broken frame can still tell: its type, and the id if that is whole. Bounded, so that no text is slow: by what
 # the longest id takes when each of its characters is written as two escaped surrogates.
 _START = re.compile(
-    rb'\s{0,64}\[\s{0,64}([0-9])\s{0,64}(?:,\s{0,64}("(?:[^"\\\x00-\x1f]|\\.){0,%d}"|[0-9]{1,64}(?=\s*,)))?'
+    rb'[\x00-\x20\xef\xbb\xbf]{0,64}\[\s{0,64}([0-9])\s{0,64}(?:,\s{0,64}("(?:[^"\\\x00-\x1f]|\\.){0,%d}"|[0-9]{1,64}(?=\s*,)))?'
     % (10 * MAX_ID_ACCEPTED),
     re.DOTALL,
 )

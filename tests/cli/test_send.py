@@ -33,6 +33,19 @@ def test_the_server_of_the_data_folder_is_found_with_its_token(stub, tmp_path):
     assert stub.requests == [(path, "Bearer made", b'{"type": "Soft"}')]
 
 
+def test_deviations_of_the_answer_are_said_beside_the_response(stub):
+    row = {
+        "path": "configurationKey[1].readonly",
+        "code": "TypeConstraintViolation",
+        "text": "is required",
+        "value": "",
+    }
+    stub.body = ANSWERED | {"deviations": [row]}
+    done = call("CP1", "GetConfiguration", "--url", stub.url)
+    assert (done.exit_code, json.loads(done.stdout)) == (0, RESPONSE)
+    assert done.stderr == "deviation: configurationKey[1].readonly is required\n"
+
+
 @pytest.mark.parametrize("how", ["option", "environment", "file"])
 def test_the_data_folder_may_be_named(stub, tmp_path, monkeypatch, how):
     stub.serve(tmp_path / "elsewhere")
@@ -82,6 +95,12 @@ def test_no_proxy_of_the_environment_comes_in_between(stub, monkeypatch):
             409,
             {"title": "t", "error": {"code": "NotSupported", "description": "no cache", "details": {"a": "ü"}}},
             ["CP1", "NotSupported", "no cache", '{"a": "ü"}'],
+        ),
+        (
+            502,
+            {"title": "t", "error": {"code": "FormationViolation", "description": "the answer is invalid: frame is"
+             " not readable JSON", "details": {"answer": "[3,"}}},
+            ["was answered, but the answer is invalid", '{"answer": "[3,"}'],
         ),
         (
             422,
