@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 from .effects import Pair
 from .energy import Samples
 from .errors import Deviation, ErrorCode
+from .events import DomainEvent, MakeEvent
 from .local_lists import LocalListAdapter
 from .message import Message
 from .verbs import Translate, Verb, VerbFacts, VerbRefused
@@ -139,6 +140,8 @@ class Action:
     """Presence of meter readings in a request."""
     transaction_named: Callable[[bytes], int | None] | None = None
     """Transaction that a payload names which could not be read otherwise."""
+    events: Mapping[type[DomainEvent], MakeEvent] = field(default_factory=dict)
+    """Live events of a call that was answered with a response, by kind."""
 
     def carries_credential(self, request: Any) -> bool:
         """Tell if a request of this action carries a credential."""
@@ -253,13 +256,14 @@ class Version:
         message_types: frozenset[int] = frozenset({2, 3, 4}),
         local_lists: LocalListAdapter | None = None,
         verbs: Mapping[type[Verb], Translate] | None = None,
+        events: Mapping[str, Mapping[type[DomainEvent], MakeEvent]] | None = None,
         samples: Callable[[bytes, tzinfo | None], Samples] = no_samples,
         meter_values: Callable[[bytes], bytes] = no_meter_values,
     ) -> Self:
         """Make the table from all marked requests that are declared in these modules.
 
-        `spellings` has only the codes that the version spells in its own way.  Raises ValueError for an
-        action declared twice, or for one of another version.
+        `spellings` has only the codes that the version spells in its own way, `events` the live events of the rows,
+        by action.  Raises ValueError for an action declared twice, or for one of another version.
         """
         actions: dict[str, Action] = {}
         for module in modules:
@@ -272,7 +276,8 @@ class Version:
                 if row.version not in ("", name):
                     raise ValueError(f"{name}: {row.name} belongs to version {row.version}")
                 if not row.version:
-                    row = kind.__action__ = replace(row, version=name)
+                    made = (events or {}).get(row.name, {})
+                    row = kind.__action__ = replace(row, version=name, events=made)
                 actions[row.name] = row
         spelt = {code: spellings.get(code, code.value) for code in ErrorCode}
         return cls(

@@ -19,7 +19,7 @@ from ..runtime.cell import ENDED, RUNNING, Ending, Exit
 from ..runtime.failure import Failure, attempt
 from ..runtime.ordered_cell import OrderedCell
 from ..session.call import Call
-from ..session.messages import AnswerSent, ChargePointOffline, ChargePointOnline, TicketEnded
+from ..session.messages import AnswerSent, EventPublished, TicketEnded, WentOffline, WentOnline
 from .circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
 from .passed_call import PassedCall, PassOnFailed
 from .shadow import ShadowCall
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from greenlet import greenlet
 
+    from ...protocol.events import DomainEvent
     from ..runtime.actor import Actor
     from ..runtime.cell import Cell
     from ..runtime.scheduler import Scheduler
@@ -39,15 +40,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NOTICES: dict[type, str] = {
-    ChargePointOnline: "on_online",
-    ChargePointOffline: "on_offline",
+    WentOnline: "on_online",
+    WentOffline: "on_offline",
     TicketEnded: "on_outcome",
     AnswerSent: "after",
+    EventPublished: "on",
 }
 """Names that stand for the action when the handler of an event fails."""
 
+BOUNDED = frozenset({AnswerSent, EventPublished})
+"""Messages of which no more than `EVENT_BACKLOG` may wait."""
+
 EVENT_BACKLOG = 1000
-"""Answers that may wait for a plugin that looks at them; further ones are dropped and counted."""
+"""Answers and events that may wait for a plugin that looks at them; further ones are dropped and counted."""
 
 SHADOW_BACKLOG = 16
 """Calls of one charge point that may wait for a shadow; further ones are dropped."""
@@ -132,14 +137,14 @@ class PluginCell(OrderedCell):
             else:
                 message.return_unhandled("the shadow was promoted")
         elif kind in NOTICES:
-            if kind is AnswerSent:
+            if kind in BOUNDED:
                 self._unseen -= 1
             self._notice(actor, message, NOTICES[kind])
         else:
             super()._handle(actor, message)
 
     def tell_event(self, event: Any) -> None:
-        """Tell the plugin of an answer, unless too many wait for it already."""
+        """Tell the plugin of an answer or an event, unless too many wait for it already."""
         if self.ended:
             return
         if self._unseen >= EVENT_BACKLOG:
@@ -147,6 +152,11 @@ class PluginCell(OrderedCell):
             return
         self._unseen += 1
         self.tell(event)
+
+    def hear(self, event: DomainEvent) -> None:
+        """Tell the plugin of a live event; one in quarantine hears nothing."""
+        if not self.quarantined:
+            self.tell_event(EventPublished(event))
 
     # -- Passing on ------------------------------------------------------------------------------
 
@@ -250,7 +260,7 @@ class PluginCell(OrderedCell):
                 if type(message) is ShadowCall:
                     self._shadow_done(message.ordering_key)
                 message.return_unhandled(why)
-            elif type(message) is AnswerSent:
+            elif type(message) in BOUNDED:
                 self._unseen -= 1
             elif type(message) not in NOTICES:
                 kept.append(message)

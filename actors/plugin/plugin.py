@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from gevent import getcurrent
 
+from ...protocol.events import EVENTS, DomainEvent
 from ..runtime.actor import Actor
 from ..runtime.failure import Failure, attempt
 from ..session.call import Call
-from ..session.messages import AnswerSent, ChargePointOffline, ChargePointOnline, TicketEnded
+from ..session.messages import AnswerSent, EventPublished, TicketEnded, WentOffline, WentOnline
 from .detached_call import RedeliveredCall
 from .passed_call import PassedCall
 from .shadow import MutedSystem, ShadowCall
@@ -57,6 +58,24 @@ def passive(action: type[Message] | str) -> Callable[[F], F]:
     A request is the action of its version only, a name the action of every version that has it.
     """
     return _marker("passive", *_name_of(action))
+
+
+def on(*events: type[DomainEvent]) -> Callable[[F], F]:
+    """Mark what hears of events: `handler(self, event)`.
+
+    Live events come in order with the calls of the same charge point, once, and only while the plugin runs; of what it
+    does not keep up with the newest is dropped and counted.
+    """
+    for event in events:
+        if EVENTS.get(getattr(event, "__name__", "")) is not event:
+            raise TypeError(f"{event!r} is not a kind of event")
+
+    def mark(handler: F) -> F:
+        for event in events:
+            handler = _marker("on", event.__name__)(handler)
+        return handler
+
+    return mark
 
 
 def after(action: type[Message] | str) -> Callable[[F], F]:
@@ -153,8 +172,13 @@ class Plugin(Actor):
 
     @classmethod
     def actions_of(cls, kind: str) -> list[str]:
-        """Return the actions with a handler of a kind: "passive", "after", "outcome", "online" or "offline"."""
+        """Return the actions with a handler of a kind: "passive", "after", "on", "outcome", "online" or "offline"."""
         return list(dict.fromkeys(action for found, action, _ in cls.handlers if found == kind))
+
+    @classmethod
+    def events_heard(cls) -> list[type[DomainEvent]]:
+        """The kinds of events that have a handler."""
+        return [EVENTS[name] for name in cls.actions_of("on")]
 
     @classmethod
     def handler_of(cls, kind: str, action: str, version: str = "") -> str | None:
@@ -181,11 +205,13 @@ class Plugin(Actor):
             return None
         if kind is AnswerSent:
             return self._see(message)
+        if kind is EventPublished:
+            return self._hear(message.event, "on", type(message.event).__name__)
         if kind is TicketEnded:
             return self._hear(message.ticket, "outcome", message.ticket.action, "*")
-        if kind is ChargePointOnline:
+        if kind is WentOnline:
             return self._hear(message.charge_point, "online", "")
-        if kind is ChargePointOffline:
+        if kind is WentOffline:
             return self._hear(message.charge_point, "offline", "")
         return super().receive(message)
 

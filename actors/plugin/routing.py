@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pykka import ActorDeadError
 
 from ...config.errors import ChargehandError
+from ...protocol.events import DomainEvent
 from .shadow import ShadowCall
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+
+Listener = Callable[[DomainEvent], None]
+"""Function that is told of live events."""
 
 
 class UnknownHandler(ChargehandError, ValueError):
@@ -53,12 +58,15 @@ def claimed_rows(
 class Router:
     """Routing table: the row of an action to the plugins that answer it, in order, and who hears of the rest.
 
-    `passive` has the first plugin of each row, `after` those that look at its answers.
+    `passive` has the first plugin of each row, `after` those that look at its answers, `listeners` has who is told of
+    live events, by kind. `watched` is true if anybody looks at answers or listens.
     """
 
     def __init__(self) -> None:
         self.passive: dict[Action, PluginCell] = {}
         self.after: dict[Action, list[PluginCell]] = {}
+        self.listeners: dict[type[DomainEvent], list[Listener]] = {}
+        self.watched = False
         self.has_shadows = False
         self._chains: dict[Action, dict[str, PluginCell]] = {}  # by name, the back office last
         self._shadows: dict[Action, list[PluginCell]] = {}
@@ -77,6 +85,7 @@ class Router:
             online=bool(plugin.actions_of("online")),
             offline=bool(plugin.actions_of("offline")),
             after=claimed_rows(cell.spec, versions, "after", last_resort=last_resort),
+            events=plugin.events_heard(),
             last_resort=last_resort,
         )
 
@@ -89,6 +98,7 @@ class Router:
         online: bool = False,
         offline: bool = False,
         after: Iterable[Action] = (),
+        events: Iterable[type[DomainEvent]] = (),
         last_resort: bool = False,
     ) -> None:
         """Enter a plugin's cell. `passive` and `after` are rows; `outcomes` are actions, "*" for all.
@@ -111,9 +121,30 @@ class Router:
             self._online.append(cell)
         if offline:
             self._offline.append(cell)
-
         for row in after:
             self.after.setdefault(row, []).append(cell)
+        for kind in events:
+            self.listen(kind, cell.hear)
+        self.watched = bool(self.after or self.listeners)
+
+    def listen(self, kind: type[DomainEvent], listener: Listener) -> None:
+        """Tell a listener of live events of a kind, in the hub, from now on. It must be fast and must not raise."""
+        self.listeners.setdefault(kind, []).append(listener)
+        self.watched = True
+
+    def unlisten(self, kind: type[DomainEvent], listener: Listener) -> None:
+        """Tell a listener no more."""
+        listeners = self.listeners.get(kind, [])
+        if listener in listeners:
+            listeners.remove(listener)
+        if not listeners:
+            self.listeners.pop(kind, None)
+        self.watched = bool(self.after or self.listeners)
+
+    def publish(self, event: DomainEvent) -> None:
+        """Tell those who listen to a live event."""
+        for listener in list(self.listeners.get(type(event), ())):
+            listener(event)
 
     def _claim(self, cell: PluginCell, row: Action, *, last_resort: bool) -> None:
         chain = self._chains.setdefault(row, {})
@@ -139,6 +170,10 @@ class Router:
         heard = (*self._shadows.values(), *self._outcomes.values(), *self.after.values())
         for cells in (*heard, self._online, self._offline):
             cells[:] = [cell for cell in cells if not cell.ended]
+        for listeners in self.listeners.values():
+            listeners[:] = [
+                one for one in listeners if not getattr(getattr(one, "__self__", None), "ended", False)
+            ]
 
     def find(self, row: Action) -> PluginCell | None:
         """Return the plugin that answers an action; None if none does."""

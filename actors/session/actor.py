@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...protocol.effects import Expectation, pair_of, show
 from ...protocol.errors import ErrorCode, OcppError
+from ...protocol.events import ChargePointOnline
 from ...protocol.frames import looks_like_answer
 from ...protocol.outgoing import INFINITY, Outgoing
 from ...protocol.payload import build
@@ -28,12 +29,12 @@ from .messages import (
     CallReturned,
     CallSpooled,
     CancelCommand,
-    ChargePointOnline,
     ConnectionClosed,
     FrameReceived,
     RegistrationPersisted,
     SendCommand,
     TimePassed,
+    WentOnline,
 )
 from .tickets import TicketState
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from ...protocol.actions import Action
     from ...protocol.session import Rules
     from .cell import ChargePointCell
+    from .charge_point import ChargePoint
     from .context import DurableTickets
     from .tickets import Ticket
 
@@ -105,9 +107,22 @@ class SessionActor(Actor):
         charge_point.secure = connection.secure
         how = " (took over)" if was_online else ""
         logger.info("%s is online from %s%s", charge_point, connection.peer, how)
-        cell.context.router.tell_online(ChargePointOnline(charge_point))
+        cell.context.router.tell_online(WentOnline(charge_point))
+        if ChargePointOnline in cell.context.router.listeners:
+            self._publish_online(charge_point)
         cell.notify(cell.context.host.went_online, charge_point)
         self._send_next()
+
+    def _publish_online(self, charge_point: ChargePoint) -> None:
+        context = self._cell.context
+        event = ChargePointOnline(
+            at=context.date_of(context.clock.monotonic()),
+            charge_point_id=charge_point.id,
+            peer=charge_point.peer,
+            secure=charge_point.secure,
+            version=charge_point.version,
+        )
+        context.router.publish(event)
 
     def _change_version(self, rules: Rules) -> None:
         """Set the rules of the connection's version; waiting commands of another version are held from now on."""
@@ -328,7 +343,7 @@ class SessionActor(Actor):
             return
         del cell.calls[incoming]
         cell.send(cell.session.answer(incoming, data), "answer")
-        if cell.context.router.after:
+        if cell.context.router.watched:
             cell.tell_answer(incoming, call.transaction_id, data, fallback=False)
         connection = cell.connection
         if cell.held is not None or (connection is not None and connection.paused):
@@ -363,7 +378,7 @@ class SessionActor(Actor):
         status = _status_in(incoming, message.answer)
         cell.event("registration", status)
         cell.send(cell.session.answer(incoming, message.answer), "answer")
-        if cell.context.router.after:
+        if cell.context.router.watched:
             cell.tell_answer(incoming, None, message.answer, fallback=False)
         charge_point = cell.charge_point
         booted_before, charge_point.boot = charge_point.boot is not None, incoming.request

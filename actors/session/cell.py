@@ -14,6 +14,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from ...protocol.errors import Refused
+from ...protocol.events import ChargePointOffline, EventFacts
 from ...protocol.outgoing import INFINITY
 from ...protocol.payload import lenient
 from ...protocol.websocket import CloseCode
@@ -26,12 +27,12 @@ from .messages import (
     AnswerSent,
     Attached,
     CallSpooled,
-    ChargePointOffline,
     ConnectionClosed,
     FrameReceived,
     RegistrationPersisted,
     SendCommand,
     TimePassed,
+    WentOffline,
 )
 from .recorder import Recorder
 from .tickets import TicketState
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ...protocol.errors import OcppError
+    from ...protocol.events import MakeEvent
     from ...protocol.session import Incoming, Session
     from ..runtime.actor import Actor
     from ..runtime.cell import Exit
@@ -249,7 +251,11 @@ class ChargePointCell(Cell):
         charge_point.connected_at = None
         charge_point.disconnected_at = context.clock.time()
         logger.info("%s is offline (%d %s)", charge_point, code, reason)
-        context.router.tell_offline(ChargePointOffline(charge_point, code, reason))
+        context.router.tell_offline(WentOffline(charge_point, code, reason))
+        if ChargePointOffline in context.router.listeners:
+            now = context.date_of(context.clock.monotonic())
+            event = ChargePointOffline(at=now, charge_point_id=charge_point.id, code=code, reason=reason)
+            context.router.publish(event)
         self.notify(context.host.went_offline, charge_point, code, reason)
 
     # -- Calls -----------------------------------------------------------------------------------
@@ -264,11 +270,31 @@ class ChargePointCell(Cell):
     def tell_answer(
         self, incoming: Incoming, transaction_id: int | None, answer: bytes | OcppError, *, fallback: bool
     ) -> None:
-        """Tell the plugins that look at answers to this action what was sent; not for a call that was unreadable."""
-        router = self.context.router
-        if self.connection is not None and incoming.request is not None and incoming.action in router.after:
+        """Tell those who look at answers to this action what was sent; not for a call that was unreadable."""
+        if self.connection is None or incoming.request is None:
+            return
+        router, row = self.context.router, incoming.action
+        if row in router.after:
             call: AnsweredCall[Any] = AnsweredCall(self, incoming, transaction_id, fallback=fallback)
             router.tell_answer(AnswerSent(call, answer))
+        if isinstance(answer, bytes):
+            for kind, make in row.events.items():
+                if kind in router.listeners:
+                    self._publish(make, incoming, answer)
+
+    def _publish(self, make: MakeEvent, incoming: Incoming, answer: bytes) -> None:
+        facts = EventFacts(
+            self.charge_point.id,
+            self.context.date_of(incoming.received_at),
+            incoming.request,
+            bytes(incoming.payload),
+            incoming.action.response.__decoder__.decode(answer),
+        )
+        event = attempt(make, facts)
+        if type(event) is Failure:
+            self.log(event)
+        elif event is not None:
+            self.context.router.publish(event)
 
     def drop_calls(self) -> None:
         """Drop the calls of a lost connection: they cannot be answered any more.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ...protocol.actions import Action
+    from ...protocol.events import DomainEvent
     from ...protocol.session import Rules
     from ..runtime.scheduler import Scheduler
     from ..runtime.timers import Clock, Timers
@@ -328,8 +329,18 @@ class RouterView(Protocol):
     def after(self) -> Mapping[Action, Sequence[Any]]:
         """Plugins by the row whose answers they want to see."""
 
+    watched: bool
+    """True if anybody looks at answers or listens to events."""
+
+    @property
+    def listeners(self) -> Mapping[type[DomainEvent], Sequence[Any]]:
+        """Listeners to live events, by kind."""
+
     def tell_answer(self, fact: Any) -> None:
         """Tell the plugins that look at answers of this row which one was sent."""
+
+    def publish(self, event: DomainEvent) -> None:
+        """Tell those who listen to a live event."""
 
     @property
     def passive(self) -> Mapping[Action, PluginHandle]:

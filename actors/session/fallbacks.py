@@ -47,7 +47,7 @@ class Fallbacks:
         self.claim_answer(incoming, code.encode())
         frame = self._cell.session.refuse(incoming, code, text, details)
         self._cell.send(frame, kind)
-        if frame is not None and self._cell.context.router.after:
+        if frame is not None and self._cell.context.router.watched:
             error = OcppError(code, text, details)
             self._cell.tell_answer(incoming, None, error, fallback=kind != "answer")
 
@@ -172,5 +172,5 @@ class Fallbacks:
     def _send_answer(self, incoming: Incoming, transaction_id: int | None, answer: bytes) -> None:
         frame = self._cell.session.answer(incoming, answer)
         self._cell.send(frame)
-        if frame is not None and self._cell.context.router.after:
+        if frame is not None and self._cell.context.router.watched:
             self._cell.tell_answer(incoming, transaction_id, answer, fallback=True)

@@ -11,6 +11,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from ...protocol.errors import OcppError
+    from ...protocol.events import DomainEvent
     from ..runtime.failure import Failure
     from .call import Call
     from .charge_point import ChargePoint
@@ -101,7 +102,7 @@ class TimePassed(SessionMessage, frozen=True, gc=False):
 # -- To a plugin --------------------------------------------------------------------------------------
 
 
-class ChargePointOnline(SessionMessage, frozen=True, gc=False):
+class WentOnline(SessionMessage, frozen=True, gc=False):
     """Event: a charge point has connected, or has another connection."""
 
     charge_point: ChargePoint
@@ -112,7 +113,7 @@ class ChargePointOnline(SessionMessage, frozen=True, gc=False):
         return self.charge_point.id
 
 
-class ChargePointOffline(SessionMessage, frozen=True, gc=False):
+class WentOffline(SessionMessage, frozen=True, gc=False):
     """Event: a charge point has disconnected; `code` and `reason` say how its socket was closed."""
 
     charge_point: ChargePoint
@@ -135,6 +136,17 @@ class AnswerSent(SessionMessage, frozen=True, gc=False):
     def ordering_key(self) -> str:
         """Key that keeps the event in order with the calls of the same charge point."""
         return self.call.ordering_key
+
+
+class EventPublished(SessionMessage, frozen=True, gc=False):
+    """An event that a plugin listens to has happened."""
+
+    event: DomainEvent
+
+    @property
+    def ordering_key(self) -> str:
+        """Key that keeps the event in order with the calls of the same charge point."""
+        return self.event.charge_point_id
 
 
 class TicketEnded(SessionMessage, frozen=True, gc=False):

@@ -52,6 +52,7 @@ from .core import (
     UnlockConnectorResponse,
     UnlockStatus,
 )
+from .events import EVENTS
 from .firmware import (
     DiagnosticsStatus,
     DiagnosticsStatusNotification,
@@ -191,6 +192,7 @@ VERSION = Version.gather(
     {ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION: "OccurenceConstraintViolation"},
     local_lists=LOCAL_LISTS,
     verbs=FUNCTIONS,
+    events=EVENTS,
     samples=samples_of,
     meter_values=meter_values_of,
 )

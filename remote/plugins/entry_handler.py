@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...actors.plugin.detached_call import Untried
 from ...actors.runtime.failure import Failure, attempt
-from ...actors.session.messages import ChargePointOffline, ChargePointOnline, TicketEnded
+from ...actors.session.messages import TicketEnded, WentOffline, WentOnline
 from ...protocol.errors import OcppError, Refused
 from ...protocol.payload import build, lenient
 from ...protocol.session import Incoming
@@ -186,10 +186,10 @@ class EntryHandler:
         elif isinstance(envelope, CameOnline):
             if plugin.handler_of("online", "") is None:
                 return ""
-            fact = ChargePointOnline(self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts))
+            fact = WentOnline(self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts))
         elif isinstance(envelope, LeftOffline) and plugin.handler_of("offline", "") is not None:
             facts = self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts)
-            fact = ChargePointOffline(facts, 0, "")  # handlers do not get the code
+            fact = WentOffline(facts, 0, "")  # handlers do not get the code
         else:
             return ""
         if self.cell.quarantined and not self.cell.try_as_trial(fact):
