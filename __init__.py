@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .actors.plugin.plugin import Plugin as Plugin
     from .actors.plugin.plugin import PluginSpec as PluginSpec
     from .actors.plugin.plugin import after as after
+    from .actors.plugin.plugin import on as on
     from .actors.plugin.plugin import on_offline as on_offline
     from .actors.plugin.plugin import on_online as on_online
     from .actors.plugin.plugin import on_outcome as on_outcome
@@ -61,6 +62,16 @@ if TYPE_CHECKING:
     from .protocol.errors import ErrorCode as ErrorCode
     from .protocol.errors import InvalidPayload as InvalidPayload
     from .protocol.errors import OcppError as OcppError
+    from .protocol.events import AuthorizationRequested as AuthorizationRequested
+    from .protocol.events import ChargePointOffline as ChargePointOffline
+    from .protocol.events import ChargePointOnline as ChargePointOnline
+    from .protocol.events import DomainEvent as DomainEvent
+    from .protocol.events import MeterValuesReceived as MeterValuesReceived
+    from .protocol.events import PluginQuarantined as PluginQuarantined
+    from .protocol.events import PluginReleased as PluginReleased
+    from .protocol.events import SessionRestarted as SessionRestarted
+    from .protocol.events import StatusChanged as StatusChanged
+    from .protocol.events import TransactionUpdated as TransactionUpdated
     from .protocol.message import Message as Message
     from .protocol.verbs import VerbRefused as VerbRefused
     from .store.collections import Collection as Collection
@@ -105,6 +116,7 @@ if TYPE_CHECKING:
     from .system.local_lists import LocalListSyncRunning as LocalListSyncRunning
     from .system.local_lists import LocalListUpdate as LocalListUpdate
     from .system.operations import ChargePointConnected as ChargePointConnected
+    from .system.subscriptions import Subscription as Subscription
     from .system.tree import PluginNotFound as PluginNotFound
     from .web.server import serve_http as serve_http
 
@@ -116,6 +128,7 @@ _MODULES = {
     "PluginSpec": ".actors.plugin.plugin",
     "PassOnFailed": ".actors.plugin.passed_call",
     "after": ".actors.plugin.plugin",
+    "on": ".actors.plugin.plugin",
     "on_offline": ".actors.plugin.plugin",
     "on_online": ".actors.plugin.plugin",
     "on_outcome": ".actors.plugin.plugin",
@@ -163,6 +176,16 @@ _MODULES = {
     "ErrorCode": ".protocol.errors",
     "InvalidPayload": ".protocol.errors",
     "OcppError": ".protocol.errors",
+    "AuthorizationRequested": ".protocol.events",
+    "ChargePointOffline": ".protocol.events",
+    "ChargePointOnline": ".protocol.events",
+    "DomainEvent": ".protocol.events",
+    "MeterValuesReceived": ".protocol.events",
+    "PluginQuarantined": ".protocol.events",
+    "PluginReleased": ".protocol.events",
+    "SessionRestarted": ".protocol.events",
+    "StatusChanged": ".protocol.events",
+    "TransactionUpdated": ".protocol.events",
     "Message": ".protocol.message",
     "VerbRefused": ".protocol.verbs",
     "Collection": ".store.collections",
@@ -207,6 +230,7 @@ _MODULES = {
     "LocalListSyncRunning": ".system.local_lists",
     "LocalListUpdate": ".system.local_lists",
     "ChargePointConnected": ".system.operations",
+    "Subscription": ".system.subscriptions",
     "PluginNotFound": ".system.tree",
     "serve_http": ".web.server",
 }

@@ -142,6 +142,7 @@ class HttpSettings(Section):
     host: str = setting("127.0.0.1", "Address for HTTP.", pattern=r"\S+", wanted="an address")
     port: int = port_number(8080, "Port for HTTP; 0 takes any free one.")
     open: bool = off("Disable bearer-token authentication of the HTTP API (loopback only).")
+    event_streams: int = setting(100, "Event streams (`/api/v1/events`) open at a time.", least=0)
     token: str = setting(
         "", "The bearer token; empty makes one at start and writes it into `data`.", secret=True
     )

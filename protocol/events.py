@@ -91,18 +91,6 @@ class PluginReleased(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True)
     plugin: str
 
 
-class NodeJoined(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
-    """Another process that serves the same charge points has come. Live."""
-
-    node: str
-
-
-class NodeLeft(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
-    """Another process that serves the same charge points is gone. Live."""
-
-    node: str
-
-
 LIVE: tuple[type[DomainEvent], ...] = (
     ChargePointOnline,
     ChargePointOffline,
@@ -113,8 +101,6 @@ LIVE: tuple[type[DomainEvent], ...] = (
     SessionRestarted,
     PluginQuarantined,
     PluginReleased,
-    NodeJoined,
-    NodeLeft,
 )
 """All live events."""
 

@@ -16,6 +16,7 @@ import msgspec
 from ..actors.plugin.cell import PluginCell
 from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
 from ..actors.runtime.cell import Ending, Exit, Phase
+from ..protocol.events import PluginQuarantined, PluginReleased
 from .child import Child, ChildSpec
 from .rules import Budget
 from .supervisor import Supervisor
@@ -102,6 +103,10 @@ class PluginSupervisor(Supervisor):
         quarantine.times += 1
         quarantine.length_s = self._quarantine_s * 2 ** min(quarantine.in_a_row - 1, DOUBLINGS)
         self._context.observer.count("plugin_quarantined", "")
+        context = self._context
+        crash = next((str(child.last_crash) for child in self.children if child.spec.id == name), "")
+        event = PluginQuarantined(at=context.date_of(now), plugin=name, reason=crash)
+        context.router.publish(event)
         cell.quarantined = True
         cell.end_trial()
         cell.drain("its plugin is quarantined")
@@ -156,6 +161,8 @@ class PluginSupervisor(Supervisor):
             self._restart(child)
         if not cell.quarantined:
             self._context.observer.count("plugin_released", "")
+            released_at = self._context.date_of(self._timers.clock.monotonic())
+            self._context.router.publish(PluginReleased(at=released_at, plugin=child.spec.id))
             self._context.spool.redeliver_now()
         return True
 

@@ -19,6 +19,7 @@ from ..actors.runtime.failure import Failure
 from ..actors.session.actor import SessionActor
 from ..actors.session.cell import ChargePointCell
 from ..actors.session.charge_point import ChargePoint
+from ..protocol.events import SessionRestarted
 from ..protocol.session import Session
 from ..protocol.websocket import CloseCode
 from .rules import Budget, Policy
@@ -291,6 +292,11 @@ class SessionSupervisor(Branch):
             return
         self._sessions.context.observer.count("session_restarted", cell.charge_point.id)
         logger.warning("The session of %s was restarted after %s", cell.urn, self._last_crash.get(cell))
+        context = self._sessions.context
+        if SessionRestarted in context.router.listeners:
+            now = context.date_of(context.clock.monotonic())
+            reason = str(self._last_crash.get(cell))
+            context.router.publish(SessionRestarted(at=now, charge_point_id=cell.urn, reason=reason))
 
     def _give_up(self, cell: ChargePointCell) -> None:
         logger.error(

@@ -49,6 +49,7 @@ from .counters import Counters
 from .local_lists import LocalLists
 from .membership import Membership
 from .operations import Operations
+from .subscriptions import QUEUE_LIMIT, Subscription, Subscriptions
 from .ticket_store import TicketStore
 from .tree import Tree, spec_of
 from .wiring import SystemHost, context_of, open_coordinator
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from ..actors.session.tickets import Ticket
     from ..config.worker_process import Worker
     from ..protocol.actions import Version
+    from ..protocol.events import DomainEvent
     from ..protocol.message import Message
     from ..remote.cluster.cluster import Cluster
     from ..remote.cluster.coordinator import Coordinator
@@ -221,6 +223,7 @@ class CentralSystem(CommandSender):
                 spooled_elsewhere=self._spooled_elsewhere,
                 versions=self.versions,
             )
+        self._subscriptions = Subscriptions(self._router, self.counters, self._pool)
         self._spool = Spool(self.store, self.versions.values())
         self._context = context_of(
             settings,
@@ -362,6 +365,7 @@ class CentralSystem(CommandSender):
         for cell in self._directory:
             self._sessions.let_go(cell)
         self._commands.end_all("the central system has stopped")
+        self._subscriptions.close()
         self._pool.kill(timeout=1.0)
         for connection in list(self._running):  # still closing, or half-open: nothing else would end them
             connection.finish()
@@ -437,6 +441,28 @@ class CentralSystem(CommandSender):
     def _send(self, charge_point: str, request: Any, **options: Unpack[SendOptions]) -> Ticket[Any]:
         # Never blocks; safe from any greenlet and any native thread.
         return self._running_commands.send(charge_point, request, **options)
+
+    def subscribe(
+        self,
+        kinds: type[DomainEvent] | Iterable[type[DomainEvent]],
+        callback: Callable[[Any], None] | None = None,
+        *,
+        queue_limit: int = QUEUE_LIMIT,
+        charge_point_id: str = "",
+    ) -> Subscription:
+        """Subscribe to live events, of all charge points or of one, while the system runs.
+
+        `callback` is called with each event, in order, in a greenlet of its own, and may block; without one, iterate
+        over the subscription that is returned, and close it. More than `queue_limit` events that wait are dropped, the
+        newest first, and counted. Raises RuntimeError if the system does not run.
+        """
+        if self._root is None:
+            raise RuntimeError("the central system is not running")
+        wanted = (kinds,) if isinstance(kinds, type) else kinds
+        subscription = self._subscriptions.open(wanted, limit=queue_limit, charge_point_id=charge_point_id)
+        if callback is not None:
+            self._subscriptions.call(subscription, callback)
+        return subscription
 
     def find_transaction(self, transaction_id: int) -> Transaction:
         """Find a transaction by its number; may switch greenlets. Raises `TransactionNotFound` if there is none."""

@@ -32,6 +32,7 @@ from .by_hand import ByHand
 from .charge_points import ChargePoints, Passwords
 from .cluster_proxy import INNER, ClusterProxy, answerer
 from .commands import Commands, Dispatch, Tickets
+from .events import Events
 from .openapi import Description
 from .requests import (
     Problem,
@@ -137,8 +138,6 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     tags = Tags(system)
     app.add_route(f"{ROOT}/tags", tags)
     app.add_route(f"{ROOT}/tags/{{id_tag:segment}}", tags, suffix="one")
-    app.add_route(f"{ROOT}/supervision", Supervision(system))
-    app.add_route(f"{ROOT}/crashes", Crashes(system))
     app.add_route(f"{ROOT}/plugins", plugins)
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/release", plugins, suffix="release")
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/promote", plugins, suffix="promote")
@@ -147,9 +146,16 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.add_route(f"{ROOT}/spool", spool)
     app.add_route(f"{ROOT}/spool/retry", spool, suffix="retry_all")
     app.add_route(f"{ROOT}/spool/{{number:segment}}/retry", spool, suffix="retry")
-    app.add_route(f"{ROOT}/counters", Counters(system))
-    app.add_route(f"{ROOT}/openapi.json", Description(system))
-    app.add_route(f"{ROOT}/cluster", Nodes(system))
+    whole: dict[str, Any] = {
+        "supervision": Supervision(system),
+        "crashes": Crashes(system),
+        "events": Events(system, stop),
+        "counters": Counters(system),
+        "openapi.json": Description(system),
+        "cluster": Nodes(system),
+    }
+    for name, resource in whole.items():
+        app.add_route(f"{ROOT}/{name}", resource)
     if system.cluster is not None:
         system.cluster.answer = answerer(app)
     return app
