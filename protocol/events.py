@@ -58,11 +58,11 @@ class TransactionUpdated(DomainEvent, frozen=True, kw_only=True, gc=False, tag=T
 
 
 class MeterValuesReceived(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
-    """Meter values were received and stored; `meter_values` is their JSON as it was sent. Live."""
+    """Meter values were received and stored; `meter_values` is the list that was sent. Live."""
 
     evse: int
     transaction_id: int | None
-    meter_values: msgspec.Raw
+    meter_values: list[Any]
 
 
 class AuthorizationRequested(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):

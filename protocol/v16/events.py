@@ -46,7 +46,7 @@ def _meter_values(facts: EventFacts) -> DomainEvent:
         charge_point_id=facts.charge_point_id,
         evse=facts.request.connector_id,
         transaction_id=facts.request.transaction_id,
-        meter_values=msgspec.Raw(meter_values_of(facts.payload)),
+        meter_values=msgspec.json.decode(meter_values_of(facts.payload)),
     )
 
 

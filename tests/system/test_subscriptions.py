@@ -68,11 +68,11 @@ def system(heard):
 def charge_point(system):
     client = Client.connect(f"ws://127.0.0.1:{system.port}/ocpp/CP1", subprotocols=("ocpp1.6",))
     yield client
-    client.close()
+    client.cut()
 
 
 def call(charge_point, action, payload):
-    charge_point.send(json.dumps([2, action, action, payload]).encode())
+    charge_point.send_text(json.dumps([2, action, action, payload]).encode())
     return json.loads(charge_point.receive()[0])
 
 
@@ -84,7 +84,7 @@ def test_a_plugin_hears_of_what_a_charge_point_does_in_order(system, charge_poin
     call(charge_point, "StatusNotification", STATUS)
     call(charge_point, "Authorize", {"idTag": "T1"})
     call(charge_point, "MeterValues", VALUES)
-    charge_point.close()
+    charge_point.cut()
     until(lambda: len(heard) == 6)
     assert kinds(heard) == [
         "ChargePointOnline",
@@ -106,7 +106,7 @@ def test_an_event_says_what_a_reader_needs(system, charge_point, heard):
     assert (online.version, online.secure) == ("1.6", False)
     assert (status.evse, status.connector, status.status, status.error_code) == (1, 1, "Charging", "NoError")
     assert (authorization.id_tag, authorization.verdict) == ("T1", "Accepted")
-    assert json.loads(values.meter_values) == VALUES["meterValue"]
+    assert values.meter_values == VALUES["meterValue"]
     assert (progress.transaction_id, progress.register_wh, progress.power_w) == (7, 1500.0, 7200.0)
 
 
@@ -156,8 +156,8 @@ def test_a_subscription_may_be_to_one_charge_point(system, charge_point):
 def test_an_iteration_ends_when_its_subscription_is_closed(system, charge_point):
     subscription = system.subscribe(ChargePointOffline)
     reader = gevent.spawn(list, subscription)
-    charge_point.close()
-    until(lambda: not subscription._events)
+    charge_point.cut()
+    until(lambda: not system.charge_point("CP1").online)
     subscription.close()
     assert kinds(reader.get(timeout=5)) == ["ChargePointOffline"]
 

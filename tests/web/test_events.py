@@ -1,0 +1,116 @@
+"""The stream of live events, on the real socket."""
+
+import contextlib
+import json
+
+import gevent
+import pytest
+from gevent import socket as gevent_socket
+
+from chargehand import CentralSystem, HttpSettings, Settings, serve_http
+from chargehand.plugins.back_office import BackOffice
+from chargehand.simulator.client import Client
+from chargehand.store.memory import MemoryStore
+from tests.hub import until
+
+STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
+
+
+@pytest.fixture
+def system(tmp_path):
+    store = MemoryStore()
+    http = HttpSettings(enabled=True, port=0, open=True, event_streams=2)
+    settings = Settings(port=0, data=str(tmp_path), http=http)
+    with CentralSystem(settings, plugins=[BackOffice.spec(store)], store=store, http=serve_http) as running:
+        yield running
+
+
+@pytest.fixture
+def charge_point(system):
+    client = Client.connect(f"ws://127.0.0.1:{system.port}/ocpp/CP1", subprotocols=("ocpp1.6",))
+    yield client
+    client.cut()
+
+
+@contextlib.contextmanager
+def stream(system, query=""):
+    """Open a stream, and give a reader of what comes."""
+    with gevent_socket.create_connection(("127.0.0.1", system.http_port), timeout=10) as sock:
+        sock.sendall(f"GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        with sock.makefile("rb") as reader:
+            yield reader
+
+
+def status_of(reader):
+    return int(reader.readline().split()[1])
+
+
+def read_to(reader, wanted):
+    """Read up to a line that begins so, and return it."""
+    while line := reader.readline():
+        if line.startswith(wanted):
+            return line.decode().strip()
+    raise AssertionError(f"{wanted!r} did not come")
+
+
+def tell_status(charge_point):
+    charge_point.send_text(json.dumps([2, "1", "StatusNotification", STATUS]).encode())
+    assert json.loads(charge_point.receive()[0])[0] == 3
+
+
+def test_events_come_as_they_happen(system, charge_point):
+    with stream(system, "?kind=StatusChanged") as reader:
+        assert status_of(reader) == 200
+        assert read_to(reader, b"content-type").endswith("text/event-stream")
+        read_to(reader, b": the events")
+        tell_status(charge_point)
+        assert read_to(reader, b"event:") == "event: StatusChanged"
+        event = json.loads(read_to(reader, b"data:").removeprefix("data: "))
+    assert (event["kind"], event["charge_point_id"], event["status"]) == ("StatusChanged", "CP1", "Charging")
+
+
+def test_a_stream_may_be_of_one_charge_point(system, charge_point):
+    with stream(system, "?charge_point=CP2") as reader:
+        read_to(reader, b": the events")
+        tell_status(charge_point)
+        other = Client.connect(f"ws://127.0.0.1:{system.port}/ocpp/CP2", subprotocols=("ocpp1.6",))
+        assert read_to(reader, b"event:") == "event: ChargePointOnline"
+        other.cut()
+
+
+@pytest.mark.parametrize("query", ["?kind=Nonsense", "?what=1"])
+def test_an_unknown_kind_or_parameter_is_a_bad_request(system, query):
+    with stream(system, query) as reader:
+        assert status_of(reader) == 400
+
+
+def test_more_streams_than_allowed_are_refused(system):
+    with stream(system) as one, stream(system) as two:
+        read_to(one, b": the events")
+        read_to(two, b": the events")
+        with stream(system) as reader:
+            assert status_of(reader) == 503
+
+
+def test_a_stream_that_was_left_listens_no_more(system, charge_point):
+    with stream(system, "?kind=StatusChanged") as reader:
+        read_to(reader, b": the events")
+        assert system._router.watched
+
+    def noticed():
+        tell_status(charge_point)
+        return not system._router.watched
+
+    until(noticed)
+
+
+def test_open_streams_end_with_the_system(tmp_path):
+    http = HttpSettings(enabled=True, port=0, open=True)
+    settings = Settings(port=0, data=str(tmp_path), http=http)
+    with CentralSystem(settings, http=serve_http) as system:
+        manager = stream(system)
+        reader = manager.__enter__()
+        read_to(reader, b": the events")
+        rest = gevent.spawn(reader.read)
+    rest.get(timeout=5)
+    manager.__exit__(None, None, None)
