@@ -163,8 +163,8 @@ class SessionSettings(Section):
     )
     clock_tolerance_s: float = setting(
         600.0,
-        "Seconds by which a charge point's clock may be slow before a StartTransaction counts as older than a command: "
-        "of several commands with its tag it is rather the effect of one that it is not older than.",
+        "Seconds by which a charge point's clock may be slow. Of several commands with its tag, a StartTransaction is "
+        "rather the effect of one that it is not older than.",
         least=0,
     )
     max_connections: int = setting(0, "Connections served at once; 0 sets no limit.", least=0)

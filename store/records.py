@@ -367,8 +367,14 @@ FLAG_ENDS = (
 """Ends of flags of transactions, each with its stable code."""
 
 
+STOOD_IN = "; the time of receipt stands in"
+"""Part of the flag of a transaction whose start or stop had no time that could be read."""
+
+
 def flag_code(text: str) -> str:
-    """Return the stable code of a transaction's flag; "other" for deviations and for flags of other plugins."""
+    """Return the stable code of a transaction's flag; "other" for other deviations and for flags of other plugins."""
+    if STOOD_IN in text:
+        return "time_of_receipt"
     for end, code in FLAG_ENDS:
         if text.endswith(end):
             return code

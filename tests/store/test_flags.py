@@ -16,6 +16,8 @@ from chargehand.store.records import flag_code
         ("it was stopped with T2, whose parent is not the same", "stopped_by_other_tag"),
         ("StartTransaction was acknowledged by a fallback", "redelivered"),
         ("StopTransaction was acknowledged by a stand-in", "redelivered"),
+        ("timestamp is null; the time of receipt stands in: null", "time_of_receipt"),
+        ("timestamp has no time zone", "other"),
         ("something that nobody knows", "other"),
     ],
 )
