@@ -3,7 +3,7 @@
 Its one rule: what is measured is the whole way of a frame through session, back office and store, in one process and
 without sockets. The work per start must be the same at each number: one misbehaving charge point costs itself.
 
-    python bench/starts.py [--store memory] [--store sqlite] [--at 100 --at 1000 --at 10000] [--window 200]
+    python bench/starts.py [--store memory] [--store sqlite] [--at 100 --at 1000 --at 10000] [--window 100]
 """
 
 import json
@@ -88,9 +88,9 @@ def measure(
 @click.command()
 @click.option("--store", "stores", multiple=True, default=["memory", "sqlite"], show_default=True)
 @click.option(
-    "--at", multiple=True, default=[200, 1000, 10_000], show_default=True, help="Numbers of open ones."
+    "--at", multiple=True, default=[100, 1000, 10_000], show_default=True, help="Numbers of open ones."
 )
-@click.option("--window", default=200, show_default=True, help="Starts that are measured at each number.")
+@click.option("--window", default=100, show_default=True, help="Starts that are measured at each number.")
 def main(stores: tuple[str, ...], at: tuple[int, ...], window: int) -> None:
     """Measure CPU time per start of one charge point that never stops any."""
     table = Table("store", "starts", "ConcurrentTx", *(f"{number:,} open" for number in at), "last / first")

@@ -17,12 +17,15 @@ from . import reservations
 from .local_lists import after_asking, after_sending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from .. import ChargePoint, PluginSpec, Receipt, Settings, Store, Ticket
+    from .. import ChargePoint, PluginSpec, Receipt, Settings, Store, Ticket, Transaction
 
 STORE_S = 30.0
 """Seconds that the store has to persist a fact; a failure is logged."""
+
+LOOKED_AT = 20
+"""Open transactions among which that of a reservation is looked for."""
 
 UNKNOWN = frozenset({TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
 """Final states of a command that the charge point may have carried out."""
@@ -83,6 +86,13 @@ class AcceptedState(Plugin):
         self._tidy(ticket.charge_point_id)
         _wait(receipts)
 
+    def _may_have_used(self, reservation: Reservation) -> Sequence[Transaction]:
+        """Open transactions whose start may have used a reservation: the last ones of its connector, or of all."""
+        charge_point_id, connector_id = reservation.charge_point_id, reservation.connector_id
+        if connector_id:
+            return self._store.open_on_connector(charge_point_id, connector_id, limit=LOOKED_AT)
+        return self._store.open_transactions(charge_point_id)[-LOOKED_AT:]
+
     @on_outcome(v16.CancelReservation)
     def cancelled(self, ticket: Ticket[v16.CancelReservationResponse]) -> None:
         """Note that a reservation is cancelled. A used one stays used. OCPP 1.6, 5.1."""
@@ -105,12 +115,8 @@ class AcceptedState(Plugin):
         data = msgspec.json.decode(ticket.payload)["csChargingProfiles"]
         profile = self._profile(ticket, request.connector_id, request.cs_charging_profiles, data)
         if profile.purpose == profiles.TX_PROFILE and profile.transaction_id is None:
-            going_on = [
-                transaction.id
-                for transaction in self._store.open_transactions(ticket.charge_point_id)
-                if transaction.connector_id == profile.connector_id
-            ]
-            profile = msgspec.structs.replace(profile, transaction_id=going_on[-1] if going_on else None)
+            going_on = self._store.open_on_connector(ticket.charge_point_id, profile.connector_id)
+            profile = msgspec.structs.replace(profile, transaction_id=going_on[0].id if going_on else None)
         self._enter(profile)
 
     @on_outcome(v16.RemoteStartTransaction)
