@@ -40,7 +40,7 @@ def handover(settings: Settings, worker: Worker) -> bytes:
     return frame(pickle.dumps((settings, worker)), MESSAGE_BYTES)
 
 
-def picture(workers: Sequence[dict[str, Any]]) -> bytes:
+def worker_views(workers: Sequence[dict[str, Any]]) -> bytes:
     """Encode an update of the list of worker processes."""
     return frame(json.dumps(list(workers)).encode(), MESSAGE_BYTES)
 
@@ -70,7 +70,7 @@ class Channel:
         os.write(self._descriptor, READY)
 
     def follow(self, worker: Worker, ended: Callable[[], None]) -> None:
-        """Keep the picture up to date until the parent has ended or closed the channel; then call `ended`."""
+        """Keep the list of workers up to date until the parent has ended or closed the channel; then call `ended`."""
         start = get_original("_thread", "start_new_thread")
         start(self._follow, (worker, ended))
 

@@ -31,7 +31,7 @@ from ..supervisor.rules import Policy
 from ..transport.shared_port import hold
 from ..web.token import choose_token, publish_token
 from .addresses import Wanted, announce, introduce, listeners
-from .channel import handover, picture
+from .channel import handover, worker_views
 from .failures import FAILED, CommandFailed
 from .stop_signals import StopSignals
 from .workers import WorkerProcess, Workers
@@ -98,11 +98,11 @@ class Parent:
                 store_path=store_path,
                 coordinator_path=coordinator_server.path,
                 first=first and number == 1,
-                all=workers.pictures(),
+                all=workers.views(),
             )
             return WorkerProcess(handover(settings, worker))
 
-        workers = Workers(settings.workers, self._policy(), spawn, picture)
+        workers = Workers(settings.workers, self._policy(), spawn, worker_views)
         in_order = False
         workers.start()
         try:

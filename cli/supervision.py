@@ -21,17 +21,17 @@ STYLES = {"running": "green", "starting": "yellow", "waiting": "yellow", "vacant
 ALARM = "bold red"
 
 
-def show_tree(picture: Mapping[str, Any]) -> None:
+def show_tree(view: Mapping[str, Any]) -> None:
     """Print what `/api/v1/supervision` tells."""
-    show(_branch(picture))
-    if picture.get("workers"):
-        show(_workers(picture["workers"]))
+    show(_branch(view))
+    if view.get("workers"):
+        show(_workers(view["workers"]))
 
 
-def _workers(pictures: Sequence[Mapping[str, Any]]) -> Tree:
+def _workers(views: Sequence[Mapping[str, Any]]) -> Tree:
     """Build the tree of worker processes; the tree above it belongs to the one that answered."""
     tree = Tree(plain("workers", "bold"))
-    for one in pictures:
+    for one in views:
         label = plain(str(one["worker"]), "bold")
         label.append("  ").append_text(plain(one["state"], STYLES.get(one["state"], ALARM)))
         facts = [f"process {one['pid']}"] if one["pid"] else []
@@ -77,20 +77,20 @@ def _facts(node: Mapping[str, Any]) -> list[str]:
     return facts
 
 
-def show_cluster(picture: Mapping[str, Any]) -> None:
+def show_cluster(view: Mapping[str, Any]) -> None:
     """Print what `/api/v1/cluster` tells."""
     show_facts(
         [
-            ("this node", picture["node"]),
-            ("lease", "held" if picture["lease"] else "lost: it sends no command"),
-            ("charge points here", picture["claimed"]),
-            ("forwarded commands", picture["forwarded_commands"]),
-            ("hosted commands", picture["hosted_commands"]),
+            ("this node", view["node"]),
+            ("lease", "held" if view["lease"] else "lost: it sends no command"),
+            ("charge points here", view["claimed"]),
+            ("forwarded commands", view["forwarded_commands"]),
+            ("hosted commands", view["hosted_commands"]),
         ]
     )
-    held = picture.get("charge_points")
+    held = view.get("charge_points")
     if held is None:
-        show_table(("node",), [(node,) for node in picture["nodes"]], "no nodes")
+        show_table(("node",), [(node,) for node in view["nodes"]], "no nodes")
     else:
         show_table(("charge point", "node"), sorted(held.items()), "no charge points")
 

@@ -118,7 +118,7 @@ class Process(Protocol):
         """End it."""
 
 
-class Place:
+class WorkerSlot:
     """Slot of one worker process, kept across restarts."""
 
     def __init__(self, number: int, policy: Policy) -> None:
@@ -130,8 +130,8 @@ class Place:
         self.has_served = False
         self.failed_to_stop = False
 
-    def picture(self) -> dict[str, Any]:
-        """For people."""
+    def view(self) -> dict[str, Any]:
+        """Return the view of this worker process."""
         return {
             "worker": self.number,
             "pid": None if self.process is None else self.process.pid,
@@ -153,15 +153,15 @@ class Workers:
         count: int,
         policy: Policy,
         spawn: Callable[..., Process],
-        picture: Callable[[list[dict[str, Any]]], bytes],
+        encode: Callable[[list[dict[str, Any]]], bytes],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.serving = Event()
         self.gave_up: AsyncResult[int] = AsyncResult()
-        self._places = [Place(number, policy) for number in range(1, count + 1)]
+        self._places = [WorkerSlot(number, policy) for number in range(1, count + 1)]
         self._spawn = spawn
-        self._picture = picture
+        self._encode = encode
         self._clock = clock
         self._chance = random.Random()  # noqa: S311 - no secret
         self._keepers: list[Any] = []
@@ -171,9 +171,9 @@ class Workers:
         """Begin; returns at once."""
         self._keepers.append(gevent.spawn(self._keep, self._places[0]))
 
-    def pictures(self) -> list[dict[str, Any]]:
+    def views(self) -> list[dict[str, Any]]:
         """List the workers: number, process, state, restarts, last exit."""
-        return [place.picture() for place in self._places]
+        return [place.view() for place in self._places]
 
     def stop(self, timeout_s: float | None) -> bool:
         """Stop all in order, and kill what is there after `timeout_s`; false if one did not end in order."""
@@ -189,7 +189,7 @@ class Workers:
         gevent.joinall(self._keepers)
         return not any(place.failed_to_stop for place in self._places)
 
-    def _keep(self, place: Place) -> None:
+    def _keep(self, place: WorkerSlot) -> None:
         """Have one process after the other at a place."""
         while not self._stopping.is_set():
             status = self._run(place)
@@ -211,7 +211,7 @@ class Workers:
             logger.error("worker %d has ended with %s, and is started again", place.number, place.last_exit)
             self._stopping.wait(delay_s)
 
-    def _run(self, place: Place) -> int:
+    def _run(self, place: WorkerSlot) -> int:
         """Start a process and wait for its end; its exit status."""
         try:
             process = self._spawn(place.number, first=not place.has_served)
@@ -229,7 +229,7 @@ class Workers:
             greeter.kill()
             place.process = None
 
-    def _greet(self, place: Place, process: Process) -> None:
+    def _greet(self, place: WorkerSlot, process: Process) -> None:
         process.ready.wait()
         first = not place.has_served
         place.has_served = True
@@ -241,9 +241,9 @@ class Workers:
         if all(one.has_served for one in self._places):
             self.serving.set()
 
-    def _changed(self, place: Place, state: str) -> None:
+    def _changed(self, place: WorkerSlot, state: str) -> None:
         place.state = state
-        told = self._picture(self.pictures())
+        told = self._encode(self.views())
         for one in self._places:
             if one.process is not None:
                 one.process.tell(told)

@@ -30,4 +30,4 @@ with supervise(Supervisor, [ChildSpec.of(Counter, id="counter")]) as tree:
     counter.tell(0)  # ZeroDivisionError: the actor is gone
     counter.tell(2)  # waits in the inbox for the next one
     gevent.sleep(0)
-    print("after: ", counter.ask(10))  # the same ref, a fresh actor, nothing lost but the message in hand
+    print("after: ", counter.ask(10))  # the same ref, a fresh actor, nothing lost but the current message

@@ -161,7 +161,7 @@ async function answerTo(n, id, call) {
 
 async function work() {
   while (!stopping) {
-    while (mine.size > share) await giveBack([...mine.keys()].at(-1)); // nothing of it is in hand between two reads
+    while (mine.size > share) await giveBack([...mine.keys()].at(-1)); // nothing of it is pending between two reads
     for (const [n, one] of mine) if (!one.claimed) await claim(n);
     const numbers = [...mine.keys()];
     if (numbers.length === 0) {

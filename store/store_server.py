@@ -134,7 +134,7 @@ class StoreServer:
                 self._let_go()
 
     def stop(self) -> None:
-        """Let go of the workers and the database. Blocks the hub until the batch in hand is written."""
+        """Let go of the workers and the database. Blocks the hub until the current batch is written."""
         if self._back is None or self._stopping:
             return
         self._stopping = True

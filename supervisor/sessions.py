@@ -213,8 +213,8 @@ class SessionSupervisor(Branch):
             if not isinstance(cell, ChargePointCell):
                 continue
             seen = before.get(cell)
-            if seen is None or seen.message is not cell.in_hand:
-                seen = Hanging(cell.in_hand, now)
+            if seen is None or seen.message is not cell.current_message:
+                seen = Hanging(cell.current_message, now)
             self._hanging[cell] = seen
             if now - seen.since < self._hang_s:
                 continue
@@ -222,7 +222,7 @@ class SessionSupervisor(Branch):
                 cell.abandon()
                 continue
             seen.killed = True
-            logger.error("The session of %s hangs in %r; killing it", cell.urn, cell.in_hand)
+            logger.error("The session of %s hangs in %r; killing it", cell.urn, cell.current_message)
             context.observer.count("session_hung", cell.charge_point.id)
             cell.kill()
         self._look_again()

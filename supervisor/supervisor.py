@@ -223,7 +223,7 @@ def describe(child: Child) -> dict[str, Any]:
     state = "waiting" if child.waits_until is not None else str(cell.phase)
     if getattr(cell, "quarantined", False):
         state = "on_trial" if getattr(cell, "on_trial", False) else "quarantined"
-    picture = {
+    view = {
         "id": child.spec.id,
         "state": state,
         "restart": str(child.spec.restart),
@@ -231,4 +231,4 @@ def describe(child: Child) -> dict[str, Any]:
         "inbox": cell.depth,
         "last_crash": child.last_crash,
     }
-    return {**cell.actor.describe(), **picture} if isinstance(cell.actor, Branch) else picture
+    return {**cell.actor.describe(), **view} if isinstance(cell.actor, Branch) else view

@@ -161,7 +161,7 @@ class LocalLists(Resource):
         self.on_post(request, response, charge_point)
 
     def _answer(self, response: falcon.Response, update: LocalListUpdate) -> None:
-        picture, status = sent(update, self._system.versions), 200
+        view, status = sent(update, self._system.versions), 200
         ended: list[Ticket[Any]] = [*update.tickets[-1:]]
         if update.cache is not None:
             ended.append(update.cache)
@@ -170,10 +170,10 @@ class LocalLists(Resource):
             if not title and not _accepted(ticket):
                 status, title = DECLINED, "Declined by the charge point"
             if title:
-                picture = {"title": title, "description": _why(ticket), **picture}
+                view = {"title": title, "description": _why(ticket), **view}
                 break
         response.status = falcon.code_to_http_status(status)
-        response.data = encode(picture)
+        response.data = encode(view)
         response.content_type = JSON
 
 

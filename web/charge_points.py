@@ -33,9 +33,9 @@ class ChargePoints(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """All that this process knows, connected or not; with `stored=1` those too that only the store knows."""
         stored = Query(request, "stored").flag("stored", default=False)
-        answer(response, {"charge_points": viewed(self._pictures(stored=stored))})
+        answer(response, {"charge_points": viewed(self._views(stored=stored))})
 
-    def _pictures(self, *, stored: bool) -> Iterator[dict[str, Any]]:
+    def _views(self, *, stored: bool) -> Iterator[dict[str, Any]]:
         shown = set()
         for known in self._system.charge_points():
             shown.add(known.id)
@@ -57,13 +57,13 @@ class ChargePoints(Resource):
     def _facts(self, charge_point: str) -> dict[str, Any]:
         store, known = self._system.store, self._system.charge_point(charge_point)
         if known is not None:
-            picture = facts(known, self._system.open_tickets(charge_point))
+            view = facts(known, self._system.open_tickets(charge_point))
         else:
             self._check_stored(charge_point)
-            picture = stored_facts(charge_point, store.registration(charge_point), store.told(charge_point))
+            view = stored_facts(charge_point, store.registration(charge_point), store.told(charge_point))
         credential = store.collections.credentials.get(charge_point)
         unused = None if credential is None or credential.next is None else credential.next.changed_at
-        return picture | {"has_password": credential is not None, "new_key_since": unused}
+        return view | {"has_password": credential is not None, "new_key_since": unused}
 
     def _check_stored(self, charge_point: str) -> None:
         """Raise 404 for one that the store does not know."""
@@ -91,14 +91,14 @@ class ChargePoints(Resource):
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Forget one that is away: its registration and its password. Its transactions stay."""
         Query(request)
-        picture = self._facts(charge_point)
-        credentials = self._system.credentials if picture["has_password"] else None
+        view = self._facts(charge_point)
+        credentials = self._system.credentials if view["has_password"] else None
         try:
             receipt = self._system.forget(charge_point)
         except ChargePointConnected as error:
             raise _connected(charge_point, "it can be forgotten when it is away") from error
         keep([receipt] if credentials is None else [receipt, credentials.remove(charge_point)])
-        answer(response, picture)
+        answer(response, view)
 
     def on_get_recording(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """The last frames and events of one, redacted: lines of JSON, as `chargehand replay` reads them."""

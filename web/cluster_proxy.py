@@ -90,14 +90,14 @@ class ClusterProxy:
         ):
             return
         member, key = LISTS[name]
-        picture = json.loads(response.data or b"{}")
-        rows = {row[key]: row for row in picture[member]}
+        view = json.loads(response.data or b"{}")
+        rows = {row[key]: row for row in view[member]}
         for reply in cluster.ask_all(cluster.others(), *_asked(request)).values():
             if reply.status == falcon.http_status_to_code(falcon.HTTP_200):
                 for row in json.loads(reply.body)[member]:
                     if row[key] not in rows or row.get("connected"):
                         rows[row[key]] = row
-        response.data = encode(picture | {member: list(rows.values())})
+        response.data = encode(view | {member: list(rows.values())})
 
 
 def _asked(request: falcon.Request) -> tuple[str, str, str, bytes]:

@@ -144,12 +144,12 @@ class Dispatch:
 
     def _answer(self, response: falcon.Response, ticket: Ticket[Any], more: dict[str, Any]) -> None:
         status, title = status_of(self._system, ticket)
-        picture = outcome(ticket, self._system.versions) | more
+        view = outcome(ticket, self._system.versions) | more
         if title:
             reason = ticket.reason or f"{ticket.action} to {ticket.charge_point_id}"
-            picture = {"title": title, "description": reason, **picture}
+            view = {"title": title, "description": reason, **view}
         response.status = falcon.code_to_http_status(status)
-        response.data = encode(picture)
+        response.data = encode(view)
         response.content_type = JSON
         if not ticket.settled:
             response.location = f"/api/v1/tickets/{segment(ticket.id)}"

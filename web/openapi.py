@@ -62,11 +62,11 @@ class Description(Resource):
 
     def __init__(self, system: CentralSystem) -> None:
         super().__init__(system)
-        self._picture = describe(system.versions)
+        self._view = describe(system.versions)
 
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
         """The description; it never changes."""
-        answer(response, self._picture)
+        answer(response, self._view)
 
 
 def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:

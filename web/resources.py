@@ -29,17 +29,17 @@ class Resource:
         self._system = system
 
 
-def answer(response: falcon.Response, picture: Any) -> None:
+def answer(response: falcon.Response, view: Any) -> None:
     """Answer 200 with a view."""
-    response.data = encode(picture)
+    response.data = encode(view)
     response.content_type = JSON
 
 
-def viewed(pictures: Iterable[dict[str, Any]]) -> list[msgspec.Raw]:
+def viewed(views: Iterable[dict[str, Any]]) -> list[msgspec.Raw]:
     """Encode any number of views as JSON; switches greenlets."""
     written = []
-    for number, picture in enumerate(pictures, 1):
-        written.append(msgspec.Raw(encode(picture)))
+    for number, view in enumerate(views, 1):
+        written.append(msgspec.Raw(encode(view)))
         if number % AT_A_TIME == 0:
             gevent.sleep(0)
     return written

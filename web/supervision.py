@@ -26,23 +26,23 @@ class Health(Resource):
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
         """200 while it is answered at all; `degraded` with plugins in quarantine, or a lost lease."""
         quarantined = [row["plugin"] for row in self._system.quarantined()]
-        picture: dict[str, Any] = {
+        view: dict[str, Any] = {
             "status": "degraded" if quarantined else "ok",
             "connected": sum(known.online for known in self._system.charge_points()),
         }
         if quarantined:
-            picture["quarantined_plugins"] = quarantined
+            view["quarantined_plugins"] = quarantined
         if self._system.worker is not None:
-            picture["worker"] = self._system.worker.number
+            view["worker"] = self._system.worker.number
         cluster = self._system.cluster
         if cluster is not None:
-            picture["cluster"] = {
+            view["cluster"] = {
                 "lease": cluster.coordinator.held,
                 "nodes": len(cluster.nodes()),
             }
             if not cluster.coordinator.held:  # it serves its charge points, but sends no commands
-                picture["status"] = "degraded"
-        answer(response, picture)
+                view["status"] = "degraded"
+        answer(response, view)
 
     on_head = on_get
 
@@ -53,8 +53,8 @@ class Supervision(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """The tree: state, restarts, inbox depth and last crash of everything; `workers`, if there are several."""
         Query(request)
-        picture, workers = self._system.describe(), self._system.workers()
-        answer(response, picture | {"workers": workers} if workers else picture)
+        view, workers = self._system.describe(), self._system.workers()
+        answer(response, view | {"workers": workers} if workers else view)
 
 
 class Crashes(Resource):
@@ -141,7 +141,7 @@ class Nodes(Resource):
         cluster = self._system.cluster
         if cluster is None:
             raise Problem(404, "No cluster", "this server is not part of a cluster")
-        picture = {
+        view = {
             "node": cluster.node,
             "lease": cluster.coordinator.held,
             "nodes": cluster.nodes(),
@@ -150,5 +150,5 @@ class Nodes(Resource):
             "claimed": len(cluster.claims),
         }
         if listed:
-            picture["charge_points"] = dict(cluster.coordinator.charge_points())
-        answer(response, picture)
+            view["charge_points"] = dict(cluster.coordinator.charge_points())
+        answer(response, view)

@@ -74,7 +74,7 @@ def _expiry(text: str | None) -> datetime | None:
     raise WrongColumn(f"expiry: must be {wanted}, not {text[:40]!r}")
 
 
-def picture(tag: Tag) -> dict[str, Any]:
+def view(tag: Tag) -> dict[str, Any]:
     """A tag as the API shows and takes it."""
     return {
         "id_tag": tag.id_tag,
@@ -90,7 +90,7 @@ class Tags(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """All tags."""
         Query(request)
-        answer(response, {"tags": viewed(map(picture, self._system.store.collections.tags))})
+        answer(response, {"tags": viewed(map(view, self._system.store.collections.tags))})
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Enter `{"tags": [...]}`: all of them, or none if one is wrong; with `check=1` only look."""
@@ -104,7 +104,7 @@ class Tags(Resource):
     def on_get_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
         """Answer with one tag; id tags are compared without case."""
         Query(request)
-        answer(response, picture(self._find(id_tag)))
+        answer(response, view(self._find(id_tag)))
 
     def on_put_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
         """Enter or change a tag."""
@@ -112,14 +112,14 @@ class Tags(Resource):
         facts = decoded(body_of(request) or b"{}", Facts)
         tag = _tag({"id_tag": id_tag, **msgspec.to_builtins(facts)})
         keep([self._system.store.collections.tags.put(tag)])
-        answer(response, picture(tag))
+        answer(response, view(tag))
 
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
         """Take a tag out: it is unknown then, which may well mean accepted. To keep somebody out, block it."""
         Query(request)
         tag = self._find(id_tag)
         keep([self._system.store.collections.tags.remove(id_tag.lower())])
-        answer(response, picture(tag))
+        answer(response, view(tag))
 
     def _find(self, id_tag: str) -> Tag:
         tag = self._system.store.collections.tags.get(id_tag.lower())

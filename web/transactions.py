@@ -79,7 +79,7 @@ class Transactions(Resource):
         )
         dead_letters = store.transaction_dead_letters(found.id, limit=limit + 1)
         versions = self._system.versions
-        picture = (
+        view = (
             self._view(known)
             | energy(derived)
             | {
@@ -91,7 +91,7 @@ class Transactions(Resource):
                 "more_dead_letters": len(dead_letters) > limit,
             }
         )
-        answer(response, picture)
+        answer(response, view)
 
     def _find(self, transaction_id: str) -> Transaction:
         number = int(transaction_id) if _is_number(transaction_id) else 0

@@ -39,9 +39,9 @@ LINES_OF_JSON = "application/x-ndjson"
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def encode(picture: Any) -> bytes:
-    """Write a picture as JSON."""
-    return _encoder.encode(picture)
+def encode(view: Any) -> bytes:
+    """Encode a view as JSON."""
+    return _encoder.encode(view)
 
 
 def moment(seconds: float | None) -> dt.datetime | None:
@@ -249,10 +249,10 @@ def plugin(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def crash(report: Mapping[str, Any], *, rows: bool) -> dict[str, Any]:
     """Show a crash report, with or without the rows of its flight recorder."""
-    picture = {**report, "time": moment(report["time"])}
+    view = {**report, "time": moment(report["time"])}
     if not rows:
-        del picture["rows"]
-    return picture
+        del view["rows"]
+    return view
 
 
 def _spell(version: Version | None, code: ErrorCode | str) -> str:
@@ -283,17 +283,17 @@ def violations(found: Iterable[Deviation], version: Version | None) -> list[dict
 
 def outcome(ticket: Ticket[Any], versions: Mapping[str, Version]) -> dict[str, Any]:
     """Show the state of a ticket, as short as it allows. `effect` is that of `until_effect`."""
-    picture: dict[str, Any] = {"ticket": ticket.id, "state": ticket.state}
+    view: dict[str, Any] = {"ticket": ticket.id, "state": ticket.state}
     if ticket.response is not None:
-        picture["response"] = msgspec.Raw(ticket.answer) if ticket.answer else wire(ticket.response)
+        view["response"] = msgspec.Raw(ticket.answer) if ticket.answer else wire(ticket.response)
     if ticket.code is not None:
         code = _spell(_version_of(ticket, versions), ticket.code)
-        picture["error"] = {"code": code, "description": ticket.reason, "details": ticket.details}
+        view["error"] = {"code": code, "description": ticket.reason, "details": ticket.details}
     if ticket.effect is not None:
-        picture["effect"] = ticket.effect
+        view["effect"] = ticket.effect
     if ticket.deviations:
-        picture["deviations"] = violations(ticket.deviations, _version_of(ticket, versions))
-    return picture
+        view["deviations"] = violations(ticket.deviations, _version_of(ticket, versions))
+    return view
 
 
 def ticket_facts(ticket: Ticket[Any], versions: Mapping[str, Version]) -> dict[str, Any]:

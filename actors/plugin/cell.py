@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-NOTICES: dict[type, str] = {
+EVENTS: dict[type, str] = {
     WentOnline: "on_online",
     WentOffline: "on_offline",
     TicketEnded: "on_outcome",
@@ -136,10 +136,10 @@ class PluginCell(OrderedCell):
                     self.note_success(message.ordering_key, message.action)
             else:
                 message.return_unhandled("the shadow was promoted")
-        elif kind in NOTICES:
+        elif kind in EVENTS:
             if kind in BOUNDED:
                 self._unseen -= 1
-            self._notice(actor, message, NOTICES[kind])
+            self._handle_event(actor, message, EVENTS[kind])
         else:
             super()._handle(actor, message)
 
@@ -236,11 +236,11 @@ class PluginCell(OrderedCell):
         self._release = self.trial_call = None
         self._trial_due = INFINITY
 
-    def try_as_trial(self, notice: Any) -> bool:
+    def try_as_trial(self, event: Any) -> bool:
         """Return whether an event may be the trial call, and use it up: only for a plugin that answers no calls."""
         if not self.on_trial or self.spec.plugin.actions_of("passive"):
             return False
-        return self._try_trial_call(notice.ordering_key, NOTICES[type(notice)])
+        return self._try_trial_call(event.ordering_key, EVENTS[type(event)])
 
     def _try_trial_call(self, charge_point_id: str, action: str) -> bool:
         now = self._now()
@@ -262,18 +262,18 @@ class PluginCell(OrderedCell):
                 message.return_unhandled(why)
             elif type(message) in BOUNDED:
                 self._unseen -= 1
-            elif type(message) not in NOTICES:
+            elif type(message) not in EVENTS:
                 kept.append(message)
         self.messages = kept or None
 
     # -- Handlers that the cell watches ------------------------------------------------------
 
-    def _notice(self, actor: Actor, notice: Any, what: str) -> None:
+    def _handle_event(self, actor: Actor, event: Any, what: str) -> None:
         breakers = self.breakers
-        if breakers.failing and not breakers.try_pass(notice.ordering_key, what, self._now()):
-            self._count("notice_skipped", notice.ordering_key)
-        elif self._watch_over(actor, notice, what):
-            self.note_success(notice.ordering_key, what)
+        if breakers.failing and not breakers.try_pass(event.ordering_key, what, self._now()):
+            self._count("event_skipped", event.ordering_key)
+        elif self._watch_over(actor, event, what):
+            self.note_success(event.ordering_key, what)
 
     def _watch_over(self, actor: Actor, message: Any, what: str) -> bool:
         """Let the actor handle a message within `events_s`; return false if it took longer."""
@@ -310,7 +310,7 @@ class PluginCell(OrderedCell):
             watched.what,
             watched.ordering_key,
         )
-        self._count("shadow_overdue" if is_shadow else "notice_overdue", watched.ordering_key)
+        self._count("shadow_overdue" if is_shadow else "event_overdue", watched.ordering_key)
         late = TimeoutError(f"{watched.what} of {watched.ordering_key} exceeded its deadline")
         if is_shadow:
             watched.message.finish(Failure(late))

@@ -99,7 +99,7 @@ class Inbox:
         return self.phase is ENDED
 
     def set(self) -> None:
-        """Stand for pykka's `actor_stopped` event: the actor stops after the message in hand."""
+        """Stand for pykka's `actor_stopped` event: the actor stops after the current message."""
         self.stopping = True
 
     def tell(self, message: Any) -> None:
@@ -139,13 +139,13 @@ class Inbox:
 
 
 NOTHING = object()
-"""Placeholder for the message in hand when there is none."""
+"""Placeholder for the current message when there is none."""
 
 
 class Cell(Inbox):
     """Place of one actor. `watch(cell, exit)` is called when an actor ended on it; without one the cell ends too."""
 
-    __slots__ = ("__weakref__", "_awaited", "_changed", "_ref", "in_hand", "make", "runner", "watch")
+    __slots__ = ("__weakref__", "_awaited", "_changed", "_ref", "current_message", "make", "runner", "watch")
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class Cell(Inbox):
         super().__init__(scheduler, urn)
         self.make = make
         self.watch = watch
-        self.in_hand: Any = NOTHING
+        self.current_message: Any = NOTHING
         self.runner: greenlet | None = None
         self._ref: Ref[Any] | None = None
         self._changed: Event | None = None
@@ -259,11 +259,11 @@ class Cell(Inbox):
         while messages and not self.stopping:
             if not budget:
                 self.runner = None
-                self.in_hand = NOTHING
+                self.current_message = NOTHING
                 self.scheduler.enqueue(self)
                 return
             budget -= 1
-            self.in_hand = message = messages.popleft()
+            self.current_message = message = messages.popleft()
             if type(message) is Envelope:
                 self._answer(actor, message)
             else:
@@ -272,7 +272,7 @@ class Cell(Inbox):
                 return  # abandoned: another runner has the cell now
             if self.actor is not actor:  # the actor ended, or was killed in a blocked handler
                 break
-        self.in_hand = NOTHING
+        self.current_message = NOTHING
         if self.stopping and self.actor is actor:
             self._exit(Exit(Ending.NORMAL, None, None, started=True))
         if messages or self.phase is not RUNNING:
@@ -285,7 +285,7 @@ class Cell(Inbox):
         """Handle an exception that left `run`: the actor whose handler raised it has crashed, or was killed."""
         if self.runner is not getcurrent():
             return  # abandoned: another runner has the cell now
-        actor, message = self.actor, self.in_hand
+        actor, message = self.actor, self.current_message
         if actor is not None and message is not NOTHING:
             self._crash(actor, message, failure)
         elif not failure.killed:  # the handler ended the actor before it raised, or the runtime failed
@@ -311,7 +311,7 @@ class Cell(Inbox):
         """Release the runner; messages left in the inbox wait for the next turn or the next actor."""
         self.runner = None
         self.queued = False
-        self.in_hand = NOTHING
+        self.current_message = NOTHING
         if self.actor is not None and (self.messages or self.phase is STARTING):
             self.queued = True
             self.scheduler.enqueue(self)
@@ -355,7 +355,7 @@ class Cell(Inbox):
     def _exit(self, exit_: Exit) -> None:
         """Remove the actor; the watcher decides about the cell."""
         self.actor = None
-        self.in_hand = NOTHING  # further exceptions of its handler are ignored
+        self.current_message = NOTHING  # further exceptions of its handler are ignored
         self.phase = VACANT
         self.stopping = False
         if self.watch is None:
@@ -389,11 +389,11 @@ class Cell(Inbox):
         """Give up on an actor that could not be killed; the cell continues without its greenlet."""
         if self.actor is not None:
             failure = Failure(ActorDeadError(f"{self.urn} did not end when it was killed"))
-            message = None if self.in_hand is NOTHING else self.in_hand
+            message = None if self.current_message is NOTHING else self.current_message
             started = self.phase is RUNNING
             self.runner = None
             self.queued = False
-            self.in_hand = NOTHING
+            self.current_message = NOTHING
             if type(message) is Envelope and message.reply_to is not None:
                 message.reply_to.set_exception(failure.exc_info)
             self._exit(Exit(Ending.KILLED, failure, message, started=started))

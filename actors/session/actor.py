@@ -217,11 +217,13 @@ class SessionActor(Actor):
         cell = self._cell
         limit = cell.context.calls_in_flight_limit
         if cell.held is not None:
-            in_hand = cell.in_hand
+            current_message = cell.current_message
             while cell.held and len(cell.session.incoming) < limit:
-                cell.in_hand = message = cell.held.popleft()  # so that a crash is settled for this message
+                cell.current_message = message = (
+                    cell.held.popleft()
+                )  # so that a crash is settled for this message
                 self._frame(message, held=True)
-            cell.in_hand = in_hand
+            cell.current_message = current_message
             if not cell.held:
                 cell.held = None
         cell.resume_reading()

@@ -360,9 +360,11 @@ class ChargePointCell(Cell):
 
     def abandon(self) -> None:
         """Give up on a runner that ignored its kill; the CALL that it was handling is answered."""
-        if self.actor is not None and self.in_hand is not NOTHING:
-            self.event("crash", f"runner ignored its kill while handling {type(self.in_hand).__name__}")
-            problem = attempt(self._settle_crashed_message, self.in_hand)
+        if self.actor is not None and self.current_message is not NOTHING:
+            self.event(
+                "crash", f"runner ignored its kill while handling {type(self.current_message).__name__}"
+            )
+            problem = attempt(self._settle_crashed_message, self.current_message)
             if type(problem) is Failure:
                 self.log(problem)
         super().abandon()

@@ -59,7 +59,7 @@ class Hang:
     def over(self) -> bool:
         """Whether the session is at work again, or was given up."""
         cell = self._cell
-        return cell.ended or (cell.phase is Phase.RUNNING and cell.in_hand is not self.message)
+        return cell.ended or (cell.phase is Phase.RUNNING and cell.current_message is not self.message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class Station:
         return max((length for begun, length in self._aways if begun + length > since), default=0.0)
 
     def end(self) -> None:
-        """Finish the transaction in hand, and go."""
+        """Finish the current transaction, and disconnect."""
         self._ending = True
 
     def run(self) -> None:

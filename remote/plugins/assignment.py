@@ -13,7 +13,7 @@ from .streams import LEASE_S
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .host_cell import Notice, Place, RemoteCall
+    from .host_cell import Place, RemoteCall, RemoteEvent
 
 
 class Stream:
@@ -21,7 +21,9 @@ class Stream:
 
     __slots__ = ("claimed", "epochs", "lease_until", "leaving", "number", "pending")
 
-    def __init__(self, number: int, lease_until: float, pending: dict[bytes, RemoteCall | Notice]) -> None:
+    def __init__(
+        self, number: int, lease_until: float, pending: dict[bytes, RemoteCall | RemoteEvent]
+    ) -> None:
         self.number = number
         self.lease_until = lease_until
         self.claimed = False
@@ -39,7 +41,9 @@ class Assignment:
 
     def __init__(self) -> None:
         self._streams: dict[int, Stream] = {}
-        self._pending: dict[int, dict[bytes, RemoteCall | Notice]] = {}  # by stream; they outlive its lease
+        self._pending: dict[
+            int, dict[bytes, RemoteCall | RemoteEvent]
+        ] = {}  # by stream; they outlive its lease
 
     def __iter__(self) -> Iterator[Stream]:
         return iter(list(self._streams.values()))
@@ -55,7 +59,7 @@ class Assignment:
         return self._streams.get(number)
 
     @property
-    def pending(self) -> list[RemoteCall | Notice]:
+    def pending(self) -> list[RemoteCall | RemoteEvent]:
         """Pending entries, also of streams that were lost meanwhile."""
         return [entry for entries in self._pending.values() for entry in entries.values()]
 

@@ -32,7 +32,7 @@ from .envelopes import (
     read_envelope,
     ticket_of,
 )
-from .host_cell import Notice, RemoteCall
+from .host_cell import RemoteCall, RemoteEvent
 from .streams import ANSWERS_LIMIT, ANSWERS_S, DROP, FINISH
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ logger = logging.getLogger(__name__)
 
 KNOWN_LIMIT = 10_000
 """Answers that are cached, for entries that come again before Redis has stored them; and charge points."""
-NOTICE_S = 60.0
-"""Seconds after which a notice counts as handled, even if the plugin has not begun or ended it."""
+EVENT_S = 60.0
+"""Seconds after which a event counts as handled, even if the plugin has not begun or ended it."""
 
 
-class Entry(NamedTuple):
+class StreamEntry(NamedTuple):
     """Entry of a stream, as read."""
 
     stream: Stream
@@ -97,12 +97,12 @@ class EntryHandler:
 
     # -- In ------------------------------------------------------------------------------------------
 
-    def take(self, entries: Iterable[Entry], *, again: bool = False) -> None:
+    def take(self, entries: Iterable[StreamEntry], *, again: bool = False) -> None:
         """Handle entries that were read; with `again` an earlier owner may have answered them already.
 
         Switches greenlets. Raises `RedisAway`: entries not handled by then must be claimed again.
         """
-        fresh: list[tuple[Entry, AnyEnvelope]] = []
+        fresh: list[tuple[StreamEntry, AnyEnvelope]] = []
         keys: list[str] = []
         for entry in entries:
             if entry.id in entry.stream.pending:
@@ -125,13 +125,13 @@ class EntryHandler:
         for entry, envelope in fresh:
             self._begin(entry, envelope)
 
-    def _begin(self, entry: Entry, envelope: AnyEnvelope) -> None:
+    def _begin(self, entry: StreamEntry, envelope: AnyEnvelope) -> None:
         place = (entry.stream.number, entry.id)
         try:
             if isinstance(envelope, CallMade):
-                message: RemoteCall | Notice | str = self._call(entry, envelope, place)
+                message: RemoteCall | RemoteEvent | str = self._call(entry, envelope, place)
             else:
-                message = self._notice(entry, envelope, place)
+                message = self._event(entry, envelope, place)
         except (UnreadableEnvelope, Refused) as error:
             message = f"the entry cannot be read: {error}"
         if isinstance(message, str):
@@ -147,7 +147,7 @@ class EntryHandler:
             entry.stream.pending[entry.id] = message
             self.cell.tell(message)
 
-    def _call(self, entry: Entry, envelope: CallMade, place: Place) -> RemoteCall | str:
+    def _call(self, entry: StreamEntry, envelope: CallMade, place: Place) -> RemoteCall | str:
         version = version_named(self._versions, envelope.ocpp)
         action = None if version is None else version.actions.get(envelope.action)
         if action is None or not self.cell.spec.plugin.handler_of("passive", action.name, action.version):
@@ -174,7 +174,7 @@ class EntryHandler:
         facts = self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts)
         return RemoteCall(facts, incoming, envelope, place, self.cell, self._ended)
 
-    def _notice(self, entry: Entry, envelope: AnyEnvelope, place: Place) -> Notice | str:
+    def _event(self, entry: StreamEntry, envelope: AnyEnvelope, place: Place) -> RemoteEvent | str:
         plugin = self.cell.spec.plugin
         fact: object
         if isinstance(envelope, OutcomeSeen):
@@ -194,8 +194,8 @@ class EntryHandler:
             return ""
         if self.cell.quarantined and not self.cell.try_as_trial(fact):
             return "its plugin is quarantined"
-        return Notice(
-            envelope.charge_point, fact, place, self._clock.monotonic() + NOTICE_S, self._notice_done
+        return RemoteEvent(
+            envelope.charge_point, fact, place, self._clock.monotonic() + EVENT_S, self._event_done
         )
 
     def _is_fenced(self, stream: Stream, envelope: AnyEnvelope) -> bool:
@@ -289,12 +289,12 @@ class EntryHandler:
         """End pending entries whose deadline has passed."""
         now = self._clock.monotonic()
         for entry in self._assignment.pending:
-            if isinstance(entry, Notice):
+            if isinstance(entry, RemoteEvent):
                 if entry.due <= now:
                     logger.error(
-                        "plugin %s: %r was not handled within %g s", self.cell.urn, entry.fact, NOTICE_S
+                        "plugin %s: %r was not handled within %g s", self.cell.urn, entry.fact, EVENT_S
                     )
-                    self._notice_done(entry)
+                    self._event_done(entry)
             elif entry.incoming.open and entry.incoming.due <= now:
                 logger.warning("%r was not answered in time", entry)
                 entry.incoming.open = False
@@ -303,8 +303,8 @@ class EntryHandler:
                     entry, TimeoutError(f"no answer to {entry.action} in time"), "not answered in time"
                 )
 
-    def _notice_done(self, notice: Notice) -> None:
-        self._drop(notice.place)
+    def _event_done(self, event: RemoteEvent) -> None:
+        self._drop(event.place)
 
     def _remember(self, key: str, answer: bytes) -> None:
         self._known[key] = answer

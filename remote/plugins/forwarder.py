@@ -287,22 +287,22 @@ class Remote(Plugin):
             self._cut_off.discard(group)
             self._back()
 
-    # -- Notices: lost while Redis does not take them --------------------------------------------------
+    # -- Events: lost while Redis does not take them --------------------------------------------------
 
     @on_online
     def came_online(self, charge_point: ChargePoint) -> None:
-        """Write the notice for every group."""
+        """Write the event for every group."""
         self._tell(charge_point.id, CameOnline, ocpp=charge_point.version, facts=facts_of(charge_point))
 
     @on_offline
     def left_offline(self, charge_point: ChargePoint) -> None:
-        """Write the notice for every group."""
+        """Write the event for every group."""
         self._tell(charge_point.id, LeftOffline, ocpp=charge_point.version, facts=facts_of(charge_point))
         self._epochs.pop(charge_point.id, None)
 
     @on_outcome()
     def outcome_seen(self, ticket: Ticket[Any]) -> None:
-        """Write the notice for every group."""
+        """Write the event for every group."""
         self._tell(ticket.charge_point_id, OutcomeSeen, ticket=ticket_facts(ticket))
 
     def _tell(self, charge_point_id: str, kind: type[Envelope], **members: Any) -> None:
@@ -318,7 +318,7 @@ class Remote(Plugin):
 
     def _told(self, charge_point_id: str, found: Any, error: Exception | None) -> None:
         if error is not None or refusal(found) is not None:
-            self._observer.count("remote_notice_lost", charge_point_id)
+            self._observer.count("remote_event_lost", charge_point_id)
 
     # -- Back ----------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Cell of the plugin in a plugin host, and the calls and notices that it takes from streams.
+"""Cell of the plugin in a plugin host, and the calls and events that it takes from streams.
 
 The plugin's class is the same as in a node. The answer goes to Redis, and an entry is removed from its stream when its
 outcome is written.
@@ -60,13 +60,13 @@ class RemoteCall(DetachedCall):
         return self.envelope.redelivered
 
 
-class Notice:
-    """Event for the plugin that came from a node; `ended(notice)` is called when its handler has ended."""
+class RemoteEvent:
+    """Event for the plugin that came from a node; `ended(event)` is called when its handler has ended."""
 
     __slots__ = ("due", "ended", "fact", "ordering_key", "place")
 
     def __init__(
-        self, ordering_key: str, fact: object, place: Place, due: float, ended: Callable[[Notice], None]
+        self, ordering_key: str, fact: object, place: Place, due: float, ended: Callable[[RemoteEvent], None]
     ) -> None:
         self.ordering_key = ordering_key
         self.fact = fact
@@ -103,7 +103,7 @@ class PluginHostCell(PluginCell):
         if kind is RemoteCall:
             if message.incoming.open and not self._known(message):
                 actor.answer_call(message)  # type: ignore[attr-defined]
-        elif kind is Notice:
+        elif kind is RemoteEvent:
             super()._handle(actor, message.fact)
             message.ended(message)
         else:
@@ -114,10 +114,12 @@ class PluginHostCell(PluginCell):
         raise RuntimeError(f"{call!r} cannot be passed on from a plugin host")
 
     def drain(self, why: str) -> None:
-        """Have fallbacks answer the calls that wait here, and drop the notices."""
-        notices = [message for message in self.messages or () if type(message) is Notice]
+        """Have fallbacks answer the calls that wait here, and drop the events."""
+        events = [message for message in self.messages or () if type(message) is RemoteEvent]
         super().drain(why)
-        if notices and self.messages:
-            self.messages = deque(message for message in self.messages if type(message) is not Notice) or None
-        for notice in notices:
-            notice.ended(notice)
+        if events and self.messages:
+            self.messages = (
+                deque(message for message in self.messages if type(message) is not RemoteEvent) or None
+            )
+        for event in events:
+            event.ended(event)

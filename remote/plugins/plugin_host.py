@@ -33,7 +33,7 @@ from ...supervisor.rules import Policy, Strategy
 from ..redis.address import RedisAway, process_name
 from ..redis.link import Link, RedisCommandRefused
 from .assignment import Assignment
-from .entry_handler import Entry, EntryHandler
+from .entry_handler import EntryHandler, StreamEntry
 from .host_cell import PluginHostCell
 from .streams import ALIVE_S, DEFAULT_GROUP, LEASE_S, RELEASE, RENEW, RENEW_S, Keys
 
@@ -310,7 +310,7 @@ class PluginHost:
                     stream.claimed = False
             self._changed.wait(BLOCK_S / 10)
 
-    def _next(self, streams: list[Stream]) -> list[Entry]:
+    def _next(self, streams: list[Stream]) -> list[StreamEntry]:
         by_key = {self._keys.stream(stream.number, self.group).encode(): stream for stream in streams}
         found = self._blocking.ask(
             *("XREADGROUP", "GROUP", self.group, self.name, "COUNT", ENTRIES_AT_ONCE),
@@ -321,7 +321,7 @@ class PluginHost:
         for key, entries in found or ():
             stream = by_key[key]
             if stream.lease_until > now and self.assignment.get(stream.number) is stream:
-                taken += [Entry(stream, id_, _data_of(fields)) for id_, fields in entries]
+                taken += [StreamEntry(stream, id_, _data_of(fields)) for id_, fields in entries]
             else:
                 stream.claimed = False  # the entries belong to the present owner
         return taken
@@ -347,7 +347,7 @@ class PluginHost:
                     len(found),
                     stream.number,
                 )
-                entries = [Entry(stream, id_, _data_of(fields)) for id_, fields in found]
+                entries = [StreamEntry(stream, id_, _data_of(fields)) for id_, fields in found]
                 self.entries.take(entries, again=True)
             if cursor == b"0-0":
                 break

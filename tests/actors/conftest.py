@@ -60,7 +60,7 @@ def exits():
 
 @pytest.fixture
 def make(log, exits):
-    """Makes cells with lanes, and lets them start; ends them."""
+    """Makes ordered cells, and lets them start; ends them."""
     made = []
 
     def make(concurrency=64, actor=JobActor, timers=None):

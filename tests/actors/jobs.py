@@ -1,4 +1,4 @@
-"""Messages with a lane, and an actor that notes how it works on them."""
+"""Messages with an ordering key, and an actor that notes how it works on them."""
 
 import gevent
 
@@ -8,7 +8,7 @@ from .recording_actors import RecordingActor
 
 
 class Job:
-    """A message with a lane. Its handler waits for `block`, if there is one."""
+    """A message with an ordering key. Its handler waits for `block`, if there is one."""
 
     def __init__(self, ordering_key, name, block=None, error=None):
         self.ordering_key = ordering_key

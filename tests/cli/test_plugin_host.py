@@ -11,7 +11,7 @@ from gevent.event import Event
 
 from chargehand import HttpSettings, Settings
 from chargehand.cli import channel
-from chargehand.cli.channel import Channel, NoParent, handover, picture
+from chargehand.cli.channel import Channel, NoParent, handover, worker_views
 from chargehand.cli.workers import WorkerProcess, ending
 from chargehand.config.worker_process import Worker
 
@@ -57,9 +57,9 @@ def test_a_parent_that_ends_or_is_none_is_told(ends, said):
         made.read()
 
 
-def test_a_picture_that_comes_with_the_first_message_is_not_lost(ends):
+def test_a_list_of_workers_that_comes_with_the_first_message_is_not_lost(ends):
     parent, made = ends
-    parent.sendall(handover(SETTINGS, WORKER) + picture([{"worker": 7}]))
+    parent.sendall(handover(SETTINGS, WORKER) + worker_views([{"worker": 7}]))
     parent.shutdown(socket.SHUT_WR)
     _, worker = made.read()
     ended = Event()
@@ -72,14 +72,14 @@ def test_a_picture_that_comes_with_the_first_message_is_not_lost(ends):
     assert worker.all == [{"worker": 7}]
 
 
-def test_pictures_are_taken_until_the_parent_ends(ends):
+def test_lists_of_workers_are_taken_until_the_parent_ends(ends):
     parent, made = ends
     worker = Worker(number=1, store_path="", coordinator_path="", first=True)
     ended = Event()
     back = gevent.get_hub().loop.async_()
     back.start(ended.set)
     made.follow(worker, back.send)
-    parent.sendall(picture([{"worker": 1}]) + picture([{"worker": 1}, {"worker": 2}]))
+    parent.sendall(worker_views([{"worker": 1}]) + worker_views([{"worker": 1}, {"worker": 2}]))
     parent.shutdown(socket.SHUT_WR)
     assert ended.wait(LIMIT_S)
     back.stop()

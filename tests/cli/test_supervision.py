@@ -39,10 +39,10 @@ PICTURE = {
 
 @pytest.fixture
 def tree(stub):
-    """Print the tree of a picture."""
+    """Print the tree of a view."""
 
-    def run(picture, *options):
-        stub.body = picture
+    def run(view, *options):
+        stub.body = view
         done = CliRunner().invoke(main, ["tree", "--url", stub.url, *options])
         assert (done.exit_code, done.stderr) == (0, "")
         return done.stdout

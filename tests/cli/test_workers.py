@@ -109,7 +109,7 @@ def test_one_that_ends_is_started_again_and_is_not_the_first_any_more(harness):
     assert (again.number, again.first) == (2, False)
     again.ready.set()
     settled()
-    assert one.workers.pictures() == [
+    assert one.workers.views() == [
         {"worker": 1, "pid": 100, "state": "running", "restarts": 0, "last_exit": ""},
         {"worker": 2, "pid": 102, "state": "running", "restarts": 1, "last_exit": "SIGKILL"},
     ]
@@ -121,7 +121,7 @@ def test_one_that_ended_in_order_unasked_is_started_again_too(harness):
     one.serve(1)
     one.started[0].end(0)
     one.wait_for(2)
-    assert one.workers.pictures()[0]["last_exit"] == "status 0"
+    assert one.workers.views()[0]["last_exit"] == "status 0"
 
 
 def test_all_are_told_what_has_become_of_each(harness):
@@ -166,7 +166,7 @@ def test_over_its_budget_one_is_given_up_and_the_others_go_on(harness):
     assert not one.workers.gave_up.ready()
     one.started[-1].end(-11)
     assert one.workers.gave_up.get(timeout=LIMIT_S) == 1
-    assert one.workers.pictures()[0]["state"] == "running"
+    assert one.workers.views()[0]["state"] == "running"
 
 
 def test_each_has_a_budget_of_its_own_and_time_fills_it(harness):
@@ -182,7 +182,7 @@ def test_each_has_a_budget_of_its_own_and_time_fills_it(harness):
         one.wait_for(count).ready.set()
         settled()
     assert not one.workers.gave_up.ready()
-    assert [row["restarts"] for row in one.workers.pictures()] == [5, 5]
+    assert [row["restarts"] for row in one.workers.views()] == [5, 5]
 
 
 def test_a_stop_asks_all_and_waits_for_all(harness):
@@ -208,7 +208,7 @@ def test_a_stop_while_one_waits_for_its_restart_waits_no_longer(harness):
     one.started[0].end(1)  # the first restart is at once
     one.wait_for(2).end(1)
     settled()
-    assert one.workers.pictures()[0]["state"] == "waiting"
+    assert one.workers.views()[0]["state"] == "waiting"
     assert one.workers.stop(LIMIT_S)
     assert len(one.started) == 2
 

@@ -273,7 +273,7 @@ def test_two_plugin_hosts_share_the_load_and_a_killed_one_is_replaced_in_its_lea
     twice = [
         one for one, times in Counter((id_, tag) for id_, tag, _ in harness.handled()).items() if times > 1
     ]
-    assert len(twice) <= CHARGE_POINTS  # what it had in hand when it was killed; nobody has had its answer
+    assert len(twice) <= CHARGE_POINTS  # what it was handling when it was killed; nobody has had its answer
 
 
 def test_a_worker_that_is_stopped_gives_way_and_nobody_notices(harness: PluginHostsHarness) -> None:

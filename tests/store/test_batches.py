@@ -215,7 +215,7 @@ def apply(store, steps):
             receipt.wait(LIMIT_S)
 
 
-def picture(store):
+def contents(store):
     known = store.transactions()
     readings = store.readings_of("CP1", without_transaction=False)
     return (
@@ -253,7 +253,7 @@ def test_whatever_comes_together_ends_as_it_does_in_memory(empty_store, steps):
         try:
             if look == 0:
                 apply(store, steps)
-            assert picture(store) == picture(memory)
+            assert contents(store) == contents(memory)
         finally:
             store.close()
 

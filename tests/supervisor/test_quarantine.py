@@ -52,7 +52,7 @@ def test_what_waits_for_it_then_is_answered_by_stand_ins_at_once(plan, store):
         fleet["CP3"].send([2, "last", "Authorize", {"idTag": "T1"}])
         fleet["CP4"].send([2, "a", "Authorize", {"idTag": "T1"}])
         fleet["CP4"].send([2, "m", "MeterValues", METER_VALUES])
-        system_harness.connect("CP5")  # a notice
+        system_harness.connect("CP5")  # an event
         asked = system_harness.plugin("FailingPlugin").ref.proxy().plan
         assert fleet["CP4"].take() == []
         holding.set()
@@ -271,7 +271,7 @@ class SilentPlugin(Plugin):
             Event().wait()
 
 
-def test_a_plugin_that_answers_nothing_is_probed_with_a_notice(plan, store):
+def test_a_plugin_that_answers_nothing_is_tried_with_an_event(plan, store):
     with SystemHarness(
         SilentPlugin.spec(plan), store=store, **{**SUPERVISION, "intensity": 0}
     ) as system_harness:

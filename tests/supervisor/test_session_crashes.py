@@ -1,4 +1,4 @@
-"""A session that crashes is started again on the same connection, and loses nothing but the message in hand."""
+"""A session that crashes goes on on the same connection, and loses only the message that it was handling."""
 
 import pytest
 from gevent.event import Event
@@ -27,14 +27,14 @@ def test_a_session_that_crashed_goes_on_at_once_on_the_same_connection(sessions_
 
 @pytest.mark.usefixtures("faulty_reading")
 @pytest.mark.parametrize("action", PASSIVE)
-def test_the_call_in_hand_of_a_crash_is_answered_by_a_fallback(charge_point, log, action):
+def test_the_call_that_was_being_handled_in_a_crash_is_answered_by_a_fallback(charge_point, log, action):
     answer = crash(charge_point, action)
     assert answer[1:3] == ["crash", STAND_INS[action]]
     assert log == []
 
 
 @pytest.mark.usefixtures("faulty_reading")
-def test_a_transaction_message_in_hand_is_answered_when_it_is_stored(sessions_harness, charge_point):
+def test_the_transaction_message_of_a_crash_is_answered_when_it_is_stored(sessions_harness, charge_point):
     sessions_harness.store.hold()
     assert crash(charge_point, "MeterValues") is None
     assert len(sessions_harness.store.pending) == 1

@@ -242,7 +242,7 @@ def test_a_message_that_is_none_of_its_own_is_handled_as_by_any_actor(tree, capl
     assert "Unexpected message received by root" in caplog.text
 
 
-# The picture
+# The view
 
 
 def test_the_tree_is_described_with_the_state_of_everything_in_it(tree):

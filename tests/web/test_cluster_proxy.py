@@ -58,8 +58,8 @@ def connect(system, id_):
 def test_a_charge_point_is_shown_by_any_node(nodes):
     a, b = nodes
     with connect(b, "CP/1 ü"):
-        status, picture = ask(a, "GET", "charge-points/CP%2F1%20%C3%BC")
-        assert (status, picture["id"], picture["connected"]) == (200, "CP/1 ü", True)
+        status, view = ask(a, "GET", "charge-points/CP%2F1%20%C3%BC")
+        assert (status, view["id"], view["connected"]) == (200, "CP/1 ü", True)
         status, text = ask(a, "GET", "charge-points/CP%2F1%20%C3%BC/recording")
         assert status == 200
         assert "BootNotification" in text
@@ -69,12 +69,12 @@ def test_lists_have_what_all_nodes_have(nodes):
     a, b = nodes
     with connect(a, "CP1"), connect(b, "CP2"):
         for node in nodes:
-            _, picture = ask(node, "GET", "charge-points")
-            assert {row["id"] for row in picture["charge_points"] if row["connected"]} == {"CP1", "CP2"}
+            _, view = ask(node, "GET", "charge-points")
+            assert {row["id"] for row in view["charge_points"] if row["connected"]} == {"CP1", "CP2"}
         _, told = ask(a, "POST", "charge-points/CP2/commands/ClearCache?wait=0", {})
         until(lambda: b.ticket(told["ticket"]))
-        _, picture = ask(b, "GET", "tickets")
-        assert told["ticket"] in {row["ticket"] for row in picture["tickets"]}
+        _, view = ask(b, "GET", "tickets")
+        assert told["ticket"] in {row["ticket"] for row in view["tickets"]}
 
 
 def test_a_command_is_sent_by_any_node_and_its_ticket_is_known_to_all(nodes):
@@ -101,10 +101,10 @@ def test_what_nobody_has_is_404_and_who_has_no_token_is_refused_by_the_first_nod
 def test_the_cluster_is_shown(nodes):
     a, b = nodes
     with connect(b, "CP1"):
-        status, picture = ask(a, "GET", "cluster?charge_points=1")
+        status, view = ask(a, "GET", "cluster?charge_points=1")
         assert status == 200
-        assert (picture["node"], picture["nodes"], picture["lease"]) == ("a", ["a", "b"], True)
-        assert picture["charge_points"] == {"CP1": "b"}
+        assert (view["node"], view["nodes"], view["lease"]) == ("a", ["a", "b"], True)
+        assert view["charge_points"] == {"CP1": "b"}
 
 
 def test_health_says_when_a_node_has_lost_its_lease(nodes):

@@ -1,4 +1,4 @@
-"""Handlers of what is no call: they have a deadline too, and a lane is theirs for no longer."""
+"""Handlers of what is no call: they have a deadline too, and hold up their ordering key for no longer."""
 
 import gevent
 import pytest
@@ -11,7 +11,7 @@ from chargehand.testing import Stage
 
 ACCEPTED = {"idTagInfo": {"status": "Accepted"}}
 TAG = {"idTag": "T1"}
-NOTICES_S = 4.0
+EVENTS_S = 4.0
 PROBE_S = 30.0
 
 
@@ -49,12 +49,12 @@ class EventPlugin(Plugin):
 
 
 class EventHarness:
-    """A stage with that plugin; `hear` says what it does, by notice."""
+    """A stage with that plugin; `hear` says what it does, by event."""
 
     def __init__(self, **options):
         self.hear = dict.fromkeys(("on_online", "on_offline", "on_outcome", "anything"), lambda _: None)
         self.heard = []
-        self.stage = Stage(EventPlugin.spec(self.hear, self.heard, **options), events_s=NOTICES_S)
+        self.stage = Stage(EventPlugin.spec(self.hear, self.heard, **options), events_s=EVENTS_S)
         self.stage.start()
         (self.plugin,) = self.stage.plugins
 
@@ -77,11 +77,11 @@ def test_a_hung_on_online_is_killed_at_its_deadline_and_later_calls_are_answered
     harness.hear["on_online"] = hang
     charge_point = harness.stage.connect("CP1")
     assert charge_point.call("Authorize", TAG) is None
-    harness.stage.advance(NOTICES_S - 0.01)
+    harness.stage.advance(EVENTS_S - 0.01)
     assert charge_point.take() == []
     harness.stage.advance(0.01)
     assert charge_point.take() == [[3, "1", ACCEPTED]]
-    assert harness.count("notice_overdue") == 1
+    assert harness.count("event_overdue") == 1
     assert harness.plugin.ordering_keys == {}
 
 
@@ -90,7 +90,7 @@ def test_a_hung_on_offline_holds_the_lane_no_longer_than_that(harness):
     harness.stage.connect("CP1").hang_up()
     charge_point = harness.stage.connect("CP1")
     assert charge_point.call("Authorize", TAG) is None
-    harness.stage.advance(NOTICES_S)
+    harness.stage.advance(EVENTS_S)
     assert charge_point.take() == [[3, "1", ACCEPTED]]
 
 
@@ -98,7 +98,7 @@ def test_one_deadline_is_for_all_that_hear_of_an_outcome(harness):
     harness.hear["on_outcome"] = hang
     harness.stage.send("nobody", v16.ClearCache())
     harness.stage.settle()
-    harness.stage.advance(NOTICES_S)
+    harness.stage.advance(EVENTS_S)
     assert [what for what, _ in harness.heard] == ["on_outcome"]
     assert harness.plugin.ordering_keys == {}
     harness.stage.send("nobody", v16.Reset(type="Soft"))
@@ -114,7 +114,7 @@ def test_hung_handlers_up_to_the_limit_hold_up_others_no_longer_than_the_deadlin
             harness.stage.send(name, v16.Reset(type="Soft"))
         charge_point = harness.stage.connect("CP1")
         assert charge_point.call("Authorize", TAG) is None
-        harness.stage.advance(NOTICES_S)
+        harness.stage.advance(EVENTS_S)
         assert charge_point.take() == [[3, "1", ACCEPTED]]
     finally:
         harness.stage.stop()
@@ -124,25 +124,25 @@ def test_each_has_its_time_from_when_it_begins(harness):
     let_go = Event()
     harness.hear["on_online"] = lambda _: let_go.wait()
     harness.stage.connect("CP1")
-    harness.stage.advance(NOTICES_S / 2)
+    harness.stage.advance(EVENTS_S / 2)
     harness.stage.connect("CP2")
-    harness.stage.advance(NOTICES_S / 2)
-    assert harness.count("notice_overdue") == 1
+    harness.stage.advance(EVENTS_S / 2)
+    assert harness.count("event_overdue") == 1
     let_go.set()
     harness.stage.settle()
-    harness.stage.advance(10 * NOTICES_S)
-    assert harness.count("notice_overdue") == 1
+    harness.stage.advance(10 * EVENTS_S)
+    assert harness.count("event_overdue") == 1
 
 
 def test_after_three_in_a_row_it_is_not_told_any_more_until_a_probe(harness):
     harness.hear["on_online"] = hang
     for _ in range(3):
         harness.stage.connect("CP1")
-        harness.stage.advance(NOTICES_S)
+        harness.stage.advance(EVENTS_S)
     assert harness.plugin.breakers.list_open() == [("CP1", "on_online")]
     charge_point = harness.stage.connect("CP1")
     assert len(harness.heard) == 3
-    assert harness.count("notice_skipped") == 1
+    assert harness.count("event_skipped") == 1
     assert charge_point.call("Authorize", TAG)[2] == ACCEPTED
     harness.hear["on_online"] = lambda _: None
     harness.stage.advance(PROBE_S)
@@ -156,8 +156,8 @@ def test_those_of_three_charge_points_are_the_plugins_failures(harness):
     for name in ("CP1", "CP2", "CP3"):
         harness.stage.connect(name)
     before = harness.plugin.actor
-    harness.stage.advance(NOTICES_S)
-    assert harness.count("notice_overdue") == 3
+    harness.stage.advance(EVENTS_S)
+    assert harness.count("event_overdue") == 3
     assert harness.plugin.actor is not before
 
 
@@ -168,9 +168,9 @@ def test_a_handler_that_only_raises_is_neither_late_nor_blamed(harness):
     harness.hear["on_online"] = fail
     for _ in range(5):
         harness.stage.connect("CP1")
-    harness.stage.advance(10 * NOTICES_S)
+    harness.stage.advance(10 * EVENTS_S)
     assert len(harness.heard) == 5
-    assert harness.count("notice_overdue") == 0
+    assert harness.count("event_overdue") == 0
     assert harness.plugin.breakers.failing == {}
 
 
@@ -187,7 +187,7 @@ def test_one_that_swallows_its_kill_is_abandoned_and_its_lane_goes_on(harness):
     harness.hear["on_online"] = swallow
     charge_point = harness.stage.connect("CP1")
     assert charge_point.call("Authorize", TAG) is None
-    harness.stage.advance(NOTICES_S)
+    harness.stage.advance(EVENTS_S)
     assert charge_point.take() == []
     harness.stage.advance(GRACE_S)
     assert charge_point.take() == [[3, "1", ACCEPTED]]

@@ -169,7 +169,7 @@ def test_a_restart_is_a_fresh_actor_under_the_same_ref(cell_harness):
     assert cell_harness.log.count("init") == 2
 
 
-def test_the_message_in_hand_is_not_tried_again_and_the_rest_waits_in_order(cell_harness):
+def test_the_current_message_is_not_tried_again_and_the_rest_waits_in_order(cell_harness):
     cell = cell_harness.started()
     for message in ("a", ValueError("crash"), "b", "c"):
         cell.tell(message)

@@ -1,4 +1,4 @@
-"""Several handlers at once, and those of one lane in order."""
+"""Several handlers at once, and those with one ordering key in order."""
 
 from gevent.event import Event
 
@@ -193,7 +193,7 @@ def test_one_that_ends_within_its_grace_is_not_abandoned(make, log):
     settle()
     cell.interrupt(slow)
     settle()
-    block.set()  # it ends, and the same greenlet goes on with the next of its lane
+    block.set()  # it ends, and the same greenlet goes on with the next of its ordering key
     settle()
     block.clear()
     cell.tell(Job("a", 3, block))

@@ -31,7 +31,7 @@ def test_a_stream_whose_lease_had_ended_is_claimed_again():
     assert not shares[1].claimed
 
 
-def test_more_than_its_share_is_given_back_only_when_nothing_of_it_is_in_hand():
+def test_more_than_its_share_is_given_back_only_when_nothing_of_it_is_pending():
     shares = having(1, 2, 3)
     for one in shares:
         one.pending[b"1-0"] = "something"
@@ -54,7 +54,7 @@ def test_a_leaving_partition_is_the_same_at_renewal_and_stays_when_there_is_room
     assert not [one.number for one in shares if one.leaving]
 
 
-def test_what_is_in_hand_is_known_when_its_stream_was_lost_and_comes_again():
+def test_pending_entries_are_known_when_its_stream_was_lost_and_comes_again():
     shares = having(1)
     shares[1].pending[b"1-0"] = "something"
     shares.clear()

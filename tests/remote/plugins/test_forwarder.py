@@ -206,7 +206,7 @@ def test_a_full_stream_is_not_filled_further(build):
         "SET", Keys(harness.prefix).alive("default"), "somebody"
     )  # who reads nothing
     until(lambda: harness.remote._streams.partitions)
-    with harness.connect() as charge_point, pytest.raises(CallDeclined):  # its notice is the one
+    with harness.connect() as charge_point, pytest.raises(CallDeclined):  # its event is the one
         status_of(charge_point)
     assert harness.counts["remote_full"] == 1
 

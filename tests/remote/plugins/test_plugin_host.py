@@ -297,7 +297,7 @@ def test_workers_share_the_streams_and_one_that_stops_gives_its_own_back_at_once
     until(lambda: len(first.assignment) == PARTITIONS, timeout_s=2 * RENEW_S + 0.5)
 
 
-def test_a_stream_is_handed_over_only_when_nothing_of_it_is_in_hand(harness):
+def test_a_stream_is_handed_over_only_when_nothing_of_it_is_pending(harness):
     first = harness.worker()
     plugin = harness.ready(first)
     busy = [f"CP{number}" for number in range(40)]
