@@ -447,7 +447,7 @@ class DurableStore:
         received_at: dt.datetime,
     ) -> Receipt:
         """Store the last message of one kind that a charge point sent, in place of the one before."""
-        values = row(charge_point_id, item, version, action, payload, text(received_at))
+        values = row(charge_point_id, item, version, action, bytes(payload), text(received_at))
         return self._writer.append(Kind.TOLD, values)
 
     def told(self, charge_point_id: str) -> Sequence[Told]:
@@ -514,7 +514,7 @@ class DurableStore:
         key = self._starts.get(transaction_id) if transaction_id is not None else None
         start = None if key is None else msgspec.json.encode(key).decode()
         values = row(
-            charge_point_id, action, unique_id, payload, transaction_id, text(received_at), why, start,
+            charge_point_id, action, unique_id, bytes(payload), transaction_id, text(received_at), why, start,
             int(not redeliver), version,
         )  # fmt: skip
         return self._writer.append(Kind.SPOOL, values)

@@ -288,10 +288,11 @@ class MemoryStore:
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """Store meter values; identical ones that are sent again are stored once."""
-        key = (reading.charge_point_id, reading.connector_id, reading.transaction_id, reading.values)
+        values = bytes(reading.values)  # it may be a part of a frame
+        key = (reading.charge_point_id, reading.connector_id, reading.transaction_id, values)
         readings = self._readings
         if key not in readings:
-            readings[key] = msgspec.structs.replace(reading, number=next(self._numbers))
+            readings[key] = msgspec.structs.replace(reading, values=values, number=next(self._numbers))
             for owner in (reading.transaction_id, reading.charge_point_id):
                 self._readings_by.setdefault(owner, {})[key] = None
             if len(readings) > self._limit:
@@ -466,7 +467,7 @@ class MemoryStore:
             charge_point_id=charge_point_id,
             action=action,
             unique_id=unique_id,
-            payload=payload,
+            payload=bytes(payload),
             transaction_id=transaction_id,
             received_at=received_at,
             why=why,

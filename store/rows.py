@@ -230,13 +230,14 @@ def reading_time(values: bytes) -> str:
 
 def reading_row(reading: MeterReading, *, unattached: bool) -> Row:
     """Make the row of meter values; `unattached` are those whose transaction may not be known."""
+    values = bytes(reading.values)  # it may be a part of a frame
     return (
         storable(reading.charge_point_id),
         storable(reading.connector_id),
         storable(reading.transaction_id),
         text(reading.received_at),
-        reading_key(reading.values),
-        reading.values,
+        reading_key(values),
+        values,
         flags_text(reading.flags),
         reading.version,
         int(unattached),

@@ -15,6 +15,16 @@ CONNECTORS = 256
 """Connectors of one charge point whose status is known."""
 
 
+def _differ(before: Message, now: Message) -> bool:
+    """Return whether two messages differ in more than their times."""
+    if type(before) is not type(now):
+        return True
+    timed = now.__timed__
+    return any(
+        getattr(before, name) != getattr(now, name) for name in now.__struct_fields__ if name not in timed
+    )
+
+
 class ChargePoint:
     """Facts of one charge point, kept up to date by its session. Plugins may read them and change nothing.
 
@@ -57,14 +67,18 @@ class ChargePoint:
         return self.connected_at is not None
 
     def note_status(self, connector_id: int, status: Message) -> bool:
-        """Note the last status of a connector; false, and nothing is noted, for one too many."""
+        """Note the last status of a connector; return whether more than its time differs from the one before.
+
+        Nothing is noted, and false returned, for one connector too many.
+        """
         connectors = self.connectors
         if connectors is None:
             connectors = self.connectors = {}
-        if connector_id not in connectors and len(connectors) >= CONNECTORS:
+        before = connectors.get(connector_id)
+        if before is None and len(connectors) >= CONNECTORS:
             return False
         connectors[connector_id] = status
-        return True
+        return before is None or _differ(before, status)
 
     def __str__(self) -> str:
         return self.id

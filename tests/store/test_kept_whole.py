@@ -77,6 +77,16 @@ def test_the_bytes_of_readings_and_dead_letters_are_those_that_were_sent(store, 
     assert [one.payload for one in store.transaction_dead_letters(number)] == sent
 
 
+def test_a_payload_that_is_a_part_of_a_frame_is_stored_as_bytes(store):
+    payload = msgspec.Raw(b'{"a":1}')
+    store.add_meter_reading(reading("CP1", payload))
+    store.note_told("CP1", item="boot", version="1.6", action="B", payload=payload, received_at=NOW)
+    dead_letter(store, "CP1", payload).wait(LIMIT_S)
+    found = [store.readings_of("CP1")[0].values, store.dead_letters()[0].payload]
+    found += [one.payload for one in store.told("CP1")]
+    assert {(type(one), one) for one in found} == {(bytes, b'{"a":1}')}
+
+
 @SHARED
 @given(
     minutes=st.lists(st.integers(0, 2), min_size=1, max_size=10),

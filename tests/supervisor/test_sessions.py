@@ -427,3 +427,17 @@ def test_what_is_recalled_late_replaces_nothing_that_was_told_meanwhile(sessions
     recalls[0]([told(f"status/{number}", "StatusNotification", old % number) for number in (2, 3)])
     connectors = sessions_harness.cell().charge_point.connectors
     assert [str(connectors[number].status) for number in (1, 2, 3)] == ["Charging", "Charging", "Available"]
+
+
+def test_a_status_is_stored_for_the_next_process_when_more_than_its_time_is_new(sessions_harness):
+    stored = []
+    sessions_harness.store.note_told = lambda _, **told: stored.append((told["item"], bytes(told["payload"])))
+    one = sessions_harness.connect()
+    for number, status in enumerate(("Available", "Available", "Charging")):
+        at = f"2026-01-01T00:00:0{number}Z"
+        payload = {"connectorId": 1, "errorCode": "NoError", "status": status, "timestamp": at}
+        one.call("StatusNotification", payload)
+    assert [(item, b"Charging" in payload) for item, payload in stored] == [
+        ("status/1", False), ("status/1", True),
+    ]  # fmt: skip
+    assert str(sessions_harness.cell().charge_point.connectors[1].status) == "Charging"
