@@ -20,6 +20,7 @@ COMMANDS = {
     ),
     "check-store": ("store:check_store", "Check a backup, or the store of a data folder not in use."),
     "cluster": ("supervision:cluster", "Show the nodes or worker processes that share the charge points."),
+    "do": ("do:do", "Have a charge point do something, whatever version of OCPP it speaks."),
     "plugin-host": ("serve:plugin_host", "Run a plugin for the nodes that forward calls through Redis."),
     "profiles": ("accepted_state:profiles", "Show the charging profiles that charge points have accepted."),
     "quarantine": ("supervision:quarantine", "List plugins in quarantine and release them."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,46 +31,56 @@ SEEN = {
 """Effects of a command that was not answered."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendingOptions:
+    """Options of whatever sends commands: times in seconds; without `effect_timeout_s` no effect is waited for."""
+
+    timeout_s: float
+    effect_timeout_s: float | None = None
+    queue: bool = False
+    expires_in_s: float | None = None
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Parameters of the request."""
+        query = {"timeout": f"{self.timeout_s:g}"}
+        if self.effect_timeout_s is not None:
+            query |= {"until_effect": "1", "effect_timeout": f"{self.effect_timeout_s:g}"}
+        if self.queue:
+            query["when_offline"] = "queue"
+        if self.expires_in_s is not None:
+            query["expires_in"] = f"{self.expires_in_s:g}"
+        return query
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds that the server has to answer."""
+        return self.timeout_s + (self.effect_timeout_s or 0.0) + GRACE_S
+
+
 def send_command(
     api: Api,
     charge_point: str,
-    action: str,
-    payload: str,
-    *,
-    timeout_s: float,
-    effect_timeout_s: float | None = None,
-    queue: bool = False,
-    expires_in_s: float | None = None,
-    say: Callable[[str], object],
-    warn: Callable[[str], object] = lambda _: None,
+    kind: str,
+    name: str,
+    body: str,
+    options: SendingOptions,
 ) -> None:
-    """Send a command and say the response as JSON text. Raises `CommandFailed` for every other end.
+    """Send a command and print the response as JSON text. Raises `CommandFailed` for every other end.
 
-    With `effect_timeout_s` what was promised is waited for too, and it is a failure if that does not come to pass. With
-    `queue` it is handed over for a charge point that may be away, and nothing is waited for: its ticket's id is said.
-    `warn` is told what of the response departs from the specification.
+    `kind` is "commands" or "verbs", `name` the action or the verb. It is a failure if an effect that is waited for does
+    not come. What may wait for a charge point that is away is not waited for: the id of its ticket is printed. What of
+    the response departs from the specification goes to standard error.
     """
-    try:
-        json.loads(payload)
-    except ValueError as error:
-        raise CommandFailed(f"the payload is not JSON: {error}") from error
-    query, limit_s = {"timeout": f"{timeout_s:g}"}, timeout_s + GRACE_S
-    if effect_timeout_s is not None:
-        query |= {"until_effect": "1", "effect_timeout": f"{effect_timeout_s:g}"}
-        limit_s += effect_timeout_s
-    if queue:
-        query["when_offline"] = "queue"
-    if expires_in_s is not None:
-        query["expires_in"] = f"{expires_in_s:g}"
-    path = ("charge-points", charge_point, "commands", action)
-    reply = api.ask("POST", *path, query=query, body=payload, timeout_s=limit_s)
-    answer, subject = reply.json, f"{action} to {charge_point}"
+    path = ("charge-points", charge_point, kind, name)
+    reply = api.ask("POST", *path, query=options.query, body=body, timeout_s=options.limit_s)
+    answer, subject = reply.json, f"{name} to {charge_point}"
     if "response" in answer:
-        say(as_json(answer["response"], indent=2))
+        click.echo(as_json(answer["response"], indent=2))
         for row in answer.get("deviations", []):
-            warn(f"deviation: {row['path'] or 'payload'} {row['text']}")
-    if queue and reply.status == ACCEPTED:
-        say(answer["ticket"])
+            click.echo(f"deviation: {row['path'] or 'payload'} {row['text']}", err=True)
+    if options.queue and reply.status == ACCEPTED:
+        click.echo(answer["ticket"])
         return
     if reply.status != OK:
         raise CommandFailed(_why(reply.status, answer, subject))
@@ -92,17 +103,15 @@ def _why(status: int, answer: Mapping[str, Any], subject: str) -> str:
     return why(status, answer, subject) + SEEN.get(answer.get("effect", ""), "")
 
 
-@click.command()
-@click.argument("charge_point", metavar="CP")
-@click.argument("action")
-@click.argument("payload", metavar="[JSON]", default="{}")
-@click.option("--timeout", "timeout_s", type=float, default=30.0, show_default=True, help="Seconds to wait.")
-@click.option(
+TIMEOUT = click.option(
+    "--timeout", "timeout_s", type=float, default=30.0, show_default=True, help="Seconds to wait."
+)
+UNTIL_EFFECT = click.option(
     "--until-effect",
     is_flag=True,
     help="Also wait for the resulting message, e.g. StartTransaction after RemoteStartTransaction.",
 )
-@click.option(
+EFFECT_TIMEOUT = click.option(
     "--effect-timeout",
     "effect_timeout_s",
     type=float,
@@ -110,40 +119,59 @@ def _why(status: int, answer: Mapping[str, Any], subject: str) -> str:
     show_default=True,
     help="Seconds to wait for the resulting message.",
 )
-@click.option(
+QUEUE = click.option(
     "--queue", is_flag=True, help="Queue the command if the charge point is offline, and print the ticket."
 )
-@click.option(
+EXPIRES_IN = click.option(
     "--expires-in", "expires_in_s", type=float, help="Seconds after which a queued command expires."
 )
+
+
+def sends(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of whatever sends commands; the command has them as `options`."""
+
+    @functools.wraps(command)
+    def run(
+        *args: Any,
+        timeout_s: float,
+        until_effect: bool,
+        effect_timeout_s: float,
+        queue: bool,
+        expires_in_s: float | None,
+        **more: Any,
+    ) -> Any:
+        options = SendingOptions(
+            timeout_s=timeout_s,
+            effect_timeout_s=effect_timeout_s if until_effect else None,
+            queue=queue,
+            expires_in_s=expires_in_s,
+        )
+        return command(*args, options=options, **more)
+
+    for option in (EXPIRES_IN, QUEUE, EFFECT_TIMEOUT, UNTIL_EFFECT, TIMEOUT):
+        run = option(run)
+    return run
+
+
+def checked_json(payload: str) -> str:
+    """Return a payload that is JSON. Raises `CommandFailed`."""
+    try:
+        json.loads(payload)
+    except ValueError as error:
+        raise CommandFailed(f"the payload is not JSON: {error}") from error
+    return payload
+
+
+@click.command()
+@click.argument("charge_point", metavar="CP")
+@click.argument("action")
+@click.argument("payload", metavar="[JSON]", default="{}")
+@sends
 @asks_server
-def send(
-    api: Api,
-    charge_point: str,
-    action: str,
-    payload: str,
-    *,
-    timeout_s: float,
-    until_effect: bool,
-    effect_timeout_s: float,
-    queue: bool,
-    expires_in_s: float | None,
-) -> None:
+def send(api: Api, *, charge_point: str, action: str, payload: str, options: SendingOptions) -> None:
     """Have a running server send ACTION to the charge point CP, and print the response.
 
     The exit status is 0 if the charge point answered, whatever its answer says, and 1 if it did not. With
     --until-effect it is 0 only if the resulting message came too.
     """
-    effect_s = effect_timeout_s if until_effect else None
-    send_command(
-        api,
-        charge_point,
-        action,
-        payload,
-        timeout_s=timeout_s,
-        effect_timeout_s=effect_s,
-        queue=queue,
-        expires_in_s=expires_in_s,
-        say=click.echo,
-        warn=functools.partial(click.echo, err=True),
-    )
+    send_command(api, charge_point, "commands", action, checked_json(payload), options)

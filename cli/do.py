@@ -1,0 +1,118 @@
+"""The command `do`: verbs to a charge point of a running server, the same for every version of OCPP.
+
+The one rule: a verb is a command here because it is one of `protocol.verbs`; its options are the members of its struct.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+from msgspec import inspect
+
+from ..protocol.verbs import VERBS
+from .api import asks_server
+from .send import SendingOptions, send_command, sends
+from .tags import push_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..protocol.verbs import Verb
+    from .api import Api
+
+BESIDE = {"sync-local-list": push_tags}
+"""Commands that are no verbs, but are reached in the same manner."""
+
+
+def read_time(text: str) -> str:
+    """Read a time, UTC without an offset, and write it as JSON has it. Raises `click.BadParameter`."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no time like 2026-12-01T02:00:00Z") from error
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)).isoformat()
+
+
+def read_id(text: str) -> int | str:
+    """Read the id of a transaction: a number, or a text in versions that have one."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+class VerbGroup(click.Group):
+    """Group with a command for each verb, made when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """List the verbs."""
+        return sorted([*(name.replace("_", "-") for name in VERBS), *BESIDE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """Make the command of a verb."""
+        if cmd_name in BESIDE:
+            return BESIDE[cmd_name]
+        kind = VERBS.get(cmd_name.replace("-", "_"))
+        return None if kind is None else command_of(kind)
+
+
+def command_of(kind: type[Verb]) -> click.Command:
+    """Make the command of a verb: an option for each member of its struct."""
+    name = str(kind.__struct_config__.tag)
+
+    def run(api: Api, *, charge_point: str, options: SendingOptions, **members: Any) -> None:
+        given = {member: value for member, value in members.items() if value not in (None, ())}
+        send_command(api, charge_point, "verbs", name, json.dumps(given), options)
+
+    run.__doc__ = kind.__doc__
+    command: Callable[..., Any] = sends(asks_server(run))
+    for member in reversed(msgspec.structs.fields(kind)):
+        command = _option(member)(command)
+    command = click.argument("charge_point", metavar="CP")(command)
+    return click.command(name.replace("_", "-"))(command)
+
+
+def _option(member: msgspec.structs.FieldInfo) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    info = inspect.type_info(member.type)
+    described = (
+        (info.extra_json_schema or {}).get("description", "") if isinstance(info, inspect.Metadata) else ""
+    )
+    kinds = _kinds(info)
+    flag = f"--{member.name.removesuffix('_s').replace('_', '-')}"
+    facts: dict[str, Any] = {"help": described, "required": member.required}
+    if inspect.BoolType in kinds:
+        names = f"{flag}/--not-{flag.removeprefix('--')}" if member.required else flag
+        return click.option(names, member.name, is_flag=True, **facts)
+    if inspect.VarTupleType in kinds:
+        return click.option(flag.removesuffix("s"), member.name, multiple=True, **facts)
+    if not member.required and member.default not in (None, ""):
+        facts |= {"default": member.default, "show_default": True}
+    return click.option(flag, member.name, **_type(kinds), **facts)
+
+
+def _kinds(info: Any) -> set[type]:
+    """Find what a member may be, None left out."""
+    if isinstance(info, inspect.Metadata):
+        return _kinds(info.type)
+    if isinstance(info, inspect.UnionType):
+        return set().union(*(_kinds(one) for one in info.types)) - {inspect.NoneType}
+    return {type(info)}
+
+
+def _type(kinds: set[type]) -> dict[str, Any]:
+    if inspect.DateTimeType in kinds:
+        return {"type": read_time, "metavar": "TIME"}
+    if kinds == {inspect.IntType, inspect.StrType}:
+        return {"type": read_id, "metavar": "ID"}
+    if inspect.FloatType in kinds:
+        return {"type": float}
+    return {"type": int if inspect.IntType in kinds else str}
+
+
+@click.command(cls=VerbGroup)
+def do() -> None:
+    """Have a charge point do something, in words that are the same for every version of OCPP."""

@@ -1,0 +1,132 @@
+"""`chargehand do`, against a stub of the HTTP API: a command for each verb, an option for each of its members."""
+
+import json
+
+import click
+import msgspec
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+
+from chargehand.cli.do import do
+from chargehand.cli.main import main
+from chargehand.protocol.verbs import VERBS
+
+pytestmark = pytest.mark.usefixtures("_clean_environment")
+
+
+@pytest.fixture(autouse=True)
+def _answered(stub):
+    stub.body = {"ticket": "1-1", "state": "answered", "response": {"status": "Accepted"}}
+
+
+@pytest.fixture
+def run(stub):
+    def run(*arguments):
+        return CliRunner().invoke(main, ["do", *arguments, "--url", stub.url])
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verb", "members"),
+    [
+        (("start-charging", "--id-tag", "T1", "--evse", "2"), "start_charging", {"id_tag": "T1", "evse": 2}),
+        (("stop-charging", "--transaction-id", "7"), "stop_charging", {"transaction_id": 7}),
+        (("stop-charging", "--transaction-id", "a7"), "stop_charging", {"transaction_id": "a7"}),
+        (("unlock",), "unlock", {"evse": 1}),
+        (("set-availability", "--not-available"), "set_availability", {"available": False}),
+        (("set-availability", "--available", "--evse", "1"), "set_availability", {"available": True, "evse": 1}),
+        (("reset",), "reset", {"at_once": False}),
+        (("reset", "--at-once"), "reset", {"at_once": True}),
+        (("limit", "--watts", "7400"), "limit", {"watts": 7400.0}),
+        (("limit", "--amps", "0", "--transaction-id", "7"), "limit", {"amps": 0.0, "transaction_id": 7}),
+        (("clear-limit",), "clear_limit", {}),
+        (("trigger", "--message", "Heartbeat"), "trigger", {"message": "Heartbeat"}),
+        (("get-configuration", "--key", "A", "--key", "B"), "get_configuration", {"keys": ["A", "B"]}),
+        (("get-configuration",), "get_configuration", {}),
+        (("set-configuration", "--key", "A", "--value", ""), "set_configuration", {"key": "A", "value": ""}),
+        (
+            ("update-firmware", "--location", "ftp://h/f", "--retrieve-at", "2026-12-01T02:00+01:00"),
+            "update_firmware",
+            {"location": "ftp://h/f", "retrieve_at": "2026-12-01T02:00:00+01:00"},
+        ),
+        (
+            ("get-logs", "--location", "ftp://h/", "--since", "2026-12-01", "--retry-interval", "5"),
+            "get_logs",
+            {
+                "location": "ftp://h/",
+                "kind": "diagnostics",
+                "since": "2026-12-01T00:00:00+00:00",
+                "retry_interval_s": 5,
+            },
+        ),
+        (
+            ("reserve", "--id-tag", "T1", "--until", "2026-12-01T00:00:00Z"),
+            "reserve",
+            {"id_tag": "T1", "until": "2026-12-01T00:00:00+00:00"},
+        ),
+        (("cancel-reservation", "--reservation-id", "7"), "cancel_reservation", {"reservation_id": 7}),
+    ],
+)  # fmt: skip
+def test_a_verb_is_asked_for_with_its_options_as_members(run, stub, arguments, verb, members):
+    done = run(arguments[0], "a/b", *arguments[1:])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {"status": "Accepted"}
+    ((path, _, body),) = stub.requests
+    assert path == f"/api/v1/charge-points/a%2Fb/verbs/{verb}?timeout=30"
+    assert json.loads(body) == members
+    assert msgspec.json.decode(body, type=VERBS[verb])
+
+
+def test_a_verb_takes_the_options_of_send(run, stub):
+    stub.status, stub.body = 202, {"ticket": "1-7", "state": "queued"}
+    done = run("unlock", "CP1", "--queue", "--expires-in", "60", "--timeout", "5")
+    assert (done.exit_code, done.stdout) == (0, "1-7\n")
+    assert stub.requests[0][0].endswith("?timeout=5&when_offline=queue&expires_in=60")
+
+
+def test_a_refusal_of_the_server_is_a_clear_text_and_status_one(run, stub):
+    stub.status, stub.body = 422, {"title": "Verb refused", "description": "OCPP 1.6: no such thing"}
+    done = run("unlock", "CP1")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "chargehand: unlock to CP1: Verb refused: OCPP 1.6: no such thing\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("dance", "CP1"), "No such command 'dance'"),
+        (("start-charging", "CP1"), "Missing option '--id-tag'"),
+        (("set-availability", "CP1"), "Missing option '--available'"),
+        (("unlock", "CP1", "--evse", "two"), "'two' is not a valid integer"),
+        (("reserve", "CP1", "--id-tag", "T", "--until", "soon"), "'soon' is no time like"),
+        (("unlock",), "Missing argument 'CP'"),
+    ],
+)
+def test_a_wrong_option_ends_with_status_two_and_asks_nothing(run, stub, arguments, text):
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert text in done.stderr
+    assert stub.requests == []
+
+
+def test_every_verb_is_a_command_and_explains_each_of_its_members():
+    context = click.Context(do)
+    assert {name.replace("-", "_") for name in do.list_commands(context)} == {*VERBS, "sync_local_list"}
+    for name in do.list_commands(context):
+        for option in do.get_command(context, name).params:
+            assert isinstance(option, click.Argument) or option.help
+
+
+def test_verbs_and_their_options_are_completed():
+    completer = ShellComplete(main, {}, "chargehand", "_CHARGEHAND_COMPLETE")
+    assert [item.value for item in completer.get_completions(["do"], "un")] == ["unlock"]
+    assert [item.value for item in completer.get_completions(["do", "unlock"], "--ev")] == ["--evse"]
+
+
+def test_the_local_list_is_pushed_by_do_too(run, stub):
+    stub.body = {
+        "update_type": None, "entries": 0, "version": 3, "tickets": [], "left_out": 0, "clear_cache": None,
+    }  # fmt: skip
+    assert run("sync-local-list", "CP1").stdout == "CP1 has version 3: nothing to do\n"
