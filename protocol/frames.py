@@ -14,7 +14,7 @@ says, and tells each of them:
 - control characters inside strings, as they come from unset memory: kept, as if they had been escaped;
 - control characters between the elements, and a comma before a closing bracket: left out;
 - an escaped half of a surrogate pair, which stands for no character: U+FFFD;
-- a number as message id (it is answered as it came), and the message type as text.
+- a number as message id: it is answered as it came.
 
 Whatever else is no JSON is not guessed at.
 """
@@ -48,7 +48,7 @@ _START = re.compile(
     re.DOTALL,
 )
 
-_ANSWER = re.compile(rb'[\x00-\x20\xef\xbb\xbf]{0,64}\[\s{0,64}"?[34]"?\s{0,64},')
+_ANSWER = re.compile(rb"[\x00-\x20\xef\xbb\xbf]{0,64}\[\s{0,64}[34]\s{0,64},")
 _BOM = b"\xef\xbb\xbf"
 _AROUND = bytes(range(0x21)) + _BOM
 _STRING = re.compile(rb'("[^"\\]*+(?:\\.[^"\\]*+)*+"?+)', re.DOTALL)
@@ -208,13 +208,8 @@ def _other_half(found: re.Match[bytes]) -> bytes:
 
 
 def _whole(elements: list[msgspec.Raw], slips: list[Deviation] | None = None) -> Frame:
-    """Make a frame of its elements; with `slips` those of the first two are mended, and added there."""
+    """Make a frame of its elements; with `slips` that of the message id is mended, and added there."""
     kind = _value(elements[0]) if elements else None
-    if slips is not None and kind in ("2", "3", "4"):
-        slips.append(
-            Deviation("message type", ErrorCode.TYPE_CONSTRAINT_VIOLATION, "is a string", f'"{kind}"')
-        )
-        kind = int(kind)
     if kind not in (2, 3, 4) or isinstance(kind, bool | float):
         return Junk("unknown message type" if elements else "empty array")
     unique_id = _value(elements[1]) if len(elements) > 1 else None

@@ -292,7 +292,10 @@ class Session:
     def _receive_other(self, data: bytes, now: float) -> Event:
         frame, slips = self._read(data)
         if type(frame) is frames.CallFrame:
-            return self._receive_call(frame.unique_id, frame.action, frame.payload, now, slips)
+            event = self._receive_call(frame.unique_id, frame.action, frame.payload, now, slips)
+            if slips and type(event) is Reply:
+                event.violations = slips + event.violations
+            return event
         if type(frame) is frames.ResultFrame:
             return self._receive_result(frame, slips, data, now)
         if type(frame) is frames.ErrorFrame:

@@ -29,7 +29,8 @@ class ChargePoint:
     """Facts of one charge point, kept up to date by its session. Plugins may read them and change nothing.
 
     Times are seconds since 1970. `boot` is the last BootNotification, `connectors` the last StatusNotification of each
-    connector. `deviations` counts the departures from the specification by path.
+    connector. `deviations` counts the departures from the specification by path: of calls, of answers to
+    commands, and those that calls were refused for.
     """
 
     __slots__ = (

@@ -275,7 +275,7 @@ def test_what_begins_like_an_answer_looks_like_one(data):
         b"[3",
         b"[33,",
         b"[3.0,",
-        b'["2",',
+        b'["3",',
         b"{}",
         b" " * 65 + b"[3,",
     ],

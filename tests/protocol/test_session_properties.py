@@ -39,7 +39,7 @@ OURS = {
 """By what a side takes, a call of its own."""
 
 ON_WIRE = "ours-1"
-LIKE_AN_ANSWER = re.compile(rb'[\x00-\x20\xef\xbb\xbf]*\[\s*"?[34]')
+LIKE_AN_ANSWER = re.compile(rb"[\x00-\x20\xef\xbb\xbf]*\[\s*[34]")
 TIME = "2026-01-01T00:00:00Z"
 SCHEDULE = {
     "chargingRateUnit": "A",
