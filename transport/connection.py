@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 READ_BYTES = 16_384
 """Bytes of one read, and so of one turn of a connection."""
-FRAMES_AT_A_TURN = 128
+FRAMES_AT_A_TURN = 32
 """Frames that a turn takes of one read, which can hold 2,700 empty ones."""
 
 BY_RECEIVER, BY_RATE = 1, 2

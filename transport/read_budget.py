@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from .outbox_socket import Limits
 
 
+LEAST_WAIT_S = 0.001
+"""Seconds below which a wait is not worth a pause."""
+
+
 class ReadBudget:
     """Times at which what was read so far is worked off at the rates; both are in the past for a quiet connection."""
 
@@ -34,7 +38,7 @@ class ReadBudget:
             until = max(self._bytes_until, now) + size_bytes / rates.bytes_per_s
             self._bytes_until = until
             wait_s = max(wait_s, until - now - rates.bytes_burst / rates.bytes_per_s)
-        return max(wait_s, 0.0)
+        return wait_s if wait_s >= LEAST_WAIT_S else 0.0
 
     def is_unused(self, now: float) -> bool:
         """Return true if everything is worked off: then the budget is as good as a new one."""

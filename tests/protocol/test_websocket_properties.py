@@ -195,3 +195,23 @@ def test_wsproto_reads_what_we_write(role: Role, said: list[bytes]) -> None:
     stream = b"".join(map(codec.text, said)) + codec.ping(b"p") + codec.pong(b"q")
     read = verdict(OTHER[role], stream + codec.close(1001, "bye"))
     assert read == [*said, Ping(b"p"), Pong(b"q"), (Closed, 1001)]
+
+
+def without_key(event):
+    """An event without its reply, which is masked with a key made by chance."""
+    return replace(event, reply=None) if isinstance(event, Closed | Failed) else event
+
+
+@patient
+@given(st.data(), roles, st.integers(1, 5), st.integers(1, 40))
+def test_frames_taken_a_few_at_a_time_say_the_same_as_all_at_once(data, role, most, cut):
+    stream = b"".join(data.draw(st.lists(st.one_of(frames(role), messages(role)), max_size=12)))
+    whole, few = Codec(role, max_message_bytes=LIMIT), Codec(role, max_message_bytes=LIMIT)
+    expected, got = whole.receive(stream), []
+    for at in range(0, len(stream), cut):
+        got += few.receive(stream[at : at + cut], most)
+        assert few.frames <= most
+        while few.unfinished:
+            got += few.receive(b"", most)
+            assert few.frames <= most
+    assert [without_key(event) for event in got] == [without_key(event) for event in expected]
