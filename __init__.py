@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from .store.collections import Collection as Collection
     from .store.collections import Collections as Collections
     from .store.memory import MemoryStore as MemoryStore
+    from .store.records import UNKNOWN_TRANSACTION as UNKNOWN_TRANSACTION
     from .store.records import ChargingProfile as ChargingProfile
     from .store.records import Credential as Credential
     from .store.records import Cursor as Cursor
@@ -203,6 +204,7 @@ _MODULES = {
     "Tag": ".store.records",
     "TicketRecord": ".store.records",
     "Told": ".store.records",
+    "UNKNOWN_TRANSACTION": ".store.records",
     "Transaction": ".store.records",
     "TransactionFilter": ".store.records",
     "TooManyStops": ".store.stops",

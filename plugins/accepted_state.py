@@ -91,7 +91,7 @@ class AcceptedState(Plugin):
         charge_point_id, connector_id = reservation.charge_point_id, reservation.connector_id
         if connector_id:
             return self._store.open_on_connector(charge_point_id, connector_id, limit=LOOKED_AT)
-        return self._store.open_transactions(charge_point_id)[-LOOKED_AT:]
+        return self._store.open_transactions(charge_point_id, limit=LOOKED_AT)
 
     @on_outcome(v16.CancelReservation)
     def cancelled(self, ticket: Ticket[v16.CancelReservationResponse]) -> None:

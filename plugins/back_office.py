@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .. import (
+    UNKNOWN_TRANSACTION,
     Call,
     Event,
     MeterReading,
@@ -368,18 +369,25 @@ class BackOffice(Plugin):
                     return call.once_stored(v16.MeterValuesResponse(), self._set_aside(call, why))
                 if known.over:
                     self._store.transaction_alive(number, call.received_at)
-        receipts = self._keep_reading(call, call.request.connector_id, number, known)
+        unknown = number is not None and number > 0 and known is None
+        receipts = self._keep_reading(call, call.request.connector_id, number, known, unknown=unknown)
         return call.once_stored(v16.MeterValuesResponse(), *receipts)
 
     def _keep_reading(
-        self, call: Call[Any], connector_id: int, transaction_id: int | None, known: Transaction | None
+        self,
+        call: Call[Any],
+        connector_id: int,
+        transaction_id: int | None,
+        known: Transaction | None,
+        *,
+        unknown: bool = False,
     ) -> list[Receipt]:
         """Keep a message with readings whole; one of which something cannot be used is a dead letter besides."""
         payload, received_at = call.payload, call.received_at
         receipts: list[Receipt] = []
-        flags: tuple[str, ...] = ()
+        flags: tuple[str, ...] = (UNKNOWN_TRANSACTION,) if unknown else ()
         if call.deviations:
-            flags = _flags_of(call.deviations)
+            flags = (*flags, *_flags_of(call.deviations))
             unusable = v16.VERSION.samples(payload, self._naive_zone).unusable
             if unusable:
                 why = _reasons(unusable)

@@ -6,18 +6,20 @@ of none.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from .. import Transaction, TransactionFilter, same_figures
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Sequence
 
     from .. import StopFigures, Store
 
 LOOKED_AT = 100
 """Transactions of a charge point and tag among which that of a stop is looked for, the last ones."""
+REPEATED = dt.timedelta(days=31)
+"""Age of a transaction, by receipt, up to which a stop that was matched is known when it comes again."""
 NAMED = 10
 """Candidates that the reason of a dead letter names."""
 
@@ -43,9 +45,10 @@ def find(
     """
     unknown = f"transaction {named} is not known"
     if not stop.id_tag:
-        candidates = store.open_transactions(charge_point_id)[-NAMED:]
+        candidates = store.open_transactions(charge_point_id, limit=NAMED + 1)
         return None, f"{unknown}, and the stop has no id tag; {_open(candidates)}"
-    wanted = TransactionFilter(charge_point_id=charge_point_id, id_tag=stop.id_tag)
+    since = stop.received_at - REPEATED
+    wanted = TransactionFilter(charge_point_id=charge_point_id, id_tag=stop.id_tag, since=since)
     for one in store.transactions(wanted, limit=LOOKED_AT):
         if matched(named) in one.flags and same_figures(one, stop, same_time=same_time(one)):
             return one, ""
@@ -71,5 +74,5 @@ def _open(candidates: Sequence[Transaction]) -> str:
     if not candidates:
         return "none is open"
     named = ", ".join(f"{one.id} (meter {one.meter_start} at its start)" for one in candidates[:NAMED])
-    more = f" and {len(candidates) - NAMED} more" if len(candidates) > NAMED else ""
+    more = " and more" if len(candidates) > NAMED else ""
     return f"open: {named}{more}"

@@ -39,6 +39,7 @@ from .rows import (
 from .search import (
     COLUMNS,
     FACT_IN_SQLITE,
+    NAMED_KNOWN,
     READING_COLUMNS,
     newest_readings,
     newest_transactions,
@@ -303,9 +304,9 @@ class DurableStore:
             Kind.AMEND_OPEN, row(transaction_id, None, None, None, text(revived.life_at))
         )
 
-    def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
-        """Return the open transactions of a charge point, oldest first. Never switches greenlets."""
-        return self._open.of(charge_point_id)
+    def open_transactions(self, charge_point_id: str, *, limit: int | None = None) -> Sequence[Transaction]:
+        """Return the open transactions of a charge point, or the last ones of them, oldest first."""
+        return self._open.of(charge_point_id, limit)
 
     def open_on_connector(
         self, charge_point_id: str, connector_id: int, *, limit: int = 1
@@ -372,7 +373,11 @@ class DurableStore:
     ) -> Sequence[MeterReading]:
         """Return the meter values of a transaction, in order of receipt; those of its charge point, if given."""
         query = f"SELECT {READING_COLUMNS} FROM readings"  # noqa: S608
-        conditions = [("transaction_id = ?", (transaction_id,)), ("charge_point = ?", charge_point_id)]
+        conditions = [
+            ("transaction_id = ?", (transaction_id,)),
+            ("charge_point = ?", charge_point_id),
+            (NAMED_KNOWN, True),
+        ]
         return records(select(self._ask, query, conditions, "ORDER BY number", limit), reading_of)
 
     def readings_of(

@@ -20,6 +20,7 @@ from .open_transactions import OpenTransactions
 from .records import (
     EVERYTHING,
     NOT_ASSESSED,
+    UNKNOWN_TRANSACTION,
     Cursor,
     Event,
     MeterReading,
@@ -222,9 +223,9 @@ class MemoryStore:
             self._open.replace(revived)
         return PERSISTED
 
-    def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
-        """Return the open transactions of a charge point, oldest first. Never switches greenlets."""
-        return self._open.of(charge_point_id)
+    def open_transactions(self, charge_point_id: str, *, limit: int | None = None) -> Sequence[Transaction]:
+        """Return the open transactions of a charge point, or the last ones of them, oldest first."""
+        return self._open.of(charge_point_id, limit)
 
     def open_on_connector(
         self, charge_point_id: str, connector_id: int, *, limit: int = 1
@@ -315,7 +316,12 @@ class MemoryStore:
     ) -> Sequence[MeterReading]:
         """Return the meter values of a transaction, in order of receipt; those of its charge point, if given."""
         found = (self._readings[key] for key in self._readings_by.get(transaction_id, ()))
-        own = (one for one in found if not charge_point_id or one.charge_point_id == charge_point_id)
+        own = (
+            one
+            for one in found
+            if (not charge_point_id or one.charge_point_id == charge_point_id)
+            and UNKNOWN_TRANSACTION not in one.flags
+        )
         return list(itertools.islice(own, limit))
 
     def readings_of(
@@ -345,7 +351,9 @@ class MemoryStore:
         return found[:limit]
 
     def _has_transaction(self, reading: MeterReading) -> bool:
-        transaction = None if reading.transaction_id is None else self.transaction(reading.transaction_id)
+        if reading.transaction_id is None or UNKNOWN_TRANSACTION in reading.flags:
+            return False
+        transaction = self.transaction(reading.transaction_id)
         return transaction is not None and transaction.charge_point_id == reading.charge_point_id
 
     # -- Charge points ---------------------------------------------------------------------------

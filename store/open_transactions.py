@@ -156,8 +156,10 @@ class OpenTransactions:
         """Yield the ids of the open transactions of a charge point, in the order in which they came."""
         return iter(self._of.get(charge_point_id, ()))
 
-    def of(self, charge_point_id: str) -> list[Transaction]:
-        """Return the open transactions of a charge point, in the order in which they came."""
+    def of(self, charge_point_id: str, limit: int | None = None) -> list[Transaction]:
+        """Return the open transactions of a charge point, or the last ones, in the order in which they came."""
+        if limit is not None:
+            return self._last(self._of.get(charge_point_id), limit)[::-1]
         return [self.derived(self._transactions[number]) for number in self._of.get(charge_point_id, ())]
 
     def on(self, charge_point_id: str, connector_id: int, limit: int) -> list[Transaction]:

@@ -301,6 +301,10 @@ class MeterReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     number: int = 0
 
 
+UNKNOWN_TRANSACTION = "its transaction was not known"
+"""Flag of meter values that named a number which was no transaction's when they came; it may be given out later."""
+
+
 class Spooled(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Transaction message that a fallback acknowledged, waiting for its plugin; `version` is its version of OCPP."""
 

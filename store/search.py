@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import gevent
 
+from .records import UNKNOWN_TRANSACTION
 from .rows import TRANSACTION, reading_of, text, transaction_of
 
 if TYPE_CHECKING:
@@ -157,9 +158,12 @@ def newest_readings(
     return records(found, reading_of)
 
 
+NAMED_KNOWN = f"readings.flags NOT LIKE '%\"{UNKNOWN_TRANSACTION}\"%'"
+"""Condition that the transaction which a reading names was known when it came."""
+
 THEIRS = (
     "SELECT 1 FROM transactions WHERE transactions.id = readings.transaction_id "
-    "AND transactions.charge_point = readings.charge_point"
+    f"AND transactions.charge_point = readings.charge_point AND {NAMED_KNOWN}"  # noqa: S608 - a constant
 )
 """The transaction that a reading is of, if there is one of its charge point."""
 

@@ -189,8 +189,11 @@ class Store(Protocol):
     def transaction_alive(self, transaction_id: int, received_at: datetime) -> Receipt:
         """Note a sign of life of an open transaction; nothing is written unless it seemed to be over."""
 
-    def open_transactions(self, charge_point_id: str) -> Sequence[Transaction]:
-        """Return the open transactions of a charge point, oldest first. Never switches greenlets."""
+    def open_transactions(self, charge_point_id: str, *, limit: int | None = None) -> Sequence[Transaction]:
+        """Return the open transactions of a charge point, oldest first. Never switches greenlets.
+
+        With a limit only the last ones, in constant time.
+        """
 
     def open_on_connector(
         self, charge_point_id: str, connector_id: int, *, limit: int = 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargehand import v16
+from chargehand import UNKNOWN_TRANSACTION, v16
 from chargehand.plugins.back_office import FLAGS, BackOffice
 from chargehand.protocol.session import Rules
 from chargehand.testing import Stage, StubStore
@@ -51,14 +51,14 @@ def send(charge_point, *elements, **members):
 )
 def test_a_message_is_kept_byte_for_byte(charge_point, store, payload):
     assert deliver(charge_point, "MeterValues", payload) == 3
-    (reading,) = store.meter_readings(7)
+    (reading,) = store.readings_of("CP1")
     assert (reading.values, reading.connector_id, reading.version) == (payload, 1, "1.6")
 
 
 def test_what_was_mended_is_flagged_with_its_value(charge_point, store):
     send(charge_point, {**ELEMENT, "sampledValue": [{"value": 12}]}, transactionId=7, vendor=[1])
-    (reading,) = store.meter_readings(7)
-    assert reading.flags == (
+    (reading,) = store.readings_of("CP1")
+    assert reading.flags[1:] == (
         "meterValue[0].sampledValue[0].value is not a string: 12",
         "vendor is not a member of this object: [1]",
     )
@@ -67,15 +67,15 @@ def test_what_was_mended_is_flagged_with_its_value(charge_point, store):
 
 def test_only_so_many_deviations_are_flagged_one_by_one(charge_point, store):
     send(charge_point, {**ELEMENT, "sampledValue": [{"value": n} for n in range(FLAGS + 5)]}, transactionId=7)
-    (reading,) = store.meter_readings(7)
-    assert len(reading.flags) == FLAGS + 1
+    (reading,) = store.readings_of("CP1")
+    assert len(reading.flags) == FLAGS + 2
     assert reading.flags[-1] == "5 more deviations"
 
 
 def test_values_are_kept_once_and_other_bytes_are_other_values(charge_point, store):
     for value in ("1", "1", "2", "1"):
         send(charge_point, {**ELEMENT, "sampledValue": [{"value": value}]}, transactionId=7)
-    assert len(store.meter_readings(7)) == 2
+    assert len(store.readings_of("CP1")) == 2
 
 
 # What cannot be used
@@ -147,6 +147,16 @@ def test_what_names_no_known_transaction_is_listed_with_its_charge_point(charge_
     (reading,) = store.readings_of("CP1")
     assert (reading.transaction_id, reading.connector_id) == (number, 1)
     assert store.dead_letters() == []
+
+
+def test_what_named_a_number_before_it_was_given_out_is_not_of_that_transaction(charge_point, store):
+    send(charge_point, ELEMENT, transactionId=1)
+    charge_point.call("StartTransaction", START)
+    assert store.meter_readings(1, charge_point_id="CP1") == []
+    (reading,) = store.readings_of("CP1")
+    assert reading.flags == (UNKNOWN_TRANSACTION,)
+    send(charge_point, {**ELEMENT, "sampledValue": [{"value": "13"}]}, transactionId=1)
+    assert len(store.meter_readings(1, charge_point_id="CP1")) == 1
 
 
 # Whatever is sent

@@ -137,7 +137,7 @@ def test_a_reason_names_only_so_many_candidates(start, stop, store):
     for number in range(30):
         start(connectorId=number + 1)
     stop()
-    assert "20 more" in why(store)
+    assert "and more" in why(store)
 
 
 # A second stop

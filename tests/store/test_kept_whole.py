@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chargehand import Cursor, MeterReading, StopFigures, Told
+from chargehand import UNKNOWN_TRANSACTION, Cursor, MeterReading, StopFigures, Told
 
 from .transactions import LATER, NOW, START, stopped, transaction
 
@@ -140,6 +140,18 @@ def test_pages_of_readings_of_equal_times_neither_skip_nor_repeat(
 def test_what_is_no_cursor_is_refused(text):
     with pytest.raises(ValueError, match=r"place in a list|isoformat"):
         Cursor.parse(text)
+
+
+def test_readings_that_named_an_unknown_number_are_not_of_the_transaction_that_gets_it(store):
+    whose, number = f"CP{next(NUMBERS)}", next(NUMBERS) + 5000
+    flags = ('odd "x"', UNKNOWN_TRANSACTION)
+    store.add_meter_reading(reading(whose, b"{}", transaction_id=number, flags=flags)).wait(LIMIT_S)
+    store.start_transaction(transaction(number, whose)).wait(LIMIT_S)
+    flags = (f'vendor: "{UNKNOWN_TRANSACTION}"',)
+    store.add_meter_reading(reading(whose, b"[]", transaction_id=number, flags=flags)).wait(LIMIT_S)
+    assert [one.values for one in store.meter_readings(number, charge_point_id=whose)] == [b"[]"]
+    assert [one.values for one in store.readings_of(whose)] == [b"{}"]
+    assert len(store.readings_of(whose, without_transaction=False)) == 2
 
 
 def test_readings_of_a_transaction_can_be_those_of_its_charge_point_alone(store):
