@@ -163,7 +163,7 @@ NAMED_KNOWN = f"readings.flags NOT LIKE '%\"{UNKNOWN_TRANSACTION}\"%'"
 
 THEIRS = (
     "SELECT 1 FROM transactions WHERE transactions.id = readings.transaction_id "
-    f"AND transactions.charge_point = readings.charge_point AND {NAMED_KNOWN}"  # noqa: S608 - a constant
+    f"AND transactions.charge_point = readings.charge_point AND {NAMED_KNOWN}"
 )
 """The transaction that a reading is of, if there is one of its charge point."""
 

@@ -142,7 +142,7 @@ def test_what_is_no_cursor_is_refused(text):
         Cursor.parse(text)
 
 
-def test_readings_that_named_an_unknown_number_are_not_of_the_transaction_that_gets_it(store):
+def test_readings_that_named_an_unknown_number_are_of_no_transaction(store):
     whose, number = f"CP{next(NUMBERS)}", next(NUMBERS) + 5000
     flags = ('odd "x"', UNKNOWN_TRANSACTION)
     store.add_meter_reading(reading(whose, b"{}", transaction_id=number, flags=flags)).wait(LIMIT_S)
