@@ -162,7 +162,7 @@ NAMED_KNOWN = f"readings.flags NOT LIKE '%\"{UNKNOWN_TRANSACTION}\"%'"
 """Condition that the transaction which a reading names was known when it came."""
 
 THEIRS = (
-    "SELECT 1 FROM transactions WHERE transactions.id = readings.transaction_id "
+    "SELECT 1 FROM transactions WHERE transactions.id = readings.transaction_id "  # noqa: S608 - a constant
     f"AND transactions.charge_point = readings.charge_point AND {NAMED_KNOWN}"
 )
 """The transaction that a reading is of, if there is one of its charge point."""
