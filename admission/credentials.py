@@ -79,11 +79,15 @@ class Credentials:
 
     def asked(self, charge_point_id: str) -> bool:
         """Return whether a charge point must authenticate."""
-        return self._required or self._find(charge_point_id) is not None
+        return self._required or self.stored(charge_point_id) is not None
 
     def knows(self, charge_point_id: str) -> bool:
         """Return whether a charge point has a key."""
-        return self._find(charge_point_id) is not None or charge_point_id in self._settled
+        return self.stored(charge_point_id) is not None or charge_point_id in self._settled
+
+    def stored(self, charge_point_id: str) -> Credential | None:
+        """Return the stored credential of a charge point; None without one."""
+        return None if self._book is None else self._book.get(charge_point_id)
 
     def check(self, charge_point_id: str, given: bytes) -> bool:
         """Check a key in constant time; a new key that is used replaces those before it.
@@ -111,7 +115,7 @@ class Credentials:
 
         The key with the salt `barred` does not count.
         """
-        kept = self._find(charge_point_id)
+        kept = self.stored(charge_point_id)
         if kept is None:
             settled = self._settled.get(charge_point_id)
             fits = settled is not None and barred != b"" and hmac.compare_digest(given, settled)
@@ -124,7 +128,7 @@ class Credentials:
             one is not None
             and one is not kept
             and self._book is not None
-            and self._find(charge_point_id) is kept
+            and self.stored(charge_point_id) is kept
         ):
             self._put(one)
         return None if one is None else one.salt
@@ -148,7 +152,7 @@ class Credentials:
         already is left as it is. May switch greenlets.
         """
         key = key_of(value)
-        before = self._find(charge_point_id)
+        before = self.stored(charge_point_id)
         if certain:
             if before is None or before.next is not None or not self._fits(before, key):
                 self._put(self._made(charge_point_id, key))
@@ -164,7 +168,7 @@ class Credentials:
 
     def unused_since(self, charge_point_id: str) -> dt.datetime | None:
         """Return when a charge point was given the new key that it has not used yet; None if there is none."""
-        kept = self._find(charge_point_id)
+        kept = self.stored(charge_point_id)
         return None if kept is None or kept.next is None else kept.next.changed_at
 
     def unused_keys(self, after_s: float) -> list[tuple[str, dt.datetime]]:
@@ -183,9 +187,6 @@ class Credentials:
         return found
 
     # -- Inside ------------------------------------------------------------------------------------
-
-    def _find(self, charge_point_id: str) -> Credential | None:
-        return None if self._book is None else self._book.get(charge_point_id)
 
     def _put(self, credential: Credential) -> Receipt:
         if self._book is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import random
@@ -37,6 +38,9 @@ class PeerClaims(Protocol):
 
     def admit(self, charge_point_id: str) -> None:
         """Claim a charge point that is about to connect. May switch greenlets. Raises `StoreError` or TimeoutError."""
+
+    def refresh(self, charge_point_id: str) -> None:
+        """Read what other processes have stored of a charge point. Switches greenlets. Raises as `admit`."""
 
     def attached(self, charge_point_id: str) -> None:
         """Adopt the commands that wait for a charge point that has connected."""
@@ -91,15 +95,20 @@ class Gatekeeper:
         """Admit or refuse a handshake."""
         decision = self._judge(request)
         if isinstance(decision, Admission) and self._others is not None and decision.subprotocol is not None:
+            identity = decision.identity
+            stored = self._credentials.stored(identity)
             try:
-                self._others.admit(decision.identity)
+                self._others.admit(identity)
+                if self._credentials.stored(identity) is not stored:  # another process has changed its key
+                    refusal = self._check_credentials(request, identity)
+                    decision = refusal if isinstance(refusal, Refusal) else decision
             except (StoreError, TimeoutError) as error:
                 self._log(
                     logging.ERROR,
                     request.peer,
                     "not served",
                     "charge point %s is refused: its records cannot be read: %s",
-                    decision.identity,
+                    identity,
                     error,
                 )
                 text = "the records of this charge point cannot be read"
@@ -192,12 +201,23 @@ class Gatekeeper:
         if given is None:
             return wrong
         try:
-            if credentials.check(identity, given):
-                return ()
-            lenient = self._settings.policy == "lenient"
-            return (DIGITS_SENT,) if lenient and credentials.check_digits(identity, given) else wrong
+            deviations = self._try_password(identity, given)
+            if deviations is None and self._others is not None:
+                # Another process may have given the charge point a new key a moment ago.
+                with contextlib.suppress(StoreError, TimeoutError):
+                    self._others.refresh(identity)
+                deviations = self._try_password(identity, given)
         except PasswordChecksBusy as error:
             return Refusal(503, str(error), (("Retry-After", _retry_after(RETRY_SPREAD_S)),))
+        return wrong if deviations is None else deviations
+
+    def _try_password(self, identity: str, given: bytes) -> tuple[str, ...] | None:
+        """Return the deviations of a right password; None for a wrong one."""
+        if self._credentials.check(identity, given):
+            return ()
+        if self._settings.policy == "lenient" and self._credentials.check_digits(identity, given):
+            return (DIGITS_SENT,)
+        return None
 
     def attach(self, admission: Admission, connection: SocketConnection) -> ChargePointCell:
         """Hand an admitted connection to its session."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..actors.session.messages import SendCommand, TicketEnded, TimePassed
 from ..actors.session.tickets import TicketState
 from ..protocol.websocket import CloseCode
-from ..remote.cluster.cluster import Cluster
+from ..remote.cluster.cluster import REFRESH_S, Cluster
 from ..remote.cluster.coordinator import CoordinatorUnavailable
 from .ticket_store import TicketStore
 
@@ -77,6 +77,13 @@ class Membership:
         # Messages that another process has spooled go before new ones.
         if self._store.durable and self._store.spooled(charge_point_id=charge_point_id, limit=1):
             self._spooled_elsewhere(charge_point_id)
+
+    def refresh(self, charge_point_id: str) -> None:
+        """Read what other processes have stored of a charge point. Switches greenlets.
+
+        Raises `StoreError` or TimeoutError if it cannot be read.
+        """
+        self._store.refresh(charge_point_id).wait(REFRESH_S)
 
     def attached(self, charge_point_id: str) -> None:
         """Adopt the commands of dead nodes for a charge point that has connected here."""

@@ -314,6 +314,40 @@ class OtherProcesses:
     def attached(self, identity):
         self.asked.append(f"attached {identity}")
 
+    def refresh(self, identity):
+        self.asked.append(f"refresh {identity}")
+        if self.error is not None:
+            raise self.error
+
+
+def stored_key(entrance, password):
+    """Store a key of CP1, as another process does."""
+    entrance._credentials.set_password("CP1", password)
+
+
+def test_a_new_key_that_another_process_has_stored_is_known_at_the_next_connection(make):
+    others = OtherProcesses()
+    entrance = make(others=others)
+    stored_key(entrance, b"the old key, 16 bytes")
+    others.refresh = lambda _: stored_key(entrance, b"the new key, 16 bytes")
+    decision = knock(entrance, authorization=basic("CP1", "the new key, 16 bytes"), **SPOKEN)
+    assert isinstance(decision, Admission)
+
+
+def test_an_old_key_that_another_process_has_replaced_is_refused(make):
+    others = OtherProcesses()
+    entrance = make(others=others)
+    stored_key(entrance, b"the old key, 16 bytes")
+    others.admit = lambda _: stored_key(entrance, b"the new key, 16 bytes")
+    decision = knock(entrance, authorization=basic("CP1", "the old key, 16 bytes"), **SPOKEN)
+    assert decision.status == 401
+
+
+def test_a_wrong_password_stays_wrong_when_the_store_is_away(make):
+    entrance = make(others=OtherProcesses(StoreError("away")))
+    stored_key(entrance, b"the old key, 16 bytes")
+    assert knock(entrance, authorization=basic("CP1", "wrong"), **SPOKEN).status == 401
+
 
 def test_a_charge_point_is_claimed_before_admission_and_its_tickets_come_after(make):
     others = OtherProcesses()
