@@ -157,7 +157,7 @@ def test_a_response_that_breaks_the_contract_ends_the_command_and_says_what_is_w
         raw.send(json.dumps([3, received(raw, "ClearCache"), payload]))
         reply = waiting.result()
     assert reply.status == status, reply
-    assert reply.json["state"] == "answered", reply
+    assert reply.json["state"] == ("answered" if status == 200 else "refused"), reply
     assert reply.json["deviations"], reply
     assert ("response" in reply.json) == (status == 200), reply
 
