@@ -12,7 +12,7 @@ from chargehand.web.commands import STATUSES
 from chargehand.web.openapi import describe
 
 
-def test_every_route_is_described_and_nothing_else(system, stop):
+def test_every_route_but_the_stream_is_described_and_nothing_else(system, stop):
     found = {
         (re.sub(r":\w+}", "}", route.path), method.method.lower())
         for route in falcon.inspect.inspect_app(make_app(system, None, stop)).routes
@@ -20,7 +20,8 @@ def test_every_route_is_described_and_nothing_else(system, stop):
         if not method.internal and method.method != "HEAD"
     }
     described = {(path, method) for path, item in describe()["paths"].items() for method in item}
-    assert found == described
+    # A stream has no end that a reader of paths could come to.
+    assert found - {("/api/v1/events", "get")} == described
 
 
 def test_every_segment_of_a_path_is_a_parameter():
