@@ -64,6 +64,10 @@ class Collection(Generic[R]):
         """Return whether there are records of a charge point."""
         return charge_point_id in self._by_charge_point
 
+    def has(self, charge_point_id: str) -> bool:
+        """Return whether there is a record of a charge point."""
+        return charge_point_id in self._by_charge_point
+
     def put(self, record: R) -> Receipt:
         """Enter a record, in place of the one with its key if there is one."""
         key = self._key_of(record)

@@ -18,7 +18,7 @@ import msgspec
 from .collections import Collections
 from .durable import LARGEST_ID
 from .open_transactions import OpenTransactions
-from .rows import event_of, reading_of, spooled_of, transaction_of
+from .rows import event_of, reading_of, spooled_of, told_of, transaction_of
 from .search import COLUMNS, READING_COLUMNS
 from .sqlite_schema import STEPS, bring_up_to_date
 from .store import Receipt, StoreError
@@ -87,6 +87,7 @@ class Inspection:
             self._repeated_readings,
             lambda: self._decoded("readings", _READINGS, reading_of, _parsed),
             lambda: self._decoded("events", _EVENTS, event_of),
+            self._told,
             lambda: self._decoded("spool", _SPOOL, spooled_of, _parsed),
             self._spooled_starts,
             self._registrations,
@@ -197,6 +198,14 @@ class Inspection:
                     payload_of(payload)
             except UNREADABLE as error:
                 yield f"{table} {number} cannot be read: {error}"
+
+    def _told(self) -> Iterator[str]:
+        query = "SELECT charge_point, item, version, action, payload, received_at FROM told"
+        for charge_point, item, *values in self._connection.execute(query):
+            try:
+                told_of((item, *values))
+            except UNREADABLE as error:
+                yield f"{item} of {charge_point} cannot be read: {error}"
 
     def _spooled_starts(self) -> Iterator[str]:
         query = "SELECT number, start, aside FROM spool WHERE start IS NOT NULL OR aside NOT IN (0, 1)"

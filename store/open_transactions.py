@@ -146,6 +146,8 @@ class OpenTransactions:
         if not self._facts.has_of(transaction.charge_point_id):
             return None
         latest = None
+        if not self._facts.has(transaction.charge_point_id):
+            return None
         for connector_id in (transaction.connector_id, None):
             fact = self._facts.get(over_key(transaction.charge_point_id, connector_id))
             if fact is not None and fact.ends(transaction) and (latest is None or fact.at > latest.at):

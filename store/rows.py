@@ -53,13 +53,13 @@ class Kind(IntEnum):
 STARTED = (
     "id", "charge_point", "connector", "id_tag", "meter_start", "started_at", "start_received_at", "verdict",
     "reservation", "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "version",
-    "started_text", "other_stops", "closed_by", "note", "life_at",
+    "started_text",
 )  # fmt: skip
 """Columns of a transaction that its start fills."""
 ASSESSED = ("assessed", "energy_wh", "energy_source", "supported_energy_wh", "findings")
 NOT_ASSESSED = (0, None, "", None, "[]")
 """Values of these columns when nothing is derived, or what was is void."""
-TRANSACTION = (*STARTED, *ASSESSED)
+TRANSACTION = (*STARTED, "other_stops", "closed_by", "note", "life_at", *ASSESSED)
 STOP = (
     "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "closed_by", "note",
 )  # fmt: skip
@@ -121,10 +121,6 @@ def transaction_row(transaction: Transaction) -> Row:
         transaction.flags,
         storable(transaction.version),
         storable(transaction.started_text),
-        stops_text(transaction.other_stops),
-        storable(transaction.closed_by),
-        storable(transaction.note),
-        text(transaction.life_at),
     )
 
 

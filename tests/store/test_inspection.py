@@ -35,6 +35,7 @@ def path(tmp_path):
             )
         )
     store.register("CP1", "Accepted")
+    store.note_told("CP1", item="boot", version="1.6", action="B", payload=b"{}", received_at=NOW)
     store.add_event(Event(charge_point_id="CP1", kind="boot", received_at=NOW, data={"a": 1}))
     store.collections.tags.put(Tag(id_tag="T1"))
     start = (2, "T2", NOW, 100)
@@ -66,7 +67,7 @@ def test_all_is_well_with_what_the_store_wrote(path):
     assert found.faults == []
     assert found.rows == {
         "transactions": 3, "readings": 2, "charge_points": 1, "events": 1, "books": 2, "spool": 2,
-        "told": 0,
+        "told": 1,
     }  # fmt: skip
     assert (found.open, found.flagged, found.orphans) == (2, 2, 1)
 
@@ -121,6 +122,7 @@ REPEATED = (
         (["UPDATE readings SET data = X'5B31' WHERE number = 1"], ["readings 1 cannot be read"]),
         (["UPDATE readings SET received_at = '' WHERE number = 1"], ["readings 1 cannot be read"]),
         (["UPDATE events SET data = 'x'"], ["events 1 cannot be read"]),
+        (["UPDATE told SET received_at = 'noon'"], ["boot of CP1 cannot be read"]),
         (["UPDATE spool SET payload = '{' WHERE number = 1"], ["spool 1 cannot be read"]),
         (["UPDATE spool SET start = '[1]' WHERE number = 2"], ["spool 2: the start it stands for"]),
         (["UPDATE spool SET aside = 2 WHERE number = 2"], ["spool 2: it is neither waiting nor a dead letter"]),

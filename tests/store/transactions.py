@@ -11,16 +11,8 @@ START = (1, "T1", NOW, 100)
 
 
 def transaction(number, charge_point_id="CP1", id_tag="T1", **more):
-    return Transaction(
-        id=number,
-        charge_point_id=charge_point_id,
-        connector_id=1,
-        id_tag=id_tag,
-        meter_start=100,
-        started_at=NOW,
-        start_received_at=NOW,
-        **more,
-    )
+    facts = {"connector_id": 1, "meter_start": 100, "started_at": NOW, "start_received_at": NOW}
+    return Transaction(id=number, charge_point_id=charge_point_id, id_tag=id_tag, **(facts | more))
 
 
 def stopped(number, **more):
