@@ -56,6 +56,12 @@ _CONTROL = re.compile(rb"[\x00-\x1f]")
 _CONTROL_BETWEEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 # A comma after a value and before a closing bracket; a piece of text that begins with it follows a string.
 _COMMA = re.compile(rb"(^|[^\s\[{,:])(\s*+),(?=\s*+[\]}])")
+_BETWEEN = bytes(range(0x21))
+_CALL_HEAD = re.compile(
+    rb'\[[\x00-\x20]*+"?2"?[\x00-\x20]*+,[\x00-\x20]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s",\[{]++)[\x00-\x20]*+,'
+    rb'[\x00-\x20]*+"[^"\\]*+(?:\\.[^"\\]*+)*+"[\x00-\x20]*+,',
+    re.DOTALL,
+)
 _MAYBE = re.compile(rb"[\x00-\x1f]|,\s*+[\]}]|\\u[dD]")
 _HALF = re.compile(
     rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
@@ -148,7 +154,24 @@ def mend(data: bytes) -> tuple[Frame, tuple[Deviation, ...]]:
         except UNREADABLE:
             return _broken(core, mending=True), ()
     frame = _whole(elements, slips)
+    if type(frame) is CallFrame and slips:
+        frame = frame._replace(payload=_payload_as_sent(core) or frame.payload)
     return frame, tuple(slips)
+
+
+def mended(payload: bytes) -> tuple[bytes, tuple[Deviation, ...]]:
+    """Mend the slips inside a payload that is no JSON, and tell them; what cannot be mended comes back as it is."""
+    slips: list[Deviation] = []
+    whole = _without_slips(payload, slips)
+    return whole, tuple(slips)
+
+
+def _payload_as_sent(data: bytes) -> bytes:
+    """Find the payload of a CALL whose frame had to be mended: what is kept is what was sent. Empty if not found."""
+    head = _CALL_HEAD.match(data)
+    if head is None or not data.endswith(b"]"):
+        return b""
+    return data[head.end() : -1].strip(_BETWEEN).removesuffix(b",").strip(_BETWEEN)
 
 
 def slip(text: str) -> Deviation:

@@ -35,7 +35,7 @@ from typing import Any, TypeVar
 import marshmallow
 import msgspec
 
-from . import rules, violations
+from . import frames, rules, violations
 from .errors import Deviation, ErrorCode, InvalidPayload, Refused
 from .message import Declaration, Message, number
 from .violations import ABSENT, Kept, Violation
@@ -109,8 +109,8 @@ def _mend(
     received_at: dt.datetime | None,
     naive_zone: dt.tzinfo | None,
 ) -> tuple[M, tuple[Deviation, ...]]:
-    data = _data(payload)
-    deviations: list[Deviation] = []
+    data, slips = _data_mended(payload)
+    deviations = [*slips]
     while True:  # ends: every repair takes a value out, marks it as kept, or brings it nearer to that
         try:
             message: M = kind.__contract__.load(data)
@@ -142,6 +142,17 @@ def _data(payload: bytes | msgspec.Raw) -> Any:
     except UNREADABLE:
         raise Refused(violations.UNREADABLE.code, violations.UNREADABLE.text) from None
     return {} if data is None else data
+
+
+def _data_mended(payload: bytes | msgspec.Raw) -> tuple[Any, tuple[Deviation, ...]]:
+    """Decode a payload that may be of a frame which had to be mended, and tell its slips."""
+    try:
+        return _data(payload), ()
+    except Refused:
+        whole, slips = frames.mended(bytes(payload))
+        if not slips:
+            raise
+        return _data(whole), slips
 
 
 def _violations(error: marshmallow.ValidationError) -> list[tuple[Path, Violation]]:

@@ -242,7 +242,7 @@ class Session:
                 if rules.strict or not action.transaction:
                     return self._refuse_payload(unique_id, action, payload, refused, now)
                 request, found = None, refused.violations
-            deviations = slips + found
+            deviations = tuple(dict.fromkeys(slips + found))
         due = now + rules.deadlines_s.get(name, rules.default_deadline_s)
         incoming = Incoming(unique_id, action, request, payload, deviations, now, due)
         self.incoming[incoming] = None

@@ -13,6 +13,7 @@ import msgspec
 
 from .. import times
 from ..energy import OUTLET, NotUsable, Quantity, Sample, Samples, Unusable, in_base_unit, number
+from ..frames import mended
 from .metering import Measurand, ValueFormat
 
 LISTS = ("meterValue", "transactionData")
@@ -67,18 +68,30 @@ def meter_values_of(payload: bytes) -> bytes:
     """Return the list of meter values in a payload, as JSON, as it was sent; an empty one if there is none."""
     payload = payload.strip(AROUND)
     try:
-        payload.decode()
-        if payload.startswith(b"["):
-            return bytes(_untouched(payload))
-        told = _lists(payload)
+        return _list_in(payload)
+    except UNREADABLE:
+        payload, slips = mended(payload)
+    try:
+        return _list_in(payload) if slips else b"[]"
     except UNREADABLE:
         return b"[]"
+
+
+def _list_in(payload: bytes) -> bytes:
+    payload.decode()
+    if payload.startswith(b"["):
+        return bytes(_untouched(payload))
+    told = _lists(payload)
     first = bytes(told.meter_value)
     return first if first not in (b"[]", b"null") else bytes(told.transaction_data)
 
 
 def _read(payload: bytes) -> Any:
     payload = payload.strip(AROUND)
+    try:
+        return _decode(payload)
+    except UNREADABLE:
+        payload, _ = mended(payload)
     try:
         return _decode(payload)
     except UNREADABLE:

@@ -55,6 +55,31 @@ def test_a_message_is_kept_byte_for_byte(charge_point, store, payload):
     assert (reading.values, reading.connector_id, reading.version) == (payload, 1, "1.6")
 
 
+@pytest.mark.parametrize(
+    "slip",
+    [b'"v":"\\ud800",', b'"v":"a\0b",', b'"v":[1,],', b'\x01"v":2,', b'"v":"\x1f\\"]",', b'"v":{"x":1 , } ,'],
+)
+@pytest.mark.parametrize("around", [b"%b", b"\0%b\0", b"\xef\xbb\xbf%b\r\n", b" %b ,"])
+def test_the_payload_of_a_frame_that_had_to_be_mended_is_kept_as_it_was_sent(
+    charge_point, store, slip, around
+):
+    charge_point.call("StartTransaction", START)
+    payload = b'{%b"transactionId":1,"connectorId":1,"meterValue":[%b]}' % (
+        slip,
+        json.dumps(ELEMENT).encode(),
+    )
+    frame = b'[2, "\\"id" ,"MeterValues",%b]' % (around if around.endswith(b",") else b"%b") % payload
+    charge_point.send(frame if around.endswith(b",") else around % frame)
+    assert charge_point.take() == [[3, '"id', {}]]
+    (reading,) = store.meter_readings(1)
+    assert reading.values == payload
+    assert reading.flags[0].startswith("frame has ")
+    assert store.dead_letters() == []
+    (sample,) = v16.VERSION.samples(reading.values).samples
+    assert sample.value == 12500
+    assert json.loads(v16.VERSION.meter_values(reading.values)) == [ELEMENT]
+
+
 def test_what_was_mended_is_flagged_with_its_value(charge_point, store):
     send(charge_point, {**ELEMENT, "sampledValue": [{"value": 12}]}, transactionId=7, vendor=[1])
     (reading,) = store.readings_of("CP1")
