@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .config.errors import ConfigError as ConfigError
     from .config.sessions import AuthSettings as AuthSettings
     from .config.sessions import BackOfficeSettings as BackOfficeSettings
+    from .config.sessions import BulkSettings as BulkSettings
     from .config.sessions import DeadlineSettings as DeadlineSettings
     from .config.sessions import SessionSettings as SessionSettings
     from .config.sessions import TagSettings as TagSettings
@@ -106,6 +107,10 @@ if TYPE_CHECKING:
     from .supervisor.supervise import supervise as supervise
     from .supervisor.supervisor import GaveUp as GaveUp
     from .supervisor.supervisor import Supervisor as Supervisor
+    from .system.bulk import Bulk as Bulk
+    from .system.bulk import BulkProgress as BulkProgress
+    from .system.bulk import BulkResult as BulkResult
+    from .system.bulk import TooManyBulks as TooManyBulks
     from .system.by_hand import DeadLetterNotFound as DeadLetterNotFound
     from .system.by_hand import NotAttachable as NotAttachable
     from .system.by_hand import TransactionClosed as TransactionClosed
@@ -113,6 +118,7 @@ if TYPE_CHECKING:
     from .system.by_hand import WrongFigures as WrongFigures
     from .system.central_system import CentralSystem as CentralSystem
     from .system.central_system import SystemFailed as SystemFailed
+    from .system.charge_point_filter import ChargePointFilter as ChargePointFilter
     from .system.local_lists import LocalListsNotSupported as LocalListsNotSupported
     from .system.local_lists import LocalListSyncRunning as LocalListSyncRunning
     from .system.local_lists import LocalListUpdate as LocalListUpdate
@@ -161,6 +167,7 @@ _MODULES = {
     "ConfigError": ".config.errors",
     "AuthSettings": ".config.sessions",
     "BackOfficeSettings": ".config.sessions",
+    "BulkSettings": ".config.sessions",
     "DeadlineSettings": ".config.sessions",
     "SessionSettings": ".config.sessions",
     "TagSettings": ".config.sessions",
@@ -226,8 +233,13 @@ _MODULES = {
     "TransactionClosed": ".system.by_hand",
     "TransactionNotFound": ".system.by_hand",
     "WrongFigures": ".system.by_hand",
+    "Bulk": ".system.bulk",
+    "BulkProgress": ".system.bulk",
+    "BulkResult": ".system.bulk",
+    "TooManyBulks": ".system.bulk",
     "CentralSystem": ".system.central_system",
     "SystemFailed": ".system.central_system",
+    "ChargePointFilter": ".system.charge_point_filter",
     "LocalListsNotSupported": ".system.local_lists",
     "LocalListSyncRunning": ".system.local_lists",
     "LocalListUpdate": ".system.local_lists",

@@ -172,6 +172,24 @@ class SessionSettings(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BulkSettings(Section):
+    """Bulk commands: one command to many charge points."""
+
+    at_once: int = setting(
+        50, "Charge points of a bulk command that are at it at once, unless it says otherwise.", least=1
+    )
+    results: int = setting(
+        10_000, "Results of a bulk command that are kept; the oldest ones are dropped, and counted.", least=1
+    )
+    kept: int = setting(
+        20,
+        "Bulk commands that are kept: the oldest ended one is forgotten for a further one, which is refused while all "
+        "of them run.",
+        least=1,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlineSettings(Section):
     """Deadlines: the time a plugin has before the fallback answers."""
 

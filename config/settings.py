@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .sessions import AuthSettings, BackOfficeSettings, DeadlineSettings, SessionSettings
+from .sessions import AuthSettings, BackOfficeSettings, BulkSettings, DeadlineSettings, SessionSettings
 from .setting import Section, made, off, on, port_number, required, setting
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -286,6 +286,7 @@ class Settings(Section):
     tls: TlsSettings = made(TlsSettings, "The wss endpoint.")
     auth: AuthSettings = made(AuthSettings, "Who may connect.")
     sessions: SessionSettings = made(SessionSettings, "The session of each charge point, and its limits.")
+    bulk: BulkSettings = made(BulkSettings, "Commands to many charge points.")
     deadlines: DeadlineSettings = made(
         DeadlineSettings, "How long a plugin may take before the fallback answers."
     )

@@ -63,6 +63,13 @@ class Credential(NamedTuple):
     value: str
 
 
+class BootFacts(NamedTuple):
+    """Facts of a charge point's hardware as its boot message tells them; empty if it does not."""
+
+    vendor: str = ""
+    model: str = ""
+
+
 class StopFacts(NamedTuple):
     """Figures of the end of a transaction: meter in Wh, and the charge point's time, None if it could not be read."""
 
@@ -85,6 +92,11 @@ def no_samples(_payload: bytes, _naive_zone: tzinfo | None) -> Samples:
 def no_meter_values(_: bytes) -> bytes:
     """Return an empty list."""
     return b"[]"
+
+
+def no_boot_facts(_: bytes) -> BootFacts:
+    """Return no facts."""
+    return BootFacts()
 
 
 def time_fallback(facts: FallbackFacts) -> bytes:
@@ -244,6 +256,8 @@ class Version:
     """Samples of energy and power in a payload with meter values, as it was sent; never raises."""
     meter_values: Callable[[bytes], bytes] = no_meter_values
     """List of the meter values in such a payload, as JSON, as it was sent; never raises."""
+    boot_facts: Callable[[bytes], BootFacts] = no_boot_facts
+    """Facts of the hardware in the payload of a boot message, as it was sent; never raises."""
 
     @classmethod
     def gather(
@@ -259,6 +273,7 @@ class Version:
         events: Mapping[str, Mapping[type[DomainEvent], MakeEvent]] | None = None,
         samples: Callable[[bytes, tzinfo | None], Samples] = no_samples,
         meter_values: Callable[[bytes], bytes] = no_meter_values,
+        boot_facts: Callable[[bytes], BootFacts] = no_boot_facts,
     ) -> Self:
         """Make the table from all marked requests that are declared in these modules.
 
@@ -290,6 +305,7 @@ class Version:
             MappingProxyType(dict(verbs or {})),
             samples,
             meter_values,
+            boot_facts,
         )
 
     def translate(self, verb: Verb, facts: VerbFacts) -> "Request[Any]":

@@ -43,7 +43,9 @@ from ..supervisor.sessions import Sessions
 from ..supervisor.supervisor import Supervisor
 from ..supervisor.watchdog import Watchdog
 from .assessment import Assessment, limits_of
+from .bulk import Bulks
 from .by_hand import ByHand
+from .charge_point_filter import ChargePointChooser
 from .commands import Commands
 from .counters import Counters
 from .local_lists import LocalLists
@@ -67,13 +69,16 @@ if TYPE_CHECKING:
     from ..actors.session.context import Observer
     from ..actors.session.tickets import Ticket
     from ..config.worker_process import Worker
-    from ..protocol.actions import Version
+    from ..protocol.actions import Request, Version
     from ..protocol.events import DomainEvent
     from ..protocol.message import Message
+    from ..protocol.verbs import Verb
     from ..remote.cluster.cluster import Cluster
     from ..remote.cluster.coordinator import Coordinator
     from ..store.records import Spooled, Transaction
     from ..store.store import Receipt, Store
+    from .bulk import Bulk
+    from .charge_point_filter import ChargePointFilter
     from .local_lists import LocalListUpdate
     from .tree import HttpServer
 
@@ -301,6 +306,17 @@ class CentralSystem(CommandSender):
         self.assessment = Assessment(
             self.store, self.versions, limits_of(settings.back_office), settings.naive_zone
         )
+        self._bulks = Bulks(
+            commands=self._commands,
+            chooser=ChargePointChooser(self._directory, self.store, self.versions, self.cluster),
+            knows=self.knows,
+            spawn=self._pool.spawn,
+            now=self._clock.time,
+            prefix=os.urandom(4).hex(),
+            at_once=settings.bulk.at_once,
+            results_kept=settings.bulk.results,
+            kept=settings.bulk.kept,
+        )
         self._by_hand = ByHand(self.store, self._spool, self.versions, self._context.now, settings.naive_zone)
         self._local_lists = LocalLists(
             self.store, self._commands, entry_limit=settings.back_office.local_list_limit
@@ -463,6 +479,34 @@ class CentralSystem(CommandSender):
         if callback is not None:
             self._subscriptions.call(subscription, callback)
         return subscription
+
+    def send_many(
+        self,
+        charge_points: Iterable[str] | ChargePointFilter,
+        request: Request[Any] | PreparedCommand[Any] | Verb,
+        *,
+        at_most_at_once: int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Bulk:
+        """Send a request, a prepared command or a verb to many charge points, and return the bulk command at once.
+
+        `charge_points` are ids, read as they are needed, or a filter; each charge point gets the command once and has
+        one result. At most `at_most_at_once` commands (by default `bulk.at_once`) are under way; those that wait for
+        charge points which are away do not count. `options` are those of `send`, and so is what is raised; a verb that
+        the version of one charge point has no message for is a result. Safe from any greenlet and any native thread.
+        Raises `TooManyBulks` while `bulk.kept` of them run.
+        """
+        if self._root is None:
+            raise RuntimeError("the central system is not running")
+        return self._bulks.send(charge_points, request, at_once=at_most_at_once, **options)
+
+    def bulk(self, bulk_id: str) -> Bulk | None:
+        """Find a bulk command by its id; None if it is unknown, or ended long ago."""
+        return self._bulks.find(bulk_id)
+
+    def bulks(self) -> list[Bulk]:
+        """List the bulk commands that run, and the last that have ended, newest first."""
+        return self._bulks.all()
 
     def find_transaction(self, transaction_id: int) -> Transaction:
         """Find a transaction by its number; may switch greenlets. Raises `TransactionNotFound` if there is none."""

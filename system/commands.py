@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..actors.runtime.threads import native_thread
-from ..actors.session.commands import UnknownVersion, make_ticket, prepare
+from ..actors.session.commands import UnknownVersion, make_ticket, prepare, prepared
 from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
 from ..actors.session.tickets import Ticket, TicketState
+from ..protocol.errors import InvalidPayload
+from ..protocol.verbs import Verb, VerbRefused
 from .ticket_store import TicketStore
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from ..actors.session.tickets import TicketRegistry
     from ..protocol.actions import Request, Version
     from ..protocol.message import Message
-    from ..protocol.verbs import Verb
     from ..store.store import Store
     from ..supervisor.sessions import Sessions
     from .membership import Membership
@@ -58,7 +59,7 @@ class Commands:
         self._versions = versions
         self._store = store
         self._peers = peers
-        self._thread = native_thread()
+        self.thread = native_thread()
         self._open = False
 
     def open(self) -> None:
@@ -138,7 +139,7 @@ class Commands:
             limits=self._limits,
             created_at=self._clock.time(),
             cancel=self._cancel,
-            thread=self._thread,
+            thread=self.thread,
             timeout_s=timeout_s,
             when_offline=when_offline,
             expires_in_s=expires_in_s,
@@ -147,11 +148,50 @@ class Commands:
             versions=self._versions,
             version_of=self._probable_version,
         )
-        self._in_hub(self._submit, ticket)
+        self.in_hub(self._submit, ticket)
         return ticket
 
-    def _in_hub(self, function: Callable[[Any], None], argument: Any) -> None:
-        if native_thread() == self._thread:
+    def check(
+        self, request: Request[R] | PreparedCommand[R] | Verb, **options: Any
+    ) -> PreparedCommand[R] | Verb:
+        """Check a request or a verb and its options as `send` would, and return it prepared; nothing is sent.
+
+        A verb is refused if no version of the system has a message for it.
+        """
+        if not self._open:
+            raise RuntimeError("the central system is not running")
+        command = request if isinstance(request, Verb) else prepared(request, self._versions)
+        defaults = {"timeout_s": None, "when_offline": "fail", "expires_in_s": None}
+        given = {**defaults, "until_effect": False, "effect_timeout_s": None, **options}
+        *others, last = self._versions.values()
+        for version in others:
+            try:
+                self._check(command, version, given)
+            except (VerbRefused, InvalidPayload):
+                continue
+            return command
+        self._check(command, last, given)
+        return command
+
+    def _check(
+        self, command: PreparedCommand[Any] | Verb, version: Version, options: Mapping[str, Any]
+    ) -> None:
+        make_ticket(
+            lambda: "",
+            "",
+            command,
+            limits=self._limits,
+            created_at=self._clock.time(),
+            cancel=self._cancel,
+            thread=self.thread,
+            versions=self._versions,
+            version_of=lambda _: version,
+            **options,
+        )
+
+    def in_hub(self, function: Callable[[Any], None], argument: Any) -> None:
+        """Call a function in the hub's thread: at once in that thread, else soon."""
+        if native_thread() == self.thread:
             function(argument)
         else:
             self._inlet.put(function, argument)
@@ -176,7 +216,7 @@ class Commands:
 
     def adopt(self, ticket: Ticket[Any]) -> None:
         """Adopt a command of a process that has ended."""
-        ticket.bind(self._cancel, self._thread)
+        ticket.bind(self._cancel, self.thread)
         if ticket.open:
             self._submit(ticket)
         else:
@@ -184,7 +224,7 @@ class Commands:
             self._context.router.tell_outcome(ticket.action, TicketEnded(ticket))
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
-        self._in_hub(self.cancel_here, ticket)
+        self.in_hub(self.cancel_here, ticket)
 
     def cancel_here(self, ticket: Ticket[Any]) -> None:
         """Cancel a command that is not on the wire yet. Belongs to the hub's thread."""

@@ -195,6 +195,7 @@ VERSION = Version.gather(
     events=EVENTS,
     samples=samples_of,
     meter_values=meter_values_of,
+    boot_facts=core.boot_facts,
 )
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ..actions import Credential, Needs, Request, Sender, empty_fallback, request, time_fallback
+from ..actions import BootFacts, Credential, Needs, Request, Sender, empty_fallback, request, time_fallback
 from ..message import EXPENDABLE, Message, StandIn
 from ..rules import FreeText
 from . import effects
@@ -83,6 +83,27 @@ class BootNotification(Request[BootNotificationResponse]):
     imsi: CiString20 | None = None
     meter_type: CiString25 | None = None
     meter_serial_number: CiString25 | None = None
+
+
+class _Hardware(msgspec.Struct, gc=False, rename="camel"):
+    charge_point_vendor: Any = ""
+    charge_point_model: Any = ""
+
+
+_hardware = msgspec.json.Decoder(_Hardware)
+
+
+def boot_facts(payload: bytes) -> BootFacts:
+    """Read vendor and model from the payload of a BootNotification as it was sent; what is no text is left out."""
+    try:
+        told = _hardware.decode(payload)
+    except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
+        return BootFacts()
+    vendor, model = told.charge_point_vendor, told.charge_point_model
+    return BootFacts(
+        vendor if isinstance(vendor, str) else "",
+        model if isinstance(model, str) else "",
+    )
 
 
 # -- ChangeAvailability ------------------------------------------------------------------
