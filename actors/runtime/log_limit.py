@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ...protocol.text import INVISIBLE, escaped
+from .failure import attempt
 
 if TYPE_CHECKING:
     from .timers import Timers
@@ -68,11 +69,10 @@ class LogLimit:
             return False
         if self._interval_s > 0 and not self._may_write(logger, level, subject, reason):
             return False
-        line = text % args
-        if INVISIBLE.search(line) is None:
-            logger.log(level, text, *args, exc_info=exc_info)  # type: ignore[arg-type]
-        else:
-            logger.log(level, "%s", escaped(line), exc_info=exc_info)  # type: ignore[arg-type]
+        line = attempt(lambda: text % args)  # what stands in it may raise; logging deals with that
+        if type(line) is str and INVISIBLE.search(line) is not None:
+            text, args = "%s", (escaped(line),)
+        logger.log(level, text, *args, exc_info=exc_info)  # type: ignore[arg-type]
         return True
 
     def _may_write(self, logger: logging.Logger, level: int, subject: str, reason: str) -> bool:

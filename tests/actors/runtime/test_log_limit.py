@@ -104,3 +104,20 @@ def test_many_subjects_are_summed_up_in_a_bounded_number_of_lines(limit, clock, 
 def test_a_traceback_is_kept_with_its_line(limit, caplog):
     limit.log(logger, logging.ERROR, "CP1", "failed", "failed:", exc_info=ValueError("bad"))
     assert caplog.records[0].exc_info is not None
+
+
+class Unprintable:
+    """Object that cannot be shown."""
+
+    def __str__(self):
+        raise ValueError("no text")
+
+
+def test_a_line_that_cannot_be_formatted_costs_its_writer_nothing(limit, monkeypatch):
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    assert limit.log(logger, logging.INFO, "CP1", "odd", "%s", Unprintable())
+
+
+def test_invisible_characters_of_a_line_are_escaped(limit, caplog):
+    limit.log(logger, logging.INFO, "CP1", "odd", "%s said %s", "CP1", "a\nb\u202ec")
+    assert lines_of(caplog) == ["CP1 said a\\nb\\u202ec"]
