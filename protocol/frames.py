@@ -183,6 +183,8 @@ def _stripped(data: bytes) -> tuple[bytes, list[Deviation]]:
     """Take away what stands around a frame."""
     slips: list[Deviation] = []
     core = data.strip(_AROUND)
+    if len(core) == len(data):
+        return data, slips
     around = data.replace(core, b"", 1) if core else data
     if _BOM in around:
         slips.append(slip("has a byte order mark"))

@@ -8,6 +8,7 @@ from chargehand import (
     CentralSystem,
     CommandRefused,
     ErrorCode,
+    InvalidResponse,
     NeverSent,
     OutcomeUnknown,
     TicketState,
@@ -89,6 +90,36 @@ def test_a_refusal_comes_back_with_all_that_was_said(a, b):
         with pytest.raises(CommandRefused, match="not today"):
             ticket.result(timeout_s=5)
         assert ticket.code is ErrorCode.SECURITY_ERROR
+
+
+def answer_as(charge_point, monkeypatch, answer):
+    """Have a charge point answer its next command with a text."""
+    conversation = charge_point._conversation
+    monkeypatch.setattr(
+        conversation, "answer", lambda call, _: conversation._answer(answer.format(call.unique_id).encode())
+    )
+
+
+def test_an_answer_with_deviations_comes_back_as_it_was_sent(a, b, monkeypatch):
+    with connect(b) as charge_point:
+        told = '{{"configurationKey":[{{"key":"K","readonly":"true","value":60}},{{"value":"1"}}]}}'
+        answer_as(charge_point, monkeypatch, f'[3,"{{}}",{told}]')
+        ticket = a.send("CP1", v16.GetConfiguration(), timeout_s=5)
+        assert ticket.result(timeout_s=5).configuration_key == (
+            v16.KeyValue(key="K", readonly=True, value="60"),
+        )
+        assert ticket.answer == told.replace("{{", "{").replace("}}", "}").encode()
+        assert "configurationKey[1].key" in {deviation.path for deviation in ticket.deviations}
+
+
+def test_an_answer_that_cannot_be_read_comes_back_as_such(a, b, monkeypatch):
+    with connect(b) as charge_point:
+        answer_as(charge_point, monkeypatch, '[3,"{}",')
+        ticket = a.send("CP1", v16.ClearCache(), timeout_s=50)
+        with pytest.raises(InvalidResponse, match="not readable JSON"):
+            ticket.result(timeout_s=5)
+        assert ticket.unreadable
+        assert ticket.details["answer"].startswith("[3,")
 
 
 def test_an_effect_is_waited_for_across_nodes(a, b):
