@@ -15,7 +15,7 @@ from .failures import CommandMisused
 from .options import BEFORE, JSON, LIMIT, RAW
 from .output import export, show_facts, show_table, shows, when
 from .tickets import show_tickets_of
-from .transactions import show_readings, show_rows
+from .transactions import read_transactions, show_readings, show_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,6 +30,8 @@ FACTS = ("id", "name", "version", "registration", "has_password", "deviations", 
 HEX_DIGITS = re.compile(r"([0-9A-Fa-f]{2}){16,20}")
 """A password that may be meant as the digits of a key."""
 
+OPEN = 100
+"""Number of open transactions that are shown."""
 EVENTS = 20
 """Number of recent events that are shown."""
 
@@ -44,7 +46,7 @@ def found(api: Api, charge_point: str) -> dict[str, Any]:
     """Read one charge point: its facts, its last `events` and its `open_transactions`."""
     facts = api.get("charge-points", charge_point)
     events = api.get("charge-points", charge_point, "events", limit=str(EVENTS))
-    open_ = api.get("transactions", charge_point=charge_point, open="1")
+    open_ = read_transactions(api, {"charge_point": charge_point, "open": "1"}, OPEN)
     return facts | {"events": events["events"], "open_transactions": open_["transactions"]}
 
 

@@ -40,8 +40,8 @@ def query_of(**options: Any) -> dict[str, str]:
     return {name: "1" if value is True else str(value) for name, value in options.items() if value}
 
 
-def listed(api: Api, narrowed: Mapping[str, str], limit: int) -> dict[str, Any]:
-    """Read one page as the API shows it; a page of flagged ones that came short is filled from the next."""
+def read_transactions(api: Api, narrowed: Mapping[str, str], limit: int) -> dict[str, Any]:
+    """Read one page as the API shows it; one that came short is filled from the next."""
     told: dict[str, Any] = api.get("transactions", **narrowed, limit=str(limit))
     rows = told["transactions"]
     while told["more"] and len(rows) < limit:
@@ -227,7 +227,7 @@ def transactions() -> None:
 @asks_server
 def list_transactions(api: Api, *, limit: int, **narrowed: Any) -> Any:
     """List transactions, the newest first by receipt of their start; times are UTC, those with ? cannot be true."""
-    return listed(api, query_of(**narrowed), limit)
+    return read_transactions(api, query_of(**narrowed), limit)
 
 
 @transactions.command("show")

@@ -31,6 +31,8 @@ IN_THE_HUB = 100
 """Messages with readings that are read in the hub, in some 5 ms; more are read in a native thread."""
 AT_A_TIME = 200
 """Transactions that are asked for at once."""
+BUDGET = 20_000
+"""Messages with readings, and transactions, from which is derived for one page: some 1 s."""
 LOOKED_AT = 5000
 """Transactions that are looked at for one page of flagged ones: a page may be short, and have a next one."""
 BEFORE = 3
@@ -45,6 +47,13 @@ def limits_of(settings: BackOfficeSettings) -> Limits:
         settings.suspect_clock_ahead_s,
         settings.suspect_clock_behind_s,
     )
+
+
+class _Budget:
+    """Work that is left for a page."""
+
+    def __init__(self) -> None:
+        self.left = BUDGET
 
 
 class Page:
@@ -83,36 +92,15 @@ class Assessment:
 
     def known(self, transaction: Transaction) -> tuple[Transaction, Energy]:
         """Return the same, derived now, and the whole of what was derived."""
-        readings = self._readings(transaction)
-        while True:
-            derived = self._derive(transaction, readings)
-            known = msgspec.structs.replace(
-                transaction,
-                assessed=not transaction.open,
-                energy_wh=derived.energy_wh,
-                energy_source=derived.source,
-                supported_energy_wh=derived.supported_wh,
-                findings=tuple(f"{finding.code}: {finding.text}" for finding in derived.findings),
-            )
-            if transaction.open or known == transaction:
-                return known, derived
-            self._store.assess_transaction(
-                transaction.id,
-                energy_wh=known.energy_wh,
-                energy_source=known.energy_source,
-                supported_energy_wh=known.supported_energy_wh,
-                findings=known.findings,
-            )
-            # A reading that came while the others were read has made nothing void: there was nothing yet.
-            now = self._readings(transaction)
-            if len(now) == len(readings):
-                return known, derived
-            readings = now
+        return self._assess([transaction])[0]
 
     def transactions(
         self, wanted: TransactionFilter, *, before: Cursor | None = None, limit: int = 100
     ) -> Page:
-        """List transactions with energy and findings, newest first by our time of receipt of the start, then by id."""
+        """List transactions with energy and findings, newest first by our time of receipt of the start, then by id.
+
+        A page may be shorter than `limit` and have a next one: as much is derived for it as does not take long.
+        """
         return Page(self._page(wanted, before, limit))
 
     def _page(
@@ -120,25 +108,77 @@ class Assessment:
     ) -> Iterator[Transaction | Cursor]:
         """Yield the transactions of a page; and last, if there may be more, the cursor of the next one."""
         search = msgspec.structs.replace(wanted, unassessed_too=wanted.flagged_only)
-        looked_at = 0
-        while limit > 0 and looked_at < LOOKED_AT:
+        looked_at, budget = 0, _Budget()
+        while limit > 0 and looked_at < LOOKED_AT and budget.left > 0:
             size = AT_A_TIME if wanted.flagged_only else min(limit, AT_A_TIME)
             # One more than is looked at says that there are more.
             found = self._store.transactions(search, before=before, limit=size + 1)
-            for one in found[:size]:
+            chunk = found[:size]
+            listed = self._listed(chunk, budget)
+            for known in listed:
                 if limit == 0:
                     break
-                before = Cursor(one.start_received_at, one.id)
-                known = self.assessed(one)
+                before = Cursor(known.start_received_at, known.id)
                 if not wanted.flagged_only or wanted.matches(known):
                     limit -= 1
                     yield known
             else:
-                if len(found) <= size:
+                if len(found) <= size and len(listed) == len(chunk):
                     return
             looked_at += size
         if before is not None:
             yield before
+
+    # -- Assessment ----------------------------------------------------------------------------
+
+    def _listed(self, chunk: Sequence[Transaction], budget: _Budget) -> list[Transaction]:
+        """Assess those of a list that are not, up to the one with which the budget is spent."""
+        unassessed = [one for one in chunk if not one.assessed]
+        known = {one.id: one for one, _ in self._assess(unassessed, budget)}
+        listed = []
+        for one in chunk:
+            if not one.assessed and one.id not in known:
+                break
+            listed.append(known.get(one.id, one))
+        return listed
+
+    def _assess(
+        self, transactions: Sequence[Transaction], budget: _Budget | None = None
+    ) -> list[tuple[Transaction, Energy]]:
+        """Derive the energy of transactions, and store that of closed ones, all at once: each write is waited for.
+
+        Those behind the one with which the budget is spent are left out.
+        """
+        found: dict[int, tuple[Transaction, Energy]] = {}
+        pending = transactions
+        while pending:
+            counts: dict[int, int] = {}
+            for one in pending:
+                if budget is not None and budget.left <= 0 and one.id not in found:
+                    break
+                readings = self._readings(one)
+                counts[one.id] = len(readings)
+                derived = self._derive(one, readings)
+                found[one.id] = _with(one, derived), derived
+                if budget is not None:
+                    budget.left -= 1 + len(readings)
+            changed = [
+                one for one in pending if one.id in counts and not one.open and found[one.id][0] != one
+            ]
+            for one in changed:
+                self._keep(found[one.id][0])
+            # A reading that came while the others were read has made nothing void: there was nothing yet.
+            pending = [one for one in changed if len(self._readings(one)) != counts[one.id]]
+        return list(found.values())
+
+    def _keep(self, known: Transaction) -> None:
+        self._store.assess_transaction(
+            known.id,
+            energy_wh=known.energy_wh,
+            energy_source=known.energy_source,
+            supported_energy_wh=known.supported_energy_wh,
+            findings=known.findings,
+        )
 
     # -- What it is derived from ---------------------------------------------------------------
 
@@ -182,3 +222,15 @@ class Assessment:
             if one.meter_stop is not None and one.stopped_at is not None and one.stop_received_at is not None:
                 return LastStop(one.meter_start, one.meter_stop, one.stopped_at, one.stop_received_at)
         return None
+
+
+def _with(transaction: Transaction, derived: Energy) -> Transaction:
+    """Return a transaction with what was derived of it."""
+    return msgspec.structs.replace(
+        transaction,
+        assessed=not transaction.open,
+        energy_wh=derived.energy_wh,
+        energy_source=derived.source,
+        supported_energy_wh=derived.supported_wh,
+        findings=tuple(f"{finding.code}: {finding.text}" for finding in derived.findings),
+    )

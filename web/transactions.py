@@ -24,8 +24,8 @@ class Transactions(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List transactions, newest first by our time of receipt of the start, narrowed by the query.
 
-        `more` says that there are further ones, `next` is the `before` of the next page. A page of flagged ones may be
-        short, and have a next one.
+        `more` says that there are further ones, `next` is the `before` of the next page. A page may be short and have a
+        next one: as much is derived for it as does not take long.
         """
         query = Query(
             request,

@@ -107,7 +107,7 @@ def test_list_is_what_the_bare_command_does(stub, charge_points):
 
 
 def test_one_is_shown_with_its_events_and_what_it_charges(stub, charge_points):
-    stub.body = FACTS | {"events": [EVENT], "transactions": []}
+    stub.body = FACTS | {"events": [EVENT], "transactions": [], "more": False, "next": None}
     done = charge_points("show", "a/b")
     assert [target.partition("?")[0] for target, _, _ in stub.requests] == [
         "/api/v1/charge-points/a%2Fb",

@@ -211,3 +211,24 @@ def test_pages_put_together_are_all_of_them(store, assessment, count):
                 break
             before = page.next
         assert found == list(range(count, 0, -1))
+
+
+def test_a_page_ends_early_where_much_is_to_be_derived(store, assessment, monkeypatch):
+    monkeypatch.setattr("chargehand.system.assessment.BUDGET", 25)
+    for number in range(1, 31):
+        start(store, number, connector_id=number)
+        for minutes in range(number % 5):
+            store.add_meter_reading(reading(number + minutes, 1000 + minutes, number))
+        if number % 3:
+            stop(store, number, meter_stop=2000)
+    for wanted in (TransactionFilter(), TransactionFilter(flagged_only=True)):
+        found, before, pages = [], None, 0
+        while True:
+            page = assessment.transactions(wanted, before=before, limit=30)
+            found += ids(page)
+            pages += 1
+            if page.next is None:
+                break
+            before = page.next
+        assert found == ([] if wanted.flagged_only else list(range(30, 0, -1)))
+        assert pages > 1
