@@ -31,7 +31,7 @@ OK, UNAUTHORIZED = 200, 401
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiReply:
     """An answer: its status, and its body as text."""
 
     status: int
@@ -93,10 +93,10 @@ class Api:
         query: Mapping[str, str] | None = None,
         body: str | None = None,
         timeout_s: float = ANSWER_S,
-    ) -> Reply:
+    ) -> ApiReply:
         """Send one request without a proxy; returns the answer, whatever its status."""
         with self._asked(method, path, query, body, timeout_s) as answer:
-            return Reply(answer.status, answer.read().decode(), self._url)
+            return ApiReply(answer.status, answer.read().decode(), self._url)
 
     def download(self, method: str, *path: str, timeout_s: float = ANSWER_S) -> Iterator[bytes]:
         """Yield the body of an answer in chunks; raises `CommandFailed` if it breaks off. `timeout_s` is per chunk."""
@@ -104,7 +104,7 @@ class Api:
         with self._asked(method, path, None, None, timeout_s) as answer:
             if answer.status != OK:
                 raise CommandFailed(
-                    why(answer.status, Reply(answer.status, answer.read().decode(), self._url).json)
+                    why(answer.status, ApiReply(answer.status, answer.read().decode(), self._url).json)
                 )
             length = int(answer.headers["Content-Length"] or 0)
             while chunk := answer.read(CHUNK_BYTES):

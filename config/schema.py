@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, cast, get_args, get_origin, get_type_
 from marshmallow import EXCLUDE, Schema, ValidationError, post_load, validates_schema
 from marshmallow.fields import Field
 
-from .setting import Rules, Section, key_of, rules_of
+from .setting import Section, SettingRules, key_of, rules_of
 from .settings import Settings
 
 Path = tuple[str, ...]
@@ -121,7 +121,7 @@ def _faults(messages: Mapping[Any, Any], path: Path) -> Iterator[Fault]:
 class _Value(Field[Any]):
     """A field whose value has one exact type; the text of its refusal says what would be right."""
 
-    def __init__(self, rules: Rules, *, required: bool) -> None:
+    def __init__(self, rules: SettingRules, *, required: bool) -> None:
         super().__init__(
             required=required, error_messages={"required": "missing", "null": "must not be null"}
         )
@@ -188,7 +188,7 @@ class _Whole(_Number):
     whole = True
 
 
-def range_of(rules: Rules) -> str:
+def range_of(rules: SettingRules) -> str:
     """The range of a number in words; empty without one."""
     if rules.least is not None and rules.most is not None:
         return f"from {rules.least:g} to {rules.most:g}"
@@ -198,7 +198,7 @@ def range_of(rules: Rules) -> str:
 
 
 class _Choice(_Value):
-    def __init__(self, choices: tuple[str, ...], rules: Rules, *, required: bool) -> None:
+    def __init__(self, choices: tuple[str, ...], rules: SettingRules, *, required: bool) -> None:
         super().__init__(rules, required=required)
         self.choices = choices
 
@@ -216,7 +216,7 @@ class _Choice(_Value):
 class _Moment(_Value):
     """A date and time with its offset: TOML's own type, or its ISO 8601 text (from the environment)."""
 
-    def __init__(self, rules: Rules, *, required: bool) -> None:
+    def __init__(self, rules: SettingRules, *, required: bool) -> None:
         super().__init__(rules, required=required)
         self.allow_none = True
 
@@ -238,7 +238,7 @@ class _Anything(_Value):
 class _Table(_Value):
     """A settings class inside another. With `rules.short`, a bare string stands for a table with that key."""
 
-    def __init__(self, section: type, rules: Rules, *, required: bool) -> None:
+    def __init__(self, section: type, rules: SettingRules, *, required: bool) -> None:
         super().__init__(rules, required=required)
         self.schema = schema_of(section)()
 
@@ -257,7 +257,7 @@ class _Table(_Value):
 class _Entries(_Value):
     """A list, or a table whose keys are the user's: every item is checked by the same field."""
 
-    def __init__(self, item: Field[Any], rules: Rules, *, required: bool) -> None:
+    def __init__(self, item: Field[Any], rules: SettingRules, *, required: bool) -> None:
         super().__init__(rules, required=required)
         self.item = item
 
@@ -288,7 +288,7 @@ class _Lookup(_Entries):
         return self.each(iter(value.items()))
 
 
-def _field(hint: Any, rules: Rules, *, required: bool = False) -> Field[Any]:
+def _field(hint: Any, rules: SettingRules, *, required: bool = False) -> Field[Any]:
     simple = {str: _Text, bool: _Flag, int: _Whole, float: _Number, datetime | None: _Moment, Any: _Anything}
     if hint in simple:
         return simple[hint](rules, required=required)

@@ -13,7 +13,7 @@ _RULES = "rules"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class SettingRules:
     """Facts about a setting beside its type: documentation, range, and how it is written in a file.
 
     `least` and `most` are the inclusive bounds of a number, `above` an exclusive lower one. A string must
@@ -36,9 +36,9 @@ class Rules:
     url: bool = False
 
 
-def rules_of(declared: Field[Any]) -> Rules:
+def rules_of(declared: Field[Any]) -> SettingRules:
     """The rules of one field of a settings class."""
-    return cast("Rules", declared.metadata[_RULES])
+    return cast("SettingRules", declared.metadata[_RULES])
 
 
 def key_of(declared: Field[Any]) -> str:
@@ -48,19 +48,19 @@ def key_of(declared: Field[Any]) -> str:
 
 def required(doc: str, **more: Any) -> Any:
     """A setting without a default."""
-    return field(metadata={_RULES: Rules(doc=doc, **more)})
+    return field(metadata={_RULES: SettingRules(doc=doc, **more)})
 
 
 def setting(default: T, doc: str, **more: Any) -> T:
     """A setting with its default; `more` are its rules."""
-    rules = Rules(doc=doc, **more)
+    rules = SettingRules(doc=doc, **more)
     # A secret is left out of repr(), so that a traceback or a debug line never shows it.
     return field(default=default, repr=not (rules.secret or rules.url), metadata={_RULES: rules})
 
 
 def made(factory: Callable[[], T], doc: str, **more: Any) -> T:
     """A setting whose default is made again for each."""
-    rules = Rules(doc=doc, **more)
+    rules = SettingRules(doc=doc, **more)
     return field(default_factory=factory, repr=not rules.secret, metadata={_RULES: rules})
 
 

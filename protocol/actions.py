@@ -57,7 +57,7 @@ class FallbackFacts(NamedTuple):
     id_tag_status: str = ""
 
 
-class Credential(NamedTuple):
+class CommandCredential(NamedTuple):
     """Credential that a command gives to a charge point: the key of its next connections."""
 
     value: str
@@ -129,7 +129,7 @@ class Action:
     needs: Needs = Needs.PENDING
     triggers: Callable[[Any], tuple[str, ...]] | None = None
     """Names of the actions that a trigger command may bring."""
-    credential: Callable[[Any], Credential | None] | None = None
+    credential: Callable[[Any], CommandCredential | None] | None = None
     """Credential that a command carries."""
     redacted: Callable[[Any], Any] | None = None
     """Copy of the request that can be shown and stored: without its credential."""
@@ -185,7 +185,7 @@ def request(
     registers: bool = False,
     needs: Needs = Needs.PENDING,
     triggers: Callable[[Any], tuple[str, ...]] | None = None,
-    credential: Callable[[Any], Credential | None] | None = None,
+    credential: Callable[[Any], CommandCredential | None] | None = None,
     redacted: Callable[[Any], Any] | None = None,
     transaction_of: Callable[[Any], int | str | None] | None = None,
     allots: Callable[[Any, tuple[Deviation, ...]], Any] | None = None,

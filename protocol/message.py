@@ -45,7 +45,7 @@ class AtLeast(int):
     """Annotates a tuple with the number of items that it needs."""
 
 
-class Key(str):
+class WireName(str):
     """Annotates a member whose wire name is not its Python name in camel case."""
 
     __slots__ = ()
@@ -187,7 +187,7 @@ def _rule(owner: str, name: str, hint: Any, *, optional: bool) -> Rule:
     rule, marks = _read(f"{owner}.{name}", hint)
     head, *tail = name.split("_")
     camel = head + "".join(word.capitalize() for word in tail)
-    rule.data_key = next((str(mark) for mark in marks if isinstance(mark, Key)), camel)
+    rule.data_key = next((str(mark) for mark in marks if isinstance(mark, WireName)), camel)
     rule.required = not optional
     rule.stand_in = next((mark.value for mark in marks if isinstance(mark, StandIn)), violations.ABSENT)
     return rule

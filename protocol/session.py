@@ -51,7 +51,7 @@ def _unix_time(now: float) -> dt.datetime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class SessionRules:
     """Settings of a deployment for one version."""
 
     version: Version
@@ -98,7 +98,7 @@ class Incoming(msgspec.Struct, eq=False, gc=False):
     open: bool = True
 
 
-class Reply:
+class RefusedCall:
     """CALL that is answered at once with a CALLERROR: `frame` is to be sent.
 
     `violations` are those of its payload, and `lost` is the transaction message that this answer makes the peer throw
@@ -182,7 +182,7 @@ class Ignored:
         self.reason = reason
 
 
-Event = Incoming | Reply | Answered | Declined | Ignored
+Event = Incoming | RefusedCall | Answered | Declined | Ignored
 
 
 class Session:
@@ -193,7 +193,7 @@ class Session:
 
     __slots__ = ("_last_id", "_late", "_prefix", "calls", "incoming", "registration", "rules", "triggered")
 
-    def __init__(self, rules: Rules, id_prefix: str, registration: Registration | None = None) -> None:
+    def __init__(self, rules: SessionRules, id_prefix: str, registration: Registration | None = None) -> None:
         self.rules = rules
         self.registration = registration
         self.incoming: dict[Incoming, None] = {}  # in order of arrival
@@ -256,7 +256,7 @@ class Session:
 
     def _refuse_payload(
         self, unique_id: str, action: Action, payload: Any, refused: Refused, now: float
-    ) -> Reply:
+    ) -> RefusedCall:
         reply = self._reply(unique_id, refused.code, str(refused), action.name)
         reply.violations = refused.violations
         if action.transaction:
@@ -419,8 +419,8 @@ class Session:
         del self.incoming[incoming]
         return frames.error(incoming.unique_id, self.rules.version.spell(code), description, details)
 
-    def _reply(self, unique_id: str, code: ErrorCode, description: str, action: str = "") -> Reply:
-        return Reply(
+    def _reply(self, unique_id: str, code: ErrorCode, description: str, action: str = "") -> RefusedCall:
+        return RefusedCall(
             frames.error(unique_id, self.rules.version.spell(code), description), code, description, action
         )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Verdict = v16.AuthorizationStatus
 
 
-class LocalList:
+class LocalAuthorizationList:
     """The local authorization list. OCPP 1.6, 3.5.2."""
 
     def __init__(self, configuration: Configuration) -> None:
@@ -68,7 +68,7 @@ class Authorization:
     """The local list and the cache, and the verdict that follows from them."""
 
     def __init__(self, configuration: Configuration) -> None:
-        self.list = LocalList(configuration)
+        self.list = LocalAuthorizationList(configuration)
         self.cache: dict[str, v16.IdTagInfo] = {}
         self._configuration = configuration
 

@@ -23,9 +23,9 @@ from .boot_sequence import BootSequence
 from .certificates import Certificates
 from .charging import Charging
 from .client import Client, client_context
-from .commands import Commands
+from .commands import CommandHandlers
 from .configuration import Configuration
-from .connection import Connection, InjectedFaults
+from .connection import InjectedFaults, SimulatorConnection
 from .connectors import Connectors
 from .conversation import Conversation
 from .jobs import Jobs, PeriodicTask
@@ -107,7 +107,7 @@ class ChargePoint:
             timeout_s=timeout_s,
             strict=strict,
         )
-        self.connection = Connection(
+        self.connection = SimulatorConnection(
             self._dial,
             conversation,
             self.record,
@@ -149,7 +149,7 @@ class ChargePoint:
         self.power = Power(
             self.connection, conversation, self.boot_sequence, self.charging, self._beats, self._use_new_key
         )
-        self.commands = Commands(self.charging, self.configuration, jobs, self.power, vendor)
+        self.commands = CommandHandlers(self.charging, self.configuration, jobs, self.power, vendor)
         self.answers: dict[str, Answerer] = {**self.commands.answers(), **self.maintenance.answers()}
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..protocol import v16
 from .authorization import Authorization
 from .backlog import Backlog, Delivery
-from .charging_profiles import ChargingProfiles
+from .charging_profiles import InstalledProfiles
 from .errors import CallFailed, Disconnected, NotPossible
 from .jobs import PeriodicTask
 from .transactions import Transaction, energy, meter_values
@@ -50,7 +50,7 @@ class Charging:
     ) -> None:
         self.connectors = connectors
         self.authorization = Authorization(configuration)
-        self.profiles = ChargingProfiles(configuration, connectors)
+        self.profiles = InstalledProfiles(configuration, connectors)
         self.backlog = Backlog(
             lambda: configuration.integer("TransactionMessageAttempts"),
             lambda: configuration.integer("TransactionMessageRetryInterval"),

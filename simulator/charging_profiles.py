@@ -32,14 +32,14 @@ RECURRENCES_S = {v16.RecurrencyKind.DAILY: ONE_DAY_S, v16.RecurrencyKind.WEEKLY:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class PowerLimit:
     """Limit in force at one moment: total watts."""
 
     watts: Decimal
     phases: int | None
 
 
-class ChargingProfiles:
+class InstalledProfiles:
     """All that are installed, by the connector they were sent for; 0 is the charge point."""
 
     def __init__(self, configuration: Configuration, connectors: Connectors) -> None:
@@ -140,10 +140,10 @@ class ChargingProfiles:
             charging_schedule_period=tuple(periods),
         )
 
-    def _limit(self, connector_id: int, begun: dt.datetime, at: dt.datetime) -> Limit:
+    def _limit(self, connector_id: int, begun: dt.datetime, at: dt.datetime) -> PowerLimit:
         """The lowest of the limits of the hardware, of the charge point, and of the connector's transaction."""
 
-        def highest(purpose: v16.ChargingProfilePurpose, sent_for: int) -> Limit | None:
+        def highest(purpose: v16.ChargingProfilePurpose, sent_for: int) -> PowerLimit | None:
             profiles = [
                 profile
                 for other_id, profile in self.installed
@@ -161,10 +161,10 @@ class ChargingProfiles:
                 or highest(Purpose.TX_DEFAULT_PROFILE, 0)
             )
         found = [limit for limit in limits if limit is not None]
-        return min([*found, Limit(MOST_W, None)], key=lambda limit: limit.watts)
+        return min([*found, PowerLimit(MOST_W, None)], key=lambda limit: limit.watts)
 
 
-def _limit_of(profile: v16.ChargingProfile, begun: dt.datetime, at: dt.datetime) -> Limit | None:
+def _limit_of(profile: v16.ChargingProfile, begun: dt.datetime, at: dt.datetime) -> PowerLimit | None:
     """Limit of a profile at one moment of a transaction that began at `begun`; None if it sets none."""
     if profile.valid_from is not None and at < profile.valid_from:
         return None
@@ -182,7 +182,7 @@ def _limit_of(profile: v16.ChargingProfile, begun: dt.datetime, at: dt.datetime)
     watts = current.limit
     if schedule.charging_rate_unit == v16.ChargingRateUnit.A:
         watts *= VOLTS * (current.number_phases or PHASES)
-    return Limit(watts, current.number_phases)
+    return PowerLimit(watts, current.number_phases)
 
 
 def _start(profile: v16.ChargingProfile, begun: dt.datetime) -> dt.datetime:
@@ -217,7 +217,7 @@ def _place(connector_id: int, profile: v16.ChargingProfile) -> tuple[int, str, i
     return connector_id, str(profile.charging_profile_purpose), profile.stack_level
 
 
-def _in_unit(limit: Limit, unit: v16.ChargingRateUnit) -> Decimal:
+def _in_unit(limit: PowerLimit, unit: v16.ChargingRateUnit) -> Decimal:
     value = limit.watts
     if unit == v16.ChargingRateUnit.A:
         value /= VOLTS * (limit.phases or PHASES)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..protocol import v16
 from .answers import Answer
-from .connectors import Reservation
+from .connectors import ConnectorReservation
 from .errors import NotPossible
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LONGEST_SCHEDULE_S = 30 * 86_400
 """Longest duration of a composite schedule."""
 
 
-class Commands:
+class CommandHandlers:
     """Handlers of the commands of the central system.
 
     `power` restarts the charge point and makes it heed its configuration.
@@ -99,7 +99,7 @@ class Commands:
         known = request.connector_id in self._connectors
         if known or (request.connector_id == 0 and self._configuration.flag("ReserveConnectorZeroSupported")):
             status = self._connectors.reserve(
-                Reservation(
+                ConnectorReservation(
                     id=request.reservation_id,
                     connector_id=request.connector_id,
                     id_tag=request.id_tag,

@@ -49,7 +49,7 @@ class Backoff:
             wait_s = min(wait_s * 2, self.most_s)
 
 
-class Connection:
+class SimulatorConnection:
     """Connection of one charge point, replaced after a loss.
 
     `dial` connects or raises; `take` gets the CALLs of the central system.
@@ -211,7 +211,7 @@ class InjectedFaults:
     Nothing recovers on its own unless its name says so. All methods raise Disconnected where there is no connection.
     """
 
-    def __init__(self, connection: Connection, conversation: Conversation) -> None:
+    def __init__(self, connection: SimulatorConnection, conversation: Conversation) -> None:
         self._connection = connection
         self._conversation = conversation
         self._sent_twice = 0

@@ -22,7 +22,7 @@ Status = v16.ChargePointStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
+class ConnectorReservation:
     """A connector kept for an id tag; on connector 0 it is for any one of them."""
 
     id: int
@@ -49,7 +49,7 @@ class Connector:
         self.transaction: Transaction | None = None
         self.suspended: v16.ChargePointStatus | None = None  # SuspendedEV or SuspendedEVSE
         self.over = False  # a transaction is over, and its vehicle is still there
-        self.reservation: Reservation | None = None
+        self.reservation: ConnectorReservation | None = None
         self.meter_wh = 0
         self.told: v16.ChargePointStatus | None = None  # the status that the central system knows
 
@@ -203,7 +203,7 @@ class Connectors:
 
     # -- Reservations ----------------------------------------------------------------------------
 
-    def reserve(self, reservation: Reservation) -> v16.ReservationStatus:
+    def reserve(self, reservation: ConnectorReservation) -> v16.ReservationStatus:
         """Keep a connector; a reservation with a known number replaces that one. OCPP 1.6, 5.13."""
         status = v16.ReservationStatus
         former = self._holder(reservation.id)

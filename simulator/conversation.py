@@ -18,7 +18,7 @@ from ..protocol import v16
 from ..protocol.actions import Sender
 from ..protocol.outgoing import INFINITY, Outgoing
 from ..protocol.payload import build
-from ..protocol.session import Answered, Declined, Ignored, Incoming, Reply, Rules, Session
+from ..protocol.session import Answered, Declined, Ignored, Incoming, RefusedCall, Session, SessionRules
 from .errors import CallDeclined, Disconnected, InvalidAnswer, NoAnswer
 from .message_log import Kind
 
@@ -46,7 +46,7 @@ class Conversation:
         self._record = record
         self._timeout_s = timeout_s
         self._id_prefix = id_prefix
-        self._rules = Rules(
+        self._rules = SessionRules(
             version=v16.VERSION,
             receives=Sender.CENTRAL_SYSTEM,
             strict=strict,
@@ -88,7 +88,7 @@ class Conversation:
                 self.late_answers += 1
             else:
                 event.outgoing.owner.set(event)
-        elif type(event) is Reply:
+        elif type(event) is RefusedCall:
             logger.warning("refused %s: %s %s", event.action or "a frame", event.code, event.description)
             self.send_text(event.frame)
         elif type(event) is Ignored:

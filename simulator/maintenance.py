@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .answers import Answerer
     from .boot_sequence import BootSequence
     from .charging import Charging
-    from .connection import Connection
+    from .connection import SimulatorConnection
     from .conversation import Conversation
     from .jobs import Jobs, PeriodicTask
 
@@ -269,7 +269,7 @@ class Power:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: SimulatorConnection,
         conversation: Conversation,
         boot_sequence: BootSequence,
         charging: Charging,

@@ -59,7 +59,7 @@ class QueryFailed(ChargehandError):
         return self.state.startswith(REFUSED)
 
 
-class Address:
+class DatabaseAddress:
     """Where the database is: a URL. Raises `StoreError` if it is none, or if psycopg is not there."""
 
     def __init__(self, url: str) -> None:

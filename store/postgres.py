@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from .libpq import Address, QueryFailed, ResponseTimeout, literal, lost, read, run
+from .libpq import DatabaseAddress, QueryFailed, ResponseTimeout, literal, lost, read, run
 from .postgres_schema import COLLECTIONS_LOCK, STATEMENT_S, bring_up_to_date
 from .rows import AMENDED, ASSESSED, EVENT, READING, SPOOL, STARTED, STOP, TOLD, Kind, merged
 from .shared import SharedStore
@@ -139,7 +139,7 @@ STATEMENTS: dict[Kind, bytes] = {
 class PostgresServer:
     """The connection, in the writer's thread alone. Raises `StoreError` if there is none at first."""
 
-    def __init__(self, address: Address, leash: ResponseTimeout) -> None:
+    def __init__(self, address: DatabaseAddress, leash: ResponseTimeout) -> None:
         self._address = address
         self._leash = leash
         self._connection: PGconn | None = None
@@ -292,7 +292,7 @@ class PostgresStore(SharedStore):
 
         Raises `StoreError` with one clear sentence.
         """
-        address, leash = Address(url), ResponseTimeout(threads.native_lock())
+        address, leash = DatabaseAddress(url), ResponseTimeout(threads.native_lock())
         store = cls(
             lambda: PostgresServer(address, leash),
             threads,

@@ -22,11 +22,11 @@ from .worker_socket import (
     AF_UNIX,
     LARGEST_REQUEST_BYTES,
     Answer,
-    Failed,
-    Found,
     LeftOut,
     Read,
+    ReadFailed,
     Request,
+    RowsFound,
     Write,
     Written,
     frame_answer,
@@ -49,7 +49,7 @@ READ_BYTES = 262_144
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 
 
-class Connection:
+class WorkerConnection:
     """A worker: what it has sent of its next request, and what it has not taken yet of an answer."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -104,7 +104,7 @@ class StoreServer:
         self._threads = threads
         self._failed = failed
         self._failure: Exception | None = None
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[int, WorkerConnection] = {}
         self._poll: Any = new_poll()
         self._stopping = False
         self._ended = threads.native_lock()
@@ -186,7 +186,7 @@ class StoreServer:
         poll, listener = self._poll, self._listener.fileno()
         poll.register(listener, READABLE)
         poll.register(self._wakes, READABLE)
-        asked: list[tuple[Connection, Request]] = []
+        asked: list[tuple[WorkerConnection, Request]] = []
         begun_at = 0.0
         while not self._stopping:
             left_s = begun_at + COMMIT_WINDOW_S - monotonic()
@@ -209,18 +209,18 @@ class StoreServer:
         ):  # it has gone again, or there is no descriptor left: it tries again
             sock, _ = self._listener.accept()
             sock.setblocking(False)  # noqa: FBT003 - the socket's own
-            connection = Connection(sock)
+            connection = WorkerConnection(sock)
             self._connections[connection.number] = connection
             self._poll.register(connection.number, READABLE)
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self, connection: WorkerConnection) -> None:
         with contextlib.suppress(KeyError):  # it is not watched any more
             self._poll.unregister(connection.number)
         del self._connections[connection.number]
         connection.gone = True
         connection.sock.close()
 
-    def _hear(self, connection: Connection, events: int) -> Iterator[Request]:
+    def _hear(self, connection: WorkerConnection, events: int) -> Iterator[Request]:
         """Read a worker process's requests; none while it has not taken an answer."""
         try:
             if events & WRITABLE:
@@ -235,7 +235,7 @@ class StoreServer:
             return
         yield from requests
 
-    def _answer(self, database: Database, asked: list[tuple[Connection, Request]]) -> None:
+    def _answer(self, database: Database, asked: list[tuple[WorkerConnection, Request]]) -> None:
         writes = [(connection, request) for connection, request in asked if isinstance(request, Write)]
         for connection, left_out in _store(database, writes).items():
             self._send(connection, Written(left_out))
@@ -243,7 +243,7 @@ class StoreServer:
             if isinstance(request, Read):
                 self._send(connection, _read(database, request))
 
-    def _send(self, connection: Connection, answer: Answer) -> None:
+    def _send(self, connection: WorkerConnection, answer: Answer) -> None:
         if connection.gone:  # it has ended since it asked; what it wanted kept is kept
             return
         try:
@@ -253,15 +253,17 @@ class StoreServer:
             self._drop(connection)
 
 
-def _store(database: Database, writes: list[tuple[Connection, Write]]) -> dict[Connection, list[LeftOut]]:
+def _store(
+    database: Database, writes: list[tuple[WorkerConnection, Write]]
+) -> dict[WorkerConnection, list[LeftOut]]:
     """Write what all have handed over, as one batch; what was left out of it, by whoever handed it over."""
     rows: dict[Kind, list[Row]] = {}
-    owners: dict[Kind, list[tuple[int, Connection]]] = {}  # whose rows begin where
+    owners: dict[Kind, list[tuple[int, WorkerConnection]]] = {}  # whose rows begin where
     for connection, request in writes:
         for kind, some in request.rows:
             owners.setdefault(kind, []).append((len(rows.setdefault(kind, [])), connection))
             rows[kind] += some
-    left_out: dict[Connection, list[LeftOut]] = {connection: [] for connection, _ in writes}
+    left_out: dict[WorkerConnection, list[LeftOut]] = {connection: [] for connection, _ in writes}
     for (kind, place), error in (store_rows(database, rows) if rows else {}).items():
         first, connection = next(owner for owner in reversed(owners[kind]) if owner[0] <= place)
         left_out[connection].append((kind, place - first, error.passing, _text(error)))
@@ -270,9 +272,9 @@ def _store(database: Database, writes: list[tuple[Connection, Write]]) -> dict[C
 
 def _read(database: Database, request: Read) -> Answer:
     try:
-        return Found([list(row) for row in database.read(request.query, request.values)])
+        return RowsFound([list(row) for row in database.read(request.query, request.values)])
     except Exception as error:  # noqa: BLE001 - whoever asked is told
-        return Failed(_text(error))
+        return ReadFailed(_text(error))
 
 
 def _text(error: Exception) -> str:

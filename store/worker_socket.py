@@ -66,20 +66,20 @@ class Written(msgspec.Struct, frozen=True, array_like=True, tag="written", gc=Fa
     left_out: list[LeftOut]
 
 
-class Found(msgspec.Struct, frozen=True, array_like=True, tag="found", gc=False):
+class RowsFound(msgspec.Struct, frozen=True, array_like=True, tag="found", gc=False):
     """Rows that a query found."""
 
     rows: list[list[Any]]
 
 
-class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed", gc=False):
+class ReadFailed(msgspec.Struct, frozen=True, array_like=True, tag="failed", gc=False):
     """Nothing could be read; the text says why."""
 
     text: str
 
 
 Request = Write | Read
-Answer = Written | Found | Failed
+Answer = Written | RowsFound | ReadFailed
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_answer: Callable[[bytes], Answer] = msgspec.msgpack.Decoder(Answer).decode
@@ -144,9 +144,9 @@ class WorkerDatabase:
     def read(self, query: str, values: Sequence[Any]) -> list[Any]:
         """Read rows, outside a transaction. Raises `StoreError`."""
         answer = self._ask(_encode(Read(query, list(values))))
-        if isinstance(answer, Failed):
+        if isinstance(answer, ReadFailed):
             raise StoreError(answer.text)
-        if not isinstance(answer, Found):
+        if not isinstance(answer, RowsFound):
             self._fail("it has answered something else")
         return answer.rows
 

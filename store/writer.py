@@ -72,7 +72,7 @@ class RowsLeftOut(ChargehandError):
         self.errors = errors
 
 
-class Job(Receipt):
+class PendingWrite(Receipt):
     """Row to be stored, and its receipt. `failure` is the thread's outcome, until the hub has settled the receipt."""
 
     __slots__ = ("failure", "kind", "row")
@@ -106,8 +106,8 @@ class Writer:
         self._open = open_
         self._threads = threads
         self._most = most  # jobs of one batch
-        self._jobs: deque[Job | Question] = deque()
-        self._done: deque[Job | Question] = deque()
+        self._jobs: deque[PendingWrite | Question] = deque()
+        self._done: deque[PendingWrite | Question] = deque()
         self._wake = threads.native_lock()
         self._wake.acquire()
         self._ended = threads.native_lock()
@@ -139,7 +139,7 @@ class Writer:
 
     def append(self, kind: Kind, row: Row) -> Receipt:
         """Hand over a row to be stored; its receipt is settled when it is durable."""
-        job = Job(kind, row)
+        job = PendingWrite(kind, row)
         self._hand_over(job)
         return job
 
@@ -153,7 +153,7 @@ class Writer:
         """Have something read likewise, and `then` called in the hub with the result and None, or None and an error."""
         self._hand_over(Question(read, then))
 
-    def _hand_over(self, job: Job | Question) -> None:
+    def _hand_over(self, job: PendingWrite | Question) -> None:
         if self._stopping:
             job.failure = StoreError("the store is closed")
             self._finish(job)
@@ -209,8 +209,8 @@ class Writer:
                 self._loop.run_callback(self._settle)
 
     @staticmethod
-    def _finish(job: Job | Question) -> None:
-        if type(job) is Job:
+    def _finish(job: PendingWrite | Question) -> None:
+        if type(job) is PendingWrite:
             job.settle(job.failure)
         elif type(job) is Question:
             job.then(job.found, job.failure)
@@ -244,14 +244,14 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever it is, `start` raises it
             return None, error
 
-    def _try(self, database: Database, batch: list[Job | Question]) -> None:
+    def _try(self, database: Database, batch: list[PendingWrite | Question]) -> None:
         try:
             self._do(database, batch)
         except Exception as error:  # noqa: BLE001 - the thread goes on, and nobody waits for ever
             self._fail(batch, StoreError(f"not stored: {error}"))
 
-    def _do(self, database: Database, batch: list[Job | Question]) -> None:
-        writes = [job for job in batch if type(job) is Job]
+    def _do(self, database: Database, batch: list[PendingWrite | Question]) -> None:
+        writes = [job for job in batch if type(job) is PendingWrite]
         if writes:
             store(database, writes)
         if len(writes) == len(batch):
@@ -264,7 +264,7 @@ class Writer:
                     job.failure = error
 
     @staticmethod
-    def _fail(batch: list[Job | Question], error: Exception) -> None:
+    def _fail(batch: list[PendingWrite | Question], error: Exception) -> None:
         for job in batch:
             job.failure = error
 
@@ -288,9 +288,9 @@ def _question(read: Callable[[Any], Any], waiter: AsyncResult[Any]) -> Question:
     return Question(read, then)
 
 
-def store(database: Database, jobs: Sequence[Job]) -> None:
+def store(database: Database, jobs: Sequence[PendingWrite]) -> None:
     """Write the rows of a batch in one transaction; those that are not durable then have a `failure`."""
-    by_kind: dict[Kind, list[Job]] = {}
+    by_kind: dict[Kind, list[PendingWrite]] = {}
     for job in jobs:
         by_kind.setdefault(job.kind, []).append(job)
     rows = {kind: [job.row for job in some] for kind, some in by_kind.items()}

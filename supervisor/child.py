@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import gevent
 
-from ..actors.runtime.cell import Cell, Exit, Phase
+from ..actors.runtime.cell import Cell, CellPhase, Exit
 from ..config.errors import ChargehandError
 from .rules import Budget, Policy, Restart
 
@@ -79,7 +79,7 @@ class Child:
         self.expected = True
         self.waits_until = None
         cell = self.cell
-        if cell.phase in (Phase.STARTING, Phase.RUNNING):
+        if cell.phase in (CellPhase.STARTING, CellPhase.RUNNING):
             cell.ref.stop(block=False)
             if not cell.join(self.spec.shutdown_s):
                 self.kill()

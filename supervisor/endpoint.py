@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Listener(Protocol):
+class EndpointServer(Protocol):
     """Server of gevent."""
 
     address: Any
@@ -28,14 +28,14 @@ class Endpoint(Actor):
     """Endpoint that opens a listener with `make(address)`; a restart takes the same port."""
 
     def __init__(
-        self, make: Callable[[tuple[str, int]], Listener], ports: dict[str, int], name: str, host: str
+        self, make: Callable[[tuple[str, int]], EndpointServer], ports: dict[str, int], name: str, host: str
     ) -> None:
         super().__init__()
         self._make = make
         self._ports = ports  # by name: 0 until bound
         self._name = name
         self._host = host
-        self._listener: Listener | None = None
+        self._listener: EndpointServer | None = None
 
     def on_start(self) -> None:
         """Bind. Raises OSError if the port is taken."""

@@ -15,7 +15,7 @@ import msgspec
 
 from ..actors.plugin.cell import PluginCell
 from ..actors.plugin.circuit_breaker import CircuitBreakerPolicy
-from ..actors.runtime.cell import Ending, Exit, Phase
+from ..actors.runtime.cell import CellPhase, Ending, Exit
 from ..protocol.events import PluginQuarantined, PluginReleased
 from .child import Child, ChildSpec
 from .rules import Budget
@@ -156,7 +156,7 @@ class PluginSupervisor(Supervisor):
         cell.quarantined = False
         cell.end_trial()
         self._quarantines[child.spec.id].ended_at = self._timers.clock.monotonic()
-        if cell.phase is Phase.VACANT:
+        if cell.phase is CellPhase.VACANT:
             child.budget.total += 1
             self._restart(child)
         if not cell.quarantined:

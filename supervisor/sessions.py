@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import gevent
 
-from ..actors.runtime.cell import Cell, Ending, Exit, Phase
+from ..actors.runtime.cell import Cell, CellPhase, Ending, Exit
 from ..actors.runtime.failure import Failure
 from ..actors.session.actor import SessionActor
 from ..actors.session.cell import ChargePointCell
@@ -153,7 +153,7 @@ class Sessions:
                 cell.newest.close(CLOSE_GOING_AWAY, "the central system stops")
         ends_at = clock.monotonic() + self._close_timeout_s
         # A session that waits for its restart cannot handle the end of its connection.
-        while any(cell.newest is not None and cell.phase is Phase.RUNNING for cell in cells):
+        while any(cell.newest is not None and cell.phase is CellPhase.RUNNING for cell in cells):
             if clock.monotonic() >= ends_at:
                 break
             gevent.sleep(POLL_S)
@@ -194,7 +194,7 @@ class SessionSupervisor(Branch):
         self._sessions.watch = self._watch
         for cell in self._sessions.directory:
             cell.watch = self._watch
-            if cell.phase is Phase.VACANT:  # the session ended while there was no supervisor
+            if cell.phase is CellPhase.VACANT:  # the session ended while there was no supervisor
                 cell.waiting = False
                 cell.start(wait=False)
         self._look_again()
@@ -240,11 +240,11 @@ class SessionSupervisor(Branch):
         """Handle the end of a session, or the end of its backoff."""
         if type(message) is ChildEnded:
             cell: Any = message.cell
-            if cell.phase is Phase.VACANT:
+            if cell.phase is CellPhase.VACANT:
                 self._ended(cell, message.exit)
         elif type(message) is RestartDue:
             due: Any = message.cell
-            if due.phase is Phase.VACANT and due.waiting:
+            if due.phase is CellPhase.VACANT and due.waiting:
                 self._restart(due)
         else:
             return super().on_receive(message)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..actors.runtime.actor import Actor
-from ..actors.runtime.cell import Cell, Ending, Exit, Phase
+from ..actors.runtime.cell import Cell, CellPhase, Ending, Exit
 from ..actors.runtime.failure import ActorKilled, Failure, HandlerKilled
 from ..config.errors import ChargehandError
 from .child import Child, ChildSpec
@@ -141,7 +141,7 @@ class Supervisor(Branch):
         """Handle the end of a child, or the end of its backoff."""
         if type(message) is ChildEnded:
             child = self._find(message.cell)
-            if child is not None and child.cell.phase is Phase.VACANT:
+            if child is not None and child.cell.phase is CellPhase.VACANT:
                 self._ended(child, message.exit)
         elif type(message) is RestartDue:
             child = self._find(message.cell)

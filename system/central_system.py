@@ -22,7 +22,7 @@ from gevent.pool import Pool
 from ..actors.plugin.routing import Router
 from ..actors.plugin.spool import Spool
 from ..actors.runtime import threads
-from ..actors.runtime.cell import Cell, Exit, Phase
+from ..actors.runtime.cell import Cell, CellPhase, Exit
 from ..actors.runtime.scheduler import Scheduler
 from ..actors.runtime.threads import Inlet
 from ..actors.runtime.timers import HubTimers, SystemClock
@@ -360,7 +360,7 @@ class CentralSystem(CommandSender):
         self._gatekeeper.close()
         if self._membership is not None:
             self._membership.give_back()
-        if root.phase in (Phase.STARTING, Phase.RUNNING):
+        if root.phase in (CellPhase.STARTING, CellPhase.RUNNING):
             root.ref.stop(block=False)
             stop_s = self._stop_s()
             if not root.join(stop_s):

@@ -21,7 +21,7 @@ from ..supervisor.sessions import Sessions, SessionSupervisor
 from ..supervisor.supervisor import Supervisor
 from ..transport.greenlet_transport import GreenletTransport
 from ..transport.reactor_transport import ReactorTransport
-from ..transport.server import Server
+from ..transport.server import WebSocketServer
 from ..transport.tls import server_context
 
 if TYPE_CHECKING:
@@ -227,8 +227,8 @@ class Tree:
             start_s=supervision.start_s,
         )
 
-    def _server(self, address: tuple[str, int], tls_context: Any) -> Server:
-        return Server(
+    def _server(self, address: tuple[str, int], tls_context: Any) -> WebSocketServer:
+        return WebSocketServer(
             address,
             gate=self.gatekeeper,
             transport=ReactorTransport(self.running)

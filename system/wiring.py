@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..actors.runtime.log_limit import LogLimit
 from ..actors.session.context import SessionContext
-from ..protocol.session import Rules
+from ..protocol.session import SessionRules
 from ..remote.cluster.redis_coordinator import RedisCoordinator
 from ..remote.cluster.unix_coordinator import UnixCoordinator
 from ..remote.redis.address import Address, process_name
@@ -133,9 +133,9 @@ def context_of(
     )
 
 
-def rules_of(settings: Settings, version: Version) -> Rules:
+def rules_of(settings: Settings, version: Version) -> SessionRules:
     """Make the rules of a session that speaks a version."""
-    return Rules(
+    return SessionRules(
         version=version,
         strict=settings.policy == "strict",
         default_deadline_s=settings.deadlines.default_s,

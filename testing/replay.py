@@ -22,7 +22,7 @@ from ..protocol.actions import Sender
 from ..protocol.errors import ErrorCode, InvalidPayload, OcppError, read_code
 from ..protocol.frames import looks_like_answer, mend
 from ..protocol.payload import typed
-from ..protocol.session import Registration, Rules
+from ..protocol.session import Registration, SessionRules
 from ..protocol.versions import VERSIONS, version_named
 from .clock import ManualClock
 from .stage import Stage
@@ -86,7 +86,7 @@ class Replay:
             version = version_named(VERSIONS, name)
             if version is None:
                 raise NotARecording(f"the recording is of OCPP {name}, which is not spoken here")
-            self._rules = Rules(
+            self._rules = SessionRules(
                 version=version,
                 strict=head["policy"] == "strict",
                 accept_unbooted=head.get("accept_unbooted", True),

@@ -34,7 +34,7 @@ from ..actors.session.context import SessionContext
 from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
 from ..actors.session.tickets import Ticket, TicketRegistry, TicketState
 from ..config.sessions import SessionSettings
-from ..protocol.session import Registration, Rules, Session
+from ..protocol.session import Registration, Session, SessionRules
 from ..protocol.versions import VERSIONS
 from ..protocol.websocket import CloseCode
 from ..store.memory import MemoryStore
@@ -62,7 +62,7 @@ class Stage(CommandSender):
     def __init__(
         self,
         *plugins: PluginSpec | type[Plugin],
-        rules: Rules | None = None,
+        rules: SessionRules | None = None,
         store: Store | None = None,
         clock: ManualClock | None = None,
         command_timeout_s: float = 60.0,
@@ -85,7 +85,7 @@ class Stage(CommandSender):
         timers = Timers(self.clock)
         self.clock.drive(timers)
         # No redelivery is attached: messages behind a spooled one go to their plugin at once.
-        rules = rules or Rules(version=next(iter(VERSIONS.values())))
+        rules = rules or SessionRules(version=next(iter(VERSIONS.values())))
         self.spool = Spool(self.store, [rules.version])
         self.context = SessionContext(
             rules=rules,

@@ -11,7 +11,7 @@ import gevent
 from gevent.hub import Hub
 from greenlet import getcurrent, greenlet
 
-from chargehand.actors.runtime.cell import Cell, Phase
+from chargehand.actors.runtime.cell import Cell, CellPhase
 
 DESCRIPTORS = "/proc/self/fd"
 PROCESSES = Path("/proc")
@@ -80,7 +80,7 @@ def living_objects() -> list[greenlet | Cell]:
     kinds = (greenlet, Cell)
     for one in [one for one in gc.get_objects() if issubclass(type(one), kinds)]:
         if isinstance(one, Cell):
-            if getattr(one, "phase", None) in (Phase.STARTING, Phase.RUNNING):
+            if getattr(one, "phase", None) in (CellPhase.STARTING, CellPhase.RUNNING):
                 found.append(one)
         elif bool(one) and one not in mine and not isinstance(one, Hub) and root_of(one) is main:
             found.append(one)

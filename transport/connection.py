@@ -22,7 +22,7 @@ from .read_budget import ReadBudget
 if TYPE_CHECKING:
     from ..protocol.websocket import Event as Taken
     from .gate import Receiver
-    from .outbox_socket import Limits, Timers
+    from .outbox_socket import ConnectionLimits, SharedTimers
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +101,8 @@ class SocketConnection(OutboxSocket):
         *,
         peer: str,
         secure: bool,
-        limits: Limits,
-        timers: Timers,
+        limits: ConnectionLimits,
+        timers: SharedTimers,
         subprotocol: str = "",
     ) -> None:
         super().__init__(sock, secure=secure, limits=limits, timers=timers)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 READ_READY = 1  # the value of libev and libuv
 
 
-class Place:
+class ConnectionWait:
     """Watcher of a connection, and its greenlet's wait for bytes or for reading to resume."""
 
     __slots__ = ("resumed", "waiter", "watcher")
@@ -44,14 +44,14 @@ class GreenletTransport:
     def run(self, connection: SocketConnection, early: bytes) -> None:
         """Run a connection and return at once; `early` are bytes received before."""
         connection.reader = self
-        connection.watcher = place = Place(self._loop.io(connection.sock.fileno(), READ_READY))
+        connection.watcher = place = ConnectionWait(self._loop.io(connection.sock.fileno(), READ_READY))
         self._running.add(connection)
         if connection.open:
             spawn(self._serve, connection, place, early)
         else:  # lost before it was started
             self.ended(connection)
 
-    def _serve(self, connection: SocketConnection, place: Place, early: bytes) -> None:
+    def _serve(self, connection: SocketConnection, place: ConnectionWait, early: bytes) -> None:
         data: bytes | None = early
         try:
             while connection.open:
@@ -69,7 +69,7 @@ class GreenletTransport:
         finally:
             connection.finish()
 
-    def _readable(self, connection: SocketConnection, place: Place) -> None:
+    def _readable(self, connection: SocketConnection, place: ConnectionWait) -> None:
         # Runs in the hub. Nothing is read for a connection that was paused since it began to wait.
         data = None if connection.paused else connection.read()
         if data is None and not connection.paused:
@@ -81,7 +81,7 @@ class GreenletTransport:
             self._departures.let_go(connection)
 
     @staticmethod
-    def _wait_for_resume(connection: SocketConnection, place: Place) -> None:
+    def _wait_for_resume(connection: SocketConnection, place: ConnectionWait) -> None:
         place.resumed = resumed = Event()
         while connection.paused and connection.open:
             resumed.wait()
@@ -99,7 +99,7 @@ class GreenletTransport:
     def ended(self, connection: SocketConnection) -> None:
         """Close the connection's socket, and wake its greenlet, which ends."""
         self._running.discard(connection)
-        place: Place = connection.watcher
+        place: ConnectionWait = connection.watcher
         place.watcher.stop()
         place.watcher.close()
         with contextlib.suppress(OSError, ValueError):

@@ -21,7 +21,7 @@ from .connection import SocketConnection
 from .gate import Admission, HandshakeRequest, Refusal
 
 if TYPE_CHECKING:
-    from .server import Server
+    from .server import WebSocketServer
 
 
 WEBSOCKET_VERSION = "13"
@@ -47,7 +47,7 @@ class HeaderLines:
 class Handshake(WebSocketHandler):  # type: ignore[misc]
     """HTTP request that is to become a WebSocket. The base class reads it and calls the methods of this class."""
 
-    server: Server
+    server: WebSocketServer
     socket: Any
     websocket: Any
     detached = False  # the socket was handed to the transport

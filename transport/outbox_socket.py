@@ -20,7 +20,7 @@ WRITE_READY = 2  # the value of libev and libuv
 TLS_RECORD_BYTES = 16_384
 
 
-class Timers(Protocol):
+class SharedTimers(Protocol):
     """Shared timers, as in `actors.runtime.timers`."""
 
     @property
@@ -31,7 +31,7 @@ class Timers(Protocol):
         """Call `callback` in the hub at `due`."""
 
 
-class Limits(Protocol):
+class ConnectionLimits(Protocol):
     """Settings of a connection, a part of `SessionSettings`."""
 
     max_message_bytes: int
@@ -61,7 +61,7 @@ class OutboxSocket:
         "sock",
     )
 
-    def __init__(self, sock: Any, *, secure: bool, limits: Limits, timers: Timers) -> None:
+    def __init__(self, sock: Any, *, secure: bool, limits: ConnectionLimits, timers: SharedTimers) -> None:
         self.sock = sock
         self.secure = secure
         self.open = True  # false once nothing is read or written any more

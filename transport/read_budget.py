@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .outbox_socket import Limits
+    from .outbox_socket import ConnectionLimits
 
 
 LEAST_WAIT_S = 0.001
@@ -24,7 +24,7 @@ class ReadBudget:
         self._messages_until = 0.0
         self._bytes_until = 0.0
 
-    def charge(self, rates: Limits, now: float, messages: int, size_bytes: int) -> float:
+    def charge(self, rates: ConnectionLimits, now: float, messages: int, size_bytes: int) -> float:
         """Enter what was read, and return the seconds for which nothing more should be: 0 for none.
 
         A rate of 0 sets no limit.

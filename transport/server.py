@@ -15,7 +15,7 @@ from .shared_port import listen
 if TYPE_CHECKING:
     from .connection import SocketConnection
     from .gate import Gate
-    from .outbox_socket import Timers
+    from .outbox_socket import SharedTimers
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Transport(Protocol):
         """Serve a connection; `early` are bytes received before. May return at once, or when it is closed."""
 
 
-class Server(WSGIServer):
+class WebSocketServer(WSGIServer):
     """Listening socket whose requests become WebSockets. `start` binds and serves, `close` stops accepting.
 
     With `share_port` other processes may listen on the same port.
@@ -42,7 +42,7 @@ class Server(WSGIServer):
         gate: Gate,
         transport: Transport,
         limits: Any,
-        timers: Timers,
+        timers: SharedTimers,
         tls: ssl.SSLContext | None = None,
         pool: Any = "default",
         share_port: bool = False,

@@ -71,7 +71,7 @@ class Reservations(Resource):
         answer(response, {"reservations": [reservation(record, now) for record in found], "more": more})
 
 
-class ChargingProfiles(Resource):
+class ChargingProfilesResource(Resource):
     """`/api/v1/charging-profiles`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -118,7 +118,7 @@ def sent(update: LocalListUpdate, versions: Mapping[str, Version]) -> dict[str, 
     }
 
 
-class LocalLists(Resource):
+class LocalListResource(Resource):
     """`/api/v1/charge-points/{id}/local-list`."""
 
     def __init__(self, system: CentralSystem, stop: Stop) -> None:

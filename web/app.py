@@ -27,11 +27,11 @@ from ..system.by_hand import (
     WrongFigures,
 )
 from ..system.local_lists import LocalListsNotSupported, LocalListSyncRunning
-from .accepted_state import ChargingProfiles, LocalLists, Reservations
-from .by_hand import ByHand
+from .accepted_state import ChargingProfilesResource, LocalListResource, Reservations
+from .by_hand import ByHandResource
 from .charge_points import ChargePoints, Passwords
 from .cluster_proxy import INNER, ClusterProxy, answerer
-from .commands import Commands, Dispatch, Tickets
+from .commands import CommandResource, Dispatch, Tickets
 from .events import Events
 from .openapi import Description
 from .requests import (
@@ -47,8 +47,8 @@ from .requests import (
     reporter,
     write_problem,
 )
-from .storage import Backup, Spool
-from .supervision import Counters, Crashes, Health, Nodes, Plugins, Supervision
+from .storage import Backup, SpoolResource
+from .supervision import CountersResource, Crashes, Health, Nodes, Plugins, Supervision
 from .tags import Tags
 from .transactions import Transactions
 from .verbs import Verbs
@@ -99,19 +99,21 @@ class Guard:
             raise Problem(403, "Forbidden", "an open API is for programs on this machine, not for web pages")
 
 
-class Request(falcon.Request):
+class RawPathRequest(falcon.Request):
     """Request whose `path` is still percent-encoded, from the server's `RAW_URI`."""
 
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
         super().__init__(env | {"PATH_INFO": encoded_path(env["RAW_URI"])}, options)
 
 
-def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App[Request, falcon.Response]:
+def make_app(
+    system: CentralSystem, token: str | None, stop: Stop
+) -> falcon.App[RawPathRequest, falcon.Response]:
     """Make the application of a system; without a token the API is open."""
     middleware: list[Any] = [Guard(token)]
     if system.cluster is not None:
         middleware.append(ClusterProxy(system))
-    app = falcon.App(request_type=Request, middleware=middleware)
+    app = falcon.App(request_type=RawPathRequest, middleware=middleware)
     app.router_options.converters["segment"] = Segment
     app.set_error_serializer(write_problem)
     _add_error_handlers(app)
@@ -127,11 +129,11 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.add_route(f"{one}/password", Passwords(system))
     _add_senders(app, system, stop)
     app.add_route(f"{ROOT}/reservations", Reservations(system))
-    app.add_route(f"{ROOT}/charging-profiles", ChargingProfiles(system))
+    app.add_route(f"{ROOT}/charging-profiles", ChargingProfilesResource(system))
     transactions = Transactions(system)
     app.add_route(f"{ROOT}/transactions", transactions)
     app.add_route(f"{ROOT}/transactions/{{transaction_id:segment}}", transactions, suffix="one")
-    by_hand = ByHand(system)
+    by_hand = ByHandResource(system)
     app.add_route(f"{ROOT}/transactions/{{transaction_id:segment}}/close", by_hand, suffix="close")
     app.add_route(f"{ROOT}/spool/dead-letters/{{number:segment}}", by_hand, suffix="letter")
     app.add_route(f"{ROOT}/spool/dead-letters/{{number:segment}}/reattach", by_hand, suffix="reattach")
@@ -142,7 +144,7 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/release", plugins, suffix="release")
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/promote", plugins, suffix="promote")
     app.add_route(f"{ROOT}/backup", Backup(system, stop))
-    spool = Spool(system)
+    spool = SpoolResource(system)
     app.add_route(f"{ROOT}/spool", spool)
     app.add_route(f"{ROOT}/spool/retry", spool, suffix="retry_all")
     app.add_route(f"{ROOT}/spool/{{number:segment}}/retry", spool, suffix="retry")
@@ -150,7 +152,7 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
         "supervision": Supervision(system),
         "crashes": Crashes(system),
         "events": Events(system, stop),
-        "counters": Counters(system),
+        "counters": CountersResource(system),
         "openapi.json": Description(system),
         "cluster": Nodes(system),
     }
@@ -161,11 +163,11 @@ def make_app(system: CentralSystem, token: str | None, stop: Stop) -> falcon.App
     return app
 
 
-def _add_senders(app: falcon.App[Request, falcon.Response], system: CentralSystem, stop: Stop) -> None:
+def _add_senders(app: falcon.App[RawPathRequest, falcon.Response], system: CentralSystem, stop: Stop) -> None:
     """Add the routes of what sends commands, and of their tickets."""
     one = f"{ROOT}/charge-points/{{charge_point:segment}}"
-    dispatch, local_lists = Dispatch(system, stop), LocalLists(system, stop)
-    app.add_route(f"{one}/commands/{{action:segment}}", Commands(system, dispatch))
+    dispatch, local_lists = Dispatch(system, stop), LocalListResource(system, stop)
+    app.add_route(f"{one}/commands/{{action:segment}}", CommandResource(system, dispatch))
     app.add_route(f"{one}/verbs/{{verb:segment}}", Verbs(system, dispatch))
     app.add_route(f"{one}/local-list", local_lists)
     app.add_route(f"{one}/verbs/sync_local_list", local_lists, suffix="verb")
@@ -174,7 +176,7 @@ def _add_senders(app: falcon.App[Request, falcon.Response], system: CentralSyste
     app.add_route(f"{ROOT}/tickets/{{ticket:segment}}", tickets, suffix="one")
 
 
-def _add_error_handlers(app: falcon.App[Request, falcon.Response]) -> None:
+def _add_error_handlers(app: falcon.App[RawPathRequest, falcon.Response]) -> None:
     """Give each kind of error its answer."""
     app.add_error_handler(Exception, report_crash)
     app.add_error_handler(StoreError, report_store)

@@ -41,7 +41,7 @@ class Attachment(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     by: Who = BY
 
 
-class ByHand(Resource):
+class ByHandResource(Resource):
     """`/api/v1/transactions/{id}/close`, and `/api/v1/spool/dead-letters/{number}` with `/reattach`."""
 
     def on_post_close(self, request: falcon.Request, response: falcon.Response, transaction_id: str) -> None:

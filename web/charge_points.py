@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class NewChargePoint(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Facts of a charge point entered before it connects. Its BootNotification replaces them (OCPP 1.6, 4.2)."""
 
     registration: Literal["Accepted", "Pending", "Rejected"] | None = None
@@ -78,7 +78,7 @@ class ChargePoints(Resource):
         """Enter one before it comes, or change what it is registered as while it is away."""
         Query(request)
         _check_identity(charge_point, self._system.settings.sessions.identity_chars)
-        entry = decoded(body_of(request) or b"{}", Entry, "charge point")
+        entry = decoded(body_of(request) or b"{}", NewChargePoint, "charge point")
         stored = self._system.store.registration(charge_point)
         status = entry.registration or (stored.status if stored is not None else "Accepted")
         try:

@@ -13,7 +13,7 @@ import falcon
 
 from ..remote.cluster.coordinator import CoordinatorUnavailable
 from ..remote.cluster.messages import Ask, Reply
-from .commands import Commands
+from .commands import CommandResource
 from .requests import Problem, body_of
 from .verbs import Verbs
 from .views import JSON, encode
@@ -43,7 +43,7 @@ class ClusterProxy:
     ) -> None:
         """Have another node answer, if it owns the subject of the request."""
         cluster = self._system.cluster
-        if cluster is None or request.env.get(INNER) or isinstance(resource, Commands | Verbs):
+        if cluster is None or request.env.get(INNER) or isinstance(resource, CommandResource | Verbs):
             return
         if "charge_point" in params:
             node = self._holder(cluster, params["charge_point"])

@@ -155,7 +155,7 @@ class Dispatch:
             response.location = f"/api/v1/tickets/{segment(ticket.id)}"
 
 
-class Commands:
+class CommandResource:
     """`/api/v1/charge-points/{id}/commands/{Action}`; with `until_effect` it also waits for the effect."""
 
     def __init__(self, system: CentralSystem, dispatch: Dispatch) -> None:

@@ -36,7 +36,7 @@ ANSWER_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 0.5
 
 
-def serve_http(system: CentralSystem, address: tuple[str, int], *, share_port: bool = False) -> Listener:
+def serve_http(system: CentralSystem, address: tuple[str, int], *, share_port: bool = False) -> HttpListener:
     """Make the API's listener; it is not bound yet. Raises `ConfigError` for an open API beyond loopback.
 
     With `share_port` other processes listen there too, and their parent has published the token.
@@ -49,10 +49,10 @@ def serve_http(system: CentralSystem, address: tuple[str, int], *, share_port: b
     stop = Stop()
     remove_leftover(system.settings)
     server = Server(address, make_app(system, token, stop), stop, share_port=share_port)
-    return Listener(server, lambda: None if share_port else publish_token(system.settings, token))
+    return HttpListener(server, lambda: None if share_port else publish_token(system.settings, token))
 
 
-class Listener:
+class HttpListener:
     """Listener that `supervisor.endpoint` starts and closes. `bound` is called once the port is bound."""
 
     def __init__(self, server: Server, bound: Callable[[], None]) -> None:

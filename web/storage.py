@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Spool(Resource):
+class SpoolResource(Resource):
     """`/api/v1/spool`, and with `/retry` and `/{number}/retry` what to do with the dead letters."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:

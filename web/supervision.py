@@ -67,7 +67,7 @@ class Crashes(Resource):
         answer(response, {"crashes": [crash(report, rows=rows) for report in reports]})
 
 
-class Counters(Resource):
+class CountersResource(Resource):
     """`/api/v1/counters`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:

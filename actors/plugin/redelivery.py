@@ -30,7 +30,7 @@ from .spool import RedeliverNow, SpoolGrew
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..session.context import Receipt, SessionContext, SpooledMessage
+    from ..session.context import RecordReceipt, SessionContext, SpooledMessage
     from ..session.directory import Directory
     from .spool import Spool
 
@@ -80,7 +80,7 @@ class Trouble:
         self.taken_before = taken_before
 
 
-class Backlog:
+class ChargePointBacklog:
     """A charge point with something in the spool."""
 
     __slots__ = ("due", "running", "trouble")
@@ -116,7 +116,7 @@ class Redelivery(Actor):
         self._attempts = attempts
         # With several processes: whether a charge point's messages are this one's to redeliver; may switch greenlets.
         self._redelivers_here = redelivers_here
-        self._backlogs: dict[str, Backlog] = {}  # by charge point
+        self._backlogs: dict[str, ChargePointBacklog] = {}  # by charge point
 
     def on_start(self) -> None:
         """Take up what an earlier run left."""
@@ -166,7 +166,7 @@ class Redelivery(Actor):
     def _grew(self, charge_point_id: str) -> None:
         backlog = self._backlogs.get(charge_point_id)
         if backlog is None:
-            self._backlogs[charge_point_id] = Backlog()
+            self._backlogs[charge_point_id] = ChargePointBacklog()
             self._spool.put_behind(charge_point_id)
             self._later(charge_point_id, self._delay_s)
         elif backlog.trouble:
@@ -210,7 +210,7 @@ class Redelivery(Actor):
             self._at(charge_point_id, due)
 
     def _choose(
-        self, backlog: Backlog, records: Sequence[SpooledMessage]
+        self, backlog: ChargePointBacklog, records: Sequence[SpooledMessage]
     ) -> tuple[SpooledMessage | None, float]:
         """The next record that may be tried, or when there is one: none before its transaction's earlier ones."""
         now = self._context.clock.monotonic()
@@ -331,7 +331,7 @@ class Redelivery(Actor):
         context.observer.count("redelivery_dead_letter", charge_point_id)
         self._take_out(charge_point_id, number, self._spool.dead_letter(record, why))
 
-    def _take_out(self, charge_point_id: str, number: int, receipt: Receipt) -> None:
+    def _take_out(self, charge_point_id: str, number: int, receipt: RecordReceipt) -> None:
         # Not before the store has done it is the next one looked for: it might be the same.
         self._backlogs[charge_point_id].running = number
         receipt.then(lambda error: self._tell(RecordGone(charge_point_id, number, error)))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ...protocol.actions import Action, Version
     from ..runtime.cell import Cell
-    from ..session.context import Receipt, SessionStore, SpooledMessage
+    from ..session.context import RecordReceipt, SessionStore, SpooledMessage
 
 DEAD_LETTERS_READ = 100_000
 """Dead letters that are read to find the transactions they belong to."""
@@ -144,7 +144,7 @@ class Spool:
         """Return whether the first message of a record's transaction is a dead letter."""
         return (record.charge_point_id, self.transaction_of(record)) in self._dead
 
-    def dead_letter(self, record: SpooledMessage, why: str) -> Receipt:
+    def dead_letter(self, record: SpooledMessage, why: str) -> RecordReceipt:
         """Make a record a dead letter, and with it what will come of a transaction that it began."""
         self._note_dead(record)
         return self._store.dead_letter(record.number, why)

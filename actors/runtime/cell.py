@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Phase(StrEnum):
+class CellPhase(StrEnum):
     """Phase of a cell's life."""
 
     VACANT = "vacant"  # no actor runs: not yet started, or waiting for a restart
@@ -43,7 +43,7 @@ class Phase(StrEnum):
 
 
 # Looking a member up on its class costs a Python call before 3.12, and these are looked at for every message.
-VACANT, STARTING, RUNNING, ENDED = Phase.VACANT, Phase.STARTING, Phase.RUNNING, Phase.ENDED
+VACANT, STARTING, RUNNING, ENDED = CellPhase.VACANT, CellPhase.STARTING, CellPhase.RUNNING, CellPhase.ENDED
 
 
 class Ending(StrEnum):

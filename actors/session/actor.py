@@ -18,19 +18,19 @@ from ...protocol.events import ChargePointOnline
 from ...protocol.frames import looks_like_answer
 from ...protocol.outgoing import INFINITY, Outgoing
 from ...protocol.payload import build
-from ...protocol.session import Answered, Declined, Ignored, Incoming, Registration, Reply
+from ...protocol.session import Answered, Declined, Ignored, Incoming, RefusedCall, Registration
 from ..runtime.actor import Actor
 from ..runtime.failure import Failure, attempt
 from .call import Call
 from .messages import (
     Attached,
     CallAnswered,
-    CallFailed,
     CallReturned,
     CallSpooled,
     CancelCommand,
     ConnectionClosed,
     FrameReceived,
+    HandlerFailed,
     RegistrationPersisted,
     SendCommand,
     TimePassed,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from typing import ClassVar
 
     from ...protocol.actions import Action
-    from ...protocol.session import Rules
+    from ...protocol.session import SessionRules
     from .cell import ChargePointCell
     from .charge_point import ChargePoint
     from .context import DurableTickets
@@ -124,7 +124,7 @@ class SessionActor(Actor):
         )
         context.router.publish(event)
 
-    def _change_version(self, rules: Rules) -> None:
+    def _change_version(self, rules: SessionRules) -> None:
         """Set the rules of the connection's version; waiting commands of another version are held from now on."""
         cell = self._cell
         session = cell.session
@@ -291,7 +291,7 @@ class SessionActor(Actor):
             received_at=cell.context.date_of(incoming.received_at),
         )
 
-    def _reply(self, event: Reply) -> None:
+    def _reply(self, event: RefusedCall) -> None:
         self._cell.context.observer.count("call_refused", self._cell.charge_point.id)
         if event.violations:
             self._cell.note_deviations(event.violations, f"refused {event.action}: ")
@@ -400,7 +400,7 @@ class SessionActor(Actor):
         self._send_next()
         self._resume_reading()
 
-    def _failed(self, message: CallFailed) -> None:
+    def _failed(self, message: HandlerFailed) -> None:
         cell, call, failure = self._cell, message.call, message.failure
         incoming = call.incoming
         if not incoming.open or call.fallback_taken:
@@ -619,7 +619,7 @@ class SessionActor(Actor):
     handlers: ClassVar[dict[type, Callable[..., None]]] = {
         FrameReceived: _frame,
         CallAnswered: _answered,
-        CallFailed: _failed,
+        HandlerFailed: _failed,
         CallReturned: _call_returned,
         CallSpooled: _spooled,
         RegistrationPersisted: _registration_persisted,
@@ -630,7 +630,7 @@ class SessionActor(Actor):
         ConnectionClosed: _closed,
     }
     events: ClassVar[dict[type, Callable[..., None]]] = {
-        Reply: _reply,
+        RefusedCall: _reply,
         Ignored: _ignored,
         Answered: _result,
         Declined: _declined,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pykka import ActorDeadError
 
 from ..runtime.failure import Failure
-from .messages import CallAnswered, CallFailed, CallReturned
+from .messages import CallAnswered, CallReturned, HandlerFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...protocol.message import Message
     from ...protocol.session import Incoming
     from .cell import ChargePointCell
-    from .context import PassedOn, PluginHandle, Receipt, ShadowedCall
+    from .context import PassedOn, PluginHandle, RecordReceipt, ShadowedCall
 
 R_co = TypeVar("R_co", covariant=True)
 M = TypeVar("M", bound="Message")
@@ -130,7 +130,7 @@ class Call(Generic[R_co]):
         self.given_away = True
         return Later(self)
 
-    def once_stored(self, response: A, *receipts: Receipt) -> A:
+    def once_stored(self, response: A, *receipts: RecordReceipt) -> A:
         """Answer with `response` when all receipts are durable: `return call.once_stored(response, receipt)`.
 
         Unlike `receipt.wait()` it blocks neither a greenlet nor the charge point's next call. An error of a receipt
@@ -143,7 +143,7 @@ class Call(Generic[R_co]):
                 break
         return response
 
-    def _await(self, response: Any, waiting: list[Receipt], error: Exception | None = None) -> None:
+    def _await(self, response: Any, waiting: list[RecordReceipt], error: Exception | None = None) -> None:
         while error is None and waiting:
             receipt = waiting.pop()
             if not receipt.done:
@@ -172,7 +172,7 @@ class Call(Generic[R_co]):
         """Tell the session how the handler ended: a `Failure`, or its answer. For the runtime."""
         try:
             if type(outcome) is Failure:
-                self._cell.tell(CallFailed(self, outcome))
+                self._cell.tell(HandlerFailed(self, outcome))
             else:
                 self._cell.tell(CallAnswered(self, outcome))
         except ActorDeadError:

@@ -1,8 +1,8 @@
 """Cell of a charge point: state that survives a crash of its session and the loss of its connection.
 
 It holds the facts, the state of the conversation, the connection and the calls with plugins. The actor that works on it
-(`SessionActor`) has no state of its own. Parts with rules of their own are objects, made when first needed: `Commands`
-(tickets and effects) and `Fallbacks` (answers in a handler's place).
+(`SessionActor`) has no state of its own. Parts with rules of their own are objects, made when first needed:
+`SessionCommands` (tickets and effects) and `Fallbacks` (answers in a handler's place).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...protocol.websocket import CloseCode
 from ..runtime.cell import ENDED, NOTHING, Cell, Ending
 from ..runtime.failure import Failure, attempt
 from .call import AnsweredCall
-from .commands import Commands
+from .commands import SessionCommands
 from .fallbacks import Fallbacks
 from .messages import (
     AnswerSent,
@@ -114,16 +114,16 @@ class ChargePointCell(Cell):
         self.current: Incoming | None = None
         # CALLs not started, because too many are in flight.
         self.held: deque[FrameReceived] | None = None
-        self.commands: Commands | None = None
+        self.commands: SessionCommands | None = None
         self.fallbacks: Fallbacks | None = None
         # Set by its supervisor while a restart is not due yet.
         self.waiting = False
 
-    def command_state(self) -> Commands:
+    def command_state(self) -> SessionCommands:
         """Return the cell's commands, made at first use."""
         commands = self.commands
         if commands is None:
-            self.commands = commands = Commands(self)
+            self.commands = commands = SessionCommands(self)
         return commands
 
     def fallback_state(self) -> Fallbacks:

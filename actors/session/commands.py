@@ -191,7 +191,7 @@ def _check_seconds(**given: Any) -> None:
             raise ValueError(f"{name} must be seconds above 0, not {value!r}")
 
 
-class Commands:
+class SessionCommands:
     """Tickets of one charge point: their ends, and the effects that are still expected."""
 
     __slots__ = ("_cell", "configuration", "expectations")

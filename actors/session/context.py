@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ...protocol.actions import Action
     from ...protocol.events import DomainEvent
-    from ...protocol.session import Rules
+    from ...protocol.session import SessionRules
     from ..runtime.scheduler import Scheduler
     from ..runtime.timers import Clock, Timers
     from .call import Call
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .tickets import Ticket
 
 
-class Receipt(Protocol):
+class RecordReceipt(Protocol):
     """Promise that a record will be durable."""
 
     @property
@@ -138,7 +138,7 @@ class SessionStore(Protocol):
         received_at: dt.datetime,
         why: str,
         redeliver: bool = True,
-    ) -> Receipt:
+    ) -> RecordReceipt:
         """Spool a transaction message that no handler took; with `redeliver` it is redelivered to its plugin."""
 
     def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[SpooledMessage]:
@@ -150,16 +150,16 @@ class SessionStore(Protocol):
     def dead_letters(self, *, limit: int = 1000) -> Sequence[SpooledMessage]:
         """List the dead letters, oldest first."""
 
-    def unspool(self, numbers: Sequence[int]) -> Receipt:
+    def unspool(self, numbers: Sequence[int]) -> RecordReceipt:
         """Remove messages that their plugin has handled."""
 
-    def requeue(self, numbers: Sequence[int]) -> Receipt:
+    def requeue(self, numbers: Sequence[int]) -> RecordReceipt:
         """Put dead letters back into the spool, in their old places."""
 
-    def dead_letter(self, number: int, why: str) -> Receipt:
+    def dead_letter(self, number: int, why: str) -> RecordReceipt:
         """Make a message a dead letter: it needs a person, and is not redelivered any more."""
 
-    def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
+    def register(self, charge_point_id: str, status: str, version: str = "") -> RecordReceipt:
         """Persist the registration status that a BootNotification was answered with."""
 
     def note_told(
@@ -171,7 +171,7 @@ class SessionStore(Protocol):
         action: str,
         payload: bytes,
         received_at: dt.datetime,
-    ) -> Receipt:
+    ) -> RecordReceipt:
         """Store the last message of one kind that a charge point sent, for the session after a restart."""
 
     def recall(self, charge_point_id: str, then: Callable[[Sequence[ToldMessage]], None]) -> None:
@@ -200,7 +200,7 @@ class DurableTickets(Protocol):
     def persist(self, ticket: Ticket[Any]) -> None:
         """Persist a ticket that waits to be sent; sets `ticket.persisted` to its receipt."""
 
-    def mark(self, ticket: Ticket[Any]) -> Receipt:
+    def mark(self, ticket: Ticket[Any]) -> RecordReceipt:
         """Mark a ticket as sent, so that the next process does not send it again."""
 
     def survives(self, ticket: Ticket[Any]) -> bool:
@@ -365,8 +365,8 @@ class SessionContext:
     def __init__(
         self,
         *,
-        rules: Rules,
-        more_rules: Mapping[str, Rules] | None = None,
+        rules: SessionRules,
+        more_rules: Mapping[str, SessionRules] | None = None,
         scheduler: Scheduler,
         timers: Timers,
         router: RouterView,
@@ -387,7 +387,7 @@ class SessionContext:
         self.timers = timers
         self.clock: Clock = timers.clock
         # By subprotocol: the version belongs to the connection.
-        self.rules_of: Mapping[str, Rules] = {
+        self.rules_of: Mapping[str, SessionRules] = {
             subprotocol: replace(one, date_of=self.date_of)
             for subprotocol, one in {rules.version.subprotocol: rules, **(more_rules or {})}.items()
         }

@@ -55,7 +55,7 @@ class CallAnswered(SessionMessage, frozen=True, gc=False):
     response: Any
 
 
-class CallFailed(SessionMessage, frozen=True, gc=False):
+class HandlerFailed(SessionMessage, frozen=True, gc=False):
     """Event: a handler raised, or was ended."""
 
     call: Call[Any]

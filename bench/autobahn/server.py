@@ -17,7 +17,7 @@ from chargehand.transport.connection import SocketConnection
 from chargehand.transport.gate import Admission, HandshakeRequest, Refusal
 from chargehand.transport.greenlet_transport import GreenletTransport
 from chargehand.transport.reactor_transport import ReactorTransport
-from chargehand.transport.server import Server
+from chargehand.transport.server import WebSocketServer
 from chargehand.transport.tls import server_context
 
 logger = logging.getLogger("autobahn")
@@ -65,7 +65,9 @@ def main() -> None:
     tls = server_context(options.certificate, options.key) if options.certificate else None
     for port, transport in ((options.greenlet, GreenletTransport()), (options.reactor, ReactorTransport())):
         address = ("127.0.0.1", port)
-        Server(address, gate=Echo(), transport=transport, limits=limits, timers=timers, tls=tls).start()
+        WebSocketServer(
+            address, gate=Echo(), transport=transport, limits=limits, timers=timers, tls=tls
+        ).start()
     print("ready", flush=True)
     gevent.get_hub().join()
 

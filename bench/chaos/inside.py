@@ -12,7 +12,7 @@ from pykka.messages import ProxyCall
 
 from chargehand import CentralSystem
 from chargehand.actors.plugin.cell import PluginCell
-from chargehand.actors.runtime.cell import Phase
+from chargehand.actors.runtime.cell import CellPhase
 from chargehand.actors.session.cell import ChargePointCell
 
 FOR_EVER_S = 3600.0
@@ -59,7 +59,7 @@ class Hang:
     def over(self) -> bool:
         """Whether the session is at work again, or was given up."""
         cell = self._cell
-        return cell.ended or (cell.phase is Phase.RUNNING and cell.current_message is not self.message)
+        return cell.ended or (cell.phase is CellPhase.RUNNING and cell.current_message is not self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Inside:
     def kill_session(self, charge_point_id: str) -> bool:
         """Kill the session's actor while it is idle."""
         cell = self.session(charge_point_id)
-        if cell is None or cell.phase is not Phase.RUNNING:
+        if cell is None or cell.phase is not CellPhase.RUNNING:
             return False
         cell.kill()
         return True
@@ -144,7 +144,7 @@ class Inside:
     def kill_plugin(self, name: str) -> bool:
         """Kill a plugin's actor, if it runs and no handler of it does."""
         cell = self.plugin(name)
-        if cell is None or cell.phase is not Phase.RUNNING or cell.ordering_keys:
+        if cell is None or cell.phase is not CellPhase.RUNNING or cell.ordering_keys:
             return False
         cell.kill()
         return True

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ..actions import BootFacts, Credential, Needs, Request, Sender, empty_fallback, request, time_fallback
+from ..actions import BootFacts, CommandCredential, Needs, Request, Sender, empty_fallback, request, time_fallback
 from ..message import EXPENDABLE, Message, StandIn
 from ..rules import FreeText
 from . import effects
@@ -171,8 +171,8 @@ def _changed(request: Any, response: Any) -> Mapping[str, str]:
     return {request.key: request.value} if told else {}
 
 
-def _authorization_key(request: Any) -> Credential | None:
-    return Credential(request.value) if request.key.lower() == "authorizationkey" else None
+def _authorization_key(request: Any) -> CommandCredential | None:
+    return CommandCredential(request.value) if request.key.lower() == "authorizationkey" else None
 
 
 @request(

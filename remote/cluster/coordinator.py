@@ -58,7 +58,7 @@ class Verified(NamedTuple):
     wait_s: float
 
 
-class Listener(Protocol):
+class CoordinatorListener(Protocol):
     """Listener of a coordinator, called in the hub; must not block and must not raise."""
 
     def received(self, sender: str, message: bytes) -> None:
@@ -93,7 +93,7 @@ class Coordinator(Protocol):
     node: str
     """The name of this node."""
 
-    def start(self, listener: Listener) -> None:
+    def start(self, listener: CoordinatorListener) -> None:
         """Begin; returns at once. Everything works as soon as there is a lease."""
 
     def stop(self) -> None:

@@ -25,15 +25,15 @@ from .lease import chunks
 from .lease_registry import LeaseRegistry
 from .unix_protocol import (
     Asked,
+    ChargePointsPart,
     Checked,
     Enumerate,
     Fenced,
     Find,
-    Found,
     Gone,
     Hello,
+    NodeFound,
     NoLease,
-    Part,
     Pipe,
     PipeError,
     Release,
@@ -171,16 +171,16 @@ class CoordinatorServer:
                 verified = exchange.verify(node, claims)
                 pipe.send(NoLease(number) if verified is None else Checked(number, *verified))
             case Find(number, charge_point_id):
-                pipe.send(Found(number, exchange.find(charge_point_id)))
+                pipe.send(NodeFound(number, exchange.find(charge_point_id)))
             case Tell(other, message):
                 there = self._pipes.get(other)
                 if there is not None and not there.full and exchange.alive(other):
                     there.send(Tell(node, message))
             case Enumerate(number):
                 for part in chunks(exchange.charge_points()):
-                    pipe.send(Part(number, dict(part), more=True))
+                    pipe.send(ChargePointsPart(number, dict(part), more=True))
                     pipe.drain()
                     gevent.sleep(0)
-                pipe.send(Part(number, {}, more=False))
+                pipe.send(ChargePointsPart(number, {}, more=False))
             case _:
                 raise PipeError(f"{type(frame).__name__} is out of place")

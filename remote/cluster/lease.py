@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ...actors.runtime.timers import Clock
-    from .coordinator import Listener
+    from .coordinator import CoordinatorListener
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class Lease:
         self._renew_s = lease_s * RENEW_S / LEASE_S
         self._clock = clock
         self._node = node
-        self._listener: Listener | None = None
+        self._listener: CoordinatorListener | None = None
         self._renew: Callable[[], None] = lambda: None
         self._until = float("-inf")
         self._told = False
@@ -81,7 +81,7 @@ class Lease:
         """True while the lease is valid."""
         return self._clock.monotonic() < self._until
 
-    def start(self, listener: Listener, renew: Callable[[], None]) -> None:
+    def start(self, listener: CoordinatorListener, renew: Callable[[], None]) -> None:
         """Start renewing."""
         self._listener, self._renew = listener, renew
         self._tick()

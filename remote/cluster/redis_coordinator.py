@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ...actors.runtime.timers import Clock
     from ..redis.address import Address
-    from .coordinator import Listener
+    from .coordinator import CoordinatorListener
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class RedisCoordinator:
         self._prefix = prefix
         self._inbox = f"{prefix}:in:{node}"
         self._read = b"0-0"
-        self._listener: Listener | None = None
+        self._listener: CoordinatorListener | None = None
         self._reader: Any = None
         self._refused = ""
         name = f"{prefix}:{node}"
@@ -71,7 +71,7 @@ class RedisCoordinator:
         milliseconds = (round(seconds * 1000) for seconds in (lease_s, DRIFT_S))
         self._arguments = (prefix, node, *milliseconds, stream_limit, round(KEEP_S * 1000))
 
-    def start(self, listener: Listener) -> None:
+    def start(self, listener: CoordinatorListener) -> None:
         """Begin; returns at once. Everything works as soon as there is a lease."""
         self._listener = listener
         self._commands.start()

@@ -14,16 +14,16 @@ from gevent.event import AsyncResult
 from .coordinator import LEASE_S, MESSAGE_BYTES, Claim, CoordinatorUnavailable, Verified
 from .lease import Lease, Renewal, chunks
 from .unix_protocol import (
+    ChargePointsPart,
     Checked,
     Enumerate,
     Fenced,
     Find,
-    Found,
     Frame,
     Gone,
     Hello,
+    NodeFound,
     NoLease,
-    Part,
     Pipe,
     PipeError,
     Release,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ...actors.runtime.timers import Clock
-    from .coordinator import Listener
+    from .coordinator import CoordinatorListener
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class UnixCoordinator:
         self.node = node
         self.lease = Lease(clock, node, lease_s)
         self._path = path
-        self._listener: Listener | None = None
+        self._listener: CoordinatorListener | None = None
         self._pipe: Pipe | None = None
         self._owner: Any = None
         self._waiting: dict[int, AsyncResult[Any]] = {}
@@ -72,7 +72,7 @@ class UnixCoordinator:
         self._renewing = 0
         self._why = "it is not connected yet"
 
-    def start(self, listener: Listener) -> None:
+    def start(self, listener: CoordinatorListener) -> None:
         """Begin; returns at once. Everything works as soon as there is a lease."""
         self._listener = listener
         self._owner = gevent.spawn(self._run)
@@ -236,12 +236,12 @@ class UnixCoordinator:
 
     def _take(self, frame: Frame) -> None:
         match frame:
-            case Part(number, charge_points, more):
+            case ChargePointsPart(number, charge_points, more):
                 if number in self._parts:
                     self._parts[number].update(charge_points)
                 if not more:
                     self._answer(number, frame)
-            case Renewed(number) | Taken(number) | Checked(number) | Found(number) | NoLease(number):
+            case Renewed(number) | Taken(number) | Checked(number) | NodeFound(number) | NoLease(number):
                 self._answer(number, frame)
             case Tell(sender, message):
                 if self._listener is not None:

@@ -101,7 +101,7 @@ class Find(Frame, frozen=True):
     charge_point_id: str
 
 
-class Found(Frame, frozen=True):
+class NodeFound(Frame, frozen=True):
     """A node, or ""."""
 
     number: int
@@ -114,7 +114,7 @@ class Enumerate(Frame, frozen=True):
     number: int
 
 
-class Part(Frame, frozen=True):
+class ChargePointsPart(Frame, frozen=True):
     """Some of all charge points; with `more` there come further ones."""
 
     number: int
@@ -148,7 +148,7 @@ class Gone(Frame, frozen=True):
     node: str
 
 
-Answer = Renewed | Taken | Checked | Found | Part | NoLease
+Answer = Renewed | Taken | Checked | NodeFound | ChargePointsPart | NoLease
 Asked = Hello | Renew | Take | Release | Verify | Find | Enumerate | Tell
 Told = Answer | Tell | Fenced | Gone
 

@@ -137,7 +137,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     failed: str | UnsetType = UNSET
 
 
-class Answer(Verdict, frozen=True, tag_field="kind", tag="answer"):
+class CallAnswer(Verdict, frozen=True, tag_field="kind", tag="answer"):
     """Verdict on its way back to the node, with the id of its call."""
 
     id: str = msgspec.field(default="")
@@ -159,7 +159,7 @@ AnyEnvelope = CallMade | CameOnline | LeftOffline | OutcomeSeen
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _envelopes: msgspec.json.Decoder[AnyEnvelope] = msgspec.json.Decoder(AnyEnvelope)
-_answers = msgspec.json.Decoder(Answer)
+_answers = msgspec.json.Decoder(CallAnswer)
 _verdicts = msgspec.json.Decoder(Verdict)
 _facts = msgspec.json.Decoder(_Facts)
 
@@ -174,7 +174,7 @@ def read_envelope(data: bytes) -> AnyEnvelope:
     return _read(_envelopes, data)  # type: ignore[no-any-return]
 
 
-def read_answer(data: bytes) -> Answer:
+def read_answer(data: bytes) -> CallAnswer:
     """Decode an answer that a plugin host has sent."""
     return _read(_answers, data)  # type: ignore[no-any-return]
 

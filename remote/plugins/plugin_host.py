@@ -19,12 +19,12 @@ from gevent.event import Event
 from ...actors.plugin.circuit_breaker import CircuitBreakerPolicy
 from ...actors.plugin.routing import Router, claimed_rows
 from ...actors.plugin.spool import Spool
-from ...actors.runtime.cell import Cell, Exit, Phase
+from ...actors.runtime.cell import Cell, CellPhase, Exit
 from ...actors.runtime.scheduler import Scheduler
 from ...actors.runtime.timers import HubTimers, SystemClock
 from ...actors.session.context import SessionContext
 from ...config.errors import ChargehandError
-from ...protocol.session import Rules
+from ...protocol.session import SessionRules
 from ...protocol.versions import VERSIONS
 from ...store.memory import MemoryStore
 from ...supervisor.child import ChildSpec
@@ -122,7 +122,7 @@ class PluginHost:
         self._quarantine_s = quarantine_s
         self._shutdown_s = shutdown_s if spec.shutdown_s is None else spec.shutdown_s
         self._events_s = events_s
-        self._rules = Rules(version=next(iter(versions.values())))
+        self._rules = SessionRules(version=next(iter(versions.values())))
         self._clock = SystemClock()
         self.assignment = Assignment()
         self._link = Link(address, f"{self.name}-commands", down=self._disconnected)
@@ -228,7 +228,7 @@ class PluginHost:
                 self._link.ask("EVAL", RELEASE, len(owners), *owners, self.name)
             self._link.ask("ZREM", self._keys.hosts(self.group), self.name)
         root.watch = None
-        if root.phase in (Phase.STARTING, Phase.RUNNING):
+        if root.phase in (CellPhase.STARTING, CellPhase.RUNNING):
             root.ref.stop(block=False)
             if not root.join(self._shutdown_s + 1.0):
                 root.kill()

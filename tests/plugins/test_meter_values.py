@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chargehand import UNKNOWN_TRANSACTION, v16
 from chargehand.plugins.back_office import FLAGS, BackOffice
-from chargehand.protocol.session import Rules
+from chargehand.protocol.session import SessionRules
 from chargehand.testing import Stage, StubStore
 
 from ..actors.messages_of_v16 import METER_VALUES, START, STOP, TIME
@@ -233,7 +233,9 @@ def test_what_was_acknowledged_is_kept_as_it_was_sent(message, strict, spaced):
     action, members = message
     payload = json.dumps(members, separators=(" , ", " : ") if spaced else (",", ":")).encode()
     store = StubStore()
-    with Stage(BackOffice.spec(store), store=store, rules=Rules(version=v16.VERSION, strict=strict)) as stage:
+    with Stage(
+        BackOffice.spec(store), store=store, rules=SessionRules(version=v16.VERSION, strict=strict)
+    ) as stage:
         charge_point = stage.connect("CP1")
         charge_point.call("StartTransaction", START)
         stage.connect("CP2").call("StartTransaction", {**START, "idTag": "T2"})

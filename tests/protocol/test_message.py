@@ -10,7 +10,7 @@ import pytest
 
 from chargehand.protocol import rules
 from chargehand.protocol.actions import Request
-from chargehand.protocol.message import EXPENDABLE, AtLeast, Key, Message
+from chargehand.protocol.message import EXPENDABLE, AtLeast, Message, WireName
 
 
 class Colour(StrEnum):
@@ -26,7 +26,7 @@ class Outer(Message):
 
     LIMIT: ClassVar[int] = 3
 
-    evse_id: Annotated[int, Key("evseID")]
+    evse_id: Annotated[int, WireName("evseID")]
     some_text: str
     short_text: Annotated[str, rules.Text(5)] | None = None
     colour: Colour

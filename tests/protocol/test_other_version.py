@@ -8,7 +8,7 @@ from chargehand.protocol import v16
 from chargehand.protocol.actions import FallbackFacts
 from chargehand.protocol.effects import Effect, Expectation, pair_of
 from chargehand.protocol.outgoing import Outgoing
-from chargehand.protocol.session import Answered, Incoming, Registration, Reply, Rules, Session
+from chargehand.protocol.session import Answered, Incoming, RefusedCall, Registration, Session, SessionRules
 
 from ..ocpp00 import VERSION, Hello, Open, Sold
 
@@ -16,7 +16,7 @@ PAYLOAD = b'{"status":"Accepted"}'
 
 
 def session(registration=Registration.ACCEPTED, *, strict=False, **rules):
-    return Session(Rules(version=VERSION, strict=strict, **rules), "p", registration)
+    return Session(SessionRules(version=VERSION, strict=strict, **rules), "p", registration)
 
 
 def frame(action, **members):
@@ -35,7 +35,7 @@ def test_a_call_is_read_by_its_own_table():
 
 def test_an_action_of_another_version_is_not_implemented():
     event = session().receive(frame("Heartbeat"), 0.0)
-    assert type(event) is Reply
+    assert type(event) is RefusedCall
     assert json.loads(event.frame)[2] == "NotImplemented"
 
 
@@ -44,14 +44,14 @@ def test_a_deviation_is_mended_by_the_lenient_policy_and_refused_by_the_strict_o
     event = session().receive(deviating, 0.0)
     assert event.request.door == 1
     assert len(event.deviations) == 1
-    assert type(session(strict=True).receive(deviating, 0.0)) is Reply
+    assert type(session(strict=True).receive(deviating, 0.0)) is RefusedCall
 
 
 def test_an_unreadable_transaction_message_is_kept_and_any_other_is_refused():
     event = session().receive(frame("Sold", door=1), 0.0)
     assert type(event) is Incoming
     assert event.request is None
-    assert type(session().receive(frame("Hello"), 0.0)) is Reply
+    assert type(session().receive(frame("Hello"), 0.0)) is RefusedCall
 
 
 def test_the_fallback_acknowledges_a_transaction_message_and_nothing_else():
@@ -67,7 +67,7 @@ def test_an_error_is_spelt_as_the_version_does():
 @pytest.mark.parametrize("registration", [None, Registration.PENDING, Registration.REJECTED])
 def test_only_registering_passes_before_registration(registration):
     one = session(registration, accept_unbooted=False, answer_transactions_unregistered=False)
-    assert type(one.receive(frame("Sold", sale="s1", door=1, units=2), 0.0)) is Reply
+    assert type(one.receive(frame("Sold", sale="s1", door=1, units=2), 0.0)) is RefusedCall
     assert type(one.receive(frame("Hello", model="a"), 0.0)) is Incoming
 
 
@@ -107,5 +107,5 @@ def test_a_command_of_another_version_is_held_until_the_session_has_its_rules():
     one.submit(old)
     assert not one.may_send(v16.ClearCache.__action__)
     assert one.next_call(0.0) is None
-    one.rules = Rules(version=v16.VERSION)
+    one.rules = SessionRules(version=v16.VERSION)
     assert one.next_call(0.0)[0] is old

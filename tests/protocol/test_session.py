@@ -16,10 +16,10 @@ from chargehand.protocol.session import (
     Declined,
     Ignored,
     Incoming,
+    RefusedCall,
     Registration,
-    Reply,
-    Rules,
     Session,
+    SessionRules,
 )
 
 TIME = "2026-01-01T00:00:00Z"
@@ -28,7 +28,7 @@ BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 
 
 def make(registration=None, **rules):
-    return Session(Rules(version=v16.VERSION, **rules), "p-", registration)
+    return Session(SessionRules(version=v16.VERSION, **rules), "p-", registration)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def call(session, action, payload=None, unique_id="1", now=0.0):
 
 def code(event):
     """The code of an immediate answer, as it is spelt on the wire."""
-    assert isinstance(event, Reply), event
+    assert isinstance(event, RefusedCall), event
     frame = json.loads(event.frame)
     assert frame[0] == 4
     return frame[2]

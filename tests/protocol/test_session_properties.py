@@ -19,10 +19,10 @@ from chargehand.protocol.session import (
     Declined,
     Ignored,
     Incoming,
+    RefusedCall,
     Registration,
-    Reply,
-    Rules,
     Session,
+    SessionRules,
 )
 
 # The same examples on every machine, and however slow it is.
@@ -92,7 +92,7 @@ NAMES = st.sampled_from([*v16.VERSION.actions, "NoSuchAction", ""]) | st.text(ma
 def sessions():
     """One for every role, policy and registration, each with a call of its own on the wire."""
     for receives, strict, registration in product(ROLES, (False, True), REGISTRATIONS):
-        rules = Rules(version=v16.VERSION, receives=receives, strict=strict)
+        rules = SessionRules(version=v16.VERSION, receives=receives, strict=strict)
         session = Session(rules, "ours-", registration)
         request = OURS[receives]
         action = v16.VERSION.row_of(request)
@@ -111,7 +111,7 @@ def heard(data):
     for session in sessions():
         event = session.receive(data, 5.0)
         events.append(event)
-        if isinstance(event, Reply):
+        if isinstance(event, RefusedCall):
             answer = json.loads(event.frame)
             assert len(answer) == 5
             assert answer[0] == 4
@@ -129,7 +129,7 @@ def heard(data):
         ours_ended = isinstance(event, Answered | Declined)
         assert (session.calls.on_wire is None) == ours_ended
         if LIKE_AN_ANSWER.match(data):
-            assert not isinstance(event, Reply | Incoming)
+            assert not isinstance(event, RefusedCall | Incoming)
         else:
             assert not ours_ended
     return events
@@ -181,7 +181,7 @@ def test_a_call_that_can_be_read_is_taken_or_refused_under_its_own_id(unique_id,
     for event in heard(compact([2, unique_id, name, payload])):
         if len(unique_id) > 255:
             assert isinstance(event, Ignored)
-        elif isinstance(event, Reply):
+        elif isinstance(event, RefusedCall):
             assert json.loads(event.frame)[1] == unique_id
         else:
             assert event.unique_id == unique_id

@@ -7,7 +7,7 @@ import pytest
 from chargehand.protocol import v16
 from chargehand.protocol.outgoing import Outgoing
 from chargehand.protocol.payload import build
-from chargehand.protocol.session import Incoming, Registration, Reply, Rules, Session
+from chargehand.protocol.session import Incoming, RefusedCall, Registration, Session, SessionRules
 
 TIME = "2026-01-01T00:00:00Z"
 CSR = v16.ExtendedTriggerMessage(requested_message="SignChargePointCertificate")
@@ -24,7 +24,7 @@ PAYLOADS = {
 
 @pytest.fixture
 def session():
-    return Session(Rules(version=v16.VERSION), "p-", Registration.PENDING)
+    return Session(SessionRules(version=v16.VERSION), "p-", Registration.PENDING)
 
 
 def passing(session):
@@ -35,7 +35,7 @@ def passing(session):
         if isinstance(event, Incoming):
             passed.add(action)
         else:
-            assert isinstance(event, Reply)
+            assert isinstance(event, RefusedCall)
             assert json.loads(event.frame)[2] == "SecurityError"
     return passed
 
@@ -141,7 +141,7 @@ def put_on_the_wire(session, request, now):
 
 @pytest.mark.parametrize("registration", [None, *Registration])
 def test_a_registration_that_was_triggered_was_asked_for(registration):
-    session = Session(Rules(version=v16.VERSION), "p-", registration)
+    session = Session(SessionRules(version=v16.VERSION), "p-", registration)
     assert not session.asked_for(boot_row())
     if registration is not Registration.REJECTED:  # which is sent nothing
         trigger_boot(session)

@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 
 from chargehand import v16
-from chargehand.simulator.charging_profiles import MOST_W, ChargingProfiles
+from chargehand.simulator.charging_profiles import MOST_W, InstalledProfiles
 from chargehand.simulator.configuration import Configuration
 from chargehand.simulator.connectors import Connectors
 from chargehand.simulator.transactions import Transaction
@@ -25,7 +25,7 @@ def connectors():
 
 @pytest.fixture
 def profiles(connectors):
-    return ChargingProfiles(Configuration({"MaxChargingProfilesInstalled": "4"}), connectors)
+    return InstalledProfiles(Configuration({"MaxChargingProfilesInstalled": "4"}), connectors)
 
 
 def profile(

@@ -7,7 +7,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from chargehand.simulator.connection import Backoff, Connection
+from chargehand.simulator.connection import Backoff, SimulatorConnection
 from chargehand.simulator.conversation import Conversation
 from chargehand.simulator.errors import Disconnected
 from chargehand.simulator.message_log import Kind, MessageLog
@@ -84,7 +84,7 @@ def make_line(network, record):
     lines = []
 
     def make(reconnect=None, **callbacks):
-        line = Connection(
+        line = SimulatorConnection(
             network.dial,
             Conversation(record, id_prefix="", timeout_s=1, strict=True),
             record,

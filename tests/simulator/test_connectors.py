@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from chargehand import v16
-from chargehand.simulator.connectors import Connector, Connectors, Reservation
+from chargehand.simulator.connectors import Connector, ConnectorReservation, Connectors
 from chargehand.simulator.errors import NotPossible
 from chargehand.simulator.transactions import Transaction
 
@@ -16,9 +16,11 @@ def transaction(connector_id: int = 1, id_tag: str = "TAG1", **more: Any) -> Tra
     return Transaction(connector_id=connector_id, id_tag=id_tag, meter_start=0, started_at=NOW, **more)
 
 
-def reservation(id_: int = 1, connector_id: int = 1, id_tag: str = "TAG1", **more: Any) -> Reservation:
+def reservation(
+    id_: int = 1, connector_id: int = 1, id_tag: str = "TAG1", **more: Any
+) -> ConnectorReservation:
     expiry = NOW + dt.timedelta(hours=1)
-    return Reservation(
+    return ConnectorReservation(
         **{
             "id": id_,
             "connector_id": connector_id,

@@ -5,20 +5,20 @@ import sys
 import pytest
 
 from chargehand import StoreError
-from chargehand.store.libpq import MISSING, Address, QueryFailed, literal, lost, read, run
+from chargehand.store.libpq import MISSING, DatabaseAddress, QueryFailed, literal, lost, read, run
 
 
 def test_without_psycopg_one_line_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(StoreError) as refusal:
-        Address("postgresql://u@h/d")
+        DatabaseAddress("postgresql://u@h/d")
     assert str(refusal.value) == MISSING
     assert "chargehand[postgres]" in MISSING
 
 
 def test_a_server_that_is_not_there_is_one_line_without_the_password():
     with pytest.raises(StoreError) as refusal:
-        Address("postgresql://me:s3cr3t%40@127.0.0.1:1/d?sslpassword=s3cr3t").connect()
+        DatabaseAddress("postgresql://me:s3cr3t%40@127.0.0.1:1/d?sslpassword=s3cr3t").connect()
     text = str(refusal.value)
     assert "postgresql://me:***@127.0.0.1:1/d?sslpassword=***: " in text
     assert "refused" in text
@@ -36,7 +36,7 @@ def test_a_server_that_is_not_there_is_one_line_without_the_password():
 )
 def test_what_is_no_url_is_said_without_the_password(url, says):
     with pytest.raises(StoreError) as refusal:
-        Address(url)
+        DatabaseAddress(url)
     assert says in str(refusal.value)
     assert "s3cr3t" not in repr(refusal.value)
     assert refusal.value.__cause__ is refusal.value.__context__ is None
@@ -44,30 +44,30 @@ def test_what_is_no_url_is_said_without_the_password(url, says):
 
 def test_a_name_that_nobody_has_and_the_next_host_that_is_there(postgres):
     with pytest.raises(StoreError, match="too long"):
-        Address(f"postgresql://u@{'x' * 70}.invalid/d").connect()
+        DatabaseAddress(f"postgresql://u@{'x' * 70}.invalid/d").connect()
     with pytest.raises(StoreError, match=r"no\.such\.invalid: "):
-        Address("postgresql://u@no.such.invalid/d").connect()
+        DatabaseAddress("postgresql://u@no.such.invalid/d").connect()
     url = f"postgresql://chargehand@no.such.invalid:1,localhost:{postgres.port}/postgres"
-    connection = Address(url).connect()
+    connection = DatabaseAddress(url).connect()
     assert read(connection, "SELECT 1", []) == [(1,)]
     connection.finish()
 
 
 def test_a_database_that_is_not_there_is_one_line(postgres):
     with pytest.raises(StoreError, match='database "nowhere" does not exist') as refusal:
-        Address(postgres.url.replace("/postgres", "/nowhere")).connect()
+        DatabaseAddress(postgres.url.replace("/postgres", "/nowhere")).connect()
     assert "\n" not in str(refusal.value)
 
 
 @pytest.fixture
 def connection(postgres):
-    connection = Address(postgres.url).connect()
+    connection = DatabaseAddress(postgres.url).connect()
     yield connection
     connection.finish()
 
 
 def test_a_unix_socket_is_found_too(postgres):
-    connection = Address(
+    connection = DatabaseAddress(
         f"postgresql://chargehand@/postgres?host={postgres.folder}&port={postgres.port}"
     ).connect()
     assert read(connection, "SELECT 1", []) == [(1,)]

@@ -12,7 +12,7 @@ import pytest
 from chargehand import Event, MeterReading, StoreError, Tag, TransactionFilter
 from chargehand.actors.runtime import threads
 from chargehand.store import postgres as module
-from chargehand.store.libpq import Address, QueryFailed, ResponseTimeout
+from chargehand.store.libpq import DatabaseAddress, QueryFailed, ResponseTimeout
 from chargehand.store.postgres import PostgresServer, PostgresStore
 from chargehand.store.postgres_schema import STEPS
 from chargehand.store.rows import ESCAPED, Kind, reading_key, row
@@ -29,7 +29,7 @@ def open_(postgres):
     stores = []
 
     def open_(url=postgres.url, kind=PostgresServer):
-        address, leash = Address(url), ResponseTimeout(threads.native_lock())
+        address, leash = DatabaseAddress(url), ResponseTimeout(threads.native_lock())
         stores.append(PostgresStore(lambda: kind(address, leash), threads))
         stores[-1].leash = leash
         stores[-1].load()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargehand.actors.runtime.cell import Cell, Phase
+from chargehand.actors.runtime.cell import Cell, CellPhase
 from chargehand.actors.runtime.scheduler import Scheduler
 from chargehand.supervisor.endpoint import Endpoint
 
@@ -78,5 +78,5 @@ def test_a_port_that_is_taken_fails_the_start_and_leaves_no_socket(cell, log, po
     ports["ws"] = 1
     with pytest.raises(OSError, match="the port is taken"):
         cell.start()
-    assert cell.phase is Phase.VACANT
+    assert cell.phase is CellPhase.VACANT
     assert log == [("close", ("localhost", 1))]

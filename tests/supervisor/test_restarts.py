@@ -3,7 +3,7 @@
 import pytest
 
 from chargehand import ChildSpec, GaveUp, Policy, Restart, Strategy, Supervisor
-from chargehand.actors.runtime.cell import Cell, Ending, Phase
+from chargehand.actors.runtime.cell import Cell, CellPhase, Ending
 
 from ..hub import settle
 from .supervisor_harness import SLOW, STARTS, Child, starts, stops
@@ -41,7 +41,7 @@ def test_a_temporary_child_that_another_ones_end_took_down_is_not_started_again(
     tree.end("a", "crash")
     assert tree.taken() == [*stops("c", "t"), *starts("a", "c")]
     assert tree.names() == ["a", "c"]
-    assert cell.phase is Phase.ENDED
+    assert cell.phase is CellPhase.ENDED
 
 
 def test_a_transient_child_that_another_ones_end_took_down_is_started_again(tree):
@@ -55,7 +55,7 @@ def test_a_child_that_is_gone_for_good_takes_no_messages(tree):
     tree.start("a", restart=Restart.TEMPORARY)
     cell = tree.child("a").cell
     tree.end("a", "crash")
-    assert cell.phase is Phase.ENDED
+    assert cell.phase is CellPhase.ENDED
     assert tree.names() == []
 
 
@@ -163,7 +163,7 @@ def test_a_subclass_may_do_something_else_than_give_up(tree):
     tree.end("a", "crash")
     assert over == ["a"]
     assert tree.exits == []
-    assert tree.child("b").cell.phase is Phase.RUNNING
+    assert tree.child("b").cell.phase is CellPhase.RUNNING
 
 
 # Backoff
@@ -178,7 +178,7 @@ def test_the_first_restart_is_at_once_and_the_next_ones_wait_longer_and_longer(t
         tree.end("a", "crash")
         tree.clock.advance(wait_s - 0.001, settle)
         assert tree.taken() == []
-        assert tree.child("a").cell.phase is Phase.VACANT
+        assert tree.child("a").cell.phase is CellPhase.VACANT
         tree.clock.advance(0.001, settle)
         settle()
         assert tree.taken() == starts("a")

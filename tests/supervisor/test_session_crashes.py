@@ -4,7 +4,7 @@ import pytest
 from gevent.event import Event
 
 from chargehand import NeverSent, OutcomeUnknown, TicketState
-from chargehand.actors.runtime.cell import Phase
+from chargehand.actors.runtime.cell import CellPhase
 from chargehand.actors.session.actor import SessionActor
 from chargehand.actors.session.messages import FrameReceived
 from chargehand.protocol.session import Session
@@ -135,7 +135,7 @@ def test_the_rest_of_the_inbox_waits_in_order(sessions_harness, charge_point, lo
 def test_from_the_second_crash_on_it_waits_and_so_does_what_comes(sessions_harness, charge_point, log):
     crash(charge_point)
     crash(charge_point)
-    assert sessions_harness.cell().phase is Phase.VACANT
+    assert sessions_harness.cell().phase is CellPhase.VACANT
     assert charge_point.call("Heartbeat") is None
     sessions_harness.advance(0.999)
     assert log == []
@@ -259,7 +259,7 @@ def test_over_its_budget_all_its_tickets_end(sessions_harness, charge_point):
     cell = sessions_harness.cell()
     in_the_inbox = sessions_harness.call()
     sessions_harness.advance(3)
-    assert cell.phase is Phase.ENDED
+    assert cell.phase is CellPhase.ENDED
     with pytest.raises(OutcomeUnknown):
         on_wire.result()
     with pytest.raises(NeverSent):

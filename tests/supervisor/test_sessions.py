@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 from chargehand import TicketState, Told
-from chargehand.actors.runtime.cell import Phase
+from chargehand.actors.runtime.cell import CellPhase
 from chargehand.actors.session.messages import TimePassed
 from chargehand.protocol.session import Registration, Session
 from chargehand.supervisor.sessions import GIVEN_UP_REMEMBERED
@@ -190,7 +190,7 @@ def test_a_supervisor_that_failed_takes_over_the_living_sessions(
     sessions_harness.supervisor.tell(Odd())
     settle()
     sessions_harness.supervisor.kill()
-    assert sessions_harness.supervisor.phase is Phase.VACANT
+    assert sessions_harness.supervisor.phase is CellPhase.VACANT
     assert charge_point.call("Heartbeat")[2] == TIME_ANSWER  # nobody waits for it
     late = sessions_harness.connect("LATE")
     sessions_harness.supervisor.start()
@@ -206,7 +206,7 @@ def test_a_session_that_crashed_without_a_supervisor_is_started_by_the_next_one(
 ):
     sessions_harness.supervisor.kill()
     crash(charge_point)
-    assert sessions_harness.cell().phase is Phase.VACANT
+    assert sessions_harness.cell().phase is CellPhase.VACANT
     sessions_harness.supervisor.start()
     settle()
     assert charge_point.call("Heartbeat")[2] == TIME_ANSWER
@@ -221,7 +221,7 @@ def test_one_that_was_waiting_for_its_restart_is_started_by_the_next_supervisor_
     sessions_harness.supervisor.kill()
     sessions_harness.supervisor.start()
     settle()
-    assert sessions_harness.cell().phase is Phase.RUNNING
+    assert sessions_harness.cell().phase is CellPhase.RUNNING
     sessions_harness.advance(10)
     assert charge_point.call("Heartbeat")[2] == TIME_ANSWER
 
@@ -232,7 +232,7 @@ def test_its_stop_closes_every_connection_and_ends_every_cell_and_ticket(session
     cells = list(sessions_harness.directory)
     assert sessions_harness.supervisor.ref.stop(timeout=5) is True
     assert [connection.closed_with for connection in connections] == [(1001, "the central system stops")] * 3
-    assert [cell.phase for cell in cells] == [Phase.ENDED] * 3
+    assert [cell.phase for cell in cells] == [CellPhase.ENDED] * 3
     assert {ticket.state for ticket in tickets} == {TicketState.OUTCOME_UNKNOWN}
     assert len(sessions_harness.directory) == 0
 

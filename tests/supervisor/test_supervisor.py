@@ -7,7 +7,7 @@ import pytest
 from gevent.event import Event
 
 from chargehand import ChildSpec, Restart, Strategy, Supervisor
-from chargehand.actors.runtime.cell import Cell, Ending, Phase
+from chargehand.actors.runtime.cell import Cell, CellPhase, Ending
 from chargehand.actors.runtime.failure import HandlerKilled
 from chargehand.supervisor.child import StartTimedOut
 
@@ -47,7 +47,7 @@ def test_the_first_that_fails_stops_those_before_it_and_fails_the_start(tree):
     with pytest.raises(ValueError, match="c cannot start"):
         tree.start("a", "b", "c", "d")
     assert tree.taken() == [*starts("a", "b"), *stops("b", "a")]
-    assert tree.root.phase is Phase.VACANT
+    assert tree.root.phase is CellPhase.VACANT
 
 
 def test_a_child_that_cannot_be_made_fails_the_start_too(tree):
@@ -71,7 +71,7 @@ def test_a_supervisor_that_is_killed_while_it_starts_leaves_no_child(tree):
     cells = [child.cell for child in cell.actor.children]
     cell.kill()
     until(lambda: tree.exits)
-    assert [child.phase for child in cells] == [Phase.ENDED, Phase.ENDED]
+    assert [child.phase for child in cells] == [CellPhase.ENDED, CellPhase.ENDED]
     until(lambda: tree.scheduler.runners == 0)
 
 
@@ -111,7 +111,7 @@ def test_a_child_is_asked_to_stop_behind_what_waits_in_its_inbox(tree):
     future = cell.ref.ask("before the stop", block=False)
     tree.root.ref.stop(timeout=5)
     assert future.get(timeout=0) == "before the stop"
-    assert cell.phase is Phase.ENDED
+    assert cell.phase is CellPhase.ENDED
 
 
 def hanging_at(tree, *numbers, **options):
@@ -150,7 +150,12 @@ def test_one_that_does_not_start_again_in_time_has_failed_and_the_others_go_on(t
     tree.taken()
     tree.end("h", "crash")
     tree.end("b", "crash")
-    until(lambda: tree.child("h").cell.phase is Phase.RUNNING and tree.child("b").cell.phase is Phase.RUNNING)
+    until(
+        lambda: (
+            tree.child("h").cell.phase is CellPhase.RUNNING
+            and tree.child("b").cell.phase is CellPhase.RUNNING
+        )
+    )
     assert sorted(tree.taken()) == starts("b", "h")
     assert tree.child("h").budget.total == 2
     assert "StartTimedOut" in tree.child("h").last_crash
@@ -200,7 +205,7 @@ def test_a_supervisor_that_is_killed_leaves_no_child(tree):
     cells = [child.cell for child in tree.root.actor.children]
     tree.root.kill()
     settle()
-    assert [cell.phase for cell in cells] == [Phase.ENDED, Phase.ENDED]
+    assert [cell.phase for cell in cells] == [CellPhase.ENDED, CellPhase.ENDED]
 
 
 def test_a_supervisor_that_is_killed_while_it_waits_for_a_child_to_stop_leaves_none(tree):
@@ -215,7 +220,7 @@ def test_a_supervisor_that_is_killed_while_it_waits_for_a_child_to_stop_leaves_n
     settle()
     tree.root.kill()
     assert stopping.get(timeout=5) is True
-    assert [cell.phase for cell in cells] == [Phase.ENDED, Phase.ENDED]
+    assert [cell.phase for cell in cells] == [CellPhase.ENDED, CellPhase.ENDED]
     until(lambda: tree.scheduler.runners == 0)
 
 
@@ -232,7 +237,7 @@ def test_a_kill_of_a_supervisor_waiting_for_a_restart_is_no_failure_of_the_child
     tree.root.kill()
     until(lambda: tree.exits)
     assert tree.exits[0].ending is Ending.KILLED
-    assert [cell.phase for cell in cells] == [Phase.ENDED, Phase.ENDED]
+    assert [cell.phase for cell in cells] == [CellPhase.ENDED, CellPhase.ENDED]
 
 
 def test_a_message_that_is_none_of_its_own_is_handled_as_by_any_actor(tree, caplog):
@@ -294,4 +299,4 @@ def test_an_error_that_cannot_be_shown_is_described_all_the_same(tree):
     tree.start("a", policy=EAGER)
     tree.tell("a", Unshowable())
     assert tree.child("a").last_crash == "Unshowable, which cannot be shown"
-    assert tree.child("a").cell.phase is Phase.RUNNING
+    assert tree.child("a").cell.phase is CellPhase.RUNNING

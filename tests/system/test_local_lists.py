@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chargehand import BackOfficeSettings, CentralSystem, LocalListSyncRunning, Settings, Tag, v16
 from chargehand.protocol.v16.local_lists import as_sent, changes, entry
 from chargehand.simulator import ChargePoint
-from chargehand.simulator.authorization import LocalList
+from chargehand.simulator.authorization import LocalAuthorizationList
 from chargehand.simulator.configuration import Configuration
 from chargehand.store.records import LocalList as Believed
 
@@ -284,7 +284,7 @@ def changed(believed, drawn):
 
 @given(st.dictionaries(ids, facts), st.dictionaries(ids, facts))
 def test_the_changes_make_the_list_that_there_is_the_one_that_is_wanted(before, after):
-    there = LocalList(Configuration({}))
+    there = LocalAuthorizationList(Configuration({}))
 
     def take(version, kind, entries):
         request = v16.SendLocalList(

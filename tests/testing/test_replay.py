@@ -7,7 +7,7 @@ import pytest
 
 from chargehand import Call, CentralSystem, Plugin, Settings, passive, v16
 from chargehand.actors.session.call import Later
-from chargehand.protocol.session import Rules, Session
+from chargehand.protocol.session import Session, SessionRules
 from chargehand.simulator import ChargePoint
 from chargehand.testing import MemoryConnection, Stage
 from chargehand.testing.replay import NotARecording, Replay
@@ -96,10 +96,10 @@ class WaitingPlugin(Plugin):
         call.later()
 
 
-UNBOOTED = Rules(version=v16.VERSION, accept_unbooted=False)
+UNBOOTED = SessionRules(version=v16.VERSION, accept_unbooted=False)
 
 
-def scene(rules: Rules = UNBOOTED, **limits: Any) -> Stage:
+def scene(rules: SessionRules = UNBOOTED, **limits: Any) -> Stage:
     WaitingPlugin.boots.clear()
     return Stage(WaitingPlugin, rules=rules, **limits)
 
@@ -172,7 +172,7 @@ def test_a_boot_of_which_only_a_part_is_left_registers_all_the_same(left: int) -
 
 
 def test_a_call_that_timed_out_leaves_the_wire_to_the_next() -> None:
-    with scene(Rules(version=v16.VERSION)) as stage:
+    with scene(SessionRules(version=v16.VERSION)) as stage:
         charge_point = stage.connect("CP1")
         stage.send("CP1", v16.ClearCache(), timeout_s=5)
         stage.settle()
@@ -188,7 +188,7 @@ def test_a_call_that_timed_out_leaves_the_wire_to_the_next() -> None:
 
 @pytest.mark.parametrize("taken_over", [False, True], ids=["reconnect", "takeover"])
 def test_a_new_connection_ends_the_call_on_the_wire(taken_over: bool) -> None:  # noqa: FBT001
-    with scene(Rules(version=v16.VERSION)) as stage:
+    with scene(SessionRules(version=v16.VERSION)) as stage:
         charge_point = stage.connect("CP1")
         stage.send("CP1", v16.ClearCache())
         charge_point.send([2, "m", "MeterValues", METER_VALUES])
@@ -203,7 +203,7 @@ def test_a_new_connection_ends_the_call_on_the_wire(taken_over: bool) -> None:  
 
 
 def test_a_fallback_answers_again_whatever_the_reason() -> None:
-    with scene(Rules(version=v16.VERSION)) as stage:
+    with scene(SessionRules(version=v16.VERSION)) as stage:
         charge_point = stage.connect("CP1")
         assert charge_point.call("DataTransfer", {"vendorId": "v"})[2] == "InternalError"
         charge_point.send([2, "m", "MeterValues", METER_VALUES])
@@ -220,7 +220,7 @@ def test_a_fallback_answers_again_whatever_the_reason() -> None:
 
 
 def test_odd_frames_fly_again_without_a_difference() -> None:
-    with scene(rules=Rules(version=v16.VERSION)) as stage:
+    with scene(rules=SessionRules(version=v16.VERSION)) as stage:
         charge_point = stage.connect("CP1")
         charge_point.send('[2,1.50,"Heartbeat",{}]')
         charge_point.send('\ufeff[2,"b","Heartbeat",null]\0')

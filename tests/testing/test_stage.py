@@ -6,7 +6,7 @@ from gevent.event import Event
 
 from chargehand import Plugin, TicketState, on_online, passive, v16
 from chargehand.actors.session.actor import SessionActor
-from chargehand.protocol.session import Registration, Rules
+from chargehand.protocol.session import Registration, SessionRules
 from chargehand.testing import ManualClock, Stage, StubStore
 
 
@@ -82,7 +82,7 @@ def test_active_calls_are_sent_and_answered():
 
 def test_the_rules_the_store_and_the_clock_can_be_chosen():
     clock, store = ManualClock(time=0.0), StubStore()
-    with Stage(Tags, rules=Rules(version=v16.VERSION, strict=True), store=store, clock=clock) as stage:
+    with Stage(Tags, rules=SessionRules(version=v16.VERSION, strict=True), store=store, clock=clock) as stage:
         assert stage.store is store
         assert stage.connect("CP1").call("Authorize", {"idTag": 5})[2] == "TypeConstraintViolation"
 

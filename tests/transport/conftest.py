@@ -17,7 +17,7 @@ from chargehand.transport.connection import SocketConnection
 from chargehand.transport.gate import Admission, HandshakeRequest, Refusal
 from chargehand.transport.greenlet_transport import GreenletTransport
 from chargehand.transport.reactor_transport import ReactorTransport
-from chargehand.transport.server import Server
+from chargehand.transport.server import WebSocketServer
 
 from ..certificates import make_certificate
 from ..hub import settle, until
@@ -69,7 +69,7 @@ class ServerHarness:
         self.timers = HubTimers(SystemClock())
         self.pool = Pool()  # what serves requests; empty when nothing is under way
         self.clients: list[Client] = []
-        self.server = Server(
+        self.server = WebSocketServer(
             ("127.0.0.1", 0),
             gate=self.gate,
             transport=TRANSPORTS[transport](),

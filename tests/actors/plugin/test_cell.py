@@ -6,7 +6,7 @@ from gevent.event import Event
 from chargehand import Plugin
 from chargehand.actors.plugin.cell import PluginCell
 from chargehand.actors.plugin.circuit_breaker import CircuitBreakerPolicy
-from chargehand.actors.runtime.cell import Ending, Phase
+from chargehand.actors.runtime.cell import CellPhase, Ending
 from chargehand.actors.runtime.scheduler import Scheduler
 
 from ...hub import settle
@@ -61,17 +61,17 @@ def test_failures_for_two_charge_points_are_theirs(cell, exits):
 def test_failures_for_three_are_the_plugins(cell, exits):
     fail(cell, "CP1", "CP2", "CP3")
     assert [exit_.ending for exit_ in exits] == [Ending.CRASH]
-    assert cell.phase is Phase.VACANT
+    assert cell.phase is CellPhase.VACANT
 
 
 def test_failures_that_come_in_while_the_next_one_starts_are_not_its_own(cell, exits):
     fail(cell, "CP1", "CP2", "CP3")
     cell.start(wait=False)
     settle()
-    assert cell.phase is Phase.STARTING
+    assert cell.phase is CellPhase.STARTING
     fail(cell, "CP1", "CP2", "CP3")
     assert len(exits) == 1
-    assert cell.phase is Phase.STARTING
+    assert cell.phase is CellPhase.STARTING
 
 
 def test_a_success_makes_a_pair_whole_again(cell):

@@ -10,7 +10,7 @@ import pytest
 from gevent.event import Event
 
 from chargehand.actors.runtime.actor import Actor
-from chargehand.actors.runtime.cell import Cell, Ending, Phase
+from chargehand.actors.runtime.cell import Cell, CellPhase, Ending
 from chargehand.actors.runtime.scheduler import Scheduler
 
 from ...hub import settle, until
@@ -21,7 +21,7 @@ from ..recording_actors import ScriptedActor, last_ending
 
 def test_a_start_returns_when_on_start_has(cell_harness):
     cell = cell_harness.started()
-    assert cell.phase is Phase.RUNNING
+    assert cell.phase is CellPhase.RUNNING
     assert cell_harness.log == ["init", "on_start"]
 
 
@@ -36,7 +36,7 @@ def test_a_start_waits_for_an_on_start_that_blocks(cell_harness):
     cell = cell_harness.cell(Slow)
     starting = gevent.spawn(lambda: (cell.start(), order.append("start has returned")))
     settle()
-    assert cell.phase is Phase.STARTING
+    assert cell.phase is CellPhase.STARTING
     assert order == []
     release.set()
     starting.join()
@@ -51,7 +51,7 @@ def test_a_start_raises_what_left_on_start_and_the_watcher_is_not_told(cell_harn
     cell = cell_harness.cell(Broken)
     with pytest.raises(ValueError, match="start"):
         cell.start()
-    assert cell.phase is Phase.VACANT
+    assert cell.phase is CellPhase.VACANT
     assert cell_harness.exits == []
     assert cell_harness.log == ["init"]  # on_failure is for the handlers of messages
 
@@ -89,7 +89,7 @@ def test_a_failed_start_without_a_watcher_ends_the_cell(cell_harness):
     future = cell.ref.ask("a", block=False)
     with pytest.raises(ValueError, match="start"):
         cell.start()
-    assert cell.phase is Phase.ENDED
+    assert cell.phase is CellPhase.ENDED
     with pytest.raises(pykka.ActorDeadError):
         future.get(timeout=0)
 
@@ -149,7 +149,7 @@ def test_what_the_constructor_raises_is_raised_by_start(cell_harness):
     cell = cell_harness.cell(Broken)
     with pytest.raises(ValueError, match="constructor"):
         cell.start()
-    assert cell.phase is Phase.VACANT
+    assert cell.phase is CellPhase.VACANT
     settle()
     assert cell_harness.exits == []
 
@@ -209,7 +209,7 @@ def test_a_proxy_stays_valid_over_a_restart(cell_harness):
 def test_an_actor_without_a_watcher_ends_its_cell(cell_harness):
     cell = cell_harness.started(watched=False)
     cell.tell(ValueError("crash"))
-    until(lambda: cell.phase is Phase.ENDED)
+    until(lambda: cell.phase is CellPhase.ENDED)
     with pytest.raises(pykka.ActorDeadError):
         cell.tell("a")
 
@@ -238,7 +238,7 @@ def test_the_end_is_for_good(cell_harness):
     with pytest.raises(pykka.ActorDeadError):
         future.get(timeout=0)
     assert stop.get(timeout=0) is True  # that is what it wanted
-    assert cell.phase is Phase.ENDED
+    assert cell.phase is CellPhase.ENDED
     with pytest.raises(RuntimeError):
         cell.start()
 
@@ -314,7 +314,7 @@ def test_an_idle_actor_costs_less_than_a_kilobyte(cell_harness):
     settle()
     cell = cells[0]
     size = sum(map(sys.getsizeof, (cell, cell.actor, cell.actor.__dict__, cell.urn)))
-    assert cell.phase is Phase.RUNNING
+    assert cell.phase is CellPhase.RUNNING
     assert size < 1024, size
     for cell in cells:
         cell.end()

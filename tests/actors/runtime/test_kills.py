@@ -7,7 +7,7 @@ import pykka
 import pytest
 from gevent.event import Event
 
-from chargehand.actors.runtime.cell import Ending, Phase
+from chargehand.actors.runtime.cell import CellPhase, Ending
 from chargehand.actors.runtime.failure import ActorKilled, HandlerKilled
 
 from ...hub import settle, until
@@ -19,7 +19,7 @@ from ..recording_actors import ScriptedActor, last_ending
 def test_an_idle_actor_that_is_killed_is_gone_at_once(cell_harness):
     cell = cell_harness.started()
     cell.kill()
-    assert cell.phase is Phase.VACANT
+    assert cell.phase is CellPhase.VACANT
     assert cell_harness.exits[0].ending is Ending.KILLED
     assert cell_harness.log == ["init", "on_start", "on_killed"]
     cell.start()
@@ -85,7 +85,7 @@ def test_an_actor_that_is_killed_before_its_on_start_ran_has_not_started(cell_ha
     assert not cell_harness.exits[0].started
     assert "on_start" not in cell_harness.log
     cell.start()
-    assert cell.phase is Phase.RUNNING
+    assert cell.phase is CellPhase.RUNNING
 
 
 def test_a_handler_can_kill_its_own_actor(cell_harness):
@@ -138,7 +138,7 @@ def test_a_kill_meant_for_one_actor_never_hits_the_next(cell_harness):
     settle()
     cell._throw(worker, first)  # late
     settle()
-    assert cell.phase is Phase.RUNNING
+    assert cell.phase is CellPhase.RUNNING
     assert "second" in cell_harness.log
     block.set()
     settle()
@@ -211,5 +211,5 @@ def test_an_abandoned_on_start_changes_nothing_when_it_returns(cell_harness):
     cell.start()
     block.set()
     settle()
-    assert cell.phase is Phase.RUNNING
+    assert cell.phase is CellPhase.RUNNING
     assert cell.ref.ask("a", timeout=5) == "a"

@@ -2,7 +2,7 @@
 
 from gevent.event import Event
 
-from chargehand.actors.runtime.cell import Phase
+from chargehand.actors.runtime.cell import CellPhase
 from chargehand.actors.runtime.failure import ActorKilled
 from chargehand.actors.runtime.ordered_cell import GRACE_S
 from chargehand.actors.runtime.timers import Timers
@@ -100,7 +100,7 @@ def test_an_interrupt_ends_that_handler_alone(make, log, exits):
     assert begun(log) == ["a1", "b1", "a2"]
     assert other.running is not None
     assert exits == []
-    assert cell.phase is Phase.RUNNING
+    assert cell.phase is CellPhase.RUNNING
     block.set()
 
 

@@ -3,7 +3,7 @@
 import pytest
 from gevent.event import Event
 
-from chargehand.actors.runtime.cell import Ending, Phase
+from chargehand.actors.runtime.cell import CellPhase, Ending
 from chargehand.actors.runtime.failure import ActorKilled, HandlerKilled
 from chargehand.actors.runtime.ordered_cell import GRACE_S, OrderedCell
 from chargehand.actors.runtime.scheduler import Scheduler
@@ -49,7 +49,7 @@ def test_nothing_is_begun_while_on_stop_runs(make, log):
     block.set()
     settle()
     assert log == ["on_stop", "on_stop is over"]
-    assert cell.phase is Phase.VACANT
+    assert cell.phase is CellPhase.VACANT
 
 
 def test_an_on_stop_that_hangs_can_be_killed_and_ends_the_actor_once(make, exits):

@@ -6,7 +6,7 @@ from gevent.event import Event
 from chargehand import Plugin, passive, v16
 from chargehand.actors.session.context import NoHost
 from chargehand.actors.session.messages import ConnectionClosed, FrameReceived
-from chargehand.protocol.session import Registration, Rules
+from chargehand.protocol.session import Registration, SessionRules
 from chargehand.testing import Stage
 
 from ..messages_of_v16 import PASSIVE, TRANSACTION_MESSAGES
@@ -246,7 +246,7 @@ def test_before_it_is_accepted_only_its_boot_and_its_transactions_are_answered(s
 
 
 def test_by_a_setting_its_transactions_are_refused_too(way, log):
-    rules = Rules(version=v16.VERSION, answer_transactions_unregistered=False)
+    rules = SessionRules(version=v16.VERSION, answer_transactions_unregistered=False)
     with Stage(RecordingPlugin.spec(way, log), rules=rules) as stage:
         charge_point = stage.connect("CP1")
         boot(charge_point, way, "Pending")
@@ -279,7 +279,9 @@ def test_a_boot_that_a_fallback_refused_changes_no_registration(stage, way):
     ids=lambda value: str(getattr(value, "requested_message", "")),
 )
 def test_what_a_pending_one_was_asked_for_is_answered(way, log, strict, request_, wanted):
-    with Stage(RecordingPlugin.spec(way, log), rules=Rules(version=v16.VERSION, strict=strict)) as stage:
+    with Stage(
+        RecordingPlugin.spec(way, log), rules=SessionRules(version=v16.VERSION, strict=strict)
+    ) as stage:
         charge_point = stage.connect("CP1")
         boot(charge_point, way, "Pending")
         assert charge_point.call(wanted[0], PASSIVE[wanted[0]])[2] == "SecurityError"

@@ -7,7 +7,7 @@ from gevent.event import Event
 from chargehand import OcppError, v16
 from chargehand.actors.runtime.failure import HandlerKilled
 from chargehand.protocol.actions import Sender
-from chargehand.protocol.session import Rules
+from chargehand.protocol.session import SessionRules
 from chargehand.testing import Stage
 
 from ..messages_of_v16 import METER_VALUES, PASSIVE, STAND_INS, START
@@ -124,7 +124,7 @@ def test_an_error_with_a_text_that_cannot_be_written_is_sent_all_the_same(charge
 
 
 def test_an_action_can_have_a_deadline_of_its_own(way, log):
-    rules = Rules(version=v16.VERSION, default_deadline_s=10.0, deadlines_s={"Authorize": 2.0})
+    rules = SessionRules(version=v16.VERSION, default_deadline_s=10.0, deadlines_s={"Authorize": 2.0})
     with Stage(RecordingPlugin.spec(way, log), rules=rules) as stage:
         charge_point = stage.connect("CP1")
         way[0] = Event().wait

@@ -3,7 +3,7 @@
 import pytest
 
 from chargehand import NeverSent, OutcomeUnknown, TicketState, v16
-from chargehand.protocol.session import Registration, Rules
+from chargehand.protocol.session import Registration, SessionRules
 from chargehand.testing import Stage
 
 from ..messages_of_v16 import PASSIVE
@@ -98,7 +98,7 @@ def test_to_one_that_is_pending_everything_is_sent_but_starts_and_stops(stage, c
 def test_one_never_seen_booting_counts_as_accepted_or_not_as_the_setting_says(stage, charge_point, way):
     assert version(stage).state is TicketState.SENT
     with Stage(
-        RecordingPlugin.spec(way, []), rules=Rules(version=v16.VERSION, accept_unbooted=False)
+        RecordingPlugin.spec(way, []), rules=SessionRules(version=v16.VERSION, accept_unbooted=False)
     ) as strict_stage:
         unbooted = strict_stage.connect("CP1")
         ticket = version(strict_stage)

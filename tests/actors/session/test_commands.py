@@ -14,7 +14,7 @@ from chargehand import (
     on_outcome,
     v16,
 )
-from chargehand.protocol.session import Rules
+from chargehand.protocol.session import SessionRules
 from chargehand.testing import Stage
 
 from ..recording_plugin import RecordingPlugin
@@ -86,7 +86,7 @@ def test_an_answer_that_can_be_mended_is_mended_and_its_deviations_are_told(stag
 
 
 def test_under_the_strict_policy_it_is_not_mended(way):
-    with Stage(RecordingPlugin.spec(way, []), rules=Rules(version=v16.VERSION, strict=True)) as stage:
+    with Stage(RecordingPlugin.spec(way, []), rules=SessionRules(version=v16.VERSION, strict=True)) as stage:
         charge_point = stage.connect("CP1")
         ticket = version(stage)
         charge_point.answer(charge_point.take()[0], {"listVersion": "3"})
@@ -158,7 +158,9 @@ def test_what_somebody_waits_for_goes_before_the_rest_each_in_its_order(stage, c
 
 
 def test_a_queue_that_is_full_takes_no_more(way):
-    with Stage(RecordingPlugin.spec(way, []), rules=Rules(version=v16.VERSION, queue_limit=3)) as stage:
+    with Stage(
+        RecordingPlugin.spec(way, []), rules=SessionRules(version=v16.VERSION, queue_limit=3)
+    ) as stage:
         charge_point = stage.connect("CP1")
         tickets = [version(stage) for _ in range(5)]
         assert [ticket.state for ticket in tickets] == ["sent", "queued", "queued", "queued", "never_sent"]
@@ -169,7 +171,7 @@ def test_a_queue_that_is_full_takes_no_more(way):
 
 
 def test_a_full_queue_takes_commands_that_are_waited_for_or_supersede_a_queued_one(way):
-    rules = Rules(version=v16.VERSION, queue_limit=2, queue_reserve=1)
+    rules = SessionRules(version=v16.VERSION, queue_limit=2, queue_reserve=1)
     with Stage(RecordingPlugin.spec(way, []), rules=rules) as stage:
         stage.connect("CP1")
 

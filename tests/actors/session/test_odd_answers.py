@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chargehand import CommandRefused, InvalidResponse, TicketState, v16
-from chargehand.protocol.session import Rules
+from chargehand.protocol.session import SessionRules
 from chargehand.testing import Stage
 
 from ..recording_plugin import RecordingPlugin
@@ -15,7 +15,7 @@ from .exchanges import version
 @pytest.fixture(params=[False, True], ids=["lenient", "strict"])
 def either(request, way):
     """Connects a charge point under each policy."""
-    rules = Rules(version=v16.VERSION, strict=request.param)
+    rules = SessionRules(version=v16.VERSION, strict=request.param)
     with Stage(RecordingPlugin.spec(way, []), rules=rules) as stage:
         yield stage, stage.connect("CP1")
 
@@ -133,7 +133,7 @@ def test_deviations_of_answers_are_counted_with_their_charge_point(stage, charge
 
 
 def test_refusals_of_the_strict_policy_are_counted_with_their_charge_point(way):
-    with Stage(RecordingPlugin.spec(way, []), rules=Rules(version=v16.VERSION, strict=True)) as stage:
+    with Stage(RecordingPlugin.spec(way, []), rules=SessionRules(version=v16.VERSION, strict=True)) as stage:
         charge_point = stage.connect("CP1")
         assert charge_point.call("Authorize", {"idTag": 5})[0] == 4
         assert stage.charge_points["CP1"].charge_point.deviations == {
@@ -142,7 +142,7 @@ def test_refusals_of_the_strict_policy_are_counted_with_their_charge_point(way):
 
 
 def test_a_transaction_message_that_the_strict_policy_refuses_is_a_dead_letter(way):
-    with Stage(RecordingPlugin.spec(way, []), rules=Rules(version=v16.VERSION, strict=True)) as stage:
+    with Stage(RecordingPlugin.spec(way, []), rules=SessionRules(version=v16.VERSION, strict=True)) as stage:
         charge_point = stage.connect("CP1")
         stop = {"transactionId": 3, "meterStop": "9", "timestamp": "2026-01-01T00:00:00Z"}
         assert charge_point.call("StopTransaction", stop)[2] == "TypeConstraintViolation"

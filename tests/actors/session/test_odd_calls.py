@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chargehand import v16
-from chargehand.protocol.session import Rules
+from chargehand.protocol.session import SessionRules
 from chargehand.testing import Stage
 
 from ..messages_of_v16 import START
@@ -38,7 +38,7 @@ def test_a_slip_of_the_frame_is_told_and_the_call_answered(
 
 
 def test_the_strict_policy_takes_no_slips(way):
-    with Stage(RecordingPlugin.spec(way, []), rules=Rules(version=v16.VERSION, strict=True)) as stage:
+    with Stage(RecordingPlugin.spec(way, []), rules=SessionRules(version=v16.VERSION, strict=True)) as stage:
         charge_point = stage.connect("CP1")
         charge_point.send('[2,17,"Heartbeat",{}]')
         charge_point.send('\ufeff[2,"a","Heartbeat",{}]')

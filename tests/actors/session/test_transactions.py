@@ -3,7 +3,7 @@
 import pytest
 
 from chargehand import v16
-from chargehand.protocol.session import Rules
+from chargehand.protocol.session import SessionRules
 from chargehand.testing import Stage
 
 from ...store.transactions import transaction
@@ -173,7 +173,7 @@ def test_a_transaction_message_that_cannot_be_read_waits_for_the_store_too(charg
 
 
 def test_under_the_strict_policy_it_is_refused(way, log):
-    with Stage(RecordingPlugin.spec(way, log), rules=Rules(version=v16.VERSION, strict=True)) as stage:
+    with Stage(RecordingPlugin.spec(way, log), rules=SessionRules(version=v16.VERSION, strict=True)) as stage:
         charge_point = stage.connect("CP1")
         answer = charge_point.call("MeterValues", {"connectorId": 1})
         assert answer[2] == "OccurenceConstraintViolation"

@@ -6,7 +6,7 @@ import pytest
 
 from chargehand import CommandSender, VerbRefused, v16, verbs
 from chargehand.actors.session.tickets import NeverSent
-from chargehand.protocol.session import Registration, Rules
+from chargehand.protocol.session import Registration, SessionRules
 from chargehand.protocol.versions import VERSIONS
 from chargehand.remote.cluster.ticket_records import record_of, ticket_of
 from chargehand.testing import Stage
@@ -23,7 +23,7 @@ OTHER = ocpp00.Version.gather(
 
 @pytest.fixture
 def stage():
-    with Stage(more_rules={OTHER.subprotocol: Rules(version=OTHER)}) as stage:
+    with Stage(more_rules={OTHER.subprotocol: SessionRules(version=OTHER)}) as stage:
         yield stage
 
 

@@ -8,7 +8,7 @@ from chargehand import Plugin, passive, v16
 from chargehand.actors.session.tickets import NeverSent
 from chargehand.protocol.actions import Request, Sender, Version, request
 from chargehand.protocol.message import Message
-from chargehand.protocol.session import Rules
+from chargehand.protocol.session import SessionRules
 from chargehand.protocol.v16.types import Profile
 from chargehand.testing import Stage
 
@@ -57,7 +57,7 @@ class BootPlugin(Plugin):
 
 @pytest.fixture
 def stage(store):
-    with Stage(BootPlugin, store=store, more_rules={OTHER.subprotocol: Rules(version=OTHER)}) as stage:
+    with Stage(BootPlugin, store=store, more_rules={OTHER.subprotocol: SessionRules(version=OTHER)}) as stage:
         yield stage
 
 
