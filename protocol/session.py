@@ -293,7 +293,7 @@ class Session:
         frame, slips = self._read(data)
         if type(frame) is frames.CallFrame:
             event = self._receive_call(frame.unique_id, frame.action, frame.payload, now, slips)
-            if slips and type(event) is Reply:
+            if slips and type(event) is RefusedCall:
                 event.violations = slips + event.violations
             return event
         if type(frame) is frames.ResultFrame:
