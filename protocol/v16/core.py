@@ -10,7 +10,16 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ..actions import BootFacts, CommandCredential, Needs, Request, Sender, empty_fallback, request, time_fallback
+from ..actions import (
+    BootFacts,
+    CommandCredential,
+    Needs,
+    Request,
+    Sender,
+    empty_fallback,
+    request,
+    time_fallback,
+)
 from ..message import EXPENDABLE, Message, StandIn
 from ..rules import FreeText
 from . import effects
