@@ -311,8 +311,10 @@ class _Derivation:
         self._judge_start(register)
         self._judge_register(points)
         self._judge_stop(register, points, claimed, supported, duration_s)
+        stop_wh, start_wh = self._claim.meter_stop, self._claim.meter_start
         return Energy(
-            figure(supported if claimed is None else claimed),
+            # Integers: exact, however long a meter's figures are.
+            figure(supported) if stop_wh is None else stop_wh - start_wh,
             source if claimed is None else METER,
             figure(supported),
             _reading(register, 0),
@@ -592,6 +594,8 @@ def figure(value: Decimal | None) -> int | float | None:
 
 
 def _number(value: Decimal) -> int | float:
+    if abs(value) >= _LARGEST:
+        return int(value)
     rounded = round(value, 3)
     return int(rounded) if rounded == rounded.to_integral_value() else float(rounded)
 
@@ -601,7 +605,7 @@ def _seconds(value: float) -> int | float:
 
 
 def _wh(value: Decimal) -> str:
-    return f"{_number(value)} Wh"
+    return f"{value:.3e} Wh" if abs(value) >= _LARGEST else f"{_number(value)} Wh"
 
 
 def _when(at: datetime) -> str:

@@ -166,6 +166,13 @@ def test_a_figure_is_an_int_if_it_is_whole_and_else_has_three_digits():
     assert (repr(energy.energy_wh), repr(energy.peak_w)) == ("1000", "7200.123")
 
 
+@pytest.mark.parametrize("meter", [10**15, 10**30 + 1, 10**400 + 1, -(10**30) - 1])
+def test_meters_of_any_length_are_exact(meter):
+    readings = sent(register(10, 5000), register(20, 10**14))
+    assert derive(claim(0, meter), readings, last_stop=LastStop(5, meter, START, START)).energy_wh == meter
+    assert derive(claim(meter, 3), readings).energy_wh == 3 - meter
+
+
 # -- A simple model --------------------------------------------------------------------------
 
 UNITS = (("Wh", 0), ("kWh", 0), ("wh", 3), ("KWH", -3), ("", 0), ("kWh", 2))
