@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from ..store.records import TransactionFilter
+from ..store.records import Cursor, TransactionFilter
 from .requests import Problem, Query
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .views import energy, meter_reading, spooled, transaction
 
 if TYPE_CHECKING:
-    from ..store.records import Cursor, Transaction
+    from ..store.records import Transaction
 
 LARGEST_ID = 2**31 - 1
 DEFAULT_READINGS = 1000
@@ -41,7 +41,7 @@ class Transactions(Resource):
             "limit",
         )
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
-        before = query.cursor("before")
+        before = self._before(query)
         connector = query.whole("connector", default=1, most=LARGEST_ID) if query.has("connector") else None
         wanted = TransactionFilter(
             charge_point_id=query.text("charge_point"),
@@ -56,6 +56,16 @@ class Transactions(Resource):
         page = self._system.assessment.transactions(wanted, before=before, limit=limit)
         shown = viewed(self._view(one) for one in page)
         answer(response, {"transactions": shown} | paging(page.next))
+
+    def _before(self, query: Query) -> Cursor | None:
+        """Read the place where a page begins: `next` of the page before, or the id of its last transaction."""
+        text = query.text("before")
+        if not _is_number(text):
+            return query.cursor("before")
+        last = self._system.store.transaction(int(text)) if 0 < int(text) <= LARGEST_ID else None
+        if last is None:
+            raise Problem(400, "Bad query", f"before: there is no transaction {text}")
+        return Cursor(last.start_received_at, last.id)
 
     def _view(self, record: Transaction) -> dict[str, Any]:
         return transaction(record, self._system.assessment.limits)

@@ -146,6 +146,7 @@ def test_dead_letters_of_a_transaction_stand_in_its_view(client, system):
         ("since=2026-01-03T00:00:00.000001", [4, 3]),
         ("before=2026-01-04T00:00:00%2B00:00_3", [2, 1]),
         ("before=2026-01-04T00:00:00+00:00_3&flagged=1", [2]),
+        ("before=3", [2, 1]),
         ("connector=2", []),
     ],
 )
@@ -160,7 +161,7 @@ def test_they_are_narrowed_by_the_query(client, system, query, wanted):
 
 @pytest.mark.parametrize(
     "query", [
-        "since=yesterday", "until=2026-13-01", "before=0", "before=3", "before=2026-01-04_", "connector=x",
+        "since=yesterday", "until=2026-13-01", "before=0", "before=5", "before=2026-01-04_", "connector=x",
         "connector=0", "before=2026-01-04T00:00:00_3", "before=1e3", "flagged=2", "since=0001-01-01T00:00:00%2B23:00",
     ],
 )  # fmt: skip
