@@ -322,10 +322,6 @@ class DurableStore:
         """Find an accepted open transaction of a tag at any charge point that is going on, `besides` that one."""
         return self._open.charging(id_tag, besides)
 
-    def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
-        """Return the open transactions of an id tag at any charge point, oldest first. Never switches greenlets."""
-        return self._open.of_tag(id_tag)
-
     def transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction by its id; None if there is none. Switches greenlets for one that is not open."""
         known = self._open.get(transaction_id)
@@ -348,7 +344,7 @@ class DurableStore:
         self,
         wanted: TransactionFilter = EVERYTHING,
         *,
-        before: Cursor | int | None = None,
+        before: Cursor | None = None,
         limit: int = 100,
     ) -> Sequence[Transaction]:
         """Return transactions, newest first by our time of receipt of the start, then by id.

@@ -241,10 +241,6 @@ class MemoryStore:
         """Find an accepted open transaction of a tag at any charge point that is going on, `besides` that one."""
         return self._open.charging(id_tag, besides)
 
-    def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
-        """Return the open transactions of an id tag at any charge point, oldest first. Never switches greenlets."""
-        return self._open.of_tag(id_tag)
-
     def transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction by its id; None if there is none."""
         return self._open.get(transaction_id) or self._closed.get(transaction_id)
@@ -261,19 +257,14 @@ class MemoryStore:
         self,
         wanted: TransactionFilter = EVERYTHING,
         *,
-        before: Cursor | int | None = None,
+        before: Cursor | None = None,
         limit: int = 100,
     ) -> Sequence[Transaction]:
         """Return transactions, newest first by our time of receipt of the start, then by id.
 
         Switches greenlets when there are many.
         """
-        if isinstance(before, int):
-            under, last = before, self.transaction(before)
-            before = None if last is None else Cursor(last.start_received_at, last.id)
-            found = (one for one in self._newest(before) if one.id < under and wanted.matches(one))
-        else:
-            found = (one for one in self._newest(before) if wanted.matches(one))
+        found = (one for one in self._newest(before) if wanted.matches(one))
         return list(itertools.islice(found, limit))
 
     def _newest(self, before: Cursor | None) -> Iterator[Transaction]:

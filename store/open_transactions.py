@@ -36,7 +36,6 @@ class OpenTransactions:
         self._of: Index[str] = {}
         self._on: Index[tuple[str, int]] = {}
         self._with: Index[tuple[str, str]] = {}
-        self._by_tag: Index[str] = {}
         # Accepted ones that were not seen to be orphaned, by tag: who looks takes out those that are.
         self._charging: Index[str] = {}
 
@@ -56,7 +55,6 @@ class OpenTransactions:
         self._of.setdefault(charge_point_id, {})[number] = None
         self._on.setdefault((charge_point_id, transaction.connector_id), {})[number] = None
         self._with.setdefault((charge_point_id, tag), {})[number] = None
-        self._by_tag.setdefault(tag, {})[number] = None
         if transaction.verdict == ACCEPTED:
             self._charging.setdefault(tag, {})[number] = None
 
@@ -75,7 +73,6 @@ class OpenTransactions:
         charge_point_id, connector_id = transaction.charge_point_id, transaction.connector_id
         tag = transaction.id_tag.lower()
         _leave(self._with, (charge_point_id, tag), number)
-        _leave(self._by_tag, tag, number)
         _leave(self._charging, tag, number)
         if _leave(self._on, (charge_point_id, connector_id), number):
             self._drop_fact(charge_point_id, connector_id)
@@ -178,10 +175,6 @@ class OpenTransactions:
         return [
             self.derived(self._transactions[number]) for number in itertools.islice(reversed(numbers), limit)
         ]
-
-    def of_tag(self, id_tag: str) -> list[Transaction]:
-        """Return the open transactions of a tag at any charge point, in the order in which they came."""
-        return [self.derived(self._transactions[number]) for number in self._by_tag.get(id_tag.lower(), ())]
 
     def charging(self, id_tag: str, besides: int | None) -> Transaction | None:
         """Find an accepted transaction of a tag that is going on; each that is orphaned is looked at once."""

@@ -84,7 +84,7 @@ def newest_transactions(
     ask: Callable[..., list[Any]],
     fact: tuple[str, str],
     wanted: TransactionFilter,
-    before: Cursor | int | None,
+    before: Cursor | None,
     limit: int,
 ) -> Sequence[Transaction]:
     """Read transactions as `Store.transactions` describes; switches greenlets. `fact` as for `orphaned`."""
@@ -97,12 +97,7 @@ def newest_transactions(
         ("start_received_at >= ?", utc_text(wanted.since)),
         ("start_received_at < ?", utc_text(wanted.until)),
     ]
-    if isinstance(before, int):
-        indexed.append(("id < ?", before))
-        found = ask("SELECT start_received_at FROM transactions WHERE id = ?", before)
-        place = (found[0][0], before) if found else None
-    else:
-        place = None if before is None else (utc_text(before.at), before.number)
+    place = None if before is None else (utc_text(before.at), before.number)
     is_orphaned = orphaned(fact)
     unassessed = "assessed = 0 OR " if wanted.unassessed_too else ""
     looked_for: Conditions = [

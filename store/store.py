@@ -209,9 +209,6 @@ class Store(Protocol):
         None if there is none. Constant work on average; never switches greenlets.
         """
 
-    def open_transactions_of_tag(self, id_tag: str) -> Sequence[Transaction]:
-        """Return the open transactions of an id tag at any charge point, oldest first. Never switches greenlets."""
-
     def transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction by its id; None if there is none."""
 
@@ -228,12 +225,12 @@ class Store(Protocol):
         self,
         wanted: TransactionFilter = EVERYTHING,
         *,
-        before: Cursor | int | None = None,
+        before: Cursor | None = None,
         limit: int = 100,
     ) -> Sequence[Transaction]:
         """Return transactions, newest first by our time of receipt of the start, then by id.
 
-        `before` is the cursor of the last one of the page before, or its id.
+        `before` is the cursor of the last one of the page before.
         """
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:

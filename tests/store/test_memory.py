@@ -44,18 +44,19 @@ def test_the_open_transactions_of_a_charge_point_are_known_at_once(store):
 
 def test_the_open_transactions_of_a_tag_are_known_at_once_whatever_its_spelling(store):
     for number, id_tag in ((1, "T1"), (2, "T2"), (3, "t1")):
-        store.start_transaction(transaction(number, charge_point_id=f"CP{number}", id_tag=id_tag))
-    assert [one.id for one in store.open_transactions_of_tag("t1")] == [1, 3]
-    kept(store.stop_transaction(stopped(1)))
-    assert [one.id for one in store.open_transactions_of_tag("T1")] == [3]
-    assert store.open_transactions_of_tag("T9") == []
+        store.start_transaction(transaction(number, id_tag=id_tag))
+    assert [one.id for one in store.open_with_tag("CP1", "t1")] == [3, 1]
+    assert [one.id for one in store.open_with_tag("CP1", "T1", limit=1)] == [3]
+    kept(store.stop_transaction(stopped(3)))
+    assert [one.id for one in store.open_with_tag("CP1", "T1")] == [1]
+    assert store.open_with_tag("CP1", "T9") == store.open_with_tag("CP2", "T1") == []
 
 
 def test_a_start_of_a_transaction_that_has_ended_does_not_open_it_again(store):
     store.start_transaction(transaction(1))
     store.stop_transaction(stopped(1))
     kept(store.start_transaction(store.transaction(1)))
-    assert store.open_transactions_of_tag("T1") == store.open_transactions("CP1") == []
+    assert store.open_with_tag("CP1", "T1") == store.open_transactions("CP1") == []
 
 
 def test_an_open_transaction_is_flagged_once(store):

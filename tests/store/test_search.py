@@ -46,13 +46,14 @@ def ids(found):
     return [one.id for one in found]
 
 
-def test_a_page_begins_under_the_number_that_it_is_given(store):
+def test_a_page_begins_behind_the_place_that_it_is_given(store):
     kept(store, *(transaction(number) for number in (3, 1, 2, 5)))
     assert ids(store.transactions()) == [5, 3, 2, 1]
-    assert ids(store.transactions(limit=2)) == [5, 3]
-    assert ids(store.transactions(before=3, limit=2)) == [2, 1]
-    assert ids(store.transactions(before=4)) == [3, 2, 1]
-    assert ids(store.transactions(before=1)) == []
+    first = store.transactions(limit=2)
+    assert ids(first) == [5, 3]
+    assert ids(store.transactions(before=Cursor(first[-1].start_received_at, 3), limit=2)) == [2, 1]
+    assert ids(store.transactions(before=Cursor(NOW + dt.timedelta(minutes=4), 9))) == [3, 2, 1]
+    assert ids(store.transactions(before=Cursor(NOW, 0))) == []
 
 
 def over(store, number, *, at, connector_id=1, charge_point_id="CP1"):
