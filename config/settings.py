@@ -128,7 +128,7 @@ class EventSettings(Section):
         least=0,
     )
     size_bytes: int = setting(
-        65_536,
+        16_384,
         "Bytes of one stored event, as JSON; long members of a larger one are cut, and named; 0 sets no limit.",
         least=0,
     )

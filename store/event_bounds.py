@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .records import Event
 
 PER_CHARGE_POINT = 10_000
-SIZE_BYTES = 65_536
+SIZE_BYTES = 16_384
 
 LOOK_EVERY = 200
 """Events, on average, after which those of the charge point that sent the last one are looked at."""

@@ -63,6 +63,10 @@ REASONS = 5
 logger = logging.getLogger(__name__)
 
 
+TOLD_BYTES = 4096
+"""Bytes of a BootNotification or a StatusNotification up to which it is stored for the next process."""
+
+
 class SessionActor(Actor):
     """Behaviour of the session of one charge point: its connection, its calls, and the commands to it."""
 
@@ -281,13 +285,15 @@ class SessionActor(Actor):
 
     def _note_told(self, item: str, incoming: Incoming) -> None:
         """Have the store keep what the charge point told last: the session after a restart recalls it."""
-        cell = self._cell
+        cell, payload = self._cell, bytes(incoming.payload)
+        if len(payload) > TOLD_BYTES:
+            return
         cell.context.store.note_told(
             cell.urn,
             item=item,
             version=incoming.action.version,
             action=incoming.action.name,
-            payload=incoming.payload,
+            payload=payload,
             received_at=cell.context.date_of(incoming.received_at),
         )
 

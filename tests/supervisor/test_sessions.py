@@ -441,3 +441,6 @@ def test_a_status_is_stored_for_the_next_process_when_more_than_its_time_is_new(
         ("status/1", False), ("status/1", True),
     ]  # fmt: skip
     assert str(sessions_harness.cell().charge_point.connectors[1].status) == "Charging"
+    one.call("StatusNotification", payload | {"connectorId": 2, "info": "x" * 5000})
+    assert len(stored) == 2, "a huge one is not stored"
+    assert 2 in sessions_harness.cell().charge_point.connectors
