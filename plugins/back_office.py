@@ -283,11 +283,17 @@ class BackOffice(Plugin):
     def stop_transaction(self, call: Call[v16.StopTransaction]) -> v16.StopTransactionResponse:
         """Close a transaction; a stop that belongs to none is acknowledged all the same, and made a dead letter."""
         number = call.request.transaction_id
+        meter_stop, stopped_at, reason, id_tag = _stop_facts(call.request, call.deviations)
         stop = StopFigures(
             received_at=call.received_at,
-            **_stop_facts(call.request, call.deviations)._asdict(),
+            meter_stop=meter_stop,
+            stopped_at=stopped_at,
+            reason=reason,
+            id_tag=id_tag,
         )
-        known = self._store.transaction(number) if number > 0 else None
+        known = None
+        if number > 0:
+            known = self._store.open_transaction(number) or self._store.transaction(number)
         flags = self._flags(call)
         why = ""
         if known is not None and known.charge_point_id != call.charge_point.id:

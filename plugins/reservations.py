@@ -108,8 +108,10 @@ def key_of(charge_point_id: str, number: int) -> str:
 
 def belong_together(books: Collections, id_tag: str, other: str) -> bool:
     """Compare two id tags, or their parents: either tag may stop the other's transaction. OCPP 1.6, 3.6."""
+    if id_tag.lower() == other.lower():
+        return True
     parent = _parent(books, id_tag)
-    return id_tag.lower() == other.lower() or (bool(parent) and parent == _parent(books, other))
+    return bool(parent) and parent == _parent(books, other)
 
 
 def _parent(books: Collections, id_tag: str) -> str:

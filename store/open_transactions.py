@@ -74,10 +74,13 @@ class OpenTransactions:
         tag = transaction.id_tag.lower()
         _leave(self._with, (charge_point_id, tag), number)
         _leave(self._charging, tag, number)
-        if _leave(self._on, (charge_point_id, connector_id), number):
-            self._drop_fact(charge_point_id, connector_id)
-        if _leave(self._of, charge_point_id, number):
-            self._drop_fact(charge_point_id, None)
+        none_there = _leave(self._on, (charge_point_id, connector_id), number)
+        none_at_all = _leave(self._of, charge_point_id, number)
+        if self._facts.has_of(charge_point_id):
+            if none_there:
+                self._drop_fact(charge_point_id, connector_id)
+            if none_at_all:
+                self._drop_fact(charge_point_id, None)
         return transaction
 
     def _drop_fact(self, charge_point_id: str, connector_id: int | None) -> None:
@@ -124,9 +127,7 @@ class OpenTransactions:
     def get(self, number: int) -> Transaction | None:
         """Find an open transaction, with the fact that made it orphaned."""
         transaction = self._transactions.get(number)
-        if transaction is None or not self._facts.has_of(transaction.charge_point_id):  # as it mostly is
-            return transaction
-        return self.derived(transaction)
+        return None if transaction is None else self.derived(transaction)
 
     def stored(self, number: int) -> Transaction | None:
         """Find an open transaction as it is stored."""
@@ -134,6 +135,8 @@ class OpenTransactions:
 
     def derived(self, transaction: Transaction) -> Transaction:
         """Return a transaction as it was read, with the fact that made it orphaned if it is open and one did."""
+        if not self._facts.has_of(transaction.charge_point_id):  # as it mostly is
+            return transaction
         fact = self._fact_of(transaction) if transaction.open else None
         if fact is None:
             return transaction

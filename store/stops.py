@@ -12,7 +12,7 @@ import msgspec
 from ..config.errors import ChargehandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from .records import StopFigures, Transaction
     from .store import Receipt, Store
@@ -31,7 +31,7 @@ class TooManyStops(ChargehandError):
 
 
 def take_stop(
-    store: Store, known: Transaction, stop: StopFigures, flags: Iterable[str] = (), *, same_time: bool = False
+    store: Store, known: Transaction, stop: StopFigures, flags: Sequence[str] = (), *, same_time: bool = False
 ) -> Receipt:
     """Store a stop of a transaction as `known` just now: it closes the transaction, or stands beside its figures.
 
@@ -48,7 +48,7 @@ def take_stop(
                 stop_received_at=stop.received_at,
                 stop_reason=stop.reason,
                 stop_id_tag=stop.id_tag,
-                flags=_with(known.flags, flags),
+                flags=_with(known.flags, flags) if flags else known.flags,
             )
         )
     if not known.closed_by and same_figures(known, stop, same_time=same_time):
@@ -77,5 +77,5 @@ def _figures(stop: StopFigures) -> tuple[object, ...]:
     return stop.meter_stop, stop.stopped_at, stop.reason, stop.id_tag
 
 
-def _with(flags: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
+def _with(flags: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*flags, *more)))

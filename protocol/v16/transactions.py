@@ -29,9 +29,9 @@ def _stop_facts(request: "StopTransaction", deviations: tuple[Deviation, ...]) -
     """Return the figures of a stop; a time that could not be read is None, a tag of blanks is none."""
     return StopFacts(
         request.meter_stop,
-        None if _unread_time(deviations) else request.timestamp,
-        str(request.reason or Reason.LOCAL),
-        (request.id_tag or "").strip(),
+        None if deviations and _unread_time(deviations) else request.timestamp,
+        "Local" if request.reason is None else str(request.reason),
+        request.id_tag.strip() if request.id_tag else "",
     )
 
 
