@@ -39,7 +39,7 @@ class Kept:
                 "verdict FROM transactions"
             ).fetchall()
             self.readings = [
-                (charge_point, number, json.loads(data)[0]["sampledValue"][0]["value"])
+                (charge_point, number, json.loads(bytes(data))["meterValue"][0]["sampledValue"][0]["value"])
                 for charge_point, number, data in file.execute(
                     "SELECT charge_point, transaction_id, data FROM readings"
                 )
@@ -121,13 +121,16 @@ def stops(log: Log, by_id: dict[int, Row], spooled: set[Row]) -> list[str]:
     return faults
 
 
+COLUMNS = (
+    "charge_point, connector, id_tag, meter_start, started_at, start_received_at, verdict, reservation, meter_stop, "
+    "stopped_at, stop_received_at, stop_reason, stop_id_tag, flags"
+)
+
 PLANTS = {
     "lose-row": "DELETE FROM transactions WHERE id = (SELECT max(id) FROM transactions)",
     "lose-reading": "DELETE FROM readings WHERE number = (SELECT min(number) FROM readings)",
     "lose-stop": "UPDATE transactions SET stop_received_at = NULL WHERE id = (SELECT min(id) FROM transactions)",
-    "duplicate": "INSERT INTO transactions SELECT id + 1000000, charge_point, connector, id_tag, meter_start, "
-    "started_at, start_received_at, verdict, reservation, meter_stop, stopped_at, stop_received_at, stop_reason, "
-    "stop_id_tag, flags FROM transactions LIMIT 1",
+    "duplicate": f"INSERT INTO transactions (id, {COLUMNS}) SELECT id + 1000000, {COLUMNS} FROM transactions LIMIT 1",
 }
 """Faults to plant in the database before it is looked at: each must be found."""
 
