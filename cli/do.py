@@ -15,6 +15,7 @@ from msgspec import inspect
 
 from ..protocol.verbs import VERBS
 from .api import asks_server
+from .bulk import chooses, send_bulk
 from .send import SendingOptions, send_command, sends
 from .tags import push_tags
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..protocol.verbs import Verb
     from .api import Api
+    from .bulk import Choice
 
 BESIDE = {"sync-local-list": push_tags}
 """Commands that are no verbs, but are reached in the same manner."""
@@ -64,15 +66,24 @@ def command_of(kind: type[Verb]) -> click.Command:
     """Make the command of a verb: an option for each member of its struct."""
     name = str(kind.__struct_config__.tag)
 
-    def run(api: Api, *, charge_point: str, options: SendingOptions, **members: Any) -> None:
+    def run(
+        api: Api, *, charge_point: str | None, options: SendingOptions, choice: Choice, **members: Any
+    ) -> None:
         given = {member: value for member, value in members.items() if value not in (None, ())}
-        send_command(api, charge_point, "verbs", name, json.dumps(given), options)
+        if choice.many:
+            if charge_point is not None:
+                raise click.UsageError(f"{charge_point} is one charge point, the options choose many")
+            send_bulk(api, choice, {"verb": name, "members": given}, options)
+        elif charge_point is None:
+            raise click.UsageError("Missing argument 'CP'.")
+        else:
+            send_command(api, charge_point, "verbs", name, json.dumps(given), options)
 
     run.__doc__ = kind.__doc__
-    command: Callable[..., Any] = sends(asks_server(run))
+    command: Callable[..., Any] = sends(chooses(asks_server(run)))
     for member in reversed(msgspec.structs.fields(kind)):
         command = _option(member)(command)
-    command = click.argument("charge_point", metavar="CP")(command)
+    command = click.argument("charge_point", metavar="[CP]", required=False)(command)
     return click.command(name.replace("_", "-"))(command)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .api import OK, asks_server, why
+from .bulk import chooses, send_bulk
 from .escape import as_json
 from .failures import CommandFailed
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .api import Api
+    from .bulk import Choice
 
 GRACE_S = 10.0
 """Seconds beyond the call's own limit that the server has to answer."""
@@ -163,15 +165,25 @@ def checked_json(payload: str) -> str:
 
 
 @click.command()
-@click.argument("charge_point", metavar="CP")
-@click.argument("action")
-@click.argument("payload", metavar="[JSON]", default="{}")
+@click.argument("words", metavar="[CP] ACTION [JSON]", nargs=-1, required=True)
 @sends
+@chooses
 @asks_server
-def send(api: Api, *, charge_point: str, action: str, payload: str, options: SendingOptions) -> None:
+def send(api: Api, *, words: tuple[str, ...], options: SendingOptions, choice: Choice) -> None:
     """Have a running server send ACTION to the charge point CP, and print the response.
 
     The exit status is 0 if the charge point answered, whatever its answer says, and 1 if it did not. With
     --until-effect it is 0 only if the resulting message came too.
+
+    With --all, --known, --where or --from it is sent to many, and CP is left out; each result is a line.
     """
-    send_command(api, charge_point, "commands", action, checked_json(payload), options)
+    first = 0 if choice.many else 1
+    if not first < len(words) <= first + 2:
+        raise click.UsageError(
+            "what is sent is ACTION [JSON]" if choice.many else "what is sent is CP ACTION [JSON]"
+        )
+    action, payload = words[first], checked_json(words[first + 1] if len(words) > first + 1 else "{}")
+    if choice.many:
+        send_bulk(api, choice, {"action": action, "payload": json.loads(payload)}, options)
+    else:
+        send_command(api, words[0], "commands", action, payload, options)

@@ -28,6 +28,7 @@ from ..system.by_hand import (
 )
 from ..system.local_lists import LocalListsNotSupported, LocalListSyncRunning
 from .accepted_state import ChargingProfilesResource, LocalListResource, Reservations
+from .bulk import BulkResource
 from .by_hand import ByHandResource
 from .charge_points import ChargePoints, Passwords
 from .cluster_proxy import INNER, ClusterProxy, answerer
@@ -51,7 +52,7 @@ from .storage import Backup, SpoolResource
 from .supervision import CountersResource, Crashes, Health, Nodes, Plugins, Supervision
 from .tags import Tags
 from .transactions import Transactions
-from .verbs import Verbs
+from .verbs import VerbResource
 
 if TYPE_CHECKING:
     from ..system.central_system import CentralSystem
@@ -168,9 +169,12 @@ def _add_senders(app: falcon.App[RawPathRequest, falcon.Response], system: Centr
     one = f"{ROOT}/charge-points/{{charge_point:segment}}"
     dispatch, local_lists = Dispatch(system, stop), LocalListResource(system, stop)
     app.add_route(f"{one}/commands/{{action:segment}}", CommandResource(system, dispatch))
-    app.add_route(f"{one}/verbs/{{verb:segment}}", Verbs(system, dispatch))
+    app.add_route(f"{one}/verbs/{{verb:segment}}", VerbResource(system, dispatch))
     app.add_route(f"{one}/local-list", local_lists)
     app.add_route(f"{one}/verbs/sync_local_list", local_lists, suffix="verb")
+    bulks = BulkResource(system, stop, dispatch)
+    app.add_route(f"{ROOT}/bulk", bulks)
+    app.add_route(f"{ROOT}/bulk/{{bulk:segment}}", bulks, suffix="one")
     tickets = Tickets(system, stop)
     app.add_route(f"{ROOT}/tickets", tickets)
     app.add_route(f"{ROOT}/tickets/{{ticket:segment}}", tickets, suffix="one")

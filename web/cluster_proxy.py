@@ -15,7 +15,7 @@ from ..remote.cluster.coordinator import CoordinatorUnavailable
 from ..remote.cluster.messages import Ask, Reply
 from .commands import CommandResource
 from .requests import Problem, body_of
-from .verbs import Verbs
+from .verbs import VerbResource
 from .views import JSON, encode
 
 if TYPE_CHECKING:
@@ -28,8 +28,12 @@ INNER = "chargehand.asked_by_a_node"
 """Key in the environ of a request that another node has passed on; no header can set it."""
 
 NOT_FOUND = 404
-LISTS = {"charge-points": ("charge_points", "id"), "tickets": ("tickets", "ticket")}
-"""Lists that are joined from all nodes: the last part of their path, their member, and its unique key."""
+LISTS = {
+    "/api/v1/charge-points": ("charge_points", "id"),
+    "/api/v1/tickets": ("tickets", "ticket"),
+    "/api/v1/bulk": ("bulks", "bulk"),
+}
+"""Lists that are joined from all nodes: their path, their member, and its unique key."""
 
 
 class ClusterProxy:
@@ -43,7 +47,7 @@ class ClusterProxy:
     ) -> None:
         """Have another node answer, if it owns the subject of the request."""
         cluster = self._system.cluster
-        if cluster is None or request.env.get(INNER) or isinstance(resource, CommandResource | Verbs):
+        if cluster is None or request.env.get(INNER) or isinstance(resource, CommandResource | VerbResource):
             return
         if "charge_point" in params:
             node = self._holder(cluster, params["charge_point"])
@@ -54,11 +58,17 @@ class ClusterProxy:
                         503, "Not answered", f"node {node}, which owns the charge point, did not answer"
                     )
                 _pass_on(reply, response)
-        elif "ticket" in params and self._system.ticket(params["ticket"]) is None:
+        elif self._is_unknown_here(params):
             for reply in cluster.ask_all(cluster.others(), *_asked(request)).values():
                 if reply.status != NOT_FOUND:
                     _pass_on(reply, response)
                     return
+
+    def _is_unknown_here(self, params: Mapping[str, Any]) -> bool:
+        """Return whether a path names a ticket or a bulk command that another node may have."""
+        if "ticket" in params:
+            return self._system.ticket(params["ticket"]) is None
+        return "bulk" in params and self._system.bulk(params["bulk"]) is None
 
     def _holder(self, cluster: Cluster, charge_point_id: str) -> str:
         """Return the other node that owns the subject; "" if there is none."""
@@ -79,17 +89,17 @@ class ClusterProxy:
         succeeded: bool,  # noqa: FBT001
     ) -> None:
         """Add the rows of the other nodes to a list."""
-        cluster, name = self._system.cluster, request.path.rpartition("/")[2]
+        cluster, path = self._system.cluster, request.path
         if (
             cluster is None
             or request.env.get(INNER)
             or request.method != "GET"
-            or name not in LISTS
+            or path not in LISTS
             or not succeeded
             or response.status != falcon.HTTP_200
         ):
             return
-        member, key = LISTS[name]
+        member, key = LISTS[path]
         view = json.loads(response.data or b"{}")
         rows = {row[key]: row for row in view[member]}
         for reply in cluster.ask_all(cluster.others(), *_asked(request)).values():

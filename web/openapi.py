@@ -13,6 +13,8 @@ from .. import __version__
 from ..protocol.actions import Sender
 from ..protocol.verbs import VERBS
 from ..protocol.versions import VERSIONS
+from ..system.charge_point_filter import ChargePointFilter
+from .bulk import MAX_WAIT_S
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STATUSES
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
 from .storage import SQLITE
@@ -182,6 +184,20 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             f"{root}/tickets/{{ticket}}": {
                 "get": _read("One ticket", "ticket"),
                 "delete": _cancel(),
+            },
+            f"{root}/bulk": {
+                "get": _read("Bulk commands that run and the last that have ended, the newest first"),
+                "post": _start_bulk(spoken.values()),
+            },
+            f"{root}/bulk/{{bulk}}": {
+                "get": _read(
+                    "Counts of a bulk command, and its results in the order in which they ended",
+                    "bulk",
+                    after={"type": "integer", "minimum": 0, "default": 0},
+                    limit=LIMIT,
+                    wait={"type": "number", "exclusiveMinimum": 0, "maximum": MAX_WAIT_S},
+                ),
+                "delete": _cancel_bulk(),
             },
             f"{root}/spool": {
                 "get": _read(
@@ -416,10 +432,13 @@ def _sent(parameters: list[dict[str, Any]], schema: dict[str, Any], **titles: st
     }
 
 
+def _actions(versions: Collection[Version]) -> list[str]:
+    return sorted({row.name for one in versions for row in one.sent_by(Sender.CENTRAL_SYSTEM)})
+
+
 def _command(versions: Collection[Version]) -> dict[str, Any]:
-    actions = sorted({row.name for one in versions for row in one.sent_by(Sender.CENTRAL_SYSTEM)})
     parameters = [
-        _parameter("action", "path", {"enum": actions}),
+        _parameter("action", "path", {"enum": _actions(versions)}),
         _parameter("version", "query", {"enum": [version.name for version in versions]}),
     ]
     return {"summary": "Send a command to a charge point"} | _sent(
@@ -428,6 +447,46 @@ def _command(versions: Collection[Version]) -> dict[str, Any]:
         status_404="The charge point is unknown or not connected, or the action is unknown",
         status_422="The payload is invalid: `violations` has all that is wrong with it",
     )
+
+
+def _start_bulk(versions: Collection[Version]) -> dict[str, Any]:
+    (described,), more = msgspec.json.schema_components([ChargePointFilter], ref_template="{name}")
+    chosen = more[described["$ref"]] | {"description": "Connected ones, unless `connected` is false"}
+    body = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "charge_points": {"type": "array", "items": TEXT},
+            "filter": chosen,
+            "action": {"enum": _actions(versions)},
+            "payload": OBJECT,
+            "version": {"enum": [version.name for version in versions]},
+            "verb": {"enum": list(VERBS)},
+            "members": OBJECT,
+            "at_most_at_once": {"type": "integer", "minimum": 1},
+        },
+    }
+    return {
+        "summary": "Send a command to many charge points: to these or those of a filter, an action or a verb",
+        "parameters": [_parameter(name, "query", form) for name, form in OPTIONS.items()],
+        "requestBody": _body(body),
+        "responses": {
+            "202": _answer("Started: `bulk` is its id", OBJECT),
+            "400": _problem("The body is no JSON, or a parameter is wrong"),
+            "401": _problem("The token is wrong"),
+            "404": _problem("The action or the verb is unknown"),
+            "413": _problem("The body is too large"),
+            "422": _problem("A member is wrong, or the payload is invalid"),
+            "503": _problem("Too many run, or the central system stops"),
+        },
+    }
+
+
+def _cancel_bulk() -> dict[str, Any]:
+    described = _read("Cancel what of a bulk command is not on the wire yet", "bulk")
+    del described["responses"]["200"]
+    more = {"202": _answer("It ends", OBJECT), "409": _problem("It has ended")}
+    return described | {"responses": described["responses"] | more}
 
 
 def _verb() -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..system.central_system import CentralSystem
 
 
-class Verbs:
+class VerbResource:
     """`/api/v1/charge-points/{id}/verbs/{verb}`."""
 
     def __init__(self, system: CentralSystem, dispatch: Dispatch) -> None:

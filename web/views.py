@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Told,
         Transaction,
     )
+    from ..system.bulk import Bulk, BulkResult
 
 JSON = "application/json"
 LINES_OF_JSON = "application/x-ndjson"
@@ -311,3 +312,34 @@ def ticket_facts(ticket: Ticket[Any], versions: Mapping[str, Version]) -> dict[s
         "ended_at": moment(ticket.ended_at),
         "late_answer": wire(late) if isinstance(late, Message) else late,
     }
+
+
+def bulk_facts(bulk: Bulk) -> dict[str, Any]:
+    """Show a bulk command and its counts. `total` is null until all charge points are chosen."""
+    return {
+        "bulk": bulk.id,
+        "command": bulk.name,
+        "created_at": moment(bulk.created_at),
+        "at_most_at_once": bulk.at_once,
+        **bulk.progress._asdict(),
+    }
+
+
+def bulk_result(result: BulkResult, versions: Mapping[str, Version]) -> dict[str, Any]:
+    """Show the result of a bulk command at one charge point, as short as it allows."""
+    view: dict[str, Any] = {
+        "number": result.number,
+        "charge_point": result.charge_point_id,
+        "ok": result.ok,
+        "state": result.state,
+        "ticket": result.ticket_id or None,
+    }
+    if result.response is not None:
+        view["response"] = wire(result.response)
+    if result.code is not None:
+        view["code"] = _spell(_named(result.version, versions), result.code)
+    if result.effect is not None:
+        view["effect"] = result.effect
+    if result.reason:
+        view["reason"] = result.reason
+    return view

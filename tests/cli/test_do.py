@@ -119,6 +119,14 @@ def test_every_verb_is_a_command_and_explains_each_of_its_members():
             assert isinstance(option, click.Argument) or option.help
 
 
+def test_no_option_of_a_verb_is_an_option_of_all_verbs_too():
+    context = click.Context(do)
+    for name in do.list_commands(context):
+        params = do.get_command(context, name).params
+        for names in ([opt for param in params for opt in param.opts], [param.name for param in params]):
+            assert len(names) == len(set(names)), name
+
+
 def test_verbs_and_their_options_are_completed():
     completer = ShellComplete(main, {}, "chargehand", "_CHARGEHAND_COMPLETE")
     assert [item.value for item in completer.get_completions(["do"], "un")] == ["unlock"]

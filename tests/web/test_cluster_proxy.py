@@ -120,3 +120,28 @@ def test_health_says_when_a_node_has_lost_its_lease(nodes):
 
     told = gevent.get_hub().threadpool.apply(health)
     assert (told["status"], told["cluster"]["lease"]) == ("degraded", False)
+
+
+def test_a_bulk_command_reaches_the_charge_points_of_all_nodes_and_is_shown_by_any(nodes):
+    a, b = nodes
+    with connect(a, "A"), connect(b, "B"):
+        until(lambda: set(a.cluster.coordinator.charge_points()) == {"A", "B"})
+        status, started = ask(a, "POST", "bulk", {"filter": {}, "verb": "unlock"})
+        assert status == 202
+        path = f"bulk/{started['bulk']}"
+        told = until(lambda: (told := ask(b, "GET", path)[1])["done"] and told)
+        assert {row["charge_point"]: row["state"] for row in told["results"]} == {
+            "A": "answered",
+            "B": "answered",
+        }
+        assert [row["bulk"] for row in ask(b, "GET", "bulk")[1]["bulks"]] == [started["bulk"]]
+        assert ask(b, "DELETE", path)[0] == 409
+        assert ask(b, "GET", "bulk/x-b1")[0] == 404
+
+
+def test_a_charge_point_with_the_name_of_a_list_is_shown(nodes):
+    a, b = nodes
+    with connect(b, "tickets"):
+        until(lambda: ask(a, "GET", "charge-points/tickets")[0] == 200)
+        assert ask(a, "GET", "charge-points/tickets")[1]["id"] == "tickets"
+        assert ask(b, "GET", "charge-points/tickets")[1]["id"] == "tickets"
