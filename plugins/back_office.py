@@ -1,7 +1,7 @@
-"""The back office: with it alone, every passive action gets a sensible answer.
+"""Back office: the bundled plugin that answers every passive action that no other plugin claims.
 
-It answers what no other plugin claims, from the store: registration, tags, transactions, meter values, and a record of
-everything else. Transaction messages are acknowledged when they are stored, and whatever is doubtful about them is
+It answers from the store: registration, tags, transactions, meter values, and a record of
+everything else. Transaction messages are acknowledged when they are stored, and doubtful ones are
 flagged, never refused: a refusal would make the charge point throw the record away. OCPP 1.6, section 4.
 """
 
@@ -59,7 +59,7 @@ def _same_time(call: Call[Any], known: Transaction) -> bool:
 
 
 def _as_sent(call: Call[Any]) -> dict[str, Any]:
-    """Return a payload with all that was mended in it; in texts, what has no place in a dictionary."""
+    """Return a payload with its deviations; those that no member of it can hold are texts."""
     try:
         return msgspec.json.decode(call.payload, type=dict[str, Any])
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -84,7 +84,7 @@ def _flags_of(deviations: Sequence[Deviation]) -> tuple[str, ...]:
 
 
 def _reasons(unusable: Sequence[Any]) -> str:
-    """Say which parts of a message cannot be used, and why."""
+    """Name the parts of a message that cannot be used, with the reasons."""
     named = "; ".join(f"{one.path}: {one.reason}" for one in unusable[:FLAGS])
     more = f"; {len(unusable) - FLAGS} more" if len(unusable) > FLAGS else ""
     return f"cannot be used: {named}{more}"
@@ -97,7 +97,7 @@ class BackOffice(Plugin):
     `accept_all_tags` a tag that the store does not know is Accepted, else Invalid; without `concurrent_transactions`
     one that charges already is ConcurrentTx; over `suspect_energy_wh` a transaction is flagged. A stop that names no
     known transaction may be from `stop_tolerance_s` before the start that it fits.
-    `fallback_id_tag_status` is what a fallback answers to a StartTransaction, which is kept with one that is replayed.
+    `fallback_id_tag_status` is what a fallback answers to a StartTransaction, which a redelivered one is stored with.
     """
 
     def __init__(
@@ -152,11 +152,11 @@ class BackOffice(Plugin):
 
     @passive(v16.BootNotification)
     def boot(self, call: Call[v16.BootNotification]) -> v16.BootNotificationResponse:
-        """Register it, and give it the time and its heartbeat interval."""
+        """Register the charge point, and answer with the time and its heartbeat interval."""
         self._note(call, "boot")
-        if not call.asked_for:  # else it says nothing of a restart
+        if not call.asked_for:  # else it is no sign of a restart
             self._store.transaction_over(call.charge_point.id, None, call.received_at, call.action)
-        # Shortened by chance: charge points that booted together must not send their heartbeats together for ever.
+        # Shortened at random: charge points that booted together must not always send their heartbeats together.
         interval = round(self._interval_s * (1 - self._spread * random.random()))  # noqa: S311 - no secret
         return v16.BootNotificationResponse(
             status=self._registration, current_time=self._now(), interval=interval
@@ -164,12 +164,12 @@ class BackOffice(Plugin):
 
     @passive(v16.Heartbeat)
     def heartbeat(self, _: Call[v16.Heartbeat]) -> v16.HeartbeatResponse:
-        """Give it the time."""
+        """Answer with the time."""
         return v16.HeartbeatResponse(current_time=self._now())
 
     @passive(v16.StatusNotification)
     def status(self, call: Call[v16.StatusNotification]) -> v16.StatusNotificationResponse:
-        """Keep the status history; a status may show that a transaction is over, or that it is going on."""
+        """Store the status; it may show that a transaction is over, or that it is going on."""
         self._note(call, "status")
         status, connector_id = call.request.status, call.request.connector_id
         if status == v16.ChargePointStatus.AVAILABLE and connector_id:
@@ -183,7 +183,7 @@ class BackOffice(Plugin):
 
     @on_online
     def online(self, charge_point: ChargePoint) -> None:
-        """Keep a record of its coming."""
+        """Store an event of the connection."""
         data = {"peer": charge_point.peer, "secure": charge_point.secure}
         self._store.add_event(
             Event(charge_point_id=charge_point.id, kind="online", received_at=self._now(), data=data)
@@ -193,7 +193,7 @@ class BackOffice(Plugin):
 
     @passive(v16.Authorize)
     def authorize(self, call: Call[v16.Authorize]) -> v16.AuthorizeResponse:
-        """Answer from the list of tags."""
+        """Answer from the tags of the store."""
         return v16.AuthorizeResponse(id_tag_info=self._judge(call.request.id_tag))
 
     def _judge(self, id_tag: str) -> v16.IdTagInfo:
@@ -210,7 +210,7 @@ class BackOffice(Plugin):
 
     @passive(v16.StartTransaction)
     def start_transaction(self, call: Call[v16.StartTransaction]) -> v16.StartTransactionResponse:
-        """Keep a new transaction; a start that was sent again gets the same number and the same verdict."""
+        """Store a new transaction; a start that is sent again gets the same number and verdict."""
         request = call.request
         number, received_at = call.transaction_id, call.received_at
         if number is None:
@@ -219,7 +219,7 @@ class BackOffice(Plugin):
         transaction = self._store.transaction(number)
         if transaction is None:
             # Up to the store's append nothing here switches greenlets: of two starts of one tag the second sees the
-            # first. And what was open on this connector is over, so it makes nothing concurrent.
+            # first. A transaction that was open on this connector is over, so it does not count as concurrent.
             self._store.transaction_over(
                 call.charge_point.id, request.connector_id, received_at, call.action, number
             )
@@ -227,8 +227,8 @@ class BackOffice(Plugin):
             transaction = self._started(call, number, info.status, received_at)
         else:
             info = self._judge(request.id_tag)
-        # One that came before is handed to the store again, which leaves it as it is: what is answered must be durable,
-        # and the first may still be on its way.
+        # A start that came before is handed to the store again, which does not change it: the answer needs a durable
+        # record, and the first write may still be pending.
         receipts = [self._store.start_transaction(transaction)]
         if transaction.open:
             receipts += reservations.use(books, transaction)
@@ -251,7 +251,7 @@ class BackOffice(Plugin):
     ) -> Transaction:
         request, flags, verdict = call.request, self._flags(call), str(status)
         if call.redelivered and status is not self._fallback_id_tag_status:
-            # What the charge point was told; told again it must be the same.
+            # The charge point was answered with this verdict; a repetition must get the same one.
             verdict = str(self._fallback_id_tag_status)
             flags = (*flags, f"its id tag was {status}")
         transaction = Transaction(
@@ -271,7 +271,7 @@ class BackOffice(Plugin):
         return msgspec.structs.replace(transaction, flags=flags)
 
     def _judge_start(self, call: Call[v16.StartTransaction], number: int) -> v16.IdTagInfo:
-        """The verdict on a tag that starts; one that charges elsewhere already may be ConcurrentTx."""
+        """Return the verdict on the tag of a start; a tag that is charging already may get ConcurrentTx."""
         info = self._judge(call.request.id_tag)
         if self._concurrent_transactions or info.status is not v16.AuthorizationStatus.ACCEPTED:
             return info
@@ -281,7 +281,7 @@ class BackOffice(Plugin):
 
     @passive(v16.StopTransaction)
     def stop_transaction(self, call: Call[v16.StopTransaction]) -> v16.StopTransactionResponse:
-        """Close a transaction; a stop that belongs to none is acknowledged all the same, and made a dead letter."""
+        """Close a transaction; a stop that belongs to none is acknowledged and becomes a dead letter."""
         number = call.request.transaction_id
         meter_stop, stopped_at, reason, id_tag = _stop_facts(call.request, call.deviations)
         stop = StopFigures(
@@ -343,7 +343,7 @@ class BackOffice(Plugin):
         return suspicions
 
     def _set_aside(self, call: Call[Any], why: str, transaction_id: int | None = None) -> Receipt:
-        """Make a message a dead letter, where people find it; `transaction_id` is the transaction it belongs to."""
+        """Make a message a dead letter; `transaction_id` is the transaction that it belongs to."""
         return self._store.spool(
             version=v16.VERSION.name,
             charge_point_id=call.charge_point.id,
@@ -363,11 +363,11 @@ class BackOffice(Plugin):
 
     @passive(v16.MeterValues)
     def meter_values(self, call: Call[v16.MeterValues]) -> v16.MeterValuesResponse:
-        """Keep meter values as they were sent, whether their transaction is open, closed or unknown."""
+        """Store meter values as they were sent, whether their transaction is open, closed or unknown."""
         number = call.request.transaction_id
         known = None
         if number is not None and number > 0:
-            # One that is open is at hand; only another one is looked for.
+            # An open transaction is in memory; only another one is read from the database.
             known = self._store.open_transaction(number) or self._store.transaction(number)
             if known is not None:
                 if known.charge_point_id != call.charge_point.id:
@@ -388,7 +388,7 @@ class BackOffice(Plugin):
         *,
         unknown: bool = False,
     ) -> list[Receipt]:
-        """Keep a message with readings whole; one of which something cannot be used is a dead letter besides."""
+        """Store a whole message with readings; if a part of it cannot be used, make a dead letter too."""
         payload, received_at = call.payload, call.received_at
         receipts: list[Receipt] = []
         flags: tuple[str, ...] = (UNKNOWN_TRANSACTION,) if unknown else ()
@@ -415,7 +415,7 @@ class BackOffice(Plugin):
 
     @passive(v16.DataTransfer)
     def data_transfer(self, call: Call[v16.DataTransfer]) -> v16.DataTransferResponse:
-        """Keep it, and say that no vendor is known here: what a vendor means is for a plugin of the user's."""
+        """Store the message and answer UnknownVendorId: a plugin of the user answers those of its vendors."""
         self._note(call, "data_transfer")
         return v16.DataTransferResponse(status=v16.DataTransferStatus.UNKNOWN_VENDOR_ID)
 
@@ -457,7 +457,7 @@ class BackOffice(Plugin):
 
     @passive(v16.SignCertificate)
     def sign_certificate(self, call: Call[v16.SignCertificate]) -> v16.SignCertificateResponse:
-        """Keep the request, and decline it: there is no certificate authority here; one is a plugin of the user's."""
+        """Store the request and answer Rejected: a certificate authority is a plugin of the user."""
         self._note(call, "sign_certificate")
         return v16.SignCertificateResponse(status=v16.GenericStatus.REJECTED)
 

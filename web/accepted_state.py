@@ -134,7 +134,7 @@ class LocalListResource(Resource):
         answer(response, believed(record))
 
     def on_post(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """Bring it in step, and wait for what comes of it; with `full=1` all of it, `clear_cache=1` the cache too."""
+        """Bring the list in step and wait; `full=1` sends all of it, `clear_cache=1` clears the cache too."""
         query = Query(request, "full", "clear_cache", "limit", "timeout")
         limit = self._system.settings.back_office.local_list_limit
         full, clear_cache = query.flag("full", default=False), query.flag("clear_cache", default=False)

@@ -165,7 +165,7 @@ def make_app(
 
 
 def _add_senders(app: falcon.App[RawPathRequest, falcon.Response], system: CentralSystem, stop: Stop) -> None:
-    """Add the routes of what sends commands, and of their tickets."""
+    """Add the routes that send commands, and those of tickets."""
     one = f"{ROOT}/charge-points/{{charge_point:segment}}"
     dispatch, local_lists = Dispatch(system, stop), LocalListResource(system, stop)
     app.add_route(f"{one}/commands/{{action:segment}}", CommandResource(system, dispatch))

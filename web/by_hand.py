@@ -1,4 +1,4 @@
-"""Records by hand: close a transaction, give it a dead letter, forget one. What is answered 200 is durable."""
+"""Records by hand: close a transaction, attach a dead letter to it, forget one. An answer 200 means durable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LARGEST_NUMBER = 2**63 - 1
 MOST_WH = 2**53
-"""Largest meter value that every reader of JSON takes as it is."""
+"""Largest meter value that every reader of JSON represents exactly."""
 
 Who = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 BY = "http"

@@ -28,10 +28,10 @@ class NewChargePoint(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ChargePoints(Resource):
-    """`/api/v1/charge-points`; with `/{id}` one of them, `/{id}/recording` and `/{id}/events` what it did and said."""
+    """`/api/v1/charge-points`; with `/{id}` one, with `/{id}/recording` and `/{id}/events` its frames and events."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """All that this process knows, connected or not; with `stored=1` those too that only the store knows."""
+        """List the charge points that this process knows; with `stored=1` also those that only the store knows."""
         stored = Query(request, "stored").flag("stored", default=False)
         answer(response, {"charge_points": viewed(self._views(stored=stored))})
 
@@ -50,7 +50,7 @@ class ChargePoints(Resource):
                     yield stored_summary(id_, store.registration(id_))
 
     def on_get_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """The facts of one."""
+        """Show one charge point."""
         Query(request)
         answer(response, self._facts(charge_point))
 
@@ -75,7 +75,7 @@ class ChargePoints(Resource):
             raise Problem(404, "Unknown charge point", f"{charge_point} is not known here")
 
     def on_put_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """Enter one before it comes, or change what it is registered as while it is away."""
+        """Enter a charge point before it connects, or change the registration of one that is offline."""
         Query(request)
         _check_identity(charge_point, self._system.settings.sessions.identity_chars)
         entry = decoded(body_of(request) or b"{}", NewChargePoint, "charge point")
@@ -101,7 +101,7 @@ class ChargePoints(Resource):
         answer(response, view)
 
     def on_get_recording(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """The last frames and events of one, redacted: lines of JSON, as `chargehand replay` reads them."""
+        """Show its last frames and events, redacted: lines of JSON, as `chargehand replay` reads them."""
         Query(request)
         record = self._system.recording(charge_point)
         if record is None:
@@ -169,7 +169,7 @@ class Passwords(Resource):
     """`/api/v1/charge-points/{id}/password`."""
 
     def on_put(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """Set it: the next handshake needs it, a connection that stands goes on."""
+        """Set the password for the next handshake; an open connection goes on."""
         Query(request)
         _check_identity(charge_point, self._system.settings.sessions.identity_chars)
         given = decoded(body_of(request), Given, "password")

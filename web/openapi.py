@@ -1,6 +1,6 @@
-"""The API's own description, OpenAPI 3.1, for programs that make clients of it.
+"""Description of the API, OpenAPI 3.1, for generators of clients.
 
-One rule: it lists paths, parameters and statuses; what a payload is made of, OCPP says. A test holds it to the routes.
+One rule: it lists paths, parameters and statuses; OCPP defines the payloads. A test compares it with the routes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Description(Resource):
         self._view = describe(system.versions)
 
     def on_get(self, _: falcon.Request, response: falcon.Response) -> None:
-        """The description; it never changes."""
+        """Show the description, which never changes."""
         answer(response, self._view)
 
 
@@ -401,7 +401,7 @@ OPTIONS = {
     "when_offline": {"enum": ["fail", "queue"], "default": "fail"},
     "expires_in": {"type": "number", "exclusiveMinimum": 0},
 }
-"""Parameters of whatever sends commands."""
+"""Parameters of the paths that send commands."""
 
 SENDING_TITLES = {status: title for status, title in STATUSES.values() if title} | {
     400: "The body is no JSON, or a parameter is wrong: `until_effect` for an action without one",

@@ -50,7 +50,7 @@ class Stop:
 
     @contextmanager
     def interrupts(self) -> Iterator[None]:
-        """Raise `Stopping` out of whatever blocks inside the `with`, once the endpoint stops."""
+        """Raise `Stopping` in a greenlet that blocks inside the `with`, once the endpoint stops."""
         if self.begun:
             raise Stopping
         me = getcurrent()
@@ -147,7 +147,7 @@ _KEPT = "".join(map(chr, range(0x21, 0x7F)))
 
 
 def encoded_path(target: str) -> str:
-    """The path of a request's target, percent-encoded as it came; bytes over 127 that came raw are encoded too.
+    """Return the path of a request target as it came; raw bytes over 127 are percent-encoded too.
 
     `target` is text as WSGI has it: one character a byte.
     """
@@ -236,7 +236,7 @@ class Query:
             # A client that did not encode it sends a plus sign as a blank.
             return Cursor.parse(self._values[name].replace(" ", "+"))
         except (ValueError, OverflowError):
-            raise _wrong(f"{name} must be what the page before told in `next`") from None
+            raise _wrong(f"{name} must be the `next` of the page before") from None
 
     def seconds(self, name: str, *, default: float, most: float) -> float:
         """Read a duration above 0."""
@@ -263,7 +263,7 @@ def _wrong(text: str) -> Problem:
 
 
 def body_of(request: falcon.Request) -> bytes:
-    """The body, which may be missing; it may come with its length or in chunks."""
+    """Read the body, which may be missing, and may come with its length or in chunks."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise _too_large()
     late = Problem(408, "Too slow", f"the body was not there within {BODY_TIMEOUT_S:g} s", headers=CLOSE)
@@ -282,7 +282,7 @@ def _too_large() -> Problem:
 
 
 def decoded(body: bytes, kind: Any, what: str = "tag") -> Any:
-    """A body as a record; `what` it stands for is named when it cannot be one. Raises `Problem`."""
+    """Decode a body as a record; `what` names it in a `Problem`."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:

@@ -61,7 +61,7 @@ class HttpListener:
         self.address: Any = server.address
 
     def start(self) -> None:
-        """Bind and accept. Raises OSError, and has closed then what it opened."""
+        """Bind and accept. Raises OSError, after closing everything that it opened."""
         self._server.start()
         try:
             self._bound()

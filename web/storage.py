@@ -33,10 +33,10 @@ logger = logging.getLogger(__name__)
 
 
 class SpoolResource(Resource):
-    """`/api/v1/spool`, and with `/retry` and `/{number}/retry` what to do with the dead letters."""
+    """`/api/v1/spool`; with `/retry` and `/{number}/retry` dead letters are redelivered."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The messages that wait for their plugin, and those that are not redelivered any more; the oldest first.
+        """List the messages that wait for redelivery, and the dead letters; the oldest first.
 
         `after` is the number behind which the next page of the dead letters begins: `next` of this one, if there are
         `more`.
@@ -153,9 +153,9 @@ class CopyStream:
             yield chunk
 
     def close(self) -> None:
-        """Let go of the file: WSGI calls it however the request ended."""
+        """Close the file; WSGI calls this at every end of a request."""
         if self._reading is not None:
-            self._reading.wait()  # a thread must not read what is another file by then
+            self._reading.wait()  # a thread must not read a descriptor that belongs to another file by then
         get_hub().threadpool.spawn(
             self._file.close
         ).wait()  # its blocks are given back: with many that takes long

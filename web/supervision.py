@@ -51,7 +51,7 @@ class Supervision(Resource):
     """`/api/v1/supervision`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The tree: state, restarts, inbox depth and last crash of everything; `workers`, if there are several."""
+        """Show the tree with state, restarts, inbox depth and last crash; `workers`, if there are several."""
         Query(request)
         view, workers = self._system.describe(), self._system.workers()
         answer(response, view | {"workers": workers} if workers else view)
@@ -61,7 +61,7 @@ class Crashes(Resource):
     """`/api/v1/crashes`."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """The last crashes of sessions, the newest first; with `rows` what their flight recorders had."""
+        """List the last crashes of sessions, the newest first; with `rows` the rows of their flight recorders."""
         rows = Query(request, "rows").flag("rows", default=False)
         reports = reversed(self._system.crash_reports())
         answer(response, {"crashes": [crash(report, rows=rows) for report in reports]})
@@ -81,14 +81,14 @@ RELEASE_S = 9.0
 
 
 class Plugins(Resource):
-    """`/api/v1/plugins`, and with `/{name}/release` and `/{name}/promote` what to do with one."""
+    """`/api/v1/plugins`; with `/{name}/release` and `/{name}/promote` actions on one plugin."""
 
     def __init__(self, system: CentralSystem, stop: Stop) -> None:
         super().__init__(system)
         self._stop = stop
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """All of them, in the order in which they are started, with how many messages wait for each."""
+        """List the plugins in the order of their start, with the number of messages that wait for each."""
         Query(request)
         waiting = self._waiting()
         rows = [

@@ -1,6 +1,6 @@
-"""Tags: who may charge. One by one, or many at once and then all or none.
+"""Id tags of the store, one by one, or many at once and then all or none.
 
-What is answered 200 is durable. A change counts for the next Authorize; what is charging goes on.
+A change that was answered 200 is durable. It counts for the next Authorize; running transactions go on.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _expiry(text: str | None) -> datetime | None:
 
 
 def view(tag: Tag) -> dict[str, Any]:
-    """A tag as the API shows and takes it."""
+    """Show a tag as the API also takes it."""
     return {
         "id_tag": tag.id_tag,
         "status": tag.status,
@@ -88,7 +88,7 @@ class Tags(Resource):
     """`/api/v1/tags`, with `/{id_tag}` one of them."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """All tags."""
+        """List all tags."""
         Query(request)
         answer(response, {"tags": viewed(map(view, self._system.store.collections.tags))})
 
@@ -115,7 +115,7 @@ class Tags(Resource):
         answer(response, view(tag))
 
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
-        """Take a tag out: it is unknown then, which may well mean accepted. To keep somebody out, block it."""
+        """Remove a tag: it is unknown then, which may mean accepted. To refuse it, set its status to Blocked."""
         Query(request)
         tag = self._find(id_tag)
         keep([self._system.store.collections.tags.remove(id_tag.lower())])

@@ -21,7 +21,7 @@ TOKEN_BYTES = 32
 
 
 def choose_token(settings: Settings) -> str | None:
-    """The token that requests must carry; None if the API is open."""
+    """Return the token that requests must carry; None if the API is open."""
     if settings.http.open:
         return None
     return settings.http.token or secrets.token_urlsafe(TOKEN_BYTES)
@@ -41,9 +41,9 @@ def publish_token(settings: Settings, token: str | None) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600. Nobody sees it half written, or with another mode for even a moment.
+    """Write a file with mode 0600. It is never visible half written or with another mode.
 
-    Raises OSError, and has left what was there before then.
+    On an OSError the old file stays.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -112,7 +112,7 @@ class Transactions(Resource):
 
 
 def paging(next_: Cursor | None) -> dict[str, Any]:
-    """Say if there are more, and where they begin."""
+    """Return `more` and `next` of a page."""
     return {"more": next_ is not None, "next": None if next_ is None else str(next_)}
 
 

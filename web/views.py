@@ -46,12 +46,12 @@ def encode(view: Any) -> bytes:
 
 
 def moment(seconds: float | None) -> dt.datetime | None:
-    """A time in seconds since 1970, to the millisecond."""
+    """Convert seconds since 1970 to a time, to the millisecond."""
     return None if seconds is None else dt.datetime.fromtimestamp(round(seconds, 3), dt.UTC)
 
 
 def wire(message: Message | None) -> msgspec.Raw | None:
-    """A message as its payload."""
+    """Show a message as its payload."""
     return None if message is None else msgspec.Raw(payloads.encode(message))
 
 
@@ -71,7 +71,7 @@ def summary(charge_point: ChargePoint) -> dict[str, Any]:
 
 
 def stored_summary(charge_point_id: str, registration: StoredRegistration | None) -> dict[str, Any]:
-    """The same of one that only the store knows."""
+    """Show the summary of a charge point that only the store knows."""
     return {
         "id": charge_point_id,
         "name": "",
@@ -87,7 +87,7 @@ def stored_summary(charge_point_id: str, registration: StoredRegistration | None
 def stored_facts(
     charge_point_id: str, registration: StoredRegistration | None, told: Iterable[Told]
 ) -> dict[str, Any]:
-    """Show all that is known of it, what it told an earlier process included."""
+    """Show a charge point that only the store knows, with the facts that it told an earlier process."""
     version = registration.version or None if registration is not None else None
     sent = {one.item: as_sent(one.payload) for one in told}
     return stored_summary(charge_point_id, registration) | {
@@ -101,7 +101,7 @@ def stored_facts(
 
 
 def facts(charge_point: ChargePoint, open_tickets: Iterable[Ticket[Any]]) -> dict[str, Any]:
-    """All that is known of a charge point. `connectors` are the last StatusNotification of each."""
+    """Show all facts of a charge point. `connectors` has the last StatusNotification of each."""
     connectors = charge_point.connectors or {}
     return summary(charge_point) | {
         "version": charge_point.version,
@@ -162,7 +162,7 @@ def doubtful_times(record: Transaction, limits: Limits) -> list[str]:
 
 
 def flags(record: Transaction) -> Iterator[dict[str, str]]:
-    """Yield what is doubtful about a transaction: stable code and text."""
+    """Yield the flags of a transaction: stable code and text."""
     for flag in record.flags:
         yield {"code": flag_code(flag), "text": flag}
     if record.orphaned:
@@ -184,7 +184,7 @@ def stop_figures(record: StopFigures) -> dict[str, Any]:
 
 
 def energy(derived: Energy) -> dict[str, Any]:
-    """Show what was derived of a transaction beside its energy: first and last reading, power peak, duration."""
+    """Show the derived figures of a transaction: first and last reading, power peak, duration."""
     return {
         "first_reading": None if derived.first is None else derived.first._asdict(),
         "last_reading": None if derived.last is None else derived.last._asdict(),
@@ -196,7 +196,7 @@ def energy(derived: Energy) -> dict[str, Any]:
 def meter_reading(record: MeterReading, versions: Mapping[str, Version]) -> dict[str, Any]:
     """Show a MeterValues message, or a StopTransaction with transaction data.
 
-    `payload` is what was sent, `values` its list of meter values; `flags` are deviations, and what could not be used.
+    `payload` is as it was sent, `values` its list of meter values; `flags` has deviations and unusable parts.
     """
     version = _named(record.version, versions)
     values = b"[]" if version is None else version.meter_values(record.values)
@@ -221,7 +221,7 @@ def as_sent(payload: bytes) -> msgspec.Raw | str:
 
 
 def event(record: Event) -> dict[str, Any]:
-    """Something that a charge point told of itself, as it was sent but for the case of its names."""
+    """Show a stored event of a charge point, as it was sent but for the case of its names."""
     return {"kind": record.kind, "received_at": record.received_at, "data": record.data}
 
 

@@ -132,7 +132,7 @@ class Claims:
             self._learn(charge_point_id)
 
     def received(self, sender: str, message: Fence | LetGo) -> None:
-        """Handle a fence of another node, or its word that it has let go."""
+        """Handle a fence of another node, or its confirmation that it has released one."""
         if isinstance(message, Fence):
             self.fenced(message.charge_point, message.epoch)
             held = self._held.get(message.charge_point)

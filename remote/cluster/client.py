@@ -84,7 +84,7 @@ class Client(CommandSender):
             raise CoordinatorUnavailable(f"no node or Redis has answered within {CONNECT_S:g} s")
 
     def stop(self) -> None:
-        """Let go; what a node has is carried out, but nobody hears of it here: `outcome_unknown`."""
+        """Stop; commands that a node has are carried out, but end here as `outcome_unknown`."""
         if not self._running:
             return
         self._running = False
@@ -139,10 +139,10 @@ class Client(CommandSender):
         else:
             self._inlet.put(function, argument)
 
-    # -- What far calls need of their node -------------------------------------------------------
+    # -- For forwarded commands --------------------------------------------------------------------
 
     def find(self, charge_point_id: str) -> str:
-        """The node that holds a charge point, "" if none does. Switches greenlets. Raises `CoordinatorUnavailable`."""
+        """Find the node that holds a charge point, or "". Switches greenlets. Raises `CoordinatorUnavailable`."""
         return self._coordinator.find(charge_point_id)
 
     def tell(self, node: str, message: NodeMessage) -> None:
@@ -150,7 +150,7 @@ class Client(CommandSender):
         self._coordinator.send(node, encode(message))
 
     def here(self, _ticket: Ticket[Any]) -> bool:
-        """Hand a ticket to our own session of its charge point; false if there is none. No charge point is here."""
+        """Return false: a client holds no charge points."""
         return False
 
     def hold(self, ticket: Ticket[Any]) -> None:
@@ -161,10 +161,10 @@ class Client(CommandSender):
         return None
 
     def ended(self, ticket: Ticket[Any], *, elsewhere: bool) -> None:  # noqa: ARG002 - no plugins here
-        """A ticket of ours has its end, or its effect."""
+        """Handle that a ticket of ours has ended, or its effect."""
         self._tickets.pop(ticket.id, None)
 
-    # -- What is heard of others -----------------------------------------------------------------
+    # -- News of other nodes -----------------------------------------------------------------------
 
     def received(self, sender: str, message: bytes) -> None:
         """Another node has sent a message."""
@@ -179,7 +179,7 @@ class Client(CommandSender):
         """
 
     def lost(self, node: str) -> None:
-        """The lease of another node has ended: it sends no command any more, and what it was told is in doubt."""
+        """Handle the end of another node's lease: messages sent to it may be lost."""
         self._forwarded.lost(node)
 
     def lease_changed(self, *, held: bool) -> None:

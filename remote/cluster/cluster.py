@@ -184,7 +184,7 @@ class Cluster:
         return None if record is None else record.state == TicketState.SENT
 
     def ended(self, ticket: Ticket[Any], *, elsewhere: bool) -> None:
-        """A ticket of ours has its end; `elsewhere` if the node that carried it out says so."""
+        """Handle the end of a ticket of ours; with `elsewhere` the node that carried it out reported it."""
         self._here.ended(ticket, elsewhere=elsewhere)
 
     # -- Messages of other nodes -----------------------------------------------------------------

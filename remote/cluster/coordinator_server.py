@@ -53,7 +53,7 @@ logger = logging.getLogger(__name__)
 CONNECTION_LIMIT = 1024
 BACKLOG = 128
 HELLO_S = 5.0
-"""Seconds that a worker has to say its name."""
+"""Seconds that a worker process has to send its name."""
 
 
 class CoordinatorServerError(ChargehandError):
@@ -96,7 +96,7 @@ class CoordinatorServer:
             self._connections.kill()
 
     def _remove_remains(self) -> None:
-        """Remove the file of a coordinator server that is no more. Raises OSError when somebody listens there."""
+        """Remove the socket file of a coordinator server that has ended. Raises OSError when one listens there."""
         path = Path(self.path)
         if not path.is_socket():
             return
@@ -131,7 +131,7 @@ class CoordinatorServer:
         with gevent.Timeout(HELLO_S, PipeError("no name was said in time")):
             hello = pipe.receive()
         if not isinstance(hello, Hello) or not hello.node:
-            raise PipeError("it did not say its name first")
+            raise PipeError("the worker process did not send its name first")
         node = hello.node
         if (former := self._pipes.get(node)) is not None:
             self._lose(node, former)
@@ -155,7 +155,7 @@ class CoordinatorServer:
         if pipe is not None and not pipe.full:
             pipe.send(Fenced(charge_point_id, epoch))
 
-    # -- What it asks ----------------------------------------------------------------------------
+    # -- Requests of the worker process ------------------------------------------------------------
 
     def _handle(self, node: str, pipe: Pipe, frame: Any) -> None:
         exchange = self._exchange

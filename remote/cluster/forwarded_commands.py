@@ -62,7 +62,7 @@ class ForwardingHost(Protocol):
         """Return whether a dead node had sent the command; None if unknown. Switches greenlets."""
 
     def ended(self, ticket: Ticket[Any], *, elsewhere: bool) -> None:
-        """A ticket of ours has its end; `elsewhere` if the node that carried it out says so."""
+        """Handle the end of a ticket of ours; with `elsewhere` the node that carried it out reported it."""
 
 
 class ForwardedCommands:
@@ -98,7 +98,7 @@ class ForwardedCommands:
         return len(self._tickets)
 
     def submit(self, ticket: Ticket[Any]) -> None:
-        """Forward a command to wherever its charge point is. Never blocks."""
+        """Forward a command to the node of its charge point. Never blocks."""
         self._tickets[ticket.id] = ticket
         self._go(self._place, ticket)
 

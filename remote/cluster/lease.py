@@ -93,7 +93,7 @@ class Lease:
         self.timers.clear()
 
     def end(self) -> None:
-        """End the lease now, whatever the clock says."""
+        """End the lease now, before its time."""
         self._until = float("-inf")
         self._check()
 

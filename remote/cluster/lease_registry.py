@@ -1,4 +1,4 @@
-"""Who holds what, in memory: what the coordinator server knows of the workers of one machine.
+"""Registry of leases and claims in memory, for the coordinator server of one machine.
 
 No I/O, and the same rules as in Redis.
 """
@@ -96,7 +96,7 @@ class LeaseRegistry:
         return Verified(frozenset(others), wait_s)
 
     def find(self, charge_point_id: str) -> str:
-        """The node with a lease that holds a charge point, or ""."""
+        """Find the node with a lease that holds a charge point, or ""."""
         node = self._holders.get(charge_point_id, "")
         return node if node and self._left(node) else ""
 
@@ -105,11 +105,11 @@ class LeaseRegistry:
         return self._left(node) > 0
 
     def charge_points(self) -> list[tuple[str, str]]:
-        """All that are held, with their node."""
+        """Return the node of each held charge point."""
         return [(one, node) for one, node in self._holders.items() if self._left(node)]
 
     def end(self, node: str) -> None:
-        """Forget a node: it has let go of all."""
+        """Remove a node and its claims."""
         self._ends.pop(node, None)
         self._fences.pop(node, None)
         for charge_point_id in self._held.pop(node, {}):
@@ -119,7 +119,7 @@ class LeaseRegistry:
         return max(0.0, self._young_until - self._clock.monotonic())
 
     def _doubt_s(self, charge_point_id: str) -> float:
-        """For how long one that was fenced off may not know it."""
+        """Return the seconds for which a fenced node may not know that it was fenced."""
         return max(0.0, self._doubts.get(charge_point_id, float("-inf")) - self._clock.monotonic())
 
     def _left(self, node: str) -> float:

@@ -1,6 +1,6 @@
 """Messages between nodes, as MessagePack. Frozen; commands imperative, events past tense.
 
-Times are seconds since 1970. What a node of another version cannot read, it leaves.
+Times are seconds since 1970. A node ignores messages of another version that it cannot read.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class EffectKnown(NodeMessage, frozen=True, tag="effect"):
 
 
 class Fence(NodeMessage, frozen=True, tag="fence"):
-    """Let go of a charge point, and say so: the sender has claimed it."""
+    """Command: release a charge point, which the sender has claimed, and confirm that."""
 
     charge_point: str
     epoch: int
@@ -120,7 +120,7 @@ def encode(message: NodeMessage) -> bytes:
 
 
 def decode(data: bytes) -> AnyMessage | None:
-    """Read one; None if it is none that is known here."""
+    """Decode a message; None if its kind is unknown here."""
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -1,6 +1,6 @@
-"""The coordinator among nodes: Redis knows who holds what.
+"""Coordinator among nodes: Redis stores which node holds each charge point.
 
-Two links: one for commands, one that waits for what this node is told. What has to be one step is a script.
+Two links: one for commands, one that waits for messages to this node. Steps that must be atomic are scripts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ READ_COUNT = 100
 """Messages that are read at once."""
 STREAM_LIMIT = 10_000
 KEEP_S = 600.0
-"""Seconds that Redis keeps what a node was told, should it not be there to read it."""
+"""Seconds that Redis keeps messages to a node that does not read them."""
 RETRY_S = 1.0
 STOP_S = 0.5
 """Seconds that a stop waits for Redis to take the lease back."""
@@ -72,7 +72,7 @@ class RedisCoordinator:
         self._arguments = (prefix, node, *milliseconds, stream_limit, round(KEEP_S * 1000))
 
     def start(self, listener: CoordinatorListener) -> None:
-        """Begin; returns at once. Everything works as soon as there is a lease."""
+        """Start; returns at once. The other methods work as soon as there is a lease."""
         self._listener = listener
         self._commands.start()
         self._messages.start()
@@ -105,11 +105,11 @@ class RedisCoordinator:
         return Claim(int(epoch), previous.decode(), int(wait_ms) / 1000)
 
     def release(self, charge_point_id: str, epoch: int) -> None:
-        """Give one back, unless somebody has claimed it since. Never blocks; with the coordinator away it is lost."""
+        """Release a charge point, unless another node has claimed it since. Never blocks; may be lost."""
         self._run(scripts.RELEASE, charge_point_id, epoch)
 
     def verify(self, claims: Mapping[str, int]) -> Verified:
-        """Which of these, by charge point and epoch, are another's by now. Those of nobody become ours again."""
+        """Verify claims (charge point to epoch); unowned charge points become ours again."""
         others: set[str] = set()
         wait_s = 0.0
         for part in chunks(claims.items()):
@@ -119,7 +119,7 @@ class RedisCoordinator:
         return Verified(frozenset(others), wait_s)
 
     def find(self, charge_point_id: str) -> str:
-        """The node that holds one and has its lease, "" if there is none. Switches. Raises `CoordinatorUnavailable`."""
+        """Find the live node that holds a charge point, or "". Switches greenlets. Raises `CoordinatorUnavailable`."""
         found: bytes = self._ask(scripts.FIND, charge_point_id)
         return found.decode()
 
@@ -133,11 +133,11 @@ class RedisCoordinator:
         self.lease.met(node)
 
     def nodes(self) -> Iterable[str]:
-        """All nodes with a lease, this one too, as of the last renewal."""
+        """List the nodes with a lease as of the last renewal, this one included."""
         return self.lease.nodes
 
     def charge_points(self) -> Mapping[str, str]:
-        """All charge points that are held, with their node. Switches greenlets. Raises `CoordinatorUnavailable`."""
+        """Return the node of each held charge point. Switches greenlets. Raises `CoordinatorUnavailable`."""
         living = {node.decode() for node in self._ask(scripts.NODES)}
         found: dict[str, str] = {}
         cursor = b"0"
@@ -222,7 +222,7 @@ class RedisCoordinator:
             self._refused = why
             logger.error("%s refuses the lease of %s: %s", self._prefix, self.node, why)
 
-    # -- What this node is told ------------------------------------------------------------------
+    # -- Messages to this node -------------------------------------------------------------------
 
     def _read_messages(self) -> None:
         while True:
@@ -260,7 +260,7 @@ class RedisCoordinator:
             case {b"fenced": charge_point_id, b"epoch": epoch} if epoch.isdigit():
                 self.lease.fenced(charge_point_id.decode(errors="replace"), int(epoch))
             case _:
-                logger.warning("%s has an entry that is none of ours", self._inbox)
+                logger.warning("%s has an entry in an unknown format", self._inbox)
 
 
 def _pairs(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:

@@ -2,14 +2,14 @@
 
 Keys, all behind the prefix:
 
-- `epoch`: the last one;
+- `epoch`: the last epoch given;
 - `cps`: a hash from charge point to "epoch node";
-- `nodes`: a sorted set by when each lease ends, in milliseconds of Redis's time;
-- `fences:<node>`: a sorted set of charge points by the epoch that has fenced this node off;
-- `doubt:<charge point>`: there for as long as a node that was fenced off may not know it;
-- `in:<node>`: the stream of what a node is told;
-- `born`: this run of Redis, and since when it is known. A Redis that has lost what it knew, or a replica made master,
-  is another run: leases that it does not know of may still be held, so for the length of one all claims have to wait.
+- `nodes`: a sorted set of the nodes by the end of their lease, in milliseconds of Redis's time;
+- `fences:<node>`: a sorted set of charge points by the epoch that fenced this node;
+- `doubt:<charge point>`: exists for as long as a fenced node may not know that it was fenced;
+- `in:<node>`: the stream of the messages to a node;
+- `born`: this run of Redis, and its first sight. A Redis that has lost its data, or a replica that became master,
+  is another run: leases that it does not know may still be held, so for the length of a lease all claims must wait.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class UnixCoordinator:
         self._why = "it is not connected yet"
 
     def start(self, listener: CoordinatorListener) -> None:
-        """Begin; returns at once. Everything works as soon as there is a lease."""
+        """Start; returns at once. The other methods work as soon as there is a lease."""
         self._listener = listener
         self._owner = gevent.spawn(self._run)
         self.lease.start(listener, self._renew)
@@ -102,12 +102,12 @@ class UnixCoordinator:
         return Claim(taken.epoch, taken.previous, taken.wait_s)
 
     def release(self, charge_point_id: str, epoch: int) -> None:
-        """Give one back, unless somebody has claimed it since. Never blocks; with the coordinator away it is lost."""
+        """Release a charge point, unless another node has claimed it since. Never blocks; may be lost."""
         if self._pipe is not None and not self._pipe.full:
             self._pipe.send(Release(charge_point_id, epoch))
 
     def verify(self, claims: Mapping[str, int]) -> Verified:
-        """Which of these, by charge point and epoch, are another's by now. Those of nobody become ours again."""
+        """Verify claims (charge point to epoch); unowned charge points become ours again."""
         others: frozenset[str] = frozenset()
         wait_s = 0.0
         for part in chunks(claims.items()):
@@ -117,7 +117,7 @@ class UnixCoordinator:
         return Verified(others, wait_s)
 
     def find(self, charge_point_id: str) -> str:
-        """The node that holds one and has its lease, "" if there is none. Switches. Raises `CoordinatorUnavailable`."""
+        """Find the live node that holds a charge point, or "". Switches greenlets. Raises `CoordinatorUnavailable`."""
         node: str = self._ask(Find(self._next(), charge_point_id)).node
         return node
 
@@ -128,16 +128,16 @@ class UnixCoordinator:
         if self._pipe is None:
             raise CoordinatorUnavailable(self._why)
         if self._pipe.full:
-            raise CoordinatorUnavailable("the coordinator server does not read what it is told")
+            raise CoordinatorUnavailable("the coordinator server does not read its messages")
         self._pipe.send(Tell(node, message))
         self.lease.met(node)
 
     def nodes(self) -> Iterable[str]:
-        """All nodes with a lease, this one too, as of the last renewal."""
+        """List the nodes with a lease as of the last renewal, this one included."""
         return self.lease.nodes
 
     def charge_points(self) -> Mapping[str, str]:
-        """All charge points that are held, with their node. Switches greenlets. Raises `CoordinatorUnavailable`."""
+        """Return the node of each held charge point. Switches greenlets. Raises `CoordinatorUnavailable`."""
         number = self._next()
         self._parts[number] = {}
         try:
@@ -182,7 +182,7 @@ class UnixCoordinator:
         self._waiting[number] = result
         self._renewing += 1
         pipe.send(Renew(number, self.lease.seen, acks))
-        # Who has asked before is woken before: it has what was its own before that is fenced.
+        # Earlier requests are answered first: so a claim is stored by its caller before its fence is handled.
         result.rawlink(lambda result: self._renewed(number, pipe, sent_at, result))
 
     def _renewed(self, number: int, pipe: Pipe, sent_at: float, result: AsyncResult[Any]) -> None:
@@ -226,7 +226,7 @@ class UnixCoordinator:
         finally:
             self._pipe = None
             self._why = f"{self._path}: {why}"
-            self.lease.end()  # the coordinator server gives what we hold to whoever asks, from when it sees the close
+            self.lease.end()  # from the close on the coordinator server gives our charge points to other workers
             pipe.close()
             waiting, self._waiting = self._waiting, {}
             for result in waiting.values():

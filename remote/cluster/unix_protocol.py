@@ -26,7 +26,7 @@ OUTBOX_BYTES = 8_388_608
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True, tag=True):
-    """Anything that is said. What has a `number` is asked, and answered with the same."""
+    """Message on the socket. One with a `number` is a request; its answer has the same number."""
 
 
 class Hello(Frame, frozen=True):
@@ -154,7 +154,7 @@ Told = Answer | Tell | Fenced | Gone
 
 
 class PipeError(ChargehandError):
-    """The other end says what cannot be understood."""
+    """Error: the other end sent a message that cannot be read."""
 
 
 class Pipe:
@@ -179,8 +179,8 @@ class Pipe:
         return self._waiting_bytes > OUTBOX_BYTES
 
     def send(self, message: Frame) -> None:
-        """Have a frame written. Never blocks; who may say more than is asked of it looks at `full` before."""
-        # The other end refuses what is over its maximum; who sends it goes on.
+        """Have a frame written. Never blocks; a sender of more than answers must check `full` before."""
+        # The other end refuses a message over its maximum; this end goes on.
         data = frame(self._encode(message), LARGEST_BYTES)
         self._out.append(data)
         self._waiting_bytes += len(data)
@@ -193,7 +193,7 @@ class Pipe:
         self._drained.wait()
 
     def receive(self) -> Any:
-        """The next frame. Raises OSError, EOFError and `PipeError`."""
+        """Return the next frame. Raises OSError, EOFError and `PipeError`."""
         try:
             while not self._messages:
                 self._read()
@@ -234,6 +234,6 @@ class Pipe:
                 if not self.full:
                     self._drained.set()
         except OSError:
-            self._sock.close()  # whoever reads sees it
+            self._sock.close()  # the reading greenlet notices the end
         finally:
             self._drained.set()
