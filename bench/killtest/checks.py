@@ -45,7 +45,7 @@ class Kept:
                 )
             ]
             self.spool = [
-                (charge_point, action, number, json.loads(payload))
+                (charge_point, action, number, json.loads(bytes(payload)))
                 for charge_point, action, number, payload in file.execute(
                     "SELECT charge_point, action, transaction_id, payload FROM spool"
                 )
