@@ -117,6 +117,7 @@ class BackOffice(Plugin):
     ) -> None:
         super().__init__()
         self._store = store
+        self._facts = store.collections.over_facts
         self._interval_s = heartbeat_interval_s
         self._spread = heartbeat_spread
         self._accept_all_tags = accept_all_tags
@@ -176,7 +177,7 @@ class BackOffice(Plugin):
             self._store.transaction_over(
                 call.charge_point.id, connector_id, call.received_at, f"{call.action} {status}"
             )
-        elif status in GOING_ON:
+        elif status in GOING_ON and call.charge_point.id in self._facts.by_charge_point:
             for transaction in self._store.open_on_connector(call.charge_point.id, connector_id):
                 self._store.transaction_alive(transaction.id, call.received_at)
         return v16.StatusNotificationResponse()

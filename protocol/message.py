@@ -19,6 +19,7 @@ import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from types import NoneType
 from typing import (
     Annotated,
@@ -129,6 +130,7 @@ class Declaration(msgspec.StructMeta):
         cls.__contract__ = cls.__schema__()
         cls.__decoder__ = msgspec.json.Decoder(cls, dec_hook=rules.ask, float_hook=number)
         cls.__timed__ = tuple(key for key, rule in members.items() if _timed(rule))
+        cls.__untimed__ = attrgetter("__class__", *(key for key in members if key not in cls.__timed__))
         cls.__exact__ = all(map(_exact, members.values()))
         return cls
 
@@ -145,6 +147,7 @@ class Message(msgspec.Struct, metaclass=Declaration, frozen=True):
     __schema__: ClassVar[type[Contract]]
     __contract__: ClassVar[Contract]
     __decoder__: ClassVar[msgspec.json.Decoder[Any]]
+    __untimed__: ClassVar[Any]  # the values of all other members
     __timed__: ClassVar[tuple[str, ...]]  # the members that hold times, or hold objects that hold times
     __exact__: ClassVar[bool]  # no member is a number with a fraction, or holds objects that hold some
 

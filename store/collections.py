@@ -40,7 +40,8 @@ class Collection(Generic[R]):
         self._persist = persist
         self._records: dict[str, R] = {}
         self._indexed = "charge_point_id" in kind.__struct_fields__
-        self._by_charge_point: dict[str, dict[str, None]] = {}
+        self.by_charge_point: dict[str, dict[str, None]] = {}
+        """Keys of the records by charge point, where the kind has one; only this class changes it."""
 
     def load(self, rows: Iterable[tuple[str, bytes | str]]) -> None:
         """Load persisted records, as (key, JSON)."""
@@ -58,15 +59,11 @@ class Collection(Generic[R]):
 
     def of(self, charge_point_id: str) -> Sequence[R]:
         """Return the records of one charge point, in order of their first entry."""
-        return [self._records[key] for key in self._by_charge_point.get(charge_point_id, ())]
-
-    def has_of(self, charge_point_id: str) -> bool:
-        """Return whether there are records of a charge point."""
-        return charge_point_id in self._by_charge_point
+        return [self._records[key] for key in self.by_charge_point.get(charge_point_id, ())]
 
     def has(self, charge_point_id: str) -> bool:
         """Return whether there is a record of a charge point."""
-        return charge_point_id in self._by_charge_point
+        return charge_point_id in self.by_charge_point
 
     def put(self, record: R) -> Receipt:
         """Enter a record, in place of the one with its key if there is one."""
@@ -97,15 +94,15 @@ class Collection(Generic[R]):
     def _leave(self, key: str) -> None:
         record = self._records.pop(key, None)
         if record is not None and self._indexed:
-            keys = self._by_charge_point[record.charge_point_id]  # type: ignore[attr-defined]
+            keys = self.by_charge_point[record.charge_point_id]  # type: ignore[attr-defined]
             del keys[key]
             if not keys:
-                del self._by_charge_point[record.charge_point_id]  # type: ignore[attr-defined]
+                del self.by_charge_point[record.charge_point_id]  # type: ignore[attr-defined]
 
     def _enter(self, key: str, record: R) -> None:
         self._records[key] = record
         if self._indexed:
-            self._by_charge_point.setdefault(record.charge_point_id, {})[key] = None  # type: ignore[attr-defined]
+            self.by_charge_point.setdefault(record.charge_point_id, {})[key] = None  # type: ignore[attr-defined]
 
     def __iter__(self) -> Iterator[R]:
         """Iterate over all records as they are now, in order of their first entry."""

@@ -48,12 +48,6 @@ AT_A_TIME = 5000
 """Transactions looked at before other greenlets have their turn."""
 
 
-AT_STOP = (
-    "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "closed_by", "note",
-)  # fmt: skip
-"""Fields of a transaction that its end fills."""
-
-
 class MemoryStore:
     """Store in memory: bounded, and gone when the process ends."""
 
@@ -78,7 +72,8 @@ class MemoryStore:
         self._closed: OrderedDict[int, Transaction] = OrderedDict()
         # Time of receipt and id of all transactions, in order.
         self._order: list[tuple[datetime, int]] = []
-        self._readings: OrderedDict[tuple[Any, ...], MeterReading] = OrderedDict()
+        # With the number that orders those of one time.
+        self._readings: OrderedDict[tuple[Any, ...], tuple[int, MeterReading]] = OrderedDict()
         # Their keys by transaction, and by charge point.
         self._readings_by: dict[int | str | None, dict[tuple[Any, ...], None]] = {}
         self._registrations: dict[str, StoredRegistration] = {}
@@ -147,7 +142,15 @@ class MemoryStore:
         known = self._open.remove(transaction.id)
         if known is not None:
             self._closed[transaction.id] = msgspec.structs.replace(
-                known, **{name: getattr(transaction, name) for name in AT_STOP}
+                known,
+                meter_stop=transaction.meter_stop,
+                stopped_at=transaction.stopped_at,
+                stop_received_at=transaction.stop_received_at,
+                stop_reason=transaction.stop_reason,
+                stop_id_tag=transaction.stop_id_tag,
+                flags=transaction.flags,
+                closed_by=transaction.closed_by,
+                note=transaction.note,
             )
             start = self._starts.pop(transaction.id, None)
             self._allotted.pop(start, None)  # type: ignore[arg-type]
@@ -284,9 +287,16 @@ class MemoryStore:
         key = (reading.charge_point_id, reading.connector_id, reading.transaction_id, values)
         readings = self._readings
         if key not in readings:
-            readings[key] = msgspec.structs.replace(reading, values=values, number=next(self._numbers))
+            if values is not reading.values:
+                reading = msgspec.structs.replace(reading, values=values)
+            readings[key] = next(self._numbers), reading
+            by_owner = self._readings_by
             for owner in (reading.transaction_id, reading.charge_point_id):
-                self._readings_by.setdefault(owner, {})[key] = None
+                keys = by_owner.get(owner)
+                if keys is None:
+                    by_owner[owner] = {key: None}
+                else:
+                    keys[key] = None
             if len(readings) > self._limit:
                 self._drop_oldest_reading()
             closed = self._closed.get(reading.transaction_id or 0)
@@ -294,8 +304,12 @@ class MemoryStore:
                 self._change(closed.id, NOT_ASSESSED)
         return PERSISTED
 
+    def _reading(self, key: tuple[Any, ...]) -> MeterReading:
+        number, reading = self._readings[key]
+        return msgspec.structs.replace(reading, number=number)
+
     def _drop_oldest_reading(self) -> None:
-        key, reading = self._readings.popitem(last=False)
+        key, (_, reading) = self._readings.popitem(last=False)
         for owner in (reading.transaction_id, reading.charge_point_id):
             keys = self._readings_by[owner]
             del keys[key]
@@ -306,7 +320,7 @@ class MemoryStore:
         self, transaction_id: int, *, charge_point_id: str = "", limit: int = 10_000
     ) -> Sequence[MeterReading]:
         """Return the meter values of a transaction, in order of receipt; those of its charge point, if given."""
-        found = (self._readings[key] for key in self._readings_by.get(transaction_id, ()))
+        found = (self._reading(key) for key in self._readings_by.get(transaction_id, ()))
         own = (
             one
             for one in found
@@ -329,7 +343,7 @@ class MemoryStore:
         """Return meter values of a charge point, newest first by time of receipt."""
         found = []
         for key in self._readings_by.get(charge_point_id, ()):
-            one = self._readings[key]
+            one = self._reading(key)
             if (
                 (connector_id is None or one.connector_id == connector_id)
                 and (since is None or one.received_at >= since)

@@ -76,7 +76,7 @@ class OpenTransactions:
         _leave(self._charging, tag, number)
         none_there = _leave(self._on, (charge_point_id, connector_id), number)
         none_at_all = _leave(self._of, charge_point_id, number)
-        if self._facts.has_of(charge_point_id):
+        if charge_point_id in self._facts.by_charge_point:
             if none_there:
                 self._drop_fact(charge_point_id, connector_id)
             if none_at_all:
@@ -127,7 +127,9 @@ class OpenTransactions:
     def get(self, number: int) -> Transaction | None:
         """Find an open transaction, with the fact that made it orphaned."""
         transaction = self._transactions.get(number)
-        return None if transaction is None else self.derived(transaction)
+        if transaction is None or transaction.charge_point_id not in self._facts.by_charge_point:
+            return transaction  # as it mostly is
+        return self.derived(transaction)
 
     def stored(self, number: int) -> Transaction | None:
         """Find an open transaction as it is stored."""
@@ -135,7 +137,7 @@ class OpenTransactions:
 
     def derived(self, transaction: Transaction) -> Transaction:
         """Return a transaction as it was read, with the fact that made it orphaned if it is open and one did."""
-        if not self._facts.has_of(transaction.charge_point_id):  # as it mostly is
+        if transaction.charge_point_id not in self._facts.by_charge_point:  # as it mostly is
             return transaction
         fact = self._fact_of(transaction) if transaction.open else None
         if fact is None:
@@ -143,7 +145,7 @@ class OpenTransactions:
         return msgspec.structs.replace(transaction, over=fact.reason, over_at=fact.at)
 
     def _fact_of(self, transaction: Transaction) -> OverFact | None:
-        if not self._facts.has_of(transaction.charge_point_id):
+        if transaction.charge_point_id not in self._facts.by_charge_point:
             return None
         latest = None
         if not self._facts.has(transaction.charge_point_id):

@@ -17,12 +17,8 @@ CONNECTORS = 256
 
 def _differ(before: Message, now: Message) -> bool:
     """Return whether two messages differ in more than their times."""
-    if type(before) is not type(now):
-        return True
-    timed = now.__timed__
-    return any(
-        getattr(before, name) != getattr(now, name) for name in now.__struct_fields__ if name not in timed
-    )
+    facts = now.__untimed__
+    return type(before) is not type(now) or bool(facts(before) != facts(now))
 
 
 class ChargePoint:
