@@ -84,6 +84,7 @@ class Remote(Plugin):
     """
 
     passes_on: ClassVar[bool] = True
+    outcomes_once: ClassVar[bool] = True
 
     def __init__(
         self,
