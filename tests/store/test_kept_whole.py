@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chargehand import UNKNOWN_TRANSACTION, Cursor, MeterReading, StopFigures, Told
+from chargehand import UNKNOWN_TRANSACTION, Cursor, MeterReading, StopFigures, Told, TransactionFilter
 
 from .transactions import LATER, NOW, START, stopped, transaction
 
@@ -152,6 +152,37 @@ def test_readings_that_named_an_unknown_number_are_of_no_transaction(store):
     assert [one.values for one in store.meter_readings(number, charge_point_id=whose)] == [b"[]"]
     assert [one.values for one in store.readings_of(whose)] == [b"{}"]
     assert len(store.readings_of(whose, without_transaction=False)) == 2
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_pages_of_transactions_of_equal_times_neither_skip_nor_repeat(store, filtered):
+    """List transactions whose ids and times disagree, two at a time."""
+    minutes = {11: 2, 3: 1, 7: 1, 5: 1, 2: 3, 9: 0}
+    for number, minute in minutes.items():
+        at = NOW + dt.timedelta(minutes=minute)
+        store.start_transaction(transaction(number, start_received_at=at, flags=("odd",))).wait(LIMIT_S)
+    wanted = TransactionFilter(flagged_only=filtered, charge_point_id="CP1", connector_id=1)
+    found, before = [], None
+    while page := store.transactions(wanted, before=before, limit=2):
+        found += [one.id for one in page]
+        before = Cursor.parse(str(Cursor(page[-1].start_received_at, page[-1].id)))
+    assert found == [2, 11, 7, 5, 3, 9]
+    none = TransactionFilter(connector_id=0)
+    assert store.transactions(none) == []
+
+
+def test_a_search_for_flagged_ones_can_have_those_that_nobody_has_assessed(store):
+    for number in (1, 2, 3):
+        at = NOW + dt.timedelta(minutes=number)
+        store.start_transaction(transaction(number, start_received_at=at))
+        store.stop_transaction(stopped(number)).wait(LIMIT_S)
+    derived = {"energy_wh": 100, "energy_source": "figures", "supported_energy_wh": None}
+    store.assess_transaction(1, **derived, findings=())
+    store.assess_transaction(2, **derived, findings=("suspect",)).wait(LIMIT_S)
+    flagged = TransactionFilter(flagged_only=True)
+    assert [one.id for one in store.transactions(flagged)] == [2]
+    with_unassessed = msgspec.structs.replace(flagged, unassessed_too=True)
+    assert [one.id for one in store.transactions(with_unassessed)] == [3, 2]
 
 
 def test_readings_of_a_transaction_can_be_those_of_its_charge_point_alone(store):
