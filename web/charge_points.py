@@ -57,6 +57,8 @@ class ChargePoints(Resource):
     def _facts(self, charge_point: str) -> dict[str, Any]:
         store, known = self._system.store, self._system.charge_point(charge_point)
         if known is not None:
+            if known.boot is None or not known.connectors:
+                store.told(charge_point)  # behind what its session is recalling, if it has just been made
             view = facts(known, self._system.open_tickets(charge_point))
         else:
             self._check_stored(charge_point)
