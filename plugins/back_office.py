@@ -320,7 +320,8 @@ class BackOffice(Plugin):
         if known.open:
             flags = (*flags, *self._suspicions(known, stop))
         try:
-            receipts = [take_stop(self._store, known, stop, flags, same_time=_same_time(call, known))]
+            same_time = stop.stopped_at is None and _same_time(call, known)
+            receipts = [take_stop(self._store, known, stop, flags, same_time=same_time)]
         except TooManyStops as error:
             return [self._set_aside(call, str(error), known.id)]
         receipts += profiles.transaction_stopped(self._store.collections, known)
@@ -360,7 +361,8 @@ class BackOffice(Plugin):
     @staticmethod
     def _flags(call: Call[Any]) -> tuple[str, ...]:
         redelivered = (f"{call.action} was acknowledged by a fallback",) if call.redelivered else ()
-        return (*redelivered, *_flags_of(call.deviations)) if call.deviations else redelivered
+        deviations = call.deviations
+        return (*redelivered, *_flags_of(deviations)) if deviations else redelivered
 
     @passive(v16.MeterValues)
     def meter_values(self, call: Call[v16.MeterValues]) -> v16.MeterValuesResponse:

@@ -52,12 +52,11 @@ def use(books: Collections, transaction: Transaction) -> list[Receipt]:
     """
     reservation = _named(books, transaction)
     if reservation is None:
-        mine = books.reservations.of(transaction.charge_point_id)
-        if not mine:
+        if not books.reservations.has(transaction.charge_point_id):  # as it mostly is
             return []
         found = [
             one
-            for one in mine
+            for one in books.reservations.of(transaction.charge_point_id)
             if one.accepted_at <= transaction.start_received_at and _plainly_used(books, one, transaction)
         ]
         # That of the connector goes before one of any connector, then that which ends first.

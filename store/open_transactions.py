@@ -101,7 +101,10 @@ class OpenTransactions:
             concerned = self._of.get(charge_point_id, ())
         else:
             concerned = self._on.get((charge_point_id, connector_id), ())
-        if not any(number != transaction_id for number in itertools.islice(concerned, 2)):
+        for number in itertools.islice(concerned, 2):
+            if number != transaction_id:
+                break
+        else:
             return None
         known = self._facts.get(over_key(charge_point_id, connector_id))
         if known is not None and known.at > at:

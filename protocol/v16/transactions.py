@@ -59,7 +59,7 @@ def _start_key(request: Any, deviations: tuple[Deviation, ...]) -> tuple[Any, ..
     if request is None:
         return None
     # As it was sent, if it cannot be read: sent again it has another time of receipt.
-    time = _unread_time(deviations) or request.timestamp
+    time = (_unread_time(deviations) if deviations else "") or request.timestamp
     return request.connector_id, request.id_tag, time, request.meter_start
 
 
