@@ -72,11 +72,13 @@ def send_command(
 
     `kind` is "commands" or "verbs", `name` the action or the verb. It is a failure if an effect that is waited for does
     not come. What may wait for a charge point that is away is not waited for: the id of its ticket is printed. What of
-    the response departs from the specification goes to standard error.
+    the response departs from the specification, and the message that a verb was put into, go to standard error.
     """
     path = ("charge-points", charge_point, kind, name)
     reply = api.ask("POST", *path, query=options.query, body=body, timeout_s=options.limit_s)
     answer, subject = reply.json, f"{name} to {charge_point}"
+    if "request" in answer:  # a verb, and the message that it was put into
+        click.echo(f"{answer['action']} {as_json(answer['request'])}", err=True)
     if "response" in answer:
         click.echo(as_json(answer["response"], indent=2))
         for row in answer.get("deviations", []):

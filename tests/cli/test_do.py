@@ -86,6 +86,13 @@ def test_a_verb_takes_the_options_of_send(run, stub):
     assert stub.requests[0][0].endswith("?timeout=5&when_offline=queue&expires_in=60")
 
 
+def test_the_message_that_a_verb_was_put_into_goes_to_standard_error(run, stub):
+    stub.body |= {"action": "ReserveNow", "request": {"reservationId": 7}}
+    done = run("reserve", "CP1", "--id-tag", "T1", "--until", "2026-12-01")
+    assert json.loads(done.stdout) == {"status": "Accepted"}
+    assert done.stderr == 'ReserveNow {"reservationId": 7}\n'
+
+
 def test_a_refusal_of_the_server_is_a_clear_text_and_status_one(run, stub):
     stub.status, stub.body = 422, {"title": "Verb refused", "description": "OCPP 1.6: no such thing"}
     done = run("unlock", "CP1")
