@@ -169,7 +169,7 @@ class DurableStore:
         self._writer.append(Kind.IDS, row(reserved))
 
     def backup(self, path: str) -> None:  # noqa: ARG002 - what a store that can do it needs
-        """Refuse it: a database that is a server has its own ways."""
+        """Refuse: a database server has a backup of its own."""
         raise NoBackup("the store is a database with a backup of its own: for PostgreSQL use pg_dump")
 
     def close(self) -> None:
@@ -226,7 +226,7 @@ class DurableStore:
         return self._writer.append(Kind.STOP, stop_row(transaction))
 
     def _forget(self, number: int) -> None:
-        """Know a transaction no more as open, nor its start."""
+        """Drop an open transaction, and its start, from memory."""
         self._open.remove(number)
         key = self._starts.pop(number, None)
         if key is not None and self._allotted.get(key) == number:

@@ -1,4 +1,4 @@
-"""A hub that makes way for a native thread which does not get on.
+"""Handing the interpreter's lock to a native thread that a busy hub would starve.
 
 A hub that lets go of the interpreter's lock often, and takes it again at once, is never asked for it: whoever waits is
 woken too late each time, and begins to wait again. So a hub that sees no progress stands still for a moment.
@@ -52,7 +52,7 @@ class GilHandoff:
         self.begin(loop, progress)
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop looking after the thread."""
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()

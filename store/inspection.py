@@ -118,7 +118,7 @@ class Inspection:
                 yield f"the file is damaged: {line}"
 
     def _schema(self, version: int) -> Iterator[str]:
-        """Tables and indexes as this program makes them: what must be unique is so by an index."""
+        """Check that tables and indexes are as this program makes them: what must be unique is so by an index."""
         query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
             bring_up_to_date(fresh, ":memory:", version)
@@ -190,7 +190,7 @@ class Inspection:
         record_of: Callable[[Any], Any],
         payload_of: Callable[[str], Any] | None = None,
     ) -> Iterator[str]:
-        """Every row of a table is a record, and the JSON in the first of its columns can be read."""
+        """Check that each row of a table is a record, and that the JSON in the first of its columns can be read."""
         for number, payload, *values in self._connection.execute(f"SELECT number, {columns} FROM {table}"):  # noqa: S608
             try:
                 record_of(values)

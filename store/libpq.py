@@ -60,7 +60,7 @@ class QueryFailed(ChargehandError):
 
 
 class DatabaseAddress:
-    """Where the database is: a URL. Raises `StoreError` if it is none, or if psycopg is not there."""
+    """Address of a database, from its URL. Raises `StoreError` if it is none, or if psycopg is not there."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -99,7 +99,7 @@ class DatabaseAddress:
         raise StoreError(f"{self.shown}: {'; '.join(dict.fromkeys(faults))}")
 
     def _hosts(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each host of the URL by itself; libpq would look up and try them all in one step."""
+        """Yield each host of the URL by itself; libpq would look up and try them all in one step."""
         hosts = str(self._given.get("host") or "").split(",")
         if self._given.get("hostaddr"):
             yield hosts[0], {}

@@ -90,11 +90,11 @@ class MemoryStore:
         return PERSISTED
 
     def backup(self, path: str) -> None:  # noqa: ARG002 - what a store that can do it needs
-        """Refuse it."""
+        """Refuse: there is no file to copy."""
         raise NoBackup("the store is memory: there is no file to copy")
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: there is nothing to release."""
 
     # -- Transactions --------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 5.0
 """Between two attempts to connect, growing from the one to the other."""
 
 SILENT_S = STATEMENT_S + 2
-"""Seconds of silence after which the server is taken for lost: before the deadline of whoever waits for the answer."""
+"""Seconds of silence after which the server is taken for lost: before the deadline of the call that waits for it."""
 AT_ONCE_S = 1.0
 """Seconds within which a failure means that the connection had been lost before."""
 
@@ -117,8 +117,8 @@ STATEMENTS: dict[Kind, bytes] = {
         f"FROM {_one_each(('charge_point', 'registration', 'version'), 'DESC')} "
         "ON CONFLICT (id) DO UPDATE SET registration = excluded.registration, version = excluded.version",
         Kind.EVENT: _insert("events", EVENT),
-        # The lock is held until it is durable, so that changes are seen in the order of their numbers: whoever has seen
-        # one has seen all before it. A removal stays for a while: see `shared.py`.
+        # The lock is held until it is durable, so that changes are seen in the order of their numbers: a reader that
+        # has seen one has seen all before it. A removal stays for a while: see `shared.py`.
         Kind.COLLECTION: f"SELECT pg_advisory_xact_lock({COLLECTIONS_LOCK}); "  # noqa: S608
         "INSERT INTO books (book, key, data, changed, removed_at) "
         "SELECT DISTINCT ON (book, key) book, key, data, nextval('changes'), "

@@ -1,4 +1,4 @@
-"""The tables of the PostgreSQL store, by version: how they are made, and made newer.
+"""Tables of the PostgreSQL store, by version: making them, and bringing older ones up to date.
 
 They lie in a schema of their own. A step is never changed once it was released; a new one is added behind it.
 """
@@ -163,7 +163,7 @@ def _make(connection: PGconn, where: str) -> None:
     run(connection, f"BEGIN; SELECT pg_advisory_xact_lock({LOCK})".encode())
     version = _version(connection, where)  # another process may have been first
     if version == 0:
-        # CREATE SCHEMA asks for a right that whoever was given a schema need not have.
+        # CREATE SCHEMA asks for a right that the owner of a given schema need not have.
         if read(connection, f"SELECT 1 FROM pg_namespace WHERE nspname = '{SCHEMA}'", []) == []:  # noqa: S608
             run(connection, f"CREATE SCHEMA {SCHEMA}".encode())
         run(connection, b"CREATE TABLE version (number integer NOT NULL)")

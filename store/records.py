@@ -39,7 +39,7 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     transaction_id: int | None = None
 
     def state_at(self, now: datetime) -> str:
-        """Its state, which is "expired" when nothing has come of it by its expiry."""
+        """Return its state: "expired" for one that was not used by its expiry."""
         return "expired" if self.state in ("active", "uncertain") and self.expiry <= now else self.state
 
 

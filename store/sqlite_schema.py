@@ -1,4 +1,4 @@
-"""The tables of the SQLite store, by version: how they are made, and made newer.
+"""Tables of the SQLite store, by version: making them, and bringing older ones up to date.
 
 A step is never changed once it was released; a new one is added behind it.
 """

@@ -1,7 +1,7 @@
 """Store of what must outlive the process, behind one Protocol; memory, SQLite and PostgreSQL implement it.
 
 An append returns a `Receipt` at once and never blocks the hub: it is durable when the receipt says so, not before.
-Whoever acknowledges a record to a charge point waits for that. Reads see every append that was made before them. An
+A record is acknowledged to a charge point after that. Reads see every append that was made before them. An
 append of what is there already gets its receipt no sooner than what is there is durable.
 """
 
@@ -43,17 +43,17 @@ class StoreError(ChargehandError):
 
 
 class RowRefused(StoreError):
-    """The database will never hold this row."""
+    """Refusal of a row that the database will never hold."""
 
     passing = False
 
 
 class NoBackup(StoreError):
-    """A store that cannot be copied so; the text says what to do instead."""
+    """Refusal of a backup that this store cannot make; the text says what to do instead."""
 
 
 class Receipt:
-    """The promise that something will be durable. Its callbacks run in the hub's thread."""
+    """Promise that an append will be durable. Its callbacks run in the hub's thread."""
 
     __slots__ = ("_callbacks", "done", "error")
 
@@ -70,7 +70,7 @@ class Receipt:
             self._callbacks.append(callback)
 
     def settle(self, error: Exception | None = None) -> None:
-        """Say how it went. For the store, in the hub's thread; the first word counts."""
+        """Settle the receipt, in the hub's thread; for the store. The first outcome counts."""
         if self.done:
             return
         self.done = True
@@ -91,7 +91,7 @@ class Receipt:
 
 
 def _call_all(callbacks: list[Callable[[Exception | None], None]], error: Exception | None) -> None:
-    """Call them in order. One that raises does not keep the others from their word."""
+    """Call callbacks in order; one that raises does not keep the others from being called."""
     done = 0
     try:
         for callback in callbacks:

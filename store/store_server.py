@@ -50,7 +50,7 @@ _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).d
 
 
 class WorkerConnection:
-    """A worker: what it has sent of its next request, and what it has not taken yet of an answer."""
+    """Connection of a worker process: part of its next request, and what it has not taken yet of an answer."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -60,7 +60,7 @@ class WorkerConnection:
         self._outbox = bytearray()
 
     def receive(self) -> list[Request]:
-        """Read what there is; return the requests that are whole now.
+        """Read the socket; return the requests that are whole now.
 
         Raises OSError, EOFError at the end, and `FrameTooLong` or `MsgspecError` for nonsense.
         """
@@ -70,12 +70,12 @@ class WorkerConnection:
         return [_decode_request(message) for message in self._reader.receive(data)]
 
     def send(self, answer: Answer) -> bool:
-        """Send as much as it takes at once; false if something is left for `flush`. Raises OSError, `FrameTooLong`."""
+        """Send what the socket takes; false if something is left for `flush`. Raises OSError, `FrameTooLong`."""
         self._outbox += frame_answer(answer)
         return self.flush()
 
     def flush(self) -> bool:
-        """Send of what is left; true if that was all. Raises OSError."""
+        """Send what is left, as far as the socket takes it; true if that was all. Raises OSError."""
         with contextlib.suppress(BlockingIOError):
             while self._outbox:
                 sent = self.sock.send(self._outbox)
@@ -113,7 +113,7 @@ class StoreServer:
         self._back: Any = None
 
     def start(self) -> None:
-        """Open the database and listen; switches greenlets. Raises what kept it from it."""
+        """Open the database and listen; switches greenlets. Raises what went wrong."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)  # noqa: PTH108 - one that was killed has left it
         self._listener = new_socket(AF_UNIX)
@@ -134,7 +134,7 @@ class StoreServer:
                 self._let_go()
 
     def stop(self) -> None:
-        """Let go of the workers and the database. Blocks the hub until the current batch is written."""
+        """Close all connections and the database. Blocks the hub until the current batch is written."""
         if self._back is None or self._stopping:
             return
         self._stopping = True
@@ -153,7 +153,7 @@ class StoreServer:
             os.unlink(self._path)  # noqa: PTH108 - text, as it was given
 
     def _told(self) -> None:
-        """In the hub: the thread has opened the database, or ended."""
+        """Take note, in the hub, that the thread has opened the database, or ended."""
         error = self._failure
         if self._opened.ready():
             if error is not None and not self._stopping:
@@ -244,7 +244,7 @@ class StoreServer:
                 self._send(connection, _read(database, request))
 
     def _send(self, connection: WorkerConnection, answer: Answer) -> None:
-        if connection.gone:  # it has ended since it asked; what it wanted kept is kept
+        if connection.gone:  # it has ended since it asked; its rows are stored
             return
         try:
             if not connection.send(answer):
@@ -256,7 +256,7 @@ class StoreServer:
 def _store(
     database: Database, writes: list[tuple[WorkerConnection, Write]]
 ) -> dict[WorkerConnection, list[LeftOut]]:
-    """Write what all have handed over, as one batch; what was left out of it, by whoever handed it over."""
+    """Write the rows of all worker processes as one batch; return what was left out, by connection."""
     rows: dict[Kind, list[Row]] = {}
     owners: dict[Kind, list[tuple[int, WorkerConnection]]] = {}  # whose rows begin where
     for connection, request in writes:
@@ -273,7 +273,7 @@ def _store(
 def _read(database: Database, request: Read) -> Answer:
     try:
         return RowsFound([list(row) for row in database.read(request.query, request.values)])
-    except Exception as error:  # noqa: BLE001 - whoever asked is told
+    except Exception as error:  # noqa: BLE001 - the worker process is told
         return ReadFailed(_text(error))
 
 

@@ -51,7 +51,7 @@ class Write(msgspec.Struct, frozen=True, array_like=True, tag="write", gc=False)
 
 
 class Read(msgspec.Struct, frozen=True, array_like=True, tag="read", gc=False):
-    """A query, and the values for its question marks."""
+    """Query, with the values for its question marks."""
 
     query: str
     values: list[Any]
@@ -61,7 +61,7 @@ LeftOut = tuple[Kind, int, bool, str]
 
 
 class Written(msgspec.Struct, frozen=True, array_like=True, tag="written", gc=False):
-    """All is durable, but for these: kind, place among the rows of the kind, whether it passes, why."""
+    """Answer to a write: all is durable but these: kind, place among the rows of the kind, whether it passes, why."""
 
     left_out: list[LeftOut]
 
@@ -73,7 +73,7 @@ class RowsFound(msgspec.Struct, frozen=True, array_like=True, tag="found", gc=Fa
 
 
 class ReadFailed(msgspec.Struct, frozen=True, array_like=True, tag="failed", gc=False):
-    """Nothing could be read; the text says why."""
+    """Answer to a read that failed; the text says why."""
 
     text: str
 
@@ -91,7 +91,7 @@ def frame_answer(message: Answer) -> bytes:
 
 
 class WorkerDatabase:
-    """The connection, in the writer's thread alone. Raises `StoreError` if there is none at first."""
+    """Connection to the store server, for the writer's thread. Raises `StoreError` if there is none at first."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -165,7 +165,7 @@ class WorkerDatabase:
             self._fail(str(error) or type(error).__name__)
 
     def _fail(self, why: str) -> NoReturn:
-        """An answer that comes later must not be taken for another request's."""
+        """Close the connection and raise: a late answer must not be taken for another request's."""
         self.close()
         raise StoreError(f"the process that writes does not answer: {why}")
 

@@ -33,7 +33,7 @@ commit; a lone write and reads are not delayed."""
 
 
 class Threads(Protocol):
-    """The native threads beneath the greenlets, as `actors.threads` has them; the two folders meet in `system.py`."""
+    """Native threads beneath the greenlets, as `actors.runtime.threads` makes them."""
 
     def native_lock(self) -> Any:
         """Make a lock that stops a native thread."""
@@ -65,7 +65,7 @@ class Database(Protocol):
 
 
 class RowsLeftOut(ChargehandError):
-    """A batch is durable except for some rows; their errors by kind and place among the rows of the kind."""
+    """Failure of some rows of a batch that is durable else; their errors by kind and place among its rows."""
 
     def __init__(self, errors: dict[tuple[Kind, int], StoreError]) -> None:
         super().__init__(f"{len(errors)} rows were left out")
@@ -85,7 +85,7 @@ class PendingWrite(Receipt):
 
 
 class Question:
-    """Something to be read, of which the hub is told what it found, or how it failed."""
+    """Read that the thread does; the hub is told what was found, or how it failed."""
 
     __slots__ = ("failure", "found", "read", "then")
 
@@ -144,13 +144,13 @@ class Writer:
         return job
 
     def ask(self, read: Callable[[Any], Any]) -> Any:
-        """Have something read, behind all that was handed over before, and wait for it; switches greenlets."""
+        """Read behind all that was handed over before, and wait for the result; switches greenlets."""
         answer: AsyncResult[Any] = AsyncResult()
         self._hand_over(_question(read, answer))
         return answer.get()
 
     def look(self, read: Callable[[Any], Any], then: Callable[[Any, Exception | None], None]) -> None:
-        """Have something read likewise, and `then` called in the hub with the result and None, or None and an error."""
+        """Read likewise, and call `then` in the hub with the result and None, or with None and an error."""
         self._hand_over(Question(read, then))
 
     def _hand_over(self, job: PendingWrite | Question) -> None:
@@ -186,7 +186,7 @@ class Writer:
         return self._batches if self._jobs or self._busy else None
 
     def close(self) -> None:
-        """Keep what was handed over, end the thread, and settle everything. Blocks the hub until then."""
+        """Write what was handed over, end the thread, settle everything. Blocks the hub until then."""
         if self._stopping:
             return
         self._stopping = True
@@ -260,7 +260,7 @@ class Writer:
             if type(job) is Question:
                 try:
                     job.found = job.read(database)
-                except Exception as error:  # noqa: BLE001 - whoever asked is told
+                except Exception as error:  # noqa: BLE001 - the asking greenlet is told
                     job.failure = error
 
     @staticmethod
@@ -277,7 +277,7 @@ def _end(watcher: Any) -> None:
 
 
 def _question(read: Callable[[Any], Any], waiter: AsyncResult[Any]) -> Question:
-    """Something to be read for a greenlet that waits for it."""
+    """Make a question for a greenlet that waits for the answer."""
 
     def then(found: Any, failure: Exception | None) -> None:
         if failure is None:

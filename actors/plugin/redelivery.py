@@ -44,25 +44,25 @@ LOOK_AHEAD = 100
 
 
 class RedeliveryDue(msgspec.Struct, frozen=True, gc=False):
-    """Time to try the messages of a charge point; void if another time was set since."""
+    """Event: it is time to try the messages of a charge point; void if another time was set since."""
 
     charge_point_id: str
     due: float
 
 
 class TakeUp(msgspec.Struct, frozen=True, gc=False):
-    """Look for what an earlier run left: the store could not say before."""
+    """Command: look for what an earlier run left; the store could not say before."""
 
 
 class RedeliveryEnded(msgspec.Struct, frozen=True, gc=False):
-    """A plugin has dealt with a record, or its time was over."""
+    """Event: a plugin has dealt with a record, or the record's time was over."""
 
     call: Any
     outcome: Any
 
 
 class RecordGone(msgspec.Struct, frozen=True, gc=False):
-    """The store has taken a record out of the spool for good, or could not."""
+    """Event: the store has taken a record out of the spool for good, or could not."""
 
     charge_point_id: str
     number: int
@@ -70,7 +70,7 @@ class RecordGone(msgspec.Struct, frozen=True, gc=False):
 
 
 class Trouble:
-    """A record that has failed: how often, when it is tried again, and what its plugin had taken before."""
+    """State of a record that has failed: how often, when it is tried again, and what its plugin had taken before."""
 
     __slots__ = ("due", "failures", "taken_before")
 
@@ -81,7 +81,7 @@ class Trouble:
 
 
 class ChargePointBacklog:
-    """A charge point with something in the spool."""
+    """State of a charge point with messages in the spool."""
 
     __slots__ = ("due", "running", "trouble")
 
@@ -212,7 +212,7 @@ class Redelivery(Actor):
     def _choose(
         self, backlog: ChargePointBacklog, records: Sequence[SpooledMessage]
     ) -> tuple[SpooledMessage | None, float]:
-        """The next record that may be tried, or when there is one: none before its transaction's earlier ones."""
+        """Choose the next record that may be tried, or when one may; none before its transaction's earlier ones."""
         now = self._context.clock.monotonic()
         held: set[int] = set()
         due = INFINITY

@@ -31,7 +31,7 @@ class RedeliverNow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Spool:
-    """The messages that were acknowledged but not yet handled, and what must not overtake them.
+    """Messages that were acknowledged but not yet handled, and what must not overtake them.
 
     `Redelivery` owns it and empties it. Sessions, the plugins' supervisor and the system report to it, from the hub's
     thread; its sets are seen by nobody else. While no redelivery is attached nothing goes behind what is spooled.

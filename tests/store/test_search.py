@@ -1,4 +1,4 @@
-"""Which transactions are found, page by page, in every store; and what is forgotten, and set aside."""
+"""Which transactions are found, page by page, in every store; and what is forgotten."""
 
 import datetime as dt
 import itertools
@@ -165,7 +165,7 @@ def test_pages_of_equal_and_other_times_put_together_are_what_was_asked_for(
     assert answers[0] == answers[1]
 
 
-def test_what_was_set_aside_is_paged_by_number(store):
+def test_dead_letters_are_paged_by_number(store):
     for number in range(5):
         store.spool(
             version="1.6",

@@ -1,4 +1,4 @@
-"""Transactions over HTTP: page by page, narrowed, and one with its meter readings; and what was set aside."""
+"""Transactions over HTTP: page by page, narrowed, and one with its meter readings; and dead letters."""
 
 import datetime as dt
 
