@@ -71,6 +71,11 @@ class PassedCall(Call[Any]):
         return self._call.received_at
 
     @property
+    def asked_for(self) -> bool:
+        """True if a trigger command asked the charge point for this message."""
+        return self._call.asked_for
+
+    @property
     def redelivered(self) -> bool:
         """True if a fallback answer acknowledged the call before."""
         return self._call.redelivered

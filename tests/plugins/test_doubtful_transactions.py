@@ -2,7 +2,9 @@
 
 import pytest
 
-from chargehand import TransactionFilter, v16
+from chargehand import Plugin, TransactionFilter, passive, v16
+from chargehand.plugins.back_office import BackOffice
+from chargehand.testing import Stage
 
 from ..actors.messages_of_v16 import METER_VALUES, START, STOP
 from .answers import answer
@@ -161,6 +163,24 @@ def test_a_boot_that_was_asked_for_by_a_trigger_is_no_restart(make, store, clock
     assert store.transaction(1).orphaned is orphaned
     answer(charge_point, "BootNotification", BOOT)  # which nobody asked for
     assert store.transaction(1).orphaned
+
+
+def test_a_boot_that_was_asked_for_is_none_behind_a_plugin_that_passes_it_on(store, clock, now):
+    class Between(Plugin):
+        @passive(v16.BootNotification)
+        def boot(self, call):
+            return call.pass_on()
+
+    with Stage(Between, BackOffice.spec(store, now=now), store=store, clock=clock) as stage:
+        charge_point = stage.connect("CP1")
+        answer(charge_point, "StartTransaction", START)
+        stage.send("CP1", v16.TriggerMessage(requested_message="BootNotification"))
+        stage.settle()
+        charge_point.answer(charge_point.take()[-1], {"status": "Accepted"})
+        for orphaned in (False, True):
+            clock.advance(1)
+            answer(charge_point, "BootNotification", BOOT)
+            assert store.transaction(1).orphaned is orphaned
 
 
 # Concurrent transactions
