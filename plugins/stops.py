@@ -43,6 +43,8 @@ def find(
     The same stop sent again finds the transaction that it has closed, of which `same_time` tells whether its stop had
     the same unreadable time. By the charge point's clock the stop may be `tolerance` before the start.
     """
+    for letter in store.transaction_dead_letters(named, limit=1) if named > 0 else ():
+        return None, f"the start of transaction {named} could not be read: it is dead letter {letter.number}"
     unknown = f"transaction {named} is not known"
     if not stop.id_tag:
         candidates = store.open_transactions(charge_point_id, limit=NAMED + 1)

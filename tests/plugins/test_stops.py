@@ -133,6 +133,19 @@ def test_a_stop_that_fits_one_of_another_charge_point_closes_nothing(make, store
     assert "none is open" in why(store)
 
 
+def test_a_stop_of_a_start_that_could_not_be_read_closes_no_other_transaction(
+    start, stop, store, charge_point
+):
+    start()
+    unread = answer(charge_point, "StartTransaction", {"connectorId": 2, "idTag": "T1"})["transactionId"]
+    stop(unread)
+    assert store.transaction(1).open
+    first, second = store.dead_letters()
+    assert (
+        second.why == f"the start of transaction {unread} could not be read: it is dead letter {first.number}"
+    )
+
+
 def test_a_reason_names_only_so_many_candidates(start, stop, store):
     for number in range(30):
         start(connectorId=number + 1)

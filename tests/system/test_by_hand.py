@@ -50,12 +50,12 @@ def by_hand(store):
 def letter(store):
     """Make a dead letter, and return its number."""
 
-    def letter(action="StopTransaction", payload=STOP, charge_point_id="CP1"):
+    def letter(action="StopTransaction", payload=STOP, charge_point_id="CP1", transaction_id=None):
         if not isinstance(payload, bytes):
             payload = json.dumps(payload).encode()
         store.spool(
             charge_point_id=charge_point_id, version="1.6", action=action, unique_id="u", payload=payload,
-            transaction_id=None, received_at=NOW - HOUR, why="of nothing", redeliver=False,
+            transaction_id=transaction_id, received_at=NOW - HOUR, why="of nothing", redeliver=False,
         )  # fmt: skip
         return store.dead_letters()[-1].number
 
@@ -225,3 +225,13 @@ def test_only_the_one_with_its_number_is_forgotten(by_hand, store, letter):
     assert [one.number for one in store.dead_letters()] == [other]
     with pytest.raises(DeadLetterNotFound):
         by_hand.forget_dead_letter(number, by="ann")
+
+
+def test_what_comes_of_a_transaction_whose_start_was_forgotten_follows_it_no_more(store, letter):
+    start = {"connectorId": 1, "idTag": "T1", "meterStart": 0, "timestamp": "2026-11-28T09:30:00Z"}
+    spool = Spool(store, VERSIONS.values())
+    number = letter("StartTransaction", start, transaction_id=5)
+    spool.load()
+    assert spool.is_behind("CP1", 5)
+    ByHand(store, spool, VERSIONS, lambda: NOW).forget_dead_letter(number, by="ann")
+    assert not spool.is_behind("CP1", 5)
