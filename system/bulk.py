@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AT_A_TIME = 20
-"""Commands made before other greenlets have their turn."""
+"""Commands made before others have their turn."""
+TURN_S = 1e-6
+"""Sleep that lets the hub look at its sockets and timers, too: after `sleep(0)` it may run this greenlet next."""
 PAGE = 100
 """Results that an iteration takes at a time."""
 
@@ -250,7 +252,7 @@ class Bulk:
             self._wait_for_room()
             self._make(charge_point_id)
             if number % AT_A_TIME == 0:
-                gevent.sleep(0)
+                gevent.sleep(TURN_S)
         self._total = len(seen)
 
     def _wait_for_room(self) -> None:
