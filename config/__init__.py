@@ -1,4 +1,4 @@
-"""Settings: what they are (`settings`), how they are checked (`schema`, `checks`), whence they come (`load`).
+"""Settings: declaration (`settings`), checks (`schema`, `checks`), sources (`load`).
 
 One rule: this folder knows names and values only. Never imports what it configures.
 """

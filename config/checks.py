@@ -81,7 +81,7 @@ def check_exposure(settings: Settings) -> None:
     """Refuse to serve strangers by accident. Raises `ConfigError` with all faults.
 
     Without credentials only loopback is served, unless `open` says otherwise; without a token HTTP is served
-    on loopback only, whatever anybody says. A name other than `localhost` counts as another address.
+    on loopback only, whatever the settings say. A name other than `localhost` counts as another address.
     """
     errors = []
     if not settings.auth.credentials and not settings.auth.required and not settings.open:

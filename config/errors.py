@@ -11,7 +11,7 @@ class ChargehandError(Exception):
 
 
 class ConfigError(ChargehandError, ValueError):
-    """The configuration cannot be used.
+    """Error: the configuration cannot be used.
 
     `errors` holds one line for each fault, as `section.key: what is wrong`; `str()` joins them by line ends.
     """

@@ -1,6 +1,6 @@
 """Settings from a TOML file, the environment and the command line, in rising order.
 
-One rule: a setting is replaced as a whole by the next source, and every fault of every source is told at
+One rule: a setting is replaced as a whole by the next source, and every fault of every source is reported at
 once, with the source. Never prints, never looks up a name, never opens anything but the one file.
 """
 
@@ -41,9 +41,9 @@ def load(
     program_defaults: Mapping[str, object] | None = None,
     serves: bool = False,
 ) -> Settings:
-    """Read the settings; raises `ConfigError` with every fault there is.
+    """Read the settings; raises `ConfigError` with all faults.
 
-    With `serves`, what would let strangers in by accident is a fault too.
+    With `serves`, an unprotected exposure is a fault too.
 
     `path` names the TOML file; without it `CHARGEHAND_CONFIG` does, and without that no file is read.
     `overrides` (the command line) and `program_defaults` map `section.key` to a value; None is not given.
@@ -60,7 +60,7 @@ def load(
 
 
 def settings_names() -> dict[str, Any]:
-    """Every setting as `section.key`, with its type, in order of declaration."""
+    """List every setting as `section.key`, with its type, in order of declaration."""
     names: dict[str, Any] = {}
     for name, hint in _hints(Settings):
         if is_dataclass(hint):
@@ -102,7 +102,7 @@ class _Layers:
         section, _, key = name.rpartition(".")
         table = self.data.setdefault(section, {}) if section else self.data
         if not isinstance(table, dict):
-            # The file has a plain value where the table should be; that fault is told already.
+            # The file has a plain value where the table should be; that fault is reported already.
             return
         table[key] = value
         self.origins[name] = origin
@@ -166,7 +166,7 @@ class _Layers:
 
 
 def variable_of(name: str) -> str:
-    """The environment variable of a setting: `http.port` is `CHARGEHAND_HTTP__PORT`."""
+    """Return the environment variable of a setting: `http.port` is `CHARGEHAND_HTTP__PORT`."""
     return PREFIX + name.replace(".", "__").upper()
 
 
@@ -185,7 +185,7 @@ def _from_text(text: str, hint: Any) -> object:
 
 
 def _without(data: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any]:
-    """The data without the faulty settings, each taken out as a whole."""
+    """Return the data without the faulty settings, each left out as a whole."""
     left = deepcopy(dict(data))
     for path, _ in faults:
         top = left.get(path[0])

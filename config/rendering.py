@@ -22,7 +22,7 @@ _SECRET_WORDS = re.compile(
 )
 
 _EXAMPLE_HEAD = """\
-# Settings of chargehand. Every one is here with its default: take away the # in front of what you change.
+# Settings of chargehand. Every setting is here with its default: remove the # in front of those that you change.
 #
 # A setting may also come from the environment, as CHARGEHAND_PORT or CHARGEHAND_SECTION__KEY (lists and
 # tables as JSON), and some from the command line. The command line wins over the environment, and that over
@@ -128,7 +128,7 @@ def _hidden(section: Section) -> dict[str, Any]:
 
 
 def without_password(url: str) -> str:
-    """A URL as it may be shown; what is no URL is left as it is."""
+    """Return a URL without its password; any other text is unchanged."""
     url = re.sub(r"(?<=://)([^:/@?#]*):.*@", r"\1:***@", url)
     return re.sub(r"(?i)([?&][^=&]*(?:password|secret)[^=&]*=)[^&]*", r"\1***", url)
 
@@ -174,7 +174,7 @@ def _default(entry: Field[Any]) -> Any:
 
 
 def _sentence(entry: Field[Any], hint: Any) -> str:
-    """The documentation of a setting, with what its type adds."""
+    """Return the documentation of a setting, with the facts of its type."""
     doc, choices, bounds = rules_of(entry).doc, get_args(hint), range_of(rules_of(entry))
     if get_origin(hint) is Literal and len(choices) > 1:
         return f"{doc} One of {', '.join(map(toml, choices))}."

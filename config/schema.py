@@ -50,7 +50,7 @@ def _plain(value: object) -> Any:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """The word of `known` that was probably meant, or an empty string. Case does not count."""
+    """Return the word of `known` that was probably meant, or an empty string. Case does not count."""
     folded = {name.casefold(): name for name in known}
     found = difflib.get_close_matches(word.casefold(), folded, n=1)
     return folded[found[0]] if found else ""
@@ -58,7 +58,7 @@ def nearest(word: str, known: list[str]) -> str:
 
 @cache
 def schema_of(section: type) -> type[Schema]:
-    """The schema of one settings class."""
+    """Return the schema of one settings class."""
     hints = get_type_hints(section)
     declared: dict[str, Field[Any]] = {}
     for entry in fields(section):
@@ -189,7 +189,7 @@ class _Whole(_Number):
 
 
 def range_of(rules: SettingRules) -> str:
-    """The range of a number in words; empty without one."""
+    """Return the range of a number in words; empty without one."""
     if rules.least is not None and rules.most is not None:
         return f"from {rules.least:g} to {rules.most:g}"
     if rules.least is not None:

@@ -1,4 +1,4 @@
-"""The settings of what charge points have to do with: who may connect, the session of each, and what answers it."""
+"""Settings of charge points: admission, sessions, deadlines and the back office."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -214,7 +214,7 @@ class DeadlineSettings(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackOfficeSettings(Section):
-    """The bundled plugin that answers what no other plugin claims."""
+    """The bundled plugin that answers calls that no other plugin claims."""
 
     enabled: bool = on("Run the back office; without it an unclaimed action is NotSupported.")
     heartbeat_interval_s: int = setting(300, "Seconds between heartbeats, given out at boot.", least=0)

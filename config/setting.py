@@ -37,40 +37,40 @@ class SettingRules:
 
 
 def rules_of(declared: Field[Any]) -> SettingRules:
-    """The rules of one field of a settings class."""
+    """Return the rules of one field of a settings class."""
     return cast("SettingRules", declared.metadata[_RULES])
 
 
 def key_of(declared: Field[Any]) -> str:
-    """The name of a field in a file."""
+    """Return the name of a field in a file."""
     return rules_of(declared).key or declared.name
 
 
 def required(doc: str, **more: Any) -> Any:
-    """A setting without a default."""
+    """Declare a setting without a default."""
     return field(metadata={_RULES: SettingRules(doc=doc, **more)})
 
 
 def setting(default: T, doc: str, **more: Any) -> T:
-    """A setting with its default; `more` are its rules."""
+    """Declare a setting with its default; `more` are its rules."""
     rules = SettingRules(doc=doc, **more)
     # A secret is left out of repr(), so that a traceback or a debug line never shows it.
     return field(default=default, repr=not (rules.secret or rules.url), metadata={_RULES: rules})
 
 
 def made(factory: Callable[[], T], doc: str, **more: Any) -> T:
-    """A setting whose default is made again for each."""
+    """Declare a setting whose default is made for each instance."""
     rules = SettingRules(doc=doc, **more)
     return field(default_factory=factory, repr=not rules.secret, metadata={_RULES: rules})
 
 
 def on(doc: str) -> bool:
-    """A switch that is on."""
+    """Declare a switch that is on."""
     return setting(True, doc)  # noqa: FBT003 - the value is the point
 
 
 def off(doc: str) -> bool:
-    """A switch that is off."""
+    """Declare a switch that is off."""
     return setting(False, doc)  # noqa: FBT003 - the value is the point
 
 
@@ -81,5 +81,5 @@ class Section:
 
 
 def port_number(default: int, doc: str) -> int:
-    """A port to listen on."""
+    """Declare a port to listen on."""
     return setting(default, doc, least=0, most=65535)

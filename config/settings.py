@@ -27,7 +27,7 @@ BUNDLED_PLUGINS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSettings(Section):
-    """A plugin named in a file: where its class is and what it is made with."""
+    """A plugin named in a file: its class and the arguments of that."""
 
     class_name: str = required(
         "The plugin's class, as `package.module:Class`.",

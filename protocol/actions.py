@@ -28,7 +28,7 @@ class Sender(Enum):
     EITHER = "either"
 
     def allows(self, sender: "Sender") -> bool:
-        """Say whether `sender`, one of the two sides, may send it."""
+        """Return whether `sender`, one of the two sides, may send the action."""
         return self is sender or self is Sender.EITHER
 
 
@@ -119,7 +119,7 @@ class Action:
     fallback: Callable[[FallbackFacts], bytes] | None = None
     """Answer in a handler's place; None means InternalError."""
     urgent: bool = False
-    """Priority over commands that nobody stands and waits for."""
+    """Priority of interactive commands over the others."""
     supersede_key: Callable[[Any], Hashable] | None = None
     """Key of a command that replaces waiting ones with an equal key; None if every command counts."""
     effect: Callable[[Any], Pair | None] | None = None
@@ -164,7 +164,7 @@ R = TypeVar("R", bound=Message)
 
 
 class Request(Message, Generic[R], frozen=True):
-    """The base of the messages that are answered, by an `R`."""
+    """Base of the messages that are answered, by an `R`."""
 
     __action__: ClassVar[Action]
 

@@ -44,7 +44,7 @@ def judge_status(done: frozenset[str], failed: frozenset[str]) -> Callable[[Any,
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An active action and what shows its effect: messages by action, each with its judge.
+    """Active action and the messages that show its effect, by action, each with its judge.
 
     `promises` are the statuses that promise it ("" where the answer has none), `at_once` those that are the effect
     itself. Without the member `needs` an answer promises nothing. With `each` one message is the effect of one call
@@ -134,7 +134,7 @@ class Expectation:
         return not self.pair.needs or getattr(response, self.pair.needs, None) is not None
 
     def message(self, action: str, message: Any) -> bool:
-        """Take a message of the charge point's; true if it shows what became of the call."""
+        """Take a message of the charge point; return true if it decides the effect of the command."""
         judge = self.pair.shown_by.get(action)
         if judge is None or message is None or self._seen is not None or self.effect is not Effect.PENDING:
             return False

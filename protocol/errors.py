@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from ..config.errors import ChargehandError
 
-DESCRIPTION_CHARACTERS = 255  # what a CALLERROR has room for
+DESCRIPTION_CHARACTERS = 255  # the longest description of a CALLERROR
 
 
 class ErrorCode(StrEnum):
@@ -96,7 +96,7 @@ class InvalidPayload(ChargehandError, ValueError):
 
 
 class Refused(ChargehandError):
-    """Frame or payload of the peer that cannot be accepted; `code` and `description` are what to answer with.
+    """Frame or payload of the peer that cannot be accepted; `code` and `description` are those of the answer.
 
     `violations` are all that were found, the first of them being the one answered.
     """

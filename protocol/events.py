@@ -1,6 +1,6 @@
-"""Events of charge points and of the system, in the words of no version. Live: told when they happen, and not kept.
+"""Live events of charge points and of the system, in the words of no version: published at once, never stored.
 
-The one rule: an event says all that a reader needs, so that nothing has to be asked back.
+The one rule: an event has everything that its reader needs, so that no query is needed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""OCPP-J frames: bytes to what they say, and back. OCPP-J 1.6, section 4.2.
+"""OCPP-J frames: reading and writing. OCPP-J 1.6, section 4.2.
 
     [2, unique id, action, payload]                         CALL
     [3, unique id, payload]                                 CALLRESULT
@@ -180,7 +180,7 @@ def slip(text: str) -> Deviation:
 
 
 def _stripped(data: bytes) -> tuple[bytes, list[Deviation]]:
-    """Take away what stands around a frame."""
+    """Remove control characters and a byte order mark around a frame."""
     slips: list[Deviation] = []
     core = data.strip(_AROUND)
     if len(core) == len(data):
@@ -196,7 +196,7 @@ def _stripped(data: bytes) -> tuple[bytes, list[Deviation]]:
 
 
 def _without_slips(data: bytes, slips: list[Deviation]) -> bytes:
-    """Mend what is wrong inside strings and between them. The time is linear in the length."""
+    """Mend slips inside strings and between them. The time is linear in the length."""
     if not _MAYBE.search(data):
         return data
     found: dict[str, None] = {}

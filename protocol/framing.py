@@ -47,7 +47,7 @@ class FrameReader:
         Messages before such a length are returned; the error is raised by the next `receive`, and by every one after.
         """
         buffer = self._buffer
-        # Messages that came whole are cut from what came; only those that came in parts go through the buffer.
+        # Complete messages are cut from the read; only those that came in parts go through the buffer.
         parts = bool(buffer)
         if parts:
             buffer += data

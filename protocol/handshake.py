@@ -32,7 +32,7 @@ class HandshakeError(ChargehandError, ValueError):
 class HandshakeResponse:
     """The head of the server's answer. Headers' names are in lower case; repeated ones are joined by `, `.
 
-    `leftover` is what came behind the head in the same read: the first frames, or the start of a refusal's
+    `leftover` are the bytes behind the head in the same read: the first frames, or the start of a refusal's
     text.
     """
 
@@ -51,7 +51,7 @@ def choose_subprotocol(offered: str, spoken: Sequence[str]) -> str | None:
 
 
 def wants_upgrade(headers: Mapping[str, str]) -> str | None:
-    """Say what is wrong with a request as a WebSocket handshake; None if nothing. RFC 6455, section 4.2.1."""
+    """Name the fault of a request as a WebSocket handshake; None if there is none. RFC 6455, section 4.2.1."""
     if "websocket" not in [token.strip().lower() for token in headers.get("upgrade", "").split(",")]:
         return "this is a WebSocket endpoint: send Upgrade: websocket"
     if "upgrade" not in [token.strip().lower() for token in headers.get("connection", "").split(",")]:
@@ -133,7 +133,7 @@ def confirm(response: HandshakeResponse, key: str, subprotocols: Collection[str]
     """Return the subprotocol that the server chose, None if it chose none. Section 4.1.
 
     `key` and `subprotocols` are those of the request. Raises HandshakeError if the response does not open a
-    WebSocket, or opens one that nobody asked for.
+    WebSocket, or opens one with a subprotocol that was not requested.
     """
     headers = response.headers
     connection = [token.strip().lower() for token in headers.get("connection", "").split(",")]

@@ -16,7 +16,7 @@ os.register_at_fork(after_in_child=_keys.clear)
 
 
 def fresh_key() -> bytes:
-    """Return four bytes that nobody can predict, new ones for every frame of a client. Safe from any thread.
+    """Return four unpredictable bytes, new ones for every frame of a client. Safe from any thread.
 
     They come from the system's random source in batches: a call for each would cost as much as the masking.
     """

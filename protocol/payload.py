@@ -1,6 +1,6 @@
-"""Reading and writing payloads: the two policies for what comes in, and the check of what goes out.
+"""Reading and writing payloads: the two policies for incoming ones, and the check of outgoing ones.
 
-The one rule: whatever the bytes, a reader returns a message or raises `Refused`, and nothing else ever.  The
+The one rule: for any bytes, a reader returns a message or raises `Refused`, and nothing else.  The
 compiled decoder's "yes" is final; what it refuses goes to marshmallow, which accepts it too or says what is
 wrong with it.
 
@@ -82,7 +82,7 @@ def lenient(
     received_at: dt.datetime | None = None,
     naive_zone: dt.tzinfo | None = dt.UTC,
 ) -> tuple[M, tuple[Deviation, ...]]:
-    """Read a payload, mending what can be mended, or raise `Refused` with what cannot.
+    """Read a payload, mending deviations, or raise `Refused` with those that cannot be mended.
 
     The deviations say what was mended; their paths are those of the payload as sent.  One member may deviate
     in more than one way. `received_at` stands in for a time that cannot be read, where the declaration says so; without
@@ -299,7 +299,7 @@ def _checked(kind: type[Message], message: Message) -> bytes | None:
         payload = _encoder.encode(whole)
         if kind.__decoder__.decode(payload) == whole:
             return payload
-    except (TypeError, *UNREADABLE):  # the long way says what is wrong with it
+    except (TypeError, *UNREADABLE):  # the long way names the fault
         pass
     return None
 

@@ -45,7 +45,7 @@ class Rule(fields.Field[Any]):
         return super().deserialize(value, *args, **kwargs)
 
     def keep(self, value: Any) -> Any:
-        """Make what the message holds of a value that breaks this rule."""
+        """Return the value that the message holds in place of one that breaks this rule."""
         return value
 
 

@@ -61,7 +61,7 @@ class SessionRules:
     default_deadline_s: float = 10.0
     deadlines_s: dict[str, float] = field(default_factory=dict)
     queue_limit: int = 100
-    queue_reserve: int = 0  # for calls that somebody stands and waits for
+    queue_reserve: int = 0  # for interactive commands
     accept_unbooted: bool = True
     answer_transactions_unregistered: bool = True
     date_of: Callable[[float], dt.datetime] = _unix_time
@@ -200,13 +200,13 @@ class Session:
         self.calls: CommandQueue | None = (
             None  # ours; made with the first, for most charge points never get one
         )
-        # What a trigger command asked for: a registration, and while Pending everything.
+        # Messages that a trigger command asked for: a registration, and while Pending all of them.
         self.triggered: set[str] | None = None
         self._late: deque[Outgoing] | None = None
         self._prefix = id_prefix
         self._last_id = 0
 
-    # -- What comes in -------------------------------------------------------------------------
+    # -- Incoming --------------------------------------------------------------------------------
 
     def receive(self, data: bytes, now: float) -> Event:
         """Take one frame, which must be valid UTF-8."""
@@ -234,7 +234,9 @@ class Session:
         deviations = slips
         request: Message | None
         try:
-            request = action.request.__decoder__.decode(payload)  # what the compiled decoder takes is final
+            request = action.request.__decoder__.decode(
+                payload
+            )  # an acceptance by the compiled decoder is final
         except UNREADABLE:
             try:
                 request, found = self._judge(action, payload, now)
@@ -395,7 +397,7 @@ class Session:
         elif self.calls is not None:
             self.calls.take_off_wire()
 
-    # -- What goes out -------------------------------------------------------------------------
+    # -- Outgoing --------------------------------------------------------------------------------
 
     def answer(self, incoming: Incoming, payload: bytes) -> bytes | None:
         """Write the CALLRESULT for a CALL, from a payload checked before; None for a CALL answered already."""

@@ -1,6 +1,6 @@
-"""Text from elsewhere: characters that nobody sees, and a way to show them.
+"""Text from elsewhere: invisible characters, and a way to show them.
 
-A charge point chooses what stands in its identity and in what it sends. A control character could move the cursor or
+A charge point chooses the characters of its identity and of its messages. A control character could move the cursor or
 look like a line of ours, a bidirectional override could turn a name around, and an invisible one make two names look
 the same.
 """
@@ -26,7 +26,7 @@ INVISIBLE: Final = re.compile(f"[{_CONTROL}{_FORMAT}{_NO_CHARACTERS}]")
 
 
 def escaped(text: str) -> str:
-    """Text on one line, its invisible characters as Python writes them."""
+    """Return text on one line, its invisible characters as Python writes them."""
     return INVISIBLE.sub(_escape, text)
 
 

@@ -1,6 +1,6 @@
 """Verbs: commands in the words of no version. A version's table has a pure function for each verb that it knows.
 
-The one rule: a verb says what is wanted of a charge point, never with which message. An EVSE has connectors, both
+The one rule: a verb names the wanted result, never the message. An EVSE has connectors, both
 numbered from 1; OCPP 1.6's connector n is connector 1 of EVSE n, and its connector 0 the charge point as a whole.
 """
 
@@ -108,7 +108,7 @@ class Limit(Verb, frozen=True, tag="limit"):
 
 
 class ClearLimit(Verb, frozen=True, tag="clear_limit"):
-    """Take back what `Limit` with the same scope has set, and nothing else."""
+    """Clear the limit that `Limit` with the same scope has set, and nothing else."""
 
     evse: Annotated[int | None, Meta(description="EVSE whose limit is taken back.")] = None
     transaction_id: Annotated[

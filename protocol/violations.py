@@ -76,7 +76,7 @@ def _text_of(value: object) -> object:
 
 
 def _integer_of(value: object) -> object:
-    """Read 12.0, 12.7 and "12": the fraction is cut off, so that nobody pays for what was not measured."""
+    """Read 12.0, 12.7 and "12": the fraction is cut off, so that nobody pays for energy that was not measured."""
     if isinstance(value, str) and INTEGER_TEXT.fullmatch(value):
         return int(Decimal(value))
     if isinstance(value, Decimal) and abs(value) < LARGEST:

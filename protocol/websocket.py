@@ -77,7 +77,7 @@ def is_sendable(code: int) -> bool:
 
 
 class Role(IntEnum):
-    """Which end of the connection a codec speaks for. A client masks what it sends, a server does not."""
+    """End of the connection that a codec speaks for. A client masks its frames, a server does not."""
 
     SERVER = 0
     CLIENT = 1
@@ -92,7 +92,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The peer answered a ping, or sent a pong of its own accord. Section 5.5.3."""
+    """Event: the peer answered a ping, or sent an unsolicited pong. Section 5.5.3."""
 
     payload: bytes
 
@@ -112,7 +112,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The peer broke the protocol or a limit: send `reply`, end the connection. Section 7.1.7.
+    """Event: the peer broke the protocol or a limit: send `reply`, end the connection. Section 7.1.7.
 
     `code` is the close code that tells the peer why; `reply` is None if our close frame is out already.
     Nothing comes after this event.

@@ -96,7 +96,7 @@ class Copy:
             )
         self._connection = connection
         if self._interrupted:
-            raise StoreError("no copy was made: nobody waits for it any more")
+            raise StoreError("no copy was made: the request for it has ended")
         connection.execute("VACUUM INTO ?", (self._target,))
         with closing(sqlite3.connect(self._target, isolation_level=None)) as copy:
             copy.execute(

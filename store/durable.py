@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 LARGEST_ID = 2**31 - 1
 NOTHING_NEW = Receipt(done=True)
-"""Receipt for what need not be written."""
+"""Receipt for a record that need not be written."""
 BLOCK = 1000
 """Numbers of transactions that are reserved at a time."""
 
@@ -156,7 +156,7 @@ class DurableStore:
         return number
 
     def _note_number(self, number: int) -> None:
-        """Never give a number that somebody else has given."""
+        """Note a number that another process has given, so that it is not given again."""
         if number >= self._next:
             self._next = number + 1
             self._reserve_ahead()
@@ -278,7 +278,7 @@ class DurableStore:
         supported_energy_wh: float | None,
         findings: tuple[str, ...],
     ) -> Receipt:
-        """Store what was derived of a closed transaction, until a reading or an amendment makes it void."""
+        """Store what was derived of a closed transaction, until a reading or an amendment invalidates it."""
         values = row(transaction_id, 1, energy_wh, energy_source, supported_energy_wh, flags_text(findings))
         return self._writer.append(Kind.ASSESS, values)
 
@@ -337,7 +337,7 @@ class DurableStore:
         return self._open.get(transaction_id)
 
     def release_transaction(self, transaction_id: int) -> Receipt:  # noqa: ARG002 - nobody else writes
-        """Let every process read an open transaction from what is stored, before it is closed by somebody else."""
+        """Have every process read an open transaction from the store again, before it is closed by hand."""
         return Receipt(done=True)
 
     def transactions(
@@ -533,7 +533,7 @@ class DurableStore:
         return self._spool_rows([("aside = 1", True), ("transaction_id = ?", (transaction_id,))], limit)
 
     def forget_dead_letters(self, numbers: Sequence[int]) -> Receipt:
-        """Delete dead letters for good; what waits for redelivery is left."""
+        """Delete dead letters; messages that wait for redelivery stay."""
         receipt = self._writer.append(Kind.BARRIER, ())
         for number in numbers:
             receipt = self._writer.append(Kind.FORGET, row(number))

@@ -1,7 +1,7 @@
 """Handing the interpreter's lock to a native thread that a busy hub would starve.
 
-A hub that lets go of the interpreter's lock often, and takes it again at once, is never asked for it: whoever waits is
-woken too late each time, and begins to wait again. So a hub that sees no progress stands still for a moment.
+A hub that releases the interpreter's lock often, and takes it again at once, is never asked to give it up: the waiting
+thread is woken too late each time, and starts to wait again. So a hub that sees no progress pauses for a moment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ YIELD_S = 0.0002
 class GilHandoff:
     """Pause of the hub that lets a starved thread have the interpreter's lock.
 
-    `lock` is a native one of its own, for nothing but to wait for in vain.
+    `lock` is a native lock that is never free: waiting for it is the pause.
     """
 
     def __init__(self, lock: Any) -> None:
@@ -32,7 +32,7 @@ class GilHandoff:
         self._timer: Any = None
 
     def begin(self, loop: Any, progress: Callable[[], int | None]) -> None:
-        """Look after a thread until `progress`, which grows as it gets on, is None: it has nothing to do."""
+        """Watch a thread until `progress`, which grows with its work, is None: the thread is idle."""
         if self._timer is None:
             self._timer = loop.timer(LOOK_S if self._looks < LOOKS else LOOK_SELDOM_S, ref=False)
             self._timer.start(self._look, loop, progress)

@@ -1,4 +1,4 @@
-"""Inspection of an SQLite file that nobody writes to: its integrity, and the consistency of its records.
+"""Inspection of an SQLite file that no process writes to: its integrity, and the consistency of its records.
 
 It is only read, row by row, so there may be any number. One that an older program left is copied, and brought up to
 date in the copy.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .records import OverFact
 
 TOLD = 20
-"""Faults of one kind that are told one by one."""
+"""Faults of one kind that are listed one by one."""
 
 REGISTRATIONS = ("Accepted", "Pending", "Rejected")
 UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
@@ -65,7 +65,7 @@ class Inspection:
         if version == len(STEPS):
             self._check_records()
             return
-        # What an older program left is looked at as this one would find it: in a copy.
+        # A file of an older program is migrated in a copy, as this program would do at start.
         with (
             tempfile.TemporaryDirectory() as folder,
             closing(sqlite3.connect(Path(folder) / "copy", isolation_level=None)) as copy,
@@ -161,7 +161,7 @@ class Inspection:
         facts = Collections(lambda *_: Receipt(done=True)).over_facts
         query = "SELECT key, data FROM books WHERE book = ? AND data IS NOT NULL"
         for key, data in self._connection.execute(query, (facts.name,)):
-            with suppress(*UNREADABLE):  # told with the other records of collections
+            with suppress(*UNREADABLE):  # counted with the other records of collections
                 facts.follow(key, data)
         return facts
 

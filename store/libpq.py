@@ -74,14 +74,14 @@ class DatabaseAddress:
             given = conninfo_to_dict(url)
         except ProgrammingError:
             given = None
-        # Outside the handler: libpq quotes what it does not understand, a password among it.
+        # Outside the handler: libpq quotes the parts that it cannot parse, a password included.
         if given is None:
             raise StoreError(f"{self.shown}: not a URL as PostgreSQL has them: {_fault(self.shown)}")
         self._given: dict[str, Any] = {**DEFAULTS, **given, "client_encoding": "UTF8"}
         self._timeout_s = float(self._given.get("connect_timeout") or 0) or CONNECT_S
 
     def connect(self) -> PGconn:
-        """Connect to the first address that lets us. Raises `StoreError` with what each of them said."""
+        """Connect to the first address that accepts us. Raises `StoreError` with the error of each of them."""
         from psycopg import Error  # noqa: PLC0415 - an extra
 
         faults = []
@@ -201,9 +201,9 @@ def _judged(connection: PGconn, execute: Callable[[], PGresult]) -> PGresult:
 
 
 class ResponseTimeout:
-    """Ends a connection whose server has been silent for too long: who waits for it in C is told then that it is lost.
+    """Ends a connection whose server has been silent for too long: a thread that waits for it in C gets an error then.
 
-    The thread holds it while it waits, the hub pulls it. `lock` is a native one, which the hub never waits for.
+    The thread arms it while it waits, the hub fires it. `lock` is a native one, which the hub never waits for.
     """
 
     def __init__(self, lock: Any) -> None:

@@ -193,7 +193,7 @@ class MemoryStore:
         supported_energy_wh: float | None,
         findings: tuple[str, ...],
     ) -> Receipt:
-        """Store what was derived of a closed transaction, until a reading or an amendment makes it void."""
+        """Store what was derived of a closed transaction, until a reading or an amendment invalidates it."""
         if transaction_id in self._closed:
             self._change(
                 transaction_id,
@@ -253,7 +253,7 @@ class MemoryStore:
         return self._open.get(transaction_id)
 
     def release_transaction(self, transaction_id: int) -> Receipt:  # noqa: ARG002 - nobody else writes
-        """Let every process read an open transaction from what is stored, before it is closed by somebody else."""
+        """Have every process read an open transaction from the store again, before it is closed by hand."""
         return PERSISTED
 
     def transactions(
@@ -400,7 +400,7 @@ class MemoryStore:
         payload: bytes,
         received_at: datetime,
     ) -> Receipt:
-        """Keep nothing: what a charge point told last is in its session, which lives as long as this store."""
+        """Store nothing: the last facts of a charge point are in its session, which lives as long as this store."""
         del charge_point_id, item, version, action, payload, received_at
         return PERSISTED
 
@@ -531,7 +531,7 @@ class MemoryStore:
         return list(itertools.islice(found, limit))
 
     def forget_dead_letters(self, numbers: Sequence[int]) -> Receipt:
-        """Delete dead letters for good; what waits for redelivery is left."""
+        """Delete dead letters; messages that wait for redelivery stay."""
         for number in numbers:
             self._dead_letters.pop(number, None)
         return PERSISTED

@@ -185,7 +185,7 @@ class PostgresServer:
             self._leash.let_go()
 
     def _twice(self, ask: Callable[[], T]) -> T:
-        """Ask what begins something: again, if the connection had been lost before."""
+        """Run the first query of a batch; again, if the connection had been lost before."""
         begun = time.monotonic()
         try:
             return ask()
@@ -227,7 +227,7 @@ class PostgresServer:
         if self._transaction is None:
             return
         result = self._wait(self._transaction, run, b"COMMIT")
-        if result.command_status != b"COMMIT":  # what the server says of a transaction that failed before
+        if result.command_status != b"COMMIT":  # SQLSTATE of a statement in a transaction that failed before
             raise QueryFailed("the transaction was rolled back")
         self._transaction = None
 

@@ -22,7 +22,7 @@ COLLECTIONS_LOCK = LOCK + 1
 LOCK_S = 60
 """Seconds to wait for another process that makes the tables."""
 STATEMENT_S = 5
-"""Seconds that a statement may take; then the server gives it up, and what waits for it is tried again."""
+"""Seconds that a statement may take; then the server cancels it, and its batch is tried again."""
 
 STEPS: tuple[str, ...] = (
     # Whole numbers that a charge point sends are numeric: nothing says how large they may be. An id tag may be long: it

@@ -24,7 +24,7 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A ReserveNow that a charge point accepted (OCPP 1.6, 5.13). `id` is unique per charge point.
 
-    `state` is "active", "uncertain" (sent, and it is not known what became of it), "used" (by the start of
+    `state` is "active", "uncertain" (sent, and its outcome is unknown), "used" (by the start of
     `transaction_id`) or "cancelled"; see `state_at` for one whose `expiry` is past. Connector 0 is any connector.
     """
 
@@ -65,7 +65,7 @@ class LocalList(msgspec.Struct, frozen=True, kw_only=True):
     """The local authorisation list of a charge point, as the SendLocalLists that it accepted made it (OCPP 1.6, 5.15).
 
     `tags` is id tag (as sent) to its idTagInfo, `version` theirs: 0 for an empty list, -1 where lists are not
-    supported. `certain` is false when a list was sent and it is not known what became of it, or the charge point said
+    supported. `certain` is false when a list was sent and its outcome is unknown, or the charge point said
     another version: then only a full list helps. `last_sent` is the highest version that it may ever have seen; the
     next one is higher.
     """
@@ -94,7 +94,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TicketRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An active call that has not ended, for the process that comes after this one. Times are seconds since 1970.
+    """Command that has not ended, for the next process. Times are seconds since 1970.
 
     `state` is "queued", or "sent" from just before it goes on the wire; `payload` is the request as JSON; `expires_at`
     is when it must be sent by; `node` is the process that has it; `verb` is the JSON of the verb that it was made from,

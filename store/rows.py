@@ -27,7 +27,7 @@ ESCAPED = "stored escaped: the database cannot hold a value as it was sent"
 
 
 class Kind(IntEnum):
-    """The kinds of writes, in the order in which those of one batch are done: it gives what their own order would."""
+    """Kind of a write. Those of a batch are done in this order, which has the same result as their own order."""
 
     BARRIER = 0  # nothing: its receipt says that all before it is durable
     IDS = 1  # next
@@ -58,7 +58,7 @@ STARTED = (
 """Columns of a transaction that its start fills."""
 ASSESSED = ("assessed", "energy_wh", "energy_source", "supported_energy_wh", "findings")
 NOT_ASSESSED = (0, None, "", None, "[]")
-"""Values of these columns when nothing is derived, or what was is void."""
+"""Values of these columns when nothing is derived, or the derived figures are invalid."""
 TRANSACTION = (*STARTED, "other_stops", "closed_by", "note", "life_at", *ASSESSED)
 STOP = (
     "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "closed_by", "note",
@@ -85,12 +85,12 @@ Row = tuple[Any, ...]
 
 
 def row(*values: Any) -> Row:
-    """Make a row. What a database cannot hold is escaped."""
+    """Make a row; characters that a database cannot hold are escaped."""
     return tuple([storable(value) for value in values])
 
 
 def storable(value: Any) -> Any:
-    """A value as a database can hold it: a number over 64 bits as its text, lone surrogates and NUL escaped."""
+    """Convert a value for a database: numbers over 64 bits become text, lone surrogates and NUL are escaped."""
     if type(value) is int:
         return value if -LARGEST_INTEGER <= value <= LARGEST_INTEGER else str(value)
     if type(value) is str and (not value.isascii() or "\0" in value):
@@ -156,7 +156,7 @@ def merged(rows: Sequence[Row]) -> list[Row]:
 
 
 def as_kept(transaction: Transaction) -> Transaction:
-    """A transaction with the flag that its row has if something in it had to be escaped."""
+    """Return a transaction with the flag that its row has if something in it had to be escaped."""
     values = (
         transaction.meter_start,
         transaction.id_tag,
@@ -190,7 +190,7 @@ def _stops_encoded(stops: Sequence[StopFigures]) -> str:
 
 
 def text(at: dt.datetime | None) -> str | None:
-    """A time as a column holds it: as `isoformat` writes it, which takes longer."""
+    """Write a time as a column holds it: equal to `isoformat`, which is slower."""
     if at is None:
         return None
     written = _encode(at)
@@ -200,7 +200,7 @@ def text(at: dt.datetime | None) -> str | None:
 
 
 def time(value: str | None) -> Any:
-    """A time out of a column."""
+    """Read a time from a column."""
     return None if value is None else dt.datetime.fromisoformat(value)
 
 
@@ -219,7 +219,7 @@ def reading_key(values: bytes) -> str:
 
 
 def reading_time(values: bytes) -> str:
-    """The first time in meter values, as it was sent, to the second; empty if there is none."""
+    """Return the first time in meter values, as it was sent, to the second; empty if there is none."""
     found = _TIME.search(values)
     return "" if found is None else found[1].decode()
 
@@ -292,7 +292,7 @@ def reading_of(values: Sequence[Any]) -> MeterReading:
 
 
 def sent(value: bytes | str) -> bytes:
-    """Return what was sent out of a column; 0.1.0 stored it as text."""
+    """Read a payload from a column; 0.1.0 stored it as text."""
     return value.encode() if isinstance(value, str) else value
 
 

@@ -164,5 +164,5 @@ THEIRS = (
 
 
 def utc_text(at: dt.datetime | None) -> str | None:
-    """A time as the columns have it: as text it sorts as the times do."""
+    """Write a time as the columns have it: as text it sorts as the times do."""
     return None if at is None else text(at.astimezone(dt.UTC))

@@ -69,7 +69,7 @@ PURGE = f"DELETE FROM books WHERE removed_at < now() - interval '{REMOVALS_KEPT_
 class SharedStore(DurableStore):
     """Store that other processes write too.
 
-    The class attributes are what another SQL than PostgreSQL's says differently.
+    The class attributes are the statements that differ from PostgreSQL's in another SQL.
     """
 
     fact = FACT_IN_POSTGRES
@@ -152,7 +152,7 @@ class SharedStore(DurableStore):
             end = rows[0][0]
             self._blocks.append((end - BLOCK, end))
 
-    # -- What of ours is on its way --------------------------------------------------------------
+    # -- Our pending writes ----------------------------------------------------------------------
 
     def _own(self, key: int | str | tuple[str, str], receipt: Receipt) -> Receipt:
         self._ours[key] = receipt
@@ -172,7 +172,7 @@ class SharedStore(DurableStore):
         return self._own(transaction.id, super().stop_transaction(transaction))
 
     def release_transaction(self, transaction_id: int) -> Receipt:
-        """Let every process read an open transaction from what is stored, before it is closed by somebody else.
+        """Have every process read an open transaction from the store again, before it is closed by hand.
 
         Settled when the other processes have followed the change, after two of their reads.
         """
@@ -195,7 +195,7 @@ class SharedStore(DurableStore):
     def _persist(self, collection: str, key: str, data: bytes | None) -> Receipt:
         return self._own((collection, key), super()._persist(collection, key, data))
 
-    # -- What others have written ----------------------------------------------------------------
+    # -- Changes of other processes --------------------------------------------------------------
 
     def every_second(self) -> None:
         """Read changes of the collections, and reserve ids if there are too few. Called every `FOLLOW_S`."""

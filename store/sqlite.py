@@ -104,7 +104,7 @@ STATEMENTS: dict[Kind, str] = {
 }
 """Statement for each kind of row; the rows are named `given`."""
 CHANGED = "UPDATE ids SET next = next + ? WHERE name = 'change'"
-"""Statement behind `Kind.COLLECTION`, which has used so many numbers: they only go up, whatever is removed."""
+"""Statement after `Kind.COLLECTION`, which stores the last number used: numbers only rise, even after removals."""
 REMOVED = f"DELETE FROM books WHERE removed_at <= {NOW} - ?"  # noqa: S608 - a constant
 """Follows too: so a removal keeps its place among the entries of its batch, and can be followed for so many seconds."""
 FORGOTTEN = "DELETE FROM charge_points WHERE registration = ''"
@@ -123,7 +123,7 @@ NOTHING = {kind: (None,) * len(columns) for kind, columns in GIVEN.items()}
 
 
 def _one_each(kind: Kind, rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows that count of those which change the same: the first end of a transaction, else the last."""
+    """Return the row that counts of those that change the same: the first end of a transaction, else the last."""
     if kind is Kind.STOP:
         return list({row[0]: row for row in reversed(rows)}.values())
     if kind in (Kind.AMEND_OPEN, Kind.AMEND):

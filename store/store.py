@@ -118,9 +118,9 @@ class Store(Protocol):
     """
 
     def backup(self, path: str) -> None:
-        """Write a consistent copy of everything into a new file, for its owner's eyes alone; switches greenlets.
+        """Write a consistent copy of everything into a new file, readable by its owner alone; switches greenlets.
 
-        What is appended meanwhile is not held up. Raises `NoBackup` if that cannot be done with this store, else
+        Appends meanwhile are not delayed. Raises `NoBackup` if that cannot be done with this store, else
         `StoreError`; then there is no file.
         """
 
@@ -170,7 +170,7 @@ class Store(Protocol):
         supported_energy_wh: float | None,
         findings: tuple[str, ...],
     ) -> Receipt:
-        """Store what was derived of a closed transaction, until a reading or an amendment makes it void."""
+        """Store what was derived of a closed transaction, until a reading or an amendment invalidates it."""
 
     def transaction_over(
         self,
@@ -216,7 +216,7 @@ class Store(Protocol):
         """Find an open transaction by its id; None if none is known to be open. Never switches greenlets."""
 
     def release_transaction(self, transaction_id: int) -> Receipt:
-        """Let every process read an open transaction from what is stored, before it is closed by somebody else.
+        """Have every process read an open transaction from the store again, before it is closed by hand.
 
         Settled when no other process takes it for open because it was.
         """
@@ -343,7 +343,7 @@ class Store(Protocol):
         """Return the dead letters that belong to a transaction, oldest first."""
 
     def forget_dead_letters(self, numbers: Sequence[int]) -> Receipt:
-        """Delete dead letters for good; what waits for redelivery is left."""
+        """Delete dead letters; messages that wait for redelivery stay."""
 
     def requeue(self, numbers: Sequence[int]) -> Receipt:
         """Let dead letters wait for redelivery again, in their old places."""

@@ -62,7 +62,7 @@ class WorkerConnection:
     def receive(self) -> list[Request]:
         """Read the socket; return the requests that are whole now.
 
-        Raises OSError, EOFError at the end, and `FrameTooLong` or `MsgspecError` for nonsense.
+        Raises OSError, EOFError at the end, and `FrameTooLong` or `MsgspecError` for an invalid request.
         """
         data = self.sock.recv(READ_BYTES)
         if not data:
@@ -206,7 +206,7 @@ class StoreServer:
     def _accept(self) -> None:
         with contextlib.suppress(
             OSError
-        ):  # it has gone again, or there is no descriptor left: it tries again
+        ):  # the worker has left again, or no descriptor is free: it tries again
             sock, _ = self._listener.accept()
             sock.setblocking(False)  # noqa: FBT003 - the socket's own
             connection = WorkerConnection(sock)

@@ -38,10 +38,10 @@ REQUEST_BYTES = 16 * 1024 * 1024
 LARGEST_REQUEST_BYTES = 8 * REQUEST_BYTES
 """Bytes of a request over which its connection is closed: no worker sends such."""
 ANSWER_BYTES = framing.LARGEST_BYTES
-"""The longest answer: a query may find as much as there is."""
+"""Longest answer in bytes: a query may find everything."""
 READ_BYTES = 65_536
 ANSWER_S = 60.0
-"""Seconds that the other process has to answer; then nobody knows what it did, and all of it is written again."""
+"""Seconds that the other process has to answer; then the outcome is unknown, and all of it is written again."""
 
 
 class Write(msgspec.Struct, frozen=True, array_like=True, tag="write", gc=False):
@@ -177,10 +177,10 @@ class WorkerDatabase:
         while not answers:
             data = connection.recv(READ_BYTES)
             if not data:
-                raise OSError("it has closed the connection")
+                raise OSError("the store server has closed the connection")
             answers = reader.receive(data)
         if len(answers) > 1 or reader.waiting_bytes:
-            raise OSError("it has sent more than one answer")
+            raise OSError("the store server has sent more than one answer")
         return answers[0]
 
 

@@ -99,7 +99,7 @@ class Question:
 class Writer:
     """Native thread that writes rows in batches.
 
-    `open_` makes the database, in the thread; what it raises is raised by `start`.
+    `open_` makes the database, in the thread; its errors are raised by `start`.
     """
 
     def __init__(self, open_: Callable[[], Database], threads: Threads, *, most: int = 2000) -> None:
@@ -205,7 +205,7 @@ class Writer:
             while done:
                 self._finish(done.popleft())
         finally:
-            if done:  # one who was told has raised: the hub says so, and the others are told all the same
+            if done:  # a callback has raised: the hub prints that, and the other callbacks run
                 self._loop.run_callback(self._settle)
 
     @staticmethod

@@ -39,7 +39,7 @@ from .types import (
 
 
 class AuthorizeResponse(Message):
-    """Say whether an id tag may charge. OCPP 1.6, 6.2."""
+    """Tell whether an id tag may charge. OCPP 1.6, 6.2."""
 
     id_tag_info: IdTagInfo
 
@@ -81,7 +81,7 @@ class BootNotificationResponse(Message):
     needs=Needs.NONE,
 )
 class BootNotification(Request[BootNotificationResponse]):
-    """Tell what charge point has started. OCPP 1.6, 4.2 and 6.3."""
+    """Report the start of a charge point. OCPP 1.6, 4.2 and 6.3."""
 
     charge_point_vendor: Annotated[CiString20, StandIn("")]
     charge_point_model: Annotated[CiString20, StandIn("")]
@@ -134,7 +134,7 @@ class AvailabilityStatus(StrEnum):
 
 
 class ChangeAvailabilityResponse(Message):
-    """Say whether the availability changes now, later, or not. OCPP 1.6, 6.8."""
+    """Tell whether the availability changes now, later, or not. OCPP 1.6, 6.8."""
 
     status: AvailabilityStatus
 
@@ -166,7 +166,7 @@ class ConfigurationStatus(StrEnum):
 
 
 class ChangeConfigurationResponse(Message):
-    """Say whether the key has its new value. OCPP 1.6, 6.10."""
+    """Tell whether the key has its new value. OCPP 1.6, 6.10."""
 
     status: ConfigurationStatus
 
@@ -212,7 +212,7 @@ class ClearCacheStatus(StrEnum):
 
 
 class ClearCacheResponse(Message):
-    """Say whether the authorization cache was cleared. OCPP 1.6, 6.12."""
+    """Tell whether the authorization cache was cleared. OCPP 1.6, 6.12."""
 
     status: ClearCacheStatus
 
@@ -317,7 +317,7 @@ class ResetStatus(StrEnum):
 
 
 class ResetResponse(Message):
-    """Say whether the charge point will reset itself. OCPP 1.6, 6.40."""
+    """Tell whether the charge point will reset itself. OCPP 1.6, 6.40."""
 
     status: ResetStatus
 
@@ -411,7 +411,7 @@ class UnlockStatus(StrEnum):
 
 
 class UnlockConnectorResponse(Message):
-    """Say whether the connector is unlocked. OCPP 1.6, 6.54."""
+    """Tell whether the connector is unlocked. OCPP 1.6, 6.54."""
 
     status: UnlockStatus
 

@@ -50,7 +50,7 @@ class AuthorizationData(Message):
 
 
 class SendLocalListResponse(Message):
-    """Say whether the list was updated. OCPP 1.6, 6.42."""
+    """Tell whether the list was updated. OCPP 1.6, 6.42."""
 
     status: UpdateStatus
 

@@ -20,7 +20,7 @@ HELPED_BY_FULL = frozenset({UpdateStatus.FAILED, UpdateStatus.VERSION_MISMATCH})
 
 
 def fits(tag: ListedTag) -> bool:
-    """Say whether a list has room for a tag and its parent."""
+    """Tell whether a list has room for a tag and its parent."""
     return max(len(tag.id_tag), len(tag.parent)) <= LONGEST
 
 
@@ -70,12 +70,12 @@ def update(version: int, entries: Sequence[AuthorizationData], full: bool) -> Se
 
 
 def accepted(response: SendLocalListResponse) -> bool:
-    """Say whether an update was accepted."""
+    """Tell whether an update was accepted."""
     return response.status == UpdateStatus.ACCEPTED
 
 
 def full_helps(response: SendLocalListResponse) -> bool:
-    """Say whether the whole list may be accepted where a part was not."""
+    """Tell whether the whole list may be accepted where a part was not."""
     return response.status in HELPED_BY_FULL
 
 

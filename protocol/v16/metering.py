@@ -19,7 +19,7 @@ LARGEST_NUMBER = 2**31 - 1
 
 
 class ReadingContext(StrEnum):
-    """On what occasion a reading was taken. OCPP 1.6, 7.35."""
+    """Occasion on which a reading was taken. OCPP 1.6, 7.35."""
 
     INTERRUPTION_BEGIN = "Interruption.Begin"
     INTERRUPTION_END = "Interruption.End"
@@ -66,7 +66,7 @@ class Measurand(StrEnum):
 
 
 class Phase(StrEnum):
-    """Between which conductors a reading was taken. OCPP 1.6, 7.34."""
+    """Conductors between which a reading was taken. OCPP 1.6, 7.34."""
 
     L1 = "L1"
     L2 = "L2"

@@ -31,7 +31,7 @@ class TriggerMessageStatus(StrEnum):
 
 
 class TriggerMessageResponse(Message):
-    """Say whether the message will be sent. OCPP 1.6, 6.52."""
+    """Tell whether the message will be sent. OCPP 1.6, 6.52."""
 
     status: TriggerMessageStatus
 

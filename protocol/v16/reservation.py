@@ -21,7 +21,7 @@ class CancelReservationStatus(StrEnum):
 
 
 class CancelReservationResponse(Message):
-    """Say whether the reservation was known, and is gone. OCPP 1.6, 6.6."""
+    """Tell whether the reservation was known, and is gone. OCPP 1.6, 6.6."""
 
     status: CancelReservationStatus
 
@@ -52,7 +52,7 @@ class ReservationStatus(StrEnum):
 
 
 class ReserveNowResponse(Message):
-    """Say whether the connector is reserved. OCPP 1.6, 6.38."""
+    """Tell whether the connector is reserved. OCPP 1.6, 6.38."""
 
     status: ReservationStatus
 

@@ -58,7 +58,7 @@ class CertificateSignedStatus(StrEnum):
 
 
 class CertificateSignedResponse(Message):
-    """Say whether the charge point takes its new certificate. White paper, 5.2."""
+    """Tell whether the charge point takes its new certificate. White paper, 5.2."""
 
     status: CertificateSignedStatus
 
@@ -79,7 +79,7 @@ class DeleteCertificateStatus(StrEnum):
 
 
 class DeleteCertificateResponse(Message):
-    """Say whether the certificate is deleted. White paper, 5.4."""
+    """Tell whether the certificate is deleted. White paper, 5.4."""
 
     status: DeleteCertificateStatus
 
@@ -121,7 +121,7 @@ class InstallCertificateStatus(StrEnum):
 
 
 class InstallCertificateResponse(Message):
-    """Say whether the certificate is installed. White paper, 5.12."""
+    """Tell whether the certificate is installed. White paper, 5.12."""
 
     status: InstallCertificateStatus
 
@@ -142,7 +142,7 @@ class GenericStatus(StrEnum):
 
 
 class SignCertificateResponse(Message):
-    """Say whether the request for a certificate will be dealt with. White paper, 5.18."""
+    """Tell whether the request for a certificate will be dealt with. White paper, 5.18."""
 
     status: GenericStatus
 
@@ -170,7 +170,7 @@ class ExtendedMessageTrigger(StrEnum):
 
 
 class ExtendedTriggerMessageResponse(Message):
-    """Say whether the message will be sent. White paper, 5.6."""
+    """Tell whether the message will be sent. White paper, 5.6."""
 
     status: TriggerMessageStatus
 
@@ -217,7 +217,7 @@ class LogStatus(StrEnum):
 
 
 class GetLogResponse(Message):
-    """Say whether a log will be uploaded, and name its file. White paper, 5.10."""
+    """Tell whether a log will be uploaded, and name its file. White paper, 5.10."""
 
     status: LogStatus
     filename: CiString255 | None = None
@@ -303,7 +303,7 @@ class UpdateFirmwareStatus(StrEnum):
 
 
 class SignedUpdateFirmwareResponse(Message):
-    """Say whether the firmware will be fetched. White paper, 5.22."""
+    """Tell whether the firmware will be fetched. White paper, 5.22."""
 
     status: UpdateFirmwareStatus
 

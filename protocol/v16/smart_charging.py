@@ -23,7 +23,7 @@ class ClearChargingProfileStatus(StrEnum):
 
 
 class ClearChargingProfileResponse(Message):
-    """Say whether any profile was found and cleared. OCPP 1.6, 6.14."""
+    """Tell whether any profile was found and cleared. OCPP 1.6, 6.14."""
 
     status: ClearChargingProfileStatus
 
@@ -49,7 +49,7 @@ class GetCompositeScheduleStatus(StrEnum):
 
 
 class GetCompositeScheduleResponse(Message):
-    """Give what all charging profiles of a connector come to. OCPP 1.6, 6.22."""
+    """Give the schedule that all charging profiles of a connector result in. OCPP 1.6, 6.22."""
 
     status: GetCompositeScheduleStatus
     connector_id: int | None = None
@@ -59,7 +59,7 @@ class GetCompositeScheduleResponse(Message):
 
 @request("GetCompositeSchedule", Profile.SMART_CHARGING, Sender.CENTRAL_SYSTEM)
 class GetCompositeSchedule(Request[GetCompositeScheduleResponse]):
-    """Ask what all charging profiles of a connector come to for so many seconds. OCPP 1.6, 5.7 and 6.21."""
+    """Ask for the schedule that all charging profiles of a connector result in. OCPP 1.6, 5.7 and 6.21."""
 
     connector_id: int
     duration: int
@@ -78,7 +78,7 @@ class ChargingProfileStatus(StrEnum):
 
 
 class SetChargingProfileResponse(Message):
-    """Say whether a charging profile has been taken. OCPP 1.6, 6.44."""
+    """Tell whether a charging profile has been taken. OCPP 1.6, 6.44."""
 
     status: ChargingProfileStatus
 

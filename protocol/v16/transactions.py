@@ -146,7 +146,7 @@ class RemoteStartStopStatus(StrEnum):
 
 
 class RemoteStartTransactionResponse(Message):
-    """Say whether the charge point will try; the start itself is told separately. OCPP 1.6, 6.34."""
+    """Tell whether the charge point will try; the start itself is told separately. OCPP 1.6, 6.34."""
 
     status: RemoteStartStopStatus
 
@@ -168,7 +168,7 @@ class RemoteStartTransaction(Request[RemoteStartTransactionResponse]):
 
 
 class RemoteStopTransactionResponse(Message):
-    """Say whether the charge point will stop the transaction. OCPP 1.6, 6.36."""
+    """Tell whether the charge point will stop the transaction. OCPP 1.6, 6.36."""
 
     status: RemoteStartStopStatus
 
