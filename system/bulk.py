@@ -11,6 +11,7 @@ import itertools
 import logging
 import time
 from collections import Counter
+from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gevent
@@ -241,11 +242,13 @@ class Bulk:
 
     def _send_all(self) -> None:
         seen = set()
-        chosen = self._choose()
-        if isinstance(chosen, list):
+        chosen: Iterable[str] = self._choose()
+        if isinstance(chosen, Sized):
             chosen = list(dict.fromkeys(chosen))
             self._total = len(chosen)
         for number, charge_point_id in enumerate(chosen, 1):
+            if self._cancelled and self._total is None:
+                break  # there may be no end of them
             if charge_point_id in seen:
                 continue
             seen.add(charge_point_id)

@@ -11,6 +11,7 @@ from ..actors.session.commands import UnknownVersion
 from ..protocol.verbs import UnknownVerb, read_verb
 from .commands import Dispatch
 from .requests import Problem, Query, body_of, fault_text
+from .views import request_of
 
 if TYPE_CHECKING:
     from ..actors.session.tickets import Ticket
@@ -61,4 +62,4 @@ def note_version(system: CentralSystem, request: falcon.Request, charge_point: s
 
 def sent(ticket: Ticket[Any]) -> dict[str, Any]:
     """Show the message that a verb was put into."""
-    return {"action": ticket.action, "request": msgspec.Raw(ticket.payload)}
+    return {"action": ticket.action, "request": request_of(ticket)}

@@ -297,6 +297,14 @@ def outcome(ticket: Ticket[Any], versions: Mapping[str, Version]) -> dict[str, A
     return view
 
 
+def request_of(ticket: Ticket[Any]) -> msgspec.Raw | None:
+    """Show the request of a ticket; a credential in it is not shown."""
+    row = ticket.request.__action__
+    if row.credential is not None and row.redacted is not None and row.credential(ticket.request) is not None:
+        return wire(row.redacted(ticket.request))
+    return msgspec.Raw(ticket.payload)
+
+
 def ticket_facts(ticket: Ticket[Any], versions: Mapping[str, Version]) -> dict[str, Any]:
     """Show all facts of a ticket. `late_answer` came after its time-out: a payload, or an error code."""
     late = ticket.late_answer
@@ -304,7 +312,7 @@ def ticket_facts(ticket: Ticket[Any], versions: Mapping[str, Version]) -> dict[s
         "open": ticket.open,
         "charge_point": ticket.charge_point_id,
         "action": ticket.action,
-        "request": msgspec.Raw(ticket.payload),
+        "request": request_of(ticket),
         "reason": ticket.reason,
         "timeout_s": ticket.timeout_s,
         "created_at": moment(ticket.created_at),

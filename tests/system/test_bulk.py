@@ -1,5 +1,7 @@
 """Bulk commands: one command to many charge points, so many at a time, with a result for each."""
 
+import itertools
+
 import gevent
 import pytest
 from gevent.event import Event
@@ -111,8 +113,16 @@ def test_charge_points_that_are_away_are_results_at_once(system):
     assert "not connected" in bulk.results(limit=1)[0].reason
 
 
+def test_a_cancelled_one_reads_no_further_ids(system):
+    bulk = system.send_many((f"away{number}" for number in itertools.count()), v16.ClearCache())
+    until(lambda: bulk.progress.ended > 10)
+    bulk.cancel()
+    assert bulk.wait(10)
+    assert bulk.progress.total == bulk.progress.ended
+
+
 def test_an_id_that_is_given_twice_gets_the_command_once(system, fleet):
-    for ids in (["CP1", "CP1", "CP2"], iter(["CP1", "CP1", "CP2"])):
+    for ids in (["CP1", "CP1", "CP2"], ("CP1", "CP1", "CP2"), iter(["CP1", "CP1", "CP2"])):
         bulk = system.send_many(ids, v16.ClearCache())
         assert bulk.wait(10)
         assert [result.charge_point_id for result in bulk] == ["CP1", "CP2"]

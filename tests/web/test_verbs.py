@@ -74,6 +74,16 @@ def test_a_reservation_without_a_number_is_answered_with_the_one_that_was_drawn(
     assert reply.json["request"]["reservationId"] == cp.calls[0][1]["reservationId"] > 0
 
 
+def test_a_credential_is_shown_in_no_answer(client, cp):
+    members = {"key": "AuthorizationKey", "value": "0123456789abcdef0123456789abcdef"}
+    reply = client.simulate_post(path("set_configuration"), body=json.dumps(members))
+    assert cp.calls == [("ChangeConfiguration", members)]
+    shown = client.simulate_get(f"/api/v1/tickets/{reply.json['ticket']}")
+    for text in (reply.text, shown.text):
+        assert "AuthorizationKey" in text
+        assert members["value"] not in text
+
+
 def test_a_verb_takes_the_options_of_commands(client, cp, system):
     system.store.register("CP2", "Accepted")
     reply = client.simulate_post(path("unlock", "CP2", when_offline="queue", expires_in=60))
