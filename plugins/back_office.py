@@ -216,7 +216,7 @@ class BackOffice(Plugin):
         number, received_at = call.transaction_id, call.received_at
         if number is None:
             raise OcppError(description="no transaction id was allotted")
-        books = self._store.collections
+        collections = self._store.collections
         transaction = self._store.transaction(number)
         if transaction is None:
             # Up to the store's append nothing here switches greenlets: of two starts of one tag the second sees the
@@ -232,8 +232,8 @@ class BackOffice(Plugin):
         # record, and the first write may still be pending.
         receipts = [self._store.start_transaction(transaction)]
         if transaction.open:
-            receipts += reservations.use(books, transaction)
-            receipts += profiles.transaction_started(books, transaction)
+            receipts += reservations.use(collections, transaction)
+            receipts += profiles.transaction_started(collections, transaction)
         verdict = v16.AuthorizationStatus(transaction.verdict)
         if verdict is not info.status:
             info = v16.IdTagInfo(
@@ -339,8 +339,8 @@ class BackOffice(Plugin):
             suspicions.append(f"{energy_wh} Wh are more than can be")
         if stop.stopped_at is not None and not known.started_text and stop.stopped_at < known.started_at:
             suspicions.append("it stopped before it started, by its own clock")
-        books = self._store.collections
-        if stop.id_tag and not reservations.belong_together(books, stop.id_tag, known.id_tag):
+        collections = self._store.collections
+        if stop.id_tag and not reservations.belong_together(collections, stop.id_tag, known.id_tag):
             suspicions.append(f"it was stopped with {stop.id_tag}, whose parent is not the same")
         return suspicions
 

@@ -19,21 +19,23 @@ KEPT_PER_CHARGE_POINT = 200
 """Limit of the profiles of one charge point; the oldest are dropped first."""
 
 
-def enter(books: Collections, profile: ChargingProfile) -> list[Receipt]:
+def enter(collections: Collections, profile: ChargingProfile) -> list[Receipt]:
     """Store a profile, replacing the one with its id and the one in its place. OCPP 1.6, 3.13.2 and 5.16."""
     place = _place(profile)
     receipts = [
-        remove(books, other)
-        for other in books.profiles.of(profile.charge_point_id)
+        remove(collections, other)
+        for other in collections.profiles.of(profile.charge_point_id)
         if (other.id == profile.id or _place(other) == place) and _key(other) != _key(profile)
     ]
-    return [*receipts, books.profiles.put(profile)]
+    return [*receipts, collections.profiles.put(profile)]
 
 
-def clear(books: Collections, charge_point_id: str, request: v16.ClearChargingProfile) -> list[Receipt]:
+def clear(collections: Collections, charge_point_id: str, request: v16.ClearChargingProfile) -> list[Receipt]:
     """Delete the profile with this id, or all that match. OCPP 1.6, 5.5."""
     return [
-        remove(books, profile) for profile in books.profiles.of(charge_point_id) if _matches(profile, request)
+        remove(collections, profile)
+        for profile in collections.profiles.of(charge_point_id)
+        if _matches(profile, request)
     ]
 
 
@@ -47,21 +49,21 @@ def _matches(profile: ChargingProfile, request: v16.ClearChargingProfile) -> boo
     )
 
 
-def transaction_started(books: Collections, transaction: Transaction) -> list[Receipt]:
+def transaction_started(collections: Collections, transaction: Transaction) -> list[Receipt]:
     """Give a transaction the profiles that came with its RemoteStartTransaction; drop those that waited too long."""
     receipts = []
-    for profile in books.profiles.of(transaction.charge_point_id):
+    for profile in collections.profiles.of(transaction.charge_point_id):
         if not profile.id_tag:
             continue
         late = profile.accepted_at + WAITS <= transaction.start_received_at
         if late:
-            receipts.append(remove(books, profile))
+            receipts.append(remove(collections, profile))
         elif profile.id_tag.lower() == transaction.id_tag.lower() and profile.connector_id in (
             0,
             transaction.connector_id,
         ):
-            receipts.append(remove(books, profile))
-            receipts += enter(books, given_to(profile, transaction))
+            receipts.append(remove(collections, profile))
+            receipts += enter(collections, given_to(profile, transaction))
     return receipts
 
 
@@ -72,11 +74,11 @@ def given_to(profile: ChargingProfile, transaction: Transaction) -> ChargingProf
     )
 
 
-def transaction_stopped(books: Collections, transaction: Transaction) -> list[Receipt]:
+def transaction_stopped(collections: Collections, transaction: Transaction) -> list[Receipt]:
     """Delete the TxProfiles of a transaction, given as before its stop: they end with it. OCPP 1.6, 3.13.1."""
     return [
-        remove(books, profile)
-        for profile in books.profiles.of(transaction.charge_point_id)
+        remove(collections, profile)
+        for profile in collections.profiles.of(transaction.charge_point_id)
         if profile.purpose == TX_PROFILE
         and not profile.id_tag
         and (
@@ -90,18 +92,18 @@ def transaction_stopped(books: Collections, transaction: Transaction) -> list[Re
     ]
 
 
-def tidy(books: Collections, charge_point_id: str, now: dt.datetime) -> None:
+def tidy(collections: Collections, charge_point_id: str, now: dt.datetime) -> None:
     """Delete profiles whose transaction never came, and the oldest over the limit."""
-    known = books.profiles.of(charge_point_id)
+    known = collections.profiles.of(charge_point_id)
     surplus = len(known) - KEPT_PER_CHARGE_POINT
     for place, profile in enumerate(sorted(known, key=lambda one: one.accepted_at)):
         if place < surplus or (profile.id_tag and profile.accepted_at + WAITS <= now):
-            remove(books, profile)
+            remove(collections, profile)
 
 
-def remove(books: Collections, profile: ChargingProfile) -> Receipt:
+def remove(collections: Collections, profile: ChargingProfile) -> Receipt:
     """Delete a profile."""
-    return books.profiles.remove(_key(profile))
+    return collections.profiles.remove(_key(profile))
 
 
 def _key(profile: ChargingProfile) -> str:

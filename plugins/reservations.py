@@ -21,12 +21,12 @@ OPEN = ("active", "uncertain")
 """States of a reservation that a start may still use."""
 
 
-def doubts(books: Collections, transaction: Transaction) -> list[str]:
+def doubts(collections: Collections, transaction: Transaction) -> list[str]:
     """List the doubts about the reservation that a start names; none if it names no reservation."""
     number = transaction.reservation_id
     if number is None:
         return []
-    reservation = _named(books, transaction)
+    reservation = _named(collections, transaction)
     if reservation is None:
         # Some charge points send 0 or -1 with every start, which names no reservation.
         return [f"reservation {number} is not known"] if number > 0 else []
@@ -38,66 +38,67 @@ def doubts(books: Collections, transaction: Transaction) -> list[str]:
     # By both clocks: a start may come late, and the charge point's clock may be wrong.
     if min(transaction.started_at, transaction.start_received_at) >= reservation.expiry:
         found.append(f"reservation {number} had expired")
-    if not _is_for(books, reservation, transaction.id_tag):
+    if not _is_for(collections, reservation, transaction.id_tag):
         found.append(f"reservation {number} is of another id tag")
     if reservation.connector_id not in (0, transaction.connector_id):
         found.append(f"reservation {number} is of connector {reservation.connector_id}")
     return found
 
 
-def use(books: Collections, transaction: Transaction) -> list[Receipt]:
+def use(collections: Collections, transaction: Transaction) -> list[Receipt]:
     """Note that a start has used a reservation: the one that it names, else one that it has plainly used.
 
     A reservation that is named is over, whatever is doubtful about it.
     """
-    reservation = _named(books, transaction)
+    reservation = _named(collections, transaction)
     if reservation is None:
-        if not books.reservations.has(transaction.charge_point_id):  # as it mostly is
+        if not collections.reservations.has(transaction.charge_point_id):  # as it mostly is
             return []
         found = [
             one
-            for one in books.reservations.of(transaction.charge_point_id)
-            if one.accepted_at <= transaction.start_received_at and _plainly_used(books, one, transaction)
+            for one in collections.reservations.of(transaction.charge_point_id)
+            if one.accepted_at <= transaction.start_received_at
+            and _plainly_used(collections, one, transaction)
         ]
         # That of the connector goes before one of any connector, then that which ends first.
         reservation = min(found, key=lambda one: (not one.connector_id, one.expiry), default=None)
-    return [] if reservation is None else _use(books, reservation, transaction)
+    return [] if reservation is None else _use(collections, reservation, transaction)
 
 
-def use_if_meant(books: Collections, number: int, transaction: Transaction) -> list[Receipt]:
+def use_if_meant(collections: Collections, number: int, transaction: Transaction) -> list[Receipt]:
     """Note that a start which came before the answer to ReserveNow has used that reservation, if it has."""
-    reservation = books.reservations.get(key_of(transaction.charge_point_id, number))
+    reservation = collections.reservations.get(key_of(transaction.charge_point_id, number))
     if reservation is None:
         return []
-    named = _named(books, transaction)
-    meant = _plainly_used(books, reservation, transaction) if named is None else named is reservation
-    return _use(books, reservation, transaction) if meant else []
+    named = _named(collections, transaction)
+    meant = _plainly_used(collections, reservation, transaction) if named is None else named is reservation
+    return _use(collections, reservation, transaction) if meant else []
 
 
-def _use(books: Collections, reservation: Reservation, transaction: Transaction) -> list[Receipt]:
+def _use(collections: Collections, reservation: Reservation, transaction: Transaction) -> list[Receipt]:
     if reservation.state not in OPEN:
         return []
     used = msgspec.structs.replace(reservation, state="used", transaction_id=transaction.id)
-    return [books.reservations.put(used)]
+    return [collections.reservations.put(used)]
 
 
-def _plainly_used(books: Collections, reservation: Reservation, transaction: Transaction) -> bool:
+def _plainly_used(collections: Collections, reservation: Reservation, transaction: Transaction) -> bool:
     """Return whether a start that names no reservation has used this one: by its tag, there, and in time."""
     return (
         reservation.state in OPEN
         and reservation.connector_id in (0, transaction.connector_id)
         and min(transaction.started_at, transaction.start_received_at) < reservation.expiry
-        and _is_for(books, reservation, transaction.id_tag)
+        and _is_for(collections, reservation, transaction.id_tag)
     )
 
 
-def tidy(books: Collections, charge_point_id: str, now: dt.datetime) -> None:
+def tidy(collections: Collections, charge_point_id: str, now: dt.datetime) -> None:
     """Forget what of a charge point's was over long ago, and the oldest over the bound."""
-    known = books.reservations.of(charge_point_id)
+    known = collections.reservations.of(charge_point_id)
     surplus = len(known) - KEPT_PER_CHARGE_POINT
     for place, reservation in enumerate(sorted(known, key=lambda one: one.accepted_at)):
         if place < surplus or reservation.expiry + KEPT <= now:
-            books.reservations.remove(key_of(charge_point_id, reservation.id))
+            collections.reservations.remove(key_of(charge_point_id, reservation.id))
 
 
 def key_of(charge_point_id: str, number: int) -> str:
@@ -105,25 +106,27 @@ def key_of(charge_point_id: str, number: int) -> str:
     return f"{number}/{charge_point_id}"
 
 
-def belong_together(books: Collections, id_tag: str, other: str) -> bool:
+def belong_together(collections: Collections, id_tag: str, other: str) -> bool:
     """Compare two id tags, or their parents: either tag may stop the other's transaction. OCPP 1.6, 3.6."""
     if id_tag.lower() == other.lower():
         return True
-    parent = _parent(books, id_tag)
-    return bool(parent) and parent == _parent(books, other)
+    parent = _parent(collections, id_tag)
+    return bool(parent) and parent == _parent(collections, other)
 
 
-def _parent(books: Collections, id_tag: str) -> str:
-    tag = books.tags.get(id_tag.lower())
+def _parent(collections: Collections, id_tag: str) -> str:
+    tag = collections.tags.get(id_tag.lower())
     return tag.parent.lower() if tag is not None else ""
 
 
-def _named(books: Collections, transaction: Transaction) -> Reservation | None:
+def _named(collections: Collections, transaction: Transaction) -> Reservation | None:
     number = transaction.reservation_id
-    return None if number is None else books.reservations.get(key_of(transaction.charge_point_id, number))
+    return (
+        None if number is None else collections.reservations.get(key_of(transaction.charge_point_id, number))
+    )
 
 
-def _is_for(books: Collections, reservation: Reservation, id_tag: str) -> bool:
+def _is_for(collections: Collections, reservation: Reservation, id_tag: str) -> bool:
     if reservation.id_tag.lower() == id_tag.lower():
         return True
-    return bool(reservation.parent) and reservation.parent.lower() == _parent(books, id_tag)
+    return bool(reservation.parent) and reservation.parent.lower() == _parent(collections, id_tag)

@@ -132,7 +132,8 @@ class Inspection:
 
     def _count(self) -> Iterator[str]:
         for table in ("transactions", "readings", "charge_points", "events", "books", "spool", "told"):
-            (self.rows[table],) = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+            (rows,) = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+            self.rows["collections" if table == "books" else table] = rows
         yield from ()
 
     # -- Records ---------------------------------------------------------------------------------

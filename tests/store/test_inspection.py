@@ -66,7 +66,7 @@ def test_all_is_well_with_what_the_store_wrote(path):
     found = Inspection(path)
     assert found.faults == []
     assert found.rows == {
-        "transactions": 3, "readings": 2, "charge_points": 1, "events": 1, "books": 2, "spool": 2,
+        "transactions": 3, "readings": 2, "charge_points": 1, "events": 1, "collections": 2, "spool": 2,
         "told": 1,
     }  # fmt: skip
     assert (found.open, found.flagged, found.orphans) == (2, 2, 1)
