@@ -40,9 +40,11 @@ def ask(path, query):
 
 
 def fill(store, megabytes=2):
-    for number in range(megabytes * 10):
+    # What is stored of one event, and of one charge point, is bounded.
+    for number in range(megabytes * 1000):
+        data = {"text": "x" * 1000}
         receipt = store.add_event(
-            Event(charge_point_id="CP1", kind="large", received_at=NOW, data={"text": f"{number}" * 100_000})
+            Event(charge_point_id=f"CP{number}", kind="large", received_at=NOW, data=data)
         )
     receipt.wait(LIMIT_S)
 
