@@ -35,7 +35,7 @@ CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
 TICKS = os.sysconf("SC_CLK_TCK")
 WARMUP_S = 3.0
 HEARTBEATS = "meter=0,heartbeat=1,status=0,start=0,stop=0"
-REMOTE_MIX = "meter=0,heartbeat=50,status=50,start=0,stop=0"  # what the worker's plugin answers
+REMOTE_MIX = "meter=0,heartbeat=50,status=50,start=0,stop=0"  # answer of the plugin in the plugin host
 PLUGIN = "user_plugin:Depot"
 
 
@@ -116,7 +116,7 @@ def workers(rounds: int, seconds: float, connections: int, pace: float) -> Itera
 
 
 def remote(house: House, rounds: int, seconds: float, connections: int) -> Table:
-    """A plugin in a node, and in a worker behind Redis: the same class, the same calls."""
+    """Compare a plugin in a node and in a plugin host behind Redis: the same class, the same calls."""
     rows: dict[str, list[Figures]] = {}
     node = Running(Contestant("", "", lambda *_: []), house.ports[0], house.nodes[0].pid)
     pids = (node.pid, house.redis.pid, *(worker.pid for worker in house.workers))

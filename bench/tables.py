@@ -22,7 +22,7 @@ class Grid:
     rows: list[tuple[str, ...]]
 
     def rich(self) -> Table:
-        """For a terminal."""
+        """Write tables for a terminal."""
         table = Table(title=self.title)
         table.add_column(self.headings[0], no_wrap=True)
         for heading in self.headings[1:]:
@@ -32,7 +32,7 @@ class Grid:
         return table
 
     def markdown(self) -> str:
-        """For a page."""
+        """Write tables for a page."""
         lines = [row_of(self.headings), row_of(["---", *("---:" for _ in self.headings[1:])])]
         return "\n".join([f"**{self.title}**", "", *lines, *map(row_of, self.rows)]) + "\n"
 
@@ -95,7 +95,7 @@ REFERENCES = {PEER: "x ocpp", NODE_PEER: "x ocpp-rpc", ECHO: "x echo", REACTOR: 
 
 
 def grids(report: Report) -> list[Grid]:
-    """All tables that the report has figures for."""
+    """Return all tables that the report has figures for."""
     found = [
         grid_of(report, scenario) for scenario in report["scenarios"].values() if scenario["kind"] in COLUMNS
     ]

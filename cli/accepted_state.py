@@ -1,4 +1,4 @@
-"""The commands `reservations` and `profiles`: what charge points have accepted from the central system."""
+"""The commands `reservations` and `profiles`: the accepted state of charge points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a system listens, as URLs: what was bound, for people, and what leads there from this machine, for programs."""
+"""Addresses of a system as URLs: the bound ones, for people, and reachable ones from this machine, for programs."""
 
 from __future__ import annotations
 

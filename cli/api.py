@@ -1,4 +1,4 @@
-"""The HTTP API of a running server, as commands ask it: where it is, with which token, and what went wrong."""
+"""Client of the HTTP API of a running server: its address, its token, its errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOT = "/api/v1"
 STORE_S = 40.0
 """Seconds that a server has for a change: its store has 30 to keep it."""
 ANSWER_S = 30.0
-"""Seconds that the server has for what it can answer at once."""
+"""Seconds that the server has for requests that it can answer at once."""
 CHUNK_BYTES = 1 << 18
 OK, UNAUTHORIZED = 200, 401
 
@@ -40,13 +40,13 @@ class ApiReply:
 
     @property
     def json(self) -> dict[str, Any]:
-        """The body, which is an object whatever the status. Raises `CommandFailed`."""
+        """Return the body, an object for every status. Raises `CommandFailed`."""
         try:
             told = json.loads(self.text)
         except ValueError as error:
-            raise CommandFailed(f"what answers at {self.url} is not chargehand") from error
+            raise CommandFailed(f"the server at {self.url} is not chargehand") from error
         if not isinstance(told, dict):
-            raise CommandFailed(f"what answers at {self.url} is not chargehand")
+            raise CommandFailed(f"the server at {self.url} is not chargehand")
         return told
 
 
@@ -94,7 +94,7 @@ class Api:
         body: str | None = None,
         timeout_s: float = ANSWER_S,
     ) -> ApiReply:
-        """Send one request without a proxy; returns the answer, whatever its status."""
+        """Send one request without a proxy; returns the answer with any status."""
         with self._asked(method, path, query, body, timeout_s) as answer:
             return ApiReply(answer.status, answer.read().decode(), self._url)
 
@@ -139,7 +139,7 @@ class Api:
             text = f"no answer from a server at {self._url}: {error.strerror or error}{self._hint}"
             raise CommandFailed(text) from error
         except (http.client.HTTPException, ValueError) as error:
-            raise CommandFailed(f"what answers at {self._url} is not chargehand") from error
+            raise CommandFailed(f"the server at {self._url} is not chargehand") from error
         finally:
             connection.close()
 

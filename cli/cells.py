@@ -1,6 +1,6 @@
-"""Cells of CSV that no spreadsheet runs: a charge point, or whoever fills in a tag, chooses what stands in them.
+"""Cells of CSV that no spreadsheet runs as a formula: their text comes from charge points and from imports.
 
-The one rule: `unguarded` undoes `guarded`, whatever the text.
+The one rule: `unguarded` undoes `guarded`, for any text.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 
 # Some spreadsheets begin a cell behind a semicolon, too. Apostrophes in front may be those of a guard.
 _BEGINNING = r"(?='*\s*[=+\-@\t\r\u2212\ufe62-\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20])"
-"""Beginning of a formula: =, +, -, @, tab or CR, and what looks like one, wide, small, or a minus sign."""
+"""Beginning of a formula: =, +, -, @, tab or CR, and their wide, small and minus-sign forms."""
 _FORMULA = re.compile(rf"(^|;){_BEGINNING}")
 _GUARDED = re.compile(rf"(^|;)'{_BEGINNING}")
 _NUMBER = re.compile(r"(?a:[+-]?\d+(\.\d+)?)")

@@ -1,6 +1,6 @@
 """Trace of a simulated charge point on the console: one line for each CALL and its answer, in both directions.
 
-One rule: it reads the charge point's own record and nothing else, so what it tells is what went over the wire.
+One rule: it reads the charge point's own log and nothing else, so that it shows the frames on the wire.
 """
 
 from __future__ import annotations

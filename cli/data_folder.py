@@ -31,7 +31,7 @@ class DataFolder:
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
-        self.abandoned = False  # whether a server was here that had no time to say that it ends
+        self.abandoned = False  # whether an earlier server was killed before it removed its run file
         self._lock: int | None = None
 
     def __enter__(self) -> Self:
@@ -75,7 +75,7 @@ class DataFolder:
         return {}
 
     def read_token(self) -> str:
-        """The token of that server; empty if there is none."""
+        """Return the token of that server; empty if there is none."""
         with suppress(OSError, ValueError):
             return (self.path / TOKEN_FILE).read_text(encoding="utf-8").strip()
         return ""

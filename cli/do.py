@@ -106,7 +106,7 @@ def _option(member: msgspec.structs.FieldInfo) -> Callable[[Callable[..., Any]],
 
 
 def _kinds(info: Any) -> set[type]:
-    """Find what a member may be, None left out."""
+    """Find the types of a member, None left out."""
     if isinstance(info, inspect.Metadata):
         return _kinds(info.type)
     if isinstance(info, inspect.UnionType):

@@ -1,6 +1,6 @@
-"""JSON made fit for a terminal: a charge point chooses what stands in its strings.
+"""JSON for a terminal: a charge point chooses the characters of its strings.
 
-One rule: no control or invisible character of somebody else's is printed as it is; it could move the cursor, or look
+One rule: no control or invisible character from elsewhere is printed as it is; it could move the cursor, or look
 like a line of ours. Nor is half a surrogate, which cannot be printed at all.
 """
 
@@ -17,5 +17,5 @@ def escaped_json(text: str) -> str:
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:
-    """A value as JSON for people: readable whatever its language."""
+    """Write a value as JSON for people: readable in every language."""
     return escaped_json(json.dumps(value, indent=indent, ensure_ascii=False))

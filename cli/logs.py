@@ -30,7 +30,7 @@ def configure(
 ) -> None:
     """Send the root logger's records to `stream` (standard error), and to `settings.file` when it is given.
 
-    A second call replaces what the first put in; handlers of others stay. `clock` is the log file's. Worker number
+    A second call replaces the handlers of the first; other handlers stay. `clock` is the log file's. Worker number
     `worker` of several `workers` says so in each line, and has a file of its own, `settings.file` with the number
     behind it: a file has one writer. All of them, and their parent, share the bytes that are allowed.
     """
@@ -61,14 +61,14 @@ def configure(
 
 
 def _file_of(path: str, worker: int) -> str:
-    """A device, or what a link leads to, is never rotated, and so can have several writers."""
+    """Return the path of a log file; a device or a link is never rotated, and may have several writers."""
     there = Path(path)
     one_for_all = there.is_symlink() or (there.exists() and not there.is_file())
     return path if one_for_all or not worker else f"{path}.{worker}"
 
 
 def remove() -> None:
-    """Take out and close what `configure` put in."""
+    """Remove and close the handlers of `configure`."""
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if (handler.name or "").startswith(_MARK)]:
         root.removeHandler(handler)

@@ -22,7 +22,7 @@ BEFORE = click.option("--before", metavar="CURSOR", help="Begin where the page b
 
 
 def login() -> str:
-    """Return the login name of whoever runs the command; "cli" where there is none."""
+    """Return the login name of the user; "cli" where there is none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 WIDE = 200
-"""Columns where standard output is no terminal: nothing is wrapped for whoever reads it then."""
+"""Columns where standard output is no terminal: no line is wrapped there."""
 
 
 def show(thing: RenderableType) -> None:
@@ -47,7 +47,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: 
 
 
 def show_facts(facts: Sequence[tuple[str, object]]) -> None:
-    """Print names and what stands for each, a line each."""
+    """Print names and their values, a line each."""
     table = Table(box=None, pad_edge=False, show_header=False, show_edge=False)
     for name, value in facts:
         table.add_row(plain(name, "dim"), plain(value))
@@ -63,7 +63,7 @@ def show_next(told: Mapping[str, Any]) -> None:
 
 
 def when(moment: object) -> str:
-    """Write a time as people do, in UTC with a Z behind it; empty if there is none, as it is if it is no such time."""
+    """Write a time for people, in UTC with a Z; empty for None, unchanged for another text."""
     text = str(moment or "")
     try:
         at = dt.datetime.fromisoformat(text)
@@ -75,7 +75,7 @@ def when(moment: object) -> str:
 
 
 def plain(value: object, style: str = "") -> Text:
-    """A value as text that means nothing to rich; None is empty."""
+    """Return a value as text without markup of rich; None is empty."""
     return Text("" if value is None else escaped(str(value)), style)
 
 

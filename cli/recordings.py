@@ -27,7 +27,7 @@ def read(api: Api, charge_point: str) -> str:
 
 
 def fly(lines: Iterable[str], say: Callable[[str], object]) -> bool:
-    """Feed a recording to a fresh session and say what it sends differently; true if nothing.
+    """Feed a recording to a fresh session and print the differences; return true if there are none.
 
     Raises `CommandMisused` for lines that are no recording.
     """
@@ -57,7 +57,7 @@ def recording(api: Api, charge_point: str) -> None:
 @click.command()
 @click.argument("file", type=click.File(encoding="utf-8"))
 def replay(file: IO[str]) -> None:
-    """Feed a recording to a fresh session, and show what it sends differently; - reads standard input.
+    """Feed a recording to a fresh session, and show the differences; - reads standard input.
 
     No server is needed. The exit status is 0 if nothing differs, 1 if something does, and 2 if FILE is no recording.
     """

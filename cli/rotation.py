@@ -1,8 +1,8 @@
 """A log file rotated by time and size; its old files are limited in number and bytes.
 
 One rule: logging never stops and never raises. A full disk, a folder taken away or a rename refused costs
-lines or a rotation, is told once on standard error, and is over when the cause is. Never touches a file that
-it did not name.
+lines or a rotation, is reported once on standard error, and ends with its cause. Never touches a file of another
+name.
 """
 
 import logging
@@ -137,7 +137,7 @@ class RotatingHandler(logging.Handler):
             self._tell(f"old files cannot be deleted: {error}")
 
     def _old_files(self) -> list[tuple[Path, tuple[str, int]]]:
-        """The files put aside, the oldest first, each with its label and number."""
+        """List the old files, the oldest first, each with its label and number."""
         found = []
         for path in self.path.parent.iterdir():
             rest = path.name.removeprefix(self.path.name)
@@ -155,7 +155,7 @@ class RotatingHandler(logging.Handler):
 
 
 class _LogFile:
-    """The file being written, unbuffered: what was accepted is with the operating system."""
+    """File being written, unbuffered: accepted lines are with the operating system."""
 
     def __init__(self, path: Path, now: float) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ SEEN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendingOptions:
-    """Options of whatever sends commands: times in seconds; without `effect_timeout_s` no effect is waited for."""
+    """Options of commands that send: times in seconds; without `effect_timeout_s` no effect is waited for."""
 
     timeout_s: float
     effect_timeout_s: float | None = None
@@ -132,7 +132,7 @@ EXPIRES_IN = click.option(
 
 
 def sends(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of whatever sends commands; the command has them as `options`."""
+    """Add the options for sending; the command gets them as `options`."""
 
     @functools.wraps(command)
     def run(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.05
 GOODBYE_S = 3.0
-"""Seconds that the last transactions have to be told of when it is ended from outside."""
+"""Seconds to report the last transactions when the simulator is stopped from outside."""
 SECONDS_AN_HOUR = 3600
 ACCEPTED = "Accepted"
 
@@ -51,7 +51,7 @@ class Visit:
 
 
 def address(settings: Settings) -> str:
-    """Where the server of the data folder takes charge points; without one, where the settings say it should be."""
+    """Return the ws address of the server of the data folder; without one, that of the settings."""
     for there in (DataFolder(settings.data).read_run(), configured(settings)):
         url = there.get("ws") or there.get("wss")
         if url:
@@ -110,7 +110,7 @@ class Simulation:
         if not visiting.ready():
             visiting.kill()
             self._say_goodbye()
-        visiting.get()  # what nobody expected
+        visiting.get()  # an unexpected error
         if self._failure is not None:
             raise self._failure
 
@@ -134,7 +134,7 @@ class Simulation:
         charge_point, visit = self._charge_point, self._visit
         charge_point.connect()
         if visit.keep:
-            with suppress(CallFailed, NotPossible, CommandFailed):  # its record has told of it
+            with suppress(CallFailed, NotPossible, CommandFailed):  # the trace has shown it
                 self._charge()
             Event().wait()  # a signal ends it
         self._charge()
@@ -178,7 +178,7 @@ class Simulation:
         return transaction
 
     def _say_goodbye(self) -> None:
-        """Stop what still charges, and tell of it if that can be done soon."""
+        """Stop the open transactions, and report them if that can be done soon."""
         stopping = gevent.spawn(self._charge_point.charging.stop_all)
         stopping.join(GOODBYE_S)
         stopping.kill()

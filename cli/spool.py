@@ -31,7 +31,7 @@ def listed(api: Api) -> list[dict[str, Any]]:
 
 
 def retry(api: Api, number: int | None) -> list[int]:
-    """Bring one message back, or all; the numbers of what came back. Raises `CommandFailed`."""
+    """Redeliver one dead letter, or all; return their numbers. Raises `CommandFailed`."""
     path = ("spool", "retry") if number is None else ("spool", str(number), "retry")
     reply = api.ask("POST", *path, timeout_s=STORE_S)
     if reply.status != OK:

@@ -16,9 +16,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopSignals:
-    """Sets `asked` in the hub of whoever makes it.
+    """Sets `asked` in the hub in which it was made.
 
-    `stuck_s` seconds after a signal its stacks are printed and it ends; 0 gives it all the time it takes.
+    `stuck_s` seconds after a signal the stacks are printed and the process ends; 0 waits without a limit.
     """
 
     def __init__(self, stuck_s: float) -> None:
@@ -28,12 +28,12 @@ class StopSignals:
         self._hub: Any = gevent.get_hub()
 
     def catch(self) -> None:
-        """Begin to hear them."""
+        """Start to catch the signals."""
         for number in SIGNALS:
             signal.signal(number, self._signalled)
 
     def stopped(self) -> None:
-        """Say that it has stopped in time."""
+        """Note that the process has stopped in time."""
         faulthandler.cancel_dump_traceback_later()
 
     def _signalled(self, number: int, _frame: object) -> None:
@@ -44,7 +44,7 @@ class StopSignals:
         self.heard = True
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
-        # A hub that a plugin keeps busy will never hear of it; this is C code in a thread of its own.
+        # A hub that a plugin blocks cannot react to the signal; this is C code in a thread of its own.
         if self._stuck_s:
             faulthandler.dump_traceback_later(self._stuck_s, exit=True)
         self._hub.loop.run_callback_threadsafe(self._stop, number)

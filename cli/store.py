@@ -60,13 +60,13 @@ def _put_in_place(temporary: Path, path: Path, *, force: bool) -> None:
         temporary.replace(path)
         return
     try:
-        os.link(temporary, path)  # fails if somebody else has made it meanwhile
+        os.link(temporary, path)  # fails if another process has made the file meanwhile
     except FileExistsError:
-        raise CommandFailed(f"{path} was made by somebody else meanwhile, and is left as it is") from None
+        raise CommandFailed(f"{path} was made by another process meanwhile, and is left as it is") from None
 
 
 def look(file: str | None, *, data: str | None, config: str | None) -> dict[str, Any]:
-    """Look at a file, or at that of a data folder; what there is and what is wrong with it. Raises `CommandFailed`."""
+    """Check a file, or that of a data folder; return its rows and faults. Raises `CommandFailed`."""
     if file is not None and data is not None:
         raise CommandMisused("FILE and --data are one too many")
     path = Path(file) if file is not None else Path(read_settings(config, {"data": data}).data) / SQLITE_FILE
@@ -88,7 +88,7 @@ def look(file: str | None, *, data: str | None, config: str | None) -> dict[str,
 
 
 def _hold(held: ExitStack, folder: Path) -> None:
-    """Keep servers out of a folder for as long as it is looked at."""
+    """Lock a data folder during the check, so that no server uses it."""
     try:
         held.enter_context(DataFolder(str(folder)))
     except FolderInUse as error:
@@ -118,7 +118,7 @@ def show_report(report: Mapping[str, Any]) -> None:
 def backup(api: Api, *, file: str, force: bool) -> None:
     """Have a running server copy its store to FILE, which is readable by its owner alone; the server goes on.
 
-    FILE is there when it is whole, and not before. `chargehand check-store FILE` looks at it.
+    FILE appears only when it is complete. `chargehand check-store FILE` checks it.
     """
     click.echo(f"{file}: {fetch(api, file, force=force)} bytes")
 

@@ -1,4 +1,4 @@
-"""The commands `tree`, `cluster` and `quarantine`: what runs, where, and which plugins are out of service."""
+"""The commands `tree`, `cluster` and `quarantine`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALARM = "bold red"
 
 
 def show_tree(view: Mapping[str, Any]) -> None:
-    """Print what `/api/v1/supervision` tells."""
+    """Print the view of `/api/v1/supervision`."""
     show(_branch(view))
     if view.get("workers"):
         show(_workers(view["workers"]))
@@ -78,7 +78,7 @@ def _facts(node: Mapping[str, Any]) -> list[str]:
 
 
 def show_cluster(view: Mapping[str, Any]) -> None:
-    """Print what `/api/v1/cluster` tells."""
+    """Print the view of `/api/v1/cluster`."""
     show_facts(
         [
             ("this node", view["node"]),

@@ -40,7 +40,7 @@ def changed(api: Api, method: str, id_tag: str, facts: Mapping[str, Any] | None 
 
 
 def enter(api: Api, rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> int:
-    """Enter many, all or none; `places` say for a fault where each came from. Raises `CommandFailed`."""
+    """Enter many tags, all or none; `places` are their lines, for errors. Raises `CommandFailed`."""
     faults = dict(repeated(rows, places))
     parts = [range(at, min(at + AT_A_TIME, len(rows))) for at in range(0, len(rows), AT_A_TIME)]
     for part in parts:  # all of them are looked at before the first is entered
@@ -79,7 +79,7 @@ def _posted(
 
 
 def read(text: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """The tags in a text, CSV with a header or a JSON list, and the place of each. Raises `CommandMisused`."""
+    """Read tags from a text, CSV with a header or a JSON list, with the place of each. Raises `CommandMisused`."""
     text = text.removeprefix("\ufeff")
     return _read_json(text) if text.lstrip()[:1] in ("[", "{") else _read_csv(text)
 
@@ -137,7 +137,7 @@ PUSH_S = 600.0
 
 
 def push(api: Api, charge_point: str, *, full: bool, clear_cache: bool, timeout_s: float) -> list[str]:
-    """Have a server do it; what it has done, line by line. Raises `CommandFailed`."""
+    """Have a server bring a local list in step; return its report in lines. Raises `CommandFailed`."""
     query = {"full": str(int(full)), "clear_cache": str(int(clear_cache)), "timeout": f"{timeout_s:g}"}
     path = ("charge-points", charge_point, "local-list")
     reply = api.ask("POST", *path, query=query, timeout_s=PUSH_S)
@@ -203,7 +203,7 @@ def add_tag(api: Api, *, id_tag: str, **facts: str | None) -> None:
 @click.argument("id_tag")
 @asks_server
 def remove_tag(api: Api, *, id_tag: str) -> None:
-    """Take a tag out. It is unknown then, which may mean accepted: to keep somebody out, block it."""
+    """Remove a tag. It is unknown then, which may mean accepted: to refuse it, set its status to Blocked."""
     click.echo(f"{changed(api, 'DELETE', id_tag)['id_tag']} is removed")
 
 
@@ -237,6 +237,6 @@ def export_tags(api: Api, *, json: bool, raw: bool) -> None:
 )
 @asks_server
 def push_tags(api: Api, *, charge_point: str, full: bool, clear_cache: bool, timeout_s: float) -> None:
-    """Bring the local list of the charge point CP in step with the tags: send it what has changed."""
+    """Bring the local list of the charge point CP in step with the tags: send the difference."""
     for line in push(api, charge_point, full=full, clear_cache=clear_cache, timeout_s=timeout_s):
         click.echo(line)

@@ -36,7 +36,7 @@ DOUBTFUL = " ?"
 
 
 def query_of(**options: Any) -> dict[str, str]:
-    """The options of a command as the API's parameters; what is not given is left out."""
+    """Return the given options of a command as parameters of the API."""
     return {name: "1" if value is True else str(value) for name, value in options.items() if value}
 
 
@@ -189,7 +189,7 @@ def show_dead_letters(rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def narrows(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say which transactions are meant."""
+    """Add the options that choose transactions."""
     for option in (
         click.option(
             "--until", metavar="TIME", help="Only transactions started before this UTC time or day."

@@ -1,6 +1,6 @@
-"""Several workers, started and brought back: what a supervisor is among actors, among processes.
+"""Supervision of worker processes: they are started, and restarted when they end.
 
-The first one is started alone, so that what is wrong with the settings is told once; the others when it serves. One
+The first one is started alone, so that a fault of the settings is reported once; the others when it serves. One
 that ends is started again at once, then at growing intervals; each has the budget of the root supervisor's children.
 """
 
@@ -28,7 +28,7 @@ COMMAND = (sys.executable, "-m", "chargehand", "serve-worker")
 
 
 class WorkerProcess:
-    """Started by its constructor, which is handed what to tell it first. Raises OSError."""
+    """Worker process, started by the constructor, which gets the first message to it. Raises OSError."""
 
     def __init__(self, first: bytes, command: Sequence[str] = COMMAND) -> None:
         self.ready = Event()
@@ -47,7 +47,7 @@ class WorkerProcess:
         self._greenlets = [gevent.spawn(self._listen), gevent.spawn(self._tell)]
 
     def tell(self, message: bytes) -> None:
-        """Tell it something. Of what waits to be told only the newest counts, but for the first."""
+        """Send a message; of waiting ones only the newest is sent, and the first."""
         del self._to_tell[1:]
         self._to_tell.append(message)
         self._told.set()
@@ -87,7 +87,7 @@ class WorkerProcess:
 
 
 def ending(status: int) -> str:
-    """An exit status in words."""
+    """Return an exit status in words."""
     if status >= 0:
         return f"status {status}"
     try:
@@ -168,7 +168,7 @@ class Workers:
         self._stopping = Event()
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the workers; returns at once."""
         self._keepers.append(gevent.spawn(self._keep, self._places[0]))
 
     def views(self) -> list[dict[str, Any]]:
@@ -176,7 +176,7 @@ class Workers:
         return [place.view() for place in self._places]
 
     def stop(self, timeout_s: float | None) -> bool:
-        """Stop all in order, and kill what is there after `timeout_s`; false if one did not end in order."""
+        """Stop all in order, and kill those left after `timeout_s`; return false if one did not end in order."""
         self._stopping.set()
         for place in self._places:
             if place.process is not None:

@@ -19,7 +19,7 @@ Response = Message | Mapping[str, Any]
 
 
 class Answer(NamedTuple):
-    """A response, and what the charge point does once it is sent."""
+    """Response, and the action of the charge point after it was sent."""
 
     response: Response
     then: Callable[[], object] | None = None
@@ -29,7 +29,7 @@ Answerer = Callable[[Any], Response | Answer | None]
 
 
 def refusing(code: ErrorCode = ErrorCode.NOT_SUPPORTED, description: str = "") -> Answerer:
-    """An answerer that always refuses, with this CALLERROR."""
+    """Make an answerer that always refuses, with this CALLERROR."""
 
     def answer(_: Any) -> Response:
         raise OcppError(code, description)
@@ -38,7 +38,7 @@ def refusing(code: ErrorCode = ErrorCode.NOT_SUPPORTED, description: str = "") -
 
 
 def delayed(seconds: float, answerer: Answerer) -> Answerer:
-    """An answerer that waits before it does what `answerer` does."""
+    """Make an answerer that waits before it calls `answerer`."""
 
     def answer(request: Any) -> Response | Answer | None:
         gevent.sleep(seconds)
@@ -48,4 +48,4 @@ def delayed(seconds: float, answerer: Answerer) -> Answerer:
 
 
 def silent(_: Any) -> None:
-    """An answerer that never answers."""
+    """Make an answerer that never answers."""

@@ -1,6 +1,6 @@
-"""Whom the charge point lets charge by itself: the list that the central system sent, and what it answered before.
+"""Local authorization: the list that the central system sent, and its earlier answers.
 
-The one rule: only what the central system said is in here. OCPP 1.6, sections 3.4 and 3.5.
+The one rule: everything here came from the central system. OCPP 1.6, sections 3.4 and 3.5.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LocalAuthorizationList:
         return self._version if self.tags else 0
 
     def update(self, request: v16.SendLocalList) -> v16.UpdateStatus:
-        """Take an update as SendLocalList has it. OCPP 1.6, 5.15."""
+        """Apply the update of a SendLocalList. OCPP 1.6, 5.15."""
         status = v16.UpdateStatus
         entries = request.local_authorization_list or ()
         if not self._configuration.flag("LocalAuthListEnabled"):
@@ -73,7 +73,7 @@ class Authorization:
         self._configuration = configuration
 
     def remember(self, id_tag: str, info: v16.IdTagInfo) -> None:
-        """Keep what the central system said, if there is a cache. A tag of the list stays out of it."""
+        """Cache an answer of the central system, if there is a cache. A tag of the list is not cached."""
         if self._configuration.flag("AuthorizationCacheEnabled") and id_tag not in self.list.tags:
             self.cache[id_tag] = info
 
@@ -96,7 +96,7 @@ class Authorization:
         return info
 
     def offline(self, id_tag: str, now: datetime) -> v16.IdTagInfo:
-        """The verdict on a tag while the central system cannot be asked. OCPP 1.6, 3.5."""
+        """Return the verdict on a tag while offline. OCPP 1.6, 3.5."""
         info = self.known(id_tag, now) if self._configuration.flag("LocalAuthorizeOffline") else None
         if info is not None:
             return info

@@ -61,12 +61,12 @@ class Delivery:
         self._moved.set()
 
     def put_off(self) -> None:
-        """Nobody need wait for it any more: it will take long."""
+        """Wake the waiting greenlets: the delivery will take long."""
         self._moved.set()
 
 
 class Backlog:
-    """The queue. `attempts` and `retry_s` are asked for each time: they are configuration keys."""
+    """Queue of transaction messages. `attempts` and `retry_s` are called each time: they are configuration keys."""
 
     def __init__(self, attempts: Callable[[], int], retry_s: Callable[[], float]) -> None:
         self.thrown_away: deque[Delivery] = deque(maxlen=KEPT)
@@ -86,12 +86,12 @@ class Backlog:
         return delivery
 
     def put_off(self) -> None:
-        """Let go of those who wait: the connection is gone."""
+        """Wake the waiting greenlets: the connection is lost."""
         for delivery in self._queue:
             delivery.put_off()
 
     def deliver(self, send: Callable[[Request[Any]], Any]) -> float | None:
-        """Send what waits, in order. None: all is delivered; a number: the seconds until the first is tried again.
+        """Send the queue in order. Returns None if it is empty, else the seconds until the first is tried again.
 
         Raises Disconnected when the connection is lost; then everything that was not answered is kept.
         """

@@ -47,7 +47,7 @@ class BootSequence:
         self._jobs = jobs
         self._on_accepted = on_accepted
         self._retry = Job()
-        self._wanted = False  # somebody has asked for a boot that was not accepted yet
+        self._wanted = False  # a trigger command has asked for a boot that was not accepted yet
         self.heartbeat = PeriodicTask(jobs, lambda: configuration.integer("HeartbeatInterval"), self._beat)
 
     def boot(self) -> v16.BootNotificationResponse:
@@ -86,7 +86,7 @@ class BootSequence:
         self.accepted.clear()
 
     def stop(self) -> None:
-        """Send nothing any more of its own accord."""
+        """Stop all heartbeats and boots."""
         self._retry.cancel()
         self.heartbeat.stop()
         self._wanted = False

@@ -1,6 +1,6 @@
 """A simulated charge point: hardware, driver and network in one object, on the protocol core of the server.
 
-The one rule: it does what a good charge point does, until it is told to do otherwise: by a changed answer (`answers`),
+The one rule: it behaves correctly, unless a test changes that: by a changed answer (`answers`),
 by a fault (`faults`), or by sending what nobody should send. It patches nothing; everything of it runs in greenlets
 that end with `close`.
 """
@@ -318,7 +318,7 @@ class ChargePoint:
         return self.charging.authorize(id_tag)
 
     def plug_in(self, connector_id: int = 1) -> None:
-        """Bring a vehicle. Raises NotPossible if there is one."""
+        """Plug a vehicle in. Raises NotPossible if there is one."""
         self.charging.plug_in(connector_id)
 
     def start(self, id_tag: str, connector_id: int = 1) -> Transaction:
@@ -345,7 +345,7 @@ class ChargePoint:
     def charge(
         self, id_tag: str, connector_id: int = 1, *, readings: int = 1, wh: int = 100
     ) -> Transaction | None:
-        """A whole visit: plug in, authorize, start, some MeterValues, stop, unplug. None: the tag may not charge."""
+        """Charge once: plug in, authorize, start, some MeterValues, stop, unplug. None if the tag is refused."""
         self.plug_in(connector_id)
         try:
             if self.authorize(id_tag).status != v16.AuthorizationStatus.ACCEPTED:
@@ -359,7 +359,7 @@ class ChargePoint:
                 self.unplug(connector_id)
 
     def suspend(self, connector_id: int = 1, *, by_vehicle: bool = True) -> None:
-        """The vehicle, or the charge point, stops taking or giving energy. The transaction goes on."""
+        """Suspend charging, by the vehicle or the charge point. The transaction goes on."""
         status = v16.ChargePointStatus.SUSPENDED_EV if by_vehicle else v16.ChargePointStatus.SUSPENDED_EVSE
         self.charging.suspend(connector_id, status)
 
@@ -372,7 +372,7 @@ class ChargePoint:
         connector_id: int = 1,
         error: v16.ChargePointErrorCode = v16.ChargePointErrorCode.OTHER_ERROR,
     ) -> None:
-        """A connector, or the charge point as 0, becomes Faulted; with NO_ERROR it is repaired."""
+        """Make a connector (0: the charge point) Faulted; NO_ERROR repairs it."""
         connector = self.connectors[connector_id] if connector_id else self.connectors.whole
         connector.error = error
         self.charging.tell(connector)

@@ -1,6 +1,6 @@
 """Actions of a driver at a charge point, and the messages that report them.
 
-The one rule: what happens, happens at once, and is told when it can be. A transaction message waits in the backlog;
+The one rule: an action happens at once, and is reported when it can be. A transaction message waits in the backlog;
 a status that could not be told is told on the next connection, as it is then. OCPP 1.6, sections 3.5, 4.7 to 4.10.
 """
 
@@ -85,7 +85,7 @@ class Charging:
         return info
 
     def plug_in(self, connector_id: int) -> None:
-        """A vehicle comes; a tag that was presented before starts its transaction."""
+        """Plug a vehicle in; a tag that was presented before starts its transaction."""
         connector = self.connectors[connector_id]
         connector.plug_in()
         self.tell(connector)
@@ -93,7 +93,7 @@ class Charging:
             self.start(connector.presented, connector_id)
 
     def present(self, id_tag: str, connector_id: int) -> None:
-        """An accepted tag waits for a vehicle, as long as ConnectionTimeOut says."""
+        """Present a tag; an accepted one waits for a vehicle, as long as ConnectionTimeOut says."""
         connector = self.connectors[connector_id]
         connector.presented = id_tag
         self._jobs.later(self._configuration.integer("ConnectionTimeOut"), self._lapse, connector, id_tag)
@@ -105,7 +105,7 @@ class Charging:
             self.tell(connector)
 
     def unplug(self, connector_id: int) -> None:
-        """The vehicle goes. A transaction ends with it, or is suspended, as the configuration says."""
+        """Unplug the vehicle. A transaction ends, or is suspended, by the configuration."""
         connector = self.connectors[connector_id]
         connector.unplug()
         if connector.transaction is None:
@@ -208,7 +208,7 @@ class Charging:
         return transaction
 
     def stop_all(self, reason: v16.Reason = v16.Reason.LOCAL) -> None:
-        """Stop all transactions, and tell the central system, whatever it says to that."""
+        """Stop all transactions, and report them; the answers do not matter."""
         for connector in self.connectors:
             if connector.transaction is not None:
                 with contextlib.suppress(CallFailed):
@@ -238,7 +238,7 @@ class Charging:
     # -- Telling ---------------------------------------------------------------------------------
 
     def tell(self, connector: Connector) -> None:
-        """Send StatusNotification if the status is not the one that was told last.
+        """Send StatusNotification if the status differs from the last one sent.
 
         Offline it does nothing: `tell_all` does it on the next connection.
         """
@@ -269,7 +269,7 @@ class Charging:
         return True
 
     def tell_all(self) -> None:
-        """Tell whatever the central system does not know: statuses first, then the transaction messages."""
+        """Report everything that the central system does not know: statuses first, then the transaction messages."""
         self._put_off_until = 0.0
         for connector in self.connectors.everything():
             self.tell(connector)

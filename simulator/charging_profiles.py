@@ -111,12 +111,12 @@ class InstalledProfiles:
             if other_id != connector_id or profile.charging_profile_purpose != Purpose.TX_PROFILE
         ]
 
-    # -- What they come to -------------------------------------------------------------------------
+    # -- Composite schedule ------------------------------------------------------------------------
 
     def composite(
         self, connector_id: int, now: dt.datetime, duration_s: int, unit: v16.ChargingRateUnit | None
     ) -> v16.ChargingSchedule:
-        """The schedule from `now` on, for a connector or, as 0, for the charge point. OCPP 1.6, 5.7."""
+        """Return the schedule from `now` on, for a connector or (0) the charge point. OCPP 1.6, 5.7."""
         wanted = unit or v16.ChargingRateUnit.W
         end = now + dt.timedelta(seconds=duration_s)
         transaction = self._connectors[connector_id].transaction if connector_id else None
@@ -141,7 +141,7 @@ class InstalledProfiles:
         )
 
     def _limit(self, connector_id: int, begun: dt.datetime, at: dt.datetime) -> PowerLimit:
-        """The lowest of the limits of the hardware, of the charge point, and of the connector's transaction."""
+        """Return the lowest limit of the hardware, the charge point, and the connector's transaction."""
 
         def highest(purpose: v16.ChargingProfilePurpose, sent_for: int) -> PowerLimit | None:
             profiles = [
@@ -195,7 +195,7 @@ def _start(profile: v16.ChargingProfile, begun: dt.datetime) -> dt.datetime:
 def _turns(
     profile: v16.ChargingProfile, begun: dt.datetime, now: dt.datetime, end: dt.datetime
 ) -> Iterator[dt.datetime]:
-    """The moments at which what a profile says may change."""
+    """Return the moments at which the limit of a profile may change."""
     yield from (moment for moment in (profile.valid_from, profile.valid_to) if moment is not None)
     schedule = profile.charging_schedule
     offsets = [period.start_period for period in schedule.charging_schedule_period]

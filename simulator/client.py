@@ -36,7 +36,7 @@ LOST = "the connection was lost"
 
 
 def client_context(cafile: str | None = None) -> ssl.SSLContext:
-    """A context that trusts the certificates in this PEM file, or those of the system."""
+    """Make a context that trusts the certificates in this PEM file, or those of the system."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if cafile is None:
@@ -47,7 +47,7 @@ def client_context(cafile: str | None = None) -> ssl.SSLContext:
 
 
 class Client:
-    """A WebSocket that is open. Make it with `connect`; `code` and `reason` say how it ended, once it has."""
+    """Open WebSocket, made with `connect`; `code` and `reason` say how it ended, once it has."""
 
     def __init__(self, sock: Any, codec: Codec, early: bytes, subprotocol: str | None) -> None:
         self.subprotocol = subprotocol
@@ -55,10 +55,10 @@ class Client:
         self.reason = ""
         self._sock = sock
         self._codec = codec
-        self._early = early  # what came behind the handshake's answer
+        self._early = early  # bytes behind the answer of the handshake
         self._writing = Semaphore()
         self._thawed: Event | None = None  # set when a half-open connection is whole again, or at its end
-        self._held = bytearray()  # what was written while half-open
+        self._held = bytearray()  # bytes written while half-open
 
     @classmethod
     def connect(
@@ -176,12 +176,12 @@ class Client:
         self._end(CloseCode.ABNORMAL, "cut")
 
     def freeze(self) -> None:
-        """Become half-open: read nothing, hold back what is written, and tell nobody."""
+        """Become half-open: read nothing and hold writes back."""
         if self._thawed is None and self.code is None:
             self._thawed = Event()
 
     def thaw(self) -> None:
-        """Be whole again: what was held back goes out, what had come is read."""
+        """End being half-open: send the held writes, read the waiting bytes."""
         thawed, self._thawed = self._thawed, None
         if thawed is not None:
             thawed.set()

@@ -44,7 +44,7 @@ class CommandHandlers:
         self._vendor = vendor
 
     def answers(self) -> Mapping[str, Answerer]:
-        """The table: action to answerer."""
+        """Return the table: action to answerer."""
         return {
             "CancelReservation": self.cancel_reservation,
             "ChangeAvailability": self.change_availability,

@@ -1,4 +1,4 @@
-"""The configuration of a charge point: keys, their values, who may change them, and what a value must be.
+"""Configuration of a charge point: keys, their values and rules.
 
 The one rule: a value is text, as it is on the wire; a change is judged here and takes effect elsewhere. Names are
 compared without case. OCPP 1.6, section 9; "Improved security for OCPP 1.6-J", section 6.
@@ -53,7 +53,7 @@ class Key:
 
 
 def _keys() -> Iterator[Key]:
-    """Every key there is, with what a charge point is made with."""
+    """Make every key with the initial value of a charge point."""
     profiles = ",".join(profile for profile in PROFILES)
     fixed = {
         "NumberOfConnectors": "1",
@@ -75,7 +75,7 @@ def _keys() -> Iterator[Key]:
         "HeartbeatInterval": "300",
         "ConnectionTimeOut": "60",
         "ClockAlignedDataInterval": "0",
-        "MeterValueSampleInterval": "0",  # 0: meter values are sent when somebody says so
+        "MeterValueSampleInterval": "0",  # 0: meter values are sent on request only
         "MinimumStatusDuration": "0",
         "ResetRetries": "1",
         "TransactionMessageAttempts": "3",
@@ -138,11 +138,11 @@ class Configuration:
         return self._keys[name.lower()].value
 
     def integer(self, name: str) -> int:
-        """The value of a key that holds a number."""
+        """Return the value of a key that holds a number."""
         return int(self[name])
 
     def flag(self, name: str) -> bool:
-        """The value of a key that holds true or false."""
+        """Return the value of a key that holds true or false."""
         return self[name].lower() == "true"
 
     def set(self, name: str, value: str) -> None:

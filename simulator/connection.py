@@ -1,6 +1,6 @@
 """Network connection of a charge point: dialling, listening in one greenlet, reconnecting; and faults made on purpose.
 
-The one rule: at most one connection is the current one; what becomes of any other changes nothing.
+The one rule: at most one connection is the current one; an older one changes nothing any more.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Backoff:
     most_s: float = 60.0
 
     def waits(self, chance: random.Random) -> Iterator[float]:
-        """The waits, one after the other, without an end."""
+        """Yield the waits, without an end."""
         wait_s = self.least_s
         while True:
             yield wait_s * chance.uniform(0.5, 1.0)
@@ -96,7 +96,7 @@ class SimulatorConnection:
     def open(self) -> None:
         """Dial, and listen from then on. Raises what `Client.connect` raises; RuntimeError if it is open."""
         if self._client is not None or (self._listener is not None and not self._listener.dead):
-            raise RuntimeError("it is connected, or dials again by itself")
+            raise RuntimeError("the charge point is connected, or reconnects by itself")
         self._closing.clear()
         self._connect()
 
@@ -104,7 +104,7 @@ class SimulatorConnection:
         client = self._dial()
         if self._closing.is_set() or self._client is not None:
             client.cut(reset=False)
-            raise Disconnected("it was closed, or opened by somebody else, meanwhile")
+            raise Disconnected("the connection was closed, or opened by another greenlet, meanwhile")
         self._client = client
         self._conversation.attach(client)
         self.connections += 1
@@ -162,7 +162,7 @@ class SimulatorConnection:
         except Disconnected:
             if self._client is None:
                 raise
-            # Somebody else has dialled meanwhile, and that is all that was wanted.
+            # Another greenlet has connected meanwhile: nothing is left to do.
         except (OSError, HandshakeError) as error:
             self._record.add(Kind.REFUSED, str(error).encode())
             if self.reconnect is None:
@@ -243,14 +243,14 @@ class InjectedFaults:
         """
         self._connection.abandon()
 
-    # -- What is sent ------------------------------------------------------------------------------
+    # -- Frames ------------------------------------------------------------------------------------
 
     def send_raw(self, data: bytes) -> None:
         """Send these very bytes on the socket: a broken WebSocket frame, half of one, or anything."""
         self._client().send_raw(data)
 
     def send_text(self, text: str | bytes) -> None:
-        """Send one text message, whatever it says. Its answer is in the record only."""
+        """Send one text message, valid or not. Its answer is in the record only."""
         self._conversation.send_text(text.encode() if isinstance(text, str) else text)
 
     def send_twice(self, request: Request[Any], unique_id: str | None = None) -> str:

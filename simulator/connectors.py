@@ -1,4 +1,4 @@
-"""The connectors of a charge point: what is plugged in, what is charging, and the status that follows from it.
+"""Connectors of a charge point: vehicles, transactions, and the status that follows from these.
 
 The one rule: a status is never set; it follows from facts. Nothing is sent from here and no time passes here.
 OCPP 1.6, sections 4.9 and 7.7.
@@ -70,16 +70,16 @@ class Connector:
             return Status.PREPARING
         return Status.AVAILABLE if self.reservation is None else Status.RESERVED
 
-    # -- What happens to it ----------------------------------------------------------------------
+    # -- Actions ---------------------------------------------------------------------------------
 
     def plug_in(self) -> None:
-        """A vehicle comes. Raises NotPossible if there is one."""
+        """Plug a vehicle in. Raises NotPossible if there is one."""
         if self.plugged:
             raise NotPossible(f"connector {self.id}: a vehicle is plugged in already")
         self.plugged = True
 
     def unplug(self) -> None:
-        """The vehicle goes. Raises NotPossible if there is none. A transaction stays as it is."""
+        """Unplug the vehicle. Raises NotPossible if there is none. A transaction stays as it is."""
         if not self.plugged:
             raise NotPossible(f"connector {self.id}: no vehicle is plugged in")
         self.plugged = False
@@ -98,7 +98,7 @@ class Connector:
         return None
 
     def begin(self, transaction: Transaction) -> None:
-        """A transaction starts; whether it may was looked at before. It uses up the connector's reservation."""
+        """Start a transaction, which was checked before. It uses up the connector's reservation."""
         self.transaction = transaction
         self.presented = None
         self.suspended = None
@@ -108,7 +108,7 @@ class Connector:
             self.reservation = None
 
     def end(self) -> None:
-        """The transaction is over. A change of availability that waited for it takes place."""
+        """End the transaction. A scheduled change of availability takes place."""
         self.transaction = None
         self.suspended = None
         self.over = self.plugged
@@ -139,7 +139,7 @@ class Connectors:
         return len(self._all)
 
     def __getitem__(self, id_: int) -> Connector:
-        """The connector with this number, from 1. Raises NotPossible for one that is not there."""
+        """Return the connector with this number, from 1. Raises NotPossible for an unknown number."""
         connector = self._all.get(id_)
         if connector is None:
             raise NotPossible(f"there is no connector {id_}")
@@ -149,11 +149,11 @@ class Connectors:
         return id_ in self._all
 
     def everything(self) -> list[Connector]:
-        """All of them, connector 0 first."""
+        """Return all connectors, connector 0 first."""
         return [self.whole, *self]
 
     def transaction(self, transaction_id: int) -> Transaction | None:
-        """The running transaction with this number."""
+        """Return the running transaction with this number."""
         running = [connector.transaction for connector in self if connector.transaction is not None]
         return next((transaction for transaction in running if transaction.id == transaction_id), None)
 
@@ -172,7 +172,7 @@ class Connectors:
         return obstacle
 
     def free_for(self, id_tag: str) -> Connector | None:
-        """The first connector where this tag may charge; those where a vehicle waits, or that it reserved, first."""
+        """Return the first connector where this tag may charge; those with a vehicle, or reserved by it, first."""
         free = [connector for connector in self if self.obstacle(connector.id, id_tag) is None]
         free.sort(key=lambda connector: (connector.reservation is None, not connector.plugged))
         return free[0] if free else None

@@ -1,6 +1,6 @@
 """The charge point's side of an OCPP-J conversation: the protocol's `Session` on a WebSocket client.
 
-The one rule: what the session says is done, and nothing is decided here. One CALL of ours is on the wire at a time;
+The one rule: the session decides; this only carries it out. One CALL of ours is on the wire at a time;
 whoever sends waits in its own greenlet. It outlives sockets.
 """
 
@@ -50,7 +50,7 @@ class Conversation:
             version=v16.VERSION,
             receives=Sender.CENTRAL_SYSTEM,
             strict=strict,
-            default_deadline_s=INFINITY,  # a charge point may leave a CALL open for ever
+            default_deadline_s=INFINITY,  # a charge point may never answer a CALL
         )
         self._wire = Semaphore()  # held by the greenlet whose CALL is on the wire
         self._session = Session(self._rules, id_prefix)
@@ -73,7 +73,7 @@ class Conversation:
                 self._hear(text, take)
 
     def detach(self) -> None:
-        """The connection is over: whoever waits for an answer is told."""
+        """End the connection: waiting requests raise Disconnected."""
         self.client = None
         _, outgoing = self._session.disconnected()
         if outgoing is not None:

@@ -20,7 +20,7 @@ class CallFailed(ChargehandError):
 
 
 class Disconnected(CallFailed):
-    """There is no connection, or it was lost before the answer came."""
+    """Error: there is no connection, or it was lost before the answer came."""
 
 
 class NoAnswer(CallFailed):

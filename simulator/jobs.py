@@ -52,11 +52,11 @@ class Jobs:
         return len(self._group)
 
     def time(self) -> float:
-        """Seconds since 1970."""
+        """Return the seconds since 1970."""
         return self._timers.clock.time()
 
     def now(self) -> dt.datetime:
-        """The time in UTC, in whole seconds as OCPP has it."""
+        """Return the time in UTC, in whole seconds as in OCPP."""
         return dt.datetime.fromtimestamp(int(self.time()), dt.UTC)
 
     def begin(self) -> None:
@@ -87,7 +87,7 @@ class Jobs:
             logger.info("%s: %s", self._name, error)
 
     def end(self) -> None:
-        """Kill what runs, but not the caller, and do nothing later."""
+        """Kill the running jobs except the caller, and drop the later ones."""
         self._open = False
         if self._own:
             self._timers.clear()

@@ -135,7 +135,7 @@ class Maintenance:
         self._conversation = conversation
 
     def answers(self) -> Mapping[str, Answerer]:
-        """The table: action to answerer."""
+        """Return the table: action to answerer."""
         return {
             "CertificateSigned": self.certificate_signed,
             "DeleteCertificate": self.delete_certificate,

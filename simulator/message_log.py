@@ -1,6 +1,6 @@
 """Log of the messages of a charge point, to be searched or waited on.
 
-The one rule: it is bounded; the oldest entries go. It never looks into a frame until somebody asks.
+The one rule: it is bounded; the oldest entries go. It decodes no frame until it is asked to.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Entry:
 
     @property
     def unique_id(self) -> str:
-        """The message id of a CALL or of its answer; empty if there is none."""
+        """Return the message id of a CALL or of its answer; empty if there is none."""
         return getattr(self.frame, "unique_id", "")
 
     @property

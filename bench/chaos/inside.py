@@ -44,7 +44,7 @@ class Trap(dict):  # type: ignore[type-arg]
 
 
 class Hang:
-    """The arguments of a proxy call: whoever unpacks them waits for ever."""
+    """The arguments of a proxy call: whoever unpacks them never returns."""
 
     def __init__(self, cell: ChargePointCell) -> None:
         self.message = ProxyCall(attr_path=("on_receive",), args=self, kwargs={})  # type: ignore[arg-type]
@@ -85,7 +85,7 @@ class Inside:
         return self._system._directory.find(charge_point_id)  # noqa: SLF001 - see the head of this file
 
     def tell_bomb(self, charge_point_id: str, error: BaseException) -> bool:
-        """Make the session raise while it handles a message of nobody's."""
+        """Make the session raise while it handles a message without an owner."""
         cell = self.session(charge_point_id)
         if cell is None or cell.ended:
             return False
@@ -93,7 +93,7 @@ class Inside:
         return True
 
     def hang_session(self, charge_point_id: str) -> None:
-        """Make the session wait for ever while it handles a message of nobody's; see how long it does, and note it."""
+        """Make the session hang while it handles a message without an owner; see how long it does, and note it."""
         cell = self.session(charge_point_id)
         if cell is None or cell.ended:
             return
@@ -138,7 +138,7 @@ class Inside:
     # -- Plugins ---------------------------------------------------------------------------------
 
     def plugin(self, name: str) -> PluginCell | None:
-        """The cell of a plugin."""
+        """Return the cell of a plugin."""
         return self._system._operations.plugin_cell(name)  # noqa: SLF001
 
     def kill_plugin(self, name: str) -> bool:
@@ -149,7 +149,7 @@ class Inside:
         cell.kill()
         return True
 
-    # -- What only the system knows ------------------------------------------------------------------
+    # -- Facts that only the system knows ------------------------------------------------------------------
 
     def spooled(self) -> list[Any]:
         """Return the waiting messages of the spool and the dead letters."""

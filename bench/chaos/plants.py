@@ -59,7 +59,7 @@ def leave_a_ticket_open(inside: Inside, fleet: Fleet, commander: Commander) -> N
 
 
 def leak_a_greenlet(_inside: Inside, _fleet: Fleet, _commander: Commander) -> None:
-    """Leave a greenlet behind that waits for ever."""
+    """Leave a greenlet behind that never returns."""
     gevent.spawn(Event().wait)
 
 

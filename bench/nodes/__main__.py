@@ -1,4 +1,4 @@
-"""`make nodes`: two nodes, two workers, Redis and PostgreSQL behind one address, and each of them killed in turn.
+"""`make nodes`: two nodes, two plugin hosts, Redis and PostgreSQL behind one address, and each of them killed in turn.
 
     python bench/nodes [--charge-points 500] [--quiet-s 5] [--seed 1]
 

@@ -49,7 +49,7 @@ class NotHere(Exception):
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """Return a port that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as one:
         return int(one.getsockname()[1])
 
@@ -103,7 +103,7 @@ class Process:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody takes connections there."""
+    """Return whether a server accepts connections there."""
     with contextlib.suppress(OSError), gevent.socket.create_connection(("127.0.0.1", port), 1.0):
         return True
     return False
