@@ -133,7 +133,7 @@ def test_a_file_that_is_made_meanwhile_is_left_as_it_is(stub, backup, monkeypatc
 
     monkeypatch.setattr(os, "link", late)
     done = backup("copy")
-    assert (done.exit_code, "somebody else" in done.stderr) == (1, True)
+    assert (done.exit_code, "another process" in done.stderr) == (1, True)
     assert Path("copy").read_text() == "theirs"
     assert here() == ["copy"]
 
