@@ -327,7 +327,7 @@ class BackOffice(Plugin):
         receipts += profiles.transaction_stopped(self._store.collections, known)
         data = call.request.transaction_data
         if data or (data is not None and call.deviations):
-            receipts += self._keep_reading(call, known.connector_id, known.id, known)
+            receipts += self._keep_reading(call, known.connector_id, known.id)
         return receipts
 
     def _suspicions(self, known: Transaction, stop: StopFigures) -> list[str]:
@@ -368,18 +368,16 @@ class BackOffice(Plugin):
     def meter_values(self, call: Call[v16.MeterValues]) -> v16.MeterValuesResponse:
         """Store meter values as they were sent, whether their transaction is open, closed or unknown."""
         number = call.request.transaction_id
-        known = None
-        if number is not None and number > 0:
-            # An open transaction is in memory; only another one is read from the database.
-            known = self._store.open_transaction(number) or self._store.transaction(number)
-            if known is not None:
-                if known.charge_point_id != call.charge_point.id:
-                    why = f"transaction {number} is one of {known.charge_point_id}"
-                    return call.once_stored(v16.MeterValuesResponse(), self._set_aside(call, why))
-                if known.over:
-                    self._store.transaction_alive(number, call.received_at)
-        unknown = number is not None and number > 0 and known is None
-        receipts = self._keep_reading(call, call.request.connector_id, number, known, unknown=unknown)
+        named = number is not None and number > 0
+        owner = self._store.owner_of(number) if named else None  # type: ignore[arg-type]
+        if named and owner is not None:
+            if owner != call.charge_point.id:
+                why = f"transaction {number} is one of {owner}"
+                return call.once_stored(v16.MeterValuesResponse(), self._set_aside(call, why))
+            self._store.transaction_alive(number, call.received_at)  # type: ignore[arg-type]
+        receipts = self._keep_reading(
+            call, call.request.connector_id, number, known=owner is not None, unknown=named and owner is None
+        )
         return call.once_stored(v16.MeterValuesResponse(), *receipts)
 
     def _keep_reading(
@@ -387,8 +385,8 @@ class BackOffice(Plugin):
         call: Call[Any],
         connector_id: int,
         transaction_id: int | None,
-        known: Transaction | None,
         *,
+        known: bool = True,
         unknown: bool = False,
     ) -> list[Receipt]:
         """Store a whole message with readings; if a part of it cannot be used, make a dead letter too."""
@@ -400,7 +398,7 @@ class BackOffice(Plugin):
             unusable = v16.VERSION.samples(payload, self._naive_zone).unusable
             if unusable:
                 why = _reasons(unusable)
-                receipts.append(self._set_aside(call, why, None if known is None else known.id))
+                receipts.append(self._set_aside(call, why, transaction_id if known else None))
                 flags = (*flags, why)
         reading = MeterReading(
             charge_point_id=call.charge_point.id,

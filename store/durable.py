@@ -8,6 +8,7 @@ crash.
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
     from .writer import Database, Threads
 
 LARGEST_ID = 2**31 - 1
+CLOSED_LATELY = 10_000
+"""Closed transactions whose charge point is in memory."""
 NOTHING_NEW = Receipt(done=True)
 """Receipt for a record that need not be written."""
 BLOCK = 1000
@@ -79,6 +82,9 @@ class DurableStore:
 
     durable = True
 
+    others_write = False
+    """True if other processes write to the database."""
+
     fact = FACT_IN_SQLITE
     """SQL of the database for the members of an `OverFact`."""
 
@@ -97,6 +103,8 @@ class DurableStore:
         self._allotted: dict[tuple[Any, ...], int] = {}  # starts whose transaction is open
         self._starts: dict[int, tuple[Any, ...]] = {}
         self._fresh: set[int] = set()  # allotted, and not stored yet
+        # Charge points of transactions that were closed here lately and not assessed since.
+        self._closed: OrderedDict[int, str] = OrderedDict()
         self._registrations: dict[str, StoredRegistration] = {}
         self._shared_registrations: dict[StoredRegistration, StoredRegistration] = {}
         self.collections = Collections(self._persist)
@@ -222,6 +230,11 @@ class DurableStore:
 
         One that comes again is written again: what came first may have failed, and else it counts.
         """
+        known = self._open.stored(transaction.id)
+        if known is not None:
+            self._closed[known.id] = known.charge_point_id
+            if len(self._closed) > CLOSED_LATELY:
+                self._closed.popitem(last=False)
         self._forget(transaction.id)
         return self._writer.append(Kind.STOP, stop_row(transaction))
 
@@ -279,6 +292,7 @@ class DurableStore:
         findings: tuple[str, ...],
     ) -> Receipt:
         """Store what was derived of a closed transaction, until a reading or an amendment invalidates it."""
+        self._closed.pop(transaction_id, None)
         values = row(transaction_id, 1, energy_wh, energy_source, supported_energy_wh, flags_text(findings))
         return self._writer.append(Kind.ASSESS, values)
 
@@ -336,6 +350,20 @@ class DurableStore:
         """Find an open transaction by its id; None if none is known to be open. Never switches greenlets."""
         return self._open.get(transaction_id)
 
+    def owner_of(self, transaction_id: int) -> str | None:
+        """Return the charge point of a transaction; None if there is none.
+
+        Switches greenlets only for one that is not open and was not closed lately.
+        """
+        known = self._open.stored(transaction_id)
+        if known is not None:
+            return known.charge_point_id
+        owner = self._closed.get(transaction_id)
+        if owner is not None:
+            return owner
+        found = self.transaction(transaction_id)
+        return None if found is None else found.charge_point_id
+
     def release_transaction(self, transaction_id: int) -> Receipt:  # noqa: ARG002 - nobody else writes
         """Have every process read an open transaction from the store again, before it is closed by hand."""
         return Receipt(done=True)
@@ -358,9 +386,13 @@ class DurableStore:
         """Store meter values; identical ones that are sent again are stored once."""
         number = reading.transaction_id
         known = None if number is None else self._open.stored(number)
-        unattached = known is None or known.charge_point_id != reading.charge_point_id
+        closed_owner = None if number is None or known is not None else self._closed.get(number)
+        owner = closed_owner if known is None else known.charge_point_id
+        unattached = owner != reading.charge_point_id
         receipt = self._writer.append(Kind.READING, reading_row(reading, unattached=unattached))
-        if known is None and number is not None and 0 < number <= LARGEST_ID:  # it may have been closed
+        if number is None or known is not None or (closed_owner is not None and not self.others_write):
+            return receipt
+        if 0 < number <= LARGEST_ID:  # it may have been closed, and assessed
             self._writer.append(Kind.ASSESS, row(number, *NOT_ASSESSED))
         return receipt
 

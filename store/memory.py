@@ -252,6 +252,11 @@ class MemoryStore:
         """Find an open transaction by its id; None if none is known to be open."""
         return self._open.get(transaction_id)
 
+    def owner_of(self, transaction_id: int) -> str | None:
+        """Return the charge point of a transaction; None if there is none."""
+        known = self._open.stored(transaction_id) or self._closed.get(transaction_id)
+        return None if known is None else known.charge_point_id
+
     def release_transaction(self, transaction_id: int) -> Receipt:  # noqa: ARG002 - nobody else writes
         """Have every process read an open transaction from the store again, before it is closed by hand."""
         return PERSISTED

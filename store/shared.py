@@ -72,6 +72,7 @@ class SharedStore(DurableStore):
     The class attributes are the statements that differ from PostgreSQL's in another SQL.
     """
 
+    others_write = True
     fact = FACT_IN_POSTGRES
     reserve = RESERVE
     closed = CLOSED

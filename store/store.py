@@ -215,6 +215,12 @@ class Store(Protocol):
     def open_transaction(self, transaction_id: int) -> Transaction | None:
         """Find an open transaction by its id; None if none is known to be open. Never switches greenlets."""
 
+    def owner_of(self, transaction_id: int) -> str | None:
+        """Return the charge point of a transaction; None if there is none.
+
+        Switches greenlets only for one that is not open and was not closed lately.
+        """
+
     def release_transaction(self, transaction_id: int) -> Receipt:
         """Have every process read an open transaction from the store again, before it is closed by hand.
 

@@ -319,3 +319,29 @@ def test_an_orphaned_transaction_that_is_stopped_is_stored_without_what_is_deriv
     end = msgspec.structs.replace(known, meter_stop=200, stopped_at=LATER, stop_received_at=LATER)
     store.stop_transaction(end).wait(LIMIT_S)
     assert store.transaction(7) == stopped(7)
+
+
+def test_the_owner_of_a_transaction_is_known_open_closed_and_after_a_restart(open_store):
+    store = open_store()
+    store.start_transaction(transaction(7))
+    assert store.owner_of(7) == "CP1"
+    store.stop_transaction(stopped(7)).wait(LIMIT_S)
+    assert (store.owner_of(7), store.owner_of(8)) == ("CP1", None)
+    store.close()
+    store = open_store()
+    assert (store.owner_of(7), store.owner_of(8)) == ("CP1", None)
+    store.close()
+
+
+def test_a_reading_of_a_closed_transaction_makes_void_what_was_derived_however_often(store):
+    store.start_transaction(transaction(7))
+    store.stop_transaction(stopped(7)).wait(LIMIT_S)
+    derived = {"energy_wh": 1, "energy_source": "figures", "supported_energy_wh": None, "findings": ()}
+    for minute in range(2):
+        store.add_meter_reading(reading("CP1", b"early %d" % minute, transaction_id=7, minute=minute))
+        store.assess_transaction(7, **derived).wait(LIMIT_S)
+        assert store.transaction(7).assessed
+        late = reading("CP1", b"late %d" % minute, transaction_id=7, minute=minute)
+        store.add_meter_reading(late).wait(LIMIT_S)
+        assert not store.transaction(7).assessed
+    assert store.readings_of("CP1") == []
