@@ -31,7 +31,7 @@ COLUMNS = ("bulk", "command", "made", "total", "ended", "ok", "open", "state")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class TargetChoice:
     """Choice of many charge points, and how their results are shown."""
 
     all_: bool = False
@@ -95,7 +95,7 @@ def chooses(command: Callable[..., Any]) -> Callable[..., Any]:
         json: bool,
         **more: Any,
     ) -> Any:
-        choice = Choice(
+        choice = TargetChoice(
             all_=all_, known=known, where=where, ids=ids, parallel=parallel, detach=detach, json=json
         )
         return command(*args, choice=choice, **more)
@@ -123,7 +123,7 @@ def chooses(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def send_bulk(api: Api, choice: Choice, command: Mapping[str, Any], options: SendingOptions) -> None:
+def send_bulk(api: Api, choice: TargetChoice, command: Mapping[str, Any], options: SendingOptions) -> None:
     """Send a command to many charge points and print their results. Raises `CommandFailed` unless all is well."""
     body = json_.dumps({**choice.body(), **command})
     reply = api.ask("POST", "bulk", query=options.query, body=body)

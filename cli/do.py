@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..protocol.verbs import Verb
     from .api import Api
-    from .bulk import Choice
+    from .bulk import TargetChoice
 
 BESIDE = {"sync-local-list": push_tags}
 """Commands that are no verbs, but are reached in the same manner."""
@@ -67,7 +67,7 @@ def command_of(kind: type[Verb]) -> click.Command:
     name = str(kind.__struct_config__.tag)
 
     def run(
-        api: Api, *, charge_point: str | None, options: SendingOptions, choice: Choice, **members: Any
+        api: Api, *, charge_point: str | None, options: SendingOptions, choice: TargetChoice, **members: Any
     ) -> None:
         given = {member: value for member, value in members.items() if value not in (None, ())}
         if choice.many:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .api import Api
-    from .bulk import Choice
+    from .bulk import TargetChoice
 
 GRACE_S = 10.0
 """Seconds beyond the call's own limit that the server has to answer."""
@@ -171,7 +171,7 @@ def checked_json(payload: str) -> str:
 @sends
 @chooses
 @asks_server
-def send(api: Api, *, words: tuple[str, ...], options: SendingOptions, choice: Choice) -> None:
+def send(api: Api, *, words: tuple[str, ...], options: SendingOptions, choice: TargetChoice) -> None:
     """Have a running server send ACTION to the charge point CP, and print the response.
 
     The exit status is 0 if the charge point answered, whatever its answer says, and 1 if it did not. With

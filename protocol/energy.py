@@ -130,7 +130,7 @@ def in_base_unit(value: object, quantity: Quantity, unit: str = "", multiplier: 
 # -- Energy --------------------------------------------------------------------------------
 
 
-class Claim(NamedTuple):
+class ClaimedFigures(NamedTuple):
     """Figures of a start and, if there is one, of its stop: meters in Wh, the charge point's times and ours."""
 
     meter_start: int
@@ -227,7 +227,7 @@ class _Point(NamedTuple):
 
 
 def derive(
-    claim: Claim,
+    claim: ClaimedFigures,
     readings: Iterable[tuple[datetime, Iterable[Sample]]] = (),
     *,
     last_stop: LastStop | None = None,
@@ -245,7 +245,7 @@ class _Derivation:
 
     def __init__(
         self,
-        claim: Claim,
+        claim: ClaimedFigures,
         readings: Iterable[tuple[datetime, Iterable[Sample]]],
         last_stop: LastStop | None,
         limits: Limits,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from gevent import get_hub
 
-from ..protocol.energy import Claim, Energy, LastStop, Limits, derive
+from ..protocol.energy import ClaimedFigures, Energy, LastStop, Limits, derive
 from ..store.records import Cursor, TransactionFilter
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Assessment:
         )
 
     def _derive(self, transaction: Transaction, readings: Sequence[MeterReading]) -> Energy:
-        claim = Claim(
+        claim = ClaimedFigures(
             transaction.meter_start,
             transaction.started_at,
             transaction.start_received_at,
@@ -202,7 +202,9 @@ class Assessment:
             return self._compute(claim, readings, last_stop)
         return get_hub().threadpool.apply(self._compute, (claim, readings, last_stop))
 
-    def _compute(self, claim: Claim, readings: Sequence[MeterReading], last_stop: LastStop | None) -> Energy:
+    def _compute(
+        self, claim: ClaimedFigures, readings: Sequence[MeterReading], last_stop: LastStop | None
+    ) -> Energy:
         """Read the samples and derive the energy; in any thread."""
         return derive(claim, self._samples(readings), last_stop=last_stop, limits=self.limits)
 

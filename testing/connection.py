@@ -15,7 +15,7 @@ CLOSE_ABNORMAL = CloseCode.ABNORMAL
 CALL = 2
 
 
-class Receiver(Protocol):
+class MessageReceiver(Protocol):
     """Takes what the charge point sends; the cell of a charge point has this form."""
 
     def deliver(self, connection: MemoryConnection, data: bytes) -> None:
@@ -39,7 +39,7 @@ class MemoryConnection:
 
     def __init__(
         self,
-        receiver: Receiver | None = None,
+        receiver: MessageReceiver | None = None,
         *,
         peer: str = "memory",
         secure: bool = False,

@@ -12,7 +12,7 @@ from chargehand.protocol.energy import (
     METER,
     NO_SOURCE,
     REGISTER,
-    Claim,
+    ClaimedFigures,
     LastStop,
     Limits,
     NotUsable,
@@ -31,7 +31,7 @@ def at(minutes):
 
 def claim(meter_start=1000, meter_stop=None, minutes=60, **more):
     stop = {} if meter_stop is None else {"stopped_at": at(minutes), "stop_received_at": at(minutes)}
-    return Claim(meter_start, START, START, meter_stop, **(stop | more))
+    return ClaimedFigures(meter_start, START, START, meter_stop, **(stop | more))
 
 
 def register(minutes, wh, **more):
@@ -339,7 +339,7 @@ def test_a_meter_start_of_0_beside_a_begin_reading_is_found():
 )
 def test_a_clock_that_cannot_be_right_is_found_at_start_and_stop(started_at, code):
     found = [code] if code else []
-    assert codes(derive(Claim(0, started_at, START))) == found
+    assert codes(derive(ClaimedFigures(0, started_at, START))) == found
     assert codes(derive(claim(0, 5, stopped_at=started_at, stop_received_at=START))) == found
 
 
@@ -354,16 +354,16 @@ def test_readings_of_a_clock_that_was_never_set_stay_in_the_order_of_receipt():
 
 def test_a_duration_is_that_of_receipt_where_a_clock_is_wrong():
     started_at = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-    energy = derive(Claim(0, started_at, START, 100, at(60), at(60)))
+    energy = derive(ClaimedFigures(0, started_at, START, 100, at(60), at(60)))
     assert energy.duration_s == 3600
 
 
 def test_a_clock_that_was_never_set_tells_the_duration_if_it_went_on():
     began = dt.datetime(1970, 1, 1, 0, 5, tzinfo=dt.UTC)
     ended = began + dt.timedelta(minutes=30)
-    energy = derive(Claim(0, began, START, 100, ended, START))
+    energy = derive(ClaimedFigures(0, began, START, 100, ended, START))
     assert (energy.duration_s, codes(energy)) == (1800, ["clock_behind"])
-    energy = derive(Claim(0, began, START, 100, START, START))
+    energy = derive(ClaimedFigures(0, began, START, 100, START, START))
     assert (energy.duration_s, codes(energy)) == (0, ["clock_behind"])
 
 
