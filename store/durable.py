@@ -71,6 +71,8 @@ SURPLUS_EVENTS = (
     "(SELECT number FROM events WHERE charge_point = ? ORDER BY number DESC LIMIT 1 OFFSET ?) "
     "ORDER BY number LIMIT ?) RETURNING number"
 )
+REGISTERED_IDS = "SELECT id FROM charge_points WHERE registration <> '' AND id > ? ORDER BY id LIMIT ?"
+IS_REGISTERED = "SELECT 1 FROM charge_points WHERE registration <> '' AND id = ?"
 TOLD_OF = "SELECT item, version, action, payload, received_at FROM told WHERE charge_point = ? ORDER BY item"
 
 
@@ -455,6 +457,14 @@ class DurableStore:
     def registration(self, charge_point_id: str) -> StoredRegistration | None:
         """Return the registration of a charge point; None if it has none."""
         return self._registrations.get(charge_point_id)
+
+    def registered_ids(self, after: str = "", limit: int = 5000) -> Sequence[str]:
+        """List charge points that have a registration, in the order of the database, behind one. Switches greenlets."""
+        return [id_ for (id_,) in self._ask(REGISTERED_IDS, after, limit)]
+
+    def is_registered(self, charge_point_id: str) -> bool:
+        """Return whether a charge point has a registration. Switches greenlets unless it is known in memory."""
+        return charge_point_id in self._registrations or bool(self._ask(IS_REGISTERED, charge_point_id))
 
     def registrations(self) -> Mapping[str, StoredRegistration]:
         """Return the registrations of all charge points that ever booted, by id."""

@@ -382,6 +382,14 @@ class MemoryStore:
         """Return the registration of a charge point; None if it has none."""
         return self._registrations.get(charge_point_id)
 
+    def registered_ids(self, after: str = "", limit: int = 5000) -> Sequence[str]:
+        """List charge points that have a registration, by id, behind one of them."""
+        return sorted(id_ for id_ in self._registrations if id_ > after)[:limit]
+
+    def is_registered(self, charge_point_id: str) -> bool:
+        """Return whether a charge point has a registration."""
+        return charge_point_id in self._registrations
+
     def registrations(self) -> Mapping[str, StoredRegistration]:
         """Return the registrations of all charge points that ever booted, by id."""
         return self._registrations

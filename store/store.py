@@ -275,6 +275,15 @@ class Store(Protocol):
     def registrations(self) -> Mapping[str, StoredRegistration]:
         """Return the registrations of all charge points that ever booted, by id."""
 
+    def registered_ids(self, after: str = "", limit: int = 5000) -> Sequence[str]:
+        """List charge points that have a registration, in the store's order of ids, behind one of them.
+
+        Those that booted at another process are among them, unlike in `registrations`. May switch greenlets.
+        """
+
+    def is_registered(self, charge_point_id: str) -> bool:
+        """Return whether a charge point has a registration, at whichever process it booted. May switch greenlets."""
+
     def forget(self, charge_point_id: str) -> Receipt:
         """Forget the registration of a charge point; one that never booted is no error."""
 

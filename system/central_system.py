@@ -570,11 +570,8 @@ class CentralSystem(CommandSender):
         return self._operations.charge_point(charge_point_id)
 
     def knows(self, charge_point_id: str) -> bool:
-        """Return whether a charge point is known here or has ever booted, connected or not."""
-        return (
-            self._directory.find(charge_point_id) is not None
-            or self.store.registration(charge_point_id) is not None
-        )
+        """Return whether a charge point is known here or has booted at any process. May switch greenlets."""
+        return self._directory.find(charge_point_id) is not None or self.store.is_registered(charge_point_id)
 
     def crash_reports(self) -> list[dict[str, object]]:
         """List the last crashes of sessions: charge point, time, error, traceback, and the rows of its recorder."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 AT_A_TIME = 500
 """Charge points looked at before other greenlets have their turn."""
+PAGE = 5000
+"""Ids that the store is asked for at a time."""
 BOOT = "boot"
 """Item of the store under which the last BootNotification of a charge point is."""
 
@@ -86,10 +88,15 @@ class ChargePointChooser:
         if self._cluster is not None:
             ids |= dict.fromkeys(self._cluster.coordinator.charge_points())
         if not connected:
-            store = self._store
-            ids |= dict.fromkeys(store.registrations())
-            ids |= dict.fromkeys(one.charge_point_id for one in store.collections.credentials)
+            ids |= dict.fromkeys(self._registered())
+            ids |= dict.fromkeys(one.charge_point_id for one in self._store.collections.credentials)
         return iter(ids)
+
+    def _registered(self) -> Iterator[str]:
+        found = self._store.registered_ids(limit=PAGE)
+        while found:
+            yield from found
+            found = self._store.registered_ids(after=found[-1], limit=PAGE) if len(found) == PAGE else ()
 
     def _matches(self, charge_point_id: str, wanted: ChargePointFilter) -> bool:
         if wanted.id and not fnmatchcase(charge_point_id, wanted.id):

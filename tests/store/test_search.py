@@ -176,6 +176,17 @@ def test_dead_letters_are_paged_by_number(store):
     assert [one.unique_id for one in store.dead_letters(after=first[-1].number)] == ["2", "3", "4"]
 
 
+def test_registered_charge_points_are_listed_page_by_page(store):
+    names = ["CP1", "a/b ü", "CP2", "zz"]
+    for name in names:
+        store.register(name, "Accepted").wait(LIMIT_S)
+    first = store.registered_ids(limit=3)
+    rest = store.registered_ids(after=first[-1], limit=3)
+    assert sorted([*first, *rest]) == sorted(names)
+    assert store.registered_ids(after=rest[-1]) in ([], ())
+    assert (store.is_registered("CP1"), store.is_registered("nobody")) == (True, False)
+
+
 def test_a_charge_point_that_was_forgotten_has_no_registration_until_it_boots_again(store):
     store.register("CP1", "Accepted")
     store.register("CP2", "Accepted")

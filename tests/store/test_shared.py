@@ -130,6 +130,13 @@ def test_one_that_was_started_and_stopped_elsewhere_is_found(one, other):
     assert one.transaction(number) == stopped(number)
 
 
+def test_registrations_at_the_other_process_are_found_without_a_refresh(one, other):
+    kept(one.register("CP1", "Accepted"))
+    assert other.registration("CP1") is None
+    assert other.registered_ids() == ["CP1"]
+    assert other.is_registered("CP1")
+
+
 def test_a_stop_of_what_the_other_has_started_is_kept_without_a_refresh(one, other):
     kept(one.start_transaction(transaction(7)))
     kept(other.stop_transaction(stopped(7)))

@@ -200,10 +200,10 @@ def test_a_filter_chooses_by_vendor_and_model_in_any_case(system):
 
 
 def test_a_filter_that_cannot_be_applied_is_told_as_a_failure(system, monkeypatch):
-    def broken():
+    def broken(**_):
         raise OSError("no store")
 
-    monkeypatch.setattr(system.store, "registrations", broken)
+    monkeypatch.setattr(system.store, "registered_ids", broken)
     bulk = system.send_many(ChargePointFilter(connected=False), v16.ClearCache())
     assert bulk.wait(10)
     assert (bulk.progress.total, bulk.progress.failure) == (None, "no store")
