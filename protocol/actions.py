@@ -320,7 +320,7 @@ class Version:
         return self.spellings[code] if isinstance(code, ErrorCode) else code
 
     def row_of(self, kind: type[Request[Any]] | Request[Any]) -> Action:
-        """Find the row of a request or of its class; raise LookupError if it is none of this version's."""
+        """Find the row of a request or of its class; raise LookupError if this version does not have it."""
         row: Action | None = getattr(kind, "__action__", None)
         if row is None or self.actions.get(row.name) is not row:
             raise LookupError(f"{kind!r} is not a request of OCPP {self.name}")

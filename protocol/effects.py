@@ -100,14 +100,14 @@ class Expectation:
         self.sent_at = sent_at
         self.effect = Effect.PENDING
         self.promised = False
-        self._judged = False  # by what comes: there was a promise, or there will be no answer
+        self._judged = False  # by later messages: the answer was a promise, or there will be none
         self._seen: Effect | None = None
 
     def answered(self, response: Any) -> Effect:
         """Take the answer to the call, in time or late."""
         status = str(getattr(response, "status", ""))
         if self.effect is not Effect.PENDING:
-            pass  # what was seen is known better
+            pass  # a message that was seen counts more than the answer
         elif status in self.pair.at_once:
             self.effect = Effect.DONE
         elif status not in self.pair.promises or not self._has_what_it_needs(response):

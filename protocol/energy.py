@@ -1,4 +1,4 @@
-"""Energy of a transaction, derived from its start, its stop and its meter readings, in the words of no version.
+"""Energy of a transaction, derived from its start, its stop and its meter readings, for every version of OCPP.
 
 The one rule: pure functions of their arguments; a suspicion never changes a figure. A version reads samples out of its
 payloads (`Version.samples`); `derive` makes an `Energy` of them.
@@ -66,7 +66,7 @@ class Unusable(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Samples of a payload, and what of it could not be used."""
+    """Samples of a payload, and its parts that cannot be used."""
 
     samples: tuple[Sample, ...]
     unusable: tuple[Unusable, ...] = ()
@@ -105,7 +105,7 @@ def number(value: object) -> Decimal:
 
 
 def _text(value: float | Decimal) -> str:
-    # Nobody waits for the digits of an integer that is longer than any figure.
+    # An integer that is longer than any figure is not converted: that would take long.
     return "" if isinstance(value, int) and value.bit_length() > 128 else str(value)
 
 
@@ -163,7 +163,7 @@ class Limits(NamedTuple):
     """Seconds that a charge point's time may be before our time of receipt: it may have been offline for long."""
 
     def allow_time(self, at: datetime, received_at: datetime) -> bool:
-        """Return whether a charge point's time can be true of what was received then."""
+        """Return whether a charge point's time can be true, given our time of receipt."""
         return -self.ahead_s <= (received_at - at).total_seconds() <= self.behind_s
 
 
@@ -186,7 +186,7 @@ METER, REGISTER, INTERVALS, NO_SOURCE = "meter_start_stop", "register_readings",
 
 
 class Energy(NamedTuple):
-    """Energy of a transaction and what it was derived from. None stands for what is not known."""
+    """Energy of a transaction and what it was derived from. None means unknown."""
 
     energy_wh: int | float | None
     source: str

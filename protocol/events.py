@@ -39,7 +39,7 @@ class ChargePointOffline(DomainEvent, frozen=True, kw_only=True, gc=False, tag=T
 
 
 class StatusChanged(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
-    """A connector (0 of EVSE 0: the charge point) has told its status, in the words of its version. Live."""
+    """A connector (0 of EVSE 0: the charge point) has reported its status, a text of its version. Live."""
 
     evse: int
     connector: int

@@ -93,7 +93,7 @@ class CallFrame(NamedTuple):
 
 
 class ResultFrame(NamedTuple):
-    """A CALLRESULT with a raw payload, which is empty if there is none."""
+    """CALLRESULT with a raw payload, which is empty if there is none."""
 
     unique_id: str
     payload: bytes
@@ -160,14 +160,14 @@ def mend(data: bytes) -> tuple[Frame, tuple[Deviation, ...]]:
 
 
 def mended(payload: bytes) -> tuple[bytes, tuple[Deviation, ...]]:
-    """Mend the slips inside a payload that is no JSON, and tell them; what cannot be mended comes back as it is."""
+    """Mend the slips inside a payload that is no JSON, and name them; others are returned as they are."""
     slips: list[Deviation] = []
     whole = _without_slips(payload, slips)
     return whole, tuple(slips)
 
 
 def _payload_as_sent(data: bytes) -> bytes:
-    """Find the payload of a CALL whose frame had to be mended: what is kept is what was sent. Empty if not found."""
+    """Find the payload, as it was sent, of a CALL whose frame had to be mended. Empty if not found."""
     head = _CALL_HEAD.match(data)
     if head is None or not data.endswith(b"]"):
         return b""

@@ -47,13 +47,13 @@ class AtLeast(int):
 
 
 class WireName(str):
-    """Annotates a member whose wire name is not its Python name in camel case."""
+    """Annotation of a member whose wire name is not its Python name in camel case."""
 
     __slots__ = ()
 
 
 class Expendable:
-    """Annotates a tuple of which the lenient policy leaves out what it cannot mend."""
+    """Annotation of a tuple: the lenient policy leaves out elements that it cannot mend."""
 
 
 EXPENDABLE = Expendable()
@@ -104,7 +104,7 @@ class Declaration(msgspec.StructMeta):
     """Makes the struct, the rules, the schema and the decoder from one class statement."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
-        """Read the annotations, and make what follows from them."""
+        """Read the annotations, and make schema and decoder from them."""
         if msgspec.Struct in bases or Generic in bases:  # Message and Request
             return super().__new__(mcs, name, bases, namespace, **options)
         if any(getattr(base, "__members__", None) is not None for base in bases):
@@ -137,7 +137,7 @@ class Declaration(msgspec.StructMeta):
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class Message(msgspec.Struct, metaclass=Declaration, frozen=True):
-    """The base of all messages and of the objects inside them.
+    """Base of all messages and of the objects inside them.
 
     `None` in a member means that it is absent.  Read under the lenient policy, a member may hold what its
     rule refuses: an unknown value of an enumeration is then a plain `str`.

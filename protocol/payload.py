@@ -67,7 +67,7 @@ class Mended(IntEnum):
 
 
 def strict(kind: type[M], payload: bytes | msgspec.Raw) -> M:
-    """Read a payload as the contract has it, or raise `Refused` with all violations."""
+    """Read a payload by the contract, or raise `Refused` with all violations."""
     try:
         message: M = kind.__decoder__.decode(payload)
     except UNREADABLE:
@@ -84,7 +84,7 @@ def lenient(
 ) -> tuple[M, tuple[Deviation, ...]]:
     """Read a payload, mending deviations, or raise `Refused` with those that cannot be mended.
 
-    The deviations say what was mended; their paths are those of the payload as sent.  One member may deviate
+    The deviations name all mended members; their paths are those of the payload as sent.  One member may deviate
     in more than one way. `received_at` stands in for a time that cannot be read, where the declaration says so; without
     it such a payload is refused. Times without a zone are in `naive_zone`; with None they cannot be used.
     """
@@ -287,7 +287,7 @@ def build(kind: type[Message], value: Message | Mapping[str, Any]) -> bytes:
 
 
 def _checked(kind: type[Message], message: Message) -> bytes | None:
-    """Write a message of ours and check the very bytes; None: it has to go the long way, with two encodings.
+    """Write a message of ours and check the very bytes; None: it needs the slow way, with two encodings.
 
     What is read back and equal to what was written has its members, their order and their types. Numbers may be
     equal and yet be written in two ways (1e16 and 1E+16): `__exact__` says that there are none.
@@ -360,11 +360,11 @@ def _whole(value: Any) -> Any:
 
 
 def _whole_time(time: dt.datetime) -> dt.datetime:
-    """Return a time in whole UTC seconds. Without a zone it is none of ours: it stays, for the check to refuse it."""
+    """Return a time in whole UTC seconds. Without a zone it stays as it is, for the check to refuse it."""
     if time.tzinfo is not dt.UTC:
         if time.utcoffset() is None:
             return time
-        # The first and the last hours that there are cannot be told in UTC: they keep their zone.
+        # The first and the last hours of the calendar cannot be converted to UTC: they keep their zone.
         with contextlib.suppress(OverflowError):
             time = time.astimezone(dt.UTC)
     # `replace` takes three times as long.

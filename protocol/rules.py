@@ -39,7 +39,7 @@ class Rule(fields.Field[Any]):
     """Value that the lenient policy puts in the place of a required member that is missing or cannot be used."""
 
     def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        """Read a value decoded from JSON; what the lenient policy marked as kept is let through."""
+        """Read a value decoded from JSON; values that the lenient policy marked as kept pass."""
         if isinstance(value, Kept):
             return self.keep(value.value)
         return super().deserialize(value, *args, **kwargs)
@@ -117,7 +117,7 @@ class Choice(Text):
 
 
 class Integer(Rule, fields.Integer):
-    """An integer of any size: the official schemas have no bounds, and 1.0 is none of them."""
+    """Integer of any size: the official schemas have no bounds, and 1.0 is no integer."""
 
     default_error_messages: Any = {"invalid": violations.NOT_INTEGER}  # noqa: RUF012 (as above)
 
@@ -205,7 +205,7 @@ def aware(value: Any, zone: dt.tzinfo | None) -> object:
 
 
 class Part(Rule, fields.Nested):
-    """An object that is declared as a message of its own.
+    """Object that is declared as a message of its own.
 
     Its compiled twin is asked first, here too: one bad sample must not make a thousand good ones slow.
     """

@@ -186,7 +186,7 @@ Event = Incoming | RefusedCall | Answered | Declined | Ignored
 
 
 class Session:
-    """State of a conversation, which outlives the socket: `disconnected` ends what only the socket carried.
+    """State of a conversation, which outlives the socket: `disconnected` ends the parts that belong to the socket.
 
     `rules` are set for each connection: the version belongs to the connection.
     """
@@ -337,7 +337,7 @@ class Session:
         return Answered(outgoing, response, slips + deviations, refused, payload or data, late=late)
 
     def _receive_broken_answer(self, frame: frames.BrokenAnswer, data: bytes) -> Event:
-        """Take an answer that cannot be read for that of the command with its id, or of the only one there is."""
+        """Take an answer that cannot be read as that to the command with its id, or to the only open one."""
         outgoing, late = self._match(frame.unique_id) if frame.unique_id else (self._only_one(), False)
         if outgoing is None:
             return Ignored("broken answer")
@@ -493,7 +493,7 @@ class Session:
         """Return CALLs not answered in time (still open), the command that timed out, the commands that expired."""
         overdue = [incoming for incoming in self.incoming if incoming.due <= now]
         for incoming in overdue:
-            incoming.due = INFINITY  # told once; it stays open until it is answered
+            incoming.due = INFINITY  # returned once; it stays open until it is answered
         calls = self.calls
         if calls is None:
             return overdue, None, []

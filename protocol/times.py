@@ -1,4 +1,4 @@
-"""Times as charge points write them: ISO 8601, and what is close enough to it to mean one moment only. OCPP 1.6, 3.15.
+"""Times as charge points write them: ISO 8601, and forms close to it that mean one moment only. OCPP 1.6, 3.15.
 
 The one rule: a text is read as the moment that it says, or not at all; nothing is guessed. `read` never raises.
 
@@ -37,7 +37,7 @@ _NO_LEAP = "has a second 60 that is no leap second"
 
 
 class Time(NamedTuple):
-    """Moment that a text says, naive if the text has no zone; `odd` says what of it ISO 8601 has not, if anything."""
+    """Moment that a text says, naive if the text has no zone; `odd` names a departure from ISO 8601."""
 
     moment: dt.datetime
     odd: str = ""

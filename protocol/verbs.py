@@ -26,7 +26,7 @@ class VerbRefused(ChargehandError, ValueError):
 
 
 class UnknownVerb(ChargehandError, LookupError):
-    """Error: there is no verb of this name."""
+    """Error: no verb has this name."""
 
 
 class Verb(
@@ -233,7 +233,7 @@ def verb_text(verb: Verb) -> str:
 
 
 def verb_of(text: str | bytes) -> Verb:
-    """Read a verb from JSON. Raises `VerbRefused` for what is none, with the member that is wrong."""
+    """Read a verb from JSON. Raises `VerbRefused` for an invalid one, with the wrong member."""
     try:
         verb: Verb = _decode(text)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:

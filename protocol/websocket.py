@@ -339,7 +339,7 @@ class Codec:
         return [text]
 
     def _look_ahead(self, pending: bytearray) -> None:
-        """Look at what is here of a frame of text: what is not UTF-8 need not be waited for to its end."""
+        """Check the bytes of an incomplete text frame: invalid UTF-8 is refused before its end."""
         if len(pending) < 2 or pending[0] & _CONTROL:
             return
         start = 2 + {_IN_2_BYTES: 2, _IN_8_BYTES: 8}.get(pending[1] & ~_MASKED, 0)

@@ -33,10 +33,10 @@ __all__ = [  # noqa: RUF022 - in groups, for people to read
     "delayed",
     "refusing",
     "silent",
-    # What it sent and received
+    # Log of messages
     "Entry",
     "Kind",
-    # What can go wrong
+    # Errors
     "CallDeclined",
     "CallFailed",
     "Disconnected",

@@ -23,7 +23,7 @@ KEPT = 100
 
 
 class Delivery:
-    """Message on its way. `make` writes it when it is sent: a number it needs may have come by then."""
+    """Pending message. `make` encodes it when it is sent: its transaction id may have come by then."""
 
     def __init__(self, make: Callable[[], Request[Any]], then: Callable[[Any], None] | None = None) -> None:
         self.make = make

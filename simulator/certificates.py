@@ -37,7 +37,7 @@ class _Element(NamedTuple):
 
 
 def _elements(data: bytes) -> list[_Element]:
-    """Read the elements that follow one another. Raises ValueError for what is not DER."""
+    """Read the elements that follow one another. Raises ValueError for invalid DER."""
     found = []
     at = 0
     while at < len(data):
@@ -60,7 +60,7 @@ def _elements(data: bytes) -> list[_Element]:
 def read(pem: str) -> v16.CertificateHashData:
     """Name a certificate by the hashes of its issuer's name and of its own key, which is right for a root.
 
-    Raises ValueError for what is no certificate.
+    Raises ValueError for anything but a certificate.
     """
     begin, end = pem.find(BEGIN), pem.find(END)
     if begin < 0 or end < begin:
@@ -104,7 +104,7 @@ class Certificates:
         self._roots: list[tuple[v16.CertificateUse, v16.CertificateHashData]] = []
 
     def install(self, use: v16.CertificateUse, pem: str) -> v16.InstallCertificateStatus:
-        """Install a root certificate; Rejected: it is none, or one too many."""
+        """Install a root certificate; Rejected: it is no certificate, or one too many."""
         status = v16.InstallCertificateStatus
         try:
             entry = (use, read(pem))
@@ -124,7 +124,7 @@ class Certificates:
         return v16.DeleteCertificateStatus.ACCEPTED if found else v16.DeleteCertificateStatus.NOT_FOUND
 
     def installed(self, use: v16.CertificateUse) -> tuple[v16.CertificateHashData, ...]:
-        """The root certificates for one use."""
+        """Return the root certificates for one use."""
         return tuple(data for kept_for, data in self._roots if kept_for == use)
 
     def take_own(self, chain: str) -> v16.CertificateSignedStatus:

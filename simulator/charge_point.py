@@ -178,7 +178,7 @@ class ChargePoint:
         self.connection.open()
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
-        """Close the connection and end everything; what it knows stays, and it may `connect` again. Safe to repeat."""
+        """Close the connection and end all jobs; its state stays, and it may `connect` again. Safe to repeat."""
         for beat in self._beats:
             beat.stop()
         self.boot_sequence.stop()
@@ -271,7 +271,7 @@ class ChargePoint:
     # -- Messages --------------------------------------------------------------------------------
 
     def send(self, request: Request[R], timeout_s: float | None = None) -> R:
-        """Send any request of a charge point's and wait for its response, whatever the registration.
+        """Send any request of a charge point and wait for its response, with any registration.
 
         Raises Disconnected, NoAnswer after `timeout_s`, CallDeclined for a CALLERROR, InvalidAnswer, and InvalidPayload
         for a request that breaks its contract (`faults.send_text` sends that).
@@ -311,7 +311,7 @@ class ChargePoint:
         if then is not None:
             then()
 
-    # -- What a person does at it: each returns when the central system has been told, or at once while offline ---
+    # -- Actions of a driver: each returns when the central system was notified, or at once while offline ----------
 
     def authorize(self, id_tag: str) -> v16.IdTagInfo:
         """Present a tag: the central system decides, or the lists while it cannot be reached. OCPP 1.6, 4.1."""

@@ -35,7 +35,7 @@ SUSPENSIONS = (v16.ChargePointStatus.SUSPENDED_EV, v16.ChargePointStatus.SUSPEND
 class Charging:
     """Charging at all connectors of one charge point.
 
-    `send` sends a request and waits; `is_ready` says whether anything may be told.
+    `send` sends a request and waits; `is_ready` returns whether messages may be sent.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class Charging:
             self._send(meter_values(connector_id, None, now, readings))
 
     def read_meters(self, connectors: Iterable[Connector]) -> None:
-        """Send MeterValues of this moment because the central system asks, whatever waits in the backlog."""
+        """Send MeterValues of this moment because the central system asks, even before the backlog."""
         for connector in connectors:
             transaction_id = connector.transaction.id if connector.transaction is not None else None
             reading = energy(connector.meter_wh, v16.ReadingContext.TRIGGER)
@@ -215,7 +215,7 @@ class Charging:
                     self.stop(connector.id, reason)
 
     def break_off_all(self, reason: v16.Reason) -> None:
-        """Stop all transactions as a loss of power does: they are told of after the next boot."""
+        """Stop all transactions as a loss of power does: they are reported after the next boot."""
         for connector in self.connectors:
             if connector.transaction is not None:
                 self.backlog.add(Delivery(self._end(connector, reason, None).stop_request))
@@ -247,7 +247,7 @@ class Charging:
                 return
 
     def tell_again(self, connectors: Iterable[Connector]) -> None:
-        """Send StatusNotification because the central system asks, whatever was told and whatever the registration."""
+        """Send StatusNotification because the central system asks, even an unchanged one, with any registration."""
         for connector in connectors:
             self._tell_status(connector)
 

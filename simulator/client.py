@@ -128,7 +128,7 @@ class Client:
         except (OSError, ValueError):  # ValueError: closed under an SSL socket
             data = b""
         while self._thawed is not None and self.code is None:
-            self._thawed.wait()  # half-open: nothing is heard, not even the end
+            self._thawed.wait()  # half-open: nothing is read, not even the end
         return data
 
     # -- Out -------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Commands of OCPP 1.6 as a charge point carries them out, but for those of `maintenance`.
 
-The one rule: an answer is given at once and says what will be done; the doing comes after it (`Answer.then`).
+The one rule: an answer is given at once; the action comes after it (`Answer.then`).
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class CommandHandlers:
         )
 
     def data_transfer(self, request: v16.DataTransfer) -> v16.DataTransferResponse:
-        """OCPP 1.6, 5.6: what its own vendor sends is sent back."""
+        """Send back the data of its own vendor. OCPP 1.6, 5.6."""
         if request.vendor_id != self._vendor:
             return v16.DataTransferResponse(status=v16.DataTransferStatus.UNKNOWN_VENDOR_ID)
         return v16.DataTransferResponse(status=v16.DataTransferStatus.ACCEPTED, data=request.data)

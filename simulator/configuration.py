@@ -1,6 +1,6 @@
 """Configuration of a charge point: keys, their values and rules.
 
-The one rule: a value is text, as it is on the wire; a change is judged here and takes effect elsewhere. Names are
+The one rule: a value is text, as it is on the wire; a change is checked here and takes effect elsewhere. Names are
 compared without case. OCPP 1.6, section 9; "Improved security for OCPP 1.6-J", section 6.
 """
 
@@ -146,7 +146,7 @@ class Configuration:
         return self[name].lower() == "true"
 
     def set(self, name: str, value: str) -> None:
-        """Set a key from within, whatever its rules; a new name is a key that anybody may change."""
+        """Set a key from within, regardless of its rules; a new key may be changed by commands."""
         key = self._keys.setdefault(name.lower(), Key(name, value))
         key.value = value
 

@@ -94,7 +94,7 @@ class SimulatorConnection:
         return self._client
 
     def open(self) -> None:
-        """Dial, and listen from then on. Raises what `Client.connect` raises; RuntimeError if it is open."""
+        """Connect, and listen from then on. Raises like `Client.connect`; RuntimeError if it is open."""
         if self._client is not None or (self._listener is not None and not self._listener.dead):
             raise RuntimeError("the charge point is connected, or reconnects by itself")
         self._closing.clear()
@@ -151,7 +151,7 @@ class SimulatorConnection:
     ) -> None:
         """Close the connection and dial a new one. Blocks; not for the greenlet that listens.
 
-        If that fails it goes on trying when it has a `reconnect`; else it raises what `Client.connect` raises.
+        If that fails it goes on trying when it has a `reconnect`; else it raises like `Client.connect`.
         `between` is called while there is no connection.
         """
         self._hang_up(code, reason)
@@ -233,13 +233,13 @@ class InjectedFaults:
         self._client().freeze()
 
     def recover(self) -> None:
-        """End being half-open: what was held back goes out, and what has come is read."""
+        """End being half-open: held writes are sent, and waiting bytes are read."""
         self._client().thaw()
 
     def abandon(self) -> None:
         """Leave the connection half-open behind and dial a new one, as after a change of network. Blocks.
 
-        Raises what `ChargePoint.connect` raises.
+        Raises like `ChargePoint.connect`.
         """
         self._connection.abandon()
 

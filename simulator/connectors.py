@@ -178,7 +178,7 @@ class Connectors:
         return free[0] if free else None
 
     def begin(self, transaction: Transaction) -> Connector:
-        """Start a transaction at its connector. Raises NotPossible with what stands in the way."""
+        """Start a transaction at its connector. Raises NotPossible with the obstacle."""
         connector = self[transaction.connector_id]
         id_tag, parent_id_tag = transaction.id_tag, transaction.parent_id_tag
         obstacle = self.obstacle(connector.id, id_tag, parent_id_tag)

@@ -160,7 +160,7 @@ class Conversation:
                 logger.debug("an answer had nowhere to go")
 
     def send_text(self, text: bytes) -> None:
-        """Send one text message, which must be UTF-8, whatever it says. Raises Disconnected."""
+        """Send one text message, any valid UTF-8. Raises Disconnected."""
         client = self.client
         if client is None:
             raise Disconnected("there is no connection")

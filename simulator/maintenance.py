@@ -1,6 +1,6 @@
 """Remote maintenance of a charge point: firmware, diagnostics, logs, certificates, triggered messages; and restarts.
 
-The one rule: nothing is fetched, uploaded or verified; what would be told of it is told, step by step. The steps may be
+The one rule: nothing is fetched, uploaded or verified; the steps are reported as if it were. The steps may be
 replaced, so that an update can fail. OCPP 1.6, 5.9, 5.17, 5.19; "Improved security for OCPP 1.6-J", section 5.
 """
 
@@ -33,7 +33,7 @@ Diagnostics, Upload = v16.DiagnosticsStatus, v16.UploadLogStatus
 
 
 class Progress:
-    """Work that goes through `steps`, telling of each with what `tell` makes of it and a request id."""
+    """Work in `steps`; each is reported by the message that `tell` makes from the step and a request id."""
 
     def __init__(
         self,

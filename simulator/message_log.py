@@ -104,7 +104,7 @@ class MessageLog:
                 result.set(entry)
 
     def calls(self, action: str, kind: Kind = Kind.SENT) -> list[Entry]:
-        """The CALLs of `action` that are still kept, oldest first."""
+        """Return the CALLs of `action` in the log, oldest first."""
         return [entry for entry in self._entries if entry.is_call(action, kind)]
 
     def wait(self, wanted: Callable[[Entry], bool], *, after: int = 0, timeout_s: float = 10.0) -> Entry:

@@ -1,4 +1,4 @@
-"""A charging transaction as its charge point knows it, and the messages that tell of it.
+"""Charging transaction of a simulated charge point, and its messages.
 
 The one rule: it starts and ends here and now, whether or not the central system can be told; the number that the
 central system gives it may come much later. OCPP 1.6, sections 4.7, 4.8 and 4.10.
@@ -49,7 +49,7 @@ class Transaction:
         self.stop_id_tag = id_tag
 
     def start_request(self) -> v16.StartTransaction:
-        """The StartTransaction, with the time of the start."""
+        """Make the StartTransaction, with the time of the start."""
         return v16.StartTransaction(
             connector_id=self.connector_id,
             id_tag=self.id_tag,
@@ -59,12 +59,12 @@ class Transaction:
         )
 
     def started(self, response: v16.StartTransactionResponse) -> None:
-        """Take over what the central system answered."""
+        """Take over number and verdict from the answer to the start."""
         self.id = response.transaction_id
         self.verdict = response.id_tag_info.status
 
     def stop_request(self) -> v16.StopTransaction:
-        """The StopTransaction, with the time of the stop. Raises ValueError while it runs."""
+        """Make the StopTransaction, with the time of the stop. Raises ValueError while it runs."""
         if self.meter_stop is None or self.stopped_at is None:
             raise ValueError("the transaction has not been stopped")
         return v16.StopTransaction(
@@ -79,7 +79,7 @@ class Transaction:
 def meter_values(
     connector_id: int, transaction_id: int | None, now: datetime, values: Sequence[v16.SampledValue]
 ) -> v16.MeterValues:
-    """MeterValues of one moment; without a number if there is no transaction, or it got none."""
+    """Make MeterValues of one moment; without a number if there is no transaction, or it got none."""
     return v16.MeterValues(
         connector_id=connector_id,
         transaction_id=transaction_id,
@@ -90,7 +90,7 @@ def meter_values(
 def energy(
     meter_wh: int, context: v16.ReadingContext = v16.ReadingContext.SAMPLE_PERIODIC
 ) -> v16.SampledValue:
-    """A reading of the energy meter."""
+    """Make a sample of the energy meter."""
     return v16.SampledValue(
         value=str(meter_wh),
         context=context,

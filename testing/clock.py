@@ -25,21 +25,21 @@ class ManualClock:
         self._driven: list[Timers] = []
 
     def monotonic(self) -> float:
-        """Seconds from some point in the past."""
+        """Return seconds from some point in the past."""
         return self._monotonic
 
     def time(self) -> float:
-        """Seconds since 1970, UTC."""
+        """Return the seconds since 1970, UTC."""
         return self._time
 
     def drive(self, timers: Timers) -> None:
-        """Run what is due in these timers whenever the clock is moved."""
+        """Run the due callbacks of these timers whenever the clock is moved."""
         self._driven.append(timers)
 
     def advance(self, seconds: float, between: Callable[[], None] | None = None) -> None:
-        """Move on by so many seconds, stopping wherever something is due on the way; then `between` is called too.
+        """Move on by so many seconds, stopping at each due callback on the way; then `between` is called too.
 
-        What is due runs in the caller's greenlet, at its own time. Raises ValueError for a step back.
+        Callbacks run in the caller's greenlet, at their own time. Raises ValueError for a step back.
         """
         if seconds < 0:
             raise ValueError("time does not go back")

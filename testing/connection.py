@@ -16,13 +16,13 @@ CALL = 2
 
 
 class MessageReceiver(Protocol):
-    """Takes what the charge point sends; the cell of a charge point has this form."""
+    """Receiver of the charge point's messages; the cell of a charge point has this form."""
 
     def deliver(self, connection: MemoryConnection, data: bytes) -> None:
         """Take a text message."""
 
     def closed(self, connection: MemoryConnection, code: int, reason: str) -> None:
-        """Hear, once, that nothing will come any more."""
+        """Handle the end of the connection; called once."""
 
 
 def nothing() -> None:
@@ -30,7 +30,7 @@ def nothing() -> None:
 
 
 class MemoryConnection:
-    """Has the form of `actors.connection.Connection`; nothing in it blocks.
+    """Connection in memory, in the form of `actors.session.connection.Connection`; nothing in it blocks.
 
     `closed_with` is how it was closed, by either side: (code, reason), or None while it is open. `alive` is what it
     says when it is pinged, `half_open` whether it is given up for that. After whatever the charge point does `settle`
@@ -56,7 +56,7 @@ class MemoryConnection:
         self.closed_with: tuple[int, str] | None = None
         self.frames: list[bytes] = []  # all that was sent to the charge point
         self._untaken: list[bytes] = []
-        self._held: deque[bytes] = deque()  # what the charge point sent while reading was held
+        self._held: deque[bytes] = deque()  # messages of the charge point while reading was paused
         self._last_id = 0
         self._settle = settle
 
@@ -81,11 +81,11 @@ class MemoryConnection:
         return self.alive and self.closed_with is None
 
     def pause(self) -> None:
-        """Hold what the charge point sends."""
+        """Pause reading: hold the messages of the charge point."""
         self.paused = self.closed_with is None
 
     def resume(self) -> None:
-        """Read what was held, and read on."""
+        """Read the held messages, and resume reading."""
         self.paused = False
         while self._held and not self.paused and self.receiver is not None:
             self.receiver.deliver(self, self._held.popleft())
@@ -138,10 +138,10 @@ class MemoryConnection:
         self._settle()
 
     def sent(self) -> list[Any]:
-        """All frames that the charge point was sent, parsed."""
+        """Return all frames to the charge point, parsed."""
         return [json.loads(frame) for frame in self.frames]
 
     def take(self) -> list[Any]:
-        """The frames that neither `call` nor an earlier `take` has returned, parsed."""
+        """Return the frames that neither `call` nor an earlier `take` has returned, parsed."""
         untaken, self._untaken = self._untaken, []
         return [json.loads(frame) for frame in untaken]

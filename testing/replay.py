@@ -1,4 +1,4 @@
-"""Fly a recorded conversation again: what came in is fed to a fresh session, what it sends is compared.
+"""Replay of a recording: its incoming frames are fed to a fresh session, and the outgoing ones are compared.
 
 The session is the real one, on a clock that is moved as the record has it. Connections come and go, plugins answer,
 commands are sent and time out, and fallbacks answer when and as the record says; what the session answers of its
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 CALL, RESULT, ERROR = 2, 3, 4
 OUR_ID = re.compile(r"""^([^,]*,\s*"?)([^",\s\]]+)""")
-FOR_EVER_S = 1e12
-"""Nothing is over by the clock: what was over, and when, the record says."""
+NEVER_S = 1e12
+"""Time-out that never passes: deadlines come from the recording."""
 
 
 class NotARecording(ChargehandError, ValueError):
@@ -91,7 +91,7 @@ class Replay:
                 strict=head["policy"] == "strict",
                 accept_unbooted=head.get("accept_unbooted", True),
                 answer_transactions_unregistered=head.get("answer_transactions_unregistered", True),
-                default_deadline_s=FOR_EVER_S,
+                default_deadline_s=NEVER_S,
             )
             self._id_tag_status: str = head.get("fallback_id_tag_status", "Accepted")
             self._rows = _whole([row for row in rows if row["kind"] in _Play.steps])
@@ -108,7 +108,7 @@ class Replay:
             _answering_class(self._rules.version).spec(waiting),
             rules=self._rules,
             clock=ManualClock(self._time + start, start),
-            command_timeout_s=FOR_EVER_S,
+            command_timeout_s=NEVER_S,
             id_tag_status=self._id_tag_status,
             inbox_limit=10**9,
             calls_in_flight_limit=10**9,
@@ -137,7 +137,7 @@ class _Play:
         self._differences: list[Difference] = []
 
     def play(self, rows: list[dict[str, Any]]) -> list[Difference]:
-        """Take all steps, and return what came out differently."""
+        """Play all rows, and return the differences."""
         for row in rows:
             self._stage.advance(max(0.0, float(row["at"]) - self._stage.clock.monotonic()))
             self.steps[row["kind"]](self, row["data"])
@@ -155,7 +155,7 @@ class _Play:
         return self._stage.charge_points[self._id]
 
     def _connected(self) -> MemoryConnection:
-        """The connection; the recorder may have forgotten how it came."""
+        """Return the connection; the recorder may have dropped its row."""
         connection = self._connection
         if connection is None or connection.closed_with is not None:
             connection = self._connect("")
@@ -170,7 +170,7 @@ class _Play:
     def _connect(self, _peer: str) -> MemoryConnection:
         self._collect()
         self._connection = self._stage.connect(self._id, registration=self._registration)
-        self._waiting.clear()  # what came over the one before, if any, cannot be answered any more
+        self._waiting.clear()  # calls of the connection before, if any, cannot be answered any more
         return self._connection
 
     def _close(self, _why: str) -> None:
@@ -180,7 +180,7 @@ class _Play:
     def _in(self, data: str) -> None:
         connection = self._connected()
         if looks_like_answer(data.encode()):
-            # As text: what the charge point sent may be no JSON.
+            # As text: a frame of the charge point may be no JSON.
             data = OUR_ID.sub(lambda found: found[1] + self._ours.get(found[2], found[2]), data, count=1)
         connection.send(data)
 
@@ -217,7 +217,7 @@ class _Play:
             self._stage.settle()
 
     def _fallback(self, data: str) -> None:
-        """A fallback answered: let it, if the session has not had it answer by itself."""
+        """Replay a fallback answer, unless the session has given it by itself."""
         unique_id, _, why = _parse(data) or ("", "", "")
         for incoming in list(self._cell.session.incoming):
             if incoming.unique_id == unique_id:
