@@ -75,7 +75,8 @@ class MemoryStore:
         # With the number that orders those of one time.
         self._readings: OrderedDict[tuple[Any, ...], tuple[int, MeterReading]] = OrderedDict()
         # Their keys by transaction, and by charge point.
-        self._readings_by: dict[int | str | None, dict[tuple[Any, ...], None]] = {}
+        # Keys of readings, in order of receipt: by transaction, those that name none by charge point.
+        self._readings_by: dict[int | str, list[tuple[Any, ...]]] = {}
         self._registrations: dict[str, StoredRegistration] = {}
         self._shared_registrations: dict[StoredRegistration, StoredRegistration] = {}
         self._events: deque[Event] = deque()
@@ -288,25 +289,24 @@ class MemoryStore:
 
     def add_meter_reading(self, reading: MeterReading) -> Receipt:
         """Store meter values; identical ones that are sent again are stored once."""
-        values = bytes(reading.values)  # it may be a part of a frame
-        key = (reading.charge_point_id, reading.connector_id, reading.transaction_id, values)
+        values, number = reading.values, reading.transaction_id
+        if type(values) is not bytes:  # it may be a part of a frame
+            values = bytes(values)
+            reading = msgspec.structs.replace(reading, values=values)
+        key = (reading.charge_point_id, reading.connector_id, number, values)
         readings = self._readings
         if key not in readings:
-            if values is not reading.values:
-                reading = msgspec.structs.replace(reading, values=values)
             readings[key] = next(self._numbers), reading
-            by_owner = self._readings_by
-            for owner in (reading.transaction_id, reading.charge_point_id):
-                keys = by_owner.get(owner)
-                if keys is None:
-                    by_owner[owner] = {key: None}
-                else:
-                    keys[key] = None
+            owner = reading.charge_point_id if number is None else number
+            keys = self._readings_by.get(owner)
+            if keys is None:
+                self._readings_by[owner] = [key]
+            else:
+                keys.append(key)
             if len(readings) > self._limit:
                 self._drop_oldest_reading()
-            closed = self._closed.get(reading.transaction_id or 0)
-            if closed is not None and closed.assessed:
-                self._change(closed.id, NOT_ASSESSED)
+            if number is not None and number in self._closed and self._closed[number].assessed:
+                self._change(number, NOT_ASSESSED)
         return PERSISTED
 
     def _reading(self, key: tuple[Any, ...]) -> MeterReading:
@@ -314,12 +314,13 @@ class MemoryStore:
         return msgspec.structs.replace(reading, number=number)
 
     def _drop_oldest_reading(self) -> None:
-        key, (_, reading) = self._readings.popitem(last=False)
-        for owner in (reading.transaction_id, reading.charge_point_id):
-            keys = self._readings_by[owner]
-            del keys[key]
-            if not keys:
-                del self._readings_by[owner]
+        _, (_, reading) = self._readings.popitem(last=False)
+        number = reading.transaction_id
+        owner = reading.charge_point_id if number is None else number
+        keys = self._readings_by[owner]
+        del keys[0]  # the oldest of all is the oldest of its owner
+        if not keys:
+            del self._readings_by[owner]
 
     def meter_readings(
         self, transaction_id: int, *, charge_point_id: str = "", limit: int = 10_000
@@ -345,10 +346,14 @@ class MemoryStore:
         before: Cursor | None = None,
         limit: int = 100,
     ) -> Sequence[MeterReading]:
-        """Return meter values of a charge point, newest first by time of receipt."""
+        """Return meter values of a charge point, newest first by time of receipt; switches greenlets."""
         found = []
-        for key in self._readings_by.get(charge_point_id, ()):
-            one = self._reading(key)
+        for looked_at, (number, reading) in enumerate(list(self._readings.values()), 1):
+            if looked_at % AT_A_TIME == 0:
+                gevent.sleep(0)
+            if reading.charge_point_id != charge_point_id:
+                continue
+            one = msgspec.structs.replace(reading, number=number)
             if (
                 (connector_id is None or one.connector_id == connector_id)
                 and (since is None or one.received_at >= since)

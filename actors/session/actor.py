@@ -22,6 +22,7 @@ from ...protocol.session import Answered, Declined, Ignored, Incoming, RefusedCa
 from ..runtime.actor import Actor
 from ..runtime.failure import Failure, attempt
 from .call import Call
+from .charge_point import differ
 from .messages import (
     Attached,
     CallAnswered,
@@ -280,7 +281,10 @@ class SessionActor(Actor):
 
     def _note_status(self, incoming: Incoming) -> None:
         request: Any = incoming.request
-        if self._cell.charge_point.note_status(request.connector_id, request):
+        before = self._cell.charge_point.note_status(request.connector_id, request)
+        if self._cell.context.durable_tickets is None:
+            return  # nothing that a charge point told outlives this process
+        if before is None or differ(before, request):
             self._note_told(f"status/{request.connector_id}", incoming)
 
     def _note_told(self, item: str, incoming: Incoming) -> None:

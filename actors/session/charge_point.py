@@ -15,7 +15,7 @@ CONNECTORS = 256
 """Connectors of one charge point whose status is known."""
 
 
-def _differ(before: Message, now: Message) -> bool:
+def differ(before: Message, now: Message) -> bool:
     """Return whether two messages differ in more than their times."""
     facts = now.__untimed__
     return type(before) is not type(now) or bool(facts(before) != facts(now))
@@ -63,19 +63,19 @@ class ChargePoint:
         """True while the charge point is connected."""
         return self.connected_at is not None
 
-    def note_status(self, connector_id: int, status: Message) -> bool:
-        """Note the last status of a connector; return whether more than its time differs from the one before.
+    def note_status(self, connector_id: int, status: Message) -> Message | None:
+        """Note the last status of a connector; return the one before, None if there was none.
 
-        Nothing is noted, and false returned, for one connector too many.
+        Nothing is noted, and the status itself returned, for one connector too many.
         """
         connectors = self.connectors
         if connectors is None:
             connectors = self.connectors = {}
         before = connectors.get(connector_id)
         if before is None and len(connectors) >= CONNECTORS:
-            return False
+            return status
         connectors[connector_id] = status
-        return before is None or _differ(before, status)
+        return before
 
     def __str__(self) -> str:
         return self.id
