@@ -117,6 +117,8 @@ def _fact(row: Mapping[str, Any], name: str) -> Any:
     value = row[name]
     if name in ("started_at", "stopped_at"):
         return _own_time(row, name)
+    if name in ("start_received_at", "stop_received_at"):
+        return when(value)
     if isinstance(value, list):
         return "; ".join(flag["text"] for flag in value)
     return f"{value['wh']} Wh at {when(value['at'])}" if isinstance(value, dict) else value
