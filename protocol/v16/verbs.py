@@ -17,6 +17,8 @@ from .types import (
     ChargingSchedulePeriod,
 )
 
+MOST = 1_000_000_000
+"""Largest limit, in watts or amperes."""
 VOLTS = 230
 """Voltage between a phase and neutral by which amperes and watts are converted."""
 
@@ -119,8 +121,8 @@ def _rate(verb: verbs.Limit, configuration: Mapping[str, str]) -> tuple[Charging
     if (verb.watts is None) == (verb.amps is None):
         _refuse("a limit is in watts or in amps: name one of them")
     amount = Decimal(str(verb.watts if verb.watts is not None else verb.amps))
-    if not amount.is_finite() or amount < 0:
-        _refuse(f"a limit is 0 or more, not {amount}")
+    if not amount.is_finite() or not 0 <= amount <= MOST:
+        _refuse(f"a limit is from 0 to {MOST:,}, not {amount}")
     given = ChargingRateUnit.W if verb.watts is not None else ChargingRateUnit.A
     words = (word.strip().lower() for word in configuration.get(RATE_UNITS, "").split(","))
     taken = {UNIT_NAMES[word] for word in words if word in UNIT_NAMES}

@@ -6,6 +6,8 @@ import falcon
 import gevent
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from chargehand.protocol.verbs import VERBS
 
@@ -120,6 +122,7 @@ def test_the_effect_of_a_verb_is_waited_for(client, cp, wait_until):
         ("get_configuration", '{"keys": ["A", 1]}', "keys: Expected `str`, got `int`"),
         ("limit", '{"watts": 1e999}', "watts: Number out of range"),
         ("limit", "{}", "a limit is in watts or in amps"),
+        ("limit", '{"watts": 1e300}', "a limit is from 0 to 1,000,000,000"),
         ("unlock", '{"evse": 0}', "evse must be at least 1"),
         ("reset", '{"evse": 1}', "an EVSE alone cannot be reset"),
         ("unlock", "[]", "Expected `object`, got `array`"),
@@ -209,3 +212,34 @@ def test_the_local_list_is_reached_as_a_verb_too(client, charge_point):
     charge_point("CP1", behave)
     reply = client.simulate_post(path("sync_local_list", full=1))
     assert (reply.status, reply.json["update_type"]) == (falcon.HTTP_200, "Full")
+
+
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([0, -1, 1, 2**31, 2**63, -(2**63) - 1, 10**30])
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+    | st.sampled_from(
+        ["2026-12-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "7", "\x00"]
+    )
+    | st.lists(st.text(max_size=3), max_size=2)
+)
+
+
+@st.composite
+def asked(draw):
+    verb = draw(st.sampled_from(sorted(VERBS)))
+    fields = msgspec.structs.fields(VERBS[verb])
+    members = {field.name: draw(VALUES) for field in fields if field.required or draw(st.booleans())}
+    return verb, members
+
+
+@given(asked())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+def test_whatever_is_asked_for_is_sent_or_refused_with_a_reason(client, asked):
+    verb, members = asked
+    reply = client.simulate_post(path(verb, "nobody"), body=json.dumps(members))
+    assert reply.status_code in {404, 422}, (reply.status, members)
+    assert reply.json["description"]
