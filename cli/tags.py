@@ -79,7 +79,10 @@ def _posted(
 
 
 def read(text: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Read tags from a text, CSV with a header or a JSON list, with the place of each. Raises `CommandMisused`."""
+    """Read tags from a text, CSV with a header or a JSON list, with the place of each. Raises `CommandMisused`.
+
+    CSV may have semicolons or tabs in place of commas, as spreadsheets of some countries write it.
+    """
     text = text.removeprefix("\ufeff")
     return _read_json(text) if text.lstrip()[:1] in ("[", "{") else _read_csv(text)
 
@@ -96,10 +99,13 @@ def _read_json(text: str) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _read_csv(text: str) -> tuple[list[dict[str, Any]], list[str]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, restkey="")
+    head = text.partition("\n")[0]
+    delimiter = next((one for one in ";\t" if one in head and "," not in head), ",")
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, restkey="", delimiter=delimiter)
     rows, places = [], []
     try:
-        names = reader.fieldnames or []
+        names = [name.strip().lower() for name in reader.fieldnames or []]
+        reader.fieldnames = names
         if "id_tag" not in names or not set(names) <= set(COLUMNS) or len(set(names)) < len(names):
             raise CommandMisused(f"CSV begins with a line of names, {','.join(COLUMNS)} or some of them")
         for row in reader:
@@ -212,7 +218,11 @@ def remove_tag(api: Api, *, id_tag: str) -> None:
 @asks_server
 def import_tags(api: Api, *, file: IO[str]) -> None:
     """Enter the tags of a CSV or JSON file (- is standard input): all of them, or none if one is wrong."""
-    click.echo(f"{enter(api, *read(file.read()))} tags entered")
+    try:
+        text = file.read()
+    except UnicodeDecodeError as error:
+        raise CommandMisused(f"the file is not UTF-8: {error}") from error
+    click.echo(f"{enter(api, *read(text))} tags entered")
 
 
 @tags.command("export")

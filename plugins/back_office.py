@@ -32,12 +32,19 @@ from . import charging_profiles as profiles
 from . import reservations, stops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .. import ChargePoint, Deviation, PluginSpec, Receipt, Settings, Store
 
 FLAGS = 20
 """Deviations of one message that are flagged one by one."""
+LONG = 500
+"""Characters of a value in a deviation that may have been cut off."""
+WH = frozenset({None, v16.UnitOfMeasure.WH, v16.UnitOfMeasure.KWH})
+"""Units of a sample without a measurand, which is one of energy."""
+TRANSACTION_DATA = b'"transactionData"'
+LARGE = 1e15
+"""Sum of the values of a message beyond which they are looked at one by one."""
 
 GOING_ON = frozenset(
     {
@@ -76,6 +83,25 @@ def _unread_time(call: Call[v16.StartTransaction]) -> str:
 def _flag_of(deviation: Deviation) -> str:
     """Write a deviation with its value as sent: it may be kept nowhere else."""
     return f"{deviation}: {deviation.value}" if deviation.value else str(deviation)
+
+
+def _say_all(deviations: Sequence[Deviation]) -> bool:
+    """Return whether flags say all that was sent and could not be read."""
+    return len(deviations) <= FLAGS and not any(len(one.value) >= LONG for one in deviations)
+
+
+def _seem_usable(meter_values: Iterable[v16.MeterValue | v16.TransactionData]) -> bool:
+    """Tell quickly if all values are numbers, and of energy where they say nothing else."""
+    total = 0.0
+    try:
+        for one in meter_values:
+            for sampled in one.sampled_value:
+                total += float(sampled.value)
+                if sampled.measurand is None and sampled.unit not in WH:
+                    return False
+    except ValueError:
+        return False
+    return -LARGE < total < LARGE
 
 
 def _flags_of(deviations: Sequence[Deviation]) -> tuple[str, ...]:
@@ -231,6 +257,8 @@ class BackOffice(Plugin):
         # A start that came before is handed to the store again, which does not change it: the answer needs a durable
         # record, and the first write may still be pending.
         receipts = [self._store.start_transaction(transaction)]
+        if call.deviations and not _say_all(call.deviations):
+            receipts += self._keep_reading(call, request.connector_id, number)
         if transaction.open:
             receipts += reservations.use(collections, transaction)
             receipts += profiles.transaction_started(collections, transaction)
@@ -326,9 +354,21 @@ class BackOffice(Plugin):
             return [self._set_aside(call, str(error), known.id)]
         receipts += profiles.transaction_stopped(self._store.collections, known)
         data = call.request.transaction_data
-        if data or (data is not None and call.deviations):
-            receipts += self._keep_reading(call, known.connector_id, known.id)
+        if data or self._has_more(call):
+            receipts += self._keep_reading(call, known.connector_id, known.id, meter_values=data or ())
         return receipts
+
+    @staticmethod
+    def _has_more(call: Call[v16.StopTransaction]) -> bool:
+        """Return whether a stop without readings has to be kept whole: neither its figures nor its flags say all."""
+        if call.payload.count(TRANSACTION_DATA) > 1:  # of members of one name the last is read
+            return True
+        deviations = call.deviations
+        return bool(deviations) and (
+            call.request.transaction_data is not None
+            or not _say_all(deviations)
+            or any(one.path.startswith("transactionData") for one in deviations)
+        )
 
     def _suspicions(self, known: Transaction, stop: StopFigures) -> list[str]:
         energy_wh = stop.meter_stop - known.meter_start
@@ -376,7 +416,12 @@ class BackOffice(Plugin):
                 return call.once_stored(v16.MeterValuesResponse(), self._set_aside(call, why))
             self._store.transaction_alive(number, call.received_at)  # type: ignore[arg-type]
         receipts = self._keep_reading(
-            call, call.request.connector_id, number, known=owner is not None, unknown=named and owner is None
+            call,
+            call.request.connector_id,
+            number,
+            meter_values=call.request.meter_value,
+            known=owner is not None,
+            unknown=named and owner is None,
         )
         return call.once_stored(v16.MeterValuesResponse(), *receipts)
 
@@ -386,6 +431,7 @@ class BackOffice(Plugin):
         connector_id: int,
         transaction_id: int | None,
         *,
+        meter_values: Sequence[v16.MeterValue | v16.TransactionData] = (),
         known: bool = True,
         unknown: bool = False,
     ) -> list[Receipt]:
@@ -393,7 +439,7 @@ class BackOffice(Plugin):
         payload, received_at = call.payload, call.received_at
         receipts: list[Receipt] = []
         flags: tuple[str, ...] = (UNKNOWN_TRANSACTION,) if unknown else ()
-        if call.deviations:
+        if call.deviations or not _seem_usable(meter_values):
             flags = (*flags, *_flags_of(call.deviations))
             unusable = v16.VERSION.samples(payload, self._naive_zone).unusable
             if unusable:

@@ -81,6 +81,9 @@ def _unquoted(value: object) -> msgspec.Raw:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
+NEARLY_ANSWERS = ("3", "4", 3, 4)
+"""Message types of which an answer was meant, as text or with a fraction; it is taken for no answer of any content."""
+
 _encode = msgspec.json.Encoder(enc_hook=_unquoted).encode
 
 
@@ -235,9 +238,11 @@ def _other_half(found: re.Match[bytes]) -> bytes:
 def _whole(elements: list[msgspec.Raw], slips: list[Deviation] | None = None) -> Frame:
     """Make a frame of its elements; with `slips` that of the message id is mended, and added there."""
     kind = _value(elements[0]) if elements else None
-    if kind not in (2, 3, 4) or isinstance(kind, bool | float):
-        return Junk("unknown message type" if elements else "empty array")
     unique_id = _value(elements[1]) if len(elements) > 1 else None
+    if kind not in (2, 3, 4) or isinstance(kind, bool | float):
+        if kind in NEARLY_ANSWERS and unique_id and isinstance(unique_id, str):
+            return BrokenAnswer(unique_id[:MAX_ID_ACCEPTED])
+        return Junk("unknown message type" if elements else "empty array")
     if slips is not None and type(unique_id) in (int, float):
         unique_id = NumericId(bytes(elements[1]).decode())
         slips.append(
@@ -245,7 +250,7 @@ def _whole(elements: list[msgspec.Raw], slips: list[Deviation] | None = None) ->
                 "message id", ErrorCode.TYPE_CONSTRAINT_VIOLATION, "is a number", unique_id[:MAX_ID_ACCEPTED]
             )
         )
-    if not isinstance(unique_id, str):
+    if not isinstance(unique_id, str) or (kind != 2 and not unique_id):
         return Junk("no message id") if kind == 2 else BrokenAnswer("")
     if len(unique_id) > MAX_ID_ACCEPTED:
         return Junk("message id too long")

@@ -72,6 +72,8 @@ class StandIn:
 
 
 RECEIVED = StandIn(rules.TIME_OF_RECEIPT)
+LEFT_OUT = StandIn(rules.NOTHING)
+"""Annotates an optional member that the lenient policy leaves out even if its shape is wrong: the rest is money."""
 
 
 class Contract(marshmallow.Schema):

@@ -12,10 +12,11 @@ wrong with it.
   malformed URI, a list too short: kept as sent;
 - a number or a boolean for a string: its text; where any text is due, any JSON: kept as sent;
 - a text for a number or a boolean, 0 and 1 for a boolean: its value;
-- a fraction for an integer: cut off;
+- a fraction for an integer: cut off, but for one that names a transaction;
 - a time without a zone: taken as in the zone of `naive_zone`; one that only nearly is ISO 8601: the moment it says;
 - any other scalar of the wrong kind, and a text that is no time: left out if the member is optional;
 - a required member with a stand-in that is missing or cannot be used: the stand-in, such as the time of receipt;
+- an optional member of a start or a stop that has the wrong shape: left out;
 - an item of an expendable list (samples, meter values, configuration keys) that cannot be mended: left out.
 
 Any other required member missing, an object or a list where none is due, or the wrong one of the two: both refuse.
@@ -245,6 +246,9 @@ def _repair(
     received = stand_in is rules.TIME_OF_RECEIPT
     if received:
         stand_in = ABSENT if received_at is None else received_at
+    if stand_in is rules.NOTHING:
+        del place.holder[path[-1]]
+        return Mended.PLAINLY
     if stand_in is not ABSENT:
         place.holder[path[-1]] = Kept(stand_in)
         return Mended.BY_RECEIPT if received else Mended.BY_STAND_IN

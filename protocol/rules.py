@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TIME_OF_RECEIPT: Final = object()
 """Stand-in for a time: the time at which the message was received."""
+NOTHING: Final = object()
+"""Stand-in for an optional member: it is left out, whatever its shape."""
 
 
 class Rule(fields.Field[Any]):
@@ -36,7 +38,7 @@ class Rule(fields.Field[Any]):
     }
     fast: Any
     stand_in: Any = violations.ABSENT
-    """Value that the lenient policy puts in the place of a required member that is missing or cannot be used."""
+    """Value that the lenient policy puts in the place of a member that is missing or cannot be used."""
 
     def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         """Read a value decoded from JSON; values that the lenient policy marked as kept pass."""
@@ -121,14 +123,16 @@ class Integer(Rule, fields.Integer):
 
     default_error_messages: Any = {"invalid": violations.NOT_INTEGER}  # noqa: RUF012 (as above)
 
-    def __init__(self, at_least: int | None = None) -> None:
+    def __init__(self, at_least: int | None = None, *, names: bool = False) -> None:
+        """Make the rule; an integer that `names` something is never made of a fraction by cutting it off."""
         super().__init__(strict=True)
         self.at_least = at_least
+        self.fault = violations.NOT_WHOLE if names else violations.NOT_INTEGER
         self.fast = Annotated[int, msgspec.Meta(ge=at_least)]
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise violations.NOT_INTEGER.error()
+            raise self.fault.error()
         if self.at_least is not None and value < self.at_least:
             raise violations.TOO_SMALL.error()
         return value

@@ -84,6 +84,12 @@ def _integer_of(value: object) -> object:
     return leave_out(value)
 
 
+def _whole_of(value: object) -> object:
+    """Read 12.0 and "12", but no fraction: half of a number that names something names nothing."""
+    whole = _integer_of(value)
+    return whole if isinstance(whole, int) and Decimal(str(value)) == whole else leave_out(value)
+
+
 def _number_of(value: object) -> object:
     if isinstance(value, str) and NUMBER_TEXT.fullmatch(value):
         return Decimal(value)
@@ -107,6 +113,7 @@ NOT_LIST = Violation(TYPE, "is not a list")
 NOT_TEXT = Violation(TYPE, "is not a string", leave_out)
 NOT_TEXT_BUT_KEPT = Violation(TYPE, "is not a string", Kept)
 NOT_INTEGER = Violation(TYPE, "is not an integer", _integer_of)
+NOT_WHOLE = Violation(TYPE, "is not an integer", _whole_of)
 NOT_NUMBER = Violation(TYPE, "is not a number", _number_of)
 NOT_BOOLEAN = Violation(TYPE, "is not a boolean", _boolean_of)
 SCALAR_FOR_TEXT = Violation(TYPE, "is not a string", _text_of)

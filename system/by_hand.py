@@ -110,6 +110,8 @@ class ByHand:
         if stopped_at is not None and stopped_at < min(known.started_at, known.start_received_at):
             raise WrongFigures(f"the time {stopped_at.isoformat()} is before that of the start")
         now = self._now()
+        if stopped_at is not None and stopped_at > now:
+            raise WrongFigures(f"the time {stopped_at.isoformat()} has not come yet")
         closed = msgspec.structs.replace(
             known,
             meter_stop=meter_stop,
@@ -195,10 +197,13 @@ class ByHand:
                     "close the transaction with them by hand"
                 ) from None
         flag = f"a dead letter was attached by hand by {by}"
+        flags: tuple[str, ...] = (flag,)
         receipts = []
         if action.stop is not None:
             stop = StopFigures(received_at=letter.received_at, **action.stop(request, deviations)._asdict())
-            receipts.append(take_stop(self._store, known, stop, (flag,)))
+            if stop.meter_stop < known.meter_start:
+                flags = (flag, "the meter ran backwards")
+            receipts.append(take_stop(self._store, known, stop, flags))
         if request is None or (action.carries_readings is not None and action.carries_readings(request)):
             sender = f", of {letter.charge_point_id}" * (letter.charge_point_id != known.charge_point_id)
             reading = MeterReading(

@@ -10,8 +10,8 @@ from typing import Annotated
 import msgspec
 
 from ..actions import Request, Sender, request
-from ..message import EXPENDABLE, AtLeast, Message
-from ..rules import Text
+from ..message import EXPENDABLE, LEFT_OUT, AtLeast, Message
+from ..rules import Integer, Text
 from .types import ConnectorIdOrZero, Profile
 
 LARGEST_NUMBER = 2**31 - 1
@@ -163,5 +163,5 @@ class MeterValues(Request[MeterValuesResponse]):
     """Send readings of a connector's meter, or of the main one as connector 0. OCPP 1.6, 4.7 and 6.31."""
 
     connector_id: ConnectorIdOrZero
-    transaction_id: int | None = None
+    transaction_id: Annotated[int, Integer(names=True), LEFT_OUT] | None = None
     meter_value: Annotated[tuple[MeterValue, ...], AtLeast(1), EXPENDABLE]

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 from ..actions import FallbackFacts, Needs, Request, Sender, StopFacts, request
 from ..errors import Deviation
-from ..message import EXPENDABLE, RECEIVED, Message, StandIn
+from ..message import EXPENDABLE, LEFT_OUT, RECEIVED, Message, StandIn
+from ..rules import Integer
 from . import effects
 from .metering import SampledValue, transaction_named
 from .types import ChargingProfile, CiString20, ConnectorId, IdTagInfo, Profile
@@ -77,7 +78,7 @@ class StartTransaction(Request[StartTransactionResponse]):
     connector_id: ConnectorId
     id_tag: CiString20
     meter_start: int
-    reservation_id: int | None = None
+    reservation_id: Annotated[int, LEFT_OUT] | None = None
     timestamp: Annotated[datetime, RECEIVED]
 
 
@@ -126,13 +127,13 @@ class StopTransactionResponse(Message):
 class StopTransaction(Request[StopTransactionResponse]):
     """Tell that a transaction has ended; the meter is in Wh. OCPP 1.6, 4.10 and 6.49."""
 
-    id_tag: CiString20 | None = None
+    id_tag: Annotated[CiString20, LEFT_OUT] | None = None
     meter_stop: int
     timestamp: Annotated[datetime, RECEIVED]
     # Some stop before they have their number: their stop is that of no known transaction.
-    transaction_id: Annotated[int, StandIn(-1)]
-    reason: Reason | None = None
-    transaction_data: Annotated[tuple[TransactionData, ...], EXPENDABLE] | None = None
+    transaction_id: Annotated[int, Integer(names=True), StandIn(-1)]
+    reason: Annotated[Reason, LEFT_OUT] | None = None
+    transaction_data: Annotated[tuple[TransactionData, ...], EXPENDABLE, LEFT_OUT] | None = None
 
 
 # -- RemoteStartTransaction and RemoteStopTransaction ------------------------------------

@@ -37,6 +37,11 @@ def test_csv_has_a_line_of_names_and_what_is_empty_is_left_out():
     assert places == ["line 2", "line 3"]
 
 
+@pytest.mark.parametrize("text", ["id_tag;status\r\nT1;Blocked\r\n", "ID_Tag\t Status\nT1\tBlocked\n"])
+def test_csv_may_have_semicolons_or_tabs_and_names_in_any_case(text):
+    assert read(text) == ([{"id_tag": "T1", "status": "Blocked"}], ["line 2"])
+
+
 def test_json_is_a_list_of_objects_bare_or_as_the_api_has_it():
     for text in (json.dumps([T1, T2]), json.dumps({"tags": [T1, T2]})):
         assert read(text) == ([T1, T2], ["tag 1", "tag 2"])
@@ -124,6 +129,14 @@ def test_an_import_names_the_lines_that_are_wrong(stub, tags):
     assert done.exit_code == 1
     assert "line 3: Expected `str` of length <= 20" in done.stderr
     assert "nothing was entered" in done.stderr
+
+
+def test_a_file_that_is_not_utf_8_is_refused_with_a_sentence(tags, tmp_path):
+    file = tmp_path / "tags.csv"
+    file.write_bytes("id_tag\nT1Ä\n".encode("latin-1"))
+    done = tags("import", str(file))
+    assert done.exit_code == 2
+    assert "the file is not UTF-8" in done.stderr
 
 
 def test_a_tag_twice_in_one_file_is_refused_with_both_lines(stub, tags):

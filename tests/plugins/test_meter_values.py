@@ -130,6 +130,72 @@ def test_a_part_that_cannot_be_used_makes_a_dead_letter_of_its_transaction(charg
     assert store.spooled() == []
 
 
+@pytest.mark.parametrize(
+    "sample",
+    [
+        {"value": "unknown"}, {"value": "1,5"}, {"value": "1 500"}, {"value": "0x10"}, {"value": "NaN"},
+        {"value": "9" * 60}, {"value": "-Infinity"}, {"value": "16", "unit": "A"},
+        {"value": "n/a", "measurand": "Voltage", "unit": "V"},
+    ],
+)  # fmt: skip
+def test_a_value_without_a_deviation_that_is_no_figure_makes_a_dead_letter(charge_point, store, sample):
+    charge_point.call("StartTransaction", START)
+    payload = send(charge_point, ELEMENT, {**ELEMENT, "sampledValue": [SAMPLE, sample]}, transactionId=1)
+    (letter,) = store.transaction_dead_letters(1)
+    assert (letter.payload, letter.why in store.meter_readings(1)[0].flags) == (payload, True)
+    assert "meterValue[1].sampledValue[1]" in letter.why
+    data = [{**ELEMENT, "sampledValue": [sample]}]
+    charge_point.call("StopTransaction", {**STOP, "transactionData": data})
+    assert "transactionData[0].sampledValue[0]" in store.transaction_dead_letters(1)[1].why
+
+
+def test_signed_data_and_other_units_are_no_dead_letters(charge_point, store):
+    samples = [
+        {"value": "OCMF|{}", "format": "SignedData"}, {"value": "230", "unit": "V", "measurand": "Voltage"},
+        {"value": "1e3"}, {"value": "-0.5", "unit": "kWh"}, {"value": " 7 "},
+    ]  # fmt: skip
+    send(charge_point, {**ELEMENT, "sampledValue": samples}, transactionId=7)
+    assert store.dead_letters() == []
+
+
+# Stops that are kept whole
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        b'"transactionData":{"a":[1.50]}',
+        b'"transactionData":"none"',
+        b'"transactionData":[%b],"transactionData":[]' % json.dumps(ELEMENT).encode(),
+        b'"vendorSignature":"%b"' % (b"s" * 600),
+    ],
+)
+def test_a_stop_of_which_figures_and_flags_do_not_say_all_is_kept_whole(charge_point, store, members):
+    charge_point.call("StartTransaction", START)
+    payload = json.dumps(STOP).encode()[:-1] + b"," + members + b"}"
+    assert deliver(charge_point, "StopTransaction", payload) == 3
+    assert not store.transaction(1).open
+    (reading,) = store.meter_readings(1)
+    assert reading.values == payload
+
+
+def test_transaction_data_that_is_no_list_is_a_dead_letter_of_the_closed_transaction(charge_point, store):
+    charge_point.call("StartTransaction", START)
+    charge_point.call("StopTransaction", {**STOP, "transactionData": {"value": "5"}})
+    assert not store.transaction(1).open
+    assert [one.why for one in store.transaction_dead_letters(1)] == [
+        "cannot be used: transactionData: is not a list"
+    ]
+
+
+def test_a_start_with_a_long_unknown_member_is_kept_whole(charge_point, store):
+    payload = json.dumps({**START, "vendor": "v" * 600}).encode()
+    for _ in range(2):
+        assert deliver(charge_point, "StartTransaction", payload) == 3
+    (reading,) = store.meter_readings(1)
+    assert reading.values == payload
+
+
 def test_transaction_data_that_cannot_be_used_makes_a_dead_letter_too(charge_point, store):
     charge_point.call("StartTransaction", START)
     data = [{"sampledValue": [SAMPLE]}, ELEMENT]

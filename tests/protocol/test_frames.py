@@ -100,6 +100,16 @@ def test_an_answer_whose_id_is_no_string_is_a_broken_one(kind, unique_id):
     assert read(f"[{kind},{unique_id},1,2]".encode()) == BrokenAnswer("")
 
 
+@pytest.mark.parametrize("text", ['[3,"",{}]', '[4,"","GenericError","",{}]'])
+def test_an_answer_with_an_empty_id_is_a_broken_one(text):
+    assert read(text.encode()) == BrokenAnswer("")
+
+
+@pytest.mark.parametrize("kind", ['"3"', "3.0", '"4"', "4e0"])
+def test_an_answer_whose_type_is_no_integer_is_a_broken_one(kind):
+    assert read(f'[{kind},"a",{{}}]'.encode()) == BrokenAnswer("a")
+
+
 # What is broken
 
 

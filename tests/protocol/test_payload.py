@@ -279,13 +279,39 @@ def test_a_list_too_short_is_kept_and_its_items_are_mended():
     assert paths(deviations) == ["infos", "infos[0].parentIdTag", "infos[0].status"]
 
 
+@pytest.mark.parametrize("wrong", [{}, [], {"a": 1}, [None]])
+@pytest.mark.parametrize("name", ["idTag", "reason", "transactionData"])
+def test_an_optional_member_of_a_stop_with_the_wrong_shape_is_left_out(name, wrong):
+    if name == "transactionData" and isinstance(wrong, list):
+        wrong = {"timestamp": "2026-11-22T12:00:00Z"}
+    message, deviations = lenient(v16.StopTransaction, dump(STOP | {name: wrong}))
+    assert message == lenient(v16.StopTransaction, dump(STOP))[0]
+    assert [one.path for one in deviations] == [name]
+    with pytest.raises(Refused):
+        strict(v16.StopTransaction, dump(STOP | {name: wrong}))
+
+
+@pytest.mark.parametrize("number", [7.5, "7.5", "7.01"])
+def test_half_a_transaction_number_names_no_transaction(number):
+    stop, _ = lenient(v16.StopTransaction, dump(STOP | {"transactionId": number}))
+    assert stop.transaction_id == -1
+    element = {"timestamp": "2026-11-22T12:00:00Z", "sampledValue": [{"value": "1"}]}
+    readings = {"connectorId": 1, "transactionId": number, "meterValue": [element]}
+    assert lenient(v16.MeterValues, dump(readings))[0].transaction_id is None
+
+
+@pytest.mark.parametrize("number", [7.0, "7", "7.0", "+7"])
+def test_a_whole_transaction_number_is_read_however_it_is_written(number):
+    assert lenient(v16.StopTransaction, dump(STOP | {"transactionId": number}))[0].transaction_id == 7
+
+
 @pytest.mark.parametrize(
     ("payload", "path", "code"),
     [
         (START | {"idTag": None}, "idTag", ErrorCode.TYPE_CONSTRAINT_VIOLATION),
         (START | {"connectorId": "one"}, "connectorId", ErrorCode.TYPE_CONSTRAINT_VIOLATION),
         (START | {"timestamp": "0"}, "timestamp", ErrorCode.PROPERTY_CONSTRAINT_VIOLATION),
-        (START | {"reservationId": {}}, "reservationId", ErrorCode.TYPE_CONSTRAINT_VIOLATION),
+        (START | {"meterStart": {}}, "meterStart", ErrorCode.TYPE_CONSTRAINT_VIOLATION),
         ({"_schema": 1}, "connectorId", ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION),
         ([], "", ErrorCode.TYPE_CONSTRAINT_VIOLATION),
         ("x", "", ErrorCode.TYPE_CONSTRAINT_VIOLATION),

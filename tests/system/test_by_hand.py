@@ -98,6 +98,7 @@ def test_without_figures_it_ends_now_and_has_no_meter_value(by_hand):
         {"reason": ""},
         {"meter_stop": 99},
         {"stopped_at": NOW.replace(tzinfo=None)},
+        {"stopped_at": NOW + HOUR},
     ],
 )
 def test_what_cannot_be_is_refused_and_closes_nothing(by_hand, store, facts):
@@ -138,6 +139,12 @@ def test_a_stop_of_a_closed_transaction_stands_beside_it(by_hand, store, letter,
     known = by_hand.reattach(letter(payload={**STOP, "meterStop": meter}), 1, by="ann")
     assert (known.meter_stop, len(known.other_stops)) == (900, others)
     assert known.flags == (*before.flags, *flags)
+
+
+def test_a_stop_that_is_attached_and_ran_backwards_is_flagged(by_hand, store, letter):
+    letter_number = letter(payload={**STOP, "meterStop": -5})
+    attached = by_hand.reattach(letter_number, 1, by="ann")
+    assert "the meter ran backwards" in attached.flags
 
 
 def test_a_stop_of_a_transaction_closed_by_hand_never_replaces_its_figures(by_hand, letter):
