@@ -319,7 +319,7 @@ def test_late_meter_values_do_not_reopen_a_transaction(charging, store):
 def test_meter_values_that_come_again_are_kept_once(charge_point, store):
     for _ in range(3):
         answer(charge_point, "MeterValues", METER_VALUES)
-    assert len(store.meter_readings(None)) == 1
+    assert len(store.readings_of("CP1")) == 1
 
 
 def test_meter_values_are_acknowledged_when_they_are_stored(make, store):

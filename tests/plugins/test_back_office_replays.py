@@ -118,7 +118,7 @@ def test_what_is_replayed_twice_is_kept_once(harness):
     harness.stage.advance(10)
     harness.replay()
     assert harness.store.transactions() == [before]
-    assert len(harness.store.meter_readings(None)) == 1
+    assert len(harness.store.readings_of("CP1")) == 1
 
 
 def test_a_replayed_stop_of_what_nobody_knows_is_kept_aside(harness):
