@@ -432,6 +432,8 @@ def test_what_is_recalled_late_replaces_nothing_that_was_told_meanwhile(sessions
 def test_a_status_is_stored_for_the_next_process_when_more_than_its_time_is_new(sessions_harness):
     stored = []
     sessions_harness.store.note_told = lambda _, **told: stored.append((told["item"], bytes(told["payload"])))
+    # a store that outlives the process; only its presence is looked at here
+    sessions_harness.stage.context.durable_tickets = object()
     one = sessions_harness.connect()
     for number, status in enumerate(("Available", "Available", "Charging")):
         at = f"2026-01-01T00:00:0{number}Z"
