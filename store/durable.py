@@ -72,7 +72,7 @@ SURPLUS_EVENTS = (
     "ORDER BY number LIMIT ?) RETURNING number"
 )
 REGISTERED_IDS = "SELECT id FROM charge_points WHERE registration <> '' AND id > ? ORDER BY id LIMIT ?"
-IS_REGISTERED = "SELECT 1 FROM charge_points WHERE registration <> '' AND id = ?"
+REGISTRATION = "SELECT registration, version FROM charge_points WHERE registration <> '' AND id = ?"
 TOLD_OF = "SELECT item, version, action, payload, received_at FROM told WHERE charge_point = ? ORDER BY item"
 
 
@@ -462,9 +462,12 @@ class DurableStore:
         """List charge points that have a registration, in the order of the database, behind one. Switches greenlets."""
         return [id_ for (id_,) in self._ask(REGISTERED_IDS, after, limit)]
 
-    def is_registered(self, charge_point_id: str) -> bool:
-        """Return whether a charge point has a registration. Switches greenlets unless it is known in memory."""
-        return charge_point_id in self._registrations or bool(self._ask(IS_REGISTERED, charge_point_id))
+    def find_registration(self, charge_point_id: str) -> StoredRegistration | None:
+        """Return the registration of a charge point. Switches greenlets unless it is in memory."""
+        known = self._registrations.get(charge_point_id)
+        if known is not None:
+            return known
+        return next((self._shared(*found) for found in self._ask(REGISTRATION, charge_point_id)), None)
 
     def registrations(self) -> Mapping[str, StoredRegistration]:
         """Return the registrations of all charge points that ever booted, by id."""

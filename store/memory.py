@@ -391,9 +391,9 @@ class MemoryStore:
         """List charge points that have a registration, by id, behind one of them."""
         return sorted(id_ for id_ in self._registrations if id_ > after)[:limit]
 
-    def is_registered(self, charge_point_id: str) -> bool:
-        """Return whether a charge point has a registration."""
-        return charge_point_id in self._registrations
+    def find_registration(self, charge_point_id: str) -> StoredRegistration | None:
+        """Return the registration of a charge point."""
+        return self._registrations.get(charge_point_id)
 
     def registrations(self) -> Mapping[str, StoredRegistration]:
         """Return the registrations of all charge points that ever booted, by id."""

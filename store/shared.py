@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from gevent import get_hub, spawn_later
 
-from .durable import LARGEST_ID, DurableStore
+from .durable import LARGEST_ID, REGISTRATION, DurableStore
 from .rows import storable, transaction_of
 from .search import COLUMNS, FACT_IN_POSTGRES
 from .store import Receipt, StoreError
@@ -58,7 +58,6 @@ CLOSED = (
     "SELECT id FROM transactions "
     "WHERE id = ANY (string_to_array(?, ' ')::bigint[]) AND stop_received_at IS NOT NULL"
 )
-REGISTERED = "SELECT registration, version FROM charge_points WHERE id = ? AND registration <> ''"
 SPOOLED_STARTS = (
     "SELECT transaction_id, start FROM spool WHERE charge_point = ? AND aside = 0 AND start IS NOT NULL"
 )
@@ -260,7 +259,7 @@ class SharedStore(DurableStore):
             return (
                 [transaction_of(values) for values in database.read(OPEN, (name,))],
                 database.read(closed, (" ".join(map(str, mine)),)),
-                database.read(REGISTERED, (name,)),
+                database.read(REGISTRATION, (name,)),
                 [
                     (number, tuple(msgspec.json.decode(start)))
                     for number, start in database.read(SPOOLED_STARTS, (name,))

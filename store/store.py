@@ -281,8 +281,8 @@ class Store(Protocol):
         Those that booted at another process are among them, unlike in `registrations`. May switch greenlets.
         """
 
-    def is_registered(self, charge_point_id: str) -> bool:
-        """Return whether a charge point has a registration, at whichever process it booted. May switch greenlets."""
+    def find_registration(self, charge_point_id: str) -> StoredRegistration | None:
+        """Return the registration of a charge point, at whichever process it booted. May switch greenlets."""
 
     def forget(self, charge_point_id: str) -> Receipt:
         """Forget the registration of a charge point; one that never booted is no error."""

@@ -571,7 +571,8 @@ class CentralSystem(CommandSender):
 
     def knows(self, charge_point_id: str) -> bool:
         """Return whether a charge point is known here or has booted at any process. May switch greenlets."""
-        return self._directory.find(charge_point_id) is not None or self.store.is_registered(charge_point_id)
+        known = self._directory.find(charge_point_id) is not None
+        return known or self.store.find_registration(charge_point_id) is not None
 
     def crash_reports(self) -> list[dict[str, object]]:
         """List the last crashes of sessions: charge point, time, error, traceback, and the rows of its recorder."""

@@ -62,7 +62,7 @@ class ChargePoints(Resource):
             view = facts(known, self._system.open_tickets(charge_point))
         else:
             self._check_stored(charge_point)
-            view = stored_facts(charge_point, store.registration(charge_point), store.told(charge_point))
+            view = stored_facts(charge_point, store.find_registration(charge_point), store.told(charge_point))
         credential = store.collections.credentials.get(charge_point)
         unused = None if credential is None or credential.next is None else credential.next.changed_at
         return view | {"has_password": credential is not None, "new_key_since": unused}
@@ -71,7 +71,7 @@ class ChargePoints(Resource):
         """Raise 404 for one that the store does not know."""
         store = self._system.store
         if (
-            store.registration(charge_point) is None
+            store.find_registration(charge_point) is None
             and store.collections.credentials.get(charge_point) is None
         ):
             raise Problem(404, "Unknown charge point", f"{charge_point} is not known here")
@@ -81,7 +81,7 @@ class ChargePoints(Resource):
         Query(request)
         _check_identity(charge_point, self._system.settings.sessions.identity_chars)
         entry = decoded(body_of(request) or b"{}", NewChargePoint, "charge point")
-        stored = self._system.store.registration(charge_point)
+        stored = self._system.store.find_registration(charge_point)
         status = entry.registration or (stored.status if stored is not None else "Accepted")
         try:
             receipt = self._system.register(charge_point, status)

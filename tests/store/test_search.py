@@ -184,7 +184,8 @@ def test_registered_charge_points_are_listed_page_by_page(store):
     rest = store.registered_ids(after=first[-1], limit=3)
     assert sorted([*first, *rest]) == sorted(names)
     assert store.registered_ids(after=rest[-1]) in ([], ())
-    assert (store.is_registered("CP1"), store.is_registered("nobody")) == (True, False)
+    assert store.find_registration("CP1").status == "Accepted"
+    assert store.find_registration("nobody") is None
 
 
 def test_a_charge_point_that_was_forgotten_has_no_registration_until_it_boots_again(store):

@@ -134,7 +134,7 @@ def test_registrations_at_the_other_process_are_found_without_a_refresh(one, oth
     kept(one.register("CP1", "Accepted"))
     assert other.registration("CP1") is None
     assert other.registered_ids() == ["CP1"]
-    assert other.is_registered("CP1")
+    assert other.find_registration("CP1").status == "Accepted"
 
 
 def test_a_stop_of_what_the_other_has_started_is_kept_without_a_refresh(one, other):
