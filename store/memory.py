@@ -76,7 +76,7 @@ class MemoryStore:
         self._readings: OrderedDict[tuple[Any, ...], tuple[int, MeterReading]] = OrderedDict()
         # Their keys by transaction, and by charge point.
         # Keys of readings, in order of receipt: by transaction, those that name none by charge point.
-        self._readings_by: dict[int | str, list[tuple[Any, ...]]] = {}
+        self._readings_by: dict[int | str, deque[tuple[Any, ...]]] = {}
         self._registrations: dict[str, StoredRegistration] = {}
         self._shared_registrations: dict[StoredRegistration, StoredRegistration] = {}
         self._events: deque[Event] = deque()
@@ -300,7 +300,7 @@ class MemoryStore:
             owner = reading.charge_point_id if number is None else number
             keys = self._readings_by.get(owner)
             if keys is None:
-                self._readings_by[owner] = [key]
+                self._readings_by[owner] = deque((key,))
             else:
                 keys.append(key)
             if len(readings) > self._limit:
@@ -318,7 +318,7 @@ class MemoryStore:
         number = reading.transaction_id
         owner = reading.charge_point_id if number is None else number
         keys = self._readings_by[owner]
-        del keys[0]  # the oldest of all is the oldest of its owner
+        keys.popleft()  # the oldest of all is the oldest of its owner
         if not keys:
             del self._readings_by[owner]
 
