@@ -295,9 +295,10 @@ class BackOffice(Plugin):
             verdict=verdict,
             reservation_id=request.reservation_id,
             version=v16.VERSION.name,
+            flags=flags,
         )
-        flags = (*flags, *reservations.doubts(self._store.collections, transaction))
-        return msgspec.structs.replace(transaction, flags=flags)
+        doubts = reservations.doubts(self._store.collections, transaction)
+        return msgspec.structs.replace(transaction, flags=(*flags, *doubts)) if doubts else transaction
 
     def _judge_start(self, call: Call[v16.StartTransaction], number: int) -> v16.IdTagInfo:
         """Return the verdict on the tag of a start; a tag that is charging already may get ConcurrentTx."""

@@ -7,7 +7,7 @@ what cannot be spooled any more is refused.
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +71,10 @@ class MemoryStore:
         self._open = OpenTransactions(self.collections.over_facts)
         self._closed: OrderedDict[int, Transaction] = OrderedDict()
         # Time of receipt and id of all transactions, in order.
-        self._order: list[tuple[datetime, int]] = []
+        self._order: deque[tuple[datetime, int]] = deque()
         # With the number that orders those of one time.
-        self._readings: OrderedDict[tuple[Any, ...], tuple[int, MeterReading]] = OrderedDict()
+        self._readings: OrderedDict[tuple[Any, ...], MeterReading] = OrderedDict()
+        self._dropped_readings = 0
         # Their keys by transaction, and by charge point.
         # Keys of readings, in order of receipt: by transaction, those that name none by charge point.
         self._readings_by: dict[int | str, deque[tuple[Any, ...]]] = {}
@@ -124,7 +125,11 @@ class MemoryStore:
         """Store a started transaction; an existing one is left unchanged."""
         number = transaction.id
         if number not in self._open and number not in self._closed:
-            insort(self._order, (transaction.start_received_at, number))
+            order, place = self._order, (transaction.start_received_at, number)
+            if not order or order[-1] < place:
+                order.append(place)
+            else:
+                order.insert(bisect_left(order, place), place)
             if transaction.open:
                 self._open.add(transaction)
             else:
@@ -136,7 +141,11 @@ class MemoryStore:
     def _drop_oldest_closed(self) -> None:
         if self._closed:
             number, transaction = self._closed.popitem(last=False)
-            del self._order[bisect_left(self._order, (transaction.start_received_at, number))]
+            place = (transaction.start_received_at, number)
+            if self._order[0] == place:  # as it mostly is
+                self._order.popleft()
+            else:
+                self._order.remove(place)
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
@@ -296,7 +305,7 @@ class MemoryStore:
         key = (reading.charge_point_id, reading.connector_id, number, values)
         readings = self._readings
         if key not in readings:
-            readings[key] = next(self._numbers), reading
+            readings[key] = reading
             owner = reading.charge_point_id if number is None else number
             keys = self._readings_by.get(owner)
             if keys is None:
@@ -309,12 +318,9 @@ class MemoryStore:
                 self._change(number, NOT_ASSESSED)
         return PERSISTED
 
-    def _reading(self, key: tuple[Any, ...]) -> MeterReading:
-        number, reading = self._readings[key]
-        return msgspec.structs.replace(reading, number=number)
-
     def _drop_oldest_reading(self) -> None:
-        _, (_, reading) = self._readings.popitem(last=False)
+        _, reading = self._readings.popitem(last=False)
+        self._dropped_readings += 1
         number = reading.transaction_id
         owner = reading.charge_point_id if number is None else number
         keys = self._readings_by[owner]
@@ -326,7 +332,7 @@ class MemoryStore:
         self, transaction_id: int, *, charge_point_id: str = "", limit: int = 10_000
     ) -> Sequence[MeterReading]:
         """Return the meter values of a transaction, in order of receipt; those of its charge point, if given."""
-        found = (self._reading(key) for key in self._readings_by.get(transaction_id, ()))
+        found = (self._readings[key] for key in self._readings_by.get(transaction_id, ()))
         own = (
             one
             for one in found
@@ -348,8 +354,9 @@ class MemoryStore:
     ) -> Sequence[MeterReading]:
         """Return meter values of a charge point, newest first by time of receipt; switches greenlets."""
         found = []
-        for looked_at, (number, reading) in enumerate(list(self._readings.values()), 1):
-            if looked_at % AT_A_TIME == 0:
+        # Numbers are in order of receipt, and stay when older ones are dropped.
+        for number, reading in enumerate(list(self._readings.values()), self._dropped_readings + 1):
+            if number % AT_A_TIME == 0:
                 gevent.sleep(0)
             if reading.charge_point_id != charge_point_id:
                 continue
