@@ -60,6 +60,10 @@ _start_key: Any = v16.StartTransaction.__action__.allots
 _stop_facts: Any = v16.StopTransaction.__action__.stop
 
 
+VERSION_NAME = v16.VERSION.name
+"""Version of OCPP of all records here."""
+
+
 def _same_time(call: Call[Any], known: Transaction) -> bool:
     """Return whether the stop of a transaction was sent with the time of this one, which could not be read."""
     return any(_flag_of(one) in known.flags for one in call.deviations if one.stood_in)
@@ -258,7 +262,7 @@ class BackOffice(Plugin):
         # record, and the first write may still be pending.
         receipts = [self._store.start_transaction(transaction)]
         if call.deviations and not _say_all(call.deviations):
-            receipts += self._keep_reading(call, request.connector_id, number)
+            receipts += self._keep_reading(call, request.connector_id, number, received_at=received_at)
         if transaction.open:
             receipts += reservations.use(collections, transaction)
             receipts += profiles.transaction_started(collections, transaction)
@@ -294,7 +298,7 @@ class BackOffice(Plugin):
             start_received_at=received_at,
             verdict=verdict,
             reservation_id=request.reservation_id,
-            version=v16.VERSION.name,
+            version=VERSION_NAME,
             flags=flags,
         )
         doubts = reservations.doubts(self._store.collections, transaction)
@@ -356,7 +360,9 @@ class BackOffice(Plugin):
         receipts += profiles.transaction_stopped(self._store.collections, known)
         data = call.request.transaction_data
         if data or self._has_more(call):
-            receipts += self._keep_reading(call, known.connector_id, known.id, meter_values=data or ())
+            receipts += self._keep_reading(
+                call, known.connector_id, known.id, received_at=stop.received_at, meter_values=data or ()
+            )
         return receipts
 
     @staticmethod
@@ -388,7 +394,7 @@ class BackOffice(Plugin):
     def _set_aside(self, call: Call[Any], why: str, transaction_id: int | None = None) -> Receipt:
         """Make a message a dead letter; `transaction_id` is the transaction that it belongs to."""
         return self._store.spool(
-            version=v16.VERSION.name,
+            version=VERSION_NAME,
             charge_point_id=call.charge_point.id,
             action=call.action,
             unique_id=call.unique_id,
@@ -408,21 +414,24 @@ class BackOffice(Plugin):
     @passive(v16.MeterValues)
     def meter_values(self, call: Call[v16.MeterValues]) -> v16.MeterValuesResponse:
         """Store meter values as they were sent, whether their transaction is open, closed or unknown."""
-        number = call.request.transaction_id
-        named = number is not None and number > 0
-        owner = self._store.owner_of(number) if named else None  # type: ignore[arg-type]
-        if named and owner is not None:
-            if owner != call.charge_point.id:
+        request, charge_point_id, received_at = call.request, call.charge_point.id, call.received_at
+        number, known, unknown = request.transaction_id, False, False
+        if number is not None and number > 0:
+            owner = self._store.owner_of(number)
+            known, unknown = owner is not None, owner is None
+            if known and owner != charge_point_id:
                 why = f"transaction {number} is one of {owner}"
                 return call.once_stored(v16.MeterValuesResponse(), self._set_aside(call, why))
-            self._store.transaction_alive(number, call.received_at)  # type: ignore[arg-type]
+            if known and charge_point_id in self._facts.by_charge_point:
+                self._store.transaction_alive(number, received_at)
         receipts = self._keep_reading(
             call,
-            call.request.connector_id,
+            request.connector_id,
             number,
-            meter_values=call.request.meter_value,
-            known=owner is not None,
-            unknown=named and owner is None,
+            received_at=received_at,
+            meter_values=request.meter_value,
+            known=known,
+            unknown=unknown,
         )
         return call.once_stored(v16.MeterValuesResponse(), *receipts)
 
@@ -432,16 +441,17 @@ class BackOffice(Plugin):
         connector_id: int,
         transaction_id: int | None,
         *,
+        received_at: dt.datetime,
         meter_values: Sequence[v16.MeterValue | v16.TransactionData] = (),
         known: bool = True,
         unknown: bool = False,
     ) -> list[Receipt]:
         """Store a whole message with readings; if a part of it cannot be used, make a dead letter too."""
-        payload, received_at = call.payload, call.received_at
+        payload, deviations = call.payload, call.deviations
         receipts: list[Receipt] = []
         flags: tuple[str, ...] = (UNKNOWN_TRANSACTION,) if unknown else ()
-        if call.deviations or not _seem_usable(meter_values):
-            flags = (*flags, *_flags_of(call.deviations))
+        if deviations or not _seem_usable(meter_values):
+            flags = (*flags, *_flags_of(deviations))
             unusable = v16.VERSION.samples(payload, self._naive_zone).unusable
             if unusable:
                 why = _reasons(unusable)
@@ -454,7 +464,7 @@ class BackOffice(Plugin):
             received_at=received_at,
             values=payload,
             flags=flags,
-            version=v16.VERSION.name,
+            version=VERSION_NAME,
         )
         receipts.append(self._store.add_meter_reading(reading))
         return receipts
