@@ -247,7 +247,7 @@ class BackOffice(Plugin):
         if number is None:
             raise OcppError(description="no transaction id was allotted")
         collections = self._store.collections
-        transaction = self._store.transaction(number)
+        transaction = self._store.open_transaction(number) or self._store.transaction(number)
         if transaction is None:
             # Up to the store's append nothing here switches greenlets: of two starts of one tag the second sees the
             # first. A transaction that was open on this connector is over, so it does not count as concurrent.

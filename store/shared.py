@@ -50,6 +50,7 @@ RESERVE = f"""
         (SELECT max(transaction_id) FROM spool WHERE transaction_id <= {LARGEST_ID}), 0)::bigint AS most) AS used
     WHERE name = 'transaction' RETURNING next
 """  # noqa: S608 - constants
+FIND = f"SELECT {COLUMNS} FROM transactions WHERE id = ?"  # noqa: S608
 OPEN = (
     f"SELECT {COLUMNS} FROM transactions WHERE charge_point = ? AND stop_received_at IS NULL "  # noqa: S608
     "ORDER BY start_received_at, id"
@@ -187,6 +188,17 @@ class SharedStore(DurableStore):
 
         self._persist(RELEASED, str(transaction_id), None).then(known)
         return receipt
+
+    def transaction(self, transaction_id: int) -> Transaction | None:
+        """Find a transaction by its id; None if there is none. Switches greenlets.
+
+        One that is open here is read, too: its charge point may be connected elsewhere now, and have closed it there.
+        """
+        known = self._open.get(transaction_id)
+        if known is None:
+            return super().transaction(transaction_id)
+        found = self._ask(FIND, transaction_id)
+        return self._open.derived(transaction_of(found[0])) if found else known
 
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """Store the registration of a charge point, as its BootNotification was answered."""

@@ -1,5 +1,7 @@
 """Several processes with one database: stores of which each knows what the others have kept."""
 
+import datetime as dt
+
 import gevent
 import msgspec
 import pytest
@@ -141,6 +143,19 @@ def test_a_stop_of_what_the_other_has_started_is_kept_without_a_refresh(one, oth
     kept(one.start_transaction(transaction(7)))
     kept(other.stop_transaction(stopped(7)))
     assert not other.transaction(7).open
+
+
+def test_a_transaction_that_went_on_and_ended_elsewhere_is_shown_as_it_is(one, other):
+    kept(one.start_transaction(transaction(7)))
+    kept(other.refresh("CP1"))
+    minute = dt.timedelta(minutes=1)
+    kept(one.transaction_over("CP1", 1, NOW + minute, "StatusNotification Available"))
+    other.every_second()
+    until(lambda: other.transaction(7).orphaned)
+    kept(other.transaction_alive(7, NOW + 2 * minute))
+    assert not one.transaction(7).orphaned
+    kept(other.stop_transaction(stopped(7)))
+    assert not one.transaction(7).open
 
 
 def test_flags_of_both_are_there(one, other):
