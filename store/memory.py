@@ -52,6 +52,7 @@ class MemoryStore:
     """Store in memory: bounded, and gone when the process ends."""
 
     durable = False
+    others_write = False
 
     def __init__(
         self,

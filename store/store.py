@@ -111,6 +111,9 @@ class Store(Protocol):
     durable: bool
     """True if records outlive the process."""
 
+    others_write: bool
+    """True if other processes write to the same records."""
+
     collections: Collections
     """Tags, reservations, charging profiles, local lists, credentials, unfinished tickets: see `Collections`.
 

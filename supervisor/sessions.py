@@ -94,6 +94,10 @@ class Sessions:
             # the charge point may have booted at another node meanwhile
             registration = self._registration_of(charge_point_id)
             known.session.registration = known.charge_point.registration = registration
+            if self.context.store.others_write:
+                # ... and have told its statuses there: what it told here before would be shown, and compared with.
+                known.charge_point.boot = known.charge_point.connectors = None
+                self.context.store.recall(charge_point_id, known.recall)
         self.directory.note_online(charge_point_id)
         old = cell.attach(connection)
         if old is not None:  # after the new one was attached, so that the charge point does not seem offline

@@ -114,6 +114,10 @@ class OpenTransaction(Protocol):
 class SessionStore(Protocol):
     """Store as a session needs it; nothing here blocks."""
 
+    @property
+    def others_write(self) -> bool:
+        """True if other processes write to the same records."""
+
     def allot_transaction_id(
         self, charge_point_id: str, start: tuple[int, str, dt.datetime | str, int] | None
     ) -> int:

@@ -1,6 +1,7 @@
 """The sessions of a system: taken over, let go of, and supervised."""
 
 import datetime as dt
+import json
 
 import gevent
 import pytest
@@ -427,6 +428,25 @@ def test_what_is_recalled_late_replaces_nothing_that_was_told_meanwhile(sessions
     recalls[0]([told(f"status/{number}", "StatusNotification", old % number) for number in (2, 3)])
     connectors = sessions_harness.cell().charge_point.connectors
     assert [str(connectors[number].status) for number in (1, 2, 3)] == ["Charging", "Charging", "Available"]
+
+
+def test_what_was_told_to_another_process_meanwhile_is_recalled_at_the_return(sessions_harness):
+    recalls = []
+    sessions_harness.store.recall = lambda _, then: recalls.append(then)
+    sessions_harness.store.others_write = True
+    status = b'{"connectorId":1,"errorCode":"NoError","status":"%b"}'
+    one = sessions_harness.connect()
+    one.call("StatusNotification", json.loads(status % b"Available"))
+    one.hang_up()
+    one = sessions_harness.connect()
+    recalls[1]([told("status/1", "StatusNotification", status % b"Charging")])
+    assert str(sessions_harness.cell().charge_point.connectors[1].status) == "Charging"
+    stored = []
+    sessions_harness.store.note_told = lambda *_, item, **__: stored.append(item)
+    # a store that outlives the process; only its presence is looked at here
+    sessions_harness.stage.context.durable_tickets = object()
+    one.call("StatusNotification", json.loads(status % b"Available"))
+    assert stored == ["status/1"]
 
 
 def test_a_status_is_stored_for_the_next_process_when_more_than_its_time_is_new(sessions_harness):
