@@ -7,6 +7,7 @@ flagged, never refused: a refusal would make the charge point throw the record a
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import random
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,15 @@ def _unread_time(call: Call[v16.StartTransaction]) -> str:
     """Return the time of a start as it was sent, if ours stands in for it; else an empty text."""
     time = _start_key(call.request, call.deviations)[2] if call.deviations else None
     return time if isinstance(time, str) else ""
+
+
+def _utc(at: dt.datetime) -> dt.datetime:
+    """Return a time in UTC; the first and the last hours that there are keep their zone."""
+    if at.tzinfo is dt.UTC:
+        return at
+    with contextlib.suppress(OverflowError):
+        return at.astimezone(dt.UTC)
+    return at
 
 
 def _flag_of(deviation: Deviation) -> str:
@@ -293,7 +303,7 @@ class BackOffice(Plugin):
             connector_id=request.connector_id,
             id_tag=request.id_tag,
             meter_start=request.meter_start,
-            started_at=request.timestamp,
+            started_at=_utc(request.timestamp),
             started_text=_unread_time(call),
             start_received_at=received_at,
             verdict=verdict,
@@ -321,7 +331,7 @@ class BackOffice(Plugin):
         stop = StopFigures(
             received_at=call.received_at,
             meter_stop=meter_stop,
-            stopped_at=stopped_at,
+            stopped_at=None if stopped_at is None else _utc(stopped_at),
             reason=reason,
             id_tag=id_tag,
         )

@@ -5,6 +5,7 @@ One rule: names of ours are in snake case, an OCPP payload stays as it was on th
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,13 @@ def encode(view: Any) -> bytes:
 def moment(seconds: float | None) -> dt.datetime | None:
     """Convert seconds since 1970 to a time, to the millisecond."""
     return None if seconds is None else dt.datetime.fromtimestamp(round(seconds, 3), dt.UTC)
+
+
+def utc(at: dt.datetime | None) -> dt.datetime | None:
+    """Return a charge point's time in UTC; the first and the last hours that there are keep their zone."""
+    with contextlib.suppress(OverflowError):
+        return None if at is None else at.astimezone(dt.UTC)
+    return at
 
 
 def wire(message: Message | None) -> msgspec.Raw | None:
@@ -131,11 +139,11 @@ def transaction(record: Transaction, limits: Limits) -> dict[str, Any]:
         "verdict": record.verdict,
         "reservation_id": record.reservation_id,
         "meter_start": record.meter_start,
-        "started_at": record.started_at,
+        "started_at": utc(record.started_at),
         "start_received_at": record.start_received_at,
         "started_text": record.started_text,
         "meter_stop": record.meter_stop,
-        "stopped_at": record.stopped_at,
+        "stopped_at": utc(record.stopped_at),
         "stop_received_at": record.stop_received_at,
         "doubtful_times": doubtful_times(record, limits),
         "stop_reason": record.stop_reason,
@@ -176,7 +184,7 @@ def stop_figures(record: StopFigures) -> dict[str, Any]:
     """Show a stop that does not count."""
     return {
         "meter_stop": record.meter_stop,
-        "stopped_at": record.stopped_at,
+        "stopped_at": utc(record.stopped_at),
         "stop_received_at": record.received_at,
         "stop_reason": record.reason,
         "stop_id_tag": record.id_tag,

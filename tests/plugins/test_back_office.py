@@ -316,6 +316,16 @@ def test_late_meter_values_do_not_reopen_a_transaction(charging, store):
     assert len(store.meter_readings(1)) == 1
 
 
+def test_times_with_an_offset_are_stored_in_utc(charge_point, store):
+    answer(charge_point, "StartTransaction", {**START, "timestamp": "2026-01-01T14:00:00+02:00"})
+    answer(charge_point, "StopTransaction", {**STOP, "timestamp": "20260101T0900-0500"})
+    known = store.transaction(1)
+    assert (known.started_at.isoformat(), known.stopped_at.isoformat()) == (
+        "2026-01-01T12:00:00+00:00",
+        "2026-01-01T14:00:00+00:00",
+    )
+
+
 def test_meter_values_that_come_again_are_kept_once(charge_point, store):
     for _ in range(3):
         answer(charge_point, "MeterValues", METER_VALUES)

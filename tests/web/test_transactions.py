@@ -44,6 +44,14 @@ def test_transactions_are_listed_by_receipt_and_not_by_number(client, system):
     assert ids(client.simulate_get(PATH)) == [1, 1001, 2]
 
 
+def test_times_of_a_charge_point_in_another_zone_are_shown_in_utc(client, system):
+    keep(system, 7, started_at=NOW.astimezone(dt.timezone(dt.timedelta(hours=2))))
+    for path in (PATH, f"{PATH}/7"):
+        assert '"started_at":"2026-01-01T00:00:00Z"' in client.simulate_get(path).text
+    keep(system, 8, started_at=dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=2))))
+    assert client.simulate_get(f"{PATH}/8").json["started_at"] == "0001-01-01T00:00:00+02:00"
+
+
 def test_a_transaction_has_energy_source_and_findings_in_lists_and_alone(client, system):
     keep(system, 7, started_at=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
     for minutes, wh in ((5, 900), (10, 400), (15, 1400)):
