@@ -17,7 +17,7 @@ from gevent.event import Event
 
 from ..protocol.websocket import CloseCode, Closed, Codec, Failed, Ping, Role
 from .outbox_socket import WOULD_BLOCK, OutboxSocket
-from .read_budget import ReadBudget
+from .read_budget import ReadBudget, least_burst_s
 
 if TYPE_CHECKING:
     from ..protocol.websocket import Event as Taken
@@ -76,6 +76,7 @@ class SocketConnection(OutboxSocket):
     """
 
     __slots__ = (
+        "_ahead_s",
         "_budget",
         "_closing",
         "_code",
@@ -122,6 +123,7 @@ class SocketConnection(OutboxSocket):
         self._heard: Event | None = None
         self._last_heard = timers.clock.monotonic()
         self._life: LifeCheck | None = None
+        self._ahead_s = 0.0  # of its rates
         self._budget: ReadBudget | None = None  # while it sends faster than its rates
 
     def start(self, receiver: Receiver) -> None:
@@ -153,22 +155,35 @@ class SocketConnection(OutboxSocket):
         self._take(codec.receive(data, FRAMES_AT_A_TURN))
         if self._outbox:
             self._flush()  # a TLS socket may have needed these bytes to send
+        frames, size = codec.frames, len(data)
         if (
-            self._budget is not None
-            or codec.frames > quiet_s * limits.messages_per_s
-            or codec.frames == FRAMES_AT_A_TURN
-            or len(data) > quiet_s * limits.bytes_per_s
+            self._ahead_s
+            or frames > quiet_s * limits.messages_per_s
+            or size > quiet_s * limits.bytes_per_s
+            or frames == FRAMES_AT_A_TURN
         ):
-            self._charge(now, codec.frames, len(data))
+            self._note_ahead(now, quiet_s, frames, size)
+
+    def _note_ahead(self, now: float, quiet_s: float, frames: int, size_bytes: int) -> None:
+        """Note how far the peer is ahead of the rate that it uses more of."""
+        limits = self._limits
+        ahead_s = frames / limits.messages_per_s if limits.messages_per_s else 0.0
+        if limits.bytes_per_s:
+            ahead_s = max(ahead_s, size_bytes / limits.bytes_per_s)
+        ahead_s += self._ahead_s - quiet_s
+        self._ahead_s = max(ahead_s, 0.0)
+        if self._budget is not None or frames == FRAMES_AT_A_TURN or ahead_s > least_burst_s(limits):
+            self._charge(now, frames, size_bytes)
 
     def _charge(self, now: float, messages: int, size_bytes: int) -> None:
         """Pause the reading of a peer that sends faster than it may, and at the end of a turn.
 
-        Not called for what has come no faster than the rates since the read before.
+        Not called for a peer that is ahead of its rates by less than a burst, or by `AHEAD_S`.
         """
         limits, budget = self._limits, self._budget
         if budget is None or budget.is_unused(now):
-            budget = ReadBudget()
+            budget = ReadBudget(now + self._ahead_s)
+            messages = size_bytes = 0  # counted in that
         wait_s = budget.charge(limits, now, messages, size_bytes)
         self._budget = None if budget.is_unused(now) else budget
         if wait_s <= 0 and not self.codec.unfinished:

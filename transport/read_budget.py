@@ -15,14 +15,28 @@ LEAST_WAIT_S = 0.001
 """Seconds below which a wait is not worth a pause."""
 
 
+AHEAD_S = 0.25
+"""Seconds that a peer may be ahead of its rates before its reads are counted exactly."""
+
+
+def least_burst_s(rates: ConnectionLimits) -> float:
+    """Return the seconds of its rates that a peer may be ahead without a look at its budget."""
+    least_s = AHEAD_S
+    if rates.messages_per_s > 0:
+        least_s = min(least_s, rates.messages_burst / rates.messages_per_s)
+    if rates.bytes_per_s > 0:
+        least_s = min(least_s, rates.bytes_burst / rates.bytes_per_s)
+    return least_s
+
+
 class ReadBudget:
     """Times at which what was read so far is worked off at the rates; both are in the past for a quiet connection."""
 
     __slots__ = ("_bytes_until", "_messages_until")
 
-    def __init__(self) -> None:
-        self._messages_until = 0.0
-        self._bytes_until = 0.0
+    def __init__(self, until: float = 0.0) -> None:
+        self._messages_until = until
+        self._bytes_until = until
 
     def charge(self, rates: ConnectionLimits, now: float, messages: int, size_bytes: int) -> float:
         """Enter what was read, and return the seconds for which nothing more should be: 0 for none.
