@@ -94,7 +94,7 @@ class Fallbacks:
                 action=incoming.action.name,
                 unique_id=str(incoming.unique_id),
                 payload=bytes(incoming.payload),
-                transaction_id=None,
+                transaction_id=self._named_by(incoming),
                 received_at=self._cell.context.date_of(incoming.received_at),
                 why=f"refused by the strict policy: {why}",
                 redeliver=False,
@@ -130,10 +130,15 @@ class Fallbacks:
 
     def _transaction_of(self, call: Call[Any]) -> int | None:
         """Transaction that was allotted to a start; or the open one that a message names which cannot be read."""
-        incoming = call.incoming
-        named = incoming.action.transaction_named
-        if call.transaction_id is not None or incoming.request is not None or named is None:
+        if call.transaction_id is not None or call.incoming.request is not None:
             return call.transaction_id
+        return self._named_by(call.incoming)
+
+    def _named_by(self, incoming: Incoming) -> int | None:
+        """Find the open transaction of this charge point that a message names which cannot be read, or was refused."""
+        named = incoming.action.transaction_named
+        if named is None:
+            return None
         number = named(bytes(incoming.payload))
         known = None if number is None else self._cell.context.store.open_transaction(number)
         return known.id if known is not None and known.charge_point_id == self._cell.charge_point.id else None

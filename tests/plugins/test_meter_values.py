@@ -158,6 +158,18 @@ def test_signed_data_and_other_units_are_no_dead_letters(charge_point, store):
     assert store.dead_letters() == []
 
 
+def test_what_the_strict_policy_refuses_is_a_dead_letter_of_its_transaction(store, now):
+    rules = SessionRules(version=v16.VERSION, strict=True)
+    with Stage(BackOffice.spec(store, now=now), store=store, rules=rules) as stage:
+        one, other = stage.connect("CP1"), stage.connect("CP2")
+        one.call("StartTransaction", START)
+        for sender in (other, one):
+            sender.call("StopTransaction", {**STOP, "transactionId": 1, "meterStop": "200"})
+        (letter,) = store.transaction_dead_letters(1)
+        assert letter.charge_point_id == "CP1"
+        assert len(store.dead_letters()) == 2
+
+
 # Stops that are kept whole
 
 
