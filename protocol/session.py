@@ -265,6 +265,16 @@ class Session:
             reply.lost = Incoming(unique_id, action, None, bytes(payload), refused.violations, now, now)
         return reply
 
+    def _lost_in(self, data: bytes, now: float) -> Incoming | None:
+        """Find the transaction message in a broken CALL that the lenient policy would have mended."""
+        frame, slips = frames.mend(data)
+        action = self.rules.version.actions.get(frame.action) if type(frame) is frames.CallFrame else None
+        if type(frame) is not frames.CallFrame or action is None:
+            return None
+        if not action.transaction or action.sender is not self.rules.receives:
+            return None
+        return Incoming(frame.unique_id, action, None, frame.payload, slips, now, now)
+
     def salvage(self, data: bytes, now: float) -> Incoming | None:
         """Register a CALL without reading its payload, so that it can be answered although reading it failed."""
         frame = self._read(data)[0]
@@ -305,7 +315,10 @@ class Session:
         if type(frame) is frames.BrokenAnswer:
             return self._receive_broken_answer(frame, data)
         if type(frame) is frames.BrokenCall:
-            return self._reply(frame.unique_id, frame.code, frame.text)
+            reply = self._reply(frame.unique_id, frame.code, frame.text)
+            if self.rules.strict:
+                reply.lost = self._lost_in(data, now)
+            return reply
         return Ignored(frame.reason if type(frame) is frames.Junk else "not a frame")
 
     def _receive_result(

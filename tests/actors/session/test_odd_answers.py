@@ -141,6 +141,18 @@ def test_refusals_of_the_strict_policy_are_counted_with_their_charge_point(way):
         }
 
 
+def test_a_stop_in_a_frame_that_the_strict_policy_does_not_mend_is_a_dead_letter(way):
+    payload = b'{"transactionId":3,"meterStop":9,"timestamp":"2026-01-01T00:00:00Z","v":[1,],"w":"\x02"}'
+    with Stage(RecordingPlugin.spec(way, []), rules=SessionRules(version=v16.VERSION, strict=True)) as stage:
+        charge_point = stage.connect("CP1")
+        charge_point.send(b'\0[2,"1","StopTransaction",%b]' % payload)
+        charge_point.send(b'\0[2,"2","Heartbeat",{}]')
+        charge_point.send(b'[2,"3","StopTransaction",{"transactionId":')
+        assert [answer[2] for answer in charge_point.take()] == ["FormationViolation"] * 3
+        (letter,) = stage.store.dead_letters()
+        assert (letter.payload, letter.unique_id) == (payload, "1")
+
+
 def test_a_transaction_message_that_the_strict_policy_refuses_is_a_dead_letter(way):
     with Stage(RecordingPlugin.spec(way, []), rules=SessionRules(version=v16.VERSION, strict=True)) as stage:
         charge_point = stage.connect("CP1")
