@@ -255,6 +255,7 @@ class _Play:
     def _call(self, frame: list[Any]) -> None:
         row = self._stage.context.rules.version.actions.get(frame[2])
         if row is not None:
+            self._connected()
             try:
                 self._stage.send(self._id, typed(row.request, frame[3]))
             except InvalidPayload:

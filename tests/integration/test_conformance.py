@@ -54,7 +54,7 @@ def links(start_module_server: StartServer, tmp_path_factory: pytest.TempPathFac
             config=f"""
                 transport = "{transport}"
                 tls = {{certificate = "{chain}", key = "{key}", port = 0}}
-                sessions = {{max_outbox_bytes = 16777216}}
+                sessions = {{max_outbox_bytes = 16777216, messages_per_s = 0, bytes_per_s = 0}}
             """
         )
         assert server.wss is not None

@@ -186,6 +186,17 @@ def test_a_call_that_timed_out_leaves_the_wire_to_the_next() -> None:
         assert Replay(recorded(stage)).fly() == []
 
 
+def test_a_record_may_begin_with_a_command() -> None:
+    with scene(SessionRules(version=v16.VERSION)) as stage:
+        charge_point = stage.connect("CP1")
+        stage.send("CP1", v16.ClearCache())
+        stage.settle()
+        charge_point.answer(charge_point.take()[0], {"status": "Accepted"})
+        head, *rows = recorded(stage)
+        first = next(place for place, row in enumerate(rows) if json.loads(row)["kind"] == "out")
+        assert Replay([head, *rows[first:]]).fly() == []
+
+
 @pytest.mark.parametrize("taken_over", [False, True], ids=["reconnect", "takeover"])
 def test_a_new_connection_ends_the_call_on_the_wire(taken_over: bool) -> None:  # noqa: FBT001
     with scene(SessionRules(version=v16.VERSION)) as stage:
