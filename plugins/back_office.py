@@ -61,6 +61,11 @@ _start_key: Any = v16.StartTransaction.__action__.allots
 _stop_facts: Any = v16.StopTransaction.__action__.stop
 
 
+REGISTER = v16.Measurand.ENERGY_ACTIVE_IMPORT_REGISTER
+INTERVAL = v16.Measurand.ENERGY_ACTIVE_IMPORT_INTERVAL
+POWER = v16.Measurand.POWER_ACTIVE_IMPORT
+NO_MEMBERS = v16.MeterValuesResponse()
+
 VERSION_NAME = v16.VERSION.name
 """Version of OCPP of all records here."""
 
@@ -105,14 +110,18 @@ def _say_all(deviations: Sequence[Deviation]) -> bool:
 
 
 def _seem_usable(meter_values: Iterable[v16.MeterValue | v16.TransactionData]) -> bool:
-    """Tell quickly if all values are numbers, and of energy where they say nothing else."""
+    """Tell quickly if the values of energy and power are numbers; others are only shown."""
     total = 0.0
     try:
         for one in meter_values:
             for sampled in one.sampled_value:
-                total += float(sampled.value)
-                if sampled.measurand is None and sampled.unit not in WH:
-                    return False
+                measurand = sampled.measurand
+                if measurand is None:
+                    total += float(sampled.value)
+                    if sampled.unit not in WH:
+                        return False
+                elif measurand is REGISTER or measurand is POWER or measurand is INTERVAL:
+                    total += float(sampled.value)
     except ValueError:
         return False
     return -LARGE < total < LARGE
@@ -217,7 +226,7 @@ class BackOffice(Plugin):
             self._store.transaction_over(
                 call.charge_point.id, connector_id, call.received_at, f"{call.action} {status}"
             )
-        elif status in GOING_ON and call.charge_point.id in self._facts.by_charge_point:
+        elif call.charge_point.id in self._facts.by_charge_point and status in GOING_ON:
             for transaction in self._store.open_on_connector(call.charge_point.id, connector_id):
                 self._store.transaction_alive(transaction.id, call.received_at)
         return v16.StatusNotificationResponse()
@@ -434,6 +443,17 @@ class BackOffice(Plugin):
                 return call.once_stored(v16.MeterValuesResponse(), self._set_aside(call, why))
             if known and charge_point_id in self._facts.by_charge_point:
                 self._store.transaction_alive(number, received_at)
+        if not (unknown or call.deviations) and _seem_usable(request.meter_value):
+            # The usual message, without what the others need.
+            reading = MeterReading(
+                charge_point_id=charge_point_id,
+                connector_id=request.connector_id,
+                transaction_id=number,
+                received_at=received_at,
+                values=call.payload,
+                version=VERSION_NAME,
+            )
+            return call.once_stored(NO_MEMBERS, self._store.add_meter_reading(reading))
         receipts = self._keep_reading(
             call,
             request.connector_id,
@@ -443,7 +463,7 @@ class BackOffice(Plugin):
             known=known,
             unknown=unknown,
         )
-        return call.once_stored(v16.MeterValuesResponse(), *receipts)
+        return call.once_stored(NO_MEMBERS, *receipts)
 
     def _keep_reading(
         self,

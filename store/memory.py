@@ -72,6 +72,7 @@ class MemoryStore:
         self._open = OpenTransactions(self.collections.over_facts)
         self._closed: OrderedDict[int, Transaction] = OrderedDict()
         # Time of receipt and id of all transactions, in order.
+        self._open_by_id = self._open.by_id
         self._order: deque[tuple[datetime, int]] = deque()
         # With the number that orders those of one time.
         self._readings: OrderedDict[tuple[Any, ...], MeterReading] = OrderedDict()
@@ -265,7 +266,7 @@ class MemoryStore:
 
     def owner_of(self, transaction_id: int) -> str | None:
         """Return the charge point of a transaction; None if there is none."""
-        known = self._open.stored(transaction_id) or self._closed.get(transaction_id)
+        known = self._open_by_id.get(transaction_id) or self._closed.get(transaction_id)
         return None if known is None else known.charge_point_id
 
     def release_transaction(self, transaction_id: int) -> Receipt:  # noqa: ARG002 - nobody else writes

@@ -28,11 +28,14 @@ ACCEPTED = "Accepted"
 
 
 class OpenTransactions:
-    """Open transactions, as they are stored, with indexes; `facts` is the collection of their store."""
+    """Open transactions, as they are stored, with indexes; `facts` is the collection of their store.
+
+    `by_id` is for looks only.
+    """
 
     def __init__(self, facts: Collection[OverFact]) -> None:
         self._facts = facts
-        self._transactions: dict[int, Transaction] = {}
+        self.by_id: dict[int, Transaction] = {}
         self._of: Index[str] = {}
         self._on: Index[tuple[str, int]] = {}
         self._with: Index[tuple[str, str]] = {}
@@ -40,10 +43,10 @@ class OpenTransactions:
         self._charging: Index[str] = {}
 
     def __contains__(self, number: int) -> bool:
-        return number in self._transactions
+        return number in self.by_id
 
     def __len__(self) -> int:
-        return len(self._transactions)
+        return len(self.by_id)
 
     # -- Changes ---------------------------------------------------------------------------------
 
@@ -51,7 +54,7 @@ class OpenTransactions:
         """Add an open transaction that is not known."""
         number, tag = transaction.id, transaction.id_tag.lower()
         charge_point_id = transaction.charge_point_id
-        self._transactions[number] = _stored(transaction)
+        self.by_id[number] = _stored(transaction)
         self._of.setdefault(charge_point_id, {})[number] = None
         self._on.setdefault((charge_point_id, transaction.connector_id), {})[number] = None
         self._with.setdefault((charge_point_id, tag), {})[number] = None
@@ -61,13 +64,13 @@ class OpenTransactions:
     def replace(self, transaction: Transaction) -> None:
         """Replace an open transaction by what it is now; charge point, connector, tag and verdict stay."""
         number = transaction.id
-        self._transactions[number] = _stored(transaction)
+        self.by_id[number] = _stored(transaction)
         if transaction.verdict == ACCEPTED:
             self._charging.setdefault(transaction.id_tag.lower(), {})[number] = None
 
     def remove(self, number: int) -> Transaction | None:
         """Remove a transaction, and the facts that concern none any more; None if it is not known."""
-        transaction = self._transactions.pop(number, None)
+        transaction = self.by_id.pop(number, None)
         if transaction is None:
             return None
         charge_point_id, connector_id = transaction.charge_point_id, transaction.connector_id
@@ -119,7 +122,7 @@ class OpenTransactions:
 
     def revived(self, number: int, at: datetime) -> Transaction | None:
         """Make a transaction that was over with a later sign of life; None if it was not over, or still is."""
-        transaction = self._transactions.get(number)
+        transaction = self.by_id.get(number)
         if transaction is None or self._fact_of(transaction) is None:
             return None
         alive = msgspec.structs.replace(transaction, life_at=at)
@@ -129,14 +132,14 @@ class OpenTransactions:
 
     def get(self, number: int) -> Transaction | None:
         """Find an open transaction, with the fact that made it orphaned."""
-        transaction = self._transactions.get(number)
+        transaction = self.by_id.get(number)
         if transaction is None or transaction.charge_point_id not in self._facts.by_charge_point:
             return transaction  # as it mostly is
         return self.derived(transaction)
 
     def stored(self, number: int) -> Transaction | None:
         """Find an open transaction as it is stored."""
-        return self._transactions.get(number)
+        return self.by_id.get(number)
 
     def derived(self, transaction: Transaction) -> Transaction:
         """Return a transaction as it was read, with the fact that made it orphaned if it is open and one did."""
@@ -167,7 +170,7 @@ class OpenTransactions:
         """Return the open transactions of a charge point, or the last ones, in the order in which they came."""
         if limit is not None:
             return self._last(self._of.get(charge_point_id), limit)[::-1]
-        return [self.derived(self._transactions[number]) for number in self._of.get(charge_point_id, ())]
+        return [self.derived(self.by_id[number]) for number in self._of.get(charge_point_id, ())]
 
     def on(self, charge_point_id: str, connector_id: int, limit: int) -> list[Transaction]:
         """Return open transactions of a connector, those that came last first."""
@@ -180,9 +183,7 @@ class OpenTransactions:
     def _last(self, numbers: dict[int, None] | None, limit: int) -> list[Transaction]:
         if numbers is None:
             return []
-        return [
-            self.derived(self._transactions[number]) for number in itertools.islice(reversed(numbers), limit)
-        ]
+        return [self.derived(self.by_id[number]) for number in itertools.islice(reversed(numbers), limit)]
 
     def charging(self, id_tag: str, besides: int | None) -> Transaction | None:
         """Find an accepted transaction of a tag that is going on; each that is orphaned is looked at once."""
@@ -192,7 +193,7 @@ class OpenTransactions:
         for number in reversed(numbers):
             if number == besides:
                 continue
-            transaction = self.derived(self._transactions[number])
+            transaction = self.derived(self.by_id[number])
             if not transaction.orphaned:
                 found = transaction
                 break

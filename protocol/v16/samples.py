@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from .. import times
-from ..energy import OUTLET, NotUsable, Quantity, Sample, Samples, Unusable, in_base_unit, number
+from ..energy import OUTLET, NotUsable, Quantity, Sample, Samples, Unusable, in_base_unit
 from ..frames import mended
 from .metering import Measurand, ValueFormat
 
@@ -140,8 +140,7 @@ def _sample(at: datetime, sampled: Any) -> Sample | None:
     if measurand is not None:
         known = QUANTITIES.get(measurand.lower()) if isinstance(measurand, str) else None
         if known is None:
-            number(value)
-            return None
+            return None  # shown as it was sent, and used in no figure
         quantity = known
     figure = in_base_unit(value, quantity, _text(sampled, "unit"))
     return Sample(

@@ -135,7 +135,6 @@ def test_a_part_that_cannot_be_used_makes_a_dead_letter_of_its_transaction(charg
     [
         {"value": "unknown"}, {"value": "1,5"}, {"value": "1 500"}, {"value": "0x10"}, {"value": "NaN"},
         {"value": "9" * 60}, {"value": "-Infinity"}, {"value": "16", "unit": "A"},
-        {"value": "n/a", "measurand": "Voltage", "unit": "V"},
     ],
 )  # fmt: skip
 def test_a_value_without_a_deviation_that_is_no_figure_makes_a_dead_letter(charge_point, store, sample):
@@ -328,3 +327,11 @@ def test_what_was_acknowledged_is_kept_as_it_was_sent(message, strict, spaced):
     else:
         assert (readings, letters) == (set(), {payload})
     assert all(one.charge_point_id == "CP1" for one in store.dead_letters())
+
+
+def test_a_value_that_is_used_in_no_figure_may_be_any_text(charge_point, store):
+    charge_point.call("StartTransaction", START)
+    sample = {"value": "n/a", "measurand": "Voltage", "unit": "V"}
+    payload = send(charge_point, {**ELEMENT, "sampledValue": [SAMPLE, sample]}, transactionId=1)
+    assert [one.values for one in store.meter_readings(1)] == [payload]
+    assert store.transaction_dead_letters(1) == []
