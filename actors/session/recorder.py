@@ -59,16 +59,16 @@ class Recorder:
             self._trim(rows)
 
     def _trim(self, rows: list[Any]) -> None:
-        # Down to three quarters, so that it is not done for every row; an eighth of the rows at a time, for a loop over
-        # the rows costs more than what is kept a little too short.
+        # Down to three quarters, so that it is not done for every row.
         size, most = self._bytes, self._limit * 3 // 4
-        while size > most and len(rows) > ITEMS:
-            gone = max(1, len(rows) // (8 * ITEMS)) * ITEMS
-            dropped = rows[2:gone:ITEMS]
-            size -= sum(map(len, dropped)) + ROW_BYTES * len(dropped)
-            if "registration" in rows[1:gone:ITEMS]:
-                self.registration = _last_registration(rows[:gone])
-            del rows[:gone]
+        gone, last = 0, len(rows) - ITEMS
+        while size > most and gone < last:
+            data = rows[gone + 2]
+            size -= len(data) + ROW_BYTES
+            if rows[gone + 1] == "registration":
+                self.registration = data.decode()
+            gone += ITEMS
+        del rows[:gone]
         if size > self._limit:  # a single row that is too long: its beginning is kept
             rows[-1] = rows[-1][: max(0, self._limit - ROW_BYTES)]
             size = len(rows[-1]) + ROW_BYTES
@@ -91,14 +91,6 @@ class Recorder:
         """Return all rows as lines of JSON after a header line, as `chargehand replay` reads them."""
         head = {**head, "registration": self.registration}
         return "\n".join(json.dumps(row, ensure_ascii=False) for row in [head, *self.rows()]) + "\n"
-
-
-def _last_registration(rows: list[Any]) -> str:
-    """Return the last registration that rows tell."""
-    kinds = rows[1::ITEMS]
-    place = len(kinds) - 1 - kinds[::-1].index("registration")
-    told: bytes = rows[place * ITEMS + 2]
-    return told.decode()
 
 
 def redact(data: bytes) -> bytes:
