@@ -53,7 +53,7 @@ def pings() -> Iterator[bytes]:
 
 
 def fragments() -> Iterator[bytes]:
-    """One message in empty fragments, which never ends."""
+    """Empty fragments of one message that never ends."""
     yield TEXT
     while True:
         yield CONTINUATION * AT_ONCE
@@ -119,6 +119,7 @@ def attack(name: str, port: int) -> None:
         batches += 1
         ahead_s = batches * AT_ONCE / RATE - (time.monotonic() - began)
         if name != "transfers" and ahead_s > 0:
+            # The pace of the attack: this process does nothing else.
             time.sleep(ahead_s)
 
 

@@ -6,6 +6,7 @@ verb has a method of its own beside it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, overload
 
 import msgspec
@@ -51,7 +52,7 @@ class ChargingTransaction(Protocol):
         """Connector, or EVSE, of the transaction."""
 
 
-class CommandSender:
+class CommandSender(ABC):
     """Base of what sends commands. A subclass has `_send`, and `find_transaction` where it can look one up."""
 
     @overload
@@ -76,8 +77,9 @@ class CommandSender:
         """
         return self._send(charge_point, request, **options)
 
+    @abstractmethod
     def _send(self, charge_point: str, request: Any, **options: Unpack[SendOptions]) -> Ticket[Any]:
-        raise NotImplementedError
+        """Send as `send` describes."""
 
     def find_transaction(self, transaction_id: int) -> ChargingTransaction:
         """Find a transaction by its number; may switch greenlets. Raises LookupError if there is none."""

@@ -44,7 +44,7 @@ def spool_harness():
 
 @pytest.fixture
 def log():
-    """What reached an actor, or a handler, in order."""
+    """Messages that reached an actor or a handler, in order."""
     return []
 
 

@@ -189,7 +189,7 @@ def test_names_are_loaded_when_they_are_asked_for():
 
 
 def imported_names():
-    """What a type checker reads: the imports of the root, by name."""
+    """Read the imports of the root by name, as a type checker does."""
     for node in ast.walk(ast.parse((ROOT / "__init__.py").read_text())):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             for alias in node.names:

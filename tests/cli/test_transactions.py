@@ -68,7 +68,7 @@ def asked(stub, number=-1):
 
 
 def page(*rows, next_=None):
-    """What the API answers with."""
+    """Answer of the API."""
     return {"transactions": list(rows), "more": next_ is not None, "next": next_}
 
 

@@ -130,7 +130,7 @@ class Server:
 
     @property
     def token(self) -> str:
-        """What it wrote for `chargehand send`."""
+        """Return the API token that the server wrote for the command line."""
         return (self.data / "token").read_text().strip()
 
     def ask(

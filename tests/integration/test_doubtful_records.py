@@ -1,4 +1,4 @@
-"""What charge points send wrongly or twice, to a real server: nothing is lost or mixed up, over a restart too."""
+"""Messages sent wrongly or twice to a real server: none is lost or mixed up, over a restart too."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""What charge points send that is odd and sound: used, told, and seen from outside."""
+"""Odd but sound messages to a real server: they are used, flagged, and shown over HTTP."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""What a fallback acknowledged, and the back office hears of later; and what is durable when it answers."""
+"""Redelivery to the back office of messages that a fallback acknowledged, and durability before an answer."""
 
 import json
 

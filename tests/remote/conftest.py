@@ -65,7 +65,7 @@ class CoordinatorFactory:
         self.made = []
 
     def coordinator(self, node: str = "", clock=None, lease_s: float = LEASE_S):
-        """One that is started and has its lease, with its listener."""
+        """Return a started coordinator that has its lease, and its listener."""
         node = node or f"node-{next(NUMBERS)}"
         coordinator = self._make(node, clock or SystemClock(), lease_s)
         listener = RecordingListener()

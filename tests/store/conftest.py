@@ -104,7 +104,7 @@ def _opener(request, tmp_path):
 
 @pytest.fixture(params=["memory", "sqlite", "workers", "postgres"])
 def any_store(request, tmp_path):
-    """One open store of each kind."""
+    """Open a store of each kind in turn."""
     store = MemoryStore() if request.param == "memory" else _opener(request, tmp_path)()
     yield store
     store.close()

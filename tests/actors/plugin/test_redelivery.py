@@ -1,4 +1,4 @@
-"""What fallbacks acknowledged reaches its plugin after all: in order, one at a time, until it has it."""
+"""Redelivery: messages that fallbacks acknowledged reach their plugin, in order and one at a time."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""How an actor with several handlers ends: by a stop, a crash or a kill; and what becomes of its ordering keys."""
+"""Ends of an actor with several handlers, by a stop, a crash or a kill, and of its ordering keys."""
 
 import pytest
 from gevent.event import Event

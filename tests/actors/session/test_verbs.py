@@ -101,6 +101,11 @@ def test_a_charging_transaction_is_stopped_and_limited_where_it_charges(stage, a
     assert (limit.connector_id, limit.cs_charging_profiles.transaction_id) == (2, 7)
 
 
-def test_a_transaction_that_cannot_be_looked_up_is_an_error():
+def test_a_transaction_that_cannot_be_looked_up_is_an_error(stage):
     with pytest.raises(LookupError, match="pass the record of 7"):
-        CommandSender().stop_charging(7)
+        stage.stop_charging(7)
+
+
+def test_a_sender_must_say_how_it_sends():
+    with pytest.raises(TypeError, match="_send"):
+        CommandSender()
