@@ -1,9 +1,9 @@
-"""This checkout against another one: `make against OTHER=../older`, each with an environment of its own.
+"""Comparison of this checkout with another one: `make against OTHER=../older`.
 
-Its one rule: both servers run at once on the same core, and short turns alternate between them, so that what a
-machine does meanwhile (its neighbours, its clock) falls on both; both start afresh each round, for two processes of one
-program differ too. A figure is the median of the rounds' ratios, with its quartiles; over 1 is better here, for calls
-per second and for memory alike.
+Each checkout has an environment of its own. Both servers run at once on the same core, and short turns alternate
+between them, so that disturbances of the machine (its neighbours, its clock) fall on both. Both are started afresh
+in each round, because two processes of one program differ too. A figure is the median of the rounds' ratios, with
+its quartiles; over 1 is better for this checkout, for calls per second and for memory alike.
 """
 
 import argparse
@@ -20,7 +20,7 @@ TRANSPORTS = ("reactor", "greenlet")
 
 
 def contestant(checkout: Path, transport: str, store: str) -> Contestant:
-    """The server of a checkout, run by the Python of its own environment."""
+    """Return the server of a checkout, run by the Python of that checkout's environment."""
     python = checkout.resolve() / ".venv" / "bin" / "python"
     if not python.exists():
         raise SystemExit(f"{checkout} has no .venv: run `make .venv/installed` in it first")
@@ -35,7 +35,7 @@ def contestant(checkout: Path, transport: str, store: str) -> Contestant:
 
 
 def summary(ratios: list[float]) -> str:
-    """Median and quartiles of some ratios."""
+    """Write the median and the quartiles of some ratios."""
     if len(ratios) < 2:
         return f"{ratios[0]:.3f} (one round)"
     low, middle, high = statistics.quantiles(ratios, n=4)
@@ -45,7 +45,7 @@ def summary(ratios: list[float]) -> str:
 def speed(
     pair: tuple[Contestant, Contestant], rounds: int, turns: int, connections: int, seconds: float
 ) -> str:
-    """Ratio of the CPU time a call costs, other checkout to this one, at full load; fresh servers each round."""
+    """Measure the ratio of CPU time per call at full load, other checkout to this one; fresh servers each round."""
     served, generator = cores()
 
     def turn(server: Running) -> float:
@@ -59,7 +59,7 @@ def speed(
                 turn(server)
             spent: dict[int, list[float]] = {server.pid: [] for server in servers}
             for number in range(turns):
-                # Who goes first alternates too.
+                # The order alternates too.
                 for server in servers if number % 2 == 0 else servers[::-1]:
                     spent[server.pid].append(turn(server))
             pairs = zip(spent[other.pid], spent[here.pid], strict=True)
@@ -68,7 +68,7 @@ def speed(
 
 
 def kib(pair: tuple[Contestant, Contestant], turns: int, connections: int) -> str:
-    """KiB per idle connection, here and there, by turns."""
+    """Measure the KiB per idle connection of both checkouts, by turns."""
     plan = Plan(
         rounds=1, seconds=IDLE_S, warmup=0, connections=connections, many=connections, growth=(), storm_rate=0
     )
@@ -82,7 +82,7 @@ def kib(pair: tuple[Contestant, Contestant], turns: int, connections: int) -> st
 
 
 def main() -> None:
-    """Compare, and print a line a figure."""
+    """Compare both checkouts and print a line for each figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("other", type=Path, help="folder of the other checkout")
     parser.add_argument("--turns", type=int, default=6, help="pairs of turns in a round")

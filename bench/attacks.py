@@ -1,4 +1,4 @@
-"""`make attacks`: what good charge points notice while another one floods the server from one socket.
+"""`make attacks`: latency of well-behaved charge points while another one floods the server from one socket.
 
     python bench/attacks.py [--seconds 5] [--good 20] [--transport reactor] [--bound-ms 20] [junk pings ...]
 
@@ -39,7 +39,7 @@ BEGUN = 1_750_000_000
 
 
 def repeated(*texts: bytes) -> Iterator[bytes]:
-    """The same texts as frames, over and over, so many at once."""
+    """Repeat some texts as frames without end, many of them in each chunk."""
     codec = Codec(Role.CLIENT)
     frames = b"".join(codec.text(texts[number % len(texts)]) for number in range(AT_ONCE))
     while True:
@@ -75,7 +75,7 @@ def starts() -> Iterator[bytes]:
 
 
 def transfers() -> Iterator[bytes]:
-    """DataTransfers of nearly a megabyte."""
+    """DataTransfers of nearly one megabyte."""
     frame = Codec(Role.CLIENT).text(
         b'[2,"1","DataTransfer",{"vendorId":"V","data":"%b"}]' % (b"x" * 1_000_000)
     )
@@ -102,7 +102,7 @@ ATTACKS: dict[str, Callable[[], Iterator[bytes]]] = {
 
 
 def attack(name: str, port: int) -> None:
-    """Be the attacker until the process is killed."""
+    """Attack the server at a port until this process is killed."""
     sock = socket.create_connection(("127.0.0.1", port))
     key = base64.b64encode(os.urandom(16)).decode()
     sock.sendall(
@@ -124,7 +124,7 @@ def attack(name: str, port: int) -> None:
 
 
 def read(sock: socket.socket) -> None:
-    """Read answers and throw them away."""
+    """Read answers and discard them."""
     while sock.recv(1 << 20):
         pass
 
@@ -141,7 +141,7 @@ def cpu_s(pid: int) -> float:
 
 
 def in_ms(latencies: list[float]) -> list[float]:
-    """The p50, the p99 and the longest of latencies in seconds."""
+    """Return p50, p99 and maximum in ms of latencies in seconds."""
     percentiles = quantiles(latencies, n=100)
     return [1000 * one for one in (percentiles[49], percentiles[98], max(latencies))]
 
@@ -203,7 +203,7 @@ def main(
     if attacks:
         attack(attacks, port)
         return
-    gc.disable()  # a pause of this process would be taken for one of the server's
+    gc.disable()  # a pause of this process would count as a delay of the server
     table = Table(
         "attack",
         "before p50/p99/longest ms",

@@ -1,7 +1,7 @@
-"""`make bench`: chargehand against other servers in one run, interleaved, each alone on a core.
+"""`make bench`: chargehand against other servers in one interleaved run, each alone on a core.
 
-Its one rule: only ratios of medians from the same run are worth reading; the machine's absolute speed is not
-ours. It never reports a contestant whose answers were wrong.
+Rule: only ratios of medians from the same run are comparable; the absolute speed depends on the machine. A
+contestant whose answers were wrong is never reported.
 
     python bench/compare.py [--quick] [--scenario throughput] [--only "chargehand reactor"] [--json FILE] [--docs]
 """
@@ -25,18 +25,18 @@ from rich.console import Console
 from scenarios import KINDS, PROBES, Plan, Scenario, scenarios
 from tables import REFERENCES, Report, grids
 
-CONSOLE = Console(width=None if sys.stdout.isatty() else 150)  # a file has room for a whole table
+CONSOLE = Console(width=None if sys.stdout.isatty() else 150)  # in a file, wide enough for a whole table
 FULL = {"rounds": 3, "seconds": 4.0, "warmup": 2.0, "many": 10_000, "growth": (100, 1_000, 5_000, 10_000)}
 QUICK = {"rounds": 1, "seconds": 2.0, "warmup": 1.0, "many": 1_000, "growth": (100, 1_000)}
 
 
 def median_figures(turns: Sequence[Figures]) -> Figures:
-    """Each figure's own median over the rounds."""
+    """Return the median of each figure over the rounds."""
     return {name: median(turn[name] for turn in turns) for name in turns[0]}
 
 
 class Comparison:
-    """One run: its figures by scenario and contestant, and what went wrong instead."""
+    """Figures of one run by scenario and contestant, and the errors of the contestants that have none."""
 
     def __init__(self, plan: Plan, *, absent: Mapping[str, str]) -> None:
         self.plan = plan
@@ -47,7 +47,7 @@ class Comparison:
         self._scenarios: dict[str, Scenario] = {}
 
     def run(self, rows: Sequence[Scenario], contestants: Sequence[Contestant]) -> None:
-        """Round by round: every scenario, and in it every contestant, one after the other."""
+        """Measure round by round: every scenario, and in it every contestant, one after the other."""
         for number in range(1, self.plan.rounds + 1):
             for scenario in rows:
                 if number > scenario.rounds:
@@ -70,7 +70,7 @@ class Comparison:
         CONSOLE.print(f"{label}: {shown}", markup=False, highlight=False)
 
     def report(self) -> Report:
-        """Everything measured, as JSON can take it."""
+        """Return all figures in a form that JSON can take."""
         found = {
             name: {
                 "kind": scenario.kind,
@@ -94,12 +94,12 @@ class Comparison:
 
 
 def in_order(turns: Mapping[str, list[Figures]]) -> dict[str, list[Figures]]:
-    """By contestant, in the order of their table, whatever failed first."""
+    """Sort figures by contestant, in the order of the contestants' table."""
     return {row.name: turns[row.name] for row in CONTESTANTS if row.name in turns}
 
 
 def ratios(medians: Mapping[str, Figures]) -> dict[str, dict[str, Figures]]:
-    """How many times as fast each one is as each reference: by calls per second, and by CPU per call."""
+    """Return the ratio of each contestant to each reference, by calls per second and by CPU per call."""
     return {
         name: {
             reference: {
@@ -114,7 +114,7 @@ def ratios(medians: Mapping[str, Figures]) -> dict[str, dict[str, Figures]]:
 
 
 def show(report: Report) -> None:
-    """Print all tables, and what has no figures."""
+    """Print all tables and the contestants without figures."""
     for grid in grids(report):
         CONSOLE.print(grid.rich())
     for name, why in report["absent"].items():
@@ -124,13 +124,13 @@ def show(report: Report) -> None:
 
 
 def plan_of(options: Mapping[str, Any], *, quick: bool) -> Plan:
-    """What was named on the command line, and the set of defaults for the rest."""
+    """Return the plan: the options of the command line, with defaults for the rest."""
     given = {name: value for name, value in options.items() if value not in (None, ())}
     return Plan(**{**(QUICK if quick else FULL), **given})
 
 
 def measure(plan: Plan, kinds: Iterable[str], names: Iterable[str]) -> Report:
-    """Run it all."""
+    """Measure all scenarios and contestants of a plan."""
     make_room(max((plan.connections, plan.paced[0], plan.many + max(plan.busy[0], PROBES), *plan.growth)))
     build()
     names, kinds = set(names), set(kinds)
@@ -190,7 +190,7 @@ def main(
     source: Path | None,
     **options: Any,
 ) -> None:
-    """Measure, print, and end with status 1 if a contestant could not be measured."""
+    """Measure and print; exit with status 1 if a contestant could not be measured."""
     if source:
         report: Report = json.loads(source.read_text())
     else:

@@ -1,7 +1,7 @@
-"""Who takes part: one row a server, and how to start and end it.
+"""Contestants of the benchmarks: one row for each server, with its command, and starting and ending it.
 
-Its one rule: every contestant is a process of its own, pinned to one core, alone on a port, and gone when its
-`with` block ends, however that ends. It never measures; `load.py` does.
+Rule: every contestant is a process of its own, pinned to one core, alone on a port, and ended with its `with` block
+in every case. Measuring is done by `load.py`.
 """
 
 import ctypes
@@ -27,10 +27,10 @@ PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One row: a name, a remark, and the command that serves `ws://127.0.0.1:PORT/ocpp/{id}`.
+    """Name, remark, and command that serves `ws://127.0.0.1:PORT/ocpp/{id}`.
 
-    The command is made from a port and a data folder. `rate`: new connections per second that it takes without
-    losing one, where many are only to be there.
+    The command is made from a port and a data folder. `rate`: new connections per second that the server takes without
+    losing one, for scenarios with many idle connections.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Contestant:
 
 
 def ours(transport: str, *plugins: str, store: str = "memory") -> Callable[[int, Path], list[str]]:
-    """Chargehand as a user starts it, with nothing turned off but, with the memory store, the disk."""
+    """Return the command of chargehand as a user starts it: all features on, except the disk with the memory store."""
     return lambda port, data: [
         *(sys.executable, "-m", "chargehand", "serve", "--transport", transport),
         *("--port", str(port), "--http-port", "0", "--store", store, "--data", str(data)),
@@ -49,12 +49,12 @@ def ours(transport: str, *plugins: str, store: str = "memory") -> Callable[[int,
 
 
 def script(name: str) -> Callable[[int, Path], list[str]]:
-    """A server that is one file of this folder and takes its port as its only argument."""
+    """Return the command of a server that is one file of this folder and takes its port as its only argument."""
     return lambda port, _data: [sys.executable, str(HERE / name), str(port)]
 
 
 def node_script(name: str) -> Callable[[int, Path], list[str]]:
-    """The same, for node."""
+    """Return the command of such a server that runs on node."""
     return lambda port, _data: ["node", str(HERE / name), str(port)]
 
 
@@ -85,7 +85,10 @@ RPC_PACKAGE = BUILD / "node_modules" / "ocpp-rpc"
 
 
 def without_node_peer() -> str | None:
-    """Why npm's ocpp-rpc cannot take part, or None if it can; installs it into bench/build if that is all it needs."""
+    """Return the reason why npm's ocpp-rpc cannot take part, or None if it can.
+
+    The package is installed into bench/build if nothing else is missing.
+    """
     if shutil.which("node") is None:
         return "there is no node"
     if RPC_PACKAGE.exists():
@@ -114,12 +117,12 @@ class Running:
     pid: int
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send a signal to the server."""
         os.kill(self.pid, number)
 
 
 class NotStartedError(RuntimeError):
-    """A contestant ended or stayed silent before its port was open; carries the end of what it printed."""
+    """A contestant ended, or did not open its port in time; carries the end of its output."""
 
 
 @contextmanager
@@ -146,7 +149,7 @@ def running(contestant: Contestant, core: int | None) -> Iterator[Running]:
 
 
 def settle(core: int | None) -> None:
-    """In the child: die with the bench, even if that is killed, and stay on one core."""
+    """Prepare the child: end it with the parent, even if that is killed, and pin it to one core."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if core is not None:
         os.sched_setaffinity(0, {core})
@@ -160,7 +163,7 @@ def free_port() -> int:
 
 
 def wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Return when the port accepts; raises NotStartedError."""
+    """Wait until the port accepts connections; raises NotStartedError."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
@@ -174,7 +177,7 @@ def wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> Non
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask, wait, then kill the whole group."""
+    """End the process group: SIGTERM, a wait, SIGKILL."""
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_TIMEOUT_S)

@@ -1,7 +1,7 @@
-"""The floor: a raw gevent server that answers any CALL with `[3,id,{}]` and knows nothing else of OCPP.
+"""Baseline: a raw gevent server that answers any CALL with `[3,id,{}]` and knows nothing else of OCPP.
 
-Its one rule: no work that a real central system could leave out either, so that the distance to it is the
-price of validation, actors and supervision. It never checks what it reads; only `cpload` may talk to it.
+Rule: it does only the work that every central system must do, so that the difference to it is the price of
+validation, actors and supervision. It never checks a message; only `cpload` may talk to it.
 
     python bench/echo.py PORT
 """
@@ -17,20 +17,20 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 
 
 def unmask(payload: bytes, mask: bytes) -> bytes:
-    """XOR the payload with its mask as one big integer: the cheapest way without C of our own."""
+    """XOR the payload with its mask as one big integer: the fastest way without a C extension."""
     size = len(payload)
     whole = mask * (size // 4) + mask[: size % 4]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(whole, "big")).to_bytes(size, "big")
 
 
 def answer(text: bytes) -> bytes:
-    """The frame that answers a CALL: its id is the text between the first two quotes."""
+    """Return the frame that answers a CALL, whose id is the text between the first two quotes."""
     body = b'[3,"' + text.split(b'"', 2)[1] + b'",{}]'
     return bytes((0x81, len(body))) + body
 
 
 def upgrade(peer: socket) -> bytes | None:
-    """Complete the handshake; gives what came behind it, or None if the peer left."""
+    """Complete the handshake; return the bytes behind it, or None if the peer has disconnected."""
     head = b""
     while b"\r\n\r\n" not in head:
         got = peer.recv(65536)

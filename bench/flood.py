@@ -2,9 +2,9 @@
 
     python bench/flood.py [--charge-points 300] [--messages 1000] [--transport reactor]
 
-The server is `chargehand serve` in a process of its own. Each charge point sends its backlog in order, the next message
-when the one before was answered, while others that have none call at a pace. Then the server is stopped and its store
-is read: every record must be there once. The exit status is 1 if one is not, or a bound is not kept.
+The server is `chargehand serve` in a process of its own. Each charge point sends its backlog in order, one message
+after the answer to the previous one, while others without a backlog call at a pace. Then the server is stopped and
+its store is read. The exit status is 1 if a record is missing or stored twice, or a bound is exceeded.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ BEGUN = 1_750_000_000
 
 @contextlib.contextmanager
 def serving(folder: Path, *options: str) -> Iterator[tuple[int, int]]:
-    """The server with its data in a folder: its port and its process. It is stopped in order."""
+    """Run the server with its data in a folder; yield its port and process id. It is stopped in order."""
     port, data = free_port(), folder / "data"
     command = [sys.executable, "-m", "chargehand", "serve", "--data", str(data), *options]
     ports = ["--port", str(port), "--http-port", str(free_port())]
@@ -62,18 +62,18 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[int, int]]:
 
 
 def resident_kib(pid: int, what: str) -> int:
-    """`VmRSS`, or `VmHWM`, the most it ever was."""
+    """Return `VmRSS`, or `VmHWM`, the peak, of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split(f"{what}:")[1].split()[0])
 
 
 def time_text(seconds: int) -> bytes:
-    """A time as OCPP has it."""
+    """Write a time as OCPP does."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(BEGUN + seconds)).encode()
 
 
 def replay(station: Station, messages: int) -> int:
-    """Send a backlog, old and in order; how many were answered as they should be."""
+    """Send a backlog of old messages in order; return the number of correct answers."""
     answered = meter = 0
     for transaction in range(messages // PER_TRANSACTION):
         at = transaction * 1000
@@ -96,7 +96,7 @@ def replay(station: Station, messages: int) -> int:
 
 
 def stored(data: Path) -> tuple[int, int]:
-    """How many transactions that have ended, and readings, are in the file."""
+    """Count the ended transactions and the readings in the store."""
     with contextlib.closing(sqlite3.connect(data / "chargehand.sqlite")) as file:
         (ended,) = file.execute(
             "SELECT count(*) FROM transactions WHERE stop_received_at IS NOT NULL"
@@ -106,7 +106,7 @@ def stored(data: Path) -> tuple[int, int]:
 
 
 def flood(port: int, pid: int, charge_points: int, messages: int) -> dict[str, float]:
-    """Everything that happens while the server runs; its figures."""
+    """Run the flood and return its figures."""
     untouched = [Station.connect(port, f"CALM{number}") for number in range(UNTOUCHED)]
     quiet = phase(untouched, time.monotonic() + 3.0)
     before_kib, begun_at, group = resident_kib(pid, "VmRSS"), time.monotonic(), Group()
@@ -133,7 +133,7 @@ def flood(port: int, pid: int, charge_points: int, messages: int) -> dict[str, f
 
 
 def phase(stations: list[Station], until: float) -> list[float]:
-    """Calls at a pace until that time; what they waited."""
+    """Call at a pace until the given time; return the latencies."""
     for station in stations:
         station.latencies.clear()
     group = Group()
@@ -153,8 +153,8 @@ def phase(stations: list[Station], until: float) -> list[float]:
 )
 @click.option("--transport", default="reactor", show_default=True)
 def main(*, charge_points: int, messages: int, transport: str) -> None:
-    """Print how long it took, what the others waited, what it cost in memory, and what is in the store."""
-    gc.disable()  # a pause of this process would be taken for one of the server's
+    """Print the duration, the latency of the others, the memory used, and the contents of the store."""
+    gc.disable()  # a pause of this process would count as a delay of the server
     with tempfile.TemporaryDirectory(prefix="flood-") as folder:
         with serving(Path(folder), "--transport", transport, "--store", "sqlite") as (port, pid):
             figures = flood(port, pid, charge_points, messages)

@@ -1,6 +1,6 @@
-"""What chargehand holds itself to: a bound for each figure that matters.
+"""Goals of chargehand: a bound for each figure that matters.
 
-Its one rule: a goal with no figure is no goal of this run; it is left out, never met by silence.
+Rule: a goal that the run has no figure for is left out; it never counts as met.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One bound on one figure: of a contestant in a scenario, or the ratio of its rate to another one's."""
+    """Bound on one figure: of a contestant in a scenario, or the ratio of its rate to another contestant's."""
 
     what: str
     who: str
@@ -23,7 +23,7 @@ class Goal:
     at_most: float | None = None
 
     def judge(self, report: Report) -> Report | None:
-        """The goal and its figure as JSON can take it; None if it was not measured."""
+        """Return the goal with its figure for JSON; None if it was not measured."""
         found = self._found(report)
         if found is None:
             return None
@@ -76,5 +76,5 @@ GOALS = (
 
 
 def judged(report: Report) -> list[Report]:
-    """Every goal that this run has a figure for."""
+    """Return every goal that the run has a figure for."""
     return [row for goal in GOALS if (row := goal.judge(report)) is not None]

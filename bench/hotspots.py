@@ -1,7 +1,7 @@
-"""`make profile`: where the server's CPU time goes under load, by function.
+"""`make profile`: CPU time of the server under load, by function.
 
-Its one rule: it samples on the clock of CPU time, so that it neither slows what it looks at nor gets lost when
-greenlets switch, as a tracing profiler does. Time in C code is on the Python function that called it.
+Rule: it samples on the clock of CPU time, so that it neither slows the server nor loses track when greenlets switch,
+as a tracing profiler does. Time in C code counts for the Python function that called it.
 
     python bench/hotspots.py [--transport reactor] [--seconds 10] [--connections 100] [--plugin] [--store sqlite]
 """
@@ -21,7 +21,7 @@ from machine import cores, make_room
 from rich.console import Console
 from rich.table import Table
 
-INTERVAL_S = 0.001  # the kernel's tick makes it 1 to 10 ms
+INTERVAL_S = 0.001  # rounded up to the kernel's tick of 1 to 10 ms
 HERE = Path(__file__)
 
 
@@ -38,13 +38,13 @@ class Sampler:
         self.lines: Counter[str] = Counter()
 
     def start(self, _number: int = 0, _frame: FrameType | None = None) -> None:
-        """Begin, and forget what was counted before."""
+        """Start to sample, with all counts at zero."""
         self._forget()
         signal.signal(signal.SIGPROF, self.sample)
         signal.setitimer(signal.ITIMER_PROF, INTERVAL_S, INTERVAL_S)
 
     def sample(self, _number: int, frame: FrameType | None) -> None:
-        """One tick."""
+        """Count the functions on the stack."""
         if frame is None:
             return
         self.ticks += 1
@@ -57,23 +57,23 @@ class Sampler:
         self.with_callees.update(seen)
 
     def stop(self) -> dict[str, object]:
-        """End; gives the counts as JSON can take them."""
+        """Stop sampling; return the counts in a form that JSON can take."""
         signal.setitimer(signal.ITIMER_PROF, 0)
         return {"ticks": self.ticks, "own": self.own, "with_callees": self.with_callees, "lines": self.lines}
 
 
 def place(path: str) -> str:
-    """The end of a path: enough to find the file."""
+    """Shorten a path to the part that identifies the file."""
     return "/".join(Path(path).parts[-2:])
 
 
 def named(frame: FrameType) -> str:
-    """A function as `folder/file.py Class.function`."""
+    """Name a function as `folder/file.py Class.function`."""
     return f"{place(frame.f_code.co_filename)} {frame.f_code.co_qualname}"
 
 
 def serve_sampled(target: Path, arguments: list[str]) -> None:
-    """In the server's process: sample from SIGUSR2 on, and write the counts when it has been stopped."""
+    """Serve, sample from SIGUSR2 on, and write the counts when the server has stopped."""
     from chargehand.cli.main import main as chargehand  # noqa: PLC0415 (only here, and it patches)
 
     sampler = Sampler()
@@ -85,7 +85,7 @@ def serve_sampled(target: Path, arguments: list[str]) -> None:
 
 
 def sampled(contestant: Contestant, target: Path, store: str) -> Contestant:
-    """The same contestant, started by way of this file, with that store."""
+    """Return the contestant with a command that starts it by way of this file, with the given store."""
 
     def command(port: int, data: Path) -> list[str]:
         python, _, _, *arguments = contestant.command(port, data)  # python -m chargehand serve …
@@ -95,7 +95,7 @@ def sampled(contestant: Contestant, target: Path, store: str) -> Contestant:
 
 
 def table_of(title: str, heading: str, counts: dict[str, int], ticks: int, top: int) -> Table:
-    """The most of them."""
+    """Return a table of the `top` functions with the most ticks."""
     table = Table(title=title)
     table.add_column("share", justify="right")
     table.add_column(heading, no_wrap=True)
@@ -140,9 +140,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         target = Path(folder) / "samples"
         with running(sampled(contestant, target, store), cores()[0]) as server:
-            call(
-                server, cores()[1], connections=connections, seconds=1, warmup=0
-            )  # the start is no part of it
+            call(server, cores()[1], connections=connections, seconds=1, warmup=0)  # the start is not sampled
             server.send(signal.SIGUSR2)
             figures = call(server, cores()[1], connections=connections, seconds=seconds, warmup=0)
         if not target.exists():

@@ -1,8 +1,8 @@
-"""A plugin that measures how late its hub is: the longer a millisecond's sleep takes, the longer everybody waits.
+"""Plugin that measures how late its hub is: the excess of a millisecond's sleep is the delay of every greenlet.
 
     HUB_LAG=FILE python -m chargehand serve --plugin hub_lag:HubLag
 
-What it has measured is in the file when the server has stopped. Its one rule: it does nothing else.
+The measurements are written to the file when the server stops.
 """
 
 import json
@@ -16,14 +16,14 @@ from chargehand import Plugin
 
 STEP_S = 0.001
 SETTLING_S = 6.0
-"""Seconds after the start that are not counted: connections are made in them."""
+"""Seconds after the start that are not counted, for the connections to be made."""
 
 
 class HubLag(Plugin):
-    """See the head of this file."""
+    """Measures the delay of the hub and writes a summary when it stops."""
 
     def on_start(self) -> None:
-        """Begin to measure."""
+        """Start to measure."""
         self._late_ms: list[float] = []
         self._measuring = gevent.spawn(self._measure)
 
@@ -37,6 +37,6 @@ class HubLag(Plugin):
                 self._late_ms.append(1000 * (after - before - STEP_S))
 
     def on_stop(self) -> None:
-        """Write down what was found."""
+        """Write the measurements."""
         self._measuring.kill()
         Path(os.environ["HUB_LAG"]).write_text(json.dumps(self._late_ms))

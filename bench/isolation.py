@@ -1,10 +1,10 @@
-"""`make isolation`: what others notice when 50 commands time out at once, and when a plugin hangs for one charge point.
+"""`make isolation`: latency of other charge points when 50 commands time out at once, and when a plugin hangs for one.
 
     python bench/isolation.py [--charge-points 100] [--seconds 5] [--bound-ms 100]
 
-The server is a process of its own; this one plays the charge points, and measures what the untouched ones see: each
-sends an Authorize every now and then and waits for its answer. Its one rule: the same charge points at the same pace
-in every phase; only what is done to others differs. With `--bound-ms` the exit status is 1 if a p99 is over it.
+The server is a process of its own; this process plays the charge points and measures the untouched ones: each sends
+an Authorize from time to time and waits for its answer. Rule: the same charge points call at the same pace in every
+phase; only the trouble of the others differs. With `--bound-ms` the exit status is 1 if a p99 is over it.
 """
 
 import gc
@@ -46,11 +46,11 @@ CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
 
 
 class Tags(Plugin):
-    """Accepts every tag, but hangs, raises or talks nonsense for some."""
+    """Accepts every tag, but hangs, raises or returns nonsense for some."""
 
     @passive(v16.Authorize)
     def authorize(self, call: Call[v16.Authorize]) -> dict[str, object]:
-        """Answer, or not."""
+        """Answer, hang, raise or return nonsense, by the tag."""
         if call.request.id_tag == HANG:
             gevent.sleep(3600)
         if call.request.id_tag == RAISE:
@@ -61,20 +61,20 @@ class Tags(Plugin):
 
 
 def serve() -> None:
-    """The server: prints its port; for every line that it reads it sends commands to all silent ones at once."""
-    logging.getLogger("chargehand").setLevel(logging.CRITICAL)  # each passed deadline is a line
+    """Run the server: print its port, and for every line of input send commands to all silent charge points at once."""
+    logging.getLogger("chargehand").setLevel(logging.CRITICAL)  # each missed deadline is a log line
     settings = Settings(
         port=0,
         deadlines=DeadlineSettings(default_s=TIMEOUT_S),
-        # The pair that hangs would be cut off after three times; here it is to go on.
+        # The circuit breaker would open after three failures; here the handler must go on failing.
         supervision=SupervisionSettings(handler_failures=10**6),
     )
     with CentralSystem(settings, plugins=[Tags]) as system:
-        tune_collector()  # as `chargehand serve` does: a full collection takes 30 ms
+        tune_collector()  # as `chargehand serve` does; a full collection takes 30 ms
         print(system.port, flush=True)
         lines = gevent.get_hub().threadpool
         while lines.apply(sys.stdin.readline):
-            # Sent one after the other, so that it is their end and not their beginning that falls together.
+            # Sent one after the other, so that only their timeouts coincide.
             due, tickets = time.monotonic() + TIMEOUT_S, []
             for number in range(SILENT):
                 left_s = due - time.monotonic()
@@ -85,8 +85,8 @@ def serve() -> None:
             print(json.dumps([ticket.state for ticket in tickets]), flush=True)
 
 
-class Ground:
-    """The server process, and all charge points."""
+class Testbed:
+    """Server process and all charge points."""
 
     def __init__(self, charge_points: int) -> None:
         self._process = Popen([sys.executable, __file__, "--serve"], stdin=PIPE, stdout=PIPE, text=True)
@@ -96,7 +96,7 @@ class Ground:
         self.bad = Station.connect(port, "BAD")
 
     def phase(self, seconds: float, trouble: Callable[[float], None]) -> list[float]:
-        """So many seconds of calls of the untouched, while there is trouble; their latencies in seconds."""
+        """Run the untouched charge points for some seconds of trouble; return their latencies in seconds."""
         for station in self.untouched:
             station.latencies.clear()
         until = time.monotonic() + seconds
@@ -109,7 +109,7 @@ class Ground:
         return [latency for station in self.untouched for latency in station.latencies]
 
     def time_out(self, until: float) -> None:
-        """Let 50 commands time out at the same moment, over and over."""
+        """Have 50 commands time out at the same moment, again and again."""
         while time.monotonic() < until:
             self._process.stdin.write("go\n")
             self._process.stdin.flush()
@@ -118,14 +118,14 @@ class Ground:
                 raise RuntimeError(f"the commands should all have timed out: {states}")
 
     def fail(self, tag: str, until: float) -> None:
-        """Have the plugin fail for one charge point, over and over."""
+        """Have the plugin fail for one charge point, again and again."""
         while time.monotonic() < until:
             if b"InternalError" not in self.bad.authorize(tag):
                 raise RuntimeError("the handler that fails was not stood in for")
             gevent.sleep(FAIL_APART_S)
 
     def close(self) -> None:
-        """End everything."""
+        """Close the connections and end the server."""
         for station in (*self.untouched, *self.silent, self.bad):
             station.client.cut(reset=False)
         self._process.stdin.close()
@@ -147,29 +147,29 @@ def main(*, serves: bool, charge_points: int, seconds: float, bound_ms: float) -
     if serves:
         serve()
         return
-    gc.disable()  # a pause of this process would be taken for one of the server's
-    ground = Ground(charge_points)
+    gc.disable()  # a pause of this process would count as a delay of the server
+    testbed = Testbed(charge_points)
     table = Table("while", "calls", "p50 ms", "p99 ms", "worst ms")
     over = []
     try:
-        ground.phase(min(seconds, 1.0), lambda _: None)  # warm up
+        testbed.phase(min(seconds, 1.0), lambda _: None)  # warm up
         for what, trouble in (
             ("all is quiet", lambda _: None),
-            (f"{SILENT} commands time out at once, each second", ground.time_out),
+            (f"{SILENT} commands time out at once, each second", testbed.time_out),
             ("all is quiet", lambda _: None),
-            ("a plugin hangs for one charge point", partial(ground.fail, HANG)),
-            ("a plugin raises for one charge point, all the time", partial(ground.fail, RAISE)),
-            ("a plugin talks nonsense to one charge point, all the time", partial(ground.fail, NONSENSE)),
+            ("a plugin hangs for one charge point", partial(testbed.fail, HANG)),
+            ("a plugin raises for one charge point, all the time", partial(testbed.fail, RAISE)),
+            ("a plugin talks nonsense to one charge point, all the time", partial(testbed.fail, NONSENSE)),
             ("all is quiet", lambda _: None),
         ):
-            latencies = ground.phase(seconds, trouble)
+            latencies = testbed.phase(seconds, trouble)
             percentiles = quantiles(latencies, n=100)
             figures = [1000 * one for one in (percentiles[49], percentiles[98], max(latencies))]
             table.add_row(what, str(len(latencies)), *(f"{one:.2f}" for one in figures))
             if bound_ms and figures[1] > bound_ms:
                 over.append(f"p99 while {what}: {figures[1]:.2f} ms")
     finally:
-        ground.close()
+        testbed.close()
     CONSOLE.print(table)
     for line in over:
         CONSOLE.print(line, style="red")

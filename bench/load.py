@@ -1,7 +1,6 @@
-"""The load: builds `cpload` when it is needed, runs it, and reads the lines it prints.
+"""Load generator: builds `cpload` when needed, runs it, and reads its output.
 
-Its one rule: a figure that comes with an error (a CALLERROR, a wrong answer, a lost connection) is no figure.
-It never starts a server.
+Rule: a figure with an error (a CALLERROR, a wrong answer, a lost connection) is discarded. It never starts a server.
 """
 
 import os
@@ -20,15 +19,15 @@ SOURCE = HERE / "cpload.c"
 GRACE_S = 60.0  # connecting, booting
 
 Figures = dict[str, float]
-"""By name; see the functions that make them."""
+"""Figures by name, as the functions that make them document."""
 
 
 class LoadFailedError(RuntimeError):
-    """The load could not be made, or its answers were wrong; the text says what `cpload` said."""
+    """The load could not be made, or its answers were wrong; the text is that of `cpload`."""
 
 
 def build() -> Path:
-    """The compiled generator. Compiles only if the source is newer; exits clearly without a C compiler."""
+    """Return the compiled generator. Compiles only if the source is newer; exits without a C compiler."""
     program = BUILD / "cpload"
     if program.exists() and program.stat().st_mtime >= SOURCE.stat().st_mtime:
         return program
@@ -50,10 +49,10 @@ def build() -> Path:
 
 
 class Generator:
-    """One running `cpload`; ended when its `with` block is."""
+    """Running `cpload`, ended with its `with` block."""
 
     def __init__(self, server: Running, core: int | None, **options: float | str | None) -> None:
-        """Options are those of `cpload`: a number or a text is its value, None only names it."""
+        """Options are those of `cpload`: a number or a text is its value, None gives an option without a value."""
         command = [str(build()), "--port", str(server.port), "--pid", str(server.pid)]
         for name, value in options.items():
             command.append(f"--{name}")
@@ -80,7 +79,7 @@ class Generator:
             self._process.stdout.close()
 
     def line(self, start: str, timeout_s: float) -> str:
-        """The next line that starts so; raises LoadFailedError if none comes in time."""
+        """Return the next line with this beginning; raises LoadFailedError if none comes in time."""
         deadline = time.monotonic() + timeout_s
         while True:
             while "\n" in self._unread:
@@ -100,7 +99,7 @@ class Generator:
         self._unread += got
 
     def figures(self, timeout_s: float) -> Figures:
-        """The next figures of calls. `cpu_us`: the server's CPU time per call; `generator`: our share of a core."""
+        """Return the next figures. `cpu_us`: the server's CPU time per call; `generator`: its share of a core."""
         found = dict(re.findall(r"([\w/.]+)=([\d.]+)", self.line("calls/s", timeout_s)))
         return {
             "calls_per_s": float(found["calls/s"]),
@@ -112,7 +111,7 @@ class Generator:
         }
 
     def connected(self, timeout_s: float) -> float:
-        """Seconds until every connection was made and booted; raises LoadFailedError if one was lost."""
+        """Return the seconds until every connection was made and booted; raises LoadFailedError if one was lost."""
         line = self.line("connected", timeout_s)
         found = re.search(r" in ([\d.]+) s \(lost (\d+)\)", line)
         if not found or int(found[2]):
@@ -120,7 +119,7 @@ class Generator:
         return float(found[1])
 
     def kib(self, timeout_s: float) -> float:
-        """Growth of the server's resident memory per connection, once the idle time is over."""
+        """Return the growth of the server's resident memory in KiB per connection, after the idle time."""
         line = self.line("idle", timeout_s)
         found = re.search(r"per_connection_kib=(-?[\d.]+)", line)
         if not found:
@@ -128,11 +127,11 @@ class Generator:
         return float(found[1])
 
     def print_now(self) -> None:
-        """Have it print its figures since the last time."""
+        """Make the generator print its figures since the last time."""
         self._process.send_signal(signal.SIGUSR1)
 
     def end_now(self) -> None:
-        """Have it end at once, with its figures."""
+        """Make the generator end at once, with its figures."""
         self._process.send_signal(signal.SIGTERM)
 
     def finish(self, timeout_s: float = GRACE_S) -> None:
@@ -157,7 +156,7 @@ def call(
 ) -> Figures:
     """Keep one CALL outstanding on every connection (`pace`: calls/s in all instead) and measure.
 
-    With `hold`, so many idle seconds go first, and `kib` is among the figures.
+    With `hold`, that many idle seconds come first, and `kib` is among the figures.
     """
     options: Figures = {"connections": connections, "seconds": seconds, "warmup": warmup}
     options["rate"] = server.contestant.rate
@@ -171,5 +170,5 @@ def call(
 
 
 def open_files(server: Running) -> int:
-    """How many files a server has open, sockets among them."""
+    """Count the open files of a server, sockets included."""
     return len(os.listdir(f"/proc/{server.pid}/fd"))  # noqa: PTH208 (a list of names is all that is needed)

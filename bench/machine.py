@@ -1,6 +1,6 @@
-"""What the figures are made on: its cores, its limits, and the versions of what runs there.
+"""Machine that the figures were made on: its cores, its limits, and the versions of the software.
 
-Its one rule: what the machine cannot do is said before anything is measured, in one line.
+Rule: a limit of the machine is reported before anything is measured, in one line.
 """
 
 import os
@@ -13,19 +13,19 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGES = ("chargehand", "gevent", "msgspec", "marshmallow", "pykka", "ocpp", "websockets")
-SPARE = 300  # files and ports beside the connections
+SPARE = 300  # files and ports in addition to the connections
 
 
 def cores() -> tuple[int | None, int | None]:
-    """The server's core and the generator's, or None where there are not two to pin to."""
+    """Return the server's core and the generator's, or None where there are not two to pin to."""
     allowed = sorted(os.sched_getaffinity(0))
     return (allowed[0], allowed[1]) if len(allowed) > 1 else (None, None)
 
 
 def make_room(connections: int) -> None:
-    """Lift the limit of open files as far as allowed; exits with a clear line if that is too low.
+    """Raise the limit of open files as far as allowed; exit with a message if that is too low.
 
-    The servers and the generators inherit it. One generator has one address, so local ports are a limit too.
+    The servers and the generators inherit it. A generator has one address, so local ports are a limit too.
     """
     needed = connections + SPARE
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -35,7 +35,7 @@ def make_room(connections: int) -> None:
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
-    # Ports of closed connections rest for a minute, and a server sees two sets of them at the most.
+    # Ports of closed connections are unusable for a minute, so a server sees at most two sets of them.
     if last - first < 2 * connections + SPARE:
         raise SystemExit(
             f"{connections} connections need {2 * connections + SPARE} local ports, but "
@@ -44,7 +44,7 @@ def make_room(connections: int) -> None:
 
 
 def description(peer_package: Path) -> dict[str, object]:
-    """The machine and the versions, as JSON can take it. `peer_package`: the folder of npm's ocpp-rpc."""
+    """Return the machine and the versions for JSON. `peer_package`: the folder of npm's ocpp-rpc."""
     cpu = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
         "cpu": cpu[1] if cpu else platform.machine(),
@@ -57,7 +57,7 @@ def description(peer_package: Path) -> dict[str, object]:
 
 
 def packages() -> dict[str, str]:
-    """Versions of what was installed with pip."""
+    """Return the versions of the packages installed with pip."""
     found = {}
     for name in PACKAGES:
         try:
@@ -68,7 +68,7 @@ def packages() -> dict[str, str]:
 
 
 def node(peer_package: Path) -> dict[str, str]:
-    """Versions of node and of the package that runs on it; empty without them."""
+    """Return the versions of node and of the package that runs on it; empty without them."""
     program, manifest = shutil.which("node"), peer_package / "package.json"
     if program is None or not manifest.exists():
         return {}

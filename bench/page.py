@@ -1,6 +1,6 @@
-"""The figures in `docs/performance.md`, and its plot.
+"""Figures in `docs/performance.md`, and its plot.
 
-Its one rule: it writes between the page's two markers and nowhere else; what people wrote around them stays.
+Rule: it writes between the page's two markers and nowhere else; the text around them stays.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ END = "<!-- figures: end -->"
 
 
 def write(report: Report) -> list[Path]:
-    """Write the page's figures and the plot; gives what was written. Exits clearly if the markers are gone."""
+    """Write the page's figures and the plot; return the written files. Exits with a message if the markers are gone."""
     text = PAGE.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise SystemExit(f"{PAGE} needs the lines {BEGIN!r} and {END!r} once, in this order")
@@ -29,7 +29,7 @@ def write(report: Report) -> list[Path]:
 
 
 def figures(report: Report) -> str:
-    """What stands between the markers."""
+    """Return the text between the markers."""
     parts = [made_on(report)]
     if "throughput" in report["scenarios"] and PLOT.exists():
         parts.append("![Calls per second of each server, relative to ocpp + websockets](performance.svg)\n")
@@ -44,7 +44,7 @@ def figures(report: Report) -> str:
 
 
 def made_on(report: Report) -> str:
-    """Date, machine, versions, and how much of it was asked for."""
+    """Return date, machine, versions, and the plan of a run."""
     machine, plan = report["machine"], report["plan"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     pinned = (

@@ -1,7 +1,7 @@
-"""A central system made with the PyPI packages `ocpp` and `websockets`: what ours is measured against.
+"""Central system made with the PyPI packages `ocpp` and `websockets`: the reference of the comparison.
 
-Its one rule: it is written the way those packages' own documentation shows, with their default validation on,
-so that the ratio is against what a user would really run. It never does more than answer the mix of `cpload`.
+Rule: it is written as those packages' documentation shows, with their default validation, so that the ratio is
+against a server that a user would run. It does no more than answer the mix of `cpload`.
 
     python bench/peer_ocpp.py PORT
 """
@@ -30,7 +30,7 @@ def now() -> str:
 
 
 class Peer(ChargePoint):  # type: ignore[misc]
-    """One connected charge point. It keeps nothing: a real one would only be slower."""
+    """Connected charge point. It keeps nothing: a real one would only be slower."""
 
     @on(Action.boot_notification)  # type: ignore[untyped-decorator]
     def boot_notification(self, **_: Any) -> call_result.BootNotification:
@@ -39,7 +39,7 @@ class Peer(ChargePoint):  # type: ignore[misc]
 
     @on(Action.heartbeat)  # type: ignore[untyped-decorator]
     def heartbeat(self) -> call_result.Heartbeat:
-        """Tell the time."""
+        """Answer with the time."""
         return call_result.Heartbeat(now())
 
     @on(Action.status_notification)  # type: ignore[untyped-decorator]

@@ -1,6 +1,6 @@
-"""The plot in the docs: bars of calls per second, relative to `ocpp` + `websockets`, as SVG text.
+"""Plot in the docs: bars of calls per second, relative to `ocpp` + `websockets`, as SVG text.
 
-Its one rule: it reads on a light page and on a dark one, without a script or a font of its own.
+Rule: it is readable on a light page and on a dark one, without a script or a font of its own.
 """
 
 from html import escape
@@ -30,7 +30,7 @@ text { font: 14px system-ui, sans-serif; fill: #24292f; }
 
 
 def plot(report: dict[str, Any]) -> str | None:
-    """The SVG, or None if the run has no figures to compare."""
+    """Return the SVG, or None if the run has no figures to compare."""
     medians = report["scenarios"].get("throughput", {}).get("medians", {})
     if PEER not in medians:
         return None
@@ -56,7 +56,7 @@ def plot(report: dict[str, Any]) -> str | None:
 
 
 def bar(number: int, row: tuple[str, float, float], longest: float) -> str:
-    """One name, its bar, and its figures behind the bar."""
+    """Return the SVG of a name, its bar, and its figures behind the bar."""
     name, ratio, rate = row
     top = TOP + STEP * number
     middle = top + BAR // 2 + 5

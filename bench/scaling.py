@@ -1,10 +1,10 @@
-"""`make scaling`: what it costs to be more than one process.
+"""`make scaling`: cost of using more than one process.
 
     python bench/scaling.py [--seconds 8] [--connections 200] [--pace 4000] [--commands 2000]
 
-CPU per call of two workers against one process, calls a second of a plugin in a worker behind Redis against the same
-plugin in the node, and how long a command takes to a charge point of another node. Nothing is pinned to a core. Its one
-rule: what is compared takes turns in one run, and the CPU is that of all processes that take part.
+CPU per call of two worker processes against one process; calls per second of a plugin in a plugin host behind Redis
+against the same plugin in the node; and the time of a command to a charge point of another node. No process is pinned
+to a core. Rule: compared servers take turns in one run, and the CPU time is that of all processes that take part.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from rich.table import Table
 from station import Station
 
 sys.path.insert(0, str(Path(__file__).parent / "nodes"))
-from house import House, NotHere
+from deployment import Deployment, NotHere
 
 from chargehand import v16
 from chargehand.remote import Client
@@ -40,7 +40,7 @@ PLUGIN = "user_plugin:Depot"
 
 
 def cpu_s(*roots: int) -> float:
-    """Seconds of CPU of processes and all their descendants, so far."""
+    """Return the CPU seconds of processes and all their descendants so far."""
     parents: dict[int, int] = {}
     used: dict[int, float] = {}
     for file in Path("/proc").glob("[0-9]*/stat"):
@@ -59,7 +59,7 @@ def cpu_s(*roots: int) -> float:
 
 
 def load(server: Running, seconds: float, pids: tuple[int, ...], **options: Any) -> Figures:
-    """Figures of a load; `cpu_us` is that of all the processes."""
+    """Return the figures of a load; `cpu_us` covers all the processes."""
     with Generator(server, None, seconds=600, warmup=WARMUP_S, **options) as generator:
         generator.connected(GRACE_S)
         gevent.sleep(WARMUP_S)
@@ -77,7 +77,7 @@ def load(server: Running, seconds: float, pids: tuple[int, ...], **options: Any)
 
 
 def table_of(title: str, rows: dict[str, list[Figures]], ratio: str) -> Table:
-    """Medians of the rounds, and the ratio of each row to the first one."""
+    """Return a table with the medians of the rounds, and the ratio of each row to the first one."""
     table = Table("what", "calls/s", "CPU us/call", "p50 ms", "p99 ms", f"x, {ratio}", title=title)
     first: float | None = None
     for name, rounds in rows.items():
@@ -95,7 +95,7 @@ def table_of(title: str, rows: dict[str, list[Figures]], ratio: str) -> Table:
 
 
 def workers(rounds: int, seconds: float, connections: int, pace: float) -> Iterator[Table]:
-    """One process against two, on one SQLite file: heartbeats, which it does not keep, and the mix of all benches."""
+    """Compare one process with two on one SQLite file: heartbeats (not stored), and the mix of all benchmarks."""
     command = ours("reactor", store="sqlite")
     loads: dict[str, dict[str, Any]] = {
         "heartbeats, as fast as they can": {"mix": HEARTBEATS},
@@ -109,23 +109,23 @@ def workers(rounds: int, seconds: float, connections: int, pace: float) -> Itera
                 many = ["--workers", str(number)]
                 contestant = Contestant("", "", lambda port, data, many=many: [*command(port, data), *many])
                 with running(contestant, None) as server:
-                    gevent.sleep(WARMUP_S)  # the second one may be later
+                    gevent.sleep(WARMUP_S)  # the second worker process may be ready later
                     figures = load(server, seconds, (server.pid,), connections=connections, **options)
                 rows.setdefault("one process" if number == 1 else f"{number} workers", []).append(figures)
         yield table_of(f"SQLite, {connections} connections: {title}", rows, "cpu_us")
 
 
-def remote(house: House, rounds: int, seconds: float, connections: int) -> Table:
+def remote(deployment: Deployment, rounds: int, seconds: float, connections: int) -> Table:
     """Compare a plugin in a node and in a plugin host behind Redis: the same class, the same calls."""
     rows: dict[str, list[Figures]] = {}
-    node = Running(Contestant("", "", lambda *_: []), house.ports[0], house.nodes[0].pid)
-    pids = (node.pid, house.redis.pid, *(worker.pid for worker in house.workers))
+    node = Running(Contestant("", "", lambda *_: []), deployment.ports[0], deployment.nodes[0].pid)
+    pids = (node.pid, deployment.redis.pid, *(host.pid for host in deployment.plugin_hosts))
     for _ in range(rounds):
         with running(Contestant("", "", ours("reactor", PLUGIN)), None) as server:
             figures = load(server, seconds, (server.pid,), connections=connections, mix=REMOTE_MIX)
         rows.setdefault("in the node", []).append(figures)
         figures = load(node, seconds, pids, connections=connections, mix=REMOTE_MIX)
-        rows.setdefault("in workers", []).append(figures)
+        rows.setdefault("in plugin hosts", []).append(figures)
     return table_of(
         f"a plugin, {connections} connections, Heartbeat and StatusNotification", rows, "calls_per_s"
     )
@@ -135,28 +135,30 @@ class Answering(Station):
     """A charge point that accepts every command."""
 
     def read(self) -> None:
-        """Read until the connection ends, and answer."""
+        """Answer commands until the connection ends."""
         while (texts := self.client.receive()) is not None:
             for text in texts:
                 unique_id = text.split(b'"', 2)[1]
                 self.client.send_text(b'[3,"%b",{"status":"Accepted"}]' % unique_id)
 
 
-def commands(house: House, number: int) -> Table:
-    """One command after the other to a charge point of the second node, over HTTP at the first and from a client."""
-    Answering.connect(house.ports[1], "FAR")
+def commands(deployment: Deployment, number: int) -> Table:
+    """Measure commands to a charge point of the second node, one at a time: by HTTP at the first, and by a client."""
+    Answering.connect(deployment.ports[1], "REMOTE")
     gevent.sleep(1)
     table = Table(
         "command", "sent", "p50 ms", "p99 ms", title="to a charge point of another node, one at a time"
     )
-    client = Client(house.redis_url)
+    client = Client(deployment.redis_url)
     client.start()
 
     def by_client() -> None:
-        client.send("FAR", v16.ClearCache()).result(GRACE_S)
+        client.send("REMOTE", v16.ClearCache()).result(GRACE_S)
 
     def by_http(node: int) -> None:
-        status, answer = house.post(node, "charge-points/FAR/commands/ClearCache?timeout=30", {}, GRACE_S)
+        status, answer = deployment.post(
+            node, "charge-points/REMOTE/commands/ClearCache?timeout=30", {}, GRACE_S
+        )
         if status != 200:
             raise RuntimeError(f"{status}: {answer}")
 
@@ -185,15 +187,15 @@ def commands(house: House, number: int) -> Table:
 )
 @click.option("--commands", "number", default=2000, show_default=True, help="Commands of each kind.")
 def main(*, rounds: int, seconds: float, connections: int, pace: float, number: int) -> None:
-    """Measure, and print."""
+    """Measure and print."""
     build()
     for table in workers(rounds, seconds, connections, pace):
         CONSOLE.print(table)
     with tempfile.TemporaryDirectory(prefix="scaling-") as folder:
         try:
-            with House(Path(folder), "memory") as house:
-                CONSOLE.print(remote(house, rounds, seconds, connections))
-                CONSOLE.print(commands(house, number))
+            with Deployment(Path(folder), "memory") as deployment:
+                CONSOLE.print(remote(deployment, rounds, seconds, connections))
+                CONSOLE.print(commands(deployment, number))
         except NotHere as error:
             raise click.ClickException(str(error)) from error
 

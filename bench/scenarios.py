@@ -1,7 +1,7 @@
-"""What is measured: one scenario a question, and who is asked it.
+"""Scenarios: one for each question, with its contestants.
 
-Its one rule: a turn is one fresh server on its core and one load on the other; whatever is compared comes from the
-same rounds. It never computes more than a turn's own figures; `compare.py` makes medians of them.
+Rule: a turn is one fresh server on its core and one load on the other; compared figures come from the same rounds. A
+turn computes only its own figures; `compare.py` makes medians of them.
 """
 
 import time
@@ -24,17 +24,17 @@ from contestants import (
 from load import GRACE_S, Figures, Generator, LoadFailedError, call, open_files
 from machine import cores
 
-IDLE_S = 5.0  # memory is read after so long: timers of the start are over, buffers given back
+IDLE_S = 5.0  # before memory is read: timers of the start have ended, buffers are freed
 GROWTH_IDLE_S = 3.0
 PROBES = 50
-PROBE_PACE = 250.0  # calls/s of the probes in all: a stall over 4 ms delays one at least
+PROBE_PACE = 250.0  # calls/s of all probes: a stall over 4 ms delays at least one
 QUIET_S = 1.0
 DROP_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How much of it is asked for."""
+    """Size of a run: rounds, seconds and connections."""
 
     rounds: int
     seconds: float
@@ -49,7 +49,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One question. `turn` is given a server that runs; `rounds` is how often it is asked at the most."""
+    """Scenario for one question. `turn` is given a running server; `rounds` is the maximum number of turns."""
 
     name: str
     kind: str
@@ -59,7 +59,7 @@ class Scenario:
     rounds: int
 
     def measure(self, contestant: Contestant) -> Figures:
-        """One contestant, one turn: start, load, end."""
+        """Start a contestant, put it under load, and end it."""
         with running(contestant, cores()[0]) as server:
             return self.turn(server)
 
@@ -73,7 +73,7 @@ KINDS = ("throughput", "memory", "pace", "busy", "storm", "growth")
 
 
 def scenarios(plan: Plan) -> list[Scenario]:
-    """All of them, by the plan."""
+    """Return all scenarios with the sizes of a plan."""
     many, (paced, paced_rate), (busy, busy_rate) = plan.many, plan.paced, plan.busy
     rows = [
         Scenario(
@@ -132,12 +132,12 @@ def scenarios(plan: Plan) -> list[Scenario]:
 
 
 def throughput(server: Running, plan: Plan) -> Figures:
-    """A closed loop: one CALL outstanding on every connection."""
+    """Measure a closed loop: one CALL outstanding on every connection."""
     return call(server, cores()[1], connections=plan.connections, seconds=plan.seconds, warmup=plan.warmup)
 
 
 def pace(server: Running, plan: Plan) -> Figures:
-    """Latency, counted from when a call was due."""
+    """Measure latency, counted from the time at which a call was due."""
     connections, rate = plan.paced
     return call(
         server, cores()[1], connections=connections, seconds=plan.seconds, warmup=plan.warmup, pace=rate
@@ -145,7 +145,7 @@ def pace(server: Running, plan: Plan) -> Figures:
 
 
 def busy_among_idle(server: Running, plan: Plan) -> Figures:
-    """The same for a few among many that say nothing."""
+    """Measure the latency of a few connections among many idle ones."""
     connections, rate = plan.busy
     core = cores()[1]
     with Generator(
@@ -167,12 +167,12 @@ def busy_among_idle(server: Running, plan: Plan) -> Figures:
 
 
 def warm(server: Running) -> None:
-    """What a server loads and allocates once is no cost of a connection: let a few come and go first."""
+    """Connect and disconnect a few charge points, so that one-time allocations do not count for a connection."""
     call(server, cores()[1], connections=10, seconds=1, warmup=0)
 
 
 def memory(server: Running, plan: Plan) -> Figures:
-    """Resident memory per connection."""
+    """Measure resident memory per connection."""
     warm(server)
     rate = server.contestant.rate
     with Generator(server, cores()[1], connections=plan.many, seconds=IDLE_S, rate=rate, idle=None) as load:
@@ -183,7 +183,7 @@ def memory(server: Running, plan: Plan) -> Figures:
 
 
 def growth(server: Running, plan: Plan, connections: int) -> Figures:
-    """Memory and CPU at so many connections."""
+    """Measure memory and CPU at a number of connections."""
     warm(server)
     return call(
         server,
@@ -196,7 +196,7 @@ def growth(server: Running, plan: Plan, connections: int) -> Figures:
 
 
 def storm(server: Running, plan: Plan) -> Figures:
-    """Seconds to connect and to drop, and the longest that a probe waited for an answer meanwhile."""
+    """Measure the seconds to connect and to disconnect many, and the longest answer time of a probe meanwhile."""
     core = cores()[1]
     warm(server)
     with Generator(server, core, connections=PROBES, seconds=600, warmup=0.1, pace=PROBE_PACE) as probe:
@@ -208,7 +208,7 @@ def storm(server: Running, plan: Plan) -> Figures:
             server, core, first=PROBES, connections=plan.many, seconds=600, rate=plan.storm_rate, idle=None
         ) as crowd:
             connect_s = crowd.connected(2 * GRACE_S)
-            time.sleep(QUIET_S)  # an answer that is late in coming still counts
+            time.sleep(QUIET_S)  # a late answer still counts
             connecting = between(probe)
             began = time.monotonic()
             crowd.end_now()
@@ -228,13 +228,13 @@ def storm(server: Running, plan: Plan) -> Figures:
 
 
 def between(probe: Generator) -> Figures:
-    """The probe's figures since the last time."""
+    """Return the probe's figures since the last time."""
     probe.print_now()
     return probe.figures(GRACE_S)
 
 
 def dropped(server: Running, before: int, began: float) -> float:
-    """Seconds until the server has let all sockets go; raises LoadFailedError if it does not."""
+    """Return the seconds until the server has closed all sockets; raises LoadFailedError if it does not."""
     while open_files(server) > before:
         if time.monotonic() - began > DROP_TIMEOUT_S:
             raise LoadFailedError(

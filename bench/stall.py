@@ -1,9 +1,9 @@
-"""`make stall`: how late the hub is with each store, at the same pace of the same messages.
+"""`make stall`: delay of the hub with each store, at the same pace of the same messages.
 
     python bench/stall.py [--pace 3000] [--connections 500] [--seconds 15] [--store postgresql://…]
 
-A timer of one millisecond in the server's hub is asked how late it was, all the time. Its one rule: the stores take
-turns in one run, and only their difference is the store's.
+A timer of one millisecond in the server's hub measures its own delay, all the time. Rule: the stores take turns in
+one run, and only the difference between them is the store's.
 """
 
 import json
@@ -28,7 +28,7 @@ LIMIT_MS = 5.0
 
 
 def lateness(store: str, connections: int, pace: float, seconds: float) -> tuple[list[float], float]:
-    """Milliseconds that the hub was late, and the calls a second that it answered meanwhile."""
+    """Return the delays of the hub in ms, and the calls per second that it answered meanwhile."""
     with tempfile.TemporaryDirectory(prefix="stall-") as folder:
         file = Path(folder) / "late"
         os.environ["HUB_LAG"] = str(file)
@@ -45,7 +45,7 @@ def lateness(store: str, connections: int, pace: float, seconds: float) -> tuple
 @click.option("--seconds", default=15.0, show_default=True, help="Length of each turn.")
 @click.option("--store", "stores", multiple=True, default=("memory", "sqlite"), show_default=True)
 def main(*, connections: int, pace: float, seconds: float, stores: Sequence[str]) -> None:
-    """Print how late the hub was, and fail if a store makes that more than it may be at p99.9."""
+    """Print the delays of the hub, and fail if a store exceeds the bound at p99.9."""
     build()
     found: dict[str, list[float]] = {store: [] for store in stores}
     rates: dict[str, float] = {}

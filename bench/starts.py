@@ -1,7 +1,7 @@
-"""CPU time per StartTransaction of one charge point that never stops any, by the number of those that are open.
+"""CPU time per StartTransaction of one charge point that never stops a transaction, by the number of open ones.
 
-Its one rule: what is measured is the whole way of a frame through session, back office and store, in one process and
-without sockets. The work per start must be the same at each number: one misbehaving charge point costs itself.
+Rule: it measures the whole way of a frame through session, back office and store, in one process and without sockets.
+The work per start must be the same at each number: a misbehaving charge point may not slow the system down.
 
     python bench/starts.py [--store memory] [--store sqlite] [--at 100 --at 1000 --at 10000] [--window 100]
 """
@@ -26,7 +26,7 @@ from chargehand.testing import Stage
 from chargehand.testing.connection import MemoryConnection
 
 ANSWER_S = 30.0
-BATCH = 20  # starts that are on their way at once
+BATCH = 20  # starts sent before their answers are read
 
 PATTERNS: dict[str, Callable[[int], dict[str, object]]] = {
     "one connector, one tag": lambda _: {"connectorId": 1, "idTag": "T1"},
@@ -37,7 +37,7 @@ PATTERNS: dict[str, Callable[[int], dict[str, object]]] = {
 
 @contextmanager
 def opened(kind: str) -> Iterator[Store]:
-    """A store of a kind, empty."""
+    """Open an empty store of a kind."""
     with tempfile.TemporaryDirectory() as folder:
         if kind == "memory":
             store: Store = MemoryStore()
@@ -52,7 +52,7 @@ def opened(kind: str) -> Iterator[Store]:
 def start_many(
     stage: Stage, connection: MemoryConnection, first: int, count: int, pattern: Callable[[int], object]
 ) -> None:
-    """Send so many starts, and wait until each is answered."""
+    """Send `count` starts, and wait until each is answered."""
     del connection.frames[:]
     for begin in range(first, first + count, BATCH):
         numbers = range(begin, min(begin + BATCH, first + count))
@@ -68,7 +68,7 @@ def start_many(
 def measure(
     store: Store, at: list[int], window: int, pattern: Callable[[int], object], *, concurrent: bool
 ) -> list[float]:
-    """Microseconds of CPU per start, in the window that ends at each number of open ones."""
+    """Return the microseconds of CPU per start in the window that ends at each number of open transactions."""
     found = []
     with Stage(BackOffice.spec(store, concurrent_transactions=concurrent), store=store) as stage:
         connection = stage.connect("CP1")
@@ -92,7 +92,7 @@ def measure(
 )
 @click.option("--window", default=100, show_default=True, help="Starts that are measured at each number.")
 def main(stores: tuple[str, ...], at: tuple[int, ...], window: int) -> None:
-    """Measure CPU time per start of one charge point that never stops any."""
+    """Measure CPU time per start of one charge point that never stops a transaction."""
     table = Table("store", "starts", "ConcurrentTx", *(f"{number:,} open" for number in at), "last / first")
     for kind in stores:
         for name, pattern in PATTERNS.items():

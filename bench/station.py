@@ -1,4 +1,4 @@
-"""A charge point on a bare socket, for benches that measure what a server makes others wait."""
+"""Charge point on a bare socket, for benchmarks that measure how a server delays others."""
 
 import time
 from dataclasses import dataclass, field
@@ -8,13 +8,13 @@ from gevent.event import AsyncResult
 
 from chargehand.simulator import Client
 
-PACE_S = 0.2  # between two calls of one that is paced
-ANSWER_S = 30.0  # longer than this nobody waits
+PACE_S = 0.2  # between two calls at a pace
+ANSWER_S = 30.0  # longest wait for an answer
 
 
 @dataclass(slots=True)
 class Station:
-    """It calls, one at a time, and takes the answers; `latencies` are seconds."""
+    """Charge point that sends one call at a time and takes the answers; `latencies` are seconds."""
 
     client: Client
     latencies: list[float] = field(default_factory=list)
@@ -23,7 +23,7 @@ class Station:
 
     @classmethod
     def connect(cls, port: int, name: str) -> "Station":
-        """Connect; its answers are read from now on."""
+        """Connect, and start to read answers."""
         station = cls(Client.connect(f"ws://127.0.0.1:{port}/ocpp/{name}", subprotocols=("ocpp1.6",)))
         gevent.spawn(station.read)
         return station
@@ -53,7 +53,7 @@ class Station:
         return self.call(b"Authorize", b'{"idTag":"%b"}' % tag.encode())
 
     def pace(self, begin_after_s: float, until: float) -> None:
-        """Authorize at the pace until that time."""
+        """Send an Authorize at the pace until the given time."""
         gevent.sleep(begin_after_s)
         while time.monotonic() < until:
             if b'"Accepted"' not in self.authorize("TAG"):

@@ -1,6 +1,6 @@
-"""Tables of a report: for the terminal, and the same for the page in the docs.
+"""Tables of a report: for the terminal, and the same in Markdown for the docs.
 
-Its one rule: a report (see `Comparison.report`) goes in and text comes out; nothing is measured or judged here.
+Rule: the input is a report (see `Comparison.report`) and the output is text; nothing is measured or judged here.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,14 +15,14 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """One table: the first column is a name, the others are figures."""
+    """Table whose first column is a name and whose other columns are figures."""
 
     title: str
     headings: tuple[str, ...]
     rows: list[tuple[str, ...]]
 
     def rich(self) -> Table:
-        """Write tables for a terminal."""
+        """Return the table for a terminal."""
         table = Table(title=self.title)
         table.add_column(self.headings[0], no_wrap=True)
         for heading in self.headings[1:]:
@@ -32,19 +32,19 @@ class Grid:
         return table
 
     def markdown(self) -> str:
-        """Write tables for a page."""
+        """Return the table in Markdown."""
         lines = [row_of(self.headings), row_of(["---", *("---:" for _ in self.headings[1:])])]
         return "\n".join([f"**{self.title}**", "", *lines, *map(row_of, self.rows)]) + "\n"
 
 
 def row_of(cells: Iterable[str]) -> str:
-    """One row of a Markdown table."""
+    """Return a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A heading, and how a figure of that name is written."""
+    """Heading, and the format of the figures of that name."""
 
     heading: str
     figure: str
@@ -103,7 +103,7 @@ def grids(report: Report) -> list[Grid]:
 
 
 def grid_of(report: Report, scenario: Report) -> Grid:
-    """One scenario; that of throughput has the ratios too."""
+    """Return the table of a scenario; that of throughput has the ratios too."""
     columns = COLUMNS[scenario["kind"]]
     references = [name for name in REFERENCES if name in scenario["medians"]]
     references = references if scenario["kind"] == "throughput" else []
@@ -118,7 +118,7 @@ def grid_of(report: Report, scenario: Report) -> Grid:
 
 
 def growth_of(report: Report) -> list[Grid]:
-    """One row a number of connections, the servers beside each other."""
+    """Return a table with a row for each number of connections and the servers side by side."""
     steps = {
         name.split()[-1]: scenario["medians"]
         for name, scenario in report["scenarios"].items()
@@ -143,7 +143,7 @@ def growth_of(report: Report) -> list[Grid]:
 
 
 def goals_of(report: Report) -> list[Grid]:
-    """What was asked for, and what was found."""
+    """Return a table of the goals and their figures."""
     rows = [
         (goal["what"], goal["asked"], f"{goal['found']:,.2f}", "yes" if goal["met"] else "NO")
         for goal in report["goals"]

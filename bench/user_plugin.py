@@ -1,7 +1,7 @@
-"""A plugin as a user would write it, so that what is measured is not only our own back office.
+"""Plugin as a user would write it, so that benchmarks measure more than the bundled back office.
 
-Its one rule: it does what a small real one does (looks tags up, keeps the state of connectors, counts), through
-the public names of `chargehand` and nothing else. It never blocks.
+Rule: it does the work of a small real one (looks tags up, keeps the state of connectors, counts), through the public
+names of `chargehand` and nothing else. It never blocks.
 
     PYTHONPATH=bench python -m chargehand serve --plugin user_plugin:Depot
 """
@@ -15,7 +15,7 @@ Tag = tuple[v16.AuthorizationStatus, dt.datetime | None]
 
 
 class Depot(Plugin):
-    """Knows its tags, and the state of every connector of the charge points that are there."""
+    """Depot with known tags that keeps the state of every connector of the connected charge points."""
 
     def __init__(self, *, heartbeat_limit_s: float = 900) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Depot(Plugin):
 
     @passive(v16.Authorize)
     def authorize(self, call: Call[v16.Authorize]) -> v16.AuthorizeResponse:
-        """Accept a tag that is known and not over its date."""
+        """Accept a known tag that has not expired."""
         status, expiry = self._tags.get(call.request.id_tag, (v16.AuthorizationStatus.INVALID, None))
         if expiry is not None and expiry <= call.received_at:
             status = v16.AuthorizationStatus.EXPIRED
@@ -38,7 +38,7 @@ class Depot(Plugin):
 
     @passive(v16.StatusNotification)
     def status(self, call: Call[v16.StatusNotification]) -> v16.StatusNotificationResponse:
-        """Keep the connector's state, and count what is broken."""
+        """Keep the connector's state, and count faulted connectors."""
         request = call.request
         self._states.setdefault(call.charge_point.id, {})[request.connector_id] = request.status
         if request.error_code is not v16.ChargePointErrorCode.NO_ERROR:
@@ -47,7 +47,7 @@ class Depot(Plugin):
 
     @passive(v16.Heartbeat)
     def heartbeat(self, call: Call[v16.Heartbeat]) -> v16.HeartbeatResponse:
-        """Tell the time, and count who was silent too long."""
+        """Answer with the time, and count charge points that were silent too long."""
         last = self._last_seen.get(call.charge_point.id)
         if last is not None and call.received_at - last > self._heartbeat_limit:
             self._late[call.charge_point.id] += 1
@@ -56,5 +56,5 @@ class Depot(Plugin):
 
     @on_offline
     def offline(self, charge_point: ChargePoint) -> None:
-        """Forget where its connectors were."""
+        """Forget the connectors of the charge point."""
         self._states.pop(charge_point.id, None)

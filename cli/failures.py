@@ -1,4 +1,4 @@
-"""Why a command ends early: a clear text for people, and the exit status."""
+"""Reasons why a command ends early: a clear text for people, and the exit status."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ PROGRAM_DEFAULTS: Mapping[str, object] = {
     "supervision.watchdog_s": 1.0,
     "supervision.stop_timeout_s": 4.0,
 }
-"""Where the program begins differently from the library."""
+"""Defaults of the program that differ from those of the library."""
 
 _FLAGS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 

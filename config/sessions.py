@@ -23,7 +23,7 @@ class TagSettings(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings(Section):
-    """Who may connect."""
+    """Authentication of charge points."""
 
     credentials: Mapping[str, str] = made(
         dict,

@@ -21,7 +21,7 @@ from .verbs import Translate, Verb, VerbFacts, VerbRefused
 
 
 class Sender(Enum):
-    """Who may send the request of an action."""
+    """Side that may send the request of an action."""
 
     CHARGE_POINT = "charge point"
     CENTRAL_SYSTEM = "central system"

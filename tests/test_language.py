@@ -1,4 +1,4 @@
-"""Mechanical rules of the house's language: beginnings of docstrings, docstrings that say something, names of tests."""
+"""Mechanical rules of the language: first words of docstrings, docstrings that say something, names of tests."""
 
 import ast
 import re
@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FIRST_WORDS = frozenset({"What", "Whether", "It", "That", "Of", "Whoever", "How", "One", "Those"})
+FIRST_WORDS = frozenset(
+    {"What", "Whether", "It", "That", "Of", "Whoever", "How", "One", "Those", "Who", "Where", "Why", "When"}
+)
 POINTS_ELSEWHERE = re.compile(r"See ")
+OTHER_FOLDERS = ("bench", "examples")
+"""Folders besides the package whose docstrings are checked."""
 NAME_CHARS = 80
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -45,6 +49,12 @@ def sources() -> dict[str, str]:
     paths = [
         *ROOT.glob("*.py"),
         *(path for folder in ROOT.glob("*/__init__.py") for path in folder.parent.rglob("*.py")),
+        *(
+            path
+            for name in OTHER_FOLDERS
+            for path in (ROOT / name).rglob("*.py")
+            if "build" not in path.parts
+        ),
     ]
     return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(paths)}
 

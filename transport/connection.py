@@ -32,7 +32,7 @@ FRAMES_AT_A_TURN = 32
 """Frames that a turn takes of one read, which can hold 2,700 empty ones."""
 
 BY_RECEIVER, BY_RATE = 1, 2
-"""Who has paused the reading of a connection: its receiver, or the limits of its rate and of its turn."""
+"""Causes of a pause in reading a connection, as bits: its receiver, or the limits of its rate and of its turn."""
 ABNORMAL, INTERNAL_ERROR = CloseCode.ABNORMAL, CloseCode.INTERNAL_ERROR
 
 TCP_INFO = getattr(socket, "TCP_INFO", -1)  # on Linux only

@@ -1,4 +1,4 @@
-"""Prints what Autobahn found: a line an agent and section, and every case that is not OK.
+"""Print the results of Autobahn: a line for each agent and section, and every case that is not OK.
 
 python bench/autobahn/results.py reports/index.json
 """
@@ -19,7 +19,7 @@ EXPECTED = {
 
 
 def expected(case: str) -> str:
-    """Why a case cannot pass, if there is a reason."""
+    """Return the reason why a case cannot pass; an empty text if there is none."""
     return next((reason for start, reason in EXPECTED.items() if case.startswith(start)), "")
 
 

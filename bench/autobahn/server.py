@@ -1,7 +1,7 @@
-"""An echo server for Autobahn's fuzzing client, made of the same parts as the real one: its only rule.
+"""Echo server for Autobahn's fuzzing client, made of the parts of the real server.
 
-Handshake, connection, codec and both transports are those of the central system; the gate admits everybody, and a
-text goes back as it came. It knows nothing of OCPP.
+Handshake, connection, codec and both transports are those of the central system; the gate admits every client, and
+each text is sent back as it came. OCPP is not involved.
 
     python bench/autobahn/server.py [--max-message-bytes 16777216] [--certificate FILE --key FILE]
 """
@@ -24,10 +24,10 @@ logger = logging.getLogger("autobahn")
 
 
 class Echo:
-    """The gate, and the receiver of every connection."""
+    """Gate of the server and receiver of every connection."""
 
     def admit(self, _request: HandshakeRequest) -> Admission:
-        return Admission("echo", "", "echo")  # not named in the answer, for nobody offers it
+        return Admission("echo", "", "echo")  # no client offers it, so the answer does not name it
 
     def attach(self, _admission: Admission, _connection: SocketConnection) -> "Echo":
         return self

@@ -1,10 +1,10 @@
-"""`make chaos`: everything that can go wrong goes wrong at once, and nobody who was left alone notices.
+"""`make chaos`: all kinds of faults at once, and no effect on the charge points that are not attacked.
 
     python bench/chaos [--seed 7] [--seconds 60] [--charge-points 200] [--transport reactor]
     python bench/chaos --seconds 3 --charge-points 10 --plant open-ticket
 
-Its one rule: any breach of any check fails the run. The seed decides who is attacked, how, and in which order; how that
-falls together in time is the machine's.
+Rule: any breach of any check fails the run. The seed decides which charge points are attacked, how, and in which
+order; the exact timing depends on the machine.
 """
 
 import logging
@@ -19,13 +19,13 @@ from rich.table import Table
 from run import Plan, Run
 
 SHOWN = 5
-"""So many breaches of one check are printed."""
+"""Breaches of one check that are printed."""
 
 CONSOLE = Console(width=None if sys.stdout.isatty() else 160)
 
 
 def tables(run: Run) -> None:
-    """What was done, and what the system counted."""
+    """Print the attacks that were made and the counters of the system."""
     for title, rows in (
         ("What was done to it", run.done),
         ("How handlers went wrong", run.fates),
@@ -58,7 +58,7 @@ def main(log: str, chance: float, charge_points: int, *, quiet: bool, **asked: o
     level = logging.INFO if log else logging.CRITICAL + 1
     logging.basicConfig(filename=log or None, filemode="w", level=level, format=form)
     begun_at = time.monotonic()
-    chance = chance or 1 / charge_points  # so that the plugins fail as often, however many call them
+    chance = chance or 1 / charge_points  # the rate of failures does not depend on the fleet's size
     plan = Plan(chance=chance, charge_points=charge_points, **asked)  # type: ignore[arg-type]
     run = Run(plan, lambda line: CONSOLE.print(f"{time.monotonic() - begun_at:6.1f} s  {line}"))
     checks = list(look(run.run()))

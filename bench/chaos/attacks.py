@@ -1,6 +1,6 @@
-"""What is done to the charge points that may be hurt, to their sessions, and to the plugins: by chance, from a seed.
+"""Random attacks, from a seed, on the charge points that may be hurt, on their sessions, and on the plugins.
 
-The one rule: it hurts and heals by itself; whether that was borne well is for `checks`.
+Rule: an attack hurts and heals by itself; `checks` judges how the system bore it.
 """
 
 import random
@@ -21,7 +21,7 @@ from chargehand.protocol.handshake import HandshakeError
 from chargehand.simulator import Client, Disconnected, delayed, refusing, silent
 
 PLUGINS = ("Tags", "Meters", "back-office")
-STORM = 5  # crashes in a row: over the budget
+STORM = 5  # crashes in a row, more than the restart intensity allows
 GARBAGE = (
     "nonsense",
     "[2]",
@@ -36,7 +36,7 @@ GARBAGE = (
 
 @dataclass(frozen=True, slots=True)
 class HalfOpen:
-    """A socket that went half-open, and when the system was seen to know it."""
+    """A socket that went half-open, and the time until the system noticed; None if it did not."""
 
     identity: str
     found_after_s: float | None
@@ -44,14 +44,16 @@ class HalfOpen:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A plugin that was killed while it was idle, for the first time in a while."""
+    """A kill of an idle plugin, the first after a quiet time."""
 
     plugin: str
     at: float
 
 
 class Attacks:
-    """`rate` attacks a second. `heard_of(id)` says when the system last said that a charge point came or went."""
+    """Makes `rate` attacks a second. `heard_of(id)` returns the time of the last online or offline event of a charge
+    point.
+    """
 
     def __init__(
         self,
@@ -82,13 +84,13 @@ class Attacks:
         self._leader: gevent.Greenlet[..., None] | None = None
 
     def begin(self) -> None:
-        """Start to hurt."""
+        """Start to attack."""
         self._leader = gevent.spawn(self._go_on)
 
     def end(self) -> None:
-        """Stop, and return when everything that was begun has healed."""
+        """Stop, and return when the effects of all attacks have healed."""
         if self._leader is not None:
-            self._leader.kill()  # it only waits for its next turn
+            self._leader.kill()  # it waits for its next turn
         self._running.join()
         for member in self._fleet.touched:
             self._inside.disarm(member.identity)
@@ -113,7 +115,7 @@ class Attacks:
             ("released by hand", self._release),
         ]
         touched = self._fleet.touched
-        for name, attack in attacks:  # each of them once, however short the run
+        for name, attack in attacks:  # each attack at least once, however short the run
             self._spawn(name, attack, self._dice.choice(touched))
         while True:
             gevent.sleep(self._dice.expovariate(self._rate))
@@ -127,7 +129,7 @@ class Attacks:
         try:
             attack(member)
         except (OSError, HandshakeError, Disconnected):
-            return  # somebody else was quicker
+            return  # another attack has already done it
         self.done[name] += 1
 
     def _error(self) -> BaseException:
@@ -141,7 +143,7 @@ class Attacks:
         member.charge_point.faults.cut(reset=self._dice.random() < 0.5)
 
     def _go_half_open(self, member: Member) -> None:
-        """Fall silent; often for so long that the system must notice."""
+        """Make a charge point fall silent, often for so long that the system must notice."""
         patient = self._dice.random() < 0.7
         member.charge_point.faults.go_half_open()
         begun_at = time.monotonic()
@@ -161,7 +163,7 @@ class Attacks:
         member.charge_point.faults.abandon()
 
     def _intrude(self, member: Member) -> None:
-        """Connect several more sockets with its id, at once."""
+        """Connect several more sockets with the charge point's id at once."""
         group = Pool()
         for _ in range(self._dice.randint(1, 3)):
             group.spawn(self._one_intruder, member.charge_point.url)
@@ -189,7 +191,7 @@ class Attacks:
 
     def _garbage(self, member: Member) -> None:
         if self._dice.random() < 0.2:
-            member.charge_point.faults.send_raw(b"\x81\x05hello")  # unmasked: the connection is closed for it
+            member.charge_point.faults.send_raw(b"\x81\x05hello")  # unmasked: closes the connection
         else:
             member.charge_point.faults.send_text(self._dice.choice(GARBAGE))
 
@@ -213,7 +215,7 @@ class Attacks:
         self._inside.hang_session(member.identity)
 
     def _answer_badly(self, member: Member) -> None:
-        """Answer commands late, never, or with an error, for a while."""
+        """Have the charge point answer commands late, never, or with an error, for a while."""
         answers = member.charge_point.answers
         name = self._dice.choice(("DataTransfer", "GetConfiguration"))
         right = member.charge_point.commands.answers()[name]

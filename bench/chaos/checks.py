@@ -1,6 +1,6 @@
-"""What must hold in every run, whatever was done: one row of the table each.
+"""Checks that must hold in every run, whatever the attacks: one row of the table each.
 
-The one rule: a check looks and says what it saw; it never excuses.
+Rule: a check reports the breaches that it sees; it never excuses one.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,12 +22,12 @@ from chargehand.actors.session.tickets import OPEN
 FIRST_RESTART_S = 1.0
 UNTOUCHED_P99_S = 1.0
 MARGIN_S = 0.5
-"""What a busy hub may be late, when a time is looked at."""
+"""Tolerance for times that a busy hub measures late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One row: what must hold, what was seen of it, and every case in which it did not."""
+    """Row of the table: the requirement (`what`), a summary of the evidence, and every breach."""
 
     what: str
     seen: str
@@ -36,7 +36,7 @@ class Check:
 
 @dataclass(slots=True, kw_only=True)
 class Evidence:
-    """All there is to look at, once the load has ended."""
+    """Everything that the checks look at, collected when the load has ended."""
 
     fleet: Fleet
     commander: Commander
@@ -46,15 +46,15 @@ class Evidence:
     ping_interval_s: float
     hang_limit_s: float
     hung: list[Hung]
-    spooled: list[Any]  # what is in the spool, or was set aside
-    unsettled: list[str]  # what had not come to rest when the run had to end
+    spooled: list[Any]  # messages in the spool, and dead letters
+    unsettled: list[str]  # work that was not finished when the run had to end
     uncaught: list[str]
     open_tickets: int  # before the system was stopped
-    left: list[str]  # when everything was closed
+    left: list[str]  # after everything was closed
 
 
 def calls_answered(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check that every CALL was answered once, unless its socket was down."""
     tallies = [member.tally for member in evidence.fleet]
     calls, answered, excused = (
         sum(getattr(tally, name) for tally in tallies) for name in ("calls", "answered", "excused")
@@ -70,7 +70,7 @@ def calls_answered(evidence: Evidence) -> Check:
 
 
 def nothing_false(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check that no transaction message was refused."""
     lies = [lie for member in evidence.fleet for lie in member.tally.lies]
     lies += [f"{member.identity} got no acknowledgement" for member in evidence.fleet if member.unsent]
     seen = sum(len(member.acknowledged) for member in evidence.fleet)
@@ -78,7 +78,7 @@ def nothing_false(evidence: Evidence) -> Check:
 
 
 def nothing_lost(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check that every acknowledged message is with its plugin or in the spool."""
     in_spool: dict[str, set[int]] = {}
     for record in evidence.spooled:
         in_spool.setdefault(record.charge_point_id, set()).add(_number(record))
@@ -90,8 +90,8 @@ def nothing_lost(evidence: Evidence) -> Check:
     kept_all = sum(len(set(kept)) for kept in evidence.truth.kept.values())
     spooled = sum(map(len, in_spool.values()))
     return Check(
-        "what was acknowledged is with its plugin, or in the spool",
-        f"{kept_all} with plugins, {spooled} in the spool or set aside",
+        "every acknowledged message is with its plugin or in the spool",
+        f"{kept_all} with plugins, {spooled} in the spool or dead letters",
         breaches,
     )
 
@@ -105,7 +105,7 @@ def _number(record: Any) -> int:
 
 
 def in_order(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check that plugins got the transaction messages of each charge point in order."""
     breaches = []
     for identity, kept in evidence.truth.kept.items():
         first_time = list(dict.fromkeys(kept))
@@ -120,7 +120,7 @@ def in_order(evidence: Evidence) -> Check:
 
 
 def transaction_ids(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check that no transaction id was allotted twice."""
     owners: dict[int, str] = {}
     breaches = []
     for member in evidence.fleet:
@@ -132,7 +132,7 @@ def transaction_ids(evidence: Evidence) -> Check:
 
 
 def tickets_ended(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check that every ticket ended, in exactly one final state."""
     issues, counts = evidence.commander.issues, evidence.restarts.counts
     states: dict[TicketState, int] = {}
     breaches = [
@@ -160,7 +160,7 @@ def tickets_ended(evidence: Evidence) -> Check:
 
 
 def own_responses(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check that no ticket has the response of another."""
     issues = evidence.commander.issues
     late = sum(issue.ticket.late_answer is not None for issue in issues)
     return Check(
@@ -175,7 +175,7 @@ def own_responses(evidence: Evidence) -> Check:
 
 
 def untouched(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check that untouched charge points lost no connection and no answer."""
     tallies = [member.tally for member in evidence.fleet.untouched]
     breaches = [f"{tally.identity} lost its socket {tally.losses} times" for tally in tallies if tally.losses]
     breaches += [breach for tally in tallies for breach in tally.breaches]
@@ -191,7 +191,10 @@ def untouched(evidence: Evidence) -> Check:
 
 
 def untouched_in_time(evidence: Evidence) -> Check:
-    """See `what`. The bound is generous: the whole fleet runs on the same core as the system."""
+    """Check the latency of untouched charge points.
+
+    The bound is generous, because the whole fleet runs on the same core as the system.
+    """
     latencies = [latency for member in evidence.fleet.untouched for latency in member.tally.latencies]
     percentiles = quantiles(latencies, n=100) if len(latencies) > 1 else [0.0] * 99
     p50, p99 = percentiles[49], percentiles[98]
@@ -203,7 +206,7 @@ def untouched_in_time(evidence: Evidence) -> Check:
 
 
 def first_restarts(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check the time of first restarts of sessions and plugins."""
     delays = list(evidence.restarts.delays)
     breaches = [f"the session of {name} never came back" for name in evidence.restarts.crashed]
     for kill in evidence.attacks.kills:
@@ -222,7 +225,7 @@ def first_restarts(evidence: Evidence) -> Check:
 
 
 def hangs_ended(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check that hanging sessions were at work again in time."""
     hung = evidence.hung
     longest = max((one.over_after_s or 0.0 for one in hung), default=0.0)
     return Check(
@@ -233,7 +236,7 @@ def hangs_ended(evidence: Evidence) -> Check:
 
 
 def half_open_found(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check that half-open sockets were found in time."""
     limit_s = 2 * evidence.ping_interval_s + MARGIN_S
     found = [one for one in evidence.attacks.half_open if one.found_after_s is not None]
     longest = max((one.found_after_s or 0.0 for one in found), default=0.0)
@@ -253,17 +256,17 @@ def half_open_found(evidence: Evidence) -> Check:
 
 
 def all_back(evidence: Evidence) -> Check:
-    """See `what`."""
-    return Check("in the end everything came to rest, and everybody is back", "", evidence.unsettled)
+    """Check that the system settled and every charge point is connected again."""
+    return Check("in the end the system settled and every charge point is back", "", evidence.unsettled)
 
 
 def nothing_uncaught(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check that no error reached the hub."""
     return Check("no error reached the hub", "", evidence.uncaught)
 
 
 def nothing_left(evidence: Evidence) -> Check:
-    """See `what`."""
+    """Check that no greenlet, actor or socket is left."""
     return Check("no greenlet, actor or socket is left", "", evidence.left)
 
 
@@ -287,6 +290,6 @@ CHECKS: tuple[Callable[[Evidence], Check], ...] = (
 
 
 def look(evidence: Evidence) -> Iterator[Check]:
-    """All checks."""
+    """Make all checks."""
     for check in CHECKS:
         yield check(evidence)

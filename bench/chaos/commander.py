@@ -1,6 +1,6 @@
-"""Active commands, sent all the time, each with a token of its own that only its own response may carry.
+"""Commands, sent all the time, each with a token of its own that only its own response may carry.
 
-The one rule: every ticket is kept, with the state that it was first seen to end in.
+Rule: every ticket is kept, with the first final state that it was seen in.
 """
 
 import contextlib
@@ -16,18 +16,18 @@ from gevent.pool import Pool
 
 from chargehand import CentralSystem, Ticket, TicketState, v16
 
-VENDOR = "Chargehand"  # what the simulator's charge points answer with what they were sent
+VENDOR = "Chargehand"  # simulated charge points echo the data of this vendor's DataTransfer
 TIMEOUT_S = 0.5
 EFFECT_S = 1.0
 THREAD_PAUSE_S = 0.02
 BURST_CHANCE = 0.02
 BURST = ("echo", "supersede", "supersede", "cancel", "key", "queue")
-"""Commands that are sent at once, so that some of them must wait."""
+"""Kinds of the commands that are sent together, so that some of them must wait."""
 
 
 @dataclass(slots=True)
 class Issue:
-    """One ticket. `ended` is the state and the time that it was first seen to end with."""
+    """Command with its ticket. `ended` is the first final state that was seen, and its time."""
 
     ticket: Ticket[Any]
     token: str
@@ -35,13 +35,13 @@ class Issue:
     ended: tuple[TicketState, float | None] | None = None
 
     def follow(self) -> None:
-        """Wait for the end."""
+        """Wait for the end of the ticket, and note it."""
         self.ticket.wait()
         self.ended = (self.ticket.state, self.ticket.ended_at)
 
     @property
     def token_seen(self) -> str:
-        """The token in the response, or in one that came too late; its own if there is none."""
+        """Return the token in the response or in a late answer; the command's own token if there is neither."""
         response = self.ticket.response or self.ticket.late_answer
         if isinstance(response, v16.DataTransferResponse) and response.data is not None:
             return response.data
@@ -51,7 +51,7 @@ class Issue:
 
 
 class Commander:
-    """Sends `rate` commands a second to charge points by chance, from greenlets and from one native thread."""
+    """Sends `rate` commands a second to random charge points, from greenlets and from one native thread."""
 
     def __init__(self, system: CentralSystem, fleet: Fleet, seed: int, rate: float) -> None:
         self.issues: list[Issue] = []
@@ -71,15 +71,15 @@ class Commander:
         self._thread.start()
 
     def end(self) -> None:
-        """Send nothing any more."""
+        """Stop sending."""
         self._stopping = True
         if self._sender is not None:
             self._sender.join()
-        while self._thread.is_alive():  # to join it would stop the hub, which the thread waits for
+        while self._thread.is_alive():  # a join would block the hub, which the thread waits for
             gevent.sleep(0.01)
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until every ticket was seen to end, but not for longer; whoever still waits then is let go."""
+        """Wait until every ticket has ended, at most `timeout_s`; followers that still wait then are ended."""
         self._followers.join(timeout_s)
         self._followers.kill()
 
@@ -94,7 +94,7 @@ class Commander:
                 self.send(member)
 
     def send(self, member: Member, kind: str = "") -> Issue:
-        """Send a command of a kind, or of any."""
+        """Send a command of the given kind, or of a random one."""
         dice = self._dice
         token = f"{member.identity}/{len(self.issues)}"
         kinds = ["echo"] * 8 + ["key"] * 4 + ["supersede", "effect", "cancel", "queue"]

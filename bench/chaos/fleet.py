@@ -1,7 +1,7 @@
-"""The charge points of the run, each under load from a greenlet of its own.
+"""Charge points of the run, each under load from a greenlet of its own.
 
-The one rule: a charge point does what a good one does, and sends a transaction message again until it is acknowledged;
-whatever is done to it is done by `attacks`.
+Rule: a charge point behaves well and sends a transaction message again until it is acknowledged; every fault is
+made by `attacks`.
 """
 
 import datetime as dt
@@ -19,14 +19,14 @@ from chargehand.simulator import Backoff, CallDeclined, CallFailed, ChargePoint,
 
 TOUCHED = "rough-"
 UNTOUCHED_EVERY = 5
-CONNECTING = 50  # at a time
-ANSWER_S = 3.0  # longer than any answer may take
+CONNECTING = 50  # connecting at the same time
+ANSWER_S = 3.0  # longest time that an answer may take
 ONLINE_S = 1.0
-GIVE_UP_S = 20.0  # until the last transaction message must be acknowledged, once the load ends
+GIVE_UP_S = 20.0  # after the load, until the last transaction message must be acknowledged
 
 
 class Member:
-    """One charge point, its tally, and what it has been told of its own transactions."""
+    """Charge point with its tally and the ids of its own transactions."""
 
     def __init__(self, url: str, number: int, seed: int, pause_s: float) -> None:
         self.untouched = number % UNTOUCHED_EVERY == 0
@@ -36,7 +36,7 @@ class Member:
         self.tally = Tally(self.identity)
         self.acknowledged: list[int] = []  # numbers of transaction messages
         self.transactions: list[int] = []  # ids
-        self.wrong: list[str] = []  # answers to another question
+        self.wrong: list[str] = []  # answers to another request
         self.unsent = 0
         self.stopping = False
         self.charge_point = ChargePoint(
@@ -58,7 +58,7 @@ class Member:
         self.charge_point.boot()
 
     def load(self) -> None:
-        """Send messages until it is told to stop; the last transaction is finished."""
+        """Send messages until the load is ended; the last transaction is finished."""
         choices: tuple[Callable[[], object], ...] = (
             lambda: self.charge_point.send(v16.Heartbeat()),
             self._authorize,
@@ -74,7 +74,7 @@ class Member:
             except Disconnected:
                 self._wait_online()
             except CallFailed:
-                continue  # counted by the tally, which knows whether it should have been answered
+                continue  # the tally decides if an answer was due
 
     def _wait_online(self) -> None:
         try:
@@ -120,7 +120,7 @@ class Member:
         )
 
     def _deliver(self, make: Callable[[int, dt.datetime], Any]) -> Any:
-        """Send a transaction message until it is acknowledged; None if it never was."""
+        """Send a transaction message until it is acknowledged; return None if it never was."""
         self._number += 1
         request = make(self._number, dt.datetime.now(dt.UTC).replace(microsecond=0))
         waited_s = 0.0
@@ -142,7 +142,7 @@ class Member:
         return None
 
     def close(self) -> None:
-        """End it, with everything of it."""
+        """Close the charge point and its greenlets."""
         self.tally.leaving = True
         self.charge_point.close()
 
@@ -154,7 +154,7 @@ def _values(number: int, now: dt.datetime, transaction_id: int) -> v16.MeterValu
 
 
 class Fleet:
-    """All charge points; every fifth is untouched."""
+    """All charge points of the run; every fifth one is untouched."""
 
     def __init__(self, url: str, count: int, seed: int, pause_s: float) -> None:
         self.members = [Member(url, number, seed, pause_s) for number in range(count)]
@@ -165,16 +165,16 @@ class Fleet:
 
     @property
     def touched(self) -> list[Member]:
-        """Those that may be hurt."""
+        """Charge points that may be attacked."""
         return [member for member in self.members if not member.untouched]
 
     @property
     def untouched(self) -> list[Member]:
-        """Those that must not notice anything."""
+        """Charge points that must not be affected by anything."""
         return [member for member in self.members if member.untouched]
 
     def begin(self) -> None:
-        """Connect and boot them all, and start the load."""
+        """Connect and boot all charge points, and start the load."""
         pool = Pool(CONNECTING)
         for greenlet in [pool.spawn(member.begin) for member in self.members]:
             greenlet.get()
@@ -182,11 +182,11 @@ class Fleet:
             self._loads.spawn(member.load)
 
     def end_load(self) -> None:
-        """Stop the load; returns when every charge point has finished what it was doing."""
+        """Stop the load; return when every charge point has finished its current work."""
         for member in self.members:
             member.stopping = True
         self._loads.join()
 
     def close(self) -> None:
-        """End all charge points."""
+        """Close all charge points."""
         Pool(CONNECTING).map(Member.close, self.members)

@@ -1,6 +1,6 @@
-"""The one place of the run that reaches into a running system: to hurt it, or to look at what no caller can see.
+"""Access to the inside of a running system, to hurt it or to look at state that no caller can see.
 
-The one rule: nothing here repairs anything.
+Rule: no function here repairs anything.
 """
 
 import time
@@ -20,7 +20,7 @@ LOOK_S = 0.01
 
 
 class Bomb:
-    """The arguments of a proxy call: whoever unpacks them is hurt."""
+    """Arguments of a proxy call that raise an error when they are unpacked."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -30,7 +30,7 @@ class Bomb:
 
 
 class Trap(dict):  # type: ignore[type-arg]
-    """The table of a session's calls, which raises once, when the next CALL is entered."""
+    """Table of a session's calls that raises once, when the next CALL is entered."""
 
     def __init__(self, calls: dict[Any, Any], error: BaseException) -> None:
         super().__init__(calls)
@@ -44,7 +44,7 @@ class Trap(dict):  # type: ignore[type-arg]
 
 
 class Hang:
-    """The arguments of a proxy call: whoever unpacks them never returns."""
+    """Arguments of a proxy call that block for ever when they are unpacked."""
 
     def __init__(self, cell: ChargePointCell) -> None:
         self.message = ProxyCall(attr_path=("on_receive",), args=self, kwargs={})  # type: ignore[arg-type]
@@ -57,21 +57,21 @@ class Hang:
 
     @property
     def over(self) -> bool:
-        """Whether the session is at work again, or was given up."""
+        """Tell if the session is at work again or was given up."""
         cell = self._cell
         return cell.ended or (cell.phase is CellPhase.RUNNING and cell.current_message is not self.message)
 
 
 @dataclass(frozen=True, slots=True)
 class Hung:
-    """A session that was made to hang, and when it was at work again; None if not in time."""
+    """Session that was made to hang, and the seconds until it was at work again; None if not in time."""
 
     identity: str
     over_after_s: float | None
 
 
 class Inside:
-    """See the head of this file."""
+    """Access to the cells, the inboxes and the spool of one central system."""
 
     def __init__(self, system: CentralSystem, hang_limit_s: float) -> None:
         self.hang_limit_s = hang_limit_s
@@ -93,7 +93,7 @@ class Inside:
         return True
 
     def hang_session(self, charge_point_id: str) -> None:
-        """Make the session hang while it handles a message without an owner; see how long it does, and note it."""
+        """Make the session hang while it handles a message without an owner; note how long it hangs."""
         cell = self.session(charge_point_id)
         if cell is None or cell.ended:
             return
@@ -103,13 +103,13 @@ class Inside:
         while hang.begun_at is None and time.monotonic() < ends_at:
             gevent.sleep(LOOK_S)
         if hang.begun_at is None:
-            return  # the session was gone before it came to that
+            return  # the session ended before it handled the message
         while not hang.over and time.monotonic() < hang.begun_at + self.hang_limit_s:
             gevent.sleep(LOOK_S)
         self.hung.append(Hung(charge_point_id, time.monotonic() - hang.begun_at if hang.over else None))
 
     def leave_hangs_alone(self) -> None:
-        """Have nobody look for sessions that hang any more."""
+        """Turn off the check for sessions that hang."""
         root: Any = self._system._root  # noqa: SLF001
         root.actor.children[1].cell.actor._look = lambda: None  # noqa: SLF001
 
@@ -122,7 +122,7 @@ class Inside:
         return True
 
     def disarm(self, charge_point_id: str) -> None:
-        """Take a trap away."""
+        """Remove a trap."""
         cell = self.session(charge_point_id)
         if cell is not None and isinstance(cell.calls, Trap):
             cell.calls = dict(cell.calls)
@@ -142,7 +142,7 @@ class Inside:
         return self._system._operations.plugin_cell(name)  # noqa: SLF001
 
     def kill_plugin(self, name: str) -> bool:
-        """Kill a plugin's actor, if it runs and no handler of it does."""
+        """Kill a plugin's actor, if it runs and none of its handlers does."""
         cell = self.plugin(name)
         if cell is None or cell.phase is not CellPhase.RUNNING or cell.ordering_keys:
             return False
@@ -160,5 +160,5 @@ class Inside:
         return len(self._system.store.spooled(limit=10**6))
 
     def open_calls(self) -> int:
-        """How many CALLs are with plugins."""
+        """Count the CALLs that plugins are handling."""
         return sum(len(cell.session.incoming) for cell in self._system._directory)  # noqa: SLF001

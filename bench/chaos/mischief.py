@@ -1,6 +1,6 @@
-"""Plugins that go wrong, by chance and in every way there is, for the charge points that may be hurt.
+"""Plugins that fail by chance and in every possible way, for the charge points that may be attacked.
 
-The one rule: for a charge point that is left alone they do the right thing, always.
+Rule: for an untouched charge point they always answer correctly.
 """
 
 import random
@@ -13,14 +13,14 @@ from truth import Truth
 from chargehand import Call, OcppError, Plugin, Ticket, on_outcome, passive, v16
 
 UNTOUCHED = "quiet-"
-"""How the ids of the charge points begin that nothing is done to."""
+"""Prefix of the ids of the charge points that are not attacked."""
 
 HANG_S = 3600.0
 CALL_BACK_S = 0.5
 
 
 def fail(name: str, call: Call[Any]) -> object:
-    """Go wrong like this; what is returned is nonsense, or an answer that never comes."""
+    """Fail in the named way: return nonsense, raise, or hang."""
     if name == "raise":
         raise RuntimeError("planted")
     if name == "leak a gevent.Timeout":
@@ -47,7 +47,7 @@ FATES = (
 
 
 class Chancy(Plugin):
-    """A plugin with a chance of going wrong: `chance` of its calls, and one start in five but for the first."""
+    """Plugin that fails with the probability `chance` for each call, and at one start in five except the first."""
 
     def __init__(self, truth: Truth, seed: int, chance: float) -> None:
         super().__init__()
@@ -58,14 +58,14 @@ class Chancy(Plugin):
         self.may_start = not started or self.dice.random() > 0.2
 
     def on_start(self) -> None:
-        """Start, or not."""
+        """Start, or fail to."""
         self.truth.started(type(self).__name__)
         if not self.may_start:
             self.truth.fate("fail to start")
             raise RuntimeError("planted: it does not start")
 
     def answer(self, call: Call[Any], answer: Callable[[], object]) -> object:
-        """Answer as one should, or go wrong."""
+        """Answer correctly, or fail."""
         if call.charge_point.id.startswith(UNTOUCHED) or call.redelivered or self.dice.random() > self.chance:
             return answer()
         name = self.dice.choice(FATES)
@@ -74,11 +74,11 @@ class Chancy(Plugin):
 
 
 class Tags(Chancy):
-    """Answers Authorize and DataTransfer; the latter with what it was sent."""
+    """Answers Authorize, and DataTransfer with the data that it was sent."""
 
     @passive(v16.Authorize)
     def authorize(self, call: Call[v16.Authorize]) -> object:
-        """Accept; sometimes after asking the charge point something, sometimes with an error of its own."""
+        """Accept; sometimes after a command to the charge point, sometimes with an error of its own."""
         dice = self.dice.random()
         if dice < 0.02:
             request = v16.GetConfiguration(key=("AuthorizeRemoteTxRequests",))
@@ -89,7 +89,7 @@ class Tags(Chancy):
 
     @passive(v16.DataTransfer)
     def data_transfer(self, call: Call[v16.DataTransfer]) -> object:
-        """Send back what came; sometimes from another greenlet, and twice."""
+        """Return the data of the request; sometimes from another greenlet, and twice."""
         response = {"status": "Accepted", "data": call.request.data}
         if self.dice.random() < 0.1:
             later = call.later()
@@ -100,18 +100,18 @@ class Tags(Chancy):
 
     @on_outcome()
     def heard(self, ticket: Ticket[Any]) -> None:
-        """Note it; and sometimes fail, which must cost nothing."""
+        """Note the outcome, and sometimes fail, which must not have any effect."""
         self.truth.heard(ticket.id)
         if not ticket.charge_point_id.startswith(UNTOUCHED) and self.dice.random() < self.chance:
             raise gevent.Timeout(1)
 
 
 class Meters(Chancy):
-    """Keeps transactions and meter values, each by the number that its sender has put into it."""
+    """Keeps transactions and meter values, each by the number that the charge point put into it."""
 
     @passive(v16.StartTransaction)
     def start_transaction(self, call: Call[v16.StartTransaction]) -> object:
-        """Keep a start; its number is the meter's reading."""
+        """Keep a start; its number is its meter value."""
         return self.answer(call, lambda: self._started(call))
 
     def _started(self, call: Call[v16.StartTransaction]) -> object:
@@ -120,12 +120,12 @@ class Meters(Chancy):
 
     @passive(v16.MeterValues)
     def meter_values(self, call: Call[v16.MeterValues]) -> object:
-        """Keep meter values; their number is the first sample's value."""
+        """Keep meter values; their number is the value of the first sample."""
         return self.answer(call, lambda: self._keep(call, number_of(call.request)))
 
     @passive(v16.StopTransaction)
     def stop_transaction(self, call: Call[v16.StopTransaction]) -> object:
-        """Keep a stop; its number is the meter's reading."""
+        """Keep a stop; its number is its meter value."""
         return self.answer(call, lambda: self._keep(call, call.request.meter_stop))
 
     def _keep(self, call: Call[Any], number: int) -> object:
@@ -134,5 +134,5 @@ class Meters(Chancy):
 
 
 def number_of(request: v16.MeterValues) -> int:
-    """The number of a MeterValues."""
+    """Return the number of a MeterValues."""
     return int(request.meter_value[0].sampled_value[0].value)

@@ -1,6 +1,6 @@
 """Faults that no system may have, planted one at a time: a run with one of them must fail.
 
-The one rule: a plant does its one thing, once, to a system and a fleet that are otherwise well; and says if it could.
+Rule: a plant makes one fault, once, in a system and a fleet that are otherwise sound, and reports if it could not.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ TRIES = 20
 
 
 class NotPlanted(Exception):
-    """There was no occasion for it."""
+    """No occasion for the planted fault came."""
 
 
 class Silent:
-    """A connection's codec that leaves out one answer."""
+    """Codec of a connection that omits one answer."""
 
     def __init__(self, codec: Any) -> None:
         self._codec = codec
@@ -34,7 +34,7 @@ class Silent:
         return getattr(self._codec, name)
 
     def text(self, data: bytes) -> bytes:
-        """Frame a text; the first answer becomes nothing."""
+        """Frame a text; the first answer becomes empty."""
         if not self._left_out and data.startswith(b"[3"):
             self._left_out = True
             return b""
@@ -43,13 +43,13 @@ class Silent:
 
 
 def drop_an_answer(inside: Inside, fleet: Fleet, _commander: Commander) -> None:
-    """Answer a CALL, and send nothing."""
+    """Drop the answer to one CALL."""
     connection: Any = _cell(inside, fleet.untouched[0]).connection
     connection.codec = Silent(connection.codec)
 
 
 def leave_a_ticket_open(inside: Inside, fleet: Fleet, commander: Commander) -> None:
-    """Lose a call that waits in a session's queue."""
+    """Lose a command that waits in a session's queue."""
     member = fleet.untouched[0]
     issues = [commander.send(member, "echo") for _ in range(5)]
     gevent.sleep(0)
@@ -64,7 +64,7 @@ def leak_a_greenlet(_inside: Inside, _fleet: Fleet, _commander: Commander) -> No
 
 
 def swap_two_responses(inside: Inside, fleet: Fleet, commander: Commander) -> None:
-    """Give the calls that two charge points have on the wire to one another's tickets."""
+    """Exchange the outstanding commands of two charge points, so that each ticket gets the other's response."""
     members = fleet.untouched[:2]
     for member in members:
         answers = member.charge_point.answers
@@ -79,12 +79,12 @@ def swap_two_responses(inside: Inside, fleet: Fleet, commander: Commander) -> No
 
 
 def drop_a_socket(_inside: Inside, fleet: Fleet, _commander: Commander) -> None:
-    """Cut the connection of a charge point that is to be left alone."""
+    """Cut the connection of an untouched charge point."""
     fleet.untouched[0].charge_point.faults.cut()
 
 
 class Slow:
-    """A connection's receiver that takes its time over every message."""
+    """Receiver of a connection that delays every message."""
 
     def __init__(self, receiver: Any) -> None:
         self._receiver = receiver
@@ -93,18 +93,18 @@ class Slow:
         return getattr(self._receiver, name)
 
     def deliver(self, connection: Any, data: bytes) -> None:
-        """Deliver it late."""
+        """Deliver a message late."""
         gevent.spawn_later(LATE_S, self._receiver.deliver, connection, data)
 
 
 def answer_late(inside: Inside, fleet: Fleet, _commander: Commander) -> None:
-    """Be slow for a charge point that is to be left alone."""
+    """Answer an untouched charge point slowly."""
     connection: Any = _cell(inside, fleet.untouched[0]).connection
     connection._receiver = Slow(connection._receiver)  # noqa: SLF001
 
 
 def leave_hangs_alone(inside: Inside, fleet: Fleet, _commander: Commander) -> None:
-    """Let a session hang for as long as it likes; when that was seen it is ended by hand."""
+    """Let a session hang without a limit; end the hang by hand when it was seen."""
     inside.leave_hangs_alone()
     inside.hang_session(fleet.untouched[0].identity)
     inside.kill_session(fleet.untouched[0].identity)
@@ -129,7 +129,7 @@ PLANTS: dict[str, Callable[[Inside, Fleet, Commander], None]] = {
 
 
 def plant(name: str, inside: Inside, fleet: Fleet, commander: Commander) -> None:
-    """Plant a fault; tries again until there is an occasion for it. Raises NotPlanted."""
+    """Plant a fault, trying again until there is an occasion for it. Raises NotPlanted."""
     for _ in range(TRIES):
         try:
             PLANTS[name](inside, fleet, commander)

@@ -1,6 +1,6 @@
-"""One run: a system, a fleet under load, commands, attacks; then rest, and the evidence.
+"""Run of the chaos test: a system, a fleet under load, commands and attacks; then a pause, and the evidence.
 
-The one rule: whatever happens, it comes to an end, and what it found is handed over.
+Rule: the run comes to an end in every case, and returns its evidence.
 """
 
 import gc
@@ -34,10 +34,10 @@ RESET_S = 2.0
 PING_INTERVAL_S = 1.0
 HANG_S = 0.5
 HANG_LIMIT_S = HANG_S + 1.0
-"""A session that hangs is ended after the first, and must be at work again within the second."""
+"""Seconds in which a hanging session must be at work again: the limit of a hang, and one second to restart."""
 
 MISSING_S = DEADLINE_S + HANG_LIMIT_S + BACKOFF_MAX_S + 1.0
-"""After so long an answer is missing: the deadline, a hang, a restart that waited, and what a busy machine is late."""
+"""Seconds after which an answer is missing: the deadline, a hang, a delayed restart, and a tolerance."""
 
 LOOK_S = 0.25
 REST_S = 15.0
@@ -48,25 +48,25 @@ LEAST_RATE = 3.0  # attacks a second
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is asked for on the command line."""
+    """Options of the command line."""
 
     seed: int
     seconds: float
     charge_points: int
     transport: str
-    chance: float  # of a plugin's handler to go wrong
+    chance: float  # probability that a plugin's handler fails
     plant: str
 
 
 def settings(plan: Plan) -> Settings:
-    """Everything is short, so that much can happen."""
+    """Return settings with short times, so that much can happen in a short run."""
     transport = "reactor" if plan.transport == "reactor" else "greenlet"
     return Settings(
         port=0,
         transport=transport,  # type: ignore[arg-type]
         deadlines=DeadlineSettings(default_s=DEADLINE_S),
         sessions=SessionSettings(
-            reconnect_rate=0,  # it is we who cut them off
+            reconnect_rate=0,  # connections are cut by the attacks alone
             ping_interval_s=PING_INTERVAL_S,
             close_timeout_s=0.3,
             send_timeout_s=1.0,
@@ -91,7 +91,7 @@ def settings(plan: Plan) -> Settings:
 
 
 class Run:
-    """See the head of this file. `log` takes a line of progress."""
+    """Run of a plan. `log` is called with lines of progress."""
 
     def __init__(self, plan: Plan, log: Callable[[str], None]) -> None:
         self.plan = plan
@@ -105,7 +105,7 @@ class Run:
         self._unsettled: list[str] = []
 
     def run(self) -> Evidence:
-        """Do it all; returns when nothing runs any more."""
+        """Make the run; return when nothing of it runs any more."""
         gevent.get_hub().threadpool.apply(int)
         gc.collect()
         before = Snapshot()
@@ -184,7 +184,7 @@ class Run:
     def _rest(
         self, system: CentralSystem, fleet: Fleet, commander: Commander, attacks: Attacks, inside: Inside
     ) -> None:
-        """Stop everything in turn, and wait until nothing is left to be done."""
+        """Stop attacks, load and commands in turn, and wait until no work is left."""
         self._log("the attacks end")
         attacks.end()
         self._log("everything has healed")
@@ -206,7 +206,7 @@ class Run:
 
 
 def unsettled(system: CentralSystem, fleet: Fleet, inside: Inside) -> Iterator[str]:
-    """What is not as it should be when nothing is done to anybody any more."""
+    """List everything that has not come to rest although no attack is going on any more."""
     for member in fleet:
         facts = system.charge_point(member.identity)
         if not member.charge_point.online or facts is None or not facts.online:

@@ -1,6 +1,6 @@
-"""What went over the wire of one charge point, seen from its end: which of its calls were answered, and how.
+"""Tally of a charge point's messages, seen from its end: the calls that were answered, and how.
 
-The one rule: it only counts and remembers; it sends nothing and knows nothing of what the system does.
+Rule: it only counts and remembers; it sends nothing and does not know the system.
 """
 
 import time
@@ -15,25 +15,25 @@ REMEMBERED = 64
 
 @dataclass(slots=True)
 class Tally:
-    """Hears every entry of a charge point's record. While `deaf` its socket is half-open: nothing can be answered."""
+    """Receives every entry of a charge point's message log. While `deaf`, the socket is half-open: no answer comes."""
 
     identity: str
     calls: int = 0
     answered: int = 0
-    refused: int = 0  # answered, with a CALLERROR
-    excused: int = 0  # their socket was down
-    commands: int = 0  # calls that it got
+    refused: int = 0  # answered with a CALLERROR
+    excused: int = 0  # unanswered because the socket was down
+    commands: int = 0  # received from the system
     connections: int = 0
     losses: int = 0
     deaf: bool = False
-    leaving: bool = False  # it closes its connection itself, for good
+    leaving: bool = False  # closes its own connection for good
     latencies: list[float] = field(default_factory=list)
-    breaches: list[str] = field(default_factory=list)  # of "every call is answered, once"
+    breaches: list[str] = field(default_factory=list)  # of the rule that every call is answered once
     lies: list[str] = field(default_factory=list)  # transaction messages that were refused
     _pending: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def note(self, kind: Kind, data: bytes) -> None:
-        """Take one entry."""
+        """Count one entry."""
         if kind is Kind.CONNECTED:
             self.connections += 1
             self.deaf = False
@@ -47,7 +47,7 @@ class Tally:
             self._received(frames.read(data))
 
     def _sent(self, frame: frames.Frame) -> None:
-        if isinstance(frame, frames.CallFrame | frames.BrokenCall):  # one that is broken is answered too
+        if isinstance(frame, frames.CallFrame | frames.BrokenCall):  # a broken CALL is answered too
             self.calls += 1
             self._pending[frame.unique_id] = (time.monotonic(), getattr(frame, "action", "broken"))
 
@@ -69,13 +69,13 @@ class Tally:
                 self.lies.append(f"{self.identity}: {action} was refused: {frame.code} {frame.description}")
 
     def hears_again(self) -> None:
-        """Its half-open connection is whole again: what waits for an answer starts to wait now."""
+        """End the half-open time: outstanding calls count from now on."""
         self.deaf = False
         now = time.monotonic()
         self._pending = {unique_id: (now, action) for unique_id, (_, action) in self._pending.items()}
 
     def look(self, limit_s: float) -> None:
-        """Find the calls that have waited for longer than `limit_s` on a socket that is up."""
+        """Find the calls that have been outstanding for longer than `limit_s` on a socket that is up."""
         if self.deaf:
             return
         now = time.monotonic()
@@ -86,5 +86,5 @@ class Tally:
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for an answer now."""
+        """Number of outstanding calls."""
         return len(self._pending)

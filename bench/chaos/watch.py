@@ -1,6 +1,6 @@
-"""What the system reports of itself while it runs: restarts, comings and goings, and errors that nobody caught.
+"""Observers of a running system: restarts, connections and disconnections, and uncaught errors.
 
-The one rule: it is called in the hub, and must be quick.
+Rule: they are called in the hub and must be quick.
 """
 
 import time
@@ -13,9 +13,9 @@ from chargehand.system.counters import Counters
 
 
 class Restarts(Counters):
-    """The system's counters, with the time that the first restart of a session took.
+    """Counters of the system, with the time that the first restart of each session took.
 
-    The first is the one after a quiet time of `reset_s`; those after it wait on purpose.
+    A first restart is one after a quiet time of `reset_s`; later ones are delayed on purpose.
     """
 
     def __init__(self, reset_s: float) -> None:
@@ -26,7 +26,7 @@ class Restarts(Counters):
         self._reset_s = reset_s
 
     def count(self, name: str, charge_point_id: str) -> None:
-        """Count one."""
+        """Count one event."""
         super().count(name, charge_point_id)
         now = time.monotonic()
         if name == "session_crashed":
@@ -42,22 +42,22 @@ class Restarts(Counters):
 
 
 class Presence:
-    """When each charge point was last said to have come or gone."""
+    """Time of the last online or offline event of each charge point."""
 
     def __init__(self) -> None:
         self._at: dict[str, float] = {}
 
     def note(self, charge_point: ChargePoint) -> None:
-        """Hear of one; for `on_online` and `on_offline`."""
+        """Note an event; for `on_online` and `on_offline`."""
         self._at[charge_point.id] = time.monotonic()
 
     def last(self, charge_point_id: str) -> float:
-        """When that was, on the monotonic clock."""
+        """Return the time of the last event of a charge point, on the monotonic clock."""
         return self._at.get(charge_point_id, float("-inf"))
 
 
 class Uncaught:
-    """Errors that ended a greenlet or a callback of the hub, and that nobody caught. Use it with `with`."""
+    """Uncaught errors that ended a greenlet or a callback of the hub. Use it as a context manager."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []

@@ -1,11 +1,11 @@
-"""`make killtest`: the server is killed again and again, and nothing that it acknowledged may be lost.
+"""`make killtest`: the server is killed again and again, and no acknowledged message may be lost.
 
     python bench/killtest [--messages 100000] [--kills 100] [--charge-points 50] [--seed 1] [--plant FAULT]
         [--store sqlite|postgresql|postgresql://…] [--store-kills 0] [--workers 1]
 
-With `postgresql` it starts a server of its own, and can kill that too. Of several workers one is killed, or, one time
-of four, their parent. Status 1 if anything was lost, doubled or given
-twice.
+With `postgresql` the run starts a database server of its own, which it can kill too. With several worker processes it
+kills one of them, or, one time in four, their parent. The exit status is 1 if a record is lost or stored twice, or a
+transaction id was allotted twice.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ NO_BUDGET = {"CHARGEHAND_SUPERVISION__INTENSITY": "100000", "CHARGEHAND_SUPERVIS
 
 
 class Server:
-    """The server's process, killed and started again on the same port and data."""
+    """Server process, killed and started again on the same port and data."""
 
     def __init__(self, data: Path, port: int, store: str, workers: int, chance: random.Random) -> None:
         self._workers = workers
@@ -53,7 +53,7 @@ class Server:
         self.process: gevent_subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it takes connections."""
+        """Start the server, and wait until it accepts connections."""
         begun = time.monotonic()
         with self._log.open("ab") as log:
             self.process = gevent_subprocess.Popen(
@@ -68,7 +68,7 @@ class Server:
         self.slowest_start_s = max(self.slowest_start_s, time.monotonic() - begun)
 
     def kill(self) -> None:
-        """End it without a word, or one of its workers, which it starts again."""
+        """Kill the server with SIGKILL, or one of its worker processes, which the server starts again."""
         if self.process is None:
             return
         workers = children(self.process.pid)
@@ -82,14 +82,14 @@ class Server:
         self.start()
 
     def stop(self) -> None:
-        """End it as an operator does."""
+        """Stop the server as an operator does."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait(STOP_S)
 
 
 def children(parent: int) -> list[int]:
-    """The processes that a process has started."""
+    """List the child processes of a process."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -106,7 +106,7 @@ def free_port() -> int:
 
 
 class Database:
-    """The database's own process, if it is ours."""
+    """Database process, if this run started it."""
 
     def __init__(self, process: PostgresProcess | None, kills: int) -> None:
         self._process = process
@@ -114,7 +114,7 @@ class Database:
         self.killed = 0
 
     def kill(self) -> None:
-        """End all of it without a word, and start it again a little later."""
+        """Kill the database with SIGKILL, and start it again a little later."""
         if self._process is not None:
             pool = gevent.get_hub().threadpool
             pool.apply(self._process.stop, ("immediate",))
@@ -133,7 +133,7 @@ def run(
     seed: int,
     workers: int,
 ) -> tuple[Log, int, Server]:
-    """Let the fleet send, and kill; returns what was acknowledged, and how often it was killed."""
+    """Let the fleet send, and kill the server; return the log of acknowledgements, the kills, and the server."""
     chance = random.Random(seed)
     log, server = Log(), Server(data, free_port(), store, workers, chance)
     server.start()
@@ -150,7 +150,7 @@ def run(
             gevent.sleep(chance.uniform(*ALIVE_S))
             server.kill()
             killed += 1
-        # Between two kills of the server, which has to go on when the database is back.
+        # The database is killed between two kills of the server, which must go on when it is back.
         due = (2 * database.killed + 1) * messages // (2 * max(database.kills, 1))
         if database.killed < database.kills and log.confirmed >= due:
             database.kill()

@@ -1,4 +1,4 @@
-"""What must hold afterwards, read from the database itself and not by the code that wrote it."""
+"""Checks after the run, read from the database itself and not by the code that wrote it."""
 
 import json
 import sqlite3
@@ -15,7 +15,7 @@ Row = tuple[Any, ...]
 
 @contextmanager
 def opened(where: str) -> Iterator[Any]:
-    """The database: a file of SQLite, or a URL of PostgreSQL."""
+    """Open the database: a file of SQLite, or a URL of PostgreSQL."""
     if "://" in where:
         with psycopg.connect(where, options="-c search_path=chargehand") as server:
             yield server
@@ -27,7 +27,7 @@ def opened(where: str) -> Iterator[Any]:
 
 
 class Kept:
-    """What the store has: rows, and messages in the spool that wait for the back office."""
+    """Contents of the store: rows, and messages in the spool that wait for the back office."""
 
     def __init__(self, where: str) -> None:
         with opened(where) as file:
@@ -52,7 +52,7 @@ class Kept:
             ]
 
     def in_spool(self) -> set[Row]:
-        """What the spool has, in the words of the log."""
+        """Rows of the spool in the form of the log."""
         found: set[Row] = set()
         for charge_point, action, number, payload in self.spool:
             if action == "StartTransaction":
@@ -66,7 +66,7 @@ class Kept:
 
 
 def check(log: Log, where: str) -> tuple[dict[str, int], list[str]]:
-    """Counts, and every fault in a line."""
+    """Compare log and database; return counts, and a line for every fault."""
     kept = Kept(where)
     spooled = kept.in_spool()
     by_id = {row[0]: row for row in kept.transactions}
@@ -94,7 +94,7 @@ def check(log: Log, where: str) -> tuple[dict[str, int], list[str]]:
 
 
 def starts(log: Log, by_id: dict[int, Row], spooled: set[Row]) -> list[str]:
-    """Starts that are lost, numbers that were given twice."""
+    """List starts that are lost and transaction ids that were allotted twice."""
     faults = []
     owners: dict[int, tuple[str, str, int]] = {}
     for start, given in log.starts.items():
@@ -111,7 +111,7 @@ def starts(log: Log, by_id: dict[int, Row], spooled: set[Row]) -> list[str]:
 
 
 def stops(log: Log, by_id: dict[int, Row], spooled: set[Row]) -> list[str]:
-    """Stops that are lost."""
+    """List stops that are lost."""
     faults = []
     for (charge_point, number), meter in log.stops.items():
         row = by_id.get(number)
@@ -136,6 +136,6 @@ PLANTS = {
 
 
 def plant(where: str, fault: str) -> None:
-    """Do to the database what must be found."""
+    """Plant a fault in the database that the checks must find."""
     with opened(where) as file:
         file.execute(PLANTS[fault])

@@ -1,6 +1,6 @@
-"""Charge points that send every transaction message until its `.conf` came, and some of them again after that.
+"""Charge points that send every transaction message until its answer comes, and some of them again after that.
 
-They note each `.conf`: what was acknowledged must be in the store, whenever the server was killed.
+They note each answer: an acknowledged message must be in the store, whenever the server was killed.
 """
 
 import json
@@ -16,12 +16,12 @@ from chargehand.simulator import Client, Disconnected
 RETRY_S = 0.02
 ANSWER_S = 20.0
 CONNECT_S = 5.0
-SENT_AGAIN = (0.7, 0.9, 0.97)  # up to these it is sent 1, 2, 3 times, else 4
+SENT_AGAIN = (0.7, 0.9, 0.97)  # a random number below these: sent 1, 2, 3 times; else 4 times
 
 
 @dataclass
 class Log:
-    """All that was acknowledged, and what went wrong."""
+    """All acknowledged messages, and the faults."""
 
     starts: dict[tuple[str, str, int], set[tuple[int, str]]] = field(default_factory=dict)
     """(charge point, time, meter) to the (transaction id, verdict) that it was given."""
@@ -35,7 +35,7 @@ class Log:
 
 
 class ChargePoint:
-    """One of the fleet: transactions one after the other, until its share of messages is acknowledged."""
+    """Charge point of the fleet: makes transactions until its share of messages is acknowledged."""
 
     def __init__(self, name: str, url: str, log: Log, share: int, seed: int) -> None:
         self._name = name
@@ -84,7 +84,7 @@ class ChargePoint:
         return count + 2
 
     def _told(self, action: str, payload: dict[str, Any]) -> list[Any]:
-        """Send a message 1 to 4 times, each until it is acknowledged; with the id it had or a new one."""
+        """Send a message 1 to 4 times, each until it is acknowledged, with the same message id or a new one."""
         chance = self._random.random()
         times = 1 + sum(chance > limit for limit in SENT_AGAIN)
         unique_id = self._new_id()

@@ -2,9 +2,9 @@
 
     python bench/nodes [--charge-points 500] [--quiet-s 5] [--seed 1]
 
-Every CALL must be answered or its socket go down, every ticket end, no command reach a charge point twice, and what
-was acknowledged be in the database once. The address is HAProxy's if there is one, else each charge point tries the
-nodes by chance. Status 1 if anything does not hold.
+Every CALL must be answered or lose its socket, every ticket must end, no command may reach a charge point twice, and
+every acknowledged message must be in the database once. The address is HAProxy's if it is installed; otherwise each
+charge point chooses a node by chance. The exit status is 1 if anything of this does not hold.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import gevent
 from commands import Commander
-from house import House, NotHere
+from deployment import Deployment, NotHere
 from rich.console import Console
 from rich.table import Table
 from station import Station, Tally
@@ -29,22 +29,24 @@ from chargehand.tests.postgres_process import NoPostgres, PostgresProcess
 
 CONSOLE = Console(width=None if sys.stdout.isatty() else 120)
 FAULTS_SHOWN = 20
-AWAY_S = 2.0  # how long what was killed is away
+AWAY_S = 2.0  # between a kill and the new start
 BACK_S = 30.0
 DRAIN_S = 60.0
 
 
-def run(house: House, charge_points: int, quiet_s: float, seed: int) -> tuple[Tally, Commander, list[str]]:
-    """Let all of them work, and kill one after the other."""
+def run(
+    deployment: Deployment, charge_points: int, quiet_s: float, seed: int
+) -> tuple[Tally, Commander, list[str]]:
+    """Run the load, and kill one process after the other."""
     tally, chance, faults = Tally(), random.Random(seed), []
-    stations = [Station(f"CP{number}", house.addresses, tally, seed) for number in range(charge_points)]
+    stations = [Station(f"CP{number}", deployment.addresses, tally, seed) for number in range(charge_points)]
     running = [gevent.spawn(station.run) for station in stations]
-    commander = Commander(house, [station.name for station in stations], chance, tally)
+    commander = Commander(deployment, [station.name for station in stations], chance, tally)
     if not settled(stations, BACK_S):
         faults.append("not every charge point is connected at the beginning")
     commander.start()
     gevent.sleep(quiet_s)
-    for what, kill, start in house.victims():
+    for what, kill, start in deployment.victims():
         begun_at = time.monotonic()
         CONSOLE.print(f"{what} is killed")
         kill()
@@ -65,7 +67,7 @@ def run(house: House, charge_points: int, quiet_s: float, seed: int) -> tuple[Ta
 
 
 def settled(stations: list[Station], timeout_s: float) -> bool:
-    """Whether all are connected within that time."""
+    """Tell if all stations are connected within the timeout."""
     ends_at = time.monotonic() + timeout_s
     while not all(station.online for station in stations):
         if time.monotonic() > ends_at:
@@ -79,22 +81,22 @@ def settled(stations: list[Station], timeout_s: float) -> bool:
 @click.option("--quiet-s", default=5.0, show_default=True, help="Seconds between two kills.")
 @click.option("--seed", default=1, show_default=True)
 def main(*, charge_points: int, quiet_s: float, seed: int) -> None:
-    """Run it, and print what was seen."""
+    """Make the run and print its results."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nodes-")))
         try:
             database = stack.enter_context(PostgresProcess(fsync=True))
-            house = stack.enter_context(House(folder, database.url))
+            deployment = stack.enter_context(Deployment(folder, database.url))
         except (NoPostgres, NotHere) as error:
             raise click.ClickException(str(error)) from error
-        tally, commander, faults = run(house, charge_points, quiet_s, seed)
-        house.stop_nodes()
+        tally, commander, faults = run(deployment, charge_points, quiet_s, seed)
+        deployment.stop_nodes()
         counts, lost = check(tally.log, database.url)
         faults += lost
     table = Table("what", "figure")
     rows = {
         "charge points": charge_points,
-        "address": house.balancer,
+        "address": deployment.balancer,
         "CALLs sent": tally.sent,
         "answered by a handler": tally.answered,
         "answered by a fallback": tally.fallback_taken,

@@ -1,6 +1,6 @@
 """Commands to all charge points all the time: from a client on Redis, and over HTTP at any node.
 
-Each carries a mark of its own, so that it is known how often it reached its charge point.
+Each carries a mark of its own, so that its arrivals at its charge point can be counted.
 """
 
 import random
@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 import gevent
-from house import House
+from deployment import Deployment
 from station import Tally
 
 from chargehand import v16
@@ -25,10 +25,10 @@ NOT_SENT = ("never_sent", "expired", "cancelled", "superseded")
 
 
 class Commander:
-    """See the head of this file."""
+    """Sends commands from a client on Redis and over HTTP, and keeps their tickets."""
 
-    def __init__(self, house: House, names: list[str], chance: random.Random, tally: Tally) -> None:
-        self._house = house
+    def __init__(self, deployment: Deployment, names: list[str], chance: random.Random, tally: Tally) -> None:
+        self._house = deployment
         self._names = names
         self._chance = chance
         self._tally = tally
@@ -40,7 +40,7 @@ class Commander:
         self._client: Any = None
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start to send."""
         self._client = Client(self._house.redis_url)
         self._client.start()
         self._greenlets = [
@@ -80,13 +80,13 @@ class Commander:
                     node, path, {"vendorId": "bench", "messageId": mark}, 3 * TIMEOUT_S
                 )
             except (OSError, ValueError, IndexError):
-                status = -1  # the node was killed under it
+                status = -1  # the node was killed during the request
             self._http[status] += 1
             if status == 200:
                 self._latencies.append(time.perf_counter() - begun_at)
 
     def stop(self) -> None:
-        """Send no more, and wait for the end of all tickets."""
+        """Stop sending, and wait for the end of all tickets."""
         gevent.killall(self._greenlets)
         ends_at = time.monotonic() + ENDS_S
         while time.monotonic() < ends_at and any(ticket.open for ticket in self._tickets.values()):
@@ -95,7 +95,7 @@ class Commander:
         self._client.stop()
 
     def faults(self) -> list[str]:
-        """Tickets without an end, and those that lie."""
+        """List tickets without an end and tickets with a wrong final state."""
         faults = [f"a ticket has no end: {mark}" for mark in self._open]
         for mark, times in self._tally.delivered.items():
             if mark and times > 1:
@@ -110,7 +110,7 @@ class Commander:
         return faults
 
     def figures(self) -> dict[str, Any]:
-        """How they ended."""
+        """Return the number of commands by final state."""
         states = Counter(str(ticket.state) for ticket in self._tickets.values())
         waits = sorted(self._latencies)
         return {

@@ -1,6 +1,6 @@
-"""A charge point that charges, is asked things, and connects again whenever its socket goes down.
+"""Charge point that charges, answers commands, and connects again whenever its connection is lost.
 
-It sends each transaction message until it is acknowledged, and notes what was: the same log as that of the kill test.
+It sends each transaction message until it is acknowledged, and notes the acknowledgements in the log of the kill test.
 """
 
 import json
@@ -26,16 +26,16 @@ ANSWER_S = 30.0
 RECONNECT_S = (0.2, 1.0)
 PAUSE_S = (0.1, 0.6)
 CONNECT_S = 5.0
-STAND_IN = "InternalError"
+FALLBACK_CODE = "InternalError"
 
 
 class SocketDown(Exception):
-    """The connection has ended before the answer came."""
+    """The connection ended before the answer came."""
 
 
 @dataclass
 class Tally:
-    """What all of them saw."""
+    """Counts, latencies and faults of all stations."""
 
     log: Log = field(default_factory=Log)
     sent: int = 0
@@ -48,12 +48,12 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
     def percentile(self, which: int) -> float:
-        """Of all answers, in ms."""
+        """Return a percentile of the latencies of all answers, in ms."""
         return round(1000 * quantiles(self.latencies, n=100)[which - 1], 1)
 
 
 class Station:
-    """See the head of this file."""
+    """Charge point that connects to one of the addresses and makes transactions until it is ended."""
 
     def __init__(self, name: str, addresses: list[str], tally: Tally, seed: int) -> None:
         self.name = name
@@ -66,15 +66,15 @@ class Station:
         self._clock = 0
         self._ending = False
         self._gone_at: float | None = time.monotonic()
-        self._aways: list[tuple[float, float]] = []  # when it was gone, and for how long
+        self._aways: list[tuple[float, float]] = []  # begin and length of each disconnection
 
     @property
     def online(self) -> bool:
-        """Whether it has booted on a connection that stands."""
+        """State of the connection: up, and booted on it."""
         return self._gone_at is None
 
     def away_s(self, since: float) -> float:
-        """The longest that it was away at a time, from that time on."""
+        """Return the longest time that it was disconnected, from a given time on."""
         return max((length for begun, length in self._aways if begun + length > since), default=0.0)
 
     def end(self) -> None:
@@ -82,7 +82,7 @@ class Station:
         self._ending = True
 
     def run(self) -> None:
-        """Charge, one transaction after the other."""
+        """Make one transaction after the other."""
         while not self._ending:
             self._transaction()
         if self._client is not None:
@@ -127,12 +127,12 @@ class Station:
             gevent.sleep(1.0)
 
     def _ask_once(self, action: str, payload: dict[str, Any]) -> None:
-        """Send what is not sent again when the socket goes down."""
+        """Send a message once; it is not sent again when the connection is lost."""
         try:
             answer = self._ask(action, payload)
         except SocketDown:
             return
-        if answer[0] == 4 and answer[2] != STAND_IN:
+        if answer[0] == 4 and answer[2] != FALLBACK_CODE:
             self._tally.faults.append(f"{self.name}: {action} was answered {answer}")
 
     # -- The wire --------------------------------------------------------------------------------

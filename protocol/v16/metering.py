@@ -81,7 +81,7 @@ class Phase(StrEnum):
 
 
 class Location(StrEnum):
-    """Where a reading was taken. OCPP 1.6, 7.30."""
+    """Location of a reading. OCPP 1.6, 7.30."""
 
     CABLE = "Cable"
     EV = "EV"

@@ -280,7 +280,7 @@ class SecurityEventNotification(Request[SecurityEventNotificationResponse]):
 
 
 class Firmware(Message):
-    """Where firmware is, when to fetch and install it, and its signature. White paper, 6.9.
+    """Address of firmware, times to fetch and install it, and its signature. White paper, 6.9.
 
     The certificate is in PEM, the signature in base64.
     """

@@ -86,7 +86,7 @@ class StartTransaction(Request[StartTransactionResponse]):
 
 
 class Reason(StrEnum):
-    """Why a transaction ended. OCPP 1.6, 7.36."""
+    """Reason for the end of a transaction. OCPP 1.6, 7.36."""
 
     EMERGENCY_STOP = "EmergencyStop"
     EV_DISCONNECTED = "EVDisconnected"

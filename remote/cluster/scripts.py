@@ -153,7 +153,7 @@ local _, node = holder(ARGV[7])
 return left(node) > 0 and node or ''
 """
 )
-"""Who holds a charge point: ARGV 7 is its id."""
+"""Script that returns the holder of a charge point: ARGV 7 is its id."""
 
 SEND = (
     PRELUDE

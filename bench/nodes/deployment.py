@@ -1,4 +1,4 @@
-"""The processes: Redis, two nodes, two workers, and HAProxy in front of the nodes if there is one."""
+"""Processes of the run: Redis, two nodes, two plugin hosts, and HAProxy in front of the nodes if it is installed."""
 
 import contextlib
 import json
@@ -45,7 +45,7 @@ listen ocpp
 
 
 class NotHere(Exception):
-    """What is needed is not on this machine."""
+    """A program that the run needs is not installed."""
 
 
 def free_port() -> int:
@@ -55,7 +55,7 @@ def free_port() -> int:
 
 
 class Process:
-    """One of them: killed without a word, and started again as it was."""
+    """Process of the run, killed with SIGKILL and started again with the same command."""
 
     def __init__(self, name: str, command: list[str], folder: Path, ready: Callable[[], bool]) -> None:
         self.name = name
@@ -65,7 +65,7 @@ class Process:
         self._process: Any = None
 
     def start(self) -> None:
-        """Start it, and wait until it works."""
+        """Start the process, and wait until it is ready."""
         environment = os.environ | {"PYTHONPATH": f"{BENCH}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
@@ -84,16 +84,16 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its number, while it runs."""
+        """Process id, while it runs."""
         return int(self._process.pid)
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill the process with SIGKILL."""
         self._process.kill()
         self._process.wait()
 
     def stop(self) -> None:
-        """As an operator does; killed if it does not."""
+        """Stop the process with SIGTERM; kill it if it does not end in time."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -109,8 +109,8 @@ def listens(port: int) -> bool:
     return False
 
 
-class House:
-    """See the head of this file. Use it with `with`. Raises `NotHere`."""
+class Deployment:
+    """All processes of the run. Use it as a context manager. Raises `NotHere` if a program is not installed."""
 
     def __init__(self, folder: Path, store: str) -> None:
         redis = shutil.which("redis-server")
@@ -125,7 +125,7 @@ class House:
         self.ports = [free_port(), free_port()]
         self.http = [free_port(), free_port()]
         self.nodes = [self._node(number, folder, config, store) for number in range(2)]
-        self.workers = [self._worker(number, folder, config) for number in range(2)]
+        self.plugin_hosts = [self._plugin_host(number, folder, config) for number in range(2)]
         self.balancer = "the nodes themselves"
         self.addresses = [f"ws://127.0.0.1:{port}/ocpp/" for port in self.ports]
         self._haproxy = self._balance(folder)
@@ -139,7 +139,7 @@ class House:
         ]
         return Process(f"node {number + 1}", command, folder, lambda: listens(port) and listens(http))
 
-    def _worker(self, number: int, folder: Path, config: Path) -> Process:
+    def _plugin_host(self, number: int, folder: Path, config: Path) -> Process:
         command = [
             sys.executable,
             "-m",
@@ -149,12 +149,12 @@ class House:
             "--config",
             str(config),
         ]
-        log = folder / f"worker-{number + 1}.log"
+        log = folder / f"plugin-host-{number + 1}.log"
 
         def ready() -> bool:
-            return "\nready\n" in log.read_text().rpartition(", worker ")[2]  # since its last start
+            return "\nready\n" in log.read_text().rpartition(", worker ")[2]  # after its last start
 
-        return Process(f"worker {number + 1}", command, folder, ready)
+        return Process(f"plugin host {number + 1}", command, folder, ready)
 
     def _balance(self, folder: Path) -> Process | None:
         program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
@@ -173,7 +173,7 @@ class House:
     @property
     def _all(self) -> list[Process]:
         balancer = [self._haproxy] if self._haproxy is not None else []
-        return [self.redis, *self.nodes, *self.workers, *balancer]
+        return [self.redis, *self.nodes, *self.plugin_hosts, *balancer]
 
     def __enter__(self) -> Self:
         try:
@@ -189,15 +189,15 @@ class House:
             process.stop()
 
     def victims(self) -> list[tuple[str, Callable[[], None], Callable[[], None]]]:
-        """What is killed, in turn: its name, how, and how it comes back."""
+        """List the processes to kill, in turn: name, function that kills, function that starts again."""
         return [
             (process.name, process.kill, process.start)
-            for process in (self.workers[0], self.nodes[0], self.redis)
+            for process in (self.plugin_hosts[0], self.nodes[0], self.redis)
         ]
 
     def stop_nodes(self) -> None:
-        """Stop what writes, in order."""
-        for process in (*self.workers, *self.nodes):
+        """Stop plugin hosts and nodes in order."""
+        for process in (*self.plugin_hosts, *self.nodes):
             process.stop()
 
     def post(
