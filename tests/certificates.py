@@ -1,4 +1,4 @@
-"""Certificates for tests, made on the spot."""
+"""Certificates for tests."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 def make_certificate(
     folder: Path, name: str, passphrase: str = "", *, with_rsa: bool = False
 ) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1 and its key, as PEM files; the key encrypted if a passphrase is given."""
+    """Make a self-signed certificate for 127.0.0.1 and its key, as PEM files; a passphrase encrypts the key."""
     key = rsa.generate_private_key(65537, 2048) if with_rsa else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)

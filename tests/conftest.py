@@ -1,4 +1,4 @@
-"""For all tests: nothing they start may outlive them."""
+"""Checks around all tests: nothing that a test starts may outlive it."""
 
 import gc
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ settings.load_profile("chargehand")
 
 HERE = Path(__file__).parent
 PURE = {"protocol", "config", "test_floors.py", "test_language.py", "test_versions.py"}
-"""Folders and files whose tests start nothing: each of their modules is checked once."""
+"""Folders and files of tests that start nothing: each of their modules is checked once."""
 SLOW_PLACES = {"integration", "test_packaging.py", "test_examples.py"}
 SLOW_FIXTURES = {"postgres_process", "shared_redis", "own_redis", "serve_process"}
 """Fixtures that start a process."""
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Put all objects there are out of the collector's sight, and make what gevent makes only once."""
+    """Freeze all existing objects in the collector, and make the objects that gevent makes only once."""
     hub = gevent.get_hub()
     hub.threadpool.apply(int)
     gc.collect()
@@ -47,7 +47,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def postgres_process() -> Iterator[PostgresProcess]:
-    """One PostgreSQL for all tests that ask for it; they are skipped where there is none."""
+    """PostgreSQL server for all tests that use it; they are skipped where it is not installed."""
     try:
         process = PostgresProcess()
     except NoPostgres as error:
@@ -58,14 +58,14 @@ def postgres_process() -> Iterator[PostgresProcess]:
 
 @pytest.fixture
 def postgres(postgres_process: PostgresProcess) -> PostgresProcess:
-    """The same, with nothing of chargehand's in it."""
+    """The same server with an empty database."""
     postgres_process.clear()
     return postgres_process
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails a test that leaves an actor, a greenlet, a descriptor or a process."""
+    """Fail a test that leaves an actor, a greenlet, a descriptor or a process."""
     if is_pure(request):
         yield
         return
@@ -74,7 +74,7 @@ def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def no_pure_module_leaves_anything_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails the last test of a module of pure functions that leaves something."""
+    """Fail the last test of a module of pure functions that leaves something."""
     if not is_pure(request):
         yield
         return
@@ -82,12 +82,12 @@ def no_pure_module_leaves_anything_behind(request: pytest.FixtureRequest) -> Ite
 
 
 def is_pure(request: pytest.FixtureRequest) -> bool:
-    """Ask whether a module is in one of the folders of pure functions."""
+    """Tell if a module is in one of the folders of pure functions."""
     return request.path.relative_to(HERE).parts[0] in PURE
 
 
 def checked() -> Iterator[None]:
-    """Compare what there is before and after a test, or a module."""
+    """Compare the actors, greenlets, descriptors and processes before and after a test or a module."""
     # A test may have waited for a process without its hub: counted from the hub's last look at the clock, a time limit
     # of the next one could be over at once.
     gevent.get_hub().loop.update_now()

@@ -1,4 +1,4 @@
-"""Letting the hub run in tests, without ever sleeping for a set time."""
+"""Functions that let the hub run in tests, without ever sleeping for a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -15,10 +15,10 @@ PAUSE_S = 0.0005
 
 
 def settle(scheduler: Scheduler | None = None) -> None:
-    """Let everything run that can run now; with a scheduler, until its queue stays empty.
+    """Let everything run that is ready; with a scheduler, until its queue stays empty.
 
     A scheduler that has used up its time slice goes on by a timer of the hub. Callbacks alone run before timers do,
-    so some passes let the hub look at its timers too: on a busy machine a slice may be over after a few turns.
+    so some passes let the hub handle its timers too: on a busy machine a slice may be over after a few turns.
     """
     quiet = 0
     while quiet < PASSES:
@@ -31,7 +31,7 @@ def settle(scheduler: Scheduler | None = None) -> None:
 
 
 def look_at_timers() -> None:
-    """Let the hub run the timers that are due; one without a delay makes it wait for nothing."""
+    """Let the hub run the timers that are due; one without a delay keeps it from waiting."""
     hub = gevent.get_hub()
     hub.wait(hub.loop.timer(0.0))
 
@@ -39,7 +39,7 @@ def look_at_timers() -> None:
 def until(
     condition: Callable[[], Any], what: str = "the condition holds", timeout_s: float = TIMEOUT_S
 ) -> Any:
-    """Let the hub run until a condition holds, and return what it gave; fails after `timeout_s`, naming `what`."""
+    """Let the hub run until a condition holds, and return its value; fail after `timeout_s`, naming `what`."""
     ends_at = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < ends_at, f"not within {timeout_s:g} s: {what}"

@@ -26,12 +26,12 @@ def connect(system: CentralSystem, id_: str = "CP1", **options: Any) -> ChargePo
 
 
 def unanswered(_: object) -> None:
-    """Wait for ever, as a charge point's answer to a command."""
+    """Wait for ever, as the answer of a charge point that never comes."""
     Event().wait()
 
 
 def in_a_thread(function: Callable[[], T]) -> T:
-    """Run a function in a native thread while the hub runs here; return what it gave, or raise what it raised."""
+    """Run a function in a native thread while the hub runs here; return its value, or raise its exception."""
     outcome: list[tuple[Any, Exception | None]] = []
 
     def run() -> None:

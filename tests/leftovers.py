@@ -1,4 +1,4 @@
-"""Leftovers of a test: actors, greenlets, descriptors and child processes that were not there before it."""
+"""Leftovers of a test: actors, greenlets, descriptors and child processes that did not exist before it."""
 
 import contextlib
 import gc
@@ -17,14 +17,14 @@ DESCRIPTORS = "/proc/self/fd"
 PROCESSES = Path("/proc")
 PAUSE_S = 0.001
 OBJECTS_LOOKED_AT = 4_000
-"""Number of objects from which on those that survived earlier tests are put out of the collector's sight."""
+"""Number of objects from which on those that survived earlier tests are frozen in the collector."""
 
 
 class Snapshot:
-    """Record of what there is before a test. Without `objects` it looks at no Python objects, the expensive part.
+    """Actors, greenlets, descriptors and processes before a test. Without `objects` only the last two, which are cheap.
 
-    Surviving objects are frozen when there are many: a look at each would cost more than most tests. What lives
-    then is not new to any later test, so nothing is missed.
+    Surviving objects are frozen when there are many: checking each would take longer than most tests. They are not new
+    to any later test, so nothing is missed.
     """
 
     def __init__(self, *, objects: bool = True) -> None:
@@ -42,7 +42,7 @@ class Snapshot:
         return living_objects() if self._objects else []
 
     def left_behind(self, timeout_s: float = 2.0) -> list[str]:
-        """List everything that is new, a line each, when it has had its chance to end."""
+        """List everything that is new, a line each, after a time in which it may end."""
         ends_at = time.monotonic() + timeout_s
         while (left := self._new()) and time.monotonic() < ends_at:
             gevent.sleep(PAUSE_S)
@@ -69,7 +69,7 @@ class Snapshot:
 
 
 def living_objects() -> list[greenlet | Cell]:
-    """List actors that run, and greenlets of this thread's hub that have begun and not ended, but for the hub's own."""
+    """List running actors, and greenlets of this thread's hub that have begun and not ended, except the hub's own."""
     main = root_of(getcurrent())
     mine = set()
     greenlet_up: greenlet | None = getcurrent()
@@ -95,7 +95,7 @@ def root_of(one: greenlet) -> greenlet:
 
 
 def where(one: greenlet) -> str:
-    """Return file and line at which a greenlet waits."""
+    """Return the file and line at which a greenlet waits."""
     frame = one.gr_frame
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "its start"
 
@@ -111,7 +111,7 @@ def descriptors() -> dict[int, str]:
 
 
 def children() -> set[int]:
-    """List the child processes, dead ones that nobody has waited for among them."""
+    """List the child processes, including zombies."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

@@ -1,6 +1,6 @@
-"""OCPP 0.0: a version for tests, of three actions, that no module of the package knows.
+"""OCPP 0.0: a version for tests, with three actions, that no module of the package knows.
 
-`Hello` registers, `Sold` is a transaction message, `Open` is a command that `Sold` shows to be carried out.
+`Hello` registers, `Sold` is a transaction message, `Open` is a command whose effect is a `Sold`.
 `CentralSystem(versions=VERSIONS)` speaks it.
 """
 
@@ -17,7 +17,7 @@ from chargehand.protocol.rules import Text
 
 
 class Block(StrEnum):
-    """The only block of this version."""
+    """Only block of this version."""
 
     ALL = "All"
 
@@ -31,7 +31,7 @@ class HelloResponse(Message):
 
 @request("Hello", Block.ALL, Sender.CHARGE_POINT, registers=True, needs=Needs.NONE)
 class Hello(Request[HelloResponse]):
-    """Registration asked for."""
+    """Request for registration."""
 
     model: Annotated[str, Text(10)]
 
@@ -42,7 +42,7 @@ class SoldResponse(Message):
 
 @request("Sold", Block.ALL, Sender.CHARGE_POINT, transaction=True, transaction_of=lambda sold: sold.sale)
 class Sold(Request[SoldResponse]):
-    """Sale that nobody may lose."""
+    """Sale, a transaction message."""
 
     sale: Annotated[str, Text(36)]
     door: int

@@ -1,6 +1,6 @@
-"""Private PostgreSQL server for tests and benchmarks: in a folder, on a free port of loopback, gone when closed.
+"""Private PostgreSQL server for tests and benchmarks: in a folder, on a free port of loopback, removed when closed.
 
-Nothing of an installed server is touched but its programs. PostgreSQL refuses root: run by root it is another user's.
+Of an installed server only the programs are used. PostgreSQL refuses to run as root; then it runs as another user.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class NoPostgres(Exception):
 
 
 def find_programs() -> Path:
-    """The folder of initdb, pg_ctl and postgres: the newest that is installed. Raises `NoPostgres`."""
+    """Return the folder of initdb, pg_ctl and postgres of the newest version. Raises `NoPostgres`."""
     for folder in sorted(Path("/").glob(PROGRAMS[1:]), key=_version, reverse=True):
         if (folder / "initdb").exists():
             return folder
@@ -49,9 +49,9 @@ def _version(folder: Path) -> float:
 
 
 class PostgresProcess:
-    """Running server with an empty database. Close it, or use it with `with`. Raises `NoPostgres`.
+    """Running server with an empty database. Close it, or use it as a context manager. Raises `NoPostgres`.
 
-    With `fsync` off it is faster, and keeps nothing when the machine itself fails.
+    With `fsync` off it is faster, and loses data when the machine itself fails.
     """
 
     def __init__(self, *, fsync: bool = False) -> None:
@@ -83,7 +83,7 @@ class PostgresProcess:
 
     @property
     def pid(self) -> int:
-        """Process id of its first process."""
+        """Process id of the server's first process."""
         return int((self._data / "postmaster.pid").read_text().split("\n")[0])
 
     @property
@@ -91,20 +91,20 @@ class PostgresProcess:
         return self.folder / "data"
 
     def start(self) -> None:
-        """Start it, on the same port and with what it had; returns when it takes connections."""
+        """Start the server on the same port with the same data; return when it accepts connections."""
         log, options = str(self.folder / "log"), f"{self._options} -p {self.port} -k {self.folder}"
         self._run("pg_ctl", "-w", "-s", "-l", log, "-o", options, "start")
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop it: "fast" as an operator does, "immediate" as if its machine had failed."""
+        """Stop the server: "fast" as an operator does, "immediate" as if its machine had failed."""
         self._run("pg_ctl", "-w", "-s", "-m", mode, "stop")
 
     def freeze(self) -> None:
-        """Keep its sockets open and answer nothing, until `thaw`."""
+        """Suspend the server's processes, with open sockets, until `thaw`."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let the suspended processes go on."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
@@ -116,15 +116,15 @@ class PostgresProcess:
                     os.kill(int(entry.parent.name), number)
 
     def clear(self) -> None:
-        """Take away all that chargehand has made in its database."""
+        """Remove everything that chargehand has made in the database."""
         self.sql("DROP SCHEMA IF EXISTS chargehand CASCADE")
 
     def sql(self, statement: str) -> str:
-        """Run a statement as its owner; returns the output of psql: columns with | between, without heads."""
+        """Run a statement as the database's owner; return the output of psql: columns separated by |, no headings."""
         return self._run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, self.url).strip()
 
     def close(self) -> None:
-        """End it, and take its folder away."""
+        """End the server, and remove its folder."""
         with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
             self.thaw()
             self.stop("immediate")

@@ -1,4 +1,4 @@
-"""The examples run, and the README shows them as they are."""
+"""The examples run, and the README shows them unchanged."""
 
 import subprocess
 import sys

@@ -1,6 +1,6 @@
-"""Who may import whom: the floors of the house, read from the sources.
+"""Import floors of the package, read from the sources.
 
-`faults` reads one file. The first tests show that it sees what is planted, the last ones read the package.
+`faults` reads one file. The first tests show that it finds planted faults, the last ones read the package.
 """
 
 import ast
@@ -107,7 +107,7 @@ def area(path: PurePosixPath) -> str:
 
 
 def place_of(parts: tuple[str, ...]) -> str:
-    """The longest beginning of a dotted name that has a floor; empty if none has."""
+    """Return the longest beginning of a dotted name that has a floor; empty if none has."""
     for length in (2, 1):
         name = ".".join(parts[:length])
         if len(parts) >= length and name in FLOORS:
@@ -116,7 +116,7 @@ def place_of(parts: tuple[str, ...]) -> str:
 
 
 def imports(path: PurePosixPath, tree: ast.AST) -> Iterator[tuple[tuple[str, ...], list[str], bool]]:
-    """Each import: where it leads (from the root, when inside the package), its names, whether inside."""
+    """Yield each import: its target (from the root, when inside the package), its names, and a flag for inside."""
     package = path.parts[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -132,7 +132,7 @@ def imports(path: PurePosixPath, tree: ast.AST) -> Iterator[tuple[tuple[str, ...
 
 
 def faults(name: str, source: str, exported: frozenset[str] = frozenset()) -> list[str]:
-    """What is wrong with one file of the package. `exported` is what the root `__init__` offers."""
+    """List the faults of one file of the package. `exported` are the names of the root `__init__`."""
     path = PurePosixPath(name)
     tree = ast.parse(source)
     found = []
@@ -182,7 +182,7 @@ def outer_faults(path: PurePosixPath, target: tuple[str, ...]) -> Iterator[str]:
 
 
 def module_state(tree: ast.Module) -> Iterator[str]:
-    """Names of the module bound to something that is changed later: mutable, and not named as a constant."""
+    """Yield names of the module bound to objects that are changed later: mutable, and not named as a constant."""
     for node in tree.body:
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -199,7 +199,7 @@ def is_constant(name: str) -> bool:
 
 
 def mentions_patching(tree: ast.AST) -> bool:
-    """Whether anything is or could be patched. Reading what there was before (`get_original`) is no patching."""
+    """Tell if anything is or could be patched. Reading the original (`get_original`) is no patching."""
     for node in ast.walk(tree):
         match node:
             case ast.Name(id=word) | ast.Attribute(attr=word) if is_patching(word):
@@ -216,7 +216,7 @@ def is_patching(word: str) -> bool:
 
 
 def catches_everything(tree: ast.AST) -> bool:
-    """Whether a handler holds back a `BaseException`; one that ends in a bare `raise` only cleans up."""
+    """Tell if a handler catches a `BaseException` for good; one that ends in a bare `raise` only cleans up."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler):
             every = node.type is None or "BaseException" in {

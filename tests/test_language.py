@@ -13,7 +13,7 @@ FIRST_WORDS = frozenset(
     {"What", "Whether", "It", "That", "Of", "Whoever", "How", "One", "Those", "Who", "Where", "Why", "When"}
 )
 POINTS_ELSEWHERE = re.compile(r"See ")
-OTHER_FOLDERS = ("bench", "examples")
+OTHER_FOLDERS = ("bench", "examples", "tests")
 """Folders besides the package whose docstrings are checked."""
 NAME_CHARS = 80
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -1,4 +1,4 @@
-"""The check that every test is put to sees what is left behind, and only that."""
+"""The check for leftovers finds everything that a test leaves, and nothing else."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""What is installed: the package `chargehand`, all of it, and nothing else."""
+"""Contents of the installed distribution: the package `chargehand`, all of it, and nothing else."""
 
 import ast
 import re
@@ -29,7 +29,7 @@ AUTHORS_FOLDERS = {"tests", "bench", "examples", "docs"}
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """A wheel made offline from a copy of the tree, in which an earlier build left a file gone since then."""
+    """Wheel made offline from a copy of the tree, in which an earlier build left a file that no longer exists."""
     folder = tmp_path_factory.mktemp("packaging")
     # Any name: a clone's folder need not be called chargehand.
     tree = shutil.copytree(ROOT, folder / "a clone", ignore=shutil.ignore_patterns(*NOT_COPIED))
@@ -60,7 +60,7 @@ def metadata(wheel, names):
 
 
 def package_files():
-    """Every file of the package in the source tree, as it is named in the wheel."""
+    """Return every file of the package in the source tree, with its name in the wheel."""
     folders = [path.parent for path in ROOT.glob("*/__init__.py")]
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     files += [path for path in ROOT.iterdir() if path.suffix == ".py" or path.name == "py.typed"]
@@ -103,7 +103,7 @@ def test_every_dependency_has_both_bounds(metadata):
 
 
 def requirements(metadata, extra=""):
-    """Names of the distributions that are needed, or that an extra adds."""
+    """Return the names of the required distributions, or of those that an extra adds."""
     wanted = f'extra == "{extra}"' if extra else "extra =="
     lines = [line for line in metadata.get_all("Requires-Dist") if (wanted in line) == bool(extra)]
     return {normal(re.match(r"[\w.-]+", line)[0]) for line in lines}

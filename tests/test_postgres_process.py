@@ -1,4 +1,4 @@
-"""A PostgreSQL of one's own: it starts, stops, stands still, and leaves nothing."""
+"""The private PostgreSQL server starts, stops, can be suspended, and leaves nothing."""
 
 import shutil
 import socket

@@ -1,4 +1,4 @@
-"""The version is a table: nothing outside the versions' own folders imports one or compares an action's name."""
+"""The version is a table: outside the versions' own folders nothing imports one or compares an action's name."""
 
 import ast
 import re

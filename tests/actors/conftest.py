@@ -1,5 +1,4 @@
-"""Fixtures: the two runtimes that must mean the same, harnesses for cells and for the spool, and
-cells with ordering keys."""
+"""Fixtures: two runtimes that must behave alike, harnesses for cells and the spool, and cells with ordering keys."""
 
 import pykka
 import pytest
@@ -17,7 +16,7 @@ from .spool_harness import SpoolHarness
 
 @pytest.fixture(params=[pykka.ThreadingActor, Actor], ids=["threads", "gevent"])
 def runtime(request):
-    """The class to derive an actor from."""
+    """Base class of an actor: pykka's on threads, then chargehand's."""
     yield request.param
     if request.param is pykka.ThreadingActor:
         pykka.ActorRegistry.stop_all()
@@ -60,7 +59,7 @@ def exits():
 
 @pytest.fixture
 def make(log, exits):
-    """Makes ordered cells, and lets them start; ends them."""
+    """Make and start cells with ordering keys; end them with the test."""
     made = []
 
     def make(concurrency=64, actor=JobActor, timers=None):

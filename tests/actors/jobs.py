@@ -1,4 +1,4 @@
-"""Messages with an ordering key, and an actor that notes how it works on them."""
+"""Messages with an ordering key, and an actor that notes the begin and end of its work on them."""
 
 import gevent
 
@@ -8,7 +8,7 @@ from .recording_actors import RecordingActor
 
 
 class Job:
-    """A message with an ordering key. Its handler waits for `block`, if there is one."""
+    """Message with an ordering key. Its handler waits for `block`, if there is one."""
 
     def __init__(self, ordering_key, name, block=None, error=None):
         self.ordering_key = ordering_key
@@ -23,7 +23,7 @@ class Job:
 
 
 class JobActor(RecordingActor):
-    """Notes when it begins a job and when it ends it."""
+    """Notes the begin and the end of each job."""
 
     def receive(self, message):
         if not isinstance(message, Job):
@@ -52,7 +52,7 @@ def begun(log):
 
 
 def swallowing(block):
-    """The class of one that does not let itself be killed until `block` is set."""
+    """Return a job actor class whose handlers ignore kills until `block` is set."""
 
     class Stubborn(JobActor):
         def work(self, job):

@@ -1,4 +1,4 @@
-"""The smallest valid payload of every action that a charge point sends in OCPP 1.6, and how a fallback answers it."""
+"""Smallest valid payload of every action that a charge point sends in OCPP 1.6, and its fallback answer."""
 
 from typing import Any
 

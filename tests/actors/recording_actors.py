@@ -1,4 +1,4 @@
-"""An actor that does what it is told, and a harness for cells."""
+"""Actor that executes scripted messages, and a harness for cells."""
 
 from gevent.event import Event
 
@@ -10,7 +10,7 @@ from ..hub import until
 
 
 class RecordingActor(Actor):
-    """Notes what becomes of it, in a list that outlives it."""
+    """Notes its starts, messages and ends in a list that outlives it."""
 
     def __init__(self, log):
         super().__init__()
@@ -30,7 +30,7 @@ class RecordingActor(Actor):
 
 
 class ScriptedActor(RecordingActor):
-    """Does what it is told, and notes that too."""
+    """Executes scripted messages, and notes them too."""
 
     def __init__(self, log, number=0):
         super().__init__(log)
@@ -51,7 +51,7 @@ class ScriptedActor(RecordingActor):
 
 
 class CellHarness:
-    """A scheduler, cells on it, and the exits that a watcher saw."""
+    """Scheduler, cells on it, and the exits that a watcher saw."""
 
     def __init__(self):
         self.scheduler = Scheduler(spare=0)

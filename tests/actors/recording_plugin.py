@@ -1,4 +1,4 @@
-"""A plugin that handles every passive action, in whatever way a test wants."""
+"""Plugin that handles every passive action in the way that a test sets."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from .messages_of_v16 import PASSIVE
 
 
 class ActionRecorder(Plugin):
-    """Notes every call in `log`, and does what `way[0]` does."""
+    """Notes every call in `log`, and calls `way[0]`."""
 
     def __init__(self, way: list[Any], log: list[Call[Any]]) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class ActionRecorder(Plugin):
 
 
 def handler_of(action: str) -> Any:
-    """A handler of one action."""
+    """Return a handler of one action."""
 
     @passive(action)
     def handler(self: ActionRecorder, call: Call[Any]) -> Any:

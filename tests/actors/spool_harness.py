@@ -1,4 +1,4 @@
-"""A stage with a replayer, and what its plugin may do with a call."""
+"""Stage with a redelivery actor, and functions for the handler of its plugin."""
 
 from chargehand.actors.plugin.redelivery import Redelivery
 from chargehand.actors.runtime.cell import Cell
@@ -22,7 +22,7 @@ def answer(call):
 
 
 class SpoolHarness:
-    """A stage with a replayer. `handle(call)` is what the plugin does; `seen` are the calls that it was asked."""
+    """Stage with a redelivery actor. `handle(call)` is the plugin's handler; `seen` are the calls that it was given."""
 
     def __init__(self, store=None):
         self.handle = answer
@@ -42,7 +42,7 @@ class SpoolHarness:
         self.cell.start()
 
     def find(self, charge_point_id):
-        """As a directory does."""
+        """Return the cell of a charge point, as a directory does."""
         return self.stage.charge_points.get(charge_point_id) if self.known else None
 
     def advance(self, seconds):
@@ -50,7 +50,7 @@ class SpoolHarness:
 
     @property
     def redelivered(self):
-        """The unique ids of the calls that were replayed, in order."""
+        """Unique ids of the redelivered calls, in order."""
         return [call.unique_id for call in self.seen if call.redelivered]
 
     @property
@@ -71,7 +71,7 @@ def stop(number):
 
 
 def spool(spool_harness, charge_point, *ids, action="MeterValues", payload=METER_VALUES):
-    """Have a fallback acknowledge these."""
+    """Have a fallback acknowledge calls with these ids."""
     handle, spool_harness.handle = spool_harness.handle, fail
     for unique_id in ids:
         assert charge_point.call(action, payload, unique_id)[0] == 3
@@ -79,5 +79,5 @@ def spool(spool_harness, charge_point, *ids, action="MeterValues", payload=METER
 
 
 def only(unique_id):
-    """What a plugin does that fails for one message and takes the others."""
+    """Return a handler that fails for one message and accepts the others."""
     return lambda call: fail(call) if call.unique_id == unique_id else answer(call)

@@ -1,4 +1,4 @@
-"""Keys of charge points: how they are kept, compared and changed."""
+"""Keys of charge points: storage, comparison and change."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""Who may come in: by path, credentials and subprotocol, and not more than there is room for."""
+"""Admission: by path, credentials and subprotocol, within the limits of the server."""
 
 import base64
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ SPOKEN = {"sec-websocket-protocol": "ocpp1.6"}
 
 
 class Sessions:
-    """As much of the sessions as an entrance needs."""
+    """Stub with the part of the sessions that a gatekeeper uses."""
 
     def __init__(self):
         self.directory = Directory()
@@ -52,7 +52,7 @@ def sessions():
 
 @pytest.fixture
 def make(sessions):
-    """An entrance for settings."""
+    """Make a gatekeeper with given settings."""
 
     def make(*, path="/ocpp/{id}", auth=None, others=None, policy="lenient", **limits):
         settings = Settings(

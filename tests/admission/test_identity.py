@@ -1,4 +1,4 @@
-"""What a request says about who it is, what it speaks and what it knows: pure functions."""
+"""Facts in a request to connect: identity, subprotocols and credentials. Pure functions."""
 
 import base64
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from chargehand.protocol.handshake import check_key, choose_subprotocol, wants_u
 
 
 def as_sent(path: str) -> str:
-    """The bytes of a path as the HTTP server hands them over: as Latin-1."""
+    """Return a path as the HTTP server hands it over: its bytes as Latin-1."""
     return path.encode().decode("latin-1")
 
 

@@ -1,4 +1,4 @@
-"""A token bucket lets a burst in, and then so many a second."""
+"""A token bucket admits a burst, and then a number per second."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The program as a process. What a test starts is gone when it ends."""
+"""The program as a process, ended with its test."""
 
 import json
 import os
@@ -17,7 +17,7 @@ DEADLINE_S = 20.0
 
 
 def until(ask: Callable[[], Any], what: Callable[[], str]) -> Any:
-    """The first true answer; asked again and again until a deadline."""
+    """Poll until an answer is true, and return it; fail at a deadline."""
     deadline = time.monotonic() + DEADLINE_S
     while not (answer := ask()):
         assert time.monotonic() < deadline, what()
@@ -26,7 +26,7 @@ def until(ask: Callable[[], Any], what: Callable[[], str]) -> Any:
 
 
 class ServeProcess:
-    """One `chargehand serve` in a folder of its own, which is also where it was started."""
+    """Running `chargehand serve` in a folder of its own, which is also its working directory."""
 
     def __init__(self, folder: Path, *options: str, config: str = "", python: tuple[str, ...] = ()) -> None:
         self.data = folder / "data"
@@ -46,18 +46,18 @@ class ServeProcess:
         return self._output.read_text()
 
     def wait_for(self, text: str) -> None:
-        """Until it has printed something."""
+        """Wait until the process has printed a text."""
         until(lambda: text in self.output or self.process.poll() is not None, lambda: self.output)
         assert text in self.output, self.output
 
     def ready(self) -> dict[str, Any]:
-        """Wait until it serves, and read what it says of itself."""
+        """Wait until the server is ready, and read the file that it writes about itself."""
         self.wait_for("\nready\n")
         told: dict[str, Any] = json.loads((self.data / "run.json").read_text())
         return told
 
     def ended(self) -> int:
-        """Wait for its end: its exit status."""
+        """Wait for the end; return the exit status."""
         return self.process.wait(DEADLINE_S)
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ def serve_process(tmp_path: Path) -> Iterator[Callable[..., ServeProcess]]:
 
 
 class StubServer:
-    """Answers every request with `status` and `body`, and keeps what was asked: target, token, body."""
+    """Answers every request with `status` and `body`, and keeps the requests: target, token, body."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -133,7 +133,7 @@ class StubServer:
 
 @pytest.fixture
 def stub() -> Iterator[StubServer]:
-    """The HTTP API of a server that is not there."""
+    """Stub of a server's HTTP API."""
     made = StubServer()
     yield made
     made.close()
@@ -141,7 +141,7 @@ def stub() -> Iterator[StubServer]:
 
 @pytest.fixture
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No settings from outside, and a current folder of the test's own."""
+    """Remove settings from the environment, and use a current folder of the test's own."""
     for name in list(os.environ):
         if name.startswith("CHARGEHAND_"):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""`chargehand reservations`, `profiles` and `tags push`: what they ask, and what they make of the answer."""
+"""`chargehand reservations`, `profiles` and `tags push`: their requests, and their output for the answers."""
 
 import json
 

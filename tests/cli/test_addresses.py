@@ -1,4 +1,4 @@
-"""Where a system listens, as URLs."""
+"""Addresses of a system as URLs."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The HTTP API as commands ask it; the rest of its tests stand with `chargehand send`."""
+"""The HTTP client of the commands; the rest of its tests are with `chargehand send`."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Cells of CSV: what a spreadsheet would run begins with an apostrophe, and is read back as it was."""
+"""Cells of CSV: text that a spreadsheet would execute gets an apostrophe in front, and is read back without it."""
 
 import pytest
 from hypothesis import given

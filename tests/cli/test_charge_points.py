@@ -1,4 +1,4 @@
-"""`chargehand charge-points`: what it makes of what the server says."""
+"""`chargehand charge-points`: its output for the answers of the server."""
 
 import json
 

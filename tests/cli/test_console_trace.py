@@ -1,4 +1,4 @@
-"""One line a step: what a charge point sent and received, as people read it."""
+"""The console trace: a line for each message that a charge point sent or received."""
 
 import json
 
@@ -11,7 +11,7 @@ from chargehand.simulator.message_log import MessageLog
 
 
 class LoggedRecord:
-    """A record that is told of as it is written."""
+    """Message log whose entries are traced as they are added."""
 
     def __init__(self):
         self.lines = []
@@ -20,7 +20,7 @@ class LoggedRecord:
         self.number = 0
 
     def call(self, action, request, answer, *, ours=True):
-        """A CALL and its answer, both on the wire; `answer` is the rest of a frame."""
+        """Add a CALL and its answer; `answer` is the rest of a frame."""
         self.number += 1
         there, back = (Kind.SENT, Kind.RECEIVED) if ours else (Kind.RECEIVED, Kind.SENT)
         self.record.add(there, json.dumps([2, str(self.number), action, request]).encode())

@@ -1,4 +1,4 @@
-"""The data folder: one server at a time, and what it leaves for others to read."""
+"""The data folder: one server at a time, and the files that it writes for other commands."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Text from elsewhere on a terminal."""
+"""Text of strangers on a terminal."""
 
 import json
 

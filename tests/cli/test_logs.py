@@ -1,4 +1,4 @@
-"""Standard logging as the program sets it up."""
+"""Standard logging as the program configures it."""
 
 import io
 import json
@@ -15,7 +15,7 @@ LOGGER = "chargehand.tests.cli.logs"
 
 @pytest.fixture
 def stream():
-    """Configures nothing itself, but puts the root logger back as it was."""
+    """Restore the root logger after the test."""
     root = logging.getLogger()
     level = root.level
     yield io.StringIO()

@@ -1,4 +1,4 @@
-"""Records as CSV and JSON: what is written is read again, and it is written as it comes."""
+"""Records as CSV and JSON: the output can be read back, and is written as it arrives."""
 
 import csv
 import io

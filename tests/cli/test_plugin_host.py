@@ -1,4 +1,4 @@
-"""A worker's end of the channel, and `serve-worker` where nobody is at the other end."""
+"""The worker's end of the channel to its parent, and `serve-worker` without a parent."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ WORKER = Worker(number=2, store_path="/s", coordinator_path="/b", first=False)
 
 @pytest.fixture
 def ends(monkeypatch):
-    """Both ends; the worker's is not this process's standard input, but a descriptor of that kind."""
+    """Both ends of a channel; the worker's is a descriptor like its standard input."""
     parent, worker = socket.socketpair()
     monkeypatch.setattr(channel, "STDIN", worker.fileno())
     with parent, worker:

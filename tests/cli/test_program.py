@@ -1,4 +1,4 @@
-"""`chargehand serve` as a process: how it starts, and every way in which it ends."""
+"""`chargehand serve` as a process: its start, and every way in which it ends."""
 
 import http.client
 import json

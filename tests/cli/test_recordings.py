@@ -1,4 +1,4 @@
-"""`chargehand recording` and `chargehand replay`: a real conversation, written, and flown again."""
+"""`chargehand recording` and `chargehand replay`: a real conversation, saved and replayed."""
 
 import json
 

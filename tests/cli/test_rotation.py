@@ -1,4 +1,4 @@
-"""Log files by time and by size, within limits, whatever the disk does."""
+"""Log files rotated by time and by size, within limits, whatever the disk does."""
 
 import calendar
 import errno
@@ -27,7 +27,7 @@ class LogClock:
 
 
 class FailingFile:
-    """What `_LogFile` writes to, made to fail."""
+    """Stream under a `_LogFile` that fails as the test sets."""
 
     def __init__(self, raw):
         self.raw = raw

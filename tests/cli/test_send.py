@@ -1,4 +1,4 @@
-"""`chargehand send`, against a stub of the HTTP API: where it finds it, what it sends, what it makes of the answer."""
+"""`chargehand send`, against a stub of the HTTP API: its address, its requests, and its output for the answers."""
 
 import json
 import socket

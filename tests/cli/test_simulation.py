@@ -33,7 +33,7 @@ FOR_EVER = 1000.0
 
 
 class BlockingPlugin(Plugin):
-    """Refuses at the start of the transaction what everybody else would let charge."""
+    """Blocks, at the start of the transaction, a tag that everybody else accepts."""
 
     @passive(v16.StartTransaction)
     def refuse(self, call):
@@ -63,7 +63,7 @@ def lines():
 
 @pytest.fixture
 def be(lines):
-    """Be a charge point of a system; a visit is as short as can be unless something else is said."""
+    """Run a simulated charge point of a system; its visit is as short as possible unless options say otherwise."""
 
     def run(system, *, password=None, **visit):
         visit = {"tag": "T1", "connector": 1, "duration_s": 0.0, "interval_s": 2, "keep": False} | visit
@@ -75,7 +75,7 @@ def be(lines):
 
 @pytest.fixture
 def being(be):
-    """The same, in a greenlet of its own."""
+    """Run it in a greenlet of its own."""
     started = []
 
     def run(system, **visit):

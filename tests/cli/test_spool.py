@@ -1,4 +1,4 @@
-"""`chargehand spool`: what it asks the server, and what it makes of the answer."""
+"""`chargehand spool`: its requests, and its output for the answers."""
 
 import json
 
@@ -26,7 +26,7 @@ ASIDE = ROW | {"number": 3, "transaction_id": None, "why": "OSError()"}
 
 @pytest.fixture
 def spool(stub):
-    """Run one of the commands; what it printed, and its exit status."""
+    """Run one of the commands; return its output and its exit status."""
 
     def run(*arguments, status=0):
         done = CliRunner().invoke(main, ["spool", *arguments, "--url", stub.url])

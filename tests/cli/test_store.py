@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("_clean_environment")
 
 @pytest.fixture
 def folder(tmp_path):
-    """A data folder as a server has left it."""
+    """Data folder as a server has left it."""
     path = tmp_path / "data"
     with DataFolder(str(path)):
         store = SqliteStore.open(str(path / SQLITE_FILE), threads)
@@ -93,7 +93,7 @@ COPY = b"a store" * 100_000
 
 @pytest.fixture
 def backup(stub, _clean_environment):
-    """Run it; the current folder is the test's own."""
+    """Run the command; the current folder is the test's own."""
     stub.body = COPY
 
     def run(*arguments):

@@ -1,4 +1,4 @@
-"""Commands about the supervision tree, the plugins and the nodes: their use of the answers of the server."""
+"""Commands about the supervision tree, the plugins and the nodes: their output for the answers of the server."""
 
 import json
 

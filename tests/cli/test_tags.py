@@ -1,4 +1,4 @@
-"""`chargehand tags`: what it reads from files, what it writes, and what it makes of what the server says."""
+"""`chargehand tags`: the files that it reads and writes, and its output for the answers of the server."""
 
 import json
 

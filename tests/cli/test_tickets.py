@@ -1,4 +1,4 @@
-"""`chargehand tickets`: what it makes of what the server says."""
+"""`chargehand tickets`: its output for the answers of the server."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""`chargehand transactions`: what it asks for, page by page, and what it makes of what the server says."""
+"""`chargehand transactions`: its requests, page by page, and its output for the answers."""
 
 import csv
 import io
@@ -68,7 +68,7 @@ def asked(stub, number=-1):
 
 
 def page(*rows, next_=None):
-    """Answer of the API."""
+    """Return an answer of the API with these rows."""
     return {"transactions": list(rows), "more": next_ is not None, "next": next_}
 
 
@@ -171,7 +171,7 @@ def test_readings_of_any_shape_are_shown(values):
 
 
 class ScriptedServer:
-    """Has transactions 1 to `count`."""
+    """Server that has transactions 1 to `count`."""
 
     def __init__(self, count):
         self.count = count

@@ -1,4 +1,4 @@
-"""Workers as their parent sees them: started, brought back, given up, stopped. The processes here are stubs."""
+"""Worker processes as their parent sees them: started, started again, given up, stopped. The processes are stubs."""
 
 import gevent
 import pytest
@@ -12,7 +12,7 @@ AT_ONCE = Policy(intensity=3, period_s=5.0, backoff_min_s=0.0)
 
 
 class StubProcess:
-    """A process that does what the test says."""
+    """Process that acts as the test sets."""
 
     def __init__(self, number, first, pid):
         self.number = number
@@ -44,7 +44,7 @@ class StubProcess:
 
 
 class WorkersHarness:
-    """Workers, and every process that was started for them."""
+    """Worker processes, and every process that was started for them."""
 
     def __init__(self, count, policy=AT_ONCE):
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""Settings that need, forbid or exceed one another, and exposure to strangers."""
+"""Settings that need, forbid or bound one another, and exposure to strangers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""File, environment and command line, in rising order, with every fault of all of them."""
+"""File, environment and command line, in rising precedence, with every fault of all of them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The example file, the documentation and the print at start say what the declarations say."""
+"""The example file, the documentation and the print at the start agree with the declarations."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""A nested dict becomes settings, or every fault at once."""
+"""A nested dict becomes settings, or a list of all its faults."""
 
 from datetime import UTC, datetime
 from typing import get_type_hints

@@ -1,4 +1,4 @@
-"""The declarations themselves: frozen, documented, and silent about secrets."""
+"""Declarations of the settings: frozen, documented, and silent about secrets."""
 
 import dataclasses
 import datetime as dt

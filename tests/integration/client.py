@@ -1,8 +1,8 @@
-"""A charge point that is not ours: PyPI `ocpp` on asyncio and `websockets`, as a program of its own.
+"""Charge point made with PyPI `ocpp` on asyncio and `websockets`, a program of its own.
 
-Its one rule: it shares no line with chargehand, so that a mistake of ours is not made twice; `ocpp` judges
+Rule: it shares no line with chargehand, so that a mistake of chargehand is not made twice; `ocpp` judges
 every answer by its own JSON schemas. It prints one JSON object a line, `{"step": …}`, so that a test can wait
-for a step, and ends with status 1 and a `failed` step at the first thing that is wrong.
+for a step, and ends with status 1 and a `failed` step at the first fault.
 
     python client.py --url ws://127.0.0.1:9000/ocpp/CP1 --scenario session
 """
@@ -57,18 +57,18 @@ METER_STOP_WH = METER_START_WH + METER_VALUES * METER_STEP_WH
 
 
 def now() -> str:
-    """The time as OCPP writes it."""
+    """Return the time as OCPP writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def say(step: str, **more: Any) -> None:
-    """One line for the test that waits."""
+    """Print a line for the test that waits."""
     sys.stdout.write(json.dumps({"step": step, **more}) + "\n")
     sys.stdout.flush()
 
 
 def composite_schedule(payload: dict[str, Any]) -> call_result.GetCompositeSchedule:
-    """16.1 A on three phases for as long as was asked."""
+    """Answer with 16.1 A on three phases for the duration of the request."""
     period = {"start_period": 0, "limit": 16.1, "number_phases": 3}
     schedule = {
         "duration": payload["duration"],
@@ -81,7 +81,7 @@ def composite_schedule(payload: dict[str, Any]) -> call_result.GetCompositeSched
 
 
 def configuration(payload: dict[str, Any]) -> call_result.GetConfiguration:
-    """One key is known."""
+    """Answer with one known key."""
     known = [{"key": "HeartbeatInterval", "readonly": False, "value": "300"}]
     unknown = [key for key in payload.get("key", ()) if key != "HeartbeatInterval"]
     return call_result.GetConfiguration(known, unknown)
@@ -133,12 +133,12 @@ COMPUTED: dict[Action, Callable[[dict[str, Any]], Any]] = {
 
 
 def told(action: Action, payload: dict[str, Any]) -> None:
-    """Say that a command came. `ocpp` makes decimals of some numbers."""
+    """Report that a command came. `ocpp` makes decimals of some numbers."""
     say("command", action=action.value, payload=json.loads(json.dumps(payload, default=float)))
 
 
 class Client(ChargePoint):  # type: ignore[misc]
-    """A charge point with one connector that takes every command of 1.6 and of the security extension."""
+    """Charge point with one connector that accepts every command of 1.6 and of the security extension."""
 
     def __init__(self, identity: str, connection: ClientConnection) -> None:
         for action in (*READY, *COMPUTED):  # before `ocpp` looks for its handlers
@@ -148,7 +148,7 @@ class Client(ChargePoint):  # type: ignore[misc]
         self.transaction_id: int | None = None
 
     def handler(self, action: Action) -> Callable[..., Any]:
-        """The row of a table as a handler of `ocpp`."""
+        """Return the row of a table as a handler of `ocpp`."""
 
         def handle(**payload: Any) -> Any:
             told(action, payload)
@@ -159,7 +159,7 @@ class Client(ChargePoint):  # type: ignore[misc]
 
     @on(Action.remote_stop_transaction)  # type: ignore[untyped-decorator]
     def remote_stop(self, transaction_id: int) -> call_result.RemoteStopTransaction:
-        """Only the transaction that runs may be stopped; with none, any."""
+        """Stop the running transaction only; with none, accept any."""
         told(Action.remote_stop_transaction, {"transaction_id": transaction_id})
         known = self.transaction_id in (None, transaction_id)
         status = RemoteStartStopStatus.accepted if known else RemoteStartStopStatus.rejected
@@ -167,7 +167,7 @@ class Client(ChargePoint):  # type: ignore[misc]
 
     @after(Action.remote_stop_transaction)  # type: ignore[untyped-decorator]
     def remote_stop_answered(self, transaction_id: int) -> None:
-        """Go on with the session only once the answer has left."""
+        """Go on with the session after the answer has been sent."""
         if self.transaction_id == transaction_id:
             self.stopped.set()
 
@@ -263,7 +263,7 @@ async def run(options: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """The exit status: 0 when the scenario went to its end."""
+    """Run the scenario; return 0 when it went to its end."""
     parser = argparse.ArgumentParser(description="a charge point made with the PyPI package ocpp")
     parser.add_argument("--url", required=True, help="with the charge point's id")
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="session")

@@ -1,4 +1,4 @@
-"""Servers and clients for the integration tests. What a test starts is gone when it, or its module, ends."""
+"""Servers and clients for the integration tests, ended with the test, or the module, that starts them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ STORES = {
     "greenlet-memory": (*TRANSPORTS["greenlet"], "--store", "memory"),
     "reactor-sqlite": (*TRANSPORTS["reactor"], "--store", "sqlite"),
 }
-"""Ways to serve, for modules that run in each of them: both transports, or these and both stores."""
+"""Options of `serve` for modules that run with each of them: both transports, or both with both stores."""
 ON_EACH_TRANSPORT, ON_EACH_STORE = (
     pytest.mark.parametrize("serving", ways.values(), ids=ways, indirect=True, scope="module")
     for ways in (TRANSPORTS, STORES)
@@ -23,7 +23,7 @@ ON_EACH_TRANSPORT, ON_EACH_STORE = (
 
 
 class StartServer(Protocol):
-    """Start a server of the test's own: options of `serve`, a TOML text, a folder for PYTHONPATH, one for data."""
+    """Starts a server of the test's own: options of `serve`, a TOML text, a folder for PYTHONPATH, one for data."""
 
     def __call__(
         self, *options: str, config: str = "", python_path: Path | None = None, data: Path | None = None
@@ -31,13 +31,13 @@ class StartServer(Protocol):
 
 
 class StartClient(Protocol):
-    """Start `client.py` in a scenario against a URL that ends with the charge point's id."""
+    """Starts `client.py` in a scenario against a URL that ends with the charge point's id."""
 
     def __call__(self, url: str, scenario: str, *options: str) -> ClientProcess: ...
 
 
 def starting(folder_of: Callable[[str], Path], serving: tuple[str, ...]) -> Iterator[StartServer]:
-    """A factory of servers, each in a folder of its own. All are stopped in order, or the test fails."""
+    """Yield a factory of servers, each in a folder of its own. All are stopped in order, or the test fails."""
     servers: list[Server] = []
 
     def start(*options: str, **more: Any) -> Server:

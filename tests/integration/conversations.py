@@ -1,6 +1,6 @@
-"""The conversations of `test_conformance.py`: what a client sends, cut into packets, and what it must read.
+"""Conversations of `test_conformance.py`: the client's bytes, cut into packets, and the bytes that it must read.
 
-Its one rule: a row is data; how it is spoken is the test's.
+Rule: a row is data; the test speaks it.
 """
 
 import json
@@ -33,7 +33,7 @@ NOT_UTF8 = {
 
 
 def encode(payload: bytes, opcode: int = TEXT, *, final: bool = True, **wrong: Any) -> bytes:
-    """A frame; a large one with a mask of zeros, which costs nothing."""
+    """Encode a frame; a large one with a mask of zeros, which takes no time."""
     if len(payload) < 100_000:
         return encode_slowly(payload, opcode, final=final, **wrong)
     first = (0x80 if final else 0) | opcode
@@ -41,21 +41,21 @@ def encode(payload: bytes, opcode: int = TEXT, *, final: bool = True, **wrong: A
 
 
 def call(unique_id: str = "1", data: str = "") -> bytes:
-    """A CALL that is answered whatever it carries."""
+    """Return a CALL that is answered whatever it carries."""
     payload = {"vendorId": "x", "data": data}
     message = [2, unique_id, "DataTransfer", payload]
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def call_of(size: int, unique_id: str = "1") -> bytes:
-    """A CALL of just so many bytes."""
+    """Return a CALL of exactly `size` bytes."""
     text = call(unique_id, "x" * (size - len(call(unique_id))))
     assert len(text) == size
     return text
 
 
 def fragments(*payloads: bytes, opcode: int = TEXT) -> list[bytes]:
-    """One message as so many frames."""
+    """Return a message as several frames."""
     last = len(payloads) - 1
     return [
         encode(payload, CONTINUATION if at else opcode, final=at == last)
@@ -64,12 +64,12 @@ def fragments(*payloads: bytes, opcode: int = TEXT) -> list[bytes]:
 
 
 def pieces(data: bytes, size: int) -> list[bytes]:
-    """The same bytes in more packets."""
+    """Cut bytes into packets."""
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 def header(opcode: int, length: bytes) -> bytes:
-    """The head of a frame whose length is written as it is given, and no more."""
+    """Return the head of a frame with the given bytes as its length, and no more."""
     return bytes((0x80 | opcode,)) + length + b"mask"
 
 
@@ -79,7 +79,7 @@ def close_body(code: int, reason: bytes = b"") -> bytes:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A row. `close` is the code that the server answers or begins with; 1000 is answered to the client's own."""
+    """Row of the table. `close` is the code that the server answers or begins with; 1000 answers the client's own."""
 
     name: str
     packets: Sequence[bytes]
@@ -95,12 +95,12 @@ class Conversation:
 def served(
     name: str, *packets: bytes, answers: Sequence[str] = (), pongs: Sequence[bytes] = ()
 ) -> Conversation:
-    """A conversation after which the connection goes on."""
+    """Return a conversation after which the connection goes on."""
     return Conversation(name, packets, answers, pongs)
 
 
 def ended(name: str, close: int, *packets: bytes, answers: Sequence[str] = ()) -> Conversation:
-    """A conversation that ends with this code, the server's or an echo of the client's."""
+    """Return a conversation that ends with a code, the server's or an echo of the client's."""
     return Conversation(name, packets, answers, (), close, client_closes=False)
 
 

@@ -1,6 +1,6 @@
-"""Programs under test: started in a group of their own, read line by line, ended for certain.
+"""Programs under test: started in a process group of their own, read line by line, and ended in every case.
 
-Its one rule: to wait is to ask again until a deadline, with what was printed in the message when it passes.
+Rule: a wait polls until a deadline, and a failure quotes the output so far.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ POLL_S = 0.02
 
 
 def until(ask: Callable[[], T | None], what: str, timeout_s: float = 10.0) -> T:
-    """The first answer that is neither None nor False; fails with `what` when there is none in time."""
+    """Return the first answer that is neither None nor False; fail with `what` if there is none in time."""
     deadline = time.monotonic() + timeout_s
     while True:
         answer = ask()
@@ -35,14 +35,14 @@ def until(ask: Callable[[], T | None], what: str, timeout_s: float = 10.0) -> T:
 
 
 def kill(process: subprocess.Popen[Any]) -> None:
-    """End a process and its group, whatever state it is in."""
+    """End a process and its group, in any state."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 class StepProcess:
-    """A program that prints one JSON object a line, `{"step": …}`. Its steps are kept in order."""
+    """Program that prints one JSON object a line, `{"step": …}`. Its steps are kept in order."""
 
     def __init__(self, *command: str) -> None:
         self.process = subprocess.Popen(
@@ -66,7 +66,7 @@ class StepProcess:
         self._lines.put(None)
 
     def wait_for(self, step: str, timeout_s: float = 20.0) -> dict[str, Any]:
-        """The next step of that name; others are passed over. Fails when it ended before."""
+        """Return the next step of that name; others are skipped. Fails if the process ended before."""
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -82,15 +82,15 @@ class StepProcess:
                     return self.steps[-1]
 
     def of(self, step: str) -> list[dict[str, Any]]:
-        """All steps of that name seen so far."""
+        """Return all steps of that name seen so far."""
         return [seen for seen in self.steps if seen["step"] == step]
 
     def exit_status(self, timeout_s: float = 10.0) -> int:
-        """Wait for its end."""
+        """Wait for the end; return the exit status."""
         return self.process.wait(timeout_s)
 
     def close(self) -> None:
-        """End it, in whatever state, and let go of its pipes."""
+        """End the process in any state, and close its pipes."""
         kill(self.process)
         self._reader.join()
         for pipe in (self.process.stdin, self.process.stdout):
@@ -100,13 +100,13 @@ class StepProcess:
 
 
 class ClientProcess(StepProcess):
-    """`client.py` in one of its scenarios."""
+    """Process of `client.py` in one of its scenarios."""
 
     def __init__(self, url: str, scenario: str, *options: str) -> None:
         super().__init__(str(CLIENT), "--url", url, "--scenario", scenario, *options)
 
     def tell_to_end(self) -> None:
-        """What the scenario `commands` waits for."""
+        """Write the line that ends the scenario `commands`."""
         assert self.process.stdin is not None
         self.process.stdin.write("end\n")
         self.process.stdin.flush()

@@ -1,7 +1,7 @@
-"""A WebSocket client on a bare socket, for what a well-behaved client would never send.
+"""WebSocket client on a bare socket, for frames that a well-behaved client would never send.
 
-Its one rule: it does exactly what it is told, wrong or not, and reports what came back. It shares no code
-with ours.
+Rule: it does exactly what it is told, wrong or not, and reports the server's bytes. It shares no code with
+chargehand.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # and its one right answer
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """The server's answer to a request to upgrade. Header names are in lower case."""
+    """Answer of the server to a request to upgrade. Header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -33,20 +33,20 @@ class Handshake:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame from the server."""
+    """Frame from the server."""
 
     opcode: int
     payload: bytes
 
     @property
     def close_code(self) -> int:
-        """The code of a CLOSE frame; 1005 without one (RFC 6455, 7.4.1)."""
+        """Code of a CLOSE frame; 1005 without one (RFC 6455, 7.4.1)."""
         assert self.opcode == CLOSE, self
         return int.from_bytes(self.payload[:2], "big") if self.payload else 1005
 
 
 class EndedError(Exception):
-    """The connection is gone. Carries the code of the CLOSE frame if there was one."""
+    """The connection has ended. Carries the code of the CLOSE frame if there was one."""
 
     def __init__(self, code: int | None) -> None:
         super().__init__(f"the connection ended with code {code}")
@@ -56,7 +56,7 @@ class EndedError(Exception):
 def encode(
     payload: bytes, opcode: int = TEXT, *, final: bool = True, masked: bool = True, reserved: int = 0
 ) -> bytes:
-    """A frame as a client sends it; every part of it may be made wrong."""
+    """Encode a frame as a client sends it; every part of it may be made wrong."""
     first = (0x80 if final else 0) | reserved << 4 | opcode
     bit, size = (0x80 if masked else 0), len(payload)
     if size < 126:
@@ -72,7 +72,7 @@ def encode(
 
 
 class RawSocket:
-    """A connection to the server. Use it in a `with`; nothing is sent at its end, the socket just closes."""
+    """Connection to the server, and a context manager. At its end nothing is sent; the socket is closed."""
 
     def __init__(self, url: str, *, trust: ssl.SSLContext | None = None, timeout_s: float = 10.0) -> None:
         parts = urlsplit(url)
@@ -109,7 +109,7 @@ class RawSocket:
         return self.response()
 
     def response(self) -> Handshake:
-        """The head and the body of what the server answers."""
+        """Read head and body of an answer."""
         while b"\r\n\r\n" not in self._buffer:
             self._more()
         text, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
@@ -138,15 +138,15 @@ class RawSocket:
     # Frames
 
     def send(self, payload: bytes | str, opcode: int = TEXT, **options: Any) -> None:
-        """One frame; see `encode` for what may be wrong with it."""
+        """Send a frame; the options of `encode` make parts of it wrong."""
         self.send_bytes(encode(payload.encode() if isinstance(payload, str) else payload, opcode, **options))
 
     def send_bytes(self, data: bytes) -> None:
-        """Anything at all."""
+        """Send any bytes."""
         self.socket.sendall(data)
 
     def frame(self) -> Frame:
-        """The next frame, whatever it is; raises EndedError at the end of the stream."""
+        """Return the next frame of any kind; raises EndedError at the end of the stream."""
         first, second = self._take(2)
         assert not second & 0x80, "a server never masks"
         assert not first & 0x70, "nothing was negotiated that uses reserved bits"
@@ -159,7 +159,7 @@ class RawSocket:
         return Frame(first & 15, self._take(size))
 
     def text(self) -> str:
-        """The next text; pings are answered on the way, a CLOSE raises EndedError with its code."""
+        """Return the next text; pings are answered meanwhile, a CLOSE raises EndedError with its code."""
         while True:
             frame = self.frame()
             if frame.opcode == TEXT:
@@ -170,7 +170,7 @@ class RawSocket:
                 raise EndedError(frame.close_code)
 
     def rest(self) -> bytes:
-        """Everything that comes until the server closes, frames or not."""
+        """Return all bytes until the server closes, frames or not."""
         with contextlib.suppress(EndedError):
             while True:
                 self._more()
@@ -202,30 +202,30 @@ class RawSocket:
     # OCPP
 
     def send_call(self, action: str, payload: Any, unique_id: str | None = None) -> str:
-        """A CALL as it should be; gives its id."""
+        """Send a valid CALL; return its id."""
         unique_id = unique_id or f"raw-{next(self._ids)}"
         self.send(json.dumps([2, unique_id, action, payload]))
         return unique_id
 
     def answer_to(self, unique_id: str) -> list[Any]:
-        """The whole CALLRESULT or CALLERROR with that id; anything else before it fails the test."""
+        """Return the CALLRESULT or CALLERROR with that id; anything else before it fails the test."""
         answer: list[Any] = json.loads(self.text())
         assert answer[0] in (3, 4), answer
         assert answer[1] == unique_id, answer
         return answer
 
     def call(self, action: str, payload: Any) -> list[Any]:
-        """A CALL and its answer."""
+        """Send a CALL; return its answer."""
         return self.answer_to(self.send_call(action, payload))
 
     def boot(self) -> Self:
-        """BootNotification, accepted."""
+        """Boot with a BootNotification that must be accepted."""
         answer = self.call("BootNotification", {"chargePointVendor": "Acme", "chargePointModel": "Raw"})
         assert answer[2]["status"] == "Accepted", answer
         return self
 
     def hang_up(self) -> None:
-        """End the connection with a reset, as a network does that is gone."""
+        """End the connection with a reset, as a broken network does."""
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()

@@ -1,7 +1,7 @@
-"""The real server as a process: started with real options, found by what it writes, asked over HTTP.
+"""Real server as a process: started with real options, found by the files that it writes, and queried over HTTP.
 
-Its one rule: it knows the server as an operator does, from the command line, the data folder, the sockets and
-the exit status. It never imports chargehand.
+Rule: it uses the server as an operator does, by the command line, the data folder, the sockets and the exit
+status. It never imports chargehand.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ HTTP_TIMEOUT_S = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer, its header names in lower case; `json` fails on a body that is none."""
+    """HTTP answer, its header names in lower case; `json` fails on a body that is none."""
 
     status: int
     headers: Mapping[str, str]
@@ -35,13 +35,13 @@ class Reply:
 
     @property
     def json(self) -> Any:
-        """The body, parsed."""
+        """Parsed body."""
         return json.loads(self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A command that ran to its end."""
+    """Command that has ended."""
 
     status: int
     output: str
@@ -50,7 +50,7 @@ class Finished:
 def chargehand(
     *options: str, timeout_s: float = 30.0, environment: Mapping[str, str] | None = None
 ) -> Finished:
-    """Run one `python -m chargehand …` to its end; both its outputs together."""
+    """Run `python -m chargehand …` to its end; return both its outputs together."""
     done = subprocess.run(
         [sys.executable, "-m", "chargehand", *options],
         stdin=subprocess.DEVNULL,
@@ -65,7 +65,7 @@ def chargehand(
 
 
 class Server:
-    """One running `chargehand serve` on free ports. Its constructor returns when the server is ready."""
+    """Running `chargehand serve` on free ports. Its constructor returns when the server is ready."""
 
     def __init__(
         self,
@@ -120,17 +120,17 @@ class Server:
 
     @property
     def output(self) -> str:
-        """All it has printed."""
+        """Output of the server so far."""
         return self._output.read_text(errors="replace")
 
     @property
     def alive(self) -> bool:
-        """Whether its first process still runs."""
+        """State of the server's first process: running or not."""
         return self.process.poll() is None
 
     @property
     def token(self) -> str:
-        """Return the API token that the server wrote for the command line."""
+        """API token that the server wrote for the command line."""
         return (self.data / "token").read_text().strip()
 
     def ask(
@@ -143,7 +143,7 @@ class Server:
         token: str | None = None,
         timeout_s: float = HTTP_TIMEOUT_S,
     ) -> Reply:
-        """One HTTP request. `body` goes as JSON, `raw` as it is; `token=""` sends no Authorization."""
+        """Make an HTTP request. `body` is sent as JSON, `raw` unchanged; `token=""` sends no Authorization."""
         token = self.token if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if body is not None:
@@ -163,17 +163,17 @@ class Server:
         return self.ask("POST", path + (f"?{urlencode(query)}" if query else ""), payload)
 
     def charge_points(self) -> list[dict[str, Any]]:
-        """All that the server knows."""
+        """Return all charge points of the server."""
         listed: list[dict[str, Any]] = self.ask("GET", "/api/v1/charge-points").json["charge_points"]
         return listed
 
     def connected(self, charge_point: str) -> bool:
-        """Whether the server says that this charge point is connected."""
+        """Tell if the server reports this charge point as connected."""
         reply = self.ask("GET", f"/api/v1/charge-points/{quote(charge_point, safe='')}")
         return reply.status == http.HTTPStatus.OK and bool(reply.json["connected"])
 
     def signal_and_wait(self, number: signal.Signals) -> tuple[int, float]:
-        """Its exit status and the seconds it took; fails when it is still there after `STOP_TIMEOUT_S`."""
+        """Return the exit status and the seconds until it; fail if the server runs on after `STOP_TIMEOUT_S`."""
         begun = time.monotonic()
         self.process.send_signal(number)
         try:
@@ -183,11 +183,11 @@ class Server:
         return status, time.monotonic() - begun
 
     def stop(self) -> None:
-        """SIGTERM; asserts an orderly end in time. One that the test has ended already is left as it is."""
+        """Send SIGTERM; assert an orderly end in time. A server that the test has ended already is left as it is."""
         if self.alive:
             status, _ = self.signal_and_wait(signal.SIGTERM)
             assert status == 0, f"exit status {status}:\n{self.output}"
 
     def close(self) -> None:
-        """Whatever happened, nothing stays behind."""
+        """End the server's processes in every case."""
         kill(self.process)

@@ -27,19 +27,19 @@ DEFAULT = PROFILE | {"chargingProfileId": 2, "chargingProfilePurpose": "TxDefaul
 
 
 def beside(function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
-    """What blocks is done in another native thread: the charge points live in the hub of this one."""
+    """Run a blocking function in another native thread: the charge points live in the hub of this one."""
     return gevent.get_hub().threadpool.apply(function, arguments, more)
 
 
 def run(server: Server, *command: str) -> Finished:
-    """A command to that server; it must succeed."""
+    """Run a command against that server; it must succeed."""
     done: Finished = beside(chargehand, *command, "--data", str(server.data))
     assert done.status == 0, done.output
     return done
 
 
 NAMES = {"reservations": "reservations", "profiles": "charging_profiles"}
-"""Commands, each with the name of its list."""
+"""Names of the commands' lists."""
 
 
 def rows(server: Server, what: str) -> list[dict[str, Any]]:

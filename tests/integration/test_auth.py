@@ -1,4 +1,4 @@
-"""Who may connect: Basic authentication by the table of credentials."""
+"""Authentication: Basic authentication by the table of credentials."""
 
 import base64
 
@@ -17,19 +17,19 @@ CP3 = "pässwörd ⚡"
 
 
 def basic(user: str, password: str) -> str:
-    """The header line."""
+    """Return the Authorization header."""
     return f"Authorization: Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def knock(server: Server, charge_point: str, *lines: str) -> Handshake:
-    """The answer to one handshake, whose socket is closed again."""
+    """Make one handshake, and close its socket; return the answer."""
     with RawSocket(server.ws + charge_point) as raw:
         return raw.handshake(raw.path, SUBPROTOCOL, *lines)
 
 
 @pytest.fixture(scope="module")
 def guarded(start_module_server: StartServer) -> Server:
-    """A server that knows three charge points."""
+    """Server that knows three charge points."""
     return start_module_server(config=CREDENTIALS)
 
 

@@ -1,4 +1,4 @@
-"""What no charge point should send: the CALLERROR or close code that it gets, and a server that lives on."""
+"""Messages that no charge point should send: the CALLERROR or close code, and a server that goes on."""
 
 import contextlib
 import struct
@@ -18,18 +18,18 @@ MIB = 1 << 20
 
 @pytest.fixture
 def raw(server: Server, request: pytest.FixtureRequest) -> Any:
-    """A booted charge point of the test's own; still served at the test's end unless the test closed it."""
+    """Booted charge point of the test's own, which must still be served at the test's end unless the test closed it."""
     with RawSocket.open(f"{server.ws}BAD-{abs(hash(request.node.name))}") as opened:
         yield opened.boot()
 
 
 def assert_still_served(raw: RawSocket) -> None:
-    """The same socket answers, and with nothing else before it."""
+    """Check that the same socket answers, and with nothing else before it."""
     assert raw.call("Heartbeat", {})[0] == 3
 
 
 def assert_fresh_connection_served(server: Server) -> None:
-    """The server is the same process and takes new charge points."""
+    """Check that the server is the same process and accepts new charge points."""
     with RawSocket.open(server.ws + "FRESH") as fresh:
         assert_still_served(fresh.boot())
     assert server.alive
@@ -178,7 +178,7 @@ def test_the_strict_policy_refuses_every_deviation_with_its_code(
 
 @pytest.fixture(scope="module")
 def strict_server(start_module_server: StartServer) -> Server:
-    """A server that forgives nothing."""
+    """Server with the strict policy."""
     return start_module_server(config='policy = "strict"\n')
 
 

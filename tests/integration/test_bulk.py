@@ -15,13 +15,13 @@ NAMES = [f"CP{number:02}" for number in range(12)]
 
 
 def run(server: Server, *command: str) -> Finished:
-    """A command to that server, in a native thread: the charge points are in this hub."""
+    """Run a command against that server, in a native thread: the charge points are in this hub."""
     finished: Finished = gevent.get_hub().threadpool.apply(chargehand, (*command, "--data", str(server.data)))
     return finished
 
 
 def rows_of(done: Finished) -> dict[str, str]:
-    """State by charge point, from results as lines of JSON."""
+    """Return the state of each charge point, from results as lines of JSON."""
     rows = [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
     assert len({row["charge_point"] for row in rows}) == len(rows)
     return {row["charge_point"]: row["state"] for row in rows}

@@ -1,4 +1,4 @@
-"""The chaos run in short: nothing is broken in it, and every fault that is planted is reported."""
+"""The chaos run in short: none of its checks is broken, and every planted fault is reported."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ PLANTED = {
 
 
 def start(*options: str) -> subprocess.Popen[str]:
-    """One run as a process of its own, which is how its leftovers can be counted."""
+    """Start a run as a process of its own, so that its leftovers can be counted."""
     return subprocess.Popen(
         [sys.executable, str(CHAOS), "--quiet", *options],
         stdin=subprocess.DEVNULL,
@@ -34,7 +34,7 @@ def start(*options: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Its exit status and all it printed."""
+    """Wait for the end; return the exit status and the output."""
     try:
         output, _ = process.communicate(timeout=LIMIT_S)
     finally:
@@ -55,7 +55,7 @@ def test_six_seconds_of_everything_at_once_break_nothing(transport: str) -> None
 
 @pytest.fixture(scope="module")
 def planted() -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """One run for each fault, side by side: each is short, and mostly waits."""
+    """Start a run for each fault, all at once: each is short and mostly waits."""
     runs = {
         name: start("--seed", "7", "--seconds", "3", "--charge-points", "10", "--plant", name)
         for name in PLANTED

@@ -1,4 +1,4 @@
-"""All 26 active commands over HTTP, taken and answered by a charge point that is not ours."""
+"""All 26 active commands over HTTP, answered by a charge point that shares no code with chargehand."""
 
 from typing import Any
 
@@ -115,7 +115,7 @@ COMPOSITE = ("GetCompositeSchedule", {"connectorId": 1, "duration": 600, "chargi
 
 
 def names(payload: Any) -> set[str]:
-    """All member names in a payload, as `ocpp` hands them to its handlers: without case and underscores."""
+    """Return all member names in a payload as `ocpp` hands them to its handlers: without case and underscores."""
     if isinstance(payload, dict):
         return {key.replace("_", "").lower() for key in payload} | {
             name for value in payload.values() for name in names(value)

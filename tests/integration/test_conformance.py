@@ -1,9 +1,9 @@
 """RFC 6455 on the wire: one table of conversations, on both transports, plain and over TLS.
 
-Each row says what a client sends, cut into packets, and what it must read: the answers to its CALLs, the pongs, the
-code of the close frame. A conversation that the server does not end is ended by the client with 1000, so that each
-one shows that the socket still works, that nothing came that was not asked for, and that the stream ends without a
-reset; over TLS, with a close_notify.
+Each row has the client's bytes, cut into packets, and the expected output: the answers to its CALLs, the pongs, and
+the code of the close frame. A conversation that the server does not end is ended by the client with 1000, so that
+each one shows that the socket still works, that no unexpected frame came, and that the stream ends without a reset;
+over TLS, with a close_notify.
 """
 
 import json
@@ -27,7 +27,7 @@ TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class Link:
-    """One of the four ways to connect."""
+    """Link of one of the four kinds."""
 
     name: str
     server: Server
@@ -35,7 +35,7 @@ class Link:
     trust: Path | None
 
     def open(self, identity: str) -> RawSocket:
-        """A client that sends every packet at once, and takes a stream cut off within TLS for an error."""
+        """Return a client that sends every packet at once, and treats a truncated TLS stream as an error."""
         trust = None if self.trust is None else ssl.create_default_context(cafile=str(self.trust))
         raw = RawSocket.open(self.url + identity, trust=trust, timeout_s=TIMEOUT_S)
         raw.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -46,7 +46,7 @@ class Link:
 
 @pytest.fixture(scope="module")
 def links(start_module_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> list[Link]:
-    """All four of them, on one server a transport."""
+    """Links of all four kinds, on one server for each transport."""
     chain, key = make_certificate(tmp_path_factory.mktemp("conformance"), "server")
     links = []
     for transport in ("greenlet", "reactor"):
@@ -65,13 +65,13 @@ def links(start_module_server: StartServer, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(params=range(4), ids=["greenlet-ws", "greenlet-wss", "reactor-ws", "reactor-wss"])
 def link(links: list[Link], request: pytest.FixtureRequest) -> Link:
-    """Each of the four."""
+    """Each of the four links in turn."""
     return links[request.param]
 
 
 @dataclass
 class FrameReader:
-    """What a client reads, sorted."""
+    """Sorts the frames that a client reads."""
 
     answers: list[str] = field(default_factory=list)
     pongs: list[bytes] = field(default_factory=list)
@@ -80,11 +80,11 @@ class FrameReader:
 
     @property
     def close_codes(self) -> list[int]:
-        """The codes of the close frames; 1005 for one without."""
+        """Codes of the close frames; 1005 for one without."""
         return [int.from_bytes(body[:2], "big") if body else 1005 for body in self.closes]
 
     def read(self, raw: RawSocket) -> bool:
-        """Take what comes next, to the last whole frame; false at the end of the stream."""
+        """Read up to the last whole frame that has come; return false at the end of the stream."""
         got = raw.socket.recv(65536)
         self.data += got
         while (size := frame_size(self.data)) <= len(self.data):
@@ -106,7 +106,7 @@ class FrameReader:
 
 
 def frame_size(data: bytes, *, head: bool = False) -> int:
-    """How long the frame is that begins here, or its head; more than is there as long as that cannot be known."""
+    """Return the length of the first frame, or of its head; more than there is while it cannot be known."""
     if len(data) < 2:
         return 2
     assert not data[1] & 0x80, "a server never masks"
@@ -119,7 +119,7 @@ def frame_size(data: bytes, *, head: bool = False) -> int:
 
 
 def hear(raw: RawSocket, *, until: Callable[[FrameReader], Any] | None = None) -> FrameReader:
-    """Read until something holds, or to the end of the stream, which must come without a reset."""
+    """Read until a condition holds, or to the end of the stream, which must come without a reset."""
     heard = FrameReader()
     while not (until is not None and until(heard)):
         if not heard.read(raw):
@@ -139,7 +139,7 @@ def test_the_conversation_goes_by_the_rfc_on_every_link(links: list[Link], case:
 
 
 def converse(link: Link, case: Conversation) -> FrameReader:
-    """All that the server says, to the end of the stream."""
+    """Speak a conversation; return the output of the server to the end of the stream."""
     with link.open(f"C{CASES.index(case)}") as raw:
         for packet in case.packets:
             raw.send_bytes(packet)
@@ -153,12 +153,12 @@ def converse(link: Link, case: Conversation) -> FrameReader:
 
 
 def complete(heard: FrameReader, case: Conversation) -> bool:
-    """Whether all that was asked for has come."""
+    """Tell if everything expected has come."""
     return len(heard.answers) >= len(case.answers) and len(heard.pongs) >= len(case.pongs)
 
 
 def test_what_the_client_does_not_read_waits_and_arrives_whole_and_in_order(link: Link) -> None:
-    """More pongs than the kernel takes: they wait in the outbox, while everything that comes is read."""
+    """More pongs come than the kernel takes: they wait in the outbox, while everything is read."""
     pings = [b"%0125d" % number for number in range(50_000)]
     with link.open("OUTBOX") as raw:
         raw.send_bytes(b"".join(b"\x89\xfd\x00\x00\x00\x00" + ping for ping in pings))
@@ -169,7 +169,7 @@ def test_what_the_client_does_not_read_waits_and_arrives_whole_and_in_order(link
 
 
 def test_a_big_message_of_ours_arrives_whole(link: Link) -> None:
-    """The command is a CALL of ours, of a size that no kernel takes at once."""
+    """The command is a CALL that is larger than any kernel buffer."""
     data = "ü⚡" + "x" * 900_000
     with link.open("BIG") as raw:
         reply = link.server.command("BIG", "DataTransfer", {"vendorId": "x", "data": data}, wait=0)

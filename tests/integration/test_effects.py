@@ -1,4 +1,4 @@
-"""Commands that wait for what was promised, each pair of OCPP from end to end with a simulated charge point."""
+"""Commands that wait for their effect, each pair of OCPP from end to end with a simulated charge point."""
 
 import datetime as dt
 
@@ -30,7 +30,7 @@ def charge_point(system):
 
 @pytest.fixture
 def ask(system, charge_point):
-    """Send a call and wait for its effect."""
+    """Send a command and wait for its effect."""
 
     def ask(request, **options):
         ticket = system.send(charge_point.identity, request, until_effect=True, **options)
@@ -41,7 +41,7 @@ def ask(system, charge_point):
 
 
 def charging(charge_point):
-    """A transaction on connector 1."""
+    """Start a transaction on connector 1."""
     charge_point.plug_in()
     return charge_point.start("T1")
 

@@ -1,4 +1,4 @@
-"""A system inside somebody else's process: it comes and goes two hundred times, and the host never notices."""
+"""A system inside a host application, started and stopped two hundred times, without a trace in the host."""
 
 import gc
 import logging
@@ -37,16 +37,16 @@ TASKS = Path("/proc/self/task")
 
 
 class EscapingPlugin(Plugin):
-    """Lets out what would stop every actor of the process if pykka saw it."""
+    """Lets exceptions out that would stop every actor of the process if pykka saw them."""
 
     @passive(v16.Authorize)
     def authorize(self, call: Call[v16.Authorize]) -> object:
-        """Leak what the tag says."""
+        """Raise the exception that the tag names."""
         raise {"TIMEOUT": gevent.Timeout(1), "EXIT": gevent.GreenletExit()}[call.request.id_tag]
 
 
 class HostThread(pykka.ThreadingActor):
-    """An actor of the host's, in a native thread."""
+    """Actor of the host in a native thread."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class HostThread(pykka.ThreadingActor):
 
 
 class HostActor(Actor):
-    """An actor of the host's, on chargehand's runtime."""
+    """Actor of the host on chargehand's runtime."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class HostActor(Actor):
 
 
 class Host:
-    """An application with actors, a greenlet and a thread of its own. `turns` is how often the greenlet has run."""
+    """Application with actors, a greenlet and a thread of its own. `turns` counts the greenlet's turns."""
 
     def __init__(self) -> None:
         self.thread_actor = HostThread.start()
@@ -88,12 +88,12 @@ class Host:
 
     @property
     def references(self) -> int:
-        """How many references of the loop there are while all that runs is the host's, and waits."""
+        """Return the number of references of the loop while only the host runs, and waits."""
         settle()
         return int(gevent.get_hub().loop.activecnt)
 
     def works(self) -> None:
-        """Everything of the host's does what it did."""
+        """Check that everything of the host works as before."""
         self.asks += 1
         assert self.thread_actor.ask(1, timeout=5) == self.asks
         assert self.actor.ask(1, timeout=5) == self.asks
@@ -103,7 +103,7 @@ class Host:
         until(lambda: self.turns > before)
 
     def close(self) -> None:
-        """End it."""
+        """End the host's actors, greenlet and thread."""
         self._greenlet.kill()
         self.actor.stop()
         self.thread_actor.stop()
@@ -117,7 +117,7 @@ def host():
 
 
 def state_of_the_process():
-    """What a library must leave as it is."""
+    """Return the state of the process that a library must not change."""
     return {
         "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)],
         "collector": (gc.get_threshold(), gc.isenabled()),
@@ -139,7 +139,7 @@ def settings(number):
 
 
 def visit(system):
-    """A charge point comes, is answered and commanded, and its plugin leaks; its socket is closed by the stop."""
+    """Connect a charge point, let it be answered and commanded, and let its plugin leak; the stop closes its socket."""
     charge_point = ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp", "CP1")
     charge_point.connect()
     charge_point.boot()

@@ -1,4 +1,4 @@
-"""Records of charge points that tell odd things, as an operator sees them by HTTP and command line, on every store."""
+"""Records of charge points with odd figures, as an operator sees them by HTTP and command line, on every store."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ def minutes_ago(minutes: float) -> str:
 
 
 class ChargePoint:
-    """A charge point that says what it is told to say."""
+    """Charge point that sends scripted messages."""
 
     def __init__(self, server: Server, name: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Before the upgrade: who is refused and how, subprotocols, and what a path says about identity."""
+"""Before the upgrade: refusals and their status, subprotocols, and identities in paths."""
 
 import pytest
 
@@ -11,13 +11,13 @@ pytestmark = ON_EACH_TRANSPORT
 
 
 def knock(server: Server, path: str, *lines: str, without: str = "") -> Handshake:
-    """The answer to one handshake, whose socket is closed again."""
+    """Make one handshake, and close its socket; return the answer."""
     with RawSocket(server.ws) as raw:
         return raw.handshake(path, *lines, without=without)
 
 
 def assert_refused(answer: Handshake, *statuses: int) -> None:
-    """One of the statuses, with a reason that a technician can read."""
+    """Check for one of the statuses, with a reason that a technician can read."""
     assert answer.status in statuses, answer
     assert answer.headers["content-type"].startswith("text/plain"), answer
     assert answer.body.strip(), answer

@@ -19,13 +19,13 @@ COMMAND = "/api/v1/charge-points/CP1/commands/ClearCache"
 
 @pytest.fixture
 def background() -> Iterator[ThreadPoolExecutor]:
-    """For a request that waits while the test plays the charge point."""
+    """Threads for requests that wait while the test plays the charge point."""
     with ThreadPoolExecutor(4) as pool:
         yield pool
 
 
 def received(raw: RawSocket, action: str) -> str:
-    """The id of the CALL that the server sends next."""
+    """Return the id of the next CALL of the server."""
     call = json.loads(raw.text())
     assert call[0] == 2, call
     assert call[2] == action, call
@@ -34,7 +34,7 @@ def received(raw: RawSocket, action: str) -> str:
 
 
 def command(pool: ThreadPoolExecutor, server: Server, *arguments: Any, **query: Any) -> Future[Reply]:
-    """A command that is under way."""
+    """Start a command in a thread."""
     return pool.submit(server.command, *arguments, **query)
 
 

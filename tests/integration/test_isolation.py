@@ -1,4 +1,4 @@
-"""What happens to some costs the others nothing: 50 commands that time out at once, a plugin that hangs for one."""
+"""Isolation: 50 commands that time out at once, or a plugin that hangs for one, do not delay the others."""
 
 import subprocess
 import sys

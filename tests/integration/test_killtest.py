@@ -1,4 +1,4 @@
-"""The kill test in short: nothing acknowledged is lost in it, and every fault that is planted is found."""
+"""The kill test in short: nothing acknowledged is lost, and every planted fault is found."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ PLANTED = {
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
-    """One run as a process of its own."""
+    """Make a run as a process of its own."""
     return subprocess.run(
         [sys.executable, str(KILLTEST), *options],
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Ten thousand broken frames that nobody thought of, the same ones at every run."""
+"""Ten thousand broken frames, made at random from a fixed seed."""
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ VALID = [
 
 
 def mutated_text(text: bytes, chance: random.Random) -> bytes:
-    """The text with one to four bytes or pieces changed, dropped, doubled or moved."""
+    """Return the text with one to four bytes or pieces changed, dropped, doubled or moved."""
     piece = bytearray(text)
     for _ in range(chance.randint(1, 4)):
         at = chance.randrange(len(piece) + 1)
@@ -56,7 +56,7 @@ def mutated_text(text: bytes, chance: random.Random) -> bytes:
 
 
 def mutated_wire(frame: bytes, chance: random.Random) -> bytes:
-    """The frame with one to three of its bits flipped, the head included, perhaps cut short."""
+    """Return the frame with one to three of its bits flipped, head included, and perhaps truncated."""
     data = bytearray(frame)
     for _ in range(chance.randint(1, 3)):
         data[chance.randrange(min(len(data), 16))] ^= 1 << chance.randrange(8)
@@ -64,7 +64,7 @@ def mutated_wire(frame: bytes, chance: random.Random) -> bytes:
 
 
 def survives(raw: RawSocket, sentinel: str) -> bool:
-    """Whether the Heartbeat `sentinel` is answered; False if the server closed instead, as it may."""
+    """Return true if the Heartbeat `sentinel` is answered, false if the server closed the connection, which it may."""
     raw.send_call("Heartbeat", {}, sentinel)
     try:
         while True:

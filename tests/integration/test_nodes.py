@@ -1,4 +1,4 @@
-"""Two nodes, two workers and Redis behind one address, each killed in turn: the run of `make nodes` in short."""
+"""The run of `make nodes` in short: two nodes, two plugin hosts and Redis behind one address, each killed in turn."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Odd but sound messages to a real server: they are used, flagged, and shown over HTTP."""
+"""Odd but usable messages to a real server: they are handled, flagged, and shown over HTTP."""
 
 import datetime as dt
 import json
@@ -17,7 +17,7 @@ Answer = Callable[[str], str]
 
 @pytest.fixture
 def raw(server: Server, request: pytest.FixtureRequest) -> Any:
-    """A booted charge point of the test's own."""
+    """Booted charge point of the test's own."""
     with RawSocket.open(f"{server.ws}{identity(request)}") as opened:
         yield opened.boot()
 
@@ -28,13 +28,13 @@ def identity(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def facts(server: Server, request: pytest.FixtureRequest) -> Callable[[], Any]:
-    """Asks for the facts of that charge point."""
+    """Read the facts of that charge point."""
     return lambda: server.ask("GET", f"/api/v1/charge-points/{identity(request)}").json
 
 
 @pytest.fixture
 def command(server: Server, raw: RawSocket, request: pytest.FixtureRequest) -> Iterator[Callable[..., Reply]]:
-    """Sends a command, has the charge point answer it with a text, and returns what HTTP says."""
+    """Send a command, have the charge point answer it with a text, and return the HTTP answer."""
     with ThreadPoolExecutor(1) as pool:
 
         def exchange(action: str, payload: Any, answer: Answer) -> Reply:

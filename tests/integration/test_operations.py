@@ -1,4 +1,4 @@
-"""What an operator does, from the command line against the real server: the commands as the README has them."""
+"""Work of an operator from the command line against the real server: the commands as the README has them."""
 
 import json
 import signal
@@ -51,7 +51,7 @@ START = {"connectorId": 1, "idTag": "T1", "meterStart": 0, "timestamp": "2026-05
 
 
 class KeptSimulation:
-    """A `chargehand simulate … --keep` that runs."""
+    """Running `chargehand simulate … --keep`."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self._output = folder / "simulated"
@@ -66,11 +66,11 @@ class KeptSimulation:
 
     @property
     def output(self) -> str:
-        """All it has printed."""
+        """Output of the process so far."""
         return self._output.read_text()
 
     def wait_for(self, text: str) -> None:
-        """Until it has printed something."""
+        """Wait until the process has printed a text."""
         until(lambda: text in self.output or self.process.poll() is not None, text, 20.0)
         assert text in self.output, self.output
 
@@ -90,7 +90,7 @@ def keep(tmp_path: Path) -> Iterator[Callable[..., KeptSimulation]]:
 
 
 def run(server: Server, *command: str) -> Finished:
-    """A command to that server, found by its data folder."""
+    """Run a command against that server, found by its data folder."""
     return chargehand(*command, "--data", str(server.data))
 
 

@@ -1,4 +1,4 @@
-"""`CentralSystem` inside a host program, patched by gevent and not: the same session, nothing of the host touched."""
+"""`CentralSystem` inside a host program, patched by gevent and not: the same session, and an unchanged host."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,7 +71,7 @@ say("end")
 
 @pytest.fixture
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StepProcess]:
-    """The host program, which is running."""
+    """Running host program."""
     program = tmp_path / "host.py"
     program.write_text(request.param + HOST)
     steps = StepProcess(str(program))

@@ -1,4 +1,4 @@
-"""Plugins in a real server: ten lines that change an outcome, and ones that fail in every way there is."""
+"""Plugins in a real server: ten lines that change an outcome, and plugins that fail in every possible way."""
 
 import json
 import statistics
@@ -93,7 +93,7 @@ AVAILABLE = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 
 
 def with_plugin(start: StartServer, folder: Path, source: str, name: str, config: str = "") -> Server:
-    """A server with a plugin from a module that is written now."""
+    """Start a server with a plugin from a module that is written now."""
     (folder / f"plugin_{name.lower()}.py").write_text(source)
     return start("--plugin", f"plugin_{name.lower()}:{name}", config=config, python_path=folder)
 
@@ -138,7 +138,7 @@ def test_a_handler_calls_its_own_charge_point_and_waits(start_server: StartServe
 
 @pytest.fixture(scope="module")
 def faulty(start_module_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """A server whose plugin fails on request, with a short deadline."""
+    """Server whose plugin fails on request, with a short deadline."""
     return with_plugin(
         *(start_module_server, tmp_path_factory.mktemp("faulty"), FAULTY, "Faulty"),
         config=f"[deadlines]\ndefault_s = {DEADLINE_S}\n",
@@ -146,7 +146,7 @@ def faulty(start_module_server: StartServer, tmp_path_factory: pytest.TempPathFa
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:
-    """What it gives, and the seconds it took."""
+    """Return the value of a call, and the seconds that it took."""
     begun = time.monotonic()
     return call(), time.monotonic() - begun
 
@@ -180,7 +180,7 @@ def test_a_handler_that_fails_for_a_harmless_action_is_stood_in_for(faulty: Serv
 
 @pytest.fixture(scope="module")
 def others(faulty: Server) -> Iterator[list[RawSocket]]:
-    """Fifty charge points that do nothing wrong."""
+    """Fifty well-behaved charge points."""
     with ExitStack() as open_sockets:
         yield [
             open_sockets.enter_context(RawSocket.open(f"{faulty.ws}GOOD-{number}").boot())
@@ -189,7 +189,7 @@ def others(faulty: Server) -> Iterator[list[RawSocket]]:
 
 
 def latencies(sockets: list[RawSocket], enough: Callable[[], bool]) -> list[float]:
-    """Seconds that each Authorize took, round by round, at least twenty rounds and until `enough`."""
+    """Return the seconds that each Authorize took, round by round, at least twenty rounds and until `enough`."""
     seconds: list[float] = []
     while len(seconds) < 20 * len(sockets) or not enough():
         for raw in sockets:
@@ -200,7 +200,7 @@ def latencies(sockets: list[RawSocket], enough: Callable[[], bool]) -> list[floa
 
 
 def p99_ms(seconds: list[float]) -> float:
-    """The 99th percentile in milliseconds."""
+    """Return the 99th percentile in milliseconds."""
     return statistics.quantiles(seconds, n=100)[98] * 1000
 
 

@@ -1,4 +1,4 @@
-"""`serve` on PostgreSQL: what it refuses to start with, what it does while the database is away, and two on one."""
+"""`serve` on PostgreSQL: refusals to start, a database that is away, and two servers on one database."""
 
 import json
 import socket
@@ -19,7 +19,7 @@ START = {"connectorId": 1, "idTag": "T1", "meterStart": 0, "timestamp": AT}
 BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 
 STALL_S = 0.015
-"""What the hub may stand still for while the database is away. Others use this machine too: the best of some tries."""
+"""Longest time that the hub may block while the database is away: the best of some tries on a shared machine."""
 TRIES = 5
 
 # Prints how long the hub stood still at most: while the server answers nothing, while nothing listens on its port, and
@@ -61,7 +61,7 @@ store.close()
 
 
 def refused(folder: Path, store: str) -> str:
-    """The one line with which `serve` ends at once; its status is 1."""
+    """Return the one line with which `serve` ends at once; its status is 1."""
     done = chargehand(
         *("serve", "--data", str(folder / "data"), "--port", "0", "--http-port", "0", "--store", store)
     )
@@ -73,7 +73,7 @@ def refused(folder: Path, store: str) -> str:
 
 
 def charge_point(server: Server, name: str) -> RawSocket:
-    """One that has a transaction's worth of patience."""
+    """Connect a charge point that waits long enough for a stored transaction."""
     return RawSocket.open(f"{server.ws}{name}", timeout_s=20.0)
 
 
@@ -156,7 +156,7 @@ def test_the_hub_goes_on_while_the_database_is_away(
 
 
 def stall(postgres: PostgresProcess, how: str, *, patched: bool) -> float:
-    """One run of the probe."""
+    """Run the probe once."""
     program = ("from gevent import monkey\nmonkey.patch_all()\n" if patched else "") + PROBE
     probe = subprocess.Popen(
         [sys.executable, "-c", program, f"{postgres.url}?connect_timeout=1"],

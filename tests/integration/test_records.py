@@ -1,4 +1,4 @@
-"""Transactions, charge points and calls through the real commands and a real server; and its backup under load."""
+"""Transactions, charge points and commands through the real command line and a real server; and a backup under load."""
 
 import csv
 import io
@@ -20,14 +20,14 @@ EACH = 15
 
 
 def told(server: Server, *words: str) -> Finished:
-    """Run a command that succeeds; the server's own output says why one does not."""
+    """Run a command that must succeed; a failure quotes the server's output."""
     done = chargehand(*words, "--data", str(server.data))
     assert done.status == 0, f"{done.output}\nthe server printed:\n{server.output}"
     return done
 
 
 def visit(server: Server, name: str) -> None:
-    """Charge again and again; the last time it does not stop."""
+    """Make transactions one after the other; the last one is not stopped."""
     with ChargePoint(server.ws, name) as charge_point:
         for number in range(EACH):
             charge_point.plug_in()

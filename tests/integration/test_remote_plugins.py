@@ -1,6 +1,6 @@
-"""Remote plugins with real processes: a server, workers, Redis, and what happens when one of them is killed.
+"""Remote plugins with real processes: a server, plugin hosts and Redis, and one of them killed.
 
-The charge points are threads with a socket each; the plugin writes down what it handled, one file for each worker.
+The charge points are threads with a socket each; the plugin notes the calls that it handled in one file per host.
 """
 
 import itertools
@@ -53,7 +53,7 @@ class Depot(Plugin):
 
 
 class WorkerProcess:
-    """Process of `chargehand plugin-host`, or another program that is one."""
+    """Process of `chargehand plugin-host`, or of another program that serves as one."""
 
     def __init__(self, folder: Path, command: list[str]) -> None:
         self._output = (folder / f"worker-{time.monotonic_ns()}").open("w+b")
@@ -70,26 +70,26 @@ class WorkerProcess:
 
     @property
     def output(self) -> str:
-        """All it has printed."""
+        """Output of the process so far."""
         return Path(self._output.name).read_text(errors="replace")
 
     def wait_ready(self) -> None:
-        """Wait until it says so."""
+        """Wait until the process prints that it is ready."""
         until(lambda: "ready" in self.output.splitlines(), f"the worker is not ready: {self.output}", 20.0)
 
     def stop(self) -> None:
-        """SIGTERM; it ends in order."""
+        """Send SIGTERM; the process ends in order."""
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(10.0) == 0, self.output
 
     def close(self) -> None:
-        """End it for certain."""
+        """End the process in every case."""
         kill(self.process)
         self._output.close()
 
 
 class PluginHostsHarness:
-    """Redis, one server, and workers."""
+    """Redis, one server, and plugin hosts."""
 
     def __init__(self, folder: Path, redis: RedisProcess, start_server: StartServer) -> None:
         self.folder = folder
@@ -101,7 +101,7 @@ class PluginHostsHarness:
         self.workers: list[WorkerProcess] = []
 
     def work(self) -> WorkerProcess:
-        """Start a worker."""
+        """Start a plugin host."""
         command = [
             sys.executable,
             "-m",
@@ -114,20 +114,20 @@ class PluginHostsHarness:
         return self.begin(command)
 
     def begin(self, command: list[str]) -> WorkerProcess:
-        """Start something that is a worker."""
+        """Start a program as a plugin host."""
         self.workers.append(WorkerProcess(self.folder, command))
         self.workers[-1].wait_ready()
         return self.workers[-1]
 
     def handled(self) -> list[tuple[str, str, float]]:
-        """What all workers have handled, by time."""
+        """Return the calls that all plugin hosts have handled, by time."""
         lines = [
             line for file in (self.folder / "handled").iterdir() for line in file.read_text().splitlines()
         ]
         return sorted(((*json.loads(line),) for line in lines), key=lambda one: one[2])
 
     def shares_evenly(self, workers: int) -> bool:
-        """Whether the streams belong to so many workers, to each as many."""
+        """Tell if the streams are assigned to this number of plugin hosts, evenly."""
         owners = Counter(
             line
             for number in range(16)
@@ -136,18 +136,18 @@ class PluginHostsHarness:
         return len(owners) == workers and len(set(owners.values())) == 1 and sum(owners.values()) == 16
 
     def ask(self, *command: str) -> str:
-        """Ask Redis something, as text."""
+        """Return the answer of Redis to a command, as text."""
         with RawRedis(self.redis.port) as redis:
             return redis.ask(*command)
 
     def close(self) -> None:
-        """End the workers."""
+        """End the plugin hosts."""
         for worker in self.workers:
             worker.close()
 
 
 class RawRedis:
-    """As little of Redis's protocol as is needed."""
+    """Client of Redis with the part of its protocol that the test needs."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), 5.0)
@@ -161,7 +161,7 @@ class RawRedis:
         self._socket.close()
 
     def ask(self, *command: str) -> str:
-        """A bulk string or a number as text, "" for nothing."""
+        """Return a bulk string or a number as text, "" for nothing."""
         parts = "".join(f"${len(part)}\r\n{part}\r\n" for part in command)
         self._socket.sendall(f"*{len(command)}\r\n{parts}".encode())
         line = self._file.readline().decode().strip()
@@ -171,7 +171,7 @@ class RawRedis:
 
 
 class AuthorizingFleet:
-    """Charge points that authorize one tag after the other, each its own count up."""
+    """Charge points that authorize one tag after the other, each with its own counter."""
 
     def __init__(self, server: Server, actions: Callable[[int], tuple[str, Any]]) -> None:
         self._ended = threading.Event()
@@ -200,11 +200,11 @@ class AuthorizingFleet:
 
     @property
     def count(self) -> int:
-        """How many were answered."""
+        """Return the number of answers so far."""
         return sum(map(len, self.answers.values()))
 
     def more(self, count: int, timeout_s: float = 20.0) -> None:
-        """Wait until so many more were answered."""
+        """Wait for `count` more answers."""
         wanted = self.count + count
         until(lambda: self.faults or self.count >= wanted, "the charge points are not answered", timeout_s)
         assert not self.faults
@@ -220,13 +220,13 @@ class AuthorizingFleet:
 
 
 def authorizing(number: int) -> tuple[str, Any]:
-    """A call whose tag says which one it is."""
+    """Return a call whose tag has its number."""
     return "Authorize", {"idTag": f"T{number}"}
 
 
 @pytest.fixture
 def harness(tmp_path: Path, start_server: StartServer) -> Iterator[PluginHostsHarness]:
-    """Redis of its own, a server, no worker yet."""
+    """Redis, a server, and no plugin host yet."""
     if REDIS is None:
         pytest.skip("there is no redis-server on this machine")
     redis = RedisProcess(tmp_path)
@@ -238,12 +238,12 @@ def harness(tmp_path: Path, start_server: StartServer) -> Iterator[PluginHostsHa
 
 
 def answered_by(answer: list[Any]) -> str:
-    """The worker that an answer is of, "" for a fallback's."""
+    """Return the plugin host that an answer is of, "" for a fallback's."""
     return str(answer[2]["idTagInfo"]["parentIdTag"]) if answer[0] == 3 else ""
 
 
 def assert_in_order(harness: PluginHostsHarness) -> None:
-    """Each charge point's calls were handled in the order that it sent them; one may have been begun again."""
+    """Check that each charge point's calls were handled in the order of sending; one may be handled twice."""
     by_charge_point: dict[str, list[int]] = defaultdict(list)
     for id_, tag, _ in harness.handled():
         by_charge_point[id_].append(int(tag[1:]))

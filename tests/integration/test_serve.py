@@ -1,4 +1,4 @@
-"""The program itself: how it starts, what it refuses to start with, and how it ends."""
+"""The program itself: its start, the settings that it refuses to start with, and its end."""
 
 import signal
 import socket
@@ -12,7 +12,7 @@ from .server import chargehand
 
 
 def serve(folder: Path, *options: str, config: str = "", **environment: str) -> tuple[int, str]:
-    """A `serve` that is expected to end by itself: its status and what it printed."""
+    """Run a `serve` that is expected to end by itself; return its status and its output."""
     extra = []
     if config:
         (folder / "chargehand.toml").write_text(config)
@@ -27,7 +27,7 @@ def serve(folder: Path, *options: str, config: str = "", **environment: str) -> 
 
 
 def lines(output: str) -> list[str]:
-    """What was printed, without empty lines."""
+    """Return the output without empty lines."""
     return [line for line in output.splitlines() if line.strip()]
 
 

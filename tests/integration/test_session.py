@@ -1,4 +1,4 @@
-"""The main job: a charge point that is not ours charges a car, and an operator stops it by command line."""
+"""The main case: a charge point of another library charges a car, and an operator stops it by command line."""
 
 import json
 from datetime import datetime
@@ -11,7 +11,7 @@ pytestmark = ON_EACH_TRANSPORT
 
 
 def remote_stop(server: Server, charge_point: str, transaction_id: int) -> None:
-    """`chargehand send`, with the address and the token that it finds in the data folder."""
+    """Run `chargehand send` with the address and the token that it finds in the data folder."""
     done = chargehand(
         *("send", charge_point, "RemoteStopTransaction", json.dumps({"transactionId": transaction_id})),
         *("--data", str(server.data)),

@@ -27,7 +27,7 @@ def state(server: Server, ticket: str) -> Any:
 
 
 def take(raw: RawSocket) -> tuple[str, str]:
-    """The next CALL: its id and its action."""
+    """Read the next CALL: its id and its action."""
     kind, unique_id, action, _ = json.loads(raw.text())
     assert kind == 2
     return unique_id, action
@@ -72,7 +72,7 @@ def test_what_waits_is_sent_after_a_kill_and_what_was_on_the_wire_is_not_sent_ag
 
 
 def take_nothing(server: Server, raw: RawSocket) -> bool:
-    """Whether the next CALL is one that is sent now: nothing waited in front of it."""
+    """Tell if a new command is the next CALL, so that none waited in front of it."""
     server.command("CP1", "ClearCache", {}, wait=0)
     return take(raw)[1] == "ClearCache"
 

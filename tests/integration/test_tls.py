@@ -1,4 +1,4 @@
-"""ws and wss side by side in one server, with a certificate made here."""
+"""ws and wss in one server, with a certificate of the test's own."""
 
 import ssl
 from pathlib import Path
@@ -13,13 +13,13 @@ from .server import Server
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The server's certificate and key."""
+    """Certificate and key of the server."""
     return make_certificate(tmp_path_factory.mktemp("tls"), "server")
 
 
 @pytest.fixture(scope="module")
 def tls_server(start_module_server: StartServer, certificate: tuple[Path, Path]) -> Server:
-    """A server with both endpoints."""
+    """Server with both endpoints."""
     chain, key = certificate
     config = f"[tls]\ncertificate = '{chain}'\nkey = '{key}'\nport = 0\n"
     return start_module_server(config=config)

@@ -1,4 +1,4 @@
-"""Several workers as real processes: they share ports and store, are killed and come back, and stop in order."""
+"""Several worker processes: they share ports and store, are killed and started again, and stop in order."""
 
 import contextlib
 import json
@@ -37,13 +37,13 @@ class Spinning(Plugin):
 
 
 def workers_of(server: Server) -> dict[int, dict[str, Any]]:
-    """The workers by number, as whichever was reached tells of them."""
+    """Return the worker processes by number, as one of them reports all."""
     rows = server.ask("GET", "/api/v1/supervision").json["workers"]
     return {row["worker"]: row for row in rows}
 
 
 def health(server: Server) -> dict[int, dict[str, Any]]:
-    """What each worker says of itself; asked until both were reached."""
+    """Return the health that each worker process reports; polled until both were reached."""
     found: dict[int, dict[str, Any]] = {}
 
     def ask() -> bool:
@@ -57,7 +57,7 @@ def health(server: Server) -> dict[int, dict[str, Any]]:
 
 
 def runs(pid: int) -> bool:
-    """Whether there is such a process, and it is no zombie."""
+    """Tell if a process exists and is no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -65,13 +65,13 @@ def runs(pid: int) -> bool:
 
 
 def in_file(server: Server, query: str) -> list[Any]:
-    """What is in the file, read beside the process that writes it."""
+    """Query the database file beside the process that writes it."""
     with contextlib.closing(sqlite3.connect(server.data / "chargehand.sqlite", timeout=30)) as file:
         return file.execute(query).fetchall()
 
 
 class ChargingClient:
-    """A charge point that charges, and comes again when its connection is lost."""
+    """Charge point that charges, and connects again when its connection is lost."""
 
     def __init__(self, server: Server, name: str) -> None:
         self._url = server.ws + name
@@ -80,7 +80,7 @@ class ChargingClient:
         self.losses = 0
 
     def call(self, action: str, payload: dict[str, Any]) -> Any:
-        """The payload of the answer; sent again until there is one."""
+        """Return the payload of the answer; the call is sent again until there is one."""
         while True:
             try:
                 answer = self.raw.call(action, payload)
@@ -279,7 +279,7 @@ def test_lines_of_the_log_say_whose_they_are_and_each_has_its_file(
 
 
 def refused(folder: Path, *options: str) -> tuple[int, list[str]]:
-    """A `serve` that ends by itself: its status, and what it said in the end."""
+    """Run a `serve` that ends by itself; return its status and its last lines."""
     done = chargehand(
         *("serve", "--data", str(folder / "data"), "--workers", "2", "--port", "0", "--http-port", "0"),
         *options,

@@ -1,4 +1,4 @@
-"""Key rotation: what each end of a command says about the key that it carried."""
+"""Key rotation: conclusions from each final state of a command about the key that it carried."""
 
 import pytest
 
@@ -10,7 +10,7 @@ KEY = "00112233445566778899aabbccddeeff00112233"
 
 
 class KeyStage(Stage):
-    """Stage that writes down the keys it is told of."""
+    """Stage that notes the keys that it is told."""
 
     def __init__(self, *plugins, **options):
         super().__init__(*plugins, **options)
@@ -27,7 +27,7 @@ def stage():
 
 
 def sent(stage, key="AuthorizationKey"):
-    """Send CP1 a key; its connection and the call that it got."""
+    """Send CP1 a key; return its connection and the command that it got."""
     charge_point = stage.connect("CP1")
     stage.send("CP1", v16.ChangeConfiguration(key=key, value=KEY), timeout_s=30)
     stage.settle()

@@ -1,4 +1,4 @@
-"""With the back office alone, every passive action has a sensible answer, and nothing that is money is lost."""
+"""With the back office alone, every passive action has a sensible answer, and no record of money is lost."""
 
 import datetime as dt
 import json
@@ -214,7 +214,7 @@ def test_a_start_that_the_store_cannot_keep_is_not_answered(charge_point, store)
 
 @pytest.fixture
 def charging(charge_point):
-    """A charge point with transaction 1 going on."""
+    """Charge point with transaction 1 going on."""
     assert answer(charge_point, "StartTransaction", START)["transactionId"] == 1
     return charge_point
 

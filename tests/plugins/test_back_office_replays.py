@@ -1,4 +1,4 @@
-"""Redelivery to the back office of messages that a fallback acknowledged, and durability before an answer."""
+"""Redelivery of acknowledged messages to the back office, and durability before an answer."""
 
 import json
 
@@ -20,7 +20,7 @@ REPLAYED = "StartTransaction was acknowledged by a fallback"
 
 
 class BackOfficeHarness:
-    """A back office on a stage. While it is `away` fallbacks answer; `replay` hands it what they acknowledged."""
+    """Back office on a stage. While it is `away` fallbacks answer; `replay` redelivers the spool."""
 
     def __init__(self, **options):
         self.store = StubStore()
@@ -30,7 +30,7 @@ class BackOfficeHarness:
         self.charge_point = self.stage.connect("CP1")
 
     def away(self, *calls):
-        """Let these calls come while it is in quarantine; return their answers."""
+        """Send calls while the back office is in quarantine; return their answers."""
         self.cell.quarantined = True
         answers = [self.charge_point.call(action, payload)[2] for action, payload in calls]
         self.cell.quarantined = False
@@ -42,7 +42,7 @@ class BackOfficeHarness:
         return answer
 
     def replay(self):
-        """Hand it everything in the spool, as the replayer does; return what its handlers answered."""
+        """Redeliver everything in the spool; return the answers of the handlers."""
         outcomes = []
         for record in self.store.spooled():
             action = v16.VERSION.actions[record.action]

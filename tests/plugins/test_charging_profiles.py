@@ -1,4 +1,4 @@
-"""A charging profile that was accepted is kept until another replaces it, it is cleared, or its transaction ends."""
+"""An accepted charging profile is kept until another replaces it, it is cleared, or its transaction ends."""
 
 from decimal import Decimal
 
@@ -29,7 +29,7 @@ def profile(number=1, purpose=DEFAULT, level=0, **more):
 
 @pytest.fixture
 def do(stage, charge_point):
-    """Send a call that is answered with a status."""
+    """Send a command that is answered with a status."""
 
     def do(request, status="Accepted"):
         stage.send("CP1", request)

@@ -1,4 +1,4 @@
-"""One tag, one transaction at a time, if the settings say so: whatever is sent twice, at once, or was never stopped."""
+"""Limit of one transaction at a time for a tag, if set: with repeated, simultaneous and unfinished transactions."""
 
 import datetime as dt
 import json
@@ -25,7 +25,7 @@ def stage():
 
 @pytest.fixture
 def start(stage):
-    """Start a transaction: its number and its verdict."""
+    """Start a transaction; return its number and its verdict."""
 
     def start(charge_point="CP1", connector_id=1, id_tag="T1", hour=0):
         at = f"2026-01-01T{hour:02}:00:00Z"

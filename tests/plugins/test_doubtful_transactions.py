@@ -1,4 +1,4 @@
-"""What is doubtful about a transaction is flagged and listed; nothing is refused, closed or guessed away for it."""
+"""Doubtful transactions are flagged and listed; none is refused, closed or changed by a guess."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def status(connector, status="Available"):
 
 @pytest.fixture
 def send(charge_point, clock):
-    """Send a message a second after the one before it: facts count in the order of their arrival."""
+    """Send a message a second after the previous one: facts count in the order of their arrival."""
 
     def send(action, payload):
         clock.advance(1)

@@ -1,4 +1,4 @@
-"""What a local list is believed to hold is what the charge point has said, and no more."""
+"""The assumed content of a local list is the content that the charge point has confirmed."""
 
 import datetime as dt
 
@@ -47,7 +47,7 @@ def ask(stage, charge_point):
 
 @pytest.fixture
 def believed(store):
-    """Version, tags, whether that is certain."""
+    """Return version, tags, and certainty of the assumed list."""
 
     def believed():
         record = store.collections.local_lists.get("CP1")

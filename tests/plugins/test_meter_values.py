@@ -1,4 +1,4 @@
-"""Meter values are kept byte for byte as they were sent, with what could not be used beside them."""
+"""Meter values are stored byte for byte as they were sent, with flags for the parts that could not be used."""
 
 import json
 
@@ -23,7 +23,7 @@ def charge_point(make):
 
 
 def deliver(charge_point, action, payload):
-    """Send a call whose payload is these very bytes; return the answer's type, or None."""
+    """Send a call with exactly these bytes as payload; return the answer's type, or None."""
     charge_point.send(b'[2,"1","%b",%b]' % (action.encode(), payload))
     return next((frame[0] for frame in charge_point.take()), None)
 

@@ -1,4 +1,4 @@
-"""A reservation that was accepted is kept, used by its start, and what is doubtful about that is flagged."""
+"""An accepted reservation is kept, used by its start, and flagged where that is doubtful."""
 
 import datetime as dt
 
@@ -47,7 +47,7 @@ def cancel(stage, charge_point):
 
 @pytest.fixture
 def start(charge_point, store, now):
-    """Start a transaction now, and return what was kept of it."""
+    """Start a transaction now, and return its record."""
 
     def start(number=5, **more):
         at = more.pop("at", now()).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -28,7 +28,7 @@ def start(charge_point):
 
 @pytest.fixture
 def stop(charge_point, clock):
-    """Stop a transaction a minute later; some numbers are none that was given out."""
+    """Stop a transaction a minute later; some numbers are none that were allotted."""
 
     def stop(number=-1, **more):
         clock.advance(60)

@@ -1,4 +1,4 @@
-"""Whether a charge point kept its promise, judged from its own messages alone."""
+"""Effects of commands, judged by the charge point's own messages alone."""
 
 import datetime as dt
 
@@ -29,7 +29,7 @@ def show(expectation, message):
 
 
 def accepted(request):
-    """A response that says Accepted."""
+    """Return a response with status Accepted."""
     kind = type(request).__action__.response
     return kind(status="Accepted")
 
@@ -261,7 +261,7 @@ PROMISED, GIVEN_UP, OPEN = "promised", "given up", "open"
 
 
 def several(request, *answers):
-    """Expectations, oldest first: promised, given up without an answer, or not answered yet."""
+    """Make expectations, oldest first: accepted, given up without an answer, or not answered yet."""
     waiting = []
     for answer in answers:
         expectation = expect(request)
@@ -322,7 +322,7 @@ def test_a_start_is_the_effect_of_its_command_whatever_its_clock_says(days):
 
 @pytest.mark.parametrize(("seconds", "first"), [(0, PENDING), (1, DONE)])
 def test_a_start_is_rather_of_the_command_that_it_is_not_older_than(seconds, first):
-    """The first was never answered: were both as old, the second would come first."""
+    """The first was never answered: if both were as old, the second would match first."""
     waiting = [expect(remote_start, DATE), expect(remote_start, DATE + dt.timedelta(seconds=seconds))]
     waiting[0].unanswered()
     waiting[1].answered(accepted(remote_start))

@@ -1,4 +1,4 @@
-"""Energy of transactions: figures against a model that a reader can check by hand, and each suspicion."""
+"""Energy of transactions: figures against a model that a reader can check by hand, and each finding."""
 
 import datetime as dt
 from decimal import Decimal
@@ -47,7 +47,7 @@ def power(minutes, watts, **more):
 
 
 def sent(*samples):
-    """Messages with one sample each, received when they were taken."""
+    """Make messages with one sample each, received when they were taken."""
     return [(sample.at, [sample]) for sample in samples]
 
 
@@ -179,14 +179,14 @@ UNITS = (("Wh", 0), ("kWh", 0), ("wh", 3), ("KWH", -3), ("", 0), ("kWh", 2))
 
 
 def told_as(wh, unit, multiplier):
-    """The text of a value of so many Wh in a unit."""
+    """Return the text of an energy in a unit."""
     power_of_ten = multiplier + (3 if unit.lower() == "kwh" else 0)
     return f"{Decimal(wh).scaleb(-power_of_ten):f}"
 
 
 @st.composite
 def transactions(draw):
-    """Registers that never fall, and messages that tell them in any unit, in phases, repeated and shuffled."""
+    """Draw registers that never fall, and messages with them in any unit, in phases, repeated and shuffled."""
     steps = draw(st.lists(st.integers(0, 5000), min_size=1, max_size=12))
     meter_start = draw(st.integers(0, 10**7))
     wh, registers = meter_start, []

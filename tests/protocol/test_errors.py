@@ -1,4 +1,4 @@
-"""Errors: codes in any spelling, and who is to blame."""
+"""Errors: codes in any spelling, and the side at fault."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""What is answered in a handler's place: valid in every case, and never more than is known."""
+"""Fallback answers: valid in every case, and without anything that is not known."""
 
 import json
 

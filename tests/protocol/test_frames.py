@@ -1,4 +1,4 @@
-"""Frames: bytes to what they say, and back."""
+"""Frames: from bytes to messages, and back."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Frames with slips that leave no doubt of what they say: mended and told, and nothing else is."""
+"""Frames with unambiguous slips are mended and reported as deviations; no others are."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Length-prefixed messages, cut anywhere."""
+"""Length-prefixed messages, cut at any byte."""
 
 import pytest
 from hypothesis import given

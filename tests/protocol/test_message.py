@@ -1,4 +1,4 @@
-"""Messages: what a class statement makes."""
+"""Message classes as their class statements make them."""
 
 import datetime as dt
 import pickle
@@ -22,7 +22,7 @@ class Inner(Message):
 
 
 class Outer(Message):
-    """Has a member of every sort."""
+    """Has a member of every kind."""
 
     LIMIT: ClassVar[int] = 3
 

@@ -1,4 +1,4 @@
-"""Payloads: both policies for what comes in."""
+"""Payloads: both policies for received messages."""
 
 import datetime as dt
 from typing import Annotated

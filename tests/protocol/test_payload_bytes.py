@@ -1,4 +1,4 @@
-"""Payloads that nobody should send: no bytes raise anything but a refusal."""
+"""Invalid payloads: no bytes raise anything but a refusal."""
 
 import contextlib
 from typing import Any
@@ -90,7 +90,7 @@ KINDS = [
 
 
 def read_by_both(kind: type[Message], payload: bytes) -> None:
-    """Read; what is read must survive being written and, where it was clean, being read again."""
+    """Read a payload; the result must survive being written and, where it was clean, being read again."""
     with contextlib.suppress(Refused):
         clean = strict(kind, payload)
         assert strict(kind, encode(clean)) == clean

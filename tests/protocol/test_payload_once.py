@@ -31,13 +31,13 @@ ZONES = [
 
 
 class TextSubclass(str):
-    """A text that is one by inheritance."""
+    """Text of a subclass of str."""
 
     __slots__ = ()
 
 
 class Colour(StrEnum):
-    """An enumeration of somebody else's."""
+    """Enumeration of another library."""
 
     RED = "Accepted"
 
@@ -85,7 +85,7 @@ ODD: list[Any] = [
 
 
 def values(rule: Any) -> st.SearchStrategy[Any]:
-    """Values of a rule, almost all valid, some of them in another type than the declared one."""
+    """Return a strategy for the values of a rule, almost all valid, some of another type than the declared one."""
     if isinstance(rule, rules.Items):
         many = st.lists(values(rule.inner), min_size=rule.at_least, max_size=rule.at_least + 2)
         return many.map(tuple) | many

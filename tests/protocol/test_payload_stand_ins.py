@@ -1,4 +1,4 @@
-"""Payloads under the lenient policy: members that cannot be used, and what stands in their place."""
+"""Payloads under the lenient policy: stand-ins for members that cannot be used."""
 
 import datetime as dt
 import json

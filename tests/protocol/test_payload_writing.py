@@ -1,4 +1,4 @@
-"""Payloads of ours: how they are written, and that nothing invalid is."""
+"""Payloads that chargehand writes: their form, and the refusal of invalid ones."""
 
 import datetime as dt
 from decimal import Decimal

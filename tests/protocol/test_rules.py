@@ -1,4 +1,4 @@
-"""Rules: what each takes, what it refuses, and that its compiled twin reads the same."""
+"""Rules: the values that each accepts and refuses, and the agreement of its compiled twin."""
 
 import datetime as dt
 import itertools
@@ -52,7 +52,7 @@ NOON = dt.datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 def verdict(kind: type[Message], member: str, value: str) -> Any:
-    """What strict reads for a member given as JSON text, or the refusal."""
+    """Return the strict policy's value of a member given as JSON text, or the refusal."""
     payload = f'{{"{member}":{value}}}'.encode()
     try:
         return getattr(strict(kind, payload), member)
@@ -62,12 +62,12 @@ def verdict(kind: type[Message], member: str, value: str) -> Any:
 
 @pytest.fixture
 def marshmallow_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts ask their compiled twin first; without that the contract stands alone."""
+    """Turn off the compiled twin that message parts use first, so that the contract stands alone."""
     monkeypatch.delattr(rules.Part, "deserialize")
 
 
 def both(kind: type[Message], payload: bytes) -> tuple[Any, Any]:
-    """What the compiled decoder and what the contract make of a payload; None: refused."""
+    """Return the results of the compiled decoder and of the contract for a payload; None: refused."""
     try:
         fast = kind.__decoder__.decode(payload)
     except UNREADABLE:

@@ -1,4 +1,4 @@
-"""One side of a conversation as pure state: frames in, events and frames out, the time an argument."""
+"""The protocol session as pure state: frames in, events and frames out, time as an argument."""
 
 import json
 
@@ -45,7 +45,7 @@ def call(session, action, payload=None, unique_id="1", now=0.0):
 
 
 def code(event):
-    """The code of an immediate answer, as it is spelt on the wire."""
+    """Return the code of an immediate answer in its spelling on the wire."""
     assert isinstance(event, RefusedCall), event
     frame = json.loads(event.frame)
     assert frame[0] == 4
@@ -59,7 +59,7 @@ def outgoing(request=None, timeout_s=30.0, expires_at=INFINITY):
 
 
 def sent(session, request=None, now=0.0, **options):
-    """Submit a call and put it on the wire."""
+    """Submit a command and put it on the wire."""
     one = outgoing(request, **options)
     assert session.submit(one)
     assert session.next_call(now)[0] is one

@@ -1,4 +1,4 @@
-"""What holds for every frame, in sessions of both roles, under both policies, however they are registered."""
+"""Properties of sessions for every frame, in both roles, under both policies, with any registration."""
 
 import json
 import re
@@ -36,7 +36,7 @@ OURS = {
     Sender.CHARGE_POINT: v16.GetConfiguration(key=("a",)),
     Sender.CENTRAL_SYSTEM: v16.Authorize(id_tag="T1"),
 }
-"""By what a side takes, a call of its own."""
+"""Command by the side that receives frames."""
 
 ON_WIRE = "ours-1"
 LIKE_AN_ANSWER = re.compile(rb"[\x00-\x20\xef\xbb\xbf]*\[\s*\"?[34]")
@@ -83,14 +83,14 @@ JSON = st.recursive(
     max_leaves=12,
 )
 LONE_SURROGATE = "\ud800"
-"""Python writes it as JSON, and no reader of Unicode takes it."""
+"""Lone surrogate: Python writes it as JSON, and no reader of Unicode accepts it."""
 
 IDS = st.sampled_from(["1", ON_WIRE, "", "ä" * 255, "a" * 256]) | st.text(max_size=40)
 NAMES = st.sampled_from([*v16.VERSION.actions, "NoSuchAction", ""]) | st.text(max_size=60)
 
 
 def sessions():
-    """One for every role, policy and registration, each with a call of its own on the wire."""
+    """Make a session for every role, policy and registration, each with a command of its own on the wire."""
     for receives, strict, registration in product(ROLES, (False, True), REGISTRATIONS):
         rules = SessionRules(version=v16.VERSION, receives=receives, strict=strict)
         session = Session(rules, "ours-", registration)
@@ -106,7 +106,7 @@ def sessions():
 
 
 def heard(data):
-    """What all of them make of a frame, when what must hold for every frame has been seen to."""
+    """Return the results of all sessions for a frame, after the check of the general properties."""
     events = []
     for session in sessions():
         event = session.receive(data, 5.0)
@@ -220,7 +220,7 @@ def test_an_answer_that_cannot_be_read_ends_its_call():
 
 @st.composite
 def garbled(draw):
-    """Some bytes of a valid frame are taken out, put in, flipped, or cut off; what is left is UTF-8 all the same."""
+    """Draw valid frames with some bytes removed, inserted, flipped, or cut off; the result is still UTF-8."""
     data = bytearray(compact(draw(st.sampled_from(VALID))))
     for _ in range(draw(st.integers(1, 4))):
         place = draw(st.integers(0, len(data)))
@@ -243,7 +243,7 @@ def test_a_garbled_frame_is_survived(data):
 
 
 def paths(value, path=()):
-    """The places of all values inside a value."""
+    """Return the paths of all values inside a value."""
     yield path
     members = (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -253,7 +253,7 @@ def paths(value, path=()):
 
 
 def replaced(value, path, new):
-    """A copy of a value with another one in one place."""
+    """Return a copy of a value with another one at one path."""
     if not path:
         return new
     copy = value.copy()
@@ -268,7 +268,7 @@ def at(value, path):
 
 
 def swapped(value):
-    """A number as text, a text as a number, a list for an object."""
+    """Return a number as text, a text as a number, a list for an object."""
     if isinstance(value, dict):
         return [value]
     if isinstance(value, list):
@@ -280,7 +280,7 @@ def swapped(value):
 
 @st.composite
 def misshapen(draw):
-    """Some values of a valid frame become others: of the wrong kind, missing, or anything."""
+    """Draw valid frames with some values replaced: of the wrong kind, missing, or anything."""
     frame = draw(st.sampled_from(VALID))
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from([path for path in paths(frame) if path] or [()]))
@@ -300,7 +300,7 @@ def test_a_misshapen_frame_is_survived(frame):
 
 @st.composite
 def repeated(draw):
-    """A valid frame in whose objects members come twice, the second time with any value."""
+    """Draw valid frames in whose objects members come twice, the second time with any value."""
     frame = draw(st.sampled_from(VALID))
     text = compact(frame).decode()
     holders = [

@@ -1,4 +1,4 @@
-"""Before it is accepted, a charge point may send what it was asked for. OCPP 1.6, sections 4.2 and 5.17."""
+"""Before it is accepted, a charge point may send the messages it was asked for. OCPP 1.6, sections 4.2 and 5.17."""
 
 import json
 
@@ -28,7 +28,7 @@ def session():
 
 
 def passing(session):
-    """The actions that pass the gate now."""
+    """Return the actions that the session lets through now."""
     passed = set()
     for action, payload in PAYLOADS.items():
         event = session.receive(json.dumps([2, "1", action, payload]).encode(), 0.0)
@@ -41,7 +41,7 @@ def passing(session):
 
 
 def ask(session, request, status="Accepted", after_s=1.0):
-    """Send a trigger, and let it be answered."""
+    """Send a trigger, and answer it."""
     action = v16.VERSION.row_of(request)
     outgoing = Outgoing(object(), action, request, build(action.request, request), 30.0)
     assert session.submit(outgoing)

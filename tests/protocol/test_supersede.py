@@ -1,4 +1,4 @@
-"""Which waiting calls a newer one makes pointless."""
+"""Waiting commands that a newer one supersedes."""
 
 import datetime as dt
 

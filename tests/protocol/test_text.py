@@ -1,4 +1,4 @@
-"""Characters that nobody sees, and text in which they are shown."""
+"""Invisible characters, and text in which they are shown."""
 
 import sys
 import unicodedata

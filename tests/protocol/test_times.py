@@ -1,4 +1,4 @@
-"""Times: every form that ISO 8601 has, what is close to one, and what is none."""
+"""Times: every form of ISO 8601, forms close to it, and texts that are no time."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""How a codec closes and is closed: sections 5.5.1, 7.1 and 7.4 of RFC 6455."""
+"""Closing handshake of the codec: sections 5.5.1, 7.1 and 7.4 of RFC 6455."""
 
 import pytest
 

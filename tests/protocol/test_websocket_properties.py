@@ -1,4 +1,4 @@
-"""What holds for every stream of bytes, with wsproto as the judge that does not know our code."""
+"""Properties of the codec for every stream of bytes, with wsproto as an independent judge."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -145,7 +145,7 @@ def test_a_text_in_any_fragments_with_pings_between_is_the_text(
 
 
 def verdict(role: Role, stream: bytes) -> list[object]:
-    """Return what wsproto makes of a stream, in our words; an end of either kind is its code alone."""
+    """Return wsproto's result for a stream in the terms of the codec; an end of either kind is its code alone."""
     judge = Connection(JUDGES[role])
     judge.receive_data(stream)
     facts: list[object] = []
@@ -198,7 +198,7 @@ def test_wsproto_reads_what_we_write(role: Role, said: list[bytes]) -> None:
 
 
 def without_key(event):
-    """An event without its reply, which is masked with a key made by chance."""
+    """Return an event without its reply, which is masked with a random key."""
     return replace(event, reply=None) if isinstance(event, Closed | Failed) else event
 
 

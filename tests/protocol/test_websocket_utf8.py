@@ -19,7 +19,7 @@ WRONG = [
 
 
 def failed_at(codec: Codec, data: bytes) -> int:
-    """How many bytes it takes, one by one, until the codec fails with 1007; -1 if it never does."""
+    """Count the bytes, fed one by one, until the codec fails with 1007; -1 if it never does."""
     for at in range(len(data)):
         events = codec.receive(data[at : at + 1])
         if events and isinstance(events[-1], Failed):

@@ -22,7 +22,7 @@ MISSING = "there is no redis-server on this machine (Debian: apt install redis-s
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_redis(tmp_path_factory) -> Iterator[RedisProcess | None]:
-    """Started before any test of this folder looks at what there is, so that none is said to have left it behind."""
+    """Redis server started before any test of this folder counts processes, so that it is no leftover of a test."""
     server = RedisProcess(tmp_path_factory.mktemp("redis")) if REDIS is not None else None
     if server is not None:
         server.start()
@@ -33,7 +33,7 @@ def shared_redis(tmp_path_factory) -> Iterator[RedisProcess | None]:
 
 @pytest.fixture
 def redis_server(shared_redis) -> RedisProcess:
-    """A Redis for all tests that leave it alone; each takes a prefix of its own."""
+    """Redis shared by all tests that leave it alone; each uses a prefix of its own."""
     if shared_redis is None:
         pytest.skip(MISSING)
     return shared_redis
@@ -41,7 +41,7 @@ def redis_server(shared_redis) -> RedisProcess:
 
 @pytest.fixture
 def own_redis(tmp_path) -> Iterator[Callable[..., RedisProcess]]:
-    """Starts a Redis that a test may kill."""
+    """Start a Redis that a test may kill."""
     if REDIS is None:
         pytest.skip(MISSING)
     started = []
@@ -58,7 +58,7 @@ def own_redis(tmp_path) -> Iterator[Callable[..., RedisProcess]]:
 
 
 class CoordinatorFactory:
-    """Factory of coordinators that are all for the same charge points."""
+    """Factory of coordinators for the same charge points."""
 
     def __init__(self, make) -> None:
         self._make = make

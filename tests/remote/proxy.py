@@ -1,4 +1,4 @@
-"""A network that can be cut: a TCP proxy on gevent's sockets between a node and a server."""
+"""TCP proxy on gevent's sockets between a node and a server: a network that can be cut."""
 
 import contextlib
 from typing import Any
@@ -13,7 +13,7 @@ READ_BYTES = 65_536
 
 
 class Proxy:
-    """Passes on what comes, until it is told otherwise. `cut` closes connections, `black_hole` swallows silently."""
+    """Forwards all bytes until a test changes that. `cut` closes connections, `black_hole` drops bytes silently."""
 
     def __init__(self, port: int) -> None:
         self._to = ("127.0.0.1", port)
@@ -43,15 +43,15 @@ class Proxy:
         self._close()
 
     def black_hole(self) -> None:
-        """Pass nothing on; what was sent comes late, if the connection is still there."""
+        """Forward nothing; bytes sent meanwhile arrive late, if the connection still exists."""
         self._passing.clear()
 
     def delay(self, seconds: float) -> None:
-        """Pass everything on so much later."""
+        """Delay everything by some seconds."""
         self._delay_s = seconds
 
     def lead_to(self, port: int) -> None:
-        """Have new connections go to another server."""
+        """Connect new connections to another server."""
         self._to = ("127.0.0.1", port)
 
     def heal(self) -> None:

@@ -1,4 +1,4 @@
-"""A listener that keeps all that it hears."""
+"""Listener that keeps all messages."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class RecordingListener:
 
 
 def refused(error: type[Exception], ask: Any, *arguments: Any) -> bool:
-    """Whether asking raises this."""
+    """Tell if asking raises this error."""
     try:
         ask(*arguments)
     except error:

@@ -1,4 +1,4 @@
-"""A real redis-server on a free port, that a test may kill, stop for a while, and start again."""
+"""Real redis-server on a free port, which a test may kill, suspend, and start again."""
 
 import shutil
 import signal
@@ -21,7 +21,7 @@ def free_port() -> int:
 
 
 class RedisProcess:
-    """One server that keeps nothing. `options` are those of its command line."""
+    """Redis server without persistence. `options` are those of its command line."""
 
     def __init__(self, folder: Path, *options: str, port: int = 0) -> None:
         self.port = port or free_port()
@@ -36,7 +36,7 @@ class RedisProcess:
         return self._process.pid
 
     def start(self, file: Path | None = None) -> None:
-        """Start it, empty, and wait until it listens. With a file that is its configuration."""
+        """Start the server, empty, and wait until it listens. `file` is its configuration."""
         assert REDIS is not None
         own = [] if "--port" in self._options or file else ["--port", str(self.port)]
         keep_nothing = [] if file else ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
@@ -52,7 +52,7 @@ class RedisProcess:
             gevent.sleep(POLL_S)
 
     def kill(self) -> None:
-        """End it at once; nothing of what it knew is kept."""
+        """Kill the server; all its data is lost."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -1,4 +1,4 @@
-"""A coordinator in this process: several systems in one hub share their charge points over it, and a test cuts it."""
+"""Coordinator in this process: several systems in one hub share their charge points over it, and a test can cut it."""
 
 import gevent
 
@@ -6,7 +6,7 @@ from chargehand.remote.cluster.coordinator import LEASE_S, Claim, CoordinatorUna
 
 
 class LeaseRegistry:
-    """What all of them share."""
+    """Leases shared by all systems of a test."""
 
     def __init__(self):
         self.boards = {}
@@ -17,7 +17,7 @@ class LeaseRegistry:
         return RegistryCoordinator(self, node)
 
     def die(self, node):
-        """A node is gone, with all that it held; the others hear of it."""
+        """Remove a node with all its leases; the others are told."""
         self.boards.pop(node, None)
         for id_ in [id_ for id_, (_, holder) in self.held.items() if holder == node]:
             del self.held[id_]

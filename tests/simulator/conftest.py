@@ -1,4 +1,4 @@
-"""Charge points with a real central system in the same process, and with none at all."""
+"""Charge points with a real central system in the same process, and with none."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +17,7 @@ DEADLINE_S = 10.0
 
 
 def url_of(system: CentralSystem) -> str:
-    """Where its charge points connect."""
+    """Return the URL of the system for charge points."""
     return f"ws://127.0.0.1:{system.port}/ocpp"
 
 
@@ -26,14 +26,14 @@ CallCommand = Callable[[Any], Any]
 
 @pytest.fixture
 def system() -> Iterator[CentralSystem]:
-    """A central system with defaults on a free port."""
+    """Central system with defaults on a free port."""
     with CentralSystem(Settings(port=0)) as system:
         yield system
 
 
 @pytest.fixture
 def make(system: CentralSystem) -> Iterator[Callable[..., ChargePoint]]:
-    """Makes charge points of that system, not connected yet; closes them all."""
+    """Make charge points of that system, not connected yet; close them all at the end."""
     made: list[ChargePoint] = []
 
     def make(identity: str = "CP1", **options: Any) -> ChargePoint:
@@ -48,7 +48,7 @@ def make(system: CentralSystem) -> Iterator[Callable[..., ChargePoint]]:
 
 @pytest.fixture
 def booted(make: Callable[..., ChargePoint]) -> ChargePoint:
-    """A charge point that is connected, accepted, and has told its statuses."""
+    """Charge point that is connected, accepted, and has sent its statuses."""
     charge_point = make()
     charge_point.connect()
     charge_point.boot()
@@ -57,7 +57,7 @@ def booted(make: Callable[..., ChargePoint]) -> ChargePoint:
 
 @pytest.fixture
 def call(system: CentralSystem, booted: ChargePoint) -> CallCommand:
-    """Sends a command to the booted charge point and returns what it answered."""
+    """Send a command to the booted charge point and return its answer."""
 
     def call(request: Any, timeout_s: float = DEADLINE_S) -> Any:
         return system.send(booted.identity, request, timeout_s=timeout_s).result()
@@ -67,7 +67,7 @@ def call(system: CentralSystem, booted: ChargePoint) -> CallCommand:
 
 @pytest.fixture
 def clock() -> ManualClock:
-    """A clock that a test moves."""
+    """Clock that a test moves."""
     return ManualClock()
 
 
@@ -81,14 +81,14 @@ def timers(clock: ManualClock) -> Timers:
 
 @pytest.fixture
 def jobs(timers: Timers) -> Iterator[Jobs]:
-    """Jobs by that clock."""
+    """Jobs on that clock."""
     jobs = Jobs("CP1", timers)
     yield jobs
     jobs.end()
 
 
 class FakeCentralSystem:
-    """What stands in for the central system: it keeps the requests, and answers from a table."""
+    """Fake central system that keeps the requests and answers from a table."""
 
     def __init__(self) -> None:
         self.client: object | None = self  # None: offline
@@ -110,19 +110,19 @@ class FakeCentralSystem:
         return request.__action__.response() if answer is None else answer
 
     def names(self) -> list[str]:
-        """The actions sent so far."""
+        """Return the actions sent so far."""
         return [type(request).__name__ for request in self.requests]
 
 
 @pytest.fixture
 def backend() -> FakeCentralSystem:
-    """A central system that is only a table."""
+    """Fake central system."""
     return FakeCentralSystem()
 
 
 @pytest.fixture
 def settle(jobs: Jobs) -> Callable[[], None]:
-    """Lets all jobs that do not wait for something come to their end."""
+    """Let all jobs run to their end that do not wait."""
 
     def settle() -> None:
         with gevent.Timeout(DEADLINE_S):

@@ -19,7 +19,7 @@ QUICK = Backoff(least_s=0.001, most_s=0.01)
 
 
 class MisbehavingPlugin(Plugin):
-    """Answers badly, or not before it is told to."""
+    """Answers wrongly, or only when a test says so."""
 
     def __init__(self, go_on: gevent.event.Event) -> None:
         super().__init__()

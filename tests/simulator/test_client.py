@@ -1,4 +1,4 @@
-"""The WebSocket client against a server of a few lines, which does what the test says."""
+"""The WebSocket client against a server of a few lines that is scripted by the test."""
 
 import contextlib
 import socket
@@ -18,7 +18,7 @@ DEADLINE_S = 10.0
 
 
 class Peer:
-    """The server's end of one connection."""
+    """Server's end of one connection."""
 
     def __init__(self, sock: Any) -> None:
         self.sock = sock
@@ -38,7 +38,7 @@ class Peer:
         self.sock.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
 
     def event(self) -> Any:
-        """The next event; None at the end of the stream."""
+        """Return the next event; None at the end of the stream."""
         while not self.events:
             data = self.sock.recv(4096)
             if not data:
@@ -55,7 +55,7 @@ def in_time() -> Iterator[None]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., str]]:
-    """Starts a server whose one connection runs the function given; returns its URL."""
+    """Start a server whose one connection runs the given function; return its URL."""
     servers = []
     over = Event()
 
@@ -78,7 +78,7 @@ def serve() -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def pair(serve: Callable[..., str]) -> Iterator[tuple[Client, Peer]]:
-    """A client and its peer, with an open connection."""
+    """Client and its peer, with an open connection."""
     found: AsyncResult[Peer] = AsyncResult()
 
     def run(peer: Peer) -> None:
@@ -183,7 +183,7 @@ def test_a_message_that_came_with_the_handshake_is_read(serve):
 
 
 class CoalescingSocket:
-    """A socket that sends something behind whatever it sends."""
+    """Socket that appends bytes to everything it sends."""
 
     def __init__(self, sock: Any, more: bytes) -> None:
         self._sock, self._more = sock, more

@@ -1,4 +1,4 @@
-"""The line on clients that are made by the test."""
+"""The reconnecting connection on fake clients."""
 
 import random
 from typing import Any
@@ -22,7 +22,7 @@ def in_time():
 
 
 class FakeClient:
-    """Stands in for a WebSocket: over when the peer, or we, say so."""
+    """Fake WebSocket client, ended by the peer or by the test."""
 
     def __init__(self, *, answers_close: bool = True) -> None:
         self.subprotocol = "ocpp1.6"
@@ -52,7 +52,7 @@ class FakeClient:
 
 
 class Network:
-    """What `dial` finds: clients or errors, in this order; then new clients without an end."""
+    """Results of `dial`: the listed clients or errors in this order, then new clients without end."""
 
     def __init__(self) -> None:
         self.next: list[Any] = []

@@ -1,4 +1,4 @@
-"""The conversation on a client that is only a list of what comes and what went."""
+"""The conversation on a fake client with lists of received and sent frames."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from chargehand.simulator.message_log import MessageLog
 
 
 class Wire:
-    """Stands in for a client. What is put into `coming` is received; None is the end."""
+    """Fake client. Frames put into `coming` are received; None is the end."""
 
     def __init__(self) -> None:
         self.coming: Queue[bytes | None] = Queue()
@@ -54,7 +54,7 @@ def wire(conversation, taken):
 
 
 def answered(conversation, wire, answer):
-    """What becomes of a Heartbeat that is answered like this; `answer` gets its id."""
+    """Return the outcome of a Heartbeat with a given answer; `answer` gets its id."""
     sending = gevent.spawn(conversation.send, v16.Heartbeat())
     call = wire.went.get(timeout=10)
     wire.coming.put(json.dumps(answer(call[1])).encode())

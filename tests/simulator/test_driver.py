@@ -1,4 +1,4 @@
-"""A driver at a simulated charge point of a real central system."""
+"""The driver at a simulated charge point of a real central system."""
 
 import pytest
 

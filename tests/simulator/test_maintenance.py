@@ -1,4 +1,4 @@
-"""Upkeep by a real central system: firmware, files, certificates, and messages asked for, with their effects."""
+"""Maintenance by a real central system: firmware, files, certificates and triggered messages, with their effects."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""What happens offline, and what a real central system hears of it later."""
+"""Events of offline times, and the messages about them that a real central system gets later."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""How a simulated charge point proves who it is, and whom it trusts."""
+"""Authentication of a simulated charge point, and its trust in the server."""
 
 import datetime as dt
 import ssl
@@ -53,7 +53,7 @@ def test_a_new_key_is_used_for_a_new_connection(make, system):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1 that signs itself, and its key: two PEM files."""
+    """Self-signed certificate for 127.0.0.1, and its key: two PEM files."""
     folder = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "central system")])

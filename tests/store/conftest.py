@@ -1,4 +1,4 @@
-"""The stores that a database keeps: each can be opened again and again, and has what it had."""
+"""Stores with a database: each can be opened again and again with the same content."""
 
 import itertools
 import sqlite3
@@ -18,7 +18,7 @@ from chargehand.store.worker_socket import WorkerStore
 
 
 class StoreServerHarness:
-    """The one process that writes, here in a thread of this one: a file, and a socket to it."""
+    """Writing process, here in a thread of this one, with a file and a socket to it."""
 
     def __init__(self, folder):
         self.file = str(Path(folder) / "store.sqlite")
@@ -53,7 +53,7 @@ class StoreServerHarness:
 
 
 class PostgresHarness:
-    """The same with PostgreSQL."""
+    """PostgreSQL server in the place of the writing process."""
 
     def __init__(self, postgres):
         self._postgres = postgres
@@ -71,7 +71,7 @@ class PostgresHarness:
 
 @pytest.fixture
 def writing():
-    """One process that writes; its path is short, for that of a socket has a limit."""
+    """Writing process; its path is short because a socket's path has a limit."""
     with tempfile.TemporaryDirectory() as folder:
         one = StoreServerHarness(folder)
         yield one
@@ -81,7 +81,7 @@ def writing():
 
 @pytest.fixture(params=["workers", "postgres"])
 def shared(request):
-    """A database that several stores may have open at once."""
+    """Database that several stores may have open at once."""
     if request.param == "workers":
         return request.getfixturevalue("writing")
     return PostgresHarness(request.getfixturevalue("postgres"))
@@ -89,7 +89,7 @@ def shared(request):
 
 @pytest.fixture(params=["sqlite", "workers", "postgres"])
 def open_store(request, tmp_path):
-    """Opens the same store as often as it is called; whoever calls closes."""
+    """Open the same store at each call; the caller closes it."""
     return _opener(request, tmp_path)
 
 
@@ -112,7 +112,7 @@ def any_store(request, tmp_path):
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def empty_store(request, tmp_path):
-    """Each call makes an empty store: what it returns opens that."""
+    """Make an empty store at each call; the result opens it."""
     numbers = itertools.count()
     postgres = request.getfixturevalue("postgres") if request.param == "postgres" else None
 
@@ -128,7 +128,7 @@ def empty_store(request, tmp_path):
 
 @pytest.fixture
 def opened(open_store):
-    """The same, but each time the store before is closed."""
+    """Open the same store at each call, after closing the previous one."""
     stores = []
 
     def open_():

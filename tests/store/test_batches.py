@@ -1,4 +1,4 @@
-"""Rows that come together are few statements, and the result is what it would be one after the other."""
+"""Rows of a batch are few statements, with the same result as one after the other."""
 
 import datetime as dt
 import itertools
@@ -138,7 +138,7 @@ def test_an_entry_and_its_removal_keep_their_order(opened):
 
 
 def stop(store, number):
-    """Stop it as the back office does: only what it knows."""
+    """Stop a transaction as the back office does, with only the facts that it knows."""
     return store.stop_transaction(stopped(number)) if store.transaction(number) is not None else None
 
 
@@ -155,7 +155,7 @@ def at(count):
 
 
 def amend(store, number, count):
-    """Amend a transaction as the back office does: only what it knows."""
+    """Amend a transaction as the back office does, with only the facts that it knows."""
     if store.transaction(number) is None:
         return None
     figures = StopFigures(received_at=at(count), meter_stop=count, id_tag="\0", reason="\ud800")

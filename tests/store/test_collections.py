@@ -1,4 +1,4 @@
-"""A book: what is put in is found, by its key and by its charge point, and kept as it says."""
+"""Collections: a record is found by its key and by its charge point, and is durable when the receipt says so."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""A copy of the store: whole and consistent while it is written to, and nothing of it is left when it cannot be."""
+"""A copy of the store: complete and consistent during writes, and without leftovers when it fails."""
 
 import resource
 import shutil

@@ -1,4 +1,4 @@
-"""What a store has when it is opened again, and what it does with what it cannot hold; on SQLite and PostgreSQL."""
+"""Content of a store that is opened again, and records that it cannot hold; on SQLite and PostgreSQL."""
 
 import gevent
 import msgspec

@@ -29,7 +29,7 @@ def counted():
 
 @pytest.fixture(params=["memory", "sqlite", "workers", "postgres"])
 def store(request, tmp_path, counted):
-    """A store that keeps 20 events of each charge point, and looks at them after each."""
+    """Store that keeps 20 events of each charge point, and checks the bound after each."""
     bounds = EventBounds(20, 1000, lambda name, whose: counted.append((name, whose)))
     if request.param == "memory":
         made = MemoryStore(bounds=bounds)

@@ -1,4 +1,4 @@
-"""A hub stands still for a moment when a thread does not get on, and only then."""
+"""The hub pauses for a moment when a thread does not get the GIL, and only then."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from chargehand.store.gil_handoff import LOOK_S, LOOK_SELDOM_S, LOOKS, YIELD_S, 
 
 
 class ManualLoop:
-    """Timers that run when they are told to."""
+    """Timers that run on the test's command."""
 
     def __init__(self):
         self.timers = []
@@ -35,7 +35,7 @@ class ManualTimer:
 
 
 class RecordingLock:
-    """Notes for how long it is waited for."""
+    """Notes the time for which it is waited."""
 
     def __init__(self):
         self.waits = []

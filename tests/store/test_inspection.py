@@ -1,4 +1,4 @@
-"""A file is looked at: all is well with what the store wrote, and each planted fault is seen, and only that."""
+"""Inspection of a file: a file written by the store passes, and each planted fault is found, and only that."""
 
 import datetime as dt
 import sqlite3
@@ -20,7 +20,7 @@ LATER = NOW + dt.timedelta(days=1)
 
 @pytest.fixture
 def path(tmp_path):
-    """A file with some of everything, made by the store."""
+    """File with some records of every kind, made by the store."""
     path = str(tmp_path / "store.sqlite")
     store = SqliteStore.open(path, threads)
     for connector, flags in enumerate(((), (), ("odd",)), 1):

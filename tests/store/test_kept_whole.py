@@ -1,4 +1,4 @@
-"""What was sent is what is kept, and what a charge point told is found again: in memory and in every database."""
+"""Messages are stored as they were sent, and facts of charge points are found again: in every store."""
 
 import datetime as dt
 import itertools
@@ -156,7 +156,7 @@ def test_readings_that_named_an_unknown_number_are_of_no_transaction(store):
 
 @pytest.mark.parametrize("filtered", [False, True])
 def test_pages_of_transactions_of_equal_times_neither_skip_nor_repeat(store, filtered):
-    """List transactions whose ids and times disagree, two at a time."""
+    """Ids and times of the transactions disagree; they are listed two at a time."""
     minutes = {11: 2, 3: 1, 7: 1, 5: 1, 2: 3, 9: 0}
     for number, minute in minutes.items():
         at = NOW + dt.timedelta(minutes=minute)

@@ -1,4 +1,4 @@
-"""Where a database is, and the way there: what is wrong is one line, and never shows the password."""
+"""Address of a database, and connecting to it: a fault is one line, and never shows the password."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What every store must do, shown on all of them. `STORES` has what makes each one."""
+"""Behaviour required of every store, tested on all of them. `STORES` has a factory of each."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def store(request):
 
 
 def kept(receipt):
-    """Wait until it is durable."""
+    """Wait until the record is durable."""
     receipt.wait(60)
 
 

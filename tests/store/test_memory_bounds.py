@@ -1,4 +1,4 @@
-"""The memory store is bounded, and its bounds keep nothing from its place that has room there."""
+"""The memory store is bounded, and drops a record only when there is no room for it."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""Work for a start is the same however many transactions are open at its charge point."""
+"""Work for a start is independent of the number of open transactions at its charge point."""
 
 import datetime as dt
 import sys
@@ -11,7 +11,7 @@ from .transactions import NOW, transaction
 
 
 def start(store, count, connector_id=1):
-    """Do what a StartTransaction makes a plugin ask of its store; return the number of Python calls that it took."""
+    """Make the store calls of a StartTransaction; return the number of Python calls that they took."""
     calls = 0
 
     def count_calls(_frame, event, _argument):

@@ -1,4 +1,4 @@
-"""What is the PostgreSQL store's alone: its server, which may be away, and its tables."""
+"""Behaviour of the PostgreSQL store alone: its server, which may be away, and its tables."""
 
 import contextlib
 import datetime as dt
@@ -25,7 +25,7 @@ LIMIT_S = 60
 
 @pytest.fixture
 def open_(postgres):
-    """Opens stores; all are closed in the end."""
+    """Open stores; close all at the end."""
     stores = []
 
     def open_(url=postgres.url, kind=PostgresServer):
@@ -54,7 +54,7 @@ def spool(store, **more):
 
 
 def ended(receipt):
-    """Wait for its end; the error, or None."""
+    """Wait for the end of a receipt; return the error, or None."""
     try:
         receipt.wait(LIMIT_S)
     except StoreError as error:
@@ -264,7 +264,7 @@ def test_numbers_run_out_rather_than_being_made_up_while_its_server_is_away(open
 
 
 class LostCommitServer(PostgresServer):
-    """One whose connection dies in the middle of a COMMIT, after the server has done it."""
+    """Server connection that is lost in the middle of a COMMIT, after the server has carried it out."""
 
     luck = 0
 
@@ -317,7 +317,7 @@ def test_a_stop_that_could_not_be_kept_is_kept_when_it_comes_again(open_):
 
 
 def failing_commit(self):
-    """The other end of the unknown: it was not done."""
+    """Lose the connection before the COMMIT is carried out."""
     if type(self).luck > 0:
         type(self).luck -= 1
         raise ConnectionError("planted")

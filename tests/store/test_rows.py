@@ -1,4 +1,4 @@
-"""How single values stand in a database's columns."""
+"""Representation of single values in a database's columns."""
 
 import datetime as dt
 

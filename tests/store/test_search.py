@@ -1,4 +1,4 @@
-"""Which transactions are found, page by page, in every store; and what is forgotten."""
+"""Search for transactions, page by page, in every store; and charge points that were removed."""
 
 import datetime as dt
 import itertools

@@ -1,4 +1,4 @@
-"""Several processes with one database: stores of which each knows what the others have kept."""
+"""Several processes with one database: each store knows the records that the others have stored."""
 
 import datetime as dt
 
@@ -179,7 +179,7 @@ def test_a_registration_that_the_other_has_kept_is_known(one, other):
 
 
 def test_what_of_ours_is_on_its_way_is_newer_than_what_a_refresh_reads(one, other):
-    """All of it is handed over before the thread has read anything, or behind that: it holds either way."""
+    """All records are handed over before the thread has read anything, or after that: the result is the same."""
     kept(one.start_transaction(transaction(7)))
     kept(one.register("CP1", "Pending"))
     kept(one.collections.tags.put(Tag(id_tag="T1")))
@@ -199,7 +199,7 @@ def test_what_of_ours_is_on_its_way_is_newer_than_what_a_refresh_reads(one, othe
 
 
 def test_what_was_read_before_ours_was_written_does_not_undo_it(one):
-    """The same by hand: the result of a refresh comes in while ours is on its way."""
+    """The same by hand: the result of a refresh arrives while the store's own record is being written."""
     kept(one.start_transaction(transaction(7)))
     receipts = [
         one.stop_transaction(stopped(7)),

@@ -1,4 +1,4 @@
-"""What is the SQLite store's alone: its file, and what happens when it cannot be written. The rest: test_durable.py."""
+"""Behaviour of the SQLite store alone: its file, and failing writes. The rest: test_durable.py."""
 
 import datetime as dt
 import hashlib
@@ -40,7 +40,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def opened(path):
-    """Opens the file as often as it is called; each time the store before is closed."""
+    """Open the file at each call, after closing the previous store."""
     stores = []
 
     def open_() -> SqliteStore:

@@ -1,4 +1,4 @@
-"""A receipt says how it went, once, to whoever asked before or after."""
+"""A receipt reports its result once, to everybody who asked before or after."""
 
 import gevent
 import pytest

@@ -1,4 +1,4 @@
-"""The one process that writes, asked by several: one commit for all of them, and none that holds up the others."""
+"""The writing process with several clients: one commit for all of them, and no client that delays the others."""
 
 import socket
 import stat
@@ -22,7 +22,7 @@ LIMIT_S = 60
 
 
 class StubDatabase:
-    """A database that notes what it is told, and waits at its first commit until it may go on."""
+    """Database that notes its batches, and waits at its first commit until it is released."""
 
     def __init__(self, *, waits=False, fails=""):
         self.batches = []
@@ -60,7 +60,7 @@ class StubDatabase:
 
 @pytest.fixture
 def serve(tmp_path, monkeypatch):
-    """Starts a server of a stub, at a short path; returns its path and what it says of its own end."""
+    """Start a server of a stub at a short path; yield its path and its end."""
     started = []
     monkeypatch.chdir(tmp_path)
 
@@ -77,7 +77,7 @@ def serve(tmp_path, monkeypatch):
 
 @pytest.fixture
 def writer():
-    """Makes a worker's own writer."""
+    """Make writers of worker processes."""
     writers = []
 
     def make():
@@ -92,7 +92,7 @@ def writer():
 
 @pytest.fixture
 def connect():
-    """A bare connection to it."""
+    """Open a bare connection to the server."""
     connections = []
 
     def connect():
@@ -107,7 +107,7 @@ def connect():
 
 
 def in_thread(function, *arguments):
-    """Have something done that blocks, while the hub goes on."""
+    """Run a blocking function in a thread while the hub goes on."""
     return gevent.get_hub().threadpool.apply(function, arguments)
 
 

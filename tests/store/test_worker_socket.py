@@ -1,4 +1,4 @@
-"""What a worker's store does when the process that writes is away, slow or gone, and how its batches are sent."""
+"""A worker's store while the writing process is away, slow or gone, and the way in which its batches are sent."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Transactions that the tests of the stores keep."""
+"""Transactions for the tests of the stores."""
 
 import datetime as dt
 

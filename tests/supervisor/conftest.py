@@ -1,4 +1,4 @@
-"""Fixtures: harnesses of a supervisor, of sessions, and of a whole system with a plugin that fails as it is told."""
+"""Fixtures: harnesses of a supervisor, of sessions, and of a whole system with a scripted, failing plugin."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def charge_point(sessions_harness):
 
 @pytest.fixture
 def faulty_reading(monkeypatch):
-    """Reading a frame with "crash" in it raises what nobody expects."""
+    """Have the reading of a frame with "crash" in it raise an unexpected error."""
     receive = Session.receive
 
     def planted(self, data, now):

@@ -1,4 +1,4 @@
-"""A plugin that fails when a test says so, and how its whole budget is spent."""
+"""Plugin that fails when a test says so, and functions that use up its restart intensity."""
 
 from chargehand import Plugin, on_online, passive
 
@@ -22,7 +22,7 @@ SUPERVISION = {
 
 
 class FailurePlan:
-    """What the plugin does, and what it was asked; outlives it."""
+    """Script of the plugin and log of its calls; outlives it."""
 
     def __init__(self):
         self.made = 0
@@ -39,7 +39,7 @@ class FailurePlan:
 
 
 class FailingPlugin(Plugin):
-    """Answers, or fails for those that the plan says."""
+    """Answers, or fails for the charge points of the plan."""
 
     def __init__(self, plan):
         super().__init__()
@@ -93,7 +93,7 @@ def spend(system_harness, plan, fleet):
 
 
 def quarantine(system_harness, plan, fleet):
-    """Spend the whole budget."""
+    """Use up the whole restart intensity."""
     for _ in range(SUPERVISION["intensity"] + 1):
         system_harness.plugin(
             "FailingPlugin"

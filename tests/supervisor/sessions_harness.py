@@ -1,4 +1,4 @@
-"""The sessions and their supervisor without sockets, and the fault that tests plant."""
+"""Sessions and their supervisor without sockets, and the fault that tests plant."""
 
 from chargehand import Policy, v16
 from chargehand.actors.runtime.cell import Cell
@@ -19,7 +19,7 @@ CRASH = '"crash"'
 
 
 class DirectoryHost(NoHost):
-    """Host that lets the directory count from when a charge point has gone."""
+    """Host that tells the directory of disconnections."""
 
     def __init__(self, directory, clock):
         self._directory, self._clock = directory, clock
@@ -29,7 +29,7 @@ class DirectoryHost(NoHost):
 
 
 class SessionsHarness:
-    """The sessions and their supervisor, on a stage that has the plugins, the clock and the store."""
+    """Sessions and their supervisor, on a stage that has the plugins, the clock and the store."""
 
     def __init__(self, way, log):
         self.store = StubStore()

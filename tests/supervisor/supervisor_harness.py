@@ -1,4 +1,4 @@
-"""A supervisor on a manual clock, with children that do as they are told."""
+"""Supervisor on a manual clock, with scripted children."""
 
 from gevent.event import Event
 
@@ -18,7 +18,7 @@ STOPS = "stops"
 
 
 class Child(Actor):
-    """Notes its life, and ends in the way it is told to. `faults` has what its `on_start` is to raise, by name."""
+    """Notes its life, and ends as the test says. `faults` has, by name, the exception for its `on_start`."""
 
     def __init__(self, name, log, faults):
         super().__init__()
@@ -45,7 +45,7 @@ class Child(Actor):
 
 
 class SupervisorHarness:
-    """One supervisor on a manual clock, and what it saw and did."""
+    """Supervisor on a manual clock, with a log of its exits and restarts."""
 
     def __init__(self):
         self.clock = ManualClock()

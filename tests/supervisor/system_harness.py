@@ -40,7 +40,7 @@ class SystemHarness:
         settle(self.system._scheduler)
 
     def connect(self, id_="CP1"):
-        """A charge point; its end of the connection."""
+        """Connect a charge point; return its end of the connection."""
         connection = MemoryConnection(settle=self.settle)
         connection.receiver = self.system._sessions.attach(id_, "", connection)
         self.settle()
@@ -60,13 +60,13 @@ class SystemHarness:
         return self.system._operations.plugin_cell(name)
 
     def described(self, name):
-        """What the tree says of one plugin."""
+        """Return the row of a plugin in the supervision tree."""
         (plugins, *_) = self.system.describe()["children"]
         (row,) = (row for row in plugins["children"] if row["id"] == name)
         return row
 
     def live(self, coroutine):
-        """Let something that blocks run while the hub goes on, and return what it gave."""
+        """Run a blocking function while the hub goes on, and return its value."""
         greenlet = gevent.spawn(coroutine)
         self.settle()
         return greenlet.get(timeout=5)

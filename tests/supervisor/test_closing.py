@@ -1,4 +1,4 @@
-"""The stop closes all connections, but not all at once: those who are sent away together come back together."""
+"""The stop closes all connections, but in turns: charge points that are disconnected together come back together."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ EACH_S = module.CLOSE_EACH_S
 
 
 class UnclosingConnection(MemoryConnection):
-    """One whose charge point never answers our close frame."""
+    """Connection whose charge point never answers a close frame."""
 
     def close(self, code, reason=""):
         if self.closed_with is None:
@@ -22,7 +22,7 @@ class UnclosingConnection(MemoryConnection):
 
 @pytest.fixture
 def closes(sessions_harness, monkeypatch):
-    """When each connection was closed, in seconds from the first; whoever sleeps here moves the clock."""
+    """Times at which each connection was closed, in seconds from the first; a sleep moves the clock."""
     monkeypatch.setattr(module, "gevent", SimpleNamespace(sleep=sessions_harness.clock.advance))
     sessions_harness.sessions._close_spread_s = SPREAD_S
     times = []

@@ -10,7 +10,7 @@ from ..hub import settle
 
 
 class RecordingSocket:
-    """Notes what is done with it; a port of 0 becomes 4711, a port of 1 is taken."""
+    """Notes the calls of its methods; a port of 0 becomes 4711, a port of 1 is taken."""
 
     def __init__(self, address, log):
         self.address = address

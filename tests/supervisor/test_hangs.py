@@ -1,4 +1,4 @@
-"""A session that waits in the middle of a message: it is found, ended, and costs one message."""
+"""A session that hangs in the middle of a message: it is found, ended, and loses one message."""
 
 import gevent
 import pytest

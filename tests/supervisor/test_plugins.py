@@ -1,4 +1,4 @@
-"""A plugin's failures: a fallback for the call, for the pair, a restart; and what its supervisor keeps."""
+"""Failures of a plugin: a fallback for the call, an open circuit breaker, a restart; and the state that survives."""
 
 import gevent
 import pytest
@@ -131,7 +131,7 @@ def test_calls_that_come_while_it_waits_for_its_restart_are_answered_after_it(sy
 
 
 class OtherFailingPlugin(FailingPlugin):
-    """Another one that answers the same."""
+    """Another plugin with the same behaviour."""
 
     @passive("Authorize")
     def authorize(self, call):

@@ -1,4 +1,4 @@
-"""A plugin over its budget is in quarantine: fallbacks answer; and the way back."""
+"""A plugin over its restart intensity is in quarantine: fallbacks answer until it is released."""
 
 import pytest
 from gevent.event import Event
@@ -258,7 +258,7 @@ def test_a_spooled_message_may_be_the_trial_call_each_time_of_another_charge_poi
 
 
 class SilentPlugin(Plugin):
-    """Answers nothing; its on_online hangs, or not."""
+    """Answers nothing; its on_online may hang."""
 
     def __init__(self, plan):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which children are started again, how often, and when: as OTP has it."""
+"""Restarts of children: which, how often, and when, as in OTP."""
 
 import pytest
 

@@ -41,7 +41,7 @@ def test_which_others_are_started_again_with_a_child(strategy, position, affecte
 
 
 def spent(times, **policy):
-    """What a budget says to restarts at these times."""
+    """Return the verdict of a budget on restarts at these times."""
     budget = Budget(Policy(**policy))
     return [budget.spend(now) for now in times]
 
@@ -80,7 +80,7 @@ def test_restarts_are_counted_for_reports_whether_they_were_within_the_budget_or
 
 
 class FixedRandom(random.Random):
-    """Always the same number."""
+    """Random generator that always returns the same number."""
 
     def __init__(self, number):
         super().__init__()

@@ -65,7 +65,7 @@ def test_a_crash_in_a_broken_frame_is_no_reason_for_an_answer(charge_point, monk
 
 
 def crash_over_frames(monkeypatch):
-    """From now on every frame crashes the session before anything of it was looked at."""
+    """Have every frame crash the session from now on before it is read."""
     receive = SessionActor.receive
 
     def planted(self, message):

@@ -1,4 +1,4 @@
-"""The sessions of a system: taken over, let go of, and supervised."""
+"""Sessions of a system: takeover, removal, and supervision."""
 
 import datetime as dt
 import json
@@ -186,7 +186,7 @@ def test_a_supervisor_that_failed_takes_over_the_living_sessions(
     sessions_harness, charge_point, faulty_reading
 ):
     class Odd:
-        """Nothing that it knows."""
+        """Message that the supervisor does not know."""
 
     sessions_harness.supervisor.tell(Odd())
     settle()
@@ -335,7 +335,7 @@ def test_the_crash_of_one_session_is_over_before_the_hub_does_anything_else(
 
 @pytest.fixture
 def later(sessions_harness, way, log):
-    """With one call in flight and two held: heartbeats that a handler answers when the test does."""
+    """Charge point with one call being handled and two held: heartbeats that are answered when the test says so."""
     sessions_harness.stage.context.calls_in_flight_limit = 1
     later = []
     way[0] = lambda: later.append(log[-1].later())

@@ -1,4 +1,4 @@
-"""What fallbacks acknowledged for a plugin comes back to it, in order, and what was set aside too."""
+"""Messages that fallbacks acknowledged for a plugin are redelivered to it in order, and dead letters too."""
 
 import pytest
 
@@ -77,7 +77,7 @@ def test_a_message_of_an_open_breaker_is_redelivered_without_a_quarantine(system
 
 
 def dead_letter(fleet, store, name="CP1"):
-    """A transaction of which all lies aside; its number."""
+    """Make dead letters of a whole transaction; return its number."""
     number = fleet[name].call("StartTransaction", START, f"{name}-start")[2]["transactionId"]
     fleet[name].call("StopTransaction", {**STOP, "transactionId": number}, f"{name}-stop")
     for record in store.spooled(charge_point_id=name):

@@ -115,7 +115,7 @@ def test_a_child_is_asked_to_stop_behind_what_waits_in_its_inbox(tree):
 
 
 def hanging_at(tree, *numbers, **options):
-    """The spec of a child whose starts of these numbers, from 1 on, do not end."""
+    """Return the child spec of a child whose starts of these numbers, from 1 on, do not end."""
 
     class Hanging(Child):
         def on_start(self):

@@ -1,4 +1,4 @@
-"""Two sockets of one charge point at once, over and over: the last one stands, and nothing of the others touches it."""
+"""Sockets of one charge point that connect at once, again and again: the last one wins, the others have no effect."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ CHARGING = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
 
 
 class BareChargePoint:
-    """A bare socket with the id of a charge point. It answers nothing by itself but what WebSocket wants answered."""
+    """Bare socket with the id of a charge point. By itself it sends only the answers that WebSocket requires."""
 
     def __init__(self, url):
         self.client = Client.connect(url, subprotocols=("ocpp1.6",))
@@ -52,14 +52,14 @@ class BareChargePoint:
         return next((frame for frame in self.frames if frame[0] != 2 and frame[1] == unique_id), None)
 
     def await_command(self):
-        """The first CALL of the system's."""
+        """Return the first CALL of the system."""
         return until(lambda: next((frame for frame in self.frames if frame[0] == 2), None))
 
     def await_end(self):
         until(lambda: self.code is not None)
 
     def end(self, how=0):
-        """Go: with a close frame, with a reset, with a plain end, or by saying something more first."""
+        """Disconnect: with a close frame, with a reset, with a plain end, or after another message."""
         try:
             if how == 0:
                 self.client.close()
@@ -79,7 +79,7 @@ class BareChargePoint:
 
 
 class RaceHarness:
-    """A system, the order in which connections were attached, and what it said of comings and goings."""
+    """System, the order of the attached connections, and its online and offline events."""
 
     def __init__(self, transport, **sessions):
         self.offline = []
@@ -120,7 +120,7 @@ class RaceHarness:
         return racer
 
     def race(self, count):
-        """So many sockets at once; the one that was attached last, and the others."""
+        """Connect `count` sockets at once; return the one that was attached last, and the others."""
         started = [gevent.spawn(BareChargePoint, self.url()) for _ in range(count)]
         racers = [one.get() for one in started]
         self.racers = [*(racer for racer in self.racers if racer.code is None), *racers]
@@ -140,7 +140,7 @@ class RaceHarness:
         until(lambda: self.stands(racer))
 
     def stands(self, racer):
-        """Whether it is this one, and no other, that the system talks to."""
+        """Tell if this racer, and no other, has the session."""
         cell = self.cell
         return (
             racer.code is None
@@ -270,7 +270,7 @@ def guarded(transport):
 
 
 def knock(track):
-    """A racer, or the status that refused it."""
+    """Return a racer, or the status that refused it."""
     try:
         return track.racer()
     except HandshakeRefused as refused:

@@ -1,4 +1,4 @@
-"""A hub that is blocked is reported by a native thread, with the stack that blocks it."""
+"""A blocked hub is reported by a native thread, with the stack that blocks it."""
 
 import os
 import subprocess
@@ -86,7 +86,7 @@ def watchdog(reports):
 
 
 def block(seconds):
-    """Stop the hub's thread."""
+    """Block the hub's thread."""
     time.sleep(seconds)  # what is not to be done
 
 

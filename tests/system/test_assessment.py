@@ -1,4 +1,4 @@
-"""Assessment: energy is derived when somebody looks, kept for closed transactions, and again after a reading."""
+"""Assessment: energy is derived on demand, stored for closed transactions, and derived again after a reading."""
 
 import datetime as dt
 import json
@@ -23,7 +23,7 @@ def meter_values(minutes, wh):
 
 
 class CountingStore(MemoryStore):
-    """Memory store that counts how often readings are read, and may get one more while they are."""
+    """Memory store that counts the reads of readings, and may get another reading during one."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Bulk commands: one command to many charge points, so many at a time, with a result for each."""
+"""Bulk commands: one command to many charge points, a limited number at a time, with a result for each."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""What an operator does by hand to records: each is told by an event, and no figure of a charge point is replaced."""
+"""Corrections by hand: each is reported by an event, and no figure of a charge point is replaced."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""The central system as those who embed it see it: on real sockets, in this process, unpatched."""
+"""The central system as an embedding application sees it: on real sockets, in this process, unpatched."""
 
 import gc
 import socket
@@ -151,7 +151,7 @@ def test_it_can_be_started_when_the_port_is_free_again():
 
 
 class Tags(Plugin):
-    """Claims Authorize."""
+    """Answers Authorize."""
 
     @passive(v16.Authorize)
     def authorize(self, call):

@@ -1,4 +1,4 @@
-"""Calls through a central system on real sockets, from greenlets and from native threads."""
+"""Commands through a central system on real sockets, from greenlets and from native threads."""
 
 import threading
 
@@ -66,7 +66,7 @@ def test_a_system_that_does_not_run_takes_no_call():
 
 
 def in_threads(count, function):
-    """Run in native threads while the hub runs here; what each of them gave."""
+    """Run a function in native threads while the hub runs here; return the values."""
     outcomes = []
     threads = [threading.Thread(target=lambda: outcomes.append(function())) for _ in range(count)]
     for thread in threads:

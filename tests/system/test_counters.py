@@ -1,4 +1,4 @@
-"""Everything that is counted stands in the documentation, and nothing else does."""
+"""The documentation lists every counter, and no other."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ FOLDERS = ("actors", "admission", "plugins", "store", "supervisor", "system", "t
 
 
 def names_in(node: ast.expr) -> set[str]:
-    """What the first argument of a `count` may be; `*` for what is filled in."""
+    """Return the possible first arguments of a `count`; `*` for parts that are filled in."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return {node.value}
     if isinstance(node, ast.JoinedStr):
@@ -22,7 +22,7 @@ def names_in(node: ast.expr) -> set[str]:
 
 
 def counted_in(source: str) -> set[str]:
-    """The names that a source counts: `count` with a name and a charge point."""
+    """Return the names that a source counts: `count` with a name and a charge point."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and len(node.args) == 2 and isinstance(node.func, ast.Attribute):
@@ -31,13 +31,13 @@ def counted_in(source: str) -> set[str]:
 
 
 def counted() -> set[str]:
-    """All names in the package."""
+    """Return all names in the package."""
     paths = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))]
     return set().union(*(counted_in(path.read_text(encoding="utf-8")) for path in paths))
 
 
 def documented() -> set[str]:
-    """The names in the first column of the table, `*` for what stands in angle brackets."""
+    """Return the names in the first column of the table, `*` for parts in angle brackets."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("\n## Counted\n")[2]
     rows = re.findall(r"^\| (`.*?) \|", text.partition("\n## ")[0], re.MULTILINE)
     names = [re.sub(r"<\w+>", "*", name) for row in rows for name in re.findall(r"`([^`]+)`", row)]

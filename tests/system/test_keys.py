@@ -1,4 +1,4 @@
-"""Keys of charge points in a running system: what becomes of one that was sent, and what is said of it."""
+"""Keys of charge points in a running system: the fate of a key that was sent, and the log of it."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def system():
 
 
 def send_key(system, answer, *, timeout_s=5, hang_up=False):
-    """Send CP1 a new key, which it answers with `answer`; wait until its outcome was told."""
+    """Send CP1 a new key, which it answers with `answer`; wait until the outcome was told."""
     with connect(system, password=OLD) as charge_point:
         charge_point.answers["ChangeConfiguration"] = answer
         request = v16.ChangeConfiguration(key="AuthorizationKey", value=NEW)

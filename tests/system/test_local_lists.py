@@ -1,4 +1,4 @@
-"""A list is brought in step by what it lacks, or as a whole, and only if asked. A real server and a simulator."""
+"""Synchronizing a local list: by its differences or as a whole, and only on request. A real server and a simulator."""
 
 import contextlib
 import datetime as dt
@@ -45,7 +45,7 @@ def tags(system):
 
 @pytest.fixture
 def sent(charge_point):
-    """The SendLocalLists that the charge point was sent."""
+    """Return the SendLocalLists that the charge point was sent."""
     asked = []
     answer = charge_point.answers["SendLocalList"]
 
@@ -268,7 +268,7 @@ facts = st.tuples(
 
 
 def stored(drawn):
-    """Tags as the book has them: one of each, whatever its spelling."""
+    """Return tags as the collection has them: one of each, whatever its spelling."""
     return list(
         {
             id_tag.lower(): Tag(id_tag=id_tag, status=status, expiry=expiry, parent=parent)
@@ -278,7 +278,7 @@ def stored(drawn):
 
 
 def changed(believed, drawn):
-    """What a differential update sends."""
+    """Return the content of a differential update."""
     return [change for change in changes(believed.tags, map(entry, stored(drawn))) if change is not None]
 
 

@@ -35,7 +35,7 @@ def sold(number, sale="S1", door=1):
 
 
 class SalesPlugin(Plugin):
-    """A plugin of that version; `broken` makes it fail sales."""
+    """Plugin of that version; `broken` makes it fail sales."""
 
     def __init__(self, sales, outcomes, broken):
         super().__init__()
@@ -58,7 +58,7 @@ class SalesPlugin(Plugin):
 
 
 class OtherVersionHarness:
-    """A system of that version, and a charge point's socket."""
+    """System of that version, and a charge point's socket."""
 
     def __init__(self, policy="lenient", *, plugins=True):
         self.sales, self.outcomes, self.broken = [], [], []

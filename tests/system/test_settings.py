@@ -1,4 +1,4 @@
-"""Settings that were built by hand, plugins that settings name, and starts that fail late."""
+"""Settings made by hand, plugins named in settings, and starts that fail late."""
 
 import socket
 import sys
@@ -85,14 +85,14 @@ def test_settings_reach_what_they_are_for():
 
 @pytest.fixture
 def module():
-    """A module that plugins are loaded from."""
+    """Module that plugins are loaded from."""
     sys.modules[MODULE] = module = types.ModuleType(MODULE)
     yield module
     del sys.modules[MODULE]
 
 
 class Tags(Plugin):
-    """Answers Authorize as it was told to."""
+    """Answers Authorize with the status that it was made with."""
 
     def __init__(self, status="Invalid"):
         super().__init__()
@@ -130,7 +130,7 @@ def test_of_plugins_given_in_code_and_by_settings_the_one_in_code_answers(module
 
 
 class NotAPlugin:
-    """Not a plugin."""
+    """Class that is no plugin."""
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ VALUES = {
 
 
 class Listening(Plugin):
-    """Notes every event that it hears."""
+    """Notes every event."""
 
     def __init__(self, heard):
         super().__init__()

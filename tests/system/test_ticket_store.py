@@ -1,4 +1,4 @@
-"""Calls that outlive the process: what is kept of them, and what becomes of them in the next one."""
+"""Commands that outlive the process: their stored tickets, and their fate in the next process."""
 
 import gevent
 import msgspec

@@ -1,4 +1,4 @@
-"""What the system says of its calls and of its charge points, and whom it tells."""
+"""Reports of the system about its commands and charge points, and their recipients."""
 
 import json
 import threading

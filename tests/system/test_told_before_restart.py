@@ -1,4 +1,4 @@
-"""What a charge point told one process is shown by the next one: for one that is away, and when it comes back."""
+"""Facts that a charge point told one process are shown by the next one: while it is away, and when it comes back."""
 
 import contextlib
 
@@ -38,7 +38,7 @@ def open_store(tmp_path):
 
 @contextlib.contextmanager
 def served(open_store, *frames):
-    """Serve one charge point that sends these frames, each after the answer to the one before."""
+    """Serve one charge point that sends these frames, each after the answer to the previous one."""
     store = open_store()
     with system_with(settings=Settings(port=0), store=store) as system:
         client = Client.connect(f"ws://127.0.0.1:{system.port}/ocpp/CP1", subprotocols=["ocpp1.6"])

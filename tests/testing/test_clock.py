@@ -1,4 +1,4 @@
-"""A clock that stands still until it is moved, and then stops wherever something is due."""
+"""A clock that stands still until it is moved, and then stops at each due time."""
 
 import pytest
 

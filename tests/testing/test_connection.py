@@ -6,7 +6,7 @@ from chargehand.testing import MemoryConnection
 
 
 class Receiver:
-    """Notes what comes."""
+    """Notes every message."""
 
     def __init__(self):
         self.frames = []

@@ -1,4 +1,4 @@
-"""A recorded conversation flies again without a difference, and a changed record shows one."""
+"""A recorded conversation is replayed without a difference, and a changed recording shows one."""
 
 import json
 from typing import Any, ClassVar
@@ -39,7 +39,7 @@ def test_a_record_flies_again_without_a_difference(record: list[str]) -> None:
 
 
 def test_an_answer_that_was_other_then_is_a_difference(record: list[str]) -> None:
-    """The record is made to say that a CALL was refused, which this session does not do of its own accord."""
+    """The recording is changed to say that a CALL was refused, which this session does not do by itself."""
     lines = [json.loads(line) for line in record]
     lines.append({"at": lines[-1]["at"] + 1, "kind": "in", "data": '[2,"odd","NoSuchAction",{}]'})
     lines.append({"at": lines[-1]["at"], "kind": "out", "data": '[4,"odd","GenericError","",{}]'})
@@ -75,7 +75,7 @@ def test_the_answer_to_a_call_that_cannot_be_read_is_compared(record: list[str])
 
 
 class WaitingPlugin(Plugin):
-    """Answers a BootNotification when it is told to; the rest at once, but for DataTransfer, which it cannot."""
+    """Answers a BootNotification when the test says so; the rest at once, except DataTransfer, which fails."""
 
     boots: ClassVar[list[Later[v16.BootNotification]]] = []
 
@@ -105,7 +105,7 @@ def scene(rules: SessionRules = UNBOOTED, **limits: Any) -> Stage:
 
 
 def recorded(stage: Stage, **changes: Any) -> list[str]:
-    """What `system.record` would say."""
+    """Return the result of `system.record`."""
     accept_unbooted = stage.context.rules.accept_unbooted
     head = {"charge_point": "CP1", "policy": "lenient", "accept_unbooted": accept_unbooted, **changes}
     times = {"time": stage.clock.time(), "monotonic": stage.clock.monotonic()}
@@ -121,7 +121,7 @@ def boot(stage: Stage, charge_point: MemoryConnection, unique_id: str = "b") -> 
 
 
 def test_what_was_refused_before_the_boot_was_answered_is_refused_again() -> None:
-    """At the record's end it is accepted; and its plugin took its time over the boot."""
+    """At the end of the recording the charge point is accepted; the plugin took its time over the boot."""
     with scene() as stage:
         charge_point = stage.connect("CP1")
         assert charge_point.call("Heartbeat")[2] == "SecurityError"

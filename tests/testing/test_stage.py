@@ -1,4 +1,4 @@
-"""A stage is what plugin authors test their plugins on; this is how they would."""
+"""The stage on which plugin authors test their plugins, used as they would use it."""
 
 import gevent
 import pytest

@@ -1,4 +1,4 @@
-"""A store that waits and fails on demand. That it is a store is shown in tests/store."""
+"""A store that waits and fails on demand. Its behaviour as a store is tested in tests/store."""
 
 import datetime as dt
 

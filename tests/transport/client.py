@@ -1,6 +1,6 @@
-"""The client's side of a handshake, byte by byte, in the same hub as the server.
+"""Client's side of a handshake, byte by byte, in the same hub as the server.
 
-Its one rule: it sends what it is told and reports what came; it knows no more of HTTP than a test needs.
+Rule: it sends given bytes and reports the answer; it knows no more of HTTP than a test needs.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def text_frame(text: bytes) -> bytes:
 def request(
     *lines: str, path: str = "/ocpp/CP1", without: str = "", method: str = "GET", version: str = "HTTP/1.1"
 ) -> bytes:
-    """A request to upgrade, less the usual headers that start with `without`, plus `lines`."""
+    """Return a request to upgrade, less the usual headers that start with `without`, plus `lines`."""
     usual = [
         "Host: x",
         "Upgrade: websocket",
@@ -38,7 +38,7 @@ def request(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer; its header names in lower case; `rest` is what came behind its head."""
+    """HTTP answer; its header names are in lower case; `rest` are the bytes after its head."""
 
     status: int
     headers: dict[str, str]
@@ -46,7 +46,7 @@ class Answer:
 
 
 class Client:
-    """A connection to a port of this machine."""
+    """Connection to a port of this machine."""
 
     def __init__(self, port: int) -> None:
         self.socket = gevent.socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
@@ -81,7 +81,7 @@ class Client:
         return data
 
     def says_that_it_ends(self) -> None:
-        """Say in TLS that nothing more comes, and wait for no answer."""
+        """Send the end of TLS, and wait for no answer."""
         self.socket.settimeout(0.0)
         with contextlib.suppress(OSError):
             self.socket.unwrap()

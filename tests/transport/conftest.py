@@ -1,4 +1,4 @@
-"""A server on a free port of this machine, with a gate that a test can look into."""
+"""Server on a free port of this machine, with a gate that a test can inspect."""
 
 import logging
 import ssl
@@ -31,7 +31,7 @@ TRANSPORTS = {"greenlet": GreenletTransport, "reactor": ReactorTransport}
 
 @dataclass
 class FakeGate:
-    """Admits all, and keeps everything it is told."""
+    """Admits all, and keeps everything that it is told."""
 
     decision: Admission | Refusal | Callable[[HandshakeRequest], Any] = ADMISSION
     requests: list[HandshakeRequest] = field(default_factory=list)
@@ -62,7 +62,7 @@ class FakeGate:
 
 
 class ServerHarness:
-    """A server, its gate and its clients."""
+    """Server, its gate and its clients."""
 
     def __init__(self, transport: str, tls: ssl.SSLContext | None = None, **limits: Any) -> None:
         self.gate = FakeGate()
@@ -85,7 +85,7 @@ class ServerHarness:
         return self.server.address[1]
 
     def client(self, trust: Path | None = None) -> Client:
-        """A client, over TLS if it is given a certificate to trust."""
+        """Return a client, over TLS if it is given a certificate to trust."""
         client = Client(self.port)
         self.clients.append(client)
         if trust is not None:
@@ -95,7 +95,7 @@ class ServerHarness:
         return client
 
     def only_connection(self) -> SocketConnection:
-        """The one connection there is, once it is attached."""
+        """Return the only connection, once it is attached."""
         until(lambda: self.gate.connections)
         (connection,) = self.gate.connections
         return connection
@@ -113,7 +113,7 @@ class ServerHarness:
 
 @pytest.fixture(params=list(TRANSPORTS))
 def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., ServerHarness]]:
-    """Makes servers on each transport; they must be rid of everything once their clients have gone."""
+    """Make servers on each transport; they must have freed everything once their clients have disconnected."""
     all_served: list[ServerHarness] = []
 
     def serve(**options: Any) -> ServerHarness:
@@ -128,19 +128,19 @@ def serve(request: pytest.FixtureRequest) -> Iterator[Callable[..., ServerHarnes
 
 @pytest.fixture
 def served(serve: Callable[..., ServerHarness]) -> ServerHarness:
-    """A server of ws."""
+    """Server of ws."""
     return serve()
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 and its key."""
+    """Certificate for 127.0.0.1 and its key."""
     return make_certificate(tmp_path_factory.mktemp("certificates"), "server")
 
 
 @pytest.fixture
 def open_line():
-    """Makes lines of a fake socket; ends what is left of them."""
+    """Make connections on a fake socket; end those that are left."""
     lines = []
 
     def make(kind=FakeSocket, **limits):
@@ -162,13 +162,13 @@ def line(open_line):
 
 @pytest.fixture(params=[FakeSocket, FakeTlsSocket], ids=["plain", "tls"])
 def either(open_line, request):
-    """A plain line, and one under TLS."""
+    """Connection without TLS, then one with it."""
     return open_line(request.param)
 
 
 @pytest.fixture
 def no_traceback(capfd, caplog):
-    """A client can do nothing that writes a traceback."""
+    """Check that a client causes no traceback."""
     yield
     assert "Traceback" not in capfd.readouterr().err
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

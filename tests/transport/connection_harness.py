@@ -1,4 +1,4 @@
-"""A connection on a socket that is a fake, with time moved by hand; the test plays the peer."""
+"""Connection on a fake socket, with time moved by hand; the test plays the peer."""
 
 from chargehand.actors.runtime.timers import Timers
 from chargehand.config.sessions import SessionSettings
@@ -22,7 +22,7 @@ SILENT = "no answer to the keepalive ping"
 
 
 class ConnectionHarness:
-    """A connection with all that is around it; the test plays the peer."""
+    """Connection with everything around it; the test plays the peer."""
 
     def __init__(self, sock, limits=LIMITS):
         self.clock = ManualClock()
@@ -52,17 +52,17 @@ class ConnectionHarness:
         self.connection.feed(b"\x81\x02hi")  # not masked
 
     def takes(self, room):
-        """The kernel has room again, and the hub sees it."""
+        """Let the kernel have room again, and the hub see it."""
         self.sock.room = room
         self.is_tried()
 
     def is_tried(self):
-        """Let the hub run until what waits has been offered once more."""
+        """Let the hub run until waiting bytes have been offered once more."""
         before = self.sock.attempts
         until(lambda: self.sock.attempts > before)
 
     def close_frame(self):
-        """The code and reason of the one frame that was sent last."""
+        """Return code and reason of the one frame that was sent last."""
         (event,) = self.sock.events()
         assert type(event) is Closed
         return event.code, event.reason

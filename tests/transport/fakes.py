@@ -1,4 +1,4 @@
-"""The far ends of a connection in unit tests: a socket that does as it is told, and a receiver that writes down."""
+"""Fakes for unit tests of a connection: a scripted socket, and a receiver that keeps what it is told."""
 
 import socket
 import ssl
@@ -77,18 +77,18 @@ class FakeSocket:
         self.calls.append("close")
 
     def events(self) -> list[Event]:
-        """What a client reads in what was sent since the last look."""
+        """Return the events that a client reads in the bytes sent since the last call."""
         new, self._seen = self.sent[self._seen :], len(self.sent)
         return self._codec.receive(new)
 
     def release(self) -> None:
-        """Let go of the descriptor."""
+        """Close the descriptor."""
         self._near.close()
         self._far.close()
 
 
 class FakeTlsSocket(FakeSocket):
-    """The same with the ways of TLS: all of a piece or nothing, and what it did not take must come again."""
+    """Fake socket with the behaviour of TLS: a write is taken whole, or must be repeated unchanged."""
 
     would_block = ssl.SSLWantWriteError
 
@@ -118,7 +118,7 @@ class FakeTlsSocket(FakeSocket):
 
 @dataclass
 class FakeReceiver:
-    """Writes down what it is told. `on_deliver` is called with the connection at every message."""
+    """Keeps what it is told. `on_deliver` is called with the connection at every message."""
 
     messages: list[bytes] = field(default_factory=list)
     ends: list[tuple[int, str]] = field(default_factory=list)
@@ -140,7 +140,7 @@ class FakeReceiver:
 
 @dataclass
 class FakeReader:
-    """A transport that only writes down what it is told."""
+    """Transport that only keeps what it is told."""
 
     calls: list[str] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""One connection on sockets that are fakes, with time moved by hand: what comes in, its pauses, and its end."""
+"""A connection on fake sockets, with time moved by hand: received bytes, pauses, and the end."""
 
 import logging
 import ssl
@@ -167,7 +167,7 @@ def test_a_paused_connection_that_is_closed_is_read_again(line):
 
 
 def test_a_connection_paused_by_what_came_before_a_fault_is_read_on(line):
-    """Else its unread bytes would reset it when it is closed, and the peer would never see the close frame."""
+    """Otherwise its unread bytes would reset it at the close, and the peer would never see the close frame."""
     line.receiver.on_deliver = lambda connection: connection.pause()
     line.connection.feed(line.client.text(b"one") + b"\x81\x02hi")
     line.receiver.on_deliver = None

@@ -1,4 +1,4 @@
-"""The end of a connection: begun by us, by the peer, or by a fault of the peer."""
+"""The end of a connection: begun by the server, by the peer, or by a fault of the peer."""
 
 import pytest
 

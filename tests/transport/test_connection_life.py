@@ -1,4 +1,4 @@
-"""Whether the peer of a connection lives, by what it says and by what its kernel says."""
+"""Life signs of a connection's peer: its frames, and the acknowledgements that the kernel counts."""
 
 import socket
 import weakref
@@ -108,7 +108,7 @@ def test_the_clock_of_the_kernel_may_be_a_tick_behind(line):
 
 @pytest.mark.parametrize("since", ["before the pause", "after it"])
 def test_a_half_open_socket_is_found_while_it_is_paused(line, since):
-    """Within twice the interval of the peer's last sign, as if it were read."""
+    """The limit is twice the interval after the peer's last sign, as without a pause."""
     line.connection.pause()
     died_at = line.clock.monotonic()
     if since == "after it":

@@ -1,4 +1,4 @@
-"""Connections that are lost at once end a few at a time, and the hub looks at its sockets in between."""
+"""Connections that are lost at once end a few at a time, and the hub serves its sockets in between."""
 
 import gevent
 import pytest
@@ -9,7 +9,7 @@ from ..hub import settle, until
 
 
 class EndRecorder:
-    """What is told that it has ended."""
+    """Records that the connection has ended."""
 
     def __init__(self, ended):
         self._ended = ended

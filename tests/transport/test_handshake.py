@@ -1,4 +1,4 @@
-"""Requests on real sockets: what is refused and how, what is admitted, and what becomes of the socket."""
+"""Requests on real sockets: refusals, admissions, and the end of the socket."""
 
 import gc
 import socket
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("no_traceback")
 
 
 def answered(served, client):
-    """Whether a connection is served: a text is delivered and answered."""
+    """Tell if a connection is served: a text is delivered and answered."""
     before = len(served.gate.receivers[-1].messages)
     client.sends(text_frame(b"hello"))
     until(lambda: len(served.gate.receivers[-1].messages) > before)
@@ -28,7 +28,7 @@ def answered(served, client):
 
 
 def outlast_a_silent_client(served):
-    """Let as much time pass as a client has that comes only now."""
+    """Let the time of a silent client pass."""
     assert served.client().rest() == b""
 
 
@@ -106,7 +106,7 @@ def test_an_upgrade_may_be_asked_for_in_every_form_there_is(served, lines):
 
 
 def test_a_subprotocol_that_is_assumed_is_not_named_in_the_answer(served):
-    """RFC 6455, section 4.1: a client fails a connection whose subprotocol it has not offered."""
+    """A client must fail a connection whose subprotocol it has not offered. RFC 6455, section 4.1."""
     client = served.client()
     answer = client.asks()
     assert answer.status == 101

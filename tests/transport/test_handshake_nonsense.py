@@ -1,4 +1,4 @@
-"""What comes instead of a request, and clients that go before they have their answer: one line in the log, no more."""
+"""Input that is no request, and clients that disconnect before their answer: one line in the log, no more."""
 
 import socket
 import ssl

@@ -1,4 +1,4 @@
-"""A hub that is late must not take it for the silence of its peers."""
+"""A late hub does not mistake its own delay for silence of its peers."""
 
 import gevent
 import pytest

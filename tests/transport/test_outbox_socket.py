@@ -1,4 +1,4 @@
-"""What goes out of a connection: at once, or when the kernel has room for it, or never."""
+"""Bytes to send: at once, when the kernel has room for them, or never."""
 
 import ssl
 

@@ -1,4 +1,4 @@
-"""Messages and bytes of one connection over time: what is faster than its rates waits in the socket."""
+"""Rates of messages and bytes of one connection: everything beyond them waits in the socket."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def send(line, frame, count, size=20):
 
 
 def flood(line, data_of, seconds):
-    """Offer `data_of(line, 50)` whenever the connection reads; how many messages it has taken by the end."""
+    """Offer `data_of(line, 50)` whenever the connection reads; return the number of messages that it has taken."""
     ends_at = line.clock.monotonic() + seconds
     while line.clock.monotonic() < ends_at:
         while not line.connection.paused:

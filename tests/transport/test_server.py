@@ -1,4 +1,4 @@
-"""The listening socket: TLS in front of the handshake, faults of ours, and what closing it leaves alone."""
+"""The listening socket: TLS before the handshake, internal faults, and connections that outlive it."""
 
 import ssl
 import time
@@ -21,7 +21,7 @@ GOT_IT = b"\x81\x06got it"
 
 @pytest.fixture
 def serve_tls(serve, certificate):
-    """Makes servers of wss."""
+    """Make servers of wss."""
     chain, key = certificate
     return lambda **limits: serve(tls=server_context(str(chain), str(key)), **limits)
 
@@ -53,7 +53,7 @@ def test_a_connection_over_tls_is_served_like_any_other(serve_tls, certificate, 
 
 
 def test_the_end_of_a_connection_is_said_in_tls(serve_tls, certificate, no_traceback):
-    """A client that checks for truncation must not take the end for one."""
+    """A client that checks for truncation must see the close_notify."""
     served = serve_tls()
     client = served.client(trust=certificate[0])
     client.socket.suppress_ragged_eofs = False
@@ -178,7 +178,7 @@ def test_a_request_over_tls_that_is_not_finished_in_time_ends_with_its_connectio
 
 
 def test_a_client_that_is_slow_in_tls_keeps_nobody_waiting(serve_tls, certificate, no_traceback):
-    """The library patches nothing: with the standard library's TLS the hub would stand still."""
+    """The library patches nothing: with the standard library's TLS the hub would block."""
     served = serve_tls(handshake_timeout_s=2.0)
     served.client().sends(b"\x16\x03\x01")
     settle()
@@ -237,5 +237,5 @@ def test_a_closed_server_takes_nobody_and_leaves_its_connections_alone(served):
 
 
 def test_to_start_takes_no_look_at_the_names_of_the_machine(served, monkeypatch):
-    """A machine whose name service does not answer would keep gevent waiting for its own name."""
+    """If the machine's name service does not answer, gevent would wait for the machine's own name."""
     assert served.server.environ["SERVER_NAME"] == "127.0.0.1"

@@ -1,4 +1,4 @@
-"""A port that several may listen on, and that nobody else takes meanwhile."""
+"""A port that several processes may listen on, and that no other can take meanwhile."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""The context of the server's side: what it takes, and what it says when it cannot."""
+"""TLS context of the server: the files that it accepts, and its errors."""
 
 import contextlib
 import ssl
@@ -35,7 +35,7 @@ def test_the_suites_of_the_whitepaper_can_be_chosen_and_none_is_weaker(certifica
 
 
 def handshake(server, suite, version=ssl.TLSVersion.TLSv1_2):
-    """Shake hands in memory with a client that offers one suite; the suite that was agreed."""
+    """Shake hands in memory with a client that offers one suite; return the agreed suite."""
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Both transports on real sockets: how bytes come in, how reading stops and goes on, how it ends."""
+"""Both transports on real sockets: receiving, pausing and resuming, and the end."""
 
 import socket
 import struct
@@ -23,7 +23,7 @@ LIMITS = SessionSettings(ping_interval_s=0, close_timeout_s=0.2)
 
 
 class PeerHarness:
-    """The far end of a connection that a transport runs."""
+    """Peer of a connection that a transport runs."""
 
     def __init__(self, transport, timers, *, near=None, limits=LIMITS):
         self.transport = transport
@@ -49,20 +49,20 @@ class PeerHarness:
         self.far.sendall(b"".join(self.codec.text(text) for text in texts))
 
     def reads_to_the_end(self):
-        """The events in all that comes until the stream ends; a reset fails the test."""
+        """Return the events of all bytes until the stream ends; a reset fails the test."""
         events = []
         while data := self.far.recv(65536):
             events += self.codec.receive(data)
         return events
 
     def is_over(self):
-        """Whether everything has ended: the connection, its socket and its greenlet."""
+        """Tell if the connection, its socket and its greenlet have ended."""
         return not self.connection.open and self.near.fileno() == -1 and self.greenlet.ready()
 
 
 @pytest.fixture(params=[GreenletTransport, ReactorTransport], ids=["greenlet", "reactor"])
 def make(request):
-    """Makes peers of the transport; everything must end by itself once their far ends are closed."""
+    """Make peers of the transport; everything must end by itself once they are closed."""
     timers = HubTimers(SystemClock())
     peers = []
 

@@ -24,13 +24,13 @@ Behaviour = Callable[[str, Any], list[Any] | None]
 
 
 def silent(_action: str, _payload: Any) -> None:
-    """Answers nothing."""
+    """Give no answer."""
 
 
 class ChargePoint:
-    """A charge point that is not ours. `behave(action, payload)` gives the rest of an answer, from its type on.
+    """Charge point on a bare WebSocket. `behave(action, payload)` returns the rest of an answer, from its type on.
 
-    `[3, {...}]` is a CALLRESULT, `[4, code, text, details]` a CALLERROR, None no answer at all.
+    `[3, {...}]` is a CALLRESULT, `[4, code, text, details]` a CALLERROR, None no answer.
     """
 
     def __init__(self, system: CentralSystem, id_: str, behave: Behaviour = silent) -> None:
@@ -92,7 +92,7 @@ def stop() -> Stop:
 
 @pytest.fixture
 def client_of(stop: Stop) -> Callable[[Any], falcon.testing.TestClient]:
-    """Make a client, with the token, of a system or of what stands for one."""
+    """Make a client, with the token, of a system or of a stub of one."""
 
     def make(system: Any) -> falcon.testing.TestClient:
         headers = {"Authorization": f"Bearer {TOKEN}"}

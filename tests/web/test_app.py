@@ -1,4 +1,4 @@
-"""Who is let in, with a token and without."""
+"""Authentication of HTTP requests, with a token and without."""
 
 import falcon
 import falcon.testing
@@ -21,7 +21,7 @@ def opened(system, stop):
 
 
 def as_sent(text):
-    """Header text as WSGI has it: a character a byte."""
+    """Return header text as WSGI has it: one character for each byte."""
     return text.encode().decode("latin-1")
 
 

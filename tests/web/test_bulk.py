@@ -1,4 +1,4 @@
-"""Bulk commands over HTTP: started, watched page by page, cancelled."""
+"""Bulk commands over HTTP: started, read page by page, cancelled."""
 
 import json
 
@@ -16,7 +16,7 @@ def accept(_action, _payload):
 
 @pytest.fixture
 def start(client):
-    """Start a bulk command that is expected to be taken; the answer."""
+    """Start a bulk command that must be accepted; return the answer."""
 
     def start(query="", **body):
         reply = client.simulate_post(f"{PATH}?{query}", body=json.dumps(body))
@@ -29,7 +29,7 @@ def start(client):
 
 @pytest.fixture
 def ended(client, wait_until):
-    """Wait for the end of a bulk command; what is told of it then."""
+    """Wait for the end of a bulk command; return its view."""
 
     def ended(bulk):
         def ask():

@@ -1,4 +1,4 @@
-"""Closing, reattaching and forgetting over HTTP: what is done, what is refused, and the event that tells of it."""
+"""Closing, reattaching and deleting over HTTP: results, refusals, and the event that records each."""
 
 import datetime as dt
 import json

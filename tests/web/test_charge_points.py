@@ -1,4 +1,4 @@
-"""Charge points over HTTP: those of the store too, entered before they come, and forgotten when they are away."""
+"""Charge points over HTTP: those of the store too, entered before they connect, and forgotten when they are away."""
 
 import datetime as dt
 import json
@@ -16,7 +16,7 @@ BOOT = {"chargePointVendor": "Acme", "chargePointModel": "Wallbox"}
 
 
 class Credentials:
-    """Stands for what hashes passwords: it keeps them as they are, in the store's book."""
+    """Stub of the credentials: it keeps passwords unhashed in the store's collection."""
 
     def __init__(self, store):
         self.book = store.collections.credentials

@@ -1,4 +1,4 @@
-"""The HTTP API of one node among others: what another one holds is answered as if it were here."""
+"""The HTTP API of one node of a cluster: resources of another node are answered as local ones."""
 
 import http.client
 import json
@@ -36,7 +36,7 @@ def nodes(tmp_path, monkeypatch):
 
 
 def ask(system, method, path, body=None, token="secret"):
-    """One request, in a native thread of its own: the server is in this hub."""
+    """Make a request in a native thread of its own: the server is in this hub."""
 
     def run():
         connection = http.client.HTTPConnection("127.0.0.1", system.http_port, timeout=10)

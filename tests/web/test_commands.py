@@ -1,4 +1,4 @@
-"""Commands: what a ticket's fate is as an HTTP status, and what is refused before there is a ticket."""
+"""Commands: the HTTP status for each final state of a ticket, and refusals before there is a ticket."""
 
 import json
 import time

@@ -34,7 +34,7 @@ def charge_point(system):
 
 @contextlib.contextmanager
 def stream(system, query=""):
-    """Open a stream, and give a reader of what comes."""
+    """Open a stream, and return a reader of it."""
     with gevent_socket.create_connection(("127.0.0.1", system.http_port), timeout=10) as sock:
         sock.sendall(f"GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         with sock.makefile("rb") as reader:
@@ -46,7 +46,7 @@ def status_of(reader):
 
 
 def read_to(reader, wanted):
-    """Read up to a line that begins so, and return it."""
+    """Read up to a line with this beginning, and return it."""
     while line := reader.readline():
         if line.startswith(wanted):
             return line.decode().strip()

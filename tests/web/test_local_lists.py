@@ -1,4 +1,4 @@
-"""A local list over HTTP: what is believed, and what a POST has done about it."""
+"""Local lists over HTTP: the assumed list, and the result of a POST."""
 
 import gevent
 import pytest

@@ -1,4 +1,4 @@
-"""The API's own description, held to what there is."""
+"""The OpenAPI description of the API agrees with its routes."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Requests: ids in their paths, and the end of those that wait when the server stops."""
+"""Requests: ids in their paths, and the end of waiting ones when the server stops."""
 
 import gevent
 import pytest

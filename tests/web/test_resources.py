@@ -1,4 +1,4 @@
-"""What can be looked at, of a real system."""
+"""Read-only resources of a real system."""
 
 import datetime as dt
 import json
@@ -185,7 +185,7 @@ def test_the_tree_and_the_counters_are_shown(client, system, charge_point, wait_
 
 @pytest.fixture
 def crashing(monkeypatch):
-    """Sessions that cannot read a frame with "crash" in it."""
+    """Have sessions fail to read a frame with "crash" in it."""
     receive = Session.receive
 
     def faulty(self, data, now):

@@ -1,4 +1,4 @@
-"""The real socket: what a client can do to it, and what is left when it closes."""
+"""The real socket: misbehaving clients, and the state after it closes."""
 
 import contextlib
 import gc
@@ -32,7 +32,7 @@ def system(settings):
 
 
 def raw(system):
-    """A plain socket to the API."""
+    """Plain socket to the API."""
     made = gevent_socket.create_connection(("127.0.0.1", system.http_port), timeout=10)
     return contextlib.closing(made)
 
@@ -51,7 +51,7 @@ def answer(sock):
 
 
 def rest(sock):
-    """What comes until the other side closes."""
+    """Return all bytes until the other side closes."""
     received = b""
     while data := sock.recv(65536):
         received += data

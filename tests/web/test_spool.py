@@ -1,4 +1,4 @@
-"""The spool over HTTP: dead letters are handed out again."""
+"""The spool over HTTP: dead letters are redelivered."""
 
 import datetime as dt
 import json
@@ -12,7 +12,7 @@ START = {"connectorId": 1, "idTag": "T1", "meterStart": 0, "timestamp": "2026-01
 
 @pytest.fixture
 def dead_letters(system):
-    """The numbers of two messages of two charge points that are dead letters."""
+    """Numbers of two dead letters of two charge points."""
     for number in (1, 2):
         system.store.spool(
             version="1.6",

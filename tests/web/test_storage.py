@@ -1,4 +1,4 @@
-"""A backup over HTTP: a whole store, one at a time, and nothing left behind whatever happens."""
+"""A backup over HTTP: a complete store, one at a time, and without leftovers in every case."""
 
 import dataclasses
 import sqlite3

@@ -1,4 +1,4 @@
-"""Plugins over HTTP: how they stand, release and promotion, of a real system."""
+"""Plugins over HTTP: state, release and promotion, of a real system."""
 
 import falcon
 import falcon.testing
@@ -42,7 +42,7 @@ class FaultyPlugin(Plugin):
 
 
 class BlockingShadow(Plugin):
-    """Would block every tag."""
+    """Shadow plugin that would block every tag."""
 
     @passive(v16.Authorize)
     def authorize(self, _call):
@@ -67,13 +67,13 @@ def system(monkeypatch):
 
 @pytest.fixture
 def rows(client):
-    """Ask for the plugins, by name."""
+    """Return the plugins by name."""
     return lambda: {row["name"]: row for row in client.simulate_get("/api/v1/plugins").json["plugins"]}
 
 
 @pytest.fixture
 def quarantined(charge_point, rows, wait_until):
-    """`FaultyPlugin` is in quarantine, and one StartTransaction waits for it."""
+    """Put `FaultyPlugin` in quarantine, with one StartTransaction in its spool."""
     for name in ("CP1", "CP2"):
         charge_point(name).send(2, "1", "Authorize", {"idTag": "T1"})
     wait_until(lambda: rows()["FaultyPlugin"]["quarantined"], "it is in quarantine")

@@ -1,4 +1,4 @@
-"""Tags over HTTP: one by one and many at once, and what is wrong with one is said and changes nothing."""
+"""Tags over HTTP: one by one and many at once; a fault in one is reported and changes nothing."""
 
 import json
 

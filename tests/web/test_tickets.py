@@ -1,4 +1,4 @@
-"""One call by its ticket: how it stands, and that it be not sent after all."""
+"""Tickets over HTTP: their state, and their cancellation."""
 
 import re
 import threading
@@ -54,7 +54,7 @@ def test_an_unknown_ticket_is_404(client):
 
 @pytest.fixture
 def calls(system, charge_point, wait_until):
-    """One call on the wire that is never answered, and one behind it."""
+    """Make one command that is on the wire and never answered, and one that waits behind it."""
     cp = charge_point("CP1")
     first = system.send("CP1", v16.ClearCache(), timeout_s=60)
     second = system.send("CP1", v16.GetLocalListVersion(), timeout_s=60)

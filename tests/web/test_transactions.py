@@ -1,4 +1,4 @@
-"""Transactions over HTTP: page by page, narrowed, and one with its meter readings; and dead letters."""
+"""Transactions over HTTP: page by page, filtered, and one with its meter readings; and dead letters."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""Fixtures: the stage of the spool, where a test makes none of its own, and a charge point on the stage."""
+"""Fixtures: the spool's stage, where a test makes none of its own, and a charge point on it."""
 
 import pytest
 

@@ -13,7 +13,7 @@ TYPED = v16.AuthorizeResponse(id_tag_info=v16.IdTagInfo(status=v16.Authorization
 
 
 class Watcher(Plugin):
-    """Looks at answers and notes (request, answer, fallback)."""
+    """Observes answers and notes (request, answer, fallback)."""
 
     def __init__(self, seen):
         super().__init__()
@@ -27,7 +27,7 @@ class Watcher(Plugin):
 
 
 class Answering(Plugin):
-    """Answers as it was told to."""
+    """Answers with the response that it was made with."""
 
     def __init__(self, act):
         super().__init__()
@@ -150,7 +150,7 @@ def test_an_action_that_no_version_has_cannot_be_looked_at():
     class Wrong(Plugin):
         @after("Sing")
         def look(self, call, answer):
-            """Nothing."""
+            """Do nothing."""
 
     from chargehand.actors.plugin.routing import UnknownHandler, claimed_rows  # noqa: PLC0415
     from chargehand.protocol.versions import VERSIONS  # noqa: PLC0415

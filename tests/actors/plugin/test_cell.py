@@ -1,4 +1,4 @@
-"""When the failures of a plugin's handlers are its own."""
+"""Failures of handlers that count as the plugin's own."""
 
 import pytest
 from gevent.event import Event
@@ -15,7 +15,7 @@ POLICY = CircuitBreakerPolicy(failures_to_open=3, spread=3, window_s=60.0, trial
 
 
 class SlowStartPlugin(Plugin):
-    """Its first on_start is over at once; each further one when it is released."""
+    """Plugin whose first on_start returns at once, and each further one when it is released."""
 
     def __init__(self, starts, release):
         super().__init__()
@@ -90,7 +90,7 @@ def test_one_in_quarantine_or_at_its_end_is_told_of_nothing(cell):
 
 
 class SlowFailurePlugin(Plugin):
-    """Its on_failure waits until it is released."""
+    """Plugin whose on_failure waits until it is released."""
 
     def __init__(self, heard, release):
         self.heard = heard

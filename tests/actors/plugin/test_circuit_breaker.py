@@ -1,4 +1,4 @@
-"""Which failures are a charge point's, and which are the plugin's own: pure state, the time is an argument."""
+"""Failures that count for one charge point, and failures that count for the plugin: pure state, time is an argument."""
 
 import pytest
 

@@ -68,7 +68,7 @@ def test_what_was_taken_before_its_first_failure_says_nothing_of_it(spool_harnes
 
 
 def begin(spool_harness, charge_point, unique_id):
-    """A StartTransaction that a fallback acknowledges; the number that it got."""
+    """Send a StartTransaction that a fallback acknowledges; return the transaction id."""
     handle, spool_harness.handle = spool_harness.handle, fail
     start = {**START, "meterStart": len(spool_harness.seen)}
     number = charge_point.call("StartTransaction", start, unique_id)[2]["transactionId"]

@@ -1,4 +1,4 @@
-"""Handlers of what is no call: they have a deadline too, and hold up their ordering key for no longer."""
+"""Handlers of events and outcomes: they have a deadline too, and occupy their ordering key for no longer."""
 
 import gevent
 import pytest
@@ -16,7 +16,7 @@ PROBE_S = 30.0
 
 
 class EventPlugin(Plugin):
-    """Hears of everything, and does what it is told then."""
+    """Receives every kind of event, and acts as the test sets."""
 
     def __init__(self, hear, heard):
         super().__init__()
@@ -49,7 +49,7 @@ class EventPlugin(Plugin):
 
 
 class EventHarness:
-    """A stage with that plugin; `hear` says what it does, by event."""
+    """Stage with that plugin; `hear` sets its action by event."""
 
     def __init__(self, **options):
         self.hear = dict.fromkeys(("on_online", "on_offline", "on_outcome", "anything"), lambda _: None)

@@ -1,4 +1,4 @@
-"""A handler passes its call on to the next plugin, and returns, changes or looks at the answer."""
+"""A handler passes its call on to the next plugin, and returns, changes or observes the answer."""
 
 import pytest
 
@@ -19,7 +19,7 @@ AUTHORIZE = ("Authorize", {"idTag": "T1"})
 
 
 class First(Plugin):
-    """Passes every call on; `seen` has the answers, or the errors that came in their place."""
+    """Passes every call on; `seen` has the answers, or the errors raised instead."""
 
     def __init__(self, seen, change=lambda answer: answer):
         super().__init__()
@@ -37,7 +37,7 @@ class First(Plugin):
 
 
 class Last(Plugin):
-    """Answers as it was told to."""
+    """Answers with the response that it was made with."""
 
     def __init__(self, act):
         super().__init__()

@@ -1,4 +1,4 @@
-"""How plugins are declared: marks, inheritance, specs; and what handlers may do."""
+"""Declaration of plugins: marks, inheritance and specs; and the ways in which a handler may answer."""
 
 import gevent
 import pytest
@@ -43,11 +43,11 @@ def test_an_action_is_named_by_its_request_or_by_its_name():
     class Named(Plugin):
         @passive(v16.Authorize)
         def one(self, call):
-            """Nothing."""
+            """Do nothing."""
 
         @passive("Heartbeat")
         def two(self, call):
-            """Nothing."""
+            """Do nothing."""
 
     assert Named.handlers == {
         ("passive", "Authorize", "1.6"): "one",
@@ -67,7 +67,7 @@ def test_one_handler_may_serve_several_actions():
         @passive("Authorize")
         @on_outcome("Reset")
         def all_of_them(self, subject):
-            """Nothing."""
+            """Do nothing."""
 
     assert sorted(Several.handlers) == [
         ("outcome", "Reset", ""),
@@ -81,10 +81,10 @@ def test_one_handler_may_serve_several_actions():
 )
 def test_two_handlers_for_the_same_thing_are_an_error(mark):
     def handler(self, subject):
-        """Nothing."""
+        """Do nothing."""
 
     def another(self, subject):
-        """Nothing."""
+        """Do nothing."""
 
     with pytest.raises(TypeError, match="Twice has two handlers for"):
         type("Twice", (Plugin,), {"one": mark(handler), "two": mark(another)})
@@ -92,7 +92,7 @@ def test_two_handlers_for_the_same_thing_are_an_error(mark):
 
 def test_a_handler_that_would_hide_something_of_every_actor_is_an_error():
     def stop(self, call):
-        """Nothing."""
+        """Do nothing."""
 
     with pytest.raises(TypeError, match="hides the attribute stop"):
         type("Hiding", (Plugin,), {"stop": passive("StopTransaction")(stop)})
@@ -165,7 +165,7 @@ def test_a_plugin_of_no_system_cannot_call():
 
 
 class AnswerKindsPlugin(Plugin):
-    """Handles every way in which a handler may answer."""
+    """Handles calls in every way in which a handler may answer."""
 
     def __init__(self, log):
         super().__init__()
@@ -364,7 +364,7 @@ def test_with_a_concurrency_of_one_the_others_wait(log):
 
 
 class PresencePlugin(Plugin):
-    """Hears of everything."""
+    """Receives every kind of event about presence."""
 
     def __init__(self, log):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the replayer does while the store is slow or away, or has what nobody can read."""
+"""Redelivery while the store is slow or away, or holds rows that cannot be read."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""Who answers what, and who hears of what."""
+"""Routing: the plugin that answers an action, and the plugins that are told an event."""
 
 import pytest
 
@@ -10,11 +10,11 @@ from chargehand.protocol.versions import VERSIONS
 
 
 class EmptyPlugin(Plugin):
-    """A plugin; its cells are never started here, so that what they are told can be counted."""
+    """Plugin whose cells are never started here, so that the messages told to them can be counted."""
 
     @passive("Authorize")
     def authorize(self, call):
-        """Nothing."""
+        """Do nothing."""
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_those_who_asked_for_an_action_or_for_all_hear_of_outcomes(router):
 
 
 class Once(EmptyPlugin):
-    """Hears in one process of a cluster how a command ended."""
+    """Plugin that is told each outcome in one process of the cluster."""
 
     outcomes_once = True
 
@@ -205,27 +205,27 @@ def test_plugins_added_after_promoted_shadows_find_the_last_one_answering(router
 
 
 class MarkedHandlers(Plugin):
-    """Marks one of each kind."""
+    """Plugin with one handler of each kind."""
 
     @passive("Authorize")
     def authorize(self, call):
-        """Nothing."""
+        """Do nothing."""
 
     @on_outcome("Reset")
     def reset(self, ticket):
-        """Nothing."""
+        """Do nothing."""
 
     @on_outcome()
     def any_outcome(self, ticket):
-        """Nothing."""
+        """Do nothing."""
 
     @on_online
     def came(self, charge_point):
-        """Nothing."""
+        """Do nothing."""
 
     @on_offline
     def went(self, charge_point):
-        """Nothing."""
+        """Do nothing."""
 
 
 def test_a_plugins_own_declarations_fit_the_router(router):

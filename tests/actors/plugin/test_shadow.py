@@ -1,4 +1,4 @@
-"""A shadow sees what the one that answers sees; its own answers are compared, counted, and never sent."""
+"""A shadow plugin sees the calls of the one that answers; its own answers are compared, counted, and never sent."""
 
 import gevent
 import pytest
@@ -17,7 +17,7 @@ TAG = {"idTag": "T1"}
 
 
 class AnsweringPlugin(Plugin):
-    """Answers with what it was made with; a callable is called."""
+    """Answers with the object that it was made with; a callable is called."""
 
     def __init__(self, answer, seen):
         super().__init__()
@@ -42,11 +42,11 @@ class AnsweringPlugin(Plugin):
 
 
 class ShadowPlugin(AnsweringPlugin):
-    """The same, by another name."""
+    """Same plugin under another name."""
 
 
 class ShadowHarness:
-    """A stage with a plugin that answers and one that is only compared."""
+    """Stage with a plugin that answers and a shadow plugin."""
 
     def __init__(self, answer, shadow):
         self.seen, self.shadowed = [], []
@@ -240,7 +240,7 @@ def test_what_it_failed_at_as_a_shadow_it_is_not_blamed_for_when_it_is_promoted(
 
 
 class CommandingPlugin(Plugin):
-    """Hears of everything, and sends a command for it."""
+    """Sends a command for every event that it receives."""
 
     def __init__(self, heard):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What pykka means by an actor, shown on pykka's own threads and on ours alike; the threads are the judge."""
+"""Behaviour of pykka's actors, tested on pykka's own threads and on chargehand's runtime alike."""
 
 import logging
 
@@ -21,7 +21,7 @@ class ConsoleTrace:
 
 
 def recorder(runtime):
-    """An actor that notes its hooks and messages, and does what a message says."""
+    """Return an actor class that notes its hooks and messages, and executes scripted messages."""
 
     class Recorder(runtime):
         def __init__(self, diary):
@@ -57,7 +57,7 @@ def diary():
 
 @pytest.fixture
 def ref(runtime, diary):
-    """A running recorder."""
+    """Start a recorder."""
     ref = recorder(runtime).start(diary)
     yield ref
     if ref.is_alive():

@@ -1,4 +1,4 @@
-"""The life of an actor on its cell: starts, restarts and ends, and what becomes of the messages."""
+"""Life of an actor on its cell: starts, restarts and ends, and the fate of its messages."""
 
 import gc
 import sys
@@ -274,7 +274,7 @@ def test_a_join_waits_for_the_end_of_the_actor(cell_harness):
 
 
 def test_a_join_measures_its_time_from_when_it_was_called(cell_harness):
-    """The hub's own idea of the time is that of its last turn, which may be long ago."""
+    """The hub's time is that of its last turn, which may be long ago."""
     cell = cell_harness.started()
     begun_at = time.monotonic()
     while time.monotonic() < begun_at + 0.03:

@@ -1,4 +1,4 @@
-"""Everything that can leave a handler is caught in one place, and none of it costs more than that handler."""
+"""Every exception that can leave a handler is caught in one place, and affects that handler alone."""
 
 import logging
 
@@ -70,7 +70,7 @@ def test_a_keyboard_interrupt_is_handed_on_to_the_main_greenlet():
 
 
 class RaisingActor(Actor):
-    """Raises what it is told to."""
+    """Raises the exception that it is sent."""
 
     def __init__(self):
         super().__init__()
@@ -87,7 +87,7 @@ class RaisingActor(Actor):
 
 @pytest.fixture
 def others():
-    """Somebody else's actors: one of ours, and two of the host's own, on pykka's threads."""
+    """Start other actors: one on chargehand's runtime, and two of the host's own, on pykka's threads."""
 
     class Host(pykka.ThreadingActor):
         def on_receive(self, message):

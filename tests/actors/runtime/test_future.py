@@ -1,4 +1,4 @@
-"""Futures mean what pykka's mean; what differs is who may wait: greenlets, without any patching."""
+"""Futures behave as pykka's do, and greenlets may wait for them without any patching."""
 
 import queue
 
@@ -15,7 +15,7 @@ TIMEOUT_S = 5.0
 
 @pytest.fixture(params=[pykka.ThreadingFuture, Future], ids=["threads", "gevent"])
 def kind(request):
-    """The class of future."""
+    """Class of the future."""
     return request.param
 
 

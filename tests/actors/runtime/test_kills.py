@@ -154,7 +154,7 @@ def test_a_kill_of_nothing_is_nothing(cell_harness):
 
 
 class KillSwallowingActor(ScriptedActor):
-    """Swallows its kill."""
+    """Actor that swallows its kill."""
 
     def on_receive(self, message):
         if isinstance(message, Event):

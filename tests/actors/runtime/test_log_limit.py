@@ -1,4 +1,4 @@
-"""Log lines that others can cause: a few of each subject and reason in an interval, and a count of the rest."""
+"""Log lines that strangers can cause: a few of each subject and reason in an interval, and a count of the rest."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Several handlers at once, and those with one ordering key in order."""
+"""Concurrent handlers, and those with the same ordering key in order."""
 
 from gevent.event import Event
 

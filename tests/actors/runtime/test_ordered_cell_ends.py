@@ -1,4 +1,4 @@
-"""Ends of an actor with several handlers, by a stop, a crash or a kill, and of its ordering keys."""
+"""Ends of an actor with concurrent handlers, by a stop, a crash or a kill, and of its ordering keys."""
 
 import pytest
 from gevent.event import Event

@@ -1,4 +1,4 @@
-"""What pykka means by a proxy, shown on pykka's own threads and on ours alike."""
+"""Behaviour of pykka's proxies, tested on pykka's own threads and on chargehand's runtime alike."""
 
 import pykka
 import pytest
@@ -10,7 +10,7 @@ TIMEOUT_S = 5.0
 
 @pykka.traversable
 class Inner:
-    """A part of an actor that proxies may reach into."""
+    """Part of an actor that a proxy may reach into."""
 
     def __init__(self):
         self.depth = 2

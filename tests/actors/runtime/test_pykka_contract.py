@@ -1,4 +1,4 @@
-"""What chargehand takes from pykka without a promise: when a name or a signature here moves, this fails first."""
+"""Names and signatures of pykka that chargehand uses without a promise: when one of them changes, this fails first."""
 
 import inspect
 from importlib import metadata
@@ -41,7 +41,7 @@ OVERRIDDEN = [
 
 
 def signature(thing):
-    """The parameters with their kinds and defaults; annotations may change."""
+    """Return the parameters with their kinds and defaults, without annotations, which may change."""
     parameters = inspect.signature(thing).parameters.values()
     return str(
         inspect.Signature([parameter.replace(annotation=inspect.Parameter.empty) for parameter in parameters])

@@ -1,4 +1,4 @@
-"""A ref is pykka's to its users, and points at a cell."""
+"""A ref behaves as pykka's to its users, and points at a cell."""
 
 import pykka
 import pytest
@@ -12,7 +12,7 @@ from ...hub import settle
 
 
 class EchoActor(Actor):
-    """Answers with what it is asked."""
+    """Answers each message with itself."""
 
     def on_receive(self, message):
         if isinstance(message, Exception):

@@ -1,4 +1,4 @@
-"""Cells take turns, a blocked handler keeps only its own greenlet, and an idle scheduler costs nothing."""
+"""Cells take turns, a blocked handler occupies only its own greenlet, and an idle scheduler uses no CPU."""
 
 import socket
 from collections import deque
@@ -14,7 +14,7 @@ from ...hub import settle, until
 
 
 class RecordingRunnable:
-    """Stands on the run queue `turns` times, and notes each of them."""
+    """Stays on the run queue for `turns` turns, and notes each of them."""
 
     def __init__(self, scheduler, name, turns, log, *, block=None):
         self.scheduler = scheduler
@@ -35,7 +35,7 @@ class RecordingRunnable:
 
 @pytest.fixture
 def make():
-    """Schedulers that are closed at the end."""
+    """Make schedulers; close them at the end."""
     made = []
 
     def make(**options):

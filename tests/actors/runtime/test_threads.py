@@ -1,4 +1,4 @@
-"""The way from other native threads into a hub."""
+"""Calls from other native threads into a hub."""
 
 import threading
 
@@ -18,7 +18,7 @@ def inlet():
 
 
 def in_thread(function):
-    """Run it in a native thread, and let the hub run until that has ended."""
+    """Run a function in a native thread, and let the hub run until it has ended."""
     thread = threading.Thread(target=function)
     thread.start()
     until(lambda: not thread.is_alive(), timeout_s=20)

@@ -1,4 +1,4 @@
-"""Callbacks by due time, on one heap; run by hand here, and by the hub in earnest."""
+"""Callbacks by due time, on one heap; run by the test, and by the hub."""
 
 import gevent
 import pytest

@@ -1,4 +1,4 @@
-"""Fixtures: a stage whose one plugin handles every action as the test says, and a charge point on it."""
+"""Fixtures: a stage whose one plugin handles every action as the test sets, and a charge point on it."""
 
 import pytest
 
@@ -14,7 +14,7 @@ ANSWERS = {
 
 @pytest.fixture
 def way(log):
-    """The way of the handler, a list of one function to be replaced; by default it answers what it was asked."""
+    """List with one function, the handler; a test may replace it. By default it returns the request."""
     return [lambda: ANSWERS.get(log[-1].action, {})]
 
 

@@ -1,4 +1,4 @@
-"""Commands that the tests of sessions send, and frames as they read them."""
+"""Commands that the tests of sessions send, and frames in a form to compare."""
 
 from chargehand import v16
 
@@ -6,14 +6,14 @@ VERSION = {"listVersion": 3}
 
 
 def version(stage, **options):
-    """Ask for the version of the local list: the smallest command there is."""
+    """Send a request for the version of the local list, the smallest command."""
     ticket = stage.send("CP1", v16.GetLocalListVersion(), **options)
     stage.settle()
     return ticket
 
 
 def taken(charge_point):
-    """Take the commands that went out since the last look, by action."""
+    """Return the actions of the commands sent since the last call."""
     return [frame[2] for frame in charge_point.take()]
 
 

@@ -1,4 +1,4 @@
-"""The way of a passive action: whatever becomes of its handler, the charge point gets an answer, and never a lie."""
+"""Answers to calls: whatever its handler does, the charge point gets an answer, and never a false one."""
 
 import gevent
 import pytest
@@ -16,7 +16,7 @@ from .exchanges import meaning
 
 
 class RaisingMapping(dict):
-    """A mapping that fails when it is read."""
+    """Mapping that raises when it is read."""
 
     def __iter__(self):
         raise RuntimeError("a planted fault")
@@ -25,7 +25,7 @@ class RaisingMapping(dict):
 
 
 class IncomparableValue:
-    """Something that cannot even be compared."""
+    """Object that cannot be compared."""
 
     __hash__ = None
 

@@ -1,4 +1,4 @@
-"""Calls to a charge point that is away, goes away, or is not registered yet."""
+"""Commands to a charge point that is away, disconnects, or is not registered yet."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The way of an active command: one on the wire, the rest in a queue, and every ticket with exactly one end."""
+"""Life of a command: one on the wire, the rest in a queue, and exactly one final state for each ticket."""
 
 import gevent
 import pytest

@@ -1,4 +1,4 @@
-"""Charge points by id, and which of them have been away for how long."""
+"""Charge points by id, and the time for which they have been away."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from chargehand.actors.session.directory import Directory
 
 
 class StubCell:
-    """As much of a cell as a directory sees."""
+    """Stub with the part of a cell that a directory uses."""
 
     def __init__(self, id_):
         self.charge_point = ChargePoint(id_)

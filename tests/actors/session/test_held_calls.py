@@ -1,4 +1,4 @@
-"""CALLs beyond the limit of those in flight: they are held, in order, and begun when another one is answered."""
+"""CALLs over the limit of those being handled: they are held, in order, and handled when another one is answered."""
 
 import pytest
 from gevent.event import Event
@@ -25,7 +25,7 @@ def way(later, log):
 
 @pytest.fixture
 def make(way, log):
-    """Stages whose handlers answer later, when the test does."""
+    """Make stages whose handlers answer later, when the test says so."""
     stages = []
 
     def make(**limits):

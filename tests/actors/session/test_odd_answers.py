@@ -1,4 +1,4 @@
-"""Answers to commands that deviate, or cannot be used at all: each ends its ticket at once and shows what came."""
+"""Answers to commands that deviate or cannot be used: each ends its ticket at once and is shown as received."""
 
 import json
 
@@ -14,7 +14,7 @@ from .exchanges import version
 
 @pytest.fixture(params=[False, True], ids=["lenient", "strict"])
 def either(request, way):
-    """Connects a charge point under each policy."""
+    """Connect a charge point under each policy."""
     rules = SessionRules(version=v16.VERSION, strict=request.param)
     with Stage(RecordingPlugin.spec(way, []), rules=rules) as stage:
         yield stage, stage.connect("CP1")

@@ -1,4 +1,4 @@
-"""Calls with slips in their frames or without a readable time: handled, answered as they came, and told."""
+"""Calls with slips in their frames or without a readable time: handled, answered, and reported as deviations."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the flight recorder of a charge point has beside the frames: the events that explain them."""
+"""Events in the flight recorder of a charge point, which explain the frames beside them."""
 
 import time
 
@@ -16,7 +16,7 @@ BOOTED = {**TIME_ANSWER, "status": "Accepted", "interval": 300}
 
 
 def rows(stage, *kinds):
-    """Kind and data of the rows, of some kinds or of all."""
+    """Return kind and data of the rows, of some kinds or of all."""
     found = stage.charge_points["CP1"].recorder.rows()
     return [(row["kind"], row["data"]) for row in found if not kinds or row["kind"] in kinds]
 
@@ -126,7 +126,7 @@ def test_without_a_recorder_nothing_is_noted():
 
 @pytest.mark.usefixtures("charge_point")
 def test_an_event_costs_microseconds(stage):
-    """Generously: it is meant to cost about one, and must not format or encode anything long."""
+    """The bound is generous: about one microsecond is expected, so nothing long may be formatted or encoded."""
     cell, text = stage.charge_points["CP1"], "x" * 100_000
     begun_at = time.process_time()
     for _ in range(10_000):

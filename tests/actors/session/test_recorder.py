@@ -1,4 +1,4 @@
-"""The flight recorder keeps the last frames within its bound, and gives none of their secrets away."""
+"""The flight recorder keeps the last frames within its bound, without their secrets."""
 
 import json
 import sys

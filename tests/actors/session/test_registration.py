@@ -1,4 +1,4 @@
-"""A registration outlives the socket and the process: a BootNotification is answered when it does, not before."""
+"""A registration outlives the connection and the process, and begins when its BootNotification is answered."""
 
 import pytest
 
@@ -9,7 +9,7 @@ BOOT = {"chargePointVendor": "V", "chargePointModel": "M"}
 
 
 class BootSequence(Plugin):
-    """Answers what it is told to."""
+    """Answers BootNotification as the test sets."""
 
     def __init__(self, status):
         super().__init__()

@@ -1,4 +1,4 @@
-"""A ticket that waits for the effect of its call, and what its session tells it of that."""
+"""Tickets that wait for the effect of their command, and the session's reports to them."""
 
 import threading
 
@@ -134,7 +134,7 @@ def test_an_answered_ticket_whose_effect_is_awaited_is_not_forgotten():
 
 
 class EffectHarness:
-    """A charge point on a stage, and calls to it whose effect is awaited."""
+    """Charge point on a stage, and commands to it whose effect is awaited."""
 
     def __init__(self):
         self.stage = Stage(RecordingPlugin.spec([lambda: self.answer], []))
@@ -153,7 +153,7 @@ class EffectHarness:
         return self.stage.charge_points["CP1"]
 
     def call(self, request, **options):
-        """A ticket that is on the wire, and its frame."""
+        """Send a command; return its ticket, which is on the wire, and its frame."""
         ticket = make(request, **options)
         self.cell.tell(SendCommand(ticket))
         self.stage.settle()
@@ -228,7 +228,7 @@ def test_a_refused_call_is_declined(harness):
 
 
 def test_a_call_that_timed_out_may_have_been_carried_out(harness):
-    """That nobody answered says nothing of whether the charge point does it: that its boot shows."""
+    """A missing answer does not tell if the charge point carries the command out; its boot does."""
     late, _ = harness.call(v16.Reset(type="Soft"))
     harness.stage.advance(TIMEOUT_S)
     assert (late.state, late.effect) == (TicketState.TIMED_OUT, Effect.PENDING)
@@ -263,7 +263,7 @@ def test_a_late_answer_may_still_decline(harness, how):
 
 
 def test_a_boot_after_the_socket_died_is_the_effect_of_a_reset(harness):
-    """A hard reset cuts the socket before the answer is out, often enough."""
+    """A hard reset often cuts the connection before the answer is sent."""
     ticket, _ = harness.call(v16.Reset(type="Hard"))
     harness.charge_point.hang_up()
     assert (ticket.state, ticket.effect) == (TicketState.OUTCOME_UNKNOWN, Effect.PENDING)

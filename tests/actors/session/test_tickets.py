@@ -1,4 +1,4 @@
-"""A ticket has exactly one end, and whoever waits for it hears of it, in whatever thread."""
+"""A ticket ends exactly once, and wakes everybody who waits for it, in any thread."""
 
 import threading
 
@@ -49,7 +49,7 @@ def answered(ticket):
 
 
 def in_thread(function, *arguments):
-    """Run in a native thread, which is joined by letting the hub run."""
+    """Run a function in a native thread, which is joined by letting the hub run."""
     outcome = []
 
     def run():

@@ -1,4 +1,4 @@
-"""Transaction messages: acknowledged when they are stored, whatever became of their handlers, and never before."""
+"""Transaction messages: acknowledged when they are stored, whatever their handlers did, and never before."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from .exchanges import meaning
 
 
 def fails():
-    """What the handler does here, mostly."""
+    """Fail: the usual handler of this module."""
     raise ValueError("a planted fault")
 
 

@@ -1,4 +1,4 @@
-"""Verbs: commands that a session puts into messages of the version that its charge point speaks."""
+"""Verbs: a session makes commands of them in the version that its charge point speaks."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""A charge point may come back with another version: the connection's subprotocol says which rules hold."""
+"""A charge point may come back with another version: the connection's subprotocol selects the rules."""
 
 from types import ModuleType
 
@@ -21,7 +21,7 @@ class PokeResponse(Message):
 
 @request("Poke", Profile.CORE, Sender.CENTRAL_SYSTEM)
 class Poke(Request[PokeResponse]):
-    """A command of the other version."""
+    """Command of the other version."""
 
 
 class BootNotificationResponse(Message):
@@ -32,7 +32,7 @@ class BootNotificationResponse(Message):
 
 @request("BootNotification", Profile.CORE, Sender.CHARGE_POINT, registers=True)
 class BootNotification(Request[BootNotificationResponse]):
-    """A boot of the other version."""
+    """Boot of the other version."""
 
 
 def _module():
@@ -63,7 +63,7 @@ def stage(store):
 
 @pytest.fixture
 def old(stage):
-    """A charge point that has booted with the first version, and is away."""
+    """Charge point that has booted with the first version and is away."""
     connection = stage.connect("CP1")
     connection.call("BootNotification", BOOT)
     connection.hang_up()

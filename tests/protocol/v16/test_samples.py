@@ -1,4 +1,4 @@
-"""Samples out of stored payloads: what was sent is read, and what cannot be read is named, whatever the bytes."""
+"""Samples of stored payloads: all that were sent are read, and unreadable parts are reported, whatever the bytes."""
 
 import datetime as dt
 import json

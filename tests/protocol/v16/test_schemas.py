@@ -195,7 +195,7 @@ def spoilt(draw: st.DrawFn, name: str) -> Any:
 
 
 def attempt(work: Callable[[], Any], *errors: type[Exception]) -> tuple[Any, Any]:
-    """The result and the error, one of them None."""
+    """Return the result and the error, one of them None."""
     try:
         return work(), None
     except errors as error:
@@ -203,7 +203,7 @@ def attempt(work: Callable[[], Any], *errors: type[Exception]) -> tuple[Any, Any
 
 
 def compare(name: str, payload: bytes) -> None:
-    """Hold a payload against the schema, and the fast path against marshmallow alone."""
+    """Compare the verdict on a payload with the schema's, and the fast path with marshmallow alone."""
     kind = KINDS[name]
     theirs = list(judge(name).iter_errors(UNTYPED.decode(payload)))
     ours, refused = attempt(lambda: strict(kind, payload), Refused)
@@ -228,7 +228,7 @@ def compare(name: str, payload: bytes) -> None:
 
 
 def whole(value: Any) -> Any:
-    """What remains of a message that is written: whole seconds."""
+    """Return the value as a written message has it, with whole seconds."""
     if isinstance(value, dt.datetime):
         return value.replace(microsecond=0)
     if isinstance(value, tuple):
@@ -300,7 +300,7 @@ def test_what_the_schemas_refuse_and_we_accept(name: str, payload: bytes):
 
 
 def shape(schema: Any, definitions: Any) -> Any:
-    """Only what constrains, references resolved, to compare two schemas."""
+    """Return only the constraints, references resolved, to compare two schemas."""
     if "anyOf" in schema:  # with null, for an optional member of ours
         schema, _ = schema["anyOf"]
     if "$ref" in schema:

@@ -1,4 +1,4 @@
-"""Several systems that share their charge points: calls find them, sockets move, and no ticket is lost or lies."""
+"""Several systems that share their charge points: commands are forwarded, sockets move, no ticket is lost or wrong."""
 
 import gevent
 import pytest
@@ -23,7 +23,7 @@ from ..registry_harness import LeaseRegistry
 
 
 class Nodes:
-    """Systems by name, over one exchange and one store."""
+    """Systems by name, over one lease registry and one store."""
 
     def __init__(self):
         self.exchange = LeaseRegistry()

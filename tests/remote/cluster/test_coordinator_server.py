@@ -1,4 +1,4 @@
-"""The coordinator server's socket, and workers that break its rules."""
+"""Socket of the coordinator server, and worker processes that break its protocol."""
 
 import socket
 import stat
@@ -37,7 +37,7 @@ def connect(path: str):
 
 @pytest.fixture
 def worker(coordinator_server):
-    """A worker of frames: it has said its name and has its lease."""
+    """Worker process played by frames: it has said its name and has its lease."""
     pipe = Pipe(connect(coordinator_server.path), Told)
     pipe.send(Hello("raw"))
     pipe.send(Renew(1, 0, {}))

@@ -17,7 +17,7 @@ STRANGE = ["CP 1", "a:b", "ä€😀", "x\ny", "%20", "{h}", '"', "\\", "0", "CP
 
 
 def grown(coordinator) -> None:
-    """Wait until the coordinator knows all leases there may be."""
+    """Wait until the coordinator knows all leases that it can know."""
     until(lambda: coordinator.claim("grown").wait_s == 0)
 
 
@@ -317,6 +317,6 @@ def test_two_nodes_that_claim_the_same_in_turn_and_at_once_get_epochs_that_rise(
 
 
 def max_of_other(claims, holder) -> int:
-    """The first epoch of the holder's that came after the other's last: that one fenced the other off."""
+    """Return the holder's first epoch after the other's last: the epoch that fenced the other off."""
     last = max((epoch for epoch, node in claims if node != holder), default=0)
     return min(epoch for epoch, node in claims if node == holder and epoch > last)

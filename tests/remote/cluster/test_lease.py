@@ -1,4 +1,4 @@
-"""A node's lease, with a clock that stands still and answers that a test makes up."""
+"""Lease of a node, with a clock that stands still and answers made by the test."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Bounds of the memory: the rest is held by test_coordinators.py and test_split_brain.py."""
+"""Bounds of the lease registry's memory; the rest is tested in test_coordinators.py and test_split_brain.py."""
 
 from chargehand.remote.cluster.coordinator import DRIFT_S
 from chargehand.remote.cluster.lease_registry import LeaseRegistry

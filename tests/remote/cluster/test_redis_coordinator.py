@@ -1,4 +1,4 @@
-"""A Redis that goes, comes back empty, is silent, or refuses; and what is left in it."""
+"""Coordinators while Redis disconnects, comes back empty, is silent, or refuses; and the keys that are left in it."""
 
 import time
 
@@ -38,7 +38,7 @@ def proxy(redis_server):
 
 @pytest.fixture
 def two(redis_server, proxy):
-    """One behind the proxy, one beside it."""
+    """Two coordinators, the first one behind the proxy."""
     prefix = f"two{next(NUMBERS)}"
     behind, beside = coordinators_on(proxy.url, prefix), coordinators_on(redis_server.url, prefix)
     yield behind.coordinator(), beside.coordinator()

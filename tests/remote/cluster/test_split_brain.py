@@ -1,4 +1,4 @@
-"""Never do two nodes both command a charge point: in whatever order things happen, and with a network that is cut."""
+"""Two nodes never both command a charge point: in any order of events, and with a broken network."""
 
 import random
 import time
@@ -29,7 +29,7 @@ NODES = ("a", "b", "c")
 
 @dataclass
 class ModelNode:
-    """A node as it is to behave: it commands what it has claimed, has waited for, and was not fenced off from."""
+    """Model of a node: it commands the charge points it has claimed, has waited for, and was not fenced off from."""
 
     node: str
     clock: Any
@@ -99,7 +99,7 @@ def commanding(world: dict[str, ModelNode]) -> list[str]:
 
 @dataclass
 class DelayedLink:
-    """A node's way to the exchange: what was asked, and what was answered, each still on its way."""
+    """Link between a node and the registry with the questions and answers that are on their way."""
 
     lease: Lease
     holder: ModelNode
@@ -109,7 +109,7 @@ class DelayedLink:
 
 
 class Model:
-    """Nodes, wires and the exchange; each step moves one thing."""
+    """Nodes, links and the registry; each step moves one thing."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -160,7 +160,7 @@ class Model:
             holder.claim = None
 
     def deliver(self, node: str) -> None:
-        """The exchange takes the next question."""
+        """Have the registry take the next question."""
         wire, exchange = self.wires[node], self.exchange
         match wire.asked.pop(0) if wire.asked else None:
             case ("renew", sent_at, acks, seen):
@@ -173,7 +173,7 @@ class Model:
                 exchange.release(node, CP, epoch)
 
     def receive(self, node: str) -> None:
-        """The node takes the next answer."""
+        """Have the node take the next answer."""
         wire = self.wires[node]
         match wire.answered.pop(0) if wire.answered else None:
             case ("renewed", sent_at, renewal):
@@ -187,20 +187,20 @@ class Model:
                 wire.holder.checked(epoch, *verified)
 
     def hear(self, node: str) -> None:
-        """The node hears of a fence by message, whatever is on its other way."""
+        """Tell the node a fence by message, whatever is on its other link."""
         wire = self.wires[node]
         if wire.told:
             wire.lease.fenced(CP, wire.told.pop(0))
 
     def cut(self, node: str) -> None:
-        """What is on its way is lost; the lease may run on."""
+        """Lose the questions and answers on their way; the lease may run on."""
         wire = self.wires[node]
         wire.asked.clear()
         wire.answered.clear()
         wire.told.clear()
 
     def hang_up(self, node: str) -> None:
-        """The node gives up its lease and closes: the exchange is told at once."""
+        """Have the node give up its lease and close: the registry is told at once."""
         self.cut(node)
         self.wires[node].lease.end()
         self.exchange.end(node)
@@ -281,7 +281,7 @@ LEASE_S = 0.6
 
 
 class Node:
-    """A holder with a real coordinator: it claims again and again, and verifies when its lease is back."""
+    """Holder with a real coordinator: it claims again and again, and verifies when its lease is back."""
 
     def __init__(self, coordinator: Any, world: dict[str, ModelNode]) -> None:
         self.coordinator = coordinator
@@ -303,7 +303,7 @@ class Node:
 
 
 def watch(world: dict[str, ModelNode], run_s: float) -> dict[str, int]:
-    """How often each was seen to command; fails when two do."""
+    """Count the times that each node commands; fail when two do at once."""
     seen = dict.fromkeys(world, 0)
     ends_at = time.monotonic() + run_s
     while time.monotonic() < ends_at:

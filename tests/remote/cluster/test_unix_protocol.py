@@ -1,4 +1,4 @@
-"""Frames over a real socket pair: what cannot be understood ends it, what is not read does not grow."""
+"""Frames over a real socket pair: an invalid one closes it, and unread ones do not grow without bound."""
 
 from collections import deque
 

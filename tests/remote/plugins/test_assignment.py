@@ -1,4 +1,4 @@
-"""The streams that a worker has."""
+"""Streams that are assigned to a plugin host."""
 
 from chargehand.remote.plugins.assignment import Assignment
 from chargehand.remote.plugins.streams import LEASE_S

@@ -1,4 +1,4 @@
-"""What nodes and workers tell each other."""
+"""Messages between nodes and plugin hosts."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The plugin that forwards, in a central system on real sockets, with workers beside it and a real Redis."""
+"""The forwarding plugin in a central system on real sockets, with plugin hosts beside it and a real Redis."""
 
 import uuid
 
@@ -33,7 +33,7 @@ ALL = ("*",)
 
 
 class ForwardedPlugin(Plugin):
-    """The same for a node and for a worker."""
+    """Plugin that runs in the node and in a plugin host."""
 
     def __init__(self):
         self.seen = []
@@ -67,7 +67,7 @@ class ForwardedPlugin(Plugin):
 
 
 class ForwarderHarness:
-    """One node and its workers."""
+    """Node and its plugin hosts."""
 
     def __init__(self, url, actions=("Authorize", "StartTransaction"), plugins=(), **more):
         self.url = url

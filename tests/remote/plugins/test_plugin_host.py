@@ -1,4 +1,4 @@
-"""A worker that is fed by hand: what it does with what it finds on its streams."""
+"""A plugin host that is fed by hand: its handling of the entries of its streams."""
 
 import json
 import uuid
@@ -20,7 +20,7 @@ PARTITIONS = 4
 
 
 class ScriptedPlugin(Plugin):
-    """Answers, refuses, fails, or takes its time, as the id tag says."""
+    """Answers, refuses, fails, or delays, as the id tag says."""
 
     def __init__(self):
         self.handled = []
@@ -63,7 +63,7 @@ class ScriptedPlugin(Plugin):
 
 
 class HostStreamsHarness:
-    """A prefix of its own in Redis, with workers, and a node that is played by the test."""
+    """Redis prefix of its own, with plugin hosts, and a node that is played by the test."""
 
     def __init__(self, url):
         self.address = Address(url)
@@ -132,7 +132,7 @@ def harness(redis_server):
 
 
 def vanish(worker):
-    """What kill -9 leaves: nobody renews or reads, and nothing is given back."""
+    """Leave the state of a kill -9: no renewal, no reading, and nothing given back."""
     gevent.killall(worker._greenlets)
     worker._blocking.stop()
     worker._link.stop()

@@ -1,4 +1,4 @@
-"""What everything is called in Redis, and the script that shares the streams out."""
+"""Names of the keys in Redis, and the script that assigns the streams."""
 
 import hashlib
 from collections import Counter

@@ -11,7 +11,7 @@ from ..redis_process import RedisProcess, free_port
 
 
 def name_of(address: Address, name: str = "test") -> str:
-    """Connect, and say what Redis calls the connection."""
+    """Connect, and return the name that Redis has for the connection."""
     connection = address.connect(name)
     try:
         connection.send_command("CLIENT", "GETNAME")
@@ -142,7 +142,7 @@ def test_a_link_carries_much_over_tls_both_ways(tls_server):
 
 @pytest.fixture
 def sentinel(own_redis, tmp_path):
-    """A master with a replica, and a sentinel that watches them."""
+    """Master with a replica, and a sentinel that watches them."""
     master = own_redis("--repl-diskless-sync-delay", "0")
     replica = own_redis("--replicaof", f"127.0.0.1 {master.port}")
     port = free_port()

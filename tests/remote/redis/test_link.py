@@ -1,4 +1,4 @@
-"""A link that is kept up: with a real Redis that is killed, stopped and slow, in hosts patched and not."""
+"""A link that reconnects: with a real Redis that is killed, stopped and slow, in hosts patched and not."""
 
 import subprocess
 import sys
