@@ -66,9 +66,9 @@ def make(sessions):
     return make
 
 
-def knock(entrance, path="/ocpp/CP1", peer="peer", **headers):
+def knock(gatekeeper, path="/ocpp/CP1", peer="peer", **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return entrance.admit(HandshakeRequest(path=path, headers=named or SPOKEN, peer=peer, secure=False))
+    return gatekeeper.admit(HandshakeRequest(path=path, headers=named or SPOKEN, peer=peer, secure=False))
 
 
 def basic(name, password):
@@ -139,9 +139,9 @@ def test_a_401_asks_for_basic_authentication_in_the_realm(make):
 
 def test_unknown_and_wrong_can_be_made_alike(make):
     auth = AuthSettings(credentials={"CP1": "right"}, hide_unknown=True)
-    entrance = make(auth=auth)
-    unknown = knock(entrance, "/ocpp/unknown", authorization=basic("unknown", "x"))
-    wrong = knock(entrance, "/ocpp/CP1", authorization=basic("CP1", "x"))
+    gatekeeper = make(auth=auth)
+    unknown = knock(gatekeeper, "/ocpp/unknown", authorization=basic("unknown", "x"))
+    wrong = knock(gatekeeper, "/ocpp/CP1", authorization=basic("CP1", "x"))
     assert unknown == wrong
 
 
@@ -159,9 +159,9 @@ def test_a_subprotocol_in_common_is_needed(make, offered, status):
 
 def test_a_missing_one_is_refused_unless_the_charge_point_is_known_for_it(make):
     assert knock(make(), other="header").status == 400
-    entrance = make(assume_subprotocol=("CP1",))
-    assert knock(entrance, other="header") == Admission("CP1", "", "ocpp1.6")
-    assert knock(entrance, "/ocpp/CP2", other="header").status == 400
+    gatekeeper = make(assume_subprotocol=("CP1",))
+    assert knock(gatekeeper, other="header") == Admission("CP1", "", "ocpp1.6")
+    assert knock(gatekeeper, "/ocpp/CP2", other="header").status == 400
     assert knock(make(assume_subprotocol=("*",)), "/ocpp/CP2", other="header").subprotocol == "ocpp1.6"
 
 
@@ -178,77 +178,77 @@ def test_by_a_setting_the_handshake_is_completed_without_one(make):
 
 
 def test_one_that_is_closed_admits_nobody(make):
-    entrance = make()
-    entrance.close()
-    refusal = knock(entrance)
+    gatekeeper = make()
+    gatekeeper.close()
+    refusal = knock(gatekeeper)
     assert (refusal.status, refusal.headers) == (503, (("Retry-After", "5"),))
 
 
 def test_there_is_room_for_so_many_connections_and_no_more(make, sessions):
-    entrance = make(max_connections=2)
+    gatekeeper = make(max_connections=2)
     sessions.connect("A")
-    assert isinstance(knock(entrance), Admission)
+    assert isinstance(knock(gatekeeper), Admission)
     sessions.connect("B")
-    assert knock(entrance).status == 503
+    assert knock(gatekeeper).status == 503
 
 
 def test_one_that_takes_over_from_itself_needs_no_room(make, sessions):
-    entrance = make(max_connections=2)
+    gatekeeper = make(max_connections=2)
     sessions.connect("CP1")
     sessions.connect("B")
-    assert isinstance(knock(entrance), Admission)
-    assert knock(entrance, "/ocpp/CP2").status == 503
+    assert isinstance(knock(gatekeeper), Admission)
+    assert knock(gatekeeper, "/ocpp/CP2").status == 503
 
 
 def test_those_who_are_away_take_no_room(make, sessions):
-    entrance = make(max_connections=1)
+    gatekeeper = make(max_connections=1)
     sessions.connect("A")
     sessions.directory.find("A").newest = None
     sessions.directory.note_offline("A", 1.0)
-    assert isinstance(knock(entrance), Admission)
+    assert isinstance(knock(gatekeeper), Admission)
 
 
 def test_too_many_at_once_are_sent_away_for_a_while(make, sessions):
-    entrance = make(admission_rate=1.0, admission_burst=2)
-    assert [isinstance(knock(entrance), Admission) for _ in range(3)] == [True, True, False]
-    refusal = knock(entrance)
+    gatekeeper = make(admission_rate=1.0, admission_burst=2)
+    assert [isinstance(knock(gatekeeper), Admission) for _ in range(3)] == [True, True, False]
+    refusal = knock(gatekeeper)
     assert refusal.status == 503
     ((name, seconds),) = refusal.headers
     assert name == "Retry-After"
     assert 1 <= int(seconds) <= 12
     sessions.context.clock.advance(1)
-    assert isinstance(knock(entrance), Admission)
+    assert isinstance(knock(gatekeeper), Admission)
 
 
 def test_strangers_do_not_use_up_what_charge_points_wait_for(make, sessions):
-    entrance = make(auth=AUTH, admission_rate=1.0, admission_burst=1, max_connections=1)
+    gatekeeper = make(auth=AUTH, admission_rate=1.0, admission_burst=1, max_connections=1)
     known = {"authorization": basic("CP1", "right"), **SPOKEN}
     sessions.connect("B")
-    assert [knock(entrance, "/elsewhere").status for _ in range(5)] == [404] * 5
-    assert [knock(entrance, "/ocpp/%ff").status for _ in range(5)] == [400] * 5
-    assert [knock(entrance).status for _ in range(5)] == [401] * 5
-    assert [knock(entrance, **known).status for _ in range(5)] == [503] * 5, "there is no room"
+    assert [knock(gatekeeper, "/elsewhere").status for _ in range(5)] == [404] * 5
+    assert [knock(gatekeeper, "/ocpp/%ff").status for _ in range(5)] == [400] * 5
+    assert [knock(gatekeeper).status for _ in range(5)] == [401] * 5
+    assert [knock(gatekeeper, **known).status for _ in range(5)] == [503] * 5, "there is no room"
     sessions.directory.remove("B")
-    assert isinstance(knock(entrance, **known), Admission)
-    assert knock(entrance, **known).reason == "too many charge points connect at once"
+    assert isinstance(knock(gatekeeper, **known), Admission)
+    assert knock(gatekeeper, **known).reason == "too many charge points connect at once"
 
 
 def test_by_a_setting_a_second_connection_is_refused_while_the_first_one_lives(make, sessions):
-    entrance = make(on_duplicate="refuse")
+    gatekeeper = make(on_duplicate="refuse")
     sessions.alive.add("CP1")
-    assert knock(entrance).status == 409
-    assert isinstance(knock(entrance, "/ocpp/CP2"), Admission)
+    assert knock(gatekeeper).status == 409
+    assert isinstance(knock(gatekeeper, "/ocpp/CP2"), Admission)
     sessions.alive.clear()
-    assert isinstance(knock(entrance), Admission)
+    assert isinstance(knock(gatekeeper), Admission)
 
 
 # What it does beside
 
 
 def test_every_refusal_is_counted_by_its_status(make, sessions):
-    entrance = make(auth=AUTH)
-    knock(entrance, "/elsewhere")
-    knock(entrance)
+    gatekeeper = make(auth=AUTH)
+    knock(gatekeeper, "/elsewhere")
+    knock(gatekeeper)
     assert sessions.counts == [("handshake_refused_404", "peer"), ("handshake_refused_401", "peer")]
 
 
@@ -261,27 +261,27 @@ KEY = "00112233445566778899aabbccddeeff00112233"
 
 
 def test_the_digits_of_a_key_let_in_under_the_lenient_policy_and_are_a_deviation(make):
-    entrance = make(auth=AuthSettings(credentials={"CP1": f"hex:{KEY}"}))
-    decision = knock(entrance, authorization=basic("CP1", KEY), **SPOKEN)
+    gatekeeper = make(auth=AuthSettings(credentials={"CP1": f"hex:{KEY}"}))
+    decision = knock(gatekeeper, authorization=basic("CP1", KEY), **SPOKEN)
     assert decision == Admission("CP1", "", "ocpp1.6", (DIGITS_SENT,))
     noted = []
     cell = SimpleNamespace(note_deviations=noted.extend)
-    entrance._sessions.attach = lambda *_: cell
-    entrance.attach(decision, object())
+    gatekeeper._sessions.attach = lambda *_: cell
+    gatekeeper.attach(decision, object())
     assert noted == [DIGITS_SENT]
 
 
 def test_the_digits_of_a_key_are_a_wrong_password_under_the_strict_policy(make):
-    entrance = make(auth=AuthSettings(credentials={"CP1": f"hex:{KEY}"}), policy="strict")
-    assert knock(entrance, authorization=basic("CP1", KEY), **SPOKEN).status == 401
+    gatekeeper = make(auth=AuthSettings(credentials={"CP1": f"hex:{KEY}"}), policy="strict")
+    assert knock(gatekeeper, authorization=basic("CP1", KEY), **SPOKEN).status == 401
 
 
 def test_a_flood_of_refusals_from_one_address_writes_a_few_lines(make, caplog):
     caplog.set_level("INFO")
-    entrance = make()
+    gatekeeper = make()
     for port in range(100):
-        entrance.handshake_refused(f"192.0.2.1:{port}", Refusal(404, "unknown"))
-    entrance.handshake_refused("192.0.2.2:1", Refusal(404, "unknown"))
+        gatekeeper.handshake_refused(f"192.0.2.1:{port}", Refusal(404, "unknown"))
+    gatekeeper.handshake_refused("192.0.2.2:1", Refusal(404, "unknown"))
     assert len(caplog.messages) == 11
 
 
@@ -320,49 +320,49 @@ class OtherProcesses:
             raise self.error
 
 
-def stored_key(entrance, password):
+def stored_key(gatekeeper, password):
     """Store a key of CP1, as another process does."""
-    entrance._credentials.set_password("CP1", password)
+    gatekeeper._credentials.set_password("CP1", password)
 
 
 def test_a_new_key_that_another_process_has_stored_is_known_at_the_next_connection(make):
     others = OtherProcesses()
-    entrance = make(others=others)
-    stored_key(entrance, b"the old key, 16 bytes")
-    others.refresh = lambda _: stored_key(entrance, b"the new key, 16 bytes")
-    decision = knock(entrance, authorization=basic("CP1", "the new key, 16 bytes"), **SPOKEN)
+    gatekeeper = make(others=others)
+    stored_key(gatekeeper, b"the old key, 16 bytes")
+    others.refresh = lambda _: stored_key(gatekeeper, b"the new key, 16 bytes")
+    decision = knock(gatekeeper, authorization=basic("CP1", "the new key, 16 bytes"), **SPOKEN)
     assert isinstance(decision, Admission)
 
 
 def test_an_old_key_that_another_process_has_replaced_is_refused(make):
     others = OtherProcesses()
-    entrance = make(others=others)
-    stored_key(entrance, b"the old key, 16 bytes")
-    others.admit = lambda _: stored_key(entrance, b"the new key, 16 bytes")
-    decision = knock(entrance, authorization=basic("CP1", "the old key, 16 bytes"), **SPOKEN)
+    gatekeeper = make(others=others)
+    stored_key(gatekeeper, b"the old key, 16 bytes")
+    others.admit = lambda _: stored_key(gatekeeper, b"the new key, 16 bytes")
+    decision = knock(gatekeeper, authorization=basic("CP1", "the old key, 16 bytes"), **SPOKEN)
     assert decision.status == 401
 
 
 def test_a_wrong_password_stays_wrong_when_the_store_is_away(make):
-    entrance = make(others=OtherProcesses(StoreError("away")))
-    stored_key(entrance, b"the old key, 16 bytes")
-    assert knock(entrance, authorization=basic("CP1", "wrong"), **SPOKEN).status == 401
+    gatekeeper = make(others=OtherProcesses(StoreError("away")))
+    stored_key(gatekeeper, b"the old key, 16 bytes")
+    assert knock(gatekeeper, authorization=basic("CP1", "wrong"), **SPOKEN).status == 401
 
 
 def test_a_charge_point_is_claimed_before_admission_and_its_tickets_come_after(make):
     others = OtherProcesses()
-    entrance = make(others=others)
-    admission = knock(entrance)
+    gatekeeper = make(others=others)
+    admission = knock(gatekeeper)
     assert admission == Admission("CP1", "", "ocpp1.6")
     assert others.asked == ["CP1"]
-    entrance.attach(admission, object())
+    gatekeeper.attach(admission, object())
     assert others.asked == ["CP1", "attached CP1"]
 
 
 def test_whoever_is_refused_anyway_is_not_claimed(make):
     others = OtherProcesses()
-    entrance = make(others=others, auth=AuthSettings(credentials={"CP1": "secret word"}))
-    assert knock(entrance).status == 401
+    gatekeeper = make(others=others, auth=AuthSettings(credentials={"CP1": "secret word"}))
+    assert knock(gatekeeper).status == 401
     assert knock(make(others=others), sec_websocket_protocol="none").status == 400
     assert others.asked == []
 
@@ -379,51 +379,51 @@ def test_with_the_store_away_nobody_is_let_in_whom_others_may_have_had(make, ses
 
 
 def test_a_charge_point_that_connects_too_often_is_told_when_to_come_back(make, sessions):
-    entrance = make(reconnect_rate=0.1, reconnect_burst=3)
-    assert [type(knock(entrance)) for _ in range(3)] == [Admission] * 3
-    refusal = knock(entrance)
+    gatekeeper = make(reconnect_rate=0.1, reconnect_burst=3)
+    assert [type(knock(gatekeeper)) for _ in range(3)] == [Admission] * 3
+    refusal = knock(gatekeeper)
     assert (refusal.status, refusal.headers) == (429, (("Retry-After", "10"),))
     assert sessions.counts == [("handshake_refused_429", "peer")]
-    assert isinstance(knock(entrance, "/ocpp/CP2"), Admission)
+    assert isinstance(knock(gatekeeper, "/ocpp/CP2"), Admission)
     sessions.context.clock.advance(10)
-    assert isinstance(knock(entrance), Admission)
-    assert knock(entrance).status == 429
+    assert isinstance(knock(gatekeeper), Admission)
+    assert knock(gatekeeper).status == 429
 
 
 def test_a_stranger_cannot_use_up_what_a_charge_point_may(make):
-    entrance = make(auth=AUTH, reconnect_rate=0.1, reconnect_burst=1)
+    gatekeeper = make(auth=AUTH, reconnect_rate=0.1, reconnect_burst=1)
     for _ in range(5):
-        assert knock(entrance, authorization=basic("CP1", "wrong")).status == 401
+        assert knock(gatekeeper, authorization=basic("CP1", "wrong")).status == 401
     right = {"authorization": basic("CP1", "right"), "sec_websocket_protocol": "ocpp1.6"}
-    assert isinstance(knock(entrance, **right), Admission)
+    assert isinstance(knock(gatekeeper, **right), Admission)
 
 
 def test_those_turned_away_while_all_come_at_once_may_still_come(make, sessions):
-    entrance = make(admission_rate=1, admission_burst=1, reconnect_rate=0.01, reconnect_burst=1)
-    assert isinstance(knock(entrance), Admission)
-    assert [knock(entrance, "/ocpp/CP2").status for _ in range(5)] == [503] * 5
-    assert [knock(entrance).status for _ in range(5)] == [429] * 5  # which costs the others nothing
+    gatekeeper = make(admission_rate=1, admission_burst=1, reconnect_rate=0.01, reconnect_burst=1)
+    assert isinstance(knock(gatekeeper), Admission)
+    assert [knock(gatekeeper, "/ocpp/CP2").status for _ in range(5)] == [503] * 5
+    assert [knock(gatekeeper).status for _ in range(5)] == [429] * 5  # which costs the others nothing
     sessions.context.clock.advance(1)
-    assert isinstance(knock(entrance, "/ocpp/CP2"), Admission)
+    assert isinstance(knock(gatekeeper, "/ocpp/CP2"), Admission)
 
 
 def test_an_address_that_asks_too_often_is_turned_away_whatever_it_asks(make, sessions):
-    entrance = make(address_rate=1, address_burst=2)
-    assert knock(entrance, "/elsewhere", peer="192.0.2.1:1").status == 404
-    assert isinstance(knock(entrance, peer="192.0.2.1:9"), Admission)
-    refusal = knock(entrance, "/ocpp/CP2", peer="192.0.2.1:2")
+    gatekeeper = make(address_rate=1, address_burst=2)
+    assert knock(gatekeeper, "/elsewhere", peer="192.0.2.1:1").status == 404
+    assert isinstance(knock(gatekeeper, peer="192.0.2.1:9"), Admission)
+    refusal = knock(gatekeeper, "/ocpp/CP2", peer="192.0.2.1:2")
     assert (refusal.status, refusal.headers) == (429, (("Retry-After", "1"),))
-    assert isinstance(knock(entrance, peer="[2001:db8::1]:4711"), Admission)
+    assert isinstance(knock(gatekeeper, peer="[2001:db8::1]:4711"), Admission)
     sessions.context.clock.advance(1)
-    assert isinstance(knock(entrance, peer="192.0.2.1:1"), Admission)
+    assert isinstance(knock(gatekeeper, peer="192.0.2.1:1"), Admission)
 
 
 def test_a_stranger_elsewhere_cannot_use_it_up_where_no_password_is_asked(make):
-    entrance = make(reconnect_rate=0.1, reconnect_burst=2)
+    gatekeeper = make(reconnect_rate=0.1, reconnect_burst=2)
     for _ in range(5):
-        knock(entrance, peer="198.51.100.1:1")
-    assert knock(entrance, peer="198.51.100.1:2").status == 429
-    assert isinstance(knock(entrance, peer="192.0.2.1:1"), Admission)
+        knock(gatekeeper, peer="198.51.100.1:1")
+    assert knock(gatekeeper, peer="198.51.100.1:2").status == 429
+    assert isinstance(knock(gatekeeper, peer="192.0.2.1:1"), Admission)
 
 
 def test_who_is_turned_away_because_the_store_is_away_has_not_come(make):
@@ -437,32 +437,32 @@ def test_who_is_turned_away_because_the_store_is_away_has_not_come(make):
         def attached(self, charge_point_id):
             raise AssertionError("nobody was attached")
 
-    entrance = make(others=OtherProcesses(), reconnect_rate=0.1, reconnect_burst=1)
-    assert [knock(entrance).status for _ in range(5)] == [503] * 5
+    gatekeeper = make(others=OtherProcesses(), reconnect_rate=0.1, reconnect_burst=1)
+    assert [knock(gatekeeper).status for _ in range(5)] == [503] * 5
     away[0] = False
-    assert isinstance(knock(entrance), Admission)
+    assert isinstance(knock(gatekeeper), Admission)
 
 
 def test_a_crowd_that_waits_for_the_probe_of_the_old_connection_is_counted_too(make, sessions):
-    entrance = make(reconnect_rate=0.1, reconnect_burst=2, on_duplicate="refuse")
+    gatekeeper = make(reconnect_rate=0.1, reconnect_burst=2, on_duplicate="refuse")
     sessions.answers = lambda charge_point_id, timeout_s: bool(gevent.sleep(0))
-    crowd = [gevent.spawn(knock, entrance) for _ in range(10)]
+    crowd = [gevent.spawn(knock, gatekeeper) for _ in range(10)]
     decisions = [greenlet.get(timeout=60) for greenlet in crowd]
     assert sum(isinstance(decision, Admission) for decision in decisions) == 2
 
 
 def test_the_rate_holds_though_greenlets_switch_while_passwords_are_looked_at(make, sessions, monkeypatch):
-    entrance = make(admission_rate=1, admission_burst=1)
+    gatekeeper = make(admission_rate=1, admission_burst=1)
 
     def check(request, identity):
         gevent.sleep(0)
 
-    monkeypatch.setattr(entrance, "_check_credentials", check)
+    monkeypatch.setattr(gatekeeper, "_check_credentials", check)
     admitted = 0
     for number in range(50):
-        early = gevent.spawn(knock, entrance, f"/ocpp/EARLY{number}")
+        early = gevent.spawn(knock, gatekeeper, f"/ocpp/EARLY{number}")
         gevent.sleep(0)
         sessions.context.clock.advance(0.1)
-        late = gevent.spawn(knock, entrance, f"/ocpp/LATE{number}")
+        late = gevent.spawn(knock, gatekeeper, f"/ocpp/LATE{number}")
         admitted += sum(isinstance(greenlet.get(timeout=60), Admission) for greenlet in (early, late))
     assert admitted <= 6

@@ -24,7 +24,7 @@ def replay(path, **more):
     return CliRunner().invoke(main, ["replay", str(path)], **more)
 
 
-def test_a_record_that_flies_as_it_did_is_status_zero(lines, tmp_path):
+def test_a_recording_that_replays_without_a_difference_is_status_zero(lines, tmp_path):
     (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
     done = replay(tmp_path / "a.jsonl")
     assert (done.exit_code, done.output) == (0, "")

@@ -21,7 +21,7 @@ ROW = {
     "received_at": "2026-05-04T12:34:56Z",
     "why": "its handler failed",
 }
-ASIDE = ROW | {"number": 3, "transaction_id": None, "why": "OSError()"}
+DEAD_LETTER = ROW | {"number": 3, "transaction_id": None, "why": "OSError()"}
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def spool(stub):
     return run
 
 
-def test_what_waits_and_what_was_set_aside_is_one_table(stub, spool):
-    stub.body = {"waiting": [ROW], "dead_letters": [ASIDE]}
+def test_spooled_messages_and_dead_letters_are_one_table(stub, spool):
+    stub.body = {"waiting": [ROW], "dead_letters": [DEAD_LETTER]}
     _, _, *lines = spool("list").splitlines()
     cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines]
     assert cells == [
@@ -52,10 +52,10 @@ def test_an_empty_spool_is_said_to_be_empty(stub, spool):
 
 
 def test_programs_get_the_rows_with_their_place(stub, spool):
-    stub.body = {"waiting": [ROW], "dead_letters": [ASIDE]}
+    stub.body = {"waiting": [ROW], "dead_letters": [DEAD_LETTER]}
     assert json.loads(spool("list", "--json")) == [
         ROW | {"place": "waiting"},
-        ASIDE | {"place": "dead letter"},
+        DEAD_LETTER | {"place": "dead letter"},
     ]
 
 
@@ -94,7 +94,7 @@ def test_one_is_given_to_a_transaction(stub, spool):
 
 
 def test_one_is_forgotten(stub, spool):
-    stub.body = ASIDE
+    stub.body = DEAD_LETTER
     assert spool("forget", "3", "--by", "ann") == "dead letter 3 is forgotten\n"
     assert stub.requests[-1][0] == "/api/v1/spool/dead-letters/3?by=ann"
 

@@ -23,7 +23,7 @@ GIVEN_UP = {
     "last_crash": "KeyError()",
     "time": "2026-01-01T00:00:00Z",
 }
-PICTURE = {
+VIEW = {
     "id": "root",
     "strategy": "rest_for_one",
     "children": [
@@ -51,7 +51,7 @@ def tree(stub):
 
 
 def test_every_child_has_its_line_below_its_supervisor(tree):
-    assert [line.rstrip() for line in tree(PICTURE).splitlines()] == [
+    assert [line.rstrip() for line in tree(VIEW).splitlines()] == [
         "root  rest_for_one",
         "├── plugins  running  one_for_one",
         "│   ├── Tags  quarantined  last crash: ValueError()",
@@ -67,7 +67,7 @@ def test_a_server_in_which_nothing_runs_has_a_tree_too(tree):
 
 
 def test_programs_get_it_as_it_came(tree):
-    assert json.loads(tree(PICTURE, "--json")) == PICTURE
+    assert json.loads(tree(VIEW, "--json")) == VIEW
 
 
 def test_of_several_workers_the_list_stands_below_and_says_which_was_asked(tree):
@@ -75,7 +75,7 @@ def test_of_several_workers_the_list_stands_below_and_says_which_was_asked(tree)
         {"worker": 1, "pid": 41, "state": "running", "restarts": 0, "last_exit": "", "here": False},
         {"worker": 2, "pid": None, "state": "waiting", "restarts": 3, "last_exit": "SIGKILL", "here": True},
     ]
-    lines = tree(PICTURE | {"workers": rows}).splitlines()
+    lines = tree(VIEW | {"workers": rows}).splitlines()
     first = lines.index("workers")
     assert lines[0].startswith("root")
     assert [line.strip("├└─│ ") for line in lines[first + 1 :]] == [

@@ -203,7 +203,7 @@ def test_an_export_is_csv_or_json(stub, transactions):
     assert json.loads(transactions("export", "--json").stdout) == [OPEN, ROW]
 
 
-def test_what_was_set_aside_is_listed_with_its_reason(stub, transactions):
+def test_dead_letters_are_listed_with_their_reason(stub, transactions):
     row = {
         "number": 3, "charge_point": "CP1", "action": "StopTransaction", "unique_id": "1",
         "payload": {"transactionId": -1}, "transaction_id": None, "received_at": "2026-05-04T12:00:00Z",

@@ -290,7 +290,7 @@ def test_a_worker_that_is_stopped_gives_way_and_nobody_notices(harness: PluginHo
     assert_in_order(harness)
 
 
-def test_stand_ins_answer_while_redis_is_away_and_what_they_took_is_handled_after_it(
+def test_fallbacks_answer_while_redis_is_away_and_what_they_took_is_handled_after_it(
     harness: PluginHostsHarness,
 ) -> None:
     harness.work()

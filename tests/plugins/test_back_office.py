@@ -277,9 +277,7 @@ def test_a_stop_whose_meter_ran_backwards_is_flagged(charging, store):
 
 
 @pytest.mark.parametrize("number", [-1, 0, 999])
-def test_a_stop_of_a_transaction_that_is_not_known_is_acknowledged_and_kept_aside(
-    charge_point, store, number
-):
+def test_a_stop_of_an_unknown_transaction_is_acknowledged_and_a_dead_letter(charge_point, store, number):
     assert answer(charge_point, "StopTransaction", {**STOP, "transactionId": number}) == {}
     (message,) = store.dead_letters()
     assert json.loads(message.payload)["transactionId"] == number

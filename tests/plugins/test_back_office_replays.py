@@ -74,7 +74,7 @@ def harness(make):
     return make()
 
 
-def test_a_replayed_start_is_kept_under_its_number_and_flagged(harness):
+def test_a_redelivered_start_is_kept_under_its_number_and_flagged(harness):
     (told,) = harness.away(("StartTransaction", START))
     received_at = harness.store.spooled()[0].received_at
     harness.stage.advance(600)
@@ -85,7 +85,7 @@ def test_a_replayed_start_is_kept_under_its_number_and_flagged(harness):
     assert kept.start_received_at == received_at
 
 
-def test_a_replayed_start_keeps_the_verdict_that_the_charge_point_was_told(harness):
+def test_a_redelivered_start_keeps_the_verdict_that_the_charge_point_was_told(harness):
     harness.store.collections.tags.put(Tag(id_tag="T1", status="Blocked"))
     (told,) = harness.away(("StartTransaction", START))
     assert told["idTagInfo"] == {"status": "Accepted"}
@@ -95,7 +95,7 @@ def test_a_replayed_start_keeps_the_verdict_that_the_charge_point_was_told(harne
     assert harness.call("StartTransaction", START) == told  # sent again, its answer was lost
 
 
-def test_what_stand_ins_tell_of_a_tag_is_a_setting(make):
+def test_what_fallbacks_tell_of_a_tag_is_a_setting(make):
     harness = make(fallback_id_tag_status="Invalid")
     (told,) = harness.away(("StartTransaction", START))
     harness.replay()
@@ -103,7 +103,7 @@ def test_what_stand_ins_tell_of_a_tag_is_a_setting(make):
     assert (kept.verdict, kept.flags) == ("Invalid", (REPLAYED, "its id tag was Accepted"))
 
 
-def test_a_start_and_its_stop_can_be_replayed_together(harness):
+def test_a_start_and_its_stop_can_be_redelivered_together(harness):
     harness.away(("StartTransaction", START), ("StopTransaction", STOP))
     harness.replay()
     kept = harness.store.transaction(1)
@@ -111,7 +111,7 @@ def test_a_start_and_its_stop_can_be_replayed_together(harness):
     assert kept.flags == (REPLAYED, "StopTransaction was acknowledged by a fallback")
 
 
-def test_what_is_replayed_twice_is_kept_once(harness):
+def test_a_message_that_is_redelivered_twice_is_kept_once(harness):
     harness.away(("StartTransaction", START), ("MeterValues", METER_VALUES), ("StopTransaction", STOP))
     harness.replay()
     before = harness.store.transaction(1)
@@ -121,13 +121,13 @@ def test_what_is_replayed_twice_is_kept_once(harness):
     assert len(harness.store.readings_of("CP1")) == 1
 
 
-def test_a_replayed_stop_of_what_nobody_knows_is_kept_aside(harness):
+def test_a_redelivered_stop_of_an_unknown_transaction_is_a_dead_letter(harness):
     harness.away(("StopTransaction", {**STOP, "transactionId": 77}))
     harness.replay()
     assert [json.loads(message.payload)["transactionId"] for message in harness.store.dead_letters()] == [77]
 
 
-def test_a_replay_that_the_store_cannot_keep_has_failed(harness):
+def test_a_redelivery_that_the_store_cannot_keep_has_failed(harness):
     harness.away(("StartTransaction", START))
     harness.store.fail()
     (outcome,) = harness.replay()

@@ -101,7 +101,7 @@ def test_one_with_the_same_id_is_replaced_wherever_it_is(set_, store):
     assert held(store) == [(1, 2, None)]
 
 
-def test_one_charge_point_cannot_fill_the_book(stage, set_, store):
+def test_one_charge_point_cannot_fill_the_collection(stage, set_, store):
     for number in range(KEPT_PER_CHARGE_POINT + 2):
         set_(number=number, level=number)
         stage.advance(1)

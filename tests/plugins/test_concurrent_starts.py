@@ -50,7 +50,7 @@ def test_the_same_tag_elsewhere_is_concurrent_and_has_its_number_all_the_same(st
     assert stage.store.transaction(second).verdict == "ConcurrentTx"
 
 
-def test_a_replay_of_the_same_start_has_the_same_answer_whatever_started_since(start):
+def test_the_same_start_sent_again_has_the_same_answer_whatever_started_since(start):
     first = start("CP1")
     assert start("CP2")[1] == "ConcurrentTx"
     assert start("CP1") == first == (1, "Accepted")

@@ -137,7 +137,7 @@ def test_one_is_expired_from_its_expiry_on_and_gone_a_day_later(stage, reserve, 
     assert len(store.collections.reservations) == 0
 
 
-def test_one_charge_point_cannot_fill_the_book(stage, reserve, store):
+def test_one_charge_point_cannot_fill_the_collection(stage, reserve, store):
     for number in range(KEPT_PER_CHARGE_POINT + 3):
         reserve(number, expiry=HOUR * 10_000)
         stage.advance(1)

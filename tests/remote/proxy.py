@@ -64,27 +64,27 @@ class Proxy:
             with contextlib.suppress(OSError):
                 sock.shutdown(gevent.socket.SHUT_RDWR)
 
-    def _serve(self, near: Any, _address: Any) -> None:
+    def _serve(self, client: Any, _address: Any) -> None:
         if self._refusing:
-            near.close()
+            client.close()
             return
         try:
-            far = gevent.socket.create_connection(self._to)
+            server = gevent.socket.create_connection(self._to)
         except OSError:
-            near.close()
+            client.close()
             return
-        pair = {near, far}
+        pair = {client, server}
         self._open |= pair
-        there = self._streams.spawn(self._pass, near, far)
-        back = self._streams.spawn(self._pass, far, near)
+        there = self._streams.spawn(self._pass, client, server)
+        back = self._streams.spawn(self._pass, server, client)
         try:
             gevent.joinall([there, back], count=1)
         finally:
             self._open -= pair
             there.kill()
             back.kill()
-            near.close()
-            far.close()
+            client.close()
+            server.close()
 
     def _pass(self, source: Any, sink: Any) -> None:
         with contextlib.suppress(OSError):

@@ -140,7 +140,7 @@ def test_one_that_was_accepted_long_ago_need_not_boot(make):
     assert charge_point.record.calls("BootNotification") == []
 
 
-def test_message_ids_start_anew_with_each_boot(make):
+def test_message_ids_start_again_with_each_boot(make):
     charge_point = make(id_prefix="")
     with charge_point:
         charge_point.reset()

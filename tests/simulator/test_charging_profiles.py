@@ -177,7 +177,7 @@ def test_a_relative_profile_counts_from_the_start_of_the_transaction(profiles):
     assert limits(profiles) == [(0, 9000), (1800, 5000)]
 
 
-def test_a_daily_profile_starts_anew_each_day(profiles):
+def test_a_daily_profile_starts_again_each_day(profiles):
     noon_long_ago = NOW - dt.timedelta(days=10)
     daily = profile(
         (0, 7000),

@@ -9,7 +9,7 @@ from chargehand.simulator import Backoff
 QUICK = Backoff(least_s=0.001, most_s=0.01)
 
 
-def test_a_session_held_offline_is_replayed_with_its_own_times(make, system, timers, clock):
+def test_a_session_held_offline_is_sent_later_with_its_own_times(make, system, timers, clock):
     charge_point = make(timers=timers)
     with charge_point:
         charge_point.plug_in()

@@ -67,7 +67,7 @@ def test_what_was_removed_is_gone_and_removing_it_again_is_no_error(books):
         assert books.reservations.of("CP1") == []
 
 
-def test_every_change_is_kept_under_the_books_name(books, kept):
+def test_every_change_is_kept_under_the_collections_name(books, kept):
     books.tags.put(Tag(id_tag="T1"))
     books.tags.remove("t1")
     (name, key, data), removal = kept

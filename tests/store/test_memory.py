@@ -302,7 +302,7 @@ def test_the_spool_of_one_charge_point_is_its_own(store):
     assert list(store.spooled_charge_points()) == ["CP1"]
 
 
-def test_what_is_set_aside_waits_no_more_and_is_not_lost(store):
+def test_a_dead_letter_waits_no_more_and_is_not_lost(store):
     spool(store, unique_id="a")
     (record,) = store.spooled()
     kept(store.dead_letter(record.number, "it failed five times"))
@@ -335,7 +335,7 @@ def test_the_spool_has_a_charge_point_again_when_something_is_brought_back(store
     assert list(store.spooled_charge_points()) == ["CP1"]
 
 
-def test_what_nobody_could_replay_is_aside_from_the_beginning(store):
+def test_a_message_that_cannot_be_redelivered_is_a_dead_letter_at_once(store):
     spool(store, unique_id="a", redeliver=False)
     assert list(store.spooled()) == []
     assert [record.unique_id for record in store.dead_letters()] == ["a"]

@@ -35,7 +35,7 @@ def ids(records):
     return [record.unique_id for record in records]
 
 
-def test_a_full_spool_keeps_nothing_from_being_put_aside(store):
+def test_a_full_spool_does_not_prevent_dead_letters(store):
     for unique_id in "abc":
         spool(store, unique_id)
     spool(store, "d", redeliver=False)
@@ -44,7 +44,7 @@ def test_a_full_spool_keeps_nothing_from_being_put_aside(store):
         spool(store, "e")
 
 
-def test_what_lies_aside_keeps_nothing_from_the_spool(store):
+def test_dead_letters_take_no_room_from_the_spool(store):
     for unique_id in "abc":
         spool(store, unique_id, redeliver=False)
     spool(store, "d")
@@ -53,7 +53,7 @@ def test_what_lies_aside_keeps_nothing_from_the_spool(store):
         spool(store, "e", redeliver=False)
 
 
-def test_a_spool_that_was_full_takes_messages_again_when_some_were_replayed(store):
+def test_a_full_spool_takes_messages_again_when_some_were_redelivered(store):
     for unique_id in "abc":
         spool(store, unique_id)
     store.unspool([store.spooled()[0].number])
@@ -61,7 +61,7 @@ def test_a_spool_that_was_full_takes_messages_again_when_some_were_replayed(stor
     assert ids(store.spooled()) == ["b", "c", "d"]
 
 
-def test_over_its_bound_the_oldest_that_was_set_aside_goes(store):
+def test_over_their_bound_the_oldest_dead_letter_goes(store):
     for unique_id in "abcde":
         spool(store, unique_id)
         store.dead_letter(store.spooled()[0].number, "it failed")

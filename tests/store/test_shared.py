@@ -125,7 +125,7 @@ def test_a_transaction_stopped_elsewhere_is_open_no_more_and_its_start_is_forgot
 
 def test_one_that_was_started_and_stopped_elsewhere_is_found(one, other):
     number = one.allot_transaction_id("CP1", START)
-    kept(other.start_transaction(transaction(number)))  # replayed there out of the spool
+    kept(other.start_transaction(transaction(number)))  # redelivered there out of the spool
     kept(other.stop_transaction(stopped(number)))
     assert one.transaction(number) is None  # it was not told of it, and gave the number itself
     kept(one.refresh("CP1"))
@@ -235,10 +235,10 @@ def succeeds(receipt):
     return True
 
 
-# Books
+# Collections
 
 
-def test_what_one_puts_into_a_book_or_takes_out_the_other_has_soon(one, other):
+def test_a_change_of_a_collection_soon_reaches_the_other_process(one, other):
     one.collections.tags.put(Tag(id_tag="T2"))
     one.collections.local_lists.put(LocalList(charge_point_id="CP1", version=3, changed_at=NOW))
     kept(one.collections.tags.put(Tag(id_tag="T1", status="Blocked")))
@@ -255,7 +255,7 @@ def test_what_one_puts_into_a_book_or_takes_out_the_other_has_soon(one, other):
     )
 
 
-def test_a_refresh_brings_the_books_at_once(one, other):
+def test_a_refresh_brings_the_collections_at_once(one, other):
     kept(one.collections.tags.put(Tag(id_tag="T1")))
     kept(other.refresh("CP1"))
     assert other.collections.tags.get("t1") == Tag(id_tag="T1")

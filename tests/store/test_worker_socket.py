@@ -59,7 +59,7 @@ def test_numbers_are_given_while_it_is_away_and_are_never_given_twice(store, wri
     assert len(set(given)) == 502
 
 
-def test_one_that_does_not_answer_is_left_and_asked_anew(tmp_path, monkeypatch):
+def test_a_server_that_does_not_answer_is_left_and_asked_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(socket_database, "ANSWER_S", 0.05)
     with socket.socket(socket.AF_UNIX) as silent:

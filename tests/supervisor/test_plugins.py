@@ -10,10 +10,10 @@ from ..hub import settle, until
 from .failing_plugins import ACCEPTED, NAMES, SUPERVISION, FailingPlugin, authorize, spend
 from .system_harness import DEADLINE_S, SystemHarness
 
-# The pair of one charge point and one action
+# The circuit breaker of one charge point and one action
 
 
-def test_a_pair_that_failed_three_times_is_answered_for_without_asking(system_harness, plan, fleet):
+def test_an_open_circuit_breaker_answers_without_asking_the_plugin(system_harness, plan, fleet):
     plan.bad.add("CP1")
     for number in range(5):
         assert authorize(fleet["CP1"]) == "InternalError"
@@ -45,14 +45,12 @@ def test_every_way_to_fail_counts(system_harness, plan, fleet, how, advance):
     assert len(plan.seen) == 3
 
 
-def test_after_the_probe_time_one_call_is_let_through_and_a_success_makes_it_whole(
-    system_harness, plan, fleet
-):
+def test_a_half_open_breaker_lets_one_trial_call_pass_and_its_success_closes_it(system_harness, plan, fleet):
     plan.bad.add("CP1")
     for _ in range(4):
         authorize(fleet["CP1"])
     system_harness.advance(SUPERVISION["trial_call_s"])
-    assert authorize(fleet["CP1"]) == "InternalError"  # the probe, and it fails
+    assert authorize(fleet["CP1"]) == "InternalError"  # the trial call, which fails
     assert len(plan.seen) == 4
     assert authorize(fleet["CP1"]) == "InternalError"
     assert len(plan.seen) == 4

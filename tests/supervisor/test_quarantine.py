@@ -22,7 +22,7 @@ from .system_harness import DEADLINE_S, SystemHarness
 # Quarantine
 
 
-def test_over_its_budget_it_is_quarantined_and_stand_ins_answer(system_harness, plan, fleet):
+def test_over_its_budget_it_is_quarantined_and_fallbacks_answer(system_harness, plan, fleet):
     quarantine(system_harness, plan, fleet)
     assert system_harness.system.quarantined() == [
         {"plugin": "FailingPlugin", "last_crash": "PlantedFault()", "times": 1}
@@ -35,7 +35,7 @@ def test_over_its_budget_it_is_quarantined_and_stand_ins_answer(system_harness, 
     assert plan.seen == []
 
 
-def test_what_waits_for_it_then_is_answered_by_stand_ins_at_once(plan, store):
+def test_what_waits_for_it_then_is_answered_by_fallbacks_at_once(plan, store):
     with SystemHarness(
         FailingPlugin.spec(plan, concurrency=1), store=store, **{**SUPERVISION, "intensity": 0}
     ) as system_harness:
@@ -89,7 +89,7 @@ def test_a_quarantined_plugin_hears_of_nothing_and_missed_events_do_not_wait(sys
     system_harness.advance(SUPERVISION["quarantine_s"])
     system_harness.connect("CP8")
     assert plan.online == []
-    assert authorize(fleet["CP1"]) == ACCEPTED  # the probe
+    assert authorize(fleet["CP1"]) == ACCEPTED  # the trial call
     system_harness.connect("CP7")
     assert plan.online == ["CP7"]
 
@@ -144,7 +144,7 @@ def test_after_a_quiet_time_the_next_quarantine_is_short_again(system_harness, p
     assert authorize(fleet["CP1"]) == (ACCEPTED if quiet_s > 60 else "InternalError")
 
 
-def test_one_call_is_let_through_and_stand_ins_answer_the_others_until_it_has_ended(
+def test_one_call_is_let_through_and_fallbacks_answer_the_others_until_it_has_ended(
     system_harness, plan, fleet
 ):
     quarantine(system_harness, plan, fleet)
@@ -167,7 +167,7 @@ def test_one_call_is_let_through_and_stand_ins_answer_the_others_until_it_has_en
 @pytest.mark.parametrize(
     ("how", "advance"), [(FailurePlan.raise_, 0), (lambda _: 42, 0), (lambda _: Event().wait(), DEADLINE_S)]
 )
-def test_a_probe_that_fails_puts_it_back_for_twice_as_long(system_harness, plan, fleet, how, advance):
+def test_a_trial_call_that_fails_puts_it_back_for_twice_as_long(system_harness, plan, fleet, how, advance):
     quarantine(system_harness, plan, fleet)
     system_harness.advance(SUPERVISION["quarantine_s"])
     made = plan.made
@@ -187,7 +187,7 @@ def test_a_probe_that_fails_puts_it_back_for_twice_as_long(system_harness, plan,
     assert system_harness.system.quarantined() == []
 
 
-def test_a_probe_that_refuses_on_purpose_is_a_success(system_harness, plan, fleet):
+def test_a_trial_call_that_is_refused_on_purpose_is_a_success(system_harness, plan, fleet):
     def refuse(_):
         raise OcppError(description="no")
 
@@ -198,7 +198,7 @@ def test_a_probe_that_refuses_on_purpose_is_a_success(system_harness, plan, flee
     assert system_harness.system.quarantined() == []
 
 
-def test_a_probe_whose_end_nobody_hears_of_is_followed_by_another(system_harness, plan, fleet):
+def test_a_trial_call_without_a_reported_end_is_followed_by_another(system_harness, plan, fleet):
     quarantine(system_harness, plan, fleet)
     system_harness.advance(SUPERVISION["quarantine_s"])
     plan.bad, plan.how = {"CP1"}, lambda _: Event().wait()
@@ -211,7 +211,7 @@ def test_a_probe_whose_end_nobody_hears_of_is_followed_by_another(system_harness
     assert system_harness.system.quarantined() == []
 
 
-def test_one_that_ends_while_it_is_probed_is_put_back(system_harness, plan, fleet):
+def test_a_plugin_that_ends_while_it_is_on_trial_is_put_back(system_harness, plan, fleet):
     quarantine(system_harness, plan, fleet)
     system_harness.advance(SUPERVISION["quarantine_s"])
     system_harness.plugin("FailingPlugin").kill()
@@ -220,7 +220,7 @@ def test_one_that_ends_while_it_is_probed_is_put_back(system_harness, plan, flee
     assert system_harness.system.quarantined()[0]["times"] == 2
 
 
-def test_a_command_releases_one_that_is_probed(system_harness, plan, fleet):
+def test_a_command_releases_a_plugin_that_is_on_trial(system_harness, plan, fleet):
     quarantine(system_harness, plan, fleet)
     system_harness.advance(SUPERVISION["quarantine_s"])
     made = plan.made

@@ -11,7 +11,7 @@ from .failing_plugins import SUPERVISION, quarantine
 # The spool
 
 
-def test_what_was_spooled_meanwhile_is_replayed_in_order_when_it_is_released(
+def test_spooled_messages_are_redelivered_in_order_when_the_plugin_is_released(
     system_harness, plan, fleet, store
 ):
     quarantine(system_harness, plan, fleet)
@@ -40,7 +40,9 @@ def test_a_stop_after_the_release_waits_behind_the_start_still_being_redelivered
     quarantine(system_harness, plan, fleet)
     number = fleet["CP1"].call("StartTransaction", START, "start")[2]["transactionId"]
     plan.bad.add("CP1")
-    system_harness.live(lambda: system_harness.system.release("FailingPlugin"))  # its replay fails, and waits
+    system_harness.live(
+        lambda: system_harness.system.release("FailingPlugin")
+    )  # its redelivery fails, and waits
     assert [call.unique_id for call in plan.seen] == ["start"]
     assert fleet["CP1"].call("StopTransaction", {**STOP, "transactionId": number}, "stop")[2] == {}
     assert [call.unique_id for call in plan.seen] == ["start"]
@@ -73,7 +75,7 @@ def test_a_message_of_an_open_breaker_is_redelivered_without_a_quarantine(system
     assert [call.unique_id for call in plan.seen] == ["m0", "m1", "m2", "m3"]
 
 
-# What was set aside, and the way back
+# Dead letters, and their redelivery
 
 
 def dead_letter(fleet, store, name="CP1"):
@@ -105,7 +107,7 @@ def test_a_dead_letter_comes_back_with_its_transaction_and_is_redelivered_in_ord
     assert system_harness.live(lambda: system_harness.system.retry_spooled([start])) == []
 
 
-def test_while_the_store_is_down_what_was_set_aside_stays_there(system_harness, plan, fleet, store):
+def test_while_the_store_is_down_dead_letters_stay(system_harness, plan, fleet, store):
     quarantine(system_harness, plan, fleet)
     number = dead_letter(fleet, store)
     system_harness.live(lambda: system_harness.system.release("FailingPlugin"))
@@ -121,10 +123,10 @@ def test_while_the_store_is_down_what_was_set_aside_stays_there(system_harness, 
     assert system_harness.system._spool._behind == set()
 
 
-# The replayer among the plugins
+# The redelivery actor among the plugins
 
 
-def test_the_replayer_is_started_again_however_often_it_fails(system_harness, plan, fleet, store):
+def test_the_redelivery_actor_is_restarted_however_often_it_fails(system_harness, plan, fleet, store):
     replayer = next(
         child.cell
         for child in system_harness.system._operations._plugin_supervisor().children

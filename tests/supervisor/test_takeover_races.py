@@ -96,14 +96,14 @@ class RaceHarness:
 
     def __enter__(self):
         self.system.start()
-        entrance = self.system._gatekeeper
-        attach = entrance.attach
+        gatekeeper = self.system._gatekeeper
+        attach = gatekeeper.attach
 
         def noted(admission, connection):
             self.attached.append(connection.peer)
             return attach(admission, connection)
 
-        entrance.attach = noted
+        gatekeeper.attach = noted
         return self
 
     def __exit__(self, *_):

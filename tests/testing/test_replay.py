@@ -33,7 +33,7 @@ def record() -> list[str]:
     return text.splitlines()
 
 
-def test_a_record_flies_again_without_a_difference(record: list[str]) -> None:
+def test_a_recording_is_replayed_without_a_difference(record: list[str]) -> None:
     assert len(record) > 8
     assert Replay(record).fly() == []
 
@@ -244,7 +244,7 @@ def test_odd_frames_fly_again_without_a_difference() -> None:
     assert Replay(lines).fly() == []
 
 
-def test_a_frame_that_nests_too_deep_flies_too(record: list[str]) -> None:
+def test_a_frame_that_nests_too_deep_is_replayed_too(record: list[str]) -> None:
     at = json.loads(record[-1])["at"] + 1
     assert Replay([*record, json.dumps({"at": at, "kind": "in", "data": "[" * 100_000})]).fly() == []
 

@@ -137,7 +137,7 @@ def test_a_peer_that_goes_on_talking_but_reads_nothing_is_cut_off_in_the_same_ti
     assert line.receiver.ends == [(1006, DEAF)]
 
 
-def test_every_byte_that_is_taken_gives_the_peer_its_time_anew(line):
+def test_every_byte_that_is_taken_gives_the_peer_its_time_again(line):
     line.sock.room = 1
     line.connection.send_text(b"12345678")
     for _ in range(8):

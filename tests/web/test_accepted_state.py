@@ -11,12 +11,12 @@ HOUR = dt.timedelta(hours=1)
 
 
 @pytest.fixture
-def books(system):
+def collections(system):
     return system.store.collections
 
 
-def reserve(books, number, charge_point_id="CP1", *, expiry=HOUR, **facts):
-    books.reservations.put(
+def reserve(collections, number, charge_point_id="CP1", *, expiry=HOUR, **facts):
+    collections.reservations.put(
         Reservation(
             id=number,
             charge_point_id=charge_point_id,
@@ -30,8 +30,8 @@ def reserve(books, number, charge_point_id="CP1", *, expiry=HOUR, **facts):
     )
 
 
-def test_a_reservation_is_shown(client, books):
-    reserve(books, 5, state="used", transaction_id=7)
+def test_a_reservation_is_shown(client, collections):
+    reserve(collections, 5, state="used", transaction_id=7)
     (row,) = client.simulate_get("/api/v1/reservations").json["reservations"]
     assert {key: value for key, value in row.items() if key not in ("expiry", "accepted_at")} == {
         "reservation_id": 5,
@@ -45,10 +45,10 @@ def test_a_reservation_is_shown(client, books):
     assert dt.datetime.fromisoformat(row["expiry"]) == NOW + HOUR
 
 
-def test_the_newest_reservation_is_first_and_one_that_is_over_says_so(client, books):
-    reserve(books, 1, expiry=-HOUR)
-    reserve(books, 2, "CP2")
-    reserve(books, 3)
+def test_the_newest_reservation_is_first_and_one_that_is_over_says_so(client, collections):
+    reserve(collections, 1, expiry=-HOUR)
+    reserve(collections, 2, "CP2")
+    reserve(collections, 3)
 
     def shown(**query):
         rows = client.simulate_get("/api/v1/reservations", params=query).json["reservations"]
@@ -60,9 +60,9 @@ def test_the_newest_reservation_is_first_and_one_that_is_over_says_so(client, bo
     assert shown(limit="1") == [(3, "active")]
 
 
-def test_a_charging_profile_is_shown_as_it_was_sent(client, books):
+def test_a_charging_profile_is_shown_as_it_was_sent(client, collections):
     data = {"chargingProfileId": 4, "stackLevel": 0}
-    books.profiles.put(
+    collections.profiles.put(
         ChargingProfile(
             id=4,
             charge_point_id="CP1",

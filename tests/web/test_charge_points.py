@@ -19,22 +19,22 @@ class Credentials:
     """Stub of the credentials: it keeps passwords unhashed in the store's collection."""
 
     def __init__(self, store):
-        self.book = store.collections.credentials
+        self.collection = store.collections.credentials
 
     def set_password(self, charge_point_id, password):
         if len(password) < 3:
             raise ValueError("it is too short")
-        return self.book.put(
+        return self.collection.put(
             Credential(
                 charge_point_id=charge_point_id, scheme="scrypt", salt=b"", digest=password, changed_at=NOW
             )
         )
 
     def remove(self, charge_point_id):
-        return self.book.remove(charge_point_id)
+        return self.collection.remove(charge_point_id)
 
     def knows(self, charge_point_id):
-        return self.book.get(charge_point_id) is not None
+        return self.collection.get(charge_point_id) is not None
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_what_the_store_cannot_keep_is_503(client_of):
 def test_a_password_is_kept_and_not_shown(client, credentials):
     reply = put(client, "CP1/password", password="ünique")
     assert reply.json == {"charge_point": "CP1", "has_password": True}
-    assert credentials.book.get("CP1").digest == "ünique".encode()
+    assert credentials.collection.get("CP1").digest == "ünique".encode()
     facts = client.simulate_get(f"{PATH}/CP1")
     assert facts.json["has_password"] is True
     assert "nique" not in facts.text
@@ -262,7 +262,7 @@ def test_an_identity_that_no_charge_point_may_have_is_422(client, credentials, i
 @pytest.mark.parametrize(("text", "key"), [("hex:00ff0a", b"\x00\xff\x0a"), ("base64:AP8K", b"\x00\xff\x0a")])
 def test_the_bytes_of_a_password_are_written_behind_a_prefix(client, credentials, text, key):
     assert put(client, "CP1/password", password=text).status == falcon.HTTP_200
-    assert credentials.book.get("CP1").digest == key
+    assert credentials.collection.get("CP1").digest == key
 
 
 @pytest.mark.parametrize("text", ["hex:", "hex:0", "hex:zz", "base64:A", "base64:!!!!"])
@@ -276,7 +276,7 @@ def test_a_password_that_writes_out_no_bytes_is_422(client, credentials, text):
 def test_a_new_key_that_is_not_used_yet_is_shown_with_its_time(client, credentials):
     new = Credential(charge_point_id="CP1", scheme="blake2", salt=b"2", digest=b"", changed_at=NOW)
     old = Credential(charge_point_id="CP1", scheme="blake2", salt=b"1", digest=b"", changed_at=NOW, next=new)
-    credentials.book.put(old)
+    credentials.collection.put(old)
     assert client.simulate_get(f"{PATH}/CP1").json["new_key_since"] == "2026-01-01T00:00:00Z"
-    credentials.book.put(new)
+    credentials.collection.put(new)
     assert client.simulate_get(f"{PATH}/CP1").json["new_key_since"] is None

@@ -23,9 +23,9 @@ SETTINGS = Settings(
 @pytest.fixture
 def nodes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exchange, store, systems = LeaseRegistry(), StubStore(), []
+    registry, store, systems = LeaseRegistry(), StubStore(), []
     for name in ("a", "b"):
-        system = CentralSystem(SETTINGS, store=store, coordinator=exchange.board(name), http=serve_http)
+        system = CentralSystem(SETTINGS, store=store, coordinator=registry.board(name), http=serve_http)
         system.start()
         systems.append(system)
     try:

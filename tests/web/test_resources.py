@@ -27,7 +27,7 @@ def test_health_is_open_and_counts_the_connected(client, charge_point):
 
 
 def test_health_names_quarantined_plugins(client_of):
-    class Picture:
+    class SystemStub:
         versions = VERSIONS
         cluster = None
         worker = None
@@ -38,7 +38,7 @@ def test_health_names_quarantined_plugins(client_of):
         def charge_points(self):
             return []
 
-    assert client_of(Picture()).simulate_get("/healthz").json == {
+    assert client_of(SystemStub()).simulate_get("/healthz").json == {
         "status": "degraded",
         "connected": 0,
         "quarantined_plugins": ["bad"],
@@ -233,7 +233,7 @@ def test_the_newest_crash_comes_first(client, charge_point, wait_until, crashing
     assert [report["charge_point"] for report in found] == ["CP2", "CP1"]
 
 
-def test_a_flight_record_is_lines_of_json_that_fly_again(client, charge_point, wait_until):
+def test_a_recording_is_lines_of_json_that_can_be_replayed(client, charge_point, wait_until):
     cp = charge_point("a/ü")
     cp.send(2, "1", "BootNotification", BOOT)
     cp.send(2, "2", "StatusNotification", STATUS)
@@ -249,7 +249,7 @@ def test_the_record_of_a_charge_point_never_seen_is_404(client):
     assert client.simulate_get("/api/v1/charge-points/NEVER/recording").status == falcon.HTTP_404
 
 
-def test_what_waits_in_the_spool_and_what_was_set_aside_is_shown_the_oldest_first(client, system):
+def test_spooled_messages_and_dead_letters_are_shown_the_oldest_first(client, system):
     received_at = dt.datetime(2026, 5, 4, 12, 34, 56, tzinfo=dt.UTC)
     for number in range(4):
         system.store.spool(

@@ -28,14 +28,14 @@ def dead_letters(system):
     return [record.number for record in system.store.dead_letters()]
 
 
-def test_one_that_was_set_aside_waits_again(client, system, dead_letters):
+def test_a_dead_letter_waits_for_redelivery_again(client, system, dead_letters):
     reply = client.simulate_post(f"/api/v1/spool/{dead_letters[1]}/retry")
     assert (reply.status_code, reply.json) == (200, {"retried": [dead_letters[1]]})
     assert [record.number for record in system.store.spooled()] == [dead_letters[1]]
     assert [record.number for record in system.store.dead_letters()] == [dead_letters[0]]
 
 
-def test_all_that_was_set_aside_waits_again(client, system, dead_letters):
+def test_all_dead_letters_wait_for_redelivery_again(client, system, dead_letters):
     assert client.simulate_post("/api/v1/spool/retry").json == {"retried": dead_letters}
     assert client.simulate_post("/api/v1/spool/retry").json == {"retried": []}
     assert [record.number for record in system.store.spooled()] == dead_letters
@@ -49,7 +49,7 @@ def test_it_is_handed_to_its_plugin(client, system, dead_letters, wait_until):
 
 
 @pytest.mark.parametrize("number", ["999", "0", "-1", "x", "%C2%B2", "9" * 30])
-def test_a_number_that_is_not_set_aside_is_404(client, dead_letters, number):
+def test_a_number_that_is_no_dead_letter_is_404(client, dead_letters, number):
     assert client.simulate_post(f"/api/v1/spool/{number}/retry").status_code == 404
 
 

@@ -99,7 +99,7 @@ def test_every_plugin_is_shown_in_order(rows):
         assert found[name] == ROW | {"name": name, "shadow": shadow}
 
 
-def test_a_pair_that_stand_ins_answer_for_is_shown(charge_point, rows, wait_until):
+def test_an_open_circuit_breaker_is_shown(charge_point, rows, wait_until):
     cp = charge_point("CP1")
     for number in range(3):
         cp.send(2, str(number), "Authorize", {"idTag": "T1"})

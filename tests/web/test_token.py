@@ -13,7 +13,7 @@ def settings(folder, **http):
     return Settings(data=str(folder / "data"), http=HttpSettings(enabled=True, **http))
 
 
-def test_a_token_is_made_anew_each_time(tmp_path):
+def test_each_token_is_new(tmp_path):
     tokens = {choose_token(settings(tmp_path)) for _ in range(10)}
     assert len(tokens) == 10
     assert all(len(token) >= 43 for token in tokens)

@@ -206,7 +206,7 @@ def test_one_that_is_not_there_is_404(client, system, number):
     assert client.simulate_get(f"{PATH}/{number}").status == falcon.HTTP_404
 
 
-def test_what_was_set_aside_is_paged(client, system):
+def test_dead_letters_are_paged(client, system):
     for number in range(3):
         system.store.spool(
             version="1.6",

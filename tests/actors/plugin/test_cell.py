@@ -74,7 +74,7 @@ def test_failures_that_come_in_while_the_next_one_starts_are_not_its_own(cell, e
     assert cell.phase is CellPhase.STARTING
 
 
-def test_a_success_makes_a_pair_whole_again(cell):
+def test_a_success_closes_a_breaker_again(cell):
     fail(cell, "CP1", "CP1", "CP1")
     cell.breakers.succeeded("CP1", "Authorize")
     assert cell.try_admit("CP1", "Authorize")

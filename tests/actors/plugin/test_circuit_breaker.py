@@ -16,10 +16,10 @@ def fail(breakers, charge_point="CP1", action="Authorize", now=0.0, times=1):
     return [breakers.failed(charge_point, action, now) for _ in range(times)]
 
 
-# A pair: one charge point, one action
+# The circuit breaker of one charge point and one action
 
 
-def test_a_pair_is_let_through_until_it_has_failed_three_times_in_a_row(breakers):
+def test_a_breaker_opens_after_three_failures_in_a_row(breakers):
     for _ in range(3):
         assert breakers.try_pass("CP1", "Authorize", 0.0)
         fail(breakers)
@@ -35,20 +35,20 @@ def test_one_success_in_between_begins_the_count_again(breakers):
     assert breakers.list_open() == []
 
 
-def test_a_broken_pair_is_no_concern_of_other_actions_and_charge_points(breakers):
+def test_an_open_breaker_does_not_concern_other_actions_and_charge_points(breakers):
     fail(breakers, times=3)
     assert breakers.try_pass("CP1", "MeterValues", 0.0)
     assert breakers.try_pass("CP2", "Authorize", 0.0)
 
 
-def test_after_the_probe_time_one_call_is_let_through_and_no_other(breakers):
+def test_a_half_open_breaker_lets_one_trial_call_pass_and_no_other(breakers):
     fail(breakers, now=10.0, times=3)
     assert not breakers.try_pass("CP1", "Authorize", 39.9)
     assert breakers.try_pass("CP1", "Authorize", 40.0)
     assert not breakers.try_pass("CP1", "Authorize", 40.1)
 
 
-def test_a_probe_that_fails_leaves_it_broken_for_another_probe_time(breakers):
+def test_a_trial_call_that_fails_leaves_the_breaker_open_for_as_long_again(breakers):
     fail(breakers, now=0.0, times=3)
     assert breakers.try_pass("CP1", "Authorize", 30.0)
     fail(breakers, now=35.0)
@@ -56,21 +56,21 @@ def test_a_probe_that_fails_leaves_it_broken_for_another_probe_time(breakers):
     assert breakers.try_pass("CP1", "Authorize", 65.0)
 
 
-def test_a_probe_that_is_never_answered_is_followed_by_another_one(breakers):
+def test_a_trial_call_that_is_never_answered_is_followed_by_another_one(breakers):
     fail(breakers, now=0.0, times=3)
     assert breakers.try_pass("CP1", "Authorize", 30.0)
     assert not breakers.try_pass("CP1", "Authorize", 59.9)
     assert breakers.try_pass("CP1", "Authorize", 60.0)
 
 
-def test_a_probe_that_succeeds_makes_the_pair_whole(breakers):
+def test_a_trial_call_that_succeeds_closes_the_breaker(breakers):
     fail(breakers, times=3)
     breakers.succeeded("CP1", "Authorize")
     assert breakers.try_pass("CP1", "Authorize", 0.0)
     assert breakers.failing == {}
 
 
-def test_with_a_limit_of_one_a_single_failure_breaks_a_pair():
+def test_with_a_limit_of_one_a_single_failure_opens_a_breaker():
     breakers = CircuitBreakers(CircuitBreakerPolicy(failures_to_open=1))
     fail(breakers)
     assert not breakers.try_pass("CP1", "Authorize", 0.0)
@@ -122,7 +122,7 @@ def test_a_success_does_not_take_a_failure_back(breakers):
     assert fail(breakers, "CP3") == [True]
 
 
-def test_to_clear_forgets_pairs_and_charge_points(breakers):
+def test_clearing_forgets_breakers_and_charge_points(breakers):
     fail(breakers, "CP1", times=3)
     fail(breakers, "CP2")
     breakers.clear()

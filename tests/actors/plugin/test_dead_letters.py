@@ -4,7 +4,7 @@ from ..messages_of_v16 import METER_VALUES, START, STOP
 from ..spool_harness import ATTEMPTS, DELAY_MAX_S, DELAY_S, answer, fail, only, spool
 
 
-def test_one_that_fails_while_others_like_it_are_taken_is_set_aside(spool_harness, charge_point):
+def test_a_message_that_fails_while_others_like_it_are_taken_is_a_dead_letter(spool_harness, charge_point):
     spool(spool_harness, charge_point, "a", "b")
     spool_harness.handle = only("a")
     spool_harness.advance(100)
@@ -117,7 +117,7 @@ def test_the_rest_of_a_transaction_follows_its_start_into_the_dead_letters(spool
     assert spool_harness.seen[-1].unique_id == "other"
 
 
-def test_a_stop_that_is_set_aside_takes_nothing_along(spool_harness, charge_point):
+def test_a_stop_that_becomes_a_dead_letter_takes_no_other_message_along(spool_harness, charge_point):
     handle, spool_harness.handle = spool_harness.handle, fail
     charge_point.call("StopTransaction", {**STOP, "transactionId": 5}, "stop 5")
     charge_point.call("StopTransaction", {**STOP, "transactionId": 6}, "stop 6")
@@ -130,7 +130,7 @@ def test_a_stop_that_is_set_aside_takes_nothing_along(spool_harness, charge_poin
     spool_harness.handle = handle
 
 
-def test_a_start_that_an_earlier_run_set_aside_is_known(spool_harness, charge_point):
+def test_a_start_that_is_a_dead_letter_of_an_earlier_run_is_known(spool_harness, charge_point):
     bad = begin(spool_harness, charge_point, "bad")
     spool_harness.store.dead_letter(spool_harness.store.spooled()[0].number, "planted")
     spool_harness.stage.spool._dead.clear()

@@ -85,7 +85,7 @@ def test_a_hung_on_online_is_killed_at_its_deadline_and_later_calls_are_answered
     assert harness.plugin.ordering_keys == {}
 
 
-def test_a_hung_on_offline_holds_the_lane_no_longer_than_that(harness):
+def test_a_hung_on_offline_holds_the_ordering_key_no_longer_than_that(harness):
     harness.hear["on_offline"] = hang
     harness.stage.connect("CP1").hang_up()
     charge_point = harness.stage.connect("CP1")
@@ -134,7 +134,7 @@ def test_each_has_its_time_from_when_it_begins(harness):
     assert harness.count("event_overdue") == 1
 
 
-def test_after_three_in_a_row_it_is_not_told_any_more_until_a_probe(harness):
+def test_after_three_in_a_row_it_is_not_told_any_more_until_a_trial(harness):
     harness.hear["on_online"] = hang
     for _ in range(3):
         harness.stage.connect("CP1")
@@ -174,7 +174,7 @@ def test_a_handler_that_only_raises_is_neither_late_nor_blamed(harness):
     assert harness.plugin.breakers.failing == {}
 
 
-def test_one_that_swallows_its_kill_is_abandoned_and_its_lane_goes_on(harness):
+def test_one_that_swallows_its_kill_is_abandoned_and_its_ordering_key_goes_on(harness):
     let_go = Event()
 
     def swallow(_):

@@ -25,7 +25,7 @@ def test_what_a_fallback_acknowledged_is_handed_to_its_plugin_after_a_while(spoo
     assert spool_harness.count("redelivered") == 1
 
 
-def test_a_replayed_call_says_what_the_first_one_said(spool_harness, charge_point):
+def test_a_redelivered_call_equals_the_first_one(spool_harness, charge_point):
     spool_harness.handle = fail
     received_at = dt.datetime.fromtimestamp(spool_harness.stage.clock.time(), dt.UTC)
     answered = charge_point.call("StartTransaction", START, "a")[2]
@@ -233,10 +233,10 @@ def test_the_charge_point_need_not_be_there_any_more(spool_harness, charge_point
     assert not spool_harness.seen[-1].charge_point.online
 
 
-# The replayer itself
+# The redelivery actor itself
 
 
-def test_a_replayer_that_is_started_again_goes_on_with_what_was_not_finished(spool_harness, charge_point):
+def test_a_redelivery_actor_that_is_restarted_goes_on_with_unfinished_messages(spool_harness, charge_point):
     spool(spool_harness, charge_point, "a", "b")
     held = Event()
     spool_harness.handle = lambda call: held.wait() and answer(call)
@@ -246,7 +246,7 @@ def test_a_replayer_that_is_started_again_goes_on_with_what_was_not_finished(spo
     settle()
     spool_harness.cell.start()
     held.set()
-    spool_harness.stage.settle()  # the answer to the replayer before is nobody's
+    spool_harness.stage.settle()  # the answer to the previous redelivery actor is dropped
     assert spool_harness.spooled == ["a", "b"]
     spool_harness.handle = answer
     spool_harness.advance(DELAY_S)

@@ -36,7 +36,7 @@ def test_what_an_earlier_run_left_is_taken_up_at_the_start():
         spool_harness.close()
 
 
-def test_a_record_that_cannot_be_read_is_set_aside():
+def test_a_record_that_cannot_be_read_becomes_a_dead_letter():
     store = StubStore()
     for unique_id, payload in (("a", b'"nonsense"'), ("b", json.dumps(METER_VALUES).encode())):
         store.spool(
@@ -70,9 +70,7 @@ def test_while_the_store_is_slow_the_next_one_waits(spool_harness, charge_point)
     assert spool_harness.redelivered == ["a", "b"]
 
 
-def test_while_the_store_is_down_a_record_is_replayed_again_but_not_over_and_over(
-    spool_harness, charge_point
-):
+def test_while_the_store_is_down_a_record_is_redelivered_but_not_over_and_over(spool_harness, charge_point):
     spool(spool_harness, charge_point, "a", "b")
     spool_harness.store.fail()
     spool_harness.advance(DELAY_S + DELAY_MAX_S + 0.5)
@@ -83,7 +81,7 @@ def test_while_the_store_is_down_a_record_is_replayed_again_but_not_over_and_ove
     assert spool_harness.spooled == []
 
 
-def test_a_record_that_can_neither_be_read_nor_set_aside_stops_nothing_else(spool_harness, charge_point):
+def test_a_record_that_can_neither_be_read_nor_moved_stops_nothing_else(spool_harness, charge_point):
     spool_harness.handle = fail
     spool(spool_harness, charge_point, "a")
     record = spool_harness.store._spool.popitem()[1]
@@ -102,7 +100,7 @@ def away(*_, **__):
     raise StoreError("the database is away")
 
 
-def test_a_store_that_cannot_even_be_read_ends_nothing_and_sets_nothing_aside(
+def test_a_store_that_cannot_be_read_ends_nothing_and_makes_no_dead_letter(
     spool_harness, charge_point, monkeypatch
 ):
     def cannot_keep(call):
@@ -125,7 +123,7 @@ def test_a_store_that_cannot_even_be_read_ends_nothing_and_sets_nothing_aside(
     assert spool_harness.spooled == []
 
 
-def test_a_row_that_the_store_will_never_hold_is_set_aside(spool_harness, charge_point):
+def test_a_row_that_the_store_will_never_hold_becomes_a_dead_letter(spool_harness, charge_point):
     def refuse(call):
         raise RowRefused("too large")
 

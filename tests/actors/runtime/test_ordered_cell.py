@@ -12,7 +12,7 @@ from ...hub import settle, until
 from ..jobs import Job, begun, swallowing
 
 
-def test_the_jobs_of_a_lane_are_done_in_order_one_at_a_time(make, log):
+def test_the_jobs_of_an_ordering_key_are_done_in_order_one_at_a_time(make, log):
     cell, block = make(), Event()
     for name in "123":
         cell.tell(Job("a", name, block))
@@ -23,7 +23,7 @@ def test_the_jobs_of_a_lane_are_done_in_order_one_at_a_time(make, log):
     assert log == ["+a1", "-a1", "+a2", "-a2", "+a3", "-a3"]
 
 
-def test_a_blocked_lane_does_not_hold_the_others(make, log):
+def test_a_blocked_ordering_key_does_not_hold_the_others(make, log):
     cell, block = make(), Event()
     for job in (Job("a", 1, block), Job("a", 2), Job("b", 1), Job("c", 1), Job("b", 2)):
         cell.tell(job)
@@ -58,13 +58,13 @@ def test_with_a_concurrency_of_one_it_is_a_strict_actor(make, log):
     assert log == ["+a1", "-a1", "+b1", "-b1", "+a2", "-a2", "+c1", "-c1"]
 
 
-def test_messages_without_a_lane_share_one(make):
+def test_messages_without_an_ordering_key_share_one(make):
     cell = make()
     futures = [cell.ref.ask(number, block=False) for number in range(5)]
     assert [future.get(timeout=5) for future in futures] == [0, 1, 2, 3, 4]
 
 
-def test_an_ask_of_a_job_is_answered_whatever_the_other_lanes_do(make):
+def test_an_ask_of_a_job_is_answered_whatever_the_other_ordering_keys_do(make):
     cell, block = make(), Event()
     cell.tell(Job("a", 1, block))
     assert cell.ref.ask(Job("b", 1), timeout=5) == "b1"
@@ -120,7 +120,7 @@ def test_an_interrupt_of_a_job_that_waits_or_is_done_hits_nobody(make, log):
     assert running.outcome is None
 
 
-def test_an_interrupt_meant_for_the_actor_before_never_hits_the_next_ones_lane(make, exits):
+def test_an_interrupt_for_the_actor_before_never_hits_the_next_one(make, exits):
     cell, block = make(), Event()
     old, new = Job("a", 1, block), Job("a", 2, block)
     cell.tell(old)
@@ -167,7 +167,7 @@ def test_a_handler_that_swallows_its_interrupt_is_abandoned_and_its_key_is_free(
     assert begun(log)[-1] == "a4"
 
 
-def test_what_waits_for_the_lane_of_an_abandoned_handler_keeps_its_order(make, log):
+def test_messages_behind_an_abandoned_handler_keep_their_order(make, log):
     block, timers = Event(), Timers(ManualClock())
     cell = make(actor=swallowing(block), timers=timers)
     stubborn = Job("a", 1, block)

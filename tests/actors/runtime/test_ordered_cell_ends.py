@@ -96,7 +96,7 @@ def test_a_crash_keeps_what_waits_in_order_for_the_next_actor(make, log, exits):
     assert [name for name in order if name[0] == "a"] == ["a2", "a3", "a4"]
 
 
-def test_a_lane_waits_for_a_handler_of_the_actor_before(make, log, exits):
+def test_an_ordering_key_waits_for_a_handler_of_the_actor_before(make, log, exits):
     cell, block = make(), Event()
     for job in (Job("a", 1, block), Job("a", 2), Job("c", 1, error=ValueError("crash"))):
         cell.tell(job)

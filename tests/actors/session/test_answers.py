@@ -176,7 +176,7 @@ def test_a_call_that_was_answered_while_it_waited_never_reaches_its_handler(char
     assert len(log) == 1
 
 
-def test_an_answer_that_comes_after_the_stand_ins_is_counted_and_not_sent(charge_point, way, stage, log):
+def test_an_answer_that_comes_after_the_fallback_is_counted_and_not_sent(charge_point, way, stage, log):
     laters = []
     way[0] = lambda: laters.append(log[-1].later())
     charge_point.call("Authorize", {"idTag": "T1"})

@@ -117,17 +117,17 @@ def test_whoever_waits_is_woken_by_the_effect_and_not_by_the_answer(native):
 
 
 def test_an_answered_ticket_whose_effect_is_awaited_is_not_forgotten():
-    book = TicketRegistry("t", keep=2)
+    registry = TicketRegistry("t", keep=2)
     ticket = make()
-    ticket.id = book.new_id()
-    book.add(ticket)
+    ticket.id = registry.new_id()
+    registry.add(ticket)
     ticket.end(TicketState.ANSWERED, 2.0)
     for _ in range(10):
         other = make(effect_timeout_s=None)
-        other.id = book.new_id()
+        other.id = registry.new_id()
         other.end(TicketState.ANSWERED, 2.0)
-        book.add(other)
-    assert book.find(ticket.id) is ticket
+        registry.add(other)
+    assert registry.find(ticket.id) is ticket
 
 
 # On a session

@@ -236,51 +236,51 @@ def test_a_cancel_of_a_ticket_that_has_ended_is_nothing():
     make().cancel()  # nor can anybody be asked here
 
 
-# The book
+# The registry
 
 
-def book_of(count, keep=10):
-    book = TicketRegistry("run", keep=keep)
-    tickets = [make(book.new_id()) for _ in range(count)]
+def registry_of(count, keep=10):
+    registry = TicketRegistry("run", keep=keep)
+    tickets = [make(registry.new_id()) for _ in range(count)]
     for ticket in tickets:
-        book.add(ticket)
-    return book, tickets
+        registry.add(ticket)
+    return registry, tickets
 
 
 def test_ids_are_never_given_twice():
-    book = TicketRegistry("run")
-    assert len({book.new_id() for _ in range(100)}) == 100
-    assert book.new_id().startswith("run-")
+    registry = TicketRegistry("run")
+    assert len({registry.new_id() for _ in range(100)}) == 100
+    assert registry.new_id().startswith("run-")
 
 
 def test_a_ticket_is_found_by_its_id():
-    book, (ticket,) = book_of(1)
-    assert book.find(ticket.id) is ticket
-    assert book.find("run-999") is None
+    registry, (ticket,) = registry_of(1)
+    assert registry.find(ticket.id) is ticket
+    assert registry.find("run-999") is None
 
 
 def test_ended_tickets_over_the_bound_are_forgotten_the_oldest_first():
-    book, tickets = TicketRegistry("run", keep=10), []
+    registry, tickets = TicketRegistry("run", keep=10), []
     for _ in range(25):
-        tickets.append(make(book.new_id()))
-        book.add(tickets[-1])
+        tickets.append(make(registry.new_id()))
+        registry.add(tickets[-1])
         answered(tickets[-1])
-    assert [book.find(ticket.id) for ticket in tickets] == [None] * 15 + tickets[15:]
+    assert [registry.find(ticket.id) for ticket in tickets] == [None] * 15 + tickets[15:]
 
 
 def test_open_tickets_are_never_forgotten():
-    book, tickets = book_of(50)
-    assert set(book.open_tickets()) == set(tickets)
+    registry, tickets = registry_of(50)
+    assert set(registry.open_tickets()) == set(tickets)
     for ticket in tickets:
-        assert book.find(ticket.id) is ticket
+        assert registry.find(ticket.id) is ticket
 
 
-def test_a_book_that_open_tickets_have_made_thick_becomes_thin_again():
-    book, tickets = book_of(100)
+def test_a_registry_that_grew_by_open_tickets_shrinks_again():
+    registry, tickets = registry_of(100)
     for ticket in tickets:
         answered(ticket)
     for _ in range(200):
-        ticket = make(book.new_id())
-        book.add(ticket)
+        ticket = make(registry.new_id())
+        registry.add(ticket)
         answered(ticket)
-    assert len(book._tickets) == 10
+    assert len(registry._tickets) == 10

@@ -145,7 +145,7 @@ def test_a_transaction_message_that_cannot_be_read_is_stored_raw_and_acknowledge
     assert (kind, unique_id) == (3, "id-1")
     assert answer == STAND_INS[action]
     assert log == []
-    (record,) = store.dead_letters()  # nothing could replay it
+    (record,) = store.dead_letters()  # nothing could redeliver it
     assert record.why.startswith("unreadable: ")
     assert store.spooled() == []
 

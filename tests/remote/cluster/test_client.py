@@ -22,19 +22,19 @@ from ..registry_harness import LeaseRegistry
 
 
 @pytest.fixture
-def exchange():
+def registry():
     return LeaseRegistry()
 
 
 @pytest.fixture
-def node(exchange):
-    with CentralSystem(SETTINGS, store=StubStore(), coordinator=exchange.board("a")) as system:
+def node(registry):
+    with CentralSystem(SETTINGS, store=StubStore(), coordinator=registry.board("a")) as system:
         yield system
 
 
 @pytest.fixture
-def client(exchange, node):
-    with Client("redis://", coordinator=exchange.board(f"{CLIENT}1")) as client:
+def client(registry, node):
+    with Client("redis://", coordinator=registry.board(f"{CLIENT}1")) as client:
         yield client
 
 

@@ -26,19 +26,19 @@ class Nodes:
     """Systems by name, over one lease registry and one store."""
 
     def __init__(self):
-        self.exchange = LeaseRegistry()
+        self.registry = LeaseRegistry()
         self.store = StubStore()
         self.systems = {}
 
     def start(self, name):
-        board = self.exchange.board(name)
+        board = self.registry.board(name)
         system = CentralSystem(SETTINGS, store=self.store, coordinator=board)
         system.start()
         self.systems[name] = system
         return system
 
     def board(self, name):
-        return self.exchange.boards[name]
+        return self.registry.boards[name]
 
     def stop(self):
         for system in self.systems.values():
@@ -212,7 +212,7 @@ def test_a_dead_nodes_sent_command_ends_unknown_and_its_queued_ones_go_on(nodes,
     queued = a.send("CP1", v16.ClearCache(), when_offline="queue", timeout_s=60)
     until(lambda: b.ticket(queued.id))
     nodes.board("b").away = True  # as if it were killed: nothing more is heard of it
-    nodes.exchange.die("b")
+    nodes.registry.die("b")
     with connect(c):
         assert queued.result(timeout_s=5).status == "Accepted"
     until(lambda: on_wire.state is TicketState.OUTCOME_UNKNOWN)
@@ -224,7 +224,7 @@ def test_commands_persisted_by_a_dead_node_are_sent_by_the_charge_points_next_no
     ticket = b.send("CP1", v16.ClearCache(), when_offline="queue")
     until(lambda: ticket.persisted is not None)
     nodes.board("b").away = True
-    nodes.exchange.die("b")
+    nodes.registry.die("b")
     with connect(a):
         adopted = until(lambda: a.ticket(ticket.id))
         assert adopted.result(timeout_s=5).status == "Accepted"
@@ -337,7 +337,7 @@ def test_the_sender_keeps_a_key_beside_the_old_one_when_its_node_dies(a, b, node
         ticket = a.send("CP1", v16.ChangeConfiguration(key="AuthorizationKey", value=KEY), timeout_s=60)
         until(lambda: ticket.state is TicketState.SENT)
         nodes.board("b").away = True
-        nodes.exchange.die("b")
+        nodes.registry.die("b")
         until(lambda: ticket.state is TicketState.OUTCOME_UNKNOWN)
     until(lambda: a.credentials.unused_since("CP1") is not None)
     assert a.credentials.check("CP1", b"an old key of 20 byt")

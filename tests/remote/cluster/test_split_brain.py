@@ -125,7 +125,7 @@ class Model:
         self.world = world
 
     def begin_anew(self) -> None:
-        self.exchange = LeaseRegistry(self.clock, self.fence, 5.0)
+        self.registry = LeaseRegistry(self.clock, self.fence, 5.0)
         for wire in self.wires.values():
             wire.asked.clear()
             wire.answered.clear()
@@ -161,16 +161,16 @@ class Model:
 
     def deliver(self, node: str) -> None:
         """Have the registry take the next question."""
-        wire, exchange = self.wires[node], self.exchange
+        wire, registry = self.wires[node], self.registry
         match wire.asked.pop(0) if wire.asked else None:
             case ("renew", sent_at, acks, seen):
-                wire.answered.append(("renewed", sent_at, exchange.renew(node, seen, acks)))
+                wire.answered.append(("renewed", sent_at, registry.renew(node, seen, acks)))
             case ("claim", seen):
-                wire.answered.append(("claimed", exchange.claim(node, CP, seen)))
+                wire.answered.append(("claimed", registry.claim(node, CP, seen)))
             case ("verify", epoch):
-                wire.answered.append(("verified", epoch, exchange.verify(node, {CP: epoch})))
+                wire.answered.append(("verified", epoch, registry.verify(node, {CP: epoch})))
             case ("release", epoch):
-                exchange.release(node, CP, epoch)
+                registry.release(node, CP, epoch)
 
     def receive(self, node: str) -> None:
         """Have the node take the next answer."""
@@ -203,7 +203,7 @@ class Model:
         """Have the node give up its lease and close: the registry is told at once."""
         self.cut(node)
         self.wires[node].lease.end()
-        self.exchange.end(node)
+        self.registry.end(node)
 
     def round_trip(self, node: str) -> None:
         self.renew(node)

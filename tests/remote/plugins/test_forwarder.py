@@ -143,7 +143,7 @@ def test_a_worker_answers_as_if_it_were_here(build):
     assert not call.redelivered
 
 
-def test_notices_and_outcomes_reach_the_worker(build):
+def test_events_and_outcomes_reach_the_plugin_host(build):
     harness = build()
     plugin = harness.work()
     with harness.connect():
@@ -211,7 +211,7 @@ def test_a_full_stream_is_not_filled_further(build):
     assert harness.counts["remote_full"] == 1
 
 
-def test_while_redis_is_away_stand_ins_answer_and_workers_again_after_it(build, own_redis):
+def test_while_redis_is_away_fallbacks_answer_and_plugin_hosts_again_after_it(build, own_redis):
     server = own_redis()
     harness = build(url=server.url)
     plugin = harness.work()

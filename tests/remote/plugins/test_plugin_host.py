@@ -185,7 +185,7 @@ def test_the_facts_and_the_call_are_what_they_were_in_the_node(harness):
     assert plugin.heard == [("1.2.3.4:5", boot, 1.5, True, "u-7")]
 
 
-def test_notices_and_outcomes_are_heard_in_order_with_the_calls(harness):
+def test_events_and_outcomes_are_handled_in_order_with_the_calls(harness):
     plugin = harness.ready(harness.worker())
     base = {"v": 1, "node": "n", "charge_point": "CP1"}
     harness.send(base | {"kind": "online", "facts": {"peer": "p", "connected_at": 1.0}})
@@ -227,7 +227,7 @@ def test_a_handler_that_takes_too_long_is_ended(harness):
     assert [tag for _, tag in plugin.handled] == ["wait", "T1"]
 
 
-def test_a_plugin_that_does_not_hear_a_notice_in_time_holds_up_nothing(harness):
+def test_a_plugin_that_does_not_handle_an_event_in_time_holds_up_nothing(harness):
     class Deaf(ScriptedPlugin):
         @on_online
         def came(self, charge_point):
@@ -317,7 +317,7 @@ def test_a_stream_is_handed_over_only_when_nothing_of_it_is_pending(harness):
     assert [one for one in all_handled if one[0] == "CP0"] == [("CP0", "wait"), ("CP0", "T1")]
 
 
-def test_a_call_of_a_fenced_node_is_not_handled_by_any_worker_but_a_replayed_one_is(harness):
+def test_a_call_of_a_fenced_node_is_handled_only_if_it_is_redelivered(harness):
     first = harness.worker()
     plugin = harness.ready(first)
     assert "response" in harness.ask(epoch=5)
