@@ -1,4 +1,4 @@
-"""The system inside an application of one's own: a plugin, a charge point, and a command to it.
+"""The central system inside an application: a plugin, a charge point, and a command to it.
 
 Run it:    python examples/embedded.py
 Nothing is patched and nothing global is touched; the charge point here is the simulator's.
@@ -9,7 +9,7 @@ from chargehand.simulator import ChargePoint
 
 
 class Tags(Plugin):
-    """Lets the tags it was made with charge."""
+    """Accepts the tags that it was made with."""
 
     def __init__(self, known: frozenset[str]) -> None:  # runs again at each restart
         super().__init__()

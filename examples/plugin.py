@@ -1,4 +1,4 @@
-"""A plugin: one that lets a list of id tags charge, and no other.
+"""Plugin that accepts the id tags of a list, and no other.
 
 Run the server with it:    make run ARGS="--plugin examples.plugin:Tags"
 """
@@ -13,7 +13,7 @@ class Tags(Plugin):
 
     @passive(v16.Authorize)
     def authorize(self, call: Call[v16.Authorize]) -> v16.AuthorizeResponse:
-        """Accept what is on the list."""
+        """Accept the tags of the list."""
         known = call.request.id_tag in self.known
         status = v16.AuthorizationStatus.ACCEPTED if known else v16.AuthorizationStatus.INVALID
         return v16.AuthorizeResponse(id_tag_info=v16.IdTagInfo(status=status))
