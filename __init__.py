@@ -64,12 +64,20 @@ if TYPE_CHECKING:
     from .protocol.errors import InvalidPayload as InvalidPayload
     from .protocol.errors import OcppError as OcppError
     from .protocol.events import AuthorizationRequested as AuthorizationRequested
+    from .protocol.events import Booted as Booted
     from .protocol.events import ChargePointOffline as ChargePointOffline
     from .protocol.events import ChargePointOnline as ChargePointOnline
+    from .protocol.events import CommandEnded as CommandEnded
+    from .protocol.events import DataTransferReceived as DataTransferReceived
     from .protocol.events import DomainEvent as DomainEvent
+    from .protocol.events import EventsDropped as EventsDropped
+    from .protocol.events import FirmwareStatusChanged as FirmwareStatusChanged
+    from .protocol.events import LogStatusChanged as LogStatusChanged
     from .protocol.events import MeterValuesReceived as MeterValuesReceived
     from .protocol.events import PluginQuarantined as PluginQuarantined
     from .protocol.events import PluginReleased as PluginReleased
+    from .protocol.events import ReservationEnded as ReservationEnded
+    from .protocol.events import SecurityEventReceived as SecurityEventReceived
     from .protocol.events import SessionRestarted as SessionRestarted
     from .protocol.events import StatusChanged as StatusChanged
     from .protocol.events import TransactionUpdated as TransactionUpdated
@@ -77,6 +85,9 @@ if TYPE_CHECKING:
     from .protocol.verbs import VerbRefused as VerbRefused
     from .store.collections import Collection as Collection
     from .store.collections import Collections as Collections
+    from .store.events import TransactionCorrected as TransactionCorrected
+    from .store.events import TransactionEnded as TransactionEnded
+    from .store.events import TransactionStarted as TransactionStarted
     from .store.memory import MemoryStore as MemoryStore
     from .store.records import UNKNOWN_TRANSACTION as UNKNOWN_TRANSACTION
     from .store.records import ChargingProfile as ChargingProfile
@@ -119,6 +130,8 @@ if TYPE_CHECKING:
     from .system.central_system import CentralSystem as CentralSystem
     from .system.central_system import SystemFailed as SystemFailed
     from .system.charge_point_filter import ChargePointFilter as ChargePointFilter
+    from .system.event_consumers import DuplicateConsumer as DuplicateConsumer
+    from .system.event_consumers import DurableSubscription as DurableSubscription
     from .system.local_lists import LocalListsNotSupported as LocalListsNotSupported
     from .system.local_lists import LocalListSyncRunning as LocalListSyncRunning
     from .system.local_lists import LocalListUpdate as LocalListUpdate
@@ -185,6 +198,14 @@ _MODULES = {
     "InvalidPayload": ".protocol.errors",
     "OcppError": ".protocol.errors",
     "AuthorizationRequested": ".protocol.events",
+    "Booted": ".protocol.events",
+    "CommandEnded": ".protocol.events",
+    "DataTransferReceived": ".protocol.events",
+    "EventsDropped": ".protocol.events",
+    "FirmwareStatusChanged": ".protocol.events",
+    "LogStatusChanged": ".protocol.events",
+    "ReservationEnded": ".protocol.events",
+    "SecurityEventReceived": ".protocol.events",
     "ChargePointOffline": ".protocol.events",
     "ChargePointOnline": ".protocol.events",
     "DomainEvent": ".protocol.events",
@@ -214,6 +235,9 @@ _MODULES = {
     "UNKNOWN_TRANSACTION": ".store.records",
     "Transaction": ".store.records",
     "TransactionFilter": ".store.records",
+    "TransactionCorrected": ".store.events",
+    "TransactionEnded": ".store.events",
+    "TransactionStarted": ".store.events",
     "TooManyStops": ".store.stops",
     "same_figures": ".store.stops",
     "take_stop": ".store.stops",
@@ -244,6 +268,8 @@ _MODULES = {
     "LocalListSyncRunning": ".system.local_lists",
     "LocalListUpdate": ".system.local_lists",
     "ChargePointConnected": ".system.operations",
+    "DuplicateConsumer": ".system.event_consumers",
+    "DurableSubscription": ".system.event_consumers",
     "Subscription": ".system.subscriptions",
     "PluginNotFound": ".system.tree",
     "serve_http": ".web.server",

@@ -24,10 +24,23 @@ MOST = "10000"
 
 
 def listed(api: Api) -> list[dict[str, Any]]:
-    """Ask for all of the spool, each message with its place: "waiting" or "dead letter"."""
+    """Ask for all of the spool, each row with its place: "waiting", "dead letter" or "dead event"."""
     told = api.get("spool", limit=MOST)
     waiting = [row | {"place": "waiting"} for row in told["waiting"]]
-    return waiting + [row | {"place": "dead letter"} for row in told["dead_letters"]]
+    letters = [row | {"place": "dead letter"} for row in told["dead_letters"]]
+    return waiting + letters + [_event_row(row) for row in told.get("dead_events", ())]
+
+
+def _event_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the row of a dead event, in the columns of messages."""
+    return {
+        **row,
+        "place": "dead event",
+        "action": row["kind"],
+        "transaction_id": None,
+        "received_at": row["failed_at"],
+        "why": f"{row['consumer']}: {row['why']}",
+    }
 
 
 def retry(api: Api, number: int | None) -> list[int]:
@@ -80,6 +93,28 @@ def retry_spool(api: Api, *, number: int | None, all_: bool) -> None:
         raise click.UsageError("give a NUMBER or --all")
     retried = retry(api, number)
     click.echo(f"{len(retried)} wait again: {', '.join(map(str, retried))}" if retried else "no dead letter")
+
+
+@spool.command("retry-event")
+@click.argument("number", type=click.IntRange(min=1))
+@asks_server
+def retry_event(api: Api, *, number: int) -> None:
+    """Deliver the dead event NUMBER to its consumer once more."""
+    reply = api.ask("POST", "spool", "dead-events", str(number), "retry", timeout_s=STORE_S)
+    if reply.status != OK:
+        raise CommandFailed(why(reply.status, reply.json))
+    click.echo(f"dead event {number} was taken")
+
+
+@spool.command("forget-event")
+@click.argument("number", type=click.IntRange(min=1))
+@asks_server
+def forget_event(api: Api, *, number: int) -> None:
+    """Forget the dead event NUMBER for good."""
+    reply = api.ask("DELETE", "spool", "dead-events", str(number), timeout_s=STORE_S)
+    if reply.status != OK:
+        raise CommandFailed(why(reply.status, reply.json))
+    click.echo(f"dead event {number} is forgotten")
 
 
 @spool.command("reattach")

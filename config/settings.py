@@ -132,6 +132,17 @@ class EventSettings(Section):
         "Bytes of one stored event, as JSON; long members of a larger one are cut, and named; 0 sets no limit.",
         least=0,
     )
+    attempts: int = setting(
+        10,
+        "Tries to deliver a durable event to a consumer whose handler fails; then it is a dead letter.",
+        least=1,
+    )
+    keep_number: int = setting(
+        100_000, "Durable events that are kept for their consumers; 0 sets no limit.", least=0
+    )
+    keep_days: float = setting(
+        14.0, "Days for which durable events are kept for their consumers; 0 sets no limit.", least=0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

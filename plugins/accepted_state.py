@@ -102,7 +102,7 @@ class AcceptedState(Plugin):
         )
         accepted = _status(ticket) == v16.CancelReservationStatus.ACCEPTED
         if accepted and known is not None and known.state != "used":
-            _wait([self._collections.reservations.put(msgspec.structs.replace(known, state="cancelled"))])
+            _wait([reservations.cancel(self._collections, known, self._now())])
 
     # -- Charging profiles -------------------------------------------------------------------------
 

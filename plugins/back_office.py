@@ -369,16 +369,22 @@ class BackOffice(Plugin):
     def _stopped(
         self, call: Call[v16.StopTransaction], known: Transaction, stop: StopFigures, flags: tuple[str, ...]
     ) -> list[Receipt]:
+        data = call.request.transaction_data
+        carries = bool(data) or self._has_more(call)
+        receipts: list[Receipt] = []
         if known.open:
             flags = (*flags, *self._suspicions(known, stop))
+            if carries:  # before its end, or it would be a correction
+                receipts += self._keep_reading(
+                    call, known.connector_id, known.id, received_at=stop.received_at, meter_values=data or ()
+                )
         try:
             same_time = stop.stopped_at is None and _same_time(call, known)
-            receipts = [take_stop(self._store, known, stop, flags, same_time=same_time)]
+            receipts.append(take_stop(self._store, known, stop, flags, same_time=same_time))
         except TooManyStops as error:
             return [self._set_aside(call, str(error), known.id)]
         receipts += profiles.transaction_stopped(self._store.collections, known)
-        data = call.request.transaction_data
-        if data or self._has_more(call):
+        if carries and not known.open:
             receipts += self._keep_reading(
                 call, known.connector_id, known.id, received_at=stop.received_at, meter_values=data or ()
             )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from .. import ReservationEnded
+
 if TYPE_CHECKING:
     from .. import Collections, Receipt, Reservation, Transaction
 
@@ -17,8 +19,10 @@ KEPT = dt.timedelta(days=1)
 """Time after its expiry during which a reservation is still listed."""
 KEPT_PER_CHARGE_POINT = 100
 """Limit of the reservations of one charge point; the oldest are dropped first."""
-OPEN = ("active", "uncertain")
-"""States of a reservation that a start may still use."""
+WAITING = ("active", "uncertain")
+"""States of a reservation that nothing has come of yet."""
+OPEN = (*WAITING, "expired")
+"""States of a reservation that a start may still use: one that began before the expiry may be told later."""
 
 
 def doubts(collections: Collections, transaction: Transaction) -> list[str]:
@@ -79,7 +83,7 @@ def _use(collections: Collections, reservation: Reservation, transaction: Transa
     if reservation.state not in OPEN:
         return []
     used = msgspec.structs.replace(reservation, state="used", transaction_id=transaction.id)
-    return [collections.reservations.put(used)]
+    return [collections.reservations.put(used, event=ended(used, transaction.start_received_at))]
 
 
 def _plainly_used(collections: Collections, reservation: Reservation, transaction: Transaction) -> bool:
@@ -92,11 +96,34 @@ def _plainly_used(collections: Collections, reservation: Reservation, transactio
     )
 
 
+def cancel(collections: Collections, reservation: Reservation, now: dt.datetime) -> Receipt:
+    """Note that a reservation is cancelled."""
+    cancelled = msgspec.structs.replace(reservation, state="cancelled")
+    event = ended(cancelled, now) if reservation.state in WAITING else None
+    return collections.reservations.put(cancelled, event=event)
+
+
+def ended(reservation: Reservation, at: dt.datetime) -> ReservationEnded:
+    """Make the event of a reservation that is over."""
+    return ReservationEnded(
+        at=at,
+        charge_point_id=reservation.charge_point_id,
+        reservation_id=reservation.id,
+        evse=reservation.connector_id,
+        id_tag=reservation.id_tag,
+        state=reservation.state,
+        transaction_id=reservation.transaction_id,
+    )
+
+
 def tidy(collections: Collections, charge_point_id: str, now: dt.datetime) -> None:
-    """Forget what of a charge point's was over long ago, and the oldest over the bound."""
+    """Note what has expired of a charge point; forget what was over long ago, and the oldest over the bound."""
     known = collections.reservations.of(charge_point_id)
     surplus = len(known) - KEPT_PER_CHARGE_POINT
     for place, reservation in enumerate(sorted(known, key=lambda one: one.accepted_at)):
+        if reservation.state in WAITING and reservation.expiry <= now:
+            expired = msgspec.structs.replace(reservation, state="expired")
+            collections.reservations.put(expired, event=ended(expired, now))
         if place < surplus or reservation.expiry + KEPT <= now:
             collections.reservations.remove(key_of(charge_point_id, reservation.id))
 

@@ -1,4 +1,7 @@
-"""Live events of charge points and of the system, in the words of no version: published at once, never stored.
+"""Events of charge points and of the system, in the words of no version.
+
+Live ones are published at once and never stored. Durable ones are stored with their record, and delivered at least
+once; those of transactions are in `store/events.py`.
 
 The one rule: an event has everything that its reader needs, so that no query is needed.
 """
@@ -6,7 +9,7 @@ The one rule: an event has everything that its reader needs, so that no query is
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,6 +24,99 @@ class DomainEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", g
     """Origin and number of an event that is stored; "" for a live one."""
     schema: int = 1
     """Version of the members of this kind of event."""
+
+
+# -- Durable ---------------------------------------------------------------------------------
+
+
+class Booted(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A charge point has sent its BootNotification; `data` has it, in the words of its version. Durable."""
+
+    vendor: str = ""
+    model: str = ""
+    firmware_version: str = ""
+    data: dict[str, Any]
+
+
+class FirmwareStatusChanged(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A charge point has told how an update of its firmware goes on. Durable."""
+
+    status: str
+    request_id: int | None = None
+    data: dict[str, Any]
+
+
+class LogStatusChanged(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A charge point has told how an upload of its log, or of its diagnostics, goes on. Durable."""
+
+    status: str
+    request_id: int | None = None
+    data: dict[str, Any]
+
+
+class SecurityEventReceived(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A charge point has told a security event of this type. Durable."""
+
+    type: str
+    info: str = ""
+    data: dict[str, Any]
+
+
+class DataTransferReceived(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A charge point has sent a DataTransfer of a vendor. Durable."""
+
+    vendor_id: str
+    message_id: str = ""
+    data: dict[str, Any]
+
+
+class CommandEnded(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A command has ended: `state` is the final state of its ticket, `reason` the cause if it was not answered.
+
+    `response` is the payload of the answer, None if none came that can be used; requests and answers that carry a key
+    are left out. Durable.
+    """
+
+    ticket_id: str
+    action: str
+    state: str
+    reason: str = ""
+    request: dict[str, Any] | None = None
+    response: dict[str, Any] | None = None
+
+
+class ReservationEnded(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A reservation is over: "used" (by the start of `transaction_id`), "cancelled" or "expired". Durable."""
+
+    reservation_id: int
+    evse: int
+    id_tag: str
+    state: str
+    transaction_id: int | None = None
+
+
+class EventsDropped(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A consumer was behind the retention: the events from `first` to `last` were dropped, at most `count`. Durable."""
+
+    first: str
+    last: str
+    count: int
+
+
+DURABLE: tuple[type[DomainEvent], ...] = (
+    Booted,
+    FirmwareStatusChanged,
+    LogStatusChanged,
+    SecurityEventReceived,
+    DataTransferReceived,
+    CommandEnded,
+    ReservationEnded,
+    EventsDropped,
+)
+"""All durable events but those of transactions."""
+
+
+# -- Live ------------------------------------------------------------------------------------
 
 
 class ChargePointOnline(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
@@ -103,10 +199,6 @@ LIVE: tuple[type[DomainEvent], ...] = (
     PluginReleased,
 )
 """All live events."""
-
-
-EVENTS: Mapping[str, type[DomainEvent]] = {kind.__name__: kind for kind in LIVE}
-"""All events by name."""
 
 
 class EventFacts(NamedTuple):

@@ -15,6 +15,7 @@ from .records import ChargingProfile, Credential, LocalList, OverFact, Reservati
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from ..protocol.events import DomainEvent
     from .store import Receipt
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -24,7 +25,8 @@ class Collection(Generic[R]):
     """Records of one kind, for the hub's thread alone; no method blocks.
 
     `key_of` gives a record's key, unique in the collection; `persist(name, key, data)` makes one change durable, with
-    data None for a removal. A record's `charge_point_id`, where its kind has one, is indexed.
+    data None for a removal, and with the durable event if one is given. A record's `charge_point_id`, where its kind
+    has one, is indexed.
     """
 
     def __init__(
@@ -32,7 +34,7 @@ class Collection(Generic[R]):
         name: str,
         kind: type[R],
         key_of: Callable[[R], str],
-        persist: Callable[[str, str, bytes | None], Receipt],
+        persist: Callable[..., Receipt],
     ) -> None:
         self.name = name
         self._kind = kind
@@ -65,17 +67,21 @@ class Collection(Generic[R]):
         """Return whether there is a record of a charge point."""
         return charge_point_id in self.by_charge_point
 
-    def put(self, record: R) -> Receipt:
-        """Enter a record, in place of the one with its key if there is one."""
+    def put(self, record: R, *, event: DomainEvent | None = None) -> Receipt:
+        """Enter a record, in place of the one with its key if there is one.
+
+        A durable `event` is stored with it, in one commit.
+        """
         key = self._key_of(record)
-        receipt = self._persist(self.name, key, msgspec.json.encode(record))
+        data = msgspec.json.encode(record)
+        receipt = self._persist(self.name, key, data, *(() if event is None else (event,)))
         if receipt.error is None:
             self._enter(key, record)
         return receipt
 
-    def remove(self, key: str) -> Receipt:
-        """Remove a record; one that is not there is no error."""
-        receipt = self._persist(self.name, key, None)
+    def remove(self, key: str, *, event: DomainEvent | None = None) -> Receipt:
+        """Remove a record; one that is not there is no error. A durable `event` is stored in the same commit."""
+        receipt = self._persist(self.name, key, None, *(() if event is None else (event,)))
         if receipt.error is None:
             self._leave(key)
         return receipt
@@ -115,7 +121,7 @@ class Collection(Generic[R]):
 class Collections:
     """Collections of one store; `persist` as in `Collection`."""
 
-    def __init__(self, persist: Callable[[str, str, bytes | None], Receipt]) -> None:
+    def __init__(self, persist: Callable[..., Receipt]) -> None:
         self.tags: Collection[Tag] = Collection("tags", Tag, lambda tag: tag.id_tag.lower(), persist)
         self.reservations: Collection[Reservation] = Collection(
             "reservations", Reservation, _numbered, persist

@@ -7,6 +7,7 @@ crash.
 
 from __future__ import annotations
 
+import os
 import random
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .collections import Collections
-from .event_bounds import DROPPED_AT_ONCE, LOOK_EVERY, EventBounds
+from .event_bounds import DROPPED_AT_ONCE, LOOK_EVERY, EventBounds, decoded
+from .event_log import EventLog
+from .events import has_event
 from .open_transactions import OpenTransactions
-from .records import EVERYTHING, Cursor, StoredRegistration, TransactionFilter
+from .records import EVERYTHING, UNKNOWN_TRANSACTION, Cursor, StoredRegistration, TransactionFilter
 from .rows import (
     LARGEST_INTEGER,
     NOT_ASSESSED,
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ..protocol.events import DomainEvent
     from .records import Event, MeterReading, Spooled, StopFigures, Tag, Told, Transaction
     from .writer import Database, Threads
 
@@ -97,9 +101,11 @@ class DurableStore:
         *,
         first_transaction_id: int = 1,
         bounds: EventBounds | None = None,
+        origin: str = "",
     ) -> None:
         self._bounds = bounds or EventBounds()
         self._writer = Writer(open_, threads)
+        self.event_log = EventLog(self._writer, self._ask, origin or os.urandom(8).hex())
         self._first = first_transaction_id
         self._next = self._reserved = first_transaction_id
         self._allotted: dict[tuple[Any, ...], int] = {}  # starts whose transaction is open
@@ -118,6 +124,7 @@ class DurableStore:
         Raises `StoreError` with one clear sentence.
         """
         self._writer.start()
+        self.event_log.load()
         self._load_numbers()
         for values in self._ask(
             f"SELECT {COLUMNS} FROM transactions WHERE stop_received_at IS NULL ORDER BY start_received_at, id"  # noqa: S608
@@ -225,7 +232,8 @@ class DurableStore:
         if transaction.open and transaction.id not in self._open:
             self._remember(as_kept(transaction))
         self._note_number(transaction.id)
-        return self._writer.append(Kind.START, transaction_row(transaction))
+        values = (*transaction_row(transaction), *self.event_log.started(transaction))
+        return self.event_log.appended(self._writer.append(Kind.START, values))
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """Store the end of a transaction; one that has ended, or never started, is left unchanged.
@@ -238,7 +246,8 @@ class DurableStore:
             if len(self._closed) > CLOSED_LATELY:
                 self._closed.popitem(last=False)
         self._forget(transaction.id)
-        return self._writer.append(Kind.STOP, stop_row(transaction))
+        values = (*stop_row(transaction), *self.event_log.ended())
+        return self.event_log.appended(self._writer.append(Kind.STOP, values))
 
     def _forget(self, number: int) -> None:
         """Drop an open transaction, and its start, from memory."""
@@ -277,7 +286,8 @@ class DurableStore:
         )
         known = self._open.stored(transaction_id)
         if known is None:
-            self._writer.append(Kind.AMEND, values)
+            event = self.event_log.amended(transaction_id, *values[1:4])
+            self.event_log.appended(self._writer.append(Kind.AMEND, (*values, *event)))
             return self._writer.append(Kind.ASSESS, row(transaction_id, *NOT_ASSESSED))
         given = {"flags": flags, "other_stops": other_stops, "note": note}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -391,10 +401,13 @@ class DurableStore:
         closed_owner = None if number is None or known is not None else self._closed.get(number)
         owner = closed_owner if known is None else known.charge_point_id
         unattached = owner != reading.charge_point_id
-        receipt = self._writer.append(Kind.READING, reading_row(reading, unattached=unattached))
-        if number is None or known is not None or (closed_owner is not None and not self.others_write):
-            return receipt
-        if 0 < number <= LARGEST_ID:  # it may have been closed, and assessed
+        if known is not None or number is None or not 0 < number <= LARGEST_ID:
+            return self._writer.append(Kind.READING, reading_row(reading, unattached=unattached))
+        # Its transaction may have ended.
+        place = None if UNKNOWN_TRANSACTION in reading.flags else self.event_log.next_place()
+        values = reading_row(reading, unattached=unattached, place=place)
+        receipt = self.event_log.appended(self._writer.append(Kind.READING, values))
+        if closed_owner is None or self.others_write:  # it may have been assessed, too
             self._writer.append(Kind.ASSESS, row(number, *NOT_ASSESSED))
         return receipt
 
@@ -477,10 +490,14 @@ class DurableStore:
         """Read what other processes have stored of a charge point, before its first message is handled here."""
         return Receipt(done=True)
 
-    def _persist(self, collection: str, key: str, data: bytes | None) -> Receipt:
-        return self._writer.append(
-            Kind.COLLECTION, row(collection, key, None if data is None else json_text(data))
-        )
+    def _persist(
+        self, collection: str, key: str, data: bytes | None, event: DomainEvent | None = None
+    ) -> Receipt:
+        values = row(collection, key, None if data is None else json_text(data))
+        if event is None:
+            return self._writer.append(Kind.COLLECTION, values)
+        values = (*values, *self.event_log.published(event))
+        return self.event_log.appended(self._writer.append(Kind.COLLECTION, values))
 
     def note_told(
         self,
@@ -513,9 +530,13 @@ class DurableStore:
     def add_event(self, event: Event) -> Receipt:
         """Store an event; of too many of its charge point the oldest are dropped."""
         data = self._bounds.encoded(event).decode()
-        receipt = self._writer.append(
-            Kind.EVENT, row(event.charge_point_id, event.kind, text(event.received_at), data)
-        )
+        values = row(event.charge_point_id, event.kind, text(event.received_at), data)
+        if has_event(event):
+            told = msgspec.structs.replace(event, data=decoded(data))  # as it is stored
+            values = (*values, *self.event_log.told(told))
+            receipt = self.event_log.appended(self._writer.append(Kind.EVENT, values))
+        else:
+            receipt = self._writer.append(Kind.EVENT, values)
         if self._bounds.per_charge_point and random.random() * LOOK_EVERY < 1:  # noqa: S311 - no secret
             self._drop_events_of(event.charge_point_id)
         return receipt
@@ -530,6 +551,10 @@ class DurableStore:
                 self._bounds.dropped(charge_point_id, len(dropped))
 
         self._writer.look(lambda database: database.read(SURPLUS_EVENTS, values), take)
+
+    def publish(self, event: DomainEvent) -> Receipt:
+        """Log a durable event that has no record here; its id is given to it."""
+        return self.event_log.publish(event)
 
     def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
         """Return events, newest first. Switches greenlets."""

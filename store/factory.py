@@ -30,10 +30,12 @@ def open_store(
     time_s: float,
     worker: Worker | None,
     count: Callable[[str, str], None] = lambda *_: None,
+    origin: str = "",
 ) -> Store:
     """Open the store of these settings; switches greenlets.
 
-    `time_s` is the wall clock's; `count(name, charge_point_id)` counts what is dropped.
+    `time_s` is the wall clock's; `count(name, charge_point_id)` counts what is dropped;
+    `origin` is the name of this process's life, that no other has.
     Raises `StoreError` with one clear sentence, or OSError for a folder that cannot be made.
     """
     tags = [
@@ -43,12 +45,12 @@ def open_store(
     ]
     bounds = EventBounds(settings.events.per_charge_point, settings.events.size_bytes, count)
     if worker is not None and worker.store_path:
-        return WorkerStore.open(worker.store_path, threads, tags=tags, bounds=bounds)
+        return WorkerStore.open(worker.store_path, threads, tags=tags, bounds=bounds, origin=origin)
     if settings.store == "sqlite":
         folder = Path(settings.data)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return SqliteStore.open(str(folder / SQLITE_FILE), threads, tags=tags, bounds=bounds)
+        return SqliteStore.open(str(folder / SQLITE_FILE), threads, tags=tags, bounds=bounds, origin=origin)
     if settings.store != "memory":
-        return PostgresStore.open(settings.store, threads, tags=tags, bounds=bounds)
+        return PostgresStore.open(settings.store, threads, tags=tags, bounds=bounds, origin=origin)
     # From the clock: a charge point may still be charging under a number of the process before this one.
-    return MemoryStore(tags=tags, bounds=bounds, first_transaction_id=int(time_s) % 2**31 or 1)
+    return MemoryStore(tags=tags, bounds=bounds, origin=origin, first_transaction_id=int(time_s) % 2**31 or 1)

@@ -17,6 +17,7 @@ import msgspec
 
 from .collections import Collections
 from .durable import LARGEST_ID
+from .events import decoded
 from .open_transactions import OpenTransactions
 from .rows import event_of, reading_of, spooled_of, told_of, transaction_of
 from .search import COLUMNS, READING_COLUMNS
@@ -87,6 +88,7 @@ class Inspection:
             self._repeated_readings,
             lambda: self._decoded("readings", _READINGS, reading_of, _parsed),
             lambda: self._decoded("events", _EVENTS, event_of),
+            self._event_log,
             self._told,
             lambda: self._decoded("spool", _SPOOL, spooled_of, _parsed),
             self._spooled_starts,
@@ -223,6 +225,14 @@ class Inspection:
         for id_, registration in self._connection.execute("SELECT id, registration FROM charge_points"):
             if registration not in REGISTRATIONS:
                 yield f"charge point {id_}: there is no registration {registration!r}"
+
+    def _event_log(self) -> Iterator[str]:
+        rows = self._connection.execute("SELECT place, kind, data FROM event_log WHERE data <> ''")
+        for place, kind, data in rows:
+            try:
+                decoded(kind, data)
+            except UNREADABLE as error:
+                yield f"event {place} cannot be read: {error}"
 
     def _collections(self) -> Iterator[str]:
         collections = {one.name: one for one in Collections(lambda *_: Receipt(done=True))}

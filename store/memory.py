@@ -6,6 +6,7 @@ what cannot be spooled any more is refused.
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 from bisect import bisect_left
 from collections import OrderedDict, deque
@@ -16,6 +17,8 @@ import msgspec
 
 from .collections import Collections
 from .event_bounds import EventBounds
+from .events import CORRECTED, ENDED_KIND, STARTED_KIND
+from .memory_event_log import MemoryEventLog
 from .open_transactions import OpenTransactions
 from .records import (
     EVERYTHING,
@@ -33,14 +36,16 @@ from .store import NoBackup, Receipt, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
 
+    from ..protocol.events import DomainEvent
     from .records import StopFigures, Tag, Told
 
 PERSISTED = Receipt(done=True)
 """Receipt of everything here: as durable as it will get."""
 
 LIMIT = 100_000
+LOGGED = 20_000
+"""Durable events that are kept at most."""
 LARGEST_ID = 2**31 - 1
 SLACK = 10
 """Part of a charge point's events that may be there above their limit: a tenth."""
@@ -61,8 +66,10 @@ class MemoryStore:
         first_transaction_id: int = 1,
         tags: Iterable[Tag] = (),
         bounds: EventBounds | None = None,
+        origin: str = "",
     ) -> None:
         self._bounds = bounds or EventBounds()
+        self.event_log = MemoryEventLog(origin, min(limit, LOGGED))
         self._limit = limit
         self._ids = itertools.count(first_transaction_id)
         self._numbers = itertools.count(1)
@@ -73,7 +80,7 @@ class MemoryStore:
         self._closed: OrderedDict[int, Transaction] = OrderedDict()
         # Time of receipt and id of all transactions, in order.
         self._open_by_id = self._open.by_id
-        self._order: deque[tuple[datetime, int]] = deque()
+        self._order: deque[tuple[dt.datetime, int]] = deque()
         # With the number that orders those of one time.
         self._readings: OrderedDict[tuple[Any, ...], MeterReading] = OrderedDict()
         self._dropped_readings = 0
@@ -90,7 +97,15 @@ class MemoryStore:
         self._spooled_by: dict[str, dict[int, None]] = {}  # numbers by charge point, in order
         self._dead_letters: dict[int, Spooled] = {}
 
-    def _persist(self, collection: str, key: str, data: bytes | None) -> Receipt:  # noqa: ARG002 - nothing is written
+    def _persist(
+        self,
+        collection: str,  # noqa: ARG002 - nothing is written
+        key: str,  # noqa: ARG002
+        data: bytes | None,  # noqa: ARG002
+        event: DomainEvent | None = None,
+    ) -> Receipt:
+        if event is not None:
+            self.event_log.publish(event)
         return PERSISTED
 
     def backup(self, path: str) -> None:  # noqa: ARG002 - what a store that can do it needs
@@ -103,7 +118,7 @@ class MemoryStore:
     # -- Transactions --------------------------------------------------------------------------
 
     def allot_transaction_id(
-        self, charge_point_id: str, start: tuple[int, str, datetime | str, int] | None
+        self, charge_point_id: str, start: tuple[int, str, dt.datetime | str, int] | None
     ) -> int:
         """Allot a transaction id: unique, positive, 32 bit, never used again.
 
@@ -132,9 +147,12 @@ class MemoryStore:
                 order.append(place)
             else:
                 order.insert(bisect_left(order, place), place)
+            self.event_log.append(STARTED_KIND, transaction.start_received_at, transaction)
             if transaction.open:
                 self._open.add(transaction)
             else:
+                at = transaction.stop_received_at or transaction.start_received_at
+                self.event_log.append(ENDED_KIND, at, transaction)
                 self._closed[number] = msgspec.structs.replace(transaction, **NOT_ASSESSED)
             if len(self._order) > self._limit:
                 self._drop_oldest_closed()
@@ -153,7 +171,7 @@ class MemoryStore:
         """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
         known = self._open.remove(transaction.id)
         if known is not None:
-            self._closed[transaction.id] = msgspec.structs.replace(
+            closed = self._closed[transaction.id] = msgspec.structs.replace(
                 known,
                 meter_stop=transaction.meter_stop,
                 stopped_at=transaction.stopped_at,
@@ -164,6 +182,8 @@ class MemoryStore:
                 closed_by=transaction.closed_by,
                 note=transaction.note,
             )
+            at = transaction.stop_received_at or known.start_received_at
+            self.event_log.append(ENDED_KIND, at, closed)
             start = self._starts.pop(transaction.id, None)
             self._allotted.pop(start, None)  # type: ignore[arg-type]
         return PERSISTED
@@ -194,7 +214,14 @@ class MemoryStore:
         if known is not None:
             self._open.replace(msgspec.structs.replace(known, **changes))
         elif transaction_id in self._closed:
-            self._closed[transaction_id] = msgspec.structs.replace(self._closed[transaction_id], **changes)
+            before = self._closed[transaction_id]
+            after = self._closed[transaction_id] = msgspec.structs.replace(before, **changes)
+            if (before.flags, before.other_stops, before.note) != (
+                after.flags,
+                after.other_stops,
+                after.note,
+            ):
+                self.event_log.append(CORRECTED, dt.datetime.now(dt.UTC), after)
 
     def assess_transaction(
         self,
@@ -223,7 +250,7 @@ class MemoryStore:
         self,
         charge_point_id: str,
         connector_id: int | None,
-        received_at: datetime,
+        received_at: dt.datetime,
         reason: str,
         transaction_id: int | None = None,
     ) -> Receipt:
@@ -231,7 +258,7 @@ class MemoryStore:
         fact = self._open.new_fact(charge_point_id, connector_id, received_at, reason, transaction_id)
         return PERSISTED if fact is None else self.collections.over_facts.put(fact)
 
-    def transaction_alive(self, transaction_id: int, received_at: datetime) -> Receipt:
+    def transaction_alive(self, transaction_id: int, received_at: dt.datetime) -> Receipt:
         """Note a sign of life of an open transaction; nothing is written unless it seemed to be over."""
         revived = self._open.revived(transaction_id, received_at)
         if revived is not None:
@@ -316,9 +343,16 @@ class MemoryStore:
                 keys.append(key)
             if len(readings) > self._limit:
                 self._drop_oldest_reading()
-            if number is not None and number in self._closed and self._closed[number].assessed:
-                self._change(number, NOT_ASSESSED)
+            closed = self._closed.get(number)  # type: ignore[arg-type]  # of None there is none
+            if closed is not None:
+                self._late(closed, reading)
         return PERSISTED
+
+    def _late(self, closed: Transaction, reading: MeterReading) -> None:
+        if closed.assessed:
+            self._change(closed.id, NOT_ASSESSED)
+        if closed.charge_point_id == reading.charge_point_id and UNKNOWN_TRANSACTION not in reading.flags:
+            self.event_log.append(CORRECTED, reading.received_at, closed)
 
     def _drop_oldest_reading(self) -> None:
         _, reading = self._readings.popitem(last=False)
@@ -348,8 +382,8 @@ class MemoryStore:
         charge_point_id: str,
         *,
         connector_id: int | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
         without_transaction: bool = True,
         before: Cursor | None = None,
         limit: int = 100,
@@ -425,7 +459,7 @@ class MemoryStore:
         version: str,
         action: str,
         payload: bytes,
-        received_at: datetime,
+        received_at: dt.datetime,
     ) -> Receipt:
         """Store nothing: the last facts of a charge point are in its session, which lives as long as this store."""
         del charge_point_id, item, version, action, payload, received_at
@@ -441,7 +475,9 @@ class MemoryStore:
     def add_event(self, event: Event) -> Receipt:
         """Store an event; of too many of its charge point the oldest are dropped."""
         charge_point_id, limit = event.charge_point_id, self._bounds.per_charge_point
-        self._events.append(self._bounds.fitted(event))
+        fitted = self._bounds.fitted(event)
+        self._events.append(fitted)
+        self.event_log.told(fitted)
         number = self._events_of[charge_point_id] = self._events_of.get(charge_point_id, 0) + 1
         if limit and number > limit + limit // SLACK:
             self._drop_events_of(charge_point_id, number - limit)
@@ -469,6 +505,10 @@ class MemoryStore:
         self._events = left
         self._bounds.dropped(charge_point_id, dropped)
 
+    def publish(self, event: DomainEvent) -> Receipt:
+        """Log a durable event that has no record here; its id is given to it."""
+        return self.event_log.publish(event)
+
     def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
         """Return events, newest first."""
         found = (
@@ -490,7 +530,7 @@ class MemoryStore:
         unique_id: str,
         payload: bytes,
         transaction_id: int | None,
-        received_at: datetime,
+        received_at: dt.datetime,
         why: str,
         redeliver: bool = True,
     ) -> Receipt:

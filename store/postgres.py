@@ -16,7 +16,22 @@ import msgspec
 
 from .libpq import DatabaseAddress, QueryFailed, ResponseTimeout, literal, lost, read, run
 from .postgres_schema import COLLECTIONS_LOCK, STATEMENT_S, bring_up_to_date
-from .rows import AMENDED, ASSESSED, EVENT, READING, SPOOL, STARTED, STOP, TOLD, Kind, merged
+from .rows import (
+    AMENDED,
+    ASSESSED,
+    EVENT,
+    EVENT_DEAD_LETTER,
+    LOGGED,
+    ORIGIN_PLACES,
+    READING,
+    SPOOL,
+    START,
+    STOPPED,
+    TOLD,
+    Kind,
+    merged,
+    parted,
+)
 from .shared import SharedStore
 from .store import RowRefused, StoreError
 
@@ -48,7 +63,8 @@ STATEMENT_BYTES = 16 * 1024 * 1024
 TYPES = {
     "id": "bigint", "connector": "numeric", "meter_start": "numeric", "reservation": "numeric", "meter_stop": "numeric",
     "transaction_id": "numeric", "aside": "integer", "number": "bigint", "assessed": "integer", "energy_wh": "numeric",
-    "supported_energy_wh": "numeric", "unattached": "integer",
+    "supported_energy_wh": "numeric", "unattached": "integer", "place": "bigint", "origin": "bigint",
+    "position": "bigint", "start_place": "bigint", "end_place": "bigint",
 }  # fmt: skip
 
 BYTES = (("spool", "payload"), ("readings", "data"), ("told", "payload"))
@@ -87,17 +103,19 @@ def _one_each(columns: Sequence[str], which: str) -> str:
     return f"(SELECT DISTINCT ON ({key}) {values} {ROWS} ORDER BY {key}, given.place {which}) AS given"
 
 
-_AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOP)
+_AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOPPED)
 _AMENDED = ", ".join(f"{column} = coalesce(given.{column}, transactions.{column})" for column in AMENDED)
 _ASSESSED = ", ".join(f"{column} = given.{column}" for column in ASSESSED)
+
+CONSUMER = ("name", "origin", "position", "owner")
 
 STATEMENTS: dict[Kind, bytes] = {
     kind: text.encode()
     for kind, text in {
-        Kind.START: _insert("transactions", STARTED, "ON CONFLICT DO NOTHING"),
+        Kind.START: _insert("transactions", START, "ON CONFLICT DO NOTHING"),
         Kind.AMEND_OPEN: f"UPDATE transactions SET {_AMENDED} FROM {_one_each(('id', *AMENDED), 'DESC')} "  # noqa: S608
         "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
-        Kind.STOP: f"UPDATE transactions SET {_AT_STOP} FROM {_one_each(('id', *STOP), 'ASC')} "  # noqa: S608
+        Kind.STOP: f"UPDATE transactions SET {_AT_STOP} FROM {_one_each(('id', *STOPPED), 'ASC')} "  # noqa: S608
         "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
         Kind.AMEND: f"UPDATE transactions SET {_AMENDED} FROM {_one_each(('id', *AMENDED), 'DESC')} "  # noqa: S608
         "WHERE transactions.id = given.id",
@@ -132,8 +150,49 @@ STATEMENTS: dict[Kind, bytes] = {
         Kind.REQUEUE: f"UPDATE spool SET aside = 0 WHERE number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
         Kind.FORGET: f"DELETE FROM spool WHERE aside = 1 AND number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
         Kind.UNSPOOL: f"DELETE FROM spool WHERE number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
+        Kind.ADVANCE: "UPDATE event_consumers SET position = greatest(event_consumers.position, given.position) "  # noqa: S608
+        f"FROM (SELECT name, origin, owner, max(position) AS position FROM (SELECT {_values(CONSUMER, named=True)} "
+        f"{ROWS}) AS one GROUP BY name, origin, owner) AS given WHERE event_consumers.name = given.name "
+        "AND event_consumers.origin = given.origin AND event_consumers.owner = given.owner",
+        Kind.PRUNE: f"WITH given AS (SELECT {_values(('origin', 'number'), named=True)} {ROWS}), "  # noqa: S608
+        "told AS (UPDATE event_origins SET pruned_to = greatest(pruned_to, given.number) FROM given "
+        "WHERE event_origins.number = given.origin) DELETE FROM event_log USING given "
+        f"WHERE event_log.place > given.origin * {ORIGIN_PLACES} "
+        f"AND event_log.place <= given.origin * {ORIGIN_PLACES} + given.number",
+        Kind.EVENT_DEAD_LETTER: _insert("event_dead_letters", EVENT_DEAD_LETTER),
+        Kind.EVENT_FORGET: "DELETE FROM event_dead_letters WHERE number IN "  # noqa: S608
+        f"(SELECT {_values(('number',))} {ROWS})",
     }.items()
 }
+
+_LOGGED = ("place", "charge_point", "kind", "at", "transaction_id", "data")
+_GIVEN = f"(SELECT {_values(LOGGED, named=True)} {ROWS}) AS given"
+_TRANSACTION = f"{_GIVEN} JOIN transactions AS one ON one.id = given.transaction_id"
+# What is looked at is locked: of two nodes that amend a transaction at once the second one sees what the first did.
+_LOCKED = "ORDER BY one.id FOR UPDATE OF one"
+HAPPENS: dict[Kind, str] = {
+    Kind.AMEND: f"{_TRANSACTION} WHERE one.stop_received_at IS NOT NULL "
+    "AND (coalesce(given.flags, one.flags) <> one.flags "
+    "OR coalesce(given.other_stops, one.other_stops) <> one.other_stops "
+    f"OR coalesce(given.note, one.note) <> one.note) {_LOCKED}",
+    Kind.EVENT: _GIVEN,
+    Kind.COLLECTION: _GIVEN,
+    Kind.LOG: _GIVEN,
+}
+"""Rows of events of records of a kind that change something; checked right before."""
+
+
+def _log(kind: Kind, rows: str) -> bytes:
+    charge_point = "given.charge_point"
+    if kind is Kind.AMEND:
+        charge_point = "coalesce(given.charge_point, one.charge_point)"
+    values = f"given.place, {charge_point}, given.kind, given.at, given.transaction_id, given.data"
+    text = f"INSERT INTO event_log ({', '.join(_LOGGED)}) SELECT {values} FROM {rows} ON CONFLICT DO NOTHING"  # noqa: S608
+    return text.encode()
+
+
+LOGS = {kind: _log(kind, rows) for kind, rows in HAPPENS.items()}
+"""Statements that log the events of the records of a kind."""
 
 
 class PostgresServer:
@@ -202,17 +261,22 @@ class PostgresServer:
 
     def write(self, kind: Kind, rows: Sequence[Row]) -> None:
         """Write rows of one kind, all or none. Raises `StoreError` if one is refused, anything else if it fails."""
-        statement = STATEMENTS.get(kind)
-        if statement is None:
+        if kind not in STATEMENTS and kind not in LOGS:
             return
         if self._transaction is None:
             self._twice(lambda: self._wait(self._live(), run, b"BEGIN"))
             self._transaction = self._live()
         # From here on nothing may be said on another connection.
         connection = self._transaction
+        statements = []
+        if kind in LOGS:
+            rows, events = parted(kind, rows)
+            if events:
+                statements = [LOGS[kind] % literal(connection, array) for array in _arrays(events)]
         if kind in (Kind.AMEND_OPEN, Kind.AMEND):
             rows = merged(rows)
-        statements = [statement % literal(connection, array) for array in _arrays(rows)]
+        if kind in STATEMENTS:
+            statements += [STATEMENTS[kind] % literal(connection, array) for array in _arrays(rows)]
         text = b"; ".join([b"SAVEPOINT kind", *statements, b"RELEASE SAVEPOINT kind"])
         try:
             self._wait(connection, run, text)
@@ -287,6 +351,7 @@ class PostgresStore(SharedStore):
         first_transaction_id: int = 1,
         tags: Iterable[Tag] = (),
         bounds: EventBounds | None = None,
+        origin: str = "",
     ) -> PostgresStore:
         """Connect, and make the tables if need be; switches greenlets. `tags` are those of the settings.
 
@@ -298,6 +363,7 @@ class PostgresStore(SharedStore):
             threads,
             first_transaction_id=first_transaction_id,
             bounds=bounds,
+            origin=origin,
         )
         store.leash = leash
         store.load(tags)

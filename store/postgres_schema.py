@@ -121,6 +121,29 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX spool_by_transaction ON spool (transaction_id, number)
         WHERE aside = 1 AND transaction_id IS NOT NULL;
     """,
+    # The log of durable events. The place of an event is the number of its origin, shifted, and its own. Starts, ends
+    # and late readings have their places in their record, of which their events are made.
+    """
+    CREATE TABLE event_log (
+        place bigint PRIMARY KEY, charge_point text NOT NULL, kind text NOT NULL, at text COLLATE "C" NOT NULL,
+        transaction_id bigint, data text NOT NULL);
+    ALTER TABLE transactions ADD COLUMN start_place bigint, ADD COLUMN end_place bigint,
+        ALTER COLUMN stop_received_at TYPE text COLLATE "C";
+    ALTER TABLE readings ADD COLUMN place bigint;
+    CREATE INDEX transactions_started ON transactions (start_place) WHERE start_place IS NOT NULL;
+    CREATE INDEX transactions_ended ON transactions (end_place) WHERE end_place IS NOT NULL;
+    CREATE INDEX readings_late ON readings (place) WHERE place IS NOT NULL;
+    CREATE TABLE event_origins (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, begun_at text NOT NULL,
+        pruned_to bigint NOT NULL DEFAULT 0);
+    CREATE TABLE event_consumers (
+        name text NOT NULL, origin bigint NOT NULL, position bigint NOT NULL, owner text NOT NULL,
+        PRIMARY KEY (name, origin));
+    CREATE TABLE event_dead_letters (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, consumer text NOT NULL, event text NOT NULL,
+        charge_point text NOT NULL, kind text NOT NULL, failed_at text NOT NULL, why text NOT NULL,
+        data text NOT NULL);
+    """,
 )
 
 

@@ -48,6 +48,11 @@ class Kind(IntEnum):
     FORGET = 16  # number of a dead letter
     # Who puts dead letters back has read them before, so this never meets a DEAD_LETTER in its batch.
     REQUEUE = 17  # number
+    LOG = 18  # nothing, but for the row of an event behind it
+    ADVANCE = 19  # consumer, origin, position, owner
+    PRUNE = 20  # origin, last of its numbers that is dropped
+    EVENT_DEAD_LETTER = 21  # consumer, id of the event, charge point, kind, time, why, data
+    EVENT_FORGET = 22  # number of a dead letter of events
 
 
 STARTED = (
@@ -63,9 +68,14 @@ TRANSACTION = (*STARTED, "other_stops", "closed_by", "note", "life_at", *ASSESSE
 STOP = (
     "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "closed_by", "note",
 )  # fmt: skip
+START = (*STARTED, "start_place", "end_place")
+"""Columns of the row of a start; with the places of its event, and of that of its end if it comes with it."""
+STOPPED = (*STOP, "end_place")
+"""Columns of the row of an end, behind the id; with the place of its event."""
 AMENDED = ("flags", "other_stops", "note", "life_at")
 READING = (
     "charge_point", "connector", "transaction_id", "received_at", "digest", "data", "flags", "version", "unattached",
+    "place",
 )  # fmt: skip
 TOLD = ("charge_point", "item", "version", "action", "payload", "received_at")
 EVENT = ("charge_point", "kind", "received_at", "data")
@@ -73,6 +83,24 @@ SPOOL = (
     "charge_point", "action", "unique_id", "payload", "transaction_id", "received_at", "why", "start", "aside",
     "version",
 )  # fmt: skip
+
+LOGGED = (
+    "place", "charge_point", "kind", "at", "transaction_id", "data", "flags", "other_stops", "note",
+)  # fmt: skip
+"""Columns of the row of an event, which stands behind the row of the record that it is of.
+
+The last three are compared with what is stored: an event of a change that changes nothing is left out.
+"""
+LOG_WIDTH = len(LOGGED)
+EVENT_DEAD_LETTER = ("consumer", "event", "charge_point", "kind", "failed_at", "why", "data")
+
+WIDTHS = {
+    Kind.AMEND: 1 + len(AMENDED), Kind.EVENT: len(EVENT), Kind.COLLECTION: 3, Kind.LOG: 0,
+}  # fmt: skip
+"""Number of columns of the kinds of rows that may have events behind them."""
+
+ORIGIN_PLACES = 2**40
+"""Places in the log that an origin has."""
 
 _TIME = re.compile(rb'"timestamp"\s*:\s*"([0-9T:-]{19})')
 
@@ -82,6 +110,15 @@ _stops_of = msgspec.json.Decoder(tuple[StopFigures, ...]).decode
 
 Row = tuple[Any, ...]
 """The columns: None, text, bytes, numbers (whole ones of 64 bits)."""
+
+
+def parted(kind: Kind, rows: Sequence[Row]) -> tuple[Sequence[Row], list[Row]]:
+    """Part rows of a kind from those of the events behind them."""
+    width = WIDTHS.get(kind)
+    if width is None or all(len(row) == width for row in rows):
+        return rows, []
+    events = [row[place : place + LOG_WIDTH] for row in rows for place in range(width, len(row), LOG_WIDTH)]
+    return [row[:width] for row in rows], events
 
 
 def row(*values: Any) -> Row:
@@ -224,8 +261,11 @@ def reading_time(values: bytes) -> str:
     return "" if found is None else found[1].decode()
 
 
-def reading_row(reading: MeterReading, *, unattached: bool) -> Row:
-    """Make the row of meter values; `unattached` are those whose transaction may not be known."""
+def reading_row(reading: MeterReading, *, unattached: bool, place: int | None = None) -> Row:
+    """Make the row of meter values; `unattached` are those whose transaction may not be known.
+
+    Those whose transaction may have ended have the `place` of their event.
+    """
     values = bytes(reading.values)  # it may be a part of a frame
     return (
         storable(reading.charge_point_id),
@@ -237,6 +277,7 @@ def reading_row(reading: MeterReading, *, unattached: bool) -> Row:
         flags_text(reading.flags),
         reading.version,
         int(unattached),
+        place,
     )
 
 

@@ -22,6 +22,7 @@ from .store import Receipt, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..protocol.events import DomainEvent
     from .event_bounds import EventBounds
     from .records import Transaction
     from .writer import Database, Threads
@@ -85,8 +86,11 @@ class SharedStore(DurableStore):
         *,
         first_transaction_id: int = 1,
         bounds: EventBounds | None = None,
+        origin: str = "",
     ) -> None:
-        super().__init__(open_, threads, first_transaction_id=first_transaction_id, bounds=bounds)
+        super().__init__(
+            open_, threads, first_transaction_id=first_transaction_id, bounds=bounds, origin=origin
+        )
         self._blocks: deque[tuple[int, int]] = deque()  # the next number, and the one behind the last
         self._reserving = False
         self._used = False
@@ -204,8 +208,10 @@ class SharedStore(DurableStore):
         """Store the registration of a charge point, as its BootNotification was answered."""
         return self._own(charge_point_id, super().register(charge_point_id, status, version))
 
-    def _persist(self, collection: str, key: str, data: bytes | None) -> Receipt:
-        return self._own((collection, key), super()._persist(collection, key, data))
+    def _persist(
+        self, collection: str, key: str, data: bytes | None, event: DomainEvent | None = None
+    ) -> Receipt:
+        return self._own((collection, key), super()._persist(collection, key, data, event))
 
     # -- Changes of other processes --------------------------------------------------------------
 

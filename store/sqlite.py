@@ -13,12 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 from .copying import Copy
 from .durable import DurableStore
-from .rows import AMENDED, ASSESSED, EVENT, READING, SPOOL, STARTED, STOP, TOLD, Kind, merged
+from .rows import (
+    AMENDED,
+    ASSESSED,
+    EVENT,
+    EVENT_DEAD_LETTER,
+    LOGGED,
+    ORIGIN_PLACES,
+    READING,
+    SPOOL,
+    START,
+    STOPPED,
+    TOLD,
+    Kind,
+    merged,
+    parted,
+)
 from .sqlite_schema import bring_up_to_date
 from .store import RowRefused, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .event_bounds import EventBounds
     from .records import Tag
@@ -37,9 +52,9 @@ SIZES = (1, 4, 16, 64, 256)
 
 GIVEN: dict[Kind, Sequence[str]] = {
     Kind.IDS: ("number",),
-    Kind.START: STARTED,
+    Kind.START: START,
     Kind.AMEND_OPEN: ("id", *AMENDED),
-    Kind.STOP: ("id", *STOP),
+    Kind.STOP: ("id", *STOPPED),
     Kind.AMEND: ("id", *AMENDED),
     Kind.ASSESS: ("id", *ASSESSED),
     Kind.READING: READING,
@@ -53,6 +68,11 @@ GIVEN: dict[Kind, Sequence[str]] = {
     Kind.UNSPOOL: ("number",),
     Kind.FORGET: ("number",),
     Kind.REQUEUE: ("number",),
+    Kind.LOG: (),
+    Kind.ADVANCE: ("name", "origin", "position", "owner"),
+    Kind.PRUNE: ("origin", "number"),
+    Kind.EVENT_DEAD_LETTER: EVENT_DEAD_LETTER,
+    Kind.EVENT_FORGET: ("number",),
 }
 """The columns of the rows, by kind."""
 
@@ -62,7 +82,7 @@ def _insert(kind: Kind, table: str, clause: str = "") -> str:
     return f"INSERT INTO {table} ({names}) SELECT {names} FROM given WHERE true {clause}"  # noqa: S608
 
 
-_AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOP)
+_AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOPPED)
 _AMENDED = ", ".join(f"{column} = coalesce(given.{column}, transactions.{column})" for column in AMENDED)
 _ASSESSED = ", ".join(f"{column} = given.{column}" for column in ASSESSED)
 
@@ -101,8 +121,45 @@ STATEMENTS: dict[Kind, str] = {
     Kind.REQUEUE: "UPDATE spool SET aside = 0 WHERE number IN (SELECT number FROM given)",
     Kind.UNSPOOL: "DELETE FROM spool WHERE number IN (SELECT number FROM given)",
     Kind.FORGET: "DELETE FROM spool WHERE aside = 1 AND number IN (SELECT number FROM given)",
+    Kind.ADVANCE: "UPDATE event_consumers SET position = max(event_consumers.position, given.position) FROM given "
+    "WHERE event_consumers.name = given.name AND event_consumers.origin = given.origin "
+    "AND event_consumers.owner = given.owner",
+    Kind.PRUNE: "UPDATE event_origins SET pruned_to = max(pruned_to, given.number) FROM given "
+    "WHERE event_origins.number = given.origin",
+    Kind.EVENT_DEAD_LETTER: _insert(Kind.EVENT_DEAD_LETTER, "event_dead_letters"),
+    Kind.EVENT_FORGET: "DELETE FROM event_dead_letters WHERE number IN (SELECT number FROM given)",
 }
 """Statement for each kind of row; the rows are named `given`."""
+
+_OF_TRANSACTION = "EXISTS (SELECT 1 FROM transactions AS one WHERE one.id = given.transaction_id"
+_CLOSED = f"{_OF_TRANSACTION} AND one.stop_received_at IS NOT NULL"
+HAPPENS: dict[Kind, str] = {
+    Kind.AMEND: f"{_CLOSED} AND (coalesce(given.flags, one.flags) <> one.flags "
+    "OR coalesce(given.other_stops, one.other_stops) <> one.other_stops "
+    "OR coalesce(given.note, one.note) <> one.note))",
+    Kind.EVENT: "true",
+    Kind.COLLECTION: "true",
+    Kind.LOG: "true",
+}
+"""Conditions under which the row of a record changes something, so that its event happens; checked right before."""
+
+
+def _log(kind: Kind) -> str:
+    charge_point = "charge_point"
+    if kind is Kind.AMEND:
+        charge_point = (
+            "(SELECT one.charge_point FROM transactions AS one WHERE one.id = given.transaction_id)"
+        )
+    return (
+        "INSERT INTO event_log (place, charge_point, kind, at, transaction_id, data) "  # noqa: S608 - constants
+        f"SELECT place, {charge_point}, kind, at, transaction_id, data FROM given WHERE {HAPPENS[kind]}"
+    )
+
+
+UNLOGGED = "DELETE FROM event_log WHERE place = ?"
+"""Takes an event back whose record is refused."""
+PRUNED = f"DELETE FROM event_log WHERE place > ?1 * {ORIGIN_PLACES} AND place <= ?1 * {ORIGIN_PLACES} + ?2"  # noqa: S608
+"""Follows `Kind.PRUNE`, for each of its rows."""
 CHANGED = "UPDATE ids SET next = next + ? WHERE name = 'change'"
 """Statement after `Kind.COLLECTION`, which stores the last number used: numbers only rise, even after removals."""
 REMOVED = f"DELETE FROM books WHERE removed_at <= {NOW} - ?"  # noqa: S608 - a constant
@@ -111,15 +168,17 @@ FORGOTTEN = "DELETE FROM charge_points WHERE registration = ''"
 """Follows `Kind.REGISTER`, if one of its rows forgets a charge point."""
 
 
-def _text(kind: Kind, size: int) -> str:
-    columns = GIVEN[kind]
+def _text(columns: Sequence[str], size: int, statement: str) -> str:
     room = ", ".join([f"({', '.join('?' * len(columns))})"] * size)
-    return f"WITH given ({', '.join(columns)}) AS (SELECT * FROM (VALUES {room}) LIMIT ?) {STATEMENTS[kind]}"  # noqa: S608
+    return f"WITH given ({', '.join(columns)}) AS (SELECT * FROM (VALUES {room}) LIMIT ?) {statement}"  # noqa: S608
 
 
-TEXTS = {(kind, size): _text(kind, size) for kind in STATEMENTS for size in SIZES}
-NOTHING = {kind: (None,) * len(columns) for kind, columns in GIVEN.items()}
-"""Filler for the unused places of a statement."""
+TEXTS = {
+    kind: {size: _text(GIVEN[kind], size, statement) for size in SIZES}
+    for kind, statement in STATEMENTS.items()
+}
+LOG_TEXTS = {kind: {size: _text(LOGGED, size, _log(kind)) for size in SIZES} for kind in HAPPENS}
+"""Statements that log the events of the records of a kind."""
 
 
 def _one_each(kind: Kind, rows: Sequence[Row]) -> Sequence[Row]:
@@ -167,27 +226,44 @@ class SqliteFile:
 
     def write(self, kind: Kind, rows: Sequence[Row]) -> None:
         """Write rows of one kind, all or none. Raises `StoreError` if one is refused, anything else if it fails."""
-        if kind not in STATEMENTS:
+        if kind not in GIVEN:
             return
+        rows, events = parted(kind, rows)
         try:
-            self._write(kind, _one_each(kind, rows))
+            if events:
+                self._write_with(kind, rows, events)
+            elif kind in STATEMENTS:
+                self._write(TEXTS[kind], _one_each(kind, rows))
             if kind is Kind.COLLECTION:
                 self._connection.execute(CHANGED, (len(rows),))
                 self._connection.execute(REMOVED, (self._removals_kept_s,))
             elif kind is Kind.REGISTER and any(row[1] == "" for row in rows):
                 self._connection.execute(FORGOTTEN)
+            elif kind is Kind.PRUNE:
+                self._connection.executemany(PRUNED, rows)
         except REFUSED as error:
             raise RowRefused(f"the database refused a row: {error}") from error
 
-    def _write(self, kind: Kind, rows: Sequence[Row]) -> None:
+    def _write_with(self, kind: Kind, rows: Sequence[Row], events: Sequence[Row]) -> None:
+        """Write rows with their events, which are looked at before: all or none."""
+        self._write(LOG_TEXTS[kind], events)
+        if kind not in STATEMENTS:
+            return
+        try:
+            self._write(TEXTS[kind], _one_each(kind, rows))
+        except REFUSED:  # without a savepoint, which would cost as much as a row
+            self._connection.executemany(UNLOGGED, [event[:1] for event in events])
+            raise
+
+    def _write(self, texts: Mapping[int, str], rows: Sequence[Row]) -> None:
         most = SIZES[-1]
         if len(rows) <= most:
-            self._write_some(kind, rows)
+            self._write_some(texts, rows)
             return
         self._connection.execute("SAVEPOINT kind")
         try:
             for first in range(0, len(rows), most):
-                self._write_some(kind, rows[first : first + most])
+                self._write_some(texts, rows[first : first + most])
         except REFUSED:
             self._connection.execute("ROLLBACK TO kind")
             raise
@@ -195,12 +271,12 @@ class SqliteFile:
             if self._connection.in_transaction:
                 self._connection.execute("RELEASE kind")
 
-    def _write_some(self, kind: Kind, rows: Sequence[Row]) -> None:
+    def _write_some(self, texts: Mapping[int, str], rows: Sequence[Row]) -> None:
         size = next(size for size in SIZES if size >= len(rows))
         given = list(itertools.chain.from_iterable(rows))
-        given += NOTHING[kind] * (size - len(rows))
+        given += (None,) * (len(rows[0]) * (size - len(rows)))
         given.append(len(rows))
-        self._connection.execute(TEXTS[kind, size], given)
+        self._connection.execute(texts[size], given)
 
     def commit(self) -> None:
         """Make the transaction durable, or raise; `RowsLeftOut` if some rows are durable and some are not."""
@@ -240,13 +316,18 @@ class SqliteStore(DurableStore):
         first_transaction_id: int = 1,
         tags: Iterable[Tag] = (),
         bounds: EventBounds | None = None,
+        origin: str = "",
     ) -> SqliteStore:
         """Open or make the file; switches greenlets. `tags` are those of the settings.
 
         Raises `StoreError` with one clear sentence.
         """
         store = cls(
-            lambda: SqliteFile(path), threads, first_transaction_id=first_transaction_id, bounds=bounds
+            lambda: SqliteFile(path),
+            threads,
+            first_transaction_id=first_transaction_id,
+            bounds=bounds,
+            origin=origin,
         )
         store._path = path
         store.load(tags)

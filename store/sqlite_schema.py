@@ -111,6 +111,29 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX spool_by_transaction ON spool (transaction_id, number)
         WHERE aside = 1 AND transaction_id IS NOT NULL;
     """,
+    # The log of durable events. The place of an event is the number of its origin, shifted, and its own. Starts, ends
+    # and late readings have their places in their record, of which their events are made: more would be felt at each.
+    """
+    CREATE TABLE event_log (
+        place INTEGER PRIMARY KEY, charge_point TEXT NOT NULL, kind TEXT NOT NULL, at TEXT NOT NULL, transaction_id,
+        data TEXT NOT NULL);
+    ALTER TABLE transactions ADD COLUMN start_place INTEGER;
+    ALTER TABLE transactions ADD COLUMN end_place INTEGER;
+    ALTER TABLE readings ADD COLUMN place INTEGER;
+    CREATE INDEX transactions_started ON transactions (start_place) WHERE start_place IS NOT NULL;
+    CREATE INDEX transactions_ended ON transactions (end_place) WHERE end_place IS NOT NULL;
+    CREATE INDEX readings_late ON readings (place) WHERE place IS NOT NULL;
+    CREATE TABLE event_origins (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, begun_at TEXT NOT NULL,
+        pruned_to INTEGER NOT NULL DEFAULT 0);
+    CREATE TABLE event_consumers (
+        name TEXT NOT NULL, origin INTEGER NOT NULL, position INTEGER NOT NULL, owner TEXT NOT NULL,
+        PRIMARY KEY (name, origin)) WITHOUT ROWID;
+    CREATE TABLE event_dead_letters (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, consumer TEXT NOT NULL, event TEXT NOT NULL,
+        charge_point TEXT NOT NULL, kind TEXT NOT NULL, failed_at TEXT NOT NULL, why TEXT NOT NULL,
+        data TEXT NOT NULL);
+    """,
 )
 
 ORPHAN = "orphan: "

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from ..protocol.events import DomainEvent
     from .collections import Collections
+    from .event_log import EventDeadLetter, Origin, Position
     from .records import (
         Cursor,
         Event,
@@ -102,6 +104,101 @@ def _call_all(callbacks: list[Callable[[Exception | None], None]], error: Except
             _call_all(callbacks[done:], error)
 
 
+class LoggedEvent(Protocol):
+    """Event as a log has it; `number` counts within its origin."""
+
+    @property
+    def number(self) -> int:
+        """Number within its origin."""
+
+    @property
+    def charge_point_id(self) -> str:
+        """Charge point that it is of."""
+
+    @property
+    def kind(self) -> str:
+        """Name of its kind."""
+
+    @property
+    def transaction_id(self) -> int | None:
+        """Id of the transaction that it is of."""
+
+    @property
+    def logged_at(self) -> datetime:
+        """Time when it was logged."""
+
+    def event(self, origin: str) -> DomainEvent:
+        """Make the event again, of the origin with this name. Raises ValueError for data that is none."""
+
+
+class EventLogView(Protocol):
+    """Log of durable events, the positions of its consumers, and the dead letters of events.
+
+    Numbers count within an origin, the life of a process. What says so may switch greenlets.
+    """
+
+    origin: str
+    """Name of this process's life."""
+    number: int
+    """Number of this process's life: later lives have higher ones."""
+    last: int
+    """Number of the last event of this process that was handed over."""
+
+    def rename(self, origin: str) -> None:
+        """Give this process's life the name by which the others know it; may switch greenlets."""
+
+    def watch(self, heard: Callable[[], None] | None) -> None:
+        """Call back in the hub when further events of this process may be durable; None for nobody any more."""
+
+    def origins(self) -> Sequence[Origin]:
+        """Return all origins, in the order of their lives; may switch greenlets."""
+
+    def read(self, origin: int, after: int, limit: int) -> Sequence[LoggedEvent]:
+        """Return events of an origin behind a number, in order; may switch greenlets."""
+
+    def elsewhere(self, consumer: str, charge_point_id: str, at: datetime) -> bool:
+        """Return whether a consumer has events of a charge point to come that another process stored before a time.
+
+        May switch greenlets.
+        """
+
+    def register(self, name: str, last: int | None = None) -> Mapping[int, Position]:
+        """Return the positions of a consumer by the number of the origin; a new one starts now. May switch.
+
+        `last` is the last number of this process before it, by default of now.
+        """
+
+    def positions(self, name: str) -> Mapping[int, Position]:
+        """Return the positions of a consumer by the number of the origin. May switch greenlets."""
+
+    def advance(self, name: str, origin: int, number: int) -> Receipt:
+        """Store how far a consumer is done with an origin that this process delivers."""
+
+    def adopt(self, name: str, origin: int, owner: str | None) -> int | None:
+        """Take over the delivery of an origin from a process that has ended; None if another one was faster.
+
+        `owner` is that process, None if the consumer has no position there. Returns the position. May switch.
+        """
+
+    def forget_ended(self, origin: Origin, before: datetime) -> None:
+        """Forget an origin that has ended, began `before`, and has nothing for any consumer; may switch greenlets."""
+
+    def set_aside(self, consumer: str, event: DomainEvent, why: str) -> Receipt:
+        """Keep an event that a consumer could not take, as a dead letter."""
+
+    def dead_letters(self, *, after: int = 0, limit: int = 1000) -> Sequence[EventDeadLetter]:
+        """Return dead letters of events, oldest first, with numbers above `after`; may switch greenlets."""
+
+    def forget_dead_letters(self, numbers: Sequence[int]) -> Receipt:
+        """Delete dead letters of events for good."""
+
+    def prune(self, *, keep: int, since: datetime | None) -> bool:
+        """Drop some of the oldest events: those over `keep`, and those from before `since`; 0 and None set no limit.
+
+        Returns whether there may be more to drop. May switch greenlets.
+        """
+
+
 class Store(Protocol):
     """Store of what outlives the process.
 
@@ -113,6 +210,10 @@ class Store(Protocol):
 
     others_write: bool
     """True if other processes write to the same records."""
+
+    @property
+    def event_log(self) -> EventLogView:
+        """Log of durable events: the methods that make or change a record append its event in the same commit."""
 
     collections: Collections
     """Tags, reservations, charging profiles, local lists, credentials, unfinished tickets: see `Collections`.
@@ -320,6 +421,9 @@ class Store(Protocol):
 
     def add_event(self, event: Event) -> Receipt:
         """Store an event."""
+
+    def publish(self, event: DomainEvent) -> Receipt:
+        """Log a durable event that has no record here; its id is given to it."""
 
     def events(self, *, charge_point_id: str = "", kind: str = "", limit: int = 100) -> Sequence[Event]:
         """Return events, newest first."""

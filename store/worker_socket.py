@@ -238,13 +238,18 @@ class WorkerStore(SharedStore):
         first_transaction_id: int = 1,
         tags: Iterable[Tag] = (),
         bounds: EventBounds | None = None,
+        origin: str = "",
     ) -> WorkerStore:
         """Connect to the socket; switches greenlets. `tags` are those of the settings.
 
         Raises `StoreError` with one clear sentence.
         """
         store = cls(
-            lambda: WorkerDatabase(path), threads, first_transaction_id=first_transaction_id, bounds=bounds
+            lambda: WorkerDatabase(path),
+            threads,
+            first_transaction_id=first_transaction_id,
+            bounds=bounds,
+            origin=origin,
         )
         store.load(tags)
         return store

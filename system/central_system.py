@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from gevent.event import Event
 from gevent.pool import Pool
@@ -37,6 +37,7 @@ from ..config.errors import ChargehandError
 from ..config.settings import Settings
 from ..protocol.session import Registration
 from ..protocol.versions import VERSIONS
+from ..remote.redis.address import process_name
 from ..store.factory import open_store
 from ..supervisor.rules import Strategy
 from ..supervisor.sessions import Sessions
@@ -48,6 +49,9 @@ from .by_hand import ByHand
 from .charge_point_filter import ChargePointChooser
 from .commands import Commands
 from .counters import Counters
+from .event_consumers import DurableEvents
+from .event_reader import EventReader
+from .event_stream import EventStream
 from .local_lists import LocalLists
 from .membership import Membership
 from .operations import Operations
@@ -79,6 +83,7 @@ if TYPE_CHECKING:
     from ..store.store import Receipt, Store
     from .bulk import Bulk
     from .charge_point_filter import ChargePointFilter
+    from .event_consumers import DurableSubscription
     from .local_lists import LocalListUpdate
     from .tree import HttpServer
 
@@ -187,9 +192,17 @@ class CentralSystem(CommandSender):
         self._pool = Pool()
         self._running: set[Any] = set()
         self._registry = TicketRegistry(os.urandom(4).hex())
-        self.store: Store = self._store or open_store(
-            settings, threads, self._clock.time(), self.worker, self.counters.count
+        coordinator_server = self.worker.coordinator_path if self.worker is not None else ""
+        coordinator = self._given_coordinator or open_coordinator(
+            settings.redis, coordinator_server, self._clock
         )
+        # The life of this process is known to the others by one name.
+        origin = coordinator.node if coordinator is not None else process_name(settings.redis.node)
+        self.store: Store = self._store or open_store(
+            settings, threads, self._clock.time(), self.worker, self.counters.count, origin
+        )
+        if self._store is not None and coordinator is not None:
+            self.store.event_log.rename(origin)
         if not self.store.durable:
             logger.warning("the store is memory: its records are lost when this process ends")
         if KEYS_PLUGIN not in settings.bundled_plugins and len(self.store.collections.credentials):
@@ -203,10 +216,6 @@ class CentralSystem(CommandSender):
             self.store.collections.credentials,
             required=settings.auth.required,
             now=lambda: dt.datetime.fromtimestamp(self._clock.time(), dt.UTC),
-        )
-        coordinator_server = self.worker.coordinator_path if self.worker is not None else ""
-        coordinator = self._given_coordinator or open_coordinator(
-            settings.redis, coordinator_server, self._clock
         )
         durable_tickets = None
         if self.store.durable:
@@ -226,9 +235,13 @@ class CentralSystem(CommandSender):
                 adopt=self._adopt,
                 cancel=self._cancel,
                 spooled_elsewhere=self._spooled_elsewhere,
+                moved=self._moved,
                 versions=self.versions,
             )
-        self._subscriptions = Subscriptions(self._router, self.counters, self._pool)
+        self._durable_events = DurableEvents(self.store.event_log, self._router, self._pool)
+        self._subscriptions = Subscriptions(
+            self._router, self.counters, self._pool, self._durable_events.listening
+        )
         self._spool = Spool(self.store, self.versions.values())
         self._context = context_of(
             settings,
@@ -261,6 +274,10 @@ class CentralSystem(CommandSender):
         self._gatekeeper = Gatekeeper(
             settings, self._sessions, list(self.versions), self.credentials, self._membership
         )
+        self.assessment = Assessment(
+            self.store, self.versions, limits_of(settings.back_office), settings.naive_zone
+        )
+        self._event_reader = EventReader(self.store, self.assessment)
         self._tree = Tree(
             system=self,
             settings=settings,
@@ -276,6 +293,9 @@ class CentralSystem(CommandSender):
             share_ports=self.worker is not None,
             http=self._http,
             redelivers_here=self._membership.redelivers_here if self._membership is not None else None,
+            events=self._durable_events,
+            event_reader=self._event_reader,
+            living=self._membership.living if self._membership is not None else None,
         )
         self._commands = Commands(
             registry=self._registry,
@@ -302,9 +322,6 @@ class CentralSystem(CommandSender):
             spool=self._spool,
             router=self._router,
             plugins_cell=self._plugins_cell,
-        )
-        self.assessment = Assessment(
-            self.store, self.versions, limits_of(settings.back_office), settings.naive_zone
         )
         self._bulks = Bulks(
             commands=self._commands,
@@ -458,6 +475,7 @@ class CentralSystem(CommandSender):
         # Never blocks; safe from any greenlet and any native thread.
         return self._running_commands.send(charge_point, request, **options)
 
+    @overload
     def subscribe(
         self,
         kinds: type[DomainEvent] | Iterable[type[DomainEvent]],
@@ -465,20 +483,84 @@ class CentralSystem(CommandSender):
         *,
         queue_limit: int = QUEUE_LIMIT,
         charge_point_id: str = "",
-    ) -> Subscription:
-        """Subscribe to live events, of all charge points or of one, while the system runs.
+    ) -> Subscription: ...
+
+    @overload
+    def subscribe(
+        self,
+        kinds: type[DomainEvent] | Iterable[type[DomainEvent]],
+        callback: Callable[[Any], None],
+        *,
+        charge_point_id: str = "",
+        durable: str,
+    ) -> DurableSubscription: ...
+
+    def subscribe(
+        self,
+        kinds: type[DomainEvent] | Iterable[type[DomainEvent]],
+        callback: Callable[[Any], None] | None = None,
+        *,
+        queue_limit: int = QUEUE_LIMIT,
+        charge_point_id: str = "",
+        durable: str = "",
+    ) -> Subscription | DurableSubscription:
+        """Subscribe to events, of all charge points or of one, while the system runs.
 
         `callback` is called with each event, in order, in a greenlet of its own, and may block; without one, iterate
         over the subscription that is returned, and close it. More than `queue_limit` events that wait are dropped, the
-        newest first, and counted. Raises RuntimeError if the system does not run.
+        newest first, and counted.
+
+        With the name of a `durable` consumer nothing is dropped, and nothing lost when this process ends: whoever
+        subscribes with the name goes on where the events had been taken; a new name starts now. The callback is called
+        at least once for each event, in order for each charge point and for several at once; after an exception it is
+        called again later, up to `events.attempts` times. Live events cannot be had so.
+
+        Raises RuntimeError if the system does not run, ValueError for a durable subscription to live events or without
+        a callback, and `DuplicateConsumer` for a name in use.
         """
         if self._root is None:
             raise RuntimeError("the central system is not running")
-        wanted = (kinds,) if isinstance(kinds, type) else kinds
+        wanted = (kinds,) if isinstance(kinds, type) else tuple(kinds)
+        if durable:
+            if callback is None:
+                raise ValueError("a durable subscription has a callback")
+            return self._durable_events.subscribe(durable, wanted, callback, charge_point_id)
         subscription = self._subscriptions.open(wanted, limit=queue_limit, charge_point_id=charge_point_id)
         if callback is not None:
             self._subscriptions.call(subscription, callback)
         return subscription
+
+    def event_stream(
+        self,
+        kinds: Iterable[type[DomainEvent]],
+        *,
+        after: str = "",
+        charge_point_id: str = "",
+        queue_limit: int = QUEUE_LIMIT,
+    ) -> EventStream:
+        """Open a stream of events for a reader that keeps its own cursor; close it. May switch greenlets.
+
+        With `after`, a cursor of a stream before, the durable events that came since are read first. Raises
+        RuntimeError if the system does not run, and `WrongCursor`.
+        """
+        wanted = tuple(kinds)
+        subscription = self.subscribe(wanted, queue_limit=queue_limit, charge_point_id=charge_point_id)
+        opened = False
+        try:
+            stream = EventStream(
+                subscription,
+                self._event_reader,
+                wanted,
+                after=after,
+                charge_point_id=charge_point_id,
+                others=self._membership is not None,
+                now=self._context.now,
+            )
+            opened = True
+        finally:
+            if not opened:
+                subscription.close()
+        return stream
 
     def send_many(
         self,
@@ -655,6 +737,13 @@ class CentralSystem(CommandSender):
         """
         return self._by_hand.forget_dead_letter(number, by=by)
 
+    def retry_event(self, number: int) -> None:
+        """Deliver the event of a dead letter to its consumer once more; the letter is gone if it is taken.
+
+        Switches greenlets. Raises `EventNotDelivered` if it is not taken, `DeadLetterNotFound`, and `StoreError`.
+        """
+        self._durable_events.retry(number)
+
     def quarantined(self) -> list[dict[str, Any]]:
         """List the plugins in quarantine: name, last crash, number of quarantines."""
         return self._operations.quarantined()
@@ -696,6 +785,9 @@ class CentralSystem(CommandSender):
     def _spooled_elsewhere(self, charge_point_id: str) -> None:
         self._spool.put_behind(charge_point_id)
         self._spool.spooled(charge_point_id)
+
+    def _moved(self, charge_point_id: str) -> None:
+        self._durable_events.moved(charge_point_id)
 
     def _registration_of(self, charge_point_id: str) -> Registration | None:
         stored = self.store.registration(charge_point_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..actors.runtime.threads import native_thread
-from ..actors.session.commands import UnknownVersion, make_ticket, prepare, prepared
+from ..actors.session.commands import UnknownVersion, log_end, make_ticket, prepare, prepared
 from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
 from ..actors.session.tickets import Ticket, TicketState
 from ..protocol.errors import InvalidPayload
@@ -83,8 +83,8 @@ class Commands:
                 continue
             if durable_tickets is not None and durable_tickets.survives(ticket):
                 ticket.detach(now, reason)
-            else:
-                ticket.end(TicketState.NEVER_SENT, now, reason)
+            elif ticket.end(TicketState.NEVER_SENT, now, reason):
+                log_end(self._context, ticket)
 
     def version_of(self, charge_point_id: str, version: str = "") -> Version:
         """Find the version of a command: the given one, else the last of the charge point, else the only one.
@@ -204,7 +204,8 @@ class Commands:
         if cell is None and ticket.when_offline == "queue" and self._open:
             cell = self._sessions.create_offline(ticket.charge_point_id)
         if cell is None or cell.ended or not self._open:
-            ticket.end(TicketState.NEVER_SENT, self._clock.time(), "the charge point is not connected")
+            if ticket.end(TicketState.NEVER_SENT, self._clock.time(), "the charge point is not connected"):
+                log_end(self._context, ticket)
             self._context.router.tell_outcome(ticket.action, TicketEnded(ticket))
             self._context.observer.count("ticket_never_sent", ticket.charge_point_id)
             if ticket.effect is not None:

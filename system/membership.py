@@ -5,9 +5,11 @@ It exists only when several processes share their charge points.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ..actors.session.commands import command_ended
 from ..actors.session.messages import SendCommand, TicketEnded, TimePassed
 from ..actors.session.tickets import TicketState
 from ..protocol.websocket import CloseCode
@@ -38,7 +40,7 @@ class Membership:
     """Interface between a central system and its cluster.
 
     `adopt` continues a command of a dead node, `cancel` cancels one that waits here, and `spooled_elsewhere` is called
-    for charge points whose messages another node has spooled.
+    for charge points whose messages another node has spooled. `moved` is called for each that connects here.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Membership:
         adopt: Callable[[Ticket[Any]], None],
         cancel: Callable[[Ticket[Any]], None],
         spooled_elsewhere: Callable[[str], None],
+        moved: Callable[[str], None],
         versions: Mapping[str, Version],
     ) -> None:
         self._clock = timers.clock
@@ -67,6 +70,7 @@ class Membership:
         self._adopt = adopt
         self._cancel = cancel
         self._spooled_elsewhere = spooled_elsewhere
+        self._moved = moved
         self.cluster = Cluster(coordinator, timers, store, self, versions)
 
     # -- For the gatekeeper ------------------------------------------------------------------------
@@ -87,6 +91,7 @@ class Membership:
 
     def attached(self, charge_point_id: str) -> None:
         """Adopt the commands of dead nodes for a charge point that has connected here."""
+        self._moved(charge_point_id)
         durable_tickets = self._durable_tickets
         if not isinstance(durable_tickets, TicketStore):
             return
@@ -94,6 +99,11 @@ class Membership:
         for ticket in durable_tickets.adopt(charge_point_id, living, self._clock.time()):
             if self._registry.find(ticket.id) is None:
                 self._adopt(ticket)
+
+    def living(self) -> set[str]:
+        """Return the names of the nodes that have a lease, this one only if it has one."""
+        nodes = set(self.cluster.coordinator.nodes())
+        return nodes if self.cluster.coordinator.held else nodes - {self.cluster.node}
 
     def redelivers_here(self, charge_point_id: str) -> bool:
         """Return whether this node redelivers a charge point's spool: its own node, or the first if it has none."""
@@ -153,8 +163,14 @@ class Membership:
 
         If it ended `elsewhere`, the plugins of that node have heard of it.
         """
+        event = None
+        if not elsewhere:  # else that node has stored its event
+            at = dt.datetime.fromtimestamp(self._clock.time(), dt.UTC)
+            event = command_ended(ticket, at)
         if self._durable_tickets is not None and ticket.persisted is not None:
-            self._durable_tickets.forget(ticket)
+            self._durable_tickets.forget(ticket, event)
+        elif event is not None:
+            self._store.publish(event)
         self._router.tell_outcome(ticket.action, TicketEnded(ticket), elsewhere=elsewhere)
         self._observer.count(f"ticket_{ticket.state}", ticket.charge_point_id)
 

@@ -1,4 +1,4 @@
-"""Subscriptions of the embedding application to live events, each with a bounded queue and a greenlet of its own."""
+"""Subscriptions of the embedding application to events as they come: each has a bounded queue and a greenlet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gevent.event import Event
 from ..actors.runtime.failure import Failure, attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from gevent.pool import Pool
 
@@ -94,21 +94,33 @@ class Subscription:
 
 
 class Subscriptions:
-    """The subscriptions of a running system. All end with it."""
+    """The subscriptions of a running system. All end with it.
 
-    def __init__(self, router: Router, observer: Observer, pool: Pool) -> None:
+    `listening` is called with the kinds of each: durable events are told only while somebody listens.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        observer: Observer,
+        pool: Pool,
+        listening: Callable[[Collection[type[DomainEvent]]], None] = lambda _: None,
+    ) -> None:
         self._router = router
         self._observer = observer
         self._pool = pool
+        self._listening = listening
         self._open: list[Subscription] = []
 
     def open(
         self, kinds: Iterable[type[DomainEvent]], *, limit: int = QUEUE_LIMIT, charge_point_id: str = ""
     ) -> Subscription:
         """Subscribe to some kinds of events."""
+        kinds = tuple(kinds)
         self._open = [one for one in self._open if not one.closed]
         made = Subscription(self._router, self._observer, kinds, limit=limit, charge_point_id=charge_point_id)
         self._open.append(made)
+        self._listening(kinds)
         return made
 
     def call(self, subscription: Subscription, callback: Callable[[DomainEvent], None]) -> None:

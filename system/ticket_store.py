@@ -6,9 +6,11 @@ unknown, and it is never sent again: so it is marked in the store before it is s
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ..actors.session.commands import command_ended
 from ..actors.session.tickets import Ticket, TicketState
 from ..admission.credentials import carries_key
 from ..protocol.effects import Effect
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
     from ..protocol.actions import Version
+    from ..protocol.events import DomainEvent
     from ..store.collections import Collection
     from ..store.records import TicketRecord
     from ..store.store import Receipt
@@ -52,9 +55,9 @@ class TicketStore:
         waits = ticket.open and ticket.state is not TicketState.SENT
         return waits and ticket.when_offline == "queue" and ticket.persisted is not None
 
-    def forget(self, ticket: Ticket[Any]) -> None:
-        """Forget a ticket that has ended."""
-        self._collection.remove(ticket.id)
+    def forget(self, ticket: Ticket[Any], event: DomainEvent | None = None) -> None:
+        """Forget a ticket that has ended, and store the event of its end in the same commit."""
+        self._collection.remove(ticket.id, event=event)
 
     def restore(self, now: float) -> Iterator[Ticket[Any]]:
         """Restore the tickets of the previous process, open if they are to be sent; `now` is seconds since 1970.
@@ -71,8 +74,11 @@ class TicketStore:
     def _restored(self, records: Iterable[TicketRecord], now: float) -> Iterator[Ticket[Any]]:
         for record in records:
             ticket = _restored(record, self._versions, now)
-            if ticket is None or not ticket.open:
+            if ticket is None:
                 self._collection.remove(record.id)
+            elif not ticket.open:
+                at = dt.datetime.fromtimestamp(now, dt.UTC)
+                self._collection.remove(record.id, event=command_ended(ticket, at))
             if ticket is not None:
                 yield ticket
 

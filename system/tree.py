@@ -23,9 +23,10 @@ from ..transport.greenlet_transport import GreenletTransport
 from ..transport.reactor_transport import ReactorTransport
 from ..transport.server import WebSocketServer
 from ..transport.tls import server_context
+from .event_consumers import EventConsumers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from ..actors.plugin.spool import Spool
     from ..actors.runtime.cell import Cell
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from ..config.settings import PluginSettings, Settings
     from ..store.store import Store
     from .central_system import CentralSystem
+    from .event_consumers import DurableEvents
+    from .event_reader import EventReader
 
 MARGIN_S = 1.0
 """Seconds that a supervisor has beyond those of its children."""
@@ -66,6 +69,8 @@ class Tree:
     sessions: Sessions
     gatekeeper: Gatekeeper
     store: Store
+    events: DurableEvents
+    event_reader: EventReader
     ports: dict[str, int]
     pool: Any
     running: set[Any]  # connections, from the end of their handshake
@@ -73,6 +78,8 @@ class Tree:
     http: HttpServer | None = None  # makes the listener of the HTTP API
     # With several processes: whether a charge point's spool is redelivered by this one.
     redelivers_here: Callable[[str], bool] | None = None
+    # Likewise: names of the processes that live.
+    living: Callable[[], Collection[str]] | None = None
     cells: dict[str, Cell] = field(default_factory=dict)
 
     def policy(self) -> Policy:
@@ -82,7 +89,8 @@ class Tree:
     def children(self) -> list[ChildSpec]:
         """Make the specs of the three children of the root, in order."""
         settings, timers, policy = self.settings, self.context.timers, self.policy()
-        plugins, endpoints = [*self._plugins(), self._redelivery()], self._endpoints()
+        plugins = [*self._plugins(), self._redelivery(), self._event_consumers()]
+        endpoints = self._endpoints()
         below_s = settings.supervision.shutdown_s + MARGIN_S
         specs = [
             ChildSpec.of(
@@ -184,6 +192,25 @@ class Tree:
             attempts=supervision.redelivery_attempts,
             redelivers_here=self.redelivers_here,
             id="redelivery",
+            shutdown_s=supervision.shutdown_s,
+            start_s=supervision.start_s,
+        )
+
+    def _event_consumers(self) -> ChildSpec:
+        context, supervision, events = self.context, self.settings.supervision, self.settings.events
+        return ChildSpec.of(
+            EventConsumers,
+            context,
+            context.router,
+            self.event_reader,
+            self.events,
+            attempts=events.attempts,
+            delay_s=supervision.redelivery_delay_s,
+            delay_max_s=supervision.redelivery_delay_max_s,
+            keep_number=events.keep_number,
+            keep_days=events.keep_days,
+            living=self.living,
+            id="event-consumers",
             shutdown_s=supervision.shutdown_s,
             start_s=supervision.start_s,
         )

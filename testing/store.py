@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from ..protocol.events import DomainEvent
     from ..store.records import Event, MeterReading, Transaction
 
 DOWN = StoreError("the store is down")
@@ -31,8 +32,10 @@ class StubStore(MemoryStore):
         self.pending: list[Receipt] = []
         super().__init__(**options)
 
-    def _persist(self, collection: str, key: str, data: bytes | None) -> Receipt:
-        return self._append(lambda: super(StubStore, self)._persist(collection, key, data))
+    def _persist(
+        self, collection: str, key: str, data: bytes | None, event: DomainEvent | None = None
+    ) -> Receipt:
+        return self._append(lambda: super(StubStore, self)._persist(collection, key, data, event))
 
     def hold(self) -> None:
         """Give out receipts that are not settled yet."""

@@ -147,6 +147,8 @@ def make_app(
     app.add_route(f"{ROOT}/backup", Backup(system, stop))
     spool = SpoolResource(system)
     app.add_route(f"{ROOT}/spool", spool)
+    app.add_route(f"{ROOT}/spool/dead-events/{{number:segment}}", spool, suffix="event")
+    app.add_route(f"{ROOT}/spool/dead-events/{{number:segment}}/retry", spool, suffix="retry_event")
     app.add_route(f"{ROOT}/spool/retry", spool, suffix="retry_all")
     app.add_route(f"{ROOT}/spool/{{number:segment}}/retry", spool, suffix="retry")
     whole: dict[str, Any] = {

@@ -1,13 +1,12 @@
-"""Live events as a stream: server-sent events, as HTML's `EventSource` reads them."""
+"""Events as a stream: server-sent events, as HTML's `EventSource` reads them."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from ..protocol.events import EVENTS
+from ..store.events import EVENTS, encoded
+from ..system.event_stream import WrongCursor, parse
 from .requests import Problem, Query, Stopping
 from .resources import Resource
 
@@ -24,6 +23,8 @@ EVENT_STREAM = "text/event-stream"
 
 QUIET_S = 15.0
 """Seconds without an event after which a comment is sent: proxies keep the stream, and one that was left is noticed."""
+LOOK_S = 1.0
+"""The same where other processes store events, too, which are looked for then."""
 
 
 class Events(Resource):
@@ -35,11 +36,13 @@ class Events(Resource):
         self._streams = 0
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Stream the live events of this process, from now on: `event` is the kind, `data` its JSON.
+        """Stream events, from now on: `event` is the kind, `data` its JSON.
 
-        `kind` has the wanted kinds, separated by commas, all by default; `charge_point` limits the stream to one charge
-        point. Of what a client does not read in time the newest is dropped and counted. 503: `http.event_streams` are
-        open.
+        Durable events, of all processes that share the store, have an `id`: a client that sends the last one as
+        `Last-Event-ID`, as `EventSource` does by itself, gets those that came since first. Live events are those of
+        this process; of what a client does not read in time the newest is dropped and counted. `kind` has the wanted
+        kinds, separated by commas, all by default; `charge_point` limits the stream to one charge point. 400 for a
+        `Last-Event-ID` that is none; 503: `http.event_streams` are open.
         """
         query = Query(request, "kind", "charge_point")
         names = [name for name in query.text("kind").split(",") if name] or list(EVENTS)
@@ -49,25 +52,38 @@ class Events(Resource):
         most = self._system.settings.http.event_streams
         if self._streams >= most:
             raise Problem(503, "Too many streams", f"{most} event streams are open (http.event_streams)")
+        after = request.get_header("Last-Event-ID") or ""
+        if after:
+            try:
+                parse(after)
+            except WrongCursor as error:
+                raise Problem(400, "Bad request", f"Last-Event-ID: {error}") from error
         response.content_type = EVENT_STREAM
         response.cache_control = ["no-store"]
-        response.stream = self._stream([EVENTS[name] for name in names], query.text("charge_point"))
+        response.stream = self._stream([EVENTS[name] for name in names], query.text("charge_point"), after)
 
-    def _stream(self, kinds: list[type[DomainEvent]], charge_point_id: str) -> Iterator[bytes]:
-        encode = msgspec.json.Encoder().encode
-        subscription = self._system.subscribe(kinds, charge_point_id=charge_point_id)
+    def _stream(self, kinds: list[type[DomainEvent]], charge_point_id: str, after: str) -> Iterator[bytes]:
+        quiet_s = QUIET_S if self._system.cluster is None else LOOK_S
         self._streams += 1
+        stream = None
         try:
+            stream = self._system.event_stream(kinds, after=after, charge_point_id=charge_point_id)
             yield b": the events from now on\n\n"
             with contextlib.suppress(Stopping):
-                while not subscription.closed:
+                while not stream.closed:
                     with self._stop.interrupts():
-                        event = subscription.next(QUIET_S)
-                    if event is None:
+                        found = stream.next(quiet_s)
+                    if found is None:
                         yield b":\n\n"
                     else:
-                        name = type(event).__name__.encode()
-                        yield b"event: %b\ndata: %b\n\n" % (name, encode(event))
+                        yield _frame(*found)
         finally:
-            subscription.close()
+            if stream is not None:
+                stream.close()
             self._streams -= 1
+
+
+def _frame(cursor: str, event: DomainEvent) -> bytes:
+    id_ = b"id: %b\n" % cursor.encode() if cursor else b""
+    name = type(event).__name__.encode()
+    return b"%bevent: %b\ndata: %b\n\n" % (id_, name, encoded(event).encode())

@@ -207,6 +207,12 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                 )
             },
             f"{root}/backup": {"post": _backup()},
+            f"{root}/spool/dead-events/{{number}}": {
+                "delete": _change("Forget a dead event for good", "number")
+            },
+            f"{root}/spool/dead-events/{{number}}/retry": {
+                "post": _retry("Deliver a dead event to its consumer once more", "number")
+            },
             f"{root}/spool/retry": {"post": _retry("Redeliver all dead letters")},
             f"{root}/spool/{{number}}/retry": {
                 "post": _retry("Redeliver one dead letter, with its transaction", "number")

@@ -16,9 +16,11 @@ import falcon
 from gevent import get_hub
 
 from ..store.store import NoBackup, StoreError
+from ..system.by_hand import DeadLetterNotFound
+from ..system.event_consumers import EventNotDelivered
 from .requests import Problem, Query
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
-from .views import spooled
+from .views import dead_event, spooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -39,7 +41,8 @@ class SpoolResource(Resource):
         """List the messages that wait for redelivery, and the dead letters; the oldest first.
 
         `after` is the number behind which the next page of the dead letters begins: `next` of this one, if there are
-        `more`.
+        `more`. `dead_events` are events that their consumer could not take, the oldest first; they have numbers of
+        their own.
         """
         query = Query(request, "after", "limit")
         limit = query.whole("limit", default=DEFAULT_LIMIT, most=MAX_LIMIT)
@@ -52,6 +55,7 @@ class SpoolResource(Resource):
             {
                 "waiting": viewed(spooled(record) for record in waiting),
                 "dead_letters": viewed(spooled(record) for record in dead_letters[:limit]),
+                "dead_events": viewed(map(dead_event, store.event_log.dead_letters(limit=limit))),
                 "more": more,
                 "next": dead_letters[limit - 1].number if more else None,
             },
@@ -71,10 +75,40 @@ class SpoolResource(Resource):
             raise Problem(404, "Not a dead letter", f"message {number} is no dead letter")
         answer(response, {"retried": retried})
 
+    def on_post_retry_event(self, request: falcon.Request, response: falcon.Response, number: str) -> None:
+        """Deliver the event of a dead letter to its consumer once more; 200 when it was taken, 409 if it is not."""
+        Query(request)
+        try:
+            self._system.retry_event(self._event(number))
+        except EventNotDelivered as error:
+            raise Problem(409, "Not delivered", str(error)) from error
+        except DeadLetterNotFound as error:
+            raise Problem(404, "Not a dead event", str(error)) from error
+        answer(response, {"retried": int(number)})
+
+    def on_delete_event(self, request: falcon.Request, response: falcon.Response, number: str) -> None:
+        """Forget the event of a dead letter for good; 200 when that is durable."""
+        Query(request)
+        wanted, log = self._event(number), self._system.store.event_log
+        if not any(one.number == wanted for one in log.dead_letters(after=wanted - 1, limit=1)):
+            raise Problem(404, "Not a dead event", f"there is no dead event {number}")
+        log.forget_dead_letters([wanted]).wait(STORE_S)
+        answer(response, {"forgotten": wanted})
+
+    @staticmethod
+    def _event(number: str) -> int:
+        if not (number.isascii() and number.isdigit()) or len(number) > NUMBER_DIGITS:
+            raise Problem(404, "Not a dead event", f"there is no dead event {number}")
+        return int(number)
+
     def _retry(self, numbers: Collection[int] | None) -> list[int]:
         return self._system.retry_spooled(numbers)
 
 
+STORE_S = 30.0
+"""Seconds that the store has to forget a dead event."""
+NUMBER_DIGITS = 18
+"""Digits of the largest number of a dead event."""
 COPY_FILE = "chargehand.sqlite.copy"
 """The copy in the data folder, while it is made."""
 SQLITE = "application/vnd.sqlite3"

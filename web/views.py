@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ..protocol.actions import Version
     from ..protocol.energy import Energy, Limits
     from ..protocol.errors import Deviation, ErrorCode
+    from ..store.event_log import EventDeadLetter
     from ..store.records import (
         Event,
         MeterReading,
@@ -244,6 +246,20 @@ def spooled(record: Spooled) -> dict[str, Any]:
         "transaction_id": record.transaction_id,
         "received_at": record.received_at,
         "why": record.why,
+    }
+
+
+def dead_event(letter: EventDeadLetter) -> dict[str, Any]:
+    """Show an event that a consumer could not take; `why` says why."""
+    return {
+        "number": letter.number,
+        "consumer": letter.consumer,
+        "id": letter.event,
+        "charge_point": letter.charge_point_id,
+        "kind": letter.kind,
+        "failed_at": letter.failed_at,
+        "why": letter.why,
+        "event": json.loads(letter.data),
     }
 
 

@@ -21,6 +21,8 @@ from ..runtime.ordered_cell import OrderedCell
 from ..session.call import Call
 from ..session.messages import AnswerSent, EventPublished, TicketEnded, WentOffline, WentOnline
 from .circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
+from .delivered_event import DeliveredEvent
+from .detached_call import Untried
 from .passed_call import PassedCall, PassOnFailed
 from .shadow import ShadowCall
 
@@ -45,6 +47,7 @@ EVENTS: dict[type, str] = {
     TicketEnded: "on_outcome",
     AnswerSent: "after",
     EventPublished: "on",
+    DeliveredEvent: "on",
 }
 """Names that stand for the action when the handler of an event fails."""
 
@@ -129,6 +132,8 @@ class PluginCell(OrderedCell):
             actor.answer_call(message)  # type: ignore[attr-defined]
         elif self.context is None:
             super()._handle(actor, message)
+        elif kind is DeliveredEvent:
+            self._deliver(actor, message)
         elif kind is ShadowCall:
             self._shadow_done(message.ordering_key)
             if self.shadow:
@@ -157,6 +162,39 @@ class PluginCell(OrderedCell):
         """Tell the plugin of a live event; one in quarantine hears nothing."""
         if not self.quarantined:
             self.tell_event(EventPublished(event))
+
+    def deliver(self, event: DomainEvent, ended: Callable[[Any], None]) -> None:
+        """Tell the plugin of a durable event, in order with the calls of its charge point.
+
+        `ended` is called with None, a `Failure`, or `Untried` if no handler has ended for it.
+        """
+        message = DeliveredEvent(event, ended)
+        if self.ended or (self.quarantined and not self.try_as_trial(message)):
+            ended(Untried("the plugin is out of service"))
+        else:
+            self.tell(message)
+
+    def _deliver(self, actor: Actor, message: DeliveredEvent) -> None:
+        """Have a durable event handled, and report how that ended."""
+        charge_point_id = message.ordering_key
+        if self._watch_over(actor, message, "on"):
+            outcome = message.outcome
+            if type(outcome) is Failure and outcome.killed:
+                outcome = Untried("the plugin was killed")
+        else:
+            outcome = Failure(TimeoutError("the handler exceeded its deadline"))
+        if outcome is None:
+            self.note_success(charge_point_id, "on")
+        elif self.on_trial and type(outcome) is Failure:
+            self.note_failure(charge_point_id, "on", outcome.error)
+        message.finish(outcome)
+
+    def undelivered(self, message: object) -> None:
+        """Report a durable event that no handler will have."""
+        if type(message) is DeliveredEvent:
+            message.finish(Untried("the plugin has ended"))
+        else:
+            super().undelivered(message)
 
     # -- Passing on ------------------------------------------------------------------------------
 
@@ -260,6 +298,8 @@ class PluginCell(OrderedCell):
                 if type(message) is ShadowCall:
                     self._shadow_done(message.ordering_key)
                 message.return_unhandled(why)
+            elif type(message) is DeliveredEvent:
+                message.finish(Untried(why))
             elif type(message) in BOUNDED:
                 self._unseen -= 1
             elif type(message) not in EVENTS:

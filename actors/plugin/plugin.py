@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from gevent import getcurrent
 
-from ...protocol.events import EVENTS, DomainEvent
+from ...protocol.events import LIVE, DomainEvent
 from ..runtime.actor import Actor
 from ..runtime.failure import Failure, attempt
 from ..session.call import Call
 from ..session.messages import AnswerSent, EventPublished, TicketEnded, WentOffline, WentOnline
+from .delivered_event import DeliveredEvent
 from .detached_call import RedeliveredCall
 from .passed_call import PassedCall
 from .shadow import MutedSystem, ShadowCall
@@ -40,6 +41,7 @@ CONCURRENCY = 64
 """Default number of calls that a plugin handles at a time."""
 
 _MARK = "__chargehand__"
+_EVENTS = "__chargehand_events__"
 
 
 def _name_of(action: type[Message] | str) -> tuple[str, str]:
@@ -61,18 +63,21 @@ def passive(action: type[Message] | str) -> Callable[[F], F]:
 
 
 def on(*events: type[DomainEvent]) -> Callable[[F], F]:
-    """Mark what hears of events: `handler(self, event)`.
+    """Mark the handler of events: `handler(self, event)`.
 
     Live events come in order with the calls of the same charge point, once, and only while the plugin runs; of what it
-    does not keep up with the newest is dropped and counted.
+    does not keep up with the newest is dropped and counted. Durable events come at least once, in order for each charge
+    point, also after a crash: a handler that fails is called again later, and that charge point's further events wait.
     """
     for event in events:
-        if EVENTS.get(getattr(event, "__name__", "")) is not event:
+        kind: Any = event
+        if not isinstance(kind, type) or kind is DomainEvent or not issubclass(kind, DomainEvent):
             raise TypeError(f"{event!r} is not a kind of event")
 
     def mark(handler: F) -> F:
         for event in events:
             handler = _marker("on", event.__name__)(handler)
+        setattr(handler, _EVENTS, {**getattr(handler, _EVENTS, {}), **{one.__name__: one for one in events}})
         return handler
 
     return mark
@@ -177,8 +182,21 @@ class Plugin(Actor):
 
     @classmethod
     def events_heard(cls) -> list[type[DomainEvent]]:
-        """The kinds of events that have a handler."""
-        return [EVENTS[name] for name in cls.actions_of("on")]
+        """Return the kinds of live events that have a handler."""
+        return [kind for kind in cls._kinds_heard() if kind in LIVE]
+
+    @classmethod
+    def durable_events_heard(cls) -> list[type[DomainEvent]]:
+        """Return the kinds of durable events that have a handler."""
+        return [kind for kind in cls._kinds_heard() if kind not in LIVE]
+
+    @classmethod
+    def _kinds_heard(cls) -> list[type[DomainEvent]]:
+        return [
+            getattr(getattr(cls, method), _EVENTS)[name]
+            for (kind, name, _), method in cls.handlers.items()
+            if kind == "on"
+        ]
 
     @classmethod
     def handler_of(cls, kind: str, action: str, version: str = "") -> str | None:
@@ -205,6 +223,9 @@ class Plugin(Actor):
             return None
         if kind is AnswerSent:
             return self._see(message)
+        if kind is DeliveredEvent:
+            message.outcome = self._take(message.event)
+            return None
         if kind is EventPublished:
             return self._hear(message.event, "on", type(message.event).__name__)
         if kind is TicketEnded:
@@ -247,6 +268,11 @@ class Plugin(Actor):
         outcome = attempt(getattr(self, name), event.call, answer)
         if type(outcome) is Failure:
             self._cell.log(outcome)
+
+    def _take(self, event: DomainEvent) -> Failure | None:
+        name = self.handler_of("on", type(event).__name__)
+        outcome = None if name is None else attempt(getattr(self, name), event)
+        return outcome if type(outcome) is Failure else None
 
     def _hear(self, subject: Any, kind: str, *actions: str) -> None:
         for action in actions:

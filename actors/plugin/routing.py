@@ -59,7 +59,8 @@ class Router:
     """Routing table: the row of an action to the plugins that answer it, in order, and who hears of the rest.
 
     `passive` has the first plugin of each row, `after` those that look at its answers, `listeners` has who is told of
-    live events, by kind. `watched` is true if anybody looks at answers or listens.
+    live events, by kind. `watched` is true if anybody looks at answers or listens. `consumers` has the plugins that
+    handle durable events, by name.
     """
 
     def __init__(self) -> None:
@@ -67,6 +68,7 @@ class Router:
         self.after: dict[Action, list[PluginCell]] = {}
         self.listeners: dict[type[DomainEvent], list[Listener]] = {}
         self.watched = False
+        self.consumers: dict[str, PluginCell] = {}
         self.has_shadows = False
         self._chains: dict[Action, dict[str, PluginCell]] = {}  # by name, the back office last
         self._shadows: dict[Action, list[PluginCell]] = {}
@@ -86,6 +88,7 @@ class Router:
             offline=bool(plugin.actions_of("offline")),
             after=claimed_rows(cell.spec, versions, "after", last_resort=last_resort),
             events=plugin.events_heard(),
+            consumes=bool(plugin.durable_events_heard()),
             last_resort=last_resort,
         )
 
@@ -99,9 +102,12 @@ class Router:
         offline: bool = False,
         after: Iterable[Action] = (),
         events: Iterable[type[DomainEvent]] = (),
+        consumes: bool = False,
         last_resort: bool = False,
     ) -> None:
         """Enter a plugin's cell. `passive` and `after` are rows; `outcomes` are actions, "*" for all.
+
+        One that `consumes` handles durable events, which a shadow does not.
 
         Of several plugins that answer an action the first that was entered has the calls, and may pass them on to the
         next. What a plugin takes from a last_resort is logged in a line.
@@ -123,6 +129,8 @@ class Router:
             self._offline.append(cell)
         for row in after:
             self.after.setdefault(row, []).append(cell)
+        if consumes and not cell.shadow:
+            self.consumers[cell.urn] = cell
         for kind in events:
             self.listen(kind, cell.hear)
         self.watched = bool(self.after or self.listeners)

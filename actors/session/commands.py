@@ -15,6 +15,7 @@ from ...config.errors import ChargehandError
 from ...config.schema import nearest
 from ...protocol.actions import Sender
 from ...protocol.effects import Effect, Expectation, pair_of
+from ...protocol.events import CommandEnded
 from ...protocol.outgoing import INFINITY
 from ...protocol.payload import build, encode, typed
 from ...protocol.verbs import Reserve, Verb, VerbFacts
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ...protocol.effects import Pair
     from ...protocol.message import Message
     from .cell import ChargePointCell
+    from .context import SessionContext
 
 R = TypeVar("R", bound="Message")
 
@@ -191,6 +193,33 @@ def _check_seconds(**given: Any) -> None:
             raise ValueError(f"{name} must be seconds above 0, not {value!r}")
 
 
+def command_ended(ticket: Ticket[Any], at: dt.datetime) -> CommandEnded:
+    """Make the event of a ticket that has ended; without credentials."""
+    row, request = ticket.request.__action__, ticket.request
+    if row.redacted is not None and row.carries_credential(request):
+        request = row.redacted(request)
+    response = None if ticket.response is None else msgspec.to_builtins(ticket.response)
+    return CommandEnded(
+        at=at,
+        charge_point_id=ticket.charge_point_id,
+        ticket_id=ticket.id,
+        action=ticket.action,
+        state=str(ticket.state),
+        reason=ticket.reason,
+        request=msgspec.to_builtins(request),
+        response=response,
+    )
+
+
+def log_end(context: SessionContext, ticket: Ticket[Any]) -> None:
+    """Store the event of a ticket that has ended, in the commit that removes its record if it has one."""
+    event = command_ended(ticket, context.now())
+    if ticket.persisted is not None and context.durable_tickets is not None:
+        context.durable_tickets.forget(ticket, event)
+    else:
+        context.store.publish(event)
+
+
 class SessionCommands:
     """Tickets of one charge point: their ends, and the effects that are still expected."""
 
@@ -206,8 +235,7 @@ class SessionCommands:
         """Give a ticket its final state, and notify those that it concerns."""
         pending = ticket.effect is Effect.PENDING
         if ticket.end(state, self._cell.context.clock.time(), reason):
-            if ticket.persisted is not None and self._cell.context.durable_tickets is not None:
-                self._cell.context.durable_tickets.forget(ticket)
+            log_end(self._cell.context, ticket)
             self._cell.notify(self._cell.context.host.ticket_ended, ticket)
             self._cell.event("ticket", f"{ticket.id} {ticket.action} {state}")
             self._cell.context.router.tell_outcome(ticket.action, TicketEnded(ticket))

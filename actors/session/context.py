@@ -178,6 +178,9 @@ class SessionStore(Protocol):
     ) -> RecordReceipt:
         """Store the last message of one kind that a charge point sent, for the session after a restart."""
 
+    def publish(self, event: DomainEvent) -> RecordReceipt:
+        """Log a durable event that has no record."""
+
     def recall(self, charge_point_id: str, then: Callable[[Sequence[ToldMessage]], None]) -> None:
         """Call back in the hub with what a charge point told last, if there is something that can be read."""
 
@@ -210,8 +213,8 @@ class DurableTickets(Protocol):
     def survives(self, ticket: Ticket[Any]) -> bool:
         """Return whether the next process will send the ticket if this one ends now."""
 
-    def forget(self, ticket: Ticket[Any]) -> None:
-        """Delete a ticket that has its final state."""
+    def forget(self, ticket: Ticket[Any], event: DomainEvent | None = None) -> None:
+        """Delete a ticket that has its final state, and store the event of that in the same commit."""
 
 
 class SessionHost(Protocol):

@@ -38,6 +38,13 @@ class Kept:
                 "SELECT id, charge_point, connector, id_tag, started_at, meter_start, meter_stop, stop_received_at, "
                 "verdict FROM transactions"
             ).fetchall()
+            self.starts, self.ends = (
+                [
+                    number
+                    for (number,) in file.execute(f"SELECT id FROM transactions WHERE {place} IS NOT NULL")
+                ]
+                for place in ("start_place", "end_place")
+            )
             self.readings = [
                 (charge_point, number, json.loads(bytes(data))["meterValue"][0]["sampledValue"][0]["value"])
                 for charge_point, number, data in file.execute(
@@ -78,6 +85,7 @@ def check(log: Log, where: str) -> tuple[dict[str, int], list[str]]:
         f"acknowledged meter values are not in the store: {reading}"
         for reading in log.readings - set(kept.readings) - spooled
     ]
+    faults += events(kept)
     readings = Counter(kept.readings)
     faults += [f"meter values are there {n} times: {one}" for one, n in readings.items() if n > 1]
     same = Counter(row[1:6] for row in kept.transactions)
@@ -89,8 +97,20 @@ def check(log: Log, where: str) -> tuple[dict[str, int], list[str]]:
         "in the spool": len(kept.spool),
         "transactions in the store": len(kept.transactions),
         "meter values in the store": len(kept.readings),
+        "events of starts and ends": len(kept.starts) + len(kept.ends),
     }
     return counts, faults
+
+
+def events(kept: Kept) -> list[str]:
+    """Transactions that lack the durable event of their start, or of their end."""
+    ended = {row[0] for row in kept.transactions if row[7] is not None}
+    started = {row[0] for row in kept.transactions}
+    return [
+        *(f"transaction {number} has no event of its start" for number in started - set(kept.starts)),
+        *(f"transaction {number} has no event of its end" for number in ended - set(kept.ends)),
+        *(f"transaction {number} has an event of an end it has not" for number in set(kept.ends) - ended),
+    ]
 
 
 def starts(log: Log, by_id: dict[int, Row], spooled: set[Row]) -> list[str]:

@@ -71,6 +71,16 @@ def _refuse_pass_on(spec: PluginSpec) -> None:
             )
 
 
+def _refuse_durable_events(spec: PluginSpec) -> None:
+    """Raise `PluginHostFailed` for a plugin with a handler of durable events: the nodes deliver them."""
+    kinds = ", ".join(kind.__name__ for kind in spec.plugin.durable_events_heard())
+    if kinds:
+        raise PluginHostFailed(
+            f"plugin {spec.name}: a plugin host does not deliver {kinds}; run the plugin in a node, or read the stream "
+            "of events over HTTP"
+        )
+
+
 class PluginHostFailed(ChargehandError):
     """The plugin host cannot go on: renewing or reading failed, or its supervisor gave up."""
 
@@ -192,6 +202,7 @@ class PluginHost:
 
     def _make_cell(self, context: SessionContext, scheduler: Scheduler, watch: Any) -> PluginHostCell:
         _refuse_pass_on(self._spec)
+        _refuse_durable_events(self._spec)
         claimed_rows(self._spec, self._versions.values())  # only to check the names: nodes do the routing
         cell = PluginHostCell(
             scheduler,

@@ -46,6 +46,28 @@ def test_spooled_messages_and_dead_letters_are_one_table(stub, spool):
     ]
 
 
+def test_dead_events_are_rows_too(stub, spool):
+    event = {"number": 2, "consumer": "export", "charge_point": "CP1", "kind": "Booted"}
+    dead = event | {"failed_at": "2026-05-04T12:34:56Z", "why": "it fails"}
+    stub.body = {"waiting": [], "dead_letters": [], "dead_events": [dead]}
+    line = spool("list").splitlines()[2]
+    cells = [cell.strip() for cell in line.split("  ") if cell.strip()]
+    assert cells == ["2", "dead event", "CP1", "Booted", "2026-05-04T12:34:56Z", "export: it fails"]
+
+
+@pytest.mark.parametrize(
+    ("command", "path", "told"),
+    [
+        ("retry-event", "/api/v1/spool/dead-events/2/retry", "dead event 2 was taken\n"),
+        ("forget-event", "/api/v1/spool/dead-events/2", "dead event 2 is forgotten\n"),
+    ],
+)
+def test_a_dead_event_is_retried_or_forgotten(stub, spool, command, path, told):
+    stub.body = {}
+    assert spool(command, "2") == told
+    assert stub.requests[0][0] == path
+
+
 def test_an_empty_spool_is_said_to_be_empty(stub, spool):
     stub.body = {"waiting": [], "dead_letters": []}
     assert spool("list") == "the spool is empty\n"

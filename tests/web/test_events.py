@@ -33,10 +33,11 @@ def charge_point(system):
 
 
 @contextlib.contextmanager
-def stream(system, query=""):
+def stream(system, query="", after=""):
     """Open a stream, and return a reader of it."""
+    last = f"Last-Event-ID: {after}\r\n" if after else ""
     with gevent_socket.create_connection(("127.0.0.1", system.http_port), timeout=10) as sock:
-        sock.sendall(f"GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        sock.sendall(f"GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n".encode())
         with sock.makefile("rb") as reader:
             yield reader
 
@@ -114,3 +115,48 @@ def test_open_streams_end_with_the_system(tmp_path):
         rest = gevent.spawn(reader.read)
     rest.get(timeout=5)
     manager.__exit__(None, None, None)
+
+
+def boot(charge_point, model="M"):
+    request = {"chargePointVendor": "V", "chargePointModel": model}
+    charge_point.send_text(json.dumps([2, "1", "BootNotification", request]).encode())
+    assert json.loads(charge_point.receive()[0])[0] == 3
+
+
+def next_boot(reader):
+    """Return the id and the model of the next boot."""
+    id_ = read_to(reader, b"id:").removeprefix("id: ")
+    assert read_to(reader, b"event:") == "event: Booted"
+    return id_, json.loads(read_to(reader, b"data:").removeprefix("data: "))["model"]
+
+
+def test_a_stream_goes_on_behind_the_last_event_that_its_reader_had(system, charge_point):
+    with stream(system, "?kind=Booted") as reader:
+        read_to(reader, b": the events")
+        boot(charge_point, "first")
+        last, model = next_boot(reader)
+        assert model == "first"
+    boot(charge_point, "second")
+    boot(charge_point, "third")
+    with stream(system, "?kind=Booted,StatusChanged", after=last) as reader:
+        assert next_boot(reader)[1] == "second"
+        last, model = next_boot(reader)
+        assert model == "third"
+        boot(charge_point, "fourth")
+        assert next_boot(reader)[1] == "fourth"
+    with stream(system, "?kind=Booted", after=last) as reader:
+        assert next_boot(reader)[1] == "fourth"
+
+
+def test_a_stream_that_is_new_has_nothing_of_what_was_before(system, charge_point):
+    boot(charge_point, "first")
+    with stream(system, "?kind=Booted") as reader:
+        read_to(reader, b": the events")
+        boot(charge_point, "second")
+        assert next_boot(reader)[1] == "second"
+
+
+@pytest.mark.parametrize("after", ["nonsense", "one:two", "one:1,", "one:9999999999999"])
+def test_a_last_event_id_that_is_none_is_a_bad_request(system, after):
+    with stream(system, after=after) as reader:
+        assert status_of(reader) == 400

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from chargehand import StoreError
+from chargehand import Booted, StoreError
+from tests.hub import until
 
 START = {"connectorId": 1, "idTag": "T1", "meterStart": 0, "timestamp": "2026-01-01T00:00:00Z"}
 
@@ -65,3 +66,40 @@ def test_a_store_that_cannot_keep_it_is_503(client, system, dead_letters, monkey
 
 def test_a_parameter_is_refused(client):
     assert client.simulate_post("/api/v1/spool/retry?all=1").status_code == 400
+
+
+NOW = dt.datetime(2026, 5, 4, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def dead_events(system):
+    """The numbers of two events that a consumer could not take."""
+    for model in ("one", "two"):
+        event = Booted(at=NOW, charge_point_id="CP1", id=f"a:{model}", model=model, data={})
+        system.store.event_log.set_aside("export", event, "planted").wait(10)
+    return [letter.number for letter in system.store.event_log.dead_letters()]
+
+
+def test_dead_events_are_listed_with_their_consumer(client, dead_events):
+    listed = client.simulate_get("/api/v1/spool").json["dead_events"]
+    assert [one["number"] for one in listed] == dead_events
+    assert (listed[0]["consumer"], listed[0]["kind"], listed[0]["why"]) == ("export", "Booted", "planted")
+    assert listed[0]["event"]["model"] == "one"
+
+
+def test_a_dead_event_is_gone_when_its_consumer_has_taken_it(system, client, dead_events):
+    assert client.simulate_post(f"/api/v1/spool/dead-events/{dead_events[0]}/retry").status_code == 409
+    heard = []
+    system.subscribe(Booted, heard.append, durable="export")
+    path = f"/api/v1/spool/dead-events/{dead_events[0]}/retry"
+    until(lambda: client.simulate_post(path).status_code == 200)
+    assert [event.model for event in heard] == ["one"]
+    assert client.simulate_post(path).status_code == 404
+    assert [letter.number for letter in system.store.event_log.dead_letters()] == dead_events[1:]
+
+
+def test_a_dead_event_is_forgotten(system, client, dead_events):
+    assert client.simulate_delete(f"/api/v1/spool/dead-events/{dead_events[0]}").status_code == 200
+    assert client.simulate_delete(f"/api/v1/spool/dead-events/{dead_events[0]}").status_code == 404
+    assert client.simulate_delete("/api/v1/spool/dead-events/nonsense").status_code == 404
+    assert [letter.number for letter in system.store.event_log.dead_letters()] == dead_events[1:]

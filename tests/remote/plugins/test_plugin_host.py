@@ -6,7 +6,18 @@ import uuid
 import gevent
 import pytest
 
-from chargehand import ErrorCode, OcppError, Plugin, on_offline, on_online, on_outcome, passive, v16
+from chargehand import (
+    ErrorCode,
+    OcppError,
+    Plugin,
+    TransactionEnded,
+    on,
+    on_offline,
+    on_online,
+    on_outcome,
+    passive,
+    v16,
+)
 from chargehand.actors.plugin.circuit_breaker import CircuitBreakerPolicy
 from chargehand.remote.plugins.plugin_host import PluginHost, PluginHostFailed
 from chargehand.remote.plugins.streams import LEASE_S, RENEW_S, Keys, partition_of
@@ -453,3 +464,13 @@ def test_a_plugin_that_passes_calls_on_is_refused_at_the_start(harness):
 
     with pytest.raises(PluginHostFailed, match=r"authorize uses call\.pass_on\(\)"):
         harness.worker(Passing)
+
+
+def test_a_plugin_that_handles_durable_events_is_refused_at_the_start(harness):
+    class Billing(Plugin):
+        @on(TransactionEnded)
+        def bill(self, event):
+            """Never called."""
+
+    with pytest.raises(PluginHostFailed, match="does not deliver TransactionEnded"):
+        harness.worker(Billing)

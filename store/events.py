@@ -1,0 +1,264 @@
+"""Durable events: those of transactions, and what the stores need to keep and to make any of them.
+
+The one rule: a store makes the events of its records itself, so that no plugin can forget it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from ..protocol import events
+from ..protocol.energy import METER
+from ..protocol.events import (
+    LIVE,
+    Booted,
+    DataTransferReceived,
+    DomainEvent,
+    FirmwareStatusChanged,
+    LogStatusChanged,
+    SecurityEventReceived,
+)
+from .records import NOT_ASSESSED, Transaction
+
+if TYPE_CHECKING:
+    from .records import Event
+
+
+class TransactionStarted(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A transaction was stored for the first time. Durable."""
+
+    transaction: Transaction
+
+
+class TransactionEnded(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A transaction has ended, for the first time: by its stop, or by hand.
+
+    `transaction.energy_wh` is the energy as far as it is known then: what the charge point claims, else what the
+    readings say. Durable.
+    """
+
+    transaction: Transaction
+
+
+class TransactionCorrected(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """Something of a transaction has changed after its end: a further stop, a late reading, a flag.
+
+    `transaction` is the record with its energy as it is when the event is delivered. Durable.
+    """
+
+    transaction: Transaction
+
+
+DURABLE: tuple[type[DomainEvent], ...] = (
+    TransactionStarted,
+    TransactionEnded,
+    TransactionCorrected,
+    *events.DURABLE,
+)
+"""All durable events."""
+
+EVENTS: Mapping[str, type[DomainEvent]] = {kind.__name__: kind for kind in (*DURABLE, *LIVE)}
+"""All events by name."""
+
+STARTED_KIND, ENDED_KIND = TransactionStarted.__name__, TransactionEnded.__name__
+CORRECTED = TransactionCorrected.__name__
+
+_encode = msgspec.json.Encoder().encode
+DECODERS: Mapping[str, Callable[[str], DomainEvent]] = {
+    kind.__name__: msgspec.json.Decoder(kind).decode for kind in DURABLE
+}
+"""Decoders of durable events by name."""
+
+
+class Logged(NamedTuple):
+    """Event as the log has it: `data` is its JSON, `number` counts within its origin.
+
+    Those of starts and ends have the record of their `transaction` instead. A TransactionCorrected has neither: its
+    transaction is read when it is needed.
+    """
+
+    number: int
+    charge_point_id: str
+    kind: str
+    at: str
+    transaction_id: int | None
+    data: str
+    transaction: Transaction | None = None
+
+    @property
+    def logged_at(self) -> dt.datetime:
+        """Time when it was logged."""
+        return dt.datetime.fromisoformat(self.at)
+
+    def event(self, origin: str) -> DomainEvent:
+        """Make the event again, of the origin with this name. Raises ValueError for data that is none."""
+        id_ = f"{origin}:{self.number}"
+        if self.kind == STARTED_KIND and self.transaction is not None:
+            return started(self.transaction, id_)
+        if self.kind == ENDED_KIND and self.transaction is not None:
+            return ended(self.transaction, id_)
+        return decoded(self.kind, self.data)
+
+
+def decoded(kind: str, data: str) -> DomainEvent:
+    """Decode the JSON of an event of a kind. Raises ValueError for data that is none."""
+    try:
+        return DECODERS[kind](data)
+    except (msgspec.DecodeError, UnicodeError):
+        # Lone surrogates, which msgspec does not read.
+        try:
+            return msgspec.convert(json.loads(data), EVENTS[kind])
+        except msgspec.ValidationError as error:
+            raise ValueError(f"it is no {kind}: {error}") from error
+
+
+def encoded(event: DomainEvent) -> str:
+    """Encode an event as JSON; lone surrogates, which are no UTF-8, as their escapes."""
+    try:
+        return _encode(event).decode()
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(event))
+
+
+def started(transaction: Transaction, id_: str) -> TransactionStarted:
+    """Make the event of a start, whatever has come of its transaction since."""
+    if not transaction.open or transaction.life_at is not None:
+        transaction = msgspec.structs.replace(transaction, **NOT_ENDED, **NOT_ASSESSED)
+    return TransactionStarted(
+        at=transaction.start_received_at,
+        charge_point_id=transaction.charge_point_id,
+        id=id_,
+        transaction=transaction,
+    )
+
+
+NOT_ENDED: Mapping[str, Any] = {
+    "meter_stop": None,
+    "stopped_at": None,
+    "stop_received_at": None,
+    "stop_reason": "",
+    "stop_id_tag": "",
+    "other_stops": (),
+    "closed_by": "",
+    "note": "",
+    "life_at": None,
+}
+"""Fields of a transaction that has just started."""
+
+
+def ended(transaction: Transaction, id_: str) -> TransactionEnded:
+    """Make the event of an end, with the energy that is claimed."""
+    return TransactionEnded(
+        at=transaction.stop_received_at or transaction.start_received_at,
+        charge_point_id=transaction.charge_point_id,
+        id=id_,
+        transaction=claimed(transaction),
+    )
+
+
+def corrected(transaction: Transaction, id_: str, at: dt.datetime | None = None) -> TransactionCorrected:
+    """Make the event of a change after the end."""
+    return TransactionCorrected(
+        at=at or dt.datetime.now(dt.UTC),
+        charge_point_id=transaction.charge_point_id,
+        id=id_,
+        transaction=transaction,
+    )
+
+
+def claimed(transaction: Transaction) -> Transaction:
+    """Return a transaction with the energy that its charge point claims, if it gave both figures."""
+    if transaction.meter_stop is None or transaction.assessed:
+        return transaction
+    energy_wh = transaction.meter_stop - transaction.meter_start
+    return msgspec.structs.replace(transaction, energy_wh=energy_wh, energy_source=METER)
+
+
+# -- Of what a charge point tells -----------------------------------------------------------------
+
+
+def event_of_record(record: Event, id_: str) -> DomainEvent | None:
+    """Make the event of a record; None for a kind that has none."""
+    make = _OF_RECORDS.get(record.kind)
+    return None if make is None else make(record, id_)
+
+
+def has_event(record: Event) -> bool:
+    """Return whether a record has a durable event."""
+    return record.kind in _OF_RECORDS
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _number(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+def _booted(record: Event, id_: str) -> DomainEvent:
+    data = record.data
+    # A station of 2.x tells of itself in an object.
+    station = data.get("chargingStation")
+    told: Mapping[str, Any] = station if isinstance(station, Mapping) else data
+    return Booted(
+        at=record.received_at,
+        charge_point_id=record.charge_point_id,
+        id=id_,
+        vendor=_text(told.get("vendorName", told.get("chargePointVendor"))),
+        model=_text(told.get("model", told.get("chargePointModel"))),
+        firmware_version=_text(told.get("firmwareVersion")),
+        data=data,
+    )
+
+
+def _progress(kind: type[FirmwareStatusChanged | LogStatusChanged]) -> Callable[[Event, str], DomainEvent]:
+    def make(record: Event, id_: str) -> DomainEvent:
+        return kind(
+            at=record.received_at,
+            charge_point_id=record.charge_point_id,
+            id=id_,
+            status=_text(record.data.get("status")),
+            request_id=_number(record.data.get("requestId")),
+            data=record.data,
+        )
+
+    return make
+
+
+def _security(record: Event, id_: str) -> DomainEvent:
+    return SecurityEventReceived(
+        at=record.received_at,
+        charge_point_id=record.charge_point_id,
+        id=id_,
+        type=_text(record.data.get("type")),
+        info=_text(record.data.get("techInfo")),
+        data=record.data,
+    )
+
+
+def _data_transfer(record: Event, id_: str) -> DomainEvent:
+    return DataTransferReceived(
+        at=record.received_at,
+        charge_point_id=record.charge_point_id,
+        id=id_,
+        vendor_id=_text(record.data.get("vendorId")),
+        message_id=_text(record.data.get("messageId")),
+        data=record.data,
+    )
+
+
+_OF_RECORDS: Mapping[str, Callable[[Event, str], DomainEvent]] = {
+    "boot": _booted,
+    "firmware": _progress(FirmwareStatusChanged),
+    "diagnostics": _progress(LogStatusChanged),
+    "log": _progress(LogStatusChanged),
+    "security": _security,
+    "data_transfer": _data_transfer,
+}
+"""Functions that make the durable event of a record, by kind of the record."""

@@ -1,0 +1,193 @@
+"""State of one consumer of durable events: what it has to get, in which order, and how far it is done.
+
+The one rule: no I/O and no clock here. Events of one charge point are handed out one at a time, in the order in which
+they were added, those of earlier lives before those of this one; a failed one is handed out again later, and those
+behind it wait.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ..protocol.events import DomainEvent
+
+DOUBLINGS = 30
+"""Limit of the doublings of the delay between two tries."""
+
+
+class Delivery:
+    """Event on its way to a consumer; `number` is its own within its `origin`."""
+
+    __slots__ = ("due", "event", "failures", "number", "origin", "running")
+
+    def __init__(self, origin: int, number: int, event: DomainEvent) -> None:
+        self.origin = origin
+        self.number = number
+        self.event = event
+        self.failures = 0
+        self.due = 0.0
+        self.running = False
+
+
+class _Queue:
+    """Deliveries of one charge point: of earlier lives, and of this one."""
+
+    __slots__ = ("earlier", "own")
+
+    def __init__(self) -> None:
+        self.earlier: deque[Delivery] = deque()
+        self.own: deque[Delivery] = deque()
+
+    def head(self) -> Delivery | None:
+        # One that runs stays the head, whatever is added before it.
+        if self.own and self.own[0].running:
+            return self.own[0]
+        if self.earlier:
+            return self.earlier[0]
+        return self.own[0] if self.own else None
+
+    def drop(self, delivery: Delivery) -> None:
+        (self.own if self.own and self.own[0] is delivery else self.earlier).popleft()
+
+
+class Consumer:
+    """Consumer of some kinds of events. `own` is the number of this process's life.
+
+    A failed delivery is due again after `delay_s`, doubled each time up to `delay_max_s`; the failure after `attempts`
+    tries is its last.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kinds: Iterable[type[DomainEvent]],
+        *,
+        own: int,
+        attempts: int,
+        delay_s: float,
+        delay_max_s: float,
+    ) -> None:
+        self.name = name
+        self.kinds = frozenset(kinds)
+        self._own = own
+        self._attempts = attempts
+        self._delay_s = delay_s
+        self._delay_max_s = delay_max_s
+        self._queues: dict[str, _Queue] = {}
+        self._ready: dict[str, None] = {}  # charge points whose first event may be due
+        self._undone: dict[int, dict[int, None]] = {}  # numbers by origin, in order
+        self._seen: dict[int, int] = {}  # last number that was added, by origin
+        self._stored: dict[int, int] = {}  # positions that were stored
+
+    def __len__(self) -> int:
+        """Return the number of events that are not done."""
+        return sum(map(len, self._undone.values()))
+
+    # -- Origins ---------------------------------------------------------------------------------
+
+    def follow(self, origin: int, position: int) -> None:
+        """Take the events of an origin from a position on."""
+        self._seen[origin] = self._stored[origin] = position
+        self._undone[origin] = {}
+
+    def follows(self, origin: int) -> bool:
+        """Return whether the events of an origin are taken."""
+        return origin in self._seen
+
+    def leave(self, origin: int) -> None:
+        """Take no more events of an origin, of which all are done."""
+        del self._seen[origin], self._undone[origin], self._stored[origin]
+
+    @property
+    def origins(self) -> list[int]:
+        """Origins whose events are taken, in the order of their lives."""
+        return sorted(self._seen)
+
+    def seen(self, origin: int) -> int:
+        """Return the last number of an origin that was added."""
+        return self._seen[origin]
+
+    def is_done(self, origin: int) -> bool:
+        """Return whether all that was added of an origin is done."""
+        return not self._undone[origin]
+
+    def position(self, origin: int) -> int:
+        """Return the number of an origin up to which all is done."""
+        undone = self._undone[origin]
+        return next(iter(undone)) - 1 if undone else self._seen[origin]
+
+    def positions(self) -> Mapping[int, int]:
+        """Return the positions that are not stored yet, by origin; they count as stored from then on."""
+        found = {}
+        for origin in self._undone:
+            position = self.position(origin)
+            if position > self._stored[origin]:
+                found[origin] = self._stored[origin] = position
+        return found
+
+    def unstored(self, origin: int, position: int) -> None:
+        """Note that a position could not be stored."""
+        if origin in self._stored:
+            self._stored[origin] = min(self._stored[origin], position - 1)
+
+    # -- Events ----------------------------------------------------------------------------------
+
+    def skip(self, origin: int, number: int) -> None:
+        """Note that the events of an origin up to a number are of no interest, or gone."""
+        self._seen[origin] = max(self._seen[origin], number)
+
+    def add(self, origin: int, number: int, event: DomainEvent) -> None:
+        """Add the next event of an origin."""
+        self._seen[origin] = number
+        self._undone[origin][number] = None
+        charge_point_id = event.charge_point_id
+        queue = self._queues.get(charge_point_id)
+        if queue is None:
+            queue = self._queues[charge_point_id] = _Queue()
+        (queue.own if origin == self._own else queue.earlier).append(Delivery(origin, number, event))
+        self._ready[charge_point_id] = None
+
+    def due(self, now: float) -> Iterator[Delivery]:
+        """Yield the deliveries that are due, each marked as running; end each by one of the methods below."""
+        while self._ready:
+            charge_point_id = next(iter(self._ready))
+            del self._ready[charge_point_id]
+            queue = self._queues.get(charge_point_id)
+            head = queue.head() if queue is not None else None
+            if head is not None and not head.running and head.due <= now:
+                head.running = True
+                yield head
+
+    def wake(self, charge_point_id: str) -> None:
+        """Look at a charge point's first event again."""
+        if charge_point_id in self._queues:
+            self._ready[charge_point_id] = None
+
+    def done(self, delivery: Delivery) -> None:
+        """Note that an event was taken, or will never be."""
+        charge_point_id = delivery.event.charge_point_id
+        queue = self._queues[charge_point_id]
+        queue.drop(delivery)
+        del self._undone[delivery.origin][delivery.number]
+        if queue.head() is None:
+            del self._queues[charge_point_id]
+        else:
+            self._ready[charge_point_id] = None
+
+    def failed(self, delivery: Delivery, now: float) -> bool:
+        """Note that an event was not taken; return whether it is tried again, at its `due`."""
+        delivery.failures += 1
+        if delivery.failures >= self._attempts:
+            return False
+        delay_s = self._delay_s * 2.0 ** min(delivery.failures - 1, DOUBLINGS)
+        self.wait(delivery, now + min(delay_s, self._delay_max_s))
+        return True
+
+    def wait(self, delivery: Delivery, due: float) -> None:
+        """Hand an event out again when it is due, without counting a failure; whoever waits calls `wake` then."""
+        delivery.running = False
+        delivery.due = due

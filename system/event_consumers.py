@@ -1,0 +1,753 @@
+"""Delivery of durable events: each consumer gets what this process stored, and what ended processes have left.
+
+A consumer is a plugin with `@on` for a durable event, or a subscription with a name. It has a position for each origin
+in the store, behind which events are delivered again after a crash: at least once, and in order for each charge point.
+An event that fails is tried again later, and those of its charge point behind it wait; after `attempts` it is a dead
+letter. Nothing is lost while a plugin is in quarantine: its consumer waits.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+from gevent.event import AsyncResult
+
+from ..actors.plugin.detached_call import Untried
+from ..actors.runtime.actor import Actor
+from ..actors.runtime.failure import Failure, attempt
+from ..config.errors import ChargehandError
+from ..protocol.events import DomainEvent, EventsDropped
+from ..store.events import DURABLE, decoded
+from ..store.store import StoreError
+from .by_hand import DeadLetterNotFound
+from .consumer import Consumer
+from .event_reader import READ_AT_ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from gevent.pool import Pool
+
+    from ..actors.plugin.routing import Router
+    from ..actors.runtime.cell import Cell
+    from ..actors.session.context import SessionContext
+    from ..store.event_log import Origin
+    from ..store.store import EventLogView, LoggedEvent
+    from .consumer import Delivery
+    from .event_reader import EventReader
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 30.0
+"""Seconds that a consumer has to take the event of a dead letter."""
+WINDOW = 1000
+"""Events that a consumer may have on their way; further ones stay in the log."""
+STORE_S = 0.5
+"""Seconds after which positions that have changed are stored."""
+UNTRIED_S = 1.0
+"""Seconds after which a consumer that could not be told anything is looked at again."""
+PRUNE_S = 60.0
+"""Seconds between two looks at what is to be dropped from the log."""
+PRUNE_STEP_S = 0.2
+"""Seconds between two steps while there is more to drop."""
+ADOPT_S = 3.0
+"""Seconds between two looks for processes that have ended; there are such only where several share the store."""
+FORGET_AFTER = dt.timedelta(hours=1)
+"""Time since its begin after which a process that has ended without events is forgotten."""
+ELSEWHERE_S = 0.5
+"""Seconds between two looks whether a charge point that came from another process has events to come from there."""
+
+
+class DuplicateConsumer(ChargehandError, ValueError):
+    """Error: another consumer of this process has the name."""
+
+
+class EventNotDelivered(ChargehandError):
+    """Error: a consumer does not take an event, or does not run here; the text says why."""
+
+
+class LogGrew(msgspec.Struct, frozen=True, gc=False):
+    """Event: there are further events in the log of this process."""
+
+
+class Subscribed(msgspec.Struct, frozen=True, gc=False):
+    """Event: an application has a durable subscription."""
+
+    subscription: Any
+
+
+class Listening(msgspec.Struct, frozen=True, gc=False):
+    """Event: somebody listens to durable events as they come, from behind a number."""
+
+    after: int
+
+
+class Wake(msgspec.Struct, frozen=True, gc=False):
+    """Time to look at a consumer again; at one of its charge points, if one is given."""
+
+    consumer: Any
+    charge_point_id: str | None = None
+
+
+class Delivered(msgspec.Struct, frozen=True, gc=False):
+    """A consumer has dealt with an event."""
+
+    consumer: Any
+    delivery: Any
+    outcome: Any
+
+
+class SetAside(msgspec.Struct, frozen=True, gc=False):
+    """The store has made an event a dead letter, or could not."""
+
+    consumer: Any
+    delivery: Any
+    error: Any
+
+
+class ChargePointMoved(msgspec.Struct, frozen=True, gc=False):
+    """A charge point has connected to this process: another one may have had it."""
+
+    charge_point_id: str
+
+
+class RetryEvent(msgspec.Struct, frozen=True, gc=False):
+    """Command: deliver the event of a dead letter once more; `told` gets None, or the error."""
+
+    number: int
+    told: Any
+
+
+class StorePositions(msgspec.Struct, frozen=True, gc=False):
+    """Time to store positions."""
+
+
+class Prune(msgspec.Struct, frozen=True, gc=False):
+    """Time to drop old events."""
+
+
+class Adopt(msgspec.Struct, frozen=True, gc=False):
+    """Time to look for what ended processes have left."""
+
+
+class Target(Protocol):
+    """Handler of a consumer's events."""
+
+    def ready(self) -> bool:
+        """Return whether it may be told something now."""
+
+    def deliver(self, event: DomainEvent, ended: Callable[[Any], None]) -> None:
+        """Tell it of an event; `ended` is called with None, a `Failure` or `Untried`. Never blocks."""
+
+
+class PluginTarget:
+    """Plugin with handlers of durable events."""
+
+    def __init__(self, router: Router, name: str) -> None:
+        self._router = router
+        self._name = name
+
+    def ready(self) -> bool:
+        """Return whether the plugin is in service, or on trial."""
+        cell = self._router.consumers.get(self._name)
+        return cell is not None and not cell.ended and (not cell.quarantined or cell.on_trial)
+
+    def deliver(self, event: DomainEvent, ended: Callable[[Any], None]) -> None:
+        """Tell the plugin of an event, in order with the calls of its charge point."""
+        cell = self._router.consumers.get(self._name)
+        if cell is None:
+            ended(Untried("there is no such plugin"))
+        else:
+            cell.deliver(event, ended)
+
+
+class DurableSubscription:
+    """Subscription of an application to durable events, with a name whose position is kept in the store.
+
+    `callback` is called in a greenlet of its own, in order for each charge point, and for several at once.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kinds: Iterable[type[DomainEvent]],
+        callback: Callable[[Any], None],
+        pool: Pool,
+        charge_point_id: str = "",
+        after: int = 0,
+    ) -> None:
+        self.name = name
+        self.after = after  # the number of this process after which it was made
+        self.kinds = tuple(dict.fromkeys(kinds))
+        self.closed = False
+        self._callback = callback
+        self._pool = pool
+        self._charge_point_id = charge_point_id
+
+    def close(self) -> None:
+        """Take no further event; the position stays, and whoever subscribes with the name goes on there."""
+        self.closed = True
+
+    def ready(self) -> bool:
+        """Return whether it is open."""
+        return not self.closed
+
+    def deliver(self, event: DomainEvent, ended: Callable[[Any], None]) -> None:
+        """Call back with an event."""
+        if self._charge_point_id not in ("", event.charge_point_id):
+            ended(None)
+            return
+
+        def run() -> None:
+            outcome = attempt(self._callback, event)
+            failed = type(outcome) is Failure
+            if failed and outcome.killed:
+                outcome = Untried("it was killed")
+            ended(outcome if failed or type(outcome) is Untried else None)
+
+        self._pool.spawn(run)
+
+
+class DurableEvents:
+    """Durable subscriptions of a system, and who listens to durable events; the consumers' actor is told of changes."""
+
+    def __init__(self, log: EventLogView, router: Router, pool: Pool) -> None:
+        self._log = log
+        self._router = router
+        self._pool = pool
+        self._cell: Cell | None = None
+        self.subscriptions: list[DurableSubscription] = []
+
+    def attach(self, cell: Cell) -> None:
+        """Tell the consumers' actor from now on."""
+        self._cell = cell
+
+    def subscribe(
+        self,
+        name: str,
+        kinds: Iterable[type[DomainEvent]],
+        callback: Callable[[Any], None],
+        charge_point_id: str = "",
+    ) -> DurableSubscription:
+        """Subscribe with a name; raises as `CentralSystem.subscribe` does."""
+        kinds = tuple(kinds)
+        for kind in kinds:
+            if kind not in DURABLE:
+                raise ValueError(f"{kind.__name__} is no durable event")
+        self.subscriptions = [one for one in self.subscriptions if not one.closed]
+        if name in self._router.consumers or any(one.name == name for one in self.subscriptions):
+            raise DuplicateConsumer(f"there is a consumer {name!r} already")
+        made = DurableSubscription(name, kinds, callback, self._pool, charge_point_id, self._log.last)
+        self.subscriptions.append(made)
+        self._tell(Subscribed(made))
+        return made
+
+    def listening(self, kinds: Collection[type[DomainEvent]]) -> None:
+        """Note that somebody listens to these kinds from now on, of which some may be durable."""
+        if any(kind in DURABLE for kind in kinds):
+            self._tell(Listening(self._log.last))
+
+    def retry(self, number: int) -> None:
+        """Deliver the event of a dead letter once more, and forget the letter if it is taken. Switches greenlets.
+
+        Raises `EventNotDelivered` if it is not taken, and `DeadLetterNotFound`.
+        """
+        told: AsyncResult[None] = AsyncResult()
+        self._tell(RetryEvent(number, told))
+        told.wait(RETRY_S)
+        if not told.ready():
+            raise EventNotDelivered(f"its consumer has not taken dead event {number} within {RETRY_S:g} s")
+        told.get()
+
+    def moved(self, charge_point_id: str) -> None:
+        """Note that a charge point has connected here which another process may have had."""
+        self._tell(ChargePointMoved(charge_point_id))
+
+    def _tell(self, message: Any) -> None:
+        if self._cell is not None and not self._cell.ended:
+            self._cell.tell(message)
+
+
+class _Entry:
+    """Consumer with its target."""
+
+    __slots__ = ("moved", "state", "target", "waking")
+
+    def __init__(self, state: Consumer, target: Target) -> None:
+        self.state = state
+        self.target = target
+        self.waking = False
+        # Charge points that are here for certain: no other process has events of them to deliver.
+        self.moved: dict[str, bool] = {}
+
+
+class EventConsumers(Actor):
+    """Actor that delivers the durable events of this process, and those that ended ones have left.
+
+    `living` are the names of the processes that share the store, None if this is the only one. `keep_number` and
+    `keep_days` bound the log; 0 sets no limit.
+    """
+
+    def __init__(
+        self,
+        context: SessionContext,
+        router: Router,
+        reader: EventReader,
+        events: DurableEvents,
+        *,
+        attempts: int,
+        delay_s: float,
+        delay_max_s: float,
+        keep_number: int,
+        keep_days: float,
+        living: Callable[[], Collection[str]] | None = None,
+    ) -> None:
+        super().__init__()
+        self._context = context
+        self._router = router
+        self._reader = reader
+        self._log = reader.log
+        self._events = events
+        self._attempts = attempts
+        self._delay_s = delay_s
+        self._delay_max_s = delay_max_s
+        self._keep_number = keep_number
+        self._keep_days = keep_days
+        self._living = living
+        self._entries: dict[str, _Entry] = {}
+        self._names: dict[int, str] = {}  # of origins
+        self._pruned: dict[int, int] = {}
+        self._chunks: dict[tuple[int, int], Sequence[LoggedEvent]] = {}
+        self._made: dict[tuple[int, int], DomainEvent | None] = {}
+        self._tail: int | None = None  # what those who listen have had; None if nobody does
+        self._growing = False  # it was told already
+        self._storing = False
+        self._adopting = False
+        self._handlers: Mapping[type, Callable[[Any], None]] = {
+            LogGrew: self._grew,
+            Delivered: self._delivered,
+            Wake: self._wake,
+            StorePositions: self._store_positions,
+            SetAside: self._set_aside,
+            Subscribed: self._subscribed,
+            Listening: self._listening,
+            ChargePointMoved: self._moved,
+            Adopt: self._adopt,
+            RetryEvent: self._retry,
+            Prune: self._prune,
+        }
+
+    def on_start(self) -> None:
+        """Enter all consumers, and take up what an earlier life left."""
+        self._events.attach(self._cell)
+        self._enter_all()
+        self._later(PRUNE_S, Prune())
+
+    def on_stop(self) -> None:
+        """Hand over the positions, so that the next life delivers little again."""
+        self._log.watch(None)
+        self._store_positions(None)
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle one of the messages above."""
+        handle = self._handlers.get(type(message))
+        if handle is None:
+            return super().on_receive(message)
+        handle(message)
+        return None
+
+    def _grew(self, _: LogGrew) -> None:
+        self._growing = False
+        self._feed_all()
+
+    def _listening(self, message: Listening) -> None:
+        if self._tail is None:
+            self._tail = message.after
+        self._log.watch(self._heard)
+        self._feed_all()
+
+    def _moved(self, message: ChargePointMoved) -> None:
+        for entry in self._entries.values():
+            entry.moved.pop(message.charge_point_id, None)
+
+    # -- Messages to itself ------------------------------------------------------------------------
+
+    def _tell(self, message: Any) -> None:
+        if not self._cell.ended:
+            self._cell.tell(message)
+
+    def _later(self, seconds: float, message: Any) -> None:
+        due = self._context.clock.monotonic() + seconds
+        self._context.timers.call_at(due, lambda: self._tell(message))
+
+    def _heard(self) -> None:
+        if not self._growing:
+            self._growing = True
+            self._tell(LogGrew())
+
+    # -- Consumers and their origins ---------------------------------------------------------------
+
+    def _enter_all(self) -> None:
+        """Enter new consumers, and adopt what ended processes have left to any; again later if the store is away."""
+        targets: dict[str, tuple[Iterable[type[DomainEvent]], Target]] = {
+            name: (cell.spec.plugin.durable_events_heard(), PluginTarget(self._router, name))
+            for name, cell in self._router.consumers.items()
+            if not cell.ended
+        }
+        targets |= {one.name: (one.kinds, one) for one in self._events.subscriptions if not one.closed}
+        try:
+            for name, (kinds, target) in targets.items():
+                known = self._entries.get(name)
+                if known is None or (known.target is not target and not isinstance(target, PluginTarget)):
+                    self._enter(name, kinds, target)
+            if self._entries:
+                self._adopt_all()
+        except StoreError as error:
+            if not error.passing:
+                raise
+            logger.warning("consumers of events cannot be entered yet: %s", error)
+            self._adopt_later(self._delay_max_s)
+        if self._entries:
+            self._log.watch(self._heard)
+            if self._living is not None:
+                self._adopt_later(ADOPT_S)
+        self._feed_all()
+
+    def _subscribed(self, _: Subscribed) -> None:
+        self._enter_all()
+
+    def _adopt(self, _: Adopt) -> None:
+        self._adopting = False
+        self._enter_all()
+
+    def _adopt_later(self, seconds: float) -> None:
+        if not self._adopting:
+            self._adopting = True
+            self._later(seconds, Adopt())
+
+    def _enter(self, name: str, kinds: Iterable[type[DomainEvent]], target: Target) -> None:
+        state = Consumer(
+            name,
+            kinds,
+            own=self._log.number,
+            attempts=self._attempts,
+            delay_s=self._delay_s,
+            delay_max_s=self._delay_max_s,
+        )
+        self._names[self._log.number] = self._log.origin
+        after = getattr(target, "after", None)
+        position = self._log.register(name, after)[self._log.number].number
+        known = self._entries.get(name)
+        if known is not None:  # a subscription was closed, and its name is used again
+            position = max(position, known.state.position(self._log.number))
+        state.follow(self._log.number, position)
+        self._entries[name] = _Entry(state, target)
+
+    def _adopt_all(self) -> None:
+        """Take over the origins of ended processes."""
+        living = None if self._living is None else set(self._living())
+        if living is not None and self._log.origin not in living:
+            return  # it is not known who lives
+        origins = self._log.origins()
+        self._names = {origin.number: origin.name for origin in origins}
+        self._pruned = {origin.number: origin.pruned_to for origin in origins}
+        others = [origin for origin in origins if origin.number != self._log.number]
+        ended = [origin for origin in others if living is None or origin.name not in living]
+        for entry in self._entries.values():
+            if living is not None:
+                self._give_back(entry, [origin for origin in others if origin.name in living])
+            self._take_over(entry, ended, living)
+        for origin in ended:
+            self._log.forget_ended(origin, self._context.now() - FORGET_AFTER)
+
+    def _give_back(self, entry: _Entry, returned: Sequence[Origin]) -> None:
+        """Leave origins whose processes had no lease for a while, and have one again; take back our own."""
+        for origin in returned:
+            if entry.state.follows(origin.number) and entry.state.is_done(origin.number):
+                entry.state.leave(origin.number)
+        own = self._log.positions(entry.state.name).get(self._log.number)
+        if own is not None and own.owner not in ("", self._log.origin):
+            self._log.adopt(entry.state.name, self._log.number, own.owner)
+
+    def _take_over(self, entry: _Entry, ended: Sequence[Origin], living: Collection[str] | None) -> None:
+        """Take over for a consumer what ended processes have left, unless another process is faster."""
+        name = entry.state.name
+        wanted = [
+            origin
+            for origin in ended
+            if (origin.last or origin.pruned_to) and not entry.state.follows(origin.number)
+        ]
+        positions = self._log.positions(name) if wanted else {}
+        for origin in wanted:
+            known = positions.get(origin.number)
+            if known is not None and known.number >= max(origin.last, origin.pruned_to):
+                continue
+            owner = None if known is None else known.owner
+            position: int | None = None
+            if owner == self._log.origin and known is not None:
+                position = known.number
+            elif owner is None or living is None or owner not in living:
+                position = self._log.adopt(name, origin.number, owner)
+            if position is not None:
+                logger.info("%s takes up the events of %s behind %d", name, origin.name, position)
+                entry.state.follow(origin.number, position)
+
+    # -- Feeding -----------------------------------------------------------------------------------
+
+    def _feed_all(self) -> None:
+        try:
+            for entry in list(self._entries.values()):
+                self._feed(entry)
+            self._publish()
+        except StoreError as error:
+            if not error.passing:
+                raise
+            logger.warning("the log of events cannot be read now: %s", error)
+            self._growing = True
+            self._later(UNTRIED_S, LogGrew())
+        finally:
+            self._chunks.clear()
+            self._made.clear()
+
+    def _read(self, origin: int, after: int) -> Sequence[LoggedEvent]:
+        """Read events; consumers that are equally far share what is read."""
+        found = self._chunks.get((origin, after))
+        if found is None:
+            found = self._chunks[origin, after] = self._reader.read(origin, after)
+        return found
+
+    def _event(self, origin: int, logged: LoggedEvent) -> DomainEvent | None:
+        key = origin, logged.number
+        if key not in self._made:
+            self._made[key] = self._reader.whole(logged, self._names.get(origin, ""))
+        return self._made[key]
+
+    def _feed(self, entry: _Entry) -> None:
+        state = entry.state
+        wanted = {kind.__name__ for kind in state.kinds}
+        more = not getattr(entry.target, "closed", False)
+        while more and len(state) < WINDOW:
+            more = False
+            for origin in state.origins:
+                after = state.seen(origin)
+                if self._pruned.get(origin, 0) > after:
+                    self._dropped(state, origin, after)
+                    after = state.seen(origin)
+                rows = self._read(origin, after)
+                for logged in rows:
+                    event = self._event(origin, logged) if logged.kind in wanted else None
+                    if event is None:
+                        state.skip(origin, logged.number)
+                    else:
+                        state.add(origin, logged.number, event)
+                # What came first is read to its end first.
+                if len(rows) >= READ_AT_ONCE or (rows and origin != self._log.number):
+                    more = True
+                    break
+        self._deliver(entry)
+        self._store_later()
+
+    def _dropped(self, state: Consumer, origin: int, after: int) -> None:
+        """Tell a consumer that was behind the retention what is gone."""
+        pruned_to, name = self._pruned[origin], self._names.get(origin, "")
+        self._context.observer.count("events_dropped", "")
+        logger.error(
+            "consumer %s: events %d to %d of %s were dropped before it had them (events.keep_number, "
+            "events.keep_days)",
+            state.name,
+            after + 1,
+            pruned_to,
+            name,
+        )
+        if EventsDropped in state.kinds:
+            event = EventsDropped(
+                at=self._context.now(),
+                id=f"{name}:{pruned_to}",
+                first=f"{name}:{after + 1}",
+                last=f"{name}:{pruned_to}",
+                count=pruned_to - after,
+            )
+            state.add(origin, pruned_to, event)
+        else:
+            state.skip(origin, pruned_to)
+
+    def _publish(self) -> None:
+        """Tell those who listen to durable events as they come."""
+        if self._tail is None:
+            return
+        if not any(kind in self._router.listeners for kind in DURABLE):
+            self._tail = None
+            if not self._entries:
+                self._log.watch(None)
+            return
+        listened = {kind.__name__ for kind in self._router.listeners}
+        rows = self._read(self._log.number, self._tail)
+        while rows:
+            for logged in rows:
+                self._tail = logged.number
+                event = self._event(self._log.number, logged) if logged.kind in listened else None
+                if event is not None:
+                    self._router.publish(event)
+            rows = self._read(self._log.number, self._tail)
+
+    # -- Delivering --------------------------------------------------------------------------------
+
+    def _deliver(self, entry: _Entry) -> None:
+        state = entry.state
+        if not len(state) or entry.waking:
+            return
+        if not entry.target.ready():
+            if not getattr(entry.target, "closed", False):
+                entry.waking = True
+                self._later(UNTRIED_S, Wake(entry))
+            return
+        now = self._context.clock.monotonic()
+        for delivery in state.due(now):
+            if self._is_elsewhere(entry, delivery):
+                self._again(entry, delivery, ELSEWHERE_S)
+            else:
+                entry.target.deliver(delivery.event, self._ended(entry, delivery))
+
+    def _ended(self, entry: _Entry, delivery: Delivery) -> Callable[[Any], None]:
+        return lambda outcome: self._tell(Delivered(entry, delivery, outcome))
+
+    def _is_elsewhere(self, entry: _Entry, delivery: Delivery) -> bool:
+        """Return whether another process has older events of the charge point to deliver to this consumer."""
+        if self._living is None or delivery.origin != self._log.number:
+            return False
+        charge_point_id = delivery.event.charge_point_id
+        if not charge_point_id or entry.moved.get(charge_point_id):
+            return False
+        try:
+            elsewhere = self._log.elsewhere(entry.state.name, charge_point_id, delivery.event.at)
+        except StoreError:
+            return True
+        entry.moved[charge_point_id] = not elsewhere
+        return elsewhere
+
+    def _again(self, entry: _Entry, delivery: Delivery, seconds: float) -> None:
+        entry.state.wait(delivery, self._context.clock.monotonic() + seconds)
+        self._later(seconds, Wake(entry, delivery.event.charge_point_id))
+
+    def _is_current(self, entry: _Entry) -> bool:
+        return self._entries.get(entry.state.name) is entry
+
+    def _wake(self, message: Wake) -> None:
+        entry = message.consumer
+        if not self._is_current(entry):
+            return
+        if message.charge_point_id is None:
+            entry.waking = False
+        else:
+            entry.state.wake(message.charge_point_id)
+        self._deliver(entry)
+
+    def _delivered(self, message: Delivered) -> None:
+        entry, delivery, outcome = message.consumer, message.delivery, message.outcome
+        if not self._is_current(entry):
+            return
+        state, context = entry.state, self._context
+        charge_point_id = delivery.event.charge_point_id
+        if outcome is None:
+            state.done(delivery)
+            self._go_on(entry)
+        elif type(outcome) is Untried:
+            self._again(entry, delivery, UNTRIED_S)
+        elif getattr(outcome.error, "blameless", False) and getattr(outcome.error, "passing", False):
+            self._again(entry, delivery, min(self._delay_max_s, UNTRIED_S))
+        else:
+            context.observer.count("event_failed", charge_point_id)
+            text = "consumer %s failed at event %s (%s), try %d: %s"
+            name, event = state.name, delivery.event
+            now = context.clock.monotonic()
+            again = state.failed(delivery, now)
+            what = (name, event.id, type(event).__name__, delivery.failures, outcome.text)
+            context.log_limit.log(logger, logging.ERROR, charge_point_id, f"event {name}", text, *what)
+            if again:
+                self._later(delivery.due - now, Wake(entry, charge_point_id))
+            else:
+                self._make_dead_letter(entry, delivery, outcome.text)
+
+    def _make_dead_letter(self, entry: _Entry, delivery: Delivery, why: str) -> None:
+        self._context.observer.count("event_dead_letter", delivery.event.charge_point_id)
+        receipt = self._log.set_aside(entry.state.name, delivery.event, why)
+        receipt.then(lambda error: self._tell(SetAside(entry, delivery, error)))
+
+    def _set_aside(self, message: SetAside) -> None:
+        entry = message.consumer
+        if not self._is_current(entry):
+            return
+        if message.error is None:
+            entry.state.done(message.delivery)
+            self._go_on(entry)
+        else:
+            self._again(entry, message.delivery, self._delay_max_s)
+
+    def _go_on(self, entry: _Entry) -> None:
+        if len(entry.state) == WINDOW // 2:  # below a full window there was nothing more to read
+            self._heard()
+        self._deliver(entry)
+        self._store_later()
+
+    def _retry(self, message: RetryEvent) -> None:
+        """Deliver the event of a dead letter once more, whatever else its consumer has."""
+        number, told = message.number, message.told
+        letters = [one for one in self._log.dead_letters(after=number - 1, limit=1) if one.number == number]
+        if not letters:
+            told.set_exception(DeadLetterNotFound(f"there is no dead event {number}"))
+            return
+        (letter,) = letters
+        entry = self._entries.get(letter.consumer)
+        if entry is None:
+            told.set_exception(EventNotDelivered(f"the consumer {letter.consumer} does not run here"))
+            return
+
+        def ended(outcome: Any) -> None:
+            if outcome is None:
+                self._log.forget_dead_letters([number]).then(
+                    lambda error: told.set(None) if error is None else told.set_exception(error)
+                )
+            else:
+                why = outcome.text if type(outcome) is Failure else outcome.why
+                told.set_exception(EventNotDelivered(f"{letter.consumer} does not take it: {why}"))
+
+        entry.target.deliver(decoded(letter.kind, letter.data), ended)
+
+    # -- Positions, and retention --------------------------------------------------------------------
+
+    def _store_later(self) -> None:
+        if not self._storing:
+            self._storing = True
+            self._later(STORE_S, StorePositions())
+
+    def _store_positions(self, _: StorePositions | None) -> None:
+        self._storing = False
+        for name, entry in self._entries.items():
+            for origin, position in entry.state.positions().items():
+                receipt = self._log.advance(name, origin, position)
+                receipt.then(_note_unstored(entry.state, origin, position))
+
+    def _prune(self, _: Prune) -> None:
+        since = None
+        if self._keep_days:
+            since = self._context.now() - dt.timedelta(days=self._keep_days)
+        more = False
+        try:
+            if self._keep_number or since is not None:
+                more = self._log.prune(keep=self._keep_number, since=since)
+            if self._entries and not more:
+                self._pruned = {origin.number: origin.pruned_to for origin in self._log.origins()}
+        except StoreError as error:
+            logger.warning("old events cannot be dropped now: %s", error)
+        self._later(PRUNE_STEP_S if more else PRUNE_S, Prune())
+
+
+def _note_unstored(state: Consumer, origin: int, position: int) -> Callable[[Exception | None], None]:
+    def note(error: Exception | None) -> None:
+        if error is not None:
+            state.unstored(origin, position)
+
+    return note

@@ -1,0 +1,60 @@
+"""Durable events out of the log, made whole: transactions as they are, and energy that nobody claimed."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..store.events import CORRECTED, TransactionEnded, corrected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..protocol.events import DomainEvent
+    from ..store.store import EventLogView, LoggedEvent, Store
+    from .assessment import Assessment
+
+logger = logging.getLogger(__name__)
+
+READ_AT_ONCE = 200
+"""Events that are read at once."""
+
+
+class EventReader:
+    """Reader of the event log of a store; its methods switch greenlets."""
+
+    def __init__(self, store: Store, assessment: Assessment) -> None:
+        self._store = store
+        self._assessment = assessment
+
+    @property
+    def log(self) -> EventLogView:
+        """Log that is read."""
+        return self._store.event_log
+
+    def read(self, origin: int, after: int) -> Sequence[LoggedEvent]:
+        """Read the next events of an origin behind a number."""
+        return self.log.read(origin, after, READ_AT_ONCE)
+
+    def whole(self, logged: LoggedEvent, origin_name: str) -> DomainEvent | None:
+        """Make an event; None for one whose transaction is gone, or that cannot be read, which is logged."""
+        if logged.kind == CORRECTED:
+            return self._corrected(logged, origin_name)
+        try:
+            event = logged.event(origin_name)
+        except (ValueError, KeyError, msgspec.MsgspecError) as error:
+            logger.error("event %s:%d cannot be read: %s", origin_name, logged.number, error)  # noqa: TRY400
+            return None
+        if type(event) is TransactionEnded and event.transaction.energy_wh is None:
+            # Closed by hand without a meter's value: the readings say.
+            known = self._assessment.assessed(event.transaction)
+            return msgspec.structs.replace(event, transaction=known)
+        return event
+
+    def _corrected(self, logged: LoggedEvent, origin_name: str) -> DomainEvent | None:
+        known = self._store.transaction(logged.transaction_id or 0)
+        if known is None:
+            return None
+        return corrected(self._assessment.assessed(known), f"{origin_name}:{logged.number}", logged.logged_at)

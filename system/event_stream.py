@@ -1,0 +1,161 @@
+"""Stream of events as they come, for one reader, that can go on where it was: the reader keeps the cursor.
+
+A cursor is the last number of each origin, as `origin:number,...`; only durable events have one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ..config.errors import ChargehandError
+from ..protocol.events import EventsDropped
+from ..store.events import DURABLE
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterable
+
+    from ..protocol.events import DomainEvent
+    from ..store.store import LoggedEvent
+    from .event_reader import EventReader
+    from .subscriptions import Subscription
+
+NUMBER_DIGITS = 12
+"""Digits of the largest number of an event."""
+
+
+class WrongCursor(ChargehandError, ValueError):
+    """Error: a text is no cursor of a stream of events."""
+
+
+def parse(cursor: str) -> dict[str, int]:
+    """Read a cursor. Raises `WrongCursor`."""
+    found = {}
+    for part in cursor.split(","):
+        origin, separator, number = part.strip().rpartition(":")
+        if not separator or not origin or not (number.isascii() and number.isdigit()):
+            raise WrongCursor(f"{cursor!r} is no place in the stream of events")
+        if len(number) > NUMBER_DIGITS:
+            raise WrongCursor(f"{cursor!r} is no place in the stream of events: {number} is too large")
+        found[origin] = int(number)
+    return found
+
+
+class EventStream:
+    """Events of some kinds; `next` gives each with its cursor, which is empty for live ones.
+
+    From `after`, a cursor, the durable events that came since are read first; without one it starts now. What its
+    reader does not keep up with is read from the log again; of live events the newest is dropped. `others` says that
+    other processes store events, too, which are looked for at each timeout. Raises `WrongCursor`; may switch greenlets.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        reader: EventReader,
+        kinds: Iterable[type[DomainEvent]],
+        *,
+        after: str = "",
+        charge_point_id: str = "",
+        others: bool = False,
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        kinds = tuple(kinds)
+        self._subscription = subscription
+        self._reader = reader
+        self._kinds = {kind.__name__ for kind in kinds}
+        self._durable = any(kind in DURABLE for kind in kinds)
+        self._charge_point_id = charge_point_id
+        self._others = others
+        self._dropped = 0
+        self._waiting: deque[tuple[str, DomainEvent]] = deque()
+        self._names: dict[int, str] = {}
+        self._positions: dict[int, int] = {}
+        self._behind = bool(after)
+        given = parse(after) if after else None
+        if self._durable:
+            self._begin(given, now)
+
+    def _begin(self, given: dict[str, int] | None, now: Callable[[], dt.datetime]) -> None:
+        log = self._reader.log
+        own = log.last
+        for origin in log.origins():
+            self._names[origin.number] = origin.name
+            if given is None:
+                last = own if origin.number == log.number else max(origin.last, origin.pruned_to)
+                self._positions[origin.number] = last
+                continue
+            position = given.get(origin.name, 0)
+            if position < origin.pruned_to:
+                if EventsDropped.__name__ in self._kinds:
+                    event = EventsDropped(
+                        at=now(),
+                        id=f"{origin.name}:{origin.pruned_to}",
+                        first=f"{origin.name}:{position + 1}",
+                        last=f"{origin.name}:{origin.pruned_to}",
+                        count=origin.pruned_to - position,
+                    )
+                    self._waiting.append(("", event))
+                position = origin.pruned_to
+            self._positions[origin.number] = position
+
+    @property
+    def closed(self) -> bool:
+        """True when no further event comes."""
+        return self._subscription.closed
+
+    def close(self) -> None:
+        """Take no further event."""
+        self._subscription.close()
+
+    @property
+    def cursor(self) -> str:
+        """Cursor of what was read so far."""
+        return ",".join(f"{self._names[origin]}:{number}" for origin, number in self._positions.items())
+
+    def next(self, timeout_s: float) -> tuple[str, DomainEvent] | None:
+        """Wait for the next event; None if there is none within `timeout_s`, or ever. Switches greenlets."""
+        while True:
+            if not self._waiting and self._behind:
+                self._behind = self._catch_up()
+            if self._waiting:
+                return self._waiting.popleft()
+            if self._behind:
+                continue
+            event = self._subscription.next(timeout_s)
+            if self._subscription.dropped != self._dropped:
+                self._dropped = self._subscription.dropped
+                self._behind = self._durable
+            if event is None:
+                self._behind = self._behind or (self._others and self._durable)
+                return None
+            if not event.id:
+                return "", event
+            number = int(event.id.rpartition(":")[2])
+            own = self._reader.log.number
+            if number > self._positions.get(own, 0) and not self._behind:
+                self._positions[own] = number
+                return self.cursor, event
+
+    def _catch_up(self) -> bool:
+        """Read what the log has behind the positions; return whether there may be more."""
+        if self._others:
+            for known in self._reader.log.origins():
+                self._names.setdefault(known.number, known.name)
+                self._positions.setdefault(known.number, 0)
+        more = False
+        for origin in sorted(self._positions):
+            rows = self._reader.read(origin, self._positions[origin])
+            more = more or bool(rows)
+            for logged in rows:
+                self._positions[origin] = logged.number
+                event = self._wanted(logged, origin)
+                if event is not None:
+                    self._waiting.append((self.cursor, event))
+        return more
+
+    def _wanted(self, logged: LoggedEvent, origin: int) -> DomainEvent | None:
+        if logged.kind not in self._kinds or self._charge_point_id not in ("", logged.charge_point_id):
+            return None
+        return self._reader.whole(logged, self._names[origin])

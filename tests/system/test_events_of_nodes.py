@@ -1,0 +1,160 @@
+"""Durable events of several systems on one store: each delivers its own, and one of them what an ended one has left."""
+
+import datetime as dt
+import tempfile
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from chargehand import CentralSystem, Settings
+from chargehand.actors.runtime import threads
+from chargehand.store.postgres import PostgresStore
+from chargehand.store.shared import REMOVALS_KEPT_S
+from chargehand.store.sqlite import SqliteFile
+from chargehand.store.store_server import StoreServer
+from chargehand.store.worker_socket import WorkerStore
+from chargehand.system import event_consumers
+from tests.hub import settle, until
+from tests.remote.registry_harness import LeaseRegistry
+
+from .test_event_consumers import QUICK, Billing, both, transaction
+
+SETTINGS = Settings(port=0, supervision=QUICK)
+
+
+class Nodes:
+    """Systems by name over one exchange, each with a store of its own on one database."""
+
+    def __init__(self, open_store):
+        self.open_store = open_store
+        self.exchange = LeaseRegistry()
+        self.systems, self.stores, self.faults = {}, {}, {}
+        self.taken = []
+
+    def start(self, name):
+        store = self.stores[name] = self.open_store(name)
+        faults = self.faults[name] = []
+        system = self.systems[name] = CentralSystem(
+            SETTINGS,
+            plugins=[Billing.spec(self.taken, faults, name="billing")],
+            store=store,
+            coordinator=self.exchange.board(name),
+        )
+        system.start()
+        return system
+
+    def stop(self, name):
+        self.systems.pop(name).stop()
+        self.stores.pop(name).close()
+
+    def end(self):
+        for name in list(self.systems):
+            self.stop(name)
+
+    def lives(self, name, number, charge_point_id="CP1"):
+        store, now = self.stores[name], dt.datetime.now(dt.UTC)
+        start = msgspec.structs.replace(transaction(number, charge_point_id), start_received_at=now)
+        store.start_transaction(start)
+        stop = msgspec.structs.replace(start, meter_stop=300, stopped_at=now, stop_received_at=now)
+        store.stop_transaction(stop).wait(30)
+
+    @property
+    def numbers(self):
+        return [(kind, number) for kind, number, _ in self.taken]
+
+
+@pytest.fixture(params=["workers", "postgres"])
+def nodes(request, monkeypatch):
+    monkeypatch.setattr(event_consumers, "ADOPT_S", 0.05)
+    monkeypatch.setattr(event_consumers, "STORE_S", 0.02)
+    monkeypatch.setattr(event_consumers, "ELSEWHERE_S", 0.02)
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres").url
+        made = Nodes(lambda name: PostgresStore.open(url, threads, origin=name))
+        yield made
+        made.end()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path, file = str(Path(folder) / "socket"), str(Path(folder) / "file")
+        server = StoreServer(
+            path,
+            lambda: SqliteFile(file, removals_kept_s=REMOVALS_KEPT_S),
+            threads,
+            failed=lambda error: None,
+        )
+        server.start()
+        made = Nodes(lambda name: WorkerStore.open(path, threads, origin=name))
+        yield made
+        made.end()
+        server.stop()
+
+
+def test_each_node_delivers_what_it_has_stored_once(nodes):
+    nodes.start("a")
+    nodes.start("b")
+    nodes.lives("a", 1, "CP1")
+    nodes.lives("b", 2, "CP2")
+    until(lambda: len(nodes.taken) == 4)
+    settle()
+    assert sorted(nodes.numbers) == sorted(both(1, 2))
+
+
+def test_what_an_ended_node_has_left_is_delivered_by_one_other(nodes):
+    for name in "abc":
+        nodes.start(name)
+    nodes.lives("a", 1)
+    until(lambda: len(nodes.taken) == 2)
+    nodes.faults["a"] += [ValueError("it fails")] * 1000
+    nodes.lives("a", 2)
+    nodes.lives("a", 3, "CP3")
+    nodes.stop("a")
+    until(lambda: len(nodes.taken) == 6)
+    settle()
+    assert [one for one in nodes.numbers if one[1] != 3] == both(1, 2)
+    assert [one for one in nodes.numbers if one[1] == 3] == both(3)
+    owners = {position.owner for position in nodes.stores["b"].event_log.positions("billing").values()}
+    assert "a" not in owners
+
+
+def test_events_of_a_charge_point_that_moves_wait_for_those_of_the_node_before(nodes):
+    nodes.start("a")
+    b = nodes.start("b")
+    nodes.faults["a"] += [ValueError("it fails")] * 5
+    nodes.lives("a", 1)
+    b._durable_events.moved("CP1")
+    nodes.lives("b", 2)
+    nodes.lives("b", 3, "CP3")
+    until(lambda: len(nodes.taken) == 6)
+    assert [one for one in nodes.numbers if one[1] != 3] == both(1, 2)
+
+
+def test_events_of_a_charge_point_wait_until_those_of_an_ended_node_were_taken_over(nodes):
+    nodes.start("a")
+    b = nodes.start("b")
+    nodes.faults["a"] += [ValueError("it fails")] * 1000
+    nodes.lives("a", 1)
+    b._durable_events.moved("CP1")
+    nodes.lives("b", 2)
+    settle()
+    assert nodes.taken == []
+    nodes.stop("a")
+    until(lambda: len(nodes.taken) == 4)
+    assert nodes.numbers == both(1, 2)
+
+
+def test_a_node_that_was_taken_for_ended_goes_on_with_its_own_events(nodes):
+    nodes.start("a")
+    nodes.start("b")
+    board = nodes.exchange.boards["a"]
+    nodes.faults["a"] += [ValueError("it fails")] * 1000
+    nodes.lives("a", 1)
+    nodes.exchange.die("a")
+    until(lambda: len(nodes.taken) == 2)
+    nodes.faults["a"].clear()
+    nodes.exchange.boards["a"] = board
+    log = nodes.stores["a"].event_log
+    until(lambda: log.positions("billing")[log.number].owner == "a")
+    nodes.lives("a", 2)
+    until(lambda: ("TransactionEnded", 2) in nodes.numbers)
+    until(lambda: log.positions("billing")[log.number].number == log.last)
