@@ -74,6 +74,8 @@ if TYPE_CHECKING:
     from .protocol.events import FirmwareStatusChanged as FirmwareStatusChanged
     from .protocol.events import LogStatusChanged as LogStatusChanged
     from .protocol.events import MeterValuesReceived as MeterValuesReceived
+    from .protocol.events import NodeJoined as NodeJoined
+    from .protocol.events import NodeLeft as NodeLeft
     from .protocol.events import PluginQuarantined as PluginQuarantined
     from .protocol.events import PluginReleased as PluginReleased
     from .protocol.events import ReservationEnded as ReservationEnded
@@ -211,6 +213,8 @@ _MODULES = {
     "DomainEvent": ".protocol.events",
     "MeterValuesReceived": ".protocol.events",
     "PluginQuarantined": ".protocol.events",
+    "NodeJoined": ".protocol.events",
+    "NodeLeft": ".protocol.events",
     "PluginReleased": ".protocol.events",
     "SessionRestarted": ".protocol.events",
     "StatusChanged": ".protocol.events",

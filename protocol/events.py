@@ -187,6 +187,18 @@ class PluginReleased(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True)
     plugin: str
 
 
+class NodeJoined(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """Another node, or worker process, has joined those that share the charge points. Live."""
+
+    node: str
+
+
+class NodeLeft(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """Another node, or worker process, has ended, or has lost its lease. Live."""
+
+    node: str
+
+
 LIVE: tuple[type[DomainEvent], ...] = (
     ChargePointOnline,
     ChargePointOffline,
@@ -197,6 +209,8 @@ LIVE: tuple[type[DomainEvent], ...] = (
     SessionRestarted,
     PluginQuarantined,
     PluginReleased,
+    NodeJoined,
+    NodeLeft,
 )
 """All live events."""
 

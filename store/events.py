@@ -70,9 +70,9 @@ CORRECTED = TransactionCorrected.__name__
 
 _encode = msgspec.json.Encoder().encode
 DECODERS: Mapping[str, Callable[[str], DomainEvent]] = {
-    kind.__name__: msgspec.json.Decoder(kind).decode for kind in DURABLE
+    kind.__name__: msgspec.json.Decoder(kind).decode for kind in (*DURABLE, *LIVE)
 }
-"""Decoders of durable events by name."""
+"""Decoders of events by name."""
 
 
 class Logged(NamedTuple):

@@ -553,7 +553,7 @@ class CentralSystem(CommandSender):
                 wanted,
                 after=after,
                 charge_point_id=charge_point_id,
-                others=self._membership is not None,
+                others=None if self.cluster is None else self.cluster.live_events,
                 now=self._context.now,
             )
             opened = True

@@ -10,7 +10,8 @@ import msgspec
 from ..store.events import CORRECTED, TransactionEnded, corrected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
 
     from ..protocol.events import DomainEvent
     from ..store.store import EventLogView, LoggedEvent, Store
@@ -37,6 +38,24 @@ class EventReader:
     def read(self, origin: int, after: int) -> Sequence[LoggedEvent]:
         """Read the next events of an origin behind a number."""
         return self.log.read(origin, after, READ_AT_ONCE)
+
+    def read_all(self, positions: Mapping[int, int]) -> list[tuple[int, LoggedEvent]]:
+        """Read the next events of several origins behind their positions, in the order of their times.
+
+        The order within an origin is kept, though the times of one may go back.
+        """
+        found: list[tuple[dt.datetime, int, LoggedEvent]] = []
+        limit: dt.datetime | None = None
+        for origin in sorted(positions):
+            rows, at = self.read(origin, positions[origin]), None
+            for logged in rows:
+                at = logged.logged_at if at is None else max(at, logged.logged_at)
+                found.append((at, origin, logged))
+            if at is not None and len(rows) >= READ_AT_ONCE:  # what comes later is not known yet
+                limit = at if limit is None else min(limit, at)
+        found = [one for one in found if limit is None or one[0] <= limit]
+        found.sort(key=lambda one: one[:2])
+        return [(origin, logged) for _, origin, logged in found]
 
     def whole(self, logged: LoggedEvent, origin_name: str) -> DomainEvent | None:
         """Make an event; None for one whose transaction is gone, or that cannot be read, which is logged."""

@@ -6,6 +6,7 @@ A cursor is the last number of each origin, as `origin:number,...`; only durable
 from __future__ import annotations
 
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from ..config.errors import ChargehandError
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ..protocol.events import DomainEvent
+    from ..remote.cluster.live_events import LiveEvents
     from ..store.store import LoggedEvent
     from .event_reader import EventReader
     from .subscriptions import Subscription
 
+LOOK_S = 0.5
+"""Seconds between two looks for what other processes have stored."""
 NUMBER_DIGITS = 12
 """Digits of the largest number of an event."""
 
@@ -46,8 +50,9 @@ class EventStream:
     """Events of some kinds; `next` gives each with its cursor, which is empty for live ones.
 
     From `after`, a cursor, the durable events that came since are read first; without one it starts now. What its
-    reader does not keep up with is read from the log again; of live events the newest is dropped. `others` says that
-    other processes store events, too, which are looked for at each timeout. Raises `WrongCursor`; may switch greenlets.
+    reader does not keep up with is read from the log again; of live events the newest is dropped. With `others`, the
+    other processes, it has the live events of these too, and looks each `LOOK_S` for what they have stored. Raises
+    `WrongCursor`; may switch greenlets.
     """
 
     def __init__(
@@ -58,7 +63,7 @@ class EventStream:
         *,
         after: str = "",
         charge_point_id: str = "",
-        others: bool = False,
+        others: LiveEvents | None = None,
         now: Callable[[], dt.datetime],
     ) -> None:
         kinds = tuple(kinds)
@@ -67,7 +72,8 @@ class EventStream:
         self._kinds = {kind.__name__ for kind in kinds}
         self._durable = any(kind in DURABLE for kind in kinds)
         self._charge_point_id = charge_point_id
-        self._others = others
+        self._shared = others is not None
+        self._looks_at = monotonic() + LOOK_S
         self._dropped = 0
         self._waiting: deque[tuple[str, DomainEvent]] = deque()
         self._names: dict[int, str] = {}
@@ -76,6 +82,7 @@ class EventStream:
         given = parse(after) if after else None
         if self._durable:
             self._begin(given, now)
+        self._end_others = None if others is None else others.want(kinds, subscription.hear)
 
     def _begin(self, given: dict[str, int] | None, now: Callable[[], dt.datetime]) -> None:
         log = self._reader.log
@@ -108,6 +115,8 @@ class EventStream:
     def close(self) -> None:
         """Take no further event."""
         self._subscription.close()
+        if self._end_others is not None:
+            self._end_others()
 
     @property
     def cursor(self) -> str:
@@ -116,44 +125,51 @@ class EventStream:
 
     def next(self, timeout_s: float) -> tuple[str, DomainEvent] | None:
         """Wait for the next event; None if there is none within `timeout_s`, or ever. Switches greenlets."""
-        while True:
-            if not self._waiting and self._behind:
-                self._behind = self._catch_up()
-            if self._waiting:
-                return self._waiting.popleft()
-            if self._behind:
-                continue
-            event = self._subscription.next(timeout_s)
-            if self._subscription.dropped != self._dropped:
-                self._dropped = self._subscription.dropped
-                self._behind = self._durable
-            if event is None:
-                self._behind = self._behind or (self._others and self._durable)
+        ends_at = monotonic() + timeout_s
+        while not (found := self._stored() or self._told(ends_at - monotonic())):
+            if self.closed or (monotonic() >= ends_at and not self._behind):
                 return None
-            if not event.id:
-                return "", event
-            number = int(event.id.rpartition(":")[2])
-            own = self._reader.log.number
-            if number > self._positions.get(own, 0) and not self._behind:
-                self._positions[own] = number
-                return self.cursor, event
+        return found
+
+    def _stored(self) -> tuple[str, DomainEvent] | None:
+        """Return the next event of the log, if it is known or time to look that there is one."""
+        now = monotonic()
+        if self._shared and self._durable and now >= self._looks_at:
+            self._behind = True
+            self._looks_at = now + LOOK_S
+        while self._behind and not self._waiting:
+            self._behind = self._catch_up()
+        return self._waiting.popleft() if self._waiting else None
+
+    def _told(self, left_s: float) -> tuple[str, DomainEvent] | None:
+        """Wait for the next event that is told; None if there is none, or if it is to be read from the log."""
+        left_s = max(0.0, left_s)
+        event = self._subscription.next(min(left_s, LOOK_S) if self._shared else left_s)
+        if self._subscription.dropped != self._dropped:
+            self._dropped = self._subscription.dropped
+            self._behind = self._durable
+        if event is None or not event.id:
+            return None if event is None else ("", event)
+        number = int(event.id.rpartition(":")[2])
+        own = self._reader.log.number
+        if number <= self._positions.get(own, 0) or self._behind:
+            return None
+        self._positions[own] = number
+        return self.cursor, event
 
     def _catch_up(self) -> bool:
         """Read what the log has behind the positions; return whether there may be more."""
-        if self._others:
+        if self._shared:
             for known in self._reader.log.origins():
                 self._names.setdefault(known.number, known.name)
                 self._positions.setdefault(known.number, 0)
-        more = False
-        for origin in sorted(self._positions):
-            rows = self._reader.read(origin, self._positions[origin])
-            more = more or bool(rows)
-            for logged in rows:
-                self._positions[origin] = logged.number
-                event = self._wanted(logged, origin)
-                if event is not None:
-                    self._waiting.append((self.cursor, event))
-        return more
+        rows = self._reader.read_all(self._positions)
+        for origin, logged in rows:
+            self._positions[origin] = logged.number
+            event = self._wanted(logged, origin)
+            if event is not None:
+                self._waiting.append((self.cursor, event))
+        return bool(rows)
 
     def _wanted(self, logged: LoggedEvent, origin: int) -> DomainEvent | None:
         if logged.kind not in self._kinds or self._charge_point_id not in ("", logged.charge_point_id):

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from ..actors.session.commands import command_ended
 from ..actors.session.messages import SendCommand, TicketEnded, TimePassed
 from ..actors.session.tickets import TicketState
+from ..protocol.events import NodeJoined, NodeLeft
 from ..protocol.websocket import CloseCode
 from ..remote.cluster.cluster import REFRESH_S, Cluster
 from ..remote.cluster.coordinator import CoordinatorUnavailable
 from .ticket_store import TicketStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..actors.plugin.routing import Router
     from ..actors.runtime.timers import Timers
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ..actors.session.directory import Directory
     from ..actors.session.tickets import Ticket, TicketRegistry
     from ..protocol.actions import Version
+    from ..protocol.events import DomainEvent
     from ..remote.cluster.coordinator import Coordinator
     from ..store.store import Store
 
@@ -165,14 +167,36 @@ class Membership:
         """
         event = None
         if not elsewhere:  # else that node has stored its event
-            at = dt.datetime.fromtimestamp(self._clock.time(), dt.UTC)
-            event = command_ended(ticket, at)
+            event = command_ended(ticket, self._now())
         if self._durable_tickets is not None and ticket.persisted is not None:
             self._durable_tickets.forget(ticket, event)
         elif event is not None:
             self._store.publish(event)
         self._router.tell_outcome(ticket.action, TicketEnded(ticket), elsewhere=elsewhere)
         self._observer.count(f"ticket_{ticket.state}", ticket.charge_point_id)
+
+    def nodes_changed(self, joined: Iterable[str], left: Iterable[str]) -> None:
+        """Publish which other nodes have come and gone."""
+        at = self._now()
+        for node in joined:
+            self._router.publish(NodeJoined(at=at, node=node))
+        for node in left:
+            self._router.publish(NodeLeft(at=at, node=node))
+
+    def listen(self, kind: type[DomainEvent], listener: Callable[[DomainEvent], None]) -> None:
+        """Tell a listener of live events of a kind from now on."""
+        self._router.listen(kind, listener)
+
+    def unlisten(self, kind: type[DomainEvent], listener: Callable[[DomainEvent], None]) -> None:
+        """Tell a listener no more."""
+        self._router.unlisten(kind, listener)
+
+    def event_lost(self, charge_point_id: str) -> None:
+        """Count an event that could not be sent to another node."""
+        self._observer.count("event_dropped", charge_point_id)
+
+    def _now(self) -> dt.datetime:
+        return dt.datetime.fromtimestamp(self._clock.time(), dt.UTC)
 
     # -- For the system --------------------------------------------------------------------------
 

@@ -51,9 +51,10 @@ class Subscription:
         self._news = Event()
         self._closed = False
         for kind in self._kinds:
-            router.listen(kind, self._hear)
+            router.listen(kind, self.hear)
 
-    def _hear(self, event: DomainEvent) -> None:
+    def hear(self, event: DomainEvent) -> None:
+        """Take an event of the kinds that were asked for, unless the queue is full."""
         if self._charge_point_id not in ("", event.charge_point_id):
             return
         if len(self._events) >= self._limit:
@@ -73,7 +74,7 @@ class Subscription:
         if not self._closed:
             self._closed = True
             for kind in self._kinds:
-                self._router.unlisten(kind, self._hear)
+                self._router.unlisten(kind, self.hear)
             self._news.set()
 
     def next(self, timeout_s: float | None = None) -> DomainEvent | None:

@@ -23,8 +23,6 @@ EVENT_STREAM = "text/event-stream"
 
 QUIET_S = 15.0
 """Seconds without an event after which a comment is sent: proxies keep the stream, and one that was left is noticed."""
-LOOK_S = 1.0
-"""The same where other processes store events, too, which are looked for then."""
 
 
 class Events(Resource):
@@ -40,9 +38,9 @@ class Events(Resource):
 
         Durable events, of all processes that share the store, have an `id`: a client that sends the last one as
         `Last-Event-ID`, as `EventSource` does by itself, gets those that came since first. Live events are those of
-        this process; of what a client does not read in time the newest is dropped and counted. `kind` has the wanted
-        kinds, separated by commas, all by default; `charge_point` limits the stream to one charge point. 400 for a
-        `Last-Event-ID` that is none; 503: `http.event_streams` are open.
+        all processes, too; of what a client does not read in time the newest is dropped and counted. `kind` has the
+        wanted kinds, separated by commas, all by default; `charge_point` limits the stream to one charge point. 400
+        for a `Last-Event-ID` that is none; 503: `http.event_streams` are open.
         """
         query = Query(request, "kind", "charge_point")
         names = [name for name in query.text("kind").split(",") if name] or list(EVENTS)
@@ -63,7 +61,6 @@ class Events(Resource):
         response.stream = self._stream([EVENTS[name] for name in names], query.text("charge_point"), after)
 
     def _stream(self, kinds: list[type[DomainEvent]], charge_point_id: str, after: str) -> Iterator[bytes]:
-        quiet_s = QUIET_S if self._system.cluster is None else LOOK_S
         self._streams += 1
         stream = None
         try:
@@ -72,7 +69,7 @@ class Events(Resource):
             with contextlib.suppress(Stopping):
                 while not stream.closed:
                     with self._stop.interrupts():
-                        found = stream.next(quiet_s)
+                        found = stream.next(QUIET_S)
                     if found is None:
                         yield b":\n\n"
                     else:

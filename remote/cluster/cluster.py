@@ -20,6 +20,7 @@ from .claims import Claims
 from .coordinator import CLIENT, CoordinatorUnavailable
 from .forwarded_commands import ForwardedCommands
 from .hosted_commands import HostedCommands
+from .live_events import EventSource, LiveEvents
 from .messages import (
     Ask,
     CancelForwarded,
@@ -27,11 +28,13 @@ from .messages import (
     CommandReturned,
     CommandSent,
     EffectKnown,
+    EventHappened,
     Fence,
     ForwardCommand,
     LetGo,
     NodeMessage,
     Reply,
+    WantEvents,
     decode,
     encode,
 )
@@ -53,9 +56,11 @@ ASK_S = 5.0
 ASKS_LIMIT = 100
 """Requests of other nodes that are answered at the same time."""
 VERIFY_AGAIN_S = 0.5
+LOOK_S = 1.0
+"""Seconds between two looks at which nodes there are."""
 
 
-class ClusterHost(Protocol):
+class ClusterHost(EventSource, Protocol):
     """System, as its cluster sees it. Everything is called in the hub; nothing blocks."""
 
     def run(self, ticket: Ticket[Any]) -> bool:
@@ -79,6 +84,9 @@ class ClusterHost(Protocol):
     def ended(self, ticket: Ticket[Any], *, elsewhere: bool) -> None:
         """Tell those who want to know that a forwarded ticket has its end; `elsewhere` if its node says so."""
 
+    def nodes_changed(self, joined: Iterable[str], left: Iterable[str]) -> None:
+        """Tell those who want to know which other nodes have come and gone."""
+
 
 class Cluster:
     """Cluster, as one of its nodes sees it. The HTTP API sets `answer`, which answers requests of other nodes."""
@@ -101,6 +109,9 @@ class Cluster:
         )
         self.forwarded = ForwardedCommands(self.node, self, timers.clock)
         self.hosted = HostedCommands(self.tell, self._run, here.cancel, versions)
+        self.live_events = LiveEvents(here, self.tell, self.others, timers)
+        self._timers = timers
+        self._known: set[str] | None = None  # other nodes, when last looked at
         self._numbers = itertools.count(1)
         self._asked: dict[str, AsyncResult[Reply]] = {}
         self._answering = 0
@@ -111,6 +122,20 @@ class Cluster:
         """Start; returns at once."""
         self.forwarded.start()
         self.coordinator.start(self)
+        self._look()
+
+    def _look(self) -> None:
+        """Look which other nodes have come and gone; while this one has no lease it does not know."""
+        if self._stopped:
+            return
+        if self.coordinator.held:
+            others, known = set(self.others()), self._known
+            if known is not None and others != known:
+                for node in known - others:
+                    self.live_events.lost(node)
+                self._here.nodes_changed(sorted(others - known), sorted(known - others))
+            self._known = others
+        self._timers.call_at(self._timers.clock.monotonic() + LOOK_S, self._look)
 
     def stop(self) -> None:
         """Release all claims and stop. Switches greenlets for a moment."""
@@ -206,6 +231,8 @@ class Cluster:
             self.claims.received(sender, told)
         elif isinstance(told, Ask):
             self._asked_by(sender, told)
+        elif isinstance(told, EventHappened | WantEvents):
+            self.live_events.received(sender, told)
         elif isinstance(told, Reply):
             waiting = self._asked.pop(told.id, None)
             if waiting is not None:
@@ -222,6 +249,7 @@ class Cluster:
         logger.warning("node %s is gone", node)
         self.forwarded.lost(node)
         self.hosted.lost(node)
+        self.live_events.lost(node)
 
     def lease_changed(self, *, held: bool) -> None:
         """Handle the loss of this node's lease, or its return."""

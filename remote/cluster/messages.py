@@ -97,6 +97,19 @@ class Reply(NodeMessage, frozen=True, tag="reply"):
     content_type: str = ""
 
 
+class WantEvents(NodeMessage, frozen=True, tag="want_events"):
+    """Tell the sender of live events of these kinds from now on; of none if there are none."""
+
+    kinds: tuple[str, ...] = ()
+
+
+class EventHappened(NodeMessage, frozen=True, tag="event"):
+    """A live event has happened. `data` is its JSON."""
+
+    event: str
+    data: str
+
+
 AnyMessage = (
     ForwardCommand
     | CancelForwarded
@@ -108,6 +121,8 @@ AnyMessage = (
     | LetGo
     | Ask
     | Reply
+    | WantEvents
+    | EventHappened
 )
 
 _encoder = msgspec.msgpack.Encoder()
