@@ -5,7 +5,8 @@
 
 With `postgresql` the run starts a database server of its own, which it can kill too. With several worker processes it
 kills one of them, or, one time in four, their parent. The exit status is 1 if a record is lost or stored twice, or a
-transaction id was allotted twice.
+transaction id was allotted twice. A plugin consumes the events of transactions: each must be delivered, in order for
+each charge point, and again only with the same id.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from pathlib import Path
 import click
 import gevent
 from checks import PLANTS, check, plant
+from delivered import Consumer, expected, faults_of, missing
 from fleet import ChargePoint, Log
 from gevent import subprocess as gevent_subprocess
 
@@ -32,6 +34,8 @@ READY_S = 30.0
 STOP_S = 30.0
 ALIVE_S = (0.2, 2.0)
 FAULTS_SHOWN = 20
+EVENTS_S = 60.0
+"""Seconds that the last events have to be delivered."""
 WORKER_KILLED = 0.75
 NO_BUDGET = {"CHARGEHAND_SUPERVISION__INTENSITY": "100000", "CHARGEHAND_SUPERVISION__BACKOFF_MAX_S": "1"}
 
@@ -39,14 +43,18 @@ NO_BUDGET = {"CHARGEHAND_SUPERVISION__INTENSITY": "100000", "CHARGEHAND_SUPERVIS
 class Server:
     """Server process, killed and started again on the same port and data."""
 
-    def __init__(self, data: Path, port: int, store: str, workers: int, chance: random.Random) -> None:
+    def __init__(
+        self, data: Path, port: int, store: str, workers: int, chance: random.Random, consumer: Consumer
+    ) -> None:
         self._workers = workers
         self._chance = chance
         self.workers_killed = 0
         self._command = [
             *(sys.executable, "-m", "chargehand", "serve", "--store", store, "--transport", "reactor"),
             *("--data", str(data), "--port", str(port), "--http-port", "0", "--workers", str(workers)),
+            *("--config", str(consumer.config)),
         ]
+        self._environment = os.environ | NO_BUDGET | {"PYTHONPATH": str(consumer.path)}
         self._log = data.parent / "server.log"
         self._port = port
         self.slowest_start_s = 0.0
@@ -57,7 +65,7 @@ class Server:
         begun = time.monotonic()
         with self._log.open("ab") as log:
             self.process = gevent_subprocess.Popen(
-                self._command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | NO_BUDGET
+                self._command, stdout=log, stderr=subprocess.STDOUT, env=self._environment
             )
         while True:
             with contextlib.suppress(OSError), gevent.socket.create_connection(("127.0.0.1", self._port)):
@@ -126,16 +134,18 @@ class Database:
 def run(
     data: Path,
     store: str,
+    where: str,
     database: Database,
     messages: int,
     kills: int,
     charge_points: int,
     seed: int,
     workers: int,
+    consumer: Consumer,
 ) -> tuple[Log, int, Server]:
     """Let the fleet send, and kill the server; return the log of acknowledgements, the kills, and the server."""
     chance = random.Random(seed)
-    log, server = Log(), Server(data, free_port(), store, workers, chance)
+    log, server = Log(), Server(data, free_port(), store, workers, chance, consumer)
     server.start()
     url = f"ws://127.0.0.1:{server._port}/ocpp/"  # noqa: SLF001 - one program
     share = -(-messages // charge_points)
@@ -160,6 +170,9 @@ def run(
         killed += 1
     while database.killed < database.kills:
         database.kill()
+    waits_until = time.monotonic() + EVENTS_S
+    while missing(consumer, where) and time.monotonic() < waits_until:
+        gevent.sleep(1.0)
     server.stop()
     for one in fleet:
         one.get()
@@ -202,15 +215,21 @@ def main(
             store = where = process.url
         begun = time.monotonic()
         database = Database(process, store_kills)
-        log, killed, server = run(data, store, database, messages, kills, charge_points, seed, workers)
+        consumer = Consumer(Path(folder))
+        settings = database, messages, kills, charge_points, seed, workers, consumer
+        log, killed, server = run(data, store, where, *settings)
+        noted, wanted = consumer.noted(), expected(where)
         if fault:
             plant(where, fault)
         counts, faults = check(log, where)
+        faults += faults_of(noted, wanted)
     took_s = time.monotonic() - begun
     rows = {
         "messages acknowledged": log.confirmed,
         "CALLs sent": log.sent,
         **counts,
+        "events delivered": len({one.id_ for one in noted}),
+        "of them again": len(noted) - len({one.id_ for one in noted}),
         "kills": killed,
         "of them of a worker": server.workers_killed,
         "kills of the database": database.killed,

@@ -40,6 +40,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_however_often_the_server_is_kil
     assert int(figures["messages acknowledged"]) >= 1500
     assert int(figures["kills"]) == 5
     assert int(figures["CALLs sent"]) > int(figures["messages acknowledged"])
+    assert int(figures["events delivered"]) == int(figures["events of starts and ends"])
     assert int(figures["faults"]) == 0
 
 

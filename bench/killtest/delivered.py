@@ -1,0 +1,103 @@
+"""Consumer of the events of transactions in the server that is killed, and the checks of what it was given.
+
+It notes each event in a file of its process, which is on its way to the disk before the handler ends: SIGKILL takes
+nothing of that back.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from checks import Row, opened
+
+PLUGIN = """
+import json
+import os
+import time
+
+from chargehand import Plugin, TransactionEnded, TransactionStarted, on
+
+
+class Noted(Plugin):
+    def __init__(self, folder):
+        super().__init__()
+        self.file = os.open(f"{folder}/{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    @on(TransactionStarted, TransactionEnded)
+    def take(self, event):
+        line = [time.time_ns(), type(event).__name__, event.id, event.charge_point_id, event.transaction.id]
+        os.write(self.file, json.dumps(line).encode() + b"\\n")
+"""
+
+
+class Delivery(NamedTuple):
+    """Event as it was handled, at a time in ns; `id_` is its id."""
+
+    at: int
+    kind: str
+    id_: str
+    charge_point: str
+    number: int
+
+
+class Consumer:
+    """Plugin that notes events, its settings, and what it has noted."""
+
+    def __init__(self, folder: Path) -> None:
+        self._notes = folder / "delivered"
+        self._notes.mkdir()
+        self.path = folder
+        (folder / "killtest_consumer.py").write_text(PLUGIN)
+        self.config = folder / "killtest.toml"
+        arguments = f'{{folder = "{self._notes}"}}'
+        self.config.write_text(
+            f'plugins = [{{class = "killtest_consumer:Noted", arguments = {arguments}}}]\n'
+        )
+
+    def noted(self) -> list[Delivery]:
+        """Return all deliveries, in the order of their times."""
+        lines = [
+            line for file in self._notes.iterdir() for line in file.read_text().splitlines(keepends=True)
+        ]
+        # A line without an end is one that the process was killed at.
+        return sorted(Delivery(*json.loads(line)) for line in lines if line.endswith("\n"))
+
+
+def expected(where: str) -> set[Row]:
+    """Return kinds and transactions of the events that must have come."""
+    with opened(where) as file:
+        rows = file.execute("SELECT id, stop_received_at FROM transactions").fetchall()
+    started = {("TransactionStarted", number) for number, _ in rows}
+    return started | {("TransactionEnded", number) for number, stopped in rows if stopped is not None}
+
+
+def missing(consumer: Consumer, where: str) -> set[Row]:
+    """Return kinds and transactions of the events that have not come yet."""
+    return expected(where) - {(one.kind, one.number) for one in consumer.noted()}
+
+
+def faults_of(noted: list[Delivery], wanted: set[Row]) -> Iterator[str]:
+    """List lost events, those that came again with another id, and charge points whose order is broken."""
+    for kind, number in sorted(wanted - {(one.kind, one.number) for one in noted}):
+        yield f"the {kind} of transaction {number} was never delivered"
+    ids: dict[Row, str] = {}
+    last: dict[Row, int] = {}
+    started: set[int] = set()
+    for one in noted:
+        known = ids.setdefault((one.kind, one.number), one.id_)
+        if known != one.id_:
+            yield f"the {one.kind} of transaction {one.number} came as {known} and as {one.id_}"
+        elif one.kind == "TransactionStarted":
+            started.add(one.number)
+        elif one.number not in started:
+            yield f"the end of transaction {one.number} came before its start"
+    seen: set[str] = set()
+    for one in noted:
+        if one.id_ in seen:
+            continue
+        seen.add(one.id_)
+        origin, _, number = one.id_.rpartition(":")
+        if last.get((origin, one.charge_point), 0) > int(number):
+            yield f"event {one.id_} of {one.charge_point} came late"
+        last[origin, one.charge_point] = int(number)
