@@ -40,6 +40,10 @@ class PluginSettings(Section):
         64, "Calls of different charge points handled at once; 1 handles one at a time.", least=1
     )
     name: str = setting("", "The plugin's name in logs and reports; empty means the name of the class.")
+    scope: Literal["process", "cluster"] = setting(
+        "process",
+        "Processes that run it: every one, or one among all worker processes and nodes, for the events of all.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

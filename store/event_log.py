@@ -122,6 +122,16 @@ ELSEWHERE = " UNION ALL ".join(
     for table, condition, place, _, _, at, *_ in _SOURCES
 )
 """Query of events of a charge point that other processes have to deliver to a consumer."""
+ENTERING = " UNION ALL ".join(
+    f"SELECT 1 FROM event_origins JOIN {table} ON {place} > event_origins.number * {ORIGIN_PLACES} "  # noqa: S608
+    f"AND {place} < (event_origins.number + 1) * {ORIGIN_PLACES} AND charge_point = ? "
+    f"WHERE begun_at > ? AND event_origins.number <> ? AND {at} < ? AND {condition} AND NOT EXISTS (SELECT 1 "
+    "FROM event_consumers WHERE name = ? AND origin = event_origins.number)"
+    for table, condition, place, _, _, at, *_ in _SOURCES
+)
+"""The same of processes that began a moment ago, and may have to enter the consumer still."""
+ENTERING_WITHIN = dt.timedelta(seconds=60)
+"""Time since its begin within which a process that lacks a consumer may have to enter it still."""
 
 _NOTHING = (None,) * 3  # of the columns that are compared
 
@@ -274,8 +284,12 @@ class EventLog:
 
         Of two processes never both wait for the other. Switches greenlets.
         """
-        given = (charge_point_id, consumer, self.number, text(at.astimezone(dt.UTC)))
-        return bool(self._ask(ELSEWHERE, *given * len(_SOURCES)))
+        before = text(at.astimezone(dt.UTC))
+        given = (charge_point_id, consumer, self.number, before)
+        if self._ask(ELSEWHERE, *given * len(_SOURCES)):
+            return True
+        entering = (charge_point_id, text(self._now() - ENTERING_WITHIN), self.number, before, consumer)
+        return bool(self._ask(ENTERING, *entering * len(_SOURCES)))
 
     # -- Consumers -------------------------------------------------------------------------------
 

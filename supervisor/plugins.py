@@ -46,6 +46,19 @@ class StartTrial(msgspec.Struct, frozen=True, gc=False):
     number: int
 
 
+class StartPlugin(msgspec.Struct, frozen=True, gc=False):
+    """Command: start one more plugin; it is restarted as the others are."""
+
+    spec: ChildSpec
+
+
+class StopPlugin(msgspec.Struct, frozen=True, gc=False):
+    """Command: stop a plugin that was started by `StartPlugin`; `then` is called when it has stopped."""
+
+    name: str
+    then: Any
+
+
 @dataclass(slots=True)
 class Quarantine:
     """Record of a plugin's quarantines: their number, those in a row, and the last one."""
@@ -120,6 +133,10 @@ class PluginSupervisor(Supervisor):
 
     def on_receive(self, message: Any) -> Any:
         """Release a plugin, start its trial, or handle the end of a child."""
+        if type(message) is StartPlugin:
+            return self._start_plugin(message.spec)
+        if type(message) is StopPlugin:
+            return self._stop_plugin(message)
         if type(message) not in (ReleasePlugin, StartTrial):
             return super().on_receive(message)
         quarantine = self._quarantines.get(message.name, Quarantine())
@@ -131,6 +148,18 @@ class PluginSupervisor(Supervisor):
                     else self._start_trial(child, message.number)
                 )
         return False
+
+    def _start_plugin(self, spec: ChildSpec) -> None:
+        child = Child(spec, spec.make(self._cell.scheduler, self._watch), self.policy)
+        self.children.append(child)
+        super()._restart(child)
+
+    def _stop_plugin(self, message: StopPlugin) -> None:
+        for child in [child for child in self.children if child.spec.id == message.name]:
+            child.stop()
+            child.cell.end()
+            self.children.remove(child)
+        message.then()
 
     def _start_trial(self, child: Child, number: int) -> None:
         cell: Any = child.cell

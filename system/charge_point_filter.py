@@ -86,7 +86,7 @@ class ChargePointChooser:
         cells = {cell.charge_point.id: cell.charge_point.online for cell in self._directory}
         ids = dict.fromkeys(id_ for id_, online in cells.items() if online or not connected)
         if self._cluster is not None:
-            ids |= dict.fromkeys(self._cluster.coordinator.charge_points())
+            ids |= dict.fromkeys(self._cluster.charge_points())
         if not connected:
             ids |= dict.fromkeys(self._registered())
             ids |= dict.fromkeys(one.charge_point_id for one in self._store.collections.credentials)

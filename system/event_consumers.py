@@ -57,6 +57,10 @@ ADOPT_S = 3.0
 """Seconds between two looks for processes that have ended; there are such only where several share the store."""
 FORGET_AFTER = dt.timedelta(hours=1)
 """Time since its begin after which a process that has ended without events is forgotten."""
+EVERYWHERE_S = 0.25
+"""Seconds between two looks for events of other processes, for consumers that get the events of all."""
+SETTLED = dt.timedelta(seconds=2)
+"""Age of an event of a charge point that has moved, from which on older ones of the process before are stored."""
 ELSEWHERE_S = 0.5
 """Seconds between two looks whether a charge point that came from another process has events to come from there."""
 
@@ -67,6 +71,14 @@ class DuplicateConsumer(ChargehandError, ValueError):
 
 class EventNotDelivered(ChargehandError):
     """Error: a consumer does not take an event, or does not run here; the text says why."""
+
+
+class ConsumersChanged(msgspec.Struct, frozen=True, gc=False):
+    """Event: plugins were started or stopped."""
+
+
+class LookEverywhere(msgspec.Struct, frozen=True, gc=False):
+    """Time to look for events that other processes have stored, for consumers that get the events of all."""
 
 
 class LogGrew(msgspec.Struct, frozen=True, gc=False):
@@ -144,11 +156,12 @@ class Target(Protocol):
 
 
 class PluginTarget:
-    """Plugin with handlers of durable events."""
+    """Plugin with handlers of durable events; of all processes if it is here only."""
 
-    def __init__(self, router: Router, name: str) -> None:
+    def __init__(self, router: Router, name: str, *, everywhere: bool = False) -> None:
         self._router = router
         self._name = name
+        self.everywhere = everywhere
 
     def ready(self) -> bool:
         """Return whether the plugin is in service, or on trial."""
@@ -262,6 +275,10 @@ class DurableEvents:
             raise EventNotDelivered(f"its consumer has not taken dead event {number} within {RETRY_S:g} s")
         told.get()
 
+    def consumers_changed(self) -> None:
+        """Note that plugins were started or stopped."""
+        self._tell(ConsumersChanged())
+
     def moved(self, charge_point_id: str) -> None:
         """Note that a charge point has connected here which another process may have had."""
         self._tell(ChargePointMoved(charge_point_id))
@@ -274,9 +291,13 @@ class DurableEvents:
 class _Entry:
     """Consumer with its target."""
 
-    __slots__ = ("moved", "state", "target", "waking")
+    __slots__ = ("everywhere", "looked_at", "moved", "origin_of", "state", "target", "waking")
 
-    def __init__(self, state: Consumer, target: Target) -> None:
+    def __init__(self, state: Consumer, target: Target, *, everywhere: bool = False) -> None:
+        # Gets the events of all processes; `origin_of` has where the last event of each charge point was from.
+        self.everywhere = everywhere
+        self.looked_at: dt.datetime | None = None  # for origins, since the log was read to its end
+        self.origin_of: dict[str, int] = {}
         self.state = state
         self.target = target
         self.waking = False
@@ -338,7 +359,10 @@ class EventConsumers(Actor):
             Adopt: self._adopt,
             RetryEvent: self._retry,
             Prune: self._prune,
+            ConsumersChanged: self._consumers_changed,
+            LookEverywhere: self._look_everywhere,
         }
+        self._looking = False
 
     def on_start(self) -> None:
         """Enter all consumers, and take up what an earlier life left."""
@@ -393,7 +417,10 @@ class EventConsumers(Actor):
     def _enter_all(self) -> None:
         """Enter new consumers, and adopt what ended processes have left to any; again later if the store is away."""
         targets: dict[str, tuple[Iterable[type[DomainEvent]], Target]] = {
-            name: (cell.spec.plugin.durable_events_heard(), PluginTarget(self._router, name))
+            name: (
+                cell.spec.plugin.durable_events_heard(),
+                PluginTarget(self._router, name, everywhere=cell.spec.scope == "cluster"),
+            )
             for name, cell in self._router.consumers.items()
             if not cell.ended
         }
@@ -414,7 +441,23 @@ class EventConsumers(Actor):
             self._log.watch(self._heard)
             if self._living is not None:
                 self._adopt_later(ADOPT_S)
+            if not self._looking and any(entry.everywhere for entry in self._entries.values()):
+                self._looking = True
+                self._later(EVERYWHERE_S, LookEverywhere())
         self._feed_all()
+
+    def _consumers_changed(self, _: ConsumersChanged) -> None:
+        self._store_positions(None)
+        for name, entry in list(self._entries.items()):
+            cell = self._router.consumers.get(name)
+            if isinstance(entry.target, PluginTarget) and (cell is None or cell.ended):
+                del self._entries[name]
+        self._enter_all()
+
+    def _look_everywhere(self, _: LookEverywhere) -> None:
+        self._looking = False
+        if any(entry.everywhere for entry in self._entries.values()):
+            self._enter_all()
 
     def _subscribed(self, _: Subscribed) -> None:
         self._enter_all()
@@ -429,10 +472,11 @@ class EventConsumers(Actor):
             self._later(seconds, Adopt())
 
     def _enter(self, name: str, kinds: Iterable[type[DomainEvent]], target: Target) -> None:
+        everywhere = isinstance(target, PluginTarget) and target.everywhere and self._living is not None
         state = Consumer(
             name,
             kinds,
-            own=self._log.number,
+            own=0 if everywhere else self._log.number,  # 0: all are kept in the order in which they are added
             attempts=self._attempts,
             delay_s=self._delay_s,
             delay_max_s=self._delay_max_s,
@@ -440,6 +484,9 @@ class EventConsumers(Actor):
         self._names[self._log.number] = self._log.origin
         after = getattr(target, "after", None)
         position = self._log.register(name, after)[self._log.number].number
+        if everywhere:
+            self._entries[name] = _Entry(state, target, everywhere=True)
+            return
         known = self._entries.get(name)
         if known is not None:  # a subscription was closed, and its name is used again
             position = max(position, known.state.position(self._log.number))
@@ -449,19 +496,40 @@ class EventConsumers(Actor):
     def _adopt_all(self) -> None:
         """Take over the origins of ended processes."""
         living = None if self._living is None else set(self._living())
-        if living is not None and self._log.origin not in living:
-            return  # it is not known who lives
+        looked_at = self._context.now()
         origins = self._log.origins()
         self._names = {origin.number: origin.name for origin in origins}
         self._pruned = {origin.number: origin.pruned_to for origin in origins}
+        for entry in self._entries.values():
+            if entry.everywhere:
+                self._take_all(entry, origins)
+                entry.looked_at = looked_at
+        if living is not None and self._log.origin not in living:
+            return  # it is not known who lives
         others = [origin for origin in origins if origin.number != self._log.number]
         ended = [origin for origin in others if living is None or origin.name not in living]
         for entry in self._entries.values():
+            if entry.everywhere:
+                continue
             if living is not None:
                 self._give_back(entry, [origin for origin in others if origin.name in living])
             self._take_over(entry, ended, living)
         for origin in ended:
             self._log.forget_ended(origin, self._context.now() - FORGET_AFTER)
+
+    def _take_all(self, entry: _Entry, origins: Sequence[Origin]) -> None:
+        """Take the origins of all processes for a consumer that only this one has: the lease of its plugin is here."""
+        wanted = [origin.number for origin in origins if not entry.state.follows(origin.number)]
+        positions = self._log.positions(entry.state.name) if wanted else {}
+        for number in wanted:
+            known = positions.get(number)
+            if known is not None and known.owner == self._log.origin:
+                position: int | None = known.number
+            else:
+                owner = None if known is None else known.owner
+                position = self._log.adopt(entry.state.name, number, owner)
+            if position is not None:
+                entry.state.follow(number, position)
 
     def _give_back(self, entry: _Entry, returned: Sequence[Origin]) -> None:
         """Leave origins whose processes had no lease for a while, and have one again; take back our own."""
@@ -526,6 +594,9 @@ class EventConsumers(Actor):
         return self._made[key]
 
     def _feed(self, entry: _Entry) -> None:
+        if entry.everywhere:
+            self._feed_everywhere(entry)
+            return
         state = entry.state
         wanted = {kind.__name__ for kind in state.kinds}
         more = not getattr(entry.target, "closed", False)
@@ -547,6 +618,34 @@ class EventConsumers(Actor):
                 if len(rows) >= READ_AT_ONCE or (rows and origin != self._log.number):
                     more = True
                     break
+        self._deliver(entry)
+        self._store_later()
+
+    def _feed_everywhere(self, entry: _Entry) -> None:
+        """Feed a consumer with the events of all processes, in the order of their times, once for each look."""
+        state = entry.state
+        wanted = {kind.__name__ for kind in state.kinds}
+        while (looked_at := entry.looked_at) is not None and len(state) < WINDOW:
+            for origin in state.origins:
+                if self._pruned.get(origin, 0) > state.seen(origin):
+                    self._dropped(state, origin, state.seen(origin))
+            rows = self._reader.read_all({origin: state.seen(origin) for origin in state.origins})
+            if not rows:
+                entry.looked_at = None
+            settled_before = self._context.now() - SETTLED
+            for origin, logged in rows:
+                moved = entry.origin_of.get(logged.charge_point_id, origin) != origin
+                # An older one may be stored meanwhile: by a process that is not known yet, by the one before.
+                if logged.logged_at > (settled_before if moved else looked_at):
+                    entry.looked_at = None
+                    break
+                if logged.charge_point_id:
+                    entry.origin_of[logged.charge_point_id] = origin
+                event = self._event(origin, logged) if logged.kind in wanted else None
+                if event is None:
+                    state.skip(origin, logged.number)
+                else:
+                    state.add(origin, logged.number, event)
         self._deliver(entry)
         self._store_later()
 
@@ -616,7 +715,7 @@ class EventConsumers(Actor):
 
     def _is_elsewhere(self, entry: _Entry, delivery: Delivery) -> bool:
         """Return whether another process has older events of the charge point to deliver to this consumer."""
-        if self._living is None or delivery.origin != self._log.number:
+        if self._living is None or entry.everywhere or delivery.origin != self._log.number:
             return False
         charge_point_id = delivery.event.charge_point_id
         if not charge_point_id or entry.moved.get(charge_point_id):

@@ -23,6 +23,7 @@ from ..transport.greenlet_transport import GreenletTransport
 from ..transport.reactor_transport import ReactorTransport
 from ..transport.server import WebSocketServer
 from ..transport.tls import server_context
+from .cluster_plugins import ClusterPlugins
 from .event_consumers import EventConsumers
 
 if TYPE_CHECKING:
@@ -89,7 +90,10 @@ class Tree:
     def children(self) -> list[ChildSpec]:
         """Make the specs of the three children of the root, in order."""
         settings, timers, policy = self.settings, self.context.timers, self.policy()
-        plugins = [*self._plugins(), self._redelivery(), self._event_consumers()]
+        cluster_plugins: dict[str, ChildSpec] = {}
+        plugins = [*self._plugins(cluster_plugins), self._redelivery(), self._event_consumers()]
+        if cluster_plugins:
+            plugins.append(self._cluster_plugins(cluster_plugins))
         endpoints = self._endpoints()
         below_s = settings.supervision.shutdown_s + MARGIN_S
         specs = [
@@ -103,7 +107,10 @@ class Tree:
                 context=self.context,
                 quarantine_s=settings.supervision.quarantine_s,
                 id="plugins",
-                shutdown_s=sum(plugin.shutdown_s for plugin in plugins) + MARGIN_S * (len(plugins) + 1),
+                shutdown_s=sum(
+                    plugin.shutdown_s + MARGIN_S for plugin in (*plugins, *cluster_plugins.values())
+                )
+                + MARGIN_S,
             ),
             ChildSpec.of(
                 SessionSupervisor,
@@ -134,7 +141,8 @@ class Tree:
 
     # -- Plugins -------------------------------------------------------------------------------
 
-    def _plugins(self) -> list[ChildSpec]:
+    def _plugins(self, elsewhere: dict[str, ChildSpec]) -> list[ChildSpec]:
+        """Make the specs of all plugins; those that run once in the cluster are put `elsewhere`."""
         settings = self.settings
         supervision = settings.supervision
         factory = PluginSpecFactory(
@@ -145,7 +153,12 @@ class Tree:
             breaker_policy=CircuitBreakerPolicy.of(supervision),
         )
         specs = [*self.plugins, *map(load_plugin, settings.plugins)]
-        children = [factory.child(spec) for spec in specs]
+        children = []
+        for spec in specs:
+            if spec.scope == "cluster" and self.system.cluster is not None:
+                elsewhere[spec.name] = factory.child(spec)
+            else:
+                children.append(factory.child(spec))
         if settings.redis.remote_actions:
             children.append(factory.child(self._remote(specs)))
         for class_name in settings.bundled_plugins:
@@ -192,6 +205,23 @@ class Tree:
             attempts=supervision.redelivery_attempts,
             redelivers_here=self.redelivers_here,
             id="redelivery",
+            shutdown_s=supervision.shutdown_s,
+            start_s=supervision.start_s,
+        )
+
+    def _cluster_plugins(self, specs: dict[str, ChildSpec]) -> ChildSpec:
+        cluster: Any = self.system.cluster
+        supervision = self.settings.supervision
+        return ChildSpec.of(
+            ClusterPlugins,
+            specs,
+            lambda: self.cells.get("plugins"),
+            timers=self.context.timers,
+            leases=cluster.plugin_leases,
+            live_events=cluster.live_events,
+            router=self.context.router,
+            events=self.events,
+            id="cluster-plugins",
             shutdown_s=supervision.shutdown_s,
             start_s=supervision.start_s,
         )
@@ -278,7 +308,9 @@ def load_plugin(settings: PluginSettings) -> PluginSpec:
     """Load a plugin that the settings name. Raises `PluginNotFound` with the reason."""
     plugin = load_class(settings.class_name)
     name = settings.name or settings.class_name.partition(":")[2]
-    spec: PluginSpec = plugin.spec(concurrency=settings.concurrency, name=name, **settings.arguments)
+    spec: PluginSpec = plugin.spec(
+        concurrency=settings.concurrency, name=name, scope=settings.scope, **settings.arguments
+    )
     return spec
 
 

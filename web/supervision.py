@@ -150,5 +150,5 @@ class Nodes(Resource):
             "claimed": len(cluster.claims),
         }
         if listed:
-            view["charge_points"] = dict(cluster.coordinator.charge_points())
+            view["charge_points"] = cluster.charge_points()
         answer(response, view)

@@ -13,7 +13,7 @@ the plugin.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from gevent import getcurrent
 
@@ -42,6 +42,9 @@ CONCURRENCY = 64
 
 _MARK = "__chargehand__"
 _EVENTS = "__chargehand_events__"
+
+Scope = Literal["process", "cluster"]
+"""Scope of a plugin: every process, or one among all worker processes and nodes."""
 
 
 def _name_of(action: type[Message] | str) -> tuple[str, str]:
@@ -166,14 +169,23 @@ class Plugin(Actor):
         name: str = "",
         shadow: bool = False,
         shutdown_s: float | None = None,
+        scope: Scope = "process",
         **kwargs: Any,
     ) -> PluginSpec:
         """Make the spec of this plugin: its arguments, its number of concurrent calls, its name in reports.
 
         A shadow sees the same calls as the plugin that answers; its own answers are compared and never sent.
-        `shutdown_s` are the seconds that it has to stop (default: `supervision.shutdown_s`).
+        `shutdown_s` are the seconds that it has to stop (default: `supervision.shutdown_s`). With the `scope` "cluster"
+        one instance runs among all worker processes and nodes, and has the events of all charge points; it can have
+        handlers of events only, for the calls of a charge point stay at its process. Raises ValueError for another one.
         """
-        return PluginSpec(cls, args, kwargs, concurrency, name or cls.__name__, shadow, shutdown_s)
+        other = sorted({kind for kind, _, _ in cls.handlers if kind != "on"})
+        if scope == "cluster" and (other or shadow):
+            raise ValueError(
+                f"plugin {name or cls.__name__}: with the scope cluster it can have handlers of events (@on) only, "
+                f"not {', '.join(other) or 'be a shadow'}"
+            )
+        return PluginSpec(cls, args, kwargs, concurrency, name or cls.__name__, shadow, shutdown_s, scope)
 
     @classmethod
     def actions_of(cls, kind: str) -> list[str]:
@@ -297,3 +309,4 @@ class PluginSpec:
     name: str = ""
     shadow: bool = False
     shutdown_s: float | None = None
+    scope: Scope = "process"

@@ -38,6 +38,7 @@ from .messages import (
     decode,
     encode,
 )
+from .plugin_leases import PREFIX, PluginLeases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -109,6 +110,7 @@ class Cluster:
         )
         self.forwarded = ForwardedCommands(self.node, self, timers.clock)
         self.hosted = HostedCommands(self.tell, self._run, here.cancel, versions)
+        self.plugin_leases = PluginLeases(coordinator)
         self.live_events = LiveEvents(here, self.tell, self.others, timers)
         self._timers = timers
         self._known: set[str] | None = None  # other nodes, when last looked at
@@ -185,6 +187,11 @@ class Cluster:
         """Find the node of a charge point, "" if it has none. Switches greenlets. Raises `CoordinatorUnavailable`."""
         return self.coordinator.find(charge_point_id)
 
+    def charge_points(self) -> dict[str, str]:
+        """Return the node of each held charge point. Switches greenlets. Raises `CoordinatorUnavailable`."""
+        held = self.coordinator.charge_points()
+        return {id_: node for id_, node in held.items() if not id_.startswith(PREFIX)}
+
     def tell(self, node: str, message: NodeMessage) -> None:
         """Send a message to another node. Raises `CoordinatorUnavailable`."""
         self.coordinator.send(node, encode(message))
@@ -242,7 +249,10 @@ class Cluster:
 
     def fenced(self, charge_point_id: str, epoch: int) -> None:
         """Handle the claim of another node with this epoch. May come twice, and for unclaimed charge points."""
-        self.claims.fenced(charge_point_id, epoch)
+        if charge_point_id.startswith(PREFIX):
+            self.plugin_leases.fenced(charge_point_id, epoch)
+        else:
+            self.claims.fenced(charge_point_id, epoch)
 
     def lost(self, node: str) -> None:
         """Handle the end of another node's lease: it sends no commands any more, forwarded ones are in doubt."""
@@ -258,6 +268,7 @@ class Cluster:
             self._go(self._verify)
         else:
             self.claims.suspend()
+            self.plugin_leases.suspend()
             logger.warning(
                 "node %s has lost its lease and sends no commands until it has one again", self.node
             )

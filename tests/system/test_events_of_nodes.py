@@ -16,6 +16,7 @@ from chargehand.store.store_server import StoreServer
 from chargehand.store.worker_socket import WorkerStore
 from chargehand.system import event_consumers
 from tests.hub import settle, until
+from tests.remote.recording_listener import RecordingListener
 from tests.remote.registry_harness import LeaseRegistry
 
 from .test_event_consumers import QUICK, Billing, both, transaction
@@ -31,13 +32,14 @@ class Nodes:
         self.exchange = LeaseRegistry()
         self.systems, self.stores, self.faults = {}, {}, {}
         self.taken = []
+        self.plugin = lambda name: Billing.spec(self.taken, self.faults[name], name="billing")
 
     def start(self, name):
         store = self.stores[name] = self.open_store(name)
-        faults = self.faults[name] = []
+        self.faults[name] = []
         system = self.systems[name] = CentralSystem(
             SETTINGS,
-            plugins=[Billing.spec(self.taken, faults, name="billing")],
+            plugins=[self.plugin(name)],
             store=store,
             coordinator=self.exchange.board(name),
         )
@@ -158,3 +160,18 @@ def test_a_node_that_was_taken_for_ended_goes_on_with_its_own_events(nodes):
     nodes.lives("a", 2)
     until(lambda: ("TransactionEnded", 2) in nodes.numbers)
     until(lambda: log.positions("billing")[log.number].number == log.last)
+
+
+def test_events_of_a_charge_point_wait_for_a_node_that_is_still_starting(nodes):
+    b = nodes.start("b")
+    nodes.stores["a"] = nodes.open_store("a")
+    nodes.exchange.board("a").start(RecordingListener())
+    nodes.lives("a", 1)
+    b._durable_events.moved("CP1")
+    nodes.lives("b", 2)
+    settle()
+    assert nodes.taken == []
+    nodes.stores.pop("a").close()
+    nodes.exchange.die("a")
+    until(lambda: len(nodes.taken) == 4)
+    assert nodes.numbers == both(1, 2)
