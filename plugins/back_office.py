@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -44,6 +45,8 @@ LONG = 500
 WH = frozenset({None, v16.UnitOfMeasure.WH, v16.UnitOfMeasure.KWH})
 """Units of a sample without a measurand, which is one of energy."""
 TRANSACTION_DATA = b'"transactionData"'
+DIGITS = 12
+"""Digits of a value that is not large."""
 LARGE = 1e15
 """Sum of the values of a message beyond which they are looked at one by one."""
 
@@ -65,9 +68,31 @@ REGISTER = v16.Measurand.ENERGY_ACTIVE_IMPORT_REGISTER
 INTERVAL = v16.Measurand.ENERGY_ACTIVE_IMPORT_INTERVAL
 POWER = v16.Measurand.POWER_ACTIVE_IMPORT
 NO_MEMBERS = v16.MeterValuesResponse()
+NO_STATUS_MEMBERS = v16.StatusNotificationResponse()
+
+# Looking a member up on its class costs a Python call before 3.12.
+AVAILABLE = v16.ChargePointStatus.AVAILABLE
+ACCEPTED = v16.AuthorizationStatus.ACCEPTED
+UNKNOWN_ACCEPTED = v16.IdTagInfo(status=ACCEPTED)
+UNKNOWN_INVALID = v16.IdTagInfo(status=v16.AuthorizationStatus.INVALID)
+"""Answers about an id tag that the store does not know."""
 
 VERSION_NAME = v16.VERSION.name
 """Version of OCPP of all records here."""
+
+
+def _whole_seconds() -> Callable[[], dt.datetime]:
+    """Make a clock that gives the time in whole seconds, in UTC."""
+    second, moment = 0, dt.datetime.fromtimestamp(0, dt.UTC)
+
+    def now() -> dt.datetime:
+        nonlocal second, moment
+        this = int(time.time())
+        if this != second:
+            second, moment = this, dt.datetime.fromtimestamp(this, dt.UTC)
+        return moment
+
+    return now
 
 
 def _same_time(call: Call[Any], known: Transaction) -> bool:
@@ -115,13 +140,14 @@ def _seem_usable(meter_values: Iterable[v16.MeterValue | v16.TransactionData]) -
     try:
         for one in meter_values:
             for sampled in one.sampled_value:
-                measurand = sampled.measurand
+                measurand, value = sampled.measurand, sampled.value
                 if measurand is None:
-                    total += float(sampled.value)
                     if sampled.unit not in WH:
                         return False
-                elif measurand is REGISTER or measurand is POWER or measurand is INTERVAL:
-                    total += float(sampled.value)
+                elif measurand is not REGISTER and measurand is not POWER and measurand is not INTERVAL:
+                    continue
+                if len(value) > DIGITS or not value.isdecimal():  # quicker for most than the conversion
+                    total += float(value)
     except ValueError:
         return False
     return -LARGE < total < LARGE
@@ -142,10 +168,10 @@ def _reasons(unusable: Sequence[Any]) -> str:
 class BackOffice(Plugin):
     """Answers to charge points from the store.
 
-    `now` gives the time; the heartbeat interval is shortened by up to `heartbeat_spread` of itself; with
-    `accept_all_tags` a tag that the store does not know is Accepted, else Invalid; without `concurrent_transactions`
-    one that charges already is ConcurrentTx; over `suspect_energy_wh` a transaction is flagged. A stop that names no
-    known transaction may be from `stop_tolerance_s` before the start that it fits.
+    `now` gives the time, by default that of the machine; the heartbeat interval is shortened by up to
+    `heartbeat_spread` of itself; with `accept_all_tags` a tag that the store does not know is Accepted, else Invalid;
+    without `concurrent_transactions` one that charges already is ConcurrentTx; over `suspect_energy_wh` a transaction
+    is flagged. A stop that names no known transaction may be from `stop_tolerance_s` before the start that it fits.
     `fallback_id_tag_status` is what a fallback answers to a StartTransaction, which a redelivered one is stored with.
     """
 
@@ -162,7 +188,7 @@ class BackOffice(Plugin):
         naive_zone: dt.tzinfo | None = dt.UTC,
         registration: str = "Accepted",
         fallback_id_tag_status: str = "Accepted",
-        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC).replace(microsecond=0),
+        now: Callable[[], dt.datetime] | None = None,
     ) -> None:
         super().__init__()
         self._store = store
@@ -176,7 +202,7 @@ class BackOffice(Plugin):
         self._naive_zone = naive_zone
         self._registration = v16.RegistrationStatus(registration)
         self._fallback_id_tag_status = v16.AuthorizationStatus(fallback_id_tag_status)
-        self._now = now
+        self._now = now or _whole_seconds()
 
     @classmethod
     def bundled(cls, settings: Settings, store: Store) -> PluginSpec | None:
@@ -222,14 +248,15 @@ class BackOffice(Plugin):
         """Store the status; it may show that a transaction is over, or that it is going on."""
         self._note(call, "status")
         status, connector_id = call.request.status, call.request.connector_id
-        if status == v16.ChargePointStatus.AVAILABLE and connector_id:
+        if status == AVAILABLE and connector_id:
             self._store.transaction_over(
                 call.charge_point.id, connector_id, call.received_at, f"{call.action} {status}"
             )
         elif call.charge_point.id in self._facts.by_charge_point and status in GOING_ON:
             for transaction in self._store.open_on_connector(call.charge_point.id, connector_id):
-                self._store.transaction_alive(transaction.id, call.received_at)
-        return v16.StatusNotificationResponse()
+                if transaction.over:
+                    self._store.transaction_alive(transaction.id, call.received_at)
+        return NO_STATUS_MEMBERS
 
     @on_online
     def online(self, charge_point: ChargePoint) -> None:
@@ -247,13 +274,12 @@ class BackOffice(Plugin):
         return v16.AuthorizeResponse(id_tag_info=self._judge(call.request.id_tag))
 
     def _judge(self, id_tag: str) -> v16.IdTagInfo:
-        status = v16.AuthorizationStatus
         tag = self._store.collections.tags.get(id_tag.lower())
         if tag is None:
-            return v16.IdTagInfo(status=status.ACCEPTED if self._accept_all_tags else status.INVALID)
-        verdict = status(tag.status)
-        if verdict is status.ACCEPTED and tag.expiry is not None and tag.expiry <= self._now():
-            verdict = status.EXPIRED
+            return UNKNOWN_ACCEPTED if self._accept_all_tags else UNKNOWN_INVALID
+        verdict = v16.AuthorizationStatus(tag.status)
+        if verdict is ACCEPTED and tag.expiry is not None and tag.expiry <= self._now():
+            verdict = v16.AuthorizationStatus.EXPIRED
         return v16.IdTagInfo(status=verdict, expiry_date=tag.expiry, parent_id_tag=tag.parent or None)
 
     # -- Transactions ------------------------------------------------------------------------------
@@ -285,8 +311,8 @@ class BackOffice(Plugin):
         if transaction.open:
             receipts += reservations.use(collections, transaction)
             receipts += profiles.transaction_started(collections, transaction)
-        verdict = v16.AuthorizationStatus(transaction.verdict)
-        if verdict is not info.status:
+        if transaction.verdict != info.status:
+            verdict = v16.AuthorizationStatus(transaction.verdict)
             info = v16.IdTagInfo(
                 status=verdict, expiry_date=info.expiry_date, parent_id_tag=info.parent_id_tag
             )
@@ -326,7 +352,7 @@ class BackOffice(Plugin):
     def _judge_start(self, call: Call[v16.StartTransaction], number: int) -> v16.IdTagInfo:
         """Return the verdict on the tag of a start; a tag that is charging already may get ConcurrentTx."""
         info = self._judge(call.request.id_tag)
-        if self._concurrent_transactions or info.status is not v16.AuthorizationStatus.ACCEPTED:
+        if self._concurrent_transactions or info.status is not ACCEPTED:
             return info
         if self._store.charging_with_tag(call.request.id_tag, besides=number) is not None:
             return msgspec.structs.replace(info, status=v16.AuthorizationStatus.CONCURRENT_TX)

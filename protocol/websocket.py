@@ -214,9 +214,6 @@ class Codec:
         peer_masks = self._peer_masks
         at, size, frames, need = 0, len(data), 0, 2
         while size - at >= 2:
-            if frames == most:
-                need = 0
-                break
             head = data[at]
             length = data[at + 1] ^ peer_masks
             start = at + 6 if peer_masks else at + 2
@@ -256,6 +253,9 @@ class Codec:
                 events += self._take(head, payload)
                 if self._over:
                     break
+            if frames == most and size - at >= 2:
+                need = 0
+                break
         self._need, self.frames = need, frames
         return at
 

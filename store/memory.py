@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from bisect import bisect_left
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -19,7 +19,7 @@ from .collections import Collections
 from .event_bounds import EventBounds
 from .events import CORRECTED, ENDED_KIND, STARTED_KIND
 from .memory_event_log import MemoryEventLog
-from .open_transactions import OpenTransactions
+from .open_transactions import OpenTransactions, stored
 from .records import (
     EVERYTHING,
     NOT_ASSESSED,
@@ -49,6 +49,8 @@ LOGGED = 20_000
 LARGEST_ID = 2**31 - 1
 SLACK = 10
 """Part of a charge point's events that may be there above their limit: a tenth."""
+DROPPED_PART = 100
+"""Part of the readings that are dropped at once when there are too many: a hundredth."""
 AT_A_TIME = 5000
 """Transactions looked at before other greenlets have their turn."""
 
@@ -81,12 +83,11 @@ class MemoryStore:
         # Time of receipt and id of all transactions, in order.
         self._open_by_id = self._open.by_id
         self._order: deque[tuple[dt.datetime, int]] = deque()
-        # With the number that orders those of one time.
-        self._readings: OrderedDict[tuple[Any, ...], MeterReading] = OrderedDict()
+        # Readings by transaction, those that name none by charge point; each by what makes two of them the same, which
+        # are mostly the values alone.
+        self._readings: dict[int | str, dict[bytes | tuple[bytes, int, str], MeterReading]] = {}
+        self._reading_owners: list[int | str] = []  # keys of these, a reading each, in order of receipt
         self._dropped_readings = 0
-        # Their keys by transaction, and by charge point.
-        # Keys of readings, in order of receipt: by transaction, those that name none by charge point.
-        self._readings_by: dict[int | str, deque[tuple[Any, ...]]] = {}
         self._registrations: dict[str, StoredRegistration] = {}
         self._shared_registrations: dict[StoredRegistration, StoredRegistration] = {}
         self._events: deque[Event] = deque()
@@ -141,7 +142,7 @@ class MemoryStore:
     def start_transaction(self, transaction: Transaction) -> Receipt:
         """Store a started transaction; an existing one is left unchanged."""
         number = transaction.id
-        if number not in self._open and number not in self._closed:
+        if number not in self._open_by_id and number not in self._closed:
             order, place = self._order, (transaction.start_received_at, number)
             if not order or order[-1] < place:
                 order.append(place)
@@ -169,20 +170,9 @@ class MemoryStore:
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
-        known = self._open.remove(transaction.id)
-        if known is not None:
-            closed = self._closed[transaction.id] = msgspec.structs.replace(
-                known,
-                meter_stop=transaction.meter_stop,
-                stopped_at=transaction.stopped_at,
-                stop_received_at=transaction.stop_received_at,
-                stop_reason=transaction.stop_reason,
-                stop_id_tag=transaction.stop_id_tag,
-                flags=transaction.flags,
-                closed_by=transaction.closed_by,
-                note=transaction.note,
-            )
-            at = transaction.stop_received_at or known.start_received_at
+        if self._open.remove(transaction.id) is not None:
+            closed = self._closed[transaction.id] = stored(transaction)
+            at = transaction.stop_received_at or transaction.start_received_at
             self.event_log.append(ENDED_KIND, at, closed)
             start = self._starts.pop(transaction.id, None)
             self._allotted.pop(start, None)  # type: ignore[arg-type]
@@ -331,19 +321,27 @@ class MemoryStore:
         if type(values) is not bytes:  # it may be a part of a frame
             values = bytes(values)
             reading = msgspec.structs.replace(reading, values=values)
-        key = (reading.charge_point_id, reading.connector_id, number, values)
-        readings = self._readings
-        if key not in readings:
-            readings[key] = reading
-            owner = reading.charge_point_id if number is None else number
-            keys = self._readings_by.get(owner)
-            if keys is None:
-                self._readings_by[owner] = deque((key,))
-            else:
-                keys.append(key)
-            if len(readings) > self._limit:
-                self._drop_oldest_reading()
-            closed = self._closed.get(number)  # type: ignore[arg-type]  # of None there is none
+        owner = reading.charge_point_id if number is None else number
+        readings = self._readings.get(owner)
+        if readings is None:
+            self._readings[owner] = {values: reading}
+        else:
+            known = readings.get(values)
+            if known is None:
+                readings[values] = reading
+            elif _same(known, reading):
+                return PERSISTED
+            else:  # of another charge point, or without its connector
+                key = values, reading.connector_id, reading.charge_point_id
+                if key in readings:
+                    return PERSISTED
+                readings[key] = reading
+        owners = self._reading_owners
+        owners.append(owner)
+        if len(owners) > self._limit:
+            self._drop_oldest_readings()
+        if number is not None and number not in self._open_by_id:
+            closed = self._closed.get(number)
             if closed is not None:
                 self._late(closed, reading)
         return PERSISTED
@@ -354,24 +352,26 @@ class MemoryStore:
         if closed.charge_point_id == reading.charge_point_id and UNKNOWN_TRANSACTION not in reading.flags:
             self.event_log.append(CORRECTED, reading.received_at, closed)
 
-    def _drop_oldest_reading(self) -> None:
-        _, reading = self._readings.popitem(last=False)
-        self._dropped_readings += 1
-        number = reading.transaction_id
-        owner = reading.charge_point_id if number is None else number
-        keys = self._readings_by[owner]
-        keys.popleft()  # the oldest of all is the oldest of its owner
-        if not keys:
-            del self._readings_by[owner]
+    def _drop_oldest_readings(self) -> None:
+        number = max(1, self._limit // DROPPED_PART)
+        owners = Counter(self._reading_owners[:number])
+        del self._reading_owners[:number]
+        for owner, dropped in owners.items():  # the oldest of all are the oldest of their owner
+            readings = self._readings[owner]
+            if dropped == len(readings):
+                del self._readings[owner]
+            else:
+                for key in list(itertools.islice(readings, dropped)):
+                    del readings[key]
+        self._dropped_readings += number
 
     def meter_readings(
         self, transaction_id: int, *, charge_point_id: str = "", limit: int = 10_000
     ) -> Sequence[MeterReading]:
         """Return the meter values of a transaction, in order of receipt; those of its charge point, if given."""
-        found = (self._readings[key] for key in self._readings_by.get(transaction_id, ()))
         own = (
             one
-            for one in found
+            for one in self._readings.get(transaction_id, {}).values()
             if (not charge_point_id or one.charge_point_id == charge_point_id)
             and UNKNOWN_TRANSACTION not in one.flags
         )
@@ -391,7 +391,11 @@ class MemoryStore:
         """Return meter values of a charge point, newest first by time of receipt; switches greenlets."""
         found = []
         # Numbers are in order of receipt, and stay when older ones are dropped.
-        for number, reading in enumerate(list(self._readings.values()), self._dropped_readings + 1):
+        owners, number = list(self._reading_owners), self._dropped_readings
+        of = {owner: iter(list(readings.values())) for owner, readings in self._readings.items()}
+        for owner in owners:
+            number += 1
+            reading = next(of[owner])
             if number % AT_A_TIME == 0:
                 gevent.sleep(0)
             if reading.charge_point_id != charge_point_id:
@@ -627,3 +631,7 @@ class MemoryStore:
             if not numbers:
                 del self._spooled_by[record.charge_point_id]
         return record
+
+
+def _same(one: MeterReading, other: MeterReading) -> bool:
+    return one.connector_id == other.connector_id and one.charge_point_id == other.charge_point_id

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from .collections import Collection
     from .records import Transaction
 
+FEW = 3
+"""Facts of a charge point that are looked through, which is quicker than finding those of a connector by their keys."""
+
 K = TypeVar("K")
 Index = dict[K, dict[int, None]]
 """Numbers of transactions by key, in the order in which they came."""
 
 ACCEPTED = "Accepted"
+SEARCHED = 1000
+"""Open transactions of a charge point, the last ones, among which those of a tag are searched."""
 
 
 class OpenTransactions:
@@ -38,9 +43,9 @@ class OpenTransactions:
         self.by_id: dict[int, Transaction] = {}
         self._of: Index[str] = {}
         self._on: Index[tuple[str, int]] = {}
-        self._with: Index[tuple[str, str]] = {}
-        # Accepted ones that were not seen to be orphaned, by tag: who looks takes out those that are.
-        self._charging: Index[str] = {}
+        # Accepted ones that were not seen to be orphaned, by tag: a search takes out those that are. None before the
+        # first search: by default nobody searches.
+        self._charging: Index[str] | None = None
 
     def __contains__(self, number: int) -> bool:
         return number in self.by_id
@@ -52,21 +57,22 @@ class OpenTransactions:
 
     def add(self, transaction: Transaction) -> None:
         """Add an open transaction that is not known."""
-        number, tag = transaction.id, transaction.id_tag.lower()
-        charge_point_id = transaction.charge_point_id
-        self.by_id[number] = _stored(transaction)
-        self._of.setdefault(charge_point_id, {})[number] = None
-        self._on.setdefault((charge_point_id, transaction.connector_id), {})[number] = None
-        self._with.setdefault((charge_point_id, tag), {})[number] = None
-        if transaction.verdict == ACCEPTED:
-            self._charging.setdefault(tag, {})[number] = None
+        number, charge_point_id = transaction.id, transaction.charge_point_id
+        self.by_id[number] = stored(transaction)
+        _enter(self._of, charge_point_id, number)
+        _enter(self._on, (charge_point_id, transaction.connector_id), number)
+        if self._charging is not None:
+            self._note_charging(transaction)
 
     def replace(self, transaction: Transaction) -> None:
         """Replace an open transaction by what it is now; charge point, connector, tag and verdict stay."""
-        number = transaction.id
-        self.by_id[number] = _stored(transaction)
-        if transaction.verdict == ACCEPTED:
-            self._charging.setdefault(transaction.id_tag.lower(), {})[number] = None
+        self.by_id[transaction.id] = stored(transaction)
+        if self._charging is not None:
+            self._note_charging(transaction)
+
+    def _note_charging(self, transaction: Transaction) -> None:
+        if self._charging is not None and transaction.verdict == ACCEPTED:
+            self._charging.setdefault(transaction.id_tag.lower(), {})[transaction.id] = None
 
     def remove(self, number: int) -> Transaction | None:
         """Remove a transaction, and the facts that concern none any more; None if it is not known."""
@@ -74,9 +80,8 @@ class OpenTransactions:
         if transaction is None:
             return None
         charge_point_id, connector_id = transaction.charge_point_id, transaction.connector_id
-        tag = transaction.id_tag.lower()
-        _leave(self._with, (charge_point_id, tag), number)
-        _leave(self._charging, tag, number)
+        if self._charging is not None:
+            _leave(self._charging, transaction.id_tag.lower(), number)
         none_there = _leave(self._on, (charge_point_id, connector_id), number)
         none_at_all = _leave(self._of, charge_point_id, number)
         if charge_point_id in self._facts.by_charge_point:
@@ -151,14 +156,24 @@ class OpenTransactions:
         return msgspec.structs.replace(transaction, over=fact.reason, over_at=fact.at)
 
     def _fact_of(self, transaction: Transaction) -> OverFact | None:
-        if transaction.charge_point_id not in self._facts.by_charge_point:
+        """Return the last fact, about its connector or about all, that ends a transaction."""
+        facts, connector_id, latest = self._facts, transaction.connector_id, None
+        keys: dict[str, None] | tuple[str, str] | None = facts.by_charge_point.get(
+            transaction.charge_point_id
+        )
+        if keys is None:
             return None
-        latest = None
-        if not self._facts.has(transaction.charge_point_id):
-            return None
-        for connector_id in (transaction.connector_id, None):
-            fact = self._facts.get(over_key(transaction.charge_point_id, connector_id))
-            if fact is not None and fact.ends(transaction) and (latest is None or fact.at > latest.at):
+        if len(keys) > FEW:
+            charge_point_id = transaction.charge_point_id
+            keys = (over_key(charge_point_id, connector_id), over_key(charge_point_id, None))
+        for key in keys:
+            fact = facts.get(key)
+            if (
+                fact is not None
+                and (fact.connector_id is None or fact.connector_id == connector_id)
+                and fact.ends(transaction)
+                and (latest is None or fact.at > latest.at)
+            ):
                 latest = fact
         return latest
 
@@ -177,8 +192,16 @@ class OpenTransactions:
         return self._last(self._on.get((charge_point_id, connector_id)), limit)
 
     def with_tag(self, charge_point_id: str, id_tag: str, limit: int) -> list[Transaction]:
-        """Return open transactions of a tag at a charge point, those that came last first."""
-        return self._last(self._with.get((charge_point_id, id_tag.lower())), limit)
+        """Return open transactions of a tag at a charge point, those that came last first, of its last `SEARCHED`."""
+        tag = id_tag.lower()
+        found = []
+        for number in itertools.islice(reversed(self._of.get(charge_point_id, {})), SEARCHED):
+            transaction = self.by_id[number]
+            if transaction.id_tag.lower() == tag:
+                found.append(self.derived(transaction))
+                if len(found) == limit:
+                    break
+        return found
 
     def _last(self, numbers: dict[int, None] | None, limit: int) -> list[Transaction]:
         if numbers is None:
@@ -187,6 +210,10 @@ class OpenTransactions:
 
     def charging(self, id_tag: str, besides: int | None) -> Transaction | None:
         """Find an accepted transaction of a tag that is going on; each that is orphaned is looked at once."""
+        if self._charging is None:
+            self._charging = {}
+            for one in self.by_id.values():
+                self._note_charging(one)
         tag = id_tag.lower()
         numbers = self._charging.get(tag, {})
         found, orphaned = None, []
@@ -203,11 +230,20 @@ class OpenTransactions:
         return found
 
 
-def _stored(transaction: Transaction) -> Transaction:
+def stored(transaction: Transaction) -> Transaction:
     """Return a transaction without what is derived."""
     if transaction.over or transaction.over_at is not None:
         return msgspec.structs.replace(transaction, over="", over_at=None)
     return transaction
+
+
+def _enter(index: Index[K], key: K, number: int) -> None:
+    """Enter a number into an index, as the last one under its key."""
+    numbers = index.get(key)
+    if numbers is None:
+        index[key] = {number: None}
+    else:
+        numbers[number] = None
 
 
 def _leave(index: Index[K], key: K, number: int) -> bool:
@@ -215,8 +251,8 @@ def _leave(index: Index[K], key: K, number: int) -> bool:
     numbers = index.get(key)
     if numbers is None or number not in numbers:
         return False
-    del numbers[number]
-    if numbers:
+    if len(numbers) > 1:
+        del numbers[number]
         return False
     del index[key]
     return True

@@ -182,7 +182,8 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def alive_at(self) -> datetime:
         """Time of its last sign of life that is stored: its start, or a later one after it seemed to be over."""
-        return self.start_received_at if self.life_at is None else max(self.start_received_at, self.life_at)
+        life_at, received_at = self.life_at, self.start_received_at
+        return received_at if life_at is None or life_at < received_at else life_at
 
 
 NOT_ASSESSED: Mapping[str, Any] = {
@@ -296,8 +297,8 @@ class MeterReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     transaction_id: int | None
     received_at: datetime
     values: bytes
-    flags: tuple[str, ...] = ()
     version: str = "1.6"
+    flags: tuple[str, ...] = ()
     number: int = 0
 
 

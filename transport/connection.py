@@ -35,6 +35,8 @@ BY_RECEIVER, BY_RATE = 1, 2
 """Causes of a pause in reading a connection, as bits: its receiver, or the limits of its rate and of its turn."""
 ABNORMAL, INTERNAL_ERROR = CloseCode.ABNORMAL, CloseCode.INTERNAL_ERROR
 
+FAILED = "Handling data of connection %s failed; closing it"
+
 TCP_INFO = getattr(socket, "TCP_INFO", -1)  # on Linux only
 TCP_QUIET = struct.Struct("=52x2I")
 """Layout of the kernel's `struct tcp_info`: milliseconds since the last data and the last acknowledgement."""
@@ -152,7 +154,15 @@ class SocketConnection(OutboxSocket):
         self._last_heard = now
         if self._heard is not None:
             self._heard.set()
-        self._take(codec.receive(data, FRAMES_AT_A_TURN))
+        taken, receiver = codec.receive(data, FRAMES_AT_A_TURN), self._receiver
+        if len(taken) == 1 and type(taken[0]) is bytes and receiver is not None and not self._closing:
+            try:  # the usual case, without the loop
+                receiver.deliver(self, taken[0])
+            except Exception:
+                logger.exception(FAILED, self.peer)
+                self.close(INTERNAL_ERROR)
+        else:
+            self._take(taken)
         if self._outbox:
             self._flush()  # a TLS socket may have needed these bytes to send
         frames, size = codec.frames, len(data)
@@ -219,7 +229,7 @@ class SocketConnection(OutboxSocket):
                 self._write(pongs)
         except Exception:
             # A bug in this program: the connection must not continue with lost messages.
-            logger.exception("Handling data of connection %s failed; closing it", self.peer)
+            logger.exception(FAILED, self.peer)
             self.close(INTERNAL_ERROR)
 
     def _ended(self, code: int, reason: str, reply: bytes | None, *, done: bool) -> None:

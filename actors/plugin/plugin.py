@@ -231,7 +231,7 @@ class Plugin(Actor):
             return self.answer_call(message)
         if kind is RedeliveredCall or kind is ShadowCall or kind is PassedCall:
             if message.open:
-                self._answer(message)
+                self.answer_call(message)
             return None
         if kind is AnswerSent:
             return self._see(message)
@@ -250,10 +250,8 @@ class Plugin(Actor):
 
     def answer_call(self, call: Call[Any]) -> None:
         """Handle a call, unless a fallback has answered it while it waited. For the runtime."""
-        if not call.fallback_taken:
-            self._answer(call)
-
-    def _answer(self, call: Call[Any]) -> None:
+        if call.fallback_taken:
+            return
         call.running = getcurrent()
         row = call.incoming.action
         outcome = attempt(self._bound.get(row) or self._bind(row), call)

@@ -52,6 +52,11 @@ class Spool:
 
     # -- For sessions ----------------------------------------------------------------------------
 
+    @property
+    def is_empty(self) -> bool:
+        """True if no message of any charge point must go behind others."""
+        return not (self._behind or self._dead)
+
     def is_behind(self, charge_point_id: str, transaction: int | str | None) -> bool:
         """Return whether a message must be spooled because its plugin has not had the earlier ones."""
         return charge_point_id in self._behind or (

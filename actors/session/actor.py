@@ -259,7 +259,8 @@ class SessionActor(Actor):
         cell.calls[incoming] = call
         if context.router.has_shadows:
             call.shadows = context.router.tell_shadows(call, cell)
-        if action.transaction and self._goes_behind(incoming, transaction_id):
+        spool = context.spool
+        if action.transaction and not spool.is_empty and self._goes_behind(incoming, transaction_id):
             cell.fallback_state().answer(incoming, "earlier messages wait in the spool")
         elif not (plugin.is_healthy or plugin.try_admit(cell.urn, action.name)):
             cell.fallback_state().answer(incoming, "its plugin is quarantined or was stopped")

@@ -188,6 +188,10 @@ class SessionStore(Protocol):
 class SpoolView(Protocol):
     """State of the spool, as sessions and supervisors see it; the redelivery owns it."""
 
+    @property
+    def is_empty(self) -> bool:
+        """True if no message of any charge point must go behind others."""
+
     def is_behind(self, charge_point_id: str, transaction: int | str | None) -> bool:
         """Return whether a message must be spooled because earlier ones have not been redelivered."""
 

@@ -33,55 +33,65 @@ _CREDENTIALS_IN_URL = re.compile(rb'(\b[A-Za-z][A-Za-z0-9+.-]{0,19}:(?:\\?/){2}[
 
 
 class Recorder:
-    """Flight recorder of a session. `limit_bytes` bounds data and rows together.
+    """Flight recorder of a session. `limit_bytes` bounds data and rows together; about its last half is always there.
 
     `registration` is that of the charge point before the first row: None if it was not known.
     """
 
-    __slots__ = ("_bytes", "_limit", "_rows", "registration")
+    __slots__ = ("_bytes", "_limit", "_older", "_room", "_rows", "registration")
 
     def __init__(self, limit_bytes: int, registration: str | None = None) -> None:
         self.registration = registration
         self._limit = limit_bytes
         # Flat, three items a row: a tuple per row, or the blocks of a deque, would cost more than most frames. Made
-        # with the first row.
+        # with the first row. Older rows are dropped together, when the newer ones have no room: row by row costs more.
         self._rows: list[Any] | None = None
-        self._bytes = 0
+        self._older: list[Any] | None = None
+        self._bytes = 0  # of the newer rows
+        self._room = limit_bytes // 2  # for these
 
     def note(self, at: float, kind: str, data: bytes) -> None:
         """Add a row. `kind` is "in", "out" (the session's own), "answer" (a plugin's) or the name of an event."""
+        size = self._bytes + len(data) + ROW_BYTES
+        if size > self._room:
+            self._turn_over(at, kind, data)
+            return
         rows = self._rows
         if rows is None:
             rows = self._rows = []
         rows += (at, kind, data)
-        self._bytes += len(data) + ROW_BYTES
-        if self._bytes > self._limit:
-            self._trim(rows)
-
-    def _trim(self, rows: list[Any]) -> None:
-        # Down to three quarters, so that it is not done for every row.
-        size, most = self._bytes, self._limit * 3 // 4
-        gone, last = 0, len(rows) - ITEMS
-        while size > most and gone < last:
-            data = rows[gone + 2]
-            size -= len(data) + ROW_BYTES
-            if rows[gone + 1] == "registration":
-                self.registration = data.decode()
-            gone += ITEMS
-        del rows[:gone]
-        if size > self._limit:  # a single row that is too long: its beginning is kept
-            rows[-1] = rows[-1][: max(0, self._limit - ROW_BYTES)]
-            size = len(rows[-1]) + ROW_BYTES
         self._bytes = size
+
+    def _turn_over(self, at: float, kind: str, data: bytes) -> None:
+        """Drop the older rows for a new one; of a single one that is too long the beginning is kept."""
+        data = data[: max(0, self._limit - ROW_BYTES)]
+        size, older_size = len(data) + ROW_BYTES, self._bytes
+        self._leave(self._older)
+        self._older = self._rows
+        if older_size + size > self._limit:
+            self._leave(self._older)
+            self._older, older_size = None, 0
+        self._rows, self._bytes = [at, kind, data], size
+        self._room = min(self._limit // 2, self._limit - older_size)
+
+    def _leave(self, rows: list[Any] | None) -> None:
+        if rows is None:
+            return
+        kinds = rows[1::ITEMS]
+        if "registration" in kinds:
+            place = len(kinds) - 1 - kinds[::-1].index("registration")
+            told: bytes = rows[place * ITEMS + 2]
+            self.registration = told.decode()
 
     @property
     def size_bytes(self) -> int:
         """Estimated bytes of the rows."""
-        return self._bytes
+        rows = (self._older or []) + (self._rows or [])
+        return sum(len(data) + ROW_BYTES for data in rows[2::ITEMS])
 
     def rows(self) -> list[dict[str, Any]]:
         """Return all rows, oldest first, redacted: `at` in seconds of the monotonic clock, `kind`, `data` as text."""
-        items = iter(self._rows or ())
+        items = iter((self._older or []) + (self._rows or []))
         return [
             {"at": round(at, 6), "kind": kind, "data": redact(data).decode("utf-8", "replace")}
             for at, kind, data in zip(items, items, items, strict=True)
