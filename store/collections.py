@@ -44,6 +44,11 @@ class Collection(Generic[R]):
         self._indexed = "charge_point_id" in kind.__struct_fields__
         self.by_charge_point: dict[str, dict[str, None]] = {}
         """Keys of the records by charge point, where the kind has one; only this class changes it."""
+        self._watchers: list[Callable[[R], object]] = []
+
+    def watch(self, entered: Callable[[R], object]) -> None:
+        """Call `entered` with each record that is entered from now on, in place of another one or not."""
+        self._watchers.append(entered)
 
     def load(self, rows: Iterable[tuple[str, bytes | str]]) -> None:
         """Load persisted records, as (key, JSON)."""
@@ -109,6 +114,8 @@ class Collection(Generic[R]):
         self._records[key] = record
         if self._indexed:
             self.by_charge_point.setdefault(record.charge_point_id, {})[key] = None  # type: ignore[attr-defined]
+        for entered in self._watchers:
+            entered(record)
 
     def __iter__(self) -> Iterator[R]:
         """Iterate over all records as they are now, in order of their first entry."""

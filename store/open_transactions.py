@@ -40,6 +40,9 @@ class OpenTransactions:
 
     def __init__(self, facts: Collection[OverFact]) -> None:
         self._facts = facts
+        # Numbers by charge point that no fact known until now ends: most messages of a transaction ask only that.
+        self._sure: dict[str, set[int]] = {}
+        facts.watch(lambda fact: self._sure.pop(fact.charge_point_id, None))
         self.by_id: dict[int, Transaction] = {}
         self._of: Index[str] = {}
         self._on: Index[tuple[str, int]] = {}
@@ -85,10 +88,14 @@ class OpenTransactions:
         none_there = _leave(self._on, (charge_point_id, connector_id), number)
         none_at_all = _leave(self._of, charge_point_id, number)
         if charge_point_id in self._facts.by_charge_point:
+            sure = self._sure.get(charge_point_id)
+            if sure is not None:
+                sure.discard(number)
             if none_there:
                 self._drop_fact(charge_point_id, connector_id)
             if none_at_all:
                 self._drop_fact(charge_point_id, None)
+                self._sure.pop(charge_point_id, None)
         return transaction
 
     def _drop_fact(self, charge_point_id: str, connector_id: int | None) -> None:
@@ -157,14 +164,15 @@ class OpenTransactions:
 
     def _fact_of(self, transaction: Transaction) -> OverFact | None:
         """Return the last fact, about its connector or about all, that ends a transaction."""
-        facts, connector_id, latest = self._facts, transaction.connector_id, None
-        keys: dict[str, None] | tuple[str, str] | None = facts.by_charge_point.get(
-            transaction.charge_point_id
-        )
+        charge_point_id, connector_id = transaction.charge_point_id, transaction.connector_id
+        sure = self._sure.get(charge_point_id)
+        if sure is not None and transaction.id in sure:
+            return None
+        facts, latest = self._facts, None
+        keys: dict[str, None] | tuple[str, str] | None = facts.by_charge_point.get(charge_point_id)
         if keys is None:
             return None
         if len(keys) > FEW:
-            charge_point_id = transaction.charge_point_id
             keys = (over_key(charge_point_id, connector_id), over_key(charge_point_id, None))
         for key in keys:
             fact = facts.get(key)
@@ -175,6 +183,8 @@ class OpenTransactions:
                 and (latest is None or fact.at > latest.at)
             ):
                 latest = fact
+        if latest is None and transaction is self.by_id.get(transaction.id):
+            self._sure.setdefault(charge_point_id, set()).add(transaction.id)
         return latest
 
     def numbers_of(self, charge_point_id: str) -> Iterator[int]:
