@@ -23,13 +23,14 @@ from .events import (
     has_event,
     started,
 )
+from .records import Event
 from .store import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..protocol.events import DomainEvent
-    from .records import Event, Transaction
+    from .records import Transaction
 
 PERSISTED = Receipt(done=True)
 DEAD_LETTERS = 10_000
@@ -76,7 +77,7 @@ class MemoryEventLog:
         self.origin = origin or os.urandom(8).hex()
         self.last = 0
         # What can be made when it is read is not made here: that would be felt at each start, stop and late reading.
-        self._events: deque[tuple[str, dt.datetime, Any]] = deque(maxlen=limit)
+        self._events: deque[tuple[str, dt.datetime, Any] | Event] = deque(maxlen=limit)
         self._positions: dict[str, int] = {}
         self._numbers = itertools.count(1)
         self._dead_letters: deque[EventDeadLetter] = deque(maxlen=DEAD_LETTERS)
@@ -101,8 +102,10 @@ class MemoryEventLog:
     def told(self, record: Event) -> None:
         """Log something that a charge point has told, if it has an event."""
         if has_event(record):
-            event = event_of_record(record, f"{self.origin}:{self.last + 1}")
-            self.append(type(event).__name__, record.received_at, event)
+            self.last += 1
+            self._events.append(record)
+            if self._heard is not None:
+                self._heard()
 
     def publish(self, event: DomainEvent) -> Receipt:
         """Log an event that has no record."""
@@ -127,7 +130,13 @@ class MemoryEventLog:
         first = max(after, self._pruned_to)
         behind = first - self._pruned_to
         found = itertools.islice(self._events, behind, behind + limit)
-        return [HeldEvent(number, *values) for number, values in enumerate(found, first + 1)]
+        return [self._held(number, one) for number, one in enumerate(found, first + 1)]
+
+    def _held(self, number: int, one: tuple[str, dt.datetime, Any] | Event) -> HeldEvent:
+        if isinstance(one, tuple):
+            return HeldEvent(number, *one)
+        event = event_of_record(one, f"{self.origin}:{number}")
+        return HeldEvent(number, type(event).__name__, one.received_at, event)
 
     def elsewhere(self, consumer: str, charge_point_id: str, at: dt.datetime) -> bool:  # noqa: ARG002 - as a store has it
         """Return false: there is no other process."""
@@ -189,7 +198,11 @@ class MemoryEventLog:
     def prune(self, *, keep: int, since: dt.datetime | None) -> bool:
         """Drop the oldest events: those over `keep`, and those from before `since`; 0 and None set no limit."""
         while self._events and (
-            (keep and len(self._events) > keep) or (since is not None and self._events[0][1] < since)
+            (keep and len(self._events) > keep) or (since is not None and _logged_at(self._events[0]) < since)
         ):
             self._events.popleft()
         return False
+
+
+def _logged_at(one: tuple[str, dt.datetime, Any] | Event) -> dt.datetime:
+    return one[1] if isinstance(one, tuple) else one.received_at

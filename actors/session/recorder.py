@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 ROW_BYTES = 120
@@ -48,7 +49,7 @@ class Recorder:
         self._rows: list[Any] | None = None
         self._older: list[Any] | None = None
         self._bytes = 0  # of the newer rows
-        self._room = limit_bytes // 2  # for these
+        self._room = _half(limit_bytes)  # for these
 
     def note(self, at: float, kind: str, data: bytes) -> None:
         """Add a row. `kind` is "in", "out" (the session's own), "answer" (a plugin's) or the name of an event."""
@@ -72,7 +73,7 @@ class Recorder:
             self._leave(self._older)
             self._older, older_size = None, 0
         self._rows, self._bytes = [at, kind, data], size
-        self._room = min(self._limit // 2, self._limit - older_size)
+        self._room = min(_half(self._limit), self._limit - older_size)
 
     def _leave(self, rows: list[Any] | None) -> None:
         if rows is None:
@@ -101,6 +102,12 @@ class Recorder:
         """Return all rows as lines of JSON after a header line, as `chargehand replay` reads them."""
         head = {**head, "registration": self.registration}
         return "\n".join(json.dumps(row, ensure_ascii=False) for row in [head, *self.rows()]) + "\n"
+
+
+@lru_cache(maxsize=4)
+def _half(size_bytes: int) -> int:
+    """Halve a size; all recorders have the one object."""
+    return size_bytes // 2
 
 
 def redact(data: bytes) -> bytes:
