@@ -1,5 +1,5 @@
 # make run, make test, make lint, make docs, make settings, make clean
-# make bench, make against, make profile, make chaos, make isolation, make attacks, make killtest, make flood, make stall, make nodes, make scaling
+# make bench, make against, make profile, make chaos, make isolation, make attacks, make killtest, make events, make flood, make stall, make nodes, make scaling
 #
 # All of it needs Python 3.11 or newer with its venv module, and nothing else: what is missing is installed into
 # .venv. ARGS is handed on: make run ARGS="--port 9100", make test ARGS="tests/protocol -x".
@@ -18,7 +18,7 @@ MADE := $(VENV)/made
 INSTALLED := $(VENV)/installed
 INSTALLED_DEV := $(VENV)/installed-dev
 
-.PHONY: run test lint docs bench against profile chaos killtest flood stall nodes scaling isolation attacks settings clean
+.PHONY: run test lint docs bench against profile chaos killtest events flood stall nodes scaling isolation attacks settings clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -49,6 +49,9 @@ chaos: $(INSTALLED_DEV)
 
 killtest: $(INSTALLED_DEV)
 	$(BIN)/python bench/killtest $(ARGS)
+
+events: $(INSTALLED_DEV)
+	$(BIN)/python bench/events.py $(ARGS)
 
 flood: $(INSTALLED_DEV)
 	$(BIN)/python bench/flood.py $(ARGS)

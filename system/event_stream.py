@@ -131,6 +131,15 @@ class EventStream:
                 return None
         return found
 
+    def next_some(self, timeout_s: float, limit: int) -> list[tuple[str, DomainEvent]]:
+        """Wait for the next event, as `next` does, and return it with those that wait behind it."""
+        found = []
+        one = self.next(timeout_s)
+        while one is not None:
+            found.append(one)
+            one = (self._stored() or self._told(None)) if len(found) < limit else None
+        return found
+
     def _stored(self) -> tuple[str, DomainEvent] | None:
         """Return the next event of the log, if it is known or time to look that there is one."""
         now = monotonic()
@@ -141,10 +150,13 @@ class EventStream:
             self._behind = self._catch_up()
         return self._waiting.popleft() if self._waiting else None
 
-    def _told(self, left_s: float) -> tuple[str, DomainEvent] | None:
+    def _told(self, left_s: float | None) -> tuple[str, DomainEvent] | None:
         """Wait for the next event that is told; None if there is none, or if it is to be read from the log."""
-        left_s = max(0.0, left_s)
-        event = self._subscription.next(min(left_s, LOOK_S) if self._shared else left_s)
+        if left_s is None:
+            event = self._subscription.next_now()
+        else:
+            left_s = max(0.0, left_s)
+            event = self._subscription.next(min(left_s, LOOK_S) if self._shared else left_s)
         if self._subscription.dropped != self._dropped:
             self._dropped = self._subscription.dropped
             self._behind = self._durable

@@ -84,6 +84,10 @@ class Subscription:
             self._news.wait(timeout_s)
         return self._events.popleft() if self._events else None
 
+    def next_now(self) -> DomainEvent | None:
+        """Return the next event if one waits."""
+        return self._events.popleft() if self._events else None
+
     def __iter__(self) -> Iterator[DomainEvent]:
         """Iterate over the events until it is closed."""
         while True:

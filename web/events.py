@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections import OrderedDict
 from typing import TYPE_CHECKING
+
+import gevent
 
 from ..store.events import EVENTS, encoded
 from ..system.event_stream import WrongCursor, parse
@@ -25,6 +28,13 @@ QUIET_S = 15.0
 """Seconds without an event after which a comment is sent: proxies keep the stream, and one that was left is noticed."""
 
 
+GATHER_S = 0.02
+"""Seconds between two pieces of a stream: what happens meanwhile is sent together."""
+EVENTS_AT_ONCE = 200
+WRITTEN_LIMIT = 500
+"""Events whose text is kept for other streams."""
+
+
 class Events(Resource):
     """`/api/v1/events`."""
 
@@ -32,6 +42,7 @@ class Events(Resource):
         super().__init__(system)
         self._stop = stop
         self._streams = 0
+        self._written: OrderedDict[int, tuple[DomainEvent, bytes]] = OrderedDict()  # by the id of the object
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Stream events, from now on: `event` is the kind, `data` its JSON.
@@ -69,18 +80,24 @@ class Events(Resource):
             with contextlib.suppress(Stopping):
                 while not stream.closed:
                     with self._stop.interrupts():
-                        found = stream.next(QUIET_S)
-                    if found is None:
+                        found = stream.next_some(QUIET_S, EVENTS_AT_ONCE)
+                    if not found:
                         yield b":\n\n"
-                    else:
-                        yield _frame(*found)
+                        continue
+                    yield b"".join([self._frame(cursor, event) for cursor, event in found])
+                    with self._stop.interrupts():
+                        gevent.sleep(GATHER_S)
         finally:
             if stream is not None:
                 stream.close()
             self._streams -= 1
 
-
-def _frame(cursor: str, event: DomainEvent) -> bytes:
-    id_ = b"id: %b\n" % cursor.encode() if cursor else b""
-    name = type(event).__name__.encode()
-    return b"%bevent: %b\ndata: %b\n\n" % (id_, name, encoded(event).encode())
+    def _frame(self, cursor: str, event: DomainEvent) -> bytes:
+        """Write an event; what it is made of is kept for the other streams, which have the same one soon."""
+        known = self._written.get(id(event))
+        if known is None:
+            text = b"event: %b\ndata: %b\n\n" % (type(event).__name__.encode(), encoded(event).encode())
+            known = self._written[id(event)] = event, text
+            if len(self._written) > WRITTEN_LIMIT:
+                self._written.popitem(last=False)
+        return b"id: %b\n%b" % (cursor.encode(), known[1]) if cursor else known[1]
