@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .actors.session.call import Call as Call
     from .actors.session.call import Later as Later
     from .actors.session.charge_point import ChargePoint as ChargePoint
+    from .actors.session.command_sender import BulkNotAvailable as BulkNotAvailable
     from .actors.session.command_sender import CommandSender as CommandSender
     from .actors.session.commands import NotACommand as NotACommand
     from .actors.session.commands import PreparedCommand as PreparedCommand
@@ -160,6 +161,7 @@ _MODULES = {
     "Call": ".actors.session.call",
     "Later": ".actors.session.call",
     "ChargePoint": ".actors.session.charge_point",
+    "BulkNotAvailable": ".actors.session.command_sender",
     "CommandSender": ".actors.session.command_sender",
     "NotACommand": ".actors.session.commands",
     "PreparedCommand": ".actors.session.commands",

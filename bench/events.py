@@ -28,7 +28,8 @@ CLOSED_WITHIN_S = 60.0
 """A stream is closed when a piece of it was not taken for 30 s."""
 LEFT_OPEN = 5
 BEFORE_S = 30.0
-GROWTH_LIMIT_KIB = 20_000
+GROWTH_LIMIT_KIB = 60_000
+"""Each of the streams keeps 1,000 events, of which those of meter values have some kilobytes."""
 READ_BYTES = 1 << 18
 
 

@@ -786,8 +786,8 @@ class CentralSystem(CommandSender):
         self._spool.put_behind(charge_point_id)
         self._spool.spooled(charge_point_id)
 
-    def _moved(self, charge_point_id: str) -> None:
-        self._durable_events.moved(charge_point_id)
+    def _moved(self, charge_point_id: str, *, here: bool) -> None:
+        self._durable_events.moved(charge_point_id, here=here)
 
     def _registration_of(self, charge_point_id: str) -> Registration | None:
         stored = self.store.registration(charge_point_id)

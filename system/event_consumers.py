@@ -61,6 +61,8 @@ EVERYWHERE_S = 0.25
 """Seconds between two looks for events of other processes, for consumers that get the events of all."""
 SETTLED = dt.timedelta(seconds=2)
 """Age of an event of a charge point that has moved, from which on older ones of the process before are stored."""
+CERTAIN_S = 10.0
+"""Seconds after a charge point has connected within which the process before may still store events of it."""
 ELSEWHERE_S = 0.5
 """Seconds between two looks whether a charge point that came from another process has events to come from there."""
 
@@ -121,9 +123,10 @@ class SetAside(msgspec.Struct, frozen=True, gc=False):
 
 
 class ChargePointMoved(msgspec.Struct, frozen=True, gc=False):
-    """A charge point has connected to this process: another one may have had it."""
+    """A charge point has connected to this process, another one may have had it; or it has left."""
 
     charge_point_id: str
+    here: bool
 
 
 class RetryEvent(msgspec.Struct, frozen=True, gc=False):
@@ -279,9 +282,9 @@ class DurableEvents:
         """Note that plugins were started or stopped."""
         self._tell(ConsumersChanged())
 
-    def moved(self, charge_point_id: str) -> None:
-        """Note that a charge point has connected here which another process may have had."""
-        self._tell(ChargePointMoved(charge_point_id))
+    def moved(self, charge_point_id: str, *, here: bool) -> None:
+        """Note that a charge point has connected here which another process may have had, or that it has left."""
+        self._tell(ChargePointMoved(charge_point_id, here))
 
     def _tell(self, message: Any) -> None:
         if self._cell is not None and not self._cell.ended:
@@ -291,7 +294,7 @@ class DurableEvents:
 class _Entry:
     """Consumer with its target."""
 
-    __slots__ = ("everywhere", "looked_at", "moved", "origin_of", "state", "target", "waking")
+    __slots__ = ("everywhere", "looked_at", "origin_of", "ours", "state", "target", "waking")
 
     def __init__(self, state: Consumer, target: Target, *, everywhere: bool = False) -> None:
         # Gets the events of all processes; `origin_of` has where the last event of each charge point was from.
@@ -301,8 +304,8 @@ class _Entry:
         self.state = state
         self.target = target
         self.waking = False
-        # Charge points that are here for certain: no other process has events of them to deliver.
-        self.moved: dict[str, bool] = {}
+        # Charge points of which no other process has events to deliver, nor will have any while they are here.
+        self.ours: set[str] = set()
 
 
 class EventConsumers(Actor):
@@ -363,6 +366,7 @@ class EventConsumers(Actor):
             LookEverywhere: self._look_everywhere,
         }
         self._looking = False
+        self._here_since: dict[str, float] = {}  # of charge points, on the monotonic clock
 
     def on_start(self) -> None:
         """Enter all consumers, and take up what an earlier life left."""
@@ -395,7 +399,11 @@ class EventConsumers(Actor):
 
     def _moved(self, message: ChargePointMoved) -> None:
         for entry in self._entries.values():
-            entry.moved.pop(message.charge_point_id, None)
+            entry.ours.discard(message.charge_point_id)
+        if message.here and self._entries:
+            self._here_since[message.charge_point_id] = self._context.clock.monotonic()
+        else:
+            self._here_since.pop(message.charge_point_id, None)
 
     # -- Messages to itself ------------------------------------------------------------------------
 
@@ -718,13 +726,19 @@ class EventConsumers(Actor):
         if self._living is None or entry.everywhere or delivery.origin != self._log.number:
             return False
         charge_point_id = delivery.event.charge_point_id
-        if not charge_point_id or entry.moved.get(charge_point_id):
+        if not charge_point_id or charge_point_id in entry.ours:
             return False
         try:
             elsewhere = self._log.elsewhere(entry.state.name, charge_point_id, delivery.event.at)
         except StoreError:
             return True
-        entry.moved[charge_point_id] = not elsewhere
+        here_since = self._here_since.get(charge_point_id)
+        if (
+            not elsewhere
+            and here_since is not None
+            and here_since + CERTAIN_S < self._context.clock.monotonic()
+        ):
+            entry.ours.add(charge_point_id)
         return elsewhere
 
     def _again(self, entry: _Entry, delivery: Delivery, seconds: float) -> None:

@@ -42,7 +42,8 @@ class Membership:
     """Interface between a central system and its cluster.
 
     `adopt` continues a command of a dead node, `cancel` cancels one that waits here, and `spooled_elsewhere` is called
-    for charge points whose messages another node has spooled. `moved` is called for each that connects here.
+    for charge points whose messages another node has spooled. `moved` is called for each that connects
+    here, with `here`, and that leaves.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Membership:
         adopt: Callable[[Ticket[Any]], None],
         cancel: Callable[[Ticket[Any]], None],
         spooled_elsewhere: Callable[[str], None],
-        moved: Callable[[str], None],
+        moved: Callable[..., None],
         versions: Mapping[str, Version],
     ) -> None:
         self._clock = timers.clock
@@ -93,7 +94,7 @@ class Membership:
 
     def attached(self, charge_point_id: str) -> None:
         """Adopt the commands of dead nodes for a charge point that has connected here."""
-        self._moved(charge_point_id)
+        self._moved(charge_point_id, here=True)
         durable_tickets = self._durable_tickets
         if not isinstance(durable_tickets, TicketStore):
             return
@@ -212,6 +213,7 @@ class Membership:
         cell = self._directory.find(charge_point_id)
         if cell is None or cell.newest is not None:
             return  # a newer connection is here
+        self._moved(charge_point_id, here=False)
         calls, moving = cell.session.calls, []
         for outgoing in list(calls.waiting) if calls is not None else ():
             if outgoing.owner.when_offline == "queue" and calls is not None:

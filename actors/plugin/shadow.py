@@ -15,7 +15,7 @@ from ...protocol.payload import build
 from ...protocol.verbs import Verb
 from ..runtime.failure import Failure
 from ..session.call import Call
-from ..session.command_sender import ChargingTransaction, CommandSender
+from ..session.command_sender import BulkNotAvailable, ChargingTransaction, CommandSender
 from ..session.commands import prepared, translated
 from ..session.tickets import Ticket, TicketState
 from .passed_call import PassOnFailed
@@ -46,6 +46,19 @@ class MutedSystem(CommandSender):
     def find_transaction(self, transaction_id: int) -> ChargingTransaction:
         """Find a transaction by its number, as the system does."""
         return self._cell.system.find_transaction(transaction_id)
+
+    def send_many(
+        self,
+        charge_points: Any,
+        request: Any,
+        *,
+        at_most_at_once: int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Any:
+        """Send to many charge points once it is promoted. Raises `BulkNotAvailable` before."""
+        if self._cell.shadow:
+            raise BulkNotAvailable(f"{self._cell.urn} is a shadow, whose commands are not sent")
+        return self._cell.system.send_many(charge_points, request, at_most_at_once=at_most_at_once, **options)
 
     def _send(self, charge_point: str, request: Any, **options: Unpack[SendOptions]) -> Ticket[Any]:
         if not self._cell.shadow:

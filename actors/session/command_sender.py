@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, overload
 
 import msgspec
 
+from ...config.errors import ChargehandError
 from ...protocol import verbs
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from .tickets import Ticket
 
 R = TypeVar("R", bound="Message")
+
+
+class BulkNotAvailable(ChargehandError, RuntimeError):
+    """Error: a sender has no bulk commands, as that of a shadow, of a plugin host, or of a remote client."""
 
 
 class SendOptions(TypedDict, total=False):
@@ -80,6 +85,19 @@ class CommandSender(ABC):
     @abstractmethod
     def _send(self, charge_point: str, request: Any, **options: Unpack[SendOptions]) -> Ticket[Any]:
         """Send as `send` describes."""
+
+    def send_many(
+        self,
+        charge_points: Any,  # noqa: ARG002 - for those that have it
+        request: Any,  # noqa: ARG002
+        *,
+        at_most_at_once: int | None = None,  # noqa: ARG002
+        **options: Unpack[SendOptions],  # noqa: ARG002
+    ) -> Any:
+        """Send to many charge points, as `CentralSystem.send_many` does. Raises `BulkNotAvailable` where none can."""
+        raise BulkNotAvailable(
+            "bulk commands are made in a node: use its send_many, its HTTP API or its command line"
+        )
 
     def find_transaction(self, transaction_id: int) -> ChargingTransaction:
         """Find a transaction by its number; may switch greenlets. Raises LookupError if there is none."""

@@ -1,25 +1,27 @@
 """The stream of live events, on the real socket."""
 
 import contextlib
+import datetime as dt
 import json
 
 import gevent
 import pytest
 from gevent import socket as gevent_socket
 
-from chargehand import CentralSystem, HttpSettings, Settings, serve_http
+from chargehand import CentralSystem, HttpSettings, Settings, StatusChanged, serve_http
 from chargehand.plugins.back_office import BackOffice
 from chargehand.simulator.client import Client
 from chargehand.store.memory import MemoryStore
 from tests.hub import until
 
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Charging"}
 
 
 @pytest.fixture
 def system(tmp_path):
     store = MemoryStore()
-    http = HttpSettings(enabled=True, port=0, open=True, event_streams=2)
+    http = HttpSettings(enabled=True, port=0, open=True, event_streams=3)
     settings = Settings(port=0, data=str(tmp_path), http=http)
     with CentralSystem(settings, plugins=[BackOffice.spec(store)], store=store, http=serve_http) as running:
         yield running
@@ -86,9 +88,9 @@ def test_an_unknown_kind_or_parameter_is_a_bad_request(system, query):
 
 
 def test_more_streams_than_allowed_are_refused(system):
-    with stream(system) as one, stream(system) as two:
-        read_to(one, b": the events")
-        read_to(two, b": the events")
+    with stream(system) as one, stream(system) as two, stream(system) as three:
+        for reader in (one, two, three):
+            read_to(reader, b": the events")
         with stream(system) as reader:
             assert status_of(reader) == 503
 
@@ -160,3 +162,17 @@ def test_a_stream_that_is_new_has_nothing_of_what_was_before(system, charge_poin
 def test_a_last_event_id_that_is_none_is_a_bad_request(system, after):
     with stream(system, after=after) as reader:
         assert status_of(reader) == 400
+
+
+def test_events_that_come_together_come_in_order_and_none_is_left_out(system, charge_point):
+    with stream(system, "?kind=StatusChanged") as one, stream(system, "?kind=StatusChanged") as two:
+        for reader in (one, two):
+            read_to(reader, b": the events")
+        for number in range(500):
+            event = StatusChanged(
+                at=NOW, charge_point_id=f"CP{number}", evse=1, connector=1, status="Available"
+            )
+            system._router.publish(event)
+        for reader in (one, two):
+            found = [json.loads(read_to(reader, b"data:").removeprefix("data: ")) for _ in range(500)]
+            assert [event["charge_point_id"] for event in found] == [f"CP{number}" for number in range(500)]

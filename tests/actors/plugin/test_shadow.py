@@ -4,7 +4,17 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from chargehand import InvalidPayload, OcppError, Plugin, on_offline, on_online, on_outcome, passive, v16
+from chargehand import (
+    BulkNotAvailable,
+    InvalidPayload,
+    OcppError,
+    Plugin,
+    on_offline,
+    on_online,
+    on_outcome,
+    passive,
+    v16,
+)
 from chargehand.actors.plugin.cell import SHADOW_BACKLOG, PluginCell
 from chargehand.testing import Stage
 
@@ -318,3 +328,26 @@ def test_several_shadows_are_each_compared():
     with Stage(*specs) as stage:
         stage.connect("CP1").call("Authorize", TAG)
         assert (stage.counts["shadow_same"], stage.counts["shadow_differs"]) == (1, 1)
+
+
+class BulkPlugin(Plugin):
+    """Makes a bulk command for each call, and notes the error."""
+
+    def __init__(self, errors):
+        super().__init__()
+        self.errors = errors
+
+    @passive("Authorize")
+    def authorize(self, call):
+        try:
+            self.system.send_many([call.charge_point.id], v16.ClearCache())
+        except BulkNotAvailable as error:
+            self.errors.append(str(error))
+        return ACCEPTED
+
+
+def test_a_shadow_makes_no_bulk_commands():
+    errors = []
+    with Stage(AnsweringPlugin.spec(ACCEPTED, []), BulkPlugin.spec(errors, shadow=True)) as stage:
+        stage.connect("CP1").call("Authorize", TAG)
+        until(lambda: errors == ["BulkPlugin is a shadow, whose commands are not sent"])
