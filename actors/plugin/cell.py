@@ -382,7 +382,8 @@ class PluginCell(OrderedCell):
         self.handled_by_action[action] = self.handled_by_action.get(action, 0) + 1
         if self.breakers.failing:
             self.breakers.succeeded(charge_point_id, action)
-        if self.trial_call == (charge_point_id, action) and self._release is not None:
+        trial = self.trial_call  # None mostly: this runs for each transaction message
+        if trial is not None and trial == (charge_point_id, action) and self._release is not None:
             self._release()
 
     def note_failure(self, charge_point_id: str, action: str, error: Exception) -> None:
