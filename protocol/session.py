@@ -196,7 +196,8 @@ class Session:
     def __init__(self, rules: SessionRules, id_prefix: str, registration: Registration | None = None) -> None:
         self.rules = rules
         self.registration = registration
-        self.incoming: dict[Incoming, None] = {}  # in order of arrival
+        # CALLs that wait for an answer, in order of arrival, each with what the owner of the session has of it.
+        self.incoming: dict[Incoming, Any] = {}
         self.calls: CommandQueue | None = (
             None  # ours; made with the first, for most charge points never get one
         )

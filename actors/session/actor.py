@@ -83,7 +83,7 @@ class SessionActor(Actor):
         cell = self._cell
         now = cell.context.clock.monotonic()
         for incoming in cell.session.incoming:
-            call = cell.calls.get(incoming)
+            call = cell.call_of(incoming)
             if incoming.due == INFINITY and not (call is not None and call.fallback_taken):
                 incoming.due = now  # its fallback answer was interrupted
         self._send_next()
@@ -179,8 +179,8 @@ class SessionActor(Actor):
     def _lose_connection(self, reason: str, *, final: bool) -> None:
         """End the calls of a lost connection; with `final` also commands that must not wait for the next one."""
         cell = self._cell
-        _, on_wire = cell.session.disconnected()
         cell.drop_calls()
+        _, on_wire = cell.session.disconnected()
         if on_wire is not None:
             cell.command_state().end(on_wire.owner, TicketState.OUTCOME_UNKNOWN, reason)
         calls = cell.session.calls
@@ -256,7 +256,7 @@ class SessionActor(Actor):
         if action.allots is not None:
             transaction_id = cell.allot(incoming)
         call: Call[Any] = Call(cell, incoming, transaction_id, plugin)
-        cell.calls[incoming] = call
+        cell.session.incoming[incoming] = call
         if context.router.has_shadows:
             call.shadows = context.router.tell_shadows(call, cell)
         spool = context.spool
@@ -354,7 +354,6 @@ class SessionActor(Actor):
             call.fallback_taken = True
             self._persist_registration(call, data, _status_in(incoming, data))
             return
-        del cell.calls[incoming]
         cell.send(cell.session.answer(incoming, data), "answer")
         if cell.context.router.watched:
             cell.tell_answer(incoming, call.transaction_id, data, fallback=False)
@@ -387,7 +386,6 @@ class SessionActor(Actor):
         cell, incoming = self._cell, message.call.incoming
         if not incoming.open:
             return
-        cell.calls.pop(incoming, None)
         status = _status_in(incoming, message.answer)
         cell.event("registration", status)
         cell.send(cell.session.answer(incoming, message.answer), "answer")
@@ -436,7 +434,7 @@ class SessionActor(Actor):
 
     def _call_returned(self, message: CallReturned) -> None:
         call = message.call
-        if not call.fallback_taken and self._cell.calls.get(call.incoming) is call:
+        if not call.fallback_taken and self._cell.call_of(call.incoming) is call:
             self._cell.fallback_state().answer(call.incoming, message.why)
             self._cell.resume_reading()
 
@@ -459,7 +457,7 @@ class SessionActor(Actor):
         cell = self._cell
         context = cell.context
         context.observer.count("deadline_passed", cell.charge_point.id)
-        call = cell.calls.get(incoming)
+        call = cell.call_of(incoming)
         if call is not None and call.fallback_taken:
             return  # the fallback answer waits for the store
         cell.event("deadline", json.dumps([incoming.unique_id, incoming.action.name]))

@@ -1,6 +1,6 @@
 """Cell of a charge point: state that survives a crash of its session and the loss of its connection.
 
-It holds the facts, the state of the conversation, the connection and the calls with plugins. The actor that works on it
+It holds the facts, the state of the conversation with its calls, and the connection. The actor that works on it
 (`SessionActor`) has no state of its own. Parts with rules of their own are objects, made when first needed:
 `SessionCommands` (tickets and effects) and `Fallbacks` (answers in a handler's place).
 """
@@ -73,7 +73,6 @@ class ChargePointCell(Cell):
     """State and inbox of the session of one charge point; it outlives its actors and its connections."""
 
     __slots__ = (
-        "calls",
         "charge_point",
         "commands",
         "connection",
@@ -108,8 +107,6 @@ class ChargePointCell(Cell):
         self.connection: Connection | None = None
         # The connection that was attached last.
         self.newest: Connection | None = None
-        # Calls with plugins, or with a fallback answer that waits for the store.
-        self.calls: dict[Incoming, Call[Any]] = {}
         # The CALL that is being handled right now.
         self.current: Incoming | None = None
         # CALLs not started, because too many are in flight.
@@ -118,6 +115,11 @@ class ChargePointCell(Cell):
         self.fallbacks: Fallbacks | None = None
         # Set by its supervisor while a restart is not due yet.
         self.waiting = False
+
+    def call_of(self, incoming: Incoming) -> Call[Any] | None:
+        """Return the call of an unanswered CALL that a plugin has, or whose fallback answer waits for the store."""
+        call: Call[Any] | None = self.session.incoming.get(incoming)
+        return call
 
     def command_state(self) -> SessionCommands:
         """Return the cell's commands, made at first use."""
@@ -306,10 +308,11 @@ class ChargePointCell(Cell):
         if self.fallbacks is not None:
             self.fallbacks.unstored = None
         timers = self.context.timers
-        for call in self.calls.values():
-            if call.plugin is not None and not call.fallback_taken:
+        incoming = self.session.incoming
+        for call in incoming.values():
+            if call is not None and call.plugin is not None and not call.fallback_taken:
                 timers.call_at(call.incoming.due, call.expire)
-        self.calls.clear()
+        incoming.update(dict.fromkeys(incoming))
 
     def recall(self, told: Sequence[ToldMessage]) -> None:
         """Take what the charge point told an earlier process, as far as it has told nothing newer."""
@@ -404,7 +407,7 @@ class ChargePointCell(Cell):
             return
         incoming = self.current or self.session.salvage(message.data, message.received_at)
         self.current = None
-        if incoming is not None and incoming not in self.calls:  # else its plugin answers
+        if incoming is not None and self.call_of(incoming) is None:  # else its plugin answers
             self.fallback_state().answer(incoming, "the session was restarted")
 
     def undelivered(self, message: object) -> None:

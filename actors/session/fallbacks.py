@@ -53,8 +53,9 @@ class Fallbacks:
 
     def claim_answer(self, incoming: Incoming, answer: bytes) -> None:
         """Claim the answer to a CALL: no handler starts it, and its shadows are told the answer."""
-        call = self._cell.calls.pop(incoming, None)
+        call = self._cell.call_of(incoming)
         if call is not None:
+            self._cell.session.incoming[incoming] = None
             call.fallback_taken = True
             call.tell_shadows(answer)
 
@@ -66,13 +67,13 @@ class Fallbacks:
         if not incoming.open:
             return
         context = self._cell.context
-        call = self._cell.calls.get(incoming)
+        call = self._cell.call_of(incoming)
         context.observer.count("fallback", self._cell.charge_point.id)
         self._cell.event("fallback", json.dumps([incoming.unique_id, incoming.action.name, why]))
         if incoming.action.transaction:
             if call is None:
                 call = Call(self._cell, incoming, self._cell.allot(incoming))
-                self._cell.calls[incoming] = call
+                self._cell.session.incoming[incoming] = call
             call.fallback_taken = True
             self._spool(call, why, redeliver=redeliver)
             return
@@ -170,7 +171,7 @@ class Fallbacks:
         fallback = incoming.action.fallback
         payload = None if fallback is None else fallback(facts)
         answer = payload or b"{}"
-        if self._cell.calls.pop(incoming, None) is not None:
+        if self._cell.call_of(incoming) is not None:
             call.tell_shadows(answer)
         self._send_answer(incoming, call.transaction_id, answer)
 
