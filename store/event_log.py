@@ -118,7 +118,7 @@ LAST = "SELECT max(place) FROM ({}) AS lasts".format(  # noqa: S608 - constants
 ELSEWHERE = " UNION ALL ".join(
     f"SELECT 1 FROM event_consumers JOIN {table} ON {place} > event_consumers.origin * {ORIGIN_PLACES} + position "  # noqa: S608
     f"AND {place} < (event_consumers.origin + 1) * {ORIGIN_PLACES} AND charge_point = ? "
-    f"WHERE name = ? AND origin <> ? AND owner <> '' AND {at} < ? AND {condition}"
+    f"WHERE name = ? AND origin <> ? AND owner NOT IN ('', ?) AND {at} < ? AND {condition}"
     for table, condition, place, _, _, at, *_ in _SOURCES
 )
 """Query of events of a charge point that other processes have to deliver to a consumer."""
@@ -285,7 +285,7 @@ class EventLog:
         Of two processes never both wait for the other. Switches greenlets.
         """
         before = text(at.astimezone(dt.UTC))
-        given = (charge_point_id, consumer, self.number, before)
+        given = (charge_point_id, consumer, self.number, self.origin, before)
         if self._ask(ELSEWHERE, *given * len(_SOURCES)):
             return True
         entering = (charge_point_id, text(self._now() - ENTERING_WITHIN), self.number, before, consumer)

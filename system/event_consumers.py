@@ -723,7 +723,8 @@ class EventConsumers(Actor):
 
     def _is_elsewhere(self, entry: _Entry, delivery: Delivery) -> bool:
         """Return whether another process has older events of the charge point to deliver to this consumer."""
-        if self._living is None or entry.everywhere or delivery.origin != self._log.number:
+        # Of an origin that was taken over too: another process may have taken over an older one.
+        if self._living is None or entry.everywhere:
             return False
         charge_point_id = delivery.event.charge_point_id
         if not charge_point_id or charge_point_id in entry.ours:

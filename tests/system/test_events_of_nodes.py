@@ -175,3 +175,24 @@ def test_events_of_a_charge_point_wait_for_a_node_that_is_still_starting(nodes):
     nodes.exchange.die("a")
     until(lambda: len(nodes.taken) == 4)
     assert nodes.numbers == both(1, 2)
+
+
+def test_events_that_were_taken_over_wait_for_older_ones_that_another_node_has_taken_over(nodes):
+    for name in "abcd":
+        nodes.start(name)
+        nodes.faults[name] += [ValueError("it fails")] * 1000
+    nodes.lives("a", 1)
+    nodes.lives("b", 2)
+    logs = {name: store.event_log for name, store in nodes.stores.items()}
+    numbers = logs["a"].number, logs["b"].number
+    for name, number in zip("cd", numbers, strict=True):
+        logs[name].adopt("billing", number, "ab"[numbers.index(number)])
+    nodes.stop("a")
+    nodes.stop("b")
+    nodes.faults["d"].clear()
+    settle()
+    settle()
+    assert nodes.taken == []
+    nodes.faults["c"].clear()
+    until(lambda: len(nodes.taken) == 4)
+    assert nodes.numbers == both(1, 2)
