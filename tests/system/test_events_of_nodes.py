@@ -177,7 +177,7 @@ def test_events_of_a_charge_point_wait_for_a_node_that_is_still_starting(nodes):
     assert nodes.numbers == both(1, 2)
 
 
-def test_events_that_were_taken_over_wait_for_older_ones_that_another_node_has_taken_over(nodes):
+def test_events_that_were_taken_over_wait_for_older_ones_at_another_node(nodes):
     for name in "abcd":
         nodes.start(name)
         nodes.faults[name] += [ValueError("it fails")] * 1000
