@@ -89,6 +89,11 @@ class Server:
         self.process.wait()
         self.start()
 
+    def start_again(self) -> None:
+        """Start the server again if it has ended: one whose worker is killed while it starts gives up."""
+        if self.process is not None and self.process.poll() is not None:
+            self.start()
+
     def stop(self) -> None:
         """Stop the server as an operator does."""
         if self.process is not None:
@@ -156,6 +161,7 @@ def run(
     # The kills are spread over the whole run: the next one is due when its part of the messages is acknowledged.
     while not all(one.ready() for one in fleet):
         gevent.sleep(0.02)
+        server.start_again()
         if killed < kills and log.confirmed >= messages * killed // kills:
             gevent.sleep(chance.uniform(*ALIVE_S))
             server.kill()
@@ -172,6 +178,7 @@ def run(
         database.kill()
     waits_until = time.monotonic() + EVENTS_S
     while missing(consumer, where) and time.monotonic() < waits_until:
+        server.start_again()
         gevent.sleep(1.0)
     server.stop()
     for one in fleet:
