@@ -17,7 +17,7 @@ from gevent.event import Event
 
 from ..protocol.websocket import CloseCode, Closed, Codec, Failed, Ping, Role
 from .outbox_socket import WOULD_BLOCK, OutboxSocket
-from .read_budget import ReadBudget, least_burst_s
+from .read_budget import EASY_BYTES, ReadBudget, easy_s, least_burst_s
 
 if TYPE_CHECKING:
     from ..protocol.websocket import Event as Taken
@@ -82,6 +82,7 @@ class SocketConnection(OutboxSocket):
         "_budget",
         "_closing",
         "_code",
+        "_easy_s",
         "_heard",
         "_last_heard",
         "_life",
@@ -126,6 +127,7 @@ class SocketConnection(OutboxSocket):
         self._last_heard = timers.clock.monotonic()
         self._life: LifeCheck | None = None
         self._ahead_s = 0.0  # of its rates
+        self._easy_s = easy_s(limits.messages_per_s, limits.bytes_per_s)
         self._budget: ReadBudget | None = None  # while it sends faster than its rates
 
     def start(self, receiver: Receiver) -> None:
@@ -150,7 +152,7 @@ class SocketConnection(OutboxSocket):
     def feed(self, data: bytes) -> None:
         """Decode received bytes; deliver their messages, and answer pings and closes."""
         now: float = self._timers.clock.monotonic()
-        quiet_s, limits, codec = now - self._last_heard, self._limits, self.codec
+        quiet_s, codec = now - self._last_heard, self.codec
         self._last_heard = now
         if self._heard is not None:
             self._heard.set()
@@ -166,12 +168,7 @@ class SocketConnection(OutboxSocket):
         if self._outbox:
             self._flush()  # a TLS socket may have needed these bytes to send
         frames, size = codec.frames, len(data)
-        if (
-            self._ahead_s
-            or frames > quiet_s * limits.messages_per_s
-            or size > quiet_s * limits.bytes_per_s
-            or frames == FRAMES_AT_A_TURN
-        ):
+        if quiet_s < self._easy_s or frames > 1 or size > EASY_BYTES or self._ahead_s:
             self._note_ahead(now, quiet_s, frames, size)
 
     def _note_ahead(self, now: float, quiet_s: float, frames: int, size_bytes: int) -> None:

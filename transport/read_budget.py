@@ -5,6 +5,7 @@ Pure state; the time is an argument. A connection has one only while it sends fa
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,17 @@ def least_burst_s(rates: ConnectionLimits) -> float:
     if rates.bytes_per_s > 0:
         least_s = min(least_s, rates.bytes_burst / rates.bytes_per_s)
     return least_s
+
+
+EASY_BYTES = 1024
+"""Bytes of one read that are at no rate a reason for a closer look, if nothing came shortly before."""
+
+
+@lru_cache(maxsize=8)
+def easy_s(messages_per_s: float, bytes_per_s: float) -> float:
+    """Return the seconds in which one message of `EASY_BYTES` is worked off at the rates; all connections share it."""
+    message_s = 1 / messages_per_s if messages_per_s > 0 else 0.0
+    return max(message_s, EASY_BYTES / bytes_per_s if bytes_per_s > 0 else 0.0)
 
 
 class ReadBudget:

@@ -34,45 +34,40 @@ class Spool:
     """Messages that were acknowledged but not yet handled, and what must not overtake them.
 
     `Redelivery` owns it and empties it. Sessions, the plugins' supervisor and the system report to it, from the hub's
-    thread; its sets are seen by nobody else. While no redelivery is attached nothing goes behind what is spooled.
+    thread; `behind` and `dead` are for looks only. While no redelivery is attached nothing goes behind what is spooled.
     """
 
-    __slots__ = ("_behind", "_changed", "_dead", "_redelivery", "_store", "_versions")
+    __slots__ = ("_changed", "_redelivery", "_store", "_versions", "behind", "dead")
 
     def __init__(self, store: SessionStore, versions: Iterable[Version]) -> None:
         self._store = store
         self._versions = {version.name: version for version in versions}
         self._redelivery: Cell | None = None
         # Charge points with messages in the spool: their further ones go behind these.
-        self._behind: set[str] = set()
+        self.behind: set[str] = set()
         # Charge points of which something was spooled since their messages were read last.
         self._changed: set[str] = set()
         # Transactions by charge point whose first message is a dead letter: the rest of them follows it.
-        self._dead: set[tuple[str, Any]] = set()
+        self.dead: set[tuple[str, Any]] = set()
 
     # -- For sessions ----------------------------------------------------------------------------
 
-    @property
-    def is_empty(self) -> bool:
-        """True if no message of any charge point must go behind others."""
-        return not (self._behind or self._dead)
-
     def is_behind(self, charge_point_id: str, transaction: int | str | None) -> bool:
         """Return whether a message must be spooled because its plugin has not had the earlier ones."""
-        return charge_point_id in self._behind or (
-            bool(self._dead) and (charge_point_id, transaction) in self._dead
+        return charge_point_id in self.behind or (
+            bool(self.dead) and (charge_point_id, transaction) in self.dead
         )
 
     def put_behind(self, charge_point_id: str) -> None:
         """Let further messages of a charge point go behind those in the spool, from before the store has them."""
-        self._behind.add(charge_point_id)
+        self.behind.add(charge_point_id)
         self._changed.add(charge_point_id)
 
     def spooled(self, charge_point_id: str) -> None:
         """Notify the redelivery that the store has a message of a charge point."""
         redelivery = self._redelivery
         if redelivery is None:
-            self._behind.discard(charge_point_id)
+            self.behind.discard(charge_point_id)
         elif not redelivery.ended:
             redelivery.tell(SpoolGrew(charge_point_id))
 
@@ -96,8 +91,8 @@ class Spool:
         transactions = {keys[number] for number in wanted if keys[number][1] is not None}
         back = [number for number, key in keys.items() if number in wanted or key in transactions]
         # Before the store has them: what comes in from now on goes behind them, and redelivery leaves them in.
-        revived = transactions & self._dead
-        self._dead -= revived
+        revived = transactions & self.dead
+        self.dead -= revived
         charge_points = {keys[number][0] for number in back}
         for charge_point_id in charge_points:
             self.put_behind(charge_point_id)
@@ -107,14 +102,14 @@ class Spool:
             done = True
         finally:
             if not done:
-                self._dead |= revived
+                self.dead |= revived
             for charge_point_id in charge_points:
                 self.spooled(charge_point_id)
         return back
 
     def forget(self, record: SpooledMessage) -> None:
         """Note that a dead letter is gone for good: what comes of its transaction does not follow it any more."""
-        self._dead.discard((record.charge_point_id, record.transaction_id))
+        self.dead.discard((record.charge_point_id, record.transaction_id))
 
     # -- For the redelivery ----------------------------------------------------------------------
 
@@ -142,12 +137,12 @@ class Spool:
             records = self._store.spooled(charge_point_id=charge_point_id, limit=limit)
             changed = charge_point_id in self._changed
         if not records:
-            self._behind.discard(charge_point_id)
+            self.behind.discard(charge_point_id)
         return records
 
     def is_dead(self, record: SpooledMessage) -> bool:
         """Return whether the first message of a record's transaction is a dead letter."""
-        return (record.charge_point_id, self.transaction_of(record)) in self._dead
+        return (record.charge_point_id, self.transaction_of(record)) in self.dead
 
     def dead_letter(self, record: SpooledMessage, why: str) -> RecordReceipt:
         """Make a record a dead letter, and with it what will come of a transaction that it began."""
@@ -181,4 +176,4 @@ class Spool:
         except Refused:
             # Its plugin could never have had it: the rest of the transaction does not wait for it.
             return
-        self._dead.add((record.charge_point_id, record.transaction_id))
+        self.dead.add((record.charge_point_id, record.transaction_id))

@@ -17,7 +17,7 @@ from ...protocol.errors import ErrorCode, OcppError
 from ...protocol.events import ChargePointOnline
 from ...protocol.frames import looks_like_answer
 from ...protocol.outgoing import INFINITY, Outgoing
-from ...protocol.payload import build
+from ...protocol.payload import EMPTY, build
 from ...protocol.session import Answered, Declined, Ignored, Incoming, RefusedCall, Registration
 from ..runtime.actor import Actor
 from ..runtime.failure import Failure, attempt
@@ -260,7 +260,11 @@ class SessionActor(Actor):
         if context.router.has_shadows:
             call.shadows = context.router.tell_shadows(call, cell)
         spool = context.spool
-        if action.transaction and not spool.is_empty and self._goes_behind(incoming, transaction_id):
+        if (
+            action.transaction
+            and (spool.behind or spool.dead)
+            and self._goes_behind(incoming, transaction_id)
+        ):
             cell.fallback_state().answer(incoming, "earlier messages wait in the spool")
         elif not (plugin.is_healthy or plugin.try_admit(cell.urn, action.name)):
             cell.fallback_state().answer(incoming, "its plugin is quarantined or was stopped")
@@ -332,8 +336,9 @@ class SessionActor(Actor):
         if not incoming.open or call.fallback_taken:
             cell.context.observer.count("late_answer", cell.charge_point.id)
             return
-        # A mapping made by the plugin may raise anything.
-        data = attempt(build, incoming.action.response, message.response)
+        kind, response = incoming.action.response, message.response
+        # An answer without members has one way to be written. A mapping made by the plugin may raise anything.
+        data = EMPTY if type(response) is kind and not kind.__members__ else attempt(build, kind, response)
         if type(data) is Failure:
             text = "The answer of the handler to %r is invalid: %s"
             cell.log_line(logging.ERROR, "invalid answer", text, call, data.error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..runtime.log_limit import LogLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ...protocol.actions import Action
     from ...protocol.events import DomainEvent
@@ -189,8 +189,12 @@ class SpoolView(Protocol):
     """State of the spool, as sessions and supervisors see it; the redelivery owns it."""
 
     @property
-    def is_empty(self) -> bool:
-        """True if no message of any charge point must go behind others."""
+    def behind(self) -> Collection[str]:
+        """Charge points whose messages go behind those in the spool; for looks only."""
+
+    @property
+    def dead(self) -> Collection[tuple[str, Any]]:
+        """Charge points and transactions of which a dead letter takes the further messages; for looks only."""
 
     def is_behind(self, charge_point_id: str, transaction: int | str | None) -> bool:
         """Return whether a message must be spooled because earlier ones have not been redelivered."""

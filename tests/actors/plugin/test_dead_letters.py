@@ -133,10 +133,10 @@ def test_a_stop_that_becomes_a_dead_letter_takes_no_other_message_along(spool_ha
 def test_a_start_that_is_a_dead_letter_of_an_earlier_run_is_known(spool_harness, charge_point):
     bad = begin(spool_harness, charge_point, "bad")
     spool_harness.store.dead_letter(spool_harness.store.spooled()[0].number, "planted")
-    spool_harness.stage.spool._dead.clear()
+    spool_harness.stage.spool.dead.clear()
     spool_harness.cell.kill()
     spool_harness.cell.start()
-    assert spool_harness.stage.spool._dead == {("CP1", bad)}
+    assert spool_harness.stage.spool.dead == {("CP1", bad)}
     spool_harness.advance(DELAY_S)
     charge_point.call("StopTransaction", {**STOP, "transactionId": bad}, "stop")
     spool_harness.advance(100)
@@ -148,6 +148,6 @@ def test_a_start_that_cannot_be_read_takes_nothing_along(spool_harness, charge_p
     bad = answered[2]["transactionId"]
     spool_harness.cell.kill()
     spool_harness.cell.start()
-    assert spool_harness.stage.spool._dead == set()
+    assert spool_harness.stage.spool.dead == set()
     charge_point.call("StopTransaction", {**STOP, "transactionId": bad}, "stop")
     assert spool_harness.seen[-1].unique_id == "stop"
