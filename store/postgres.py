@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .event_bounds import EventBounds
     from .records import Tag
     from .rows import Row
-    from .writer import Threads
+    from .writer import Database, Threads
 
 T = TypeVar("T")
 
@@ -193,6 +193,15 @@ def _log(kind: Kind, rows: str) -> bytes:
 
 LOGS = {kind: _log(kind, rows) for kind, rows in HAPPENS.items()}
 """Statements that log the events of the records of a kind."""
+
+
+GOING_ON = (
+    "SELECT coalesce(string_agg(DISTINCT virtualtransaction, ' '), '') FROM pg_locks WHERE locktype = 'relation' "
+    "AND mode = 'RowExclusiveLock' AND relation IN ('transactions'::regclass, 'spool'::regclass) "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid()"
+)
+"""Query of other transactions of the database that have written records of charge points."""
+STILL_GOING_ON = f"{GOING_ON} AND virtualtransaction = ANY (string_to_array(?, ' '))"
 
 
 class PostgresServer:
@@ -373,6 +382,15 @@ class PostgresStore(SharedStore):
         """Read changes of the collections, and reserve ids if there are too few. Called every `FOLLOW_S`."""
         self.leash.pull(SILENT_S)
         super().every_second()
+
+    def _going_on(self, database: Database, begun: str | None) -> str:
+        """Name transactions of other processes that go on, of those that had `begun`; in the writer's thread.
+
+        A server process carries out what it was sent though its client was killed.
+        """
+        found = database.read(GOING_ON, ()) if begun is None else database.read(STILL_GOING_ON, (begun,))
+        names: str = found[0][0]
+        return names
 
     def close(self) -> None:
         """Write what is pending, and release files and threads."""

@@ -166,7 +166,12 @@ def bring_up_to_date(connection: PGconn, where: str) -> None:
     )
     if _version(connection, where) < len(STEPS):
         _make(connection, where)
-    run(connection, f"SET statement_timeout = '{STATEMENT_S}s'".encode())
+    # A transaction whose process is gone, with its machine or its network, ends likewise: others wait for it.
+    run(
+        connection,
+        f"SET statement_timeout = '{STATEMENT_S}s'; "
+        f"SET idle_in_transaction_session_timeout = '{STATEMENT_S}s'".encode(),
+    )
 
 
 def _version(connection: PGconn, where: str) -> int:

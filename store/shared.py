@@ -40,6 +40,8 @@ FOLLOW_S = 1.0
 """Seconds between two reads of other processes' changes of the collections."""
 REMOVALS_KEPT_S = 86400
 """Seconds for which other processes can see a removal."""
+PAUSE_MIN_S, PAUSE_MAX_S = 0.002, 4.0
+"""Between two looks whether what other processes have begun to store has ended, growing from the one to the other."""
 STALE_S = 3600.0
 """Seconds after which the collections are read whole: less than removals can be seen."""
 
@@ -261,8 +263,18 @@ class SharedStore(DurableStore):
                         collection.follow(key, None)
 
     def refresh(self, charge_point_id: str) -> Receipt:
-        """Read what other processes have stored of a charge point, before its first message is handled here."""
+        """Read what other processes have stored of a charge point, before its first message is handled here.
+
+        What they have begun to store is waited for: a process that was killed may have sent its last commit.
+        """
         receipt = Receipt()
+        self._refresh(charge_point_id, receipt)
+        return receipt
+
+    def _refresh(
+        self, charge_point_id: str, receipt: Receipt, begun: str | None = None, pause_s: float = PAUSE_MIN_S
+    ) -> None:
+        """Read once none of the transactions of the database that had `begun` goes on; None for those of now."""
         name, seen, closed = storable(charge_point_id), self._seen, self.closed
         mine = {
             *self._open.numbers_of(charge_point_id),
@@ -273,25 +285,38 @@ class SharedStore(DurableStore):
             ),
         }
 
-        def look(database: Database) -> tuple[Any, ...]:
+        def look(database: Database) -> tuple[Any, ...] | str:
+            going_on = self._going_on(database, begun)
+            if going_on:
+                return going_on
+            # A spooled start becomes an open transaction before it leaves the spool: in this order it is seen.
+            starts = [
+                (number, tuple(msgspec.json.decode(start)))
+                for number, start in database.read(SPOOLED_STARTS, (name,))
+            ]
             return (
                 [transaction_of(values) for values in database.read(OPEN, (name,))],
                 database.read(closed, (" ".join(map(str, mine)),)),
                 database.read(REGISTRATION, (name,)),
-                [
-                    (number, tuple(msgspec.json.decode(start)))
-                    for number, start in database.read(SPOOLED_STARTS, (name,))
-                ],
+                starts,
                 database.read(CHANGES, (seen,)),
             )
 
         def take(found: Any, error: Exception | None) -> None:
-            if error is None:
-                self._take_charge_point(charge_point_id, *found)
-            receipt.settle(error)
+            if type(found) is not str:
+                if error is None:
+                    self._take_charge_point(charge_point_id, *found)
+                receipt.settle(error)
+            elif pause_s > PAUSE_MAX_S:
+                receipt.settle(StoreError("what other processes have begun to store does not end"))
+            else:
+                spawn_later(pause_s, self._refresh, charge_point_id, receipt, found, 1.5 * pause_s)
 
         self._writer.look(look, take)
-        return receipt
+
+    def _going_on(self, database: Database, begun: str | None) -> str:  # noqa: ARG002 - of other databases
+        """Name transactions of other processes that go on, of those that had `begun`; in the writer's thread."""
+        return ""
 
     def _take_charge_point(
         self,

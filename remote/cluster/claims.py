@@ -6,6 +6,7 @@ charge points are served in any case: their connections are here, and no other n
 
 from __future__ import annotations
 
+import itertools
 import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -61,6 +62,9 @@ class Claims:
         self._learn = learn
         self._held: dict[str, Held] = {}
         self._unclaimed: set[str] = set()  # connected here while the coordinator was away
+        # Charge points whose records were not read since another process may have had them, with the claim's number.
+        self._unread: dict[str, int] = {}
+        self._numbers = itertools.count(1)
         self._verified = False  # since the last lease began
 
     def __len__(self) -> int:
@@ -81,10 +85,11 @@ class Claims:
         held = self._held.get(charge_point_id)
         return 0 if held is None else held.epoch
 
-    def claim(self, charge_point_id: str) -> bool:
-        """Claim a charge point that connects here; return whether another process may have had it meanwhile.
+    def claim(self, charge_point_id: str) -> int:
+        """Claim a charge point that connects here; return a number if its records have to be read first, else 0.
 
-        Switches greenlets. Without the coordinator it is claimed later.
+        They have to if another process may have had it meanwhile, at each claim until `have_read` is called with that
+        number. Switches greenlets. Without the coordinator it is claimed later.
         """
         before = self._held.get(charge_point_id)
         try:
@@ -93,11 +98,11 @@ class Claims:
             logger.warning("%s is served, but cannot be claimed yet: %s", charge_point_id, error)
             if before is None:
                 self._unclaimed.add(charge_point_id)
-            return before is None
+            return self._to_be_read(charge_point_id, moved=before is None)
         self._unclaimed.discard(charge_point_id)
         known = self._held.get(charge_point_id)
-        if known is not None and known.epoch > claim.epoch:
-            return before is None  # another handshake of it was faster
+        if known is not None and known.epoch > claim.epoch:  # another handshake of it was faster
+            return self._to_be_read(charge_point_id, moved=before is None)
         now = self._clock.monotonic()
         safe_at = now + claim.wait_s
         if known is not None:
@@ -110,11 +115,23 @@ class Claims:
         if claim.previous and claim.previous != self._coordinator.node:
             with suppress(CoordinatorUnavailable):  # it gets the fence with its renewal, or loses its lease
                 self._tell(claim.previous, Fence(charge_point_id, claim.epoch))
-        return before is None or claim.wait_s > 0
+        # One that was fenced while the claim was under way was at another process, which may have ended since.
+        return self._to_be_read(charge_point_id, moved=before is None or known is None or claim.wait_s > 0)
+
+    def _to_be_read(self, charge_point_id: str, *, moved: bool) -> int:
+        if moved:
+            self._unread[charge_point_id] = next(self._numbers)
+        return self._unread.get(charge_point_id, 0)
+
+    def have_read(self, charge_point_id: str, number: int) -> None:
+        """Note that the records of a charge point were read, unless another process may have had it since."""
+        if self._unread.get(charge_point_id) == number:
+            del self._unread[charge_point_id]
 
     def release(self, charge_point_id: str) -> None:
         """Release the claim of a charge point that has disconnected."""
         self._unclaimed.discard(charge_point_id)
+        self._unread.pop(charge_point_id, None)
         held = self._held.pop(charge_point_id, None)
         if held is not None:
             self._coordinator.release(charge_point_id, held.epoch)
@@ -126,6 +143,7 @@ class Claims:
             return
         if held.epoch < epoch:
             del self._held[charge_point_id]
+            self._unread.pop(charge_point_id, None)
             logger.info("%s is at another node now (epoch %d)", charge_point_id, epoch)
             self._lose(charge_point_id)
         elif held.before < epoch < held.epoch:

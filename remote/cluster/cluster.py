@@ -158,8 +158,10 @@ class Cluster:
 
         Raises `StoreError` or TimeoutError if they cannot be read: then it must not be served.
         """
-        if self.claims.claim(charge_point_id):
+        number = self.claims.claim(charge_point_id)
+        if number:
             self._store.refresh(charge_point_id).wait(REFRESH_S)
+            self.claims.have_read(charge_point_id, number)
 
     def went_offline(self, charge_point_id: str, waiting: Iterable[Ticket[Any]]) -> None:
         """Note that a charge point has disconnected; commands that wait for it are forwarded from here."""

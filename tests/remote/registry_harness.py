@@ -63,7 +63,7 @@ class RegistryCoordinator:
         epoch = self.exchange.epochs.get(charge_point_id, 0) + 1
         self.exchange.epochs[charge_point_id] = epoch
         self.exchange.held[charge_point_id] = epoch, self.node
-        return Claim(epoch, previous, LEASE_S if previous else 0.0)
+        return Claim(epoch, "", 0.0) if previous in ("", self.node) else Claim(epoch, previous, LEASE_S)
 
     def release(self, charge_point_id, epoch):
         if not self.away and self.exchange.held.get(charge_point_id) == (epoch, self.node):

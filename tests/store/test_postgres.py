@@ -12,13 +12,14 @@ import pytest
 from chargehand import Event, MeterReading, StoreError, Tag, TransactionFilter
 from chargehand.actors.runtime import threads
 from chargehand.store import postgres as module
+from chargehand.store import shared
 from chargehand.store.libpq import DatabaseAddress, QueryFailed, ResponseTimeout
 from chargehand.store.postgres import PostgresServer, PostgresStore
 from chargehand.store.postgres_schema import STEPS
-from chargehand.store.rows import ESCAPED, Kind, reading_key, row
+from chargehand.store.rows import ESCAPED, Kind, reading_key, row, transaction_row
 
 from ..hub import settle, until
-from .transactions import NOW, stopped, transaction
+from .transactions import NOW, START, stopped, transaction
 
 LIMIT_S = 60
 RELEASED = 3
@@ -378,3 +379,35 @@ def test_a_transaction_whose_connection_is_lost_is_not_committed_on_another(open
     with pytest.raises(QueryFailed):
         store._writer.ask(lose)
     assert open_().registrations() == {}
+
+
+def test_a_commit_that_a_killed_process_has_begun_is_waited_for(open_):
+    one, other = open_(), open_()
+    number = one.allot_transaction_id("CP1", START)
+    values = (*transaction_row(transaction(number)), *one.event_log.started(transaction(number)))
+
+    def begin(server):
+        server.begin()
+        server.write(Kind.START, [values])
+
+    one._writer.ask(begin)
+    receipt = other.refresh("CP1")
+    other._ask("SELECT 1")
+    assert not receipt.done
+    one._writer.ask(lambda server: server.commit())
+    assert ended(receipt) is None
+    assert other.allot_transaction_id("CP1", START) == number
+
+
+def test_what_never_ends_at_another_process_is_no_reason_to_read_too_early(open_, monkeypatch):
+    monkeypatch.setattr(shared, "PAUSE_MAX_S", 0.01)
+    one, other = open_(), open_()
+
+    def begin(server):
+        server.begin()
+        server.write(Kind.UNSPOOL, [row(1)])
+
+    one._writer.ask(begin)
+    assert "does not end" in str(ended(other.refresh("CP1")))
+    one._writer.ask(lambda server: server.roll_back())
+    assert ended(other.refresh("CP1")) is None

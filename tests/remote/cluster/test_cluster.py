@@ -14,8 +14,11 @@ from chargehand import (
     TicketState,
     v16,
 )
-from chargehand.simulator import refusing, silent
-from chargehand.testing import StubStore
+from chargehand.actors.runtime.timers import Timers
+from chargehand.remote.cluster.claims import Claims
+from chargehand.remote.cluster.coordinator import Claim
+from chargehand.simulator import HandshakeRefused, refusing, silent
+from chargehand.testing import ManualClock, StubStore
 
 from ...hub import settle, until
 from ...in_process import SETTINGS, connect
@@ -341,3 +344,33 @@ def test_the_sender_keeps_a_key_beside_the_old_one_when_its_node_dies(a, b, node
         until(lambda: ticket.state is TicketState.OUTCOME_UNKNOWN)
     until(lambda: a.credentials.unused_since("CP1") is not None)
     assert a.credentials.check("CP1", b"an old key of 20 byt")
+
+
+def test_one_whose_records_could_not_be_read_is_not_served_before_they_are(a, nodes):
+    nodes.store.fail()
+    for _ in range(2):
+        with pytest.raises(HandshakeRefused, match="503"):
+            connect(a).connect()
+    nodes.store.work()
+    with connect(a):
+        pass
+
+
+def test_one_that_was_elsewhere_while_it_was_claimed_has_its_records_read():
+    class Moving:
+        """Coordinator whose fence comes with the answer to the next claim."""
+
+        node, held, epoch = "a", True, 0
+
+        def claim(self, charge_point_id):
+            self.epoch += 2
+            claims.fenced(charge_point_id, self.epoch - 1)
+            return Claim(self.epoch, "", 0.0)
+
+    lost = []
+    timers = Timers(ManualClock())
+    claims = Claims(Moving(), timers, tell=None, wake=lost.append, lose=lost.append, learn=lost.append)
+    first = claims.claim("CP1")
+    claims.have_read("CP1", first)
+    assert claims.claim("CP1") != first
+    assert lost == ["CP1"]
