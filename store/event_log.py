@@ -126,7 +126,7 @@ ENTERING = " UNION ALL ".join(
     f"SELECT 1 FROM event_origins JOIN {table} ON {place} > event_origins.number * {ORIGIN_PLACES} "  # noqa: S608
     f"AND {place} < (event_origins.number + 1) * {ORIGIN_PLACES} AND charge_point = ? "
     f"WHERE begun_at > ? AND event_origins.number <> ? AND {at} < ? AND {condition} AND NOT EXISTS (SELECT 1 "
-    "FROM event_consumers WHERE name = ? AND origin = event_origins.number)"
+    "FROM event_consumers WHERE name = ? AND origin = event_origins.number AND owner <> '')"
     for table, condition, place, _, _, at, *_ in _SOURCES
 )
 """The same of processes that began a moment ago, and may have to enter the consumer still."""

@@ -1,8 +1,8 @@
 """State of one consumer of durable events: what it has to get, in which order, and how far it is done.
 
-The one rule: no I/O and no clock here. Events of one charge point are handed out one at a time, in the order in which
-they were added, those of earlier lives before those of this one; a failed one is handed out again later, and those
-behind it wait.
+The one rule: no I/O and no clock here. Events of one charge point are handed out one at a time: those of one origin in
+the order in which they were added, those of several by their times, because a charge point moves between processes that
+live at the same time. A failed one is handed out again later, and those behind it wait.
 """
 
 from __future__ import annotations
@@ -33,29 +33,8 @@ class Delivery:
         self.running = False
 
 
-class _Queue:
-    """Deliveries of one charge point: of earlier lives, and of this one."""
-
-    __slots__ = ("earlier", "own")
-
-    def __init__(self) -> None:
-        self.earlier: deque[Delivery] = deque()
-        self.own: deque[Delivery] = deque()
-
-    def head(self) -> Delivery | None:
-        # One that runs stays the head, whatever is added before it.
-        if self.own and self.own[0].running:
-            return self.own[0]
-        if self.earlier:
-            return self.earlier[0]
-        return self.own[0] if self.own else None
-
-    def drop(self, delivery: Delivery) -> None:
-        (self.own if self.own and self.own[0] is delivery else self.earlier).popleft()
-
-
 class Consumer:
-    """Consumer of some kinds of events. `own` is the number of this process's life.
+    """Consumer of some kinds of events. If `sorted_already`, they are added in the order in which they are handed out.
 
     A failed delivery is due again after `delay_s`, doubled each time up to `delay_max_s`; the failure after `attempts`
     tries is its last.
@@ -66,18 +45,18 @@ class Consumer:
         name: str,
         kinds: Iterable[type[DomainEvent]],
         *,
-        own: int,
+        sorted_already: bool = False,
         attempts: int,
         delay_s: float,
         delay_max_s: float,
     ) -> None:
         self.name = name
         self.kinds = frozenset(kinds)
-        self._own = own
+        self._sorted_already = sorted_already
         self._attempts = attempts
         self._delay_s = delay_s
         self._delay_max_s = delay_max_s
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, deque[Delivery]] = {}
         self._ready: dict[str, None] = {}  # charge points whose first event may be due
         self._undone: dict[int, dict[int, None]] = {}  # numbers by origin, in order
         self._seen: dict[int, int] = {}  # last number that was added, by origin
@@ -147,8 +126,11 @@ class Consumer:
         charge_point_id = event.charge_point_id
         queue = self._queues.get(charge_point_id)
         if queue is None:
-            queue = self._queues[charge_point_id] = _Queue()
-        (queue.own if origin == self._own else queue.earlier).append(Delivery(origin, number, event))
+            queue = self._queues[charge_point_id] = deque()
+        place = len(queue)
+        while place and not self._sorted_already and _goes_before(origin, event, queue[place - 1]):
+            place -= 1
+        queue.insert(place, Delivery(origin, number, event))
         self._ready[charge_point_id] = None
 
     def due(self, now: float) -> Iterator[Delivery]:
@@ -157,7 +139,7 @@ class Consumer:
             charge_point_id = next(iter(self._ready))
             del self._ready[charge_point_id]
             queue = self._queues.get(charge_point_id)
-            head = queue.head() if queue is not None else None
+            head = queue[0] if queue else None
             if head is not None and not head.running and head.due <= now:
                 head.running = True
                 yield head
@@ -171,12 +153,12 @@ class Consumer:
         """Note that an event was taken, or will never be."""
         charge_point_id = delivery.event.charge_point_id
         queue = self._queues[charge_point_id]
-        queue.drop(delivery)
+        queue.popleft()
         del self._undone[delivery.origin][delivery.number]
-        if queue.head() is None:
-            del self._queues[charge_point_id]
-        else:
+        if queue:
             self._ready[charge_point_id] = None
+        else:
+            del self._queues[charge_point_id]
 
     def failed(self, delivery: Delivery, now: float) -> bool:
         """Note that an event was not taken; return whether it is tried again, at its `due`."""
@@ -191,3 +173,10 @@ class Consumer:
         """Hand an event out again when it is due, without counting a failure; whoever waits calls `wake` then."""
         delivery.running = False
         delivery.due = due
+
+
+def _goes_before(origin: int, event: DomainEvent, other: Delivery) -> bool:
+    """Return whether an event is handed out before one that was added earlier: an older one of another origin."""
+    if other.running or other.origin == origin:
+        return False
+    return (event.at, origin) < (other.event.at, other.origin)

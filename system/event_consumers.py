@@ -484,7 +484,7 @@ class EventConsumers(Actor):
         state = Consumer(
             name,
             kinds,
-            own=0 if everywhere else self._log.number,  # 0: all are kept in the order in which they are added
+            sorted_already=everywhere,
             attempts=self._attempts,
             delay_s=self._delay_s,
             delay_max_s=self._delay_max_s,
@@ -609,23 +609,23 @@ class EventConsumers(Actor):
         wanted = {kind.__name__ for kind in state.kinds}
         more = not getattr(entry.target, "closed", False)
         while more and len(state) < WINDOW:
-            more = False
             for origin in state.origins:
-                after = state.seen(origin)
-                if self._pruned.get(origin, 0) > after:
-                    self._dropped(state, origin, after)
-                    after = state.seen(origin)
-                rows = self._read(origin, after)
-                for logged in rows:
-                    event = self._event(origin, logged) if logged.kind in wanted else None
-                    if event is None:
-                        state.skip(origin, logged.number)
-                    else:
-                        state.add(origin, logged.number, event)
-                # What came first is read to its end first.
-                if len(rows) >= READ_AT_ONCE or (rows and origin != self._log.number):
-                    more = True
-                    break
+                if self._pruned.get(origin, 0) > state.seen(origin):
+                    self._dropped(state, origin, state.seen(origin))
+            # What others have left is read to its end first: of several by time, so that the oldest are in the window.
+            own = self._log.number
+            left = {origin: state.seen(origin) for origin in state.origins if origin != own}
+            rows = self._reader.read_all(left, self._read) if left else []
+            more = bool(rows)
+            if not rows:
+                rows = [(own, logged) for logged in self._read(own, state.seen(own))]
+                more = len(rows) >= READ_AT_ONCE
+            for origin, logged in rows:
+                event = self._event(origin, logged) if logged.kind in wanted else None
+                if event is None:
+                    state.skip(origin, logged.number)
+                else:
+                    state.add(origin, logged.number, event)
         self._deliver(entry)
         self._store_later()
 

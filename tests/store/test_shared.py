@@ -11,7 +11,7 @@ from chargehand.store.records import LocalList
 from chargehand.store.rows import Kind, row
 
 from ..hub import until
-from .transactions import NOW, START, stopped, transaction
+from .transactions import LATER, NOW, START, stopped, transaction
 
 LIMIT_S = 60
 
@@ -307,3 +307,17 @@ def test_a_transaction_that_is_released_is_read_again_by_the_other(one, other):
     assert one.open_transaction(7) is None
     kept(other.stop_transaction(stopped(7)))
     assert not one.transaction(7).open
+
+
+# Events that another process has to deliver
+
+
+def test_a_process_that_enters_a_consumer_later_is_waited_for(one, other):
+    one.event_log.register("bills")
+    kept(other.start_transaction(transaction(7)))
+    assert one.event_log.elsewhere("bills", "CP1", LATER)
+    assert not one.event_log.elsewhere("bills", "CP2", LATER)
+    other.event_log.register("bills")
+    assert one.event_log.elsewhere("bills", "CP1", LATER)
+    kept(other.event_log.advance("bills", other.event_log.number, other.event_log.last))
+    assert not one.event_log.elsewhere("bills", "CP1", LATER)

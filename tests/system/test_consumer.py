@@ -14,9 +14,10 @@ ATTEMPTS = 3
 DELAY_S, DELAY_MAX_S = 1.0, 3.0
 
 
-def event(charge_point_id, id_=""):
+def event(charge_point_id, id_="", after_s=0):
+    at = NOW + dt.timedelta(seconds=after_s)
     return ReservationEnded(
-        at=NOW, id=id_, charge_point_id=charge_point_id, reservation_id=1, evse=1, id_tag="T", state="used"
+        at=at, id=id_, charge_point_id=charge_point_id, reservation_id=1, evse=1, id_tag="T", state="used"
     )
 
 
@@ -24,7 +25,6 @@ def consumer():
     made = Consumer(
         "one",
         [ReservationEnded],
-        own=OWN,
         attempts=ATTEMPTS,
         delay_s=DELAY_S,
         delay_max_s=DELAY_MAX_S,
@@ -91,6 +91,34 @@ def test_events_of_an_earlier_life_go_before_own_ones_that_wait():
     assert list(one.due(1.0)) == [own]
 
 
+def test_of_processes_that_lived_at_once_the_older_event_comes_first():
+    one = consumer()
+    one.add(EARLIER, 1, event("CP1", after_s=2))  # its charge point came from the other process
+    (end,) = one.due(0.0)
+    one.wait(end, 1.0)
+    one.add(OWN, 1, event("CP1", after_s=1))
+    one.add(OWN, 2, event("CP1", after_s=3))
+    found = []
+    for _ in range(3):
+        (delivery,) = one.due(5.0)
+        one.done(delivery)
+        found.append((delivery.origin, delivery.number))
+    assert found == [(OWN, 1), (EARLIER, 1), (OWN, 2)]
+
+
+def test_events_of_one_process_keep_their_order_though_their_times_go_back():
+    one = consumer()
+    for number, after_s in enumerate((5, 1, 9), 1):
+        one.add(EARLIER, number, event("CP1", after_s=after_s))
+    one.add(OWN, 1, event("CP1", after_s=2))
+    found = []
+    for _ in range(4):
+        (delivery,) = one.due(5.0)
+        one.done(delivery)
+        found.append((delivery.origin, delivery.number))
+    assert found == [(EARLIER, 1), (EARLIER, 2), (OWN, 1), (EARLIER, 3)]
+
+
 class ConsumerMachine(RuleBasedStateMachine):
     """Events of two lives are added, taken, refused and put off at random, and time passes."""
 
@@ -105,11 +133,15 @@ class ConsumerMachine(RuleBasedStateMachine):
         self.undone = {EARLIER: set(), OWN: set()}
         self.stored = {EARLIER: 0, OWN: 0}
 
-    @rule(origin=st.sampled_from([EARLIER, OWN]), charge_point_id=st.sampled_from("abc"))
-    def add(self, origin, charge_point_id):
+    @rule(
+        origin=st.sampled_from([EARLIER, OWN]),
+        charge_point_id=st.sampled_from("abc"),
+        after_s=st.integers(0, 9),
+    )
+    def add(self, origin, charge_point_id, after_s):
         self.numbers[origin] += 1
         number = self.numbers[origin]
-        self.one.add(origin, number, event(charge_point_id))
+        self.one.add(origin, number, event(charge_point_id, after_s=after_s))
         self.added.setdefault((charge_point_id, origin), []).append(number)
         self.undone[origin].add(number)
 
