@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from .actors.plugin.plugin import on_online as on_online
     from .actors.plugin.plugin import on_outcome as on_outcome
     from .actors.plugin.plugin import passive as passive
+    from .actors.plugin.plugin_system import NotAvailableHere as NotAvailableHere
+    from .actors.plugin.plugin_system import PluginSystem as PluginSystem
     from .actors.runtime.actor import Actor as Actor
+    from .actors.runtime.future import Future as Future
+    from .actors.runtime.native_pool import HandlerAbandoned as HandlerAbandoned
+    from .actors.runtime.native_pool import ThreadsStuck as ThreadsStuck
     from .actors.runtime.ref import Ref as Ref
+    from .actors.session.call import AnsweredCall as AnsweredCall
     from .actors.session.call import Call as Call
     from .actors.session.call import Later as Later
     from .actors.session.charge_point import ChargePoint as ChargePoint
@@ -130,6 +136,7 @@ if TYPE_CHECKING:
     from .system.by_hand import TransactionClosed as TransactionClosed
     from .system.by_hand import TransactionNotFound as TransactionNotFound
     from .system.by_hand import WrongFigures as WrongFigures
+    from .system.central_system import ActorNotFound as ActorNotFound
     from .system.central_system import CentralSystem as CentralSystem
     from .system.central_system import SystemFailed as SystemFailed
     from .system.charge_point_filter import ChargePointFilter as ChargePointFilter
@@ -156,8 +163,14 @@ _MODULES = {
     "on_online": ".actors.plugin.plugin",
     "on_outcome": ".actors.plugin.plugin",
     "passive": ".actors.plugin.plugin",
+    "NotAvailableHere": ".actors.plugin.plugin_system",
+    "PluginSystem": ".actors.plugin.plugin_system",
     "Actor": ".actors.runtime.actor",
+    "Future": ".actors.runtime.future",
+    "HandlerAbandoned": ".actors.runtime.native_pool",
+    "ThreadsStuck": ".actors.runtime.native_pool",
     "Ref": ".actors.runtime.ref",
+    "AnsweredCall": ".actors.session.call",
     "Call": ".actors.session.call",
     "Later": ".actors.session.call",
     "ChargePoint": ".actors.session.charge_point",
@@ -266,6 +279,7 @@ _MODULES = {
     "Bulk": ".system.bulk",
     "BulkProgress": ".system.bulk",
     "BulkResult": ".system.bulk",
+    "ActorNotFound": ".system.central_system",
     "TooManyBulks": ".system.bulk",
     "CentralSystem": ".system.central_system",
     "SystemFailed": ".system.central_system",

@@ -93,6 +93,7 @@ setup(
             "jsonschema>=4.23",
             "mkdocs-material>=9.6,<10",
             "mypy>=2.4,<3",
+            "pyright[nodejs]>=1.1.400,<2",
             "ocpp>=2.0,<3",
             "psycopg[binary]>=3.2,<4",
             "pytest>=9,<10",

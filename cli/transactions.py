@@ -22,7 +22,7 @@ PAGE = 5000
 """Transactions that are asked for at a time."""
 
 COLUMNS = (
-    "id", "charge point", "connector", "tag", "started", "stopped", "received", "Wh", "verdict", "flags",
+    "transaction_id", "charge point", "connector", "tag", "started", "stopped", "received", "Wh", "verdict", "flags",
 )  # fmt: skip
 EXPORTED = (
     "transaction_id", "charge_point", "connector_id", "id_tag", "open", "verdict", "reservation_id", "meter_start",

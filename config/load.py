@@ -25,7 +25,7 @@ FILE_VARIABLE = "CHARGEHAND_CONFIG"
 PROGRAM_DEFAULTS: Mapping[str, object] = {
     "http.enabled": True,
     "store": "sqlite",
-    "supervision.watchdog_s": 1.0,
+    "supervision.watchdog_stderr": True,
     "supervision.stop_timeout_s": 4.0,
 }
 """Defaults of the program that differ from those of the library."""

@@ -40,6 +40,8 @@ class PluginSettings(Section):
         64, "Calls of different charge points handled at once; 1 handles one at a time.", least=1
     )
     name: str = setting("", "The plugin's name in logs and reports; empty means the name of the class.")
+    blocking: bool = off("Run its handlers in native threads, so that they may block in C.")
+    threads: int = setting(8, "Native threads for its handlers that block.", least=1)
     scope: Literal["process", "cluster"] = setting(
         "process",
         "Processes that run it: every one, or one among all worker processes and nodes, for the events of all.",
@@ -107,10 +109,11 @@ class SupervisionSettings(Section):
         10.0, "Seconds after which a session that blocks inside a message is killed and restarted.", above=0
     )
     watchdog_s: float = setting(
-        0.0,
-        "Seconds that the hub may be blocked before that is reported with its stack; 0 reports nothing.",
+        1.0,
+        "Seconds that the hub may be blocked before that is logged, with the handler and its stack; 0 logs nothing.",
         least=0,
     )
+    watchdog_stderr: bool = off("Write a block to standard error at once too, not only when it is over.")
     start_s: float = setting(
         10.0, "Seconds that one child has to start before it is killed, which counts as a failure.", above=0
     )

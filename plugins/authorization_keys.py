@@ -49,8 +49,7 @@ class AuthorizationKeys(Plugin):
             return
         certain = status == v16.ConfigurationStatus.ACCEPTED
         # A plugin host has no keys to write; the central system that bundles this plugin has.
-        system: Any = self.system
         try:
-            system.key_sent(ticket.charge_point_id, request.value, certain=certain)
+            self.system.key_sent(ticket.charge_point_id, request.value, certain=certain)
         except (PasswordChecksBusy, ValueError) as error:
             logger.error("new key of charge point %s is not kept: %s", ticket.charge_point_id, error)  # noqa: TRY400

@@ -170,6 +170,11 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     over_at: datetime | None = None
 
     @property
+    def transaction_id(self) -> int:
+        """Number of the transaction, under the name that it has in messages, events, HTTP and the command line."""
+        return self.id
+
+    @property
     def open(self) -> bool:
         """True until it is closed, by its StopTransaction or by hand."""
         return self.stop_received_at is None

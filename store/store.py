@@ -7,10 +7,9 @@ append of what is there already gets its receipt no sooner than what is there is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from gevent.event import AsyncResult
-
+from ..actors.runtime.future import Future
 from ..config.errors import ChargehandError
 from .records import EVERYTHING
 
@@ -57,6 +56,8 @@ class NoBackup(StoreError):
 class Receipt:
     """Promise that an append will be durable. Its callbacks run in the hub's thread."""
 
+    any_thread: ClassVar[bool] = True  # may be used as it is in a native thread
+
     __slots__ = ("_callbacks", "done", "error")
 
     def __init__(self, *, done: bool = False, error: Exception | None = None) -> None:
@@ -81,15 +82,21 @@ class Receipt:
         _call_all(callbacks, error)
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Return when it is durable; switches greenlets. Raises the store's error, or TimeoutError."""
+        """Return when it is durable; switches greenlets, or blocks a native thread.
+
+        Raises the store's error, or TimeoutError.
+        """
         if not self.done:
-            known: AsyncResult[None] = AsyncResult()
+            known: Future[None] = Future()
             self.then(lambda _: known.set(None))
-            known.wait(timeout_s)
-            if not self.done:
+            # In another thread it may have been settled since, and the callback may never be called.
+            if not self._is_done() and not known.wait(timeout_s) and not self._is_done():
                 raise TimeoutError(f"not stored within {timeout_s} s")
         if self.error is not None:
             raise self.error
+
+    def _is_done(self) -> bool:
+        return self.done
 
 
 def _call_all(callbacks: list[Callable[[Exception | None], None]], error: Exception | None) -> None:

@@ -23,7 +23,7 @@ from .supervisor import Supervisor
 
 if TYPE_CHECKING:
     from ..actors.plugin.plugin import PluginSpec
-    from ..actors.session.command_sender import CommandSender
+    from ..actors.plugin.plugin_system import PluginSystem
     from ..actors.session.context import SessionContext
 
 logger = logging.getLogger(__name__)
@@ -97,6 +97,10 @@ class PluginSupervisor(Supervisor):
         cell = child.cell
         if isinstance(cell, PluginCell) and exit_.ending is not Ending.NORMAL:
             self._context.observer.count("plugin_crashed", "")
+        if isinstance(cell, PluginCell) and cell.threads_stuck and not cell.quarantined:
+            child.last_crash = exit_.failure.text if exit_.failure is not None else ""
+            self.over_budget(child)  # a restart would give it no thread
+            return
         if not (isinstance(cell, PluginCell) and cell.quarantined):
             super()._ended(child, exit_)
             return
@@ -212,7 +216,7 @@ class PluginSupervisor(Supervisor):
 class PluginSpecFactory:
     """Factory of child specs for the plugins of one system."""
 
-    system: CommandSender
+    system: PluginSystem
     context: SessionContext
     start_s: float
     shutdown_s: float

@@ -96,7 +96,7 @@ class Sessions:
             known.session.registration = known.charge_point.registration = registration
             if self.context.store.others_write:
                 # ... and have told its statuses there: what it told here before would be shown, and compared with.
-                known.charge_point.boot = known.charge_point.connectors = None
+                known.charge_point.forget_told()
                 self.context.store.recall(charge_point_id, known.recall)
         self.directory.note_online(charge_point_id)
         old = cell.attach(connection)

@@ -15,12 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
 
+from ..actors.runtime.actor import Actor
+from ..actors.runtime.failure import attempt
 from ..actors.runtime.threads import native_lock, native_thread, start_native_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 STDERR = 2
+
+RUNTIME = frozenset({"receive", "answer_call"})
+"""Methods of actors that look for the handler; they are none themselves."""
 
 STUCK_S = 1.0
 """Seconds that `stop` waits for a thread that cannot write its report."""
@@ -29,12 +35,13 @@ STUCK_S = 1.0
 class Watchdog:
     """Watchdog of the hub of the thread that starts it.
 
-    The hub beats every `limit_s / 4`. When no beat came for `limit_s`, the thread writes one report with the stack of
-    the hub's thread, and `blocked(seconds, stack)` is called in the hub when it runs again.
+    The hub beats every `limit_s / 4`. When no beat came for `limit_s`, the thread takes the stack of the hub's thread,
+    writes it to the `descriptor`, if it has one, and `blocked(seconds, handler, stack)` is called in the hub when it
+    runs again. `handler` is the handler that blocks, as in `Tags.authorize`, or empty if it is none.
     """
 
     def __init__(
-        self, limit_s: float, blocked: Callable[[float, str], None], *, descriptor: int | None = STDERR
+        self, limit_s: float, blocked: Callable[[float, str, str], None], *, descriptor: int | None = STDERR
     ) -> None:
         self._limit_s = limit_s
         self._blocked = blocked
@@ -43,7 +50,7 @@ class Watchdog:
         self._timer: Any = None
         self._stop: Any = None
         self._ended: Any = None
-        self._report = ""
+        self._report: tuple[str, str] | None = None
 
     def start(self) -> None:
         """Start watching."""
@@ -72,9 +79,9 @@ class Watchdog:
         now = time.monotonic()
         late_s, report = now - self._beat_at, self._report
         self._beat_at = now
-        if report:
-            self._report = ""
-            self._blocked(late_s, report)
+        if report is not None:
+            self._report = None
+            self._blocked(late_s, *report)
 
     def _watch(self) -> None:
         reported_for = 0.0
@@ -91,8 +98,25 @@ class Watchdog:
     def _look(self, late_s: float) -> None:
         frame = sys._current_frames().get(self._thread)  # noqa: SLF001 - there is no other way to another thread
         stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
-        self._report = stack
+        handler = handler_in(frame)
+        self._report = handler, stack
         if self._descriptor is not None:
-            text = f"the hub has been blocked for {late_s:.1f} s:\n{stack}"
+            by = f" by {handler}" if handler else ""
+            text = f"the hub has been blocked for {late_s:.1f} s{by}:\n{stack}"
             with contextlib.suppress(OSError):  # the descriptor may have no reader
                 os.write(self._descriptor, text.encode("utf-8", "replace"))
+
+
+def handler_in(frame: FrameType | None) -> str:
+    """Return the name of the handler that runs in a stack, as in `Tags.authorize`; empty if there is none.
+
+    Handlers are called by `attempt`; of several that are nested the innermost method of an actor counts.
+    """
+    while frame is not None:
+        if frame.f_code is attempt.__code__:
+            function: Any = frame.f_locals.get("function")
+            owner = getattr(function, "__self__", None)
+            if isinstance(owner, Actor) and function.__name__ not in RUNTIME:
+                return f"{type(owner).__qualname__}.{function.__name__}"
+        frame = frame.f_back
+    return ""

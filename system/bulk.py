@@ -12,7 +12,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sized
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import gevent
 from gevent.event import Event
@@ -99,6 +99,8 @@ class Bulk:
     At most `at_once` commands are under way; those that wait for charge points which are away do not count. Its
     methods may be called from any greenlet and any native thread.
     """
+
+    any_thread: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from gevent.event import Event
 from gevent.pool import Pool
 
+from ..actors.plugin.plugin_system import PluginSystem
 from ..actors.plugin.routing import Router
 from ..actors.plugin.spool import Spool
 from ..actors.runtime import threads
 from ..actors.runtime.cell import Cell, CellPhase, Exit
+from ..actors.runtime.native_pool import in_hub
 from ..actors.runtime.scheduler import Scheduler
 from ..actors.runtime.threads import Inlet
 from ..actors.runtime.timers import HubTimers, SystemClock
-from ..actors.session.command_sender import CommandSender
 from ..actors.session.commands import CommandDefaults
 from ..actors.session.directory import Directory
 from ..actors.session.tickets import TicketRegistry
@@ -42,7 +43,7 @@ from ..store.factory import open_store
 from ..supervisor.rules import Strategy
 from ..supervisor.sessions import Sessions
 from ..supervisor.supervisor import Supervisor
-from ..supervisor.watchdog import Watchdog
+from ..supervisor.watchdog import STDERR, Watchdog
 from .assessment import Assessment, limits_of
 from .bulk import Bulks
 from .by_hand import ByHand
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ..actors.plugin.plugin import Plugin, PluginSpec
+    from ..actors.runtime.ref import Ref
     from ..actors.runtime.timers import Clock
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.command_sender import SendOptions
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 R = TypeVar("R", bound="Message")
+T = TypeVar("T")
 
 KEYS_PLUGIN = "chargehand.plugins.authorization_keys:AuthorizationKeys"
 """Bundled plugin that keeps the new keys of charge points."""
@@ -98,11 +101,15 @@ SWEEP_S = 60.0
 """Seconds between sweeps of charge points that have been offline too long."""
 
 
+class ActorNotFound(ChargehandError, LookupError):
+    """Error: no plugin has this name, or the charge point is not known in this process."""
+
+
 class SystemFailed(ChargehandError):
     """The root supervisor gave up, and the system has stopped."""
 
 
-class CentralSystem(CommandSender):
+class CentralSystem(PluginSystem):
     """OCPP central system. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
@@ -178,7 +185,9 @@ class CentralSystem(CommandSender):
         self._timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
         watchdog_s = self.settings.supervision.watchdog_s
         if watchdog_s > 0:
-            self._watchdog = Watchdog(watchdog_s, self._was_blocked)
+            # What is on standard error is the host's affair; the program has asked for it.
+            descriptor = STDERR if self.settings.supervision.watchdog_stderr else None
+            self._watchdog = Watchdog(watchdog_s, self._was_blocked, descriptor=descriptor)
             self._watchdog.start()
 
     def _build(self) -> None:
@@ -356,9 +365,15 @@ class CentralSystem(CommandSender):
         root.watch = self._root_ended
         return root
 
-    def _was_blocked(self, seconds: float, stack: str) -> None:
+    def _was_blocked(self, seconds: float, handler: str, stack: str) -> None:
         self.counters.count("hub_blocked", "")
-        logger.error("the hub was blocked for %.1f s:\n%s", seconds, stack)
+        logger.error(
+            "the hub was blocked for %.1f s by %s: mark it as blocking=True, or keep it from blocking "
+            "(supervision.watchdog_s)\n%s",
+            seconds,
+            handler or "what no handler is",
+            stack,
+        )
 
     def stop(self) -> None:
         """Stop everything in order: no new connections, then the sessions with their sockets, then the plugins.
@@ -432,6 +447,38 @@ class CentralSystem(CommandSender):
     def cluster(self) -> Cluster | None:
         """Cluster of the processes that share the charge points; None if this is the only one."""
         return self._membership.cluster if self._membership is not None else None
+
+    # -- Actors ------------------------------------------------------------------------------------
+
+    def ref(self, plugin: str) -> Ref[Any]:
+        """Return the ref of a plugin by its name: any greenlet or native thread may `tell` and `ask`.
+
+        It stays valid over restarts. Raises `ActorNotFound` for a name that no plugin has.
+        """
+        cell = self._router.plugin(plugin) if self._root is not None else None
+        if cell is None:
+            raise ActorNotFound(f"no plugin {plugin} runs in this process")
+        return cell.ref
+
+    def session_ref(self, charge_point: str) -> Ref[Any]:
+        """Return the ref of the session of a charge point that this process knows, from any greenlet or native thread.
+
+        Raises `ActorNotFound` for any other. The ref is dead once the charge point is forgotten, or known elsewhere.
+        """
+        cell = self._directory.find(charge_point) if self._root is not None else None
+        if cell is None:
+            raise ActorNotFound(f"charge point {charge_point} is not known in this process")
+        return cell.ref
+
+    def run_in_hub(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """Call `function` in a greenlet of the system's hub, and return or raise what it does, in any native thread.
+
+        So a thread of the host has what belongs to the hub: `system.run_in_hub(system.store.transaction, 17)`.
+        """
+        if self._root is None:
+            raise RuntimeError("the central system is not running")
+        called: T = in_hub(self._scheduler.inlet, function, *arguments, **options)
+        return called
 
     # -- Ports ---------------------------------------------------------------------------------
 

@@ -309,7 +309,12 @@ def load_plugin(settings: PluginSettings) -> PluginSpec:
     plugin = load_class(settings.class_name)
     name = settings.name or settings.class_name.partition(":")[2]
     spec: PluginSpec = plugin.spec(
-        concurrency=settings.concurrency, name=name, scope=settings.scope, **settings.arguments
+        concurrency=settings.concurrency,
+        name=name,
+        scope=settings.scope,
+        blocking=settings.blocking,
+        threads=settings.threads,
+        **settings.arguments,
     )
     return spec
 

@@ -152,7 +152,7 @@ class _Play:
     def _cell(self) -> ChargePointCell:
         if self._connection is None:
             self._connect("")
-        return self._stage.charge_points[self._id]
+        return self._stage.cells[self._id]
 
     def _connected(self) -> MemoryConnection:
         """Return the connection; the recorder may have dropped its row."""

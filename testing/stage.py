@@ -19,6 +19,7 @@ import gevent
 
 from ..actors.plugin.cell import PluginCell
 from ..actors.plugin.plugin import PluginSpec
+from ..actors.plugin.plugin_system import PluginSystem
 from ..actors.plugin.routing import Router
 from ..actors.plugin.spool import Spool
 from ..actors.runtime.cell import Cell, Ending, Exit
@@ -28,7 +29,6 @@ from ..actors.runtime.timers import Timers
 from ..actors.session.actor import SessionActor
 from ..actors.session.cell import ChargePointCell
 from ..actors.session.charge_point import ChargePoint
-from ..actors.session.command_sender import CommandSender
 from ..actors.session.commands import CommandDefaults, make_ticket
 from ..actors.session.context import SessionContext
 from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..actors.plugin.plugin import Plugin
+    from ..actors.session.charge_point import ChargePoint
     from ..store.store import Store
 
 CLOSE_POLICY = CloseCode.POLICY_VIOLATION
@@ -52,7 +53,7 @@ QUIET_PASSES = 8
 """So many times in a row the hub must have nothing to run before a stage counts as settled."""
 
 
-class Stage(CommandSender):
+class Stage(PluginSystem):
     """System without sockets and supervisors, for tests. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs or classes; the first that claims an action answers it. A handler may send active calls with
@@ -72,7 +73,7 @@ class Stage(CommandSender):
         self.store = store or MemoryStore()
         self.counts: Counter[str] = Counter()
         self.plugins: list[PluginCell] = []
-        self.charge_points: dict[str, ChargePointCell] = {}
+        self.cells: dict[str, ChargePointCell] = {}
         self.crashes: list[Exit] = []  # of sessions; the next step raises the first of them
         self._specs = [plugin if isinstance(plugin, PluginSpec) else plugin.spec() for plugin in plugins]
         defaults = SessionSettings()
@@ -132,7 +133,7 @@ class Stage(CommandSender):
 
     def stop(self) -> None:
         """End everything; handlers that are blocked are killed."""
-        for session in self.charge_points.values():
+        for session in self.cells.values():
             session.kill()
             session.end()
         for plugin in self.plugins:
@@ -160,7 +161,7 @@ class Stage(CommandSender):
         One that has a connection gets a second one, which takes over. `registration` is what the store would know of a
         new one; `subprotocol` is the agreed one, empty for that of the stage's first version.
         """
-        cell = self.charge_points.get(charge_point_id)
+        cell = self.cells.get(charge_point_id)
         known = cell is not None and not cell.ended
         if cell is None or not known:
             cell = self._new(charge_point_id, name, registration)
@@ -177,10 +178,19 @@ class Stage(CommandSender):
         context = self.context
         facts = ChargePoint(charge_point_id, name, context.rules.version.name)
         facts.registration = registration
-        session = Session(context.rules, f"stage-{len(self.charge_points)}-", registration)
+        session = Session(context.rules, f"stage-{len(self.cells)}-", registration)
         cell = ChargePointCell(context, facts, session, SessionActor.maker(), self._session_ended)
-        self.charge_points[charge_point_id] = cell
+        self.cells[charge_point_id] = cell
         return cell
+
+    def charge_points(self) -> list[ChargePoint]:
+        """List the charge points that have connected."""
+        return [cell.charge_point for cell in self.cells.values()]
+
+    def charge_point(self, charge_point_id: str) -> ChargePoint | None:
+        """Return the facts of a charge point; None if it has not connected."""
+        cell = self.cells.get(charge_point_id)
+        return None if cell is None else cell.charge_point
 
     def _send(
         self,
@@ -211,7 +221,7 @@ class Stage(CommandSender):
             versions=versions,
         )
         self._tickets.add(ticket)
-        cell = self.charge_points.get(charge_point)
+        cell = self.cells.get(charge_point)
         if cell is None or cell.ended:
             ticket.end(TicketState.NEVER_SENT, self.clock.time(), "the charge point is not connected")
             self.context.router.tell_outcome(ticket.action, TicketEnded(ticket))
@@ -220,7 +230,7 @@ class Stage(CommandSender):
         return ticket
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
-        cell = self.charge_points[ticket.charge_point_id]
+        cell = self.cells[ticket.charge_point_id]
         if not cell.ended:
             cell.tell(CancelCommand(ticket))
 

@@ -19,7 +19,7 @@ settings.load_profile("chargehand")
 HERE = Path(__file__).parent
 PURE = {"protocol", "config", "test_floors.py", "test_language.py", "test_versions.py"}
 """Folders and files of tests that start nothing: each of their modules is checked once."""
-SLOW_PLACES = {"integration", "test_packaging.py", "test_examples.py"}
+SLOW_PLACES = {"integration", "test_packaging.py", "test_examples.py", "test_typing.py"}
 SLOW_FIXTURES = {"postgres_process", "shared_redis", "own_redis", "serve_process"}
 """Fixtures that start a process."""
 NO_PARAMETERS = SimpleNamespace(params={})

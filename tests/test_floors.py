@@ -19,7 +19,7 @@ FLOORS = {
     "actors.session": 3,
     "actors.plugin": 4,
     "transport": 4,
-    "store": 4,
+    "store": 3,
     "supervisor": 5,
     "admission": 6,
     "simulator": 6,

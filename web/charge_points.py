@@ -60,7 +60,7 @@ class ChargePoints(Resource):
             if known.boot is None or not known.connectors:
                 store.told(charge_point)  # behind what its session is recalling, if it has just been made
             view = facts(known, self._system.open_tickets(charge_point))
-            if store.others_write and not known.online:  # it may have told more to another process
+            if store.others_write and not known.connected:  # it may have told more to another process
                 stored = stored_facts(charge_point, None, store.told(charge_point))
                 view |= {name: stored[name] for name in ("boot", "connectors") if stored[name]}
         else:

@@ -73,7 +73,7 @@ class ClusterProxy:
     def _holder(self, cluster: Cluster, charge_point_id: str) -> str:
         """Return the other node that owns the subject; "" if there is none."""
         known = self._system.charge_point(charge_point_id)
-        if known is not None and known.online:
+        if known is not None and known.connected:
             return ""
         try:
             node = cluster.find(charge_point_id)

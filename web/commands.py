@@ -207,7 +207,7 @@ def status_of(system: CentralSystem, ticket: Ticket[Any]) -> tuple[int, str]:
         if ticket.verb_refused:
             return 422, "Verb refused"
         known = system.charge_point(ticket.charge_point_id)
-        if known is not None and known.online:  # its queue is full
+        if known is not None and known.connected:  # its queue is full
             return 503, "Never sent"
         return 404, "Not connected" if known is not None else "Unknown charge point"
     return STATUSES[ticket.state]

@@ -28,7 +28,7 @@ class Health(Resource):
         quarantined = [row["plugin"] for row in self._system.quarantined()]
         view: dict[str, Any] = {
             "status": "degraded" if quarantined else "ok",
-            "connected": sum(known.online for known in self._system.charge_points()),
+            "connected": sum(known.connected for known in self._system.charge_points()),
         }
         if quarantined:
             view["quarantined_plugins"] = quarantined

@@ -71,7 +71,7 @@ def summary(charge_point: ChargePoint) -> dict[str, Any]:
     return {
         "id": charge_point.id,
         "name": charge_point.name,
-        "connected": charge_point.online,
+        "connected": charge_point.connected,
         "peer": charge_point.peer,
         "secure": charge_point.secure,
         "connected_at": moment(charge_point.connected_at),
@@ -112,7 +112,7 @@ def stored_facts(
 
 def facts(charge_point: ChargePoint, open_tickets: Iterable[Ticket[Any]]) -> dict[str, Any]:
     """Show all facts of a charge point. `connectors` has the last StatusNotification of each."""
-    connectors = charge_point.connectors or {}
+    connectors = charge_point.connectors
     return summary(charge_point) | {
         "version": charge_point.version,
         "boot": wire(charge_point.boot),

@@ -17,7 +17,9 @@ from ...protocol.errors import ErrorCode, OcppError
 from ...protocol.session import INFINITY
 from ..runtime.cell import ENDED, RUNNING, Ending, Exit
 from ..runtime.failure import Failure, attempt
+from ..runtime.native_pool import Job, NativePool, ThreadsStuck, in_hub
 from ..runtime.ordered_cell import OrderedCell
+from ..runtime.threads import native_thread
 from ..session.call import Call
 from ..session.messages import AnswerSent, EventPublished, TicketEnded, WentOffline, WentOnline
 from .circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
@@ -35,9 +37,9 @@ if TYPE_CHECKING:
     from ..runtime.actor import Actor
     from ..runtime.cell import Cell
     from ..runtime.scheduler import Scheduler
-    from ..session.command_sender import CommandSender
     from ..session.context import SessionContext
     from .plugin import PluginSpec
+    from .plugin_system import PluginSystem
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ class PluginCell(OrderedCell):
     """Cell of one plugin, made from its spec. `OrderedCell` keeps the order of messages by charge point."""
 
     __slots__ = (
+        "_native_pool",
         "_now",
         "_release",
         "_shadowing",
@@ -100,7 +103,7 @@ class PluginCell(OrderedCell):
         self,
         scheduler: Scheduler,
         spec: PluginSpec,
-        system: CommandSender,
+        system: PluginSystem,
         watch: Callable[[Cell, Exit], None] | None = None,
         now: Callable[[], float] = time.monotonic,
         policy: CircuitBreakerPolicy | None = None,
@@ -125,6 +128,7 @@ class PluginCell(OrderedCell):
         self._timer_set = False  # a timer runs for the first deadline
         self._unseen = 0  # how many answers wait to be looked at
         self._shadowing: dict[Hashable, int] = {}  # calls that wait for a shadow, by charge point
+        self._native_pool: NativePool | None = None  # made for the first plugin with handlers that block
 
     def _handle(self, actor: Actor, message: Any) -> None:
         kind = type(message)
@@ -204,6 +208,8 @@ class PluginCell(OrderedCell):
         Raises the `OcppError` that it answers with, `PassOnFailed` if there is no answer, and NotSupported if no other
         plugin handles the action.
         """
+        if native_thread() != self.scheduler.inlet.thread:
+            return in_hub(self.scheduler.inlet, self.pass_on, call)
         context, row = self.context, call.incoming.action
         if context is None or call.passed is not None:
             raise RuntimeError(f"{call!r} was passed on before, or has no system")
@@ -282,7 +288,7 @@ class PluginCell(OrderedCell):
 
     def _try_trial_call(self, charge_point_id: str, action: str) -> bool:
         now = self._now()
-        if self._trial_due > now or self.phase is not RUNNING:
+        if self._trial_due > now or self.phase is not RUNNING or self.threads_stuck:
             return False
         self._trial_due = (
             now + self.breakers.policy.trial_call_s
@@ -361,6 +367,49 @@ class PluginCell(OrderedCell):
         """Count a handler that ignored its kill and was abandoned."""
         super().abandoned(ordering_key)
         self._count("handler_abandoned", str(ordering_key))
+
+    # -- Native threads --------------------------------------------------------------------------
+
+    def native_pool(self) -> NativePool:
+        """Return the threads of handlers that block; they outlive a restart, for what is stuck stays so."""
+        if self._native_pool is None:
+            self._native_pool = NativePool(
+                self.spec.threads,
+                self.scheduler.inlet,
+                f"plugin {self.urn}",
+                abandoned=self._thread_abandoned,
+                all_stuck=self._threads_stuck,
+            )
+        return self._native_pool
+
+    @property
+    def threads_stuck(self) -> bool:
+        """True if every native thread is held by a handler that did not end at its deadline."""
+        return self._native_pool is not None and self._native_pool.all_are_stuck
+
+    def _thread_abandoned(self, job: Job) -> None:
+        pool = self.native_pool()
+        logger.error(
+            "plugin %s: %s did not end at its deadline; its native thread is abandoned, %d of %d are stuck",
+            self.urn,
+            job.name,
+            pool.stuck,
+            pool.size,
+        )
+        charge_point_id = getattr(job.arguments[0], "ordering_key", "") if job.arguments else ""
+        self._count("thread_abandoned", str(charge_point_id))
+
+    def _threads_stuck(self) -> None:
+        """End the actor: its supervisor puts a plugin without threads into quarantine."""
+        if self.phase is RUNNING:
+            stuck = ThreadsStuck(f"all {self.spec.threads} threads of plugin {self.urn} are stuck (threads)")
+            self._exit(Exit(Ending.CRASH, Failure(stuck), None, started=True))
+
+    def end(self) -> None:
+        """End for good, with the threads that have nothing to do."""
+        super().end()
+        if self._native_pool is not None:
+            self._native_pool.close()
 
     # -- Failures ------------------------------------------------------------------------------
 

@@ -13,14 +13,17 @@ the plugin.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, cast, overload
 
 from gevent import getcurrent
 
 from ...protocol.events import LIVE, DomainEvent
 from ..runtime.actor import Actor
 from ..runtime.failure import Failure, attempt
-from ..session.call import Call
+from ..runtime.hub_view import HubView
+from ..runtime.threads import native_thread
+from ..session.call import AnsweredCall, Call
 from ..session.messages import AnswerSent, EventPublished, TicketEnded, WentOffline, WentOnline
 from .delivered_event import DeliveredEvent
 from .detached_call import RedeliveredCall
@@ -33,15 +36,30 @@ if TYPE_CHECKING:
     from ...protocol.actions import Action
     from ...protocol.message import Message
     from ..runtime.cell import Cell
-    from ..session.command_sender import CommandSender
+    from .plugin_system import PluginSystem
 
 F = TypeVar("F", bound="Callable[..., Any]")
+S = TypeVar("S")
+C = TypeVar("C")
+A = TypeVar("A")
+T = TypeVar("T")
+Q = TypeVar("Q", bound="Message")
+E = TypeVar("E", bound=DomainEvent)
+E2 = TypeVar("E2", bound=DomainEvent)
+E3 = TypeVar("E3", bound=DomainEvent)
 
 CONCURRENCY = 64
 """Default number of calls that a plugin handles at a time."""
 
 _MARK = "__chargehand__"
 _EVENTS = "__chargehand_events__"
+_BLOCKING = "__chargehand_blocking__"
+
+THREADS = 8
+"""Default number of native threads of a plugin with handlers that block."""
+
+_LIFE = ("on_start", "on_stop", "on_failure", "on_receive")
+"""Methods that run in a native thread too if the whole plugin is blocking."""
 
 Scope = Literal["process", "cluster"]
 """Scope of a plugin: every process, or one among all worker processes and nodes."""
@@ -57,16 +75,55 @@ def _name_of(action: type[Message] | str) -> tuple[str, str]:
     raise TypeError(f"{action!r} is neither a request nor the name of an action")
 
 
-def passive(action: type[Message] | str) -> Callable[[F], F]:
+class _Marked(Protocol[C]):
+    """Decorator of handlers that take a `C`."""
+
+    def __call__(self, handler: Callable[[S, C], T], /) -> Callable[[S, C], T]: ...
+
+
+class _MarkedAfter(Protocol[C]):
+    """Decorator of handlers that take a `C` and its answer."""
+
+    def __call__(self, handler: Callable[[S, C, A], T], /) -> Callable[[S, C, A], T]: ...
+
+
+@overload
+def passive(action: type[Q], *, blocking: bool = False) -> _Marked[Call[Q]]: ...
+
+
+@overload
+def passive(action: str, *, blocking: bool = False) -> Callable[[F], F]: ...
+
+
+def passive(action: Any, *, blocking: bool = False) -> Any:
     """Mark the handler of a passive action: `handler(self, call) -> response or mapping`.
 
-    A request is the action of its version only, a name the action of every version that has it.
+    A request is the action of its version only, a name the action of every version that has it. A `blocking` handler
+    runs in a native thread of its plugin: it may block in C, or in a host that is not patched.
     """
-    return _marker("passive", *_name_of(action))
+    return _marker("passive", *_name_of(action), blocking=blocking)
 
 
-def on(*events: type[DomainEvent]) -> Callable[[F], F]:
-    """Mark the handler of events: `handler(self, event)`.
+@overload
+def on(event: type[E], /, *, blocking: bool = False) -> _Marked[E]: ...
+
+
+@overload
+def on(event: type[E], second: type[E2], /, *, blocking: bool = False) -> _Marked[E | E2]: ...
+
+
+@overload
+def on(
+    event: type[E], second: type[E2], third: type[E3], /, *, blocking: bool = False
+) -> _Marked[E | E2 | E3]: ...
+
+
+@overload
+def on(*events: type[DomainEvent], blocking: bool = False) -> Callable[[F], F]: ...
+
+
+def on(*events: type[DomainEvent], blocking: bool = False) -> Any:
+    """Mark the handler of events: `handler(self, event)`. A `blocking` one runs in a native thread of its plugin.
 
     Live events come in order with the calls of the same charge point, once, and only while the plugin runs; of what it
     does not keep up with the newest is dropped and counted. Durable events come at least once, in order for each charge
@@ -79,27 +136,35 @@ def on(*events: type[DomainEvent]) -> Callable[[F], F]:
 
     def mark(handler: F) -> F:
         for event in events:
-            handler = _marker("on", event.__name__)(handler)
+            handler = _marker("on", event.__name__, blocking=blocking)(handler)
         setattr(handler, _EVENTS, {**getattr(handler, _EVENTS, {}), **{one.__name__: one for one in events}})
         return handler
 
     return mark
 
 
-def after(action: type[Message] | str) -> Callable[[F], F]:
+@overload
+def after(action: type[Q], *, blocking: bool = False) -> _MarkedAfter[AnsweredCall[Q]]: ...
+
+
+@overload
+def after(action: str, *, blocking: bool = False) -> Callable[[F], F]: ...
+
+
+def after(action: Any, *, blocking: bool = False) -> Any:
     """Mark what sees the calls of an action and their answers: `handler(self, call, answer)`.
 
     `answer` is the typed response, or the `OcppError`, that was sent; `call.fallback` says if a fallback gave it. Live:
     called once, when the answer has been sent, in order for each charge point, and never the reason for a delay. A
     call that could not be read, or that had no answer, is not seen. Any number of plugins may look at an action; of
-    what a plugin does not keep up with the newest is dropped and counted.
+    what a plugin does not keep up with the newest is dropped and counted. A `blocking` handler runs in a native thread.
     """
-    return _marker("after", *_name_of(action))
+    return _marker("after", *_name_of(action), blocking=blocking)
 
 
-def on_outcome(action: type[Message] | str = "*") -> Callable[[F], F]:
+def on_outcome(action: type[Message] | str = "*", *, blocking: bool = False) -> Callable[[F], F]:
     """Mark the handler of ended commands of an action ("*": of every action): `handler(self, ticket)`."""
-    return _marker("outcome", _name_of(action)[0])
+    return _marker("outcome", _name_of(action)[0], blocking=blocking)
 
 
 def on_online(handler: F) -> F:
@@ -112,10 +177,12 @@ def on_offline(handler: F) -> F:
     return _marker("offline", "")(handler)
 
 
-def _marker(kind: str, action: str, version: str = "") -> Callable[[F], F]:
+def _marker(kind: str, action: str, version: str = "", *, blocking: bool = False) -> Callable[[F], F]:
     def mark(handler: F) -> F:
         marks = getattr(handler, _MARK, ())
         setattr(handler, _MARK, (*marks, (kind, action, version)))
+        if blocking:
+            setattr(handler, _BLOCKING, True)
         return handler
 
     return mark
@@ -160,6 +227,18 @@ class Plugin(Actor):
     def _place(self, cell: Cell) -> None:
         super()._place(cell)
         self._bound: dict[Action, Callable[[Any], Any]] = {}  # handlers of calls, by row; made at first use
+        blocking = self._blocking(whole=getattr(getattr(cell, "spec", None), "blocking", False))
+        for name in blocking:  # instead of the method: nothing else need know where a handler runs
+            run: Any = cell.native_pool().run  # type: ignore[attr-defined]
+            vars(self)[name] = partial(run, getattr(self, name))
+
+    @classmethod
+    def _blocking(cls, *, whole: bool) -> list[str]:
+        """List the methods that run in native threads."""
+        names = dict.fromkeys(cls.handlers.values())
+        if not whole:
+            return [name for name in names if hasattr(getattr(cls, name), _BLOCKING)]
+        return [*names, *(name for name in _LIFE if getattr(cls, name) is not getattr(Plugin, name))]
 
     @classmethod
     def spec(
@@ -170,6 +249,8 @@ class Plugin(Actor):
         shadow: bool = False,
         shutdown_s: float | None = None,
         scope: Scope = "process",
+        blocking: bool = False,
+        threads: int = THREADS,
         **kwargs: Any,
     ) -> PluginSpec:
         """Make the spec of this plugin: its arguments, its number of concurrent calls, its name in reports.
@@ -178,14 +259,19 @@ class Plugin(Actor):
         `shutdown_s` are the seconds that it has to stop (default: `supervision.shutdown_s`). With the `scope` "cluster"
         one instance runs among all worker processes and nodes, and has the events of all charge points; it can have
         handlers of events only, for the calls of a charge point stay at its process. Raises ValueError for another one.
+        With `blocking` all handlers, and `on_start`, `on_stop` and `on_failure`, run in native threads, at most
+        `threads` at a time; handlers that are marked as blocking do so in any case.
         """
+        if threads < 1:
+            raise ValueError(f"plugin {name or cls.__name__}: {threads} threads are too few")
         other = sorted({kind for kind, _, _ in cls.handlers if kind != "on"})
         if scope == "cluster" and (other or shadow):
             raise ValueError(
                 f"plugin {name or cls.__name__}: with the scope cluster it can have handlers of events (@on) only, "
                 f"not {', '.join(other) or 'be a shadow'}"
             )
-        return PluginSpec(cls, args, kwargs, concurrency, name or cls.__name__, shadow, shutdown_s, scope)
+        name = name or cls.__name__
+        return PluginSpec(cls, args, kwargs, concurrency, name, shadow, shutdown_s, scope, blocking, threads)
 
     @classmethod
     def actions_of(cls, kind: str) -> list[str]:
@@ -216,13 +302,19 @@ class Plugin(Actor):
         return cls.handlers.get((kind, action, version)) or cls.handlers.get((kind, action, ""))
 
     @property
-    def system(self) -> CommandSender:
-        """System that this plugin runs in, to send commands with. Commands of a shadow end `never_sent`."""
+    def system(self) -> PluginSystem:
+        """System that this plugin runs in: commands and verbs, charge points, and the store.
+
+        In a native thread it is a view, whose calls happen in the hub. Commands of a shadow end `never_sent`.
+        """
         cell: Any = self._cell
-        system: CommandSender | None = getattr(cell, "system", None)
+        system: PluginSystem | None = getattr(cell, "system", None)
         if system is None:
             raise RuntimeError(f"{self} was not started by a system")
-        return MutedSystem(cell, cell.context) if cell.shadow and cell.context is not None else system
+        if cell.shadow and cell.context is not None:
+            system = MutedSystem(cell, cell.context)
+        inlet = cell.scheduler.inlet
+        return system if native_thread() == inlet.thread else cast("PluginSystem", HubView(system, inlet))
 
     def receive(self, message: Any) -> Any:
         """Handle a call or an event; pykka handles its own messages."""
@@ -308,3 +400,5 @@ class PluginSpec:
     shadow: bool = False
     shutdown_s: float | None = None
     scope: Scope = "process"
+    blocking: bool = False
+    threads: int = THREADS

@@ -74,12 +74,14 @@ class Router:
         self._shadows: dict[Action, list[PluginCell]] = {}
         self._outcomes: dict[str, list[PluginCell]] = {}
         self._promoted: dict[str, int] = {}  # shadows by name, in order
+        self._by_name: dict[str, PluginCell] = {}
         self._online: list[PluginCell] = []
         self._offline: list[PluginCell] = []
 
     def add_plugin(self, cell: PluginCell, versions: Iterable[Version], *, last_resort: bool = False) -> None:
         """Enter a plugin's cell with all its handlers, for these versions; raises as `claimed_rows` and `add` do."""
         plugin = cell.spec.plugin
+        self._by_name[cell.urn] = cell
         self.add(
             cell,
             passive=claimed_rows(cell.spec, versions, last_resort=last_resort),
@@ -91,6 +93,11 @@ class Router:
             consumes=bool(plugin.durable_events_heard()),
             last_resort=last_resort,
         )
+
+    def plugin(self, name: str) -> PluginCell | None:
+        """Find a plugin by its name; None if there is none, or it has ended."""
+        cell = self._by_name.get(name)
+        return None if cell is None or cell.ended else cell
 
     def add(
         self,

@@ -14,11 +14,13 @@ from ...protocol.errors import ErrorCode, InvalidPayload, OcppError, read_code
 from ...protocol.payload import build
 from ...protocol.verbs import Verb
 from ..runtime.failure import Failure
+from ..runtime.native_pool import in_hub
 from ..session.call import Call
-from ..session.command_sender import BulkNotAvailable, ChargingTransaction, CommandSender
+from ..session.command_sender import BulkNotAvailable, ChargingTransaction
 from ..session.commands import prepared, translated
 from ..session.tickets import Ticket, TicketState
 from .passed_call import PassOnFailed
+from .plugin_system import PluginSystem
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -32,13 +34,21 @@ logger = logging.getLogger(__name__)
 
 FAILED = b"failed"
 
+OF_THE_SYSTEM = frozenset(name for name in vars(PluginSystem) if not name.startswith("_"))
+"""Names that a shadow has from its system as they are."""
 
-class MutedSystem(CommandSender):
+
+class MutedSystem(PluginSystem):
     """System of a shadow: its commands end at once until it is promoted; all else is the system's."""
 
     def __init__(self, cell: PluginCell, context: SessionContext) -> None:
         self._cell = cell
         self._context = context
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in OF_THE_SYSTEM:
+            return getattr(self._cell.system, name)
+        return super().__getattribute__(name)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cell.system, name)
@@ -107,7 +117,7 @@ class ShadowCall(Call[Any]):
 
         Raises `OcppError` for a CALLERROR, and `PassOnFailed` if no answer was sent. Switches greenlets.
         """
-        sent: bytes = self._sent.get()  # type: ignore[assignment]  # it is never set to None
+        sent: bytes = in_hub(self.inlet, self._sent.get)
         code = read_code(sent.decode("utf-8", "replace"))
         if sent == FAILED:
             raise PassOnFailed("failed", f"{self.action} of {self.charge_point} was not answered")

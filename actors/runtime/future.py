@@ -1,13 +1,18 @@
-"""Future of pykka for greenlets of one hub, without monkey patching."""
+"""Future of pykka without monkey patching: greenlets of any hub and native threads may wait for it, and set it."""
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pykka
-from gevent.event import AsyncResult
+from gevent._hub_local import get_hub_if_exists
+from gevent.event import Event
+from gevent.exceptions import LoopExit
+
+from .threads import inlet_of, native_lock, native_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,12 +21,68 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def wait_until(
+    settled: Callable[[], bool], wakers: list[Callable[[], None]], timeout_s: float | None
+) -> bool:
+    """Wait in any greenlet or native thread until `settled`, which is set before each of `wakers` is called.
+
+    A native thread without a hub waits for a native lock; a greenlet is woken through the inlet of its hub.
+    """
+    hub = get_hub_if_exists()
+    if hub is None:
+        lock = native_lock()
+        lock.acquire()
+        wake = lock.release
+        wakers.append(wake)
+        if not settled():  # it may have been settled meanwhile, by another thread
+            lock.acquire(timeout=-1 if timeout_s is None else max(timeout_s, 0.0))
+    else:
+        ended = Event()
+        home, inlet = native_thread(), inlet_of(hub)
+
+        def wake() -> None:
+            if native_thread() == home:
+                ended.set()
+            else:
+                inlet.put(_set, ended)
+
+        wakers.append(wake)
+        if not settled():
+            _wait(hub, ended, timeout_s)
+    if not settled():
+        with contextlib.suppress(ValueError):  # woken at this moment
+            wakers.remove(wake)
+        return settled()
+    return True
+
+
+def _set(ended: Event) -> None:
+    ended.set()
+
+
+def _wait(hub: Any, ended: Event, timeout_s: float | None) -> None:
+    try:
+        ended.wait(timeout_s)
+    except LoopExit:
+        # Nothing else keeps the hub's loop running, but another thread may wake us: a watcher of our own keeps it.
+        stays = hub.loop.async_()
+        stays.start(lambda: None)
+        try:
+            ended.wait(timeout_s)
+        finally:
+            stays.stop()
+            stays.close()
+
+
 class Future(pykka.Future[T]):
-    """Value that is set later; `get` switches greenlets while it waits."""
+    """Value that is set later. `get` switches greenlets in a hub, and blocks a native thread that has none."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._result: AsyncResult[Any] = AsyncResult()
+        self._done = False
+        self._value: Any = None
+        self._error: tuple[BaseException, TracebackType | None] | None = None
+        self._wakers: list[Callable[[], None]] = []
         self._hook: Callable[[float | None], T] | None = None
 
     def get(self, *, timeout: float | None = None) -> T:
@@ -29,22 +90,28 @@ class Future(pykka.Future[T]):
 
         A `gevent.Timeout` of the caller's own passes through.
         """
-        if self._hook is not None:
-            if not self._result.ready():
-                self._result.set(self._hook(timeout))
-            return cast("T", self._result.get(block=False))
-        if not self._result.ready() and not self._result.wait(timeout) and not self._result.ready():
-            raise pykka.Timeout(f"{timeout} seconds")
-        return cast("T", self._result.get(block=False))
+        if not self._done:
+            if self._hook is not None:
+                self._settle(self._hook(timeout), None)
+            elif not wait_until(self.done, self._wakers, timeout):
+                raise pykka.Timeout(f"{timeout} seconds")
+        if self._error is not None:
+            error, traceback = self._error
+            raise error.with_traceback(traceback)
+        return cast("T", self._value)
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the value or the exception; return false if `timeout_s` passed before."""
+        return self._done or wait_until(self.done, self._wakers, timeout_s)
 
     def done(self) -> bool:
         """Return whether `get` would return or raise at once."""
-        return bool(self._result.ready())
+        return self._done
 
     def set(self, value: T | None = None) -> None:
         """Set the value; raises `queue.Full` if there is a result."""
         self._must_be_open()
-        self._result.set(value)
+        self._settle(value, None)
 
     def set_exception(
         self,
@@ -55,15 +122,25 @@ class Future(pykka.Future[T]):
         kind, value, traceback = exc_info or sys.exc_info()
         if kind is None:
             raise ValueError("there is no exception to set")
-        error: Any = value if value is not None else kind()
-        self._result.set_exception(error, (kind, error, traceback))
+        self._settle(None, (value if value is not None else kind(), traceback))
 
     def set_get_hook(self, func: Callable[[float | None], T]) -> None:
         """Have `func(timeout)` make the value at the first `get`."""
-        if self._result.ready():
+        if self._done:
             raise queue.Full
         self._hook = func
 
+    def _settle(self, value: Any, error: tuple[BaseException, TracebackType | None] | None) -> None:
+        self._value, self._error = value, error
+        self._done = True
+        wakers = self._wakers
+        while wakers:
+            try:
+                wake = wakers.pop()
+            except IndexError:  # its waiter has taken it back
+                return
+            wake()
+
     def _must_be_open(self) -> None:
-        if self._result.ready() or self._hook is not None:
+        if self._done or self._hook is not None:
             raise queue.Full

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pykka
 from pykka import ActorDeadError
 
 from .future import Future
 from .pykka_names import Envelope
+from .threads import native_thread
 
 if TYPE_CHECKING:
     from .actor import Actor
@@ -22,6 +23,8 @@ class Ref(pykka.ActorRef[A]):
 
     While its actor waits for a restart it is alive, and messages wait in the inbox. It is dead after the final stop.
     """
+
+    any_thread: ClassVar[bool] = True
 
     def __init__(self, cell: Cell) -> None:
         # pykka's own `__init__` would tie the ref to one actor object.
@@ -55,14 +58,38 @@ class Ref(pykka.ActorRef[A]):
         return not self.cell.ended
 
     def tell(self, message: Any) -> None:
-        """Send a message. Never blocks; raises `pykka.ActorDeadError` after the final stop."""
-        self.cell.tell(message)
+        """Send a message, from any greenlet or native thread. Never blocks.
+
+        Raises `pykka.ActorDeadError` after the final stop. Messages of one thread stay in order.
+        """
+        cell = self.cell
+        if native_thread() == cell.scheduler.inlet.thread:
+            cell.tell(message)
+        elif cell.ended:
+            raise ActorDeadError(f"{self.actor_urn} not found")
+        else:
+            cell.scheduler.inlet.put(_tell_here, (cell, message))
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
-        """Send a message and wait for the reply (`timeout` in seconds), or return a future at once."""
+        """Send a message and wait for the reply (`timeout` in seconds), or return a future at once.
+
+        Any greenlet or native thread may ask, and wait for the future.
+        """
         future: Future[Any] = Future()
         try:
-            self.cell.tell(Envelope(message, reply_to=future))
+            self.tell(Envelope(message, reply_to=future))
         except ActorDeadError as dead:
             future.set_exception((ActorDeadError, dead, None))
         return future.get(timeout=timeout) if block else future
+
+
+def _tell_here(told: tuple[Cell, Any]) -> None:
+    """Put a message of another thread into its inbox; the cell may have ended on the way."""
+    cell, message = told
+    try:
+        cell.tell(message)
+    except ActorDeadError as dead:
+        if type(message) is Envelope and message.reply_to is not None:
+            message.reply_to.set_exception((ActorDeadError, dead, None))
+        else:
+            cell.undelivered(message)

@@ -15,6 +15,7 @@ from gevent import get_hub, getcurrent
 from greenlet import greenlet
 
 from .failure import Failure, attempt
+from .threads import inlet_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +62,7 @@ class Scheduler:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.hub: Any = get_hub()
+        self.inlet = inlet_of(self.hub)  # for the messages of other native threads
         self._drain = drain
         self._turns = turns
         self._spare = spare

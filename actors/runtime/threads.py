@@ -1,6 +1,6 @@
 """Native threads, whether or not the host application has patched `threading`.
 
-A system belongs to the hub of one native thread. Other threads may only hand it calls and wait for tickets.
+A system belongs to the hub of one native thread. Other threads hand it calls through an inlet.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Inlet:
 
     def __init__(self) -> None:
         self._hub: Any = get_hub()
+        self.thread = native_thread()
         self._waiting: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._closed = False
         self._watcher: Any = self._hub.loop.async_(ref=False)
@@ -64,3 +65,11 @@ class Inlet:
         self._closed = True
         self._watcher.stop()
         self._take()
+
+
+def inlet_of(hub: Any) -> Inlet:
+    """Return the inlet that a hub keeps as long as it lives; the first time, in the hub's own thread."""
+    inlet: Inlet | None = vars(hub).get("chargehand_inlet")
+    if inlet is None:
+        inlet = hub.chargehand_inlet = Inlet()
+    return inlet

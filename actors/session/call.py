@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pykka import ActorDeadError
 
 from ..runtime.failure import Failure
+from ..runtime.native_pool import in_hub
+from ..runtime.threads import native_thread
 from .messages import CallAnswered, CallReturned, HandlerFailed
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from ...protocol.errors import Deviation
     from ...protocol.message import Message
     from ...protocol.session import Incoming
+    from ..runtime.threads import Inlet
     from .cell import ChargePointCell
     from .context import PassedOn, PluginHandle, RecordReceipt, ShadowedCall
 
@@ -139,7 +142,8 @@ class Call(Generic[R_co]):
         for receipt in receipts:
             if not receipt.done or receipt.error is not None:
                 self.given_away = True
-                self._await(response, list(receipts))
+                # Receipts and sessions belong to the hub; a blocking handler is in another thread.
+                in_hub(self.inlet, self._await, response, list(receipts))
                 break
         return response
 
@@ -151,6 +155,12 @@ class Call(Generic[R_co]):
                 return
             error = receipt.error
         self.finish(response if error is None else Failure(error))
+
+    @property
+    def inlet(self) -> Inlet:
+        """Inlet of the hub that it is handled in. For the runtime."""
+        owner = self.plugin if self.plugin is not None else self._cell
+        return owner.scheduler.inlet
 
     def tell_shadows(self, answer: bytes) -> None:
         """Tell the shadow plugins the answer that was sent, to be compared. For the runtime."""
@@ -200,7 +210,7 @@ class AnsweredCall(Call[R_co]):
 
 
 class Later(Generic[R_co]):
-    """Handle to answer a call later, from any greenlet of the system's hub. The first answer counts."""
+    """Handle to answer a call later, from any greenlet or native thread. The first answer counts."""
 
     __slots__ = ("call",)
 
@@ -209,8 +219,15 @@ class Later(Generic[R_co]):
 
     def answer(self, response: Any) -> None:
         """Answer with a response or a mapping."""
-        self.call.finish(response)
+        self._finish(response)
 
     def fail(self, error: Exception) -> None:
         """Answer with an `OcppError`; any other exception counts as the handler's failure."""
-        self.call.finish(Failure(error))
+        self._finish(Failure(error))
+
+    def _finish(self, outcome: Any) -> None:
+        inlet = self.call.inlet
+        if native_thread() == inlet.thread:
+            self.call.finish(outcome)
+        else:
+            inlet.put(self.call.finish, outcome)

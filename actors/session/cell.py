@@ -332,7 +332,7 @@ class ChargePointCell(Cell):
                 continue
             if action.registers and facts.boot is None:
                 facts.boot = request
-            elif action.connector_status is not None and request.connector_id not in (facts.connectors or ()):
+            elif action.connector_status is not None and request.connector_id not in facts.connectors:
                 facts.note_status(request.connector_id, request)
 
     def allot(self, incoming: Incoming) -> int | None:

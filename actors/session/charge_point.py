@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Mapping
 
     from ...protocol.message import Message
     from ...protocol.session import Registration
 
+
+NO_CONNECTORS: Mapping[int, Any] = MappingProxyType({})
 
 CONNECTORS = 256
 """Connectors of one charge point whose status is known."""
@@ -25,14 +29,16 @@ class ChargePoint:
     """Facts of one charge point, kept up to date by its session. Plugins may read them and change nothing.
 
     Times are seconds since 1970. `boot` is the last BootNotification, `connectors` the last StatusNotification of each
-    connector. `deviations` counts the departures from the specification by path: of calls, of answers to
-    commands, and those that calls were refused for.
+    connector, empty before the first. `deviations` counts the departures from the specification by path: of calls, of
+    answers to commands, and those that calls were refused for.
     """
 
+    any_thread: ClassVar[bool] = True  # may be read as it is in a native thread
+
     __slots__ = (
+        "_connectors",
         "boot",
         "connected_at",
-        "connectors",
         "deviations",
         "disconnected_at",
         "id",
@@ -54,23 +60,35 @@ class ChargePoint:
         self.disconnected_at: float | None = None
         self.registration: Registration | None = None
         self.boot: Message | None = None
-        self.connectors: dict[int, Any] | None = None
+        self._connectors: dict[int, Any] | None = None  # none costs less than an empty one
         self.deviations: Counter[str] | None = None
         self.ignored: Counter[str] | None = None  # frames that could not be answered, by reason
 
     @property
-    def online(self) -> bool:
+    def connected(self) -> bool:
         """True while the charge point is connected."""
         return self.connected_at is not None
+
+    online = connected
+    """Older name of `connected`."""
+
+    @property
+    def connectors(self) -> Mapping[int, Any]:
+        """Last StatusNotification of each connector."""
+        return self._connectors if self._connectors is not None else NO_CONNECTORS
+
+    def forget_told(self) -> None:
+        """Forget what it told about itself."""
+        self.boot = self._connectors = None
 
     def note_status(self, connector_id: int, status: Message) -> Message | None:
         """Note the last status of a connector; return the one before, None if there was none.
 
         Nothing is noted, and the status itself returned, for one connector too many.
         """
-        connectors = self.connectors
+        connectors = self._connectors
         if connectors is None:
-            connectors = self.connectors = {}
+            connectors = self._connectors = {}
         before = connectors.get(connector_id)
         if before is None and len(connectors) >= CONNECTORS:
             return status

@@ -283,6 +283,10 @@ class PluginHandle(Protocol):
     """Cell of a plugin, as a session sees it."""
 
     @property
+    def scheduler(self) -> Scheduler:
+        """Scheduler of its hub."""
+
+    @property
     def is_healthy(self) -> bool:
         """True if every call may be told to it, so that `try_admit` need not be asked."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from gevent.event import Event
 
@@ -118,6 +118,8 @@ class Ticket(Generic[R]):
     charge point speaks, and `verb_refused` says that this version has none for it. `effect` is None unless the command
     was made with `until_effect`. `persisted` is the store's receipt for it, None if it does not outlive the process.
     """
+
+    any_thread: ClassVar[bool] = True  # may be used as it is in a native thread
 
     __slots__ = (
         "_cancel",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from gevent.event import Event
 
+from ...actors.plugin.plugin_system import PluginSystem
 from ...actors.runtime.threads import Inlet, native_thread
 from ...actors.runtime.timers import SystemClock
-from ...actors.session.command_sender import CommandSender
 from ...actors.session.commands import CommandDefaults, make_ticket
 from ...actors.session.tickets import Ticket, TicketState
 from ..redis.address import Address, process_name
@@ -37,7 +37,7 @@ OPEN_LIMIT = 10_000
 """Commands that may be open at the same time."""
 
 
-class Client(CommandSender):
+class Client(PluginSystem):
     """Sender of commands from a process without charge points. Use it with `with`, or `start` and `stop` it.
 
     `url` and `prefix` are those of the nodes (`redis.url`, `redis.prefix`). It belongs to the hub, so to the native

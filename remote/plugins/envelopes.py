@@ -241,8 +241,7 @@ def charge_point_of(id_: str, ocpp: str, versions: Mapping[str, Version], data: 
     for connector, said in facts.connectors.items():
         message = None if status is None else _message(status, said)
         if message is not None:
-            charge_point.connectors = charge_point.connectors or {}
-            charge_point.connectors[connector] = message
+            charge_point.note_status(connector, message)
     return charge_point
 
 

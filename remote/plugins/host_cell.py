@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from ...actors.plugin.circuit_breaker import CircuitBreakerPolicy
     from ...actors.plugin.plugin import PluginSpec
+    from ...actors.plugin.plugin_system import PluginSystem
     from ...actors.runtime.actor import Actor
     from ...actors.runtime.scheduler import Scheduler
     from ...actors.session.call import Call
     from ...actors.session.charge_point import ChargePoint
-    from ...actors.session.command_sender import CommandSender
     from ...actors.session.context import SessionContext
     from ...protocol.session import Incoming
     from .envelopes import CallMade
@@ -87,7 +87,7 @@ class PluginHostCell(PluginCell):
         self,
         scheduler: Scheduler,
         spec: PluginSpec,
-        system: CommandSender | None,
+        system: PluginSystem | None,
         watch: Any,
         now: Callable[[], float],
         policy: CircuitBreakerPolicy,

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...actors.plugin.plugin import PluginSpec
-    from ...actors.session.command_sender import CommandSender
+    from ...actors.plugin.plugin_system import PluginSystem
     from ...actors.session.context import Observer
     from ...protocol.actions import Version
     from ..redis.address import Address
@@ -115,7 +115,7 @@ class PluginHost:
         quarantine_s: float = 60.0,
         shutdown_s: float = 3.0,
         events_s: float = 10.0,
-        system: CommandSender | None = None,
+        system: PluginSystem | None = None,
         observer: Observer | None = None,
         node: str = "",
         versions: Mapping[str, Version] = VERSIONS,

@@ -43,7 +43,7 @@ class SpoolHarness:
 
     def find(self, charge_point_id):
         """Return the cell of a charge point, as a directory does."""
-        return self.stage.charge_points.get(charge_point_id) if self.known else None
+        return self.stage.cells.get(charge_point_id) if self.known else None
 
     def advance(self, seconds):
         self.stage.advance(seconds)

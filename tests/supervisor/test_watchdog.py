@@ -4,14 +4,17 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from gevent.event import Event
 
+from chargehand import Plugin, Settings, SupervisionSettings, passive, v16
 from chargehand.supervisor.watchdog import Watchdog
 
 from ..hub import settle, until
+from ..in_process import QUICK, connect, system_with
 
 TASKS = Path("/proc/self/task")
 LIMIT_S = 0.1
@@ -32,7 +35,7 @@ def block():
 
 blocking_call = {sleep}
 
-with CentralSystem(Settings(port=0, supervision=SupervisionSettings(watchdog_s=0.2))) as system:
+with CentralSystem(Settings(port=0, supervision=SupervisionSettings(watchdog_s=0.2, watchdog_stderr=True))) as system:
     gevent.sleep(0.3)
     assert "hub_blocked" not in system.counters.counts, "it was not blocked yet"
     print("before", flush=True)
@@ -94,7 +97,8 @@ def test_the_hub_is_told_for_how_long_and_by_what(watchdog, reports):
     settle()
     block(5 * LIMIT_S)
     until(lambda: reports)
-    ((seconds, stack),) = reports
+    ((seconds, handler, stack),) = reports
+    assert handler == ""
     assert 4 * LIMIT_S < seconds < 50 * LIMIT_S
     assert "in block" in stack
 
@@ -154,3 +158,24 @@ def test_without_a_descriptor_only_the_hub_is_told(reports, capfd):
     until(lambda: reports)
     watchdog.stop()
     assert capfd.readouterr().err == ""
+
+
+def test_a_system_logs_which_handler_has_blocked_the_hub(caplog, capfd):
+    class Blocks(Plugin):
+        @passive(v16.Authorize)
+        def authorize(self, call):
+            time.sleep(0.3)
+            return {"idTagInfo": {"status": "Accepted"}}
+
+    settings = Settings(port=0, supervision=replace(QUICK, watchdog_s=LIMIT_S))
+    with system_with(Blocks, settings=settings) as system, connect(system) as charge_point:
+        charge_point.send(v16.Authorize(id_tag="T1"))
+        until(lambda: system.counters.counts.get("hub_blocked"))
+    lines = [record.getMessage() for record in caplog.records if "the hub was blocked" in record.getMessage()]
+    assert "Blocks.authorize: mark it as blocking=True" in lines[0]
+    assert "the hub has been blocked" not in capfd.readouterr().err
+
+
+def test_the_watchdog_is_on_unless_it_is_turned_off():
+    assert SupervisionSettings().watchdog_s == 1.0
+    assert not SupervisionSettings().watchdog_stderr

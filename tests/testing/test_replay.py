@@ -109,7 +109,7 @@ def recorded(stage: Stage, **changes: Any) -> list[str]:
     accept_unbooted = stage.context.rules.accept_unbooted
     head = {"charge_point": "CP1", "policy": "lenient", "accept_unbooted": accept_unbooted, **changes}
     times = {"time": stage.clock.time(), "monotonic": stage.clock.monotonic()}
-    recorder = stage.charge_points["CP1"].recorder
+    recorder = stage.cells["CP1"].recorder
     assert recorder is not None
     return recorder.dump(head | times).splitlines()
 

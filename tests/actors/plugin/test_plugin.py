@@ -333,7 +333,7 @@ def test_a_later_answer_may_be_an_error(charge_point, stage, log):
 
 def test_an_answer_for_a_charge_point_that_was_let_go_of_is_lost_without_a_sound(charge_point, stage, log):
     charge_point.call("DataTransfer", {"vendorId": "later"})
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     cell.kill()
     cell.end()
     log[0].answer({"status": "Accepted"})

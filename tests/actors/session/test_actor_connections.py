@@ -17,7 +17,7 @@ BOOT = PASSIVE["BootNotification"]
 
 
 def facts(stage, id_="CP1"):
-    return stage.charge_points[id_].charge_point
+    return stage.cells[id_].charge_point
 
 
 # Connections
@@ -25,7 +25,7 @@ def facts(stage, id_="CP1"):
 
 def test_a_peer_that_is_too_fast_is_counted_and_logged_a_few_times(stage, caplog):
     charge_point = stage.connect("CP1")
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     for _ in range(1000):
         cell.throttled(charge_point, 0.128)
     assert stage.counts["throttled"] == 1000
@@ -150,7 +150,7 @@ def test_a_second_connection_takes_over_and_the_first_is_closed(stage):
 
 def test_what_the_old_connection_still_says_counts_for_nothing(stage, log):
     first, second = stage.connect("CP1"), stage.connect("CP1")
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     cell.deliver(first, b'[2,"1","Heartbeat",{}]')
     stage.settle()
     assert log == []
@@ -159,7 +159,7 @@ def test_what_the_old_connection_still_says_counts_for_nothing(stage, log):
 
 def test_what_it_said_before_the_takeover_is_still_handled(stage, log):
     first = stage.connect("CP1")
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     cell.deliver(first, b'[2,"1","Heartbeat",{}]')
     second = stage.connect("CP1")
     assert len(log) == 1
@@ -168,7 +168,7 @@ def test_what_it_said_before_the_takeover_is_still_handled(stage, log):
 
 def test_the_end_of_the_old_connection_does_not_touch_the_new_one(stage):
     first, second = stage.connect("CP1"), stage.connect("CP1")
-    stage.charge_points["CP1"].tell(ConnectionClosed(first, 1006, "late"))
+    stage.cells["CP1"].tell(ConnectionClosed(first, 1006, "late"))
     stage.settle()
     assert facts(stage).online
     assert second.call("Heartbeat")[2] == TIME_ANSWER
@@ -209,7 +209,7 @@ def test_a_handler_that_outlives_its_connection_may_finish_its_work(stage, way):
     block, done = Event(), []
     way[0] = lambda: (block.wait(), done.append("stored"))
     stage.connect("CP1").call("Heartbeat")
-    stage.charge_points["CP1"].connection.hang_up()
+    stage.cells["CP1"].connection.hang_up()
     block.set()
     stage.settle()
     assert done == ["stored"]
@@ -319,7 +319,7 @@ def test_what_it_refused_to_send_is_not_answered_when_it_comes(stage, way):
 def test_one_whose_inbox_is_full_is_read_no_further_until_it_is_half_empty(way, log):
     with Stage(RecordingPlugin.spec(way, log), inbox_limit=8, calls_in_flight_limit=1000) as stage:
         charge_point = stage.connect("CP1")
-        cell = stage.charge_points["CP1"]
+        cell = stage.cells["CP1"]
         for number in range(8):
             cell.deliver(charge_point, b'[2,"%d","Heartbeat",{}]' % number)
         assert charge_point.paused
@@ -330,7 +330,7 @@ def test_one_whose_inbox_is_full_is_read_no_further_until_it_is_half_empty(way, 
 
 def test_a_connection_to_a_session_that_has_ended_is_closed(stage):
     charge_point = stage.connect("CP1")
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     cell.kill()
     cell.end()
     assert not facts(stage).online
@@ -340,7 +340,7 @@ def test_a_connection_to_a_session_that_has_ended_is_closed(stage):
 
 def test_one_that_comes_back_after_its_session_ended_is_a_new_one(stage):
     charge_point = stage.connect("CP1")
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     cell.kill()
     cell.end()
     charge_point.hang_up()
@@ -352,13 +352,13 @@ def test_one_that_comes_back_after_its_session_ended_is_a_new_one(stage):
 
 def test_a_session_is_an_actor_that_can_be_asked_to_stop(stage):
     stage.connect("CP1")
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     assert cell.ref.stop(timeout=5) is True
 
 
 def test_frames_wait_in_the_inbox_and_nothing_is_lost_when_many_come_at_once(stage, log):
     charge_point = stage.connect("CP1")
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     for number in range(200):
         cell.tell(FrameReceived(charge_point, b'[2,"%d","Heartbeat",{}]' % number, stage.clock.monotonic()))
     stage.settle()

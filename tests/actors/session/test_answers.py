@@ -252,7 +252,7 @@ def test_one_charge_point_whose_handler_hangs_costs_the_others_nothing(stage, wa
 def test_deviations_are_counted_for_the_charge_point_and_told_to_the_handler(charge_point, stage, log):
     for _ in range(2):
         charge_point.call("Heartbeat", {"unknown": 1})
-    facts = stage.charge_points["CP1"].charge_point
+    facts = stage.cells["CP1"].charge_point
     assert facts.deviations == {"unknown is not a member of this object": 2}
     assert [deviation.path for deviation in log[0].deviations] == ["unknown"]
 
@@ -260,7 +260,7 @@ def test_deviations_are_counted_for_the_charge_point_and_told_to_the_handler(cha
 def test_no_more_than_so_many_different_deviations_are_remembered(charge_point, stage):
     for number in range(200):
         charge_point.call("Heartbeat", {f"unknown{number}": 1})
-    counts = stage.charge_points["CP1"].charge_point.deviations
+    counts = stage.cells["CP1"].charge_point.deviations
     assert len(counts) == 65
     assert sum(counts.values()) == 200
 
@@ -271,7 +271,7 @@ def test_no_more_than_so_many_different_deviations_are_remembered(charge_point, 
 def test_junk_is_counted_and_not_answered(charge_point, stage, junk):
     charge_point.send(junk)
     assert charge_point.take() == []
-    assert sum(stage.charge_points["CP1"].charge_point.ignored.values()) == 1
+    assert sum(stage.cells["CP1"].charge_point.ignored.values()) == 1
     assert charge_point.call("Heartbeat") is not None
 
 

@@ -58,7 +58,7 @@ def test_a_call_that_waits_for_an_absent_charge_point_expires(stage, charge_poin
 
 def test_the_end_of_a_session_ends_all_its_tickets(stage, charge_point):
     tickets = [version(stage, when_offline="queue") for _ in range(3)]
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     unheard = stage.send("CP1", v16.GetLocalListVersion())
     cell.kill()
     cell.end()

@@ -104,7 +104,7 @@ def test_an_answer_to_nothing_is_ignored(stage, charge_point, kind):
     charge_point.answer(call, VERSION)
     charge_point.answer(call, VERSION)  # twice
     assert charge_point.take() == []
-    assert sum(stage.charge_points["CP1"].charge_point.ignored.values()) == 3
+    assert sum(stage.cells["CP1"].charge_point.ignored.values()) == 3
 
 
 # One on the wire

@@ -41,7 +41,7 @@ def make(way, log):
 def test_no_more_calls_are_with_plugins_than_may_be_and_the_rest_follow_in_order(make, log, later):
     stage = make()
     charge_point = stage.connect("CP1")
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     for number in range(5):
         cell.deliver(charge_point, b'[2,"%d","Heartbeat",{}]' % number)
     stage.settle()
@@ -100,10 +100,10 @@ def test_whatever_is_no_answer_waits_behind_them(make, later, frame):
     charge_point = stage.connect("CP1")
     charge_point.call("Heartbeat")
     charge_point.send(frame)
-    assert stage.charge_points["CP1"].depth == 1
+    assert stage.cells["CP1"].depth == 1
     later.pop(0).answer(TIME_ANSWER)
     stage.settle()
-    assert stage.charge_points["CP1"].depth == 0
+    assert stage.cells["CP1"].depth == 0
 
 
 def test_frames_that_are_refused_at_once_do_not_end_the_taking(make, later):
@@ -114,7 +114,7 @@ def test_frames_that_are_refused_at_once_do_not_end_the_taking(make, later):
     later.pop(0).answer(TIME_ANSWER)
     stage.settle()
     assert ids(charge_point.take()) == ["1", "2", "3"]
-    assert stage.charge_points["CP1"].depth == 1
+    assert stage.cells["CP1"].depth == 1
 
 
 def test_reading_pauses_when_inbox_and_held_calls_are_full_and_resumes_at_half(make, later):
@@ -151,10 +151,10 @@ def test_the_next_one_is_begun_however_the_call_ended(make, way, end):
     way[0] = wait_and_end
     charge_point.call("Heartbeat")
     charge_point.call("Heartbeat")
-    assert stage.charge_points["CP1"].depth == 1
+    assert stage.cells["CP1"].depth == 1
     block.set()
     stage.advance(30)
-    assert stage.charge_points["CP1"].depth == 0
+    assert stage.cells["CP1"].depth == 0
     assert ids(charge_point.take()) == ["1", "2"]
 
 
@@ -177,7 +177,7 @@ def test_those_of_a_lost_connection_are_dropped_and_never_answered(make, log, la
     charge_point.call("Heartbeat")
     charge_point.call("StopTransaction", STOP)
     charge_point.call("MeterValues", METER_VALUES)
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     if how == "lost":
         charge_point.hang_up()
     elif how == "taken over":
@@ -212,7 +212,7 @@ def test_a_registration_that_is_kept_lets_the_next_one_begin(make, way, log):
         if log[-1].action == "BootNotification"
         else TIME_ANSWER
     )
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     cell.deliver(charge_point, b'[2,"b","BootNotification",{"chargePointModel":"m","chargePointVendor":"v"}]')
     cell.deliver(charge_point, b'[2,"h","Heartbeat",{}]')
     stage.settle()
@@ -224,14 +224,14 @@ def test_the_recorder_has_a_frame_when_it_came_and_not_when_it_was_begun(make):
     charge_point = stage.connect("CP1")
     charge_point.call("Heartbeat")
     charge_point.call("StatusNotification", PASSIVE["StatusNotification"])
-    rows = stage.charge_points["CP1"].recorder.rows()
+    rows = stage.cells["CP1"].recorder.rows()
     assert [row["kind"] for row in rows] == ["connected", "in", "in"]
 
 
 def test_one_without_a_connection_holds_nothing(make):
     stage = make(calls_in_flight_limit=1)
     stage.connect("CP1")
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     cell.deliver(MemoryConnection(), b'[2,"1","Heartbeat",{}]')
     cell.deliver(MemoryConnection(), b'[2,"2","Heartbeat",{}]')
     stage.settle()

@@ -35,7 +35,7 @@ def test_a_broken_answer_ends_its_ticket_at_once(either, answer):
     with pytest.raises(InvalidResponse, match="frame is not readable JSON"):
         ticket.result()
     assert charge_point.take() == []
-    assert stage.charge_points["CP1"].session.calls.on_wire is None
+    assert stage.cells["CP1"].session.calls.on_wire is None
 
 
 def test_a_broken_answer_with_another_id_ends_nothing(either):
@@ -89,7 +89,7 @@ def test_control_characters_in_an_answer_are_kept_and_told(stage, charge_point):
 
 
 def test_an_answer_that_quotes_our_id_as_a_number_is_taken(stage, charge_point, monkeypatch):
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     monkeypatch.setattr(cell.session, "_prefix", "")
     ticket = version(stage)
     (call,) = charge_point.take()
@@ -114,7 +114,7 @@ def test_a_refusal_behind_a_byte_order_mark_is_one(stage, charge_point):
     charge_point.send(f'\ufeff[4,"{call[1]}","NotSupported","",{{}}]')
     with pytest.raises(CommandRefused):
         ticket.result()
-    assert stage.charge_points["CP1"].charge_point.deviations == {
+    assert stage.cells["CP1"].charge_point.deviations == {
         "answer to GetLocalListVersion: frame has a byte order mark": 1
     }
 
@@ -125,7 +125,7 @@ def test_deviations_of_answers_are_counted_with_their_charge_point(stage, charge
     (call,) = charge_point.take()
     charge_point.answer(call, {"configurationKey": [{"key": "A"}, {"key": "B"}, {"key": "C", "readonly": 3}]})
     assert len(ticket.result().configuration_key) == 3
-    assert stage.charge_points["CP1"].charge_point.deviations == {
+    assert stage.cells["CP1"].charge_point.deviations == {
         "answer to GetConfiguration: configurationKey[].readonly is required": 2,
         "answer to GetConfiguration: configurationKey[].readonly is not a boolean": 1,
     }
@@ -136,9 +136,7 @@ def test_refusals_of_the_strict_policy_are_counted_with_their_charge_point(way):
     with Stage(RecordingPlugin.spec(way, []), rules=SessionRules(version=v16.VERSION, strict=True)) as stage:
         charge_point = stage.connect("CP1")
         assert charge_point.call("Authorize", {"idTag": 5})[0] == 4
-        assert stage.charge_points["CP1"].charge_point.deviations == {
-            "refused Authorize: idTag is not a string": 1
-        }
+        assert stage.cells["CP1"].charge_point.deviations == {"refused Authorize: idTag is not a string": 1}
 
 
 def test_a_stop_in_a_frame_that_the_strict_policy_does_not_mend_is_a_dead_letter(way):

@@ -16,7 +16,7 @@ BEAT = {"currentTime": "2026-01-01T00:00:00Z"}
 
 @pytest.fixture
 def deviations(stage):
-    return lambda: dict(stage.charge_points["CP1"].charge_point.deviations or {})
+    return lambda: dict(stage.cells["CP1"].charge_point.deviations or {})
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_start_without_a_readable_time_reaches_its_plugin_with_ours(charge_poi
     start = START | {"timestamp": time}
     charge_point.call("StartTransaction", start)
     charge_point.call("StartTransaction", start)
-    assert stage.charge_points["CP1"].charge_point.deviations.total() == 2
+    assert stage.cells["CP1"].charge_point.deviations.total() == 2
     assert store.dead_letters() == []
 
 
@@ -91,7 +91,7 @@ def test_starts_with_the_same_unreadable_time_are_the_same_transaction(way):
 def keys_of(stage):
     start = v16.StartTransaction.__action__
     for time in ("", "", "soon"):
-        incoming = stage.charge_points["CP1"].session.receive(
+        incoming = stage.cells["CP1"].session.receive(
             json.dumps([2, "9", "StartTransaction", START | {"timestamp": time}]).encode(),
             stage.clock.monotonic(),
         )

@@ -17,7 +17,7 @@ BOOTED = {**TIME_ANSWER, "status": "Accepted", "interval": 300}
 
 def rows(stage, *kinds):
     """Return kind and data of the rows, of some kinds or of all."""
-    found = stage.charge_points["CP1"].recorder.rows()
+    found = stage.cells["CP1"].recorder.rows()
     return [(row["kind"], row["data"]) for row in found if not kinds or row["kind"] in kinds]
 
 
@@ -107,7 +107,7 @@ def test_a_deadline_is_an_event_before_its_fallback(stage, charge_point, way):
 
 
 def test_of_a_long_text_the_beginning_is_kept_and_its_secrets_are_not(stage, charge_point):
-    cell = stage.charge_points["CP1"]
+    cell = stage.cells["CP1"]
     change = v16.ChangeConfiguration(key="AuthorizationKey", value="0123456789ABCDEF")
     cell.event("crash", f"{change!r} {'x' * 1000}")
     cell.event("crash", "x" * 1000)
@@ -121,13 +121,13 @@ def test_of_a_long_text_the_beginning_is_kept_and_its_secrets_are_not(stage, cha
 def test_without_a_recorder_nothing_is_noted():
     with Stage(recorder_bytes=0) as stage:
         stage.connect("CP1").hang_up()
-        assert stage.charge_points["CP1"].recorder is None
+        assert stage.cells["CP1"].recorder is None
 
 
 @pytest.mark.usefixtures("charge_point")
 def test_an_event_costs_microseconds(stage):
     """The bound is generous: about one microsecond is expected, so nothing long may be formatted or encoded."""
-    cell, text = stage.charge_points["CP1"], "x" * 100_000
+    cell, text = stage.cells["CP1"], "x" * 100_000
     begun_at = time.process_time()
     for _ in range(10_000):
         cell.event("fallback", text)

@@ -41,11 +41,11 @@ def test_it_is_answered_only_when_it_is_stored(charge_point, stage, store, statu
     store.hold()
     assert charge_point.call("BootNotification", BOOT) is None
     assert len(store.pending) == 1
-    assert stage.charge_points["CP1"].charge_point.registration is None
+    assert stage.cells["CP1"].charge_point.registration is None
     store.settle()
     stage.settle()
     (frame,) = charge_point.take()
-    assert frame[2]["status"] == answer == stage.charge_points["CP1"].charge_point.registration
+    assert frame[2]["status"] == answer == stage.cells["CP1"].charge_point.registration
 
 
 def test_no_fallback_answers_while_the_store_takes_its_time(charge_point, stage, store):

@@ -150,7 +150,7 @@ class EffectHarness:
 
     @property
     def cell(self):
-        return self.stage.charge_points["CP1"]
+        return self.stage.cells["CP1"]
 
     def call(self, request, **options):
         """Send a command; return its ticket, which is on the wire, and its frame."""

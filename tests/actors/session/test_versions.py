@@ -67,7 +67,7 @@ def old(stage):
     connection = stage.connect("CP1")
     connection.call("BootNotification", BOOT)
     connection.hang_up()
-    return stage.charge_points["CP1"]
+    return stage.cells["CP1"]
 
 
 def test_a_connection_brings_its_version(stage, old):

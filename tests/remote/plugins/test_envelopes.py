@@ -123,13 +123,12 @@ def known():
     charge_point.peer, charge_point.secure, charge_point.connected_at = "1.2.3.4:5", True, 12.5
     charge_point.registration = Registration.ACCEPTED
     charge_point.boot = v16.BootNotification(charge_point_vendor="v", charge_point_model="m")
-    charge_point.connectors = {
-        1: v16.StatusNotification(
-            connector_id=1,
-            error_code=v16.ChargePointErrorCode.NO_ERROR,
-            status=v16.ChargePointStatus.AVAILABLE,
-        )
-    }
+    status = v16.StatusNotification(
+        connector_id=1,
+        error_code=v16.ChargePointErrorCode.NO_ERROR,
+        status=v16.ChargePointStatus.AVAILABLE,
+    )
+    charge_point.note_status(1, status)
     return charge_point
 
 
@@ -146,7 +145,7 @@ def test_the_facts_of_a_charge_point_arrive_whole():
 def test_a_message_among_the_facts_that_cannot_be_read_is_left_out():
     facts = Raw(b'{"peer":"p","boot":[],"connectors":{"1":{},"2":null}}')
     charge_point = charge_point_of("CP", "1.6", VERSIONS, facts)
-    assert (charge_point.peer, charge_point.boot, charge_point.connectors) == ("p", None, None)
+    assert (charge_point.peer, charge_point.boot, charge_point.connectors) == ("p", None, {})
     with pytest.raises(UnreadableEnvelope):
         charge_point_of("CP", "1.6", VERSIONS, Raw(b"[]"))
 

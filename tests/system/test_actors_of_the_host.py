@@ -1,0 +1,208 @@
+"""Actors and threads of a host that is not patched: tell and ask from any native thread, and futures both ways."""
+
+import threading
+import time
+from typing import Any
+
+import gevent
+import pykka
+import pytest
+from gevent.exceptions import LoopExit
+
+from chargehand import Actor, ActorNotFound, Future, Plugin
+
+from ..hub import until
+from ..in_process import connect, in_a_thread, system_with
+
+
+class Adder(Plugin):
+    """Adds what it is told, and answers with the total."""
+
+    def on_start(self) -> None:
+        self.total = 0
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "fail":
+            raise ValueError("asked to fail")
+        if message == "slow":
+            gevent.sleep(0.05)
+            return "slept"
+        self.total += message
+        return self.total
+
+
+class Doubler(Actor):
+    def on_receive(self, message: int) -> int:
+        return message * 2
+
+
+class Threaded(pykka.ThreadingActor):
+    """Actor of the host, in a native thread of its own."""
+
+    def __init__(self, ref: Any = None) -> None:
+        super().__init__()
+        self.ref = ref
+
+    def on_receive(self, message: Any) -> Any:
+        if isinstance(message, dict):  # a future of ours, to be set here
+            message["reply_to"].set(message["value"] + 1)
+            return None
+        return self.ref.ask(message) if self.ref is not None else message + 1
+
+
+def test_a_native_thread_asks_a_plugin_by_its_name() -> None:
+    with system_with(Adder) as system:
+        assert in_a_thread(lambda: [system.ref("Adder").ask(n, timeout=5) for n in (1, 2, 3)]) == [1, 3, 6]
+
+
+def test_a_native_thread_waits_for_an_answer_less_than_some_milliseconds() -> None:
+    with system_with(Adder) as system:
+        ref = system.ref("Adder")
+
+        def ask() -> list[float]:
+            took = []
+            for _ in range(200):
+                began = time.perf_counter()
+                ref.ask(1, timeout=5)
+                took.append(time.perf_counter() - began)
+            return sorted(took)
+
+        assert in_a_thread(ask)[100] < 0.02  # gevent's own way would take two and a half seconds
+
+
+def test_messages_that_a_native_thread_tells_stay_in_order() -> None:
+    seen: list[int] = []
+
+    class Notes(Plugin):
+        def on_receive(self, message: int) -> None:
+            seen.append(message)
+
+    with system_with(Notes) as system:
+        ref = system.ref("Notes")
+        in_a_thread(lambda: [ref.tell(n) for n in range(500)])
+        until(lambda: len(seen) == 500)
+    assert seen == list(range(500))
+
+
+def test_many_native_threads_ask_at_once() -> None:
+    with system_with(Adder) as system:
+        ref = system.ref("Adder")
+        threads = [
+            threading.Thread(target=lambda: [ref.ask(1, timeout=10) for _ in range(50)]) for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        until(lambda: not any(thread.is_alive() for thread in threads))
+        assert ref.ask(0) == 400
+
+
+def test_a_failure_and_a_timeout_come_to_the_thread_that_asked() -> None:
+    with system_with(Adder) as system:
+        ref = system.ref("Adder")
+        with pytest.raises(ValueError, match="asked to fail"):
+            in_a_thread(lambda: ref.ask("fail", timeout=5))
+        with pytest.raises(pykka.Timeout):
+            in_a_thread(lambda: ref.ask("slow", timeout=0.001))
+        assert ref.ask("slow") == "slept"
+
+
+def test_a_ref_is_dead_for_every_thread_when_its_system_has_stopped() -> None:
+    with system_with(Adder) as system:
+        ref = system.ref("Adder")
+    with pytest.raises(pykka.ActorDeadError):
+        in_a_thread(lambda: ref.tell(1))
+    with pytest.raises(pykka.ActorDeadError):
+        in_a_thread(lambda: ref.ask(1, timeout=5))
+    with pytest.raises(ActorNotFound):
+        system.ref("Adder")
+
+
+def test_a_session_has_a_ref_while_its_charge_point_is_known() -> None:
+    with system_with() as system:
+        with connect(system):
+            ref = system.session_ref("CP1")
+            assert in_a_thread(ref.is_alive)
+        with pytest.raises(ActorNotFound, match="CP2"):
+            system.session_ref("CP2")
+        with pytest.raises(ActorNotFound, match="no plugin Tags"):
+            system.ref("Tags")
+
+
+def test_a_native_thread_calls_what_belongs_to_the_hub() -> None:
+    with system_with() as system, connect(system):
+        assert in_a_thread(lambda: system.run_in_hub(system.store.transaction, 17)) is None
+        with pytest.raises(LookupError):
+            in_a_thread(lambda: system.run_in_hub(system.find_transaction, 17))
+        assert system.run_in_hub(len, (1, 2)) == 2
+
+
+def test_a_threading_actor_asks_ours_and_ours_is_answered_by_it() -> None:
+    ours = Doubler.start()
+    beside = Threaded.start(ours)
+    try:
+        asked = beside.ask(21, block=False)
+        assert gevent.get_hub().threadpool.apply(asked.get) == 42
+        future: Future[int] = Future()
+        beside.tell({"reply_to": future, "value": 41})
+        assert future.get(timeout=5) == 42
+    finally:
+        stopping = beside.stop(block=False)
+        gevent.get_hub().threadpool.apply(stopping.get)
+        ours.stop()
+
+
+def test_a_blocking_plugin_asks_a_threading_actor_directly() -> None:
+    beside = Threaded.start()
+
+    class Asks(Plugin):
+        def on_receive(self, message: int) -> Any:
+            return beside.ask(message, timeout=5)
+
+    try:
+        with system_with(Asks.spec(blocking=True)) as system:
+            assert system.ref("Asks").ask(1, timeout=5) == 2
+    finally:
+        beside.stop()
+
+
+def test_one_future_wakes_greenlets_and_native_threads_alike() -> None:
+    future: Future[str] = Future()
+    waiting = [gevent.spawn(future.get) for _ in range(3)]
+    got: list[str] = []
+    threads = [threading.Thread(target=lambda: got.append(future.get(timeout=5))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    gevent.sleep(0.01)
+    future.set("done")
+    until(lambda: len(got) == 3)
+    assert {one.get(timeout=5) for one in waiting} | set(got) == {"done"}
+    for thread in threads:
+        thread.join()
+
+
+def test_a_future_that_a_thread_sets_wakes_a_hub_with_nothing_else_to_do() -> None:
+    def waits() -> int:
+        future: Future[int] = Future()
+        threading.Timer(0.05, future.set, (7,)).start()
+        try:
+            gevent.get_hub()
+            return future.get()
+        except LoopExit:
+            return 0
+        finally:
+            gevent.get_hub().destroy(destroy_loop=True)
+
+    assert in_a_thread(waits) == 7
+
+
+def test_a_native_thread_has_a_proxy_of_an_actor() -> None:
+    class Counts(Plugin):
+        def on_start(self) -> None:
+            self.total = 3
+
+        def plus(self, number: int) -> int:
+            return self.total + number
+
+    with system_with(Counts) as system:
+        ref = system.ref("Counts")
+        assert in_a_thread(lambda: ref.proxy().plus(4).get(timeout=5)) == 7

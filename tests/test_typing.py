@@ -1,0 +1,194 @@
+"""Type checkers help those who write plugins: every example passes mypy --strict and pyright, and mistakes do not."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import chargehand
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+SOURCES = ROOT / ".venv" / "src"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+NAMES = sorted(name for name in chargehand.__all__ if name.isidentifier())
+
+GIVEN = """
+class _Meters:
+    def note(self, meter: int, transaction_id: int) -> None: ...
+def export(event: TransactionEnded | TransactionCorrected) -> None: ...
+"""
+"""Names that the fragments of the pages take for granted."""
+
+MISTAKES = {
+    "a handler of another action": """
+class Wrong(Plugin):
+    @passive(v16.Authorize)
+    def heartbeat(self, call: Call[v16.Heartbeat]) -> v16.HeartbeatResponse: ...
+""",
+    "a handler of another action that blocks": """
+class Wrong(Plugin):
+    @passive(v16.Authorize, blocking=True)
+    def heartbeat(self, call: Call[v16.Heartbeat]) -> v16.HeartbeatResponse: ...
+""",
+    "a handler of another event": """
+class Wrong(Plugin):
+    @on(TransactionEnded)
+    def came(self, event: ChargePointOnline) -> None: ...
+""",
+    "a handler of one of two events": """
+class Wrong(Plugin):
+    @on(TransactionEnded, ChargePointOnline)
+    def came(self, event: ChargePointOnline) -> None: ...
+""",
+    "an observer of another action": """
+class Wrong(Plugin):
+    @after(v16.Authorize)
+    def seen(self, call: AnsweredCall[v16.Heartbeat], answer: object) -> None: ...
+""",
+    "a verb that there is not": """
+class Wrong(Plugin):
+    def go(self) -> None:
+        self.system.explode("CP1")
+""",
+    "an option that there is not": """
+class Wrong(Plugin):
+    def go(self) -> None:
+        self.system.unlock("CP1", until_it_works=True)
+""",
+    "a response of another command": """
+class Wrong(Plugin):
+    def go(self) -> v16.ResetResponse:
+        return self.system.send("CP1", v16.ClearCache()).result()
+""",
+}
+
+RIGHT = """
+class Right(Plugin):
+    @passive(v16.Authorize)
+    def typed(self, call: Call[v16.Authorize]) -> v16.AuthorizeResponse:
+        return call.pass_on()
+
+    @passive("Heartbeat")
+    def named(self, call: Call[v16.Heartbeat]) -> dict[str, object]:
+        return {}
+
+    @passive(v16.DataTransfer, blocking=True)
+    def anything(self, call: Call[Any]) -> Any: ...
+
+    @on(TransactionEnded, TransactionCorrected)
+    def ended(self, event: TransactionEnded | TransactionCorrected) -> None:
+        print(event.transaction.transaction_id)
+
+    @on(ChargePointOnline, blocking=True)
+    def came(self, event: ChargePointOnline) -> None: ...
+
+    @after(v16.Authorize)
+    def seen(self, call: AnsweredCall[v16.Authorize], answer: v16.AuthorizeResponse | OcppError) -> None:
+        print(call.fallback, call.request.id_tag)
+
+    @after(v16.Heartbeat)
+    def beat(self, call: Call[v16.Heartbeat], answer: object) -> None: ...
+
+    @on_outcome(v16.Reset)
+    def reset(self, ticket: Ticket[v16.ResetResponse]) -> None: ...
+
+    def go(self) -> None:
+        ticket = self.system.unlock("CP1", until_effect=True, timeout_s=5)
+        ticket.wait(1.0)
+        record = self.system.store.transaction(17)
+        if record is not None:
+            print(record.meter_start, self.system.store.meter_readings(17))
+        for tag in self.system.store.collections.tags:
+            print(tag.id_tag)
+        for charge_point in self.system.charge_points():
+            print(charge_point.connected, len(charge_point.connectors), charge_point.connectors.get(1))
+        print(self.system.settings.port, self.system.find_transaction(17).id)
+        status: v16.ClearCacheStatus = self.system.send("CP1", v16.ClearCache()).result().status
+        print(status)
+"""
+
+
+def module_of(block: str) -> str:
+    """Make a module of a block: it is one, or the methods of a plugin, or statements beside a system."""
+    if re.search(r"^(from|import) ", block, re.MULTILINE):
+        return block
+    body = textwrap.indent(block, "    ")
+    if block.startswith("@"):
+        body = f"class Fragment(Plugin):\n    meters: _Meters\n\n{body}"
+    else:
+        body = f"def fragment(self: Plugin, system: CentralSystem) -> None:\n{body}"
+    return with_names(GIVEN + body)
+
+
+def with_names(body: str) -> str:
+    used = [name for name in NAMES if re.search(rf"\b{name}\b", body)]
+    head = "import contextlib\nfrom typing import Any\n" if re.search(r"\b(contextlib|Any)\b", body) else ""
+    return f"{head}from chargehand import {', '.join(used)}\n{body}"
+
+
+def blocks() -> dict[str, str]:
+    found = {}
+    for page in PAGES:
+        for number, block in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")), 1):
+            if "--8<--" not in block:  # those are files of examples/
+                found[f"{page.stem}_{number}"] = module_of(block)
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("typed")
+    for name, source in blocks().items():
+        (made / f"page_{name.lower()}.py").write_text(source, encoding="utf-8")
+    for example in sorted((ROOT / "examples").glob("*.py")):
+        (made / f"example_{example.name}").write_text(example.read_text(encoding="utf-8"), encoding="utf-8")
+    (made / "right.py").write_text(with_names(RIGHT), encoding="utf-8")
+    for number, source in enumerate(MISTAKES.values()):
+        (made / f"mistake_{number}.py").write_text(with_names(source), encoding="utf-8")
+    config = {"extraPaths": [str(SOURCES)], "pythonVersion": "3.11", "typeCheckingMode": "standard"}
+    (made / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="module", params=["mypy", "pyright"])
+def errors(request: pytest.FixtureRequest, folder: Path) -> dict[str, list[str]]:
+    """Errors by module, of one type checker; all modules are checked at once."""
+    if not SOURCES.is_dir() or not (BIN / request.param).exists():
+        pytest.skip("the checkers are installed by make")
+    files = sorted(path.name for path in folder.glob("*.py"))
+    mypy = ["--strict", "--config-file=", "--python-version=3.11", "--no-error-summary", "--cache-dir=cache"]
+    options = mypy if request.param == "mypy" else ["--pythonpath", sys.executable]
+    done = subprocess.run(
+        [BIN / request.param, *options, *files],
+        cwd=folder,
+        env={**os.environ, "MYPYPATH": str(SOURCES), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    found: dict[str, list[str]] = {Path(name).stem: [] for name in files}
+    for line in done.stdout.splitlines():
+        hit = re.match(r"\s*(?:.*/)?(\w+)\.py:\d+(?::\d+)?(?:: error:| - error:)(.*)", line)
+        if hit is not None and hit[1] in found:  # the package has its own check, with its own configuration
+            found[hit[1]].append(line.strip())
+    return found
+
+
+def test_every_example_and_every_block_of_the_pages_passes(errors: dict[str, list[str]]) -> None:
+    assert len(errors) > len(MISTAKES) + 8
+    wrong = {name: lines for name, lines in errors.items() if lines and not name.startswith("mistake_")}
+    assert wrong == {}
+
+
+def test_every_mistake_is_found(errors: dict[str, list[str]]) -> None:
+    passed = [what for number, what in enumerate(MISTAKES) if not errors[f"mistake_{number}"]]
+    assert passed == []
