@@ -1,5 +1,5 @@
 # make run, make test, make lint, make docs, make settings, make clean
-# make bench, make against, make profile, make chaos, make isolation, make attacks, make killtest, make events, make flood, make stall, make nodes, make scaling
+# make embedding, make bench, make against, make profile, make chaos, make isolation, make attacks, make killtest, make events, make flood, make stall, make nodes, make scaling
 #
 # All of it needs Python 3.11 or newer with its venv module, and nothing else: what is missing is installed into
 # .venv. ARGS is handed on: make run ARGS="--port 9100", make test ARGS="tests/protocol -x".
@@ -18,7 +18,7 @@ MADE := $(VENV)/made
 INSTALLED := $(VENV)/installed
 INSTALLED_DEV := $(VENV)/installed-dev
 
-.PHONY: run test lint docs bench against profile chaos killtest events flood stall nodes scaling isolation attacks settings clean
+.PHONY: embedding run test lint docs bench against profile chaos killtest events flood stall nodes scaling isolation attacks settings clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -52,6 +52,9 @@ killtest: $(INSTALLED_DEV)
 
 events: $(INSTALLED_DEV)
 	$(BIN)/python bench/events.py $(ARGS)
+
+embedding: $(INSTALLED_DEV)
+	$(BIN)/python bench/embedding.py $(ARGS)
 
 flood: $(INSTALLED_DEV)
 	$(BIN)/python bench/flood.py $(ARGS)

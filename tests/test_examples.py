@@ -38,6 +38,22 @@ def test_the_crash_example_shows_an_actor_that_comes_back() -> None:
     assert done.stdout.splitlines() == ["before: 2", "after:  6"], done.stderr
 
 
+@pytest.mark.parametrize(
+    ("example", "page"), [("asyncio_service.py", "asyncio.md"), ("database.py", "supervision.md")]
+)
+def test_an_example_prints_what_its_page_says(example: str, page: str) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / example],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    shown = (ROOT / "docs" / page).read_text(encoding="utf-8").split(example + "\n--8<--\n```\n", 1)[1]
+    assert shown.split("```\n", 2)[1] == done.stdout
+
+
 @pytest.mark.parametrize("example", SHOWN, ids=lambda path: path.stem)
 def test_the_readme_shows_an_example_as_it_is(example: Path) -> None:
     assert example.read_text(encoding="utf-8").strip() in (ROOT / "README.md").read_text(encoding="utf-8")

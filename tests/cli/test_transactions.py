@@ -76,7 +76,7 @@ def test_transactions_are_a_table_by_the_charge_points_clock(stub, transactions)
     stub.body = page(OPEN, ROW)
     head, _, *lines = transactions("list").stdout.splitlines()
     assert head.split() == [
-        "id",
+        "transaction_id",
         "charge",
         "point",
         "connector",

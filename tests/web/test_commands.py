@@ -207,14 +207,14 @@ class StubSystem:
 
     def __init__(self, state, *, online=False):
         self.state = state
-        self.online = online
+        self.connected = online
         self.asked = []
 
     def version_of(self, _id, _version=""):
         return v16.VERSION
 
     def knows(self, _id):
-        return self.online
+        return self.connected
 
     def prepare(self, _id, action, payload, _version=""):
         return prepare(v16.VERSION, action, payload)
@@ -229,7 +229,7 @@ class StubSystem:
         return ticket
 
     def charge_point(self, _id):
-        return self if self.online else None
+        return self if self.connected else None
 
 
 @pytest.mark.parametrize(
