@@ -4,7 +4,7 @@
     make embedding ARGS="--cycles 1000"
 
 Status 1 if a bound is broken: 2 ms for the p99 of an ask at 1,000 a second from a native thread, 50 ms for the worst
-wait of other charge points while a handler blocks for 3 seconds, and while all threads of a plugin are stuck; and nothing
+wait of other charge points while a handler blocks for 3 seconds, and while all threads of a plugin are stuck; nothing
 left by `--cycles` systems that start and stop with blocking plugins and threads of the host.
 """
 
