@@ -50,11 +50,15 @@ NEEDS_NOTHING, NEEDS_ACCEPTED = Needs.NONE, Needs.ACCEPTED
 
 
 class FallbackFacts(NamedTuple):
-    """Facts that a fallback answer may state. `time` is the current time as OCPP writes it."""
+    """Facts that a fallback answer may state. `time` is the current time as OCPP writes it.
+
+    `request` is the message that is answered; None for one that could not be read.
+    """
 
     time: str
     transaction_id: int | None = None
     id_tag_status: str = ""
+    request: Any = None
 
 
 class CommandCredential(NamedTuple):
@@ -152,6 +156,8 @@ class Action:
     """Presence of meter readings in a request."""
     transaction_named: Callable[[bytes], int | None] | None = None
     """Transaction that a payload names which could not be read otherwise."""
+    numbered: str = ""
+    """Member of a command that gets a number of ours, by which later messages name the command; "" if none does."""
     events: Mapping[type[DomainEvent], MakeEvent] = field(default_factory=dict)
     """Live events of a call that was answered with a response, by kind."""
 
@@ -195,6 +201,7 @@ def request(
     stop: Callable[[Any, tuple[Deviation, ...]], StopFacts] | None = None,
     carries_readings: Callable[[Any], bool] | None = None,
     transaction_named: Callable[[bytes], int | None] | None = None,
+    numbered: str = "",
 ) -> Callable[[type[Q]], type[Q]]:
     """Mark a request with its row; its response is the argument of its base, `Request[...]`.
 
@@ -232,6 +239,7 @@ def request(
             stop,
             carries_readings,
             transaction_named,
+            numbered,
         )
         return kind
 
@@ -258,6 +266,8 @@ class Version:
     """List of the meter values in such a payload, as JSON, as it was sent; never raises."""
     boot_facts: Callable[[bytes], BootFacts] = no_boot_facts
     """Facts of the hardware in the payload of a boot message, as it was sent; never raises."""
+    refuses_frames: bool = False
+    """CALLERROR for a frame that is no message, or one of an unknown type; other versions ignore such a frame."""
 
     @classmethod
     def gather(
@@ -274,6 +284,7 @@ class Version:
         samples: Callable[[bytes, tzinfo | None], Samples] = no_samples,
         meter_values: Callable[[bytes], bytes] = no_meter_values,
         boot_facts: Callable[[bytes], BootFacts] = no_boot_facts,
+        refuses_frames: bool = False,
     ) -> Self:
         """Make the table from all marked requests that are declared in these modules.
 
@@ -306,6 +317,7 @@ class Version:
             samples,
             meter_values,
             boot_facts,
+            refuses_frames,
         )
 
     def translate(self, verb: Verb, facts: VerbFacts) -> "Request[Any]":

@@ -47,15 +47,17 @@ class Pair:
     """Active action and the messages that show its effect, by action, each with its judge.
 
     `promises` are the statuses that promise it ("" where the answer has none), `at_once` those that are the effect
-    itself. Without the member `needs` an answer promises nothing. With `each` one message is the effect of one call
-    only. With `dated` a message whose own timestamp is from before the call shows rather another call's effect, if it
-    could be either's: clocks of charge points are wrong, so order of arrival and what the message says decide first.
+    itself. Without the member `needs` an answer promises nothing; with the member `done_with` a promise was kept
+    already. With `each` one message is the effect of one call only. With `dated` a message whose own timestamp is from
+    before the call shows rather another call's effect, if it could be either's: clocks of charge points are wrong, so
+    order of arrival and what the message says decide first.
     """
 
     shown_by: dict[str, Callable[[Any, Any], Effect | None]]
     promises: frozenset[str] = frozenset({"Accepted"})
     at_once: frozenset[str] = frozenset()
     needs: str = ""
+    done_with: str = ""
     each: bool = False
     dated: bool = False
 
@@ -112,6 +114,8 @@ class Expectation:
             self.effect = Effect.DONE
         elif status not in self.pair.promises or not self._has_what_it_needs(response):
             self.effect = Effect.DECLINED
+        elif self.pair.done_with and getattr(response, self.pair.done_with, None) is not None:
+            self.effect = Effect.DONE
         else:
             self.promised = True
             self.unanswered()

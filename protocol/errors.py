@@ -17,7 +17,7 @@ DESCRIPTION_CHARACTERS = 255  # the longest description of a CALLERROR
 
 
 class ErrorCode(StrEnum):
-    """The CALLERROR codes that all versions of OCPP-J share, by their meaning."""
+    """The CALLERROR codes of all versions of OCPP-J, by their meaning."""
 
     NOT_IMPLEMENTED = "NotImplemented"  # the receiver does not know the action
     NOT_SUPPORTED = "NotSupported"  # the receiver knows the action and does not support it
@@ -29,6 +29,8 @@ class ErrorCode(StrEnum):
     OCCURRENCE_CONSTRAINT_VIOLATION = "OccurrenceConstraintViolation"
     TYPE_CONSTRAINT_VIOLATION = "TypeConstraintViolation"
     GENERIC_ERROR = "GenericError"
+    MESSAGE_TYPE_NOT_SUPPORTED = "MessageTypeNotSupported"  # from 2.0.1 on
+    RPC_FRAMEWORK_ERROR = "RpcFrameworkError"  # from 2.0.1 on: not even the frame of a CALL
 
 
 _READ: Mapping[str, ErrorCode] = {

@@ -83,6 +83,10 @@ def _unquoted(value: object) -> msgspec.Raw:
 
 NEARLY_ANSWERS = ("3", "4", 3, 4)
 """Message types of which an answer was meant, as text or with a fraction; it is taken for no answer of any content."""
+NEVER_ANSWERED = (*NEARLY_ANSWERS, 5, 6, "5", "6")
+"""Types of messages that are never answered, in any version."""
+UNKNOWN_ID = "-1"
+"""Message id of a CALLERROR for a frame whose id cannot be read. OCPP-J 2.0.1, 4.2.3."""
 
 _encode = msgspec.json.Encoder(enc_hook=_unquoted).encode
 
@@ -126,9 +130,15 @@ class BrokenAnswer(NamedTuple):
 
 
 class Junk(NamedTuple):
-    """Nothing that can be answered; `reason` is a word to count by."""
+    """Nothing that can be answered, in most versions; `reason` is a word to count by.
+
+    `code` is the error of versions that answer it all the same, None where there is none; `unique_id` is empty if it
+    could not be found.
+    """
 
     reason: str
+    code: ErrorCode | None = ErrorCode.RPC_FRAMEWORK_ERROR
+    unique_id: str = ""
 
 
 Frame = CallFrame | ResultFrame | ErrorFrame | BrokenCall | BrokenAnswer | Junk
@@ -242,7 +252,7 @@ def _whole(elements: list[msgspec.Raw], slips: list[Deviation] | None = None) ->
     if kind not in (2, 3, 4) or isinstance(kind, bool | float):
         if kind in NEARLY_ANSWERS and unique_id and isinstance(unique_id, str):
             return BrokenAnswer(unique_id[:MAX_ID_ACCEPTED])
-        return Junk("unknown message type" if elements else "empty array")
+        return _unknown_type(kind, unique_id) if elements else Junk("empty array")
     if slips is not None and type(unique_id) in (int, float):
         unique_id = NumericId(bytes(elements[1]).decode())
         slips.append(
@@ -264,6 +274,16 @@ def _whole(elements: list[msgspec.Raw], slips: list[Deviation] | None = None) ->
         code if isinstance(code, str) else "",
         description if isinstance(description, str) else "",
         details if isinstance(details, dict) else {},
+    )
+
+
+def _unknown_type(kind: object, unique_id: object) -> Junk:
+    """Make the frame of a type that is not known: 5 and 6 are messages of later versions that nobody answers."""
+    known_id = isinstance(unique_id, str) and len(unique_id) <= MAX_ID_ACCEPTED
+    return Junk(
+        "unknown message type",
+        None if kind in NEVER_ANSWERED else ErrorCode.MESSAGE_TYPE_NOT_SUPPORTED,
+        str(unique_id) if known_id else "",
     )
 
 
@@ -292,9 +312,11 @@ def _value(raw: msgspec.Raw) -> Any:
 def _broken(data: bytes, *, mending: bool = False) -> Frame:
     start = _START.match(data)
     if start is None:
-        return Junk("pong as text" if data.strip(b' "\r\n').lower() == b"pong" else "not a frame")
+        if data.strip(b' "\r\n').lower() == b"pong":
+            return Junk("pong as text", None)
+        return Junk("not a frame")
     if start[1] not in (b"2", b"3", b"4"):
-        return Junk("unknown message type")
+        return _unknown_type(int(start[1]), None)
     try:
         unique_id = _anything.decode(start[2]) if start[2] else None
     except UNREADABLE:

@@ -46,6 +46,10 @@ class AtLeast(int):
     """Annotates a tuple with the number of items that it needs."""
 
 
+class AtMost(int):
+    """Annotates a tuple with the number of items that it may have."""
+
+
 class WireName(str):
     """Annotation of a member whose wire name is not its Python name in camel case."""
 
@@ -105,15 +109,31 @@ class Contract(marshmallow.Schema):
 class Declaration(msgspec.StructMeta):
     """Makes the struct, the rules, the schema and the decoder from one class statement."""
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
-        """Read the annotations, and make schema and decoder from them."""
-        if msgspec.Struct in bases or Generic in bases:  # Message and Request
+    def __new__(
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        shared: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Read the annotations, and make schema and decoder from them.
+
+        A class that is `shared` declares members that all messages of a version have, and is a base for them.
+        """
+        if not shared and (msgspec.Struct in bases or Generic in bases):  # Message and Request
             return super().__new__(mcs, name, bases, namespace, **options)
-        if any(getattr(base, "__members__", None) is not None for base in bases):
-            raise TypeError(f"{name}: a message cannot inherit from another message")
+        members: dict[str, Rule] = {}
+        for base in bases:
+            if getattr(base, "__members__", None) is not None:
+                if not base.__shared__:  # type: ignore[attr-defined]
+                    raise TypeError(f"{name}: a message cannot inherit from another message")
+                members |= dict(zip(base.__struct_fields__, base.__members__.values(), strict=True))  # type: ignore[attr-defined]
         hints = _hints(name, namespace)
-        members = {key: _rule(name, key, hint, optional=key in namespace) for key, hint in hints.items()}
-        namespace["__annotations__"] = {key: rule.fast for key, rule in members.items()}
+        own = {key: _rule(name, key, hint, optional=key in namespace) for key, hint in hints.items()}
+        members |= own
+        namespace["__annotations__"] = {key: rule.fast for key, rule in own.items()}
         wire_names = {key: str(rule.data_key) for key, rule in members.items()}
         cls: Any = super().__new__(
             mcs,
@@ -127,12 +147,14 @@ class Declaration(msgspec.StructMeta):
             gc=False,  # a message is a tree of values: it cannot be part of a cycle
             rename=wire_names,
         )
+        cls.__shared__ = shared
         cls.__members__ = {wire_names[key]: rule for key, rule in members.items()}
         cls.__schema__ = type(f"{name}Schema", (Contract,), {**members, "message": cls})
         cls.__contract__ = cls.__schema__()
         cls.__decoder__ = msgspec.json.Decoder(cls, dec_hook=rules.ask, float_hook=number)
         cls.__timed__ = tuple(key for key, rule in members.items() if _timed(rule))
         cls.__untimed__ = attrgetter("__class__", *(key for key in members if key not in cls.__timed__))
+        cls.__bare__ = not any(rule.required for rule in members.values())
         cls.__exact__ = all(map(_exact, members.values()))
         return cls
 
@@ -146,12 +168,14 @@ class Message(msgspec.Struct, metaclass=Declaration, frozen=True):
     """
 
     __members__: ClassVar[Mapping[str, Rule]]  # by wire name, in wire order
+    __shared__: ClassVar[bool]  # no message of its own: the base of those of a version
     __schema__: ClassVar[type[Contract]]
     __contract__: ClassVar[Contract]
     __decoder__: ClassVar[msgspec.json.Decoder[Any]]
     __untimed__: ClassVar[Any]  # the values of all other members
     __timed__: ClassVar[tuple[str, ...]]  # the members that hold times, or hold objects that hold times
-    __exact__: ClassVar[bool]  # no member is a number with a fraction, or holds objects that hold some
+    __bare__: ClassVar[bool]  # all members are optional
+    __exact__: ClassVar[bool]  # no member is a number in tenths, or holds objects that hold some
 
 
 def number(text: str) -> Decimal:
@@ -180,6 +204,8 @@ PLAIN: Mapping[Any, type[Rule]] = {
     int: rules.Integer,
     bool: rules.Boolean,
     dt.datetime: rules.Timestamp,
+    Decimal: rules.Number,
+    Any: rules.Anything,
 }
 
 
@@ -206,7 +232,8 @@ def _read(where: str, hint: Any) -> tuple[Rule, list[Any]]:
     if get_origin(hint) is tuple:
         inner, _ = _read(where, get_args(hint)[0])
         at_least = next((int(mark) for mark in marks if isinstance(mark, AtLeast)), 0)
-        return rules.Items(inner, at_least, expendable=EXPENDABLE in marks), marks
+        at_most = next((int(mark) for mark in marks if isinstance(mark, AtMost)), None)
+        return rules.Items(inner, at_least, at_most, expendable=EXPENDABLE in marks), marks
     if isinstance(hint, Declaration):
         return rules.Part(hint), marks  # type: ignore[arg-type]
     if isinstance(hint, type) and issubclass(hint, StrEnum):

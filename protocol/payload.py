@@ -8,8 +8,8 @@ wrong with it.
 
 - `null`: the member is absent;
 - an unknown member: left out;
-- a text too long, an unknown value of an enumeration, a number too small or with too many fraction digits, a
-  malformed URI, a list too short: kept as sent;
+- a text too long, an unknown value of an enumeration, a number too small, too large or with too many fraction digits, a
+  malformed URI, a list too short or too long, custom data without a vendor: kept as sent;
 - a number or a boolean for a string: its text; where any text is due, any JSON: kept as sent;
 - a text for a number or a boolean, 0 and 1 for a boolean: its value;
 - a fraction for an integer: cut off, but for one that names a transaction;
@@ -285,8 +285,12 @@ def build(kind: type[Message], value: Message | Mapping[str, Any]) -> bytes:
     """
     if not kind.__members__ and (type(value) is kind or value == {}):
         return EMPTY
-    if type(value) is kind and (payload := _checked(kind, value)) is not None:
-        return payload
+    if type(value) is kind:
+        payload = _checked(kind, value)
+        if payload is not None:
+            return payload
+    elif kind.__bare__ and value == {}:
+        return EMPTY
     return encode(typed(kind, value))
 
 

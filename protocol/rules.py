@@ -8,6 +8,8 @@ parses English.
 import datetime as dt
 import numbers
 import re
+from abc import ABC
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -119,22 +121,27 @@ class Choice(Text):
 
 
 class Integer(Rule, fields.Integer):
-    """Integer of any size: the official schemas have no bounds, and 1.0 is no integer."""
+    """Integer of any size, unless bounded: most have no bounds in the official schemas, and 1.0 is no integer."""
 
     default_error_messages: Any = {"invalid": violations.NOT_INTEGER}  # noqa: RUF012 (as above)
 
-    def __init__(self, at_least: int | None = None, *, names: bool = False) -> None:
+    def __init__(
+        self, at_least: int | None = None, at_most: int | None = None, *, names: bool = False
+    ) -> None:
         """Make the rule; an integer that `names` something is never made of a fraction by cutting it off."""
         super().__init__(strict=True)
         self.at_least = at_least
+        self.at_most = at_most
         self.fault = violations.NOT_WHOLE if names else violations.NOT_INTEGER
-        self.fast = Annotated[int, msgspec.Meta(ge=at_least)]
+        self.fast = Annotated[int, msgspec.Meta(ge=at_least, le=at_most)]
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.fault.error()
         if self.at_least is not None and value < self.at_least:
             raise violations.TOO_SMALL.error()
+        if self.at_most is not None and value > self.at_most:
+            raise violations.TOO_LARGE.error()
         return value
 
 
@@ -169,10 +176,81 @@ class Tenths(Rule, fields.Decimal):
         return number
 
 
-def ask(_: type, value: object) -> Decimal:
-    """Let a compiled decoder ask the rule itself: Tenths is the only one that needs it."""
+class AnyNumber(ABC):  # noqa: B024 - a mark for the compiled decoder, as numbers.Number is
+    """Compiled twin of `Number`."""
+
+
+AnyNumber.register(Decimal)
+
+
+class Number(Rule, fields.Decimal):
+    """A number with any number of fraction digits, exact."""
+
+    fast = AnyNumber
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Decimal:
+        return self.take(value)
+
+    @staticmethod
+    def take(value: object) -> Decimal:
+        """Read a number decoded from JSON, where fractions are Decimals, or raise marshmallow's error."""
+        if type(value) is Decimal:
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            raise violations.NOT_NUMBER.error()
+        return Decimal(value)
+
+
+class Anything(Rule):
+    """Any JSON value, its fractions as Decimals. `null` is an absent member."""
+
+    fast = Any
+
+    def __init__(self) -> None:
+        super().__init__(allow_none=True)
+
+
+class OpenObject(ABC):  # noqa: B024 - a mark for the compiled decoder
+    """Compiled twin of `CustomData`."""
+
+
+OpenObject.register(dict)
+VENDOR_CHARACTERS = 255
+
+
+class CustomData(Rule):
+    """An object with a `vendorId` and any other members, read as a dict. OCPP 2.0.1, CustomDataType."""
+
+    fast = OpenObject
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        return self.take(value)
+
+    @staticmethod
+    def take(value: object) -> dict[str, Any]:
+        """Read an object decoded from JSON, or raise marshmallow's error."""
+        if not isinstance(value, dict):
+            raise violations.NOT_OPEN_OBJECT.error()
+        if "vendorId" not in value:
+            raise violations.NO_VENDOR.error()
+        vendor = value["vendorId"]
+        if not isinstance(vendor, str) or len(vendor) > VENDOR_CHARACTERS:
+            raise violations.WRONG_VENDOR.error()
+        return value
+
+
+ASKED: Mapping[object, Callable[[object], Any]] = {
+    numbers.Number: Tenths.take,
+    AnyNumber: Number.take,
+    OpenObject: CustomData.take,
+}
+"""Rules that a compiled decoder asks themselves, by their twin."""
+
+
+def ask(twin: type, value: object) -> Any:
+    """Let a compiled decoder ask the rule itself."""
     try:
-        return Tenths.take(value)
+        return ASKED[twin](value)
     except marshmallow.ValidationError as error:
         raise ValueError from error
 
@@ -228,24 +306,29 @@ class Part(Rule, fields.Nested):
 
 
 class Items(Rule, fields.List[Any]):
-    """A list of at least so many items, read as a tuple.
+    """A list of at least and at most so many items, read as a tuple.
 
     Under the lenient policy a hopeless item of an `expendable` list is left out; elsewhere it refuses the
     payload.
     """
 
-    def __init__(self, inner: Rule, at_least: int = 0, *, expendable: bool = False) -> None:
+    def __init__(
+        self, inner: Rule, at_least: int = 0, at_most: int | None = None, *, expendable: bool = False
+    ) -> None:
         super().__init__(inner)
         self.at_least = at_least
+        self.at_most = at_most
         self.expendable = expendable
         many: Any = tuple.__class_getitem__((inner.fast, ...))
-        self.fast = Annotated[many, msgspec.Meta(min_length=at_least or None)]
+        self.fast = Annotated[many, msgspec.Meta(min_length=at_least or None, max_length=at_most)]
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if not isinstance(value, list):
             raise violations.NOT_LIST.error()
         if sum(item is not violations.ABSENT for item in value) < self.at_least:
             raise violations.TOO_FEW.error()
+        if self.at_most is not None and len(value) > self.at_most:
+            raise violations.TOO_MANY.error()
         return self.keep(value)
 
     def keep(self, value: Any) -> tuple[Any, ...]:

@@ -320,7 +320,13 @@ class Session:
             if self.rules.strict:
                 reply.lost = self._lost_in(data, now)
             return reply
-        return Ignored(frame.reason if type(frame) is frames.Junk else "not a frame")
+        if type(frame) is not frames.Junk:
+            return Ignored("not a frame")
+        if self.rules.version.refuses_frames and frame.code is not None:
+            return self._reply(
+                frame.unique_id or frames.UNKNOWN_ID, frame.code, f"{frame.reason} in this frame"
+            )
+        return Ignored(frame.reason)
 
     def _receive_result(
         self, frame: frames.ResultFrame, slips: tuple[Deviation, ...], data: bytes, now: float

@@ -81,7 +81,9 @@ class Fallbacks:
         if fallback is None:
             self.refuse(incoming, ErrorCode.INTERNAL_ERROR, why)
         else:
-            payload = fallback(FallbackFacts(context.time_text(), None, context.id_tag_status))
+            payload = fallback(
+                FallbackFacts(context.time_text(), None, context.id_tag_status, incoming.request)
+            )
             self.claim_answer(incoming, payload)
             self._send_answer(incoming, None, payload)
 
@@ -167,7 +169,9 @@ class Fallbacks:
     def acknowledge(self, call: Call[Any]) -> None:
         """Send the fallback answer to a transaction message that is durable now."""
         context, incoming = self._cell.context, call.incoming
-        facts = FallbackFacts(context.time_text(), call.transaction_id, context.id_tag_status)
+        facts = FallbackFacts(
+            context.time_text(), call.transaction_id, context.id_tag_status, incoming.request
+        )
         fallback = incoming.action.fallback
         payload = None if fallback is None else fallback(facts)
         answer = payload or b"{}"

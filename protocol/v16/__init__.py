@@ -189,7 +189,12 @@ VERSION = Version.gather(
         remote_trigger,
         security,
     ),
-    {ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION: "OccurenceConstraintViolation"},
+    {
+        ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION: "OccurenceConstraintViolation",
+        # Codes that came later: OCPP-J 1.6, table 7 has one for whatever no other names.
+        ErrorCode.MESSAGE_TYPE_NOT_SUPPORTED: ErrorCode.GENERIC_ERROR.value,
+        ErrorCode.RPC_FRAMEWORK_ERROR: ErrorCode.GENERIC_ERROR.value,
+    },
     local_lists=LOCAL_LISTS,
     verbs=FUNCTIONS,
     events=EVENTS,

@@ -1,4 +1,4 @@
-"""Every message of OCPP 1.6 against the official JSON schemas.
+"""Every message of every version against the official JSON schemas.
 
 The schemas come with the PyPI package `ocpp`.  Where we differ from them, a table below says so and why.
 """
@@ -19,20 +19,38 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chargehand.protocol import rules, v16
+from chargehand.protocol import rules, v16, v201
+from chargehand.protocol.actions import Version
 from chargehand.protocol.errors import Refused
 from chargehand.protocol.message import Message
 from chargehand.protocol.payload import UNREADABLE, encode, lenient, strict
 
-ROWS = v16.VERSION.actions.values()
-KINDS = {kind.__name__: kind for row in ROWS for kind in (row.request, row.response)}
-EXAMPLES = settings(
-    max_examples=50,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+
+
+def kinds_of(version: Version, suffix: str) -> dict[str, type[Message]]:
+    """Messages by the name of their schema: `suffix` is that of requests."""
+    rows = version.actions.values()
+    return {row.name + suffix: row.request for row in rows} | {
+        row.response.__name__: row.response for row in rows
+    }
+
+
+# Messages by version and name of the schema. The schemas are in a package of the same name.
+KINDS = {"v16": kinds_of(v16.VERSION, ""), "v201": kinds_of(v201.VERSION, "Request")}
+EVERY = [(version, name) for version, kinds in KINDS.items() for name in kinds]
+
+
+def examples(number: int) -> settings:
+    return settings(
+        max_examples=number,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
+EXAMPLES = {"v16": examples(50), "v201": examples(30)}
 UNTYPED = msgspec.json.Decoder(float_hook=Decimal)
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 
