@@ -83,7 +83,7 @@ LEFT_OUT = StandIn(rules.NOTHING)
 class Contract(marshmallow.Schema):
     """The base of every message's schema: members that are not declared are refused."""
 
-    message: ClassVar[Any]
+    __message__: ClassVar[Any]  # named so that no member has its name
     error_messages: Any = {"type": violations.NOT_OBJECT}  # noqa: RUF012 (marshmallow's own is no ClassVar)
 
     class Meta(marshmallow.Schema.Meta):
@@ -95,7 +95,7 @@ class Contract(marshmallow.Schema):
     @marshmallow.validates_schema(pass_original=True, skip_on_field_errors=False)
     def refuse_unknown(self, _: Any, original: Any, **__: Any) -> None:
         """Refuse all unknown members at once."""
-        if isinstance(original, dict) and (unknown := original.keys() - self.message.__members__.keys()):
+        if isinstance(original, dict) and (unknown := original.keys() - self.__message__.__members__.keys()):
             raise marshmallow.ValidationError(
                 {name: [violations.UNKNOWN] for name in original if name in unknown}
             )
@@ -103,7 +103,7 @@ class Contract(marshmallow.Schema):
     @marshmallow.post_load
     def build(self, members: dict[str, Any], **_: object) -> Any:
         """Make the message."""
-        return self.message(**members)
+        return self.__message__(**members)
 
 
 class Declaration(msgspec.StructMeta):
@@ -149,7 +149,7 @@ class Declaration(msgspec.StructMeta):
         )
         cls.__shared__ = shared
         cls.__members__ = {wire_names[key]: rule for key, rule in members.items()}
-        cls.__schema__ = type(f"{name}Schema", (Contract,), {**members, "message": cls})
+        cls.__schema__ = type(f"{name}Schema", (Contract,), {**members, "__message__": cls})
         cls.__contract__ = cls.__schema__()
         cls.__decoder__ = msgspec.json.Decoder(cls, dec_hook=rules.ask, float_hook=number)
         cls.__timed__ = tuple(key for key, rule in members.items() if _timed(rule))

@@ -5,6 +5,7 @@ The schemas come with the PyPI package `ocpp`.  Where we differ from them, a tab
 
 import datetime as dt
 import json
+import numbers
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -24,7 +25,6 @@ from chargehand.protocol.actions import Version
 from chargehand.protocol.errors import Refused
 from chargehand.protocol.message import Message
 from chargehand.protocol.payload import UNREADABLE, encode, lenient, strict
-
 
 
 def kinds_of(version: Version, suffix: str) -> dict[str, type[Message]]:
@@ -69,22 +69,25 @@ WE_ACCEPT = {
     ("type", "None"): "OCPP-J: a payload of null is one without members",
     ("enum", "Hertz"): "the schema of StopTransaction lacks a unit that the one of MeterValues has",
 }
-# How the declarations differ from the schemas in structure: (path, what we have, what they have).
-STRUCTURE = {
-    "MeterValues/connectorId/minimum: 0 for None",
-    "ChangeAvailability/connectorId/minimum: 0 for None",
-    "ReserveNow/connectorId/minimum: 0 for None",
-    "StatusNotification/connectorId/minimum: 0 for None",
-    "ExtendedTriggerMessage/connectorId/minimum: 1 for None",
-    "RemoteStartTransaction/connectorId/minimum: 1 for None",
-    "StartTransaction/connectorId/minimum: 1 for None",
-    "TriggerMessage/connectorId/minimum: 1 for None",
-    "UnlockConnector/connectorId/minimum: 1 for None",
-    "RemoteStartTransaction/chargingProfile/stackLevel/minimum: 0 for None",
-    "SetChargingProfile/csChargingProfiles/stackLevel/minimum: 0 for None",
-    "MeterValues/meterValue/[]/sampledValue/[]/value/minLength: 1 for None",
-    "StopTransaction/transactionData/[]/sampledValue/[]/value/minLength: 1 for None",
-    "StopTransaction/transactionData/[]/sampledValue/[]/unit/enum: ['Hertz'] more",
+# How the declarations differ from the schemas in structure, by version: (path, what we have, what they have).
+STRUCTURE: dict[str, set[str]] = {
+    "v16": {
+        "MeterValues/connectorId/minimum: 0 for None",
+        "ChangeAvailability/connectorId/minimum: 0 for None",
+        "ReserveNow/connectorId/minimum: 0 for None",
+        "StatusNotification/connectorId/minimum: 0 for None",
+        "ExtendedTriggerMessage/connectorId/minimum: 1 for None",
+        "RemoteStartTransaction/connectorId/minimum: 1 for None",
+        "StartTransaction/connectorId/minimum: 1 for None",
+        "TriggerMessage/connectorId/minimum: 1 for None",
+        "UnlockConnector/connectorId/minimum: 1 for None",
+        "RemoteStartTransaction/chargingProfile/stackLevel/minimum: 0 for None",
+        "SetChargingProfile/csChargingProfiles/stackLevel/minimum: 0 for None",
+        "MeterValues/meterValue/[]/sampledValue/[]/value/minLength: 1 for None",
+        "StopTransaction/transactionData/[]/sampledValue/[]/value/minLength: 1 for None",
+        "StopTransaction/transactionData/[]/sampledValue/[]/unit/enum: ['Hertz'] more",
+    },
+    "v201": set(),
 }
 
 
@@ -92,10 +95,10 @@ STRUCTURE = {
 
 
 @cache
-def official(name: str) -> Any:
-    text = (files("ocpp.v16") / "schemas" / f"{name}.json").read_text("utf-8-sig")
+def official(version: str, name: str) -> Any:
+    text = (files(f"ocpp.{version}") / "schemas" / f"{name}.json").read_text("utf-8-sig")
     schema = json.loads(text, parse_float=Decimal)
-    schema["$schema"] = "http://json-schema.org/draft-04/schema#"  # some say 06, where 1.0 is an integer
+    schema["$schema"] = "http://json-schema.org/draft-04/schema#"  # others say 06, where 1.0 is an integer
     return resolved(schema, schema.pop("definitions", {}))
 
 
@@ -134,8 +137,8 @@ def is_uri(value: object) -> bool:
 
 
 @cache
-def judge(name: str) -> jsonschema.Draft4Validator:
-    return jsonschema.Draft4Validator(official(name), format_checker=FORMATS)
+def judge(version: str, name: str) -> jsonschema.Draft4Validator:
+    return jsonschema.Draft4Validator(official(version, name), format_checker=FORMATS)
 
 
 # -- Payloads made from the schemas ------------------------------------------------------
@@ -149,17 +152,48 @@ TIMES = st.builds(
 URIS = st.sampled_from(["ftp://user:pw@host:21/a%20b", "https://h/?a=b&c#d", "file:///x", "urn:a:b", "x:"])
 
 
+SCALARS = st.none() | st.booleans() | st.text(max_size=5) | st.decimals(-1000, 1000, places=3)
+ANY_JSON = st.recursive(
+    SCALARS | st.integers(-(10**20), 10**20),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def objects(schema: Any) -> st.SearchStrategy[Any]:
+    members = {key: payloads(value) for key, value in schema.get("properties", {}).items()}
+    needed = {key: members.pop(key) for key in schema.get("required", ())}
+    known = st.fixed_dictionaries(needed, optional=members)
+    if schema.get("additionalProperties") is False or "custom" not in schema.get("javaType", "").lower():
+        return known
+    more = st.dictionaries(st.text(max_size=3), ANY_JSON, max_size=2)
+    return st.builds(lambda others, own: {**others, **own}, more, known)
+
+
+def integers(schema: Any) -> st.SearchStrategy[Any]:
+    least, most = schema.get("minimum", -(10**25)), schema.get("maximum", 10**25)
+    return st.integers(int(least), int(most)) | st.integers(0, 3)
+
+
+def numbers_of(schema: Any) -> st.SearchStrategy[Any]:
+    if "multipleOf" not in schema:
+        return st.decimals(-(10**12), 10**12, places=6) | st.integers(-(10**20), 10**20)
+    assert schema["multipleOf"] == Decimal("0.1")
+    return st.integers(-(10**20), 10**20).map(lambda n: Decimal(n) / 10) | st.integers(0, 100)
+
+
 def payloads(schema: Any) -> st.SearchStrategy[Any]:
     """Payloads that a schema accepts, with Decimals for numbers; only what these schemas use is known."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
-    match schema["type"]:
+    match schema.get("type", "any"):
+        case "any":
+            return ANY_JSON
         case "object":
-            members = {key: payloads(value) for key, value in schema.get("properties", {}).items()}
-            needed = {key: members.pop(key) for key in schema.get("required", ())}
-            return st.fixed_dictionaries(needed, optional=members)
+            return objects(schema)
         case "array":
-            return st.lists(payloads(schema["items"]), min_size=schema.get("minItems", 0), max_size=3)
+            longest = min(3, schema.get("maxItems", 3))
+            return st.lists(payloads(schema["items"]), min_size=schema.get("minItems", 0), max_size=longest)
         case "string" if "format" in schema:
             return {"date-time": TIMES, "uri": URIS}[schema["format"]]
         case "string":
@@ -168,10 +202,9 @@ def payloads(schema: Any) -> st.SearchStrategy[Any]:
                 lambda c: c * longest
             )
         case "integer":
-            return st.integers(-(10**25), 10**25) | st.integers(0, 3)
+            return integers(schema)
         case "number":
-            assert schema["multipleOf"] == Decimal("0.1")
-            return st.integers(-(10**20), 10**20).map(lambda n: Decimal(n) / 10) | st.integers(0, 100)
+            return numbers_of(schema)
         case "boolean":
             return st.booleans()
     raise AssertionError(schema)
@@ -191,9 +224,9 @@ NASTY = st.one_of(
 
 
 @st.composite
-def spoilt(draw: st.DrawFn, name: str) -> Any:
+def spoilt(draw: st.DrawFn, version: str, name: str) -> Any:
     """A payload that the schema accepts, with one value anywhere in it replaced, removed or added."""
-    value = here = draw(payloads(official(name)))
+    value = here = draw(payloads(official(version, name)))
     while True:
         steps: list[Any] = list(here) if isinstance(here, dict) else list(range(len(here)))
         if not steps or (isinstance(here, dict) and draw(st.integers(0, 9)) == 0):
@@ -220,10 +253,10 @@ def attempt(work: Callable[[], Any], *errors: type[Exception]) -> tuple[Any, Any
         return None, error
 
 
-def compare(name: str, payload: bytes) -> None:
+def compare(version: str, name: str, payload: bytes) -> None:
     """Compare the verdict on a payload with the schema's, and the fast path with marshmallow alone."""
-    kind = KINDS[name]
-    theirs = list(judge(name).iter_errors(UNTYPED.decode(payload)))
+    kind = KINDS[version][name]
+    theirs = list(judge(version, name).iter_errors(UNTYPED.decode(payload)))
     ours, refused = attempt(lambda: strict(kind, payload), Refused)
     if refused is not None:
         assert theirs or all(found.text in WE_REFUSE for found in refused.violations), refused.violations
@@ -258,23 +291,23 @@ def whole(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_what_the_schema_accepts_strict_accepts(name: str):
-    @EXAMPLES
-    @given(payloads(official(name)))
+@pytest.mark.parametrize(("version", "name"), EVERY)
+def test_what_the_schema_accepts_strict_accepts(version: str, name: str):
+    @EXAMPLES[version]
+    @given(payloads(official(version, name)))
     def check(value: Any) -> None:
-        assert judge(name).is_valid(value)
-        compare(name, ENCODER.encode(value))
+        assert judge(version, name).is_valid(value)
+        compare(version, name, ENCODER.encode(value))
 
     check()
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_what_the_schema_refuses_strict_refuses(name: str):
-    @EXAMPLES
-    @given(spoilt(name))
+@pytest.mark.parametrize(("version", "name"), EVERY)
+def test_what_the_schema_refuses_strict_refuses(version: str, name: str):
+    @EXAMPLES[version]
+    @given(spoilt(version, name))
     def check(value: Any) -> None:
-        compare(name, ENCODER.encode(value))
+        compare(version, name, ENCODER.encode(value))
 
     check()
 
@@ -293,9 +326,9 @@ STOP = b'{"meterStop":1,"timestamp":"2026-01-01T00:00:00Z","transactionId":1'
     ],
 )  # fmt: skip
 def test_what_the_schemas_accept_and_we_refuse(name: str, payload: bytes):
-    assert judge(name).is_valid(UNTYPED.decode(payload))
+    assert judge("v16", name).is_valid(UNTYPED.decode(payload))
     with pytest.raises(Refused) as caught:
-        strict(KINDS[name], payload)
+        strict(KINDS["v16"][name], payload)
     assert caught.value.text in WE_REFUSE
 
 
@@ -310,8 +343,8 @@ def test_what_the_schemas_accept_and_we_refuse(name: str, payload: bytes):
     ],
 )  # fmt: skip
 def test_what_the_schemas_refuse_and_we_accept(name: str, payload: bytes):
-    assert not judge(name).is_valid(UNTYPED.decode(payload))
-    strict(KINDS[name], payload)
+    assert not judge("v16", name).is_valid(UNTYPED.decode(payload))
+    strict(KINDS["v16"][name], payload)
 
 
 # -- The structure -----------------------------------------------------------------------
@@ -323,9 +356,11 @@ def shape(schema: Any, definitions: Any) -> Any:
         schema, _ = schema["anyOf"]
     if "$ref" in schema:
         return shape(definitions[schema["$ref"].rsplit("/")[-1]], definitions)
-    keywords = ("format", "maxLength", "minLength", "minimum", "minItems", "multipleOf")
+    keywords = (
+        "format", "maxLength", "minLength", "minimum", "maximum", "minItems", "maxItems", "multipleOf",
+    )  # fmt: skip
     kept = {key: schema[key] for key in keywords if key in schema}
-    kept["type"] = schema.get("type", "string")
+    kept["type"] = schema.get("type", "string" if "enum" in schema else "any")
     if "pattern" in schema:
         kept["format"] = "uri"
     if "enum" in schema:
@@ -350,16 +385,27 @@ def differences(ours: Any, theirs: Any, path: str) -> Iterator[str]:
         yield f"{path}: {ours} for {theirs}"
 
 
-def test_every_member_is_declared_as_the_schema_has_it():
+TWINS: dict[Any, dict[str, Any]] = {
+    numbers.Number: {"type": "number", "multipleOf": Decimal("0.1")},
+    rules.AnyNumber: {"type": "number"},
+    rules.OpenObject: {
+        "type": "object",
+        "properties": {"vendorId": {"type": "string", "maxLength": 255}},
+        "required": ["vendorId"],
+    },
+}
+
+
+@pytest.mark.parametrize("version", KINDS)
+def test_every_member_is_declared_as_the_schema_has_it(version: str):
     found: set[str] = set()
-    for name, kind in KINDS.items():
-        schema = msgspec.json.schema(
-            kind, schema_hook=lambda _: {"type": "number", "multipleOf": Decimal("0.1")}
-        )
-        found.update(differences(shape(schema, schema["$defs"]), shape(official(name), {}), name))
-    assert found == STRUCTURE
+    for name, kind in KINDS[version].items():
+        schema = msgspec.json.schema(kind, schema_hook=TWINS.__getitem__)
+        found.update(differences(shape(schema, schema["$defs"]), shape(official(version, name), {}), name))
+    assert found == STRUCTURE[version]
 
 
-def test_there_is_a_message_for_every_schema():
-    names = {path.name.removesuffix(".json") for path in (files("ocpp.v16") / "schemas").iterdir()}
-    assert names == set(KINDS)
+@pytest.mark.parametrize("version", KINDS)
+def test_there_is_a_message_for_every_schema(version: str):
+    paths = (files(f"ocpp.{version}") / "schemas").iterdir()
+    assert {path.name.removesuffix(".json") for path in paths} == set(KINDS[version])
