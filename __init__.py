@@ -1,6 +1,7 @@
 """chargehand: an OCPP central system of supervised actors on gevent.
 
-Everything a user needs is listed here, in groups. `v16` has the messages of OCPP 1.6 and its security extension.
+Everything a user needs is listed here, in groups. `v16` has the messages of OCPP 1.6 and its security extension, `v201`
+those of OCPP 2.0.1.
 
 A name is imported when it is first asked for: importing the package alone loads nothing, so that the command line can
 patch before the first socket or lock is made, and answers at once where it needs none of this.
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from .config.settings import SupervisionSettings as SupervisionSettings
     from .config.settings import TlsSettings as TlsSettings
     from .protocol import v16 as v16
+    from .protocol import v201 as v201
     from .protocol import verbs as verbs
     from .protocol.errors import Deviation as Deviation
     from .protocol.errors import ErrorCode as ErrorCode
@@ -209,6 +211,7 @@ _MODULES = {
     "SupervisionSettings": ".config.settings",
     "TlsSettings": ".config.settings",
     "v16": ".protocol",
+    "v201": ".protocol",
     "verbs": ".protocol",
     "Deviation": ".protocol.errors",
     "ErrorCode": ".protocol.errors",

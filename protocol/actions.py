@@ -44,6 +44,9 @@ class Needs(Enum):
     ACCEPTED = "accepted"
 
 
+ALLOTTED = -1
+"""Number of a command (see the column `numbered`) that is to be allotted when its ticket is made."""
+
 # Module constants: before Python 3.12, looking a member up on its class costs a Python call.
 EITHER = Sender.EITHER
 NEEDS_NOTHING, NEEDS_ACCEPTED = Needs.NONE, Needs.ACCEPTED
@@ -146,7 +149,7 @@ class Action:
     """
     deadline_s: float | None = None
     """Time for an answer; None means the deployment's."""
-    connector_status: Callable[[Any], Hashable] | None = None
+    connector_status: Callable[[Any], int | str] | None = None
     """Key under which the session keeps the request as the last status of a connector."""
     configuration: Callable[[Any, Any], Mapping[str, str]] | None = None
     """Configuration, by key, that a command's request and response tell of the charge point."""
@@ -196,7 +199,7 @@ def request(
     transaction_of: Callable[[Any], int | str | None] | None = None,
     allots: Callable[[Any, tuple[Deviation, ...]], Any] | None = None,
     deadline_s: float | None = None,
-    connector_status: Callable[[Any], Hashable] | None = None,
+    connector_status: Callable[[Any], int | str] | None = None,
     configuration: Callable[[Any, Any], Mapping[str, str]] | None = None,
     stop: Callable[[Any, tuple[Deviation, ...]], StopFacts] | None = None,
     carries_readings: Callable[[Any], bool] | None = None,

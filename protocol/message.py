@@ -178,6 +178,11 @@ class Message(msgspec.Struct, metaclass=Declaration, frozen=True):
     __exact__: ClassVar[bool]  # no member is a number in tenths, or holds objects that hold some
 
 
+def wire_name(kind: type[Message], member: str) -> str:
+    """Return the wire name of a member."""
+    return kind.__struct_encode_fields__[kind.__struct_fields__.index(member)]
+
+
 def number(text: str) -> Decimal:
     """Read a number with a fraction or an exponent; ValueError where a Decimal has no room for it."""
     try:

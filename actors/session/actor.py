@@ -286,11 +286,12 @@ class SessionActor(Actor):
 
     def _note_status(self, incoming: Incoming) -> None:
         request: Any = incoming.request
-        before = self._cell.charge_point.note_status(request.connector_id, request)
+        connector = incoming.action.connector_status(request)  # type: ignore[misc]  # asked for by its caller
+        before = self._cell.charge_point.note_status(connector, request)
         if self._cell.context.durable_tickets is None:
             return  # nothing that a charge point told outlives this process
         if before is None or differ(before, request):
-            self._note_told(f"status/{request.connector_id}", incoming)
+            self._note_told(f"status/{connector}", incoming)
 
     def _note_told(self, item: str, incoming: Incoming) -> None:
         """Have the store keep what the charge point told last: the session after a restart recalls it."""

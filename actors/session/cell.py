@@ -332,8 +332,10 @@ class ChargePointCell(Cell):
                 continue
             if action.registers and facts.boot is None:
                 facts.boot = request
-            elif action.connector_status is not None and request.connector_id not in facts.connectors:
-                facts.note_status(request.connector_id, request)
+            elif action.connector_status is not None:
+                connector = action.connector_status(request)
+                if connector not in facts.connectors:
+                    facts.note_status(connector, request)
 
     def allot(self, incoming: Incoming) -> int | None:
         """Allot the number of a transaction that starts, before any handler runs; return None for other actions."""

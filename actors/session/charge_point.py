@@ -29,8 +29,9 @@ class ChargePoint:
     """Facts of one charge point, kept up to date by its session. Plugins may read them and change nothing.
 
     Times are seconds since 1970. `boot` is the last BootNotification, `connectors` the last StatusNotification of each
-    connector, empty before the first. `deviations` counts the departures from the specification by path: of calls, of
-    answers to commands, and those that calls were refused for.
+    connector, by its number, or by "EVSE/connector" in versions that have EVSEs; empty before the first. `deviations`
+    counts the departures from the specification by path: of calls, of answers to commands, and those that calls were
+    refused for.
     """
 
     any_thread: ClassVar[bool] = True  # may be read as it is in a native thread
@@ -60,7 +61,7 @@ class ChargePoint:
         self.disconnected_at: float | None = None
         self.registration: Registration | None = None
         self.boot: Message | None = None
-        self._connectors: dict[int, Any] | None = None  # none costs less than an empty one
+        self._connectors: dict[Any, Any] | None = None  # none costs less than an empty one
         self.deviations: Counter[str] | None = None
         self.ignored: Counter[str] | None = None  # frames that could not be answered, by reason
 
@@ -73,7 +74,7 @@ class ChargePoint:
     """Older name of `connected`."""
 
     @property
-    def connectors(self) -> Mapping[int, Any]:
+    def connectors(self) -> Mapping[Any, Any]:
         """Last StatusNotification of each connector."""
         return self._connectors if self._connectors is not None else NO_CONNECTORS
 
@@ -81,7 +82,7 @@ class ChargePoint:
         """Forget what it told about itself."""
         self.boot = self._connectors = None
 
-    def note_status(self, connector_id: int, status: Message) -> Message | None:
+    def note_status(self, connector: int | str, status: Message) -> Message | None:
         """Note the last status of a connector; return the one before, None if there was none.
 
         Nothing is noted, and the status itself returned, for one connector too many.
@@ -89,10 +90,10 @@ class ChargePoint:
         connectors = self._connectors
         if connectors is None:
             connectors = self._connectors = {}
-        before = connectors.get(connector_id)
+        before = connectors.get(connector)
         if before is None and len(connectors) >= CONNECTORS:
             return status
-        connectors[connector_id] = status
+        connectors[connector] = status
         return before
 
     def __str__(self) -> str:

@@ -13,9 +13,10 @@ import msgspec
 
 from ...config.errors import ChargehandError
 from ...config.schema import nearest
-from ...protocol.actions import Sender
+from ...protocol.actions import ALLOTTED, Sender
 from ...protocol.effects import Effect, Expectation, pair_of
 from ...protocol.events import CommandEnded
+from ...protocol.message import wire_name
 from ...protocol.outgoing import INFINITY
 from ...protocol.payload import build, encode, typed
 from ...protocol.verbs import Reserve, Verb, VerbFacts
@@ -127,8 +128,7 @@ def make_ticket(
 def numbered(verb: Verb) -> Verb:
     """Draw the number of a reservation that has none: once, for its verb may be put into a message again."""
     if isinstance(verb, Reserve) and verb.reservation_id is None:
-        number = random.randrange(1, LARGEST_NUMBER)  # noqa: S311 - no secret
-        return msgspec.structs.replace(verb, reservation_id=number)
+        return msgspec.structs.replace(verb, reservation_id=_number())
     return verb
 
 
@@ -139,9 +139,8 @@ def translated(
 
     Raises `VerbRefused`, and `InvalidPayload` for arguments that the message does not take.
     """
-    request_id = random.randrange(1, LARGEST_NUMBER)  # noqa: S311 - no secret
     facts = VerbFacts(
-        dt.datetime.fromtimestamp(int(now), dt.UTC), request_id, configuration or MappingProxyType({})
+        dt.datetime.fromtimestamp(int(now), dt.UTC), _number(), configuration or MappingProxyType({})
     )
     return prepared(version.translate(verb, facts), {version.subprotocol: version})
 
@@ -152,13 +151,16 @@ def prepared(request: Request[R] | PreparedCommand[R], versions: Mapping[str, Ve
         return request
     row = row_of(request, versions)
     _check_sender(row)
+    if row.numbered and getattr(request, row.numbered) == ALLOTTED:
+        request = msgspec.structs.replace(request, **{row.numbered: _number()})
     return PreparedCommand(row, request, build(row.request, request))
 
 
 def prepare(version: Version, action: str, payload: bytes) -> PreparedCommand[Any]:
     """Check a payload in JSON as the request of an action of this version, once.
 
-    Raises `UnknownAction`, `NotACommand` for what charge points send, and `InvalidPayload` with all violations.
+    The number by which later messages name the command is allotted if the payload has none. Raises `UnknownAction`,
+    `NotACommand` for what charge points send, and `InvalidPayload` with all violations.
     """
     row = version.actions.get(action)
     if row is None:
@@ -166,8 +168,25 @@ def prepare(version: Version, action: str, payload: bytes) -> PreparedCommand[An
         hint = f"; did you mean {near}?" if near else ""
         raise UnknownAction(f"OCPP {version.name} has no action {action}{hint}")
     _check_sender(row)
-    request = typed(row.request, payload)
+    request = typed(row.request, _with_number(row, payload) if row.numbered else payload)
     return PreparedCommand(row, request, encode(request))
+
+
+def _number() -> int:
+    return random.randrange(1, LARGEST_NUMBER)  # noqa: S311 - no secret
+
+
+def _with_number(row: Action, payload: bytes) -> bytes:
+    """Add the number of a command to a payload that has none."""
+    try:
+        members = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return payload  # the check of the payload tells why
+    name = wire_name(row.request, row.numbered)
+    if members.setdefault(name, msgspec.Raw(b"%d" % ALLOTTED)) != msgspec.Raw(b"%d" % ALLOTTED):
+        return payload
+    members[name] = msgspec.Raw(b"%d" % _number())
+    return msgspec.json.encode(members)
 
 
 def _check_sender(row: Action) -> None:

@@ -6,6 +6,7 @@ The one rule: a response is declared before its request, for the request names i
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -385,7 +386,7 @@ class StatusNotificationResponse(Message):
     Profile.CORE,
     Sender.CHARGE_POINT,
     fallback=empty_fallback,
-    connector_status=lambda request: request.connector_id,
+    connector_status=attrgetter("connector_id"),
 )
 class StatusNotification(Request[StatusNotificationResponse]):
     """Tell the status of a connector, or of the charge point as connector 0. OCPP 1.6, 4.9 and 6.47."""

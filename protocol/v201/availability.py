@@ -35,7 +35,7 @@ class StatusNotificationResponse(Message):
     Block.AVAILABILITY,
     Sender.CHARGE_POINT,
     fallback=empty_fallback,
-    connector_status=lambda request: (request.evse_id, request.connector_id),
+    connector_status=lambda request: f"{request.evse_id}/{request.connector_id}",
 )
 class StatusNotification(Request[StatusNotificationResponse]):
     """Report the status of a connector. OCPP 2.0.1, 1.59.1."""

@@ -151,7 +151,7 @@ class _Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     disconnected_at: float | None = None
     registration: Registration | None = None
     boot: Raw | UnsetType = UNSET
-    connectors: dict[int, Raw] = msgspec.field(default_factory=dict)
+    connectors: dict[str, Raw] = msgspec.field(default_factory=dict)
 
 
 AnyEnvelope = CallMade | CameOnline | LeftOffline | OutcomeSeen
@@ -237,11 +237,13 @@ def charge_point_of(id_: str, ocpp: str, versions: Mapping[str, Version], data: 
     boot = next((row.request for row in rows if row.registers), None)
     if boot is not None and facts.boot is not UNSET:
         charge_point.boot = _message(boot, facts.boot)
-    status = next((row.request for row in rows if row.connector_status is not None), None)
-    for connector, said in facts.connectors.items():
-        message = None if status is None else _message(status, said)
-        if message is not None:
-            charge_point.note_status(connector, message)
+    for row in rows:
+        if row.connector_status is None:
+            continue
+        for said in facts.connectors.values():
+            message = _message(row.request, said)
+            if message is not None:
+                charge_point.note_status(row.connector_status(message), message)
     return charge_point
 
 

@@ -28,7 +28,7 @@ def test_a_code_is_read_in_the_spelling_of_either_version(text: str, code: Error
     assert read_code(text) is code
 
 
-@pytest.mark.parametrize("text", ["RpcFrameworkError", "", "internalerror"])
+@pytest.mark.parametrize("text", ["RpcError", "", "internalerror"])
 def test_an_unknown_code_is_kept_as_text(text: str):
     assert read_code(text) == text
     assert type(read_code(text)) is str

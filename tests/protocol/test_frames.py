@@ -160,14 +160,35 @@ def test_a_broken_answer_tells_its_id_if_that_is_whole(text, unique_id):
 
 @pytest.mark.parametrize("text", ["pong", "PONG", '"pong"', "pong\r\n"])
 def test_the_word_pong_as_text_is_known(text):
-    assert read(text.encode()) == Junk("pong as text")
+    assert read(text.encode()) == Junk("pong as text", None)
 
 
 @pytest.mark.parametrize(
-    "text", ["[1,2]", '[5,"a"]', '["2","a","A",{}]', '[2.0,"a","A",{}]', '[true,"a"]', "[null]", "[[2]]"]
+    ("text", "unique_id"),
+    [
+        ("[1,2]", ""),
+        ('[7,"a"]', "a"),
+        ('[7,"a"', ""),
+        ('["2","a","A",{}]', "a"),
+        ('[2.0,"a","A",{}]', "a"),
+        ('[true,"a"]', "a"),
+        ("[null]", ""),
+        ("[[2]]", ""),
+        (f'[7,"{LONG_ID}x"]', ""),
+    ],
 )
-def test_another_message_type_is_junk(text):
-    assert read(text.encode()) == Junk("unknown message type")
+def test_another_message_type_is_junk_that_names_its_id_and_its_error(text, unique_id):
+    assert read(text.encode()) == Junk(
+        "unknown message type", ErrorCode.MESSAGE_TYPE_NOT_SUPPORTED, unique_id
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ['[5,"a","GenericError","",{}]', '[6,"a","A",{}]', '[5,"a"', '["6","a"]', "[3]"]
+)
+def test_messages_that_are_never_answered_have_no_error(text):
+    frame = read(text.encode())
+    assert not isinstance(frame, Junk) or frame.code is None
 
 
 @pytest.mark.parametrize("text", ["", " ", "{}", '"a"', "2", "null", "hello", "\x00", "]["])

@@ -10,7 +10,9 @@ import pytest
 
 from chargehand.protocol import rules
 from chargehand.protocol.actions import Request
+from chargehand.protocol.errors import InvalidPayload, Refused
 from chargehand.protocol.message import EXPENDABLE, AtLeast, Message, WireName
+from chargehand.protocol.payload import build, strict
 
 
 class Colour(StrEnum):
@@ -170,3 +172,50 @@ def test_a_request_is_a_message():
 
     assert Question(number=1).number == 1
     assert list(Question.__members__) == ["number"]
+
+
+class Base(Message, shared=True):
+    """Has what all messages of a version have."""
+
+    extra: int | None = None
+
+
+class Derived(Base):
+    text: str
+    part: Inner | None = None
+
+
+def test_a_shared_base_gives_its_members_to_messages():
+    assert list(Derived.__members__) == ["extra", "text", "part"]
+    assert Derived.__timed__ == ("part",)
+    derived = Derived(text="a", extra=5)
+    assert strict(Derived, b'{"text":"a","extra":5}') == derived
+    assert build(Derived, derived) == b'{"extra":5,"text":"a"}'
+    with pytest.raises(Refused, match="extra is not an integer"):
+        strict(Derived, b'{"text":"a","extra":"5"}')
+
+
+def test_a_message_of_a_shared_base_cannot_be_inherited_from():
+    with pytest.raises(TypeError, match="Child: a message cannot inherit"):
+
+        class Child(Derived):
+            more: int
+
+
+def test_a_member_may_be_named_message():
+    class Telling(Message):
+        message: str
+        when: dt.datetime | None = None
+
+    # Times that the compiled decoder does not know go to the contract.
+    assert strict(Telling, b'{"message":"a","when":"20261122T120000Z"}').message == "a"
+
+
+def test_an_answer_without_required_members_is_written_of_an_empty_mapping():
+    class Empty(Base):
+        pass
+
+    assert build(Empty, {}) == b"{}"
+    assert build(Empty, Empty()) == b"{}"
+    with pytest.raises(InvalidPayload):
+        build(Derived, {})

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from chargehand.protocol import rules
 from chargehand.protocol.errors import Refused
-from chargehand.protocol.message import Message
+from chargehand.protocol.message import AtLeast, AtMost, Message
 from chargehand.protocol.payload import UNREADABLE, lenient, strict
 
 UNTYPED = msgspec.json.Decoder(float_hook=Decimal)
@@ -331,3 +331,75 @@ def test_what_lenient_mends(kind: type[Message], member: str, value: str, expect
 def test_a_wrong_shape_is_refused_by_lenient_too(kind: type[Message], member: str, value: str):
     with pytest.raises(Refused):
         lenient(kind, f'{{"{member}":{value}}}'.encode())
+
+
+# -- Rules that OCPP 2.x needs -----------------------------------------------------------
+
+
+class Newer(Message):
+    exact: Decimal | None = None
+    percent: Annotated[int, rules.Integer(0, 100)] | None = None
+    few: Annotated[tuple[int, ...], AtLeast(1), AtMost(2)] | None = None
+    data: Any | None = None
+    custom: Annotated[dict[str, Any], rules.CustomData()] | None = None
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "read"),
+    [
+        ("exact", "1", Decimal(1)),
+        ("exact", "-0.123456789012345678901234567890", Decimal("-0.123456789012345678901234567890")),
+        ("exact", "1e3", Decimal(1000)),
+        ("percent", "0", 0),
+        ("percent", "100", 100),
+        ("few", "[1,2]", (1, 2)),
+        ("data", '"text"', "text"),
+        ("data", '{"a":[1.50,null,true]}', {"a": [Decimal("1.5"), None, True]}),
+        ("data", "null", None),
+        ("data", "123456789012345678901234567890", 123456789012345678901234567890),
+        ("custom", '{"vendorId":"V","more":{"a":1}}', {"vendorId": "V", "more": {"a": 1}}),
+        ("custom", '{"vendorId":""}', {"vendorId": ""}),
+    ],
+)
+def test_a_value_of_a_newer_rule_is_read_by_the_decoder_and_by_the_contract(member, value, read):
+    fast, slow = both(Newer, f'{{"{member}":{value}}}'.encode())
+    assert getattr(fast, member) == read
+    assert fast == slow
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "text"),
+    [
+        ("exact", '"1"', "TypeConstraintViolation: exact is not a number"),
+        ("exact", "true", "TypeConstraintViolation: exact is not a number"),
+        ("percent", "101", "PropertyConstraintViolation: percent is too large"),
+        ("percent", "-1", "PropertyConstraintViolation: percent is too small"),
+        ("few", "[]", "OccurrenceConstraintViolation: few has too few items"),
+        ("few", "[1,2,3]", "OccurrenceConstraintViolation: few has too many items"),
+        ("custom", "{}", "OccurrenceConstraintViolation: custom has no vendorId"),
+        ("custom", '"V"', "TypeConstraintViolation: custom is not an object"),
+        ("custom", '{"vendorId":1}', "PropertyConstraintViolation: custom has no usable vendorId"),
+        ("custom", "null", "TypeConstraintViolation: custom is null"),
+    ],
+)  # fmt: skip
+def test_a_newer_rule_refuses_and_says_why(member, value, text):
+    assert verdict(Newer, member, value) == text
+    assert both(Newer, f'{{"{member}":{value}}}'.encode()) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "kept"),
+    [
+        ("exact", '"1.25"', Decimal("1.25")),
+        ("exact", '"much"', None),
+        ("percent", "101", 101),
+        ("few", "[1,2,3]", (1, 2, 3)),
+        ("few", '[1,"2",3]', (1, 2, 3)),
+        ("custom", '{"a":1}', {"a": 1}),
+        ("custom", '"V"', "V"),
+    ],
+)
+def test_the_lenient_policy_mends_what_breaks_a_newer_rule(member, value, kept):
+    message, deviations = lenient(Newer, f'{{"{member}":{value}}}'.encode())
+    assert getattr(message, member) == kept
+    assert deviations
