@@ -7,8 +7,9 @@ numbered from 1; OCPP 1.6's connector n is connector 1 of EVSE n, and its connec
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -48,6 +49,9 @@ class Verb(
 
 Moment = Annotated[dt.datetime, Meta(tz=True)]
 IdTag = Annotated[str, Meta(description="Id tag.")]
+IdType = Annotated[
+    str, Meta(description="Kind of the id tag, such as ISO14443, in versions that have kinds.")
+]
 OneEvse = Annotated[int | None, Meta(description="EVSE, from 1; all of them if none is named.")]
 OneConnector = Annotated[int | None, Meta(description="Connector of the EVSE, from 1.")]
 Retries = Annotated[int | None, Meta(description="Attempts of the charge point.")]
@@ -59,6 +63,7 @@ class StartCharging(Verb, frozen=True, tag="start_charging"):
     """Start a transaction for an id tag, on any EVSE or on this one."""
 
     id_tag: IdTag
+    id_type: IdType = ""
     evse: Annotated[int | None, Meta(description="EVSE to charge at; any if none is named.")] = None
     connector: OneConnector = None
 
@@ -170,6 +175,7 @@ class Reserve(Verb, frozen=True, tag="reserve"):
     """
 
     id_tag: IdTag
+    id_type: IdType = ""
     until: Annotated[Moment, Meta(description="Time at which the reservation ends.")]
     reservation_id: Annotated[
         int | None, Meta(description="Number of the reservation; drawn if none is given.")
@@ -208,6 +214,41 @@ class VerbFacts:
     now: dt.datetime
     request_id: int
     configuration: Mapping[str, str] = field(default_factory=dict)
+
+
+MOST = 1_000_000_000
+"""Largest limit, in watts or amperes."""
+VOLTS = 230
+"""Voltage between a phase and neutral by which amperes and watts are converted."""
+WATTS, AMPERES = "W", "A"
+UNIT_NAMES = {"current": AMPERES, "a": AMPERES, "power": WATTS, "w": WATTS}
+"""Units of limits by the words of the configuration of charge points."""
+
+
+def rate_of(limit: Limit, configured: str) -> tuple[str, Decimal]:
+    """Return unit ("W" or "A") and amount of a limit, converted if the charge point takes only the other unit.
+
+    `configured` is what its configuration says of units, "" if that is not known. Raises `VerbRefused`.
+    """
+    if (limit.watts is None) == (limit.amps is None):
+        raise VerbRefused("a limit is in watts or in amps: name one of them")
+    amount = Decimal(str(limit.watts if limit.watts is not None else limit.amps))
+    if not amount.is_finite() or not 0 <= amount <= MOST:
+        raise VerbRefused(f"a limit is from 0 to {MOST:,}, not {amount}")
+    given = WATTS if limit.watts is not None else AMPERES
+    words = (word.strip().lower() for word in configured.split(","))
+    taken: Collection[str] = {UNIT_NAMES[word] for word in words if word in UNIT_NAMES}
+    if not taken or given in taken:
+        return given, amount
+    if limit.phases is None:
+        (other,) = taken
+        raise VerbRefused(
+            f"the charge point takes {other} only, and without phases {given} cannot be converted"
+        )
+    if limit.phases not in (1, 2, 3):
+        raise VerbRefused(f"phases is 1, 2 or 3, not {limit.phases}")
+    volts = Decimal(VOLTS * limit.phases)
+    return (AMPERES, amount / volts) if given == WATTS else (WATTS, amount * volts)
 
 
 Translate = Callable[[Any, VerbFacts], "Request[Any]"]

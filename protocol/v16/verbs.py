@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from .. import verbs
 from ..actions import Request
-from ..verbs import Translate, VerbFacts, VerbRefused
+from ..verbs import Translate, VerbFacts, VerbRefused, rate_of
 from . import core, firmware, remote_trigger, reservation, security, smart_charging, transactions
 from .types import (
     ChargingProfile,
@@ -17,19 +17,12 @@ from .types import (
     ChargingSchedulePeriod,
 )
 
-MOST = 1_000_000_000
-"""Largest limit, in watts or amperes."""
-VOLTS = 230
-"""Voltage between a phase and neutral by which amperes and watts are converted."""
-
 # One fixed profile a scope, with a number of its own for each EVSE: setting it again replaces it, and clearing it
 # touches no other.
 STACK_LEVEL = 0
 STATION_PROFILE, EVSE_PROFILE, TRANSACTION_PROFILE = 990_001, 990_002, 990_003
 
 RATE_UNITS = "ChargingScheduleAllowedChargingRateUnit"
-UNIT_NAMES = {"current": ChargingRateUnit.A, "power": ChargingRateUnit.W}
-"""Units by the words of the configuration key. OCPP 1.6, 9.4.2."""
 
 
 def _refuse(text: str) -> NoReturn:
@@ -92,17 +85,17 @@ def _scope(verb: verbs.Limit | verbs.ClearLimit) -> tuple[ChargingProfilePurpose
 
 def _limit(verb: verbs.Limit, facts: VerbFacts) -> Request[Any]:
     purpose, profile_id, connector = _scope(verb)
-    unit, limit = _rate(verb, facts.configuration)
+    unit, limit = rate_of(verb, facts.configuration.get(RATE_UNITS, ""))
     period = ChargingSchedulePeriod(
         start_period=0,
         limit=limit.quantize(Decimal("0.1"), ROUND_DOWN),
-        number_phases=verb.phases if unit is ChargingRateUnit.A else None,
+        number_phases=verb.phases if unit == ChargingRateUnit.A else None,
     )
     # An absolute schedule with a start in the past holds from now on; one of a transaction starts with it.
     absolute = purpose is ChargingProfilePurpose.CHARGE_POINT_MAX_PROFILE
     schedule = ChargingSchedule(
         start_schedule=facts.now if absolute else None,
-        charging_rate_unit=unit,
+        charging_rate_unit=ChargingRateUnit(unit),
         charging_schedule_period=(period,),
     )
     profile = ChargingProfile(
@@ -114,29 +107,6 @@ def _limit(verb: verbs.Limit, facts: VerbFacts) -> Request[Any]:
         charging_schedule=schedule,
     )
     return smart_charging.SetChargingProfile(connector_id=connector, cs_charging_profiles=profile)
-
-
-def _rate(verb: verbs.Limit, configuration: Mapping[str, str]) -> tuple[ChargingRateUnit, Decimal]:
-    """Choose the unit by what the charge point says that it takes, and convert if it must be."""
-    if (verb.watts is None) == (verb.amps is None):
-        _refuse("a limit is in watts or in amps: name one of them")
-    amount = Decimal(str(verb.watts if verb.watts is not None else verb.amps))
-    if not amount.is_finite() or not 0 <= amount <= MOST:
-        _refuse(f"a limit is from 0 to {MOST:,}, not {amount}")
-    given = ChargingRateUnit.W if verb.watts is not None else ChargingRateUnit.A
-    words = (word.strip().lower() for word in configuration.get(RATE_UNITS, "").split(","))
-    taken = {UNIT_NAMES[word] for word in words if word in UNIT_NAMES}
-    if not taken or given in taken:
-        return given, amount
-    if verb.phases is None:
-        (other,) = taken
-        _refuse(f"the charge point takes {other} only, and without phases {given} cannot be converted")
-    if verb.phases not in (1, 2, 3):
-        _refuse(f"phases is 1, 2 or 3, not {verb.phases}")
-    volts = Decimal(VOLTS * verb.phases)
-    if given is ChargingRateUnit.W:
-        return ChargingRateUnit.A, amount / volts
-    return ChargingRateUnit.W, amount * volts
 
 
 def _clear_limit(verb: verbs.ClearLimit, _: VerbFacts) -> Request[Any]:

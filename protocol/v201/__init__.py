@@ -328,6 +328,7 @@ from .types import (
     UnitOfMeasure,
     Variable,
 )
+from .verbs import FUNCTIONS
 
 VERSION = Version.gather(
     "2.0.1",
@@ -351,6 +352,7 @@ VERSION = Version.gather(
         data_transfer,
     ),
     {ErrorCode.FORMATION_VIOLATION: "FormatViolation"},
+    verbs=FUNCTIONS,
     boot_facts=provisioning.boot_facts,
     refuses_frames=True,
 )

@@ -15,6 +15,7 @@ from ..actions import BootFacts, CommandCredential, Needs, Sender, empty_fallbac
 from ..message import EXPENDABLE, LEFT_OUT, RECEIVED, AtLeast, AtMost, StandIn
 from . import effects
 from .base import Message, Request
+from .configuration import variable_key
 from .types import (
     Block,
     Component,
@@ -165,13 +166,6 @@ class GetVariablesResponse(Message):
     """Give the values of variables, in any order. OCPP 2.0.1, 1.28.2."""
 
     get_variable_result: Annotated[tuple[GetVariableResult, ...], AtLeast(1), EXPENDABLE]
-
-
-def variable_key(component: Component, variable: Variable) -> str:
-    """Name a variable as `SmartChargingCtrlr.RateUnit`; instances are in brackets, an EVSE is in front."""
-    place = "" if component.evse is None else f"{component.evse.id}/{component.evse.connector_id or 0}/"
-    owner = component.name + (f"[{component.instance}]" if component.instance else "")
-    return f"{place}{owner}.{variable.name}" + (f"[{variable.instance}]" if variable.instance else "")
 
 
 def _told(_: Any, response: Any) -> Mapping[str, str]:

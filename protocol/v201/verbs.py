@@ -1,0 +1,260 @@
+"""Verbs in the messages of OCPP 2.0.1.
+
+The one rule: a verb that the version has no message for, or none with these arguments, is refused, never bent.
+"""
+
+from collections.abc import Mapping
+from decimal import ROUND_DOWN, Decimal
+from typing import NoReturn
+
+from .. import verbs
+from ..actions import Request
+from ..verbs import Translate, VerbFacts, VerbRefused, rate_of
+from . import availability, diagnostics, firmware, provisioning, remote_control, reservation, smart_charging
+from .configuration import RATE_UNIT, variable_of
+from .types import (
+    EVSE,
+    ChargingProfile,
+    ChargingProfileKind,
+    ChargingProfilePurpose,
+    ChargingRateUnit,
+    ChargingSchedule,
+    ChargingSchedulePeriod,
+    IdToken,
+    IdTokenType,
+)
+
+# One fixed profile a scope, with a number of its own for each EVSE: setting it again replaces it, and clearing it
+# touches no other.
+STACK_LEVEL = 0
+STATION_PROFILE, EVSE_PROFILE, TRANSACTION_PROFILE = 990_001, 990_002, 990_003
+
+
+def _refuse(text: str) -> NoReturn:
+    raise VerbRefused(f"OCPP 2.0.1: {text}")
+
+
+def _evse(evse: int | None, least: int = 1) -> int | None:
+    if evse is not None and evse < least:
+        _refuse(f"evse must be at least {least}, not {evse}")
+    return evse
+
+
+def _place(evse: int | None, connector: int | None) -> EVSE | None:
+    """Return the address of an EVSE or a connector; None for the station as a whole, which is EVSE 0 too."""
+    if not _evse(evse, least=0):
+        if connector:
+            _refuse(f"connector {connector} needs its evse")
+        return None
+    if connector is not None and connector < 1:
+        _refuse(f"connector must be at least 1, not {connector}")
+    return EVSE(id=evse or 0, connector_id=connector)
+
+
+def _token(text: str, kind: str = "") -> IdToken:
+    """Make an id token; without a kind one that the central system has made."""
+    known = {one.lower(): one for one in IdTokenType}
+    found = known.get(kind.lower()) if kind else IdTokenType.CENTRAL
+    if found is None:
+        _refuse(f"the kind of an id token is one of {', '.join(IdTokenType)}, not {kind!r}")
+    return IdToken(id_token=text, type=found)
+
+
+def _start_charging(
+    verb: verbs.StartCharging, facts: VerbFacts
+) -> Request[remote_control.RequestStartTransactionResponse]:
+    if verb.connector is not None:
+        _refuse("a transaction is started at an EVSE, not at one of its connectors")
+    return remote_control.RequestStartTransaction(
+        evse_id=_evse(verb.evse),
+        id_token=_token(verb.id_tag, verb.id_type),
+        remote_start_id=facts.request_id,
+    )
+
+
+def _transaction(transaction_id: int | str) -> str:
+    text = str(transaction_id)
+    if not text:
+        _refuse("a transaction has an id")
+    return text
+
+
+def _stop_charging(
+    verb: verbs.StopCharging, _: VerbFacts
+) -> Request[remote_control.RequestStopTransactionResponse]:
+    return remote_control.RequestStopTransaction(transaction_id=_transaction(verb.transaction_id))
+
+
+def _unlock(verb: verbs.Unlock, _: VerbFacts) -> Request[remote_control.UnlockConnectorResponse]:
+    connector = 1 if verb.connector is None else verb.connector
+    if connector < 1:
+        _refuse(f"connector must be at least 1, not {connector}")
+    return remote_control.UnlockConnector(evse_id=_evse(verb.evse) or 1, connector_id=connector)
+
+
+def _set_availability(
+    verb: verbs.SetAvailability, _: VerbFacts
+) -> Request[availability.ChangeAvailabilityResponse]:
+    operative, inoperative = (
+        availability.OperationalStatus.OPERATIVE,
+        availability.OperationalStatus.INOPERATIVE,
+    )
+    return availability.ChangeAvailability(
+        evse=_place(verb.evse, verb.connector),
+        operational_status=operative if verb.available else inoperative,
+    )
+
+
+def _reset(verb: verbs.Reset, _: VerbFacts) -> Request[provisioning.ResetResponse]:
+    kind = provisioning.ResetType.IMMEDIATE if verb.at_once else provisioning.ResetType.ON_IDLE
+    return provisioning.Reset(type=kind, evse_id=_evse(verb.evse, least=0) or None)
+
+
+def _scope(verb: verbs.Limit | verbs.ClearLimit) -> tuple[ChargingProfilePurpose, int, int]:
+    """Return purpose, profile id and EVSE of a limit."""
+    if verb.transaction_id is not None:
+        # The profile of a transaction is set on the EVSE that it charges at. OCPP 2.0.1, K01.
+        if not verb.evse:
+            _refuse("the limit of a transaction needs its evse")
+        return ChargingProfilePurpose.TX_PROFILE, TRANSACTION_PROFILE + 10 * verb.evse, verb.evse
+    if _evse(verb.evse, least=0) is not None:
+        evse = verb.evse or 0
+        return ChargingProfilePurpose.TX_DEFAULT_PROFILE, EVSE_PROFILE + 10 * evse, evse
+    return ChargingProfilePurpose.CHARGING_STATION_MAX_PROFILE, STATION_PROFILE, 0
+
+
+def _limit(verb: verbs.Limit, facts: VerbFacts) -> Request[smart_charging.SetChargingProfileResponse]:
+    purpose, profile_id, evse = _scope(verb)
+    unit, limit = rate_of(verb, facts.configuration.get(RATE_UNIT, ""))
+    period = ChargingSchedulePeriod(
+        start_period=0,
+        limit=limit.quantize(Decimal("0.1"), ROUND_DOWN),
+        number_phases=verb.phases if unit == ChargingRateUnit.A else None,
+    )
+    # An absolute schedule with a start in the past holds from now on; one of a transaction starts with it.
+    absolute = purpose is ChargingProfilePurpose.CHARGING_STATION_MAX_PROFILE
+    schedule = ChargingSchedule(
+        id=profile_id,
+        start_schedule=facts.now if absolute else None,
+        charging_rate_unit=ChargingRateUnit(unit),
+        charging_schedule_period=(period,),
+    )
+    profile = ChargingProfile(
+        id=profile_id,
+        stack_level=STACK_LEVEL,
+        charging_profile_purpose=purpose,
+        charging_profile_kind=ChargingProfileKind.ABSOLUTE if absolute else ChargingProfileKind.RELATIVE,
+        charging_schedule=(schedule,),
+        transaction_id=None if verb.transaction_id is None else _transaction(verb.transaction_id),
+    )
+    return smart_charging.SetChargingProfile(evse_id=evse, charging_profile=profile)
+
+
+def _clear_limit(
+    verb: verbs.ClearLimit, _: VerbFacts
+) -> Request[smart_charging.ClearChargingProfileResponse]:
+    return smart_charging.ClearChargingProfile(charging_profile_id=_scope(verb)[1])
+
+
+def _trigger(verb: verbs.Trigger, _: VerbFacts) -> Request[remote_control.TriggerMessageResponse]:
+    if verb.message not in set(remote_control.MessageTrigger):
+        known = ", ".join(sorted(remote_control.MessageTrigger))
+        _refuse(f"a message to be triggered is one of {known}, not {verb.message!r}")
+    return remote_control.TriggerMessage(
+        evse=_place(verb.evse, verb.connector),
+        requested_message=remote_control.MessageTrigger(verb.message),
+    )
+
+
+def _get_configuration(
+    verb: verbs.GetConfiguration, facts: VerbFacts
+) -> Request[provisioning.GetVariablesResponse] | Request[provisioning.GetBaseReportResponse]:
+    if not verb.keys:
+        return provisioning.GetBaseReport(
+            request_id=facts.request_id, report_base=provisioning.ReportBase.CONFIGURATION_INVENTORY
+        )
+    named = map(variable_of, verb.keys)
+    data = (provisioning.GetVariableData(component=owner, variable=variable) for owner, variable in named)
+    return provisioning.GetVariables(get_variable_data=tuple(data))
+
+
+def _set_configuration(
+    verb: verbs.SetConfiguration, _: VerbFacts
+) -> Request[provisioning.SetVariablesResponse]:
+    component, variable = variable_of(verb.key)
+    data = provisioning.SetVariableData(attribute_value=verb.value, component=component, variable=variable)
+    return provisioning.SetVariables(set_variable_data=(data,))
+
+
+def _update_firmware(
+    verb: verbs.UpdateFirmware, facts: VerbFacts
+) -> Request[firmware.UpdateFirmwareResponse]:
+    if bool(verb.signature) != bool(verb.signing_certificate):
+        _refuse("signed firmware has a signature and a signing certificate")
+    return firmware.UpdateFirmware(
+        retries=verb.retries,
+        retry_interval=verb.retry_interval_s,
+        request_id=facts.request_id,
+        firmware=firmware.Firmware(
+            location=verb.location,
+            retrieve_date_time=verb.retrieve_at or facts.now,
+            install_date_time=verb.install_at,
+            signing_certificate=verb.signing_certificate or None,
+            signature=verb.signature or None,
+        ),
+    )
+
+
+LOGS = {"diagnostics": diagnostics.LogType.DIAGNOSTICS_LOG, "security": diagnostics.LogType.SECURITY_LOG}
+"""Kinds of logs by the words of the verb."""
+
+
+def _get_logs(verb: verbs.GetLogs, facts: VerbFacts) -> Request[diagnostics.GetLogResponse]:
+    if verb.kind not in LOGS:
+        _refuse(f'kind is "diagnostics" or "security", not {verb.kind!r}')
+    return diagnostics.GetLog(
+        log=diagnostics.LogParameters(
+            remote_location=verb.location, oldest_timestamp=verb.since, latest_timestamp=verb.until
+        ),
+        log_type=LOGS[verb.kind],
+        request_id=facts.request_id,
+        retries=verb.retries,
+        retry_interval=verb.retry_interval_s,
+    )
+
+
+def _reserve(verb: verbs.Reserve, _: VerbFacts) -> Request[reservation.ReserveNowResponse]:
+    if verb.reservation_id is None:
+        _refuse("a reservation has a number")
+    return reservation.ReserveNow(
+        id=verb.reservation_id,
+        expiry_date_time=verb.until,
+        id_token=_token(verb.id_tag, verb.id_type),
+        evse_id=_evse(verb.evse, least=0) or None,
+        group_id_token=_token(verb.parent_id_tag) if verb.parent_id_tag else None,
+    )
+
+
+def _cancel_reservation(
+    verb: verbs.CancelReservation, _: VerbFacts
+) -> Request[reservation.CancelReservationResponse]:
+    return reservation.CancelReservation(reservation_id=verb.reservation_id)
+
+
+FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
+    verbs.StartCharging: _start_charging,
+    verbs.StopCharging: _stop_charging,
+    verbs.Unlock: _unlock,
+    verbs.SetAvailability: _set_availability,
+    verbs.Reset: _reset,
+    verbs.Limit: _limit,
+    verbs.ClearLimit: _clear_limit,
+    verbs.Trigger: _trigger,
+    verbs.GetConfiguration: _get_configuration,
+    verbs.SetConfiguration: _set_configuration,
+    verbs.UpdateFirmware: _update_firmware,
+    verbs.GetLogs: _get_logs,
+    verbs.Reserve: _reserve,
+    verbs.CancelReservation: _cancel_reservation,
+}
+"""Functions of the verbs that OCPP 2.0.1 knows: all of them."""
