@@ -63,9 +63,9 @@ class StartCharging(Verb, frozen=True, tag="start_charging"):
     """Start a transaction for an id tag, on any EVSE or on this one."""
 
     id_tag: IdTag
-    id_type: IdType = ""
     evse: Annotated[int | None, Meta(description="EVSE to charge at; any if none is named.")] = None
     connector: OneConnector = None
+    id_type: IdType = ""
 
 
 class StopCharging(Verb, frozen=True, tag="stop_charging"):
@@ -175,13 +175,13 @@ class Reserve(Verb, frozen=True, tag="reserve"):
     """
 
     id_tag: IdTag
-    id_type: IdType = ""
     until: Annotated[Moment, Meta(description="Time at which the reservation ends.")]
     reservation_id: Annotated[
         int | None, Meta(description="Number of the reservation; drawn if none is given.")
     ] = None
     evse: OneEvse = None
     parent_id_tag: Annotated[str, Meta(description="Parent of id tags that may use it too.")] = ""
+    id_type: IdType = ""
 
 
 class CancelReservation(Verb, frozen=True, tag="cancel_reservation"):

@@ -5,6 +5,7 @@ The one rule: nothing is declared here.
 
 from ..actions import Version
 from ..errors import ErrorCode
+from ..samples import meter_values_of
 from . import (
     core,
     firmware,
@@ -96,7 +97,7 @@ from .reservation import (
     ReserveNow,
     ReserveNowResponse,
 )
-from .samples import meter_values_of, samples_of
+from .samples import samples_of
 from .security import (
     CertificateHashData,
     CertificateSigned,

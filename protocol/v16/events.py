@@ -14,7 +14,8 @@ from ..events import (
     StatusChanged,
     TransactionUpdated,
 )
-from .samples import meter_values_of, samples_of
+from ..samples import meter_values_of
+from .samples import samples_of
 
 
 def _status(facts: EventFacts) -> DomainEvent:

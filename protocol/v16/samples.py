@@ -1,45 +1,14 @@
-"""Samples of energy and power out of stored payloads of OCPP 1.6: MeterValues, and StopTransaction with its data.
+"""Samples of energy and power in payloads of OCPP 1.6: MeterValues, and StopTransaction with its data.
 
 The one rule: nothing is raised, whatever was kept; what cannot be used is named with its reason. OCPP 1.6, 7.33.
 """
 
-from __future__ import annotations
-
-import json
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-import msgspec
-
-from .. import times
-from ..energy import OUTLET, NotUsable, Quantity, Sample, Samples, Unusable, in_base_unit
-from ..frames import mended
-from .metering import Measurand, ValueFormat
-
-LISTS = ("meterValue", "transactionData")
-"""Members with meter values, by message."""
-QUANTITIES = {
-    Measurand.ENERGY_ACTIVE_IMPORT_REGISTER.lower(): Quantity.REGISTER,
-    Measurand.ENERGY_ACTIVE_IMPORT_INTERVAL.lower(): Quantity.INTERVAL,
-    Measurand.POWER_ACTIVE_IMPORT.lower(): Quantity.POWER,
-}
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-AROUND = b"\x00\xef\xbb\xbf \t\r\n"
-"""Bytes around a payload that mean nothing: NUL, byte order mark, blanks."""
-
-
-class _Lists(msgspec.Struct):
-    """Payload as far as its meter values go, as they were sent."""
-
-    meter_value: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"[]"), name=LISTS[0])
-    transaction_data: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"[]"), name=LISTS[1])
-
-
-_lists = msgspec.json.Decoder(_Lists).decode
-_untouched = msgspec.json.Decoder(msgspec.Raw).decode
-
-# Numbers stay text: exact, and refused when they are longer than any figure.
-_decode = msgspec.json.Decoder(float_hook=str).decode
+from ..energy import OUTLET, NotUsable, Sample, Samples, in_base_unit
+from ..samples import quantity_of, read_samples, text_in
+from .metering import ValueFormat
 
 
 def samples_of(payload: bytes, naive_zone: tzinfo | None = UTC) -> Samples:
@@ -47,86 +16,7 @@ def samples_of(payload: bytes, naive_zone: tzinfo | None = UTC) -> Samples:
 
     Times without a zone are in `naive_zone`; with None they cannot be read.
     """
-    try:
-        told = _read(payload)
-    except UNREADABLE:
-        return Samples((), (Unusable(None, "", "is not readable JSON"),))
-    name, elements = "", told
-    if isinstance(told, dict):
-        name = next((member for member in LISTS if told.get(member) is not None), "")
-        elements = told[name] if name else []
-    if not isinstance(elements, list):
-        return Samples((), (Unusable(None, name, "is not a list"),))
-    found: list[Sample] = []
-    unusable: list[Unusable] = []
-    for index, element in enumerate(elements):
-        _read_element(index, f"{name}[{index}]", element, naive_zone, found, unusable)
-    return Samples(tuple(found), tuple(unusable))
-
-
-def meter_values_of(payload: bytes) -> bytes:
-    """Return the list of meter values in a payload, as JSON, as it was sent; an empty one if there is none."""
-    payload = payload.strip(AROUND)
-    try:
-        return _list_in(payload)
-    except UNREADABLE:
-        payload, slips = mended(payload)
-    try:
-        return _list_in(payload) if slips else b"[]"
-    except UNREADABLE:
-        return b"[]"
-
-
-def _list_in(payload: bytes) -> bytes:
-    payload.decode()
-    if payload.startswith(b"["):
-        return bytes(_untouched(payload))
-    told = _lists(payload)
-    first = bytes(told.meter_value)
-    return first if first not in (b"[]", b"null") else bytes(told.transaction_data)
-
-
-def _read(payload: bytes) -> Any:
-    payload = payload.strip(AROUND)
-    try:
-        return _decode(payload)
-    except UNREADABLE:
-        payload, _ = mended(payload)
-    try:
-        return _decode(payload)
-    except UNREADABLE:
-        # Half a surrogate, and text that is no UTF-8, are in a member that does not matter here.
-        text = payload.decode(errors="replace")
-        return json.loads(text, parse_float=str, parse_int=str, parse_constant=str, strict=False)
-
-
-def _read_element(
-    index: int,
-    path: str,
-    element: Any,
-    naive_zone: tzinfo | None,
-    found: list[Sample],
-    unusable: list[Unusable],
-) -> None:
-    if not isinstance(element, dict):
-        unusable.append(Unusable(index, path, "is not an object"))
-        return
-    listed = element.get("sampledValue")
-    if not isinstance(listed, list):
-        missing = "has no sampledValue" if listed is None else "has a sampledValue that is not a list"
-        unusable.append(Unusable(index, path, missing))
-        return
-    at = moment(element.get("timestamp"), naive_zone)
-    if at is None:
-        unusable.append(Unusable(index, path, "has no readable timestamp"))
-        return
-    for position, sampled in enumerate(listed):
-        try:
-            sample = _sample(at, sampled)
-        except NotUsable as error:
-            unusable.append(Unusable(index, f"{path}.sampledValue[{position}]", str(error)))
-        else:
-            found += [sample] if sample is not None else []
+    return read_samples(payload, naive_zone, _sample)
 
 
 def _sample(at: datetime, sampled: Any) -> Sample | None:
@@ -135,39 +25,14 @@ def _sample(at: datetime, sampled: Any) -> Sample | None:
         raise NotUsable("is not an object")
     if sampled.get("format") == ValueFormat.SIGNED_DATA:
         return None
-    value, measurand = sampled.get("value"), sampled.get("measurand")
-    quantity = Quantity.REGISTER
-    if measurand is not None:
-        known = QUANTITIES.get(measurand.lower()) if isinstance(measurand, str) else None
-        if known is None:
-            return None  # shown as it was sent, and used in no figure
-        quantity = known
-    figure = in_base_unit(value, quantity, _text(sampled, "unit"))
+    quantity = quantity_of(sampled.get("measurand"))
+    if quantity is None:
+        return None  # shown as it was sent, and used in no figure
     return Sample(
         at,
         quantity,
-        figure,
-        _text(sampled, "phase"),
-        _text(sampled, "context"),
-        _text(sampled, "location") or OUTLET,
+        in_base_unit(sampled.get("value"), quantity, text_in(sampled, "unit")),
+        text_in(sampled, "phase"),
+        text_in(sampled, "context"),
+        text_in(sampled, "location") or OUTLET,
     )
-
-
-def _text(sampled: dict[str, Any], name: str) -> str:
-    value = sampled.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def moment(value: Any, naive_zone: tzinfo | None = UTC) -> datetime | None:
-    """Read a time as the lenient policy does, in UTC; None if it cannot be read."""
-    time = times.read(value) if isinstance(value, str) else None
-    if time is None:
-        return None
-    zone = time.moment.tzinfo or naive_zone
-    if zone is None:
-        return None
-    at = time.moment.replace(tzinfo=zone)
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:  # the first or the last hours that there are
-        return None

@@ -5,6 +5,7 @@ The one rule: nothing is declared here.
 
 from ..actions import Version
 from ..errors import ErrorCode
+from ..samples import meter_values_of
 from . import (
     authorization,
     availability,
@@ -126,6 +127,7 @@ from .display_messages import (
     SetDisplayMessage,
     SetDisplayMessageResponse,
 )
+from .events import EVENTS
 from .firmware import (
     Firmware,
     FirmwareStatus,
@@ -229,6 +231,7 @@ from .reservation import (
     ReserveNowResponse,
     ReserveNowStatus,
 )
+from .samples import samples_of
 from .security import (
     CertificateSigned,
     CertificateSignedResponse,
@@ -353,6 +356,9 @@ VERSION = Version.gather(
     ),
     {ErrorCode.FORMATION_VIOLATION: "FormatViolation"},
     verbs=FUNCTIONS,
+    events=EVENTS,
+    samples=samples_of,
+    meter_values=meter_values_of,
     boot_facts=provisioning.boot_facts,
     refuses_frames=True,
 )
