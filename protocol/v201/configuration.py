@@ -11,7 +11,7 @@ from .types import EVSE, Component, Variable
 
 FORM = re.compile(
     r"(?:(?P<evse>\d{1,9})/(?P<connector>\d{1,9})/)?"
-    r"(?P<component>[^\[\].]+)(?:\[(?P<owner>[^\[\]]+)\])?"
+    r"(?P<component>[^\[\]./]+)(?:\[(?P<owner>[^\[\]]+)\])?"
     r"\.(?P<variable>[^\[\]]+)(?:\[(?P<instance>[^\[\]]+)\])?"
 )
 """Form of a text that names a variable."""
