@@ -3,7 +3,7 @@
 The one rule: nothing is declared here.
 """
 
-from ..actions import Version
+from ..actions import ALLOTTED, Version
 from ..errors import ErrorCode
 from ..samples import meter_values_of
 from . import (
@@ -364,6 +364,7 @@ VERSION = Version.gather(
 )
 
 __all__ = [
+    "ALLOTTED",
     "APN",
     "EVSE",
     "VERSION",

@@ -4,7 +4,8 @@ from types import ModuleType
 
 import pytest
 
-from chargehand import Plugin, passive, v16
+from chargehand import InvalidPayload, Plugin, passive, v16, v201
+from chargehand.actors.session.commands import prepare, prepared
 from chargehand.actors.session.tickets import NeverSent
 from chargehand.protocol.actions import Request, Sender, Version, request
 from chargehand.protocol.message import Message
@@ -118,3 +119,41 @@ def test_a_held_command_expires(stage, old):
 def test_a_registration_is_stored_with_its_version(stage, store, old):
     stage.connect("CP1", subprotocol="ocpp0.0").call("BootNotification", {})
     assert store.registration("CP1").version == "0.0"
+
+
+# -- Numbers of commands -----------------------------------------------------------------
+
+NEWER = {v201.VERSION.subprotocol: v201.VERSION}
+
+
+def test_a_command_is_allotted_its_number():
+    request = v201.GetReport(request_id=v201.ALLOTTED)
+    first, second = (prepared(request, NEWER).request.request_id for _ in range(2))
+    assert first > 0
+    assert second > 0
+    assert first != second
+    start = v201.RequestStartTransaction(
+        id_token=v201.IdToken(id_token="T", type="Local"), remote_start_id=v201.ALLOTTED
+    )
+    command = prepared(start, NEWER)
+    assert command.payload.endswith(b'"remoteStartId":%d}' % command.request.remote_start_id)
+
+
+def test_a_number_that_was_given_is_kept():
+    assert prepared(v201.GetReport(request_id=5), NEWER).request.request_id == 5
+    assert prepare(v201.VERSION, "GetReport", b'{"requestId":5}').payload == b'{"requestId":5}'
+
+
+@pytest.mark.parametrize(
+    "payload", [b"{}", b' { "requestId" : -1 } ', b'{"customData":{"vendorId":"V","x":1.50}}']
+)
+def test_a_payload_without_a_number_is_given_one_and_stays_what_it_is(payload):
+    command = prepare(v201.VERSION, "GetReport", payload)
+    assert command.request.request_id > 0
+    assert (b"1.50" in command.payload) == (b"1.50" in payload)
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b"{", b'{"requestId":"x"}', b'{"requestId":null}'])
+def test_a_payload_that_is_none_stays_invalid(payload):
+    with pytest.raises(InvalidPayload):
+        prepare(v201.VERSION, "GetReport", payload)
