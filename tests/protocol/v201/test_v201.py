@@ -2,8 +2,10 @@
 
 import inspect
 import json
+import string
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 
 import pytest
 
@@ -268,6 +270,31 @@ def test_facts_of_the_hardware_are_read_from_a_boot():
     assert v201.VERSION.boot_facts(payload) == ("Acme", "One")
     for odd in (b"", b"{}", b"[", b'{"chargingStation":5}', b"[" * 100_000):
         assert v201.VERSION.boot_facts(odd) == ("", "")
+
+
+ROOT = Path(__file__).parents[3]
+LETTERS = dict(zip(Block, string.ascii_uppercase, strict=False))
+
+
+def test_the_page_about_ocpp_2_0_1_lists_every_action_with_its_block_and_its_columns():
+    told = {}
+    for line in (ROOT / "docs/ocpp201.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0] in v201.VERSION.actions:
+            told.setdefault(cells[0], []).append(cells[1:])
+    commands = {row.name: row for row in ROWS if row.sender.allows(Sender.CENTRAL_SYSTEM)}
+    assert set(told) == {row.name for row in ROWS}
+    for row in ROWS:
+        assert {cells[0] for cells in told[row.name]} == {LETTERS[row.profile]}
+    for name, row in commands.items():
+        _, effect, number, key = told[name][-1]
+        assert (bool(effect), bool(number), bool(key)) == (
+            row.effect is not None,
+            bool(row.numbered),
+            row.supersede_key is not None,
+        )
+    for row in PASSIVE:
+        assert (told[row.name][0][1] == "InternalError") == (row.fallback is None)
 
 
 # -- Reading -----------------------------------------------------------------------------
