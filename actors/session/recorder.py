@@ -30,6 +30,15 @@ _SHOWN = re.compile(  # the repr of a message in an exception's text: everything
     rb"""(\bkey=\\*['"](?i:AuthorizationKey|[^'"]{0,50}password[^'"]{0,50})\\*['"], value=).*""", re.DOTALL
 )
 _VALUE_FIRST = re.compile(rb'("value"\s*:\s*")(?:[^"\\]|\\.)*("\s*,[^{}]*' + _KEY + rb")")
+# The same in the words of later versions: variables, whose names are in an object beside the value, and passwords and
+# keys of networks.
+_TEXT = rb'(?:[^"\\]|\\.)*'
+_ATTRIBUTE = re.compile(rb'("attributeValue"\s*:\s*")(' + _TEXT + rb')("|\\?\Z)')
+_NEXT_ITEM = re.compile(rb"\}\s*,\s*\{")  # an object inside an item has its name before it
+_PASSWORD_NAME = re.compile(rb'"name"\s*:\s*"[^"]{0,50}(?i:password)[^"]{0,50}"')
+_ATTRIBUTE_SHOWN = b"attribute_value="
+_NETWORK_PASSWORD = re.compile(rb'("(?:apnPassword|password)"\s*:\s*")' + _TEXT + rb'("|\\?\Z)')
+_NETWORK_KEY = re.compile(rb'("password"\s*:\s*"\*\*\*"\s*,\s*"key"\s*:\s*")' + _TEXT + rb'("|\\?\Z)')
 _CREDENTIALS_IN_URL = re.compile(rb'(\b[A-Za-z][A-Za-z0-9+.-]{0,19}:(?:\\?/){2}[^/"@:\s]*:)[^/?#"\s]*(@)')
 
 
@@ -115,4 +124,24 @@ def redact(data: bytes) -> bytes:
     data = _SECRET_VALUE.sub(rb"\1" + SECRET.encode() + rb"\2", data)
     data = _SHOWN.sub(rb"\1" + SECRET.encode(), data)
     data = _VALUE_FIRST.sub(rb"\1" + SECRET.encode() + rb"\2", data)
+    if b"attribute" in data:
+        data = _without_passwords(data)
+        head, shown, tail = data.partition(_ATTRIBUTE_SHOWN)
+        if b"password" in tail.lower():
+            data = head + shown + SECRET.encode()
+    if b"assword" in data:
+        data = _NETWORK_PASSWORD.sub(rb"\1" + SECRET.encode() + rb"\2", data)
+        data = _NETWORK_KEY.sub(rb"\1" + SECRET.encode() + rb"\2", data)
     return _CREDENTIALS_IN_URL.sub(rb"\1" + SECRET.encode() + rb"\2", data)
+
+
+def _without_passwords(data: bytes) -> bytes:
+    """Return a frame without the values of variables that are passwords, or may be where the frame was cut."""
+    pieces = _ATTRIBUTE.split(data)
+    for place in range(2, len(pieces), 4):
+        before = _NEXT_ITEM.split(pieces[place - 2])[-1]
+        after = _NEXT_ITEM.split(pieces[place + 2])[0]
+        cut = place + 3 == len(pieces) and not data.rstrip().endswith(b"]")
+        if cut or _PASSWORD_NAME.search(before) or _PASSWORD_NAME.search(after):
+            pieces[place] = SECRET.encode()
+    return b"".join(pieces)

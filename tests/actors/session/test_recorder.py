@@ -120,6 +120,57 @@ def test_the_value_of_a_secret_key_is_taken_out_in_either_order(key, how, order)
     assert redacted("ChangeConfiguration", change, **how) == {"key": key, "value": "***"}
 
 
+def variable(value, component, name, order):
+    item = {
+        "attributeValue": value,
+        "component": {"name": component, "evse": {"id": 1}},
+        "variable": {"name": name, "customData": {"vendorId": "V"}},
+    }
+    return {member: item[member] for member in order}
+
+
+@pytest.mark.parametrize("how", [{}, {"separators": (",", ":")}, {"indent": 2}])
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("attributeValue", "component", "variable"),
+        ("component", "variable", "attributeValue"),
+        ("variable", "attributeValue", "component"),
+    ],
+)
+def test_the_value_of_a_variable_that_is_a_password_is_taken_out(order, how):
+    secret = variable(KEY, "SecurityCtrlr", "BasicAuthPassword", order)
+    other = variable("300", "OCPPCommCtrlr", "HeartbeatInterval", order)
+    hidden = {**secret, "attributeValue": "***"}
+    for items in ([secret], [secret, other], [other, secret], [other, secret, other]):
+        shown = redacted("SetVariables", {"setVariableData": items}, **how)
+        assert shown == {"setVariableData": [hidden if item is secret else item for item in items]}
+
+
+@pytest.mark.parametrize("length", range(60, 160, 7))
+def test_the_value_of_a_variable_is_taken_out_where_a_cut_hides_its_name(length):
+    secret = variable(KEY, "SecurityCtrlr", "BasicAuthPassword", ("attributeValue", "component", "variable"))
+    data = frame("SetVariables", {"setVariableData": [secret]})[:length]
+    assert KEY.encode() not in redact(data)
+
+
+def test_a_message_with_a_password_is_not_shown_in_the_text_of_an_exception():
+    text = f"SetVariableData(attribute_value='{KEY}', variable=Variable(name='BasicAuthPassword'))"
+    assert redact(text.encode()).endswith(b"attribute_value=***")
+    other = b"SetVariableData(attribute_value='300', variable=Variable(name='HeartbeatInterval'))"
+    assert redact(other) == other
+
+
+def test_passwords_and_keys_of_networks_are_taken_out():
+    profile = {
+        "apn": {"apn": "a", "apnPassword": KEY},
+        "vpn": {"server": "s", "user": "u", "password": KEY, "key": KEY, "type": "L2TP"},
+    }
+    shown = redacted("SetNetworkProfile", {"connectionData": profile})["connectionData"]
+    assert shown["apn"] == {"apn": "a", "apnPassword": "***"}
+    assert shown["vpn"] == {"server": "s", "user": "u", "password": "***", "key": "***", "type": "L2TP"}
+
+
 @pytest.mark.parametrize(
     "order", [("key", "readonly", "value"), ("value", "readonly", "key"), ("readonly", "key", "value")]
 )
@@ -218,6 +269,10 @@ def test_what_is_no_secret_stays_as_it_is(action, payload):
         b"key='password" * 8_000,
         b"key='AuthorizationKey', value='" + b"\\" * 100_000,
         b'"key":"AuthorizationKey"' + b" " * 100_000,
+        b'"attributeValue":"' * 10_000,
+        b'"attributeValue":"a","name":"' * 10_000,
+        b"attribute_value=" * 10_000,
+        b"},{" * 50_000 + b'"attributeValue":"a"' + b'"name":"password' * 10_000,
         b'"key":"AuthorizationKey","value":"' + b"\\" * 100_000,
     ],
 )
