@@ -263,7 +263,7 @@ def _whole(elements: list[msgspec.Raw], slips: list[Deviation] | None = None) ->
     if not isinstance(unique_id, str) or (kind != 2 and not unique_id):
         return Junk("no message id") if kind == 2 else BrokenAnswer("")
     if len(unique_id) > MAX_ID_ACCEPTED:
-        return Junk("message id too long")
+        return Junk("message id too long", ErrorCode.RPC_FRAMEWORK_ERROR if kind == 2 else None)
     if kind == 2:
         return _call(unique_id, elements)
     if kind == 3:

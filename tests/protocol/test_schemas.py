@@ -51,6 +51,7 @@ def examples(number: int) -> settings:
 
 
 EXAMPLES = {"v16": examples(50), "v201": examples(30)}
+RECEIVED_AT = dt.datetime(2026, 5, 4, tzinfo=dt.UTC)
 UNTYPED = msgspec.json.Decoder(float_hook=Decimal)
 ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -268,6 +269,11 @@ def compare(version: str, name: str, payload: bytes) -> None:
             ), error
         assert strict(kind, encode(ours)) == whole(ours)
         assert lenient(kind, payload) == (ours, ())
+    mended, _ = attempt(lambda: lenient(kind, payload, received_at=RECEIVED_AT), Refused)
+    assert mended is not None or refused is not None
+    if mended is not None:
+        assert bool(mended[1]) == (refused is not None)
+        assert encode(mended[0])
     with pytest.MonkeyPatch.context() as patch:
         patch.delattr(rules.Part, "deserialize")  # parts ask their compiled twin first
         contract, _ = attempt(

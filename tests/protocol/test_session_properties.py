@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chargehand.protocol import v16
+from chargehand.protocol import v16, v201
 from chargehand.protocol.actions import Sender
 from chargehand.protocol.errors import ErrorCode
 from chargehand.protocol.frames import NumericId
@@ -31,15 +31,16 @@ patient = settings(
 )
 ROLES = (Sender.CHARGE_POINT, Sender.CENTRAL_SYSTEM)
 REGISTRATIONS = (None, *Registration)
-CODES = {str(v16.VERSION.spell(code)) for code in ErrorCode}
 OURS = {
-    Sender.CHARGE_POINT: v16.GetConfiguration(key=("a",)),
-    Sender.CENTRAL_SYSTEM: v16.Authorize(id_tag="T1"),
+    ("1.6", Sender.CHARGE_POINT): v16.GetConfiguration(key=("a",)),
+    ("1.6", Sender.CENTRAL_SYSTEM): v16.Authorize(id_tag="T1"),
+    ("2.0.1", Sender.CHARGE_POINT): v201.GetLocalListVersion(),
+    ("2.0.1", Sender.CENTRAL_SYSTEM): v201.Authorize(id_token=v201.IdToken(id_token="T1", type="Local")),
 }
-"""Command by the side that receives frames."""
+"""Command by the version and the side that receives frames."""
 
 ON_WIRE = "ours-1"
-LIKE_AN_ANSWER = re.compile(rb"[\x00-\x20\xef\xbb\xbf]*\[\s*\"?[34]")
+LIKE_AN_ANSWER = re.compile(rb"[\x00-\x20\xef\xbb\xbf]*\[\s*\"?[34](?![0-9.eE])")
 TIME = "2026-01-01T00:00:00Z"
 SCHEDULE = {
     "chargingRateUnit": "A",
@@ -54,6 +55,26 @@ PROFILE = {
 }
 SAMPLE = {"value": "1.5", "measurand": "Energy.Active.Import.Register", "unit": "Wh"}
 READINGS = [{"timestamp": TIME, "sampledValue": [SAMPLE]}]
+EVENT = {
+    "eventType": "Updated",
+    "timestamp": TIME,
+    "triggerReason": "MeterValuePeriodic",
+    "seqNo": 1,
+    "transactionInfo": {"transactionId": "t", "chargingState": "Charging"},
+    "evse": {"id": 1, "connectorId": 1},
+    "idToken": {"idToken": "T", "type": "ISO14443"},
+    "meterValue": [{"timestamp": TIME, "sampledValue": [{"value": 1.5, "unitOfMeasure": {"multiplier": 3}}]}],
+    "customData": {"vendorId": "V", "more": [1.5]},
+}
+EVENT_DATA = {
+    "eventId": 1,
+    "timestamp": TIME,
+    "trigger": "Alerting",
+    "actualValue": "1",
+    "eventNotificationType": "CustomMonitor",
+    "component": {"name": "C", "evse": {"id": 1}},
+    "variable": {"name": "V"},
+}
 LOG = {"remoteLocation": "ftp://host/a", "oldestTimestamp": TIME}
 VALID = [
     [2, "1", "Authorize", {"idTag": "T1"}],
@@ -70,6 +91,13 @@ VALID = [
     [3, ON_WIRE, {"idTagInfo": {"status": "Accepted"}}],
     [3, ON_WIRE, {"configurationKey": [{"key": "a", "readonly": False, "value": "1"}]}],
     [4, ON_WIRE, "OccurenceConstraintViolation", "why", {"a": 1}],
+    [2, "1", "BootNotification", {"reason": "PowerUp", "chargingStation": {"vendorName": "V", "model": "M"}}],
+    [2, "1", "TransactionEvent", EVENT],
+    [2, "1", "NotifyEvent", {"generatedAt": TIME, "seqNo": 0, "eventData": [EVENT_DATA]}],
+    [2, "1", "DataTransfer", {"vendorId": "V", "data": [{"a": None}, 1.5]}],
+    [2, "1", "Reset", {"type": "OnIdle", "customData": {"vendorId": "V", "x": 1}}],
+    [3, ON_WIRE, {"idTokenInfo": {"status": "Accepted"}}],
+    [3, ON_WIRE, {"versionNumber": 5}],
 ]
 
 JSON = st.recursive(
@@ -86,16 +114,18 @@ LONE_SURROGATE = "\ud800"
 """Lone surrogate: Python writes it as JSON, and no reader of Unicode accepts it."""
 
 IDS = st.sampled_from(["1", ON_WIRE, "", "ä" * 255, "a" * 256]) | st.text(max_size=40)
-NAMES = st.sampled_from([*v16.VERSION.actions, "NoSuchAction", ""]) | st.text(max_size=60)
+NAMES = st.sampled_from([*v16.VERSION.actions, *v201.VERSION.actions, "NoSuchAction", ""]) | st.text(
+    max_size=60
+)
 
 
-def sessions():
+def sessions(version):
     """Make a session for every role, policy and registration, each with a command of its own on the wire."""
     for receives, strict, registration in product(ROLES, (False, True), REGISTRATIONS):
-        rules = SessionRules(version=v16.VERSION, receives=receives, strict=strict)
+        rules = SessionRules(version=version, receives=receives, strict=strict)
         session = Session(rules, "ours-", registration)
-        request = OURS[receives]
-        action = v16.VERSION.row_of(request)
+        request = OURS[version.name, receives]
+        action = version.row_of(request)
         session.submit(Outgoing(object(), action, request, build(action.request, request), 30.0))
         if session.next_call(0.0) is None:
             session.registration = Registration.ACCEPTED
@@ -106,16 +136,22 @@ def sessions():
 
 
 def heard(data):
-    """Return the results of all sessions for a frame, after the check of the general properties."""
+    """Return the results of all sessions of OCPP 1.6 for a frame, after the check of the properties of all versions."""
+    results_of(v201.VERSION, data)
+    return results_of(v16.VERSION, data)
+
+
+def results_of(version, data):
     events = []
-    for session in sessions():
+    codes = {str(version.spell(code)) for code in ErrorCode}
+    for session in sessions(version):
         event = session.receive(data, 5.0)
         events.append(event)
         if isinstance(event, RefusedCall):
             answer = json.loads(event.frame)
             assert len(answer) == 5
             assert answer[0] == 4
-            assert answer[2] in CODES
+            assert answer[2] in codes
             assert len(answer[3]) <= 255
             assert not session.incoming
         elif isinstance(event, Incoming):
@@ -213,6 +249,15 @@ def test_a_broken_call_is_a_formation_violation_under_its_own_id(unique_id, rest
 def test_an_answer_that_cannot_be_read_ends_its_call():
     for kind in (3, 4):
         assert Ignored not in {type(event) for event in heard(compact([kind, ON_WIRE, LONE_SURROGATE]))}
+
+
+@patient
+@given(st.text(), st.integers(7) | st.sampled_from([0, 1, True, None, "x", [], {}]), JSON)
+def test_a_session_of_ocpp_2_0_1_answers_what_is_no_frame_with_an_error(text, kind, rest):
+    for data in (compact([kind, "1", rest]), compact([2]), compact({"a": text})):
+        for event in results_of(v201.VERSION, data):
+            assert isinstance(event, RefusedCall)
+            assert json.loads(event.frame)[2] in ("RpcFrameworkError", "MessageTypeNotSupported")
 
 
 # Valid frames, spoilt
