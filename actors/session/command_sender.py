@@ -112,10 +112,11 @@ class CommandSender(ABC):
         *,
         evse: int | None = None,
         connector: int | None = None,
+        id_type: str = "",
         **options: Unpack[SendOptions],
     ) -> Ticket[Any]:
-        """Start a transaction for an id tag, on any EVSE or on this one."""
-        verb = verbs.StartCharging(id_tag=id_tag, evse=evse, connector=connector)
+        """Start a transaction for an id tag, of this kind in versions that have kinds, on any EVSE or on this one."""
+        verb = verbs.StartCharging(id_tag=id_tag, evse=evse, connector=connector, id_type=id_type)
         return self.send(charge_point, verb, **options)
 
     def stop_charging(
@@ -275,11 +276,17 @@ class CommandSender(ABC):
         evse: int | None = None,
         parent_id_tag: str = "",
         reservation_id: int | None = None,
+        id_type: str = "",
         **options: Unpack[SendOptions],
     ) -> Ticket[Any]:
         """Reserve a charge point or one EVSE for an id tag. A number is drawn for the reservation if none is given."""
         verb = verbs.Reserve(
-            id_tag=id_tag, until=until, reservation_id=reservation_id, evse=evse, parent_id_tag=parent_id_tag
+            id_tag=id_tag,
+            until=until,
+            reservation_id=reservation_id,
+            evse=evse,
+            parent_id_tag=parent_id_tag,
+            id_type=id_type,
         )
         return self.send(charge_point, verb, **options)
 

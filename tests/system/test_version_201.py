@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from chargehand import CentralSystem, Plugin, Settings, TicketState, passive, v16, v201, verbs
+from chargehand import CentralSystem, Plugin, Settings, TicketState, passive, v16, v201
 from chargehand.config.sessions import DeadlineSettings
 from chargehand.protocol.effects import Effect
 from chargehand.simulator.client import Client
@@ -167,11 +167,11 @@ def test_the_status_of_each_connector_of_each_evse_is_known():
 def test_a_verb_goes_out_in_the_message_of_the_connection():
     with StationHarness("ocpp2.0.1") as station:
         station.ask("BootNotification", BOOT)
-        ticket = station.system.send("CP1", verbs.StartCharging(id_tag="T", evse=1), until_effect=True)
+        ticket = station.system.start_charging("CP1", "T", evse=1, id_type="ISO14443", until_effect=True)
         _, id_, action, body = station.read()
         assert action == "RequestStartTransaction"
         number = body.pop("remoteStartId")
-        assert body == {"evseId": 1, "idToken": {"idToken": "T", "type": "Central"}}
+        assert body == {"evseId": 1, "idToken": {"idToken": "T", "type": "ISO14443"}}
         station.say([3, id_, {"status": "Accepted"}])
         started = {**EVENT, "transactionInfo": {"transactionId": "t-1", "remoteStartId": number}}
         assert station.ask("TransactionEvent", started)[0] == 3
