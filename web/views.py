@@ -103,11 +103,20 @@ def stored_facts(
     return stored_summary(charge_point_id, registration) | {
         "version": version,
         "boot": sent.pop("boot", None),
-        "connectors": [sent[item] for item in sorted(sent, key=lambda item: (len(item), item))],
+        "connectors": [
+            sent[item] for item in sorted(sent, key=lambda item: _in_order(item.removeprefix("status/")))
+        ],
         "deviations": {},
         "ignored": {},
         "open_tickets": [],
     }
+
+
+def _in_order(key: int | str) -> tuple[int, ...]:
+    """Order the keys of connectors, numbers or "EVSE/connector", by their numbers."""
+    if isinstance(key, int):
+        return (key,)
+    return tuple(int(part) for part in key.split("/") if part.lstrip("-").isdecimal())
 
 
 def facts(charge_point: ChargePoint, open_tickets: Iterable[Ticket[Any]]) -> dict[str, Any]:
@@ -116,7 +125,7 @@ def facts(charge_point: ChargePoint, open_tickets: Iterable[Ticket[Any]]) -> dic
     return summary(charge_point) | {
         "version": charge_point.version,
         "boot": wire(charge_point.boot),
-        "connectors": [wire(connectors[number]) for number in sorted(connectors)],
+        "connectors": [wire(connectors[key]) for key in sorted(connectors, key=_in_order)],
         "deviations": dict(charge_point.deviations or {}),
         "ignored": dict(charge_point.ignored or {}),
         "open_tickets": [

@@ -2,13 +2,17 @@
 
 import json
 
+import msgspec
 import pytest
 
 from chargehand import CentralSystem, Plugin, Settings, TicketState, passive, v16, v201
+from chargehand.actors.runtime import threads
 from chargehand.config.sessions import DeadlineSettings
 from chargehand.protocol.effects import Effect
 from chargehand.simulator.client import Client
 from chargehand.store.memory import MemoryStore
+from chargehand.store.sqlite import SqliteStore
+from chargehand.web.views import facts, stored_facts
 
 from ..hub import until
 
@@ -39,6 +43,14 @@ FAILING = {
         {},
     ),
 }
+
+
+def status(evse):
+    return {"timestamp": TIME, "connectorStatus": "Occupied", "evseId": evse, "connectorId": 1}
+
+
+def as_json(view):
+    return msgspec.json.decode(msgspec.json.encode(view))
 
 
 class Station201Plugin(Plugin):
@@ -79,9 +91,9 @@ class Station201Plugin(Plugin):
 class StationHarness:
     """A system that speaks both versions, and the socket of a station."""
 
-    def __init__(self, *offered):
+    def __init__(self, *offered, store=None):
         self.offered = offered
-        self.store = MemoryStore()
+        self.store = store or MemoryStore()
         settings = Settings(port=0, deadlines=DeadlineSettings(default_s=2.0))
         self.system = CentralSystem(
             settings, plugins=[Station201Plugin.spec()], store=self.store, versions=BOTH
@@ -156,12 +168,27 @@ def test_an_event_whose_handler_fails_is_spooled_as_it_was_sent():
 def test_the_status_of_each_connector_of_each_evse_is_known():
     with StationHarness("ocpp2.0.1") as station:
         station.ask("BootNotification", BOOT)
-        for evse in (1, 2):
-            station.ask(
-                "StatusNotification",
-                {"timestamp": TIME, "connectorStatus": "Occupied", "evseId": evse, "connectorId": 1},
-            )
-        assert sorted(station.system.charge_point("CP1").connectors) == ["1/1", "2/1"]
+        for evse in (10, 1, 2):
+            station.ask("StatusNotification", status(evse))
+        known = station.system.charge_point("CP1")
+        assert sorted(known.connectors) == ["1/1", "10/1", "2/1"]
+        assert [one["evseId"] for one in as_json(facts(known, ()))["connectors"]] == [1, 2, 10]
+
+
+def test_the_status_of_each_connector_outlives_the_process(tmp_path):
+    def store():
+        return SqliteStore.open(str(tmp_path / "store.sqlite"), threads)
+
+    with StationHarness("ocpp2.0.1", store=store()) as station:
+        station.ask("BootNotification", BOOT)
+        for evse in (2, 10, 1):
+            station.ask("StatusNotification", status(evse))
+    with StationHarness("ocpp2.0.1", store=store()) as station:
+        station.ask("Heartbeat", {})
+        until(lambda: station.system.charge_point("CP1").boot is not None)
+        assert sorted(station.system.charge_point("CP1").connectors) == ["1/1", "10/1", "2/1"]
+        told = stored_facts("CP1", None, station.store.told("CP1"))
+        assert [one["evseId"] for one in as_json(told)["connectors"]] == [1, 2, 10]
 
 
 def test_a_verb_goes_out_in_the_message_of_the_connection():
