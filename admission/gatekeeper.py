@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from ..protocol.handshake import choose_subprotocol
@@ -16,7 +17,7 @@ from .identity import IdentityRefused, assumes_subprotocol, read_password, read_
 from .token_bucket import TokenBucket, TokenBuckets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..actors.session.cell import ChargePointCell
     from ..config.settings import Settings
@@ -75,7 +76,9 @@ class Gatekeeper:
         subprotocols: Sequence[str],
         credentials: Credentials,
         others: PeerClaims | None = None,
+        own_subprotocols: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self._own_subprotocols = own_subprotocols  # by charge point: the one that it may speak
         self._others = others
         self._settings = settings
         self._credentials = credentials
@@ -174,11 +177,13 @@ class Gatekeeper:
         """Return the subprotocol, None to complete the handshake without one, or a refusal."""
         sessions = self._settings.sessions
         offered = request.headers.get("sec-websocket-protocol", "")
-        subprotocol = choose_subprotocol(offered, self._subprotocols)
+        own = self._own_subprotocols.get(identity)
+        spoken = self._subprotocols if own is None else [own]
+        subprotocol = choose_subprotocol(offered, spoken)
         if subprotocol is None and not offered and assumes_subprotocol(identity, sessions.assume_subprotocol):
-            return self._subprotocols[0]
+            return spoken[0]
         if subprotocol is None and sessions.handshake_without_subprotocol == "refuse":
-            return Refusal(400, f"Sec-WebSocket-Protocol must name one of: {', '.join(self._subprotocols)}")
+            return Refusal(400, f"Sec-WebSocket-Protocol must name one of: {', '.join(spoken)}")
         return subprotocol
 
     def _is_full(self, identity: str) -> bool:

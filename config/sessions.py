@@ -8,13 +8,17 @@ from typing import Literal
 from .setting import Section, made, off, on, setting
 
 TagStatus = Literal["Accepted", "Blocked", "Expired", "Invalid"]
+StoredTagStatus = Literal[
+    "Accepted", "Blocked", "Expired", "Invalid", "NoCredit", "NotAllowedTypeEVSE", "NotAtThisLocation",
+    "NotAtThisTime", "Unknown",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagSettings(Section):
     """An id tag of the back office."""
 
-    status: TagStatus = setting("Accepted", "The answer to Authorize and StartTransaction.")
+    status: StoredTagStatus = setting("Accepted", "The answer to Authorize and StartTransaction.")
     expiry: datetime | None = setting(None, "When the tag runs out: a date and time with its offset.")
     parent: str = setting(
         "", "The parent id tag: tags with the same parent may stop each other's transactions."
@@ -78,6 +82,16 @@ class SessionSettings(Section):
     accept_unbooted: bool = on("A charge point never seen booting counts as accepted.")
     answer_transactions_unregistered: bool = on(
         "Answer Start, Stop and MeterValues of a charge point not yet accepted."
+    )
+    versions: tuple[str, ...] = setting(
+        (),
+        "Versions of OCPP that charge points may choose from; empty for all that are spoken.",
+        sample='["1.6", "2.0.1"]',
+    )
+    versions_of: Mapping[str, str] = made(
+        dict,
+        "Charge point id to the one version of OCPP that it may speak, where it must not choose.",
+        sample='{CP1 = "1.6"}',
     )
     assume_subprotocol: tuple[str, ...] = setting(
         (),

@@ -21,6 +21,7 @@ BUNDLED_PLUGINS = (
     "chargehand.plugins.accepted_state:AcceptedState",
     "chargehand.plugins.authorization_keys:AuthorizationKeys",
     "chargehand.plugins.back_office:BackOffice",
+    "chargehand.plugins.back_office_201:BackOffice201",
 )
 """Plugins that come with chargehand, in the order of their start."""
 

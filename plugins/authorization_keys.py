@@ -1,6 +1,7 @@
 """Key rotation: keeps the new AuthorizationKey of a charge point that was sent one.
 
-It answers nothing and sends nothing: it hears how each ChangeConfiguration ended, whoever sent it. Without the new key
+It answers nothing and sends nothing: it hears how each ChangeConfiguration or SetVariables ended, whoever sent it.
+Without the new key
 the central system would refuse the charge point at its next connection. Security white paper, profile 1.
 """
 
@@ -9,17 +10,19 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from .. import PasswordChecksBusy, Plugin, Ticket, TicketState, on_outcome, v16
+from .. import PasswordChecksBusy, Plugin, Ticket, TicketState, on_outcome, v16, v201
 
 if TYPE_CHECKING:
     from .. import PluginSpec, Settings, Store
 
 logger = logging.getLogger(__name__)
 
-KEY = "authorizationkey"
+KEY, PASSWORD = "authorizationkey", "basicauthpassword"
 MAYBE_TAKEN = frozenset({TicketState.ANSWERED, TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
 """Final states of a command whose charge point may have the new key."""
 NOT_TAKEN = frozenset({v16.ConfigurationStatus.REJECTED, v16.ConfigurationStatus.NOT_SUPPORTED})
+MAY_COUNT = frozenset({v201.SetVariableStatus.ACCEPTED, v201.SetVariableStatus.REBOOT_REQUIRED})
+"""Results of a variable that was taken."""
 
 
 class AuthorizationKeys(Plugin):
@@ -42,14 +45,32 @@ class AuthorizationKeys(Plugin):
         request: Any = ticket.request
         if request.key.lower() != KEY:
             return
+        status = ticket.response.status if ticket.response is not None else None
+        if status not in NOT_TAKEN:
+            self._keep(ticket, request.value, certain=status == v16.ConfigurationStatus.ACCEPTED)
+
+    @on_outcome(v201.SetVariables)
+    def set(self, ticket: Ticket[v201.SetVariablesResponse]) -> None:
+        """Keep the password that a station was given among other variables. OCPP 2.0.1, A01."""
+        request: Any = ticket.request
+        credential = request.__action__.credential(request)
+        if credential is None:
+            return
+        results = ticket.response.set_variable_result if ticket.response is not None else ()
+        status = next((one.attribute_status for one in results if _is_password(one)), None)
+        if status is None or status in MAY_COUNT:
+            self._keep(ticket, credential.value, certain=status == v201.SetVariableStatus.ACCEPTED)
+
+    def _keep(self, ticket: Ticket[Any], value: str, *, certain: bool) -> None:
         if ticket.state not in MAYBE_TAKEN and not ticket.unreadable:
             return
-        status = ticket.response.status if ticket.response is not None else None
-        if status in NOT_TAKEN:
-            return
-        certain = status == v16.ConfigurationStatus.ACCEPTED
         # A plugin host has no keys to write; the central system that bundles this plugin has.
         try:
-            self.system.key_sent(ticket.charge_point_id, request.value, certain=certain)
+            self.system.key_sent(ticket.charge_point_id, value, certain=certain)
         except (PasswordChecksBusy, ValueError) as error:
             logger.error("new key of charge point %s is not kept: %s", ticket.charge_point_id, error)  # noqa: TRY400
+
+
+def _is_password(result: v201.SetVariableResult) -> bool:
+    """Return whether a result is that of the password."""
+    return result.variable.name.lower() == PASSWORD

@@ -7,7 +7,6 @@ flagged, never refused: a refusal would make the charge point throw the record a
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import random
 import time
@@ -32,16 +31,13 @@ from .. import (
 )
 from . import charging_profiles as profiles
 from . import reservations, stops
+from .kept_messages import as_sent, flag_of, flags_of, reasons, say_all, utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from .. import ChargePoint, Deviation, PluginSpec, Receipt, Settings, Store
+    from .. import ChargePoint, PluginSpec, Receipt, Settings, Store
 
-FLAGS = 20
-"""Deviations of one message that are flagged one by one."""
-LONG = 500
-"""Characters of a value in a deviation that may have been cut off."""
 WH = frozenset({None, v16.UnitOfMeasure.WH, v16.UnitOfMeasure.KWH})
 """Units of a sample without a measurand, which is one of energy."""
 TRANSACTION_DATA = b'"transactionData"'
@@ -73,6 +69,9 @@ NO_STATUS_MEMBERS = v16.StatusNotificationResponse()
 # Looking a member up on its class costs a Python call before 3.12.
 AVAILABLE = v16.ChargePointStatus.AVAILABLE
 ACCEPTED = v16.AuthorizationStatus.ACCEPTED
+INVALID = v16.AuthorizationStatus.INVALID
+STATUSES = {str(status): status for status in v16.AuthorizationStatus}
+"""Statuses by their texts; a tag may have one that only later versions have, and is Invalid here."""
 UNKNOWN_ACCEPTED = v16.IdTagInfo(status=ACCEPTED)
 UNKNOWN_INVALID = v16.IdTagInfo(status=v16.AuthorizationStatus.INVALID)
 """Answers about an id tag that the store does not know."""
@@ -97,41 +96,13 @@ def _whole_seconds() -> Callable[[], dt.datetime]:
 
 def _same_time(call: Call[Any], known: Transaction) -> bool:
     """Return whether the stop of a transaction was sent with the time of this one, which could not be read."""
-    return any(_flag_of(one) in known.flags for one in call.deviations if one.stood_in)
-
-
-def _as_sent(call: Call[Any]) -> dict[str, Any]:
-    """Return a payload with its deviations; those that no member of it can hold are texts."""
-    try:
-        return msgspec.json.decode(call.payload, type=dict[str, Any])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        found: dict[str, Any] = msgspec.to_builtins(call.request)
-        return found
+    return any(flag_of(one) in known.flags for one in call.deviations if one.stood_in)
 
 
 def _unread_time(call: Call[v16.StartTransaction]) -> str:
     """Return the time of a start as it was sent, if ours stands in for it; else an empty text."""
     time = _start_key(call.request, call.deviations)[2] if call.deviations else None
     return time if isinstance(time, str) else ""
-
-
-def _utc(at: dt.datetime) -> dt.datetime:
-    """Return a time in UTC; the first and the last hours that there are keep their zone."""
-    if at.tzinfo is dt.UTC:
-        return at
-    with contextlib.suppress(OverflowError):
-        return at.astimezone(dt.UTC)
-    return at
-
-
-def _flag_of(deviation: Deviation) -> str:
-    """Write a deviation with its value as sent: it may be kept nowhere else."""
-    return f"{deviation}: {deviation.value}" if deviation.value else str(deviation)
-
-
-def _say_all(deviations: Sequence[Deviation]) -> bool:
-    """Return whether flags say all that was sent and could not be read."""
-    return len(deviations) <= FLAGS and not any(len(one.value) >= LONG for one in deviations)
 
 
 def _seem_usable(meter_values: Iterable[v16.MeterValue | v16.TransactionData]) -> bool:
@@ -151,18 +122,6 @@ def _seem_usable(meter_values: Iterable[v16.MeterValue | v16.TransactionData]) -
     except ValueError:
         return False
     return -LARGE < total < LARGE
-
-
-def _flags_of(deviations: Sequence[Deviation]) -> tuple[str, ...]:
-    flags = tuple(_flag_of(one) for one in deviations[:FLAGS])
-    return flags if len(deviations) <= FLAGS else (*flags, f"{len(deviations) - FLAGS} more deviations")
-
-
-def _reasons(unusable: Sequence[Any]) -> str:
-    """Name the parts of a message that cannot be used, with the reasons."""
-    named = "; ".join(f"{one.path}: {one.reason}" for one in unusable[:FLAGS])
-    more = f"; {len(unusable) - FLAGS} more" if len(unusable) > FLAGS else ""
-    return f"cannot be used: {named}{more}"
 
 
 class BackOffice(Plugin):
@@ -277,7 +236,7 @@ class BackOffice(Plugin):
         tag = self._store.collections.tags.get(id_tag.lower())
         if tag is None:
             return UNKNOWN_ACCEPTED if self._accept_all_tags else UNKNOWN_INVALID
-        verdict = v16.AuthorizationStatus(tag.status)
+        verdict = STATUSES.get(tag.status, INVALID)
         if verdict is ACCEPTED and tag.expiry is not None and tag.expiry <= self._now():
             verdict = v16.AuthorizationStatus.EXPIRED
         return v16.IdTagInfo(status=verdict, expiry_date=tag.expiry, parent_id_tag=tag.parent or None)
@@ -306,7 +265,7 @@ class BackOffice(Plugin):
         # A start that came before is handed to the store again, which does not change it: the answer needs a durable
         # record, and the first write may still be pending.
         receipts = [self._store.start_transaction(transaction)]
-        if call.deviations and not _say_all(call.deviations):
+        if call.deviations and not say_all(call.deviations):
             receipts += self._keep_reading(call, request.connector_id, number, received_at=received_at)
         if transaction.open:
             receipts += reservations.use(collections, transaction)
@@ -338,7 +297,7 @@ class BackOffice(Plugin):
             connector_id=request.connector_id,
             id_tag=request.id_tag,
             meter_start=request.meter_start,
-            started_at=_utc(request.timestamp),
+            started_at=utc(request.timestamp),
             started_text=_unread_time(call),
             start_received_at=received_at,
             verdict=verdict,
@@ -366,7 +325,7 @@ class BackOffice(Plugin):
         stop = StopFigures(
             received_at=call.received_at,
             meter_stop=meter_stop,
-            stopped_at=None if stopped_at is None else _utc(stopped_at),
+            stopped_at=None if stopped_at is None else utc(stopped_at),
             reason=reason,
             id_tag=id_tag,
         )
@@ -424,12 +383,12 @@ class BackOffice(Plugin):
         deviations = call.deviations
         return bool(deviations) and (
             call.request.transaction_data is not None
-            or not _say_all(deviations)
+            or not say_all(deviations)
             or any(one.path.startswith("transactionData") for one in deviations)
         )
 
     def _suspicions(self, known: Transaction, stop: StopFigures) -> list[str]:
-        energy_wh = stop.meter_stop - known.meter_start
+        energy_wh = (stop.meter_stop or 0) - (known.meter_start or 0)
         suspicions = []
         if energy_wh < 0:
             suspicions.append("the meter ran backwards")
@@ -460,7 +419,7 @@ class BackOffice(Plugin):
     def _flags(call: Call[Any]) -> tuple[str, ...]:
         redelivered = (f"{call.action} was acknowledged by a fallback",) if call.redelivered else ()
         deviations = call.deviations
-        return (*redelivered, *_flags_of(deviations)) if deviations else redelivered
+        return (*redelivered, *flags_of(deviations)) if deviations else redelivered
 
     @passive(v16.MeterValues)
     def meter_values(self, call: Call[v16.MeterValues]) -> v16.MeterValuesResponse:
@@ -513,10 +472,10 @@ class BackOffice(Plugin):
         receipts: list[Receipt] = []
         flags: tuple[str, ...] = (UNKNOWN_TRANSACTION,) if unknown else ()
         if deviations or not _seem_usable(meter_values):
-            flags = (*flags, *_flags_of(deviations))
+            flags = (*flags, *flags_of(deviations))
             unusable = v16.VERSION.samples(payload, self._naive_zone).unusable
             if unusable:
-                why = _reasons(unusable)
+                why = reasons(unusable)
                 receipts.append(self._set_aside(call, why, transaction_id if known else None))
                 flags = (*flags, why)
         reading = MeterReading(
@@ -586,6 +545,6 @@ class BackOffice(Plugin):
             charge_point_id=call.charge_point.id,
             kind=kind,
             received_at=call.received_at,
-            data=_as_sent(call) if call.deviations else msgspec.to_builtins(call.request),
+            data=as_sent(call) if call.deviations else msgspec.to_builtins(call.request),
         )
         return self._store.add_event(event)

@@ -65,7 +65,7 @@ def find(
 
 def _fits(transaction: Transaction, stop: StopFigures, tolerance: dt.timedelta) -> bool:
     """Return whether meter and time of a stop can be those of a transaction; a time that was not read says nothing."""
-    return stop.meter_stop >= transaction.meter_start and (
+    return (stop.meter_stop or 0) >= (transaction.meter_start or 0) and (
         stop.stopped_at is None
         or bool(transaction.started_text)
         or stop.stopped_at + tolerance >= transaction.started_at

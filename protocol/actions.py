@@ -4,7 +4,7 @@ A row is made where its request is declared, and marks the class; a version gath
 modules. There is no registry, and no module outside a version's folder compares an action's name.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from enum import Enum, StrEnum
@@ -12,7 +12,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from .effects import Pair
-from .energy import Samples
+from .energy import Finding, Samples
 from .errors import Deviation, ErrorCode
 from .events import DomainEvent, MakeEvent
 from .local_lists import LocalListAdapter
@@ -99,6 +99,11 @@ def no_samples(_payload: bytes, _naive_zone: tzinfo | None) -> Samples:
 def no_meter_values(_: bytes) -> bytes:
     """Return an empty list."""
     return b"[]"
+
+
+def no_findings(_payloads: Sequence[bytes]) -> tuple[Finding, ...]:
+    """Find nothing."""
+    return ()
 
 
 def no_boot_facts(_: bytes) -> BootFacts:
@@ -269,6 +274,8 @@ class Version:
     """List of the meter values in such a payload, as JSON, as it was sent; never raises."""
     boot_facts: Callable[[bytes], BootFacts] = no_boot_facts
     """Facts of the hardware in the payload of a boot message, as it was sent; never raises."""
+    findings: Callable[[Sequence[bytes]], tuple[Finding, ...]] = no_findings
+    """Findings about the messages of a transaction, taken together, by their payloads as sent; never raises."""
     refuses_frames: bool = False
     """CALLERROR for a frame that is no message, or one of an unknown type; other versions ignore such a frame."""
 
@@ -287,6 +294,7 @@ class Version:
         samples: Callable[[bytes, tzinfo | None], Samples] = no_samples,
         meter_values: Callable[[bytes], bytes] = no_meter_values,
         boot_facts: Callable[[bytes], BootFacts] = no_boot_facts,
+        findings: Callable[[Sequence[bytes]], tuple[Finding, ...]] = no_findings,
         refuses_frames: bool = False,
     ) -> Self:
         """Make the table from all marked requests that are declared in these modules.
@@ -320,6 +328,7 @@ class Version:
             samples,
             meter_values,
             boot_facts,
+            findings,
             refuses_frames,
         )
 

@@ -4,6 +4,7 @@ The one rule: pure functions of their arguments; a suspicion never changes a fig
 payloads (`Version.samples`); `derive` makes an `Energy` of them.
 
 - `energy_wh` is what the charge point claims, meterStop less meterStart, if it gave both; else what the readings say.
+  A version without such figures (2.x) claims nothing.
 - `supported_wh` is what the readings say: the rises of the register, from the Transaction.Begin reading, or else from
   meterStart; or the sum of the intervals.
 - Readings count in the order of their own times, a Transaction.Begin first and a Transaction.End last, however they
@@ -131,9 +132,12 @@ def in_base_unit(value: object, quantity: Quantity, unit: str = "", multiplier: 
 
 
 class ClaimedFigures(NamedTuple):
-    """Figures of a start and, if there is one, of its stop: meters in Wh, the charge point's times and ours."""
+    """Figures of a start and, if there is one, of its stop: meters in Wh, the charge point's times and ours.
 
-    meter_start: int
+    A version without meters at start and stop has None for both: its readings alone tell the energy.
+    """
+
+    meter_start: int | None
     started_at: datetime
     start_received_at: datetime
     meter_stop: int | None = None
@@ -144,7 +148,7 @@ class ClaimedFigures(NamedTuple):
 class LastStop(NamedTuple):
     """Figures of the transaction before this one at the same connector."""
 
-    meter_start: int
+    meter_start: int | None
     meter_stop: int
     stopped_at: datetime
     stop_received_at: datetime
@@ -255,7 +259,7 @@ class _Derivation:
         self._limits = limits
         self._power_w = Decimal(limits.power_w)
         self._findings: dict[str, str] = {}
-        self._start = self._claimed_point(claim.meter_start, claim.started_at, claim.start_received_at)
+        self._start = self._claimed_point(claim.meter_start or 0, claim.started_at, claim.start_received_at)
         self._stop: _Point | None = None
         if claim.meter_stop is not None:
             received_at = claim.stop_received_at or claim.stopped_at or claim.start_received_at
@@ -296,6 +300,8 @@ class _Derivation:
     def energy(self) -> Energy:
         """Derive the energy."""
         location, register = self._register()
+        if self._claim.meter_start is None:
+            register = self._without_unread_begin(register)
         intervals = self._intervals()
         peak = self._peak()
         duration_s = self._duration()
@@ -306,7 +312,9 @@ class _Derivation:
             supported, source = _rise(points), REGISTER
         elif intervals is not None:
             supported, source = intervals, INTERVALS
-        claimed = None if self._stop is None else self._stop.wh - self._start.wh
+        claimed = (
+            None if self._stop is None or self._claim.meter_start is None else self._stop.wh - self._start.wh
+        )
         self._judge_clocks()
         self._judge_start(register)
         self._judge_register(points)
@@ -314,7 +322,7 @@ class _Derivation:
         stop_wh, start_wh = self._claim.meter_stop, self._claim.meter_start
         return Energy(
             # Integers: exact, however long a meter's figures are.
-            figure(supported) if stop_wh is None else stop_wh - start_wh,
+            figure(supported) if stop_wh is None or start_wh is None else stop_wh - start_wh,
             source if claimed is None else METER,
             figure(supported),
             _reading(register, 0),
@@ -346,21 +354,27 @@ class _Derivation:
 
     def _with_start(self, register: list[_Point], location: str) -> list[_Point]:
         """Put meterStart before the readings, unless they have a first one of their own, or it was not read."""
+        if self._claim.meter_start is None:
+            return register
         if not register or register[0].rank < 0 or location != OUTLET or self._start_is_unread(register):
             return register
         return [self._start, *register]
 
     def _start_is_unread(self, register: Sequence[_Point]) -> bool:
         """Tell if a meterStart of 0 stands beside readings of a large register."""
-        if self._start.wh != 0 or not register:
+        if self._claim.meter_start != 0 or not register:
             return False
-        first = register[0]
-        if first.rank < 0:
-            return first.wh >= TRACE_WH
-        rise = max(point.wh for point in register) - first.wh
-        is_large = first.wh >= LARGE_WH or (first.wh >= SOME_WH and 0 < rise * 10 <= first.wh)
-        power_w = _power_w(self._start, first)
-        return first.wh >= LIFE_WH or (is_large and power_w is not None and power_w > STEEPEST_W)
+        if register[0].rank < 0:
+            return register[0].wh >= TRACE_WH
+        return _is_unread(self._start, register)
+
+    def _without_unread_begin(self, register: list[_Point]) -> list[_Point]:
+        """Leave out a first reading of 0 that was not read from the meter, as those after it show."""
+        if len(register) < 2 or register[0].wh != 0 or not _is_unread(register[0], register[1:]):
+            return register
+        text = f"its first reading is 0 Wh, the next one {_wh(register[1].wh)}"
+        self._find("meter_start_zero", text)
+        return register[1:]
 
     def _intervals(self) -> Decimal | None:
         """Sum the intervals that do not overlap: of those at one moment the largest, of several series the largest.
@@ -432,6 +446,8 @@ class _Derivation:
     def _judge_start(self, register: Sequence[_Point]) -> None:
         """Find a meterStart that was not read, and one that does not follow the last stop of the connector."""
         start, last = self._start, self._last_stop
+        if self._claim.meter_start is None:
+            return
         if self._start_is_unread(register):
             text = f"meterStart is 0 Wh, its first reading {_wh(register[0].wh)}"
             self._find("meter_start_zero", text)
@@ -520,6 +536,15 @@ class _Derivation:
         if register[0].rank < 0:
             return stop.wh - self._start.wh > supported + tolerance
         return points[0].wh <= register[0].wh + FALL_WH
+
+
+def _is_unread(start: _Point, register: Sequence[_Point]) -> bool:
+    """Tell if a 0 stands beside readings of a register that no charger can have reached from it."""
+    first = register[0]
+    rise = max(point.wh for point in register) - first.wh
+    is_large = first.wh >= LARGE_WH or (first.wh >= SOME_WH and 0 < rise * 10 <= first.wh)
+    power_w = _power_w(start, first)
+    return first.wh >= LIFE_WH or (is_large and power_w is not None and power_w > STEEPEST_W)
 
 
 def _summed_phases(names: Iterable[str]) -> set[str]:

@@ -151,6 +151,7 @@ class TransactionUpdated(DomainEvent, frozen=True, kw_only=True, gc=False, tag=T
     evse: int
     register_wh: float | None = None
     power_w: float | None = None
+    charging_state: str = ""
 
 
 class MeterValuesReceived(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
@@ -223,6 +224,8 @@ class EventFacts(NamedTuple):
     request: Any
     payload: bytes
     response: Any
+    transaction_id: int | None = None
+    """Number of ours of the transaction that the call belongs to, where its handler has told it."""
 
 
 MakeEvent = Callable[[EventFacts], DomainEvent | None]

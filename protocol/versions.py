@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from . import v16
+from . import v16, v201
 from .actions import Version
 
-VERSIONS: Mapping[str, Version] = MappingProxyType({v16.VERSION.subprotocol: v16.VERSION})
+VERSIONS: Mapping[str, Version] = MappingProxyType(
+    {version.subprotocol: version for version in (v16.VERSION, v201.VERSION)}
+)
 """Versions by subprotocol, the preferred one first."""
 
 

@@ -24,6 +24,7 @@ from .rows import (
     LARGEST_INTEGER,
     NOT_ASSESSED,
     Kind,
+    amend_row,
     as_kept,
     event_of,
     flags_text,
@@ -218,6 +219,8 @@ class DurableStore:
     def _remember(self, transaction: Transaction) -> None:
         self._fresh.discard(transaction.id)
         self._open.add(transaction)
+        if transaction.remote_id:
+            return
         key = _start_key(
             transaction.charge_point_id,
             transaction.connector_id,
@@ -264,9 +267,7 @@ class DurableStore:
         if flag not in known.flags:
             known = msgspec.structs.replace(known, flags=(*known.flags, flag))
             self._open.replace(known)
-        return self._writer.append(
-            Kind.AMEND_OPEN, row(transaction_id, flags_text(known.flags), None, None, None)
-        )
+        return self._writer.append(Kind.AMEND_OPEN, amend_row(transaction_id, flags=flags_text(known.flags)))
 
     def amend_transaction(
         self,
@@ -277,12 +278,11 @@ class DurableStore:
         note: str | None = None,
     ) -> Receipt:
         """Replace what stands beside the figures of a transaction; None leaves a column unchanged."""
-        values = row(
+        values = amend_row(
             transaction_id,
-            None if flags is None else flags_text(flags),
-            None if other_stops is None else stops_text(other_stops),
-            note,
-            None,
+            flags=None if flags is None else flags_text(flags),
+            other_stops=None if other_stops is None else stops_text(other_stops),
+            note=note,
         )
         known = self._open.stored(transaction_id)
         if known is None:
@@ -293,6 +293,36 @@ class DurableStore:
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self._open.replace(msgspec.structs.replace(known, **changes))
         return self._writer.append(Kind.AMEND_OPEN, values)
+
+    def update_transaction(self, transaction: Transaction) -> Receipt:
+        """Store what later messages told of the beginning of a transaction, open or closed."""
+        number = transaction.id
+        values = amend_row(
+            number,
+            flags=flags_text(transaction.flags),
+            connector=transaction.connector_id,
+            id_tag=transaction.id_tag,
+            started_at=text(transaction.started_at),
+            verdict=transaction.verdict,
+            reservation=transaction.reservation_id,
+            evse=transaction.evse_id,
+            charging_state=transaction.charging_state or None,
+        )
+        if number in self._open:
+            self._open.replace(transaction)
+            return self._writer.append(Kind.AMEND_OPEN, values)
+        event = self.event_log.amended(number, *values[1:4])
+        self.event_log.appended(self._writer.append(Kind.AMEND, (*values, *event)))
+        return self._writer.append(Kind.ASSESS, row(number, *NOT_ASSESSED))
+
+    def remote_transaction(self, charge_point_id: str, remote_id: str) -> Transaction | None:
+        """Find a transaction by the id that its charge point gave it. Switches greenlets for one that is not open."""
+        number = self._open.number_of(charge_point_id, remote_id)
+        if number is not None:
+            return self._open.get(number)
+        query = f"SELECT {COLUMNS} FROM transactions WHERE charge_point = ? AND remote_id = ?"  # noqa: S608
+        found = self._ask(query, charge_point_id, remote_id)
+        return self._open.derived(transaction_of(found[0])) if found else None
 
     def assess_transaction(
         self,
@@ -326,9 +356,7 @@ class DurableStore:
         if revived is None:
             return NOTHING_NEW
         self._open.replace(revived)
-        return self._writer.append(
-            Kind.AMEND_OPEN, row(transaction_id, None, None, None, text(revived.life_at))
-        )
+        return self._writer.append(Kind.AMEND_OPEN, amend_row(transaction_id, life_at=text(revived.life_at)))
 
     def open_transactions(self, charge_point_id: str, *, limit: int | None = None) -> Sequence[Transaction]:
         """Return the open transactions of a charge point, or the last ones of them, oldest first."""
@@ -643,6 +671,6 @@ class DurableStore:
 
 
 def _start_key(
-    charge_point: str, connector: int, id_tag: str, at: dt.datetime | str, meter: int
+    charge_point: str, connector: int, id_tag: str, at: dt.datetime | str, meter: int | None
 ) -> tuple[Any, ...]:
     return charge_point, connector, id_tag, at if isinstance(at, str) else at.isoformat(), meter

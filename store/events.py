@@ -173,7 +173,7 @@ def corrected(transaction: Transaction, id_: str, at: dt.datetime | None = None)
 
 def claimed(transaction: Transaction) -> Transaction:
     """Return a transaction with the energy that its charge point claims, if it gave both figures."""
-    if transaction.meter_stop is None or transaction.assessed:
+    if transaction.meter_stop is None or transaction.meter_start is None or transaction.assessed:
         return transaction
     energy_wh = transaction.meter_stop - transaction.meter_start
     return msgspec.structs.replace(transaction, energy_wh=energy_wh, energy_source=METER)

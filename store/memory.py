@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from ..protocol.events import DomainEvent
     from .records import StopFigures, Tag, Told
 
+TOLD_LATER = (
+    "flags", "connector_id", "id_tag", "started_at", "verdict", "reservation_id", "evse_id", "charging_state",
+)  # fmt: skip
+"""Fields of a transaction that its charge point may tell after its first message."""
 PERSISTED = Receipt(done=True)
 """Receipt of everything here: as durable as it will get."""
 
@@ -80,6 +84,7 @@ class MemoryStore:
         self.collections = Collections(self._persist)
         self._open = OpenTransactions(self.collections.over_facts)
         self._closed: OrderedDict[int, Transaction] = OrderedDict()
+        self._closed_remote: dict[tuple[str, str], int] = {}  # those of charge points that name them
         # Time of receipt and id of all transactions, in order.
         self._open_by_id = self._open.by_id
         self._order: deque[tuple[dt.datetime, int]] = deque()
@@ -155,13 +160,19 @@ class MemoryStore:
                 at = transaction.stop_received_at or transaction.start_received_at
                 self.event_log.append(ENDED_KIND, at, transaction)
                 self._closed[number] = msgspec.structs.replace(transaction, **NOT_ASSESSED)
+                self._note_closed(transaction)
             if len(self._order) > self._limit:
                 self._drop_oldest_closed()
         return PERSISTED
 
+    def _note_closed(self, transaction: Transaction) -> None:
+        if transaction.remote_id:
+            self._closed_remote[transaction.charge_point_id, transaction.remote_id] = transaction.id
+
     def _drop_oldest_closed(self) -> None:
         if self._closed:
             number, transaction = self._closed.popitem(last=False)
+            self._closed_remote.pop((transaction.charge_point_id, transaction.remote_id), None)
             place = (transaction.start_received_at, number)
             if self._order[0] == place:  # as it mostly is
                 self._order.popleft()
@@ -174,6 +185,7 @@ class MemoryStore:
             closed = self._closed[transaction.id] = stored(transaction)
             at = transaction.stop_received_at or transaction.start_received_at
             self.event_log.append(ENDED_KIND, at, closed)
+            self._note_closed(closed)
             start = self._starts.pop(transaction.id, None)
             self._allotted.pop(start, None)  # type: ignore[arg-type]
         return PERSISTED
@@ -198,6 +210,19 @@ class MemoryStore:
         changes = {name: value for name, value in given.items() if value is not None}
         self._change(transaction_id, {**NOT_ASSESSED, **changes})
         return PERSISTED
+
+    def update_transaction(self, transaction: Transaction) -> Receipt:
+        """Store what later messages told of the beginning of a transaction, open or closed."""
+        changes = {name: getattr(transaction, name) for name in TOLD_LATER}
+        self._change(transaction.id, {**NOT_ASSESSED, **changes})
+        return PERSISTED
+
+    def remote_transaction(self, charge_point_id: str, remote_id: str) -> Transaction | None:
+        """Find a transaction by the id that its charge point gave it; None if there is none."""
+        number = self._open.number_of(charge_point_id, remote_id)
+        if number is None:
+            number = self._closed_remote.get((charge_point_id, remote_id))
+        return None if number is None else self.transaction(number)
 
     def _change(self, transaction_id: int, changes: Mapping[str, Any]) -> None:
         known = self._open.stored(transaction_id)
@@ -323,6 +348,7 @@ class MemoryStore:
             reading = msgspec.structs.replace(reading, values=values)
         owner = reading.charge_point_id if number is None else number
         readings = self._readings.get(owner)
+        values = reading.identity or values
         if readings is None:
             self._readings[owner] = {values: reading}
         else:

@@ -46,6 +46,7 @@ class OpenTransactions:
         self.by_id: dict[int, Transaction] = {}
         self._of: Index[str] = {}
         self._on: Index[tuple[str, int]] = {}
+        self._remote: dict[tuple[str, str], int] = {}  # of charge points that name their transactions
         # Accepted ones that were not seen to be orphaned, by tag: a search takes out those that are. None before the
         # first search: by default nobody searches.
         self._charging: Index[str] | None = None
@@ -64,14 +65,32 @@ class OpenTransactions:
         self.by_id[number] = stored(transaction)
         _enter(self._of, charge_point_id, number)
         _enter(self._on, (charge_point_id, transaction.connector_id), number)
+        if transaction.remote_id:
+            self._remote[charge_point_id, transaction.remote_id] = number
         if self._charging is not None:
             self._note_charging(transaction)
 
     def replace(self, transaction: Transaction) -> None:
-        """Replace an open transaction by what it is now; charge point, connector, tag and verdict stay."""
+        """Replace an open transaction by what it is now; its charge point stays."""
+        if transaction.remote_id:
+            self._place_again(transaction)
         self.by_id[transaction.id] = stored(transaction)
         if self._charging is not None:
             self._note_charging(transaction)
+
+    def _place_again(self, transaction: Transaction) -> None:
+        """Enter a transaction under its connector and its tag, which its charge point may tell late."""
+        before, number = self.by_id[transaction.id], transaction.id
+        if before.connector_id != transaction.connector_id:
+            _leave(self._on, (before.charge_point_id, before.connector_id), number)
+            _enter(self._on, (transaction.charge_point_id, transaction.connector_id), number)
+            self._sure.pop(transaction.charge_point_id, None)
+        if self._charging is not None and before.id_tag != transaction.id_tag:
+            _leave(self._charging, before.id_tag.lower(), number)
+
+    def number_of(self, charge_point_id: str, remote_id: str) -> int | None:
+        """Return the number of an open transaction by the id that its charge point gave it; None if it has none."""
+        return self._remote.get((charge_point_id, remote_id))
 
     def _note_charging(self, transaction: Transaction) -> None:
         if self._charging is not None and transaction.verdict == ACCEPTED:
@@ -83,6 +102,8 @@ class OpenTransactions:
         if transaction is None:
             return None
         charge_point_id, connector_id = transaction.charge_point_id, transaction.connector_id
+        if transaction.remote_id:
+            self._remote.pop((charge_point_id, transaction.remote_id), None)
         if self._charging is not None:
             _leave(self._charging, transaction.id_tag.lower(), number)
         none_there = _leave(self._on, (charge_point_id, connector_id), number)

@@ -62,6 +62,7 @@ STATEMENT_BYTES = 16 * 1024 * 1024
 
 TYPES = {
     "id": "bigint", "connector": "numeric", "meter_start": "numeric", "reservation": "numeric", "meter_stop": "numeric",
+    "evse": "numeric",
     "transaction_id": "numeric", "aside": "integer", "number": "bigint", "assessed": "integer", "energy_wh": "numeric",
     "supported_energy_wh": "numeric", "unattached": "integer", "place": "bigint", "origin": "bigint",
     "position": "bigint", "start_place": "bigint", "end_place": "bigint",

@@ -144,6 +144,12 @@ STEPS: tuple[str, ...] = (
         charge_point text NOT NULL, kind text NOT NULL, failed_at text NOT NULL, why text NOT NULL,
         data text NOT NULL);
     """,
+    # A station of 2.x names its transactions itself, for ever.
+    """
+    ALTER TABLE transactions
+        ADD COLUMN remote_id text, ADD COLUMN evse numeric, ADD COLUMN charging_state text;
+    CREATE UNIQUE INDEX transactions_remote ON transactions (charge_point, remote_id) WHERE remote_id IS NOT NULL;
+    """,
 )
 
 

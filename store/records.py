@@ -120,7 +120,7 @@ class StopFigures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """End of a transaction as a StopTransaction told it that does not count: one that differs, or came too late."""
 
     received_at: datetime
-    meter_stop: int
+    meter_stop: int | None
     stopped_at: datetime | None = None
     reason: str = ""
     id_tag: str = ""
@@ -134,6 +134,10 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     in Wh. `verdict` is what its StartTransaction was answered, `flags` what is doubtful about it. `closed_by` is who
     closed it by hand, with a `note`; empty for its charge point. `other_stops` are further stops that do not count.
 
+    A station with EVSEs names its transactions itself: `remote_id` is its text, "" for a number of ours. `connector_id`
+    is the number of its EVSE then, 0 while that is not known, as `evse_id` is None; `charging_state` is what it told
+    last. It gives no meter values at start and stop: both are None, and readings tell the energy.
+
     `life_at` is the last sign of life behind a fact that made it orphaned; `over` and `over_at` are the reason and the
     time of the last such fact, derived when a store reads an open transaction, and never stored.
 
@@ -144,7 +148,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     charge_point_id: str
     connector_id: int
     id_tag: str
-    meter_start: int
+    meter_start: int | None
     started_at: datetime
     start_received_at: datetime
     verdict: str = "Accepted"
@@ -157,6 +161,9 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     flags: tuple[str, ...] = ()
     version: str = "1.6"
     started_text: str = ""
+    remote_id: str = ""
+    evse_id: int | None = None
+    charging_state: str = ""
     other_stops: tuple[StopFigures, ...] = ()
     closed_by: str = ""
     note: str = ""
@@ -305,6 +312,8 @@ class MeterReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     version: str = "1.6"
     flags: tuple[str, ...] = ()
     number: int = 0
+    identity: bytes = b""
+    """Bytes by which the same message is known when it comes again, if they are not `values`."""
 
 
 UNKNOWN_TRANSACTION = "its transaction was not known"
@@ -364,6 +373,7 @@ FLAG_CODES = (
     ("another stop came with other figures", "stop_differs"),
     ("a stop came after it was closed by hand", "stop_after_closing"),
     ("a dead letter was attached by hand", "attached_by_hand"),
+    ("its start has not come", "start_missing"),
     ("stored escaped", "stored_escaped"),
 )
 """Beginnings of flags of transactions, each with its stable code."""

@@ -61,18 +61,23 @@ STARTED = (
     "started_text",
 )  # fmt: skip
 """Columns of a transaction that its start fills."""
+NAMED = ("remote_id", "evse", "charging_state")
+"""Columns of a transaction that its charge point has named."""
 ASSESSED = ("assessed", "energy_wh", "energy_source", "supported_energy_wh", "findings")
 NOT_ASSESSED = (0, None, "", None, "[]")
 """Values of these columns when nothing is derived, or the derived figures are invalid."""
-TRANSACTION = (*STARTED, "other_stops", "closed_by", "note", "life_at", *ASSESSED)
+TRANSACTION = (*STARTED, "other_stops", "closed_by", "note", "life_at", *ASSESSED, *NAMED)
 STOP = (
     "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "closed_by", "note",
 )  # fmt: skip
-START = (*STARTED, "start_place", "end_place")
+START = (*STARTED, *NAMED, "start_place", "end_place")
 """Columns of the row of a start; with the places of its event, and of that of its end if it comes with it."""
 STOPPED = (*STOP, "end_place")
 """Columns of the row of an end, behind the id; with the place of its event."""
-AMENDED = ("flags", "other_stops", "note", "life_at")
+AMENDED = (
+    "flags", "other_stops", "note", "life_at", "connector", "id_tag", "started_at", "verdict", "reservation", "evse",
+    "charging_state",
+)  # fmt: skip
 READING = (
     "charge_point", "connector", "transaction_id", "received_at", "digest", "data", "flags", "version", "unattached",
     "place",
@@ -158,6 +163,9 @@ def transaction_row(transaction: Transaction) -> Row:
         transaction.flags,
         storable(transaction.version),
         storable(transaction.started_text),
+        storable(transaction.remote_id) or None,
+        transaction.evse_id,
+        storable(transaction.charging_state) or None,
     )
 
 
@@ -179,6 +187,11 @@ def _flagged(values: list[Any], flags: tuple[str, ...], *more: Any) -> Row:
     if stored != values and ESCAPED not in flags:
         flags = (*flags, ESCAPED)
     return (*stored, flags_text(flags), *more)
+
+
+def amend_row(number: int, **columns: Any) -> Row:
+    """Make the row of an amendment of a transaction: columns that are not given stay as they are."""
+    return row(number, *[columns.get(name) for name in AMENDED])
 
 
 def merged(rows: Sequence[Row]) -> list[Row]:
@@ -246,13 +259,13 @@ def json_text(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace")
 
 
-def reading_key(values: bytes) -> str:
+def reading_key(values: bytes, identity: bytes = b"") -> str:
     """Make the key of a meter reading within its transaction: a digest, behind its first timestamp.
 
     So those of about one time lie side by side in the index, and a batch changes few of its pages. It matters only for
     that whether the time is one.
     """
-    return reading_time(values) + hashlib.blake2b(values, digest_size=16).hexdigest()
+    return reading_time(values) + hashlib.blake2b(identity or values, digest_size=16).hexdigest()
 
 
 def reading_time(values: bytes) -> str:
@@ -272,7 +285,7 @@ def reading_row(reading: MeterReading, *, unattached: bool, place: int | None = 
         storable(reading.connector_id),
         storable(reading.transaction_id),
         text(reading.received_at),
-        reading_key(values),
+        reading_key(values, reading.identity),
         values,
         flags_text(reading.flags),
         reading.version,
@@ -288,7 +301,7 @@ def transaction_of(values: Sequence[Any]) -> Transaction:
         charge_point_id=values[1],
         connector_id=int(values[2]),
         id_tag=values[3],
-        meter_start=int(values[4]),
+        meter_start=None if values[4] is None else int(values[4]),
         started_at=time(values[5]),
         start_received_at=time(values[6]),
         verdict=values[7],
@@ -310,6 +323,9 @@ def transaction_of(values: Sequence[Any]) -> Transaction:
         energy_source=values[23],
         supported_energy_wh=number(values[24]),
         findings=() if values[25] == "[]" else tuple(msgspec.json.decode(values[25])),
+        remote_id=values[26] or "",
+        evse_id=None if values[27] is None else int(values[27]),
+        charging_state=values[28] or "",
     )
 
 

@@ -134,6 +134,13 @@ STEPS: tuple[str, ...] = (
         charge_point TEXT NOT NULL, kind TEXT NOT NULL, failed_at TEXT NOT NULL, why TEXT NOT NULL,
         data TEXT NOT NULL);
     """,
+    # A station of 2.x names its transactions itself, for ever.
+    """
+    ALTER TABLE transactions ADD COLUMN remote_id TEXT;
+    ALTER TABLE transactions ADD COLUMN evse;
+    ALTER TABLE transactions ADD COLUMN charging_state TEXT;
+    CREATE UNIQUE INDEX transactions_remote ON transactions (charge_point, remote_id) WHERE remote_id IS NOT NULL;
+    """,
 )
 
 ORPHAN = "orphan: "

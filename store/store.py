@@ -272,6 +272,19 @@ class Store(Protocol):
         What was derived of its energy has to be derived again.
         """
 
+    def update_transaction(self, transaction: Transaction) -> Receipt:
+        """Store what later messages told of the beginning of a transaction, open or closed: place, tag, time, state.
+
+        Columns are those that a charge point may tell later: connector, EVSE, id tag, verdict, reservation, time of
+        the start, charging state and flags.
+        """
+
+    def remote_transaction(self, charge_point_id: str, remote_id: str) -> Transaction | None:
+        """Find a transaction by the id that its charge point gave it; None if there is none.
+
+        Switches greenlets for one that is not open.
+        """
+
     def assess_transaction(
         self,
         transaction_id: int,

@@ -198,15 +198,22 @@ class Assessment:
             transaction.stopped_at if transaction.closed_by else transaction.stop_received_at,
         )
         last_stop = self._last_stop(transaction)
+        version = self._versions.get(transaction.version)
         if len(readings) <= IN_THE_HUB:
-            return self._compute(claim, readings, last_stop)
-        return get_hub().threadpool.apply(self._compute, (claim, readings, last_stop))
+            return self._compute(claim, readings, last_stop, version)
+        return get_hub().threadpool.apply(self._compute, (claim, readings, last_stop, version))
 
     def _compute(
-        self, claim: ClaimedFigures, readings: Sequence[MeterReading], last_stop: LastStop | None
+        self,
+        claim: ClaimedFigures,
+        readings: Sequence[MeterReading],
+        last_stop: LastStop | None,
+        version: Version | None,
     ) -> Energy:
         """Read the samples and derive the energy; in any thread."""
-        return derive(claim, self._samples(readings), last_stop=last_stop, limits=self.limits)
+        energy = derive(claim, self._samples(readings), last_stop=last_stop, limits=self.limits)
+        more = () if version is None else version.findings([reading.values for reading in readings])
+        return energy._replace(findings=(*energy.findings, *more)) if more else energy
 
     def _samples(self, readings: Sequence[MeterReading]) -> Iterator[tuple[datetime, Sequence[Sample]]]:
         for reading in readings:

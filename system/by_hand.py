@@ -98,7 +98,7 @@ class ByHand:
             raise TransactionClosed(f"transaction {transaction_id} is closed already")
         if not by.strip() or not reason.strip():
             raise WrongFigures("a transaction is closed by somebody, for a reason")
-        if meter_stop is not None and meter_stop < known.meter_start:
+        if meter_stop is not None and known.meter_start is not None and meter_stop < known.meter_start:
             raise WrongFigures(
                 f"meter value {meter_stop} is less than {known.meter_start}, that of the start"
             )
@@ -201,7 +201,7 @@ class ByHand:
         receipts = []
         if action.stop is not None:
             stop = StopFigures(received_at=letter.received_at, **action.stop(request, deviations)._asdict())
-            if stop.meter_stop < known.meter_start:
+            if (known.meter_start or 0) > (stop.meter_stop or 0):
                 flags = (flag, "the meter ran backwards")
             receipts.append(take_stop(self._store, known, stop, flags))
         if request is None or (action.carries_readings is not None and action.carries_readings(request)):

@@ -34,10 +34,10 @@ from ..actors.session.tickets import TicketRegistry
 from ..admission.credentials import Credentials
 from ..admission.gatekeeper import Gatekeeper
 from ..config.checks import checked
-from ..config.errors import ChargehandError
+from ..config.errors import ChargehandError, ConfigError
 from ..config.settings import Settings
 from ..protocol.session import Registration
-from ..protocol.versions import VERSIONS
+from ..protocol.versions import VERSIONS, version_named
 from ..remote.redis.address import process_name
 from ..store.factory import open_store
 from ..supervisor.rules import Strategy
@@ -157,6 +157,14 @@ class CentralSystem(PluginSystem):
             "wss": self.settings.tls.port,
             "http": self.settings.http.port,
         }
+
+    def _subprotocol(self, name: str) -> str:
+        """Return the subprotocol of a version that the settings name. Raises `ConfigError` for an unknown one."""
+        version = version_named(self.versions, name)
+        if version is None:
+            spoken = ", ".join(one.name for one in self.versions.values())
+            raise ConfigError([f"sessions.versions, sessions.versions_of: {name!r} is not one of {spoken}"])
+        return version.subprotocol
 
     # -- Start and stop ------------------------------------------------------------------------
 
@@ -281,7 +289,12 @@ class CentralSystem(PluginSystem):
             id_prefix=os.urandom(4).hex(),
         )
         self._gatekeeper = Gatekeeper(
-            settings, self._sessions, list(self.versions), self.credentials, self._membership
+            settings,
+            self._sessions,
+            [self._subprotocol(name) for name in settings.sessions.versions] or list(self.versions),
+            self.credentials,
+            self._membership,
+            {id_: self._subprotocol(name) for id_, name in settings.sessions.versions_of.items()},
         )
         self.assessment = Assessment(
             self.store, self.versions, limits_of(settings.back_office), settings.naive_zone

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from ..actors.runtime.threads import native_thread
 from ..actors.session.commands import UnknownVersion, log_end, make_ticket, prepare, prepared
 from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
@@ -132,6 +134,8 @@ class Commands:
         """Send a request, a prepared command or a verb, as `CommandSender.send` describes."""
         if not self._open:
             raise RuntimeError("the central system is not running")
+        if isinstance(request, Verb):
+            request = self._as_named(request)
         ticket = make_ticket(
             self._registry.new_id,
             charge_point,
@@ -150,6 +154,17 @@ class Commands:
         )
         self.in_hub(self._submit, ticket)
         return ticket
+
+    def _as_named(self, verb: Verb) -> Verb:
+        """Name the transaction of a verb as its charge point does, if that has given it an id of its own."""
+        number = getattr(verb, "transaction_id", None)
+        known = self._store.open_transaction(number) if isinstance(number, int) else None
+        if known is None or not known.remote_id:
+            return verb
+        changes: dict[str, Any] = {"transaction_id": known.remote_id}
+        if getattr(verb, "evse", 0) is None:
+            changes["evse"] = known.evse_id
+        return msgspec.structs.replace(verb, **changes)
 
     def check(
         self, request: Request[R] | PreparedCommand[R] | Verb, **options: Any

@@ -26,11 +26,17 @@ STORE_S = 30.0
 """Seconds that the store has to keep a change."""
 FAULTS_TOLD = 100
 
-STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
-"""Statuses of a tag. ConcurrentTx is not stored: it is found at authorization (OCPP 1.6, 7.2)."""
+STATUSES = (
+    "Accepted", "Blocked", "Expired", "Invalid", "NoCredit", "NotAllowedTypeEVSE", "NotAtThisLocation",
+    "NotAtThisTime", "Unknown",
+)  # fmt: skip
+"""Statuses of a tag; OCPP 1.6 has the first four, and takes the others for Invalid.
+
+ConcurrentTx is not stored: it is found at authorization.
+"""
 DAY = re.compile(r"(?a:\d{4}-\d\d-\d\d)")
 
-IdToken = Annotated[str, msgspec.Meta(min_length=1, max_length=20)]  # OCPP 1.6, 7.28: CiString20Type
+IdToken = Annotated[str, msgspec.Meta(min_length=1, max_length=36)]  # OCPP 1.6 has up to 20 characters
 
 
 class Facts(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -38,7 +44,7 @@ class Facts(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     status: str = "Accepted"
     expiry: str | None = None
-    parent: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    parent: Annotated[str, msgspec.Meta(max_length=36)] = ""
 
 
 class Row(Facts, forbid_unknown_fields=True, kw_only=True):

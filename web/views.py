@@ -166,6 +166,9 @@ def transaction(record: Transaction, limits: Limits) -> dict[str, Any]:
         "note": record.note,
         "other_stops": [stop_figures(one) for one in record.other_stops],
         "version": record.version,
+        "remote_id": record.remote_id,
+        "evse_id": record.evse_id,
+        "charging_state": record.charging_state,
         "flags": list(flags(record)),
     }
 

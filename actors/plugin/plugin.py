@@ -163,8 +163,11 @@ def after(action: Any, *, blocking: bool = False) -> Any:
 
 
 def on_outcome(action: type[Message] | str = "*", *, blocking: bool = False) -> Callable[[F], F]:
-    """Mark the handler of ended commands of an action ("*": of every action): `handler(self, ticket)`."""
-    return _marker("outcome", _name_of(action)[0], blocking=blocking)
+    """Mark the handler of ended commands of an action ("*": of every action): `handler(self, ticket)`.
+
+    A request is the action of its version only, a name the action of every version that has it.
+    """
+    return _marker("outcome", *_name_of(action), blocking=blocking)
 
 
 def on_online(handler: F) -> F:
@@ -333,7 +336,8 @@ class Plugin(Actor):
         if kind is EventPublished:
             return self._hear(message.event, "on", type(message.event).__name__)
         if kind is TicketEnded:
-            return self._hear(message.ticket, "outcome", message.ticket.action, "*")
+            ticket = message.ticket
+            return self._hear(ticket, "outcome", ticket.action, "*", version=ticket.version)
         if kind is WentOnline:
             return self._hear(message.charge_point, "online", "")
         if kind is WentOffline:
@@ -376,9 +380,9 @@ class Plugin(Actor):
         outcome = None if name is None else attempt(getattr(self, name), event)
         return outcome if type(outcome) is Failure else None
 
-    def _hear(self, subject: Any, kind: str, *actions: str) -> None:
+    def _hear(self, subject: Any, kind: str, *actions: str, version: str = "") -> None:
         for action in actions:
-            name = self.handler_of(kind, action)
+            name = self.handler_of(kind, action, version)
             if name is None:
                 continue
             outcome = attempt(getattr(self, name), subject)

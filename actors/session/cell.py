@@ -282,15 +282,18 @@ class ChargePointCell(Cell):
         if isinstance(answer, bytes):
             for kind, make in row.events.items():
                 if kind in router.listeners:
-                    self._publish(make, incoming, answer)
+                    self._publish(make, incoming, answer, transaction_id)
 
-    def _publish(self, make: MakeEvent, incoming: Incoming, answer: bytes) -> None:
+    def _publish(
+        self, make: MakeEvent, incoming: Incoming, answer: bytes, transaction_id: int | None
+    ) -> None:
         facts = EventFacts(
             self.charge_point.id,
             self.context.date_of(incoming.received_at),
             incoming.request,
             bytes(incoming.payload),
             incoming.action.response.__decoder__.decode(answer),
+            transaction_id,
         )
         event = attempt(make, facts)
         if type(event) is Failure:

@@ -14,6 +14,7 @@ from .core import ClearCache
 from .local_auth_list import AuthorizationData, SendLocalList, SendLocalListResponse, UpdateStatus, UpdateType
 from .types import AuthorizationStatus, IdTagInfo
 
+STATUSES = {str(status): status for status in AuthorizationStatus}
 LONGEST = 20
 """Characters of an id tag. OCPP 1.6, 7.28."""
 HELPED_BY_FULL = frozenset({UpdateStatus.FAILED, UpdateStatus.VERSION_MISMATCH})
@@ -27,7 +28,7 @@ def fits(tag: ListedTag) -> bool:
 def entry(tag: ListedTag) -> AuthorizationData:
     """Make the entry of a tag."""
     info = IdTagInfo(
-        status=AuthorizationStatus(tag.status),
+        status=STATUSES.get(tag.status, AuthorizationStatus.INVALID),  # others are of later versions
         expiry_date=tag.expiry,
         parent_id_tag=tag.parent or None,
     )

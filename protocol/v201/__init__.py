@@ -242,6 +242,7 @@ from .security import (
     SignCertificate,
     SignCertificateResponse,
 )
+from .sequences import findings_of
 from .smart_charging import (
     ACChargingParameters,
     ChargingLimit,
@@ -360,6 +361,7 @@ VERSION = Version.gather(
     samples=samples_of,
     meter_values=meter_values_of,
     boot_facts=provisioning.boot_facts,
+    findings=findings_of,
     refuses_frames=True,
 )
 

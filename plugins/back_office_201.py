@@ -1,0 +1,584 @@
+"""Back office for OCPP 2.0.1: answers every passive action of that version that no other plugin claims.
+
+The records are those of the back office for OCPP 1.6: one list of tags, one of transactions. Every event of a
+transaction is kept as it was sent, and answered when it is durable; events may come in any order, late and again.
+A doubtful one is flagged, never refused. OCPP 2.0.1, part 2.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import msgspec
+
+from .. import (
+    Call,
+    Event,
+    MeterReading,
+    Plugin,
+    StopFigures,
+    TooManyStops,
+    Transaction,
+    passive,
+    take_stop,
+    v201,
+)
+from . import charging_profiles as profiles
+from . import reservations
+from .kept_messages import as_sent, flags_of, reasons, utc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .. import PluginSpec, Receipt, Settings, Store
+
+VERSION_NAME = v201.VERSION.name
+"""Version of OCPP of all records here."""
+ASK_AFTER_S = 2.0
+"""Seconds after the end of a transaction with a hole in its events, before the station is asked for the rest."""
+HOLE = "events_missing"
+"""Code of the finding of such a hole."""
+READINGS = 50_000
+"""Events of a transaction among which a hole is looked for."""
+NO_START = "its start has not come"
+"""Flag of a transaction of which only later events have come."""
+STATUSES = {str(status): status for status in v201.AuthorizationStatus}
+EMPTY = v201.TransactionEventResponse()
+LOCAL = str(v201.Reason.LOCAL)
+
+
+def identity_of(payload: bytes) -> bytes:
+    """Return the bytes by which an event is known when it comes again: all of it but `offline`, in any order."""
+    try:
+        members = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return payload
+    members.pop("offline", None)
+    return b"\0".join(name.encode() + b"\0" + bytes(members[name]) for name in sorted(members))
+
+
+class BackOffice201(Plugin):
+    """Answers to stations of OCPP 2.0.1 from the store.
+
+    The options are those of the back office for OCPP 1.6. With `accept_all_tags` a token that the store does not know
+    is Accepted, else Unknown. `ask_after_s` after an end with a hole in the events before it, the station is asked
+    once for the state of the transaction.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        heartbeat_interval_s: int = 300,
+        heartbeat_spread: float = 0.1,
+        accept_all_tags: bool = True,
+        concurrent_transactions: bool = True,
+        naive_zone: dt.tzinfo | None = dt.UTC,
+        registration: str = "Accepted",
+        fallback_id_tag_status: str = "Accepted",
+        ask_after_s: float = ASK_AFTER_S,
+        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC).replace(microsecond=0),
+    ) -> None:
+        super().__init__()
+        self._store = store
+        self._facts = store.collections.over_facts
+        self._interval_s = heartbeat_interval_s
+        self._spread = heartbeat_spread
+        self._accept_all_tags = accept_all_tags
+        self._concurrent_transactions = concurrent_transactions
+        self._naive_zone = naive_zone
+        self._registration = v201.RegistrationStatus(registration)
+        self._fallback_id_tag_status = fallback_id_tag_status
+        self._ask_after_s = ask_after_s
+        self._now = now
+        # Transactions whose record is not known to be durable: it is handed over again with each of their events.
+        self._unsure: dict[int, Receipt] = {}
+        self._asking: set[Any] = set()
+
+    @classmethod
+    def bundled(cls, settings: Settings, store: Store) -> PluginSpec | None:
+        """Make the spec of this plugin in a system with these settings; None if they switch it off."""
+        office = settings.back_office
+        if not office.enabled:
+            return None
+        return cls.spec(
+            store,
+            heartbeat_interval_s=office.heartbeat_interval_s,
+            heartbeat_spread=office.heartbeat_spread,
+            accept_all_tags=office.accept_all_tags,
+            concurrent_transactions=office.concurrent_transactions,
+            naive_zone=settings.naive_zone,
+            registration=office.registration,
+            fallback_id_tag_status=settings.deadlines.fallback_id_tag_status,
+            name="back-office-201",
+        )
+
+    def on_stop(self) -> None:
+        """End the waits for events that are missing."""
+        gevent.killall(list(self._asking), block=False)
+
+    # -- Registration and life -------------------------------------------------------------------
+
+    @passive(v201.BootNotification)
+    def boot(self, call: Call[v201.BootNotification]) -> v201.BootNotificationResponse:
+        """Register the station, and answer with the time and its heartbeat interval."""
+        self._note(call, "boot")
+        if not call.asked_for:  # else it is no sign of a restart
+            self._store.transaction_over(call.charge_point.id, None, call.received_at, call.action)
+        interval = round(self._interval_s * (1 - self._spread * random.random()))  # noqa: S311 - no secret
+        return v201.BootNotificationResponse(
+            status=self._registration, current_time=self._now(), interval=interval
+        )
+
+    @passive(v201.Heartbeat)
+    def heartbeat(self, _: Call[v201.Heartbeat]) -> v201.HeartbeatResponse:
+        """Answer with the time."""
+        return v201.HeartbeatResponse(current_time=self._now())
+
+    @passive(v201.StatusNotification)
+    def status(self, call: Call[v201.StatusNotification]) -> v201.StatusNotificationResponse:
+        """Store the status. A free connector says nothing of its EVSE, which may have another one in use."""
+        self._note(call, "status")
+        return v201.StatusNotificationResponse()
+
+    # -- Tokens ------------------------------------------------------------------------------------
+
+    @passive(v201.Authorize)
+    def authorize(self, call: Call[v201.Authorize]) -> v201.AuthorizeResponse:
+        """Answer from the tags of the store. A certificate cannot be checked here: a plugin with an authority can."""
+        request = call.request
+        if request.certificate is not None or request.iso15118_certificate_hash_data is not None:
+            return v201.AuthorizeResponse(
+                id_token_info=v201.IdTokenInfo(status=v201.AuthorizationStatus.INVALID),
+                certificate_status=v201.AuthorizeCertificateStatus.NO_CERTIFICATE_AVAILABLE,
+            )
+        return v201.AuthorizeResponse(id_token_info=self._judge(request.id_token))
+
+    def _judge(self, token: v201.IdToken) -> v201.IdTokenInfo:
+        status = v201.AuthorizationStatus
+        if token.type == v201.IdTokenType.NO_AUTHORIZATION:
+            return v201.IdTokenInfo(status=status.ACCEPTED)
+        tag = self._store.collections.tags.get(token.id_token.lower())
+        if tag is None:
+            return v201.IdTokenInfo(status=status.ACCEPTED if self._accept_all_tags else status.UNKNOWN)
+        verdict = STATUSES.get(tag.status, status.INVALID)
+        if verdict is status.ACCEPTED and tag.expiry is not None and tag.expiry <= self._now():
+            verdict = status.EXPIRED
+        group = v201.IdToken(id_token=tag.parent, type=v201.IdTokenType.CENTRAL) if tag.parent else None
+        return v201.IdTokenInfo(status=verdict, cache_expiry_date_time=tag.expiry, group_id_token=group)
+
+    def _judge_start(self, token: v201.IdToken, number: int) -> v201.IdTokenInfo:
+        """Return the verdict on the token of a start; one that is charging already may get ConcurrentTx."""
+        info = self._judge(token)
+        accepted = v201.AuthorizationStatus.ACCEPTED
+        if self._concurrent_transactions or info.status is not accepted or not token.id_token:
+            return info
+        if self._store.charging_with_tag(token.id_token, besides=number) is not None:
+            return msgspec.structs.replace(info, status=v201.AuthorizationStatus.CONCURRENT_TX)
+        return info
+
+    # -- Transactions ------------------------------------------------------------------------------
+
+    @passive(v201.TransactionEvent)
+    def transaction_event(self, call: Call[v201.TransactionEvent]) -> v201.TransactionEventResponse:
+        """Keep an event, and what it tells of its transaction; one that comes again changes nothing."""
+        request, charge_point_id = call.request, call.charge_point.id
+        receipts: list[Receipt] = []
+        known = self._store.remote_transaction(charge_point_id, request.transaction_info.transaction_id)
+        if known is None:
+            # From here on nothing switches greenlets: of two starts of one token the second sees the first.
+            known = self._begun(call)
+            self._over(call, known)
+            receipts.append(self._unsure_of(known))
+            self._use_reservation(known, receipts)
+        else:
+            known = self._told_more(call, known, receipts)
+        call.transaction_id = known.id
+        ends = request.event_type == v201.TransactionEventType.ENDED
+        if known.open:  # before its end, or it would be a correction
+            receipts += self._keep(call, known)
+            if ends:
+                receipts += self._ended(call, known)
+            elif charge_point_id in self._facts.by_charge_point and not request.offline:
+                self._store.transaction_alive(known.id, call.received_at)
+        else:
+            if ends:
+                receipts += self._ended(call, known)
+            receipts += self._keep(call, known)
+        return call.once_stored(self._answer(call, known), *receipts)
+
+    def _answer(self, call: Call[v201.TransactionEvent], known: Transaction) -> v201.TransactionEventResponse:
+        """Answer each token; that of the start as it was answered first."""
+        token = call.request.id_token
+        if token is None:
+            return EMPTY
+        info = self._judge(token)
+        if self._is_of_start(call.request) and token.id_token.lower() == known.id_tag.lower():
+            verdict = STATUSES.get(known.verdict, info.status)
+            info = msgspec.structs.replace(info, status=verdict)
+        return v201.TransactionEventResponse(id_token_info=info)
+
+    @staticmethod
+    def _is_of_start(request: v201.TransactionEvent) -> bool:
+        """Return whether the token of an event is that of the start: not what stopped the transaction."""
+        return (
+            request.event_type != v201.TransactionEventType.ENDED
+            and request.trigger_reason != v201.TriggerReason.STOP_AUTHORIZED
+        )
+
+    def _begun(self, call: Call[v201.TransactionEvent]) -> Transaction:
+        """Make the record of a transaction from the first of its events that has come."""
+        request = call.request
+        started = request.event_type == v201.TransactionEventType.STARTED
+        transaction = Transaction(
+            id=self._store.allot_transaction_id(call.charge_point.id, None),
+            charge_point_id=call.charge_point.id,
+            connector_id=request.evse.id if request.evse is not None else 0,
+            id_tag="",
+            meter_start=None,
+            started_at=utc(request.timestamp),
+            start_received_at=call.received_at,
+            reservation_id=request.reservation_id,
+            version=VERSION_NAME,
+            remote_id=request.transaction_info.transaction_id,
+            evse_id=request.evse.id if request.evse is not None else None,
+            charging_state=str(request.transaction_info.charging_state or ""),
+            flags=() if started else (NO_START,),
+        )
+        transaction = self._with_token(call, transaction)
+        doubts = reservations.doubts(self._store.collections, transaction)
+        return msgspec.structs.replace(transaction, flags=(*transaction.flags, *self._flags(call), *doubts))
+
+    def _with_token(self, call: Call[v201.TransactionEvent], known: Transaction) -> Transaction:
+        """Return a transaction with the token of its start, if this event has it."""
+        token = call.request.id_token
+        if token is None or not self._is_of_start(call.request) or not token.id_token:
+            return known
+        if known.id_tag and call.request.event_type != v201.TransactionEventType.STARTED:
+            return known
+        if known.id_tag.lower() == token.id_token.lower():
+            return known
+        verdict, flags = str(self._judge_start(token, known.id).status), known.flags
+        if call.redelivered and verdict != self._fallback_id_tag_status:
+            # The station was answered with this verdict; a repetition must get the same one.
+            flags = (*flags, f"its id tag was {verdict}")
+            verdict = self._fallback_id_tag_status
+        return msgspec.structs.replace(known, id_tag=token.id_token, verdict=verdict, flags=flags)
+
+    def _told_more(
+        self, call: Call[v201.TransactionEvent], known: Transaction, receipts: list[Receipt]
+    ) -> Transaction:
+        """Store what an event tells of a transaction that is known; it is handed over again if it comes again."""
+        request, later = call.request, self._with_token(call, known)
+        flags = tuple(dict.fromkeys((*later.flags, *self._flags(call))))
+        started_at, at = later.started_at, utc(request.timestamp)
+        if request.event_type == v201.TransactionEventType.STARTED:
+            flags = tuple(flag for flag in flags if flag != NO_START)
+            started_at = at
+        elif NO_START in flags:
+            started_at = min(started_at, at)
+        evse, reservation, state = (
+            request.evse,
+            request.reservation_id,
+            request.transaction_info.charging_state,
+        )
+        later = msgspec.structs.replace(
+            later,
+            flags=flags,
+            started_at=started_at,
+            connector_id=later.connector_id if evse is None else evse.id,
+            evse_id=later.evse_id if evse is None else evse.id,
+            reservation_id=later.reservation_id if reservation is None else reservation,
+            charging_state=str(state) if state is not None and known.open else later.charging_state,
+        )
+        if known.id in self._unsure:
+            receipts.append(self._unsure_of(later))
+        tells = evse is not None or request.id_token is not None or state is not None
+        if tells or later != known:
+            receipts.append(self._store.update_transaction(later))
+        if later.open and (later.connector_id != known.connector_id or later.id_tag != known.id_tag):
+            self._over(call, later)
+            self._use_reservation(later, receipts)
+        return later
+
+    def _unsure_of(self, transaction: Transaction) -> Receipt:
+        """Hand a new record to the store, which does not change one that is there, until it is known to be durable."""
+        receipt = self._unsure[transaction.id] = self._store.start_transaction(transaction)
+        receipt.then(partial(self._sure_of, transaction.id, receipt))
+        return receipt
+
+    def _sure_of(self, number: int, receipt: Receipt, error: Exception | None) -> None:
+        if error is None and self._unsure.get(number) is receipt:
+            del self._unsure[number]
+
+    def _over(self, call: Call[v201.TransactionEvent], transaction: Transaction) -> None:
+        """Note that other transactions of an EVSE are over when one begins there: it has one at a time."""
+        if transaction.evse_id and not call.request.offline:
+            self._store.transaction_over(
+                transaction.charge_point_id,
+                transaction.connector_id,
+                call.received_at,
+                call.action,
+                transaction.id,
+            )
+
+    def _use_reservation(self, transaction: Transaction, receipts: list[Receipt]) -> None:
+        collections = self._store.collections
+        if transaction.id_tag or transaction.reservation_id is not None:
+            receipts += reservations.use(collections, transaction)
+            receipts += profiles.transaction_started(collections, transaction)
+
+    def _ended(self, call: Call[v201.TransactionEvent], known: Transaction) -> list[Receipt]:
+        """Close a transaction; an end that differs from the first one is kept beside it."""
+        request = call.request
+        stop = StopFigures(
+            received_at=call.received_at,
+            meter_stop=None,
+            stopped_at=utc(request.timestamp),
+            reason=str(request.transaction_info.stopped_reason or LOCAL),
+            id_tag="" if request.id_token is None else request.id_token.id_token,
+        )
+        try:
+            receipts = [take_stop(self._store, known, stop)]
+        except TooManyStops as error:
+            return [self._set_aside(call, str(error), known.id)]
+        if known.open:
+            self._ask_later(known)
+            receipts += profiles.transaction_stopped(self._store.collections, known)
+        return receipts
+
+    def _keep(self, call: Call[v201.TransactionEvent], known: Transaction) -> list[Receipt]:
+        """Store a whole event; if a part of its meter values cannot be used, make a dead letter too."""
+        payload, evse = call.payload, call.request.evse
+        flags = flags_of(call.deviations)
+        receipts: list[Receipt] = []
+        if call.request.meter_value or call.deviations:
+            flags = self._unusable(call, flags, known.id, receipts)
+        reading = MeterReading(
+            charge_point_id=call.charge_point.id,
+            connector_id=0 if evse is None else evse.id,
+            transaction_id=known.id,
+            received_at=call.received_at,
+            values=payload,
+            identity=identity_of(payload),
+            flags=flags,
+            version=VERSION_NAME,
+        )
+        receipts.append(self._store.add_meter_reading(reading))
+        return receipts
+
+    def _unusable(
+        self, call: Call[Any], flags: tuple[str, ...], transaction_id: int | None, receipts: list[Receipt]
+    ) -> tuple[str, ...]:
+        unusable = v201.VERSION.samples(call.payload, self._naive_zone).unusable
+        if not unusable:
+            return flags
+        why = reasons(unusable)
+        receipts.append(self._set_aside(call, why, transaction_id))
+        return (*flags, why)
+
+    def _set_aside(self, call: Call[Any], why: str, transaction_id: int | None) -> Receipt:
+        """Make a message a dead letter; `transaction_id` is the transaction that it belongs to."""
+        return self._store.spool(
+            version=VERSION_NAME,
+            charge_point_id=call.charge_point.id,
+            action=call.action,
+            unique_id=call.unique_id,
+            payload=call.payload,
+            transaction_id=transaction_id,
+            received_at=call.received_at,
+            why=why,
+            redeliver=False,
+        )
+
+    @staticmethod
+    def _flags(call: Call[Any]) -> tuple[str, ...]:
+        redelivered = (f"{call.action} was acknowledged by a fallback",) if call.redelivered else ()
+        return (*redelivered, *flags_of(call.deviations)) if call.deviations else redelivered
+
+    def _ask_later(self, known: Transaction) -> None:
+        """Ask the station for the state of a transaction that has ended, if events before its end do not come."""
+        waiting = gevent.spawn_later(self._ask_after_s, self._ask, known)
+        self._asking.add(waiting)
+        waiting.link(self._asking.discard)
+
+    def _ask(self, known: Transaction) -> None:
+        found: Sequence[MeterReading] = self._store.meter_readings(
+            known.id, charge_point_id=known.charge_point_id, limit=READINGS
+        )
+        findings = v201.VERSION.findings([one.values for one in found])
+        if any(finding.code == HOLE for finding in findings):
+            self.system.send(known.charge_point_id, v201.GetTransactionStatus(transaction_id=known.remote_id))
+
+    @passive(v201.MeterValues)
+    def meter_values(self, call: Call[v201.MeterValues]) -> v201.MeterValuesResponse:
+        """Store meter values of an EVSE, which belong to no transaction."""
+        flags, receipts = flags_of(call.deviations), list[Any]()
+        flags = self._unusable(call, flags, None, receipts)
+        reading = MeterReading(
+            charge_point_id=call.charge_point.id,
+            connector_id=call.request.evse_id,
+            transaction_id=None,
+            received_at=call.received_at,
+            values=call.payload,
+            flags=flags,
+            version=VERSION_NAME,
+        )
+        receipts.append(self._store.add_meter_reading(reading))
+        return call.once_stored(v201.MeterValuesResponse(), *receipts)
+
+    @passive(v201.ReservationStatusUpdate)
+    def reservation(self, call: Call[v201.ReservationStatusUpdate]) -> v201.ReservationStatusUpdateResponse:
+        """Store the end of a reservation, and note that it is over."""
+        self._note(call, "reservation")
+        request, collections = call.request, self._store.collections
+        known = collections.reservations.get(
+            reservations.key_of(call.charge_point.id, request.reservation_id)
+        )
+        removed = request.reservation_update_status == v201.ReservationUpdateStatus.REMOVED
+        response = v201.ReservationStatusUpdateResponse()
+        if known is None or known.state not in reservations.WAITING or not removed:
+            return response  # one that has expired says so by its own time
+        return call.once_stored(response, reservations.cancel(collections, known, call.received_at))
+
+    # -- Everything else ---------------------------------------------------------------------------
+
+    @passive(v201.DataTransfer)
+    def data_transfer(self, call: Call[v201.DataTransfer]) -> v201.DataTransferResponse:
+        """Store the message and answer UnknownVendorId: a plugin of the user answers those of its vendors."""
+        self._note(call, "data_transfer")
+        return v201.DataTransferResponse(status=v201.DataTransferStatus.UNKNOWN_VENDOR_ID)
+
+    @passive(v201.SignCertificate)
+    def sign_certificate(self, call: Call[v201.SignCertificate]) -> v201.SignCertificateResponse:
+        """Store the request and answer Rejected: a certificate authority is a plugin of the user."""
+        self._note(call, "sign_certificate")
+        return v201.SignCertificateResponse(status=v201.GenericStatus.REJECTED)
+
+    @passive(v201.Get15118EVCertificate)
+    def vehicle_certificate(self, _: Call[v201.Get15118EVCertificate]) -> v201.Get15118EVCertificateResponse:
+        """Answer Failed: no certificate pool is known here."""
+        return v201.Get15118EVCertificateResponse(
+            status=v201.Iso15118EVCertificateStatus.FAILED, exi_response=""
+        )
+
+    @passive(v201.GetCertificateStatus)
+    def certificate_status(self, _: Call[v201.GetCertificateStatus]) -> v201.GetCertificateStatusResponse:
+        """Answer Failed: no OCSP responder is asked here."""
+        return v201.GetCertificateStatusResponse(status=v201.GetCertificateStatusResult.FAILED)
+
+    @passive(v201.NotifyEVChargingNeeds)
+    def charging_needs(self, call: Call[v201.NotifyEVChargingNeeds]) -> v201.NotifyEVChargingNeedsResponse:
+        """Store the needs and answer Rejected: no charging profile will follow from here."""
+        self._note(call, "charging_needs")
+        return v201.NotifyEVChargingNeedsResponse(status=v201.NotifyEVChargingNeedsStatus.REJECTED)
+
+    @passive(v201.NotifyEVChargingSchedule)
+    def charging_schedule(
+        self, call: Call[v201.NotifyEVChargingSchedule]
+    ) -> v201.NotifyEVChargingScheduleResponse:
+        """Store the schedule and accept it."""
+        self._note(call, "charging_schedule")
+        return v201.NotifyEVChargingScheduleResponse(status=v201.GenericStatus.ACCEPTED)
+
+    @passive(v201.NotifyChargingLimit)
+    def charging_limit(self, call: Call[v201.NotifyChargingLimit]) -> v201.NotifyChargingLimitResponse:
+        """Keep it: a limit that somebody else has set."""
+        self._note(call, "charging_limit")
+        return v201.NotifyChargingLimitResponse()
+
+    @passive(v201.ClearedChargingLimit)
+    def charging_limit_cleared(
+        self, call: Call[v201.ClearedChargingLimit]
+    ) -> v201.ClearedChargingLimitResponse:
+        """Keep it."""
+        self._note(call, "charging_limit_cleared")
+        return v201.ClearedChargingLimitResponse()
+
+    @passive(v201.ReportChargingProfiles)
+    def charging_profiles(
+        self, call: Call[v201.ReportChargingProfiles]
+    ) -> v201.ReportChargingProfilesResponse:
+        """Keep a part of a report."""
+        self._note(call, "charging_profiles")
+        return v201.ReportChargingProfilesResponse()
+
+    @passive(v201.NotifyReport)
+    def report(self, call: Call[v201.NotifyReport]) -> v201.NotifyReportResponse:
+        """Keep a part of a report."""
+        self._note(call, "report")
+        return v201.NotifyReportResponse()
+
+    @passive(v201.NotifyMonitoringReport)
+    def monitoring_report(
+        self, call: Call[v201.NotifyMonitoringReport]
+    ) -> v201.NotifyMonitoringReportResponse:
+        """Keep a part of a report."""
+        self._note(call, "monitoring_report")
+        return v201.NotifyMonitoringReportResponse()
+
+    @passive(v201.NotifyDisplayMessages)
+    def display_messages(self, call: Call[v201.NotifyDisplayMessages]) -> v201.NotifyDisplayMessagesResponse:
+        """Keep a part of a report."""
+        self._note(call, "display_messages")
+        return v201.NotifyDisplayMessagesResponse()
+
+    @passive(v201.NotifyCustomerInformation)
+    def customer_information(
+        self, call: Call[v201.NotifyCustomerInformation]
+    ) -> v201.NotifyCustomerInformationResponse:
+        """Keep that a part of a report came, and nothing of its contents: they are a person's."""
+        request = call.request
+        data = {"requestId": request.request_id, "seqNo": request.seq_no, "tbc": bool(request.tbc)}
+        self._add_event(call, "customer_information", data)
+        return v201.NotifyCustomerInformationResponse()
+
+    @passive(v201.NotifyEvent)
+    def event(self, call: Call[v201.NotifyEvent]) -> v201.NotifyEventResponse:
+        """Keep each event of the device model."""
+        for one in call.request.event_data:
+            self._add_event(call, "device_event", msgspec.to_builtins(one))
+        return v201.NotifyEventResponse()
+
+    @passive(v201.FirmwareStatusNotification)
+    def firmware(
+        self, call: Call[v201.FirmwareStatusNotification]
+    ) -> v201.FirmwareStatusNotificationResponse:
+        """Keep it."""
+        self._note(call, "firmware")
+        return v201.FirmwareStatusNotificationResponse()
+
+    @passive(v201.PublishFirmwareStatusNotification)
+    def publish_firmware(
+        self, call: Call[v201.PublishFirmwareStatusNotification]
+    ) -> v201.PublishFirmwareStatusNotificationResponse:
+        """Keep it."""
+        self._note(call, "publish_firmware")
+        return v201.PublishFirmwareStatusNotificationResponse()
+
+    @passive(v201.LogStatusNotification)
+    def log_status(self, call: Call[v201.LogStatusNotification]) -> v201.LogStatusNotificationResponse:
+        """Keep it."""
+        self._note(call, "log")
+        return v201.LogStatusNotificationResponse()
+
+    @passive(v201.SecurityEventNotification)
+    def security_event(
+        self, call: Call[v201.SecurityEventNotification]
+    ) -> v201.SecurityEventNotificationResponse:
+        """Keep it."""
+        self._note(call, "security")
+        return v201.SecurityEventNotificationResponse()
+
+    def _note(self, call: Call[Any], kind: str) -> Receipt:
+        data = as_sent(call) if call.deviations else msgspec.to_builtins(call.request)
+        return self._add_event(call, kind, data)
+
+    def _add_event(self, call: Call[Any], kind: str, data: dict[str, Any]) -> Receipt:
+        return self._store.add_event(
+            Event(charge_point_id=call.charge_point.id, kind=kind, received_at=call.received_at, data=data)
+        )

@@ -1,0 +1,63 @@
+"""Parts of the back offices of all versions: how a message is kept that was not as it should be.
+
+The one rule: nothing here depends on a version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .. import Call, Deviation
+
+FLAGS = 20
+"""Deviations of one message that are flagged one by one."""
+LONG = 500
+"""Characters of a value in a deviation that may have been cut off."""
+
+
+def as_sent(call: Call[Any]) -> dict[str, Any]:
+    """Return a payload with its deviations; those that no member of it can hold are texts."""
+    try:
+        return msgspec.json.decode(call.payload, type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        found: dict[str, Any] = msgspec.to_builtins(call.request)
+        return found
+
+
+def utc(at: dt.datetime) -> dt.datetime:
+    """Return a time in UTC; the first and the last hours that there are keep their zone."""
+    if at.tzinfo is dt.UTC:
+        return at
+    with contextlib.suppress(OverflowError):
+        return at.astimezone(dt.UTC)
+    return at
+
+
+def flag_of(deviation: Deviation) -> str:
+    """Write a deviation with its value as sent: it may be kept nowhere else."""
+    return f"{deviation}: {deviation.value}" if deviation.value else str(deviation)
+
+
+def say_all(deviations: Sequence[Deviation]) -> bool:
+    """Return whether flags say all that was sent and could not be read."""
+    return len(deviations) <= FLAGS and not any(len(one.value) >= LONG for one in deviations)
+
+
+def flags_of(deviations: Sequence[Deviation]) -> tuple[str, ...]:
+    """Write deviations as flags, a limited number of them one by one."""
+    flags = tuple(flag_of(one) for one in deviations[:FLAGS])
+    return flags if len(deviations) <= FLAGS else (*flags, f"{len(deviations) - FLAGS} more deviations")
+
+
+def reasons(unusable: Sequence[Any]) -> str:
+    """Name the parts of a message that cannot be used, with the reasons."""
+    named = "; ".join(f"{one.path}: {one.reason}" for one in unusable[:FLAGS])
+    more = f"; {len(unusable) - FLAGS} more" if len(unusable) > FLAGS else ""
+    return f"cannot be used: {named}{more}"
