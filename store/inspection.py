@@ -157,9 +157,10 @@ class Inspection:
             self.orphans += one.orphaned
             if one.stop_received_at is not None and one.stop_received_at < one.start_received_at:
                 yield f"{name}: its stop was received before its start"
-            if (one.stop_received_at is None) != (one.stopped_at is None) or (
-                one.meter_stop is None and one.stopped_at is not None and not (one.closed_by or one.remote_id)
-            ):
+            told = {one.stop_received_at is None, one.stopped_at is None}
+            if not (one.closed_by or one.remote_id):  # else there need be no meter's value
+                told.add(one.meter_stop is None)
+            if len(told) > 1:
                 yield f"{name}: half of its stop is missing"
 
     def _facts(self) -> Collection[OverFact]:

@@ -329,7 +329,9 @@ class SharedStore(DurableStore):
     ) -> None:
         for transaction in open_:
             known = self._open.stored(transaction.id)
-            if known is not None:
+            if known is not None and transaction.remote_id and transaction.id not in self._ours:
+                self._open.replace(transaction)  # much of it is told late, perhaps to another process
+            elif known is not None:
                 flags = dict.fromkeys((*transaction.flags, *known.flags))
                 life_at = max(filter(None, (transaction.life_at, known.life_at)), default=None)
                 self._open.replace(msgspec.structs.replace(known, flags=tuple(flags), life_at=life_at))

@@ -513,9 +513,9 @@ class CentralSystem(PluginSystem):
     # -- Commands --------------------------------------------------------------------------------
 
     def version_of(self, charge_point: str, version: str = "") -> Version:
-        """Find the version of a command: the given one, else the last of the charge point, else the only one.
+        """Find the version of a command: the given one, else the last of the charge point, else the preferred one.
 
-        Raises `UnknownVersion` for one that the system does not speak, and if several are left.
+        Raises `UnknownVersion` for one that the system does not speak.
         """
         return self._commands.version_of(charge_point, version)
 
@@ -524,8 +524,8 @@ class CentralSystem(PluginSystem):
     ) -> PreparedCommand[Any]:
         """Check a payload in JSON as the request of an action, once; `send` takes what is returned.
 
-        `version` is the name of a version of OCPP, by default the last of the charge point, or the only one of the
-        system. Raises `UnknownVersion` for one that the system does not speak, and if several are left;
+        `version` is the name of a version of OCPP, by default the last of the charge point, or the preferred one of
+        the system. Raises `UnknownVersion` for one that the system does not speak;
         `UnknownAction` (a LookupError) for an action that the version has not, `NotACommand` (a ValueError) for one
         that only charge points send, and `InvalidPayload` with all violations.
         """
@@ -683,7 +683,7 @@ class CentralSystem(PluginSystem):
         refused its Differential, a Full. More than `local_list_limit` tags (by default that of the settings) are sent
         in parts. With `clear_cache` the authorisation cache is cleared too. `timeout_s` is for each answer.
         Raises `LocalListSyncRunning` if one is sent already, `LocalListsNotSupported` if its version of OCPP has no
-        such list, `UnknownVersion` if it was never seen and there are several versions, ValueError for a limit or a
+        such list, ValueError for a limit or a
         time that is not above 0, and RuntimeError if the central system does not run.
         """
         return self._local_lists.sync(

@@ -89,7 +89,7 @@ class Commands:
                 log_end(self._context, ticket)
 
     def version_of(self, charge_point_id: str, version: str = "") -> Version:
-        """Find the version of a command: the given one, else the last of the charge point, else the only one.
+        """Find the version of a command: the given one, else the last of the charge point, else the preferred one.
 
         Raises `UnknownVersion`.
         """
@@ -102,17 +102,7 @@ class Commands:
             name = cell.charge_point.version if cell is not None else stored.version if stored else ""
         if name in versions:
             return versions[name]
-        if len(versions) > 1:
-            text = f"{charge_point_id} is unknown: the parameter version must be one of: "
-            raise UnknownVersion(text + ", ".join(versions))
         return next(iter(versions.values()))
-
-    def _probable_version(self, charge_point_id: str) -> Version:
-        """Find the version that a verb is put into until its session takes it; the preferred one if none is known."""
-        try:
-            return self.version_of(charge_point_id)
-        except UnknownVersion:
-            return next(iter(self._versions.values()))
 
     def prepare(
         self, charge_point: str, action: str, payload: bytes, version: str = ""
@@ -150,7 +140,7 @@ class Commands:
             until_effect=until_effect,
             effect_timeout_s=effect_timeout_s,
             versions=self._versions,
-            version_of=self._probable_version,
+            version_of=self.version_of,
         )
         self.in_hub(self._submit, ticket)
         return ticket

@@ -83,7 +83,7 @@ class LocalLists:
         refused its Differential, a Full. More than `local_list_limit` tags (by default that of the settings) are sent
         in parts. With `clear_cache` the authorisation cache is cleared too. `timeout_s` is for each answer.
         Raises `LocalListSyncRunning` if one is sent already, `LocalListsNotSupported` if its version of OCPP has no
-        such list, `UnknownVersion` if it was never seen and there are several versions, ValueError for a limit or a
+        such list, ValueError for a limit or a
         time that is not above 0, and RuntimeError if the central system does not run.
         """
         limit = self._entry_limit if local_list_limit is None else local_list_limit

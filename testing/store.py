@@ -85,6 +85,10 @@ class StubStore(MemoryStore):
         """Replace what stands beside the figures of a transaction; None leaves a column unchanged."""
         return self._append(lambda: MemoryStore.amend_transaction(self, transaction_id, **columns))
 
+    def update_transaction(self, transaction: Transaction) -> Receipt:
+        """Store what later messages told of the beginning of a transaction, open or closed."""
+        return self._append(lambda: MemoryStore.update_transaction(self, transaction))
+
     def assess_transaction(self, transaction_id: int, **derived: Any) -> Receipt:
         """Store what was derived of a closed transaction, until a reading or an amendment makes it void."""
         return self._append(lambda: MemoryStore.assess_transaction(self, transaction_id, **derived))

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargehand import UNKNOWN_TRANSACTION, v16
-from chargehand.plugins.back_office import FLAGS, BackOffice
+from chargehand.plugins.back_office import BackOffice
+from chargehand.plugins.kept_messages import FLAGS
 from chargehand.protocol.session import SessionRules
 from chargehand.testing import Stage, StubStore
 

@@ -116,6 +116,7 @@ def test_a_plugin_that_settings_name_is_made_with_its_arguments(module):
             "accepted-state",
             "authorization-keys",
             "back-office",
+            "back-office-201",
         ]
 
 

@@ -222,9 +222,10 @@ def test_a_report_is_asked_for_by_a_number_that_the_system_allots():
         assert ticket.effect is Effect.DONE
 
 
-def test_an_action_that_nobody_handles_is_not_supported():
+def test_an_action_that_no_plugin_of_the_user_handles_is_answered_by_the_back_office():
     with StationHarness("ocpp2.0.1") as station:
-        assert station.ask("Authorize", {"idToken": {"idToken": "T", "type": "Local"}})[2] == "NotSupported"
+        answer = station.ask("Authorize", {"idToken": {"idToken": "T", "type": "Local"}})
+        assert answer[2] == {"idTokenInfo": {"status": "Accepted"}}
 
 
 def test_a_command_of_the_other_version_is_not_sent():

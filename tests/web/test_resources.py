@@ -141,6 +141,9 @@ def test_transactions_are_listed_the_newest_first_and_narrowed_by_the_query(clie
         "started_text": "",
         "other_stops": [],
         "version": "1.6",
+        "remote_id": "",
+        "evse_id": None,
+        "charging_state": "",
         "flags": [],
     }
     assert [row["charge_point"] for row in ask("?open=1")] == ["CP2"]

@@ -89,6 +89,7 @@ def test_every_plugin_is_shown_in_order(rows):
         "accepted-state",
         "authorization-keys",
         "back-office",
+        "back-office-201",
     ]
     for name, shadow in (
         ("FaultyPlugin", False),

@@ -51,19 +51,22 @@ def test_many_are_entered_at_once(client, system):
 
 
 def test_of_many_with_one_that_is_wrong_none_is_entered_and_each_fault_is_told(client, system):
-    reply = post(client, {"id_tag": "T1"}, {"id_tag": "x" * 21}, {"status": "Accepted"}, {"id_tag": "T4"})
+    reply = post(client, {"id_tag": "T1"}, {"id_tag": "x" * 37}, {"status": "Accepted"}, {"id_tag": "T4"})
     assert reply.status_code == 422
     assert [row["row"] for row in reply.json["rows"]] == [2, 3]
-    assert "20" in reply.json["rows"][0]["text"]
+    assert "36" in reply.json["rows"][0]["text"]
     assert len(system.store.collections.tags) == 0
 
 
 @pytest.mark.parametrize(
     ("facts", "text"),
     [
-        ({"status": "Acceptd"}, "status: must be one of Accepted, Blocked, Expired, Invalid, not 'Acceptd'"),
+        (
+            {"status": "Acceptd"},
+            "status: must be one of Accepted, Blocked, Expired, Invalid, NoCredit",
+        ),
         ({"expiry": "01.12.2026"}, "expiry: must be a day like 2026-12-01"),
-        ({"parent": "x" * 21}, "parent: Expected `str` of length <= 20"),
+        ({"parent": "x" * 37}, "parent: Expected `str` of length <= 36"),
         ({"status": 5}, "status: Expected `str`"),
     ],
 )
@@ -99,7 +102,7 @@ def test_a_check_enters_nothing(client, system):
         {"expiry": "01.12.2026"},
         {"expiry": "2026-13-01"},
         {"expiry": "0001-01-01T00:00:00+14:00"},
-        {"parent": "x" * 21},
+        {"parent": "x" * 37},
         {"colour": "red"},
         {"status": None},
     ],
@@ -119,8 +122,8 @@ def test_a_body_that_is_no_json_is_400(client, body):
     assert client.simulate_post(TAGS, body=body).status_code == 400
 
 
-def test_an_id_over_20_characters_is_422(client):
-    assert put(client, "x" * 21).status_code == 422
+def test_an_id_over_36_characters_is_422(client):
+    assert put(client, "x" * 37).status_code == 422
 
 
 def test_what_the_store_cannot_keep_is_503(client_of):

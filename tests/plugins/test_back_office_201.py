@@ -1,0 +1,362 @@
+"""Transactions and answers of OCPP 2.0.1: events in any order, late, lost and again, and the energy that they tell."""
+
+import datetime as dt
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chargehand import MemoryStore, Tag, TransactionFilter, v201
+from chargehand.plugins.back_office_201 import BackOffice201, identity_of
+from chargehand.protocol.energy import Limits
+from chargehand.protocol.session import SessionRules
+from chargehand.protocol.versions import VERSIONS
+from chargehand.system.assessment import Assessment
+from chargehand.testing import Stage, StubStore
+
+from ..hub import settle
+from ..integration.smallest import smallest_payload
+
+START = dt.datetime(2025, 12, 31, 23, 0, tzinfo=dt.UTC)
+TOKEN = {"idToken": "T1", "type": "ISO14443"}
+
+
+def at(minutes):
+    return (START + dt.timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
+
+
+def reading(minutes, wh, context="Sample.Periodic", **sampled):
+    return {"timestamp": at(minutes), "sampledValue": [{"value": wh, "context": context, **sampled}]}
+
+
+def event(kind, seq, minutes=None, reason="MeterValuePeriodic", state=None, stopped=None, **more):
+    info = {"transactionId": "tx-1", "chargingState": state, "stoppedReason": stopped}
+    info["remoteStartId"] = more.pop("remoteStartId", None)
+    return {
+        "eventType": kind,
+        "timestamp": at(seq if minutes is None else minutes),
+        "triggerReason": reason,
+        "seqNo": seq,
+        "transactionInfo": {key: value for key, value in info.items() if value is not None},
+        **more,
+    }
+
+
+def started(seq=0, **more):
+    given_ = {"evse": {"id": 2, "connectorId": 1}, "idToken": TOKEN, "reason": "Authorized", **more}
+    return event("Started", seq, meterValue=[reading(seq, 1000, "Transaction.Begin")], **given_)
+
+
+def updated(seq, wh=None, **more):
+    values = {} if wh is None else {"meterValue": [reading(seq, wh)]}
+    return event("Updated", seq, **values, **more)
+
+
+def ended(seq, wh=None, **more):
+    values = {} if wh is None else {"meterValue": [reading(seq, wh, "Transaction.End")]}
+    return event("Ended", seq, reason="EVDeparted", stopped="EVDisconnected", **values, **more)
+
+
+@pytest.fixture
+def store():
+    return StubStore()
+
+
+@pytest.fixture
+def make(store):
+    stages = []
+
+    def make(**options):
+        rules = SessionRules(version=v201.VERSION)
+        now = lambda: START  # noqa: E731
+        stage = Stage(
+            BackOffice201.spec(store, now=now, **{"ask_after_s": 0.0, **options}), store=store, rules=rules
+        )
+        stage.start()
+        stages.append(stage)
+        return stage
+
+    yield make
+    for stage in stages:
+        stage.stop()
+
+
+@pytest.fixture
+def station(make):
+    return make().connect("CP1")
+
+
+@pytest.fixture
+def send(station):
+    def send(payload, unique_id=""):
+        kind, _, answer = station.call("TransactionEvent", payload, unique_id)
+        assert kind == 3, answer
+        return answer
+
+    return send
+
+
+def energy(store, number=1):
+    return Assessment(store, VERSIONS, Limits()).assessed(store.transaction(number))
+
+
+def codes(known):
+    return [finding.split(":")[0] for finding in known.findings]
+
+
+def test_a_transaction_is_one_record_with_the_id_of_its_station(send, store):
+    assert send(started()) == {"idTokenInfo": {"status": "Accepted"}}
+    assert send(updated(1, 1500, state="Charging")) == {}
+    known = store.transaction(1)
+    assert (known.remote_id, known.evse_id, known.connector_id) == ("tx-1", 2, 2)
+    assert (known.id_tag, known.charging_state, known.open) == ("T1", "Charging", True)
+    assert (known.version, known.meter_start, known.started_at) == ("2.0.1", None, START)
+    send(ended(2, 2500))
+    known = energy(store)
+    assert (known.open, known.stop_reason, known.stopped_at) == (
+        False, "EVDisconnected", START + dt.timedelta(minutes=2)
+    )  # fmt: skip
+    assert (known.energy_wh, known.energy_source, known.findings) == (1500, "register_readings", ())
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1), (2, 1, 0), (1, 0, 2), (1, 2, 0), (0, 2, 1)], ids=str)
+def test_events_may_come_in_any_order(order, send, store):
+    events = [started(), updated(1, 1500, state="Charging"), ended(2, 2500)]
+    for index in order:
+        send(events[index])
+    (known,) = store.transactions()
+    known = energy(store, known.id)
+    assert (known.id_tag, known.evse_id, known.started_at) == ("T1", 2, START)
+    assert (known.open, known.energy_wh, known.flags) == (False, 1500, ())
+    assert known.stopped_at == START + dt.timedelta(minutes=2)
+
+
+@pytest.mark.parametrize("first", ["Started", "Updated", "Ended"])
+def test_an_event_that_comes_again_is_answered_and_changes_nothing(first, send, store):
+    events = {"Started": started(), "Updated": updated(1, 1500, idToken=TOKEN), "Ended": ended(2, 2500)}
+    sent = events[first]
+    answer = send(sent, "one")
+    before = store.transactions(), store.meter_readings(1)
+    assert send(sent, "another") == answer
+    assert send({**sent, "offline": True}, "third") == answer
+    assert send(dict(reversed(sent.items())), "fourth") == answer
+    assert (store.transactions(), store.meter_readings(1)) == before
+
+
+def test_the_same_key_with_another_payload_is_kept_and_is_a_finding(send, store):
+    send(started())
+    send(updated(1, 1500))
+    send(updated(1, 1600))
+    send(ended(2, 2500))
+    assert len(store.meter_readings(1)) == 4
+    assert codes(energy(store)) == ["events_differ"]
+
+
+def test_seq_no_0_for_ever_is_no_repeat_and_no_hole(send, store):
+    send(started())
+    send({**updated(1, 1500), "seqNo": 0})
+    send({**updated(2, 1700), "seqNo": 0})
+    send({**ended(3, 2500), "seqNo": 0})
+    assert len(store.meter_readings(1)) == 4
+    assert (energy(store).energy_wh, codes(energy(store))) == (1500, [])
+
+
+def test_an_end_without_a_start_is_a_flagged_transaction(send, store):
+    send(ended(5, 2500))
+    (known,) = store.transactions(TransactionFilter(flagged_only=True))
+    assert (known.open, known.flags, known.id_tag) == (False, ("its start has not come",), "")
+
+
+def test_an_end_that_differs_stands_beside_the_first(send, store):
+    send(started())
+    send(ended(1, 2500))
+    send(ended(2, 2600))
+    known = store.transaction(1)
+    assert [one.stopped_at for one in known.other_stops] == [START + dt.timedelta(minutes=2)]
+    assert known.stopped_at == START + dt.timedelta(minutes=1)
+
+
+def test_evse_and_token_may_come_late_and_once(send, store):
+    send(event("Started", 0, reason="CablePluggedIn"))
+    assert (store.transaction(1).id_tag, store.transaction(1).evse_id) == ("", None)
+    assert send(updated(1, reason="Authorized", idToken=TOKEN, evse={"id": 3})) == {
+        "idTokenInfo": {"status": "Accepted"}
+    }
+    send(updated(2, 1500))
+    known = store.transaction(1)
+    assert (known.id_tag, known.evse_id, known.connector_id) == ("T1", 3, 3)
+    assert [one.id for one in store.open_on_connector("CP1", 3)] == [1]
+    assert not store.open_on_connector("CP1", 0)
+
+
+def test_the_token_that_stops_is_answered_and_is_not_that_of_the_start(send, store):
+    store.collections.tags.put(Tag(id_tag="T2", status="NoCredit", parent="FLEET"))
+    send(started())
+    token = {"idToken": "T2", "type": "Central"}
+    answer = send(updated(1, reason="StopAuthorized", idToken=token))
+    assert answer["idTokenInfo"] == {
+        "status": "NoCredit", "groupIdToken": {"idToken": "FLEET", "type": "Central"}
+    }  # fmt: skip
+    send(ended(2, 2500, idToken=token))
+    known = store.transaction(1)
+    assert (known.id_tag, known.stop_id_tag) == ("T1", "T2")
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [("Blocked", "Blocked"), ("NotAtThisTime", "NotAtThisTime"), ("Whatever", "Invalid")],
+)
+def test_a_token_is_answered_as_its_tag_is_and_again_in_the_same_way(status, answer, send, store):
+    store.collections.tags.put(Tag(id_tag="t1", status=status))
+    assert send(started())["idTokenInfo"]["status"] == answer
+    store.collections.tags.put(Tag(id_tag="t1"))
+    assert send(started())["idTokenInfo"]["status"] == answer
+    assert store.transaction(1).verdict == answer
+
+
+def test_an_unknown_token_and_none_at_all(make):
+    station = make(accept_all_tags=False).connect("CP1")
+    for token, status in ((TOKEN, "Unknown"), ({"idToken": "", "type": "NoAuthorization"}, "Accepted")):
+        assert station.call("Authorize", {"idToken": token})[2] == {"idTokenInfo": {"status": status}}
+
+
+def test_a_certificate_is_not_accepted_unseen(station):
+    answer = station.call("Authorize", {"idToken": TOKEN, "certificate": "PEM"})[2]
+    assert answer == {"idTokenInfo": {"status": "Invalid"}, "certificateStatus": "NoCertificateAvailable"}
+
+
+def test_a_token_that_charges_already_is_concurrent(make):
+    station = make(concurrent_transactions=False).connect("CP1")
+    assert station.call("TransactionEvent", started())[2]["idTokenInfo"]["status"] == "Accepted"
+    other = started(evse={"id": 1})
+    other["transactionInfo"] = {"transactionId": "tx-2"}
+    assert station.call("TransactionEvent", other)[2]["idTokenInfo"]["status"] == "ConcurrentTx"
+
+
+def test_there_is_no_answer_before_all_is_durable(make, store):
+    stage = make()
+    station = stage.connect("CP1")
+    store.hold()
+    assert station.call("TransactionEvent", started()) is None
+    store.settle()
+    stage.settle()
+    assert [frame[0] for frame in station.take()] == [3]
+
+
+def test_a_first_begin_of_0_that_was_not_read_is_left_out(send, store):
+    first = started()
+    first["meterValue"] = [reading(0, 0, "Transaction.Begin")]
+    send(first)
+    send(updated(1, 8_000_000))
+    send(ended(2, 8_000_500))
+    assert (energy(store).energy_wh, codes(energy(store))) == (500, ["meter_start_zero"])
+
+
+def test_signed_values_are_kept_as_they_came(send, store):
+    signed = {
+        "signedMeterData": "T0NNRg==", "signingMethod": "", "encodingMethod": "OCMF", "publicKey": ""
+    }  # fmt: skip
+    payload = ended(1)
+    payload["meterValue"] = [reading(1, 1200, "Transaction.End", signedMeterValue=signed)]
+    send(payload)
+    (kept,) = store.meter_readings(1)
+    assert json.loads(kept.values) == payload
+
+
+@pytest.mark.parametrize("missing", [(), (2,), (1, 2, 3)])
+def test_the_station_is_asked_once_for_events_that_are_missing(missing, make):
+    stage = make()
+    station = stage.connect("CP1")
+    for one in [started(3), *(updated(3 + seq, 1000 + seq) for seq in range(1, 5) if seq not in missing)]:
+        station.call("TransactionEvent", one)
+    station.call("TransactionEvent", ended(8, 1500))
+    station.call("TransactionEvent", ended(8, 1500))
+    settle()
+    stage.settle()
+    asked = [frame for frame in station.take() if frame[0] == 2]
+    assert [frame[2:] for frame in asked] == (
+        [["GetTransactionStatus", {"transactionId": "tx-1"}]] if missing else []
+    )
+
+
+@pytest.mark.parametrize("row", v201.VERSION.actions.values(), ids=lambda row: row.name)
+def test_every_message_of_a_station_has_an_answer(row, station):
+    if row.sender.name == "CENTRAL_SYSTEM":
+        return
+    kind, _, payload = station.call(row.name, smallest_payload(f"{row.name}Request"))
+    assert (kind, set(payload)) == (
+        3,
+        set(payload) & set(smallest_payload(f"{row.name}Response")) | set(payload),
+    )
+
+
+def test_what_is_known_of_a_customer_is_not_stored(station, store):
+    data = {"data": "secret", "seqNo": 0, "requestId": 7, "generatedAt": at(0)}
+    assert station.call("NotifyCustomerInformation", data)[0] == 3
+    assert "secret" not in repr(store.events())
+
+
+def test_an_identity_has_all_but_offline():
+    one = b'{"a":1,"offline":true,"b":[1, 2]}'
+    assert identity_of(one) == identity_of(b'{"b":[1, 2],"a":1}') == identity_of(b'{"a":1,"b":[1, 2]}')
+    assert identity_of(one) != identity_of(b'{"a":2,"b":[1, 2]}')
+    assert identity_of(b"no JSON") == b"no JSON"
+
+
+# -- Energy against a model ------------------------------------------------------------------------
+
+FORMS = st.sampled_from(["wh", "kwh", "multiplier", "phases"])
+
+
+def sampled(wh, form, context):
+    register = {"context": context, "measurand": "Energy.Active.Import.Register"}
+    if form == "kwh":
+        return [{"value": wh / 1000, "unitOfMeasure": {"unit": "kWh"}, **register}]
+    if form == "multiplier":
+        return [{"value": wh / 100, "unitOfMeasure": {"unit": "Wh", "multiplier": 2}, **register}]
+    return [{"value": wh, **register}]
+
+
+@given(
+    st.lists(st.integers(1, 500), min_size=2, max_size=12).flatmap(
+        lambda steps: st.tuples(
+            st.just(steps),
+            st.lists(
+                st.sampled_from(["wh", "kwh", "multiplier"]), min_size=len(steps) + 1, max_size=len(steps) + 1
+            ),
+            st.lists(st.integers(0, 3), min_size=len(steps) - 1, max_size=len(steps) - 1),
+            st.randoms(use_true_random=False),
+        )
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_energy_is_that_of_a_model_whatever_comes_late_twice_or_never(made):
+    steps, forms, copies, random = made
+    registers = [10_000]
+    for step in steps:
+        registers.append(registers[-1] + step)
+    last = len(steps)
+    contexts = ["Transaction.Begin", *["Sample.Periodic"] * (last - 1), "Transaction.End"]
+    events = []
+    for seq, (wh, form, context) in enumerate(zip(registers, forms, contexts, strict=True)):
+        base = started() if seq == 0 else ended(seq) if seq == last else updated(seq)
+        base["meterValue"] = [{"timestamp": at(seq), "sampledValue": sampled(wh, form, context)}]
+        times = 1 if seq in (0, last) else copies[seq - 1]
+        events += [base] * times
+    random.shuffle(events)
+    store = MemoryStore()
+    office = BackOffice201.spec(store, now=lambda: START, ask_after_s=1e6)
+    with Stage(office, store=store, rules=SessionRules(version=v201.VERSION)) as stage:
+        station = stage.connect("CP1")
+        for one in events:
+            assert station.call("TransactionEvent", one)[0] == 3
+    (known,) = store.transactions()
+    found = Assessment(store, VERSIONS, Limits()).assessed(known)
+    # The model: the register at the end less that at the beginning; each event once, holes as they are.
+    assert (found.open, found.energy_wh) == (False, registers[-1] - registers[0])
+    different = {one["seqNo"] for one in events}
+    assert len(store.meter_readings(known.id)) == len(different)
+    assert ("events_missing" in codes(found)) is (len(different) <= last)
+    assert Decimal(str(found.supported_energy_wh)) == registers[-1] - registers[0]
