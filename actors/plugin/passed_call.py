@@ -88,6 +88,7 @@ class PassedCall(Call[Any]):
         """Take the outcome of the next plugin's handler, and note how it did."""
         if self._answer.ready():
             return
+        self._call.transaction_id = self.transaction_id  # a handler may have found it
         action = self.incoming.action
         if type(outcome) is not Failure:
             written = attempt(build, action.response, outcome)

@@ -36,8 +36,9 @@ class Call(Generic[R_co]):
     """CALL of a charge point, handed to a plugin's handler.
 
     `request` is the typed message, of the type that `@passive` was given, and `charge_point` who sent it;
-    `transaction_id` is the number allotted to a StartTransaction before any handler ran, else None. A handler returns
-    the response, raises `OcppError`, or keeps `call.later()` and answers with that.
+    `transaction_id` is the number allotted to a StartTransaction before any handler ran, or the one that the back
+    office has found for a TransactionEvent, else None. A handler returns the response, raises `OcppError`, or keeps
+    `call.later()` and answers with that.
     """
 
     __slots__ = (

@@ -2,8 +2,9 @@
 
 import pytest
 
-from chargehand import v16
+from chargehand import v16, v201
 from chargehand.plugins.authorization_keys import AuthorizationKeys
+from chargehand.protocol.session import SessionRules
 from chargehand.testing import Stage
 
 KEY = "00112233445566778899aabbccddeeff00112233"
@@ -80,3 +81,47 @@ def test_other_configuration_keys_are_no_keys(stage):
     charge_point.answer(call, {"status": "Accepted"})
     stage.settle()
     assert stage.keys == []
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("Accepted", [("CP1", "secret-of-16-chars", True)]),
+        ("RebootRequired", [("CP1", "secret-of-16-chars", False)]),
+        ("Rejected", []),
+        (None, [("CP1", "secret-of-16-chars", False)]),
+    ],
+)
+def test_a_password_of_2_0_1_is_kept_as_its_own_result_says(status, told):
+    def variable(component, name):
+        return {"component": {"name": component}, "variable": {"name": name}}
+
+    data = [
+        {"attributeValue": value, **variable(component, name)}
+        for component, name, value in (
+            ("OCPPCommCtrlr", "HeartbeatInterval", "60"),
+            ("SecurityCtrlr", "BasicAuthPassword", "secret-of-16-chars"),
+        )
+    ]
+    results = [{"attributeStatus": "Rejected", **variable("OCPPCommCtrlr", "HeartbeatInterval")}]
+    if status is not None:
+        results.append({"attributeStatus": status, **variable("SecurityCtrlr", "BasicAuthPassword")})
+    rules = SessionRules(version=v201.VERSION)
+    with KeyStage(AuthorizationKeys.spec(), rules=rules) as stage:
+        charge_point = stage.connect("CP1")
+        command = v201.SetVariables(
+            set_variable_data=tuple(
+                v201.SetVariableData(
+                    attribute_value=one["attributeValue"],
+                    component=v201.Component(name=one["component"]["name"]),
+                    variable=v201.Variable(name=one["variable"]["name"]),
+                )
+                for one in data
+            )
+        )
+        stage.send("CP1", command, timeout_s=30)
+        stage.settle()
+        (call,) = charge_point.take()
+        charge_point.answer(call, {"setVariableResult": results})
+        stage.settle()
+        assert stage.keys == told
