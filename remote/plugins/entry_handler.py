@@ -178,7 +178,7 @@ class EntryHandler:
         plugin = self.cell.spec.plugin
         fact: object
         if isinstance(envelope, OutcomeSeen):
-            if not any(plugin.handler_of("outcome", one) for one in ("*", envelope.ticket.action)):
+            if not {"*", envelope.ticket.action} & set(plugin.actions_of("outcome")):
                 return ""
             fact = TicketEnded(ticket_of(envelope, self._versions))
         elif self._is_fenced(entry.stream, envelope):
