@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pykka import ActorDeadError
 
 from ..runtime.failure import Failure
-from ..runtime.native_pool import in_hub
+from ..runtime.native_pool import here, in_hub
 from ..runtime.threads import native_thread
 from .messages import CallAnswered, CallReturned, HandlerFailed
 
@@ -144,7 +144,10 @@ class Call(Generic[R_co]):
             if not receipt.done or receipt.error is not None:
                 self.given_away = True
                 # Receipts and sessions belong to the hub; a blocking handler is in another thread.
-                in_hub(self.inlet, self._await, response, list(receipts))
+                if getattr(here, "job", None) is None:
+                    self._await(response, list(receipts))
+                else:
+                    in_hub(self.inlet, self._await, response, list(receipts))
                 break
         return response
 
