@@ -72,9 +72,9 @@ def expected(where: str) -> set[Row]:
     return started | {("TransactionEnded", number) for number, stopped in rows if stopped is not None}
 
 
-def missing(consumer: Consumer, where: str) -> set[Row]:
+def missing(consumer: Consumer, wanted: set[Row]) -> set[Row]:
     """Return kinds and transactions of the events that have not come yet."""
-    return expected(where) - {(one.kind, one.number) for one in consumer.noted()}
+    return wanted - {(one.kind, one.number) for one in consumer.noted()}
 
 
 def faults_of(noted: list[Delivery], wanted: set[Row]) -> Iterator[str]:
