@@ -19,6 +19,7 @@ from chargehand.actors.plugin.plugin import on_offline, on_online, on_outcome, p
 from chargehand.config.errors import ConfigError
 from chargehand.config.sessions import DeadlineSettings
 from chargehand.protocol.actions import Sender
+from chargehand.protocol.versions import VERSIONS
 from chargehand.remote.plugins.forwarder import Remote
 from chargehand.remote.plugins.plugin_host import PluginHost
 from chargehand.remote.plugins.streams import Keys
@@ -326,7 +327,7 @@ def claimed(*args, **options):
 
 
 def test_it_claims_what_it_is_told_and_with_a_star_all_that_others_do_not():
-    possible = {row.name for row in v16.VERSION.sent_by(Sender.CHARGE_POINT)}
+    possible = {row.name for version in VERSIONS.values() for row in version.sent_by(Sender.CHARGE_POINT)}
     assert claimed(actions=["Authorize"]) == {"Authorize"}
     assert claimed() == possible
     assert claimed(others=["Authorize"]) == possible - {"Authorize"}
