@@ -30,16 +30,17 @@ class Bomb:
 
 
 class Trap(dict):  # type: ignore[type-arg]
-    """Table of a session's calls that raises once, when the next CALL is entered."""
+    """Table of a session's unanswered CALLs that raises once, when the call of the next one is entered."""
 
     def __init__(self, calls: dict[Any, Any], error: BaseException) -> None:
         super().__init__(calls)
         self.error: BaseException | None = error
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        error, self.error = self.error, None
-        if error is not None:
-            raise error
+        if value is not None:
+            error, self.error = self.error, None
+            if error is not None:
+                raise error
         super().__setitem__(key, value)
 
 
@@ -118,14 +119,14 @@ class Inside:
         cell = self.session(charge_point_id)
         if cell is None or cell.ended:
             return False
-        cell.calls = Trap(cell.calls, error)
+        cell.session.incoming = Trap(cell.session.incoming, error)
         return True
 
     def disarm(self, charge_point_id: str) -> None:
         """Remove a trap."""
         cell = self.session(charge_point_id)
-        if cell is not None and isinstance(cell.calls, Trap):
-            cell.calls = dict(cell.calls)
+        if cell is not None and isinstance(cell.session.incoming, Trap):
+            cell.session.incoming = dict(cell.session.incoming)
 
     def kill_session(self, charge_point_id: str) -> bool:
         """Kill the session's actor while it is idle."""

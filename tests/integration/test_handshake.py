@@ -74,7 +74,9 @@ def test_a_request_that_is_not_http_ends_with_its_connection_and_not_with_the_se
     ("offer", "chosen"),
     [
         (["Sec-WebSocket-Protocol: ocpp1.6"], "ocpp1.6"),
-        (["Sec-WebSocket-Protocol: ocpp2.0.1, ocpp1.6"], "ocpp1.6"),
+        (["Sec-WebSocket-Protocol: ocpp2.1, ocpp1.6"], "ocpp1.6"),
+        (["Sec-WebSocket-Protocol: ocpp2.0.1, ocpp1.6"], "ocpp2.0.1"),
+        (["Sec-WebSocket-Protocol: ocpp1.6, ocpp2.0.1"], "ocpp1.6"),
         (["Sec-WebSocket-Protocol: ocpp1.5,ocpp1.6 , soap"], "ocpp1.6"),
         (["Sec-WebSocket-Protocol: ocpp1.5", "Sec-WebSocket-Protocol: ocpp1.6"], "ocpp1.6"),
         (["Sec-WebSocket-Protocol: ocpp1.6", "Sec-WebSocket-Protocol: ocpp1.5"], "ocpp1.6"),
