@@ -161,7 +161,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def errors(request: pytest.FixtureRequest, folder: Path) -> dict[str, list[str]]:
     """Errors by module, of one type checker; all modules are checked at once."""
     if not SOURCES.is_dir() or not (BIN / request.param).exists():
-        pytest.skip("the checkers are installed by make")
+        pytest.skip(f"{request.param} is not installed: `make test` installs it")
     files = sorted(path.name for path in folder.glob("*.py"))
     mypy = ["--strict", "--config-file=", "--python-version=3.11", "--no-error-summary", "--cache-dir=cache"]
     options = mypy if request.param == "mypy" else ["--pythonpath", sys.executable]

@@ -164,7 +164,7 @@ def test_a_system_logs_which_handler_has_blocked_the_hub(caplog, capfd):
     class Blocks(Plugin):
         @passive(v16.Authorize)
         def authorize(self, call):
-            time.sleep(0.3)
+            time.sleep(0.3)  # blocks the hub: that is the case
             return {"idTagInfo": {"status": "Accepted"}}
 
     settings = Settings(port=0, supervision=replace(QUICK, watchdog_s=LIMIT_S))

@@ -102,7 +102,7 @@ def test_calls_of_one_charge_point_are_handled_in_order() -> None:
     class Orders(Noted):
         def answer_to(self, call: Call[v16.Authorize]) -> Any:
             self.seen.append(("begins", call.request.id_tag))
-            time.sleep(0.001 * (int(call.request.id_tag) % 3))
+            time.sleep(0.001 * (int(call.request.id_tag) % 3))  # blocks its thread, each for another time
             self.seen.append(("ends", call.request.id_tag))
             return ACCEPTED
 
