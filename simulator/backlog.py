@@ -17,16 +17,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..protocol.actions import Request
+    from .jobs import Jobs
 
 KEPT = 100
 """Number of discarded messages that are remembered."""
 
 
 class Delivery:
-    """Pending message. `make` encodes it when it is sent: its transaction id may have come by then."""
+    """Pending message. `make` encodes it when it is sent: its transaction id may have come by then.
 
-    def __init__(self, make: Callable[[], Request[Any]], then: Callable[[Any], None] | None = None) -> None:
+    `owner` is the transaction it belongs to.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Request[Any]],
+        then: Callable[[Any], None] | None = None,
+        owner: object = None,
+    ) -> None:
         self.make = make
+        self.owner = owner
         self.attempts = 0
         self.response: Any = None
         self.error: CallFailed | None = None
@@ -85,6 +95,17 @@ class Backlog:
         self.empty.clear()
         return delivery
 
+    def overtake(self, delivery: Delivery) -> Delivery:
+        """Put a message in front of those of its transaction."""
+        behind = [index for index, waiting in enumerate(self._queue) if waiting.owner is delivery.owner]
+        self._queue.insert(behind[0] if behind else len(self._queue), delivery)
+        self.empty.clear()
+        return delivery
+
+    def has(self, owner: object) -> bool:
+        """Return true while messages of this transaction wait."""
+        return any(waiting.owner is owner for waiting in self._queue)
+
     def put_off(self) -> None:
         """Wake the waiting greenlets: the connection is lost."""
         for delivery in self._queue:
@@ -105,11 +126,59 @@ class Backlog:
                 delivery.attempts += 1
                 if delivery.attempts < max(self._attempts(), 1):
                     return self._retry_s() * delivery.attempts
-                self._queue.popleft()
+                self._queue.remove(delivery)
                 self.thrown_away.append(delivery)
                 delivery.failed(error)
             else:
-                self._queue.popleft()
+                self._queue.remove(delivery)
                 delivery.answered(response)
         self.empty.set()
         return None
+
+
+class Dispatcher:
+    """Delivery of a backlog, whenever messages may be sent: `is_ready` says so, `send` sends one and waits."""
+
+    def __init__(
+        self,
+        backlog: Backlog,
+        jobs: Jobs,
+        send: Callable[[Request[Any]], Any],
+        is_ready: Callable[[], bool],
+    ) -> None:
+        self._backlog = backlog
+        self._jobs = jobs
+        self._send = send
+        self._is_ready = is_ready
+        self._delivering = False
+        self._put_off_until = 0.0
+
+    def wait_for(self, delivery: Delivery) -> Any:
+        """Deliver what waits, and wait for this one; see `Delivery.wait`. Offline it returns None at once."""
+        if not self._is_ready():
+            return None
+        self._jobs.start(self.deliver)
+        return delivery.wait()
+
+    def deliver_now(self) -> None:
+        """Deliver the backlog, even if the next attempt is not due yet."""
+        self._put_off_until = 0.0
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Deliver the backlog, unless that is being done, or the next attempt is not due yet."""
+        if not self._is_ready():
+            self._backlog.put_off()
+        if self._delivering or not self._is_ready() or self._jobs.time() < self._put_off_until:
+            return
+        self._delivering = True
+        try:
+            retry_s = self._backlog.deliver(self._send)
+        except Disconnected:
+            self._backlog.put_off()
+            return
+        finally:
+            self._delivering = False
+        if retry_s is not None:
+            self._put_off_until = self._jobs.time() + retry_s
+            self._jobs.later(retry_s, self.deliver)

@@ -6,18 +6,17 @@ given; Pending or Rejected, it waits that long and boots again. OCPP 1.6, sectio
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent.event import Event
 
-from ..protocol import v16
 from ..protocol.session import Registration
 from .jobs import Job, PeriodicTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .configuration import Configuration
+    from ..protocol.actions import Request
     from .conversation import Conversation
     from .jobs import Jobs
 
@@ -25,32 +24,48 @@ RETRY_S = 60
 """Seconds until the next BootNotification where the central system leaves that to the charge point."""
 
 
+class Keys(Protocol):
+    """Configuration of a station, as far as its heartbeats need it."""
+
+    def integer(self, name: str) -> int:
+        """Return the value of a key that holds a number."""
+
+    def set(self, name: str, value: str) -> None:
+        """Set a key from within."""
+
+
 class BootSequence:
     """Registration of one charge point, with its heartbeats.
 
-    `on_accepted` is called, in the booting greenlet, each time a boot was accepted.
+    `interval_key` names the configuration key of the interval of heartbeats. `on_accepted` is called, in the booting
+    greenlet, each time a boot was accepted.
     """
 
     def __init__(
         self,
-        request: v16.BootNotification,
+        request: Request[Any],
+        heartbeat: Request[Any],
         conversation: Conversation,
-        configuration: Configuration,
+        configuration: Keys,
         jobs: Jobs,
         on_accepted: Callable[[], None],
+        *,
+        interval_key: str = "HeartbeatInterval",
     ) -> None:
         self.request = request
         self.status: Registration | None = None  # None: it has not booted
         self.accepted = Event()
+        self._heartbeat = heartbeat
+        self._interval_key = interval_key
         self._conversation = conversation
         self._configuration = configuration
         self._jobs = jobs
         self._on_accepted = on_accepted
         self._retry = Job()
         self._wanted = False  # a trigger command has asked for a boot that was not accepted yet
-        self.heartbeat = PeriodicTask(jobs, lambda: configuration.integer("HeartbeatInterval"), self._beat)
+        self.heartbeat = PeriodicTask(jobs, lambda: configuration.integer(interval_key), self._beat)
 
-    def boot(self) -> v16.BootNotificationResponse:
+    def boot(self) -> Any:
         """Send BootNotification and do as the answer says. Raises a `CallFailed`, and tries again by itself then."""
         self._retry.cancel()
         self._wanted = True
@@ -64,7 +79,7 @@ class BootSequence:
                 self._retry = self._jobs.later(retry_s, self.boot)
         if self.status is Registration.ACCEPTED:
             if response.interval > 0:
-                self._configuration.set("HeartbeatInterval", str(response.interval))
+                self._configuration.set(self._interval_key, str(response.interval))
             self.heartbeat.restart()
             self._on_accepted()
         return response
@@ -101,4 +116,4 @@ class BootSequence:
 
     def _beat(self) -> None:
         if self.status is Registration.ACCEPTED and self._conversation.client is not None:
-            self._conversation.send(v16.Heartbeat())
+            self._conversation.send(self._heartbeat)

@@ -7,30 +7,21 @@ that end with `close`.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import logging
-import os
 from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.parse import quote
 
 from ..protocol import v16
-from ..protocol.errors import ErrorCode, OcppError
 from ..protocol.session import Registration
 from ..protocol.websocket import CloseCode
-from .answers import Answer, refusing
 from .boot_sequence import BootSequence
 from .certificates import Certificates
 from .charging import Charging
-from .client import Client, client_context
 from .commands import CommandHandlers
 from .configuration import Configuration
-from .connection import InjectedFaults, SimulatorConnection
 from .connectors import Connectors
-from .conversation import Conversation
-from .jobs import Jobs, PeriodicTask
+from .core import SimulatorCore
+from .jobs import PeriodicTask
 from .maintenance import Maintenance, Power
-from .message_log import MessageLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,17 +31,12 @@ if TYPE_CHECKING:
     from ..actors.runtime.timers import Timers
     from ..protocol.actions import Request
     from ..protocol.message import Message
-    from ..protocol.session import Incoming
     from .answers import Answerer
     from .backlog import Backlog
     from .connection import Backoff
     from .transactions import Transaction
 
-logger = logging.getLogger(__name__)
-
 R = TypeVar("R", bound="Message")
-
-NOT_SUPPORTED = refusing(ErrorCode.NOT_SUPPORTED, "this charge point does not support it")
 
 
 class ChargePoint:
@@ -90,33 +76,35 @@ class ChargePoint:
         record_limit: int = 1000,
         timers: Timers | None = None,
     ) -> None:
+        self._core = core = SimulatorCore(
+            url,
+            identity,
+            version=v16.VERSION,
+            password=password,
+            cafile=cafile,
+            tls=tls,
+            reconnect=reconnect,
+            strict=strict,
+            subprotocols=subprotocols,
+            id_prefix=id_prefix,
+            timeout_s=timeout_s,
+            connect_timeout_s=connect_timeout_s,
+            close_timeout_s=close_timeout_s,
+            record_limit=record_limit,
+            timers=timers,
+            opened=self._opened,
+            lost=self._lost,
+        )
         self.identity = identity
-        self.url = f"{url.rstrip('/')}/{quote(identity, safe='')}"
-        self.password = password
-        self._tls = client_context(cafile) if tls is None and cafile is not None else tls
-        self._subprotocols = tuple(subprotocols)
-        self._connect_timeout_s = connect_timeout_s
-        self._jobs = jobs = Jobs(identity, timers)
-        self.record = MessageLog(record_limit, jobs.time)
+        self.url = core.url
+        self.record = core.record
+        self.connection = core.connection
+        self.faults = core.faults
+        self._jobs = jobs = core.jobs
+        self._conversation = conversation = core.conversation
         self.configuration = Configuration(configuration)
         self.configuration.set("NumberOfConnectors", str(connectors))
         self.connectors = Connectors(connectors)
-        self._conversation = conversation = Conversation(
-            self.record,
-            id_prefix=os.urandom(4).hex() + "-" if id_prefix is None else id_prefix,
-            timeout_s=timeout_s,
-            strict=strict,
-        )
-        self.connection = SimulatorConnection(
-            self._dial,
-            conversation,
-            self.record,
-            take=self._take,
-            opened=self._opened,
-            lost=self._lost,
-            reconnect=reconnect,
-            close_timeout_s=close_timeout_s,
-        )
         self.charging = Charging(
             self.connectors,
             self.configuration,
@@ -132,6 +120,7 @@ class ChargePoint:
                 charge_point_serial_number=serial_number,
                 firmware_version=firmware_version,
             ),
+            v16.Heartbeat(),
             conversation,
             self.configuration,
             jobs,
@@ -141,16 +130,16 @@ class ChargePoint:
         self.maintenance = Maintenance(
             self.charging, self.boot_sequence, conversation, jobs, self.certificates
         )
-        self.faults = InjectedFaults(self.connection, conversation)
         self._pinging = PeriodicTask(
-            jobs, lambda: self.configuration.integer("WebSocketPingInterval"), self._ping
+            jobs, lambda: self.configuration.integer("WebSocketPingInterval"), core.ping
         )
         self._beats = (self._pinging, self.charging.metering, self.boot_sequence.heartbeat)
         self.power = Power(
             self.connection, conversation, self.boot_sequence, self.charging, self._beats, self._use_new_key
         )
         self.commands = CommandHandlers(self.charging, self.configuration, jobs, self.power, vendor)
-        self.answers: dict[str, Answerer] = {**self.commands.answers(), **self.maintenance.answers()}
+        self.answers: dict[str, Answerer] = core.answers
+        self.answers.update({**self.commands.answers(), **self.maintenance.answers()})
 
     def __repr__(self) -> str:
         return f"ChargePoint({self.identity!r})"
@@ -186,9 +175,14 @@ class ChargePoint:
         self.connection.close(code, reason)
 
     @property
+    def password(self) -> str | bytes | None:
+        """Password of the next connection."""
+        return self._core.password
+
+    @property
     def online(self) -> bool:
         """True while the charge point has a connection."""
-        return self._conversation.client is not None
+        return self._core.online
 
     @property
     def registration(self) -> Registration | None:
@@ -223,32 +217,16 @@ class ChargePoint:
 
     def wait_online(self, timeout_s: float = 10.0) -> None:
         """Wait until it has a connection. Raises TimeoutError."""
-        if not self.connection.online.wait(timeout_s):
-            raise TimeoutError(f"not online within {timeout_s:g} s")
+        self._core.wait_online(timeout_s)
 
     def wait_offline(self, timeout_s: float = 10.0) -> None:
         """Wait until it has none. Raises TimeoutError."""
-        if not self.connection.offline.wait(timeout_s):
-            raise TimeoutError(f"still online after {timeout_s:g} s")
+        self._core.wait_offline(timeout_s)
 
     def wait_accepted(self, timeout_s: float = 10.0) -> None:
         """Wait until a boot was accepted. Raises TimeoutError."""
         if not self.boot_sequence.accepted.wait(timeout_s):
             raise TimeoutError(f"not accepted within {timeout_s:g} s")
-
-    def _dial(self) -> Client:
-        headers = {}
-        if self.password is not None:
-            password = self.password.encode() if isinstance(self.password, str) else self.password
-            basic = base64.b64encode(self.identity.encode() + b":" + password).decode()
-            headers["Authorization"] = f"Basic {basic}"
-        return Client.connect(
-            self.url,
-            subprotocols=self._subprotocols,
-            headers=headers,
-            tls=self._tls,
-            timeout_s=self._connect_timeout_s,
-        )
 
     def _opened(self) -> None:
         self._pinging.restart()
@@ -261,12 +239,8 @@ class ChargePoint:
         self._pinging.stop()
         self.backlog.put_off()
 
-    def _ping(self) -> None:
-        if self.connection.client is not None:
-            self.connection.client.ping()
-
     def _use_new_key(self) -> None:
-        self.password = bytes.fromhex(self.configuration["AuthorizationKey"])
+        self._core.password = bytes.fromhex(self.configuration["AuthorizationKey"])
 
     # -- Messages --------------------------------------------------------------------------------
 
@@ -280,7 +254,8 @@ class ChargePoint:
 
     def boot(self) -> v16.BootNotificationResponse:
         """Send BootNotification and act on the answer: heartbeats and statuses, or another boot later."""
-        return self.boot_sequence.boot()
+        response: v16.BootNotificationResponse = self.boot_sequence.boot()
+        return response
 
     def reset(self, *, soft: bool = True) -> None:
         """Restart, as a Reset command makes it. Blocks until it is connected again; it boots by itself."""
@@ -289,27 +264,6 @@ class ChargePoint:
     def _start_talking(self) -> None:
         self.charging.metering.restart()
         self.charging.tell_all()
-
-    def _take(self, incoming: Incoming) -> None:
-        self._jobs.start(self._answer, incoming)
-
-    def _answer(self, incoming: Incoming) -> None:
-        name = incoming.action.name
-        try:
-            answer = self.answers.get(name, NOT_SUPPORTED)(incoming.request)
-            if answer is None:
-                return
-            response, then = answer if isinstance(answer, Answer) else (answer, None)
-            self._conversation.answer(incoming, response)
-        except OcppError as error:
-            self._conversation.refuse(incoming, error.code, error.description, error.details)
-            return
-        except Exception as error:
-            logger.exception("%s: the answer to %s failed", self.identity, name)
-            self._conversation.refuse(incoming, ErrorCode.INTERNAL_ERROR, repr(error))
-            return
-        if then is not None:
-            then()
 
     # -- Actions of a driver: each returns when the central system was notified, or at once while offline ----------
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..protocol import v16
 from .authorization import Authorization
-from .backlog import Backlog, Delivery
+from .backlog import Backlog, Delivery, Dispatcher
 from .charging_profiles import InstalledProfiles
 from .errors import CallFailed, Disconnected, NotPossible
 from .jobs import PeriodicTask
@@ -63,8 +63,7 @@ class Charging:
         self._jobs = jobs
         self._send = send
         self._is_ready = is_ready
-        self._delivering = False
-        self._put_off_until = 0.0
+        self._dispatcher = Dispatcher(self.backlog, jobs, send, is_ready)
 
     # -- The vehicle and its driver --------------------------------------------------------------
 
@@ -270,32 +269,9 @@ class Charging:
 
     def tell_all(self) -> None:
         """Report everything that the central system does not know: statuses first, then the transaction messages."""
-        self._put_off_until = 0.0
         for connector in self.connectors.everything():
             self.tell(connector)
-        self.deliver()
+        self._dispatcher.deliver_now()
 
     def _deliver(self, make: Callable[[], Request[Any]], then: Callable[[Any], None] | None = None) -> Any:
-        delivery = self.backlog.add(Delivery(make, then))
-        if not self._is_ready():
-            return None
-        self._jobs.start(self.deliver)
-        return delivery.wait()
-
-    def deliver(self) -> None:
-        """Deliver the backlog, unless that is being done, or the next attempt is not due yet."""
-        if not self._is_ready():
-            self.backlog.put_off()
-        if self._delivering or not self._is_ready() or self._jobs.time() < self._put_off_until:
-            return
-        self._delivering = True
-        try:
-            retry_s = self.backlog.deliver(self._send)
-        except Disconnected:
-            self.backlog.put_off()
-            return
-        finally:
-            self._delivering = False
-        if retry_s is not None:
-            self._put_off_until = self._jobs.time() + retry_s
-            self._jobs.later(retry_s, self.deliver)
+        return self._dispatcher.wait_for(self.backlog.add(Delivery(make, then)))

@@ -7,36 +7,16 @@ limit does. TxProfile goes before TxDefaultProfile, one of a connector's own bef
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ..protocol import v16
+from .schedules import MOST_W, PowerLimit, in_unit, limit_of, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .configuration import Configuration
     from .connectors import Connectors
 
-VOLTS = 230
-PHASES = 3
-"""Number of phases of a schedule that names none."""
-
-MOST_W = Decimal(VOLTS * PHASES * 32)
-"""Limit of the hardware, where no profile sets one."""
-
 Purpose = v16.ChargingProfilePurpose
-ONE_DAY_S = 86_400
-RECURRENCES_S = {v16.RecurrencyKind.DAILY: ONE_DAY_S, v16.RecurrencyKind.WEEKLY: 7 * ONE_DAY_S}
-
-
-@dataclass(frozen=True, slots=True)
-class PowerLimit:
-    """Limit in force at one moment: total watts."""
-
-    watts: Decimal
-    phases: int | None
 
 
 class InstalledProfiles:
@@ -123,11 +103,13 @@ class InstalledProfiles:
         begun = now if transaction is None else transaction.started_at
         moments = {now}
         for _, profile in self.installed:
-            moments |= {at for at in _turns(profile, begun, now, end) if now < at < end}
+            moments |= {
+                at for at in turns(profile, profile.charging_schedule, begun, now, end) if now < at < end
+            }
         periods: list[v16.ChargingSchedulePeriod] = []
         for moment in sorted(moments):
             limit = self._limit(connector_id, begun, moment)
-            value = _in_unit(limit, wanted)
+            value = in_unit(limit, wanted)
             if not periods or (periods[-1].limit, periods[-1].number_phases) != (value, limit.phases):
                 start = int((moment - now).total_seconds())
                 periods.append(
@@ -150,7 +132,7 @@ class InstalledProfiles:
                 if other_id == sent_for and profile.charging_profile_purpose == purpose
             ]
             profiles.sort(key=lambda profile: profile.stack_level, reverse=True)
-            limits = (_limit_of(profile, begun, at) for profile in profiles)
+            limits = (limit_of(profile, profile.charging_schedule, begun, at) for profile in profiles)
             return next((limit for limit in limits if limit is not None), None)
 
         limits = [highest(Purpose.CHARGE_POINT_MAX_PROFILE, 0)]
@@ -164,61 +146,5 @@ class InstalledProfiles:
         return min([*found, PowerLimit(MOST_W, None)], key=lambda limit: limit.watts)
 
 
-def _limit_of(profile: v16.ChargingProfile, begun: dt.datetime, at: dt.datetime) -> PowerLimit | None:
-    """Limit of a profile at one moment of a transaction that began at `begun`; None if it sets none."""
-    if profile.valid_from is not None and at < profile.valid_from:
-        return None
-    if profile.valid_to is not None and at >= profile.valid_to:
-        return None
-    schedule = profile.charging_schedule
-    elapsed_s = (at - _start(profile, begun)).total_seconds()
-    if elapsed_s < 0:
-        return None
-    if profile.recurrency_kind is not None:
-        elapsed_s %= RECURRENCES_S[v16.RecurrencyKind(profile.recurrency_kind)]
-    if schedule.duration is not None and elapsed_s >= schedule.duration:
-        return None
-    current = [period for period in schedule.charging_schedule_period if period.start_period <= elapsed_s][-1]
-    watts = current.limit
-    if schedule.charging_rate_unit == v16.ChargingRateUnit.A:
-        watts *= VOLTS * (current.number_phases or PHASES)
-    return PowerLimit(watts, current.number_phases)
-
-
-def _start(profile: v16.ChargingProfile, begun: dt.datetime) -> dt.datetime:
-    """Start that the periods count from: those of a relative profile from the start of the transaction."""
-    start = profile.charging_schedule.start_schedule
-    relative = profile.charging_profile_kind == v16.ChargingProfileKind.RELATIVE
-    return begun if start is None or relative else start
-
-
-def _turns(
-    profile: v16.ChargingProfile, begun: dt.datetime, now: dt.datetime, end: dt.datetime
-) -> Iterator[dt.datetime]:
-    """Return the moments at which the limit of a profile may change."""
-    yield from (moment for moment in (profile.valid_from, profile.valid_to) if moment is not None)
-    schedule = profile.charging_schedule
-    offsets = [period.start_period for period in schedule.charging_schedule_period]
-    if schedule.duration is not None:
-        offsets.append(schedule.duration)
-    start = _start(profile, begun)
-    if profile.recurrency_kind is None:
-        yield from (start + dt.timedelta(seconds=offset) for offset in offsets)
-        return
-    every_s = RECURRENCES_S[v16.RecurrencyKind(profile.recurrency_kind)]
-    if start < now:
-        start += dt.timedelta(seconds=(now - start).total_seconds() // every_s * every_s)
-    while start < end:
-        yield from (start + dt.timedelta(seconds=offset) for offset in offsets)
-        start += dt.timedelta(seconds=every_s)
-
-
 def _place(connector_id: int, profile: v16.ChargingProfile) -> tuple[int, str, int]:
     return connector_id, str(profile.charging_profile_purpose), profile.stack_level
-
-
-def _in_unit(limit: PowerLimit, unit: v16.ChargingRateUnit) -> Decimal:
-    value = limit.watts
-    if unit == v16.ChargingRateUnit.A:
-        value /= VOLTS * (limit.phases or PHASES)
-    return value.quantize(Decimal("0.1"))

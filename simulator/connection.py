@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.event import Event
 
-from ..protocol import frames, v16
+from ..protocol import frames
 from ..protocol.handshake import HandshakeError
 from ..protocol.payload import build
 from ..protocol.websocket import CloseCode
@@ -257,7 +257,7 @@ class InjectedFaults:
         """Send the same CALL twice, with the same message id, which is returned. The answers are in the record only."""
         self._sent_twice += 1
         unique_id = f"twice-{self._sent_twice}" if unique_id is None else unique_id
-        action = v16.VERSION.row_of(request)
+        action = self._conversation.version.row_of(request)
         frame = frames.call(unique_id, action.name, build(action.request, request))
         self._conversation.send_text(frame)
         self._conversation.send_text(frame)

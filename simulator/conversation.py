@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gevent.event import AsyncResult
 from gevent.lock import Semaphore
 
-from ..protocol import v16
 from ..protocol.actions import Sender
 from ..protocol.outgoing import INFINITY, Outgoing
 from ..protocol.payload import build
@@ -25,7 +24,7 @@ from .message_log import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..protocol.actions import Request
+    from ..protocol.actions import Request, Version
     from ..protocol.errors import ErrorCode
     from ..protocol.message import Message
     from .client import Client
@@ -37,9 +36,15 @@ R = TypeVar("R", bound="Message")
 
 
 class Conversation:
-    """Calls and answers of one charge point. With `strict` every deviation of the central system's is refused."""
+    """Calls and answers of one charge point, in this version of OCPP.
 
-    def __init__(self, record: MessageLog, *, id_prefix: str, timeout_s: float, strict: bool) -> None:
+    With `strict` every deviation of the central system's is refused.
+    """
+
+    def __init__(
+        self, record: MessageLog, *, version: Version, id_prefix: str, timeout_s: float, strict: bool
+    ) -> None:
+        self.version = version
         self.client: Client | None = None  # None while offline
         self.ignored: dict[str, int] = {}  # frames that could not be answered, by reason
         self.late_answers = 0
@@ -47,7 +52,7 @@ class Conversation:
         self._timeout_s = timeout_s
         self._id_prefix = id_prefix
         self._rules = SessionRules(
-            version=v16.VERSION,
+            version=version,
             receives=Sender.CENTRAL_SYSTEM,
             strict=strict,
             default_deadline_s=INFINITY,  # a charge point may never answer a CALL
@@ -101,7 +106,7 @@ class Conversation:
 
         Raises a `CallFailed`, InvalidPayload for a request that breaks its contract, LookupError for one that is none.
         """
-        action = v16.VERSION.row_of(request)
+        action = self.version.row_of(request)
         if not action.sender.allows(Sender.CHARGE_POINT):
             raise ValueError(f"{action.name} is sent by the central system, not to it")
         answer: AsyncResult[Any] = AsyncResult()

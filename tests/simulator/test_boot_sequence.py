@@ -28,7 +28,9 @@ def accepted():
 @pytest.fixture
 def boot_sequence(backend, jobs, accepted):
     backend.answers["Heartbeat"] = v16.HeartbeatResponse(current_time=NOW)
-    return BootSequence(REQUEST, backend, Configuration(), jobs, lambda: accepted.append(True))
+    return BootSequence(
+        REQUEST, v16.Heartbeat(), backend, Configuration(), jobs, lambda: accepted.append(True)
+    )
 
 
 def test_an_accepted_charge_point_beats_at_the_interval_it_was_given(

@@ -7,6 +7,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from chargehand import v16
 from chargehand.simulator.connection import Backoff, SimulatorConnection
 from chargehand.simulator.conversation import Conversation
 from chargehand.simulator.errors import Disconnected
@@ -86,7 +87,7 @@ def make_line(network, record):
     def make(reconnect=None, **callbacks):
         line = SimulatorConnection(
             network.dial,
-            Conversation(record, id_prefix="", timeout_s=1, strict=True),
+            Conversation(record, version=v16.VERSION, id_prefix="", timeout_s=1, strict=True),
             record,
             take=lambda _: None,
             opened=callbacks.get("opened", lambda: None),

@@ -34,7 +34,9 @@ class Wire:
 
 @pytest.fixture
 def conversation():
-    return Conversation(MessageLog(100, lambda: 0.0), id_prefix="x", timeout_s=5, strict=True)
+    return Conversation(
+        MessageLog(100, lambda: 0.0), version=v16.VERSION, id_prefix="x", timeout_s=5, strict=True
+    )
 
 
 @pytest.fixture
