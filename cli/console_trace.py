@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..simulator.message_log import MessageLog
 
     Payload = Mapping[str, Any]
+    Sentences = Mapping[str, Callable[[Payload, Payload], str]]
 
 WAIT_S = 3600.0
 WIDTH = 24
@@ -30,9 +31,12 @@ LONGEST = 160
 
 
 class ConsoleTrace:
-    """Prints the record of a charge point through `say`, one line at a time."""
+    """Prints the record of a charge point through `say`, one line at a time; `sentences` are those of its version."""
 
-    def __init__(self, record: MessageLog, say: Callable[[str], object]) -> None:
+    def __init__(
+        self, record: MessageLog, say: Callable[[str], object], sentences: Sentences = SENTENCES
+    ) -> None:
+        self._sentences = sentences
         self._record = record
         self._say = say
         self._read = 0  # the number of the last entry that was read
@@ -77,10 +81,9 @@ class ConsoleTrace:
             text = self._sentence(call.action, request, json.loads(answer.payload))
         self.line(call.action, f"asked for with {_short(request)}, {text}" if asked_for else text)
 
-    @staticmethod
-    def _sentence(action: str, request: Payload, response: Payload) -> str:
+    def _sentence(self, action: str, request: Payload, response: Payload) -> str:
         with suppress(LookupError, TypeError):  # it has no sentence, or the answer breaks its contract
-            return SENTENCES[action](request, response)
+            return self._sentences[action](request, response)
         return f"{_short(request)} was answered with {_short(response)}"
 
     def line(self, what: str, text: str) -> None:

@@ -19,6 +19,9 @@ from ..config.keys import InvalidKey, read_key
 from ..protocol.handshake import HandshakeError
 from ..simulator import Backoff, CallFailed, ChargePoint, HandshakeRefused, NotPossible
 from ..simulator.charging import CHARGING_W
+from ..simulator.sentences import SENTENCES
+from ..simulator.v201 import Misbehaviour, Station
+from ..simulator.v201 import sentences as v201
 from .addresses import configured
 from .configuration import read_settings
 from .console_trace import ConsoleTrace
@@ -31,23 +34,30 @@ if TYPE_CHECKING:
 
     from ..config.settings import Settings
     from ..simulator import Transaction
+    from ..simulator.v201 import StationTransaction
 
 POLL_S = 0.05
 GOODBYE_S = 3.0
 """Seconds to report the last transactions when the simulator is stopped from outside."""
 SECONDS_AN_HOUR = 3600
 ACCEPTED = "Accepted"
+OCPP_16, OCPP_201 = "1.6", "2.0.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """Charging session to simulate: tag, connector, duration, meter interval; `keep` stays connected afterwards."""
+    """Charging session to simulate: tag, connector, duration, meter interval; `keep` stays connected afterwards.
+
+    With OCPP 2.0.1 the connector is an EVSE. `misbehaviour` is for that version only.
+    """
 
     tag: str
     connector: int
     duration_s: float
     interval_s: int
     keep: bool
+    ocpp: str = OCPP_16
+    misbehaviour: tuple[str, ...] = ()
 
 
 def address(settings: Settings) -> str:
@@ -70,18 +80,11 @@ def play(
 ) -> None:
     """Be a charge point until the visit is over, or a signal comes. Raises `CommandFailed`."""
     try:
-        charge_point = ChargePoint(
-            url,
-            identity,
-            password=password,
-            cafile=cafile,
-            connectors=max(2, visit.connector),
-            configuration={"MeterValueSampleInterval": str(visit.interval_s)},
-            reconnect=Backoff() if visit.keep else None,
-        )
+        charge_point = _made(url, identity, visit, password, cafile)
     except OSError as error:  # it has opened nothing else yet
         raise CommandMisused(f"{cafile} cannot be used: {error.strerror or error}") from error
-    diary = ConsoleTrace(charge_point.record, say)
+    newer = visit.ocpp == OCPP_201
+    diary = ConsoleTrace(charge_point.record, say, v201.SENTENCES if newer else SENTENCES)
     diary.line("connecting", charge_point.url)
     following = gevent.spawn(diary.follow)
     try:
@@ -92,10 +95,38 @@ def play(
         diary.catch_up()
 
 
+def _made(
+    url: str, identity: str, visit: Visit, password: bytes | None, cafile: str | None
+) -> ChargePoint | Station:
+    """Make the charge point, or the station of OCPP 2.0.1, of a visit."""
+    reconnect = Backoff() if visit.keep else None
+    places = max(2, visit.connector)
+    if visit.ocpp == OCPP_201:
+        return Station(
+            url,
+            identity,
+            password=password,
+            cafile=cafile,
+            evses=places,
+            variables={"SampledDataCtrlr.TxUpdatedInterval": str(visit.interval_s)},
+            misbehaviour=[Misbehaviour(one) for one in visit.misbehaviour],
+            reconnect=reconnect,
+        )
+    return ChargePoint(
+        url,
+        identity,
+        password=password,
+        cafile=cafile,
+        connectors=places,
+        configuration={"MeterValueSampleInterval": str(visit.interval_s)},
+        reconnect=reconnect,
+    )
+
+
 class Simulation:
     """Simulation of one charge point's charging session."""
 
-    def __init__(self, charge_point: ChargePoint, visit: Visit) -> None:
+    def __init__(self, charge_point: ChargePoint | Station, visit: Visit) -> None:
         self._charge_point = charge_point
         self._visit = visit
         self._over = Event()
@@ -152,17 +183,17 @@ class Simulation:
         verdict: str | None = charge_point.authorize(visit.tag).status
         if verdict == ACCEPTED:
             verdict = self._transaction().verdict
-        if charge_point.connectors[visit.connector].plugged:
+        if charge_point.has_vehicle(visit.connector):
             charge_point.unplug(visit.connector)
         if charge_point.online:
             charge_point.backlog.empty.wait(GOODBYE_S)
         if verdict not in (ACCEPTED, None):  # None: it was offline
             raise CommandFailed(f"{visit.tag} may not charge: {verdict}")
 
-    def _transaction(self) -> Transaction:
+    def _transaction(self) -> Transaction | StationTransaction:
         charge_point, visit = self._charge_point, self._visit
         begun = time.monotonic()
-        transaction = charge_point.start(visit.tag, visit.connector)
+        transaction: Transaction | StationTransaction = charge_point.start(visit.tag, visit.connector)
         # It may end before: the central system stops it, refuses it, has the charge point restarted, or is gone.
         while transaction.running and (charge_point.online or visit.keep):
             left_s = begun + visit.duration_s - time.monotonic()
@@ -170,7 +201,7 @@ class Simulation:
                 break
             gevent.sleep(min(left_s, POLL_S))
         if transaction.running:
-            metered_wh = charge_point.connectors[visit.connector].meter_wh - transaction.meter_start
+            metered_wh = charge_point.meter_wh(visit.connector) - transaction.meter_start
             charged_wh = round(CHARGING_W * visit.duration_s / SECONDS_AN_HOUR)
             charge_point.meter(max(0, charged_wh - metered_wh), visit.connector)
         if transaction.running:
@@ -229,6 +260,20 @@ def _signals(over: Event) -> Iterator[None]:
     show_default=True,
     help="Seconds between meter readings.",
 )
+@click.option(
+    "--ocpp",
+    type=click.Choice([OCPP_16, OCPP_201]),
+    default=OCPP_16,
+    show_default=True,
+    help="Version of OCPP; with 2.0.1 --connector is the EVSE.",
+)
+@click.option(
+    "--misbehave",
+    "misbehaviour",
+    multiple=True,
+    type=click.Choice([str(one) for one in Misbehaviour]),
+    help="Fault to show (OCPP 2.0.1); may be repeated.",
+)
 @click.option("--password", help="Password for Basic authentication; default: from the settings.")
 @click.option("--cafile", metavar="FILE", help="Certificates to trust (PEM), for wss.")
 @click.option("--keep", is_flag=True, help="Stay connected afterwards and answer commands until Ctrl-C.")
@@ -245,6 +290,8 @@ def simulate(
     **visit: Any,
 ) -> None:
     """Simulate charge point CP: boot, run one charging session, disconnect. Each step is printed as a line."""
+    if visit["misbehaviour"] and visit["ocpp"] != OCPP_201:
+        raise CommandMisused(f"--misbehave needs --ocpp {OCPP_201}")
     settings = read_settings(config, {"data": data})
     given = settings.auth.credentials.get(charge_point) if password is None else password
     try:

@@ -102,9 +102,9 @@ class Backlog:
         self.empty.clear()
         return delivery
 
-    def has(self, owner: object) -> bool:
-        """Return true while messages of this transaction wait."""
-        return any(waiting.owner is owner for waiting in self._queue)
+    def has_of(self, id_: str | int) -> bool:
+        """Return true while messages of the transaction with this id wait."""
+        return any(getattr(waiting.owner, "id", None) == id_ for waiting in self._queue)
 
     def put_off(self) -> None:
         """Wake the waiting greenlets: the connection is lost."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..protocol import v16
 
@@ -96,14 +96,17 @@ def is_certificate(pem: str) -> bool:
 
 
 class Certificates:
-    """The table: by use, in the order of installation. `own` is the charge point's chain, once it has one."""
+    """The table: by use, in the order of installation. Names of certificates may be those of any version of OCPP.
+
+    `own` is the charge point's chain, once it has one.
+    """
 
     def __init__(self, limit: int) -> None:
         self.own: str | None = None
         self._limit = limit
-        self._roots: list[tuple[v16.CertificateUse, v16.CertificateHashData]] = []
+        self._roots: list[tuple[str, v16.CertificateHashData]] = []
 
-    def install(self, use: v16.CertificateUse, pem: str) -> v16.InstallCertificateStatus:
+    def install(self, use: str, pem: str) -> v16.InstallCertificateStatus:
         """Install a root certificate; Rejected: it is no certificate, or one too many."""
         status = v16.InstallCertificateStatus
         try:
@@ -116,14 +119,14 @@ class Certificates:
             self._roots.append(entry)
         return status.ACCEPTED
 
-    def delete(self, wanted: v16.CertificateHashData) -> v16.DeleteCertificateStatus:
+    def delete(self, wanted: Any) -> v16.DeleteCertificateStatus:
         """Delete a root certificate; hashes are compared without case."""
         kept = [(use, data) for use, data in self._roots if _name(data) != _name(wanted)]
         found = len(kept) < len(self._roots)
         self._roots = kept
         return v16.DeleteCertificateStatus.ACCEPTED if found else v16.DeleteCertificateStatus.NOT_FOUND
 
-    def installed(self, use: v16.CertificateUse) -> tuple[v16.CertificateHashData, ...]:
+    def installed(self, use: str) -> tuple[v16.CertificateHashData, ...]:
         """Return the root certificates for one use."""
         return tuple(data for kept_for, data in self._roots if kept_for == use)
 
@@ -135,6 +138,6 @@ class Certificates:
         return v16.CertificateSignedStatus.ACCEPTED
 
 
-def _name(data: v16.CertificateHashData) -> tuple[str, ...]:
+def _name(data: Any) -> tuple[str, ...]:
     hashes = (data.hash_algorithm, data.issuer_name_hash, data.issuer_key_hash, data.serial_number)
     return tuple(part.lower() for part in hashes)

@@ -312,6 +312,14 @@ class ChargePoint:
             if self.connectors[connector_id].plugged:
                 self.unplug(connector_id)
 
+    def meter_wh(self, connector_id: int = 1) -> int:
+        """Return what the meter of a connector shows."""
+        return self.connectors[connector_id].meter_wh
+
+    def has_vehicle(self, connector_id: int = 1) -> bool:
+        """Return true while a vehicle is plugged in."""
+        return self.connectors[connector_id].plugged
+
     def suspend(self, connector_id: int = 1, *, by_vehicle: bool = True) -> None:
         """Suspend charging, by the vehicle or the charge point. The transaction goes on."""
         status = v16.ChargePointStatus.SUSPENDED_EV if by_vehicle else v16.ChargePointStatus.SUSPENDED_EVSE
