@@ -51,9 +51,7 @@ def test_a_change_is_taken_whole_or_not_at_all(name, value):
     model = DeviceModel(PLACES)
     component, variable = variable_of(name)
     before = model[name]
-    result = model.change(
-        v201.SetVariableData(component=component, variable=variable, attribute_value=value)
-    )
+    result = model.change(v201.SetVariableData(component=component, variable=variable, attribute_value=value))
     taken = result.attribute_status in ("Accepted", "RebootRequired")
     assert model[name] == (value if taken else before)
     assert taken <= VARIABLES[name].fits(value)
