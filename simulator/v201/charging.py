@@ -466,15 +466,20 @@ class StationCharging:
         return status
 
     def _expire(self, request: v201.ReserveNow) -> None:
-        if self.reservations.all.get(request.id) is not request:
-            return
-        self.reservations.cancel(request.id)
-        self._send(
-            v201.ReservationStatusUpdate(
-                reservation_id=request.id,
-                reservation_update_status=v201.ReservationUpdateStatus.EXPIRED,
-            )
-        )
+        if self.reservations.all.get(request.id) is request:
+            self._end_reservation(request.id, v201.ReservationUpdateStatus.EXPIRED)
+            self.tell_statuses()
+
+    def _end_reservation(self, number: int, status: v201.ReservationUpdateStatus) -> None:
+        """End a reservation, and report that if it can be reported now."""
+        self.reservations.cancel(number)
+        if self._is_ready():
+            self._send(v201.ReservationStatusUpdate(reservation_id=number, reservation_update_status=status))
+
+    def places_changed(self) -> None:
+        """Report statuses after a fault or a change of availability, which may take reservations away."""
+        for number in self.reservations.lost():
+            self._end_reservation(number, v201.ReservationUpdateStatus.REMOVED)
         self.tell_statuses()
 
     # -- Telling ---------------------------------------------------------------------------------

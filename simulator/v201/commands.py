@@ -292,7 +292,7 @@ class StationCommands:
         """OCPP 2.0.1, G03 and G04."""
         operative = request.operational_status == v201.OperationalStatus.OPERATIVE
         status = self._charging.evses.change_availability(request.evse, operative=operative)
-        return Answer(v201.ChangeAvailabilityResponse(status=status), self._charging.tell_statuses)
+        return Answer(v201.ChangeAvailabilityResponse(status=status), self._charging.places_changed)
 
     def reserve_now(self, request: v201.ReserveNow) -> Answer:
         """OCPP 2.0.1, H01."""

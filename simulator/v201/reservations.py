@@ -79,6 +79,15 @@ class Reservations:
             return None
         return f"EVSE {evse.id} is reserved for somebody else" if evse.reserved else None
 
+    def lost(self) -> list[int]:
+        """List the reservations of EVSEs that are out of order or out of operation. OCPP 2.0.1, H01."""
+        gone = (Connector.FAULTED, Connector.UNAVAILABLE)
+        return [
+            number
+            for number, one in self.all.items()
+            if one.evse_id is not None and self._evses[one.evse_id].status in gone
+        ]
+
     def refresh(self) -> None:
         """Judge again which EVSEs are reserved: one has become free, or is so no more."""
         if self.all:

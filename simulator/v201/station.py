@@ -411,4 +411,4 @@ class Station:
         """Make a connector Faulted, or repair it."""
         connector = self.evses[evse_id][connector_id]
         connector.faulted = not repaired
-        self.charging.tell(connector)
+        self.charging.places_changed()

@@ -38,6 +38,30 @@ def test_messages_are_delivered_in_order(backlog):
     assert [delivery.wait() for delivery in deliveries] == [f"answer to {word}" for word in "abc"]
 
 
+def test_a_message_overtakes_those_of_its_transaction_even_one_under_way(backlog):
+    class Owner:
+        id = "t"
+
+    mine, sent = Owner(), []
+
+    def made(word, owner):
+        return Delivery(lambda: v16.DataTransfer(vendor_id=word), owner=owner)
+
+    for word, owner in (("a", None), ("b", mine), ("c", mine)):
+        backlog.add(made(word, owner))
+
+    def send(request):
+        sent.append(request.vendor_id)
+        if request.vendor_id == "b":
+            backlog.overtake(made("d", mine))
+        return request
+
+    assert backlog.has_of("t")
+    assert backlog.deliver(send) is None
+    assert sent == ["a", "b", "d", "c"]
+    assert not backlog.has_of("t")
+
+
 def test_a_refused_message_is_tried_again_before_those_behind_it(backlog):
     sent = []
     backlog.add(message("a"))

@@ -289,6 +289,25 @@ def test_a_reservation_of_any_evse_holds_the_last_one_back(call, booted):
     assert call(v201.ReserveNow(id=3, expiry_date_time=PAST, id_token=TOKEN)).status == "Rejected"
 
 
+def test_a_reservation_that_is_over_or_lost_is_reported(system, make, office, clock, timers, until):
+    with make(timers=timers) as station:
+        now = station.now()
+        for number, evse in ((1, 1), (2, 2)):
+            expiry = now + dt.timedelta(seconds=100 * number)
+            reserve = v201.ReserveNow(id=number, expiry_date_time=expiry, id_token=OTHER, evse_id=evse)
+            assert system.send("CP1", reserve, timeout_s=10).result().status == "Accepted"
+        clock.advance(101)
+        until(lambda: office.of(v201.ReservationStatusUpdate))
+        station.break_down(2)
+        told = office.of(v201.ReservationStatusUpdate)
+        assert [(one.reservation_id, str(one.reservation_update_status)) for one in told] == [
+            (1, "Expired"),
+            (2, "Removed"),
+        ]
+        station.break_down(2, repaired=True)
+        assert [str(evse.status) for evse in station.evses] == ["Available", "Available"]
+
+
 def profile(number=1, purpose="TxDefaultProfile", limit=5000, transaction_id=None, level=0):
     schedule = v201.ChargingSchedule(
         id=1,
