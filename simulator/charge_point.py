@@ -96,7 +96,6 @@ class ChargePoint:
             lost=self._lost,
         )
         self.identity = identity
-        self.url = core.url
         self.record = core.record
         self.connection = core.connection
         self.faults = core.faults
@@ -178,6 +177,19 @@ class ChargePoint:
     def password(self) -> str | bytes | None:
         """Password of the next connection."""
         return self._core.password
+
+    @password.setter
+    def password(self, password: str | bytes | None) -> None:
+        self._core.password = password
+
+    @property
+    def url(self) -> str:
+        """Whole URL of the next connection."""
+        return self._core.url
+
+    @url.setter
+    def url(self, url: str) -> None:
+        self._core.url = url
 
     @property
     def online(self) -> bool:

@@ -110,7 +110,6 @@ class Station:
             lost=self._lost,
         )
         self.identity = identity
-        self.url = core.url
         self.record = core.record
         self.connection = core.connection
         self.faults = core.faults
@@ -252,6 +251,19 @@ class Station:
     def password(self) -> str | bytes | None:
         """Password of the next connection."""
         return self._core.password
+
+    @password.setter
+    def password(self, password: str | bytes | None) -> None:
+        self._core.password = password
+
+    @property
+    def url(self) -> str:
+        """Whole URL of the next connection."""
+        return self._core.url
+
+    @url.setter
+    def url(self, url: str) -> None:
+        self._core.url = url
 
     def wait_online(self, timeout_s: float = 10.0) -> None:
         """Wait until it has a connection. Raises TimeoutError."""

@@ -251,3 +251,14 @@ def test_many_of_them_live_in_one_process(system):
             ids = {visit.get() for visit in visits}
         assert len(ids) == 200
         assert len(system.charge_points()) == 200
+
+
+def test_another_url_and_password_count_from_the_next_connection(make):
+    charge_point = make(password="one")
+    url = charge_point.url
+    charge_point.url = "ws://127.0.0.1:1/ocpp/CP1"
+    with pytest.raises(ConnectionRefusedError):
+        charge_point.connect()
+    charge_point.url, charge_point.password = url, None
+    charge_point.connect()
+    assert charge_point.online
