@@ -4,30 +4,23 @@ Rule: it shares no line with chargehand, so that a mistake of chargehand is not 
 received against the official schemas.
 
     python client201.py ws://127.0.0.1:9000/ocpp/CP1
+    python client201.py wss://127.0.0.1:9001/ocpp/CP1 certificate.pem
 """
 
 import asyncio
 import json
+import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from ocpp.charge_point import camel_to_snake_case
 from ocpp.routing import on
 from ocpp.v201 import ChargePoint, call, call_result
 from ocpp.v201.enums import Action
-from smallest import smallest_payload
+from smallest import SENT, smallest_payload
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
-
-SENT = (
-    "BootNotification", "Authorize", "ClearedChargingLimit", "DataTransfer", "FirmwareStatusNotification",
-    "Get15118EVCertificate", "GetCertificateStatus", "Heartbeat", "LogStatusNotification", "MeterValues",
-    "NotifyChargingLimit", "NotifyCustomerInformation", "NotifyDisplayMessages", "NotifyEVChargingNeeds",
-    "NotifyEVChargingSchedule", "NotifyEvent", "NotifyMonitoringReport", "NotifyReport",
-    "PublishFirmwareStatusNotification", "ReportChargingProfiles", "ReservationStatusUpdate",
-    "SecurityEventNotification", "SignCertificate", "StatusNotification", "TransactionEvent",
-)  # fmt: skip
 
 
 def say(step: str, **facts: Any) -> None:
@@ -41,11 +34,12 @@ def made(module: Any, action: str, name: str) -> Any:
 
 
 class Station(ChargePoint):  # type: ignore[misc]
-    """Station that answers every command."""
+    """Station that answers every command: those without a handler in a class of its own by the smallest answer."""
 
     def __init__(self, identity: str, connection: Any) -> None:
         for action in Action:  # before `ocpp` looks for its handlers
-            if action.value not in SENT or action.value == "DataTransfer":
+            ours = action.value not in SENT or action.value == "DataTransfer"
+            if ours and not hasattr(self, action.name):
                 setattr(self, action.name, self.handler(action))
         super().__init__(identity, connection)
 
@@ -69,16 +63,20 @@ async def send_everything(station: Station) -> None:
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
 
 
-async def run(url: str) -> None:
+async def run(
+    station: Callable[[str, Any], Any], play: Callable[[Any], Awaitable[None]], url: str, *trusted: str
+) -> None:
     """Connect and play; an unexpected end of the connection raises."""
-    async with connect(url, subprotocols=[Subprotocol("ocpp2.0.1")], proxy=None) as connection:
-        station = Station(url.rsplit("/", 1)[-1], connection)
-        listening = asyncio.create_task(station.start())
-        playing = asyncio.create_task(send_everything(station))
+    trust = ssl.create_default_context(cafile=trusted[0]) if trusted else None
+    protocols = [Subprotocol("ocpp2.0.1")]
+    async with connect(url, subprotocols=protocols, ssl=trust, proxy=None) as connection:
+        one = station(url.rsplit("/", 1)[-1], connection)
+        listening = asyncio.create_task(one.start())
+        playing = asyncio.ensure_future(play(one))
         await asyncio.wait((listening, playing), return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()
         await playing
 
 
 if __name__ == "__main__":
-    asyncio.run(run(sys.argv[1]))
+    asyncio.run(run(Station, send_everything, *sys.argv[1:]))

@@ -2,30 +2,27 @@
 
 Rule: it shares no line with chargehand; `ocpp` judges what it receives against the official schemas.
 
-    python session201.py ws://127.0.0.1:9000/ocpp/CP1
+    python session201.py ws://127.0.0.1:9000/ocpp/CP1 [certificate.pem]
+
+It answers every other command, too.
 """
 
 import asyncio
-import json
 import sys
 from typing import Any
 
+from client201 import Station, run, say
 from ocpp.routing import after, on
-from ocpp.v201 import ChargePoint, call, call_result
-from websockets.asyncio.client import connect
-from websockets.typing import Subprotocol
+from ocpp.v201 import call, call_result
 
 TOKEN = {"id_token": "T1", "type": "ISO14443"}
 TIME = "2026-11-28T12:{:02}:00Z"
 
 
-def say(step: str, **facts: Any) -> None:
-    """Print a step as a line of JSON."""
-    print(json.dumps({"step": step, **facts}), flush=True)  # noqa: T201
-
-
-class Station(ChargePoint):  # type: ignore[misc]
+class Charger(Station):
     """Station with one EVSE, which counts the energy of a transaction by its events."""
+
+    running = ""
 
     async def event(self, name: str, kind: str, seq: int, reason: str, wh: int, **more: Any) -> Any:
         """Send an event with a reading; a CALLERROR or a wrong answer raises."""
@@ -43,44 +40,48 @@ class Station(ChargePoint):  # type: ignore[misc]
         )
         return await self.call(request, suppress=False)
 
-    @on("RequestStartTransaction")
-    def start_requested(self, **_: Any) -> Any:
+    @on("RequestStartTransaction")  # type: ignore[untyped-decorator]
+    def request_start_transaction(self, **_: Any) -> Any:
         """Accept it."""
+        say("command", action="RequestStartTransaction")
         return call_result.RequestStartTransaction(status="Accepted")
 
-    @after("RequestStartTransaction")
+    @after("RequestStartTransaction")  # type: ignore[untyped-decorator]
     async def start_remotely(self, remote_start_id: int, id_token: Any, **_: Any) -> None:
         """Start the transaction that was asked for."""
+        self.running = name = f"remote-{remote_start_id}"
         info = {"remote_start_id": remote_start_id}
         await self.event(
-            "tx-2", "Started", 0, "RemoteStart", 5000, info=info, id_token=id_token, evse={"id": 1}
+            name, "Started", 0, "RemoteStart", 5000, info=info, id_token=id_token, evse={"id": 1}
         )
         await self.event(
-            "tx-2", "Updated", 1, "ChargingStateChanged", 5200, info={"charging_state": "Charging"}
+            name, "Updated", 1, "ChargingStateChanged", 5200, info={"charging_state": "Charging"}
         )
-        say("started remotely")
+        say("started remotely", transaction=name)
 
-    @on("RequestStopTransaction")
-    def stop_requested(self, transaction_id: str) -> Any:
-        """Accept it."""
-        say("stop", transaction=transaction_id)
-        return call_result.RequestStopTransaction(status="Accepted")
+    @on("RequestStopTransaction")  # type: ignore[untyped-decorator]
+    def request_stop_transaction(self, transaction_id: str) -> Any:
+        """Accept it for the transaction that is running."""
+        say("command", action="RequestStopTransaction")
+        status = "Accepted" if transaction_id == self.running else "Rejected"
+        return call_result.RequestStopTransaction(status=status)
 
-    @after("RequestStopTransaction")
+    @after("RequestStopTransaction")  # type: ignore[untyped-decorator]
     async def stop_remotely(self, transaction_id: str) -> None:
         """Stop the transaction."""
-        info = {"stopped_reason": "Remote"}
-        await self.event(transaction_id, "Ended", 2, "RemoteStop", 5700, info=info)
-        say("stopped remotely")
+        if transaction_id == self.running:
+            info = {"stopped_reason": "Remote"}
+            await self.event(transaction_id, "Ended", 2, "RemoteStop", 5700, info=info)
+            say("stopped remotely", transaction=transaction_id)
 
-    @on("GetTransactionStatus")
-    def asked(self, transaction_id: str, **_: Any) -> Any:
+    @on("GetTransactionStatus")  # type: ignore[untyped-decorator]
+    def get_transaction_status(self, transaction_id: str = "", **_: Any) -> Any:
         """Tell that no message waits: what is missing is gone."""
         say("asked", transaction=transaction_id)
         return call_result.GetTransactionStatus(messages_in_queue=False)
 
 
-async def play(station: Station) -> None:
+async def play(station: Charger) -> None:
     """Boot, and make a transaction with repeats and a hole."""
     model = {"model": "M", "vendor_name": "V"}
     boot = await station.call(call.BootNotification(charging_station=model, reason="PowerUp"), suppress=False)
@@ -103,16 +104,5 @@ async def play(station: Station) -> None:
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
 
 
-async def run(url: str) -> None:
-    """Connect and play; an unexpected end of the connection raises."""
-    async with connect(url, subprotocols=[Subprotocol("ocpp2.0.1")], proxy=None) as connection:
-        station = Station(url.rsplit("/", 1)[-1], connection)
-        listening = asyncio.create_task(station.start())
-        playing = asyncio.create_task(play(station))
-        await asyncio.wait((listening, playing), return_when=asyncio.FIRST_COMPLETED)
-        listening.cancel()
-        await playing
-
-
 if __name__ == "__main__":
-    asyncio.run(run(sys.argv[1]))
+    asyncio.run(run(Charger, play, *sys.argv[1:]))

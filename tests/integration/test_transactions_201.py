@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import StartServer
+from ..certificates import make_certificate
+from .conftest import StartClient, StartServer
 from .process import StepProcess, until
 from .rawsocket import RawSocket
 from .server import Server
+from .smallest import COMMANDS, smallest_payload
 
 STATION = Path(__file__).parent / "session201.py"
 HEADER = "Sec-WebSocket-Protocol: ocpp2.0.1, ocpp1.6"
@@ -31,10 +33,18 @@ def transactions(server: Server, **query: str) -> list[dict[str, object]]:
     return found
 
 
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
 @pytest.mark.parametrize("transport", ["reactor", "greenlet"])
-def test_a_session_of_a_station_that_is_not_ours(transport: str, start_server: StartServer) -> None:
-    server = start_server("--transport", transport, "--store", "sqlite")
-    station = StepProcess(str(STATION), f"{server.ws}/CP1")
+def test_whole_sessions_of_stations_of_both_versions_that_are_not_ours(
+    transport: str, scheme: str, start_server: StartServer, start_client: StartClient, tmp_path: Path
+) -> None:
+    chain, key = make_certificate(tmp_path, "server")
+    config = f"[tls]\ncertificate = '{chain}'\nkey = '{key}'\nport = 0\n"
+    server = start_server("--transport", transport, "--store", "sqlite", config=config)
+    assert server.wss is not None
+    url, trusted = (server.ws, ()) if scheme == "ws" else (server.wss, (str(chain),))
+    older = start_client(f"{url}/OLD", "session", *(f"--cafile={one}" for one in trusted))
+    station = StepProcess(str(STATION), f"{url}/CP1", *trusted)
     try:
         station.wait_for("ended")
         assert (station.of("authorized")[0]["status"], station.of("started")[0]["status"]) == (
@@ -42,7 +52,7 @@ def test_a_session_of_a_station_that_is_not_ours(transport: str, start_server: S
             "Accepted",
         )
         station.wait_for("asked")  # for the event that never came, 2 s after the end
-        (known,) = transactions(server)
+        (known,) = transactions(server, charge_point="CP1")
         assert (known["remote_id"], known["evse_id"], known["version"]) == ("tx-1", 1, "2.0.1")
         assert (known["open"], known["energy_wh"], known["stop_reason"]) == (False, 1500, "EVDisconnected")
         assert [flag["code"] for flag in known["flags"]] == ["events_missing"]  # type: ignore[attr-defined]
@@ -52,28 +62,64 @@ def test_a_session_of_a_station_that_is_not_ours(transport: str, start_server: S
         verb = "/api/v1/charge-points/CP1/verbs/start_charging?until_effect=1"
         started = server.ask("POST", verb, {"id_tag": "T2", "evse": 1})
         assert started.status == 200, started.text
-        station.wait_for("started remotely")
-        (running,) = transactions(server, open="1")
+        remote_id = station.wait_for("started remotely")["transaction"]
+        (running,) = transactions(server, charge_point="CP1", open="1")
         assert (running["id_tag"], running["charging_state"]) == ("T2", "Charging")
         verb = "/api/v1/charge-points/CP1/verbs/stop_charging"
         stopped = server.ask("POST", verb, {"transaction_id": running["transaction_id"]})
         assert stopped.status == 200, stopped.text
-        station.wait_for("stopped remotely")
-        assert station.of("stop")[0]["transaction"] == "tx-2"
-        until(lambda: not transactions(server, open="1"), "the end of the second transaction")
-        assert transactions(server)[0]["energy_wh"] == 700
+        assert station.wait_for("stopped remotely")["transaction"] == remote_id
+        assert ended(server, remote_id)["energy_wh"] == 700
+
+        every_command_is_answered(server, station)
+        still = older.wait_for("waiting")["transactionId"]
+        assert server.command("OLD", "RemoteStopTransaction", {"transactionId": still}).status == 200
+        older.wait_for("done")
+        found = {
+            (one["charge_point"], one["version"], one["energy_wh"], one["open"])
+            for one in transactions(server)
+        }
+        assert found == {
+            ("CP1", "2.0.1", 1500, False),
+            ("CP1", "2.0.1", 700, False),
+            ("OLD", "1.6", 2500, False),
+        }
+        assert not server.ask("GET", "/api/v1/spool").json["dead_letters"]
+        assert "Traceback" not in server.output
     finally:
         station.close()
 
 
-def test_a_station_of_1_6_stands_in_the_same_list(start_server: StartServer) -> None:
-    server = start_server()
-    with RawSocket.open(f"{server.ws}/OLD").boot() as old, opened(f"{server.ws}/NEW") as new:
-        start = {"connectorId": 1, "idTag": "T1", "meterStart": 0, "timestamp": TIME.format(0)}
-        assert old.call("StartTransaction", start)[0] == 3
-        assert new.call("TransactionEvent", event("tx", "Started", 0, 0))[0] == 3
-        found = {one["charge_point"]: (one["version"], one["remote_id"]) for one in transactions(server)}
-        assert found == {"OLD": ("1.6", ""), "NEW": ("2.0.1", "tx")}
+def ended(server: Server, remote_id: object) -> dict[str, object]:
+    """Return a transaction of CP1 once it has ended."""
+    return until(
+        lambda: next((one for one in transactions(server, open="0") if one["remote_id"] == remote_id), None),
+        f"the end of transaction {remote_id}",
+    )
+
+
+def every_command_is_answered(server: Server, station: StepProcess) -> None:
+    """Send the smallest payload of each command over HTTP; start and stop make a transaction again."""
+    remote_id = ""
+    first = len(station.of("command"))
+    assert len(COMMANDS) == 40  # those of the central system alone, and DataTransfer
+    for action in COMMANDS:
+        payload = smallest_payload(f"{action}Request")
+        if action == "RequestStopTransaction":
+            payload["transactionId"] = remote_id
+        reply = server.command("CP1", action, payload)
+        assert reply.status == 200, (action, reply.text)
+        assert reply.json["state"] == "answered"
+        assert "deviations" not in reply.json, (action, reply.text)
+        if action == "RequestStartTransaction":
+            remote_id = station.wait_for("started remotely")["transaction"]
+        elif action == "RequestStopTransaction":
+            assert station.wait_for("stopped remotely")["transaction"] == remote_id
+            ended(server, remote_id)
+        elif action != "GetTransactionStatus":
+            station.wait_for("command")
+    commands = [one["action"] for one in station.of("command")[first:]]
+    assert commands == [action for action in COMMANDS if action != "GetTransactionStatus"]
 
 
 def test_a_charge_point_may_be_held_to_one_version(start_server: StartServer) -> None:
