@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from .store.records import MeterReading as MeterReading
     from .store.records import Reservation as Reservation
     from .store.records import Spooled as Spooled
+    from .store.records import StatusQuery as StatusQuery
     from .store.records import StopFigures as StopFigures
     from .store.records import Tag as Tag
     from .store.records import TicketRecord as TicketRecord
@@ -250,6 +251,7 @@ _MODULES = {
     "MeterReading": ".store.records",
     "Reservation": ".store.records",
     "Spooled": ".store.records",
+    "StatusQuery": ".store.records",
     "StopFigures": ".store.records",
     "Tag": ".store.records",
     "TicketRecord": ".store.records",

@@ -20,9 +20,11 @@ from .. import (
     Event,
     MeterReading,
     Plugin,
+    StatusQuery,
     StopFigures,
     TooManyStops,
     Transaction,
+    on_online,
     passive,
     take_stop,
     v201,
@@ -34,7 +36,7 @@ from .kept_messages import as_sent, flags_of, reasons, utc
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .. import PluginSpec, Receipt, Settings, Store
+    from .. import ChargePoint, PluginSpec, Receipt, Settings, Store
 
 VERSION_NAME = v201.VERSION.name
 """Version of OCPP of all records here."""
@@ -44,6 +46,10 @@ HOLE = "events_missing"
 """Code of the finding of such a hole."""
 READINGS = 50_000
 """Events of a transaction among which a hole is looked for."""
+QUERIES = 100
+"""Questions about transactions that wait for one station; the oldest are dropped first."""
+RUNS = 100_000
+"""Transactions whose events are known to have come without a hole; those that began first are forgotten first."""
 NO_START = "its start has not come"
 """Flag of a transaction of which only later events have come."""
 STATUSES = {str(status): status for status in v201.AuthorizationStatus}
@@ -66,7 +72,7 @@ class BackOffice201(Plugin):
 
     The options are those of the back office for OCPP 1.6. With `accept_all_tags` a token that the store does not know
     is Accepted, else Unknown. `ask_after_s` after an end with a hole in the events before it, the station is asked
-    once for the state of the transaction.
+    once for the state of the transaction: the question is stored, and outlives the process.
     """
 
     def __init__(
@@ -97,7 +103,9 @@ class BackOffice201(Plugin):
         self._now = now
         # Transactions whose record is not known to be durable: it is handed over again with each of their events.
         self._unsure: dict[int, Receipt] = {}
-        self._asking: set[Any] = set()
+        self._queries = store.collections.status_queries
+        self._asking: dict[int, Any] = {}  # waits before questions, by transaction
+        self._runs: dict[int, int] = {}  # last number of the events without a hole, by transaction
 
     @classmethod
     def bundled(cls, settings: Settings, store: Store) -> PluginSpec | None:
@@ -117,9 +125,15 @@ class BackOffice201(Plugin):
             name="back-office-201",
         )
 
+    def on_start(self) -> None:
+        """Wait again with the questions to stations that are connected: this plugin may have been restarted."""
+        for query in self._queries:
+            if self._is_here(query):
+                self._wait_for(query)
+
     def on_stop(self) -> None:
         """End the waits for events that are missing."""
-        gevent.killall(list(self._asking), block=False)
+        gevent.killall(list(self._asking.values()), block=False)
 
     # -- Registration and life -------------------------------------------------------------------
 
@@ -195,14 +209,19 @@ class BackOffice201(Plugin):
             self._over(call, known)
             receipts.append(self._unsure_of(known))
             self._use_reservation(known, receipts)
+            if request.event_type == v201.TransactionEventType.STARTED:
+                self._begin_run(known.id, request.seq_no)
         else:
             known = self._told_more(call, known, receipts)
         call.transaction_id = known.id
+        whole = self._go_on(known.id, request.seq_no)
         ends = request.event_type == v201.TransactionEventType.ENDED
         if known.open:  # before its end, or it would be a correction
             receipts += self._keep(call, known)
             if ends:
                 receipts += self._ended(call, known)
+                if not whole:
+                    receipts.append(self._ask_later(known))
             elif charge_point_id in self._facts.by_charge_point and not request.offline:
                 self._store.transaction_alive(known.id, call.received_at)
         else:
@@ -347,7 +366,7 @@ class BackOffice201(Plugin):
         except TooManyStops as error:
             return [self._set_aside(call, str(error), known.id)]
         if known.open:
-            self._ask_later(known)
+            self._runs.pop(known.id, None)
             receipts += profiles.transaction_stopped(self._store.collections, known)
         return receipts
 
@@ -400,19 +419,68 @@ class BackOffice201(Plugin):
         redelivered = (f"{call.action} was acknowledged by a fallback",) if call.redelivered else ()
         return (*redelivered, *flags_of(call.deviations)) if call.deviations else redelivered
 
-    def _ask_later(self, known: Transaction) -> None:
-        """Ask the station for the state of a transaction that has ended, if events before its end do not come."""
-        waiting = gevent.spawn_later(self._ask_after_s, self._ask, known)
-        self._asking.add(waiting)
-        waiting.link(self._asking.discard)
+    # -- Events that are missing -------------------------------------------------------------------
 
-    def _ask(self, known: Transaction) -> None:
-        found: Sequence[MeterReading] = self._store.meter_readings(
-            known.id, charge_point_id=known.charge_point_id, limit=READINGS
+    def _begin_run(self, number: int, seq_no: int) -> None:
+        self._runs[number] = seq_no
+        if len(self._runs) > RUNS:
+            del self._runs[next(iter(self._runs))]
+
+    def _go_on(self, number: int, seq_no: int) -> bool:
+        """Note the number of an event; return whether none before it is known to be missing, from the start on."""
+        last = self._runs.get(number)
+        if last is None or seq_no <= last:
+            return last is not None
+        if seq_no == last + 1:
+            self._runs[number] = seq_no
+            return True
+        del self._runs[number]
+        return False
+
+    def _ask_later(self, known: Transaction) -> Receipt:
+        """Ask the station for the state of a transaction that has ended, if events before its end do not come."""
+        waiting = self._queries.of(known.charge_point_id)
+        for query in waiting[: len(waiting) - QUERIES + 1] if len(waiting) >= QUERIES else ():
+            self._drop(query)
+        query = StatusQuery(
+            charge_point_id=known.charge_point_id, transaction_id=known.id, remote_id=known.remote_id
         )
-        findings = v201.VERSION.findings([one.values for one in found])
-        if any(finding.code == HOLE for finding in findings):
-            self.system.send(known.charge_point_id, v201.GetTransactionStatus(transaction_id=known.remote_id))
+        receipt = self._queries.put(query)
+        self._wait_for(query)
+        return receipt
+
+    @on_online
+    def online(self, charge_point: ChargePoint) -> None:
+        """Ask what has not been asked yet: the process ended before, or the station was away."""
+        if self._queries.has(charge_point.id):
+            for query in self._queries.of(charge_point.id):
+                self._wait_for(query)
+
+    def _wait_for(self, query: StatusQuery) -> None:
+        if query.transaction_id not in self._asking:
+            self._asking[query.transaction_id] = gevent.spawn_later(self._ask_after_s, self._ask, query)
+
+    def _ask(self, query: StatusQuery) -> None:
+        try:
+            if not self._is_here(query):
+                return  # the process that it connects to asks
+            found: Sequence[MeterReading] = self._store.meter_readings(
+                query.transaction_id, charge_point_id=query.charge_point_id, limit=READINGS
+            )
+            findings = v201.VERSION.findings([one.values for one in found])
+            if any(finding.code == HOLE for finding in findings):
+                request = v201.GetTransactionStatus(transaction_id=query.remote_id)
+                self.system.send(query.charge_point_id, request, when_offline="queue")
+            self._drop(query)
+        finally:
+            del self._asking[query.transaction_id]
+
+    def _is_here(self, query: StatusQuery) -> bool:
+        charge_point = self.system.charge_point(query.charge_point_id)
+        return charge_point is not None and charge_point.connected
+
+    def _drop(self, query: StatusQuery) -> None:
+        self._queries.remove(f"{query.transaction_id}/{query.charge_point_id}")
 
     @passive(v201.MeterValues)
     def meter_values(self, call: Call[v201.MeterValues]) -> v201.MeterValuesResponse:

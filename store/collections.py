@@ -1,7 +1,8 @@
 """Keyed collections of records of one kind: whole in memory, and made durable by their store.
 
-Tags, reservations, charging profiles, local lists, credentials, unfinished tickets and facts that ended transactions
-are collections: few enough for every process, read by sessions without waiting, changed one at a time.
+Tags, reservations, charging profiles, local lists, credentials, unfinished tickets, facts that ended transactions and
+questions about ended ones are collections: few enough for every process, read by sessions without waiting, changed one
+at a time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,16 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
-from .records import ChargingProfile, Credential, LocalList, OverFact, Reservation, Tag, TicketRecord
+from .records import (
+    ChargingProfile,
+    Credential,
+    LocalList,
+    OverFact,
+    Reservation,
+    StatusQuery,
+    Tag,
+    TicketRecord,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -151,6 +161,12 @@ class Collections:
 
         self.over_facts: Collection[OverFact] = Collection(
             "over_facts", OverFact, lambda fact: over_key(fact.charge_point_id, fact.connector_id), persist
+        )
+        self.status_queries: Collection[StatusQuery] = Collection(
+            "status_queries",
+            StatusQuery,
+            lambda query: f"{query.transaction_id}/{query.charge_point_id}",
+            persist,
         )
 
     def __iter__(self) -> Iterator[Collection[msgspec.Struct]]:

@@ -229,6 +229,17 @@ class OverFact(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
 
 
+class StatusQuery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """GetTransactionStatus that is due: its transaction has ended, and events before its end may be missing.
+
+    `remote_id` is the station's own id of the transaction. OCPP 2.0.1, E14.
+    """
+
+    charge_point_id: str
+    transaction_id: int
+    remote_id: str
+
+
 class Cursor(NamedTuple):
     """Place in a list in order of receipt: the time of receipt of the last record that was listed, and its number."""
 

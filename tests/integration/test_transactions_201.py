@@ -1,6 +1,7 @@
 """Transactions of OCPP 2.0.1 with a real server: a whole session of a foreign station, and a server that is killed."""
 
 import contextlib
+import json
 import random
 import signal
 from pathlib import Path
@@ -192,3 +193,20 @@ def test_nothing_acknowledged_is_lost_or_doubled_when_the_server_is_killed(
         shown = server.ask("GET", f"/api/v1/transactions/{one['transaction_id']}").json
         assert len(shown["meter_readings"]) == 4
         assert one["flags"] == []
+
+
+def test_a_server_that_is_killed_asks_for_missing_events_after_its_restart(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    server = start_server("--store", "sqlite", data=data)
+    with contextlib.suppress(ConnectionError, EOFError, OSError), opened(f"{server.ws}/CP1") as station:
+        for seq, kind in ((0, "Started"), (3, "Ended")):
+            assert station.call("TransactionEvent", event("tx", kind, seq, 1000 + seq))[0] == 3
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait(10)
+    server = start_server("--store", "sqlite", data=data)
+    with opened(f"{server.ws}/CP1") as station:
+        kind, unique_id, *asked = json.loads(station.text())
+        assert (kind, asked) == (2, ["GetTransactionStatus", {"transactionId": "tx"}])
+        station.send(json.dumps([3, unique_id, {"messagesInQueue": False}]))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargehand import MemoryStore, Tag, TransactionFilter, v201
+from chargehand.plugins import back_office_201
 from chargehand.plugins.back_office_201 import BackOffice201, identity_of
 from chargehand.protocol.energy import Limits
 from chargehand.protocol.session import SessionRules
@@ -16,7 +17,7 @@ from chargehand.protocol.versions import VERSIONS
 from chargehand.system.assessment import Assessment
 from chargehand.testing import Stage, StubStore
 
-from ..hub import settle
+from ..hub import settle, until
 from ..integration.smallest import smallest_payload
 
 START = dt.datetime(2025, 12, 31, 23, 0, tzinfo=dt.UTC)
@@ -279,6 +280,56 @@ def test_the_station_is_asked_once_for_events_that_are_missing(missing, make):
     assert [frame[2:] for frame in asked] == (
         [["GetTransactionStatus", {"transactionId": "tx-1"}]] if missing else []
     )
+
+
+def asked(station):
+    return [frame[2:] for frame in station.take() if frame[0] == 2]
+
+
+def test_a_question_outlives_the_process_and_is_asked_once(make, store):
+    station = make(ask_after_s=1e6).connect("CP1")
+    for one in (started(), updated(2), ended(4)):
+        station.call("TransactionEvent", one)
+    assert len(store.collections.status_queries) == 1
+    for answers in (1, 0):  # another process, and one after that
+        stage = make()
+        station = stage.connect("CP1")
+        settle()
+        stage.settle()
+        assert asked(station) == [["GetTransactionStatus", {"transactionId": "tx-1"}]] * answers
+    assert not len(store.collections.status_queries)
+
+
+def test_a_question_waits_for_a_station_that_is_away(make, store, monkeypatch):
+    stage = make(ask_after_s=0.02)
+    station = stage.connect("CP1")
+    station.call("TransactionEvent", started())
+    station.call("TransactionEvent", ended(4))
+    station.close(1000)
+    looked, find = [], stage.charge_point
+    monkeypatch.setattr(stage, "charge_point", lambda id_: looked.append(id_) or find(id_))
+    until(lambda: looked, "the time of the question")
+    assert len(store.collections.status_queries) == 1
+    station = stage.connect("CP1")
+    until(lambda: station.frames, "the question")
+    assert asked(station) == [["GetTransactionStatus", {"transactionId": "tx-1"}]]
+
+
+def test_nothing_is_asked_or_stored_of_events_without_a_hole(make, store):
+    station = make(ask_after_s=1e6).connect("CP1")
+    for one in (started(3), updated(4), updated(4), updated(5), ended(6)):
+        station.call("TransactionEvent", one)
+    assert not len(store.collections.status_queries)
+
+
+def test_the_questions_to_one_station_are_limited(make, store, monkeypatch):
+    monkeypatch.setattr(back_office_201, "QUERIES", 3)
+    station = make(ask_after_s=1e6).connect("CP1")
+    for number in range(5):
+        end = ended(4)
+        end["transactionInfo"] = {"transactionId": f"tx-{number}"}
+        station.call("TransactionEvent", end)
+    assert [one.remote_id for one in store.collections.status_queries] == ["tx-2", "tx-3", "tx-4"]
 
 
 @pytest.mark.parametrize("row", v201.VERSION.actions.values(), ids=lambda row: row.name)
