@@ -314,7 +314,7 @@ class CentralSystem(PluginSystem):
             running=self._running,
             share_ports=self.worker is not None,
             http=self._http,
-            redelivers_here=self._membership.redelivers_here if self._membership is not None else None,
+            redelivered_here=self._membership.redelivered_here if self._membership is not None else None,
             events=self._durable_events,
             event_reader=self._event_reader,
             living=self._membership.living if self._membership is not None else None,
@@ -848,6 +848,8 @@ class CentralSystem(PluginSystem):
 
     def _moved(self, charge_point_id: str, *, here: bool) -> None:
         self._durable_events.moved(charge_point_id, here=here)
+        if here:
+            self._spool.connected(charge_point_id)
 
     def _registration_of(self, charge_point_id: str) -> Registration | None:
         stored = self.store.registration(charge_point_id)

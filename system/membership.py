@@ -19,7 +19,7 @@ from ..remote.cluster.coordinator import CoordinatorUnavailable
 from .ticket_store import TicketStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from ..actors.plugin.routing import Router
     from ..actors.runtime.timers import Timers
@@ -108,15 +108,22 @@ class Membership:
         nodes = set(self.cluster.coordinator.nodes())
         return nodes if self.cluster.coordinator.held else nodes - {self.cluster.node}
 
-    def redelivers_here(self, charge_point_id: str) -> bool:
-        """Return whether this node redelivers a charge point's spool: its own node, or the first if it has none."""
-        if self._online(charge_point_id) is not None:
-            return True
+    def redelivered_here(self, charge_point_ids: Collection[str]) -> Collection[str]:
+        """Return those of some charge points whose spool this node redelivers. Switches greenlets.
+
+        These are its own; and, on the first node, those that no node has.
+        """
+        own = {one for one in charge_point_ids if self._online(one) is not None}
+        if len(own) == len(charge_point_ids) or self.cluster.node != self.cluster.nodes()[0]:
+            return own
         try:
-            node = self.cluster.find(charge_point_id)
+            if len(charge_point_ids) == 1:
+                held = {one for one in charge_point_ids if self.cluster.find(one)}
+            else:
+                held = set(self.cluster.charge_points())
         except CoordinatorUnavailable:
-            return False
-        return not node and self.cluster.node == self.cluster.nodes()[0]
+            return own
+        return own.union(charge_point_ids) - (held - own)
 
     # -- For the cluster -------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ class Tree:
     share_ports: bool = False  # with other processes that serve the same
     http: HttpServer | None = None  # makes the listener of the HTTP API
     # With several processes: whether a charge point's spool is redelivered by this one.
-    redelivers_here: Callable[[str], bool] | None = None
+    redelivered_here: Callable[[Collection[str]], Collection[str]] | None = None
     # Likewise: names of the processes that live.
     living: Callable[[], Collection[str]] | None = None
     cells: dict[str, Cell] = field(default_factory=dict)
@@ -203,7 +203,7 @@ class Tree:
             delay_s=supervision.redelivery_delay_s,
             delay_max_s=supervision.redelivery_delay_max_s,
             attempts=supervision.redelivery_attempts,
-            redelivers_here=self.redelivers_here,
+            redelivered_here=self.redelivered_here,
             id="redelivery",
             shutdown_s=supervision.shutdown_s,
             start_s=supervision.start_s,

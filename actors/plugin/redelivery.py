@@ -28,7 +28,7 @@ from .detached_call import RedeliveredCall, Untried
 from .spool import RedeliverNow, SpoolGrew
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ..session.context import RecordReceipt, SessionContext, SpooledMessage
     from ..session.directory import Directory
@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 DOUBLINGS = 30
 """So often the wait for another try is doubled; `delay_max_s` is reached long before."""
+
+LOOK_S = 5.0
+"""Seconds between two looks for messages that other processes have spooled and left."""
 
 LOOK_AHEAD = 100
 """Records behind one in trouble that are looked at for one of another transaction."""
@@ -83,10 +86,11 @@ class Trouble:
 class ChargePointBacklog:
     """State of a charge point with messages in the spool."""
 
-    __slots__ = ("due", "running", "trouble")
+    __slots__ = ("due", "put_off", "running", "trouble")
 
     def __init__(self) -> None:
         self.due = 0.0  # when the next try is
+        self.put_off = 0  # so often in a row, for reasons of which no record is to blame
         self.running: RedeliveredCall | int | None = (
             None  # or the number of the record that the store takes out
         )
@@ -94,7 +98,12 @@ class ChargePointBacklog:
 
 
 class Redelivery(Actor):
-    """Actor that redelivers the spool. `delay_s` is the wait before the first try, doubled up to `delay_max_s`."""
+    """Actor that redelivers the spool. `delay_s` is the wait before the first try, doubled up to `delay_max_s`.
+
+    With several processes `redelivered_here` returns those of some charge points whose messages this one redelivers; it
+    may switch greenlets. Messages of the others are looked at again when their charge point connects here, or when
+    this process has to redeliver them at one of its looks.
+    """
 
     def __init__(
         self,
@@ -105,7 +114,7 @@ class Redelivery(Actor):
         delay_s: float,
         delay_max_s: float,
         attempts: int,
-        redelivers_here: Callable[[str], bool] | None = None,
+        redelivered_here: Callable[[Collection[str]], Collection[str]] | None = None,
     ) -> None:
         super().__init__()
         self._context = context
@@ -114,9 +123,10 @@ class Redelivery(Actor):
         self._delay_s = delay_s
         self._delay_max_s = delay_max_s
         self._attempts = attempts
-        # With several processes: whether a charge point's messages are this one's to redeliver; may switch greenlets.
-        self._redelivers_here = redelivers_here
+        self._redelivered_here = redelivered_here
         self._backlogs: dict[str, ChargePointBacklog] = {}  # by charge point
+        self._put_off = 0  # looks in a row that the store could not answer
+        self._dead_letters_due = 0.0
 
     def on_start(self) -> None:
         """Take up what an earlier run left."""
@@ -124,20 +134,28 @@ class Redelivery(Actor):
         self._take_up()
 
     def _take_up(self) -> None:
-        context = self._context
+        context, others = self._context, self._redelivered_here
+        now = context.clock.monotonic()
         try:
-            found = self._spool.load()
+            if now >= self._dead_letters_due:
+                self._spool.load()
+                self._dead_letters_due = now + self._delay_max_s
+            found: Collection[str] = self._spool.charge_points()
         except Exception as error:
             if not _passes(error):
                 raise
-            due = context.clock.monotonic() + self._delay_max_s
-            context.timers.call_at(due, lambda: self._tell(TakeUp()))
+            self._look_again(self._put_off_s(self._put_off))
+            self._put_off += 1
             return
-        for charge_point_id in found:
+        self._put_off = 0
+        for charge_point_id in found if others is None or not found else others(found):
             self._grew(charge_point_id)
-        if self._redelivers_here is not None:  # others spool too, and end before they have redelivered it
-            due = context.clock.monotonic() + self._delay_max_s
-            context.timers.call_at(due, lambda: self._tell(TakeUp()))
+        if others is not None:  # others spool too, and end before they have redelivered it
+            self._look_again(LOOK_S)
+
+    def _look_again(self, delay_s: float) -> None:
+        context = self._context
+        context.timers.call_at(context.clock.monotonic() + delay_s, lambda: self._tell(TakeUp()))
 
     def on_receive(self, message: Any) -> Any:
         """Deal with one of the messages above."""
@@ -156,6 +174,7 @@ class Redelivery(Actor):
             self._take_up()
         elif kind is RedeliverNow:
             for charge_point_id, backlog in list(self._backlogs.items()):
+                backlog.put_off = 0
                 for trouble in backlog.trouble.values():
                     trouble.due = 0.0
                 self._next(charge_point_id)
@@ -179,6 +198,15 @@ class Redelivery(Actor):
         self._backlogs[charge_point_id].due = due
         self._context.timers.call_at(due, lambda: self._tell(RedeliveryDue(charge_point_id, due)))
 
+    def _put_off_s(self, times: int) -> float:
+        return min(self._delay_max_s, self._delay_s * 2.0 ** min(times, DOUBLINGS))
+
+    def _try_later(self, charge_point_id: str) -> None:
+        """Put a charge point off for a reason of which no record is to blame, and of whose end nobody may tell."""
+        backlog = self._backlogs[charge_point_id]
+        self._later(charge_point_id, self._put_off_s(backlog.put_off))
+        backlog.put_off += 1
+
     def _tell(self, message: Any) -> None:
         if not self._cell.ended:
             self._cell.tell(message)
@@ -187,10 +215,9 @@ class Redelivery(Actor):
         backlog = self._backlogs.get(charge_point_id)
         if backlog is None or backlog.running is not None:
             return
-        if self._redelivers_here is not None and not self._redelivers_here(charge_point_id):
-            self._later(
-                charge_point_id, self._delay_max_s
-            )  # another process does; it is looked at again, should that end
+        if self._redelivered_here is not None and not self._redelivered_here([charge_point_id]):
+            # Another process does. Its further messages go behind these, should it connect here.
+            del self._backlogs[charge_point_id]
             return
         limit = LOOK_AHEAD if backlog.trouble else 1
         try:
@@ -198,7 +225,7 @@ class Redelivery(Actor):
         except Exception as error:
             if not _passes(error):
                 raise
-            self._later(charge_point_id, self._delay_max_s)
+            self._try_later(charge_point_id)
             return
         if not records:
             del self._backlogs[charge_point_id]
@@ -244,7 +271,7 @@ class Redelivery(Actor):
             or plugin.ended
             or (plugin.quarantined and not plugin.try_admit(charge_point_id, record.action))
         ):
-            self._later(charge_point_id, self._delay_max_s)
+            self._try_later(charge_point_id)
             return
         try:
             request, deviations = lenient(
@@ -292,7 +319,7 @@ class Redelivery(Actor):
         context = self._context
         if type(outcome) is Untried:
             backlog.running = None
-            self._later(charge_point_id, self._delay_max_s)
+            self._try_later(charge_point_id)
             return
         failed = type(outcome) is Failure and not isinstance(outcome.error, OcppError)
         if not failed:
@@ -304,7 +331,7 @@ class Redelivery(Actor):
         context.observer.count("redelivery_failed", charge_point_id)
         backlog.running = None
         if _passes(outcome.error):  # the record is not to blame, and stays in the spool
-            self._later(charge_point_id, self._delay_max_s)
+            self._try_later(charge_point_id)
             return
         self._backlogs[charge_point_id] = self._backlogs.pop(
             charge_point_id
@@ -342,6 +369,7 @@ class Redelivery(Actor):
             return  # the redelivery before this one waited for it
         backlog.running = None
         if error is None:
+            backlog.put_off = 0
             backlog.trouble.pop(number, None)
             self._next(charge_point_id)
         else:
@@ -349,7 +377,7 @@ class Redelivery(Actor):
             self._context.log_limit.log(
                 logger, logging.ERROR, charge_point_id, "spool", text, charge_point_id, error
             )
-            self._later(charge_point_id, self._delay_max_s)
+            self._try_later(charge_point_id)
 
 
 def _passes(error: Exception) -> bool:

@@ -78,6 +78,11 @@ class Spool:
         if self._redelivery is not None and not self._redelivery.ended:
             self._redelivery.tell(RedeliverNow())
 
+    def connected(self, charge_point_id: str) -> None:
+        """Note that a charge point has connected here, which another process may have had."""
+        if charge_point_id in self.behind:
+            self.spooled(charge_point_id)
+
     def requeue(self, numbers: Collection[int] | None, timeout_s: float) -> list[int]:
         """Put dead letters, these or all, back into the spool with their whole transactions; return their numbers.
 
@@ -117,13 +122,14 @@ class Spool:
         """Let a redelivery hand over from now on what is spooled."""
         self._redelivery = redelivery
 
-    def load(self) -> Sequence[str]:
-        """Read from the store which transactions are dead letters; return the charge points with spooled messages."""
-        dead_letters = self._store.dead_letters(limit=DEAD_LETTERS_READ)
-        found = self._store.spooled_charge_points()
-        for record in dead_letters:
+    def load(self) -> None:
+        """Read from the store which transactions are dead letters."""
+        for record in self._store.dead_letters(limit=DEAD_LETTERS_READ):
             self._note_dead(record)
-        return found
+
+    def charge_points(self) -> Sequence[str]:
+        """Return the charge points with spooled messages."""
+        return self._store.spooled_charge_points()
 
     def next_of(self, charge_point_id: str, limit: int) -> Sequence[SpooledMessage]:
         """Return the oldest messages of a charge point; if there are none, its further ones go to their plugin again.

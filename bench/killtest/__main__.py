@@ -58,6 +58,8 @@ class Server:
         self._log = data.parent / "server.log"
         self._port = port
         self.slowest_start_s = 0.0
+        self.emptied_s = 0.0
+        """Seconds after the last message until the spool was empty, and the last event delivered."""
         self.process: gevent_subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -179,7 +181,8 @@ def run(
         killed += 1
     while database.killed < database.kills:
         database.kill()
-    waits_until = time.monotonic() + EVENTS_S
+    sent_at = time.monotonic()
+    waits_until = sent_at + EVENTS_S
     wanted = expected(where)
     while time.monotonic() < waits_until:
         # As long as the spool is not empty there are more events to come, of which the last wait for the next life.
@@ -189,6 +192,7 @@ def run(
                 break
         server.start_again()
         gevent.sleep(1.0)
+    server.emptied_s = time.monotonic() - sent_at
     server.stop()
     for one in fleet:
         one.get()
@@ -250,6 +254,7 @@ def main(
         "of them of a worker": server.workers_killed,
         "kills of the database": database.killed,
         "slowest start, s": round(server.slowest_start_s, 2),
+        "spool empty after, s": round(server.emptied_s, 1),
         "messages/s": round(log.confirmed / took_s),
         "seconds": round(took_s, 1),
         "faults": len(faults),

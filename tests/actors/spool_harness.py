@@ -22,7 +22,10 @@ def answer(call):
 
 
 class SpoolHarness:
-    """Stage with a redelivery actor. `handle(call)` is the plugin's handler; `seen` are the calls that it was given."""
+    """Stage with a redelivery actor. `handle(call)` is the plugin's handler; `seen` are the calls that it was given.
+
+    `elsewhere` are charge points whose messages another process redelivers.
+    """
 
     def __init__(self, store=None):
         self.handle = answer
@@ -34,9 +37,16 @@ class SpoolHarness:
         self.stage.start()
         context = self.context = self.stage.context
         self.known = True
+        self.elsewhere = set()
         self.exits = []
         make = Redelivery.maker(
-            context, self.stage.spool, self, delay_s=DELAY_S, delay_max_s=DELAY_MAX_S, attempts=ATTEMPTS
+            context,
+            self.stage.spool,
+            self,
+            delay_s=DELAY_S,
+            delay_max_s=DELAY_MAX_S,
+            attempts=ATTEMPTS,
+            redelivered_here=lambda found: set(found) - self.elsewhere,
         )
         self.cell = Cell(context.scheduler, "redelivery", make, lambda _, exit_: self.exits.append(exit_))
         self.cell.start()

@@ -7,6 +7,7 @@ import pytest
 from gevent.event import Event
 
 from chargehand import OcppError
+from chargehand.actors.plugin.redelivery import LOOK_S
 
 from ...faults import PlantedFault
 from ...hub import settle
@@ -231,6 +232,52 @@ def test_the_charge_point_need_not_be_there_any_more(spool_harness, charge_point
     assert spool_harness.redelivered == ["a"]
     assert spool_harness.seen[-1].charge_point.id == "CP1"
     assert not spool_harness.seen[-1].charge_point.online
+
+
+# Among several processes
+
+
+def test_messages_of_a_charge_point_that_is_elsewhere_wait_until_it_connects_here(
+    spool_harness, charge_point
+):
+    spool(spool_harness, charge_point, "a")
+    spool_harness.elsewhere = {"CP1"}  # as while its handshake is under way
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == []
+    assert spool_harness.stage.spool.is_behind("CP1", None)
+    spool_harness.elsewhere = set()
+    spool_harness.stage.spool.connected("CP1")
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["a"]
+    assert not spool_harness.stage.spool.is_behind("CP1", None)
+
+
+def test_messages_of_a_charge_point_that_is_elsewhere_wait_for_its_next_message(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "a")
+    spool_harness.elsewhere = {"CP1"}
+    spool_harness.advance(DELAY_S)
+    spool_harness.elsewhere = set()
+    assert charge_point.call("MeterValues", METER_VALUES, "b")[2] == {}
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["a", "b"]
+
+
+def test_messages_that_no_process_redelivers_any_more_are_found_soon(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "a")
+    spool_harness.elsewhere = {"CP1"}
+    spool_harness.advance(10 * DELAY_MAX_S)
+    assert spool_harness.redelivered == []
+    spool_harness.elsewhere = set()
+    spool_harness.advance(LOOK_S + DELAY_S)
+    assert spool_harness.redelivered == ["a"]
+
+
+def test_a_charge_point_without_messages_in_the_spool_connects_without_a_look_at_it(
+    spool_harness, charge_point
+):
+    spool_harness.stage.spool.connected("CP1")
+    spool_harness.advance(DELAY_S)
+    assert not spool_harness.stage.spool.is_behind("CP1", None)
 
 
 # The redelivery actor itself

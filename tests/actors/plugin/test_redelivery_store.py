@@ -70,14 +70,29 @@ def test_while_the_store_is_slow_the_next_one_waits(spool_harness, charge_point)
     assert spool_harness.redelivered == ["a", "b"]
 
 
-def test_while_the_store_is_down_a_record_is_redelivered_but_not_over_and_over(spool_harness, charge_point):
+def test_while_the_store_is_down_a_record_comes_later_and_later_and_in_order(spool_harness, charge_point):
     spool(spool_harness, charge_point, "a", "b")
     spool_harness.store.fail()
-    spool_harness.advance(DELAY_S + DELAY_MAX_S + 0.5)
-    assert spool_harness.redelivered == ["a", "a"]  # it cannot be taken out: so it comes again, in order
+    spool_harness.advance(DELAY_S)
+    for wait_s in (DELAY_S, 2 * DELAY_S, 4 * DELAY_S, DELAY_MAX_S, DELAY_MAX_S):
+        before = len(spool_harness.redelivered)
+        spool_harness.advance(wait_s - 0.01)
+        assert len(spool_harness.redelivered) == before
+        spool_harness.advance(0.01)
+        assert spool_harness.redelivered == ["a"] * (before + 1)  # it could not be taken out
     spool_harness.store.work()
     spool_harness.advance(DELAY_MAX_S)
-    assert spool_harness.redelivered == ["a", "a", "a", "b"]
+    assert spool_harness.redelivered[-2:] == ["a", "b"]
+    assert spool_harness.spooled == []
+
+
+def test_after_a_short_outage_of_the_store_redelivery_goes_on_soon(spool_harness, charge_point, monkeypatch):
+    spool(spool_harness, charge_point, "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(spool_harness.store, "spooled", away)
+        spool_harness.advance(DELAY_S)
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["a"]
     assert spool_harness.spooled == []
 
 
