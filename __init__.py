@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .actors.runtime.native_pool import HandlerAbandoned as HandlerAbandoned
     from .actors.runtime.native_pool import ThreadsStuck as ThreadsStuck
     from .actors.runtime.ref import Ref as Ref
+    from .actors.runtime.threads import HubBlocked as HubBlocked
     from .actors.session.call import AnsweredCall as AnsweredCall
     from .actors.session.call import Call as Call
     from .actors.session.call import Later as Later
@@ -173,6 +174,7 @@ _MODULES = {
     "HandlerAbandoned": ".actors.runtime.native_pool",
     "ThreadsStuck": ".actors.runtime.native_pool",
     "Ref": ".actors.runtime.ref",
+    "HubBlocked": ".actors.runtime.threads",
     "AnsweredCall": ".actors.session.call",
     "Call": ".actors.session.call",
     "Later": ".actors.session.call",

@@ -107,7 +107,10 @@ class SupervisionSettings(Section):
         least=1,
     )
     hang_s: float = setting(
-        10.0, "Seconds after which a session that blocks inside a message is killed and restarted.", above=0
+        10.0,
+        "Seconds after which a session that blocks inside a message is killed and restarted, and threads wait no "
+        "longer for a hub that is blocked.",
+        above=0,
     )
     watchdog_s: float = setting(
         1.0,

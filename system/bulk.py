@@ -6,7 +6,6 @@ wait for it or forget it, and what it keeps is bounded.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import time
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import gevent
 from gevent.event import Event
 
-from ..actors.runtime.threads import native_lock, native_thread
+from ..actors.runtime.future import wait_until
 from ..actors.session.tickets import TicketState
 from ..config.errors import ChargehandError
 from ..protocol.effects import Effect
@@ -128,7 +127,6 @@ class Bulk:
         self._queues = options.get("when_offline") == "queue"
         self._options = options
         self._results_kept = results_kept
-        self._thread = commands.thread
         self._room = Event()
         self._tickets: dict[str, Ticket[Any]] = {}
         self._absent: set[str] = set()  # tickets that wait for a charge point that is away
@@ -204,26 +202,8 @@ class Bulk:
             left_s = None if ends_at is None else ends_at - time.monotonic()
             if left_s is not None and left_s <= 0:
                 return False
-            self._wait_once(ready, left_s)
+            wait_until(ready, self._waiters, left_s, self._commands.home)  # or until the next result
         return True
-
-    def _wait_once(self, ready: Callable[[], bool], timeout_s: float | None) -> None:
-        """Wait for the next result, or for the end."""
-        if native_thread() == self._thread:
-            ended = Event()
-            wake = ended.set
-            self._waiters.append(wake)
-            if not ready():
-                ended.wait(timeout_s)
-        else:
-            lock = native_lock()
-            lock.acquire()
-            wake = lock.release
-            self._waiters.append(wake)
-            if not ready():  # the hub's thread may have added it meanwhile
-                lock.acquire(timeout=-1 if timeout_s is None else timeout_s)
-        with contextlib.suppress(ValueError):  # woken
-            self._waiters.remove(wake)
 
     # -- Inside: all of it in the hub's thread -------------------------------------------------------
 

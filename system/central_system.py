@@ -195,7 +195,8 @@ class CentralSystem(PluginSystem):
         if watchdog_s > 0:
             # What is on standard error is the host's affair; the program has asked for it.
             descriptor = STDERR if self.settings.supervision.watchdog_stderr else None
-            self._watchdog = Watchdog(watchdog_s, self._was_blocked, descriptor=descriptor)
+            hang_s = self.settings.supervision.hang_s
+            self._watchdog = Watchdog(watchdog_s, self._was_blocked, hang_s=hang_s, descriptor=descriptor)
             self._watchdog.start()
 
     def _build(self) -> None:

@@ -61,7 +61,7 @@ class Commands:
         self._versions = versions
         self._store = store
         self._peers = peers
-        self.thread = native_thread()
+        self.home = context.scheduler.inlet
         self._open = False
 
     def open(self) -> None:
@@ -133,7 +133,7 @@ class Commands:
             limits=self._limits,
             created_at=self._clock.time(),
             cancel=self._cancel,
-            thread=self.thread,
+            home=self.home,
             timeout_s=timeout_s,
             when_offline=when_offline,
             expires_in_s=expires_in_s,
@@ -188,7 +188,7 @@ class Commands:
             limits=self._limits,
             created_at=self._clock.time(),
             cancel=self._cancel,
-            thread=self.thread,
+            home=self.home,
             versions=self._versions,
             version_of=lambda _: version,
             **options,
@@ -196,7 +196,7 @@ class Commands:
 
     def in_hub(self, function: Callable[[Any], None], argument: Any) -> None:
         """Call a function in the hub's thread: at once in that thread, else soon."""
-        if native_thread() == self.thread:
+        if native_thread() == self.home.thread:
             function(argument)
         else:
             self._inlet.put(function, argument)
@@ -222,7 +222,7 @@ class Commands:
 
     def adopt(self, ticket: Ticket[Any]) -> None:
         """Adopt a command of a process that has ended."""
-        ticket.bind(self._cancel, self.thread)
+        ticket.bind(self._cancel, self.home)
         if ticket.open:
             self._submit(ticket)
         else:

@@ -24,7 +24,6 @@ from ..actors.plugin.routing import Router
 from ..actors.plugin.spool import Spool
 from ..actors.runtime.cell import Cell, Ending, Exit
 from ..actors.runtime.scheduler import Scheduler
-from ..actors.runtime.threads import native_thread
 from ..actors.runtime.timers import Timers
 from ..actors.session.actor import SessionActor
 from ..actors.session.cell import ChargePointCell
@@ -212,7 +211,7 @@ class Stage(PluginSystem):
             limits=self._limits,
             created_at=self.clock.time(),
             cancel=self._cancel,
-            thread=native_thread(),
+            home=self._scheduler.inlet,
             timeout_s=timeout_s,
             when_offline=when_offline,
             expires_in_s=expires_in_s,

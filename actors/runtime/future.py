@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import sys
+import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pykka
@@ -18,64 +19,100 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from .threads import Inlet
+
 T = TypeVar("T")
 
 
+LOOK_S = 0.25
+"""Seconds between two looks of a waiting thread at the hub that it waits for."""
+
+
 def wait_until(
-    settled: Callable[[], bool], wakers: list[Callable[[], None]], timeout_s: float | None
+    settled: Callable[[], bool],
+    wakers: list[Callable[[], None]],
+    timeout_s: float | None,
+    home: Inlet | None = None,
 ) -> bool:
     """Wait in any greenlet or native thread until `settled`, which is set before each of `wakers` is called.
 
-    A native thread without a hub waits for a native lock; a greenlet is woken through the inlet of its hub.
+    A native thread without a hub waits for a native lock; a greenlet is woken through the inlet of its hub. `home` is
+    the inlet of the hub that settles it: raises `HubBlocked` in another thread once that hub hangs.
     """
-    hub = get_hub_if_exists()
+    hub, thread = get_hub_if_exists(), native_thread()
+    wait: Callable[[float | None], object]
     if hub is None:
         lock = native_lock()
         lock.acquire()
         wake = lock.release
-        wakers.append(wake)
-        if not settled():  # it may have been settled meanwhile, by another thread
-            lock.acquire(timeout=-1 if timeout_s is None else max(timeout_s, 0.0))
+
+        def wait(seconds: float | None) -> bool:
+            return bool(lock.acquire(timeout=-1 if seconds is None else max(seconds, 0.0)))
     else:
-        ended = Event()
-        home, inlet = native_thread(), inlet_of(hub)
+        ended, inlet = Event(), inlet_of(hub)
 
         def wake() -> None:
-            if native_thread() == home:
+            if native_thread() == thread:
                 ended.set()
             else:
                 inlet.put(_set, ended)
 
-        wakers.append(wake)
+        def wait(seconds: float | None) -> bool:
+            return _wait(hub, ended, seconds)
+
+    wakers.append(wake)
+    try:
+        if not settled():  # it may have been settled meanwhile, by another thread
+            if home is None or home.thread == thread:
+                wait(timeout_s)
+            else:
+                _wait_and_look(wait, timeout_s, home)
+    finally:
         if not settled():
-            _wait(hub, ended, timeout_s)
-    if not settled():
-        with contextlib.suppress(ValueError):  # woken at this moment
-            wakers.remove(wake)
-        return settled()
-    return True
+            with contextlib.suppress(ValueError):  # woken at this moment
+                wakers.remove(wake)
+    return settled()
+
+
+def _wait_and_look(wait: Callable[[float | None], bool], timeout_s: float | None, home: Inlet) -> None:
+    ends_at = None if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        left_s = LOOK_S if ends_at is None else min(LOOK_S, ends_at - time.monotonic())
+        if wait(left_s):
+            return
+        # Looked at after a wait: a hub that runs again needs a moment to say so.
+        now, block = time.monotonic(), home.block
+        if block is not None and now >= block.hangs_at:
+            raise block.error()
+        if ends_at is not None and now >= ends_at:
+            return
 
 
 def _set(ended: Event) -> None:
     ended.set()
 
 
-def _wait(hub: Any, ended: Event, timeout_s: float | None) -> None:
+def _wait(hub: Any, ended: Event, timeout_s: float | None) -> bool:
     try:
-        ended.wait(timeout_s)
+        return bool(ended.wait(timeout_s))
     except LoopExit:
         # Nothing else keeps the hub's loop running, but another thread may wake us: a watcher of our own keeps it.
         stays = hub.loop.async_()
         stays.start(lambda: None)
         try:
-            ended.wait(timeout_s)
+            return bool(ended.wait(timeout_s))
         finally:
             stays.stop()
             stays.close()
 
 
 class Future(pykka.Future[T]):
-    """Value that is set later. `get` switches greenlets in a hub, and blocks a native thread that has none."""
+    """Value that is set later. `get` switches greenlets in a hub, and blocks a native thread that has none.
+
+    `home` is the inlet of the hub that sets it, if that is known.
+    """
+
+    home: Inlet | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,12 +125,15 @@ class Future(pykka.Future[T]):
     def get(self, *, timeout: float | None = None) -> T:
         """Return the value or raise the exception; `pykka.Timeout` after `timeout` seconds.
 
+        In another thread that is a `HubBlocked` if the hub is blocked which would set it; one that hangs ends the wait.
         A `gevent.Timeout` of the caller's own passes through.
         """
         if not self._done:
             if self._hook is not None:
                 self._settle(self._hook(timeout), None)
-            elif not wait_until(self.done, self._wakers, timeout):
+            elif not self.wait(timeout):
+                if self.home is not None and self.home.block is not None:
+                    raise self.home.block.error()
                 raise pykka.Timeout(f"{timeout} seconds")
         if self._error is not None:
             error, traceback = self._error
@@ -102,7 +142,7 @@ class Future(pykka.Future[T]):
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the value or the exception; return false if `timeout_s` passed before."""
-        return self._done or wait_until(self.done, self._wakers, timeout_s)
+        return self._done or wait_until(self.done, self._wakers, timeout_s, self.home)
 
     def done(self) -> bool:
         """Return whether `get` would return or raise at once."""

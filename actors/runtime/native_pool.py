@@ -218,12 +218,15 @@ class NativePool:
 def in_hub(inlet: Inlet, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Call `function` in a greenlet of the inlet's hub, and return or raise what it does; from any native thread.
 
-    In the hub's own thread it is called here. Raises `HandlerAbandoned` in a handler whose deadline has passed.
+    In the hub's own thread it is called here. Raises `HandlerAbandoned` in a handler whose deadline has passed, and
+    `HubBlocked` in any other thread while the hub hangs.
     """
     if native_thread() == inlet.thread:
         return function(*arguments, **options)
     must_go_on()
     future: Future[Any] = Future()
+    if getattr(here, "job", None) is None:  # a handler has a deadline
+        future.home = inlet
     inlet.put(_spawn, (future, function, arguments, options))
     future.wait()
     must_go_on()

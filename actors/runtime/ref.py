@@ -73,9 +73,11 @@ class Ref(pykka.ActorRef[A]):
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Send a message and wait for the reply (`timeout` in seconds), or return a future at once.
 
-        Any greenlet or native thread may ask, and wait for the future.
+        Any greenlet or native thread may ask, and wait for the future. Raises `HubBlocked`, a `pykka.Timeout`, in
+        another thread than the hub's if the hub hangs, or is blocked when the time limit passes.
         """
         future: Future[Any] = Future()
+        future.home = self.cell.scheduler.inlet
         try:
             self.tell(Envelope(message, reply_to=future))
         except ActorDeadError as dead:

@@ -5,12 +5,16 @@ A system belongs to the hub of one native thread. Other threads hand it calls th
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pykka
 from gevent import get_hub
 from gevent.monkey import get_original  # returns the originals; patches nothing
 
+from ...config.errors import ChargehandError
 from .failure import Failure, attempt
 
 if TYPE_CHECKING:
@@ -26,6 +30,35 @@ start_native_thread = get_original("_thread", "start_new_thread")
 """Start a native thread; it must not touch anything that greenlets use."""
 
 
+class HubBlocked(ChargehandError, pykka.Timeout, TimeoutError):
+    """Error: the time limit of a wait passed in a thread, or there is none, while the hub that it waits for is blocked.
+
+    Its note is the stack that blocks the hub. What the hub was asked for may still happen, as after any time limit.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Block of a hub that the watchdog has found: since when, by which handler, and from when on the hub hangs."""
+
+    since: float
+    handler: str
+    stack: str
+    hangs_at: float
+
+    def error(self) -> HubBlocked:
+        """Make the error for those who wait for the hub."""
+        seconds = time.monotonic() - self.since
+        way_out = (
+            f"{self.handler}: mark it as blocking=True, or keep it from blocking"
+            if self.handler
+            else "what no handler is: let its thread wait by gevent, or start the system in a thread of its own"
+        )
+        error = HubBlocked(f"the hub has been blocked for {seconds:.1f} s by {way_out}")
+        error.add_note(self.stack)
+        return error
+
+
 class Inlet:
     """Inlet to the hub of the thread that makes it: calls from any thread run there, in order.
 
@@ -38,6 +71,7 @@ class Inlet:
         self._hub: Any = get_hub()
         self.thread = native_thread()
         self._waiting: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self.block: Block | None = None  # set by the watchdog, while the hub is blocked
         self._closed = False
         self._watcher: Any = self._hub.loop.async_(ref=False)
         self._watcher.start(self._take)

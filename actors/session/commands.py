@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ...protocol.actions import Action, Request, Version
     from ...protocol.effects import Pair
     from ...protocol.message import Message
+    from ..runtime.threads import Inlet
     from .cell import ChargePointCell
     from .context import SessionContext
 
@@ -79,7 +80,7 @@ def make_ticket(
     limits: CommandDefaults,
     created_at: float,
     cancel: Callable[[Ticket[Any]], None],
-    thread: int,
+    home: Inlet,
     timeout_s: float | None,
     when_offline: str,
     expires_in_s: float | None,
@@ -119,7 +120,7 @@ def make_ticket(
         when_offline=when_offline,
         expires_in_s=limits.expires_in_s if expires_in_s is None else expires_in_s,
         cancel=cancel,
-        thread=thread,
+        home=home,
         effect_timeout_s=effect_timeout_s if until_effect else None,
         verb=verb,
     )

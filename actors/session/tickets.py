@@ -5,16 +5,13 @@ A ticket is made by `system.send`, may be waited for from any greenlet or native
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from gevent.event import Event
-
 from ...config.errors import ChargehandError
 from ...protocol.effects import Effect
-from ..runtime.threads import native_lock, native_thread
+from ..runtime.future import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from ...protocol.actions import Request
     from ...protocol.errors import Deviation, ErrorCode
     from ...protocol.verbs import Verb
+    from ..runtime.threads import Inlet
 
 R = TypeVar("R")
 
@@ -123,7 +121,7 @@ class Ticket(Generic[R]):
 
     __slots__ = (
         "_cancel",
-        "_thread",
+        "_home",
         "_waiters",
         "action",
         "answer",
@@ -167,7 +165,7 @@ class Ticket(Generic[R]):
         when_offline: str = "fail",
         expires_in_s: float | None = None,
         cancel: Callable[[Ticket[Any]], None] | None = None,
-        thread: int | None = None,
+        home: Inlet | None = None,
         effect_timeout_s: float | None = None,
         verb: Verb | None = None,
     ) -> None:
@@ -199,7 +197,7 @@ class Ticket(Generic[R]):
         self.mark: Any = None  # the receipt of its mark as sent, and until when it is waited for
         self.mark_due = 0.0
         self._waiters: list[Callable[[], None]] = []
-        self._thread = native_thread() if thread is None else thread
+        self._home = home
         self._cancel = cancel
 
     @property
@@ -225,34 +223,20 @@ class Ticket(Generic[R]):
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the end (with `until_effect`: for the effect); return false if `timeout_s` passed before.
 
-        Any greenlet or native thread may wait.
+        Any greenlet or native thread may wait. Raises `HubBlocked`, a `TimeoutError`, in another thread than the hub's
+        if the hub hangs.
         """
-        if self.settled:
-            return True
-        if native_thread() == self._thread:
-            ended = Event()
-            wake = ended.set
-            self._waiters.append(wake)
-            if not self.settled:
-                ended.wait(timeout_s)
-        else:
-            lock = native_lock()
-            lock.acquire()
-            wake = lock.release
-            self._waiters.append(wake)
-            if not self.settled:  # the hub's thread may have ended it meanwhile
-                lock.acquire(timeout=-1 if timeout_s is None else timeout_s)
-        if not self.settled:
-            with contextlib.suppress(ValueError):  # woken at this moment
-                self._waiters.remove(wake)
-        return self.settled
+        return self.settled or wait_until(lambda: self.settled, self._waiters, timeout_s, self._home)
 
     def result(self, timeout_s: float | None = None) -> R:
         """Wait for the end and return the response; there is always an end, as every command has a time limit.
 
-        Raises a `TicketError` for every other end, and `TimeoutError` if `timeout_s` passed before any.
+        Raises a `TicketError` for every other end, and `TimeoutError` if `timeout_s` passed before any: `HubBlocked` if
+        the hub was blocked then.
         """
         if not self.wait(timeout_s):
+            if self._home is not None and self._home.block is not None:
+                raise self._home.block.error()
             raise TimeoutError(f"{self.action} to {self.charge_point_id} is {self.state}")
         if self.state is TicketState.ANSWERED and self.response is not None:
             return self.response
@@ -272,10 +256,10 @@ class Ticket(Generic[R]):
         else:
             self._waiters.append(callback)
 
-    def bind(self, cancel: Callable[[Ticket[Any]], None], thread: int) -> None:
-        """Set how the ticket is cancelled, and the native thread of its hub."""
+    def bind(self, cancel: Callable[[Ticket[Any]], None], home: Inlet) -> None:
+        """Set how the ticket is cancelled, and the inlet of its hub."""
         self._cancel = cancel
-        self._thread = thread
+        self._home = home
 
     def put_into(self, request: Request[Any], payload: bytes) -> None:
         """Take the message that its verb is in the version of its charge point."""

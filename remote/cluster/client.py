@@ -119,7 +119,7 @@ class Client(PluginSystem):
             limits=self._limits,
             created_at=self._clock.time(),
             cancel=lambda ticket: self._in_hub(self._forwarded.cancel, ticket),
-            thread=self._thread,
+            home=self._inlet,
             timeout_s=timeout_s,
             when_offline=when_offline,
             expires_in_s=expires_in_s,

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -9,10 +10,10 @@ import pykka
 import pytest
 from gevent.exceptions import LoopExit
 
-from chargehand import Actor, ActorNotFound, Future, Plugin
+from chargehand import Actor, ActorNotFound, Future, HubBlocked, Plugin, Settings, v16
 
 from ..hub import until
-from ..in_process import connect, in_a_thread, system_with
+from ..in_process import QUICK, connect, in_a_thread, system_with
 
 
 class Adder(Plugin):
@@ -206,3 +207,88 @@ def test_a_native_thread_has_a_proxy_of_an_actor() -> None:
     with system_with(Counts) as system:
         ref = system.ref("Counts")
         assert in_a_thread(lambda: ref.proxy().plus(4).get(timeout=5)) == 7
+
+
+BLOCKED = Settings(port=0, supervision=replace(QUICK, watchdog_s=0.1, hang_s=0.3))
+
+
+def errors_of_a_thread_that_the_hub_waits_for(*calls: Any) -> list[Any]:
+    """Join a native thread in the hub's thread, which blocks the hub, and return what each call of it raised."""
+    raised: list[Any] = []
+
+    def call_all() -> None:
+        for call in calls:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - looked at by the test
+                raised.append(error)
+
+    thread = threading.Thread(target=call_all)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    return raised
+
+
+def test_whoever_waits_for_a_hub_that_hangs_is_told_so_without_a_time_limit() -> None:
+    with system_with(Adder, settings=BLOCKED) as system:
+        ref = system.ref("Adder")
+        began = time.monotonic()
+        raised = errors_of_a_thread_that_the_hub_waits_for(
+            lambda: ref.ask(1),
+            lambda: ref.ask(1, timeout=60),
+            lambda: ref.ask(1, block=False).get(),
+            ref.proxy().total.get,
+            lambda: system.run_in_hub(len, ()),
+            lambda: system.send("CP1", v16.ClearCache(), when_offline="queue").result(),
+            lambda: system.send("CP1", v16.ClearCache(), when_offline="queue").wait(60),
+            lambda: system.send_many(["CP1"], v16.ClearCache()).wait(),
+        )
+        assert time.monotonic() - began < 8
+        assert [type(error) for error in raised] == [HubBlocked] * 8
+        assert "blocked for 0." in str(raised[0])
+        assert "let its thread wait by gevent" in str(raised[0])
+        assert "thread.join(10)" in raised[0].__notes__[0]
+        assert in_a_thread(lambda: ref.ask(0, timeout=5)) == 3  # all of it was only late
+
+
+def test_a_time_limit_that_passes_while_the_hub_is_blocked_says_what_blocks_it() -> None:
+    release, asked = threading.Event(), threading.Event()
+
+    class Blocks(Plugin):
+        def on_receive(self, message: Any) -> None:
+            asked.set()
+            release.wait(10)
+
+    settings = Settings(port=0, supervision=replace(QUICK, watchdog_s=0.1))
+    with system_with(Blocks, settings=settings) as system:
+        ref = system.ref("Blocks")
+        raised: list[Any] = []
+
+        def ask() -> None:
+            ref.tell("block")
+            asked.wait(5)
+            for ends in (
+                lambda: ref.ask(1, timeout=0.6),
+                lambda: system.send("CP1", v16.ClearCache(), when_offline="queue").result(0.1),
+            ):
+                try:
+                    ends()
+                except (pykka.Timeout, TimeoutError) as error:
+                    raised.append(error)
+            raised.append(system.send("CP1", v16.ClearCache(), when_offline="queue").wait(0.1))
+            release.set()
+
+        in_a_thread(ask)
+        assert [type(error) for error in raised] == [HubBlocked, HubBlocked, bool]
+        assert "Blocks.on_receive: mark it as blocking=True" in str(raised[0])
+
+
+def test_a_time_limit_that_passes_while_the_hub_runs_is_a_plain_timeout() -> None:
+    with system_with(Adder, settings=BLOCKED) as system:
+        ref = system.ref("Adder")
+        errors_of_a_thread_that_the_hub_waits_for(lambda: ref.ask(1))
+        until(lambda: ref.cell.scheduler.inlet.block is None)
+        with pytest.raises(pykka.Timeout) as raised:
+            in_a_thread(lambda: ref.ask("slow", timeout=0.001))
+        assert type(raised.value) is pykka.Timeout

@@ -5,7 +5,6 @@ import threading
 import gevent
 import pytest
 
-from chargehand.actors.runtime.threads import native_thread
 from chargehand.actors.session.tickets import (
     OPEN,
     CommandCancelled,
@@ -210,12 +209,18 @@ def test_a_ticket_that_ends_while_native_threads_begin_to_wait_is_never_missed()
         assert [result() for result in results] == [True, True]
 
 
-def test_a_ticket_made_in_another_thread_belongs_to_the_hub_it_was_made_for():
-    ticket = in_thread(lambda: make(thread=native_thread()))()
-    assert ticket._thread != native_thread()
-    home = native_thread()
-    ticket = in_thread(lambda: make(thread=home))()
-    assert ticket._thread == native_thread()
+def test_a_greenlet_of_another_hub_waits_without_stopping_its_hub():
+    ticket = make()
+
+    def wait_beside_another():
+        turns = []
+        other = gevent.spawn(lambda: [turns.append(gevent.sleep(0)) for _ in range(3)])
+        waited = ticket.wait(0.05)
+        other.join(5)
+        gevent.get_hub().destroy(destroy_loop=True)
+        return waited, len(turns)
+
+    assert in_thread(wait_beside_another)() == (False, 3)
 
 
 # Cancelling
