@@ -27,7 +27,7 @@ def redelivered(system, *charge_point_ids):
     return sorted(system._membership.redelivered_here(charge_point_ids))
 
 
-def test_the_first_node_redelivers_the_messages_of_charge_points_that_no_node_has(nodes):
+def test_the_first_node_redelivers_for_charge_points_that_no_node_has(nodes):
     exchange, a, b = nodes
     exchange.boards["b"].claim("CP2")
     assert redelivered(a, "CP1") == ["CP1"]
@@ -37,7 +37,7 @@ def test_the_first_node_redelivers_the_messages_of_charge_points_that_no_node_ha
     assert redelivered(b, "CP1", "CP3") == []
 
 
-def test_a_node_that_cannot_ask_redelivers_the_messages_of_its_own_charge_points_only(nodes):
+def test_a_node_that_cannot_ask_redelivers_for_its_own_charge_points_only(nodes):
     exchange, a, _ = nodes
     exchange.boards["a"].cut()
     assert redelivered(a, "CP1") == []

@@ -237,9 +237,7 @@ def test_the_charge_point_need_not_be_there_any_more(spool_harness, charge_point
 # Among several processes
 
 
-def test_messages_of_a_charge_point_that_is_elsewhere_wait_until_it_connects_here(
-    spool_harness, charge_point
-):
+def test_messages_of_a_charge_point_elsewhere_wait_until_it_connects_here(spool_harness, charge_point):
     spool(spool_harness, charge_point, "a")
     spool_harness.elsewhere = {"CP1"}  # as while its handshake is under way
     spool_harness.advance(DELAY_S)
@@ -272,9 +270,7 @@ def test_messages_that_no_process_redelivers_any_more_are_found_soon(spool_harne
     assert spool_harness.redelivered == ["a"]
 
 
-def test_a_charge_point_without_messages_in_the_spool_connects_without_a_look_at_it(
-    spool_harness, charge_point
-):
+def test_a_charge_point_that_connects_without_messages_is_not_behind_the_spool(spool_harness, charge_point):
     spool_harness.stage.spool.connected("CP1")
     spool_harness.advance(DELAY_S)
     assert not spool_harness.stage.spool.is_behind("CP1", None)
