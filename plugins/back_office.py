@@ -31,7 +31,7 @@ from .. import (
 )
 from . import charging_profiles as profiles
 from . import reservations, stops
-from .kept_messages import as_sent, flag_of, flags_of, reasons, say_all, utc
+from .kept_messages import as_sent, flags_of, reasons, same_time, say_all, utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -92,11 +92,6 @@ def _whole_seconds() -> Callable[[], dt.datetime]:
         return moment
 
     return now
-
-
-def _same_time(call: Call[Any], known: Transaction) -> bool:
-    """Return whether the stop of a transaction was sent with the time of this one, which could not be read."""
-    return any(flag_of(one) in known.flags for one in call.deviations if one.stood_in)
 
 
 def _unread_time(call: Call[v16.StartTransaction]) -> str:
@@ -344,7 +339,7 @@ class BackOffice(Plugin):
                 stop,
                 named=number,
                 tolerance=self._stop_tolerance,
-                same_time=lambda one: _same_time(call, one),
+                same_time=lambda one: same_time(call, one, stop),
             )
             flags = (stops.matched(number), *flags)
         receipts = [self._set_aside(call, why)] if known is None else self._stopped(call, known, stop, flags)
@@ -364,8 +359,8 @@ class BackOffice(Plugin):
                     call, known.connector_id, known.id, received_at=stop.received_at, meter_values=data or ()
                 )
         try:
-            same_time = stop.stopped_at is None and _same_time(call, known)
-            receipts.append(take_stop(self._store, known, stop, flags, same_time=same_time))
+            same = same_time(call, known, stop)
+            receipts.append(take_stop(self._store, known, stop, flags, same_time=same))
         except TooManyStops as error:
             return [self._set_aside(call, str(error), known.id)]
         receipts += profiles.transaction_stopped(self._store.collections, known)

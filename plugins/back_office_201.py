@@ -31,7 +31,7 @@ from .. import (
 )
 from . import charging_profiles as profiles
 from . import reservations
-from .kept_messages import as_sent, flags_of, reasons, utc
+from .kept_messages import as_sent, flags_of, reasons, same_time, utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,17 +54,8 @@ NO_START = "its start has not come"
 """Flag of a transaction of which only later events have come."""
 STATUSES = {str(status): status for status in v201.AuthorizationStatus}
 EMPTY = v201.TransactionEventResponse()
-LOCAL = str(v201.Reason.LOCAL)
-
-
-def identity_of(payload: bytes) -> bytes:
-    """Return the bytes by which an event is known when it comes again: all of it but `offline`, in any order."""
-    try:
-        members = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return payload
-    members.pop("offline", None)
-    return b"\0".join(name.encode() + b"\0" + bytes(members[name]) for name in sorted(members))
+_stop_facts: Any = v201.TransactionEvent.__action__.stop
+_identity_of: Any = v201.TransactionEvent.__action__.identity
 
 
 class BackOffice201(Plugin):
@@ -353,16 +344,16 @@ class BackOffice201(Plugin):
 
     def _ended(self, call: Call[v201.TransactionEvent], known: Transaction) -> list[Receipt]:
         """Close a transaction; an end that differs from the first one is kept beside it."""
-        request = call.request
+        meter_stop, stopped_at, reason, id_tag = _stop_facts(call.request, call.deviations)
         stop = StopFigures(
             received_at=call.received_at,
-            meter_stop=None,
-            stopped_at=utc(request.timestamp),
-            reason=str(request.transaction_info.stopped_reason or LOCAL),
-            id_tag="" if request.id_token is None else request.id_token.id_token,
+            meter_stop=meter_stop,
+            stopped_at=None if stopped_at is None else utc(stopped_at),
+            reason=reason,
+            id_tag=id_tag,
         )
         try:
-            receipts = [take_stop(self._store, known, stop)]
+            receipts = [take_stop(self._store, known, stop, same_time=same_time(call, known, stop))]
         except TooManyStops as error:
             return [self._set_aside(call, str(error), known.id)]
         if known.open:
@@ -383,7 +374,7 @@ class BackOffice201(Plugin):
             transaction_id=known.id,
             received_at=call.received_at,
             values=payload,
-            identity=identity_of(payload),
+            identity=_identity_of(payload),
             flags=flags,
             version=VERSION_NAME,
         )

@@ -14,7 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .. import Call, Deviation
+    from .. import Call, Deviation, StopFigures, Transaction
 
 FLAGS = 20
 """Deviations of one message that are flagged one by one."""
@@ -43,6 +43,13 @@ def utc(at: dt.datetime) -> dt.datetime:
 def flag_of(deviation: Deviation) -> str:
     """Write a deviation with its value as sent: it may be kept nowhere else."""
     return f"{deviation}: {deviation.value}" if deviation.value else str(deviation)
+
+
+def same_time(call: Call[Any], known: Transaction, stop: StopFigures) -> bool:
+    """Return whether a stop whose time could not be read was sent with the time of the one that counts."""
+    return stop.stopped_at is None and any(
+        flag_of(one) in known.flags for one in call.deviations if one.stood_in
+    )
 
 
 def say_all(deviations: Sequence[Deviation]) -> bool:

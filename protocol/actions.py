@@ -78,9 +78,12 @@ class BootFacts(NamedTuple):
 
 
 class StopFacts(NamedTuple):
-    """Figures of the end of a transaction: meter in Wh, and the charge point's time, None if it could not be read."""
+    """Figures of the end of a transaction: meter in Wh, and the charge point's time, None if it could not be read.
 
-    meter_stop: int
+    The meter is None in a version that has only readings.
+    """
+
+    meter_stop: int | None
     stopped_at: datetime | None
     reason: str
     id_tag: str
@@ -158,10 +161,12 @@ class Action:
     """Key under which the session keeps the request as the last status of a connector."""
     configuration: Callable[[Any, Any], Mapping[str, str]] | None = None
     """Configuration, by key, that a command's request and response tell of the charge point."""
-    stop: Callable[[Any, tuple[Deviation, ...]], StopFacts] | None = None
-    """Figures of the end of a transaction that a request tells, read with these deviations."""
+    stop: Callable[[Any, tuple[Deviation, ...]], StopFacts | None] | None = None
+    """Figures of the end of a transaction that a request tells, read with these deviations; None if it tells none."""
     carries_readings: Callable[[Any], bool] | None = None
-    """Presence of meter readings in a request."""
+    """Presence of meter readings in a request, or of other facts that are kept with them."""
+    identity: Callable[[bytes], bytes] | None = None
+    """Bytes by which a payload is known when it comes again; None if they are all of it."""
     transaction_named: Callable[[bytes], int | None] | None = None
     """Transaction that a payload names which could not be read otherwise."""
     numbered: str = ""
@@ -206,8 +211,9 @@ def request(
     deadline_s: float | None = None,
     connector_status: Callable[[Any], int | str] | None = None,
     configuration: Callable[[Any, Any], Mapping[str, str]] | None = None,
-    stop: Callable[[Any, tuple[Deviation, ...]], StopFacts] | None = None,
+    stop: Callable[[Any, tuple[Deviation, ...]], StopFacts | None] | None = None,
     carries_readings: Callable[[Any], bool] | None = None,
+    identity: Callable[[bytes], bytes] | None = None,
     transaction_named: Callable[[bytes], int | None] | None = None,
     numbered: str = "",
 ) -> Callable[[type[Q]], type[Q]]:
@@ -246,6 +252,7 @@ def request(
             configuration,
             stop,
             carries_readings,
+            identity,
             transaction_named,
             numbered,
         )

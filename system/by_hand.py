@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ..actors.plugin.spool import Spool
-    from ..protocol.actions import Version
+    from ..protocol.actions import StopFacts, Version
     from ..store.records import Spooled, Transaction
     from ..store.store import Receipt, Store
 
@@ -197,13 +197,10 @@ class ByHand:
                     "close the transaction with them by hand"
                 ) from None
         flag = f"a dead letter was attached by hand by {by}"
-        flags: tuple[str, ...] = (flag,)
+        facts = None if action.stop is None else action.stop(request, deviations)
         receipts = []
-        if action.stop is not None:
-            stop = StopFigures(received_at=letter.received_at, **action.stop(request, deviations)._asdict())
-            if (known.meter_start or 0) > (stop.meter_stop or 0):
-                flags = (flag, "the meter ran backwards")
-            receipts.append(take_stop(self._store, known, stop, flags))
+        if facts is not None and not known.open:
+            receipts.append(self._stop(letter, known, facts, flag))
         if request is None or (action.carries_readings is not None and action.carries_readings(request)):
             sender = f", of {letter.charge_point_id}" * (letter.charge_point_id != known.charge_point_id)
             reading = MeterReading(
@@ -212,11 +209,20 @@ class ByHand:
                 transaction_id=known.id,
                 received_at=letter.received_at,
                 values=letter.payload,
+                identity=b"" if action.identity is None else action.identity(letter.payload),
                 flags=(f"{flag}{sender}: {letter.why}",),
                 version=letter.version,
             )
             receipts.append(self._store.add_meter_reading(reading))
+        if facts is not None and known.open:  # behind its readings, or they would be a correction
+            receipts.append(self._stop(letter, known, facts, flag))
         return receipts
+
+    def _stop(self, letter: Spooled, known: Transaction, facts: StopFacts, flag: str) -> Receipt:
+        stop = StopFigures(received_at=letter.received_at, **facts._asdict())
+        backwards = stop.meter_stop is not None and (known.meter_start or 0) > stop.meter_stop
+        flags = (flag, "the meter ran backwards") if backwards else (flag,)
+        return take_stop(self._store, known, stop, flags)
 
     def _drop(self, letter: Spooled) -> None:
         self._store.forget_dead_letters([letter.number]).wait(STORE_S)

@@ -82,3 +82,13 @@ def findings_of(payloads: Sequence[bytes]) -> tuple[Finding, ...]:
         text = f"{len(double)} of its events came again with other contents; both are kept"
         found.append(Finding(DIFFER, text))
     return tuple(found)
+
+
+def identity_of(payload: bytes) -> bytes:
+    """Return the bytes by which an event is known when it comes again: all of it but `offline`, in any order."""
+    try:
+        members = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return payload
+    members.pop("offline", None)
+    return b"\0".join(name.encode() + b"\0" + bytes(members[name]) for name in sorted(members))

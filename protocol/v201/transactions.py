@@ -8,9 +8,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from ..actions import FallbackFacts, Sender, request
+from ..actions import FallbackFacts, Sender, StopFacts, request
+from ..errors import Deviation
 from ..message import EXPENDABLE, LEFT_OUT, RECEIVED, AtLeast, StandIn
 from .base import Message, Request
+from .sequences import identity_of
 from .types import (
     EVSE,
     AuthorizationStatus,
@@ -120,6 +122,19 @@ class TransactionEventResponse(Message):
     updated_personal_message: MessageContent | None = None
 
 
+def _stop_facts(request: "TransactionEvent", deviations: tuple[Deviation, ...]) -> StopFacts | None:
+    """Return the figures of an end; a time that could not be read is None."""
+    if request.event_type != TransactionEventType.ENDED:
+        return None
+    unread = any(one.stood_in and one.path == "timestamp" for one in deviations)
+    return StopFacts(
+        None,
+        None if unread else request.timestamp,
+        str(request.transaction_info.stopped_reason or Reason.LOCAL),
+        "" if request.id_token is None else request.id_token.id_token,
+    )
+
+
 def _fallback(facts: FallbackFacts) -> bytes:
     # An event with a token needs information on it, or the station suspends charging; an empty token is always good.
     token = None if facts.request is None else facts.request.id_token
@@ -137,7 +152,9 @@ def _fallback(facts: FallbackFacts) -> bytes:
     transaction=True,
     fallback=_fallback,
     transaction_of=lambda request: request.transaction_info.transaction_id,
-    carries_readings=lambda request: bool(request.meter_value),
+    stop=_stop_facts,
+    carries_readings=lambda _: True,
+    identity=identity_of,
 )
 class TransactionEvent(Request[TransactionEventResponse]):
     """Report what happens in a transaction: its start, its end, and anything between. OCPP 2.0.1, 1.60.1."""

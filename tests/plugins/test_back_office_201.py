@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chargehand import MemoryStore, Tag, TransactionFilter, v201
 from chargehand.plugins import back_office_201
-from chargehand.plugins.back_office_201 import BackOffice201, identity_of
+from chargehand.plugins.back_office_201 import BackOffice201
 from chargehand.protocol.energy import Limits
 from chargehand.protocol.session import SessionRules
 from chargehand.protocol.versions import VERSIONS
@@ -349,11 +349,12 @@ def test_what_is_known_of_a_customer_is_not_stored(station, store):
     assert "secret" not in repr(store.events())
 
 
-def test_an_identity_has_all_but_offline():
-    one = b'{"a":1,"offline":true,"b":[1, 2]}'
-    assert identity_of(one) == identity_of(b'{"b":[1, 2],"a":1}') == identity_of(b'{"a":1,"b":[1, 2]}')
-    assert identity_of(one) != identity_of(b'{"a":2,"b":[1, 2]}')
-    assert identity_of(b"no JSON") == b"no JSON"
+def test_an_end_without_a_time_that_can_be_read_is_the_same_when_it_comes_again(send, store):
+    send(started())
+    for unique_id in ("one", "another"):
+        send({**ended(1, 2500), "timestamp": "noon"}, unique_id)
+    known = store.transaction(1)
+    assert (known.open, known.other_stops) == (False, ())
 
 
 # -- Energy against a model ------------------------------------------------------------------------

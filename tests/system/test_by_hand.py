@@ -242,3 +242,64 @@ def test_what_comes_of_a_transaction_whose_start_was_forgotten_follows_it_no_mor
     assert spool.is_behind("CP1", 5)
     ByHand(store, spool, VERSIONS, lambda: NOW).forget_dead_letter(number, by="ann")
     assert not spool.is_behind("CP1", 5)
+
+
+# Events of OCPP 2.0.1
+
+ENDED = {
+    "eventType": "Ended",
+    "timestamp": "2026-11-28T09:30:00Z",
+    "triggerReason": "EVDeparted",
+    "seqNo": 3,
+    "transactionInfo": {"transactionId": "tx", "stoppedReason": "EVDisconnected"},
+    "idToken": {"idToken": "T9", "type": "Central"},
+}
+READ = [{"timestamp": "2026-11-28T09:30:00Z", "sampledValue": [{"value": 2500}]}]
+
+
+@pytest.fixture
+def event(store):
+    """Make a dead letter of an event of OCPP 2.0.1, and return its number."""
+
+    def event(**members):
+        payload = json.dumps({**ENDED, **members}).encode()
+        store.spool(
+            charge_point_id="CP1", version="2.0.1", action="TransactionEvent", unique_id="u", payload=payload,
+            transaction_id=None, received_at=NOW - HOUR, why="of nothing", redeliver=False,
+        )  # fmt: skip
+        return store.dead_letters()[-1].number
+
+    return event
+
+
+@pytest.mark.parametrize("members", [{"meterValue": READ}, {}], ids=["with readings", "without"])
+def test_an_end_of_2_0_1_closes_its_transaction_and_is_kept_whole(members, event, by_hand, store):
+    known = by_hand.reattach(event(**members), 1, by="ann")
+    assert (known.open, known.meter_stop, known.stop_reason, known.stop_id_tag) == (
+        False, None, "EVDisconnected", "T9"
+    )  # fmt: skip
+    assert known.stopped_at == NOW - HOUR / 2
+    assert known.flags == ("a dead letter was attached by hand by ann",)
+    (kept,) = store.meter_readings(1)
+    assert (json.loads(kept.values), kept.version) == ({**ENDED, **members}, "2.0.1")
+    again = by_hand.reattach(event(**members, offline=True), 1, by="ann")
+    assert (again.other_stops, len(store.meter_readings(1))) == ((), 1)
+
+
+def test_another_event_of_2_0_1_closes_nothing(event, by_hand, store):
+    known = by_hand.reattach(event(eventType="Updated", meterValue=READ), 1, by="ann")
+    assert (known.open, len(store.meter_readings(1))) == (True, 1)
+
+
+def test_an_end_of_2_0_1_that_differs_stands_beside_the_first(event, by_hand):
+    by_hand.reattach(event(), 1, by="ann")
+    known = by_hand.reattach(event(timestamp="2026-11-28T09:40:00Z"), 1, by="ann")
+    assert (len(known.other_stops), DIFFERS in known.flags) == (1, True)
+
+
+def test_the_end_of_2_0_1_that_is_attached_has_the_energy_of_its_readings(event, by_hand, store):
+    log = store.event_log
+    by_hand.reattach(event(meterValue=READ), 1, by="ann")
+    (origin,) = log.origins()
+    kinds = [one.kind for one in log.read(origin.number, 0, 100)]
+    assert (kinds.count("TransactionEnded"), kinds.count("TransactionCorrected")) == (1, 0)

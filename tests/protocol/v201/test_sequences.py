@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand.protocol.v201.sequences import DIFFER, MISSING, findings_of
+from chargehand.protocol.v201.sequences import DIFFER, MISSING, findings_of, identity_of
 
 
 def event(seq, kind="Updated", **more):
@@ -48,3 +48,10 @@ def test_one_number_time_and_trigger_with_other_contents_is_a_contradiction():
 @given(st.lists(st.binary(max_size=40)))
 def test_any_bytes_have_findings(payloads):
     assert isinstance(findings_of(payloads), tuple)
+
+
+def test_an_identity_has_all_but_offline():
+    one = b'{"a":1,"offline":true,"b":[1, 2]}'
+    assert identity_of(one) == identity_of(b'{"b":[1, 2],"a":1}') == identity_of(b'{"a":1,"b":[1, 2]}')
+    assert identity_of(one) != identity_of(b'{"a":2,"b":[1, 2]}')
+    assert identity_of(b"no JSON") == b"no JSON"
