@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import ChargingProfile, Plugin, Reservation, TicketState, on_online, on_outcome, v16
+from .. import ChargingProfile, Plugin, Reservation, TicketState, on_online, on_outcome, v16, v201
 from . import charging_profiles as profiles
 from . import reservations
 from .local_lists import after_asking, after_sending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from .. import ChargePoint, PluginSpec, Receipt, Settings, Store, Ticket, Transaction
 
@@ -25,7 +25,13 @@ STORE_S = 30.0
 """Seconds that the store has to persist a fact; a failure is logged."""
 
 LOOKED_AT = 20
-"""Open transactions among which that of a reservation is looked for."""
+"""Open transactions among which that of a reservation or of a profile is looked for, the last ones."""
+
+ACCEPTED = "Accepted"
+"""Status of an answer that means yes, in every action and version."""
+
+ANY = v201.ClearChargingProfileCriteria()
+"""Criteria that every charging profile meets."""
 
 UNKNOWN = frozenset({TicketState.TIMED_OUT, TicketState.OUTCOME_UNKNOWN})
 """Final states of a command that the charge point may have carried out."""
@@ -64,44 +70,62 @@ class AcceptedState(Plugin):
     @on_outcome(v16.ReserveNow)
     def reserved(self, ticket: Ticket[v16.ReserveNowResponse]) -> None:
         """Store a reservation, replacing the one with its number. OCPP 1.6, 5.13."""
-        accepted = _status(ticket) == v16.ReservationStatus.ACCEPTED
+        request: Any = ticket.request
+        parent = request.parent_id_tag or ""
+        self._reserve(
+            ticket, request.reservation_id, request.connector_id, request.id_tag, parent, request.expiry_date
+        )
+
+    @on_outcome(v201.ReserveNow)
+    def reserved_evse(self, ticket: Ticket[v201.ReserveNowResponse]) -> None:
+        """Store a reservation, replacing the one with its number. OCPP 2.0.1, H01."""
+        request: Any = ticket.request
+        group = request.group_id_token.id_token if request.group_id_token is not None else ""
+        token = request.id_token.id_token
+        self._reserve(ticket, request.id, request.evse_id or 0, token, group, request.expiry_date_time)
+
+    def _reserve(
+        self,
+        ticket: Ticket[Any],
+        number: int,
+        connector_id: int,
+        id_tag: str,
+        parent: str,
+        expiry: dt.datetime,
+    ) -> None:
+        accepted = _status(ticket) == ACCEPTED
         if not accepted and not _is_unknown(ticket):
             return
-        request: Any = ticket.request
         reservation = Reservation(
-            id=request.reservation_id,
+            id=number,
             charge_point_id=ticket.charge_point_id,
-            connector_id=request.connector_id,
-            id_tag=request.id_tag,
-            parent=request.parent_id_tag or "",
-            expiry=request.expiry_date,
+            connector_id=connector_id,
+            id_tag=id_tag,
+            parent=parent,
+            expiry=expiry,
             accepted_at=self._now(),
             state="active" if accepted else "uncertain",
         )
         receipts = [self._collections.reservations.put(reservation)]
-        for transaction in self._store.open_transactions(ticket.charge_point_id):
-            # The start may have come before the answer.
-            if _is_later(transaction.start_received_at, ticket):
-                receipts += reservations.use_if_meant(self._collections, reservation.id, transaction)
+        for transaction in self._begun_since(ticket):
+            receipts += reservations.use_if_meant(self._collections, reservation.id, transaction)
         self._tidy(ticket.charge_point_id)
         _wait(receipts)
 
-    def _may_have_used(self, reservation: Reservation) -> Sequence[Transaction]:
-        """Open transactions whose start may have used a reservation: the last ones of its connector, or of all."""
-        charge_point_id, connector_id = reservation.charge_point_id, reservation.connector_id
-        if connector_id:
-            return self._store.open_on_connector(charge_point_id, connector_id, limit=LOOKED_AT)
-        return self._store.open_transactions(charge_point_id, limit=LOOKED_AT)
+    def _begun_since(self, ticket: Ticket[Any]) -> list[Transaction]:
+        """List open transactions whose start came after a command was sent: before its answer, which came just now."""
+        begun = self._store.open_transactions(ticket.charge_point_id, limit=LOOKED_AT)
+        sent_at = ticket.sent_at
+        return [one for one in begun if sent_at is not None and one.start_received_at.timestamp() >= sent_at]
 
-    @on_outcome(v16.CancelReservation)
-    def cancelled(self, ticket: Ticket[v16.CancelReservationResponse]) -> None:
-        """Note that a reservation is cancelled. A used one stays used. OCPP 1.6, 5.1."""
+    @on_outcome("CancelReservation")
+    def cancelled(self, ticket: Ticket[Any]) -> None:
+        """Note that a reservation is cancelled. A used one stays used. OCPP 1.6, 5.1; OCPP 2.0.1, H02."""
         request: Any = ticket.request
         known = self._collections.reservations.get(
             reservations.key_of(ticket.charge_point_id, request.reservation_id)
         )
-        accepted = _status(ticket) == v16.CancelReservationStatus.ACCEPTED
-        if accepted and known is not None and known.state != "used":
+        if _status(ticket) == ACCEPTED and known is not None and known.state != "used":
             _wait([reservations.cancel(self._collections, known, self._now())])
 
     # -- Charging profiles -------------------------------------------------------------------------
@@ -109,49 +133,92 @@ class AcceptedState(Plugin):
     @on_outcome(v16.SetChargingProfile)
     def profile_set(self, ticket: Ticket[v16.SetChargingProfileResponse]) -> None:
         """Store a charging profile; a TxProfile belongs to the transaction in progress. OCPP 1.6, 5.16."""
-        if _status(ticket) != v16.ChargingProfileStatus.ACCEPTED:
+        if _status(ticket) != ACCEPTED:
             return
         request: Any = ticket.request
         data = msgspec.json.decode(ticket.payload)["csChargingProfiles"]
-        profile = self._profile(ticket, request.connector_id, request.cs_charging_profiles, data)
+        asked = request.cs_charging_profiles
+        profile = self._profile(
+            ticket, request.connector_id, asked.charging_profile_id, asked, data, asked.transaction_id
+        )
         if profile.purpose == profiles.TX_PROFILE and profile.transaction_id is None:
             going_on = self._store.open_on_connector(ticket.charge_point_id, profile.connector_id)
             profile = msgspec.structs.replace(profile, transaction_id=going_on[0].id if going_on else None)
         self._enter(profile)
 
+    @on_outcome(v201.SetChargingProfile)
+    def evse_profile_set(self, ticket: Ticket[v201.SetChargingProfileResponse]) -> None:
+        """Store a charging profile; a TxProfile names its transaction. OCPP 2.0.1, K01."""
+        if _status(ticket) != ACCEPTED:
+            return
+        request: Any = ticket.request
+        data = msgspec.json.decode(ticket.payload)["chargingProfile"]
+        asked = request.charging_profile
+        transaction = self._named(ticket, asked.transaction_id)
+        if transaction is None:
+            self._enter(self._profile(ticket, request.evse_id, asked.id, asked, data, None))
+        elif transaction.open:
+            self._enter(self._profile(ticket, request.evse_id, asked.id, asked, data, transaction.id))
+
     @on_outcome(v16.RemoteStartTransaction)
     def started_remotely(self, ticket: Ticket[v16.RemoteStartTransactionResponse]) -> None:
         """Store the charging profile of a RemoteStartTransaction, for the transaction to come. OCPP 1.6, 5.11."""
         request: Any = ticket.request
-        if request.charging_profile is None or _status(ticket) != v16.RemoteStartStopStatus.ACCEPTED:
+        asked = request.charging_profile
+        if asked is None or _status(ticket) != ACCEPTED:
             return
         data = msgspec.json.decode(ticket.payload)["chargingProfile"]
-        profile = msgspec.structs.replace(
-            self._profile(ticket, request.connector_id or 0, request.charging_profile, data),
-            id_tag=request.id_tag,
-        )
-        for transaction in self._store.open_transactions(ticket.charge_point_id):
-            # The start may have come before the answer.
-            if (
-                transaction.id_tag.lower() == request.id_tag.lower()
-                and request.connector_id in (None, transaction.connector_id)
-                and _is_later(transaction.start_received_at, ticket)
-            ):
-                profile = profiles.given_to(profile, transaction)
-                break
-        self._enter(profile)
+        place, number = request.connector_id or 0, asked.charging_profile_id
+        profile = self._profile(ticket, place, number, asked, data, asked.transaction_id)
+        self._enter(self._for_start(ticket, msgspec.structs.replace(profile, id_tag=request.id_tag)))
+
+    @on_outcome(v201.RequestStartTransaction)
+    def start_requested(self, ticket: Ticket[v201.RequestStartTransactionResponse]) -> None:
+        """Store the charging profile of a RequestStartTransaction, for its transaction. OCPP 2.0.1, F01 and F02."""
+        request: Any = ticket.request
+        asked = request.charging_profile
+        if asked is None or _status(ticket) != ACCEPTED:
+            return
+        data = msgspec.json.decode(ticket.payload)["chargingProfile"]
+        profile = self._profile(ticket, request.evse_id or 0, asked.id, asked, data, None)
+        profile = msgspec.structs.replace(profile, id_tag=request.id_token.id_token)
+        running = self._named(ticket, ticket.response.transaction_id if ticket.response is not None else None)
+        if running is None:
+            self._enter(self._for_start(ticket, profile))
+        elif running.open:
+            self._enter(profiles.given_to(profile, running))
+
+    def _named(self, ticket: Ticket[Any], remote_id: str | None) -> Transaction | None:
+        """Find the transaction that a station knows by an id of its own; may switch greenlets."""
+        if remote_id is None:
+            return None
+        return self._store.remote_transaction(ticket.charge_point_id, remote_id)
+
+    def _for_start(self, ticket: Ticket[Any], profile: ChargingProfile) -> ChargingProfile:
+        """Return the profile of a remote start; its transaction may have begun before the answer."""
+        for transaction in self._begun_since(ticket):
+            if profiles.waits_for(profile, transaction):
+                return profiles.given_to(profile, transaction)
+        return profile
 
     def _profile(
-        self, ticket: Ticket[Any], connector_id: int, asked: v16.ChargingProfile, data: dict[str, Any]
+        self,
+        ticket: Ticket[Any],
+        place: int,
+        number: int,
+        asked: v16.ChargingProfile | v201.ChargingProfile,
+        data: dict[str, Any],
+        transaction_id: int | None,
     ) -> ChargingProfile:
+        """Make the record of a profile at a connector, or at an EVSE."""
         return ChargingProfile(
-            id=asked.charging_profile_id,
+            id=number,
             charge_point_id=ticket.charge_point_id,
-            connector_id=connector_id,
+            connector_id=place,
             stack_level=asked.stack_level,
             purpose=str(asked.charging_profile_purpose),
             accepted_at=self._now(),
-            transaction_id=asked.transaction_id,
+            transaction_id=transaction_id,
             data=data,
         )
 
@@ -163,9 +230,40 @@ class AcceptedState(Plugin):
     @on_outcome(v16.ClearChargingProfile)
     def profile_cleared(self, ticket: Ticket[v16.ClearChargingProfileResponse]) -> None:
         """Delete the cleared profiles; the answer Unknown means that none matches either. OCPP 1.6, 5.5."""
+        request: Any = ticket.request
+        self._clear(
+            ticket,
+            request.id,
+            request.connector_id,
+            request.charging_profile_purpose,
+            request.stack_level,
+        )
+
+    @on_outcome(v201.ClearChargingProfile)
+    def evse_profile_cleared(self, ticket: Ticket[v201.ClearChargingProfileResponse]) -> None:
+        """Delete the cleared profiles; the answer Unknown means that none matches either. OCPP 2.0.1, K10."""
+        request: Any = ticket.request
+        sought = request.charging_profile_criteria or ANY
+        self._clear(
+            ticket,
+            request.charging_profile_id,
+            sought.evse_id,
+            sought.charging_profile_purpose,
+            sought.stack_level,
+        )
+
+    def _clear(
+        self,
+        ticket: Ticket[Any],
+        number: int | None,
+        place: int | None,
+        purpose: str | None,
+        stack_level: int | None,
+    ) -> None:
         if _status(ticket):
-            request: Any = ticket.request
-            _wait(profiles.clear(self._collections, ticket.charge_point_id, request))
+            _wait(
+                profiles.clear(self._collections, ticket.charge_point_id, number, place, purpose, stack_level)
+            )
 
     # -- Local lists -------------------------------------------------------------------------------
 
@@ -200,10 +298,6 @@ def _status(ticket: Ticket[Any]) -> str:
 def _is_unknown(ticket: Ticket[Any]) -> bool:
     """Return whether the command was sent and its outcome is unknown."""
     return ticket.state in UNKNOWN or ticket.unreadable
-
-
-def _is_later(moment: dt.datetime, ticket: Ticket[Any]) -> bool:
-    return ticket.sent_at is not None and moment.timestamp() >= ticket.sent_at
 
 
 def _wait(receipts: Iterable[Receipt]) -> None:

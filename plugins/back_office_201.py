@@ -54,6 +54,11 @@ NO_START = "its start has not come"
 """Flag of a transaction of which only later events have come."""
 STATUSES = {str(status): status for status in v201.AuthorizationStatus}
 EMPTY = v201.TransactionEventResponse()
+ENDS_OF_RESERVATIONS = {
+    v201.ReservationUpdateStatus.EXPIRED: "expired",
+    v201.ReservationUpdateStatus.REMOVED: "cancelled",
+}
+"""States of reservations that their stations have ended."""
 _stop_facts: Any = v201.TransactionEvent.__action__.stop
 _identity_of: Any = v201.TransactionEvent.__action__.identity
 
@@ -260,8 +265,16 @@ class BackOffice201(Plugin):
             flags=() if started else (NO_START,),
         )
         transaction = self._with_token(call, transaction)
-        doubts = reservations.doubts(self._store.collections, transaction)
-        return msgspec.structs.replace(transaction, flags=(*transaction.flags, *self._flags(call), *doubts))
+        transaction = msgspec.structs.replace(transaction, flags=(*transaction.flags, *self._flags(call)))
+        return self._with_doubts(transaction)
+
+    def _with_doubts(self, known: Transaction) -> Transaction:
+        """Return a transaction with the doubts about its reservation, which is judged by all that is known by now."""
+        if known.reservation_id is None:
+            return known
+        flags = tuple(flag for flag in known.flags if not flag.startswith(reservations.DOUBT))
+        doubts = reservations.doubts(self._store.collections, known)
+        return msgspec.structs.replace(known, flags=(*flags, *doubts))
 
     def _with_token(self, call: Call[v201.TransactionEvent], known: Transaction) -> Transaction:
         """Return a transaction with the token of its start, if this event has it."""
@@ -305,13 +318,21 @@ class BackOffice201(Plugin):
             reservation_id=later.reservation_id if reservation is None else reservation,
             charging_state=str(state) if state is not None and known.open else later.charging_state,
         )
+        moved = (later.connector_id, later.id_tag, later.reservation_id) != (
+            known.connector_id,
+            known.id_tag,
+            known.reservation_id,
+        )
+        if moved:
+            later = self._with_doubts(later)
         if known.id in self._unsure:
             receipts.append(self._unsure_of(later))
         tells = evse is not None or request.id_token is not None or state is not None
         if tells or later != known:
             receipts.append(self._store.update_transaction(later))
-        if later.open and (later.connector_id != known.connector_id or later.id_tag != known.id_tag):
-            self._over(call, later)
+        if moved:
+            if later.open:
+                self._over(call, later)
             self._use_reservation(later, receipts)
         return later
 
@@ -340,7 +361,8 @@ class BackOffice201(Plugin):
         collections = self._store.collections
         if transaction.id_tag or transaction.reservation_id is not None:
             receipts += reservations.use(collections, transaction)
-            receipts += profiles.transaction_started(collections, transaction)
+            if transaction.open:
+                receipts += profiles.transaction_started(collections, transaction)
 
     def _ended(self, call: Call[v201.TransactionEvent], known: Transaction) -> list[Receipt]:
         """Close a transaction; an end that differs from the first one is kept beside it."""
@@ -498,11 +520,11 @@ class BackOffice201(Plugin):
         known = collections.reservations.get(
             reservations.key_of(call.charge_point.id, request.reservation_id)
         )
-        removed = request.reservation_update_status == v201.ReservationUpdateStatus.REMOVED
         response = v201.ReservationStatusUpdateResponse()
-        if known is None or known.state not in reservations.WAITING or not removed:
-            return response  # one that has expired says so by its own time
-        return call.once_stored(response, reservations.cancel(collections, known, call.received_at))
+        if known is None or known.state not in reservations.WAITING:
+            return response
+        state = ENDS_OF_RESERVATIONS[request.reservation_update_status]
+        return call.once_stored(response, reservations.end(collections, known, state, call.received_at))
 
     # -- Everything else ---------------------------------------------------------------------------
 

@@ -1,4 +1,7 @@
-"""Charging profiles: which one replaces which, and which end with their transaction. OCPP 1.6, 3.13."""
+"""Charging profiles: which one replaces which, and which end with their transaction. OCPP 1.6, 3.13; OCPP 2.0.1, K.
+
+The connector of a profile is its EVSE in OCPP 2.0.1.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 TX_PROFILE = str(v16.ChargingProfilePurpose.TX_PROFILE)
 WAITS = dt.timedelta(minutes=10)
-"""Time after a RemoteStartTransaction in which its start may come and have the profile that was sent with it."""
+"""Time after a remote start in which its transaction may come and have the profile that was sent with it."""
 KEPT_PER_CHARGE_POINT = 200
 """Limit of the profiles of one charge point; the oldest are dropped first."""
 
@@ -30,27 +33,30 @@ def enter(collections: Collections, profile: ChargingProfile) -> list[Receipt]:
     return [*receipts, collections.profiles.put(profile)]
 
 
-def clear(collections: Collections, charge_point_id: str, request: v16.ClearChargingProfile) -> list[Receipt]:
-    """Delete the profile with this id, or all that match. OCPP 1.6, 5.5."""
+def clear(
+    collections: Collections,
+    charge_point_id: str,
+    number: int | None,
+    place: int | None,
+    purpose: str | None,
+    stack_level: int | None,
+) -> list[Receipt]:
+    """Delete the profile with this number, or all that match. OCPP 1.6, 5.5; OCPP 2.0.1, K10."""
     return [
         remove(collections, profile)
         for profile in collections.profiles.of(charge_point_id)
-        if _matches(profile, request)
+        if (
+            profile.id == number
+            if number is not None
+            else place in (None, profile.connector_id)
+            and purpose in (None, profile.purpose)
+            and stack_level in (None, profile.stack_level)
+        )
     ]
 
 
-def _matches(profile: ChargingProfile, request: v16.ClearChargingProfile) -> bool:
-    if request.id is not None:
-        return profile.id == request.id
-    return (
-        request.connector_id in (None, profile.connector_id)
-        and request.charging_profile_purpose in (None, profile.purpose)
-        and request.stack_level in (None, profile.stack_level)
-    )
-
-
 def transaction_started(collections: Collections, transaction: Transaction) -> list[Receipt]:
-    """Give a transaction the profiles that came with its RemoteStartTransaction; drop those that waited too long."""
+    """Give a transaction the profiles that came with its remote start; drop those that waited too long."""
     receipts = []
     for profile in collections.profiles.of(transaction.charge_point_id):
         if not profile.id_tag:
@@ -58,13 +64,20 @@ def transaction_started(collections: Collections, transaction: Transaction) -> l
         late = profile.accepted_at + WAITS <= transaction.start_received_at
         if late:
             receipts.append(remove(collections, profile))
-        elif profile.id_tag.lower() == transaction.id_tag.lower() and profile.connector_id in (
-            0,
-            transaction.connector_id,
-        ):
+        elif waits_for(profile, transaction):
             receipts.append(remove(collections, profile))
             receipts += enter(collections, given_to(profile, transaction))
     return receipts
+
+
+def waits_for(profile: ChargingProfile, transaction: Transaction) -> bool:
+    """Return whether the profile of a remote start is for this transaction, which has told its EVSE if it has one."""
+    if transaction.remote_id and transaction.evse_id is None:
+        return False
+    return profile.id_tag.lower() == transaction.id_tag.lower() and profile.connector_id in (
+        0,
+        transaction.connector_id,
+    )
 
 
 def given_to(profile: ChargingProfile, transaction: Transaction) -> ChargingProfile:

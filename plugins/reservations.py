@@ -1,6 +1,7 @@
-"""Reservations and the starts that use them. OCPP 1.6, 5.13 and 6.45.
+"""Reservations and the starts that use them. OCPP 1.6, 5.13 and 6.45; OCPP 2.0.1, H.
 
-A start is never refused for its reservation: doubts are flags.
+A start is never refused for its reservation: doubts are flags. The connector of a reservation is its EVSE in OCPP
+2.0.1, where a transaction may tell its EVSE and its token later than its reservation.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ KEPT = dt.timedelta(days=1)
 """Time after its expiry during which a reservation is still listed."""
 KEPT_PER_CHARGE_POINT = 100
 """Limit of the reservations of one charge point; the oldest are dropped first."""
+DOUBT = "reservation "
+"""Beginning of every doubt."""
 WAITING = ("active", "uncertain")
 """States of a reservation that nothing has come of yet."""
 OPEN = (*WAITING, "expired")
@@ -42,9 +45,15 @@ def doubts(collections: Collections, transaction: Transaction) -> list[str]:
     # By both clocks: a start may come late, and the charge point's clock may be wrong.
     if min(transaction.started_at, transaction.start_received_at) >= reservation.expiry:
         found.append(f"reservation {number} had expired")
-    if not _is_for(collections, reservation, transaction.id_tag):
+    tells_later = bool(transaction.remote_id)
+    if not (tells_later and not transaction.id_tag) and not _is_for(
+        collections, reservation, transaction.id_tag
+    ):
         found.append(f"reservation {number} is of another id tag")
-    if reservation.connector_id not in (0, transaction.connector_id):
+    if not (tells_later and transaction.evse_id is None) and reservation.connector_id not in (
+        0,
+        transaction.connector_id,
+    ):
         found.append(f"reservation {number} is of connector {reservation.connector_id}")
     return found
 
@@ -58,9 +67,12 @@ def use(collections: Collections, transaction: Transaction) -> list[Receipt]:
     if reservation is None:
         if not collections.reservations.has(transaction.charge_point_id):  # as it mostly is
             return []
+        there = collections.reservations.of(transaction.charge_point_id)
+        if any(one.transaction_id == transaction.id for one in there):
+            return []
         found = [
             one
-            for one in collections.reservations.of(transaction.charge_point_id)
+            for one in there
             if one.accepted_at <= transaction.start_received_at
             and _plainly_used(collections, one, transaction)
         ]
@@ -98,9 +110,14 @@ def _plainly_used(collections: Collections, reservation: Reservation, transactio
 
 def cancel(collections: Collections, reservation: Reservation, now: dt.datetime) -> Receipt:
     """Note that a reservation is cancelled."""
-    cancelled = msgspec.structs.replace(reservation, state="cancelled")
-    event = ended(cancelled, now) if reservation.state in WAITING else None
-    return collections.reservations.put(cancelled, event=event)
+    return end(collections, reservation, "cancelled", now)
+
+
+def end(collections: Collections, reservation: Reservation, state: str, now: dt.datetime) -> Receipt:
+    """Note that a reservation is "cancelled" or "expired"."""
+    over = msgspec.structs.replace(reservation, state=state)
+    event = ended(over, now) if reservation.state in WAITING else None
+    return collections.reservations.put(over, event=event)
 
 
 def ended(reservation: Reservation, at: dt.datetime) -> ReservationEnded:
@@ -122,8 +139,7 @@ def tidy(collections: Collections, charge_point_id: str, now: dt.datetime) -> No
     surplus = len(known) - KEPT_PER_CHARGE_POINT
     for place, reservation in enumerate(sorted(known, key=lambda one: one.accepted_at)):
         if reservation.state in WAITING and reservation.expiry <= now:
-            expired = msgspec.structs.replace(reservation, state="expired")
-            collections.reservations.put(expired, event=ended(expired, now))
+            end(collections, reservation, "expired", now)
         if place < surplus or reservation.expiry + KEPT <= now:
             collections.reservations.remove(key_of(charge_point_id, reservation.id))
 

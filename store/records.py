@@ -25,7 +25,8 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A ReserveNow that a charge point accepted (OCPP 1.6, 5.13). `id` is unique per charge point.
 
     `state` is "active", "uncertain" (sent, and its outcome is unknown), "used" (by the start of
-    `transaction_id`) or "cancelled"; see `state_at` for one whose `expiry` is past. Connector 0 is any connector.
+    `transaction_id`) or "cancelled"; see `state_at` for one whose `expiry` is past. Connector 0 is any connector. In
+    OCPP 2.0.1 (H01) the connector is the EVSE.
     """
 
     id: int
@@ -47,7 +48,7 @@ class ChargingProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A SetChargingProfile that a charge point accepted (OCPP 1.6, 5.16); `data` is its csChargingProfiles as sent.
 
     One with an `id_tag` came with a RemoteStartTransaction (5.11), and waits for that tag's transaction; connector 0
-    is any connector then.
+    is any connector then. In OCPP 2.0.1 (K01) the connector is the EVSE, and `data` the chargingProfile.
     """
 
     id: int
