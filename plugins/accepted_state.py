@@ -267,9 +267,9 @@ class AcceptedState(Plugin):
 
     # -- Local lists -------------------------------------------------------------------------------
 
-    @on_outcome(v16.SendLocalList)
-    def list_sent(self, ticket: Ticket[v16.SendLocalListResponse]) -> None:
-        """Store what the list holds now, as far as that is known. OCPP 1.6, 5.15."""
+    @on_outcome("SendLocalList")
+    def list_sent(self, ticket: Ticket[Any]) -> None:
+        """Store what the list holds now, as far as that is known. OCPP 1.6, 5.15; OCPP 2.0.1, D01 and D02."""
         known = self._collections.local_lists.get(ticket.charge_point_id)
         believed = after_sending(known, ticket, self._now())
         if believed is not None:
@@ -279,15 +279,18 @@ class AcceptedState(Plugin):
     def list_version(self, ticket: Ticket[v16.GetLocalListVersionResponse]) -> None:
         """Compare the version with the stored one. OCPP 1.6, 5.10."""
         if ticket.response is not None:
-            known = self._collections.local_lists.get(ticket.charge_point_id)
-            version = ticket.response.list_version
-            _wait(
-                [
-                    self._collections.local_lists.put(
-                        after_asking(known, ticket.charge_point_id, version, self._now())
-                    )
-                ]
-            )
+            self._compare(ticket, ticket.response.list_version)
+
+    @on_outcome(v201.GetLocalListVersion)
+    def list_number(self, ticket: Ticket[v201.GetLocalListVersionResponse]) -> None:
+        """Compare the version with the stored one. OCPP 2.0.1, D03."""
+        if ticket.response is not None:
+            self._compare(ticket, ticket.response.version_number)
+
+    def _compare(self, ticket: Ticket[Any], version: int) -> None:
+        lists = self._collections.local_lists
+        known = lists.get(ticket.charge_point_id)
+        _wait([lists.put(after_asking(known, ticket.charge_point_id, version, self._now()))])
 
 
 def _status(ticket: Ticket[Any]) -> str:

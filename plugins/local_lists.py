@@ -1,4 +1,4 @@
-"""Beliefs about a charge point's local authorization list after each SendLocalList. OCPP 1.6, 3.5 and 5.15.
+"""Beliefs about a charge point's local authorization list after each SendLocalList. OCPP 1.6, 3.5 and 5.15; 2.0.1, D.
 
 A belief is certain only if the charge point said so. `tags` are always those of `version`, or none where its content is
 not known.
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import ErrorCode, LocalList, Ticket, TicketState, v16
+from .. import ErrorCode, LocalList, Ticket, TicketState, v16, v201
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+ADAPTERS: dict[str, Any] = {version.name: version.local_lists for version in (v16.VERSION, v201.VERSION)}
+"""Adapters of the lists by version of OCPP."""
 LARGEST = 10_000
 """Tags of one list that are remembered; of a larger one it is only known that there is one."""
 NOT_SUPPORTED = -1
@@ -25,24 +27,22 @@ UNSENT = frozenset(
 UNKNOWN_THERE = frozenset({ErrorCode.NOT_SUPPORTED, ErrorCode.NOT_IMPLEMENTED})
 
 
-def after_sending(
-    known: LocalList | None, ticket: Ticket[v16.SendLocalListResponse], at: datetime
-) -> LocalList | None:
+def after_sending(known: LocalList | None, ticket: Ticket[Any], at: datetime) -> LocalList | None:
     """Return the belief after a SendLocalList has ended; None if it was not sent."""
     if ticket.state in UNSENT:
         return None
     before = known or LocalList(
         charge_point_id=ticket.charge_point_id, version=EMPTY, changed_at=at, certain=False
     )
-    sent: dict[str, Any] = msgspec.json.decode(ticket.payload)
+    adapter = ADAPTERS[ticket.version]
+    sent = adapter.sent(msgspec.json.decode(ticket.payload))
     before = msgspec.structs.replace(
-        before, changed_at=at, last_sent=max(before.last_sent, before.version, sent["listVersion"])
+        before, changed_at=at, last_sent=max(before.last_sent, before.version, sent.version)
     )
     response = ticket.response
-    status = response.status if response is not None else None
-    if status == v16.UpdateStatus.ACCEPTED:
-        return _accepted(before, sent)
-    if status == v16.UpdateStatus.NOT_SUPPORTED or (
+    if response is not None and adapter.accepted(response):
+        return _accepted(before, sent, ticket.version)
+    if (response is not None and response.status == v16.UpdateStatus.NOT_SUPPORTED) or (
         ticket.state is TicketState.REFUSED and ticket.code in UNKNOWN_THERE
     ):
         return _without(before, NOT_SUPPORTED)
@@ -50,23 +50,21 @@ def after_sending(
     return msgspec.structs.replace(before, certain=False)
 
 
-def _accepted(before: LocalList, sent: dict[str, Any]) -> LocalList:
-    full = sent["updateType"] == v16.UpdateType.FULL
-    if not full and not before.certain:
+def _accepted(before: LocalList, sent: Any, ocpp: str) -> LocalList:
+    if not sent.full and not (before.certain and before.ocpp == ocpp):
         return msgspec.structs.replace(
-            before, version=sent["listVersion"], tags={}
+            before, version=sent.version, tags={}, certain=False, ocpp=ocpp
         )  # on top of what is not known
-    tags = {} if full else dict(before.tags)
-    spelled = {id_tag.lower(): id_tag for id_tag in tags}
-    for entry in sent.get("localAuthorizationList") or ():
-        id_tag = entry["idTag"]
-        tags.pop(spelled.get(id_tag.lower(), id_tag), None)
-        if "idTagInfo" in entry:
-            tags[id_tag] = entry["idTagInfo"]
-            spelled[id_tag.lower()] = id_tag
+    tags = {} if sent.full else dict(before.tags)
+    spelled = {name.lower(): name for name in tags}
+    for name, info in sent.entries:
+        tags.pop(spelled.get(name.lower(), name), None)
+        if info is not None:
+            tags[name] = info
+            spelled[name.lower()] = name
     certain = len(tags) <= LARGEST
     return msgspec.structs.replace(
-        before, version=sent["listVersion"], tags=tags if certain else {}, certain=certain
+        before, version=sent.version, tags=tags if certain else {}, certain=certain, ocpp=ocpp
     )
 
 

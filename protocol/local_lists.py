@@ -6,7 +6,11 @@ The one rule: the functions of an adapter are pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import msgspec
+
+from . import payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,21 +39,62 @@ class ListedTag(Protocol):
         """Parent id tag; "" for none."""
 
 
-@dataclass(frozen=True, slots=True)
+class SentList(NamedTuple):
+    """List as it was sent: number, all of it or changes, and the facts of each entry by its name, None to remove it."""
+
+    version: int
+    full: bool
+    entries: tuple[tuple[str, dict[str, Any] | None], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalListAdapter:
-    """Functions by which a version sends local lists. An entry is a message of that version."""
+    """Functions by which a version sends local lists. An entry is a message of that version.
+
+    A believed list has the facts of its entries, as they were sent, by names. A name is compared without case.
+    """
 
     fits: Callable[[ListedTag], bool]
     """Room in a list for this tag: false for one that is too long."""
     entry: Callable[[ListedTag], Any]
     """Entry of a tag."""
-    changes: Callable[[Mapping[str, Mapping[str, Any]], Iterable[Any]], Iterator[Any]]
-    """Entries that turn the believed list (id tag to facts, as sent) into these; None for each that stays."""
+    key: Callable[[Any], str]
+    """Name of an entry in a believed list."""
+    info: Callable[[Any], Any]
+    """Facts of an entry, as a message."""
+    made: Callable[[str, Any], Any]
+    """Entry with this name and these facts; with None it is removed."""
     update: Callable[[int, Sequence[Any], bool], Request[Any]]
     """Request that sends a version's number and entries; true if they replace the whole list."""
+    sent: Callable[[dict[str, Any]], SentList]
+    """List in the payload of such a request."""
     accepted: Callable[[Any], bool]
     """Acceptance of an update, by its response."""
     full_helps: Callable[[Any], bool]
     """Refusal of a part, by its response, after which the whole list may be accepted."""
     clear_cache: Callable[[], Request[Any]]
     """Request that clears the authorization cache."""
+
+    def changes(self, believed: Mapping[str, Mapping[str, Any]], whole: Iterable[Any]) -> Iterator[Any]:
+        """Yield the entries that turn a believed list into these, None for each that stays; removals come last.
+
+        Names keep the spelling that they have at the charge point.
+        """
+        there = {name.lower(): name for name in believed}
+        for wanted in whole:
+            name = self.key(wanted)
+            spelled = there.pop(name.lower(), None)
+            if spelled is None:
+                yield wanted
+            elif as_sent(self.info(wanted)) != believed[spelled]:
+                yield self.made(spelled, self.info(wanted))
+            else:
+                yield None
+        for spelled in there.values():
+            yield self.made(spelled, None)
+
+
+def as_sent(info: Any) -> dict[str, Any]:
+    """Show the facts of an entry as they are sent, which is how believed lists are kept."""
+    sent: dict[str, Any] = msgspec.json.decode(payload.encode(info))
+    return sent

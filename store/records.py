@@ -65,10 +65,11 @@ class ChargingProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class LocalList(msgspec.Struct, frozen=True, kw_only=True):
     """The local authorisation list of a charge point, as the SendLocalLists that it accepted made it (OCPP 1.6, 5.15).
 
-    `tags` is id tag (as sent) to its idTagInfo, `version` theirs: 0 for an empty list, -1 where lists are not
-    supported. `certain` is false when a list was sent and its outcome is unknown, or the charge point said
-    another version: then only a full list helps. `last_sent` is the highest version that it may ever have seen; the
-    next one is higher.
+    `tags` is id tag (as sent) to its idTagInfo, `version` their number: 0 for an empty list, -1 where lists are not
+    supported. `ocpp` is the version of OCPP in which the list was sent; in 2.0.1 (D) `tags` is token and type, with a
+    blank between them, to its idTokenInfo. `certain` is false when a list was sent and its outcome is unknown, or the
+    charge point said another version: then only a full list helps. `last_sent` is the highest version that it may ever
+    have seen; the next one is higher.
     """
 
     charge_point_id: str
@@ -77,6 +78,7 @@ class LocalList(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     certain: bool = True
     last_sent: int = 0
+    ocpp: str = "1.6"
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True, gc=False):

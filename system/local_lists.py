@@ -99,7 +99,9 @@ class LocalLists:
             )
         self._running.add(charge_point_id)
         try:
-            sync = _Sync(self._store, self._commands, adapter, charge_point_id, limit, timeout_s)
+            sync = _Sync(
+                self._store, self._commands, version.name, adapter, charge_point_id, limit, timeout_s
+            )
             return sync.run(full=full, clear_cache=clear_cache)
         finally:
             self._running.discard(charge_point_id)
@@ -112,6 +114,7 @@ class _Sync:
         self,
         store: Store,
         commands: Commands,
+        ocpp: str,
         adapter: LocalListAdapter,
         charge_point_id: str,
         limit: int,
@@ -119,6 +122,7 @@ class _Sync:
     ) -> None:
         self._store = store
         self._commands = commands
+        self._ocpp = ocpp
         self._adapter = adapter
         self._charge_point_id = charge_point_id
         self._limit = limit
@@ -136,7 +140,7 @@ class _Sync:
         wanted = [tag for tag in tags if adapter.fits(tag)]
         whole = list(_in_turns(map(adapter.entry, wanted)))
         changes = None
-        if not full and believed is not None and believed.certain:
+        if not full and believed is not None and believed.certain and believed.ocpp == self._ocpp:
             changes = [
                 entry for entry in _in_turns(adapter.changes(believed.tags, whole)) if entry is not None
             ]

@@ -93,9 +93,10 @@ DECLINED = 409
 
 
 def believed(record: LocalList) -> dict[str, Any]:
-    """Show the believed contents of a local list; `tags` is id tag to its idTagInfo, as they were sent."""
+    """Show the believed contents of a local list; `tags` is id tag (and type) to its facts, as they were sent."""
     return {
         "charge_point": record.charge_point_id,
+        "ocpp": record.ocpp,
         "version": record.version,
         "certain": record.certain,
         "last_sent": record.last_sent,

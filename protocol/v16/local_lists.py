@@ -3,13 +3,10 @@
 The one rule: functions of their arguments, nothing else.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
-from .. import payload
-from ..local_lists import ListedTag, LocalListAdapter
+from ..local_lists import ListedTag, LocalListAdapter, SentList
 from .core import ClearCache
 from .local_auth_list import AuthorizationData, SendLocalList, SendLocalListResponse, UpdateStatus, UpdateType
 from .types import AuthorizationStatus, IdTagInfo
@@ -35,30 +32,9 @@ def entry(tag: ListedTag) -> AuthorizationData:
     return AuthorizationData(id_tag=tag.id_tag, id_tag_info=info)
 
 
-def changes(
-    believed: Mapping[str, Mapping[str, Any]], whole: Iterable[AuthorizationData]
-) -> Iterator[AuthorizationData | None]:
-    """Yield the changes to a full list, None for each entry that stays; what is not wanted any more comes last.
-
-    Id tags are compared without case, and keep the spelling that they have at the charge point.
-    """
-    there = {id_tag.lower(): id_tag for id_tag in believed}
-    for wanted in whole:
-        spelled = there.pop(wanted.id_tag.lower(), None)
-        if spelled is None:
-            yield wanted
-        elif as_sent(wanted.id_tag_info) != believed[spelled]:
-            yield AuthorizationData(id_tag=spelled, id_tag_info=wanted.id_tag_info)
-        else:
-            yield None
-    for id_tag in there.values():
-        yield AuthorizationData(id_tag=id_tag)
-
-
-def as_sent(info: Any) -> dict[str, Any]:
-    """Show an idTagInfo as it is sent, which is how believed lists are kept."""
-    sent: dict[str, Any] = msgspec.json.decode(payload.encode(info))
-    return sent
+def made(id_tag: str, info: IdTagInfo | None) -> AuthorizationData:
+    """Make the entry of an id tag."""
+    return AuthorizationData(id_tag=id_tag, id_tag_info=info)
 
 
 def update(version: int, entries: Sequence[AuthorizationData], full: bool) -> SendLocalList:  # noqa: FBT001 - a column of the table
@@ -67,6 +43,16 @@ def update(version: int, entries: Sequence[AuthorizationData], full: bool) -> Se
         list_version=version,
         local_authorization_list=tuple(entries) or None,
         update_type=UpdateType.FULL if full else UpdateType.DIFFERENTIAL,
+    )
+
+
+def sent(request: dict[str, Any]) -> SentList:
+    """Read a list as it was sent."""
+    entries = request.get("localAuthorizationList") or ()
+    return SentList(
+        request["listVersion"],
+        request["updateType"] == UpdateType.FULL,
+        tuple((one["idTag"], one.get("idTagInfo")) for one in entries),
     )
 
 
@@ -80,4 +66,15 @@ def full_helps(response: SendLocalListResponse) -> bool:
     return response.status in HELPED_BY_FULL
 
 
-LOCAL_LISTS = LocalListAdapter(fits, entry, changes, update, accepted, full_helps, ClearCache)
+LOCAL_LISTS = LocalListAdapter(
+    fits=fits,
+    entry=entry,
+    key=lambda entry: entry.id_tag,
+    info=lambda entry: entry.id_tag_info,
+    made=made,
+    update=update,
+    sent=sent,
+    accepted=accepted,
+    full_helps=full_helps,
+    clear_cache=ClearCache,
+)

@@ -154,6 +154,7 @@ from .local_auth_list import (
     SendLocalListStatus,
     UpdateType,
 )
+from .local_lists import LOCAL_LISTS
 from .metering import (
     MeterValues,
     MeterValuesResponse,
@@ -356,6 +357,7 @@ VERSION = Version.gather(
         data_transfer,
     ),
     {ErrorCode.FORMATION_VIOLATION: "FormatViolation"},
+    local_lists=LOCAL_LISTS,
     verbs=FUNCTIONS,
     events=EVENTS,
     samples=samples_of,

@@ -9,11 +9,25 @@ from gevent.event import Event
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand import BackOfficeSettings, CentralSystem, LocalListSyncRunning, Settings, Tag, v16
-from chargehand.protocol.v16.local_lists import as_sent, changes, entry
+from chargehand import (
+    BackOfficeSettings,
+    CentralSystem,
+    LocalListSyncRunning,
+    Settings,
+    Tag,
+    Ticket,
+    TicketState,
+    v16,
+    v201,
+)
+from chargehand.plugins.local_lists import after_sending
+from chargehand.protocol.local_lists import as_sent
+from chargehand.protocol.payload import encode
+from chargehand.protocol.v16.local_lists import LOCAL_LISTS, entry
 from chargehand.simulator import ChargePoint
 from chargehand.simulator.authorization import LocalAuthorizationList
 from chargehand.simulator.configuration import Configuration
+from chargehand.simulator.v201 import Station
 from chargehand.store.records import LocalList as Believed
 
 EXPIRY = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
@@ -279,7 +293,11 @@ def stored(drawn):
 
 def changed(believed, drawn):
     """Return the content of a differential update."""
-    return [change for change in changes(believed.tags, map(entry, stored(drawn))) if change is not None]
+    return [
+        change
+        for change in LOCAL_LISTS.changes(believed.tags, map(entry, stored(drawn)))
+        if change is not None
+    ]
 
 
 @given(st.dictionaries(ids, facts), st.dictionaries(ids, facts))
@@ -303,3 +321,70 @@ def test_the_changes_make_the_list_that_there_is_the_one_that_is_wanted(before, 
     assert len(wire()) == len(wanted)
     again = Believed(charge_point_id="CP1", version=2, changed_at=EXPIRY, tags=wire())
     assert changed(again, after) == []
+
+
+# -- OCPP 2.0.1
+
+
+@pytest.fixture
+def station(system):
+    with Station(f"ws://127.0.0.1:{system.port}/ocpp", "CP2") as station:
+        yield station
+
+
+def listed(station):
+    return {token: str(info.status) for (token, _), info in station.charging.authorization.listed.items()}
+
+
+def test_a_station_of_2_0_1_gets_all_tags_then_changes_then_nothing(system, station, tags):
+    tags("T1", "T2", "T3")
+    tags("B1", status="NoCredit", expiry=EXPIRY, parent="FLEET")
+    update = system.sync_local_list("CP2", clear_cache=True)
+    assert (update.kind, update.entries, update.version, update.in_step) == ("Full", 4, 1, True)
+    assert update.cache.response.status == "Accepted"
+    believed = system.store.collections.local_lists.get("CP2")
+    assert (believed.ocpp, believed.certain) == ("2.0.1", True)
+    assert believed.tags["B1 ISO14443"] == {
+        "status": "NoCredit",
+        "cacheExpiryDateTime": "2030-01-01T00:00:00Z",
+        "groupIdToken": {"idToken": "FLEET", "type": "Central"},
+    }
+    tags("T1", status="Blocked")
+    system.store.collections.tags.remove("t2")
+    update = system.sync_local_list("CP2")
+    assert (update.kind, update.entries, update.version) == ("Differential", 2, 2)
+    assert listed(station) == {"t1": "Blocked", "t3": "Accepted", "b1": "NoCredit"}
+    assert system.sync_local_list("CP2").kind == ""
+    assert system.send("CP2", v201.GetLocalListVersion()).result().version_number == 2
+    assert system.sync_local_list("CP2").kind == ""
+
+
+def test_a_charge_point_that_comes_back_with_another_version_gets_all_tags(system, charge_point, tags):
+    tags("T1")
+    assert system.sync_local_list("CP1").version == 1
+    charge_point.close()
+    with Station(f"ws://127.0.0.1:{system.port}/ocpp", "CP1") as station:
+        update = system.sync_local_list("CP1")
+        assert (update.kind, update.version, update.in_step) == ("Full", 2, True)
+        assert listed(station) == {"t1": "Accepted"}
+
+
+@given(st.dictionaries(ids, facts), st.dictionaries(ids, facts))
+def test_changes_of_2_0_1_make_the_list_that_is_wanted(before, after):
+    adapter = v201.VERSION.local_lists
+
+    def after_list(known, number, entries, *, full):
+        request = adapter.update(number, list(entries), full)
+        ticket = Ticket("1", "CP1", "SendLocalList", request, encode(request), timeout_s=1, created_at=0)
+        ticket.state, ticket.response = TicketState.ANSWERED, v201.SendLocalListResponse(status="Accepted")
+        return after_sending(known, ticket, EXPIRY)
+
+    believed = after_list(None, 1, map(adapter.entry, stored(before)), full=True)
+    changes = [one for one in adapter.changes(believed.tags, map(adapter.entry, stored(after))) if one]
+    if changes:
+        believed = after_list(believed, 2, changes, full=False)
+    wanted = {
+        adapter.key(one).lower(): as_sent(adapter.info(one)) for one in map(adapter.entry, stored(after))
+    }
+    assert {name.lower(): info for name, info in believed.tags.items()} == wanted
+    assert not any(adapter.changes(believed.tags, map(adapter.entry, stored(after))))
