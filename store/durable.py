@@ -249,7 +249,7 @@ class DurableStore:
             if len(self._closed) > CLOSED_LATELY:
                 self._closed.popitem(last=False)
         self._forget(transaction.id)
-        values = (*stop_row(transaction), *self.event_log.ended())
+        values = (*stop_row(transaction), *self.event_log.next_place())
         return self.event_log.appended(self._writer.append(Kind.STOP, values))
 
     def _forget(self, number: int) -> None:
@@ -432,7 +432,7 @@ class DurableStore:
         if known is not None or number is None or not 0 < number <= LARGEST_ID:
             return self._writer.append(Kind.READING, reading_row(reading, unattached=unattached))
         # Its transaction may have ended.
-        place = None if UNKNOWN_TRANSACTION in reading.flags else self.event_log.next_place()
+        place = (None, None) if UNKNOWN_TRANSACTION in reading.flags else self.event_log.next_place()
         values = reading_row(reading, unattached=unattached, place=place)
         receipt = self.event_log.appended(self._writer.append(Kind.READING, values))
         if closed_owner is None or self.others_write:  # it may have been assessed, too

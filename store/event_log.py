@@ -1,9 +1,11 @@
 """Log of durable events in a database, the positions of its consumers, and the dead letters of events.
 
 Events are numbered within their origin, the life of a process, in the order in which they are handed to its writer,
-which is the order of their commits. The events of starts and ends are made of the record of their transaction, which
-has their places. The row of any other one stands behind that of its record (`rows.LOGGED`): nothing can tear them
-apart. A record that changes nothing leaves its event out, and the number is not used again.
+which is the order of their commits. The time when an event is logged never goes back within an origin, unlike that of
+its record: by it the events of several origins are in order. The events of starts and ends are made of the record of
+their transaction, which has their places and times. The row of any other one stands behind that of its record
+(`rows.LOGGED`): nothing can tear them apart. A record that changes nothing leaves its event out, and the number is not
+used again.
 """
 
 from __future__ import annotations
@@ -52,6 +54,16 @@ class Position(NamedTuple):
     owner: str
 
 
+class Elsewhere(NamedTuple):
+    """Charge points of which other processes had events to deliver to a consumer at a time.
+
+    `oldest` has when the oldest of each was logged.
+    """
+
+    looked_at: dt.datetime
+    oldest: Mapping[str, dt.datetime]
+
+
 class EventDeadLetter(NamedTuple):
     """Event that a consumer could not take, however often it was delivered; `data` is its JSON."""
 
@@ -85,12 +97,30 @@ _SOURCES = (
         "start_place",
         "charge_point",
         f"'{STARTED_KIND}'",
-        "start_received_at",
+        "coalesce(start_logged_at, start_received_at)",
         "id",
         "''",
     ),
-    ("transactions", "true", "end_place", "charge_point", f"'{ENDED_KIND}'", "stop_received_at", "id", "''"),
-    ("readings", _LATE, "place", "charge_point", f"'{CORRECTED}'", "received_at", "transaction_id", "''"),
+    (
+        "transactions",
+        "true",
+        "end_place",
+        "charge_point",
+        f"'{ENDED_KIND}'",
+        "coalesce(end_logged_at, stop_received_at)",
+        "id",
+        "''",
+    ),
+    (
+        "readings",
+        _LATE,
+        "place",
+        "charge_point",
+        f"'{CORRECTED}'",
+        "coalesce(logged_at, received_at)",
+        "transaction_id",
+        "''",
+    ),
 )
 """Table, condition, and the columns of an event, of all that has events."""
 _NAMES = ("place", "charge_point", "kind", "at", "transaction_id", "data")
@@ -115,21 +145,22 @@ LAST = "SELECT max(place) FROM ({}) AS lasts".format(  # noqa: S608 - constants
     )
 )
 """Query of the last place of one of `event_origins`."""
-ELSEWHERE = " UNION ALL ".join(
-    f"SELECT 1 FROM event_consumers JOIN {table} ON {place} > event_consumers.origin * {ORIGIN_PLACES} + position "  # noqa: S608
-    f"AND {place} < (event_consumers.origin + 1) * {ORIGIN_PLACES} AND charge_point = ? "
-    f"WHERE name = ? AND origin <> ? AND owner NOT IN ('', ?) AND {at} < ? AND {condition}"
-    for table, condition, place, _, _, at, *_ in _SOURCES
+ELSEWHERE = (
+    "SELECT event_origins.number, coalesce(position, 0) FROM event_origins "
+    "LEFT JOIN event_consumers ON event_consumers.name = ? AND origin = event_origins.number "
+    "WHERE event_origins.number <> ? AND (owner NOT IN ('', ?) OR (coalesce(owner, '') = '' AND begun_at > ?))"
 )
-"""Query of events of a charge point that other processes have to deliver to a consumer."""
-ENTERING = " UNION ALL ".join(
-    f"SELECT 1 FROM event_origins JOIN {table} ON {place} > event_origins.number * {ORIGIN_PLACES} "  # noqa: S608
-    f"AND {place} < (event_origins.number + 1) * {ORIGIN_PLACES} AND charge_point = ? "
-    f"WHERE begun_at > ? AND event_origins.number <> ? AND {at} < ? AND {condition} AND NOT EXISTS (SELECT 1 "
-    "FROM event_consumers WHERE name = ? AND origin = event_origins.number AND owner <> '')"
-    for table, condition, place, _, _, at, *_ in _SOURCES
+"""Query of the origins whose events other processes deliver to a consumer, with its positions.
+
+Those that began a moment ago may have to enter the consumer still.
+"""
+OLDEST = "SELECT charge_point, min(at) FROM ({}) AS found GROUP BY charge_point".format(  # noqa: S608 - constants
+    " UNION ALL ".join(
+        f"SELECT charge_point, {at} AS at FROM {table} WHERE {place} > ? AND {place} < ? AND {condition}"  # noqa: S608
+        for table, condition, place, _, _, at, *_ in _SOURCES
+    )
 )
-"""The same of processes that began a moment ago, and may have to enter the consumer still."""
+"""Query of the charge points with events within places, and when the oldest of them was logged."""
 ENTERING_WITHIN = dt.timedelta(seconds=60)
 """Time since its begin within which a process that lacks a consumer may have to enter it still."""
 
@@ -152,6 +183,7 @@ class EventLog:
         self._now = now
         self._base = 0
         self._heard: Callable[[], None] | None = None
+        self._logged_at = ""
         self.last = 0
         """Number of the last event that was handed over here."""
 
@@ -204,25 +236,26 @@ class EventLog:
             self._base + self.last,
             storable(charge_point_id),
             kind,
-            text(self._now()),
+            self._time(),
             transaction_id,
             json_text(data.encode("utf-8", "backslashreplace")),
             *compared,
         )
 
     def started(self, transaction: Transaction) -> Row:
-        """Return the places of the events of a start, and of its end if it has ended already."""
+        """Return the places of the events of a start, and of its end if it has ended already, each with its time."""
         start = self.next_place()
-        return start, None if transaction.open else self.next_place()
+        return *start, *((None, None) if transaction.open else self.next_place())
 
-    def ended(self) -> Row:
-        """Return the place of the event of an end."""
-        return (self.next_place(),)
-
-    def next_place(self) -> int:
-        """Return the place of an event that is made of its record."""
+    def next_place(self) -> Row:
+        """Return the place of an event that is made of its record, and the time when it is logged."""
         self.last += 1
-        return self._base + self.last
+        return self._base + self.last, self._time()
+
+    def _time(self) -> str:
+        """Return the time, which does not go back when the clock is set."""
+        self._logged_at = max(self._logged_at, text(self._now()) or "")
+        return self._logged_at
 
     def amended(self, transaction_id: int, flags: Any, other_stops: Any, note: Any) -> Row:
         """Make the row of an amendment of a closed transaction."""
@@ -279,17 +312,20 @@ class EventLog:
             for place, charge_point_id, kind, at, transaction_id, data in found
         ]
 
-    def elsewhere(self, consumer: str, charge_point_id: str, at: dt.datetime) -> bool:
-        """Return whether a consumer has events of a charge point to come that another process stored before a time.
+    def elsewhere(self, consumer: str) -> Elsewhere:
+        """Return of which charge points a consumer has events to come from other processes. Switches greenlets.
 
-        Of two processes never both wait for the other. Switches greenlets.
+        Processes never wait for each other, if each waits for what was logged before its own: what was logged first of
+        all that is to come waits for nothing, and all that stands before it in its origin is done.
         """
-        before = text(at.astimezone(dt.UTC))
-        given = (charge_point_id, consumer, self.number, self.origin, before)
-        if self._ask(ELSEWHERE, *given * len(_SOURCES)):
-            return True
-        entering = (charge_point_id, text(self._now() - ENTERING_WITHIN), self.number, before, consumer)
-        return bool(self._ask(ENTERING, *entering * len(_SOURCES)))
+        looked_at = self._now()
+        oldest: dict[str, str] = {}
+        within = text(looked_at - ENTERING_WITHIN)
+        for origin, position in self._ask(ELSEWHERE, consumer, self.number, self.origin, within):
+            places = origin * ORIGIN_PLACES + position, (origin + 1) * ORIGIN_PLACES
+            for charge_point_id, at in self._ask(OLDEST, *places * len(_SOURCES)):
+                oldest[charge_point_id] = min(at, oldest.get(charge_point_id, at))
+        return Elsewhere(looked_at, {charge_point_id: time(at) for charge_point_id, at in oldest.items()})
 
     # -- Consumers -------------------------------------------------------------------------------
 

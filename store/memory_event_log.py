@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from .event_log import EventDeadLetter, Origin, Position
+from .event_log import Elsewhere, EventDeadLetter, Origin, Position
 from .events import (
     CORRECTED,
     ENDED_KIND,
@@ -138,9 +138,9 @@ class MemoryEventLog:
         event = event_of_record(one, f"{self.origin}:{number}")
         return HeldEvent(number, type(event).__name__, one.received_at, event)
 
-    def elsewhere(self, consumer: str, charge_point_id: str, at: dt.datetime) -> bool:  # noqa: ARG002 - as a store has it
-        """Return false: there is no other process."""
-        return False
+    def elsewhere(self, consumer: str) -> Elsewhere:  # noqa: ARG002 - as a store has it
+        """Return nothing: there is no other process."""
+        return Elsewhere(dt.datetime.now(dt.UTC), {})
 
     # -- Consumers -------------------------------------------------------------------------------
 

@@ -150,6 +150,12 @@ STEPS: tuple[str, ...] = (
         ADD COLUMN remote_id text, ADD COLUMN evse numeric, ADD COLUMN charging_state text;
     CREATE UNIQUE INDEX transactions_remote ON transactions (charge_point, remote_id) WHERE remote_id IS NOT NULL;
     """,
+    # Events of several processes are in order by the times when they were logged; a record may be received long before.
+    """
+    ALTER TABLE transactions
+        ADD COLUMN start_logged_at text COLLATE "C", ADD COLUMN end_logged_at text COLLATE "C";
+    ALTER TABLE readings ADD COLUMN logged_at text COLLATE "C";
+    """,
 )
 
 

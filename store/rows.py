@@ -70,9 +70,9 @@ TRANSACTION = (*STARTED, "other_stops", "closed_by", "note", "life_at", *ASSESSE
 STOP = (
     "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "closed_by", "note",
 )  # fmt: skip
-START = (*STARTED, *NAMED, "start_place", "end_place")
-"""Columns of the row of a start; with the places of its event, and of that of its end if it comes with it."""
-STOPPED = (*STOP, "end_place")
+START = (*STARTED, *NAMED, "start_place", "start_logged_at", "end_place", "end_logged_at")
+"""Columns of the row of a start; with the place of its event, and of that of its end if it comes with it."""
+STOPPED = (*STOP, "end_place", "end_logged_at")
 """Columns of the row of an end, behind the id; with the place of its event."""
 AMENDED = (
     "flags", "other_stops", "note", "life_at", "connector", "id_tag", "started_at", "verdict", "reservation", "evse",
@@ -80,7 +80,7 @@ AMENDED = (
 )  # fmt: skip
 READING = (
     "charge_point", "connector", "transaction_id", "received_at", "digest", "data", "flags", "version", "unattached",
-    "place",
+    "place", "logged_at",
 )  # fmt: skip
 TOLD = ("charge_point", "item", "version", "action", "payload", "received_at")
 EVENT = ("charge_point", "kind", "received_at", "data")
@@ -274,10 +274,10 @@ def reading_time(values: bytes) -> str:
     return "" if found is None else found[1].decode()
 
 
-def reading_row(reading: MeterReading, *, unattached: bool, place: int | None = None) -> Row:
+def reading_row(reading: MeterReading, *, unattached: bool, place: Row = (None, None)) -> Row:
     """Make the row of meter values; `unattached` are those whose transaction may not be known.
 
-    Those whose transaction may have ended have the `place` of their event.
+    Those whose transaction may have ended have the `place` of their event, and the time when it was logged.
     """
     values = bytes(reading.values)  # it may be a part of a frame
     return (
@@ -290,7 +290,7 @@ def reading_row(reading: MeterReading, *, unattached: bool, place: int | None = 
         flags_text(reading.flags),
         reading.version,
         int(unattached),
-        place,
+        *place,
     )
 
 

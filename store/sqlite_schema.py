@@ -141,6 +141,12 @@ STEPS: tuple[str, ...] = (
     ALTER TABLE transactions ADD COLUMN charging_state TEXT;
     CREATE UNIQUE INDEX transactions_remote ON transactions (charge_point, remote_id) WHERE remote_id IS NOT NULL;
     """,
+    # Events of several processes are in order by the times when they were logged; a record may be received long before.
+    """
+    ALTER TABLE transactions ADD COLUMN start_logged_at TEXT;
+    ALTER TABLE transactions ADD COLUMN end_logged_at TEXT;
+    ALTER TABLE readings ADD COLUMN logged_at TEXT;
+    """,
 )
 
 ORPHAN = "orphan: "

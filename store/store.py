@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..protocol.events import DomainEvent
     from .collections import Collections
-    from .event_log import EventDeadLetter, Origin, Position
+    from .event_log import Elsewhere, EventDeadLetter, Origin, Position
     from .records import (
         Cursor,
         Event,
@@ -163,11 +163,8 @@ class EventLogView(Protocol):
     def read(self, origin: int, after: int, limit: int) -> Sequence[LoggedEvent]:
         """Return events of an origin behind a number, in order; may switch greenlets."""
 
-    def elsewhere(self, consumer: str, charge_point_id: str, at: datetime) -> bool:
-        """Return whether a consumer has events of a charge point to come that another process stored before a time.
-
-        May switch greenlets.
-        """
+    def elsewhere(self, consumer: str) -> Elsewhere:
+        """Return of which charge points a consumer has events to come from other processes; may switch greenlets."""
 
     def register(self, name: str, last: int | None = None) -> Mapping[int, Position]:
         """Return the positions of a consumer by the number of the origin; a new one starts now. May switch.

@@ -1,12 +1,14 @@
 """State of one consumer of durable events: what it has to get, in which order, and how far it is done.
 
 The one rule: no I/O and no clock here. Events of one charge point are handed out one at a time: those of one origin in
-the order in which they were added, those of several by their times, because a charge point moves between processes that
-live at the same time. A failed one is handed out again later, and those behind it wait.
+the order in which they were added, those of several by the times when they were logged, because a charge point moves
+between processes that live at the same time. So none is handed out before all origins are read up to its time. A failed
+one is handed out again later, and those behind it wait.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -17,16 +19,19 @@ if TYPE_CHECKING:
 
 DOUBLINGS = 30
 """Limit of the doublings of the delay between two tries."""
+UNREAD = dt.datetime.min.replace(tzinfo=dt.UTC)
+"""Time up to which an origin is read of which nothing is."""
 
 
 class Delivery:
-    """Event on its way to a consumer; `number` is its own within its `origin`."""
+    """Event on its way to a consumer; `number` is its own within its `origin`, `at` the time when it was logged."""
 
-    __slots__ = ("due", "event", "failures", "number", "origin", "running")
+    __slots__ = ("at", "due", "event", "failures", "number", "origin", "running")
 
-    def __init__(self, origin: int, number: int, event: DomainEvent) -> None:
+    def __init__(self, origin: int, number: int, at: dt.datetime, event: DomainEvent) -> None:
         self.origin = origin
         self.number = number
+        self.at = at
         self.event = event
         self.failures = 0
         self.due = 0.0
@@ -61,6 +66,10 @@ class Consumer:
         self._undone: dict[int, dict[int, None]] = {}  # numbers by origin, in order
         self._seen: dict[int, int] = {}  # last number that was added, by origin
         self._stored: dict[int, int] = {}  # positions that were stored
+        self._read_to: dict[int, dt.datetime] = {}  # times up to which origins with more to come are read
+        self._held: dict[
+            str, None
+        ] = {}  # charge points whose first event waits until origins are read further
 
     def __len__(self) -> int:
         """Return the number of events that are not done."""
@@ -72,6 +81,8 @@ class Consumer:
         """Take the events of an origin from a position on."""
         self._seen[origin] = self._stored[origin] = position
         self._undone[origin] = {}
+        if not self._sorted_already:
+            self._read_to[origin] = UNREAD
 
     def follows(self, origin: int) -> bool:
         """Return whether the events of an origin are taken."""
@@ -80,6 +91,7 @@ class Consumer:
     def leave(self, origin: int) -> None:
         """Take no more events of an origin, of which all are done."""
         del self._seen[origin], self._undone[origin], self._stored[origin]
+        self.read_to(origin, None)
 
     @property
     def origins(self) -> list[int]:
@@ -89,6 +101,19 @@ class Consumer:
     def seen(self, origin: int) -> int:
         """Return the last number of an origin that was added."""
         return self._seen[origin]
+
+    def undone(self, origin: int) -> int:
+        """Return the number of events of an origin that were added and are not done."""
+        return len(self._undone[origin])
+
+    def read_to(self, origin: int, at: dt.datetime | None) -> None:
+        """Note up to which time an origin is read; None for its end."""
+        if at is not None:
+            self._read_to[origin] = max(at, self._read_to.get(origin, at))
+        elif self._read_to.pop(origin, None) is None:
+            return
+        self._ready |= self._held
+        self._held.clear()
 
     def is_done(self, origin: int) -> bool:
         """Return whether all that was added of an origin is done."""
@@ -119,30 +144,37 @@ class Consumer:
         """Note that the events of an origin up to a number are of no interest, or gone."""
         self._seen[origin] = max(self._seen[origin], number)
 
-    def add(self, origin: int, number: int, event: DomainEvent) -> None:
-        """Add the next event of an origin."""
+    def add(self, origin: int, number: int, at: dt.datetime, event: DomainEvent) -> None:
+        """Add the next event of an origin, which was logged at a time."""
         self._seen[origin] = number
         self._undone[origin][number] = None
+        if at > self._read_to.get(origin, at):
+            self._read_to[origin] = at
         charge_point_id = event.charge_point_id
         queue = self._queues.get(charge_point_id)
         if queue is None:
             queue = self._queues[charge_point_id] = deque()
         place = len(queue)
-        while place and not self._sorted_already and _goes_before(origin, event, queue[place - 1]):
+        while place and not self._sorted_already and _goes_before(origin, at, queue[place - 1]):
             place -= 1
-        queue.insert(place, Delivery(origin, number, event))
+        queue.insert(place, Delivery(origin, number, at, event))
         self._ready[charge_point_id] = None
 
     def due(self, now: float) -> Iterator[Delivery]:
         """Yield the deliveries that are due, each marked as running; end each by one of the methods below."""
+        read_to = min(self._read_to.values(), default=None)
         while self._ready:
             charge_point_id = next(iter(self._ready))
             del self._ready[charge_point_id]
             queue = self._queues.get(charge_point_id)
             head = queue[0] if queue else None
-            if head is not None and not head.running and head.due <= now:
-                head.running = True
-                yield head
+            if head is None or head.running or head.due > now:
+                continue
+            if read_to is not None and head.at > read_to:
+                self._held[charge_point_id] = None
+                continue
+            head.running = True
+            yield head
 
     def wake(self, charge_point_id: str) -> None:
         """Look at a charge point's first event again."""
@@ -175,8 +207,8 @@ class Consumer:
         delivery.due = due
 
 
-def _goes_before(origin: int, event: DomainEvent, other: Delivery) -> bool:
+def _goes_before(origin: int, at: dt.datetime, other: Delivery) -> bool:
     """Return whether an event is handed out before one that was added earlier: an older one of another origin."""
     if other.running or other.origin == origin:
         return False
-    return (event.at, origin) < (other.event.at, other.origin)
+    return (at, origin) < (other.at, other.origin)

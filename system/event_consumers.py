@@ -23,7 +23,7 @@ from ..protocol.events import DomainEvent, EventsDropped
 from ..store.events import DURABLE, decoded
 from ..store.store import StoreError
 from .by_hand import DeadLetterNotFound
-from .consumer import Consumer
+from .consumer import UNREAD, Consumer
 from .event_reader import READ_AT_ONCE
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..actors.plugin.routing import Router
     from ..actors.runtime.cell import Cell
     from ..actors.session.context import SessionContext
-    from ..store.event_log import Origin
+    from ..store.event_log import Elsewhere, Origin
     from ..store.store import EventLogView, LoggedEvent
     from .consumer import Delivery
     from .event_reader import EventReader
@@ -44,7 +44,10 @@ logger = logging.getLogger(__name__)
 RETRY_S = 30.0
 """Seconds that a consumer has to take the event of a dead letter."""
 WINDOW = 1000
-"""Events that a consumer may have on their way; further ones stay in the log."""
+"""Events that a consumer may have on their way, of all origins; further ones stay in the log.
+
+Each origin has its share: what waits for others of another origin does not keep those from being read.
+"""
 STORE_S = 0.5
 """Seconds after which positions that have changed are stored."""
 UNTRIED_S = 1.0
@@ -294,7 +297,10 @@ class DurableEvents:
 class _Entry:
     """Consumer with its target."""
 
-    __slots__ = ("everywhere", "looked_at", "origin_of", "ours", "state", "target", "waking")
+    __slots__ = (
+        "elsewhere", "elsewhere_due", "ended", "everywhere", "full", "looked_at", "origin_of", "ours", "state",
+        "target", "waking",
+    )  # fmt: skip
 
     def __init__(self, state: Consumer, target: Target, *, everywhere: bool = False) -> None:
         # Gets the events of all processes; `origin_of` has where the last event of each charge point was from.
@@ -304,8 +310,16 @@ class _Entry:
         self.state = state
         self.target = target
         self.waking = False
+        self.full: set[int] = set()  # origins with more to read, when some of their events are done
+        self.ended: set[int] = set()  # origins of ended processes that are read to their end
+        self.elsewhere: Elsewhere | None = None  # what other processes have to deliver
+        self.elsewhere_due = 0.0  # when it is looked at again for those that wait
         # Charge points of which no other process has events to deliver, nor will have any while they are here.
         self.ours: set[str] = set()
+
+    def seen(self, origin: int) -> int:
+        """Return the last number of an origin that was read; 0 if its events are not taken."""
+        return self.state.seen(origin) if self.state.follows(origin) else 0
 
 
 class EventConsumers(Actor):
@@ -519,6 +533,7 @@ class EventConsumers(Actor):
         for entry in self._entries.values():
             if entry.everywhere:
                 continue
+            entry.ended -= {origin.number for origin in others if origin.last > entry.seen(origin.number)}
             if living is not None:
                 self._give_back(entry, [origin for origin in others if origin.name in living])
             self._take_over(entry, ended, living)
@@ -544,6 +559,7 @@ class EventConsumers(Actor):
         for origin in returned:
             if entry.state.follows(origin.number) and entry.state.is_done(origin.number):
                 entry.state.leave(origin.number)
+                entry.ended.discard(origin.number)
         own = self._log.positions(entry.state.name).get(self._log.number)
         if own is not None and own.owner not in ("", self._log.origin):
             self._log.adopt(entry.state.name, self._log.number, own.owner)
@@ -570,6 +586,7 @@ class EventConsumers(Actor):
             if position is not None:
                 logger.info("%s takes up the events of %s behind %d", name, origin.name, position)
                 entry.state.follow(origin.number, position)
+                entry.elsewhere = None
 
     # -- Feeding -----------------------------------------------------------------------------------
 
@@ -607,25 +624,29 @@ class EventConsumers(Actor):
             return
         state = entry.state
         wanted = {kind.__name__ for kind in state.kinds}
-        more = not getattr(entry.target, "closed", False)
-        while more and len(state) < WINDOW:
-            for origin in state.origins:
-                if self._pruned.get(origin, 0) > state.seen(origin):
-                    self._dropped(state, origin, state.seen(origin))
-            # What others have left is read to its end first: of several by time, so that the oldest are in the window.
-            own = self._log.number
-            left = {origin: state.seen(origin) for origin in state.origins if origin != own}
-            rows = self._reader.read_all(left, self._read) if left else []
-            more = bool(rows)
-            if not rows:
-                rows = [(own, logged) for logged in self._read(own, state.seen(own))]
-                more = len(rows) >= READ_AT_ONCE
-            for origin, logged in rows:
-                event = self._event(origin, logged) if logged.kind in wanted else None
-                if event is None:
-                    state.skip(origin, logged.number)
-                else:
-                    state.add(origin, logged.number, event)
+        origins = state.origins
+        share = max(WINDOW // len(origins), 1)
+        for origin in origins if not getattr(entry.target, "closed", False) else ():
+            if origin in entry.ended:
+                continue
+            if self._pruned.get(origin, 0) > state.seen(origin):
+                self._dropped(state, origin, state.seen(origin))
+            while state.undone(origin) < share:
+                rows = self._read(origin, state.seen(origin))
+                for logged in rows:
+                    event = self._event(origin, logged) if logged.kind in wanted else None
+                    if event is None:
+                        state.skip(origin, logged.number)
+                    else:
+                        state.add(origin, logged.number, logged.logged_at, event)
+                if len(rows) < READ_AT_ONCE:
+                    state.read_to(origin, None)
+                    if origin != self._log.number:
+                        entry.ended.add(origin)
+                    break
+                state.read_to(origin, rows[-1].logged_at)
+            else:
+                entry.full.add(origin)
         self._deliver(entry)
         self._store_later()
 
@@ -653,7 +674,7 @@ class EventConsumers(Actor):
                 if event is None:
                     state.skip(origin, logged.number)
                 else:
-                    state.add(origin, logged.number, event)
+                    state.add(origin, logged.number, logged.logged_at, event)
         self._deliver(entry)
         self._store_later()
 
@@ -677,7 +698,7 @@ class EventConsumers(Actor):
                 last=f"{name}:{pruned_to}",
                 count=pruned_to - after,
             )
-            state.add(origin, pruned_to, event)
+            state.add(origin, pruned_to, UNREAD, event)
         else:
             state.skip(origin, pruned_to)
 
@@ -729,16 +750,21 @@ class EventConsumers(Actor):
         charge_point_id = delivery.event.charge_point_id
         if not charge_point_id or charge_point_id in entry.ours:
             return False
+        now = self._context.clock.monotonic()
         try:
-            elsewhere = self._log.elsewhere(entry.state.name, charge_point_id, delivery.event.at)
+            if (
+                entry.elsewhere is None
+                or entry.elsewhere.looked_at < delivery.at
+                or now >= entry.elsewhere_due
+            ):
+                entry.elsewhere = self._log.elsewhere(entry.state.name)
+                entry.elsewhere_due = now + ELSEWHERE_S
         except StoreError:
             return True
+        oldest = entry.elsewhere.oldest.get(charge_point_id)
+        elsewhere = oldest is not None and oldest < delivery.at
         here_since = self._here_since.get(charge_point_id)
-        if (
-            not elsewhere
-            and here_since is not None
-            and here_since + CERTAIN_S < self._context.clock.monotonic()
-        ):
+        if not elsewhere and here_since is not None and here_since + CERTAIN_S < now:
             entry.ours.add(charge_point_id)
         return elsewhere
 
@@ -767,7 +793,7 @@ class EventConsumers(Actor):
         charge_point_id = delivery.event.charge_point_id
         if outcome is None:
             state.done(delivery)
-            self._go_on(entry)
+            self._go_on(entry, delivery.origin)
         elif type(outcome) is Untried:
             self._again(entry, delivery, UNTRIED_S)
         elif getattr(outcome.error, "blameless", False) and getattr(outcome.error, "passing", False):
@@ -796,12 +822,17 @@ class EventConsumers(Actor):
             return
         if message.error is None:
             entry.state.done(message.delivery)
-            self._go_on(entry)
+            self._go_on(entry, message.delivery.origin)
         else:
             self._again(entry, message.delivery, self._delay_max_s)
 
-    def _go_on(self, entry: _Entry) -> None:
-        if len(entry.state) == WINDOW // 2:  # below a full window there was nothing more to read
+    def _go_on(self, entry: _Entry, origin: int) -> None:
+        state = entry.state
+        if entry.everywhere:
+            if len(state) == WINDOW // 2:  # below a full window there was nothing more to read
+                self._heard()
+        elif origin in entry.full and state.undone(origin) <= WINDOW // len(state.origins) // 2:
+            entry.full.discard(origin)
             self._heard()
         self._deliver(entry)
         self._store_later()

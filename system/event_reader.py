@@ -11,7 +11,7 @@ from ..store.events import CORRECTED, TransactionEnded, corrected
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..protocol.events import DomainEvent
     from ..store.store import EventLogView, LoggedEvent, Store
@@ -39,20 +39,15 @@ class EventReader:
         """Read the next events of an origin behind a number."""
         return self.log.read(origin, after, READ_AT_ONCE)
 
-    def read_all(
-        self,
-        positions: Mapping[int, int],
-        read: Callable[[int, int], Sequence[LoggedEvent]] | None = None,
-    ) -> list[tuple[int, LoggedEvent]]:
+    def read_all(self, positions: Mapping[int, int]) -> list[tuple[int, LoggedEvent]]:
         """Read the next events of several origins behind their positions, in the order of their times.
 
-        The order within an origin is kept, though the times of one may go back. `read` reads instead of `self.read`.
+        The order within an origin is kept, though times in a log of an earlier version may go back.
         """
-        read = read or self.read
         found: list[tuple[dt.datetime, int, LoggedEvent]] = []
         limit: dt.datetime | None = None
         for origin in sorted(positions):
-            rows, at = read(origin, positions[origin]), None
+            rows, at = self.read(origin, positions[origin]), None
             for logged in rows:
                 at = logged.logged_at if at is None else max(at, logged.logged_at)
                 found.append((at, origin, logged))

@@ -11,7 +11,7 @@ from chargehand.store.records import LocalList
 from chargehand.store.rows import Kind, row
 
 from ..hub import until
-from .transactions import LATER, NOW, START, stopped, transaction
+from .transactions import NOW, START, stopped, transaction
 
 LIMIT_S = 60
 
@@ -315,9 +315,25 @@ def test_a_transaction_that_is_released_is_read_again_by_the_other(one, other):
 def test_a_process_that_enters_a_consumer_later_is_waited_for(one, other):
     one.event_log.register("bills")
     kept(other.start_transaction(transaction(7)))
-    assert one.event_log.elsewhere("bills", "CP1", LATER)
-    assert not one.event_log.elsewhere("bills", "CP2", LATER)
+    (logged,) = one.event_log.read(other.event_log.number, 0, 9)
+    found = one.event_log.elsewhere("bills")
+    assert found.oldest == {"CP1": logged.logged_at}
+    assert found.looked_at > logged.logged_at
     other.event_log.register("bills")
-    assert one.event_log.elsewhere("bills", "CP1", LATER)
+    assert one.event_log.elsewhere("bills").oldest == {"CP1": logged.logged_at}
     kept(other.event_log.advance("bills", other.event_log.number, other.event_log.last))
-    assert not one.event_log.elsewhere("bills", "CP1", LATER)
+    assert one.event_log.elsewhere("bills").oldest == {}
+
+
+def test_the_times_of_the_log_do_not_go_back_as_those_of_its_records_do(one, other):
+    begun_at = dt.datetime.now(dt.UTC)
+    for number, after_s in ((7, 9), (8, 1)):
+        start = msgspec.structs.replace(
+            transaction(number), start_received_at=NOW + dt.timedelta(seconds=after_s)
+        )
+        kept(one.start_transaction(start))
+        kept(one.stop_transaction(msgspec.structs.replace(stopped(number), stop_received_at=NOW)))
+    times = [logged.logged_at for logged in other.event_log.read(one.event_log.number, 0, 9)]
+    assert len(times) == 4
+    assert begun_at <= times[0]
+    assert times == sorted(times)

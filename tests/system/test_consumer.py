@@ -21,7 +21,13 @@ def event(charge_point_id, id_="", after_s=0):
     )
 
 
-def consumer():
+def add(one, origin, number, charge_point_id, after_s=0):
+    made = event(charge_point_id, after_s=after_s)
+    one.add(origin, number, made.at, made)
+
+
+def consumer(*, whole=True):
+    """Make a consumer of two lives, of which all is read."""
     made = Consumer(
         "one",
         [ReservationEnded],
@@ -31,13 +37,15 @@ def consumer():
     )
     made.follow(EARLIER, 0)
     made.follow(OWN, 0)
+    for origin in (EARLIER, OWN) if whole else ():
+        made.read_to(origin, None)
     return made
 
 
 def test_events_of_one_charge_point_come_one_at_a_time_and_those_of_others_at_once():
     one = consumer()
     for number, charge_point_id in enumerate(("CP1", "CP1", "CP2"), 1):
-        one.add(OWN, number, event(charge_point_id))
+        add(one, OWN, number, charge_point_id)
     first, other = one.due(0.0)
     assert (first.number, other.number) == (1, 3)
     assert list(one.due(0.0)) == []
@@ -49,7 +57,7 @@ def test_events_of_one_charge_point_come_one_at_a_time_and_those_of_others_at_on
 def test_the_position_is_behind_the_first_event_that_is_not_done():
     one = consumer()
     for number, charge_point_id in enumerate(("CP1", "CP2", "CP3"), 1):
-        one.add(OWN, number, event(charge_point_id))
+        add(one, OWN, number, charge_point_id)
     one.skip(OWN, 9)
     first, second, third = one.due(0.0)
     one.done(second)
@@ -65,7 +73,7 @@ def test_the_position_is_behind_the_first_event_that_is_not_done():
 
 def test_an_event_that_fails_is_due_later_and_later_and_then_no_more():
     one = consumer()
-    one.add(OWN, 1, event("CP1"))
+    add(one, OWN, 1, "CP1")
     (delivery,) = one.due(0.0)
     assert one.failed(delivery, 0.0)
     one.wake("CP1")
@@ -81,10 +89,10 @@ def test_an_event_that_fails_is_due_later_and_later_and_then_no_more():
 
 def test_events_of_an_earlier_life_go_before_own_ones_that_wait():
     one = consumer()
-    one.add(OWN, 1, event("CP1"))
+    add(one, OWN, 1, "CP1")
     (own,) = one.due(0.0)
     one.wait(own, 1.0)
-    one.add(EARLIER, 5, event("CP1"))
+    add(one, EARLIER, 5, "CP1")
     (earlier,) = one.due(0.0)
     assert earlier.number == 5
     one.done(earlier)
@@ -93,11 +101,11 @@ def test_events_of_an_earlier_life_go_before_own_ones_that_wait():
 
 def test_of_processes_that_lived_at_once_the_older_event_comes_first():
     one = consumer()
-    one.add(EARLIER, 1, event("CP1", after_s=2))  # its charge point came from the other process
+    add(one, EARLIER, 1, "CP1", after_s=2)  # its charge point came from the other process
     (end,) = one.due(0.0)
     one.wait(end, 1.0)
-    one.add(OWN, 1, event("CP1", after_s=1))
-    one.add(OWN, 2, event("CP1", after_s=3))
+    add(one, OWN, 1, "CP1", after_s=1)
+    add(one, OWN, 2, "CP1", after_s=3)
     found = []
     for _ in range(3):
         (delivery,) = one.due(5.0)
@@ -109,14 +117,32 @@ def test_of_processes_that_lived_at_once_the_older_event_comes_first():
 def test_events_of_one_process_keep_their_order_though_their_times_go_back():
     one = consumer()
     for number, after_s in enumerate((5, 1, 9), 1):
-        one.add(EARLIER, number, event("CP1", after_s=after_s))
-    one.add(OWN, 1, event("CP1", after_s=2))
+        add(one, EARLIER, number, "CP1", after_s=after_s)
+    add(one, OWN, 1, "CP1", after_s=2)
     found = []
     for _ in range(4):
         (delivery,) = one.due(5.0)
         one.done(delivery)
         found.append((delivery.origin, delivery.number))
     assert found == [(EARLIER, 1), (EARLIER, 2), (OWN, 1), (EARLIER, 3)]
+
+
+def test_no_event_is_handed_out_before_all_lives_are_read_up_to_its_time():
+    one = consumer(whole=False)
+    add(one, OWN, 1, "CP1", after_s=5)
+    add(one, OWN, 2, "CP2", after_s=1)
+    one.read_to(OWN, None)
+    assert list(one.due(0.0)) == []
+    add(one, EARLIER, 1, "CP1", after_s=2)
+    one.read_to(EARLIER, NOW + dt.timedelta(seconds=2))
+    earlier, other = one.due(0.0)
+    assert (earlier.origin, earlier.number) == (EARLIER, 1)
+    assert (other.origin, other.number) == (OWN, 2)
+    one.done(earlier)
+    assert list(one.due(0.0)) == []
+    one.read_to(EARLIER, None)
+    (own,) = one.due(0.0)
+    assert (own.origin, own.number) == (OWN, 1)
 
 
 class ConsumerMachine(RuleBasedStateMachine):
@@ -141,7 +167,7 @@ class ConsumerMachine(RuleBasedStateMachine):
     def add(self, origin, charge_point_id, after_s):
         self.numbers[origin] += 1
         number = self.numbers[origin]
-        self.one.add(origin, number, event(charge_point_id, after_s=after_s))
+        add(self.one, origin, number, charge_point_id, after_s=after_s)
         self.added.setdefault((charge_point_id, origin), []).append(number)
         self.undone[origin].add(number)
 

@@ -54,8 +54,9 @@ class Nodes:
         for name in list(self.systems):
             self.stop(name)
 
-    def lives(self, name, number, charge_point_id="CP1"):
-        store, now = self.stores[name], dt.datetime.now(dt.UTC)
+    def lives(self, name, number, charge_point_id="CP1", ago_s=0):
+        """Store a transaction, received some time ago: what is redelivered is stored late."""
+        store, now = self.stores[name], dt.datetime.now(dt.UTC) - dt.timedelta(seconds=ago_s)
         start = msgspec.structs.replace(transaction(number, charge_point_id), start_received_at=now)
         store.start_transaction(start)
         stop = msgspec.structs.replace(start, meter_stop=300, stopped_at=now, stop_received_at=now)
@@ -196,3 +197,64 @@ def test_events_that_were_taken_over_wait_for_older_ones_at_another_node(nodes):
     nodes.faults["c"].clear()
     until(lambda: len(nodes.taken) == 4)
     assert nodes.numbers == both(1, 2)
+
+
+def test_nodes_with_late_events_of_each_others_charge_points_do_not_wait_forever(nodes):
+    for name in "ab":
+        nodes.start(name)
+        nodes.faults[name] += [ValueError("it fails")] * 1000
+    nodes.lives("a", 1, "CP1", ago_s=5)
+    nodes.lives("b", 2, "CP2", ago_s=5)
+    nodes.lives("a", 3, "CP2", ago_s=9)
+    nodes.lives("b", 4, "CP1", ago_s=10)
+    for name in "ab":
+        nodes.faults[name].clear()
+    until(lambda: len(nodes.taken) == 8)
+    assert [one for one in nodes.numbers if one[1] in (1, 4)] == both(1, 4)
+    assert [one for one in nodes.numbers if one[1] in (2, 3)] == both(2, 3)
+
+
+def test_late_events_of_a_charge_point_that_moves_come_as_they_were_stored(nodes):
+    for name in "ab":
+        nodes.start(name)
+        nodes.faults[name] += [ValueError("it fails")] * 1000
+    nodes.lives("b", 1)
+    nodes.lives("b", 2, ago_s=10)
+    nodes.lives("a", 3, ago_s=5)
+    for name in "ab":
+        nodes.faults[name].clear()
+    until(lambda: len(nodes.taken) == 6)
+    assert nodes.numbers == both(1, 2, 3)
+
+
+def test_more_events_than_are_read_at_once_wait_for_those_that_are_taken_over(nodes, monkeypatch):
+    monkeypatch.setattr(event_consumers, "WINDOW", 4)
+    for name in "ab":
+        nodes.start(name)
+    nodes.faults["a"] += [ValueError("it fails")] * 1000
+    for number in range(1, 5):
+        nodes.lives("a", number)
+    for number in range(5, 9):
+        nodes.lives("b", number)
+    settle()
+    assert nodes.taken == []
+    nodes.stop("a")
+    until(lambda: len(nodes.taken) == 16)
+    assert nodes.numbers == both(*range(1, 9))
+
+
+def test_other_charge_points_do_not_wait_while_many_events_wait_for_another_node(nodes, monkeypatch):
+    monkeypatch.setattr(event_consumers, "WINDOW", 4)
+    for name in "ab":
+        nodes.start(name)
+        nodes.faults[name] += [ValueError("it fails")] * 1000
+    nodes.lives("a", 1, "CP1")
+    nodes.lives("b", 2, "CP2")
+    for number in range(3, 7):
+        nodes.lives("a", number, "CP2")
+        nodes.lives("b", number + 10, "CP1")
+    for name in "ab":
+        nodes.faults[name].clear()
+    until(lambda: len(nodes.taken) == 20)
+    assert [one for one in nodes.numbers if one[1] in (1, *range(13, 17))] == both(1, *range(13, 17))
+    assert [one for one in nodes.numbers if one[1] in range(2, 7)] == both(*range(2, 7))
