@@ -1,6 +1,6 @@
 """`make chaos`: all kinds of faults at once, and no effect on the charge points that are not attacked.
 
-    python bench/chaos [--seed 7] [--seconds 60] [--charge-points 200] [--transport reactor]
+    python bench/chaos [--seed 7] [--seconds 60] [--charge-points 200] [--transport reactor] [--ocpp mixed|1.6|2.0.1]
     python bench/chaos --seconds 3 --charge-points 10 --plant open-ticket
 
 Rule: any breach of any check fails the run. The seed decides which charge points are attacked, how, and in which
@@ -13,6 +13,8 @@ import time
 
 import click
 from checks import look
+from dialects import DIALECTS
+from fleet import MIXED
 from plants import PLANTS
 from rich.console import Console
 from rich.table import Table
@@ -50,6 +52,13 @@ def tables(run: Run) -> None:
     "--chance", default=0.0, help="Part of the handlers' calls that go wrong; 0 is 1 / charge points."
 )
 @click.option("--plant", default="", type=click.Choice(["", *PLANTS]), help="A fault that must be reported.")
+@click.option(
+    "--ocpp",
+    default=MIXED,
+    type=click.Choice([MIXED, *DIALECTS]),
+    show_default=True,
+    help="Version of OCPP of the charge points.",
+)
 @click.option("--log", default="", help="File for the system's own log.")
 @click.option("--quiet", is_flag=True, help="Print only the checks.")
 def main(log: str, chance: float, charge_points: int, *, quiet: bool, **asked: object) -> None:

@@ -20,7 +20,8 @@ from chargehand import CentralSystem
 from chargehand.protocol.handshake import HandshakeError
 from chargehand.simulator import Client, Disconnected, delayed, refusing, silent
 
-PLUGINS = ("Tags", "Meters", "back-office")
+PLUGINS = ("Tags", "Meters", "back-office", "back-office-201")
+SUBPROTOCOLS = ("ocpp1.6", "ocpp2.0.1")
 STORM = 5  # crashes in a row, more than the restart intensity allows
 GARBAGE = (
     "nonsense",
@@ -163,15 +164,15 @@ class Attacks:
         member.charge_point.faults.abandon()
 
     def _intrude(self, member: Member) -> None:
-        """Connect several more sockets with the charge point's id at once."""
+        """Connect several more sockets with the charge point's id at once, of either version."""
         group = Pool()
         for _ in range(self._dice.randint(1, 3)):
-            group.spawn(self._one_intruder, member.charge_point.url)
+            group.spawn(self._one_intruder, member.charge_point.url, self._dice.choice(SUBPROTOCOLS))
         group.join()
 
-    def _one_intruder(self, url: str) -> None:
+    def _one_intruder(self, url: str, subprotocol: str) -> None:
         try:
-            client = Client.connect(url, subprotocols=("ocpp1.6",), timeout_s=5.0)
+            client = Client.connect(url, subprotocols=(subprotocol,), timeout_s=5.0)
         except (OSError, HandshakeError):
             return
         try:
@@ -217,7 +218,7 @@ class Attacks:
     def _answer_badly(self, member: Member) -> None:
         """Have the charge point answer commands late, never, or with an error, for a while."""
         answers = member.charge_point.answers
-        name = self._dice.choice(("DataTransfer", "GetConfiguration"))
+        name = self._dice.choice(("DataTransfer", member.dialect.readable))
         right = member.charge_point.commands.answers()[name]
         wrong = (refusing(), silent, delayed(TIMEOUT_S * self._dice.uniform(0.5, 2), right))
         answers[name] = self._dice.choice(wrong)

@@ -74,7 +74,7 @@ def nothing_false(evidence: Evidence) -> Check:
     lies = [lie for member in evidence.fleet for lie in member.tally.lies]
     lies += [f"{member.identity} got no acknowledgement" for member in evidence.fleet if member.unsent]
     seen = sum(len(member.acknowledged) for member in evidence.fleet)
-    return Check("no Start, Stop or MeterValues was refused", f"{seen} acknowledged", lies)
+    return Check("no message of a transaction was refused", f"{seen} acknowledged", lies)
 
 
 def nothing_lost(evidence: Evidence) -> Check:
@@ -98,7 +98,7 @@ def nothing_lost(evidence: Evidence) -> Check:
 
 def _number(record: Any) -> int:
     payload = json.decode(record.payload)
-    if record.action == "MeterValues":
+    if record.action in ("MeterValues", "TransactionEvent"):
         return int(payload["meterValue"][0]["sampledValue"][0]["value"])
     number: int = payload["meterStart" if record.action == "StartTransaction" else "meterStop"]
     return number

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import gevent
+from dialects import VENDOR, Dialect
 from fleet import Fleet, Member
 from gevent.pool import Pool
 
-from chargehand import CentralSystem, Ticket, TicketState, v16
+from chargehand import CentralSystem, Ticket, TicketState
 
-VENDOR = "Chargehand"  # simulated charge points echo the data of this vendor's DataTransfer
 TIMEOUT_S = 0.5
 EFFECT_S = 1.0
 THREAD_PAUSE_S = 0.02
@@ -32,6 +32,7 @@ class Issue:
     ticket: Ticket[Any]
     token: str
     kind: str
+    dialect: Dialect
     ended: tuple[TicketState, float | None] | None = None
 
     def follow(self) -> None:
@@ -42,12 +43,8 @@ class Issue:
     @property
     def token_seen(self) -> str:
         """Return the token in the response or in a late answer; the command's own token if there is neither."""
-        response = self.ticket.response or self.ticket.late_answer
-        if isinstance(response, v16.DataTransferResponse) and response.data is not None:
-            return response.data
-        if isinstance(response, v16.GetConfigurationResponse) and response.unknown_key:
-            return response.unknown_key[0]
-        return self.token
+        found = self.dialect.token_in(self.ticket.response or self.ticket.late_answer)
+        return self.token if found is None else found
 
 
 class Commander:
@@ -100,20 +97,21 @@ class Commander:
         kinds = ["echo"] * 8 + ["key"] * 4 + ["supersede", "effect", "cancel", "queue"]
         kinds += [] if member.untouched else ["reset"] * (dice.random() < 0.2)
         kind = kind or dice.choice(kinds)
-        request: Any = v16.DataTransfer(vendor_id=VENDOR, data=token)
+        dialect = member.dialect
+        request = dialect.data(VENDOR, token)
         options: dict[str, Any] = {"timeout_s": TIMEOUT_S}
         if kind == "key":
-            request = v16.GetConfiguration(key=(token,))
+            request = dialect.read(token)
         elif kind == "supersede":
-            request = v16.ChangeConfiguration(key="Chaos", value=token)
+            request = dialect.write(token)
         elif kind == "effect":
-            request = v16.TriggerMessage(requested_message=v16.MessageTrigger.HEARTBEAT)
+            request = dialect.trigger()
             options |= {"until_effect": True, "effect_timeout_s": EFFECT_S}
         elif kind == "queue":
             options |= {"when_offline": "queue", "expires_in_s": 1.0}
         elif kind == "reset":
-            request = v16.Reset(type=v16.ResetType.SOFT)
-        issue = Issue(self._system.send(member.identity, request, **options), token, kind)
+            request = dialect.reset()
+        issue = Issue(self._system.send(member.identity, request, **options), token, kind, dialect)
         self.issues.append(issue)
         self._followers.spawn(issue.follow)
         if kind == "cancel":
@@ -126,10 +124,9 @@ class Commander:
             number += 1
             member = self._thread_dice.choice(self._fleet.members)
             token = f"{member.identity}/thread-{number}"
-            request = v16.DataTransfer(vendor_id=VENDOR, data=token)
-            issue = Issue(
-                self._system.send(member.identity, request, timeout_s=TIMEOUT_S), token, "from a thread"
-            )
+            request = member.dialect.data(VENDOR, token)
+            ticket = self._system.send(member.identity, request, timeout_s=TIMEOUT_S)
+            issue = Issue(ticket, token, "from a thread", member.dialect)
             self.issues.append(issue)
             with contextlib.suppress(TimeoutError):
                 issue.follow()

@@ -10,15 +10,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
+from dialects import DIALECTS, LOAD_VENDOR, Make, simulated
 from gevent.pool import Pool
 from mischief import UNTOUCHED
 from tally import Tally
 
-from chargehand import v16
-from chargehand.simulator import Backoff, CallDeclined, CallFailed, ChargePoint, Disconnected, Kind
+from chargehand.simulator import CallDeclined, CallFailed, Disconnected, Kind
 
 TOUCHED = "rough-"
 UNTOUCHED_EVERY = 5
+MIXED = "mixed"
+PAIR = (
+    2  # charge points of one version in a row: in a mixed fleet the untouched ones are of both versions, too
+)
 CONNECTING = 50  # connecting at the same time
 ANSWER_S = 3.0  # longest time that an answer may take
 ONLINE_S = 1.0
@@ -28,7 +32,7 @@ GIVE_UP_S = 20.0  # after the load, until the last transaction message must be a
 class Member:
     """Charge point with its tally and the ids of its own transactions."""
 
-    def __init__(self, url: str, number: int, seed: int, pause_s: float) -> None:
+    def __init__(self, url: str, number: int, seed: int, pause_s: float, ocpp: str) -> None:
         self.untouched = number % UNTOUCHED_EVERY == 0
         self.identity = f"{UNTOUCHED if self.untouched else TOUCHED}{number}"
         self.dice = random.Random(f"{seed}-{self.identity}")
@@ -39,10 +43,10 @@ class Member:
         self.wrong: list[str] = []  # answers to another request
         self.unsent = 0
         self.stopping = False
-        self.charge_point = ChargePoint(
-            url, self.identity, reconnect=Backoff(0.05, 0.5), timeout_s=ANSWER_S, record_limit=32
-        )
+        self.dialect = DIALECTS[ocpp]
+        self.charge_point = simulated(self.dialect, url, self.identity, ANSWER_S)
         self._number = 0
+        self._count = 0
         record = self.charge_point.record
         add, note = record.add, self.tally.note
 
@@ -60,7 +64,7 @@ class Member:
     def load(self) -> None:
         """Send messages until the load is ended; the last transaction is finished."""
         choices: tuple[Callable[[], object], ...] = (
-            lambda: self.charge_point.send(v16.Heartbeat()),
+            lambda: self.charge_point.send(self.dialect.heartbeat()),
             self._authorize,
             self._status,
             self._data,
@@ -83,43 +87,30 @@ class Member:
             gevent.sleep(0)
 
     def _authorize(self) -> None:
-        self.charge_point.send(v16.Authorize(id_tag=f"TAG{self.dice.randrange(100)}"))
+        self.charge_point.send(self.dialect.authorize(f"TAG{self.dice.randrange(100)}"))
 
     def _status(self) -> None:
-        status = self.dice.choice((v16.ChargePointStatus.AVAILABLE, v16.ChargePointStatus.PREPARING))
-        self.charge_point.send(
-            v16.StatusNotification(
-                connector_id=1, error_code=v16.ChargePointErrorCode.NO_ERROR, status=status
-            )
-        )
+        self.charge_point.send(self.dialect.status(self.dice))
 
     def _data(self) -> None:
         token = f"{self.identity}/{self.dice.getrandbits(32):x}"
-        response = self.charge_point.send(v16.DataTransfer(vendor_id="chaos", data=token))
+        response = self.charge_point.send(self.dialect.data(LOAD_VENDOR, token))
         if response.data != token:
             self.wrong.append(f"{self.identity} sent {token} and was answered {response.data}")
 
     # -- Transactions --------------------------------------------------------------------------
 
     def _transaction(self) -> None:
-        started = self._deliver(
-            lambda number, now: v16.StartTransaction(
-                connector_id=1, id_tag="TAG", meter_start=number, timestamp=now
-            )
-        )
-        if started is None:
-            return
-        self.transactions.append(started.transaction_id)
-        for _ in range(self.dice.randrange(4)):
+        self._count += 1
+        allotted = None
+        name = f"{self.identity}-{self._count}"
+        for number in self.dialect.transaction(name, self.dice.randrange(4), self._deliver):
+            allotted = number
             gevent.sleep(self.dice.uniform(0, self.pause_s))
-            self._deliver(lambda number, now: _values(number, now, started.transaction_id))
-        self._deliver(
-            lambda number, now: v16.StopTransaction(
-                meter_stop=number, timestamp=now, transaction_id=started.transaction_id
-            )
-        )
+        if allotted is not None:
+            self.transactions.append(allotted)
 
-    def _deliver(self, make: Callable[[int, dt.datetime], Any]) -> Any:
+    def _deliver(self, make: Make) -> Any:
         """Send a transaction message until it is acknowledged; return None if it never was."""
         self._number += 1
         request = make(self._number, dt.datetime.now(dt.UTC).replace(microsecond=0))
@@ -147,17 +138,15 @@ class Member:
         self.charge_point.close()
 
 
-def _values(number: int, now: dt.datetime, transaction_id: int) -> v16.MeterValues:
-    sample = v16.SampledValue(value=str(number))
-    value = v16.MeterValue(timestamp=now, sampled_value=(sample,))
-    return v16.MeterValues(connector_id=1, transaction_id=transaction_id, meter_value=(value,))
-
-
 class Fleet:
-    """All charge points of the run; every fifth one is untouched."""
+    """All charge points of the run; every fifth one is untouched. In a mixed one half of them is of each version."""
 
-    def __init__(self, url: str, count: int, seed: int, pause_s: float) -> None:
-        self.members = [Member(url, number, seed, pause_s) for number in range(count)]
+    def __init__(self, url: str, count: int, seed: int, pause_s: float, ocpp: str) -> None:
+        versions = tuple(DIALECTS) if ocpp == MIXED else (ocpp,)
+        self.members = [
+            Member(url, number, seed, pause_s, versions[number // PAIR % len(versions)])
+            for number in range(count)
+        ]
         self._loads = Pool()
 
     def __iter__(self) -> Iterator[Member]:

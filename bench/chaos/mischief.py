@@ -10,11 +10,12 @@ from typing import Any
 import gevent
 from truth import Truth
 
-from chargehand import Call, OcppError, Plugin, Ticket, on_outcome, passive, v16
+from chargehand import Call, OcppError, Plugin, Ticket, on_outcome, passive, v16, v201
 
 UNTOUCHED = "quiet-"
 """Prefix of the ids of the charge points that are not attacked."""
 
+ACCEPTED = {"status": "Accepted"}
 HANG_S = 3600.0
 CALL_BACK_S = 0.5
 
@@ -78,17 +79,31 @@ class Tags(Chancy):
 
     @passive(v16.Authorize)
     def authorize(self, call: Call[v16.Authorize]) -> object:
+        """Accept an id tag."""
+        return self._authorize(
+            call, v16.GetConfiguration(key=("AuthorizeRemoteTxRequests",)), {"idTagInfo": ACCEPTED}
+        )
+
+    @passive(v201.Authorize)
+    def authorize_201(self, call: Call[v201.Authorize]) -> object:
+        """Accept an id token."""
+        component, name = v201.Component(name="AuthCtrlr"), v201.Variable(name="AuthorizeRemoteStart")
+        variable = v201.GetVariableData(component=component, variable=name)
+        return self._authorize(
+            call, v201.GetVariables(get_variable_data=(variable,)), {"idTokenInfo": ACCEPTED}
+        )
+
+    def _authorize(self, call: Call[Any], request: Any, response: object) -> object:
         """Accept; sometimes after a command to the charge point, sometimes with an error of its own."""
         dice = self.dice.random()
         if dice < 0.02:
-            request = v16.GetConfiguration(key=("AuthorizeRemoteTxRequests",))
             self.system.send(call.charge_point.id, request, timeout_s=CALL_BACK_S).wait(CALL_BACK_S)
         elif dice < 0.03:
             raise OcppError(description="on purpose")
-        return self.answer(call, lambda: {"idTagInfo": {"status": "Accepted"}})
+        return self.answer(call, lambda: response)
 
-    @passive(v16.DataTransfer)
-    def data_transfer(self, call: Call[v16.DataTransfer]) -> object:
+    @passive("DataTransfer")
+    def data_transfer(self, call: Call[Any]) -> object:
         """Return the data of the request; sometimes from another greenlet, and twice."""
         response = {"status": "Accepted", "data": call.request.data}
         if self.dice.random() < 0.1:
@@ -116,7 +131,7 @@ class Meters(Chancy):
 
     def _started(self, call: Call[v16.StartTransaction]) -> object:
         self.truth.keep(call.charge_point.id, call.request.meter_start)
-        return {"idTagInfo": {"status": "Accepted"}, "transactionId": call.transaction_id}
+        return {"idTagInfo": ACCEPTED, "transactionId": call.transaction_id}
 
     @passive(v16.MeterValues)
     def meter_values(self, call: Call[v16.MeterValues]) -> object:
@@ -128,11 +143,17 @@ class Meters(Chancy):
         """Keep a stop; its number is its meter value."""
         return self.answer(call, lambda: self._keep(call, call.request.meter_stop))
 
+    @passive(v201.TransactionEvent)
+    def transaction_event(self, call: Call[v201.TransactionEvent]) -> object:
+        """Keep an event; its number is the value of the first sample."""
+        token = {"idTokenInfo": ACCEPTED} if call.request.id_token is not None else {}
+        return self.answer(call, lambda: self._keep(call, number_of(call.request)) or token)
+
     def _keep(self, call: Call[Any], number: int) -> object:
         self.truth.keep(call.charge_point.id, number)
         return {}
 
 
-def number_of(request: v16.MeterValues) -> int:
-    """Return the number of a MeterValues."""
+def number_of(request: Any) -> int:
+    """Return the number of a message with meter values."""
     return int(request.meter_value[0].sampled_value[0].value)

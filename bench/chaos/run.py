@@ -56,6 +56,7 @@ class Plan:
     transport: str
     chance: float  # probability that a plugin's handler fails
     plant: str
+    ocpp: str  # version of the charge points, or "mixed"
 
 
 def settings(plan: Plan) -> Settings:
@@ -125,7 +126,9 @@ class Run:
         )
         system.counters = self._restarts
         system.start()
-        fleet = Fleet(f"ws://127.0.0.1:{system.port}/ocpp", plan.charge_points, plan.seed, CALLS_PAUSE_S)
+        fleet = Fleet(
+            f"ws://127.0.0.1:{system.port}/ocpp", plan.charge_points, plan.seed, CALLS_PAUSE_S, plan.ocpp
+        )
         commander = Commander(system, fleet, plan.seed, rate=plan.charge_points * 1.5)
         inside = Inside(system, HANG_LIMIT_S)
         attacks = Attacks(

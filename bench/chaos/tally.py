@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from chargehand.protocol import frames
 from chargehand.simulator import Kind
 
-TRANSACTION_MESSAGES = ("StartTransaction", "MeterValues", "StopTransaction")
-REMEMBERED = 64
+TRANSACTION_MESSAGES = ("StartTransaction", "MeterValues", "StopTransaction", "TransactionEvent")
+NO_MESSAGE = "-1"
+"""Message id of the answer to a frame of 2.x that has none."""
 
 
 @dataclass(slots=True)
@@ -56,6 +57,8 @@ class Tally:
             self.commands += 1
             return
         unique_id = getattr(frame, "unique_id", "")
+        if unique_id == NO_MESSAGE and isinstance(frame, frames.ErrorFrame):
+            return  # 2.x answers garbage, too
         found = self._pending.pop(unique_id, None)
         if found is None:
             self.breaches.append(f"{self.identity}: an answer to nothing: {frame}")

@@ -1,15 +1,20 @@
 """`make killtest`: the server is killed again and again, and no acknowledged message may be lost.
 
     python bench/killtest [--messages 100000] [--kills 100] [--charge-points 50] [--seed 1] [--plant FAULT]
-        [--store sqlite|postgresql|postgresql://…] [--store-kills 0] [--workers 1]
+        [--store sqlite|postgresql|postgresql://…] [--store-kills 0] [--workers 1] [--ocpp 1.6|2.0.1]
 
 With `postgresql` the run starts a database server of its own, which it can kill too. With several worker processes it
 kills one of them, or, one time in four, their parent. The exit status is 1 if a record is lost or stored twice, or a
 transaction id was allotted twice. A plugin consumes the events of transactions: each must be delivered, in order for
 each charge point, and again only with the same id.
+
+With `--ocpp 2.0.1` the messages are TransactionEvents, some of them in another order, marked `offline` when they come
+again, or missing; each acknowledged one must be in the store once, and the server must tell the energy of each
+transaction.
 """
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -18,13 +23,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import gevent
 from checks import PLANTS, Kept, Row, check, plant
 from delivered import Consumer, expected, faults_of, missing
-from fleet import ChargePoint, Log
+from fleet import FLEETS, Log
 from gevent import subprocess as gevent_subprocess
 
 from chargehand.tests.postgres_process import NoPostgres, PostgresProcess
@@ -32,11 +40,14 @@ from chargehand.tests.postgres_process import NoPostgres, PostgresProcess
 FILE = "chargehand.sqlite"
 READY_S = 30.0
 STOP_S = 30.0
+ANSWER_S = 60.0
 ALIVE_S = (0.2, 2.0)
 FAULTS_SHOWN = 20
 EVENTS_S = 90.0
 """Seconds that the spool has to be emptied, and the last events have to be delivered."""
 WORKER_KILLED = 0.75
+PAGE = 1000
+"""Transactions that are asked for at a time."""
 NO_BUDGET = {"CHARGEHAND_SUPERVISION__INTENSITY": "100000", "CHARGEHAND_SUPERVISION__BACKOFF_MAX_S": "1"}
 
 
@@ -56,6 +67,7 @@ class Server:
         ]
         self._environment = os.environ | NO_BUDGET | {"PYTHONPATH": str(consumer.path)}
         self._log = data.parent / "server.log"
+        self._data = data
         self._port = port
         self.slowest_start_s = 0.0
         self.emptied_s = 0.0
@@ -101,6 +113,30 @@ class Server:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(STOP_S)
+
+    def energies(self) -> dict[tuple[str, str], Any]:
+        """Start the server once more, and ask it over HTTP for the energy of each transaction of 2.0.1."""
+        self.start()
+        assert self.process is not None
+        while True:
+            with contextlib.suppress(OSError, ValueError):
+                run = json.loads((self._data / "run.json").read_text())
+                if run["pid"] == self.process.pid:
+                    break
+            gevent.sleep(0.01)
+        token = (self._data / "token").read_text().strip()
+        found, path = {}, f"/api/v1/transactions?limit={PAGE}"
+        with contextlib.closing(HTTPConnection(urlsplit(run["http"]).netloc, timeout=ANSWER_S)) as connection:
+            following: str | None = ""
+            while following is not None:
+                before = f"&before={following}" if following else ""
+                connection.request("GET", path + before, headers={"Authorization": f"Bearer {token}"})
+                page = json.load(connection.getresponse())
+                following = page["next"]
+                for one in page["transactions"]:
+                    found[one["charge_point"], one["remote_id"]] = one["energy_wh"]
+        self.stop()
+        return found
 
 
 def children(parent: int) -> list[int]:
@@ -148,6 +184,7 @@ def run(
     charge_points: int,
     seed: int,
     workers: int,
+    ocpp: str,
     consumer: Consumer,
 ) -> tuple[Log, int, Server, set[Row]]:
     """Let the fleet send, and kill the server.
@@ -160,7 +197,8 @@ def run(
     url = f"ws://127.0.0.1:{server._port}/ocpp/"  # noqa: SLF001 - one program
     share = -(-messages // charge_points)
     fleet = [
-        gevent.spawn(ChargePoint(f"CP{number}", url, log, share, seed).run) for number in range(charge_points)
+        gevent.spawn(FLEETS[ocpp](f"CP{number}", url, log, share, seed).run)
+        for number in range(charge_points)
     ]
     killed = 0
     # The kills are spread over the whole run: the next one is due when its part of the messages is acknowledged.
@@ -210,6 +248,9 @@ def run(
 )
 @click.option("--store-kills", default=0, show_default=True, help="How often our own PostgreSQL is killed.")
 @click.option("--workers", default=1, show_default=True, help="Processes that serve.")
+@click.option(
+    "--ocpp", default="1.6", show_default=True, type=click.Choice(list(FLEETS)), help="Version of OCPP."
+)
 def main(
     messages: int,
     kills: int,
@@ -219,6 +260,7 @@ def main(
     store: str,
     store_kills: int,
     workers: int,
+    ocpp: str,
 ) -> None:
     """Run, print the counts and the faults."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
@@ -236,12 +278,13 @@ def main(
         begun = time.monotonic()
         database = Database(process, store_kills)
         consumer = Consumer(Path(folder))
-        settings = database, messages, kills, charge_points, seed, workers, consumer
+        settings = database, messages, kills, charge_points, seed, workers, ocpp, consumer
         log, killed, server, wanted = run(data, store, where, *settings)
         noted = consumer.noted()
         if fault:
             plant(where, fault)
-        counts, faults = check(log, where)
+        told = server.energies() if log.energies else {}
+        counts, faults = check(log, where, told)
         faults += faults_of(noted, wanted)
     took_s = time.monotonic() - begun
     rows = {

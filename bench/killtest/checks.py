@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from fleet import Log
+from fleet import Event, Log
 
 Row = tuple[Any, ...]
 
@@ -36,7 +36,7 @@ class Kept:
                 self.integrity = file.execute("PRAGMA integrity_check").fetchone()[0]
             self.transactions = file.execute(
                 "SELECT id, charge_point, connector, id_tag, started_at, meter_start, meter_stop, stop_received_at, "
-                "verdict FROM transactions"
+                "verdict, remote_id, evse FROM transactions"
             ).fetchall()
             self.starts, self.ends = (
                 [
@@ -45,11 +45,21 @@ class Kept:
                 ]
                 for place in ("start_place", "end_place")
             )
-            self.readings = [
-                (charge_point, number, json.loads(bytes(data))["meterValue"][0]["sampledValue"][0]["value"])
-                for charge_point, number, data in file.execute(
-                    "SELECT charge_point, transaction_id, data FROM readings"
+            kept = [
+                (charge_point, number, version, json.loads(bytes(data)))
+                for charge_point, number, version, data in file.execute(
+                    "SELECT charge_point, transaction_id, version, data FROM readings"
                 )
+            ]
+            self.readings = [
+                (charge_point, number, data["meterValue"][0]["sampledValue"][0]["value"])
+                for charge_point, number, version, data in kept
+                if version == "1.6"
+            ]
+            self.events = [
+                (charge_point, number, data)
+                for charge_point, number, version, data in kept
+                if version != "1.6"
             ]
             self.spool = [
                 (charge_point, action, number, json.loads(bytes(payload)))
@@ -66,14 +76,21 @@ class Kept:
                 found.add((charge_point, "start", number))
             elif action == "StopTransaction":
                 found.add((charge_point, "stop", payload["transactionId"]))
+            elif action == "TransactionEvent":
+                found.add(event_of(charge_point, payload))
             else:
                 value = payload["meterValue"][0]["sampledValue"][0]["value"]
                 found.add((charge_point, payload["transactionId"], value))
         return found
 
 
-def check(log: Log, where: str) -> tuple[dict[str, int], list[str]]:
-    """Compare log and database; return counts, and a line for every fault."""
+def event_of(charge_point: str, payload: dict[str, Any]) -> Event:
+    """Return by what an event of 2.0.1 is known."""
+    return charge_point, payload["transactionInfo"]["transactionId"], payload["seqNo"]
+
+
+def check(log: Log, where: str, told: dict[tuple[str, str], Any]) -> tuple[dict[str, int], list[str]]:
+    """Compare log, database and the energies that the server told; return counts, and a line for every fault."""
     kept = Kept(where)
     spooled = kept.in_spool()
     by_id = {row[0]: row for row in kept.transactions}
@@ -88,15 +105,20 @@ def check(log: Log, where: str) -> tuple[dict[str, int], list[str]]:
     faults += events(kept)
     readings = Counter(kept.readings)
     faults += [f"meter values are there {n} times: {one}" for one, n in readings.items() if n > 1]
-    same = Counter(row[1:6] for row in kept.transactions)
+    faults += events_of_201(log, kept, spooled)
+    faults += energies(log, told, spooled)
+    # A station of 2.0.1 gives no figures at the start: its transaction is known by its name.
+    same = Counter(row[1:6] if row[9] is None else (row[1], row[9]) for row in kept.transactions)
     faults += [f"a transaction is there {n} times: {one}" for one, n in same.items() if n > 1]
     counts = {
         "starts acknowledged": len(log.starts),
         "stops acknowledged": len(log.stops),
         "meter values acknowledged": len(log.readings),
+        "events of 2.0.1 acknowledged": len(log.events),
         "in the spool": len(kept.spool),
         "transactions in the store": len(kept.transactions),
         "meter values in the store": len(kept.readings),
+        "events of 2.0.1 in the store": len(kept.events),
         "events of starts and ends": len(kept.starts) + len(kept.ends),
     }
     return counts, faults
@@ -110,6 +132,47 @@ def events(kept: Kept) -> list[str]:
         *(f"transaction {number} has no event of its start" for number in started - set(kept.starts)),
         *(f"transaction {number} has no event of its end" for number in ended - set(kept.ends)),
         *(f"transaction {number} has an event of an end it has not" for number in set(kept.ends) - ended),
+    ]
+
+
+def events_of_201(log: Log, kept: Kept, spooled: set[Row]) -> list[str]:
+    """List events of 2.0.1 that are lost, doubled, changed or in the wrong transaction, and wrong transactions."""
+    faults = []
+    names = {row[0]: (row[1], row[9]) for row in kept.transactions}
+    found: dict[Event, list[dict[str, Any]]] = {}
+    for charge_point, number, data in kept.events:
+        event = event_of(charge_point, data)
+        found.setdefault(event, []).append(data)
+        if names.get(number) != event[:2]:
+            faults.append(f"an event is in a transaction of another name: {event} in {number}")
+    for event, payload in log.events.items():
+        rows = found.get(event, [])
+        if not rows and event not in spooled:
+            faults.append(f"an acknowledged event is not in the store: {event}")
+        if len(rows) > 1:
+            faults.append(f"an event is there {len(rows)} times: {event}")
+        if any({name: data[name] for name in data if name != "offline"} != payload for data in rows):
+            faults.append(f"an event is not as it was sent: {event}")
+    ended = {event[:2] for event, payload in log.events.items() if payload["eventType"] == "Ended"}
+    begun = {event[:2] for event in log.events}
+    waiting = {one[:2] for one in spooled if one in log.events}
+    rows_of = {(row[1], row[9]): row for row in kept.transactions if row[9] is not None}
+    for name in sorted(begun - waiting):
+        row = rows_of.get(name)
+        if row is None:
+            faults.append(f"a transaction is not in the store: {name}")
+        elif (row[3], row[10]) != (f"T{name[0]}", 1) or (name in ended) != (row[7] is not None):
+            faults.append(f"a transaction has another tag, EVSE or end: {name}, {row}")
+    return faults
+
+
+def energies(log: Log, told: dict[tuple[str, str], Any], spooled: set[Row]) -> list[str]:
+    """List transactions of 2.0.1 whose energy is not what their station counted."""
+    waiting = {one[:2] for one in spooled if one in log.events}
+    return [
+        f"the energy of {name} is {told.get(name)} instead of {energy_wh} Wh"
+        for name, energy_wh in log.energies.items()
+        if name not in waiting and told.get(name) != energy_wh
     ]
 
 
@@ -146,11 +209,17 @@ COLUMNS = (
     "stopped_at, stop_received_at, stop_reason, stop_id_tag, flags"
 )
 
+READING = "charge_point, connector, transaction_id, received_at, flags, version, unattached"
+
 PLANTS = {
     "lose-row": "DELETE FROM transactions WHERE id = (SELECT max(id) FROM transactions)",
     "lose-reading": "DELETE FROM readings WHERE number = (SELECT min(number) FROM readings)",
     "lose-stop": "UPDATE transactions SET stop_received_at = NULL WHERE id = (SELECT min(id) FROM transactions)",
     "duplicate": f"INSERT INTO transactions (id, {COLUMNS}) SELECT id + 1000000, {COLUMNS} FROM transactions LIMIT 1",
+    "duplicate-reading": f"INSERT INTO readings (digest, data, {READING}) "
+    f"SELECT digest || 'x', data, {READING} FROM readings LIMIT 1",
+    "change-energy": "UPDATE transactions SET assessed = 1, energy_wh = 1 "
+    "WHERE id = (SELECT min(id) FROM transactions)",
 }
 """Faults to plant in the database before it is looked at: each must be found."""
 

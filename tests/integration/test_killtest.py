@@ -18,6 +18,12 @@ PLANTED = {
     "lose-stop": "FAULT an acknowledged stop is not in the store",
     "duplicate": "FAULT a transaction is there 2 times",
 }
+PLANTED_201 = {
+    "lose-row": "FAULT a transaction is not in the store",
+    "lose-reading": "FAULT an acknowledged event is not in the store",
+    "duplicate-reading": "FAULT an event is there 2 times",
+    "change-energy": "FAULT the energy of ",
+}
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
@@ -33,8 +39,10 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_nothing_acknowledged_is_lost_or_doubled_however_often_the_server_is_killed() -> None:
-    done = run("--messages", "1500", "--kills", "5", "--charge-points", "20", "--seed", "7")
+@pytest.mark.parametrize("ocpp", ["1.6", "2.0.1"])
+def test_nothing_acknowledged_is_lost_or_doubled_however_often_the_server_is_killed(ocpp: str) -> None:
+    counts = ("--messages", "1500", "--kills", "5", "--charge-points", "20", "--seed", "7")
+    done = run("--ocpp", ocpp, *counts)
     assert done.returncode == 0, done.stdout
     figures = dict(line.rsplit(None, 1) for line in done.stdout.splitlines())
     assert int(figures["messages acknowledged"]) >= 1500
@@ -42,6 +50,11 @@ def test_nothing_acknowledged_is_lost_or_doubled_however_often_the_server_is_kil
     assert int(figures["CALLs sent"]) > int(figures["messages acknowledged"])
     assert int(figures["events delivered"]) == int(figures["events of starts and ends"])
     assert int(figures["faults"]) == 0
+    if ocpp == "2.0.1":
+        acknowledged, there = (
+            figures[f"events of 2.0.1 {what}"] for what in ("acknowledged", "in the store")
+        )
+        assert int(acknowledged) == int(there) + int(figures["in the spool"])
 
 
 def test_nor_on_postgresql_which_is_killed_too(postgres_process: PostgresProcess) -> None:
@@ -80,3 +93,12 @@ def test_a_planted_fault_is_found(fault: str) -> None:
     done = run("--messages", "40", "--kills", "1", "--charge-points", "4", "--plant", fault)
     assert done.returncode == 1, done.stdout
     assert any(line.startswith(PLANTED[fault]) for line in done.stdout.splitlines()), done.stdout
+
+
+@pytest.mark.parametrize("fault", PLANTED_201)
+def test_a_planted_fault_is_found_among_the_events_of_2_0_1(fault: str) -> None:
+    done = run(
+        "--ocpp", "2.0.1", "--messages", "40", "--kills", "1", "--charge-points", "4", "--plant", fault
+    )
+    assert done.returncode == 1, done.stdout
+    assert any(line.startswith(PLANTED_201[fault]) for line in done.stdout.splitlines()), done.stdout

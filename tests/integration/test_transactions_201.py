@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import random
 import signal
 from pathlib import Path
 
@@ -149,50 +148,6 @@ def event(name: str, kind: str, seq: int, wh: int) -> dict[str, object]:
         "meterValue": [value],
         **({"evse": {"id": 1}, "idToken": {"idToken": "T1", "type": "Central"}} if seq == 0 else {}),
     }
-
-
-def test_nothing_acknowledged_is_lost_or_doubled_when_the_server_is_killed(
-    start_server: StartServer, tmp_path: Path
-) -> None:
-    chance = random.Random(7)
-    data = tmp_path / "data"
-    waiting = [
-        event(f"tx-{number}", kind, seq, 1000 + 100 * seq)
-        for number in range(40)
-        for seq, kind in enumerate(("Started", "Updated", "Updated", "Ended"))
-    ]
-    acknowledged: list[dict[str, object]] = []
-    kills = 4
-    for life in range(kills + 1):
-        server = start_server("--store", "sqlite", data=data)
-        kill_at = len(waiting) if life == kills else chance.randrange(15, 35)
-        with (
-            contextlib.suppress(ConnectionError, EOFError, OSError, AssertionError),
-            opened(f"{server.ws}/CP1") as station,
-        ):
-            for index in range(kill_at):
-                if not waiting:
-                    break
-                for _ in range(chance.randrange(1, 4)):  # with new message ids
-                    assert station.call("TransactionEvent", waiting[0])[0] == 3
-                acknowledged.append(waiting.pop(0))
-                if index == kill_at - 2 and life < kills:
-                    for one in waiting[:5]:  # on the way while it dies
-                        station.send_call("TransactionEvent", one)
-                    server.process.send_signal(signal.SIGKILL)
-                    server.process.wait(10)
-                    break
-        if life < kills:
-            assert not server.alive
-    assert not waiting
-    assert len(acknowledged) == 160
-    found = transactions(server)
-    assert len(found) == len({one["remote_id"] for one in found}) == 40
-    assert {(one["energy_wh"], one["open"]) for one in found} == {(300, False)}
-    for one in found:
-        shown = server.ask("GET", f"/api/v1/transactions/{one['transaction_id']}").json
-        assert len(shown["meter_readings"]) == 4
-        assert one["flags"] == []
 
 
 def test_a_server_that_is_killed_asks_for_missing_events_after_its_restart(
