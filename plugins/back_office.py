@@ -46,12 +46,10 @@ DIGITS = 12
 LARGE = 1e15
 """Sum of the values of a message beyond which they are looked at one by one."""
 
-GOING_ON = frozenset(
-    {
-        v16.ChargePointStatus.CHARGING,
-        v16.ChargePointStatus.SUSPENDED_EV,
-        v16.ChargePointStatus.SUSPENDED_EVSE,
-    }
+GOING_ON = (  # no set: an enumeration's hash is a Python call
+    v16.ChargePointStatus.CHARGING,
+    v16.ChargePointStatus.SUSPENDED_EV,
+    v16.ChargePointStatus.SUSPENDED_EVSE,
 )
 """Statuses that a connector has in a transaction only."""
 
@@ -107,6 +105,8 @@ def _seem_usable(meter_values: Iterable[v16.MeterValue | v16.TransactionData]) -
         for one in meter_values:
             for sampled in one.sampled_value:
                 measurand, value = sampled.measurand, sampled.value
+                if measurand is not None and value.isdecimal() and len(value) <= DIGITS:
+                    continue  # as most are
                 if measurand is None:
                     if sampled.unit not in WH:
                         return False
@@ -200,16 +200,20 @@ class BackOffice(Plugin):
     @passive(v16.StatusNotification)
     def status(self, call: Call[v16.StatusNotification]) -> v16.StatusNotificationResponse:
         """Store the status; it may show that a transaction is over, or that it is going on."""
-        self._note(call, "status")
-        status, connector_id = call.request.status, call.request.connector_id
-        if status == AVAILABLE and connector_id:
+        received_at = self._note(call, "status").received_at
+        charge_point_id, status, connector_id = (
+            call.charge_point.id,
+            call.request.status,
+            call.request.connector_id,
+        )
+        if status is AVAILABLE and connector_id:
             self._store.transaction_over(
-                call.charge_point.id, connector_id, call.received_at, f"{call.action} {status}"
+                charge_point_id, connector_id, received_at, f"{call.action} {status}"
             )
-        elif call.charge_point.id in self._facts.by_charge_point and status in GOING_ON:
-            for transaction in self._store.open_on_connector(call.charge_point.id, connector_id):
+        elif charge_point_id in self._facts.by_charge_point and status in GOING_ON:
+            for transaction in self._store.open_on_connector(charge_point_id, connector_id):
                 if transaction.over:
-                    self._store.transaction_alive(transaction.id, call.received_at)
+                    self._store.transaction_alive(transaction.id, received_at)
         return NO_STATUS_MEMBERS
 
     @on_online
@@ -439,7 +443,10 @@ class BackOffice(Plugin):
                 values=call.payload,
                 version=VERSION_NAME,
             )
-            return call.once_stored(NO_MEMBERS, self._store.add_meter_reading(reading))
+            receipt = self._store.add_meter_reading(reading)
+            if receipt.done and receipt.error is None:
+                return NO_MEMBERS
+            return call.once_stored(NO_MEMBERS, receipt)
         receipts = self._keep_reading(
             call,
             request.connector_id,
@@ -535,11 +542,12 @@ class BackOffice(Plugin):
         self._note(call, "sign_certificate")
         return v16.SignCertificateResponse(status=v16.GenericStatus.REJECTED)
 
-    def _note(self, call: Call[Any], kind: str) -> Any:
+    def _note(self, call: Call[Any], kind: str) -> Event:
         event = Event(
             charge_point_id=call.charge_point.id,
             kind=kind,
             received_at=call.received_at,
             data=as_sent(call) if call.deviations else msgspec.to_builtins(call.request),
         )
-        return self._store.add_event(event)
+        self._store.add_event(event)
+        return event

@@ -211,27 +211,26 @@ class Session:
 
     def receive(self, data: bytes, now: float) -> Event:
         """Take one frame, which must be valid UTF-8."""
+        slips: tuple[Deviation, ...] = ()
+        payload: Any
         try:
             _, unique_id, name, payload = frames.decode_call(data)
         except frames.UNREADABLE:
-            return self._receive_other(data, now)
-        return self._receive_call(unique_id, name, payload, now)
-
-    def _receive_call(
-        self, unique_id: str, name: str, payload: Any, now: float, slips: tuple[Deviation, ...] = ()
-    ) -> Event:
+            frame, slips = self._read(data)
+            if type(frame) is not frames.CallFrame:
+                return self._receive_other(frame, slips, data, now)
+            unique_id, name, payload = frame
         rules = self.rules
         action = rules.version.actions.get(name)
         if action is None:
-            return self._reply(
-                unique_id, ErrorCode.NOT_IMPLEMENTED, f"{name[:50]} is not an action", name[:50]
-            )
+            text = f"{name[:50]} is not an action"
+            return self._reply(unique_id, ErrorCode.NOT_IMPLEMENTED, text, name[:50], slips)
         if action.sender is not rules.receives and action.sender is not EITHER:
-            return self._reply(unique_id, ErrorCode.NOT_SUPPORTED, f"{name} is not for this side", name)
+            text = f"{name} is not for this side"
+            return self._reply(unique_id, ErrorCode.NOT_SUPPORTED, text, name, slips)
         if self.registration is not ACCEPTED and not self._may_receive(action):
-            return self._reply(
-                unique_id, ErrorCode.SECURITY_ERROR, "BootNotification was not accepted yet", name
-            )
+            text = "BootNotification was not accepted yet"
+            return self._reply(unique_id, ErrorCode.SECURITY_ERROR, text, name, slips)
         deviations = slips
         request: Message | None
         try:
@@ -243,7 +242,7 @@ class Session:
                 request, found = self._judge(action, payload, now)
             except Refused as refused:
                 if rules.strict or not action.transaction:
-                    return self._refuse_payload(unique_id, action, payload, refused, now)
+                    return self._refuse_payload(unique_id, action, payload, refused, now, slips)
                 request, found = None, refused.violations
             deviations = tuple(dict.fromkeys(slips + found))
         due = now + rules.deadlines_s.get(name, rules.default_deadline_s)
@@ -258,10 +257,16 @@ class Session:
         return lenient(action.request, payload, received_at=rules.date_of(now), naive_zone=rules.naive_zone)
 
     def _refuse_payload(
-        self, unique_id: str, action: Action, payload: Any, refused: Refused, now: float
+        self,
+        unique_id: str,
+        action: Action,
+        payload: Any,
+        refused: Refused,
+        now: float,
+        slips: tuple[Deviation, ...],
     ) -> RefusedCall:
-        reply = self._reply(unique_id, refused.code, str(refused), action.name)
-        reply.violations = refused.violations
+        violations = slips + refused.violations
+        reply = self._reply(unique_id, refused.code, str(refused), action.name, violations)
         if action.transaction:
             reply.lost = Incoming(unique_id, action, None, bytes(payload), refused.violations, now, now)
         return reply
@@ -302,13 +307,9 @@ class Session:
             return frames.mend(data)
         return frame, ()
 
-    def _receive_other(self, data: bytes, now: float) -> Event:
-        frame, slips = self._read(data)
-        if type(frame) is frames.CallFrame:
-            event = self._receive_call(frame.unique_id, frame.action, frame.payload, now, slips)
-            if slips and type(event) is RefusedCall:
-                event.violations = slips + event.violations
-            return event
+    def _receive_other(
+        self, frame: frames.Frame, slips: tuple[Deviation, ...], data: bytes, now: float
+    ) -> Event:
         if type(frame) is frames.ResultFrame:
             return self._receive_result(frame, slips, data, now)
         if type(frame) is frames.ErrorFrame:
@@ -441,10 +442,16 @@ class Session:
         del self.incoming[incoming]
         return frames.error(incoming.unique_id, self.rules.version.spell(code), description, details)
 
-    def _reply(self, unique_id: str, code: ErrorCode, description: str, action: str = "") -> RefusedCall:
-        return RefusedCall(
-            frames.error(unique_id, self.rules.version.spell(code), description), code, description, action
-        )
+    def _reply(
+        self,
+        unique_id: str,
+        code: ErrorCode,
+        description: str,
+        action: str = "",
+        violations: tuple[Deviation, ...] = (),
+    ) -> RefusedCall:
+        frame = frames.error(unique_id, self.rules.version.spell(code), description)
+        return RefusedCall(frame, code, description, action, violations)
 
     def submit(self, outgoing: Outgoing) -> bool:
         """Queue a command; false if `queue_limit` commands, and those in reserve, wait already."""

@@ -40,6 +40,8 @@ _MAX_REASON_BYTES: Final = _MAX_CONTROL_BYTES - 2
 _MAX_IN_2_BYTES: Final = 0xFFFF
 _IN_2_BYTES: Final = 126
 _IN_8_BYTES: Final = 127
+_SHORTEST: Final = 6
+"""Bytes of an empty frame of a client."""
 _pack_2: Final = struct.Struct(">BBH").pack
 _pack_8: Final = struct.Struct(">BBQ").pack
 # Every header that a server puts before a short text, made once.
@@ -172,6 +174,28 @@ class Codec:
     def unfinished(self) -> bool:
         """True if the last `receive` left whole frames for another one, which may get no bytes."""
         return self._need == 0 and self._pending is not None
+
+    def only_text(self, data: bytes) -> bytes | None:
+        """Return the text if `data` is one whole text frame, as most reads are, and nothing came before it.
+
+        Otherwise None, and nothing has changed: `receive` takes it.
+        """
+        size = len(data)
+        if size < _SHORTEST or data[0] != _WHOLE_TEXT or self._pending is not None:
+            return None
+        if self._message is not None or self._over or not self._peer_masks:
+            return None
+        length, start = data[1] ^ _MASKED, 6
+        if length == _IN_2_BYTES:
+            length, start = data[2] << 8 | data[3], 8
+            if length <= _MAX_CONTROL_BYTES:  # not in its shortest form
+                return None
+        elif length > _IN_2_BYTES:
+            return None
+        if length != size - start or length > self._max_message_bytes:
+            return None
+        text = mask(data[start:], data[start - 4 : start])
+        return text if text.isascii() else None
 
     def receive(self, data: bytes, most: int = NO_LIMIT) -> list[Event]:
         """Take what the peer sent, cut anywhere, and return what it completes, in order.

@@ -156,7 +156,10 @@ class OpenTransactions:
     def revived(self, number: int, at: datetime) -> Transaction | None:
         """Make a transaction that was over with a later sign of life; None if it was not over, or still is."""
         transaction = self.by_id.get(number)
-        if transaction is None or self._fact_of(transaction) is None:
+        if transaction is None:
+            return None
+        sure = self._sure.get(transaction.charge_point_id)
+        if (sure is not None and number in sure) or self._fact_of(transaction) is None:
             return None
         alive = msgspec.structs.replace(transaction, life_at=at)
         return None if self._fact_of(alive) is not None else alive
@@ -220,7 +223,10 @@ class OpenTransactions:
 
     def on(self, charge_point_id: str, connector_id: int, limit: int) -> list[Transaction]:
         """Return open transactions of a connector, those that came last first."""
-        return self._last(self._on.get((charge_point_id, connector_id)), limit)
+        numbers = self._on.get((charge_point_id, connector_id))
+        if limit == 1 and numbers is not None:  # the usual case, kept short
+            return [self.derived(self.by_id[next(reversed(numbers))])]
+        return self._last(numbers, limit)
 
     def with_tag(self, charge_point_id: str, id_tag: str, limit: int) -> list[Transaction]:
         """Return open transactions of a tag at a charge point, those that came last first, of its last `SEARCHED`."""

@@ -156,18 +156,20 @@ class SocketConnection(OutboxSocket):
         self._last_heard = now
         if self._heard is not None:
             self._heard.set()
-        taken, receiver = codec.receive(data, FRAMES_AT_A_TURN), self._receiver
-        if len(taken) == 1 and type(taken[0]) is bytes and receiver is not None and not self._closing:
+        receiver, size = self._receiver, len(data)
+        text = codec.only_text(data)
+        if text is not None and receiver is not None and not self._closing:
+            frames = 1
             try:  # the usual case, without the loop
-                receiver.deliver(self, taken[0])
+                receiver.deliver(self, text)
             except Exception:
                 logger.exception(FAILED, self.peer)
                 self.close(INTERNAL_ERROR)
         else:
-            self._take(taken)
+            self._take(codec.receive(data, FRAMES_AT_A_TURN))
+            frames = codec.frames
         if self._outbox:
             self._flush()  # a TLS socket may have needed these bytes to send
-        frames, size = codec.frames, len(data)
         if quiet_s < self._easy_s or frames > 1 or size > EASY_BYTES or self._ahead_s:
             self._note_ahead(now, quiet_s, frames, size)
 

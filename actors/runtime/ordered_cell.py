@@ -107,10 +107,7 @@ class OrderedCell(Cell):
         message = messages[0]
         content = message.message if type(message) is Envelope else message
         if type(content) is ActorStop:
-            # Started handlers end first, as an ordinary actor ends its current message first.
-            if not self.ordering_keys:
-                messages.popleft()
-                self._stop(actor, message)
+            self._take_stop(actor, message)
             return False
         messages.popleft()
         ordering_key = getattr(content, "ordering_key", None)
@@ -131,7 +128,10 @@ class OrderedCell(Cell):
             ):
                 self._handle(actor, self._next_in(waiting, ordering_key))
             if ordering_keys.get(ordering_key) is me:  # else it was abandoned
-                self._release_key(ordering_key)
+                if self.dying or waiting:
+                    self._release_key(ordering_key)
+                else:  # the usual case
+                    del ordering_keys[ordering_key]
             if self.messages and not self.queued:
                 self._requeue()
         return True
@@ -178,7 +178,11 @@ class OrderedCell(Cell):
             self.messages = deque()
         self.messages.extendleft(reversed(messages))
 
-    def _stop(self, actor: Actor, message: Any) -> None:
+    def _take_stop(self, actor: Actor, message: Any) -> None:
+        # Started handlers end first, as an ordinary actor ends its current message first.
+        if self.ordering_keys or self.messages is None:
+            return
+        self.messages.popleft()
         me = self.ordering_keys[STOPPING] = getcurrent()
         attempt(actor.receive, ActorStop())
         if self.ordering_keys.get(STOPPING) is me:

@@ -46,6 +46,9 @@ _from_timestamp, _UTC = dt.datetime.fromtimestamp, dt.UTC
 CRASH_REPORTS = 100
 """Number of the last crash reports that are kept."""
 
+APART_S = 0.1
+"""Seconds for which the difference between the machine's two clocks is taken as known."""
+
 
 class SpooledMessage(Protocol):
     """Message in the spool, as `store.records.Spooled` has it."""
@@ -425,11 +428,16 @@ class SessionContext:
         self.crash_reports: deque[dict[str, object]] = deque(maxlen=CRASH_REPORTS)
         self.durable_tickets = durable_tickets  # None unless the store is durable
         self.host: SessionHost = host or NoHost()
+        self._apart_s = 0.0  # from the monotonic time to the Unix time
+        self._apart_until = -float("inf")
 
     def date_of(self, monotonic: float) -> dt.datetime:
         """Convert a monotonic time to UTC."""
-        clock = self.clock
-        return _from_timestamp(clock.time() - clock.monotonic() + monotonic, _UTC)
+        if monotonic >= self._apart_until:  # both clocks are read seldom: this runs for each message
+            clock = self.clock
+            now = clock.monotonic()
+            self._apart_s, self._apart_until = clock.time() - now, now + APART_S
+        return _from_timestamp(self._apart_s + monotonic, _UTC)
 
     def now(self) -> dt.datetime:
         """Return the UTC time now."""

@@ -11,7 +11,7 @@ from wsproto.events import BytesMessage, CloseConnection, TextMessage
 from wsproto.events import Ping as TheirPing
 from wsproto.events import Pong as TheirPong
 
-from chargehand.protocol.websocket import CloseCode, Closed, Codec, Failed, Ping, Pong, Role
+from chargehand.protocol.websocket import CloseCode, Closed, Codec, Event, Failed, Ping, Pong, Role
 
 # A slow machine is no failure.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -75,11 +75,18 @@ def damaged(draw: st.DrawFn, role: Role) -> bytes:
     return bytes(stream)
 
 
-def heard(role: Role, pieces: Iterable[bytes]) -> list[object]:
-    """Return the events of a stream in a form to compare: a client masks each reply with another key."""
+def heard(role: Role, pieces: Iterable[bytes], *, short_way: bool = False) -> list[object]:
+    """Return the events of a stream in a form to compare: a client masks each reply with another key.
+
+    With `short_way` a piece is taken as a connection takes it: as the only text, if it is one.
+    """
     codec = Codec(role, max_message_bytes=LIMIT)
     facts: list[object] = []
-    for event in (event for piece in pieces for event in codec.receive(piece)):
+    events: list[Event] = []
+    for piece in pieces:
+        text = codec.only_text(piece) if short_way else None
+        events += codec.receive(piece) if text is None else [text]
+    for event in events:
         if isinstance(event, Closed | Failed):
             assert event.reply is not None
             (reply,) = Codec(OTHER[role]).receive(event.reply)
@@ -215,3 +222,14 @@ def test_frames_taken_a_few_at_a_time_say_the_same_as_all_at_once(data, role, mo
             got += few.receive(b"", most)
             assert few.frames <= most
     assert [without_key(event) for event in got] == [without_key(event) for event in expected]
+
+
+@patient
+@given(st.lists(st.one_of(frames(Role.SERVER), messages(Role.SERVER), damaged(Role.SERVER)), max_size=6))
+@example([b"\x81\x0c" + bytes(140)])
+@example([b"\x81\xfe\x00\x05" + b"abcd" + b"hello"])
+def test_the_short_way_for_a_whole_text_hears_what_the_long_way_hears(pieces: list[bytes]) -> None:
+    whole = [piece for piece in pieces if piece]
+    assert heard(Role.SERVER, whole, short_way=True) == heard(Role.SERVER, whole)
+    codec = Codec(Role.CLIENT)
+    assert [codec.only_text(piece) for piece in whole] == [None] * len(whole)
