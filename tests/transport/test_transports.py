@@ -134,7 +134,7 @@ def test_others_have_their_turn_between_any_two_reads_of_one_that_sends_fast(mak
             gevent.sleep(0)
 
     near = Firehose()
-    peer = make(near=near)
+    peer = make(near=near, limits=SessionSettings(ping_interval_s=0, close_timeout_s=30))
     greenlet = gevent.spawn(other)
     peer.run()
     greenlet.join()
