@@ -161,6 +161,22 @@ class Target(Protocol):
         """Tell it of an event; `ended` is called with None, a `Failure` or `Untried`. Never blocks."""
 
 
+class NamedTarget(Target, Protocol):
+    """Handler of the events of these kinds, with the name of its position in the store."""
+
+    @property
+    def name(self) -> str:
+        """Name of the consumer."""
+
+    @property
+    def kinds(self) -> Sequence[type[DomainEvent]]:
+        """Kinds of events that it takes."""
+
+    @property
+    def closed(self) -> bool:
+        """True if it takes no further events."""
+
+
 class PluginTarget:
     """Plugin with handlers of durable events; of all processes if it is here only."""
 
@@ -238,7 +254,7 @@ class DurableEvents:
         self._router = router
         self._pool = pool
         self._cell: Cell | None = None
-        self.subscriptions: list[DurableSubscription] = []
+        self.subscriptions: list[NamedTarget] = []
 
     def attach(self, cell: Cell) -> None:
         """Tell the consumers' actor from now on."""
@@ -256,13 +272,19 @@ class DurableEvents:
         for kind in kinds:
             if kind not in DURABLE:
                 raise ValueError(f"{kind.__name__} is no durable event")
-        self.subscriptions = [one for one in self.subscriptions if not one.closed]
-        if name in self._router.consumers or any(one.name == name for one in self.subscriptions):
-            raise DuplicateConsumer(f"there is a consumer {name!r} already")
         made = DurableSubscription(name, kinds, callback, self._pool, charge_point_id, self._log.last)
-        self.subscriptions.append(made)
-        self._tell(Subscribed(made))
+        self.enter(made)
         return made
+
+    def enter(self, target: NamedTarget) -> None:
+        """Deliver to a target from now on, until it is closed. Raises `DuplicateConsumer`."""
+        self.subscriptions = [one for one in self.subscriptions if not one.closed]
+        if target.name in self._router.consumers or any(
+            one.name == target.name for one in self.subscriptions
+        ):
+            raise DuplicateConsumer(f"there is a consumer {target.name!r} already")
+        self.subscriptions.append(target)
+        self._tell(Subscribed(target))
 
     def listening(self, kinds: Collection[type[DomainEvent]]) -> None:
         """Note that somebody listens to these kinds from now on, of which some may be durable."""

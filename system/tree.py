@@ -159,7 +159,7 @@ class Tree:
                 elsewhere[spec.name] = factory.child(spec)
             else:
                 children.append(factory.child(spec))
-        if settings.redis.remote_actions:
+        if settings.redis.url:
             children.append(factory.child(self._remote(specs)))
         for class_name in settings.bundled_plugins:
             spec = load_class(class_name).bundled(settings, self.store)
@@ -169,6 +169,7 @@ class Tree:
 
     def _remote(self, others: Iterable[PluginSpec]) -> PluginSpec:
         context, redis = self.context, self.settings.redis
+        router: Any = context.router
         module = importlib.import_module("..remote.plugins.forwarder", __package__)
         spec: PluginSpec = module.Remote.spec(
             redis.url,
@@ -186,6 +187,8 @@ class Tree:
             epoch_of=self._epoch_of,
             observer=context.observer,
             back=self.spool.redeliver_now,
+            watch=router.watch,
+            consume=self.events.enter,
         )
         return spec
 

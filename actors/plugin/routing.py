@@ -156,6 +156,23 @@ class Router:
             self.listeners.pop(kind, None)
         self.watched = bool(self.after or self.listeners)
 
+    def watch(
+        self, cell: PluginCell, after: Iterable[Action] = (), events: Iterable[type[DomainEvent]] = ()
+    ) -> None:
+        """Have a plugin see the answers of these rows and these live events from now on, and no others."""
+        for row, cells in list(self.after.items()):
+            if cell in cells:
+                cells.remove(cell)
+            if not cells:
+                del self.after[row]
+        for kind in list(self.listeners):
+            self.unlisten(kind, cell.hear)
+        for row in after:
+            self.after.setdefault(row, []).append(cell)
+        for kind in events:
+            self.listen(kind, cell.hear)
+        self.watched = bool(self.after or self.listeners)
+
     def publish(self, event: DomainEvent) -> None:
         """Tell those who listen to a live event."""
         for listener in list(self.listeners.get(type(event), ())):

@@ -13,7 +13,7 @@ from .streams import LEASE_S
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .host_cell import Place, RemoteCall, RemoteEvent
+    from .host_cell import Pending, Place
 
 
 class Stream:
@@ -21,9 +21,7 @@ class Stream:
 
     __slots__ = ("claimed", "epochs", "lease_until", "leaving", "number", "pending")
 
-    def __init__(
-        self, number: int, lease_until: float, pending: dict[bytes, RemoteCall | RemoteEvent]
-    ) -> None:
+    def __init__(self, number: int, lease_until: float, pending: dict[bytes, Pending]) -> None:
         self.number = number
         self.lease_until = lease_until
         self.claimed = False
@@ -41,9 +39,7 @@ class Assignment:
 
     def __init__(self) -> None:
         self._streams: dict[int, Stream] = {}
-        self._pending: dict[
-            int, dict[bytes, RemoteCall | RemoteEvent]
-        ] = {}  # by stream; they outlive its lease
+        self._pending: dict[int, dict[bytes, Pending]] = {}  # by stream; they outlive its lease
 
     def __iter__(self) -> Iterator[Stream]:
         return iter(list(self._streams.values()))
@@ -59,7 +55,7 @@ class Assignment:
         return self._streams.get(number)
 
     @property
-    def pending(self) -> list[RemoteCall | RemoteEvent]:
+    def pending(self) -> list[Pending]:
         """Pending entries, also of streams that were lost meanwhile."""
         return [entry for entries in self._pending.values() for entry in entries.values()]
 

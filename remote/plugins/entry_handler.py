@@ -11,39 +11,44 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec import UNSET, Raw
+
 from ...actors.plugin.detached_call import Untried
 from ...actors.runtime.failure import Failure, attempt
-from ...actors.session.messages import TicketEnded, WentOffline, WentOnline
+from ...actors.session.messages import AnswerSent, TicketEnded, WentOffline, WentOnline
 from ...protocol.errors import OcppError, Refused
 from ...protocol.payload import build, lenient
 from ...protocol.session import Incoming
 from ...protocol.versions import version_named
+from ...store.events import decoded
 from ..redis.address import RedisAway
 from .envelopes import (
+    AnswerSeen,
     CallMade,
     CameOnline,
-    Decline,
+    EventLogged,
     LeftOffline,
     OutcomeSeen,
+    Seen,
     UnreadableEnvelope,
     Verdict,
     charge_point_of,
+    decline_of,
     encode,
+    error_of,
     read_envelope,
     ticket_of,
 )
-from .host_cell import RemoteCall, RemoteEvent
+from .host_cell import RemoteAnsweredCall, RemoteCall, RemoteDelivery, RemoteEvent
 from .streams import ANSWERS_LIMIT, ANSWERS_S, DROP, FINISH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from msgspec import Raw
-
     from ...actors.runtime.timers import Clock
     from ...actors.session.charge_point import ChargePoint
     from ...actors.session.context import Observer
-    from ...protocol.actions import Version
+    from ...protocol.actions import Action, Version
     from ..redis.link import Link
     from .assignment import Assignment, Stream
     from .envelopes import AnyEnvelope
@@ -56,6 +61,10 @@ KNOWN_LIMIT = 10_000
 """Answers that are cached, for entries that come again before Redis has stored them; and charge points."""
 EVENT_S = 60.0
 """Seconds after which a event counts as handled, even if the plugin has not begun or ended it."""
+
+
+NO_FACTS = Raw(b"{}")
+"""Facts of a charge point of which nothing is known."""
 
 
 class StreamEntry(NamedTuple):
@@ -80,6 +89,7 @@ class EntryHandler:
         assignment: Assignment,
     ) -> None:
         self.cell: PluginHostCell
+        self.stopping = False  # what has not begun is left to the next owner of its stream
         self._link = link
         self._keys = keys
         self._group = group
@@ -115,15 +125,19 @@ class EntryHandler:
                 self._drop((entry.stream.number, entry.id))
                 continue
             fresh.append((entry, envelope))
-            if isinstance(envelope, CallMade) and (again or envelope.is_lasting):
-                keys.append(envelope.key)
+            keys += _answered_before(envelope, again=again)
         if keys:
             found = self._link.ask("MGET", *map(self._keys.done, keys))
             for key, answer in zip(keys, found, strict=True):
                 if answer is not None:
                     self._remember(key, answer)
         for entry, envelope in fresh:
-            self._begin(entry, envelope)
+            if isinstance(envelope, EventLogged):
+                self._begin_delivery(entry, envelope)
+            elif isinstance(envelope, Seen):
+                self._see(entry, envelope, again=again)
+            else:
+                self._begin(entry, envelope)
 
     def _begin(self, entry: StreamEntry, envelope: AnyEnvelope) -> None:
         place = (entry.stream.number, entry.id)
@@ -162,17 +176,79 @@ class EntryHandler:
             return "its deadline passed before a plugin host read it"
         if not self.cell.try_admit(envelope.charge_point, action.name):
             return "its plugin is quarantined or was stopped"
-        offset = envelope.naive_offset_min
-        request, deviations = lenient(
-            action.request,
-            envelope.payload,
-            received_at=dt.datetime.fromtimestamp(envelope.received_at, dt.UTC),
-            naive_zone=None if offset is None else dt.timezone(dt.timedelta(minutes=offset)),
-        )
-        payload = bytes(envelope.payload)
-        incoming = Incoming(envelope.unique_id, action, request, payload, deviations, now, now + left_s)
+        incoming = _incoming(envelope, action, envelope.naive_offset_min, now, now + left_s)
         facts = self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts)
         return RemoteCall(facts, incoming, envelope, place, self.cell, self._ended)
+
+    def _begin_delivery(self, entry: StreamEntry, envelope: EventLogged) -> None:
+        """Have a durable event handled, unless that was done before."""
+        place = (entry.stream.number, entry.id)
+        delivery = RemoteDelivery(envelope, place)
+        known = self._known.get(envelope.key)
+        if known is not None:
+            self._observer.count("plugin_host_known", envelope.charge_point)
+            self._write(place, envelope, known, envelope.keep_s)
+            return
+        try:
+            event = decoded(envelope.name, bytes(envelope.event).decode())
+        except (ValueError, KeyError) as error:
+            logger.error("event of %s cannot be read: %s", envelope.charge_point, error)  # noqa: TRY400
+            self._write(
+                place, envelope, encode(Verdict(failed=f"the event cannot be read: {error}"[:500])), 0
+            )
+            return
+        if not self.cell.ended:  # else the next owner of the stream takes it
+            entry.stream.pending[entry.id] = delivery
+            self.cell.deliver(event, partial(self._delivered, delivery))
+
+    def _delivered(self, delivery: RemoteDelivery, outcome: Any) -> None:
+        envelope, place = delivery.envelope, delivery.place
+        if outcome is None:
+            self._observer.count("plugin_host_handled", envelope.charge_point)
+            self._write(place, envelope, b'{"response":{}}', envelope.keep_s)
+        elif type(outcome) is Failure:
+            self._observer.count("plugin_host_failed", envelope.charge_point)
+            self._write(place, envelope, encode(Verdict(failed=outcome.text[:500])), 0)
+        elif self.stopping:
+            self._assignment.done(place)
+        else:
+            self._write(place, envelope, encode(Verdict(untried=outcome.why)), 0)
+
+    def _see(self, entry: StreamEntry, envelope: Seen, *, again: bool) -> None:
+        """Tell the plugin of answers and live events, each of them once and without waiting for it."""
+        cell, plugin = self.cell, self.cell.spec.plugin
+        # Those that an earlier owner had read may have been told.
+        for item in () if again or cell.ended else envelope.items:
+            if not isinstance(item, AnswerSeen):
+                if plugin.handler_of("on", item.name) is not None:
+                    try:
+                        cell.hear(decoded(item.name, bytes(item.event).decode()))
+                    except (ValueError, KeyError) as error:
+                        logger.error("a live event cannot be read: %s", error)  # noqa: TRY400
+                continue
+            version = version_named(self._versions, item.ocpp)
+            action = None if version is None else version.actions.get(item.action)
+            if action is None or plugin.handler_of("after", action.name, action.version) is None:
+                continue
+            try:
+                fact = self._answer(item, action, envelope)
+            except (UnreadableEnvelope, Refused) as error:
+                logger.error("answer to %s of %s cannot be read: %s", item.action, item.charge_point, error)  # noqa: TRY400
+                continue
+            if not cell.quarantined or cell.try_as_trial(fact):
+                cell.tell_event(fact)
+        self._drop((entry.stream.number, entry.id))
+
+    def _answer(self, seen: AnswerSeen, action: Action, envelope: Seen) -> AnswerSent:
+        now = self._clock.monotonic()
+        incoming = _incoming(seen, action, envelope.naive_offset_min, now, now)
+        incoming.open = False
+        facts = self._charge_point(
+            seen.charge_point, seen.ocpp, envelope.facts.get(seen.charge_point, NO_FACTS)
+        )
+        answer = _answer_of(seen)
+        call = RemoteAnsweredCall(facts, incoming, seen, self.cell)
+        return AnswerSent(call, answer)
 
     def _event(self, entry: StreamEntry, envelope: AnyEnvelope, place: Place) -> RemoteEvent | str:
         plugin = self.cell.spec.plugin
@@ -257,7 +333,7 @@ class EntryHandler:
             self._fail(call, data.error, "the answer of its handler was invalid")
         elif isinstance(outcome.error, OcppError):
             error = outcome.error
-            verdict = attempt(encode, Verdict(error=Decline(error.code, error.description, error.details)))
+            verdict = attempt(encode, Verdict(error=decline_of(error)))
             if type(verdict) is Failure:
                 self._fail(call, verdict.error, "the details of its error cannot be encoded")
             else:
@@ -295,6 +371,8 @@ class EntryHandler:
                         "plugin %s: %r was not handled within %g s", self.cell.urn, entry.fact, EVENT_S
                     )
                     self._event_done(entry)
+            elif isinstance(entry, RemoteDelivery):
+                pass  # the cell watches its handler
             elif entry.incoming.open and entry.incoming.due <= now:
                 logger.warning("%r was not answered in time", entry)
                 entry.incoming.open = False
@@ -311,7 +389,7 @@ class EntryHandler:
         if len(self._known) > KNOWN_LIMIT:
             self._known.popitem(last=False)
 
-    def _write(self, place: Place, envelope: CallMade, verdict: bytes, keep_s: int) -> None:
+    def _write(self, place: Place, envelope: CallMade | EventLogged, verdict: bytes, keep_s: int) -> None:
         """Write the answer and remove the entry from its stream; a `keep_s` of 0 stores no answer."""
         if keep_s:
             self._remember(envelope.key, verdict)
@@ -338,3 +416,34 @@ class EntryHandler:
                 place[0],
                 result.exception,
             )
+
+
+def _incoming(
+    envelope: CallMade | AnswerSeen, action: Action, offset_min: int | None, received_at: float, due: float
+) -> Incoming:
+    """Read the call of an envelope again, as its node did. Raises `Refused`."""
+    request, deviations = lenient(
+        action.request,
+        envelope.payload,
+        received_at=dt.datetime.fromtimestamp(envelope.received_at, dt.UTC),
+        naive_zone=None if offset_min is None else dt.timezone(dt.timedelta(minutes=offset_min)),
+    )
+    payload = bytes(envelope.payload)
+    return Incoming(envelope.unique_id, action, request, payload, deviations, received_at, due)
+
+
+def _answered_before(envelope: AnyEnvelope, *, again: bool) -> list[str]:
+    """List the key under which an answer may be stored already; with `again` an earlier owner had the entry."""
+    if isinstance(envelope, EventLogged) or (
+        isinstance(envelope, CallMade) and (again or envelope.is_lasting)
+    ):
+        return [envelope.key]
+    return []
+
+
+def _answer_of(seen: AnswerSeen) -> bytes | OcppError:
+    if seen.response is not UNSET:
+        return bytes(seen.response)
+    if seen.error is not UNSET:
+        return error_of(seen.error)
+    raise UnreadableEnvelope("neither response nor error")

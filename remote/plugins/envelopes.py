@@ -130,17 +130,69 @@ class Decline(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Answer to a call; exactly one of the three members is set."""
+    """Answer to a call or to a durable event; exactly one of the members is set.
+
+    A durable event has no `error`; only it may be `untried`: no handler has ended for it, which is no failure.
+    """
 
     response: Raw | UnsetType = UNSET
     error: Decline | UnsetType = UNSET
     failed: str | UnsetType = UNSET
+    untried: str | UnsetType = UNSET
 
 
 class CallAnswer(Verdict, frozen=True, tag_field="kind", tag="answer"):
     """Verdict on its way back to the node, with the id of its call."""
 
     id: str = msgspec.field(default="")
+
+
+class EventLogged(Envelope, frozen=True, tag="event"):
+    """Durable event for the consumer that its group is. The verdict is stored under `key` for `keep_s`."""
+
+    id: str
+    name: str
+    event: Raw
+    key: str
+    keep_s: int
+
+
+class AnswerSeen(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="answered"):
+    """Call and the answer that was sent: exactly one of `response` and `error` is set."""
+
+    charge_point: str
+    ocpp: str
+    action: str
+    unique_id: str
+    payload: Raw
+    received_at: float
+    response: Raw | UnsetType = UNSET
+    error: Decline | UnsetType = UNSET
+    fallback: bool = False
+    transaction_id: int | None = None
+
+
+class EventSeen(msgspec.Struct, frozen=True, tag_field="kind", tag="event"):
+    """Live event."""
+
+    name: str
+    event: Raw
+
+
+class Seen(Envelope, frozen=True, tag="seen"):
+    """Answers and live events of the charge points of a stream, in their order; they get no answer."""
+
+    items: tuple[AnswerSeen | EventSeen, ...]
+    facts: dict[str, Raw] = msgspec.field(default_factory=dict)
+    """Facts of the charge points whose answers these are."""
+    naive_offset_min: int | None = 0
+
+
+class Wants(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Wants of a plugin host besides calls: `after` has actions with their version ("": every one), `on` events."""
+
+    after: tuple[tuple[str, str], ...] = ()
+    on: tuple[str, ...] = ()
 
 
 class _Facts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -154,13 +206,14 @@ class _Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     connectors: dict[str, Raw] = msgspec.field(default_factory=dict)
 
 
-AnyEnvelope = CallMade | CameOnline | LeftOffline | OutcomeSeen
+AnyEnvelope = CallMade | CameOnline | LeftOffline | OutcomeSeen | EventLogged | Seen
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _envelopes: msgspec.json.Decoder[AnyEnvelope] = msgspec.json.Decoder(AnyEnvelope)
 _answers = msgspec.json.Decoder(CallAnswer)
 _verdicts = msgspec.json.Decoder(Verdict)
+_wants = msgspec.json.Decoder(Wants)
 _facts = msgspec.json.Decoder(_Facts)
 
 
@@ -184,6 +237,11 @@ def read_verdict(data: bytes) -> Verdict:
     return _read(_verdicts, data)  # type: ignore[no-any-return]
 
 
+def read_wants(data: bytes) -> Wants:
+    """Decode the wants of a plugin host."""
+    return _read(_wants, data)  # type: ignore[no-any-return]
+
+
 def _read(decoder: Any, data: bytes) -> Any:
     try:
         return decoder.decode(data)
@@ -203,11 +261,24 @@ def outcome_of(verdict: Verdict) -> bytes | Exception:
     if verdict.response is not UNSET:
         return bytes(verdict.response)
     if verdict.error is not UNSET:
-        code = read_code(verdict.error.code)
-        if isinstance(code, ErrorCode):
-            return OcppError(code, verdict.error.description, verdict.error.details)
-        return RemoteFailed(f"a plugin host answered with the unknown code {code}")
+        try:
+            return error_of(verdict.error)
+        except UnreadableEnvelope as error:
+            return RemoteFailed(f"a plugin host answered with an {error}")
     return RemoteFailed(verdict.failed if verdict.failed is not UNSET else "a plugin host gave no answer")
+
+
+def decline_of(error: OcppError) -> Decline:
+    """Return the members of the CALLERROR of an error."""
+    return Decline(error.code, error.description, error.details)
+
+
+def error_of(decline: Decline) -> OcppError:
+    """Make the error of a CALLERROR. Raises `UnreadableEnvelope` for a code that OCPP does not have."""
+    code = read_code(decline.code)
+    if not isinstance(code, ErrorCode):
+        raise UnreadableEnvelope(f"unknown code {code}")
+    return OcppError(code, decline.description, decline.details)
 
 
 # -- Charge points and tickets ---------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 It answers nothing by itself and waits for nothing. While Redis is away, no plugin host is alive or a stream is full, a
 call fails at once, so that its fallback answers. Spooled messages are redelivered when the plugin hosts are back.
+
+Plugin hosts say what else they want. Answers (`@after`) and live events are forwarded as they come, or lost; each group
+that wants durable events is a consumer, which has its own position in the store.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ import itertools
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 from msgspec import Raw
 
+from ...actors.plugin.detached_call import Untried
 from ...actors.plugin.plugin import (
     CONCURRENCY,
     Plugin,
@@ -27,21 +31,29 @@ from ...actors.plugin.plugin import (
     passive,
 )
 from ...actors.runtime.failure import Failure
+from ...actors.session.messages import AnswerSent, EventPublished
 from ...actors.session.tickets import Ticket
 from ...protocol.actions import Sender
+from ...protocol.errors import OcppError
+from ...protocol.events import LIVE
 from ...protocol.versions import VERSIONS
+from ...store.events import EVENTS, encoded
 from ..redis.address import Address, RedisAway, process_name
 from .answer_reader import AnswerReader
 from .envelopes import (
     KEEP_S,
     KEEP_TRANSACTION_S,
+    AnswerSeen,
     CallMade,
     CameOnline,
     Envelope,
+    EventLogged,
+    EventSeen,
     Fault,
     LeftOffline,
     OutcomeSeen,
     UnreadableEnvelope,
+    decline_of,
     facts_of,
     outcome_of,
     read_answer,
@@ -52,16 +64,22 @@ from .stream_writer import NobodyThere, StreamFull, StreamWriter, refusal
 from .streams import DEFAULT_GROUP, Keys, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ...actors.plugin.cell import PluginCell
     from ...actors.session.call import Call, Later
     from ...actors.session.charge_point import ChargePoint
     from ...actors.session.context import Observer
-    from ...protocol.actions import Version
+    from ...protocol.actions import Action, Version
+    from ...protocol.events import DomainEvent
+    from .envelopes import Verdict, Wants
 
 logger = logging.getLogger(__name__)
 
 ALL = "*"
+
+LOST_S = 5.0
+"""Seconds after which a durable event without an answer is looked for in its stream."""
 
 
 class _ReaderFailed(msgspec.Struct, frozen=True, gc=False):
@@ -75,6 +93,39 @@ class _NoObserver:
 
     def count(self, name: str, charge_point_id: str) -> None:
         """No-op."""
+
+
+class _Delivery:
+    """Durable event on its way to a group; `gone` is true if it was not in its stream when it was looked for."""
+
+    __slots__ = ("charge_point_id", "ended", "entry", "gone", "group", "look_at")
+
+    def __init__(self, group: str, charge_point_id: str, ended: Callable[[Any], None]) -> None:
+        self.group = group
+        self.charge_point_id = charge_point_id
+        self.ended = ended
+        self.entry: bytes | None = None  # its id in the stream, once it is there
+        self.look_at = 0.0
+        self.gone = False
+
+
+class HostGroup:
+    """Group of plugin hosts as a consumer of durable events."""
+
+    def __init__(self, remote: Remote, group: str, kinds: Sequence[type[DomainEvent]]) -> None:
+        self.name = f"plugin-hosts/{group}"
+        self.kinds = tuple(kinds)
+        self.closed = False
+        self._remote = remote
+        self._group = group
+
+    def ready(self) -> bool:
+        """Return whether a plugin host of the group is alive."""
+        return not self.closed and self._remote.reaches(self._group)
+
+    def deliver(self, event: DomainEvent, ended: Callable[[Any], None]) -> None:
+        """Send the group an event; `ended` is called with None, a `Failure` or `Untried`."""
+        self._remote.deliver(self._group, event, ended)
 
 
 class Remote(Plugin):
@@ -100,9 +151,24 @@ class Remote(Plugin):
         epoch_of: Callable[[str], int] = lambda _: 0,
         observer: Observer | None = None,
         back: Callable[[], None] = lambda: None,
+        watch: Callable[[PluginCell, Iterable[Action], Iterable[type[DomainEvent]]], None] = lambda *_: None,
+        consume: Callable[[HostGroup], None] = lambda _: None,
+        versions: Iterable[Version] = tuple(VERSIONS.values()),
     ) -> None:
         super().__init__()
         address = Address(url)
+        self._watch = watch
+        self._consume = consume
+        self._rows = {
+            (row.name, version.name): row
+            for version in versions
+            for row in version.sent_by(Sender.CHARGE_POINT)
+        }
+        self._wants: Mapping[str, Sequence[Wants]] = {}  # by group with living plugin hosts
+        self._after: dict[Action, list[str]] = {}  # groups that look at answers
+        self._events: dict[type[DomainEvent], list[str]] = {}  # groups that hear live events
+        self._consumers: dict[str, HostGroup] = {}  # by group
+        self._deliveries: dict[str, _Delivery] = {}
         self._groups = groups
         self.node = process_name(node)
         self._deadline_s = deadline_s
@@ -118,11 +184,14 @@ class Remote(Plugin):
         keys = Keys(prefix)
         self._streams = StreamWriter(
             address,
-            f"{self.node}-calls",
+            self.node,
             keys,
             partitions=partitions,
             limit=stream_limit,
-            down=self._fail_all,
+            down=self._lost_redis,
+            wanted=self._wanted,
+            lost=self._lost,
+            naive_offset_min=self._naive_offset_min,
         )
         self._answers = AnswerReader(
             address,
@@ -160,6 +229,7 @@ class Remote(Plugin):
         claimed.discard(ALL)
         rest = groups.get(ALL, DEFAULT_GROUP)
         kwargs["groups"] = {action: groups.get(action, rest) for action in sorted(claimed)}
+        kwargs["versions"] = tuple(dict.fromkeys(versions.values()))
 
         def forward(self: Remote, call: Call[Any]) -> None:
             self.forward(call)
@@ -189,13 +259,25 @@ class Remote(Plugin):
         self._close()
 
     def _close(self) -> None:
-        self._fail_all("the forwarding plugin has stopped")
+        for consumer in self._consumers.values():
+            consumer.closed = True
+        self._watch(cast("PluginCell", self._cell), (), ())
+        self._lost_redis("the forwarding plugin has stopped")
         self._answers.stop()
-        self._streams.link.stop()
+        self._streams.close()
 
     def _reader_failed(self, error: Exception) -> None:
         if not self._cell.ended:
             self._cell.tell(_ReaderFailed(error))
+
+    def receive(self, message: Any) -> Any:
+        """Forward an answer or a live event; all else is handled as in any plugin."""
+        kind = type(message)
+        if kind is AnswerSent:
+            return self._answer_seen(message)
+        if kind is EventPublished:
+            return self._event_seen(message.event)
+        return super().receive(message)
 
     def on_receive(self, message: Any) -> Any:
         """Fail when the reader of answers has failed."""
@@ -203,10 +285,146 @@ class Remote(Plugin):
             raise message.error
         return super().on_receive(message)
 
-    def _fail_all(self, why: str) -> None:
+    def _lost_redis(self, why: str) -> None:
+        self._wants = {}
         waiting, self._open = self._open, {}
         for later in waiting.values():
             later.fail(RedisAway(why))
+        deliveries, self._deliveries = self._deliveries, {}
+        for delivery in deliveries.values():
+            delivery.ended(Untried(why))
+
+    # -- What plugin hosts want ----------------------------------------------------------------------
+
+    def _wanted(self, found: Mapping[str, Sequence[Wants]]) -> None:
+        """Look at answers and hear events as the living plugin hosts want, and be their consumer."""
+        if found == self._wants:
+            return
+        self._wants = found
+        after: dict[Action, list[str]] = {}
+        events: dict[type[DomainEvent], list[str]] = {}
+        for group, wants in found.items():
+            actions = {pair for want in wants for pair in want.after}
+            for (name, version), row in self._rows.items():
+                if (name, version) in actions or (name, "") in actions:
+                    after.setdefault(row, []).append(group)
+            kinds = sorted({name for want in wants for name in want.on if name in EVENTS})
+            for kind in map(EVENTS.__getitem__, kinds):
+                if kind in LIVE:
+                    events.setdefault(kind, []).append(group)
+            self._consume_for(group, [EVENTS[name] for name in kinds if EVENTS[name] not in LIVE])
+        if (after, events) != (self._after, self._events):
+            self._after, self._events = after, events
+            self._watch(cast("PluginCell", self._cell), after, events)
+
+    def _consume_for(self, group: str, kinds: Sequence[type[DomainEvent]]) -> None:
+        known = self._consumers.get(group)
+        if known is not None:
+            if known.kinds == tuple(kinds):
+                return
+            known.closed = True
+            del self._consumers[group]
+        if kinds:
+            consumer = self._consumers[group] = HostGroup(self, group, kinds)
+            self._consume(consumer)
+
+    # -- Answers and live events -----------------------------------------------------------------------
+
+    def _answer_seen(self, fact: AnswerSent) -> None:
+        call: Any = fact.call
+        answer = fact.answer
+        item = AnswerSeen(
+            charge_point=call.ordering_key,
+            ocpp=call.charge_point.version,
+            action=call.action,
+            unique_id=call.unique_id,
+            payload=Raw(call.payload),
+            received_at=call.received_at.timestamp(),
+            response=msgspec.UNSET if isinstance(answer, OcppError) else Raw(answer),
+            error=decline_of(answer) if isinstance(answer, OcppError) else msgspec.UNSET,
+            fallback=call.fallback,
+            transaction_id=call.transaction_id,
+        )
+        for group in self._after.get(call.incoming.action, ()):
+            self._streams.gather(call.ordering_key, item, group, call.charge_point)
+
+    def _event_seen(self, event: DomainEvent) -> None:
+        item = EventSeen(type(event).__name__, Raw(encoded(event).encode()))
+        for group in self._events.get(type(event), ()):
+            self._streams.gather(event.charge_point_id, item, group)
+
+    def _lost(self, count: int) -> None:
+        for _ in range(count):
+            self._observer.count("remote_event_lost", "")
+
+    # -- Durable events --------------------------------------------------------------------------------
+
+    def reaches(self, group: str) -> bool:
+        """Return whether a plugin host of a group is alive."""
+        return group in self._wants
+
+    def deliver(self, group: str, event: DomainEvent, ended: Callable[[Any], None]) -> None:
+        """Send a durable event to a group; `ended` is called with None, a `Failure` or `Untried`."""
+        id_ = f"{self.node}-{next(self._numbers)}"
+        name = type(event).__name__
+        key = key_of(b"event", group.encode(), name.encode(), event.id.encode())
+        envelope = EventLogged(
+            v=1,
+            id=id_,
+            node=self.node,
+            charge_point=event.charge_point_id,
+            name=name,
+            event=Raw(encoded(event).encode()),
+            key=key,
+            keep_s=KEEP_TRANSACTION_S,
+        )
+        self._deliveries[id_] = _Delivery(group, event.charge_point_id, ended)
+        self._streams.write(envelope, group, partial(self._delivery_sent, id_), key)
+
+    def _delivery_sent(self, id_: str, found: Any, error: Exception | None) -> None:
+        if error is None and isinstance(found, bytes):  # a plugin host had it before
+            with contextlib.suppress(UnreadableEnvelope):
+                self._delivered(id_, read_verdict(found))
+                return
+        why = error if error is not None else refusal(found)
+        delivery = self._deliveries.get(id_)
+        if delivery is None:
+            return
+        if why is not None:
+            del self._deliveries[id_]
+            delivery.ended(Untried(str(why)))
+        else:
+            delivery.entry, delivery.look_at = found[1], time.monotonic() + LOST_S
+
+    def _delivered(self, id_: str, verdict: Verdict) -> None:
+        delivery = self._deliveries.pop(id_, None)
+        if delivery is None:
+            return
+        if verdict.untried is not msgspec.UNSET:
+            delivery.ended(Untried(verdict.untried))
+            return
+        outcome = outcome_of(verdict)
+        delivery.ended(Failure(outcome) if isinstance(outcome, Exception) else None)
+
+    def _look_for_deliveries(self) -> None:
+        """Look for events that were not answered: one that is not in its stream any more is delivered again."""
+        now = time.monotonic()
+        for id_, delivery in list(self._deliveries.items()):
+            if delivery.entry is not None and delivery.look_at <= now:
+                delivery.look_at = now + LOST_S
+                self._streams.look_for_entry(
+                    delivery.charge_point_id, delivery.group, delivery.entry, partial(self._looked_for, id_)
+                )
+
+    def _looked_for(self, id_: str, there: bool) -> None:  # noqa: FBT001 - the answer to a question
+        delivery = self._deliveries.get(id_)
+        if delivery is None:
+            return
+        if there or not delivery.gone:  # its answer may be on its way
+            delivery.gone = not there
+            return
+        del self._deliveries[id_]
+        delivery.ended(Untried("its answer was lost"))
 
     # -- Out -----------------------------------------------------------------------------------------
 
@@ -314,7 +532,7 @@ class Remote(Plugin):
             epoch=self._epoch(charge_point_id),
             **members,
         )
-        for group in sorted(set(self._groups.values())):
+        for group in sorted({*self._groups.values(), *self._wants}):
             self._streams.write(envelope, group, partial(self._told, charge_point_id))
 
     def _told(self, charge_point_id: str, found: Any, error: Exception | None) -> None:
@@ -326,6 +544,8 @@ class Remote(Plugin):
     def _look_round(self) -> None:
         """Look for groups that have a plugin host again, and forget calls that have been answered."""
         self._streams.look_for_readers(self._cut_off, self._reached)
+        self._streams.look_for_wants()
+        self._look_for_deliveries()
         for id_ in [id_ for id_, later in self._open.items() if not later.call.open]:
             del self._open[id_]
 
@@ -337,7 +557,9 @@ class Remote(Plugin):
             logger.error("an answer from a plugin host is unreadable: %s", error)  # noqa: TRY400
             return
         later = self._open.pop(answer.id, None)
-        if later is None:
+        if answer.id in self._deliveries:
+            self._delivered(answer.id, answer)
+        elif later is None:
             self._observer.count("remote_late", "")  # its deadline has passed, or it was answered before
         else:
             _end(later, outcome_of(answer))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ...actors.session.charge_point import ChargePoint
     from ...actors.session.context import SessionContext
     from ...protocol.session import Incoming
-    from .envelopes import CallMade
+    from .envelopes import AnswerSeen, CallMade, EventLogged
 
 Place = tuple[int, bytes]
 """Place of an entry: the number of its stream, and its id there."""
@@ -60,6 +60,38 @@ class RemoteCall(DetachedCall):
         return self.envelope.redelivered
 
 
+class RemoteAnsweredCall(DetachedCall):
+    """Call after its node has sent the answer, as `@after` handlers have it."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(
+        self, charge_point: ChargePoint, incoming: Incoming, seen: AnswerSeen, plugin: PluginCell
+    ) -> None:
+        super().__init__(charge_point, incoming, plugin, seen.transaction_id, lambda *_: None)
+        self._seen = seen
+
+    @property
+    def received_at(self) -> dt.datetime:
+        """Time of receipt by the node, in UTC."""
+        return dt.datetime.fromtimestamp(self._seen.received_at, dt.UTC)
+
+    @property
+    def fallback(self) -> bool:
+        """True if a fallback gave the answer that was sent, false if a handler did."""
+        return self._seen.fallback
+
+
+class RemoteDelivery:
+    """Durable event that came from a node, and its place."""
+
+    __slots__ = ("envelope", "place")
+
+    def __init__(self, envelope: EventLogged, place: Place) -> None:
+        self.envelope = envelope
+        self.place = place
+
+
 class RemoteEvent:
     """Event for the plugin that came from a node; `ended(event)` is called when its handler has ended."""
 
@@ -73,6 +105,10 @@ class RemoteEvent:
         self.place = place
         self.due = due
         self.ended = ended
+
+
+Pending = RemoteCall | RemoteEvent | RemoteDelivery
+"""Entry that was read and is not done."""
 
 
 class PluginHostCell(PluginCell):

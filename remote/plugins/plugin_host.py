@@ -34,13 +34,14 @@ from ..redis.address import RedisAway, process_name
 from ..redis.link import Link, RedisCommandRefused
 from .assignment import Assignment
 from .entry_handler import EntryHandler, StreamEntry
+from .envelopes import Wants, encode
 from .host_cell import PluginHostCell
 from .streams import ALIVE_S, DEFAULT_GROUP, LEASE_S, RELEASE, RENEW, RENEW_S, Keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...actors.plugin.plugin import PluginSpec
+    from ...actors.plugin.plugin import Plugin, PluginSpec
     from ...actors.plugin.plugin_system import PluginSystem
     from ...actors.session.context import Observer
     from ...protocol.actions import Version
@@ -71,14 +72,12 @@ def _refuse_pass_on(spec: PluginSpec) -> None:
             )
 
 
-def _refuse_durable_events(spec: PluginSpec) -> None:
-    """Raise `PluginHostFailed` for a plugin with a handler of durable events: the nodes deliver them."""
-    kinds = ", ".join(kind.__name__ for kind in spec.plugin.durable_events_heard())
-    if kinds:
-        raise PluginHostFailed(
-            f"plugin {spec.name}: a plugin host does not deliver {kinds}; run the plugin in a node, or read the stream "
-            "of events over HTTP"
-        )
+def _wants_of(plugin: type[Plugin]) -> Wants:
+    """Return what a plugin wants besides calls."""
+    return Wants(
+        after=tuple((action, version) for kind, action, version in plugin.handlers if kind == "after"),
+        on=tuple(plugin.actions_of("on")),
+    )
 
 
 class PluginHostFailed(ChargehandError):
@@ -125,6 +124,7 @@ class PluginHost:
         self.group = group
         self.observer: Any = observer or _Counters()
         self._spec = spec
+        self._wants = encode(_wants_of(spec.plugin))
         self._system = system
         self._keys = Keys(prefix)
         self._policy = policy or Policy()
@@ -202,8 +202,8 @@ class PluginHost:
 
     def _make_cell(self, context: SessionContext, scheduler: Scheduler, watch: Any) -> PluginHostCell:
         _refuse_pass_on(self._spec)
-        _refuse_durable_events(self._spec)
-        claimed_rows(self._spec, self._versions.values())  # only to check the names: nodes do the routing
+        for kind in ("passive", "after"):  # only to check the names: nodes do the routing
+            claimed_rows(self._spec, self._versions.values(), kind)
         cell = PluginHostCell(
             scheduler,
             self._spec,
@@ -228,7 +228,7 @@ class PluginHost:
         root, self._root = self._root, None
         if root is None:
             return
-        self._stopping = True
+        self._stopping = self.entries.stopping = True
         ends_at = self._clock.monotonic() + DRAIN_S
         while self.assignment.busy and self._clock.monotonic() < ends_at and self._link.connected:
             gevent.sleep(SWEEP_S / 10)
@@ -276,8 +276,8 @@ class PluginHost:
     def _renew(self) -> None:
         keys, group = self._keys, self.group
         sent_at = self._clock.monotonic()
-        names = (keys.hosts(group), keys.alive(group), keys.partitions)
-        settings = (self.name, int(LEASE_S * 1000), int(ALIVE_S * 1000), keys.prefix, group)
+        names = (keys.hosts(group), keys.alive(group), keys.partitions, keys.wants(group), keys.groups)
+        settings = (self.name, int(LEASE_S * 1000), int(ALIVE_S * 1000), keys.prefix, group, self._wants)
         now_ms, share, mine = self._link.ask("EVAL", RENEW, len(names), *names, *settings)
         self.entries.redis_is_at(now_ms / 1000)
         if self._stopping:

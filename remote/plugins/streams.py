@@ -23,16 +23,15 @@ ANSWERS_S = 60
 DEFAULT_GROUP = "default"
 
 FORWARDED, NOBODY, FULL = 1, -1, -2
-"""Results of `SEND`, unless it returns a stored answer."""
+"""Results of `SEND`, unless it returns a stored answer; the first comes with the id of the entry."""
 
-# KEYS: stream, alive, and for a call done. ARGV: limit, envelope.
+# KEYS: stream, alive, and for what is answered done. ARGV: limit, envelope.
 SEND = """
 local kept = #KEYS > 2 and redis.call('GET', KEYS[3])
 if kept then return kept end
 if redis.call('EXISTS', KEYS[2]) == 0 then return -1 end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return -2 end
-redis.call('XADD', KEYS[1], '*', 'e', ARGV[2])
-return 1
+return {1, redis.call('XADD', KEYS[1], '*', 'e', ARGV[2])}
 """
 
 # KEYS: stream, done, answers. ARGV: group, entry, answer, seconds to keep it or 0, request id as JSON, most answers,
@@ -57,14 +56,20 @@ redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
 """
 
-# KEYS: hosts, alive, partitions. ARGV: plugin host, lease in ms, ms that the group counts as alive, prefix, group.
-# Takes free streams; returns the time in ms, how many streams this plugin host should have, and those it has.
+# KEYS: hosts, alive, partitions, wants, groups. ARGV: plugin host, lease in ms, ms that the group counts as alive,
+# prefix, group, wants of the plugin host as JSON. Takes free streams; returns the time in ms, how many streams this
+# plugin host should have, and those it has.
 RENEW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3])
+redis.call('HSET', KEYS[4], ARGV[1], ARGV[6])
+redis.call('SADD', KEYS[5], ARGV[5])
+for _, host in ipairs(redis.call('HKEYS', KEYS[4])) do
+  if not redis.call('ZSCORE', KEYS[1], host) then redis.call('HDEL', KEYS[4], host) end
+end
 local hosts = redis.call('ZRANGE', KEYS[1], 0, -1)
 table.sort(hosts)
 local streams = tonumber(redis.call('GET', KEYS[3]) or '0')
@@ -89,6 +94,30 @@ for _, found in ipairs(free) do
   table.insert(mine, found[1])
 end
 return {now, share, mine}
+"""
+
+# KEYS: groups. ARGV: prefix. Returns the name of each group with living plugin hosts that want something, and their
+# wants; forgets groups without any plugin host.
+WANTED = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local found = {}
+for _, group in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  local wants = ARGV[1] .. ':wants:' .. group
+  local hosts = redis.call('ZRANGEBYSCORE', ARGV[1] .. ':workers:' .. group, now, '+inf')
+  local one = {group}
+  for _, host in ipairs(hosts) do
+    local said = redis.call('HGET', wants, host)
+    if said then table.insert(one, said) end
+  end
+  if #one > 1 then
+    table.insert(found, one)
+  elseif #hosts == 0 and redis.call('EXISTS', ARGV[1] .. ':alive:' .. group) == 0 then
+    redis.call('SREM', KEYS[1], group)
+    redis.call('DEL', wants)
+  end
+end
+return found
 """
 
 # KEYS: owners. ARGV: plugin host.
@@ -139,6 +168,15 @@ class Keys:
     def hosts(self, group: str) -> str:
         """Name of the sorted set of a group's plugin hosts, by when they count as dead (ms, by the clock of Redis)."""
         return f"{self.prefix}:workers:{group}"
+
+    @property
+    def groups(self) -> str:
+        """Name of the set of the groups that have, or had lately, plugin hosts."""
+        return f"{self.prefix}:groups"
+
+    def wants(self, group: str) -> str:
+        """Name of the hash with the wants of each plugin host of a group, as JSON."""
+        return f"{self.prefix}:wants:{group}"
 
     def alive(self, group: str) -> str:
         """Name of the key that exists while a plugin host of the group was alive lately."""

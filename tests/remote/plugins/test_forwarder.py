@@ -6,18 +6,25 @@ import gevent
 import pytest
 
 from chargehand import (
+    Booted,
     CentralSystem,
     ErrorCode,
     OcppError,
     Plugin,
     RedisSettings,
     Settings,
+    StatusChanged,
     SupervisionSettings,
+    TransactionEnded,
+    TransactionStarted,
+    after,
+    on,
     v16,
 )
 from chargehand.actors.plugin.plugin import on_offline, on_online, on_outcome, passive
 from chargehand.config.errors import ConfigError
 from chargehand.config.sessions import DeadlineSettings
+from chargehand.config.settings import EventSettings
 from chargehand.protocol.actions import Sender
 from chargehand.protocol.versions import VERSIONS
 from chargehand.remote.plugins.forwarder import Remote
@@ -70,17 +77,21 @@ class ForwardedPlugin(Plugin):
 class ForwarderHarness:
     """Node and its plugin hosts."""
 
-    def __init__(self, url, actions=("Authorize", "StartTransaction"), plugins=(), **more):
+    def __init__(self, url, actions=("Authorize", "StartTransaction"), plugins=(), attempts=10, **more):
         self.url = url
         self.prefix = f"t{uuid.uuid4().hex[:8]}"
         redis = RedisSettings(url=url, prefix=self.prefix, remote_actions=actions, partitions=4, **more)
         settings = Settings(
-            port=0, supervision=QUICK, redis=redis, deadlines=DeadlineSettings(actions={"Authorize": 3.0})
+            port=0,
+            supervision=QUICK,
+            redis=redis,
+            deadlines=DeadlineSettings(actions={"Authorize": 3.0}),
+            events=EventSettings(attempts=attempts),
         )
         self.workers = []
         self.system = CentralSystem(settings, plugins=plugins)
         self.system.start()
-        self.remote = self.system._router.find(v16.Authorize.__action__).actor
+        self.remote = self.system._router.plugin("remote").actor
 
     def work(self, plugin=ForwardedPlugin, **options):
         worker = PluginHost(plugin.spec(), Address(self.url), prefix=self.prefix, **options)
@@ -317,6 +328,155 @@ def test_the_epoch_of_the_charge_point_goes_along(redis_server):
         finally:
             worker.stop()
         assert worker.observer.counts["plugin_host_fenced"] >= 1
+
+
+# What plugin hosts want besides calls
+
+
+class Watcher(Plugin):
+    """Sees answers, and events of both kinds; claims no action."""
+
+    def __init__(self):
+        self.seen = []
+        self.failures = 0
+
+    @after("Authorize")
+    def answered(self, call, answer):
+        self.seen.append((call.action, call.request.id_tag, answer, call.fallback))
+
+    @after(v16.BootNotification)
+    def boot_answered(self, call, answer):
+        self.seen.append((call.action, call.charge_point.id, answer, call.fallback))
+
+    @on(StatusChanged)
+    def status(self, event):
+        self.seen.append(("StatusChanged", event.status))
+
+    @on(Booted, TransactionStarted, TransactionEnded)
+    def happened(self, event):
+        self.seen.append((type(event).__name__, event.charge_point_id))
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("it failed")
+
+
+def vanish(worker):
+    """Leave the state of a kill -9."""
+    gevent.killall(worker._greenlets)
+    worker._blocking.stop()
+    worker._link.stop()
+
+
+def watching(harness):
+    return harness.system._router.watched
+
+
+def names_of(plugin):
+    return [one[0] for one in plugin.seen]
+
+
+def test_a_plugin_host_sees_answers_whoever_gave_them(build):
+    harness = build(actions=())
+    plugin = harness.work(Watcher, group="watchers")
+    until(lambda: watching(harness))
+    with harness.connect() as charge_point:
+        for tag in ("A", "B"):
+            assert status_of(charge_point, tag) == "Accepted"
+        until(lambda: len(plugin.seen) >= 4)
+    seen = [one for one in plugin.seen if one[0] == "Authorize"]
+    assert [one[1] for one in seen] == ["A", "B"]
+    assert {(one[2].id_tag_info.status, one[3]) for one in seen} == {("Accepted", False)}
+    boot = next(one for one in plugin.seen if one[0] == "BootNotification")
+    assert (boot[1], boot[2].status, boot[3]) == ("CP1", "Accepted", False)
+
+
+def test_a_plugin_host_sees_what_a_fallback_answered(build):
+    harness = build()
+    plugin = harness.work(Watcher)  # it handles no calls, so that fallbacks answer
+    until(lambda: watching(harness))
+    with harness.connect() as charge_point, pytest.raises(CallDeclined):
+        status_of(charge_point)
+    until(lambda: "Authorize" in names_of(plugin))
+    (seen,) = [one for one in plugin.seen if one[0] == "Authorize"]
+    assert isinstance(seen[2], OcppError)
+    assert seen[3]
+
+
+def test_nothing_is_forwarded_for_nobody_nor_for_a_plugin_host_that_has_gone(build):
+    harness = build()
+    harness.work()
+    with harness.connect() as charge_point:
+        status_of(charge_point)
+        assert not watching(harness)
+        harness.work(Watcher, group="watchers")
+        until(lambda: watching(harness))
+        harness.workers.pop().stop()
+        until(lambda: not watching(harness))
+
+
+def test_live_and_durable_events_reach_a_plugin_host_that_claims_no_action(build):
+    harness = build(actions=())
+    plugin = harness.work(Watcher, group="watchers")
+    until(lambda: watching(harness))
+    with harness.connect() as charge_point:
+        charge_point.send(v16.StatusNotification(connector_id=1, error_code="NoError", status="Available"))
+        transaction = charge_point.send(start()).transaction_id
+        until(lambda: "TransactionStarted" in names_of(plugin))
+        charge_point.send(
+            v16.StopTransaction(transaction_id=transaction, meter_stop=2, timestamp=start().timestamp)
+        )
+        until(lambda: "TransactionEnded" in names_of(plugin))
+    assert ("StatusChanged", "Available") in plugin.seen
+    durable = [one for one in names_of(plugin) if one in ("Booted", "TransactionStarted", "TransactionEnded")]
+    assert durable == ["Booted", "TransactionStarted", "TransactionEnded"]
+
+
+def test_an_event_that_a_plugin_host_fails_at_comes_again_until_it_is_dead(build):
+    harness = build(actions=(), attempts=2)
+    plugin = harness.work(Watcher, group="watchers")
+    until(lambda: watching(harness))
+    plugin.failures = 3
+    with harness.connect() as charge_point:
+        charge_point.send(start())
+        until(lambda: "TransactionStarted" in names_of(plugin) and not plugin.failures)
+        until(lambda: names_of(plugin).count("TransactionStarted") == 2)
+    durable = [one for one in names_of(plugin) if one in ("Booted", "TransactionStarted")]
+    assert durable == ["Booted", "Booted", "TransactionStarted", "TransactionStarted"]
+    (letter,) = harness.system.store.event_log.dead_letters()
+    assert (letter.consumer, letter.kind) == ("plugin-hosts/watchers", "Booted")
+    assert "it failed" in letter.why
+    harness.system.retry_event(letter.number)
+    assert names_of(plugin)[-1] == "Booted"
+
+
+def test_events_wait_for_a_plugin_host_that_is_away(build):
+    harness = build(actions=())
+    harness.work(Watcher, group="watchers")
+    until(lambda: watching(harness))
+    harness.workers.pop().stop()
+    until(lambda: not watching(harness))
+    with harness.connect() as charge_point:
+        charge_point.send(start())
+    plugin = harness.work(Watcher, group="watchers")
+    until(lambda: "TransactionStarted" in names_of(plugin))
+    durable = [one for one in names_of(plugin) if one in ("Booted", "TransactionStarted")]
+    assert durable == ["Booted", "TransactionStarted"]
+
+
+def test_events_on_their_way_come_again_when_redis_has_lost_them(build, own_redis):
+    server = own_redis()
+    harness = build(actions=(), url=server.url)
+    harness.work(Watcher, group="watchers")
+    until(lambda: watching(harness))
+    vanish(harness.workers[0])
+    with harness.connect() as charge_point:
+        charge_point.send(start())
+        until(lambda: harness.remote._deliveries)
+        server.kill()
+        until(lambda: not harness.remote._deliveries)
+        server.start()
+        plugin = harness.work(Watcher, group="watchers")
+        until(lambda: "TransactionStarted" in names_of(plugin), timeout_s=10.0)
 
 
 # What it claims

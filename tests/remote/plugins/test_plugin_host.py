@@ -1,5 +1,6 @@
 """A plugin host that is fed by hand: its handling of the entries of its streams."""
 
+import datetime as dt
 import json
 import uuid
 
@@ -7,10 +8,12 @@ import gevent
 import pytest
 
 from chargehand import (
+    Booted,
     ErrorCode,
     OcppError,
     Plugin,
-    TransactionEnded,
+    StatusChanged,
+    after,
     on,
     on_offline,
     on_online,
@@ -18,16 +21,21 @@ from chargehand import (
     passive,
     v16,
 )
+from chargehand.actors.plugin.cell import EVENT_BACKLOG
 from chargehand.actors.plugin.circuit_breaker import CircuitBreakerPolicy
+from chargehand.actors.plugin.routing import UnknownHandler
+from chargehand.actors.runtime.threads import native_thread
 from chargehand.remote.plugins.plugin_host import PluginHost, PluginHostFailed
 from chargehand.remote.plugins.streams import LEASE_S, RENEW_S, Keys, partition_of
 from chargehand.remote.redis.address import Address
 from chargehand.remote.redis.link import Link
+from chargehand.store.events import encoded
 from chargehand.supervisor.rules import Policy
 
 from ...hub import settle, until
 
 PARTITIONS = 4
+AT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 class ScriptedPlugin(Plugin):
@@ -86,8 +94,8 @@ class HostStreamsHarness:
         self.workers = []
         self.numbers = iter(range(1, 1000))
 
-    def worker(self, plugin=ScriptedPlugin, **options):
-        worker = PluginHost(plugin.spec(), self.address, prefix=self.keys.prefix, **options)
+    def worker(self, plugin=ScriptedPlugin, spec=None, **options):
+        worker = PluginHost(spec or plugin.spec(), self.address, prefix=self.keys.prefix, **options)
         worker.start()
         self.workers.append(worker)
         return worker
@@ -466,11 +474,212 @@ def test_a_plugin_that_passes_calls_on_is_refused_at_the_start(harness):
         harness.worker(Passing)
 
 
-def test_a_plugin_that_handles_durable_events_is_refused_at_the_start(harness):
-    class Billing(Plugin):
-        @on(TransactionEnded)
-        def bill(self, event):
+class Watcher(Plugin):
+    """Sees answers, and events of both kinds."""
+
+    def __init__(self):
+        self.seen = []
+
+    @after(v16.Authorize)
+    def answered(self, call, answer):
+        self.seen.append((call.charge_point.id, call.request.id_tag, answer, call.fallback))
+
+    @on(StatusChanged)
+    def status(self, event):
+        self.seen.append(event)
+
+    @on(Booted)
+    def booted(self, event):
+        self.seen.append(event.id)
+        if event.vendor == "fail":
+            raise RuntimeError("it failed")
+
+
+def booted(id_="o:1", vendor="v", **changes):
+    event = Booted(at=AT, charge_point_id="CP1", id=id_, vendor=vendor, data={})
+    return {
+        "v": 1, "kind": "event", "id": f"n-{id_}", "node": "n", "charge_point": "CP1", "name": "Booted",
+        "event": json.loads(encoded(event)), "key": f"k{id_}", "keep_s": 60,
+    } | changes  # fmt: skip
+
+
+def seen(*items, **more):
+    return {"v": 1, "kind": "seen", "node": "n", "charge_point": "CP1", "items": items} | more
+
+
+def answered(tag, **answer):
+    return {
+        "kind": "answered", "charge_point": "CP1", "ocpp": "1.6", "action": "Authorize", "unique_id": "7",
+        "payload": {"idTag": tag}, "received_at": 1.5,
+    } | answer  # fmt: skip
+
+
+ACCEPTED = {"idTagInfo": {"status": "Accepted"}}
+
+
+def test_a_durable_event_is_answered_when_it_was_handled_and_not_handled_again(harness):
+    plugin = harness.ready(harness.worker(Watcher))
+    for _ in range(2):
+        harness.send(booted())
+        until(lambda: harness.waiting() == 0)
+    assert plugin.seen == ["o:1"]
+    assert [one["response"] for one in harness.answers()] == [{}, {}]
+
+
+def test_a_durable_event_whose_handler_failed_is_answered_so_and_may_come_again(harness):
+    worker = harness.worker(Watcher)
+    plugin = harness.ready(worker)
+    for _ in range(2):
+        harness.send(booted(vendor="fail"))
+        until(lambda: harness.waiting() == 0)
+    assert plugin.seen == ["o:1", "o:1"]
+    assert ["it failed" in one["failed"] for one in harness.answers()] == [True, True]
+    assert worker.observer.counts["plugin_host_failed"] == 2
+
+
+def test_a_durable_event_that_no_handler_has_had_is_answered_so(harness):
+    worker = harness.worker(Watcher)
+    harness.ready(worker)
+    worker.entries.cell.quarantined = True
+    harness.send(booted())
+    assert "out of service" in harness.answer({"id": "n-o:1"})["untried"]
+
+
+@pytest.mark.parametrize("changes", [{"event": {}}, {"event": []}, {"name": "Nothing"}])
+def test_a_durable_event_that_cannot_be_read_is_answered_as_failed(harness, changes):
+    harness.ready(harness.worker(Watcher))
+    harness.send(booted(**changes))
+    assert "cannot be read" in harness.answer({"id": "n-o:1"})["failed"]
+
+
+def test_durable_events_of_a_dead_plugin_host_go_to_another_in_their_order(harness):
+    class Slow(Watcher):
+        @on(Booted)
+        def booted(self, event):
+            self.seen.append(event.id)
+            gevent.event.Event().wait()
+
+    first = harness.worker(Slow)
+    doomed = harness.ready(first)
+    for number in (1, 2, 3):
+        harness.send(booted(f"o:{number}"))
+    until(lambda: doomed.seen)
+    vanish(first)
+    plugin = harness.ready(harness.worker(Watcher))
+    until(lambda: harness.waiting() == 0, timeout_s=LEASE_S + 5.0)
+    assert doomed.seen == ["o:1"]
+    assert plugin.seen == ["o:1", "o:2", "o:3"]
+
+
+def test_answers_and_live_events_are_seen_in_order_and_leave_the_stream_at_once(harness):
+    plugin = harness.ready(harness.worker(Watcher))
+    status = StatusChanged(at=AT, charge_point_id="CP1", evse=1, connector=1, status="Faulted")
+    items = (
+        answered("T1", response=ACCEPTED),
+        {"kind": "event", "name": "StatusChanged", "event": json.loads(encoded(status))},
+        {"kind": "event", "name": "Nothing", "event": {}},
+        answered("T2", error={"code": "SecurityError", "description": "no"}, fallback=True),
+        answered("T3"),  # neither
+        answered("T4", payload=[], response=ACCEPTED),
+        answered("T5", action="Nothing", response=ACCEPTED),
+        answered("T6", response=ACCEPTED),
+    )
+    harness.send(seen(*items, facts={"CP1": {"peer": "p"}}))
+    until(lambda: len(plugin.seen) == 4)
+    assert [one if one is status else one[:2] for one in plugin.seen if not isinstance(one, StatusChanged)] == [
+        ("CP1", "T1"), ("CP1", "T2"), ("CP1", "T6"),
+    ]  # fmt: skip
+    assert plugin.seen[1] == status
+    assert plugin.seen[0][2:] == (v16.AuthorizeResponse(id_tag_info=v16.IdTagInfo(status="Accepted")), False)
+    error, fallback = plugin.seen[2][2:]
+    assert (error.code, error.description, fallback) == (ErrorCode.SECURITY_ERROR, "no", True)
+    until(lambda: harness.waiting() == 0)
+
+
+def test_a_plugin_that_is_slow_to_look_at_answers_has_the_newest_dropped_and_counted(harness):
+    class Slow(Watcher):
+        @after(v16.Authorize)
+        def answered(self, call, answer):
+            gevent.event.Event().wait()
+
+    worker = harness.worker(Slow, events_s=60.0)
+    harness.ready(worker)
+    for _ in range(15):
+        harness.send(seen(*(answered(f"T{number}", response=ACCEPTED) for number in range(100))))
+    until(lambda: harness.waiting() == 0)
+    # The handler may have had the first one before the backlog was full.
+    assert 0 <= 1500 - EVENT_BACKLOG - worker.observer.counts["event_dropped"] <= 1
+
+
+def test_answers_that_an_earlier_plugin_host_had_read_are_not_seen_again(harness):
+    harness.link.ask("XGROUP", "CREATE", harness.stream(), "default", "0", "MKSTREAM")
+    harness.send(seen(answered("T1", response=ACCEPTED)))
+    harness.link.ask("XREADGROUP", "GROUP", "default", "dead", "STREAMS", harness.stream(), ">")
+    plugin = harness.ready(harness.worker(Watcher))
+    until(lambda: harness.waiting() == 0)
+    harness.send(seen(answered("T2", response=ACCEPTED)))
+    until(lambda: plugin.seen)
+    assert [one[1] for one in plugin.seen] == ["T2"]
+
+
+def test_what_a_plugin_wants_besides_calls_is_told_at_every_renewal(harness):
+    harness.ready(harness.worker(Watcher))
+    (found,) = harness.link.ask("HVALS", harness.keys.wants("default"))
+    assert json.loads(found) == {"after": [["Authorize", "1.6"]], "on": ["StatusChanged", "Booted"]}
+
+
+def test_an_after_handler_of_an_unknown_action_fails_the_start(harness):
+    class Wrong(Plugin):
+        @after("Nothing")
+        def answered(self, call, answer):
             """Never called."""
 
-    with pytest.raises(PluginHostFailed, match="does not deliver TransactionEnded"):
-        harness.worker(Billing)
+    with pytest.raises(UnknownHandler, match="Nothing"):
+        harness.worker(Wrong)
+
+
+class Threads(Plugin):
+    """Notes the threads that its handlers run in."""
+
+    def __init__(self):
+        self.threads = {}
+
+    @passive(v16.Authorize)
+    def authorize(self, call):
+        self.threads["call"] = native_thread()
+        return ACCEPTED
+
+    @after(v16.Authorize)
+    def answered(self, call, answer):
+        self.threads["after"] = native_thread()
+
+    @on(Booted)
+    def booted(self, event):
+        self.threads["on"] = native_thread()
+
+
+class BlockingThreads(Threads):
+    """The same, each handler with the mark."""
+
+    @passive(v16.Authorize, blocking=True)
+    def authorize(self, call):
+        return super().authorize(call)
+
+    @after(v16.Authorize, blocking=True)
+    def answered(self, call, answer):
+        super().answered(call, answer)
+
+    @on(Booted, blocking=True)
+    def booted(self, event):
+        super().booted(event)
+
+
+@pytest.mark.parametrize("spec", [BlockingThreads.spec(), Threads.spec(blocking=True, threads=2)])
+def test_handlers_that_block_run_in_native_threads_of_the_plugin_host(harness, spec):
+    plugin = harness.ready(harness.worker(spec=spec))
+    assert harness.ask()["response"] == ACCEPTED
+    harness.send(seen(answered("T1", response=ACCEPTED)))
+    harness.send(booted())
+    assert harness.answer({"id": "n-o:1"})["response"] == {}
+    until(lambda: len(plugin.threads) == 3)
+    assert native_thread() not in plugin.threads.values()

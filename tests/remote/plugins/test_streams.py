@@ -12,12 +12,15 @@ from chargehand.remote.plugins.streams import (
     NOBODY,
     RENEW,
     SEND,
+    WANTED,
     Keys,
     key_of,
     partition_of,
 )
 from chargehand.remote.redis.address import Address
 from chargehand.remote.redis.link import Link
+
+from ...hub import until
 
 
 @pytest.fixture
@@ -33,10 +36,14 @@ def link(redis_server):
 KEYS = Keys("p")
 
 
-def renew(link, worker, lease_ms=4000):
-    names = (KEYS.hosts("g"), KEYS.alive("g"), KEYS.partitions)
-    _, share, mine = link.ask("EVAL", RENEW, 3, *names, worker, lease_ms, 10_000, "p", "g")
+def renew(link, worker, lease_ms=4000, wants="{}"):
+    names = (KEYS.hosts("g"), KEYS.alive("g"), KEYS.partitions, KEYS.wants("g"), KEYS.groups)
+    _, share, mine = link.ask("EVAL", RENEW, 5, *names, worker, lease_ms, 10_000, "p", "g", wants)
     return share, mine
+
+
+def wanted(link):
+    return link.ask("EVAL", WANTED, 1, KEYS.groups, "p")
 
 
 def test_a_charge_point_is_always_in_the_same_stream_and_all_streams_are_used():
@@ -54,7 +61,9 @@ def test_nothing_is_sent_where_nobody_is_or_too_much_waits(link):
     names = (KEYS.stream(0, "g"), KEYS.alive("g"))
     assert link.ask("EVAL", SEND, 2, *names, 2, "x") == NOBODY
     link.ask("SET", KEYS.alive("g"), "w")
-    assert [link.ask("EVAL", SEND, 2, *names, 2, "x") for _ in range(3)] == [FORWARDED, FORWARDED, FULL]
+    first, second, third = (link.ask("EVAL", SEND, 2, *names, 2, "x") for _ in range(3))
+    assert (first[0], second[0], third) == (FORWARDED, FORWARDED, FULL)
+    assert [entry for entry, _ in link.ask("XRANGE", names[0], "-", "+")] == [first[1], second[1]]
 
 
 def test_what_was_answered_is_answered_the_same_and_not_sent_again(link):
@@ -98,3 +107,16 @@ def test_a_worker_that_renews_no_more_is_forgotten(link):
     while (found := renew(link, "alive")) != (2, [0, 1]) and ends:
         ends -= 1
     assert found == (2, [0, 1])
+
+
+def test_the_wants_of_living_plugin_hosts_are_known_and_those_of_dead_ones_forgotten(link):
+    renew(link, "dead", lease_ms=1, wants='"dead"')
+    renew(link, "a", wants='"a"')
+    renew(link, "b", wants='"b"')
+    until(lambda: wanted(link) == [[b"g", b'"a"', b'"b"']])
+    link.ask("DEL", KEYS.hosts("g"))
+    assert wanted(link) == []
+    assert link.ask("SMEMBERS", KEYS.groups) == [b"g"]  # it was alive lately
+    link.ask("DEL", KEYS.alive("g"))
+    assert wanted(link) == []
+    assert link.ask("EXISTS", KEYS.groups, KEYS.wants("g")) == 0
