@@ -65,7 +65,7 @@ def postgres(postgres_process: PostgresProcess) -> PostgresProcess:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test that leaves an actor, a greenlet, a descriptor or a process."""
+    """Fail a test that leaves an actor, a greenlet, a native thread, a descriptor or a process."""
     if is_pure(request):
         yield
         return
@@ -87,7 +87,7 @@ def is_pure(request: pytest.FixtureRequest) -> bool:
 
 
 def checked() -> Iterator[None]:
-    """Compare the actors, greenlets, descriptors and processes before and after a test or a module."""
+    """Compare the actors, greenlets, threads, descriptors and processes before and after a test or a module."""
     # A test may have waited for a process without its hub: counted from the hub's last look at the clock, a time limit
     # of the next one could be over at once.
     gevent.get_hub().loop.update_now()

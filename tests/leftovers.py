@@ -1,8 +1,10 @@
-"""Leftovers of a test: actors, greenlets, descriptors and child processes that did not exist before it."""
+"""Leftovers of a test: actors, greenlets, native threads, descriptors and child processes that it did not find."""
 
 import contextlib
 import gc
 import os
+import sys
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -21,7 +23,7 @@ OBJECTS_LOOKED_AT = 4_000
 
 
 class Snapshot:
-    """Actors, greenlets, descriptors and processes before a test. Without `objects` only the last two, which are cheap.
+    """Actors, greenlets, threads, descriptors and processes before a test; without `objects` no actors and greenlets.
 
     Surviving objects are frozen when there are many: checking each would take longer than most tests. They are not new
     to any later test, so nothing is missed.
@@ -36,6 +38,7 @@ class Snapshot:
         self._greenlets = weakref.WeakSet(one for one in found if isinstance(one, greenlet))
         self._cells = weakref.WeakSet(one for one in found if isinstance(one, Cell))
         self._descriptors = set(descriptors().items())
+        self._threads = set(native_threads())
         self._children = children()
 
     def _find_objects(self) -> list[greenlet | Cell]:
@@ -64,6 +67,7 @@ class Snapshot:
         left += [
             f"descriptor {number}: {name}" for number, name in set(descriptors().items()) - self._descriptors
         ]
+        left += [f"thread {name}" for ident, name in native_threads().items() if ident not in self._threads]
         left += [f"child process {number}" for number in children() - self._children]
         return left
 
@@ -98,6 +102,21 @@ def where(one: greenlet) -> str:
     """Return the file and line at which a greenlet waits."""
     frame = one.gr_frame
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "its start"
+
+
+def native_threads() -> dict[int, str]:
+    """List the native threads that run Python, with their place, except the caller's and those of the hub's pool.
+
+    The hub keeps its pool, whose threads are known one by one.
+    """
+    # gevent has no public list of them.
+    pool = {worker._thread_ident for worker in gevent.get_hub().threadpool._worker_greenlets}
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return {
+        ident: f"{names.get(ident, ident)} at {frame.f_code.co_filename}:{frame.f_lineno}"
+        for ident, frame in sys._current_frames().items()
+        if ident != threading.get_ident() and ident not in pool
+    }
 
 
 def descriptors() -> dict[int, str]:

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import threading
 
 import gevent
 import gevent.event
@@ -85,6 +86,26 @@ def test_an_open_socket_is_seen():
         (left,) = before.left_behind(0)
         assert "socket" in left
     assert before.left_behind(0) == []
+
+
+def test_a_native_thread_is_seen_until_it_ends():
+    before = Snapshot(objects=False)
+    release = threading.Event()
+    thread = threading.Thread(target=release.wait, name="left-alone")
+    thread.start()
+    (left,) = before.left_behind(0)
+    assert left.startswith("thread left-alone at ")
+    release.set()
+    assert before.left_behind() == []
+
+
+def test_threads_of_the_hubs_pool_are_no_leftovers_however_many_there_are():
+    before = Snapshot(objects=False)
+    pool = gevent.get_hub().threadpool
+    barrier = threading.Barrier(4)
+    for waiting in [pool.spawn(barrier.wait) for _ in range(4)]:
+        waiting.get(timeout=10)
+    assert before.left_behind() == []
 
 
 def test_a_child_process_is_seen_even_when_it_is_dead_and_nobody_has_waited_for_it():
