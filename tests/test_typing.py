@@ -15,8 +15,10 @@ import chargehand
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 SOURCES = ROOT / ".venv" / "src"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/**/*.md")])
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"^[ \t>]*(?:```|~~~)[ \t{.]*(?:py|python|python3|pycon)\b", re.MULTILINE | re.IGNORECASE)
+"""Beginning of a block that a reader takes for Python, however it is written."""
 NAMES = sorted(name for name in chargehand.__all__ if name.isidentifier())
 
 GIVEN = """
@@ -30,27 +32,60 @@ MISTAKES = {
     "a handler of another action": """
 class Wrong(Plugin):
     @passive(v16.Authorize)
-    def heartbeat(self, call: Call[v16.Heartbeat]) -> v16.HeartbeatResponse: ...
+    def heartbeat(self, call: Call[v16.Heartbeat]) -> v16.HeartbeatResponse:
+        raise NotImplementedError
 """,
     "a handler of another action that blocks": """
 class Wrong(Plugin):
     @passive(v16.Authorize, blocking=True)
-    def heartbeat(self, call: Call[v16.Heartbeat]) -> v16.HeartbeatResponse: ...
+    def heartbeat(self, call: Call[v16.Heartbeat]) -> v16.HeartbeatResponse:
+        raise NotImplementedError
 """,
     "a handler of another event": """
 class Wrong(Plugin):
     @on(TransactionEnded)
-    def came(self, event: ChargePointOnline) -> None: ...
+    def came(self, event: ChargePointOnline) -> None:
+        raise NotImplementedError
 """,
     "a handler of one of two events": """
 class Wrong(Plugin):
     @on(TransactionEnded, ChargePointOnline)
-    def came(self, event: ChargePointOnline) -> None: ...
+    def came(self, event: ChargePointOnline) -> None:
+        raise NotImplementedError
 """,
     "an observer of another action": """
 class Wrong(Plugin):
     @after(v16.Authorize)
-    def seen(self, call: AnsweredCall[v16.Heartbeat], answer: object) -> None: ...
+    def seen(self, call: AnsweredCall[v16.Heartbeat], answer: object) -> None:
+        raise NotImplementedError
+""",
+    "a handler of another action of OCPP 2.0.1": """
+class Wrong(Plugin):
+    @passive(v201.Authorize)
+    def heartbeat(self, call: Call[v201.Heartbeat]) -> v201.HeartbeatResponse:
+        raise NotImplementedError
+""",
+    "a handler of the same action of another version": """
+class Wrong(Plugin):
+    @passive(v201.Authorize)
+    def authorize(self, call: Call[v16.Authorize]) -> v16.AuthorizeResponse:
+        raise NotImplementedError
+""",
+    "a member that its request has not": """
+class Wrong(Plugin):
+    @passive(v201.TransactionEvent)
+    def told(self, call: Call[v201.TransactionEvent]) -> v201.TransactionEventResponse:
+        return v201.TransactionEventResponse(id_token_info=call.request.id_tag)
+""",
+    "a response of another command of OCPP 2.0.1": """
+class Wrong(Plugin):
+    def go(self) -> v201.ResetResponse:
+        return self.system.send("CS1", v201.ClearCache()).result()
+""",
+    "a command that is an answer": """
+class Wrong(Plugin):
+    def go(self) -> None:
+        self.system.send("CS1", v201.ClearCacheResponse(status=v201.ClearCacheStatus.ACCEPTED))
 """,
     "a verb that there is not": """
 class Wrong(Plugin):
@@ -112,6 +147,28 @@ class Right(Plugin):
         print(self.system.settings.port, self.system.find_transaction(17).id)
         status: v16.ClearCacheStatus = self.system.send("CP1", v16.ClearCache()).result().status
         print(status)
+
+class RightFor201(Plugin):
+    @passive(v201.Authorize)
+    def authorize(self, call: Call[v201.Authorize]) -> v201.AuthorizeResponse:
+        print(call.request.id_token.id_token)
+        return call.pass_on()
+
+    @passive(v201.TransactionEvent, blocking=True)
+    def told(self, call: Call[v201.TransactionEvent]) -> v201.TransactionEventResponse:
+        print(call.request.seq_no, call.request.transaction_info.transaction_id)
+        return v201.TransactionEventResponse()
+
+    @after(v201.Authorize)
+    def seen(self, call: AnsweredCall[v201.Authorize], answer: v201.AuthorizeResponse | OcppError) -> None: ...
+
+    @on_outcome(v201.Reset)
+    def reset(self, ticket: Ticket[v201.ResetResponse]) -> None: ...
+
+    def go(self) -> None:
+        status: v201.ClearCacheStatus = self.system.send("CS1", v201.ClearCache()).result().status
+        reports = self.system.send_many(["CS1"], v201.Reset(type=v201.ResetType.IMMEDIATE), until_effect=True)
+        print(status, [result.ok for result in reports])
 """
 
 
@@ -136,9 +193,13 @@ def with_names(body: str) -> str:
 def blocks() -> dict[str, str]:
     found = {}
     for page in PAGES:
+        name = page.relative_to(ROOT).with_suffix("").as_posix().replace("/", "_")
         for number, block in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")), 1):
-            if "--8<--" not in block:  # those are files of examples/
-                found[f"{page.stem}_{number}"] = module_of(block)
+            if "--8<--" in block:
+                included = re.findall(r"^examples/\S+$", block, re.MULTILINE)
+                assert included, f"{page.name}: what block {number} includes is not in examples/"
+            else:
+                found[f"{name}_{number}"] = module_of(block)
     return found
 
 
@@ -183,12 +244,24 @@ def errors(request: pytest.FixtureRequest, folder: Path) -> dict[str, list[str]]
     return found
 
 
+def test_no_block_of_the_pages_is_left_out() -> None:
+    texts = {page.relative_to(ROOT): page.read_text(encoding="utf-8") for page in PAGES}
+    assert Path("README.md") in texts
+    assert Path("docs/plugins.md") in texts
+    missed = {str(page): len(FENCE.findall(text)) - len(BLOCK.findall(text)) for page, text in texts.items()}
+    assert {page: number for page, number in missed.items() if number} == {}
+
+
 def test_every_example_and_every_block_of_the_pages_passes(errors: dict[str, list[str]]) -> None:
-    assert len(errors) > len(MISTAKES) + 8
+    assert errors.keys() >= {f"page_{name.lower()}" for name in blocks()}
     wrong = {name: lines for name, lines in errors.items() if lines and not name.startswith("mistake_")}
     assert wrong == {}
 
 
 def test_every_mistake_is_found(errors: dict[str, list[str]]) -> None:
-    passed = [what for number, what in enumerate(MISTAKES) if not errors[f"mistake_{number}"]]
-    assert passed == []
+    places = {
+        what: {re.findall(r"\.py:(\d+)", line)[0] for line in errors[f"mistake_{number}"]}
+        for number, what in enumerate(MISTAKES)
+    }
+    found = {what: len(lines) for what, lines in places.items()}
+    assert found == dict.fromkeys(MISTAKES, 1)  # and no other one
