@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .api import Api
 
 COLUMNS = ("id_tag", "status", "expiry", "parent")
+MORE = ("id_type", "language", "message")
+"""Columns that are shown if any tag has them: OCPP 1.6 has none of them."""
 AT_A_TIME = 2000
 """Tags that are sent with one request."""
 
@@ -30,10 +32,17 @@ def listed(api: Api) -> list[dict[str, Any]]:
     return sorted(api.get("tags")["tags"], key=lambda tag: str(tag["id_tag"]).lower())
 
 
-def changed(api: Api, method: str, id_tag: str, facts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def columns_of(tags: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the columns that these tags need."""
+    return (*COLUMNS, *(name for name in MORE if any(tag.get(name) for tag in tags)))
+
+
+def changed(
+    api: Api, method: str, id_tag: str, facts: Mapping[str, Any] | None = None, *, id_type: str = ""
+) -> dict[str, Any]:
     """PUT or DELETE a tag; how it is, or was. Raises `CommandFailed`."""
     body = None if facts is None else json.dumps(facts)
-    reply = api.ask(method, "tags", id_tag, body=body)
+    reply = api.ask(method, "tags", id_tag, query={"id_type": id_type} if id_type else None, body=body)
     if reply.status != OK:
         raise CommandFailed(why(reply.status, reply.json, id_tag))
     return reply.json
@@ -55,14 +64,15 @@ def enter(api: Api, rows: Sequence[Mapping[str, Any]], places: Sequence[str]) ->
 
 
 def repeated(rows: Sequence[Mapping[str, Any]], places: Sequence[str]) -> list[tuple[str, str]]:
-    """Name the places whose tag an earlier one has, too; id tags are compared without case."""
-    first: dict[str, str] = {}
+    """Name the places whose tag an earlier one has, too; id tags and types are compared without case."""
+    first: dict[tuple[str, str], str] = {}
     faults = []
     for row, place in zip(rows, places, strict=True):
-        id_tag = str(row.get("id_tag", ""))
-        before = first.setdefault(id_tag.lower(), place)
+        id_tag, id_type = str(row.get("id_tag", "")), str(row.get("id_type", "")).strip()
+        before = first.setdefault((id_tag.lower(), id_type.lower()), place)
         if before != place and id_tag:
-            faults.append((place, f"id_tag: {id_tag} is in {before}, too"))
+            named = f"{id_tag} ({id_type})" if id_type else id_tag
+            faults.append((place, f"id_tag: {named} is in {before}, too"))
     return faults
 
 
@@ -94,7 +104,7 @@ def _read_json(text: str) -> tuple[list[dict[str, Any]], list[str]]:
         raise CommandMisused(f"this is no JSON: {error}") from error
     rows = told.get("tags") if isinstance(told, dict) else told
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise CommandMisused("JSON is to be a list of objects with id_tag, status, expiry, parent")
+        raise CommandMisused(f"JSON is to be a list of objects with {', '.join((*COLUMNS, *MORE))}")
     return rows, [f"tag {number}" for number in range(1, len(rows) + 1)]
 
 
@@ -106,8 +116,9 @@ def _read_csv(text: str) -> tuple[list[dict[str, Any]], list[str]]:
     try:
         names = [name.strip().lower() for name in reader.fieldnames or []]
         reader.fieldnames = names
-        if "id_tag" not in names or not set(names) <= set(COLUMNS) or len(set(names)) < len(names):
-            raise CommandMisused(f"CSV begins with a line of names, {','.join(COLUMNS)} or some of them")
+        known = (*COLUMNS, *MORE)
+        if "id_tag" not in names or not set(names) <= set(known) or len(set(names)) < len(names):
+            raise CommandMisused(f"CSV begins with a line of names, {','.join(known)} or some of them")
         for row in reader:
             if "" in row or None in row.values():
                 raise CommandMisused(f"line {reader.line_num}: not as many fields as the first line has")
@@ -118,24 +129,29 @@ def _read_csv(text: str) -> tuple[list[dict[str, Any]], list[str]]:
     return rows, places
 
 
-def as_csv(tags: Iterable[Mapping[str, Any]], *, raw: bool = False) -> str:
+def as_csv(tags: Sequence[Mapping[str, Any]], *, raw: bool = False) -> str:
     """Write tags as CSV, as `read` takes it; a text that a spreadsheet would run is guarded, unless `raw`."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    columns = columns_of(tags)
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for tag in tags:
+        cells = ((name, tag[name]) for name in columns if name in tag)
         writer.writerow(
-            {
-                name: value if raw or not isinstance(value, str) else guarded(value)
-                for name, value in tag.items()
-            }
+            {name: value if raw or not isinstance(value, str) else guarded(value) for name, value in cells}
         )
     return text.getvalue()
 
 
-def show_tags(tags: Iterable[Mapping[str, Any]]) -> None:
+def show_tags(tags: Sequence[Mapping[str, Any]]) -> None:
     """Print them as a table."""
-    show_table(COLUMNS, [[tag[name] for name in COLUMNS] for tag in tags], "no tag is known")
+    columns = columns_of(tags)
+    show_table(columns, [[tag[name] for name in columns] for tag in tags], "no tag is known")
+
+
+ID_TYPE = click.option(
+    "--id-type", default="", help="Type of its token in OCPP 2.0.1, as ISO14443; none means any type."
+)
 
 
 PUSH_S = 600.0
@@ -183,34 +199,42 @@ def list_tags(api: Api) -> Any:
 
 @tags.command("show")
 @click.argument("id_tag")
+@ID_TYPE
 @shows(lambda row: show_tags([row]))
 @asks_server
-def show_tag(api: Api, *, id_tag: str) -> Any:
+def show_tag(api: Api, *, id_tag: str, id_type: str) -> Any:
     """Show one tag."""
-    return api.get("tags", id_tag)
+    return api.get("tags", id_tag, **({"id_type": id_type} if id_type else {}))
 
 
 @tags.command("add")
 @click.argument("id_tag")
 @click.option(
-    "--status", default="Accepted", show_default=True, help="Accepted, Blocked, Expired or Invalid."
+    "--status",
+    default="Accepted",
+    show_default=True,
+    help="Accepted, Blocked, Expired or Invalid, or one of OCPP 2.0.1: NoCredit, NotAtThisTime, …",
 )
 @click.option(
     "--expiry", help="Expiry: a day (its beginning, UTC) like 2026-12-01, or a time with its UTC offset."
 )
 @click.option("--parent", default="", help="Tags with the same parent may stop each other's transactions.")
+@ID_TYPE
+@click.option("--language", default="", help="Language of the driver in OCPP 2.0.1, as en.")
+@click.option("--message", default="", help="Text that stations of OCPP 2.0.1 show to the driver.")
 @asks_server
-def add_tag(api: Api, *, id_tag: str, **facts: str | None) -> None:
+def add_tag(api: Api, *, id_tag: str, id_type: str, **facts: str | None) -> None:
     """Enter a tag, or change it."""
-    show_tags([changed(api, "PUT", id_tag, facts)])
+    show_tags([changed(api, "PUT", id_tag, facts, id_type=id_type)])
 
 
 @tags.command("remove")
 @click.argument("id_tag")
+@ID_TYPE
 @asks_server
-def remove_tag(api: Api, *, id_tag: str) -> None:
+def remove_tag(api: Api, *, id_tag: str, id_type: str) -> None:
     """Remove a tag. It is unknown then, which may mean accepted: to refuse it, set its status to Blocked."""
-    click.echo(f"{changed(api, 'DELETE', id_tag)['id_tag']} is removed")
+    click.echo(f"{changed(api, 'DELETE', id_tag, id_type=id_type)['id_tag']} is removed")
 
 
 @tags.command("import")

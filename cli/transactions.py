@@ -28,7 +28,7 @@ EXPORTED = (
     "transaction_id", "charge_point", "connector_id", "id_tag", "open", "verdict", "reservation_id", "meter_start",
     "started_at", "start_received_at", "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag",
     "energy_wh", "energy_source", "supported_energy_wh", "closed_by", "note", "version",
-    "remote_id", "evse_id", "charging_state", "flags",
+    "remote_id", "evse_id", "charging_state", "id_type", "flags",
 )  # fmt: skip
 DERIVED = ("first_reading", "last_reading", "peak_w", "duration_s")
 """Facts of one transaction that lists do not have."""

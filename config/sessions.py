@@ -13,6 +13,8 @@ StoredTagStatus = Literal[
     "NotAtThisTime", "Unknown",
 ]  # fmt: skip
 
+StoredTokenType = Literal["", "Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagSettings(Section):
@@ -22,6 +24,21 @@ class TagSettings(Section):
     expiry: datetime | None = setting(None, "When the tag runs out: a date and time with its offset.")
     parent: str = setting(
         "", "The parent id tag: tags with the same parent may stop each other's transactions."
+    )
+    id_type: StoredTokenType = setting(
+        "", "The type of its token in OCPP 2.0.1; empty for any. OCPP 1.6 has no types."
+    )
+    language: str = setting(
+        "",
+        "The language of the driver in OCPP 2.0.1, as `en`.",
+        pattern=r"(?s:.{0,8})",
+        wanted="at most 8 characters",
+    )
+    message: str = setting(
+        "",
+        "A text that stations of OCPP 2.0.1 show to the driver.",
+        pattern=r"(?s:.{0,512})",
+        wanted="at most 512 characters",
     )
 
 
@@ -241,9 +258,14 @@ class BackOfficeSettings(Section):
     accept_all_tags: bool = on("Accept every id tag that is not in `tags`.")
     tags: Mapping[str, TagSettings] = made(
         dict,
-        "Id tag to its status, or to a table of status, expiry and parent.",
+        "Id tag to its status, or to a table of status, expiry, parent, id_type, language and message.",
         short="status",
         sample='{T1 = "Blocked", T2 = {expiry = 2030-01-01T00:00:00Z, parent = "FLEET"}}',
+    )
+    master_pass_group: str = setting(
+        "",
+        "The group of master passes (MasterPassGroupId of the stations, OCPP 2.0.1, C16): tags with this parent may "
+        "stop every transaction and start none. Empty for none.",
     )
     concurrent_transactions: bool = on(
         "Let an id tag have several transactions at once; without it the next one is ConcurrentTx."

@@ -81,8 +81,18 @@ class AcceptedState(Plugin):
         """Store a reservation, replacing the one with its number. OCPP 2.0.1, H01."""
         request: Any = ticket.request
         group = request.group_id_token.id_token if request.group_id_token is not None else ""
-        token = request.id_token.id_token
-        self._reserve(ticket, request.id, request.evse_id or 0, token, group, request.expiry_date_time)
+        token = request.id_token
+        self._reserve(
+            ticket,
+            request.id,
+            request.evse_id or 0,
+            token.id_token,
+            group,
+            request.expiry_date_time,
+            ""
+            if token.type == v201.IdTokenType.CENTRAL
+            else str(token.type),  # how one without a type is sent
+        )
 
     def _reserve(
         self,
@@ -92,6 +102,7 @@ class AcceptedState(Plugin):
         id_tag: str,
         parent: str,
         expiry: dt.datetime,
+        id_type: str = "",
     ) -> None:
         accepted = _status(ticket) == ACCEPTED
         if not accepted and not _is_unknown(ticket):
@@ -102,6 +113,7 @@ class AcceptedState(Plugin):
             connector_id=connector_id,
             id_tag=id_tag,
             parent=parent,
+            id_type=id_type,
             expiry=expiry,
             accepted_at=self._now(),
             state="active" if accepted else "uncertain",

@@ -30,7 +30,7 @@ from .. import (
     v16,
 )
 from . import charging_profiles as profiles
-from . import reservations, stops
+from . import reservations, stops, tokens
 from .kept_messages import as_sent, flags_of, reasons, same_time, say_all, utc
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ class BackOffice(Plugin):
     without `concurrent_transactions` one that charges already is ConcurrentTx; over `suspect_energy_wh` a transaction
     is flagged. A stop that names no known transaction may be from `stop_tolerance_s` before the start that it fits.
     `fallback_id_tag_status` is what a fallback answers to a StartTransaction, which a redelivered one is stored with.
+    Tags of the `master_pass_group` may stop every transaction.
     """
 
     def __init__(
@@ -142,11 +143,13 @@ class BackOffice(Plugin):
         naive_zone: dt.tzinfo | None = dt.UTC,
         registration: str = "Accepted",
         fallback_id_tag_status: str = "Accepted",
+        master_pass_group: str = "",
         now: Callable[[], dt.datetime] | None = None,
     ) -> None:
         super().__init__()
         self._store = store
         self._facts = store.collections.over_facts
+        self._tag_of = store.collections.tag_of
         self._interval_s = heartbeat_interval_s
         self._spread = heartbeat_spread
         self._accept_all_tags = accept_all_tags
@@ -156,6 +159,7 @@ class BackOffice(Plugin):
         self._naive_zone = naive_zone
         self._registration = v16.RegistrationStatus(registration)
         self._fallback_id_tag_status = v16.AuthorizationStatus(fallback_id_tag_status)
+        self._master_pass_group = master_pass_group
         self._now = now or _whole_seconds()
 
     @classmethod
@@ -175,6 +179,7 @@ class BackOffice(Plugin):
             naive_zone=settings.naive_zone,
             registration=office.registration,
             fallback_id_tag_status=settings.deadlines.fallback_id_tag_status,
+            master_pass_group=office.master_pass_group,
             name="back-office",
         )
 
@@ -232,7 +237,7 @@ class BackOffice(Plugin):
         return v16.AuthorizeResponse(id_tag_info=self._judge(call.request.id_tag))
 
     def _judge(self, id_tag: str) -> v16.IdTagInfo:
-        tag = self._store.collections.tags.get(id_tag.lower())
+        tag = self._tag_of(id_tag)
         if tag is None:
             return UNKNOWN_ACCEPTED if self._accept_all_tags else UNKNOWN_INVALID
         verdict = STATUSES.get(tag.status, INVALID)
@@ -395,9 +400,9 @@ class BackOffice(Plugin):
             suspicions.append(f"{energy_wh} Wh are more than can be")
         if stop.stopped_at is not None and not known.started_text and stop.stopped_at < known.started_at:
             suspicions.append("it stopped before it started, by its own clock")
-        collections = self._store.collections
-        if stop.id_tag and not reservations.belong_together(collections, stop.id_tag, known.id_tag):
-            suspicions.append(f"it was stopped with {stop.id_tag}, whose parent is not the same")
+        suspicions += tokens.stopped_by_another(
+            self._store.collections, known, stop.id_tag, master_pass_group=self._master_pass_group
+        )
         return suspicions
 
     def _set_aside(self, call: Call[Any], why: str, transaction_id: int | None = None) -> Receipt:

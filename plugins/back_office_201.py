@@ -30,13 +30,13 @@ from .. import (
     v201,
 )
 from . import charging_profiles as profiles
-from . import reservations
+from . import reservations, tokens
 from .kept_messages import as_sent, flags_of, reasons, same_time, utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .. import ChargePoint, PluginSpec, Receipt, Settings, Store
+    from .. import ChargePoint, PluginSpec, Receipt, Settings, Store, Tag
 
 VERSION_NAME = v201.VERSION.name
 """Version of OCPP of all records here."""
@@ -59,8 +59,19 @@ ENDS_OF_RESERVATIONS = {
     v201.ReservationUpdateStatus.REMOVED: "cancelled",
 }
 """States of reservations that their stations have ended."""
+_adapter: Any = v201.VERSION.local_lists
 _stop_facts: Any = v201.TransactionEvent.__action__.stop
 _identity_of: Any = v201.TransactionEvent.__action__.identity
+
+
+def _info_of(tag: Tag) -> Any:
+    """Return what a station is told of a tag, whether it asks or has it in its local list."""
+    return _adapter.info(_adapter.entry(tag))
+
+
+def _is_of(token: v201.IdToken, known: Transaction) -> bool:
+    """Return whether a token is the one that a transaction has."""
+    return tokens.same(token.id_token, str(token.type), known.id_tag, known.id_type)
 
 
 class BackOffice201(Plugin):
@@ -68,7 +79,8 @@ class BackOffice201(Plugin):
 
     The options are those of the back office for OCPP 1.6. With `accept_all_tags` a token that the store does not know
     is Accepted, else Unknown. `ask_after_s` after an end with a hole in the events before it, the station is asked
-    once for the state of the transaction: the question is stored, and outlives the process.
+    once for the state of the transaction: the question is stored, and outlives the process. Tags whose parent is the
+    `master_pass_group` may stop every transaction, and start none (C16).
     """
 
     def __init__(
@@ -82,11 +94,13 @@ class BackOffice201(Plugin):
         naive_zone: dt.tzinfo | None = dt.UTC,
         registration: str = "Accepted",
         fallback_id_tag_status: str = "Accepted",
+        master_pass_group: str = "",
         ask_after_s: float = ASK_AFTER_S,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC).replace(microsecond=0),
     ) -> None:
         super().__init__()
         self._store = store
+        self._collections = store.collections
         self._facts = store.collections.over_facts
         self._interval_s = heartbeat_interval_s
         self._spread = heartbeat_spread
@@ -95,6 +109,7 @@ class BackOffice201(Plugin):
         self._naive_zone = naive_zone
         self._registration = v201.RegistrationStatus(registration)
         self._fallback_id_tag_status = fallback_id_tag_status
+        self._master_pass_group = master_pass_group
         self._ask_after_s = ask_after_s
         self._now = now
         # Transactions whose record is not known to be durable: it is handed over again with each of their events.
@@ -118,6 +133,7 @@ class BackOffice201(Plugin):
             naive_zone=settings.naive_zone,
             registration=office.registration,
             fallback_id_tag_status=settings.deadlines.fallback_id_tag_status,
+            master_pass_group=office.master_pass_group,
             name="back-office-201",
         )
 
@@ -159,7 +175,11 @@ class BackOffice201(Plugin):
 
     @passive(v201.Authorize)
     def authorize(self, call: Call[v201.Authorize]) -> v201.AuthorizeResponse:
-        """Answer from the tags of the store. A certificate cannot be checked here: a plugin with an authority can."""
+        """Answer from the tags of the store.
+
+        A certificate cannot be checked here, so it is not accepted: a plugin with an authority checks it, and passes
+        the call on without it. OCPP 2.0.1, C07.
+        """
         request = call.request
         if request.certificate is not None or request.iso15118_certificate_hash_data is not None:
             return v201.AuthorizeResponse(
@@ -172,23 +192,29 @@ class BackOffice201(Plugin):
         status = v201.AuthorizationStatus
         if token.type == v201.IdTokenType.NO_AUTHORIZATION:
             return v201.IdTokenInfo(status=status.ACCEPTED)
-        tag = self._store.collections.tags.get(token.id_token.lower())
+        tag = self._collections.tag_of(token.id_token, token.type)
         if tag is None:
             return v201.IdTokenInfo(status=status.ACCEPTED if self._accept_all_tags else status.UNKNOWN)
-        verdict = STATUSES.get(tag.status, status.INVALID)
-        if verdict is status.ACCEPTED and tag.expiry is not None and tag.expiry <= self._now():
-            verdict = status.EXPIRED
-        group = v201.IdToken(id_token=tag.parent, type=v201.IdTokenType.CENTRAL) if tag.parent else None
-        return v201.IdTokenInfo(status=verdict, cache_expiry_date_time=tag.expiry, group_id_token=group)
+        info: v201.IdTokenInfo = _info_of(tag)
+        if info.status is status.ACCEPTED and tag.expiry is not None and tag.expiry <= self._now():
+            info = msgspec.structs.replace(info, status=status.EXPIRED)
+        return info
 
     def _judge_start(self, token: v201.IdToken, number: int) -> v201.IdTokenInfo:
-        """Return the verdict on the token of a start; one that is charging already may get ConcurrentTx."""
-        info = self._judge(token)
-        accepted = v201.AuthorizationStatus.ACCEPTED
-        if self._concurrent_transactions or info.status is not accepted or not token.id_token:
+        """Return the verdict on the token of a start.
+
+        One that is charging already may get ConcurrentTx; a master pass starts nothing, it is Invalid. OCPP 2.0.1, C16.
+        """
+        info, text, kind = self._judge(token), token.id_token, token.type
+        status = v201.AuthorizationStatus
+        if info.status is not status.ACCEPTED or not text:
             return info
-        if self._store.charging_with_tag(token.id_token, besides=number) is not None:
-            return msgspec.structs.replace(info, status=v201.AuthorizationStatus.CONCURRENT_TX)
+        if tokens.is_master_pass(self._collections, text, kind, self._master_pass_group):
+            return msgspec.structs.replace(info, status=status.INVALID)
+        if self._concurrent_transactions:
+            return info
+        if self._store.charging_with_tag(text, besides=number, id_type=str(kind)) is not None:
+            return msgspec.structs.replace(info, status=status.CONCURRENT_TX)
         return info
 
     # -- Transactions ------------------------------------------------------------------------------
@@ -232,7 +258,7 @@ class BackOffice201(Plugin):
         if token is None:
             return EMPTY
         info = self._judge(token)
-        if self._is_of_start(call.request) and token.id_token.lower() == known.id_tag.lower():
+        if self._is_of_start(call.request) and _is_of(token, known):
             verdict = STATUSES.get(known.verdict, info.status)
             info = msgspec.structs.replace(info, status=verdict)
         return v201.TransactionEventResponse(id_token_info=info)
@@ -283,21 +309,36 @@ class BackOffice201(Plugin):
             return known
         if known.id_tag and call.request.event_type != v201.TransactionEventType.STARTED:
             return known
-        if known.id_tag.lower() == token.id_token.lower():
+        if _is_of(token, known):
             return known
         verdict, flags = str(self._judge_start(token, known.id).status), known.flags
         if call.redelivered and verdict != self._fallback_id_tag_status:
             # The station was answered with this verdict; a repetition must get the same one.
             flags = (*flags, f"its id tag was {verdict}")
             verdict = self._fallback_id_tag_status
-        return msgspec.structs.replace(known, id_tag=token.id_token, verdict=verdict, flags=flags)
+        return msgspec.structs.replace(
+            known, id_tag=token.id_token, id_type=str(token.type), verdict=verdict, flags=flags
+        )
+
+    def _stop_doubts(self, call: Call[v201.TransactionEvent], known: Transaction) -> list[str]:
+        """Return the doubt about a token that stops a transaction. OCPP 2.0.1, C09 and C16."""
+        token = call.request.id_token
+        if token is None or self._is_of_start(call.request) or not known.id_tag:
+            return []
+        return tokens.stopped_by_another(
+            self._collections,
+            known,
+            token.id_token,
+            str(token.type),
+            master_pass_group=self._master_pass_group,
+        )
 
     def _told_more(
         self, call: Call[v201.TransactionEvent], known: Transaction, receipts: list[Receipt]
     ) -> Transaction:
         """Store what an event tells of a transaction that is known; it is handed over again if it comes again."""
         request, later = call.request, self._with_token(call, known)
-        flags = tuple(dict.fromkeys((*later.flags, *self._flags(call))))
+        flags = tuple(dict.fromkeys((*later.flags, *self._flags(call), *self._stop_doubts(call, known))))
         started_at, at = later.started_at, utc(request.timestamp)
         if request.event_type == v201.TransactionEventType.STARTED:
             flags = tuple(flag for flag in flags if flag != NO_START)
@@ -318,9 +359,10 @@ class BackOffice201(Plugin):
             reservation_id=later.reservation_id if reservation is None else reservation,
             charging_state=str(state) if state is not None and known.open else later.charging_state,
         )
-        moved = (later.connector_id, later.id_tag, later.reservation_id) != (
+        moved = (later.connector_id, later.id_tag, later.id_type, later.reservation_id) != (
             known.connector_id,
             known.id_tag,
+            known.id_type,
             known.reservation_id,
         )
         if moved:

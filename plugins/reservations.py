@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .. import ReservationEnded
+from .tokens import group_of, same
 
 if TYPE_CHECKING:
     from .. import Collections, Receipt, Reservation, Transaction
@@ -46,9 +47,7 @@ def doubts(collections: Collections, transaction: Transaction) -> list[str]:
     if min(transaction.started_at, transaction.start_received_at) >= reservation.expiry:
         found.append(f"reservation {number} had expired")
     tells_later = bool(transaction.remote_id)
-    if not (tells_later and not transaction.id_tag) and not _is_for(
-        collections, reservation, transaction.id_tag
-    ):
+    if (transaction.id_tag or not tells_later) and not _is_for(collections, reservation, transaction):
         found.append(f"reservation {number} is of another id tag")
     if not (tells_later and transaction.evse_id is None) and reservation.connector_id not in (
         0,
@@ -104,7 +103,7 @@ def _plainly_used(collections: Collections, reservation: Reservation, transactio
         reservation.state in OPEN
         and reservation.connector_id in (0, transaction.connector_id)
         and min(transaction.started_at, transaction.start_received_at) < reservation.expiry
-        and _is_for(collections, reservation, transaction.id_tag)
+        and _is_for(collections, reservation, transaction)
     )
 
 
@@ -149,19 +148,6 @@ def key_of(charge_point_id: str, number: int) -> str:
     return f"{number}/{charge_point_id}"
 
 
-def belong_together(collections: Collections, id_tag: str, other: str) -> bool:
-    """Compare two id tags, or their parents: either tag may stop the other's transaction. OCPP 1.6, 3.6."""
-    if id_tag.lower() == other.lower():
-        return True
-    parent = _parent(collections, id_tag)
-    return bool(parent) and parent == _parent(collections, other)
-
-
-def _parent(collections: Collections, id_tag: str) -> str:
-    tag = collections.tags.get(id_tag.lower())
-    return tag.parent.lower() if tag is not None else ""
-
-
 def _named(collections: Collections, transaction: Transaction) -> Reservation | None:
     number = transaction.reservation_id
     return (
@@ -169,7 +155,8 @@ def _named(collections: Collections, transaction: Transaction) -> Reservation | 
     )
 
 
-def _is_for(collections: Collections, reservation: Reservation, id_tag: str) -> bool:
-    if reservation.id_tag.lower() == id_tag.lower():
+def _is_for(collections: Collections, reservation: Reservation, transaction: Transaction) -> bool:
+    id_tag, id_type = transaction.id_tag, transaction.id_type
+    if same(reservation.id_tag, reservation.id_type, id_tag, id_type):
         return True
-    return bool(reservation.parent) and reservation.parent.lower() == _parent(collections, id_tag)
+    return bool(reservation.parent) and reservation.parent.lower() == group_of(collections, id_tag, id_type)

@@ -38,6 +38,18 @@ class ListedTag(Protocol):
     def parent(self) -> str:
         """Parent id tag; "" for none."""
 
+    @property
+    def id_type(self) -> str:
+        """Type of its token; "" for any."""
+
+    @property
+    def language(self) -> str:
+        """Language of the driver; "" for none."""
+
+    @property
+    def message(self) -> str:
+        """Text to be shown to the driver; "" for none."""
+
 
 class SentList(NamedTuple):
     """List as it was sent: number, all of it or changes, and the facts of each entry by its name, None to remove it."""
@@ -74,6 +86,8 @@ class LocalListAdapter:
     """Refusal of a part, by its response, after which the whole list may be accepted."""
     clear_cache: Callable[[], Request[Any]]
     """Request that clears the authorization cache."""
+    typed: bool = False
+    """Types of tokens in this version: of the tags of one name that with a type counts, else that without."""
 
     def changes(self, believed: Mapping[str, Mapping[str, Any]], whole: Iterable[Any]) -> Iterator[Any]:
         """Yield the entries that turn a believed list into these, None for each that stays; removals come last.

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=msgspec.Struct)
 
+BETWEEN = "\x1f"
+"""Character between text and type in the key of a tag."""
+
 
 class Collection(Generic[R]):
     """Records of one kind, for the hub's thread alone; no method blocks.
@@ -139,7 +142,11 @@ class Collections:
     """Collections of one store; `persist` as in `Collection`."""
 
     def __init__(self, persist: Callable[..., Receipt]) -> None:
-        self.tags: Collection[Tag] = Collection("tags", Tag, lambda tag: tag.id_tag.lower(), persist)
+        self.tags: Collection[Tag] = Collection(
+            "tags", Tag, lambda tag: tag_key(tag.id_tag, tag.id_type), persist
+        )
+        self._id_types: dict[str, None] = {}  # types that tags have, or had, in order of their first entry
+        self.tags.watch(self._note_type)
         self.reservations: Collection[Reservation] = Collection(
             "reservations", Reservation, _numbered, persist
         )
@@ -170,7 +177,30 @@ class Collections:
         )
 
     def __iter__(self) -> Iterator[Collection[msgspec.Struct]]:
-        return iter(vars(self).values())
+        return (one for one in vars(self).values() if isinstance(one, Collection))
+
+    def _note_type(self, tag: Tag) -> None:
+        if tag.id_type:
+            self._id_types[tag.id_type] = None
+
+    def tag_of(self, id_tag: str, id_type: str = "") -> Tag | None:
+        """Find the tag of a token: that of its type, else that of any type; None if there is none.
+
+        A token without a type, as all are in OCPP 1.6, is that of any type, else one of a type.
+        """
+        get = self.tags.get
+        if not self._id_types:
+            return get(id_tag.lower())
+        found = get(tag_key(id_tag, id_type))
+        if found is not None:
+            return found
+        others = ("",) if id_type else self._id_types
+        return next(filter(None, (get(tag_key(id_tag, other)) for other in others)), None)
+
+
+def tag_key(id_tag: str, id_type: str = "") -> str:
+    """Return the key of a tag, by its text, without case, and its type."""
+    return f"{id_tag.lower()}{BETWEEN}{id_type.lower()}" if id_type else id_tag.lower()
 
 
 def over_key(charge_point_id: str, connector_id: int | None) -> str:

@@ -307,6 +307,7 @@ class DurableStore:
             reservation=transaction.reservation_id,
             evse=transaction.evse_id,
             charging_state=transaction.charging_state or None,
+            id_type=transaction.id_type or None,
         )
         if number in self._open:
             self._open.replace(transaction)
@@ -372,9 +373,11 @@ class DurableStore:
         """Return open transactions of a tag at a charge point, those that came last first. Never switches greenlets."""
         return self._open.with_tag(charge_point_id, id_tag, limit)
 
-    def charging_with_tag(self, id_tag: str, *, besides: int | None = None) -> Transaction | None:
+    def charging_with_tag(
+        self, id_tag: str, *, besides: int | None = None, id_type: str = ""
+    ) -> Transaction | None:
         """Find an accepted open transaction of a tag at any charge point that is going on, `besides` that one."""
-        return self._open.charging(id_tag, besides)
+        return self._open.charging(id_tag, besides, id_type)
 
     def transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction by its id; None if there is none. Switches greenlets for one that is not open."""

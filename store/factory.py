@@ -39,7 +39,15 @@ def open_store(
     Raises `StoreError` with one clear sentence, or OSError for a folder that cannot be made.
     """
     tags = [
-        Tag(id_tag=id_tag, status=tag.status, expiry=tag.expiry, parent=tag.parent)
+        Tag(
+            id_tag=id_tag,
+            status=tag.status,
+            expiry=tag.expiry,
+            parent=tag.parent,
+            id_type=tag.id_type,
+            language=tag.language,
+            message=tag.message,
+        )
         for id_tag, tag in settings.back_office.tags.items()
         if worker is None or worker.first
     ]

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 TOLD_LATER = (
     "flags", "connector_id", "id_tag", "started_at", "verdict", "reservation_id", "evse_id", "charging_state",
+    "id_type",
 )  # fmt: skip
 """Fields of a transaction that its charge point may tell after its first message."""
 PERSISTED = Receipt(done=True)
@@ -294,9 +295,11 @@ class MemoryStore:
         """Return open transactions of a tag at a charge point, those that came last first. Never switches greenlets."""
         return self._open.with_tag(charge_point_id, id_tag, limit)
 
-    def charging_with_tag(self, id_tag: str, *, besides: int | None = None) -> Transaction | None:
+    def charging_with_tag(
+        self, id_tag: str, *, besides: int | None = None, id_type: str = ""
+    ) -> Transaction | None:
         """Find an accepted open transaction of a tag at any charge point that is going on, `besides` that one."""
-        return self._open.charging(id_tag, besides)
+        return self._open.charging(id_tag, besides, id_type)
 
     def transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction by its id; None if there is none."""

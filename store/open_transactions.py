@@ -245,8 +245,11 @@ class OpenTransactions:
             return []
         return [self.derived(self.by_id[number]) for number in itertools.islice(reversed(numbers), limit)]
 
-    def charging(self, id_tag: str, besides: int | None) -> Transaction | None:
-        """Find an accepted transaction of a tag that is going on; each that is orphaned is looked at once."""
+    def charging(self, id_tag: str, besides: int | None, id_type: str = "") -> Transaction | None:
+        """Find an accepted transaction of a tag that is going on; each that is orphaned is looked at once.
+
+        Tokens of two types are two tags; one without a type is of any.
+        """
         if self._charging is None:
             self._charging = {}
             for one in self.by_id.values():
@@ -258,6 +261,8 @@ class OpenTransactions:
             if number == besides:
                 continue
             transaction = self.derived(self.by_id[number])
+            if id_type and transaction.id_type not in ("", id_type):
+                continue
             if not transaction.orphaned:
                 found = transaction
                 break

@@ -156,6 +156,10 @@ STEPS: tuple[str, ...] = (
         ADD COLUMN start_logged_at text COLLATE "C", ADD COLUMN end_logged_at text COLLATE "C";
     ALTER TABLE readings ADD COLUMN logged_at text COLLATE "C";
     """,
+    # Tokens of 2.x have types.
+    """
+    ALTER TABLE transactions ADD COLUMN id_type text;
+    """,
 )
 
 

@@ -13,12 +13,20 @@ import msgspec
 
 
 class Tag(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An id tag. `status` is the answer to Authorize; an Accepted tag past its `expiry` is Expired."""
+    """An id tag. `status` is the answer to Authorize; an Accepted tag past its `expiry` is Expired.
+
+    `parent` is its parent id tag, or the group of its token. `id_type` is the type of the token ("" for any): the same
+    text under two types may be two tags. `language` is that of the driver, `message` a text to be shown to the driver.
+    Types, languages and messages are of OCPP 2.0.1 (IdTokenType, IdTokenInfoType); OCPP 1.6 has none.
+    """
 
     id_tag: str
     status: str = "Accepted"
     expiry: datetime | None = None
     parent: str = ""
+    id_type: str = ""
+    language: str = ""
+    message: str = ""
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -26,7 +34,7 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `state` is "active", "uncertain" (sent, and its outcome is unknown), "used" (by the start of
     `transaction_id`) or "cancelled"; see `state_at` for one whose `expiry` is past. Connector 0 is any connector. In
-    OCPP 2.0.1 (H01) the connector is the EVSE.
+    OCPP 2.0.1 (H01) the connector is the EVSE, and `id_type` the type of the token.
     """
 
     id: int
@@ -36,6 +44,7 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     expiry: datetime
     accepted_at: datetime
     parent: str = ""
+    id_type: str = ""
     state: str = "active"
     transaction_id: int | None = None
 
@@ -138,8 +147,9 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     closed it by hand, with a `note`; empty for its charge point. `other_stops` are further stops that do not count.
 
     A station with EVSEs names its transactions itself: `remote_id` is its text, "" for a number of ours. `connector_id`
-    is the number of its EVSE then, 0 while that is not known, as `evse_id` is None; `charging_state` is what it told
-    last. It gives no meter values at start and stop: both are None, and readings tell the energy.
+    is the number of its EVSE then, 0 while that is not known, as `evse_id` is None; `id_type` is the type of its token,
+    `charging_state` is what it told last. It gives no meter values at start and stop: both are None, and readings tell
+    the energy.
 
     `life_at` is the last sign of life behind a fact that made it orphaned; `over` and `over_at` are the reason and the
     time of the last such fact, derived when a store reads an open transaction, and never stored.
@@ -167,6 +177,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     remote_id: str = ""
     evse_id: int | None = None
     charging_state: str = ""
+    id_type: str = ""
     other_stops: tuple[StopFigures, ...] = ()
     closed_by: str = ""
     note: str = ""

@@ -61,7 +61,7 @@ STARTED = (
     "started_text",
 )  # fmt: skip
 """Columns of a transaction that its start fills."""
-NAMED = ("remote_id", "evse", "charging_state")
+NAMED = ("remote_id", "evse", "charging_state", "id_type")
 """Columns of a transaction that its charge point has named."""
 ASSESSED = ("assessed", "energy_wh", "energy_source", "supported_energy_wh", "findings")
 NOT_ASSESSED = (0, None, "", None, "[]")
@@ -76,7 +76,7 @@ STOPPED = (*STOP, "end_place", "end_logged_at")
 """Columns of the row of an end, behind the id; with the place of its event."""
 AMENDED = (
     "flags", "other_stops", "note", "life_at", "connector", "id_tag", "started_at", "verdict", "reservation", "evse",
-    "charging_state",
+    "charging_state", "id_type",
 )  # fmt: skip
 READING = (
     "charge_point", "connector", "transaction_id", "received_at", "digest", "data", "flags", "version", "unattached",
@@ -166,6 +166,7 @@ def transaction_row(transaction: Transaction) -> Row:
         storable(transaction.remote_id) or None,
         transaction.evse_id,
         storable(transaction.charging_state) or None,
+        storable(transaction.id_type) or None,
     )
 
 
@@ -326,6 +327,7 @@ def transaction_of(values: Sequence[Any]) -> Transaction:
         remote_id=values[26] or "",
         evse_id=None if values[27] is None else int(values[27]),
         charging_state=values[28] or "",
+        id_type=values[29] or "",
     )
 
 

@@ -147,6 +147,10 @@ STEPS: tuple[str, ...] = (
     ALTER TABLE transactions ADD COLUMN end_logged_at TEXT;
     ALTER TABLE readings ADD COLUMN logged_at TEXT;
     """,
+    # Tokens of 2.x have types.
+    """
+    ALTER TABLE transactions ADD COLUMN id_type TEXT;
+    """,
 )
 
 ORPHAN = "orphan: "

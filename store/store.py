@@ -324,10 +324,13 @@ class Store(Protocol):
     def open_with_tag(self, charge_point_id: str, id_tag: str, *, limit: int = 100) -> Sequence[Transaction]:
         """Return open transactions of a tag at a charge point, those that came last first. Never switches greenlets."""
 
-    def charging_with_tag(self, id_tag: str, *, besides: int | None = None) -> Transaction | None:
+    def charging_with_tag(
+        self, id_tag: str, *, besides: int | None = None, id_type: str = ""
+    ) -> Transaction | None:
         """Find an accepted open transaction of a tag at any charge point that is going on, `besides` that one.
 
-        None if there is none. Constant work on average; never switches greenlets.
+        None if there is none. Tokens of two types are two tags; a transaction or a token without a type is of any.
+        Constant work on average; never switches greenlets.
         """
 
     def transaction(self, transaction_id: int) -> Transaction | None:

@@ -138,7 +138,10 @@ class _Sync:
         tags = list(self._store.collections.tags)
         adapter, believed = self._adapter, self._believed
         wanted = [tag for tag in tags if adapter.fits(tag)]
-        whole = list(_in_turns(map(adapter.entry, wanted)))
+        if any(tag.id_type for tag in wanted):  # of tags with one name the last one counts
+            wanted.sort(key=lambda tag: bool(tag.id_type) is adapter.typed)
+        named = {adapter.key(one).lower(): one for one in _in_turns(map(adapter.entry, wanted))}
+        whole = list(named.values())
         changes = None
         if not full and believed is not None and believed.certain and believed.ocpp == self._ocpp:
             changes = [

@@ -36,13 +36,23 @@ TAG: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        "status": TEXT | {"description": "Accepted, Blocked, Expired or Invalid, in any case"},
+        "status": TEXT
+        | {
+            "description": "Accepted, Blocked, Expired or Invalid, in any case; or NoCredit, NotAllowedTypeEVSE, "
+            "NotAtThisLocation, NotAtThisTime or Unknown, which are Invalid for OCPP 1.6"
+        },
         "expiry": {
             "type": ["string", "null"],
             "description": "A time with its offset, or a day: its beginning",
         },
-        "parent": {"type": "string", "maxLength": 20},
+        "parent": {"type": "string", "maxLength": 36},
+        "language": {"type": "string", "maxLength": 8},
+        "message": {"type": "string", "maxLength": 512},
     },
+}
+ID_TYPE: dict[str, Any] = {
+    "type": "string",
+    "description": "Type of its token in OCPP 2.0.1, in any case; empty for any",
 }
 MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
 NUMBER: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
@@ -169,9 +179,10 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             f"{root}/spool/dead-letters/{{number}}/reattach": {"post": _reattach()},
             f"{root}/tags": {"get": _read("All tags"), "post": _enter_tags()},
             f"{root}/tags/{{id_tag}}": {
-                "get": _read("One tag", "id_tag"),
-                "put": _change("Enter or change a tag", "id_tag") | {"requestBody": _body(TAG)},
-                "delete": _change("Take a tag out", "id_tag"),
+                "get": _read("One tag", "id_tag", id_type=ID_TYPE),
+                "put": _change("Enter or change a tag", "id_tag", id_type=ID_TYPE)
+                | {"requestBody": _body(TAG)},
+                "delete": _change("Take a tag out", "id_tag", id_type=ID_TYPE),
             },
             f"{root}/tickets": {
                 "get": _read(
@@ -359,7 +370,11 @@ def _backup() -> dict[str, Any]:
 def _enter_tags() -> dict[str, Any]:
     described = _change("Enter tags: all of them, or none if one is wrong", "id_tag")
     row = TAG | {
-        "properties": {"id_tag": {"type": "string", "minLength": 1, "maxLength": 20}, **TAG["properties"]},
+        "properties": {
+            "id_tag": {"type": "string", "minLength": 1, "maxLength": 36},
+            "id_type": ID_TYPE,
+            **TAG["properties"],
+        },
         "required": ["id_tag"],
     }
     many = {"type": "object", "properties": {"tags": {"type": "array", "items": row}}}
@@ -367,8 +382,8 @@ def _enter_tags() -> dict[str, Any]:
     return described | {"parameters": parameters, "requestBody": _body(many)}
 
 
-def _change(summary: str, subject: str, conflict: str = "") -> dict[str, Any]:
-    described = _read(summary, subject)
+def _change(summary: str, subject: str, conflict: str = "", **query: dict[str, Any]) -> dict[str, Any]:
+    described = _read(summary, subject, **query)
     more = {"422": _problem("The body is wrong"), "503": _problem("The store could not keep it")}
     if conflict:
         more["409"] = _problem(conflict)

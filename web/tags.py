@@ -13,6 +13,7 @@ import falcon
 import msgspec
 
 from ..config.errors import ChargehandError
+from ..store.collections import tag_key
 from ..store.records import Tag
 from .requests import Problem, Query, body_of, decoded, fault_text
 from .resources import Resource, answer, viewed
@@ -34,6 +35,11 @@ STATUSES = (
 
 ConcurrentTx is not stored: it is found at authorization.
 """
+ID_TYPES = ("", "Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress")
+"""Types of a tag's token in OCPP 2.0.1; empty for any, as in OCPP 1.6, which has no types.
+
+NoAuthorization is none: there is nobody who could be told apart.
+"""
 DAY = re.compile(r"(?a:\d{4}-\d\d-\d\d)")
 
 IdToken = Annotated[str, msgspec.Meta(min_length=1, max_length=36)]  # OCPP 1.6 has up to 20 characters
@@ -45,12 +51,15 @@ class Facts(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     status: str = "Accepted"
     expiry: str | None = None
     parent: Annotated[str, msgspec.Meta(max_length=36)] = ""
+    language: Annotated[str, msgspec.Meta(max_length=8)] = ""
+    message: Annotated[str, msgspec.Meta(max_length=512)] = ""
 
 
 class Row(Facts, forbid_unknown_fields=True, kw_only=True):
-    """The same with its tag, as one of many."""
+    """The same with its tag and the type of its token, as one of many."""
 
     id_tag: IdToken
+    id_type: str = ""
 
 
 class WrongColumn(ChargehandError, ValueError):
@@ -62,7 +71,23 @@ def tag_of(row: Row) -> Tag:
     status = next((one for one in STATUSES if one.lower() == row.status.strip().lower()), None)
     if status is None:
         raise WrongColumn(f"status: must be one of {', '.join(STATUSES)}, not {row.status[:40]!r}")
-    return Tag(id_tag=row.id_tag, status=status, expiry=_expiry(row.expiry), parent=row.parent)
+    return Tag(
+        id_tag=row.id_tag,
+        status=status,
+        expiry=_expiry(row.expiry),
+        parent=row.parent,
+        id_type=id_type_of(row.id_type),
+        language=row.language,
+        message=row.message,
+    )
+
+
+def id_type_of(text: str) -> str:
+    """Return the type of a token in OCPP's spelling. Raises `WrongColumn`."""
+    found = next((one for one in ID_TYPES if one.lower() == text.strip().lower()), None)
+    if found is None:
+        raise WrongColumn(f"id_type: must be one of {', '.join(ID_TYPES[1:])}, not {text[:40]!r}")
+    return found
 
 
 def _expiry(text: str | None) -> datetime | None:
@@ -87,6 +112,9 @@ def view(tag: Tag) -> dict[str, Any]:
         "status": tag.status,
         "expiry": tag.expiry.isoformat() if tag.expiry is not None else None,
         "parent": tag.parent,
+        "id_type": tag.id_type,
+        "language": tag.language,
+        "message": tag.message,
     }
 
 
@@ -108,30 +136,41 @@ class Tags(Resource):
         answer(response, {"checked" if check else "entered": len(tags)})
 
     def on_get_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
-        """Answer with one tag; id tags are compared without case."""
-        Query(request)
-        answer(response, view(self._find(id_tag)))
+        """Answer with one tag; id tags are compared without case. `id_type` is the type of its token."""
+        answer(response, view(self._find(id_tag, _id_type(Query(request, "id_type")))))
 
     def on_put_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
-        """Enter or change a tag."""
-        Query(request)
+        """Enter or change a tag; `id_type` is the type of its token."""
+        id_type = _id_type(Query(request, "id_type"))
         facts = decoded(body_of(request) or b"{}", Facts)
-        tag = _tag({"id_tag": id_tag, **msgspec.to_builtins(facts)})
+        tag = _tag({"id_tag": id_tag, "id_type": id_type, **msgspec.to_builtins(facts)})
         keep([self._system.store.collections.tags.put(tag)])
         answer(response, view(tag))
 
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, id_tag: str) -> None:
         """Remove a tag: it is unknown then, which may mean accepted. To refuse it, set its status to Blocked."""
-        Query(request)
-        tag = self._find(id_tag)
-        keep([self._system.store.collections.tags.remove(id_tag.lower())])
+        id_type = _id_type(Query(request, "id_type"))
+        tag = self._find(id_tag, id_type)
+        keep([self._system.store.collections.tags.remove(tag_key(id_tag, id_type))])
         answer(response, view(tag))
 
-    def _find(self, id_tag: str) -> Tag:
-        tag = self._system.store.collections.tags.get(id_tag.lower())
+    def _find(self, id_tag: str, id_type: str) -> Tag:
+        tag = self._system.store.collections.tags.get(tag_key(id_tag, id_type))
         if tag is None:
-            raise Problem(404, "Unknown tag", f"{id_tag} is not known here")
+            raise Problem(404, "Unknown tag", f"{named(id_tag, id_type)} is not known here")
         return tag
+
+
+def _id_type(query: Query) -> str:
+    try:
+        return id_type_of(query.text("id_type"))
+    except WrongColumn as error:
+        raise Problem(422, "Invalid parameter", fault_text(error)) from error
+
+
+def named(id_tag: str, id_type: str) -> str:
+    """Name a tag, with the type of its token if it has one."""
+    return f"{id_tag} ({id_type})" if id_type else id_tag
 
 
 def _tags(body: bytes) -> list[Tag]:
@@ -148,9 +187,10 @@ def _tags(body: bytes) -> list[Tag]:
         except (msgspec.ValidationError, WrongColumn) as error:
             faults.append({"row": number, "text": fault_text(error)})
             continue
-        before = first.setdefault(tag.id_tag.lower(), number)
+        before = first.setdefault(tag_key(tag.id_tag, tag.id_type), number)
         if before != number:
-            faults.append({"row": number, "text": f"id_tag: {tag.id_tag} is in row {before}, too"})
+            text = f"id_tag: {named(tag.id_tag, tag.id_type)} is in row {before}, too"
+            faults.append({"row": number, "text": text})
         tags.append(tag)
     if faults:
         text = f"{len(faults)} of {len(given)} are wrong, and none was entered"

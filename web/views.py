@@ -169,6 +169,7 @@ def transaction(record: Transaction, limits: Limits) -> dict[str, Any]:
         "remote_id": record.remote_id,
         "evse_id": record.evse_id,
         "charging_state": record.charging_state,
+        "id_type": record.id_type,
         "flags": list(flags(record)),
     }
 

@@ -202,14 +202,14 @@ class PluginCell(OrderedCell):
 
     # -- Passing on ------------------------------------------------------------------------------
 
-    def pass_on(self, call: Call[Any]) -> Any:
+    def pass_on(self, call: Call[Any], request: Any = None) -> Any:
         """Have the next plugin answer a call that one of our handlers has, and wait for its answer.
 
-        Raises the `OcppError` that it answers with, `PassOnFailed` if there is no answer, and NotSupported if no other
-        plugin handles the action.
+        A `request` takes the place of the call's. Raises the `OcppError` that it answers with, `PassOnFailed` if there
+        is no answer, and NotSupported if no other plugin handles the action.
         """
         if native_thread() != self.scheduler.inlet.thread:
-            return in_hub(self.scheduler.inlet, self.pass_on, call)
+            return in_hub(self.scheduler.inlet, self.pass_on, call, request)
         context, row = self.context, call.incoming.action
         if context is None or call.passed is not None:
             raise RuntimeError(f"{call!r} was passed on before, or has no system")
@@ -219,7 +219,7 @@ class PluginCell(OrderedCell):
             raise OcppError(ErrorCode.NOT_SUPPORTED, f"no further plugin handles {row.name}")
         if not (following.is_healthy or following.try_admit(call.ordering_key, row.name)):
             raise PassOnFailed("quarantined", f"{following} takes no {row.name} of {call.charge_point} now")
-        passed = PassedCall(call, following)
+        passed = PassedCall(call, following, request)
         call.passed = passed
         following.tell(passed)
         return passed.answer()

@@ -39,11 +39,11 @@ class PassedCall(Call[Any]):
 
     plugin: PluginCell
 
-    def __init__(self, call: Call[Any], plugin: PluginCell) -> None:
+    def __init__(self, call: Call[Any], plugin: PluginCell, request: Any = None) -> None:
         self._cell = getattr(call, "_cell", None)  # type: ignore[assignment]  # one from the spool has none
         self._call = call
         self.incoming = call.incoming
-        self.request = call.request
+        self.request = call.request if request is None else request
         self.charge_point = call.charge_point
         self.transaction_id = call.transaction_id
         self.ordering_key = call.ordering_key

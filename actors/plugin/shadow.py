@@ -112,7 +112,7 @@ class ShadowCall(Call[Any]):
         """True until the shadow has answered; a shadow has no deadline."""
         return self._seen is None
 
-    def pass_on(self) -> Any:
+    def pass_on(self, request: Any = None) -> Any:  # noqa: ARG002 - what was sent is the answer to either
         """Return the answer that was sent, typed: what a shadow passes on, no other plugin handles again.
 
         Raises `OcppError` for a CALLERROR, and `PassOnFailed` if no answer was sent. Switches greenlets.

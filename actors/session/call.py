@@ -116,17 +116,23 @@ class Call(Generic[R_co]):
         """True if a fallback has acknowledged the call before, and it comes from the spool now."""
         return False
 
-    def pass_on(self: Call[Request[M]]) -> M:
+    def pass_on(self: Call[Request[M]], request: Request[M] | None = None) -> M:
         """Return the typed answer of the next plugin, down to the back office. Switches greenlets.
+
+        A `request` of the same action takes the place of this one there, such as one without the certificate that this
+        handler has checked; a transaction message is passed on as it was sent.
 
         The handler may return the answer, change it, or only look at it; the call's deadline goes on running. Raises
         the `OcppError` that the next plugin answered with, and `PassOnFailed` if it gave no answer: letting either
         escape is safe. A transaction message that comes again, from the spool for example, gets the answer that the
-        back office stored.
+        back office stored. Raises TypeError for a request of another action, or in place of a transaction message.
         """
         if self.plugin is None:
             raise RuntimeError(f"{self!r} cannot be passed on: no plugin has it")
-        answer: M = self.plugin.pass_on(self)
+        action = self.incoming.action
+        if request is not None and (action.transaction or type(request) is not action.request):
+            raise TypeError(f"{self!r} cannot be passed on as a {type(request).__name__}")
+        answer: M = self.plugin.pass_on(self, request)
         return answer
 
     def later(self) -> Later[R_co]:

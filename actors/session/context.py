@@ -311,8 +311,8 @@ class PluginHandle(Protocol):
     def tell(self, message: Any) -> None:
         """Put a message into its inbox."""
 
-    def pass_on(self, call: Call[Any]) -> Any:
-        """Return the typed answer of the next plugin to a call; switches greenlets."""
+    def pass_on(self, call: Call[Any], request: Any = None) -> Any:
+        """Return the typed answer of the next plugin to a call, or to a request in its place; switches greenlets."""
 
     def interrupt(self, call: Call[Any]) -> None:
         """End the handler of a call at its deadline, or do not start it."""

@@ -15,9 +15,10 @@ from .local_auth_list import (
     SendLocalListStatus,
     UpdateType,
 )
-from .types import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType
+from .types import AuthorizationStatus, IdToken, IdTokenInfo, IdTokenType, MessageContent, MessageFormat
 
 STATUSES = {str(status): status for status in AuthorizationStatus}
+TYPES = {str(kind): kind for kind in IdTokenType}
 LONGEST = 36
 """Characters of an id token. OCPP 2.0.1, IdTokenType."""
 LISTED_AS = IdTokenType.ISO14443
@@ -29,20 +30,25 @@ def info_of(tag: ListedTag) -> IdTokenInfo:
     return IdTokenInfo(
         status=STATUSES.get(tag.status, AuthorizationStatus.INVALID),
         cache_expiry_date_time=tag.expiry,
+        language1=tag.language or None,
         group_id_token=IdToken(id_token=tag.parent, type=IdTokenType.CENTRAL) if tag.parent else None,
+        personal_message=MessageContent(
+            format=MessageFormat.UTF8, language=tag.language or None, content=tag.message
+        )
+        if tag.message
+        else None,
     )
 
 
 def fits(tag: ListedTag) -> bool:
-    """Tell whether a list has room for a tag and its parent."""
-    return max(len(tag.id_tag), len(tag.parent)) <= LONGEST
+    """Tell whether a list has room for a tag and its parent; it has none for a type that this version has not."""
+    return max(len(tag.id_tag), len(tag.parent)) <= LONGEST and (not tag.id_type or tag.id_type in TYPES)
 
 
 def entry(tag: ListedTag) -> AuthorizationData:
     """Make the entry of a tag."""
-    return AuthorizationData(
-        id_token=IdToken(id_token=tag.id_tag, type=LISTED_AS), id_token_info=info_of(tag)
-    )
+    kind = TYPES[tag.id_type] if tag.id_type else LISTED_AS
+    return AuthorizationData(id_token=IdToken(id_token=tag.id_tag, type=kind), id_token_info=info_of(tag))
 
 
 def key(entry: AuthorizationData) -> str:
@@ -97,4 +103,5 @@ LOCAL_LISTS = LocalListAdapter(
     accepted=accepted,
     full_helps=full_helps,
     clear_cache=ClearCache,
+    typed=True,
 )

@@ -145,7 +145,7 @@ class PluginHostCell(PluginCell):
         else:
             super()._handle(actor, message)
 
-    def pass_on(self, call: Call[Any]) -> Any:
+    def pass_on(self, call: Call[Any], request: Any = None) -> Any:  # noqa: ARG002 - as other cells have it
         """Raise RuntimeError: the next plugin is in a node."""
         raise RuntimeError(f"{call!r} cannot be passed on from a plugin host")
 

@@ -22,7 +22,7 @@ ROW = {
     "flags": [{"code": "meter_backwards", "text": "the meter ran backwards"}, {"code": "other", "text": "odd"}],
     "energy_wh": 250, "energy_source": "meter_start_stop", "supported_energy_wh": 240.5, "orphaned": False,
     "doubtful_times": [], "closed_by": "", "note": "", "other_stops": [],
-    "version": "1.6", "remote_id": "", "evse_id": None, "charging_state": "",
+    "version": "1.6", "remote_id": "", "evse_id": None, "charging_state": "", "id_type": "",
 }  # fmt: skip
 OPEN = ROW | {
     "transaction_id": 8,

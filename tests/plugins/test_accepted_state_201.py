@@ -93,6 +93,7 @@ def test_a_reservation_that_was_accepted_is_kept(do, now, store):
         connector_id=2,
         id_tag="T1",
         parent="FLEET",
+        id_type="ISO14443",
         expiry=now() + HOUR,
         accepted_at=now(),
     )
@@ -162,6 +163,14 @@ def test_doubts_wait_for_what_is_told_later(do, now, store, event):
     assert event("Updated", 2, evse={"id": 2}, idToken={**TOKEN, "idToken": "T2"}).flags == ()
     other = event("Started", 0, idToken={**TOKEN, "idToken": "T9"})
     assert other.flags == ("reservation 5 is of another id tag",)
+
+
+@pytest.mark.parametrize(("reserved", "used"), [("ISO14443", True), ("ISO15693", False), ("Central", True)])
+def test_a_reservation_is_of_one_type_of_token_if_it_has_one(reserved, used, do, now, store, event):
+    token = v201.IdToken(id_token="T1", type=v201.IdTokenType(reserved))
+    do(v201.ReserveNow(id=5, expiry_date_time=now() + HOUR, id_token=token, evse_id=2))
+    event(evse={"id": 2}, idToken=TOKEN)
+    assert (only(store).state == "used") is used
 
 
 def test_a_transaction_that_began_before_the_answer_uses_the_reservation(

@@ -4,11 +4,12 @@ import datetime as dt
 import json
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargehand import MemoryStore, Tag, TransactionFilter, v201
+from chargehand import Call, MemoryStore, Plugin, Tag, TransactionFilter, passive, v201
 from chargehand.plugins import back_office_201
 from chargehand.plugins.back_office_201 import BackOffice201
 from chargehand.protocol.energy import Limits
@@ -234,6 +235,102 @@ def test_a_token_that_charges_already_is_concurrent(make):
     other = started(evse={"id": 1})
     other["transactionInfo"] = {"transactionId": "tx-2"}
     assert station.call("TransactionEvent", other)[2]["idTokenInfo"]["status"] == "ConcurrentTx"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("ISO14443", "Blocked"), ("eMAID", "NoCredit"), ("Central", "Accepted")]
+)
+def test_one_text_under_two_types_is_two_tokens(kind, status, send, store):
+    for tag in (
+        Tag(id_tag="t1"),
+        Tag(id_tag="T1", id_type="ISO14443", status="Blocked"),
+        Tag(id_tag="T1", id_type="eMAID", status="NoCredit"),
+    ):
+        store.collections.tags.put(tag)
+    token = {"idToken": "T1", "type": kind}
+    assert send(started(idToken=token))["idTokenInfo"]["status"] == status
+    assert (store.transaction(1).id_type, store.transaction(1).verdict) == (kind, status)
+
+
+def test_a_token_of_another_type_is_not_concurrent(make):
+    station = make(concurrent_transactions=False).connect("CP1")
+    for name, kind in (("tx-1", "ISO14443"), ("tx-2", "eMAID"), ("tx-3", "eMAID")):
+        payload = started(evse={"id": int(name[-1])}, idToken={"idToken": "T1", "type": kind})
+        payload["transactionInfo"] = {"transactionId": name}
+        status = station.call("TransactionEvent", payload)[2]["idTokenInfo"]["status"]
+        assert status == ("ConcurrentTx" if name == "tx-3" else "Accepted")
+
+
+def test_a_driver_is_told_in_words_how_long_and_by_which_group(station, store):
+    store.collections.tags.put(
+        Tag(id_tag="T1", parent="FLEET", expiry=START + dt.timedelta(1), language="nl", message="Welkom")
+    )
+    assert station.call("Authorize", {"idToken": TOKEN})[2]["idTokenInfo"] == {
+        "status": "Accepted",
+        "cacheExpiryDateTime": "2026-01-01T23:00:00Z",
+        "language1": "nl",
+        "groupIdToken": {"idToken": "FLEET", "type": "Central"},
+        "personalMessage": {"format": "UTF8", "language": "nl", "content": "Welkom"},
+    }
+    store.collections.tags.put(Tag(id_tag="T1", expiry=START))
+    assert station.call("Authorize", {"idToken": TOKEN})[2]["idTokenInfo"]["status"] == "Expired"
+
+
+@pytest.mark.parametrize("kind", ["Updated", "Ended"])
+@pytest.mark.parametrize(
+    ("stops", "doubt"), [("T1", ""), ("T2", ""), ("T3", "T3"), ("MASTER", ""), ("UNKNOWN", "UNKNOWN")]
+)
+def test_a_stop_by_a_token_of_another_group_is_doubtful(stops, doubt, kind, make, store):
+    tags = {"T1": "FLEET", "T2": "fleet", "T3": "OTHER", "MASTER": "PASS"}
+    for id_tag, parent in tags.items():
+        store.collections.tags.put(Tag(id_tag=id_tag, parent=parent))
+    station = make(master_pass_group="pass").connect("CP1")
+    station.call("TransactionEvent", started())
+    token = {"idToken": stops, "type": "ISO14443"}
+    stop = (
+        ended(1, 2500, idToken=token)
+        if kind == "Ended"
+        else updated(1, reason="StopAuthorized", idToken=token)
+    )
+    assert station.call("TransactionEvent", stop)[2]["idTokenInfo"]["status"] == "Accepted"
+    assert store.transaction(1).flags == (
+        (f"it was stopped with {doubt}, whose parent is not the same",) if doubt else ()
+    )
+
+
+def test_a_master_pass_is_accepted_with_its_group_and_starts_nothing(make, store):
+    store.collections.tags.put(Tag(id_tag="T1", parent="PASS"))
+    station = make(master_pass_group="PASS").connect("CP1")
+    info = station.call("Authorize", {"idToken": TOKEN})[2]["idTokenInfo"]
+    assert info == {"status": "Accepted", "groupIdToken": {"idToken": "PASS", "type": "Central"}}
+    assert station.call("TransactionEvent", started())[2]["idTokenInfo"] == {**info, "status": "Invalid"}
+    assert store.transaction(1).verdict == "Invalid"
+
+
+class Contracts(Plugin):
+    """Accepts one certificate, and asks the back office about the token."""
+
+    @passive(v201.Authorize)
+    def authorize(self, call: Call[v201.Authorize]) -> v201.AuthorizeResponse:
+        if call.request.certificate != "GOOD":
+            return call.pass_on()
+        token = call.pass_on(msgspec.structs.replace(call.request, certificate=None))
+        return msgspec.structs.replace(token, certificate_status=v201.AuthorizeCertificateStatus.ACCEPTED)
+
+
+def test_a_plugin_checks_the_certificate_and_the_back_office_the_token(store):
+    store.collections.tags.put(Tag(id_tag="T1", status="Blocked"))
+    office = BackOffice201.spec(store, now=lambda: START)
+    with Stage(Contracts, office, store=store, rules=SessionRules(version=v201.VERSION)) as stage:
+        station = stage.connect("CP1")
+        answers = [
+            station.call("Authorize", {"idToken": TOKEN, "certificate": certificate})[2]
+            for certificate in ("GOOD", "BAD")
+        ]
+    assert answers == [
+        {"idTokenInfo": {"status": "Blocked"}, "certificateStatus": "Accepted"},
+        {"idTokenInfo": {"status": "Invalid"}, "certificateStatus": "NoCertificateAvailable"},
+    ]
 
 
 def test_there_is_no_answer_before_all_is_durable(make, store):

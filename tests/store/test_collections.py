@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from chargehand import StoreError
-from chargehand.store.collections import Collection, Collections
+from chargehand.store.collections import Collection, Collections, tag_key
 from chargehand.store.records import Reservation, Tag
 from chargehand.store.store import Receipt
 
@@ -94,3 +94,16 @@ def test_a_change_during_a_walk_does_not_disturb_it(books):
     for tag in books.tags:
         books.tags.remove(tag.id_tag.lower())
     assert len(books.tags) == 0
+
+
+def test_the_tag_of_a_token_is_that_of_its_type_or_of_any():
+    collections = Collections(lambda *_: Receipt(done=True))
+    find = collections.tag_of
+    assert find("T1") is None
+    any_, card = Tag(id_tag="T1"), Tag(id_tag="t1", id_type="ISO14443")
+    collections.tags.put(any_)
+    assert (find("t1"), find("t1", "eMAID")) == (any_, any_)
+    collections.tags.put(card)
+    assert (find("T1", "ISO14443"), find("T1", "eMAID"), find("T1")) == (card, any_, any_)
+    collections.tags.remove(tag_key("T1"))
+    assert (find("T1", "ISO14443"), find("T1", "eMAID"), find("T1")) == (card, None, card)

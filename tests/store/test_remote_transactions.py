@@ -46,14 +46,23 @@ def test_one_that_has_ended_is_found_too(any_store):
     assert (found.id, found.open, found.meter_start, found.meter_stop) == (known.id, False, None, None)
 
 
+def test_tokens_of_two_types_are_charging_apart(any_store):
+    card = begin(any_store, id_tag="T1", id_type="ISO14443", evse_id=1)
+    assert any_store.remote_transaction("CP1", "tx-1").id_type == "ISO14443"
+    assert any_store.charging_with_tag("t1", id_type="eMAID") is None
+    assert any_store.charging_with_tag("t1", id_type="ISO14443") == card
+    assert any_store.charging_with_tag("t1") == card
+    assert any_store.charging_with_tag("t1", besides=card.id) is None
+
+
 @pytest.mark.parametrize("is_open", [True, False])
 def test_what_is_told_later_is_stored(is_open, any_store):
     known = begin(any_store)
     if not is_open:
         end(any_store, known)
     more = {
-        "connector_id": 2, "evse_id": 2, "id_tag": "T1", "verdict": "Blocked", "charging_state": "Charging",
-        "started_at": AT - dt.timedelta(minutes=5), "flags": ("doubtful",),
+        "connector_id": 2, "evse_id": 2, "id_tag": "T1", "id_type": "eMAID", "verdict": "Blocked",
+        "charging_state": "Charging", "started_at": AT - dt.timedelta(minutes=5), "flags": ("doubtful",),
     }  # fmt: skip
     any_store.update_transaction(replace(any_store.transaction(known.id), **more)).wait(10)
     found = any_store.remote_transaction("CP1", "tx-1")
@@ -66,7 +75,7 @@ def test_what_is_told_later_is_stored(is_open, any_store):
 def test_it_is_read_again_after_a_restart(open_store):
     store = open_store()
     try:
-        known = begin(store, evse_id=3, connector_id=3, charging_state="EVConnected")
+        known = begin(store, evse_id=3, connector_id=3, charging_state="EVConnected", id_type="Local")
         closed = begin(store, "tx-2")
         end(store, closed)
     finally:

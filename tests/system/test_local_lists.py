@@ -388,3 +388,21 @@ def test_changes_of_2_0_1_make_the_list_that_is_wanted(before, after):
     }
     assert {name.lower(): info for name, info in believed.tags.items()} == wanted
     assert not any(adapter.changes(believed.tags, map(adapter.entry, stored(after))))
+
+
+def test_of_the_tags_of_one_text_each_version_lists_those_that_it_can_tell_apart(
+    system, charge_point, station, tags
+):
+    tags("T1", id_type="ISO14443", status="Blocked")
+    tags("T1", id_type="eMAID", status="Expired")
+    tags("T1")
+    tags("T2", id_type="KeyCode", language="en", message="Hello")
+    assert system.sync_local_list("CP1").in_step
+    assert held(charge_point) == {"T1": "Accepted", "T2": "Accepted"}
+    assert system.sync_local_list("CP2").entries == 3
+    believed = system.store.collections.local_lists.get("CP2").tags
+    assert {name: info["status"] for name, info in believed.items()} == {
+        "T1 ISO14443": "Blocked", "T1 eMAID": "Expired", "T2 KeyCode": "Accepted"
+    }  # fmt: skip
+    assert believed["T2 KeyCode"]["personalMessage"]["content"] == "Hello"
+    assert (system.sync_local_list("CP1").kind, system.sync_local_list("CP2").kind) == ("", "")

@@ -144,6 +144,7 @@ def test_transactions_are_listed_the_newest_first_and_narrowed_by_the_query(clie
         "remote_id": "",
         "evse_id": None,
         "charging_state": "",
+        "id_type": "",
         "flags": [],
     }
     assert [row["charge_point"] for row in ask("?open=1")] == ["CP2"]

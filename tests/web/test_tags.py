@@ -20,12 +20,39 @@ def post(client, *rows, **query):
 
 def test_a_tag_that_was_put_is_there_and_changed_by_the_next_put(client, system):
     given = {"id_tag": "AbC", "status": "Accepted", "expiry": "2030-01-01T00:00:00+00:00", "parent": "FLEET"}
+    given |= {"id_type": "", "language": "", "message": ""}
     assert put(client, "AbC", expiry="2030-01-01T00:00:00Z", parent="FLEET").json == given
     assert client.simulate_get(f"{TAGS}/aBC").json == given
     assert put(client, "abc", status="Blocked").status_code == 200
     assert [(tag.id_tag, tag.status, tag.parent) for tag in system.store.collections.tags] == [
         ("abc", "Blocked", "")
     ]
+
+
+def test_one_text_under_two_types_is_two_tags(client):
+    assert put(client, "T1").json["id_type"] == ""
+    card = client.simulate_put(f"{TAGS}/T1", body='{"status": "Blocked"}', params={"id_type": "iso14443"})
+    assert (card.json["id_type"], card.json["status"]) == ("ISO14443", "Blocked")
+    assert client.simulate_get(f"{TAGS}/T1").json["status"] == "Accepted"
+    assert client.simulate_get(f"{TAGS}/t1", params={"id_type": "ISO14443"}).json["status"] == "Blocked"
+    assert client.simulate_delete(f"{TAGS}/T1").status_code == 200
+    assert client.simulate_get(f"{TAGS}/T1").status_code == 404
+    assert [one["id_type"] for one in client.simulate_get(TAGS).json["tags"]] == ["ISO14443"]
+    assert client.simulate_get(f"{TAGS}/T1", params={"id_type": "Paper"}).status_code == 422
+
+
+def test_rows_of_one_text_and_two_types_are_two_tags(client):
+    rows = {"id_tag": "T1"}, {"id_tag": "t1", "id_type": "eMAID"}, {"id_tag": "T1", "id_type": "emaid"}
+    told = post(client, *rows)
+    assert [one["text"] for one in told.json["rows"]] == ["id_tag: T1 (eMAID) is in row 2, too"]
+    assert post(client, *rows[:2], {"id_tag": "T2", "language": "en", "message": "Hello"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "facts", [{"id_type": "NoAuthorization"}, {"language": "x" * 9}, {"message": "x" * 513}], ids=str
+)
+def test_types_languages_and_messages_are_those_of_the_specification(facts, client):
+    assert post(client, {"id_tag": "T1", **facts}).status_code == 422
 
 
 def test_a_tag_in_any_spelling_arrives(client):

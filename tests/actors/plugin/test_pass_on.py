@@ -212,3 +212,38 @@ def test_a_shadow_that_passes_on_has_the_answer_that_was_sent(seen):
         stage.settle()
         assert stage.counts["shadow_same"] == 1
     assert [type(one) for one in seen] == [v16.AuthorizeResponse]
+
+
+class Renamed(Plugin):
+    """Passes every call on with another request."""
+
+    def __init__(self, request):
+        super().__init__()
+        self._request = request
+
+    @passive(v16.Authorize)
+    def authorize(self, call: Call[v16.Authorize]):
+        return call.pass_on(self._request)
+
+    @passive(v16.StopTransaction)
+    def stopped(self, call: Call[v16.StopTransaction]):
+        return call.pass_on(call.request)
+
+
+def test_another_request_of_the_action_may_be_passed_on():
+    tags = []
+    last = Last.spec(lambda call: tags.append(call.request.id_tag) or ACCEPTED)
+    with Stage(Renamed.spec(v16.Authorize(id_tag="T2")), last) as stage:
+        assert stage.connect("CP1").call(*AUTHORIZE)[2] == ACCEPTED
+    assert tags == ["T2"]
+
+
+def test_a_request_of_another_action_is_not_passed_on():
+    with Stage(Renamed.spec(v16.Heartbeat()), Last.spec(lambda _: ACCEPTED)) as stage:
+        assert stage.connect("CP1").call(*AUTHORIZE)[2] == "InternalError"
+
+
+def test_a_transaction_message_is_passed_on_as_it_was_sent():
+    with Stage(Renamed.spec(None), Last.spec(lambda _: ACCEPTED)) as stage:
+        payload = {"meterStop": 1, "timestamp": "2026-11-28T09:30:00Z", "transactionId": 1}
+        assert stage.connect("CP1").call("StopTransaction", payload)[2] == {}  # the fallback
