@@ -17,11 +17,9 @@ from gevent.event import Event
 
 from ..config.keys import InvalidKey, read_key
 from ..protocol.handshake import HandshakeError
-from ..simulator import Backoff, CallFailed, ChargePoint, HandshakeRefused, NotPossible
+from ..simulator import Backoff, CallFailed, HandshakeRefused, NotPossible
 from ..simulator.charging import CHARGING_W
-from ..simulator.sentences import SENTENCES
-from ..simulator.v201 import Misbehaviour, Station
-from ..simulator.v201 import sentences as v201
+from ..simulator.models import MODELS
 from .addresses import configured
 from .configuration import read_settings
 from .console_trace import ConsoleTrace
@@ -33,22 +31,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..config.settings import Settings
-    from ..simulator import Transaction
-    from ..simulator.v201 import StationTransaction
+    from ..simulator.models import AnyChargePoint, AnyTransaction
 
 POLL_S = 0.05
 GOODBYE_S = 3.0
 """Seconds to report the last transactions when the simulator is stopped from outside."""
 SECONDS_AN_HOUR = 3600
 ACCEPTED = "Accepted"
-OCPP_16, OCPP_201 = "1.6", "2.0.1"
+OLDEST = next(iter(MODELS))
+MISBEHAVIOURS = {name: ocpp for ocpp, model in MODELS.items() for name in model.misbehaviours}
+"""Versions of OCPP of the faults that a charge point can show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """Charging session to simulate: tag, connector, duration, meter interval; `keep` stays connected afterwards.
 
-    With OCPP 2.0.1 the connector is an EVSE. `misbehaviour` is for that version only.
+    With OCPP 2.0.1 the connector is an EVSE.
     """
 
     tag: str
@@ -56,7 +55,7 @@ class Visit:
     duration_s: float
     interval_s: int
     keep: bool
-    ocpp: str = OCPP_16
+    ocpp: str = OLDEST
     misbehaviour: tuple[str, ...] = ()
 
 
@@ -79,12 +78,21 @@ def play(
     say: Callable[[str], object],
 ) -> None:
     """Be a charge point until the visit is over, or a signal comes. Raises `CommandFailed`."""
+    model = MODELS[visit.ocpp]
     try:
-        charge_point = _made(url, identity, visit, password, cafile)
+        charge_point = model.make(
+            url,
+            identity,
+            max(2, visit.connector),
+            visit.interval_s,
+            visit.misbehaviour,
+            password=password,
+            cafile=cafile,
+            reconnect=Backoff() if visit.keep else None,
+        )
     except OSError as error:  # it has opened nothing else yet
         raise CommandMisused(f"{cafile} cannot be used: {error.strerror or error}") from error
-    newer = visit.ocpp == OCPP_201
-    diary = ConsoleTrace(charge_point.record, say, v201.SENTENCES if newer else SENTENCES)
+    diary = ConsoleTrace(charge_point.record, say, model.sentences)
     diary.line("connecting", charge_point.url)
     following = gevent.spawn(diary.follow)
     try:
@@ -95,38 +103,10 @@ def play(
         diary.catch_up()
 
 
-def _made(
-    url: str, identity: str, visit: Visit, password: bytes | None, cafile: str | None
-) -> ChargePoint | Station:
-    """Make the charge point, or the station of OCPP 2.0.1, of a visit."""
-    reconnect = Backoff() if visit.keep else None
-    places = max(2, visit.connector)
-    if visit.ocpp == OCPP_201:
-        return Station(
-            url,
-            identity,
-            password=password,
-            cafile=cafile,
-            evses=places,
-            variables={"SampledDataCtrlr.TxUpdatedInterval": str(visit.interval_s)},
-            misbehaviour=[Misbehaviour(one) for one in visit.misbehaviour],
-            reconnect=reconnect,
-        )
-    return ChargePoint(
-        url,
-        identity,
-        password=password,
-        cafile=cafile,
-        connectors=places,
-        configuration={"MeterValueSampleInterval": str(visit.interval_s)},
-        reconnect=reconnect,
-    )
-
-
 class Simulation:
     """Simulation of one charge point's charging session."""
 
-    def __init__(self, charge_point: ChargePoint | Station, visit: Visit) -> None:
+    def __init__(self, charge_point: AnyChargePoint, visit: Visit) -> None:
         self._charge_point = charge_point
         self._visit = visit
         self._over = Event()
@@ -190,10 +170,10 @@ class Simulation:
         if verdict not in (ACCEPTED, None):  # None: it was offline
             raise CommandFailed(f"{visit.tag} may not charge: {verdict}")
 
-    def _transaction(self) -> Transaction | StationTransaction:
+    def _transaction(self) -> AnyTransaction:
         charge_point, visit = self._charge_point, self._visit
         begun = time.monotonic()
-        transaction: Transaction | StationTransaction = charge_point.start(visit.tag, visit.connector)
+        transaction: AnyTransaction = charge_point.start(visit.tag, visit.connector)
         # It may end before: the central system stops it, refuses it, has the charge point restarted, or is gone.
         while transaction.running and (charge_point.online or visit.keep):
             left_s = begun + visit.duration_s - time.monotonic()
@@ -262,8 +242,8 @@ def _signals(over: Event) -> Iterator[None]:
 )
 @click.option(
     "--ocpp",
-    type=click.Choice([OCPP_16, OCPP_201]),
-    default=OCPP_16,
+    type=click.Choice(list(MODELS)),
+    default=OLDEST,
     show_default=True,
     help="Version of OCPP; with 2.0.1 --connector is the EVSE.",
 )
@@ -271,7 +251,7 @@ def _signals(over: Event) -> Iterator[None]:
     "--misbehave",
     "misbehaviour",
     multiple=True,
-    type=click.Choice([str(one) for one in Misbehaviour]),
+    type=click.Choice(list(MISBEHAVIOURS)),
     help="Fault to show (OCPP 2.0.1); may be repeated.",
 )
 @click.option("--password", help="Password for Basic authentication; default: from the settings.")
@@ -290,8 +270,9 @@ def simulate(
     **visit: Any,
 ) -> None:
     """Simulate charge point CP: boot, run one charging session, disconnect. Each step is printed as a line."""
-    if visit["misbehaviour"] and visit["ocpp"] != OCPP_201:
-        raise CommandMisused(f"--misbehave needs --ocpp {OCPP_201}")
+    for name in visit["misbehaviour"]:
+        if visit["ocpp"] != MISBEHAVIOURS[name]:
+            raise CommandMisused(f"--misbehave {name} needs --ocpp {MISBEHAVIOURS[name]}")
     settings = read_settings(config, {"data": data})
     given = settings.auth.credentials.get(charge_point) if password is None else password
     try:

@@ -92,4 +92,4 @@ def test_a_token_that_may_not_charge_fails_with_201_too(simulate):
 def test_faults_need_the_version_that_has_them():
     done = CliRunner().invoke(main, ["simulate", "CP1", "--misbehave", "begin-zero"])
     assert done.exit_code == 2
-    assert "--misbehave needs --ocpp 2.0.1" in done.stderr
+    assert "--misbehave begin-zero needs --ocpp 2.0.1" in done.stderr
