@@ -17,7 +17,6 @@ from ..protocol.verbs import VERBS
 from .api import asks_server
 from .bulk import chooses, send_bulk
 from .send import SendingOptions, send_command, sends
-from .tags import push_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from ..protocol.verbs import Verb
     from .api import Api
     from .bulk import TargetChoice
-
-BESIDE = {"sync-local-list": push_tags}
-"""Commands that are no verbs, but are reached in the same manner."""
 
 
 def read_time(text: str) -> str:
@@ -52,12 +48,10 @@ class VerbGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """List the verbs."""
-        return sorted([*(name.replace("_", "-") for name in VERBS), *BESIDE])
+        return sorted(name.replace("_", "-") for name in VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         """Make the command of a verb."""
-        if cmd_name in BESIDE:
-            return BESIDE[cmd_name]
         kind = VERBS.get(cmd_name.replace("-", "_"))
         return None if kind is None else command_of(kind)
 

@@ -20,6 +20,7 @@ from ..config.schema import nearest
 
 if TYPE_CHECKING:
     from .actions import Request
+    from .local_lists import LocalListFacts
 
 
 class VerbRefused(ChargehandError, ValueError):
@@ -190,9 +191,19 @@ class CancelReservation(Verb, frozen=True, tag="cancel_reservation"):
     reservation_id: ReservationId
 
 
+class SyncLocalList(Verb, frozen=True, tag="sync_local_list"):
+    """Bring the local list of the charge point in step with the tags: by what has changed, or as a whole.
+
+    A list that is in step is asked for its version instead.
+    """
+
+    full: Annotated[bool, Meta(description="Send the whole list, whatever the charge point has.")] = False
+
+
 AnyVerb = (
     StartCharging | StopCharging | Unlock | SetAvailability | Reset | Limit | ClearLimit | Trigger
     | GetConfiguration | SetConfiguration | UpdateFirmware | GetLogs | Reserve | CancelReservation
+    | SyncLocalList
 )  # fmt: skip
 """Any of the verbs, as JSON with a member `verb`."""
 
@@ -208,12 +219,14 @@ class VerbFacts:
     """Facts of a charge point that a verb's message may depend on.
 
     `now` is the time, `request_id` a number that no other command of the charge point has, `configuration` what is
-    known of its configuration, by key.
+    known of its configuration, by key. `local_list` has what its local list is made of; None while that is not needed,
+    because the message is made again when it is sent.
     """
 
     now: dt.datetime
     request_id: int
     configuration: Mapping[str, str] = field(default_factory=dict)
+    local_list: LocalListFacts | None = None
 
 
 MOST = 1_000_000_000

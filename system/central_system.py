@@ -261,6 +261,13 @@ class CentralSystem(PluginSystem):
             self._router, self.counters, self._pool, self._durable_events.listening
         )
         self._spool = Spool(self.store, self.versions.values())
+        self._local_lists = LocalLists(
+            self.store,
+            self.send,
+            self.version_of,
+            self._pool,
+            entry_limit=settings.back_office.local_list_limit,
+        )
         self._context = context_of(
             settings,
             self.versions,
@@ -278,6 +285,8 @@ class CentralSystem(PluginSystem):
                 pool=self._pool,
                 on_online=self._on_online,
                 on_offline=self._on_offline,
+                local_list=self._local_lists.facts,
+                local_list_sent=self._local_lists.sent,
             ),
         )
         self._sessions = Sessions(
@@ -358,9 +367,6 @@ class CentralSystem(PluginSystem):
             kept=settings.bulk.kept,
         )
         self._by_hand = ByHand(self.store, self._spool, self.versions, self._context.now, settings.naive_zone)
-        self._local_lists = LocalLists(
-            self.store, self._commands, entry_limit=settings.back_office.local_list_limit
-        )
 
     def _start_root(self) -> Cell:
         children = self._tree.children()
@@ -669,7 +675,7 @@ class CentralSystem(PluginSystem):
         """List the tickets that have not ended: of one charge point, or of all."""
         return self._commands.open_tickets(charge_point_id)
 
-    def sync_local_list(
+    def push_local_list(
         self,
         charge_point_id: str,
         *,
@@ -678,7 +684,7 @@ class CentralSystem(PluginSystem):
         local_list_limit: int | None = None,
         timeout_s: float | None = None,
     ) -> LocalListUpdate:
-        """Bring the local list of a charge point in step with the tags; return the outcome. Switches greenlets.
+        """Bring a local list in step as `sync_local_list` does, wait, and return the outcome. Switches greenlets.
 
         A list that is known for certain gets a Differential, unless the whole is less; any other, or one that has
         refused its Differential, a Full. More than `local_list_limit` tags (by default that of the settings) are sent
@@ -687,7 +693,7 @@ class CentralSystem(PluginSystem):
         such list, ValueError for a limit or a
         time that is not above 0, and RuntimeError if the central system does not run.
         """
-        return self._local_lists.sync(
+        return self._local_lists.push(
             charge_point_id,
             full=full,
             clear_cache=clear_cache,

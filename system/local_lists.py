@@ -6,22 +6,31 @@ hold, from the outcome of every SendLocalList.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gevent
+import msgspec
 
+from ..actors.runtime.failure import Failure, attempt
 from ..actors.session.tickets import TicketState
 from ..config.errors import ChargehandError
+from ..protocol.local_lists import LocalListFacts
+from ..protocol.verbs import SyncLocalList
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from gevent.pool import Pool
 
     from ..actors.session.tickets import Ticket
+    from ..protocol.actions import Version
     from ..protocol.local_lists import LocalListAdapter
     from ..store.records import LocalList
     from ..store.store import Store
-    from .commands import Commands
+
+logger = logging.getLogger(__name__)
 
 BELIEVED_S = 5.0
 """Seconds within which the effect of an answer must be in the store."""
@@ -62,13 +71,73 @@ class LocalListUpdate:
 class LocalLists:
     """Local lists of a system's charge points; brings each in step with the tags on request."""
 
-    def __init__(self, store: Store, commands: Commands, *, entry_limit: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        send: Callable[..., Ticket[Any]],
+        version_of: Callable[[str], Version],
+        pool: Pool,
+        *,
+        entry_limit: int,
+    ) -> None:
         self._store = store
-        self._commands = commands
+        self._send = send
+        self._version_of = version_of
+        self._pool = pool
         self._entry_limit = entry_limit
         self._running: set[str] = set()
 
-    def sync(
+    # -- The verb ----------------------------------------------------------------------------------
+
+    def facts(self, charge_point_id: str) -> LocalListFacts:
+        """Return what the local list of a charge point is made of."""
+        collections = self._store.collections
+        believed = collections.local_lists.get(charge_point_id)
+        return LocalListFacts(collections.tags, believed, self._entry_limit)
+
+    def sent(self, ticket: Ticket[Any]) -> None:
+        """Send what is left of a list, when the verb that sent a part of it has ended."""
+        if ticket.state is TicketState.ANSWERED and ticket.response is not None:
+            self._pool.spawn(self._try_to_go_on, ticket)
+
+    def _try_to_go_on(self, ticket: Ticket[Any]) -> None:
+        outcome = attempt(self._go_on, ticket)
+        if type(outcome) is Failure and not outcome.killed:
+            logger.warning("local list of %s: its rest is not sent: %s", ticket.charge_point_id, outcome.text)
+
+    def _go_on(self, ticket: Ticket[Any]) -> None:
+        charge_point_id = ticket.charge_point_id
+        version = self._version_of(charge_point_id)
+        adapter = version.local_lists
+        if adapter is None or ticket.version != version.name or charge_point_id in self._running:
+            return  # it has come back with another version, or `push` goes on
+        collection = self._store.collections.local_lists
+        told = adapter.told_version(ticket.response)
+        if told is not None:
+            before = collection.get(charge_point_id)
+            if told < 0 or (before is not None and before.version == told and before.certain):
+                return
+            until_believed(lambda: _number_of(collection.get(charge_point_id)) == told)
+        else:
+            sent = adapter.sent(msgspec.json.decode(ticket.payload))
+            until_believed(lambda: _last_sent_of(collection.get(charge_point_id)) >= sent.version)
+            known = collection.get(charge_point_id)
+            if adapter.accepted(ticket.response):
+                if len(sent.entries) < self._entry_limit:
+                    return  # it was all of it
+                if known is None or not known.certain:
+                    logger.warning(
+                        "local list of %s: its contents are not known; no more is sent", charge_point_id
+                    )
+                    return
+            elif sent.full or not adapter.full_helps(ticket.response):
+                return
+        if adapter.next_update(version.name, self.facts(charge_point_id), full=False) is not None:
+            self._send(charge_point_id, SyncLocalList(), timeout_s=ticket.timeout_s)
+
+    # -- The whole course ----------------------------------------------------------------------------
+
+    def push(
         self,
         charge_point_id: str,
         *,
@@ -91,7 +160,7 @@ class LocalLists:
             raise ValueError(f"local_list_limit must be at least 1, not {limit}")
         if charge_point_id in self._running:
             raise LocalListSyncRunning(f"a local list is being sent to {charge_point_id} already")
-        version = self._commands.version_of(charge_point_id)
+        version = self._version_of(charge_point_id)
         adapter = version.local_lists
         if adapter is None:
             raise LocalListsNotSupported(
@@ -99,9 +168,7 @@ class LocalLists:
             )
         self._running.add(charge_point_id)
         try:
-            sync = _Sync(
-                self._store, self._commands, version.name, adapter, charge_point_id, limit, timeout_s
-            )
+            sync = _Sync(self._store, self._send, version.name, adapter, charge_point_id, limit, timeout_s)
             return sync.run(full=full, clear_cache=clear_cache)
         finally:
             self._running.discard(charge_point_id)
@@ -113,7 +180,7 @@ class _Sync:
     def __init__(
         self,
         store: Store,
-        commands: Commands,
+        send: Callable[..., Ticket[Any]],
         ocpp: str,
         adapter: LocalListAdapter,
         charge_point_id: str,
@@ -121,7 +188,7 @@ class _Sync:
         timeout_s: float | None,
     ) -> None:
         self._store = store
-        self._commands = commands
+        self._send_command = send
         self._ocpp = ocpp
         self._adapter = adapter
         self._charge_point_id = charge_point_id
@@ -137,11 +204,7 @@ class _Sync:
         """Send the list, and return the outcome."""
         tags = list(self._store.collections.tags)
         adapter, believed = self._adapter, self._believed
-        wanted = [tag for tag in tags if adapter.fits(tag)]
-        if any(tag.id_type for tag in wanted):  # of tags with one name the last one counts
-            wanted.sort(key=lambda tag: bool(tag.id_type) is adapter.typed)
-        named = {adapter.key(one).lower(): one for one in _in_turns(map(adapter.entry, wanted))}
-        whole = list(named.values())
+        whole = adapter.whole(tags, _in_turns)
         changes = None
         if not full and believed is not None and believed.certain and believed.ocpp == self._ocpp:
             changes = [
@@ -167,7 +230,7 @@ class _Sync:
             version=version,
             tickets=tuple(self._tickets),
             cache=self._clear_cache() if clear_cache else None,
-            left_out=len(tags) - len(wanted),
+            left_out=sum(not adapter.fits(tag) for tag in tags),
             in_step=not self._tickets or self._accepted(),
         )
 
@@ -180,11 +243,11 @@ class _Sync:
             part = entries[start : start + self._limit]
             # The parts after the first of a full list add to it.
             request = self._adapter.update(version, part, full and not start)
-            ticket = self._commands.send(self._charge_point_id, request, timeout_s=self._timeout_s)
+            ticket = self._send_command(self._charge_point_id, request, timeout_s=self._timeout_s)
             self._tickets.append(ticket)
             ticket.wait()
             if ticket.sent_at is not None:
-                self._until_believed(version)
+                until_believed(lambda: _last_sent_of(self._believed) >= version)  # noqa: B023 - waited for here
             if not self._accepted():
                 break
         return version
@@ -199,16 +262,8 @@ class _Sync:
         ticket = self._tickets[-1]
         return _usable(ticket) and self._adapter.full_helps(ticket.response)
 
-    def _until_believed(self, version: int) -> None:
-        """Wait until the plugin has stored the outcome, which the next list is compared with."""
-        for _ in range(round(BELIEVED_S / LOOK_S)):
-            believed = self._believed
-            if believed is not None and believed.last_sent >= version:
-                return
-            gevent.sleep(LOOK_S)
-
     def _clear_cache(self) -> Ticket[Any]:
-        ticket = self._commands.send(
+        ticket = self._send_command(
             self._charge_point_id, self._adapter.clear_cache(), timeout_s=self._timeout_s
         )
         ticket.wait()
@@ -221,6 +276,22 @@ def _in_turns(entries: Iterable[Any]) -> Iterator[Any]:
         yield entry
         if number % AT_A_TIME == 0:
             gevent.sleep(0)
+
+
+def until_believed(there: Callable[[], bool]) -> None:
+    """Wait until the plugin has stored the outcome, which the next list is compared with."""
+    for _ in range(round(BELIEVED_S / LOOK_S)):
+        if there():
+            return
+        gevent.sleep(LOOK_S)
+
+
+def _number_of(believed: LocalList | None) -> int:
+    return 0 if believed is None else believed.version
+
+
+def _last_sent_of(believed: LocalList | None) -> int:
+    return 0 if believed is None else believed.last_sent
 
 
 def _usable(ticket: Ticket[Any]) -> bool:

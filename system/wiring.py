@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..actors.runtime.log_limit import LogLimit
 from ..actors.session.context import SessionContext
 from ..protocol.session import SessionRules
+from ..protocol.verbs import SyncLocalList
 from ..remote.cluster.redis_coordinator import RedisCoordinator
 from ..remote.cluster.unix_coordinator import UnixCoordinator
 from ..remote.redis.address import Address, process_name
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ..actors.session.tickets import Ticket
     from ..config.settings import RedisSettings, Settings
     from ..protocol.actions import Version
+    from ..protocol.local_lists import LocalListFacts
     from ..remote.cluster.coordinator import Coordinator
     from ..store.store import Store
     from .membership import Membership
@@ -49,6 +51,8 @@ class SystemHost:
     """Host of a system's sessions: notifies the embedding application and the cluster.
 
     `membership` is None if this is the only process. `on_online` and `on_offline` run in greenlets of `pool`.
+    `local_list` tells what the local list of a charge point is made of, `local_list_sent` is told of the end of a verb
+    that sent one.
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class SystemHost:
         pool: Pool,
         on_online: Callable[[ChargePoint], None] | None,
         on_offline: Callable[[ChargePoint], None] | None,
+        local_list: Callable[[str], LocalListFacts],
+        local_list_sent: Callable[[Ticket[Any]], None],
     ) -> None:
         self._clock = clock
         self._directory = directory
@@ -68,6 +74,8 @@ class SystemHost:
         self._pool = pool
         self._on_online = on_online
         self._on_offline = on_offline
+        self._local_list = local_list
+        self._local_list_sent = local_list_sent
 
     def went_online(self, charge_point: ChargePoint) -> None:
         """Notify the application of a charge point that has connected."""
@@ -92,9 +100,15 @@ class SystemHost:
             self._cluster.hosted.changed(ticket)
 
     def ticket_ended(self, ticket: Ticket[Any]) -> None:
-        """Notify the node that forwarded the command, if one did."""
+        """Notify the node that forwarded the command, if one did; the rest of a local list is sent now."""
         if self._cluster is not None:
             self._cluster.hosted.changed(ticket)
+        if type(ticket.verb) is SyncLocalList:
+            self._local_list_sent(ticket)
+
+    def local_list(self, charge_point_id: str) -> LocalListFacts:
+        """Return what the local list of a charge point is made of."""
+        return self._local_list(charge_point_id)
 
 
 def context_of(

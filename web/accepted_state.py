@@ -143,7 +143,7 @@ class LocalListResource(Resource):
         timeout_s = query.seconds("timeout", default=DEFAULT_TIMEOUT_S, most=MAX_TIMEOUT_S)
         try:
             with self._stop.interrupts():
-                update = self._system.sync_local_list(
+                update = self._system.push_local_list(
                     charge_point,
                     full=full,
                     clear_cache=clear_cache,
@@ -156,10 +156,6 @@ class LocalListResource(Resource):
             raise Problem(503, "Not running", str(error)) from error
         logger.info("Local list of %s by HTTP: %s, %d tags", charge_point, update.kind, update.entries)
         self._answer(response, update)
-
-    def on_post_verb(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """Bring it in step, as a verb: the same under the name of the method of the system."""
-        self.on_post(request, response, charge_point)
 
     def _answer(self, response: falcon.Response, update: LocalListUpdate) -> None:
         view, status = sent(update, self._system.versions), 200

@@ -173,7 +173,6 @@ def _add_senders(app: falcon.App[RawPathRequest, falcon.Response], system: Centr
     app.add_route(f"{one}/commands/{{action:segment}}", CommandResource(system, dispatch))
     app.add_route(f"{one}/verbs/{{verb:segment}}", VerbResource(system, dispatch))
     app.add_route(f"{one}/local-list", local_lists)
-    app.add_route(f"{one}/verbs/sync_local_list", local_lists, suffix="verb")
     bulks = BulkResource(system, stop, dispatch)
     app.add_route(f"{ROOT}/bulk", bulks)
     app.add_route(f"{ROOT}/bulk/{{bulk:segment}}", bulks, suffix="one")

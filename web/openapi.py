@@ -140,7 +140,6 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             f"{one}/password": {"put": _set_password(), "delete": _remove_password()},
             f"{one}/recording": {"get": _recording()},
             f"{one}/commands/{{action}}": {"post": _command(spoken.values())},
-            f"{one}/verbs/sync_local_list": {"post": _send_list()},
             f"{one}/verbs/{{verb}}": {"post": _verb()},
             f"{one}/local-list": {
                 "get": _read("Believed contents of the local list", "charge_point"),

@@ -27,7 +27,7 @@ class NotAvailableHere(ChargehandError, LookupError):
 
 
 class PluginSystem(CommandSender):
-    """Base of the systems that plugins run in. Methods that need the store, or `sync_local_list`, switch greenlets."""
+    """Base of the systems that plugins run in. Methods that need the store switch greenlets."""
 
     settings: Settings
     """Settings of the system."""

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from typing import ClassVar
 
     from ...protocol.actions import Action
-    from ...protocol.session import SessionRules
+    from ...protocol.session import Session, SessionRules
     from .cell import ChargePointCell
     from .charge_point import ChargePoint
     from .context import DurableTickets
@@ -144,9 +144,9 @@ class SessionActor(Actor):
                 outgoing.put_into(outgoing.owner.request, outgoing.owner.payload)
             outgoing.owner.waits(held=not session.may_send(outgoing.action))
 
-    def _translated(self, ticket: Ticket[Any]) -> bool:
+    def _translated(self, ticket: Ticket[Any], *, to_send: bool = False) -> bool:
         """Put a ticket's verb into a message of the charge point's version; one that has none ends the ticket."""
-        refused = attempt(self._cell.command_state().translate, ticket)
+        refused = attempt(functools.partial(self._cell.command_state().translate, ticket, to_send=to_send))
         if type(refused) is Failure:
             ticket.verb_refused = True
             self._cell.command_state().end(ticket, TicketState.NEVER_SENT, str(refused.error))
@@ -526,6 +526,7 @@ class SessionActor(Actor):
             first = cell.session.first_call(cell.context.clock.monotonic())
             if first is None or not self._is_marked(first.owner, cell.context.durable_tickets):
                 return
+        self._translate_first(cell.session)
         following = cell.session.next_call(cell.context.clock.monotonic())
         if following is not None:
             outgoing, frame = following
@@ -538,6 +539,15 @@ class SessionActor(Actor):
                     cell.command_state().expect(ticket, pair)
             cell.wake(outgoing.due)
             cell.send(frame)
+
+    def _translate_first(self, session: Session) -> None:
+        """Put the verb that is sent next into its message, by what is known now and not when it began to wait."""
+        now = self._cell.context.clock.monotonic()
+        while (first := session.first_call(now)) is not None and first.owner.verb is not None:
+            if self._translated(first.owner, to_send=True):
+                first.put_into(first.owner.request, first.owner.payload)
+                return
+            session.calls.remove(first.owner)  # type: ignore[union-attr]
 
     def _is_marked(self, ticket: Ticket[Any], durable_tickets: DurableTickets) -> bool:
         """Mark a persisted command as sent in the store; return whether it may go on the wire, else try again later.

@@ -296,6 +296,15 @@ class CommandSender(ABC):
         """Cancel a reservation."""
         return self.send(charge_point, verbs.CancelReservation(reservation_id=reservation_id), **options)
 
+    def sync_local_list(
+        self, charge_point: str, *, full: bool = False, **options: Unpack[SendOptions]
+    ) -> Ticket[Any]:
+        """Bring the local list of a charge point in step with the tags: by what has changed, or as a whole.
+
+        The ticket is that of the first message; further ones follow by themselves if it is accepted.
+        """
+        return self.send(charge_point, verbs.SyncLocalList(full=full), **options)
+
     def addressed(self, charge_point: str, verb: verbs.Verb) -> verbs.Verb:
         """Look up the transaction that a verb names by its number, and return the verb with its EVSE.
 

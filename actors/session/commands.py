@@ -19,7 +19,7 @@ from ...protocol.events import CommandEnded
 from ...protocol.message import wire_name
 from ...protocol.outgoing import INFINITY
 from ...protocol.payload import build, encode, typed
-from ...protocol.verbs import Reserve, Verb, VerbFacts
+from ...protocol.verbs import Reserve, SyncLocalList, Verb, VerbFacts
 from ...protocol.versions import VERSIONS
 from .messages import TicketEnded
 from .tickets import Ticket, TicketState
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ...protocol.actions import Action, Request, Version
     from ...protocol.effects import Pair
+    from ...protocol.local_lists import LocalListFacts
     from ...protocol.message import Message
     from ..runtime.threads import Inlet
     from .cell import ChargePointCell
@@ -134,14 +135,21 @@ def numbered(verb: Verb) -> Verb:
 
 
 def translated(
-    verb: Verb, version: Version, now: float, configuration: Mapping[str, str] | None = None
+    verb: Verb,
+    version: Version,
+    now: float,
+    configuration: Mapping[str, str] | None = None,
+    local_list: LocalListFacts | None = None,
 ) -> PreparedCommand[Any]:
     """Translate a verb into a message of a version, and encode that. `now` is seconds since 1970.
 
     Raises `VerbRefused`, and `InvalidPayload` for arguments that the message does not take.
     """
     facts = VerbFacts(
-        dt.datetime.fromtimestamp(int(now), dt.UTC), _number(), configuration or MappingProxyType({})
+        dt.datetime.fromtimestamp(int(now), dt.UTC),
+        _number(),
+        configuration or MappingProxyType({}),
+        local_list,
     )
     return prepared(version.translate(verb, facts), {version.subprotocol: version})
 
@@ -288,14 +296,19 @@ class SessionCommands:
             self.end(outgoing.owner, TicketState.NEVER_SENT, reason)
         self.drop()
 
-    def translate(self, ticket: Ticket[Any]) -> None:
+    def translate(self, ticket: Ticket[Any], *, to_send: bool = False) -> None:
         """Put the verb of a ticket into a message of the version that the charge point speaks.
 
-        Raises `VerbRefused` or `InvalidPayload` if that has none for it.
+        One that is not sent yet, and is made again then, needs no local list. Raises `VerbRefused` or `InvalidPayload`
+        if the version has no message for it.
         """
         if ticket.verb is not None:
-            version, now = self._cell.session.rules.version, self._cell.context.clock.time()
-            command = translated(ticket.verb, version, now, self.configuration)
+            context, id_ = self._cell.context, self._cell.charge_point.id
+            local_list = (
+                context.host.local_list(id_) if to_send and type(ticket.verb) is SyncLocalList else None
+            )
+            version, now = self._cell.session.rules.version, context.clock.time()
+            command = translated(ticket.verb, version, now, self.configuration, local_list)
             ticket.put_into(command.request, command.payload)
 
     def note_configuration(self, told: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ...protocol.actions import Action
     from ...protocol.events import DomainEvent
+    from ...protocol.local_lists import LocalListFacts
     from ...protocol.session import SessionRules
     from ..runtime.scheduler import Scheduler
     from ..runtime.timers import Clock, Timers
@@ -246,6 +247,9 @@ class SessionHost(Protocol):
     def ticket_ended(self, ticket: Ticket[Any]) -> None:
         """Take note of a ticket that has its final state."""
 
+    def local_list(self, charge_point_id: str) -> LocalListFacts | None:
+        """Return what the local list of a charge point is made of; None where there are no lists."""
+
 
 class NoHost:
     """Host that does nothing: sessions of one process, without callbacks."""
@@ -265,6 +269,10 @@ class NoHost:
 
     def ticket_ended(self, ticket: Ticket[Any]) -> None:
         """No-op."""
+
+    def local_list(self, charge_point_id: str) -> LocalListFacts | None:  # noqa: ARG002 - as `SessionHost` has it
+        """Return None: there is no store of tags."""
+        return None
 
 
 class Observer(Protocol):

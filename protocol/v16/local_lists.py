@@ -7,8 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..local_lists import ListedTag, LocalListAdapter, SentList
+from ..message import Message
 from .core import ClearCache
-from .local_auth_list import AuthorizationData, SendLocalList, SendLocalListResponse, UpdateStatus, UpdateType
+from .local_auth_list import (
+    AuthorizationData,
+    GetLocalListVersion,
+    GetLocalListVersionResponse,
+    SendLocalList,
+    SendLocalListResponse,
+    UpdateStatus,
+    UpdateType,
+)
 from .types import AuthorizationStatus, IdTagInfo
 
 STATUSES = {str(status): status for status in AuthorizationStatus}
@@ -66,6 +75,11 @@ def full_helps(response: SendLocalListResponse) -> bool:
     return response.status in HELPED_BY_FULL
 
 
+def told_version(response: Message) -> int | None:
+    """Tell the number of the list that the charge point has."""
+    return response.list_version if isinstance(response, GetLocalListVersionResponse) else None
+
+
 LOCAL_LISTS = LocalListAdapter(
     fits=fits,
     entry=entry,
@@ -77,4 +91,6 @@ LOCAL_LISTS = LocalListAdapter(
     accepted=accepted,
     full_helps=full_helps,
     clear_cache=ClearCache,
+    ask_version=GetLocalListVersion,
+    told_version=told_version,
 )

@@ -8,6 +8,7 @@ from .. import verbs
 from ..actions import Request
 from ..verbs import Translate, VerbFacts, VerbRefused, rate_of
 from . import core, firmware, remote_trigger, reservation, security, smart_charging, transactions
+from .local_lists import LOCAL_LISTS
 from .types import (
     ChargingProfile,
     ChargingProfileKind,
@@ -199,6 +200,10 @@ def _cancel_reservation(verb: verbs.CancelReservation, _: VerbFacts) -> Request[
     return reservation.CancelReservation(reservation_id=verb.reservation_id)
 
 
+def _sync_local_list(verb: verbs.SyncLocalList, facts: VerbFacts) -> Request[Any]:
+    return LOCAL_LISTS.sync("1.6", facts.local_list, full=verb.full)
+
+
 FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.StartCharging: _start_charging,
     verbs.StopCharging: _stop_charging,
@@ -214,5 +219,6 @@ FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.GetLogs: _get_logs,
     verbs.Reserve: _reserve,
     verbs.CancelReservation: _cancel_reservation,
+    verbs.SyncLocalList: _sync_local_list,
 }
 """Functions of the verbs that OCPP 1.6 knows: all of them."""

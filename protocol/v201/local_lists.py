@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..local_lists import ListedTag, LocalListAdapter, SentList
+from ..message import Message
 from .authorization import ClearCache
 from .local_auth_list import (
     AuthorizationData,
+    GetLocalListVersion,
+    GetLocalListVersionResponse,
     SendLocalList,
     SendLocalListResponse,
     SendLocalListStatus,
@@ -92,6 +95,11 @@ def full_helps(response: SendLocalListResponse) -> bool:
     return response.status != SendLocalListStatus.ACCEPTED
 
 
+def told_version(response: Message) -> int | None:
+    """Tell the number of the list that the charge point has."""
+    return response.version_number if isinstance(response, GetLocalListVersionResponse) else None
+
+
 LOCAL_LISTS = LocalListAdapter(
     fits=fits,
     entry=entry,
@@ -103,5 +111,7 @@ LOCAL_LISTS = LocalListAdapter(
     accepted=accepted,
     full_helps=full_helps,
     clear_cache=ClearCache,
+    ask_version=GetLocalListVersion,
+    told_version=told_version,
     typed=True,
 )

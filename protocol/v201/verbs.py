@@ -5,13 +5,14 @@ The one rule: a verb that the version has no message for, or none with these arg
 
 from collections.abc import Mapping
 from decimal import ROUND_DOWN, Decimal
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .. import verbs
 from ..actions import Request
 from ..verbs import Translate, VerbFacts, VerbRefused, rate_of
 from . import availability, diagnostics, firmware, provisioning, remote_control, reservation, smart_charging
 from .configuration import RATE_UNIT, variable_of
+from .local_lists import LOCAL_LISTS
 from .types import (
     EVSE,
     ChargingProfile,
@@ -241,6 +242,10 @@ def _cancel_reservation(
     return reservation.CancelReservation(reservation_id=verb.reservation_id)
 
 
+def _sync_local_list(verb: verbs.SyncLocalList, facts: VerbFacts) -> Request[Any]:
+    return LOCAL_LISTS.sync("2.0.1", facts.local_list, full=verb.full)
+
+
 FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.StartCharging: _start_charging,
     verbs.StopCharging: _stop_charging,
@@ -256,5 +261,6 @@ FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.GetLogs: _get_logs,
     verbs.Reserve: _reserve,
     verbs.CancelReservation: _cancel_reservation,
+    verbs.SyncLocalList: _sync_local_list,
 }
 """Functions of the verbs that OCPP 2.0.1 knows: all of them."""

@@ -120,7 +120,7 @@ def test_a_wrong_option_ends_with_status_two_and_asks_nothing(run, stub, argumen
 
 def test_every_verb_is_a_command_and_explains_each_of_its_members():
     context = click.Context(do)
-    assert {name.replace("-", "_") for name in do.list_commands(context)} == {*VERBS, "sync_local_list"}
+    assert {name.replace("-", "_") for name in do.list_commands(context)} == {*VERBS}
     for name in do.list_commands(context):
         for option in do.get_command(context, name).params:
             assert isinstance(option, click.Argument) or option.help
@@ -138,10 +138,3 @@ def test_verbs_and_their_options_are_completed():
     completer = ShellComplete(main, {}, "chargehand", "_CHARGEHAND_COMPLETE")
     assert [item.value for item in completer.get_completions(["do"], "un")] == ["unlock"]
     assert [item.value for item in completer.get_completions(["do", "unlock"], "--ev")] == ["--evse"]
-
-
-def test_the_local_list_is_pushed_by_do_too(run, stub):
-    stub.body = {
-        "update_type": None, "entries": 0, "version": 3, "tickets": [], "left_out": 0, "clear_cache": None,
-    }  # fmt: skip
-    assert run("sync-local-list", "CP1").stdout == "CP1 has version 3: nothing to do\n"

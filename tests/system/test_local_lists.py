@@ -30,6 +30,8 @@ from chargehand.simulator.configuration import Configuration
 from chargehand.simulator.v201 import Station
 from chargehand.store.records import LocalList as Believed
 
+from ..hub import until
+
 EXPIRY = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
 
 
@@ -82,7 +84,7 @@ def held(charge_point):
 def test_the_first_list_is_a_full_one(system, charge_point, tags, sent):
     tags("T1", "T2")
     tags("B1", status="Blocked", expiry=EXPIRY, parent="FLEET")
-    update = system.sync_local_list("CP1")
+    update = system.push_local_list("CP1")
     assert (update.kind, update.entries, update.version, update.in_step) == ("Full", 3, 1, True)
     assert held(charge_point) == {"T1": "Accepted", "T2": "Accepted", "B1": "Blocked"}
     info = charge_point.charging.authorization.list.tags["B1"]
@@ -93,59 +95,59 @@ def test_the_first_list_is_a_full_one(system, charge_point, tags, sent):
 def test_what_is_in_step_is_sent_nothing(system, tags, sent):
     tags("T1")
     tags("T2", expiry=EXPIRY, parent="FLEET")
-    system.sync_local_list("CP1")
-    update = system.sync_local_list("CP1")
+    system.push_local_list("CP1")
+    update = system.push_local_list("CP1")
     assert (update.kind, update.entries, update.tickets, update.in_step) == ("", 0, (), True)
     assert len(sent) == 1
 
 
 def test_then_only_changes_are_sent(system, charge_point, tags, sent):
     tags("T1", "T2", "T3")
-    system.sync_local_list("CP1")
+    system.push_local_list("CP1")
     tags("t1", status="Blocked")  # spelled as the list has it when it is sent
     tags("T4")
     system.store.collections.tags.remove("t2")
-    update = system.sync_local_list("CP1")
+    update = system.push_local_list("CP1")
     assert (update.kind, update.entries, update.version) == ("Differential", 3, 2)
     assert held(charge_point) == {"T1": "Blocked", "T3": "Accepted", "T4": "Accepted"}
-    assert system.sync_local_list("CP1").kind == ""
+    assert system.push_local_list("CP1").kind == ""
 
 
 def test_more_than_one_message_may_carry_goes_in_parts(system, charge_point, tags, sent):
     tags(*(f"T{number}" for number in range(120)))
-    assert system.sync_local_list("CP1").in_step
+    assert system.push_local_list("CP1").in_step
     assert sent == [("Full", 1, 50), ("Differential", 2, 50), ("Differential", 3, 20)]
     assert len(held(charge_point)) == 120
     tags(*(f"N{number}" for number in range(60)))
-    assert system.sync_local_list("CP1", local_list_limit=40).kind == "Differential"
+    assert system.push_local_list("CP1", local_list_limit=40).kind == "Differential"
     assert sent[3:] == [("Differential", 4, 40), ("Differential", 5, 20)]
     assert len(held(charge_point)) == 180
 
 
 def test_an_empty_list_empties_it(system, charge_point, tags):
     tags("T1")
-    system.sync_local_list("CP1")
+    system.push_local_list("CP1")
     system.store.collections.tags.remove("t1")
-    update = system.sync_local_list("CP1")
+    update = system.push_local_list("CP1")
     assert (update.kind, update.entries, update.in_step) == ("Full", 0, True)
     assert held(charge_point) == {}
     assert system.send("CP1", v16.GetLocalListVersion()).result().list_version == 0
-    assert system.sync_local_list("CP1").kind == ""
+    assert system.push_local_list("CP1").kind == ""
 
 
 def test_full_sends_all_of_it_again(system, tags, sent):
     tags("T1")
-    system.sync_local_list("CP1")
-    assert system.sync_local_list("CP1", full=True).kind == "Full"
+    system.push_local_list("CP1")
+    assert system.push_local_list("CP1", full=True).kind == "Full"
     assert [version for _, version, _ in sent] == [1, 2]
 
 
 def test_after_a_version_mismatch_all_of_it_is_sent_once(system, charge_point, tags, sent):
     tags("T1")
-    system.sync_local_list("CP1")
+    system.push_local_list("CP1")
     charge_point.charging.authorization.list._version = 40  # another back office was here
     tags("T2")
-    update = system.sync_local_list("CP1")
+    update = system.push_local_list("CP1")
     assert [kind for kind, *_ in sent] == ["Full", "Differential", "Full"]
     assert [ticket.response.status for ticket in update.tickets] == ["VersionMismatch", "Accepted"]
     assert (update.kind, update.in_step) == ("Full", True)
@@ -154,15 +156,15 @@ def test_after_a_version_mismatch_all_of_it_is_sent_once(system, charge_point, t
 
 def test_a_full_list_that_fails_is_not_sent_again(system, charge_point, tags, sent):
     tags("T1")
-    system.sync_local_list("CP1")
+    system.push_local_list("CP1")
     charge_point.configuration.set("SendLocalListMaxLength", "0")
     tags("T2")
-    update = system.sync_local_list("CP1")
+    update = system.push_local_list("CP1")
     assert [kind for kind, *_ in sent[1:]] == ["Differential", "Full"]
     assert not update.in_step
     assert not system.store.collections.local_lists.get("CP1").certain
     charge_point.configuration.set("SendLocalListMaxLength", "10")
-    assert (system.sync_local_list("CP1").kind, system.sync_local_list("CP1").kind) == ("Full", "")
+    assert (system.push_local_list("CP1").kind, system.push_local_list("CP1").kind) == ("Full", "")
 
 
 def test_versions_go_on_from_what_the_charge_point_said(system, charge_point, tags, sent):
@@ -177,7 +179,7 @@ def test_versions_go_on_from_what_the_charge_point_said(system, charge_point, ta
         )
     )
     system.send("CP1", v16.GetLocalListVersion()).result()
-    assert system.sync_local_list("CP1").version == 58
+    assert system.push_local_list("CP1").version == 58
     assert held(charge_point) == {"T1": "Accepted"}
 
 
@@ -187,32 +189,32 @@ def test_a_list_that_others_sent_is_known(system, charge_point, tags, sent):
     system.send(
         "CP1", v16.SendLocalList(list_version=9, update_type="Full", local_authorization_list=(entry,))
     ).result()
-    assert system.sync_local_list("CP1").kind == ""
+    assert system.push_local_list("CP1").kind == ""
 
 
 def test_the_cache_is_cleared_if_that_is_asked_for(system, charge_point, tags):
     tags("T1")
-    assert system.sync_local_list("CP1").cache is None
+    assert system.push_local_list("CP1").cache is None
     charge_point.authorize("T1")
     charge_point.charging.authorization.cache["T5"] = v16.IdTagInfo(status="Accepted")
-    assert system.sync_local_list("CP1", clear_cache=True).cache.response.status == "Accepted"
+    assert system.push_local_list("CP1", clear_cache=True).cache.response.status == "Accepted"
     assert charge_point.charging.authorization.cache == {}
 
 
 def test_lists_that_are_not_supported_are_said_so(system, charge_point, tags):
     charge_point.configuration.set("LocalAuthListEnabled", "false")
     tags("T1")
-    update = system.sync_local_list("CP1")
+    update = system.push_local_list("CP1")
     assert (update.in_step, update.tickets[0].response.status) == (False, "NotSupported")
     assert system.store.collections.local_lists.get("CP1").version == -1
     charge_point.configuration.set("LocalAuthListEnabled", "true")
-    update = system.sync_local_list("CP1")
+    update = system.push_local_list("CP1")
     assert (update.in_step, update.kind, update.version) == (True, "Full", 2)
 
 
 def test_one_that_is_away_is_not_in_step(system, tags):
     tags("T1")
-    update = system.sync_local_list("CP9", clear_cache=True)
+    update = system.push_local_list("CP9", clear_cache=True)
     assert (update.in_step, update.tickets[0].state, update.cache.state) == (
         False,
         "never_sent",
@@ -223,7 +225,7 @@ def test_one_that_is_away_is_not_in_step(system, tags):
 
 def test_tags_that_are_too_long_are_left_out(system, charge_point, tags):
     tags("T1", "x" * 21)
-    update = system.sync_local_list("CP1")
+    update = system.push_local_list("CP1")
     assert (update.left_out, held(charge_point)) == (1, {"T1": "Accepted"})
 
 
@@ -233,28 +235,28 @@ def test_one_list_at_a_time_is_on_its_way(system, charge_point, tags):
 
     def meanwhile(request):
         with contextlib.suppress(LocalListSyncRunning):
-            system.sync_local_list("CP1")
+            system.push_local_list("CP1")
             return answer(request)
         refused.append(request)
         return answer(request)
 
     charge_point.answers["SendLocalList"] = meanwhile
-    assert system.sync_local_list("CP1").in_step
+    assert system.push_local_list("CP1").in_step
     assert len(refused) == 1
-    assert system.sync_local_list("CP1", full=True).in_step
+    assert system.push_local_list("CP1", full=True).in_step
 
 
 @pytest.mark.parametrize("limit", [0, -1])
 def test_a_limit_below_1_is_an_error(system, limit):
     with pytest.raises(ValueError, match="at least 1"):
-        system.sync_local_list("CP1", local_list_limit=limit)
+        system.push_local_list("CP1", local_list_limit=limit)
 
 
 def test_a_system_that_does_not_run_says_so(system, tags):
     tags("T1")
     system.stop()
     with pytest.raises(RuntimeError, match="not running"):
-        system.sync_local_list("CP1")
+        system.push_local_list("CP1")
 
 
 def test_a_system_that_stops_ends_it(system, tags, charge_point):
@@ -266,11 +268,89 @@ def test_a_system_that_stops_ends_it(system, tags, charge_point):
         free.wait()
 
     charge_point.answers["SendLocalList"] = wait
-    update = gevent.spawn(system.sync_local_list, "CP1")
+    update = gevent.spawn(system.push_local_list, "CP1")
     assert asked.wait(20)
     system.stop()
     assert not update.get(timeout=20).in_step
     free.set()
+
+
+# As a verb
+
+
+def numbered(system):
+    known = system.store.collections.local_lists.get("CP1")
+    return 0 if known is None else known.version
+
+
+def test_the_verb_returns_the_ticket_of_what_is_sent_then(system, charge_point, tags, sent):
+    tags("T1")
+    ticket = system.sync_local_list("CP1")
+    tags("T2")  # entered before it is sent
+    assert ticket.result().status == "Accepted"
+    assert (ticket.action, ticket.request.list_version) == ("SendLocalList", 1)
+    assert held(charge_point) == {"T1": "Accepted", "T2": "Accepted"}
+    until(lambda: numbered(system) == 1)
+    tags("T3")
+    assert system.sync_local_list("CP1").result().status == "Accepted"
+    assert sent == [("Full", 1, 2), ("Differential", 2, 1)]
+    until(lambda: numbered(system) == 2)
+    assert system.sync_local_list("CP1", full=True).result().status == "Accepted"
+    assert sent[2:] == [("Full", 3, 3)]
+
+
+def test_the_verb_asks_a_list_that_is_in_step_for_its_version(system, charge_point, tags, sent):
+    tags("T1")
+    system.push_local_list("CP1")
+    ticket = system.sync_local_list("CP1")
+    assert (ticket.result().list_version, ticket.action) == (1, "GetLocalListVersion")
+    charge_point.charging.authorization.list._version = 40  # another back office was here
+    assert system.sync_local_list("CP1").result().list_version == 40
+    until(lambda: numbered(system) == 41)
+    assert sent == [("Full", 1, 1), ("Full", 41, 1)]
+
+
+def test_the_parts_behind_that_of_the_ticket_follow_by_themselves(system, charge_point, tags, sent):
+    tags(*(f"T{number}" for number in range(120)))
+    assert system.sync_local_list("CP1").result().status == "Accepted"
+    until(lambda: len(sent) == 3)
+    assert sent == [("Full", 1, 50), ("Differential", 2, 50), ("Differential", 3, 20)]
+    until(lambda: numbered(system) == 3)
+    assert len(held(charge_point)) == 120
+
+
+def test_a_differential_of_the_verb_that_is_declined_is_followed_by_one_full(
+    system, charge_point, tags, sent
+):
+    tags("T1")
+    system.push_local_list("CP1")
+    charge_point.configuration.set("SendLocalListMaxLength", "0")
+    tags("T2")
+    assert system.sync_local_list("CP1").result().status == "Failed"
+    until(lambda: len(sent) == 3)
+    assert system.send("CP1", v16.ClearCache()).wait(5.0)
+    assert [kind for kind, *_ in sent] == ["Full", "Differential", "Full"]
+
+
+def test_a_verb_that_waited_sends_the_tags_of_when_the_charge_point_is_back(system, tags):
+    tags("T1")
+    with ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp", "CP1"):
+        pass
+    until(lambda: not system.charge_point("CP1").connected)
+    ticket = system.sync_local_list("CP1", when_offline="queue")
+    until(lambda: ticket.state in (TicketState.QUEUED, TicketState.HELD))
+    tags("T2")
+    with ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp", "CP1") as charge_point:
+        assert ticket.result().status == "Accepted"
+        assert held(charge_point) == {"T1": "Accepted", "T2": "Accepted"}
+
+
+def test_a_station_of_2_0_1_has_the_verb_too(system, tags):
+    tags("T1")
+    with Station(f"ws://127.0.0.1:{system.port}/ocpp", "ST1"):
+        ticket = system.sync_local_list("ST1")
+        assert ticket.result().status == v201.SendLocalListStatus.ACCEPTED
+        assert isinstance(ticket.request, v201.SendLocalList)
 
 
 # What it is believed to hold, and what a charge point makes of the changes
@@ -339,7 +419,7 @@ def listed(station):
 def test_a_station_of_2_0_1_gets_all_tags_then_changes_then_nothing(system, station, tags):
     tags("T1", "T2", "T3")
     tags("B1", status="NoCredit", expiry=EXPIRY, parent="FLEET")
-    update = system.sync_local_list("CP2", clear_cache=True)
+    update = system.push_local_list("CP2", clear_cache=True)
     assert (update.kind, update.entries, update.version, update.in_step) == ("Full", 4, 1, True)
     assert update.cache.response.status == "Accepted"
     believed = system.store.collections.local_lists.get("CP2")
@@ -351,20 +431,20 @@ def test_a_station_of_2_0_1_gets_all_tags_then_changes_then_nothing(system, stat
     }
     tags("T1", status="Blocked")
     system.store.collections.tags.remove("t2")
-    update = system.sync_local_list("CP2")
+    update = system.push_local_list("CP2")
     assert (update.kind, update.entries, update.version) == ("Differential", 2, 2)
     assert listed(station) == {"t1": "Blocked", "t3": "Accepted", "b1": "NoCredit"}
-    assert system.sync_local_list("CP2").kind == ""
+    assert system.push_local_list("CP2").kind == ""
     assert system.send("CP2", v201.GetLocalListVersion()).result().version_number == 2
-    assert system.sync_local_list("CP2").kind == ""
+    assert system.push_local_list("CP2").kind == ""
 
 
 def test_a_charge_point_that_comes_back_with_another_version_gets_all_tags(system, charge_point, tags):
     tags("T1")
-    assert system.sync_local_list("CP1").version == 1
+    assert system.push_local_list("CP1").version == 1
     charge_point.close()
     with Station(f"ws://127.0.0.1:{system.port}/ocpp", "CP1") as station:
-        update = system.sync_local_list("CP1")
+        update = system.push_local_list("CP1")
         assert (update.kind, update.version, update.in_step) == ("Full", 2, True)
         assert listed(station) == {"t1": "Accepted"}
 
@@ -397,12 +477,12 @@ def test_of_the_tags_of_one_text_each_version_lists_those_that_it_can_tell_apart
     tags("T1", id_type="eMAID", status="Expired")
     tags("T1")
     tags("T2", id_type="KeyCode", language="en", message="Hello")
-    assert system.sync_local_list("CP1").in_step
+    assert system.push_local_list("CP1").in_step
     assert held(charge_point) == {"T1": "Accepted", "T2": "Accepted"}
-    assert system.sync_local_list("CP2").entries == 3
+    assert system.push_local_list("CP2").entries == 3
     believed = system.store.collections.local_lists.get("CP2").tags
     assert {name: info["status"] for name, info in believed.items()} == {
         "T1 ISO14443": "Blocked", "T1 eMAID": "Expired", "T2 KeyCode": "Accepted"
     }  # fmt: skip
     assert believed["T2 KeyCode"]["personalMessage"]["content"] == "Hello"
-    assert (system.sync_local_list("CP1").kind, system.sync_local_list("CP2").kind) == ("", "")
+    assert (system.push_local_list("CP1").kind, system.push_local_list("CP2").kind) == ("", "")

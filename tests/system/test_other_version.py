@@ -14,6 +14,7 @@ from chargehand import (
     TicketState,
     UnknownAction,
     UnknownVersion,
+    VerbRefused,
     on_outcome,
     passive,
     v16,
@@ -160,6 +161,8 @@ def test_a_version_without_local_lists_says_so():
     with OtherVersionHarness() as setup:
         setup.ask(HELLO)
         with pytest.raises(LocalListsNotSupported, match=r"CP1: OCPP 0\.0"):
+            setup.system.push_local_list("CP1")
+        with pytest.raises(VerbRefused, match="sync_local_list"):
             setup.system.sync_local_list("CP1")
 
 

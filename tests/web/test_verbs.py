@@ -48,6 +48,7 @@ GIVEN = {
     ),
     "get_logs": ({"location": "ftp://h/"}, "GetDiagnostics", {"location": "ftp://h/"}),
     "cancel_reservation": ({"reservation_id": 7}, "CancelReservation", {"reservationId": 7}),
+    "sync_local_list": ({"full": True}, "SendLocalList", {"listVersion": 1, "updateType": "Full"}),
 }  # fmt: skip
 
 
@@ -200,18 +201,6 @@ def test_a_transaction_of_another_charge_point_is_422(client, cp, transaction, v
     reply = client.simulate_post(path(verb, "CP2"), body=json.dumps(members))
     assert reply.status == falcon.HTTP_422
     assert f"transaction {transaction} is of CP1, not of CP2" in reply.json["description"]
-
-
-# Beside verbs
-
-
-def test_the_local_list_is_reached_as_a_verb_too(client, charge_point):
-    def behave(action, _payload):
-        return [3, {"listVersion": 0}] if action == "GetLocalListVersion" else [3, {"status": "Accepted"}]
-
-    charge_point("CP1", behave)
-    reply = client.simulate_post(path("sync_local_list", full=1))
-    assert (reply.status, reply.json["update_type"]) == (falcon.HTTP_200, "Full")
 
 
 VALUES = (
