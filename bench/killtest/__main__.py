@@ -1,12 +1,16 @@
 """`make killtest`: the server is killed again and again, and no acknowledged message may be lost.
 
     python bench/killtest [--messages 100000] [--kills 100] [--charge-points 50] [--seed 1] [--plant FAULT]
-        [--store sqlite|postgresql|postgresql://…] [--store-kills 0] [--workers 1] [--ocpp 1.6|2.0.1]
+        [--store sqlite|postgresql|postgresql://…] [--store-kills 0] [--workers 1] [--nodes 1]
+        [--ocpp 1.6|2.0.1]
 
 With `postgresql` the run starts a database server of its own, which it can kill too. With several worker processes it
 kills one of them, or, one time in four, their parent. The exit status is 1 if a record is lost or stored twice, or a
 transaction id was allotted twice. A plugin consumes the events of transactions: each must be delivered, in order for
 each charge point, and again only with the same id.
+
+Several nodes share PostgreSQL and a Redis of this run. Charge points move between them, some while their old connection
+is open. One node is killed at a time, and the last of them, late in the run, for good.
 
 With `--ocpp 2.0.1` the messages are TransactionEvents, some of them in another order, marked `offline` when they come
 again, or missing; each acknowledged one must be in the store once, and the server must tell the energy of each
@@ -31,11 +35,12 @@ from urllib.parse import urlsplit
 import click
 import gevent
 from checks import PLANTS, Kept, Row, check, plant
-from delivered import Consumer, expected, faults_of, missing
+from delivered import Consumer, expected, faults_of, missing, out_of_order
 from fleet import FLEETS, Log
 from gevent import subprocess as gevent_subprocess
 
 from chargehand.tests.postgres_process import NoPostgres, PostgresProcess
+from chargehand.tests.remote.redis_process import REDIS, RedisProcess
 
 FILE = "chargehand.sqlite"
 READY_S = 30.0
@@ -46,6 +51,8 @@ FAULTS_SHOWN = 20
 EVENTS_S = 90.0
 """Seconds that the spool has to be emptied, and the last events have to be delivered."""
 WORKER_KILLED = 0.75
+NODE_DIES = 0.75
+"""Share of the kills after which the last node is killed for good."""
 PAGE = 1000
 """Transactions that are asked for at a time."""
 NO_BUDGET = {"CHARGEHAND_SUPERVISION__INTENSITY": "100000", "CHARGEHAND_SUPERVISION__BACKOFF_MAX_S": "1"}
@@ -69,9 +76,8 @@ class Server:
         self._log = data.parent / "server.log"
         self._data = data
         self._port = port
+        self.url = f"ws://127.0.0.1:{port}/ocpp/"
         self.slowest_start_s = 0.0
-        self.emptied_s = 0.0
-        """Seconds after the last message until the spool was empty, and the last event delivered."""
         self.process: gevent_subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -108,6 +114,13 @@ class Server:
         if self.process is not None and self.process.poll() is not None:
             self.start()
 
+    def end(self) -> None:
+        """Kill the server for good."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
     def stop(self) -> None:
         """Stop the server as an operator does."""
         if self.process is not None:
@@ -137,6 +150,58 @@ class Server:
                     found[one["charge_point"], one["remote_id"]] = one["energy_wh"]
         self.stop()
         return found
+
+
+class Servers:
+    """Nodes of the run; mostly one. One of them is killed at a time, and the last one, late in the run, for good."""
+
+    def __init__(self, nodes: list[Server], kills: int, chance: random.Random) -> None:
+        self._nodes = nodes
+        self._chance = chance
+        self._last_of = int(kills * NODE_DIES) if len(nodes) > 1 else -1
+        self.urls = [node.url for node in nodes]
+        self.killed = 0
+        self.died = 0
+        self.emptied_s = 0.0
+        """Seconds after the last message until the spool was empty, and the last event delivered."""
+
+    @property
+    def workers_killed(self) -> int:
+        """Number of kills of a single worker."""
+        return sum(node.workers_killed for node in self._nodes)
+
+    @property
+    def slowest_start_s(self) -> float:
+        """Seconds that the slowest start took."""
+        return max(node.slowest_start_s for node in self._nodes)
+
+    def start(self) -> None:
+        """Start all nodes."""
+        for node in self._nodes:
+            node.start()
+
+    def kill(self) -> None:
+        """Kill one of the nodes, which is started again; or the last one for good."""
+        if self.killed == self._last_of:
+            self._nodes[-1].end()
+            self.died += 1
+        else:
+            self._chance.choice([node for node in self._nodes if node.process is not None]).kill()
+        self.killed += 1
+
+    def start_again(self) -> None:
+        """Start nodes again that have ended, except the one that was killed for good."""
+        for node in self._nodes:
+            node.start_again()
+
+    def stop(self) -> None:
+        """Stop all nodes in order."""
+        for node in self._nodes:
+            node.stop()
+
+    def energies(self) -> dict[tuple[str, str], Any]:
+        """Start a node once more, and ask it for the energies of the transactions of 2.0.1."""
+        return self._nodes[0].energies()
 
 
 def children(parent: int) -> list[int]:
@@ -184,39 +249,41 @@ def run(
     charge_points: int,
     seed: int,
     workers: int,
+    nodes: int,
     ocpp: str,
     consumer: Consumer,
-) -> tuple[Log, int, Server, set[Row]]:
+) -> tuple[Log, Servers, set[Row]]:
     """Let the fleet send, and kill the server.
 
-    Returns the log of acknowledgements, the kills, the server, and the events that must have come.
+    Returns the log of acknowledgements, the servers, and the events that must have come.
     """
     chance = random.Random(seed)
-    log, server = Log(), Server(data, free_port(), store, workers, chance, consumer)
+    log = Log()
+    made = [
+        Server(data / str(number), free_port(), store, workers, chance, consumer)
+        for number in range(1, nodes)
+    ]
+    server = Servers([Server(data, free_port(), store, workers, chance, consumer), *made], kills, chance)
     server.start()
-    url = f"ws://127.0.0.1:{server._port}/ocpp/"  # noqa: SLF001 - one program
     share = -(-messages // charge_points)
     fleet = [
-        gevent.spawn(FLEETS[ocpp](f"CP{number}", url, log, share, seed).run)
+        gevent.spawn(FLEETS[ocpp](f"CP{number}", server.urls, log, share, seed).run)
         for number in range(charge_points)
     ]
-    killed = 0
     # The kills are spread over the whole run: the next one is due when its part of the messages is acknowledged.
     while not all(one.ready() for one in fleet):
         gevent.sleep(0.02)
         server.start_again()
-        if killed < kills and log.confirmed >= messages * killed // kills:
+        if server.killed < kills and log.confirmed >= messages * server.killed // kills:
             gevent.sleep(chance.uniform(*ALIVE_S))
             server.kill()
-            killed += 1
         # The database is killed between two kills of the server, which must go on when it is back.
         due = (2 * database.killed + 1) * messages // (2 * max(database.kills, 1))
         if database.killed < database.kills and log.confirmed >= due:
             database.kill()
-    while killed < kills:
+    while server.killed < kills:
         gevent.sleep(chance.uniform(0, ALIVE_S[0]))
         server.kill()
-        killed += 1
     while database.killed < database.kills:
         database.kill()
     sent_at = time.monotonic()
@@ -234,7 +301,7 @@ def run(
     server.stop()
     for one in fleet:
         one.get()
-    return log, killed, server, wanted
+    return log, server, wanted
 
 
 @click.command()
@@ -247,7 +314,8 @@ def run(
     "--store", default="sqlite", show_default=True, help="sqlite, postgresql, or a URL of an empty database."
 )
 @click.option("--store-kills", default=0, show_default=True, help="How often our own PostgreSQL is killed.")
-@click.option("--workers", default=1, show_default=True, help="Processes that serve.")
+@click.option("--workers", default=1, show_default=True, help="Processes that serve, of each node.")
+@click.option("--nodes", default=1, show_default=True, help="Nodes over Redis; several need PostgreSQL.")
 @click.option(
     "--ocpp", default="1.6", show_default=True, type=click.Choice(list(FLEETS)), help="Version of OCPP."
 )
@@ -260,13 +328,21 @@ def main(
     store: str,
     store_kills: int,
     workers: int,
+    nodes: int,
     ocpp: str,
 ) -> None:
     """Run, print the counts and the faults."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         data = Path(folder) / "data"
         data.mkdir()
-        process, where = None, store
+        process, where, redis_url = None, store, ""
+        if nodes > 1:
+            if store == "sqlite" or REDIS is None:
+                raise click.ClickException("several nodes need --store postgresql, and redis-server")
+            redis = RedisProcess(Path(folder))
+            redis.start()
+            stack.callback(redis.kill)
+            redis_url = redis.url
         if store == "sqlite":
             where = str(data / FILE)
         elif store == "postgresql":
@@ -277,15 +353,16 @@ def main(
             store = where = process.url
         begun = time.monotonic()
         database = Database(process, store_kills)
-        consumer = Consumer(Path(folder))
-        settings = database, messages, kills, charge_points, seed, workers, ocpp, consumer
-        log, killed, server, wanted = run(data, store, where, *settings)
+        consumer = Consumer(Path(folder), redis_url)
+        settings = database, messages, kills, charge_points, seed, workers, nodes, ocpp, consumer
+        log, server, wanted = run(data, store, where, *settings)
         noted = consumer.noted()
         if fault:
             plant(where, fault)
         told = server.energies() if log.energies else {}
         counts, faults = check(log, where, told)
         faults += faults_of(noted, wanted)
+        faults += out_of_order(noted, log)
     took_s = time.monotonic() - begun
     rows = {
         "messages acknowledged": log.confirmed,
@@ -293,8 +370,9 @@ def main(
         **counts,
         "events delivered": len({one.id_ for one in noted}),
         "of them again": len(noted) - len({one.id_ for one in noted}),
-        "kills": killed,
+        "kills": server.killed,
         "of them of a worker": server.workers_killed,
+        "of them of a node for good": server.died,
         "kills of the database": database.killed,
         "slowest start, s": round(server.slowest_start_s, 2),
         "spool empty after, s": round(server.emptied_s, 1),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from checks import Row, opened
+from fleet import Log
 
 PLUGIN = """
 import json
@@ -42,17 +43,18 @@ class Delivery(NamedTuple):
 
 
 class Consumer:
-    """Plugin that notes events, its settings, and what it has noted."""
+    """Plugin that notes events, its settings, and what it has noted. `redis_url` is that of several nodes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, redis_url: str = "") -> None:
         self._notes = folder / "delivered"
         self._notes.mkdir()
         self.path = folder
         (folder / "killtest_consumer.py").write_text(PLUGIN)
         self.config = folder / "killtest.toml"
         arguments = f'{{folder = "{self._notes}"}}'
+        redis = f'[redis]\nurl = "{redis_url}"\n' if redis_url else ""
         self.config.write_text(
-            f'plugins = [{{class = "killtest_consumer:Noted", arguments = {arguments}}}]\n'
+            f'plugins = [{{class = "killtest_consumer:Noted", arguments = {arguments}}}]\n{redis}'
         )
 
     def noted(self) -> list[Delivery]:
@@ -101,3 +103,18 @@ def faults_of(noted: list[Delivery], wanted: set[Row]) -> Iterator[str]:
         if last.get((origin, one.charge_point), 0) > int(number):
             yield f"event {one.id_} of {one.charge_point} came late"
         last[origin, one.charge_point] = int(number)
+
+
+def out_of_order(noted: list[Delivery], log: Log) -> Iterator[str]:
+    """List events of 1.6 that came after one of a later transaction of their charge point, wherever each was stored."""
+    turns = {number: at for (_, at, _), given in log.starts.items() for number, _ in given}
+    last: dict[str, tuple[str, bool]] = {}
+    seen: set[Row] = set()
+    for one in noted:
+        if (one.kind, one.number) in seen or one.number not in turns:
+            continue
+        seen.add((one.kind, one.number))
+        turn = turns[one.number], one.kind == "TransactionEnded"
+        if last.get(one.charge_point, turn) > turn:
+            yield f"the {one.kind} of transaction {one.number} of {one.charge_point} came after later ones"
+        last[one.charge_point] = turn

@@ -16,6 +16,8 @@ from chargehand.simulator import Client, Disconnected
 RETRY_S = 0.02
 ANSWER_S = 20.0
 CONNECT_S = 5.0
+MOVES = 0.05
+"""Share of the messages before which a charge point goes to a node again; half of its old connections stay open."""
 SENT_AGAIN = (0.7, 0.9, 0.97)  # a random number below these: sent 1, 2, 3 times; else 4 times
 UNORDERED, LATE, HOLE, TOKEN_LATER, COUNTS_ON = 0.05, 0.15, 0.1, 0.2, 0.5
 """Shares of the transactions of 2.0.1 whose events come in any order, whose last Updated events come after the end,
@@ -47,13 +49,14 @@ class Log:
 class Line:
     """Connection of a charge point, made again whenever it breaks."""
 
-    def __init__(self, name: str, url: str, subprotocol: str, log: Log, chance: random.Random) -> None:
+    def __init__(self, name: str, urls: list[str], subprotocol: str, log: Log, chance: random.Random) -> None:
         self.name = name
-        self._url = url
+        self._urls = urls
         self._subprotocol = subprotocol
         self._log = log
         self._random = chance
         self._client: Any = None
+        self._left: Any = None  # connection that the charge point went away from, perhaps without closing it
         self._ids = 0
         self._clock = 0
 
@@ -106,9 +109,16 @@ class Line:
                 unique_id = self._new_id()
 
     def _ask(self, action: str, payload: dict[str, Any], unique_id: str) -> list[Any]:
+        url = self._urls[0]
+        if len(self._urls) > 1:
+            url = self._random.choice(self._urls)
+            if self._client is not None and self._random.random() < MOVES:
+                if self._random.random() < 0.5:
+                    self._client.close()
+                self._left, self._client = self._client, None
         if self._client is None:
             self._client = Client.connect(
-                f"{self._url}{self.name}", subprotocols=(self._subprotocol,), timeout_s=CONNECT_S
+                f"{url}{self.name}", subprotocols=(self._subprotocol,), timeout_s=CONNECT_S
             )
         self._log.sent += 1
         self._client.send_text(json.dumps([2, unique_id, action, payload]).encode())
@@ -128,11 +138,11 @@ class Line:
 class ChargePoint:
     """Charge point of OCPP 1.6: makes transactions until its share of messages is acknowledged."""
 
-    def __init__(self, name: str, url: str, log: Log, share: int, seed: int) -> None:
+    def __init__(self, name: str, urls: list[str], log: Log, share: int, seed: int) -> None:
         self._log = log
         self._share = share
         self._random = random.Random(f"{seed} {name}")
-        self._line = Line(name, url, "ocpp1.6", log, self._random)
+        self._line = Line(name, urls, "ocpp1.6", log, self._random)
 
     def run(self) -> None:
         """Send until the share is acknowledged."""
@@ -168,11 +178,11 @@ class ChargePoint:
 class Station:
     """Station of OCPP 2.0.1: makes transactions until its share of events is acknowledged."""
 
-    def __init__(self, name: str, url: str, log: Log, share: int, seed: int) -> None:
+    def __init__(self, name: str, urls: list[str], log: Log, share: int, seed: int) -> None:
         self._log = log
         self._share = share
         self._random = random.Random(f"{seed} {name}")
-        self._line = Line(name, url, "ocpp2.0.1", log, self._random)
+        self._line = Line(name, urls, "ocpp2.0.1", log, self._random)
         self._counts_on = self._random.random() < COUNTS_ON
         self._seq_no = 0
         self._transactions = 0
