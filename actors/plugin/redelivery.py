@@ -13,6 +13,7 @@ the rest of its transaction becomes dead letters, too.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,7 +29,7 @@ from .detached_call import RedeliveredCall, Untried
 from .spool import RedeliverNow, SpoolGrew
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable
 
     from ..session.context import RecordReceipt, SessionContext, SpooledMessage
     from ..session.directory import Directory
@@ -38,6 +39,12 @@ logger = logging.getLogger(__name__)
 
 DOUBLINGS = 30
 """So often the wait for another try is doubled; `delay_max_s` is reached long before."""
+
+READ_AHEAD = 1000
+"""Records of all charge points together that are read before their turn: the database is asked for several at once."""
+
+HERE_S = 1.0
+"""Seconds for which a charge point's messages are redelivered without asking whether another process does now."""
 
 LOOK_S = 5.0
 """Seconds between two looks for messages that other processes have spooled and left."""
@@ -86,9 +93,11 @@ class Trouble:
 class ChargePointBacklog:
     """State of a charge point with messages in the spool."""
 
-    __slots__ = ("due", "put_off", "running", "trouble")
+    __slots__ = ("ahead", "due", "here_until", "put_off", "running", "trouble")
 
     def __init__(self) -> None:
+        self.ahead: deque[SpooledMessage] = deque()  # what is read already, the oldest first
+        self.here_until = 0.0
         self.due = 0.0  # when the next try is
         self.put_off = 0  # so often in a row, for reasons of which no record is to blame
         self.running: RedeliveredCall | int | None = (
@@ -161,7 +170,7 @@ class Redelivery(Actor):
         """Deal with one of the messages above."""
         kind = type(message)
         if kind is SpoolGrew:
-            self._grew(message.charge_point_id)
+            self._grew(message.charge_point_id, older=message.older)
         elif kind is RedeliveryDue:
             backlog = self._backlogs.get(message.charge_point_id)
             if backlog is not None and backlog.due == message.due:
@@ -182,8 +191,10 @@ class Redelivery(Actor):
             return super().on_receive(message)
         return None
 
-    def _grew(self, charge_point_id: str) -> None:
+    def _grew(self, charge_point_id: str, *, older: bool = False) -> None:
         backlog = self._backlogs.get(charge_point_id)
+        if backlog is not None and older:
+            backlog.ahead.clear()
         if backlog is None:
             self._backlogs[charge_point_id] = ChargePointBacklog()
             self._spool.put_behind(charge_point_id)
@@ -215,29 +226,36 @@ class Redelivery(Actor):
         backlog = self._backlogs.get(charge_point_id)
         if backlog is None or backlog.running is not None:
             return
-        if self._redelivered_here is not None and not self._redelivered_here([charge_point_id]):
-            # Another process does. Its further messages go behind these, should it connect here.
-            del self._backlogs[charge_point_id]
-            return
-        limit = LOOK_AHEAD if backlog.trouble else 1
-        try:
-            records = self._spool.next_of(charge_point_id, limit)
-        except Exception as error:
-            if not _passes(error):
-                raise
-            self._try_later(charge_point_id)
-            return
-        if not records:
-            del self._backlogs[charge_point_id]
-            return
-        record, due = self._choose(backlog, records)
+        if self._redelivered_here is not None:
+            now = self._context.clock.monotonic()
+            if now >= backlog.here_until:
+                if not self._redelivered_here([charge_point_id]):
+                    # Another process does. Its further messages go behind these, should it connect here.
+                    del self._backlogs[charge_point_id]
+                    return
+                backlog.here_until = now + HERE_S
+                backlog.ahead.clear()  # another process may have had it meanwhile
+        if backlog.trouble or not backlog.ahead:
+            limit = LOOK_AHEAD if backlog.trouble else max(READ_AHEAD // len(self._backlogs), 1)
+            try:
+                records = self._spool.next_of(charge_point_id, limit)
+            except Exception as error:
+                if not _passes(error):
+                    raise
+                self._try_later(charge_point_id)
+                return
+            if not records:
+                del self._backlogs[charge_point_id]
+                return
+            backlog.ahead = deque(records)
+        record, due = self._choose(backlog, backlog.ahead)
         if record is not None:
             self._redeliver(charge_point_id, record)
         else:
             self._at(charge_point_id, due)
 
     def _choose(
-        self, backlog: ChargePointBacklog, records: Sequence[SpooledMessage]
+        self, backlog: ChargePointBacklog, records: Iterable[SpooledMessage]
     ) -> tuple[SpooledMessage | None, float]:
         """Choose the next record that may be tried, or when one may; none before its transaction's earlier ones."""
         now = self._context.clock.monotonic()
@@ -371,6 +389,10 @@ class Redelivery(Actor):
         if error is None:
             backlog.put_off = 0
             backlog.trouble.pop(number, None)
+            if backlog.ahead and backlog.ahead[0].number == number:
+                backlog.ahead.popleft()
+            else:
+                backlog.ahead.clear()
             self._next(charge_point_id)
         else:
             text = "A record of %s stays in the spool, and is redelivered again: %s"

@@ -21,9 +21,10 @@ DEAD_LETTERS_READ = 100_000
 
 
 class SpoolGrew(msgspec.Struct, frozen=True, gc=False):
-    """Event: a message of a charge point is in the spool."""
+    """Event: a message of a charge point is in the spool, behind all others or, if `older`, perhaps before them."""
 
     charge_point_id: str
+    older: bool = False
 
 
 class RedeliverNow(msgspec.Struct, frozen=True, gc=False):
@@ -63,13 +64,13 @@ class Spool:
         self.behind.add(charge_point_id)
         self._changed.add(charge_point_id)
 
-    def spooled(self, charge_point_id: str) -> None:
-        """Notify the redelivery that the store has a message of a charge point."""
+    def spooled(self, charge_point_id: str, *, older: bool = False) -> None:
+        """Notify the redelivery that the store has a message of a charge point; perhaps one `older` than others."""
         redelivery = self._redelivery
         if redelivery is None:
             self.behind.discard(charge_point_id)
         elif not redelivery.ended:
-            redelivery.tell(SpoolGrew(charge_point_id))
+            redelivery.tell(SpoolGrew(charge_point_id, older))
 
     # -- For the system --------------------------------------------------------------------------
 
@@ -109,7 +110,7 @@ class Spool:
             if not done:
                 self.dead |= revived
             for charge_point_id in charge_points:
-                self.spooled(charge_point_id)
+                self.spooled(charge_point_id, older=True)
         return back
 
     def forget(self, record: SpooledMessage) -> None:

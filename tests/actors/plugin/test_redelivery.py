@@ -7,7 +7,7 @@ import pytest
 from gevent.event import Event
 
 from chargehand import OcppError
-from chargehand.actors.plugin.redelivery import LOOK_S
+from chargehand.actors.plugin.redelivery import HERE_S, LOOK_S
 
 from ...faults import PlantedFault
 from ...hub import settle
@@ -258,6 +258,19 @@ def test_messages_of_a_charge_point_that_is_elsewhere_wait_for_its_next_message(
     assert charge_point.call("MeterValues", METER_VALUES, "b")[2] == {}
     spool_harness.advance(DELAY_S)
     assert spool_harness.redelivered == ["a", "b"]
+
+
+def test_what_another_process_has_taken_out_meanwhile_is_not_redelivered(spool_harness, charge_point):
+    spool(spool_harness, charge_point, "a", "b", "c")
+    running = Event()
+    spool_harness.handle = lambda call: running.wait() and answer(call)
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["a"]
+    spool_harness.store.unspool([record.number for record in spool_harness.store.spooled()[:2]])
+    spool_harness.advance(HERE_S)
+    running.set()
+    spool_harness.stage.settle()
+    assert spool_harness.redelivered == ["a", "c"]
 
 
 def test_messages_that_no_process_redelivers_any_more_are_found_soon(spool_harness, charge_point):

@@ -3,6 +3,9 @@
 import datetime as dt
 import json
 
+import gevent
+from gevent.event import Event
+
 from chargehand import StoreError
 from chargehand.store.store import RowRefused
 from chargehand.testing import StubStore
@@ -164,3 +167,33 @@ def test_redelivery_started_without_its_store_takes_up_the_spool_when_it_is_back
     spool_harness.advance(DELAY_MAX_S)
     spool_harness.advance(DELAY_S)
     assert spool_harness.redelivered == ["a"]
+
+
+def test_the_store_is_asked_for_several_messages_at_once(spool_harness, charge_point, monkeypatch):
+    look, asked = spool_harness.store.spooled, []
+
+    def counted(**given):
+        asked.append(given)
+        return look(**given)
+
+    spool(spool_harness, charge_point, *(f"m{number}" for number in range(20)))
+    monkeypatch.setattr(spool_harness.store, "spooled", counted)
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == [f"m{number}" for number in range(20)]
+    assert len(asked) == 2  # the second time there is none
+
+
+def test_dead_letters_that_are_put_back_come_before_newer_messages(spool_harness, charge_point):
+    spool_harness.handle = fail
+    spool(spool_harness, charge_point, "a", "b", "c")
+    first = spool_harness.store.spooled()[0]
+    spool_harness.store.dead_letter(first.number, "by hand")
+    running = Event()
+    spool_harness.handle = lambda call: running.wait() and answer(call)
+    spool_harness.advance(DELAY_S)
+    assert spool_harness.redelivered == ["b"]
+    gevent.spawn(spool_harness.stage.spool.requeue, None, 5.0)
+    spool_harness.stage.settle()
+    running.set()
+    spool_harness.stage.settle()
+    assert spool_harness.redelivered == ["b", "a", "c"]
