@@ -80,17 +80,23 @@ def show_charge_point(row: Mapping[str, Any]) -> None:
         facts.append(("new key, not used yet, since", when(row["new_key_since"])))
     facts += sorted((row["boot"] or {}).items())
     show_facts(facts)
-    connectors = [
+    charging = {
+        one["connector_id"]: one["charging_state"]
+        for one in row["open_transactions"]
+        if one["charging_state"]
+    }
+    statuses = [
         (
-            one.get("connectorId"),
-            one.get("status"),
-            one.get("errorCode"),
-            when(one.get("timestamp")),
-            one.get("info"),
+            one["evse"],
+            one["connector"],
+            f"{one['status']}, {charging[one['evse']]}" if one["evse"] in charging else one["status"],
+            one["error_code"],
+            when(one["at"]),
+            one["info"],
         )
-        for one in row["connectors"]
+        for one in row["statuses"]
     ]
-    show_table(("connector", "status", "error", "at", "info"), connectors, "no connector is known")
+    show_table(("evse", "connector", "status", "error", "at", "info"), statuses, "no connector is known")
     show_tickets_of(row["open_tickets"])
     events = [(when(one["received_at"]), one["kind"], as_json(one["data"])) for one in row["events"]]
     show_table(("received", "event", "what it said"), events, "no event is known")

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..protocol import payload as payloads
+from ..protocol.errors import Refused
+from ..protocol.events import EventFacts, StatusChanged
 from ..protocol.message import Message
+from ..protocol.payload import lenient
+from ..protocol.versions import VERSIONS, version_named
 from ..store.records import flag_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ..actors.session.charge_point import ChargePoint
     from ..actors.session.tickets import Ticket
-    from ..protocol.actions import Version
+    from ..protocol.actions import Action, Version
     from ..protocol.energy import Energy, Limits
     from ..protocol.errors import Deviation, ErrorCode
     from ..store.event_log import EventDeadLetter
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 LINES_OF_JSON = "application/x-ndjson"
+NEVER = dt.datetime.fromtimestamp(0, dt.UTC)
 
 # Numbers of a payload with a fraction are Decimals, and stay numbers.
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -95,7 +100,10 @@ def stored_summary(charge_point_id: str, registration: StoredRegistration | None
 
 
 def stored_facts(
-    charge_point_id: str, registration: StoredRegistration | None, told: Iterable[Told]
+    charge_point_id: str,
+    registration: StoredRegistration | None,
+    told: Sequence[Told],
+    versions: Mapping[str, Version] = VERSIONS,
 ) -> dict[str, Any]:
     """Show a charge point that only the store knows, with the facts that it told an earlier process."""
     version = registration.version or None if registration is not None else None
@@ -106,10 +114,39 @@ def stored_facts(
         "connectors": [
             sent[item] for item in sorted(sent, key=lambda item: _in_order(item.removeprefix("status/")))
         ],
+        "statuses": statuses(_read_again(told, versions)),
         "deviations": {},
         "ignored": {},
         "open_tickets": [],
     }
+
+
+def _read_again(told: Iterable[Told], versions: Mapping[str, Version]) -> Iterator[Message]:
+    """Yield stored messages as far as they can be read."""
+    for one in told:
+        version = version_named(versions, one.version)
+        action = version.actions.get(one.action) if version is not None else None
+        if action is not None:
+            with contextlib.suppress(Refused):
+                yield lenient(action.request, one.payload, received_at=one.received_at)[0]
+
+
+def statuses(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Show the last status of each connector in the same members for all versions; EVSE 0 is the whole station.
+
+    The words are those of the version: Occupied in OCPP 2.0.1 is Preparing, Charging, SuspendedEV, SuspendedEVSE or
+    Finishing in 1.6, which the `charging_state` of a transaction tells there.
+    """
+    found = []
+    for message in messages:
+        action: Action = message.__action__  # type: ignore[attr-defined]
+        make = action.events.get(StatusChanged)
+        told = None if make is None else make(EventFacts("", NEVER, message, b"", None))
+        if isinstance(told, StatusChanged):
+            at = msgspec.to_builtins(message).get("timestamp")
+            shown = {"evse": told.evse, "connector": told.connector, "status": told.status, "at": at}
+            found.append(shown | {"error_code": told.error_code, "info": told.info})
+    return sorted(found, key=lambda one: (one["evse"], one["connector"]))
 
 
 def _in_order(key: int | str) -> tuple[int, ...]:
@@ -120,12 +157,16 @@ def _in_order(key: int | str) -> tuple[int, ...]:
 
 
 def facts(charge_point: ChargePoint, open_tickets: Iterable[Ticket[Any]]) -> dict[str, Any]:
-    """Show all facts of a charge point. `connectors` has the last StatusNotification of each."""
+    """Show all facts of a charge point.
+
+    `connectors` has the last StatusNotification of each as it was sent, `statuses` the same in words of ours.
+    """
     connectors = charge_point.connectors
     return summary(charge_point) | {
         "version": charge_point.version,
         "boot": wire(charge_point.boot),
         "connectors": [wire(connectors[key]) for key in sorted(connectors, key=_in_order)],
+        "statuses": statuses(connectors.values()),
         "deviations": dict(charge_point.deviations or {}),
         "ignored": dict(charge_point.ignored or {}),
         "open_tickets": [

@@ -79,6 +79,9 @@ FACTS = HERE | {
     "version": "1.6",
     "boot": {"chargePointVendor": "Acme"},
     "connectors": [{"connectorId": 1, "status": "Available", "errorCode": "NoError"}],
+    "statuses": [
+        {"evse": 1, "connector": 1, "status": "Available", "error_code": "NoError", "info": "", "at": None}
+    ],
     "deviations": {"a.b": 2},
     "ignored": {},
     "open_tickets": [{"ticket": "ab-1", "action": "Reset", "state": "sent"}],

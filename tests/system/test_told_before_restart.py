@@ -71,3 +71,4 @@ def test_what_was_told_before_is_shown_of_one_that_is_away(open_store):
     )
     assert encoded["boot"]["firmwareVersion"] == "9.9"
     assert [one["connectorId"] for one in encoded["connectors"]] == [0, 2, 10]
+    assert [(one["evse"], one["connector"]) for one in shown["statuses"]] == [(0, 0), (2, 1), (10, 1)]

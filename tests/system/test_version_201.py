@@ -172,7 +172,10 @@ def test_the_status_of_each_connector_of_each_evse_is_known():
             station.ask("StatusNotification", status(evse))
         known = station.system.charge_point("CP1")
         assert sorted(known.connectors) == ["1/1", "10/1", "2/1"]
-        assert [one["evseId"] for one in as_json(facts(known, ()))["connectors"]] == [1, 2, 10]
+        shown = as_json(facts(known, ()))
+        assert [one["evseId"] for one in shown["connectors"]] == [1, 2, 10]
+        assert [one["evse"] for one in shown["statuses"]] == [1, 2, 10]
+        assert (shown["statuses"][0]["connector"], shown["statuses"][0]["status"]) == (1, "Occupied")
 
 
 def test_the_status_of_each_connector_outlives_the_process(tmp_path):
@@ -189,6 +192,7 @@ def test_the_status_of_each_connector_outlives_the_process(tmp_path):
         assert sorted(station.system.charge_point("CP1").connectors) == ["1/1", "10/1", "2/1"]
         told = stored_facts("CP1", None, station.store.told("CP1"))
         assert [one["evseId"] for one in as_json(told)["connectors"]] == [1, 2, 10]
+        assert [one["evse"] for one in as_json(told)["statuses"]] == [1, 2, 10]
 
 
 def test_a_verb_goes_out_in_the_message_of_the_connection():
