@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ..postgres_process import PostgresProcess
+from ..remote.redis_process import REDIS
 
 KILLTEST = Path(__file__).parents[2] / "bench" / "killtest"
 LIMIT_S = 150.0
@@ -65,6 +66,20 @@ def test_nor_on_postgresql_which_is_killed_too(postgres_process: PostgresProcess
     figures = dict(line.rsplit(None, 1) for line in done.stdout.splitlines())
     assert int(figures["messages acknowledged"]) >= 1500
     assert (int(figures["kills"]), int(figures["kills of the database"])) == (4, 3)
+    assert int(figures["faults"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(REDIS is None, reason="there is no redis-server")
+def test_nor_by_two_nodes_of_which_one_dies_for_good(postgres_process: PostgresProcess) -> None:
+    assert postgres_process.url
+    counts = ("--messages", "800", "--kills", "4", "--charge-points", "20", "--seed", "7")
+    done = run("--store", "postgresql", "--nodes", "2", *counts)
+    assert done.returncode == 0, done.stdout
+    figures = dict(line.rsplit(None, 1) for line in done.stdout.splitlines())
+    assert int(figures["messages acknowledged"]) >= 800
+    assert (int(figures["kills"]), int(figures["of them of a node for good"])) == (4, 1)
+    assert int(figures["events delivered"]) == int(figures["events of starts and ends"])
     assert int(figures["faults"]) == 0
 
 
