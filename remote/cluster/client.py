@@ -19,7 +19,16 @@ from ...actors.session.tickets import Ticket, TicketState
 from ..redis.address import Address, process_name
 from .coordinator import CLIENT, CoordinatorUnavailable
 from .forwarded_commands import ForwardedCommands
-from .messages import CommandEnded, CommandReturned, CommandSent, EffectKnown, NodeMessage, decode, encode
+from .messages import (
+    CommandEnded,
+    CommandReturned,
+    CommandSent,
+    EffectKnown,
+    NodeMessage,
+    VersionsSpoken,
+    decode,
+    encode,
+)
 from .redis_coordinator import RedisCoordinator
 
 if TYPE_CHECKING:
@@ -169,7 +178,7 @@ class Client(PluginSystem):
     def received(self, sender: str, message: bytes) -> None:
         """Another node has sent a message."""
         told = decode(message)
-        if isinstance(told, CommandReturned | CommandSent | CommandEnded | EffectKnown):
+        if isinstance(told, CommandReturned | CommandSent | CommandEnded | EffectKnown | VersionsSpoken):
             self._forwarded.received(sender, told)
 
     def fenced(self, charge_point_id: str, epoch: int) -> None:

@@ -23,6 +23,7 @@ from .hosted_commands import HostedCommands
 from .live_events import EventSource, LiveEvents
 from .messages import (
     Ask,
+    AskVersions,
     CancelForwarded,
     CommandEnded,
     CommandReturned,
@@ -34,6 +35,7 @@ from .messages import (
     LetGo,
     NodeMessage,
     Reply,
+    VersionsSpoken,
     WantEvents,
     decode,
     encode,
@@ -110,6 +112,7 @@ class Cluster:
         )
         self.forwarded = ForwardedCommands(self.node, self, timers.clock)
         self.hosted = HostedCommands(self.tell, self._run, here.cancel, versions)
+        self._versions = tuple(version.name for version in versions.values())
         self.plugin_leases = PluginLeases(coordinator)
         self.live_events = LiveEvents(here, self.tell, self.others, timers)
         self._timers = timers
@@ -227,14 +230,12 @@ class Cluster:
         """Handle a message of another node."""
         told = decode(message)
         if isinstance(told, ForwardCommand):
-            known = self._here.find_ticket(told.ticket.id)
-            if known is not None and known.id not in self.hosted:
-                self.hosted.link(sender, known)
-            else:
-                self.hosted.make(sender, told)
+            self._host(sender, told)
         elif isinstance(told, CancelForwarded):
             self.hosted.stop(sender, told)
-        elif isinstance(told, CommandReturned | CommandSent | CommandEnded | EffectKnown):
+        elif isinstance(told, AskVersions):
+            self._say_versions(sender)
+        elif isinstance(told, CommandReturned | CommandSent | CommandEnded | EffectKnown | VersionsSpoken):
             self.forwarded.received(sender, told)
         elif isinstance(told, Fence | LetGo):
             self.claims.received(sender, told)
@@ -248,6 +249,19 @@ class Cluster:
                 waiting.set(told)
         else:
             logger.warning("node %s has sent an unknown message: %r", sender, message[:100])
+
+    def _host(self, sender: str, told: ForwardCommand) -> None:
+        known = self._here.find_ticket(told.ticket.id)
+        if known is not None and known.id not in self.hosted:
+            self.hosted.link(sender, known)
+        else:
+            self.hosted.make(sender, told)
+
+    def _say_versions(self, node: str) -> None:
+        try:
+            self.tell(node, VersionsSpoken(self._versions))
+        except CoordinatorUnavailable as error:
+            logger.warning("node %s could not be told which versions of OCPP are spoken: %s", node, error)
 
     def fenced(self, charge_point_id: str, epoch: int) -> None:
         """Handle the claim of another node with this epoch. May come twice, and for unclaimed charge points."""

@@ -1,7 +1,8 @@
 """Forwarded commands: to charge points of other nodes; their tickets are here, their sessions are there.
 
 A command is at one node at a time, or it waits here until its charge point is found. If its node dies, a command that
-was on the wire, or may have been, ends `outcome_unknown`; one that was only queued goes to the next node.
+was on the wire, or may have been, ends `outcome_unknown`; one that was only queued goes to the next node. A node is
+handed only commands of versions of OCPP that it has said it speaks; all nodes speak the oldest.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from ...actors.session.tickets import Ticket, TicketState
 from ...protocol.effects import Effect
 from ...protocol.errors import ErrorCode, Refused
 from ...protocol.payload import lenient
+from ...protocol.versions import VERSIONS
 from .coordinator import CoordinatorUnavailable
 from .messages import (
+    AskVersions,
     CancelForwarded,
     CommandEnded,
     CommandReturned,
@@ -24,6 +27,7 @@ from .messages import (
     EffectKnown,
     ForwardCommand,
     NodeMessage,
+    VersionsSpoken,
 )
 from .ticket_records import record_of
 
@@ -41,6 +45,10 @@ LOST_CONTACT_S = 10.0
 FINDS = 20
 """Searches for a charge point that has just moved, `MOVING_S` apart, before a command that may not wait ends."""
 MOVING_S = 0.1
+EVERYWHERE = next(iter(VERSIONS.values())).name
+"""Version of OCPP that every node speaks."""
+ASK_AGAIN_S = 30.0
+"""Seconds after which a node that has not said which versions it speaks is asked again."""
 
 
 class ForwardingHost(Protocol):
@@ -75,6 +83,8 @@ class ForwardedCommands:
         self._tickets: dict[str, Ticket[Any]] = {}
         self._at: dict[str, str] = {}  # node that has the command, by ticket id
         self._waiting: dict[str, Ticket[Any]] = {}  # for a charge point without a node
+        self._spoken: dict[str, frozenset[str]] = {}  # versions of OCPP, by node
+        self._asked: dict[str, float] = {}  # when a node was asked for them
         self._greenlets: set[Any] = set()
         self._looking: Any = None
 
@@ -125,13 +135,16 @@ class ForwardedCommands:
 
     def _place(self, ticket: Ticket[Any], tries: int = FINDS) -> None:
         """Give a command to the node of its charge point; without one it waits, if it may."""
-        why = "the charge point is not connected to any node"
+        why, spoken = "the charge point is not connected to any node", True
         for _ in range(tries):
             if not ticket.open or ticket.id not in self._tickets:
                 return
             try:
                 node = self._host.find(ticket.charge_point_id)
-                if self._given(ticket, node):
+                spoken = not node or self._speaks(node, ticket.version)
+                if not spoken:
+                    why = f"its charge point is at node {node}, which does not speak OCPP {ticket.version}"
+                elif self._given(ticket, node):
                     return
             except CoordinatorUnavailable as error:
                 why = str(error)
@@ -139,12 +152,24 @@ class ForwardedCommands:
             if not node:
                 break
             gevent.sleep(MOVING_S)  # its node has just lost it
+        if not spoken:
+            logger.warning("%r is not handed over: %s", ticket, why)
         if ticket.when_offline == "queue":
             ticket.waits(held=False)
             self._waiting[ticket.id] = ticket
             self._host.hold(ticket)
         else:
             self._end(ticket, TicketState.NEVER_SENT, why)
+
+    def _speaks(self, node: str, version: str) -> bool:
+        """Return whether a node has said that it speaks a version of OCPP; ask it if it has said nothing."""
+        if version == EVERYWHERE or node == self._node or version in self._spoken.get(node, ()):
+            return True
+        now = self._clock.time()
+        if node not in self._spoken and now >= self._asked.get(node, 0.0) + ASK_AGAIN_S:
+            self._host.tell(node, AskVersions())
+            self._asked[node] = now
+        return False
 
     def _given(self, ticket: Ticket[Any], node: str) -> bool:
         if node == self._node:
@@ -172,9 +197,10 @@ class ForwardedCommands:
                     continue
                 try:
                     node = self._host.find(ticket.charge_point_id)
+                    found = bool(node) and self._speaks(node, ticket.version)
                 except CoordinatorUnavailable:
                     break
-                if node and self._waiting.pop(ticket.id, None) is not None:
+                if found and self._waiting.pop(ticket.id, None) is not None:
                     self._place(ticket, 1)
             for id_ in list(self._at):
                 self._give_up(self._tickets[id_], now)
@@ -196,7 +222,10 @@ class ForwardedCommands:
     # -- Messages of their nodes -------------------------------------------------------------------
 
     def received(self, sender: str, message: NodeMessage) -> None:
-        """Handle a message about a ticket from the node that has it; others are ignored."""
+        """Handle a message about a ticket from the node that has it; others are ignored. Nodes say what they speak."""
+        if isinstance(message, VersionsSpoken):
+            self._spoken[sender] = frozenset(message.versions)
+            return
         id_ = getattr(message, "id", "")
         ticket = self._tickets.get(id_)
         if ticket is None or self._at.get(id_) != sender:
@@ -230,6 +259,8 @@ class ForwardedCommands:
 
     def lost(self, node: str) -> None:
         """Handle the loss of a node with the commands that it had."""
+        self._spoken.pop(node, None)
+        self._asked.pop(node, None)
         for id_ in [id_ for id_, at in self._at.items() if at == node]:
             del self._at[id_]
             self._go(self._survive, self._tickets[id_], node)

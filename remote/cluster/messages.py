@@ -110,6 +110,16 @@ class EventHappened(NodeMessage, frozen=True, tag="event"):
     data: str
 
 
+class AskVersions(NodeMessage, frozen=True, tag="ask_versions"):
+    """Say which versions of OCPP you speak. A node that speaks the oldest one alone does not know this message."""
+
+
+class VersionsSpoken(NodeMessage, frozen=True, tag="versions"):
+    """The answer to `AskVersions`: names of versions of OCPP."""
+
+    versions: tuple[str, ...]
+
+
 AnyMessage = (
     ForwardCommand
     | CancelForwarded
@@ -123,6 +133,8 @@ AnyMessage = (
     | Reply
     | WantEvents
     | EventHappened
+    | AskVersions
+    | VersionsSpoken
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -13,11 +13,14 @@ from chargehand import (
     OutcomeUnknown,
     TicketState,
     v16,
+    v201,
 )
 from chargehand.actors.runtime.timers import Timers
 from chargehand.remote.cluster.claims import Claims
 from chargehand.remote.cluster.coordinator import Claim
+from chargehand.remote.cluster.messages import AskVersions, ForwardCommand, decode
 from chargehand.simulator import HandshakeRefused, refusing, silent
+from chargehand.simulator.v201 import Station
 from chargehand.testing import ManualClock, StubStore
 
 from ...hub import settle, until
@@ -162,6 +165,49 @@ def test_one_that_is_queued_behind_another_at_its_node_can_be_cancelled_from_afa
         until(lambda: b.ticket(ticket.id))
         ticket.cancel()
         until(lambda: ticket.state is TicketState.CANCELLED)
+
+
+# Versions of OCPP
+
+
+def old(system, monkeypatch):
+    """Make a node one that knows the oldest version of OCPP only, and none of the messages about versions."""
+    cluster = system._membership.cluster
+    heard, receive = [], cluster.received
+
+    def received(sender, message):
+        told = decode(message)
+        heard.append(type(told))
+        if type(told) is not AskVersions:
+            receive(sender, message)
+
+    monkeypatch.setattr(cluster, "received", received)
+    return heard
+
+
+def test_a_command_of_a_later_version_finds_its_charge_point_at_a_node_that_speaks_it(a, b):
+    with Station(f"ws://127.0.0.1:{b.port}/ocpp", "CP1") as station:
+        for _ in range(2):
+            ticket = a.send("CP1", v201.ClearCache(), timeout_s=5)
+            assert ticket.result(timeout_s=5).status == "Accepted"
+        assert station.online
+
+
+def test_an_old_node_is_never_handed_a_command_of_a_later_version(a, b, monkeypatch, caplog):
+    heard = old(b, monkeypatch)
+    with connect(b):
+        ticket = a.send("CP1", v201.GetTransactionStatus(), timeout_s=5)
+        with pytest.raises(NeverSent, match=r"at node b, which does not speak OCPP 2\.0\.1"):
+            ticket.result(timeout_s=10)
+        waits = a.send("CP1", v201.ClearCache(), when_offline="queue")
+        until(lambda: waits.persisted is not None)
+        assert waits.state is TicketState.QUEUED
+        assert a.send("CP1", v16.ClearCache()).result(timeout_s=5).status == "Accepted"
+    assert heard.count(AskVersions) == 1
+    assert heard.count(ForwardCommand) == 1  # that of 1.6
+    assert "at node b, which does not speak OCPP 2.0.1" in caplog.text
+    with Station(f"ws://127.0.0.1:{a.port}/ocpp", "CP1"):
+        assert waits.result(timeout_s=5).status == "Accepted"
 
 
 # Charge points that move
