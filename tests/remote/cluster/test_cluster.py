@@ -185,7 +185,7 @@ def old(system, monkeypatch):
     return heard
 
 
-def test_a_command_of_a_later_version_finds_its_charge_point_at_a_node_that_speaks_it(a, b):
+def test_a_command_of_a_later_version_goes_to_a_node_that_speaks_it(a, b):
     with Station(f"ws://127.0.0.1:{b.port}/ocpp", "CP1") as station:
         for _ in range(2):
             ticket = a.send("CP1", v201.ClearCache(), timeout_s=5)
