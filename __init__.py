@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from .actors.plugin.plugin import PluginSpec as PluginSpec
     from .actors.plugin.plugin import after as after
     from .actors.plugin.plugin import on as on
-    from .actors.plugin.plugin import on_offline as on_offline
-    from .actors.plugin.plugin import on_online as on_online
     from .actors.plugin.plugin import on_outcome as on_outcome
     from .actors.plugin.plugin import passive as passive
     from .actors.plugin.plugin_system import NotAvailableHere as NotAvailableHere
@@ -163,8 +161,6 @@ _MODULES = {
     "PassOnFailed": ".actors.plugin.passed_call",
     "after": ".actors.plugin.plugin",
     "on": ".actors.plugin.plugin",
-    "on_offline": ".actors.plugin.plugin",
-    "on_online": ".actors.plugin.plugin",
     "on_outcome": ".actors.plugin.plugin",
     "passive": ".actors.plugin.plugin",
     "NotAvailableHere": ".actors.plugin.plugin_system",

@@ -9,7 +9,7 @@ names of `chargehand` and nothing else. It never blocks.
 import datetime as dt
 from collections import Counter
 
-from chargehand import Call, ChargePoint, Plugin, on_offline, passive, v16
+from chargehand import Call, ChargePointOffline, Plugin, on, passive, v16
 
 Tag = tuple[v16.AuthorizationStatus, dt.datetime | None]
 
@@ -54,7 +54,7 @@ class Depot(Plugin):
         self._last_seen[call.charge_point.id] = call.received_at
         return v16.HeartbeatResponse(current_time=call.received_at.replace(microsecond=0))
 
-    @on_offline
-    def offline(self, charge_point: ChargePoint) -> None:
+    @on(ChargePointOffline)
+    def offline(self, event: ChargePointOffline) -> None:
         """Forget the connectors of the charge point."""
-        self._states.pop(charge_point.id, None)
+        self._states.pop(event.charge_point_id, None)

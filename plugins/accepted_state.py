@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import ChargingProfile, Plugin, Reservation, TicketState, on_online, on_outcome, v16, v201
+from .. import ChargePointOnline, ChargingProfile, Plugin, Reservation, TicketState, on, on_outcome, v16, v201
 from . import charging_profiles as profiles
 from . import reservations
 from .local_lists import after_asking, after_sending
@@ -19,7 +19,7 @@ from .local_lists import after_asking, after_sending
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .. import ChargePoint, PluginSpec, Receipt, Settings, Store, Ticket, Transaction
+    from .. import PluginSpec, Receipt, Settings, Store, Ticket, Transaction
 
 STORE_S = 30.0
 """Seconds that the store has to persist a fact; a failure is logged."""
@@ -55,10 +55,10 @@ class AcceptedState(Plugin):
         """Make the spec of this plugin in a system with these settings."""
         return cls.spec(store, name="accepted-state")
 
-    @on_online
-    def online(self, charge_point: ChargePoint) -> None:
+    @on(ChargePointOnline)
+    def online(self, event: ChargePointOnline) -> None:
         """Delete records that ended long ago."""
-        self._tidy(charge_point.id)
+        self._tidy(event.charge_point_id)
 
     def _tidy(self, charge_point_id: str) -> None:
         now = self._now()

@@ -17,6 +17,7 @@ import msgspec
 from .. import (
     UNKNOWN_TRANSACTION,
     Call,
+    ChargePointOnline,
     Event,
     MeterReading,
     OcppError,
@@ -24,7 +25,7 @@ from .. import (
     StopFigures,
     TooManyStops,
     Transaction,
-    on_online,
+    on,
     passive,
     take_stop,
     v16,
@@ -36,7 +37,7 @@ from .kept_messages import as_sent, flags_of, reasons, same_time, say_all, utc
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from .. import ChargePoint, PluginSpec, Receipt, Settings, Store
+    from .. import PluginSpec, Receipt, Settings, Store
 
 WH = frozenset({None, v16.UnitOfMeasure.WH, v16.UnitOfMeasure.KWH})
 """Units of a sample without a measurand, which is one of energy."""
@@ -221,12 +222,12 @@ class BackOffice(Plugin):
                     self._store.transaction_alive(transaction.id, received_at)
         return NO_STATUS_MEMBERS
 
-    @on_online
-    def online(self, charge_point: ChargePoint) -> None:
+    @on(ChargePointOnline)
+    def online(self, event: ChargePointOnline) -> None:
         """Store an event of the connection."""
-        data = {"peer": charge_point.peer, "secure": charge_point.secure}
+        data = {"peer": event.peer, "secure": event.secure}
         self._store.add_event(
-            Event(charge_point_id=charge_point.id, kind="online", received_at=self._now(), data=data)
+            Event(charge_point_id=event.charge_point_id, kind="online", received_at=self._now(), data=data)
         )
 
     # -- Tags --------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import msgspec
 
 from .. import (
     Call,
+    ChargePointOnline,
     Event,
     MeterReading,
     Plugin,
@@ -24,7 +25,7 @@ from .. import (
     StopFigures,
     TooManyStops,
     Transaction,
-    on_online,
+    on,
     passive,
     take_stop,
     v201,
@@ -36,7 +37,7 @@ from .kept_messages import as_sent, flags_of, reasons, same_time, utc
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .. import ChargePoint, PluginSpec, Receipt, Settings, Store, Tag
+    from .. import PluginSpec, Receipt, Settings, Store, Tag
 
 VERSION_NAME = v201.VERSION.name
 """Version of OCPP of all records here."""
@@ -504,11 +505,11 @@ class BackOffice201(Plugin):
         self._wait_for(query)
         return receipt
 
-    @on_online
-    def online(self, charge_point: ChargePoint) -> None:
+    @on(ChargePointOnline)
+    def online(self, event: ChargePointOnline) -> None:
         """Ask what has not been asked yet: the process ended before, or the station was away."""
-        if self._queries.has(charge_point.id):
-            for query in self._queries.of(charge_point.id):
+        if self._queries.has(event.charge_point_id):
+            for query in self._queries.of(event.charge_point_id):
                 self._wait_for(query)
 
     def _wait_for(self, query: StatusQuery) -> None:

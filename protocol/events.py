@@ -216,6 +216,10 @@ LIVE: tuple[type[DomainEvent], ...] = (
 """All live events."""
 
 
+OF_CONNECTIONS = frozenset({ChargePointOnline, ChargePointOffline})
+"""Live events of connections: no answer to a call has one, and a plugin misses none, for they are few."""
+
+
 class EventFacts(NamedTuple):
     """Facts about a call that was answered with a response: what its live events are made from."""
 

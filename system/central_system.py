@@ -113,10 +113,9 @@ class CentralSystem(PluginSystem):
     """OCPP central system. Use it with `with`, or `start` and `stop` it.
 
     `plugins` are specs (`Tags.spec(...)`) or plugin classes without arguments; those in `settings.plugins` come
-    behind them, the bundled ones last. `http` is `serve_http` if the settings enable the HTTP API. `on_online` and
-    `on_offline` are called with the `ChargePoint`, in greenlets of their own. `observers` are notified of
-    everything that is counted. A `store` that is given is not closed. `worker` is for one of several processes. Raises
-    `ConfigError` for invalid settings. `versions` are those of OCPP that it speaks, by subprotocol.
+    behind them, the bundled ones last. `http` is `serve_http` if the settings enable the HTTP API. `observers` are
+    notified of everything that is counted. A `store` that is given is not closed. `worker` is for one of several
+    processes. Raises `ConfigError` for invalid settings. `versions` are those of OCPP that it speaks, by subprotocol.
     """
 
     def __init__(
@@ -126,8 +125,6 @@ class CentralSystem(PluginSystem):
         *,
         store: Store | None = None,
         clock: Clock | None = None,
-        on_online: Callable[[ChargePoint], None] | None = None,
-        on_offline: Callable[[ChargePoint], None] | None = None,
         observers: Iterable[Observer] = (),
         coordinator: Coordinator | None = None,
         worker: Worker | None = None,
@@ -144,8 +141,6 @@ class CentralSystem(PluginSystem):
         self._own_specs = [spec_of(plugin) for plugin in plugins]
         self._store = store
         self._clock = clock or SystemClock()
-        self._on_online = on_online
-        self._on_offline = on_offline
         self._root: Cell | None = None
         self._watchdog: Watchdog | None = None
         self._stopped = Event()
@@ -282,9 +277,6 @@ class CentralSystem(PluginSystem):
                 clock=self._clock,
                 directory=self._directory,
                 membership=self._membership,
-                pool=self._pool,
-                on_online=self._on_online,
-                on_offline=self._on_offline,
                 local_list=self._local_lists.facts,
                 local_list_sent=self._local_lists.sent,
             ),

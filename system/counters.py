@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING
 from ..actors.runtime.failure import Failure, attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from gevent.pool import Pool
-
-    from ..actors.session.charge_point import ChargePoint
     from ..actors.session.context import Observer
 
 logger = logging.getLogger(__name__)
@@ -35,14 +32,3 @@ class Counters:
             failure = attempt(observer.count, name, charge_point_id)
             if type(failure) is Failure:
                 logger.error("An observer failed at %s:", name, exc_info=failure.exc_info)
-
-
-def call_back(pool: Pool, callback: Callable[[ChargePoint], None], charge_point: ChargePoint) -> None:
-    """Call back the embedding application in a greenlet of its own, so that it may block."""
-
-    def run() -> None:
-        failure = attempt(callback, charge_point)
-        if type(failure) is Failure and not failure.killed:
-            logger.error("A callback failed for %s:", charge_point, exc_info=failure.exc_info)
-
-    pool.spawn(run)

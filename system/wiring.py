@@ -11,12 +11,9 @@ from ..protocol.verbs import SyncLocalList
 from ..remote.cluster.redis_coordinator import RedisCoordinator
 from ..remote.cluster.unix_coordinator import UnixCoordinator
 from ..remote.redis.address import Address, process_name
-from .counters import call_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from gevent.pool import Pool
 
     from ..actors.plugin.routing import Router
     from ..actors.plugin.spool import Spool
@@ -48,11 +45,10 @@ def open_coordinator(redis: RedisSettings, coordinator_server: str, clock: Clock
 
 
 class SystemHost:
-    """Host of a system's sessions: notifies the embedding application and the cluster.
+    """Host of a system's sessions: notifies the directory, the cluster and the local lists.
 
-    `membership` is None if this is the only process. `on_online` and `on_offline` run in greenlets of `pool`.
-    `local_list` tells what the local list of a charge point is made of, `local_list_sent` is told of the end of a verb
-    that sent one.
+    `membership` is None if this is the only process. `local_list` tells what the local list of a charge point is made
+    of, `local_list_sent` is told of the end of a verb that sent one.
     """
 
     def __init__(
@@ -61,9 +57,6 @@ class SystemHost:
         clock: Clock,
         directory: Directory,
         membership: Membership | None,
-        pool: Pool,
-        on_online: Callable[[ChargePoint], None] | None,
-        on_offline: Callable[[ChargePoint], None] | None,
         local_list: Callable[[str], LocalListFacts],
         local_list_sent: Callable[[Ticket[Any]], None],
     ) -> None:
@@ -71,24 +64,14 @@ class SystemHost:
         self._directory = directory
         self._membership = membership
         self._cluster = membership.cluster if membership is not None else None
-        self._pool = pool
-        self._on_online = on_online
-        self._on_offline = on_offline
         self._local_list = local_list
         self._local_list_sent = local_list_sent
 
-    def went_online(self, charge_point: ChargePoint) -> None:
-        """Notify the application of a charge point that has connected."""
-        if self._on_online is not None:
-            call_back(self._pool, self._on_online, charge_point)
-
     def went_offline(self, charge_point: ChargePoint, _code: int, _reason: str) -> None:
-        """Let the directory count from now, forward what waits for the charge point, and notify the application."""
+        """Let the directory count from now, and forward what waits for the charge point."""
         self._directory.note_offline(charge_point.id, self._clock.monotonic())
         if self._membership is not None:
             self._membership.went_offline(charge_point.id)
-        if self._on_offline is not None:
-            call_back(self._pool, self._on_offline, charge_point)
 
     def may_send(self, charge_point_id: str) -> bool:
         """Return whether this process holds the charge point for certain; true if it is the only one."""

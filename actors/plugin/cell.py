@@ -1,6 +1,6 @@
 """Cell of a plugin: its messages in order by charge point, its circuit breakers, and the system it may call.
 
-Sessions watch the deadlines of calls. The handlers of events (online, offline, outcome) and of shadow calls are watched
+Sessions watch the deadlines of calls. The handlers of events, outcomes and shadow calls are watched
 here: each has `context.events_s` from its start.
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gevent import getcurrent
 
 from ...protocol.errors import ErrorCode, OcppError
+from ...protocol.events import OF_CONNECTIONS
 from ...protocol.session import INFINITY
 from ..runtime.cell import ENDED, RUNNING, Ending, Exit
 from ..runtime.failure import Failure, attempt
@@ -21,7 +22,7 @@ from ..runtime.native_pool import Job, NativePool, ThreadsStuck, in_hub
 from ..runtime.ordered_cell import OrderedCell
 from ..runtime.threads import native_thread
 from ..session.call import Call
-from ..session.messages import AnswerSent, EventPublished, TicketEnded, WentOffline, WentOnline
+from ..session.messages import AnswerSent, EventPublished, TicketEnded
 from .circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
 from .delivered_event import DeliveredEvent
 from .detached_call import Untried
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EVENTS: dict[type, str] = {
-    WentOnline: "on_online",
-    WentOffline: "on_offline",
     TicketEnded: "on_outcome",
     AnswerSent: "after",
     EventPublished: "on",
@@ -152,20 +151,21 @@ class PluginCell(OrderedCell):
         else:
             super()._handle(actor, message)
 
-    def tell_event(self, event: Any) -> None:
-        """Tell the plugin of an answer or an event, unless too many wait for it already."""
+    def tell_event(self, event: Any, *, always: bool = False) -> None:
+        """Tell the plugin of an answer or an event, unless too many wait for it already; `always` whatever waits."""
         if self.ended:
             return
-        if self._unseen >= EVENT_BACKLOG:
+        if self._unseen >= EVENT_BACKLOG and not always:
             self._count("event_dropped", event.ordering_key)
             return
         self._unseen += 1
         self.tell(event)
 
     def hear(self, event: DomainEvent) -> None:
-        """Tell the plugin of a live event; one in quarantine hears nothing."""
-        if not self.quarantined:
-            self.tell_event(EventPublished(event))
+        """Tell the plugin of a live event; one in quarantine hears nothing, unless that may be its trial."""
+        message = EventPublished(event)
+        if not self.quarantined or self.try_as_trial(message):
+            self.tell_event(message, always=type(event) in OF_CONNECTIONS)
 
     def deliver(self, event: DomainEvent, ended: Callable[[Any], None]) -> None:
         """Tell the plugin of a durable event, in order with the calls of its charge point.

@@ -1,4 +1,4 @@
-"""Plugins: actors that answer calls, and handle the outcomes of commands and charge points that come and go.
+"""Plugins: actors that answer calls, and handle events and the outcomes of commands.
 
     class Tags(Plugin):
         @passive(v16.Authorize)
@@ -24,7 +24,7 @@ from ..runtime.failure import Failure, attempt
 from ..runtime.hub_view import HubView
 from ..runtime.threads import native_thread
 from ..session.call import AnsweredCall, Call
-from ..session.messages import AnswerSent, EventPublished, TicketEnded, WentOffline, WentOnline
+from ..session.messages import AnswerSent, EventPublished, TicketEnded
 from .delivered_event import DeliveredEvent
 from .detached_call import RedeliveredCall
 from .passed_call import PassedCall
@@ -170,16 +170,6 @@ def on_outcome(action: type[Message] | str = "*", *, blocking: bool = False) -> 
     return _marker("outcome", *_name_of(action), blocking=blocking)
 
 
-def on_online(handler: F) -> F:
-    """Mark the handler of charge points that connect: `handler(self, charge_point)`."""
-    return _marker("online", "")(handler)
-
-
-def on_offline(handler: F) -> F:
-    """Mark the handler of charge points that disconnect: `handler(self, charge_point)`."""
-    return _marker("offline", "")(handler)
-
-
 def _marker(kind: str, action: str, version: str = "", *, blocking: bool = False) -> Callable[[F], F]:
     def mark(handler: F) -> F:
         marks = getattr(handler, _MARK, ())
@@ -278,7 +268,7 @@ class Plugin(Actor):
 
     @classmethod
     def actions_of(cls, kind: str) -> list[str]:
-        """Return the actions with a handler of a kind: "passive", "after", "on", "outcome", "online" or "offline"."""
+        """Return the actions with a handler of a kind: "passive", "after", "on" or "outcome"."""
         return list(dict.fromkeys(action for found, action, _ in cls.handlers if found == kind))
 
     @classmethod
@@ -338,10 +328,6 @@ class Plugin(Actor):
         if kind is TicketEnded:
             ticket = message.ticket
             return self._hear(ticket, "outcome", ticket.action, "*", version=ticket.version)
-        if kind is WentOnline:
-            return self._hear(message.charge_point, "online", "")
-        if kind is WentOffline:
-            return self._hear(message.charge_point, "offline", "")
         return super().receive(message)
 
     def answer_call(self, call: Call[Any]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pykka import ActorDeadError
 
 from ...config.errors import ChargehandError
-from ...protocol.events import DomainEvent
+from ...protocol.events import OF_CONNECTIONS, DomainEvent
 from .shadow import ShadowCall
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class Router:
     """Routing table: the row of an action to the plugins that answer it, in order, and who hears of the rest.
 
     `passive` has the first plugin of each row, `after` those that look at its answers, `listeners` has who is told of
-    live events, by kind. `watched` is true if anybody looks at answers or listens. `consumers` has the plugins that
-    handle durable events, by name.
+    live events, by kind. `watched` is true if anybody looks at answers, or at events that may be of one. `consumers`
+    has the plugins that handle durable events, by name.
     """
 
     def __init__(self) -> None:
@@ -75,8 +75,6 @@ class Router:
         self._outcomes: dict[str, list[PluginCell]] = {}
         self._promoted: dict[str, int] = {}  # shadows by name, in order
         self._by_name: dict[str, PluginCell] = {}
-        self._online: list[PluginCell] = []
-        self._offline: list[PluginCell] = []
 
     def add_plugin(self, cell: PluginCell, versions: Iterable[Version], *, last_resort: bool = False) -> None:
         """Enter a plugin's cell with all its handlers, for these versions; raises as `claimed_rows` and `add` do."""
@@ -86,8 +84,6 @@ class Router:
             cell,
             passive=claimed_rows(cell.spec, versions, last_resort=last_resort),
             outcomes=plugin.actions_of("outcome"),
-            online=bool(plugin.actions_of("online")),
-            offline=bool(plugin.actions_of("offline")),
             after=claimed_rows(cell.spec, versions, "after", last_resort=last_resort),
             events=plugin.events_heard(),
             consumes=bool(plugin.durable_events_heard()),
@@ -105,8 +101,6 @@ class Router:
         *,
         passive: Iterable[Action] = (),
         outcomes: Iterable[str] = (),
-        online: bool = False,
-        offline: bool = False,
         after: Iterable[Action] = (),
         events: Iterable[type[DomainEvent]] = (),
         consumes: bool = False,
@@ -130,22 +124,21 @@ class Router:
                 self._claim(cell, row, last_resort=last_resort)
         for action in outcomes:
             self._outcomes.setdefault(action, []).append(cell)
-        if online:
-            self._online.append(cell)
-        if offline:
-            self._offline.append(cell)
         for row in after:
             self.after.setdefault(row, []).append(cell)
         if consumes and not cell.shadow:
             self.consumers[cell.urn] = cell
         for kind in events:
             self.listen(kind, cell.hear)
-        self.watched = bool(self.after or self.listeners)
+        self.watched = self._watches()
 
     def listen(self, kind: type[DomainEvent], listener: Listener) -> None:
         """Tell a listener of live events of a kind, in the hub, from now on. It must be fast and must not raise."""
         self.listeners.setdefault(kind, []).append(listener)
-        self.watched = True
+        self.watched = self._watches()
+
+    def _watches(self) -> bool:
+        return bool(self.after) or any(kind not in OF_CONNECTIONS for kind in self.listeners)
 
     def unlisten(self, kind: type[DomainEvent], listener: Listener) -> None:
         """Tell a listener no more."""
@@ -154,7 +147,7 @@ class Router:
             listeners.remove(listener)
         if not listeners:
             self.listeners.pop(kind, None)
-        self.watched = bool(self.after or self.listeners)
+        self.watched = self._watches()
 
     def watch(
         self, cell: PluginCell, after: Iterable[Action] = (), events: Iterable[type[DomainEvent]] = ()
@@ -171,7 +164,7 @@ class Router:
             self.after.setdefault(row, []).append(cell)
         for kind in events:
             self.listen(kind, cell.hear)
-        self.watched = bool(self.after or self.listeners)
+        self.watched = self._watches()
 
     def publish(self, event: DomainEvent) -> None:
         """Tell those who listen to a live event."""
@@ -199,8 +192,7 @@ class Router:
         return next((following for following in cells[place:] if not following.ended), None)
 
     def _remove_ended(self) -> None:
-        heard = (*self._shadows.values(), *self._outcomes.values(), *self.after.values())
-        for cells in (*heard, self._online, self._offline):
+        for cells in (*self._shadows.values(), *self._outcomes.values(), *self.after.values()):
             cells[:] = [cell for cell in cells if not cell.ended]
         for listeners in self.listeners.values():
             listeners[:] = [
@@ -251,16 +243,6 @@ class Router:
             if cell.quarantined and not cell.try_as_trial(fact):
                 continue
             cell.tell_event(fact)
-
-    def tell_online(self, fact: Any) -> None:
-        """Tell the plugins with a handler that a charge point has connected."""
-        for cell in self._online:
-            _tell(cell, fact)
-
-    def tell_offline(self, fact: Any) -> None:
-        """Tell the plugins with a handler that a charge point has disconnected."""
-        for cell in self._offline:
-            _tell(cell, fact)
 
 
 def _tell(cell: PluginCell, fact: Any) -> None:

@@ -35,7 +35,6 @@ from .messages import (
     RegistrationPersisted,
     SendCommand,
     TimePassed,
-    WentOnline,
 )
 from .tickets import TicketState
 
@@ -112,10 +111,8 @@ class SessionActor(Actor):
         charge_point.secure = connection.secure
         how = " (took over)" if was_online else ""
         logger.info("%s is online from %s%s", charge_point, connection.peer, how)
-        cell.context.router.tell_online(WentOnline(charge_point))
         if ChargePointOnline in cell.context.router.listeners:
             self._publish_online(charge_point)
-        cell.notify(cell.context.host.went_online, charge_point)
         self._send_next()
 
     def _publish_online(self, charge_point: ChargePoint) -> None:

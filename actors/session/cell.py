@@ -32,7 +32,6 @@ from .messages import (
     RegistrationPersisted,
     SendCommand,
     TimePassed,
-    WentOffline,
 )
 from .recorder import Recorder
 from .tickets import TicketState
@@ -253,7 +252,6 @@ class ChargePointCell(Cell):
         charge_point.connected_at = None
         charge_point.disconnected_at = context.clock.time()
         logger.info("%s is offline (%d %s)", charge_point, code, reason)
-        context.router.tell_offline(WentOffline(charge_point, code, reason))
         if ChargePointOffline in context.router.listeners:
             now = context.date_of(context.clock.monotonic())
             event = ChargePointOffline(at=now, charge_point_id=charge_point.id, code=code, reason=reason)

@@ -232,9 +232,6 @@ class DurableTickets(Protocol):
 class SessionHost(Protocol):
     """System as its sessions see it. Called in the hub; nothing here blocks."""
 
-    def went_online(self, charge_point: ChargePoint) -> None:
-        """Take note of a charge point that has connected."""
-
     def went_offline(self, charge_point: ChargePoint, code: int, reason: str) -> None:
         """Take note of a charge point whose last connection was closed, with the code and reason of the close."""
 
@@ -253,9 +250,6 @@ class SessionHost(Protocol):
 
 class NoHost:
     """Host that does nothing: sessions of one process, without callbacks."""
-
-    def went_online(self, charge_point: ChargePoint) -> None:
-        """No-op."""
 
     def went_offline(self, charge_point: ChargePoint, code: int, reason: str) -> None:
         """No-op."""
@@ -360,7 +354,7 @@ class RouterView(Protocol):
         """Plugins by the row whose answers they want to see."""
 
     watched: bool
-    """True if anybody looks at answers or listens to events."""
+    """True if anybody looks at answers, or at events that may be of one."""
 
     @property
     def listeners(self) -> Mapping[type[DomainEvent], Sequence[Any]]:
@@ -381,12 +375,6 @@ class RouterView(Protocol):
 
     def tell_outcome(self, action: str, fact: Any) -> None:
         """Tell the plugins with a handler how a command of this action has ended."""
-
-    def tell_online(self, fact: Any) -> None:
-        """Tell the plugins with a handler that a charge point has connected."""
-
-    def tell_offline(self, fact: Any) -> None:
-        """Tell the plugins with a handler that a charge point has disconnected."""
 
 
 class SessionContext:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ...protocol.events import DomainEvent
     from ..runtime.failure import Failure
     from .call import Call
-    from .charge_point import ChargePoint
     from .connection import Connection
     from .tickets import Ticket
 
@@ -100,30 +99,6 @@ class TimePassed(SessionMessage, frozen=True, gc=False):
 
 
 # -- To a plugin --------------------------------------------------------------------------------------
-
-
-class WentOnline(SessionMessage, frozen=True, gc=False):
-    """Event: a charge point has connected, or has another connection."""
-
-    charge_point: ChargePoint
-
-    @property
-    def ordering_key(self) -> str:
-        """Key that keeps the event in order with the calls of the same charge point."""
-        return self.charge_point.id
-
-
-class WentOffline(SessionMessage, frozen=True, gc=False):
-    """Event: a charge point has disconnected; `code` and `reason` say how its socket was closed."""
-
-    charge_point: ChargePoint
-    code: int
-    reason: str
-
-    @property
-    def ordering_key(self) -> str:
-        """Key that keeps the event in order with the calls of the same charge point."""
-        return self.charge_point.id
 
 
 class AnswerSent(SessionMessage, frozen=True, gc=False):

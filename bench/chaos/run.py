@@ -21,7 +21,7 @@ from plants import plant
 from truth import Truth
 from watch import Presence, Restarts, Uncaught
 
-from chargehand import CentralSystem, Settings
+from chargehand import CentralSystem, ChargePointOffline, ChargePointOnline, Settings
 from chargehand.config.sessions import DeadlineSettings, SessionSettings
 from chargehand.config.settings import SupervisionSettings
 
@@ -121,11 +121,10 @@ class Run:
         system = CentralSystem(
             settings(plan),
             plugins=[kind.spec(truth, plan.seed, plan.chance) for kind in (Tags, Meters)],
-            on_online=self._presence.note,
-            on_offline=self._presence.note,
         )
         system.counters = self._restarts
         system.start()
+        system.subscribe((ChargePointOnline, ChargePointOffline), self._presence.note, queue_limit=1_000_000)
         fleet = Fleet(
             f"ws://127.0.0.1:{system.port}/ocpp", plan.charge_points, plan.seed, CALLS_PAUSE_S, plan.ocpp
         )

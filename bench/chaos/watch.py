@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import gevent
 
-from chargehand import ChargePoint
+from chargehand import ChargePointOffline, ChargePointOnline
 from chargehand.system.counters import Counters
 
 
@@ -47,9 +47,9 @@ class Presence:
     def __init__(self) -> None:
         self._at: dict[str, float] = {}
 
-    def note(self, charge_point: ChargePoint) -> None:
-        """Note an event; for `on_online` and `on_offline`."""
-        self._at[charge_point.id] = time.monotonic()
+    def note(self, event: ChargePointOnline | ChargePointOffline) -> None:
+        """Note an event."""
+        self._at[event.charge_point_id] = time.monotonic()
 
     def last(self, charge_point_id: str) -> float:
         """Return the time of the last event of a charge point, on the monotonic clock."""

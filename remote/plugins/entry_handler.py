@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw
 
 from ...actors.plugin.detached_call import Untried
 from ...actors.runtime.failure import Failure, attempt
-from ...actors.session.messages import AnswerSent, TicketEnded, WentOffline, WentOnline
+from ...actors.session.messages import AnswerSent, TicketEnded
 from ...protocol.errors import OcppError, Refused
 from ...protocol.payload import build, lenient
 from ...protocol.session import Incoming
@@ -25,9 +25,7 @@ from ..redis.address import RedisAway
 from .envelopes import (
     AnswerSeen,
     CallMade,
-    CameOnline,
     EventLogged,
-    LeftOffline,
     OutcomeSeen,
     Seen,
     UnreadableEnvelope,
@@ -139,13 +137,13 @@ class EntryHandler:
             else:
                 self._begin(entry, envelope)
 
-    def _begin(self, entry: StreamEntry, envelope: AnyEnvelope) -> None:
+    def _begin(self, entry: StreamEntry, envelope: CallMade | OutcomeSeen) -> None:
         place = (entry.stream.number, entry.id)
         try:
             if isinstance(envelope, CallMade):
                 message: RemoteCall | RemoteEvent | str = self._call(entry, envelope, place)
             else:
-                message = self._event(entry, envelope, place)
+                message = self._outcome(envelope, place)
         except (UnreadableEnvelope, Refused) as error:
             message = f"the entry cannot be read: {error}"
         if isinstance(message, str):
@@ -250,31 +248,17 @@ class EntryHandler:
         call = RemoteAnsweredCall(facts, incoming, seen, self.cell)
         return AnswerSent(call, answer)
 
-    def _event(self, entry: StreamEntry, envelope: AnyEnvelope, place: Place) -> RemoteEvent | str:
-        plugin = self.cell.spec.plugin
-        fact: object
-        if isinstance(envelope, OutcomeSeen):
-            if not {"*", envelope.ticket.action} & set(plugin.actions_of("outcome")):
-                return ""
-            fact = TicketEnded(ticket_of(envelope, self._versions))
-        elif self._is_fenced(entry.stream, envelope):
-            return "another node has taken the charge point over"
-        elif isinstance(envelope, CameOnline):
-            if plugin.handler_of("online", "") is None:
-                return ""
-            fact = WentOnline(self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts))
-        elif isinstance(envelope, LeftOffline) and plugin.handler_of("offline", "") is not None:
-            facts = self._charge_point(envelope.charge_point, envelope.ocpp, envelope.facts)
-            fact = WentOffline(facts, 0, "")  # handlers do not get the code
-        else:
+    def _outcome(self, envelope: OutcomeSeen, place: Place) -> RemoteEvent | str:
+        if not {"*", envelope.ticket.action} & set(self.cell.spec.plugin.actions_of("outcome")):
             return ""
+        fact = TicketEnded(ticket_of(envelope, self._versions))
         if self.cell.quarantined and not self.cell.try_as_trial(fact):
             return "its plugin is quarantined"
         return RemoteEvent(
             envelope.charge_point, fact, place, self._clock.monotonic() + EVENT_S, self._event_done
         )
 
-    def _is_fenced(self, stream: Stream, envelope: AnyEnvelope) -> bool:
+    def _is_fenced(self, stream: Stream, envelope: CallMade) -> bool:
         charge_point, epoch = envelope.charge_point, envelope.epoch
         if stream.fenced(charge_point, epoch):
             self._observer.count("plugin_host_fenced", charge_point)

@@ -80,18 +80,6 @@ class CallMade(Envelope, frozen=True, tag="call"):
         return self.keep_s > KEEP_S
 
 
-class CameOnline(Envelope, frozen=True, tag="online"):
-    """Event: a charge point has connected."""
-
-    facts: Raw
-
-
-class LeftOffline(Envelope, frozen=True, tag="offline"):
-    """Event: a charge point has disconnected."""
-
-    facts: Raw
-
-
 class TicketFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     """Facts of the ticket of a command that has ended."""
 
@@ -206,7 +194,7 @@ class _Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     connectors: dict[str, Raw] = msgspec.field(default_factory=dict)
 
 
-AnyEnvelope = CallMade | CameOnline | LeftOffline | OutcomeSeen | EventLogged | Seen
+AnyEnvelope = CallMade | OutcomeSeen | EventLogged | Seen
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _encoder = msgspec.json.Encoder(decimal_format="number")

@@ -25,8 +25,6 @@ from ...actors.plugin.plugin import (
     CONCURRENCY,
     Plugin,
     PluginSpec,
-    on_offline,
-    on_online,
     on_outcome,
     passive,
 )
@@ -35,7 +33,7 @@ from ...actors.session.messages import AnswerSent, EventPublished
 from ...actors.session.tickets import Ticket
 from ...protocol.actions import Sender
 from ...protocol.errors import OcppError
-from ...protocol.events import LIVE
+from ...protocol.events import LIVE, ChargePointOffline
 from ...protocol.versions import VERSIONS
 from ...store.events import EVENTS, encoded
 from ..redis.address import Address, RedisAway, process_name
@@ -45,12 +43,10 @@ from .envelopes import (
     KEEP_TRANSACTION_S,
     AnswerSeen,
     CallMade,
-    CameOnline,
     Envelope,
     EventLogged,
     EventSeen,
     Fault,
-    LeftOffline,
     OutcomeSeen,
     UnreadableEnvelope,
     decline_of,
@@ -68,7 +64,6 @@ if TYPE_CHECKING:
 
     from ...actors.plugin.cell import PluginCell
     from ...actors.session.call import Call, Later
-    from ...actors.session.charge_point import ChargePoint
     from ...actors.session.context import Observer
     from ...protocol.actions import Action, Version
     from ...protocol.events import DomainEvent
@@ -243,6 +238,7 @@ class Remote(Plugin):
 
     def on_start(self) -> None:
         """Start to connect to Redis; does not wait for it."""
+        self._watch(cast("PluginCell", self._cell), (), (ChargePointOffline,))
         self._streams.link.start()
         self._answers.start()
 
@@ -315,7 +311,7 @@ class Remote(Plugin):
             self._consume_for(group, [EVENTS[name] for name in kinds if EVENTS[name] not in LIVE])
         if (after, events) != (self._after, self._events):
             self._after, self._events = after, events
-            self._watch(cast("PluginCell", self._cell), after, events)
+            self._watch(cast("PluginCell", self._cell), after, {*events, ChargePointOffline})
 
     def _consume_for(self, group: str, kinds: Sequence[type[DomainEvent]]) -> None:
         known = self._consumers.get(group)
@@ -349,6 +345,8 @@ class Remote(Plugin):
             self._streams.gather(call.ordering_key, item, group, call.charge_point)
 
     def _event_seen(self, event: DomainEvent) -> None:
+        if type(event) is ChargePointOffline:
+            self._epochs.pop(event.charge_point_id, None)
         item = EventSeen(type(event).__name__, Raw(encoded(event).encode()))
         for group in self._events.get(type(event), ()):
             self._streams.gather(event.charge_point_id, item, group)
@@ -507,17 +505,6 @@ class Remote(Plugin):
             self._back()
 
     # -- Events: lost while Redis does not take them --------------------------------------------------
-
-    @on_online
-    def came_online(self, charge_point: ChargePoint) -> None:
-        """Write the event for every group."""
-        self._tell(charge_point.id, CameOnline, ocpp=charge_point.version, facts=facts_of(charge_point))
-
-    @on_offline
-    def left_offline(self, charge_point: ChargePoint) -> None:
-        """Write the event for every group."""
-        self._tell(charge_point.id, LeftOffline, ocpp=charge_point.version, facts=facts_of(charge_point))
-        self._epochs.pop(charge_point.id, None)
 
     @on_outcome()
     def outcome_seen(self, ticket: Ticket[Any]) -> None:

@@ -24,7 +24,7 @@ import gevent
 from gevent import monkey
 from gevent.event import Event
 
-from chargehand import Call, CentralSystem, Plugin, Settings, passive, v16
+from chargehand import Call, CentralSystem, ChargePointOffline, Plugin, Settings, passive, v16
 
 seen = []
 full, gone = Event(), Event()
@@ -56,7 +56,8 @@ class Meter(Plugin):
 
 handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
 specs = [Tags.spec(known=frozenset({{"TAG1"}})), Meter.spec()]
-with CentralSystem(Settings(port=0), plugins=specs, on_offline=lambda _: gone.set()) as system:
+with CentralSystem(Settings(port=0), plugins=specs) as system:
+    system.subscribe(ChargePointOffline, lambda _: gone.set())
     say("serving", port=system.port, patched=monkey.is_module_patched("socket"))
     full.wait()
     request = v16.RemoteStopTransaction(transaction_id=seen[0])

@@ -1,7 +1,7 @@
 import pytest
 from gevent.event import Event
 
-from chargehand import CentralSystem, OutcomeUnknown, SessionSettings, Settings, v16
+from chargehand import CentralSystem, ChargePointOffline, OutcomeUnknown, SessionSettings, Settings, v16
 from chargehand.simulator import Backoff, ChargePoint, Disconnected, Kind, NoAnswer, silent
 
 QUICK = Backoff(least_s=0.001, most_s=0.01)
@@ -40,9 +40,10 @@ def test_a_half_open_charge_point_is_found_by_the_pings_of_the_central_system():
     settings = Settings(port=0, sessions=SessionSettings(ping_interval_s=0.05))
     offline = Event()
     with (
-        CentralSystem(settings, on_offline=lambda _: offline.set()) as system,
+        CentralSystem(settings) as system,
         ChargePoint(f"ws://127.0.0.1:{system.port}/ocpp", "CP1") as charge_point,
     ):
+        system.subscribe(ChargePointOffline, lambda _: offline.set())
         charge_point.faults.go_half_open()
         assert offline.wait(10)
         assert charge_point.online

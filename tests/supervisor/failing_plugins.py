@@ -1,6 +1,6 @@
 """Plugin that fails when a test says so, and functions that use up its restart intensity."""
 
-from chargehand import Plugin, on_online, passive
+from chargehand import ChargePointOnline, Plugin, on, passive
 
 from ..faults import PlantedFault
 
@@ -75,9 +75,9 @@ class FailingPlugin(Plugin):
     def meter_values(self, call):
         return self.handle(call, {})
 
-    @on_online
-    def came(self, charge_point):
-        self.plan.online.append(charge_point.id)
+    @on(ChargePointOnline)
+    def came(self, event):
+        self.plan.online.append(event.charge_point_id)
 
 
 def authorize(charge_point):

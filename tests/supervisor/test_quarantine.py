@@ -3,7 +3,7 @@
 import pytest
 from gevent.event import Event
 
-from chargehand import OcppError, Plugin, on_online
+from chargehand import ChargePointOnline, OcppError, Plugin, on
 
 from ..actors.messages_of_v16 import METER_VALUES
 from ..hub import settle
@@ -258,16 +258,16 @@ def test_a_spooled_message_may_be_the_trial_call_each_time_of_another_charge_poi
 
 
 class SilentPlugin(Plugin):
-    """Answers nothing; its on_online may hang."""
+    """Answers nothing; its handler may hang."""
 
     def __init__(self, plan):
         super().__init__()
         self.plan = plan
 
-    @on_online
-    def came(self, charge_point):
-        self.plan.online.append(charge_point.id)
-        if charge_point.id in self.plan.bad:
+    @on(ChargePointOnline)
+    def came(self, event):
+        self.plan.online.append(event.charge_point_id)
+        if event.charge_point_id in self.plan.bad:
             Event().wait()
 
 

@@ -6,7 +6,15 @@ from collections import Counter
 import gevent
 import pytest
 
-from chargehand import AuthSettings, CentralSystem, SessionSettings, Settings, TicketState, v16
+from chargehand import (
+    AuthSettings,
+    CentralSystem,
+    ChargePointOffline,
+    SessionSettings,
+    Settings,
+    TicketState,
+    v16,
+)
 from chargehand.simulator import Client, Disconnected, HandshakeRefused
 
 from ..hub import until
@@ -89,13 +97,12 @@ class RaceHarness:
             transport=transport,
             sessions=SessionSettings(close_timeout_s=0.1, reconnect_rate=0, **sessions),
         )
-        self.system = CentralSystem(
-            settings, on_offline=lambda charge_point: self.offline.append(charge_point.id)
-        )
+        self.system = CentralSystem(settings)
         self.racers = []
 
     def __enter__(self):
         self.system.start()
+        self.system.subscribe(ChargePointOffline, lambda event: self.offline.append(event.charge_point_id))
         gatekeeper = self.system._gatekeeper
         attach = gatekeeper.attach
 

@@ -10,6 +10,8 @@ from gevent.event import Event
 
 from chargehand import (
     CentralSystem,
+    ChargePointOffline,
+    ChargePointOnline,
     MemoryStore,
     Plugin,
     SessionSettings,
@@ -343,15 +345,15 @@ def test_the_hosts_own_actors_and_greenlets_are_left_alone():
 
 def test_whoever_embeds_it_hears_of_comings_and_goings():
     heard = []
-    options = {
-        "on_online": lambda charge_point: heard.append(("online", charge_point.id)),
-        "on_offline": lambda charge_point: heard.append(("offline", charge_point.id)),
-    }
-    with system_with(**options) as system:
+    with system_with() as system:
+        system.subscribe(
+            (ChargePointOnline, ChargePointOffline),
+            lambda event: heard.append((type(event), event.charge_point_id)),
+        )
         with connect(system, reconnect=False):
             until(lambda: heard)
         until(lambda: len(heard) == 2)
-    assert heard == [("online", "CP1"), ("offline", "CP1")]
+    assert heard == [(ChargePointOnline, "CP1"), (ChargePointOffline, "CP1")]
 
 
 def test_a_store_of_ones_own_is_not_closed():

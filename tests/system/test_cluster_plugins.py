@@ -8,7 +8,7 @@ from chargehand import (
     TransactionEnded,
     TransactionStarted,
     on,
-    on_online,
+    on_outcome,
     passive,
     v16,
 )
@@ -140,12 +140,12 @@ class Answering(Plugin):
 
 
 class Greeting(Plugin):
-    @on_online
-    def greet(self, charge_point):
+    @on_outcome()
+    def greet(self, ticket):
         pass
 
 
-@pytest.mark.parametrize(("plugin", "named"), [(Answering, "passive"), (Greeting, "online")])
+@pytest.mark.parametrize(("plugin", "named"), [(Answering, "passive"), (Greeting, "outcome")])
 def test_a_plugin_with_other_handlers_than_of_events_is_refused(plugin, named):
     with pytest.raises(ValueError, match=f"handlers of events .* only, not {named}"):
         plugin.spec(scope="cluster")

@@ -8,6 +8,8 @@ import pytest
 
 from chargehand import (
     CentralSystem,
+    ChargePointOffline,
+    ChargePointOnline,
     Plugin,
     SessionSettings,
     Settings,
@@ -178,10 +180,11 @@ def test_what_happens_is_counted(system):
 
 
 def test_a_callback_that_fails_costs_nobody_anything(caplog):
-    def fail(charge_point):
+    def fail(event):
         raise ValueError("a planted fault")
 
-    with CentralSystem(SETTINGS, on_online=fail, on_offline=fail) as system:
+    with CentralSystem(SETTINGS) as system:
+        system.subscribe((ChargePointOnline, ChargePointOffline), fail)
         for _ in range(2):
             with connect(system, reconnect=None) as charge_point:
                 assert charge_point.send(v16.Heartbeat()).current_time
@@ -191,8 +194,12 @@ def test_a_callback_that_fails_costs_nobody_anything(caplog):
 
 def test_a_stop_is_told_to_whoever_embeds_it_as_a_going():
     gone = []
-    system = CentralSystem(SETTINGS, on_offline=lambda charge_point: gone.append(charge_point.id))
-    with system, connect(system, reconnect=None), connect(system, "CP2", reconnect=None):
+    with (
+        CentralSystem(SETTINGS) as system,
+        connect(system, reconnect=None),
+        connect(system, "CP2", reconnect=None),
+    ):
+        system.subscribe(ChargePointOffline, lambda event: gone.append(event.charge_point_id))
         system.stop()
         assert sorted(gone) == ["CP1", "CP2"]
 

@@ -4,7 +4,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from chargehand import Plugin, TicketState, on_online, passive, v16
+from chargehand import ChargePointOnline, Plugin, TicketState, on, passive, v16
 from chargehand.actors.session.actor import SessionActor
 from chargehand.protocol.session import Registration, SessionRules
 from chargehand.testing import ManualClock, Stage, StubStore
@@ -172,9 +172,9 @@ def test_many_charge_points_share_a_stage():
     seen = []
 
     class Seeing(Plugin):
-        @on_online
-        def came(self, charge_point):
-            seen.append(charge_point.id)
+        @on(ChargePointOnline)
+        def came(self, event):
+            seen.append(event.charge_point_id)
 
     with Stage(Seeing) as stage:
         for number in range(100):

@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from chargehand import CentralSystem, SessionSettings, Settings
+from chargehand import CentralSystem, ChargePointOffline, SessionSettings, Settings
 from chargehand.protocol.websocket import Ping
 from chargehand.simulator import Client
 
@@ -70,7 +70,8 @@ def test_idle_charge_points_stay_over_many_intervals(transport):
         port=0, transport=transport, sessions=SessionSettings(ping_interval_s=INTERVAL_S, close_timeout_s=0.1)
     )
     gone = []
-    with CentralSystem(settings, on_offline=gone.append) as system:
+    with CentralSystem(settings) as system:
+        system.subscribe(ChargePointOffline, gone.append)
         clients = [
             Client.connect(f"ws://127.0.0.1:{system.port}/ocpp/CP{n}", subprotocols=("ocpp1.6",))
             for n in range(20)

@@ -4,7 +4,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from chargehand import Plugin, on_offline, on_online, on_outcome, passive, v16
+from chargehand import ChargePointOffline, ChargePointOnline, Plugin, on, on_outcome, passive, v16
 from chargehand.actors.runtime.failure import HandlerKilled
 from chargehand.actors.runtime.ordered_cell import GRACE_S
 from chargehand.testing import Stage
@@ -31,13 +31,13 @@ class EventPlugin(Plugin):
     def authorize(self, call):
         return ACCEPTED
 
-    @on_online
-    def came(self, charge_point):
-        self.note("on_online", charge_point.id)
+    @on(ChargePointOnline)
+    def came(self, event):
+        self.note("online", event.charge_point_id)
 
-    @on_offline
-    def went(self, charge_point):
-        self.note("on_offline", charge_point.id)
+    @on(ChargePointOffline)
+    def went(self, event):
+        self.note("offline", event.charge_point_id)
 
     @on_outcome("ClearCache")
     def cleared(self, ticket):
@@ -52,7 +52,7 @@ class EventHarness:
     """Stage with that plugin; `hear` sets its action by event."""
 
     def __init__(self, **options):
-        self.hear = dict.fromkeys(("on_online", "on_offline", "on_outcome", "anything"), lambda _: None)
+        self.hear = dict.fromkeys(("online", "offline", "on_outcome", "anything"), lambda _: None)
         self.heard = []
         self.stage = Stage(EventPlugin.spec(self.hear, self.heard, **options), events_s=EVENTS_S)
         self.stage.start()
@@ -73,8 +73,8 @@ def hang(_):
     Event().wait()
 
 
-def test_a_hung_on_online_is_killed_at_its_deadline_and_later_calls_are_answered(harness):
-    harness.hear["on_online"] = hang
+def test_a_hung_handler_is_killed_at_its_deadline_and_later_calls_are_answered(harness):
+    harness.hear["online"] = hang
     charge_point = harness.stage.connect("CP1")
     assert charge_point.call("Authorize", TAG) is None
     harness.stage.advance(EVENTS_S - 0.01)
@@ -85,8 +85,8 @@ def test_a_hung_on_online_is_killed_at_its_deadline_and_later_calls_are_answered
     assert harness.plugin.ordering_keys == {}
 
 
-def test_a_hung_on_offline_holds_the_ordering_key_no_longer_than_that(harness):
-    harness.hear["on_offline"] = hang
+def test_a_hung_handler_of_an_end_holds_the_ordering_key_no_longer_than_that(harness):
+    harness.hear["offline"] = hang
     harness.stage.connect("CP1").hang_up()
     charge_point = harness.stage.connect("CP1")
     assert charge_point.call("Authorize", TAG) is None
@@ -122,7 +122,7 @@ def test_hung_handlers_up_to_the_limit_hold_up_others_no_longer_than_the_deadlin
 
 def test_each_has_its_time_from_when_it_begins(harness):
     let_go = Event()
-    harness.hear["on_online"] = lambda _: let_go.wait()
+    harness.hear["online"] = lambda _: let_go.wait()
     harness.stage.connect("CP1")
     harness.stage.advance(EVENTS_S / 2)
     harness.stage.connect("CP2")
@@ -135,16 +135,16 @@ def test_each_has_its_time_from_when_it_begins(harness):
 
 
 def test_after_three_in_a_row_it_is_not_told_any_more_until_a_trial(harness):
-    harness.hear["on_online"] = hang
+    harness.hear["online"] = hang
     for _ in range(3):
         harness.stage.connect("CP1")
         harness.stage.advance(EVENTS_S)
-    assert harness.plugin.breakers.list_open() == [("CP1", "on_online")]
+    assert harness.plugin.breakers.list_open() == [("CP1", "on")]
     charge_point = harness.stage.connect("CP1")
     assert len(harness.heard) == 3
     assert harness.count("event_skipped") == 1
     assert charge_point.call("Authorize", TAG)[2] == ACCEPTED
-    harness.hear["on_online"] = lambda _: None
+    harness.hear["online"] = lambda _: None
     harness.stage.advance(PROBE_S)
     harness.stage.connect("CP1")
     assert len(harness.heard) == 4
@@ -152,7 +152,7 @@ def test_after_three_in_a_row_it_is_not_told_any_more_until_a_trial(harness):
 
 
 def test_those_of_three_charge_points_are_the_plugins_failures(harness):
-    harness.hear["on_online"] = hang
+    harness.hear["online"] = hang
     for name in ("CP1", "CP2", "CP3"):
         harness.stage.connect(name)
     before = harness.plugin.actor
@@ -165,7 +165,7 @@ def test_a_handler_that_only_raises_is_neither_late_nor_blamed(harness):
     def fail(_):
         raise ValueError("a planted fault")
 
-    harness.hear["on_online"] = fail
+    harness.hear["online"] = fail
     for _ in range(5):
         harness.stage.connect("CP1")
     harness.stage.advance(10 * EVENTS_S)
@@ -184,7 +184,7 @@ def test_one_that_swallows_its_kill_is_abandoned_and_its_ordering_key_goes_on(ha
             except HandlerKilled:
                 continue
 
-    harness.hear["on_online"] = swallow
+    harness.hear["online"] = swallow
     charge_point = harness.stage.connect("CP1")
     assert charge_point.call("Authorize", TAG) is None
     harness.stage.advance(EVENTS_S)

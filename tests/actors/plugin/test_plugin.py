@@ -6,13 +6,14 @@ from gevent.event import Event
 
 from chargehand import (
     Call,
+    ChargePointOffline,
+    ChargePointOnline,
     Later,
     OcppError,
     Plugin,
     Receipt,
     StoreError,
-    on_offline,
-    on_online,
+    on,
     on_outcome,
     passive,
     v16,
@@ -77,7 +78,7 @@ def test_one_handler_may_serve_several_actions():
 
 
 @pytest.mark.parametrize(
-    "mark", [passive("Authorize"), on_outcome("Reset"), on_outcome(), on_online, on_offline]
+    "mark", [passive("Authorize"), on_outcome("Reset"), on_outcome(), on(ChargePointOnline)]
 )
 def test_two_handlers_for_the_same_thing_are_an_error(mark):
     def handler(self, subject):
@@ -370,13 +371,13 @@ class PresencePlugin(Plugin):
         super().__init__()
         self.log = log
 
-    @on_online
-    def came(self, charge_point):
-        self.log.append(("came", charge_point.id))
+    @on(ChargePointOnline)
+    def came(self, event):
+        self.log.append(("came", event.charge_point_id))
 
-    @on_offline
-    def went(self, charge_point):
-        self.log.append(("went", charge_point.id))
+    @on(ChargePointOffline)
+    def went(self, event):
+        self.log.append(("went", event.charge_point_id))
 
     @on_outcome(v16.ClearCache)
     def cleared(self, ticket):

@@ -1,9 +1,12 @@
 """Routing: the plugin that answers an action, and the plugins that are told an event."""
 
+import datetime as dt
+
 import pytest
 
-from chargehand.actors.plugin.cell import PluginCell
-from chargehand.actors.plugin.plugin import Plugin, on_offline, on_online, on_outcome, passive
+from chargehand import ChargePointOffline, ChargePointOnline, StatusChanged, on
+from chargehand.actors.plugin.cell import EVENT_BACKLOG, PluginCell
+from chargehand.actors.plugin.plugin import Plugin, on_outcome, passive
 from chargehand.actors.plugin.routing import Router
 from chargehand.actors.runtime.scheduler import Scheduler
 from chargehand.protocol.versions import VERSIONS
@@ -28,6 +31,10 @@ def cell(name="some", **options):
 
 ACTIONS = VERSIONS["ocpp1.6"].actions
 ROW = ACTIONS["Authorize"]
+CONNECTIONS = (ChargePointOnline, ChargePointOffline)
+AT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+ONLINE = ChargePointOnline(at=AT, charge_point_id="CP1", peer="", secure=False, version="1.6")
+OFFLINE = ChargePointOffline(at=AT, charge_point_id="CP1", code=1000, reason="")
 
 
 def test_nobody_answers_an_action_that_nobody_claims(router):
@@ -89,12 +96,12 @@ def test_a_fallback_takes_only_what_nobody_claims(router):
 
 def test_a_plugin_that_has_ended_makes_room_for_its_successor(router):
     one, two = cell("one"), cell("one")
-    router.add(one, passive=[ROW], outcomes=["*"], online=True, offline=True)
+    router.add(one, passive=[ROW], outcomes=["*"], events=CONNECTIONS)
     one.end()
-    router.add(two, passive=[ROW], outcomes=["*"], online=True, offline=True)
+    router.add(two, passive=[ROW], outcomes=["*"], events=CONNECTIONS)
     assert router.find(ROW) is two
-    router.tell_online("fact")
-    router.tell_offline("fact")
+    router.publish(ONLINE)
+    router.publish(OFFLINE)
     router.tell_outcome("Reset", "fact")
     assert two.depth == 3
 
@@ -134,31 +141,44 @@ def test_a_plugin_that_asked_for_an_action_and_for_all_hears_of_it_once(router):
 
 def test_comings_and_goings_are_told_to_those_who_want_to_know(router):
     coming, going = cell("coming"), cell("going")
-    router.add(coming, online=True)
-    router.add(going, offline=True)
-    router.tell_online("fact")
-    router.tell_online("fact")
-    router.tell_offline("fact")
+    router.add(coming, events=[ChargePointOnline])
+    router.add(going, events=[ChargePointOffline])
+    router.publish(ONLINE)
+    router.publish(ONLINE)
+    router.publish(OFFLINE)
     assert (coming.depth, going.depth) == (2, 1)
+
+
+def test_events_of_connections_are_all_told_whatever_waits_and_watch_no_answers(router):
+    one = cell()
+    router.add(one, events=[*CONNECTIONS, StatusChanged])
+    for _ in range(EVENT_BACKLOG + 10):
+        router.publish(ONLINE)
+    assert one.depth == EVENT_BACKLOG + 10
+    router.publish(StatusChanged(at=AT, evse=1, connector=1, status="Available"))
+    assert one.depth == EVENT_BACKLOG + 10
+    assert router.watched
+    router.watch(one, events=CONNECTIONS)
+    assert not router.watched
 
 
 def test_one_that_has_ended_is_not_told(router):
     ended = cell()
-    router.add(ended, outcomes=["*"], online=True, offline=True)
+    router.add(ended, outcomes=["*"], events=CONNECTIONS)
     ended.end()
     router.tell_outcome("Reset", "fact")
-    router.tell_online("fact")
-    router.tell_offline("fact")
+    router.publish(ONLINE)
+    router.publish(OFFLINE)
 
 
 def test_one_in_quarantine_is_not_told_and_does_not_fill_up(router):
     quarantined = cell()
-    router.add(quarantined, outcomes=["*"], online=True, offline=True)
+    router.add(quarantined, outcomes=["*"], events=CONNECTIONS)
     quarantined.quarantined = True
     for _ in range(100):
         router.tell_outcome("Reset", "fact")
-        router.tell_online("fact")
-        router.tell_offline("fact")
+        router.publish(ONLINE)
+        router.publish(OFFLINE)
     assert quarantined.depth == 0
 
 
@@ -175,9 +195,9 @@ def test_a_shadow_answers_nothing_until_it_is_promoted(router):
 
 def test_a_shadow_hears_what_it_wants_to_know(router):
     shadow = cell("shadow", shadow=True)
-    router.add(shadow, passive=[ROW], outcomes=["*"], online=True, offline=True)
-    router.tell_online("fact")
-    router.tell_offline("fact")
+    router.add(shadow, passive=[ROW], outcomes=["*"], events=CONNECTIONS)
+    router.publish(ONLINE)
+    router.publish(OFFLINE)
     router.tell_outcome("Reset", "fact")
     assert shadow.depth == 3
 
@@ -219,17 +239,16 @@ class MarkedHandlers(Plugin):
     def any_outcome(self, ticket):
         """Do nothing."""
 
-    @on_online
-    def came(self, charge_point):
+    @on(ChargePointOnline)
+    def came(self, event):
         """Do nothing."""
 
-    @on_offline
-    def went(self, charge_point):
+    @on(ChargePointOffline)
+    def went(self, event):
         """Do nothing."""
 
 
 def test_a_plugins_own_declarations_fit_the_router(router):
     assert MarkedHandlers.actions_of("passive") == ["Authorize"]
     assert sorted(MarkedHandlers.actions_of("outcome")) == ["*", "Reset"]
-    assert MarkedHandlers.actions_of("online") == [""]
-    assert MarkedHandlers.actions_of("offline") == [""]
+    assert MarkedHandlers.events_heard() == [*CONNECTIONS]

@@ -6,11 +6,12 @@ from gevent.event import Event
 
 from chargehand import (
     BulkNotAvailable,
+    ChargePointOffline,
+    ChargePointOnline,
     InvalidPayload,
     OcppError,
     Plugin,
-    on_offline,
-    on_online,
+    on,
     on_outcome,
     passive,
     v16,
@@ -260,13 +261,13 @@ class CommandingPlugin(Plugin):
     def on_start(self):
         self.kept = self.system
 
-    @on_online
-    def came(self, charge_point):
-        self.heard.append(self.kept.send(charge_point.id, v16.ClearCache()))
+    @on(ChargePointOnline)
+    def came(self, event):
+        self.heard.append(self.kept.send(event.charge_point_id, v16.ClearCache()))
 
-    @on_offline
-    def went(self, charge_point):
-        self.heard.append(charge_point.id)
+    @on(ChargePointOffline)
+    def went(self, event):
+        self.heard.append(event.charge_point_id)
 
     @on_outcome("*")
     def ended(self, ticket):

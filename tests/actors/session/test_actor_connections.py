@@ -99,13 +99,10 @@ def test_its_facts_outlive_the_connection(stage, way):
 
 
 class RecordingHost(NoHost):
-    """Host that notes which charge points come and go."""
+    """Host that notes which charge points go."""
 
     def __init__(self):
         self.heard = []
-
-    def went_online(self, charge_point):
-        self.heard.append(("online", charge_point.id))
 
     def went_offline(self, charge_point, code, reason):
         self.heard.append((charge_point.id, code, reason))
@@ -114,18 +111,15 @@ class RecordingHost(NoHost):
 class FailingHost(NoHost):
     """Host whose notifications raise."""
 
-    def went_online(self, charge_point):
-        raise ValueError("a planted fault")
-
     def went_offline(self, charge_point, code, reason):
         raise ValueError("a planted fault")
 
 
-def test_the_host_is_notified_of_charge_points_that_come_and_go(way, log):
+def test_the_host_is_notified_of_charge_points_that_go(way, log):
     host = RecordingHost()
     with Stage(RecordingPlugin.spec(way, log), host=host) as stage:
         stage.connect("CP1").hang_up(1001, "bye")
-    assert host.heard == [("online", "CP1"), ("CP1", 1001, "bye")]
+    assert host.heard == [("CP1", 1001, "bye")]
 
 
 def test_exceptions_of_the_host_cost_the_session_nothing(way, log, caplog):
@@ -134,7 +128,7 @@ def test_exceptions_of_the_host_cost_the_session_nothing(way, log, caplog):
         assert charge_point.call("Heartbeat")[2] == TIME_ANSWER
         charge_point.hang_up()
         assert not facts(stage).online
-    assert caplog.text.count("ValueError: a planted fault") == 2
+    assert caplog.text.count("ValueError: a planted fault") == 1
 
 
 # Takeover

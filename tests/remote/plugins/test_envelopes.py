@@ -15,9 +15,9 @@ from chargehand.protocol.versions import VERSIONS
 from chargehand.remote.plugins import envelopes
 from chargehand.remote.plugins.envelopes import (
     CallMade,
-    CameOnline,
     OutcomeSeen,
     RemoteFailed,
+    Seen,
     UnreadableEnvelope,
     charge_point_of,
     encode,
@@ -84,7 +84,7 @@ def test_a_call_is_json_with_every_member_the_payload_as_it_was():
         b"{",
         b"[]",
         b'{"v":1,"kind":"what"}',
-        b'{"kind":"online","v":2,"node":"n","charge_point":"c"}',
+        b'{"kind":"seen","v":2,"node":"n","charge_point":"c","items":[]}',
         b"\xff",
     ],
 )
@@ -95,7 +95,7 @@ def test_what_is_no_envelope_is_told(data):
 
 @given(st.binary() | st.text().map(str.encode))
 def test_no_bytes_do_any_other_harm(data):
-    for read in (read_envelope, read_answer, read_verdict):
+    for read in (read_envelope, read_answer, read_verdict, envelopes.read_wants):
         try:
             read(data)
         except UnreadableEnvelope:
@@ -190,9 +190,7 @@ def test_a_ticket_of_an_unknown_action_is_unreadable():
 def test_what_may_come_in_another_envelope_is_lasting():
     assert not call().is_lasting
     assert call(keep_s=envelopes.KEEP_TRANSACTION_S).is_lasting
-    assert isinstance(
-        read_envelope(encode(CameOnline(v=1, node="n", charge_point="c", facts=Raw(b"{}")))), CameOnline
-    )
+    assert isinstance(read_envelope(encode(Seen(v=1, node="n", charge_point="", items=()))), Seen)
 
 
 def test_a_new_key_does_not_leave_the_process_with_the_outcome_of_its_command():

@@ -8,6 +8,8 @@ import pytest
 from chargehand import (
     Booted,
     CentralSystem,
+    ChargePointOffline,
+    ChargePointOnline,
     ErrorCode,
     OcppError,
     Plugin,
@@ -21,7 +23,7 @@ from chargehand import (
     on,
     v16,
 )
-from chargehand.actors.plugin.plugin import on_offline, on_online, on_outcome, passive
+from chargehand.actors.plugin.plugin import on_outcome, passive
 from chargehand.config.errors import ConfigError
 from chargehand.config.sessions import DeadlineSettings
 from chargehand.config.settings import EventSettings
@@ -29,7 +31,7 @@ from chargehand.protocol.actions import Sender
 from chargehand.protocol.versions import VERSIONS
 from chargehand.remote.plugins.forwarder import Remote
 from chargehand.remote.plugins.plugin_host import PluginHost
-from chargehand.remote.plugins.streams import Keys
+from chargehand.remote.plugins.streams import Keys, partition_of
 from chargehand.remote.redis.address import Address
 from chargehand.simulator import CallDeclined, ChargePoint
 from chargehand.simulator.client import Client
@@ -61,13 +63,13 @@ class ForwardedPlugin(Plugin):
         self.seen.append(call)
         return {"transactionId": call.transaction_id, "idTagInfo": {"status": "Accepted"}}
 
-    @on_online
-    def came(self, charge_point):
-        self.heard.append(("online", charge_point.id, charge_point.online))
+    @on(ChargePointOnline)
+    def came(self, event):
+        self.heard.append(("online", event.charge_point_id))
 
-    @on_offline
-    def went(self, charge_point):
-        self.heard.append(("offline", charge_point.id, charge_point.online))
+    @on(ChargePointOffline)
+    def went(self, event):
+        self.heard.append(("offline", event.charge_point_id))
 
     @on_outcome()
     def ended(self, ticket):
@@ -158,11 +160,12 @@ def test_a_worker_answers_as_if_it_were_here(build):
 def test_events_and_outcomes_reach_the_plugin_host(build):
     harness = build()
     plugin = harness.work()
+    until(lambda: watching(harness))
     with harness.connect():
         ticket = harness.system.send("CP1", v16.ClearCache())
         ticket.wait()
     until(lambda: len(plugin.heard) == 3)
-    assert plugin.heard == [("online", "CP1", True), ("ClearCache", ticket.state), ("offline", "CP1", False)]
+    assert plugin.heard == [("online", "CP1"), ("ClearCache", ticket.state), ("offline", "CP1")]
 
 
 def test_a_failure_in_a_worker_is_counted_there_and_its_fallback_answers(build):
@@ -218,7 +221,9 @@ def test_a_full_stream_is_not_filled_further(build):
         "SET", Keys(harness.prefix).alive("default"), "somebody"
     )  # who reads nothing
     until(lambda: harness.remote._streams.partitions)
-    with harness.connect() as charge_point, pytest.raises(CallDeclined):  # its event is the one
+    stream = Keys(harness.prefix).stream(partition_of("CP1", 4), "default")
+    harness.remote._streams.link.ask("XADD", stream, "*", "e", "the one")
+    with harness.connect() as charge_point, pytest.raises(CallDeclined):
         status_of(charge_point)
     assert harness.counts["remote_full"] == 1
 
@@ -286,6 +291,7 @@ def test_actions_go_to_the_group_that_they_are_for(build):
 
     harness = build(remote_groups={"StartTransaction": "starts"})
     tags, starts = harness.work(), harness.work(Starts, group="starts")
+    until(lambda: len(harness.remote._wants) == 2)
     with harness.connect() as charge_point:
         status_of(charge_point)
         charge_point.send(start())
@@ -299,13 +305,16 @@ def test_actions_go_to_the_group_that_they_are_for(build):
 def test_a_claim_that_was_given_back_counts_until_everything_is_told(build):
     harness = build()
     plugin = harness.work()
+    until(lambda: watching(harness))
     epochs = {"CP1": 7}
     harness.remote._epoch_of = lambda id_: epochs.get(id_, 0)
-    with harness.connect():
-        until(lambda: plugin.heard)
+    with harness.connect() as charge_point:
+        status_of(charge_point)
         epochs.clear()
+        assert status_of(charge_point) == "Blocked"
+        assert harness.remote._epochs == {"CP1": 7}
     until(lambda: len(plugin.heard) == 2)
-    assert plugin.heard[1] == ("offline", "CP1", False)
+    assert plugin.heard[1] == ("offline", "CP1")
     assert harness.remote._epochs == {}
 
 
@@ -368,7 +377,7 @@ def vanish(worker):
 
 
 def watching(harness):
-    return harness.system._router.watched
+    return harness.remote._after or harness.remote._events
 
 
 def names_of(plugin):
@@ -407,11 +416,11 @@ def test_nothing_is_forwarded_for_nobody_nor_for_a_plugin_host_that_has_gone(bui
     harness.work()
     with harness.connect() as charge_point:
         status_of(charge_point)
-        assert not watching(harness)
+        assert not harness.system._router.watched
         harness.work(Watcher, group="watchers")
-        until(lambda: watching(harness))
+        until(lambda: harness.system._router.watched)
         harness.workers.pop().stop()
-        until(lambda: not watching(harness))
+        until(lambda: not harness.system._router.watched)
 
 
 def test_live_and_durable_events_reach_a_plugin_host_that_claims_no_action(build):

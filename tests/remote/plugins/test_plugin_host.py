@@ -9,14 +9,14 @@ import pytest
 
 from chargehand import (
     Booted,
+    ChargePointOffline,
+    ChargePointOnline,
     ErrorCode,
     OcppError,
     Plugin,
     StatusChanged,
     after,
     on,
-    on_offline,
-    on_online,
     on_outcome,
     passive,
     v16,
@@ -68,17 +68,30 @@ class ScriptedPlugin(Plugin):
             )
         return {"idTagInfo": {"status": "Accepted", "parentIdTag": f"{len(self.handled)}"}}
 
-    @on_online
-    def came(self, charge_point):
-        self.heard.append(("online", charge_point.id, charge_point.peer))
+    @on(ChargePointOnline)
+    def came(self, event):
+        self.heard.append(("online", event.charge_point_id, event.peer))
 
-    @on_offline
-    def went(self, charge_point):
-        self.heard.append(("offline", charge_point.id, charge_point.online))
+    @on(ChargePointOffline)
+    def went(self, event):
+        self.heard.append(("offline", event.charge_point_id, event.code))
 
     @on_outcome()
     def ended(self, ticket):
         self.heard.append(("outcome", ticket.action, ticket.state, ticket.response))
+
+
+def seen(*items, **more):
+    return {"v": 1, "kind": "seen", "node": "n", "charge_point": "CP1", "items": items} | more
+
+
+ONLINE, OFFLINE = (
+    {"kind": "event", "name": type(event).__name__, "event": json.loads(encoded(event))}
+    for event in (
+        ChargePointOnline(at=AT, charge_point_id="CP1", peer="p", secure=False, version="1.6"),
+        ChargePointOffline(at=AT, charge_point_id="CP1", code=1006, reason=""),
+    )
+)
 
 
 class HostStreamsHarness:
@@ -207,18 +220,18 @@ def test_the_facts_and_the_call_are_what_they_were_in_the_node(harness):
 def test_events_and_outcomes_are_handled_in_order_with_the_calls(harness):
     plugin = harness.ready(harness.worker())
     base = {"v": 1, "node": "n", "charge_point": "CP1"}
-    harness.send(base | {"kind": "online", "facts": {"peer": "p", "connected_at": 1.0}})
+    harness.send(seen(ONLINE))
     ticket = {
         "id": "t", "action": "ClearCache", "state": "answered", "request": {}, "timeout_s": 3.0, "created_at": 1.0,
         "response": {"status": "Accepted"},
     }  # fmt: skip
     harness.send(base | {"kind": "outcome", "ticket": ticket})
-    harness.send(base | {"kind": "offline", "facts": {"peer": "p"}})
+    harness.send(seen(OFFLINE))
     until(lambda: harness.waiting() == 0)
     assert plugin.heard == [
         ("online", "CP1", "p"),
         ("outcome", "ClearCache", "answered", v16.ClearCacheResponse(status=v16.ClearCacheStatus.ACCEPTED)),
-        ("offline", "CP1", False),
+        ("offline", "CP1", 1006),
     ]
 
 
@@ -248,12 +261,12 @@ def test_a_handler_that_takes_too_long_is_ended(harness):
 
 def test_a_plugin_that_does_not_handle_an_event_in_time_holds_up_nothing(harness):
     class Deaf(ScriptedPlugin):
-        @on_online
-        def came(self, charge_point):
+        @on(ChargePointOnline)
+        def came(self, event):
             gevent.event.Event().wait()
 
     harness.ready(harness.worker(Deaf, events_s=0.2))
-    harness.send({"v": 1, "kind": "online", "node": "n", "charge_point": "CP1", "facts": {}})
+    harness.send(seen(ONLINE))
     assert "response" in harness.ask()
     until(lambda: harness.waiting() == 0)
 
@@ -346,9 +359,7 @@ def test_a_call_of_a_fenced_node_is_handled_only_if_it_is_redelivered(harness):
     second = harness.worker()
     harness.ready(second)
     assert "another node" in harness.ask(epoch=4)["failed"]
-    harness.send({"v": 1, "kind": "offline", "node": "n", "charge_point": "CP1", "epoch": 4, "facts": {}})
     assert "response" in harness.ask(epoch=6)
-    assert second.entries.cell.actor.heard == []
     assert len(plugin.handled) == 2
 
 
@@ -386,8 +397,8 @@ def test_calls_waiting_for_a_quarantined_plugin_fail_and_its_events_are_dropped(
     until(lambda: plugin.gates)
     waiting = harness.envelope(tag="T1")
     harness.send(waiting)
-    harness.send({"v": 1, "kind": "online", "node": "n", "charge_point": "CP1", "facts": {}})
-    until(lambda: worker.assignment.busy == 3)
+    harness.send(seen(ONLINE))
+    until(lambda: worker.assignment.busy == 2)
     harness.ask(tag="fail", charge_point="CP2")
     assert "quarantined" in harness.answer(waiting)["failed"]
     plugin.gates["wait"].set()
@@ -501,10 +512,6 @@ def booted(id_="o:1", vendor="v", **changes):
         "v": 1, "kind": "event", "id": f"n-{id_}", "node": "n", "charge_point": "CP1", "name": "Booted",
         "event": json.loads(encoded(event)), "key": f"k{id_}", "keep_s": 60,
     } | changes  # fmt: skip
-
-
-def seen(*items, **more):
-    return {"v": 1, "kind": "seen", "node": "n", "charge_point": "CP1", "items": items} | more
 
 
 def answered(tag, **answer):
