@@ -1,8 +1,9 @@
 /*
- * cpload - a load generator that plays many OCPP 1.6-J charge points.
+ * cpload - a load generator that plays many charge points of OCPP 1.6-J or
+ * 2.0.1.
  *
  * One thread, one epoll set.  Opens N WebSocket connections to
- *     ws://HOST:PORT/PREFIX/CPnnnnnn        (subprotocol ocpp1.6)
+ *     ws://HOST:PORT/PREFIX/CPnnnnnn        (subprotocol ocpp1.6 or ocpp2.0.1)
  * sends a BootNotification on each, and then keeps exactly one CALL
  * outstanding per connection, chosen by weight from a mix of messages.
  * Each answer must be a CALLRESULT [3,"<id>",...] with the id we sent.
@@ -22,6 +23,10 @@
  *   --rate R         new connections per second       (2000)
  *   --mix S          weights                  (meter=60,heartbeat=20,
  *                                        status=10,start=5,stop=5)
+ *   --ocpp V         1.6 or 2.0.1.  In 2.0.1 start and stop are the Started
+ *                    and Ended of TransactionEvent, each with a token, and
+ *                    meter is Updated, or MeterValues between transactions
+ *                                                    (1.6)
  *   --pace R         R calls/s in all, spread over the connections, instead
  *                    of as many as the server will take.  Latency then counts
  *                    from the time a call was due, so a stalled server cannot
@@ -75,7 +80,8 @@ struct conn {
     int fd;
     uint8_t state, what;
     uint32_t seq;             /* of the outstanding CALL */
-    int tx;                   /* transaction id the server gave us */
+    int tx;                   /* transaction id the server gave us; in 2.0.1 its number */
+    uint32_t event;           /* number of the next event of a transaction, 2.0.1 */
     int charging;             /* whether it is going on */
     uint64_t due;             /* when the outstanding CALL was due, ns */
     char *part;               /* bytes of an incomplete frame, or NULL */
@@ -85,7 +91,7 @@ struct conn {
 /* -------------------------------------------------------------- options */
 
 static const char *host = "127.0.0.1", *prefix = "/ocpp/";
-static int port = 9000, nconns = 100, first = 0, idle = 0, server_pid = 0;
+static int port = 9000, nconns = 100, first = 0, idle = 0, server_pid = 0, v201 = 0;
 static double seconds = 10, warmup = 2, rate = 2000, pace = 0, hold = 0;
 static int weight[NCALLS] = { 0, 60, 20, 10, 5, 5 };
 
@@ -189,6 +195,46 @@ static const char stop_fmt[] =
     "[2,\"%s\",\"StopTransaction\",{\"transactionId\":%d,\"idTag\":\"04A1B2C3D4\","
     "\"meterStop\":%u,\"timestamp\":" TS ",\"reason\":\"EVDisconnected\"}]";
 
+/* The same in OCPP 2.0.1: in the place of a transaction's number there are that
+ * of the charge point and of this run, which make it unique, and that of the
+ * event. */
+static const char boot_fmt_201[] =
+    "[2,\"%s\",\"BootNotification\",{\"reason\":\"PowerUp\",\"chargingStation\":{"
+    "\"vendorName\":\"Acme\",\"model\":\"Wallbox 22\",\"serialNumber\":\"CP%06d\","
+    "\"firmwareVersion\":\"1.4.2\"}}]";
+#define SAMPLES_201 \
+    "\"meterValue\":[{\"timestamp\":" TS ",\"sampledValue\":[" \
+    "{\"value\":%u,\"measurand\":\"Energy.Active.Import.Register\",\"unitOfMeasure\":{\"unit\":\"Wh\"}}," \
+    "{\"value\":11040,\"measurand\":\"Power.Active.Import\",\"unitOfMeasure\":{\"unit\":\"W\"}}," \
+    "{\"value\":16.02,\"measurand\":\"Current.Import\",\"phase\":\"L1\",\"unitOfMeasure\":{\"unit\":\"A\"}}," \
+    "{\"value\":15.98,\"measurand\":\"Current.Import\",\"phase\":\"L2\",\"unitOfMeasure\":{\"unit\":\"A\"}}," \
+    "{\"value\":16.00,\"measurand\":\"Current.Import\",\"phase\":\"L3\",\"unitOfMeasure\":{\"unit\":\"A\"}}," \
+    "{\"value\":230.1,\"measurand\":\"Voltage\",\"phase\":\"L1-N\",\"unitOfMeasure\":{\"unit\":\"V\"}}," \
+    "{\"value\":229.7,\"measurand\":\"Voltage\",\"phase\":\"L2-N\",\"unitOfMeasure\":{\"unit\":\"V\"}}," \
+    "{\"value\":54,\"measurand\":\"SoC\",\"location\":\"EV\",\"unitOfMeasure\":{\"unit\":\"Percent\"}}" \
+    "]}]"
+static const char meter_fmt_201[] =
+    "[2,\"%s\",\"MeterValues\",{\"evseId\":1," SAMPLES_201 "}]";
+static const char updated_fmt_201[] =
+    "[2,\"%s\",\"TransactionEvent\",{\"eventType\":\"Updated\",\"timestamp\":" TS ","
+    "\"triggerReason\":\"MeterValuePeriodic\",\"seqNo\":%u,"
+    "\"transactionInfo\":{\"transactionId\":\"CP%06d-%08x-%d\",\"chargingState\":\"Charging\"}," SAMPLES_201 "}]";
+static const char status_fmt_201[] =
+    "[2,\"%s\",\"StatusNotification\",{\"timestamp\":" TS ",\"connectorStatus\":\"Occupied\","
+    "\"evseId\":1,\"connectorId\":1}]";
+#define READING_201(context) \
+    "\"meterValue\":[{\"timestamp\":" TS ",\"sampledValue\":[{\"value\":%u,\"context\":\"" context "\"}]}]," \
+    "\"idToken\":{\"idToken\":\"04A1B2C3D4\",\"type\":\"ISO14443\"}"
+static const char started_fmt_201[] =
+    "[2,\"%s\",\"TransactionEvent\",{\"eventType\":\"Started\",\"timestamp\":" TS ","
+    "\"triggerReason\":\"Authorized\",\"seqNo\":%u,\"transactionInfo\":{\"transactionId\":\"CP%06d-%08x-%d\"},"
+    "\"evse\":{\"id\":1,\"connectorId\":1}," READING_201("Transaction.Begin") "}]";
+static const char ended_fmt_201[] =
+    "[2,\"%s\",\"TransactionEvent\",{\"eventType\":\"Ended\",\"timestamp\":" TS ","
+    "\"triggerReason\":\"StopAuthorized\",\"seqNo\":%u,"
+    "\"transactionInfo\":{\"transactionId\":\"CP%06d-%08x-%d\",\"stoppedReason\":\"EVDisconnected\"},"
+    READING_201("Transaction.End") "}]";
+
 /* The id is a function of the connection and the call's number. */
 static void make_id(char id[ID_LEN + 1], int cp, uint32_t seq)
 {
@@ -212,19 +258,42 @@ static const char *clock_text(void)
     return text;
 }
 
-static int make_call(char *out, int what, int cp, uint32_t seq, int tx)
+static uint32_t run;                      /* differs from run to run */
+
+static int make_call_201(struct conn *c, char *out, int what, const char *id, const char *now)
+{
+    int cp = c - conns + first;
+    uint32_t wh = 1000000 + c->seq;
+    switch (what) {
+    case BOOT:      return sprintf(out, boot_fmt_201, id, cp);
+    case HEARTBEAT: return sprintf(out, heartbeat_fmt, id);
+    case STATUS:    return sprintf(out, status_fmt_201, id, now);
+    case METER:
+        if (!c->charging) return sprintf(out, meter_fmt_201, id, now, wh);
+        return sprintf(out, updated_fmt_201, id, now, c->event++, cp, run, c->tx, now, wh);
+    case START:
+        c->event = 0;
+        return sprintf(out, started_fmt_201, id, now, c->event++, cp, run, ++c->tx, now, wh);
+    default:
+        return sprintf(out, ended_fmt_201, id, now, c->event++, cp, run, c->tx, now, wh);
+    }
+}
+
+static int make_call(struct conn *c, char *out, int what)
 {
     char id[ID_LEN + 1];
-    make_id(id, cp, seq);
+    int cp = c - conns + first;
+    make_id(id, cp, c->seq);
     const char *now = clock_text();
-    uint32_t wh = 1000000 + seq;
+    uint32_t wh = 1000000 + c->seq;
+    if (v201) return make_call_201(c, out, what, id, now);
     switch (what) {
     case BOOT:      return sprintf(out, boot_fmt, id, cp);
-    case METER:     return sprintf(out, meter_fmt, id, tx, now, wh);
+    case METER:     return sprintf(out, meter_fmt, id, c->tx, now, wh);
     case HEARTBEAT: return sprintf(out, heartbeat_fmt, id);
     case STATUS:    return sprintf(out, status_fmt, id, now);
     case START:     return sprintf(out, start_fmt, id, wh, now);
-    default:        return sprintf(out, stop_fmt, id, tx, wh, now);
+    default:        return sprintf(out, stop_fmt, id, c->tx, wh, now);
     }
 }
 
@@ -278,7 +347,8 @@ static void send_frame(struct conn *c, int opcode, const char *data, int len)
 static void send_call(struct conn *c, int what, uint64_t due)
 {
     char text[MAX_OUT];
-    int len = make_call(text, what, c - conns + first, ++c->seq, c->tx);
+    c->seq++;
+    int len = make_call(c, text, what);
     c->what = what;
     c->due = due;
     if (c->state == READY) c->state = WAITING;
@@ -345,7 +415,9 @@ static void handle_text(struct conn *c, const char *p, int len)
         calls++;
         per_call[c->what]++;
     }
-    if (c->what == START) {
+    if (c->what == START && v201) {
+        c->charging = 1;
+    } else if (c->what == START) {
         const char *t = memmem(p, end - p, "\"transactionId\":", 16);
         if (t) {
             c->tx = atoi(t + 16);
@@ -451,8 +523,8 @@ static void on_connected(struct conn *c)
     int n = snprintf(req, sizeof req,
         "GET %sCP%06d HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: " WS_KEY "\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ocpp1.6\r\n\r\n",
-        prefix, (int)(c - conns) + first, host, port);
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ocpp%s\r\n\r\n",
+        prefix, (int)(c - conns) + first, host, port, v201 ? "2.0.1" : "1.6");
     c->state = UPGRADING;
     struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
     epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &ev);
@@ -623,7 +695,7 @@ int main(int argc, char **argv)
         { "connections", 1, 0, 'n' }, { "first", 1, 0, 'f' },
         { "seconds", 1, 0, 't' }, { "warmup", 1, 0, 'w' }, { "rate", 1, 0, 'r' },
         { "mix", 1, 0, 'm' }, { "pace", 1, 0, 'P' }, { "idle", 0, 0, 'i' },
-        { "hold", 1, 0, 'H' }, { "pid", 1, 0, 'd' }, { 0 } };
+        { "hold", 1, 0, 'H' }, { "pid", 1, 0, 'd' }, { "ocpp", 1, 0, 'o' }, { 0 } };
     for (int o; (o = getopt_long(argc, argv, "h:p:n:t:w:r:m:i", opts, 0)) != -1; )
         switch (o) {
         case 'h': host = optarg; break;
@@ -639,6 +711,10 @@ int main(int argc, char **argv)
         case 'i': idle = 1; break;
         case 'H': hold = atof(optarg); break;
         case 'd': server_pid = atoi(optarg); break;
+        case 'o':
+            v201 = !strcmp(optarg, "2.0.1");
+            if (!v201 && strcmp(optarg, "1.6")) die("--ocpp is 1.6 or 2.0.1");
+            break;
         default:  die("see the top of cpload.c for usage");
         }
 
@@ -648,6 +724,7 @@ int main(int argc, char **argv)
     setrlimit(RLIMIT_NOFILE, &rl);
     if (rl.rlim_cur < (rlim_t)nconns + 16) die("open files limit too low: %ld", (long)rl.rlim_cur);
 
+    run = now_ns() / 1000;
     setvbuf(stdout, NULL, _IOLBF, 0);
     conns = calloc(nconns, sizeof *conns);
     turn = calloc(nconns, sizeof *turn);

@@ -52,6 +52,7 @@ GOALS = (
     ),
     Goal("KiB per idle connection", REACTOR, "memory", "kib", at_most=6),
     Goal("KiB per idle connection", GREENLET, "memory", "kib", at_most=28),
+    Goal("KiB per idle connection of OCPP 2.0.1", REACTOR, "memory-2.0.1", "kib", at_most=6),
     *(
         goal
         for who in (REACTOR, GREENLET)

@@ -110,6 +110,7 @@ def table_of(title: str, heading: str, counts: dict[str, int], ticks: int, top: 
 @click.option("--connections", default=100, show_default=True, help="Charge points at once.")
 @click.option("--plugin", is_flag=True, help="With the user's plugin of the bench.")
 @click.option("--store", default="memory", show_default=True, help="As for serve.")
+@click.option("--ocpp", type=click.Choice(["1.6", "2.0.1"]), default="1.6", show_default=True)
 @click.option("--top", default=30, show_default=True, help="Rows of each table.")
 @click.option("--serve", type=click.Path(path_type=Path), hidden=True)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -120,6 +121,7 @@ def main(
     connections: int,
     plugin: bool,
     store: str,
+    ocpp: str,
     top: int,
     serve: Path | None,
     arguments: tuple[str, ...],
@@ -140,9 +142,11 @@ def main(
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         target = Path(folder) / "samples"
         with running(sampled(contestant, target, store), cores()[0]) as server:
-            call(server, cores()[1], connections=connections, seconds=1, warmup=0)  # the start is not sampled
+            call(
+                server, cores()[1], connections=connections, seconds=1, warmup=0, ocpp=ocpp
+            )  # the start is not sampled
             server.send(signal.SIGUSR2)
-            figures = call(server, cores()[1], connections=connections, seconds=seconds, warmup=0)
+            figures = call(server, cores()[1], connections=connections, seconds=seconds, warmup=0, ocpp=ocpp)
         if not target.exists():
             sys.exit("the server wrote no samples: it did not stop in time")
         found = json.loads(target.read_text())

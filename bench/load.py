@@ -153,12 +153,18 @@ def call(
     warmup: float,
     pace: float = 0,
     hold: float = 0,
+    ocpp: str = "1.6",
 ) -> Figures:
     """Keep one CALL outstanding on every connection (`pace`: calls/s in all instead) and measure.
 
-    With `hold`, that many idle seconds come first, and `kib` is among the figures.
+    With `hold`, that many idle seconds come first, and `kib` is among the figures. `ocpp` is the version of OCPP.
     """
-    options: Figures = {"connections": connections, "seconds": seconds, "warmup": warmup}
+    options: dict[str, float | str | None] = {
+        "connections": connections,
+        "seconds": seconds,
+        "warmup": warmup,
+    }
+    options["ocpp"] = ocpp
     options["rate"] = server.contestant.rate
     options |= ({"pace": pace} if pace else {}) | ({"hold": hold} if hold else {})
     with Generator(server, core, **options) as load:

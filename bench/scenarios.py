@@ -14,6 +14,7 @@ from contestants import (
     GREENLET,
     GREENLET_PLUGIN,
     NODE_PEER,
+    PEER,
     REACTOR,
     REACTOR_PLUGIN,
     REACTOR_SQLITE,
@@ -69,7 +70,7 @@ EVERYBODY = tuple(row.name for row in CONTESTANTS)
 WITHOUT_PLUGINS = tuple(
     name for name in EVERYBODY if name not in (REACTOR_PLUGIN, GREENLET_PLUGIN, REACTOR_SQLITE)
 )
-KINDS = ("throughput", "memory", "pace", "busy", "storm", "growth")
+KINDS = ("throughput", "throughput-2.0.1", "memory", "memory-2.0.1", "pace", "busy", "storm", "growth")
 
 
 def scenarios(plan: Plan) -> list[Scenario]:
@@ -82,6 +83,14 @@ def scenarios(plan: Plan) -> list[Scenario]:
             title=f"as fast as they can, {plan.connections} connections",
             who=EVERYBODY,
             turn=lambda server: throughput(server, plan),
+            rounds=plan.rounds,
+        ),
+        Scenario(
+            name="throughput-2.0.1",
+            kind="throughput-2.0.1",
+            title=f"OCPP 2.0.1, as fast as they can, {plan.connections} connections",
+            who=(*OURS, REACTOR_SQLITE, PEER),
+            turn=lambda server: throughput(server, plan, "2.0.1"),
             rounds=plan.rounds,
         ),
         Scenario(
@@ -116,6 +125,14 @@ def scenarios(plan: Plan) -> list[Scenario]:
             turn=lambda server: memory(server, plan),
             rounds=1,
         ),
+        Scenario(
+            name="memory-2.0.1",
+            kind="memory-2.0.1",
+            title=f"{many:,} idle connections of OCPP 2.0.1, booted",
+            who=(*OURS, PEER),
+            turn=lambda server: memory(server, plan, "2.0.1"),
+            rounds=1,
+        ),
     ]
     rows += [
         Scenario(
@@ -131,9 +148,16 @@ def scenarios(plan: Plan) -> list[Scenario]:
     return rows
 
 
-def throughput(server: Running, plan: Plan) -> Figures:
+def throughput(server: Running, plan: Plan, ocpp: str = "1.6") -> Figures:
     """Measure a closed loop: one CALL outstanding on every connection."""
-    return call(server, cores()[1], connections=plan.connections, seconds=plan.seconds, warmup=plan.warmup)
+    return call(
+        server,
+        cores()[1],
+        connections=plan.connections,
+        seconds=plan.seconds,
+        warmup=plan.warmup,
+        ocpp=ocpp,
+    )
 
 
 def pace(server: Running, plan: Plan) -> Figures:
@@ -166,16 +190,17 @@ def busy_among_idle(server: Running, plan: Plan) -> Figures:
     return figures
 
 
-def warm(server: Running) -> None:
+def warm(server: Running, ocpp: str = "1.6") -> None:
     """Connect and disconnect a few charge points, so that one-time allocations do not count for a connection."""
-    call(server, cores()[1], connections=10, seconds=1, warmup=0)
+    call(server, cores()[1], connections=10, seconds=1, warmup=0, ocpp=ocpp)
 
 
-def memory(server: Running, plan: Plan) -> Figures:
+def memory(server: Running, plan: Plan, ocpp: str = "1.6") -> Figures:
     """Measure resident memory per connection."""
-    warm(server)
+    warm(server, ocpp)
     rate = server.contestant.rate
-    with Generator(server, cores()[1], connections=plan.many, seconds=IDLE_S, rate=rate, idle=None) as load:
+    options = {"connections": plan.many, "seconds": IDLE_S, "rate": rate, "idle": None, "ocpp": ocpp}
+    with Generator(server, cores()[1], **options) as load:
         load.connected(2 * GRACE_S)
         kib = load.kib(IDLE_S + GRACE_S)
         load.finish()

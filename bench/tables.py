@@ -75,6 +75,7 @@ SPEED = (
 )
 COLUMNS = {
     "throughput": (*SPEED, Column("generator", "generator", percent)),
+    "throughput-2.0.1": (*SPEED, Column("generator", "generator", percent)),
     "pace": (*SPEED, Column("longest ms", "max_ms", hundredths)),
     "busy": (*SPEED, Column("longest ms", "max_ms", hundredths)),
     "storm": (
@@ -85,6 +86,7 @@ COLUMNS = {
         Column("while dropping", "drop_stall_ms", whole),
     ),
     "memory": (Column("KiB each", "kib", hundredths),),
+    "memory-2.0.1": (Column("KiB each", "kib", hundredths),),
 }
 GROWTH = (
     Column("CPU us/call", "cpu_us", tenths),

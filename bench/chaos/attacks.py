@@ -145,6 +145,8 @@ class Attacks:
 
     def _go_half_open(self, member: Member) -> None:
         """Make a charge point fall silent, often for so long that the system must notice."""
+        if member.tally.deaf:
+            return  # the first of two attacks would be healed by the second one
         patient = self._dice.random() < 0.7
         member.charge_point.faults.go_half_open()
         begun_at = time.monotonic()
