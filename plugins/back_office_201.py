@@ -35,7 +35,7 @@ from . import reservations, tokens
 from .kept_messages import as_sent, flags_of, reasons, same_time, utc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .. import PluginSpec, Receipt, Settings, Store, Tag
 
@@ -53,6 +53,15 @@ RUNS = 100_000
 """Transactions whose events are known to have come without a hole; those that began first are forgotten first."""
 NO_START = "its start has not come"
 """Flag of a transaction of which only later events have come."""
+REGISTER, INTERVAL, POWER = (
+    v201.Measurand.ENERGY_ACTIVE_IMPORT_REGISTER,
+    v201.Measurand.ENERGY_ACTIVE_IMPORT_INTERVAL,
+    v201.Measurand.POWER_ACTIVE_IMPORT,
+)
+WH, W = ("Wh", "kWh", None), ("W", "kW", None)
+UNITS = {REGISTER: WH, INTERVAL: WH, POWER: W, None: WH}
+"""Usual units of the quantities that tell of energy."""
+LARGE = 10**12
 STATUSES = {str(status): status for status in v201.AuthorizationStatus}
 EMPTY = v201.TransactionEventResponse()
 ENDS_OF_RESERVATIONS = {
@@ -73,6 +82,21 @@ def _info_of(tag: Tag) -> Any:
 def _is_of(token: v201.IdToken, known: Transaction) -> bool:
     """Return whether a token is the one that a transaction has."""
     return tokens.same(token.id_token, str(token.type), known.id_tag, known.id_type)
+
+
+def _seem_usable(meter_values: Iterable[v201.MeterValue]) -> bool:
+    """Tell quickly if the values of energy and power are figures in the usual units; others are only shown."""
+    for one in meter_values:
+        for sampled in one.sampled_value:
+            units = UNITS.get(sampled.measurand)
+            if units is None:
+                continue
+            measure = sampled.unit_of_measure
+            if measure is not None and (measure.multiplier or measure.unit not in units):
+                return False
+            if not -LARGE < sampled.value < LARGE:
+                return False
+    return True
 
 
 class BackOffice201(Plugin):
@@ -115,6 +139,8 @@ class BackOffice201(Plugin):
         self._now = now
         # Transactions whose record is not known to be durable: it is handed over again with each of their events.
         self._unsure: dict[int, Receipt] = {}
+        # The same for what later events told of it.
+        self._amending: dict[int, Receipt] = {}
         self._queries = store.collections.status_queries
         self._asking: dict[int, Any] = {}  # waits before questions, by transaction
         self._runs: dict[int, int] = {}  # last number of the events without a hole, by transaction
@@ -370,9 +396,9 @@ class BackOffice201(Plugin):
             later = self._with_doubts(later)
         if known.id in self._unsure:
             receipts.append(self._unsure_of(later))
-        tells = evse is not None or request.id_token is not None or state is not None
+        tells = evse is not None or request.id_token is not None or known.id in self._amending
         if tells or later != known:
-            receipts.append(self._store.update_transaction(later))
+            receipts.append(self._amend(later))
         if moved:
             if later.open:
                 self._over(call, later)
@@ -384,6 +410,16 @@ class BackOffice201(Plugin):
         receipt = self._unsure[transaction.id] = self._store.start_transaction(transaction)
         receipt.then(partial(self._sure_of, transaction.id, receipt))
         return receipt
+
+    def _amend(self, transaction: Transaction) -> Receipt:
+        """Store what an event told of a transaction; until that is durable, each event of it stores it again."""
+        receipt = self._amending[transaction.id] = self._store.update_transaction(transaction)
+        receipt.then(partial(self._amended, transaction.id, receipt))
+        return receipt
+
+    def _amended(self, number: int, receipt: Receipt, error: Exception | None) -> None:
+        if error is None and self._amending.get(number) is receipt:
+            del self._amending[number]
 
     def _sure_of(self, number: int, receipt: Receipt, error: Exception | None) -> None:
         if error is None and self._unsure.get(number) is receipt:
@@ -449,6 +485,8 @@ class BackOffice201(Plugin):
     def _unusable(
         self, call: Call[Any], flags: tuple[str, ...], transaction_id: int | None, receipts: list[Receipt]
     ) -> tuple[str, ...]:
+        if not call.deviations and _seem_usable(call.request.meter_value or ()):
+            return flags
         unusable = v201.VERSION.samples(call.payload, self._naive_zone).unusable
         if not unusable:
             return flags

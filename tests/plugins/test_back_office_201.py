@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chargehand import Call, MemoryStore, Plugin, Tag, TransactionFilter, passive, v201
+from chargehand import Call, MemoryStore, Plugin, StoreError, Tag, TransactionFilter, passive, v201
 from chargehand.plugins import back_office_201
 from chargehand.plugins.back_office_201 import BackOffice201
 from chargehand.protocol.energy import Limits
@@ -509,3 +509,66 @@ def test_energy_is_that_of_a_model_whatever_comes_late_twice_or_never(made):
     assert len(store.meter_readings(known.id)) == len(different)
     assert ("events_missing" in codes(found)) is (len(different) <= last)
     assert Decimal(str(found.supported_energy_wh)) == registers[-1] - registers[0]
+
+
+@pytest.mark.parametrize(
+    "sampled",
+    [
+        {"unitOfMeasure": {"unit": "W"}},
+        {"unitOfMeasure": {"unit": "parsec"}},
+        {"unitOfMeasure": {"multiplier": 31}},
+        {"value": 10**16},
+        {"measurand": "Power.Active.Import", "unitOfMeasure": {"unit": "kWh"}},
+    ],
+)
+def test_an_event_with_a_value_that_cannot_be_used_is_kept_and_named(sampled, send, store):
+    payload = updated(1, 1000)
+    payload["meterValue"][0]["sampledValue"].append({"value": 1, **sampled})
+    assert send(started())["idTokenInfo"]["status"] == "Accepted"
+    assert send(payload) == {}
+    (letter,) = store.dead_letters()
+    assert letter.why.startswith("cannot be used: meterValue[0].sampledValue[1]: ")
+    assert len(store.meter_readings(1)) == 2
+
+
+SAMPLES = st.fixed_dictionaries(
+    {"value": st.integers(-(10**16), 10**16) | st.decimals(-1000, 1000, places=3).map(float)},
+    optional={
+        "measurand": st.sampled_from([str(one) for one in v201.Measurand]),
+        "unitOfMeasure": st.fixed_dictionaries(
+            {},
+            optional={
+                "unit": st.sampled_from(["Wh", "kWh", "WH", "W", "kW", "MWh", "A", ""]),
+                "multiplier": st.integers(-40, 40),
+            },
+        ),
+    },
+)
+
+
+@given(st.lists(SAMPLES, min_size=1, max_size=3))
+def test_what_seems_usable_is_usable(samples):
+    payload = updated(1, meterValue=[{"timestamp": at(1), "sampledValue": samples}])
+    data = json.dumps(payload).encode()
+    request = v201.TransactionEvent.__decoder__.decode(data)
+    if back_office_201._seem_usable(request.meter_value):
+        assert not v201.VERSION.samples(data).unusable
+
+
+def test_a_state_is_stored_again_until_it_is_durable(make, store, monkeypatch):
+    stage = make()
+    station = stage.connect("CP1")
+    assert station.call("TransactionEvent", started())[0] == 3
+    stored = []
+    update = store.update_transaction
+    monkeypatch.setattr(store, "update_transaction", lambda one: stored.append(one) or update(one))
+    store.hold()
+    station.call("TransactionEvent", updated(1, state="Charging"))
+    assert len(stored) == 1
+    store.settle(StoreError("the disk is full"))
+    store.work()
+    stage.settle()
+    station.take()
+    for seq in (2, 3):
+        assert station.call("TransactionEvent", updated(seq, state="Charging"))[0] == 3
+        assert [one.charging_state for one in stored] == ["Charging", "Charging"]
