@@ -336,7 +336,8 @@ class _Entry:
         self.ended: set[int] = set()  # origins of ended processes that are read to their end
         self.elsewhere: Elsewhere | None = None  # what other processes have to deliver
         self.elsewhere_due = 0.0  # when it is looked at again for those that wait
-        # Charge points of which no other process has events to deliver, nor will have any while they are here.
+        # Charge points that are here for a while: other processes store the end of a command, or what was done by hand,
+        # at most. So it is not looked for at each of their events.
         self.ours: set[str] = set()
 
     def seen(self, origin: int) -> int:
@@ -770,20 +771,17 @@ class EventConsumers(Actor):
         if self._living is None or entry.everywhere:
             return False
         charge_point_id = delivery.event.charge_point_id
-        if not charge_point_id or charge_point_id in entry.ours:
+        if not charge_point_id:
             return False
+        known, certain = entry.elsewhere, charge_point_id in entry.ours
         now = self._context.clock.monotonic()
         try:
-            if (
-                entry.elsewhere is None
-                or entry.elsewhere.looked_at < delivery.at
-                or now >= entry.elsewhere_due
-            ):
-                entry.elsewhere = self._log.elsewhere(entry.state.name)
+            if known is None or now >= entry.elsewhere_due or (known.looked_at < delivery.at and not certain):
+                known = entry.elsewhere = self._log.elsewhere(entry.state.name)
                 entry.elsewhere_due = now + ELSEWHERE_S
         except StoreError:
             return True
-        oldest = entry.elsewhere.oldest.get(charge_point_id)
+        oldest = known.oldest.get(charge_point_id)
         elsewhere = oldest is not None and oldest < delivery.at
         here_since = self._here_since.get(charge_point_id)
         if not elsewhere and here_since is not None and here_since + CERTAIN_S < now:

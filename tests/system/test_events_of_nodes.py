@@ -258,3 +258,21 @@ def test_other_charge_points_do_not_wait_while_many_events_wait_for_another_node
     until(lambda: len(nodes.taken) == 20)
     assert [one for one in nodes.numbers if one[1] in (1, *range(13, 17))] == both(1, *range(13, 17))
     assert [one for one in nodes.numbers if one[1] in range(2, 7)] == both(*range(2, 7))
+
+
+def test_events_wait_for_what_another_node_has_stored_of_a_charge_point_here(nodes, monkeypatch):
+    monkeypatch.setattr(event_consumers, "CERTAIN_S", -1.0)
+    nodes.start("a")
+    b = nodes.start("b")
+    b._durable_events.moved("CP1", here=True)
+    nodes.lives("b", 1)
+    until(lambda: len(nodes.taken) == 2)
+    nodes.faults["a"] += [ValueError("it fails")] * 1000
+    nodes.lives("a", 2)  # by hand
+    until(lambda: len(nodes.faults["a"]) < 998)
+    nodes.lives("b", 3)
+    settle()
+    assert nodes.numbers == both(1)
+    nodes.faults["a"].clear()
+    until(lambda: len(nodes.taken) == 6)
+    assert nodes.numbers == both(1, 2, 3)
