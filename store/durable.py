@@ -507,11 +507,11 @@ class DurableStore:
         return [id_ for (id_,) in self._ask(REGISTERED_IDS, after, limit)]
 
     def find_registration(self, charge_point_id: str) -> StoredRegistration | None:
-        """Return the registration of a charge point. Switches greenlets unless it is in memory."""
+        """Return the registration of a charge point. Switches greenlets unless it is in memory, and only there."""
         known = self._registrations.get(charge_point_id)
-        if known is not None:
+        if known is not None and not self.others_write:
             return known
-        return next((self._shared(*found) for found in self._ask(REGISTRATION, charge_point_id)), None)
+        return next((self._shared(*found) for found in self._ask(REGISTRATION, charge_point_id)), known)
 
     def registrations(self) -> Mapping[str, StoredRegistration]:
         """Return the registrations of all charge points that ever booted, by id."""

@@ -512,21 +512,22 @@ class CentralSystem(PluginSystem):
     # -- Commands --------------------------------------------------------------------------------
 
     def version_of(self, charge_point: str, version: str = "") -> Version:
-        """Find the version of a command: the given one, else the last of the charge point, else the preferred one.
+        """Find the version of a command: the given one, else the last of the charge point, at whichever process.
 
-        Raises `UnknownVersion` for one that the system does not speak.
+        Of a charge point that has never booted it is the preferred one. May switch greenlets. Raises `UnknownVersion`
+        for one that the system does not speak.
         """
-        return self._commands.version_of(charge_point, version)
+        return self._commands.find_version(charge_point, version)
 
     def prepare(
         self, charge_point: str, action: str, payload: bytes, version: str = ""
     ) -> PreparedCommand[Any]:
         """Check a payload in JSON as the request of an action, once; `send` takes what is returned.
 
-        `version` is the name of a version of OCPP, by default the last of the charge point, or the preferred one of
-        the system. Raises `UnknownVersion` for one that the system does not speak;
-        `UnknownAction` (a LookupError) for an action that the version has not, `NotACommand` (a ValueError) for one
-        that only charge points send, and `InvalidPayload` with all violations.
+        `version` is the name of a version of OCPP, by default that of `version_of`. May switch greenlets. Raises
+        `UnknownVersion` for one that the system does not speak; `UnknownAction` (a LookupError) for an action that the
+        version has not, `NotACommand` (a ValueError) for one that only charge points send, and `InvalidPayload` with
+        all violations.
         """
         return self._commands.prepare(charge_point, action, payload, version)
 

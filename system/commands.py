@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
+from ..actors.runtime.native_pool import in_hub
 from ..actors.runtime.threads import native_thread
-from ..actors.session.commands import UnknownVersion, log_end, make_ticket, prepare, prepared
+from ..actors.session.commands import UnknownVersion, log_end, make_ticket, named, prepare, prepared
 from ..actors.session.messages import CancelCommand, SendCommand, TicketEnded
 from ..actors.session.tickets import Ticket, TicketState
 from ..protocol.errors import InvalidPayload
 from ..protocol.verbs import Verb, VerbRefused
+from ..protocol.versions import version_named
+from ..store.store import StoreError
 from .ticket_store import TicketStore
 
 if TYPE_CHECKING:
@@ -88,27 +90,40 @@ class Commands:
             elif ticket.end(TicketState.NEVER_SENT, now, reason):
                 log_end(self._context, ticket)
 
-    def version_of(self, charge_point_id: str, version: str = "") -> Version:
-        """Find the version of a command: the given one, else the last of the charge point, else the preferred one.
+    def version_of(self, charge_point_id: str) -> Version:
+        """Find the version of a charge point as it is known here, else the preferred one. Never switches greenlets."""
+        cell, stored = self._directory.find(charge_point_id), self._store.registration(charge_point_id)
+        name = cell.charge_point.version if cell is not None else stored.version if stored else ""
+        return version_named(self._versions, name) or next(iter(self._versions.values()))
 
-        Raises `UnknownVersion`.
+    def find_version(self, charge_point_id: str, version: str = "") -> Version:
+        """Find the version of a command: the given one, else the last of the charge point, at whichever process.
+
+        Of a charge point that has never booted it is the preferred one. May switch greenlets. Raises `UnknownVersion`.
         """
-        versions = {known.name: known for known in self._versions.values()}
-        if version and version not in versions:
-            raise UnknownVersion(f"version must be one of: {', '.join(versions)}")
-        name = version
-        if not name:
-            cell, stored = self._directory.find(charge_point_id), self._store.registration(charge_point_id)
-            name = cell.charge_point.version if cell is not None else stored.version if stored else ""
-        if name in versions:
-            return versions[name]
-        return next(iter(versions.values()))
+        if version:
+            given = version_named(self._versions, version)
+            if given is None:
+                known = ", ".join(one.name for one in self._versions.values())
+                raise UnknownVersion(f"version must be one of: {known}")
+            return given
+        if native_thread() != self.home.thread:
+            found: Version = in_hub(self.home, self.find_version, charge_point_id)
+            return found
+        cell = self._directory.find(charge_point_id)
+        if cell is None or not cell.charge_point.connected:
+            with suppress(StoreError):
+                stored = self._store.find_registration(charge_point_id)
+                last = version_named(self._versions, stored.version) if stored is not None else None
+                if last is not None:
+                    return last
+        return self.version_of(charge_point_id)
 
     def prepare(
         self, charge_point: str, action: str, payload: bytes, version: str = ""
     ) -> PreparedCommand[Any]:
         """Check a payload in JSON as the request of an action, once, so that `send` can take it."""
-        return prepare(self.version_of(charge_point, version), action, payload)
+        return prepare(self.find_version(charge_point, version), action, payload)
 
     def send(
         self,
@@ -125,7 +140,7 @@ class Commands:
         if not self._open:
             raise RuntimeError("the central system is not running")
         if isinstance(request, Verb):
-            request = self._as_named(request)
+            request = named(request, self._store)
         ticket = make_ticket(
             self._registry.new_id,
             charge_point,
@@ -144,17 +159,6 @@ class Commands:
         )
         self.in_hub(self._submit, ticket)
         return ticket
-
-    def _as_named(self, verb: Verb) -> Verb:
-        """Name the transaction of a verb as its charge point does, if that has given it an id of its own."""
-        number = getattr(verb, "transaction_id", None)
-        known = self._store.open_transaction(number) if isinstance(number, int) else None
-        if known is None or not known.remote_id:
-            return verb
-        changes: dict[str, Any] = {"transaction_id": known.remote_id}
-        if getattr(verb, "evse", 0) is None:
-            changes["evse"] = known.evse_id
-        return msgspec.structs.replace(verb, **changes)
 
     def check(
         self, request: Request[R] | PreparedCommand[R] | Verb, **options: Any

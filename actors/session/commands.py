@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ...protocol.message import Message
     from ..runtime.threads import Inlet
     from .cell import ChargePointCell
-    from .context import SessionContext
+    from .context import SessionContext, SessionStore
 
 R = TypeVar("R", bound="Message")
 
@@ -132,6 +132,21 @@ def numbered(verb: Verb) -> Verb:
     if isinstance(verb, Reserve) and verb.reservation_id is None:
         return msgspec.structs.replace(verb, reservation_id=_number())
     return verb
+
+
+def named(verb: Verb, store: SessionStore) -> Verb:
+    """Name the transaction of a verb as its charge point does, if that has given it an id of its own.
+
+    A transaction is known to be open in the process that its charge point is connected to, and may be in others.
+    """
+    number = getattr(verb, "transaction_id", None)
+    known = store.open_transaction(number) if isinstance(number, int) else None
+    if known is None or not known.remote_id:
+        return verb
+    changes: dict[str, Any] = {"transaction_id": known.remote_id}
+    if getattr(verb, "evse", 0) is None:
+        changes["evse"] = known.evse_id
+    return msgspec.structs.replace(verb, **changes)
 
 
 def translated(
@@ -308,7 +323,8 @@ class SessionCommands:
                 context.host.local_list(id_) if to_send and type(ticket.verb) is SyncLocalList else None
             )
             version, now = self._cell.session.rules.version, context.clock.time()
-            command = translated(ticket.verb, version, now, self.configuration, local_list)
+            verb = named(ticket.verb, context.store)
+            command = translated(verb, version, now, self.configuration, local_list)
             ticket.put_into(command.request, command.payload)
 
     def note_configuration(self, told: Mapping[str, str]) -> None:

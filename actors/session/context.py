@@ -114,6 +114,14 @@ class OpenTransaction(Protocol):
     def charge_point_id(self) -> str:
         """Charge point that it belongs to."""
 
+    @property
+    def remote_id(self) -> str:
+        """Id that its charge point gave it; "" if it has none but its number."""
+
+    @property
+    def evse_id(self) -> int | None:
+        """EVSE that it is at; None if that is not known."""
+
 
 class SessionStore(Protocol):
     """Store as a session needs it; nothing here blocks."""

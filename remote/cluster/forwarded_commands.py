@@ -7,6 +7,7 @@ handed only commands of versions of OCPP that it has said it speaks; all nodes s
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,9 +15,9 @@ import gevent
 
 from ...actors.session.tickets import Ticket, TicketState
 from ...protocol.effects import Effect
-from ...protocol.errors import ErrorCode, Refused
-from ...protocol.payload import lenient
-from ...protocol.versions import VERSIONS
+from ...protocol.errors import ErrorCode, InvalidPayload, Refused
+from ...protocol.payload import lenient, typed
+from ...protocol.versions import VERSIONS, version_named
 from .coordinator import CoordinatorUnavailable
 from .messages import (
     AskVersions,
@@ -232,6 +233,7 @@ class ForwardedCommands:
             return
         if isinstance(message, CommandSent):
             ticket.sent(message.at)
+            _put_into(ticket, message)
         elif isinstance(message, CommandReturned):
             del self._at[id_]
             self._go(self._place, ticket)
@@ -305,3 +307,12 @@ class ForwardedCommands:
 
 def _expired(ticket: Ticket[Any], now: float) -> bool:
     return ticket.expires_in_s is not None and ticket.created_at + ticket.expires_in_s <= now
+
+
+def _put_into(ticket: Ticket[Any], message: CommandSent) -> None:
+    """Give a ticket the message that its verb was put into by the session of its charge point."""
+    version = version_named(VERSIONS, message.version)
+    row = version.actions.get(message.action) if version is not None else None
+    if row is not None:
+        with contextlib.suppress(InvalidPayload):
+            ticket.put_into(typed(row.request, message.payload), message.payload)

@@ -105,7 +105,8 @@ class HostedCommands:
         if origin is None or self._tickets.get(ticket.id) is not ticket:
             return
         if ticket.state is TicketState.SENT:
-            self._report(origin, CommandSent(ticket.id, ticket.sent_at or 0.0))
+            made = () if ticket.verb is None else (ticket.version, ticket.action, ticket.payload)
+            self._report(origin, CommandSent(ticket.id, ticket.sent_at or 0.0, *made))
             return
         if ticket.open:
             return

@@ -37,10 +37,13 @@ class CommandReturned(NodeMessage, frozen=True, tag="returned"):
 
 
 class CommandSent(NodeMessage, frozen=True, tag="sent"):
-    """The command is on the wire."""
+    """The command is on the wire. One that was made from a verb comes as it was put into a message there."""
 
     id: str
     at: float
+    version: str = ""
+    action: str = ""
+    payload: bytes = b""
 
 
 class CommandEnded(NodeMessage, frozen=True, tag="ended"):

@@ -190,6 +190,39 @@ def test_a_tag_that_one_was_told_of_is_known_to_the_other(start_server: StartSer
             car.raw.socket.close()
 
 
+def test_commands_of_2_0_1_are_sent_by_whichever_process(start_server: StartServer) -> None:
+    server = start_server(*TWO)
+    with contextlib.ExitStack() as stations:
+        for number in range(6):
+            name = f"CP{number}"
+            raw = stations.enter_context(RawSocket(f"{server.ws}/{name}"))
+            assert raw.handshake(raw.path, "Sec-WebSocket-Protocol: ocpp2.0.1").status == 101
+            boot = {"chargingStation": {"model": "M", "vendorName": "V"}, "reason": "PowerUp"}
+            assert raw.call("BootNotification", boot)[0] == 3
+            started = {
+                "eventType": "Started",
+                "timestamp": "2026-11-28T12:00:00Z",
+                "triggerReason": "Authorized",
+                "seqNo": 0,
+                "transactionInfo": {"transactionId": f"tx-{number}"},
+                "evse": {"id": 1},
+            }
+            assert raw.call("TransactionEvent", started)[0] == 3
+            path = f"/api/v1/charge-points/{name}"
+            wanted = {"getVariableData": [{"component": {"name": "C"}, "variable": {"name": "V"}}]}
+            query = "wait=0"
+            told = server.ask("POST", f"{path}/commands/GetVariables?{query}", wanted)
+            assert told.status == 202, told.text
+            _, unique_id, action, _ = json.loads(raw.text())
+            assert action == "GetVariables"
+            raw.send(json.dumps([4, unique_id, "InternalError", "", {}]))
+            found = server.ask("GET", f"/api/v1/transactions?charge_point={name}").json["transactions"]
+            stop = {"transaction_id": found[0]["transaction_id"]}
+            told = server.ask("POST", f"{path}/verbs/stop_charging?{query}", stop)
+            assert told.status == 202, told.text
+            assert json.loads(raw.text())[2:] == ["RequestStopTransaction", {"transactionId": f"tx-{number}"}]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_is_in_order_and_leaves_no_process(start_server: StartServer, number: signal.Signals) -> None:
     server = start_server(*TWO)

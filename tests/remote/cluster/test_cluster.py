@@ -14,6 +14,7 @@ from chargehand import (
     TicketState,
     v16,
     v201,
+    verbs,
 )
 from chargehand.actors.runtime.timers import Timers
 from chargehand.remote.cluster.claims import Claims
@@ -21,6 +22,7 @@ from chargehand.remote.cluster.coordinator import Claim
 from chargehand.remote.cluster.messages import AskVersions, ForwardCommand, decode
 from chargehand.simulator import HandshakeRefused, refusing, silent
 from chargehand.simulator.v201 import Station
+from chargehand.system import commands
 from chargehand.testing import ManualClock, StubStore
 
 from ...hub import settle, until
@@ -190,6 +192,26 @@ def test_a_command_of_a_later_version_goes_to_a_node_that_speaks_it(a, b):
         for _ in range(2):
             ticket = a.send("CP1", v201.ClearCache(), timeout_s=5)
             assert ticket.result(timeout_s=5).status == "Accepted"
+        assert station.online
+
+
+def test_a_verb_from_afar_is_the_message_of_its_station_with_its_own_names(a, b, monkeypatch):
+    with Station(f"ws://127.0.0.1:{b.port}/ocpp", "CP1") as station:
+        ticket = a.start_charging("CP1", "T1", evse=1, until_effect=True)
+        assert ticket.wait(5)
+        assert (ticket.action, ticket.version, ticket.effect) == ("RequestStartTransaction", "2.0.1", "done")
+        (known,) = b.store.open_transactions("CP1")
+        monkeypatch.setattr(
+            commands, "named", lambda verb, _: verb
+        )  # this node does not know that it is open
+        far = verbs.StopCharging(transaction_id=known.id)
+        ticket = a.send("CP1", far, until_effect=True)
+        assert ticket.wait(5)
+        assert (ticket.request, ticket.effect) == (
+            v201.RequestStopTransaction(transaction_id=known.remote_id), "done"
+        )  # fmt: skip
+        ticket = a.get_configuration("CP1", ["OCPPCommCtrlr.HeartbeatInterval"])
+        assert ticket.result(timeout_s=5).get_variable_result[0].attribute_status == "Accepted"
         assert station.online
 
 
