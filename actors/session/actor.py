@@ -523,7 +523,8 @@ class SessionActor(Actor):
             first = cell.session.first_call(cell.context.clock.monotonic())
             if first is None or not self._is_marked(first.owner, cell.context.durable_tickets):
                 return
-        self._translate_first(cell.session)
+        if cell.session.calls.waiting:
+            self._translate_first(cell.session)
         following = cell.session.next_call(cell.context.clock.monotonic())
         if following is not None:
             outgoing, frame = following

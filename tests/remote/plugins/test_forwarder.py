@@ -399,6 +399,49 @@ def test_a_plugin_host_sees_answers_whoever_gave_them(build):
     assert (boot[1], boot[2].status, boot[3]) == ("CP1", "Accepted", False)
 
 
+def test_answers_are_seen_in_order_with_the_calls_of_their_charge_point(build):
+    class Both(Watcher):
+        @passive(v16.Authorize)
+        def authorize(self, call):
+            self.seen.append(("call", call.request.id_tag))
+            return {"idTagInfo": {"status": "Accepted"}}
+
+    harness = build()
+    plugin = harness.work(Both)
+    until(lambda: watching(harness))
+    with harness.connect() as charge_point:
+        for number in range(20):
+            status_of(charge_point, f"T{number}")
+        until(lambda: ("Authorize", "T19") in [one[:2] for one in plugin.seen])
+    seen = [one[:2] for one in plugin.seen if one[0] in ("call", "Authorize")]
+    assert seen == [(kind, f"T{number}") for number in range(20) for kind in ("call", "Authorize")]
+
+
+def test_answers_that_redis_does_not_take_are_lost_and_counted_and_nobody_waits(build, own_redis):
+    server = own_redis()
+    harness = build(actions=(), url=server.url)
+    harness.work(Watcher, group="watchers")
+    until(lambda: watching(harness))
+    with harness.connect() as charge_point:
+        server.kill()
+        until(lambda: not harness.remote._streams.link.connected)
+        for _ in range(3):
+            assert status_of(charge_point) == "Accepted"
+        until(lambda: harness.counts.get("remote_event_lost", 0) >= 3)
+        assert not harness.remote._cell.quarantined
+
+
+def test_answers_do_not_fill_a_stream_that_nobody_reads(build):
+    harness = build(actions=(), stream_limit=4)
+    harness.work(Watcher, group="watchers")
+    until(lambda: watching(harness))
+    vanish(harness.workers[0])
+    with harness.connect() as charge_point:
+        until(lambda: status_of(charge_point) and harness.counts.get("remote_event_lost"))
+    stream = Keys(harness.prefix).stream(partition_of("CP1", 4), "watchers")
+    assert harness.remote._streams.link.ask("XLEN", stream) <= 3  # two of answers, and an event
+
+
 def test_a_plugin_host_sees_what_a_fallback_answered(build):
     harness = build()
     plugin = harness.work(Watcher)  # it handles no calls, so that fallbacks answer
