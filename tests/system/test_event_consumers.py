@@ -340,4 +340,4 @@ def test_a_stream_goes_on_with_what_the_next_system_stores(systems):
     stream.close()
     with pytest.raises(WrongCursor):
         system.event_stream(KINDS, after="nonsense")
-    assert not system._router.listeners
+    assert not system._router.watched
