@@ -91,7 +91,7 @@ def main(*, charge_points: int, quiet_s: float, seed: int) -> None:
             raise click.ClickException(str(error)) from error
         tally, commander, faults = run(deployment, charge_points, quiet_s, seed)
         deployment.stop_nodes()
-        counts, lost = check(tally.log, database.url)
+        counts, lost = check(tally.log, database.url, {})
         faults += lost
     table = Table("what", "figure")
     rows = {
