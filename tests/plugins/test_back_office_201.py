@@ -333,6 +333,29 @@ def test_a_plugin_checks_the_certificate_and_the_back_office_the_token(store):
     ]
 
 
+class Blocking(Plugin):
+    """Blocks every token, and has events answered by the next plugin."""
+
+    @passive(v201.Authorize)
+    def authorize(self, _: Call[v201.Authorize]) -> v201.AuthorizeResponse:
+        info = v201.IdTokenInfo(status=v201.AuthorizationStatus.BLOCKED)
+        return v201.AuthorizeResponse(id_token_info=info)
+
+    @passive(v201.TransactionEvent)
+    def transaction_event(self, call: Call[v201.TransactionEvent]) -> v201.TransactionEventResponse:
+        return call.pass_on()
+
+
+def test_a_shadow_plugin_is_compared_and_answers_nothing(store):
+    plugins = [Blocking.spec(shadow=True), BackOffice201.spec(store, now=lambda: START)]
+    with Stage(*plugins, store=store, rules=SessionRules(version=v201.VERSION)) as stage:
+        station = stage.connect("CP1")
+        assert station.call("Authorize", {"idToken": TOKEN})[2]["idTokenInfo"]["status"] == "Accepted"
+        assert station.call("TransactionEvent", started())[2]["idTokenInfo"]["status"] == "Accepted"
+        until(lambda: stage.counts["shadow_same"] == stage.counts["shadow_differs"] == 1, "the comparison")
+    assert len(store.transactions()) == 1
+
+
 def test_there_is_no_answer_before_all_is_durable(make, store):
     stage = make()
     station = stage.connect("CP1")
