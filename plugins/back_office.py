@@ -32,7 +32,7 @@ from .. import (
 )
 from . import charging_profiles as profiles
 from . import reservations, stops, tokens
-from .kept_messages import as_sent, flags_of, reasons, same_time, say_all, utc
+from .kept_messages import as_sent, flags_of, passive_each, reasons, same_time, say_all, utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -118,6 +118,22 @@ def _seem_usable(meter_values: Iterable[v16.MeterValue | v16.TransactionData]) -
     except ValueError:
         return False
     return -LARGE < total < LARGE
+
+
+KEPT: dict[Any, tuple[str, Any]] = {
+    v16.DiagnosticsStatusNotification: ("diagnostics", v16.DiagnosticsStatusNotificationResponse()),
+    v16.FirmwareStatusNotification: ("firmware", v16.FirmwareStatusNotificationResponse()),
+    v16.SignedFirmwareStatusNotification: ("firmware", v16.SignedFirmwareStatusNotificationResponse()),
+    v16.LogStatusNotification: ("log", v16.LogStatusNotificationResponse()),
+    v16.SecurityEventNotification: ("security", v16.SecurityEventNotificationResponse()),
+    # A plugin of the user answers those of its vendors, and has a certificate authority.
+    v16.DataTransfer: (
+        "data_transfer",
+        v16.DataTransferResponse(status=v16.DataTransferStatus.UNKNOWN_VENDOR_ID),
+    ),
+    v16.SignCertificate: ("sign_certificate", v16.SignCertificateResponse(status=v16.GenericStatus.REJECTED)),
+}
+"""Messages that are only stored, by request: kinds of their events, and their answers."""
 
 
 class BackOffice(Plugin):
@@ -500,53 +516,12 @@ class BackOffice(Plugin):
 
     # -- Everything else ---------------------------------------------------------------------------
 
-    @passive(v16.DataTransfer)
-    def data_transfer(self, call: Call[v16.DataTransfer]) -> v16.DataTransferResponse:
-        """Store the message and answer UnknownVendorId: a plugin of the user answers those of its vendors."""
-        self._note(call, "data_transfer")
-        return v16.DataTransferResponse(status=v16.DataTransferStatus.UNKNOWN_VENDOR_ID)
-
-    @passive(v16.DiagnosticsStatusNotification)
-    def diagnostics(
-        self, call: Call[v16.DiagnosticsStatusNotification]
-    ) -> v16.DiagnosticsStatusNotificationResponse:
-        """Keep it."""
-        self._note(call, "diagnostics")
-        return v16.DiagnosticsStatusNotificationResponse()
-
-    @passive(v16.FirmwareStatusNotification)
-    def firmware(self, call: Call[v16.FirmwareStatusNotification]) -> v16.FirmwareStatusNotificationResponse:
-        """Keep it."""
-        self._note(call, "firmware")
-        return v16.FirmwareStatusNotificationResponse()
-
-    @passive(v16.SignedFirmwareStatusNotification)
-    def signed_firmware(
-        self, call: Call[v16.SignedFirmwareStatusNotification]
-    ) -> v16.SignedFirmwareStatusNotificationResponse:
-        """Keep it."""
-        self._note(call, "firmware")
-        return v16.SignedFirmwareStatusNotificationResponse()
-
-    @passive(v16.LogStatusNotification)
-    def log_status(self, call: Call[v16.LogStatusNotification]) -> v16.LogStatusNotificationResponse:
-        """Keep it."""
-        self._note(call, "log")
-        return v16.LogStatusNotificationResponse()
-
-    @passive(v16.SecurityEventNotification)
-    def security_event(
-        self, call: Call[v16.SecurityEventNotification]
-    ) -> v16.SecurityEventNotificationResponse:
-        """Keep it."""
-        self._note(call, "security")
-        return v16.SecurityEventNotificationResponse()
-
-    @passive(v16.SignCertificate)
-    def sign_certificate(self, call: Call[v16.SignCertificate]) -> v16.SignCertificateResponse:
-        """Store the request and answer Rejected: a certificate authority is a plugin of the user."""
-        self._note(call, "sign_certificate")
-        return v16.SignCertificateResponse(status=v16.GenericStatus.REJECTED)
+    @passive_each(KEPT)
+    def keep(self, call: Call[Any]) -> Any:
+        """Store a message as an event, and give the answer of the table: nothing else is done about it here."""
+        kind, answer = KEPT[type(call.request)]
+        self._note(call, kind)
+        return answer
 
     def _note(self, call: Call[Any], kind: str) -> Event:
         event = Event(

@@ -12,7 +12,6 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import gevent
 import msgspec
 
 from .. import (
@@ -32,25 +31,16 @@ from .. import (
 )
 from . import charging_profiles as profiles
 from . import reservations, tokens
-from .kept_messages import as_sent, flags_of, reasons, same_time, utc
+from .kept_messages import as_sent, flags_of, passive_each, reasons, same_time, utc
+from .missing_events import ASK_AFTER_S, MissingEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from .. import PluginSpec, Receipt, Settings, Store, Tag
 
 VERSION_NAME = v201.VERSION.name
 """Version of OCPP of all records here."""
-ASK_AFTER_S = 2.0
-"""Seconds after the end of a transaction with a hole in its events, before the station is asked for the rest."""
-HOLE = "events_missing"
-"""Code of the finding of such a hole."""
-READINGS = 50_000
-"""Events of a transaction among which a hole is looked for."""
-QUERIES = 100
-"""Questions about transactions that wait for one station; the oldest are dropped first."""
-RUNS = 100_000
-"""Transactions whose events are known to have come without a hole; those that began first are forgotten first."""
 NO_START = "its start has not come"
 """Flag of a transaction of which only later events have come."""
 REGISTER, INTERVAL, POWER = (
@@ -72,6 +62,44 @@ ENDS_OF_RESERVATIONS = {
 _adapter: Any = v201.VERSION.local_lists
 _stop_facts: Any = v201.TransactionEvent.__action__.stop
 _identity_of: Any = v201.TransactionEvent.__action__.identity
+
+
+KEPT: dict[Any, tuple[str, Any]] = {
+    # A free connector says nothing of its EVSE, which may have another one in use.
+    v201.StatusNotification: ("status", v201.StatusNotificationResponse()),
+    v201.ClearedChargingLimit: ("charging_limit_cleared", v201.ClearedChargingLimitResponse()),
+    v201.FirmwareStatusNotification: ("firmware", v201.FirmwareStatusNotificationResponse()),
+    v201.LogStatusNotification: ("log", v201.LogStatusNotificationResponse()),
+    v201.NotifyChargingLimit: ("charging_limit", v201.NotifyChargingLimitResponse()),
+    v201.NotifyDisplayMessages: ("display_messages", v201.NotifyDisplayMessagesResponse()),
+    v201.NotifyMonitoringReport: ("monitoring_report", v201.NotifyMonitoringReportResponse()),
+    v201.NotifyReport: ("report", v201.NotifyReportResponse()),
+    v201.PublishFirmwareStatusNotification: (
+        "publish_firmware",
+        v201.PublishFirmwareStatusNotificationResponse(),
+    ),
+    v201.ReportChargingProfiles: ("charging_profiles", v201.ReportChargingProfilesResponse()),
+    v201.SecurityEventNotification: ("security", v201.SecurityEventNotificationResponse()),
+    # A plugin of the user answers those of its vendors, and has a certificate authority.
+    v201.DataTransfer: (
+        "data_transfer",
+        v201.DataTransferResponse(status=v201.DataTransferStatus.UNKNOWN_VENDOR_ID),
+    ),
+    v201.SignCertificate: (
+        "sign_certificate",
+        v201.SignCertificateResponse(status=v201.GenericStatus.REJECTED),
+    ),
+    # No charging profile follows from here.
+    v201.NotifyEVChargingNeeds: (
+        "charging_needs",
+        v201.NotifyEVChargingNeedsResponse(status=v201.NotifyEVChargingNeedsStatus.REJECTED),
+    ),
+    v201.NotifyEVChargingSchedule: (
+        "charging_schedule",
+        v201.NotifyEVChargingScheduleResponse(status=v201.GenericStatus.ACCEPTED),
+    ),
+}
+"""Messages that are only stored, by request: kinds of their events, and their answers."""
 
 
 def _info_of(tag: Tag) -> Any:
@@ -135,15 +163,12 @@ class BackOffice201(Plugin):
         self._registration = v201.RegistrationStatus(registration)
         self._fallback_id_tag_status = fallback_id_tag_status
         self._master_pass_group = master_pass_group
-        self._ask_after_s = ask_after_s
+        self._missing = MissingEvents(store, ask=self._ask, is_here=self._is_here, ask_after_s=ask_after_s)
         self._now = now
         # Transactions whose record is not known to be durable: it is handed over again with each of their events.
         self._unsure: dict[int, Receipt] = {}
         # The same for what later events told of it.
         self._amending: dict[int, Receipt] = {}
-        self._queries = store.collections.status_queries
-        self._asking: dict[int, Any] = {}  # waits before questions, by transaction
-        self._runs: dict[int, int] = {}  # last number of the events without a hole, by transaction
 
     @classmethod
     def bundled(cls, settings: Settings, store: Store) -> PluginSpec | None:
@@ -166,13 +191,11 @@ class BackOffice201(Plugin):
 
     def on_start(self) -> None:
         """Wait again with the questions to stations that are connected: this plugin may have been restarted."""
-        for query in self._queries:
-            if self._is_here(query):
-                self._wait_for(query)
+        self._missing.start()
 
     def on_stop(self) -> None:
         """End the waits for events that are missing."""
-        gevent.killall(list(self._asking.values()), block=False)
+        self._missing.stop()
 
     # -- Registration and life -------------------------------------------------------------------
 
@@ -191,12 +214,6 @@ class BackOffice201(Plugin):
     def heartbeat(self, _: Call[v201.Heartbeat]) -> v201.HeartbeatResponse:
         """Answer with the time."""
         return v201.HeartbeatResponse(current_time=self._now())
-
-    @passive(v201.StatusNotification)
-    def status(self, call: Call[v201.StatusNotification]) -> v201.StatusNotificationResponse:
-        """Store the status. A free connector says nothing of its EVSE, which may have another one in use."""
-        self._note(call, "status")
-        return v201.StatusNotificationResponse()
 
     # -- Tokens ------------------------------------------------------------------------------------
 
@@ -259,18 +276,18 @@ class BackOffice201(Plugin):
             receipts.append(self._unsure_of(known))
             self._use_reservation(known, receipts)
             if request.event_type == v201.TransactionEventType.STARTED:
-                self._begin_run(known.id, request.seq_no)
+                self._missing.begin(known.id, request.seq_no)
         else:
             known = self._told_more(call, known, receipts)
         call.transaction_id = known.id
-        whole = self._go_on(known.id, request.seq_no)
+        whole = self._missing.go_on(known.id, request.seq_no)
         ends = request.event_type == v201.TransactionEventType.ENDED
         if known.open:  # before its end, or it would be a correction
             receipts += self._keep(call, known)
             if ends:
                 receipts += self._ended(call, known)
                 if not whole:
-                    receipts.append(self._ask_later(known))
+                    receipts.append(self._missing.ask_later(known))
             elif charge_point_id in self._facts.by_charge_point and not request.offline:
                 self._store.transaction_alive(known.id, call.received_at)
         else:
@@ -458,7 +475,7 @@ class BackOffice201(Plugin):
         except TooManyStops as error:
             return [self._set_aside(call, str(error), known.id)]
         if known.open:
-            self._runs.pop(known.id, None)
+            self._missing.end(known.id)
             receipts += profiles.transaction_stopped(self._store.collections, known)
         return receipts
 
@@ -513,68 +530,19 @@ class BackOffice201(Plugin):
         redelivered = (f"{call.action} was acknowledged by a fallback",) if call.redelivered else ()
         return (*redelivered, *flags_of(call.deviations)) if call.deviations else redelivered
 
-    # -- Events that are missing -------------------------------------------------------------------
-
-    def _begin_run(self, number: int, seq_no: int) -> None:
-        self._runs[number] = seq_no
-        if len(self._runs) > RUNS:
-            del self._runs[next(iter(self._runs))]
-
-    def _go_on(self, number: int, seq_no: int) -> bool:
-        """Note the number of an event; return whether none before it is known to be missing, from the start on."""
-        last = self._runs.get(number)
-        if last is None or seq_no <= last:
-            return last is not None
-        if seq_no == last + 1:
-            self._runs[number] = seq_no
-            return True
-        del self._runs[number]
-        return False
-
-    def _ask_later(self, known: Transaction) -> Receipt:
-        """Ask the station for the state of a transaction that has ended, if events before its end do not come."""
-        waiting = self._queries.of(known.charge_point_id)
-        for query in waiting[: len(waiting) - QUERIES + 1] if len(waiting) >= QUERIES else ():
-            self._drop(query)
-        query = StatusQuery(
-            charge_point_id=known.charge_point_id, transaction_id=known.id, remote_id=known.remote_id
-        )
-        receipt = self._queries.put(query)
-        self._wait_for(query)
-        return receipt
-
     @on(ChargePointOnline)
     def online(self, event: ChargePointOnline) -> None:
         """Ask what has not been asked yet: the process ended before, or the station was away."""
-        if self._queries.has(event.charge_point_id):
-            for query in self._queries.of(event.charge_point_id):
-                self._wait_for(query)
+        self._missing.came_online(event.charge_point_id)
 
-    def _wait_for(self, query: StatusQuery) -> None:
-        if query.transaction_id not in self._asking:
-            self._asking[query.transaction_id] = gevent.spawn_later(self._ask_after_s, self._ask, query)
-
-    def _ask(self, query: StatusQuery) -> None:
-        try:
-            if not self._is_here(query):
-                return  # the process that it connects to asks
-            found: Sequence[MeterReading] = self._store.meter_readings(
-                query.transaction_id, charge_point_id=query.charge_point_id, limit=READINGS
-            )
-            findings = v201.VERSION.findings([one.values for one in found])
-            if any(finding.code == HOLE for finding in findings):
-                request = v201.GetTransactionStatus(transaction_id=query.remote_id)
-                self.system.send(query.charge_point_id, request, when_offline="queue")
-            self._drop(query)
-        finally:
-            del self._asking[query.transaction_id]
-
-    def _is_here(self, query: StatusQuery) -> bool:
-        charge_point = self.system.charge_point(query.charge_point_id)
+    def _is_here(self, charge_point_id: str) -> bool:
+        charge_point = self.system.charge_point(charge_point_id)
         return charge_point is not None and charge_point.connected
 
-    def _drop(self, query: StatusQuery) -> None:
-        self._queries.remove(f"{query.transaction_id}/{query.charge_point_id}")
+    def _ask(self, query: StatusQuery) -> None:
+        """Ask a station for the state of a transaction, and whether messages of it wait."""
+        request = v201.GetTransactionStatus(transaction_id=query.remote_id)
+        self.system.send(query.charge_point_id, request, when_offline="queue")
 
     @passive(v201.MeterValues)
     def meter_values(self, call: Call[v201.MeterValues]) -> v201.MeterValuesResponse:
@@ -609,18 +577,6 @@ class BackOffice201(Plugin):
 
     # -- Everything else ---------------------------------------------------------------------------
 
-    @passive(v201.DataTransfer)
-    def data_transfer(self, call: Call[v201.DataTransfer]) -> v201.DataTransferResponse:
-        """Store the message and answer UnknownVendorId: a plugin of the user answers those of its vendors."""
-        self._note(call, "data_transfer")
-        return v201.DataTransferResponse(status=v201.DataTransferStatus.UNKNOWN_VENDOR_ID)
-
-    @passive(v201.SignCertificate)
-    def sign_certificate(self, call: Call[v201.SignCertificate]) -> v201.SignCertificateResponse:
-        """Store the request and answer Rejected: a certificate authority is a plugin of the user."""
-        self._note(call, "sign_certificate")
-        return v201.SignCertificateResponse(status=v201.GenericStatus.REJECTED)
-
     @passive(v201.Get15118EVCertificate)
     def vehicle_certificate(self, _: Call[v201.Get15118EVCertificate]) -> v201.Get15118EVCertificateResponse:
         """Answer Failed: no certificate pool is known here."""
@@ -632,62 +588,6 @@ class BackOffice201(Plugin):
     def certificate_status(self, _: Call[v201.GetCertificateStatus]) -> v201.GetCertificateStatusResponse:
         """Answer Failed: no OCSP responder is asked here."""
         return v201.GetCertificateStatusResponse(status=v201.GetCertificateStatusResult.FAILED)
-
-    @passive(v201.NotifyEVChargingNeeds)
-    def charging_needs(self, call: Call[v201.NotifyEVChargingNeeds]) -> v201.NotifyEVChargingNeedsResponse:
-        """Store the needs and answer Rejected: no charging profile will follow from here."""
-        self._note(call, "charging_needs")
-        return v201.NotifyEVChargingNeedsResponse(status=v201.NotifyEVChargingNeedsStatus.REJECTED)
-
-    @passive(v201.NotifyEVChargingSchedule)
-    def charging_schedule(
-        self, call: Call[v201.NotifyEVChargingSchedule]
-    ) -> v201.NotifyEVChargingScheduleResponse:
-        """Store the schedule and accept it."""
-        self._note(call, "charging_schedule")
-        return v201.NotifyEVChargingScheduleResponse(status=v201.GenericStatus.ACCEPTED)
-
-    @passive(v201.NotifyChargingLimit)
-    def charging_limit(self, call: Call[v201.NotifyChargingLimit]) -> v201.NotifyChargingLimitResponse:
-        """Keep it: a limit that somebody else has set."""
-        self._note(call, "charging_limit")
-        return v201.NotifyChargingLimitResponse()
-
-    @passive(v201.ClearedChargingLimit)
-    def charging_limit_cleared(
-        self, call: Call[v201.ClearedChargingLimit]
-    ) -> v201.ClearedChargingLimitResponse:
-        """Keep it."""
-        self._note(call, "charging_limit_cleared")
-        return v201.ClearedChargingLimitResponse()
-
-    @passive(v201.ReportChargingProfiles)
-    def charging_profiles(
-        self, call: Call[v201.ReportChargingProfiles]
-    ) -> v201.ReportChargingProfilesResponse:
-        """Keep a part of a report."""
-        self._note(call, "charging_profiles")
-        return v201.ReportChargingProfilesResponse()
-
-    @passive(v201.NotifyReport)
-    def report(self, call: Call[v201.NotifyReport]) -> v201.NotifyReportResponse:
-        """Keep a part of a report."""
-        self._note(call, "report")
-        return v201.NotifyReportResponse()
-
-    @passive(v201.NotifyMonitoringReport)
-    def monitoring_report(
-        self, call: Call[v201.NotifyMonitoringReport]
-    ) -> v201.NotifyMonitoringReportResponse:
-        """Keep a part of a report."""
-        self._note(call, "monitoring_report")
-        return v201.NotifyMonitoringReportResponse()
-
-    @passive(v201.NotifyDisplayMessages)
-    def display_messages(self, call: Call[v201.NotifyDisplayMessages]) -> v201.NotifyDisplayMessagesResponse:
-        """Keep a part of a report."""
-        self._note(call, "display_messages")
-        return v201.NotifyDisplayMessagesResponse()
 
     @passive(v201.NotifyCustomerInformation)
     def customer_information(
@@ -706,35 +606,12 @@ class BackOffice201(Plugin):
             self._add_event(call, "device_event", msgspec.to_builtins(one))
         return v201.NotifyEventResponse()
 
-    @passive(v201.FirmwareStatusNotification)
-    def firmware(
-        self, call: Call[v201.FirmwareStatusNotification]
-    ) -> v201.FirmwareStatusNotificationResponse:
-        """Keep it."""
-        self._note(call, "firmware")
-        return v201.FirmwareStatusNotificationResponse()
-
-    @passive(v201.PublishFirmwareStatusNotification)
-    def publish_firmware(
-        self, call: Call[v201.PublishFirmwareStatusNotification]
-    ) -> v201.PublishFirmwareStatusNotificationResponse:
-        """Keep it."""
-        self._note(call, "publish_firmware")
-        return v201.PublishFirmwareStatusNotificationResponse()
-
-    @passive(v201.LogStatusNotification)
-    def log_status(self, call: Call[v201.LogStatusNotification]) -> v201.LogStatusNotificationResponse:
-        """Keep it."""
-        self._note(call, "log")
-        return v201.LogStatusNotificationResponse()
-
-    @passive(v201.SecurityEventNotification)
-    def security_event(
-        self, call: Call[v201.SecurityEventNotification]
-    ) -> v201.SecurityEventNotificationResponse:
-        """Keep it."""
-        self._note(call, "security")
-        return v201.SecurityEventNotificationResponse()
+    @passive_each(KEPT)
+    def keep(self, call: Call[Any]) -> Any:
+        """Store a message as an event, and give the answer of the table: nothing else is done about it here."""
+        kind, answer = KEPT[type(call.request)]
+        self._note(call, kind)
+        return answer
 
     def _note(self, call: Call[Any], kind: str) -> Receipt:
         data = as_sent(call) if call.deviations else msgspec.to_builtins(call.request)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .. import passive
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .. import Call, Deviation, StopFigures, Transaction
 
@@ -20,6 +22,17 @@ FLAGS = 20
 """Deviations of one message that are flagged one by one."""
 LONG = 500
 """Characters of a value in a deviation that may have been cut off."""
+
+
+def passive_each(requests: Iterable[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark one handler for each of these requests."""
+
+    def mark(handler: Callable[..., Any]) -> Callable[..., Any]:
+        for request in requests:
+            handler = passive(request)(handler)
+        return handler
+
+    return mark
 
 
 def as_sent(call: Call[Any]) -> dict[str, Any]:

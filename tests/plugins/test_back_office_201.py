@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargehand import Call, MemoryStore, Plugin, StoreError, Tag, TransactionFilter, passive, v201
-from chargehand.plugins import back_office_201
+from chargehand.plugins import back_office_201, missing_events
 from chargehand.plugins.back_office_201 import BackOffice201
 from chargehand.protocol.energy import Limits
 from chargehand.protocol.session import SessionRules
@@ -443,7 +443,7 @@ def test_nothing_is_asked_or_stored_of_events_without_a_hole(make, store):
 
 
 def test_the_questions_to_one_station_are_limited(make, store, monkeypatch):
-    monkeypatch.setattr(back_office_201, "QUERIES", 3)
+    monkeypatch.setattr(missing_events, "QUERIES", 3)
     station = make(ask_after_s=1e6).connect("CP1")
     for number in range(5):
         end = ended(4)
