@@ -595,3 +595,20 @@ def test_a_state_is_stored_again_until_it_is_durable(make, store, monkeypatch):
     for seq in (2, 3):
         assert station.call("TransactionEvent", updated(seq, state="Charging"))[0] == 3
         assert [one.charging_state for one in stored] == ["Charging", "Charging"]
+
+
+def test_a_boot_with_the_members_of_1_6_registers_a_station_all_the_same(station, store):
+    kind, _, answer = station.call(
+        "BootNotification", {"chargePointVendor": "V", "chargePointModel": "M", "firmwareVersion": "1"}
+    )
+    assert (kind, answer["status"]) == (3, "Accepted")
+    (kept,) = store.events(charge_point_id="CP1", kind="boot")
+    assert kept.data["chargePointModel"] == "M"
+
+
+def test_an_end_in_another_unit_than_its_updates_is_a_finding_and_takes_nothing_away(send, store):
+    send(started())
+    send(updated(1, meterValue=[reading(1, 12.5, unitOfMeasure={"unit": "kWh"})]))
+    send(ended(2, 12_600 / 1000))
+    assert codes(energy(store)) == ["register_falls"]
+    assert energy(store).energy_wh == 11_500
