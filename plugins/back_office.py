@@ -144,7 +144,7 @@ class BackOffice(Plugin):
     without `concurrent_transactions` one that charges already is ConcurrentTx; over `suspect_energy_wh` a transaction
     is flagged. A stop that names no known transaction may be from `stop_tolerance_s` before the start that it fits.
     `fallback_id_tag_status` is what a fallback answers to a StartTransaction, which a redelivered one is stored with.
-    Tags of the `master_pass_group` may stop every transaction.
+    Tags whose parent is the `master_pass_group` may stop every transaction, and start none.
     """
 
     def __init__(
@@ -330,8 +330,14 @@ class BackOffice(Plugin):
         return msgspec.structs.replace(transaction, flags=(*flags, *doubts)) if doubts else transaction
 
     def _judge_start(self, call: Call[v16.StartTransaction], number: int) -> v16.IdTagInfo:
-        """Return the verdict on the tag of a start; a tag that is charging already may get ConcurrentTx."""
+        """Return the verdict on the tag of a start.
+
+        A tag that is charging already may get ConcurrentTx; a master pass starts nothing, it is Invalid.
+        """
         info = self._judge(call.request.id_tag)
+        group = self._master_pass_group
+        if group and info.status is ACCEPTED and (info.parent_id_tag or "").lower() == group.lower():
+            return msgspec.structs.replace(info, status=INVALID)
         if self._concurrent_transactions or info.status is not ACCEPTED:
             return info
         if self._store.charging_with_tag(call.request.id_tag, besides=number) is not None:

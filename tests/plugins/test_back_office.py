@@ -190,6 +190,27 @@ def test_a_new_start_of_the_same_tag_is_another_transaction(charge_point):
     assert first["transactionId"] != second["transactionId"]
 
 
+def test_a_master_pass_is_accepted_starts_nothing_and_stops_everything(make, store):
+    store.collections.tags.put(Tag(id_tag="M1", parent="PASS"))
+    charge_point = make(master_pass_group="pass").connect("CP1")
+    assert answer(charge_point, "Authorize", {"idTag": "M1"})["idTagInfo"]["status"] == "Accepted"
+    started = answer(charge_point, "StartTransaction", {**START, "idTag": "M1"})
+    assert started["idTagInfo"]["status"] == "Invalid"
+    number = answer(charge_point, "StartTransaction", {**START, "idTag": "T1", "connectorId": 2})[
+        "transactionId"
+    ]
+    answer(charge_point, "StopTransaction", {**STOP, "transactionId": number, "idTag": "M1"})
+    assert not any("parent" in flag for flag in store.transaction(number).flags)
+
+
+def test_a_tag_of_some_type_is_that_of_a_charge_point_which_knows_no_types(make, store):
+    store.collections.tags.put(Tag(id_tag="T1", id_type="ISO14443", status="Blocked"))
+    charge_point = make(accept_all_tags=False).connect("CP1")
+    assert answer(charge_point, "Authorize", {"idTag": "t1"})["idTagInfo"]["status"] == "Blocked"
+    store.collections.tags.put(Tag(id_tag="T1"))
+    assert answer(charge_point, "Authorize", {"idTag": "t1"})["idTagInfo"]["status"] == "Accepted"
+
+
 def test_two_charge_points_may_start_at_the_same_moment(make):
     stage = make()
     numbers = {
