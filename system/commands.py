@@ -17,7 +17,7 @@ from ..store.store import StoreError
 from .ticket_store import TicketStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..actors.runtime.threads import Inlet
     from ..actors.session.commands import CommandDefaults, PreparedCommand
@@ -96,6 +96,13 @@ class Commands:
         name = cell.charge_point.version if cell is not None else stored.version if stored else ""
         return version_named(self._versions, name) or next(iter(self._versions.values()))
 
+    def _versions_for(self, charge_point_id: str) -> Iterable[Version]:
+        """Return the version of a charge point; with others if it may have come to another process with one of them."""
+        last, cell = self.version_of(charge_point_id), self._directory.find(charge_point_id)
+        if self._peers is None or (cell is not None and cell.charge_point.connected):
+            return (last,)
+        return dict.fromkeys((last, *self._versions.values()))
+
     def find_version(self, charge_point_id: str, version: str = "") -> Version:
         """Find the version of a command: the given one, else the last of the charge point, at whichever process.
 
@@ -155,7 +162,7 @@ class Commands:
             until_effect=until_effect,
             effect_timeout_s=effect_timeout_s,
             versions=self._versions,
-            version_of=self.version_of,
+            versions_for=self._versions_for,
         )
         self.in_hub(self._submit, ticket)
         return ticket
@@ -194,7 +201,7 @@ class Commands:
             cancel=self._cancel,
             home=self.home,
             versions=self._versions,
-            version_of=lambda _: version,
+            versions_for=lambda _: (version,),
             **options,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -15,17 +16,18 @@ from ...config.errors import ChargehandError
 from ...config.schema import nearest
 from ...protocol.actions import ALLOTTED, Sender
 from ...protocol.effects import Effect, Expectation, pair_of
+from ...protocol.errors import InvalidPayload
 from ...protocol.events import CommandEnded
 from ...protocol.message import wire_name
 from ...protocol.outgoing import INFINITY
 from ...protocol.payload import build, encode, typed
-from ...protocol.verbs import Reserve, SyncLocalList, Verb, VerbFacts
+from ...protocol.verbs import Reserve, SyncLocalList, Verb, VerbFacts, VerbRefused
 from ...protocol.versions import VERSIONS
 from .messages import TicketEnded
 from .tickets import Ticket, TicketState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ...protocol.actions import Action, Request, Version
     from ...protocol.effects import Pair
@@ -88,12 +90,12 @@ def make_ticket(
     until_effect: bool,
     effect_timeout_s: float | None,
     versions: Mapping[str, Version] = VERSIONS,
-    version_of: Callable[[str], Version] | None = None,
+    versions_for: Callable[[str], Iterable[Version]] | None = None,
 ) -> Ticket[R]:
     """Check a request and its times, and make its ticket. Raises as `CentralSystem.send` does.
 
-    A verb is put into a message of `version_of` the charge point, by default of the preferred version; its session does
-    so again with what it knows.
+    A verb is put into a message of the first version that has one, of those in `versions_for` the charge point, by
+    default the preferred one; its session does so again with the version that it speaks.
     """
     _check_seconds(timeout_s=timeout_s, expires_in_s=expires_in_s, effect_timeout_s=effect_timeout_s)
     if when_offline not in ("fail", "queue"):
@@ -101,8 +103,8 @@ def make_ticket(
     verb = None
     if isinstance(request, Verb):
         request = verb = numbered(request)
-        version = version_of(charge_point) if version_of is not None else next(iter(versions.values()))
-        command = translated(request, version, created_at)
+        may_speak = [next(iter(versions.values()))] if versions_for is None else versions_for(charge_point)
+        command = _first_translated(request, may_speak, created_at)
     else:
         command = prepared(request, versions)
     row = command.row
@@ -125,6 +127,18 @@ def make_ticket(
         effect_timeout_s=effect_timeout_s if until_effect else None,
         verb=verb,
     )
+
+
+def _first_translated(verb: Verb, versions: Iterable[Version], now: float) -> PreparedCommand[Any]:
+    """Translate a verb into a message of the first version that takes it. Raises as the first one does."""
+    first, *others = versions
+    try:
+        return translated(verb, first, now)
+    except (VerbRefused, InvalidPayload):
+        for version in others:
+            with suppress(VerbRefused, InvalidPayload):
+                return translated(verb, version, now)
+        raise
 
 
 def numbered(verb: Verb) -> Verb:

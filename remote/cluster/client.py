@@ -16,6 +16,7 @@ from ...actors.runtime.threads import Inlet, native_thread
 from ...actors.runtime.timers import SystemClock
 from ...actors.session.commands import CommandDefaults, make_ticket
 from ...actors.session.tickets import Ticket, TicketState
+from ...protocol.versions import VERSIONS
 from ..redis.address import Address, process_name
 from .coordinator import CLIENT, CoordinatorUnavailable
 from .forwarded_commands import ForwardedCommands
@@ -134,6 +135,7 @@ class Client(PluginSystem):
             expires_in_s=expires_in_s,
             until_effect=until_effect,
             effect_timeout_s=effect_timeout_s,
+            versions_for=lambda _: VERSIONS.values(),  # which one it speaks is not known here
         )
         self._tickets[ticket.id] = ticket
         self._in_hub(self._forwarded.submit, ticket)

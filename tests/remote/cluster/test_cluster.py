@@ -12,6 +12,7 @@ from chargehand import (
     NeverSent,
     OutcomeUnknown,
     TicketState,
+    VerbRefused,
     v16,
     v201,
     verbs,
@@ -213,6 +214,18 @@ def test_a_verb_from_afar_is_the_message_of_its_station_with_its_own_names(a, b,
         ticket = a.get_configuration("CP1", ["OCPPCommCtrlr.HeartbeatInterval"])
         assert ticket.result(timeout_s=5).get_variable_result[0].attribute_status == "Accepted"
         assert station.online
+
+
+def test_a_verb_that_only_a_later_version_has_a_message_for_is_sent_from_afar(a, b):
+    with Station(f"ws://127.0.0.1:{b.port}/ocpp", "CP1") as station:
+        ticket = a.reset("CP1", evse=1)
+        assert ticket.result(timeout_s=5).status == "Accepted"
+        assert station.online
+    with connect(b, "CP2"):
+        with pytest.raises(VerbRefused):
+            b.reset("CP2", evse=1)
+        with pytest.raises(NeverSent):
+            a.reset("CP2", evse=1).result(timeout_s=5)
 
 
 def test_an_old_node_is_never_handed_a_command_of_a_later_version(a, b, monkeypatch, caplog):
