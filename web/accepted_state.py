@@ -38,6 +38,7 @@ def reservation(record: Reservation, now: dt.datetime) -> dict[str, Any]:
         "charge_point": record.charge_point_id,
         "connector_id": record.connector_id,
         "id_tag": record.id_tag,
+        "id_type": record.id_type,
         "parent": record.parent,
         "state": record.state_at(now),
         "expiry": record.expiry,

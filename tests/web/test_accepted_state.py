@@ -39,6 +39,7 @@ def test_a_reservation_is_shown(client, collections):
         "connector_id": 1,
         "id_tag": "T1",
         "parent": "FLEET",
+        "id_type": "",
         "state": "used",
         "transaction_id": 7,
     }
