@@ -89,7 +89,7 @@ async def charging(directory: Directory) -> AsyncIterator[tuple[CentralSystem, C
     try:
         yield system, beside
     finally:
-        await asyncio.to_thread(system.run_in_hub, system.stop)
+        await asyncio.to_thread(system.stop)
         await asyncio.to_thread(thread.join)
 
 

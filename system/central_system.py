@@ -16,7 +16,6 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from gevent.event import Event
 from gevent.pool import Pool
 
 from ..actors.plugin.plugin_system import PluginSystem
@@ -24,6 +23,8 @@ from ..actors.plugin.routing import Router
 from ..actors.plugin.spool import Spool
 from ..actors.runtime import threads
 from ..actors.runtime.cell import Cell, CellPhase, Exit
+from ..actors.runtime.future import wait_until
+from ..actors.runtime.hub_view import from_any_thread, seen_from_here
 from ..actors.runtime.native_pool import in_hub
 from ..actors.runtime.scheduler import Scheduler
 from ..actors.runtime.threads import Inlet
@@ -143,8 +144,9 @@ class CentralSystem(PluginSystem):
         self._clock = clock or SystemClock()
         self._root: Cell | None = None
         self._watchdog: Watchdog | None = None
-        self._stopped = Event()
-        self._stopped.set()
+        self.home: Inlet | None = None
+        self._has_stopped = True
+        self._waiters: list[Callable[[], None]] = []
         self._failure: Exception | None = None
         self._children_s = 0.0
         self._ports = {
@@ -175,7 +177,7 @@ class CentralSystem(PluginSystem):
         if self._root is not None:
             raise RuntimeError("the central system is already running")
         self._build()
-        self._stopped.clear()
+        self._has_stopped = False
         self._failure = None
         if self._membership is not None:
             self._membership.cluster.start()
@@ -184,6 +186,7 @@ class CentralSystem(PluginSystem):
         finally:
             if self._root is None:
                 self._let_go()
+        self.home = self._scheduler.inlet
         self._commands.open()
         self._timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
         watchdog_s = self.settings.supervision.watchdog_s
@@ -211,7 +214,7 @@ class CentralSystem(PluginSystem):
         )
         # The life of this process is known to the others by one name.
         origin = coordinator.node if coordinator is not None else process_name(settings.redis.node)
-        self.store: Store = self._store or open_store(
+        self._records: Store = self._store or open_store(
             settings, threads, self._clock.time(), self.worker, self.counters.count, origin
         )
         if self._store is not None and coordinator is not None:
@@ -298,7 +301,7 @@ class CentralSystem(PluginSystem):
             self._membership,
             {id_: self._subprotocol(name) for id_, name in settings.sessions.versions_of.items()},
         )
-        self.assessment = Assessment(
+        self._assessment = Assessment(
             self.store, self.versions, limits_of(settings.back_office), settings.naive_zone
         )
         self._event_reader = EventReader(self.store, self.assessment)
@@ -387,6 +390,7 @@ class CentralSystem(PluginSystem):
             stack,
         )
 
+    @from_any_thread
     def stop(self) -> None:
         """Stop everything in order: no new connections, then the sessions with their sockets, then the plugins.
 
@@ -436,24 +440,41 @@ class CentralSystem(PluginSystem):
         self._inlet.close()
         if self._store is None:
             self.store.close()
-        self._stopped.set()
+        self.home = None
+        self._note_stopped()
 
     def _root_ended(self, root: Cell, exit_: Exit) -> None:
         self._failure = exit_.failure.error if exit_.failure is not None else None
         root.watch = None
-        self._stopped.set()
+        self._note_stopped()
+
+    def _note_stopped(self) -> None:
+        self._has_stopped = True
+        waiters, self._waiters = self._waiters, []
+        for wake in waiters:
+            wake()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the system has stopped; return false if it still runs after `timeout_s`.
+        """Wait until the system has stopped, in any greenlet or native thread; return false after `timeout_s`.
 
         Raises `SystemFailed`, to all callers, if the root supervisor gave up.
         """
-        if not self._stopped.wait(timeout_s):
+        if not wait_until(lambda: self._has_stopped, self._waiters, timeout_s):
             return False
         if self._failure is not None:
             self.stop()
             raise SystemFailed(str(self._failure)) from self._failure
         return True
+
+    @property
+    def store(self) -> Store:
+        """Records; in another native thread than the hub's a view of the store, whose calls happen in the hub."""
+        return seen_from_here(self._records, self.home)
+
+    @property
+    def assessment(self) -> Assessment:
+        """Transactions with their energy and findings; in another native thread than the hub's a view."""
+        return seen_from_here(self._assessment, self.home)
 
     @property
     def cluster(self) -> Cluster | None:
@@ -578,9 +599,20 @@ class CentralSystem(PluginSystem):
         Raises RuntimeError if the system does not run, ValueError for a durable subscription to live events or without
         a callback, and `DuplicateConsumer` for a name in use.
         """
+        wanted = (kinds,) if isinstance(kinds, type) else tuple(kinds)
+        return self._subscribe(wanted, callback, queue_limit, charge_point_id, durable)
+
+    @from_any_thread
+    def _subscribe(
+        self,
+        wanted: tuple[type[DomainEvent], ...],
+        callback: Callable[[Any], None] | None,
+        queue_limit: int,
+        charge_point_id: str,
+        durable: str,
+    ) -> Subscription | DurableSubscription:
         if self._root is None:
             raise RuntimeError("the central system is not running")
-        wanted = (kinds,) if isinstance(kinds, type) else tuple(kinds)
         if durable:
             if callback is None:
                 raise ValueError("a durable subscription has a callback")
@@ -590,6 +622,7 @@ class CentralSystem(PluginSystem):
             self._subscriptions.call(subscription, callback)
         return subscription
 
+    @from_any_thread
     def event_stream(
         self,
         kinds: Iterable[type[DomainEvent]],
@@ -650,6 +683,7 @@ class CentralSystem(PluginSystem):
         """List the bulk commands that run, and the last that have ended, newest first."""
         return self._bulks.all()
 
+    @from_any_thread
     def find_transaction(self, transaction_id: int) -> Transaction:
         """Find a transaction by its number; may switch greenlets. Raises `TransactionNotFound` if there is none."""
         return self._by_hand.find_transaction(transaction_id)
@@ -660,14 +694,17 @@ class CentralSystem(PluginSystem):
             raise RuntimeError("the central system is not running")
         return self._commands
 
+    @from_any_thread
     def ticket(self, ticket_id: str) -> Ticket[Any] | None:
         """Find a ticket by its id; None if it is unknown, or ended long ago."""
         return self._commands.ticket(ticket_id)
 
+    @from_any_thread
     def open_tickets(self, charge_point_id: str = "") -> list[Ticket[Any]]:
         """List the tickets that have not ended: of one charge point, or of all."""
         return self._commands.open_tickets(charge_point_id)
 
+    @from_any_thread
     def push_local_list(
         self,
         charge_point_id: str,
@@ -694,6 +731,7 @@ class CentralSystem(PluginSystem):
             timeout_s=timeout_s,
         )
 
+    @from_any_thread
     def key_sent(self, charge_point_id: str, value: str, *, certain: bool) -> None:
         """Store the new AuthorizationKey of a charge point; not `certain` if no answer confirmed it.
 
@@ -703,31 +741,38 @@ class CentralSystem(PluginSystem):
 
     # -- Operations ------------------------------------------------------------------------------
 
+    @from_any_thread
     def charge_points(self) -> Sequence[ChargePoint]:
         """List the charge points that this process knows, connected or not."""
         return self._operations.charge_points()
 
+    @from_any_thread
     def charge_point(self, charge_point_id: str) -> ChargePoint | None:
         """Return the facts of a charge point; None if it is not known."""
         return self._operations.charge_point(charge_point_id)
 
+    @from_any_thread
     def knows(self, charge_point_id: str) -> bool:
         """Return whether a charge point is known here or has booted at any process. May switch greenlets."""
         known = self._directory.find(charge_point_id) is not None
         return known or self.store.find_registration(charge_point_id) is not None
 
+    @from_any_thread
     def crash_reports(self) -> list[dict[str, object]]:
         """List the last crashes of sessions: charge point, time, error, traceback, and the rows of its recorder."""
         return self._operations.crash_reports()
 
+    @from_any_thread
     def recording(self, charge_point_id: str) -> str | None:
         """Return the recording of a charge point as lines of JSON, redacted; None if it is not known."""
         return self._operations.recording(charge_point_id)
 
+    @from_any_thread
     def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
         """List open tickets and the last ended ones, of one charge point or of all, newest first."""
         return self._operations.tickets(charge_point_id, open_only=open_only)
 
+    @from_any_thread
     def register(self, charge_point_id: str, status: str) -> Receipt:
         """Register a charge point that is offline as its BootNotification would.
 
@@ -736,6 +781,7 @@ class CentralSystem(PluginSystem):
         """
         return self._operations.register(charge_point_id, status)
 
+    @from_any_thread
     def forget(self, charge_point_id: str) -> Receipt:
         """Forget the registration of a charge point that is offline, and end the commands that wait for it.
 
@@ -744,6 +790,7 @@ class CentralSystem(PluginSystem):
         """
         return self._operations.forget(charge_point_id)
 
+    @from_any_thread
     def plugins(self) -> list[dict[str, Any]]:
         """List the plugins: their part of the tree, and whether each is `quarantined` or a `shadow`.
 
@@ -751,10 +798,12 @@ class CentralSystem(PluginSystem):
         """
         return self._operations.plugins()
 
+    @from_any_thread
     def spool_by_plugin(self) -> dict[str, int]:
         """Count the first 10,000 messages in the spool by the plugin they wait for. May switch greenlets."""
         return self._operations.spool_by_plugin()
 
+    @from_any_thread
     def retry_spooled(self, numbers: Collection[int] | None = None) -> list[int]:
         """Put dead letters, these or all, back into the spool, to be redelivered; return their numbers.
 
@@ -762,6 +811,7 @@ class CentralSystem(PluginSystem):
         """
         return self._operations.retry_spooled(numbers)
 
+    @from_any_thread
     def close_transaction(
         self,
         transaction_id: int,
@@ -782,6 +832,7 @@ class CentralSystem(PluginSystem):
             transaction_id, by=by, reason=reason, note=note, meter_stop=meter_stop, stopped_at=stopped_at
         )
 
+    @from_any_thread
     def reattach(self, number: int, transaction_id: int, *, by: str) -> Transaction:
         """Give a transaction the dead letter that is its stop or its readings, and return the transaction.
 
@@ -790,6 +841,7 @@ class CentralSystem(PluginSystem):
         """
         return self._by_hand.reattach(number, transaction_id, by=by)
 
+    @from_any_thread
     def forget_dead_letter(self, number: int, *, by: str) -> Spooled:
         """Delete a dead letter for good, and return it; its payload stays in the event that tells of it.
 
@@ -797,6 +849,7 @@ class CentralSystem(PluginSystem):
         """
         return self._by_hand.forget_dead_letter(number, by=by)
 
+    @from_any_thread
     def retry_event(self, number: int) -> None:
         """Deliver the event of a dead letter to its consumer once more; the letter is gone if it is taken.
 
@@ -804,18 +857,22 @@ class CentralSystem(PluginSystem):
         """
         self._durable_events.retry(number)
 
+    @from_any_thread
     def quarantined(self) -> list[dict[str, Any]]:
         """List the plugins in quarantine: name, last crash, number of quarantines."""
         return self._operations.quarantined()
 
+    @from_any_thread
     def release(self, plugin: str) -> bool:
         """Release a plugin from quarantine; return false if it is in none. Switches greenlets."""
         return self._operations.release(plugin)
 
+    @from_any_thread
     def promote(self, plugin: str) -> bool:
         """Promote a shadow plugin to answer from now on; return false if there is no such shadow."""
         return self._operations.promote(plugin)
 
+    @from_any_thread
     def describe(self) -> dict[str, Any]:
         """Describe the tree of supervision: state, restarts, inbox depth and last crash of everything in it."""
         root: Any = self._root.actor if self._root is not None else None

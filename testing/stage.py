@@ -69,7 +69,7 @@ class Stage(PluginSystem):
         **limits: Any,
     ) -> None:
         self.clock = clock or ManualClock()
-        self.store = store or MemoryStore()
+        self._records = store or MemoryStore()
         self.counts: Counter[str] = Counter()
         self.plugins: list[PluginCell] = []
         self.cells: dict[str, ChargePointCell] = {}
@@ -97,6 +97,11 @@ class Stage(PluginSystem):
             observer=self,
             **limits,
         )
+
+    @property
+    def store(self) -> Store:
+        """Store of the stage."""
+        return self._records
 
     def count(self, name: str, _charge_point_id: str) -> None:
         """Count what sessions report; see `Observer`."""

@@ -31,14 +31,19 @@ class PluginSystem(CommandSender):
 
     settings: Settings
     """Settings of the system."""
-    store: Store
-    """Records: transactions, meter readings, registrations, events, and `store.collections`. Read them here; a plugin
-    that writes records takes the place of the back office."""
+
+    @property
+    def store(self) -> Store:
+        """Records: transactions, meter readings, registrations, events, and `store.collections`.
+
+        Read them here; a plugin that writes records takes the place of the back office.
+        """
+        raise _missing("store")
 
     if not TYPE_CHECKING:  # or a type checker would take any name
 
         def __getattr__(self, name: str) -> Any:
-            if name in ("settings", "store"):
+            if name == "settings":
                 raise NotAvailableHere(f"the system of this plugin has no {name}: it runs in a node")
             raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 

@@ -13,7 +13,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.event import Event
 from gevent.exceptions import LoopExit
 
-from .threads import inlet_of, native_lock, native_thread
+from .threads import HubBlocked, inlet_of, native_lock, native_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +80,8 @@ def _wait_and_look(wait: Callable[[float | None], bool], timeout_s: float | None
         left_s = LOOK_S if ends_at is None else min(LOOK_S, ends_at - time.monotonic())
         if wait(left_s):
             return
+        if home.thread not in sys._current_frames():  # noqa: SLF001 - there is no other way to know
+            raise HubBlocked("the thread of the hub has ended")
         # Looked at after a wait: a hub that runs again needs a moment to say so.
         now, block = time.monotonic(), home.block
         if block is not None and now >= block.hangs_at:

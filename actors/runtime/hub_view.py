@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import operator
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import msgspec
 
 from .native_pool import in_hub
+from .threads import native_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .threads import Inlet
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PACKAGE = __name__.split(".", maxsplit=1)[0] + "."
 
@@ -84,3 +89,36 @@ class HubView:
 
 
 _END = object()
+
+
+class HasHome(Protocol):
+    """Object of a hub. `home` is the inlet of that hub while the object runs, else None."""
+
+    home: Inlet | None
+
+
+H = TypeVar("H", bound=HasHome)
+
+
+def seen_from_here(value: T, home: Inlet | None) -> T:
+    """Return a value of a hub as it is in that hub or if it is plain, else a view of it."""
+    if home is None or native_thread() == home.thread or is_plain(value):
+        return value
+    return cast("T", HubView(value, home))
+
+
+def from_any_thread(method: Callable[Concatenate[H, P], T]) -> Callable[Concatenate[H, P], T]:
+    """Have a method of the hub called there, in whichever native thread it is called; it returns a view of an object.
+
+    Raises `HubBlocked` in another thread while the hub hangs.
+    """
+
+    @functools.wraps(method)
+    def call(self: H, /, *arguments: P.args, **options: P.kwargs) -> T:
+        home = self.home
+        if home is None or native_thread() == home.thread:
+            return method(self, *arguments, **options)
+        returned: T = in_hub(home, method, self, *arguments, **options)
+        return seen_from_here(returned, home)
+
+    return call

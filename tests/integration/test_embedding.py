@@ -176,7 +176,9 @@ def test_it_starts_and_stops_two_hundred_times_without_a_trace(host, tmp_path, m
             visitor.close()
             assert waiting.state is TicketState.NEVER_SENT
         until(lambda: descriptors() == open_descriptors)
-        until(lambda: threads_of_the_process() <= threads)  # the watchdog's among them; one of before may have ended
+        until(
+            lambda: threads_of_the_process() <= threads
+        )  # the watchdog's among them; one of before may have ended
     assert before.left_behind() == []
     assert state_of_the_process() == process
     assert list(tmp_path.iterdir()) == []

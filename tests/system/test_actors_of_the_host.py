@@ -1,8 +1,11 @@
 """Actors and threads of a host that is not patched: tell and ask from any native thread, and futures both ways."""
 
+import contextlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -10,7 +13,19 @@ import pykka
 import pytest
 from gevent.exceptions import LoopExit
 
-from chargehand import Actor, ActorNotFound, Future, HubBlocked, Plugin, Settings, v16
+from chargehand import (
+    Actor,
+    ActorNotFound,
+    ChargePointOnline,
+    Future,
+    HubBlocked,
+    Plugin,
+    Settings,
+    Tag,
+    TransactionFilter,
+    v16,
+)
+from chargehand.actors.runtime.threads import inlet_of
 
 from ..hub import until
 from ..in_process import QUICK, connect, in_a_thread, system_with
@@ -129,12 +144,94 @@ def test_a_session_has_a_ref_while_its_charge_point_is_known() -> None:
             system.ref("Tags")
 
 
-def test_a_native_thread_calls_what_belongs_to_the_hub() -> None:
-    with system_with() as system, connect(system):
-        assert in_a_thread(lambda: system.run_in_hub(system.store.transaction, 17)) is None
-        with pytest.raises(LookupError):
-            in_a_thread(lambda: system.run_in_hub(system.find_transaction, 17))
-        assert system.run_in_hub(len, (1, 2)) == 2
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_native_thread_calls_what_belongs_to_the_hub(tmp_path: Path, kind: str) -> None:
+    settings = Settings(port=0, supervision=QUICK, data=str(tmp_path), store=kind)
+    with system_with(settings=settings) as system, connect(system):
+
+        def call_all() -> None:
+            assert [one.id for one in system.charge_points()] == ["CP1"]
+            assert system.store.transaction(17) is None
+            system.store.collections.tags.put(Tag(id_tag="T1")).wait(5)
+            assert [tag.id_tag for tag in system.store.collections.tags] == ["T1"]
+            system.register("CP7", "Accepted").wait(5)
+            assert system.knows("CP7")
+            for call in (
+                lambda: system.find_transaction(17),
+                lambda: system.stop_charging(17),
+                lambda: system.close_transaction(17, by="me", reason="Lost"),
+                lambda: system.run_in_hub(system.find_transaction, 17),
+            ):
+                with pytest.raises(LookupError):
+                    call()
+            assert list(system.assessment.transactions(TransactionFilter())) == []
+            assert system.run_in_hub(len, (1, 2)) == 2
+            assert system.wait(0.01) is False
+
+        in_a_thread(call_all)
+
+
+def test_a_native_thread_has_a_subscription_and_iterates_over_it() -> None:
+    with system_with() as system:
+
+        def first() -> str:
+            with contextlib.closing(system.subscribe(ChargePointOnline)) as events:
+                subscribed.set()
+                return str(next(iter(events)).charge_point_id)
+
+        subscribed = threading.Event()
+        waiting = gevent.spawn(in_a_thread, first)
+        until(subscribed.is_set)
+        with connect(system):
+            assert waiting.get(timeout=5) == "CP1"
+
+
+def test_a_system_in_a_native_thread_is_waited_for_and_stopped_by_another() -> None:
+    begun: list[Any] = []
+    seen: list[Any] = []
+
+    def serve() -> None:
+        with system_with(Adder) as system:
+            begun.append(system)
+            seen.append(system.wait())
+        gevent.get_hub().destroy(destroy_loop=True)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    until(lambda: begun)
+    system = begun[0]
+    waits = threading.Thread(target=lambda: seen.append(system.wait()))
+    waits.start()
+    assert in_a_thread(lambda: system.ref("Adder").ask(1, timeout=5)) == 1
+    in_a_thread(system.stop)
+    until(lambda: not thread.is_alive() and not waits.is_alive())
+    assert seen == [True, True]
+    in_a_thread(system.stop)  # safe to call again
+
+
+def test_a_wait_for_a_hub_whose_thread_has_ended_ends() -> None:
+    begun: list[Any] = []
+    made = threading.Event()
+
+    def make() -> None:
+        future: Future[int] = Future()
+        future.home = inlet_of(gevent.get_hub())
+        begun.append(future)
+        gevent.get_hub().destroy(destroy_loop=True)
+
+    def get() -> None:
+        made.wait(5)
+        begun[0].get()
+
+    with ThreadPoolExecutor(1) as waits:
+        # Its thread begins first: a later one may have the number of one that has ended.
+        waited = waits.submit(get)
+        thread = threading.Thread(target=make)
+        thread.start()
+        thread.join(5)
+        made.set()
+        with pytest.raises(HubBlocked, match="the thread of the hub has ended"):
+            waited.result(10)
 
 
 def test_a_threading_actor_asks_ours_and_ours_is_answered_by_it() -> None:
