@@ -14,7 +14,8 @@ from chargehand.protocol.payload import lenient, strict
 RECEIVED = dt.datetime(2026, 5, 6, 7, 8, 9, tzinfo=dt.UTC)
 START = {"connectorId": 1, "idTag": "T1", "meterStart": 5, "timestamp": "2026-05-06T07:00:00Z"}
 STOP = {"meterStop": 9, "timestamp": "2026-05-06T07:00:00Z", "transactionId": 77}
-MISSING = object()
+MISSING = ...
+"""Stand-in for a member that is left out."""
 UNREADABLE = [MISSING, None, "", "no time", 1700000000, 1.5, True, {}, [], "2026-02-31T00:00:00Z"]
 
 

@@ -12,6 +12,7 @@ from chargehand.actors.runtime.failure import ActorKilled, Failure, HandlerKille
 from ...hub import settle, until
 
 ESCAPING = [gevent.Timeout(1), gevent.GreenletExit(), SystemExit(3), GeneratorExit(), HandlerKilled("killed")]
+NAMES = [type(one).__name__ for one in ESCAPING]
 
 
 def raising(error):
@@ -35,7 +36,7 @@ def test_an_exception_comes_back_as_it_was_with_its_traceback():
     assert traceback is not None
 
 
-@pytest.mark.parametrize("escaping", ESCAPING, ids=repr)
+@pytest.mark.parametrize("escaping", ESCAPING, ids=NAMES)
 def test_what_is_no_exception_comes_back_as_one(escaping):
     failure = attempt(raising, escaping)
     assert isinstance(failure.error, Exception)
@@ -100,7 +101,7 @@ def others():
         assert ref.stop(timeout=5)
 
 
-@pytest.mark.parametrize("escaping", ESCAPING, ids=repr)
+@pytest.mark.parametrize("escaping", ESCAPING, ids=NAMES)
 def test_an_escape_from_an_asked_message_goes_to_the_asker_and_touches_nobody_else(escaping, others):
     ref = RaisingActor.start()
     with pytest.raises((pykka.Timeout, ActorKilled)):
@@ -113,7 +114,7 @@ def test_an_escape_from_an_asked_message_goes_to_the_asker_and_touches_nobody_el
         assert ref.stop(timeout=5)
 
 
-@pytest.mark.parametrize("escaping", ESCAPING, ids=repr)
+@pytest.mark.parametrize("escaping", ESCAPING, ids=NAMES)
 def test_what_escapes_from_a_told_message_kills_that_actor_alone(escaping, others, caplog):
     ref = RaisingActor.start()
     ref.tell(escaping)
@@ -122,7 +123,7 @@ def test_what_escapes_from_a_told_message_kills_that_actor_alone(escaping, other
     assert [other.ask("there", timeout=5) for other in others] == ["there"] * 3
 
 
-@pytest.mark.parametrize("escaping", ESCAPING, ids=repr)
+@pytest.mark.parametrize("escaping", ESCAPING, ids=NAMES)
 @pytest.mark.parametrize("hook", ["on_start", "on_stop"])
 def test_what_escapes_from_a_hook_ends_that_actor_alone(escaping, hook, others):
     kind = type("Hooked", (RaisingActor,), {hook: lambda self: raising(escaping)})

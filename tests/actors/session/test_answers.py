@@ -107,7 +107,7 @@ def test_an_error_that_the_handler_means_is_sent_even_for_a_transaction(charge_p
     assert charge_point.call("StartTransaction", START)[2:4] == ["SecurityError", "not you"]
 
 
-@pytest.mark.parametrize("details", [{"a": object()}, {"a": float("nan")}, {("a",): 1}], ids=repr)
+@pytest.mark.parametrize("details", [{"a": Ellipsis}, {"a": float("nan")}, {("a",): 1}], ids=repr)
 def test_an_error_with_details_that_cannot_be_written_is_sent_without_them(charge_point, way, details):
     way[0] = lambda: raising(OcppError("SecurityError", "not you", details))
     answer = charge_point.call("Authorize", PASSIVE["Authorize"])
