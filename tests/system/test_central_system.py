@@ -32,7 +32,7 @@ from chargehand.transport.tls import TlsError
 
 from ..hub import until
 from ..in_process import QUICK, SETTINGS, connect, system_with
-from ..leftovers import Snapshot
+from ..leftovers import Snapshot, native_threads
 
 # Start and stop
 
@@ -131,6 +131,7 @@ def nothing_runs(system):
 
 def test_a_port_that_is_taken_fails_the_start_and_leaves_nothing(system):
     other = system_with(settings=Settings(port=system.port, supervision=QUICK))
+    until(lambda: any("watchdog" in place for place in native_threads().values()))  # it starts by and by
     before = Snapshot()
     with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
         other.start()
