@@ -239,7 +239,7 @@ class DurableStore:
         return self.event_log.appended(self._writer.append(Kind.START, values))
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """Store the end of a transaction; one that has ended, or never started, is left unchanged.
+        """Store the end of a transaction; one that has ended is left unchanged, and one that never started refused.
 
         One that comes again is written again: what came first may have failed, and else it counts.
         """

@@ -32,7 +32,7 @@ from .records import (
     Transaction,
     TransactionFilter,
 )
-from .store import NoBackup, Receipt, StoreError
+from .store import NEVER_STARTED, NoBackup, Receipt, RowRefused, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -181,7 +181,7 @@ class MemoryStore:
                 self._order.remove(place)
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
+        """Store the end of a transaction; one that has ended is left unchanged, and one that never started refused."""
         if self._open.remove(transaction.id) is not None:
             closed = self._closed[transaction.id] = stored(transaction)
             at = transaction.stop_received_at or transaction.start_received_at
@@ -189,6 +189,8 @@ class MemoryStore:
             self._note_closed(closed)
             start = self._starts.pop(transaction.id, None)
             self._allotted.pop(start, None)  # type: ignore[arg-type]
+        elif transaction.id not in self._closed:
+            return Receipt(done=True, error=RowRefused(f"{NEVER_STARTED}: {transaction.id}"))
         return PERSISTED
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:

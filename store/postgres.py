@@ -33,7 +33,7 @@ from .rows import (
     parted,
 )
 from .shared import SharedStore
-from .store import RowRefused, StoreError
+from .store import NEVER_STARTED, RowRefused, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -117,7 +117,11 @@ STATEMENTS: dict[Kind, bytes] = {
         Kind.AMEND_OPEN: f"UPDATE transactions SET {_AMENDED} FROM {_one_each(('id', *AMENDED), 'DESC')} "  # noqa: S608
         "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
         Kind.STOP: f"UPDATE transactions SET {_AT_STOP} FROM {_one_each(('id', *STOPPED), 'ASC')} "  # noqa: S608
-        "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
+        "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL; "
+        # A conversion that fails, and says why, for an end that is of no transaction here: it must not count as stored.
+        f"SELECT ('{NEVER_STARTED}: ' || given.id)::integer "
+        f"FROM {_one_each(('id',), 'ASC')} LEFT JOIN transactions ON transactions.id = given.id "
+        "WHERE transactions.stop_received_at IS NULL",
         Kind.AMEND: f"UPDATE transactions SET {_AMENDED} FROM {_one_each(('id', *AMENDED), 'DESC')} "  # noqa: S608
         "WHERE transactions.id = given.id",
         Kind.ASSESS: f"UPDATE transactions SET {_ASSESSED} FROM {_one_each(('id', *ASSESSED), 'DESC')} "  # noqa: S608
@@ -286,7 +290,9 @@ class PostgresServer:
         if kind in (Kind.AMEND_OPEN, Kind.AMEND):
             rows = merged(rows)
         if kind in STATEMENTS:
-            statements += [STATEMENTS[kind] % literal(connection, array) for array in _arrays(rows)]
+            statement = STATEMENTS[kind]
+            places = statement.count(b"%b")
+            statements += [statement % ((literal(connection, array),) * places) for array in _arrays(rows)]
         text = b"; ".join([b"SAVEPOINT kind", *statements, b"RELEASE SAVEPOINT kind"])
         try:
             self._wait(connection, run, text)

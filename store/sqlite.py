@@ -30,7 +30,7 @@ from .rows import (
     parted,
 )
 from .sqlite_schema import bring_up_to_date
-from .store import RowRefused, StoreError
+from .store import NEVER_STARTED, RowRefused, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -156,6 +156,7 @@ def _log(kind: Kind) -> str:
     )
 
 
+ENDED = "SELECT 1 FROM transactions WHERE id = ? AND stop_received_at IS NOT NULL"
 UNLOGGED = "DELETE FROM event_log WHERE place = ?"
 """Takes an event back whose record is refused."""
 PRUNED = f"DELETE FROM event_log WHERE place > ?1 * {ORIGIN_PLACES} AND place <= ?1 * {ORIGIN_PLACES} + ?2"  # noqa: S608
@@ -233,7 +234,11 @@ class SqliteFile:
             if events:
                 self._write_with(kind, rows, events)
             elif kind in STATEMENTS:
-                self._write(TEXTS[kind], _one_each(kind, rows))
+                changes = self._connection.total_changes
+                rows = _one_each(kind, rows)
+                self._write(TEXTS[kind], rows)
+                if kind is Kind.STOP and self._connection.total_changes - changes < len(rows):
+                    self._refuse_unknown(rows)
             if kind is Kind.COLLECTION:
                 self._connection.execute(CHANGED, (len(rows),))
                 self._connection.execute(REMOVED, (self._removals_kept_s,))
@@ -243,6 +248,12 @@ class SqliteFile:
                 self._connection.executemany(PRUNED, rows)
         except REFUSED as error:
             raise RowRefused(f"the database refused a row: {error}") from error
+
+    def _refuse_unknown(self, stops: Sequence[Row]) -> None:
+        """Refuse the ends of transactions that are not here; the others are written, and may be written again."""
+        for number, *_ in stops:
+            if not self.read(ENDED, (number,)):
+                raise RowRefused(f"{NEVER_STARTED}: {number}")
 
     def _write_with(self, kind: Kind, rows: Sequence[Row], events: Sequence[Row]) -> None:
         """Write rows with their events, which are looked at before: all or none."""

@@ -43,6 +43,10 @@ class StoreError(ChargehandError):
     passing = True
 
 
+NEVER_STARTED = "there is no such transaction to end"
+"""Error of the end of a transaction whose start is not stored: it must not count as stored."""
+
+
 class RowRefused(StoreError):
     """Refusal of a row that the database will never hold."""
 
@@ -251,7 +255,7 @@ class Store(Protocol):
         """Store a started transaction; an existing one is left unchanged."""
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """Store the end of a transaction; one that has ended, or never started, is left unchanged."""
+        """Store the end of a transaction; one that has ended is left unchanged, and one that never started refused."""
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
         """Add a flag to an open transaction, once; one that is not open is left unchanged."""

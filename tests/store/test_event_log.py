@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from chargehand import Event, MeterReading, Reservation, StopFigures, take_stop
+from chargehand import Event, MeterReading, Reservation, StopFigures, StoreError, take_stop
 from chargehand.protocol.events import ReservationEnded
 from chargehand.store.events import TransactionEnded
 from chargehand.store.rows import storable
@@ -63,7 +63,8 @@ def test_an_end_without_a_start_has_both_events(any_store):
 
 
 def test_an_end_of_a_transaction_that_is_not_known_is_no_event(any_store):
-    any_store.stop_transaction(stopped(7)).wait(LIMIT_S)
+    with pytest.raises(StoreError, match="no such transaction"):
+        any_store.stop_transaction(stopped(7)).wait(LIMIT_S)
     assert kinds(any_store) == []
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargehand import Event, MemoryStore, MeterReading, Tag, TransactionFilter
+from chargehand import Event, MemoryStore, MeterReading, StoreError, Tag, TransactionFilter
 from chargehand.actors.runtime import threads
 from chargehand.store.postgres import PostgresStore
 from chargehand.store.sqlite import SqliteStore
@@ -149,9 +149,14 @@ def test_a_number_that_no_transaction_can_have_is_none(store):
     assert list(store.meter_readings(2**70)) == []
 
 
-def test_a_stop_of_what_never_started_starts_nothing(store):
-    kept(store.stop_transaction(stopped(7)))
+def test_a_stop_of_what_never_started_is_refused_and_starts_nothing(store):
+    kept(store.start_transaction(transaction(8)))
+    others = store.stop_transaction(stopped(8))
+    with pytest.raises(StoreError, match=r"no such transaction.*7"):
+        kept(store.stop_transaction(stopped(7)))
+    kept(others)
     assert store.transaction(7) is None
+    assert not store.transaction(8).open
 
 
 def test_transactions_are_listed_the_newest_first_and_can_be_chosen(store):
