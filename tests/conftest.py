@@ -20,20 +20,30 @@ HERE = Path(__file__).parent
 PURE = {"protocol", "config", "test_floors.py", "test_language.py", "test_versions.py"}
 """Folders and files of tests that start nothing: each of their modules is checked once."""
 SLOW_PLACES = {"integration", "test_packaging.py", "test_examples.py", "test_typing.py"}
+SLOW_FILES = {
+    "protocol/test_schemas.py",  # every message of every version, against its schema
+    # These wait for real time.
+    "store/test_shared.py",
+    "supervisor/test_takeover_races.py",
+    "supervisor/test_watchdog.py",
+    "transport/test_late_hub.py",
+    "transport/test_transports.py",
+}
 SLOW_FIXTURES = {"postgres_process", "shared_redis", "own_redis", "serve_process"}
 """Fixtures that start a process."""
 NO_PARAMETERS = SimpleNamespace(params={})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start processes as slow."""
+    """Mark the tests as slow that start processes, wait for real time, or look at every message of every version."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if (
             "postgres" in getattr(item, "callspec", NO_PARAMETERS).params.values()
         ):  # asked for by a fixture, later
             fixtures.add("postgres_process")
-        if item.path.relative_to(HERE).parts[0] in SLOW_PLACES or fixtures & SLOW_FIXTURES:
+        place = item.path.relative_to(HERE)
+        if place.parts[0] in SLOW_PLACES or str(place) in SLOW_FILES or fixtures & SLOW_FIXTURES:
             item.add_marker("slow")
 
 
