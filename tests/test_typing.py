@@ -71,6 +71,72 @@ class Wrong(Plugin):
     def authorize(self, call: Call[v16.Authorize]) -> v16.AuthorizeResponse:
         raise NotImplementedError
 """,
+    "a handler that answers with the response of another action": """
+class Wrong(Plugin):
+    @passive(v16.Authorize)
+    def authorize(self, call: Call[v16.Authorize]) -> v16.HeartbeatResponse:
+        raise NotImplementedError
+""",
+    "a blocking handler that answers with the response of another action": """
+class Wrong(Plugin):
+    @passive(v201.Authorize, blocking=True)
+    def authorize(self, call: Call[v201.Authorize]) -> v201.HeartbeatResponse:
+        raise NotImplementedError
+""",
+    "a handler that answers with the response of another version": """
+class Wrong(Plugin):
+    @passive(v16.Authorize)
+    def authorize(self, call: Call[v16.Authorize]) -> v201.AuthorizeResponse:
+        raise NotImplementedError
+""",
+    "a handler that may answer with the response of another version": """
+class Wrong(Plugin):
+    @passive(v201.Heartbeat)
+    def beat(self, call: Call[v201.Heartbeat]) -> v201.HeartbeatResponse | v16.HeartbeatResponse:
+        raise NotImplementedError
+""",
+    "a handler that answers with its request": """
+class Wrong(Plugin):
+    @passive(v16.Authorize)
+    def authorize(self, call: Call[v16.Authorize]) -> v16.Authorize:
+        raise NotImplementedError
+""",
+    "a handler that answers with any message": """
+class Wrong(Plugin):
+    @passive(v16.Authorize)
+    def authorize(self, call: Call[v16.Authorize]) -> Message:
+        raise NotImplementedError
+""",
+    "a handler that answers with what is no message": """
+class Wrong(Plugin):
+    @passive(v16.Authorize)
+    def authorize(self, call: Call[v16.Authorize]) -> str:
+        raise NotImplementedError
+""",
+    "an answer given later that is of another version": """
+class Wrong(Plugin):
+    @passive(v16.Heartbeat)
+    def beat(self, call: Call[v16.Heartbeat]) -> None:
+        call.later().answer(v201.ClearCacheResponse(status=v201.ClearCacheStatus.ACCEPTED))
+""",
+    "an observer of the answers of another version": """
+class Wrong(Plugin):
+    @after(v16.Authorize)
+    def seen(self, call: AnsweredCall[v16.Authorize], answer: v201.AuthorizeResponse | OcppError) -> None:
+        raise NotImplementedError
+""",
+    "an observer that expects no errors": """
+class Wrong(Plugin):
+    @after(v16.Authorize)
+    def seen(self, call: AnsweredCall[v16.Authorize], answer: v16.AuthorizeResponse) -> None:
+        raise NotImplementedError
+""",
+    "a handler of the outcome of another command": """
+class Wrong(Plugin):
+    @on_outcome(v16.Reset)
+    def ended(self, ticket: Ticket[v16.ClearCacheResponse]) -> None:
+        raise NotImplementedError
+""",
     "a member that its request has not": """
 class Wrong(Plugin):
     @passive(v201.TransactionEvent)
@@ -117,6 +183,27 @@ class Right(Plugin):
     @passive(v16.DataTransfer, blocking=True)
     def anything(self, call: Call[Any]) -> Any: ...
 
+    @passive(v16.Heartbeat)
+    def later(self, call: Call[v16.Heartbeat]) -> v16.HeartbeatResponse | None:
+        call.later().answer({"currentTime": "2026-01-01T00:00:00Z"})
+        return None
+
+    @passive(v16.StatusNotification)
+    def mapping(self, call: Call[v16.StatusNotification]) -> Mapping[str, object]:
+        return {}
+
+    @passive(v16.MeterValues)
+    def both(self, call: Call[v16.MeterValues]) -> v16.MeterValuesResponse | dict[str, str]:
+        return call.pass_on() if call.request.connector_id else {}
+
+    @passive(v16.BootNotification)
+    def untyped(self, call):  # type: ignore[no-untyped-def]
+        return {"status": "Accepted", "currentTime": "2026-01-01T00:00:00Z", "interval": 300}
+
+    @passive(v16.StopTransaction)
+    def stored(self, call: Call[v16.StopTransaction]) -> v16.StopTransactionResponse:
+        return call.once_stored(v16.StopTransactionResponse())
+
     @on(TransactionEnded, TransactionCorrected)
     def ended(self, event: TransactionEnded | TransactionCorrected) -> None:
         print(event.transaction.transaction_id)
@@ -145,6 +232,8 @@ class Right(Plugin):
         for charge_point in self.system.charge_points():
             print(charge_point.connected, len(charge_point.connectors), charge_point.connectors.get(1))
         print(self.system.settings.port, self.system.find_transaction(17).id)
+        tested: v16.AuthorizeResponse = self.typed(cast("Call[v16.Authorize]", None))
+        print(tested.id_tag_info.status)
         status: v16.ClearCacheStatus = self.system.send("CP1", v16.ClearCache()).result().status
         print(status)
 
@@ -186,7 +275,9 @@ def module_of(block: str) -> str:
 
 def with_names(body: str) -> str:
     used = [name for name in NAMES if re.search(rf"\b{name}\b", body)]
-    head = "import contextlib\nfrom typing import Any\n" if re.search(r"\b(contextlib|Any)\b", body) else ""
+    head = ""
+    if re.search(r"\b(contextlib|Any|Mapping|cast)\b", body):
+        head = "import contextlib\nfrom collections.abc import Mapping\nfrom typing import Any, cast\n"
     return f"{head}from chargehand import {', '.join(used)}\n{body}"
 
 

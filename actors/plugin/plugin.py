@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, cast, overload
 
 from gevent import getcurrent
 
@@ -33,17 +33,21 @@ from .shadow import MutedSystem, ShadowCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ...protocol.actions import Action
+    from ...protocol.actions import Action, Request
+    from ...protocol.errors import OcppError
     from ...protocol.message import Message
     from ..runtime.cell import Cell
+    from ..session.tickets import Ticket
     from .plugin_system import PluginSystem
 
 F = TypeVar("F", bound="Callable[..., Any]")
 S = TypeVar("S")
 C = TypeVar("C")
-A = TypeVar("A")
 T = TypeVar("T")
-Q = TypeVar("Q", bound="Message")
+M = TypeVar("M", bound="Message")
+Q = TypeVar("Q", bound="Request[Any]")
+Q_co = TypeVar("Q_co", bound="Request[Any]", covariant=True)
+W = TypeVar("W", bound="Mapping[str, Any] | None")
 E = TypeVar("E", bound=DomainEvent)
 E2 = TypeVar("E2", bound=DomainEvent)
 E3 = TypeVar("E3", bound=DomainEvent)
@@ -81,14 +85,37 @@ class _Marked(Protocol[C]):
     def __call__(self, handler: Callable[[S, C], T], /) -> Callable[[S, C], T]: ...
 
 
-class _MarkedAfter(Protocol[C]):
-    """Decorator of handlers that take a `C` and its answer."""
+if TYPE_CHECKING:
+    # Not Protocols: those would have to be invariant, and then a request tells no checker its response.
 
-    def __call__(self, handler: Callable[[S, C, A], T], /) -> Callable[[S, C, A], T]: ...
+    class _Passive(Generic[Q_co]):
+        """Decorator of handlers that answer a `Q_co` with its response, a mapping, or None if they answer later."""
+
+        @overload
+        def __call__(
+            self: _Passive[Request[M]], handler: Callable[[S, Call[Q_co]], M], /
+        ) -> Callable[[S, Call[Q_co]], M]: ...
+
+        @overload
+        def __call__(self, handler: Callable[[S, Call[Q_co]], W], /) -> Callable[[S, Call[Q_co]], W]: ...
+
+        @overload
+        def __call__(
+            self: _Passive[Request[M]], handler: Callable[[S, Call[Q_co]], M | Mapping[str, Any] | None], /
+        ) -> Callable[[S, Call[Q_co]], M | Mapping[str, Any] | None]: ...
+
+        def __call__(self, handler: Any, /) -> Any: ...
+
+    class _After(Generic[Q_co]):
+        """Decorator of handlers that take a `Q_co` that was answered, and its response or the error."""
+
+        def __call__(
+            self: _After[Request[M]], handler: Callable[[S, AnsweredCall[Q_co], M | OcppError], T], /
+        ) -> Callable[[S, AnsweredCall[Q_co], M | OcppError], T]: ...
 
 
 @overload
-def passive(action: type[Q], *, blocking: bool = False) -> _Marked[Call[Q]]: ...
+def passive(action: type[Q], *, blocking: bool = False) -> _Passive[Q]: ...
 
 
 @overload
@@ -144,7 +171,7 @@ def on(*events: type[DomainEvent], blocking: bool = False) -> Any:
 
 
 @overload
-def after(action: type[Q], *, blocking: bool = False) -> _MarkedAfter[AnsweredCall[Q]]: ...
+def after(action: type[Q], *, blocking: bool = False) -> _After[Q]: ...
 
 
 @overload
@@ -162,7 +189,15 @@ def after(action: Any, *, blocking: bool = False) -> Any:
     return _marker("after", *_name_of(action), blocking=blocking)
 
 
-def on_outcome(action: type[Message] | str = "*", *, blocking: bool = False) -> Callable[[F], F]:
+@overload
+def on_outcome(action: type[Request[M]], *, blocking: bool = False) -> _Marked[Ticket[M]]: ...
+
+
+@overload
+def on_outcome(action: str = "*", *, blocking: bool = False) -> Callable[[F], F]: ...
+
+
+def on_outcome(action: Any = "*", *, blocking: bool = False) -> Any:
     """Mark the handler of ended commands of an action ("*": of every action): `handler(self, ticket)`.
 
     A request is the action of its version only, a name the action of every version that has it.

@@ -14,7 +14,7 @@ from ..runtime.threads import native_thread
 from .messages import CallAnswered, CallReturned, HandlerFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from greenlet import greenlet
@@ -227,7 +227,7 @@ class Later(Generic[R_co]):
     def __init__(self, call: Call[R_co]) -> None:
         self.call = call
 
-    def answer(self, response: Any) -> None:
+    def answer(self: Later[Request[M]], response: M | Mapping[str, Any]) -> None:
         """Answer with a response or a mapping."""
         self._finish(response)
 
