@@ -1,69 +1,33 @@
 """Back office for OCPP 2.0.1: answers every passive action of that version that no other plugin claims.
 
-The records are those of the back office for OCPP 1.6: one list of tags, one of transactions. Every event of a
-transaction is kept as it was sent, and answered when it is durable; events may come in any order, late and again.
-A doubtful one is flagged, never refused. OCPP 2.0.1, part 2.
+The records are those of the back office for OCPP 1.6: one list of tags, one of transactions. OCPP 2.0.1, part 2.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import random
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import (
-    Call,
-    ChargePointOnline,
-    Event,
-    MeterReading,
-    Plugin,
-    StatusQuery,
-    StopFigures,
-    TooManyStops,
-    Transaction,
-    on,
-    passive,
-    take_stop,
-    v201,
-)
-from . import charging_profiles as profiles
-from . import reservations, tokens
-from .kept_messages import as_sent, flags_of, passive_each, reasons, same_time, utc
+from .. import Call, ChargePointOnline, Event, Plugin, StatusQuery, on, passive, v201
+from . import reservations
+from .kept_messages import as_sent, passive_each
 from .missing_events import ASK_AFTER_S, MissingEvents
+from .transactions_201 import Transactions201
+from .verdicts_201 import Verdicts201
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from .. import PluginSpec, Receipt, Settings, Store, Tag
+    from .. import PluginSpec, Receipt, Settings, Store
 
-VERSION_NAME = v201.VERSION.name
-"""Version of OCPP of all records here."""
-NO_START = "its start has not come"
-"""Flag of a transaction of which only later events have come."""
-REGISTER, INTERVAL, POWER = (
-    v201.Measurand.ENERGY_ACTIVE_IMPORT_REGISTER,
-    v201.Measurand.ENERGY_ACTIVE_IMPORT_INTERVAL,
-    v201.Measurand.POWER_ACTIVE_IMPORT,
-)
-WH, W = ("Wh", "kWh", None), ("W", "kW", None)
-UNITS = {REGISTER: WH, INTERVAL: WH, POWER: W, None: WH}
-"""Usual units of the quantities that tell of energy."""
-LARGE = 10**12
-STATUSES = {str(status): status for status in v201.AuthorizationStatus}
-EMPTY = v201.TransactionEventResponse()
 ENDS_OF_RESERVATIONS = {
     v201.ReservationUpdateStatus.EXPIRED: "expired",
     v201.ReservationUpdateStatus.REMOVED: "cancelled",
 }
 """States of reservations that their stations have ended."""
-_adapter: Any = v201.VERSION.local_lists
-_stop_facts: Any = v201.TransactionEvent.__action__.stop
-_identity_of: Any = v201.TransactionEvent.__action__.identity
-
-
 KEPT: dict[Any, tuple[str, Any]] = {
     # A free connector says nothing of its EVSE, which may have another one in use.
     v201.StatusNotification: ("status", v201.StatusNotificationResponse()),
@@ -102,31 +66,6 @@ KEPT: dict[Any, tuple[str, Any]] = {
 """Messages that are only stored, by request: kinds of their events, and their answers."""
 
 
-def _info_of(tag: Tag) -> Any:
-    """Return what a station is told of a tag, whether it asks or has it in its local list."""
-    return _adapter.info(_adapter.entry(tag))
-
-
-def _is_of(token: v201.IdToken, known: Transaction) -> bool:
-    """Return whether a token is the one that a transaction has."""
-    return tokens.same(token.id_token, str(token.type), known.id_tag, known.id_type)
-
-
-def _seem_usable(meter_values: Iterable[v201.MeterValue]) -> bool:
-    """Tell quickly if the values of energy and power are figures in the usual units; others are only shown."""
-    for one in meter_values:
-        for sampled in one.sampled_value:
-            units = UNITS.get(sampled.measurand)
-            if units is None:
-                continue
-            measure = sampled.unit_of_measure
-            if measure is not None and (measure.multiplier or measure.unit not in units):
-                return False
-            if not -LARGE < sampled.value < LARGE:
-                return False
-    return True
-
-
 class BackOffice201(Plugin):
     """Answers to stations of OCPP 2.0.1 from the store.
 
@@ -153,22 +92,26 @@ class BackOffice201(Plugin):
     ) -> None:
         super().__init__()
         self._store = store
-        self._collections = store.collections
-        self._facts = store.collections.over_facts
         self._interval_s = heartbeat_interval_s
         self._spread = heartbeat_spread
-        self._accept_all_tags = accept_all_tags
-        self._concurrent_transactions = concurrent_transactions
-        self._naive_zone = naive_zone
         self._registration = v201.RegistrationStatus(registration)
-        self._fallback_id_tag_status = fallback_id_tag_status
-        self._master_pass_group = master_pass_group
-        self._missing = MissingEvents(store, ask=self._ask, is_here=self._is_here, ask_after_s=ask_after_s)
         self._now = now
-        # Transactions whose record is not known to be durable: it is handed over again with each of their events.
-        self._unsure: dict[int, Receipt] = {}
-        # The same for what later events told of it.
-        self._amending: dict[int, Receipt] = {}
+        self._missing = MissingEvents(store, ask=self._ask, is_here=self._is_here, ask_after_s=ask_after_s)
+        self._verdicts = Verdicts201(
+            store,
+            accept_all_tags=accept_all_tags,
+            concurrent_transactions=concurrent_transactions,
+            master_pass_group=master_pass_group,
+            now=now,
+        )
+        self._transactions = Transactions201(
+            store,
+            self._verdicts,
+            self._missing,
+            naive_zone=naive_zone,
+            fallback_id_tag_status=fallback_id_tag_status,
+            master_pass_group=master_pass_group,
+        )
 
     @classmethod
     def bundled(cls, settings: Settings, store: Store) -> PluginSpec | None:
@@ -230,305 +173,19 @@ class BackOffice201(Plugin):
                 id_token_info=v201.IdTokenInfo(status=v201.AuthorizationStatus.INVALID),
                 certificate_status=v201.AuthorizeCertificateStatus.NO_CERTIFICATE_AVAILABLE,
             )
-        return v201.AuthorizeResponse(id_token_info=self._judge(request.id_token))
-
-    def _judge(self, token: v201.IdToken) -> v201.IdTokenInfo:
-        status = v201.AuthorizationStatus
-        if token.type == v201.IdTokenType.NO_AUTHORIZATION:
-            return v201.IdTokenInfo(status=status.ACCEPTED)
-        tag = self._collections.tag_of(token.id_token, token.type)
-        if tag is None:
-            return v201.IdTokenInfo(status=status.ACCEPTED if self._accept_all_tags else status.UNKNOWN)
-        info: v201.IdTokenInfo = _info_of(tag)
-        if info.status is status.ACCEPTED and tag.expiry is not None and tag.expiry <= self._now():
-            info = msgspec.structs.replace(info, status=status.EXPIRED)
-        return info
-
-    def _judge_start(self, token: v201.IdToken, number: int) -> v201.IdTokenInfo:
-        """Return the verdict on the token of a start.
-
-        One that is charging already may get ConcurrentTx; a master pass starts nothing, it is Invalid. OCPP 2.0.1, C16.
-        """
-        info, text, kind = self._judge(token), token.id_token, token.type
-        status = v201.AuthorizationStatus
-        if info.status is not status.ACCEPTED or not text:
-            return info
-        if tokens.is_master_pass(self._collections, text, kind, self._master_pass_group):
-            return msgspec.structs.replace(info, status=status.INVALID)
-        if self._concurrent_transactions:
-            return info
-        if self._store.charging_with_tag(text, besides=number, id_type=str(kind)) is not None:
-            return msgspec.structs.replace(info, status=status.CONCURRENT_TX)
-        return info
+        return v201.AuthorizeResponse(id_token_info=self._verdicts.judge(request.id_token))
 
     # -- Transactions ------------------------------------------------------------------------------
 
     @passive(v201.TransactionEvent)
     def transaction_event(self, call: Call[v201.TransactionEvent]) -> v201.TransactionEventResponse:
         """Keep an event, and what it tells of its transaction; one that comes again changes nothing."""
-        request, charge_point_id = call.request, call.charge_point.id
-        receipts: list[Receipt] = []
-        known = self._store.remote_transaction(charge_point_id, request.transaction_info.transaction_id)
-        if known is None:
-            # From here on nothing switches greenlets: of two starts of one token the second sees the first.
-            known = self._begun(call)
-            self._over(call, known)
-            receipts.append(self._unsure_of(known))
-            self._use_reservation(known, receipts)
-            if request.event_type == v201.TransactionEventType.STARTED:
-                self._missing.begin(known.id, request.seq_no)
-        else:
-            known = self._told_more(call, known, receipts)
-        call.transaction_id = known.id
-        whole = self._missing.go_on(known.id, request.seq_no)
-        ends = request.event_type == v201.TransactionEventType.ENDED
-        if known.open:  # before its end, or it would be a correction
-            receipts += self._keep(call, known)
-            if ends:
-                receipts += self._ended(call, known)
-                if not whole:
-                    receipts.append(self._missing.ask_later(known))
-            elif charge_point_id in self._facts.by_charge_point and not request.offline:
-                self._store.transaction_alive(known.id, call.received_at)
-        else:
-            if ends:
-                receipts += self._ended(call, known)
-            receipts += self._keep(call, known)
-        return call.once_stored(self._answer(call, known), *receipts)
+        return self._transactions.event(call)
 
-    def _answer(self, call: Call[v201.TransactionEvent], known: Transaction) -> v201.TransactionEventResponse:
-        """Answer each token; that of the start as it was answered first."""
-        token = call.request.id_token
-        if token is None:
-            return EMPTY
-        info = self._judge(token)
-        if self._is_of_start(call.request) and _is_of(token, known):
-            verdict = STATUSES.get(known.verdict, info.status)
-            info = msgspec.structs.replace(info, status=verdict)
-        return v201.TransactionEventResponse(id_token_info=info)
-
-    @staticmethod
-    def _is_of_start(request: v201.TransactionEvent) -> bool:
-        """Return whether the token of an event is that of the start: not what stopped the transaction."""
-        return (
-            request.event_type != v201.TransactionEventType.ENDED
-            and request.trigger_reason != v201.TriggerReason.STOP_AUTHORIZED
-        )
-
-    def _begun(self, call: Call[v201.TransactionEvent]) -> Transaction:
-        """Make the record of a transaction from the first of its events that has come."""
-        request = call.request
-        started = request.event_type == v201.TransactionEventType.STARTED
-        transaction = Transaction(
-            id=self._store.allot_transaction_id(call.charge_point.id, None),
-            charge_point_id=call.charge_point.id,
-            connector_id=request.evse.id if request.evse is not None else 0,
-            id_tag="",
-            meter_start=None,
-            started_at=utc(request.timestamp),
-            start_received_at=call.received_at,
-            reservation_id=request.reservation_id,
-            version=VERSION_NAME,
-            remote_id=request.transaction_info.transaction_id,
-            evse_id=request.evse.id if request.evse is not None else None,
-            charging_state=str(request.transaction_info.charging_state or ""),
-            flags=() if started else (NO_START,),
-        )
-        transaction = self._with_token(call, transaction)
-        transaction = msgspec.structs.replace(transaction, flags=(*transaction.flags, *self._flags(call)))
-        return self._with_doubts(transaction)
-
-    def _with_doubts(self, known: Transaction) -> Transaction:
-        """Return a transaction with the doubts about its reservation, which is judged by all that is known by now."""
-        if known.reservation_id is None:
-            return known
-        flags = tuple(flag for flag in known.flags if not flag.startswith(reservations.DOUBT))
-        doubts = reservations.doubts(self._store.collections, known)
-        return msgspec.structs.replace(known, flags=(*flags, *doubts))
-
-    def _with_token(self, call: Call[v201.TransactionEvent], known: Transaction) -> Transaction:
-        """Return a transaction with the token of its start, if this event has it."""
-        token = call.request.id_token
-        if token is None or not self._is_of_start(call.request) or not token.id_token:
-            return known
-        if known.id_tag and call.request.event_type != v201.TransactionEventType.STARTED:
-            return known
-        if _is_of(token, known):
-            return known
-        verdict, flags = str(self._judge_start(token, known.id).status), known.flags
-        if call.redelivered and verdict != self._fallback_id_tag_status:
-            # The station was answered with this verdict; a repetition must get the same one.
-            flags = (*flags, f"its id tag was {verdict}")
-            verdict = self._fallback_id_tag_status
-        return msgspec.structs.replace(
-            known, id_tag=token.id_token, id_type=str(token.type), verdict=verdict, flags=flags
-        )
-
-    def _stop_doubts(self, call: Call[v201.TransactionEvent], known: Transaction) -> list[str]:
-        """Return the doubt about a token that stops a transaction. OCPP 2.0.1, C09 and C16."""
-        token = call.request.id_token
-        if token is None or self._is_of_start(call.request) or not known.id_tag:
-            return []
-        return tokens.stopped_by_another(
-            self._collections,
-            known,
-            token.id_token,
-            str(token.type),
-            master_pass_group=self._master_pass_group,
-        )
-
-    def _told_more(
-        self, call: Call[v201.TransactionEvent], known: Transaction, receipts: list[Receipt]
-    ) -> Transaction:
-        """Store what an event tells of a transaction that is known; it is handed over again if it comes again."""
-        request, later = call.request, self._with_token(call, known)
-        flags = tuple(dict.fromkeys((*later.flags, *self._flags(call), *self._stop_doubts(call, known))))
-        started_at, at = later.started_at, utc(request.timestamp)
-        if request.event_type == v201.TransactionEventType.STARTED:
-            flags = tuple(flag for flag in flags if flag != NO_START)
-            started_at = at
-        elif NO_START in flags:
-            started_at = min(started_at, at)
-        evse, reservation, state = (
-            request.evse,
-            request.reservation_id,
-            request.transaction_info.charging_state,
-        )
-        later = msgspec.structs.replace(
-            later,
-            flags=flags,
-            started_at=started_at,
-            connector_id=later.connector_id if evse is None else evse.id,
-            evse_id=later.evse_id if evse is None else evse.id,
-            reservation_id=later.reservation_id if reservation is None else reservation,
-            charging_state=str(state) if state is not None and known.open else later.charging_state,
-        )
-        moved = (later.connector_id, later.id_tag, later.id_type, later.reservation_id) != (
-            known.connector_id,
-            known.id_tag,
-            known.id_type,
-            known.reservation_id,
-        )
-        if moved:
-            later = self._with_doubts(later)
-        if known.id in self._unsure:
-            receipts.append(self._unsure_of(later))
-        tells = evse is not None or request.id_token is not None or known.id in self._amending
-        if tells or later != known:
-            receipts.append(self._amend(later))
-        if moved:
-            if later.open:
-                self._over(call, later)
-            self._use_reservation(later, receipts)
-        return later
-
-    def _unsure_of(self, transaction: Transaction) -> Receipt:
-        """Hand a new record to the store, which does not change one that is there, until it is known to be durable."""
-        receipt = self._unsure[transaction.id] = self._store.start_transaction(transaction)
-        receipt.then(partial(self._sure_of, transaction.id, receipt))
-        return receipt
-
-    def _amend(self, transaction: Transaction) -> Receipt:
-        """Store what an event told of a transaction; until that is durable, each event of it stores it again."""
-        receipt = self._amending[transaction.id] = self._store.update_transaction(transaction)
-        receipt.then(partial(self._amended, transaction.id, receipt))
-        return receipt
-
-    def _amended(self, number: int, receipt: Receipt, error: Exception | None) -> None:
-        if error is None and self._amending.get(number) is receipt:
-            del self._amending[number]
-
-    def _sure_of(self, number: int, receipt: Receipt, error: Exception | None) -> None:
-        if error is None and self._unsure.get(number) is receipt:
-            del self._unsure[number]
-
-    def _over(self, call: Call[v201.TransactionEvent], transaction: Transaction) -> None:
-        """Note that other transactions of an EVSE are over when one begins there: it has one at a time."""
-        if transaction.evse_id and not call.request.offline:
-            self._store.transaction_over(
-                transaction.charge_point_id,
-                transaction.connector_id,
-                call.received_at,
-                call.action,
-                transaction.id,
-            )
-
-    def _use_reservation(self, transaction: Transaction, receipts: list[Receipt]) -> None:
-        collections = self._store.collections
-        if transaction.id_tag or transaction.reservation_id is not None:
-            receipts += reservations.use(collections, transaction)
-            if transaction.open:
-                receipts += profiles.transaction_started(collections, transaction)
-
-    def _ended(self, call: Call[v201.TransactionEvent], known: Transaction) -> list[Receipt]:
-        """Close a transaction; an end that differs from the first one is kept beside it."""
-        meter_stop, stopped_at, reason, id_tag = _stop_facts(call.request, call.deviations)
-        stop = StopFigures(
-            received_at=call.received_at,
-            meter_stop=meter_stop,
-            stopped_at=None if stopped_at is None else utc(stopped_at),
-            reason=reason,
-            id_tag=id_tag,
-        )
-        try:
-            receipts = [take_stop(self._store, known, stop, same_time=same_time(call, known, stop))]
-        except TooManyStops as error:
-            return [self._set_aside(call, str(error), known.id)]
-        if known.open:
-            self._missing.end(known.id)
-            receipts += profiles.transaction_stopped(self._store.collections, known)
-        return receipts
-
-    def _keep(self, call: Call[v201.TransactionEvent], known: Transaction) -> list[Receipt]:
-        """Store a whole event; if a part of its meter values cannot be used, make a dead letter too."""
-        payload, evse = call.payload, call.request.evse
-        flags = flags_of(call.deviations)
-        receipts: list[Receipt] = []
-        if call.request.meter_value or call.deviations:
-            flags = self._unusable(call, flags, known.id, receipts)
-        reading = MeterReading(
-            charge_point_id=call.charge_point.id,
-            connector_id=0 if evse is None else evse.id,
-            transaction_id=known.id,
-            received_at=call.received_at,
-            values=payload,
-            identity=_identity_of(payload),
-            flags=flags,
-            version=VERSION_NAME,
-        )
-        receipts.append(self._store.add_meter_reading(reading))
-        return receipts
-
-    def _unusable(
-        self, call: Call[Any], flags: tuple[str, ...], transaction_id: int | None, receipts: list[Receipt]
-    ) -> tuple[str, ...]:
-        if not call.deviations and _seem_usable(call.request.meter_value or ()):
-            return flags
-        unusable = v201.VERSION.samples(call.payload, self._naive_zone).unusable
-        if not unusable:
-            return flags
-        why = reasons(unusable)
-        receipts.append(self._set_aside(call, why, transaction_id))
-        return (*flags, why)
-
-    def _set_aside(self, call: Call[Any], why: str, transaction_id: int | None) -> Receipt:
-        """Make a message a dead letter; `transaction_id` is the transaction that it belongs to."""
-        return self._store.spool(
-            version=VERSION_NAME,
-            charge_point_id=call.charge_point.id,
-            action=call.action,
-            unique_id=call.unique_id,
-            payload=call.payload,
-            transaction_id=transaction_id,
-            received_at=call.received_at,
-            why=why,
-            redeliver=False,
-        )
-
-    @staticmethod
-    def _flags(call: Call[Any]) -> tuple[str, ...]:
-        redelivered = (f"{call.action} was acknowledged by a fallback",) if call.redelivered else ()
-        return (*redelivered, *flags_of(call.deviations)) if call.deviations else redelivered
+    @passive(v201.MeterValues)
+    def meter_values(self, call: Call[v201.MeterValues]) -> v201.MeterValuesResponse:
+        """Store meter values of an EVSE, which belong to no transaction."""
+        return self._transactions.meter_values(call)
 
     @on(ChargePointOnline)
     def online(self, event: ChargePointOnline) -> None:
@@ -543,23 +200,6 @@ class BackOffice201(Plugin):
         """Ask a station for the state of a transaction, and whether messages of it wait."""
         request = v201.GetTransactionStatus(transaction_id=query.remote_id)
         self.system.send(query.charge_point_id, request, when_offline="queue")
-
-    @passive(v201.MeterValues)
-    def meter_values(self, call: Call[v201.MeterValues]) -> v201.MeterValuesResponse:
-        """Store meter values of an EVSE, which belong to no transaction."""
-        flags, receipts = flags_of(call.deviations), list[Any]()
-        flags = self._unusable(call, flags, None, receipts)
-        reading = MeterReading(
-            charge_point_id=call.charge_point.id,
-            connector_id=call.request.evse_id,
-            transaction_id=None,
-            received_at=call.received_at,
-            values=call.payload,
-            flags=flags,
-            version=VERSION_NAME,
-        )
-        receipts.append(self._store.add_meter_reading(reading))
-        return call.once_stored(v201.MeterValuesResponse(), *receipts)
 
     @passive(v201.ReservationStatusUpdate)
     def reservation(self, call: Call[v201.ReservationStatusUpdate]) -> v201.ReservationStatusUpdateResponse:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargehand import Call, MemoryStore, Plugin, StoreError, Tag, TransactionFilter, passive, v201
-from chargehand.plugins import back_office_201, missing_events
+from chargehand.plugins import missing_events, transactions_201
 from chargehand.plugins.back_office_201 import BackOffice201
 from chargehand.protocol.energy import Limits
 from chargehand.protocol.session import SessionRules
@@ -574,7 +574,7 @@ def test_what_seems_usable_is_usable(samples):
     payload = updated(1, meterValue=[{"timestamp": at(1), "sampledValue": samples}])
     data = json.dumps(payload).encode()
     request = v201.TransactionEvent.__decoder__.decode(data)
-    if back_office_201._seem_usable(request.meter_value):
+    if transactions_201._seem_usable(request.meter_value):
         assert not v201.VERSION.samples(data).unusable
 
 
