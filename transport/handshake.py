@@ -10,12 +10,12 @@ import contextlib
 import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import gevent
 from geventwebsocket.handler import WebSocketHandler
 
 from ..protocol.handshake import check_key, choose_subprotocol, wants_upgrade
+from ..protocol.http_requests import FramingError, HeaderLines, checked_request_line
 from ..protocol.websocket import CloseCode
 from .connection import SocketConnection
 from .gate import Admission, HandshakeRequest, Refusal
@@ -25,23 +25,8 @@ if TYPE_CHECKING:
 
 
 WEBSOCKET_VERSION = "13"
-ASCII = "".join(map(chr, range(128)))
 NOT_HTTP = b"HTTP/1.1 400 Bad HandshakeRequest\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 CLOSE_PROTOCOL_ERROR = CloseCode.PROTOCOL_ERROR
-
-
-class HeaderLines:
-    """Lines of a request's headers. The parser accepts the end of the stream as their end; here it is an error."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def readline(self, size: int) -> bytes:
-        """Return the next line; raises ValueError at the end."""
-        line: bytes = self._stream.readline(size)
-        if not line:
-            raise ValueError("the request ends within its headers")
-        return line
 
 
 class Handshake(WebSocketHandler):  # type: ignore[misc]
@@ -77,12 +62,17 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
             self.server.gate.handshake_failed(self._peer(), reason)
 
     def read_request(self, raw_requestline: str) -> Any:
-        """Percent-encode bytes that are not ASCII: the base class would take two bytes of UTF-8 for blanks."""
-        return super().read_request(quote(raw_requestline, safe=ASCII, encoding="latin-1"))
+        """Read a request whose framing is beyond doubt."""
+        return super().read_request(checked_request_line(raw_requestline))
 
     def MessageClass(self, stream: Any, *options: Any) -> Any:  # noqa: N802 - a name of the base class
         """Read the headers to their end: half a request must not take over a session."""
-        return super().MessageClass(HeaderLines(stream), *options)
+        lines = HeaderLines(stream)
+        message = super().MessageClass(lines, *options)
+        lines.check_length(self.request_version)
+        if lines.values("transfer-encoding"):
+            raise FramingError("a request that opens a WebSocket has no body")
+        return message
 
     def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
         """Log a request that is not HTTP in one line; the base class would print tracebacks."""
@@ -126,7 +116,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
             return Refusal(426, text, (("Sec-WebSocket-Version", WEBSOCKET_VERSION),))
         if not check_key(headers.get("sec-websocket-key", "")):
             return Refusal(400, "Sec-WebSocket-Key is not 16 bytes in base64")
-        if self.content_length or "transfer-encoding" in headers:
+        if self.content_length:
             return Refusal(400, "a request that opens a WebSocket has no body")
         self.offered = headers.get("sec-websocket-protocol", "")
         secure = hasattr(self.socket, "getpeercert")

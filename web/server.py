@@ -5,20 +5,22 @@ from __future__ import annotations
 import errno
 import logging
 from contextlib import suppress
-from socket import SHUT_RDWR
-from typing import TYPE_CHECKING, Any
+from socket import SHUT_RDWR, SHUT_WR
+from typing import TYPE_CHECKING, Any, cast
 
 import gevent
 from gevent.pool import Pool
-from gevent.pywsgi import WSGIHandler, WSGIServer
+from gevent.pywsgi import Input, WSGIHandler, WSGIServer
 
 from ..config.checks import is_loopback
 from ..config.errors import ConfigError
+from ..protocol.http_requests import ChunkedBody, FramingError, HeaderLines, checked_request_line
 from ..transport.shared_port import listen
 from .app import make_app
 from .requests import Stop, Stopping
 from .storage import remove_leftover
 from .token import choose_token, publish_token
+from .views import JSON, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +35,15 @@ IDLE_TIMEOUT_S = 75.0
 HEADERS_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 30.0
 """Seconds that a client has to take an answer, or the next piece of a long one, and to send the rest of its body."""
+LINGER_S = 2.0
+"""Seconds for which what still comes behind a request that is not HTTP is thrown away."""
+READ_BYTES = 65_536
 STOP_TIMEOUT_S = 0.5
+NOT_HTTP = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: "
+    + JSON.encode()
+    + b"\r\nContent-Length: %d\r\n\r\n"
+)
 
 
 def serve_http(system: CentralSystem, address: tuple[str, int], *, share_port: bool = False) -> HttpListener:
@@ -83,11 +93,27 @@ class HttpListener:
         pool.kill(block=False)
 
 
+class ChunkedInput(Input):
+    """Body in chunks, as the base class of the handler reads it."""
+
+    __slots__ = ("_chunks",)
+
+    def __init__(self, chunks: ChunkedBody, given: Input) -> None:
+        super().__init__(given.rfile, None, given.socket, chunked_input=True)
+        self._chunks = chunks
+
+    def _chunked_read(self, length: int | None = None, use_readline: bool = False) -> bytes:  # noqa: FBT001, FBT002
+        base: Any = self  # the stubs leave out what is not public
+        base._send_100_continue()  # noqa: SLF001
+        return self._chunks.read(length, line=use_readline)
+
+
 class Handler(WSGIHandler):
     """Handler of one connection, and of its requests one after the other."""
 
     server: Server
     answer_limit: Any = None
+    chunks: ChunkedBody | None = None
 
     def handle(self) -> None:
         """Serve the connection to its end."""
@@ -112,13 +138,50 @@ class Handler(WSGIHandler):
             return ""  # the base class closes the connection
 
     def read_request(self, raw_requestline: str) -> Any:
-        """Read the headers. A ValueError becomes a 400."""
-        with gevent.Timeout(HEADERS_TIMEOUT_S, ValueError("the headers were not there in time")):
-            return super().read_request(raw_requestline)
+        """Read the headers, and the beginning of a body in chunks. A `FramingError` becomes a 400."""
+        late = FramingError("the headers were not there in time")
+        with gevent.Timeout(HEADERS_TIMEOUT_S, late):
+            read = super().read_request(checked_request_line(raw_requestline))
+            self.chunks = ChunkedBody(self.rfile) if "transfer-encoding" in self.headers else None
+            if self.chunks is not None and "expect" not in self.headers:
+                self.chunks.begin()
+        return read
+
+    def MessageClass(self, stream: Any, *options: Any) -> Any:  # noqa: N802 - a name of the base class
+        """Read the headers, and refuse those that two servers could read in two ways."""
+        lines, version = HeaderLines(stream), str(self.request_version)
+        message = super().MessageClass(cast("Any", lines), *options)
+        lines.check_length(version)
+        lines.check_host(version)
+        return message
+
+    def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
+        """Answer a request that is not HTTP; the base class prints tracebacks for some."""
+        self.log_error("%s sent what is not HTTP: %s", self.client_address, ex)
+        reason = ex if isinstance(ex, FramingError) else "it cannot be read"
+        body = encode({"title": "Not HTTP", "description": f"the request was not taken: {reason}"})
+        return "400", NOT_HTTP % len(body) + body
+
+    def handle_one_request(self) -> Any:
+        """Serve a request; one that is not HTTP is answered, and what else comes is thrown away for a while.
+
+        Closed at once, the client would see a reset in place of the answer.
+        """
+        result = super().handle_one_request()
+        if not isinstance(result, tuple):
+            return result
+        with suppress(OSError), gevent.Timeout(LINGER_S, TimeoutError()):
+            self.socket.sendall(result[1])
+            self.socket.shutdown(SHUT_WR)
+            while self.socket.recv(READ_BYTES):
+                pass
+        return None
 
     def get_environ(self) -> dict[str, Any]:
         """Add the path as sent, `RAW_URI`, to the environ."""
         environ: dict[str, Any] = super().get_environ()
+        if self.chunks is not None:
+            environ["wsgi.input"] = self.wsgi_input = ChunkedInput(self.chunks, environ["wsgi.input"])
         return environ | {"RAW_URI": self.path}
 
     def start_response(self, *args: Any, **kwargs: Any) -> Any:
@@ -141,6 +204,8 @@ class Handler(WSGIHandler):
         """Answer one request."""
         try:
             super().handle_one_response()
+            if self.chunks is not None and not self.chunks.ended_well:
+                self.close_connection = True  # where the next request begins is not known
         finally:
             if self.answer_limit is not None:
                 self.answer_limit.close()

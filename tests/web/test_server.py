@@ -259,3 +259,73 @@ def test_nothing_is_left_of_a_server_that_was_closed(system):
         listener.close()
     with pytest.raises(ConnectionRefusedError):
         gevent_socket.create_connection(listener.address)
+
+
+# Framing
+
+
+SMUGGLED = b"GET /api/v1/charge-points HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\n\r\n"
+COMMAND = f"{CHARGE_POINTS}/CP/commands/GetLocalListVersion"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request("POST", COMMAND, "Content-Length: 4", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
+        request("POST", COMMAND, "Content-Length: 2", "Content-Length: 3") + b"{}",
+        request("POST", COMMAND, "Transfer-Encoding: gzip, chunked") + b"0\r\n\r\n",
+        request("POST", COMMAND, "Transfer-Encoding: chunked")
+        + b"2;"
+        + b"a" * 100_000
+        + b"\r\n{}\r\n0\r\n\r\n",
+        request("GET", "/healthz", "Transfer-Encoding: chunked") + b"0;" + b"a" * 100_000 + b"\r\n\r\n",
+        request("POST", COMMAND, "Content-Length : 2") + b"{}",
+        request("GET", "/healthz", "X-A: b", " c"),
+        request("GET", "/healthz", "X-A: b\0"),
+        request("GET", "/healthz", "Host: other"),
+        b"GET /healthz\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",
+        request("GET", "/healthz", *(f"X-{number}: {'a' * 60_000}" for number in range(90))),
+    ],
+    ids=range(12),
+)
+def test_a_request_whose_framing_is_in_doubt_gets_one_400_and_the_end(system, sent):
+    with raw(system) as sock:
+        sock.sendall(sent + SMUGGLED)
+        status, headers, body = answer(sock)
+        assert (status, headers["Connection"], body["title"]) == (400, "close", "Not HTTP")
+        assert rest(sock) == b""
+
+
+def test_a_body_in_chunks_with_extensions_is_taken_and_the_connection_goes_on(system, charge_point):
+    charge_point("CP", lambda *_: [3, {"listVersion": 9}])
+    chunks = b'1;a="b"\r\n{\r\n1\r\n}\r\n0\r\nA: b\r\n\r\n'
+    with raw(system) as sock:
+        for _ in range(2):
+            sock.sendall(request("POST", COMMAND, "Transfer-Encoding: chunked") + chunks)
+            assert answer(sock)[0] == 200
+
+
+def test_chunks_that_break_within_the_body_get_a_400_and_the_end(system, charge_point):
+    charge_point("CP", lambda *_: [3, {"listVersion": 9}])
+    with raw(system) as sock:
+        sock.sendall(request("POST", COMMAND, "Transfer-Encoding: chunked") + b"1\r\n{\r\nx\r\n" + SMUGGLED)
+        status, _, body = answer(sock)
+        assert (status, body["title"]) == (400, "Broken body")
+        assert rest(sock) == b""
+
+
+def test_chunks_that_nobody_reads_and_that_break_end_the_connection(system):
+    with raw(system) as sock:
+        sock.sendall(request("GET", "/healthz", "Transfer-Encoding: chunked") + b"1\r\n{\r\nx\r\n" + SMUGGLED)
+        assert answer(sock)[0] == 200
+        assert rest(sock) == b""
+
+
+def test_a_client_that_expects_to_go_on_is_told_to_and_its_chunks_are_taken(system, charge_point):
+    charge_point("CP", lambda *_: [3, {"listVersion": 9}])
+    with raw(system) as sock:
+        sock.sendall(request("POST", COMMAND, "Transfer-Encoding: chunked", "Expect: 100-continue"))
+        assert sock.recv(25).startswith(b"HTTP/1.1 100 Continue")
+        sock.sendall(b"2\r\n{}\r\n0\r\n\r\n")
+        assert answer(sock)[0] == 200
