@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 from msgspec import inspect
 
-from ..protocol.verbs import VERBS
+from ..protocol.verbs import PEM_MEDIA_TYPE, VERBS
 from .api import asks_server
 from .bulk import chooses, send_bulk
 from .send import SendingOptions, send_command, sends
@@ -41,6 +42,18 @@ def read_id(text: str) -> int | str:
         return int(text)
     except ValueError:
         return text
+
+
+def read_pem(text: str) -> str:
+    """Read a text in PEM: as it is given, or from the file of that name. Raises `click.BadParameter`."""
+    if text.lstrip().startswith("-----BEGIN "):
+        return text
+    try:
+        return Path(text).read_text(encoding="ascii")
+    except OSError as error:
+        raise click.BadParameter(f"{text}: {error.strerror}") from error
+    except ValueError as error:
+        raise click.BadParameter(f"{text} is no file in PEM") from error
 
 
 class VerbGroup(click.Group):
@@ -83,12 +96,10 @@ def command_of(kind: type[Verb]) -> click.Command:
 
 def _option(member: msgspec.structs.FieldInfo) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     info = inspect.type_info(member.type)
-    described = (
-        (info.extra_json_schema or {}).get("description", "") if isinstance(info, inspect.Metadata) else ""
-    )
+    more = (info.extra_json_schema or {}) if isinstance(info, inspect.Metadata) else {}
     kinds = _kinds(info)
     flag = f"--{member.name.removesuffix('_s').replace('_', '-')}"
-    facts: dict[str, Any] = {"help": described, "required": member.required}
+    facts: dict[str, Any] = {"help": more.get("description", ""), "required": member.required}
     if inspect.BoolType in kinds:
         names = f"{flag}/--not-{flag.removeprefix('--')}" if member.required else flag
         return click.option(names, member.name, is_flag=True, **facts)
@@ -96,6 +107,9 @@ def _option(member: msgspec.structs.FieldInfo) -> Callable[[Callable[..., Any]],
         return click.option(flag.removesuffix("s"), member.name, multiple=True, **facts)
     if not member.required and member.default not in (None, ""):
         facts |= {"default": member.default, "show_default": True}
+    if more.get("contentMediaType") == PEM_MEDIA_TYPE:
+        facts["help"] += " A text, or a file with it."
+        return click.option(flag, member.name, type=read_pem, metavar="FILE", **facts)
     return click.option(flag, member.name, **_type(kinds), **facts)
 
 

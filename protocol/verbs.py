@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +21,8 @@ from ..config.schema import nearest
 if TYPE_CHECKING:
     from .actions import Request
     from .local_lists import LocalListFacts
+
+T = TypeVar("T")
 
 
 class VerbRefused(ChargehandError, ValueError):
@@ -58,6 +60,13 @@ OneConnector = Annotated[int | None, Meta(description="Connector of the EVSE, fr
 Retries = Annotated[int | None, Meta(description="Attempts of the charge point.")]
 RetryInterval = Annotated[int | None, Meta(description="Seconds between attempts.")]
 ReservationId = Annotated[int, Meta(description="Number of the reservation.")]
+
+PEM_MEDIA_TYPE = "application/x-pem-file"
+Pem = Annotated[str, Meta(extra_json_schema={"contentMediaType": PEM_MEDIA_TYPE})]
+"""Text in PEM; on the command line it may be in a file."""
+CHARGING_STATION, V2G, COMBINED = "charging_station", "v2g", "combined"
+CENTRAL_SYSTEM, MANUFACTURER, MOBILITY_OPERATOR = "central_system", "manufacturer", "mobility_operator"
+V2G_CHAIN = "v2g_chain"
 
 
 class StartCharging(Verb, frozen=True, tag="start_charging"):
@@ -154,7 +163,7 @@ class UpdateFirmware(Verb, frozen=True, tag="update_firmware"):
     install_at: Annotated[Moment | None, Meta(description="Time to install signed firmware.")] = None
     retries: Retries = None
     retry_interval_s: RetryInterval = None
-    signing_certificate: Annotated[str, Meta(description="Certificate of the signature, PEM.")] = ""
+    signing_certificate: Annotated[Pem, Meta(description="Certificate of the signature, PEM.")] = ""
     signature: Annotated[str, Meta(description="Signature of the firmware, base64.")] = ""
 
 
@@ -200,10 +209,61 @@ class SyncLocalList(Verb, frozen=True, tag="sync_local_list"):
     full: Annotated[bool, Meta(description="Send the whole list, whatever the charge point has.")] = False
 
 
+class InstallCertificate(Verb, frozen=True, tag="install_certificate"):
+    """Install a root certificate, by which the charge point checks others.
+
+    `use` is "central_system", for the certificates of central systems, or "manufacturer"; where vehicles have
+    certificates too, "v2g" or "mobility_operator".
+    """
+
+    certificate: Annotated[Pem, Meta(description="Root certificate, PEM.")]
+    use: Annotated[str, Meta(description="Use: central_system, manufacturer, v2g or mobility_operator.")] = (
+        CENTRAL_SYSTEM
+    )
+
+
+class GetInstalledCertificates(Verb, frozen=True, tag="get_installed_certificates"):
+    """Ask which certificates are installed for these uses; for all of them if none is named.
+
+    OCPP 1.6 asks for one use at a time. Uses are those of `InstallCertificate`, and "v2g_chain".
+    """
+
+    uses: Annotated[tuple[str, ...], Meta(description="Use of certificates, such as central_system.")] = ()
+
+
+class DeleteCertificate(Verb, frozen=True, tag="delete_certificate"):
+    """Delete an installed certificate, named by its hashes as the charge point names it."""
+
+    serial_number: Annotated[str, Meta(description="Serial number, in hexadecimal digits.")]
+    issuer_name_hash: Annotated[str, Meta(description="Hash of the issuer's name, hexadecimal.")]
+    issuer_key_hash: Annotated[str, Meta(description="Hash of the issuer's public key, hexadecimal.")]
+    hash_algorithm: Annotated[str, Meta(description="Algorithm: SHA256, SHA384 or SHA512.")] = "SHA256"
+
+
+class SendCertificate(Verb, frozen=True, tag="send_certificate"):
+    """Give the charge point the certificate that was signed for it, and those above it but the root.
+
+    `use` is "charging_station", or "v2g" where vehicles check it.
+    """
+
+    certificate_chain: Annotated[Pem, Meta(description="Its certificate first, then its issuers, PEM.")]
+    use: Annotated[str, Meta(description="Use: charging_station or v2g.")] = CHARGING_STATION
+
+
+class RenewCertificate(Verb, frozen=True, tag="renew_certificate"):
+    """Have the charge point make a new key, and ask for a certificate of it.
+
+    `use` is "charging_station"; where vehicles check certificates too, "v2g", or "combined" for one of both uses.
+    """
+
+    use: Annotated[str, Meta(description="Use: charging_station, v2g or combined.")] = CHARGING_STATION
+
+
 AnyVerb = (
     StartCharging | StopCharging | Unlock | SetAvailability | Reset | Limit | ClearLimit | Trigger
     | GetConfiguration | SetConfiguration | UpdateFirmware | GetLogs | Reserve | CancelReservation
-    | SyncLocalList
+    | SyncLocalList | InstallCertificate | GetInstalledCertificates | DeleteCertificate | SendCertificate
+    | RenewCertificate
 )  # fmt: skip
 """Any of the verbs, as JSON with a member `verb`."""
 
@@ -262,6 +322,25 @@ def rate_of(limit: Limit, configured: str) -> tuple[str, Decimal]:
         raise VerbRefused(f"phases is 1, 2 or 3, not {limit.phases}")
     volts = Decimal(VOLTS * limit.phases)
     return (AMPERES, amount / volts) if given == WATTS else (WATTS, amount * volts)
+
+
+def word_of(words: Mapping[str, T], word: str, what: str) -> T:
+    """Return what a word of a verb stands for in a version of OCPP. Raises `VerbRefused` for any other word."""
+    found = words.get(word)
+    if found is None:
+        raise VerbRefused(f"{what} is one of {', '.join(words)}, not {word[:100]!r}")
+    return found
+
+
+def check_length(pem: str, most: int, configured: str = "") -> None:
+    """Check the length of certificates in PEM. `configured` is what the charge point takes, "" if that is not known.
+
+    Raises `VerbRefused`.
+    """
+    if configured.strip().isdecimal():
+        most = min(most, int(configured) or most)
+    if len(pem) > most:
+        raise VerbRefused(f"certificates in PEM have at most {most:,} characters here, not {len(pem):,}")
 
 
 Translate = Callable[[Any, VerbFacts], "Request[Any]"]

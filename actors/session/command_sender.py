@@ -305,6 +305,70 @@ class CommandSender(ABC):
         """
         return self.send(charge_point, verbs.SyncLocalList(full=full), **options)
 
+    def install_certificate(
+        self,
+        charge_point: str,
+        certificate: str,
+        *,
+        use: str = "central_system",
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Install a root certificate (PEM), by which a charge point checks others.
+
+        `use` is "central_system" or "manufacturer"; in OCPP 2.0.1 also "v2g" or "mobility_operator".
+        """
+        return self.send(charge_point, verbs.InstallCertificate(certificate=certificate, use=use), **options)
+
+    def get_installed_certificates(
+        self, charge_point: str, uses: Iterable[str] = (), **options: Unpack[SendOptions]
+    ) -> Ticket[Any]:
+        """Ask which certificates are installed for these uses, or (OCPP 2.0.1) for all; OCPP 1.6 takes one use."""
+        return self.send(charge_point, verbs.GetInstalledCertificates(uses=tuple(uses)), **options)
+
+    def delete_certificate(
+        self,
+        charge_point: str,
+        serial_number: str,
+        *,
+        issuer_name_hash: str,
+        issuer_key_hash: str,
+        hash_algorithm: str = "SHA256",
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Delete an installed certificate, named as `get_installed_certificates` names it."""
+        verb = verbs.DeleteCertificate(
+            serial_number=serial_number,
+            issuer_name_hash=issuer_name_hash,
+            issuer_key_hash=issuer_key_hash,
+            hash_algorithm=hash_algorithm,
+        )
+        return self.send(charge_point, verb, **options)
+
+    def send_certificate(
+        self,
+        charge_point: str,
+        certificate_chain: str,
+        *,
+        use: str = "charging_station",
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Give a charge point the certificate that was signed for it, behind it those above it (PEM).
+
+        `use` is "charging_station"; in OCPP 2.0.1 also "v2g".
+        """
+        return self.send(
+            charge_point, verbs.SendCertificate(certificate_chain=certificate_chain, use=use), **options
+        )
+
+    def renew_certificate(
+        self, charge_point: str, *, use: str = "charging_station", **options: Unpack[SendOptions]
+    ) -> Ticket[Any]:
+        """Have a charge point ask for a new certificate; its SignCertificate is the effect.
+
+        `use` is "charging_station"; in OCPP 2.0.1 also "v2g" or "combined".
+        """
+        return self.send(charge_point, verbs.RenewCertificate(use=use), **options)
+
     def addressed(self, charge_point: str, verb: verbs.Verb) -> verbs.Verb:
         """Look up the transaction that a verb names by its number, and return the verb with its EVSE.
 

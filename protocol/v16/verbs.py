@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from .. import verbs
 from ..actions import Request
-from ..verbs import Translate, VerbFacts, VerbRefused, rate_of
+from ..verbs import Translate, VerbFacts, VerbRefused, check_length, rate_of, word_of
 from . import core, firmware, remote_trigger, reservation, security, smart_charging, transactions
 from .local_lists import LOCAL_LISTS
 from .types import (
@@ -24,6 +24,10 @@ STACK_LEVEL = 0
 STATION_PROFILE, EVSE_PROFILE, TRANSACTION_PROFILE = 990_001, 990_002, 990_003
 
 RATE_UNITS = "ChargingScheduleAllowedChargingRateUnit"
+CHAIN_SIZE = "CertificateSignedMaxChainSize"
+"""Configuration key with the characters of a chain of certificates that a charge point takes."""
+LONGEST_CERTIFICATE, LONGEST_CHAIN = 5500, 10_000
+"""Characters of a certificate and of a chain of them. White paper, 5.1 and 5.11."""
 
 
 def _refuse(text: str) -> NoReturn:
@@ -204,6 +208,55 @@ def _sync_local_list(verb: verbs.SyncLocalList, facts: VerbFacts) -> Request[Any
     return LOCAL_LISTS.sync("1.6", facts.local_list, full=verb.full)
 
 
+CERTIFICATE_USES: Mapping[str, security.CertificateUse] = {
+    verbs.CENTRAL_SYSTEM: security.CertificateUse.CENTRAL_SYSTEM_ROOT_CERTIFICATE,
+    verbs.MANUFACTURER: security.CertificateUse.MANUFACTURER_ROOT_CERTIFICATE,
+}
+"""Uses of installed certificates by the words of the verbs."""
+
+
+def _use(word: str) -> security.CertificateUse:
+    return word_of(CERTIFICATE_USES, word, "OCPP 1.6: the use of a certificate")
+
+
+def _install_certificate(verb: verbs.InstallCertificate, _: VerbFacts) -> Request[Any]:
+    check_length(verb.certificate, LONGEST_CERTIFICATE)
+    return security.InstallCertificate(certificate_type=_use(verb.use), certificate=verb.certificate)
+
+
+def _get_installed_certificates(verb: verbs.GetInstalledCertificates, _: VerbFacts) -> Request[Any]:
+    if len(verb.uses) != 1:
+        _refuse(f"certificates are asked for one use at a time: name one of {', '.join(CERTIFICATE_USES)}")
+    return security.GetInstalledCertificateIds(certificate_type=_use(verb.uses[0]))
+
+
+def _delete_certificate(verb: verbs.DeleteCertificate, _: VerbFacts) -> Request[Any]:
+    algorithms = {str(one): one for one in security.HashAlgorithm}
+    return security.DeleteCertificate(
+        certificate_hash_data=security.CertificateHashData(
+            hash_algorithm=word_of(algorithms, verb.hash_algorithm, "OCPP 1.6: the hash algorithm"),
+            issuer_name_hash=verb.issuer_name_hash,
+            issuer_key_hash=verb.issuer_key_hash,
+            serial_number=verb.serial_number,
+        )
+    )
+
+
+def _send_certificate(verb: verbs.SendCertificate, facts: VerbFacts) -> Request[Any]:
+    if verb.use != verbs.CHARGING_STATION:
+        _refuse(f"a certificate is that of the charge point, not one for the use {verb.use[:100]!r}")
+    check_length(verb.certificate_chain, LONGEST_CHAIN, facts.configuration.get(CHAIN_SIZE, ""))
+    return security.CertificateSigned(certificate_chain=verb.certificate_chain)
+
+
+def _renew_certificate(verb: verbs.RenewCertificate, _: VerbFacts) -> Request[Any]:
+    if verb.use != verbs.CHARGING_STATION:
+        _refuse(f"a charge point has no certificate for the use {verb.use[:100]!r}")
+    return security.ExtendedTriggerMessage(
+        requested_message=security.ExtendedMessageTrigger.SIGN_CHARGE_POINT_CERTIFICATE
+    )
+
+
 FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.StartCharging: _start_charging,
     verbs.StopCharging: _stop_charging,
@@ -220,5 +273,10 @@ FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.Reserve: _reserve,
     verbs.CancelReservation: _cancel_reservation,
     verbs.SyncLocalList: _sync_local_list,
+    verbs.InstallCertificate: _install_certificate,
+    verbs.GetInstalledCertificates: _get_installed_certificates,
+    verbs.DeleteCertificate: _delete_certificate,
+    verbs.SendCertificate: _send_certificate,
+    verbs.RenewCertificate: _renew_certificate,
 }
 """Functions of the verbs that OCPP 1.6 knows: all of them."""

@@ -9,18 +9,30 @@ from typing import Any, NoReturn
 
 from .. import verbs
 from ..actions import Request
-from ..verbs import Translate, VerbFacts, VerbRefused, rate_of
-from . import availability, diagnostics, firmware, provisioning, remote_control, reservation, smart_charging
+from ..verbs import Translate, VerbFacts, VerbRefused, check_length, rate_of, word_of
+from . import (
+    availability,
+    certificates,
+    diagnostics,
+    firmware,
+    provisioning,
+    remote_control,
+    reservation,
+    security,
+    smart_charging,
+)
 from .configuration import RATE_UNIT, variable_of
 from .local_lists import LOCAL_LISTS
 from .types import (
     EVSE,
+    CertificateHashData,
     ChargingProfile,
     ChargingProfileKind,
     ChargingProfilePurpose,
     ChargingRateUnit,
     ChargingSchedule,
     ChargingSchedulePeriod,
+    HashAlgorithm,
     IdToken,
     IdTokenType,
 )
@@ -29,6 +41,11 @@ from .types import (
 # touches no other.
 STACK_LEVEL = 0
 STATION_PROFILE, EVSE_PROFILE, TRANSACTION_PROFILE = 990_001, 990_002, 990_003
+
+CHAIN_SIZE = "SecurityCtrlr.MaxCertificateChainSize"
+"""Variable with the characters of a chain of certificates that a station takes."""
+LONGEST_CERTIFICATE, LONGEST_CHAIN = 5500, 10_000
+"""Characters of a certificate and of a chain of them."""
 
 
 def _refuse(text: str) -> NoReturn:
@@ -246,6 +263,77 @@ def _sync_local_list(verb: verbs.SyncLocalList, facts: VerbFacts) -> Request[Any
     return LOCAL_LISTS.sync("2.0.1", facts.local_list, full=verb.full)
 
 
+ROOT_USES: Mapping[str, certificates.InstallCertificateUse] = {
+    verbs.CENTRAL_SYSTEM: certificates.InstallCertificateUse.CSMS_ROOT_CERTIFICATE,
+    verbs.MANUFACTURER: certificates.InstallCertificateUse.MANUFACTURER_ROOT_CERTIFICATE,
+    verbs.V2G: certificates.InstallCertificateUse.V2G_ROOT_CERTIFICATE,
+    verbs.MOBILITY_OPERATOR: certificates.InstallCertificateUse.MO_ROOT_CERTIFICATE,
+}
+"""Uses of root certificates by the words of the verbs."""
+CERTIFICATE_USES: Mapping[str, certificates.GetCertificateIdUse] = {
+    **{word: certificates.GetCertificateIdUse(use) for word, use in ROOT_USES.items()},
+    verbs.V2G_CHAIN: certificates.GetCertificateIdUse.V2G_CERTIFICATE_CHAIN,
+}
+"""Uses of installed certificates by the words of the verbs."""
+SIGNING_USES: Mapping[str, security.CertificateSigningUse] = {
+    verbs.CHARGING_STATION: security.CertificateSigningUse.CHARGING_STATION_CERTIFICATE,
+    verbs.V2G: security.CertificateSigningUse.V2G_CERTIFICATE,
+}
+RENEWALS: Mapping[str, remote_control.MessageTrigger] = {
+    verbs.CHARGING_STATION: remote_control.MessageTrigger.SIGN_CHARGING_STATION_CERTIFICATE,
+    verbs.V2G: remote_control.MessageTrigger.SIGN_V2G_CERTIFICATE,
+    verbs.COMBINED: remote_control.MessageTrigger.SIGN_COMBINED_CERTIFICATE,
+}
+USE_OF_A_CERTIFICATE = "OCPP 2.0.1: the use of a certificate"
+
+
+def _install_certificate(
+    verb: verbs.InstallCertificate, _: VerbFacts
+) -> Request[certificates.InstallCertificateResponse]:
+    check_length(verb.certificate, LONGEST_CERTIFICATE)
+    return certificates.InstallCertificate(
+        certificate_type=word_of(ROOT_USES, verb.use, USE_OF_A_CERTIFICATE), certificate=verb.certificate
+    )
+
+
+def _get_installed_certificates(
+    verb: verbs.GetInstalledCertificates, _: VerbFacts
+) -> Request[certificates.GetInstalledCertificateIdsResponse]:
+    uses = tuple(word_of(CERTIFICATE_USES, use, USE_OF_A_CERTIFICATE) for use in verb.uses)
+    return certificates.GetInstalledCertificateIds(certificate_type=uses or None)
+
+
+def _delete_certificate(
+    verb: verbs.DeleteCertificate, _: VerbFacts
+) -> Request[certificates.DeleteCertificateResponse]:
+    algorithms = {str(one): one for one in HashAlgorithm}
+    return certificates.DeleteCertificate(
+        certificate_hash_data=CertificateHashData(
+            hash_algorithm=word_of(algorithms, verb.hash_algorithm, "OCPP 2.0.1: the hash algorithm"),
+            issuer_name_hash=verb.issuer_name_hash,
+            issuer_key_hash=verb.issuer_key_hash,
+            serial_number=verb.serial_number,
+        )
+    )
+
+
+def _send_certificate(
+    verb: verbs.SendCertificate, facts: VerbFacts
+) -> Request[security.CertificateSignedResponse]:
+    check_length(verb.certificate_chain, LONGEST_CHAIN, facts.configuration.get(CHAIN_SIZE, ""))
+    return security.CertificateSigned(
+        certificate_chain=verb.certificate_chain,
+        certificate_type=word_of(SIGNING_USES, verb.use, USE_OF_A_CERTIFICATE),
+    )
+
+
+def _renew_certificate(
+    verb: verbs.RenewCertificate, _: VerbFacts
+) -> Request[remote_control.TriggerMessageResponse]:
+    wanted = word_of(RENEWALS, verb.use, USE_OF_A_CERTIFICATE)
+    return remote_control.TriggerMessage(requested_message=wanted)
+
+
 FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.StartCharging: _start_charging,
     verbs.StopCharging: _stop_charging,
@@ -262,5 +350,10 @@ FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.Reserve: _reserve,
     verbs.CancelReservation: _cancel_reservation,
     verbs.SyncLocalList: _sync_local_list,
+    verbs.InstallCertificate: _install_certificate,
+    verbs.GetInstalledCertificates: _get_installed_certificates,
+    verbs.DeleteCertificate: _delete_certificate,
+    verbs.SendCertificate: _send_certificate,
+    verbs.RenewCertificate: _renew_certificate,
 }
 """Functions of the verbs that OCPP 2.0.1 knows: all of them."""

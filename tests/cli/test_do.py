@@ -15,6 +15,9 @@ from chargehand.protocol.verbs import VERBS
 pytestmark = pytest.mark.usefixtures("_clean_environment")
 
 
+ROOT = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
+
+
 @pytest.fixture(autouse=True)
 def _answered(stub):
     stub.body = {"ticket": "1-1", "state": "answered", "response": {"status": "Accepted"}}
@@ -67,6 +70,23 @@ def run(stub):
             {"id_tag": "T1", "until": "2026-12-01T00:00:00+00:00"},
         ),
         (("cancel-reservation", "--reservation-id", "7"), "cancel_reservation", {"reservation_id": 7}),
+        (
+            ("install-certificate", "--certificate", ROOT),
+            "install_certificate",
+            {"certificate": ROOT, "use": "central_system"},
+        ),
+        (("get-installed-certificates", "--use", "v2g"), "get_installed_certificates", {"uses": ["v2g"]}),
+        (
+            ("delete-certificate", "--serial-number", "1f", "--issuer-name-hash", "a", "--issuer-key-hash", "b"),
+            "delete_certificate",
+            {"serial_number": "1f", "issuer_name_hash": "a", "issuer_key_hash": "b", "hash_algorithm": "SHA256"},
+        ),
+        (
+            ("send-certificate", "--certificate-chain", ROOT),
+            "send_certificate",
+            {"certificate_chain": ROOT, "use": "charging_station"},
+        ),
+        (("renew-certificate",), "renew_certificate", {"use": "charging_station"}),
     ],
 )  # fmt: skip
 def test_a_verb_is_asked_for_with_its_options_as_members(run, stub, arguments, verb, members):
@@ -138,3 +158,22 @@ def test_verbs_and_their_options_are_completed():
     completer = ShellComplete(main, {}, "chargehand", "_CHARGEHAND_COMPLETE")
     assert [item.value for item in completer.get_completions(["do"], "un")] == ["unlock"]
     assert [item.value for item in completer.get_completions(["do", "unlock"], "--ev")] == ["--evse"]
+
+
+def test_a_certificate_is_read_from_a_file(run, stub, tmp_path):
+    file = tmp_path / "root.pem"
+    file.write_text(ROOT)
+    assert run("install-certificate", "CP1", "--certificate", str(file)).exit_code == 0
+    ((_, _, body),) = stub.requests
+    assert json.loads(body)["certificate"] == ROOT
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_a_file_without_a_certificate_is_refused_by_name(run, stub, tmp_path, content):
+    file = tmp_path / "root.pem"
+    if content is not None:
+        file.write_bytes(content)
+    done = run("install-certificate", "CP1", "--certificate", str(file))
+    assert done.exit_code == 2
+    assert str(file) in done.stderr
+    assert not stub.requests

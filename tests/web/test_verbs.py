@@ -48,6 +48,34 @@ GIVEN = {
     ),
     "get_logs": ({"location": "ftp://h/"}, "GetDiagnostics", {"location": "ftp://h/"}),
     "cancel_reservation": ({"reservation_id": 7}, "CancelReservation", {"reservationId": 7}),
+    "install_certificate": (
+        {"certificate": "-----BEGIN CERTIFICATE-----"},
+        "InstallCertificate",
+        {"certificateType": "CentralSystemRootCertificate", "certificate": "-----BEGIN CERTIFICATE-----"},
+    ),
+    "get_installed_certificates": (
+        {"uses": ["manufacturer"]},
+        "GetInstalledCertificateIds",
+        {"certificateType": "ManufacturerRootCertificate"},
+    ),
+    "delete_certificate": (
+        {"serial_number": "1f", "issuer_name_hash": "aa", "issuer_key_hash": "bb"},
+        "DeleteCertificate",
+        {
+            "certificateHashData": {
+                "hashAlgorithm": "SHA256",
+                "issuerNameHash": "aa",
+                "issuerKeyHash": "bb",
+                "serialNumber": "1f",
+            }
+        },
+    ),
+    "send_certificate": (
+        {"certificate_chain": "-----BEGIN CERTIFICATE-----"},
+        "CertificateSigned",
+        {"certificateChain": "-----BEGIN CERTIFICATE-----"},
+    ),
+    "renew_certificate": ({}, "ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"}),
     "sync_local_list": ({"full": True}, "SendLocalList", {"listVersion": 1, "updateType": "Full"}),
 }  # fmt: skip
 

@@ -179,6 +179,8 @@ def test_a_converted_limit_never_allows_more_than_was_asked_for(watts: float, ph
 def test_a_verb_is_read_back_as_it_was_written(kind: type[Verb]) -> None:
     given_ = {"id_tag": "T", "transaction_id": 4, "available": True, "message": "Heartbeat", "key": "K"}
     given_ |= {"value": "v", "location": "ftp://x", "until": NOW, "reservation_id": 1}
+    given_ |= {"certificate": "PEM", "certificate_chain": "PEM", "serial_number": "1f"}
+    given_ |= {"issuer_name_hash": "aa", "issuer_key_hash": "bb"}
     verb = kind(**{name: given_[name] for name in kind.__struct_fields__ if name in given_})
     assert verb_of(verb_text(verb)) == verb
 
@@ -187,3 +189,82 @@ def test_a_verb_is_read_back_as_it_was_written(kind: type[Verb]) -> None:
 def test_text_that_is_no_verb_is_refused(text: str) -> None:
     with pytest.raises(VerbRefused):
         verb_of(text)
+
+
+PEM = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    ("verb", "request_"),
+    [
+        (
+            verbs.InstallCertificate(certificate=PEM),
+            v16.InstallCertificate(
+                certificate_type=v16.CertificateUse.CENTRAL_SYSTEM_ROOT_CERTIFICATE, certificate=PEM
+            ),
+        ),
+        (
+            verbs.GetInstalledCertificates(uses=("manufacturer",)),
+            v16.GetInstalledCertificateIds(certificate_type=v16.CertificateUse.MANUFACTURER_ROOT_CERTIFICATE),
+        ),
+        (
+            verbs.DeleteCertificate(
+                serial_number="1f", issuer_name_hash="aa", issuer_key_hash="bb", hash_algorithm="SHA384"
+            ),
+            v16.DeleteCertificate(
+                certificate_hash_data=v16.CertificateHashData(
+                    hash_algorithm=v16.HashAlgorithm.SHA384,
+                    issuer_name_hash="aa",
+                    issuer_key_hash="bb",
+                    serial_number="1f",
+                )
+            ),
+        ),
+        (verbs.SendCertificate(certificate_chain=PEM), v16.CertificateSigned(certificate_chain=PEM)),
+        (
+            verbs.RenewCertificate(),
+            v16.ExtendedTriggerMessage(
+                requested_message=v16.ExtendedMessageTrigger.SIGN_CHARGE_POINT_CERTIFICATE
+            ),
+        ),
+    ],
+)
+def test_certificates_are_managed_by_the_messages_of_the_security_extension(
+    verb: Verb, request_: Any
+) -> None:
+    assert translated(verb) == request_
+
+
+@pytest.mark.parametrize(
+    ("verb", "text"),
+    [
+        (
+            verbs.InstallCertificate(certificate=PEM, use="v2g"),
+            "one of central_system, manufacturer, not 'v2g'",
+        ),
+        (verbs.InstallCertificate(certificate="x" * 5501), "at most 5,500 characters here, not 5,501"),
+        (verbs.GetInstalledCertificates(), "one use at a time"),
+        (verbs.GetInstalledCertificates(uses=("manufacturer", "central_system")), "one use at a time"),
+        (verbs.SendCertificate(certificate_chain="x" * 10_001), "at most 10,000 characters here, not 10,001"),
+        (verbs.SendCertificate(certificate_chain=PEM, use="v2g"), "not one for the use 'v2g'"),
+        (verbs.RenewCertificate(use="v2g"), "no certificate for the use 'v2g'"),
+        (
+            verbs.DeleteCertificate(
+                serial_number="1f", issuer_name_hash="aa", issuer_key_hash="bb", hash_algorithm="MD5"
+            ),
+            "SHA256, SHA384, SHA512, not 'MD5'",
+        ),
+    ],
+)
+def test_a_certificate_for_which_the_version_has_no_message_is_refused(verb: Verb, text: str) -> None:
+    with pytest.raises(VerbRefused, match=text):
+        translated(verb)
+
+
+def test_a_chain_is_no_longer_than_the_charge_point_says_it_takes() -> None:
+    verb = verbs.SendCertificate(certificate_chain="x" * 3000)
+    translated(verb, CertificateSignedMaxChainSize="3000")
+    translated(verb, CertificateSignedMaxChainSize="no number")
+    translated(verb, CertificateSignedMaxChainSize="0")
+    with pytest.raises(VerbRefused, match="at most 2,999"):
+        translated(verb, CertificateSignedMaxChainSize="2999")

@@ -212,3 +212,74 @@ def test_the_unit_of_a_limit_is_one_that_the_station_takes(
     told: str, verb: Verb, unit: str, limit: Decimal
 ) -> None:
     assert profile(translated(verb, {"SmartChargingCtrlr.RateUnit": told}))[3:5] == (unit, limit)
+
+
+PEM = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    ("verb", "request_"),
+    [
+        (
+            verbs.InstallCertificate(certificate=PEM, use="mobility_operator"),
+            v201.InstallCertificate(
+                certificate_type=v201.InstallCertificateUse.MO_ROOT_CERTIFICATE, certificate=PEM
+            ),
+        ),
+        (verbs.GetInstalledCertificates(), v201.GetInstalledCertificateIds()),
+        (
+            verbs.GetInstalledCertificates(uses=("central_system", "v2g_chain")),
+            v201.GetInstalledCertificateIds(
+                certificate_type=(
+                    v201.GetCertificateIdUse.CSMS_ROOT_CERTIFICATE,
+                    v201.GetCertificateIdUse.V2G_CERTIFICATE_CHAIN,
+                )
+            ),
+        ),
+        (
+            verbs.DeleteCertificate(serial_number="1f", issuer_name_hash="aa", issuer_key_hash="bb"),
+            v201.DeleteCertificate(
+                certificate_hash_data=v201.CertificateHashData(
+                    hash_algorithm=v201.HashAlgorithm.SHA256,
+                    issuer_name_hash="aa",
+                    issuer_key_hash="bb",
+                    serial_number="1f",
+                )
+            ),
+        ),
+        (
+            verbs.SendCertificate(certificate_chain=PEM, use="v2g"),
+            v201.CertificateSigned(
+                certificate_chain=PEM, certificate_type=v201.CertificateSigningUse.V2G_CERTIFICATE
+            ),
+        ),
+        (
+            verbs.RenewCertificate(),
+            v201.TriggerMessage(requested_message=v201.MessageTrigger.SIGN_CHARGING_STATION_CERTIFICATE),
+        ),
+        (
+            verbs.RenewCertificate(use="combined"),
+            v201.TriggerMessage(requested_message=v201.MessageTrigger.SIGN_COMBINED_CERTIFICATE),
+        ),
+    ],
+)
+def test_certificates_are_managed_by_the_messages_of_blocks_a_and_m(verb: Verb, request_: Any) -> None:
+    assert translated(verb) == request_
+
+
+@pytest.mark.parametrize(
+    ("verb", "text"),
+    [
+        (verbs.InstallCertificate(certificate=PEM, use="v2g_chain"), "mobility_operator, not 'v2g_chain'"),
+        (verbs.GetInstalledCertificates(uses=("toys",)), "v2g_chain, not 'toys'"),
+        (
+            verbs.SendCertificate(certificate_chain=PEM, use="combined"),
+            "charging_station, v2g, not 'combined'",
+        ),
+        (verbs.SendCertificate(certificate_chain="x" * 10_001), "at most 10,000 characters"),
+        (verbs.RenewCertificate(use=""), "combined, not ''"),
+    ],
+)
+def test_a_certificate_for_which_the_version_has_no_message_is_refused(verb: Verb, text: str) -> None:
+    with pytest.raises(VerbRefused, match=text):
+        translated(verb)
