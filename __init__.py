@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .config.settings import LogSettings as LogSettings
     from .config.settings import PluginSettings as PluginSettings
     from .config.settings import RedisSettings as RedisSettings
+    from .config.settings import ReportSettings as ReportSettings
     from .config.settings import Settings as Settings
     from .config.settings import SupervisionSettings as SupervisionSettings
     from .config.settings import TlsSettings as TlsSettings
@@ -115,6 +116,10 @@ if TYPE_CHECKING:
     from .store.records import Told as Told
     from .store.records import Transaction as Transaction
     from .store.records import TransactionFilter as TransactionFilter
+    from .store.reports import Report as Report
+    from .store.reports import ReportCollector as ReportCollector
+    from .store.reports import ReportNotFound as ReportNotFound
+    from .store.reports import ReportPart as ReportPart
     from .store.stops import TooManyStops as TooManyStops
     from .store.stops import same_figures as same_figures
     from .store.stops import take_stop as take_stop
@@ -206,6 +211,7 @@ _MODULES = {
     "LogSettings": ".config.settings",
     "PluginSettings": ".config.settings",
     "RedisSettings": ".config.settings",
+    "ReportSettings": ".config.settings",
     "Settings": ".config.settings",
     "SupervisionSettings": ".config.settings",
     "TlsSettings": ".config.settings",
@@ -260,6 +266,10 @@ _MODULES = {
     "TransactionCorrected": ".store.events",
     "TransactionEnded": ".store.events",
     "TransactionStarted": ".store.events",
+    "Report": ".store.reports",
+    "ReportCollector": ".store.reports",
+    "ReportNotFound": ".store.reports",
+    "ReportPart": ".store.reports",
     "TooManyStops": ".store.stops",
     "same_figures": ".store.stops",
     "take_stop": ".store.stops",

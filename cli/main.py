@@ -27,6 +27,7 @@ COMMANDS = {
     "quarantine": ("supervision:quarantine", "List plugins in quarantine and release them."),
     "recording": ("recordings:recording", "Print the last frames and events of the charge point CP."),
     "replay": ("recordings:replay", "Feed a recording to a fresh session and show the differences."),
+    "reports": ("reports:reports", "Show reports that charge points have sent in parts."),
     "reservations": (
         "accepted_state:reservations",
         "Show the reservations that charge points have accepted.",

@@ -22,6 +22,7 @@ BUNDLED_PLUGINS = (
     "chargehand.plugins.authorization_keys:AuthorizationKeys",
     "chargehand.plugins.back_office:BackOffice",
     "chargehand.plugins.back_office_201:BackOffice201",
+    "chargehand.plugins.reports_201:Reports201",
 )
 """Plugins that come with chargehand, in the order of their start."""
 
@@ -153,6 +154,24 @@ class EventSettings(Section):
     )
     keep_days: float = setting(
         14.0, "Days for which durable events are kept for their consumers; 0 sets no limit.", least=0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSettings(Section):
+    """Reports that stations of OCPP 2.0.1 send in parts."""
+
+    size_bytes: int = setting(
+        4_194_304,
+        "Bytes of one report, with 512 more for each of its parts; further parts are not stored, and the report is "
+        "partial.",
+        least=1024,
+    )
+    kept: int = setting(
+        3, "Reports of one kind that are kept of a charge point; of more the oldest are dropped.", least=1
+    )
+    wait_s: float = setting(
+        120.0, "Seconds after its last part for which a report that is not whole waits for others.", above=0
     )
 
 
@@ -317,6 +336,7 @@ class Settings(Section):
     )
     supervision: SupervisionSettings = made(SupervisionSettings, "How failed actors are brought back.")
     events: EventSettings = made(EventSettings, "What is stored of events.")
+    reports: ReportSettings = made(ReportSettings, "Reports that come in parts.")
     http: HttpSettings = made(HttpSettings, "The HTTP API, on a port of its own.")
     redis: RedisSettings = made(RedisSettings, "Redis, for clustering and remote plugins.")
     log: LogSettings = made(LogSettings, "Logs of the program.")

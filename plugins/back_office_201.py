@@ -35,14 +35,10 @@ KEPT: dict[Any, tuple[str, Any]] = {
     v201.FirmwareStatusNotification: ("firmware", v201.FirmwareStatusNotificationResponse()),
     v201.LogStatusNotification: ("log", v201.LogStatusNotificationResponse()),
     v201.NotifyChargingLimit: ("charging_limit", v201.NotifyChargingLimitResponse()),
-    v201.NotifyDisplayMessages: ("display_messages", v201.NotifyDisplayMessagesResponse()),
-    v201.NotifyMonitoringReport: ("monitoring_report", v201.NotifyMonitoringReportResponse()),
-    v201.NotifyReport: ("report", v201.NotifyReportResponse()),
     v201.PublishFirmwareStatusNotification: (
         "publish_firmware",
         v201.PublishFirmwareStatusNotificationResponse(),
     ),
-    v201.ReportChargingProfiles: ("charging_profiles", v201.ReportChargingProfilesResponse()),
     v201.SecurityEventNotification: ("security", v201.SecurityEventNotificationResponse()),
     # A plugin of the user answers those of its vendors, and has a certificate authority.
     v201.DataTransfer: (
@@ -228,16 +224,6 @@ class BackOffice201(Plugin):
     def certificate_status(self, _: Call[v201.GetCertificateStatus]) -> v201.GetCertificateStatusResponse:
         """Answer Failed: no OCSP responder is asked here."""
         return v201.GetCertificateStatusResponse(status=v201.GetCertificateStatusResult.FAILED)
-
-    @passive(v201.NotifyCustomerInformation)
-    def customer_information(
-        self, call: Call[v201.NotifyCustomerInformation]
-    ) -> v201.NotifyCustomerInformationResponse:
-        """Keep that a part of a report came, and nothing of its contents: they are a person's."""
-        request = call.request
-        data = {"requestId": request.request_id, "seqNo": request.seq_no, "tbc": bool(request.tbc)}
-        self._add_event(call, "customer_information", data)
-        return v201.NotifyCustomerInformationResponse()
 
     @passive(v201.NotifyEvent)
     def event(self, call: Call[v201.NotifyEvent]) -> v201.NotifyEventResponse:

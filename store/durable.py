@@ -20,6 +20,7 @@ from .event_log import EventLog
 from .events import has_event
 from .open_transactions import OpenTransactions
 from .records import EVERYTHING, UNKNOWN_TRANSACTION, Cursor, StoredRegistration, TransactionFilter
+from .report_table import ReportTable
 from .rows import (
     LARGEST_INTEGER,
     NOT_ASSESSED,
@@ -107,6 +108,7 @@ class DurableStore:
         self._bounds = bounds or EventBounds()
         self._writer = Writer(open_, threads)
         self.event_log = EventLog(self._writer, self._ask, origin or os.urandom(8).hex())
+        self.reports = ReportTable(self._writer, self._ask)
         self._first = first_transaction_id
         self._next = self._reserved = first_transaction_id
         self._allotted: dict[tuple[Any, ...], int] = {}  # starts whose transaction is open

@@ -24,6 +24,7 @@ from .rows import (
     LOGGED,
     ORIGIN_PLACES,
     READING,
+    REPORT_PART,
     SPOOL,
     START,
     STOPPED,
@@ -66,9 +67,11 @@ TYPES = {
     "transaction_id": "numeric", "aside": "integer", "number": "bigint", "assessed": "integer", "energy_wh": "numeric",
     "supported_energy_wh": "numeric", "unattached": "integer", "place": "bigint", "origin": "bigint",
     "position": "bigint", "start_place": "bigint", "end_place": "bigint",
+    "report": "bigint", "request_id": "numeric", "seq_no": "numeric", "last": "integer", "size_bytes": "bigint",
+    "cut": "integer",
 }  # fmt: skip
 
-BYTES = (("spool", "payload"), ("readings", "data"), ("told", "payload"))
+BYTES = (("spool", "payload"), ("readings", "data"), ("told", "payload"), ("report_parts", "payload"))
 """Tables and columns of bytes, which are base64 in JSON."""
 
 ROWS = "FROM json_array_elements(%b::json) WITH ORDINALITY AS given (value, place)"
@@ -167,6 +170,9 @@ STATEMENTS: dict[Kind, bytes] = {
         Kind.EVENT_DEAD_LETTER: _insert("event_dead_letters", EVENT_DEAD_LETTER),
         Kind.EVENT_FORGET: "DELETE FROM event_dead_letters WHERE number IN "  # noqa: S608
         f"(SELECT {_values(('number',))} {ROWS})",
+        Kind.REPORT_FORGET: "DELETE FROM report_parts WHERE (charge_point, report) IN "  # noqa: S608
+        f"(SELECT {_values(('charge_point', 'report'))} {ROWS})",
+        Kind.REPORT_PART: _insert("report_parts", REPORT_PART, "ON CONFLICT DO NOTHING"),
     }.items()
 }
 

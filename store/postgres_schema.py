@@ -160,6 +160,15 @@ STEPS: tuple[str, ...] = (
     """
     ALTER TABLE transactions ADD COLUMN id_type text;
     """,
+    # Reports of stations of 2.x come in parts.
+    """
+    CREATE TABLE report_parts (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, charge_point text NOT NULL, report bigint NOT NULL,
+        action text NOT NULL, request_id numeric, seq_no numeric, last integer NOT NULL,
+        received_at text COLLATE "C" NOT NULL, version text NOT NULL, size_bytes bigint NOT NULL, digest text NOT NULL,
+        cut integer NOT NULL, payload bytea NOT NULL);
+    CREATE UNIQUE INDEX report_parts_once ON report_parts (charge_point, report, digest);
+    """,
 )
 
 

@@ -53,6 +53,9 @@ class Kind(IntEnum):
     PRUNE = 20  # origin, last of its numbers that is dropped
     EVENT_DEAD_LETTER = 21  # consumer, id of the event, charge point, kind, time, why, data
     EVENT_FORGET = 22  # number of a dead letter of events
+    REPORT_PART = 23
+    # A part of a report that is forgotten in its batch goes with it.
+    REPORT_FORGET = 24  # charge point, number of the report
 
 
 STARTED = (
@@ -87,6 +90,10 @@ EVENT = ("charge_point", "kind", "received_at", "data")
 SPOOL = (
     "charge_point", "action", "unique_id", "payload", "transaction_id", "received_at", "why", "start", "aside",
     "version",
+)  # fmt: skip
+REPORT_PART = (
+    "charge_point", "report", "action", "request_id", "seq_no", "last", "received_at", "version", "size_bytes",
+    "digest", "cut", "payload",
 )  # fmt: skip
 
 LOGGED = (

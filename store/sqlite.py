@@ -21,6 +21,7 @@ from .rows import (
     LOGGED,
     ORIGIN_PLACES,
     READING,
+    REPORT_PART,
     SPOOL,
     START,
     STOPPED,
@@ -73,6 +74,8 @@ GIVEN: dict[Kind, Sequence[str]] = {
     Kind.PRUNE: ("origin", "number"),
     Kind.EVENT_DEAD_LETTER: EVENT_DEAD_LETTER,
     Kind.EVENT_FORGET: ("number",),
+    Kind.REPORT_FORGET: ("charge_point", "report"),
+    Kind.REPORT_PART: REPORT_PART,
 }
 """The columns of the rows, by kind."""
 
@@ -128,6 +131,8 @@ STATEMENTS: dict[Kind, str] = {
     "WHERE event_origins.number = given.origin",
     Kind.EVENT_DEAD_LETTER: _insert(Kind.EVENT_DEAD_LETTER, "event_dead_letters"),
     Kind.EVENT_FORGET: "DELETE FROM event_dead_letters WHERE number IN (SELECT number FROM given)",
+    Kind.REPORT_FORGET: "DELETE FROM report_parts WHERE (charge_point, report) IN (SELECT * FROM given)",
+    Kind.REPORT_PART: _insert(Kind.REPORT_PART, "report_parts", "ON CONFLICT DO NOTHING"),
 }
 """Statement for each kind of row; the rows are named `given`."""
 

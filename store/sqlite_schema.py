@@ -151,6 +151,14 @@ STEPS: tuple[str, ...] = (
     """
     ALTER TABLE transactions ADD COLUMN id_type TEXT;
     """,
+    # Reports of stations of 2.x come in parts.
+    """
+    CREATE TABLE report_parts (
+        number INTEGER PRIMARY KEY, charge_point TEXT NOT NULL, report INTEGER NOT NULL, action TEXT NOT NULL,
+        request_id, seq_no, last INTEGER NOT NULL, received_at TEXT NOT NULL, version TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL, digest TEXT NOT NULL, cut INTEGER NOT NULL, payload BLOB NOT NULL);
+    CREATE UNIQUE INDEX report_parts_once ON report_parts (charge_point, report, digest);
+    """,
 )
 
 ORPHAN = "orphan: "

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Transaction,
         TransactionFilter,
     )
+    from .reports import StoredReports
 
 
 class StoreError(ChargehandError):
@@ -222,6 +223,10 @@ class Store(Protocol):
     @property
     def event_log(self) -> EventLogView:
         """Log of durable events: the methods that make or change a record append its event in the same commit."""
+
+    @property
+    def reports(self) -> StoredReports:
+        """Reports of stations, which come in parts."""
 
     collections: Collections
     """Tags, reservations, charging profiles, local lists, credentials, unfinished tickets: see `Collections`.

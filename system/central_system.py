@@ -57,6 +57,7 @@ from .event_stream import EventStream
 from .local_lists import LocalLists
 from .membership import Membership
 from .operations import Operations
+from .reports import Reports
 from .subscriptions import QUEUE_LIMIT, Subscription, Subscriptions
 from .ticket_store import TicketStore
 from .tree import Tree, spec_of
@@ -304,6 +305,11 @@ class CentralSystem(PluginSystem):
         self._assessment = Assessment(
             self.store, self.versions, limits_of(settings.back_office), settings.naive_zone
         )
+        self._reports = Reports(
+            self.store,
+            wait_s=settings.reports.wait_s,
+            now=lambda: dt.datetime.fromtimestamp(self._clock.time(), dt.UTC),
+        )
         self._event_reader = EventReader(self.store, self.assessment)
         self._tree = Tree(
             system=self,
@@ -475,6 +481,11 @@ class CentralSystem(PluginSystem):
     def assessment(self) -> Assessment:
         """Transactions with their energy and findings; in another native thread than the hub's a view."""
         return seen_from_here(self._assessment, self.home)
+
+    @property
+    def reports(self) -> Reports:
+        """Reports of stations, put together from their parts; in another native thread than the hub's a view."""
+        return seen_from_here(self._reports, self.home)
 
     @property
     def cluster(self) -> Cluster | None:

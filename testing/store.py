@@ -58,6 +58,7 @@ class StubStore(MemoryStore):
         self.settle()
 
     def _append(self, append: Callable[[], Receipt]) -> Receipt:
+        """Append as the test wants it."""
         if self._error is not None:
             return Receipt(done=True, error=self._error)
         receipt = append()

@@ -17,6 +17,7 @@ from ..config.checks import is_loopback
 from ..protocol.errors import InvalidPayload
 from ..protocol.verbs import VerbRefused
 from ..remote.cluster.coordinator import CoordinatorUnavailable
+from ..store.reports import ReportNotFound
 from ..store.stops import TooManyStops
 from ..store.store import StoreError
 from ..system.by_hand import (
@@ -35,6 +36,7 @@ from .cluster_proxy import INNER, ClusterProxy, answerer
 from .commands import CommandResource, Dispatch, Tickets
 from .events import Events
 from .openapi import Description
+from .reports import ReportsResource
 from .requests import (
     Problem,
     Segment,
@@ -128,6 +130,9 @@ def make_app(
     app.add_route(f"{one}/events", charge_points, suffix="events")
     app.add_route(f"{one}/meter-readings", charge_points, suffix="readings")
     app.add_route(f"{one}/password", Passwords(system))
+    reports = ReportsResource(system)
+    app.add_route(f"{one}/reports", reports)
+    app.add_route(f"{one}/reports/{{number:segment}}", reports, suffix="one")
     _add_senders(app, system, stop)
     app.add_route(f"{ROOT}/reservations", Reservations(system))
     app.add_route(f"{ROOT}/charging-profiles", ChargingProfilesResource(system))
@@ -194,6 +199,7 @@ def _add_error_handlers(app: falcon.App[RawPathRequest, falcon.Response]) -> Non
     app.add_error_handler(TransactionNotFound, reporter(404, "Unknown transaction"))
     app.add_error_handler(TransactionClosed, reporter(409, "Closed already"))
     app.add_error_handler(WrongFigures, reporter(422, "Wrong figures"))
+    app.add_error_handler(ReportNotFound, reporter(404, "Unknown report"))
     app.add_error_handler(DeadLetterNotFound, reporter(404, "Not a dead letter"))
     app.add_error_handler(NotAttachable, reporter(409, "Not attachable"))
     app.add_error_handler(TooManyStops, reporter(409, "Too many stops"))

@@ -138,6 +138,18 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                 )
             },
             f"{one}/password": {"put": _set_password(), "delete": _remove_password()},
+            f"{one}/reports": {
+                "get": _read(
+                    "Reports that a charge point has sent in parts, the newest first",
+                    "charge_point",
+                    action=TEXT,
+                    request_id={"type": "integer", "minimum": 0},
+                )
+            },
+            f"{one}/reports/{{number}}": {
+                "get": _read("One report with the payloads of its parts", "charge_point", "number"),
+                "delete": _forget_report(),
+            },
             f"{one}/recording": {"get": _recording()},
             f"{one}/commands/{{action}}": {"post": _command(spoken.values())},
             f"{one}/verbs/{{verb}}": {"post": _verb()},
@@ -316,6 +328,12 @@ def _reattach() -> dict[str, Any]:
 def _forget_dead_letter() -> dict[str, Any]:
     described = _change("Forget a dead letter for good", "number")
     return described | {"parameters": [*described["parameters"], _parameter("by", "query", TEXT)]}
+
+
+def _forget_report() -> dict[str, Any]:
+    described = _read("Delete a report for good", "charge_point", "number")
+    more = {"503": _problem("The store could not keep it")}
+    return described | {"responses": described["responses"] | more}
 
 
 def _release() -> dict[str, Any]:

@@ -41,6 +41,11 @@ _NETWORK_PASSWORD = re.compile(rb'("(?:apnPassword|password)"\s*:\s*")' + _TEXT 
 _NETWORK_KEY = re.compile(rb'("password"\s*:\s*"\*\*\*"\s*,\s*"key"\s*:\s*")' + _TEXT + rb'("|\\?\Z)')
 _CREDENTIALS_IN_URL = re.compile(rb'(\b[A-Za-z][A-Za-z0-9+.-]{0,19}:(?:\\?/){2}[^/"@:\s]*:)[^/?#"\s]*(@)')
 
+# What is reported of a person: every text of the message but the time.
+_CUSTOMER = b"NotifyCustomerInformation"
+_TEXT_OR_NAME = re.compile(rb'("(?:[^"\\]|\\.)*(?:"|\\?\Z))(\s*:)?')
+_TIME_NAME = b'"generatedAt"'
+
 
 class Recorder:
     """Flight recorder of a session. `limit_bytes` bounds data and rows together; about its last half is always there.
@@ -132,7 +137,27 @@ def redact(data: bytes) -> bytes:
     if b"assword" in data:
         data = _NETWORK_PASSWORD.sub(rb"\1" + SECRET.encode() + rb"\2", data)
         data = _NETWORK_KEY.sub(rb"\1" + SECRET.encode() + rb"\2", data)
+    if _CUSTOMER in data:
+        data = _without_customer(data)
     return _CREDENTIALS_IN_URL.sub(rb"\1" + SECRET.encode() + rb"\2", data)
+
+
+def _without_customer(data: bytes) -> bytes:
+    """Return a frame without the texts of a customer report: what stands behind its name, if that is no JSON."""
+    head, name, tail = data.partition(_CUSTOMER + b'"')
+    if not name:
+        head, name, _ = data.partition(_CUSTOMER)
+        return head + name + SECRET.encode()
+    member = b""
+
+    def shown(found: re.Match[bytes]) -> bytes:
+        nonlocal member
+        if found[2] is not None:
+            member = found[1]
+            return found[0]
+        return found[0] if member == _TIME_NAME else b'"' + SECRET.encode() + b'"'
+
+    return head + name + _TEXT_OR_NAME.sub(shown, tail)
 
 
 def _without_passwords(data: bytes) -> bytes:

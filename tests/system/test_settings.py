@@ -117,6 +117,7 @@ def test_a_plugin_that_settings_name_is_made_with_its_arguments(module):
             "authorization-keys",
             "back-office",
             "back-office-201",
+            "reports-201",
         ]
 
 

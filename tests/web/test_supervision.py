@@ -90,6 +90,7 @@ def test_every_plugin_is_shown_in_order(rows):
         "authorization-keys",
         "back-office",
         "back-office-201",
+        "reports-201",
     ]
     for name, shadow in (
         ("FaultyPlugin", False),

@@ -280,3 +280,21 @@ def test_no_frame_takes_long(nasty):
     begun_at = time.process_time()
     redact(nasty)
     assert time.process_time() - begun_at < 1
+
+
+@pytest.mark.parametrize("cut", [0, 2, 12, 30])
+@pytest.mark.parametrize("member", ["data", "Data", "customData"])
+def test_what_is_reported_of_a_customer_is_taken_out(member, cut):
+    value = 'eMAID " secret'
+    payload = {"requestId": 7, "generatedAt": "2026-01-01T00:00:00Z", "seqNo": 0, "list": ["secret"]}
+    payload[member] = {"vendorId": value} if member == "customData" else value
+    data = frame("NotifyCustomerInformation", payload)
+    shown = redact(data[: len(data) - cut])
+    assert b"secret" not in shown
+    assert b"2026-01-01T00:00:00Z" in shown
+    assert b"NotifyCustomerInformation" in shown
+
+
+def test_a_customer_report_is_not_shown_in_the_text_of_an_exception():
+    text = "bad answer to NotifyCustomerInformation(data='secret', seq_no=0)"
+    assert redact(text.encode()) == b"bad answer to NotifyCustomerInformation***"

@@ -1,0 +1,108 @@
+"""Reports of stations of OCPP 2.0.1: the parts of all kinds of reports are stored, and put together by `requestId`.
+
+The one rule: nothing is lost. A part that nobody asked for, that has no number, or comes late, is a part of a report.
+What a report says of a person stands in it, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .. import Call, Event, Plugin, ReportCollector, v201
+from .kept_messages import passive_each
+
+if TYPE_CHECKING:
+    from .. import PluginSpec, Settings, Store
+
+VERSION_NAME = v201.VERSION.name
+ANSWERS: dict[Any, Any] = {
+    v201.NotifyReport: v201.NotifyReportResponse(),
+    v201.NotifyMonitoringReport: v201.NotifyMonitoringReportResponse(),
+    v201.NotifyDisplayMessages: v201.NotifyDisplayMessagesResponse(),
+    v201.NotifyCustomerInformation: v201.NotifyCustomerInformationResponse(),
+    v201.ReportChargingProfiles: v201.ReportChargingProfilesResponse(),
+}
+"""Answers to the parts of all kinds of reports, by request."""
+WHOLE = "report"
+"""Kind of the event of a report that is whole."""
+NO_TIME = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class Reports201(Plugin):
+    """Reports of stations of OCPP 2.0.1.
+
+    A report is bounded by `size_bytes`; `kept` of each kind are kept of a charge point. One that is not whole waits
+    for `wait_s`.
+    """
+
+    def __init__(
+        self, store: Store, *, size_bytes: int = 4_194_304, kept: int = 3, wait_s: float = 120.0
+    ) -> None:
+        super().__init__()
+        self._store = store
+        self._collector = ReportCollector(store.reports, size_bytes=size_bytes, kept=kept, wait_s=wait_s)
+
+    @classmethod
+    def bundled(cls, settings: Settings, store: Store) -> PluginSpec | None:
+        """Make the spec of this plugin in a system with these settings; None if they switch it off."""
+        if not settings.back_office.enabled:
+            return None
+        reports = settings.reports
+        return cls.spec(
+            store,
+            size_bytes=reports.size_bytes,
+            kept=reports.kept,
+            wait_s=reports.wait_s,
+            name="reports-201",
+        )
+
+    @passive_each(ANSWERS)
+    def take(self, call: Call[Any]) -> Any:
+        """Store a part of a report."""
+        request = call.request
+        receipt, progress, completed = self._collector.take(
+            call.payload,
+            charge_point_id=call.charge_point.id,
+            version=VERSION_NAME,
+            action=call.action,
+            request_id=request.request_id,
+            seq_no=_number_of(call),
+            last=not request.tbc,
+            received_at=call.received_at,
+            digest=_digest(call),
+            connection=call.charge_point.connected_at,
+        )
+        if completed:
+            data = {"action": call.action, "requestId": request.request_id, "number": progress.number}
+            self._store.add_event(
+                Event(
+                    charge_point_id=call.charge_point.id,
+                    kind=WHOLE,
+                    received_at=call.received_at,
+                    data={**data, "parts": progress.parts, "sizeBytes": progress.size_bytes},
+                )
+            )
+        return call.once_stored(ANSWERS[type(request)], receipt)
+
+
+def _number_of(call: Call[Any]) -> int | None:
+    """Return the number of a part; None if its message has none."""
+    number: int | None = getattr(call.request, "seq_no", None)
+    if any(one.stood_in and one.path == "seqNo" for one in call.deviations):
+        return None
+    return number
+
+
+def _digest(call: Call[Any]) -> str:
+    """Return the same text for a part that comes again, with whatever time it was generated."""
+    data = bytes(call.payload)
+    if not call.deviations:
+        request = call.request
+        if getattr(request, "generated_at", None) is not None:
+            request = msgspec.structs.replace(request, generated_at=NO_TIME)
+        data = msgspec.json.encode(request)
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
