@@ -236,11 +236,6 @@ class Credentials:
             self._waiting -= 1
 
 
-def carries_key(request: Any) -> bool:
-    """Return whether a request carries a new key for a charge point."""
-    return bool(request.__action__.carries_credential(request))
-
-
 def key_of(value: str) -> bytes:
     """Return the key that a ChangeConfiguration of AuthorizationKey carries: hexadecimal digits, else text."""
     given = value.encode("utf-8", "surrogatepass")

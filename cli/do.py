@@ -104,7 +104,8 @@ def _option(member: msgspec.structs.FieldInfo) -> Callable[[Callable[..., Any]],
         names = f"{flag}/--not-{flag.removeprefix('--')}" if member.required else flag
         return click.option(names, member.name, is_flag=True, **facts)
     if inspect.VarTupleType in kinds:
-        return click.option(flag.removesuffix("s"), member.name, multiple=True, **facts)
+        kind = int if inspect.IntType in _kinds(_item(info)) else str
+        return click.option(flag.removesuffix("s"), member.name, multiple=True, type=kind, **facts)
     if not member.required and member.default not in (None, ""):
         facts |= {"default": member.default, "show_default": True}
     if more.get("contentMediaType") == PEM_MEDIA_TYPE:
@@ -120,6 +121,11 @@ def _kinds(info: Any) -> set[type]:
     if isinstance(info, inspect.UnionType):
         return set().union(*(_kinds(one) for one in info.types)) - {inspect.NoneType}
     return {type(info)}
+
+
+def _item(info: Any) -> Any:
+    """Find the type of the items of a member."""
+    return _item(info.type) if isinstance(info, inspect.Metadata) else info.item_type
 
 
 def _type(kinds: set[type]) -> dict[str, Any]:

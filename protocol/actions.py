@@ -147,7 +147,7 @@ class Action:
     credential: Callable[[Any], CommandCredential | None] | None = None
     """Credential that a command carries."""
     redacted: Callable[[Any], Any] | None = None
-    """Copy of the request that can be shown and stored: without its credential."""
+    """Copy of the request that can be shown and stored, without its secrets: itself if it has none."""
     transaction_of: Callable[[Any], int | str | None] | None = None
     """Transaction that a request names."""
     allots: Callable[[Any, tuple[Deviation, ...]], Any] | None = None
@@ -171,12 +171,24 @@ class Action:
     """Transaction that a payload names which could not be read otherwise."""
     numbered: str = ""
     """Member of a command that gets a number of ours, by which later messages name the command; "" if none does."""
+    forbids: Callable[[Any], tuple[str, str] | None] | None = None
+    """Member of a command that OCPP forbids beside its other members, and why; None if there is none."""
     events: Mapping[type[DomainEvent], MakeEvent] = field(default_factory=dict)
     """Live events of a call that was answered with a response, by kind."""
 
     def carries_credential(self, request: Any) -> bool:
         """Tell if a request of this action carries a credential."""
         return self.credential is not None and self.credential(request) is not None
+
+    def shown(self, request: Any) -> Any:
+        """Return a request of this action as it can be shown and stored: itself if it has no secret."""
+        if self.redacted is None or (self.credential is not None and self.credential(request) is None):
+            return request
+        return self.redacted(request)
+
+    def has_secret(self, request: Any) -> bool:
+        """Tell if a request of this action must not be shown or stored as it is."""
+        return self.shown(request) is not request
 
 
 R = TypeVar("R", bound=Message)
@@ -216,6 +228,7 @@ def request(
     identity: Callable[[bytes], bytes] | None = None,
     transaction_named: Callable[[bytes], int | None] | None = None,
     numbered: str = "",
+    forbids: Callable[[Any], tuple[str, str] | None] | None = None,
 ) -> Callable[[type[Q]], type[Q]]:
     """Mark a request with its row; its response is the argument of its base, `Request[...]`.
 
@@ -255,6 +268,7 @@ def request(
             identity,
             transaction_named,
             numbered,
+            forbids,
         )
         return kind
 

@@ -59,6 +59,7 @@ OneEvse = Annotated[int | None, Meta(description="EVSE, from 1; all of them if n
 OneConnector = Annotated[int | None, Meta(description="Connector of the EVSE, from 1.")]
 Retries = Annotated[int | None, Meta(description="Attempts of the charge point.")]
 RetryInterval = Annotated[int | None, Meta(description="Seconds between attempts.")]
+Checksum = Annotated[str, Meta(description="MD5 of the firmware, in hexadecimal digits.")]
 ReservationId = Annotated[int, Meta(description="Number of the reservation.")]
 
 PEM_MEDIA_TYPE = "application/x-pem-file"
@@ -122,6 +123,21 @@ class Limit(Verb, frozen=True, tag="limit"):
     phases: Annotated[int | None, Meta(description="Phases, to convert one unit into the other.")] = None
 
 
+class CompositeSchedule(Verb, frozen=True, tag="composite_schedule"):
+    """Ask for the limits that hold at an EVSE, or of the charge point as a whole, from now on."""
+
+    duration_s: Annotated[int, Meta(description="Length of the schedule, in seconds.")] = 86_400
+    evse: Annotated[int, Meta(description="EVSE; 0 for the charge point as a whole.")] = 0
+    unit: Annotated[str, Meta(description="Unit of the limits: W or A.")] = ""
+
+
+class GetChargingProfiles(Verb, frozen=True, tag="get_charging_profiles"):
+    """Have charging profiles reported: all of them, or those of an EVSE or of a purpose."""
+
+    evse: Annotated[int | None, Meta(description="EVSE; 0 for the charge point as a whole.")] = None
+    purpose: Annotated[str, Meta(description="Purpose, such as TxProfile.")] = ""
+
+
 class ClearLimit(Verb, frozen=True, tag="clear_limit"):
     """Clear the limit that `Limit` with the same scope has set, and nothing else."""
 
@@ -167,6 +183,21 @@ class UpdateFirmware(Verb, frozen=True, tag="update_firmware"):
     signature: Annotated[str, Meta(description="Signature of the firmware, base64.")] = ""
 
 
+class PublishFirmware(Verb, frozen=True, tag="publish_firmware"):
+    """Have firmware fetched and published on the local network, for other charge points."""
+
+    location: Annotated[str, Meta(description="URL of the firmware.")]
+    checksum: Checksum
+    retries: Retries = None
+    retry_interval_s: RetryInterval = None
+
+
+class UnpublishFirmware(Verb, frozen=True, tag="unpublish_firmware"):
+    """Take back firmware that was published on the local network."""
+
+    checksum: Checksum
+
+
 class GetLogs(Verb, frozen=True, tag="get_logs"):
     """Have a log uploaded to a location. `kind` is "diagnostics" or "security"."""
 
@@ -192,12 +223,94 @@ class Reserve(Verb, frozen=True, tag="reserve"):
     evse: OneEvse = None
     parent_id_tag: Annotated[str, Meta(description="Parent of id tags that may use it too.")] = ""
     id_type: IdType = ""
+    connector_type: Annotated[
+        str, Meta(description="Type of connector, such as cType2, in versions that have types.")
+    ] = ""
 
 
 class CancelReservation(Verb, frozen=True, tag="cancel_reservation"):
     """Cancel a reservation."""
 
     reservation_id: ReservationId
+
+
+class SetMonitor(Verb, frozen=True, tag="set_monitor"):
+    """Have a variable monitored: its events are reported from then on.
+
+    `kind` is one of OCPP's words, as UpperThreshold, LowerThreshold, Delta, Periodic; `severity` is from 0, danger,
+    to 9, debugging. A monitor that exists is changed by its number.
+    """
+
+    variable: Annotated[
+        str, Meta(description="Variable, as Connector.Available or 1/1/Connector.Temperature.")
+    ]
+    value: Annotated[float, Meta(description="Threshold, change, or seconds.")]
+    kind: Annotated[str, Meta(description="Kind of monitor, such as UpperThreshold.")]
+    severity: Annotated[int, Meta(description="Severity of its events, from 0 to 9.")] = 5
+    transaction_only: Annotated[bool, Meta(description="Watch during transactions only.")] = False
+    monitor_id: Annotated[int | None, Meta(description="Number of the monitor to be changed.")] = None
+
+
+class ClearMonitors(Verb, frozen=True, tag="clear_monitors"):
+    """Clear monitors by their numbers."""
+
+    monitor_ids: Annotated[tuple[int, ...], Meta(description="Number of a monitor.")]
+
+
+class GetMonitors(Verb, frozen=True, tag="get_monitors"):
+    """Have the monitors reported: all of them, or those of these variables."""
+
+    variables: Annotated[tuple[str, ...], Meta(description="Variable; all if none is named.")] = ()
+
+
+class SetDisplayMessage(Verb, frozen=True, tag="set_display_message"):
+    """Show a message on the displays. A number is drawn for it if none is given."""
+
+    text: Annotated[str, Meta(description="Text of the message.")]
+    message_id: Annotated[int | None, Meta(description="Number of the message; drawn if none is given.")] = (
+        None
+    )
+    priority: Annotated[str, Meta(description="AlwaysFront, InFront or NormalCycle.")] = "NormalCycle"
+    state: Annotated[
+        str, Meta(description="State in which it is shown, such as Charging; any by default.")
+    ] = ""
+    text_format: Annotated[str, Meta(description="Format of the text: ASCII, HTML, URI or UTF8.")] = "UTF8"
+    language: Annotated[str, Meta(description="Language of the text, such as de.")] = ""
+    start_at: Annotated[Moment | None, Meta(description="Time from which it is shown.")] = None
+    end_at: Annotated[Moment | None, Meta(description="Time until which it is shown.")] = None
+    transaction_id: Annotated[
+        int | str | None, Meta(description="Id of the transaction with which it ends.")
+    ] = None
+
+
+class GetDisplayMessages(Verb, frozen=True, tag="get_display_messages"):
+    """Have the messages of the displays reported."""
+
+
+class ClearDisplayMessage(Verb, frozen=True, tag="clear_display_message"):
+    """Take a message off the displays."""
+
+    message_id: Annotated[int, Meta(description="Number of the message.")]
+
+
+class SetNetworkProfile(Verb, frozen=True, tag="set_network_profile"):
+    """Store a way to a central system in a slot of the charge point, which its configuration puts to use."""
+
+    slot: Annotated[int, Meta(description="Slot of the profile.")]
+    csms_url: Annotated[str, Meta(description="URL of the central system, without the identity.")]
+    security_profile: Annotated[int, Meta(description="Security profile, from 1 to 3.")]
+    interface: Annotated[str, Meta(description="Network interface, such as Wired0 or Wireless0.")] = "Wired0"
+    message_timeout_s: Annotated[int, Meta(description="Seconds that it waits for an answer.")] = 30
+
+
+class CustomerInformation(Verb, frozen=True, tag="customer_information"):
+    """Have what the charge point knows of a customer reported, cleared, or both."""
+
+    id_tag: Annotated[str, Meta(description="Id tag of the customer.")] = ""
+    id_type: IdType = ""
+    customer_identifier: Annotated[str, Meta(description="Another name of the customer.")] = ""
+    report: Annotated[bool, Meta(description="Have it reported.")] = False
+    clear: Annotated[bool, Meta(description="Have it cleared.")] = False
 
 
 class SyncLocalList(Verb, frozen=True, tag="sync_local_list"):
@@ -264,11 +377,17 @@ AnyVerb = (
     | GetConfiguration | SetConfiguration | UpdateFirmware | GetLogs | Reserve | CancelReservation
     | SyncLocalList | InstallCertificate | GetInstalledCertificates | DeleteCertificate | SendCertificate
     | RenewCertificate
+    | CompositeSchedule | GetChargingProfiles | PublishFirmware | UnpublishFirmware | SetMonitor
+    | ClearMonitors | GetMonitors | SetDisplayMessage | GetDisplayMessages | ClearDisplayMessage
+    | SetNetworkProfile | CustomerInformation
 )  # fmt: skip
 """Any of the verbs, as JSON with a member `verb`."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AnyVerb).decode
+
+DRAWN: Mapping[type[Verb], str] = {Reserve: "reservation_id", SetDisplayMessage: "message_id"}
+"""Members that get a number of ours when the ticket is made, if they have none."""
 
 VERBS: Mapping[str, type[Verb]] = {str(kind.__struct_config__.tag): kind for kind in Verb.__subclasses__()}
 """Verbs by name."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..actors.session.commands import command_ended
 from ..actors.session.tickets import Ticket, TicketState
-from ..admission.credentials import carries_key
 from ..protocol.effects import Effect
 from ..protocol.versions import VERSIONS
 from ..remote.cluster.ticket_records import record_of, ticket_of
@@ -41,8 +40,8 @@ class TicketStore:
 
     def persist(self, ticket: Ticket[Any]) -> None:
         """Persist a ticket that waits to be sent."""
-        if carries_key(ticket.request):
-            return  # keys are never stored
+        if ticket.request.__action__.has_secret(ticket.request):
+            return  # secrets are never stored
         ticket.mark = None
         ticket.persisted = self._collection.put(record_of(ticket, TicketState.QUEUED, self._node))
 

@@ -376,11 +376,9 @@ def outcome(ticket: Ticket[Any], versions: Mapping[str, Version]) -> dict[str, A
 
 
 def request_of(ticket: Ticket[Any]) -> msgspec.Raw | None:
-    """Show the request of a ticket; a credential in it is not shown."""
-    row = ticket.request.__action__
-    if row.credential is not None and row.redacted is not None and row.credential(ticket.request) is not None:
-        return wire(row.redacted(ticket.request))
-    return msgspec.Raw(ticket.payload)
+    """Show the request of a ticket; a secret in it is not shown."""
+    shown = ticket.request.__action__.shown(ticket.request)
+    return msgspec.Raw(ticket.payload) if shown is ticket.request else wire(shown)
 
 
 def ticket_facts(ticket: Ticket[Any], versions: Mapping[str, Version]) -> dict[str, Any]:

@@ -194,6 +194,30 @@ class CommandSender(ABC):
         transaction_id, evse = self._scope(charge_point, transaction, evse)
         return self.send(charge_point, verbs.ClearLimit(evse=evse, transaction_id=transaction_id), **options)
 
+    def composite_schedule(
+        self,
+        charge_point: str,
+        *,
+        duration_s: int = 86_400,
+        evse: int = 0,
+        unit: str = "",
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Ask for the limits that hold at an EVSE, or of the whole charge point, from now on; `unit` is W or A."""
+        verb = verbs.CompositeSchedule(duration_s=duration_s, evse=evse, unit=unit)
+        return self.send(charge_point, verb, **options)
+
+    def get_charging_profiles(
+        self,
+        charge_point: str,
+        *,
+        evse: int | None = None,
+        purpose: str = "",
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Have charging profiles reported, those of an EVSE or of a purpose, or all; what is stored is corrected."""
+        return self.send(charge_point, verbs.GetChargingProfiles(evse=evse, purpose=purpose), **options)
+
     def trigger(
         self,
         charge_point: str,
@@ -244,6 +268,28 @@ class CommandSender(ABC):
         )
         return self.send(charge_point, verb, **options)
 
+    def publish_firmware(
+        self,
+        charge_point: str,
+        location: str,
+        checksum: str,
+        *,
+        retries: int | None = None,
+        retry_interval_s: int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Have firmware fetched and published on the local network; `checksum` is MD5, in hexadecimal digits."""
+        verb = verbs.PublishFirmware(
+            location=location, checksum=checksum, retries=retries, retry_interval_s=retry_interval_s
+        )
+        return self.send(charge_point, verb, **options)
+
+    def unpublish_firmware(
+        self, charge_point: str, checksum: str, **options: Unpack[SendOptions]
+    ) -> Ticket[Any]:
+        """Take back firmware that was published on the local network."""
+        return self.send(charge_point, verbs.UnpublishFirmware(checksum=checksum), **options)
+
     def get_logs(
         self,
         charge_point: str,
@@ -277,9 +323,13 @@ class CommandSender(ABC):
         parent_id_tag: str = "",
         reservation_id: int | None = None,
         id_type: str = "",
+        connector_type: str = "",
         **options: Unpack[SendOptions],
     ) -> Ticket[Any]:
-        """Reserve a charge point or one EVSE for an id tag. A number is drawn for the reservation if none is given."""
+        """Reserve a charge point, an EVSE or a type of connector for an id tag.
+
+        A number is drawn for the reservation if none is given.
+        """
         verb = verbs.Reserve(
             id_tag=id_tag,
             until=until,
@@ -287,6 +337,7 @@ class CommandSender(ABC):
             evse=evse,
             parent_id_tag=parent_id_tag,
             id_type=id_type,
+            connector_type=connector_type,
         )
         return self.send(charge_point, verb, **options)
 
@@ -368,6 +419,126 @@ class CommandSender(ABC):
         `use` is "charging_station"; in OCPP 2.0.1 also "v2g" or "combined".
         """
         return self.send(charge_point, verbs.RenewCertificate(use=use), **options)
+
+    def set_monitor(
+        self,
+        charge_point: str,
+        variable: str,
+        kind: str,
+        value: float,
+        *,
+        severity: int = 5,
+        transaction_only: bool = False,
+        monitor_id: int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Have a variable monitored, such as "1/1/Connector.Temperature"; `kind` is one of OCPP's words.
+
+        The answer has the number that the charge point gave the monitor; `monitor_id` changes one that exists.
+        """
+        verb = verbs.SetMonitor(
+            variable=variable,
+            kind=kind,
+            value=value,
+            severity=severity,
+            transaction_only=transaction_only,
+            monitor_id=monitor_id,
+        )
+        return self.send(charge_point, verb, **options)
+
+    def clear_monitors(
+        self, charge_point: str, monitor_ids: Iterable[int], **options: Unpack[SendOptions]
+    ) -> Ticket[Any]:
+        """Clear monitors by their numbers; the answer says of each whether it is cleared."""
+        return self.send(charge_point, verbs.ClearMonitors(monitor_ids=tuple(monitor_ids)), **options)
+
+    def get_monitors(
+        self, charge_point: str, variables: Iterable[str] = (), **options: Unpack[SendOptions]
+    ) -> Ticket[Any]:
+        """Have the monitors of these variables reported, or all; what is stored is corrected by the report."""
+        return self.send(charge_point, verbs.GetMonitors(variables=tuple(variables)), **options)
+
+    def set_display_message(
+        self,
+        charge_point: str,
+        text: str,
+        *,
+        message_id: int | None = None,
+        priority: str = "NormalCycle",
+        state: str = "",
+        text_format: str = "UTF8",
+        language: str = "",
+        start_at: dt.datetime | None = None,
+        end_at: dt.datetime | None = None,
+        transaction: ChargingTransaction | int | None = None,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Show a message on the displays, with a number that is drawn if none is given."""
+        transaction_id, _ = self._scope(charge_point, transaction, None)
+        verb = verbs.SetDisplayMessage(
+            text=text,
+            message_id=message_id,
+            priority=priority,
+            state=state,
+            text_format=text_format,
+            language=language,
+            start_at=start_at,
+            end_at=end_at,
+            transaction_id=transaction_id,
+        )
+        return self.send(charge_point, verb, **options)
+
+    def get_display_messages(self, charge_point: str, **options: Unpack[SendOptions]) -> Ticket[Any]:
+        """Have the messages of the displays reported; what is stored is corrected by the report."""
+        return self.send(charge_point, verbs.GetDisplayMessages(), **options)
+
+    def clear_display_message(
+        self, charge_point: str, message_id: int, **options: Unpack[SendOptions]
+    ) -> Ticket[Any]:
+        """Take a message off the displays."""
+        return self.send(charge_point, verbs.ClearDisplayMessage(message_id=message_id), **options)
+
+    def set_network_profile(
+        self,
+        charge_point: str,
+        slot: int,
+        csms_url: str,
+        *,
+        security_profile: int,
+        interface: str = "Wired0",
+        message_timeout_s: int = 30,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Store a way to a central system in a slot; the charge point's configuration puts it to use."""
+        verb = verbs.SetNetworkProfile(
+            slot=slot,
+            csms_url=csms_url,
+            security_profile=security_profile,
+            interface=interface,
+            message_timeout_s=message_timeout_s,
+        )
+        return self.send(charge_point, verb, **options)
+
+    def customer_information(
+        self,
+        charge_point: str,
+        *,
+        id_tag: str = "",
+        id_type: str = "",
+        customer_identifier: str = "",
+        report: bool = False,
+        clear: bool = False,
+        **options: Unpack[SendOptions],
+    ) -> Ticket[Any]:
+        """Have what a charge point knows of a customer reported, cleared, or both."""
+        verb = verbs.CustomerInformation(
+            id_tag=id_tag,
+            id_type=id_type,
+            customer_identifier=customer_identifier,
+            report=report,
+            clear=clear,
+        )
+        return self.send(charge_point, verb, **options)
 
     def addressed(self, charge_point: str, verb: verbs.Verb) -> verbs.Verb:
         """Look up the transaction that a verb names by its number, and return the verb with its EVSE.

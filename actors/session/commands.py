@@ -16,12 +16,12 @@ from ...config.errors import ChargehandError
 from ...config.schema import nearest
 from ...protocol.actions import ALLOTTED, Sender
 from ...protocol.effects import Effect, Expectation, pair_of
-from ...protocol.errors import InvalidPayload
+from ...protocol.errors import Deviation, ErrorCode, InvalidPayload
 from ...protocol.events import CommandEnded
 from ...protocol.message import wire_name
 from ...protocol.outgoing import INFINITY
 from ...protocol.payload import build, encode, typed
-from ...protocol.verbs import Reserve, SyncLocalList, Verb, VerbFacts, VerbRefused
+from ...protocol.verbs import DRAWN, SyncLocalList, Verb, VerbFacts, VerbRefused
 from ...protocol.versions import VERSIONS
 from .messages import TicketEnded
 from .tickets import Ticket, TicketState
@@ -142,9 +142,10 @@ def _first_translated(verb: Verb, versions: Iterable[Version], now: float) -> Pr
 
 
 def numbered(verb: Verb) -> Verb:
-    """Draw the number of a reservation that has none: once, for its verb may be put into a message again."""
-    if isinstance(verb, Reserve) and verb.reservation_id is None:
-        return msgspec.structs.replace(verb, reservation_id=_number())
+    """Draw the number of what a verb makes, if it has none: once, for it may be put into a message again."""
+    member = DRAWN.get(type(verb))
+    if member is not None and getattr(verb, member) is None:
+        return msgspec.structs.replace(verb, **{member: _number()})
     return verb
 
 
@@ -191,7 +192,9 @@ def prepared(request: Request[R] | PreparedCommand[R], versions: Mapping[str, Ve
     _check_sender(row)
     if row.numbered and getattr(request, row.numbered) == ALLOTTED:
         request = msgspec.structs.replace(request, **{row.numbered: _number()})
-    return PreparedCommand(row, request, build(row.request, request))
+    payload = build(row.request, request)
+    _check_members(row, request)
+    return PreparedCommand(row, request, payload)
 
 
 def prepare(version: Version, action: str, payload: bytes) -> PreparedCommand[Any]:
@@ -207,6 +210,7 @@ def prepare(version: Version, action: str, payload: bytes) -> PreparedCommand[An
         raise UnknownAction(f"OCPP {version.name} has no action {action}{hint}")
     _check_sender(row)
     request = typed(row.request, _with_number(row, payload) if row.numbered else payload)
+    _check_members(row, request)
     return PreparedCommand(row, request, encode(request))
 
 
@@ -232,6 +236,14 @@ def _check_sender(row: Action) -> None:
         raise NotACommand(f"{row.name} is sent by charge points, not to them")
 
 
+def _check_members(row: Action, request: Request[Any]) -> None:
+    """Raise `InvalidPayload` for members that are right by themselves, and wrong together."""
+    wrong = None if row.forbids is None else row.forbids(request)
+    if wrong is not None:
+        path, why = wrong
+        raise InvalidPayload([Deviation(path, ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, why)], row.name)
+
+
 def row_of(request: Request[Any], versions: Mapping[str, Version]) -> Action:
     """Find the row of a request in the versions of a system; raises LookupError if none has it."""
     row: Action | None = getattr(request, "__action__", None)
@@ -251,10 +263,8 @@ def _check_seconds(**given: Any) -> None:
 
 
 def command_ended(ticket: Ticket[Any], at: dt.datetime) -> CommandEnded:
-    """Make the event of a ticket that has ended; without credentials."""
-    row, request = ticket.request.__action__, ticket.request
-    if row.redacted is not None and row.carries_credential(request):
-        request = row.redacted(request)
+    """Make the event of a ticket that has ended; without secrets."""
+    request = ticket.request.__action__.shown(ticket.request)
     response = None if ticket.response is None else msgspec.to_builtins(ticket.response)
     return CommandEnded(
         at=at,

@@ -119,6 +119,18 @@ def _clear_limit(verb: verbs.ClearLimit, _: VerbFacts) -> Request[Any]:
     return smart_charging.ClearChargingProfile(id=profile_id)
 
 
+def _composite_schedule(verb: verbs.CompositeSchedule, _: VerbFacts) -> Request[Any]:
+    if verb.duration_s < 1:
+        _refuse(f"a schedule has at least 1 second, not {verb.duration_s}")
+    if verb.unit and verb.unit not in set(ChargingRateUnit):
+        _refuse(f"a unit is W or A, not {verb.unit!r}")
+    return smart_charging.GetCompositeSchedule(
+        connector_id=_connector(verb, least=0) or 0,
+        duration=verb.duration_s,
+        charging_rate_unit=ChargingRateUnit(verb.unit) if verb.unit else None,
+    )
+
+
 def _trigger(verb: verbs.Trigger, _: VerbFacts) -> Request[Any]:
     connector = _connector(verb)
     if verb.message in set(remote_trigger.MessageTrigger):
@@ -191,6 +203,8 @@ def _get_logs(verb: verbs.GetLogs, facts: VerbFacts) -> Request[Any]:
 def _reserve(verb: verbs.Reserve, _: VerbFacts) -> Request[Any]:
     if verb.reservation_id is None:
         _refuse("a reservation has a number")
+    if verb.connector_type:
+        _refuse("connectors have no types")
     return reservation.ReserveNow(
         connector_id=verb.evse or 0,
         expiry_date=verb.until,
@@ -265,6 +279,7 @@ FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.Reset: _reset,
     verbs.Limit: _limit,
     verbs.ClearLimit: _clear_limit,
+    verbs.CompositeSchedule: _composite_schedule,
     verbs.Trigger: _trigger,
     verbs.GetConfiguration: _get_configuration,
     verbs.SetConfiguration: _set_configuration,
@@ -279,4 +294,4 @@ FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.SendCertificate: _send_certificate,
     verbs.RenewCertificate: _renew_certificate,
 }
-"""Functions of the verbs that OCPP 1.6 knows: all of them."""
+"""Functions of the verbs that OCPP 1.6 knows."""

@@ -6,7 +6,9 @@ The one rule: a response is declared before its request, for the request names i
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
+
+import msgspec
 
 from ..actions import Sender, empty_fallback, request
 from ..message import EXPENDABLE, RECEIVED, AtLeast, AtMost, StandIn
@@ -394,12 +396,20 @@ class CustomerInformationResponse(Message):
     status_info: Details | None = None
 
 
+def _without_name(request: Any) -> Any:
+    """Leave out the name of the customer."""
+    if request.customer_identifier is None:
+        return request
+    return msgspec.structs.replace(request, customer_identifier="***")
+
+
 @request(
     "CustomerInformation",
     Block.DIAGNOSTICS,
     Sender.CENTRAL_SYSTEM,
     effect=lambda request: effects.CUSTOMER_INFORMATION if request.report else None,
     numbered="request_id",
+    redacted=_without_name,
 )
 class CustomerInformation(Request[CustomerInformationResponse]):
     """Have what the station knows of a customer reported, cleared, or both. OCPP 2.0.1, 1.12.1."""

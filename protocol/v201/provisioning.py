@@ -526,11 +526,24 @@ class SetNetworkProfileResponse(Message):
     status_info: Details | None = None
 
 
+def _without_secrets(request: Any) -> Any:
+    """Leave out what gives access to networks: passwords, keys, the PIN of a SIM."""
+    data, replaced = request.connection_data, msgspec.structs.replace
+    changes: dict[str, Any] = {}
+    if data.apn is not None and (data.apn.apn_password is not None or data.apn.sim_pin is not None):
+        password = None if data.apn.apn_password is None else REDACTED
+        changes["apn"] = replaced(data.apn, apn_password=password, sim_pin=None)
+    if data.vpn is not None:
+        changes["vpn"] = replaced(data.vpn, password=REDACTED, key=REDACTED)
+    return replaced(request, connection_data=replaced(data, **changes)) if changes else request
+
+
 @request(
     "SetNetworkProfile",
     Block.PROVISIONING,
     Sender.CENTRAL_SYSTEM,
     supersede_key=lambda request: request.configuration_slot,
+    redacted=_without_secrets,
 )
 class SetNetworkProfile(Request[SetNetworkProfileResponse]):
     """Store a network profile in a slot; NetworkConfigurationPriority and a reset put it to use.

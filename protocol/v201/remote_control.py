@@ -4,11 +4,22 @@ The one rule: a response is declared before its request, for the request names i
 """
 
 from enum import StrEnum
+from typing import Any
 
 from ..actions import Needs, Sender, request
 from . import effects
 from .base import Message, Request
-from .types import EVSE, Block, ChargingProfile, Details, Id, IdToken, String36, place_of
+from .types import (
+    EVSE,
+    Block,
+    ChargingProfile,
+    ChargingProfilePurpose,
+    Details,
+    Id,
+    IdToken,
+    String36,
+    place_of,
+)
 
 # -- RequestStartTransaction -------------------------------------------------------------
 
@@ -31,6 +42,18 @@ class RequestStartTransactionResponse(Message):
     transaction_id: String36 | None = None
 
 
+def _forbidden(request: Any) -> tuple[str, str] | None:
+    """Find the member of a profile that cannot be of the transaction to come. OCPP 2.0.1, F01 and K05."""
+    profile = request.charging_profile
+    if profile is None:
+        return None
+    if profile.charging_profile_purpose != ChargingProfilePurpose.TX_PROFILE:
+        return "chargingProfile.chargingProfilePurpose", "must be TxProfile in a RequestStartTransaction"
+    if profile.transaction_id is not None:
+        return "chargingProfile.transactionId", "must not be there: the transaction has no id yet"
+    return None
+
+
 @request(
     "RequestStartTransaction",
     Block.REMOTE_CONTROL,
@@ -39,6 +62,7 @@ class RequestStartTransactionResponse(Message):
     needs=Needs.ACCEPTED,
     effect=lambda _: effects.REQUEST_START,
     numbered="remote_start_id",
+    forbids=_forbidden,
 )
 class RequestStartTransaction(Request[RequestStartTransactionResponse]):
     """Ask the station to start a transaction. OCPP 2.0.1, 1.44.1."""

@@ -25,6 +25,9 @@ from .types import (
     Percent,
 )
 
+PURPOSE = "chargingProfile.chargingProfilePurpose"
+"""Path of the purpose of a profile in a request."""
+
 # -- SetChargingProfile ------------------------------------------------------------------
 
 
@@ -48,7 +51,29 @@ def _profile_key(request: Any) -> Hashable:
     return request.evse_id, purpose, profile.stack_level, profile.transaction_id
 
 
-@request("SetChargingProfile", Block.SMART_CHARGING, Sender.CENTRAL_SYSTEM, supersede_key=_profile_key)
+def _forbidden(request: Any) -> tuple[str, str] | None:
+    """Find the member of a SetChargingProfile that goes with none of its purpose. OCPP 2.0.1, K01."""
+    profile = request.charging_profile
+    purpose = profile.charging_profile_purpose
+    if purpose == ChargingProfilePurpose.CHARGING_STATION_EXTERNAL_CONSTRAINTS:
+        return PURPOSE, "is ChargingStationExternalConstraints: those limits are set by others"
+    if purpose == ChargingProfilePurpose.CHARGING_STATION_MAX_PROFILE and request.evse_id != 0:
+        return "evseId", f"must be 0 for a ChargingStationMaxProfile, not {request.evse_id}"
+    of_transaction = purpose == ChargingProfilePurpose.TX_PROFILE
+    if of_transaction and not request.evse_id:
+        return "evseId", "must be that of the transaction for a TxProfile, not 0"
+    if of_transaction != bool(profile.transaction_id):
+        return "chargingProfile.transactionId", "must be there for a TxProfile, and for no other purpose"
+    return None
+
+
+@request(
+    "SetChargingProfile",
+    Block.SMART_CHARGING,
+    Sender.CENTRAL_SYSTEM,
+    supersede_key=_profile_key,
+    forbids=_forbidden,
+)
 class SetChargingProfile(Request[SetChargingProfileResponse]):
     """Set a charging profile of an EVSE, or of the station as EVSE 0. OCPP 2.0.1, 1.51.1."""
 
@@ -161,7 +186,17 @@ class ClearChargingProfileResponse(Message):
     status_info: Details | None = None
 
 
-@request("ClearChargingProfile", Block.SMART_CHARGING, Sender.CENTRAL_SYSTEM)
+def _never_ours(request: Any) -> tuple[str, str] | None:
+    """Find the purpose of profiles that others have set. OCPP 2.0.1, K10."""
+    sought = request.charging_profile_criteria
+    purpose = None if sought is None else sought.charging_profile_purpose
+    if purpose != ChargingProfilePurpose.CHARGING_STATION_EXTERNAL_CONSTRAINTS:
+        return None
+    path = "chargingProfileCriteria.chargingProfilePurpose"
+    return path, "is ChargingStationExternalConstraints: those limits are cleared by others"
+
+
+@request("ClearChargingProfile", Block.SMART_CHARGING, Sender.CENTRAL_SYSTEM, forbids=_never_ours)
 class ClearChargingProfile(Request[ClearChargingProfileResponse]):
     """Clear charging profiles: one by number, or those that match. OCPP 2.0.1, 1.7.1."""
 

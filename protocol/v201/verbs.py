@@ -3,13 +3,14 @@
 The one rule: a verb that the version has no message for, or none with these arguments, is refused, never bent.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import ROUND_DOWN, Decimal
-from typing import Any, NoReturn
+from typing import Any
 
 from .. import verbs
 from ..actions import Request
-from ..verbs import Translate, VerbFacts, VerbRefused, check_length, rate_of, word_of
+from ..verbs import Translate, VerbFacts, check_length, rate_of, word_of
 from . import (
     availability,
     certificates,
@@ -20,6 +21,7 @@ from . import (
     reservation,
     security,
     smart_charging,
+    station_verbs,
 )
 from .configuration import RATE_UNIT, variable_of
 from .local_lists import LOCAL_LISTS
@@ -33,9 +35,8 @@ from .types import (
     ChargingSchedule,
     ChargingSchedulePeriod,
     HashAlgorithm,
-    IdToken,
-    IdTokenType,
 )
+from .verb_parts import refuse, token, transaction, word
 
 # One fixed profile a scope, with a number of its own for each EVSE: setting it again replaces it, and clearing it
 # touches no other.
@@ -48,13 +49,9 @@ LONGEST_CERTIFICATE, LONGEST_CHAIN = 5500, 10_000
 """Characters of a certificate and of a chain of them."""
 
 
-def _refuse(text: str) -> NoReturn:
-    raise VerbRefused(f"OCPP 2.0.1: {text}")
-
-
 def _evse(evse: int | None, least: int = 1) -> int | None:
     if evse is not None and evse < least:
-        _refuse(f"evse must be at least {least}, not {evse}")
+        refuse(f"evse must be at least {least}, not {evse}")
     return evse
 
 
@@ -62,51 +59,35 @@ def _place(evse: int | None, connector: int | None) -> EVSE | None:
     """Return the address of an EVSE or a connector; None for the station as a whole, which is EVSE 0 too."""
     if not _evse(evse, least=0):
         if connector:
-            _refuse(f"connector {connector} needs its evse")
+            refuse(f"connector {connector} needs its evse")
         return None
     if connector is not None and connector < 1:
-        _refuse(f"connector must be at least 1, not {connector}")
+        refuse(f"connector must be at least 1, not {connector}")
     return EVSE(id=evse or 0, connector_id=connector)
-
-
-def _token(text: str, kind: str = "") -> IdToken:
-    """Make an id token; without a kind one that the central system has made."""
-    known = {one.lower(): one for one in IdTokenType}
-    found = known.get(kind.lower()) if kind else IdTokenType.CENTRAL
-    if found is None:
-        _refuse(f"the kind of an id token is one of {', '.join(IdTokenType)}, not {kind!r}")
-    return IdToken(id_token=text, type=found)
 
 
 def _start_charging(
     verb: verbs.StartCharging, facts: VerbFacts
 ) -> Request[remote_control.RequestStartTransactionResponse]:
     if verb.connector is not None:
-        _refuse("a transaction is started at an EVSE, not at one of its connectors")
+        refuse("a transaction is started at an EVSE, not at one of its connectors")
     return remote_control.RequestStartTransaction(
         evse_id=_evse(verb.evse),
-        id_token=_token(verb.id_tag, verb.id_type),
+        id_token=token(verb.id_tag, verb.id_type),
         remote_start_id=facts.request_id,
     )
-
-
-def _transaction(transaction_id: int | str) -> str:
-    text = str(transaction_id)
-    if not text:
-        _refuse("a transaction has an id")
-    return text
 
 
 def _stop_charging(
     verb: verbs.StopCharging, _: VerbFacts
 ) -> Request[remote_control.RequestStopTransactionResponse]:
-    return remote_control.RequestStopTransaction(transaction_id=_transaction(verb.transaction_id))
+    return remote_control.RequestStopTransaction(transaction_id=transaction(verb.transaction_id))
 
 
 def _unlock(verb: verbs.Unlock, _: VerbFacts) -> Request[remote_control.UnlockConnectorResponse]:
     connector = 1 if verb.connector is None else verb.connector
     if connector < 1:
-        _refuse(f"connector must be at least 1, not {connector}")
+        refuse(f"connector must be at least 1, not {connector}")
     return remote_control.UnlockConnector(evse_id=_evse(verb.evse) or 1, connector_id=connector)
 
 
@@ -133,7 +114,7 @@ def _scope(verb: verbs.Limit | verbs.ClearLimit) -> tuple[ChargingProfilePurpose
     if verb.transaction_id is not None:
         # The profile of a transaction is set on the EVSE that it charges at. OCPP 2.0.1, K01.
         if not verb.evse:
-            _refuse("the limit of a transaction needs its evse")
+            refuse("the limit of a transaction needs its evse")
         return ChargingProfilePurpose.TX_PROFILE, TRANSACTION_PROFILE + 10 * verb.evse, verb.evse
     if _evse(verb.evse, least=0) is not None:
         evse = verb.evse or 0
@@ -163,9 +144,32 @@ def _limit(verb: verbs.Limit, facts: VerbFacts) -> Request[smart_charging.SetCha
         charging_profile_purpose=purpose,
         charging_profile_kind=ChargingProfileKind.ABSOLUTE if absolute else ChargingProfileKind.RELATIVE,
         charging_schedule=(schedule,),
-        transaction_id=None if verb.transaction_id is None else _transaction(verb.transaction_id),
+        transaction_id=None if verb.transaction_id is None else transaction(verb.transaction_id),
     )
     return smart_charging.SetChargingProfile(evse_id=evse, charging_profile=profile)
+
+
+def _composite_schedule(
+    verb: verbs.CompositeSchedule, _: VerbFacts
+) -> Request[smart_charging.GetCompositeScheduleResponse]:
+    if verb.duration_s < 1:
+        refuse(f"a schedule has at least 1 second, not {verb.duration_s}")
+    return smart_charging.GetCompositeSchedule(
+        duration=verb.duration_s,
+        charging_rate_unit=word(ChargingRateUnit, verb.unit, "a unit"),
+        evse_id=_evse(verb.evse, least=0) or 0,
+    )
+
+
+def _get_charging_profiles(
+    verb: verbs.GetChargingProfiles, facts: VerbFacts
+) -> Request[smart_charging.GetChargingProfilesResponse]:
+    sought = smart_charging.ChargingProfileCriterion(
+        charging_profile_purpose=word(ChargingProfilePurpose, verb.purpose, "a purpose")
+    )
+    return smart_charging.GetChargingProfiles(
+        request_id=facts.request_id, evse_id=_evse(verb.evse, least=0), charging_profile=sought
+    )
 
 
 def _clear_limit(
@@ -177,7 +181,7 @@ def _clear_limit(
 def _trigger(verb: verbs.Trigger, _: VerbFacts) -> Request[remote_control.TriggerMessageResponse]:
     if verb.message not in set(remote_control.MessageTrigger):
         known = ", ".join(sorted(remote_control.MessageTrigger))
-        _refuse(f"a message to be triggered is one of {known}, not {verb.message!r}")
+        refuse(f"a message to be triggered is one of {known}, not {verb.message!r}")
     return remote_control.TriggerMessage(
         evse=_place(verb.evse, verb.connector),
         requested_message=remote_control.MessageTrigger(verb.message),
@@ -208,7 +212,7 @@ def _update_firmware(
     verb: verbs.UpdateFirmware, facts: VerbFacts
 ) -> Request[firmware.UpdateFirmwareResponse]:
     if bool(verb.signature) != bool(verb.signing_certificate):
-        _refuse("signed firmware has a signature and a signing certificate")
+        refuse("signed firmware has a signature and a signing certificate")
     return firmware.UpdateFirmware(
         retries=verb.retries,
         retry_interval=verb.retry_interval_s,
@@ -223,13 +227,39 @@ def _update_firmware(
     )
 
 
+def _publish_firmware(
+    verb: verbs.PublishFirmware, facts: VerbFacts
+) -> Request[firmware.PublishFirmwareResponse]:
+    return firmware.PublishFirmware(
+        location=verb.location,
+        retries=verb.retries,
+        checksum=_checksum(verb.checksum),
+        request_id=facts.request_id,
+        retry_interval=verb.retry_interval_s,
+    )
+
+
+def _unpublish_firmware(
+    verb: verbs.UnpublishFirmware, _: VerbFacts
+) -> Request[firmware.UnpublishFirmwareResponse]:
+    return firmware.UnpublishFirmware(checksum=_checksum(verb.checksum))
+
+
+def _checksum(text: str) -> str:
+    if not MD5.fullmatch(text):
+        refuse(f"a checksum is MD5, in 32 hexadecimal digits, not {text!r}")
+    return text
+
+
+MD5 = re.compile("[0-9A-Fa-f]{32}")
+
 LOGS = {"diagnostics": diagnostics.LogType.DIAGNOSTICS_LOG, "security": diagnostics.LogType.SECURITY_LOG}
 """Kinds of logs by the words of the verb."""
 
 
 def _get_logs(verb: verbs.GetLogs, facts: VerbFacts) -> Request[diagnostics.GetLogResponse]:
     if verb.kind not in LOGS:
-        _refuse(f'kind is "diagnostics" or "security", not {verb.kind!r}')
+        refuse(f'kind is "diagnostics" or "security", not {verb.kind!r}')
     return diagnostics.GetLog(
         log=diagnostics.LogParameters(
             remote_location=verb.location, oldest_timestamp=verb.since, latest_timestamp=verb.until
@@ -243,13 +273,14 @@ def _get_logs(verb: verbs.GetLogs, facts: VerbFacts) -> Request[diagnostics.GetL
 
 def _reserve(verb: verbs.Reserve, _: VerbFacts) -> Request[reservation.ReserveNowResponse]:
     if verb.reservation_id is None:
-        _refuse("a reservation has a number")
+        refuse("a reservation has a number")
     return reservation.ReserveNow(
         id=verb.reservation_id,
         expiry_date_time=verb.until,
-        id_token=_token(verb.id_tag, verb.id_type),
+        id_token=token(verb.id_tag, verb.id_type),
         evse_id=_evse(verb.evse, least=0) or None,
-        group_id_token=_token(verb.parent_id_tag) if verb.parent_id_tag else None,
+        connector_type=word(reservation.ConnectorType, verb.connector_type, "a type of connector"),
+        group_id_token=token(verb.parent_id_tag) if verb.parent_id_tag else None,
     )
 
 
@@ -355,5 +386,17 @@ FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.DeleteCertificate: _delete_certificate,
     verbs.SendCertificate: _send_certificate,
     verbs.RenewCertificate: _renew_certificate,
+    verbs.CompositeSchedule: _composite_schedule,
+    verbs.GetChargingProfiles: _get_charging_profiles,
+    verbs.PublishFirmware: _publish_firmware,
+    verbs.UnpublishFirmware: _unpublish_firmware,
+    verbs.SetMonitor: station_verbs.set_monitor,
+    verbs.ClearMonitors: station_verbs.clear_monitors,
+    verbs.GetMonitors: station_verbs.get_monitors,
+    verbs.SetDisplayMessage: station_verbs.set_display_message,
+    verbs.GetDisplayMessages: station_verbs.get_display_messages,
+    verbs.ClearDisplayMessage: station_verbs.clear_display_message,
+    verbs.SetNetworkProfile: station_verbs.set_network_profile,
+    verbs.CustomerInformation: station_verbs.customer_information,
 }
 """Functions of the verbs that OCPP 2.0.1 knows: all of them."""

@@ -314,11 +314,10 @@ def _message(kind: type[Message], data: Raw) -> Any:
 
 
 def ticket_facts(ticket: Ticket[Any]) -> TicketFacts:
-    """Return the facts of an ended ticket; a credential that its request carries is left out."""
+    """Return the facts of an ended ticket; a secret in its request is left out."""
     row: Any = type(ticket.request).__action__
-    payload = ticket.payload
-    if row.carries_credential(ticket.request):
-        shown = row.redacted(ticket.request)
+    payload, shown = ticket.payload, row.shown(ticket.request)
+    if shown is not ticket.request:
         payload = build(type(shown), shown)
     return TicketFacts(
         id=ticket.id,

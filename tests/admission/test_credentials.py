@@ -7,8 +7,7 @@ import pytest
 from gevent.event import Event
 
 from chargehand.admission import credentials as module
-from chargehand.admission.credentials import Credentials, PasswordChecksBusy, carries_key, key_of
-from chargehand.protocol import v16
+from chargehand.admission.credentials import Credentials, PasswordChecksBusy, key_of
 from chargehand.store.memory import MemoryStore
 
 LONG = b"sixteen bytes, at"
@@ -293,9 +292,3 @@ def test_a_key_in_the_settings_is_its_text_or_the_bytes_that_it_writes_out(book,
     credentials = Credentials({"CP1": value}, book, required=False)
     assert credentials.check("CP1", key)
     assert not credentials.check("CP1", b"another")
-
-
-def test_only_a_change_of_the_key_carries_one():
-    assert carries_key(v16.ChangeConfiguration(key="authorizationKEY", value=KEY))
-    assert not carries_key(v16.ChangeConfiguration(key="HeartbeatInterval", value="1"))
-    assert not carries_key(v16.ClearCache())

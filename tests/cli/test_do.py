@@ -69,6 +69,19 @@ def run(stub):
             "reserve",
             {"id_tag": "T1", "until": "2026-12-01T00:00:00+00:00"},
         ),
+        (
+            ("set-monitor", "--variable", "A.B", "--kind", "Delta", "--value", "2"),
+            "set_monitor",
+            {"variable": "A.B", "kind": "Delta", "value": 2.0, "severity": 5, "transaction_only": False},
+        ),
+        (("clear-monitors", "--monitor-id", "3", "--monitor-id", "5"), "clear_monitors", {"monitor_ids": [3, 5]}),
+        (("get-monitors", "--variable", "A.B"), "get_monitors", {"variables": ["A.B"]}),
+        (("composite-schedule", "--evse", "1"), "composite_schedule", {"evse": 1, "duration_s": 86_400}),
+        (
+            ("customer-information", "--id-tag", "T1", "--report"),
+            "customer_information",
+            {"id_tag": "T1", "report": True, "clear": False},
+        ),
         (("cancel-reservation", "--reservation-id", "7"), "cancel_reservation", {"reservation_id": 7}),
         (
             ("install-certificate", "--certificate", ROOT),
@@ -156,7 +169,7 @@ def test_no_option_of_a_verb_is_an_option_of_all_verbs_too():
 
 def test_verbs_and_their_options_are_completed():
     completer = ShellComplete(main, {}, "chargehand", "_CHARGEHAND_COMPLETE")
-    assert [item.value for item in completer.get_completions(["do"], "un")] == ["unlock"]
+    assert [item.value for item in completer.get_completions(["do"], "unl")] == ["unlock"]
     assert [item.value for item in completer.get_completions(["do", "unlock"], "--ev")] == ["--evse"]
 
 

@@ -31,6 +31,8 @@ def smallest_payload(name: str) -> dict[str, Any]:
     text = (SCHEMAS / f"{name}.json").read_text("utf-8-sig")
     schema = json.loads(text)
     payload: dict[str, Any] = _smallest(schema, schema.get("definitions", {}))
+    if name == "SetChargingProfileRequest":  # the first purpose is one that a central system must not set
+        payload["chargingProfile"]["chargingProfilePurpose"] = "TxDefaultProfile"
     return payload
 
 

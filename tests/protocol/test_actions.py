@@ -80,6 +80,13 @@ def test_a_key_is_a_credential_and_its_redacted_form_has_none():
     assert not row.carries_credential(v16.ChangeConfiguration(key="Other", value="1"))
 
 
+def test_a_request_without_a_secret_is_shown_as_it_is():
+    plain = v16.ChangeConfiguration(key="Other", value="1")
+    assert v16.ChangeConfiguration.__action__.shown(plain) is plain
+    assert not v16.ChangeConfiguration.__action__.has_secret(plain)
+    assert not v16.ClearCache.__action__.has_secret(v16.ClearCache())
+
+
 def test_a_version_finds_the_row_of_a_request_and_of_its_class():
     row = v16.VERSION.actions["Reset"]
     assert v16.VERSION.row_of(v16.Reset) is row

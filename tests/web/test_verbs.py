@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chargehand import v16
 from chargehand.protocol.verbs import VERBS
 
 from ..store import transactions
@@ -76,6 +77,11 @@ GIVEN = {
         {"certificateChain": "-----BEGIN CERTIFICATE-----"},
     ),
     "renew_certificate": ({}, "ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"}),
+    "composite_schedule": (
+        {"evse": 1, "duration_s": 60, "unit": "W"},
+        "GetCompositeSchedule",
+        {"connectorId": 1, "duration": 60, "chargingRateUnit": "W"},
+    ),
     "sync_local_list": ({"full": True}, "SendLocalList", {"listVersion": 1, "updateType": "Full"}),
 }  # fmt: skip
 
@@ -91,7 +97,23 @@ def test_a_verb_is_sent_as_the_message_of_the_version_and_answered_with_it(clien
 
 
 def test_each_verb_has_an_example_here_or_a_test_of_its_own():
-    assert set(VERBS) - set(GIVEN) == {"stop_charging", "limit", "reserve"}
+    of_later_versions = {name for name, kind in VERBS.items() if kind not in v16.VERSION.verbs}
+    assert set(VERBS) - set(GIVEN) - of_later_versions == {"stop_charging", "limit", "reserve"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "members"),
+    [
+        ("get_monitors", {}),
+        ("set_display_message", {"text": "x"}),
+        ("publish_firmware", {"location": "x", "checksum": "y"}),
+    ],
+)
+def test_a_verb_without_a_message_in_the_version_is_refused_by_its_name(client, cp, verb, members):
+    reply = client.simulate_post(path(verb), body=json.dumps(members))
+    assert reply.status == falcon.HTTP_422
+    assert reply.json["description"] == f"OCPP 1.6 has no message for {verb}"
+    assert not cp.calls
 
 
 def test_a_verb_without_a_body_has_its_defaults(client, cp):

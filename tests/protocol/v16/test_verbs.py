@@ -30,8 +30,13 @@ def rate(request: Any) -> tuple[str, Decimal, int | None]:
     return str(schedule.charging_rate_unit), period.limit, period.number_phases
 
 
-def test_every_verb_has_a_function_in_ocpp_1_6() -> None:
-    assert set(v16.VERSION.verbs) == set(VERBS.values())
+def test_ocpp_1_6_has_no_message_for_what_only_later_versions_know() -> None:
+    later = {
+        "clear_display_message", "clear_monitors", "customer_information", "get_charging_profiles",
+        "get_display_messages", "get_monitors", "publish_firmware", "set_display_message", "set_monitor",
+        "set_network_profile", "unpublish_firmware",
+    }  # fmt: skip
+    assert {name for name, kind in VERBS.items() if kind not in v16.VERSION.verbs} == later
 
 
 def test_a_version_without_a_verb_refuses_it_by_its_name() -> None:
@@ -95,6 +100,20 @@ def test_a_version_without_a_verb_refuses_it_by_its_name() -> None:
 )
 def test_a_verb_becomes_the_message_of_ocpp_1_6(verb: Verb, request_: Any) -> None:
     assert translated(verb) == request_
+
+
+def test_a_composite_schedule_is_asked_for_at_a_connector_or_the_charge_point() -> None:
+    asked = [
+        translated(one)
+        for one in (
+            verbs.CompositeSchedule(),
+            verbs.CompositeSchedule(duration_s=60, evse=2, unit="A"),
+        )
+    ]
+    assert asked == [
+        v16.GetCompositeSchedule(connector_id=0, duration=86_400),
+        v16.GetCompositeSchedule(connector_id=2, duration=60, charging_rate_unit=v16.ChargingRateUnit.A),
+    ]
 
 
 def test_signed_firmware_and_security_logs_carry_the_number_of_the_command() -> None:
@@ -177,10 +196,20 @@ def test_a_converted_limit_never_allows_more_than_was_asked_for(watts: float, ph
 
 @pytest.mark.parametrize("kind", VERBS.values())
 def test_a_verb_is_read_back_as_it_was_written(kind: type[Verb]) -> None:
-    given_ = {"id_tag": "T", "transaction_id": 4, "available": True, "message": "Heartbeat", "key": "K"}
+    given_: dict[str, Any] = {
+        "id_tag": "T",
+        "transaction_id": 4,
+        "available": True,
+        "message": "Heartbeat",
+        "key": "K",
+    }
     given_ |= {"value": "v", "location": "ftp://x", "until": NOW, "reservation_id": 1}
     given_ |= {"certificate": "PEM", "certificate_chain": "PEM", "serial_number": "1f"}
     given_ |= {"issuer_name_hash": "aa", "issuer_key_hash": "bb"}
+    given_ |= {"checksum": "0f", "variable": "A.B", "kind": "Delta", "monitor_ids": (1,), "text": "x"}
+    given_ |= {"message_id": 1, "slot": 1, "csms_url": "ws://x", "security_profile": 1}
+    if kind is verbs.SetMonitor:
+        given_ |= {"value": 1.0}
     verb = kind(**{name: given_[name] for name in kind.__struct_fields__ if name in given_})
     assert verb_of(verb_text(verb)) == verb
 

@@ -144,7 +144,102 @@ def test_every_verb_has_a_function_in_ocpp_2_0_1() -> None:
                 group_id_token=v201.IdToken(id_token="P", type=v201.IdTokenType.CENTRAL),
             ),
         ),
+        (
+            verbs.Reserve(id_tag="T", until=NOW, reservation_id=3, connector_type="CTYPE2"),
+            v201.ReserveNow(
+                id=3, expiry_date_time=NOW, id_token=CENTRAL, connector_type=v201.ConnectorType.C_TYPE2
+            ),
+        ),
         (verbs.CancelReservation(reservation_id=3), v201.CancelReservation(reservation_id=3)),
+        (
+            verbs.CompositeSchedule(duration_s=60, evse=2, unit="w"),
+            v201.GetCompositeSchedule(duration=60, evse_id=2, charging_rate_unit=v201.ChargingRateUnit.W),
+        ),
+        (
+            verbs.GetChargingProfiles(),
+            v201.GetChargingProfiles(request_id=7, charging_profile=v201.ChargingProfileCriterion()),
+        ),
+        (
+            verbs.GetChargingProfiles(evse=0, purpose="txprofile"),
+            v201.GetChargingProfiles(
+                request_id=7,
+                evse_id=0,
+                charging_profile=v201.ChargingProfileCriterion(
+                    charging_profile_purpose=v201.ChargingProfilePurpose.TX_PROFILE
+                ),
+            ),
+        ),
+        (
+            verbs.PublishFirmware(location="https://example.org/f", checksum="0f" * 16, retries=2),
+            v201.PublishFirmware(
+                location="https://example.org/f", checksum="0f" * 16, retries=2, request_id=7
+            ),
+        ),
+        (verbs.UnpublishFirmware(checksum="0F" * 16), v201.UnpublishFirmware(checksum="0F" * 16)),
+        (
+            verbs.SetMonitor(
+                variable="1/2/Connector.Temperature", kind="upperThreshold", value=80.5, severity=2
+            ),
+            v201.SetVariableMonitoring(
+                set_monitoring_data=(
+                    v201.SetMonitoringData(
+                        value=Decimal("80.5"),
+                        type=v201.MonitorType.UPPER_THRESHOLD,
+                        severity=2,
+                        component=v201.Component(name="Connector", evse=v201.EVSE(id=1, connector_id=2)),
+                        variable=v201.Variable(name="Temperature"),
+                    ),
+                )
+            ),
+        ),
+        (verbs.ClearMonitors(monitor_ids=(1, 2)), v201.ClearVariableMonitoring(id=(1, 2))),
+        (verbs.GetMonitors(), v201.GetMonitoringReport(request_id=7)),
+        (
+            verbs.GetMonitors(variables=("A.B",)),
+            v201.GetMonitoringReport(
+                request_id=7, component_variable=(v201.ComponentVariable(**variable("A", "B")),)
+            ),
+        ),
+        (
+            verbs.SetDisplayMessage(
+                text="Hello", message_id=3, state="idle", language="en", transaction_id="t"
+            ),
+            v201.SetDisplayMessage(
+                message=v201.MessageInfo(
+                    id=3,
+                    priority=v201.MessagePriority.NORMAL_CYCLE,
+                    state=v201.MessageState.IDLE,
+                    transaction_id="t",
+                    message=v201.MessageContent(
+                        format=v201.MessageFormat.UTF8, language="en", content="Hello"
+                    ),
+                )
+            ),
+        ),
+        (verbs.GetDisplayMessages(), v201.GetDisplayMessages(request_id=7)),
+        (verbs.ClearDisplayMessage(message_id=3), v201.ClearDisplayMessage(id=3)),
+        (
+            verbs.SetNetworkProfile(slot=2, csms_url="wss://example.org/ocpp", security_profile=2),
+            v201.SetNetworkProfile(
+                configuration_slot=2,
+                connection_data=v201.NetworkConnectionProfile(
+                    ocpp_version=v201.OCPPVersion.OCPP20,
+                    ocpp_transport=v201.OCPPTransport.JSON,
+                    ocpp_csms_url="wss://example.org/ocpp",
+                    message_timeout=30,
+                    security_profile=2,
+                    ocpp_interface=v201.OCPPInterface.WIRED0,
+                ),
+            ),
+        ),
+        (
+            verbs.CustomerInformation(id_tag="T", id_type="ISO14443", report=True),
+            v201.CustomerInformation(id_token=CARD, request_id=7, report=True, clear=False),
+        ),
+        (
+            verbs.CustomerInformation(customer_identifier="C", clear=True),
+            v201.CustomerInformation(customer_identifier="C", request_id=7, report=False, clear=True),
+        ),
     ],
 )
 def test_a_verb_becomes_the_message_of_ocpp_2_0_1(verb: Verb, request_: Any) -> None:
@@ -172,6 +267,26 @@ def test_a_verb_becomes_the_message_of_ocpp_2_0_1(verb: Verb, request_: Any) -> 
         (verbs.GetLogs(location="ftp://x", kind="all"), "'all'"),
         (verbs.UpdateFirmware(location="ftp://x", signature="c2ln"), "a signature and a signing"),
         (verbs.Reserve(id_tag="T", until=NOW), "has a number"),
+        (verbs.Reserve(id_tag="T", until=NOW, reservation_id=1, connector_type="Schuko"), "'Schuko'"),
+        (verbs.CompositeSchedule(duration_s=0), "at least 1 second"),
+        (verbs.CompositeSchedule(unit="VA"), "'VA'"),
+        (verbs.CompositeSchedule(evse=-1), "at least 0"),
+        (verbs.GetChargingProfiles(purpose="Fun"), "'Fun'"),
+        (verbs.PublishFirmware(location="https://x", checksum="12"), "'12'"),
+        (verbs.UnpublishFirmware(checksum=""), "MD5"),
+        (verbs.SetMonitor(variable="A.B", kind="", value=1), "has a kind"),
+        (verbs.SetMonitor(variable="A.B", kind="Delta", value=1, severity=10), "from 0 to 9, not 10"),
+        (verbs.SetMonitor(variable="A", kind="Delta", value=1), "'A'"),
+        (verbs.ClearMonitors(monitor_ids=()), "name one"),
+        (verbs.SetDisplayMessage(text="Hello"), "has a number"),
+        (verbs.SetNetworkProfile(slot=1, csms_url="ws://x", security_profile=4), "not 4"),
+        (
+            verbs.SetNetworkProfile(slot=1, csms_url="ws://x", security_profile=1, interface=""),
+            "an interface",
+        ),
+        (verbs.CustomerInformation(report=True), "is named by"),
+        (verbs.CustomerInformation(id_tag="T", customer_identifier="C", report=True), "is named by"),
+        (verbs.CustomerInformation(id_tag="T"), "say which"),
     ],
 )
 def test_a_verb_that_ocpp_2_0_1_cannot_say_is_refused_with_the_reason(verb: Verb, text: str) -> None:
