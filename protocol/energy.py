@@ -201,6 +201,26 @@ class Energy(NamedTuple):
     duration_s: int | float | None
     findings: tuple[Finding, ...]
 
+    @property
+    def energy_source(self) -> str:
+        """Source, under the name that it has in a transaction."""
+        return self.source
+
+    @property
+    def supported_energy_wh(self) -> int | float | None:
+        """Energy by the readings, under the name that it has in a transaction."""
+        return self.supported_wh
+
+    @property
+    def first_reading(self) -> Reading | None:
+        """First reading, under the name that it has over HTTP and on the command line."""
+        return self.first
+
+    @property
+    def last_reading(self) -> Reading | None:
+        """Last reading, under the name that it has over HTTP and on the command line."""
+        return self.last
+
 
 FALL_WH = 1
 """Fall of a register that its rounding explains."""

@@ -37,6 +37,11 @@ class Transaction:
     reason: v16.Reason | None = None
 
     @property
+    def transaction_id(self) -> int | None:
+        """Number that the central system gave it; None until StartTransaction was answered."""
+        return self.id
+
+    @property
     def running(self) -> bool:
         """True until the transaction was stopped."""
         return self.stopped_at is None

@@ -48,6 +48,11 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: str = "active"
     transaction_id: int | None = None
 
+    @property
+    def reservation_id(self) -> int:
+        """Number of the reservation, under the name that it has in messages, events, HTTP and the command line."""
+        return self.id
+
     def state_at(self, now: datetime) -> str:
         """Return its state: "expired" for one that was not used by its expiry."""
         return "expired" if self.state in ("active", "uncertain") and self.expiry <= now else self.state
@@ -69,6 +74,16 @@ class ChargingProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     transaction_id: int | None = None
     id_tag: str = ""
     data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def charging_profile_id(self) -> int:
+        """Number of the profile, under the name that it has in messages, HTTP and the command line."""
+        return self.id
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        """Profile as sent, under the name that it has over HTTP and on the command line."""
+        return self.data
 
 
 class LocalList(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +151,21 @@ class StopFigures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stopped_at: datetime | None = None
     reason: str = ""
     id_tag: str = ""
+
+    @property
+    def stop_received_at(self) -> datetime:
+        """Time of receipt, under the name that it has in a `Transaction`, over HTTP and on the command line."""
+        return self.received_at
+
+    @property
+    def stop_reason(self) -> str:
+        """Reason, under the name that it has in a `Transaction`, over HTTP and on the command line."""
+        return self.reason
+
+    @property
+    def stop_id_tag(self) -> str:
+        """Id tag, under the name that it has in a `Transaction`, over HTTP and on the command line."""
+        return self.id_tag
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -339,6 +369,11 @@ class MeterReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     number: int = 0
     identity: bytes = b""
     """Bytes by which the same message is known when it comes again, if they are not `values`."""
+
+    @property
+    def payload(self) -> bytes:
+        """Payload of the message as sent, under the name that it has over HTTP and on the command line."""
+        return self.values
 
 
 UNKNOWN_TRANSACTION = "its transaction was not known"

@@ -144,6 +144,16 @@ class Bulk:
     # -- For everybody ------------------------------------------------------------------------------
 
     @property
+    def command(self) -> str:
+        """Action or verb of its commands."""
+        return self.name
+
+    @property
+    def at_most_at_once(self) -> int:
+        """Number of commands that are under way at most, as `send_many` was told."""
+        return self.at_once
+
+    @property
     def done(self) -> bool:
         """True when there is a result for every charge point."""
         return self._all_made and not self._tickets

@@ -67,6 +67,16 @@ class LocalListUpdate:
     left_out: int = 0
     in_step: bool = True
 
+    @property
+    def update_type(self) -> str:
+        """Kind of the update, under the name that it has in messages, over HTTP and on the command line."""
+        return self.kind
+
+    @property
+    def clear_cache(self) -> Ticket[Any] | None:
+        """Ticket of the ClearCache, under the name that it has over HTTP and on the command line."""
+        return self.cache
+
 
 class LocalLists:
     """Local lists of a system's charge points; brings each in step with the tags on request."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import gevent
+import msgspec
 
-from ..store.events import EVENTS, encoded
+from ..store.events import EVENTS
 from ..system.event_stream import WrongCursor, parse
 from .requests import Problem, Query, Stopping
 from .resources import Resource
+from .views import domain_event, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +99,12 @@ class Events(Resource):
         """Write an event; what it is made of is kept for the other streams, which have the same one soon."""
         known = self._written.get(id(event))
         if known is None:
-            text = b"event: %b\ndata: %b\n\n" % (type(event).__name__.encode(), encoded(event).encode())
+            view = domain_event(event, self._system.assessment.limits)
+            try:
+                data = encode(view)
+            except UnicodeEncodeError:  # lone surrogates, which are no UTF-8, as their escapes
+                data = json.dumps(msgspec.to_builtins(view)).encode()
+            text = b"event: %b\ndata: %b\n\n" % (type(event).__name__.encode(), data)
             known = self._written[id(event)] = event, text
             if len(self._written) > WRITTEN_LIMIT:
                 self._written.popitem(last=False)

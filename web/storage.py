@@ -50,12 +50,15 @@ class SpoolResource(Resource):
         store = self._system.store
         waiting, dead_letters = store.spooled(limit=limit), store.dead_letters(after=after, limit=limit + 1)
         more = len(dead_letters) > limit
+        limits = self._system.assessment.limits
         answer(
             response,
             {
                 "waiting": viewed(spooled(record) for record in waiting),
                 "dead_letters": viewed(spooled(record) for record in dead_letters[:limit]),
-                "dead_events": viewed(map(dead_event, store.event_log.dead_letters(limit=limit))),
+                "dead_events": viewed(
+                    dead_event(letter, limits) for letter in store.event_log.dead_letters(limit=limit)
+                ),
                 "more": more,
                 "next": dead_letters[limit - 1].number if more else None,
             },

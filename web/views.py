@@ -18,6 +18,7 @@ from ..protocol.events import EventFacts, StatusChanged
 from ..protocol.message import Message
 from ..protocol.payload import lenient
 from ..protocol.versions import VERSIONS, version_named
+from ..store.events import TransactionCorrected, TransactionEnded, TransactionStarted, decoded
 from ..store.records import flag_code
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..protocol.actions import Action, Version
     from ..protocol.energy import Energy, Limits
     from ..protocol.errors import Deviation, ErrorCode
+    from ..protocol.events import DomainEvent
     from ..store.event_log import EventDeadLetter
     from ..store.records import (
         Event,
@@ -303,8 +305,21 @@ def spooled(record: Spooled) -> dict[str, Any]:
     }
 
 
-def dead_event(letter: EventDeadLetter) -> dict[str, Any]:
+def domain_event(event: DomainEvent, limits: Limits) -> dict[str, Any]:
+    """Show an event of the domain; its charge point and its transaction are as everywhere in HTTP."""
+    names = {"charge_point_id": "charge_point", "ticket_id": "ticket"}
+    shown = {names.get(name, name): value for name, value in msgspec.to_builtins(event).items()}
+    if isinstance(event, TransactionStarted | TransactionEnded | TransactionCorrected):
+        shown["transaction"] = transaction(event.transaction, limits)
+    return shown
+
+
+def dead_event(letter: EventDeadLetter, limits: Limits) -> dict[str, Any]:
     """Show an event that a consumer could not take; `why` says why."""
+    try:
+        event: Any = domain_event(decoded(letter.kind, letter.data), limits)
+    except ValueError:
+        event = json.loads(letter.data)
     return {
         "number": letter.number,
         "consumer": letter.consumer,
@@ -313,7 +328,7 @@ def dead_event(letter: EventDeadLetter) -> dict[str, Any]:
         "kind": letter.kind,
         "failed_at": letter.failed_at,
         "why": letter.why,
-        "event": json.loads(letter.data),
+        "event": event,
     }
 
 

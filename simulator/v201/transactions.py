@@ -68,6 +68,11 @@ class StationTransaction:
     _told: dict[str, int] = field(default_factory=dict, repr=False)
 
     @property
+    def transaction_id(self) -> str:
+        """Text that it is named by in messages."""
+        return self.id
+
+    @property
     def running(self) -> bool:
         """True until the transaction was ended."""
         return self.stopped_at is None

@@ -69,7 +69,7 @@ def test_events_come_as_they_happen(system, charge_point):
         tell_status(charge_point)
         assert read_to(reader, b"event:") == "event: StatusChanged"
         event = json.loads(read_to(reader, b"data:").removeprefix("data: "))
-    assert (event["kind"], event["charge_point_id"], event["status"]) == ("StatusChanged", "CP1", "Charging")
+    assert (event["kind"], event["charge_point"], event["status"]) == ("StatusChanged", "CP1", "Charging")
 
 
 def test_a_stream_may_be_of_one_charge_point(system, charge_point):
@@ -175,4 +175,4 @@ def test_events_that_come_together_come_in_order_and_none_is_left_out(system, ch
             system._router.publish(event)
         for reader in (one, two):
             found = [json.loads(read_to(reader, b"data:").removeprefix("data: ")) for _ in range(500)]
-            assert [event["charge_point_id"] for event in found] == [f"CP{number}" for number in range(500)]
+            assert [event["charge_point"] for event in found] == [f"CP{number}" for number in range(500)]
