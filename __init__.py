@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from .protocol import v16 as v16
     from .protocol import v201 as v201
     from .protocol import verbs as verbs
+    from .protocol.certificate_names import CertificateName as CertificateName
+    from .protocol.certificate_names import certificate_name as certificate_name
     from .protocol.errors import Deviation as Deviation
     from .protocol.errors import ErrorCode as ErrorCode
     from .protocol.errors import InvalidPayload as InvalidPayload
@@ -105,6 +107,8 @@ if TYPE_CHECKING:
     from .store.records import Credential as Credential
     from .store.records import Cursor as Cursor
     from .store.records import Event as Event
+    from .store.records import InstalledCertificate as InstalledCertificate
+    from .store.records import IssuedCertificate as IssuedCertificate
     from .store.records import LocalList as LocalList
     from .store.records import MeterReading as MeterReading
     from .store.records import Reservation as Reservation
@@ -218,6 +222,8 @@ _MODULES = {
     "v16": ".protocol",
     "v201": ".protocol",
     "verbs": ".protocol",
+    "CertificateName": ".protocol.certificate_names",
+    "certificate_name": ".protocol.certificate_names",
     "Deviation": ".protocol.errors",
     "ErrorCode": ".protocol.errors",
     "InvalidPayload": ".protocol.errors",
@@ -251,6 +257,8 @@ _MODULES = {
     "Credential": ".store.records",
     "Cursor": ".store.records",
     "Event": ".store.records",
+    "InstalledCertificate": ".store.records",
+    "IssuedCertificate": ".store.records",
     "LocalList": ".store.records",
     "MeterReading": ".store.records",
     "Reservation": ".store.records",

@@ -14,6 +14,10 @@ from .. import __version__
 COMMANDS = {
     "backup": ("store:backup", "Have a running server copy its store to FILE."),
     "bulk": ("bulk:bulk", "Show, follow and cancel commands to many charge points."),
+    "certificates": (
+        "certificates:certificates",
+        "Show the certificates that charge points have installed.",
+    ),
     "charge-points": ("charge_points:charge_points", "Show, add and remove charge points."),
     "check-config": (
         "configuration:check_config",

@@ -1,4 +1,4 @@
-"""Accepted state of charge points: reservations, charging profiles, and local lists.
+"""Accepted state of charge points: reservations, charging profiles, local lists, and installed certificates.
 
 The plugin answers and sends nothing; it handles the outcomes of commands and stores what was accepted. The back office
 reports which start used a reservation, and when the profiles of a transaction end.
@@ -13,7 +13,7 @@ import msgspec
 
 from .. import ChargePointOnline, ChargingProfile, Plugin, Reservation, TicketState, on, on_outcome, v16, v201
 from . import charging_profiles as profiles
-from . import reservations
+from . import installed_certificates, reservations
 from .local_lists import after_asking, after_sending
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ LOOKED_AT = 20
 
 ACCEPTED = "Accepted"
 """Status of an answer that means yes, in every action and version."""
+
+NOT_FOUND = "NotFound"
+"""Status of an answer to DeleteCertificate: there is no such certificate."""
 
 ANY = v201.ClearChargingProfileCriteria()
 """Criteria that every charging profile meets."""
@@ -303,6 +306,55 @@ class AcceptedState(Plugin):
         lists = self._collections.local_lists
         known = lists.get(ticket.charge_point_id)
         _wait([lists.put(after_asking(known, ticket.charge_point_id, version, self._now()))])
+
+    # -- Certificates ------------------------------------------------------------------------------
+
+    @on_outcome("InstallCertificate")
+    def certificate_installed(self, ticket: Ticket[Any]) -> None:
+        """Note a certificate that was installed. White paper, 5.11; OCPP 2.0.1, M05."""
+        accepted = _status(ticket) == ACCEPTED
+        if accepted or _is_unknown(ticket):
+            now = self._now()
+            _wait(
+                installed_certificates.install(
+                    self._collections, ticket.charge_point_id, ticket.request, now, certain=accepted
+                )
+            )
+
+    @on_outcome("DeleteCertificate")
+    def certificate_deleted(self, ticket: Ticket[Any]) -> None:
+        """Forget a certificate that was deleted, or is not there. White paper, 5.3; OCPP 2.0.1, M04."""
+        gone = _status(ticket) in (ACCEPTED, NOT_FOUND)
+        if gone or _is_unknown(ticket):
+            _wait(
+                installed_certificates.delete(
+                    self._collections, ticket.charge_point_id, ticket.request, certain=gone
+                )
+            )
+
+    @on_outcome(v16.GetInstalledCertificateIds)
+    def certificates_told(self, ticket: Ticket[v16.GetInstalledCertificateIdsResponse]) -> None:
+        """Note which certificates of one use are installed. White paper, 5.7."""
+        request: Any = ticket.request
+        if ticket.response is not None:
+            use = str(request.certificate_type)
+            told = [(use, name) for name in ticket.response.certificate_hash_data or ()]
+            self._report(ticket, [use], told)
+
+    @on_outcome(v201.GetInstalledCertificateIds)
+    def chains_told(self, ticket: Ticket[v201.GetInstalledCertificateIdsResponse]) -> None:
+        """Note which certificates are installed, of the uses that were asked for. OCPP 2.0.1, M03."""
+        request: Any = ticket.request
+        if ticket.response is not None:
+            uses = [str(use) for use in request.certificate_type or v201.GetCertificateIdUse]
+            chains = ticket.response.certificate_hash_data_chain or ()
+            told = [(str(one.certificate_type), one.certificate_hash_data) for one in chains]
+            self._report(ticket, uses, [one for one in told if one[0] in uses])
+
+    def _report(self, ticket: Ticket[Any], uses: list[str], told: list[tuple[str, Any]]) -> None:
+        _wait(
+            installed_certificates.report(self._collections, ticket.charge_point_id, uses, told, self._now())
+        )
 
 
 def _status(ticket: Ticket[Any]) -> str:

@@ -1,88 +1,34 @@
 """The certificates of a charge point: roots installed by the central system, and its own.
 
-The one rule: a certificate is looked into only as far as its name needs, the hashes of issuer and key and the serial
-number; nothing is verified. "Improved security for OCPP 1.6-J", sections 5.3, 5.7, 5.11 and 6.1.
+The one rule: of a certificate only its name and its key are looked at; no signature is verified. "Improved security for
+OCPP 1.6-J", sections 5.1, 5.3, 5.7, 5.11 and 6.1.
 """
 
 from __future__ import annotations
 
-import hashlib
-import ssl
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..protocol import v16
+from ..protocol.certificate_names import certificate_name, certified_key
+from .signing_keys import SigningRequest, make_request, requested_key
 
-BEGIN = "-----BEGIN CERTIFICATE-----"
-END = "-----END CERTIFICATE-----"
-SEQUENCE, INTEGER, BIT_STRING, VERSION = 0x30, 0x02, 0x03, 0xA0
-
-SIGNING_REQUEST = """\
------BEGIN CERTIFICATE REQUEST-----
-MIHmMIGNAgEAMCsxEjAQBgNVBAoMCVNpbXVsYXRvcjEVMBMGA1UEAwwMY2hhcmdl
-LXBvaW50MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEBYW6ATzrXWcp+Wu+tLNm
-ZNzBvQu83pw64mT6F7sxLeu+Yqz0e3IvyKdTE5STuHetDS9Pw71O4sac4V1S87VY
-hKAAMAoGCCqGSM49BAMCA0gAMEUCIHbk5sufDGjKSgDraaz/mGEwlTYI5iR3wJ3b
-nB4ua/4iAiEAjMR+M+K+7fiS0+84AULvJH05se+DFDiY0qSCPOXE7Lw=
------END CERTIFICATE REQUEST-----
-"""
-"""Default signing request of a charge point: a valid one, whose key was discarded."""
-
-
-class _Element(NamedTuple):
-    """Element of DER: tag, whole encoding, contents."""
-
-    tag: int
-    whole: bytes
-    content: bytes
-
-
-def _elements(data: bytes) -> list[_Element]:
-    """Read the elements that follow one another. Raises ValueError for invalid DER."""
-    found = []
-    at = 0
-    while at < len(data):
-        try:
-            tag, length, start = data[at], data[at + 1], at + 2
-            if length & 0x80:
-                size = length & 0x7F
-                length = int.from_bytes(data[start : start + size], "big")
-                start += size
-        except IndexError:
-            raise ValueError("cut off") from None
-        end = start + length
-        if end > len(data):
-            raise ValueError("cut off")
-        found.append(_Element(tag, data[at:end], data[start:end]))
-        at = end
-    return found
+OWN, V2G = "ChargingStationCertificate", "V2GCertificate"
+"""Uses of its own certificates, as OCPP 2.0.1 names them; in 1.6 there is the first one only."""
+V2G_CHAIN = "V2GCertificateChain"
+"""Use under which its own certificate for vehicles is reported."""
 
 
 def read(pem: str) -> v16.CertificateHashData:
-    """Name a certificate by the hashes of its issuer's name and of its own key, which is right for a root.
+    """Name a certificate by the hashes of its issuer's name and key, and its serial number.
 
     Raises ValueError for anything but a certificate.
     """
-    begin, end = pem.find(BEGIN), pem.find(END)
-    if begin < 0 or end < begin:
-        raise ValueError("no certificate in PEM")
-    der = ssl.PEM_cert_to_DER_cert(pem[begin : end + len(END)] + "\n")
-    try:
-        certificate = _elements(der)[0]
-        to_be_signed = _elements(certificate.content)[0]
-        parts = _elements(to_be_signed.content)
-        if parts[0].tag == VERSION:
-            del parts[0]
-        serial, issuer, key_info = parts[0], parts[2], parts[5]
-        bits = _elements(key_info.content)[1]
-    except IndexError:
-        raise ValueError("not a certificate") from None
-    if (serial.tag, issuer.tag, bits.tag) != (INTEGER, SEQUENCE, BIT_STRING):
-        raise ValueError("not a certificate")
+    name = certificate_name(pem)
     return v16.CertificateHashData(
-        hash_algorithm=v16.HashAlgorithm.SHA256,
-        issuer_name_hash=hashlib.sha256(issuer.whole).hexdigest(),
-        issuer_key_hash=hashlib.sha256(bits.content[1:]).hexdigest(),  # behind the count of unused bits
-        serial_number=f"{int.from_bytes(serial.content, 'big'):x}",
+        hash_algorithm=v16.HashAlgorithm(name.hash_algorithm),
+        issuer_name_hash=name.issuer_name_hash,
+        issuer_key_hash=name.issuer_key_hash,
+        serial_number=name.serial_number,
     )
 
 
@@ -98,13 +44,19 @@ def is_certificate(pem: str) -> bool:
 class Certificates:
     """The table: by use, in the order of installation. Names of certificates may be those of any version of OCPP.
 
-    `own` is the charge point's chain, once it has one.
+    `own` is the charge point's chain, once it has one, and `key` its private key in PEM, empty if that is not to be
+    had. `name` is the common name that it asks for, `signing_request` a request that is sent in place of its own.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, name: str = "charge-point") -> None:
         self.own: str | None = None
+        self.key = ""
+        self.name = name
+        self.rsa_bits = 0  # size of the keys that it makes; 0 for the curve P-256
+        self.signing_request: str | None = None
         self._limit = limit
         self._roots: list[tuple[str, v16.CertificateHashData]] = []
+        self._requests: dict[str, SigningRequest] = {}  # requests that were sent, by use
 
     def install(self, use: str, pem: str) -> v16.InstallCertificateStatus:
         """Install a root certificate; Rejected: it is no certificate, or one too many."""
@@ -127,15 +79,34 @@ class Certificates:
         return v16.DeleteCertificateStatus.ACCEPTED if found else v16.DeleteCertificateStatus.NOT_FOUND
 
     def installed(self, use: str) -> tuple[v16.CertificateHashData, ...]:
-        """Return the root certificates for one use."""
+        """Return the certificates for one use."""
         return tuple(data for kept_for, data in self._roots if kept_for == use)
 
-    def take_own(self, chain: str) -> v16.CertificateSignedStatus:
-        """Take the charge point's own, signed certificate."""
-        if not is_certificate(chain):
-            return v16.CertificateSignedStatus.REJECTED
-        self.own = chain
-        return v16.CertificateSignedStatus.ACCEPTED
+    def ask(self, use: str = OWN) -> str:
+        """Make a new key, and return the request to have it certified (PKCS #10 in PEM)."""
+        if self.signing_request is None:
+            request = make_request(self.name, rsa_bits=self.rsa_bits)
+        else:
+            request = SigningRequest(self.signing_request)
+        self._requests[use] = request
+        return request.csr
+
+    def take_own(self, chain: str, use: str = OWN) -> v16.CertificateSignedStatus:
+        """Take the charge point's own, signed certificate; Rejected: not asked for, or of another key."""
+        status = v16.CertificateSignedStatus
+        request = self._requests.get(use)
+        try:
+            name = read(chain)
+            if request is None or certified_key(chain) != requested_key(request.csr):
+                return status.REJECTED
+        except ValueError:
+            return status.REJECTED
+        del self._requests[use]
+        if use == OWN:
+            self.own, self.key = chain, request.key
+        else:
+            self._roots = [(V2G_CHAIN, name), *(one for one in self._roots if one[0] != V2G_CHAIN)]
+        return status.ACCEPTED
 
 
 def _name(data: Any) -> tuple[str, ...]:

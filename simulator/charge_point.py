@@ -125,9 +125,11 @@ class ChargePoint:
             jobs,
             self._start_talking,
         )
-        self.certificates = Certificates(self.configuration.integer("CertificateStoreMaxLength"))
+        self.certificates = Certificates(
+            self.configuration.integer("CertificateStoreMaxLength"), serial_number or identity
+        )
         self.maintenance = Maintenance(
-            self.charging, self.boot_sequence, conversation, jobs, self.certificates
+            self.charging, self.boot_sequence, conversation, jobs, self.certificates, core.use_certificate
         )
         self._pinging = PeriodicTask(
             jobs, lambda: self.configuration.integer("WebSocketPingInterval"), core.ping

@@ -18,6 +18,7 @@ from .connection import InjectedFaults, SimulatorConnection
 from .conversation import Conversation
 from .jobs import Jobs
 from .message_log import MessageLog
+from .signing_keys import load_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..protocol.actions import Version
     from ..protocol.session import Incoming
     from .answers import Answerer
+    from .certificates import Certificates
     from .connection import Backoff
 
 logger = logging.getLogger(__name__)
@@ -110,6 +112,13 @@ class SimulatorCore:
         """Send a WebSocket ping, if there is a connection."""
         if self.connection.client is not None:
             self.connection.client.ping()
+
+    def use_certificate(self, certificates: Certificates) -> None:
+        """Show its own certificate from the next connection on, if its key is to be had."""
+        if certificates.own is not None and certificates.key:
+            if self._tls is None:
+                self._tls = client_context()
+            load_certificate(self._tls, certificates.own, certificates.key)
 
     def _dial(self) -> Client:
         headers = {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..protocol import v16
 from ..protocol.websocket import CloseCode
 from .answers import Answer
-from .certificates import SIGNING_REQUEST, Certificates, is_certificate
+from .certificates import Certificates, is_certificate
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Diagnostics, Upload = v16.DiagnosticsStatus, v16.UploadLogStatus
 
 
 class Maintenance:
-    """Maintenance jobs of one charge point. `signing_request` is what SignCertificate sends, PKCS #10 in PEM."""
+    """Maintenance jobs of one charge point. `use_certificate` has its own certificate shown from now on."""
 
     def __init__(
         self,
@@ -40,9 +40,10 @@ class Maintenance:
         conversation: Conversation,
         jobs: Jobs,
         certificates: Certificates,
+        use_certificate: Callable[[Certificates], None],
     ) -> None:
         self.certificates = certificates
-        self.signing_request = SIGNING_REQUEST
+        self._use_certificate = use_certificate
         self.firmware = Progress(
             jobs,
             conversation,
@@ -130,8 +131,11 @@ class Maintenance:
     # -- Certificates ----------------------------------------------------------------------------
 
     def certificate_signed(self, request: v16.CertificateSigned) -> v16.CertificateSignedResponse:
-        """White paper, 5.1."""
-        return v16.CertificateSignedResponse(status=self.certificates.take_own(request.certificate_chain))
+        """White paper, 5.1: shown from the next connection on."""
+        status = self.certificates.take_own(request.certificate_chain)
+        if status is v16.CertificateSignedStatus.ACCEPTED:
+            self._use_certificate(self.certificates)
+        return v16.CertificateSignedResponse(status=status)
 
     def install_certificate(self, request: v16.InstallCertificate) -> v16.InstallCertificateResponse:
         """White paper, 5.11."""
@@ -204,7 +208,7 @@ class Maintenance:
         return Answer(response(status=status.ACCEPTED), sender)
 
     def _ask_for_certificate(self) -> None:
-        self._conversation.send(v16.SignCertificate(csr=self.signing_request))
+        self._conversation.send(v16.SignCertificate(csr=self.certificates.ask()))
 
 
 class Power:

@@ -1,8 +1,8 @@
 """Keyed collections of records of one kind: whole in memory, and made durable by their store.
 
 Tags, reservations, charging profiles, local lists, credentials, unfinished tickets, facts that ended transactions and
-questions about ended ones are collections: few enough for every process, read by sessions without waiting, changed one
-at a time.
+questions about ended ones, certificates, installed and issued, are collections: few enough for every process, read by
+sessions without waiting, changed one at a time.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import msgspec
 from .records import (
     ChargingProfile,
     Credential,
+    InstalledCertificate,
+    IssuedCertificate,
     LocalList,
     OverFact,
     Reservation,
@@ -72,6 +74,10 @@ class Collection(Generic[R]):
     def key_of(self, data: bytes | str) -> str:
         """Return the key of a persisted record (JSON). Raises ValueError for JSON of anything else."""
         return self._key_of(msgspec.json.decode(data, type=self._kind))
+
+    def key(self, record: R) -> str:
+        """Return the key of a record."""
+        return self._key_of(record)
 
     def get(self, key: str) -> R | None:
         """Return the record with a key; None if there is none."""
@@ -174,6 +180,16 @@ class Collections:
             StatusQuery,
             lambda query: f"{query.transaction_id}/{query.charge_point_id}",
             persist,
+        )
+
+        self.installed_certificates: Collection[InstalledCertificate] = Collection(
+            "installed_certificates",
+            InstalledCertificate,
+            lambda one: f"{one.use}/{one.serial_number}/{one.issuer_name_hash}/{one.charge_point_id}",
+            persist,
+        )
+        self.issued_certificates: Collection[IssuedCertificate] = Collection(
+            "issued_certificates", IssuedCertificate, lambda one: one.serial_number, persist
         )
 
     def __iter__(self) -> Iterator[Collection[msgspec.Struct]]:

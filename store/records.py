@@ -143,6 +143,50 @@ class TicketRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     verb: str = ""
 
 
+class InstalledCertificate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A certificate that a charge point has installed, named by hashes of its issuer and its serial number.
+
+    `use` is "central_system", "manufacturer", "v2g", "mobility_operator" or "v2g_chain". `certain` is false while the
+    outcome of installing or deleting it is unknown. `issuer_key_hash` is empty where only its charge point knows it.
+    """
+
+    charge_point_id: str
+    use: str
+    serial_number: str
+    issuer_name_hash: str
+    issuer_key_hash: str
+    noted_at: datetime
+    hash_algorithm: str = "SHA256"
+    certain: bool = True
+
+
+class IssuedCertificate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A certificate that the authority has signed for a charge point; `serial_number` is in hexadecimal digits.
+
+    `state` is "issued" (on its way), "installed", "refused" (by its charge point), "not_delivered", "replaced" (by a
+    newer one that was installed) or "revoked"; see `state_at` for one that has run out. `issuer` names the key that
+    signed it, `use` is "charging_station" or "v2g"; `reason` and `changed_by` tell of its last change.
+    """
+
+    serial_number: str
+    charge_point_id: str
+    subject: str
+    not_before: datetime
+    not_after: datetime
+    issued_at: datetime
+    issuer: str = ""
+    use: str = "charging_station"
+    fingerprint: str = ""
+    state: str = "issued"
+    changed_at: datetime | None = None
+    changed_by: str = ""
+    reason: str = ""
+
+    def state_at(self, now: datetime) -> str:
+        """Return its state: "expired" for one that has run out without being revoked."""
+        return "expired" if self.state != "revoked" and self.not_after <= now else self.state
+
+
 class StopFigures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """End of a transaction as a StopTransaction told it that does not count: one that differs, or came too late."""
 

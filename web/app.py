@@ -31,6 +31,7 @@ from ..system.local_lists import LocalListsNotSupported, LocalListSyncRunning
 from .accepted_state import ChargingProfilesResource, LocalListResource, Reservations
 from .bulk import BulkResource
 from .by_hand import ByHandResource
+from .certificates import InstalledCertificates
 from .charge_points import ChargePoints, Passwords
 from .cluster_proxy import INNER, ClusterProxy, answerer
 from .commands import CommandResource, Dispatch, Tickets
@@ -136,6 +137,7 @@ def make_app(
     _add_senders(app, system, stop)
     app.add_route(f"{ROOT}/reservations", Reservations(system))
     app.add_route(f"{ROOT}/charging-profiles", ChargingProfilesResource(system))
+    app.add_route(f"{ROOT}/installed-certificates", InstalledCertificates(system))
     transactions = Transactions(system)
     app.add_route(f"{ROOT}/transactions", transactions)
     app.add_route(f"{ROOT}/transactions/{{transaction_id:segment}}", transactions, suffix="one")

@@ -178,6 +178,9 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             f"{root}/charging-profiles": {
                 "get": _read("Charging profiles, the newest first", charge_point=TEXT, limit=LIMIT)
             },
+            f"{root}/installed-certificates": {
+                "get": _read("Installed certificates, the newest first", charge_point=TEXT, limit=LIMIT)
+            },
             f"{root}/transactions/{{transaction_id}}": {
                 "get": _read(
                     "One transaction with its energy, meter readings and dead letters",

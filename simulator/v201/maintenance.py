@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...protocol import v201
+from ...protocol import v16, v201
 from ..answers import Answer
-from ..certificates import SIGNING_REQUEST, Certificates, is_certificate
+from ..certificates import OWN, Certificates, is_certificate
 from ..progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..answers import Answerer
     from ..conversation import Conversation
@@ -35,15 +35,22 @@ LOCAL_ADDRESS = "http://192.0.2.1/firmware"
 
 
 class StationMaintenance:
-    """Maintenance jobs of one station. `signing_request` is what SignCertificate sends, PKCS #10 in PEM.
+    """Maintenance jobs of one station. `use_certificate` has its own certificate shown from now on.
 
     `firmware_steps` are those of an update; without a signature there is nothing to verify.
     """
 
-    def __init__(self, model: DeviceModel, conversation: Conversation, jobs: Jobs) -> None:
+    def __init__(
+        self,
+        model: DeviceModel,
+        conversation: Conversation,
+        jobs: Jobs,
+        name: str,
+        use_certificate: Callable[[Certificates], None],
+    ) -> None:
         spec = model.spec("SecurityCtrlr.CertificateEntries")
-        self.certificates = Certificates(10 if spec is None or spec.most is None else spec.most)
-        self.signing_request = SIGNING_REQUEST
+        self.certificates = Certificates(10 if spec is None or spec.most is None else spec.most, name)
+        self._use_certificate = use_certificate
         self.firmware_steps: tuple[str, ...] = FIRMWARE_STEPS
         self.published: set[str] = set()
         self._checksum = ""
@@ -140,11 +147,15 @@ class StationMaintenance:
 
     def ask_for_certificate(self, use: v201.CertificateSigningUse) -> None:
         """Send SignCertificate. OCPP 2.0.1, A02."""
-        self._conversation.send(v201.SignCertificate(csr=self.signing_request, certificate_type=use))
+        csr = self.certificates.ask(use)
+        self._conversation.send(v201.SignCertificate(csr=csr, certificate_type=use))
 
     def certificate_signed(self, request: v201.CertificateSigned) -> v201.CertificateSignedResponse:
-        """OCPP 2.0.1, A02."""
-        status = self.certificates.take_own(request.certificate_chain)
+        """OCPP 2.0.1, A02: shown from the next connection on."""
+        use = str(request.certificate_type or OWN)
+        status = self.certificates.take_own(request.certificate_chain, use)
+        if status is v16.CertificateSignedStatus.ACCEPTED and use == OWN:
+            self._use_certificate(self.certificates)
         return v201.CertificateSignedResponse(status=v201.CertificateSignedStatus(status))
 
     def install_certificate(self, request: v201.InstallCertificate) -> v201.InstallCertificateResponse:

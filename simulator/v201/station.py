@@ -146,7 +146,9 @@ class Station:
             self._start_talking,
             interval_key=HEARTBEAT_INTERVAL,
         )
-        self.maintenance = StationMaintenance(self.model, conversation, jobs)
+        self.maintenance = StationMaintenance(
+            self.model, conversation, jobs, serial_number or identity, core.use_certificate
+        )
         self.commands = StationCommands(self, self.charging, self.model, self.maintenance, vendor)
         self.answers.update({**self.commands.answers(), **self.maintenance.answers()})
         self._pinging = PeriodicTask(

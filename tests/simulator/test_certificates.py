@@ -1,10 +1,16 @@
+import datetime as dt
 import ssl
+import sys
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from chargehand import v16
 from chargehand.simulator import certificates
 from chargehand.simulator.certificates import Certificates
+from chargehand.simulator.signing_keys import SIGNING_REQUEST
 
 ROOT = """\
 -----BEGIN CERTIFICATE-----
@@ -96,9 +102,73 @@ def test_a_certificate_is_deleted_by_its_name():
     assert table.installed(CENTRAL) == ()
 
 
-def test_its_own_certificate_is_taken_if_it_is_one():
+@pytest.fixture
+def authority():
+    """Sign a request with a key of its own; return the certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+
+    def authority(csr):
+        request = x509.load_pem_x509_csr(csr.encode())
+        now = dt.datetime.now(dt.UTC)
+        issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Root")])
+        certificate = (
+            x509.CertificateBuilder(issuer, request.subject, request.public_key(), 4711)
+            .not_valid_before(now)
+            .not_valid_after(now + dt.timedelta(days=1))
+            .sign(key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    return authority
+
+
+@pytest.mark.parametrize("rsa_bits", [0, 2048])
+def test_a_request_is_signed_with_its_own_key_and_names_the_charge_point(rsa_bits):
+    table = Certificates(9, "CP1")
+    table.rsa_bits = rsa_bits
+    request = x509.load_pem_x509_csr(table.ask().encode())
+    assert request.is_signature_valid
+    (name,) = request.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    assert name.value == "CP1"
+    assert request.public_key().key_size == (rsa_bits or 256)
+
+
+def test_its_own_certificate_is_taken_if_it_fits_the_key_it_asked_for(authority):
+    table = Certificates(9, "CP1")
+    first = authority(table.ask())
+    second = authority(table.ask())
+    assert table.take_own(first) == "Rejected"
+    assert table.own is None
+    assert table.take_own(second) == "Accepted"
+    assert (table.own, "PRIVATE KEY" in table.key) == (second, True)
+    assert table.take_own(second) == "Rejected"
+
+
+def test_a_certificate_that_was_not_asked_for_is_rejected():
     table = Certificates(9)
+    assert table.take_own(ROOT) == "Rejected"
+    table.ask()
     assert table.take_own("no") == "Rejected"
     assert table.own is None
-    assert table.take_own(ROOT) == "Accepted"
-    assert table.own == ROOT
+
+
+def test_a_request_of_the_user_takes_the_place_of_its_own(authority):
+    table = Certificates(9)
+    table.signing_request = SIGNING_REQUEST
+    chain = authority(table.ask())
+    assert table.take_own(chain) == "Accepted"
+    assert (table.own, table.key) == (chain, "")
+
+
+def test_a_certificate_for_vehicles_is_reported_and_is_not_its_own(authority):
+    table = Certificates(9)
+    chain = authority(table.ask("V2GCertificate"))
+    assert table.take_own(chain, "V2GCertificate") == "Accepted"
+    assert table.own is None
+    assert [one.serial_number for one in table.installed("V2GCertificateChain")] == ["1267"]
+
+
+def test_without_the_library_a_fixed_request_is_sent(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    table = Certificates(9)
+    assert table.ask() == SIGNING_REQUEST

@@ -82,10 +82,10 @@ def test_certificates_are_installed_listed_and_deleted(call):
     assert call(v16.DeleteCertificate(certificate_hash_data=name)).status == "NotFound"
 
 
-def test_its_own_certificate_is_taken(call, booted):
-    assert call(v16.CertificateSigned(certificate_chain=ROOT)).status == "Accepted"
-    assert booted.certificates.own == ROOT
+def test_a_certificate_that_was_not_asked_for_is_rejected(call, booted):
+    assert call(v16.CertificateSigned(certificate_chain=ROOT)).status == "Rejected"
     assert call(v16.CertificateSigned(certificate_chain="x")).status == "Rejected"
+    assert booted.certificates.own is None
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,8 @@ def test_a_message_of_the_extension_asked_for_is_sent(call, booted, wanted, sent
 def test_a_request_for_a_certificate_is_sent_when_asked_for(call, booted):
     wanted = v16.ExtendedMessageTrigger.SIGN_CHARGE_POINT_CERTIFICATE
     assert call(v16.ExtendedTriggerMessage(requested_message=wanted)).status == "Accepted"
-    booted.record.wait_for_call("SignCertificate", csr=booted.maintenance.signing_request)
+    entry = booted.record.wait_for_call("SignCertificate")
+    assert "CERTIFICATE REQUEST" in str(entry)
 
 
 def test_a_message_of_a_connector_that_is_not_there_is_rejected(call):

@@ -406,9 +406,9 @@ def test_certificates_are_installed_listed_and_deleted(call, booted):
     assert call(v201.GetInstalledCertificateIds(certificate_type=("MORootCertificate",))).status == "NotFound"
     delete = v201.DeleteCertificate(certificate_hash_data=name)
     assert [call(delete).status for _ in range(2)] == ["Accepted", "NotFound"]
-    assert call(v201.CertificateSigned(certificate_chain=ROOT)).status == "Accepted"
+    assert call(v201.CertificateSigned(certificate_chain=ROOT)).status == "Rejected"
     assert call(v201.CertificateSigned(certificate_chain="none")).status == "Rejected"
-    assert booted.maintenance.certificates.own == ROOT
+    assert booted.maintenance.certificates.own is None
 
 
 def monitor(name="SampledDataCtrlr.TxUpdatedInterval", kind="UpperThreshold", number=None):
