@@ -33,10 +33,13 @@ class Identity(NamedTuple):
 
 
 def check_identity(identity: str, longest: int = IDENTITY_CHARS) -> None:
-    """Raise `IdentityRefused` for an identity that is too long, or has characters that nobody sees.
+    """Raise `IdentityRefused` for an identity that is too long, or has characters that nobody sees, or is a dot or two.
 
-    Such characters would write into logs whatever they liked, or make two charge points look like one.
+    Such characters would write into logs whatever they liked, or make two charge points look like one. Dots are taken
+    out of a path on its way here (RFC 3986, section 5.2.4).
     """
+    if identity in (".", ".."):
+        raise IdentityRefused(f"{identity!r} is no identity: clients and proxies take it out of a path")
     if len(identity) > longest:
         text = f"an identity has at most {longest} characters (sessions.identity_chars), not {len(identity)}"
         raise IdentityRefused(text)

@@ -135,6 +135,13 @@ def test_an_identity_with_a_character_that_nobody_sees_is_refused(character):
             read_path(path, template)
 
 
+@pytest.mark.parametrize("path", ["/ocpp/.", "/ocpp/..", "/ocpp/%2e%2E", "/ocpp/.%2e/"])
+def test_an_identity_of_a_dot_or_two_is_refused(path):
+    with pytest.raises(IdentityRefused, match="no identity"):
+        read_path(path, "/ocpp/{id}")
+    assert read_path("/ocpp/...", "/ocpp/{id}") == Identity("...", "")
+
+
 def test_an_identity_is_counted_in_characters_once_it_is_decoded():
     assert read_path("/ocpp/" + quote("ü" * 255), "/ocpp/{id}") == Identity("ü" * 255, "")
     with pytest.raises(IdentityRefused, match=r"at most 255 characters .*identity_chars.*, not 256"):
