@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from .protocol.events import DomainEvent as DomainEvent
     from .protocol.events import EventsDropped as EventsDropped
     from .protocol.events import FirmwareStatusChanged as FirmwareStatusChanged
+    from .protocol.events import HttpChangeMade as HttpChangeMade
     from .protocol.events import LogStatusChanged as LogStatusChanged
     from .protocol.events import MeterValuesReceived as MeterValuesReceived
     from .protocol.events import NodeJoined as NodeJoined
@@ -233,6 +234,7 @@ _MODULES = {
     "CommandEnded": ".protocol.events",
     "DataTransferReceived": ".protocol.events",
     "EventsDropped": ".protocol.events",
+    "HttpChangeMade": ".protocol.events",
     "FirmwareStatusChanged": ".protocol.events",
     "LogStatusChanged": ".protocol.events",
     "ReservationEnded": ".protocol.events",

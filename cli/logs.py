@@ -16,6 +16,8 @@ from ..config.settings import LogSettings
 from ..protocol.text import escaped
 from .rotation import RotatingHandler
 
+AUDIT = "chargehand.audit"
+"""Logger of changes over HTTP."""
 _MARK = "chargehand."
 """Begins the names of the handlers that `configure` puts in, so that it can take them out again."""
 
@@ -37,9 +39,10 @@ def configure(
     remove()
     formatter = JsonFormatter(worker) if settings.format == "json" else TextFormatter(worker)
     handlers: dict[str, logging.Handler] = {"stderr": logging.StreamHandler(stream or sys.stderr)}
-    if settings.file:
-        handlers["file"] = RotatingHandler(
-            _file_of(settings.file, worker),
+
+    def rotating(path: str) -> RotatingHandler:
+        return RotatingHandler(
+            _file_of(path, worker),
             period=settings.rotate_when,
             rotate_bytes=settings.rotate_bytes,
             keep_files=settings.keep_files,
@@ -50,11 +53,19 @@ def configure(
             clock=clock,
             report=stream,
         )
+
+    if settings.file:
+        handlers["file"] = rotating(settings.file)
     root = logging.getLogger()
     for name, handler in handlers.items():
         handler.set_name(_MARK + name)
         handler.setFormatter(formatter)
         root.addHandler(handler)
+    if settings.audit_file:
+        audit = rotating(settings.audit_file)
+        audit.set_name(_MARK + "audit")
+        audit.setFormatter(JsonFormatter(worker))
+        logging.getLogger(AUDIT).addHandler(audit)
     root.setLevel(settings.level)
     for logger, level in settings.levels.items():
         logging.getLogger(logger).setLevel(level)
@@ -69,10 +80,10 @@ def _file_of(path: str, worker: int) -> str:
 
 def remove() -> None:
     """Remove and close the handlers of `configure`."""
-    root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if (handler.name or "").startswith(_MARK)]:
-        root.removeHandler(handler)
-        handler.close()
+    for logger in (logging.getLogger(), logging.getLogger(AUDIT)):
+        for handler in [handler for handler in logger.handlers if (handler.name or "").startswith(_MARK)]:
+            logger.removeHandler(handler)
+            handler.close()
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -105,7 +116,7 @@ class TextFormatter(logging.Formatter):
 class JsonFormatter(logging.Formatter):
     """JSON formatter, one object a line: time, level, logger, message and, with a traceback, exception. ASCII only.
 
-    That of a worker has its number, too.
+    That of a worker has its number, too, and a record with `fields` has those.
     """
 
     def __init__(self, worker: int = 0) -> None:
@@ -122,6 +133,7 @@ class JsonFormatter(logging.Formatter):
         }
         if self._worker:
             entry["worker"] = self._worker
+        entry |= getattr(record, "fields", {})
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         if record.stack_info:

@@ -43,6 +43,7 @@ COMMANDS = {
     "spool": ("spool:spool", "Show spooled messages; retry, reattach and forget dead letters."),
     "tags": ("tags:tags", "Show and change who may charge."),
     "tickets": ("tickets:tickets", "Show and cancel commands to charge points."),
+    "tokens": ("tokens:tokens", "Show, make and revoke tokens of the HTTP API."),
     "transactions": ("transactions:transactions", "Show, export and close transactions."),
     "tree": ("supervision:tree", "Show the supervision tree: states, restarts, inboxes, last crashes."),
 }

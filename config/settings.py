@@ -183,6 +183,17 @@ class HttpSettings(Section):
     host: str = setting("127.0.0.1", "Address for HTTP.", pattern=r"\S+", wanted="an address")
     port: int = port_number(8080, "Port for HTTP; 0 takes any free one.")
     open: bool = off("Disable bearer-token authentication of the HTTP API (loopback only).")
+    failed_logins: int = setting(
+        30,
+        "Requests with a wrong token that an address may send in a minute; more are answered 429. The right token "
+        "always gets in. 0 sets no limit.",
+        least=0,
+    )
+    cors_origins: tuple[str, ...] = setting(
+        (),
+        "Origins whose web pages may use the HTTP API from a browser; none by default.",
+        sample='["https://operator.example.com"]',
+    )
     event_streams: int = setting(100, "Event streams (`/api/v1/events`) open at a time.", least=0)
     token: str = setting(
         "", "The bearer token; empty makes one at start and writes it into `data`.", secret=True
@@ -243,6 +254,11 @@ class LogSettings(Section):
     level: LogLevel = setting("INFO", "Lowest level that is logged.")
     format: Literal["text", "json"] = setting("text", "Lines for people, or one JSON object per line.")
     file: str = setting("", "Log file; empty logs to standard error only.", sample='"chargehand.log"')
+    audit_file: str = setting(
+        "",
+        "Audit log: a JSON object for each change over HTTP, rotated like `file`; empty writes none.",
+        sample='"audit.jsonl"',
+    )
     rotate_when: Literal["midnight", "hour", "never"] = setting(
         "midnight", "When a new file is begun, by UTC."
     )

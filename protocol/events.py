@@ -95,6 +95,19 @@ class ReservationEnded(DomainEvent, frozen=True, kw_only=True, gc=False, tag=Tru
     transaction_id: int | None = None
 
 
+class HttpChangeMade(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A request over HTTP that changes something was answered with this status; `token` is the name of its token.
+
+    A request that its token is not for (403) is one, too. Durable.
+    """
+
+    token: str
+    method: str
+    path: str
+    address: str
+    status: int
+
+
 class EventsDropped(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
     """A consumer was behind the retention: the events from `first` to `last` were dropped, at most `count`. Durable."""
 
@@ -111,6 +124,7 @@ DURABLE: tuple[type[DomainEvent], ...] = (
     DataTransferReceived,
     CommandEnded,
     ReservationEnded,
+    HttpChangeMade,
     EventsDropped,
 )
 """All durable events but those of transactions."""

@@ -1,8 +1,8 @@
 """Keyed collections of records of one kind: whole in memory, and made durable by their store.
 
-Tags, reservations, charging profiles, local lists, credentials, unfinished tickets, facts that ended transactions and
-questions about ended ones, certificates, installed and issued, are collections: few enough for every process, read by
-sessions without waiting, changed one at a time.
+Tags, reservations, charging profiles, local lists, credentials, tokens of the HTTP API, unfinished tickets, facts that
+ended transactions, questions about ended ones, and certificates, installed and issued, are collections: few enough for
+every process, read by sessions without waiting, changed one at a time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from .records import (
+    ApiToken,
     ChargingProfile,
     Credential,
     InstalledCertificate,
@@ -167,6 +168,9 @@ class Collections:
         )
         self.credentials: Collection[Credential] = Collection(
             "credentials", Credential, _of_charge_point, persist
+        )
+        self.api_tokens: Collection[ApiToken] = Collection(
+            "api_tokens", ApiToken, lambda token: token.name, persist
         )
         self.tickets: Collection[TicketRecord] = Collection(
             "tickets", TicketRecord, lambda ticket: ticket.id, persist

@@ -120,6 +120,21 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     next: Credential | None = None
 
 
+class ApiToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Hash of a token of the HTTP API, never the token. `scope` is "read", "command" or "admin"."""
+
+    name: str
+    scope: str
+    digest: bytes
+    created_at: datetime
+    created_by: str = ""
+    expires_at: datetime | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        """Return whether its expiry is past."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
 class TicketRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Command that has not ended, for the next process. Times are seconds since 1970.
 

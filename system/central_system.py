@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ..actors.plugin.plugin import Plugin, PluginSpec
+    from ..actors.runtime.log_limit import LogLimit
     from ..actors.runtime.ref import Ref
     from ..actors.runtime.timers import Clock
     from ..actors.session.charge_point import ChargePoint
@@ -385,6 +386,11 @@ class CentralSystem(PluginSystem):
                 root.end()
         root.watch = self._root_ended
         return root
+
+    @property
+    def log_limit(self) -> LogLimit:
+        """Limit of log lines that others can cause, for endpoints of the host's own."""
+        return self._context.log_limit
 
     def _was_blocked(self, seconds: float, handler: str, stack: str) -> None:
         self.counters.count("hub_blocked", "")

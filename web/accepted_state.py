@@ -12,7 +12,7 @@ from ..actors.session.commands import UnknownVersion
 from ..actors.session.tickets import TicketState
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, status_of
 from .requests import Problem, Query
-from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
+from .resources import COMMAND, DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
 from .views import JSON, encode, outcome
 
 if TYPE_CHECKING:
@@ -122,6 +122,8 @@ def sent(update: LocalListUpdate, versions: Mapping[str, Version]) -> dict[str, 
 
 class LocalListResource(Resource):
     """`/api/v1/charge-points/{id}/local-list`."""
+
+    changes = COMMAND
 
     def __init__(self, system: CentralSystem, stop: Stop) -> None:
         super().__init__(system)

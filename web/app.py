@@ -1,19 +1,12 @@
-"""Falcon application: routes, error handlers, and the guard that decides who may use the API.
-
-Any web page can make a browser send requests to loopback, also through a host name that resolves to it. So an open API
-checks `Host` and `Origin`, which a page cannot forge.
-"""
+"""Falcon application: routes and error handlers."""
 
 from __future__ import annotations
 
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import falcon
 
 from ..admission.credentials import PasswordChecksBusy
-from ..config.checks import is_loopback
 from ..protocol.errors import InvalidPayload
 from ..protocol.verbs import VerbRefused
 from ..remote.cluster.coordinator import CoordinatorUnavailable
@@ -33,13 +26,13 @@ from .bulk import BulkResource
 from .by_hand import ByHandResource
 from .certificates import InstalledCertificates
 from .charge_points import ChargePoints, Passwords
-from .cluster_proxy import INNER, ClusterProxy, answerer
+from .cluster_proxy import ClusterProxy, answerer
 from .commands import CommandResource, Dispatch, Tickets
 from .events import Events
+from .guard import HEALTH, Guard
 from .openapi import Description
 from .reports import ReportsResource
 from .requests import (
-    Problem,
     Segment,
     Stopping,
     encoded_path,
@@ -54,6 +47,7 @@ from .requests import (
 from .storage import Backup, SpoolResource
 from .supervision import CountersResource, Crashes, Health, Nodes, Plugins, Supervision
 from .tags import Tags
+from .tokens import Tokens
 from .transactions import Transactions
 from .verbs import VerbResource
 
@@ -62,45 +56,6 @@ if TYPE_CHECKING:
     from .requests import Stop
 
 ROOT = "/api/v1"
-HEALTH = "/healthz"
-CHALLENGE = {"WWW-Authenticate": 'Bearer realm="chargehand"'}
-
-
-class Guard:
-    """Guard as falcon middleware; runs before routing, so that unauthorized clients learn of no path."""
-
-    def __init__(self, token: str | None) -> None:
-        self._token = None if token is None else token.encode()
-
-    def process_request(self, request: falcon.Request, _: falcon.Response) -> None:
-        """Let a request pass, or raise."""
-        if request.path == HEALTH or request.env.get(INNER):
-            return  # requests passed on by another node were checked there
-        if self._token is None:
-            self._refuse_pages(request)
-        elif not self._knows_token(request.auth or "", self._token):
-            text = "the request needs the header `Authorization: Bearer TOKEN`"
-            raise Problem(401, "Unauthorized", text, headers=CHALLENGE)
-
-    @staticmethod
-    def _knows_token(header: str, token: bytes) -> bool:
-        scheme, _, given = header.partition(" ")
-        # WSGI hands out a header's bytes as latin-1.
-        return (
-            compare_digest(given.strip().encode("latin-1", "replace"), token) and scheme.lower() == "bearer"
-        )
-
-    @staticmethod
-    def _refuse_pages(request: falcon.Request) -> None:
-        host = request.get_header("Host") or ""
-        origin = request.get_header("Origin")
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-            foreign = origin is not None and urlsplit(origin).netloc != host
-        except ValueError:
-            name, foreign = "", True
-        if foreign or (host and not is_loopback(name)):
-            raise Problem(403, "Forbidden", "an open API is for programs on this machine, not for web pages")
 
 
 class RawPathRequest(falcon.Request):
@@ -114,7 +69,7 @@ def make_app(
     system: CentralSystem, token: str | None, stop: Stop
 ) -> falcon.App[RawPathRequest, falcon.Response]:
     """Make the application of a system; without a token the API is open."""
-    middleware: list[Any] = [Guard(token)]
+    middleware: list[Any] = [Guard(system, token)]
     if system.cluster is not None:
         middleware.append(ClusterProxy(system))
     app = falcon.App(request_type=RawPathRequest, middleware=middleware)
@@ -122,18 +77,8 @@ def make_app(
     app.set_error_serializer(write_problem)
     _add_error_handlers(app)
     app.add_sink(nothing_here, "/")
-    one = f"{ROOT}/charge-points/{{charge_point:segment}}"
-    charge_points, plugins = ChargePoints(system), Plugins(system, stop)
     app.add_route(HEALTH, Health(system))
-    app.add_route(f"{ROOT}/charge-points", charge_points)
-    app.add_route(one, charge_points, suffix="one")
-    app.add_route(f"{one}/recording", charge_points, suffix="recording")
-    app.add_route(f"{one}/events", charge_points, suffix="events")
-    app.add_route(f"{one}/meter-readings", charge_points, suffix="readings")
-    app.add_route(f"{one}/password", Passwords(system))
-    reports = ReportsResource(system)
-    app.add_route(f"{one}/reports", reports)
-    app.add_route(f"{one}/reports/{{number:segment}}", reports, suffix="one")
+    _add_charge_points(app, system)
     _add_senders(app, system, stop)
     app.add_route(f"{ROOT}/reservations", Reservations(system))
     app.add_route(f"{ROOT}/charging-profiles", ChargingProfilesResource(system))
@@ -148,6 +93,9 @@ def make_app(
     tags = Tags(system)
     app.add_route(f"{ROOT}/tags", tags)
     app.add_route(f"{ROOT}/tags/{{id_tag:segment}}", tags, suffix="one")
+    plugins, tokens = Plugins(system, stop), Tokens(system)
+    app.add_route(f"{ROOT}/tokens", tokens)
+    app.add_route(f"{ROOT}/tokens/{{name:segment}}", tokens, suffix="one")
     app.add_route(f"{ROOT}/plugins", plugins)
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/release", plugins, suffix="release")
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/promote", plugins, suffix="promote")
@@ -171,6 +119,20 @@ def make_app(
     if system.cluster is not None:
         system.cluster.answer = answerer(app)
     return app
+
+
+def _add_charge_points(app: falcon.App[RawPathRequest, falcon.Response], system: CentralSystem) -> None:
+    """Add the routes of charge points and what they have told."""
+    one = f"{ROOT}/charge-points/{{charge_point:segment}}"
+    charge_points, reports = ChargePoints(system), ReportsResource(system)
+    app.add_route(f"{ROOT}/charge-points", charge_points)
+    app.add_route(one, charge_points, suffix="one")
+    app.add_route(f"{one}/recording", charge_points, suffix="recording")
+    app.add_route(f"{one}/events", charge_points, suffix="events")
+    app.add_route(f"{one}/meter-readings", charge_points, suffix="readings")
+    app.add_route(f"{one}/password", Passwords(system))
+    app.add_route(f"{one}/reports", reports)
+    app.add_route(f"{one}/reports/{{number:segment}}", reports, suffix="one")
 
 
 def _add_senders(app: falcon.App[RawPathRequest, falcon.Response], system: CentralSystem, stop: Stop) -> None:

@@ -12,7 +12,7 @@ from ..protocol.verbs import VerbRefused
 from ..system.charge_point_filter import ChargePointFilter
 from .commands import Dispatch, prepared
 from .requests import Problem, Query, body_of, decoded, segment
-from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
+from .resources import COMMAND, DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .verbs import note_version, verb_from
 from .views import bulk_facts, bulk_result
 
@@ -48,6 +48,8 @@ class BulkCommand(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 class BulkResource(Resource):
     """`/api/v1/bulk`, with `/{id}` one of them."""
+
+    changes = COMMAND
 
     def __init__(self, system: CentralSystem, stop: Stop, dispatch: Dispatch) -> None:
         super().__init__(system)

@@ -16,7 +16,7 @@ from ..protocol.errors import InvalidPayload
 from ..protocol.verbs import VerbRefused
 from ..store.store import StoreError
 from .requests import CLOSE, Problem, Query, Stopping, body_of, segment
-from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
+from .resources import COMMAND, DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .views import JSON, encode, outcome, ticket_facts
 
 if TYPE_CHECKING:
@@ -155,11 +155,13 @@ class Dispatch:
             response.location = f"/api/v1/tickets/{segment(ticket.id)}"
 
 
-class CommandResource:
+class CommandResource(Resource):
     """`/api/v1/charge-points/{id}/commands/{Action}`; with `until_effect` it also waits for the effect."""
 
+    changes = COMMAND
+
     def __init__(self, system: CentralSystem, dispatch: Dispatch) -> None:
-        self._system = system
+        super().__init__(system)
         self._dispatch = dispatch
 
     def on_post(
@@ -229,6 +231,8 @@ WAITING = frozenset({TicketState.HELD, TicketState.QUEUED})
 
 class Tickets(Resource):
     """`/api/v1/tickets`, with `/{id}` one of them."""
+
+    changes = COMMAND
 
     def __init__(self, system: CentralSystem, stop: Stop) -> None:
         super().__init__(system)

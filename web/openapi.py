@@ -16,7 +16,7 @@ from ..protocol.versions import VERSIONS
 from ..system.charge_point_filter import ChargePointFilter
 from .bulk import MAX_WAIT_S
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STATUSES
-from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer
+from .resources import DEFAULT_LIMIT, MAX_LIMIT, SCOPES, Resource, answer
 from .storage import SQLITE
 from .transactions import DEFAULT_READINGS, LARGEST_ID
 from .views import JSON, LINES_OF_JSON
@@ -242,6 +242,8 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             f"{root}/spool/{{number}}/retry": {
                 "post": _retry("Redeliver one dead letter, with its transaction", "number")
             },
+            f"{root}/tokens": {"get": _read("The tokens of the HTTP API"), "post": _make_token()},
+            f"{root}/tokens/{{name}}": {"delete": _change("Revoke a token", "name")},
             f"{root}/plugins": {"get": _read("The plugins")},
             f"{root}/plugins/{{name}}/release": {"post": _release()},
             f"{root}/plugins/{{name}}/promote": {"post": _decide("Let a shadow answer", "It is no shadow")},
@@ -266,7 +268,12 @@ def _read(summary: str, *segments: str, **query: dict[str, Any]) -> dict[str, An
             *(_parameter(name, "query", schema) for name, schema in query.items()),
         ],
         "responses": responses
-        | {"400": _problem("A parameter is wrong"), "401": _problem("The token is wrong")},
+        | {
+            "400": _problem("A parameter is wrong"),
+            "401": _problem("The token is wrong"),
+            "403": _problem("The token is for less than this"),
+            "429": _problem("Too many requests with wrong tokens came from this address"),
+        },
     }
 
 
@@ -337,6 +344,22 @@ def _forget_report() -> dict[str, Any]:
     described = _read("Delete a report for good", "charge_point", "number")
     more = {"503": _problem("The store could not keep it")}
     return described | {"responses": described["responses"] | more}
+
+
+def _make_token() -> dict[str, Any]:
+    described = _read("Make a token; the answer is the only place where it is seen")
+    refusals = {
+        409: "There is one of that name",
+        422: "The body is wrong",
+        503: "The store could not keep it",
+    }
+    described["responses"] |= {str(status): _problem(title) for status, title in refusals.items()}
+    properties = {
+        "name": TEXT,
+        "scope": {"type": "string", "enum": list(SCOPES), "default": SCOPES[0]},
+        "expires_at": {"type": ["string", "null"], "format": "date-time"},
+    }
+    return described | {"requestBody": _body(OBJECT | {"properties": properties, "required": ["name"]})}
 
 
 def _release() -> dict[str, Any]:

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 10_000
+READ, COMMAND, ADMIN = SCOPES = ("read", "command", "admin")
+"""Scopes of tokens; each one includes those before it."""
 AT_A_TIME = 100
 """Records converted to views before other greenlets have their turn: about 1 ms."""
 
 
 class Resource:
-    """Base of every resource: holds the system."""
+    """Base of every resource: holds the system, and says which scope its token needs to read, and to change."""
+
+    reads = READ
+    changes = ADMIN
 
     def __init__(self, system: CentralSystem) -> None:
         self._system = system

@@ -11,6 +11,7 @@ from ..actors.session.commands import UnknownVersion
 from ..protocol.verbs import UnknownVerb, read_verb
 from .commands import Dispatch
 from .requests import Problem, Query, body_of, fault_text
+from .resources import COMMAND, Resource
 from .views import request_of
 
 if TYPE_CHECKING:
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from ..system.central_system import CentralSystem
 
 
-class VerbResource:
+class VerbResource(Resource):
     """`/api/v1/charge-points/{id}/verbs/{verb}`."""
 
+    changes = COMMAND
+
     def __init__(self, system: CentralSystem, dispatch: Dispatch) -> None:
-        self._system = system
+        super().__init__(system)
         self._dispatch = dispatch
 
     def on_post(

@@ -198,10 +198,14 @@ class StubStore:
     def registration(self, _id):
         return None
 
+    def publish(self, _event):
+        pass
+
 
 class StubSystem:
     cluster = None
     store = StubStore()
+    settings = Settings()
     version = "1.6"
     versions = VERSIONS
 

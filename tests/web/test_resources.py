@@ -7,6 +7,7 @@ import re
 import falcon
 import pytest
 
+from chargehand import Settings
 from chargehand.protocol.session import Session
 from chargehand.protocol.versions import VERSIONS
 from chargehand.testing.replay import Replay
@@ -28,6 +29,7 @@ def test_health_is_open_and_counts_the_connected(client, charge_point):
 
 def test_health_names_quarantined_plugins(client_of):
     class SystemStub:
+        settings = Settings()
         versions = VERSIONS
         cluster = None
         worker = None

@@ -7,7 +7,7 @@ import falcon
 import gevent
 import pytest
 
-from chargehand import TicketState, v16
+from chargehand import Settings, TicketState, v16
 from chargehand.actors.session.tickets import Ticket
 from chargehand.protocol.versions import VERSIONS
 from chargehand.web import commands
@@ -102,6 +102,14 @@ class StubTickets:
     cluster = None
 
     """Has one ticket; `cancel` is what becomes of it when somebody cancels it."""
+    settings = Settings()
+
+    @property
+    def store(self):
+        return self
+
+    def publish(self, _event):
+        pass
 
     def __init__(self, cancel):
         options = {"timeout_s": 1.0, "created_at": 0.0, "cancel": cancel}

@@ -1,0 +1,214 @@
+"""Guard of the HTTP API: who may use it, for what, and the record of what they changed.
+
+Any web page can make a browser send requests to loopback, also through a host name that resolves to it. So an open API
+checks `Host` and `Origin`, which a page cannot forge.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import math
+import time
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import falcon
+
+from ..admission.token_bucket import TokenBuckets
+from ..config.checks import is_loopback
+from ..protocol.events import HttpChangeMade
+from .cluster_proxy import INNER
+from .requests import Problem
+from .resources import ADMIN, SCOPES, Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..system.central_system import CentralSystem
+
+AUDIT: Final = logging.getLogger("chargehand.audit")
+logger = logging.getLogger(__name__)
+
+HEALTH = "/healthz"
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="chargehand"'}
+ONLY_READ = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
+SERVER_TOKEN, NOBODY = "server", "open"
+"""Names of who uses the token of the settings or of the data folder, and of who needs none."""
+SECURITY_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""Headers of every answer that does not set them itself."""
+MINUTE_S = 60.0
+
+
+class Caller(NamedTuple):
+    """User of the API: the name and the scope of the token that was given."""
+
+    name: str
+    scope: str
+
+
+def token_digest(token: str) -> bytes:
+    """Return what is stored of a token: it has 256 random bits, so that one quick hash is enough."""
+    return blake2b(token.encode(), digest_size=32).digest()
+
+
+class Guard:
+    """Guard as falcon middleware; runs before routing, so that unauthorized clients learn of no path."""
+
+    def __init__(
+        self, system: CentralSystem, token: str | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._system = system
+        self._clock = clock
+        self._token = None if token is None else token_digest(token)
+        failed = system.settings.http.failed_logins
+        self._failed = TokenBuckets(failed / MINUTE_S, failed)
+        self._origins = frozenset(system.settings.http.cors_origins)
+
+    def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Let a request pass, or raise."""
+        for name, value in SECURITY_HEADERS.items():
+            response.set_header(name, value)
+        request.context.caller = Caller(NOBODY, ADMIN)
+        if request.env.get(INNER):
+            return  # requests passed on by another node were checked there
+        preflight = self._share(request, response)
+        if request.path == HEALTH or preflight:
+            return
+        if self._token is None:
+            self._refuse_pages(request)
+        else:
+            request.context.caller = self._login(request)
+
+    def process_resource(
+        self, request: falcon.Request, _: falcon.Response, resource: Resource, params: Mapping[str, Any]
+    ) -> None:
+        """Refuse what the token is not for."""
+        caller: Caller = request.context.caller
+        request.context.subject = params.get("charge_point", "")
+        reads = request.method in ONLY_READ
+        needed = resource.reads if reads else resource.changes
+        if SCOPES.index(caller.scope) < SCOPES.index(needed):
+            text = f"the token {caller.name} has the scope {caller.scope}; this needs {needed}"
+            raise Problem(403, "Forbidden", text)
+
+    def process_response(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        _resource: object,
+        _succeeded: bool,  # noqa: FBT001
+    ) -> None:
+        """Record what was changed, or was to be."""
+        caller: Caller | None = getattr(request.context, "caller", None)
+        if caller is None or request.env.get(INNER):
+            return
+        status = falcon.http_status_to_code(response.status)
+        if request.method in ONLY_READ and status != falcon.http_status_to_code(falcon.HTTP_403):
+            return
+        if status in (401, 429):
+            return  # counted, and logged as far as lines are not too many: no stranger fills the disk
+        self._record(request, caller, status)
+
+    def _record(self, request: falcon.Request, caller: Caller, status: int) -> None:
+        made = HttpChangeMade(
+            at=dt.datetime.now(dt.UTC),
+            charge_point_id=getattr(request.context, "subject", ""),
+            token=caller.name,
+            method=request.method,
+            path=request.path,
+            address=request.remote_addr,
+            status=status,
+        )
+        fields = {
+            "token": made.token,
+            "method": made.method,
+            "path": made.path,
+            "address": made.address,
+            "status": made.status,
+        }
+        AUDIT.info(
+            "%s %s by %s from %s: %d", made.method, made.path, made.token, made.address, status,
+            extra={"fields": fields},
+        )  # fmt: skip
+        self._system.store.publish(made)
+
+    # -- Who it is --
+
+    def _login(self, request: falcon.Request) -> Caller:
+        scheme, _, given = (request.auth or "").partition(" ")
+        # WSGI hands out a header's bytes as latin-1.
+        text = given.strip().encode("latin-1", "replace").decode("utf-8", "replace")
+        caller = self._caller(token_digest(text)) if scheme.lower() == "bearer" and text else None
+        if caller is not None:
+            return caller
+        if text:
+            self._failed_login(request)
+        raise Problem(
+            401,
+            "Unauthorized",
+            "the request needs the header `Authorization: Bearer TOKEN`",
+            headers=CHALLENGE,
+        )
+
+    def _caller(self, digest: bytes) -> Caller | None:
+        if self._token is not None and compare_digest(digest, self._token):
+            return Caller(SERVER_TOKEN, ADMIN)
+        for token in self._system.store.collections.api_tokens:
+            if compare_digest(digest, token.digest):
+                return None if token.is_over(dt.datetime.now(dt.UTC)) else Caller(token.name, token.scope)
+        return None
+
+    def _failed_login(self, request: falcon.Request) -> None:
+        address = request.remote_addr
+        self._system.counters.count("http_login_failed", "")
+        wait_s = self._failed.take(address, self._clock())
+        limited = " (http.failed_logins)" if wait_s else ""
+        self._system.log_limit.log(
+            logger, logging.WARNING, address, "wrong token", "%s: a wrong token for the HTTP API%s", address, limited
+        )  # fmt: skip
+        if wait_s:
+            self._system.counters.count("http_login_limited", "")
+            text = "too many requests with wrong tokens from this address"
+            raise Problem(
+                429, "Too many failed logins", text, headers={"Retry-After": str(math.ceil(wait_s))}
+            )
+
+    # -- Web pages --
+
+    def _share(self, request: falcon.Request, response: falcon.Response) -> bool:
+        """Allow a page of a listed origin to read the answer; return true for its preflight, which is answered."""
+        origin = request.get_header("Origin")
+        if origin is None or origin not in self._origins:
+            return False
+        response.set_header("Access-Control-Allow-Origin", origin)
+        response.set_header("Vary", "Origin")
+        response.set_header("Access-Control-Expose-Headers", "Location, Retry-After")
+        if request.method != "OPTIONS" or request.get_header("Access-Control-Request-Method") is None:
+            return False
+        response.set_header("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
+        response.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID")
+        response.set_header("Access-Control-Max-Age", "600")
+        response.status = falcon.HTTP_204
+        response.complete = True
+        return True
+
+    def _refuse_pages(self, request: falcon.Request) -> None:
+        host = request.get_header("Host") or ""
+        origin = request.get_header("Origin")
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            foreign = origin is not None and origin not in self._origins and urlsplit(origin).netloc != host
+        except ValueError:
+            name, foreign = "", True
+        if foreign or (host and not is_loopback(name)):
+            raise Problem(403, "Forbidden", "an open API is for programs on this machine, not for web pages")
