@@ -85,10 +85,11 @@ setup(
         "websockets>=14,<18",  # for its masking in C only; see protocol/masking.py
     ],
     extras_require={
+        "ca": ["cryptography>=44,<51"],
         "postgres": ["psycopg[binary]>=3.2,<4"],
         "redis": ["redis>=8,<9", "hiredis>=3,<4"],
         "dev": [
-            "cryptography>=44",
+            "cryptography>=44,<51",
             "hypothesis>=6.120",
             "jsonschema>=4.23",
             "mkdocs-material>=9.6,<10",
