@@ -113,7 +113,7 @@ class DurableStore:
         self._next = self._reserved = first_transaction_id
         self._allotted: dict[tuple[Any, ...], int] = {}  # starts whose transaction is open
         self._starts: dict[int, tuple[Any, ...]] = {}
-        self._fresh: set[int] = set()  # allotted, and not stored yet
+        self._fresh: set[int] = set()  # allotted, and stored nowhere yet, not even in the spool
         # Charge points of transactions that were closed here lately and not assessed since.
         self._closed: OrderedDict[int, str] = OrderedDict()
         self._registrations: dict[str, StoredRegistration] = {}
@@ -621,7 +621,13 @@ class DurableStore:
             charge_point_id, action, unique_id, bytes(payload), transaction_id, text(received_at), why, start,
             int(not redeliver), version,
         )  # fmt: skip
+        if transaction_id is not None:
+            self._note_spooled(charge_point_id, transaction_id)
         return self._writer.append(Kind.SPOOL, values)
+
+    def _note_spooled(self, charge_point_id: str, number: int) -> None:  # noqa: ARG002 - what several processes need
+        """Note that a spooled start has a number: redelivered by whichever process, it becomes a transaction."""
+        self._fresh.discard(number)
 
     def spooled(self, *, charge_point_id: str = "", limit: int = 1000) -> Sequence[Spooled]:
         """Return the messages that wait for redelivery, oldest first. Switches greenlets."""

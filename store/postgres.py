@@ -112,6 +112,10 @@ _AMENDED = ", ".join(f"{column} = coalesce(given.{column}, transactions.{column}
 _ASSESSED = ", ".join(f"{column} = given.{column}" for column in ASSESSED)
 
 CONSUMER = ("name", "origin", "position", "owner")
+SPOOL_KEY = (
+    "md5(charge_point || ' ' || action || ' ' || unique_id || ' ' || received_at || ' ' || md5(payload))"
+)
+"""Expression of the unique index `spool_once`: a message that is written again is there once."""
 
 STATEMENTS: dict[Kind, bytes] = {
     kind: text.encode()
@@ -152,12 +156,20 @@ STATEMENTS: dict[Kind, bytes] = {
         f"FROM (SELECT {_values(('book', 'key', 'data'), named=True)}, given.place {ROWS}) AS given "
         "ORDER BY book, key, place DESC ON CONFLICT (book, key) DO UPDATE "
         "SET data = excluded.data, changed = excluded.changed, removed_at = excluded.removed_at",
-        Kind.SPOOL: _insert("spool", SPOOL, "ON CONFLICT DO NOTHING"),
+        # A message that is in the spool and comes again as a dead letter is one from now on: a handler that redelivery
+        # has called says so, and redelivery then takes out what waits, not this.
+        Kind.SPOOL: _insert(
+            "spool",
+            SPOOL,
+            f"ON CONFLICT ({SPOOL_KEY}) DO UPDATE SET aside = 1, why = excluded.why, "
+            "transaction_id = coalesce(excluded.transaction_id, spool.transaction_id) "
+            "WHERE excluded.aside = 1 AND spool.aside = 0",
+        ),
         Kind.DEAD_LETTER: "UPDATE spool SET aside = 1, why = given.why "  # noqa: S608
         f"FROM {_one_each(('number', 'why'), 'DESC')} WHERE spool.number = given.number",
         Kind.REQUEUE: f"UPDATE spool SET aside = 0 WHERE number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
         Kind.FORGET: f"DELETE FROM spool WHERE aside = 1 AND number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
-        Kind.UNSPOOL: f"DELETE FROM spool WHERE number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
+        Kind.UNSPOOL: f"DELETE FROM spool WHERE aside = 0 AND number IN (SELECT {_values(('number',))} {ROWS})",  # noqa: S608
         Kind.ADVANCE: "UPDATE event_consumers SET position = greatest(event_consumers.position, given.position) "  # noqa: S608
         f"FROM (SELECT name, origin, owner, max(position) AS position FROM (SELECT {_values(CONSUMER, named=True)} "
         f"{ROWS}) AS one GROUP BY name, origin, owner) AS given WHERE event_consumers.name = given.name "

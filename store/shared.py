@@ -58,9 +58,9 @@ OPEN = (
     f"SELECT {COLUMNS} FROM transactions WHERE charge_point = ? AND stop_received_at IS NULL "  # noqa: S608
     "ORDER BY start_received_at, id"
 )
-CLOSED = (
-    "SELECT id FROM transactions "
-    "WHERE id = ANY (string_to_array(?, ' ')::bigint[]) AND stop_received_at IS NOT NULL"
+STORED = (
+    "SELECT id, (stop_received_at IS NOT NULL)::integer FROM transactions "
+    "WHERE id = ANY (string_to_array(?, ' ')::bigint[])"
 )
 SPOOLED_STARTS = (
     "SELECT transaction_id, start FROM spool WHERE charge_point = ? AND aside = 0 AND start IS NOT NULL"
@@ -78,7 +78,7 @@ class SharedStore(DurableStore):
     others_write = True
     fact = FACT_IN_POSTGRES
     reserve = RESERVE
-    closed = CLOSED
+    stored = STORED
     purge = PURGE
 
     def __init__(
@@ -99,6 +99,8 @@ class SharedStore(DurableStore):
         # Our writes that are not durable yet, by transaction, charge point, or collection and key: newer than what is
         # read meanwhile.
         self._ours: dict[int | str | tuple[str, str], Receipt] = {}
+        # Numbers of starts by charge point that were in the spool when last seen: any process may redeliver them.
+        self._spooled: dict[str, set[int]] = {}
         self._seen = 0  # number of the last change of collections
         self._seen_at = 0.0
         self._whole = True  # read the collections whole, not their changes only
@@ -206,6 +208,12 @@ class SharedStore(DurableStore):
         found = self._ask(FIND, transaction_id)
         return self._open.derived(transaction_of(found[0])) if found else known
 
+    def _note_spooled(self, charge_point_id: str, number: int) -> None:
+        super()._note_spooled(charge_point_id, number)
+        if number in self._starts:
+            waiting = {one for one in self._spooled.get(charge_point_id, ()) if one in self._starts}
+            self._spooled[charge_point_id] = waiting | {number}
+
     def register(self, charge_point_id: str, status: str, version: str = "") -> Receipt:
         """Store the registration of a charge point, as its BootNotification was answered."""
         return self._own(charge_point_id, super().register(charge_point_id, status, version))
@@ -275,9 +283,10 @@ class SharedStore(DurableStore):
         self, charge_point_id: str, receipt: Receipt, begun: str | None = None, pause_s: float = PAUSE_MIN_S
     ) -> None:
         """Read once none of the transactions of the database that had `begun` goes on; None for those of now."""
-        name, seen, closed = storable(charge_point_id), self._seen, self.closed
+        name, seen, stored = storable(charge_point_id), self._seen, self.stored
         mine = {
             *self._open.numbers_of(charge_point_id),
+            *self._spooled.get(charge_point_id, ()),
             *(
                 number
                 for number in self._fresh
@@ -296,7 +305,7 @@ class SharedStore(DurableStore):
             ]
             return (
                 [transaction_of(values) for values in database.read(OPEN, (name,))],
-                database.read(closed, (" ".join(map(str, mine)),)),
+                dict.fromkeys(mine) | dict(database.read(stored, (" ".join(map(str, mine)),))),
                 database.read(REGISTRATION, (name,)),
                 starts,
                 database.read(CHANGES, (seen,)),
@@ -322,7 +331,7 @@ class SharedStore(DurableStore):
         self,
         charge_point_id: str,
         open_: list[Transaction],
-        closed: list[tuple[int]],
+        mine: dict[int, int | None],
         registered: list[tuple[str, str]],
         starts: list[tuple[int, tuple[Any, ...]]],
         changes: list[Any],
@@ -337,12 +346,24 @@ class SharedStore(DurableStore):
                 self._open.replace(msgspec.structs.replace(known, flags=tuple(flags), life_at=life_at))
             elif transaction.id not in self._ours:
                 self._remember(transaction)
-        for (number,) in closed:
-            self._forget(number)
-            self._fresh.discard(number)
+        self._take_mine(mine)
         if charge_point_id not in self._ours:
             self._registrations.pop(charge_point_id, None)
             self._registrations.update((charge_point_id, self._shared(*values)) for values in registered)
+        waiting = self._spooled.pop(charge_point_id, set()) - mine.keys()
+        if waiting:
+            self._spooled[charge_point_id] = waiting
         for number, key in starts:
             self._know_start(number, key)
+            self._note_spooled(charge_point_id, number)
         self._take_changes(changes, whole=False)
+
+    def _take_mine(self, mine: dict[int, int | None]) -> None:
+        """Take which transactions that are open here, or that starts were given, have ended, or are stored nowhere."""
+        for number, ended in mine.items():
+            if ended is None:
+                # Its start could not be stored, and was perhaps given another number elsewhere; or it is in the spool.
+                self._open.remove(number)
+            elif ended:
+                self._forget(number)
+                self._fresh.discard(number)

@@ -122,7 +122,7 @@ STATEMENTS: dict[Kind, str] = {
     Kind.SPOOL: _insert(Kind.SPOOL, "spool"),
     Kind.DEAD_LETTER: "UPDATE spool SET aside = 1, why = given.why FROM given WHERE spool.number = given.number",
     Kind.REQUEUE: "UPDATE spool SET aside = 0 WHERE number IN (SELECT number FROM given)",
-    Kind.UNSPOOL: "DELETE FROM spool WHERE number IN (SELECT number FROM given)",
+    Kind.UNSPOOL: "DELETE FROM spool WHERE aside = 0 AND number IN (SELECT number FROM given)",
     Kind.FORGET: "DELETE FROM spool WHERE aside = 1 AND number IN (SELECT number FROM given)",
     Kind.ADVANCE: "UPDATE event_consumers SET position = max(event_consumers.position, given.position) FROM given "
     "WHERE event_consumers.name = given.name AND event_consumers.origin = given.origin "

@@ -223,9 +223,9 @@ class WorkerStore(SharedStore):
             1 + ifnull((SELECT max(transaction_id) FROM spool WHERE transaction_id <= {LARGEST_ID}), 0)
         ) + ? WHERE name = 'transaction' RETURNING next
     """  # noqa: S608 - a constant
-    closed = (
-        "SELECT id FROM transactions WHERE stop_received_at IS NOT NULL "
-        "AND id IN (SELECT value FROM json_each('[' || replace(?, ' ', ',') || ']'))"
+    stored = (
+        "SELECT id, stop_received_at IS NOT NULL FROM transactions "
+        "WHERE id IN (SELECT value FROM json_each('[' || replace(?, ' ', ',') || ']'))"
     )
     purge = f"DELETE FROM books WHERE removed_at < {NOW} - {REMOVALS_KEPT_S}"  # noqa: S608 - constants
 

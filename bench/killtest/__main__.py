@@ -2,7 +2,7 @@
 
     python bench/killtest [--messages 100000] [--kills 100] [--charge-points 50] [--seed 1] [--plant FAULT]
         [--store sqlite|postgresql|postgresql://…] [--store-kills 0] [--workers 1] [--nodes 1]
-        [--ocpp 1.6|2.0.1]
+        [--ocpp 1.6|2.0.1] [--keep FOLDER]
 
 With `postgresql` the run starts a database server of its own, which it can kill too. With several worker processes it
 kills one of them, or, one time in four, their parent. The exit status is 1 if a record is lost or stored twice, or a
@@ -15,12 +15,16 @@ is open. One node is killed at a time, and the last of them, late in the run, fo
 With `--ocpp 2.0.1` the messages are TransactionEvents, some of them in another order, marked `offline` when they come
 again, or missing; each acknowledged one must be in the store once, and the server must tell the energy of each
 transaction.
+
+With `--keep` the logs of the servers and of the database, each sending with its answer, and the tables stay in a new
+folder: a fault can be looked for there.
 """
 
 import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,7 +38,7 @@ from urllib.parse import urlsplit
 
 import click
 import gevent
-from checks import PLANTS, Kept, Row, check, plant
+from checks import PLANTS, Kept, Row, check, dump, plant
 from delivered import Consumer, expected, faults_of, missing, out_of_order
 from fleet import FLEETS, Log
 from gevent import subprocess as gevent_subprocess
@@ -252,13 +256,14 @@ def run(
     nodes: int,
     ocpp: str,
     consumer: Consumer,
+    journal: Path | None,
 ) -> tuple[Log, Servers, set[Row]]:
     """Let the fleet send, and kill the server.
 
     Returns the log of acknowledgements, the servers, and the events that must have come.
     """
     chance = random.Random(seed)
-    log = Log()
+    log = Log(journal.open("w") if journal is not None else None)
     made = [
         Server(data / str(number), free_port(), store, workers, chance, consumer)
         for number in range(1, nodes)
@@ -319,7 +324,12 @@ def run(
 @click.option(
     "--ocpp", default="1.6", show_default=True, type=click.Choice(list(FLEETS)), help="Version of OCPP."
 )
-def main(
+@click.option(
+    "--keep",
+    type=click.Path(exists=False, path_type=Path),
+    help="A new folder for logs, sendings and tables, to look for faults in.",
+)
+def main(  # noqa: C901 - the whole run, in its order
     messages: int,
     kills: int,
     charge_points: int,
@@ -330,9 +340,15 @@ def main(
     workers: int,
     nodes: int,
     ocpp: str,
+    keep: Path | None,
 ) -> None:
     """Run, print the counts and the faults."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        if keep is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+        else:
+            keep.mkdir(parents=True)
+            folder = str(keep.absolute())
         data = Path(folder) / "data"
         data.mkdir()
         process, where, redis_url = None, store, ""
@@ -354,7 +370,8 @@ def main(
         begun = time.monotonic()
         database = Database(process, store_kills)
         consumer = Consumer(Path(folder), redis_url)
-        settings = database, messages, kills, charge_points, seed, workers, nodes, ocpp, consumer
+        journal = None if keep is None else keep / "sendings"
+        settings = database, messages, kills, charge_points, seed, workers, nodes, ocpp, consumer, journal
         log, server, wanted = run(data, store, where, *settings)
         noted = consumer.noted()
         if fault:
@@ -363,6 +380,10 @@ def main(
         counts, faults = check(log, where, told)
         faults += faults_of(noted, wanted)
         faults += out_of_order(noted, log)
+        if keep is not None:
+            dump(where, keep)
+            if process is not None:
+                shutil.copy(process.folder / "log", keep / "postgresql.log")
     took_s = time.monotonic() - begun
     rows = {
         "messages acknowledged": log.confirmed,

@@ -5,6 +5,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -27,7 +28,7 @@ def opened(where: str) -> Iterator[Any]:
 
 
 class Kept:
-    """Contents of the store: rows, and messages in the spool that wait for the back office."""
+    """Contents of the store: rows, messages in the spool that wait for the back office, and dead letters."""
 
     def __init__(self, where: str) -> None:
         with opened(where) as file:
@@ -64,9 +65,12 @@ class Kept:
             self.spool = [
                 (charge_point, action, number, json.loads(bytes(payload)))
                 for charge_point, action, number, payload in file.execute(
-                    "SELECT charge_point, action, transaction_id, payload FROM spool"
+                    "SELECT charge_point, action, transaction_id, payload FROM spool WHERE aside = 0"
                 )
             ]
+            self.dead_letters = file.execute(
+                "SELECT charge_point, action, unique_id, why FROM spool WHERE aside = 1"
+            ).fetchall()
 
     def in_spool(self) -> set[Row]:
         """Rows of the spool in the form of the log."""
@@ -82,6 +86,28 @@ class Kept:
                 value = payload["meterValue"][0]["sampledValue"][0]["value"]
                 found.add((charge_point, payload["transactionId"], value))
         return found
+
+
+TABLES = (
+    "transactions", "readings", "spool", "books", "event_log", "event_origins", "event_consumers",
+    "event_dead_letters",
+)  # fmt: skip
+
+
+def dump(where: str, folder: Path) -> None:
+    """Write the tables into a folder, a row of JSON in a line."""
+    with opened(where) as file:
+        for name in TABLES:
+            found = file.execute(f"SELECT * FROM {name}")
+            names = [column[0] for column in found.description]
+            lines = [
+                json.dumps(dict(zip(names, row, strict=True)), default=_shown) for row in found.fetchall()
+            ]
+            (folder / f"{name}.jsonl").write_text("\n".join(lines))
+
+
+def _shown(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def event_of(charge_point: str, payload: dict[str, Any]) -> Event:
@@ -103,6 +129,8 @@ def check(log: Log, where: str, told: dict[tuple[str, str], Any]) -> tuple[dict[
         for reading in log.readings - set(kept.readings) - spooled
     ]
     faults += events(kept)
+    # Nothing that the fleet sends may become one.
+    faults += [f"a message is a dead letter: {one}" for one in kept.dead_letters]
     readings = Counter(kept.readings)
     faults += [f"meter values are there {n} times: {one}" for one, n in readings.items() if n > 1]
     faults += events_of_201(log, kept, spooled)
@@ -116,6 +144,7 @@ def check(log: Log, where: str, told: dict[tuple[str, str], Any]) -> tuple[dict[
         "meter values acknowledged": len(log.readings),
         "events of 2.0.1 acknowledged": len(log.events),
         "in the spool": len(kept.spool),
+        "dead letters": len(kept.dead_letters),
         "transactions in the store": len(kept.transactions),
         "meter values in the store": len(kept.readings),
         "events of 2.0.1 in the store": len(kept.events),

@@ -5,8 +5,9 @@ They note each answer: an acknowledged message must be in the store, whenever th
 
 import json
 import random
+import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import gevent
 
@@ -29,8 +30,9 @@ Event = tuple[str, str, int]
 
 @dataclass
 class Log:
-    """All acknowledged messages, and the faults."""
+    """All acknowledged messages, and the faults; each sending and how it ended in `journal`, if there is one."""
 
+    journal: IO[str] | None = None
     starts: dict[tuple[str, str, int], set[tuple[int, str]]] = field(default_factory=dict)
     """(charge point, time, meter) to the (transaction id, verdict) that it was given."""
     stops: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -45,6 +47,12 @@ class Log:
     sent: int = 0
     refused: list[str] = field(default_factory=list)
 
+    def note(self, *what: Any) -> None:
+        """Write a line into the journal, with the time."""
+        if self.journal is not None:
+            self.journal.write(json.dumps([time.time(), *what]) + "\n")
+            self.journal.flush()
+
 
 class Line:
     """Connection of a charge point, made again whenever it breaks."""
@@ -52,6 +60,7 @@ class Line:
     def __init__(self, name: str, urls: list[str], subprotocol: str, log: Log, chance: random.Random) -> None:
         self.name = name
         self._urls = urls
+        self._url = urls[0]  # of the present connection, or the last one
         self._subprotocol = subprotocol
         self._log = log
         self._random = chance
@@ -95,12 +104,15 @@ class Line:
     def _until_acknowledged(self, action: str, payloads: tuple[dict[str, Any], ...], unique_id: str) -> Any:
         while True:
             payload = payloads[0] if len(payloads) == 1 else self._random.choice(payloads)
+            self._log.note(self.name, unique_id, self._url, action, payload)
             try:
                 answer = self._ask(action, payload, unique_id)
-            except (OSError, HandshakeError, Disconnected):
+            except (OSError, HandshakeError, Disconnected) as error:
+                self._log.note(self.name, unique_id, repr(error))
                 self._client = None
                 gevent.sleep(RETRY_S)
             else:
+                self._log.note(self.name, unique_id, self._url, answer)
                 if answer[0] == 3:
                     return answer[2]
                 self._log.refused.append(f"{self.name}: {action} was answered {answer}")
@@ -109,7 +121,7 @@ class Line:
                 unique_id = self._new_id()
 
     def _ask(self, action: str, payload: dict[str, Any], unique_id: str) -> list[Any]:
-        url = self._urls[0]
+        url = self._url
         if len(self._urls) > 1:
             url = self._random.choice(self._urls)
             if self._client is not None and self._random.random() < MOVES:
@@ -117,6 +129,7 @@ class Line:
                     self._client.close()
                 self._left, self._client = self._client, None
         if self._client is None:
+            self._url = url
             self._client = Client.connect(
                 f"{url}{self.name}", subprotocols=(self._subprotocol,), timeout_s=CONNECT_S
             )

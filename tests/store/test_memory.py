@@ -340,6 +340,27 @@ def test_the_spool_has_a_charge_point_again_when_something_is_brought_back(store
     assert list(store.spooled_charge_points()) == ["CP1"]
 
 
+def test_a_handler_that_makes_a_dead_letter_of_a_redelivered_message_keeps_it(store):
+    """Redelivery takes out what waits, not what its handler has made of it."""
+    spool(store, unique_id="a")
+    spool(store, unique_id="b")
+    record, _ = store.spooled()
+    spool(store, unique_id="a", redeliver=False)
+    kept(store.unspool([record.number]))
+    assert [record.unique_id for record in store.spooled()] == ["b"]
+    assert [(record.unique_id, record.why) for record in store.dead_letters()] == [("a", "a reason")]
+
+
+def test_a_dead_letter_is_taken_out_as_one_only(store):
+    spool(store, unique_id="a")
+    (record,) = store.spooled()
+    kept(store.dead_letter(record.number, "it failed"))
+    kept(store.unspool([record.number]))
+    assert [record.unique_id for record in store.dead_letters()] == ["a"]
+    kept(store.forget_dead_letters([record.number]))
+    assert list(store.dead_letters()) == []
+
+
 def test_a_message_that_cannot_be_redelivered_is_a_dead_letter_at_once(store):
     spool(store, unique_id="a", redeliver=False)
     assert list(store.spooled()) == []

@@ -299,13 +299,30 @@ def test_what_is_written_again_because_nobody_knew_whether_it_was_is_there_once(
         assert ended(write()) is None
     waiting = [record.number for record in store.spooled()]
     assert len(waiting) == len(store.dead_letters()) == len(store.meter_readings(7)) == 1
-    for write in (lambda: store.dead_letter(waiting[0], "why"), lambda: store.unspool(waiting)):
+    for write in (
+        lambda: store.unspool(waiting),
+        lambda: store.dead_letter(store.dead_letters()[0].number, "why"),
+    ):
         store._writer.ask(lambda server: setattr(type(server), "luck", 1))
         assert "planted" in str(ended(write()))
         assert ended(write()) is None
-    assert [record.unique_id for record in open_().dead_letters()] == ["2"]
+    assert [(record.unique_id, record.why) for record in open_().dead_letters()] == [("2", "why")]
     assert open_().transactions() == [msgspec.structs.replace(stopped(number), flags=())]
     assert [tag.id_tag for tag in open_().collections.tags] == ["T1"]
+
+
+def test_what_its_handler_sets_aside_is_a_dead_letter_in_its_old_place(open_):
+    """Several reasons may come at once: the first one stands."""
+    store = open_()
+    assert ended(spool(store, transaction_id=None)) is None
+    (record,) = store.spooled()
+    receipts = [spool(store, transaction_id=number, why=f"of {number}", redeliver=False) for number in (7, 8)]
+    assert [ended(receipt) for receipt in receipts] == [None, None]
+    assert ended(store.unspool([record.number])) is None
+    assert ended(spool(store, transaction_id=None)) is None  # once more, as it was not known that it is there
+    assert store.spooled() == []
+    dead_letters = [(one.number, one.why, one.transaction_id) for one in store.dead_letters()]
+    assert dead_letters == [(record.number, "of 7", 7)]
 
 
 def test_a_stop_that_could_not_be_kept_is_kept_when_it_comes_again(open_):

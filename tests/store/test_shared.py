@@ -43,6 +43,16 @@ def kept(receipt):
     receipt.wait(LIMIT_S)
 
 
+def spool_start(store, number):
+    kept(
+        store.spool(
+            version="1.6",
+            charge_point_id="CP1", action="StartTransaction", unique_id="1", payload=b"{}", transaction_id=number,
+            received_at=NOW, why="a reason",
+        )
+    )  # fmt: skip
+
+
 def numbers(transactions):
     return [one.id for one in transactions]
 
@@ -92,13 +102,7 @@ def test_a_start_that_was_kept_by_one_has_its_number_at_the_other(one, other):
 
 def test_a_start_that_was_spooled_by_one_has_its_number_at_the_other(one, other):
     number = one.allot_transaction_id("CP1", START)
-    kept(
-        one.spool(
-            version="1.6",
-            charge_point_id="CP1", action="StartTransaction", unique_id="1", payload=b"{}", transaction_id=number,
-            received_at=NOW, why="a reason",
-        )
-    )  # fmt: skip
+    spool_start(one, number)
     kept(other.refresh("CP1"))
     assert other.allot_transaction_id("CP1", START) == number
 
@@ -123,13 +127,56 @@ def test_a_transaction_stopped_elsewhere_is_open_no_more_and_its_start_is_forgot
     assert one.allot_transaction_id("CP1", START) != number
 
 
-def test_one_that_was_started_and_stopped_elsewhere_is_found(one, other):
+def test_a_start_that_the_other_process_has_redelivered_is_known_at_once(one, other):
+    """Else its stop, redelivered here a moment later, would seem to belong to no transaction."""
     number = one.allot_transaction_id("CP1", START)
+    spool_start(one, number)
+    assert one.transaction(number) is None
     kept(other.start_transaction(transaction(number)))  # redelivered there out of the spool
+    assert one.transaction(number) == transaction(number)
+    assert one.owner_of(number) == "CP1"
     kept(other.stop_transaction(stopped(number)))
-    assert one.transaction(number) is None  # it was not told of it, and gave the number itself
+    assert one.transaction(number) == stopped(number)
+
+
+@pytest.mark.parametrize("spooled_here", [True, False])
+def test_the_start_of_one_that_was_started_and_stopped_elsewhere_is_forgotten(one, other, spooled_here):
+    number = one.allot_transaction_id("CP1", START)
+    spool_start(one if spooled_here else other, number)
+    kept(one.refresh("CP1"))
+    assert one.allot_transaction_id("CP1", START) == number
+    kept(other.start_transaction(transaction(number)))
+    kept(other.stop_transaction(stopped(number)))
+    kept(other.unspool([record.number for record in other.spooled()]))
     kept(one.refresh("CP1"))
     assert one.transaction(number) == stopped(number)
+    assert one.allot_transaction_id("CP1", START) != number
+    assert one._spooled == {}
+
+
+def test_a_start_that_could_not_be_stored_is_not_open_after_a_refresh(one):
+    number = one.allot_transaction_id("CP1", START)
+    refused = one.start_transaction(transaction(number, version=None))  # no row may lack it
+    assert not succeeds(refused)
+    kept(one.start_transaction(transaction(number + 1, "CP2")))
+    assert numbers(one.open_transactions("CP1")) == [number]
+    assert one.charging_with_tag("T1", besides=number + 1) is not None
+    for charge_point_id in ("CP1", "CP2"):
+        kept(one.refresh(charge_point_id))
+    assert one.open_transactions("CP1") == []
+    assert one.charging_with_tag("T1", besides=number + 1) is None
+    assert numbers(one.open_transactions("CP2")) == [number + 1]
+    kept(one.start_transaction(transaction(one.allot_transaction_id("CP1", START))))
+    assert numbers(one.open_transactions("CP1")) == [number]
+
+
+def test_a_start_that_is_handed_over_before_a_refresh_is_open_after_it(one):
+    receipt = one.start_transaction(transaction(7))
+    refreshed = one.refresh("CP1")
+    again = one.start_transaction(transaction(7))
+    for each in (receipt, refreshed, again):
+        kept(each)
+        assert numbers(one.open_transactions("CP1")) == [7]
 
 
 def test_registrations_at_the_other_process_are_found_without_a_refresh(one, other):
@@ -207,7 +254,7 @@ def test_what_was_read_before_ours_was_written_does_not_undo_it(one):
         one.collections.tags.put(Tag(id_tag="T1", status="Blocked")),
     ]
     older = [("tags", "t1", msgspec.json.encode(Tag(id_tag="T1")).decode(), 1)]
-    one._take_charge_point("CP1", [transaction(7)], [], [("Pending",)], [], older)
+    one._take_charge_point("CP1", [transaction(7)], {7: 0}, [("Pending",)], [], older)
     one._take_changes([], whole=True)
     assert one.open_transactions("CP1") == []
     assert one.registration("CP1").status == "Accepted"
