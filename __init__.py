@@ -11,10 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .actors.plugin.authentication import ConnectionAttempt as ConnectionAttempt
     from .actors.plugin.passed_call import PassOnFailed as PassOnFailed
     from .actors.plugin.plugin import Plugin as Plugin
     from .actors.plugin.plugin import PluginSpec as PluginSpec
     from .actors.plugin.plugin import after as after
+    from .actors.plugin.plugin import authenticate as authenticate
     from .actors.plugin.plugin import on as on
     from .actors.plugin.plugin import on_outcome as on_outcome
     from .actors.plugin.plugin import passive as passive
@@ -168,8 +170,10 @@ __version__ = "0.2.0"
 _MODULES = {
     "Plugin": ".actors.plugin.plugin",
     "PluginSpec": ".actors.plugin.plugin",
+    "ConnectionAttempt": ".actors.plugin.authentication",
     "PassOnFailed": ".actors.plugin.passed_call",
     "after": ".actors.plugin.plugin",
+    "authenticate": ".actors.plugin.plugin",
     "on": ".actors.plugin.plugin",
     "on_outcome": ".actors.plugin.plugin",
     "passive": ".actors.plugin.plugin",

@@ -9,16 +9,18 @@ import random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from ..actors.plugin.authentication import ConnectionAttempt, NoVerdict
 from ..protocol.handshake import choose_subprotocol
 from ..store.store import StoreError
 from ..transport.gate import Admission, Refusal
 from .credentials import PasswordChecksBusy
-from .identity import IdentityRefused, assumes_subprotocol, read_password, read_path
+from .identity import Identity, IdentityRefused, assumes_subprotocol, read_password, read_path
 from .token_bucket import TokenBucket, TokenBuckets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..actors.plugin.authentication import Authentication
     from ..actors.session.cell import ChargePointCell
     from ..config.settings import Settings
     from ..supervisor.sessions import Sessions
@@ -77,7 +79,9 @@ class Gatekeeper:
         credentials: Credentials,
         others: PeerClaims | None = None,
         own_subprotocols: Mapping[str, str] = MappingProxyType({}),
+        authentication: Authentication | None = None,
     ) -> None:
+        self._authentication = authentication
         self._own_subprotocols = own_subprotocols  # by charge point: the one that it may speak
         self._others = others
         self._settings = settings
@@ -103,7 +107,7 @@ class Gatekeeper:
             try:
                 self._others.admit(identity)
                 if self._credentials.stored(identity) is not stored:  # another process has changed its key
-                    refusal = self._check_credentials(request, identity)
+                    refusal = self._check_credentials(request, Identity(identity, decision.name))
                     decision = refusal if isinstance(refusal, Refusal) else decision
             except (StoreError, TimeoutError) as error:
                 self._log(
@@ -141,7 +145,7 @@ class Gatekeeper:
             return Refusal(400, "the path is not UTF-8 when percent-decoded")
         if identity is None:
             return Refusal(404, f"the path names no charge point; expected {self._settings.path}")
-        deviations = self._check_credentials(request, identity.id)
+        deviations = self._check_credentials(request, identity)
         if isinstance(deviations, Refusal):
             return deviations
         refusal = self._check_room(request, identity.id)
@@ -194,12 +198,17 @@ class Gatekeeper:
         cell = directory.find(identity)
         return cell is None or cell.newest is None
 
-    def _check_credentials(self, request: HandshakeRequest, identity: str) -> Refusal | tuple[str, ...]:
+    def _check_credentials(self, request: HandshakeRequest, found: Identity) -> Refusal | tuple[str, ...]:
         """Refuse without the right password, or return the deviations that the lenient policy lets pass."""
+        identity = found.id
         auth, credentials = self._settings.auth, self._credentials
+        wrong = Refusal(401, "wrong credentials", (("WWW-Authenticate", f'Basic realm="{auth.realm}"'),))
+        if self._authentication is not None and self._authentication.wanted:
+            verdict = self._ask_plugins(self._authentication, request, found)
+            if verdict is not None:
+                return () if verdict is True else wrong if verdict is False else verdict
         if not credentials.asked(identity):
             return ()
-        wrong = Refusal(401, "wrong credentials", (("WWW-Authenticate", f'Basic realm="{auth.realm}"'),))
         if not credentials.knows(identity):
             return wrong if auth.hide_unknown else Refusal(404, "this charge point is unknown")
         given = read_password(request.headers.get("authorization", ""), identity)
@@ -215,6 +224,30 @@ class Gatekeeper:
         except PasswordChecksBusy as error:
             return Refusal(503, str(error), (("Retry-After", _retry_after(RETRY_SPREAD_S)),))
         return wrong if deviations is None else deviations
+
+    def _ask_plugins(
+        self, authentication: Authentication, request: HandshakeRequest, identity: Identity
+    ) -> bool | Refusal | None:
+        """Return the verdict of the plugins, None if they have none; or a refusal for they failed."""
+        attempt = ConnectionAttempt(
+            charge_point_id=identity.id,
+            name=identity.name,
+            password=read_password(request.headers.get("authorization", ""), identity.id),
+            peer=request.peer,
+            secure=request.secure,
+            certificate=request.certificate,
+        )
+        try:
+            return authentication.verdict(attempt)
+        except NoVerdict as error:
+            self._sessions.context.observer.count("authenticate_failed", identity.id)
+            self._log(
+                logging.ERROR, request.peer, "no verdict", "%s is not authenticated: %s", identity.id, error
+            )
+            if self._settings.auth.authenticate_failure == "credentials":
+                return None
+            text = "this charge point cannot be authenticated now"
+            return Refusal(503, text, (("Retry-After", _retry_after(RETRY_SPREAD_S)),))
 
     def _try_password(self, identity: str, given: bytes) -> tuple[str, ...] | None:
         """Return the deviations of a right password; None for a wrong one."""

@@ -65,6 +65,13 @@ class AuthSettings(Section):
         least=0,
     )
     hide_unknown: bool = off("Answer an unknown id with 401 too, like a wrong password.")
+    authenticate_s: float = setting(
+        5.0, "Seconds that a handshake waits for the verdict of a plugin's `@authenticate`.", above=0
+    )
+    authenticate_failure: Literal["refuse", "credentials"] = setting(
+        "refuse",
+        "Handshakes for which such a plugin failed: refuse with 503, or let the credentials here decide.",
+    )
     realm: str = setting(
         "ocpp",
         "The realm named in a 401.",

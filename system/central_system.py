@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from gevent.pool import Pool
 
+from ..actors.plugin.authentication import Authentication
 from ..actors.plugin.plugin_system import PluginSystem
 from ..actors.plugin.routing import Router
 from ..actors.plugin.spool import Spool
@@ -302,6 +303,7 @@ class CentralSystem(PluginSystem):
             self.credentials,
             self._membership,
             {id_: self._subprotocol(name) for id_, name in settings.sessions.versions_of.items()},
+            Authentication(self._router, settings.auth.authenticate_s),
         )
         self._assessment = Assessment(
             self.store, self.versions, limits_of(settings.back_office), settings.naive_zone

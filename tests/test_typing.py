@@ -23,6 +23,7 @@ NAMES = sorted(name for name in chargehand.__all__ if name.isidentifier())
 
 GIVEN = """
 class _Meters:
+    directory: Any
     def note(self, meter: int, transaction_id: int) -> None: ...
 def export(event: TransactionEnded | TransactionCorrected) -> None: ...
 """
@@ -137,6 +138,18 @@ class Wrong(Plugin):
     def ended(self, ticket: Ticket[v16.ClearCacheResponse]) -> None:
         raise NotImplementedError
 """,
+    "a handler of handshakes that takes a call": """
+class Wrong(Plugin):
+    @authenticate
+    def admits(self, attempt: Call[v16.Authorize]) -> bool:
+        raise NotImplementedError
+""",
+    "a verdict that is none": """
+class Wrong(Plugin):
+    @authenticate(blocking=True)
+    def admits(self, attempt: ConnectionAttempt) -> str:
+        raise NotImplementedError
+""",
     "a member that its request has not": """
 class Wrong(Plugin):
     @passive(v201.TransactionEvent)
@@ -220,6 +233,10 @@ class Right(Plugin):
 
     @on_outcome(v16.Reset)
     def reset(self, ticket: Ticket[v16.ResetResponse]) -> None: ...
+
+    @authenticate
+    def admits(self, attempt: ConnectionAttempt) -> bool | None:
+        return True if attempt.password == b"secret" else None
 
     def go(self) -> None:
         ticket = self.system.unlock("CP1", until_effect=True, timeout_s=5)

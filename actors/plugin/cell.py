@@ -23,6 +23,7 @@ from ..runtime.ordered_cell import OrderedCell
 from ..runtime.threads import native_thread
 from ..session.call import Call
 from ..session.messages import AnswerSent, EventPublished, TicketEnded
+from .authentication import AttemptShown
 from .circuit_breaker import CircuitBreakerPolicy, CircuitBreakers
 from .delivered_event import DeliveredEvent
 from .detached_call import Untried
@@ -194,8 +195,8 @@ class PluginCell(OrderedCell):
         message.finish(outcome)
 
     def undelivered(self, message: object) -> None:
-        """Report a durable event that no handler will have."""
-        if type(message) is DeliveredEvent:
+        """Report a durable event, or a handshake, that no handler will have."""
+        if isinstance(message, DeliveredEvent | AttemptShown):
             message.finish(Untried("the plugin has ended"))
         else:
             super().undelivered(message)
@@ -304,7 +305,7 @@ class PluginCell(OrderedCell):
                 if type(message) is ShadowCall:
                     self._shadow_done(message.ordering_key)
                 message.return_unhandled(why)
-            elif type(message) is DeliveredEvent:
+            elif isinstance(message, DeliveredEvent | AttemptShown):
                 message.finish(Untried(why))
             elif type(message) in BOUNDED:
                 self._unseen -= 1

@@ -25,6 +25,7 @@ from ..runtime.hub_view import HubView
 from ..runtime.threads import native_thread
 from ..session.call import AnsweredCall, Call
 from ..session.messages import AnswerSent, EventPublished, TicketEnded
+from .authentication import AttemptShown, ConnectionAttempt
 from .delivered_event import DeliveredEvent
 from .detached_call import RedeliveredCall
 from .passed_call import PassedCall
@@ -48,6 +49,7 @@ M = TypeVar("M", bound="Message")
 Q = TypeVar("Q", bound="Request[Any]")
 Q_co = TypeVar("Q_co", bound="Request[Any]", covariant=True)
 W = TypeVar("W", bound="Mapping[str, Any] | None")
+V = TypeVar("V", bound=bool | None)
 E = TypeVar("E", bound=DomainEvent)
 E2 = TypeVar("E2", bound=DomainEvent)
 E3 = TypeVar("E3", bound=DomainEvent)
@@ -83,6 +85,14 @@ class _Marked(Protocol[C]):
     """Decorator of handlers that take a `C`."""
 
     def __call__(self, handler: Callable[[S, C], T], /) -> Callable[[S, C], T]: ...
+
+
+class _Authenticates(Protocol):
+    """Decorator of handlers that decide who may connect."""
+
+    def __call__(
+        self, handler: Callable[[S, ConnectionAttempt], V], /
+    ) -> Callable[[S, ConnectionAttempt], V]: ...
 
 
 if TYPE_CHECKING:
@@ -205,6 +215,26 @@ def on_outcome(action: Any = "*", *, blocking: bool = False) -> Any:
     return _marker("outcome", *_name_of(action), blocking=blocking)
 
 
+@overload
+def authenticate(handler: Callable[[S, ConnectionAttempt], V], /) -> Callable[[S, ConnectionAttempt], V]: ...
+
+
+@overload
+def authenticate(*, blocking: bool = False) -> _Authenticates: ...
+
+
+def authenticate(handler: Any = None, /, *, blocking: bool = False) -> Any:
+    """Mark what decides who may connect: `handler(self, attempt) -> bool | None`.
+
+    True admits, False refuses with 401, None leaves it to the next plugin, in the end to the credentials of the
+    settings and the store. The handshake waits for at most `auth.authenticate_s`, and nobody else does; a handler that
+    fails, is late or is out of service refuses with 503, or has no verdict (`auth.authenticate_failure`). A `blocking`
+    handler runs in a native thread of its plugin.
+    """
+    mark = _marker("authenticate", "", blocking=blocking)
+    return mark if handler is None else mark(handler)
+
+
 def _marker(kind: str, action: str, version: str = "", *, blocking: bool = False) -> Callable[[F], F]:
     def mark(handler: F) -> F:
         marks = getattr(handler, _MARK, ())
@@ -303,7 +333,7 @@ class Plugin(Actor):
 
     @classmethod
     def actions_of(cls, kind: str) -> list[str]:
-        """Return the actions with a handler of a kind: "passive", "after", "on" or "outcome"."""
+        """Return the actions with a handler of a kind: "passive", "after", "on", "outcome" or "authenticate" ("")."""
         return list(dict.fromkeys(action for found, action, _ in cls.handlers if found == kind))
 
     @classmethod
@@ -360,6 +390,8 @@ class Plugin(Actor):
             return None
         if kind is EventPublished:
             return self._hear(message.event, "on", type(message.event).__name__)
+        if kind is AttemptShown:
+            return self._authenticate(message)
         if kind is TicketEnded:
             ticket = message.ticket
             return self._hear(ticket, "outcome", ticket.action, "*", version=ticket.version)
@@ -395,6 +427,15 @@ class Plugin(Actor):
         outcome = attempt(getattr(self, name), event.call, answer)
         if type(outcome) is Failure:
             self._cell.log(outcome)
+
+    def _authenticate(self, shown: AttemptShown) -> None:
+        name = self.handler_of("authenticate", "")
+        if name is None or not shown.open:
+            return
+        shown.running = getcurrent()
+        outcome = attempt(getattr(self, name), shown.attempt)
+        shown.running = None
+        shown.finish(outcome)
 
     def _take(self, event: DomainEvent) -> Failure | None:
         name = self.handler_of("on", type(event).__name__)

@@ -60,7 +60,7 @@ class Router:
 
     `passive` has the first plugin of each row, `after` those that look at its answers, `listeners` has who is told of
     live events, by kind. `watched` is true if anybody looks at answers, or at events that may be of one. `consumers`
-    has the plugins that handle durable events, by name.
+    has the plugins that handle durable events, by name, `authenticators` those that decide who may connect, in order.
     """
 
     def __init__(self) -> None:
@@ -69,6 +69,7 @@ class Router:
         self.listeners: dict[type[DomainEvent], list[Listener]] = {}
         self.watched = False
         self.consumers: dict[str, PluginCell] = {}
+        self.authenticators: dict[str, PluginCell] = {}
         self.has_shadows = False
         self._chains: dict[Action, dict[str, PluginCell]] = {}  # by name, the back office last
         self._shadows: dict[Action, list[PluginCell]] = {}
@@ -80,6 +81,8 @@ class Router:
         """Enter a plugin's cell with all its handlers, for these versions; raises as `claimed_rows` and `add` do."""
         plugin = cell.spec.plugin
         self._by_name[cell.urn] = cell
+        if plugin.actions_of("authenticate") and not cell.shadow:
+            self.authenticators[cell.urn] = cell  # in its old place, if it is started again
         self.add(
             cell,
             passive=claimed_rows(cell.spec, versions, last_resort=last_resort),

@@ -62,7 +62,14 @@ DRAIN_S = 3.0
 
 
 def _refuse_pass_on(spec: PluginSpec) -> None:
-    """Raise `PluginHostFailed` for a plugin with a handler that passes calls on: the next plugin is in a node."""
+    """Raise `PluginHostFailed` for a plugin with a handler that passes calls on: the next plugin is in a node.
+
+    Handshakes are in a node, too.
+    """
+    if spec.plugin.actions_of("authenticate"):
+        raise PluginHostFailed(
+            f"plugin {spec.name}: a plugin host has no handshakes for @authenticate; run the plugin in a node"
+        )
     for name in dict.fromkeys(spec.plugin.handlers.values()):
         code = getattr(inspect.unwrap(getattr(spec.plugin, name)), "__code__", None)
         if code is not None and "pass_on" in code.co_names:
