@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .config.sessions import DeadlineSettings as DeadlineSettings
     from .config.sessions import SessionSettings as SessionSettings
     from .config.sessions import TagSettings as TagSettings
+    from .config.settings import CertificateSettings as CertificateSettings
     from .config.settings import HttpSettings as HttpSettings
     from .config.settings import LogSettings as LogSettings
     from .config.settings import PluginSettings as PluginSettings
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from .protocol.errors import OcppError as OcppError
     from .protocol.events import AuthorizationRequested as AuthorizationRequested
     from .protocol.events import Booted as Booted
+    from .protocol.events import CertificateExpiring as CertificateExpiring
     from .protocol.events import ChargePointOffline as ChargePointOffline
     from .protocol.events import ChargePointOnline as ChargePointOnline
     from .protocol.events import CommandEnded as CommandEnded
@@ -162,6 +164,7 @@ if TYPE_CHECKING:
     from .system.operations import ChargePointConnected as ChargePointConnected
     from .system.subscriptions import Subscription as Subscription
     from .system.tree import PluginNotFound as PluginNotFound
+    from .transport.tls import TlsError as TlsError
     from .web.server import serve_http as serve_http
 
 __version__ = "0.2.0"
@@ -216,6 +219,7 @@ _MODULES = {
     "DeadlineSettings": ".config.sessions",
     "SessionSettings": ".config.sessions",
     "TagSettings": ".config.sessions",
+    "CertificateSettings": ".config.settings",
     "HttpSettings": ".config.settings",
     "LogSettings": ".config.settings",
     "PluginSettings": ".config.settings",
@@ -243,6 +247,7 @@ _MODULES = {
     "LogStatusChanged": ".protocol.events",
     "ReservationEnded": ".protocol.events",
     "SecurityEventReceived": ".protocol.events",
+    "CertificateExpiring": ".protocol.events",
     "ChargePointOffline": ".protocol.events",
     "ChargePointOnline": ".protocol.events",
     "DomainEvent": ".protocol.events",
@@ -319,6 +324,7 @@ _MODULES = {
     "DurableSubscription": ".system.event_consumers",
     "Subscription": ".system.subscriptions",
     "PluginNotFound": ".system.tree",
+    "TlsError": ".transport.tls",
     "serve_http": ".web.server",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import click
@@ -55,9 +56,9 @@ def listeners(settings: Settings, system: Ports) -> dict[str, tuple[str, int]]:
     """Host and port by scheme, of the endpoints there are."""
     tls = settings.tls
     found = {}
-    if tls.plain or not tls.certificate:
+    if tls.plain or not tls.pairs:
         found["ws"] = (settings.host, system.port)
-    if tls.certificate:
+    if tls.pairs:
         found["wss"] = (tls.host or settings.host, system.tls_port)
     if settings.http.enabled:
         found["http"] = (settings.http.host, system.http_port)
@@ -67,7 +68,7 @@ def listeners(settings: Settings, system: Ports) -> dict[str, tuple[str, int]]:
 def bound(settings: Settings, system: Ports) -> dict[str, str]:
     """List the bound addresses: `ws://0.0.0.0:9000/ocpp/{id}`."""
     return {
-        scheme: f"{scheme}://{_in_url(host)}:{port}{'' if scheme == 'http' else settings.path}"
+        scheme: f"{_scheme(settings, scheme)}://{_in_url(host)}:{port}{'' if scheme == 'http' else settings.path}"
         for scheme, (host, port) in listeners(settings, system).items()
     }
 
@@ -75,7 +76,7 @@ def bound(settings: Settings, system: Ports) -> dict[str, str]:
 def reachable(settings: Settings, system: Ports) -> dict[str, str | None]:
     """Compute the addresses to use on this machine, None for one that is off; ws and wss need an id."""
     there = {
-        scheme: f"{scheme}://{_in_url(_concrete(host))}:{port}"
+        scheme: f"{_scheme(settings, scheme)}://{_in_url(_concrete(host))}:{port}"
         for scheme, (host, port) in listeners(settings, system).items()
     }
     prefix = settings.path.removesuffix("{id}")
@@ -84,6 +85,10 @@ def reachable(settings: Settings, system: Ports) -> dict[str, str | None]:
         "wss": there["wss"] + prefix if "wss" in there else None,
         "http": there.get("http"),
     }
+
+
+def _scheme(settings: Settings, endpoint: str) -> str:
+    return "https" if endpoint == "http" and settings.http.tls else endpoint
 
 
 def _concrete(host: str) -> str:
@@ -116,5 +121,6 @@ def announce(settings: Settings, ports: Ports, folder: DataFolder) -> None:
         click.echo(f"{scheme:<6} {url}")
     if settings.http.enabled and not (settings.http.open or settings.http.token):
         click.echo(f"token  {folder.path / 'token'}")
-    folder.write_run(reachable(settings, ports))
+    trusted = [str(Path(pair.certificate).absolute()) for pair in settings.tls.pairs if settings.http.tls]
+    folder.write_run(reachable(settings, ports) | ({"certificates": trusted} if trusted else {}))
     click.echo("ready")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import http.client
 import json
+import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
+from ..protocol.x509 import pem_blocks
 from .addresses import configured
 from .configuration import read_settings
 from .data_folder import DataFolder
@@ -51,24 +54,31 @@ class ApiReply:
 
 
 class Api:
-    """Client of one server's API. Failures raise `CommandFailed`, wrong arguments `CommandMisused`."""
+    """Client of one server's API. Failures raise `CommandFailed`, wrong arguments `CommandMisused`.
 
-    def __init__(self, url: str, token: str, hint: str = "") -> None:
+    The certificate of a server is that in one of the files `trusted`, whatever it names; without any it is checked as
+    usual.
+    """
+
+    def __init__(self, url: str, token: str, hint: str = "", trusted: Sequence[str] = ()) -> None:
         self._url = url
         self._token = token
         self._hint = hint
+        self._trusted = trusted
 
     @classmethod
     def of(cls, settings: Settings, *, url: str | None = None, token: str | None = None) -> Self:
         """Make a client for the server that uses the data folder, or for the address in the settings if none does."""
         folder = DataFolder(settings.data)
-        found, hint = url or folder.read_run().get("http"), ""
+        run = {} if url else folder.read_run()
+        found, hint = url or run.get("http"), ""
         if not found:
             found = configured(settings)["http"]
             hint = f" (the address in the settings: no server runs in the data folder {settings.data})"
         if found is None:
             raise CommandFailed("HTTP is turned off in the settings; --url names another server")
-        return cls(found, token or settings.http.token or folder.read_token(), hint)
+        token = token or settings.http.token or folder.read_token()
+        return cls(found, token, hint, run.get("certificates", ()))
 
     def get(self, *path: str, **query: str) -> dict[str, Any]:
         """Get the resource at a path, given as unquoted segments."""
@@ -144,13 +154,38 @@ class Api:
             connection.close()
 
     def _connection(self, timeout_s: float) -> tuple[http.client.HTTPConnection, str]:
-        kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
         try:
             parts = urlsplit(self._url)
-            kind, host, port = kinds[parts.scheme], parts.hostname or "", parts.port
+            secure, host, port = SECURE[parts.scheme], parts.hostname or "", parts.port
         except (KeyError, ValueError) as error:
             raise CommandMisused(f"{self._url} is not a URL like http://127.0.0.1:8080") from error
-        return kind(host, port, timeout=timeout_s), parts.path.rstrip("/")
+        path = parts.path.rstrip("/")
+        if not secure:
+            return http.client.HTTPConnection(host, port, timeout=timeout_s), path
+        if self._trusted:
+            return PinnedConnection(host, port, timeout_s, self._trusted), path
+        return http.client.HTTPSConnection(host, port, timeout=timeout_s), path
+
+
+SECURE = {"http": False, "https": True}
+
+
+class PinnedConnection(http.client.HTTPSConnection):
+    """Connection to a server of this machine, whose certificate is the one in a file, whatever it names."""
+
+    def __init__(self, host: str, port: int | None, timeout_s: float, files: Sequence[str]) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        super().__init__(host, port, timeout=timeout_s, context=context)
+        self._files = files
+
+    def connect(self) -> None:
+        """Connect. Raises OSError for another certificate."""
+        super().connect()
+        shown = self.sock.getpeercert(binary_form=True)
+        if not any(pem_blocks(Path(file).read_bytes())[:1] == [shown] for file in self._files):
+            self.close()
+            raise OSError(None, f"its certificate is not that of {', '.join(self._files)}")
 
 
 def why(status: int, answer: Mapping[str, Any], subject: str = "") -> str:

@@ -1,8 +1,9 @@
 """Channel between `serve --workers` and each worker process: a socket pair, the worker's end as its standard input.
 
 The parent hands over the settings (which may have secrets, so no file and no option has them) and then the list
-of all workers, each time it changes; the worker reports once that it is ready. Each end notices the end of the other: a
-worker whose parent has closed the channel, or has died, stops in order.
+of all workers, each time it changes, with the number of times that the files of TLS were to be read again; the worker
+reports once that it is ready, and passes on that all are to read them. Each end notices the end of the other: a worker
+whose parent has closed the channel, or has died, stops in order.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 MESSAGE_BYTES = 256 * 1024 * 1024
 """The longest message: far over any settings, and under the length that any text gives, typed at a worker by hand."""
 READ_BYTES = 65_536
-READY = b"R"
+READY, RELOAD = b"R", b"L"
 STDIN = 0
 
 
@@ -40,9 +41,9 @@ def handover(settings: Settings, worker: Worker) -> bytes:
     return frame(pickle.dumps((settings, worker)), MESSAGE_BYTES)
 
 
-def worker_views(workers: Sequence[dict[str, Any]]) -> bytes:
-    """Encode an update of the list of worker processes."""
-    return frame(json.dumps(list(workers)).encode(), MESSAGE_BYTES)
+def worker_views(workers: Sequence[dict[str, Any]], reloads: int) -> bytes:
+    """Encode an update of the list of worker processes, and of the number of reloads."""
+    return frame(json.dumps({"workers": list(workers), "reloads": reloads}).encode(), MESSAGE_BYTES)
 
 
 class Channel:
@@ -69,15 +70,28 @@ class Channel:
         """Tell the parent that this one serves."""
         os.write(self._descriptor, READY)
 
-    def follow(self, worker: Worker, ended: Callable[[], None]) -> None:
-        """Keep the list of workers up to date until the parent has ended or closed the channel; then call `ended`."""
-        start = get_original("_thread", "start_new_thread")
-        start(self._follow, (worker, ended))
+    def reload_all(self) -> None:
+        """Ask the parent to have all worker processes read the files of TLS again."""
+        os.write(self._descriptor, RELOAD)
 
-    def _follow(self, worker: Worker, ended: Callable[[], None]) -> None:
+    def follow(
+        self, worker: Worker, ended: Callable[[], None], reload: Callable[[], None] = lambda: None
+    ) -> None:
+        """Keep the list of workers up to date until the parent has ended or closed the channel; then call `ended`.
+
+        `reload` is called when the files of TLS are to be read again.
+        """
+        start = get_original("_thread", "start_new_thread")
+        start(self._follow, (worker, ended, reload))
+
+    def _follow(self, worker: Worker, ended: Callable[[], None], reload: Callable[[], None]) -> None:
         try:
             while True:
-                worker.all = json.loads(self._receive())
+                told = json.loads(self._receive())
+                worker.all = told["workers"]
+                if told["reloads"] > worker.reloads:
+                    worker.reloads = told["reloads"]
+                    reload()
         except (OSError, EOFError, FrameTooLong):
             ended()
 

@@ -58,8 +58,8 @@ class DataFolder:
             os.close(self._lock)  # the file stays: were it removed, two servers could hold two of that name
             self._lock = None
 
-    def write_run(self, addresses: Mapping[str, str | None]) -> None:
-        """Tell where this process listens."""
+    def write_run(self, addresses: Mapping[str, Any]) -> None:
+        """Tell where this process listens, and with which certificates."""
         write_private(self.path / RUN_FILE, json.dumps({"pid": os.getpid(), **addresses}) + "\n")
 
     def remove_run(self) -> None:

@@ -44,6 +44,7 @@ COMMANDS = {
     "tags": ("tags:tags", "Show and change who may charge."),
     "tickets": ("tickets:tickets", "Show and cancel commands to charge points."),
     "tokens": ("tokens:tokens", "Show, make and revoke tokens of the HTTP API."),
+    "tls": ("tls:tls", "Show the certificates of the server, and have it read them again."),
     "transactions": ("transactions:transactions", "Show, export and close transactions."),
     "tree": ("supervision:tree", "Show the supervision tree: states, restarts, inboxes, last crashes."),
 }

@@ -99,10 +99,13 @@ class Parent:
                 coordinator_path=coordinator_server.path,
                 first=first and number == 1,
                 all=workers.views(),
+                reloads=workers.reloads,
             )
-            return WorkerProcess(handover(settings, worker))
+            return WorkerProcess(handover(settings, worker), reload=workers.reload)
 
         workers = Workers(settings.workers, self._policy(), spawn, worker_views)
+        if settings.tls.pairs:
+            self._signals.reload_with(workers.reload)
         in_order = False
         workers.start()
         try:

@@ -5,6 +5,7 @@ One rule: at its end it reports the reason in one line, and leaves a folder that
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -17,6 +18,7 @@ import gevent
 from .. import __version__
 from ..store.store import StoreError
 from ..system.central_system import CentralSystem, SystemFailed
+from ..transport.tls import TlsError
 from ..web.server import serve_http
 from .addresses import announce, introduce
 from .configuration import read_settings
@@ -96,6 +98,8 @@ class Program:
         logger.info("open files are limited to %d", raise_open_files())
         self._introduce()
         self._start()
+        if self._settings.tls.pairs:
+            self._signals.reload_with(self.reload)
         tune_collector()
         try:
             self._announce()
@@ -109,6 +113,11 @@ class Program:
             return FAILED
         logger.info("stopped")
         return 0
+
+    def reload(self) -> None:
+        """Read the files of TLS again; those of no use are logged. From any thread."""
+        with contextlib.suppress(TlsError, RuntimeError):
+            self._system.reload_tls()
 
     def _introduce(self) -> None:
         introduce(self._settings)

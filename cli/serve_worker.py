@@ -48,7 +48,8 @@ def serve() -> int:
     find_plugins_here()
     try:
         program = WorkerProgram(settings, worker, channel)
-        channel.follow(worker, program.parent_ended)
+        worker.reload_all = channel.reload_all
+        channel.follow(worker, program.parent_ended, program.reload)
         return program.run()
     except OSError as error:
         raise cannot_start(error) from error

@@ -1,14 +1,17 @@
-"""The signals that ask a process to stop: the first stops it in order, the second ends it at once."""
+"""The signals that ask a process to stop: the first stops it in order, the second ends it at once; and SIGHUP."""
 
 from __future__ import annotations
 
 import faulthandler
 import logging
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,13 @@ class StopSignals:
         """Start to catch the signals."""
         for number in SIGNALS:
             signal.signal(number, self._signalled)
+
+    def reload_with(self, reload: Callable[[], object]) -> None:
+        """Call `reload` in a greenlet of the hub at each SIGHUP from now on, which would end the process without."""
+        loop = self._hub.loop
+        signal.signal(
+            signal.SIGHUP, lambda *_: loop.run_callback_threadsafe(lambda: gevent.spawn(reload) and None)
+        )
 
     def stopped(self) -> None:
         """Note that the process has stopped in time."""

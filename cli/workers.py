@@ -20,6 +20,7 @@ from gevent.event import AsyncResult, Event
 from gevent.subprocess import Popen
 
 from ..supervisor.rules import Budget, Policy
+from .channel import READY, RELOAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,10 +29,16 @@ COMMAND = (sys.executable, "-m", "chargehand", "serve-worker")
 
 
 class WorkerProcess:
-    """Worker process, started by the constructor, which gets the first message to it. Raises OSError."""
+    """Worker process, started by the constructor, which gets the first message to it. Raises OSError.
 
-    def __init__(self, first: bytes, command: Sequence[str] = COMMAND) -> None:
+    `reload` is called when it asks that all of them read the files of TLS again.
+    """
+
+    def __init__(
+        self, first: bytes, command: Sequence[str] = COMMAND, reload: Callable[[], None] = lambda: None
+    ) -> None:
         self.ready = Event()
+        self._reload = reload
         self._channel, theirs = socket.socketpair()
         self._to_tell = [first]
         self._told = Event()
@@ -64,8 +71,11 @@ class WorkerProcess:
 
     def _listen(self) -> None:
         with contextlib.suppress(OSError):
-            if self._channel.recv(1):
-                self.ready.set()
+            while told := self._channel.recv(1):
+                if told == READY:
+                    self.ready.set()
+                elif told == RELOAD:
+                    self._reload()
 
     def wait(self) -> int:
         """Wait for its end; its exit status, negative for a signal. Then nothing of it is left."""
@@ -153,7 +163,7 @@ class Workers:
         count: int,
         policy: Policy,
         spawn: Callable[..., Process],
-        encode: Callable[[list[dict[str, Any]]], bytes],
+        encode: Callable[[list[dict[str, Any]], int], bytes],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -162,6 +172,7 @@ class Workers:
         self._places = [WorkerSlot(number, policy) for number in range(1, count + 1)]
         self._spawn = spawn
         self._encode = encode
+        self.reloads = 0
         self._clock = clock
         self._chance = random.Random()  # noqa: S311 - no secret
         self._keepers: list[Any] = []
@@ -243,7 +254,15 @@ class Workers:
 
     def _changed(self, place: WorkerSlot, state: str) -> None:
         place.state = state
-        told = self._encode(self.views())
+        self._tell_all()
+
+    def reload(self) -> None:
+        """Have all worker processes read the files of TLS again."""
+        self.reloads += 1
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        told = self._encode(self.views(), self.reloads)
         for one in self._places:
             if one.process is not None:
                 one.process.tell(told)

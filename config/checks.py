@@ -14,13 +14,8 @@ from .settings import Settings
 
 def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
     """Faults between settings, each with the other settings (`section.key`) that take part in it."""
-    tls, supervision = settings.tls, settings.supervision
-    if tls.key and not tls.certificate:
-        yield (("tls", "certificate"), "missing, though tls.key is given"), ("tls.key",)
-    if tls.certificate and not tls.key:
-        yield (("tls", "key"), "missing, though tls.certificate is given"), ("tls.certificate",)
-    if not tls.plain and not tls.certificate:
-        yield (("tls", "plain"), "false serves nothing without tls.certificate"), ("tls.certificate",)
+    supervision = settings.supervision
+    yield from _tls(settings)
     if supervision.backoff_max_s < supervision.backoff_min_s:
         text = f"must be at least supervision.backoff_min_s, which is {supervision.backoff_min_s:g}"
         yield (("supervision", "backoff_max_s"), text), ("supervision.backoff_min_s",)
@@ -35,6 +30,23 @@ def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
         first = taken.setdefault((host, port), key)
         if port and first != key:
             yield (tuple(key.split(".")), f"{port} is the value of {first} already"), (first,)
+
+
+def _tls(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
+    """Yield the conflicts of settings for TLS."""
+    tls = settings.tls
+    if tls.key and not tls.certificate:
+        yield (("tls", "certificate"), "missing, though tls.key is given"), ("tls.key",)
+    if tls.certificate and not tls.key:
+        yield (("tls", "key"), "missing, though tls.certificate is given"), ("tls.certificate",)
+    if not tls.plain and not tls.pairs:
+        yield (("tls", "plain"), "false serves nothing without tls.certificate"), ("tls.certificate",)
+    if tls.client_ca and not tls.pairs:
+        yield (("tls", "client_ca"), "serves nothing without tls.certificate"), ("tls.certificate",)
+    if tls.client_crl and not tls.client_ca:
+        yield (("tls", "client_ca"), "missing, though tls.client_crl is given"), ("tls.client_crl",)
+    if settings.http.tls and not tls.pairs:
+        yield (("http", "tls"), "true needs tls.certificate"), ("tls.certificate",)
 
 
 def _shared(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
@@ -57,7 +69,7 @@ def _shared(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
 def _listeners(settings: Settings) -> Iterator[tuple[str, str, int]]:
     if settings.tls.plain:
         yield "port", settings.host, settings.port
-    if settings.tls.certificate:
+    if settings.tls.pairs:
         yield "tls.port", settings.tls.host or settings.host, settings.tls.port
     if settings.http.enabled:
         yield "http.port", settings.http.host, settings.http.port
@@ -102,7 +114,7 @@ def check_exposure(settings: Settings) -> None:
 def _hosts(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.tls.plain or not settings.tls.host:
         yield "host", settings.host
-    if settings.tls.certificate and settings.tls.host:
+    if settings.tls.pairs and settings.tls.host:
         yield "tls.host", settings.tls.host
 
 

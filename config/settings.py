@@ -51,16 +51,60 @@ class PluginSettings(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSettings(Section):
+    """A certificate of the server, with its key."""
+
+    certificate: str = required("File with the certificate chain (PEM).", pattern=r".+", wanted="a file")
+    key: str = required("File with its private key (PEM).", pattern=r".+", wanted="a file")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings(Section):
     """The wss endpoint. It is opened beside ws as soon as a certificate is given."""
 
     certificate: str = setting("", "File with the server's certificate chain (PEM); starts wss.")
     key: str = setting("", "File with the private key of the certificate (PEM).")
+    certificates: tuple[CertificateSettings, ...] = setting(
+        (),
+        "Certificates beside that one, as tables with certificate and key: one for each kind of key (RSA, ECDSA), so "
+        "that all suites can be used.",
+        sample='[{certificate = "rsa.pem", key = "rsa.key"}]',
+    )
+    client_ca: str = setting(
+        "",
+        "File with the CAs of client certificates (PEM), or a folder of such; clients are asked for a certificate.",
+    )
+    client_crl: str = setting(
+        "",
+        "File with revocation lists of these CAs (PEM), or a folder of such files; with it each CA that signs client "
+        "certificates needs a list that has not run out.",
+    )
+    suites: tuple[str, ...] = setting(
+        (),
+        "Suites of TLS 1.2 by their names in OpenSSL or IANA, the preferred one first; empty for those of the security "
+        "white paper and others of the same strength. Those of TLS 1.3 are always there.",
+        sample='["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_RSA_WITH_AES_128_GCM_SHA256"]',
+    )
+    reload_s: float = setting(
+        10.0,
+        "Seconds between two looks whether the files have changed, which are then read again; 0 never looks.",
+        least=0,
+    )
+    expiry_warn_days: float = setting(
+        30.0, "Days before a certificate runs out from which that is warned of; 0 never warns.", least=0
+    )
     host: str = setting(
         "", "Address for wss; empty means the same as `host`.", pattern=r"\S*", wanted="an address"
     )
     port: int = port_number(9443, "Port for wss; 0 takes any free one.")
     plain: bool = on("Keep ws beside wss; false serves wss only.")
+
+    @property
+    def pairs(self) -> tuple[CertificateSettings, ...]:
+        """Certificates with their keys, the single pair first; empty without TLS."""
+        if not self.certificate:
+            return self.certificates
+        return (CertificateSettings(certificate=self.certificate, key=self.key), *self.certificates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +226,7 @@ class HttpSettings(Section):
     enabled: bool = off("Serve the HTTP API; the command line turns it on.")
     host: str = setting("127.0.0.1", "Address for HTTP.", pattern=r"\S+", wanted="an address")
     port: int = port_number(8080, "Port for HTTP; 0 takes any free one.")
+    tls: bool = off("Serve HTTP over TLS, with the certificates of `tls`.")
     open: bool = off("Disable bearer-token authentication of the HTTP API (loopback only).")
     failed_logins: int = setting(
         30,

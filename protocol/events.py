@@ -214,6 +214,14 @@ class NodeLeft(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
     node: str
 
 
+class CertificateExpiring(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A certificate or a revocation list in a file of TLS runs out soon, or has run out. Live."""
+
+    file: str
+    name: str
+    expires_at: dt.datetime
+
+
 LIVE: tuple[type[DomainEvent], ...] = (
     ChargePointOnline,
     ChargePointOffline,
@@ -226,6 +234,7 @@ LIVE: tuple[type[DomainEvent], ...] = (
     PluginReleased,
     NodeJoined,
     NodeLeft,
+    CertificateExpiring,
 )
 """All live events."""
 

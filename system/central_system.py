@@ -61,6 +61,7 @@ from .operations import Operations
 from .reports import Reports
 from .subscriptions import QUEUE_LIMIT, Subscription, Subscriptions
 from .ticket_store import TicketStore
+from .tls_files import TlsFiles
 from .tree import Tree, spec_of
 from .wiring import SystemHost, context_of, open_coordinator
 
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from ..remote.cluster.coordinator import Coordinator
     from ..store.records import Spooled, Transaction
     from ..store.store import Receipt, Store
+    from ..transport.tls import ServerTls
     from .bulk import Bulk
     from .charge_point_filter import ChargePointFilter
     from .event_consumers import DurableSubscription
@@ -192,6 +194,7 @@ class CentralSystem(PluginSystem):
         self.home = self._scheduler.inlet
         self._commands.open()
         self._timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
+        self._tls_files.start()
         watchdog_s = self.settings.supervision.watchdog_s
         if watchdog_s > 0:
             # What is on standard error is the host's affair; the program has asked for it.
@@ -207,6 +210,8 @@ class CentralSystem(PluginSystem):
         self._scheduler = Scheduler()
         self._timers = HubTimers(self._clock)
         self._router = Router()
+        # Before anything is opened: files of no use end the start here.
+        self._tls_files = TlsFiles(settings, self._timers, self.counters, self._utc_now, self._router.publish)
         self._directory = Directory()
         self._pool = Pool()
         self._running: set[Any] = set()
@@ -234,7 +239,7 @@ class CentralSystem(PluginSystem):
             settings.auth.credentials,
             self.store.collections.credentials,
             required=settings.auth.required,
-            now=lambda: dt.datetime.fromtimestamp(self._clock.time(), dt.UTC),
+            now=self._utc_now,
         )
         durable_tickets = None
         if self.store.durable:
@@ -332,6 +337,7 @@ class CentralSystem(PluginSystem):
             events=self._durable_events,
             event_reader=self._event_reader,
             living=self._membership.living if self._membership is not None else None,
+            tls=self._tls_files.wss,
         )
         self._commands = Commands(
             registry=self._registry,
@@ -439,6 +445,7 @@ class CentralSystem(PluginSystem):
         return limit_s + own_s if limit_s else self._children_s
 
     def _let_go(self) -> None:
+        self._tls_files.stop()
         self._context.log_limit.sum_up()
         for cell in self._directory:
             self._sessions.let_go(cell)
@@ -907,7 +914,33 @@ class CentralSystem(PluginSystem):
             return []
         return [view | {"here": view["worker"] == worker.number} for view in worker.all]
 
+    # -- TLS ---------------------------------------------------------------------------------------
+
+    @property
+    def http_tls(self) -> ServerTls | None:
+        """TLS of the HTTP API; None if it is served without."""
+        return self._tls_files.http
+
+    @from_any_thread
+    def certificates(self) -> list[dict[str, Any]]:
+        """List the server's certificates, those of the CAs of clients, and revocation lists, with their ends."""
+        return self._tls_files.view()
+
+    @from_any_thread
+    def reload_tls(self) -> None:
+        """Read the files of TLS again, for connections that come from now on; open ones go on.
+
+        Only in this process: worker processes have the others told by `worker.reload_all`. Raises `TlsError` for files
+        that cannot be used: those before stay in use.
+        """
+        if self._root is None:
+            raise RuntimeError("the central system is not running")
+        self._tls_files.reload()
+
     # -- Inside ------------------------------------------------------------------------------------
+
+    def _utc_now(self) -> dt.datetime:
+        return dt.datetime.fromtimestamp(self._clock.time(), dt.UTC)
 
     def _plugins_cell(self) -> Cell | None:
         return self._tree.cells.get("plugins") if self._root is not None else None
@@ -949,4 +982,5 @@ class CentralSystem(PluginSystem):
         now = self._clock.monotonic()
         self._sessions.sweep(now)
         self._warn_of_unused_keys()
+        self._tls_files.warn()
         self._timers.call_at(now + SWEEP_S, self._sweep)

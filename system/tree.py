@@ -22,7 +22,6 @@ from ..supervisor.supervisor import Supervisor
 from ..transport.greenlet_transport import GreenletTransport
 from ..transport.reactor_transport import ReactorTransport
 from ..transport.server import WebSocketServer
-from ..transport.tls import server_context
 from .cluster_plugins import ClusterPlugins
 from .event_consumers import EventConsumers
 
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from ..admission.gatekeeper import Gatekeeper
     from ..config.settings import PluginSettings, Settings
     from ..store.store import Store
+    from ..transport.tls import ServerTls
     from .central_system import CentralSystem
     from .event_consumers import DurableEvents
     from .event_reader import EventReader
@@ -81,6 +81,7 @@ class Tree:
     redelivered_here: Callable[[Collection[str]], Collection[str]] | None = None
     # Likewise: names of the processes that live.
     living: Callable[[], Collection[str]] | None = None
+    tls: ServerTls | None = None  # of wss
     cells: dict[str, Cell] = field(default_factory=dict)
 
     def policy(self) -> Policy:
@@ -253,12 +254,11 @@ class Tree:
     def _endpoints(self) -> list[ChildSpec]:
         settings, system = self.settings, self.system
         tls, children = settings.tls, []
-        if tls.plain or not tls.certificate:
+        if tls.plain or self.tls is None:
             children.append(self._endpoint("ws", settings.host, lambda address: self._server(address, None)))
-        if tls.certificate:
-            tls_context = server_context(tls.certificate, tls.key)
+        if self.tls is not None:
             host = tls.host or settings.host
-            children.append(self._endpoint("wss", host, lambda address: self._server(address, tls_context)))
+            children.append(self._endpoint("wss", host, lambda address: self._server(address, self.tls)))
         if settings.http.enabled:
             http = self.http
             if http is None:
@@ -287,7 +287,7 @@ class Tree:
             start_s=supervision.start_s,
         )
 
-    def _server(self, address: tuple[str, int], tls_context: Any) -> WebSocketServer:
+    def _server(self, address: tuple[str, int], tls: ServerTls | None) -> WebSocketServer:
         return WebSocketServer(
             address,
             gate=self.gatekeeper,
@@ -296,7 +296,7 @@ class Tree:
             else GreenletTransport(self.running),
             limits=self.settings.sessions,
             timers=self.context.timers,
-            tls=tls_context,
+            tls=tls,
             pool=self.pool,
             share_port=self.share_ports,
         )

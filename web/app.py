@@ -47,6 +47,7 @@ from .requests import (
 from .storage import Backup, SpoolResource
 from .supervision import CountersResource, Crashes, Health, Nodes, Plugins, Supervision
 from .tags import Tags
+from .tls import Tls
 from .tokens import Tokens
 from .transactions import Transactions
 from .verbs import VerbResource
@@ -99,6 +100,9 @@ def make_app(
     app.add_route(f"{ROOT}/plugins", plugins)
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/release", plugins, suffix="release")
     app.add_route(f"{ROOT}/plugins/{{name:segment}}/promote", plugins, suffix="promote")
+    tls = Tls(system)
+    app.add_route(f"{ROOT}/tls", tls)
+    app.add_route(f"{ROOT}/tls/reload", tls, suffix="reload")
     app.add_route(f"{ROOT}/backup", Backup(system, stop))
     spool = SpoolResource(system)
     app.add_route(f"{ROOT}/spool", spool)

@@ -232,6 +232,8 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                 )
             },
             f"{root}/backup": {"post": _backup()},
+            f"{root}/tls": {"get": _read("The certificates in use, and when they run out")},
+            f"{root}/tls/reload": {"post": _reload_tls()},
             f"{root}/spool/dead-events/{{number}}": {
                 "delete": _change("Forget a dead event for good", "number")
             },
@@ -406,6 +408,15 @@ def _backup() -> dict[str, Any]:
         "409": _problem("The store is no file, or another backup is being made"),
         "503": _problem("The central system stops"),
         "507": _problem("There is no room for it, or it could not be made"),
+    }
+    return described | {"responses": described["responses"] | more}
+
+
+def _reload_tls() -> dict[str, Any]:
+    described = _read("Read the files of TLS again; no connection is lost")
+    more = {
+        "409": _problem("There is no TLS"),
+        "422": _problem("The files cannot be used; the certificates before stay in use"),
     }
     return described | {"responses": described["responses"] | more}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import gevent
 from gevent.pool import Pool
 from gevent.pywsgi import Input, WSGIHandler, WSGIServer
+from gevent.socket import wait_read
 
 from ..config.checks import is_loopback
 from ..config.errors import ConfigError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..system.central_system import CentralSystem
+    from ..transport.tls import ServerTls
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,8 @@ def serve_http(system: CentralSystem, address: tuple[str, int], *, share_port: b
     token = choose_token(system.settings)
     stop = Stop()
     remove_leftover(system.settings)
-    server = Server(address, make_app(system, token, stop), stop, share_port=share_port)
+    tls = system.http_tls if system.settings.http.tls else None
+    server = Server(address, make_app(system, token, stop), stop, share_port=share_port, tls=tls)
     return HttpListener(server, lambda: None if share_port else publish_token(system.settings, token))
 
 
@@ -224,9 +227,16 @@ class Server(WSGIServer):
     """Server of one application."""
 
     def __init__(
-        self, address: tuple[str, int], application: Any, stop_signal: Stop, *, share_port: bool = False
+        self,
+        address: tuple[str, int],
+        application: Any,
+        stop_signal: Stop,
+        *,
+        share_port: bool = False,
+        tls: ServerTls | None = None,
     ) -> None:
         self.connections = Pool(MAX_CONNECTIONS)
+        options: dict[str, Any] = {} if tls is None else {"ssl_context": tls.loaded.context}
         super().__init__(
             address,
             application,
@@ -235,8 +245,10 @@ class Server(WSGIServer):
             log=None,
             error_log=logger,
             environ={"SERVER_NAME": address[0]},  # or it would ask the DNS for it
+            **options,
         )
         self._share_port = share_port
+        self._tls = tls
         self.stop_signal = stop_signal
         self.handlers: set[Handler] = set()
 
@@ -246,3 +258,19 @@ class Server(WSGIServer):
             self.socket = listen(self.address, self.backlog)
             self.address = self.socket.getsockname()
         super().init_socket()
+
+    def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> Any:
+        """Do the TLS handshake within the time limit of headers; log a failure in one line."""
+        tls: Any = self._tls
+        try:
+            with gevent.Timeout(HEADERS_TIMEOUT_S, TimeoutError("it was not finished in time")):
+                wait_read(client_socket.fileno())
+                wrapped = tls.loaded.context.wrap_socket(client_socket, server_side=True)
+        except OSError as error:
+            logger.info("HTTP: TLS handshake of %s: %s", address[0], error)
+            client_socket.close()
+            return None
+        try:
+            return self.handle(wrapped, address)
+        finally:
+            wrapped.close()

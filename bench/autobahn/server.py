@@ -13,12 +13,13 @@ import gevent
 
 from chargehand.actors.runtime.timers import HubTimers, SystemClock
 from chargehand.config.sessions import SessionSettings
+from chargehand.config.settings import TlsSettings
 from chargehand.transport.connection import SocketConnection
 from chargehand.transport.gate import Admission, HandshakeRequest, Refusal
 from chargehand.transport.greenlet_transport import GreenletTransport
 from chargehand.transport.reactor_transport import ReactorTransport
 from chargehand.transport.server import WebSocketServer
-from chargehand.transport.tls import server_context
+from chargehand.transport.tls import ServerTls
 
 logger = logging.getLogger("autobahn")
 
@@ -62,7 +63,8 @@ def main() -> None:
         max_message_bytes=size, max_outbox_bytes=2 * size, messages_per_s=0, bytes_per_s=0
     )
     timers = HubTimers(SystemClock())
-    tls = server_context(options.certificate, options.key) if options.certificate else None
+    certificate = TlsSettings(certificate=options.certificate, key=options.key)
+    tls = ServerTls(certificate) if options.certificate else None
     for port, transport in ((options.greenlet, GreenletTransport()), (options.reactor, ReactorTransport())):
         address = ("127.0.0.1", port)
         WebSocketServer(

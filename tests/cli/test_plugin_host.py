@@ -59,7 +59,7 @@ def test_a_parent_that_ends_or_is_none_is_told(ends, said):
 
 def test_a_list_of_workers_that_comes_with_the_first_message_is_not_lost(ends):
     parent, made = ends
-    parent.sendall(handover(SETTINGS, WORKER) + worker_views([{"worker": 7}]))
+    parent.sendall(handover(SETTINGS, WORKER) + worker_views([{"worker": 7}], 0))
     parent.shutdown(socket.SHUT_WR)
     _, worker = made.read()
     ended = Event()
@@ -79,7 +79,7 @@ def test_lists_of_workers_are_taken_until_the_parent_ends(ends):
     back = gevent.get_hub().loop.async_()
     back.start(ended.set)
     made.follow(worker, back.send)
-    parent.sendall(worker_views([{"worker": 1}]) + worker_views([{"worker": 1}, {"worker": 2}]))
+    parent.sendall(worker_views([{"worker": 1}], 0) + worker_views([{"worker": 1}, {"worker": 2}], 0))
     parent.shutdown(socket.SHUT_WR)
     assert ended.wait(LIMIT_S)
     back.stop()

@@ -50,7 +50,7 @@ class WorkersHarness:
         self.now = 0.0
         self.started = []
         self.fails = False
-        self.workers = Workers(count, policy, self.spawn, list, clock=lambda: self.now)
+        self.workers = Workers(count, policy, self.spawn, lambda views, _: views, clock=lambda: self.now)
         self.workers.start()
 
     def spawn(self, number, *, first):

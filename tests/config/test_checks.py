@@ -45,6 +45,15 @@ def test_a_forgotten_section_is_a_fault_and_not_the_default():
     [
         (Settings(tls=TlsSettings(certificate="c")), "tls.key: missing, though tls.certificate is given"),
         (Settings(tls=TlsSettings(key="k")), "tls.certificate: missing, though tls.key is given"),
+        (
+            Settings(tls=TlsSettings(client_ca="c")),
+            "tls.client_ca: serves nothing without tls.certificate",
+        ),
+        (
+            Settings(tls=TlsSettings(certificate="c", key="k", client_crl="l")),
+            "tls.client_ca: missing, though tls.client_crl is given",
+        ),
+        (Settings(http=HttpSettings(tls=True)), "http.tls: true needs tls.certificate"),
         (Settings(tls=TlsSettings(plain=False)), "tls.plain: false serves nothing without tls.certificate"),
         (
             Settings(supervision=SupervisionSettings(backoff_max_s=0.1)),

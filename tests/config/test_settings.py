@@ -30,7 +30,9 @@ def test_the_library_opens_no_http_port_unless_asked():
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda cls: cls.__name__)
 def test_every_section_is_frozen_slotted_and_keyword_only(section):
-    made = section(class_name="a:B") if section is PluginSettings else section()
+    made = section(
+        **{one.name: "a:B" for one in dataclasses.fields(section) if one.default is one.default_factory}
+    )
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(made, dataclasses.fields(section)[0].name, None)
     assert not hasattr(made, "__dict__")

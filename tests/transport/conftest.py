@@ -18,6 +18,7 @@ from chargehand.transport.gate import Admission, HandshakeRequest, Refusal
 from chargehand.transport.greenlet_transport import GreenletTransport
 from chargehand.transport.reactor_transport import ReactorTransport
 from chargehand.transport.server import WebSocketServer
+from chargehand.transport.tls import ServerTls
 
 from ..certificates import make_certificate
 from ..hub import settle, until
@@ -64,7 +65,7 @@ class FakeGate:
 class ServerHarness:
     """Server, its gate and its clients."""
 
-    def __init__(self, transport: str, tls: ssl.SSLContext | None = None, **limits: Any) -> None:
+    def __init__(self, transport: str, tls: ServerTls | None = None, **limits: Any) -> None:
         self.gate = FakeGate()
         self.timers = HubTimers(SystemClock())
         self.pool = Pool()  # what serves requests; empty when nothing is under way

@@ -8,8 +8,8 @@ import gevent
 import pytest
 
 from chargehand.transport.gate import Refusal
-from chargehand.transport.tls import server_context
 
+from ..certificates import tls_of
 from ..hub import settle, until
 from .client import request
 from .test_handshake import SUBPROTOCOL
@@ -49,7 +49,7 @@ def test_what_is_no_request_is_answered_with_400_and_noted_in_one_line(served, d
 @pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
 @pytest.mark.parametrize("missing", [1, 2, 3, 20])
 def test_half_a_request_is_refused_and_attaches_nothing(serve, certificate, missing, secure):
-    served = serve(tls=server_context(*map(str, certificate)) if secure else None)
+    served = serve(tls=tls_of(certificate) if secure else None)
     client = served.client(trust=certificate[0] if secure else None)
     client.sends(request(SUBPROTOCOL)[:-missing])
     if secure:
@@ -97,7 +97,7 @@ def test_a_client_that_goes_before_it_has_asked_is_nothing_to_speak_of(served):
 @pytest.mark.parametrize("reset", [True, False], ids=["reset", "no close_notify"])
 @pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
 def test_a_client_that_is_gone_at_any_moment_costs_one_line_at_most(serve, certificate, begun, reset, secure):
-    tls = server_context(*map(str, certificate)) if secure else None
+    tls = tls_of(certificate) if secure else None
     served = serve(tls=tls)
     trust = certificate[0] if secure else None
     client = served.client(trust=trust)

@@ -8,9 +8,8 @@ import gevent.socket
 import pytest
 
 from chargehand.protocol.websocket import Codec, Role
-from chargehand.transport.tls import server_context
 
-from ..certificates import make_certificate
+from ..certificates import make_certificate, tls_of
 from ..hub import settle, until
 from .client import request, text_frame
 from .conftest import ADMISSION
@@ -22,8 +21,7 @@ GOT_IT = b"\x81\x06got it"
 @pytest.fixture
 def serve_tls(serve, certificate):
     """Make servers of wss."""
-    chain, key = certificate
-    return lambda **limits: serve(tls=server_context(str(chain), str(key)), **limits)
+    return lambda **limits: serve(tls=tls_of(certificate), **limits)
 
 
 def received(client, size):
