@@ -77,13 +77,16 @@ if TYPE_CHECKING:
     from .protocol.errors import ErrorCode as ErrorCode
     from .protocol.errors import InvalidPayload as InvalidPayload
     from .protocol.errors import OcppError as OcppError
+    from .protocol.events import AlertRaised as AlertRaised
     from .protocol.events import AuthorizationRequested as AuthorizationRequested
     from .protocol.events import Booted as Booted
     from .protocol.events import CertificateExpiring as CertificateExpiring
     from .protocol.events import ChargePointOffline as ChargePointOffline
     from .protocol.events import ChargePointOnline as ChargePointOnline
+    from .protocol.events import ChargingLimitChanged as ChargingLimitChanged
     from .protocol.events import CommandEnded as CommandEnded
     from .protocol.events import DataTransferReceived as DataTransferReceived
+    from .protocol.events import DeviceEventReceived as DeviceEventReceived
     from .protocol.events import DomainEvent as DomainEvent
     from .protocol.events import EventsDropped as EventsDropped
     from .protocol.events import FirmwareStatusChanged as FirmwareStatusChanged
@@ -111,11 +114,14 @@ if TYPE_CHECKING:
     from .store.records import ChargingProfile as ChargingProfile
     from .store.records import Credential as Credential
     from .store.records import Cursor as Cursor
+    from .store.records import DisplayMessage as DisplayMessage
     from .store.records import Event as Event
     from .store.records import InstalledCertificate as InstalledCertificate
     from .store.records import IssuedCertificate as IssuedCertificate
     from .store.records import LocalList as LocalList
     from .store.records import MeterReading as MeterReading
+    from .store.records import Monitor as Monitor
+    from .store.records import NetworkProfile as NetworkProfile
     from .store.records import Reservation as Reservation
     from .store.records import Spooled as Spooled
     from .store.records import StatusQuery as StatusQuery
@@ -237,6 +243,7 @@ _MODULES = {
     "ErrorCode": ".protocol.errors",
     "InvalidPayload": ".protocol.errors",
     "OcppError": ".protocol.errors",
+    "AlertRaised": ".protocol.events",
     "AuthorizationRequested": ".protocol.events",
     "Booted": ".protocol.events",
     "CommandEnded": ".protocol.events",
@@ -248,8 +255,10 @@ _MODULES = {
     "ReservationEnded": ".protocol.events",
     "SecurityEventReceived": ".protocol.events",
     "CertificateExpiring": ".protocol.events",
+    "ChargingLimitChanged": ".protocol.events",
     "ChargePointOffline": ".protocol.events",
     "ChargePointOnline": ".protocol.events",
+    "DeviceEventReceived": ".protocol.events",
     "DomainEvent": ".protocol.events",
     "MeterValuesReceived": ".protocol.events",
     "PluginQuarantined": ".protocol.events",
@@ -267,11 +276,14 @@ _MODULES = {
     "ChargingProfile": ".store.records",
     "Credential": ".store.records",
     "Cursor": ".store.records",
+    "DisplayMessage": ".store.records",
     "Event": ".store.records",
     "InstalledCertificate": ".store.records",
     "IssuedCertificate": ".store.records",
     "LocalList": ".store.records",
     "MeterReading": ".store.records",
+    "Monitor": ".store.records",
+    "NetworkProfile": ".store.records",
     "Reservation": ".store.records",
     "Spooled": ".store.records",
     "StatusQuery": ".store.records",

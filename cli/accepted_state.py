@@ -19,7 +19,7 @@ RESERVATIONS = (
 )  # fmt: skip
 PROFILES = (
     "charging_profile_id", "charge_point", "connector_id", "purpose", "stack_level", "transaction_id", "id_tag",
-    "accepted_at",
+    "source", "accepted_at",
 )  # fmt: skip
 MOST = "10000"
 """Rows that are asked for: the most that the API gives."""

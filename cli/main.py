@@ -25,7 +25,16 @@ COMMANDS = {
     ),
     "check-store": ("store:check_store", "Check a backup, or the store of a data folder not in use."),
     "cluster": ("supervision:cluster", "Show the nodes or worker processes that share the charge points."),
+    "display-messages": (
+        "station_settings:display_messages",
+        "Show the messages on displays of charge points.",
+    ),
     "do": ("do:do", "Have a charge point do something, whatever version of OCPP it speaks."),
+    "monitors": ("station_settings:monitors", "Show the monitors of variables that charge points have."),
+    "network-profiles": (
+        "station_settings:network_profiles",
+        "Show the network profiles that charge points have accepted.",
+    ),
     "plugin-host": ("serve:plugin_host", "Run a plugin for the nodes that forward calls through Redis."),
     "profiles": ("accepted_state:profiles", "Show the charging profiles that charge points have accepted."),
     "quarantine": ("supervision:quarantine", "List plugins in quarantine and release them."),

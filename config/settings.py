@@ -196,6 +196,13 @@ class EventSettings(Section):
     keep_number: int = setting(
         100_000, "Durable events that are kept for their consumers; 0 sets no limit.", least=0
     )
+    alert_severity: int = setting(
+        4,
+        "Severity from which on an event of a monitored variable raises an alert: 0 is danger, 4 an error, 9 "
+        "debugging; -1 raises none.",
+        least=-1,
+        most=9,
+    )
     keep_days: float = setting(
         14.0, "Days for which durable events are kept for their consumers; 0 sets no limit.", least=0
     )

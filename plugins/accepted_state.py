@@ -1,4 +1,4 @@
-"""Accepted state of charge points: reservations, charging profiles, local lists, and installed certificates.
+"""Accepted state of charge points: reservations, charging profiles, monitors, messages of displays and more.
 
 The plugin answers and sends nothing; it handles the outcomes of commands and stores what was accepted. The back office
 reports which start used a reservation, and when the profiles of a transaction end.
@@ -11,9 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import ChargePointOnline, ChargingProfile, Plugin, Reservation, TicketState, on, on_outcome, v16, v201
+from .. import (
+    ChargePointOnline,
+    ChargingProfile,
+    NetworkProfile,
+    Plugin,
+    Reservation,
+    TicketState,
+    on,
+    on_outcome,
+    v16,
+    v201,
+)
 from . import charging_profiles as profiles
-from . import installed_certificates, reservations
+from . import display_messages, installed_certificates, monitors, reservations
 from .local_lists import after_asking, after_sending
 
 if TYPE_CHECKING:
@@ -279,6 +290,99 @@ class AcceptedState(Plugin):
             _wait(
                 profiles.clear(self._collections, ticket.charge_point_id, number, place, purpose, stack_level)
             )
+
+    @on_outcome(v201.GetChargingProfiles)
+    def no_profiles(self, ticket: Ticket[v201.GetChargingProfilesResponse]) -> None:
+        """Delete the profiles that were asked for if the station has none of them. OCPP 2.0.1, K09."""
+        if _status(ticket) == v201.GetChargingProfileStatus.NO_PROFILES:
+            request: Any = ticket.request
+            _wait(
+                profiles.keep_only(
+                    self._collections, ticket.charge_point_id, (), request, self._sent_at(ticket)
+                )
+            )
+
+    # -- Monitors, displays and networks -----------------------------------------------------------
+
+    @on_outcome(v201.SetVariableMonitoring)
+    def monitors_set(self, ticket: Ticket[v201.SetVariableMonitoringResponse]) -> None:
+        """Note the monitors that were accepted, by the numbers that the station gave them. OCPP 2.0.1, N04."""
+        request: Any = ticket.request
+        if ticket.response is not None:
+            results = ticket.response.set_monitoring_result
+            _wait(monitors.put(self._collections, request, results, ticket.charge_point_id, self._now()))
+
+    @on_outcome(v201.ClearVariableMonitoring)
+    def monitors_cleared(self, ticket: Ticket[v201.ClearVariableMonitoringResponse]) -> None:
+        """Forget the monitors that were cleared. OCPP 2.0.1, N06."""
+        if ticket.response is not None:
+            results = ticket.response.clear_monitoring_result
+            _wait(monitors.clear(self._collections, ticket.charge_point_id, results))
+
+    @on_outcome(v201.SetMonitoringBase)
+    def monitors_chosen(self, ticket: Ticket[v201.SetMonitoringBaseResponse]) -> None:
+        """Forget the monitors that were set from here when the station goes back to its maker's. OCPP 2.0.1, N05."""
+        request: Any = ticket.request
+        if _status(ticket) == ACCEPTED and request.monitoring_base != v201.MonitoringBase.ALL:
+            _wait(monitors.forget_ours(self._collections, ticket.charge_point_id))
+
+    @on_outcome(v201.GetMonitoringReport)
+    def no_monitors(self, ticket: Ticket[v201.GetMonitoringReportResponse]) -> None:
+        """Forget all monitors if the station has none. OCPP 2.0.1, N02."""
+        empty = _status(ticket) == v201.GenericDeviceModelStatus.EMPTY_RESULT_SET
+        if empty and monitors.asks_for_all(ticket.request):
+            _wait(monitors.keep_only(self._collections, ticket.charge_point_id, (), self._sent_at(ticket)))
+
+    @on_outcome(v201.SetDisplayMessage)
+    def message_set(self, ticket: Ticket[v201.SetDisplayMessageResponse]) -> None:
+        """Note a message that the station shows. OCPP 2.0.1, O01, O02 and O06."""
+        request: Any = ticket.request
+        if _status(ticket) == ACCEPTED:
+            message = request.message
+            transaction = self._named(ticket, message.transaction_id)
+            if transaction is not None and not transaction.open:
+                return
+            _wait(
+                display_messages.put(
+                    self._collections, ticket.charge_point_id, message, transaction, self._now()
+                )
+            )
+
+    @on_outcome(v201.ClearDisplayMessage)
+    def message_cleared(self, ticket: Ticket[v201.ClearDisplayMessageResponse]) -> None:
+        """Forget a message; the answer Unknown means that there is none either. OCPP 2.0.1, O05."""
+        request: Any = ticket.request
+        if _status(ticket):
+            _wait([display_messages.remove(self._collections, ticket.charge_point_id, request.id)])
+
+    @on_outcome(v201.GetDisplayMessages)
+    def no_messages(self, ticket: Ticket[v201.GetDisplayMessagesResponse]) -> None:
+        """Forget the messages that were asked for if the station has none of them. OCPP 2.0.1, O03 and O04."""
+        if _status(ticket) == v201.GetDisplayMessagesStatus.UNKNOWN:
+            _wait(
+                display_messages.keep_only(
+                    self._collections, ticket.charge_point_id, (), ticket.request, self._sent_at(ticket)
+                )
+            )
+
+    @on_outcome(v201.SetNetworkProfile)
+    def network_set(self, ticket: Ticket[v201.SetNetworkProfileResponse]) -> None:
+        """Note a network profile that the station has stored, without its secrets. OCPP 2.0.1, B09."""
+        request: Any = ticket.request
+        if _status(ticket) == ACCEPTED:
+            shown = request.__action__.shown(request)
+            record = NetworkProfile(
+                slot=request.configuration_slot,
+                charge_point_id=ticket.charge_point_id,
+                accepted_at=self._now(),
+                data=msgspec.to_builtins(shown.connection_data),
+            )
+            _wait([self._collections.network_profiles.put(record)])
+
+    def _sent_at(self, ticket: Ticket[Any]) -> dt.datetime:
+        """Return when a command was sent: what was accepted since then its answer does not know."""
+        sent_at = ticket.sent_at
+        return self._now() if sent_at is None else dt.datetime.fromtimestamp(sent_at, dt.UTC)
 
     # -- Local lists -------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .. import Call, ChargePointOnline, Event, Plugin, StatusQuery, on, passive, v201
-from . import reservations
+from . import charging_profiles as profiles
+from . import monitors, reservations
 from .kept_messages import as_sent, passive_each
 from .missing_events import ASK_AFTER_S, MissingEvents
 from .transactions_201 import Transactions201
@@ -31,7 +32,6 @@ ENDS_OF_RESERVATIONS = {
 KEPT: dict[Any, tuple[str, Any]] = {
     # A free connector says nothing of its EVSE, which may have another one in use.
     v201.StatusNotification: ("status", v201.StatusNotificationResponse()),
-    v201.ClearedChargingLimit: ("charging_limit_cleared", v201.ClearedChargingLimitResponse()),
     v201.FirmwareStatusNotification: ("firmware", v201.FirmwareStatusNotificationResponse()),
     v201.LogStatusNotification: ("log", v201.LogStatusNotificationResponse()),
     v201.NotifyChargingLimit: ("charging_limit", v201.NotifyChargingLimitResponse()),
@@ -68,7 +68,8 @@ class BackOffice201(Plugin):
     The options are those of the back office for OCPP 1.6. With `accept_all_tags` a token that the store does not know
     is Accepted, else Unknown. `ask_after_s` after an end with a hole in the events before it, the station is asked
     once for the state of the transaction: the question is stored, and outlives the process. Tags whose parent is the
-    `master_pass_group` may stop every transaction, and start none (C16).
+    `master_pass_group` may stop every transaction, and start none (C16). Events of the device model raise alerts if
+    they are at least as severe as `alert_severity`, from 0, danger, to 9; -1 for none.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class BackOffice201(Plugin):
         registration: str = "Accepted",
         fallback_id_tag_status: str = "Accepted",
         master_pass_group: str = "",
+        alert_severity: int = 4,
         ask_after_s: float = ASK_AFTER_S,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC).replace(microsecond=0),
     ) -> None:
@@ -91,6 +93,7 @@ class BackOffice201(Plugin):
         self._interval_s = heartbeat_interval_s
         self._spread = heartbeat_spread
         self._registration = v201.RegistrationStatus(registration)
+        self._alert_severity = alert_severity
         self._now = now
         self._missing = MissingEvents(store, ask=self._ask, is_here=self._is_here, ask_after_s=ask_after_s)
         self._verdicts = Verdicts201(
@@ -125,6 +128,7 @@ class BackOffice201(Plugin):
             registration=office.registration,
             fallback_id_tag_status=settings.deadlines.fallback_id_tag_status,
             master_pass_group=office.master_pass_group,
+            alert_severity=settings.events.alert_severity,
             name="back-office-201",
         )
 
@@ -227,10 +231,40 @@ class BackOffice201(Plugin):
 
     @passive(v201.NotifyEvent)
     def event(self, call: Call[v201.NotifyEvent]) -> v201.NotifyEventResponse:
-        """Keep each event of the device model."""
+        """Keep each event of the device model, with the severity of its monitor; raise alerts of severe ones."""
+        charge_point_id, receipts = call.charge_point.id, []
         for one in call.request.event_data:
-            self._add_event(call, "device_event", msgspec.to_builtins(one))
-        return v201.NotifyEventResponse()
+            data = msgspec.to_builtins(one)
+            severity = monitors.severity_of(
+                self._store.collections, charge_point_id, one.variable_monitoring_id
+            )
+            if severity is not None:
+                data["severity"] = severity
+            receipts.append(self._add_event(call, "device_event", data))
+            if monitors.is_alert(one, severity, self._alert_severity):
+                subject, text = monitors.described(one)
+                receipts.append(
+                    self.system.raise_alert(
+                        charge_point_id,
+                        severity=severity,
+                        source="monitor",
+                        subject=subject,
+                        text=text,
+                        data=data,
+                    )
+                )
+        return call.once_stored(v201.NotifyEventResponse(), *receipts)
+
+    @passive(v201.ClearedChargingLimit)
+    def limit_cleared(self, call: Call[v201.ClearedChargingLimit]) -> v201.ClearedChargingLimitResponse:
+        """Store that a limit of somebody else is over, and forget the profiles of it that were reported."""
+        self._note(call, "charging_limit_cleared")
+        request = call.request
+        source = "" if request.charging_limit_source == profiles.OURS else str(request.charging_limit_source)
+        receipts = profiles.limit_cleared(
+            self._store.collections, call.charge_point.id, source, request.evse_id
+        )
+        return call.once_stored(v201.ClearedChargingLimitResponse(), *receipts)
 
     @passive_each(KEPT)
     def keep(self, call: Call[Any]) -> Any:

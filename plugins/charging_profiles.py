@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .. import v16
+from .. import ChargingProfile, v16, v201
 
 if TYPE_CHECKING:
-    from .. import ChargingProfile, Collections, Receipt, Transaction
+    from collections.abc import Callable, Container
 
+    from .. import Collections, Receipt, Transaction
+
+OURS = v201.ChargingLimitSource.CSO
+"""Source of the profiles that the operator of stations sets."""
 TX_PROFILE = str(v16.ChargingProfilePurpose.TX_PROFILE)
 WAITS = dt.timedelta(minutes=10)
 """Time after a remote start in which its transaction may come and have the profile that was sent with it."""
@@ -28,7 +32,9 @@ def enter(collections: Collections, profile: ChargingProfile) -> list[Receipt]:
     receipts = [
         remove(collections, other)
         for other in collections.profiles.of(profile.charge_point_id)
-        if (other.id == profile.id or _place(other) == place) and _key(other) != _key(profile)
+        if (other.id == profile.id or _place(other) == place)
+        and other.source == profile.source
+        and _key(collections, other) != _key(collections, profile)
     ]
     return [*receipts, collections.profiles.put(profile)]
 
@@ -41,11 +47,12 @@ def clear(
     purpose: str | None,
     stack_level: int | None,
 ) -> list[Receipt]:
-    """Delete the profile with this number, or all that match. OCPP 1.6, 5.5; OCPP 2.0.1, K10."""
+    """Delete the profile of ours with this number, or all that match. OCPP 1.6, 5.5; OCPP 2.0.1, K10."""
     return [
         remove(collections, profile)
         for profile in collections.profiles.of(charge_point_id)
-        if (
+        if not profile.source
+        and (
             profile.id == number
             if number is not None
             else place in (None, profile.connector_id)
@@ -116,11 +123,94 @@ def tidy(collections: Collections, charge_point_id: str, now: dt.datetime) -> No
 
 def remove(collections: Collections, profile: ChargingProfile) -> Receipt:
     """Delete a profile."""
-    return collections.profiles.remove(_key(profile))
+    return collections.profiles.remove(_key(collections, profile))
 
 
-def _key(profile: ChargingProfile) -> str:
-    return f"{profile.connector_id}/{profile.id}/{profile.charge_point_id}"
+def note_reported(
+    collections: Collections,
+    request: v201.ReportChargingProfiles,
+    charge_point_id: str,
+    transaction_of: Callable[[str], Transaction | None],
+    now: dt.datetime,
+) -> list[Receipt]:
+    """Note the profiles in a part of a report; those of another source than the operator are never ours."""
+    source = "" if request.charging_limit_source == OURS else str(request.charging_limit_source)
+    receipts = []
+    for told in request.charging_profile:
+        named = told.transaction_id
+        transaction = transaction_of(named) if named is not None else None
+        if transaction is not None and not transaction.open:
+            continue  # the report was on its way when it ended
+        profile = ChargingProfile(
+            id=told.id,
+            charge_point_id=charge_point_id,
+            connector_id=request.evse_id,
+            stack_level=told.stack_level,
+            purpose=str(told.charging_profile_purpose),
+            accepted_at=now,
+            transaction_id=None if transaction is None else transaction.id,
+            source=source,
+            data=msgspec.to_builtins(told),
+        )
+        known = collections.profiles.get(_key(collections, profile))
+        if known is not None:  # as it was accepted
+            same = known.stack_level == profile.stack_level and known.purpose == profile.purpose
+            at = known.accepted_at if same else now
+            profile = msgspec.structs.replace(profile, accepted_at=at)
+        receipts += enter(collections, profile)
+    return receipts
+
+
+def keep_only(
+    collections: Collections,
+    charge_point_id: str,
+    reported: Container[tuple[str, int, int]],
+    asked: v201.GetChargingProfiles,
+    before: dt.datetime,
+) -> list[Receipt]:
+    """Delete profiles that were asked for and not reported, unless they were set since.
+
+    `reported` has source, EVSE and number of each that was. One that waits for its transaction stays.
+    """
+    return [
+        remove(collections, profile)
+        for profile in collections.profiles.of(charge_point_id)
+        if (profile.source, profile.connector_id, profile.id) not in reported
+        and not profile.id_tag
+        and profile.accepted_at < before
+        and _sought(profile, asked)
+    ]
+
+
+def _sought(profile: ChargingProfile, asked: v201.GetChargingProfiles) -> bool:
+    wanted = asked.charging_profile
+    if (
+        wanted.charging_limit_source is not None
+        and (profile.source or OURS) not in wanted.charging_limit_source
+    ):
+        return False
+    if wanted.charging_profile_id is not None:
+        return profile.id in wanted.charging_profile_id
+    return (
+        asked.evse_id in (None, profile.connector_id)
+        and wanted.charging_profile_purpose in (None, profile.purpose)
+        and wanted.stack_level in (None, profile.stack_level)
+    )
+
+
+def limit_cleared(
+    collections: Collections, charge_point_id: str, source: str, evse_id: int | None
+) -> list[Receipt]:
+    """Delete the profiles of somebody else whose limit is over, at an EVSE or (None) everywhere."""
+    return [
+        remove(collections, profile)
+        for profile in collections.profiles.of(charge_point_id)
+        if profile.source == source and source and evse_id in (None, profile.connector_id)
+    ]
+
+
+def _key(collections: Collections, profile: ChargingProfile) -> str:
+    return collections.profiles.key(profile)
 
 
 def _place(profile: ChargingProfile) -> tuple[object, ...]:

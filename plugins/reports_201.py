@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .. import Call, Event, Plugin, ReportCollector, v201
+from .corrections_201 import Corrections201
 from .kept_messages import passive_each
 
 if TYPE_CHECKING:
-    from .. import PluginSpec, Settings, Store
+    from .. import PluginSpec, Settings, Store, Ticket
 
 VERSION_NAME = v201.VERSION.name
 ANSWERS: dict[Any, Any] = {
@@ -44,6 +45,7 @@ class Reports201(Plugin):
     ) -> None:
         super().__init__()
         self._store = store
+        self._corrections = Corrections201(store, self._asked)
         self._collector = ReportCollector(store.reports, size_bytes=size_bytes, kept=kept, wait_s=wait_s)
 
     @classmethod
@@ -86,7 +88,19 @@ class Reports201(Plugin):
                     data={**data, "parts": progress.parts, "sizeBytes": progress.size_bytes},
                 )
             )
-        return call.once_stored(ANSWERS[type(request)], receipt)
+        receipts = [receipt, *self._corrections.take(call, number=progress.number if completed else None)]
+        return call.once_stored(ANSWERS[type(request)], *receipts)
+
+    def _asked(self, charge_point_id: str, action: str, request_id: int) -> Ticket[Any] | None:
+        """Find the command that asked for a report; None if it is not known."""
+        return next(
+            (
+                ticket
+                for ticket in self.system.tickets(charge_point_id)
+                if ticket.action == action and getattr(ticket.request, "request_id", None) == request_id
+            ),
+            None,
+        )
 
 
 def _number_of(call: Call[Any]) -> int | None:

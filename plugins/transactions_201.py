@@ -13,7 +13,7 @@ import msgspec
 
 from .. import MeterReading, StopFigures, TooManyStops, Transaction, take_stop, v201
 from . import charging_profiles as profiles
-from . import reservations, tokens
+from . import display_messages, reservations, tokens
 from .kept_messages import flags_of, reasons, same_time, utc
 
 if TYPE_CHECKING:
@@ -302,6 +302,7 @@ class Transactions201:
         if known.open:
             self._missing.end(known.id)
             receipts += profiles.transaction_stopped(self._store.collections, known)
+            receipts += display_messages.transaction_stopped(self._store.collections, known)
         return receipts
 
     def _keep(self, call: Call[v201.TransactionEvent], known: Transaction) -> list[Receipt]:

@@ -62,6 +62,53 @@ class SecurityEventReceived(DomainEvent, frozen=True, kw_only=True, gc=False, ta
     data: dict[str, Any]
 
 
+class DeviceEventReceived(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """A station has told an event of its device model: of a monitor, or of its own accord.
+
+    `component` and `variable` have their instances in brackets; `trigger` is Alerting, Delta or Periodic. `severity` is
+    that of the monitor with the number `monitor_id`, from 0, danger, to 9, debugging; None if it is not known.
+    Durable.
+    """
+
+    component: str
+    variable: str
+    trigger: str
+    actual_value: str
+    event_id: int | None = None
+    evse: int | None = None
+    connector: int | None = None
+    cleared: bool = False
+    tech_code: str = ""
+    tech_info: str = ""
+    monitor_id: int | None = None
+    severity: int | None = None
+    data: dict[str, Any]
+
+
+class ChargingLimitChanged(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """Somebody else, `source`, limits a station or an EVSE, or (`cleared`) does so no more. Durable."""
+
+    source: str
+    evse: int | None = None
+    cleared: bool = False
+    grid_critical: bool | None = None
+    data: dict[str, Any]
+
+
+class AlertRaised(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
+    """Something is wrong with a charge point, and somebody should look.
+
+    `severity` is from 0, danger, to 9, debugging; None if it is not known. `source` is what told it, as "monitor",
+    `subject` what it is about, `text` what is said of that, `data` the message. Durable.
+    """
+
+    severity: int | None
+    source: str
+    subject: str
+    text: str = ""
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 class DataTransferReceived(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
     """A charge point has sent a DataTransfer of a vendor. Durable."""
 
@@ -121,6 +168,9 @@ DURABLE: tuple[type[DomainEvent], ...] = (
     FirmwareStatusChanged,
     LogStatusChanged,
     SecurityEventReceived,
+    DeviceEventReceived,
+    ChargingLimitChanged,
+    AlertRaised,
     DataTransferReceived,
     CommandEnded,
     ReservationEnded,

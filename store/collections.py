@@ -1,8 +1,9 @@
 """Keyed collections of records of one kind: whole in memory, and made durable by their store.
 
 Tags, reservations, charging profiles, local lists, credentials, tokens of the HTTP API, unfinished tickets, facts that
-ended transactions, questions about ended ones, and certificates, installed and issued, are collections: few enough for
-every process, read by sessions without waiting, changed one at a time.
+ended transactions, questions about ended ones, monitors, messages of displays, network profiles, and certificates,
+installed and issued, are collections: few enough for every process, read by sessions without waiting, changed one at a
+time.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from .records import (
     ApiToken,
     ChargingProfile,
     Credential,
+    DisplayMessage,
     InstalledCertificate,
     IssuedCertificate,
     LocalList,
+    Monitor,
+    NetworkProfile,
     OverFact,
     Reservation,
     StatusQuery,
@@ -160,7 +164,22 @@ class Collections:
         self.profiles: Collection[ChargingProfile] = Collection(
             "profiles",
             ChargingProfile,
-            lambda one: f"{one.connector_id}/{one.id}/{one.charge_point_id}",
+            lambda one: profile_key(one.charge_point_id, one.connector_id, one.id, one.source),
+            persist,
+        )
+        self.monitors: Collection[Monitor] = Collection(
+            "monitors", Monitor, lambda one: numbered_key(one.charge_point_id, one.monitor_id), persist
+        )
+        self.display_messages: Collection[DisplayMessage] = Collection(
+            "display_messages",
+            DisplayMessage,
+            lambda one: numbered_key(one.charge_point_id, one.message_id),
+            persist,
+        )
+        self.network_profiles: Collection[NetworkProfile] = Collection(
+            "network_profiles",
+            NetworkProfile,
+            lambda one: numbered_key(one.charge_point_id, one.slot),
             persist,
         )
         self.local_lists: Collection[LocalList] = Collection(
@@ -221,6 +240,20 @@ class Collections:
 def tag_key(id_tag: str, id_type: str = "") -> str:
     """Return the key of a tag, by its text, without case, and its type."""
     return f"{id_tag.lower()}{BETWEEN}{id_type.lower()}" if id_type else id_tag.lower()
+
+
+def numbered_key(charge_point_id: str, number: int) -> str:
+    """Return the key of what has a number of its charge point's own."""
+    return f"{number}/{charge_point_id}"
+
+
+def profile_key(charge_point_id: str, place: int, number: int, source: str = "") -> str:
+    """Return the key of a charging profile at a connector or an EVSE; one of somebody else has a key of its own."""
+    return (
+        f"{place}/{number}/{charge_point_id}"
+        if not source
+        else f"{source}/{place}/{number}/{charge_point_id}"
+    )
 
 
 def over_key(charge_point_id: str, connector_id: int | None) -> str:

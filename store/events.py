@@ -17,7 +17,9 @@ from ..protocol.energy import METER
 from ..protocol.events import (
     LIVE,
     Booted,
+    ChargingLimitChanged,
     DataTransferReceived,
+    DeviceEventReceived,
     DomainEvent,
     FirmwareStatusChanged,
     LogStatusChanged,
@@ -242,6 +244,57 @@ def _security(record: Event, id_: str) -> DomainEvent:
     )
 
 
+def _member(data: Any, name: str) -> Any:
+    """Return a member of what may be an object."""
+    return data.get(name) if isinstance(data, Mapping) else None
+
+
+def _named(data: Any) -> str:
+    """Name a component or a variable; its instance is in brackets."""
+    instance = _text(_member(data, "instance"))
+    return _text(_member(data, "name")) + (f"[{instance}]" if instance else "")
+
+
+def _device_event(record: Event, id_: str) -> DomainEvent:
+    data = record.data
+    component = data.get("component")
+    evse = _member(component, "evse")
+    return DeviceEventReceived(
+        at=record.received_at,
+        charge_point_id=record.charge_point_id,
+        id=id_,
+        component=_named(component),
+        variable=_named(data.get("variable")),
+        trigger=_text(data.get("trigger")),
+        actual_value=_text(data.get("actualValue")),
+        event_id=_number(data.get("eventId")),
+        evse=_number(_member(evse, "id")),
+        connector=_number(_member(evse, "connectorId")),
+        cleared=data.get("cleared") is True,
+        tech_code=_text(data.get("techCode")),
+        tech_info=_text(data.get("techInfo")),
+        monitor_id=_number(data.get("variableMonitoringId")),
+        severity=_number(data.get("severity")),
+        data=data,
+    )
+
+
+def _limit_of_others(record: Event, id_: str) -> DomainEvent:
+    data = record.data
+    limit = data.get("chargingLimit", data)  # the message that clears one has its members at the top
+    critical = _member(limit, "isGridCritical")
+    return ChargingLimitChanged(
+        at=record.received_at,
+        charge_point_id=record.charge_point_id,
+        id=id_,
+        source=_text(_member(limit, "chargingLimitSource")),
+        evse=_number(data.get("evseId")),
+        cleared="chargingLimit" not in data,
+        grid_critical=critical if isinstance(critical, bool) else None,
+        data=data,
+    )
+
+
 def _data_transfer(record: Event, id_: str) -> DomainEvent:
     return DataTransferReceived(
         at=record.received_at,
@@ -259,6 +312,9 @@ _OF_RECORDS: Mapping[str, Callable[[Event, str], DomainEvent]] = {
     "diagnostics": _progress(LogStatusChanged),
     "log": _progress(LogStatusChanged),
     "security": _security,
+    "device_event": _device_event,
+    "charging_limit": _limit_of_others,
+    "charging_limit_cleared": _limit_of_others,
     "data_transfer": _data_transfer,
 }
 """Functions that make the durable event of a record, by kind of the record."""

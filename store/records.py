@@ -62,7 +62,8 @@ class ChargingProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A SetChargingProfile that a charge point accepted (OCPP 1.6, 5.16); `data` is its csChargingProfiles as sent.
 
     One with an `id_tag` came with a RemoteStartTransaction (5.11), and waits for that tag's transaction; connector 0
-    is any connector then. In OCPP 2.0.1 (K01) the connector is the EVSE, and `data` the chargingProfile.
+    is any connector then. In OCPP 2.0.1 (K01) the connector is the EVSE, and `data` the chargingProfile; one with a
+    `source` (EMS, SO, Other) was reported, and is somebody else's.
     """
 
     id: int
@@ -73,6 +74,7 @@ class ChargingProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     accepted_at: datetime
     transaction_id: int | None = None
     id_tag: str = ""
+    source: str = ""
     data: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property
@@ -84,6 +86,49 @@ class ChargingProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def profile(self) -> dict[str, Any]:
         """Profile as sent, under the name that it has over HTTP and on the command line."""
         return self.data
+
+
+class Monitor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Monitor of a variable, as its station has accepted or reported it (2.0.1, N); the station gave it its number.
+
+    `variable` names it as `1/1/Connector.Temperature`, `kind` and `severity` are OCPP's. `ours` is true for one that
+    was set from here. `accepted_at` is when it was accepted or last reported.
+    """
+
+    monitor_id: int
+    charge_point_id: str
+    variable: str
+    kind: str
+    value: float
+    severity: int
+    accepted_at: datetime
+    transaction_only: bool = False
+    ours: bool = False
+
+
+class DisplayMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Message on the displays of a station, as it was accepted or reported (2.0.1, O); `data` is all of it.
+
+    It ends with the transaction `transaction_id`, if it has one.
+    """
+
+    message_id: int
+    charge_point_id: str
+    text: str
+    priority: str
+    accepted_at: datetime
+    state: str = ""
+    transaction_id: int | None = None
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class NetworkProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Way to a central system that a station has accepted in a slot (2.0.1, B09); `data` is without its secrets."""
+
+    slot: int
+    charge_point_id: str
+    accepted_at: datetime
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class LocalList(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from gevent.pool import Pool
 
+from ..actors.plugin.alerts import raise_alert
 from ..actors.plugin.authentication import Authentication
 from ..actors.plugin.plugin_system import PluginSystem
 from ..actors.plugin.routing import Router
@@ -836,6 +837,32 @@ class CentralSystem(PluginSystem):
         A transaction goes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
         """
         return self._operations.retry_spooled(numbers)
+
+    @from_any_thread
+    def raise_alert(
+        self,
+        charge_point_id: str,
+        *,
+        severity: int | None,
+        source: str,
+        subject: str,
+        text: str = "",
+        data: Mapping[str, Any] | None = None,
+    ) -> Receipt:
+        """Raise an alert about a charge point: the durable event `AlertRaised`, a line of the log, and a count.
+
+        `severity` is from 0, danger, to 9, debugging; None if it is not known. The receipt is that of the event.
+        """
+        return raise_alert(
+            self._context,
+            self.store,
+            charge_point_id,
+            severity=severity,
+            source=source,
+            subject=subject,
+            text=text,
+            data=data,
+        )
 
     @from_any_thread
     def close_transaction(

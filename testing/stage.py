@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import gevent
 
+from ..actors.plugin.alerts import raise_alert
 from ..actors.plugin.cell import PluginCell
 from ..actors.plugin.plugin import PluginSpec
 from ..actors.plugin.plugin_system import PluginSystem
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from ..actors.plugin.plugin import Plugin
     from ..actors.session.charge_point import ChargePoint
-    from ..store.store import Store
+    from ..store.store import Receipt, Store
 
 CLOSE_POLICY = CloseCode.POLICY_VIOLATION
 QUIET_PASSES = 8
@@ -232,6 +233,14 @@ class Stage(PluginSystem):
         else:
             cell.tell(SendCommand(ticket))
         return ticket
+
+    def raise_alert(self, charge_point_id: str, **alert: Any) -> Receipt:
+        """Raise an alert, as the system does."""
+        return raise_alert(self.context, self.store, charge_point_id, **alert)
+
+    def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
+        """List tickets, newest first, as the system does."""
+        return self._tickets.tickets(charge_point_id, open_only=open_only)
 
     def _cancel(self, ticket: Ticket[Any]) -> None:
         cell = self.cells[ticket.charge_point_id]

@@ -29,7 +29,7 @@ from chargehand.simulator.transactions import Transaction as SimulatedTransactio
 from chargehand.simulator.v201.transactions import StationTransaction
 from chargehand.store.events import EVENTS
 from chargehand.system.local_lists import LocalListUpdate
-from chargehand.web import accepted_state, tags, views
+from chargehand.web import accepted_state, station_settings, tags, views
 from chargehand.web.openapi import describe
 
 BY_ID = {"charge_point", "ticket", "bulk"}
@@ -57,6 +57,9 @@ SHOWN: list[tuple[Callable[..., Any], tuple[type, ...], set[str]]] = [
     (accepted_state.reservation, (chargehand.Reservation,), set()),
     (accepted_state.profile, (chargehand.ChargingProfile,), set()),
     (accepted_state.believed, (chargehand.LocalList,), set()),
+    (station_settings.monitor, (chargehand.Monitor,), set()),
+    (station_settings.display_message, (chargehand.DisplayMessage,), set()),
+    (station_settings.network_profile, (chargehand.NetworkProfile,), set()),
     (accepted_state.sent, (LocalListUpdate,), set()),
 ]
 

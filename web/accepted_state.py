@@ -48,7 +48,10 @@ def reservation(record: Reservation, now: dt.datetime) -> dict[str, Any]:
 
 
 def profile(record: ChargingProfile) -> dict[str, Any]:
-    """Show a charging profile; `profile` is as it was sent, `id_tag` the tag whose transaction it waits for."""
+    """Show a charging profile as it was sent.
+
+    `id_tag` is the tag whose transaction it waits for, `source` who else has set it; empty for us.
+    """
     return {
         "charging_profile_id": record.id,
         "charge_point": record.charge_point_id,
@@ -57,6 +60,7 @@ def profile(record: ChargingProfile) -> dict[str, Any]:
         "stack_level": record.stack_level,
         "transaction_id": record.transaction_id,
         "id_tag": record.id_tag,
+        "source": record.source,
         "accepted_at": record.accepted_at,
         "profile": record.data,
     }

@@ -44,6 +44,7 @@ from .requests import (
     reporter,
     write_problem,
 )
+from .station_settings import station_settings
 from .storage import Backup, SpoolResource
 from .supervision import CountersResource, Crashes, Health, Nodes, Plugins, Supervision
 from .tags import Tags
@@ -84,6 +85,8 @@ def make_app(
     app.add_route(f"{ROOT}/reservations", Reservations(system))
     app.add_route(f"{ROOT}/charging-profiles", ChargingProfilesResource(system))
     app.add_route(f"{ROOT}/installed-certificates", InstalledCertificates(system))
+    for path, resource in station_settings(system).items():
+        app.add_route(f"{ROOT}/{path}", resource)
     transactions = Transactions(system)
     app.add_route(f"{ROOT}/transactions", transactions)
     app.add_route(f"{ROOT}/transactions/{{transaction_id:segment}}", transactions, suffix="one")

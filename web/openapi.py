@@ -67,6 +67,14 @@ SECONDS: dict[str, Any] = {
 }
 
 
+LISTED = {
+    "monitors": "Monitors of variables",
+    "display-messages": "Messages on displays",
+    "network-profiles": "Network profiles that were accepted",
+}
+"""Lists of what stations of OCPP 2.0.1 have set, by path."""
+
+
 class Description(Resource):
     """`/api/v1/openapi.json`."""
 
@@ -177,6 +185,10 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             },
             f"{root}/charging-profiles": {
                 "get": _read("Charging profiles, the newest first", charge_point=TEXT, limit=LIMIT)
+            },
+            **{
+                f"{root}/{path}": {"get": _read(f"{what}, the newest first", charge_point=TEXT, limit=LIMIT)}
+                for path, what in LISTED.items()
             },
             f"{root}/installed-certificates": {
                 "get": _read("Installed certificates, the newest first", charge_point=TEXT, limit=LIMIT)

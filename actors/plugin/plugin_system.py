@@ -12,11 +12,11 @@ from ..session.command_sender import CommandSender
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ...config.settings import Settings
     from ...store.records import Transaction
-    from ...store.store import Store
+    from ...store.store import Receipt, Store
     from ..session.charge_point import ChargePoint
     from ..session.commands import PreparedCommand
     from ..session.tickets import Ticket
@@ -76,6 +76,22 @@ class PluginSystem(CommandSender):
     def key_sent(self, charge_point_id: str, value: str, *, certain: bool) -> None:
         """Store the new AuthorizationKey of a charge point. Switches greenlets."""
         raise _missing("key_sent", charge_point_id, value, certain)
+
+    def raise_alert(
+        self,
+        charge_point_id: str,
+        *,
+        severity: int | None,
+        source: str,
+        subject: str,
+        text: str = "",
+        data: Mapping[str, Any] | None = None,
+    ) -> Receipt:
+        """Raise an alert about a charge point: the durable event `AlertRaised`, a line of the log, and a count.
+
+        `severity` is from 0, danger, to 9, debugging; None if it is not known. The receipt is that of the event.
+        """
+        raise _missing("raise_alert", charge_point_id, severity, source, subject, text, data)
 
     def close_transaction(
         self,

@@ -64,6 +64,7 @@ from .certificates import (
     InstallCertificateUse,
     Iso15118EVCertificateStatus,
 )
+from .configuration import variable_key
 from .data_transfer import (
     DataTransfer,
     DataTransferResponse,
@@ -641,4 +642,5 @@ __all__ = [
     "VariableAttribute",
     "VariableCharacteristics",
     "VariableMonitoring",
+    "variable_key",
 ]

@@ -26,6 +26,7 @@ PROFILE = {
     "stack_level": 3,
     "transaction_id": 8,
     "id_tag": "",
+    "source": "",
     "accepted_at": "2026-01-01T00:00:00Z",
     "profile": {"stackLevel": 3},
 }
