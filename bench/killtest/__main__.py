@@ -2,7 +2,7 @@
 
     python bench/killtest [--messages 100000] [--kills 100] [--charge-points 50] [--seed 1] [--plant FAULT]
         [--store sqlite|postgresql|postgresql://…] [--store-kills 0] [--workers 1] [--nodes 1]
-        [--ocpp 1.6|2.0.1] [--keep FOLDER]
+        [--ocpp 1.6|2.0.1] [--crashes 100] [--keep FOLDER]
 
 With `postgresql` the run starts a database server of its own, which it can kill too. With several worker processes it
 kills one of them, or, one time in four, their parent. The exit status is 1 if a record is lost or stored twice, or a
@@ -15,6 +15,10 @@ is open. One node is killed at a time, and the last of them, late in the run, fo
 With `--ocpp 2.0.1` the messages are TransactionEvents, some of them in another order, marked `offline` when they come
 again, or missing; each acknowledged one must be in the store once, and the server must tell the energy of each
 transaction.
+
+Besides that `--crashes` plugins and sessions crash alone, while their process goes on: the back office and the plugin
+that consumes events are killed with the handlers that run, a session fails at a CALL or at a message of nobody's. That
+plugin also fails at one event in fifty, before it has noted it or after that.
 
 With `--keep` the logs of the servers and of the database, each sending with its answer, and the tables stay in a new
 folder: a fault can be looked for there.
@@ -42,6 +46,7 @@ from checks import PLANTS, Kept, Row, check, dump, plant
 from delivered import Consumer, expected, faults_of, missing, out_of_order
 from fleet import FLEETS, Log
 from gevent import subprocess as gevent_subprocess
+from inside import OF_PLUGIN, OF_SESSION
 
 from chargehand.tests.postgres_process import NoPostgres, PostgresProcess
 from chargehand.tests.remote.redis_process import REDIS, RedisProcess
@@ -77,6 +82,7 @@ class Server:
             *("--config", str(consumer.config)),
         ]
         self._environment = os.environ | NO_BUDGET | {"PYTHONPATH": str(consumer.path)}
+        self._consumer = consumer
         self._log = data.parent / "server.log"
         self._data = data
         self._port = port
@@ -112,6 +118,19 @@ class Server:
         self.process.kill()
         self.process.wait()
         self.start()
+
+    def crash(self, what: signal.Signals, chance: random.Random) -> bool:
+        """Have the server, or one of its worker processes, crash a plugin or a session; false if it cannot now."""
+        if self.process is None:
+            return False
+        ready = [
+            pid for pid in (self.process.pid, *children(self.process.pid)) if self._consumer.is_ready(pid)
+        ]
+        if not ready:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(chance.choice(ready), what)
+        return True
 
     def start_again(self) -> None:
         """Start the server again if it has ended: one whose worker is killed while it starts gives up."""
@@ -164,8 +183,10 @@ class Servers:
         self._chance = chance
         self._last_of = int(kills * NODE_DIES) if len(nodes) > 1 else -1
         self.urls = [node.url for node in nodes]
+        self._crash_chance = random.Random(chance.random())
         self.killed = 0
         self.died = 0
+        self.crashed = 0
         self.emptied_s = 0.0
         """Seconds after the last message until the spool was empty, and the last event delivered."""
 
@@ -192,6 +213,11 @@ class Servers:
         else:
             self._chance.choice([node for node in self._nodes if node.process is not None]).kill()
         self.killed += 1
+
+    def crash(self) -> None:
+        """Have one of the nodes crash a plugin or a session."""
+        chance = self._crash_chance
+        self.crashed += chance.choice(self._nodes).crash(chance.choice((OF_PLUGIN, OF_SESSION)), chance)
 
     def start_again(self) -> None:
         """Start nodes again that have ended, except the one that was killed for good."""
@@ -243,7 +269,7 @@ class Database:
             self.killed += 1
 
 
-def run(
+def run(  # noqa: C901 - the whole run, in its order
     data: Path,
     store: str,
     where: str,
@@ -256,6 +282,7 @@ def run(
     nodes: int,
     ocpp: str,
     consumer: Consumer,
+    crashes: int,
     journal: Path | None,
 ) -> tuple[Log, Servers, set[Row]]:
     """Let the fleet send, and kill the server.
@@ -279,6 +306,9 @@ def run(
     while not all(one.ready() for one in fleet):
         gevent.sleep(0.02)
         server.start_again()
+        # Before a kill: a server that has just started has nothing to crash.
+        if server.crashed < crashes and log.confirmed > messages * server.crashed // crashes:
+            server.crash()
         if server.killed < kills and log.confirmed >= messages * server.killed // kills:
             gevent.sleep(chance.uniform(*ALIVE_S))
             server.kill()
@@ -325,6 +355,9 @@ def run(
     "--ocpp", default="1.6", show_default=True, type=click.Choice(list(FLEETS)), help="Version of OCPP."
 )
 @click.option(
+    "--crashes", default=100, show_default=True, help="How often a plugin or a session crashes alone."
+)
+@click.option(
     "--keep",
     type=click.Path(exists=False, path_type=Path),
     help="A new folder for logs, sendings and tables, to look for faults in.",
@@ -340,6 +373,7 @@ def main(  # noqa: C901 - the whole run, in its order
     workers: int,
     nodes: int,
     ocpp: str,
+    crashes: int,
     keep: Path | None,
 ) -> None:
     """Run, print the counts and the faults."""
@@ -369,9 +403,21 @@ def main(  # noqa: C901 - the whole run, in its order
             store = where = process.url
         begun = time.monotonic()
         database = Database(process, store_kills)
-        consumer = Consumer(Path(folder), redis_url)
+        consumer = Consumer(Path(folder), redis_url, crashes=crashes > 0)
         journal = None if keep is None else keep / "sendings"
-        settings = database, messages, kills, charge_points, seed, workers, nodes, ocpp, consumer, journal
+        settings = (
+            database,
+            messages,
+            kills,
+            charge_points,
+            seed,
+            workers,
+            nodes,
+            ocpp,
+            consumer,
+            crashes,
+            journal,
+        )
         log, server, wanted = run(data, store, where, *settings)
         noted = consumer.noted()
         if fault:
@@ -384,6 +430,7 @@ def main(  # noqa: C901 - the whole run, in its order
             dump(where, keep)
             if process is not None:
                 shutil.copy(process.folder / "log", keep / "postgresql.log")
+        crashed = consumer.crashes()
     took_s = time.monotonic() - begun
     rows = {
         "messages acknowledged": log.confirmed,
@@ -395,6 +442,8 @@ def main(  # noqa: C901 - the whole run, in its order
         "of them of a worker": server.workers_killed,
         "of them of a node for good": server.died,
         "kills of the database": database.killed,
+        "crashes of a plugin": crashed["plugin"],
+        "crashes of a session": crashed["session"],
         "slowest start, s": round(server.slowest_start_s, 2),
         "spool empty after, s": round(server.emptied_s, 1),
         "messages/s": round(log.confirmed / took_s),

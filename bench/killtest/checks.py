@@ -69,7 +69,8 @@ class Kept:
                 )
             ]
             self.dead_letters = file.execute(
-                "SELECT charge_point, action, unique_id, why FROM spool WHERE aside = 1"
+                "SELECT charge_point, action, unique_id, why FROM spool WHERE aside = 1 "
+                "UNION ALL SELECT charge_point, kind, event, why FROM event_dead_letters"
             ).fetchall()
 
     def in_spool(self) -> set[Row]:
@@ -130,7 +131,7 @@ def check(log: Log, where: str, told: dict[tuple[str, str], Any]) -> tuple[dict[
     ]
     faults += events(kept)
     # Nothing that the fleet sends may become one.
-    faults += [f"a message is a dead letter: {one}" for one in kept.dead_letters]
+    faults += [f"a message or an event is a dead letter: {one}" for one in kept.dead_letters]
     readings = Counter(kept.readings)
     faults += [f"meter values are there {n} times: {one}" for one, n in readings.items() if n > 1]
     faults += events_of_201(log, kept, spooled)

@@ -1,35 +1,14 @@
-"""Consumer of the events of transactions in the server that is killed, and the checks of what it was given.
-
-It notes each event in a file of its process, which is on its way to the disk before the handler ends: SIGKILL takes
-nothing of that back.
-"""
+"""What the plugins in the server that is killed have noted, and the checks of it."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from checks import Row, opened
 from fleet import Log
-
-PLUGIN = """
-import json
-import os
-import time
-
-from chargehand import Plugin, TransactionEnded, TransactionStarted, on
-
-
-class Noted(Plugin):
-    def __init__(self, folder):
-        super().__init__()
-        self.file = os.open(f"{folder}/{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-
-    @on(TransactionStarted, TransactionEnded)
-    def take(self, event):
-        line = [time.time_ns(), type(event).__name__, event.id, event.charge_point_id, event.transaction.id]
-        os.write(self.file, json.dumps(line).encode() + b"\\n")
-"""
+from inside import CRASHES, READY
 
 
 class Delivery(NamedTuple):
@@ -43,19 +22,33 @@ class Delivery(NamedTuple):
 
 
 class Consumer:
-    """Plugin that notes events, its settings, and what it has noted. `redis_url` is that of several nodes."""
+    """Plugins of `inside.py` in the server, their settings, and what they have noted.
 
-    def __init__(self, folder: Path, redis_url: str = "") -> None:
+    With `crashes` they crash plugins and sessions, too. `redis_url` is that of several nodes.
+    """
+
+    def __init__(self, folder: Path, redis_url: str = "", *, crashes: bool = False) -> None:
         self._notes = folder / "delivered"
         self._notes.mkdir()
-        self.path = folder
-        (folder / "killtest_consumer.py").write_text(PLUGIN)
+        self._crashes = folder / "crashes"
+        self._crashes.mkdir()
+        self.path = Path(__file__).parent
         self.config = folder / "killtest.toml"
-        arguments = f'{{folder = "{self._notes}"}}'
+        noted = f'{{folder = "{self._notes}", fails = {str(crashes).lower()}}}'
+        plugins = [f'{{class = "inside:Noted", arguments = {noted}}}']
+        if crashes:
+            plugins.append(f'{{class = "inside:Crasher", arguments = {{folder = "{self._crashes}"}}}}')
         redis = f'[redis]\nurl = "{redis_url}"\n' if redis_url else ""
-        self.config.write_text(
-            f'plugins = [{{class = "killtest_consumer:Noted", arguments = {arguments}}}]\n{redis}'
-        )
+        self.config.write_text(f"plugins = [{', '.join(plugins)}]\n{redis}")
+
+    def is_ready(self, pid: int) -> bool:
+        """Return whether a process can be told to crash something."""
+        return (self._crashes / f"{READY}{pid}").exists()
+
+    def crashes(self) -> Counter[str]:
+        """Count the crashes of plugins and of sessions."""
+        files = self._crashes.glob(f"{CRASHES}*")
+        return Counter(line for file in files for line in file.read_text().splitlines())
 
     def noted(self) -> list[Delivery]:
         """Return all deliveries, in the order of their times."""

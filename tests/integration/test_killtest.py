@@ -43,11 +43,13 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("ocpp", ["1.6", "2.0.1"])
 def test_nothing_acknowledged_is_lost_or_doubled_however_often_the_server_is_killed(ocpp: str) -> None:
     counts = ("--messages", "1500", "--kills", "5", "--charge-points", "20", "--seed", "7")
-    done = run("--ocpp", ocpp, *counts)
+    done = run("--ocpp", ocpp, "--crashes", "40", *counts)
     assert done.returncode == 0, done.stdout
     figures = dict(line.rsplit(None, 1) for line in done.stdout.splitlines())
     assert int(figures["messages acknowledged"]) >= 1500
     assert int(figures["kills"]) == 5
+    assert int(figures["crashes of a plugin"]) > 0
+    assert int(figures["crashes of a session"]) > 0
     assert int(figures["CALLs sent"]) > int(figures["messages acknowledged"])
     assert int(figures["events delivered"]) == int(figures["events of starts and ends"])
     assert int(figures["faults"]) == 0
