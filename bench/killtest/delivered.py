@@ -1,4 +1,4 @@
-"""What the plugins in the server that is killed have noted, and the checks of it."""
+"""Notes of the plugins in the server that is killed, and the checks of them."""
 
 import json
 from collections import Counter
