@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from .config.sessions import AuthSettings as AuthSettings
     from .config.sessions import BackOfficeSettings as BackOfficeSettings
     from .config.sessions import BulkSettings as BulkSettings
+    from .config.sessions import CaSettings as CaSettings
     from .config.sessions import DeadlineSettings as DeadlineSettings
     from .config.sessions import SessionSettings as SessionSettings
     from .config.sessions import TagSettings as TagSettings
@@ -161,6 +162,7 @@ if TYPE_CHECKING:
     from .system.central_system import ActorNotFound as ActorNotFound
     from .system.central_system import CentralSystem as CentralSystem
     from .system.central_system import SystemFailed as SystemFailed
+    from .system.certificates import CertificateNotFound as CertificateNotFound
     from .system.charge_point_filter import ChargePointFilter as ChargePointFilter
     from .system.event_consumers import DuplicateConsumer as DuplicateConsumer
     from .system.event_consumers import DurableSubscription as DurableSubscription
@@ -222,6 +224,7 @@ _MODULES = {
     "AuthSettings": ".config.sessions",
     "BackOfficeSettings": ".config.sessions",
     "BulkSettings": ".config.sessions",
+    "CaSettings": ".config.sessions",
     "DeadlineSettings": ".config.sessions",
     "SessionSettings": ".config.sessions",
     "TagSettings": ".config.sessions",
@@ -327,6 +330,7 @@ _MODULES = {
     "TooManyBulks": ".system.bulk",
     "CentralSystem": ".system.central_system",
     "SystemFailed": ".system.central_system",
+    "CertificateNotFound": ".system.certificates",
     "ChargePointFilter": ".system.charge_point_filter",
     "LocalListsNotSupported": ".system.local_lists",
     "LocalListSyncRunning": ".system.local_lists",

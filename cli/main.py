@@ -14,6 +14,7 @@ from .. import __version__
 COMMANDS = {
     "backup": ("store:backup", "Have a running server copy its store to FILE."),
     "bulk": ("bulk:bulk", "Show, follow and cancel commands to many charge points."),
+    "ca": ("ca:ca", "Make the certificate authority; list and revoke its certificates."),
     "certificates": (
         "certificates:certificates",
         "Show the certificates that charge points have installed.",

@@ -16,6 +16,7 @@ def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
     """Faults between settings, each with the other settings (`section.key`) that take part in it."""
     supervision = settings.supervision
     yield from _tls(settings)
+    yield from _authority(settings)
     if supervision.backoff_max_s < supervision.backoff_min_s:
         text = f"must be at least supervision.backoff_min_s, which is {supervision.backoff_min_s:g}"
         yield (("supervision", "backoff_max_s"), text), ("supervision.backoff_min_s",)
@@ -47,6 +48,15 @@ def _tls(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
         yield (("tls", "client_ca"), "missing, though tls.client_crl is given"), ("tls.client_crl",)
     if settings.http.tls and not tls.pairs:
         yield (("http", "tls"), "true needs tls.certificate"), ("tls.certificate",)
+
+
+def _authority(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
+    """Yield the conflicts of the certificate authority's settings."""
+    ca = settings.ca
+    if ca.passphrase and ca.passphrase_file:
+        yield (("ca", "passphrase_file"), "given beside ca.passphrase"), ("ca.passphrase",)
+    if ca.folder and not (ca.passphrase or ca.passphrase_file):
+        yield (("ca", "passphrase"), "missing, though ca.folder is given"), ("ca.folder",)
 
 
 def _shared(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:

@@ -210,6 +210,39 @@ class SessionSettings(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaSettings(Section):
+    """The certificate authority, which signs the certificates of charge points."""
+
+    folder: str = setting(
+        "", "Folder of the authority that `chargehand ca init` has made; empty for none.", sample='"./ca"'
+    )
+    passphrase: str = setting("", "The passphrase of its keys.", secret=True)
+    passphrase_file: str = setting("", "File with the passphrase of its keys, in place of `passphrase`.")
+    lifetime_days: float = setting(365.0, "Days for which a certificate is valid.", above=0, most=7300)
+    renew_before_days: float = setting(
+        30.0,
+        "Days before its certificate runs out in which a charge point is asked to renew it, once a day; 0 never asks.",
+        least=0,
+        most=7300,
+    )
+    certificates_per_day: int = setting(
+        5, "Certificates that one charge point gets in 24 hours; 0 sets no limit.", least=0
+    )
+    crl_days: float = setting(
+        30.0,
+        "Days for which the revocation list is valid; it is written again each hour.",
+        least=1,
+        most=7300,
+    )
+    keep_expired_days: float = setting(
+        365.0,
+        "Days for which the record of a certificate is kept after it has run out.",
+        least=0,
+        most=36500,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BulkSettings(Section):
     """Bulk commands: one command to many charge points."""
 

@@ -12,7 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .sessions import AuthSettings, BackOfficeSettings, BulkSettings, DeadlineSettings, SessionSettings
+from .sessions import (
+    AuthSettings,
+    BackOfficeSettings,
+    BulkSettings,
+    CaSettings,
+    DeadlineSettings,
+    SessionSettings,
+)
 from .setting import Section, made, off, on, port_number, required, setting
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -20,6 +27,7 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 BUNDLED_PLUGINS = (
     "chargehand.plugins.accepted_state:AcceptedState",
     "chargehand.plugins.authorization_keys:AuthorizationKeys",
+    "chargehand.plugins.certificate_authority:CertificateAuthority",
     "chargehand.plugins.back_office:BackOffice",
     "chargehand.plugins.back_office_201:BackOffice201",
     "chargehand.plugins.reports_201:Reports201",
@@ -395,6 +403,7 @@ class Settings(Section):
     tls: TlsSettings = made(TlsSettings, "The wss endpoint.")
     auth: AuthSettings = made(AuthSettings, "Who may connect.")
     sessions: SessionSettings = made(SessionSettings, "The session of each charge point, and its limits.")
+    ca: CaSettings = made(CaSettings, "The certificate authority, which signs for charge points.")
     bulk: BulkSettings = made(BulkSettings, "Commands to many charge points.")
     deadlines: DeadlineSettings = made(
         DeadlineSettings, "How long a plugin may take before the fallback answers."

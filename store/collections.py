@@ -8,6 +8,7 @@ time.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
@@ -66,9 +67,13 @@ class Collection(Generic[R]):
         """Keys of the records by charge point, where the kind has one; only this class changes it."""
         self._watchers: list[Callable[[R], object]] = []
 
-    def watch(self, entered: Callable[[R], object]) -> None:
-        """Call `entered` with each record that is entered from now on, in place of another one or not."""
+    def watch(self, entered: Callable[[R], object]) -> Callable[[], None]:
+        """Call `entered` with each record that is entered from now on, in place of another one or not.
+
+        Return a function that ends it.
+        """
         self._watchers.append(entered)
+        return partial(self._watchers.remove, entered)
 
     def load(self, rows: Iterable[tuple[str, bytes | str]]) -> None:
         """Load persisted records, as (key, JSON)."""

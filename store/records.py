@@ -223,13 +223,15 @@ class InstalledCertificate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class IssuedCertificate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A certificate that the authority has signed for a charge point; `serial_number` is in hexadecimal digits.
 
-    `state` is "issued" (on its way), "installed", "refused" (by its charge point), "not_delivered", "replaced" (by a
-    newer one that was installed) or "revoked"; see `state_at` for one that has run out. `issuer` names the key that
-    signed it, `use` is "charging_station" or "v2g"; `reason` and `changed_by` tell of its last change.
+    `state` is "issued" (on its way), "installed", "refused" (by its charge point), "uncertain" (its answer was lost),
+    "not_delivered", "replaced" (by a newer one that was installed) or "revoked"; see `state_at` for one that has run
+    out. `issuer` is the serial number of the certificate that signed it; `reason` and `changed_by` tell of its last
+    change.
     """
 
     serial_number: str
     charge_point_id: str
+    common_name: str
     subject: str
     not_before: datetime
     not_after: datetime

@@ -50,6 +50,7 @@ from ..supervisor.watchdog import STDERR, Watchdog
 from .assessment import Assessment, limits_of
 from .bulk import Bulks
 from .by_hand import ByHand
+from .certificates import IssuedCertificates
 from .charge_point_filter import ChargePointChooser
 from .commands import Commands
 from .counters import Counters
@@ -87,7 +88,7 @@ if TYPE_CHECKING:
     from ..protocol.verbs import Verb
     from ..remote.cluster.cluster import Cluster
     from ..remote.cluster.coordinator import Coordinator
-    from ..store.records import Spooled, Transaction
+    from ..store.records import IssuedCertificate, Spooled, Transaction
     from ..store.store import Receipt, Store
     from ..transport.tls import ServerTls
     from .bulk import Bulk
@@ -378,6 +379,7 @@ class CentralSystem(PluginSystem):
             kept=settings.bulk.kept,
         )
         self._by_hand = ByHand(self.store, self._spool, self.versions, self._context.now, settings.naive_zone)
+        self._issued = IssuedCertificates(self.store, self._context.now)
 
     def _start_root(self) -> Cell:
         children = self._tree.children()
@@ -901,6 +903,23 @@ class CentralSystem(PluginSystem):
         Switches greenlets until it is durable. Raises `DeadLetterNotFound` and `StoreError`.
         """
         return self._by_hand.forget_dead_letter(number, by=by)
+
+    @from_any_thread
+    def issued_certificate(self, serial_number: str) -> IssuedCertificate:
+        """Find a certificate that the authority has signed. Raises `CertificateNotFound`."""
+        return self._issued.find(serial_number)
+
+    @from_any_thread
+    def revoke_certificate(
+        self, serial_number: str, *, by: str, reason: str = "unspecified"
+    ) -> IssuedCertificate:
+        """Revoke a certificate that the authority has signed, and return its record.
+
+        `reason` is one of RFC 5280, as "key_compromise". The authority writes its revocation list at once; a connection
+        that is open stays so. Switches greenlets until it is durable. Raises `CertificateNotFound`, ValueError and
+        `StoreError`.
+        """
+        return self._issued.revoke(serial_number, by=by, reason=reason)
 
     @from_any_thread
     def retry_event(self, number: int) -> None:

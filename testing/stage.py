@@ -197,6 +197,10 @@ class Stage(PluginSystem):
         cell = self.cells.get(charge_point_id)
         return None if cell is None else cell.charge_point
 
+    def knows(self, charge_point_id: str) -> bool:
+        """Return whether a charge point has connected, or has booted as its store has it."""
+        return charge_point_id in self.cells or self.store.registration(charge_point_id) is not None
+
     def _send(
         self,
         charge_point: str,

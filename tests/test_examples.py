@@ -39,7 +39,12 @@ def test_the_crash_example_shows_an_actor_that_comes_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("example", "page"), [("asyncio_service.py", "asyncio.md"), ("database.py", "supervision.md")]
+    ("example", "page"),
+    [
+        ("asyncio_service.py", "asyncio.md"),
+        ("database.py", "supervision.md"),
+        ("own_signer.py", "certificates.md"),
+    ],
 )
 def test_an_example_prints_what_its_page_says(example: str, page: str) -> None:
     done = subprocess.run(

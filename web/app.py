@@ -20,11 +20,12 @@ from ..system.by_hand import (
     TransactionNotFound,
     WrongFigures,
 )
+from ..system.certificates import CertificateNotFound
 from ..system.local_lists import LocalListsNotSupported, LocalListSyncRunning
 from .accepted_state import ChargingProfilesResource, LocalListResource, Reservations
 from .bulk import BulkResource
 from .by_hand import ByHandResource
-from .certificates import InstalledCertificates
+from .certificates import InstalledCertificates, IssuedCertificatesResource
 from .charge_points import ChargePoints, Passwords
 from .cluster_proxy import ClusterProxy, answerer
 from .commands import CommandResource, Dispatch, Tickets
@@ -84,9 +85,9 @@ def make_app(
     _add_senders(app, system, stop)
     app.add_route(f"{ROOT}/reservations", Reservations(system))
     app.add_route(f"{ROOT}/charging-profiles", ChargingProfilesResource(system))
-    app.add_route(f"{ROOT}/installed-certificates", InstalledCertificates(system))
     for path, resource in station_settings(system).items():
         app.add_route(f"{ROOT}/{path}", resource)
+    _add_certificates(app, system)
     transactions = Transactions(system)
     app.add_route(f"{ROOT}/transactions", transactions)
     app.add_route(f"{ROOT}/transactions/{{transaction_id:segment}}", transactions, suffix="one")
@@ -157,6 +158,15 @@ def _add_senders(app: falcon.App[RawPathRequest, falcon.Response], system: Centr
     app.add_route(f"{ROOT}/tickets/{{ticket:segment}}", tickets, suffix="one")
 
 
+def _add_certificates(app: falcon.App[RawPathRequest, falcon.Response], system: CentralSystem) -> None:
+    """Add the routes of certificates, installed and issued."""
+    app.add_route(f"{ROOT}/installed-certificates", InstalledCertificates(system))
+    issued = IssuedCertificatesResource(system)
+    app.add_route(f"{ROOT}/issued-certificates", issued)
+    app.add_route(f"{ROOT}/issued-certificates/{{serial_number:segment}}", issued, suffix="one")
+    app.add_route(f"{ROOT}/issued-certificates/{{serial_number:segment}}/revoke", issued, suffix="revoke")
+
+
 def _add_error_handlers(app: falcon.App[RawPathRequest, falcon.Response]) -> None:
     """Give each kind of error its answer."""
     app.add_error_handler(Exception, report_crash)
@@ -168,6 +178,7 @@ def _add_error_handlers(app: falcon.App[RawPathRequest, falcon.Response]) -> Non
     app.add_error_handler(PasswordChecksBusy, reporter(503, "Too many at once"))
     app.add_error_handler(CoordinatorUnavailable, reporter(503, "Not reached"))
     app.add_error_handler(TransactionNotFound, reporter(404, "Unknown transaction"))
+    app.add_error_handler(CertificateNotFound, reporter(404, "Unknown certificate"))
     app.add_error_handler(TransactionClosed, reporter(409, "Closed already"))
     app.add_error_handler(WrongFigures, reporter(422, "Wrong figures"))
     app.add_error_handler(ReportNotFound, reporter(404, "Unknown report"))

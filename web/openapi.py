@@ -13,6 +13,7 @@ from .. import __version__
 from ..protocol.actions import Sender
 from ..protocol.verbs import VERBS
 from ..protocol.versions import VERSIONS
+from ..system.certificates import REASONS
 from ..system.charge_point_filter import ChargePointFilter
 from .bulk import MAX_WAIT_S
 from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STATUSES
@@ -56,6 +57,9 @@ ID_TYPE: dict[str, Any] = {
 }
 MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
 NUMBER: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
+CERTIFICATE_STATES = (
+    "issued", "installed", "refused", "uncertain", "not_delivered", "replaced", "revoked", "expired",
+)  # fmt: skip
 CURSOR: dict[str, Any] = TEXT | {"description": "`next` of the page before"}
 WHO: dict[str, Any] = TEXT | {"description": "Author of the change, for its event", "maxLength": 100}
 LIMIT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
@@ -193,6 +197,18 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
             f"{root}/installed-certificates": {
                 "get": _read("Installed certificates, the newest first", charge_point=TEXT, limit=LIMIT)
             },
+            f"{root}/issued-certificates": {
+                "get": _read(
+                    "Certificates that the authority has signed, the newest first",
+                    charge_point=TEXT,
+                    state={"type": "string", "enum": list(CERTIFICATE_STATES)},
+                    limit=LIMIT,
+                )
+            },
+            f"{root}/issued-certificates/{{serial_number}}": {
+                "get": _read("One certificate that the authority has signed", "serial_number")
+            },
+            f"{root}/issued-certificates/{{serial_number}}/revoke": {"post": _revoke()},
             f"{root}/transactions/{{transaction_id}}": {
                 "get": _read(
                     "One transaction with its energy, meter readings and dead letters",
@@ -295,6 +311,12 @@ def _recording() -> dict[str, Any]:
     described = _read("The flight recorder of one charge point: its last frames and events", "charge_point")
     lines = {"description": "One JSON object a line", "content": {LINES_OF_JSON: {"schema": TEXT}}}
     return described | {"responses": described["responses"] | {"200": lines}}
+
+
+def _revoke() -> dict[str, Any]:
+    described = _change("Revoke a certificate that the authority has signed", "serial_number")
+    properties = {"by": WHO, "reason": {"type": "string", "enum": list(REASONS)}}
+    return described | {"requestBody": _body(OBJECT | {"properties": properties})}
 
 
 def _cancel() -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 
 from chargehand.config.checks import check_exposure, checked, is_loopback
 from chargehand.config.errors import ConfigError
-from chargehand.config.sessions import AuthSettings, SessionSettings
+from chargehand.config.sessions import AuthSettings, CaSettings, SessionSettings
 from chargehand.config.settings import (
     HttpSettings,
     PluginSettings,
@@ -146,3 +146,14 @@ def test_several_workers_need_a_store_that_they_share(store):
     assert errors(checked, wrong) == (
         'workers: several share no memory: store must be "sqlite" or a URL of PostgreSQL',
     )
+
+
+def test_an_authority_has_exactly_one_passphrase():
+    assert errors(checked, Settings(ca=CaSettings(folder="ca"))) == (
+        "ca.passphrase: missing, though ca.folder is given",
+    )
+    twice = CaSettings(folder="ca", passphrase="p", passphrase_file="f")
+    assert errors(checked, Settings(ca=twice)) == ("ca.passphrase_file: given beside ca.passphrase",)
+    for one in (CaSettings(folder="ca", passphrase="p"), CaSettings(folder="ca", passphrase_file="f")):
+        assert checked(Settings(ca=one)).ca == one
+    assert "secret-p" not in repr(CaSettings(passphrase="secret-p"))
