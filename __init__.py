@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from .protocol import verbs as verbs
     from .protocol.certificate_names import CertificateName as CertificateName
     from .protocol.certificate_names import certificate_name as certificate_name
+    from .protocol.device_model import VariableName as VariableName
     from .protocol.errors import Deviation as Deviation
     from .protocol.errors import ErrorCode as ErrorCode
     from .protocol.errors import InvalidPayload as InvalidPayload
@@ -142,6 +143,7 @@ if TYPE_CHECKING:
     from .store.store import Receipt as Receipt
     from .store.store import Store as Store
     from .store.store import StoreError as StoreError
+    from .store.variables import StoredVariable as StoredVariable
     from .supervisor.child import ChildSpec as ChildSpec
     from .supervisor.rules import Policy as Policy
     from .supervisor.rules import Restart as Restart
@@ -172,6 +174,10 @@ if TYPE_CHECKING:
     from .system.operations import ChargePointConnected as ChargePointConnected
     from .system.subscriptions import Subscription as Subscription
     from .system.tree import PluginNotFound as PluginNotFound
+    from .system.variables import VariableDifference as VariableDifference
+    from .system.variables import VariableResult as VariableResult
+    from .system.variables import VariablesNotSupported as VariablesNotSupported
+    from .system.variables import VariablesReport as VariablesReport
     from .transport.tls import TlsError as TlsError
     from .web.server import serve_http as serve_http
 
@@ -242,6 +248,7 @@ _MODULES = {
     "verbs": ".protocol",
     "CertificateName": ".protocol.certificate_names",
     "certificate_name": ".protocol.certificate_names",
+    "VariableName": ".protocol.device_model",
     "Deviation": ".protocol.errors",
     "ErrorCode": ".protocol.errors",
     "InvalidPayload": ".protocol.errors",
@@ -310,6 +317,7 @@ _MODULES = {
     "Receipt": ".store.store",
     "Store": ".store.store",
     "StoreError": ".store.store",
+    "StoredVariable": ".store.variables",
     "ChildSpec": ".supervisor.child",
     "Policy": ".supervisor.rules",
     "Restart": ".supervisor.rules",
@@ -341,6 +349,10 @@ _MODULES = {
     "Subscription": ".system.subscriptions",
     "PluginNotFound": ".system.tree",
     "TlsError": ".transport.tls",
+    "VariableDifference": ".system.variables",
+    "VariableResult": ".system.variables",
+    "VariablesNotSupported": ".system.variables",
+    "VariablesReport": ".system.variables",
     "serve_http": ".web.server",
 }
 

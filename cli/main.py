@@ -57,6 +57,7 @@ COMMANDS = {
     "tls": ("tls:tls", "Show the certificates of the server, and have it read them again."),
     "transactions": ("transactions:transactions", "Show, export and close transactions."),
     "tree": ("supervision:tree", "Show the supervision tree: states, restarts, inboxes, last crashes."),
+    "variables": ("variables:variables", "Show, refresh, read and set the variables of a charge point."),
 }
 """Module and attribute of each command, and its line in the list of commands; one without a line is hidden."""
 

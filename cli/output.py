@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..protocol.cells import guarded
 from ..protocol.text import escaped
-from .cells import guarded
 from .escape import as_json
 from .options import JSON
 

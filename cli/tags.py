@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from ..protocol.cells import guarded, unguarded
 from .api import OK, asks_server, why
-from .cells import guarded, unguarded
 from .failures import CommandFailed, CommandMisused
 from .options import JSON, RAW
 from .output import echo_json, show_table, shows

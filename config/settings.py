@@ -218,7 +218,7 @@ class EventSettings(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSettings(Section):
-    """Reports that stations of OCPP 2.0.1 send in parts."""
+    """Reports that stations of OCPP 2.0.1 send in parts, and the variables that they tell."""
 
     size_bytes: int = setting(
         4_194_304,
@@ -231,6 +231,11 @@ class ReportSettings(Section):
     )
     wait_s: float = setting(
         120.0, "Seconds after its last part for which a report that is not whole waits for others.", above=0
+    )
+    variables: int = setting(
+        5000,
+        "Attributes of variables that are stored of a charge point; of more those told longest ago are dropped.",
+        least=1,
     )
 
 
@@ -413,7 +418,7 @@ class Settings(Section):
     )
     supervision: SupervisionSettings = made(SupervisionSettings, "How failed actors are brought back.")
     events: EventSettings = made(EventSettings, "What is stored of events.")
-    reports: ReportSettings = made(ReportSettings, "Reports that come in parts.")
+    reports: ReportSettings = made(ReportSettings, "Reports that come in parts, and variables.")
     http: HttpSettings = made(HttpSettings, "The HTTP API, on a port of its own.")
     redis: RedisSettings = made(RedisSettings, "Redis, for clustering and remote plugins.")
     log: LogSettings = made(LogSettings, "Logs of the program.")

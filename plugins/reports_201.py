@@ -1,4 +1,7 @@
-"""Reports of stations of OCPP 2.0.1: the parts of all kinds of reports are stored, and put together by `requestId`.
+"""Reports and variables of stations of OCPP 2.0.1.
+
+The parts of all kinds of reports are stored, and put together by `requestId`. Variables are stored as the parts of
+reports tell them, whether the reports are whole or not, and as they are read and set.
 
 The one rule: nothing is lost. A part that nobody asked for, that has no number, or comes late, is a part of a report.
 What a report says of a person stands in it, and nowhere else.
@@ -6,20 +9,24 @@ What a report says of a person stands in it, and nowhere else.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import Call, Event, Plugin, ReportCollector, v201
+from .. import Call, Event, Plugin, ReportCollector, TicketState, on_outcome, v201
 from .corrections_201 import Corrections201
 from .kept_messages import passive_each
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .. import PluginSpec, Settings, Store, Ticket
 
 VERSION_NAME = v201.VERSION.name
+_model: Any = v201.VERSION.device_model
 ANSWERS: dict[Any, Any] = {
     v201.NotifyReport: v201.NotifyReportResponse(),
     v201.NotifyMonitoringReport: v201.NotifyMonitoringReportResponse(),
@@ -37,15 +44,26 @@ class Reports201(Plugin):
     """Reports of stations of OCPP 2.0.1.
 
     A report is bounded by `size_bytes`; `kept` of each kind are kept of a charge point. One that is not whole waits
-    for `wait_s`.
+    for `wait_s`. `variables` are the most attributes of variables of a charge point.
     """
 
+    outcomes_once = True
+
     def __init__(
-        self, store: Store, *, size_bytes: int = 4_194_304, kept: int = 3, wait_s: float = 120.0
+        self,
+        store: Store,
+        *,
+        size_bytes: int = 4_194_304,
+        kept: int = 3,
+        wait_s: float = 120.0,
+        variables: int = 5000,
+        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         super().__init__()
         self._store = store
         self._corrections = Corrections201(store, self._asked)
+        self._variables = variables
+        self._now = now
         self._collector = ReportCollector(store.reports, size_bytes=size_bytes, kept=kept, wait_s=wait_s)
 
     @classmethod
@@ -59,6 +77,7 @@ class Reports201(Plugin):
             size_bytes=reports.size_bytes,
             kept=reports.kept,
             wait_s=reports.wait_s,
+            variables=reports.variables,
             name="reports-201",
         )
 
@@ -89,6 +108,11 @@ class Reports201(Plugin):
                 )
             )
         receipts = [receipt, *self._corrections.take(call, number=progress.number if completed else None)]
+        if type(request) is v201.NotifyReport and request.report_data:
+            told, limit = _model.told(request), self._variables
+            receipts.append(
+                self._store.variables.put(call.charge_point.id, told, call.received_at, limit=limit)
+            )
         return call.once_stored(ANSWERS[type(request)], *receipts)
 
     def _asked(self, charge_point_id: str, action: str, request_id: int) -> Ticket[Any] | None:
@@ -101,6 +125,22 @@ class Reports201(Plugin):
             ),
             None,
         )
+
+    @on_outcome(v201.GetVariables)
+    def read(self, ticket: Ticket[v201.GetVariablesResponse]) -> None:
+        """Store the values that were read."""
+        self._learn(ticket)
+
+    @on_outcome(v201.SetVariables)
+    def changed(self, ticket: Ticket[v201.SetVariablesResponse]) -> None:
+        """Store the values that were set."""
+        self._learn(ticket)
+
+    def _learn(self, ticket: Ticket[Any]) -> None:
+        if ticket.state is TicketState.ANSWERED:
+            told = _model.told_by(ticket.request, ticket.response)
+            if told:
+                self._store.variables.put(ticket.charge_point_id, told, self._now(), limit=self._variables)
 
 
 def _number_of(call: Call[Any]) -> int | None:
@@ -118,5 +158,6 @@ def _digest(call: Call[Any]) -> str:
         request = call.request
         if getattr(request, "generated_at", None) is not None:
             request = msgspec.structs.replace(request, generated_at=NO_TIME)
-        data = msgspec.json.encode(request)
+        with contextlib.suppress(UnicodeEncodeError):  # a text has half of a surrogate pair
+            data = msgspec.json.encode(request)
     return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -11,6 +11,7 @@ from enum import Enum, StrEnum
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
+from .device_model import DeviceModelAdapter
 from .effects import Pair
 from .energy import Finding, Samples
 from .errors import Deviation, ErrorCode
@@ -287,6 +288,8 @@ class Version:
     """Kinds of frames: CALL, CALLRESULT and CALLERROR in every version."""
     local_lists: LocalListAdapter | None = None
     """Adapter for sending local authorization lists; None if the version has none."""
+    device_model: DeviceModelAdapter | None = None
+    """Adapter for reading and setting variables; None if the version has no device model."""
     verbs: Mapping[type[Verb], Translate] = field(default_factory=dict)
     """Functions that put verbs into messages of this version."""
     samples: Callable[[bytes, tzinfo | None], Samples] = no_samples
@@ -310,6 +313,7 @@ class Version:
         *,
         message_types: frozenset[int] = frozenset({2, 3, 4}),
         local_lists: LocalListAdapter | None = None,
+        device_model: DeviceModelAdapter | None = None,
         verbs: Mapping[type[Verb], Translate] | None = None,
         events: Mapping[str, Mapping[type[DomainEvent], MakeEvent]] | None = None,
         samples: Callable[[bytes, tzinfo | None], Samples] = no_samples,
@@ -345,6 +349,7 @@ class Version:
             MappingProxyType(spelt),
             message_types,
             local_lists,
+            device_model,
             MappingProxyType(dict(verbs or {})),
             samples,
             meter_values,

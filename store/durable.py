@@ -53,6 +53,7 @@ from .search import (
     select,
 )
 from .store import NoBackup, Receipt
+from .variable_table import VariableTable
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class DurableStore:
         self._writer = Writer(open_, threads)
         self.event_log = EventLog(self._writer, self._ask, origin or os.urandom(8).hex())
         self.reports = ReportTable(self._writer, self._ask)
+        self.variables = VariableTable(self._writer, self._ask)
         self._first = first_transaction_id
         self._next = self._reserved = first_transaction_id
         self._allotted: dict[tuple[Any, ...], int] = {}  # starts whose transaction is open

@@ -34,6 +34,7 @@ from .records import (
 )
 from .reports import MemoryReports
 from .store import NEVER_STARTED, NoBackup, Receipt, RowRefused, StoreError
+from .variables import MemoryVariables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -79,6 +80,7 @@ class MemoryStore:
         self._bounds = bounds or EventBounds()
         self.event_log = MemoryEventLog(origin, min(limit, LOGGED))
         self.reports = MemoryReports(self._append, limit)
+        self.variables = MemoryVariables(self._append)
         self._limit = limit
         self._ids = itertools.count(first_transaction_id)
         self._numbers = itertools.count(1)

@@ -29,6 +29,8 @@ from .rows import (
     START,
     STOPPED,
     TOLD,
+    VARIABLE,
+    VARIABLE_KEY,
     Kind,
     merged,
     parted,
@@ -110,6 +112,9 @@ def _one_each(columns: Sequence[str], which: str) -> str:
 _AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOPPED)
 _AMENDED = ", ".join(f"{column} = coalesce(given.{column}, transactions.{column})" for column in AMENDED)
 _ASSESSED = ", ".join(f"{column} = given.{column}" for column in ASSESSED)
+_TOLD_AGAIN = ", ".join(
+    f"{column} = coalesce(excluded.{column}, variables.{column})" for column in VARIABLE[VARIABLE_KEY:]
+)
 
 CONSUMER = ("name", "origin", "position", "owner")
 SPOOL_KEY = (
@@ -185,6 +190,11 @@ STATEMENTS: dict[Kind, bytes] = {
         Kind.REPORT_FORGET: "DELETE FROM report_parts WHERE (charge_point, report) IN "  # noqa: S608
         f"(SELECT {_values(('charge_point', 'report'))} {ROWS})",
         Kind.REPORT_PART: _insert("report_parts", REPORT_PART, "ON CONFLICT DO NOTHING"),
+        Kind.VARIABLE: _insert(
+            "variables", VARIABLE, f"ON CONFLICT (charge_point, key, attribute) DO UPDATE SET {_TOLD_AGAIN}"
+        ),
+        Kind.VARIABLES_FORGET: "DELETE FROM variables WHERE charge_point IN "  # noqa: S608
+        f"(SELECT {_values(('charge_point',))} {ROWS})",
     }.items()
 }
 
@@ -307,6 +317,8 @@ class PostgresServer:
                 statements = [LOGS[kind] % literal(connection, array) for array in _arrays(events)]
         if kind in (Kind.AMEND_OPEN, Kind.AMEND):
             rows = merged(rows)
+        elif kind is Kind.VARIABLE:
+            rows = merged(rows, VARIABLE_KEY)
         if kind in STATEMENTS:
             statement = STATEMENTS[kind]
             places = statement.count(b"%b")

@@ -169,6 +169,14 @@ STEPS: tuple[str, ...] = (
         cut integer NOT NULL, payload bytea NOT NULL);
     CREATE UNIQUE INDEX report_parts_once ON report_parts (charge_point, report, digest);
     """,
+    # Variables of device models, by attribute.
+    """
+    CREATE TABLE variables (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, charge_point text NOT NULL,
+        key text COLLATE "C" NOT NULL, attribute text COLLATE "C" NOT NULL, name text NOT NULL, value text, access text,
+        characteristics text, updated_at text COLLATE "C" NOT NULL);
+    CREATE UNIQUE INDEX variables_once ON variables (charge_point, key, attribute);
+    """,
 )
 
 

@@ -56,6 +56,8 @@ class Kind(IntEnum):
     REPORT_PART = 23
     # A part of a report that is forgotten in its batch goes with it.
     REPORT_FORGET = 24  # charge point, number of the report
+    VARIABLE = 25  # charge point, key, attribute, and columns, each null if it stays
+    VARIABLES_FORGET = 26  # charge point
 
 
 STARTED = (
@@ -95,6 +97,11 @@ REPORT_PART = (
     "charge_point", "report", "action", "request_id", "seq_no", "last", "received_at", "version", "size_bytes",
     "digest", "cut", "payload",
 )  # fmt: skip
+VARIABLE = (
+    "charge_point", "key", "attribute", "name", "value", "access", "characteristics", "updated_at",
+)  # fmt: skip
+VARIABLE_KEY = 3
+"""Number of the columns in front that name an attribute of a variable."""
 
 LOGGED = (
     "place", "charge_point", "kind", "at", "transaction_id", "data", "flags", "other_stops", "note",
@@ -202,15 +209,15 @@ def amend_row(number: int, **columns: Any) -> Row:
     return row(number, *[columns.get(name) for name in AMENDED])
 
 
-def merged(rows: Sequence[Row]) -> list[Row]:
-    """Merge rows of amendments of one transaction into one: of each column the last value that is given."""
-    by_number: dict[int, Row] = {}
+def merged(rows: Sequence[Row], keys: int = 1) -> list[Row]:
+    """Merge rows with the same columns in front into one: of each other column the last value that is given."""
+    by_key: dict[Row, Row] = {}
     for given in rows:
-        before = by_number.get(given[0], given)
-        by_number[given[0]] = tuple(
+        before = by_key.get(given[:keys], given)
+        by_key[given[:keys]] = tuple(
             [old if new is None else new for old, new in zip(before, given, strict=True)]
         )
-    return list(by_number.values())
+    return list(by_key.values())
 
 
 def as_kept(transaction: Transaction) -> Transaction:

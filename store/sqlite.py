@@ -26,6 +26,8 @@ from .rows import (
     START,
     STOPPED,
     TOLD,
+    VARIABLE,
+    VARIABLE_KEY,
     Kind,
     merged,
     parted,
@@ -76,6 +78,8 @@ GIVEN: dict[Kind, Sequence[str]] = {
     Kind.EVENT_FORGET: ("number",),
     Kind.REPORT_FORGET: ("charge_point", "report"),
     Kind.REPORT_PART: REPORT_PART,
+    Kind.VARIABLE: VARIABLE,
+    Kind.VARIABLES_FORGET: ("charge_point",),
 }
 """The columns of the rows, by kind."""
 
@@ -88,6 +92,9 @@ def _insert(kind: Kind, table: str, clause: str = "") -> str:
 _AT_STOP = ", ".join(f"{column} = given.{column}" for column in STOPPED)
 _AMENDED = ", ".join(f"{column} = coalesce(given.{column}, transactions.{column})" for column in AMENDED)
 _ASSESSED = ", ".join(f"{column} = given.{column}" for column in ASSESSED)
+_TOLD_AGAIN = ", ".join(
+    f"{column} = coalesce(excluded.{column}, variables.{column})" for column in VARIABLE[VARIABLE_KEY:]
+)
 
 STATEMENTS: dict[Kind, str] = {
     Kind.IDS: "INSERT INTO ids (name, next) SELECT 'transaction', number FROM given WHERE true "
@@ -133,6 +140,10 @@ STATEMENTS: dict[Kind, str] = {
     Kind.EVENT_FORGET: "DELETE FROM event_dead_letters WHERE number IN (SELECT number FROM given)",
     Kind.REPORT_FORGET: "DELETE FROM report_parts WHERE (charge_point, report) IN (SELECT * FROM given)",
     Kind.REPORT_PART: _insert(Kind.REPORT_PART, "report_parts", "ON CONFLICT DO NOTHING"),
+    Kind.VARIABLE: _insert(
+        Kind.VARIABLE, "variables", f"ON CONFLICT (charge_point, key, attribute) DO UPDATE SET {_TOLD_AGAIN}"
+    ),
+    Kind.VARIABLES_FORGET: "DELETE FROM variables WHERE charge_point IN (SELECT charge_point FROM given)",
 }
 """Statement for each kind of row; the rows are named `given`."""
 
@@ -193,6 +204,8 @@ def _one_each(kind: Kind, rows: Sequence[Row]) -> Sequence[Row]:
         return list({row[0]: row for row in reversed(rows)}.values())
     if kind in (Kind.AMEND_OPEN, Kind.AMEND):
         return merged(rows)
+    if kind is Kind.VARIABLE:
+        return merged(rows, VARIABLE_KEY)
     if kind is Kind.TOLD:
         return list({row[:2]: row for row in rows}.values())
     if kind in (Kind.ASSESS, Kind.DEAD_LETTER):

@@ -159,6 +159,13 @@ STEPS: tuple[str, ...] = (
         size_bytes INTEGER NOT NULL, digest TEXT NOT NULL, cut INTEGER NOT NULL, payload BLOB NOT NULL);
     CREATE UNIQUE INDEX report_parts_once ON report_parts (charge_point, report, digest);
     """,
+    # Variables of device models, by attribute.
+    """
+    CREATE TABLE variables (
+        number INTEGER PRIMARY KEY, charge_point TEXT NOT NULL, key TEXT NOT NULL, attribute TEXT NOT NULL,
+        name TEXT NOT NULL, value TEXT, access TEXT, characteristics TEXT, updated_at TEXT NOT NULL);
+    CREATE UNIQUE INDEX variables_once ON variables (charge_point, key, attribute);
+    """,
 )
 
 ORPHAN = "orphan: "

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         TransactionFilter,
     )
     from .reports import StoredReports
+    from .variables import StoredVariables
 
 
 class StoreError(ChargehandError):
@@ -227,6 +228,10 @@ class Store(Protocol):
     @property
     def reports(self) -> StoredReports:
         """Reports of stations, which come in parts."""
+
+    @property
+    def variables(self) -> StoredVariables:
+        """Variables of the device models of stations."""
 
     collections: Collections
     """Tags, reservations, charging profiles, local lists, credentials, unfinished tickets: see `Collections`.

@@ -65,6 +65,7 @@ from .subscriptions import QUEUE_LIMIT, Subscription, Subscriptions
 from .ticket_store import TicketStore
 from .tls_files import TlsFiles
 from .tree import Tree, spec_of
+from .variables import Variables
 from .wiring import SystemHost, context_of, open_coordinator
 
 if TYPE_CHECKING:
@@ -320,6 +321,7 @@ class CentralSystem(PluginSystem):
             wait_s=settings.reports.wait_s,
             now=lambda: dt.datetime.fromtimestamp(self._clock.time(), dt.UTC),
         )
+        self._variables = Variables(self.store, self._reports, self.send, self.version_of, self.charge_point)
         self._event_reader = EventReader(self.store, self.assessment)
         self._tree = Tree(
             system=self,
@@ -504,6 +506,11 @@ class CentralSystem(PluginSystem):
     def reports(self) -> Reports:
         """Reports of stations, put together from their parts; in another native thread than the hub's a view."""
         return seen_from_here(self._reports, self.home)
+
+    @property
+    def variables(self) -> Variables:
+        """Variables of stations, stored, read and set; in another native thread than the hub's a view."""
+        return seen_from_here(self._variables, self.home)
 
     @property
     def cluster(self) -> Cluster | None:

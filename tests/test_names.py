@@ -21,6 +21,7 @@ import chargehand
 from chargehand.actors.session.charge_point import ChargePoint
 from chargehand.cli import charge_points, tickets, transactions
 from chargehand.cli.main import main
+from chargehand.protocol.device_model import VariableAccess, VariableCharacteristics
 from chargehand.protocol.energy import Energy
 from chargehand.protocol.events import DomainEvent
 from chargehand.protocol.verbs import VERBS
@@ -29,7 +30,7 @@ from chargehand.simulator.transactions import Transaction as SimulatedTransactio
 from chargehand.simulator.v201.transactions import StationTransaction
 from chargehand.store.events import EVENTS
 from chargehand.system.local_lists import LocalListUpdate
-from chargehand.web import accepted_state, station_settings, tags, views
+from chargehand.web import accepted_state, reports, station_settings, tags, variables, views
 from chargehand.web.openapi import describe
 
 BY_ID = {"charge_point", "ticket", "bulk"}
@@ -61,6 +62,13 @@ SHOWN: list[tuple[Callable[..., Any], tuple[type, ...], set[str]]] = [
     (station_settings.display_message, (chargehand.DisplayMessage,), set()),
     (station_settings.network_profile, (chargehand.NetworkProfile,), set()),
     (accepted_state.sent, (LocalListUpdate,), set()),
+    (reports.report, (chargehand.Report,), set()),
+    (reports.part, (chargehand.ReportPart,), set()),
+    (
+        variables.variable,
+        (chargehand.StoredVariable, chargehand.VariableName, VariableAccess, VariableCharacteristics),
+        set(),
+    ),
 ]
 
 TWO_SPELLINGS = {

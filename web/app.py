@@ -22,6 +22,7 @@ from ..system.by_hand import (
 )
 from ..system.certificates import CertificateNotFound
 from ..system.local_lists import LocalListsNotSupported, LocalListSyncRunning
+from ..system.variables import VariablesNotSupported
 from .accepted_state import ChargingProfilesResource, LocalListResource, Reservations
 from .bulk import BulkResource
 from .by_hand import ByHandResource
@@ -52,6 +53,7 @@ from .tags import Tags
 from .tls import Tls
 from .tokens import Tokens
 from .transactions import Transactions
+from .variables import VariablesResource
 from .verbs import VerbResource
 
 if TYPE_CHECKING:
@@ -150,6 +152,10 @@ def _add_senders(app: falcon.App[RawPathRequest, falcon.Response], system: Centr
     app.add_route(f"{one}/commands/{{action:segment}}", CommandResource(system, dispatch))
     app.add_route(f"{one}/verbs/{{verb:segment}}", VerbResource(system, dispatch))
     app.add_route(f"{one}/local-list", local_lists)
+    variables = VariablesResource(system, stop)
+    app.add_route(f"{one}/variables", variables)
+    for name in ("read", "refresh", "compare", "export"):
+        app.add_route(f"{one}/variables/{name}", variables, suffix=name)
     bulks = BulkResource(system, stop, dispatch)
     app.add_route(f"{ROOT}/bulk", bulks)
     app.add_route(f"{ROOT}/bulk/{{bulk:segment}}", bulks, suffix="one")
@@ -186,4 +192,5 @@ def _add_error_handlers(app: falcon.App[RawPathRequest, falcon.Response]) -> Non
     app.add_error_handler(NotAttachable, reporter(409, "Not attachable"))
     app.add_error_handler(TooManyStops, reporter(409, "Too many stops"))
     app.add_error_handler(LocalListSyncRunning, reporter(409, "On its way"))
+    app.add_error_handler(VariablesNotSupported, reporter(409, "Not supported"))
     app.add_error_handler(LocalListsNotSupported, reporter(409, "Not supported"))

@@ -20,6 +20,7 @@ from .commands import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, STATUSES
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, SCOPES, Resource, answer
 from .storage import SQLITE
 from .transactions import DEFAULT_READINGS, LARGEST_ID
+from .variables import Change, Wanted
 from .views import JSON, LINES_OF_JSON
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ CERTIFICATE_STATES = (
 )  # fmt: skip
 CURSOR: dict[str, Any] = TEXT | {"description": "`next` of the page before"}
 WHO: dict[str, Any] = TEXT | {"description": "Author of the change, for its event", "maxLength": 100}
+SEARCHED: dict[str, Any] = {"search": TEXT, "attribute": TEXT}
 LIMIT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
 SECONDS: dict[str, Any] = {
     "type": "number",
@@ -162,6 +164,26 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                 "get": _read("One report with the payloads of its parts", "charge_point", "number"),
                 "delete": _forget_report(),
             },
+            f"{one}/variables": {
+                "get": _read(
+                    "Stored variables", "charge_point", **SEARCHED, limit=LIMIT | {"default": MAX_LIMIT}
+                ),
+                "post": _ask_variables("Set variables, in messages that the charge point can take", Change),
+                "delete": _change("Delete the stored variables", "charge_point"),
+            },
+            f"{one}/variables/read": {
+                "post": _ask_variables("Read variables, in messages that the charge point can take", Wanted)
+            },
+            f"{one}/variables/refresh": {"post": _refresh_variables()},
+            f"{one}/variables/compare": {
+                "get": _read(
+                    "Variables that differ from those of another charge point",
+                    "charge_point",
+                    other=TEXT,
+                    **SEARCHED,
+                )
+            },
+            f"{one}/variables/export": {"get": _export_variables()},
             f"{one}/recording": {"get": _recording()},
             f"{one}/commands/{{action}}": {"post": _command(spoken.values())},
             f"{one}/verbs/{{verb}}": {"post": _verb()},
@@ -374,6 +396,49 @@ def _reattach() -> dict[str, Any]:
 def _forget_dead_letter() -> dict[str, Any]:
     described = _change("Forget a dead letter for good", "number")
     return described | {"parameters": [*described["parameters"], _parameter("by", "query", TEXT)]}
+
+
+def _ask_variables(summary: str, kind: type[Any]) -> dict[str, Any]:
+    (_,), schemas = msgspec.json.schema_components([kind], ref_template="{name}")
+    (schema,) = schemas.values()
+    described = _read(summary, "charge_point", timeout=SECONDS)
+    more = {
+        "200": _answer("A result for each, with a status of its own", OBJECT),
+        "409": _problem("The charge point has none, or there is no result: `results` say why"),
+        "413": _problem("The body is too large"),
+        "422": _problem("The body is wrong, or a text names no variable"),
+        "503": _problem("The central system stops"),
+    }
+    return described | {"responses": described["responses"] | more, "requestBody": _body(schema)}
+
+
+def _refresh_variables() -> dict[str, Any]:
+    described = _read(
+        "Have it report its variables, and wait for the last part",
+        "charge_point",
+        extent={"enum": ["full", "configuration", "summary"], "default": "full"},
+        timeout=SECONDS,
+        effect_timeout=SECONDS,
+    )
+    problems = {str(status): _problem(title) for status, title in sorted(SENDING_TITLES.items())}
+    more = {
+        "200": _answer("`report` is null if no part has come", OBJECT),
+        "409": _problem("Refused, or it has none"),
+    }
+    return described | {"responses": described["responses"] | problems | more}
+
+
+def _export_variables() -> dict[str, Any]:
+    described = _read(
+        "Stored variables, as JSON or CSV",
+        "charge_point",
+        **SEARCHED,
+        format={"enum": ["json", "csv"], "default": "json"},
+    )
+    content = {JSON: {"schema": {"type": "array", "items": OBJECT}}, "text/csv": {"schema": TEXT}}
+    return described | {
+        "responses": described["responses"] | {"200": {"description": "All of them", "content": content}}
+    }
 
 
 def _forget_report() -> dict[str, Any]:

@@ -70,6 +70,7 @@ from .data_transfer import (
     DataTransferResponse,
     DataTransferStatus,
 )
+from .device_model import DEVICE_MODEL
 from .diagnostics import (
     ClearMonitoringResult,
     ClearMonitoringStatus,
@@ -359,6 +360,7 @@ VERSION = Version.gather(
     ),
     {ErrorCode.FORMATION_VIOLATION: "FormatViolation"},
     local_lists=LOCAL_LISTS,
+    device_model=DEVICE_MODEL,
     verbs=FUNCTIONS,
     events=EVENTS,
     samples=samples_of,

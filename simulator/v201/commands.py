@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...protocol import v201
+from ...protocol.errors import ErrorCode, OcppError
 from ..answers import Answer
 from ..errors import NotPossible
 from .authorization import token_key
@@ -98,17 +99,27 @@ class StationCommands:
         make: Callable[[Sequence[Any], bool, int], Request[Any]],
     ) -> Callable[[], None]:
         size = self._model.integer("DeviceDataCtrlr.ItemsPerMessage[GetReport]")
-        return lambda: send_parts(self._station.send, items, make, size)
+        return lambda: send_parts(self._station.send, items, make, size, self._charging.misbehaviour)
+
+    def _check_items(self, limit: str, number: int) -> None:
+        """Refuse a message with more items than the station says that it takes. OCPP 2.0.1, B06.FR.05."""
+        most = self._model.integer(limit)
+        if number > most:
+            raise OcppError(
+                ErrorCode.OCCURRENCE_CONSTRAINT_VIOLATION, f"{number} items are more than {most}, see {limit}"
+            )
 
     # -- B: provisioning -------------------------------------------------------------------------
 
     def get_variables(self, request: v201.GetVariables) -> v201.GetVariablesResponse:
         """OCPP 2.0.1, B06."""
+        self._check_items("DeviceDataCtrlr.ItemsPerMessage[GetVariables]", len(request.get_variable_data))
         results = tuple(map(self._model.get, request.get_variable_data))
         return v201.GetVariablesResponse(get_variable_result=results)
 
     def set_variables(self, request: v201.SetVariables) -> Answer:
         """OCPP 2.0.1, B05."""
+        self._check_items("DeviceDataCtrlr.ItemsPerMessage[SetVariables]", len(request.set_variable_data))
         before = self._model[BASIC_AUTH_PASSWORD]
         results = tuple(map(self._model.change, request.set_variable_data))
         changed = self._model[BASIC_AUTH_PASSWORD] != before
@@ -126,6 +137,7 @@ class StationCommands:
 
     def get_report(self, request: v201.GetReport) -> Answer:
         """OCPP 2.0.1, B08."""
+        self._check_items("DeviceDataCtrlr.ItemsPerMessage[GetReport]", len(request.component_variable or ()))
         data = self._model.report(request)
         if not data:
             return Answer(v201.GetReportResponse(status=Device.EMPTY_RESULT_SET))
@@ -382,6 +394,8 @@ class StationCommands:
         self, request: v201.SetVariableMonitoring
     ) -> v201.SetVariableMonitoringResponse:
         """OCPP 2.0.1, N04."""
+        limit = "MonitoringCtrlr.ItemsPerMessage[SetVariableMonitoring]"
+        self._check_items(limit, len(request.set_monitoring_data))
         results = tuple(map(self.monitors.set, request.set_monitoring_data))
         return v201.SetVariableMonitoringResponse(set_monitoring_result=results)
 

@@ -36,6 +36,12 @@ class Misbehaviour(StrEnum):
     """Every second Updated event of a transaction is lost, its number with it."""
     BEGIN_ZERO = "begin-zero"
     """The reading at the start of a transaction is 0, whatever the meter says."""
+    REPORT_PART_LOST = "report-part-lost"
+    """The second part of each report is lost."""
+    REPORT_FROM_ONE = "report-from-one"
+    """The first part of each report has the number 1."""
+    REPORT_UNORDERED = "report-unordered"
+    """The parts of each report come in the wrong order, the last one first."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

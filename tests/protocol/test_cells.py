@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand.cli.cells import guarded, unguarded
+from chargehand.protocol.cells import guarded, unguarded
 
 
 @pytest.mark.parametrize(
