@@ -145,14 +145,45 @@ class Credentials:
         self._proven.pop(charge_point_id, None)
         return Receipt(done=True) if self._book is None else self._book.remove(charge_point_id)
 
-    def key_sent(self, charge_point_id: str, value: str, *, certain: bool) -> None:
+    def stage(self, charge_point_id: str, value: str | bytes) -> None:
+        """Let a new key count that is being sent, beside those before it, until it is used.
+
+        A charge point without a key needs none of it. May switch greenlets, for a short password of the settings.
+        """
+        key, before = key_of(value), self.stored(charge_point_id)
+        if before is None:
+            settled = self._settled.get(charge_point_id)
+            if settled is None:
+                return
+            before = self._made(charge_point_id, settled)
+            if self.stored(charge_point_id) is not None:
+                return  # its outcome was faster
+        if not self._staged(before, key):
+            made = msgspec.structs.replace(self._made(charge_point_id, key), staged=True)
+            self._append(before, made)
+
+    def _staged(self, before: Credential, key: bytes) -> Credential | None:
+        """Return the staged credential with this key; none has a password that is slow to check."""
+        chain = (one for one in _chain(before)[1:] if one.staged and one.scheme == BLAKE2)
+        return next((one for one in chain if self._fits(one, key)), None)
+
+    def key_refused(self, charge_point_id: str, value: str | bytes) -> None:
+        """Forget a staged key, which the charge point has not taken."""
+        before = self.stored(charge_point_id)
+        staged = None if before is None else self._staged(before, key_of(value))
+        if before is not None and staged is not None:
+            self._put(_linked([one for one in _chain(before) if one is not staged]))
+
+    def key_sent(self, charge_point_id: str, value: str | bytes, *, certain: bool) -> None:
         """Note that a charge point uses a new key from now on or, if not `certain`, may: then both keys count.
 
-        `value` is as it was sent: hexadecimal digits, or what a vendor takes in their place. A key that is noted
-        already is left as it is. May switch greenlets.
+        `value` is as it was sent: hexadecimal digits, or what a vendor takes in their place; or the bytes of the key. A
+        key that is noted already, or staged, is left as it is. May switch greenlets.
         """
         key = key_of(value)
         before = self.stored(charge_point_id)
+        if before is not None and self._staged(before, key) is not None:
+            return  # until it is used
         if certain:
             if before is None or before.next is not None or not self._fits(before, key):
                 self._put(self._made(charge_point_id, key))
@@ -164,7 +195,7 @@ class Credentials:
             before = self._made(charge_point_id, settled)
         chain = _chain(before)
         if not any(self._fits(one, key) for one in chain):
-            self._put(_linked([chain[0], *chain[1:][1 - MOST_UNUSED :], self._made(charge_point_id, key)]))
+            self._append(before, self._made(charge_point_id, key))
 
     def unused_since(self, charge_point_id: str) -> dt.datetime | None:
         """Return when a charge point was given the new key that it has not used yet; None if there is none."""
@@ -194,6 +225,11 @@ class Credentials:
         self._proven.pop(credential.charge_point_id, None)
         self._note_unused(credential)
         return self._book.put(credential)
+
+    def _append(self, before: Credential, made: Credential) -> None:
+        """Put a new key behind the others of its charge point; of too many the oldest new one goes."""
+        first, *unused = _chain(before)
+        self._put(_linked([first, *unused[1 - MOST_UNUSED :], made]))
 
     def _note_unused(self, credential: Credential) -> None:
         if credential.next is not None:
@@ -236,8 +272,10 @@ class Credentials:
             self._waiting -= 1
 
 
-def key_of(value: str) -> bytes:
+def key_of(value: str | bytes) -> bytes:
     """Return the key that a ChangeConfiguration of AuthorizationKey carries: hexadecimal digits, else text."""
+    if isinstance(value, bytes):
+        return value
     given = value.encode("utf-8", "surrogatepass")
     if 2 * LONG_BYTES <= len(given) <= 2 * KEY_BYTES and len(given) % 2 == 0 and DIGITS.fullmatch(given):
         return bytes.fromhex(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json as json_
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -46,6 +46,10 @@ class TargetChoice:
     def many(self) -> bool:
         """True if many charge points are chosen, instead of the one that is named."""
         return self.all_ or self.known or bool(self.where) or self.ids is not None
+
+    def of(self, ids: tuple[str, ...]) -> TargetChoice:
+        """Choose these charge points, with the same options."""
+        return replace(self, ids=ids)
 
     def body(self) -> dict[str, Any]:
         """Make the members of the request that choose charge points. Raises `CommandMisused`."""

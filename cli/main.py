@@ -31,6 +31,7 @@ COMMANDS = {
         "Show the messages on displays of charge points.",
     ),
     "do": ("do:do", "Have a charge point do something, whatever version of OCPP it speaks."),
+    "keys": ("keys:keys", "Show which charge points have keys, and give them new ones."),
     "monitors": ("station_settings:monitors", "Show the monitors of variables that charge points have."),
     "network-profiles": (
         "station_settings:network_profiles",

@@ -46,7 +46,9 @@ class AuthorizationKeys(Plugin):
         if request.key.lower() != KEY:
             return
         status = ticket.response.status if ticket.response is not None else None
-        if status not in NOT_TAKEN:
+        if status in NOT_TAKEN:
+            self._drop(ticket, request.value)
+        else:
             self._keep(ticket, request.value, certain=status == v16.ConfigurationStatus.ACCEPTED)
 
     @on_outcome(v201.SetVariables)
@@ -59,16 +61,26 @@ class AuthorizationKeys(Plugin):
         results = ticket.response.set_variable_result if ticket.response is not None else ()
         status = next((one.attribute_status for one in results if _is_password(one)), None)
         if status is None or status in MAY_COUNT:
-            self._keep(ticket, credential.value, certain=status == v201.SetVariableStatus.ACCEPTED)
+            self._keep(ticket, credential.key, certain=status == v201.SetVariableStatus.ACCEPTED)
+        else:
+            self._drop(ticket, credential.key)
 
-    def _keep(self, ticket: Ticket[Any], value: str, *, certain: bool) -> None:
+    def _keep(self, ticket: Ticket[Any], value: str | bytes, *, certain: bool) -> None:
         if ticket.state not in MAYBE_TAKEN and not ticket.unreadable:
+            self._drop(ticket, value)
             return
         # A plugin host has no keys to write; the central system that bundles this plugin has.
         try:
             self.system.key_sent(ticket.charge_point_id, value, certain=certain)
         except (PasswordChecksBusy, ValueError) as error:
             logger.error("new key of charge point %s is not kept: %s", ticket.charge_point_id, error)  # noqa: TRY400
+
+    def _drop(self, ticket: Ticket[Any], value: str | bytes) -> None:
+        """Forget a key that was rotated, and not taken."""
+        try:
+            self.system.key_refused(ticket.charge_point_id, value)
+        except PasswordChecksBusy as error:
+            logger.error("new key of charge point %s is not dropped: %s", ticket.charge_point_id, error)  # noqa: TRY400
 
 
 def _is_password(result: v201.SetVariableResult) -> bool:

@@ -69,6 +69,13 @@ class CommandCredential(NamedTuple):
     """Credential that a command gives to a charge point: the key of its next connections."""
 
     value: str
+    is_text: bool = False
+    """True if the key is the value itself, false if hexadecimal digits in it stand for the key's bytes."""
+
+    @property
+    def key(self) -> str | bytes:
+        """Key: its bytes if they are certain, else the value as it was sent."""
+        return self.value.encode("utf-8", "surrogatepass") if self.is_text else self.value
 
 
 class BootFacts(NamedTuple):

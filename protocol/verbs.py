@@ -372,6 +372,23 @@ class RenewCertificate(Verb, frozen=True, tag="renew_certificate"):
     use: Annotated[str, Meta(description="Use: charging_station, v2g or combined.")] = CHARGING_STATION
 
 
+class RotateKey(Verb, frozen=True, tag="rotate_key"):
+    """Give the charge point a new key for its connections; one is drawn if none is given.
+
+    The key before counts, too, until the charge point has come back with the new one.
+    """
+
+    key: Annotated[
+        str,
+        Meta(
+            description="Key: in OCPP 1.6 32 to 40 hexadecimal digits, in 2.0.1 a text; drawn if none is given."
+        ),
+    ] = ""
+
+    def __repr__(self) -> str:
+        return "RotateKey(key=…)"
+
+
 AnyVerb = (
     StartCharging | StopCharging | Unlock | SetAvailability | Reset | Limit | ClearLimit | Trigger
     | GetConfiguration | SetConfiguration | UpdateFirmware | GetLogs | Reserve | CancelReservation
@@ -379,7 +396,7 @@ AnyVerb = (
     | RenewCertificate
     | CompositeSchedule | GetChargingProfiles | PublishFirmware | UnpublishFirmware | SetMonitor
     | ClearMonitors | GetMonitors | SetDisplayMessage | GetDisplayMessages | ClearDisplayMessage
-    | SetNetworkProfile | CustomerInformation
+    | SetNetworkProfile | CustomerInformation | RotateKey
 )  # fmt: skip
 """Any of the verbs, as JSON with a member `verb`."""
 

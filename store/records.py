@@ -154,7 +154,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Hash of a charge point's key, never the key. `scheme` is "blake2" or "scrypt".
 
     `next` is a key that it was sent and may have taken: it takes the place of this one when it is used. Behind that
-    may be a newer one.
+    may be a newer one. A `staged` one was there before it was sent, and takes no other's place before it is used.
     """
 
     charge_point_id: str
@@ -163,6 +163,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     digest: bytes
     changed_at: datetime
     next: Credential | None = None
+    staged: bool = False
 
 
 class ApiToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -34,7 +34,7 @@ from ..actors.runtime.timers import HubTimers, SystemClock
 from ..actors.session.commands import CommandDefaults
 from ..actors.session.directory import Directory
 from ..actors.session.tickets import TicketRegistry
-from ..admission.credentials import Credentials
+from ..admission.credentials import Credentials, PasswordChecksBusy
 from ..admission.gatekeeper import Gatekeeper
 from ..config.checks import checked
 from ..config.errors import ChargehandError, ConfigError
@@ -293,6 +293,7 @@ class CentralSystem(PluginSystem):
                 membership=self._membership,
                 local_list=self._local_lists.facts,
                 local_list_sent=self._local_lists.sent,
+                key_sent=self._stage_key,
             ),
         )
         self._sessions = Sessions(
@@ -768,12 +769,17 @@ class CentralSystem(PluginSystem):
         )
 
     @from_any_thread
-    def key_sent(self, charge_point_id: str, value: str, *, certain: bool) -> None:
-        """Store the new AuthorizationKey of a charge point; not `certain` if no answer confirmed it.
+    def key_sent(self, charge_point_id: str, value: str | bytes, *, certain: bool) -> None:
+        """Store the new key of a charge point, as it was sent or as bytes; not `certain` if no answer confirmed it.
 
         Switches greenlets. Raises `PasswordChecksBusy`, and ValueError for an invalid key.
         """
         self.credentials.key_sent(charge_point_id, value, certain=certain)
+
+    @from_any_thread
+    def key_refused(self, charge_point_id: str, value: str | bytes) -> None:
+        """Forget a new key that the charge point has not taken. Switches greenlets; raises `PasswordChecksBusy`."""
+        self.credentials.key_refused(charge_point_id, value)
 
     # -- Operations ------------------------------------------------------------------------------
 
@@ -1016,6 +1022,17 @@ class CentralSystem(PluginSystem):
     def _registration_of(self, charge_point_id: str) -> Registration | None:
         stored = self.store.registration(charge_point_id)
         return Registration(stored.status) if stored is not None else None
+
+    def _stage_key(self, charge_point_id: str, key: str | bytes) -> None:
+        """Let a key count that is being sent, beside the session: one of the settings may have to be hashed."""
+
+        def stage() -> None:
+            try:
+                self.credentials.stage(charge_point_id, key)
+            except PasswordChecksBusy as error:
+                logger.error("new key of charge point %s is not staged: %s", charge_point_id, error)  # noqa: TRY400
+
+        self._pool.spawn(stage)
 
     def _warn_of_unused_keys(self) -> None:
         after_s = self.settings.auth.rotation_warn_s

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..actors.runtime.log_limit import LogLimit
 from ..actors.session.context import SessionContext
 from ..protocol.session import SessionRules
-from ..protocol.verbs import SyncLocalList
+from ..protocol.verbs import RotateKey, SyncLocalList
 from ..remote.cluster.redis_coordinator import RedisCoordinator
 from ..remote.cluster.unix_coordinator import UnixCoordinator
 from ..remote.redis.address import Address, process_name
@@ -48,7 +48,8 @@ class SystemHost:
     """Host of a system's sessions: notifies the directory, the cluster and the local lists.
 
     `membership` is None if this is the only process. `local_list` tells what the local list of a charge point is made
-    of, `local_list_sent` is told of the end of a verb that sent one.
+    of, `local_list_sent` is told of the end of a verb that sent one. `key_sent` takes a charge point and the new key
+    that it is being sent.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class SystemHost:
         membership: Membership | None,
         local_list: Callable[[str], LocalListFacts],
         local_list_sent: Callable[[Ticket[Any]], None],
+        key_sent: Callable[[str, str | bytes], None],
     ) -> None:
+        self._key_sent = key_sent
         self._clock = clock
         self._directory = directory
         self._membership = membership
@@ -78,9 +81,13 @@ class SystemHost:
         return self._cluster is None or self._cluster.claims.may_send(charge_point_id)
 
     def ticket_sent(self, ticket: Ticket[Any]) -> None:
-        """Notify the node that forwarded the command, if one did."""
+        """Notify the node that forwarded the command, if one did; a key that is rotated counts from now on."""
         if self._cluster is not None:
             self._cluster.hosted.changed(ticket)
+        if type(ticket.verb) is RotateKey:
+            row: Any = ticket.request.__action__
+            credential = row.credential(ticket.request)
+            self._key_sent(ticket.charge_point_id, credential.key)
 
     def ticket_ended(self, ticket: Ticket[Any]) -> None:
         """Notify the node that forwarded the command, if one did; the rest of a local list is sent now."""

@@ -32,6 +32,7 @@ from .cluster_proxy import ClusterProxy, answerer
 from .commands import CommandResource, Dispatch, Tickets
 from .events import Events
 from .guard import HEALTH, Guard
+from .keys import Keys
 from .openapi import Description
 from .reports import ReportsResource
 from .requests import (
@@ -141,6 +142,7 @@ def _add_charge_points(app: falcon.App[RawPathRequest, falcon.Response], system:
     app.add_route(f"{one}/events", charge_points, suffix="events")
     app.add_route(f"{one}/meter-readings", charge_points, suffix="readings")
     app.add_route(f"{one}/password", Passwords(system))
+    app.add_route(f"{ROOT}/keys", Keys(system))
     app.add_route(f"{one}/reports", reports)
     app.add_route(f"{one}/reports/{{number:segment}}", reports, suffix="one")
 

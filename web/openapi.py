@@ -151,6 +151,11 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                     limit=LIMIT,
                 )
             },
+            f"{root}/keys": {
+                "get": _read(
+                    "Charge points with a key in the store; no key is shown", waiting=FLAG | {"default": 0}
+                )
+            },
             f"{one}/password": {"put": _set_password(), "delete": _remove_password()},
             f"{one}/reports": {
                 "get": _read(

@@ -73,8 +73,8 @@ class PluginSystem(CommandSender):
         """List open tickets and the last ended ones, of one charge point or of all, newest first."""
         raise _missing("tickets", charge_point_id, open_only)
 
-    def key_sent(self, charge_point_id: str, value: str, *, certain: bool) -> None:
-        """Store the new AuthorizationKey of a charge point. Switches greenlets."""
+    def key_sent(self, charge_point_id: str, value: str | bytes, *, certain: bool) -> None:
+        """Store the new key of a charge point, as the value of an AuthorizationKey or as bytes. Switches greenlets."""
         raise _missing("key_sent", charge_point_id, value, certain)
 
     def raise_alert(
@@ -92,6 +92,10 @@ class PluginSystem(CommandSender):
         `severity` is from 0, danger, to 9, debugging; None if it is not known. The receipt is that of the event.
         """
         raise _missing("raise_alert", charge_point_id, severity, source, subject, text, data)
+
+    def key_refused(self, charge_point_id: str, value: str | bytes) -> None:
+        """Forget a new key that the charge point has not taken. Switches greenlets."""
+        raise _missing("key_refused", charge_point_id, value)
 
     def close_transaction(
         self,

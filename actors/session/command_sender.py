@@ -356,6 +356,14 @@ class CommandSender(ABC):
         """
         return self.send(charge_point, verbs.SyncLocalList(full=full), **options)
 
+    def rotate_key(self, charge_point: str, key: str = "", **options: Unpack[SendOptions]) -> Ticket[Any]:
+        """Give a charge point a new key for its connections; one is drawn if none is given.
+
+        The key before counts, too, until the charge point has come back with the new one. A key is 32 to 40 hexadecimal
+        digits in OCPP 1.6, and a text of 16 to 40 characters in 2.0.1.
+        """
+        return self.send(charge_point, verbs.RotateKey(key=key), **options)
+
     def install_certificate(
         self,
         charge_point: str,

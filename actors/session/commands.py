@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import random
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -21,7 +22,7 @@ from ...protocol.events import CommandEnded
 from ...protocol.message import wire_name
 from ...protocol.outgoing import INFINITY
 from ...protocol.payload import build, encode, typed
-from ...protocol.verbs import DRAWN, SyncLocalList, Verb, VerbFacts, VerbRefused
+from ...protocol.verbs import DRAWN, RotateKey, SyncLocalList, Verb, VerbFacts, VerbRefused
 from ...protocol.versions import VERSIONS
 from .messages import TicketEnded
 from .tickets import Ticket, TicketState
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from ..runtime.threads import Inlet
     from .cell import ChargePointCell
     from .context import SessionContext, SessionStore
+
+KEY_BYTES = 20
+"""Length of a key that is drawn; it is sent as twice as many hexadecimal digits."""
 
 R = TypeVar("R", bound="Message")
 
@@ -142,7 +146,9 @@ def _first_translated(verb: Verb, versions: Iterable[Version], now: float) -> Pr
 
 
 def numbered(verb: Verb) -> Verb:
-    """Draw the number of what a verb makes, if it has none: once, for it may be put into a message again."""
+    """Draw the number, or the key, of what a verb makes if it has none: it may be put into a message again."""
+    if type(verb) is RotateKey and not verb.key:
+        return msgspec.structs.replace(verb, key=secrets.token_hex(KEY_BYTES))
     member = DRAWN.get(type(verb))
     if member is not None and getattr(verb, member) is None:
         return msgspec.structs.replace(verb, **{member: _number()})

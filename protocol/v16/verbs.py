@@ -1,5 +1,6 @@
 """Verbs in the messages of OCPP 1.6 and its security extension. Connector n is connector 1 of EVSE n."""
 
+import re
 from collections.abc import Mapping
 from decimal import ROUND_DOWN, Decimal
 from typing import Any, NoReturn
@@ -23,6 +24,7 @@ from .types import (
 STACK_LEVEL = 0
 STATION_PROFILE, EVSE_PROFILE, TRANSACTION_PROFILE = 990_001, 990_002, 990_003
 
+KEY_DIGITS = re.compile(r"([0-9A-Fa-f]{2}){16,20}")
 RATE_UNITS = "ChargingScheduleAllowedChargingRateUnit"
 CHAIN_SIZE = "CertificateSignedMaxChainSize"
 """Configuration key with the characters of a chain of certificates that a charge point takes."""
@@ -149,6 +151,12 @@ def _get_configuration(verb: verbs.GetConfiguration, _: VerbFacts) -> Request[An
 
 def _set_configuration(verb: verbs.SetConfiguration, _: VerbFacts) -> Request[Any]:
     return core.ChangeConfiguration(key=verb.key, value=verb.value)
+
+
+def _rotate_key(verb: verbs.RotateKey, _: VerbFacts) -> Request[Any]:
+    if not KEY_DIGITS.fullmatch(verb.key):
+        _refuse("a key is 16 to 20 bytes in hexadecimal digits")
+    return core.ChangeConfiguration(key="AuthorizationKey", value=verb.key)
 
 
 def _update_firmware(verb: verbs.UpdateFirmware, facts: VerbFacts) -> Request[Any]:
@@ -283,6 +291,7 @@ FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.Trigger: _trigger,
     verbs.GetConfiguration: _get_configuration,
     verbs.SetConfiguration: _set_configuration,
+    verbs.RotateKey: _rotate_key,
     verbs.UpdateFirmware: _update_firmware,
     verbs.GetLogs: _get_logs,
     verbs.Reserve: _reserve,

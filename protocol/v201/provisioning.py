@@ -246,7 +246,7 @@ def _is_password(one: Any) -> bool:
 
 def _password(request: Any) -> CommandCredential | None:
     found = [one.attribute_value for one in request.set_variable_data if _is_password(one)]
-    return CommandCredential(found[-1]) if found else None
+    return CommandCredential(found[-1], is_text=True) if found else None
 
 
 def _without_password(request: Any) -> Any:

@@ -38,6 +38,9 @@ from .types import (
 )
 from .verb_parts import refuse, token, transaction, word
 
+PASSWORD_CHARS = (16, 40)
+"""Least and most characters of a BasicAuthPassword."""
+
 # One fixed profile a scope, with a number of its own for each EVSE: setting it again replaces it, and clearing it
 # touches no other.
 STACK_LEVEL = 0
@@ -205,6 +208,14 @@ def _set_configuration(
 ) -> Request[provisioning.SetVariablesResponse]:
     component, variable = variable_of(verb.key)
     data = provisioning.SetVariableData(attribute_value=verb.value, component=component, variable=variable)
+    return provisioning.SetVariables(set_variable_data=(data,))
+
+
+def _rotate_key(verb: verbs.RotateKey, _: VerbFacts) -> Request[provisioning.SetVariablesResponse]:
+    if not PASSWORD_CHARS[0] <= len(verb.key) <= PASSWORD_CHARS[1]:
+        refuse(f"a password has {PASSWORD_CHARS[0]} to {PASSWORD_CHARS[1]} characters")
+    component, variable = variable_of("SecurityCtrlr.BasicAuthPassword")
+    data = provisioning.SetVariableData(attribute_value=verb.key, component=component, variable=variable)
     return provisioning.SetVariables(set_variable_data=(data,))
 
 
@@ -376,6 +387,7 @@ FUNCTIONS: Mapping[type[verbs.Verb], Translate] = {
     verbs.Trigger: _trigger,
     verbs.GetConfiguration: _get_configuration,
     verbs.SetConfiguration: _set_configuration,
+    verbs.RotateKey: _rotate_key,
     verbs.UpdateFirmware: _update_firmware,
     verbs.GetLogs: _get_logs,
     verbs.Reserve: _reserve,

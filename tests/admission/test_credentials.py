@@ -292,3 +292,55 @@ def test_a_key_in_the_settings_is_its_text_or_the_bytes_that_it_writes_out(book,
     credentials = Credentials({"CP1": value}, book, required=False)
     assert credentials.check("CP1", key)
     assert not credentials.check("CP1", b"another")
+
+
+def test_a_staged_key_counts_beside_the_one_before_until_it_is_used(book):
+    credentials = bare(book)
+    credentials.set_password("CP1", b"an old key of 20 byt")
+    credentials.stage("CP1", KEY)
+    credentials.key_sent("CP1", KEY, certain=True)  # accepted: a reboot may still come before it is used
+    assert credentials.check("CP1", b"an old key of 20 byt")
+    assert credentials.unused_since("CP1") is not None
+    assert credentials.check("CP1", bytes.fromhex(KEY))
+    assert not credentials.check("CP1", b"an old key of 20 byt")
+    assert credentials.unused_since("CP1") is None
+
+
+def test_a_staged_key_that_is_refused_is_forgotten(book):
+    credentials = bare(book)
+    credentials.set_password("CP1", b"an old key of 20 byt")
+    credentials.stage("CP1", KEY)
+    credentials.key_refused("CP1", NEXT[0])
+    credentials.key_refused("CP2", KEY)
+    assert credentials.unused_since("CP1") is not None
+    credentials.key_refused("CP1", KEY)
+    assert credentials.unused_since("CP1") is None
+    assert not credentials.check("CP1", bytes.fromhex(KEY))
+    assert credentials.check("CP1", b"an old key of 20 byt")
+
+
+def test_a_key_is_staged_once_and_for_nobody_without_a_key(book):
+    credentials = bare(book)
+    credentials.stage("CP1", KEY)
+    assert credentials.stored("CP1") is None
+    credentials.set_password("CP1", b"an old key of 20 byt")
+    for _ in range(2):
+        credentials.stage("CP1", KEY)
+    first = credentials.stored("CP1")
+    assert first.next is not None
+    assert first.next.next is None
+
+
+def test_a_short_password_of_the_settings_counts_beside_a_staged_key(book):
+    credentials = Credentials({"CP1": "short"}, book, required=False)
+    credentials.stage("CP1", KEY)
+    assert credentials.check("CP1", b"short")
+    assert credentials.check("CP1", bytes.fromhex(KEY))
+    assert not credentials.check("CP1", b"short")
+
+
+def test_a_key_that_is_given_in_bytes_is_taken_as_it_is(book):
+    credentials = bare(book)
+    credentials.key_sent("CP1", KEY.encode(), certain=True)
+    assert credentials.check("CP1", KEY.encode())
+    assert not credentials.check("CP1", bytes.fromhex(KEY))

@@ -100,6 +100,7 @@ def run(stub):
             {"certificate_chain": ROOT, "use": "charging_station"},
         ),
         (("renew-certificate",), "renew_certificate", {"use": "charging_station"}),
+        (("rotate-key",), "rotate_key", {}),
     ],
 )  # fmt: skip
 def test_a_verb_is_asked_for_with_its_options_as_members(run, stub, arguments, verb, members):

@@ -17,8 +17,13 @@ class KeyStage(Stage):
         super().__init__(*plugins, **options)
         self.keys = []
 
+        self.dropped = []
+
     def key_sent(self, charge_point_id, value, *, certain):
         self.keys.append((charge_point_id, value, certain))
+
+    def key_refused(self, charge_point_id, value):
+        self.dropped.append((charge_point_id, value))
 
 
 @pytest.fixture
@@ -86,10 +91,10 @@ def test_other_configuration_keys_are_no_keys(stage):
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        ("Accepted", [("CP1", "secret-of-16-chars", True)]),
-        ("RebootRequired", [("CP1", "secret-of-16-chars", False)]),
+        ("Accepted", [("CP1", b"secret-of-16-chars", True)]),
+        ("RebootRequired", [("CP1", b"secret-of-16-chars", False)]),
         ("Rejected", []),
-        (None, [("CP1", "secret-of-16-chars", False)]),
+        (None, [("CP1", b"secret-of-16-chars", False)]),
     ],
 )
 def test_a_password_of_2_0_1_is_kept_as_its_own_result_says(status, told):
@@ -125,3 +130,11 @@ def test_a_password_of_2_0_1_is_kept_as_its_own_result_says(status, told):
         charge_point.answer(call, {"setVariableResult": results})
         stage.settle()
         assert stage.keys == told
+
+
+@pytest.mark.parametrize("status", ["Rejected", "NotSupported"])
+def test_a_key_that_was_not_taken_is_dropped(stage, status):
+    charge_point, call = sent(stage)
+    charge_point.answer(call, {"status": status})
+    stage.settle()
+    assert stage.dropped == [("CP1", KEY)]
