@@ -50,7 +50,12 @@ def work(config: str | None, plugin: str, *, redis: str | None, group: str, conc
     named = {found.class_name: found for found in settings.plugins}
     supervision = settings.supervision
     try:
-        client = Client(settings.redis.url, prefix=settings.redis.prefix, limits=_limits(settings))
+        client = Client(
+            settings.redis.url,
+            prefix=settings.redis.prefix,
+            secret=settings.redis.secret,
+            limits=_limits(settings),
+        )
         spec = load_plugin(named.get(plugin) or PluginSettings(class_name=plugin))
         host = PluginHost(
             spec if concurrency is None else dataclasses.replace(spec, concurrency=concurrency),

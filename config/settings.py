@@ -283,6 +283,14 @@ class RedisSettings(Section):
         pattern=r"[^\s{}]+",
         wanted="text without blanks",
     )
+    secret: str = setting(
+        "",
+        "Secret of all nodes, plugin hosts and clients: what they ask of one another is taken only if it is sealed "
+        "with it. Empty: whoever may write to Redis commands every charge point.",
+        secret=True,
+        pattern=r"(.{16,})?",
+        wanted="at least 16 characters",
+    )
     node: str = setting(
         "",
         "Prefix of this node's name; empty means the host's name.",

@@ -18,6 +18,7 @@ from gevent.event import AsyncResult
 from gevent.monkey import get_original  # reads what there was before; patches nothing
 
 from ..protocol.framing import FrameReader, FrameTooLong
+from .unix_peer import refused_peer
 from .worker_socket import (
     AF_UNIX,
     LARGEST_REQUEST_BYTES,
@@ -208,6 +209,9 @@ class StoreServer:
             OSError
         ):  # the worker has left again, or no descriptor is free: it tries again
             sock, _ = self._listener.accept()
+            if refused_peer(sock):
+                sock.close()
+                return
             sock.setblocking(False)  # noqa: FBT003 - the socket's own
             connection = WorkerConnection(sock)
             self._connections[connection.number] = connection

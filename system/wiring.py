@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ..actors.runtime.log_limit import LogLimit
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ..store.store import Store
     from .membership import Membership
 
+logger = logging.getLogger(__name__)
+
 
 def open_coordinator(redis: RedisSettings, coordinator_server: str, clock: Clock) -> Coordinator | None:
     """Make the coordinator of this process: on Redis, on the parent's socket `coordinator_server`, or none.
@@ -38,8 +41,15 @@ def open_coordinator(redis: RedisSettings, coordinator_server: str, clock: Clock
     """
     name = process_name(redis.node)
     if redis.url:
+        if not redis.secret:
+            logger.warning("redis.secret is empty: whoever may write to Redis commands every charge point")
         return RedisCoordinator(
-            Address(redis.url), redis.prefix, name, clock, stream_limit=redis.stream_limit
+            Address(redis.url),
+            redis.prefix,
+            name,
+            clock,
+            stream_limit=redis.stream_limit,
+            secret=redis.secret,
         )
     return UnixCoordinator(coordinator_server, name, clock) if coordinator_server else None
 

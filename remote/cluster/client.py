@@ -50,9 +50,9 @@ OPEN_LIMIT = 10_000
 class Client(PluginSystem):
     """Sender of commands from a process without charge points. Use it with `with`, or `start` and `stop` it.
 
-    `url` and `prefix` are those of the nodes (`redis.url`, `redis.prefix`). It belongs to the hub, so to the native
-    thread, that starts it; `send` and the methods of tickets may be used from any thread. Raises `AddressError` for a
-    wrong URL.
+    `url`, `prefix` and `secret` are those of the nodes (`redis.url`, `redis.prefix`, `redis.secret`). It belongs to the
+    hub, so to the native thread, that starts it; `send` and the methods of tickets may be used from any thread. Raises
+    `AddressError` for a wrong URL.
     """
 
     def __init__(
@@ -60,12 +60,15 @@ class Client(PluginSystem):
         url: str,
         *,
         prefix: str = "chargehand",
+        secret: str = "",
         limits: CommandDefaults = LIMITS,
         coordinator: Coordinator | None = None,
     ) -> None:
         name = CLIENT + process_name()
         self._clock = SystemClock()
-        self._coordinator = coordinator or RedisCoordinator(Address(url), prefix, name, self._clock)
+        self._coordinator = coordinator or RedisCoordinator(
+            Address(url), prefix, name, self._clock, secret=secret
+        )
         self._limits = limits
         self._numbers = itertools.count(1)
         self._prefix = os.urandom(4).hex()

@@ -20,6 +20,7 @@ from gevent.server import StreamServer
 
 from ...actors.runtime.timers import SystemClock
 from ...config.errors import ChargehandError
+from ...store.unix_peer import refused_peer
 from .coordinator import LEASE_S
 from .lease import chunks
 from .lease_registry import LeaseRegistry
@@ -111,7 +112,7 @@ class CoordinatorServer:
         pipe = Pipe(sock, Asked)
         node = ""
         try:
-            node = self._greeted(pipe)
+            node = self._greeted(pipe, refused_peer(sock))
             while True:
                 frame = pipe.receive()
                 if pipe.full:
@@ -122,12 +123,15 @@ class CoordinatorServer:
         except PipeError as error:
             logger.warning("%s is cut off: %s", node or "a worker", error)
             pipe.close()
-            gevent.sleep(self._lease_s)  # it may not know yet that it has no lease
-            self._lose(node, pipe)
+            if node:
+                gevent.sleep(self._lease_s)  # it may not know yet that it has no lease
+                self._lose(node, pipe)
         finally:
             pipe.close()
 
-    def _greeted(self, pipe: Pipe) -> str:
+    def _greeted(self, pipe: Pipe, refused: str) -> str:
+        if refused:
+            raise PipeError(refused)
         with gevent.Timeout(HELLO_S, PipeError("no name was said in time")):
             hello = pipe.receive()
         if not isinstance(hello, Hello) or not hello.node:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from ..redis.link import Link, RedisCommandRefused
 from . import scripts
 from .coordinator import DRIFT_S, LEASE_S, MESSAGE_BYTES, Claim, CoordinatorUnavailable, Verified
 from .lease import CHUNK, Lease, Renewal, chunks
+from .seal import SEAL_BYTES, Seal, SealBroken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,12 +42,14 @@ RETRY_S = 1.0
 STOP_S = 0.5
 """Seconds that a stop waits for Redis to take the lease back."""
 CONNECTED_S = 60.0
+WARN_S = 10.0
+"""Seconds between two lines about entries that were not taken."""
 NO_LEASE = "this node has no lease"
 SHA = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in scripts.ALL}
 
 
 class RedisCoordinator:
-    """Coordinator in Redis. All nodes must agree on `prefix` and `lease_s`."""
+    """Coordinator in Redis. All nodes must agree on `prefix`, `lease_s` and `secret`, which seals their messages."""
 
     def __init__(
         self,
@@ -56,8 +60,13 @@ class RedisCoordinator:
         *,
         stream_limit: int = STREAM_LIMIT,
         lease_s: float = LEASE_S,
+        secret: str = "",
     ) -> None:
         self.node = node
+        self._seal = Seal(secret, node)
+        self._clock = clock
+        self._warn_at = -math.inf
+        self._not_taken = 0
         self.lease = Lease(clock, node, lease_s)
         self._prefix = prefix
         self._inbox = f"{prefix}:in:{node}"
@@ -127,7 +136,7 @@ class RedisCoordinator:
         """Send to a node, at most once and in order. Never blocks. Raises `CoordinatorUnavailable` at once."""
         if len(message) > MESSAGE_BYTES:
             raise ValueError(f"a message of {len(message)} bytes is longer than {MESSAGE_BYTES}")
-        result = self._run(scripts.SEND, node, message)
+        result = self._run(scripts.SEND, node, self._seal.seal(node, message))
         if result.ready():  # it has failed at once
             raise CoordinatorUnavailable(str(result.exception))
         self.lease.met(node)
@@ -255,12 +264,26 @@ class RedisCoordinator:
         if self._listener is None:
             return
         match entry:
-            case {b"from": sender, b"message": message} if len(message) <= MESSAGE_BYTES:
-                self._listener.received(sender.decode(errors="replace"), message)
+            case {b"from": sender, b"message": message} if len(message) <= MESSAGE_BYTES + SEAL_BYTES:
+                node = sender.decode(errors="replace")
+                try:
+                    opened = self._seal.open(node, message)
+                except SealBroken as error:
+                    self._warn(f"a message of {node} was not taken: {error}")
+                else:
+                    self._listener.received(node, opened)
             case {b"fenced": charge_point_id, b"epoch": epoch} if epoch.isdigit():
                 self.lease.fenced(charge_point_id.decode(errors="replace"), int(epoch))
             case _:
-                logger.warning("%s has an entry in an unknown format", self._inbox)
+                self._warn("an entry in an unknown format was not taken")
+
+    def _warn(self, why: str) -> None:
+        """Log that an entry was not taken; at most once in a while, with the number of those since."""
+        self._not_taken += 1
+        if self._clock.monotonic() >= self._warn_at:
+            self._warn_at = self._clock.monotonic() + WARN_S
+            logger.warning("%s: %s (%d since the last such line)", self._inbox, why, self._not_taken)
+            self._not_taken = 0
 
 
 def _pairs(flat: list[bytes]) -> Iterable[tuple[bytes, bytes]]:

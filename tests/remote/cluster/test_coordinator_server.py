@@ -8,6 +8,7 @@ import gevent.socket
 import pytest
 
 from chargehand.actors.runtime.timers import SystemClock
+from chargehand.remote.cluster import coordinator_server as coordinator_server_module
 from chargehand.remote.cluster.coordinator import CoordinatorUnavailable
 from chargehand.remote.cluster.coordinator_server import CoordinatorServer, CoordinatorServerError
 from chargehand.remote.cluster.unix_coordinator import UnixCoordinator
@@ -207,3 +208,16 @@ def test_messages_to_a_worker_that_has_no_lease_are_not_kept(coordinator_server,
     assert pipe.receive() == Tell(a.node, b"2")
     pipe.close()
     settle()
+
+
+def test_a_process_of_another_user_is_cut_off_at_once_and_the_others_go_on(
+    coordinator_server, worker, monkeypatch, caplog
+):
+    monkeypatch.setattr(coordinator_server_module, "refused_peer", lambda _: "it is of the user 7, not of 8")
+    stranger = Pipe(connect(coordinator_server.path), Told)
+    with pytest.raises((EOFError, OSError)):
+        stranger.receive()
+    stranger.close()
+    assert "it is of the user 7" in caplog.text
+    worker.send(Renew(2, 0, {}))
+    assert isinstance(worker.receive(), Renewed)
