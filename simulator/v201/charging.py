@@ -38,7 +38,7 @@ class StationCharging:
     """Charging at all EVSEs of one station.
 
     `send` sends a request and waits; `is_ready` returns whether messages may be sent. `new_id` makes the id of a
-    transaction. `idle` is called after the last transaction has ended.
+    transaction. `idle` is called after the last transaction has ended, `changed` when a status has changed.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class StationCharging:
         idle: Callable[[], None],
         auto_plug: bool,
         misbehaviour: frozenset[Misbehaviour],
+        changed: Callable[[], object],
     ) -> None:
         self.evses = evses
         self.authorization = Authorization(model)
@@ -73,6 +74,7 @@ class StationCharging:
         self._is_ready = is_ready
         self._new_id = new_id
         self._idle = idle
+        self._changed = changed
         self._dispatcher = Dispatcher(self.backlog, jobs, send, is_ready)
 
     # -- The vehicle and its driver --------------------------------------------------------------
@@ -504,6 +506,7 @@ class StationCharging:
     def _tell_status(self, connector: Connector) -> bool:
         """Report a status; false if it was not sent, because the connection is gone."""
         connector.told = connector.status
+        self._changed()
         try:
             self._send(
                 v201.StatusNotification(

@@ -27,6 +27,8 @@ class StationProfiles:
 
     def __init__(self, model: DeviceModel, evses: Evses) -> None:
         self.installed: tuple[Installed, ...] = ()
+        self.of_others: dict[v201.ChargingLimitSource, tuple[Installed, ...]] = {}
+        """Limits that somebody else has set, by who it was."""
         self._model = model
         self._evses = evses
 
@@ -91,19 +93,31 @@ class StationProfiles:
                 ),
             )
 
-    def find(self, evse_id: int | None, wanted: v201.ChargingProfileCriterion) -> list[Installed]:
-        """Find profiles by number, or by what they are; all are the operator's. OCPP 2.0.1, K09."""
-        if wanted.charging_limit_source is not None and Source.CSO not in wanted.charging_limit_source:
-            return []
-        if wanted.charging_profile_id is not None:
-            return [entry for entry in self.installed if entry[1].id in wanted.charging_profile_id]
-        return [
-            (place, profile)
-            for place, profile in self.installed
-            if evse_id in (None, place)
-            and wanted.charging_profile_purpose in (None, profile.charging_profile_purpose)
-            and wanted.stack_level in (None, profile.stack_level)
-        ]
+    def find(
+        self, evse_id: int | None, wanted: v201.ChargingProfileCriterion
+    ) -> dict[tuple[v201.ChargingLimitSource, int], list[v201.ChargingProfile]]:
+        """Find profiles by number, or by what they are; by their source and EVSE. OCPP 2.0.1, K09."""
+        found: dict[tuple[v201.ChargingLimitSource, int], list[v201.ChargingProfile]] = {}
+        for source, installed in {Source.CSO: self.installed, **self.of_others}.items():
+            if wanted.charging_limit_source is not None and source not in wanted.charging_limit_source:
+                continue
+            for place, profile in installed:
+                if _wanted(evse_id, wanted, place, profile):
+                    found.setdefault((source, place), []).append(profile)
+        return found
+
+    def limit_by_others(
+        self, source: v201.ChargingLimitSource, evse_id: int, profile: v201.ChargingProfile
+    ) -> None:
+        """Take a limit of somebody else, in place of the one of that source and EVSE. OCPP 2.0.1, K11."""
+        others = (entry for entry in self.of_others.get(source, ()) if entry[0] != evse_id)
+        self.of_others[source] = (*others, (evse_id, profile))
+
+    def cleared_by_others(self, source: v201.ChargingLimitSource, evse_id: int | None) -> None:
+        """Forget a limit of somebody else, or all of that source. OCPP 2.0.1, K13."""
+        left = tuple(entry for entry in self.of_others.pop(source, ()) if evse_id not in (None, entry[0]))
+        if left:
+            self.of_others[source] = left
 
     def clear(self, request: v201.ClearChargingProfile) -> bool:
         """Remove the profile with this id, or all that match; false if there was none. OCPP 2.0.1, K10."""
@@ -144,7 +158,8 @@ class StationProfiles:
         transaction = self._evses[evse_id].transaction if evse_id else None
         begun = now if transaction is None else transaction.started_at
         moments = {now}
-        for _, profile in self.installed:
+        of_others = (entry for installed in self.of_others.values() for entry in installed)
+        for _, profile in (*self.installed, *of_others):
             for schedule in profile.charging_schedule[:1]:
                 moments |= {at for at in turns(profile, schedule, begun, now, end) if now < at < end}
         periods: list[v201.ChargingSchedulePeriod] = []
@@ -183,6 +198,9 @@ class StationProfiles:
             return next((limit for limit in limits if limit is not None), None)
 
         limits = [highest(Purpose.CHARGING_STATION_MAX_PROFILE, 0)]
+        for place, profile in (entry for installed in self.of_others.values() for entry in installed):
+            if place in (0, evse_id):
+                limits.append(limit_of(profile, profile.charging_schedule[0], begun, at))
         if evse_id:
             limits.append(
                 highest(Purpose.TX_PROFILE, evse_id)
@@ -191,6 +209,18 @@ class StationProfiles:
             )
         found = [limit for limit in limits if limit is not None]
         return min([*found, PowerLimit(MOST_W, None)], key=lambda limit: limit.watts)
+
+
+def _wanted(
+    evse_id: int | None, wanted: v201.ChargingProfileCriterion, place: int, profile: v201.ChargingProfile
+) -> bool:
+    if wanted.charging_profile_id is not None:
+        return profile.id in wanted.charging_profile_id
+    return (
+        evse_id in (None, place)
+        and wanted.charging_profile_purpose in (None, profile.charging_profile_purpose)
+        and wanted.stack_level in (None, profile.stack_level)
+    )
 
 
 def _place(evse_id: int, profile: v201.ChargingProfile) -> tuple[int, str, int]:

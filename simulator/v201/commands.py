@@ -14,7 +14,6 @@ from ..errors import NotPossible
 from .authorization import token_key
 from .device_model import BASIC_AUTH_PASSWORD
 from .evses import Status
-from .monitors import Monitors
 from .reports import LETTERS_PER_MESSAGE, send_parts
 from .transactions import Trigger
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from .device_model import DeviceModel
     from .evses import Evse
     from .maintenance import StationMaintenance
+    from .monitors import Monitors
     from .station import Station
 
 Generic, Device, Use = v201.GenericStatus, v201.GenericDeviceModelStatus, v201.CertificateSigningUse
@@ -45,11 +45,12 @@ class StationCommands:
         charging: StationCharging,
         model: DeviceModel,
         maintenance: StationMaintenance,
+        monitors: Monitors,
         vendor: str,
     ) -> None:
         self.displayed: dict[int, v201.MessageInfo] = {}
         self.network_profiles: dict[int, v201.NetworkConnectionProfile] = {}
-        self.monitors = Monitors(model)
+        self.monitors = monitors
         self._station = station
         self._charging = charging
         self._model = model
@@ -337,20 +338,17 @@ class StationCommands:
         return v201.SetChargingProfileResponse(status=status.ACCEPTED if taken else status.REJECTED)
 
     def get_charging_profiles(self, request: v201.GetChargingProfiles) -> Answer:
-        """OCPP 2.0.1, K09: a message for each EVSE."""
+        """OCPP 2.0.1, K09: a message for each source and EVSE."""
         status = v201.GetChargingProfileStatus
         found = self._charging.profiles.find(request.evse_id, request.charging_profile)
         if not found:
             return Answer(v201.GetChargingProfilesResponse(status=status.NO_PROFILES))
-        by_evse: dict[int, list[v201.ChargingProfile]] = {}
-        for evse_id, profile in found:
-            by_evse.setdefault(evse_id, []).append(profile)
 
         def make(part: Sequence[Any], more: bool, _: int) -> v201.ReportChargingProfiles:  # noqa: FBT001
-            evse_id, profiles = part[0]
+            (source, evse_id), profiles = part[0]
             return v201.ReportChargingProfiles(
                 request_id=request.request_id,
-                charging_limit_source=v201.ChargingLimitSource.CSO,
+                charging_limit_source=source,
                 charging_profile=tuple(profiles),
                 tbc=more,
                 evse_id=evse_id,
@@ -358,7 +356,7 @@ class StationCommands:
 
         return Answer(
             v201.GetChargingProfilesResponse(status=status.ACCEPTED),
-            lambda: send_parts(self._station.send, list(by_evse.items()), make, 1),
+            lambda: send_parts(self._station.send, list(found.items()), make, 1),
         )
 
     def clear_charging_profile(self, request: v201.ClearChargingProfile) -> v201.ClearChargingProfileResponse:
@@ -390,14 +388,12 @@ class StationCommands:
         self.monitors.severity = request.severity
         return v201.SetMonitoringLevelResponse(status=Generic.ACCEPTED)
 
-    def set_variable_monitoring(
-        self, request: v201.SetVariableMonitoring
-    ) -> v201.SetVariableMonitoringResponse:
-        """OCPP 2.0.1, N04."""
+    def set_variable_monitoring(self, request: v201.SetVariableMonitoring) -> Answer:
+        """OCPP 2.0.1, N04: a threshold that is crossed already is told at once."""
         limit = "MonitoringCtrlr.ItemsPerMessage[SetVariableMonitoring]"
         self._check_items(limit, len(request.set_monitoring_data))
         results = tuple(map(self.monitors.set, request.set_monitoring_data))
-        return v201.SetVariableMonitoringResponse(set_monitoring_result=results)
+        return Answer(v201.SetVariableMonitoringResponse(set_monitoring_result=results), self.monitors.check)
 
     def clear_variable_monitoring(
         self, request: v201.ClearVariableMonitoring

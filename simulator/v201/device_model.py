@@ -201,6 +201,9 @@ OF_A_CONNECTOR: dict[str, VariableSpec] = {
     ),
     "Connector.ConnectorType": VariableSpec(value="cType2", access=READ_ONLY),
     "Connector.SupplyPhases": _number("3", None, READ_ONLY),
+    "Connector.Temperature": VariableSpec(
+        value="20", type=Type.DECIMAL, access=READ_ONLY, unit="Celsius", most=120
+    ),
 }
 _NAMES = {name.lower(): name for name in VARIABLES}
 _OF_AN_EVSE = {name.lower(): name for name in OF_AN_EVSE}

@@ -22,6 +22,7 @@ from .commands import StationCommands
 from .device_model import BASIC_AUTH_PASSWORD, HEARTBEAT_INTERVAL, PARTS_PER_EVSE, DeviceModel
 from .evses import Evses
 from .maintenance import StationMaintenance
+from .monitors import Monitors
 from .transactions import Misbehaviour, Trigger
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class Station:
         self.model.set("ChargingStation.VendorName", vendor)
         self.model.set("SecurityCtrlr.Identity", identity)
         jobs, conversation = core.jobs, core.conversation
+        self.monitors = Monitors(self.model, jobs, conversation.send, lambda: self.evses.busy)
         self.charging = StationCharging(
             self.evses,
             self.model,
@@ -130,6 +132,7 @@ class Station:
             idle=self._idle,
             auto_plug=auto_plug,
             misbehaviour=frozenset(misbehaviour),
+            changed=self.monitors.check,
         )
         self._hardware = v201.ChargingStation(
             serial_number=serial_number,
@@ -149,7 +152,9 @@ class Station:
         self.maintenance = StationMaintenance(
             self.model, conversation, jobs, serial_number or identity, core.use_certificate
         )
-        self.commands = StationCommands(self, self.charging, self.model, self.maintenance, vendor)
+        self.commands = StationCommands(
+            self, self.charging, self.model, self.maintenance, self.monitors, vendor
+        )
         self.answers.update({**self.commands.answers(), **self.maintenance.answers()})
         self._pinging = PeriodicTask(
             jobs, lambda: self.model.integer("OCPPCommCtrlr.WebSocketPingInterval"), core.ping
@@ -209,6 +214,7 @@ class Station:
         """Close the connection and end all jobs; its state stays, and it may `connect` again. Safe to repeat."""
         for beat in self._beats:
             beat.stop()
+        self.monitors.stop()
         self.boot_sequence.stop()
         self._core.jobs.end()
         self.connection.close(code, reason)
@@ -282,6 +288,7 @@ class Station:
 
     def _opened(self) -> None:
         self._pinging.restart()
+        self.monitors.restart()
         if self.boot_sequence.reconnected():
             self._core.jobs.start(self.boot_sequence.boot)
         elif self.ready:
@@ -356,6 +363,35 @@ class Station:
             self.connection.redial(CloseCode.NORMAL, "the password has changed")
         for beat in self._beats:
             beat.restart()
+        self.monitors.check()
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Set a variable from within, as a sensor does; its monitors tell of it. Raises KeyError for one unknown."""
+        self.model.set(name, value)
+        self.monitors.check()
+
+    def limit_by_others(
+        self,
+        profile: v201.ChargingProfile,
+        *,
+        source: v201.ChargingLimitSource = v201.ChargingLimitSource.EMS,
+        evse_id: int = 0,
+    ) -> None:
+        """Have somebody else limit the station or an EVSE, and tell of it. OCPP 2.0.1, K11 and K12."""
+        self.charging.profiles.limit_by_others(source, evse_id, profile)
+        limit = v201.ChargingLimit(charging_limit_source=source)
+        self.send(
+            v201.NotifyChargingLimit(
+                charging_schedule=profile.charging_schedule, evse_id=evse_id, charging_limit=limit
+            )
+        )
+
+    def cleared_by_others(
+        self, *, source: v201.ChargingLimitSource = v201.ChargingLimitSource.EMS, evse_id: int | None = None
+    ) -> None:
+        """Have somebody else take a limit back, and tell of it. OCPP 2.0.1, K13."""
+        self.charging.profiles.cleared_by_others(source, evse_id)
+        self.send(v201.ClearedChargingLimit(charging_limit_source=source, evse_id=evse_id))
 
     # -- Actions of a driver: each returns when the central system was notified, or at once while offline ----------
 

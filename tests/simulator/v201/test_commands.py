@@ -484,3 +484,105 @@ def test_costs_are_noted_and_data_is_given_back(call, booted):
     answer = call(v201.DataTransfer(vendor_id="Chargehand", data={"a": [1]}))
     assert (answer.status, answer.data) == ("Accepted", {"a": [1]})
     assert call(v201.DataTransfer(vendor_id="Acme")).status == "UnknownVendorId"
+
+
+HOT = "1/1/Connector.Temperature"
+
+
+def watch(call, kind, value, severity=5, **more):
+    data = v201.SetMonitoringData(
+        value=Decimal(value),
+        type=kind,
+        severity=severity,
+        **named("Connector.Temperature", evse=v201.EVSE(id=1, connector_id=1)),
+        **more,
+    )
+    (result,) = call(v201.SetVariableMonitoring(set_monitoring_data=(data,))).set_monitoring_result
+    assert result.status == "Accepted"
+    return result.id
+
+
+def told(office):
+    found = [one for request in office.of(v201.NotifyEvent) for one in request.event_data]
+    return [
+        (one.variable_monitoring_id, str(one.trigger), one.actual_value, bool(one.cleared)) for one in found
+    ]
+
+
+def test_a_threshold_is_told_when_it_is_crossed_and_when_it_is_crossed_back(booted, call, office, until):
+    upper, lower = watch(call, "UpperThreshold", 80), watch(call, "LowerThreshold", 0)
+    for value in ("60", "81", "90", "79", "-1"):
+        booted.set_variable(HOT, value)
+    until(lambda: len(told(office)) == 3)
+    assert sorted(told(office)) == [
+        (upper, "Alerting", "79", True),
+        (upper, "Alerting", "81", False),
+        (lower, "Alerting", "-1", False),
+    ]
+
+
+def test_a_threshold_that_is_crossed_already_is_told_at_once(booted, call, office, until):
+    booted.set_variable(HOT, "99")
+    number = watch(call, "UpperThreshold", 80)
+    until(lambda: told(office) == [(number, "Alerting", "99", False)])
+
+
+def test_a_change_is_told_when_it_is_large_enough_and_one_of_a_word_at_all(booted, call, office, until):
+    number = watch(call, "Delta", 5)
+    state = named("Connector.AvailabilityState", evse=v201.EVSE(id=1, connector_id=1))
+    data = v201.SetMonitoringData(value=Decimal(1), type="Delta", severity=5, **state)
+    (result,) = call(v201.SetVariableMonitoring(set_monitoring_data=(data,))).set_monitoring_result
+    for value in ("23", "26", "28", "20"):
+        booted.set_variable(HOT, value)
+    booted.plug_in()
+    until(lambda: len(told(office)) == 3)
+    assert sorted(told(office)) == [
+        (number, "Delta", "20", False),
+        (number, "Delta", "26", False),
+        (result.id, "Delta", "Occupied", False),
+    ]
+
+
+def test_a_value_is_told_from_time_to_time(booted, call, office, until):
+    number = watch(call, "Periodic", "0.02")
+    clocked = watch(call, "PeriodicClockAligned", "0.02")
+    until(lambda: {one[0] for one in told(office)} == {number, clocked})
+    assert call(v201.ClearVariableMonitoring(id=(number, clocked)))
+
+
+def test_nothing_is_told_of_what_is_not_severe_enough_or_not_of_a_transaction(booted, call, office, until):
+    quiet = watch(call, "UpperThreshold", 80, severity=6)
+    of_a_transaction = watch(call, "UpperThreshold", 81, severity=3, transaction=True)
+    loud = watch(call, "UpperThreshold", 82, severity=4)
+    assert call(v201.SetMonitoringLevel(severity=5)).status == "Accepted"
+    booted.set_variable(HOT, "90")
+    until(lambda: told(office))
+    assert told(office) == [(loud, "Alerting", "90", False)]
+    assert len({quiet, of_a_transaction, loud}) == 3
+
+
+def test_a_limit_of_somebody_else_holds_and_is_reported_with_its_source(booted, call, office, until):
+    booted.limit_by_others(limit_to(7, number=90), source=v201.ChargingLimitSource.SO)
+    assert office.of(v201.NotifyChargingLimit)[0].charging_limit.charging_limit_source == "SO"
+    wanted = v201.ChargingProfileCriterion()
+    assert call(v201.GetChargingProfiles(request_id=4, charging_profile=wanted)).status == "Accepted"
+    until(lambda: office.of(v201.ReportChargingProfiles))
+    (part,) = office.of(v201.ReportChargingProfiles)
+    assert (part.charging_limit_source, part.evse_id, part.charging_profile[0].id) == ("SO", 0, 90)
+    schedule = call(v201.GetCompositeSchedule(duration=60, evse_id=1, charging_rate_unit="A")).schedule
+    assert schedule.charging_schedule_period[0].limit == 7
+    assert call(v201.ClearChargingProfile(charging_profile_id=90)).status == "Unknown"
+    booted.cleared_by_others(source=v201.ChargingLimitSource.SO)
+    assert call(v201.GetChargingProfiles(request_id=5, charging_profile=wanted)).status == "NoProfiles"
+
+
+def limit_to(amperes, number):
+    period = v201.ChargingSchedulePeriod(start_period=0, limit=Decimal(amperes), number_phases=3)
+    schedule = v201.ChargingSchedule(id=1, charging_rate_unit="A", charging_schedule_period=(period,))
+    return v201.ChargingProfile(
+        id=number,
+        stack_level=0,
+        charging_profile_purpose="ChargingStationExternalConstraints",
+        charging_profile_kind="Relative",
+        charging_schedule=(schedule,),
+    )
