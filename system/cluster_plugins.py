@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from ..actors.runtime.actor import Actor
+from ..store.store import StoreError
 from ..supervisor.plugins import StartPlugin, StopPlugin
 
 if TYPE_CHECKING:
@@ -29,6 +30,13 @@ logger = logging.getLogger(__name__)
 
 TAKE_S = 0.5
 """Seconds between two looks for leases that nobody has."""
+
+
+class ClusterPlugin(NamedTuple):
+    """Plugin of the scope "cluster"; `consumes` if it has handlers of durable events."""
+
+    child: ChildSpec
+    consumes: bool
 
 
 class Look(msgspec.Struct, frozen=True, gc=False):
@@ -70,7 +78,7 @@ class ClusterPlugins(Actor):
 
     def __init__(
         self,
-        specs: Mapping[str, ChildSpec],
+        specs: Mapping[str, ClusterPlugin],
         supervisor: Callable[[], Cell | None],
         *,
         timers: Timers,
@@ -126,9 +134,16 @@ class ClusterPlugins(Actor):
         supervisor = self._supervisor()
         if supervisor is None or supervisor.ended:
             return
+        spec, consumes = self._specs[name]
+        if consumes:
+            # Before it starts: what is stored from now on, by whichever process, comes to it.
+            try:
+                self._events.register(name)
+            except StoreError as error:
+                logger.warning("plugin %s cannot run here yet: %s", name, error)
+                return
         logger.info("plugin %s runs here: its lease was taken", name)
         self._running[name] = None
-        spec = self._specs[name]
         supervisor.tell(StartPlugin(replace(spec, make=partial(self._make, name, spec))))
 
     def _make(self, name: str, spec: ChildSpec, scheduler: Any, watch: Any) -> Cell:

@@ -286,6 +286,10 @@ class DurableEvents:
         self.subscriptions.append(target)
         self._tell(Subscribed(target))
 
+    def register(self, name: str) -> None:
+        """Register a consumer before it runs: a new one starts now. Switches greenlets; raises `StoreError`."""
+        self._log.register(name)
+
     def listening(self, kinds: Collection[type[DomainEvent]]) -> None:
         """Note that somebody listens to these kinds from now on, of which some may be durable."""
         if any(kind in DURABLE for kind in kinds):

@@ -22,7 +22,7 @@ from ..supervisor.supervisor import Supervisor
 from ..transport.greenlet_transport import GreenletTransport
 from ..transport.reactor_transport import ReactorTransport
 from ..transport.server import WebSocketServer
-from .cluster_plugins import ClusterPlugins
+from .cluster_plugins import ClusterPlugin, ClusterPlugins
 from .event_consumers import EventConsumers
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Tree:
     def children(self) -> list[ChildSpec]:
         """Make the specs of the three children of the root, in order."""
         settings, timers, policy = self.settings, self.context.timers, self.policy()
-        cluster_plugins: dict[str, ChildSpec] = {}
+        cluster_plugins: dict[str, ClusterPlugin] = {}
         plugins = [*self._plugins(cluster_plugins), self._redelivery(), self._event_consumers()]
         if cluster_plugins:
             plugins.append(self._cluster_plugins(cluster_plugins))
@@ -109,7 +109,8 @@ class Tree:
                 quarantine_s=settings.supervision.quarantine_s,
                 id="plugins",
                 shutdown_s=sum(
-                    plugin.shutdown_s + MARGIN_S for plugin in (*plugins, *cluster_plugins.values())
+                    child.shutdown_s + MARGIN_S
+                    for child in (*plugins, *(plugin.child for plugin in cluster_plugins.values()))
                 )
                 + MARGIN_S,
             ),
@@ -142,7 +143,7 @@ class Tree:
 
     # -- Plugins -------------------------------------------------------------------------------
 
-    def _plugins(self, elsewhere: dict[str, ChildSpec]) -> list[ChildSpec]:
+    def _plugins(self, elsewhere: dict[str, ClusterPlugin]) -> list[ChildSpec]:
         """Make the specs of all plugins; those that run once in the cluster are put `elsewhere`."""
         settings = self.settings
         supervision = settings.supervision
@@ -157,7 +158,8 @@ class Tree:
         children = []
         for spec in specs:
             if spec.scope == "cluster" and self.system.cluster is not None:
-                elsewhere[spec.name] = factory.child(spec)
+                consumes = bool(spec.plugin.durable_events_heard())
+                elsewhere[spec.name] = ClusterPlugin(factory.child(spec), consumes)
             else:
                 children.append(factory.child(spec))
         if settings.redis.url:
@@ -213,7 +215,7 @@ class Tree:
             start_s=supervision.start_s,
         )
 
-    def _cluster_plugins(self, specs: dict[str, ChildSpec]) -> ChildSpec:
+    def _cluster_plugins(self, specs: dict[str, ClusterPlugin]) -> ChildSpec:
         cluster: Any = self.system.cluster
         supervision = self.settings.supervision
         return ChildSpec.of(

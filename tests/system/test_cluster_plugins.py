@@ -68,6 +68,23 @@ def test_one_instance_gets_the_events_of_all_nodes_in_order(cluster):
     assert cluster.numbers.index(("TransactionStarted", 2)) < cluster.numbers.index(("TransactionEnded", 2))
 
 
+def test_it_gets_what_any_node_has_stored_since_its_start_has_begun(cluster):
+    class Early(Central):
+        def on_start(self):
+            cluster.lives("a", 1)
+            cluster.lives("b", 2, "CP2")
+            super().on_start()
+
+    other = cluster.stores["a"] = cluster.open_store("a")  # of a node that is no matter else
+    cluster.plugin = lambda name: Early.spec(
+        name, cluster.running, cluster.taken, name="early", scope="cluster"
+    )
+    cluster.start("b")
+    until(lambda: len(cluster.taken) == 4)
+    assert sorted(cluster.numbers) == sorted(both(1, 2))
+    other.close()
+
+
 @pytest.mark.parametrize("dies", [True, False])
 def test_it_moves_when_its_node_ends_and_goes_on_where_it_was(cluster, dies):
     for name in "ab":
