@@ -44,6 +44,7 @@ def test_the_crash_example_shows_an_actor_that_comes_back() -> None:
         ("asyncio_service.py", "asyncio.md"),
         ("database.py", "supervision.md"),
         ("own_signer.py", "certificates.md"),
+        ("vehicle_schedules.py", "ocpp201.md"),
     ],
 )
 def test_an_example_prints_what_its_page_says(example: str, page: str) -> None:
