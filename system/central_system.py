@@ -270,12 +270,20 @@ class CentralSystem(PluginSystem):
             self._router, self.counters, self._pool, self._durable_events.listening
         )
         self._spool = Spool(self.store, self.versions.values())
+        self._reports = Reports(
+            self.store,
+            wait_s=settings.reports.wait_s,
+            now=lambda: dt.datetime.fromtimestamp(self._clock.time(), dt.UTC),
+        )
+        self._variables = Variables(self.store, self._reports, self.send, self.version_of, self.charge_point)
         self._local_lists = LocalLists(
             self.store,
             self.send,
             self.version_of,
             self._pool,
             entry_limit=settings.back_office.local_list_limit,
+            limits=self._variables.limits,
+            known_limits=self._variables.known_limits,
         )
         self._context = context_of(
             settings,
@@ -317,12 +325,6 @@ class CentralSystem(PluginSystem):
         self._assessment = Assessment(
             self.store, self.versions, limits_of(settings.back_office), settings.naive_zone
         )
-        self._reports = Reports(
-            self.store,
-            wait_s=settings.reports.wait_s,
-            now=lambda: dt.datetime.fromtimestamp(self._clock.time(), dt.UTC),
-        )
-        self._variables = Variables(self.store, self._reports, self.send, self.version_of, self.charge_point)
         self._event_reader = EventReader(self.store, self.assessment)
         self._tree = Tree(
             system=self,
@@ -754,11 +756,12 @@ class CentralSystem(PluginSystem):
         """Bring a local list in step as `sync_local_list` does, wait, and return the outcome. Switches greenlets.
 
         A list that is known for certain gets a Differential, unless the whole is less; any other, or one that has
-        refused its Differential, a Full. More than `local_list_limit` tags (by default that of the settings) are sent
-        in parts. With `clear_cache` the authorisation cache is cleared too. `timeout_s` is for each answer.
+        refused its Differential, a Full. More than `local_list_limit` tags (by default that of the settings), or more
+        than the charge point says that it takes, are sent in parts. With `clear_cache` the authorisation cache is
+        cleared too. `timeout_s` is for each answer.
         Raises `LocalListSyncRunning` if one is sent already, `LocalListsNotSupported` if its version of OCPP has no
-        such list, ValueError for a limit or a
-        time that is not above 0, and RuntimeError if the central system does not run.
+        such list, ValueError for a limit or a time that is not above 0, and RuntimeError if the central system does
+        not run.
         """
         return self._local_lists.push(
             charge_point_id,

@@ -16,7 +16,9 @@ import msgspec
 from ..actors.runtime.failure import Failure, attempt
 from ..actors.session.tickets import TicketState
 from ..config.errors import ChargehandError
+from ..protocol.device_model import UNLIMITED, MessageLimits
 from ..protocol.local_lists import LocalListFacts
+from ..protocol.payload import encode
 from ..protocol.verbs import SyncLocalList
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ BELIEVED_S = 5.0
 LOOK_S = 0.001
 AT_A_TIME = 500
 """Tags compared before other greenlets have their turn."""
+MESSAGE_BYTES = 200
+"""Bytes of a message with a local list beside its entries."""
 DIFFERENTIAL, FULL = "Differential", "Full"
 
 
@@ -89,12 +93,17 @@ class LocalLists:
         pool: Pool,
         *,
         entry_limit: int,
+        limits: Callable[..., MessageLimits] = lambda *_, **__: UNLIMITED,
+        known_limits: Callable[[str, str], MessageLimits] = lambda *_: UNLIMITED,
     ) -> None:
         self._store = store
         self._send = send
         self._version_of = version_of
         self._pool = pool
         self._entry_limit = entry_limit
+        # What a charge point says of one message of an action: asked if need be, or as far as it is known.
+        self._limits = limits
+        self._known_limits = known_limits
         self._running: set[str] = set()
 
     # -- The verb ----------------------------------------------------------------------------------
@@ -103,7 +112,10 @@ class LocalLists:
         """Return what the local list of a charge point is made of."""
         collections = self._store.collections
         believed = collections.local_lists.get(charge_point_id)
-        return LocalListFacts(collections.tags, believed, self._entry_limit)
+        limit, adapter = self._entry_limit, self._version_of(charge_point_id).local_lists
+        if adapter is not None:
+            limit = _least(limit, self._known_limits(charge_point_id, _action_of(adapter)).items)
+        return LocalListFacts(collections.tags, believed, limit)
 
     def sent(self, ticket: Ticket[Any]) -> None:
         """Send what is left of a list, when the verb that sent a part of it has ended."""
@@ -133,17 +145,28 @@ class LocalLists:
             until_believed(lambda: _last_sent_of(collection.get(charge_point_id)) >= sent.version)
             known = collection.get(charge_point_id)
             if adapter.accepted(ticket.response):
-                if len(sent.entries) < self._entry_limit:
+                if len(sent.entries) < self.facts(charge_point_id).entry_limit:
                     return  # it was all of it
                 if known is None or not known.certain:
                     logger.warning(
                         "local list of %s: its contents are not known; no more is sent", charge_point_id
                     )
                     return
-            elif sent.full or not adapter.full_helps(ticket.response):
+            elif not self._was_too_long(ticket, len(sent.entries)) and (
+                sent.full or not adapter.full_helps(ticket.response)
+            ):
                 return
         if adapter.next_update(version.name, self.facts(charge_point_id), full=False) is not None:
             self._send(charge_point_id, SyncLocalList(), timeout_s=ticket.timeout_s)
+
+    def _was_too_long(self, ticket: Ticket[Any], entries: int) -> bool:
+        """Return whether a list that was refused had more entries than the charge point takes, as it says when asked.
+
+        The question is put once in a connection, so that the next list is not too long.
+        """
+        known = self._known_limits(ticket.charge_point_id, ticket.action).items
+        said = self._limits(ticket.charge_point_id, ticket.action, timeout_s=ticket.timeout_s).items
+        return known is None and said is not None and entries > said
 
     # -- The whole course ----------------------------------------------------------------------------
 
@@ -159,11 +182,12 @@ class LocalLists:
         """Bring the local list of a charge point in step with the tags; return the outcome. Switches greenlets.
 
         A list that is known for certain gets a Differential, unless the whole is less; any other, or one that has
-        refused its Differential, a Full. More than `local_list_limit` tags (by default that of the settings) are sent
-        in parts. With `clear_cache` the authorisation cache is cleared too. `timeout_s` is for each answer.
+        refused its Differential, a Full. More than `local_list_limit` tags (by default that of the settings), or more
+        than the charge point says that it takes, are sent in parts. With `clear_cache` the authorisation cache is
+        cleared too. `timeout_s` is for each answer.
         Raises `LocalListSyncRunning` if one is sent already, `LocalListsNotSupported` if its version of OCPP has no
-        such list, ValueError for a limit or a
-        time that is not above 0, and RuntimeError if the central system does not run.
+        such list, ValueError for a limit or a time that is not above 0, and RuntimeError if the central system does
+        not run.
         """
         limit = self._entry_limit if local_list_limit is None else local_list_limit
         if limit < 1:
@@ -178,7 +202,9 @@ class LocalLists:
             )
         self._running.add(charge_point_id)
         try:
-            sync = _Sync(self._store, self._send, version.name, adapter, charge_point_id, limit, timeout_s)
+            said = self._limits(charge_point_id, _action_of(adapter), timeout_s=timeout_s)
+            limits = MessageLimits(_least(limit, said.items), said.size_bytes)
+            sync = _Sync(self._store, self._send, version.name, adapter, charge_point_id, limits, timeout_s)
             return sync.run(full=full, clear_cache=clear_cache)
         finally:
             self._running.discard(charge_point_id)
@@ -194,7 +220,7 @@ class _Sync:
         ocpp: str,
         adapter: LocalListAdapter,
         charge_point_id: str,
-        limit: int,
+        limits: MessageLimits,
         timeout_s: float | None,
     ) -> None:
         self._store = store
@@ -202,7 +228,7 @@ class _Sync:
         self._ocpp = ocpp
         self._adapter = adapter
         self._charge_point_id = charge_point_id
-        self._limit = limit
+        self._limits = limits
         self._timeout_s = timeout_s
         self._tickets: list[Ticket[Any]] = []
 
@@ -248,11 +274,10 @@ class _Sync:
         """Send entries in parts, each with a version of its own, up to the first that is not accepted."""
         believed = self._believed
         version = max(believed.last_sent, believed.version, 0) if believed is not None else 0
-        for start in range(0, max(len(entries), 1), self._limit):
+        for number, part in enumerate(self._parts(entries)):
             version += 1
-            part = entries[start : start + self._limit]
             # The parts after the first of a full list add to it.
-            request = self._adapter.update(version, part, full and not start)
+            request = self._adapter.update(version, part, full and not number)
             ticket = self._send_command(self._charge_point_id, request, timeout_s=self._timeout_s)
             self._tickets.append(ticket)
             ticket.wait()
@@ -261,6 +286,19 @@ class _Sync:
             if not self._accepted():
                 break
         return version
+
+    def _parts(self, entries: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """Yield entries in parts, each of which fits into one message; none at all are one empty part."""
+        most, most_bytes = self._limits.items or len(entries) or 1, self._limits.size_bytes
+        start = size = 0
+        for place, entry in enumerate(_in_turns(entries)):
+            more = 0 if most_bytes is None else len(encode(entry)) + 1
+            full = most_bytes is not None and size + more > most_bytes - MESSAGE_BYTES
+            if place > start and (place - start >= most or full):
+                yield entries[start:place]
+                start, size = place, 0
+            size += more
+        yield entries[start:]
 
     def _accepted(self) -> bool:
         """Return whether the last list was accepted."""
@@ -278,6 +316,15 @@ class _Sync:
         )
         ticket.wait()
         return ticket
+
+
+def _action_of(adapter: LocalListAdapter) -> str:
+    """Return the action that sends a list."""
+    return adapter.update(1, (), True).__action__.name  # noqa: FBT003 - a column of the table
+
+
+def _least(limit: int, other: int | None) -> int:
+    return limit if other is None else max(min(limit, other), 1)
 
 
 def _in_turns(entries: Iterable[Any]) -> Iterator[Any]:

@@ -205,6 +205,11 @@ class Variables:
             return UNLIMITED
         return self._limits_of(charge_point_id, adapter, timeout_s).by_action.get(action, UNLIMITED)
 
+    def known_limits(self, charge_point_id: str, action: str) -> MessageLimits:
+        """Return these limits as far as they are known in this process; never asks, and never switches greenlets."""
+        known = self._limits.get(charge_point_id)
+        return UNLIMITED if known is None else known.by_action.get(action, UNLIMITED)
+
     # -- Inside ------------------------------------------------------------------------------------
 
     def _adapter(self, charge_point_id: str) -> DeviceModelAdapter:

@@ -20,15 +20,19 @@ RATE_UNIT = "SmartChargingCtrlr.RateUnit"
 """Variable with the units of limits that a station takes."""
 
 OLDER: dict[str, str] = {
+    "AdditionalRootCertificateCheck": "SecurityCtrlr.AdditionalRootCertificateCheck",
     "AllowOfflineTxForUnknownId": "AuthCtrlr.OfflineTxForUnknownIdEnabled",
     "AuthorizationCacheEnabled": "AuthCacheCtrlr.Enabled",
     "AuthorizationKey": "SecurityCtrlr.BasicAuthPassword",
     "AuthorizeRemoteTxRequests": "AuthCtrlr.AuthorizeRemoteStart",
+    "CertificateSignedMaxChainSize": "SecurityCtrlr.MaxCertificateChainSize",
     "ChargeProfileMaxStackLevel": "SmartChargingCtrlr.ProfileStackLevel",
     "ChargingScheduleAllowedChargingRateUnit": RATE_UNIT,
     "ChargingScheduleMaxPeriods": "SmartChargingCtrlr.PeriodsPerSchedule",
     "ClockAlignedDataInterval": "AlignedDataCtrlr.Interval",
     "ConnectionTimeOut": "TxCtrlr.EVConnectionTimeOut",
+    "ConnectorPhaseRotation": "ChargingStation.PhaseRotation",
+    "ConnectorSwitch3to1PhaseSupported": "SmartChargingCtrlr.Phases3to1",
     "CpoName": "SecurityCtrlr.OrganizationName",
     "GetConfigurationMaxKeys": "DeviceDataCtrlr.ItemsPerMessage[GetVariables]",
     "HeartbeatInterval": "OCPPCommCtrlr.HeartbeatInterval",
@@ -39,18 +43,25 @@ OLDER: dict[str, str] = {
     "MeterValueSampleInterval": "SampledDataCtrlr.TxUpdatedInterval",
     "MeterValuesAlignedData": "AlignedDataCtrlr.Measurands",
     "MeterValuesSampledData": "SampledDataCtrlr.TxUpdatedMeasurands",
+    "ReserveConnectorZeroSupported": "ReservationCtrlr.NonEvseSpecific",
     "ResetRetries": "OCPPCommCtrlr.ResetRetries",
     "SecurityProfile": "SecurityCtrlr.SecurityProfile",
+    "SendLocalListMaxLength": "LocalAuthListCtrlr.ItemsPerMessage",
     "StopTransactionOnEVSideDisconnect": "TxCtrlr.StopTxOnEVSideDisconnect",
     "StopTransactionOnInvalidId": "TxCtrlr.StopTxOnInvalidId",
     "StopTxnAlignedData": "AlignedDataCtrlr.TxEndedMeasurands",
     "StopTxnSampledData": "SampledDataCtrlr.TxEndedMeasurands",
+    "SupportedFileTransferProtocols": "OCPPCommCtrlr.FileTransferProtocols",
     "TransactionMessageAttempts": "OCPPCommCtrlr.MessageAttempts[TransactionEvent]",
     "TransactionMessageRetryInterval": "OCPPCommCtrlr.MessageAttemptInterval[TransactionEvent]",
     "UnlockConnectorOnEVSideDisconnect": "OCPPCommCtrlr.UnlockOnEVSideDisconnect",
     "WebSocketPingInterval": "OCPPCommCtrlr.WebSocketPingInterval",
 }
-"""Variables behind the usual configuration keys of OCPP 1.6."""
+"""Variables behind the usual configuration keys of OCPP 1.6.
+
+Keys that are the largest value of something there are characteristics here, not values: `LocalAuthListMaxLength`,
+`MaxChargingProfilesInstalled`, `CertificateStoreMaxLength`.
+"""
 _OLDER = {key.lower(): name for key, name in OLDER.items()}
 
 

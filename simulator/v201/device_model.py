@@ -105,6 +105,7 @@ VARIABLES: dict[str, VariableSpec] = {
         values="Available,Occupied,Reserved,Unavailable,Faulted",
     ),
     "ChargingStation.Model": VariableSpec(value="", access=READ_ONLY),
+    "ChargingStation.PhaseRotation": VariableSpec(value="RST"),
     "ChargingStation.Problem": _flag("false", READ_ONLY),
     "ChargingStation.SupplyPhases": _number("3", None, READ_ONLY),
     "ChargingStation.VendorName": VariableSpec(value="", access=READ_ONLY),
@@ -126,6 +127,7 @@ VARIABLES: dict[str, VariableSpec] = {
         access=READ_ONLY,
         values="AlwaysFront,InFront,NormalCycle",
     ),
+    "LocalAuthListCtrlr.BytesPerMessage": _number("65000", None, READ_ONLY),
     "LocalAuthListCtrlr.Enabled": _flag("true"),
     "LocalAuthListCtrlr.Entries": _number("0", None, READ_ONLY, 1000),
     "LocalAuthListCtrlr.ItemsPerMessage": _number("100", None, READ_ONLY),
@@ -160,14 +162,17 @@ VARIABLES: dict[str, VariableSpec] = {
     "SampledDataCtrlr.TxUpdatedMeasurands": VariableSpec(
         value="Energy.Active.Import.Register", type=Type.MEMBER_LIST, values=MEASURANDS
     ),
+    "SecurityCtrlr.AdditionalRootCertificateCheck": _flag("false", READ_ONLY),
     BASIC_AUTH_PASSWORD: VariableSpec(value="", access=Access.WRITE_ONLY, pattern=r"[!-~]{16,40}"),
     "SecurityCtrlr.CertificateEntries": _number("0", None, READ_ONLY, 10),
     "SecurityCtrlr.Identity": VariableSpec(value="", access=READ_ONLY),
+    "SecurityCtrlr.MaxCertificateChainSize": _number("10000", None, READ_ONLY),
     "SecurityCtrlr.OrganizationName": VariableSpec(value="chargehand"),
     "SecurityCtrlr.SecurityProfile": _number("1", None, READ_ONLY),
     "SmartChargingCtrlr.Enabled": _flag("true"),
     "SmartChargingCtrlr.Entries[ChargingProfiles]": _number("20", None, READ_ONLY),
     "SmartChargingCtrlr.PeriodsPerSchedule": _number("24", None, READ_ONLY),
+    "SmartChargingCtrlr.Phases3to1": _flag("false", READ_ONLY),
     "SmartChargingCtrlr.ProfileStackLevel": _number("10", None, READ_ONLY),
     "SmartChargingCtrlr.RateUnit": VariableSpec(
         value="A,W", type=Type.MEMBER_LIST, access=READ_ONLY, values="A,W"

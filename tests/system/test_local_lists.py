@@ -486,3 +486,55 @@ def test_of_the_tags_of_one_text_each_version_lists_those_that_it_can_tell_apart
     }  # fmt: skip
     assert believed["T2 KeyCode"]["personalMessage"]["content"] == "Hello"
     assert (system.push_local_list("CP1").kind, system.push_local_list("CP2").kind) == ("", "")
+
+
+@pytest.fixture
+def limited(system):
+    """Connect a station with these limits of its local list."""
+    with contextlib.ExitStack() as stack:
+
+        def limited(items, size_bytes=None):
+            variables = {"LocalAuthListCtrlr.ItemsPerMessage": str(items)}
+            if size_bytes is not None:
+                variables["LocalAuthListCtrlr.BytesPerMessage"] = str(size_bytes)
+            station = Station(f"ws://127.0.0.1:{system.port}/ocpp", "CP2", variables=variables)
+            stack.enter_context(station)
+            until(lambda: station.ready, "it is accepted")
+            return station
+
+        yield limited
+
+
+def entries_of(system):
+    return [
+        len(ticket.request.local_authorization_list or ())
+        for ticket in reversed(system.tickets("CP2"))
+        if ticket.action == "SendLocalList"
+    ]
+
+
+def test_a_station_of_2_0_1_gets_no_more_tags_in_a_message_than_it_says(system, limited, tags):
+    station = limited(3)
+    tags(*[f"T{number}" for number in range(8)])
+    update = system.push_local_list("CP2", timeout_s=5)
+    assert (update.in_step, entries_of(system), len(listed(station))) == (True, [3, 3, 2], 8)
+    assert system.push_local_list("CP2", full=True, local_list_limit=7, timeout_s=5).in_step
+    assert entries_of(system)[3:] == [3, 3, 2]
+
+
+def test_a_station_of_2_0_1_gets_no_larger_list_in_a_message_than_it_says(system, limited, tags):
+    station = limited(100, 500)
+    tags(*[f"T{number}" for number in range(8)])
+    assert system.push_local_list("CP2", timeout_s=5).in_step
+    assert len(listed(station)) == 8
+    payloads = [len(one.payload) for one in system.tickets("CP2") if one.action == "SendLocalList"]
+    assert len(payloads) > 1
+    assert max(payloads) <= 500
+
+
+def test_the_verb_asks_how_much_a_station_takes_when_it_has_refused_a_list(system, limited, tags):
+    station = limited(3)
+    tags(*[f"T{number}" for number in range(8)])
+    assert system.sync_local_list("CP2").result().status == v201.SendLocalListStatus.FAILED
+    until(lambda: len(listed(station)) == 8, "the list is in step")
+    assert entries_of(system) == [8, 3, 3, 2]
