@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from ..actors.plugin.authentication import ConnectionAttempt, NoVerdict
+from ..protocol.deflate import HEADER, answer_offer
 from ..protocol.handshake import choose_subprotocol
 from ..store.store import StoreError
 from ..transport.gate import Admission, Refusal
@@ -18,11 +19,12 @@ from .identity import Identity, IdentityRefused, assumes_subprotocol, read_passw
 from .token_bucket import TokenBucket, TokenBuckets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ..actors.plugin.authentication import Authentication
     from ..actors.session.cell import ChargePointCell
     from ..config.settings import Settings
+    from ..protocol.deflate import Answer
     from ..supervisor.sessions import Sessions
     from ..transport.connection import SocketConnection
     from ..transport.gate import HandshakeRequest
@@ -80,9 +82,11 @@ class Gatekeeper:
         others: PeerClaims | None = None,
         own_subprotocols: Mapping[str, str] = MappingProxyType({}),
         authentication: Authentication | None = None,
+        compressed: Collection[str] = (),
     ) -> None:
         self._authentication = authentication
         self._own_subprotocols = own_subprotocols  # by charge point: the one that it may speak
+        self._compressed = frozenset(compressed)  # subprotocols with which compression may be agreed on
         self._others = others
         self._settings = settings
         self._credentials = credentials
@@ -154,7 +158,8 @@ class Gatekeeper:
         subprotocol = self._choose_subprotocol(request, identity.id)
         if isinstance(subprotocol, Refusal):
             return subprotocol
-        return Admission(identity.id, identity.name, subprotocol, deviations)
+        compression = self._answer_offer(request, subprotocol)
+        return Admission(identity.id, identity.name, subprotocol, deviations, compression)
 
     def _check_room(self, request: HandshakeRequest, identity: str) -> Refusal | None:
         """Limit the rate of connections; checked last, so that strangers use up no tokens."""
@@ -189,6 +194,19 @@ class Gatekeeper:
         if subprotocol is None and sessions.handshake_without_subprotocol == "refuse":
             return Refusal(400, f"Sec-WebSocket-Protocol must name one of: {', '.join(spoken)}")
         return subprotocol
+
+    def _answer_offer(self, request: HandshakeRequest, subprotocol: str | None) -> Answer | None:
+        """Accept the offer of compression, if there is one and the version has it."""
+        offered = request.headers.get(HEADER)
+        if not offered or subprotocol not in self._compressed:
+            return None
+        sessions = self._settings.sessions
+        return answer_offer(
+            offered,
+            takeover=sessions.compression_takeover,
+            window_bits=sessions.compression_window_bits,
+            min_bytes=sessions.compression_min_bytes,
+        )
 
     def _is_full(self, identity: str) -> bool:
         """Return whether `max_connections` is reached; a charge point that reconnects needs no free place."""

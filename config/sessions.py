@@ -117,6 +117,23 @@ class SessionSettings(Section):
         "Charge point id to the one version of OCPP that it may speak, where it must not choose.",
         sample='{CP1 = "1.6"}',
     )
+    compression: tuple[str, ...] = setting(
+        ("2.0.1",),
+        "Versions of OCPP with which compression (permessage-deflate) is agreed on when a charge point offers it; "
+        "`[]` is none.",
+    )
+    compression_min_bytes: int = setting(
+        256, "Shortest message in bytes that is sent compressed, where compression was agreed on.", least=1
+    )
+    compression_window_bits: int = setting(
+        12,
+        "Largest window of compressed messages in bits, both ways; a charge point may ask for a smaller one.",
+        least=9,
+        most=15,
+    )
+    compression_takeover: bool = off(
+        "Let both ends compress with what earlier messages held: up to 80 KiB more for each connection."
+    )
     assume_subprotocol: tuple[str, ...] = setting(
         (),
         'Charge point ids for which a missing Sec-WebSocket-Protocol means ocpp1.6; "*" is all.',

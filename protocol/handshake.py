@@ -129,10 +129,13 @@ class ResponseReader:
         return None
 
 
-def confirm(response: HandshakeResponse, key: str, subprotocols: Collection[str] = ()) -> str | None:
+def confirm(
+    response: HandshakeResponse, key: str, subprotocols: Collection[str] = (), *, extensions: bool = False
+) -> str | None:
     """Return the subprotocol that the server chose, None if it chose none. Section 4.1.
 
-    `key` and `subprotocols` are those of the request. Raises HandshakeError if the response does not open a
+    `key` and `subprotocols` are those of the request; with `extensions` it offered some, and the caller judges what was
+    chosen of them. Raises HandshakeError if the response does not open a
     WebSocket, or opens one with a subprotocol that was not requested.
     """
     headers = response.headers
@@ -144,7 +147,7 @@ def confirm(response: HandshakeResponse, key: str, subprotocols: Collection[str]
         raise HandshakeError("the answer does not upgrade to websocket")
     if headers.get("sec-websocket-accept") != accept_key(key):
         raise HandshakeError("the answer does not fit the request's key")
-    if headers.get("sec-websocket-extensions"):
+    if headers.get("sec-websocket-extensions") and not extensions:
         raise HandshakeError("the answer has an extension that was not offered")
     if chosen is not None and chosen not in subprotocols:
         raise HandshakeError(f"the answer has subprotocol {chosen!r}, which was not offered")

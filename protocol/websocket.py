@@ -1,8 +1,8 @@
 """The WebSocket codec: bytes into events, messages into bytes, for both roles, server and client (RFC 6455).
 
 The one rule: a codec holds no more than one unfinished message of one peer, and judges every header before it
-waits for what that header announces. Text only: an OCPP-J message is a text message, and no extension is ever
-negotiated.
+waits for what that header announces. Text only: an OCPP-J message is a text message. No extension: a connection with
+compression has the codec of `deflate_codec.py`.
 
 It never touches a socket, a clock or a greenlet, never answers by itself (an event carries what is to be
 sent), and never raises on what a peer sent: that ends in a `Failed` event.
@@ -129,8 +129,8 @@ Event: TypeAlias = bytes | Ping | Pong | Closed | Failed
 """A text message is simply its bytes, checked to be UTF-8. `type(event) is bytes` is the quick test."""
 
 
-class _Violation(Exception):
-    """Violation by the peer. Never leaves this module."""
+class Violation(Exception):
+    """Violation by the peer: `receive` makes a `Failed` of it. Never leaves a codec."""
 
     def __init__(self, code: CloseCode, reason: str) -> None:
         super().__init__(code, reason)
@@ -157,6 +157,9 @@ class Codec:
         "_tail",
         "frames",
     )
+
+    grown = 0
+    """Bytes by which the messages of the last `receive` are longer than they were on the wire."""
 
     def __init__(self, role: Role, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._peer_masks = _MASKED if role is Role.SERVER else 0  # the mask bit that the peer must set
@@ -223,7 +226,7 @@ class Codec:
                 self._pending = bytearray(data[used:])
                 if self._need:
                     self._look_ahead(self._pending)
-        except _Violation as violation:
+        except Violation as violation:
             events.append(self._fail(violation.code, violation.reason))
         except UnicodeDecodeError:
             events.append(self._fail(CloseCode.INVALID_DATA, "text is not UTF-8"))
@@ -247,11 +250,11 @@ class Codec:
                     break
                 length = data[at + 2] << 8 | data[at + 3]
                 if length <= _MAX_CONTROL_BYTES:
-                    raise _Violation(CloseCode.PROTOCOL_ERROR, "length not in its shortest form")
+                    raise Violation(CloseCode.PROTOCOL_ERROR, "length not in its shortest form")
                 start += 2
             elif length > _IN_2_BYTES:
                 if length > _IN_8_BYTES:
-                    raise _Violation(CloseCode.PROTOCOL_ERROR, "clients must mask, servers must not")
+                    raise Violation(CloseCode.PROTOCOL_ERROR, "clients must mask, servers must not")
                 if size - at < 10:
                     need = 10
                     break
@@ -261,7 +264,8 @@ class Codec:
             if head != _WHOLE_TEXT or self._message is not None:
                 room = self._room(head, length)
             if length > room:
-                raise _Violation(CloseCode.MESSAGE_TOO_BIG, f"message over {self._max_message_bytes} bytes")
+                text = f"message over {self._max_message_bytes} bytes (max_message_bytes)"
+                raise Violation(CloseCode.MESSAGE_TOO_BIG, text)
             end = start + length
             if end > size:
                 need = end - at
@@ -321,23 +325,23 @@ class Codec:
         """Judge a frame's head; return how many bytes such a frame may have. Sections 5.2, 5.4 and 5.5."""
         opcode = head & 0x0F
         if head & _RESERVED:
-            raise _Violation(CloseCode.PROTOCOL_ERROR, "reserved bit set, but no extension was negotiated")
+            raise Violation(CloseCode.PROTOCOL_ERROR, "reserved bit set, but no extension was negotiated")
         if opcode not in _KNOWN:
-            raise _Violation(CloseCode.PROTOCOL_ERROR, f"unknown opcode {opcode:#x}")
+            raise Violation(CloseCode.PROTOCOL_ERROR, f"unknown opcode {opcode:#x}")
         if opcode & _CONTROL:
             if not head & _FIN:
-                raise _Violation(CloseCode.PROTOCOL_ERROR, "fragmented control frame")
+                raise Violation(CloseCode.PROTOCOL_ERROR, "fragmented control frame")
             if length > _MAX_CONTROL_BYTES:
-                raise _Violation(CloseCode.PROTOCOL_ERROR, "control frame over 125 bytes")
+                raise Violation(CloseCode.PROTOCOL_ERROR, "control frame over 125 bytes")
             return _MAX_CONTROL_BYTES
         if opcode == _CONTINUATION:
             if self._message is None:
-                raise _Violation(CloseCode.PROTOCOL_ERROR, "continuation of no message")
+                raise Violation(CloseCode.PROTOCOL_ERROR, "continuation of no message")
             return self._max_message_bytes - len(self._message)
         if self._message is not None:
-            raise _Violation(CloseCode.PROTOCOL_ERROR, "new message inside a fragmented one")
+            raise Violation(CloseCode.PROTOCOL_ERROR, "new message inside a fragmented one")
         if opcode == _BINARY:
-            raise _Violation(CloseCode.UNSUPPORTED_DATA, "binary message")
+            raise Violation(CloseCode.UNSUPPORTED_DATA, "binary message")
         return self._max_message_bytes
 
     def _take(self, head: int, payload: bytes) -> list[Event]:
@@ -414,9 +418,9 @@ def _long_length(raw: bytes) -> int:
     """Read a length of eight bytes. Section 5.2: 63 bits, and only for what does not fit in two bytes."""
     length = int.from_bytes(raw, "big")
     if length >> 63:
-        raise _Violation(CloseCode.PROTOCOL_ERROR, "length with its top bit set")
+        raise Violation(CloseCode.PROTOCOL_ERROR, "length with its top bit set")
     if length <= _MAX_IN_2_BYTES:
-        raise _Violation(CloseCode.PROTOCOL_ERROR, "length not in its shortest form")
+        raise Violation(CloseCode.PROTOCOL_ERROR, "length not in its shortest form")
     return length
 
 
@@ -426,5 +430,5 @@ def _close_body(body: bytes) -> tuple[int, str]:
         return CloseCode.NO_STATUS, ""
     code = int.from_bytes(body[:2], "big")  # of a single byte: under 256, so invalid, as it must be
     if not is_sendable(code):
-        raise _Violation(CloseCode.PROTOCOL_ERROR, "invalid close code")
+        raise Violation(CloseCode.PROTOCOL_ERROR, "invalid close code")
     return code, body[2:].decode()

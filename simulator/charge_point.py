@@ -45,10 +45,10 @@ class ChargePoint:
     `password` makes it use Basic auth. For wss give `cafile`, a PEM file of those to trust, or a context of
     `gevent.ssl` as `tls`. `configuration` sets keys at the factory. `reconnect` makes it dial again after a loss. With
     `auto_plug` a vehicle is there when a RemoteStartTransaction needs one. `strict` refuses every deviation of the
-    central system's. `id_prefix` stands before the numbers of its messages, which start again with each boot; it is
-    random by default. `timeout_s` is how long it waits for an answer. `record_limit` bounds the record. `timers` and
-    their clock give it the time of everything but network timeouts and reconnection. It belongs to the hub, so to the
-    native thread, that it is made in.
+    central system's. `compression` offers it in the handshake. `id_prefix` stands before the numbers of its messages,
+    which start again with each boot; it is random by default. `timeout_s` is how long it waits for an answer.
+    `record_limit` bounds the record. `timers` and their clock give it the time of everything but network timeouts and
+    reconnection. It belongs to the hub, so to the native thread, that it is made in.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class ChargePoint:
         auto_plug: bool = True,
         strict: bool = True,
         subprotocols: Sequence[str] = ("ocpp1.6",),
+        compression: bool = False,
         id_prefix: str | None = None,
         timeout_s: float = 30.0,
         connect_timeout_s: float = 10.0,
@@ -86,6 +87,7 @@ class ChargePoint:
             reconnect=reconnect,
             strict=strict,
             subprotocols=subprotocols,
+            compression=compression,
             id_prefix=id_prefix,
             timeout_s=timeout_s,
             connect_timeout_s=connect_timeout_s,

@@ -17,6 +17,8 @@ from gevent import socket, ssl
 from gevent.event import Event
 from gevent.lock import Semaphore
 
+from ..protocol.deflate import HEADER, OFFER, read_answer
+from ..protocol.deflate_codec import DeflateCodec
 from ..protocol.handshake import ResponseReader, confirm, handshake_request
 from ..protocol.websocket import MAX_MESSAGE_BYTES, CloseCode, Closed, Codec, Failed, Ping, Role
 from .errors import Disconnected, HandshakeRefused
@@ -51,6 +53,7 @@ class Client:
 
     def __init__(self, sock: Any, codec: Codec, early: bytes, subprotocol: str | None) -> None:
         self.subprotocol = subprotocol
+        self.compressed = isinstance(codec, DeflateCodec)
         self.code: int | None = None  # None while it is open
         self.reason = ""
         self._sock = sock
@@ -70,9 +73,11 @@ class Client:
         tls: ssl.SSLContext | None = None,
         timeout_s: float = 10.0,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
+        compression: bool = False,
     ) -> Self:
         """Connect and shake hands. Blocks; `tls`, for wss only, must be a context of `gevent.ssl`.
 
+        With `compression` it is offered, without context takeover; `compressed` tells if the server has agreed.
         Raises HandshakeRefused, another OSError (TimeoutError after `timeout_s`), HandshakeError for an answer that
         is no WebSocket's, ValueError for a URL that is none.
         """
@@ -81,7 +86,10 @@ class Client:
             raise ValueError(f"{url!r} is not a ws:// or wss:// URL")
         port = parts.port or PORTS[parts.scheme]
         host = parts.netloc.rpartition("@")[2]
-        request, key = handshake_request(host, parts.path or "/", subprotocols, headers)
+        lines = dict(headers or {})
+        if compression:
+            lines["Sec-WebSocket-Extensions"] = OFFER
+        request, key = handshake_request(host, parts.path or "/", subprotocols, lines)
         with gevent.Timeout(timeout_s, TimeoutError(f"no WebSocket within {timeout_s:g} s")):
             sock = _dial(parts.hostname, port)
             done = False
@@ -92,12 +100,16 @@ class Client:
                     sock = context.wrap_socket(sock, server_hostname=parts.hostname)
                 sock.sendall(request)
                 response = _read_response(sock)
-                subprotocol = confirm(response, key, subprotocols)
+                subprotocol = confirm(response, key, subprotocols, extensions=compression)
+                agreed = read_answer(response.headers.get(HEADER, ""))
                 done = True
             finally:
                 if not done:
                     sock.close()
-        codec = Codec(Role.CLIENT, max_message_bytes=max_message_bytes)
+        if agreed is None:
+            codec = Codec(Role.CLIENT, max_message_bytes=max_message_bytes)
+        else:
+            codec = DeflateCodec(Role.CLIENT, agreed, max_message_bytes=max_message_bytes)
         return cls(sock, codec, response.leftover, subprotocol)
 
     # -- In --------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ class SimulatorCore:
         reconnect: Backoff | None,
         strict: bool,
         subprotocols: Sequence[str],
+        compression: bool,
         id_prefix: str | None,
         timeout_s: float,
         connect_timeout_s: float,
@@ -70,6 +71,7 @@ class SimulatorCore:
         self.password = password
         self._tls = client_context(cafile) if tls is None and cafile is not None else tls
         self._subprotocols = tuple(subprotocols)
+        self._compression = compression
         self._connect_timeout_s = connect_timeout_s
         self.answers: dict[str, Answerer] = {}
         self.jobs = Jobs(identity, timers)
@@ -132,6 +134,7 @@ class SimulatorCore:
             headers=headers,
             tls=self._tls,
             timeout_s=self._connect_timeout_s,
+            compression=self._compression,
         )
 
     def _take(self, incoming: Incoming) -> None:

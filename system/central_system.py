@@ -163,6 +163,16 @@ class CentralSystem(PluginSystem):
             "http": self.settings.http.port,
         }
 
+    def _compressed(self) -> list[str]:
+        """Return the subprotocols that compression is on for. Raises `ConfigError` for an unknown version."""
+        names = self.settings.sessions.compression
+        known = {version.name for version in (*VERSIONS.values(), *self.versions.values())}
+        for name in names:
+            if name not in known:
+                spoken = ", ".join(one.name for one in self.versions.values())
+                raise ConfigError([f"sessions.compression: {name!r} is not one of {spoken}"])
+        return [version.subprotocol for version in self.versions.values() if version.name in names]
+
     def _subprotocol(self, name: str) -> str:
         """Return the subprotocol of a version that the settings name. Raises `ConfigError` for an unknown one."""
         version = version_named(self.versions, name)
@@ -321,6 +331,7 @@ class CentralSystem(PluginSystem):
             self._membership,
             {id_: self._subprotocol(name) for id_, name in settings.sessions.versions_of.items()},
             Authentication(self._router, settings.auth.authenticate_s),
+            compressed=self._compressed(),
         )
         self._assessment = Assessment(
             self.store, self.versions, limits_of(settings.back_office), settings.naive_zone

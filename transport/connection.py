@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent.event import Event
 
+from ..protocol.deflate_codec import DeflateCodec
 from ..protocol.websocket import CloseCode, Closed, Codec, Failed, Ping, Role
 from .outbox_socket import WOULD_BLOCK, OutboxSocket
 from .read_budget import EASY_BYTES, ReadBudget, easy_s, least_burst_s
 
 if TYPE_CHECKING:
+    from ..protocol.deflate import Deflate
     from ..protocol.websocket import Event as Taken
     from .gate import Receiver
     from .outbox_socket import ConnectionLimits, SharedTimers
@@ -74,7 +76,8 @@ class LifeCheck:
 class SocketConnection(OutboxSocket):
     """WebSocket connection on a socket.
 
-    `reader` is the transport that reads the socket; `watcher` is for that transport's own use.
+    `reader` is the transport that reads the socket; `watcher` is for that transport's own use. `deflate` is the
+    agreement on compression, if there is one.
     """
 
     __slots__ = (
@@ -108,11 +111,15 @@ class SocketConnection(OutboxSocket):
         limits: ConnectionLimits,
         timers: SharedTimers,
         subprotocol: str = "",
+        deflate: Deflate | None = None,
     ) -> None:
         super().__init__(sock, secure=secure, limits=limits, timers=timers)
         self.peer = peer
         self.subprotocol = subprotocol
-        self.codec = Codec(Role.SERVER, max_message_bytes=limits.max_message_bytes)
+        if deflate is None:
+            self.codec = Codec(Role.SERVER, max_message_bytes=limits.max_message_bytes)
+        else:
+            self.codec = DeflateCodec(Role.SERVER, deflate, max_message_bytes=limits.max_message_bytes)
         self.half_open = False  # given up because the peer stayed silent
         self.paused = 0  # by whom: bits
         self.reader: Reader | None = None
@@ -168,6 +175,10 @@ class SocketConnection(OutboxSocket):
         else:
             self._take(codec.receive(data, FRAMES_AT_A_TURN))
             frames = codec.frames
+            if codec.grown:  # inflated bytes count as if they had come
+                size += codec.grown
+                if codec.unfinished:
+                    frames = FRAMES_AT_A_TURN  # the turn ends by them
         if self._outbox:
             self._flush()  # a TLS socket may have needed these bytes to send
         if quiet_s < self._easy_s or frames > 1 or size > EASY_BYTES or self._ahead_s:

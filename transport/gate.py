@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..protocol.deflate import Answer
     from .connection import SocketConnection
 
 
@@ -30,13 +31,15 @@ class HandshakeRequest:
 class Admission:
     """Admission of a charge point. Without a `subprotocol` the connection is closed right after the handshake.
 
-    `deviations` are texts of what the lenient policy let pass.
+    `deviations` are texts of what the lenient policy let pass; `compression` is the answer to the offer of it that was
+    accepted, if one was.
     """
 
     identity: str
     name: str
     subprotocol: str | None
     deviations: tuple[str, ...] = ()
+    compression: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,14 +154,17 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         return [body]
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        """Add the subprotocol to the 101: the base class would match it as a substring of the client's list.
+        """Add subprotocol and extension to the 101. The base class would match a substring of the client's list.
 
-        It is left out for a client that did not offer it, but is known to speak it. RFC 6455, section 4.1.
+        The subprotocol is left out for a client that did not offer it, but is known to speak it. RFC 6455, section 4.1.
         """
         if status.startswith("101"):
             subprotocol = self.admission.subprotocol
             if subprotocol is not None and choose_subprotocol(self.offered, [subprotocol]):
                 headers = [*headers, ("Sec-WebSocket-Protocol", subprotocol)]
+            compression = self.admission.compression
+            if compression is not None:
+                headers = [*headers, ("Sec-WebSocket-Extensions", compression.header)]
         return super().start_response(status, headers, exc_info)
 
     def run_websocket(self) -> None:
@@ -182,6 +185,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
             limits=server.limits,
             timers=server.timers,
             subprotocol=admission.subprotocol or "",
+            deflate=None if admission.compression is None else admission.compression.deflate,
         )
         with contextlib.ExitStack() as undo:
             undo.callback(sock.close)

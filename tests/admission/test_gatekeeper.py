@@ -13,6 +13,7 @@ from chargehand.actors.session.charge_point import ChargePoint
 from chargehand.actors.session.directory import Directory
 from chargehand.admission.credentials import Credentials
 from chargehand.admission.gatekeeper import DIGITS_SENT, Gatekeeper
+from chargehand.protocol.deflate import Deflate
 from chargehand.store.memory import MemoryStore
 from chargehand.testing import ManualClock
 from chargehand.transport.gate import Admission, HandshakeRequest, Refusal
@@ -54,14 +55,14 @@ def sessions():
 def make(sessions):
     """Make a gatekeeper with given settings."""
 
-    def make(*, path="/ocpp/{id}", auth=None, others=None, policy="lenient", **limits):
+    def make(*, path="/ocpp/{id}", auth=None, others=None, policy="lenient", compressed=(), **limits):
         settings = Settings(
             path=path, auth=auth or AuthSettings(), policy=policy, sessions=SessionSettings(**limits)
         )
         credentials = Credentials(
             settings.auth.credentials, MemoryStore().collections.credentials, required=settings.auth.required
         )
-        return Gatekeeper(settings, sessions, ["ocpp1.6"], credentials, others)
+        return Gatekeeper(settings, sessions, ["ocpp1.6"], credentials, others, compressed=compressed)
 
     return make
 
@@ -466,3 +467,39 @@ def test_the_rate_holds_though_greenlets_switch_while_passwords_are_looked_at(ma
         late = gevent.spawn(knock, gatekeeper, f"/ocpp/LATE{number}")
         admitted += sum(isinstance(greenlet.get(timeout=60), Admission) for greenlet in (early, late))
     assert admitted <= 6
+
+
+# Compression
+
+
+OFFERED = {"sec-websocket-protocol": "ocpp1.6", "sec-websocket-extensions": "permessage-deflate"}
+
+
+def test_compression_is_agreed_on_for_the_versions_that_have_it_alone(make):
+    assert knock(make(), **OFFERED).compression is None
+    compression = knock(make(compressed=["ocpp1.6"]), **OFFERED).compression
+    assert compression.deflate == Deflate(server_bits=12)
+    assert compression.header.endswith("; server_no_context_takeover; client_no_context_takeover")
+
+
+def test_compression_is_not_agreed_on_unless_it_is_offered(make):
+    assert knock(make(compressed=["ocpp1.6"])).compression is None
+    declined = {**OFFERED, "sec-websocket-extensions": "permessage-deflate; unheard_of"}
+    assert knock(make(compressed=["ocpp1.6"]), **declined).compression is None
+
+
+def test_the_settings_of_compression_are_those_of_the_agreement(make):
+    gatekeeper = make(
+        compressed=["ocpp1.6"],
+        compression_takeover=True,
+        compression_window_bits=10,
+        compression_min_bytes=77,
+    )
+    agreed = Deflate(server_takeover=True, client_takeover=True, server_bits=10, min_bytes=77)
+    assert knock(gatekeeper, **OFFERED).compression.deflate == agreed
+
+
+def test_without_a_subprotocol_in_common_there_is_no_compression(make):
+    gatekeeper = make(compressed=["ocpp1.6"], handshake_without_subprotocol="close")
+    admission = knock(gatekeeper, **{**OFFERED, "sec-websocket-protocol": "soap"})
+    assert (admission.subprotocol, admission.compression) == (None, None)

@@ -115,7 +115,9 @@ def test_events_that_a_plugin_fails_at_are_stored_and_handled_later_in_order(fai
         client.close()
 
 
-@pytest.mark.parametrize("more", [{"versions": ("1.5",)}, {"versions_of": {"CP1": "3.0"}}])
+@pytest.mark.parametrize(
+    "more", [{"versions": ("1.5",)}, {"versions_of": {"CP1": "3.0"}}, {"compression": ("2.1",)}]
+)
 def test_a_version_that_is_not_spoken_is_an_error_of_the_settings(more):
     with pytest.raises(ConfigError, match=r"is not one of 1\.6, 2\.0\.1"):
         CentralSystem(Settings(port=0, sessions=SessionSettings(**more))).start()
