@@ -198,7 +198,13 @@ def stop_row(transaction: Transaction) -> Row:
 
 
 def _flagged(values: list[Any], flags: tuple[str, ...], *more: Any) -> Row:
-    stored = [storable(value) for value in values]
+    # Most are plain, and each call would cost as much as looking.
+    stored = [
+        value
+        if value is None or (type(value) is str and value.isascii() and "\0" not in value)
+        else storable(value)
+        for value in values
+    ]
     if stored != values and ESCAPED not in flags:
         flags = (*flags, ESCAPED)
     return (*stored, flags_text(flags), *more)

@@ -6,6 +6,7 @@ Rows of one kind are written by statements over many of them at once.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import sqlite3
@@ -36,7 +37,7 @@ from .sqlite_schema import bring_up_to_date
 from .store import NEVER_STARTED, RowRefused, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from .event_bounds import EventBounds
     from .records import Tag
@@ -50,7 +51,7 @@ REFUSED = (
 """Errors that blame a row."""
 NOW = "CAST(strftime('%s', 'now') AS INTEGER)"
 
-SIZES = (1, 4, 16, 64, 256)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Numbers of rows that a statement has room for; unused places are skipped."""
 
 GIVEN: dict[Kind, Sequence[str]] = {
@@ -185,17 +186,19 @@ FORGOTTEN = "DELETE FROM charge_points WHERE registration = ''"
 """Follows `Kind.REGISTER`, if one of its rows forgets a charge point."""
 
 
-def _text(columns: Sequence[str], size: int, statement: str) -> str:
-    room = ", ".join([f"({', '.join('?' * len(columns))})"] * size)
+LOGS = {kind: _log(kind) for kind in HAPPENS}
+"""Statements that log the events of the records of a kind; the rows are those of events."""
+STATEMENTS_KEPT = 256
+"""Statements that are kept prepared."""
+
+
+@functools.lru_cache(maxsize=STATEMENTS_KEPT)
+def _text(kind: Kind, size: int, filled: tuple[bool, ...], *, logs: bool) -> str:
+    """Write the statement for up to `size` rows; columns that are not `filled` are null and have no parameters."""
+    columns, statement = (LOGGED, LOGS[kind]) if logs else (GIVEN[kind], STATEMENTS[kind])
+    one = ", ".join(["?" if given else "NULL" for given in filled])
+    room = ", ".join([f"({one})"] * size)
     return f"WITH given ({', '.join(columns)}) AS (SELECT * FROM (VALUES {room}) LIMIT ?) {statement}"  # noqa: S608
-
-
-TEXTS = {
-    kind: {size: _text(GIVEN[kind], size, statement) for size in SIZES}
-    for kind, statement in STATEMENTS.items()
-}
-LOG_TEXTS = {kind: {size: _text(LOGGED, size, _log(kind)) for size in SIZES} for kind in HAPPENS}
-"""Statements that log the events of the records of a kind."""
 
 
 def _one_each(kind: Kind, rows: Sequence[Row]) -> Sequence[Row]:
@@ -215,6 +218,13 @@ def _one_each(kind: Kind, rows: Sequence[Row]) -> Sequence[Row]:
     return rows
 
 
+def _cheap(column: Sequence[Any]) -> Sequence[Any]:
+    """Return the values of a column in types that need no adapter."""
+    if type(column[0]) is not bytes:
+        return column
+    return [bytearray(value) if type(value) is bytes else value for value in column]
+
+
 class SqliteFile:
     """Connection of the writer's thread. Removals from collections stay in the file for `removals_kept_s`."""
 
@@ -224,7 +234,7 @@ class SqliteFile:
             # Before SQLite makes it for all to read; the files beside it get the mode of this one.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
-            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=STATEMENTS_KEPT)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}") from error
         try:
@@ -232,6 +242,9 @@ class SqliteFile:
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA wal_autocheckpoint = 4000")
             bring_up_to_date(self._connection, path)
+            # What a statement over many rows may have to take back would else be a file that is made and deleted. Not
+            # before the tables are made newer: indexes of large ones are sorted in files.
+            self._connection.execute("PRAGMA temp_store = MEMORY")
         except sqlite3.Error as error:
             self._connection.close()
             raise StoreError(f"{path}: {error}") from error
@@ -254,7 +267,7 @@ class SqliteFile:
             elif kind in STATEMENTS:
                 changes = self._connection.total_changes
                 rows = _one_each(kind, rows)
-                self._write(TEXTS[kind], rows)
+                self._write(kind, rows)
                 if kind is Kind.STOP and self._connection.total_changes - changes < len(rows):
                     self._refuse_unknown(rows)
             if kind is Kind.COLLECTION:
@@ -275,24 +288,24 @@ class SqliteFile:
 
     def _write_with(self, kind: Kind, rows: Sequence[Row], events: Sequence[Row]) -> None:
         """Write rows with their events, which are looked at before: all or none."""
-        self._write(LOG_TEXTS[kind], events)
+        self._write(kind, events, logs=True)
         if kind not in STATEMENTS:
             return
         try:
-            self._write(TEXTS[kind], _one_each(kind, rows))
+            self._write(kind, _one_each(kind, rows))
         except REFUSED:  # without a savepoint, which would cost as much as a row
             self._connection.executemany(UNLOGGED, [event[:1] for event in events])
             raise
 
-    def _write(self, texts: Mapping[int, str], rows: Sequence[Row]) -> None:
+    def _write(self, kind: Kind, rows: Sequence[Row], *, logs: bool = False) -> None:
         most = SIZES[-1]
         if len(rows) <= most:
-            self._write_some(texts, rows)
+            self._write_some(kind, rows, logs=logs)
             return
         self._connection.execute("SAVEPOINT kind")
         try:
             for first in range(0, len(rows), most):
-                self._write_some(texts, rows[first : first + most])
+                self._write_some(kind, rows[first : first + most], logs=logs)
         except REFUSED:
             self._connection.execute("ROLLBACK TO kind")
             raise
@@ -300,12 +313,18 @@ class SqliteFile:
             if self._connection.in_transaction:
                 self._connection.execute("RELEASE kind")
 
-    def _write_some(self, texts: Mapping[int, str], rows: Sequence[Row]) -> None:
-        size = next(size for size in SIZES if size >= len(rows))
-        given = list(itertools.chain.from_iterable(rows))
-        given += (None,) * (len(rows[0]) * (size - len(rows)))
-        given.append(len(rows))
-        self._connection.execute(texts[size], given)
+    def _write_some(self, kind: Kind, rows: Sequence[Row], *, logs: bool) -> None:
+        # None and bytes are parameters that cost five times as much as others, for which Python looks for adapters.
+        # So a column that is null in all rows is no parameter, and bytes become a bytearray, which needs none.
+        number = len(rows)
+        size = next(size for size in SIZES if size >= number)
+        columns = list(zip(*rows, strict=True))
+        filled = tuple([column[0] is not None or column.count(None) < number for column in columns])
+        rows_given = zip(*[_cheap(column) for column in itertools.compress(columns, filled)], strict=True)
+        given = list(itertools.chain.from_iterable(rows_given))
+        given += (0,) * (sum(filled) * (size - number))
+        given.append(number)
+        self._connection.execute(_text(kind, size, filled, logs=logs), given)
 
     def commit(self) -> None:
         """Make the transaction durable, or raise; `RowsLeftOut` if some rows are durable and some are not."""

@@ -6,8 +6,9 @@ import pytest
 
 from chargehand import Event, MeterReading, Reservation, StopFigures, StoreError, take_stop
 from chargehand.protocol.events import ReservationEnded
+from chargehand.store import event_log
 from chargehand.store.events import TransactionEnded
-from chargehand.store.rows import storable
+from chargehand.store.rows import storable, text, time
 
 from .transactions import LATER, NOW, stopped, transaction
 
@@ -244,3 +245,16 @@ def test_an_earlier_life_without_events_is_forgotten_when_it_began_long_ago(open
     log.forget_ended(ended, dt.datetime.now(dt.UTC) + dt.timedelta(hours=1))
     assert [one.number for one in log.origins()] == [log.number]
     assert set(log.positions("billing")) == {0, log.number}
+
+
+def test_the_time_of_logging_does_not_go_back_and_is_written_as_others_are(monkeypatch):
+    seconds = 1_764_352_800
+    times = [seconds, seconds - 5, seconds + 0.000_120, seconds + 1.5, seconds + 1, seconds + 61]
+    clock = iter([round(one * 1_000_000) * 1000 for one in times])
+    monkeypatch.setattr(event_log, "time_ns", lambda: next(clock))
+    log = event_log.EventLog(None, None, "origin")
+    written = [log.next_place()[1] for _ in times]
+    expected = [seconds, seconds, seconds + 0.000_120, seconds + 1.5, seconds + 1.5, seconds + 61]
+    assert [time(one).timestamp() for one in written] == expected
+    assert written == sorted(written)
+    assert written[2] == text(dt.datetime.fromtimestamp(expected[2], dt.UTC))

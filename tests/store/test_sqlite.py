@@ -8,12 +8,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from chargehand import Event, MeterReading, StoreError, TransactionFilter
 from chargehand.actors.runtime import threads
 from chargehand.store.inspection import Inspection
-from chargehand.store.rows import reading_time
-from chargehand.store.sqlite import SqliteStore
+from chargehand.store.rows import Kind, reading_time
+from chargehand.store.sqlite import SqliteFile, SqliteStore
 from chargehand.store.sqlite_schema import STEPS, bring_up_to_date
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -167,3 +169,25 @@ def test_the_file_and_those_beside_it_are_for_their_owner_alone(opened, path):
 def test_a_folder_that_is_not_there_is_one_clear_sentence(tmp_path):
     with pytest.raises(StoreError, match="unable to open"):
         SqliteStore.open(str(tmp_path / "nowhere" / "store.sqlite"), threads)
+
+
+NUMBERS = st.none() | st.integers(-(2**62), 2**62)
+TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.binary(max_size=8), NUMBERS, TEXTS), min_size=1, max_size=300))
+def test_rows_of_a_batch_are_stored_as_given_whichever_columns_are_null(tmp_path, values):
+    file = SqliteFile(str(tmp_path / "rows.sqlite"))
+    try:
+        file.begin()
+        rows = [
+            ("CP1", "StopTransaction", "1", payload, number, "2026-01-01", "", start, 1, "1.6")
+            for payload, number, start in values
+        ]
+        file.write(Kind.SPOOL, rows)
+        found = file.read("SELECT payload, transaction_id, start FROM spool ORDER BY number", ())
+    finally:
+        file.roll_back()
+        file.close()
+    assert found == values
