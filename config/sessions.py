@@ -247,7 +247,7 @@ class CaSettings(Section):
     )
     crl_days: float = setting(
         30.0,
-        "Days for which the revocation list is valid; it is written again each hour.",
+        "Days for which the revocation list is valid; it is written again after a tenth of them.",
         least=1,
         most=7300,
     )

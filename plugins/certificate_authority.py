@@ -48,6 +48,8 @@ LOOK_S = 3600.0
 """Seconds between two looks for certificates to be renewed."""
 AGAIN = dt.timedelta(days=1)
 """Time after which a charge point is asked again to renew its certificate."""
+FRESH_PART = 0.1
+"""Part of its life after which a revocation list is written again, though nothing has changed."""
 NEAR = dt.timedelta(days=7)
 """Time before its certificate runs out in which that is warned of."""
 OWN = "ChargingStationCertificate"
@@ -92,6 +94,7 @@ class CertificateAuthority(Plugin):
         self._owners: dict[str, str] = {}  # charge points by common names that are not their ids
         self._asked: dict[str, dt.datetime] = {}  # when charge points were asked to renew, by id
         self._changed = Signal()
+        self._written: tuple[frozenset[str], dt.datetime] | None = None  # the last revocation list, and when
         self._worker: Any = None
         self._unwatch: Callable[[], None] = lambda: None
 
@@ -101,6 +104,11 @@ class CertificateAuthority(Plugin):
         ca = settings.ca
         if not ca.folder:
             return None
+        if not settings.auth.required and not settings.auth.credentials:
+            logger.warning(
+                "charge points need no password (auth.required), so anybody gets a certificate of ca.folder %s",
+                ca.folder,
+            )
         return cls.spec(
             store,
             open_authority(settings),
@@ -284,19 +292,26 @@ class CertificateAuthority(Plugin):
             logger.warning("%s: its certificate cannot be renewed: %s", charge_point_id, error)
 
     def write_revocations(self) -> None:
-        """Write the revocation list; a failure is logged, and tried again at the next look."""
-        from .authority import Revoked  # noqa: PLC0415 - an extra
+        """Write the revocation list, unless it is the last one and not old; a failure is logged, and tried again."""
+        from .authority import CRL, Revoked  # noqa: PLC0415 - an extra
 
-        now = self._now()
+        now, folder = self._now(), self._authority.folder
         found = [
             Revoked(one.serial_number, one.changed_at or now, one.reason)
             for one in records.revoked(self._collections, self._authority.issuer, now)
         ]
+        serial_numbers = frozenset(one.serial_number for one in found)
+        if self._written is not None and (folder / CRL).exists():
+            last, at = self._written
+            if serial_numbers == last and now - at < self._crl_lifetime * FRESH_PART:
+                return
         try:
             write = self._authority.write_revocations
             gevent.get_hub().threadpool.apply(write, (found, now, now + self._crl_lifetime))
         except (OSError, ValueError):
-            logger.exception("the revocation list in %s cannot be written", self._authority.folder)
+            logger.exception("the revocation list in %s cannot be written", folder)
+        else:
+            self._written = serial_numbers, now
 
 
 def names_of(charge_point: ChargePoint) -> tuple[str, ...]:

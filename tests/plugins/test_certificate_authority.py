@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from chargehand import IssuedCertificate, v16, v201
+from chargehand import AuthSettings, CaSettings, IssuedCertificate, Settings, v16, v201
 from chargehand.plugins.authority import CLIENT_CA, CRL, Authority
 from chargehand.plugins.back_office import BackOffice
 from chargehand.plugins.back_office_201 import BackOffice201
@@ -339,3 +339,31 @@ def test_a_plugin_that_has_stopped_watches_no_more(make, store):
     assert len(watchers) == 1
     stage.stop()
     assert watchers == []
+
+
+def test_a_list_is_written_again_when_it_is_old_or_gone_and_not_before(stage, authority, clock):
+    crl, actor = authority.folder / CRL, stage.plugins[0].actor
+    stage.wait_for(lambda: actor._written)
+
+    def written():
+        before = crl.stat().st_ino if crl.exists() else 0
+        actor.write_revocations()
+        return crl.stat().st_ino != before
+
+    assert not written()
+    clock.advance(2.9 * 86_400)
+    assert not written()
+    clock.advance(0.2 * 86_400)
+    assert written()
+    assert not written()
+    crl.unlink()
+    assert written()
+
+
+def test_it_is_warned_of_certificates_for_anybody(authority, store, caplog):
+    ca = CaSettings(folder=str(authority.folder), passphrase=SECRET.decode())
+    assert CertificateAuthority.bundled(Settings(ca=ca, auth=AuthSettings(required=True)), store)
+    assert not caplog.text
+    assert CertificateAuthority.bundled(Settings(ca=ca), store)
+    assert "charge points need no password (auth.required)" in caplog.text
+    assert CertificateAuthority.bundled(Settings(), store) is None
