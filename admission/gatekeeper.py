@@ -16,6 +16,7 @@ from ..store.store import StoreError
 from ..transport.gate import Admission, Refusal
 from .credentials import PasswordChecksBusy
 from .identity import Identity, IdentityRefused, assumes_subprotocol, read_password, read_path
+from .security_events import HANDSHAKE_REFUSED, OF_STATUS, TLS_HANDSHAKE_FAILED
 from .token_bucket import TokenBucket, TokenBuckets
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..transport.connection import SocketConnection
     from ..transport.gate import HandshakeRequest
     from .credentials import Credentials
+    from .security_events import SecurityEvents
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +85,9 @@ class Gatekeeper:
         own_subprotocols: Mapping[str, str] = MappingProxyType({}),
         authentication: Authentication | None = None,
         compressed: Collection[str] = (),
+        security_events: SecurityEvents | None = None,
     ) -> None:
+        self._security_events = security_events
         self._authentication = authentication
         self._own_subprotocols = own_subprotocols  # by charge point: the one that it may speak
         self._compressed = frozenset(compressed)  # subprotocols with which compression may be agreed on
@@ -130,7 +134,20 @@ class Gatekeeper:
                 decision = _too_often(wait_s)
         if isinstance(decision, Refusal):
             self._sessions.context.observer.count(f"handshake_refused_{decision.status}", request.peer)
+            self._note(decision, request)
         return decision
+
+    def _note(self, refusal: Refusal, request: HandshakeRequest) -> None:
+        """Note a refusal as a security event, unless it says nothing of the charge point."""
+        type_ = OF_STATUS.get(refusal.status, HANDSHAKE_REFUSED)
+        if self._security_events is None or not type_:
+            return
+        identity = None
+        with contextlib.suppress(IdentityRefused, UnicodeError):
+            identity = read_path(request.path, self._settings.path, self._settings.sessions.identity_chars)
+        self._security_events.note(
+            type_, refusal.reason, identity=identity.id if identity is not None else "", peer=request.peer
+        )
 
     def _now(self) -> float:
         return self._sessions.context.clock.monotonic()
@@ -297,3 +314,5 @@ class Gatekeeper:
         """Count a handshake that failed."""
         self._log(logging.WARNING, peer, "handshake failed", "%s: %s", peer, reason)
         self._sessions.context.observer.count("handshake_failed", peer)
+        if self._security_events is not None and reason.startswith("TLS"):
+            self._security_events.note(TLS_HANDSHAKE_FAILED, reason, peer=peer)

@@ -47,6 +47,10 @@ COMMANDS = {
         "accepted_state:reservations",
         "Show the reservations that charge points have accepted.",
     ),
+    "security-events": (
+        "security_events:security_events",
+        "Show security events of charge points, and of the server itself.",
+    ),
     "send": ("send:send", "Send the command ACTION to the charge point CP."),
     "serve": ("serve:serve", "Serve charge points until SIGTERM or Ctrl-C."),
     "serve-worker": ("serve:serve_worker", ""),

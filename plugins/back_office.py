@@ -33,6 +33,7 @@ from .. import (
 from . import charging_profiles as profiles
 from . import reservations, stops, tokens
 from .kept_messages import as_sent, flags_of, passive_each, reasons, same_time, say_all, utc
+from .security_alerts import raise_if_critical
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -125,7 +126,6 @@ KEPT: dict[Any, tuple[str, Any]] = {
     v16.FirmwareStatusNotification: ("firmware", v16.FirmwareStatusNotificationResponse()),
     v16.SignedFirmwareStatusNotification: ("firmware", v16.SignedFirmwareStatusNotificationResponse()),
     v16.LogStatusNotification: ("log", v16.LogStatusNotificationResponse()),
-    v16.SecurityEventNotification: ("security", v16.SecurityEventNotificationResponse()),
     # A plugin of the user answers those of its vendors, and has a certificate authority.
     v16.DataTransfer: (
         "data_transfer",
@@ -521,6 +521,13 @@ class BackOffice(Plugin):
         return receipts
 
     # -- Everything else ---------------------------------------------------------------------------
+
+    @passive(v16.SecurityEventNotification)
+    def security(self, call: Call[v16.SecurityEventNotification]) -> v16.SecurityEventNotificationResponse:
+        """Store a security event; a critical one raises an alert."""
+        self._note(call, "security")
+        raise_if_critical(self.system, call, v16.CRITICAL_SECURITY_EVENTS)
+        return v16.SecurityEventNotificationResponse()
 
     @passive_each(KEPT)
     def keep(self, call: Call[Any]) -> Any:

@@ -16,6 +16,7 @@ from . import charging_profiles as profiles
 from . import monitors, reservations
 from .kept_messages import as_sent, passive_each
 from .missing_events import ASK_AFTER_S, MissingEvents
+from .security_alerts import raise_if_critical
 from .transactions_201 import Transactions201
 from .verdicts_201 import Verdicts201
 
@@ -39,7 +40,6 @@ KEPT: dict[Any, tuple[str, Any]] = {
         "publish_firmware",
         v201.PublishFirmwareStatusNotificationResponse(),
     ),
-    v201.SecurityEventNotification: ("security", v201.SecurityEventNotificationResponse()),
     # A plugin of the user answers those of its vendors, and has a certificate authority.
     v201.DataTransfer: (
         "data_transfer",
@@ -265,6 +265,13 @@ class BackOffice201(Plugin):
             self._store.collections, call.charge_point.id, source, request.evse_id
         )
         return call.once_stored(v201.ClearedChargingLimitResponse(), *receipts)
+
+    @passive(v201.SecurityEventNotification)
+    def security(self, call: Call[v201.SecurityEventNotification]) -> v201.SecurityEventNotificationResponse:
+        """Store a security event; a critical one raises an alert."""
+        self._note(call, "security")
+        raise_if_critical(self.system, call, v201.CRITICAL_SECURITY_EVENTS)
+        return v201.SecurityEventNotificationResponse()
 
     @passive_each(KEPT)
     def keep(self, call: Call[Any]) -> Any:

@@ -55,10 +55,11 @@ class LogStatusChanged(DomainEvent, frozen=True, kw_only=True, gc=False, tag=Tru
 
 
 class SecurityEventReceived(DomainEvent, frozen=True, kw_only=True, gc=False, tag=True):
-    """A charge point has told a security event of this type. Durable."""
+    """A charge point has told a security event of this type, or the `source` "central_system" has seen one. Durable."""
 
     type: str
     info: str = ""
+    source: str = "charge_point"
     data: dict[str, Any]
 
 

@@ -70,6 +70,9 @@ EVENTS: Mapping[str, type[DomainEvent]] = {kind.__name__: kind for kind in (*DUR
 STARTED_KIND, ENDED_KIND = TransactionStarted.__name__, TransactionEnded.__name__
 CORRECTED = TransactionCorrected.__name__
 
+SECURITY, OWN_SECURITY = "security", "own_security"
+"""Kinds of stored events: security events of charge points, and those of the central system itself."""
+
 _encode = msgspec.json.Encoder().encode
 DECODERS: Mapping[str, Callable[[str], DomainEvent]] = {
     kind.__name__: msgspec.json.Decoder(kind).decode for kind in (*DURABLE, *LIVE)
@@ -244,6 +247,18 @@ def _security(record: Event, id_: str) -> DomainEvent:
     )
 
 
+def _own_security(record: Event, id_: str) -> DomainEvent:
+    return SecurityEventReceived(
+        at=record.received_at,
+        charge_point_id=record.charge_point_id,
+        id=id_,
+        type=_text(record.data.get("type")),
+        info=_text(record.data.get("info")),
+        source="central_system",
+        data=record.data,
+    )
+
+
 def _member(data: Any, name: str) -> Any:
     """Return a member of what may be an object."""
     return data.get(name) if isinstance(data, Mapping) else None
@@ -311,7 +326,8 @@ _OF_RECORDS: Mapping[str, Callable[[Event, str], DomainEvent]] = {
     "firmware": _progress(FirmwareStatusChanged),
     "diagnostics": _progress(LogStatusChanged),
     "log": _progress(LogStatusChanged),
-    "security": _security,
+    SECURITY: _security,
+    OWN_SECURITY: _own_security,
     "device_event": _device_event,
     "charging_limit": _limit_of_others,
     "charging_limit_cleared": _limit_of_others,

@@ -36,6 +36,7 @@ from ..actors.session.directory import Directory
 from ..actors.session.tickets import TicketRegistry
 from ..admission.credentials import Credentials, PasswordChecksBusy
 from ..admission.gatekeeper import Gatekeeper
+from ..admission.security_events import SecurityEvents
 from ..config.checks import checked
 from ..config.errors import ChargehandError, ConfigError
 from ..config.settings import Settings
@@ -323,6 +324,12 @@ class CentralSystem(PluginSystem):
             registration_of=self._registration_of,
             id_prefix=os.urandom(4).hex(),
         )
+        self.security_events = SecurityEvents(
+            self.store,
+            now=self._context.now,
+            monotonic=self._clock.monotonic,
+            knows=self._may_be_a_charge_point,
+        )
         self._gatekeeper = Gatekeeper(
             settings,
             self._sessions,
@@ -332,6 +339,7 @@ class CentralSystem(PluginSystem):
             {id_: self._subprotocol(name) for id_, name in settings.sessions.versions_of.items()},
             Authentication(self._router, settings.auth.authenticate_s),
             compressed=self._compressed(),
+            security_events=self.security_events,
         )
         self._assessment = Assessment(
             self.store, self.versions, limits_of(settings.back_office), settings.naive_zone
@@ -1037,6 +1045,14 @@ class CentralSystem(PluginSystem):
         stored = self.store.registration(charge_point_id)
         return Registration(stored.status) if stored is not None else None
 
+    def _may_be_a_charge_point(self, identity: str) -> bool:
+        """Return whether this process knows a charge point, without asking the database."""
+        return (
+            self.credentials.knows(identity)
+            or self._directory.find(identity) is not None
+            or self.store.registration(identity) is not None
+        )
+
     def _stage_key(self, charge_point_id: str, key: str | bytes) -> None:
         """Let a key count that is being sent, beside the session: one of the settings may have to be hashed."""
 
@@ -1066,5 +1082,6 @@ class CentralSystem(PluginSystem):
         now = self._clock.monotonic()
         self._sessions.sweep(now)
         self._warn_of_unused_keys()
+        self.security_events.sweep()
         self._tls_files.warn()
         self._timers.call_at(now + SWEEP_S, self._sweep)

@@ -47,6 +47,7 @@ from .requests import (
     reporter,
     write_problem,
 )
+from .security_events import SecurityEventsResource
 from .station_settings import station_settings
 from .storage import Backup, SpoolResource
 from .supervision import CountersResource, Crashes, Health, Nodes, Plugins, Supervision
@@ -143,6 +144,7 @@ def _add_charge_points(app: falcon.App[RawPathRequest, falcon.Response], system:
     app.add_route(f"{one}/meter-readings", charge_points, suffix="readings")
     app.add_route(f"{one}/password", Passwords(system))
     app.add_route(f"{ROOT}/keys", Keys(system))
+    app.add_route(f"{ROOT}/security-events", SecurityEventsResource(system))
     app.add_route(f"{one}/reports", reports)
     app.add_route(f"{one}/reports/{{number:segment}}", reports, suffix="one")
 

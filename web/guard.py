@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import falcon
 
+from ..admission.security_events import WRONG_TOKEN
 from ..admission.token_bucket import TokenBuckets
 from ..config.checks import is_loopback
 from ..protocol.events import HttpChangeMade
@@ -171,6 +172,7 @@ class Guard:
     def _failed_login(self, request: falcon.Request) -> None:
         address = request.remote_addr
         self._system.counters.count("http_login_failed", "")
+        self._system.security_events.note(WRONG_TOKEN, "a wrong token for the HTTP API", peer=address)
         wait_s = self._failed.take(address, self._clock())
         limited = " (http.failed_logins)" if wait_s else ""
         self._system.log_limit.log(

@@ -151,6 +151,14 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                     limit=LIMIT,
                 )
             },
+            f"{root}/security-events": {
+                "get": _read(
+                    "Security events of charge points and of the central system, the newest first",
+                    charge_point=TEXT,
+                    own=FLAG,
+                    limit=LIMIT,
+                )
+            },
             f"{root}/keys": {
                 "get": _read(
                     "Charge points with a key in the store; no key is shown", waiting=FLAG | {"default": 0}

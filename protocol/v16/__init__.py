@@ -99,6 +99,7 @@ from .reservation import (
 )
 from .samples import samples_of
 from .security import (
+    CRITICAL_SECURITY_EVENTS,
     CertificateHashData,
     CertificateSigned,
     CertificateSignedResponse,
@@ -205,6 +206,7 @@ VERSION = Version.gather(
 )
 
 __all__ = [
+    "CRITICAL_SECURITY_EVENTS",
     "VERSION",
     "AuthorizationData",
     "AuthorizationStatus",

@@ -5,6 +5,7 @@ specification has the name already, a word goes before it.  "White paper" in her
 OCPP 1.6-J", edition 3.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -274,6 +275,18 @@ class SecurityEventNotification(Request[SecurityEventNotificationResponse]):
     type: Annotated[CiString50, StandIn("")]
     timestamp: Annotated[datetime, RECEIVED]
     tech_info: CiString255 | None = None
+
+
+CRITICAL_SECURITY_EVENTS: Mapping[str, int] = {
+    "SecurityLogWasCleared": 2,
+    "TamperDetectionActivated": 2,
+    "MemoryExhaustion": 3,
+    "FirmwareUpdated": 7,
+    "SettingSystemTime": 7,
+    "ResetOrReboot": 8,
+    "StartupOfTheDevice": 8,
+}
+"""Types of security events that the white paper calls critical (section 8), with the severities of their alerts."""
 
 
 # -- Signed firmware ---------------------------------------------------------------------

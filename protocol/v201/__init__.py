@@ -236,6 +236,7 @@ from .reservation import (
 )
 from .samples import samples_of
 from .security import (
+    CRITICAL_SECURITY_EVENTS,
     CertificateSigned,
     CertificateSignedResponse,
     CertificateSignedStatus,
@@ -373,6 +374,7 @@ VERSION = Version.gather(
 __all__ = [
     "ALLOTTED",
     "APN",
+    "CRITICAL_SECURITY_EVENTS",
     "EVSE",
     "VERSION",
     "VPN",

@@ -3,6 +3,7 @@
 The one rule: a response is declared before its request, for the request names it.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -63,6 +64,26 @@ class CertificateSigned(Request[CertificateSignedResponse]):
 
     certificate_chain: String10000
     certificate_type: CertificateSigningUse | None = None
+
+
+CRITICAL_SECURITY_EVENTS: Mapping[str, int] = {
+    "SecurityLogWasCleared": 2,
+    "TamperDetectionActivated": 2,
+    "InvalidCsmsCertificate": 3,
+    "InvalidChargingStationCertificate": 3,
+    "InvalidFirmwareSignature": 3,
+    "InvalidFirmwareSigningCertificate": 3,
+    "InvalidTLSVersion": 3,
+    "InvalidTLSCipherSuite": 3,
+    "MaintenanceLoginFailed": 3,
+    "MemoryExhaustion": 3,
+    "MaintenanceLoginAccepted": 7,
+    "FirmwareUpdated": 7,
+    "SettingSystemTime": 7,
+    "ResetOrReboot": 8,
+    "StartupOfTheDevice": 8,
+}
+"""Types of security events that are critical (part 2, appendix 1), with the severities of their alerts."""
 
 
 # -- SecurityEventNotification -----------------------------------------------------------
