@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .accepted_state import CHARGE_POINT, listed
 from .api import asks_server
+from .failures import CommandFailed
 from .output import show_next, show_table, shows
+from .send import SendingOptions, send_command, sends
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .api import Api
 
-INSTALLED = (
-    "charge_point", "use", "serial_number", "hash_algorithm", "issuer_name_hash", "issuer_key_hash", "certain",
-    "noted_at",
-)  # fmt: skip
+INSTALLED = ("charge_point", "use", "serial_number", "certain", "noted_at")
+NAME = ("serial_number", "issuer_name_hash", "issuer_key_hash", "hash_algorithm")
+"""Name of a certificate, as a charge point knows it."""
 
 
 def show_installed(told: Mapping[str, Any]) -> None:
@@ -30,7 +32,7 @@ def show_installed(told: Mapping[str, Any]) -> None:
 
 @click.group()
 def certificates() -> None:
-    """Show the certificates that charge points have installed."""
+    """Show the certificates that charge points have installed, and delete them."""
 
 
 @certificates.command("list")
@@ -40,3 +42,23 @@ def certificates() -> None:
 def list_certificates(api: Api, *, charge_point: str | None) -> Any:
     """List installed certificates, as charge points have reported them, the newest first."""
     return listed(api, "installed-certificates", charge_point)
+
+
+@certificates.command("delete")
+@click.argument("charge_point", metavar="CP")
+@click.argument("serial_number", metavar="SERIAL")
+@sends
+@asks_server
+def delete_certificate(api: Api, *, charge_point: str, serial_number: str, options: SendingOptions) -> None:
+    """Have CP delete the certificate with the serial number SERIAL, which it has reported."""
+    rows = listed(api, "installed-certificates", charge_point)["installed_certificates"]
+    wanted = serial_number.replace(":", "").lower().lstrip("0") or "0"
+    found = {tuple(row[part] for part in NAME) for row in rows if row["serial_number"] == wanted}
+    if len(found) != 1 or not all(next(iter(found))):
+        told = "several certificates" if len(found) > 1 else "no certificate"
+        raise CommandFailed(
+            f"{charge_point} has reported {told} with the serial number {serial_number}: "
+            "see `chargehand do get-installed-certificates` and `do delete-certificate`"
+        )
+    members = dict(zip(NAME, found.pop(), strict=True))
+    send_command(api, charge_point, "verbs", "delete_certificate", json.dumps(members), options)

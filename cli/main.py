@@ -17,7 +17,7 @@ COMMANDS = {
     "ca": ("ca:ca", "Make the certificate authority; list and revoke its certificates."),
     "certificates": (
         "certificates:certificates",
-        "Show the certificates that charge points have installed.",
+        "Show the certificates that charge points have installed, and delete them.",
     ),
     "charge-points": ("charge_points:charge_points", "Show, add and remove charge points."),
     "check-config": (

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from chargehand.cli import ca
+from chargehand.cli.certificates import NAME
 from chargehand.cli.main import main
 from chargehand.plugins.authority import Authority
 from chargehand.system import certificates
@@ -119,3 +120,29 @@ def test_no_authority_is_made_without_folder_passphrase_or_file(tmp_path):
     nowhere = CliRunner().invoke(main, ["ca", "init"])
     assert (nowhere.exit_code, "name a folder" in nowhere.stderr) == (2, True)
     assert not (tmp_path / "ca").exists()
+
+
+def test_an_installed_certificate_is_deleted_by_the_name_that_was_reported(stub, run):
+    stub.body = {"installed_certificates": [INSTALLED], "more": False, "response": {"status": "Accepted"}}
+    stub.body |= {"ticket": "1-1", "state": "answered"}
+    done = run("certificates", "delete", "CP1", "00:1F")
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"status": "Accepted"})
+    path, _, body = stub.requests[-1]
+    assert path.startswith("/api/v1/charge-points/CP1/verbs/delete_certificate")
+    assert json.loads(body) == {name: INSTALLED[name] for name in NAME}
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ([], "no certificate"),
+        ([INSTALLED | {"serial_number": "1e"}], "no certificate"),
+        ([INSTALLED | {"issuer_key_hash": ""}], "no certificate"),
+        ([INSTALLED, INSTALLED | {"issuer_name_hash": "cc"}], "several certificates"),
+    ],
+)
+def test_a_certificate_whose_name_is_not_known_is_not_deleted(stub, run, rows, text):
+    stub.body = {"installed_certificates": rows, "more": False}
+    done = run("certificates", "delete", "CP1", "1f")
+    assert (done.exit_code, f"CP1 has reported {text} with" in done.stderr) == (1, True)
+    assert len(stub.requests) == 1
