@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import string
 from decimal import Decimal
 from enum import Enum
@@ -16,7 +17,7 @@ from chargehand.protocol.message import Message, wire_name
 from chargehand.protocol.payload import build, encode, lenient, strict
 from chargehand.protocol.v201 import configuration
 from chargehand.protocol.v201.types import Block
-from chargehand.protocol.verbs import VerbRefused
+from chargehand.protocol.verbs import VERBS, VerbRefused
 
 ROWS = list(v201.VERSION.actions.values())
 TIME = "2026-05-04T12:00:00Z"
@@ -286,13 +287,16 @@ def test_the_page_about_ocpp_2_0_1_lists_every_action_with_its_block_and_its_col
     assert set(told) == {row.name for row in ROWS}
     for row in ROWS:
         assert {cells[0] for cells in told[row.name]} == {LETTERS[row.profile]}
+    verbs: set[str] = set()
     for name, row in commands.items():
-        _, effect, number, key = told[name][-1]
+        _, effect, number, key, named, _ = told[name][-1]
+        verbs |= set(re.findall("`([a-z_]+)`", named))
         assert (bool(effect), bool(number), bool(key)) == (
             row.effect is not None,
             bool(row.numbered),
             row.supersede_key is not None,
         )
+    assert verbs == {name for name, kind in VERBS.items() if kind in v201.VERSION.verbs}
     for row in PASSIVE:
         assert (told[row.name][0][1] == "InternalError") == (row.fallback is None)
 
