@@ -295,7 +295,7 @@ class Variables:
         """Give each variable its result, by its name and attribute: they may come in any order."""
         answers = list(adapter.answers(ticket.request, ticket.response))
         by_name = {(one.name.key, one.attribute.lower()): one for one in answers}
-        if len(batch) == len(answers) == 1:  # whatever it calls it
+        if len(batch) == len(answers) == 1 and _nearly(batch[0][1].name, answers[0].name):
             by_name[batch[0][1].name.key, batch[0][1].attribute.lower()] = answers[0]
         results = {}
         for place, one in batch:
@@ -362,6 +362,12 @@ class Variables:
                 _whole(values.get(size_bytes.key)) if size_bytes is not None else None,
             )
             known.by_action[action] = after._replace(size_bytes=after.size_bytes or before.size_bytes)
+
+
+def _nearly(asked: VariableName, answered: VariableName) -> bool:
+    """Return whether an answer is to the one question, though it may leave instances and the place out."""
+    names = ((one.component.lower(), one.variable.lower()) for one in (asked, answered))
+    return next(names) == next(names)
 
 
 def _whole(value: str | None) -> int | None:

@@ -39,6 +39,8 @@ from .types import EVSE, Component, Variable
 
 E = TypeVar("E", bound=StrEnum)
 
+ANSWERED = frozenset({*map(str, TAKEN), str(GetVariableStatus.ACCEPTED)})
+"""Results with which a variable has the value of the answer."""
 PASSWORD = "password"  # noqa: S105 - a part of names
 """Part of the names of variables whose values are not kept."""
 EXTENTS = {
@@ -161,7 +163,8 @@ def told_by(request: Any, response: Any) -> Sequence[ToldVariable]:
             has_value=True,
         )
         for one in answers(request, response)
-        if one.status in TAKEN or one.status == GetVariableStatus.ACCEPTED
+        # Some stations accept the question, and have no value in their answer.
+        if one.status in ANSWERED and one.value is not None
     ]
 
 

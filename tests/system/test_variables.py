@@ -252,3 +252,54 @@ def test_a_charge_point_of_1_6_has_no_variables(system):
         with pytest.raises(VariablesNotSupported, match=r"CP1: OCPP 1\.6 has no variables"):
             system.variables.get("CP1", [TIMEOUT])
         assert system.variables.limits("CP1", "GetVariables") == MessageLimits()
+
+
+def test_an_answer_without_a_value_leaves_what_is_stored(system, connect):
+    station = connect()
+    system.variables.refresh("CP1", timeout_s=5)
+
+    def accepts(request):
+        return v201.GetVariablesResponse(
+            get_variable_result=tuple(
+                v201.GetVariableResult(
+                    attribute_status=v201.GetVariableStatus.ACCEPTED,
+                    component=one.component,
+                    variable=one.variable,
+                )
+                for one in request.get_variable_data
+            )
+        )
+
+    station.answers["GetVariables"] = accepts
+    assert [(one.status, one.value) for one in system.variables.get("CP1", NAMES[:2], timeout_s=5)] == [
+        ("Accepted", None)
+    ] * 2
+    system.variables.set("CP1", {"TxCtrlr.TxStopPoint": "EVConnected"}, timeout_s=5)
+    until(lambda: stored(system)["TxCtrlr.TxStopPoint"] == "EVConnected", "the later answer is stored")
+    assert stored(system)[TIMEOUT] == "60"
+
+
+def test_an_answer_for_another_variable_is_no_result(system, connect):
+    station = connect()
+
+    def answers_for_another(request):
+        (one,) = request.set_variable_data
+        return v201.SetVariablesResponse(
+            set_variable_result=(
+                v201.SetVariableResult(
+                    attribute_status=v201.SetVariableStatus.ACCEPTED,
+                    component=v201.Component(name="SecurityCtrlr"),
+                    variable=v201.Variable(name=name(one)),
+                ),
+            )
+        )
+
+    def name(one):
+        return "BasicAuthPassword" if one.component.name == "TxCtrlr" else one.variable.name
+
+    station.answers["SetVariables"] = answers_for_another
+    (one,) = system.variables.set("CP1", {TIMEOUT: "90"}, timeout_s=5)
+    assert (one.status, one.reason) == ("", "the answer has no result for it")
+    (one,) = system.variables.set("CP1", {"1/2/SecurityCtrlr.X[y]": "1"}, timeout_s=5)
+    assert one.status == "Accepted"
+    assert stored(system) == {}
