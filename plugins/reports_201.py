@@ -35,6 +35,8 @@ ANSWERS: dict[Any, Any] = {
     v201.ReportChargingProfiles: v201.ReportChargingProfilesResponse(),
 }
 """Answers to the parts of all kinds of reports, by request."""
+NEEDED_BY_VERBS = frozenset({"SmartChargingCtrlr.RateUnit", "SecurityCtrlr.MaxCertificateChainSize"})
+"""Variables that the messages of verbs depend on."""
 WHOLE = "report"
 """Kind of the event of a report that is whole."""
 NO_TIME = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -109,6 +111,7 @@ class Reports201(Plugin):
             )
         receipts = [receipt, *self._corrections.take(call, number=progress.number if completed else None)]
         if type(request) is v201.NotifyReport and request.report_data:
+            call.note_configuration(_configuration_of(request))
             told, limit = _model.told(request), self._variables
             receipts.append(
                 self._store.variables.put(call.charge_point.id, told, call.received_at, limit=limit)
@@ -141,6 +144,18 @@ class Reports201(Plugin):
             told = _model.told_by(ticket.request, ticket.response)
             if told:
                 self._store.variables.put(ticket.charge_point_id, told, self._now(), limit=self._variables)
+
+
+def _configuration_of(request: v201.NotifyReport) -> dict[str, str]:
+    """Return the values in a report that the messages of verbs depend on."""
+    found: dict[str, str] = {}
+    for one in request.report_data or ():
+        key = v201.variable_key(one.component, one.variable)
+        if key in NEEDED_BY_VERBS:
+            for attribute in one.variable_attribute:
+                if attribute.type in (None, v201.AttributeType.ACTUAL) and attribute.value is not None:
+                    found[key] = attribute.value
+    return found
 
 
 def _number_of(call: Call[Any]) -> int | None:

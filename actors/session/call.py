@@ -166,6 +166,12 @@ class Call(Generic[R_co]):
             error = receipt.error
         self.finish(response if error is None else Failure(error))
 
+    def note_configuration(self, told: Mapping[str, str]) -> None:
+        """Note what the call tells of its charge point's configuration, by key: messages of verbs depend on it."""
+        cell = getattr(self, "_cell", None)  # a call from the spool has none
+        if told and cell is not None:
+            cell.command_state().note_configuration(told)
+
     @property
     def inlet(self) -> Inlet:
         """Inlet of the hub that it is handled in. For the runtime."""

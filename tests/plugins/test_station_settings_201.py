@@ -474,3 +474,14 @@ def test_records_over_their_limit_are_left_out(tell, store, now, monkeypatch):
     tell("NotifyDisplayMessages", {"requestId": 1, "messageInfo": [told(number) for number in range(4)]})
     assert [one[0] for one in monitors(store)] == [0, 1]
     assert [one[0] for one in shown(store)] == [0, 1]
+
+
+def test_a_limit_has_the_unit_that_a_report_has_told(stage, station, tell, now):
+    unit = {"component": {"name": "SmartChargingCtrlr"}, "variable": {"name": "RateUnit"}}
+    part = {"requestId": 1, "seqNo": 0, "generatedAt": now().isoformat()}
+    tell("NotifyReport", {**part, "reportData": [{**unit, "variableAttribute": [{"value": "A"}]}]})
+    stage.limit("CP1", watts=11_040, phases=3)
+    stage.settle()
+    (schedule,) = station.take()[-1][3]["chargingProfile"]["chargingSchedule"]
+    assert schedule["chargingRateUnit"] == "A"
+    assert schedule["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 16, "numberPhases": 3}]
