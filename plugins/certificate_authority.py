@@ -168,7 +168,7 @@ class CertificateAuthority(Plugin):
         """Answer a request, and send its certificate. One for vehicles is left to the next plugin."""
         from .signing_requests import RequestRefused, SigningRequest  # noqa: PLC0415 - an extra
 
-        if (getattr(call.request, "certificate_type", None) or OWN) != OWN:
+        if getattr(call.request, "certificate_type", None) not in (None, OWN):
             return call.pass_on()
         charge_point = call.charge_point
         try:
@@ -181,7 +181,8 @@ class CertificateAuthority(Plugin):
             self._tell(charge_point.id, outcome="refused", reason=str(error))
             return refusal(call, str(error))
         call.later().answer({"status": "Accepted"})
-        self._sign(charge_point.id, request)
+        untyped = getattr(call.request, "certificate_type", OWN) is None
+        self._sign(charge_point.id, request, "combined" if untyped else records.CHARGING_STATION)
         return None
 
     def _check_rate(self, charge_point_id: str, refused: type[Exception]) -> None:
@@ -196,7 +197,7 @@ class CertificateAuthority(Plugin):
         if self.system.knows(name):
             raise refused(f"the common name {name!r} is the id of another charge point")
 
-    def _sign(self, charge_point_id: str, request: SigningRequest) -> None:
+    def _sign(self, charge_point_id: str, request: SigningRequest, use: str) -> None:
         from .authority import AuthorityError  # noqa: PLC0415 - an extra
 
         now = self._now()
@@ -231,7 +232,7 @@ class CertificateAuthority(Plugin):
         logger.info("%s: certificate %s is signed", charge_point_id, record.serial_number)
         self._tell(charge_point_id, outcome="signed", serial_number=record.serial_number)
         try:
-            self.system.send_certificate(charge_point_id, signed.chain, when_offline="queue")
+            self.system.send_certificate(charge_point_id, signed.chain, use=use, when_offline="queue")
         except (VerbRefused, InvalidPayload) as error:
             logger.error("%s: certificate %s is not sent: %s", charge_point_id, record.serial_number, error)  # noqa: TRY400
             records.delivered(

@@ -356,11 +356,11 @@ class DeleteCertificate(Verb, frozen=True, tag="delete_certificate"):
 class SendCertificate(Verb, frozen=True, tag="send_certificate"):
     """Give the charge point the certificate that was signed for it, and those above it but the root.
 
-    `use` is "charging_station", or "v2g" where vehicles check it.
+    `use` is "charging_station", or "v2g" where vehicles check it; "combined" for both, as it is asked for without one.
     """
 
     certificate_chain: Annotated[Pem, Meta(description="Its certificate first, then its issuers, PEM.")]
-    use: Annotated[str, Meta(description="Use: charging_station or v2g.")] = CHARGING_STATION
+    use: Annotated[str, Meta(description="Use: charging_station, v2g or combined.")] = CHARGING_STATION
 
 
 class RenewCertificate(Verb, frozen=True, tag="renew_certificate"):
@@ -462,10 +462,9 @@ def rate_of(limit: Limit, configured: str) -> tuple[str, Decimal]:
 
 def word_of(words: Mapping[str, T], word: str, what: str) -> T:
     """Return what a word of a verb stands for in a version of OCPP. Raises `VerbRefused` for any other word."""
-    found = words.get(word)
-    if found is None:
+    if word not in words:
         raise VerbRefused(f"{what} is one of {', '.join(words)}, not {word[:100]!r}")
-    return found
+    return words[word]
 
 
 def check_length(pem: str, most: int, configured: str = "") -> None:

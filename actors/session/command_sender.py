@@ -413,7 +413,7 @@ class CommandSender(ABC):
     ) -> Ticket[Any]:
         """Give a charge point the certificate that was signed for it, behind it those above it (PEM).
 
-        `use` is "charging_station"; in OCPP 2.0.1 also "v2g".
+        `use` is "charging_station"; in OCPP 2.0.1 also "v2g", or "combined" if none was asked for.
         """
         return self.send(
             charge_point, verbs.SendCertificate(certificate_chain=certificate_chain, use=use), **options

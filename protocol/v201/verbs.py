@@ -317,9 +317,10 @@ CERTIFICATE_USES: Mapping[str, certificates.GetCertificateIdUse] = {
     verbs.V2G_CHAIN: certificates.GetCertificateIdUse.V2G_CERTIFICATE_CHAIN,
 }
 """Uses of installed certificates by the words of the verbs."""
-SIGNING_USES: Mapping[str, security.CertificateSigningUse] = {
+SIGNING_USES: Mapping[str, security.CertificateSigningUse | None] = {
     verbs.CHARGING_STATION: security.CertificateSigningUse.CHARGING_STATION_CERTIFICATE,
     verbs.V2G: security.CertificateSigningUse.V2G_CERTIFICATE,
+    verbs.COMBINED: None,  # both, as in a request without a type
 }
 RENEWALS: Mapping[str, remote_control.MessageTrigger] = {
     verbs.CHARGING_STATION: remote_control.MessageTrigger.SIGN_CHARGING_STATION_CERTIFICATE,

@@ -102,12 +102,20 @@ def test_a_request_is_accepted_and_its_certificate_follows(charge_point, issued,
     certificate, issuing = x509.load_pem_x509_certificates(call[3]["certificateChain"].encode())
     certificate.verify_directly_issued_by(issuing)
     assert certificate.not_valid_after_utc == now() + 365 * DAY
-    assert call[3].get("certificateType") == (None if ocpp is v16 else "ChargingStationCertificate")
+    assert "certificateType" not in call[3]
     (record,) = issued("issued")
     assert record.serial_number == f"{certificate.serial_number:x}"
     assert (record.common_name, record.subject) == ("CP1", "CN=CP1,O=Simulator")
     charge_point.answer(call, {"status": "Accepted"})
     assert [one.state for one in issued()] == ["installed"]
+
+
+def test_a_certificate_has_the_type_that_it_was_asked_for_with(charge_point, issued, ocpp):
+    if ocpp is v16:
+        pytest.skip("there are no types in 1.6")
+    _, (call,) = ask(charge_point, certificateType="ChargingStationCertificate")
+    assert call[3]["certificateType"] == "ChargingStationCertificate"
+    assert [one.use for one in issued()] == ["charging_station"]
 
 
 def test_the_serial_number_of_its_boot_is_one_of_its_names(charge_point, issued):

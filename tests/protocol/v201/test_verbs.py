@@ -369,6 +369,10 @@ PEM = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
             ),
         ),
         (
+            verbs.SendCertificate(certificate_chain=PEM, use="combined"),
+            v201.CertificateSigned(certificate_chain=PEM),
+        ),
+        (
             verbs.RenewCertificate(),
             v201.TriggerMessage(requested_message=v201.MessageTrigger.SIGN_CHARGING_STATION_CERTIFICATE),
         ),
@@ -388,8 +392,8 @@ def test_certificates_are_managed_by_the_messages_of_blocks_a_and_m(verb: Verb, 
         (verbs.InstallCertificate(certificate=PEM, use="v2g_chain"), "mobility_operator, not 'v2g_chain'"),
         (verbs.GetInstalledCertificates(uses=("toys",)), "v2g_chain, not 'toys'"),
         (
-            verbs.SendCertificate(certificate_chain=PEM, use="combined"),
-            "charging_station, v2g, not 'combined'",
+            verbs.SendCertificate(certificate_chain=PEM, use="toys"),
+            "charging_station, v2g, combined, not 'toys'",
         ),
         (verbs.SendCertificate(certificate_chain="x" * 10_001), "at most 10,000 characters"),
         (verbs.RenewCertificate(use=""), "combined, not ''"),
