@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import MeterReading, StopFigures, TooManyStops, Transaction, take_stop, v201
+from .. import MeterReading, StopFigures, StoreError, TooManyStops, Transaction, take_stop, v201
 from . import charging_profiles as profiles
 from . import display_messages, reservations, tokens
 from .kept_messages import flags_of, reasons, same_time, utc
@@ -96,12 +96,17 @@ class Transactions201:
         known = self._store.remote_transaction(charge_point_id, request.transaction_info.transaction_id)
         if known is None:
             # From here on nothing switches greenlets: of two starts of one token the second sees the first.
-            known = self._begun(call)
-            self._over(call, known)
-            receipts.append(self._unsure_of(known))
-            self._use_reservation(known, receipts)
-            if request.event_type == v201.TransactionEventType.STARTED:
-                self._missing.begin(known.id, request.seq_no)
+            made = self._begun(call)
+            self._over(call, made)
+            receipts.append(self._unsure_of(made))
+            known = self._begun_elsewhere(made, receipts)
+            if known is None:
+                known = made
+                self._use_reservation(known, receipts)
+                if request.event_type == v201.TransactionEventType.STARTED:
+                    self._missing.begin(known.id, request.seq_no)
+            else:
+                known = self._told_more(call, known, receipts)
         else:
             known = self._told_more(call, known, receipts)
         call.transaction_id = known.id
@@ -120,6 +125,26 @@ class Transactions201:
                 receipts += self._ended(call, known)
             receipts += self._keep(call, known)
         return call.once_stored(self._answer(call, known), *receipts)
+
+    def _begun_elsewhere(self, made: Transaction, receipts: list[Receipt]) -> Transaction | None:
+        """Return the record that another process has made of the same transaction meanwhile; None if ours counts.
+
+        Two processes may redeliver at once when a station moves. Nothing else of a transaction is stored before.
+        """
+        if not self._store.others_write:
+            return None
+        try:
+            receipts[-1].wait()
+        except StoreError as error:
+            if error.passing:
+                raise
+            self._unsure.pop(made.id, None)
+            receipts.pop()
+            known = self._store.remote_transaction(made.charge_point_id, made.remote_id)
+            if known is None:
+                raise
+            return known
+        return None
 
     def _answer(self, call: Call[v201.TransactionEvent], known: Transaction) -> v201.TransactionEventResponse:
         """Answer each token; that of the start as it was answered first."""
@@ -238,6 +263,9 @@ class Transactions201:
             later = self._with_doubts(later)
         if known.id in self._unsure:
             receipts.append(self._unsure_of(later))
+            elsewhere = self._begun_elsewhere(later, receipts)
+            if elsewhere is not None:
+                return self._told_more(call, elsewhere, receipts)
         tells = evse is not None or request.id_token is not None or known.id in self._amending
         if tells or later != known:
             receipts.append(self._amend(later))

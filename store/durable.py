@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -235,12 +236,22 @@ class DurableStore:
         self._know_start(transaction.id, key)
 
     def start_transaction(self, transaction: Transaction) -> Receipt:
-        """Store a started transaction; an existing one is left unchanged."""
+        """Store a started transaction; an existing one is left unchanged.
+
+        One that its station has named is refused if another process has given it another id meanwhile.
+        """
         if transaction.open and transaction.id not in self._open:
             self._remember(as_kept(transaction))
         self._note_number(transaction.id)
         values = (*transaction_row(transaction), *self.event_log.started(transaction))
-        return self.event_log.appended(self._writer.append(Kind.START, values))
+        receipt = self._writer.append(Kind.START, values)
+        if transaction.remote_id:
+            receipt.then(partial(self._named_start_ended, transaction.id))
+        return self.event_log.appended(receipt)
+
+    def _named_start_ended(self, number: int, error: Exception | None) -> None:
+        if error is not None and not getattr(error, "passing", True):
+            self._open.remove(number)
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
         """Store the end of a transaction; one that has ended is left unchanged, and one that never started refused.

@@ -125,7 +125,8 @@ SPOOL_KEY = (
 STATEMENTS: dict[Kind, bytes] = {
     kind: text.encode()
     for kind, text in {
-        Kind.START: _insert("transactions", START, "ON CONFLICT DO NOTHING"),
+        # One of a station's transactions that has another number already is refused.
+        Kind.START: _insert("transactions", START, "ON CONFLICT (id) DO NOTHING"),
         Kind.AMEND_OPEN: f"UPDATE transactions SET {_AMENDED} FROM {_one_each(('id', *AMENDED), 'DESC')} "  # noqa: S608
         "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
         Kind.STOP: f"UPDATE transactions SET {_AT_STOP} FROM {_one_each(('id', *STOPPED), 'ASC')} "  # noqa: S608

@@ -100,7 +100,8 @@ _TOLD_AGAIN = ", ".join(
 STATEMENTS: dict[Kind, str] = {
     Kind.IDS: "INSERT INTO ids (name, next) SELECT 'transaction', number FROM given WHERE true "
     "ON CONFLICT (name) DO UPDATE SET next = max(next, excluded.next)",
-    Kind.START: _insert(Kind.START, "transactions", "ON CONFLICT DO NOTHING"),
+    # One of a station's transactions that has another number already is refused.
+    Kind.START: _insert(Kind.START, "transactions", "ON CONFLICT (id) DO NOTHING"),
     Kind.AMEND_OPEN: f"UPDATE transactions SET {_AMENDED} FROM given "  # noqa: S608
     "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
     Kind.STOP: f"UPDATE transactions SET {_AT_STOP} FROM given "  # noqa: S608

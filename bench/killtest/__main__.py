@@ -35,6 +35,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ ALIVE_S = (0.2, 2.0)
 FAULTS_SHOWN = 20
 EVENTS_S = 90.0
 """Seconds that the spool has to be emptied, and the last events have to be delivered."""
+CRASH_LOOK_S = 0.02
 WORKER_KILLED = 0.75
 NODE_DIES = 0.75
 """Share of the kills after which the last node is killed for good."""
@@ -186,7 +188,6 @@ class Servers:
         self._crash_chance = random.Random(chance.random())
         self.killed = 0
         self.died = 0
-        self.crashed = 0
         self.emptied_s = 0.0
         """Seconds after the last message until the spool was empty, and the last event delivered."""
 
@@ -214,10 +215,14 @@ class Servers:
             self._chance.choice([node for node in self._nodes if node.process is not None]).kill()
         self.killed += 1
 
-    def crash(self) -> None:
-        """Have one of the nodes crash a plugin or a session."""
-        chance = self._crash_chance
-        self.crashed += chance.choice(self._nodes).crash(chance.choice((OF_PLUGIN, OF_SESSION)), chance)
+    def crash_now_and_then(self, crashes: int, done: Callable[[], float]) -> None:
+        """Have nodes crash plugins and sessions, spread over the run: `done` returns which part of it is over."""
+        chance, crashed = self._crash_chance, 0
+        while crashed < crashes:
+            if done() > crashed / crashes:
+                node = chance.choice(self._nodes)
+                crashed += node.crash(chance.choice((OF_PLUGIN, OF_SESSION)), chance)
+            gevent.sleep(CRASH_LOOK_S)
 
     def start_again(self) -> None:
         """Start nodes again that have ended, except the one that was killed for good."""
@@ -269,7 +274,7 @@ class Database:
             self.killed += 1
 
 
-def run(  # noqa: C901 - the whole run, in its order
+def run(
     data: Path,
     store: str,
     where: str,
@@ -302,13 +307,11 @@ def run(  # noqa: C901 - the whole run, in its order
         gevent.spawn(FLEETS[ocpp](f"CP{number}", server.urls, log, share, seed).run)
         for number in range(charge_points)
     ]
+    crashing = gevent.spawn(server.crash_now_and_then, crashes, lambda: log.confirmed / messages)
     # The kills are spread over the whole run: the next one is due when its part of the messages is acknowledged.
     while not all(one.ready() for one in fleet):
         gevent.sleep(0.02)
         server.start_again()
-        # Before a kill: a server that has just started has nothing to crash.
-        if server.crashed < crashes and log.confirmed > messages * server.crashed // crashes:
-            server.crash()
         if server.killed < kills and log.confirmed >= messages * server.killed // kills:
             gevent.sleep(chance.uniform(*ALIVE_S))
             server.kill()
@@ -316,6 +319,7 @@ def run(  # noqa: C901 - the whole run, in its order
         due = (2 * database.killed + 1) * messages // (2 * max(database.kills, 1))
         if database.killed < database.kills and log.confirmed >= due:
             database.kill()
+    crashing.kill()
     while server.killed < kills:
         gevent.sleep(chance.uniform(0, ALIVE_S[0]))
         server.kill()

@@ -16,6 +16,7 @@ from chargehand.plugins.reports_201 import Reports201
 from chargehand.protocol.energy import Limits
 from chargehand.protocol.session import SessionRules
 from chargehand.protocol.versions import VERSIONS
+from chargehand.store.store import Receipt, RowRefused
 from chargehand.system.assessment import Assessment
 from chargehand.testing import Stage, StubStore
 
@@ -71,7 +72,7 @@ def store():
 def make(store):
     stages = []
 
-    def make(**options):
+    def make(store=store, **options):
         rules = SessionRules(version=v201.VERSION)
         now = lambda: START  # noqa: E731
         office = BackOffice201.spec(store, now=now, **{"ask_after_s": 0.0, **options})
@@ -121,6 +122,47 @@ def test_a_transaction_is_one_record_with_the_id_of_its_station(send, store):
         False, "EVDisconnected", START + dt.timedelta(minutes=2)
     )  # fmt: skip
     assert (known.energy_wh, known.energy_source, known.findings) == (1500, "register_readings", ())
+
+
+class SharedStub(StubStore):
+    """Store in which another node has begun transactions a moment before; None if it does not."""
+
+    others_write = True
+    begun = None
+
+    def start_transaction(self, transaction):
+        if self.begun is None or transaction.id == self.begun:
+            return super().start_transaction(transaction)
+        if self.remote_transaction(transaction.charge_point_id, transaction.remote_id) is None:
+            other = msgspec.structs.replace(transaction, id=self.begun, id_tag="")
+            MemoryStore.start_transaction(self, other)
+        return Receipt(done=True, error=RowRefused("it has another number"))
+
+
+@pytest.mark.parametrize(
+    "first", [started(), updated(1, 1500), ended(2, 2500)], ids=lambda one: one["eventType"]
+)
+def test_a_transaction_that_another_node_has_begun_a_moment_before_is_one_record(first, make):
+    store = SharedStub()
+    store.begun = 1000
+    station = make(store=store).connect("CP1")
+    for payload in (first, started(), updated(1, 1500), ended(2, 2500)):
+        assert station.call("TransactionEvent", payload)[0] == 3
+    (known,) = store.transactions()
+    assert (known.id, known.id_tag, known.open) == (1000, "T1", False)
+    assert energy(store, 1000).energy_wh == 1500
+    assert len(store.meter_readings(1000)) == 3
+    assert store.readings_of("CP1") == store.spooled() == []
+
+
+def test_a_new_transaction_that_cannot_be_stored_among_nodes_is_spooled(make):
+    store = SharedStub()
+    station = make(store=store).connect("CP1")
+    failing = lambda _: Receipt(done=True, error=RowRefused("of no reason"))  # noqa: E731
+    store.start_transaction = failing
+    assert station.call("TransactionEvent", started())[0] == 3
+    assert len(store.spooled()) == 1
+    assert store.transactions() == []
 
 
 @pytest.mark.parametrize("order", [(2, 0, 1), (2, 1, 0), (1, 0, 2), (1, 2, 0), (0, 2, 1)], ids=str)

@@ -170,6 +170,19 @@ def test_a_start_that_could_not_be_stored_is_not_open_after_a_refresh(one):
     assert numbers(one.open_transactions("CP1")) == [number]
 
 
+def test_a_transaction_that_its_station_has_named_has_one_number_whoever_was_first(one, other):
+    named = {"remote_id": "tx-1", "id_tag": ""}
+    for store, number in ((one, 7), (other, 8)):
+        assert store.remote_transaction("CP1", "tx-1") is None, number
+    kept(one.start_transaction(transaction(7, **named)))
+    assert not succeeds(other.start_transaction(transaction(8, **named)))
+    assert other.remote_transaction("CP1", "tx-1").id == 7
+    assert other.open_transactions("CP1") == []
+    kept(one.start_transaction(transaction(7, **named)))
+    kept(other.start_transaction(transaction(7, **named)))
+    assert numbers(other.open_transactions("CP1")) == [7]
+
+
 def test_a_start_that_is_handed_over_before_a_refresh_is_open_after_it(one):
     receipt = one.start_transaction(transaction(7))
     refreshed = one.refresh("CP1")
