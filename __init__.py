@@ -125,6 +125,7 @@ if TYPE_CHECKING:
     from .store.records import Monitor as Monitor
     from .store.records import NetworkProfile as NetworkProfile
     from .store.records import Reservation as Reservation
+    from .store.records import SecurityProfile as SecurityProfile
     from .store.records import Spooled as Spooled
     from .store.records import StatusQuery as StatusQuery
     from .store.records import StopFigures as StopFigures
@@ -295,6 +296,7 @@ _MODULES = {
     "Monitor": ".store.records",
     "NetworkProfile": ".store.records",
     "Reservation": ".store.records",
+    "SecurityProfile": ".store.records",
     "Spooled": ".store.records",
     "StatusQuery": ".store.records",
     "StopFigures": ".store.records",

@@ -17,6 +17,7 @@ from ..transport.gate import Admission, Refusal
 from .credentials import PasswordChecksBusy
 from .identity import Identity, IdentityRefused, assumes_subprotocol, read_password, read_path
 from .security_events import HANDSHAKE_REFUSED, OF_STATUS, TLS_HANDSHAKE_FAILED
+from .security_profiles import OTHER_NAME, Profile, ProfileTooLow, Proof
 from .token_bucket import TokenBucket, TokenBuckets
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from ..actors.session.cell import ChargePointCell
     from ..config.settings import Settings
     from ..protocol.deflate import Answer
+    from ..protocol.x509 import Certificate
     from ..supervisor.sessions import Sessions
     from ..transport.connection import SocketConnection
     from ..transport.gate import HandshakeRequest
     from .credentials import Credentials
     from .security_events import SecurityEvents
+    from .security_profiles import SecurityProfiles
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +76,7 @@ def _whence(request: HandshakeRequest, identity: str) -> str:
 
 
 class Gatekeeper:
-    """Admission by path, credentials, free places, subprotocol and rate limits, in that order."""
+    """Admission by path, security profile, credentials, free places, subprotocol and rate limits, in that order."""
 
     def __init__(
         self,
@@ -86,8 +89,11 @@ class Gatekeeper:
         authentication: Authentication | None = None,
         compressed: Collection[str] = (),
         security_events: SecurityEvents | None = None,
+        *,
+        profiles: SecurityProfiles,
     ) -> None:
         self._security_events = security_events
+        self._profiles = profiles
         self._authentication = authentication
         self._own_subprotocols = own_subprotocols  # by charge point: the one that it may speak
         self._compressed = frozenset(compressed)  # subprotocols with which compression may be agreed on
@@ -111,12 +117,13 @@ class Gatekeeper:
         decision = self._judge(request)
         if isinstance(decision, Admission) and self._others is not None and decision.subprotocol is not None:
             identity = decision.identity
-            stored = self._credentials.stored(identity)
+            stored = self._stored(identity)
             try:
                 self._others.admit(identity)
-                if self._credentials.stored(identity) is not stored:  # another process has changed its key
-                    refusal = self._check_credentials(request, Identity(identity, decision.name))
-                    decision = refusal if isinstance(refusal, Refusal) else decision
+                # Another process may have changed its key, or its least profile.
+                if any(one is not other for one, other in zip(self._stored(identity), stored, strict=True)):
+                    proof = self._check_credentials(request, Identity(identity, decision.name))
+                    decision = proof if isinstance(proof, Refusal) else decision
             except (StoreError, TimeoutError) as error:
                 self._log(
                     logging.ERROR,
@@ -135,7 +142,13 @@ class Gatekeeper:
         if isinstance(decision, Refusal):
             self._sessions.context.observer.count(f"handshake_refused_{decision.status}", request.peer)
             self._note(decision, request)
+        elif decision.subprotocol is not None and self._profiles.shown(decision.identity, decision.profile):
+            text = "charge point %s has the least security profile %d from now on, that of this connection"
+            logger.info(text, decision.identity, decision.profile)
         return decision
+
+    def _stored(self, identity: str) -> tuple[object, object]:
+        return self._credentials.stored(identity), self._profiles.stored(identity)
 
     def _note(self, refusal: Refusal, request: HandshakeRequest) -> None:
         """Note a refusal as a security event, unless it says nothing of the charge point."""
@@ -166,9 +179,9 @@ class Gatekeeper:
             return Refusal(400, "the path is not UTF-8 when percent-decoded")
         if identity is None:
             return Refusal(404, f"the path names no charge point; expected {self._settings.path}")
-        deviations = self._check_credentials(request, identity)
-        if isinstance(deviations, Refusal):
-            return deviations
+        proof = self._check_credentials(request, identity)
+        if isinstance(proof, Refusal):
+            return proof
         refusal = self._check_room(request, identity.id)
         if refusal is not None:
             return refusal
@@ -176,7 +189,9 @@ class Gatekeeper:
         if isinstance(subprotocol, Refusal):
             return subprotocol
         compression = self._answer_offer(request, subprotocol)
-        return Admission(identity.id, identity.name, subprotocol, deviations, compression)
+        return Admission(
+            identity.id, identity.name, subprotocol, proof.deviations, compression, proof.profile
+        )
 
     def _check_room(self, request: HandshakeRequest, identity: str) -> Refusal | None:
         """Limit the rate of connections; checked last, so that strangers use up no tokens."""
@@ -233,22 +248,68 @@ class Gatekeeper:
         cell = directory.find(identity)
         return cell is None or cell.newest is None
 
-    def _check_credentials(self, request: HandshakeRequest, found: Identity) -> Refusal | tuple[str, ...]:
-        """Refuse without the right password, or return the deviations that the lenient policy lets pass."""
+    def _check_credentials(self, request: HandshakeRequest, found: Identity) -> Refusal | Proof:
+        """Return the profile that a handshake has shown, or refuse one that is less than its charge point's least."""
         identity = found.id
-        auth, credentials = self._settings.auth, self._credentials
-        wrong = Refusal(401, "wrong credentials", (("WWW-Authenticate", f'Basic realm="{auth.realm}"'),))
+        try:
+            certificate = self._check_transport(request, identity)
+        except ProfileTooLow as error:
+            self._sessions.context.observer.count("security_profile_refused", identity)
+            self._log(
+                logging.WARNING, request.peer, "security profile", "%s: refused: %s", request.peer, error
+            )
+            if self._settings.auth.hide_unknown and self._profiles.is_own(identity):
+                return self._wrong()
+            return Refusal(403, str(error))
         if self._authentication is not None and self._authentication.wanted:
             verdict = self._ask_plugins(self._authentication, request, found)
-            if verdict is not None:
-                return () if verdict is True else wrong if verdict is False else verdict
-        if not credentials.asked(identity):
-            return ()
+            if verdict is False:
+                return self._wrong()
+            if verdict is True and certificate is None:
+                return Proof(Profile.TLS if request.secure else Profile.PASSWORD)
+            if isinstance(verdict, Refusal):
+                return verdict
+        if certificate is not None:
+            return Proof(Profile.CERTIFICATE, certificate.flags)
+        return self._check_password(request, identity)
+
+    def _check_transport(self, request: HandshakeRequest, identity: str) -> Certificate | None:
+        """Return the certificate that proves who connects; None if a password must. Raises `ProfileTooLow`."""
+        try:
+            return self._profiles.check_transport(identity, request.tls)
+        except ProfileTooLow:
+            if self._others is None:
+                raise
+        # Another process may have lowered the profile a moment ago, by order of a person.
+        with contextlib.suppress(StoreError, TimeoutError):
+            self._others.refresh(identity)
+        return self._profiles.check_transport(identity, request.tls)
+
+    def _check_password(self, request: HandshakeRequest, identity: str) -> Refusal | Proof:
+        """Refuse without the right password, where one is needed."""
+        credentials, least = self._credentials, self._profiles.least(identity)
+        certificate = request.tls.certificate if request.tls is not None else None
+        if not credentials.asked(identity) and least < Profile.PASSWORD:
+            if certificate is None:
+                return Proof(Profile.NONE)
+            # Who shows a certificate is not let in as somebody else.
+            wrong_name = self._profiles.wrong_name(identity, certificate)
+            return Refusal(403, f"charge point {identity} shows no password, and {wrong_name}")
+        if not credentials.asked(identity) and not credentials.knows(identity):
+            text = (
+                "%s: charge point %s has the least security profile %d, and no password (charge-points add)"
+            )
+            self._log(logging.WARNING, request.peer, "no password", text, request.peer, identity, least)
+            return self._wrong()
         if not credentials.knows(identity):
-            return wrong if auth.hide_unknown else Refusal(404, "this charge point is unknown")
+            return (
+                self._wrong()
+                if self._settings.auth.hide_unknown
+                else Refusal(404, "this charge point is unknown")
+            )
         given = read_password(request.headers.get("authorization", ""), identity)
         if given is None:
-            return wrong
+            return self._wrong()
         try:
             deviations = self._try_password(identity, given)
             if deviations is None and self._others is not None:
@@ -258,7 +319,15 @@ class Gatekeeper:
                 deviations = self._try_password(identity, given)
         except PasswordChecksBusy as error:
             return Refusal(503, str(error), (("Retry-After", _retry_after(RETRY_SPREAD_S)),))
-        return wrong if deviations is None else deviations
+        if deviations is None:
+            return self._wrong()
+        if certificate is not None:
+            deviations = (*deviations, OTHER_NAME)
+        return Proof(Profile.TLS if request.secure else Profile.PASSWORD, deviations)
+
+    def _wrong(self) -> Refusal:
+        challenge = ("WWW-Authenticate", f'Basic realm="{self._settings.auth.realm}"')
+        return Refusal(401, "wrong credentials", (challenge,))
 
     def _ask_plugins(
         self, authentication: Authentication, request: HandshakeRequest, identity: Identity
@@ -270,7 +339,7 @@ class Gatekeeper:
             password=read_password(request.headers.get("authorization", ""), identity.id),
             peer=request.peer,
             secure=request.secure,
-            certificate=request.certificate,
+            certificate=request.tls.certificate if request.tls is not None else None,
         )
         try:
             return authentication.verdict(attempt)

@@ -111,7 +111,7 @@ logger = logging.getLogger(__name__)
 def introduce(settings: Settings) -> None:
     """Print the settings without their secrets, before the start."""
     click.echo(redacted(settings))
-    if not settings.auth.credentials and not settings.auth.required:
+    if not (settings.auth.credentials or settings.auth.required or settings.auth.security_profile):
         logger.warning("no credentials are set: any charge point is let in")
 
 

@@ -26,7 +26,9 @@ COLUMNS = ("charge point", "peer", "since", "registration")
 EXPORTED = (
     "id", "name", "connected", "peer", "secure", "connected_at", "disconnected_at", "registration",
 )  # fmt: skip
-FACTS = ("id", "name", "version", "registration", "has_password", "deviations", "ignored")
+FACTS = (
+    "id", "name", "version", "registration", "has_password", "security_profile", "deviations", "ignored",
+)  # fmt: skip
 HEX_DIGITS = re.compile(r"([0-9A-Fa-f]{2}){16,20}")
 """A password that may be meant as the digits of a key."""
 
@@ -74,10 +76,18 @@ def show_charge_points(rows: Iterable[Mapping[str, Any]]) -> None:
 
 def show_charge_point(row: Mapping[str, Any]) -> None:
     """Print one with all that is known of it."""
-    facts = [(name.replace("_", " "), _fact(row[name])) for name in FACTS if row[name] not in ("", {})]
+    facts = [
+        (name.replace("_", " "), _fact(row[name])) for name in FACTS if row.get(name, "") not in ("", {})
+    ]
     facts[1:1] = [("peer", _peer(row)), ("since", _since(row))]
     if row.get("new_key_since"):
         facts.append(("new key, not used yet, since", when(row["new_key_since"])))
+    if row.get("new_security_profile") is not None:
+        facts.append(("accepted security profile, not used yet", row["new_security_profile"]))
+    certificate = (row.get("tls") or {}).get("certificate")
+    if certificate:
+        ends = f"{certificate['subject']}, until {when(certificate['not_after'])}"
+        facts.append(("client certificate", ends))
     facts += sorted((row["boot"] or {}).items())
     show_facts(facts)
     charging = {
@@ -196,11 +206,27 @@ def add(
     click.echo(f"{charge_point} is {told['registration']}{with_}")
 
 
+@charge_points.command("set")
+@click.argument("charge_point", metavar="CP")
+@click.option(
+    "--security-profile",
+    type=click.IntRange(0, 3),
+    required=True,
+    help="Least security profile: 0 none, 1 a password, 2 TLS and a password, 3 TLS and a client certificate.",
+)
+@asks_server
+def set_(api: Api, *, charge_point: str, security_profile: int) -> None:
+    """Set the least security profile of a charge point for its next connections, higher or lower."""
+    body = json.dumps({"security_profile": security_profile})
+    told = api.change("PUT", "charge-points", charge_point, body=body)
+    click.echo(f"{charge_point} has the least security profile {told['security_profile']}")
+
+
 @charge_points.command("remove")
 @click.argument("charge_point", metavar="CP")
 @asks_server
 def remove(api: Api, *, charge_point: str) -> None:
-    """Forget the registration and the password of a charge point that is away. Its transactions stay."""
+    """Forget registration, password and security profile of one that is away. Its transactions stay."""
     forget(api, charge_point)
     click.echo(f"{charge_point} is forgotten")
 

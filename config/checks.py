@@ -46,6 +46,12 @@ def _tls(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
         yield (("tls", "client_ca"), "serves nothing without tls.certificate"), ("tls.certificate",)
     if tls.client_crl and not tls.client_ca:
         yield (("tls", "client_ca"), "missing, though tls.client_crl is given"), ("tls.client_crl",)
+    if settings.auth.security_profile > 1 and not tls.pairs:
+        text = f"{settings.auth.security_profile} lets nobody in without tls.certificate"
+        yield (("auth", "security_profile"), text), ("tls.certificate",)
+    elif settings.auth.security_profile > 2 and not tls.client_ca:
+        text = f"{settings.auth.security_profile} lets nobody in without tls.client_ca"
+        yield (("auth", "security_profile"), text), ("tls.client_ca",)
     if settings.http.tls and not tls.pairs:
         yield (("http", "tls"), "true needs tls.certificate"), ("tls.certificate",)
 
@@ -106,10 +112,12 @@ def check_exposure(settings: Settings) -> None:
     on loopback only, whatever the settings say. A name other than `localhost` counts as another address.
     """
     errors = []
-    if not settings.auth.credentials and not settings.auth.required and not settings.open:
+    auth = settings.auth
+    if not (auth.credentials or auth.required or auth.security_profile or settings.open):
         errors += [
             f"{key}: {host} is not loopback, and no credentials are set:"
-            " set auth.credentials or auth.required, or open = true (--open) to let any charge point in"
+            " set auth.credentials, auth.required or auth.security_profile, or open = true (--open)"
+            " to let any charge point in"
             for key, host in _hosts(settings)
             if not is_loopback(host)
         ]

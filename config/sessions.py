@@ -64,6 +64,25 @@ class AuthSettings(Section):
         "0 never warns.",
         least=0,
     )
+    security_profile: int = setting(
+        0,
+        "Least security profile of all charge points: 0 none, 1 a password, 2 TLS and a password, 3 TLS and a client "
+        "certificate. That of a single one (`charge-points set`) may be higher.",
+        least=0,
+        most=3,
+    )
+    certificate_name: Literal["id", "serial_number"] = setting(
+        "id",
+        "The name that a client certificate must have as common or alternative name: the id of the charge point, or "
+        "the serial number that it told in its BootNotification.",
+    )
+    certificate_names: Mapping[str, str] = made(
+        dict,
+        "Charge point id to the name that its client certificate must have instead.",
+        pattern=r"(?s:.+)",
+        wanted="a name",
+        sample='{CP1 = "SN-0001"}',
+    )
     hide_unknown: bool = off("Answer an unknown id with 401 too, like a wrong password.")
     authenticate_s: float = setting(
         5.0, "Seconds that a handshake waits for the verdict of a plugin's `@authenticate`.", above=0

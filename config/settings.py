@@ -31,6 +31,7 @@ BUNDLED_PLUGINS = (
     "chargehand.plugins.back_office:BackOffice",
     "chargehand.plugins.back_office_201:BackOffice201",
     "chargehand.plugins.reports_201:Reports201",
+    "chargehand.plugins.security_profiles:SecurityProfiles",
 )
 """Plugins that come with chargehand, in the order of their start."""
 

@@ -83,6 +83,7 @@ class BootFacts(NamedTuple):
 
     vendor: str = ""
     model: str = ""
+    serial_numbers: tuple[str, ...] = ()
 
 
 class StopFacts(NamedTuple):

@@ -16,8 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from .certificate_names import elements
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .certificate_names import Element
 
 PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s([A-Za-z0-9+/=\s]*?)-----END \1-----")
 CERTIFICATE, CRL = b"CERTIFICATE", b"X509 CRL"
@@ -102,26 +106,18 @@ class TlsFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     by_proxy: bool = False
 
 
-class _Element(NamedTuple):
-    """Element of DER: tag, whole encoding, contents."""
-
-    tag: int
-    whole: bytes
-    content: bytes
-
-
 def read_certificate(der: bytes) -> Certificate:
     """Read a certificate. Raises ValueError for anything else."""
     try:
-        (certificate,) = _elements(der)
+        (certificate,) = elements(der)
         parts = _signed_parts(certificate, VERSION)
         serial, issuer, validity, subject, key = parts[0], parts[2], parts[3], parts[4], parts[5]
-        not_before, not_after = map(_time, _elements(validity.content))
+        not_before, not_after = map(_time, elements(validity.content))
         attributes, extensions = list(_attributes(subject)), dict(_extensions(parts[6:]))
         alternative = extensions.get(ALTERNATIVE_NAMES)
         common = [value for oid, value in attributes if oid == COMMON_NAME]
         names = [*common, *(() if alternative is None else _alternative_names(alternative))]
-        algorithm = _elements(_elements(key.content)[0].content)[0].content
+        algorithm = elements(elements(key.content)[0].content)[0].content
     except (IndexError, ValueError) as error:
         raise ValueError(f"not a certificate: {error}") from error
     flags = []
@@ -146,7 +142,7 @@ def read_certificate(der: bytes) -> Certificate:
 def read_revocation_list(der: bytes) -> RevocationList:
     """Read a certificate revocation list. Raises ValueError for anything else."""
     try:
-        (whole,) = _elements(der)
+        (whole,) = elements(der)
         parts = _signed_parts(whole, INTEGER)
         issuer, this_update = _text(_attributes(parts[1])), _time(parts[2])
         has_next = len(parts) > 3 and parts[3].tag in (UTC_TIME, GENERALIZED_TIME)
@@ -167,38 +163,18 @@ def pem_blocks(data: bytes, kind: bytes = CERTIFICATE) -> list[bytes]:
         raise ValueError(f"not PEM: {error}") from error
 
 
-def _elements(data: bytes) -> list[_Element]:
-    """Read the elements that follow one another. Raises ValueError for invalid DER."""
-    found = []
-    at = 0
-    while at < len(data):
-        if at + 2 > len(data):
-            raise ValueError("DER is cut off")
-        tag, length, start = data[at], data[at + 1], at + 2
-        if length & 0x80:
-            size = length & 0x7F
-            length = int.from_bytes(data[start : start + size], "big")
-            start += size
-        end = start + length
-        if end > len(data):
-            raise ValueError("DER is cut off")
-        found.append(_Element(tag, data[at:end], data[start:end]))
-        at = end
-    return found
-
-
-def _signed_parts(whole: _Element, version: int) -> list[_Element]:
+def _signed_parts(whole: Element, version: int) -> list[Element]:
     """Return the parts of what is signed, without the version at its beginning, which may be missing."""
     if whole.tag != SEQUENCE:
         raise ValueError("DER of something else")
-    signed, _algorithm, signature = _elements(whole.content)[:3]
+    signed, _algorithm, signature = elements(whole.content)[:3]
     if signed.tag != SEQUENCE or signature.tag != BIT_STRING:
         raise ValueError("DER of something else")
-    parts = _elements(signed.content)
+    parts = elements(signed.content)
     return parts[1:] if parts and parts[0].tag == version else parts
 
 
-def _time(element: _Element) -> dt.datetime:
+def _time(element: Element) -> dt.datetime:
     """Read a time. Raises ValueError for one in another form than RFC 5280 has."""
     text = element.content.decode("ascii")
     if element.tag == UTC_TIME:
@@ -208,13 +184,13 @@ def _time(element: _Element) -> dt.datetime:
     return dt.datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=dt.UTC)
 
 
-def _attributes(name: _Element) -> Iterator[tuple[bytes, str]]:
+def _attributes(name: Element) -> Iterator[tuple[bytes, str]]:
     """Yield the attributes of a name, in order: object identifier and value."""
     if name.tag != SEQUENCE:
         raise ValueError("not a name")
-    for relative in _elements(name.content):
-        for attribute in _elements(relative.content):
-            oid, value = _elements(attribute.content)
+    for relative in elements(name.content):
+        for attribute in elements(relative.content):
+            oid, value = elements(attribute.content)
             yield oid.content, value.content.decode(ENCODINGS.get(value.tag, "latin-1"), "replace")
 
 
@@ -223,18 +199,18 @@ def _text(attributes: Iterator[tuple[bytes, str]] | list[tuple[bytes, str]]) -> 
     return ", ".join(f"{ATTRIBUTES.get(oid, oid.hex())}={value}" for oid, value in attributes)
 
 
-def _extensions(parts: list[_Element]) -> Iterator[tuple[bytes, bytes]]:
+def _extensions(parts: list[Element]) -> Iterator[tuple[bytes, bytes]]:
     for part in parts:
         if part.tag == EXTENSIONS:
-            (extensions,) = _elements(part.content)
-            for extension in _elements(extensions.content):
-                inner = _elements(extension.content)
+            (extensions,) = elements(part.content)
+            for extension in elements(extensions.content):
+                inner = elements(extension.content)
                 yield inner[0].content, inner[-1].content
 
 
 def _alternative_names(content: bytes) -> Iterator[str]:
-    (names,) = _elements(content)
-    for name in _elements(names.content):
+    (names,) = elements(content)
+    for name in elements(names.content):
         if name.tag in TEXT_NAMES:
             yield name.content.decode("ascii", "replace")
         elif name.tag == IP_NAME:

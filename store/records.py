@@ -181,6 +181,41 @@ class ApiToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.expires_at is not None and self.expires_at <= now
 
 
+class SecurityProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Least security profile of a charge point, and what it has accepted of others (0 to 3, as OCPP numbers them).
+
+    `next` is a higher one that it has accepted, or may have: it becomes the least with the first connection on it. In
+    OCPP 2.0.1 `slots` are the profiles of its network configurations, `priority` the order in which it tries them.
+    """
+
+    charge_point_id: str
+    changed_at: datetime
+    least: int = 0
+    next: int | None = None
+    slots: dict[int, int] = msgspec.field(default_factory=dict)
+    priority: tuple[int, ...] = ()
+
+    def accepted(self, profile: int, at: datetime) -> SecurityProfile:
+        """Return the record after a profile was accepted, or may have been; one that is not higher changes nothing."""
+        if profile <= self.least or profile == self.next:
+            return self
+        return msgspec.structs.replace(self, next=profile, changed_at=at)
+
+    def network_changed(
+        self, at: datetime, slots: Mapping[int, int] | None = None, priority: tuple[int, ...] = ()
+    ) -> SecurityProfile:
+        """Return the record after network configurations, or their order, were accepted. OCPP 2.0.1, B09 and B10."""
+        known = msgspec.structs.replace(
+            self, slots=self.slots | dict(slots or {}), priority=priority or self.priority
+        )
+        return known if known.tried is None else known.accepted(known.tried, at)
+
+    @property
+    def tried(self) -> int | None:
+        """Profile of the network configuration that a station tries first; None if that is not known."""
+        return next((self.slots[slot] for slot in self.priority if slot in self.slots), None)
+
+
 class TicketRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Command that has not ended, for the next process. Times are seconds since 1970.
 

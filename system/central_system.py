@@ -11,6 +11,7 @@ HTTP port unless its settings say so.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import os
@@ -37,13 +38,16 @@ from ..actors.session.tickets import TicketRegistry
 from ..admission.credentials import Credentials, PasswordChecksBusy
 from ..admission.gatekeeper import Gatekeeper
 from ..admission.security_events import SecurityEvents
+from ..admission.security_profiles import SecurityProfiles
 from ..config.checks import checked
 from ..config.errors import ChargehandError, ConfigError
 from ..config.settings import Settings
+from ..protocol.payload import encode
 from ..protocol.session import Registration
 from ..protocol.versions import VERSIONS, version_named
 from ..remote.redis.address import process_name
 from ..store.factory import open_store
+from ..store.store import StoreError
 from ..supervisor.rules import Strategy
 from ..supervisor.sessions import Sessions
 from ..supervisor.supervisor import Supervisor
@@ -255,6 +259,12 @@ class CentralSystem(PluginSystem):
             required=settings.auth.required,
             now=self._utc_now,
         )
+        self.security_profiles = SecurityProfiles(
+            settings.auth,
+            self.store.collections.security_profiles,
+            serial_numbers_of=self._serial_numbers_of,
+            now=self._utc_now,
+        )
         durable_tickets = None
         if self.store.durable:
             node = coordinator.node if coordinator is not None else ""
@@ -340,6 +350,7 @@ class CentralSystem(PluginSystem):
             Authentication(self._router, settings.auth.authenticate_s),
             compressed=self._compressed(),
             security_events=self.security_events,
+            profiles=self.security_profiles,
         )
         self._assessment = Assessment(
             self.store, self.versions, limits_of(settings.back_office), settings.naive_zone
@@ -1019,6 +1030,21 @@ class CentralSystem(PluginSystem):
         self._tls_files.reload()
 
     # -- Inside ------------------------------------------------------------------------------------
+
+    def _serial_numbers_of(self, charge_point_id: str) -> tuple[str, ...]:
+        """Return the serial numbers that a charge point told at its last boot. May switch greenlets."""
+        cell = self._directory.find(charge_point_id)
+        boot = None if cell is None else cell.charge_point.boot
+        payload, name = b"", ""
+        if cell is not None and boot is not None:
+            payload, name = encode(boot), cell.charge_point.version
+        else:
+            with contextlib.suppress(StoreError, TimeoutError):
+                for told in self.store.told(charge_point_id):
+                    if told.item == "boot":
+                        payload, name = told.payload, told.version
+        version = version_named(self.versions, name)
+        return () if version is None else version.boot_facts(payload).serial_numbers
 
     def _utc_now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self._clock.time(), dt.UTC)

@@ -11,6 +11,8 @@ from ..protocol.websocket import CloseCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..protocol.x509 import TlsFacts
+
 CLOSE_ABNORMAL = CloseCode.ABNORMAL
 CALL = 2
 
@@ -42,13 +44,13 @@ class MemoryConnection:
         receiver: MessageReceiver | None = None,
         *,
         peer: str = "memory",
-        secure: bool = False,
+        tls: TlsFacts | None = None,
         subprotocol: str = "",
         settle: Callable[[], None] = nothing,
     ) -> None:
         self.receiver = receiver
         self.peer = peer
-        self.secure = secure
+        self.tls = tls
         self.subprotocol = subprotocol
         self.paused = False
         self.alive = True

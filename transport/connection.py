@@ -23,6 +23,7 @@ from .read_budget import EASY_BYTES, ReadBudget, easy_s, least_burst_s
 if TYPE_CHECKING:
     from ..protocol.deflate import Deflate
     from ..protocol.websocket import Event as Taken
+    from ..protocol.x509 import TlsFacts
     from .gate import Receiver
     from .outbox_socket import ConnectionLimits, SharedTimers
 
@@ -99,6 +100,7 @@ class SocketConnection(OutboxSocket):
         "peer",
         "reader",
         "subprotocol",
+        "tls",
         "watcher",
     )
 
@@ -112,9 +114,11 @@ class SocketConnection(OutboxSocket):
         timers: SharedTimers,
         subprotocol: str = "",
         deflate: Deflate | None = None,
+        tls: TlsFacts | None = None,
     ) -> None:
         super().__init__(sock, secure=secure, limits=limits, timers=timers)
         self.peer = peer
+        self.tls = tls  # on this socket, or in front of it
         self.subprotocol = subprotocol
         if deflate is None:
             self.codec = Codec(Role.SERVER, max_message_bytes=limits.max_message_bytes)

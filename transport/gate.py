@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..protocol.deflate import Answer
+    from ..protocol.x509 import TlsFacts
     from .connection import SocketConnection
 
 
@@ -16,15 +17,18 @@ if TYPE_CHECKING:
 class HandshakeRequest:
     """Handshake that is valid as HTTP and WebSocket.
 
-    `path` is as sent, without its query; header names are in lower case; `certificate` is the client's, as
-    `ssl.SSLSocket.getpeercert` gives it.
+    `path` is as sent, without its query; header names are in lower case; `tls` is None without TLS.
     """
 
     path: str
     headers: Mapping[str, str]
     peer: str
-    secure: bool
-    certificate: Mapping[str, Any] | None = None
+    tls: TlsFacts | None = None
+
+    @property
+    def secure(self) -> bool:
+        """True over TLS."""
+        return self.tls is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Admission:
     """Admission of a charge point. Without a `subprotocol` the connection is closed right after the handshake.
 
     `deviations` are texts of what the lenient policy let pass; `compression` is the answer to the offer of it that was
-    accepted, if one was.
+    accepted, if one was; `profile` is the security profile that it has shown.
     """
 
     identity: str
@@ -40,6 +44,7 @@ class Admission:
     subprotocol: str | None
     deviations: tuple[str, ...] = ()
     compression: Answer | None = None
+    profile: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,10 @@ from ..protocol.http_requests import FramingError, HeaderLines, checked_request_
 from ..protocol.websocket import CloseCode
 from .connection import SocketConnection
 from .gate import Admission, HandshakeRequest, Refusal
+from .tls import facts_of
 
 if TYPE_CHECKING:
+    from ..protocol.x509 import TlsFacts
     from .server import WebSocketServer
 
 
@@ -37,6 +39,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
     websocket: Any
     detached = False  # the socket was handed to the transport
     offered = ""
+    tls: TlsFacts | None = None
     failed = False  # noted once only
     lost = False  # the client had gone when something was sent to it
     ignored_socket_errors = ()  # the base class ignores some; here every failure is noted
@@ -119,13 +122,12 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         if self.content_length:
             return Refusal(400, "a request that opens a WebSocket has no body")
         self.offered = headers.get("sec-websocket-protocol", "")
-        secure = hasattr(self.socket, "getpeercert")
-        certificate = self.socket.getpeercert() if secure else None
+        self.tls = facts_of(self.socket) if hasattr(self.socket, "getpeercert") else None
         path = self.path.partition("?")[0]
         if not path.startswith("/"):
             # A proxy may send a whole URL. RFC 9112, section 3.2.2.
             path = "/" + path.partition("://")[2].partition("/")[2]
-        return self.server.gate.admit(HandshakeRequest(path, headers, self._peer(), secure, certificate))
+        return self.server.gate.admit(HandshakeRequest(path, headers, self._peer(), self.tls))
 
     def _read_headers(self) -> dict[str, str]:
         """Return the headers by name in lower case; repeated ones are joined (RFC 9110, section 5.3)."""
@@ -182,6 +184,7 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
             sock,
             peer=peer,
             secure=secure,
+            tls=self.tls,
             limits=server.limits,
             timers=server.timers,
             subprotocol=admission.subprotocol or "",

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import logging
 import re
 import ssl
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gevent.ssl import SSLContext
 
 from ..config.errors import ChargehandError
-from ..protocol.x509 import CRL, Certificate, pem_blocks, read_certificate, read_revocation_list
+from ..protocol.x509 import CRL, Certificate, TlsFacts, pem_blocks, read_certificate, read_revocation_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ..config.settings import CertificateSettings, TlsSettings
     from ..protocol.x509 import RevocationList
+
+logger = logging.getLogger(__name__)
 
 # The whitepaper's suites first, then others of the same strength.
 SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA384"
@@ -128,6 +132,25 @@ def load(settings: TlsSettings) -> LoadedTls:
     return LoadedTls(
         context, certificates, client_cas, _load_revocation_lists(context, settings.client_crl, client_cas)
     )
+
+
+def facts_of(sock: Any) -> TlsFacts:
+    """Return the facts of a TLS socket, whose handshake is done; its client's certificate was verified by that."""
+    version, suite = sock.version() or "", (sock.cipher() or ("",))[0]
+    der = sock.getpeercert(binary_form=True)
+    if not der:
+        return _without_certificate(version, suite)
+    try:
+        return TlsFacts(version=version, suite=suite, certificate=read_certificate(der))
+    except ValueError as error:  # one that OpenSSL can read, and this cannot: as if there were none
+        logger.warning("a client certificate is not used: %s", error)
+        return _without_certificate(version, suite)
+
+
+@cache
+def _without_certificate(version: str, suite: str) -> TlsFacts:
+    """Return the facts that all connections without a certificate share."""
+    return TlsFacts(version=version, suite=suite)
 
 
 def _load_pair(context: ssl.SSLContext, pair: CertificateSettings) -> tuple[Certificate, ...]:

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 
 class NewChargePoint(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Facts of a charge point entered before it connects. Its BootNotification replaces them (OCPP 1.6, 4.2)."""
+    """Facts of a charge point entered before it connects. Its BootNotification replaces the registration.
+
+    The least security profile may be changed of one that is connected, too. OCPP 1.6, 4.2.
+    """
 
     registration: Literal["Accepted", "Pending", "Rejected"] | None = None
+    security_profile: Literal[0, 1, 2, 3] | None = None
 
 
 class ChargePoints(Resource):
@@ -42,9 +46,9 @@ class ChargePoints(Resource):
             yield summary(known)
         if stored:
             store = self._system.store
-            ids = dict.fromkeys(
-                [*store.registrations(), *(one.charge_point_id for one in store.collections.credentials)]
-            )
+            collections = store.collections
+            held = (*collections.credentials, *collections.security_profiles)
+            ids = dict.fromkeys([*store.registrations(), *(one.charge_point_id for one in held)])
             for id_ in ids:
                 if id_ not in shown:
                     yield stored_summary(id_, store.registration(id_))
@@ -68,7 +72,14 @@ class ChargePoints(Resource):
             view = stored_facts(charge_point, store.find_registration(charge_point), store.told(charge_point))
         credential = store.collections.credentials.get(charge_point)
         unused = None if credential is None or credential.next is None else credential.next.changed_at
-        return view | {"has_password": credential is not None, "new_key_since": unused}
+        profiles = self._system.security_profiles
+        profile = profiles.stored(charge_point)
+        return view | {
+            "has_password": credential is not None,
+            "new_key_since": unused,
+            "security_profile": profiles.least(charge_point),
+            "new_security_profile": None if profile is None else profile.next,
+        }
 
     def _check_stored(self, charge_point: str) -> None:
         """Raise 404 for one that the store does not know."""
@@ -76,33 +87,47 @@ class ChargePoints(Resource):
         if (
             store.find_registration(charge_point) is None
             and store.collections.credentials.get(charge_point) is None
+            and store.collections.security_profiles.get(charge_point) is None
         ):
             raise Problem(404, "Unknown charge point", f"{charge_point} is not known here")
 
     def on_put_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """Enter a charge point before it connects, or change the registration of one that is offline."""
+        """Enter a charge point before it connects, or change the registration of one that is offline.
+
+        With a security profile alone, only that is changed, also of one that is connected.
+        """
         Query(request)
         _check_identity(charge_point, self._system.settings.sessions.identity_chars)
         entry = decoded(body_of(request) or b"{}", NewChargePoint, "charge point")
-        stored = self._system.store.find_registration(charge_point)
-        status = entry.registration or (stored.status if stored is not None else "Accepted")
-        try:
-            receipt = self._system.register(charge_point, status)
-        except ChargePointConnected as error:
-            raise _connected(charge_point, "its BootNotification decides") from error
-        keep([receipt])
+        receipts = []
+        if entry.registration is not None or entry.security_profile is None:
+            stored = self._system.store.find_registration(charge_point)
+            status = entry.registration or (stored.status if stored is not None else "Accepted")
+            try:
+                receipts.append(self._system.register(charge_point, status))
+            except ChargePointConnected as error:
+                raise _connected(charge_point, "its BootNotification decides") from error
+        if entry.security_profile is not None:
+            receipts.append(self._system.security_profiles.set(charge_point, entry.security_profile))
+        keep(receipts)
         answer(response, self._facts(charge_point))
 
     def on_delete_one(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
-        """Forget one that is away: its registration and its password. Its transactions stay."""
+        """Forget one that is away: its registration, password and security profile. Its transactions stay."""
         Query(request)
         view = self._facts(charge_point)
         credentials = self._system.credentials if view["has_password"] else None
+        profiles = self._system.security_profiles
         try:
             receipt = self._system.forget(charge_point)
         except ChargePointConnected as error:
             raise _connected(charge_point, "it can be forgotten when it is away") from error
-        keep([receipt] if credentials is None else [receipt, credentials.remove(charge_point)])
+        receipts = [receipt]
+        if credentials is not None:
+            receipts.append(credentials.remove(charge_point))
+        if profiles.stored(charge_point) is not None:
+            receipts.append(profiles.remove(charge_point))
+        keep(receipts)
         answer(response, view)
 
     def on_get_recording(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:

@@ -490,13 +490,23 @@ def _decide(summary: str, conflict: str) -> dict[str, Any]:
 
 def _enter_charge_point() -> dict[str, Any]:
     described = _change("Enter a charge point before it comes", "charge_point", "It is connected")
-    properties = {"registration": {"enum": ["Accepted", "Pending", "Rejected"]}}
+    properties: dict[str, Any] = {
+        "registration": {"enum": ["Accepted", "Pending", "Rejected"]},
+        "security_profile": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 3,
+            "description": "Least security profile; alone it may be set of a connected charge point, too",
+        },
+    }
     return described | {"requestBody": _body(OBJECT | {"properties": properties})}
 
 
 def _forget_charge_point() -> dict[str, Any]:
     return _change(
-        "Forget the registration and the password of a charge point", "charge_point", "It is connected"
+        "Forget registration, password and security profile of a charge point",
+        "charge_point",
+        "It is connected",
     )
 
 

@@ -112,6 +112,7 @@ def stored_facts(
     sent = {one.item: as_sent(one.payload) for one in told}
     return stored_summary(charge_point_id, registration) | {
         "version": version,
+        "tls": None,
         "boot": sent.pop("boot", None),
         "connectors": [
             sent[item] for item in sorted(sent, key=lambda item: _in_order(item.removeprefix("status/")))
@@ -166,6 +167,7 @@ def facts(charge_point: ChargePoint, open_tickets: Iterable[Ticket[Any]]) -> dic
     connectors = charge_point.connectors
     return summary(charge_point) | {
         "version": charge_point.version,
+        "tls": charge_point.tls,
         "boot": wire(charge_point.boot),
         "connectors": [wire(connectors[key]) for key in sorted(connectors, key=_in_order)],
         "statuses": statuses(connectors.values()),

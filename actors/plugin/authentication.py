@@ -17,10 +17,9 @@ from ..runtime.failure import Failure
 from .detached_call import Untried
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from greenlet import greenlet
 
+    from ...protocol.x509 import Certificate
     from .cell import PluginCell
     from .routing import Router
 
@@ -33,7 +32,7 @@ class ConnectionAttempt:
     """Handshake of a charge point that wants to connect, as `@authenticate` handlers have it.
 
     `password` is that of Basic authentication, None without one; `name` is `{name}` of the path template; `certificate`
-    is the client's, as `ssl.SSLSocket.getpeercert` gives it.
+    is the client's, if it has shown one that is valid.
     """
 
     charge_point_id: str
@@ -41,7 +40,7 @@ class ConnectionAttempt:
     peer: str
     secure: bool
     name: str = ""
-    certificate: Mapping[str, Any] | None = None
+    certificate: Certificate | None = None
 
 
 class NoVerdict(ChargehandError):

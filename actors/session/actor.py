@@ -108,7 +108,7 @@ class SessionActor(Actor):
         charge_point = cell.charge_point
         charge_point.connected_at = cell.context.clock.time()
         charge_point.peer = connection.peer
-        charge_point.secure = connection.secure
+        charge_point.tls = connection.tls
         how = " (took over)" if was_online else ""
         logger.info("%s is online from %s%s", charge_point, connection.peer, how)
         if ChargePointOnline in cell.context.router.listeners:

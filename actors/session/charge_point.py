@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from ...protocol.message import Message
     from ...protocol.session import Registration
+    from ...protocol.x509 import TlsFacts
 
 
 NO_CONNECTORS: Mapping[int, Any] = MappingProxyType({})
@@ -31,7 +32,8 @@ class ChargePoint:
     Times are seconds since 1970. `boot` is the last BootNotification, `connectors` the last StatusNotification of each
     connector, by its number, or by "EVSE/connector" in versions that have EVSEs; empty before the first. `deviations`
     counts the departures from the specification by path: of calls, of answers to commands, and those that calls were
-    refused for.
+    refused for. `tls` has the facts of its last connection's TLS, with its certificate if it has shown one; None
+    without TLS.
     """
 
     any_thread: ClassVar[bool] = True  # may be read as it is in a native thread
@@ -47,7 +49,7 @@ class ChargePoint:
         "name",
         "peer",
         "registration",
-        "secure",
+        "tls",
         "version",
     )
 
@@ -56,7 +58,7 @@ class ChargePoint:
         self.name = name  # `{name}` of the path template, if it has one
         self.version = version
         self.peer = ""
-        self.secure = False
+        self.tls: TlsFacts | None = None
         self.connected_at: float | None = None
         self.disconnected_at: float | None = None
         self.registration: Registration | None = None
@@ -69,6 +71,11 @@ class ChargePoint:
     def connected(self) -> bool:
         """True while the charge point is connected."""
         return self.connected_at is not None
+
+    @property
+    def secure(self) -> bool:
+        """True if its connection is, or was, over TLS."""
+        return self.tls is not None
 
     online = connected
     """Older name of `connected`."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ...protocol.x509 import TlsFacts
 
 
 class Connection(Protocol):
@@ -13,8 +16,8 @@ class Connection(Protocol):
         """Address of the peer, for people to read."""
 
     @property
-    def secure(self) -> bool:
-        """True if the connection is encrypted."""
+    def tls(self) -> TlsFacts | None:
+        """Facts of its TLS; None without."""
 
     @property
     def subprotocol(self) -> str:

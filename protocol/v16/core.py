@@ -98,21 +98,25 @@ class BootNotification(Request[BootNotificationResponse]):
 class _Hardware(msgspec.Struct, gc=False, rename="camel"):
     charge_point_vendor: Any = ""
     charge_point_model: Any = ""
+    charge_point_serial_number: Any = ""
+    charge_box_serial_number: Any = ""
 
 
 _hardware = msgspec.json.Decoder(_Hardware)
 
 
 def boot_facts(payload: bytes) -> BootFacts:
-    """Read vendor and model from the payload of a BootNotification as it was sent; what is no text is left out."""
+    """Read what a BootNotification says of the hardware from its payload as sent; what is no text is left out."""
     try:
         told = _hardware.decode(payload)
     except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
         return BootFacts()
     vendor, model = told.charge_point_vendor, told.charge_point_model
+    serials = (told.charge_point_serial_number, told.charge_box_serial_number)
     return BootFacts(
         vendor if isinstance(vendor, str) else "",
         model if isinstance(model, str) else "",
+        tuple(one for one in serials if isinstance(one, str) and one),
     )
 
 

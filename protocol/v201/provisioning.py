@@ -89,6 +89,7 @@ class BootNotificationResponse(Message):
 class _Hardware(msgspec.Struct, gc=False, rename="camel"):
     vendor_name: Any = ""
     model: Any = ""
+    serial_number: Any = ""
 
 
 class _Boot(msgspec.Struct, gc=False, rename="camel"):
@@ -99,7 +100,7 @@ _boot = msgspec.json.Decoder(_Boot)
 
 
 def boot_facts(payload: bytes) -> BootFacts:
-    """Read vendor and model from the payload of a BootNotification as it was sent; what is no text is left out."""
+    """Read what a BootNotification says of the hardware from its payload as sent; what is no text is left out."""
     try:
         told = _boot.decode(payload).charging_station
     except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
@@ -107,6 +108,7 @@ def boot_facts(payload: bytes) -> BootFacts:
     return BootFacts(
         told.vendor_name if isinstance(told.vendor_name, str) else "",
         told.model if isinstance(told.model, str) else "",
+        (told.serial_number,) if isinstance(told.serial_number, str) and told.serial_number else (),
     )
 
 

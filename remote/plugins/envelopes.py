@@ -18,6 +18,7 @@ from ...protocol.errors import ErrorCode, OcppError, Refused, read_code
 from ...protocol.payload import build, lenient
 from ...protocol.session import Registration
 from ...protocol.versions import version_named
+from ...protocol.x509 import TlsFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,7 +187,7 @@ class Wants(msgspec.Struct, frozen=True, omit_defaults=True):
 class _Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str = ""
     peer: str = ""
-    secure: bool = False
+    tls: TlsFacts | None = None
     connected_at: float | None = None
     disconnected_at: float | None = None
     registration: Registration | None = None
@@ -275,7 +276,7 @@ def error_of(decline: Decline) -> OcppError:
 def facts_of(charge_point: ChargePoint) -> Raw:
     """Return the facts of a charge point: `name`, `peer`, `boot`, and the like."""
     facts: dict[str, Any] = {"peer": charge_point.peer, "connected_at": charge_point.connected_at}
-    for name in ("name", "secure", "disconnected_at", "registration", "boot", "connectors"):
+    for name in ("name", "tls", "disconnected_at", "registration", "boot", "connectors"):
         value = getattr(charge_point, name)
         if value:
             facts[name] = value
@@ -287,7 +288,7 @@ def charge_point_of(id_: str, ocpp: str, versions: Mapping[str, Version], data: 
     facts: _Facts = _read(_facts, bytes(data))
     charge_point = ChargePoint(id_, facts.name, ocpp)
     charge_point.peer = facts.peer
-    charge_point.secure = facts.secure
+    charge_point.tls = facts.tls
     charge_point.connected_at = facts.connected_at
     charge_point.disconnected_at = facts.disconnected_at
     charge_point.registration = facts.registration

@@ -13,6 +13,7 @@ from chargehand.actors.session.charge_point import ChargePoint
 from chargehand.actors.session.directory import Directory
 from chargehand.admission.credentials import Credentials
 from chargehand.admission.gatekeeper import DIGITS_SENT, Gatekeeper
+from chargehand.admission.security_profiles import Profile, Proof, SecurityProfiles
 from chargehand.protocol.deflate import Deflate
 from chargehand.store.memory import MemoryStore
 from chargehand.testing import ManualClock
@@ -62,14 +63,17 @@ def make(sessions):
         credentials = Credentials(
             settings.auth.credentials, MemoryStore().collections.credentials, required=settings.auth.required
         )
-        return Gatekeeper(settings, sessions, ["ocpp1.6"], credentials, others, compressed=compressed)
+        profiles = SecurityProfiles(settings.auth, MemoryStore().collections.security_profiles)
+        return Gatekeeper(
+            settings, sessions, ["ocpp1.6"], credentials, others, compressed=compressed, profiles=profiles
+        )
 
     return make
 
 
-def knock(gatekeeper, path="/ocpp/CP1", peer="peer", **headers):
+def knock(gatekeeper, path="/ocpp/CP1", peer="peer", tls=None, **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return gatekeeper.admit(HandshakeRequest(path=path, headers=named or SPOKEN, peer=peer, secure=False))
+    return gatekeeper.admit(HandshakeRequest(path=path, headers=named or SPOKEN, peer=peer, tls=tls))
 
 
 def basic(name, password):
@@ -125,7 +129,7 @@ def test_credentials_decide(make, identity, authorization, status):
         make(auth=AUTH), f"/ocpp/{identity}", authorization=authorization, sec_websocket_protocol="ocpp1.6"
     )
     if status is None:
-        assert answer == Admission(identity, "", "ocpp1.6")
+        assert answer == Admission(identity, "", "ocpp1.6", profile=1)
     else:
         assert answer.status == status
 
@@ -264,7 +268,7 @@ KEY = "00112233445566778899aabbccddeeff00112233"
 def test_the_digits_of_a_key_let_in_under_the_lenient_policy_and_are_a_deviation(make):
     gatekeeper = make(auth=AuthSettings(credentials={"CP1": f"hex:{KEY}"}))
     decision = knock(gatekeeper, authorization=basic("CP1", KEY), **SPOKEN)
-    assert decision == Admission("CP1", "", "ocpp1.6", (DIGITS_SENT,))
+    assert decision == Admission("CP1", "", "ocpp1.6", (DIGITS_SENT,), profile=1)
     noted = []
     cell = SimpleNamespace(note_deviations=noted.extend)
     gatekeeper._sessions.attach = lambda *_: cell
@@ -457,6 +461,7 @@ def test_the_rate_holds_though_greenlets_switch_while_passwords_are_looked_at(ma
 
     def check(request, identity):
         gevent.sleep(0)
+        return Proof(Profile.NONE)
 
     monkeypatch.setattr(gatekeeper, "_check_credentials", check)
     admitted = 0

@@ -211,3 +211,27 @@ def test_readings_without_a_transaction_are_a_table_or_what_http_answers(stub, c
     told = charge_points("readings", "a/b", "--before", "2026-05-04T12:00:00+00:00_3", "--json").stdout
     assert json.loads(told) == stub.body
     assert "before=2026-05-04T12%3A00%3A00%2B00%3A00_3" in stub.requests[-1][0]
+
+
+def test_a_least_security_profile_is_set(stub, charge_points):
+    stub.body = FACTS | {"security_profile": 2}
+    done = charge_points("set", "CP1", "--security-profile", "2")
+    assert (done.exit_code, done.stdout) == (0, "CP1 has the least security profile 2\n")
+    assert bodies(stub) == [("/api/v1/charge-points/CP1", {"security_profile": 2})]
+    assert charge_points("set", "CP1", "--security-profile", "4").exit_code == 2
+
+
+def test_the_certificate_and_an_accepted_profile_are_shown(stub, charge_points):
+    certificate = {"subject": "CN=CP1", "not_after": "2027-01-01T00:00:00+00:00"}
+    stub.body = FACTS | {
+        "security_profile": 2,
+        "new_security_profile": 3,
+        "tls": {"certificate": certificate},
+        "events": [],
+        "transactions": [],
+        "more": False,
+        "next": None,
+    }
+    shown = charge_points("show", "CP1").stdout
+    assert "CN=CP1, until 2027-01-01 00:00:00Z" in shown
+    assert "accepted security profile, not used yet" in shown

@@ -118,6 +118,7 @@ def test_a_plugin_that_settings_name_is_made_with_its_arguments(module):
             "back-office",
             "back-office-201",
             "reports-201",
+            "security-profiles",
         ]
 
 

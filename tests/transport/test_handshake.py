@@ -60,7 +60,7 @@ def test_the_gate_is_told_what_was_asked(served):
     address = client.socket.getsockname()
     assert asked.peer == f"127.0.0.1:{address[1]}"
     assert asked.secure is False
-    assert asked.certificate is None
+    assert asked.tls is None
 
 
 @pytest.mark.parametrize(

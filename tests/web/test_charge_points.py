@@ -280,3 +280,22 @@ def test_a_new_key_that_is_not_used_yet_is_shown_with_its_time(client, credentia
     assert client.simulate_get(f"{PATH}/CP1").json["new_key_since"] == "2026-01-01T00:00:00Z"
     credentials.collection.put(new)
     assert client.simulate_get(f"{PATH}/CP1").json["new_key_since"] is None
+
+
+def test_a_least_security_profile_is_set_alone_also_of_one_that_is_connected(client, system, charge_point):
+    charge_point("CP1")
+    reply = put(client, "CP1", security_profile=2)
+    assert (reply.status, reply.json["security_profile"]) == (falcon.HTTP_200, 2)
+    assert client.simulate_get(f"{PATH}/CP1").json["new_security_profile"] is None
+    assert put(client, "NEW", security_profile=3).json["registration"] is None
+    assert listed(client) == ["CP1", "NEW"]
+    assert put(client, "NEW", security_profile=1, registration="Pending").json["registration"] == "Pending"
+    assert system.security_profiles.least("NEW") == 1
+    assert client.simulate_delete(f"{PATH}/NEW").status == falcon.HTTP_200
+    assert system.security_profiles.least("NEW") == 0
+    assert client.simulate_get(f"{PATH}/NEW").status == falcon.HTTP_404
+
+
+@pytest.mark.parametrize("profile", [-1, 4, "2", True, 1.5])
+def test_what_is_no_security_profile_is_refused(client, profile):
+    assert put(client, "CP1", security_profile=profile).status == falcon.HTTP_422

@@ -91,6 +91,7 @@ def test_every_plugin_is_shown_in_order(rows):
         "back-office",
         "back-office-201",
         "reports-201",
+        "security-profiles",
     ]
     for name, shadow in (
         ("FaultyPlugin", False),

@@ -1,5 +1,6 @@
 """Messages between nodes and plugin hosts."""
 
+import datetime as dt
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from chargehand.actors.session.charge_point import ChargePoint
 from chargehand.actors.session.tickets import Ticket
 from chargehand.protocol.session import Registration
 from chargehand.protocol.versions import VERSIONS
+from chargehand.protocol.x509 import Certificate, TlsFacts
 from chargehand.remote.plugins import envelopes
 from chargehand.remote.plugins.envelopes import (
     CallMade,
@@ -120,7 +122,18 @@ def test_an_answer_is_a_response_or_an_error_or_a_failure():
 
 def known():
     charge_point = ChargePoint("CP", "site", "1.6")
-    charge_point.peer, charge_point.secure, charge_point.connected_at = "1.2.3.4:5", True, 12.5
+    certificate = Certificate(
+        subject="CN=CP",
+        issuer="CN=CA",
+        serial_number="1f",
+        not_before=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        not_after=dt.datetime(2027, 1, 1, tzinfo=dt.UTC),
+        key="ECDSA",
+        fingerprint="00",
+        names=("CP",),
+    )
+    charge_point.tls = TlsFacts(version="TLSv1.3", suite="x", certificate=certificate)
+    charge_point.peer, charge_point.connected_at = "1.2.3.4:5", 12.5
     charge_point.registration = Registration.ACCEPTED
     charge_point.boot = v16.BootNotification(charge_point_vendor="v", charge_point_model="m")
     status = v16.StatusNotification(
@@ -136,7 +149,7 @@ def test_the_facts_of_a_charge_point_arrive_whole():
     before = known()
     after = charge_point_of("CP", "1.6", VERSIONS, facts_of(before))
     for name in (
-        "id", "name", "version", "peer", "secure", "connected_at", "disconnected_at", "registration", "boot",
+        "id", "name", "version", "peer", "secure", "tls", "connected_at", "disconnected_at", "registration", "boot",
         "connectors", "online",
     ):  # fmt: skip
         assert getattr(after, name) == getattr(before, name), name
