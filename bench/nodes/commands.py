@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 import gevent
-from deployment import Deployment
+from deployment import SECRET, Deployment
 from station import Tally
 
 from chargehand import v16
@@ -41,7 +41,7 @@ class Commander:
 
     def start(self) -> None:
         """Start to send."""
-        self._client = Client(self._house.redis_url)
+        self._client = Client(self._house.redis_url, secret=SECRET)
         self._client.start()
         self._greenlets = [
             gevent.spawn(self._by_client),

@@ -19,10 +19,12 @@ BENCH = Path(__file__).parents[1]
 START_S = 30.0
 STOP_S = 10.0
 TOKEN = "bench"
+SECRET = "a secret of the bench"
 
 CONFIG = """
 [redis]
 url = "{redis}"
+secret = "{secret}"
 remote_actions = ["Authorize", "Heartbeat", "StatusNotification"]
 [deadlines]
 default_s = 5.0
@@ -121,7 +123,7 @@ class Deployment:
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self.redis = Process("Redis", [redis, *options], folder, lambda: listens(port))
         config = folder / "chargehand.toml"
-        config.write_text(CONFIG.format(redis=self.redis_url, token=TOKEN))
+        config.write_text(CONFIG.format(redis=self.redis_url, token=TOKEN, secret=SECRET))
         self.ports = [free_port(), free_port()]
         self.http = [free_port(), free_port()]
         self.nodes = [self._node(number, folder, config, store) for number in range(2)]
