@@ -1,4 +1,4 @@
-# make run, make test, make lint, make docs, make settings, make clean
+# make run, make test, make lint, make audit, make docs, make settings, make clean
 # make embedding, make bench, make against, make profile, make chaos, make isolation, make attacks, make killtest, make events, make flood, make stall, make nodes, make scaling
 #
 # All of it needs Python 3.11 or newer with its venv module, and nothing else: what is missing is installed into
@@ -18,7 +18,7 @@ MADE := $(VENV)/made
 INSTALLED := $(VENV)/installed
 INSTALLED_DEV := $(VENV)/installed-dev
 
-.PHONY: embedding run test lint docs bench against profile chaos killtest events flood stall nodes scaling isolation attacks settings clean
+.PHONY: audit embedding run test lint docs bench against profile chaos killtest events flood stall nodes scaling isolation attacks settings clean
 .DELETE_ON_ERROR:
 
 run: $(INSTALLED)
@@ -31,6 +31,9 @@ lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: $(INSTALLED_DEV)
+	.ci/audit
 
 docs: $(INSTALLED_DEV)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -11,6 +11,8 @@ from enum import Enum, StrEnum
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
+import msgspec
+
 from .device_model import DeviceModelAdapter
 from .effects import Pair
 from .energy import Finding, Samples
@@ -18,6 +20,7 @@ from .errors import Deviation, ErrorCode
 from .events import DomainEvent, MakeEvent
 from .local_lists import LocalListAdapter
 from .message import Message
+from .text import without_password
 from .verbs import Translate, Verb, VerbFacts, VerbRefused
 
 
@@ -157,6 +160,8 @@ class Action:
     """Credential that a command carries."""
     redacted: Callable[[Any], Any] | None = None
     """Copy of the request that can be shown and stored, without its secrets: itself if it has none."""
+    url: tuple[str, ...] = ()
+    """Way to the member that is a URL, which may have a password in it: it is stored, and not shown."""
     transaction_of: Callable[[Any], int | str | None] | None = None
     """Transaction that a request names."""
     allots: Callable[[Any, tuple[Deviation, ...]], Any] | None = None
@@ -190,14 +195,29 @@ class Action:
         return self.credential is not None and self.credential(request) is not None
 
     def shown(self, request: Any) -> Any:
-        """Return a request of this action as it can be shown and stored: itself if it has no secret."""
+        """Return a request of this action as it can be shown: itself if it has no secret."""
+        return _without_password(self._stored(request), self.url)
+
+    def has_secret(self, request: Any) -> bool:
+        """Tell if a request of this action must not be stored as it is."""
+        return self._stored(request) is not request
+
+    def _stored(self, request: Any) -> Any:
         if self.redacted is None or (self.credential is not None and self.credential(request) is None):
             return request
         return self.redacted(request)
 
-    def has_secret(self, request: Any) -> bool:
-        """Tell if a request of this action must not be shown or stored as it is."""
-        return self.shown(request) is not request
+
+def _without_password(request: Any, way: tuple[str, ...]) -> Any:
+    """Return a struct without the password in the URL at the end of a way of members; itself if it has none."""
+    if not way:
+        return request
+    member, *further = way
+    found = getattr(request, member)
+    if found is None:
+        return request
+    shown = _without_password(found, tuple(further)) if further else without_password(found)
+    return request if shown is found else msgspec.structs.replace(request, **{member: shown})
 
 
 R = TypeVar("R", bound=Message)
@@ -227,6 +247,7 @@ def request(
     triggers: Callable[[Any], tuple[str, ...]] | None = None,
     credential: Callable[[Any], CommandCredential | None] | None = None,
     redacted: Callable[[Any], Any] | None = None,
+    url: tuple[str, ...] = (),
     transaction_of: Callable[[Any], int | str | None] | None = None,
     allots: Callable[[Any, tuple[Deviation, ...]], Any] | None = None,
     deadline_s: float | None = None,
@@ -267,6 +288,7 @@ def request(
             triggers,
             credential,
             redacted,
+            url,
             transaction_of,
             allots,
             deadline_s,

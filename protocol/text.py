@@ -24,6 +24,16 @@ _NO_CHARACTERS: Final = r"\ufdd0-\ufdef" + "".join(
 INVISIBLE: Final = re.compile(f"[{_CONTROL}{_FORMAT}{_NO_CHARACTERS}]")
 """A control character, a formatting character, a line separator, half of a surrogate pair, or no character at all."""
 
+_PASSWORD_IN_URL: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{0,19}://[^/\"@:\s]*:)[^/?#\s]*(@)")
+HIDDEN: Final = "***"
+"""Text that is shown in place of a secret."""
+
+
+def without_password(text: str) -> str:
+    """Return text with the passwords in its URLs hidden; itself if it has none."""
+    shown, count = _PASSWORD_IN_URL.subn(rf"\1{HIDDEN}\2", text)
+    return shown if count else text
+
 
 def escaped(text: str) -> str:
     """Return text on one line, its invisible characters as Python writes them."""

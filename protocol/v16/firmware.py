@@ -27,6 +27,7 @@ class GetDiagnosticsResponse(Message):
     Profile.FIRMWARE_MANAGEMENT,
     Sender.CENTRAL_SYSTEM,
     effect=lambda _: effects.DIAGNOSTICS,
+    url=("location",),
 )
 class GetDiagnostics(Request[GetDiagnosticsResponse]):
     """Have diagnostics uploaded into a directory; `retry_interval` is in seconds. OCPP 1.6, 5.9 and 6.25."""
@@ -104,6 +105,7 @@ class UpdateFirmwareResponse(Message):
     Sender.CENTRAL_SYSTEM,
     supersede_key=lambda _: None,
     effect=lambda _: effects.FIRMWARE_UPDATE,
+    url=("location",),
 )
 class UpdateFirmware(Request[UpdateFirmwareResponse]):
     """Have new firmware fetched; `retry_interval` is in seconds. OCPP 1.6, 5.19 and 6.55.

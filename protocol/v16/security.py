@@ -229,6 +229,7 @@ class GetLogResponse(Message):
     Profile.SECURITY,
     Sender.CENTRAL_SYSTEM,
     effect=lambda _: effects.LOG,
+    url=("log", "remote_location"),
 )
 class GetLog(Request[GetLogResponse]):
     """Have a log uploaded; `retry_interval` is in seconds. White paper, 5.9."""
@@ -327,6 +328,7 @@ class SignedUpdateFirmwareResponse(Message):
     Sender.CENTRAL_SYSTEM,
     supersede_key=lambda _: None,
     effect=lambda _: effects.SIGNED_FIRMWARE_UPDATE,
+    url=("firmware", "location"),
 )
 class SignedUpdateFirmware(Request[SignedUpdateFirmwareResponse]):
     """Have signed firmware fetched and installed; `retry_interval` is in seconds. White paper, 5.21."""

@@ -74,6 +74,7 @@ class GetLogResponse(Message):
     Sender.CENTRAL_SYSTEM,
     effect=lambda _: effects.LOG,
     numbered="request_id",
+    url=("log", "remote_location"),
 )
 class GetLog(Request[GetLogResponse]):
     """Have a log uploaded; `retry_interval` is in seconds. OCPP 2.0.1, 1.24.1."""

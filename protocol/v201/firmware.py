@@ -56,6 +56,7 @@ class UpdateFirmwareResponse(Message):
     supersede_key=lambda _: None,
     effect=lambda _: effects.FIRMWARE_UPDATE,
     numbered="request_id",
+    url=("firmware", "location"),
 )
 class UpdateFirmware(Request[UpdateFirmwareResponse]):
     """Have firmware fetched and installed; `retry_interval` is in seconds. OCPP 2.0.1, 1.64.1."""
@@ -116,6 +117,7 @@ class PublishFirmwareResponse(Message):
     Sender.CENTRAL_SYSTEM,
     effect=lambda _: effects.PUBLISHING,
     numbered="request_id",
+    url=("location",),
 )
 class PublishFirmware(Request[PublishFirmwareResponse]):
     """Have firmware fetched and published on the local network; `checksum` is MD5, in hexadecimal digits.

@@ -1,10 +1,11 @@
 """Actions and versions: rows, and the tables made of them."""
 
+import datetime as dt
 from types import ModuleType
 
 import pytest
 
-from chargehand.protocol import v16
+from chargehand.protocol import v16, v201
 from chargehand.protocol.actions import Request, Sender, Version, request, time_fallback
 from chargehand.protocol.errors import ErrorCode
 from chargehand.protocol.message import Message
@@ -75,7 +76,7 @@ def test_a_credential_needs_a_redacted_form():
 def test_a_key_is_a_credential_and_its_redacted_form_has_none():
     row = v16.ChangeConfiguration.__action__
     secret = v16.ChangeConfiguration(key="authorizationKEY", value="secret")
-    assert row.credential(secret) == ("secret",)
+    assert row.credential(secret).value == "secret"
     assert "secret" not in repr(row.redacted(secret))
     assert not row.carries_credential(v16.ChangeConfiguration(key="Other", value="1"))
 
@@ -135,3 +136,29 @@ def test_a_side_may_send_its_own_actions_and_those_of_either():
         "StopTransaction",
     ]
     assert len(v16.VERSION.sent_by(Sender.CENTRAL_SYSTEM)) == 26
+
+
+LOCATION = "ftp://user:pass:word@files.example.com/f.bin"
+AT = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        v16.UpdateFirmware(location=LOCATION, retrieve_date=AT),
+        v16.GetDiagnostics(location=LOCATION),
+        v16.GetLog(log=v16.LogParameters(remote_location=LOCATION), log_type="SecurityLog", request_id=1),
+        v201.GetLog(log=v201.LogParameters(remote_location=LOCATION), log_type="SecurityLog", request_id=1),
+        v201.UpdateFirmware(request_id=1, firmware=v201.Firmware(location=LOCATION, retrieve_date_time=AT)),
+        v201.PublishFirmware(location=LOCATION, checksum="0" * 32, request_id=1),
+    ],
+    ids=lambda command: f"{type(command).__module__.split('.')[-2]}.{type(command).__name__}",
+)
+def test_the_password_in_the_url_of_a_command_is_stored_and_not_shown(command):
+    row = type(command).__action__
+    shown = repr(row.shown(command))
+    assert "ftp://user:***@files.example.com/f.bin" in shown
+    assert "pass" not in shown
+    assert not row.has_secret(command)
+    bare = v16.GetDiagnostics(location="https://files.example.com/a:b@c")
+    assert type(bare).__action__.shown(bare) is bare
