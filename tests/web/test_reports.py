@@ -6,7 +6,6 @@ import pytest
 
 from chargehand import ReportPart
 
-NOW = dt.datetime.now(dt.UTC)
 PATH = "/api/v1/charge-points/CP1/reports"
 
 
@@ -21,7 +20,7 @@ def add(system):
                 request_id=number,
                 seq_no=seq,
                 last=last,
-                received_at=NOW,
+                received_at=dt.datetime.now(dt.UTC),
                 version="2.0.1",
                 size_bytes=600,
                 digest=f"d{seq}",
