@@ -124,6 +124,8 @@ class DeviceModelAdapter:
     """Variables that the response to one of these requests tells."""
     report: Callable[[str], Request[Any]]
     """Request for a report of the variables, by its extent. Raises `VerbRefused`."""
+    reports: Callable[[Any], bool]
+    """Announcement of parts, by the response to that request."""
     part_action: str
     """Action of the parts of that report."""
     limits: Mapping[str, tuple[VariableName, VariableName | None]] = field(default_factory=dict)

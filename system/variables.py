@@ -10,9 +10,12 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import gevent
+
 from ..actors.session.tickets import TicketState
 from ..config.errors import ChargehandError
 from ..protocol.device_model import ACTUAL, UNLIMITED, MessageLimits, WantedVariable
+from ..protocol.effects import Effect
 from ..protocol.payload import build, encode
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ REMEMBERED = 1000
 """Charge points whose limits are in memory."""
 LIMIT = 10_000
 """Variables of a charge point that are compared."""
+STORED_S = 5.0
+"""Seconds within which the last part of a report, which has come, must be in the store."""
+LOOK_S = 0.02
 NO_RESULT = "the answer has no result for it"
 
 
@@ -191,7 +197,13 @@ class Variables:
         )
         ticket.wait()
         number = getattr(ticket.request, "request_id", None)
-        found = self._reports.of(charge_point_id, action=adapter.part_action, request_id=number)
+        for _ in range(round(STORED_S / LOOK_S)):
+            found = self._reports.of(charge_point_id, action=adapter.part_action, request_id=number)
+            # The last part shows the effect, and is stored thereafter.
+            comes = ticket.effect is Effect.DONE and adapter.reports(ticket.response)
+            if not comes or any(part.last for one in found for part in one.parts):
+                break
+            gevent.sleep(LOOK_S)
         return VariablesReport(ticket, found[0] if found else None)
 
     def limits(self, charge_point_id: str, action: str, *, timeout_s: float | None = None) -> MessageLimits:

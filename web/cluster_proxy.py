@@ -1,6 +1,7 @@
 """Cluster proxy: requests about a charge point or ticket of another node are answered by that node.
 
-Commands are not proxied: the system forwards them, and the ticket stays with the node that made it.
+Commands are not proxied: the system forwards them, and the ticket stays with the node that made it. Nor are reports
+and variables, which all nodes have in their store.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import falcon
 from ..remote.cluster.coordinator import CoordinatorUnavailable
 from ..remote.cluster.messages import Ask, Reply
 from .commands import CommandResource
+from .reports import ReportsResource
 from .requests import Problem, body_of
+from .variables import VariablesResource
 from .verbs import VerbResource
 from .views import JSON, encode
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 INNER = "chargehand.asked_by_a_node"
 """Key in the environ of a request that another node has passed on; no header can set it."""
 
+ANY_NODE = (CommandResource, VerbResource, ReportsResource, VariablesResource)
+"""Resources of charge points for which any node answers."""
 NOT_FOUND = 404
 LISTS = {
     "/api/v1/charge-points": ("charge_points", "id"),
@@ -47,7 +52,7 @@ class ClusterProxy:
     ) -> None:
         """Have another node answer, if it owns the subject of the request."""
         cluster = self._system.cluster
-        if cluster is None or request.env.get(INNER) or isinstance(resource, CommandResource | VerbResource):
+        if cluster is None or request.env.get(INNER) or isinstance(resource, ANY_NODE):
             return
         if "charge_point" in params:
             node = self._holder(cluster, params["charge_point"])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from ..actors.session.commands import UnknownVersion
 from ..protocol.cells import guarded
 from ..protocol.device_model import ACTUAL
 from ..protocol.text import escaped
@@ -214,12 +213,12 @@ class VariablesResource(Resource):
         answer(response, {"report": shown, "command": command})
 
     def _asked(self, request: falcon.Request, charge_point: str, ask: Callable[[], Any]) -> Any:
+        if not self._system.knows(charge_point):
+            raise Problem(404, "Unknown charge point", f"{charge_point} has never been here")
         note_version(self._system, request, charge_point)
         try:
             with self._stop.interrupts():
                 return ask()
-        except UnknownVersion as error:
-            raise Problem(404, "Unknown charge point", f"{charge_point} has never been here") from error
         except RuntimeError as error:  # between the system's stop and ours
             raise Problem(503, "Not running", str(error)) from error
 

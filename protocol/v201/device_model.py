@@ -35,7 +35,7 @@ from .provisioning import (
     SetVariables,
     VariableCharacteristics,
 )
-from .types import EVSE, Component, Variable
+from .types import EVSE, Component, GenericDeviceModelStatus, Variable
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -245,6 +245,7 @@ DEVICE_MODEL = DeviceModelAdapter(
     told=told,
     told_by=told_by,
     report=report,
+    reports=lambda response: response.status == GenericDeviceModelStatus.ACCEPTED,
     part_action="NotifyReport",
     limits={
         "GetVariables": _of_messages("GetVariables"),

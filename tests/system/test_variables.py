@@ -104,6 +104,20 @@ def test_faults_of_reports_are_seen_and_what_came_is_stored(system, connect, fau
     assert len(stored(system)) > 60
 
 
+def test_a_report_of_one_part_is_there_when_the_refresh_returns(system, connect):
+    connect(variables={"DeviceDataCtrlr.ItemsPerMessage[GetReport]": "1000"})
+    for _ in range(10):
+        report = system.variables.refresh("CP1", timeout_s=5, effect_timeout_s=5).report
+        assert (report.state, len(report.parts)) == ("complete", 1)
+
+
+def test_a_refresh_of_which_no_part_comes_returns_without_a_report(system, connect):
+    station = connect()
+    station.answers["GetBaseReport"] = lambda _: v201.GetBaseReportResponse(status="EmptyResultSet")
+    found = system.variables.refresh("CP1", timeout_s=5, effect_timeout_s=5)
+    assert (found.ticket.response.status, found.report) == ("EmptyResultSet", None)
+
+
 def test_each_variable_has_a_result_of_its_own_in_the_order_that_was_asked(system, connect):
     connect()
     results = system.variables.get(

@@ -154,6 +154,11 @@ def test_a_charge_point_that_is_away_gives_no_result(client, system):
     assert client.simulate_post(f"{ROOT}/CP1/variables/refresh").status_code == 404
 
 
+def test_a_charge_point_that_was_never_here_is_not_known(client):
+    for path, body in (("read", {"names": [TIMEOUT]}), ("refresh", None)):
+        assert client.simulate_post(f"{ROOT}/CP9/variables/{path}", json=body).status_code == 404
+
+
 def test_a_charge_point_of_1_6_has_no_variables(client, charge_point):
     charge_point("CP16")
     reply = client.simulate_post(f"{ROOT}/CP16/variables/read", json={"names": [TIMEOUT]})
