@@ -254,7 +254,7 @@ class DurableStore:
             self._open.remove(number)
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """Store the end of a transaction; one that has ended is left unchanged, and one that never started refused.
+        """Store the end of a transaction; refused if it never started, or has ended with other figures.
 
         One that comes again is written again: what came first may have failed, and else it counts.
         """

@@ -33,7 +33,7 @@ from .records import (
     TransactionFilter,
 )
 from .reports import MemoryReports
-from .store import NEVER_STARTED, NoBackup, Receipt, RowRefused, StoreError
+from .store import ENDED_OTHERWISE, NEVER_STARTED, NoBackup, Receipt, RowRefused, StoreError
 from .variables import MemoryVariables
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class MemoryStore:
                 self._order.remove(place)
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """Store the end of a transaction; one that has ended is left unchanged, and one that never started refused."""
+        """Store the end of a transaction; refused if it never started, or has ended with other figures."""
         if self._open.remove(transaction.id) is not None:
             closed = self._closed[transaction.id] = stored(transaction)
             at = transaction.stop_received_at or transaction.start_received_at
@@ -197,8 +197,12 @@ class MemoryStore:
             self._note_closed(closed)
             start = self._starts.pop(transaction.id, None)
             self._allotted.pop(start, None)  # type: ignore[arg-type]
-        elif transaction.id not in self._closed:
-            return Receipt(done=True, error=RowRefused(f"{NEVER_STARTED}: {transaction.id}"))
+        else:
+            known = self._closed.get(transaction.id)
+            if known is None:
+                return Receipt(done=True, error=RowRefused(f"{NEVER_STARTED}: {transaction.id}"))
+            if _figures(known) != _figures(transaction):
+                return Receipt(done=True, error=RowRefused(f"{ENDED_OTHERWISE}: {transaction.id}"))
         return PERSISTED
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
@@ -674,3 +678,8 @@ class MemoryStore:
 
 def _same(one: MeterReading, other: MeterReading) -> bool:
     return one.connector_id == other.connector_id and one.charge_point_id == other.charge_point_id
+
+
+def _figures(transaction: Transaction) -> tuple[Any, ...]:
+    """Return by what the end that counts is known from another one."""
+    return transaction.meter_stop, transaction.stopped_at, transaction.stop_reason, transaction.stop_id_tag

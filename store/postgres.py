@@ -21,6 +21,7 @@ from .rows import (
     ASSESSED,
     EVENT,
     EVENT_DEAD_LETTER,
+    FIGURES,
     LOGGED,
     ORIGIN_PLACES,
     READING,
@@ -36,7 +37,7 @@ from .rows import (
     parted,
 )
 from .shared import SharedStore
-from .store import NEVER_STARTED, RowRefused, StoreError
+from .store import ENDED_OTHERWISE, NEVER_STARTED, RowRefused, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -117,6 +118,12 @@ _TOLD_AGAIN = ", ".join(
 )
 
 CONSUMER = ("name", "origin", "position", "owner")
+
+
+def _figures(table: str) -> str:
+    return f"({', '.join(f'{table}.{column}' for column in FIGURES)})"
+
+
 SPOOL_KEY = (
     "md5(charge_point || ' ' || action || ' ' || unique_id || ' ' || received_at || ' ' || md5(payload))"
 )
@@ -131,10 +138,13 @@ STATEMENTS: dict[Kind, bytes] = {
         "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL",
         Kind.STOP: f"UPDATE transactions SET {_AT_STOP} FROM {_one_each(('id', *STOPPED), 'ASC')} "  # noqa: S608
         "WHERE transactions.id = given.id AND transactions.stop_received_at IS NULL; "
-        # A conversion that fails, and says why, for an end that is of no transaction here: it must not count as stored.
-        f"SELECT ('{NEVER_STARTED}: ' || given.id)::integer "
-        f"FROM {_one_each(('id',), 'ASC')} LEFT JOIN transactions ON transactions.id = given.id "
-        "WHERE transactions.stop_received_at IS NULL",
+        # A conversion that fails, and says why, for an end that is of no transaction here, or is not the one that
+        # counts: it must not count as stored.
+        f"SELECT (CASE WHEN transactions.id IS NULL THEN '{NEVER_STARTED}: ' ELSE '{ENDED_OTHERWISE}: ' END "
+        f"|| given.id)::integer FROM (SELECT {_values(('id', *STOPPED), named=True)} {ROWS}) AS given "
+        "LEFT JOIN transactions ON transactions.id = given.id "
+        "WHERE transactions.stop_received_at IS NULL "
+        f"OR {_figures('transactions')} IS DISTINCT FROM {_figures('given')}",
         Kind.AMEND: f"UPDATE transactions SET {_AMENDED} FROM {_one_each(('id', *AMENDED), 'DESC')} "  # noqa: S608
         "WHERE transactions.id = given.id",
         Kind.ASSESS: f"UPDATE transactions SET {_ASSESSED} FROM {_one_each(('id', *ASSESSED), 'DESC')} "  # noqa: S608

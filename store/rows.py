@@ -75,6 +75,8 @@ TRANSACTION = (*STARTED, "other_stops", "closed_by", "note", "life_at", *ASSESSE
 STOP = (
     "meter_stop", "stopped_at", "stop_received_at", "stop_reason", "stop_id_tag", "flags", "closed_by", "note",
 )  # fmt: skip
+FIGURES = ("meter_stop", "stopped_at", "stop_reason", "stop_id_tag")
+"""Columns by which the end that counts is known from another one."""
 START = (*STARTED, *NAMED, "start_place", "start_logged_at", "end_place", "end_logged_at")
 """Columns of the row of a start; with the place of its event, and of that of its end if it comes with it."""
 STOPPED = (*STOP, "end_place", "end_logged_at")

@@ -177,7 +177,7 @@ class SharedStore(DurableStore):
             self._whole = True  # what could not be persisted is taken back
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """Store the end of a transaction; one that has ended is left unchanged, and one that never started refused."""
+        """Store the end of a transaction; refused if it never started, or has ended with other figures."""
         return self._own(transaction.id, super().stop_transaction(transaction))
 
     def release_transaction(self, transaction_id: int) -> Receipt:

@@ -19,6 +19,7 @@ from .rows import (
     ASSESSED,
     EVENT,
     EVENT_DEAD_LETTER,
+    FIGURES,
     LOGGED,
     ORIGIN_PLACES,
     READING,
@@ -34,7 +35,7 @@ from .rows import (
     parted,
 )
 from .sqlite_schema import bring_up_to_date
-from .store import NEVER_STARTED, RowRefused, StoreError
+from .store import ENDED_OTHERWISE, NEVER_STARTED, RowRefused, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -174,7 +175,8 @@ def _log(kind: Kind) -> str:
     )
 
 
-ENDED = "SELECT 1 FROM transactions WHERE id = ? AND stop_received_at IS NOT NULL"
+ENDED = f"SELECT {', '.join(FIGURES)} FROM transactions WHERE id = ? AND stop_received_at IS NOT NULL"  # noqa: S608
+FIGURE_PLACES = tuple(GIVEN[Kind.STOP].index(column) for column in FIGURES)
 UNLOGGED = "DELETE FROM event_log WHERE place = ?"
 """Takes an event back whose record is refused."""
 PRUNED = f"DELETE FROM event_log WHERE place > ?1 * {ORIGIN_PLACES} AND place <= ?1 * {ORIGIN_PLACES} + ?2"  # noqa: S608
@@ -267,10 +269,9 @@ class SqliteFile:
                 self._write_with(kind, rows, events)
             elif kind in STATEMENTS:
                 changes = self._connection.total_changes
-                rows = _one_each(kind, rows)
-                self._write(kind, rows)
+                self._write(kind, _one_each(kind, rows))
                 if kind is Kind.STOP and self._connection.total_changes - changes < len(rows):
-                    self._refuse_unknown(rows)
+                    self._refuse_others(rows)
             if kind is Kind.COLLECTION:
                 self._connection.execute(CHANGED, (len(rows),))
                 self._connection.execute(REMOVED, (self._removals_kept_s,))
@@ -281,11 +282,14 @@ class SqliteFile:
         except REFUSED as error:
             raise RowRefused(f"the database refused a row: {error}") from error
 
-    def _refuse_unknown(self, stops: Sequence[Row]) -> None:
-        """Refuse the ends of transactions that are not here; the others are written, and may be written again."""
-        for number, *_ in stops:
-            if not self.read(ENDED, (number,)):
-                raise RowRefused(f"{NEVER_STARTED}: {number}")
+    def _refuse_others(self, stops: Sequence[Row]) -> None:
+        """Refuse ends that are not the ones that count now; the others are written, and may be written again."""
+        for stop in stops:
+            ended = self.read(ENDED, stop[:1])
+            if not ended:
+                raise RowRefused(f"{NEVER_STARTED}: {stop[0]}")
+            if ended[0] != tuple(stop[place] for place in FIGURE_PLACES):
+                raise RowRefused(f"{ENDED_OTHERWISE}: {stop[0]}")
 
     def _write_with(self, kind: Kind, rows: Sequence[Row], events: Sequence[Row]) -> None:
         """Write rows with their events, which are looked at before: all or none."""

@@ -47,6 +47,8 @@ class StoreError(ChargehandError):
 
 NEVER_STARTED = "there is no such transaction to end"
 """Error of the end of a transaction whose start is not stored: it must not count as stored."""
+ENDED_OTHERWISE = "the transaction has ended with other figures"
+"""Error of an end that was made before the one that counts was known here: by another process, or by hand there."""
 
 
 class RowRefused(StoreError):
@@ -265,7 +267,7 @@ class Store(Protocol):
         """Store a started transaction; an existing one is left unchanged."""
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """Store the end of a transaction; one that has ended is left unchanged, and one that never started refused."""
+        """Store the end of a transaction; refused if it never started, or has ended with other figures."""
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:
         """Add a flag to an open transaction, once; one that is not open is left unchanged."""

@@ -17,6 +17,7 @@ from ..protocol.payload import lenient
 from ..protocol.versions import version_named
 from ..store.records import Event, MeterReading, StopFigures
 from ..store.stops import take_stop
+from ..store.store import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -121,13 +122,21 @@ class ByHand:
             closed_by=by,
             note=note,
         )
-        self._store.stop_transaction(closed).wait(STORE_S)
+        self._end(closed)
         found = self.find_transaction(transaction_id)
         if found.closed_by != by or found.stop_received_at != now:
             raise TransactionClosed(f"transaction {transaction_id} was closed in this moment")
         facts = {"meter_stop": meter_stop, "stopped_at": closed.stopped_at, "reason": reason, "note": note}
         self._audit(known.charge_point_id, by, "close_transaction", transaction_id=transaction_id, **facts)
         return found
+
+    def _end(self, closed: Transaction) -> None:
+        """Store the end of a transaction, unless it has ended meanwhile."""
+        try:
+            self._store.stop_transaction(closed).wait(STORE_S)
+        except StoreError as error:
+            if error.passing:
+                raise
 
     def reattach(self, number: int, transaction_id: int, *, by: str) -> Transaction:
         """Give a transaction the dead letter that is its stop or its readings, and return the transaction.

@@ -75,7 +75,7 @@ class StubStore(MemoryStore):
         return self._append(lambda: MemoryStore.start_transaction(self, transaction))
 
     def stop_transaction(self, transaction: Transaction) -> Receipt:
-        """Store the end of a transaction; one that has ended is left unchanged, and one that never started refused."""
+        """Store the end of a transaction; refused if it never started, or has ended with other figures."""
         return self._append(lambda: MemoryStore.stop_transaction(self, transaction))
 
     def flag_transaction(self, transaction_id: int, flag: str) -> Receipt:

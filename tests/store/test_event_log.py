@@ -54,7 +54,9 @@ def test_a_start_and_its_end_are_logged_once_however_often_they_come(any_store):
 def test_a_start_and_its_end_in_one_batch_are_both_logged(any_store):
     any_store.start_transaction(transaction(7))
     any_store.stop_transaction(stopped(7))
-    any_store.stop_transaction(stopped(7, stop_reason="Local")).wait(LIMIT_S)
+    any_store.stop_transaction(stopped(7)).wait(LIMIT_S)
+    with pytest.raises(StoreError, match="other figures"):
+        any_store.stop_transaction(stopped(7, stop_reason="Local")).wait(LIMIT_S)
     assert kinds(any_store) == ["TransactionStarted", "TransactionEnded"]
 
 

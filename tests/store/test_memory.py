@@ -1,5 +1,6 @@
 """Behaviour required of every store, tested on all of them. `STORES` has a factory of each."""
 
+import msgspec
 import pytest
 
 from chargehand import Event, MemoryStore, MeterReading, StoreError, Tag, TransactionFilter
@@ -130,17 +131,12 @@ def test_a_start_that_comes_again_changes_nothing(store):
     assert store.transaction(7).id_tag == "T1"
 
 
-def test_a_stop_that_comes_again_changes_nothing(store):
-    kept(store.start_transaction(transaction(7)))
-    kept(store.stop_transaction(stopped(7)))
-    kept(store.stop_transaction(stopped(7, stop_reason="another")))
-    assert store.transaction(7).stop_reason == ""
-
-
 def test_of_two_stops_that_come_together_the_first_counts(store):
     kept(store.start_transaction(transaction(7)))
-    store.stop_transaction(stopped(7, stop_reason="first"))
-    kept(store.stop_transaction(stopped(7, stop_reason="second")))
+    first = store.stop_transaction(stopped(7, stop_reason="first"))
+    with pytest.raises(StoreError, match="other figures"):
+        kept(store.stop_transaction(stopped(7, stop_reason="second")))
+    kept(first)
     assert store.transaction(7).stop_reason == "first"
 
 
@@ -157,6 +153,22 @@ def test_a_stop_of_what_never_started_is_refused_and_starts_nothing(store):
     kept(others)
     assert store.transaction(7) is None
     assert not store.transaction(8).open
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"meter_stop": 201}, {"stopped_at": None}, {"stop_reason": "Remote"}, {"stop_id_tag": "T2"}],
+    ids=str,
+)
+def test_an_end_with_other_figures_than_the_one_that_counts_is_refused(store, other):
+    end = msgspec.structs.replace(stopped(7), stop_reason="Local", stop_id_tag="T1")
+    kept(store.start_transaction(transaction(7)))
+    kept(store.stop_transaction(end))
+    kept(store.stop_transaction(end))
+    with pytest.raises(StoreError, match=r"ended with other figures.*7"):
+        kept(store.stop_transaction(msgspec.structs.replace(end, **other)))
+    kept(store.stop_transaction(store.transaction(7)))
+    assert store.transaction(7) == end
 
 
 def test_transactions_are_listed_the_newest_first_and_can_be_chosen(store):

@@ -6,7 +6,7 @@ import gevent
 import msgspec
 import pytest
 
-from chargehand import StoreError, Tag
+from chargehand import StopFigures, StoreError, Tag, take_stop
 from chargehand.store.records import LocalList
 from chargehand.store.rows import Kind, row
 
@@ -203,6 +203,16 @@ def test_a_stop_of_what_the_other_has_started_is_kept_without_a_refresh(one, oth
     kept(one.start_transaction(transaction(7)))
     kept(other.stop_transaction(stopped(7)))
     assert not other.transaction(7).open
+
+
+def test_a_stop_of_what_has_ended_elsewhere_otherwise_is_kept_when_it_comes_again(one, other):
+    kept(one.start_transaction(transaction(7)))
+    kept(other.stop_transaction(stopped(7)))
+    stop = StopFigures(received_at=NOW, meter_stop=300, stopped_at=NOW, reason="", id_tag="")
+    assert not succeeds(take_stop(one, one.open_transaction(7), stop))
+    kept(take_stop(one, one.transaction(7), stop))
+    found = one.transaction(7)
+    assert (found.meter_stop, found.other_stops) == (200, (stop,))
 
 
 def test_a_transaction_that_went_on_and_ended_elsewhere_is_shown_as_it_is(one, other):
