@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from .api import Api
 
 RESERVATIONS = (
-    "reservation_id", "charge_point", "connector_id", "id_tag", "parent", "state", "expiry", "transaction_id",
+    "reservation_id", "charge_point", "connector_id", "connector_type", "id_tag", "parent", "state", "expiry",
+    "transaction_id",
 )  # fmt: skip
 PROFILES = (
     "charging_profile_id", "charge_point", "connector_id", "purpose", "stack_level", "transaction_id", "id_tag",

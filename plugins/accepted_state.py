@@ -106,6 +106,7 @@ class AcceptedState(Plugin):
             ""
             if token.type == v201.IdTokenType.CENTRAL
             else str(token.type),  # how one without a type is sent
+            str(request.connector_type or ""),
         )
 
     def _reserve(
@@ -117,6 +118,7 @@ class AcceptedState(Plugin):
         parent: str,
         expiry: dt.datetime,
         id_type: str = "",
+        connector_type: str = "",
     ) -> None:
         accepted = _status(ticket) == ACCEPTED
         if not accepted and not _is_unknown(ticket):
@@ -128,6 +130,7 @@ class AcceptedState(Plugin):
             id_tag=id_tag,
             parent=parent,
             id_type=id_type,
+            connector_type=connector_type,
             expiry=expiry,
             accepted_at=self._now(),
             state="active" if accepted else "uncertain",

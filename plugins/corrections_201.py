@@ -7,6 +7,7 @@ is whole, and the command is known that asked for it.
 from __future__ import annotations
 
 import datetime as dt
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,13 +29,25 @@ ASKED_BY = {
 """Commands that ask for the reports that correct something, by the action of their parts."""
 
 
-class Corrections201:
-    """Corrections by reports; `asked(charge_point_id, action, request_id)` finds the command that asked for one."""
+REMEMBERED = 1000
+"""Commands of all stations that have asked for a report."""
 
-    def __init__(self, store: Store, asked: Callable[[str, str, int], Ticket[Any] | None]) -> None:
+
+class Corrections201:
+    """Corrections by reports; what they were asked for is remembered until they are whole."""
+
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._collections = store.collections
-        self._asked = asked
+        self._asked: OrderedDict[tuple[str, str, int], Ticket[Any]] = OrderedDict()
+
+    def asked(self, ticket: Ticket[Any]) -> None:
+        """Remember a command that a report will answer."""
+        if ticket.response is not None and ticket.response.status == "Accepted":
+            request: Any = ticket.request
+            self._asked[ticket.charge_point_id, ticket.action, request.request_id] = ticket
+            if len(self._asked) > REMEMBERED:
+                self._asked.popitem(last=False)
 
     def take(self, call: Call[Any], *, number: int | None) -> list[Receipt]:
         """Note what is in a part; `number` is that of its report if it is whole with it. May switch greenlets."""
@@ -73,7 +86,7 @@ class Corrections201:
     def _whole(self, call: Call[Any], number: int) -> list[Receipt]:
         """Forget what a whole report was asked for and does not have."""
         charge_point_id, action = call.charge_point.id, ASKED_BY[call.action]
-        ticket = self._asked(charge_point_id, action, call.request.request_id)
+        ticket = self._asked.pop((charge_point_id, action, call.request.request_id), None)
         if ticket is None or ticket.sent_at is None:
             return []
         asked: Any = ticket.request

@@ -63,7 +63,7 @@ class Reports201(Plugin):
     ) -> None:
         super().__init__()
         self._store = store
-        self._corrections = Corrections201(store, self._asked)
+        self._corrections = Corrections201(store)
         self._variables = variables
         self._now = now
         self._collector = ReportCollector(store.reports, size_bytes=size_bytes, kept=kept, wait_s=wait_s)
@@ -118,16 +118,12 @@ class Reports201(Plugin):
             )
         return call.once_stored(ANSWERS[type(request)], *receipts)
 
-    def _asked(self, charge_point_id: str, action: str, request_id: int) -> Ticket[Any] | None:
-        """Find the command that asked for a report; None if it is not known."""
-        return next(
-            (
-                ticket
-                for ticket in self.system.tickets(charge_point_id)
-                if ticket.action == action and getattr(ticket.request, "request_id", None) == request_id
-            ),
-            None,
-        )
+    @on_outcome("GetMonitoringReport")
+    @on_outcome("GetDisplayMessages")
+    @on_outcome("GetChargingProfiles")
+    def asked(self, ticket: Ticket[Any]) -> None:
+        """Remember what a report was asked for: it comes in order behind this answer."""
+        self._corrections.asked(ticket)
 
     @on_outcome(v201.GetVariables)
     def read(self, ticket: Ticket[v201.GetVariablesResponse]) -> None:

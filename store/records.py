@@ -34,7 +34,8 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `state` is "active", "uncertain" (sent, and its outcome is unknown), "used" (by the start of
     `transaction_id`) or "cancelled"; see `state_at` for one whose `expiry` is past. Connector 0 is any connector. In
-    OCPP 2.0.1 (H01) the connector is the EVSE, and `id_type` the type of the token.
+    OCPP 2.0.1 (H01) the connector is the EVSE, `id_type` the type of the token, and `connector_type` that of the
+    connector, at any EVSE, if one is asked for.
     """
 
     id: int
@@ -45,6 +46,7 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     accepted_at: datetime
     parent: str = ""
     id_type: str = ""
+    connector_type: str = ""
     state: str = "active"
     transaction_id: int | None = None
 

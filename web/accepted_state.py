@@ -39,6 +39,7 @@ def reservation(record: Reservation, now: dt.datetime) -> dict[str, Any]:
         "connector_id": record.connector_id,
         "id_tag": record.id_tag,
         "id_type": record.id_type,
+        "connector_type": record.connector_type,
         "parent": record.parent,
         "state": record.state_at(now),
         "expiry": record.expiry,

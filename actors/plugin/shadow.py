@@ -13,6 +13,7 @@ from gevent.event import AsyncResult
 from ...protocol.errors import ErrorCode, InvalidPayload, OcppError, read_code
 from ...protocol.payload import build
 from ...protocol.verbs import Verb
+from ...store.store import Receipt
 from ..runtime.failure import Failure
 from ..runtime.native_pool import in_hub
 from ..session.call import Call
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 FAILED = b"failed"
 
-OF_THE_SYSTEM = frozenset(name for name in vars(PluginSystem) if not name.startswith("_"))
+OF_THE_SYSTEM = frozenset(name for name in vars(PluginSystem) if not name.startswith("_")) - {"raise_alert"}
 """Names that a shadow has from its system as they are."""
 
 
@@ -69,6 +70,12 @@ class MutedSystem(PluginSystem):
         if self._cell.shadow:
             raise BulkNotAvailable(f"{self._cell.urn} is a shadow, whose commands are not sent")
         return self._cell.system.send_many(charge_points, request, at_most_at_once=at_most_at_once, **options)
+
+    def raise_alert(self, charge_point_id: str, **alert: Any) -> Receipt:
+        """Raise an alert once it is promoted; none before."""
+        if self._cell.shadow:
+            return Receipt(done=True)
+        return self._cell.system.raise_alert(charge_point_id, **alert)
 
     def _send(self, charge_point: str, request: Any, **options: Unpack[SendOptions]) -> Ticket[Any]:
         if not self._cell.shadow:

@@ -39,6 +39,8 @@ _PASSWORD_NAME = re.compile(rb'"name"\s*:\s*"[^"]{0,50}(?i:password)[^"]{0,50}"'
 _ATTRIBUTE_SHOWN = b"attribute_value="
 _NETWORK_PASSWORD = re.compile(rb'("(?:apnPassword|password)"\s*:\s*")' + _TEXT + rb'("|\\?\Z)')
 _NETWORK_KEY = re.compile(rb'("password"\s*:\s*"\*\*\*"\s*,\s*"key"\s*:\s*")' + _TEXT + rb'("|\\?\Z)')
+_SIM_PIN = re.compile(rb'("simPin"\s*:\s*)-?[0-9]{1,20}')
+_CUSTOMER_NAME = re.compile(rb'("customerIdentifier"\s*:\s*")' + _TEXT + rb'("|\\?\Z)')
 _CREDENTIALS_IN_URL = re.compile(rb'(\b[A-Za-z][A-Za-z0-9+.-]{0,19}:(?:\\?/){2}[^/"@:\s]*:)[^/?#"\s]*(@)')
 
 # What is reported of a person: every text of the message but the time.
@@ -137,6 +139,10 @@ def redact(data: bytes) -> bytes:
     if b"assword" in data:
         data = _NETWORK_PASSWORD.sub(rb"\1" + SECRET.encode() + rb"\2", data)
         data = _NETWORK_KEY.sub(rb"\1" + SECRET.encode() + rb"\2", data)
+    if b"simPin" in data:
+        data = _SIM_PIN.sub(rb"\g<1>0", data)
+    if b"customerIdentifier" in data:
+        data = _CUSTOMER_NAME.sub(rb"\1" + SECRET.encode() + rb"\2", data)
     if _CUSTOMER in data:
         data = _without_customer(data)
     return _CREDENTIALS_IN_URL.sub(rb"\1" + SECRET.encode() + rb"\2", data)

@@ -11,6 +11,7 @@ RESERVATION = {
     "reservation_id": 5,
     "charge_point": "CP1",
     "connector_id": 1,
+    "connector_type": "",
     "id_tag": "T1",
     "parent": "",
     "state": "expired",

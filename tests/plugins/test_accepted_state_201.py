@@ -111,6 +111,20 @@ def test_a_reservation_without_an_answer_is_uncertain(do, now, store, station):
     assert only(store).state == "uncertain"
 
 
+def test_a_reservation_for_a_type_of_connector_is_for_any_evse(do, now, store, event):
+    do(
+        v201.ReserveNow(
+            id=5,
+            expiry_date_time=now() + HOUR,
+            id_token=v201.IdToken(id_token="T1", type=v201.IdTokenType.ISO14443),
+            connector_type=v201.ConnectorType.C_TYPE2,
+        )
+    )
+    assert (only(store).connector_id, only(store).connector_type) == (0, "cType2")
+    event(evse={"id": 2}, idToken=TOKEN)
+    assert only(store).state == "used"
+
+
 def test_a_reservation_is_cancelled(do, now, store):
     reserve(do, now)
     do(v201.CancelReservation(reservation_id=5), "Rejected")

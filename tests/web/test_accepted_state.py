@@ -40,6 +40,7 @@ def test_a_reservation_is_shown(client, collections):
         "id_tag": "T1",
         "parent": "FLEET",
         "id_type": "",
+        "connector_type": "",
         "state": "used",
         "transaction_id": 7,
     }

@@ -352,3 +352,20 @@ def test_a_shadow_makes_no_bulk_commands():
     with Stage(AnsweringPlugin.spec(ACCEPTED, []), BulkPlugin.spec(errors, shadow=True)) as stage:
         stage.connect("CP1").call("Authorize", TAG)
         until(lambda: errors == ["BulkPlugin is a shadow, whose commands are not sent"])
+
+
+class AlertingPlugin(Plugin):
+    """Raises an alert at each Authorize."""
+
+    @passive("Authorize")
+    def authorize(self, call):
+        self.system.raise_alert(call.charge_point.id, severity=1, source="test", subject="x").wait(1.0)
+        return ACCEPTED
+
+
+def test_a_shadow_raises_no_alerts_before_it_is_promoted():
+    with Stage(AnsweringPlugin.spec(ACCEPTED, []), AlertingPlugin.spec(shadow=True)) as stage:
+        charge_point = stage.connect("CP1")
+        charge_point.call("Authorize", TAG)
+        until(lambda: stage.counts["shadow_same"] == 1)
+        assert stage.counts["alert_raised"] == 0

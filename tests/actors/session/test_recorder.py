@@ -298,3 +298,18 @@ def test_what_is_reported_of_a_customer_is_taken_out(member, cut):
 def test_a_customer_report_is_not_shown_in_the_text_of_an_exception():
     text = "bad answer to NotifyCustomerInformation(data='secret', seq_no=0)"
     assert redact(text.encode()) == b"bad answer to NotifyCustomerInformation***"
+
+
+@pytest.mark.parametrize("cut", [0, 2, 4])
+def test_the_name_of_a_customer_that_is_asked_about_is_taken_out(cut):
+    data = frame("CustomerInformation", {"report": True, "customerIdentifier": 'Ada " secret'})
+    shown = redact(data[: len(data) - cut])
+    assert b"secret" not in shown
+    assert b"Ada" not in shown
+    assert b'"report"' in shown
+
+
+def test_the_pin_of_a_sim_card_is_taken_out():
+    shown = redact(frame("SetNetworkProfile", {"apn": {"simPin": 4711, "apn": "internet"}}))
+    assert b"4711" not in shown
+    assert b"internet" in shown
