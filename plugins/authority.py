@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,8 @@ LONGEST_CHAIN = 10_000
 """Characters of a chain in PEM that OCPP carries."""
 LARGEST_CERTIFICATE = 4_000
 """Characters of the certificate of a charge point, with an RSA key and a long subject."""
+HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+"""Form of a common name that is put in as an alternative name, too."""
 PEM = serialization.Encoding.PEM
 
 REASONS = {
@@ -184,6 +187,9 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(_issued_by(self.certificate), critical=False)
         )
+        if HOST_NAME.fullmatch(request.common_name):
+            names = x509.SubjectAlternativeName([x509.DNSName(request.common_name)])
+            builder = builder.add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         return Signed(certificate.public_bytes(PEM).decode() + self._above, certificate)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -34,7 +35,7 @@ from .. import (
 from . import issued_certificates as records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .. import ChargePoint, PluginSpec, Settings, Store
     from .authority import Authority
@@ -52,6 +53,8 @@ FRESH_PART = 0.1
 """Part of its life after which a revocation list is written again, though nothing has changed."""
 NEAR = dt.timedelta(days=7)
 """Time before its certificate runs out in which that is warned of."""
+ID = "id"
+"""Rule for the name of a certificate: the id of its charge point."""
 OWN = "ChargingStationCertificate"
 KIND = "sign_certificate"
 """Kind of the events that tell what became of a request."""
@@ -61,6 +64,10 @@ AT_A_TIME = 100
 
 class CertificateAuthority(Plugin):
     """Signer of requests with the keys of an authority. `now` gives the time.
+
+    The common name of a certificate is the id of its charge point, or, with the `certificate_name` "serial_number", the
+    serial number that it told; `certificate_names` has that of single ones, by id: the rules by which connections are
+    let in.
 
     A certificate is valid for `lifetime`, and renewed `renew_before` its end (never if that is 0). A charge point gets
     `per_day` of them (0: any number). The revocation list is valid for `crl_lifetime`. Records of certificates that
@@ -74,6 +81,8 @@ class CertificateAuthority(Plugin):
         store: Store,
         authority: Authority,
         *,
+        certificate_name: str = ID,
+        certificate_names: Mapping[str, str] = MappingProxyType({}),
         lifetime: dt.timedelta = dt.timedelta(days=365),
         renew_before: dt.timedelta = dt.timedelta(days=30),
         per_day: int = 5,
@@ -85,6 +94,8 @@ class CertificateAuthority(Plugin):
         self._store = store
         self._collections = store.collections
         self._authority = authority
+        self._certificate_name = certificate_name
+        self._certificate_names = certificate_names
         self._lifetime = lifetime
         self._renew_before = renew_before
         self._per_day = per_day
@@ -112,6 +123,8 @@ class CertificateAuthority(Plugin):
         return cls.spec(
             store,
             open_authority(settings),
+            certificate_name=settings.auth.certificate_name,
+            certificate_names=settings.auth.certificate_names,
             lifetime=dt.timedelta(days=ca.lifetime_days),
             renew_before=dt.timedelta(days=ca.renew_before_days),
             per_day=ca.certificates_per_day,
@@ -173,8 +186,12 @@ class CertificateAuthority(Plugin):
         charge_point = call.charge_point
         try:
             self._check_rate(charge_point.id, RequestRefused)
-            request = SigningRequest(call.request.csr, names_of(charge_point))
-            if request.common_name != charge_point.id:
+            names = self._names_of(charge_point)
+            if not names:
+                raise RequestRefused("its serial number is not known yet, which is to be the common name")  # noqa: TRY301
+            request = SigningRequest(call.request.csr, names)
+            # The name of one that the settings name is right by order of a person.
+            if request.common_name != charge_point.id and charge_point.id not in self._certificate_names:
                 self._check_owner(charge_point.id, request.common_name, RequestRefused)
         except RequestRefused as error:
             logger.warning("%s: its request for a certificate is refused: %s", charge_point, error)
@@ -184,6 +201,13 @@ class CertificateAuthority(Plugin):
         untyped = getattr(call.request, "certificate_type", OWN) is None
         self._sign(charge_point.id, request, "combined" if untyped else records.CHARGING_STATION)
         return None
+
+    def _names_of(self, charge_point: ChargePoint) -> tuple[str, ...]:
+        """List the common names that a certificate of a charge point may have; empty if none is known yet."""
+        named = self._certificate_names.get(charge_point.id)
+        if named is not None:
+            return (named,)
+        return (charge_point.id,) if self._certificate_name == ID else serial_numbers_of(charge_point)
 
     def _check_rate(self, charge_point_id: str, refused: type[Exception]) -> None:
         signed = records.issued_in_a_day(self._collections, charge_point_id, self._now())
@@ -315,15 +339,15 @@ class CertificateAuthority(Plugin):
             self._written = serial_numbers, now
 
 
-def names_of(charge_point: ChargePoint) -> tuple[str, ...]:
-    """List the names that may be in the certificate of a charge point: its id, and the serial numbers that it told."""
+def serial_numbers_of(charge_point: ChargePoint) -> tuple[str, ...]:
+    """List the serial numbers that a charge point told in its last BootNotification."""
     boot: Any = charge_point.boot
     station = getattr(boot, "charging_station", boot)
     told = (
         getattr(station, name, None)
         for name in ("serial_number", "charge_point_serial_number", "charge_box_serial_number")
     )
-    return tuple(dict.fromkeys((charge_point.id, *(name for name in told if name))))
+    return tuple(dict.fromkeys(name for name in told if name))
 
 
 def refusal(call: Call[Any], reason: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whole life of a certificate over real TLS: asked for, signed, installed, shown, renewed, the old one revoked.
+"""Whole life of certificates over real TLS: asked for, signed, installed, shown, renewed, the old one revoked.
 
 Both versions of OCPP, on both transports; and a certificate that outlives the server that has signed it.
 """
@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 from gevent.ssl import SSLContext
 
-from chargehand.simulator import ChargePoint, Client
+from chargehand.simulator import ChargePoint, Client, HandshakeRefused
 from chargehand.simulator.client import client_context
 from chargehand.simulator.message_log import Kind
 from chargehand.simulator.signing_keys import load_certificate
@@ -94,7 +94,7 @@ class Setting:
             client = Client.connect(
                 f"{self.server.wss}/CP1", subprotocols=(subprotocol,), tls=context, timeout_s=5.0
             )
-        except (ssl.SSLError, ConnectionError):
+        except (ssl.SSLError, ConnectionError, HandshakeRefused):
             return False
         client.close()
         return True
@@ -124,11 +124,15 @@ def test_a_certificate_is_asked_for_installed_shown_renewed_and_revoked(
         soon(lambda: setting.states() == ["installed"], "the certificate is installed")
         first = certificates_of(charge_point)
         old, old_key, old_serial = first.own, first.key, serial(charge_point)
-        assert setting.greets(setting.context(old, old_key), subprotocol)
-
+        setting.run("charge-points", "set", "CP1", "--security-profile", "3")
         charge_point.close()
+        assert not setting.greets(setting.context(), subprotocol)
+        assert setting.greets(setting.context(old, old_key), subprotocol)
         charge_point.connect()  # with the certificate
         charge_point.boot()
+        shown = beside(setting.server.ask, "GET", "/api/v1/charge-points/CP1").json
+        assert shown["tls"]["certificate"]["serial_number"] == old_serial
+        assert not shown["deviations"]
         setting.run("do", "renew-certificate", "CP1", "--until-effect")
         soon(lambda: setting.states() == ["replaced", "installed"], "the certificate is renewed")
         assert serial(charge_point) != old_serial
@@ -145,6 +149,39 @@ def test_a_certificate_is_asked_for_installed_shown_renewed_and_revoked(
         charge_point.connect()
         charge_point.boot()
         assert charge_point.online
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_root_is_installed_reported_and_deleted_over_a_restart(setting: Setting, version: str) -> None:
+    kind, _ = VERSIONS[version]
+    root = (setting.ca / "root.pem").read_text()
+
+    def verb(name: str, **members: Any) -> Any:
+        reply = beside(setting.server.ask, "POST", f"/api/v1/charge-points/CP1/verbs/{name}", members)
+        assert reply.status == 200, reply.text
+        return reply.json["response"]
+
+    def known() -> list[tuple[str, bool]]:
+        reply = beside(setting.server.ask, "GET", "/api/v1/installed-certificates?charge_point=CP1")
+        return [(row["use"], row["certain"]) for row in reply.json["installed_certificates"]]
+
+    charge_point = kind(setting.server.wss, "CP1", cafile=str(setting.trusted))
+    with charge_point:
+        assert verb("install_certificate", certificate=root) == {"status": "Accepted"}
+        assert verb("install_certificate", certificate="no certificate")["status"] == "Rejected"
+        assert known() == [("central_system", True)]
+    beside(setting.server.stop)
+    setting.start()
+    assert known() == [("central_system", True)]
+    charge_point.url = f"{setting.server.wss}/CP1"
+    with charge_point:
+        assert verb("get_installed_certificates", uses=["manufacturer"])["status"] == "NotFound"
+        assert verb("get_installed_certificates", uses=["central_system"])["status"] == "Accepted"
+        assert known() == [("central_system", True)]
+        listed = setting.run("certificates", "list", "--json").output
+        (row,) = json.loads(listed)["installed_certificates"]
+        setting.run("certificates", "delete", "CP1", row["serial_number"])
+        assert known() == []
 
 
 def test_a_certificate_is_delivered_by_the_next_server_if_its_own_is_killed(setting: Setting) -> None:

@@ -87,8 +87,15 @@ def test_wished_extensions_are_not_granted(authority):
     request = SigningRequest(csr.public_bytes(serialization.Encoding.PEM).decode(), ("CP1",))
     extensions = authority.sign(request, NOW, DAY).certificate.extensions
     assert not extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["CP1"]
+
+
+def test_a_name_that_is_no_host_name_is_the_common_name_alone(authority):
+    certificate = signed(authority, "DE*ACM*E1").certificate
+    assert certificate.subject.rfc4514_string() == "CN=DE*ACM*E1,O=Simulator"
     with pytest.raises(x509.ExtensionNotFound):
-        extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
 
 
 def test_a_revoked_certificate_is_refused_by_openssl_and_others_are_not(authority):

@@ -118,15 +118,27 @@ def test_a_certificate_has_the_type_that_it_was_asked_for_with(charge_point, iss
     assert [one.use for one in issued()] == ["charging_station"]
 
 
-def test_the_serial_number_of_its_boot_is_one_of_its_names(charge_point, issued):
-    assert ask(charge_point, "SN-7")[0] == {"status": "Accepted"}
-    assert [one.common_name for one in issued()] == ["SN-7"]
+SERIAL_NUMBER = {"certificate_name": "serial_number"}
 
 
-def test_before_its_boot_the_id_is_its_only_name(stage):
-    charge_point = stage.connect("CP2")
-    assert ask(charge_point, "CP2")[0] == {"status": "Accepted"}
+@pytest.mark.parametrize(
+    ("rules", "name"),
+    [({}, "CP1"), (SERIAL_NUMBER, "SN-7"), ({"certificate_names": {"CP1": "X"}}, "X"),
+     (SERIAL_NUMBER | {"certificate_names": {"CP1": "X"}}, "X")],
+)  # fmt: skip
+def test_its_name_is_the_one_that_it_is_let_in_with(make, ocpp, issued, rules, name):
+    charge_point = booted(make(**rules), ocpp)
+    for other in {"CP1", "SN-7", "X"} - {name}:
+        assert ask(charge_point, other)[0]["status"] == "Rejected"
+    assert ask(charge_point, name)[0] == {"status": "Accepted"}
+    assert [one.common_name for one in issued()] == [name]
+
+
+def test_before_its_boot_no_serial_number_is_known(make, store):
+    charge_point = make(**SERIAL_NUMBER).connect("CP2")
     assert ask(charge_point, "SN-7")[0]["status"] == "Rejected"
+    (event,) = store.events(charge_point_id="CP2", kind="sign_certificate")
+    assert "serial number is not known yet" in event.data["reason"]
 
 
 @pytest.mark.parametrize("csr", ["C", make_request("CP9").csr, make_request("CP1", rsa_bits=1024).csr])
@@ -139,16 +151,17 @@ def test_a_request_that_cannot_be_signed_is_rejected_with_the_reason(charge_poin
         assert answer["statusInfo"] == {"reasonCode": "InvalidCSR", "additionalInfo": event.data["reason"]}
 
 
-def test_a_serial_number_that_is_the_id_of_another_charge_point_is_no_name(stage, ocpp):
+def test_a_serial_number_that_is_the_id_of_another_charge_point_is_no_name(make, ocpp):
+    stage = make(**SERIAL_NUMBER)
     stage.connect("CP2")
     thief = booted(stage, ocpp, serial_number="CP2")
     assert ask(thief, "CP2")[0]["status"] == "Rejected"
-    assert ask(thief, "CP1")[0]["status"] == "Accepted"
 
 
-def test_a_serial_number_in_the_certificate_of_another_one_is_no_name(stage, make, ocpp):
+def test_a_serial_number_in_the_certificate_of_another_one_is_no_name(make, ocpp):
+    stage = make(**SERIAL_NUMBER)
     get(booted(stage, ocpp), "SN-7")
-    for again in (stage, make()):
+    for again in (stage, make(**SERIAL_NUMBER)):
         thief = booted(again, ocpp, id_="CP2")
         assert ask(thief, "SN-7")[0]["status"] == "Rejected"
 
