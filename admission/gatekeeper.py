@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..supervisor.sessions import Sessions
     from ..transport.connection import SocketConnection
     from ..transport.gate import HandshakeRequest
+    from .applicants import Applicants
     from .credentials import Credentials
     from .security_events import SecurityEvents
     from .security_profiles import SecurityProfiles
@@ -89,9 +90,11 @@ class Gatekeeper:
         authentication: Authentication | None = None,
         compressed: Collection[str] = (),
         security_events: SecurityEvents | None = None,
+        applicants: Applicants | None = None,
         *,
         profiles: SecurityProfiles,
     ) -> None:
+        self._applicants = applicants
         self._security_events = security_events
         self._profiles = profiles
         self._authentication = authentication
@@ -269,9 +272,24 @@ class Gatekeeper:
                 return Proof(Profile.TLS if request.secure else Profile.PASSWORD)
             if isinstance(verdict, Refusal):
                 return verdict
+        if self._applicants is not None and self._applicants.decides:
+            listed = self._check_list(self._applicants, identity, request.peer)
+            if isinstance(listed, Refusal) or (listed is not None and certificate is None):
+                return listed
         if certificate is not None:
             return Proof(Profile.CERTIFICATE, certificate.flags)
         return self._check_password(request, identity)
+
+    def _check_list(self, applicants: Applicants, identity: str, peer: str) -> Refusal | Proof | None:
+        """Refuse who is not on the list; one that waits needs no password before it has been given one."""
+        if not applicants.is_known(identity) and self._others is not None:
+            # Another process may have entered it a moment ago.
+            with contextlib.suppress(StoreError, TimeoutError):
+                self._others.refresh(identity)
+        if not applicants.is_known(identity) and not applicants.apply(identity, peer):
+            return self._unknown()
+        waits = applicants.waits(identity) and not self._credentials.knows(identity)
+        return Proof(Profile.NONE) if waits and self._profiles.least(identity) == Profile.NONE else None
 
     def _check_transport(self, request: HandshakeRequest, identity: str) -> Certificate | None:
         """Return the certificate that proves who connects; None if a password must. Raises `ProfileTooLow`."""
@@ -302,11 +320,7 @@ class Gatekeeper:
             self._log(logging.WARNING, request.peer, "no password", text, request.peer, identity, least)
             return self._wrong()
         if not credentials.knows(identity):
-            return (
-                self._wrong()
-                if self._settings.auth.hide_unknown
-                else Refusal(404, "this charge point is unknown")
-            )
+            return self._unknown()
         given = read_password(request.headers.get("authorization", ""), identity)
         if given is None:
             return self._wrong()
@@ -328,6 +342,11 @@ class Gatekeeper:
     def _wrong(self) -> Refusal:
         challenge = ("WWW-Authenticate", f'Basic realm="{self._settings.auth.realm}"')
         return Refusal(401, "wrong credentials", (challenge,))
+
+    def _unknown(self) -> Refusal:
+        if self._settings.auth.hide_unknown:
+            return self._wrong()
+        return Refusal(404, "this charge point is unknown")
 
     def _ask_plugins(
         self, authentication: Authentication, request: HandshakeRequest, identity: Identity

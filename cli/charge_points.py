@@ -231,6 +231,60 @@ def remove(api: Api, *, charge_point: str) -> None:
     click.echo(f"{charge_point} is forgotten")
 
 
+def show_applicants(told: Mapping[str, Any]) -> None:
+    """Print applicants as a table."""
+    rows = [
+        (
+            row["charge_point"],
+            row["peer"] if row["connected"] else "away",
+            when(row["first_seen_at"]),
+            when(row["last_seen_at"]),
+            row["state"],
+            row["decided_by"],
+            as_json(row["boot"]) if row["boot"] else "",
+        )
+        for row in told["applicants"]
+    ]
+    show_table(
+        ("charge point", "peer", "first seen", "last seen", "state", "by", "boot"), rows, "no applicants"
+    )
+
+
+@charge_points.command("applicants")
+@click.option(
+    "--state",
+    type=click.Choice(["waiting", "approved", "rejected"]),
+    default="waiting",
+    show_default=True,
+    help="Applicants in this state.",
+)
+@shows(show_applicants)
+@asks_server
+def list_applicants(api: Api, *, state: str) -> Any:
+    """List charge points that nobody had entered, and that wait for approval (auth.unknown)."""
+    return api.get("applicants", state=state)
+
+
+@charge_points.command("approve")
+@click.argument("ids", metavar="CP...", nargs=-1, required=True)
+@asks_server
+def approve(api: Api, *, ids: tuple[str, ...]) -> None:
+    """Approve charge points: each is registered with its next BootNotification."""
+    for charge_point in ids:
+        api.change("POST", "applicants", charge_point, "approve")
+        click.echo(f"{charge_point} is approved")
+
+
+@charge_points.command("reject")
+@click.argument("ids", metavar="CP...", nargs=-1, required=True)
+@asks_server
+def reject(api: Api, *, ids: tuple[str, ...]) -> None:
+    """Reject charge points: their connections are closed, and they get no others."""
+    for charge_point in ids:
+        api.change("POST", "applicants", charge_point, "reject")
+        click.echo(f"{charge_point} is rejected")
+
+
 @charge_points.command("export")
 @JSON
 @RAW

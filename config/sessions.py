@@ -84,6 +84,14 @@ class AuthSettings(Section):
         sample='{CP1 = "SN-0001"}',
     )
     hide_unknown: bool = off("Answer an unknown id with 401 too, like a wrong password.")
+    unknown: Literal["accept", "refuse", "ask"] = setting(
+        "accept",
+        "Charge points that nobody has entered: accept them, refuse them, or let them in with the registration "
+        "Pending until a person approves them.",
+    )
+    applicants_limit: int = setting(
+        100, 'Charge points that may wait for approval, with `unknown = "ask"`; others are refused.', least=0
+    )
     authenticate_s: float = setting(
         5.0, "Seconds that a handshake waits for the verdict of a plugin's `@authenticate`.", above=0
     )

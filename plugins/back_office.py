@@ -68,6 +68,7 @@ NO_STATUS_MEMBERS = v16.StatusNotificationResponse()
 
 # Looking a member up on its class costs a Python call before 3.12.
 AVAILABLE = v16.ChargePointStatus.AVAILABLE
+PENDING = v16.RegistrationStatus.PENDING
 ACCEPTED = v16.AuthorizationStatus.ACCEPTED
 INVALID = v16.AuthorizationStatus.INVALID
 STATUSES = {str(status): status for status in v16.AuthorizationStatus}
@@ -211,7 +212,9 @@ class BackOffice(Plugin):
         # Shortened at random: charge points that booted together must not always send their heartbeats together.
         interval = round(self._interval_s * (1 - self._spread * random.random()))  # noqa: S311 - no secret
         return v16.BootNotificationResponse(
-            status=self._registration, current_time=self._now(), interval=interval
+            status=PENDING if self._waits(call) else self._registration,
+            current_time=self._now(),
+            interval=interval,
         )
 
     @passive(v16.Heartbeat)
@@ -535,6 +538,10 @@ class BackOffice(Plugin):
         kind, answer = KEPT[type(call.request)]
         self._note(call, kind)
         return answer
+
+    def _waits(self, call: Call[Any]) -> bool:
+        applicant = self._store.collections.applicants.get(call.charge_point.id)
+        return applicant is not None and applicant.state != "approved"
 
     def _note(self, call: Call[Any], kind: str) -> Event:
         event = Event(

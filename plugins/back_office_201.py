@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .. import PluginSpec, Receipt, Settings, Store
 
+PENDING = v201.RegistrationStatus.PENDING
 ENDS_OF_RESERVATIONS = {
     v201.ReservationUpdateStatus.EXPIRED: "expired",
     v201.ReservationUpdateStatus.REMOVED: "cancelled",
@@ -150,7 +151,9 @@ class BackOffice201(Plugin):
             self._store.transaction_over(call.charge_point.id, None, call.received_at, call.action)
         interval = round(self._interval_s * (1 - self._spread * random.random()))  # noqa: S311 - no secret
         return v201.BootNotificationResponse(
-            status=self._registration, current_time=self._now(), interval=interval
+            status=PENDING if self._waits(call) else self._registration,
+            current_time=self._now(),
+            interval=interval,
         )
 
     @passive(v201.Heartbeat)
@@ -279,6 +282,10 @@ class BackOffice201(Plugin):
         kind, answer = KEPT[type(call.request)]
         self._note(call, kind)
         return answer
+
+    def _waits(self, call: Call[Any]) -> bool:
+        applicant = self._store.collections.applicants.get(call.charge_point.id)
+        return applicant is not None and applicant.state != "approved"
 
     def _note(self, call: Call[Any], kind: str) -> Receipt:
         data = as_sent(call) if call.deviations else msgspec.to_builtins(call.request)

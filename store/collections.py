@@ -1,9 +1,9 @@
 """Keyed collections of records of one kind: whole in memory, and made durable by their store.
 
-Tags, reservations, charging profiles, local lists, credentials, security profiles, tokens of the HTTP API, unfinished
-tickets, facts that ended transactions, questions about ended ones, monitors, messages of displays, network profiles,
-and certificates, installed and issued, are collections: few enough for every process, read by sessions without waiting,
-changed one at a time.
+Tags, reservations, charging profiles, local lists, credentials, security profiles, applicants, tokens of the HTTP API,
+unfinished tickets, facts that ended transactions, questions about ended ones, monitors, messages of displays, network
+profiles, and certificates, installed and issued, are collections: few enough for every process, read by sessions
+without waiting, changed one at a time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 
 from .records import (
     ApiToken,
+    Applicant,
     ChargingProfile,
     Credential,
     DisplayMessage,
@@ -196,6 +197,9 @@ class Collections:
         )
         self.security_profiles: Collection[SecurityProfile] = Collection(
             "security_profiles", SecurityProfile, _of_charge_point, persist
+        )
+        self.applicants: Collection[Applicant] = Collection(
+            "applicants", Applicant, _of_charge_point, persist
         )
         self.api_tokens: Collection[ApiToken] = Collection(
             "api_tokens", ApiToken, lambda token: token.name, persist

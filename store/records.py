@@ -168,6 +168,25 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     staged: bool = False
 
 
+WAITING, APPROVED, REJECTED = "waiting", "approved", "rejected"
+"""States of an applicant."""
+
+
+class Applicant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Charge point that nobody had entered and that wants to be served, where a person decides (`auth.unknown`).
+
+    `state` is "waiting", "approved" or "rejected"; the last two say who decided, and when.
+    """
+
+    charge_point_id: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+    peer: str = ""
+    state: str = WAITING
+    decided_by: str = ""
+    decided_at: datetime | None = None
+
+
 class ApiToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Hash of a token of the HTTP API, never the token. `scope` is "read", "command" or "admin"."""
 

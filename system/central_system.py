@@ -35,6 +35,7 @@ from ..actors.runtime.timers import HubTimers, SystemClock
 from ..actors.session.commands import CommandDefaults
 from ..actors.session.directory import Directory
 from ..actors.session.tickets import TicketRegistry
+from ..admission.applicants import Applicants
 from ..admission.credentials import Credentials, PasswordChecksBusy
 from ..admission.gatekeeper import Gatekeeper
 from ..admission.security_events import SecurityEvents
@@ -45,8 +46,10 @@ from ..config.settings import Settings
 from ..protocol.payload import encode
 from ..protocol.session import Registration
 from ..protocol.versions import VERSIONS, version_named
+from ..protocol.websocket import CloseCode
 from ..remote.redis.address import process_name
 from ..store.factory import open_store
+from ..store.records import APPROVED, REJECTED
 from ..store.store import StoreError
 from ..supervisor.rules import Strategy
 from ..supervisor.sessions import Sessions
@@ -94,7 +97,7 @@ if TYPE_CHECKING:
     from ..protocol.verbs import Verb
     from ..remote.cluster.cluster import Cluster
     from ..remote.cluster.coordinator import Coordinator
-    from ..store.records import IssuedCertificate, Spooled, Transaction
+    from ..store.records import Applicant, IssuedCertificate, Spooled, Transaction
     from ..store.store import Receipt, Store
     from ..transport.tls import ServerTls
     from .bulk import Bulk
@@ -334,6 +337,14 @@ class CentralSystem(PluginSystem):
             registration_of=self._registration_of,
             id_prefix=os.urandom(4).hex(),
         )
+        self.applicants = Applicants(
+            self.store.collections.applicants,
+            unknown=settings.auth.unknown,
+            limit=settings.auth.applicants_limit,
+            is_entered=self._is_entered,
+            now=self._context.now,
+            decided=self._decided,
+        )
         self.security_events = SecurityEvents(
             self.store,
             now=self._context.now,
@@ -351,6 +362,7 @@ class CentralSystem(PluginSystem):
             compressed=self._compressed(),
             security_events=self.security_events,
             profiles=self.security_profiles,
+            applicants=self.applicants,
         )
         self._assessment = Assessment(
             self.store, self.versions, limits_of(settings.back_office), settings.naive_zone
@@ -483,6 +495,7 @@ class CentralSystem(PluginSystem):
         return limit_s + own_s if limit_s else self._children_s
 
     def _let_go(self) -> None:
+        self.applicants.stop_watching()
         self._tls_files.stop()
         self._context.log_limit.sum_up()
         for cell in self._directory:
@@ -854,7 +867,9 @@ class CentralSystem(PluginSystem):
         `status` is Accepted, Pending or Rejected; raises ValueError if it is none of them, and
         `ChargePointConnected` for one that is connected, whose BootNotification decides. OCPP 1.6, 4.2.
         """
-        return self._operations.register(charge_point_id, status)
+        receipt = self._operations.register(charge_point_id, status)
+        self.applicants.forget(charge_point_id)  # entered by hand
+        return receipt
 
     @from_any_thread
     def forget(self, charge_point_id: str) -> Receipt:
@@ -863,7 +878,9 @@ class CentralSystem(PluginSystem):
         Its transactions and other records stay. Raises `ChargePointConnected` for one
         that is connected.
         """
-        return self._operations.forget(charge_point_id)
+        receipt = self._operations.forget(charge_point_id)
+        self.applicants.forget(charge_point_id)
+        return receipt
 
     @from_any_thread
     def plugins(self) -> list[dict[str, Any]]:
@@ -976,6 +993,22 @@ class CentralSystem(PluginSystem):
         self._durable_events.retry(number)
 
     @from_any_thread
+    def approve(self, charge_point_id: str, *, by: str) -> Receipt:
+        """Approve a charge point that waits for it: it is registered with its next BootNotification.
+
+        One that is connected is asked for that. Raises `ApplicantNotFound`.
+        """
+        return self.applicants.decide(charge_point_id, approved=True, by=by)
+
+    @from_any_thread
+    def reject(self, charge_point_id: str, *, by: str) -> Receipt:
+        """Reject a charge point that waits to be approved, or was: its connection is closed, and it gets no other.
+
+        Raises `ApplicantNotFound`.
+        """
+        return self.applicants.decide(charge_point_id, approved=False, by=by)
+
+    @from_any_thread
     def quarantined(self) -> list[dict[str, Any]]:
         """List the plugins in quarantine: name, last crash, number of quarantines."""
         return self._operations.quarantined()
@@ -1068,16 +1101,27 @@ class CentralSystem(PluginSystem):
             self._spool.connected(charge_point_id)
 
     def _registration_of(self, charge_point_id: str) -> Registration | None:
+        if self.applicants.waits(charge_point_id):
+            return Registration.PENDING
         stored = self.store.registration(charge_point_id)
         return Registration(stored.status) if stored is not None else None
 
+    def _decided(self, applied: Applicant) -> None:
+        """Carry out a decision of any process about a charge point that is connected here."""
+        cell = self._directory.find(applied.charge_point_id)
+        if cell is None or cell.newest is None:
+            return
+        if applied.state == REJECTED:
+            cell.newest.close(CloseCode.POLICY_VIOLATION, "not approved")
+        elif applied.state == APPROVED and cell.charge_point.registration is not Registration.ACCEPTED:
+            self._pool.spawn(self.trigger, applied.charge_point_id, "BootNotification")
+
     def _may_be_a_charge_point(self, identity: str) -> bool:
         """Return whether this process knows a charge point, without asking the database."""
-        return (
-            self.credentials.knows(identity)
-            or self._directory.find(identity) is not None
-            or self.store.registration(identity) is not None
-        )
+        return self._is_entered(identity) or self._directory.find(identity) is not None
+
+    def _is_entered(self, identity: str) -> bool:
+        return self.credentials.knows(identity) or self.store.registration(identity) is not None
 
     def _stage_key(self, charge_point_id: str, key: str | bytes) -> None:
         """Let a key count that is being sent, beside the session: one of the settings may have to be hashed."""

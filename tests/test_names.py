@@ -29,8 +29,9 @@ from chargehand.simulator import ChargePoint as SimulatedChargePoint
 from chargehand.simulator.transactions import Transaction as SimulatedTransaction
 from chargehand.simulator.v201.transactions import StationTransaction
 from chargehand.store.events import EVENTS
+from chargehand.store.records import Applicant
 from chargehand.system.local_lists import LocalListUpdate
-from chargehand.web import accepted_state, reports, station_settings, tags, variables, views
+from chargehand.web import accepted_state, applicants, keys, reports, station_settings, tags, variables, views
 from chargehand.web.openapi import describe
 
 BY_ID = {"charge_point", "ticket", "bulk"}
@@ -62,6 +63,8 @@ SHOWN: list[tuple[Callable[..., Any], tuple[type, ...], set[str]]] = [
     (station_settings.display_message, (chargehand.DisplayMessage,), set()),
     (station_settings.network_profile, (chargehand.NetworkProfile,), set()),
     (accepted_state.sent, (LocalListUpdate,), set()),
+    (applicants.applicant, (Applicant, ChargePoint), set()),
+    (keys.key_facts, (chargehand.Credential,), {"new_key_since"}),  # the time of the one behind it
     (reports.report, (chargehand.Report,), set()),
     (reports.part, (chargehand.ReportPart,), set()),
     (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
+from ..admission.applicants import ApplicantNotFound
 from ..admission.credentials import PasswordChecksBusy
 from ..protocol.errors import InvalidPayload
 from ..protocol.verbs import VerbRefused
@@ -24,6 +25,7 @@ from ..system.certificates import CertificateNotFound
 from ..system.local_lists import LocalListsNotSupported, LocalListSyncRunning
 from ..system.variables import VariablesNotSupported
 from .accepted_state import ChargingProfilesResource, LocalListResource, Reservations
+from .applicants import ApplicantsResource
 from .bulk import BulkResource
 from .by_hand import ByHandResource
 from .certificates import InstalledCertificates, IssuedCertificatesResource
@@ -144,6 +146,10 @@ def _add_charge_points(app: falcon.App[RawPathRequest, falcon.Response], system:
     app.add_route(f"{one}/meter-readings", charge_points, suffix="readings")
     app.add_route(f"{one}/password", Passwords(system))
     app.add_route(f"{ROOT}/keys", Keys(system))
+    applicants = ApplicantsResource(system)
+    app.add_route(f"{ROOT}/applicants", applicants)
+    app.add_route(f"{ROOT}/applicants/{{charge_point:segment}}/approve", applicants, suffix="approve")
+    app.add_route(f"{ROOT}/applicants/{{charge_point:segment}}/reject", applicants, suffix="reject")
     app.add_route(f"{ROOT}/security-events", SecurityEventsResource(system))
     app.add_route(f"{one}/reports", reports)
     app.add_route(f"{one}/reports/{{number:segment}}", reports, suffix="one")
@@ -192,6 +198,7 @@ def _add_error_handlers(app: falcon.App[RawPathRequest, falcon.Response]) -> Non
     app.add_error_handler(TransactionClosed, reporter(409, "Closed already"))
     app.add_error_handler(WrongFigures, reporter(422, "Wrong figures"))
     app.add_error_handler(ReportNotFound, reporter(404, "Unknown report"))
+    app.add_error_handler(ApplicantNotFound, reporter(404, "Unknown applicant"))
     app.add_error_handler(DeadLetterNotFound, reporter(404, "Not a dead letter"))
     app.add_error_handler(NotAttachable, reporter(409, "Not attachable"))
     app.add_error_handler(TooManyStops, reporter(409, "Too many stops"))

@@ -159,6 +159,18 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                     limit=LIMIT,
                 )
             },
+            f"{root}/applicants": {
+                "get": _read(
+                    "Charge points that nobody had entered, and that wait for approval",
+                    state={
+                        "type": "string",
+                        "enum": ["waiting", "approved", "rejected"],
+                        "default": "waiting",
+                    },
+                )
+            },
+            f"{root}/applicants/{{charge_point}}/approve": {"post": _about_applicant("Approve")},
+            f"{root}/applicants/{{charge_point}}/reject": {"post": _about_applicant("Reject")},
             f"{root}/keys": {
                 "get": _read(
                     "Charge points with a key in the store; no key is shown", waiting=FLAG | {"default": 0}
@@ -517,6 +529,10 @@ def _set_password() -> dict[str, Any]:
     )
     properties = {"password": TEXT | {"minLength": 1, "maxLength": 256, "description": said}}
     return described | {"requestBody": _body(OBJECT | {"properties": properties, "required": ["password"]})}
+
+
+def _about_applicant(word: str) -> dict[str, Any]:
+    return _change(f"{word} a charge point that has applied", "charge_point")
 
 
 def _remove_password() -> dict[str, Any]:
