@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from .config.settings import HttpSettings as HttpSettings
     from .config.settings import LogSettings as LogSettings
     from .config.settings import PluginSettings as PluginSettings
+    from .config.settings import ProxySettings as ProxySettings
     from .config.settings import RedisSettings as RedisSettings
     from .config.settings import ReportSettings as ReportSettings
     from .config.settings import Settings as Settings
@@ -239,6 +240,7 @@ _MODULES = {
     "HttpSettings": ".config.settings",
     "LogSettings": ".config.settings",
     "PluginSettings": ".config.settings",
+    "ProxySettings": ".config.settings",
     "RedisSettings": ".config.settings",
     "ReportSettings": ".config.settings",
     "Settings": ".config.settings",

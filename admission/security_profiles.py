@@ -130,7 +130,8 @@ class SecurityProfiles:
 
     def wrong_name(self, charge_point_id: str, certificate: Certificate) -> str:
         """Say why a certificate is not that of a charge point; empty if it is. May switch greenlets."""
-        if not certificate.not_before <= self._now() <= certificate.not_after:
+        begins, ends, now = certificate.not_before, certificate.not_after, self._now()
+        if (begins is not None and now < begins) or (ends is not None and ends < now):
             # Resumed sessions of TLS have been valid when they began.
             return f"its certificate of {certificate.subject} is not valid at this time"
         names: Ids[str] = certificate.names

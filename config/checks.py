@@ -4,7 +4,7 @@ One rule: a check reads finished settings and returns words. Never resolves a na
 """
 
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from .errors import ConfigError
 from .keys import InvalidKey, read_key
@@ -16,6 +16,7 @@ def conflicts(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
     """Faults between settings, each with the other settings (`section.key`) that take part in it."""
     supervision = settings.supervision
     yield from _tls(settings)
+    yield from _proxy(settings)
     yield from _authority(settings)
     if supervision.backoff_max_s < supervision.backoff_min_s:
         text = f"must be at least supervision.backoff_min_s, which is {supervision.backoff_min_s:g}"
@@ -46,12 +47,8 @@ def _tls(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
         yield (("tls", "client_ca"), "serves nothing without tls.certificate"), ("tls.certificate",)
     if tls.client_crl and not tls.client_ca:
         yield (("tls", "client_ca"), "missing, though tls.client_crl is given"), ("tls.client_crl",)
-    if settings.auth.security_profile > 1 and not tls.pairs:
-        text = f"{settings.auth.security_profile} lets nobody in without tls.certificate"
-        yield (("auth", "security_profile"), text), ("tls.certificate",)
-    elif settings.auth.security_profile > 2 and not tls.client_ca:
-        text = f"{settings.auth.security_profile} lets nobody in without tls.client_ca"
-        yield (("auth", "security_profile"), text), ("tls.client_ca",)
+    if not settings.proxy.trusted:  # else they may end TLS, and ask for certificates
+        yield from _profiles(settings)
     if settings.http.tls and not tls.pairs:
         yield (("http", "tls"), "true needs tls.certificate"), ("tls.certificate",)
 
@@ -63,6 +60,30 @@ def _authority(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
         yield (("ca", "passphrase_file"), "given beside ca.passphrase"), ("ca.passphrase",)
     if ca.folder and not (ca.passphrase or ca.passphrase_file):
         yield (("ca", "passphrase"), "missing, though ca.folder is given"), ("ca.folder",)
+
+
+def _profiles(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
+    """Yield the least security profiles that nobody could show."""
+    tls, profile = settings.tls, settings.auth.security_profile
+    if profile > 1 and not tls.pairs:
+        text = f"{profile} lets nobody in without tls.certificate"
+        yield (("auth", "security_profile"), text), ("tls.certificate",)
+    elif profile > 2 and not tls.client_ca:
+        text = f"{profile} lets nobody in without tls.client_ca"
+        yield (("auth", "security_profile"), text), ("tls.client_ca",)
+
+
+def _proxy(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
+    """Yield the conflicts of settings for proxies in front."""
+    proxy = settings.proxy
+    if (proxy.headers or proxy.protocol != "none") and not proxy.trusted:
+        text = "missing: only proxies with these addresses are believed"
+        yield (("proxy", "trusted"), text), ("proxy.protocol", "proxy.headers")
+    for number, network in enumerate(proxy.trusted):
+        try:
+            ip_network(network)
+        except ValueError as error:
+            yield (("proxy", "trusted", str(number)), str(error)), ()
 
 
 def _shared(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:

@@ -117,6 +117,25 @@ class TlsSettings(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings(Section):
+    """Proxies in front of ws and wss, which tell who has connected to them."""
+
+    trusted: tuple[str, ...] = setting(
+        (),
+        "Addresses or networks of the proxies; only they are believed.",
+        pattern=r"[0-9A-Fa-f.:]+(/[0-9]+)?",
+        wanted="an address or a network",
+        sample='["10.0.0.7", "10.1.0.0/16"]',
+    )
+    protocol: Literal["none", "v2"] = setting(
+        "none", "Header of the PROXY protocol that each connection of them begins with: none, or version 2."
+    )
+    headers: bool = off(
+        "Believe their headers X-Forwarded-For, X-Forwarded-Proto, X-SSL-Client-Verify and X-SSL-Client-Cert."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisionSettings(Section):
     """Supervision: restarts, circuit breakers, quarantine, redelivery, watchdog."""
 
@@ -415,6 +434,7 @@ class Settings(Section):
         'Plugins of chargehand itself, as "package.module:Class", behind those of `plugins`; they answer the rest.',
     )
     tls: TlsSettings = made(TlsSettings, "The wss endpoint.")
+    proxy: ProxySettings = made(ProxySettings, "Proxies in front of ws and wss.")
     auth: AuthSettings = made(AuthSettings, "Who may connect.")
     sessions: SessionSettings = made(SessionSettings, "The session of each charge point, and its limits.")
     ca: CaSettings = made(CaSettings, "The certificate authority, which signs for charge points.")

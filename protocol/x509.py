@@ -71,14 +71,15 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Facts of a certificate. `names` are its common names and its alternative names, of which one names its owner.
 
     `subject_serial` is the attribute serialNumber of its subject, `serial_number` its own number in hexadecimal digits;
-    `flags` are departures from what RFC 5280 asks of a certificate for TLS.
+    `flags` are departures from what RFC 5280 asks of a certificate for TLS. Times are None, and texts empty, where a
+    proxy tells only the name.
     """
 
     subject: str
     issuer: str
     serial_number: str
-    not_before: dt.datetime
-    not_after: dt.datetime
+    not_before: dt.datetime | None
+    not_after: dt.datetime | None
     key: str
     fingerprint: str
     names: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from ..supervisor.rules import Policy, Strategy
 from ..supervisor.sessions import Sessions, SessionSupervisor
 from ..supervisor.supervisor import Supervisor
 from ..transport.greenlet_transport import GreenletTransport
+from ..transport.proxies import Proxies
 from ..transport.reactor_transport import ReactorTransport
 from ..transport.server import WebSocketServer
 from .cluster_plugins import ClusterPlugin, ClusterPlugins
@@ -301,6 +302,7 @@ class Tree:
             tls=tls,
             pool=self.pool,
             share_port=self.share_ports,
+            proxies=Proxies(self.settings.proxy) if self.settings.proxy.trusted else None,
         )
 
 

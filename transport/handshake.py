@@ -36,10 +36,12 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
 
     server: WebSocketServer
     socket: Any
+    client_address: Any
     websocket: Any
     detached = False  # the socket was handed to the transport
     offered = ""
     tls: TlsFacts | None = None
+    told: TlsFacts | None = None  # by a proxy, before the request
     failed = False  # noted once only
     lost = False  # the client had gone when something was sent to it
     ignored_socket_errors = ()  # the base class ignores some; here every failure is noted
@@ -122,12 +124,32 @@ class Handshake(WebSocketHandler):  # type: ignore[misc]
         if self.content_length:
             return Refusal(400, "a request that opens a WebSocket has no body")
         self.offered = headers.get("sec-websocket-protocol", "")
-        self.tls = facts_of(self.socket) if hasattr(self.socket, "getpeercert") else None
+        try:
+            self.tls = self._tls_facts(headers)
+        except ValueError as error:
+            return Refusal(400, f"the headers of a proxy cannot be read: {error}")
         path = self.path.partition("?")[0]
         if not path.startswith("/"):
             # A proxy may send a whole URL. RFC 9112, section 3.2.2.
             path = "/" + path.partition("://")[2].partition("/")[2]
         return self.server.gate.admit(HandshakeRequest(path, headers, self._peer(), self.tls))
+
+    def _tls_facts(self, headers: dict[str, str]) -> TlsFacts | None:
+        """Return the facts of TLS: what a proxy has told, else those of the socket. Raises ValueError."""
+        proxies = self.server.proxies
+        if self.told is None and proxies is not None and proxies.headers and proxies.trusts(self._host()):
+            forwarded = proxies.forwarded(headers)
+            if forwarded is not None:
+                if forwarded.host:
+                    self.client_address = (forwarded.host, 0)
+                return forwarded.tls
+        if self.told is not None:
+            return self.told
+        return facts_of(self.socket) if hasattr(self.socket, "getpeercert") else None
+
+    def _host(self) -> str:
+        address = self.client_address
+        return str(address[0]) if isinstance(address, tuple) else ""
 
     def _read_headers(self) -> dict[str, str]:
         """Return the headers by name in lower case; repeated ones are joined (RFC 9110, section 5.3)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl
 from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
@@ -14,9 +13,11 @@ from .handshake import Handshake
 from .shared_port import listen
 
 if TYPE_CHECKING:
+    from ..protocol.x509 import TlsFacts
     from .connection import SocketConnection
     from .gate import Gate
     from .outbox_socket import SharedTimers
+    from .proxies import Proxies
     from .tls import ServerTls
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class WebSocketServer(WSGIServer):
         tls: ServerTls | None = None,
         pool: Any = "default",
         share_port: bool = False,
+        proxies: Proxies | None = None,
     ) -> None:
         options: dict[str, Any] = {} if tls is None else {"ssl_context": tls.loaded.context}
         super().__init__(
@@ -63,6 +65,7 @@ class WebSocketServer(WSGIServer):
         )
         self._share_port = share_port
         self._tls = tls
+        self.proxies = proxies
         self.gate = gate
         self.transport = transport
         self.limits: Any = limits
@@ -82,31 +85,63 @@ class WebSocketServer(WSGIServer):
 
     def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> Any:
         """Do the TLS handshake within its time limit; log a failure in one line, without a traceback."""
-        peer = f"{address[0]}:{address[1]}"
         tls: Any = self._tls
+        told = None
         try:
             with gevent.Timeout(self.limits.handshake_timeout_s):
                 # A silent client costs no state of TLS, which is several times as much as its greenlet.
                 wait_read(client_socket.fileno())
+                if self._has_introduction(address):
+                    address, told = self._introduction(client_socket, address)
                 wrapped = tls.loaded.context.wrap_socket(client_socket, server_side=True)
-        except (OSError, ssl.SSLError) as error:
-            self.gate.handshake_failed(peer, f"TLS: {error}")
+        except (OSError, ValueError) as error:
+            self.gate.handshake_failed(_peer(address), f"TLS: {error}")
             client_socket.close()
             return None
         except gevent.Timeout:
-            self.gate.handshake_failed(peer, "TLS: the handshake was not finished in time")
+            self.gate.handshake_failed(_peer(address), "TLS: the handshake was not finished in time")
             client_socket.close()
             return None
         taken = False
         try:
-            taken = self.handle(wrapped, address)
+            taken = self._serve(wrapped, address, told)
         finally:
             if not taken:
                 wrapped.close()
         return taken
 
     def handle(self, sock: Any, address: Any) -> Any:
-        """Serve one HTTP request; return whether its socket belongs to a connection now."""
+        """Serve one HTTP request without TLS; return whether its socket belongs to a connection now."""
+        told = None
+        if self._has_introduction(address):
+            try:
+                with gevent.Timeout(self.limits.handshake_timeout_s):
+                    address, told = self._introduction(sock, address)
+            except (OSError, ValueError) as error:
+                self.gate.handshake_failed(_peer(address), f"PROXY: {error}")
+                return False
+            except gevent.Timeout:
+                self.gate.handshake_failed(_peer(address), "PROXY: the header did not come in time")
+                return False
+        return self._serve(sock, address, told)
+
+    def _has_introduction(self, address: Any) -> bool:
+        """Return whether a connection begins with a header of the PROXY protocol."""
+        proxies = self.proxies
+        return proxies is not None and proxies.protocol == "v2" and proxies.trusts(address[0])
+
+    def _introduction(self, sock: Any, address: Any) -> tuple[Any, TlsFacts | None]:
+        """Read that header; return the address of the client, and its TLS that the proxy has ended."""
+        proxies: Any = self.proxies
+        told = proxies.introduction(sock)
+        return told.address or address, told.tls
+
+    def _serve(self, sock: Any, address: Any, told: TlsFacts | None) -> Any:
         handshake = Handshake(sock, address, self)
+        handshake.told = told
         handshake.handle()
         return handshake.detached
+
+
+def _peer(address: Any) -> str:
+    return f"{address[0]}:{address[1]}"

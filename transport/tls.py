@@ -97,7 +97,7 @@ class ServerTls:
             return
         for file, certificates in (*self.loaded.certificates, *self.loaded.client_cas):
             for one in certificates:
-                if one.not_after - now <= warn:
+                if one.not_after is not None and one.not_after - now <= warn:
                     yield ExpiringFile(file, f"certificate {one.subject}", one.not_after)
         for file, lists in self.loaded.revocation_lists:
             for each in lists:

@@ -8,6 +8,7 @@ from chargehand.config.sessions import AuthSettings, CaSettings, SessionSettings
 from chargehand.config.settings import (
     HttpSettings,
     PluginSettings,
+    ProxySettings,
     RedisSettings,
     Settings,
     SupervisionSettings,
@@ -54,6 +55,22 @@ def test_a_forgotten_section_is_a_fault_and_not_the_default():
             "tls.client_ca: missing, though tls.client_crl is given",
         ),
         (Settings(http=HttpSettings(tls=True)), "http.tls: true needs tls.certificate"),
+        (
+            Settings(auth=AuthSettings(security_profile=2)),
+            "auth.security_profile: 2 lets nobody in without tls.certificate",
+        ),
+        (
+            Settings(auth=AuthSettings(security_profile=3), tls=TlsSettings(certificate="c", key="k")),
+            "auth.security_profile: 3 lets nobody in without tls.client_ca",
+        ),
+        (
+            Settings(proxy=ProxySettings(headers=True)),
+            "proxy.trusted: missing: only proxies with these addresses are believed",
+        ),
+        (
+            Settings(proxy=ProxySettings(trusted=("10.0.0.1/8",))),
+            "proxy.trusted.0: 10.0.0.1/8 has host bits set",
+        ),
         (Settings(tls=TlsSettings(plain=False)), "tls.plain: false serves nothing without tls.certificate"),
         (
             Settings(supervision=SupervisionSettings(backoff_max_s=0.1)),
@@ -80,6 +97,7 @@ def test_settings_that_contradict_each_other_are_refused(settings, fault):
         Settings(http=HttpSettings(port=9000)),
         Settings(host="127.0.0.2", http=HttpSettings(enabled=True, port=9000)),
         Settings(tls=TlsSettings(certificate="c", key="k", port=9000, plain=False)),
+        Settings(auth=AuthSettings(security_profile=3), proxy=ProxySettings(trusted=("10.0.0.1",))),
     ],
 )
 def test_ports_that_never_meet_are_fine(settings):

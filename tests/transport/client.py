@@ -4,10 +4,13 @@ Rule: it sends given bytes and reports the answer; it knows no more of HTTP than
 """
 
 import contextlib
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 
 import gevent
 import gevent.socket
+import gevent.ssl
 
 from chargehand.protocol.websocket import Codec, Role
 
@@ -50,6 +53,12 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self.socket = gevent.socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+
+    def secures(self, trust: Path) -> None:
+        """Speak TLS from now on, with a server that has this certificate."""
+        context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(str(trust))
+        self.socket = context.wrap_socket(self.socket, server_hostname="127.0.0.1")
 
     def sends(self, data: bytes) -> None:
         self.socket.sendall(data)

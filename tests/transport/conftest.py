@@ -1,13 +1,11 @@
 """Server on a free port of this machine, with a gate that a test can inspect."""
 
 import logging
-import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gevent.ssl
 import pytest
 from gevent.pool import Pool
 
@@ -16,6 +14,7 @@ from chargehand.config.sessions import SessionSettings
 from chargehand.transport.connection import SocketConnection
 from chargehand.transport.gate import Admission, HandshakeRequest, Refusal
 from chargehand.transport.greenlet_transport import GreenletTransport
+from chargehand.transport.proxies import Proxies
 from chargehand.transport.reactor_transport import ReactorTransport
 from chargehand.transport.server import WebSocketServer
 from chargehand.transport.tls import ServerTls
@@ -65,7 +64,9 @@ class FakeGate:
 class ServerHarness:
     """Server, its gate and its clients."""
 
-    def __init__(self, transport: str, tls: ServerTls | None = None, **limits: Any) -> None:
+    def __init__(
+        self, transport: str, tls: ServerTls | None = None, proxies: Proxies | None = None, **limits: Any
+    ) -> None:
         self.gate = FakeGate()
         self.timers = HubTimers(SystemClock())
         self.pool = Pool()  # what serves requests; empty when nothing is under way
@@ -78,6 +79,7 @@ class ServerHarness:
             timers=self.timers,
             tls=tls,
             pool=self.pool,
+            proxies=proxies,
         )
         self.server.start()
 
@@ -90,9 +92,7 @@ class ServerHarness:
         client = Client(self.port)
         self.clients.append(client)
         if trust is not None:
-            context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.load_verify_locations(str(trust))
-            client.socket = context.wrap_socket(client.socket, server_hostname="127.0.0.1")
+            client.secures(trust)
         return client
 
     def only_connection(self) -> SocketConnection:
