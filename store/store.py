@@ -87,7 +87,10 @@ class Receipt:
         self.done = True
         self.error = error
         callbacks, self._callbacks = self._callbacks, []
-        _call_all(callbacks, error)
+        if len(callbacks) == 1:
+            callbacks[0](error)
+        elif callbacks:
+            _call_all(callbacks, error)
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Return when it is durable; switches greenlets, or blocks a native thread.

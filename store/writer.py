@@ -78,7 +78,10 @@ class PendingWrite(Receipt):
     __slots__ = ("failure", "kind", "row")
 
     def __init__(self, kind: Kind, row: Row) -> None:
-        super().__init__()
+        # As the parent's, whose call would cost more.
+        self.done = False
+        self.error = None
+        self._callbacks = []
         self.kind = kind
         self.row = row
         self.failure: Exception | None = None
@@ -140,7 +143,10 @@ class Writer:
     def append(self, kind: Kind, row: Row) -> Receipt:
         """Hand over a row to be stored; its receipt is settled when it is durable."""
         job = PendingWrite(kind, row)
-        self._hand_over(job)
+        if self._waking and not self._stopping:  # it comes with those before, as most do
+            self._jobs.append(job)
+        else:
+            self._hand_over(job)
         return job
 
     def ask(self, read: Callable[[Any], Any]) -> Any:
@@ -203,7 +209,11 @@ class Writer:
         done = self._done
         try:
             while done:
-                self._finish(done.popleft())
+                job = done.popleft()
+                if type(job) is PendingWrite:  # as most are
+                    job.settle(job.failure)
+                else:
+                    self._finish(job)
         finally:
             if done:  # a callback has raised: the hub prints that, and the other callbacks run
                 self._loop.run_callback(self._settle)
