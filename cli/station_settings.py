@@ -8,6 +8,7 @@ import click
 
 from .accepted_state import CHARGE_POINT, listed
 from .api import asks_server
+from .escape import as_json
 from .output import show_next, show_table, shows
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ def show_display_messages(told: Mapping[str, Any]) -> None:
 
 def show_network_profiles(told: Mapping[str, Any]) -> None:
     """Print network profiles as a table, and that there are more."""
-    lines = [[row[name] for name in NETWORK_PROFILES] for row in told["network_profiles"]]
+    lines = [
+        [row["slot"], row["charge_point"], row["accepted_at"], as_json(row["data"])]
+        for row in told["network_profiles"]
+    ]
     show_table(NETWORK_PROFILES, lines, "no network profile is known")
     show_next(told)
 

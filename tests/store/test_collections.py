@@ -7,7 +7,14 @@ import pytest
 
 from chargehand import StoreError
 from chargehand.store.collections import Collection, Collections, tag_key
-from chargehand.store.records import Reservation, Tag
+from chargehand.store.records import (
+    ChargingProfile,
+    DisplayMessage,
+    Monitor,
+    NetworkProfile,
+    Reservation,
+    Tag,
+)
 from chargehand.store.store import Receipt
 
 NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
@@ -107,3 +114,23 @@ def test_the_tag_of_a_token_is_that_of_its_type_or_of_any():
     assert (find("T1", "ISO14443"), find("T1", "eMAID"), find("T1")) == (card, any_, any_)
     collections.tags.remove(tag_key("T1"))
     assert (find("T1", "ISO14443"), find("T1", "eMAID"), find("T1")) == (card, None, card)
+
+
+def test_settings_of_stations_are_found_again_when_a_store_is_opened_again(opened):
+    at = {"charge_point_id": "CP1", "accepted_at": NOW}
+    monitor = Monitor(monitor_id=7, variable="A.B", kind="Delta", value=1.5, severity=0, ours=True, **at)
+    message = DisplayMessage(message_id=3, text="Hello", priority="InFront", data={"id": 3}, **at)
+    network = NetworkProfile(slot=1, data={"securityProfile": 2}, **at)
+    limit = ChargingProfile(id=5, connector_id=0, stack_level=0, purpose="X", **at)
+    other = msgspec.structs.replace(limit, source="EMS")
+    books = opened().collections
+    books.monitors.put(monitor)
+    books.display_messages.put(message)
+    books.network_profiles.put(network)
+    books.profiles.put(limit)
+    books.profiles.put(other).wait(5.0)
+    again = opened().collections
+    assert again.monitors.of("CP1") == [monitor]
+    assert again.display_messages.of("CP1") == [message]
+    assert again.network_profiles.of("CP1") == [network]
+    assert sorted(again.profiles.of("CP1"), key=lambda one: one.source) == [limit, other]
