@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EXPORTED = (
     "name", "component", "component_instance", "evse", "connector", "variable", "instance", "attribute", "value",
     "mutability", "persistent", "constant", "unit", "data_type", "min_limit", "max_limit", "values_list",
-    "supports_monitoring", "updated_at",
+    "supports_monitoring", "monitor_ids", "updated_at",
 )  # fmt: skip
 TIMEOUT_S = 30.0
 """Seconds that a charge point has for each answer, and for a report."""

@@ -70,7 +70,7 @@ SHOWN: list[tuple[Callable[..., Any], tuple[type, ...], set[str]]] = [
     (
         variables.variable,
         (chargehand.StoredVariable, chargehand.VariableName, VariableAccess, VariableCharacteristics),
-        set(),
+        {"monitor_ids"},  # monitors are records of their own
     ),
 ]
 

@@ -22,7 +22,7 @@ from .verbs import note_version
 from .views import encode, outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import falcon
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 COLUMNS = (
     "name", "component", "component_instance", "evse", "connector", "variable", "instance", "attribute", "value",
     "mutability", "persistent", "constant", "unit", "data_type", "min_limit", "max_limit", "values_list",
-    "supports_monitoring", "updated_at",
+    "supports_monitoring", "monitor_ids", "updated_at",
 )  # fmt: skip
 """Members of a variable, in the order of the columns of its CSV."""
 CSV = "text/csv; charset=utf-8"
@@ -60,8 +60,8 @@ class Change(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     attribute: str = ACTUAL
 
 
-def variable(record: StoredVariable) -> dict[str, Any]:
-    """Show a variable; what no report has told is null."""
+def variable(record: StoredVariable, monitor_ids: Sequence[int] = ()) -> dict[str, Any]:
+    """Show a variable; what no report has told is null. `monitor_ids` are those of its monitors, as they are known."""
     access, kind, name = record.access, record.characteristics, record.name
     return {
         "name": name.text,
@@ -82,6 +82,7 @@ def variable(record: StoredVariable) -> dict[str, Any]:
         "max_limit": None if kind is None else kind.max_limit,
         "values_list": None if kind is None else kind.values_list,
         "supports_monitoring": None if kind is None else kind.supports_monitoring,
+        "monitor_ids": list(monitor_ids),
         "updated_at": record.updated_at,
     }
 
@@ -102,8 +103,15 @@ class VariablesResource(Resource):
         query = Query(request, "search", "attribute", "limit")
         limit = query.whole("limit", default=MAX_LIMIT, most=MAX_LIMIT)
         found = self._found(charge_point, query, limit + 1)
-        shown = viewed(variable(one) for one in found[:limit])
+        shown = viewed(self._views(charge_point, found[:limit]))
         answer(response, {"variables": shown, "more": len(found) > limit})
+
+    def _views(self, charge_point: str, found: Sequence[StoredVariable]) -> Iterator[dict[str, Any]]:
+        monitors: dict[str, list[int]] = {}
+        for monitor in self._system.store.collections.monitors.of(charge_point):
+            monitors.setdefault(monitor.variable.lower(), []).append(monitor.monitor_id)
+        for one in found:
+            yield variable(one, monitors.get(one.name.key, ()))
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Delete the stored variables of a charge point."""
@@ -117,7 +125,7 @@ class VariablesResource(Resource):
         """Export the stored variables of a charge point, as JSON or (`format=csv`) CSV."""
         query = Query(request, "search", "attribute", "format")
         as_csv = query.choice("format", "json", "csv") == "csv"
-        rows = map(variable, self._found(charge_point, query, MAX_LIMIT))
+        rows = self._views(charge_point, self._found(charge_point, query, MAX_LIMIT))
         if as_csv:
             response.data = written(rows)
             response.content_type = CSV
@@ -242,4 +250,6 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return guarded(escaped(value))
+    if isinstance(value, list):
+        return "; ".join(map(str, value))
     return encode(value).decode().strip('"')

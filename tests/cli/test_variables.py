@@ -26,6 +26,7 @@ VARIABLE = {
     "max_limit": "9",
     "values_list": "",
     "supports_monitoring": True,
+    "monitor_ids": [3, 4],
     "updated_at": "2026-01-01T00:00:00Z",
 }
 RESULT = {"name": "C.One", "attribute": "Actual", "status": "Accepted", "value": "5", "reason": ""}

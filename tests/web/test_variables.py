@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from chargehand import VariableName
+from chargehand import Monitor, VariableName
 from chargehand.protocol.device_model import ToldVariable, VariableAccess, VariableCharacteristics
 from chargehand.simulator.v201 import Station
 
@@ -65,11 +65,31 @@ def test_a_variable_is_shown_with_all_that_was_told(client, put):
                 "max_limit": "",
                 "values_list": "a,b",
                 "supports_monitoring": False,
+                "monitor_ids": [],
                 "updated_at": "2026-01-01T00:00:00Z",
             }
         ],
         "more": False,
     }
+
+
+def test_a_variable_has_the_numbers_of_its_monitors(client, system, put):
+    put(One="1", Two="2")
+    for number, name in ((7, "1/0/c.ONE"), (8, "1/0/C.One"), (9, "1/0/C.Three")):
+        monitor = Monitor(
+            monitor_id=number,
+            charge_point_id="CP1",
+            variable=name,
+            kind="Delta",
+            value=1.0,
+            severity=5,
+            accepted_at=NOW,
+        )
+        system.store.collections.monitors.put(monitor)
+    found = client.simulate_get(f"{ROOT}/CP1/variables").json["variables"]
+    assert [one["monitor_ids"] for one in found] == [[7, 8], []]
+    exported = client.simulate_get(f"{ROOT}/CP1/variables/export", params={"format": "csv"})
+    assert next(csv.DictReader(io.StringIO(exported.text)))["monitor_ids"] == "7; 8"
 
 
 def test_variables_are_searched_limited_and_forgotten(client, put):
