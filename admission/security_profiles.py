@@ -50,8 +50,8 @@ class ProfileTooLow(Exception):
 class SecurityProfiles:
     """Least profiles of charge points: that of the settings, and those in the store, where they are higher.
 
-    `serial_numbers_of` returns what a charge point has told of its serial numbers; it may switch greenlets. Belongs to
-    the hub's thread.
+    `serial_numbers_of` returns what a charge point has told of its serial numbers; it may switch greenlets.
+    `is_revoked` tells if a certificate was revoked here, whatever revocation lists say. Belongs to the hub's thread.
     """
 
     def __init__(
@@ -60,11 +60,13 @@ class SecurityProfiles:
         book: Collection[SecurityProfile],
         *,
         serial_numbers_of: Callable[[str], Ids[str]] = lambda _: (),
+        is_revoked: Callable[[Certificate], bool] = lambda _: False,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         self._auth = auth
         self._book = book
         self._serial_numbers_of = serial_numbers_of
+        self._is_revoked = is_revoked
         self._now = now
 
     def stored(self, charge_point_id: str) -> SecurityProfile | None:
@@ -114,6 +116,11 @@ class SecurityProfiles:
             raise ProfileTooLow(f"{what}, and connects without TLS")
         certificate = None if tls is None else tls.certificate
         if certificate is not None:
+            if self._is_revoked(certificate):
+                number = certificate.serial_number
+                raise ProfileTooLow(
+                    f"charge point {charge_point_id} shows the certificate {number}, which is revoked"
+                )
             wrong = self.wrong_name(charge_point_id, certificate)
             if not wrong:
                 return certificate

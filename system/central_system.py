@@ -216,6 +216,7 @@ class CentralSystem(PluginSystem):
         self._commands.open()
         self._timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
         self._tls_files.start()
+        self._issued.start()
         watchdog_s = self.settings.supervision.watchdog_s
         if watchdog_s > 0:
             # What is on standard error is the host's affair; the program has asked for it.
@@ -262,10 +263,12 @@ class CentralSystem(PluginSystem):
             required=settings.auth.required,
             now=self._utc_now,
         )
+        self._issued = IssuedCertificates(self.store, self._directory, self._utc_now)
         self.security_profiles = SecurityProfiles(
             settings.auth,
             self.store.collections.security_profiles,
             serial_numbers_of=self._serial_numbers_of,
+            is_revoked=self._issued.is_revoked,
             now=self._utc_now,
         )
         durable_tickets = None
@@ -426,7 +429,6 @@ class CentralSystem(PluginSystem):
             kept=settings.bulk.kept,
         )
         self._by_hand = ByHand(self.store, self._spool, self.versions, self._context.now, settings.naive_zone)
-        self._issued = IssuedCertificates(self.store, self._context.now)
 
     def _start_root(self) -> Cell:
         children = self._tree.children()
@@ -495,6 +497,7 @@ class CentralSystem(PluginSystem):
         return limit_s + own_s if limit_s else self._children_s
 
     def _let_go(self) -> None:
+        self._issued.stop()
         self.applicants.stop_watching()
         self._tls_files.stop()
         self._context.log_limit.sum_up()
@@ -978,8 +981,8 @@ class CentralSystem(PluginSystem):
     ) -> IssuedCertificate:
         """Revoke a certificate that the authority has signed, and return its record.
 
-        `reason` is one of RFC 5280, as "key_compromise". The authority writes its revocation list at once; a connection
-        that is open stays so. Switches greenlets until it is durable. Raises `CertificateNotFound`, ValueError and
+        `reason` is one of RFC 5280, as "key_compromise". The connection that has shown it is closed, and the authority
+        writes its revocation list. Switches greenlets until it is durable. Raises `CertificateNotFound`, ValueError and
         `StoreError`.
         """
         return self._issued.revoke(serial_number, by=by, reason=reason)

@@ -1,16 +1,18 @@
-"""Issued certificates by hand: one is found by its serial number, and revoked.
+"""Issued certificates: one is found by its serial number, and revoked; a connection with a revoked one is closed.
 
-The one rule: a revocation is a change of a record, which is durable when it is answered; what signs certificates writes
-its revocation list when it sees the change.
+The one rule: a revocation is a change of a record, which is durable when it is answered. Every process acts on the
+change when it sees it: it closes the connection, and what signs certificates writes its revocation list.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..config.errors import ChargehandError
+from ..protocol.websocket import CloseCode
 from ..store.records import Event
 from .by_hand import KIND, STORE_S
 
@@ -18,8 +20,12 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
+    from ..actors.session.directory import Directory
+    from ..protocol.x509 import Certificate
     from ..store.records import IssuedCertificate
     from ..store.store import Store
+
+logger = logging.getLogger(__name__)
 
 REASONS = (
     "unspecified", "key_compromise", "affiliation_changed", "superseded", "cessation_of_operation",
@@ -33,11 +39,45 @@ class CertificateNotFound(ChargehandError, LookupError):
 
 
 class IssuedCertificates:
-    """Certificates of a store that were issued to charge points. `now` gives the time."""
+    """Certificates of a store that were issued to charge points, and the connections of this process.
 
-    def __init__(self, store: Store, now: Callable[[], dt.datetime]) -> None:
+    `now` gives the time.
+    """
+
+    def __init__(self, store: Store, directory: Directory, now: Callable[[], dt.datetime]) -> None:
         self._store = store
+        self._directory = directory
         self._now = now
+        self._unwatch: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Close connections when their certificates are revoked, here or in another process."""
+        self._unwatch = self._store.collections.issued_certificates.watch(self._entered)
+
+    def stop(self) -> None:
+        """Close none any more."""
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
+
+    def _entered(self, record: IssuedCertificate) -> None:
+        cell = self._directory.find(record.charge_point_id) if record.state == "revoked" else None
+        connection = None if cell is None else cell.newest
+        shown = None if connection is None or connection.tls is None else connection.tls.certificate
+        if connection is not None and shown is not None and self.is_revoked(shown):
+            logger.warning(
+                "%s: its connection is closed, for certificate %s is revoked", cell, record.serial_number
+            )
+            connection.close(CloseCode.POLICY_VIOLATION, "its certificate is revoked")
+
+    def is_revoked(self, certificate: Certificate) -> bool:
+        """Return whether a certificate that a client shows was revoked."""
+        record = self._store.collections.issued_certificates.get(certificate.serial_number)
+        return (
+            record is not None
+            and record.state == "revoked"
+            and record.fingerprint in ("", certificate.fingerprint)
+        )
 
     def find(self, serial_number: str) -> IssuedCertificate:
         """Find a certificate by its serial number in hexadecimal digits. Raises `CertificateNotFound`."""

@@ -47,7 +47,7 @@ OWN, OTHERS = certificate("CP1"), certificate("CP2")
 class Entrance:
     """Gatekeeper of a server in which CP1 has the password "right", and what it has counted."""
 
-    def __init__(self, *, passwords=True, others=None, serial_numbers=(), pin=None, **auth):
+    def __init__(self, *, passwords=True, others=None, serial_numbers=(), pin=None, revoked=(), **auth):
         self.counts = []
         clock = ManualClock()
         context = SimpleNamespace(clock=clock, observer=self, log_limit=LogLimit(Timers(clock)))
@@ -57,7 +57,11 @@ class Entrance:
         settings = Settings(auth=AuthSettings(credentials=given, **auth))
         self.book = collections.security_profiles
         self.profiles = SecurityProfiles(
-            settings.auth, self.book, serial_numbers_of=lambda _: serial_numbers, now=lambda: NOW
+            settings.auth,
+            self.book,
+            serial_numbers_of=lambda _: serial_numbers,
+            is_revoked=lambda certificate: certificate in revoked,
+            now=lambda: NOW,
         )
         if pin is not None:
             self.profiles.set("CP1", pin)
@@ -289,3 +293,13 @@ def test_what_another_process_has_changed_a_moment_ago_counts(before, after, exp
     entrance = Entrance(pin=before, others=other)
     other.change = lambda: entrance.profiles.set("CP1", after)
     assert outcome(entrance.knock(password="right")) == expected
+
+
+@pytest.mark.parametrize("least", [0, 2, 3])
+@pytest.mark.parametrize("password", [None, "right"])
+def test_a_revoked_certificate_is_refused_whatever_else_is_shown(least, password):
+    entrance = Entrance(pin=least, revoked=(OWN,))
+    decision = entrance.knock(secure=True, shown=OWN, password=password)
+    assert outcome(decision) == 403
+    assert "shows the certificate 1, which is revoked" in decision.reason
+    assert outcome(entrance.knock(secure=True, password="right")) == (403 if least == 3 else 2)

@@ -138,6 +138,7 @@ def test_a_certificate_is_asked_for_installed_shown_renewed_and_revoked(
         assert serial(charge_point) != old_serial
 
         setting.run("ca", "revoke", old_serial, "--reason", "superseded")
+        charge_point.wait_offline(TIMEOUT_S)  # its connection had shown the old one
         assert setting.states() == ["revoked", "installed"]
         soon(
             lambda: not setting.greets(setting.context(old, old_key), subprotocol),
@@ -148,7 +149,8 @@ def test_a_certificate_is_asked_for_installed_shown_renewed_and_revoked(
         charge_point.close()
         charge_point.connect()
         charge_point.boot()
-        assert charge_point.online
+        shown = beside(setting.server.ask, "GET", "/api/v1/charge-points/CP1").json
+        assert shown["tls"]["certificate"]["serial_number"] == serial(charge_point)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
