@@ -60,6 +60,9 @@ def _authority(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:
         yield (("ca", "passphrase_file"), "given beside ca.passphrase"), ("ca.passphrase",)
     if ca.folder and not (ca.passphrase or ca.passphrase_file):
         yield (("ca", "passphrase"), "missing, though ca.folder is given"), ("ca.folder",)
+    if ca.renew_before_days >= ca.lifetime_days:
+        text = f"must be less than ca.lifetime_days, which is {ca.lifetime_days:g}"
+        yield (("ca", "renew_before_days"), text), ("ca.lifetime_days",)
 
 
 def _profiles(settings: Settings) -> Iterator[tuple[Fault, tuple[str, ...]]]:

@@ -20,6 +20,7 @@ from gevent.event import Event as Signal
 
 from .. import (
     Call,
+    ChargePointOnline,
     ConfigError,
     Event,
     InvalidPayload,
@@ -29,6 +30,7 @@ from .. import (
     Ticket,
     VerbRefused,
     certificate_name,
+    on,
     on_outcome,
     passive,
 )
@@ -291,20 +293,26 @@ class CertificateAuthority(Plugin):
 
     # -- Renewal and revocation --------------------------------------------------------------------
 
+    @on(ChargePointOnline)
+    def online(self, event: ChargePointOnline) -> None:
+        """Ask a charge point that has come back, if its certificate is to be renewed: it may not stay for long."""
+        self._renew(event.charge_point_id, self._now())
+
     def renew_due(self) -> None:
         """Ask charge points to renew certificates that run out, and remove records of old ones."""
         now = self._now()
         records.tidy(self._collections, now, self._keep_expired)
-        if not self._renew_before:
-            return
         self._asked = {id_: at for id_, at in self._asked.items() if now - at < AGAIN}
         for number, charge_point in enumerate(self.system.charge_points(), 1):
             if number % AT_A_TIME == 0:
                 gevent.sleep(0)
-            if charge_point.connected and charge_point.id not in self._asked:
+            if charge_point.connected:
                 self._renew(charge_point.id, now)
 
     def _renew(self, charge_point_id: str, now: dt.datetime) -> None:
+        asked = self._asked.get(charge_point_id)
+        if not self._renew_before or (asked is not None and now - asked < AGAIN):
+            return
         found = records.newest(self._collections, charge_point_id)
         if found is None or not records.is_due(found, now, self._renew_before):
             return

@@ -175,3 +175,11 @@ def test_an_authority_has_exactly_one_passphrase():
     for one in (CaSettings(folder="ca", passphrase="p"), CaSettings(folder="ca", passphrase_file="f")):
         assert checked(Settings(ca=one)).ca == one
     assert "secret-p" not in repr(CaSettings(passphrase="secret-p"))
+
+
+def test_a_certificate_is_not_renewed_as_soon_as_it_is_made():
+    wrong = CaSettings(lifetime_days=30)
+    assert errors(checked, Settings(ca=wrong)) == (
+        "ca.renew_before_days: must be less than ca.lifetime_days, which is 30",
+    )
+    assert checked(Settings(ca=CaSettings(lifetime_days=30, renew_before_days=0)))

@@ -1,6 +1,7 @@
 """Certificates of charge points: asked for, signed, delivered, renewed, revoked; in both versions of OCPP."""
 
 import datetime as dt
+import json
 import subprocess
 
 import msgspec
@@ -258,6 +259,16 @@ def test_a_charge_point_is_asked_to_renew_its_certificate_before_it_runs_out(
     clock.advance(86_401)
     stage.settle()
     assert renewals(stage, charge_point) == []
+
+
+def test_a_charge_point_that_comes_back_is_asked_at_once(stage, charge_point, clock, ocpp):
+    get(charge_point)
+    charge_point.hang_up()
+    clock.advance(335 * 86_400 + 1)
+    charge_point = booted(stage, ocpp)
+    assert not renewals(stage, charge_point)  # it was asked when it came
+    frames = [frame[2] for frame in map(json.loads, charge_point.frames) if frame[0] == 2]
+    assert frames == ["ExtendedTriggerMessage" if ocpp is v16 else "TriggerMessage"]
 
 
 def test_without_the_setting_nobody_is_asked_to_renew(make, ocpp, clock):
