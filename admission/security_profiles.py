@@ -51,7 +51,8 @@ class SecurityProfiles:
     """Least profiles of charge points: that of the settings, and those in the store, where they are higher.
 
     `serial_numbers_of` returns what a charge point has told of its serial numbers; it may switch greenlets.
-    `is_revoked` tells if a certificate was revoked here, whatever revocation lists say. Belongs to the hub's thread.
+    `fault_of` says why a charge point must not use a certificate that was issued here: it is revoked, or another's; ""
+    for any other one. Belongs to the hub's thread.
     """
 
     def __init__(
@@ -60,13 +61,13 @@ class SecurityProfiles:
         book: Collection[SecurityProfile],
         *,
         serial_numbers_of: Callable[[str], Ids[str]] = lambda _: (),
-        is_revoked: Callable[[Certificate], bool] = lambda _: False,
+        fault_of: Callable[[str, Certificate], str] = lambda *_: "",
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         self._auth = auth
         self._book = book
         self._serial_numbers_of = serial_numbers_of
-        self._is_revoked = is_revoked
+        self._fault_of = fault_of
         self._now = now
 
     def stored(self, charge_point_id: str) -> SecurityProfile | None:
@@ -116,10 +117,10 @@ class SecurityProfiles:
             raise ProfileTooLow(f"{what}, and connects without TLS")
         certificate = None if tls is None else tls.certificate
         if certificate is not None:
-            if self._is_revoked(certificate):
-                number = certificate.serial_number
+            fault = self._fault_of(charge_point_id, certificate)
+            if fault:
                 raise ProfileTooLow(
-                    f"charge point {charge_point_id} shows the certificate {number}, which is revoked"
+                    f"charge point {charge_point_id} shows certificate {certificate.serial_number}: {fault}"
                 )
             wrong = self.wrong_name(charge_point_id, certificate)
             if not wrong:

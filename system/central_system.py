@@ -268,7 +268,7 @@ class CentralSystem(PluginSystem):
             settings.auth,
             self.store.collections.security_profiles,
             serial_numbers_of=self._serial_numbers_of,
-            is_revoked=self._issued.is_revoked,
+            fault_of=self._issued.fault_of,
             now=self._utc_now,
         )
         durable_tickets = None

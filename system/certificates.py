@@ -64,20 +64,24 @@ class IssuedCertificates:
         cell = self._directory.find(record.charge_point_id) if record.state == "revoked" else None
         connection = None if cell is None else cell.newest
         shown = None if connection is None or connection.tls is None else connection.tls.certificate
-        if connection is not None and shown is not None and self.is_revoked(shown):
+        if connection is not None and shown is not None and self.fault_of(record.charge_point_id, shown):
             logger.warning(
                 "%s: its connection is closed, for certificate %s is revoked", cell, record.serial_number
             )
             connection.close(CloseCode.POLICY_VIOLATION, "its certificate is revoked")
 
-    def is_revoked(self, certificate: Certificate) -> bool:
-        """Return whether a certificate that a client shows was revoked."""
+    def fault_of(self, charge_point_id: str, certificate: Certificate) -> str:
+        """Say why a charge point must not use a certificate that was issued: it is revoked, or another's.
+
+        Empty if it may, and for a certificate that was issued by somebody else.
+        """
         record = self._store.collections.issued_certificates.get(certificate.serial_number)
-        return (
-            record is not None
-            and record.state == "revoked"
-            and record.fingerprint in ("", certificate.fingerprint)
-        )
+        if record is None or record.fingerprint not in ("", certificate.fingerprint):
+            return ""
+        if record.state == "revoked":
+            return "it is revoked"
+        owner = record.charge_point_id
+        return "" if owner == charge_point_id else f"it was issued to charge point {owner}"
 
     def find(self, serial_number: str) -> IssuedCertificate:
         """Find a certificate by its serial number in hexadecimal digits. Raises `CertificateNotFound`."""

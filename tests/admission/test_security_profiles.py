@@ -60,7 +60,7 @@ class Entrance:
             settings.auth,
             self.book,
             serial_numbers_of=lambda _: serial_numbers,
-            is_revoked=lambda certificate: certificate in revoked,
+            fault_of=lambda _, certificate: "it is revoked" if certificate in revoked else "",
             now=lambda: NOW,
         )
         if pin is not None:
@@ -301,5 +301,5 @@ def test_a_revoked_certificate_is_refused_whatever_else_is_shown(least, password
     entrance = Entrance(pin=least, revoked=(OWN,))
     decision = entrance.knock(secure=True, shown=OWN, password=password)
     assert outcome(decision) == 403
-    assert "shows the certificate 1, which is revoked" in decision.reason
+    assert "shows certificate 1: it is revoked" in decision.reason
     assert outcome(entrance.knock(secure=True, password="right")) == (403 if least == 3 else 2)

@@ -105,12 +105,17 @@ def test_a_revocation_of_another_process_closes_the_connection_too(stage, issued
     assert connection.closed_with == (1008, "its certificate is revoked")
 
 
+def test_a_certificate_is_of_the_charge_point_that_it_was_issued_to(issued):
+    assert not issued.fault_of("CP1", shown())
+    assert issued.fault_of("CP2", shown()) == "it was issued to charge point CP1"
+    assert not issued.fault_of("CP2", shown("2f"))
+
+
 def test_a_certificate_is_revoked_by_its_number_and_its_contents(issued):
-    assert not issued.is_revoked(shown())
     issued.revoke("00:1f", by="ann")
-    assert issued.is_revoked(shown())
-    assert not issued.is_revoked(shown(fingerprint="cd"))
-    assert not issued.is_revoked(shown("2f"))
+    assert issued.fault_of("CP1", shown()) == "it is revoked"
+    assert not issued.fault_of("CP1", shown(fingerprint="cd"))
+    assert not issued.fault_of("CP1", shown("2f"))
 
 
 def test_an_unknown_certificate_or_reason_is_an_error(issued):
