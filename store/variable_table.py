@@ -12,7 +12,7 @@ import msgspec
 
 from ..protocol.device_model import VariableAccess, VariableCharacteristics, VariableName
 from .rows import Kind, json_text, row, storable, text, time
-from .variables import StoredVariable
+from .variables import StoredVariable, storable_variable
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -35,19 +35,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _json(value: Any) -> str:
-    try:
-        return json_text(_encode(value))
-    except UnicodeEncodeError:  # half of a surrogate pair: escaped, as in a column of text
-        return json_text(_encode(_storable(value)))
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, VariableName):
-        return VariableName(*map(storable, value))
-    if isinstance(value, VariableAccess | VariableCharacteristics):
-        given = {name: storable(getattr(value, name)) for name in value.__struct_fields__}
-        return msgspec.structs.replace(value, **given)
-    return storable(value)
+    return json_text(_encode(value))
 
 
 class VariableTable:
@@ -62,7 +50,7 @@ class VariableTable:
     ) -> Receipt:
         """Store what was told of variables."""
         receipt = self._writer.append(Kind.BARRIER, ())
-        for one in told:
+        for one in map(storable_variable, told):
             values = row(
                 charge_point_id,
                 one.name.key,

@@ -7,11 +7,12 @@ report has told.
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
 from ..protocol.device_model import ACTUAL, VariableAccess, VariableCharacteristics, VariableName
+from .rows import storable
 from .store import Receipt
 
 if TYPE_CHECKING:
@@ -57,6 +58,31 @@ class StoredVariables(Protocol):
         """Delete all variables of a charge point."""
 
 
+def storable_variable(told: ToldVariable) -> ToldVariable:
+    """Return what was told with halves of surrogate pairs escaped, wherever they stand: JSON cannot have them."""
+    try:
+        msgspec.json.encode(told)
+    except UnicodeEncodeError:
+        return msgspec.structs.replace(
+            told,
+            name=VariableName(*map(storable, told.name)),
+            value=storable(told.value),
+            access=_storable(told.access),
+            characteristics=_storable(told.characteristics),
+        )
+    return told
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def _storable(record: S | None) -> S | None:
+    if record is None:
+        return None
+    given = {name: storable(getattr(record, name)) for name in record.__struct_fields__}
+    return msgspec.structs.replace(record, **given)
+
+
 class MemoryVariables:
     """Variables of a store in memory."""
 
@@ -70,7 +96,7 @@ class MemoryVariables:
 
     def _put(self, charge_point_id: str, told: Sequence[ToldVariable], at: datetime, limit: int) -> Receipt:
         mine = self._variables.setdefault(charge_point_id, {})
-        for one in told:
+        for one in map(storable_variable, told):
             key = one.name.key, one.attribute
             known = mine.get(key)
             mine[key] = StoredVariable(

@@ -42,7 +42,7 @@ E = TypeVar("E", bound=StrEnum)
 ANSWERED = frozenset({*map(str, TAKEN), str(GetVariableStatus.ACCEPTED)})
 """Results with which a variable has the value of the answer."""
 PASSWORD = "password"  # noqa: S105 - a part of names
-"""Part of the names of variables whose values are not kept."""
+"""Part of the names of variables whose values are neither stored nor shown."""
 EXTENTS = {
     "full": ReportBase.FULL_INVENTORY,
     "configuration": ReportBase.CONFIGURATION_INVENTORY,
@@ -149,7 +149,7 @@ def answers(request: Any, response: Any) -> Sequence[VariableAnswer]:
         value = getattr(one, "attribute_value", None)
         if one.attribute_status in TAKEN and value is None:
             value = values.get((name.key, attribute))
-        found.append(VariableAnswer(name, attribute, str(one.attribute_status), value, reason))
+        found.append(VariableAnswer(name, attribute, str(one.attribute_status), _kept(name, value), reason))
     return found
 
 
@@ -159,7 +159,7 @@ def told_by(request: Any, response: Any) -> Sequence[ToldVariable]:
         ToldVariable(
             name=one.name,
             attribute=one.attribute,
-            value=_kept(one.name, one.value),
+            value=one.value,
             has_value=True,
         )
         for one in answers(request, response)

@@ -210,12 +210,13 @@ def test_what_is_set_is_stored_when_it_is_accepted(system, connect):
     assert "ChargingStation.Model" not in stored(system)
 
 
-def test_a_password_is_never_stored(system, connect):
+def test_a_password_is_neither_stored_nor_shown(system, connect):
     connect()
-    (one,) = system.variables.set("CP1", {"AuthorizationKey": "a-password-of-20-char"}, timeout_s=5)
-    assert one.status == "Accepted"
-    until(lambda: "SecurityCtrlr.BasicAuthPassword" in stored(system), "it is stored")
-    assert stored(system)["SecurityCtrlr.BasicAuthPassword"] is None
+    wanted = {"AuthorizationKey": "a-password-of-20-char", TIMEOUT: "90"}
+    results = system.variables.set("CP1", wanted, timeout_s=5)
+    assert [(one.status, one.value) for one in results] == [("Accepted", None), ("Accepted", "90")]
+    until(lambda: stored(system).get(TIMEOUT) == "90", "it is stored")
+    assert "SecurityCtrlr.BasicAuthPassword" not in stored(system)
 
 
 def test_a_command_of_the_host_fills_the_device_model_too(system, connect):
