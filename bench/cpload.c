@@ -35,6 +35,8 @@
  *                    then close them all at once
  *   --hold T         before the load hold the idle connections this long, and
  *                    with --pid print what they cost the server's memory
+ *   --compression    offer it.  Messages are sent as they are all the same, and
+ *                    the answers are too short for it
  *   --pid P          the server's process: also print its CPU time per call,
  *                    or with --idle its memory before and after
  *
@@ -91,7 +93,7 @@ struct conn {
 /* -------------------------------------------------------------- options */
 
 static const char *host = "127.0.0.1", *prefix = "/ocpp/";
-static int port = 9000, nconns = 100, first = 0, idle = 0, server_pid = 0, v201 = 0;
+static int port = 9000, nconns = 100, first = 0, idle = 0, server_pid = 0, v201 = 0, offer = 0;
 static double seconds = 10, warmup = 2, rate = 2000, pace = 0, hold = 0;
 static int weight[NCALLS] = { 0, 60, 20, 10, 5, 5 };
 
@@ -523,8 +525,9 @@ static void on_connected(struct conn *c)
     int n = snprintf(req, sizeof req,
         "GET %sCP%06d HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: " WS_KEY "\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ocpp%s\r\n\r\n",
-        prefix, (int)(c - conns) + first, host, port, v201 ? "2.0.1" : "1.6");
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ocpp%s\r\n%s\r\n",
+        prefix, (int)(c - conns) + first, host, port, v201 ? "2.0.1" : "1.6",
+        offer ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" : "");
     c->state = UPGRADING;
     struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
     epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &ev);
@@ -695,7 +698,8 @@ int main(int argc, char **argv)
         { "connections", 1, 0, 'n' }, { "first", 1, 0, 'f' },
         { "seconds", 1, 0, 't' }, { "warmup", 1, 0, 'w' }, { "rate", 1, 0, 'r' },
         { "mix", 1, 0, 'm' }, { "pace", 1, 0, 'P' }, { "idle", 0, 0, 'i' },
-        { "hold", 1, 0, 'H' }, { "pid", 1, 0, 'd' }, { "ocpp", 1, 0, 'o' }, { 0 } };
+        { "hold", 1, 0, 'H' }, { "pid", 1, 0, 'd' }, { "ocpp", 1, 0, 'o' },
+        { "compression", 0, 0, 'c' }, { 0 } };
     for (int o; (o = getopt_long(argc, argv, "h:p:n:t:w:r:m:i", opts, 0)) != -1; )
         switch (o) {
         case 'h': host = optarg; break;
@@ -709,6 +713,7 @@ int main(int argc, char **argv)
         case 'm': parse_mix(optarg); break;
         case 'P': pace = atof(optarg); break;
         case 'i': idle = 1; break;
+        case 'c': offer = 1; break;
         case 'H': hold = atof(optarg); break;
         case 'd': server_pid = atoi(optarg); break;
         case 'o':

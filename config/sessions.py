@@ -159,7 +159,8 @@ class SessionSettings(Section):
         most=15,
     )
     compression_takeover: bool = off(
-        "Let both ends compress with what earlier messages held: up to 80 KiB more for each connection."
+        "Let both ends compress with what earlier messages held: shorter messages, but up to 80 KiB more for each "
+        "connection, with a window of 15 bits 190."
     )
     assume_subprotocol: tuple[str, ...] = setting(
         (),

@@ -6,11 +6,9 @@ window is made in half a microsecond, which is less than a copy of one costs, so
 
 import re
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from typing import Any, Final
 
 from ..config.errors import ChargehandError
@@ -48,6 +46,11 @@ _QUOTED: Final = r'"(?:[^"\\]|\\.)*"?'
 _OFFERS: Final = re.compile(f'(?:[^,"]|{_QUOTED})+')
 _PARAMETERS: Final = re.compile(f'(?:[^;"]|{_QUOTED})+')
 _ESCAPED: Final = re.compile(r"\\(.)")
+
+
+_CORRUPT: Final = "compressed data is corrupt"
+_CUT: Final = "compressed data does not end with a whole block"
+_BEHIND: Final = "compressed data goes on behind its last block"
 
 
 class CorruptDeflate(ChargehandError, ValueError):
@@ -198,52 +201,72 @@ def inflate(data: bytes, limit: int) -> bytes:
         # The usual case; all others are looked at again.
         if inflater.eof and not inflater.unused_data and len(text) <= limit:
             return text
-    return inflate_with(make_inflater(), data, limit)
+    inflation = Inflation(make_inflater(), limit)
+    inflation.feed(data)
+    return inflation.end()
 
 
-def inflate_with(inflater: Any, data: bytes, limit: int) -> bytes:
-    """Inflate a message with a decompressor, which may have seen the messages before it. Raises as `inflate`.
+class Inflation:
+    """Compressed message of at most `limit` bytes that comes in parts. Section 7.2.2.
 
-    If the compressor ended its stream in the message, which it may do at the message's end, the decompressor is at
-    its `eof`.
+    `inflater` may have read the messages before it. If their compressor ended its stream in this message, which it may
+    do at the message's end, the inflater is at its `eof` afterwards. `seen` counts the bytes of the frame under way.
     """
-    if not data:  # some write an empty message so
-        return b""
-    parts: list[bytes] = []
-    room, behind = limit + 1, len(data)
-    try:
-        # Some send the tail too, and no message without it ends so.
-        for piece in chain(_pieces(data), () if data.endswith(_TAIL) else (_TAIL,)):
+
+    __slots__ = ("_inflater", "_last", "_limit", "_room", "_text", "seen", "size_bytes")
+
+    def __init__(self, inflater: Any, limit: int) -> None:
+        self._inflater = inflater
+        self._limit = limit
+        self._room = limit + 1
+        self._text = bytearray()
+        self._last = b""  # the last bytes that were fed
+        self.seen = 0
+        self.size_bytes = 0
+
+    def feed(self, data: bytes) -> None:
+        """Inflate more of the message. Raises `CorruptDeflate`, and `InflatesTooFar` as soon as it is too long."""
+        self.size_bytes += len(data)
+        self._last = self._last + data if len(data) < len(_TAIL) else data
+        self._last = self._last[-len(_TAIL) :]
+        for at in range(0, len(data), _FEED_BYTES):
+            self._inflate(data[at : at + _FEED_BYTES])
+
+    def end(self) -> bytes:
+        """Return the whole message. Raises as `feed`."""
+        inflater = self._inflater
+        # An empty message may be written without a block. Some send the tail too, and no message without it ends so.
+        if self.size_bytes and not inflater.eof and self._last != _TAIL:
+            self._inflate(_TAIL)
             if inflater.eof:
-                break
-            behind -= len(piece)
-            rest = piece
-            while True:
-                part = inflater.decompress(rest, min(room, _PIECE_BYTES))
-                parts.append(part)
-                room -= len(part)
-                if not room:
-                    raise InflatesTooFar(f"message over {limit} bytes when inflated")
-                rest = inflater.unconsumed_tail
-                if inflater.eof or (not rest and len(part) < _PIECE_BYTES):
-                    break
-        if inflater.eof:
-            # Behind a last block there may be the empty byte that section 7.2.3.4 wants, and nothing else.
-            rest = inflater.unused_data + data[len(data) - max(behind, 0) :]
-            whole = behind >= 0 and rest in (b"", b"\x00")
-        else:
+                raise CorruptDeflate(_CUT)
+        if self.size_bytes and not inflater.eof:
             probe = inflater.copy()
-            probe.decompress(_FINAL, 1)
-            whole = probe.eof and not probe.unused_data
-    except zlib.error as error:
-        raise CorruptDeflate("compressed data is corrupt") from error
-    if not whole:
-        raise CorruptDeflate("compressed data does not end with a whole block")
-    return b"".join(parts)
+            try:
+                probe.decompress(_FINAL, 1)
+            except zlib.error as error:
+                raise CorruptDeflate(_CORRUPT) from error
+            if not probe.eof or probe.unused_data:
+                raise CorruptDeflate(_CUT)
+        return bytes(self._text)
 
-
-def _pieces(data: bytes) -> Iterator[bytes]:
-    return (data[at : at + _FEED_BYTES] for at in range(0, len(data), _FEED_BYTES))
+    def _inflate(self, data: bytes) -> None:
+        inflater = self._inflater
+        try:
+            while True:
+                part = inflater.decompress(data, min(self._room, _PIECE_BYTES))
+                self._text += part
+                self._room -= len(part)
+                if not self._room:
+                    raise InflatesTooFar(f"message over {self._limit} bytes when inflated")
+                data = inflater.unconsumed_tail
+                if inflater.eof or (not data and len(part) < _PIECE_BYTES):
+                    break
+        except zlib.error as error:
+            raise CorruptDeflate(_CORRUPT) from error
+        # Behind a last block there may be the empty byte that section 7.2.3.4 wants, and nothing else.
+        if inflater.eof and inflater.unused_data not in (b"", b"\x00"):
+            raise CorruptDeflate(_BEHIND)
 
 
 def longest_deflated(size_bytes: int) -> int:

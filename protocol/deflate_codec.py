@@ -10,9 +10,9 @@ from .deflate import (
     CorruptDeflate,
     Deflate,
     InflatesTooFar,
+    Inflation,
     deflate,
     inflate,
-    inflate_with,
     longest_deflated,
     make_deflater,
     make_inflater,
@@ -28,6 +28,8 @@ _FIRST: Final = frozenset({0x1, 0x2})
 """Opcodes of the first frame of a message: text and binary."""
 _WHOLE_DEFLATED: Final = _FIN | _DEFLATED | 0x1
 
+_LONGEST_HEADER: Final = 14
+
 TURN_BYTES: Final = 65_536
 """Bytes by which messages may grow in one `DeflateCodec.receive` that takes only some frames."""
 
@@ -38,14 +40,14 @@ class DeflateCodec(Codec):
     `max_message_bytes` bounds a message that comes in as it is when inflated: inflating stops there.
     """
 
-    __slots__ = ("_agreed", "_deflated", "_deflater", "_inflater", "grown")
+    __slots__ = ("_agreed", "_deflater", "_inflater", "_inflation", "grown")
 
     def __init__(self, role: Role, agreed: Deflate, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         super().__init__(role, max_message_bytes=max_message_bytes)
         self._agreed = agreed
-        self._deflated = False  # the fragments in `_message` are compressed
         self._deflater: Any = None  # with context takeover, from the first message on
         self._inflater: Any = None
+        self._inflation: Inflation | None = None  # of a compressed message that did not come at once
         self.grown = 0
 
     def receive(self, data: bytes, most: int = NO_LIMIT) -> list[Event]:
@@ -81,51 +83,74 @@ class DeflateCodec(Codec):
                 text = "reserved bit set that is not the compression of a message"
                 raise Violation(CloseCode.PROTOCOL_ERROR, text)
             return longest_deflated(super()._room(head ^ _DEFLATED, length))
-        if self._deflated and self._message is not None and head & 0x0F == _CONTINUATION:
-            return longest_deflated(self._max_message_bytes) - len(self._message)
+        if self._inflation is not None and self._message is not None and head & 0x0F == _CONTINUATION:
+            return longest_deflated(self._max_message_bytes)  # nothing of it is kept but what is inflated
         return super()._room(head, length)
 
     def _take(self, head: int, payload: bytes) -> list[Event]:
-        if head & _DEFLATED:
-            if head & _FIN:
-                return [self._inflated(payload)]
-            self._message, self._deflated = bytearray(payload), True
-            return []
-        if self._message is None or not self._deflated or head & 0x0F != _CONTINUATION:
+        if not head & _DEFLATED and (self._inflation is None or head & 0x0F != _CONTINUATION):
             return super()._take(head, payload)
-        self._message += payload
-        if not head & _FIN:
-            return []
-        data, self._message, self._deflated = bytes(self._message), None, False
-        return [self._inflated(data)]
-
-    def _inflated(self, data: bytes) -> bytes:
-        """Return the text of a compressed message, or raise what closes the connection."""
-        agreed = self._agreed
-        takeover = agreed.client_takeover if self._peer_masks else agreed.server_takeover
+        self._looked_at = 0
         try:
-            if not takeover:
-                text = inflate(data, self._max_message_bytes)
-            else:
-                if self._inflater is None or self._inflater.eof:
-                    self._inflater = make_inflater(
-                        agreed.client_bits if self._peer_masks else agreed.server_bits
-                    )
-                text = inflate_with(self._inflater, data, self._max_message_bytes)
-        except CorruptDeflate as error:
-            raise Violation(CloseCode.INVALID_DATA, str(error)) from None
-        except InflatesTooFar as error:
-            raise Violation(CloseCode.MESSAGE_TOO_BIG, f"{error} (max_message_bytes)") from None
-        self.grown += max(0, len(text) - len(data))
+            if head & _FIN and self._inflation is None and not self._takeover():
+                return [self._inflated(inflate(payload, self._max_message_bytes), len(payload))]
+            inflation = self._inflation or self._begin()
+            inflation.feed(payload[inflation.seen :])
+            inflation.seen = 0
+            if not head & _FIN:
+                self._message = bytearray()  # nothing is kept in it
+                return []
+            text = inflation.end()
+        except (CorruptDeflate, InflatesTooFar) as error:
+            raise _violation(error) from None
+        self._inflation = self._message = None
+        return [self._inflated(text, inflation.size_bytes)]
+
+    def _inflated(self, text: bytes, size_bytes: int) -> bytes:
+        """Return a text that was inflated if it is UTF-8; else raise UnicodeDecodeError."""
+        self.grown += max(0, len(text) - size_bytes)
         if not text.isascii():
             text.decode()
         return text
 
+    def _takeover(self) -> bool:
+        """Return whether the peer compresses with context takeover."""
+        return self._agreed.client_takeover if self._peer_masks else self._agreed.server_takeover
+
+    def _begin(self) -> Inflation:
+        """Begin to inflate a message that does not come at once."""
+        agreed, inflater = self._agreed, self._inflater
+        if inflater is None or inflater.eof:
+            inflater = make_inflater(agreed.client_bits if self._peer_masks else agreed.server_bits)
+            self._inflater = inflater if self._takeover() else None
+        self._inflation = inflation = Inflation(inflater, self._max_message_bytes)
+        return inflation
+
     def _look_ahead(self, pending: bytearray) -> None:
-        # Bytes of a compressed message are no text yet.
-        if not self._deflated and not pending[0] & _DEFLATED:
-            super()._look_ahead(pending)
+        """Inflate the bytes of an incomplete frame: a message over its limit is refused before its end."""
+        if self._inflation is None and pending[0] & _DEFLATED:
+            if len(pending) < _LONGEST_HEADER:
+                return
+            self._begin()
+        super()._look_ahead(pending)
+
+    def _look_at(self, part: bytes, *, final: bool) -> None:
+        inflation = self._inflation
+        if inflation is None:
+            super()._look_at(part, final=final)
+            return
+        inflation.seen += len(part)
+        try:
+            inflation.feed(part)
+        except (CorruptDeflate, InflatesTooFar) as error:
+            raise _violation(error) from None
 
     def _end(self) -> None:
         super()._end()
-        self._deflater = self._inflater = None
+        self._deflater = self._inflater = self._inflation = None
+
+
+def _violation(error: CorruptDeflate | InflatesTooFar) -> Violation:
+    if isinstance(error, InflatesTooFar):
+        return Violation(CloseCode.MESSAGE_TOO_BIG, f"{error} (max_message_bytes)")
+    return Violation(CloseCode.INVALID_DATA, str(error))

@@ -14,6 +14,7 @@ import gevent
 from chargehand.actors.runtime.timers import HubTimers, SystemClock
 from chargehand.config.sessions import SessionSettings
 from chargehand.config.settings import TlsSettings
+from chargehand.protocol.deflate import HEADER, answer_offer
 from chargehand.transport.connection import SocketConnection
 from chargehand.transport.gate import Admission, HandshakeRequest, Refusal
 from chargehand.transport.greenlet_transport import GreenletTransport
@@ -27,8 +28,17 @@ logger = logging.getLogger("autobahn")
 class Echo:
     """Gate of the server and receiver of every connection."""
 
-    def admit(self, _request: HandshakeRequest) -> Admission:
-        return Admission("echo", "", "echo")  # no client offers it, so the answer does not name it
+    def __init__(self, *, takeover: bool, window_bits: int) -> None:
+        self._takeover = takeover
+        self._window_bits = window_bits
+
+    def admit(self, request: HandshakeRequest) -> Admission:
+        offered = request.headers.get(HEADER, "")
+        compression = answer_offer(
+            offered, takeover=self._takeover, window_bits=self._window_bits, min_bytes=1
+        )
+        # No client offers the subprotocol, so the answer does not name it.
+        return Admission("echo", "", "echo", compression=compression)
 
     def attach(self, _admission: Admission, _connection: SocketConnection) -> "Echo":
         return self
@@ -54,6 +64,8 @@ def main() -> None:
     parser.add_argument("--greenlet", type=int, default=9001, metavar="PORT")
     parser.add_argument("--reactor", type=int, default=9002, metavar="PORT")
     parser.add_argument("--max-message-bytes", type=int, default=SessionSettings().max_message_bytes)
+    parser.add_argument("--takeover", action="store_true", help="agree on context takeover")
+    parser.add_argument("--window-bits", type=int, default=SessionSettings().compression_window_bits)
     parser.add_argument("--certificate", default="", help="serve wss on both ports")
     parser.add_argument("--key", default="")
     options = parser.parse_args()
@@ -65,10 +77,11 @@ def main() -> None:
     timers = HubTimers(SystemClock())
     certificate = TlsSettings(certificate=options.certificate, key=options.key)
     tls = ServerTls(certificate) if options.certificate else None
+    gate = Echo(takeover=options.takeover, window_bits=options.window_bits)
     for port, transport in ((options.greenlet, GreenletTransport()), (options.reactor, ReactorTransport())):
         address = ("127.0.0.1", port)
         WebSocketServer(
-            address, gate=Echo(), transport=transport, limits=limits, timers=timers, tls=tls
+            address, gate=gate, transport=transport, limits=limits, timers=timers, tls=tls
         ).start()
     print("ready", flush=True)
     gevent.get_hub().join()

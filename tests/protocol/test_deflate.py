@@ -13,10 +13,10 @@ from chargehand.protocol.deflate import (
     CorruptDeflate,
     Deflate,
     InflatesTooFar,
+    Inflation,
     answer_offer,
     deflate,
     inflate,
-    inflate_with,
     longest_deflated,
     make_deflater,
     make_inflater,
@@ -33,6 +33,14 @@ SIZES = (1, 63, 1 << 14, (1 << 14) + 1, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, 2
 def compressed(text, bits=15, level=6):
     writer = zlib.compressobj(level, wbits=-bits)
     return (writer.compress(text) + writer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def inflate_with(inflater, data, limit, step=1 << 20):
+    """Inflate data that comes in parts."""
+    inflation = Inflation(inflater, limit)
+    for at in range(0, len(data), step):
+        inflation.feed(data[at : at + step])
+    return inflation.end()
 
 
 def finished(text):

@@ -230,8 +230,9 @@ def test_corrupt_data_and_what_is_no_utf_8_when_inflated_is_invalid_data(role, a
     failed = failure(DeflateCodec(role, agreed).receive(frame(role, FIN | RSV1 | TEXT, data)))
     assert (failed.code, failed.reason) == (CloseCode.INVALID_DATA, reason)
     codec = DeflateCodec(role, agreed)
-    codec.receive(frame(role, RSV1 | TEXT, data[:1]))
-    assert failure(codec.receive(frame(role, FIN | CONTINUATION, data[1:]))).code == CloseCode.INVALID_DATA
+    parts = frame(role, RSV1 | TEXT, data[:1]) + frame(role, FIN | CONTINUATION, data[1:])
+    failed = failure(codec.receive(parts))
+    assert (failed.code, failed.reason) == (CloseCode.INVALID_DATA, reason)
 
 
 @BOTH
@@ -258,8 +259,8 @@ def test_compressed_bytes_are_bounded_too_by_the_header_that_announces_them(role
     head = frame(role, FIN | RSV1 | TEXT, bytes(1200))[:8]
     assert failure(codec.receive(head)).code == CloseCode.MESSAGE_TOO_BIG
     codec = DeflateCodec(role, AGREED, max_message_bytes=1000)
-    assert codec.receive(frame(role, RSV1 | TEXT, bytes(900))) == []
-    head = frame(role, CONTINUATION, bytes(300))[:8]
+    assert codec.receive(frame(role, RSV1 | TEXT, HELLO[:3])) == []
+    head = frame(role, CONTINUATION, bytes(1200))[:8]
     assert failure(codec.receive(head)).code == CloseCode.MESSAGE_TOO_BIG
 
 
@@ -283,15 +284,73 @@ def test_a_bomb_of_1000_to_1_costs_less_than_two_mebibytes_whatever_its_frames(a
     heads[-1] |= FIN
     stream = b"".join(map(Codec(Role.CLIENT)._frame, heads, parts))
     codec = DeflateCodec(Role.SERVER, agreed)
+    events = []
     tracemalloc.start()
     try:
         for at in range(0, len(stream), 16_384):
-            events = codec.receive(stream[at : at + 16_384], 32)
+            events += codec.receive(stream[at : at + 16_384], 32)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert failure(events).code == CloseCode.MESSAGE_TOO_BIG
     assert peak < 2 * LIMIT
+
+
+@BOTH
+@pytest.mark.parametrize("agreed", [AGREED, KEPT])
+def test_a_long_message_is_inflated_as_it_comes_and_cut_before_its_end(role, agreed):
+    writer = zlib.compressobj(9, wbits=-15)
+    data = b"".join(writer.compress(bytes(LIMIT)) for _ in range(64)) + writer.flush(zlib.Z_SYNC_FLUSH)
+    stream = frame(role, FIN | RSV1 | TEXT, data)
+    codec = DeflateCodec(role, agreed)
+    sent, events = 0, []
+    while not events:
+        events = codec.receive(stream[sent : sent + 500])
+        sent += 500
+    assert failure(events).code == CloseCode.MESSAGE_TOO_BIG
+    assert sent < len(stream) / 20
+
+
+@pytest.mark.parametrize("agreed", [AGREED, KEPT])
+@pytest.mark.parametrize("step", [1, 13, 14, 15, 1000, 16_384, 70_000])
+def test_long_messages_in_reads_of_any_size_are_read(agreed, step):
+    said = [b"".join(b"%d," % (at * at) for at in range(count)) for count in (5, 2000, 9000)]
+    writer, reader = DeflateCodec(Role.CLIENT, agreed), DeflateCodec(Role.SERVER, agreed)
+    stream = b"".join(map(writer.text, said))
+    got = [event for at in range(0, len(stream), step) for event in reader.receive(stream[at : at + step])]
+    assert got == said
+
+
+@pytest.mark.parametrize("part", [b"", b"\x00\x00\x00\xff\xff"])
+def test_endless_fragments_that_hold_nothing_cost_nothing(part):
+    codec, fragment = DeflateCodec(Role.SERVER, AGREED), frame(Role.SERVER, CONTINUATION, part)
+    codec.receive(frame(Role.SERVER, RSV1 | TEXT, b"\x00\x00\x00\xff\xff") + fragment)
+    tracemalloc.start()
+    try:
+        for _ in range(5000):
+            assert codec.receive(fragment, 32) == []
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 3000
+
+
+def test_fragments_of_two_bytes_cost_no_more_than_their_text():
+    text = b"0123456789abcdef" * 4000
+    writer = zlib.compressobj(0, wbits=-15)
+    data = (writer.compress(text) + writer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    frames = [frame(Role.SERVER, CONTINUATION, data[at : at + 2]) for at in range(2, len(data), 2)]
+    codec = DeflateCodec(Role.SERVER, AGREED)
+    codec.receive(frame(Role.SERVER, RSV1 | TEXT, data[:2]))
+    tracemalloc.start()
+    try:
+        for one in frames:
+            codec.receive(one, 32)
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 2 * len(text)
+    assert codec.receive(frame(Role.SERVER, FIN | CONTINUATION)) == [text]
 
 
 def test_short_messages_and_what_would_get_longer_are_sent_plain():
