@@ -14,7 +14,7 @@ import msgspec
 from .. import Call, ChargePointOnline, Event, Plugin, StatusQuery, on, passive, v201
 from . import charging_profiles as profiles
 from . import monitors, reservations
-from .kept_messages import as_sent, passive_each
+from .kept_messages import as_sent, passive_each, with_numbers
 from .missing_events import ASK_AFTER_S, MissingEvents
 from .security_alerts import raise_if_critical
 from .transactions_201 import Transactions201
@@ -31,6 +31,8 @@ ENDS_OF_RESERVATIONS = {
     v201.ReservationUpdateStatus.REMOVED: "cancelled",
 }
 """States of reservations that their stations have ended."""
+WITH_NUMBERS = (v201.NotifyChargingLimit, v201.NotifyEVChargingSchedule)
+"""Messages with decimals."""
 KEPT: dict[Any, tuple[str, Any]] = {
     # A free connector says nothing of its EVSE, which may have another one in use.
     v201.StatusNotification: ("status", v201.StatusNotificationResponse()),
@@ -288,7 +290,12 @@ class BackOffice201(Plugin):
         return applicant is not None and applicant.state != "approved"
 
     def _note(self, call: Call[Any], kind: str) -> Receipt:
-        data = as_sent(call) if call.deviations else msgspec.to_builtins(call.request)
+        if call.deviations:
+            data = as_sent(call)
+        elif type(call.request) in WITH_NUMBERS:
+            data = with_numbers(call.request)
+        else:
+            data = msgspec.to_builtins(call.request)
         return self._add_event(call, kind, data)
 
     def _add_event(self, call: Call[Any], kind: str, data: dict[str, Any]) -> Receipt:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .. import ChargingProfile, v16, v201
+from .kept_messages import with_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -150,7 +151,7 @@ def note_reported(
             accepted_at=now,
             transaction_id=None if transaction is None else transaction.id,
             source=source,
-            data=msgspec.to_builtins(told),
+            data=with_numbers(told),
         )
         known = collections.profiles.get(_key(collections, profile))
         if known is not None:  # as it was accepted

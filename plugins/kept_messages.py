@@ -44,6 +44,19 @@ def as_sent(call: Call[Any]) -> dict[str, Any]:
         return found
 
 
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def with_numbers(message: Any) -> dict[str, Any]:
+    """Return a message as its JSON has it: decimals as numbers, or as texts if one of them is out of range."""
+    found: dict[str, Any]
+    try:
+        found = msgspec.json.decode(_encode(message))
+    except ValueError:  # all of msgspec's, and half of a surrogate pair
+        found = msgspec.to_builtins(message)
+    return found
+
+
 def utc(at: dt.datetime) -> dt.datetime:
     """Return a time in UTC; the first and the last hours that there are keep their zone."""
     if at.tzinfo is dt.UTC:

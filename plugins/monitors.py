@@ -5,6 +5,8 @@ Their numbers belong to the station. OCPP 2.0.1, block N.
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 from .. import Monitor, v201
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection as Numbers
     from collections.abc import Iterable
+    from decimal import Decimal
 
     from .. import Collections, Receipt
 
@@ -49,7 +52,7 @@ def put(
                 charge_point_id=charge_point_id,
                 variable=v201.variable_key(asked.component, asked.variable),
                 kind=str(asked.type),
-                value=float(asked.value),
+                value=_figure(asked.value),
                 severity=asked.severity,
                 accepted_at=now,
                 transaction_only=bool(asked.transaction),
@@ -102,7 +105,7 @@ def note_reported(
                     charge_point_id=charge_point_id,
                     variable=variable,
                     kind=str(one.type),
-                    value=float(one.value),
+                    value=_figure(one.value),
                     severity=one.severity,
                     accepted_at=now,
                     transaction_only=one.transaction,
@@ -121,6 +124,12 @@ def keep_only(
         for one in collections.monitors.of(charge_point_id)
         if one.monitor_id not in numbers and one.accepted_at < before
     ]
+
+
+def _figure(value: Decimal) -> float:
+    """Return a number that a store can hold: one with too large an exponent is the largest that there is."""
+    figure = float(value)
+    return figure if math.isfinite(figure) else math.copysign(sys.float_info.max, figure)
 
 
 def _enter(collections: Collections, monitor: Monitor) -> list[Receipt]:

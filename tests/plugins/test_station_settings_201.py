@@ -1,11 +1,13 @@
 """Monitors, messages of displays, network profiles and profiles of others, by the answers and reports of a station."""
 
+import json
 import logging
 from decimal import Decimal
 
+import msgspec
 import pytest
 
-from chargehand import AlertRaised, ChargingLimitChanged, DeviceEventReceived, v201
+from chargehand import AlertRaised, ChargingLimitChanged, DeviceEventReceived, Monitor, v201
 from chargehand.plugins.accepted_state import AcceptedState
 from chargehand.plugins.back_office_201 import BackOffice201
 from chargehand.plugins.reports_201 import Reports201
@@ -416,7 +418,9 @@ def test_a_whole_report_of_profiles_corrects_what_is_believed(do, ours, tell, st
     told_profiles(tell, asked, 0, profile(9, "ChargingStationMaxProfile"))
     assert book(store) == [("", 0, 9), ("", 1, 2)]
     (corrected,) = [one for one in store.collections.profiles if one.id == 2]
-    assert len(corrected.data["chargingSchedule"]) == 2
+    first, second = corrected.data["chargingSchedule"]
+    assert first["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 16}]
+    assert second["chargingRateUnit"] == "W"
 
 
 def test_a_profile_of_somebody_else_is_never_taken_for_ours(do, ours, tell, store, now):
@@ -459,11 +463,18 @@ def test_the_profile_of_a_transaction_that_is_reported_belongs_to_it(tell, store
 
 
 def test_limits_of_others_are_events(tell, store):
+    schedule = {
+        "id": 1,
+        "chargingRateUnit": "A",
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 7.5}],
+    }
     limit = {"chargingLimit": {"chargingLimitSource": "EMS", "isGridCritical": True}, "evseId": 2}
+    limit["chargingSchedule"] = [schedule]
     tell("NotifyChargingLimit", limit)
     tell("ClearedChargingLimit", {"chargingLimitSource": "SO"})
     first, second = logged(store, ChargingLimitChanged)
     assert (first.source, first.evse, first.cleared, first.grid_critical) == ("EMS", 2, False, True)
+    assert first.data == limit
     assert (second.source, second.evse, second.cleared, second.grid_critical) == ("SO", None, True, None)
 
 
@@ -485,3 +496,12 @@ def test_a_limit_has_the_unit_that_a_report_has_told(stage, station, tell, now):
     (schedule,) = station.take()[-1][3]["chargingProfile"]["chargingSchedule"]
     assert schedule["chargingRateUnit"] == "A"
     assert schedule["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 16, "numberPhases": 3}]
+
+
+def test_a_value_that_no_store_can_hold_is_the_largest_that_it_can(station, store, now):
+    part = {"requestId": 1, "seqNo": 0, "generatedAt": now().isoformat()}
+    found = [{**TEMPERATURE, "variableMonitoring": [monitoring(1, value="@")]}]
+    frame = json.dumps([2, "1", "NotifyMonitoringReport", {**part, "monitor": found}])
+    station.send(frame.replace('"@"', "-1e400"))
+    (kept,) = store.collections.monitors
+    assert msgspec.json.decode(msgspec.json.encode(kept), type=Monitor).value < -1e300
