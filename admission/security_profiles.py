@@ -112,10 +112,8 @@ class SecurityProfiles:
         Raises `ProfileTooLow`. May switch greenlets.
         """
         least = self.least(charge_point_id)
-        what = f"charge point {charge_point_id} has the least security profile {least} ({self._where(charge_point_id)})"
-        if least >= Profile.TLS and tls is None:
-            raise ProfileTooLow(f"{what}, and connects without TLS")
         certificate = None if tls is None else tls.certificate
+        wrong = "shows no client certificate" if tls is not None else "connects without TLS"
         if certificate is not None:
             fault = self._fault_of(charge_point_id, certificate)
             if fault:
@@ -125,16 +123,15 @@ class SecurityProfiles:
             wrong = self.wrong_name(charge_point_id, certificate)
             if not wrong:
                 return certificate
-            if least >= Profile.CERTIFICATE:
-                raise ProfileTooLow(f"{what}, and {wrong}")
-        elif least >= Profile.CERTIFICATE:
-            raise ProfileTooLow(f"{what}, and shows no client certificate")
+        if least >= Profile.CERTIFICATE or (tls is None and least >= Profile.TLS):
+            raise ProfileTooLow(self._too_low(charge_point_id, least, wrong))
         return None
 
-    def _where(self, charge_point_id: str) -> str:
-        if self.is_own(charge_point_id):
-            return "chargehand charge-points set --security-profile"
-        return "auth.security_profile"
+    def _too_low(self, charge_point_id: str, least: int, wrong: str) -> str:
+        """Say why a connection is refused, and by which setting."""
+        own = self.is_own(charge_point_id)
+        where = "chargehand charge-points set --security-profile" if own else "auth.security_profile"
+        return f"charge point {charge_point_id} has the least security profile {least} ({where}), and {wrong}"
 
     def wrong_name(self, charge_point_id: str, certificate: Certificate) -> str:
         """Say why a certificate is not that of a charge point; empty if it is. May switch greenlets."""
