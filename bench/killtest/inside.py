@@ -25,7 +25,7 @@ READY = "ready-"
 CRASHES = "crashes-"
 """Beginning of the name of the file that has the crashes of a process."""
 OF_PLUGIN, OF_SESSION = signal.SIGUSR1, signal.SIGUSR2
-FAILS = 0.02
+FAILS = 0.005
 """Share of the events at which the handler fails, half of them before it has noted the event."""
 
 
