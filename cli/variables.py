@@ -199,7 +199,7 @@ def get(
     api: Api, *, charge_point: str, names: tuple[str, ...], attribute: str | None, timeout_s: float
 ) -> Any:
     """Read variables from CP, as OCPPCommCtrlr.HeartbeatInterval or HeartbeatInterval."""
-    path = ("charge-points", charge_point, "variables", "read")
+    path = ("charge-points", charge_point, "variables", "get")
     body = {"names": list(names), "attribute": attribute or "Actual"}
     return _asked(api, path, {"timeout": f"{timeout_s:g}"}, body, timeout_s)
 

@@ -164,7 +164,7 @@ def _add_senders(app: falcon.App[RawPathRequest, falcon.Response], system: Centr
     app.add_route(f"{one}/local-list", local_lists)
     variables = VariablesResource(system, stop)
     app.add_route(f"{one}/variables", variables)
-    for name in ("read", "refresh", "compare", "export"):
+    for name in ("get", "refresh", "compare", "export"):
         app.add_route(f"{one}/variables/{name}", variables, suffix=name)
     bulks = BulkResource(system, stop, dispatch)
     app.add_route(f"{ROOT}/bulk", bulks)

@@ -196,7 +196,7 @@ def describe(spoken: Mapping[str, Version] = VERSIONS) -> dict[str, Any]:
                 "post": _ask_variables("Set variables, in messages that the charge point can take", Change),
                 "delete": _change("Delete the stored variables", "charge_point"),
             },
-            f"{one}/variables/read": {
+            f"{one}/variables/get": {
                 "post": _ask_variables("Read variables, in messages that the charge point can take", Wanted)
             },
             f"{one}/variables/refresh": {"post": _refresh_variables()},

@@ -157,7 +157,7 @@ class VariablesResource(Resource):
 
     # -- At the charge point -------------------------------------------------------------------------
 
-    def on_post_read(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
+    def on_post_get(self, request: falcon.Request, response: falcon.Response, charge_point: str) -> None:
         """Read variables of a connected charge point; a result for each."""
         timeout_s = _timeout_of(request)
         wanted = decoded(body_of(request), Wanted, "variables")

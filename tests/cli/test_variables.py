@@ -75,7 +75,7 @@ def test_variables_are_read(stub, run):
     lines = run("get", "CP1", "C.One", "X.Y").stdout.splitlines()
     assert [line.split() for line in lines[-2:]] == [["C.One", "Accepted", "5"], ["X.Y", "-", "never"]]
     path, body = stub.requests[-1][0], stub.requests[-1][-1]
-    assert path == f"{ROOT}/read?timeout=30"
+    assert path == f"{ROOT}/get?timeout=30"
     assert json.loads(body) == {"names": ["C.One", "X.Y"], "attribute": "Actual"}
 
 

@@ -138,7 +138,7 @@ def test_variables_of_a_station_are_refreshed_read_and_set(client):
     assert (told["report"]["state"], told["command"]["effect"]) == ("complete", "done")
     assert len(client.simulate_get(f"{ROOT}/CP1/variables").json["variables"]) > 70
     body = {"names": ["ConnectionTimeOut", "X.Y"]}
-    results = client.simulate_post(f"{ROOT}/CP1/variables/read", json=body).json["results"]
+    results = client.simulate_post(f"{ROOT}/CP1/variables/get", json=body).json["results"]
     assert results == [
         {"name": TIMEOUT, "attribute": "Actual", "status": "Accepted", "value": "60", "reason": ""},
         {"name": "X.Y", "attribute": "Actual", "status": "UnknownComponent", "value": None, "reason": ""},
@@ -156,8 +156,8 @@ def test_variables_of_a_station_are_refreshed_read_and_set(client):
         ("variables", {"values": {TIMEOUT: "x" * 1001}}, 422),
         ("variables", {"values": {TIMEOUT: 1}}, 422),
         ("variables", {"names": ["X.Y"]}, 422),
-        ("variables/read", {"names": []}, 422),
-        ("variables/read", {"names": ["X.Y"], "attribute": "Nothing"}, 422),
+        ("variables/get", {"names": []}, 422),
+        ("variables/get", {"names": ["X.Y"], "attribute": "Nothing"}, 422),
     ],
 )
 def test_what_no_station_can_take_is_a_problem(client, path, body, status):
@@ -168,19 +168,19 @@ def test_a_charge_point_that_is_away_gives_no_result(client, system):
     with Station(f"ws://127.0.0.1:{system.port}/ocpp", "CP1") as station:
         until(lambda: station.ready, "it is accepted")
     until(lambda: not system.charge_point("CP1").connected, "it is away")
-    reply = client.simulate_post(f"{ROOT}/CP1/variables/read", json={"names": [TIMEOUT]})
+    reply = client.simulate_post(f"{ROOT}/CP1/variables/get", json={"names": [TIMEOUT]})
     assert (reply.status_code, reply.json["title"]) == (409, "No result")
     assert reply.json["results"][0]["status"] == ""
     assert client.simulate_post(f"{ROOT}/CP1/variables/refresh").status_code == 404
 
 
 def test_a_charge_point_that_was_never_here_is_not_known(client):
-    for path, body in (("read", {"names": [TIMEOUT]}), ("refresh", None)):
+    for path, body in (("get", {"names": [TIMEOUT]}), ("refresh", None)):
         assert client.simulate_post(f"{ROOT}/CP9/variables/{path}", json=body).status_code == 404
 
 
 def test_a_charge_point_of_1_6_has_no_variables(client, charge_point):
     charge_point("CP16")
-    reply = client.simulate_post(f"{ROOT}/CP16/variables/read", json={"names": [TIMEOUT]})
+    reply = client.simulate_post(f"{ROOT}/CP16/variables/get", json={"names": [TIMEOUT]})
     assert (reply.status_code, reply.json["title"]) == (409, "Not supported")
     assert client.simulate_get(f"{ROOT}/CP16/variables").json == {"variables": [], "more": False}
