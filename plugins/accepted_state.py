@@ -331,10 +331,13 @@ class AcceptedState(Plugin):
 
     @on_outcome(v201.GetMonitoringReport)
     def no_monitors(self, ticket: Ticket[v201.GetMonitoringReportResponse]) -> None:
-        """Forget all monitors if the station has none. OCPP 2.0.1, N02."""
-        empty = _status(ticket) == v201.GenericDeviceModelStatus.EMPTY_RESULT_SET
-        if empty and monitors.asks_for_all(ticket.request):
-            _wait(monitors.keep_only(self._collections, ticket.charge_point_id, (), self._sent_at(ticket)))
+        """Forget the monitors that were asked for if the station has none of them. OCPP 2.0.1, N02."""
+        if _status(ticket) == v201.GenericDeviceModelStatus.EMPTY_RESULT_SET:
+            _wait(
+                monitors.keep_only(
+                    self._collections, ticket.charge_point_id, (), ticket.request, self._sent_at(ticket)
+                )
+            )
 
     @on_outcome(v201.SetDisplayMessage)
     def message_set(self, ticket: Ticket[v201.SetDisplayMessageResponse]) -> None:

@@ -101,10 +101,8 @@ class Corrections201:
             if action == "GetDisplayMessages":
                 shown = {one["id"] for part in parts for one in part.get("messageInfo") or ()}
                 return display_messages.keep_only(self._collections, charge_point_id, shown, asked, before)
-            if not monitors.asks_for_all(asked):
-                return []
             numbers = set(_monitors(parts))
-            return monitors.keep_only(self._collections, charge_point_id, numbers, before)
+            return monitors.keep_only(self._collections, charge_point_id, numbers, asked, before)
         except (msgspec.DecodeError, ValueError, LookupError, TypeError, AttributeError):
             return []  # a part is not as it should be: nothing is forgotten by it
 

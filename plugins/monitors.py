@@ -15,13 +15,20 @@ from .reservations import key_of
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection as Numbers
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from decimal import Decimal
 
     from .. import Collections, Receipt
 
 KEPT_PER_CHARGE_POINT = 1000
 """Limit of the monitors of one charge point; further ones are not known here."""
+
+KINDS: Mapping[str, tuple[str, ...]] = {
+    v201.MonitoringCriterion.THRESHOLD_MONITORING: ("UpperThreshold", "LowerThreshold"),
+    v201.MonitoringCriterion.DELTA_MONITORING: ("Delta",),
+    v201.MonitoringCriterion.PERIODIC_MONITORING: ("Periodic", "PeriodicClockAligned"),
+}
+"""Kinds of monitors that a report is asked for by."""
 
 CLEARED = frozenset({v201.ClearMonitoringStatus.ACCEPTED, v201.ClearMonitoringStatus.NOT_FOUND})
 """Results after which there is no monitor with this number."""
@@ -116,14 +123,26 @@ def note_reported(
 
 
 def keep_only(
-    collections: Collections, charge_point_id: str, numbers: Numbers[int], before: dt.datetime
+    collections: Collections, charge_point_id: str, numbers: Numbers[int], asked: Any, before: dt.datetime
 ) -> list[Receipt]:
-    """Forget monitors that a whole report did not have, unless they were set since it was asked for."""
+    """Forget monitors that were asked for and not reported, unless they were set since."""
     return [
         collections.monitors.remove(collections.monitors.key(one))
         for one in collections.monitors.of(charge_point_id)
-        if one.monitor_id not in numbers and one.accepted_at < before
+        if one.monitor_id not in numbers and one.accepted_at < before and _sought(one, asked)
     ]
+
+
+def _sought(monitor: Monitor, asked: v201.GetMonitoringReport) -> bool:
+    """Return whether a report must have a monitor; of a component without a variable that is not certain."""
+    criteria, places = asked.monitoring_criteria, asked.component_variable
+    if criteria is not None and all(monitor.kind not in KINDS[one] for one in criteria):
+        return False
+    return places is None or any(
+        one.variable is not None
+        and v201.variable_key(one.component, one.variable).lower() == monitor.variable.lower()
+        for one in places
+    )
 
 
 def _figure(value: Decimal) -> float:
@@ -163,8 +182,3 @@ def described(event: v201.EventData) -> tuple[str, str]:
     for more in (event.tech_code, event.tech_info):
         text += f", {more}" if more else ""
     return v201.variable_key(event.component, event.variable), text
-
-
-def asks_for_all(request: Any) -> bool:
-    """Return whether a GetMonitoringReport is for all monitors."""
-    return request.component_variable is None and request.monitoring_criteria is None

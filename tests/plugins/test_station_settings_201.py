@@ -170,16 +170,34 @@ def test_a_whole_report_of_all_monitors_is_what_the_station_has(do, tell, store,
     assert monitors(store) == [(1, "UpperThreshold", 70.0, 2, True), (3, "UpperThreshold", 80.0, 0, False)]
 
 
-def test_a_report_that_is_not_for_all_or_that_nobody_asked_for_takes_no_monitor_away(do, tell, store, now):
+def test_a_report_that_nobody_asked_for_takes_no_monitor_away(do, tell, store, now):
     set_(do, (data(), result(1)))
+    report(tell, 4711, [monitoring(3)], now)
+    assert [one[0] for one in monitors(store)] == [1, 3]
+
+
+def test_a_report_takes_away_only_the_monitors_that_it_was_asked_for(do, tell, store, now):
+    set_(do, (data(), result(1)), (data("Delta"), result(2, kind="Delta")))
     narrowed = (v201.MonitoringCriterion.DELTA_MONITORING,)
     asked = do(v201.GetMonitoringReport(request_id=v201.ALLOTTED, monitoring_criteria=narrowed), "Accepted")
-    report(tell, asked, [monitoring(2, kind="Delta")], now)
-    report(tell, 4711, [monitoring(3)], now)
+    report(tell, asked, [monitoring(3, kind="Delta")], now)
+    assert [one[0] for one in monitors(store)] == [1, 3]
     do(v201.GetMonitoringReport(request_id=5, monitoring_criteria=narrowed), "EmptyResultSet")
-    assert [one[0] for one in monitors(store)] == [1, 2, 3]
-    do(v201.GetMonitoringReport(request_id=6), "EmptyResultSet")
-    assert monitors(store) == []
+    assert [one[0] for one in monitors(store)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "connector", "left"),
+    [("temperature", 1, []), ("Temperature", 2, [1]), ("Current", 1, [1]), (None, 1, [1])],
+)
+def test_a_report_for_a_variable_says_nothing_of_others(name, connector, left, do, store):
+    set_(do, (data(), result(1)))
+    component = v201.Component(name="connector", evse=v201.EVSE(id=1, connector_id=connector))
+    place = v201.ComponentVariable(
+        component=component, variable=None if name is None else v201.Variable(name=name)
+    )
+    do(v201.GetMonitoringReport(request_id=6, component_variable=(place,)), "EmptyResultSet")
+    assert [one[0] for one in monitors(store)] == left
 
 
 def test_a_monitor_that_was_set_after_the_question_is_not_taken_away_by_its_answer(do, tell, store, now):
