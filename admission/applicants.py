@@ -87,7 +87,7 @@ class Applicants:
     def waits(self, charge_point_id: str) -> bool:
         """Return whether a charge point waits for a decision."""
         applied = self._book.get(charge_point_id)
-        return applied is not None and applied.state == WAITING
+        return self._unknown == "ask" and applied is not None and applied.state == WAITING
 
     def apply(self, charge_point_id: str, peer: str) -> bool:
         """Note that a charge point which is not known wants to connect; return whether it may, and wait."""

@@ -25,7 +25,7 @@ def show_keys(told: Mapping[str, Any]) -> None:
     rows = [
         (row["charge_point"], when(row["changed_at"]), when(row["new_key_since"])) for row in told["keys"]
     ]
-    show_table(COLUMNS, rows, "no key of a charge point is in the store")
+    show_table(COLUMNS, rows, "no such key is in the store")
 
 
 @click.group()

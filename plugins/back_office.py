@@ -160,6 +160,7 @@ class BackOffice(Plugin):
         stop_tolerance_s: float = 600.0,
         naive_zone: dt.tzinfo | None = dt.UTC,
         registration: str = "Accepted",
+        approval: bool = False,
         fallback_id_tag_status: str = "Accepted",
         master_pass_group: str = "",
         now: Callable[[], dt.datetime] | None = None,
@@ -170,6 +171,7 @@ class BackOffice(Plugin):
         self._tag_of = store.collections.tag_of
         self._interval_s = heartbeat_interval_s
         self._spread = heartbeat_spread
+        self._approval = approval
         self._accept_all_tags = accept_all_tags
         self._concurrent_transactions = concurrent_transactions
         self._suspect_energy_wh = suspect_energy_wh
@@ -196,6 +198,7 @@ class BackOffice(Plugin):
             stop_tolerance_s=office.stop_tolerance_s,
             naive_zone=settings.naive_zone,
             registration=office.registration,
+            approval=settings.auth.unknown == "ask",
             fallback_id_tag_status=settings.deadlines.fallback_id_tag_status,
             master_pass_group=office.master_pass_group,
             name="back-office",
@@ -540,7 +543,7 @@ class BackOffice(Plugin):
         return answer
 
     def _waits(self, call: Call[Any]) -> bool:
-        applicant = self._store.collections.applicants.get(call.charge_point.id)
+        applicant = self._store.collections.applicants.get(call.charge_point.id) if self._approval else None
         return applicant is not None and applicant.state != "approved"
 
     def _note(self, call: Call[Any], kind: str) -> Event:

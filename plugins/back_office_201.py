@@ -85,6 +85,7 @@ class BackOffice201(Plugin):
         concurrent_transactions: bool = True,
         naive_zone: dt.tzinfo | None = dt.UTC,
         registration: str = "Accepted",
+        approval: bool = False,
         fallback_id_tag_status: str = "Accepted",
         master_pass_group: str = "",
         alert_severity: int = 4,
@@ -95,6 +96,7 @@ class BackOffice201(Plugin):
         self._store = store
         self._interval_s = heartbeat_interval_s
         self._spread = heartbeat_spread
+        self._approval = approval
         self._registration = v201.RegistrationStatus(registration)
         self._alert_severity = alert_severity
         self._now = now
@@ -129,6 +131,7 @@ class BackOffice201(Plugin):
             concurrent_transactions=office.concurrent_transactions,
             naive_zone=settings.naive_zone,
             registration=office.registration,
+            approval=settings.auth.unknown == "ask",
             fallback_id_tag_status=settings.deadlines.fallback_id_tag_status,
             master_pass_group=office.master_pass_group,
             alert_severity=settings.events.alert_severity,
@@ -286,7 +289,7 @@ class BackOffice201(Plugin):
         return answer
 
     def _waits(self, call: Call[Any]) -> bool:
-        applicant = self._store.collections.applicants.get(call.charge_point.id)
+        applicant = self._store.collections.applicants.get(call.charge_point.id) if self._approval else None
         return applicant is not None and applicant.state != "approved"
 
     def _note(self, call: Call[Any], kind: str) -> Receipt:

@@ -1124,7 +1124,11 @@ class CentralSystem(PluginSystem):
         return self._is_entered(identity) or self._directory.find(identity) is not None
 
     def _is_entered(self, identity: str) -> bool:
-        return self.credentials.knows(identity) or self.store.registration(identity) is not None
+        return (
+            self.credentials.knows(identity)
+            or self.store.registration(identity) is not None
+            or self.store.collections.security_profiles.get(identity) is not None
+        )
 
     def _stage_key(self, charge_point_id: str, key: str | bytes) -> None:
         """Let a key count that is being sent, beside the session: one of the settings may have to be hashed."""

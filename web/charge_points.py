@@ -88,6 +88,7 @@ class ChargePoints(Resource):
             store.find_registration(charge_point) is None
             and store.collections.credentials.get(charge_point) is None
             and store.collections.security_profiles.get(charge_point) is None
+            and store.collections.applicants.get(charge_point) is None
         ):
             raise Problem(404, "Unknown charge point", f"{charge_point} is not known here")
 

@@ -117,6 +117,18 @@ def test_only_so_many_wait_and_a_decision_makes_room():
         assert waiting(system) == ["CP2", "CP3"]
 
 
+def test_who_waited_is_served_when_everybody_is_accepted_again():
+    store = StubStore()
+    with served(store=store) as system:
+        for identity in ("CP1", "CP2"):
+            applying(system, identity)
+        system.reject("CP2", by="a person").wait(5)
+    with served("accept", store=store) as system:
+        for identity in ("CP1", "CP2"):
+            with connect(system, identity) as charge_point:
+                assert charge_point.registration == "Accepted"
+
+
 def applying(system, identity):
     charge_point = connect(system, identity)
     charge_point.connect()

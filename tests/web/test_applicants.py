@@ -37,6 +37,13 @@ def test_a_decision_says_who_made_it(client):
     assert ids(client, state="rejected") == ["CP2"]
 
 
+def test_an_applicant_that_never_booted_can_be_forgotten(client):
+    assert client.simulate_get("/api/v1/charge-points/CP1").status_code == 200
+    assert client.simulate_delete("/api/v1/charge-points/CP1").status_code == 200
+    assert ids(client) == ["CP2"]
+    assert client.simulate_delete("/api/v1/charge-points/CP1").status_code == 404
+
+
 def test_what_is_wrong_is_refused(client):
     assert client.simulate_post(f"{APPLICANTS}/CP9/approve").status_code == 404
     assert client.simulate_get(APPLICANTS, params={"state": "odd"}).status_code == 400
