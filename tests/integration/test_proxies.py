@@ -1,5 +1,6 @@
-"""A proxy that ends TLS in front of a real server: HAProxy with the configuration of the documentation."""
+"""A proxy that ends TLS in front of a real server: HAProxy and nginx with the configurations of the documentation."""
 
+import contextlib
 import shutil
 import socket
 import ssl
@@ -16,20 +17,18 @@ from .rawsocket import SUBPROTOCOL, EndedError, RawSocket
 from .server import Server
 from .test_security_profiles import basic, pin
 
-pytestmark = [
-    ON_EACH_TRANSPORT,
-    pytest.mark.skipif(shutil.which("haproxy") is None, reason="HAProxy is not installed"),
-]
+pytestmark = ON_EACH_TRANSPORT
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "proxies" / "haproxy.cfg"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "proxies"
+PASSWORDS = "[auth.credentials]\nP2 = 'a long password'\nP3 = 'a long password'\n"
+NGINX_PATHS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 TRUSTING = "[proxy]\ntrusted = ['127.0.0.1']\nprotocol = 'v2'\n"
 
 
 @pytest.fixture(scope="module")
 def server(start_module_server: StartServer) -> Server:
     """Server that trusts a proxy on this machine; P2 has security profile 2, P3 3, and both a password."""
-    passwords = "[auth.credentials]\nP2 = 'a long password'\nP3 = 'a long password'\n"
-    server = start_module_server(config=f"{TRUSTING}[log]\nrepeat_lines = 1000\n{passwords}")
+    server = start_module_server(config=f"{TRUSTING}[log]\nrepeat_lines = 1000\n{PASSWORDS}")
     for charge_point in ("P2", "P3"):
         pin(server, charge_point, int(charge_point[1]))
     return server
@@ -47,39 +46,14 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("clients"), "clients")
 
 
-@pytest.fixture(scope="module")
-def proxy(
-    server: Server, servers: Authority, clients: Authority, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """Address of HAProxy in front of the server, with both kinds of certificates and a revocation list."""
-    folder = tmp_path_factory.mktemp("haproxy")
-    for kind in ("ecdsa", "rsa"):
-        chain, key = servers.issue(
-            "proxy", names=["127.0.0.1"], usage="server", with_rsa=kind == "rsa", file=f"proxy-{kind}"
-        )
-        (folder / f"server.pem.{kind}").write_bytes(chain.read_bytes() + key.read_bytes())
-    clients.revoke(clients.issue("REVOKED")[0])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    text = EXAMPLE.read_text()
-    for old, new in {
-        "/etc/haproxy/certificates/": f"{folder}/",
-        "/etc/haproxy/charge-points-ca.pem": str(clients.file),
-        "/etc/haproxy/charge-points.crl": str(clients.write_list()),
-        "bind :443": f"bind 127.0.0.1:{port}",
-        "127.0.0.1:9000": server.ws.removeprefix("ws://").partition("/")[0],
-    }.items():
-        assert old in text, old
-        text = text.replace(old, new)
-    (folder / "haproxy.cfg").write_text(text)
+@contextlib.contextmanager
+def running(command: list[str], port: int, folder: Path) -> Iterator[str]:
+    """Run a proxy until the end of the block; yields its address when it listens."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
-            ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
 
     def listens() -> bool:
@@ -88,10 +62,60 @@ def proxy(
             return there.connect_ex(("127.0.0.1", port)) == 0
 
     try:
-        until(listens, "HAProxy does not listen", 10)
+        until(listens, f"{command[0]} does not listen", 10)
         yield f"wss://127.0.0.1:{port}/ocpp/"
     finally:
         kill(process)
+
+
+def free_port() -> int:
+    """Return a port that nobody uses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def adapted(name: str, folder: Path, places: dict[str, object]) -> str:
+    """Write an example with the places of a test in it; return its path."""
+    text = (EXAMPLES / name).read_text()
+    for old, new in places.items():
+        assert old in text, old
+        text = text.replace(old, str(new))
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+@pytest.fixture(scope="module")
+def proxy(
+    server: Server, servers: Authority, clients: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Address of HAProxy in front of the server, with both kinds of certificates and a revocation list."""
+    folder, port = tmp_path_factory.mktemp("haproxy"), free_port()
+    for kind in ("ecdsa", "rsa"):
+        chain, key = proxy_pair(servers, kind)
+        (folder / f"server.pem.{kind}").write_bytes(chain.read_bytes() + key.read_bytes())
+    clients.revoke(clients.issue("REVOKED")[0])
+    config = adapted(
+        "haproxy.cfg",
+        folder,
+        {
+            "/etc/haproxy/certificates/": f"{folder}/",
+            "/etc/haproxy/charge-points-ca.pem": clients.file,
+            "/etc/haproxy/charge-points.crl": clients.write_list(),
+            "bind :443": f"bind 127.0.0.1:{port}",
+            "127.0.0.1:9000": server.ws.removeprefix("ws://").partition("/")[0],
+        },
+    )
+    with running(["haproxy", "-db", "-f", config], port, folder) as url:
+        yield url
+
+
+def proxy_pair(servers: Authority, kind: str) -> Pair:
+    """Issue a certificate of a proxy."""
+    return servers.issue(
+        "proxy", names=["127.0.0.1"], usage="server", with_rsa=kind == "rsa", file=f"proxy-{kind}"
+    )
 
 
 def context(servers: Authority, pair: Pair | None = None) -> ssl.SSLContext:
@@ -164,3 +188,48 @@ def test_the_header_of_an_address_that_is_not_trusted_is_not_believed(start_serv
             assert raw.handshake(raw.path, SUBPROTOCOL).status == 101
     with RawSocket(server.ws + "P3") as raw:
         assert raw.handshake(raw.path, SUBPROTOCOL).status == 403
+
+
+def test_nginx_tells_the_client_and_its_certificate_by_headers(
+    start_server: StartServer, servers: Authority, clients: Authority, tmp_path: Path
+) -> None:
+    server = start_server(config=f"[proxy]\ntrusted = ['127.0.0.1']\nheaders = true\n{PASSWORDS}")
+    for charge_point in ("P2", "P3"):
+        pin(server, charge_point, int(charge_point[1]))
+    port = free_port()
+    pairs = {kind: proxy_pair(servers, kind) for kind in ("ecdsa", "rsa")}
+    clients.revoke(clients.issue("REVOKED")[0])
+    paths = "".join(f"{name}_temp_path {tmp_path}/{name};\n" for name in NGINX_PATHS)
+    config = adapted(
+        "nginx.conf",
+        tmp_path,
+        {
+            "events {}": f"daemon off;\npid {tmp_path}/pid;\nevents {{}}",
+            "http {": f"http {{\naccess_log off;\n{paths}",
+            **{f"/etc/nginx/certificates/{kind}.pem": pair[0] for kind, pair in pairs.items()},
+            **{f"/etc/nginx/certificates/{kind}.key": pair[1] for kind, pair in pairs.items()},
+            "/etc/nginx/charge-points-ca.pem": clients.file,
+            "/etc/nginx/charge-points.crl": clients.write_list(),
+            "listen 443": f"listen 127.0.0.1:{port}",
+            "127.0.0.1:9000": server.ws.removeprefix("ws://").partition("/")[0],
+        },
+    )
+    without, own = context(servers), context(servers, clients.issue("P3", names=["p3.example"]))
+    with running(["nginx", "-c", config, "-e", f"{tmp_path}/errors"], port, tmp_path) as url:
+        assert status(url + "P2", without, basic("P2")) == 101
+        assert status(url + "P3", without, basic("P3")) == 403
+        assert (
+            status(
+                url + "REVOKED",
+                context(servers, (clients.folder / "REVOKED.pem", clients.folder / "REVOKED.key")),
+            )
+            == 400
+        )
+        forged = ("X-SSL-Client-Verify: SUCCESS", "X-SSL-Client-Cert: x", "X-Forwarded-For: 203.0.113.9")
+        assert status(url + "P3", without, *forged) == 403
+        with RawSocket.open(url + "P3", *forged, trust=own) as raw:
+            assert raw.boot().call("Heartbeat", {})[0] == 3
+            view = server.ask("GET", "/api/v1/charge-points/P3").json
+            assert view["peer"] == "127.0.0.1:0"
+            certificate = view["tls"]["certificate"]
+            assert (certificate["names"], certificate["issuer"]) == (["P3", "p3.example"], "CN=clients")

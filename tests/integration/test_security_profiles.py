@@ -230,7 +230,12 @@ def test_a_certificate_is_refused_once_it_is_on_the_list(
         config=f"{config}client_ca = '{mine.file}'\nclient_crl = '{lists}'\n[auth]\nsecurity_profile = 3\n"
     )
     knock, pair = Knocking(servers, server), mine.issue("CP1")
-    assert knock.secure("CP1", pair=pair).status == 101
+    context = knock.context(pair)
+    assert server.wss is not None
+    with RawSocket.open(server.wss + "CP1", trust=context) as raw:
+        assert raw.boot().call("Heartbeat", {})[0] == 3
+        assert isinstance(raw.socket, ssl.SSLSocket)
+        session = raw.socket.session
     mine.revoke(pair[0])
     mine.write_list()
 
@@ -241,6 +246,9 @@ def test_a_certificate_is_refused_once_it_is_on_the_list(
             return True
 
     until(refused, "the revoked certificate is let in", 10)
+    with pytest.raises((OSError, EndedError)), RawSocket(server.wss + "CP1") as raw:  # nor by its old session
+        raw.socket = context.wrap_socket(raw.socket, server_hostname=raw.host, session=session)
+        raw.handshake(raw.path, SUBPROTOCOL)
     assert knock.secure("CP2", pair=mine.issue("CP2")).status == 101
 
 
