@@ -101,6 +101,13 @@ class Knocking:
         with RawSocket(self._server.wss + charge_point, trust=self.context(pair)) as raw:
             return raw.handshake(raw.path, SUBPROTOCOL, *lines)
 
+    def again(self, charge_point: str, context: ssl.SSLContext, session: ssl.SSLSession | None) -> Handshake:
+        """Knock at the port of TLS with a session of before."""
+        assert self._server.wss is not None
+        with RawSocket(self._server.wss + charge_point) as raw:
+            raw.socket = context.wrap_socket(raw.socket, server_hostname=raw.host, session=session)
+            return raw.handshake(raw.path, SUBPROTOCOL)
+
 
 @pytest.fixture(scope="module")
 def knock(servers: Authority, guarded: Server) -> Knocking:
@@ -246,9 +253,8 @@ def test_a_certificate_is_refused_once_it_is_on_the_list(
             return True
 
     until(refused, "the revoked certificate is let in", 10)
-    with pytest.raises((OSError, EndedError)), RawSocket(server.wss + "CP1") as raw:  # nor by its old session
-        raw.socket = context.wrap_socket(raw.socket, server_hostname=raw.host, session=session)
-        raw.handshake(raw.path, SUBPROTOCOL)
+    with pytest.raises((OSError, EndedError)):
+        knock.again("CP1", context, session)
     assert knock.secure("CP2", pair=mine.issue("CP2")).status == 101
 
 
