@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from chargehand import v201
+from chargehand import CommandRefused, v201
 from chargehand.protocol.actions import Sender
 
 from ..test_certificates import ROOT
@@ -60,6 +60,20 @@ def test_a_variable_takes_what_it_can_hold(call, booted, name, value, status):
     assert call(set_variable(name, value)).set_variable_result[0].attribute_status == status
     if status == "Accepted":
         assert booted.model[name] == value
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_message_with_more_variables_than_the_station_says_is_refused(call, booted, limit):
+    booted.model.set("DeviceDataCtrlr.ItemsPerMessage[GetVariables]", str(limit))
+    booted.model.set("DeviceDataCtrlr.ItemsPerMessage[SetVariables]", str(limit))
+    some = [v201.GetVariableData(**named("TxCtrlr.TxStartPoint"))] * 3
+    assert len(call(v201.GetVariables(get_variable_data=tuple(some[:limit]))).get_variable_result) == limit
+    with pytest.raises(CommandRefused, match="are more than"):
+        call(v201.GetVariables(get_variable_data=tuple(some[: limit + 1])))
+    changes = [v201.SetVariableData(**named("TxCtrlr.TxStartPoint"), attribute_value="EVConnected")] * 3
+    with pytest.raises(CommandRefused):
+        call(v201.SetVariables(set_variable_data=tuple(changes)))
+    assert booted.model["TxCtrlr.TxStartPoint"] == "Authorized"
 
 
 def test_variables_are_read_with_the_state_of_connectors(call, booted):

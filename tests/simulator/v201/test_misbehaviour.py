@@ -117,3 +117,37 @@ def test_any_course_gives_transactions_that_start_once_end_once_and_count_on(ste
         meters = [int(one.meter_value[0].sampled_value[0].value) for one in events if one.meter_value]
         assert meters == sorted(meters)
         assert events[0].evse is not None
+
+
+@pytest.fixture
+def numbers_of(system, make, office, until):
+    """Have a station with these faults report its settings; return the numbers of the parts, and which is the last."""
+
+    def numbers_of(*misbehaviour):
+        variables = {"DeviceDataCtrlr.ItemsPerMessage[GetReport]": "10"}
+        with make(misbehaviour=misbehaviour, variables=variables) as station:
+            request = v201.GetBaseReport(request_id=7, report_base="ConfigurationInventory")
+            system.send(station.identity, request, until_effect=True, timeout_s=10).result()
+            total = len(station.model.base_report("ConfigurationInventory"))
+            lost = Misbehaviour.REPORT_PART_LOST in misbehaviour
+            until(lambda: len(office.of(v201.NotifyReport)) >= -(-total // 10) - lost)
+            parts = office.of(v201.NotifyReport)
+        return [(one.seq_no, bool(one.tbc)) for one in parts]
+
+    return numbers_of
+
+
+def test_the_second_part_of_a_report_is_lost(numbers_of):
+    (first, _), (second, _), *_ = numbers_of(Misbehaviour.REPORT_PART_LOST)
+    assert (first, second) == (0, 2)
+
+
+def test_the_parts_of_a_report_have_numbers_from_1(numbers_of):
+    found = numbers_of(Misbehaviour.REPORT_FROM_ONE)
+    assert [number for number, _ in found] == list(range(1, len(found) + 1))
+
+
+def test_the_last_part_of_a_report_comes_first(numbers_of):
+    found = numbers_of(Misbehaviour.REPORT_UNORDERED)
+    assert [number for number, _ in found] == list(reversed(range(len(found))))
+    assert [more for _, more in found] == [False, *[True] * (len(found) - 1)]
