@@ -252,6 +252,12 @@ class SessionSettings(Section):
     )
     max_connections: int = setting(0, "Connections served at once; 0 sets no limit.", least=0)
     handshake_timeout_s: float = setting(10.0, "Seconds that a client has to finish its handshake.", above=0)
+    silent_handshakes: int = setting(
+        2000,
+        "Connections to wss that may be there and have sent nothing yet; for a further one the oldest is closed; "
+        "0 sets no limit.",
+        least=0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

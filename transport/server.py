@@ -30,6 +30,10 @@ class Transport(Protocol):
         """Serve a connection; `early` are bytes received before. May return at once, or when it is closed."""
 
 
+class SilentTooLong(OSError):
+    """A client has sent nothing, and others need its place."""
+
+
 class WebSocketServer(WSGIServer):
     """Listening socket whose requests become WebSockets. `start` binds and serves, `close` stops accepting.
 
@@ -66,6 +70,9 @@ class WebSocketServer(WSGIServer):
         self._share_port = share_port
         self._tls = tls
         self.proxies = proxies
+        self._silent: dict[
+            Any, None
+        ] = {}  # greenlets of clients that have sent nothing yet, the oldest first
         self.gate = gate
         self.transport = transport
         self.limits: Any = limits
@@ -89,8 +96,7 @@ class WebSocketServer(WSGIServer):
         told = None
         try:
             with gevent.Timeout(self.limits.handshake_timeout_s):
-                # A silent client costs no state of TLS, which is several times as much as its greenlet.
-                wait_read(client_socket.fileno())
+                self._wait_for_first_byte(client_socket)
                 if self._has_introduction(address):
                     address, told = self._introduction(client_socket, address)
                 wrapped = tls.loaded.context.wrap_socket(client_socket, server_side=True)
@@ -109,6 +115,24 @@ class WebSocketServer(WSGIServer):
             if not taken:
                 wrapped.close()
         return taken
+
+    def _wait_for_first_byte(self, sock: Any) -> None:
+        """Wait until a client sends something. Raises `SilentTooLong` if too many wait, and this was the first.
+
+        A silent client costs no state of TLS, which is several times as much as its greenlet.
+        """
+        silent, limit, waiting = self._silent, self.limits.silent_handshakes, gevent.getcurrent()
+        if 0 < limit <= len(silent):
+            oldest = next(iter(silent))
+            del silent[oldest]
+            oldest.kill(
+                SilentTooLong("too many clients are silent (sessions.silent_handshakes)"), block=False
+            )
+        silent[waiting] = None
+        try:
+            wait_read(sock.fileno())
+        finally:
+            silent.pop(waiting, None)
 
     def handle(self, sock: Any, address: Any) -> Any:
         """Serve one HTTP request without TLS; return whether its socket belongs to a connection now."""

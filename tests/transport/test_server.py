@@ -148,6 +148,19 @@ def test_an_old_tls_is_one_line_and_no_traceback(serve_tls, no_traceback):
     assert "UNSUPPORTED_PROTOCOL" in served.gate.failures[0]
 
 
+def test_of_too_many_silent_clients_the_oldest_is_closed_and_others_are_served(
+    serve_tls, certificate, no_traceback
+):
+    served = serve_tls(silent_handshakes=2)
+    silent = [served.client() for _ in range(4)]
+    until(lambda: len(served.gate.failures) == 2)
+    assert [one.rest() for one in silent[:2]] == [b"", b""]
+    assert served.gate.failures[0].startswith("TLS: too many clients are silent (sessions.silent_handshakes)")
+    assert served.client(trust=certificate[0]).asks(SUBPROTOCOL).status == 101
+    silent[3].secures(certificate[0])
+    assert silent[3].asks(SUBPROTOCOL).status == 101
+
+
 def test_a_tls_handshake_that_is_not_finished_in_time_ends_with_its_socket(serve_tls, no_traceback):
     served = serve_tls(handshake_timeout_s=0.05)
     silent, slow = served.client(), served.client()
