@@ -88,11 +88,11 @@ class Setting:
             load_certificate(context, chain, key)
         return context
 
-    def greets(self, context: SSLContext, subprotocol: str) -> bool:
-        """Return whether CP1 is let in with a context."""
+    def greets(self, context: SSLContext, subprotocol: str, identity: str = "CP1") -> bool:
+        """Return whether a charge point is let in with a context."""
         try:
             client = Client.connect(
-                f"{self.server.wss}/CP1", subprotocols=(subprotocol,), tls=context, timeout_s=5.0
+                f"{self.server.wss}/{identity}", subprotocols=(subprotocol,), tls=context, timeout_s=5.0
             )
         except (ssl.SSLError, ConnectionError, HandshakeRefused):
             return False
@@ -146,6 +146,8 @@ def test_a_certificate_is_asked_for_installed_shown_renewed_and_revoked(
         )
         new = certificates_of(charge_point)
         assert setting.greets(setting.context(new.own, new.key), subprotocol)
+        assert not setting.greets(setting.context(new.own, new.key), subprotocol, "CP2")
+        assert setting.greets(setting.context(), subprotocol, "CP2")
         charge_point.close()
         charge_point.connect()
         charge_point.boot()
