@@ -47,6 +47,8 @@ token = "{SERVER_TOKEN}"
 [auth.credentials]
 CP1 = "{OLD_KEY}"
 CP2 = "{OLD_KEY}"
+[ca]
+passphrase = "{MARK}-ca-passphrase"
 [redis]
 secret = "{REDIS_SECRET}"
 [log]
