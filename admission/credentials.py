@@ -85,6 +85,13 @@ class Credentials:
         """Return whether a charge point has a key."""
         return self.stored(charge_point_id) is not None or charge_point_id in self._settled
 
+    def guessable(self, charge_point_id: str) -> bool:
+        """Return whether the key of a charge point is short enough to be guessed."""
+        kept = self.stored(charge_point_id)
+        if kept is not None:
+            return any(one.scheme == SCRYPT for one in _chain(kept))
+        return len(self._settled.get(charge_point_id, b"")) < LONG_BYTES
+
     def stored(self, charge_point_id: str) -> Credential | None:
         """Return the stored credential of a charge point; None without one."""
         return None if self._book is None else self._book.get(charge_point_id)

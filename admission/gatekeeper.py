@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import random
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +16,7 @@ from ..protocol.handshake import choose_subprotocol
 from ..store.store import StoreError
 from ..transport.gate import Admission, Refusal
 from .credentials import PasswordChecksBusy
+from .failed_logins import FailedLogins
 from .identity import Identity, IdentityRefused, assumes_subprotocol, read_password, read_path
 from .security_events import HANDSHAKE_REFUSED, OF_STATUS, TLS_HANDSHAKE_FAILED
 from .security_profiles import OTHER_NAME, Profile, ProfileTooLow, Proof
@@ -62,9 +64,9 @@ def _retry_after(least_s: float) -> str:
     return str(math.ceil(least_s + RETRY_SPREAD_S * random.random()))  # noqa: S311 - no secret
 
 
-def _too_often(wait_s: float) -> Refusal:
+def _too_often(wait_s: float, setting: str) -> Refusal:
     text = "this charge point, or this address, connects too often"
-    return Refusal(429, text, (("Retry-After", str(math.ceil(wait_s))),))
+    return Refusal(429, text, (("Retry-After", str(math.ceil(wait_s))),), detail=setting)
 
 
 def _address(request: HandshakeRequest) -> str:
@@ -110,6 +112,7 @@ class Gatekeeper:
         self._bucket = TokenBucket(limits.admission_rate, limits.admission_burst)
         self._reconnects = TokenBuckets(limits.reconnect_rate, limits.reconnect_burst)  # see `_whence`
         self._requests = TokenBuckets(limits.address_rate, limits.address_burst)  # by address
+        self._failed_logins = FailedLogins(settings.auth)
 
     def close(self) -> None:
         """Refuse every handshake from now on."""
@@ -141,9 +144,10 @@ class Gatekeeper:
         if isinstance(decision, Admission):  # refused handshakes do not count
             wait_s = self._reconnects.take(_whence(request, decision.identity), self._now())
             if wait_s > 0:
-                decision = _too_often(wait_s)
+                decision = _too_often(wait_s, "sessions.reconnect_rate")
         if isinstance(decision, Refusal):
             self._sessions.context.observer.count(f"handshake_refused_{decision.status}", request.peer)
+            decision = replace(decision, identity=self._identity(request))
             self._note(decision, request)
         elif decision.subprotocol is not None and self._profiles.shown(decision.identity, decision.profile):
             text = "charge point %s has the least security profile %d from now on, that of this connection"
@@ -158,12 +162,14 @@ class Gatekeeper:
         type_ = OF_STATUS.get(refusal.status, HANDSHAKE_REFUSED)
         if self._security_events is None or not type_:
             return
+        self._security_events.note(type_, refusal.reason, identity=refusal.identity, peer=request.peer)
+
+    def _identity(self, request: HandshakeRequest) -> str:
+        """Return the charge point that a request names; "" if it names none that could be."""
         identity = None
         with contextlib.suppress(IdentityRefused, UnicodeError):
             identity = read_path(request.path, self._settings.path, self._settings.sessions.identity_chars)
-        self._security_events.note(
-            type_, refusal.reason, identity=identity.id if identity is not None else "", peer=request.peer
-        )
+        return identity.id if identity is not None else ""
 
     def _now(self) -> float:
         return self._sessions.context.clock.monotonic()
@@ -173,7 +179,7 @@ class Gatekeeper:
             return Refusal(503, "the central system is stopping", (("Retry-After", "5"),))
         wait_s = self._requests.take(_address(request), self._now())
         if wait_s > 0:
-            return _too_often(wait_s)
+            return _too_often(wait_s, "sessions.address_rate")
         try:
             identity = read_path(request.path, self._settings.path, self._settings.sessions.identity_chars)
         except IdentityRefused as error:
@@ -182,7 +188,7 @@ class Gatekeeper:
             return Refusal(400, "the path is not UTF-8 when percent-decoded")
         if identity is None:
             return Refusal(404, f"the path names no charge point; expected {self._settings.path}")
-        proof = self._check_credentials(request, identity)
+        proof = self._login(request, identity)
         if isinstance(proof, Refusal):
             return proof
         refusal = self._check_room(request, identity.id)
@@ -196,6 +202,30 @@ class Gatekeeper:
             identity.id, identity.name, subprotocol, proof.deviations, compression, proof.profile
         )
 
+    def _login(self, request: HandshakeRequest, identity: Identity) -> Refusal | Proof:
+        """Check credentials, unless too many wrong passwords came before."""
+        if "authorization" not in request.headers:
+            return self._check_credentials(request, identity)
+        address, now = _address(request), self._now()
+        wait_s, setting = self._failed_logins.limit(
+            address, identity.id, now, guarded=self._is_guarded(address, identity.id)
+        )
+        if wait_s > 0:
+            self._sessions.context.observer.count("login_limited", identity.id)
+            text = "too many wrong passwords came for this charge point, or from this address"
+            return Refusal(429, text, (("Retry-After", _retry_after(wait_s)),), detail=setting)
+        proof = self._check_credentials(request, identity)
+        if isinstance(proof, Refusal) and proof.status in (401, 404):
+            self._failed_logins.note(address, identity.id, now)
+            self._sessions.context.observer.count("login_failed", identity.id)
+        return proof
+
+    def _is_guarded(self, address: str, identity: str) -> bool:
+        """Return whether guesses from elsewhere do not matter: it is the last address, or the key is a long one."""
+        cell = self._sessions.directory.find(identity)
+        known = cell is not None and cell.charge_point.peer.rpartition(":")[0] == address
+        return known or not self._credentials.guessable(identity)
+
     def _check_room(self, request: HandshakeRequest, identity: str) -> Refusal | None:
         """Limit the rate of connections; checked last, so that strangers use up no tokens."""
         sessions = self._settings.sessions
@@ -204,7 +234,7 @@ class Gatekeeper:
         now = self._now()  # greenlets may have switched since the first check
         wait_s = self._reconnects.wait_s(_whence(request, identity), now)
         if wait_s > 0:
-            return _too_often(wait_s)
+            return _too_often(wait_s, "sessions.reconnect_rate")
         wait_s = self._bucket.take(now)
         if wait_s > 0:
             return Refusal(
@@ -392,7 +422,10 @@ class Gatekeeper:
     def handshake_refused(self, peer: str, refusal: Refusal) -> None:
         """Log a request that was refused."""
         reason = f"refused with {refusal.status}"
-        self._log(logging.INFO, peer, reason, "%s: %d %s", peer, refusal.status, refusal.reason)
+        named = f"charge point {refusal.identity}: " if refusal.identity else ""
+        detail = f" ({refusal.detail})" if refusal.detail else ""
+        text = "%s: %s%d %s%s"
+        self._log(logging.INFO, peer, reason, text, peer, named, refusal.status, refusal.reason, detail)
 
     def _log(self, level: int, peer: str, reason: str, text: str, *args: object) -> None:
         """Log a line that an address has caused, unless there were too many."""

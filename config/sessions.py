@@ -58,6 +58,23 @@ class AuthSettings(Section):
     required: bool = off(
         "Require a password from every charge point, even without credentials in the settings."
     )
+    failed_logins: int = setting(
+        10,
+        "Wrong passwords of one charge point from one address in a minute; more are answered 429, unread. 0 sets no "
+        "limit.",
+        least=0,
+    )
+    failed_logins_per_address: int = setting(
+        100,
+        "The same of all charge points from one address: a proxy is one address for all behind it. 0 sets no limit.",
+        least=0,
+    )
+    failed_logins_per_id: int = setting(
+        100,
+        "The same of one charge point from all addresses; its last address, and a key of 16 bytes and more, count on. "
+        "0 sets no limit.",
+        least=0,
+    )
     rotation_warn_s: float = setting(
         86400.0,
         "Seconds after which a new key that no connection has used yet is warned of; the old one counts until then. "
@@ -216,13 +233,13 @@ class SessionSettings(Section):
     )
     admission_burst: int = setting(1000, "New connections at once before `admission_rate` counts.", least=1)
     reconnect_rate: float = setting(
-        0.1,
+        0.5,
         "New connections of one charge point from one address per second, behind its `reconnect_burst`; more are "
         "answered 429 with Retry-After; 0 sets no limit.",
         least=0,
     )
     reconnect_burst: int = setting(
-        30,
+        100,
         "New connections of one charge point from one address at once before `reconnect_rate` counts.",
         least=1,
     )

@@ -54,6 +54,10 @@ class Refusal:
     status: int
     reason: str
     headers: tuple[tuple[str, str], ...] = field(default=())
+    identity: str = field(default="", compare=False)
+    """Charge point that was named, for the log."""
+    detail: str = field(default="", compare=False)
+    """Fact for the log alone, as the setting of a limit."""
 
 
 class Receiver(Protocol):
