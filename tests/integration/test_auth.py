@@ -1,13 +1,22 @@
 """Authentication: Basic authentication by the table of credentials."""
 
 import base64
+import socket
+from collections import Counter
+from urllib.parse import urlsplit
 
 import pytest
 
 from .conftest import StartServer
-from .rawsocket import SUBPROTOCOL, Handshake, RawSocket
+from .rawsocket import KEY, SUBPROTOCOL, Handshake, RawSocket
 from .server import Server
 
+UNLIMITED = """
+[auth]
+failed_logins = 0
+failed_logins_per_address = 0
+failed_logins_per_id = 0
+"""
 CREDENTIALS = """
 [auth.credentials]
 CP1 = "a long password"
@@ -30,7 +39,7 @@ def knock(server: Server, charge_point: str, *lines: str) -> Handshake:
 @pytest.fixture(scope="module")
 def guarded(start_module_server: StartServer) -> Server:
     """Server that knows three charge points."""
-    return start_module_server(config=CREDENTIALS)
+    return start_module_server(config=UNLIMITED + CREDENTIALS)
 
 
 @pytest.mark.parametrize(
@@ -91,3 +100,35 @@ def test_no_password_is_ever_printed(guarded: Server) -> None:
     knock(guarded, "CP1", basic("CP1", "a guess at it"))
     assert "a long password" not in guarded.output
     assert "a guess at it" not in guarded.output
+
+
+def attempt(server: Server, charge_point: str, password: str, source: str) -> int:
+    """Make a handshake from an address of this machine; return its status."""
+    parts = urlsplit(server.ws)
+    head = (
+        f"GET {parts.path}{charge_point} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{SUBPROTOCOL}\r\n"
+        f"{basic(charge_point, password)}\r\n\r\n"
+    )
+    with socket.create_connection((parts.hostname or "", parts.port or 0), 10, (source, 0)) as sock:
+        sock.sendall(head.encode())
+        return int(sock.recv(4096).split()[1])
+
+
+@pytest.mark.parametrize("transport", ["greenlet", "reactor"])
+def test_a_thousand_wrong_passwords_are_limited_and_the_right_one_gets_in(
+    start_server: StartServer, transport: str
+) -> None:
+    server = start_server("--transport", transport, config=CREDENTIALS)
+    server.ask("PUT", "/api/v1/charge-points/CP4/password", {"password": "short"})
+    with RawSocket.open(server.ws + "CP1", basic("CP1", "a long password")) as raw:
+        raw.boot()
+        for identity in ("CP1", "CP4"):
+            statuses = Counter(attempt(server, identity, f"wrong{n}", "127.0.0.1") for n in range(500))
+            assert statuses[401] <= 12
+            assert statuses[429] >= 488
+        assert raw.call("Heartbeat", {})[0] == 3
+        assert attempt(server, "CP4", "short", "127.0.0.2") == 101
+    assert "charge point CP1: 429" in server.output
+    assert "auth.failed_logins" in server.output
+    assert server.output.count("too many wrong passwords") <= 20
