@@ -53,7 +53,7 @@ from chargehand.tests.postgres_process import NoPostgres, PostgresProcess
 from chargehand.tests.remote.redis_process import REDIS, RedisProcess
 
 FILE = "chargehand.sqlite"
-READY_S = 30.0
+READY_S = 60.0
 STOP_S = 30.0
 ANSWER_S = 60.0
 ALIVE_S = (0.2, 2.0)
@@ -234,6 +234,11 @@ class Servers:
         for node in self._nodes:
             node.stop()
 
+    def end(self) -> None:
+        """Kill all nodes for good."""
+        for node in self._nodes:
+            node.end()
+
     def energies(self) -> dict[tuple[str, str], Any]:
         """Start a node once more, and ask it for the energies of the transactions of 2.0.1."""
         return self._nodes[0].energies()
@@ -289,6 +294,7 @@ def run(
     consumer: Consumer,
     crashes: int,
     journal: Path | None,
+    stack: contextlib.ExitStack,
 ) -> tuple[Log, Servers, set[Row]]:
     """Let the fleet send, and kill the server.
 
@@ -301,6 +307,7 @@ def run(
         for number in range(1, nodes)
     ]
     server = Servers([Server(data, free_port(), store, workers, chance, consumer), *made], kills, chance)
+    stack.callback(server.end)  # whatever happens, none of them is left
     server.start()
     share = -(-messages // charge_points)
     fleet = [
@@ -432,7 +439,7 @@ def main(  # noqa: C901 - the whole run, in its order
             crashes,
             journal,
         )
-        log, server, wanted = run(data, store, where, *settings)
+        log, server, wanted = run(data, store, where, *settings, stack)
         noted = consumer.noted()
         if fault:
             plant(where, fault)
