@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20:AES128-GCM-SHA256:AES256-GCM-SHA384"
 TLS_1_3 = re.compile(r"TLS_(AES|CHACHA20)_\w+")
 
+PARTIAL_CHAIN = ssl.VERIFY_X509_PARTIAL_CHAIN
+
 CRL_LIFE_PART = 0.2
 """Part of the life of a revocation list at whose end that is warned of, where `tls.expiry_warn_days` is longer."""
 
@@ -185,6 +187,9 @@ def _load_client_cas(context: ssl.SSLContext, path: str) -> tuple[tuple[str, tup
         raise TlsError(f"tls.client_ca {path}: {error}") from None
     if not found:
         raise TlsError(f"tls.client_ca {path} has no block CERTIFICATE")
+    known = {one.subject for _, certificates in found for one in certificates}
+    if any(one.issuer not in known for _, certificates in found for one in certificates):
+        context.verify_flags |= PARTIAL_CHAIN  # else OpenSSL wants the root of an intermediate authority, too
     return tuple(found)
 
 
@@ -209,7 +214,9 @@ def _load_revocation_lists(
     if not found:
         raise TlsError(f"tls.client_crl {path} has no block X509 CRL")
     issuers = {each.issuer for _, lists in found for each in lists}
-    whole_chain = all(one.subject in issuers for _, certificates in client_cas for one in certificates)
+    whole_chain = not context.verify_flags & PARTIAL_CHAIN and all(
+        one.subject in issuers for _, certificates in client_cas for one in certificates
+    )
     context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN if whole_chain else ssl.VERIFY_CRL_CHECK_LEAF
     return tuple(found)
 

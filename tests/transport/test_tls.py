@@ -311,6 +311,44 @@ def test_the_whole_chain_is_checked_if_there_are_lists_of_all_cas(pairs, tmp_pat
     assert all_ & ssl.VERIFY_CRL_CHECK_CHAIN == ssl.VERIFY_CRL_CHECK_CHAIN
 
 
+def shows(server, pair):
+    """Shake hands in memory with a client that shows a certificate; return whether it was taken."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    client.load_cert_chain(*pair)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    there = server.wrap_bio(to_server, to_client, server_side=True)
+    try:
+        for end in [client.wrap_bio(to_client, to_server), there] * 4:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    except ssl.SSLError:
+        return False
+    return there.getpeercert(binary_form=True) is not None
+
+
+@pytest.mark.parametrize("trusted", ["root", "below", "both"])
+@pytest.mark.parametrize("listed", ["", "below", "both"])
+@pytest.mark.parametrize("revoked", ["", "leaf", "below"])
+def test_a_client_is_taken_whichever_of_its_authorities_is_trusted(pairs, tmp_path, trusted, listed, revoked):
+    root = Authority(tmp_path, "root")
+    below = Authority(tmp_path, "below", root)
+    leaf = below.issue("CP1")
+    if revoked:
+        (below if revoked == "leaf" else root).revoke(leaf[0] if revoked == "leaf" else below.file)
+    both, lists = tmp_path / "both.pem", tmp_path / "lists.pem"
+    both.write_bytes(root.file.read_bytes() + below.file.read_bytes())
+    lists.write_bytes(below.write_list().read_bytes() + root.write_list().read_bytes())
+    crl = {"": "", "below": str(tmp_path / "below.crl"), "both": str(lists)}[listed]
+    tls = tls_of(*pairs, client_ca=str(tmp_path / f"{trusted}.pem"), client_crl=crl)
+    # Whoever trusts the intermediate authority alone has no use for lists of its root.
+    refused = (revoked == "leaf" and listed) or (
+        revoked == "below" and listed == "both" and trusted != "below"
+    )
+    assert shows(tls.loaded.context, leaf) is not bool(refused)
+
+
 @pytest.mark.parametrize("setting", ["client_ca", "client_crl"])
 @pytest.mark.parametrize(
     "content", [None, b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
