@@ -155,7 +155,7 @@ class Variables:
         `timeout_s` is for each message. Raises `VerbRefused` for a text that names none, before anything is sent.
         """
         adapter = self._adapter(charge_point_id)
-        wanted = [WantedVariable(adapter.name_of(name), attribute) for name in names]
+        wanted = [WantedVariable(self._named(charge_point_id, adapter, name), attribute) for name in names]
         return self._in_messages(charge_point_id, adapter, wanted, adapter.get_action, timeout_s)
 
     def set(
@@ -172,7 +172,10 @@ class Variables:
         before anything is sent.
         """
         adapter = self._adapter(charge_point_id)
-        wanted = [WantedVariable(adapter.name_of(name), attribute, value) for name, value in values.items()]
+        wanted = [
+            WantedVariable(self._named(charge_point_id, adapter, name), attribute, value)
+            for name, value in values.items()
+        ]
         return self._in_messages(charge_point_id, adapter, wanted, adapter.set_action, timeout_s)
 
     def refresh(
@@ -229,6 +232,14 @@ class Variables:
         if version.device_model is None:
             raise VariablesNotSupported(f"{charge_point_id}: OCPP {version.name} has no variables")
         return version.device_model
+
+    def _named(self, charge_point_id: str, adapter: DeviceModelAdapter, text: str) -> VariableName:
+        """Return the variable that a text names: a stored one, if there is one, for names may have dots."""
+        if text.count(".") > 1:
+            for one in self._store.variables.of(charge_point_id, search=text):
+                if one.name.key == text.lower():
+                    return one.name
+        return adapter.name_of(text)
 
     def _in_messages(
         self,

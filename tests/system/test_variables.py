@@ -1,6 +1,7 @@
 """Variables of simulated stations: read, set, reported, compared, in messages that the stations can take."""
 
 import contextlib
+import datetime as dt
 
 import pytest
 
@@ -9,11 +10,12 @@ from chargehand import (
     InvalidPayload,
     ReportSettings,
     Settings,
+    VariableName,
     VariablesNotSupported,
     VerbRefused,
     v201,
 )
-from chargehand.protocol.device_model import MessageLimits
+from chargehand.protocol.device_model import MessageLimits, ToldVariable
 from chargehand.protocol.effects import Effect
 from chargehand.protocol.errors import ErrorCode, OcppError
 from chargehand.simulator import ChargePoint
@@ -21,6 +23,7 @@ from chargehand.simulator.v201 import Misbehaviour, Station
 
 from ..hub import until
 
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 TIMEOUT = "TxCtrlr.EVConnectionTimeOut"
 GET_LIMIT = "DeviceDataCtrlr.ItemsPerMessage[GetVariables]"
 SET_LIMIT = "DeviceDataCtrlr.ItemsPerMessage[SetVariables]"
@@ -223,6 +226,24 @@ def test_a_command_of_the_host_fills_the_device_model_too(system, connect):
     connect()
     system.get_configuration("CP1", ["ConnectionTimeOut"], timeout_s=5).result()
     until(lambda: stored(system).get(TIMEOUT) == "60", "it is stored")
+
+
+def test_names_with_dots_are_found_among_the_stored_ones(system, connect):
+    station = connect()
+    name = VariableName("Maker.Part", "Some.Value")
+    system.store.variables.put(
+        "CP1", [ToldVariable(name=name, value="1", has_value=True)], NOW, limit=100
+    ).wait(5)
+    seen = []
+
+    def get(request):
+        seen.extend((one.component.name, one.variable.name) for one in request.get_variable_data)
+        raise OcppError(ErrorCode.NOT_SUPPORTED)
+
+    station.answers["GetVariables"] = get
+    system.variables.get("CP1", ["maker.part.some.VALUE"], timeout_s=5)
+    system.variables.get("CP1", ["Other.Part.Value"], timeout_s=5)
+    assert seen == [("Maker.Part", "Some.Value"), ("Other", "Part.Value")]
 
 
 def test_stations_are_compared_by_what_is_stored(system, connect):
