@@ -73,7 +73,7 @@ def test_a_long_key_gets_in_from_anywhere_while_many_addresses_guess(make):
     assert statuses(gatekeeper, "CP2", LONG, "192.0.2.99", 1) == [101]
 
 
-def test_a_refusal_says_when_to_come_again_and_its_line_the_charge_point_and_the_setting(make, caplog):
+def test_a_refusal_says_when_to_come_again_and_its_line_names_the_setting(make, caplog):
     gatekeeper = make(auth=AUTH)
     for _ in range(4):
         refusal = login(gatekeeper, "CP1", "wrong", "192.0.2.1")
