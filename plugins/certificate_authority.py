@@ -53,6 +53,8 @@ AGAIN = dt.timedelta(days=1)
 """Time after which a charge point is asked again to renew its certificate."""
 FRESH_PART = 0.1
 """Part of its life after which a revocation list is written again, though nothing has changed."""
+QUIET = dt.timedelta(minutes=1)
+"""Time after a refusal in which further ones of the charge point are counted only."""
 NEAR = dt.timedelta(days=7)
 """Time before its certificate runs out in which that is warned of."""
 ID = "id"
@@ -106,6 +108,9 @@ class CertificateAuthority(Plugin):
         self._now = now
         self._owners: dict[str, str] = {}  # charge points by common names that are not their ids
         self._asked: dict[str, dt.datetime] = {}  # when charge points were asked to renew, by id
+        self._refused: dict[
+            str, tuple[dt.datetime, int]
+        ] = {}  # last told refusals, those left out since, by id
         self._changed = Signal()
         self._written: tuple[frozenset[str], dt.datetime] | None = None  # the last revocation list, and when
         self._worker: Any = None
@@ -196,8 +201,7 @@ class CertificateAuthority(Plugin):
             if request.common_name != charge_point.id and charge_point.id not in self._certificate_names:
                 self._check_owner(charge_point.id, request.common_name, RequestRefused)
         except RequestRefused as error:
-            logger.warning("%s: its request for a certificate is refused: %s", charge_point, error)
-            self._tell(charge_point.id, outcome="refused", reason=str(error))
+            self._note_refusal(charge_point.id, str(error))
             return refusal(call, str(error))
         call.later().answer({"status": "Accepted"})
         untyped = getattr(call.request, "certificate_type", OWN) is None
@@ -222,6 +226,18 @@ class CertificateAuthority(Plugin):
             raise refused(f"the common name {name!r} is in the certificate of {self._owners[name]}")
         if self.system.knows(name):
             raise refused(f"the common name {name!r} is the id of another charge point")
+
+    def _note_refusal(self, charge_point_id: str, reason: str) -> None:
+        """Log and store a refusal; those that follow within `QUIET` are counted, and told with the next one."""
+        now = self._now()
+        at, left_out = self._refused.get(charge_point_id, (None, 0))
+        if at is not None and now - at < QUIET:
+            self._refused[charge_point_id] = at, left_out + 1
+            return
+        self._refused[charge_point_id] = now, 0
+        more = f" ({left_out} more since {at})" if left_out else ""
+        logger.warning("%s: its request for a certificate is refused: %s%s", charge_point_id, reason, more)
+        self._tell(charge_point_id, outcome="refused", reason=reason + more)
 
     def _sign(self, charge_point_id: str, request: SigningRequest, use: str) -> None:
         from .authority import AuthorityError  # noqa: PLC0415 - an extra
@@ -302,6 +318,7 @@ class CertificateAuthority(Plugin):
         """Ask charge points to renew certificates that run out, and remove records of old ones."""
         now = self._now()
         records.tidy(self._collections, now, self._keep_expired)
+        self._refused = {id_: one for id_, one in self._refused.items() if now - one[0] < AGAIN}
         self._asked = {id_: at for id_, at in self._asked.items() if now - at < AGAIN}
         for number, charge_point in enumerate(self.system.charge_points(), 1):
             if number % AT_A_TIME == 0:

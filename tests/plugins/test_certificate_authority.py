@@ -119,6 +119,16 @@ def test_a_certificate_has_the_type_that_it_was_asked_for_with(charge_point, iss
     assert [one.use for one in issued()] == ["charging_station"]
 
 
+def test_of_many_refusals_one_in_a_minute_is_told(charge_point, store, clock, caplog):
+    for _ in range(5):
+        assert ask(charge_point, csr="C")[0]["status"] == "Rejected"
+    clock.advance(61)
+    ask(charge_point, csr="C")
+    told = [event.data["reason"] for event in store.events(charge_point_id="CP1", kind="sign_certificate")]
+    assert len(told) == caplog.text.count("is refused") == 2
+    assert "(4 more since " in told[0]
+
+
 SERIAL_NUMBER = {"certificate_name": "serial_number"}
 
 
