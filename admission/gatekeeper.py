@@ -288,10 +288,10 @@ class Gatekeeper:
             certificate = self._check_transport(request, identity)
         except ProfileTooLow as error:
             self._sessions.context.observer.count("security_profile_refused", identity)
-            self._log(
-                logging.WARNING, request.peer, "security profile", "%s: refused: %s", request.peer, error
-            )
             if self._settings.auth.hide_unknown and self._profiles.is_own(identity):
+                # The answer does not say it, and so neither does the line of the refusal.
+                peer = request.peer
+                self._log(logging.WARNING, peer, "security profile", "%s: refused: %s", peer, error)
                 return self._wrong()
             return Refusal(403, str(error))
         if self._authentication is not None and self._authentication.wanted:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from ..config.rendering import redacted
+from .fingerprints import fingerprint_of
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
@@ -121,6 +122,7 @@ def announce(settings: Settings, ports: Ports, folder: DataFolder) -> None:
         click.echo(f"{scheme:<6} {url}")
     if settings.http.enabled and not (settings.http.open or settings.http.token):
         click.echo(f"token  {folder.path / 'token'}")
-    trusted = [str(Path(pair.certificate).absolute()) for pair in settings.tls.pairs if settings.http.tls]
+    files = [str(Path(pair.certificate).absolute()) for pair in settings.tls.pairs if settings.http.tls]
+    trusted = [*files, *filter(None, map(fingerprint_of, files))]
     folder.write_run(reachable(settings, ports) | ({"certificates": trusted} if trusted else {}))
     click.echo("ready")

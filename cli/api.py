@@ -8,15 +8,14 @@ import json
 import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
-from ..protocol.x509 import pem_blocks
 from .addresses import configured
 from .configuration import read_settings
 from .data_folder import DataFolder
 from .failures import CommandFailed, CommandMisused
+from .fingerprints import fingerprint, fingerprint_of
 from .options import CONFIG, DATA, TOKEN, URL
 
 if TYPE_CHECKING:
@@ -56,8 +55,8 @@ class ApiReply:
 class Api:
     """Client of one server's API. Failures raise `CommandFailed`, wrong arguments `CommandMisused`.
 
-    The certificate of a server is that in one of the files `trusted`, whatever it names; without any it is checked as
-    usual.
+    The certificate of a server is one of `trusted` (files and fingerprints), whatever it names; without any it is
+    checked as usual.
     """
 
     def __init__(self, url: str, token: str, hint: str = "", trusted: Sequence[str] = ()) -> None:
@@ -171,21 +170,24 @@ SECURE = {"http": False, "https": True}
 
 
 class PinnedConnection(http.client.HTTPSConnection):
-    """Connection to a server of this machine, whose certificate is the one in a file, whatever it names."""
+    """Connection to a server of this machine, whose certificate is a known one, whatever it names.
 
-    def __init__(self, host: str, port: int | None, timeout_s: float, files: Sequence[str]) -> None:
+    `trusted` are files, which may have changed since the server has read them, and fingerprints.
+    """
+
+    def __init__(self, host: str, port: int | None, timeout_s: float, trusted: Sequence[str]) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         super().__init__(host, port, timeout=timeout_s, context=context)
-        self._files = files
+        self._trusted = trusted
 
     def connect(self) -> None:
         """Connect. Raises OSError for another certificate."""
         super().connect()
-        shown = self.sock.getpeercert(binary_form=True)
-        if not any(pem_blocks(Path(file).read_bytes())[:1] == [shown] for file in self._files):
+        shown = fingerprint(self.sock.getpeercert(binary_form=True) or b"")
+        if not any(shown in (one, fingerprint_of(one)) for one in self._trusted):
             self.close()
-            raise OSError(None, f"its certificate is not that of {', '.join(self._files)}")
+            raise OSError(None, f"its certificate is none of {', '.join(self._trusted)}")
 
 
 def why(status: int, answer: Mapping[str, Any], subject: str = "") -> str:

@@ -306,9 +306,9 @@ def test_a_thousand_silent_clients_hold_nobody_up(
 
 
 def test_http_over_tls_is_for_the_command_line_and_for_clients_that_trust_it(
-    start_server: StartServer, pairs: list[Pair], trust: ssl.SSLContext
+    start_server: StartServer, pairs: list[Pair], trust: ssl.SSLContext, tmp_path: Path
 ) -> None:
-    server = start_server(config=config_of(pairs, "[http]\ntls = true\n"))
+    server = start_server(config=config_of(pairs, "reload_s = 0.0\n[http]\ntls = true\n"))
     assert server.http.startswith("https://")
     done = chargehand("tls", "show", "--data", str(server.data), "--json")
     assert done.status == 0, done
@@ -317,6 +317,12 @@ def test_http_over_tls_is_for_the_command_line_and_for_clients_that_trust_it(
         assert json.loads(answer.read())["status"] == "ok"
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
         urllib.request.urlopen(server.http + "/healthz", context=ssl.create_default_context(), timeout=10)
+    pairs[0][0].replace(tmp_path / "ec.pem")
+    try:
+        broken = chargehand("tls", "reload", "--data", str(server.data))
+        assert (broken.status, "stay in use" in broken.output) == (1, True)
+    finally:
+        (tmp_path / "ec.pem").replace(pairs[0][0])
     wrong = chargehand("tls", "show", "--url", server.http, "--token", server.token)
     assert wrong.status != 0
     assert "CERTIFICATE_VERIFY_FAILED" in wrong.output
