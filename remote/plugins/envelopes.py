@@ -276,7 +276,7 @@ def error_of(decline: Decline) -> OcppError:
 def facts_of(charge_point: ChargePoint) -> Raw:
     """Return the facts of a charge point: `name`, `peer`, `boot`, and the like."""
     facts: dict[str, Any] = {"peer": charge_point.peer, "connected_at": charge_point.connected_at}
-    for name in ("name", "tls", "disconnected_at", "registration", "boot", "connectors"):
+    for name in ("name", "secure", "tls", "disconnected_at", "registration", "boot", "connectors"):
         value = getattr(charge_point, name)
         if value:
             facts[name] = value
