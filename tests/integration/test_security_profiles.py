@@ -412,6 +412,7 @@ def test_ten_thousand_wrong_handshakes_cost_a_live_session_no_frame(
             thread.join()
         assert raw.call("Heartbeat", {})[0] == 3
     assert len(statuses) == WRONG_ONES
-    assert set(statuses) == {401}
+    assert 401 in statuses
+    assert set(statuses) <= {401, 429}  # of too many wrong ones the rest is not looked at
     assert frames > 100
     assert "Traceback" not in server.output
