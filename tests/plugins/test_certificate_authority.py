@@ -111,9 +111,8 @@ def test_a_request_is_accepted_and_its_certificate_follows(charge_point, issued,
     assert [one.state for one in issued()] == ["installed"]
 
 
+@pytest.mark.parametrize("ocpp", [v201], ids=["2.0.1"], indirect=True)
 def test_a_certificate_has_the_type_that_it_was_asked_for_with(charge_point, issued, ocpp):
-    if ocpp is v16:
-        pytest.skip("there are no types in 1.6")
     _, (call,) = ask(charge_point, certificateType="ChargingStationCertificate")
     assert call[3]["certificateType"] == "ChargingStationCertificate"
     assert [one.use for one in issued()] == ["charging_station"]
@@ -207,9 +206,8 @@ def test_a_new_certificate_replaces_the_ones_before_it(charge_point, issued):
     assert issued("installed")[0].serial_number == f"{last.serial_number:x}"
 
 
+@pytest.mark.parametrize("ocpp", [v201], ids=["2.0.1"], indirect=True)
 def test_a_certificate_for_vehicles_is_left_to_another_plugin(charge_point, issued, ocpp):
-    if ocpp is v16:
-        pytest.skip("there are none in 1.6")
     answer, calls = ask(charge_point, certificateType="V2GCertificate")
     assert (answer["status"], calls, issued()) == ("Rejected", [], [])
 
