@@ -53,7 +53,7 @@ from chargehand.tests.postgres_process import NoPostgres, PostgresProcess
 from chargehand.tests.remote.redis_process import REDIS, RedisProcess
 
 FILE = "chargehand.sqlite"
-READY_S = 60.0
+READY_S = 180.0
 STOP_S = 30.0
 ANSWER_S = 60.0
 ALIVE_S = (0.2, 2.0)
