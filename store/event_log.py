@@ -21,7 +21,7 @@ from .rows import ORIGIN_PLACES, Kind, json_text, row, storable, text, time, tra
 from .search import COLUMNS, records, select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ..protocol.events import DomainEvent
     from .records import Event, Transaction
@@ -149,9 +149,9 @@ LAST = "SELECT max(place) FROM ({}) AS lasts".format(  # noqa: S608 - constants
 ELSEWHERE = (
     "SELECT event_origins.number, coalesce(position, 0) FROM event_origins "
     "LEFT JOIN event_consumers ON event_consumers.name = ? AND origin = event_origins.number "
-    "WHERE event_origins.number <> ? AND (owner NOT IN ('', ?) OR (coalesce(owner, '') = '' AND begun_at > ?))"
+    "WHERE event_origins.number <> ? AND (coalesce(owner, '') <> '' OR begun_at > ?)"
 )
-"""Query of the origins whose events other processes deliver to a consumer, with its positions.
+"""Query of the origins of other processes whose events somebody delivers to a consumer, with its positions.
 
 Those that began a moment ago may have to enter the consumer still.
 """
@@ -319,8 +319,11 @@ class EventLog:
             for place, charge_point_id, kind, at, transaction_id, data in found
         ]
 
-    def elsewhere(self, consumer: str) -> Elsewhere:
+    def elsewhere(self, consumer: str, followed: Collection[int] = ()) -> Elsewhere:
         """Return of which charge points a consumer has events to come from other processes. Switches greenlets.
+
+        An origin is ours only if it is among those `followed`: a database that ends while it is adopted may have
+        stored us as its owner, and nobody has told us.
 
         Processes never wait for each other, if each waits for what was logged before its own: what was logged first of
         all that is to come waits for nothing, and all that stands before it in its origin is done.
@@ -328,7 +331,9 @@ class EventLog:
         looked_at = _now()
         oldest: dict[str, str] = {}
         within = text(looked_at - ENTERING_WITHIN)
-        for origin, position in self._ask(ELSEWHERE, consumer, self.number, self.origin, within):
+        for origin, position in self._ask(ELSEWHERE, consumer, self.number, within):
+            if origin in followed:
+                continue
             places = origin * ORIGIN_PLACES + position, (origin + 1) * ORIGIN_PLACES
             for charge_point_id, at in self._ask(OLDEST, *places * len(_SOURCES)):
                 oldest[charge_point_id] = min(at, oldest.get(charge_point_id, at))

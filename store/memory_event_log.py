@@ -6,7 +6,7 @@ import datetime as dt
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -27,7 +27,7 @@ from .records import Event
 from .store import Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ..protocol.events import DomainEvent
     from .records import Transaction
@@ -138,7 +138,7 @@ class MemoryEventLog:
         event = event_of_record(one, f"{self.origin}:{number}")
         return HeldEvent(number, type(event).__name__, one.received_at, event)
 
-    def elsewhere(self, consumer: str) -> Elsewhere:  # noqa: ARG002 - as a store has it
+    def elsewhere(self, consumer: str, followed: Collection[int] = ()) -> Elsewhere:  # noqa: ARG002 - as a store has it
         """Return nothing: there is no other process."""
         return Elsewhere(dt.datetime.now(dt.UTC), {})
 

@@ -14,7 +14,7 @@ from ..config.errors import ChargehandError
 from .records import EVERYTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from ..protocol.events import DomainEvent
@@ -174,8 +174,11 @@ class EventLogView(Protocol):
     def read(self, origin: int, after: int, limit: int) -> Sequence[LoggedEvent]:
         """Return events of an origin behind a number, in order; may switch greenlets."""
 
-    def elsewhere(self, consumer: str) -> Elsewhere:
-        """Return of which charge points a consumer has events to come from other processes; may switch greenlets."""
+    def elsewhere(self, consumer: str, followed: Collection[int] = ()) -> Elsewhere:
+        """Return of which charge points a consumer has events to come from other processes; may switch greenlets.
+
+        `followed` are the numbers of the origins that this process delivers.
+        """
 
     def register(self, name: str, last: int | None = None) -> Mapping[int, Position]:
         """Return the positions of a consumer by the number of the origin; a new one starts now. May switch.

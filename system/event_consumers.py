@@ -781,7 +781,7 @@ class EventConsumers(Actor):
         now = self._context.clock.monotonic()
         try:
             if known is None or now >= entry.elsewhere_due or (known.looked_at < delivery.at and not certain):
-                known = entry.elsewhere = self._log.elsewhere(entry.state.name)
+                known = entry.elsewhere = self._log.elsewhere(entry.state.name, entry.state.origins)
                 entry.elsewhere_due = now + ELSEWHERE_S
         except StoreError:
             return True

@@ -407,3 +407,15 @@ def test_the_times_of_the_log_do_not_go_back_as_those_of_its_records_do(one, oth
     assert len(times) == 4
     assert begun_at <= times[0]
     assert times == sorted(times)
+
+
+def test_an_origin_that_is_ours_by_the_database_alone_is_still_waited_for(one, other):
+    one.event_log.register("bills")
+    other.event_log.register("bills")
+    kept(other.start_transaction(transaction(7)))
+    number = other.event_log.number
+    (logged,) = one.event_log.read(number, 0, 9)
+    # The database ended while it was adopted: it is stored, and nobody was told.
+    assert one.event_log.adopt("bills", number, other.event_log.origin) is not None
+    assert one.event_log.elsewhere("bills").oldest == {"CP1": logged.logged_at}
+    assert one.event_log.elsewhere("bills", [number]).oldest == {}
