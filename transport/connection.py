@@ -224,20 +224,21 @@ class SocketConnection(OutboxSocket):
 
     def _take(self, taken: list[Taken]) -> None:
         events = iter(taken)
-        pongs = b""  # for all pings, sent in one piece
+        pongs = b""  # for pings in a row, sent in one piece, before what answers the message behind them
         try:
             for event in events:
+                if type(event) is Ping:
+                    pongs += self.codec.pong(event.payload)
+                    continue
+                if pongs:
+                    self._write(pongs)
+                    pongs = b""
                 if type(event) is bytes:
                     if self._receiver is not None and not self._closing:
                         self._receiver.deliver(self, event)
                         if self.paused:
                             self._rest = list(events)  # kept until reading resumes
-                elif type(event) is Ping:
-                    pongs += self.codec.pong(event.payload)
                 elif isinstance(event, Closed | Failed):  # always the last event
-                    if pongs:
-                        self._write(pongs)
-                        pongs = b""
                     self._ended(event.code, event.reason, event.reply, done=isinstance(event, Closed))
             if pongs:
                 self._write(pongs)

@@ -37,6 +37,19 @@ def test_the_pings_of_one_read_are_answered_in_order_and_in_one_piece(either):
     assert either.receiver.messages == [b"text"]
 
 
+def test_a_ping_is_answered_before_the_message_behind_it(either):
+    deliver = either.receiver.deliver
+
+    def echo(connection, data):
+        deliver(connection, data)
+        connection.send_text(data)
+
+    either.receiver.deliver = echo
+    whole = either.client.text(b"onetwo")
+    either.connection.feed(either.client.ping(b"1") + whole + either.client.ping(b"2"))
+    assert either.sock.events() == [Pong(b"1"), b"onetwo", Pong(b"2")]
+
+
 def test_pings_before_the_end_are_answered_before_it(line):
     line.connection.feed(line.client.ping(b"1") + line.client.ping(b"2") + line.client.close(1000))
     first, second, closed = line.sock.events()
