@@ -32,7 +32,17 @@ from .. import (
 )
 from . import charging_profiles as profiles
 from . import reservations, stops, tokens
-from .kept_messages import as_sent, flags_of, passive_each, reasons, same_time, say_all, utc
+from .kept_messages import (
+    as_sent,
+    flags_of,
+    flags_of_call,
+    passive_each,
+    reasons,
+    same_time,
+    say_all,
+    set_aside,
+    utc,
+)
 from .security_alerts import raise_if_critical
 
 if TYPE_CHECKING:
@@ -313,7 +323,7 @@ class BackOffice(Plugin):
         status: v16.AuthorizationStatus | str,
         received_at: dt.datetime,
     ) -> Transaction:
-        request, flags, verdict = call.request, self._flags(call), str(status)
+        request, flags, verdict = call.request, flags_of_call(call), str(status)
         if call.redelivered and status is not self._fallback_id_tag_status:
             # The charge point was answered with this verdict; a repetition must get the same one.
             verdict = str(self._fallback_id_tag_status)
@@ -365,7 +375,7 @@ class BackOffice(Plugin):
         known = None
         if number > 0:
             known = self._store.open_transaction(number) or self._store.transaction(number)
-        flags = self._flags(call)
+        flags = flags_of_call(call)
         why = ""
         if known is not None and known.charge_point_id != call.charge_point.id:
             why = f"transaction {number} is one of {known.charge_point_id}"
@@ -436,23 +446,7 @@ class BackOffice(Plugin):
 
     def _set_aside(self, call: Call[Any], why: str, transaction_id: int | None = None) -> Receipt:
         """Make a message a dead letter; `transaction_id` is the transaction that it belongs to."""
-        return self._store.spool(
-            version=VERSION_NAME,
-            charge_point_id=call.charge_point.id,
-            action=call.action,
-            unique_id=call.unique_id,
-            payload=call.payload,
-            transaction_id=transaction_id,
-            received_at=call.received_at,
-            why=why,
-            redeliver=False,
-        )
-
-    @staticmethod
-    def _flags(call: Call[Any]) -> tuple[str, ...]:
-        redelivered = (f"{call.action} was acknowledged by a fallback",) if call.redelivered else ()
-        deviations = call.deviations
-        return (*redelivered, *flags_of(deviations)) if deviations else redelivered
+        return set_aside(self._store, VERSION_NAME, call, why, transaction_id)
 
     @passive(v16.MeterValues)
     def meter_values(self, call: Call[v16.MeterValues]) -> v16.MeterValuesResponse:

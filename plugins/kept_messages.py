@@ -16,7 +16,7 @@ from .. import passive
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from .. import Call, Deviation, StopFigures, Transaction
+    from .. import Call, Deviation, Receipt, StopFigures, Store, Transaction
 
 FLAGS = 20
 """Deviations of one message that are flagged one by one."""
@@ -87,6 +87,29 @@ def flags_of(deviations: Sequence[Deviation]) -> tuple[str, ...]:
     """Write deviations as flags, a limited number of them one by one."""
     flags = tuple(flag_of(one) for one in deviations[:FLAGS])
     return flags if len(deviations) <= FLAGS else (*flags, f"{len(deviations) - FLAGS} more deviations")
+
+
+def flags_of_call(call: Call[Any]) -> tuple[str, ...]:
+    """Write what is doubtful about a call itself: that it comes from the spool, and its deviations."""
+    redelivered = (f"{call.action} was acknowledged by a fallback",) if call.redelivered else ()
+    return (*redelivered, *flags_of(call.deviations)) if call.deviations else redelivered
+
+
+def set_aside(
+    store: Store, version: str, call: Call[Any], why: str, transaction_id: int | None = None
+) -> Receipt:
+    """Make a message a dead letter; `transaction_id` is the transaction that it belongs to."""
+    return store.spool(
+        version=version,
+        charge_point_id=call.charge_point.id,
+        action=call.action,
+        unique_id=call.unique_id,
+        payload=call.payload,
+        transaction_id=transaction_id,
+        received_at=call.received_at,
+        why=why,
+        redeliver=False,
+    )
 
 
 def reasons(unusable: Sequence[Any]) -> str:

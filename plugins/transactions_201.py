@@ -14,7 +14,7 @@ import msgspec
 from .. import MeterReading, StopFigures, StoreError, TooManyStops, Transaction, take_stop, v201
 from . import charging_profiles as profiles
 from . import display_messages, reservations, tokens
-from .kept_messages import flags_of, reasons, same_time, utc
+from .kept_messages import flags_of, flags_of_call, reasons, same_time, set_aside, utc
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -185,7 +185,7 @@ class Transactions201:
             flags=() if started else (NO_START,),
         )
         transaction = self._with_token(call, transaction)
-        transaction = msgspec.structs.replace(transaction, flags=(*transaction.flags, *self._flags(call)))
+        transaction = msgspec.structs.replace(transaction, flags=(*transaction.flags, *flags_of_call(call)))
         return self._with_doubts(transaction)
 
     def _with_doubts(self, known: Transaction) -> Transaction:
@@ -232,7 +232,7 @@ class Transactions201:
     ) -> Transaction:
         """Store what an event tells of a transaction that is known; it is handed over again if it comes again."""
         request, later = call.request, self._with_token(call, known)
-        flags = tuple(dict.fromkeys((*later.flags, *self._flags(call), *self._stop_doubts(call, known))))
+        flags = tuple(dict.fromkeys((*later.flags, *flags_of_call(call), *self._stop_doubts(call, known))))
         started_at, at = later.started_at, utc(request.timestamp)
         if request.event_type == v201.TransactionEventType.STARTED:
             flags = tuple(flag for flag in flags if flag != NO_START)
@@ -367,22 +367,7 @@ class Transactions201:
 
     def _set_aside(self, call: Call[Any], why: str, transaction_id: int | None) -> Receipt:
         """Make a message a dead letter; `transaction_id` is the transaction that it belongs to."""
-        return self._store.spool(
-            version=VERSION_NAME,
-            charge_point_id=call.charge_point.id,
-            action=call.action,
-            unique_id=call.unique_id,
-            payload=call.payload,
-            transaction_id=transaction_id,
-            received_at=call.received_at,
-            why=why,
-            redeliver=False,
-        )
-
-    @staticmethod
-    def _flags(call: Call[Any]) -> tuple[str, ...]:
-        redelivered = (f"{call.action} was acknowledged by a fallback",) if call.redelivered else ()
-        return (*redelivered, *flags_of(call.deviations)) if call.deviations else redelivered
+        return set_aside(self._store, VERSION_NAME, call, why, transaction_id)
 
     def meter_values(self, call: Call[v201.MeterValues]) -> v201.MeterValuesResponse:
         """Store meter values of an EVSE, which belong to no transaction."""
