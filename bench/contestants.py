@@ -126,8 +126,8 @@ class NotStartedError(RuntimeError):
 
 
 @contextmanager
-def running(contestant: Contestant, core: int | None) -> Iterator[Running]:
-    """Start a contestant on `core` (None: any), wait until its port is open, and end it with its children."""
+def running(contestant: Contestant, core: int | None, *more_ports: int) -> Iterator[Running]:
+    """Start a contestant on `core` (None: any), wait until its ports are open, and end it with its children."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         data, port = Path(folder), free_port()
         log = data / "output"
@@ -142,7 +142,8 @@ def running(contestant: Contestant, core: int | None) -> Iterator[Running]:
                 preexec_fn=lambda: settle(core),  # noqa: PLW1509 (the bench has one thread)
             )
         try:
-            wait_for_port(process, port, log)
+            for awaited in (port, *more_ports):
+                wait_for_port(process, awaited, log)
             yield Running(contestant, port, process.pid)
         finally:
             end(process)

@@ -68,7 +68,7 @@ def turn(
     subscribers, streams = listeners
     with tempfile.TemporaryDirectory(prefix="events-") as folder:
         counts, http_port = Path(folder) / "counts", free_port()
-        with running(host(store, http_port, subscribers, counts), cores()[0]) as server:
+        with running(host(store, http_port, subscribers, counts), cores()[0], http_port) as server:
             readers = [Stream(http_port) for _ in range(streams)]
             for reader in readers:
                 reader.start()
@@ -100,7 +100,7 @@ def unread(store: str, connections: int, pace: float) -> tuple[float | None, int
     """
     with tempfile.TemporaryDirectory(prefix="events-") as folder:
         http_port = free_port()
-        with running(host(store, http_port, 0, Path(folder) / "counts"), cores()[0]) as server:
+        with running(host(store, http_port, 0, Path(folder) / "counts"), cores()[0], http_port) as server:
             options = {
                 "connections": connections,
                 "seconds": 2 * CLOSED_WITHIN_S,
