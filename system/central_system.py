@@ -11,70 +11,38 @@ HTTP port unless its settings say so.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import logging
-import os
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from gevent.pool import Pool
-
 from ..actors.plugin.alerts import raise_alert
-from ..actors.plugin.authentication import Authentication
 from ..actors.plugin.plugin_system import PluginSystem
-from ..actors.plugin.routing import Router
-from ..actors.plugin.spool import Spool
-from ..actors.runtime import threads
 from ..actors.runtime.cell import Cell, CellPhase, Exit
 from ..actors.runtime.future import wait_until
 from ..actors.runtime.hub_view import from_any_thread, seen_from_here
 from ..actors.runtime.native_pool import in_hub
-from ..actors.runtime.scheduler import Scheduler
 from ..actors.runtime.threads import Inlet
-from ..actors.runtime.timers import HubTimers, SystemClock
-from ..actors.session.commands import CommandDefaults
-from ..actors.session.directory import Directory
-from ..actors.session.tickets import TicketRegistry
+from ..actors.runtime.timers import SystemClock
 from ..admission.applicants import Applicants
-from ..admission.credentials import Credentials, PasswordChecksBusy
-from ..admission.gatekeeper import Gatekeeper
+from ..admission.credentials import Credentials
 from ..admission.security_events import SecurityEvents
 from ..admission.security_profiles import SecurityProfiles
 from ..config.checks import checked
-from ..config.errors import ChargehandError, ConfigError
+from ..config.errors import ChargehandError
 from ..config.settings import Settings
-from ..protocol.payload import encode
-from ..protocol.session import Registration
-from ..protocol.versions import VERSIONS, version_named
-from ..protocol.websocket import CloseCode
-from ..remote.redis.address import process_name
-from ..store.factory import open_store
-from ..store.records import APPROVED, REJECTED
-from ..store.store import StoreError
+from ..protocol.versions import VERSIONS
 from ..supervisor.rules import Strategy
-from ..supervisor.sessions import Sessions
 from ..supervisor.supervisor import Supervisor
 from ..supervisor.watchdog import STDERR, Watchdog
-from .assessment import Assessment, limits_of
-from .bulk import Bulks
-from .by_hand import ByHand
-from .certificates import IssuedCertificates
-from .charge_point_filter import ChargePointChooser
+from .assessment import Assessment
 from .commands import Commands
 from .counters import Counters
-from .event_consumers import DurableEvents
-from .event_reader import EventReader
 from .event_stream import EventStream
-from .local_lists import LocalLists
-from .membership import Membership
-from .operations import Operations
+from .parts import Parts
 from .reports import Reports
-from .subscriptions import QUEUE_LIMIT, Subscription, Subscriptions
-from .ticket_store import TicketStore
-from .tls_files import TlsFiles
-from .tree import Tree, spec_of
+from .subscriptions import QUEUE_LIMIT, Subscription
+from .tree import spec_of
 from .variables import Variables
-from .wiring import SystemHost, context_of, open_coordinator
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -97,7 +65,7 @@ if TYPE_CHECKING:
     from ..protocol.verbs import Verb
     from ..remote.cluster.cluster import Cluster
     from ..remote.cluster.coordinator import Coordinator
-    from ..store.records import Applicant, IssuedCertificate, Spooled, Transaction
+    from ..store.records import IssuedCertificate, Spooled, Transaction
     from ..store.store import Receipt, Store
     from ..transport.tls import ServerTls
     from .bulk import Bulk
@@ -110,9 +78,6 @@ logger = logging.getLogger(__name__)
 
 R = TypeVar("R", bound="Message")
 T = TypeVar("T")
-
-KEYS_PLUGIN = "chargehand.plugins.authorization_keys:AuthorizationKeys"
-"""Bundled plugin that keeps the new keys of charge points."""
 
 SWEEP_S = 60.0
 """Seconds between sweeps of charge points that have been offline too long."""
@@ -152,12 +117,12 @@ class CentralSystem(PluginSystem):
         self._http = http
         self.worker = worker
         self._given_coordinator = coordinator
-        self._membership: Membership | None = None
         self.settings = checked(settings or Settings())
         self.counters = Counters(observers)
         self._own_specs = [spec_of(plugin) for plugin in plugins]
         self._store = store
         self._clock = clock or SystemClock()
+        self._made: Parts | None = None
         self._root: Cell | None = None
         self._watchdog: Watchdog | None = None
         self.home: Inlet | None = None
@@ -171,23 +136,12 @@ class CentralSystem(PluginSystem):
             "http": self.settings.http.port,
         }
 
-    def _compressed(self) -> list[str]:
-        """Return the subprotocols that compression is on for. Raises `ConfigError` for an unknown version."""
-        names = self.settings.sessions.compression
-        known = {version.name for version in (*VERSIONS.values(), *self.versions.values())}
-        for name in names:
-            if name not in known:
-                spoken = ", ".join(one.name for one in self.versions.values())
-                raise ConfigError([f"sessions.compression: {name!r} is not one of {spoken}"])
-        return [version.subprotocol for version in self.versions.values() if version.name in names]
-
-    def _subprotocol(self, name: str) -> str:
-        """Return the subprotocol of a version that the settings name. Raises `ConfigError` for an unknown one."""
-        version = version_named(self.versions, name)
-        if version is None:
-            spoken = ", ".join(one.name for one in self.versions.values())
-            raise ConfigError([f"sessions.versions, sessions.versions_of: {name!r} is not one of {spoken}"])
-        return version.subprotocol
+    @property
+    def _parts(self) -> Parts:
+        """Parts of this run, or of the last one. Raises RuntimeError before the first."""
+        if self._made is None:
+            raise RuntimeError("the central system has not been started")
+        return self._made
 
     # -- Start and stop ------------------------------------------------------------------------
 
@@ -202,21 +156,30 @@ class CentralSystem(PluginSystem):
         """Start everything and return when it serves. After an exception nothing is left running."""
         if self._root is not None:
             raise RuntimeError("the central system is already running")
-        self._build()
+        self._made = Parts(
+            self,
+            clock=self._clock,
+            counters=self.counters,
+            coordinator=self._given_coordinator,
+            store=self._store,
+            plugins=self._own_specs,
+            http=self._http,
+            ports=self._ports,
+        )
         self._has_stopped = False
         self._failure = None
-        if self._membership is not None:
-            self._membership.cluster.start()
+        if self._parts.membership is not None:
+            self._parts.membership.cluster.start()
         try:
             self._root = self._start_root()
         finally:
             if self._root is None:
                 self._let_go()
-        self.home = self._scheduler.inlet
-        self._commands.open()
-        self._timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
-        self._tls_files.start()
-        self._issued.start()
+        self.home = self._parts.scheduler.inlet
+        self._parts.commands.open()
+        self._parts.timers.call_at(self._clock.monotonic() + SWEEP_S, self._sweep)
+        self._parts.tls_files.start()
+        self._parts.admission.start()
         watchdog_s = self.settings.supervision.watchdog_s
         if watchdog_s > 0:
             # What is on standard error is the host's affair; the program has asked for it.
@@ -225,216 +188,13 @@ class CentralSystem(PluginSystem):
             self._watchdog = Watchdog(watchdog_s, self._was_blocked, hang_s=hang_s, descriptor=descriptor)
             self._watchdog.start()
 
-    def _build(self) -> None:
-        """Make all parts, each from the earlier ones; nothing runs yet."""
-        settings = self.settings
-        self._inlet = Inlet()
-        self._scheduler = Scheduler()
-        self._timers = HubTimers(self._clock)
-        self._router = Router()
-        # Before anything is opened: files of no use end the start here.
-        self._tls_files = TlsFiles(settings, self._timers, self.counters, self._utc_now, self._router.publish)
-        self._directory = Directory()
-        self._pool = Pool()
-        self._running: set[Any] = set()
-        self._registry = TicketRegistry(os.urandom(4).hex())
-        coordinator_server = self.worker.coordinator_path if self.worker is not None else ""
-        coordinator = self._given_coordinator or open_coordinator(
-            settings.redis, coordinator_server, self._clock
-        )
-        # The life of this process is known to the others by one name.
-        origin = coordinator.node if coordinator is not None else process_name(settings.redis.node)
-        self._records: Store = self._store or open_store(
-            settings, threads, self._clock.time(), self.worker, self.counters.count, origin
-        )
-        if self._store is not None and coordinator is not None:
-            self.store.event_log.rename(origin)
-        if not self.store.durable:
-            logger.warning("the store is memory: its records are lost when this process ends")
-        if KEYS_PLUGIN not in settings.bundled_plugins and len(self.store.collections.credentials):
-            logger.warning(
-                "keys of charge points are in the store, but bundled_plugins lacks %s: a charge point that takes a new "
-                "AuthorizationKey will be refused",
-                KEYS_PLUGIN,
-            )
-        self.credentials = Credentials(
-            settings.auth.credentials,
-            self.store.collections.credentials,
-            required=settings.auth.required,
-            now=self._utc_now,
-        )
-        self._issued = IssuedCertificates(self.store, self._directory, self._utc_now)
-        self.security_profiles = SecurityProfiles(
-            settings.auth,
-            self.store.collections.security_profiles,
-            serial_numbers_of=self._serial_numbers_of,
-            fault_of=self._issued.fault_of,
-            now=self._utc_now,
-        )
-        durable_tickets = None
-        if self.store.durable:
-            node = coordinator.node if coordinator is not None else ""
-            durable_tickets = TicketStore(self.store.collections.tickets, node, self.versions)
-        self._membership = None
-        if coordinator is not None:
-            self._membership = Membership(
-                coordinator,
-                timers=self._timers,
-                directory=self._directory,
-                registry=self._registry,
-                store=self.store,
-                router=self._router,
-                durable_tickets=durable_tickets,
-                observer=self.counters,
-                adopt=self._adopt,
-                cancel=self._cancel,
-                spooled_elsewhere=self._spooled_elsewhere,
-                moved=self._moved,
-                versions=self.versions,
-            )
-        self._durable_events = DurableEvents(self.store.event_log, self._router, self._pool)
-        self._subscriptions = Subscriptions(
-            self._router, self.counters, self._pool, self._durable_events.listening
-        )
-        self._spool = Spool(self.store, self.versions.values())
-        self._reports = Reports(
-            self.store,
-            wait_s=settings.reports.wait_s,
-            now=lambda: dt.datetime.fromtimestamp(self._clock.time(), dt.UTC),
-        )
-        self._variables = Variables(self.store, self._reports, self.send, self.version_of, self.charge_point)
-        self._local_lists = LocalLists(
-            self.store,
-            self.send,
-            self.version_of,
-            self._pool,
-            entry_limit=settings.back_office.local_list_limit,
-            limits=self._variables.limits,
-            known_limits=self._variables.known_limits,
-        )
-        self._context = context_of(
-            settings,
-            self.versions,
-            scheduler=self._scheduler,
-            timers=self._timers,
-            router=self._router,
-            store=self.store,
-            spool=self._spool,
-            observer=self.counters,
-            durable_tickets=durable_tickets,
-            host=SystemHost(
-                clock=self._clock,
-                directory=self._directory,
-                membership=self._membership,
-                local_list=self._local_lists.facts,
-                local_list_sent=self._local_lists.sent,
-                key_sent=self._stage_key,
-            ),
-        )
-        self._sessions = Sessions(
-            self._context,
-            self._directory,
-            keep_offline_s=settings.sessions.keep_offline_s,
-            close_timeout_s=settings.sessions.close_timeout_s,
-            close_spread_s=settings.sessions.close_spread_s,
-            registration_of=self._registration_of,
-            id_prefix=os.urandom(4).hex(),
-        )
-        self.applicants = Applicants(
-            self.store.collections.applicants,
-            unknown=settings.auth.unknown,
-            limit=settings.auth.applicants_limit,
-            is_entered=self._is_entered,
-            now=self._context.now,
-            decided=self._decided,
-        )
-        self.security_events = SecurityEvents(
-            self.store,
-            now=self._context.now,
-            monotonic=self._clock.monotonic,
-            knows=self._may_be_a_charge_point,
-        )
-        self._gatekeeper = Gatekeeper(
-            settings,
-            self._sessions,
-            [self._subprotocol(name) for name in settings.sessions.versions] or list(self.versions),
-            self.credentials,
-            self._membership,
-            {id_: self._subprotocol(name) for id_, name in settings.sessions.versions_of.items()},
-            Authentication(self._router, settings.auth.authenticate_s),
-            compressed=self._compressed(),
-            security_events=self.security_events,
-            profiles=self.security_profiles,
-            applicants=self.applicants,
-        )
-        self._assessment = Assessment(
-            self.store, self.versions, limits_of(settings.back_office), settings.naive_zone
-        )
-        self._event_reader = EventReader(self.store, self.assessment)
-        self._tree = Tree(
-            system=self,
-            settings=settings,
-            plugins=self._own_specs,
-            context=self._context,
-            spool=self._spool,
-            sessions=self._sessions,
-            gatekeeper=self._gatekeeper,
-            store=self.store,
-            ports=self._ports,
-            pool=self._pool,
-            running=self._running,
-            share_ports=self.worker is not None,
-            http=self._http,
-            redelivered_here=self._membership.redelivered_here if self._membership is not None else None,
-            events=self._durable_events,
-            event_reader=self._event_reader,
-            living=self._membership.living if self._membership is not None else None,
-            tls=self._tls_files.wss,
-        )
-        self._commands = Commands(
-            registry=self._registry,
-            directory=self._directory,
-            sessions=self._sessions,
-            context=self._context,
-            limits=CommandDefaults(
-                settings.sessions.command_timeout_s,
-                settings.sessions.command_expires_s,
-                settings.sessions.effect_timeout_s,
-            ),
-            inlet=self._inlet,
-            versions=self.versions,
-            store=self.store,
-            peers=self._membership,
-        )
-        self._operations = Operations(
-            policy=settings.policy,
-            store=self.store,
-            registry=self._registry,
-            directory=self._directory,
-            sessions=self._sessions,
-            context=self._context,
-            spool=self._spool,
-            router=self._router,
-            plugins_cell=self._plugins_cell,
-        )
-        self._bulks = Bulks(
-            commands=self._commands,
-            chooser=ChargePointChooser(self._directory, self.store, self.versions, self.cluster),
-            knows=self.knows,
-            spawn=self._pool.spawn,
-            now=self._clock.time,
-            prefix=os.urandom(4).hex(),
-            at_once=settings.bulk.at_once,
-            results_kept=settings.bulk.results,
-            kept=settings.bulk.kept,
-        )
-        self._by_hand = ByHand(self.store, self._spool, self.versions, self._context.now, settings.naive_zone)
-
     def _start_root(self) -> Cell:
-        children = self._tree.children()
+        children = self._parts.tree.children()
         self._children_s = sum(child.shutdown_s for child in children)
-        make = Supervisor.maker(children, self._timers, Strategy.REST_FOR_ONE, self._tree.policy())
-        root = Cell(self._scheduler, "root", make)
+        make = Supervisor.maker(
+            children, self._parts.timers, Strategy.REST_FOR_ONE, self._parts.tree.policy()
+        )
+        root = Cell(self._parts.scheduler, "root", make)
         started = False
         try:
             root.start()
@@ -450,7 +210,7 @@ class CentralSystem(PluginSystem):
     @property
     def log_limit(self) -> LogLimit:
         """Limit of log lines that others can cause, for endpoints of the host's own."""
-        return self._context.log_limit
+        return self._parts.context.log_limit
 
     def _was_blocked(self, seconds: float, handler: str, stack: str) -> None:
         self.counters.count("hub_blocked", "")
@@ -472,14 +232,14 @@ class CentralSystem(PluginSystem):
         if root is None:
             return
         self._root = None
-        self._commands.close()
+        self._parts.commands.close()
         if self._watchdog is not None:
             self._watchdog.stop()
             self._watchdog = None
         root.watch = None
-        self._gatekeeper.close()
-        if self._membership is not None:
-            self._membership.give_back()
+        self._parts.gatekeeper.close()
+        if self._parts.membership is not None:
+            self._parts.membership.give_back()
         if root.phase in (CellPhase.STARTING, CellPhase.RUNNING):
             root.ref.stop(block=False)
             stop_s = self._stop_s()
@@ -497,22 +257,23 @@ class CentralSystem(PluginSystem):
         return limit_s + own_s if limit_s else self._children_s
 
     def _let_go(self) -> None:
-        self._issued.stop()
-        self.applicants.stop_watching()
-        self._tls_files.stop()
-        self._context.log_limit.sum_up()
-        for cell in self._directory:
-            self._sessions.let_go(cell)
-        self._commands.end_all("the central system has stopped")
-        self._subscriptions.close()
-        self._pool.kill(timeout=1.0)
-        for connection in list(self._running):  # still closing, or half-open: nothing else would end them
+        self._parts.admission.stop()
+        self._parts.tls_files.stop()
+        self._parts.context.log_limit.sum_up()
+        for cell in self._parts.directory:
+            self._parts.sessions.let_go(cell)
+        self._parts.commands.end_all("the central system has stopped")
+        self._parts.subscriptions.close()
+        self._parts.pool.kill(timeout=1.0)
+        for connection in list(
+            self._parts.connections
+        ):  # still closing, or half-open: nothing else would end them
             connection.finish()
-        if self._membership is not None:
-            self._membership.cluster.stop()
-        self._timers.clear()
-        self._scheduler.close()
-        self._inlet.close()
+        if self._parts.membership is not None:
+            self._parts.membership.cluster.stop()
+        self._parts.timers.clear()
+        self._parts.scheduler.close()
+        self._parts.inlet.close()
         if self._store is None:
             self.store.close()
         self.home = None
@@ -544,27 +305,48 @@ class CentralSystem(PluginSystem):
     @property
     def store(self) -> Store:
         """Records; in another native thread than the hub's a view of the store, whose calls happen in the hub."""
-        return seen_from_here(self._records, self.home)
+        return seen_from_here(self._parts.store, self.home)
 
     @property
     def assessment(self) -> Assessment:
         """Transactions with their energy and findings; in another native thread than the hub's a view."""
-        return seen_from_here(self._assessment, self.home)
+        return seen_from_here(self._parts.assessment, self.home)
 
     @property
     def reports(self) -> Reports:
         """Reports of stations, put together from their parts; in another native thread than the hub's a view."""
-        return seen_from_here(self._reports, self.home)
+        return seen_from_here(self._parts.reports, self.home)
 
     @property
     def variables(self) -> Variables:
         """Variables of stations, stored, read and set; in another native thread than the hub's a view."""
-        return seen_from_here(self._variables, self.home)
+        return seen_from_here(self._parts.variables, self.home)
+
+    @property
+    def credentials(self) -> Credentials:
+        """Keys of charge points, those of the settings and those of the store."""
+        return self._parts.admission.credentials
+
+    @property
+    def security_profiles(self) -> SecurityProfiles:
+        """Security profiles that charge points have to connect with."""
+        return self._parts.admission.profiles
+
+    @property
+    def applicants(self) -> Applicants:
+        """Charge points that wait to be approved, or were rejected."""
+        return self._parts.admission.applicants
+
+    @property
+    def security_events(self) -> SecurityEvents:
+        """Security events of the central system itself."""
+        return self._parts.admission.security_events
 
     @property
     def cluster(self) -> Cluster | None:
         """Cluster of the processes that share the charge points; None if this is the only one."""
-        return self._membership.cluster if self._membership is not None else None
+        membership = self._parts.membership
+        return membership.cluster if membership is not None else None
 
     # -- Actors ------------------------------------------------------------------------------------
 
@@ -573,7 +355,7 @@ class CentralSystem(PluginSystem):
 
         It stays valid over restarts. Raises `ActorNotFound` for a name that no plugin has.
         """
-        cell = self._router.plugin(plugin) if self._root is not None else None
+        cell = self._parts.router.plugin(plugin) if self._root is not None else None
         if cell is None:
             raise ActorNotFound(f"no plugin {plugin} runs in this process")
         return cell.ref
@@ -583,7 +365,7 @@ class CentralSystem(PluginSystem):
 
         Raises `ActorNotFound` for any other. The ref is dead once the charge point is forgotten, or known elsewhere.
         """
-        cell = self._directory.find(charge_point) if self._root is not None else None
+        cell = self._parts.directory.find(charge_point) if self._root is not None else None
         if cell is None:
             raise ActorNotFound(f"charge point {charge_point} is not known in this process")
         return cell.ref
@@ -595,7 +377,7 @@ class CentralSystem(PluginSystem):
         """
         if self._root is None:
             raise RuntimeError("the central system is not running")
-        called: T = in_hub(self._scheduler.inlet, function, *arguments, **options)
+        called: T = in_hub(self._parts.scheduler.inlet, function, *arguments, **options)
         return called
 
     # -- Ports ---------------------------------------------------------------------------------
@@ -623,7 +405,7 @@ class CentralSystem(PluginSystem):
         Of a charge point that has never booted it is the preferred one. May switch greenlets. Raises `UnknownVersion`
         for one that the system does not speak.
         """
-        return self._commands.find_version(charge_point, version)
+        return self._parts.commands.find_version(charge_point, version)
 
     def prepare(
         self, charge_point: str, action: str, payload: bytes, version: str = ""
@@ -635,7 +417,7 @@ class CentralSystem(PluginSystem):
         version has not, `NotACommand` (a ValueError) for one that only charge points send, and `InvalidPayload` with
         all violations.
         """
-        return self._commands.prepare(charge_point, action, payload, version)
+        return self._parts.commands.prepare(charge_point, action, payload, version)
 
     def _send(self, charge_point: str, request: Any, **options: Unpack[SendOptions]) -> Ticket[Any]:
         # Never blocks; safe from any greenlet and any native thread.
@@ -701,10 +483,12 @@ class CentralSystem(PluginSystem):
         if durable:
             if callback is None:
                 raise ValueError("a durable subscription has a callback")
-            return self._durable_events.subscribe(durable, wanted, callback, charge_point_id)
-        subscription = self._subscriptions.open(wanted, limit=queue_limit, charge_point_id=charge_point_id)
+            return self._parts.durable_events.subscribe(durable, wanted, callback, charge_point_id)
+        subscription = self._parts.subscriptions.open(
+            wanted, limit=queue_limit, charge_point_id=charge_point_id
+        )
         if callback is not None:
-            self._subscriptions.call(subscription, callback)
+            self._parts.subscriptions.call(subscription, callback)
         return subscription
 
     @from_any_thread
@@ -727,12 +511,12 @@ class CentralSystem(PluginSystem):
         try:
             stream = EventStream(
                 subscription,
-                self._event_reader,
+                self._parts.event_reader,
                 wanted,
                 after=after,
                 charge_point_id=charge_point_id,
                 others=None if self.cluster is None else self.cluster.live_events,
-                now=self._context.now,
+                now=self._parts.context.now,
             )
             opened = True
         finally:
@@ -758,36 +542,36 @@ class CentralSystem(PluginSystem):
         """
         if self._root is None:
             raise RuntimeError("the central system is not running")
-        return self._bulks.send(charge_points, request, at_once=at_most_at_once, **options)
+        return self._parts.bulks.send(charge_points, request, at_once=at_most_at_once, **options)
 
     def bulk(self, bulk_id: str) -> Bulk | None:
         """Find a bulk command by its id; None if it is unknown, or ended long ago."""
-        return self._bulks.find(bulk_id)
+        return self._parts.bulks.find(bulk_id)
 
     def bulks(self) -> list[Bulk]:
         """List the bulk commands that run, and the last that have ended, newest first."""
-        return self._bulks.all()
+        return self._parts.bulks.all()
 
     @from_any_thread
     def find_transaction(self, transaction_id: int) -> Transaction:
         """Find a transaction by its number; may switch greenlets. Raises `TransactionNotFound` if there is none."""
-        return self._by_hand.find_transaction(transaction_id)
+        return self._parts.by_hand.find_transaction(transaction_id)
 
     @property
     def _running_commands(self) -> Commands:
         if self._root is None:
             raise RuntimeError("the central system is not running")
-        return self._commands
+        return self._parts.commands
 
     @from_any_thread
     def ticket(self, ticket_id: str) -> Ticket[Any] | None:
         """Find a ticket by its id; None if it is unknown, or ended long ago."""
-        return self._commands.ticket(ticket_id)
+        return self._parts.commands.ticket(ticket_id)
 
     @from_any_thread
     def open_tickets(self, charge_point_id: str = "") -> list[Ticket[Any]]:
         """List the tickets that have not ended: of one charge point, or of all."""
-        return self._commands.open_tickets(charge_point_id)
+        return self._parts.commands.open_tickets(charge_point_id)
 
     @from_any_thread
     def push_local_list(
@@ -809,7 +593,7 @@ class CentralSystem(PluginSystem):
         such list, ValueError for a limit or a time that is not above 0, and RuntimeError if the central system does
         not run.
         """
-        return self._local_lists.push(
+        return self._parts.local_lists.push(
             charge_point_id,
             full=full,
             clear_cache=clear_cache,
@@ -835,33 +619,33 @@ class CentralSystem(PluginSystem):
     @from_any_thread
     def charge_points(self) -> Sequence[ChargePoint]:
         """List the charge points that this process knows, connected or not."""
-        return self._operations.charge_points()
+        return self._parts.operations.charge_points()
 
     @from_any_thread
     def charge_point(self, charge_point_id: str) -> ChargePoint | None:
         """Return the facts of a charge point; None if it is not known."""
-        return self._operations.charge_point(charge_point_id)
+        return self._parts.operations.charge_point(charge_point_id)
 
     @from_any_thread
     def knows(self, charge_point_id: str) -> bool:
         """Return whether a charge point is known here or has booted at any process. May switch greenlets."""
-        known = self._directory.find(charge_point_id) is not None
+        known = self._parts.directory.find(charge_point_id) is not None
         return known or self.store.find_registration(charge_point_id) is not None
 
     @from_any_thread
     def crash_reports(self) -> list[dict[str, object]]:
         """List the last crashes of sessions: charge point, time, error, traceback, and the rows of its recorder."""
-        return self._operations.crash_reports()
+        return self._parts.operations.crash_reports()
 
     @from_any_thread
     def recording(self, charge_point_id: str) -> str | None:
         """Return the recording of a charge point as lines of JSON, redacted; None if it is not known."""
-        return self._operations.recording(charge_point_id)
+        return self._parts.operations.recording(charge_point_id)
 
     @from_any_thread
     def tickets(self, charge_point_id: str = "", *, open_only: bool = False) -> list[Ticket[Any]]:
         """List open tickets and the last ended ones, of one charge point or of all, newest first."""
-        return self._operations.tickets(charge_point_id, open_only=open_only)
+        return self._parts.operations.tickets(charge_point_id, open_only=open_only)
 
     @from_any_thread
     def register(self, charge_point_id: str, status: str) -> Receipt:
@@ -870,7 +654,7 @@ class CentralSystem(PluginSystem):
         `status` is Accepted, Pending or Rejected; raises ValueError if it is none of them, and
         `ChargePointConnected` for one that is connected, whose BootNotification decides. OCPP 1.6, 4.2.
         """
-        receipt = self._operations.register(charge_point_id, status)
+        receipt = self._parts.operations.register(charge_point_id, status)
         self.applicants.forget(charge_point_id)  # entered by hand
         return receipt
 
@@ -881,7 +665,7 @@ class CentralSystem(PluginSystem):
         Its transactions and other records stay. Raises `ChargePointConnected` for one
         that is connected.
         """
-        receipt = self._operations.forget(charge_point_id)
+        receipt = self._parts.operations.forget(charge_point_id)
         self.applicants.forget(charge_point_id)
         return receipt
 
@@ -891,12 +675,12 @@ class CentralSystem(PluginSystem):
 
         `open_breakers` are pairs (charge point, action).
         """
-        return self._operations.plugins()
+        return self._parts.operations.plugins()
 
     @from_any_thread
     def spool_by_plugin(self) -> dict[str, int]:
         """Count the first 10,000 messages in the spool by the plugin they wait for. May switch greenlets."""
-        return self._operations.spool_by_plugin()
+        return self._parts.operations.spool_by_plugin()
 
     @from_any_thread
     def retry_spooled(self, numbers: Collection[int] | None = None) -> list[int]:
@@ -904,7 +688,7 @@ class CentralSystem(PluginSystem):
 
         A transaction goes back as a whole. Switches greenlets until it is durable; raises `StoreError`.
         """
-        return self._operations.retry_spooled(numbers)
+        return self._parts.operations.retry_spooled(numbers)
 
     @from_any_thread
     def raise_alert(
@@ -922,7 +706,7 @@ class CentralSystem(PluginSystem):
         `severity` is from 0, danger, to 9, debugging; None if it is not known. The receipt is that of the event.
         """
         return raise_alert(
-            self._context,
+            self._parts.context,
             self.store,
             charge_point_id,
             severity=severity,
@@ -949,7 +733,7 @@ class CentralSystem(PluginSystem):
         `meter_stop` the energy is what the readings say; without `stopped_at` it ends now. Raises
         `TransactionNotFound`, `TransactionClosed`, `WrongFigures` (a ValueError), and `StoreError`.
         """
-        return self._by_hand.close_transaction(
+        return self._parts.by_hand.close_transaction(
             transaction_id, by=by, reason=reason, note=note, meter_stop=meter_stop, stopped_at=stopped_at
         )
 
@@ -960,7 +744,7 @@ class CentralSystem(PluginSystem):
         A stop closes it if it is open, else its figures stand beside those that count. Switches greenlets until it is
         durable. Raises `DeadLetterNotFound`, `TransactionNotFound`, `NotAttachable`, `TooManyStops` and `StoreError`.
         """
-        return self._by_hand.reattach(number, transaction_id, by=by)
+        return self._parts.by_hand.reattach(number, transaction_id, by=by)
 
     @from_any_thread
     def forget_dead_letter(self, number: int, *, by: str) -> Spooled:
@@ -968,12 +752,12 @@ class CentralSystem(PluginSystem):
 
         Switches greenlets until it is durable. Raises `DeadLetterNotFound` and `StoreError`.
         """
-        return self._by_hand.forget_dead_letter(number, by=by)
+        return self._parts.by_hand.forget_dead_letter(number, by=by)
 
     @from_any_thread
     def issued_certificate(self, serial_number: str) -> IssuedCertificate:
         """Find a certificate that the authority has signed. Raises `CertificateNotFound`."""
-        return self._issued.find(serial_number)
+        return self._parts.admission.issued.find(serial_number)
 
     @from_any_thread
     def revoke_certificate(
@@ -985,7 +769,7 @@ class CentralSystem(PluginSystem):
         writes its revocation list. Switches greenlets until it is durable. Raises `CertificateNotFound`, ValueError and
         `StoreError`.
         """
-        return self._issued.revoke(serial_number, by=by, reason=reason)
+        return self._parts.admission.issued.revoke(serial_number, by=by, reason=reason)
 
     @from_any_thread
     def retry_event(self, number: int) -> None:
@@ -993,7 +777,7 @@ class CentralSystem(PluginSystem):
 
         Switches greenlets. Raises `EventNotDelivered` if it is not taken, `DeadLetterNotFound`, and `StoreError`.
         """
-        self._durable_events.retry(number)
+        self._parts.durable_events.retry(number)
 
     @from_any_thread
     def approve(self, charge_point_id: str, *, by: str) -> Receipt:
@@ -1014,17 +798,17 @@ class CentralSystem(PluginSystem):
     @from_any_thread
     def quarantined(self) -> list[dict[str, Any]]:
         """List the plugins in quarantine: name, last crash, number of quarantines."""
-        return self._operations.quarantined()
+        return self._parts.operations.quarantined()
 
     @from_any_thread
     def release(self, plugin: str) -> bool:
         """Release a plugin from quarantine; return false if it is in none. Switches greenlets."""
-        return self._operations.release(plugin)
+        return self._parts.operations.release(plugin)
 
     @from_any_thread
     def promote(self, plugin: str) -> bool:
         """Promote a shadow plugin to answer from now on; return false if there is no such shadow."""
-        return self._operations.promote(plugin)
+        return self._parts.operations.promote(plugin)
 
     @from_any_thread
     def describe(self) -> dict[str, Any]:
@@ -1047,12 +831,12 @@ class CentralSystem(PluginSystem):
     @property
     def http_tls(self) -> ServerTls | None:
         """TLS of the HTTP API; None if it is served without."""
-        return self._tls_files.http
+        return self._parts.tls_files.http
 
     @from_any_thread
     def certificates(self) -> list[dict[str, Any]]:
         """List the server's certificates, those of the CAs of clients, and revocation lists, with their ends."""
-        return self._tls_files.view()
+        return self._parts.tls_files.view()
 
     @from_any_thread
     def reload_tls(self) -> None:
@@ -1063,102 +847,13 @@ class CentralSystem(PluginSystem):
         """
         if self._root is None:
             raise RuntimeError("the central system is not running")
-        self._tls_files.reload()
-
-    # -- Inside ------------------------------------------------------------------------------------
-
-    def _serial_numbers_of(self, charge_point_id: str) -> tuple[str, ...]:
-        """Return the serial numbers that a charge point told at its last boot. May switch greenlets."""
-        cell = self._directory.find(charge_point_id)
-        boot = None if cell is None else cell.charge_point.boot
-        payload, name = b"", ""
-        if cell is not None and boot is not None:
-            payload, name = encode(boot), cell.charge_point.version
-        else:
-            with contextlib.suppress(StoreError, TimeoutError):
-                for told in self.store.told(charge_point_id):
-                    if told.item == "boot":
-                        payload, name = told.payload, told.version
-        version = version_named(self.versions, name)
-        return () if version is None else version.boot_facts(payload).serial_numbers
-
-    def _utc_now(self) -> dt.datetime:
-        return dt.datetime.fromtimestamp(self._clock.time(), dt.UTC)
-
-    def _plugins_cell(self) -> Cell | None:
-        return self._tree.cells.get("plugins") if self._root is not None else None
-
-    def _adopt(self, ticket: Ticket[Any]) -> None:
-        self._commands.adopt(ticket)
-
-    def _cancel(self, ticket: Ticket[Any]) -> None:
-        self._commands.cancel_here(ticket)
-
-    def _spooled_elsewhere(self, charge_point_id: str) -> None:
-        self._spool.put_behind(charge_point_id)
-        self._spool.spooled(charge_point_id)
-
-    def _moved(self, charge_point_id: str, *, here: bool) -> None:
-        self._durable_events.moved(charge_point_id, here=here)
-        if here:
-            self._spool.connected(charge_point_id)
-
-    def _registration_of(self, charge_point_id: str) -> Registration | None:
-        if self.applicants.waits(charge_point_id):
-            return Registration.PENDING
-        stored = self.store.registration(charge_point_id)
-        return Registration(stored.status) if stored is not None else None
-
-    def _decided(self, applied: Applicant) -> None:
-        """Carry out a decision of any process about a charge point that is connected here."""
-        cell = self._directory.find(applied.charge_point_id)
-        if cell is None or cell.newest is None:
-            return
-        if applied.state == REJECTED:
-            cell.newest.close(CloseCode.POLICY_VIOLATION, "not approved")
-        elif applied.state == APPROVED and cell.charge_point.registration is not Registration.ACCEPTED:
-            self._pool.spawn(self.trigger, applied.charge_point_id, "BootNotification")
-
-    def _may_be_a_charge_point(self, identity: str) -> bool:
-        """Return whether this process knows a charge point, without asking the database."""
-        return self._is_entered(identity) or self._directory.find(identity) is not None
-
-    def _is_entered(self, identity: str) -> bool:
-        return (
-            self.credentials.knows(identity)
-            or self.store.registration(identity) is not None
-            or self.store.collections.security_profiles.get(identity) is not None
-        )
-
-    def _stage_key(self, charge_point_id: str, key: str | bytes) -> None:
-        """Let a key count that is being sent, beside the session: one of the settings may have to be hashed."""
-
-        def stage() -> None:
-            try:
-                self.credentials.stage(charge_point_id, key)
-            except PasswordChecksBusy as error:
-                logger.error("new key of charge point %s is not staged: %s", charge_point_id, error)  # noqa: TRY400
-
-        self._pool.spawn(stage)
-
-    def _warn_of_unused_keys(self) -> None:
-        after_s = self.settings.auth.rotation_warn_s
-        if after_s <= 0:
-            return
-        for charge_point_id, since in self.credentials.unused_keys(after_s):
-            self.counters.count("rotation_overdue", charge_point_id)
-            logger.warning(
-                "%s has not used the new key that it was given at %s: its old key still counts (auth.rotation_warn_s)",
-                charge_point_id,
-                since.isoformat(timespec="seconds"),
-            )
+        self._parts.tls_files.reload()
 
     def _sweep(self) -> None:
         if self._root is None:
             return
         now = self._clock.monotonic()
-        self._sessions.sweep(now)
-        self._warn_of_unused_keys()
-        self.security_events.sweep()
-        self._tls_files.warn()
-        self._timers.call_at(now + SWEEP_S, self._sweep)
+        self._parts.sessions.sweep(now)
+        self._parts.admission.sweep()
+        self._parts.tls_files.warn()
+        self._parts.timers.call_at(now + SWEEP_S, self._sweep)

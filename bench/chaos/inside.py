@@ -83,7 +83,7 @@ class Inside:
 
     def session(self, charge_point_id: str) -> ChargePointCell | None:
         """The cell of a charge point; None if there is none now."""
-        return self._system._directory.find(charge_point_id)  # noqa: SLF001 - see the head of this file
+        return self._system._parts.directory.find(charge_point_id)  # noqa: SLF001 - see the head of this file
 
     def tell_bomb(self, charge_point_id: str, error: BaseException) -> bool:
         """Make the session raise while it handles a message without an owner."""
@@ -140,7 +140,7 @@ class Inside:
 
     def plugin(self, name: str) -> PluginCell | None:
         """Return the cell of a plugin."""
-        return self._system._operations.plugin_cell(name)  # noqa: SLF001
+        return self._system._parts.operations.plugin_cell(name)  # noqa: SLF001
 
     def kill_plugin(self, name: str) -> bool:
         """Kill a plugin's actor, if it runs and none of its handlers does."""
@@ -162,4 +162,4 @@ class Inside:
 
     def open_calls(self) -> int:
         """Count the CALLs that plugins are handling."""
-        return sum(len(cell.session.incoming) for cell in self._system._directory)  # noqa: SLF001
+        return sum(len(cell.session.incoming) for cell in self._system._parts.directory)  # noqa: SLF001

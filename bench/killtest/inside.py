@@ -80,7 +80,7 @@ class Crasher(Plugin):
     def _crash_plugin(self) -> None:
         """Kill the actor of a plugin, with the handlers that run."""
         system: Any = self.system
-        cell = system._operations.plugin_cell(next(self._plugins))  # noqa: SLF001 - nobody else kills a plugin
+        cell = system._parts.operations.plugin_cell(next(self._plugins))  # noqa: SLF001 - nobody else kills a plugin
         if cell is not None and cell.phase is CellPhase.RUNNING:
             cell.kill()
             self._note("plugin")
@@ -90,7 +90,7 @@ class Crasher(Plugin):
         system: Any = self.system
         cells = [
             cell
-            for cell in system._directory  # noqa: SLF001 - nobody else crashes a session
+            for cell in system._parts.directory  # noqa: SLF001 - nobody else crashes a session
             if cell.newest is not None and cell.phase is CellPhase.RUNNING
         ]
         if not cells:

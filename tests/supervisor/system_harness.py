@@ -29,7 +29,7 @@ class SystemHarness:
 
     def __enter__(self):
         self.system.start()
-        self.clock.drive(self.system._timers)
+        self.clock.drive(self.system._parts.timers)
         return self
 
     def __exit__(self, *_):
@@ -37,17 +37,17 @@ class SystemHarness:
         self.settle()
 
     def settle(self):
-        settle(self.system._scheduler)
+        settle(self.system._parts.scheduler)
 
     def connect(self, id_="CP1"):
         """Connect a charge point; return its end of the connection."""
         connection = MemoryConnection(settle=self.settle)
-        connection.receiver = self.system._sessions.attach(id_, "", connection)
+        connection.receiver = self.system._parts.sessions.attach(id_, "", connection)
         self.settle()
         return connection
 
     def cell(self, id_="CP1"):
-        return self.system._directory.find(id_)
+        return self.system._parts.directory.find(id_)
 
     def advance(self, seconds):
         self.clock.advance(seconds, self.settle)
@@ -57,7 +57,7 @@ class SystemHarness:
         return self.system.counters.counts.get(name, 0)
 
     def plugin(self, name):
-        return self.system._operations.plugin_cell(name)
+        return self.system._parts.operations.plugin_cell(name)
 
     def described(self, name):
         """Return the row of a plugin in the supervision tree."""

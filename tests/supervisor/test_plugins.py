@@ -143,7 +143,7 @@ def test_a_promotion_outlives_a_restart_of_their_supervisor(plan, store):
         assert authorize(charge_point) == ACCEPTED
         assert system_harness.system.promote("OtherFailingPlugin") is True
         assert authorize(charge_point)["idTagInfo"]["status"] == "Blocked"
-        system_harness.system._tree.cells["plugins"].kill()
+        system_harness.system._parts.tree.cells["plugins"].kill()
         until(
             lambda: (
                 system_harness.system.describe()["children"][0]["state"] == "running"

@@ -93,13 +93,13 @@ def test_a_dead_letter_comes_back_with_its_transaction_and_is_redelivered_in_ord
     quarantine(system_harness, plan, fleet)
     number = dead_letter(fleet, store)
     dead_letter(fleet, store, "CP2")
-    system_harness.system._spool.dead.add(("CP1", number))
+    system_harness.system._parts.spool.dead.add(("CP1", number))
     system_harness.live(lambda: system_harness.system.release("FailingPlugin"))
     start, stop, *others = [record.number for record in store.dead_letters()]
     assert system_harness.live(lambda: system_harness.system.retry_spooled([stop])) == [start, stop]
     system_harness.advance(SUPERVISION["redelivery_delay_s"])
     assert [call.unique_id for call in plan.seen] == ["CP1-start", "CP1-stop"]
-    assert system_harness.system._spool.dead == set()
+    assert system_harness.system._parts.spool.dead == set()
     assert system_harness.live(system_harness.system.retry_spooled) == others
     system_harness.advance(SUPERVISION["redelivery_delay_s"])
     assert [call.unique_id for call in plan.seen][2:] == ["CP2-start", "CP2-stop"]
@@ -112,15 +112,15 @@ def test_while_the_store_is_down_dead_letters_stay(system_harness, plan, fleet, 
     number = dead_letter(fleet, store)
     system_harness.live(lambda: system_harness.system.release("FailingPlugin"))
     system_harness.advance(SUPERVISION["redelivery_delay_s"])
-    system_harness.system._spool.dead.add(("CP1", number))
+    system_harness.system._parts.spool.dead.add(("CP1", number))
     store.fail()
     with pytest.raises(StoreError):
         system_harness.live(system_harness.system.retry_spooled)
     store.work()
     system_harness.advance(SUPERVISION["redelivery_delay_max_s"])
     assert len(store.dead_letters()) == 2
-    assert system_harness.system._spool.dead == {("CP1", number)}
-    assert system_harness.system._spool.behind == set()
+    assert system_harness.system._parts.spool.dead == {("CP1", number)}
+    assert system_harness.system._parts.spool.behind == set()
 
 
 # The redelivery actor among the plugins
@@ -129,7 +129,7 @@ def test_while_the_store_is_down_dead_letters_stay(system_harness, plan, fleet, 
 def test_the_redelivery_actor_is_restarted_however_often_it_fails(system_harness, plan, fleet, store):
     replayer = next(
         child.cell
-        for child in system_harness.system._operations._plugin_supervisor().children
+        for child in system_harness.system._parts.operations._plugin_supervisor().children
         if child.spec.id == "redelivery"
     )
     for _ in range(10):

@@ -103,7 +103,7 @@ class RaceHarness:
     def __enter__(self):
         self.system.start()
         self.system.subscribe(ChargePointOffline, lambda event: self.offline.append(event.charge_point_id))
-        gatekeeper = self.system._gatekeeper
+        gatekeeper = self.system._parts.gatekeeper
         attach = gatekeeper.attach
 
         def noted(admission, connection):
@@ -141,7 +141,7 @@ class RaceHarness:
 
     @property
     def cell(self):
-        return self.system._directory.find("CP1")
+        return self.system._parts.directory.find("CP1")
 
     def await_standing(self, racer):
         until(lambda: self.stands(racer))
@@ -202,7 +202,7 @@ def test_of_a_crowd_at_once_one_stands_untouched_by_the_clean_up_of_the_others(t
         assert standing.call("Heartbeat", {})[0] == 3
         for loser in losers:
             loser.await_end()
-        until(lambda: len(track.system._pool) <= 1)  # the system has let go of their sockets, too
+        until(lambda: len(track.system._parts.pool) <= 1)  # the system has let go of their sockets, too
         assert track.stands(standing)
         for loser in losers:
             loser.over()
@@ -323,7 +323,9 @@ def test_with_refuse_a_wrong_password_does_not_even_ask_the_living_one(transport
     )
     with CentralSystem(settings) as system:
         asked = []
-        monkeypatch.setattr(system._sessions, "ping_and_wait", lambda *arguments: asked.append(arguments))
+        monkeypatch.setattr(
+            system._parts.sessions, "ping_and_wait", lambda *arguments: asked.append(arguments)
+        )
         with pytest.raises(HandshakeRefused) as refused:
             Client.connect(f"ws://127.0.0.1:{system.port}/ocpp/CP1", subprotocols=("ocpp1.6",))
         assert refused.value.status == 401

@@ -97,7 +97,7 @@ def test_a_plugin_admits_and_refuses_by_its_own_user_base(transport: str) -> Non
 
 
 def plugin_of(system: CentralSystem, name: str = "Users") -> Any:
-    cell = system._router.plugin(name)
+    cell = system._parts.router.plugin(name)
     assert cell is not None
     return cell.actor
 

@@ -55,7 +55,7 @@ class Noted(Plugin):
 
 
 def plugin_of(system: Any, name: str = "Noted") -> Any:
-    return system._router.plugin(name).actor
+    return system._parts.router.plugin(name).actor
 
 
 def authorize(charge_point: Any, tag: str = "T1") -> str:
@@ -189,7 +189,7 @@ def test_at_the_deadline_the_fallback_answers_and_the_thread_is_counted() -> Non
         with pytest.raises(CallFailed):
             authorize(charge_point)
         assert system.counters.counts["thread_abandoned"] == 1
-        pool = system._router.plugin("Noted").native_pool()
+        pool = system._parts.router.plugin("Noted").native_pool()
         assert pool.stuck == 1
         release.set()
         until(lambda: pool.stuck == 0)

@@ -288,7 +288,7 @@ def test_a_wait_raises_when_the_root_gave_up():
     settings = Settings(port=0, supervision=SupervisionSettings(intensity=0, shutdown_s=0.05))
     system = system_with(settings=settings)
     with system:
-        endpoints = system._tree.cells["endpoints"]
+        endpoints = system._parts.tree.cells["endpoints"]
         endpoints.actor.children[0].cell.kill()
         with pytest.raises(SystemFailed, match="ended too often"):
             system.wait(5)
@@ -300,7 +300,7 @@ def test_a_wait_raises_when_the_root_gave_up():
 def test_one_endpoint_that_fails_is_started_again_on_its_port(system):
     port = system.port
     with connect(system) as charge_point:
-        endpoint = system._tree.cells["endpoints"].actor.children[0].cell
+        endpoint = system._parts.tree.cells["endpoints"].actor.children[0].cell
         endpoint.kill()
         until(lambda: endpoint.phase == "running")
         assert system.port == port
@@ -376,7 +376,7 @@ def test_charge_points_that_stay_away_are_let_go():
     clock = ManualClock()
     settings = Settings(port=0, supervision=QUICK, sessions=SessionSettings(keep_offline_s=100.0))
     with system_with(settings=settings, clock=clock) as system:
-        clock.drive(system._timers)
+        clock.drive(system._parts.timers)
         with connect(system, reconnect=False):
             pass
         until(lambda: not system.charge_point("CP1").online)

@@ -134,10 +134,10 @@ def test_it_stops_where_the_lease_was_lost_and_runs_at_the_other_node(cluster):
 
 def test_it_hears_the_live_events_of_all_nodes(cluster):
     both_nodes = [cluster.start("a"), cluster.start("b")]
-    until(lambda: all(system._router.listeners.get(StatusChanged) for system in both_nodes))
+    until(lambda: all(system._parts.router.listeners.get(StatusChanged) for system in both_nodes))
     (node,) = cluster.running
     for number, system in enumerate(both_nodes):
-        system._router.publish(status(number))
+        system._parts.router.publish(status(number))
     until(lambda: len(cluster.taken) == 2)
     assert sorted(cluster.taken) == [(node, "CP0"), (node, "CP1")]
 

@@ -275,7 +275,7 @@ def test_an_event_in_the_hands_of_a_plugin_that_is_killed_comes_again(systems):
     system = systems.start(Slow.spec(systems.taken, name="slow"))
     systems.lives(1)
     until(lambda: systems.taken)
-    system._router.consumers["slow"].kill()
+    system._parts.router.consumers["slow"].kill()
     until(lambda: len(systems.taken) == 3)
     first, second = f"{systems.store.event_log.origin}:1", f"{systems.store.event_log.origin}:2"
     assert systems.taken == [first, first, second]
@@ -291,8 +291,8 @@ def test_a_handler_that_hangs_is_ended_and_its_event_comes_again(systems):
 
 def test_events_wait_for_a_plugin_in_quarantine(systems):
     system = systems.billing()
-    cell = system._router.consumers["billing"]
-    system._plugins_cell().actor._quarantine("billing", cell)
+    cell = system._parts.router.consumers["billing"]
+    system._parts.tree.cells["plugins"].actor._quarantine("billing", cell)
     systems.lives(1, 2)
     settle()
     assert systems.taken == []
@@ -305,7 +305,7 @@ def test_consumers_go_on_after_a_crash_of_their_own(systems):
     system = systems.billing()
     systems.lives(1)
     until(lambda: len(systems.taken) == 2)
-    system._durable_events._cell.tell(Wake(None))
+    system._parts.durable_events._cell.tell(Wake(None))
     systems.lives(2)
     until(lambda: ("TransactionEnded", 2) in systems.numbers)
     assert list(dict.fromkeys(systems.numbers)) == both(1, 2)
@@ -340,4 +340,4 @@ def test_a_stream_goes_on_with_what_the_next_system_stores(systems):
     stream.close()
     with pytest.raises(WrongCursor):
         system.event_stream(KINDS, after="nonsense")
-    assert not system._router.watched
+    assert not system._parts.router.watched

@@ -125,7 +125,7 @@ def test_events_of_a_charge_point_that_moves_wait_for_those_of_the_node_before(n
     b = nodes.start("b")
     nodes.faults["a"] += [ValueError("it fails")] * 5
     nodes.lives("a", 1)
-    b._durable_events.moved("CP1", here=True)
+    b._parts.durable_events.moved("CP1", here=True)
     nodes.lives("b", 2)
     nodes.lives("b", 3, "CP3")
     until(lambda: len(nodes.taken) == 6)
@@ -137,7 +137,7 @@ def test_events_of_a_charge_point_wait_until_those_of_an_ended_node_were_taken_o
     b = nodes.start("b")
     nodes.faults["a"] += [ValueError("it fails")] * 1000
     nodes.lives("a", 1)
-    b._durable_events.moved("CP1", here=True)
+    b._parts.durable_events.moved("CP1", here=True)
     nodes.lives("b", 2)
     settle()
     assert nodes.taken == []
@@ -168,7 +168,7 @@ def test_events_of_a_charge_point_wait_for_a_node_that_is_still_starting(nodes):
     nodes.stores["a"] = nodes.open_store("a")
     nodes.exchange.board("a").start(RecordingListener())
     nodes.lives("a", 1)
-    b._durable_events.moved("CP1", here=True)
+    b._parts.durable_events.moved("CP1", here=True)
     nodes.lives("b", 2)
     settle()
     assert nodes.taken == []
@@ -264,7 +264,7 @@ def test_events_wait_for_what_another_node_has_stored_of_a_charge_point_here(nod
     monkeypatch.setattr(event_consumers, "CERTAIN_S", -1.0)
     nodes.start("a")
     b = nodes.start("b")
-    b._durable_events.moved("CP1", here=True)
+    b._parts.durable_events.moved("CP1", here=True)
     nodes.lives("b", 1)
     until(lambda: len(nodes.taken) == 2)
     nodes.faults["a"] += [ValueError("it fails")] * 1000

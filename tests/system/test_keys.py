@@ -96,11 +96,11 @@ def test_a_charge_point_that_sends_the_digits_is_let_in_and_flagged(system):
 def test_a_new_key_that_stays_unused_is_warned_of(system, caplog):
     send_key(system, status("RebootRequired"))
     until(lambda: system.credentials.unused_since("CP1") is not None)
-    system._warn_of_unused_keys()
+    system._parts.admission.sweep()
     assert "rotation_overdue" not in system.counters.counts
     system.credentials._unused["CP1"] = system.credentials._unused["CP1"].replace(year=2000)
-    system._warn_of_unused_keys()
-    system._warn_of_unused_keys()
+    system._parts.admission.sweep()
+    system._parts.admission.sweep()
     assert system.counters.counts["rotation_overdue"] == 1
     assert "CP1 has not used the new key" in caplog.text
 

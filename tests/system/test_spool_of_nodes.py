@@ -17,14 +17,14 @@ def nodes():
     ]
     for system in systems:
         system.start()
-        system._clock.drive(system._timers)
+        system._clock.drive(system._parts.timers)
     yield exchange, *systems
     for system in systems:
         system.stop()
 
 
 def redelivered(system, *charge_point_ids):
-    return sorted(system._membership.redelivered_here(charge_point_ids))
+    return sorted(system._parts.membership.redelivered_here(charge_point_ids))
 
 
 def test_the_first_node_redelivers_for_charge_points_that_no_node_has(nodes):
@@ -46,9 +46,9 @@ def test_a_node_that_cannot_ask_redelivers_for_its_own_charge_points_only(nodes)
 
 def test_a_charge_point_that_connects_starts_the_redelivery_of_its_messages(nodes):
     _, a, _ = nodes
-    a._spool.put_behind("CP1")  # as its handshake did
-    a._membership.attached("CP1")
+    a._parts.spool.put_behind("CP1")  # as its handshake did
+    a._parts.membership.attached("CP1")
     settle()
     a._clock.advance(a.settings.supervision.redelivery_delay_s, settle)
     settle()
-    assert not a._spool.is_behind("CP1", None)
+    assert not a._parts.spool.is_behind("CP1", None)

@@ -28,32 +28,32 @@ def status(number):
 def test_a_stream_has_the_live_events_of_other_nodes_while_it_is_open(nodes):  # noqa: F811
     a, b = nodes.start("a"), nodes.start("b")
     stream = a.event_stream([StatusChanged])
-    until(lambda: b._router.listeners.get(StatusChanged))
+    until(lambda: b._parts.router.listeners.get(StatusChanged))
     for number in (1, 2):
-        b._router.publish(status(number))
+        b._parts.router.publish(status(number))
     assert [stream.next(10)[1].charge_point_id for _ in range(2)] == ["CP1", "CP2"]
-    a._router.publish(status(3))
+    a._parts.router.publish(status(3))
     assert stream.next(10)[1].charge_point_id == "CP3"
     assert stream.next(0.1) is None  # what a node is told by another one does not come back
     stream.close()
-    until(lambda: not b._router.listeners.get(StatusChanged))
+    until(lambda: not b._parts.router.listeners.get(StatusChanged))
 
 
 def test_a_node_that_joins_tells_its_events_to_the_streams_that_are_open(nodes):  # noqa: F811
     a = nodes.start("a")
     stream = a.event_stream([StatusChanged])
     b = nodes.start("b")
-    until(lambda: b._router.listeners.get(StatusChanged))
-    b._router.publish(status(1))
+    until(lambda: b._parts.router.listeners.get(StatusChanged))
+    b._parts.router.publish(status(1))
     assert stream.next(10)[1].charge_point_id == "CP1"
 
 
 def test_a_node_that_dies_is_told_nothing_more(nodes):  # noqa: F811
     a, b = nodes.start("a"), nodes.start("b")
     a.event_stream([StatusChanged])
-    until(lambda: b._router.listeners.get(StatusChanged))
+    until(lambda: b._parts.router.listeners.get(StatusChanged))
     nodes.exchange.die("a")
-    until(lambda: not b._router.listeners.get(StatusChanged))
+    until(lambda: not b._parts.router.listeners.get(StatusChanged))
 
 
 def test_a_stream_has_the_durable_events_of_all_nodes_and_goes_on_at_another_one(nodes):  # noqa: F811

@@ -174,11 +174,11 @@ def test_every_subscription_ends_with_the_system():
 
 def test_nothing_listens_when_nobody_has_subscribed():
     with CentralSystem(Settings(port=0)) as system:
-        assert not system._router.watched
+        assert not system._parts.router.watched
         subscription = system.subscribe(MeterValuesReceived)
-        assert system._router.watched
+        assert system._parts.router.watched
         subscription.close()
-        assert not system._router.watched
+        assert not system._parts.router.watched
 
 
 def test_only_events_can_be_listened_to():

@@ -228,7 +228,7 @@ def test_everybody_who_waits_is_told_that_the_root_gave_up():
     with CentralSystem(settings) as system:
         waiting = [gevent.spawn(wait) for _ in range(3)]
         gevent.sleep(0)
-        system._tree.cells["endpoints"].actor.children[0].cell.kill()
+        system._parts.tree.cells["endpoints"].actor.children[0].cell.kill()
         gevent.joinall(waiting)
         wait()  # once more, behind the end
     assert len(raised) == 4
@@ -240,7 +240,7 @@ def test_everybody_who_waits_is_told_that_the_root_gave_up():
 def test_a_call_after_the_root_gave_up_ends():
     settings = Settings(port=0, supervision=SupervisionSettings(intensity=0, shutdown_s=0.05))
     with CentralSystem(settings) as system:
-        system._tree.cells["endpoints"].actor.children[0].cell.kill()
+        system._parts.tree.cells["endpoints"].actor.children[0].cell.kill()
         until(lambda: system._failure is not None)
         assert system.send("CP1", v16.ClearCache()).state is TicketState.NEVER_SENT
         queued = system.send("CP1", v16.ClearCache(), when_offline="queue")

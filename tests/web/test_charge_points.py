@@ -38,8 +38,8 @@ class Credentials:
 
 
 @pytest.fixture
-def credentials(system):
-    system.credentials = Credentials(system.store)
+def credentials(system, monkeypatch):
+    monkeypatch.setattr(system._parts.admission, "credentials", Credentials(system.store))
     return system.credentials
 
 

@@ -98,11 +98,11 @@ def test_more_streams_than_allowed_are_refused(system):
 def test_a_stream_that_was_left_listens_no_more(system, charge_point):
     with stream(system, "?kind=StatusChanged") as reader:
         read_to(reader, b": the events")
-        assert system._router.watched
+        assert system._parts.router.watched
 
     def noticed():
         tell_status(charge_point)
-        return not system._router.watched
+        return not system._parts.router.watched
 
     until(noticed)
 
@@ -172,7 +172,7 @@ def test_events_that_come_together_come_in_order_and_none_is_left_out(system, ch
             event = StatusChanged(
                 at=NOW, charge_point_id=f"CP{number}", evse=1, connector=1, status="Available"
             )
-            system._router.publish(event)
+            system._parts.router.publish(event)
         for reader in (one, two):
             found = [json.loads(read_to(reader, b"data:").removeprefix("data: ")) for _ in range(500)]
             assert [event["charge_point"] for event in found] == [f"CP{number}" for number in range(500)]

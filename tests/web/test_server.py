@@ -195,11 +195,12 @@ def test_a_token_that_cannot_be_written_fails_the_start_and_frees_the_port(tmp_p
 
 
 def test_an_open_api_is_served_on_loopback_only(tmp_path):
-    settings = Settings(data=str(tmp_path), http=HttpSettings(open=True))
+    settings = Settings(port=0, data=str(tmp_path), http=HttpSettings(open=True))
     for host in ("0.0.0.0", "192.0.2.1", "host.example"):
         with pytest.raises(ConfigError, match="loopback"):
             web_server.serve_http(CentralSystem(settings, http=serve_http), (host, 0))
-    web_server.serve_http(CentralSystem(settings, http=serve_http), ("::1", 0))
+    with CentralSystem(settings) as system:
+        web_server.serve_http(system, ("::1", 0))
 
 
 # Stop

@@ -83,7 +83,7 @@ def test_a_call_finds_its_charge_point_at_another_node(a, b):
         assert a.ticket(ticket.id) is ticket
         assert ticket.sent_at is not None
         assert b.ticket(ticket.id).state is TicketState.ANSWERED
-    assert len(a._membership.cluster.forwarded) == len(b._membership.cluster.hosted) == 0
+    assert len(a._parts.membership.cluster.forwarded) == len(b._parts.membership.cluster.hosted) == 0
 
 
 def test_a_call_to_one_that_is_nowhere_is_never_sent(a, b):
@@ -137,7 +137,7 @@ def test_an_effect_is_waited_for_across_nodes(a, b):
         ticket = a.send("CP1", v16.RemoteStartTransaction(id_tag="T1", connector_id=1), until_effect=True)
         assert ticket.wait(5)
         assert ticket.effect == "done"
-    assert len(b._membership.cluster.hosted) == 0
+    assert len(b._parts.membership.cluster.hosted) == 0
 
 
 def test_a_call_waits_for_a_charge_point_wherever_it_comes(a, b):
@@ -152,7 +152,7 @@ def test_a_call_waits_for_a_charge_point_wherever_it_comes(a, b):
 def test_a_call_that_waits_can_be_cancelled_and_expires(a, b):
     cancelled = a.send("CP1", v16.ClearCache(), when_offline="queue")
     expires = a.send("CP1", v16.ClearCache(), when_offline="queue", expires_in_s=0.2)
-    until(lambda: len(a._membership.cluster.forwarded._waiting) == 2)
+    until(lambda: len(a._parts.membership.cluster.forwarded._waiting) == 2)
     cancelled.cancel()
     assert cancelled.state is TicketState.CANCELLED
     until(lambda: expires.state is TicketState.EXPIRED)
@@ -175,7 +175,7 @@ def test_one_that_is_queued_behind_another_at_its_node_can_be_cancelled_from_afa
 
 def old(system, monkeypatch):
     """Make a node one that knows the oldest version of OCPP only, and none of the messages about versions."""
-    cluster = system._membership.cluster
+    cluster = system._parts.membership.cluster
     heard, receive = [], cluster.received
 
     def received(sender, message):
@@ -361,7 +361,7 @@ def test_one_that_connects_meanwhile_is_served_and_claimed_afterwards(nodes, a, 
     with connect(a) as charge_point:
         assert charge_point.send(v16.Heartbeat()).current_time
         nodes.board("a").heal()
-        until(lambda: b._membership.cluster.find("CP1") == "a")
+        until(lambda: b._parts.membership.cluster.find("CP1") == "a")
         assert b.send("CP1", v16.ClearCache(), timeout_s=5).result(timeout_s=5).status == "Accepted"
 
 
@@ -382,10 +382,10 @@ def test_no_command_is_sent_before_the_node_before_has_let_go(nodes, a, b):
             ticket = b.send("CP1", v16.ClearCache(), timeout_s=5)
             gevent.sleep(0.1)
             assert ticket.state is TicketState.QUEUED
-            assert a._membership.cluster.claims.may_send("CP1")
+            assert a._parts.membership.cluster.claims.may_send("CP1")
             nodes.board("a").heal()
             old.wait_offline()
-            assert not a._membership.cluster.claims.may_send("CP1")
+            assert not a._parts.membership.cluster.claims.may_send("CP1")
 
 
 # Keys

@@ -93,7 +93,7 @@ class ForwarderHarness:
         self.workers = []
         self.system = CentralSystem(settings, plugins=plugins)
         self.system.start()
-        self.remote = self.system._router.plugin("remote").actor
+        self.remote = self.system._parts.router.plugin("remote").actor
 
     def work(self, plugin=ForwardedPlugin, **options):
         worker = PluginHost(plugin.spec(), Address(self.url), prefix=self.prefix, **options)
@@ -459,11 +459,11 @@ def test_nothing_is_forwarded_for_nobody_nor_for_a_plugin_host_that_has_gone(bui
     harness.work()
     with harness.connect() as charge_point:
         status_of(charge_point)
-        assert not harness.system._router.watched
+        assert not harness.system._parts.router.watched
         harness.work(Watcher, group="watchers")
-        until(lambda: harness.system._router.watched)
+        until(lambda: harness.system._parts.router.watched)
         harness.workers.pop().stop()
-        until(lambda: not harness.system._router.watched)
+        until(lambda: not harness.system._parts.router.watched)
 
 
 def test_live_and_durable_events_reach_a_plugin_host_that_claims_no_action(build):
@@ -551,14 +551,14 @@ def test_it_claims_what_it_is_told_and_with_a_star_all_that_others_do_not():
 
 
 def test_an_action_that_a_plugin_of_this_process_claims_too_is_passed_on_to_it(build):
-    router = build(("Authorize",), plugins=[ForwardedPlugin]).system._router
+    router = build(("Authorize",), plugins=[ForwardedPlugin]).system._parts.router
     row = v16.Authorize.__action__
     first = router.find(row)
     assert (first.urn, router.next_of(row, first).urn) == ("ForwardedPlugin", "remote")
 
 
 def test_a_star_leaves_a_plugin_of_this_process_what_it_claims(build):
-    find = build(ALL, plugins=[ForwardedPlugin]).system._router.find
+    find = build(ALL, plugins=[ForwardedPlugin]).system._parts.router.find
     assert find(v16.Authorize.__action__).urn == "ForwardedPlugin"
     assert find(v16.Heartbeat.__action__).urn == "remote"
 
