@@ -168,8 +168,8 @@ if TYPE_CHECKING:
     from .system.central_system import SystemFailed as SystemFailed
     from .system.certificates import CertificateNotFound as CertificateNotFound
     from .system.charge_point_filter import ChargePointFilter as ChargePointFilter
-    from .system.event_consumers import DuplicateConsumer as DuplicateConsumer
-    from .system.event_consumers import DurableSubscription as DurableSubscription
+    from .system.durable_events import DuplicateConsumer as DuplicateConsumer
+    from .system.event_targets import DurableSubscription as DurableSubscription
     from .system.local_lists import LocalListsNotSupported as LocalListsNotSupported
     from .system.local_lists import LocalListSyncRunning as LocalListSyncRunning
     from .system.local_lists import LocalListUpdate as LocalListUpdate

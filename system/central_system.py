@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from ..transport.tls import ServerTls
     from .bulk import Bulk
     from .charge_point_filter import ChargePointFilter
-    from .event_consumers import DurableSubscription
+    from .event_targets import DurableSubscription
     from .local_lists import LocalListUpdate
     from .tree import HttpServer
 

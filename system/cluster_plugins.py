@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..remote.cluster.live_events import LiveEvents
     from ..remote.cluster.plugin_leases import PluginLeases
     from ..supervisor.child import ChildSpec
-    from .event_consumers import DurableEvents
+    from .durable_events import DurableEvents
 
 logger = logging.getLogger(__name__)
 

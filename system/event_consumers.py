@@ -10,39 +10,43 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from gevent.event import AsyncResult
 
 from ..actors.plugin.detached_call import Untried
 from ..actors.runtime.actor import Actor
-from ..actors.runtime.failure import Failure, attempt
-from ..config.errors import ChargehandError
+from ..actors.runtime.failure import Failure
 from ..protocol.events import DomainEvent, EventsDropped
 from ..store.events import DURABLE, decoded
 from ..store.store import StoreError
 from .by_hand import DeadLetterNotFound
 from .consumer import UNREAD, Consumer
+from .durable_events import (
+    ChargePointMoved,
+    ConsumersChanged,
+    EventNotDelivered,
+    Listening,
+    RetryEvent,
+    Subscribed,
+)
 from .event_reader import READ_AT_ONCE
+from .event_targets import PluginTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from gevent.pool import Pool
-
     from ..actors.plugin.routing import Router
-    from ..actors.runtime.cell import Cell
     from ..actors.session.context import SessionContext
     from ..store.event_log import Elsewhere, Origin
-    from ..store.store import EventLogView, LoggedEvent
+    from ..store.store import LoggedEvent
     from .consumer import Delivery
+    from .durable_events import DurableEvents
     from .event_reader import EventReader
+    from .event_targets import Target
 
 logger = logging.getLogger(__name__)
 
-RETRY_S = 30.0
-"""Seconds that a consumer has to take the event of a dead letter."""
 WINDOW = 1000
 """Events that a consumer may have on their way, of all origins; further ones stay in the log.
 
@@ -70,36 +74,12 @@ ELSEWHERE_S = 0.5
 """Seconds between two looks whether a charge point that came from another process has events to come from there."""
 
 
-class DuplicateConsumer(ChargehandError, ValueError):
-    """Error: another consumer of this process has the name."""
-
-
-class EventNotDelivered(ChargehandError):
-    """Error: a consumer does not take an event, or does not run here; the text says why."""
-
-
-class ConsumersChanged(msgspec.Struct, frozen=True, gc=False):
-    """Event: plugins were started or stopped."""
-
-
 class LookEverywhere(msgspec.Struct, frozen=True, gc=False):
     """Time to look for events that other processes have stored, for consumers that get the events of all."""
 
 
 class LogGrew(msgspec.Struct, frozen=True, gc=False):
     """Event: there are further events in the log of this process."""
-
-
-class Subscribed(msgspec.Struct, frozen=True, gc=False):
-    """Event: an application has a durable subscription."""
-
-    subscription: Any
-
-
-class Listening(msgspec.Struct, frozen=True, gc=False):
-    """Event: somebody listens to durable events as they come, from behind a number."""
-
-    after: int
 
 
 class Wake(msgspec.Struct, frozen=True, gc=False):
@@ -125,20 +105,6 @@ class SetAside(msgspec.Struct, frozen=True, gc=False):
     error: Any
 
 
-class ChargePointMoved(msgspec.Struct, frozen=True, gc=False):
-    """A charge point has connected to this process, another one may have had it; or it has left."""
-
-    charge_point_id: str
-    here: bool
-
-
-class RetryEvent(msgspec.Struct, frozen=True, gc=False):
-    """Command: deliver the event of a dead letter once more; `told` gets None, or the error."""
-
-    number: int
-    told: Any
-
-
 class StorePositions(msgspec.Struct, frozen=True, gc=False):
     """Time to store positions."""
 
@@ -149,175 +115,6 @@ class Prune(msgspec.Struct, frozen=True, gc=False):
 
 class Adopt(msgspec.Struct, frozen=True, gc=False):
     """Time to look for what ended processes have left."""
-
-
-class Target(Protocol):
-    """Handler of a consumer's events."""
-
-    def ready(self) -> bool:
-        """Return whether it may be told something now."""
-
-    def deliver(self, event: DomainEvent, ended: Callable[[Any], None]) -> None:
-        """Tell it of an event; `ended` is called with None, a `Failure` or `Untried`. Never blocks."""
-
-
-class NamedTarget(Target, Protocol):
-    """Handler of the events of these kinds, with the name of its position in the store."""
-
-    @property
-    def name(self) -> str:
-        """Name of the consumer."""
-
-    @property
-    def kinds(self) -> Sequence[type[DomainEvent]]:
-        """Kinds of events that it takes."""
-
-    @property
-    def closed(self) -> bool:
-        """True if it takes no further events."""
-
-
-class PluginTarget:
-    """Plugin with handlers of durable events; of all processes if it is here only."""
-
-    def __init__(self, router: Router, name: str, *, everywhere: bool = False) -> None:
-        self._router = router
-        self._name = name
-        self.everywhere = everywhere
-
-    def ready(self) -> bool:
-        """Return whether the plugin is in service, or on trial."""
-        cell = self._router.consumers.get(self._name)
-        return cell is not None and not cell.ended and (not cell.quarantined or cell.on_trial)
-
-    def deliver(self, event: DomainEvent, ended: Callable[[Any], None]) -> None:
-        """Tell the plugin of an event, in order with the calls of its charge point."""
-        cell = self._router.consumers.get(self._name)
-        if cell is None:
-            ended(Untried("there is no such plugin"))
-        else:
-            cell.deliver(event, ended)
-
-
-class DurableSubscription:
-    """Subscription of an application to durable events, with a name whose position is kept in the store.
-
-    `callback` is called in a greenlet of its own, in order for each charge point, and for several at once.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        kinds: Iterable[type[DomainEvent]],
-        callback: Callable[[Any], None],
-        pool: Pool,
-        charge_point_id: str = "",
-        after: int = 0,
-    ) -> None:
-        self.name = name
-        self.after = after  # the number of this process after which it was made
-        self.kinds = tuple(dict.fromkeys(kinds))
-        self.closed = False
-        self._callback = callback
-        self._pool = pool
-        self._charge_point_id = charge_point_id
-
-    def close(self) -> None:
-        """Take no further event; the position stays, and whoever subscribes with the name goes on there."""
-        self.closed = True
-
-    def ready(self) -> bool:
-        """Return whether it is open."""
-        return not self.closed
-
-    def deliver(self, event: DomainEvent, ended: Callable[[Any], None]) -> None:
-        """Call back with an event."""
-        if self._charge_point_id not in ("", event.charge_point_id):
-            ended(None)
-            return
-
-        def run() -> None:
-            outcome = attempt(self._callback, event)
-            failed = type(outcome) is Failure
-            if failed and outcome.killed:
-                outcome = Untried("it was killed")
-            ended(outcome if failed or type(outcome) is Untried else None)
-
-        self._pool.spawn(run)
-
-
-class DurableEvents:
-    """Durable subscriptions of a system, and who listens to durable events; the consumers' actor is told of changes."""
-
-    def __init__(self, log: EventLogView, router: Router, pool: Pool) -> None:
-        self._log = log
-        self._router = router
-        self._pool = pool
-        self._cell: Cell | None = None
-        self.subscriptions: list[NamedTarget] = []
-
-    def attach(self, cell: Cell) -> None:
-        """Tell the consumers' actor from now on."""
-        self._cell = cell
-
-    def subscribe(
-        self,
-        name: str,
-        kinds: Iterable[type[DomainEvent]],
-        callback: Callable[[Any], None],
-        charge_point_id: str = "",
-    ) -> DurableSubscription:
-        """Subscribe with a name; raises as `CentralSystem.subscribe` does."""
-        kinds = tuple(kinds)
-        for kind in kinds:
-            if kind not in DURABLE:
-                raise ValueError(f"{kind.__name__} is no durable event")
-        made = DurableSubscription(name, kinds, callback, self._pool, charge_point_id, self._log.last)
-        self.enter(made)
-        return made
-
-    def enter(self, target: NamedTarget) -> None:
-        """Deliver to a target from now on, until it is closed. Raises `DuplicateConsumer`."""
-        self.subscriptions = [one for one in self.subscriptions if not one.closed]
-        if target.name in self._router.consumers or any(
-            one.name == target.name for one in self.subscriptions
-        ):
-            raise DuplicateConsumer(f"there is a consumer {target.name!r} already")
-        self.subscriptions.append(target)
-        self._tell(Subscribed(target))
-
-    def register(self, name: str) -> None:
-        """Register a consumer before it runs: a new one starts now. Switches greenlets; raises `StoreError`."""
-        self._log.register(name)
-
-    def listening(self, kinds: Collection[type[DomainEvent]]) -> None:
-        """Note that somebody listens to these kinds from now on, of which some may be durable."""
-        if any(kind in DURABLE for kind in kinds):
-            self._tell(Listening(self._log.last))
-
-    def retry(self, number: int) -> None:
-        """Deliver the event of a dead letter once more, and forget the letter if it is taken. Switches greenlets.
-
-        Raises `EventNotDelivered` if it is not taken, and `DeadLetterNotFound`.
-        """
-        told: AsyncResult[None] = AsyncResult()
-        self._tell(RetryEvent(number, told))
-        told.wait(RETRY_S)
-        if not told.ready():
-            raise EventNotDelivered(f"its consumer has not taken dead event {number} within {RETRY_S:g} s")
-        told.get()
-
-    def consumers_changed(self) -> None:
-        """Note that plugins were started or stopped."""
-        self._tell(ConsumersChanged())
-
-    def moved(self, charge_point_id: str, *, here: bool) -> None:
-        """Note that a charge point has connected here which another process may have had, or that it has left."""
-        self._tell(ChargePointMoved(charge_point_id, here))
-
-    def _tell(self, message: Any) -> None:
-        if self._cell is not None and not self._cell.ended:
-            self._cell.tell(message)
 
 
 class _Entry:

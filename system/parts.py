@@ -34,7 +34,7 @@ from .bulk import Bulks
 from .by_hand import ByHand
 from .charge_point_filter import ChargePointChooser
 from .commands import Commands
-from .event_consumers import DurableEvents
+from .durable_events import DurableEvents
 from .event_reader import EventReader
 from .local_lists import LocalLists
 from .membership import Membership

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ..store.store import Store
     from ..transport.tls import ServerTls
     from .central_system import CentralSystem
-    from .event_consumers import DurableEvents
+    from .durable_events import DurableEvents
     from .event_reader import EventReader
 
 MARGIN_S = 1.0

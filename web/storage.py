@@ -17,7 +17,7 @@ from gevent import get_hub
 
 from ..store.store import NoBackup, StoreError
 from ..system.by_hand import DeadLetterNotFound
-from ..system.event_consumers import EventNotDelivered
+from ..system.durable_events import EventNotDelivered
 from .requests import Problem, Query
 from .resources import DEFAULT_LIMIT, MAX_LIMIT, Resource, answer, viewed
 from .views import dead_event, spooled
